@@ -14,12 +14,13 @@ import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { startWorker } from '../support/daemon/worker.ts';
 import { describeWith } from '../support/describe-with.ts';
-import { expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/runs/process-cases.ts';
-import { lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
+import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { expectCloseMetrics, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const found = locatePjrt(cacheDir);
 const installed = found && pjrtAddonIsCurrent(found.folder) ? found : undefined;
+const golden = join(import.meta.dirname, '..', 'golden');
 const task = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-devices-'));
 afterAll(() => {
@@ -57,6 +58,18 @@ describeWith(
     test.each(processCases.filter(({ title }) => CASES.has(title)))('$title: $processes devices give the result of one', processCase =>
       expectResultOfOne(processCase, { folder, task, settings: [ENGINE], parts: 'devices' }),
     );
+
+    test('evaluations, with questions of a benchmark, are divided among devices and give the result of one', async () => {
+      const benchmarks = `benchmarks={openbookqa: ${join(golden, 'choice', 'openbookqa.jsonl')}}`;
+      // Ten samples in batches of 1, of several lengths: the last batches of a length are fewer than the devices.
+      const evaluating = ['eval_strategy=steps', 'eval_steps=2', 'per_device_eval_batch_size=1', 'eval_benchmarks=true', benchmarks];
+      const trainBy = (devices: number) =>
+        trainIn(join(folder, `evaluated by ${devices}`), task.recipe(...settings, ...evaluating, ...on(devices)), task.context);
+      const one = await trainBy(1);
+      const names = ['eval_loss', 'eval_perplexity', 'eval_token_accuracy', 'eval_accuracy', 'eval_openbookqa'];
+      expect(one.metrics.filter(line => line.eval_openbookqa !== undefined)).toHaveLength(3);
+      for (const devices of [2, 4]) expectCloseMetrics(one, await trainBy(devices), { names, bound: LOSS });
+    });
 
     const dropping = ['method=lora', 'lora_dropout=0.2', 'lr_scheduler_type=constant'];
 

@@ -1,7 +1,7 @@
 /** A program: several signatures over one set of variables. This is what an engine compiles. */
 import { elementAt } from '../narrow.ts';
 import { checkAliases } from './alias.ts';
-import type { Graph, Node, VariableSpec } from './graph.ts';
+import type { ComputedParts, Graph, Node, VariableSpec } from './graph.ts';
 import { GraphError, type HostArray, sameShape } from './types.ts';
 
 /** One entry point: what it is fed, what it gives, and every node it needs, in the order in which they run. */
@@ -34,6 +34,8 @@ export interface Traced {
   readonly graph: Graph;
   readonly outputs: Readonly<Record<string, Node>>;
   readonly effects: readonly Node[];
+  /** It runs on so many devices at the same time, each with a batch of its own: see `Signature`. Left out: as the parts of the graph say. */
+  readonly replicas?: number | undefined;
 }
 
 /**
@@ -58,7 +60,7 @@ export function assemble(traces: Readonly<Record<string, Traced>>, declared: rea
   return { variables: [...variables.values()], signatures };
 }
 
-function toSignature({ graph, outputs, effects }: Traced): Signature {
+function toSignature({ graph, outputs, effects, replicas = replicasOf(graph.parts) }: Traced): Signature {
   const needed = new Uint8Array(graph.nodes.length);
   for (const node of [...Object.values(outputs), ...effects]) needed[node.id] = 1;
   // Inputs stand before the nodes that read them, so one sweep from the end finds all.
@@ -67,6 +69,8 @@ function toSignature({ graph, outputs, effects }: Traced): Signature {
   }
   const schedule = graph.nodes.filter(node => needed[node.id]);
   const feeds = schedule.filter((node): node is Node<'feed'> => node.op === 'feed');
-  const { count, own } = graph.parts;
-  return { feeds, outputs, schedule, ...(own === 'each' && { replicas: count }) };
+  return { feeds, outputs, schedule, ...(replicas !== undefined && { replicas }) };
 }
+
+/** The devices that run the programs of a batch in parts; undefined where one process computes one part, or the whole. */
+export const replicasOf = (parts: ComputedParts | undefined): number | undefined => (parts?.own === 'each' ? parts.count : undefined);

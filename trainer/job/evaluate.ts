@@ -5,14 +5,16 @@ import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { CausalModel, ClassifierModel } from '../model/model-spec.ts';
+import { elementAt } from '../narrow.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { isLower } from '../protocol/recipe/settings/run-settings.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
+import { runForEach } from '../train/run-on-each.ts';
 import type { BatchShape } from '../train/task.ts';
 import { evalSignature } from '../train/train-program.ts';
 import type { JobScope } from './job-scope.ts';
 import type { Ranks } from './ranks.ts';
-import { sharedBatches } from './shared-batches.ts';
+import { type Sharing, sharedBatches } from './shared-batches.ts';
 
 export interface LabelResult {
   /** Share of samples whose predicted label is correct. */
@@ -72,7 +74,7 @@ export interface BenchmarkReader {
   /** The shapes of its batches. */
   readonly shapes: readonly BatchShape[];
   /** The accuracy of each benchmark by its name; undefined if the job was stopped meanwhile. */
-  readonly answer: (scope: Pick<EvaluateParams, 'session' | 'job' | 'ranks'>) => Promise<Record<string, number> | undefined>;
+  readonly answer: (scope: Pick<EvaluateParams, 'session' | 'job' | keyof Sharing>) => Promise<Record<string, number> | undefined>;
 }
 
 /** Writes and checks answers to held-out prompts, by signatures of decoding that the program has in addition. */
@@ -94,7 +96,7 @@ export type AnswerResult = Required<Pick<Evaluation, 'measures' | 'answers'>>;
 /** Answers that a result shows, and the characters of each text: evaluations are stored in checkpoints and sent to pages. */
 const SHOWN = { answers: 8, characters: 1000 };
 
-export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
+export interface EvaluateParams extends Pick<JobScope, 'job'>, Sharing {
   readonly session: Session;
   readonly evaluator: Evaluator;
   /** The answers of the original model, where it has answered and is not the one that is evaluated. */
@@ -103,7 +105,10 @@ export interface EvaluateParams extends Pick<JobScope, 'job' | 'ranks'> {
   readonly onAnswers?: (answers: readonly AnswerView[]) => Promise<void>;
 }
 
-/** Undefined if the job was stopped meanwhile. With several processes, each evaluates some of the batches; the result is that of one. */
+/**
+ * Undefined if the job was stopped meanwhile. With several processes or devices, each evaluates some of the batches; the result is that of one,
+ * up to the order in which devices add up losses.
+ */
 export async function evaluate(params: EvaluateParams): Promise<Evaluation | undefined> {
   const { ranks, evaluator, job } = params;
   const started = performance.now();
@@ -135,14 +140,17 @@ const shortened = (view: AnswerView): AnswerView => ({
 });
 
 /** Each process tallies all batches in their order, whichever process has computed them. */
-async function tallyBatches({ session, evaluator, job, ranks }: EvaluateParams): Promise<ReturnType<Tally['result']> | undefined> {
+async function tallyBatches({ session, evaluator, job, ranks, devices }: EvaluateParams): Promise<ReturnType<Tally['result']> | undefined> {
   const { source, extraFeeds } = evaluator;
   const tally = evaluator.startTally();
   const report = job.progress('evaluate', source.plan.batchesPerEpoch, 'batches');
-  for await (const { batch, done } of sharedBatches(source, ranks)) {
+  for await (const { batches, done } of sharedBatches(source, { ranks, devices })) {
     if (job.stop) return undefined;
-    const own = batch && { batch, outputs: await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...extraFeeds(batch) }) };
-    for (const one of ranks ? ofAllRanks(ranks, own) : [own]) if (one) tally.add(one.batch, one.outputs);
+    const feeds = batches.map(batch => ({ ...batch.feeds(1), ...extraFeeds(batch) }));
+    const [first] = batches;
+    const outputs = first ? await runForEach(session, evalSignature(first.bucket), { feeds, devices }) : [];
+    const own = batches.map((batch, i): Computed => ({ batch, outputs: elementAt(outputs, i) }));
+    for (const one of ranks ? ofAllRanks(ranks, own) : own) tally.add(one.batch, one.outputs);
     report(done);
   }
   return tally.result();
@@ -154,10 +162,11 @@ interface Computed {
 }
 
 /** The results of all processes, without the feeds: functions do not travel. */
-const ofAllRanks = (ranks: Ranks, own: Computed | undefined): (Computed | undefined)[] =>
+const ofAllRanks = (ranks: Ranks, own: readonly Computed[]): Computed[] =>
   ranks
-    .all(own && { ...own, batch: { ...own.batch, feeds: undefined } })
-    .map(one => one && { ...one, batch: { ...one.batch, feeds: () => ({}) } });
+    .all(own.map(one => ({ ...one, batch: { ...one.batch, feeds: undefined } })))
+    .flat()
+    .map(one => ({ ...one, batch: { ...one.batch, feeds: () => ({}) } }));
 
 /** Named as in Hugging Face, for a metrics line. */
 export function evaluationMetrics(evaluation: Evaluation): Record<string, number> {

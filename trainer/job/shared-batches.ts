@@ -1,32 +1,74 @@
-/** The batches of a pass that the processes of a run divide among them. */
+/** The batches of a pass that the processes of a run, or the devices of one process, divide among them. */
+import type { PlannedBatch } from '../data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
+import { shapeName } from '../train/task.ts';
 import type { Ranks } from './ranks.ts';
 
-/** As many batches in a row as there are processes. */
+/** Those that divide the batches: processes, or devices of one process. */
+export interface Sharing {
+  readonly ranks?: Ranks | undefined;
+  /** Devices that run a signature at the same time; 1 if left out. */
+  readonly devices?: number | undefined;
+}
+
+/** The batches that are computed at the same time. */
 export interface Round<B extends Batch> {
-  /** The batch of this process, until the next round is asked for; the last round may have none for it. */
-  readonly batch: B | undefined;
+  /** Those of this process, of one shape, until the next round is asked for: one for each device, fewer at the end of a shape, or none. */
+  readonly batches: readonly B[];
   /** Batches of all processes up to the end of this round. */
   readonly done: number;
 }
 
+interface PlannedRound {
+  /** Those of this process. */
+  readonly own: readonly PlannedBatch[];
+  /** Those of all processes. */
+  readonly count: number;
+}
+
 /**
- * The batches of a source in their order. All processes have to read on until the end, or leave at the same round: before each, they agree on
- * whether the job was asked to stop.
+ * The batches of a source: in their order, or by their shapes for several devices, which run the same program. All processes have to read on
+ * until the end, or leave at the same round: before each, they agree on whether the job was asked to stop.
  */
 export async function* sharedBatches<B extends Batch>(
   { plan, fill, release }: BatchSource<B>,
-  ranks: Ranks | undefined,
+  { ranks, devices = 1 }: Sharing = {},
 ): AsyncGenerator<Round<B>> {
-  const [size, own] = [ranks?.size ?? 1, ranks?.rank ?? 0];
-  const all = plan.epoch(0);
-  const mine = all.filter((_, at) => at % size === own);
-  for (let first = 0; first < all.length; first += size) {
+  const rounds = ranks ? roundsOfRank(plan.epoch(0), ranks) : roundsOfDevices(plan.epoch(0), devices);
+  const mine = rounds.flatMap(({ own }) => own);
+  let [filled, done] = [0, 0];
+  for (const { own, count } of rounds) {
     ranks?.agree();
-    const round = first / size;
-    const planned = mine[round];
-    const batch = planned && (await fill(planned, mine.slice(round + 1)));
-    yield { batch, done: Math.min(first + size, all.length) };
-    if (batch) release?.(batch);
+    const batches: B[] = [];
+    for (const planned of own) batches.push(await fill(planned, mine.slice(++filled)));
+    done += count;
+    yield { batches, done };
+    for (const batch of batches) release?.(batch);
   }
+}
+
+/** As many batches in a row as there are processes; the last round may have none for this one. */
+function roundsOfRank(all: readonly PlannedBatch[], { size, rank }: Pick<Ranks, 'size' | 'rank'>): PlannedRound[] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, round) => {
+    const shared = all.slice(round * size, (round + 1) * size);
+    return { own: shared.slice(rank, rank + 1), count: shared.length };
+  });
+}
+
+/** As many batches of one shape as there are devices. */
+function roundsOfDevices(all: readonly PlannedBatch[], devices: number): PlannedRound[] {
+  if (devices === 1) return all.map(batch => ({ own: [batch], count: 1 }));
+  const shapes = new Map<string, PlannedBatch[]>();
+  for (const batch of all) {
+    const name = shapeName(batch.bucket);
+    const alike = shapes.get(name) ?? [];
+    shapes.set(name, alike);
+    alike.push(batch);
+  }
+  return [...shapes.values()].flatMap(alike =>
+    Array.from({ length: Math.ceil(alike.length / devices) }, (_, round) => {
+      const own = alike.slice(round * devices, (round + 1) * devices);
+      return { own, count: own.length };
+    }),
+  );
 }

@@ -12,11 +12,12 @@ import type { BenchmarkReader } from '../job/evaluate.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { withTokenizer } from '../job/open-base.ts';
 import { padIdOf } from '../job/pad-id.ts';
-import { sharedBatches } from '../job/shared-batches.ts';
+import { type Sharing, sharedBatches } from '../job/shared-batches.ts';
 import type { AnyModel, CausalModel } from '../model/model-spec.ts';
 import type { ChoiceTask } from '../protocol/recipe/settings/run-settings.ts';
 import { counted } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
+import { runForEach } from '../train/run-on-each.ts';
 import type { BatchShape } from '../train/task.ts';
 import { type ChoiceResult, type ChoiceSet, choiceSet } from './causal/choice-evaluator.ts';
 import { choiceSignature } from './causal/choice-program.ts';
@@ -71,25 +72,25 @@ export async function loadBenchmarks({ recipe, base, context, job }: SetUpParams
 export const benchmarkShapes = (benchmarks: readonly Benchmark[]): readonly BatchShape[] =>
   benchmarks.flatMap(({ set }) => set.source.plan.buckets);
 
-export interface AnswerParams extends Pick<JobScope, 'job' | 'ranks'> {
+export interface AnswerParams extends Pick<JobScope, 'job'>, Sharing {
   /** It has the signatures of `choiceTraces`. */
   readonly session: Session;
 }
 
-/** Undefined if the job was stopped meanwhile. With several processes, each answers some of the batches; the result is that of one. */
+/** Undefined if the job was stopped meanwhile. With several processes or devices, each answers some of the batches; the result is that of one. */
 export async function answerBenchmarks(
   benchmarks: readonly Benchmark[],
-  { session, job, ranks }: AnswerParams,
+  { session, job, ranks, devices }: AnswerParams,
 ): Promise<Record<string, ChoiceResult> | undefined> {
   const results: Record<string, ChoiceResult> = {};
   for (const { name, set } of benchmarks) {
     job.phase('evaluate', `answering ${name}`);
     const report = job.progress('evaluate', set.source.plan.batchesPerEpoch, 'batches');
     const tally = set.startTally();
-    for await (const { batch, done } of sharedBatches(set.source, ranks)) {
+    for await (const { batches, done } of sharedBatches(set.source, { ranks, devices })) {
       if (job.stop) return undefined;
-      const own = batch && (await answered(session, batch));
-      for (const one of ranks ? ranks.all(own) : [own]) if (one) tally.add(one, one.nll);
+      const own = await answered(session, batches, devices);
+      for (const one of ranks ? ranks.all(own).flat() : own) tally.add(one, one.nll);
       report(done);
     }
     results[name] = tally.result();
@@ -97,9 +98,12 @@ export async function answerBenchmarks(
   return results;
 }
 
-async function answered(session: Session, batch: TokenBatch) {
-  const { nll } = await session.run(choiceSignature(batch.bucket), batch.feeds(1));
-  return { nll, targetCount: batch.targetCount, targetSamples: batch.targetSamples };
+/** The losses of batches of one shape. */
+async function answered(session: Session, batches: readonly TokenBatch[], devices: number | undefined) {
+  const [first] = batches;
+  if (first === undefined) return [];
+  const outputs = await runForEach(session, choiceSignature(first.bucket), { feeds: batches.map(batch => batch.feeds(1)), devices });
+  return batches.map(({ targetCount, targetSamples }, i) => ({ nll: outputs[i]?.nll, targetCount, targetSamples }));
 }
 
 /** The same setup, whose evaluations also answer the benchmarks, if the recipe asks for it. @throws as `loadBenchmarks` does */

@@ -32,7 +32,7 @@ import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { writesAnswers } from '../protocol/recipe/rules/generation-rules.ts';
 import type { RowsOf, Selection } from '../selection.ts';
 import { offloadPlaces } from '../train/optimizer-offload.ts';
-import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
+import { type ComputesOn, deviceParts, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { type TrainPass, trainPasses } from '../train/train-passes.ts';
 import { traceEval, trainProgram } from '../train/train-program.ts';
@@ -171,7 +171,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   const answerCache = data ? data.answerCache : largestCache(recipe, model);
   const answerTraces = (): Readonly<Record<string, Traced>> => ({
     ...(answerCache !== undefined && model.kind === 'causal' && decodeTraces({ model, ...attachment, ...answerCache })),
-    ...choiceTraces(model, attachment, data?.choiceShapes ?? []),
+    ...choiceTraces(model, attachment, data?.choiceShapes ?? [], training.parts),
   });
   const placeFirst = (to: AnyModel): Attachment => place(attach(to, firstSelection(to, method, settings)), to);
   return {
@@ -194,7 +194,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     passesOf: shape => trainPasses(whole, shape),
     trainPass: (pass, recompute, depth = whole) =>
       passOf(pass.trace({ ...depth, ...training, recompute, groupBlocks: depth === whole ? undefined : sqrtBlocks(model.blocks) })),
-    evalPass: (shape, depth = whole) => passOf(traceEval(depth, shape)),
+    evalPass: (shape, depth = whole) => passOf(traceEval({ ...depth, parts: training.parts }, shape)),
     atDepth: blocks => {
       const small = loadModel({ ...headers.config, num_hidden_layers: blocks }, headOf(model));
       return { model: small, task: taskOf(small, recipe), attachment: placeFirst(small) };
@@ -219,10 +219,8 @@ function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel):
 }
 
 /** Undefined where one device of one process computes the whole batch. */
-function partsOf({ processes, devices }: Recipe): ComputedParts | undefined {
-  if (devices > 1) return { count: devices, own: 'each' };
-  return processes > 1 ? { count: processes, own: 0 } : undefined;
-}
+const partsOf = (recipe: Recipe): ComputedParts | undefined =>
+  deviceParts(recipe) ?? (recipe.processes > 1 ? { count: recipe.processes, own: 0 } : undefined);
 
 export function passOf(traced: Traced): PlannedPass {
   const { signatures, variables } = assemble({ pass: traced });

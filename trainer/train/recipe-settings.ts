@@ -2,6 +2,7 @@
 
 import type { CardName } from '../catalog/cards.ts';
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
+import type { ComputedParts } from '../graph/graph.ts';
 import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
@@ -71,6 +72,10 @@ export const copiesInMemory = (
   { processes, devices }: Pick<Recipe, 'processes' | 'devices'>,
   { device }: Pick<ComputesOn, 'device'>,
 ): number => processes * (device === 'cpu' ? devices : 1);
+
+/** The parts of a batch that the devices of one process compute, each its own; undefined for one device. */
+export const deviceParts = ({ devices }: Pick<Recipe, 'devices'>): ComputedParts | undefined =>
+  devices > 1 ? { count: devices, own: 'each' } : undefined;
 
 /** Without a GPU the host's memory is where everything is. */
 function offloadOf({ optimizer_offload: to }: Recipe, { engine, device }: ComputesOn): Offload | undefined {

@@ -1,4 +1,4 @@
-/** Runs a signature on as many devices as the parts of a batch have. */
+/** Runs a signature on several devices: for the parts of a batch, or for whole batches. */
 import type { Session } from '../engine/engine.ts';
 import { OWN_PART, ownPartFeed } from '../graph/graph.ts';
 import type { HostArray } from '../graph/types.ts';
@@ -22,4 +22,24 @@ export async function runOnEach(
     signature,
     feeds.map((each, part) => ({ ...each, [OWN_PART]: ownPartFeed({ count: feeds.length, own: part }) })),
   );
+}
+
+/**
+ * Runs a signature that changes nothing for several batches at the same time. Devices without one repeat the first.
+ * @param feeds those of each batch, at most one for each device
+ * @param devices those that the signature runs on
+ * @returns the outputs of each batch
+ * @throws TypeError where the engine runs on one device and there are several
+ */
+export async function runForEach(
+  session: Pick<Session, 'run' | 'runEach'>,
+  signature: string,
+  { feeds, devices = 1 }: { readonly feeds: readonly Values[]; readonly devices?: number | undefined },
+): Promise<readonly Values[]> {
+  const [first] = feeds;
+  if (first === undefined) return [];
+  if (devices === 1) return [await session.run(signature, first)];
+  if (!session.runEach) throw new TypeError(`${signature} is to run on ${devices} devices, and this engine runs on one`);
+  const fed = Array.from({ length: devices }, (_, device) => feeds[device] ?? first);
+  return (await session.runEach(signature, fed)).slice(0, feeds.length);
 }

@@ -1,7 +1,7 @@
 /** The programs of training: what is compiled once and run for every batch. */
 
 import { Graph } from '../graph/graph.ts';
-import { assemble, type Program, type Traced } from '../graph/program.ts';
+import { assemble, type Program, replicasOf, type Traced } from '../graph/program.ts';
 import { Tracer } from '../model/tracer.ts';
 import { startTraces } from './base-pass.ts';
 import { GradientExchange, type GroupGradient } from './gradient-exchange.ts';
@@ -34,7 +34,7 @@ export function trainProgram(params: TrainProgramParams): Program {
 
 /** Signatures for evaluating a model in which nothing is trained, by itself or with an adapter. */
 export const evaluationProgram = (
-  of: Pick<TrainProgramParams, 'task' | 'attachment' | 'further'>,
+  of: Pick<TrainProgramParams, 'task' | 'attachment' | 'further' | 'parts'>,
   shapes: readonly BatchShape[],
 ): Program =>
   assemble({
@@ -71,8 +71,9 @@ function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }:
   return { graph, outputs: { gradNorm: norm }, effects };
 }
 
-export function traceEval({ task, attachment }: Pick<TraceParams, 'task' | 'attachment'>, shape: BatchShape): Traced {
+/** @param params with parts for devices, each of them evaluates whole batches of its own */
+export function traceEval({ task, attachment, parts }: Pick<TraceParams, 'task' | 'attachment' | 'parts'>, shape: BatchShape): Traced {
   const graph = new Graph();
   const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage }), shape);
-  return { graph, outputs, effects: [] };
+  return { graph, outputs, effects: [], replicas: replicasOf(parts) };
 }

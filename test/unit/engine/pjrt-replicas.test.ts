@@ -9,6 +9,7 @@ import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type Program } from '../../../trainer/graph/program.ts';
 import { float32Of } from '../../../trainer/graph/types.ts';
 import { elementAt, required, valueFor } from '../../../trainer/narrow.ts';
+import { runForEach } from '../../../trainer/train/run-on-each.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
 
@@ -38,6 +39,13 @@ function addingProgram(count: number): Program {
 function showing() {
   const graph = new Graph();
   return { graph, outputs: { total: graph.mul(graph.read({ name: 'total', shape: [WIDTH], dtype: 'float32' }), 1) }, effects: [] };
+}
+
+/** Squares of products with a weight, that each device computes for a batch of its own. */
+function evaluatingProgram(replicas: number): Program {
+  const graph = new Graph();
+  const y = graph.matmul(graph.feed('x', [2, WIDTH]), graph.read({ name: 'w', shape: [WIDTH, WIDTH], dtype: 'float32' }));
+  return assemble({ evaluate: { graph, outputs: { losses: graph.sum(graph.mul(y, y), [1]) }, effects: [], replicas } });
 }
 
 /** The same mask of the whole batch, drawn by one device. */
@@ -126,6 +134,21 @@ describeHere('several devices of one process', pjrt => {
     console.log(`temporaries of a step: ${one} bytes on one device, ${two} on each of two`);
     // As the estimate has it: gradients, and their sums.
     expect(two - one).toBeLessThanOrEqual(2 * layers * weightBytes);
+  });
+
+  it('evaluate batches of their own at the same time, to the bit as one device does', async () => {
+    const session = await pjrt.compile(evaluatingProgram(DEVICES));
+    const alone = await pjrt.compile(evaluatingProgram(1));
+    const weights = [{ name: 'w', data: Float32Array.from({ length: WIDTH * WIDTH }, (_, i) => 1 / (i + 3)) }];
+    for (const each of [session, alone]) await each.load(weights);
+    const batches = Array.from({ length: DEVICES }, (_, i) => ({ x: Float32Array.from({ length: 2 * WIDTH }, (_, j) => (i + j) / 7) }));
+    const expected = await Promise.all(batches.map(feeds => alone.run('evaluate', feeds)));
+    expect(new Set(expected.map(({ losses }) => String(losses))).size).toBe(DEVICES);
+    expect(await runForEach(session, 'evaluate', { feeds: batches, devices: DEVICES })).toEqual(expected);
+    // Devices without a batch give nothing.
+    expect(await runForEach(session, 'evaluate', { feeds: batches.slice(1, 3), devices: DEVICES })).toEqual(expected.slice(1, 3));
+    expect(await session.readEach('w')).toHaveLength(DEVICES);
+    for (const each of [session, alone]) await each.dispose();
   });
 
   it('are refused where there are fewer, or a signature would change one copy of several', async () => {

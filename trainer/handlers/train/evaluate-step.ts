@@ -15,8 +15,16 @@ export interface EvaluateStepParams extends Pick<JobScope, 'job'> {
 
 /** Evaluates, and keeps every answer that was written in the run's folder. @returns undefined if the job was stopped meanwhile */
 export const evaluateStep = ({ prepared, evaluator, runDir, step, job }: EvaluateStepParams): Promise<Evaluation | undefined> => {
-  const { session, ranks } = prepared;
+  const { session, ranks, recipe } = prepared;
   const isFirst = ranks?.isFirst !== false;
   const own = isFirst && { onAnswers: (all: readonly AnswerView[]) => appendAnswers(runDir, step, all) };
-  return evaluate({ session, evaluator, job, ranks, ...own, ...(step > 0 && { ofBase: () => readBaseAnswers(runDir) }) });
+  return evaluate({
+    session,
+    evaluator,
+    job,
+    ranks,
+    devices: recipe.devices,
+    ...own,
+    ...(step > 0 && { ofBase: () => readBaseAnswers(runDir) }),
+  });
 };

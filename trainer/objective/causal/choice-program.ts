@@ -9,15 +9,16 @@ import { causalTask } from './causal-task.ts';
 /** Feeds: those of `causalTask`. Gives `nll` of each target. */
 export const choiceSignature = (shape: BatchShape): string => `choice/${shapeName(shape)}`;
 
-/** A signature for each shape of batch; none for a model that gives no next token. */
+/** A signature for each shape of batch, on the devices of `parts`; none for a model that gives no next token. */
 export function choiceTraces(
   model: AnyModel,
   attachment: TraceParams['attachment'],
   shapes: readonly BatchShape[],
+  parts?: TraceParams['parts'],
 ): Record<string, Traced> {
   if (model.kind !== 'causal') return {};
   const task = causalTask(model);
   const traces: Record<string, Traced> = {};
-  for (const shape of shapes) traces[choiceSignature(shape)] ??= traceEval({ task, attachment }, shape);
+  for (const shape of shapes) traces[choiceSignature(shape)] ??= traceEval({ task, attachment, parts }, shape);
   return traces;
 }

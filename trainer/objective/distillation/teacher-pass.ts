@@ -58,8 +58,9 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
     for (const [i, set] of sets.entries()) {
       const plan = required(plans[i], 'the plan of the samples');
       const source = tokenSource({ plan, sequences: set.examples, padId: padId < model.vocabularySize ? padId : 0, packed: false });
-      for await (const { batch, done } of sharedBatches(source, ranks)) {
+      for await (const { batches, done } of sharedBatches(source, { ranks })) {
         job.checkStop();
+        const [batch] = batches;
         const own = batch && (await taughtBatch(session, batch, set.starts, { chunk, k, vocabulary, features: model.hiddenSize }));
         for (const found of ranks ? ranks.all(own) : [own]) if (found && set.put) await store(set.put, found, k);
         report(before + done);

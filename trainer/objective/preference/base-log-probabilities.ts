@@ -23,6 +23,8 @@ import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { elementAt, required } from '../../narrow.ts';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
+import { deviceParts } from '../../train/recipe-settings.ts';
+import { runForEach } from '../../train/run-on-each.ts';
 import type { Task } from '../../train/task.ts';
 import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
 import { loadVariables } from '../../train/variables.ts';
@@ -101,15 +103,17 @@ function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly T
 
 /** One pass over the answers through the base model, whose memory is free again before training. */
 async function compute(
-  { base, precision = FLOAT32, job, ranks }: SetUpParams,
+  { base, precision = FLOAT32, job, ranks, recipe }: SetUpParams,
   task: Task,
   sets: readonly BaseSet[],
 ): Promise<Float32Array[]> {
   job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} answers`);
   const { model } = task;
   const attachment = untouchedIn(model, precision);
+  // Evaluating a recipe takes one device, whatever its run has.
+  const devices = Math.min(recipe.devices, base.engine.devices ?? 1);
   const shapes = sets.flatMap(({ source }) => source.plan.buckets);
-  const session = await base.engine.compile(evaluationProgram({ task, attachment }, shapes));
+  const session = await base.engine.compile(evaluationProgram({ task, attachment, parts: deviceParts({ devices }) }, shapes));
   try {
     await loadVariables(session, { model: weightStream(model, base.folder.weights, attachment), attachment });
     const report = job.progress(
@@ -122,13 +126,16 @@ async function compute(
     for (const { sequences, source } of sets) {
       const starts = startsOf(sequences);
       const nlls = new Float32Array(required(starts.at(-1), 'the end of the last sequence'));
-      for await (const { batch, done } of sharedBatches(source, ranks)) {
+      for await (const { batches, done } of sharedBatches(source, { ranks, devices })) {
         job.checkStop();
         report(before + done);
-        if (!batch) continue;
-        const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
-        const found = float32Of(required(nll, 'the losses of the batch'));
-        for (const { begin, first, count } of targetRuns(batch.rows, starts)) nlls.set(found.subarray(begin, begin + count), first);
+        const [some] = batches;
+        if (!some) continue;
+        const outputs = await runForEach(session, evalSignature(some.bucket), { feeds: batches.map(batch => batch.feeds(1)), devices });
+        for (const [i, batch] of batches.entries()) {
+          const found = float32Of(required(outputs[i]?.nll, 'the losses of the batch'));
+          for (const { begin, first, count } of targetRuns(batch.rows, starts)) nlls.set(found.subarray(begin, begin + count), first);
+        }
       }
       // Zero where another process has computed.
       before += source.plan.batchesPerEpoch;
