@@ -3,6 +3,7 @@ import { cardCatalog } from '../trainer/catalog/cards.ts';
 import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';
+import { partsOfBatch } from '../trainer/protocol/recipe/global-batch.ts';
 import { byteSize, grouped, percent } from '../trainer/protocol/text/format.ts';
 
 type Say = (estimate: RecipeEstimate, values: RecipeView['values']) => string;
@@ -62,11 +63,11 @@ const table = (head: string, rows: readonly (readonly [string, number, number])[
 export function memoryText({ estimate, values, availableBytes, card }: RecipeView, path: string): string | undefined {
   if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
   const own = sentences[path]?.(estimate, values) ?? '';
-  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.runBytes)}**${ofFree({ availableBytes, card })}. ${memorySplit(estimate)}.`;
+  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.runBytes)}**${ofFree({ availableBytes, card, values })}. ${memorySplit(estimate)}.`;
 }
 
-/** " of 8.1 GB free", or " of 24.7 GB on RTX 4090"; nothing where the free memory is not known. */
-export function ofFree({ availableBytes, card }: Pick<RecipeView, 'availableBytes' | 'card'>): string {
+/** " of 8.1 GB free", " of 24.7 GB on RTX 4090", or " of 24.7 GB on each RTX 4090" for several processes or devices; nothing where the free memory is not known. */
+export function ofFree({ availableBytes, card, values }: Pick<RecipeView, 'availableBytes' | 'card' | 'values'>): string {
   if (!Number.isFinite(availableBytes)) return '';
-  return ` of ${byteSize(availableBytes)} ${card === undefined ? 'free' : `on ${cardCatalog[card].label}`}`;
+  return ` of ${byteSize(availableBytes)} ${card === undefined ? 'free' : `on ${partsOfBatch(values) > 1 ? 'each ' : ''}${cardCatalog[card].label}`}`;
 }

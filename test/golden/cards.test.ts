@@ -119,6 +119,26 @@ describeWith('a step compiled for a card', compilerHere, missing, compiler => {
     2 * COMPILE_MS,
   );
 
+  it(
+    'of one of two cards has the sums of gradients within it, and takes at most what an estimate says for them',
+    async () => {
+      const plan = (devices: number) => planOf(wide, `method: full\nengine: pjrt\ndevices: ${devices}\n`);
+      const both = plan(2);
+      const one = await compileTraining(plan(1), 'cheap', oneOf, compiler);
+      const two = await compileTraining(both, 'cheap', oneOf, compiler);
+      expect(two.aliased).toBe(two.changedBytes);
+      expect(two.changedBytes).toBe(one.changedBytes);
+      expect(two.hostOperations).toEqual([]);
+      const { exchangeBytes = 0, trainable } = priceRun(both);
+      expect(exchangeBytes).toBe(2 * 4 * trainable);
+      const sums = two.temporaries - one.temporaries;
+      console.log(`sums on each of two cards: ${sums} bytes, ${(sums / (4 * trainable)).toFixed(2)} times the gradients`);
+      expect(sums).toBeLessThanOrEqual(exchangeBytes);
+      expect(priceRun(both, { known: openCardPrograms(cacheDir, oneOf) }).source).toBe('compiler');
+    },
+    2 * COMPILE_MS,
+  );
+
   it('names the card and the reason where the compiler refuses a program', async () => {
     const refused = compiler.compile('h100', { text: 'module @broken { func.func @main() { return %x : tensor<f32> } }' });
     await expect(refused).rejects.toThrow(/jax-cuda1\d-pjrt .* could not compile the program for H100 80 GB: /);

@@ -7,6 +7,7 @@ import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import { isMisfit } from '../lint/facts/estimates.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
+import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
 import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { byteSize, duration, grouped, percent, table } from '../protocol/text/format.ts';
@@ -34,6 +35,9 @@ interface Fitting extends PlanOption {
   readonly precision: string;
 }
 
+/** Each process of a run, and each of its devices, has a card of its own. */
+const ON_CARDS = { engine: CARD_ENGINE, device: 'gpu', apart: true } as const;
+
 /** Ways to hold the weights, by their overrides; the recipe's own comes first. */
 const PRECISIONS: readonly { readonly name: string; readonly overrides: readonly string[] }[] = [
   { name: "the recipe's", overrides: [] },
@@ -48,9 +52,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const named = findCard(params.card);
   if ('problem' in named) throw new CliError(named.problem, { code: 'unknown-card', exitStatus: EXIT.usage });
   const { card } = named;
-  const { recipe: written, source } = await readRecipe(context, params.file, { overrides: params.overrides });
-  // Each process of a run, and each of its devices, has a card of its own.
-  const recipe = { ...written, processes: 1, devices: 1 };
+  const { recipe, source } = await readRecipe(context, params.file, { overrides: params.overrides });
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const usableBytes = usableCardBytes(card);
   const teacher = await teacherHeaders(context, recipe, source.baseDir);
@@ -60,8 +62,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
     ...headers,
     teacher,
     judge,
-    engine: CARD_ENGINE,
-    device: 'gpu',
+    ...ON_CARDS,
     card,
     usableBytes,
     allLevels: true,
@@ -75,14 +76,14 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
     const planned = { ...headers, teacher, judge, card, usableBytes, ...compiledFor(context, params) };
     return { found, compiled, options: await fittingOptions(reader, source, planned) };
   });
-  const totalBytes = compiled?.totalBytes ?? found.totalBytes;
+  const totalBytes = compiled ? totalOf(compiled, recipe, found) : found.totalBytes;
   const mostBytes = Math.max(totalBytes, found.teacherBytes ?? 0);
   const fits = mostBytes <= usableBytes;
-  context.terminal.print(describe({ card, found, compiled, options }));
+  context.terminal.print(describe({ card, recipe, found, compiled, totalBytes, options }));
   if (!fits)
     context.terminal.say(
       'warning',
-      `the run needs about ${byteSize(mostBytes)}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it`,
+      `the run needs about ${byteSize(mostBytes)}${partsOfBatch(recipe) > 1 ? ' on each card' : ''}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it`,
     );
   const facts = { name: card, label: cardCatalog[card].label, bytes: cardBytes(card), usableBytes, reservedBytes: CARD_RESERVED_BYTES };
   return { value: { ok: true, card: facts, fits, ...found, source: compiled ? 'compiler' : 'model', totalBytes, compiled, options } };
@@ -106,14 +107,20 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
     return undefined;
   }
   const model = 'model' in headers ? headers.model : { config: headers.headers.config, shapes: shapesOf(headers.headers) };
-  const request = { kind: 'card', context: jobContext(settings, cwd), recipe, model, card, recompute: found.recompute } as const;
+  // Sums over processes are not within a program; those over devices are compiled with it.
+  const own = { ...recipe, processes: 1 };
+  const request = { kind: 'card', context: jobContext(settings, cwd), recipe: own, model, card, recompute: found.recompute } as const;
   return runWorker({ request, terminal, threads: 0 });
 }
+
+/** The compiled step, and the gradients of a process that wait for their sum when it is over. */
+const totalOf = (compiled: CardResult, { processes }: Recipe, { exchangeBytes = 0 }: RecipeEstimate): number =>
+  compiled.totalBytes + (processes > 1 ? exchangeBytes : 0);
 
 const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['headers']) =>
   [...tensors].map(([name, { shape }]) => [name, shape] as const);
 
-type PlanParams = Omit<ReaderParamsOf<'plan'>, 'recipe' | 'engine' | 'device'> & HeadersSource;
+type PlanParams = Omit<ReaderParamsOf<'plan'>, 'recipe' | keyof typeof ON_CARDS> & HeadersSource;
 
 /**
  * By the card's compiler where it has compiled such a step, else by the model of buffers: compiling each would take minutes. A precision that the
@@ -126,7 +133,7 @@ async function fittingOptions(reader: AskReader, source: ReadRecipe['source'], g
     const recipe = recipeWith(source, precision.overrides);
     if (recipe === undefined || seen.has(`${recipe.dtype} ${recipe.quantize}`)) continue;
     seen.add(`${recipe.dtype} ${recipe.quantize}`);
-    const params = { ...given, recipe, engine: CARD_ENGINE, device: 'gpu' } as const;
+    const params = { ...given, recipe, ...ON_CARDS } as const;
     const planned: MemoryPlanning | undefined = await reader
       .ask('plan', params, `Planning the memory of ${source.fileName}`)
       .catch((error: unknown) => {
@@ -147,16 +154,18 @@ async function fittingOptions(reader: AskReader, source: ReadRecipe['source'], g
 
 /** Undefined where the recipe does not take these settings too. */
 const recipeWith = ({ text, fileName, overrides }: ReadRecipe['source'], further: readonly string[]): Recipe | undefined =>
-  parseRecipe(text, { fileName, overrides: [...overrides, ...further, 'processes=1', 'devices=1'] }).recipe;
+  parseRecipe(text, { fileName, overrides: [...overrides, ...further] }).recipe;
 
 interface Description {
   readonly card: CardName;
+  readonly recipe: Recipe;
   readonly found: RecipeEstimate;
   readonly compiled: CardResult | undefined;
+  readonly totalBytes: number;
   readonly options: readonly Fitting[];
 }
 
-function describe({ card, found, compiled, options }: Description): string {
+function describe({ card, recipe, found, compiled, totalBytes, options }: Description): string {
   const { label } = cardCatalog[card];
   const usable = byteSize(usableCardBytes(card));
   const trained = `${found.method} trains ${grouped(found.trainable)} of ${grouped(found.parameters)} parameters (${percent(found.trainableShare, 2)})`;
@@ -177,14 +186,27 @@ function describe({ card, found, compiled, options }: Description): string {
   return [
     trained,
     reserved,
+    ...assumedText(recipe, found),
     table([
       ...(compiled ? compiledRows(compiled) : modelRows(found)),
-      ['total', `${byteSize(compiled?.totalBytes ?? found.totalBytes)} of ${usable}`],
+      ...(compiled && totalBytes > compiled.totalBytes ? [['gradients before their sum', byteSize(totalBytes - compiled.totalBytes)]] : []),
+      [partsOfBatch(recipe) > 1 ? 'total on each card' : 'total', `${byteSize(totalBytes)} of ${usable}`],
       ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} of ${usable}`]]),
     ]),
     compiled ? compilerText(compiled) : "By a model of the compiler's buffers.",
     options.length === 0 ? `no batch, recompute level, precision or rank of this recipe fits ${label}` : table([heads, ...fitting]),
   ].join('\n\n');
+}
+
+/** The assumptions about a run on several cards; none for one. */
+function assumedText(recipe: Recipe, { exchangeBytes = 0 }: RecipeEstimate): string[] {
+  const { processes, devices } = recipe;
+  if (partsOfBatch(recipe) === 1) return [];
+  const each = devices > 1 ? `devices: ${devices}. Each device` : `processes: ${processes}. Each process`;
+  const sums = devices > 1 ? 'the sums of gradients within its step' : 'the gradients that wait for their sum in the memory of the host';
+  return [
+    `${each} is assumed to have a card of its own, which holds the whole model, its optimizer's state, the activations of ${recipe.per_device_train_batch_size} rows, and ${sums} (at most ${byteSize(exchangeBytes)}).`,
+  ];
 }
 
 const compiledRows = (compiled: CardResult): string[][] => [

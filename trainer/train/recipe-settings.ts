@@ -67,11 +67,13 @@ export interface ComputesOn {
 /**
  * The copies of a run that share one memory, that of the machine: each process has one, and so has each device into which the processor is divided.
  * Other devices have memories of their own.
+ * @param apart each process and each device has a memory of its own, as on cards of their own
  */
 export const copiesInMemory = (
   { processes, devices }: Pick<Recipe, 'processes' | 'devices'>,
   { device }: Pick<ComputesOn, 'device'>,
-): number => processes * (device === 'cpu' ? devices : 1);
+  apart = false,
+): number => (apart ? 1 : processes * (device === 'cpu' ? devices : 1));
 
 /** The parts of a batch that the devices of one process compute, each its own; undefined for one device. */
 export const deviceParts = ({ devices }: Pick<Recipe, 'devices'>): ComputedParts | undefined =>

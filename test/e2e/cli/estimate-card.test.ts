@@ -71,6 +71,27 @@ describe('estimate --card', () => {
     for (const { precision, overrides } of found.options) expect(overrides.includes('quantize=nf4')).toBe(precision.startsWith('nf4'));
   });
 
+  test.each([
+    ['devices', 'Each device', 'the sums of gradients within its step', 8],
+    ['processes', 'Each process', 'the gradients that wait for their sum in the memory of the host', 4],
+  ])('says what it assumes with %s: 2, and counts the exchange of gradients on each card', async (setting, each, what, bytesOfNumber) => {
+    const args = ['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090', 'engine=pjrt', 'method=full'];
+    const { status, stdout } = await cli([...args, `${setting}=2`], options);
+    expect(status).toBe(0);
+    expect(stdout).toContain(`${setting}: 2. ${each} is assumed to have a card of its own`);
+    expect(stdout).toContain('the activations of 4 rows');
+    expect(stdout).toContain(what);
+    expect(stdout).toContain('total on each card');
+    const form = z.object({ totalBytes: z.number(), runBytes: z.number(), trainable: z.number(), exchangeBytes: z.number().optional() });
+    const [one, two] = [await cliJson(args, options), await cliJson([...args, `${setting}=2`], options)].map(({ value }) =>
+      form.parse(value),
+    );
+    expect(one?.exchangeBytes).toBeUndefined();
+    expect(two?.exchangeBytes).toBe(bytesOfNumber * (one?.trainable ?? 0));
+    expect(two?.runBytes).toBe(two?.totalBytes);
+    expect(two?.totalBytes).toBeGreaterThanOrEqual(one?.totalBytes ?? Number.POSITIVE_INFINITY);
+  });
+
   test('names the nearest card where none has this name', async () => {
     const { status, stderr } = await cli(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4091'], options);
     expect(status).toBe(2);

@@ -168,6 +168,18 @@ describe('inlay hints', () => {
       expect(readCard(settings)).toBeUndefined();
   });
 
+  it('are about each card where the run has several devices', async () => {
+    const text = 'model: models/tiny\nr: 8\nmax_length: 32\nengine: pjrt\ndata: {train: spam.jsonl}\n';
+    const one = await viewOf(text, { folder, card: 'rtx-4090' });
+    const two = await viewOf(`${text}devices: 2\n`, { folder, card: 'rtx-4090' });
+    const hint = inlayHints(two).find(({ label }) => label.includes('RTX 4090'));
+    expect(hint?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on each RTX 4090, recompute: none$/);
+    expect(hint?.tooltip).toMatch(/^each of 2 devices has /);
+    // Its part of the batch is as large, and the sums of gradients come to it.
+    const more = (two.estimate?.totalBytes ?? 0) - (one.estimate?.totalBytes ?? 0);
+    expect(more).toBeGreaterThanOrEqual(2 * 4 * (one.estimate?.trainable ?? Number.NaN));
+  });
+
   it('say nothing of the free memory of another machine', async () => {
     const farDaemon = { url: 'wss://gpu-box:8421' };
     const view = await viewOf('model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n', { folder, farDaemon });

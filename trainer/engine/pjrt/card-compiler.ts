@@ -13,9 +13,8 @@ import {
 } from '../install/pjrt-folder.ts';
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
-import { type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
+import { type CardModule, type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
 import { cardCompileOptions } from './compile-options.ts';
-import type { LoweredSignature } from './lower.ts';
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
@@ -25,12 +24,12 @@ export interface CardCompiler {
    * @param mark of the plan whose step it is (`planMark`), by which estimates find it
    * @throws EngineError with the compiler's reason
    */
-  compile(card: CardName, module: Pick<LoweredSignature, 'text'>, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
+  compile(card: CardName, module: CardModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
 const KEPT_CHARACTERS = 600;
-/** One card. */
-const TOPOLOGY = '1x1x1';
+/** So many cards of one machine. */
+const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
  * Opens the plugin in this process; compiling happens on other threads and takes all cores, so this belongs in a worker.
@@ -45,23 +44,23 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
   if (!pjrtAddonIsCurrent(installed.folder))
     throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
   const plugin = cardPlugin(installed);
-  const options = cardCompileOptions();
   const programs = cardPrograms(cacheDir, plugin);
-  const topologies = new Map<CardName, Promise<Topology>>();
-  const topologyOf = (card: CardName): Promise<Topology> => {
-    const known = topologies.get(card) ?? openTopology(installed, card);
-    topologies.set(card, known);
+  const topologies = new Map<string, Promise<Topology>>();
+  const topologyOf = (card: CardName, cards = 1): Promise<Topology> => {
+    const name = `${cards} ${card}`;
+    const known = topologies.get(name) ?? openTopology(installed, card, cards);
+    topologies.set(name, known);
     return known;
   };
   return {
     plugin,
-    compile: async (card, { text }, mark) => {
-      const kept = programs.find(card, text);
+    compile: async (card, { text, replicas }, mark) => {
+      const kept = programs.find(card, { text, replicas });
       if (mark !== undefined) await programs.marks(card).note(mark);
       if (kept) return { ...kept, found: true };
       try {
-        const memory = await compileNow(await topologyOf(card), text, options);
-        await programs.keep(card, text, memory);
+        const memory = await compileNow(await topologyOf(card, replicas), text, cardCompileOptions(replicas));
+        await programs.keep(card, { text, replicas }, memory);
         return { ...memory, found: false };
       } catch (error) {
         const reason = messageOf(error).slice(0, KEPT_CHARACTERS);
@@ -76,11 +75,11 @@ interface Topology {
   readonly handle: TopologyHandle;
 }
 
-async function openTopology(installed: InstalledPjrt, card: CardName): Promise<Topology> {
+async function openTopology(installed: InstalledPjrt, card: CardName, cards: number): Promise<Topology> {
   // Compiled from `engine/pjrt/native`; `Addon` is what it exports.
   const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
   const handle = await addon.describeDevice(pjrtLibrary(installed), card, [
-    ['topology', TOPOLOGY],
+    ['topology', topologyText(cards)],
     ['target_config', describeCard(card)],
   ]);
   return { addon, handle };

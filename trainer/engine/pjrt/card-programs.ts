@@ -23,20 +23,29 @@ const FORMAT = 'rowtune-card-1';
 /** For example "jax-cuda13-pjrt 0.12.0.1". */
 export const cardPlugin = ({ plugin: { wheel } }: InstalledPjrt): string => `${wheel.project} ${wheel.version}`;
 
+/** The text of a module, and the number of cards that run it at the same time; 1 if left out. */
+export interface CardModule {
+  readonly text: string;
+  readonly replicas?: number | undefined;
+}
+
 export interface CardPrograms {
-  find(card: CardName, text: string): CardProgramMemory | undefined;
-  keep(card: CardName, text: string, memory: CardProgramMemory): Promise<void>;
+  find(card: CardName, module: CardModule): CardProgramMemory | undefined;
+  keep(card: CardName, module: CardModule, memory: CardProgramMemory): Promise<void>;
   marks(card: CardName): Pick<KnownPrograms, 'mayHave' | 'note'>;
 }
 
 export function cardPrograms(cacheDir: string, plugin: string): CardPrograms {
   const cache = openProgramCache(cacheDir);
-  const options = cardCompileOptions();
-  const target = (card: CardName): Omit<ProgramKey, 'text'> => ({ plugin, device: `${FORMAT} ${describeCard(card)}`, options });
-  const keyOf = (card: CardName, text: string): ProgramKey => ({ ...target(card), text });
+  const target = (card: CardName, replicas?: number): Omit<ProgramKey, 'text'> => ({
+    plugin,
+    device: `${FORMAT} ${describeCard(card)}`,
+    options: cardCompileOptions(replicas),
+  });
+  const keyOf = (card: CardName, { text, replicas }: CardModule): ProgramKey => ({ ...target(card, replicas), text });
   return {
-    find: (card, text) => readRecord(memorySchema, cache.find(keyOf(card, text))),
-    keep: (card, text, memory) => cache.keep(keyOf(card, text), Buffer.from(JSON.stringify(memory))),
+    find: (card, module) => readRecord(memorySchema, cache.find(keyOf(card, module))),
+    keep: (card, module, memory) => cache.keep(keyOf(card, module), Buffer.from(JSON.stringify(memory))),
     marks: card => marksIn(cache, target(card)),
   };
 }
@@ -47,7 +56,7 @@ export function openCardPrograms(cacheDir: string, card: CardName): KnownProgram
   if (!installed) return undefined;
   const programs = cardPrograms(cacheDir, cardPlugin(installed));
   return {
-    workingBytes: workingBytesBy(text => programs.find(card, text)),
+    workingBytes: workingBytesBy((text, replicas) => programs.find(card, { text, replicas })),
     ...programs.marks(card),
     ofCard: true,
   };

@@ -17,7 +17,8 @@ const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };
 /** @param replicas devices that run the program at the same time, at most {@link MOST_REPLICAS} */
 export const compileOptions = (replicas = 1): Uint8Array => optionsOf(FLAGS, replicas);
 
-export const cardCompileOptions = (): Uint8Array => optionsOf(CARD_FLAGS, 1);
+/** @param replicas cards that run the program at the same time */
+export const cardCompileOptions = (replicas = 1): Uint8Array => optionsOf(CARD_FLAGS, replicas);
 
 /** A number below 128 takes one byte. */
 export const MOST_REPLICAS = 127;

@@ -69,11 +69,11 @@ export class EstimateCache {
     const key = keyOf(view);
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
-    // Nothing but one process of the run, on one of its devices, is on a card.
+    // Each process of the run, and each of its devices, has a card of its own.
     const where =
       view.card === undefined
         ? { recipe, usableBytes: USABLE_SHARE * view.availableBytes }
-        : { recipe: { ...recipe, processes: 1, devices: 1 }, usableBytes: view.availableBytes, engine: CARD_ENGINE, card: view.card };
+        : { recipe, apart: true, usableBytes: view.availableBytes, engine: CARD_ENGINE, card: view.card };
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;

@@ -4,6 +4,7 @@ import { cardCatalog } from '../../catalog/cards.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
+import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
 import { byteSize, countedText } from '../../protocol/text/format.ts';
 import type { RecipeView } from '../recipe-view.ts';
@@ -104,7 +105,7 @@ function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView)
     yield { code: 'memory-above-free', severity: 'warning', path: ['importance', 'measure'], message, replaceBy: defaultMeasure };
     return;
   }
-  const message = `this run needs about ${byteSize(estimate.runBytes)}, but ${has}: ${memorySplit(estimate)}`;
+  const message = `this run needs about ${byteSize(estimate.runBytes)}${card !== undefined && partsOfBatch(values) > 1 ? ' on each card' : ''}, but ${has}: ${memorySplit(estimate)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };

@@ -52,6 +52,8 @@ export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, P
   readonly device?: 'cpu' | 'gpu';
   /** The graphics card, where it is named. */
   readonly card?: ComputesOn['card'];
+  /** Each process, and each of its devices, has a memory of its own, as on cards: `usableBytes` and `runBytes` are those of one. */
+  readonly apart?: boolean | undefined;
   /** Whether the other methods are estimated, too, each at the nearest number of trained parameters. */
   readonly compare?: boolean;
 }
@@ -92,6 +94,8 @@ export interface MemoryEstimate {
   /** Among the activations: a reward model while it scores answers; left out without one. */
   readonly judgeBytes?: number;
   readonly source: MemorySource;
+  /** Among the activations at most: the exchange of gradients between processes or devices; left out without one. */
+  readonly exchangeBytes?: number;
   /** Node, the engine's code, compiled programs, and what its allocator cannot use. */
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
@@ -108,8 +112,8 @@ export interface RecipeEstimate extends MemoryEstimate {
   /** The devices of each process, which hold the same. */
   readonly devices: number;
   /**
-   * The most memory of all of them, without that of further GPUs, as if all were on this machine; or that of their teachers or of the scoring pass
-   * before, if these take more.
+   * The most memory of all of them, without that of further GPUs, as if all were on this machine, or of one where they are apart; or that of their
+   * teachers or of the scoring pass before, if these take more.
    */
   readonly runBytes: number;
   /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
@@ -130,7 +134,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   // One planner for all methods and levels, which are much alike.
   const fuse = planner();
   const { processes, devices } = recipe;
-  const copies = copiesInMemory(recipe, facts.on);
+  const copies = copiesInMemory(recipe, facts.on, params.apart);
   const usableBytes = params.usableBytes === undefined ? undefined : params.usableBytes / copies;
   const own = priceRun(plan, { ...params, usableBytes }, fuse);
   const others = methodNames.filter(method => params.compare && method !== recipe.method);
@@ -144,7 +148,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
   const scoringBytes = priceMovement(recipe, plan);
   // What comes before training computes on one device of each process.
-  const runBytes = Math.max(copies * own.totalBytes, processes * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
+  const runBytes = Math.max(copies * own.totalBytes, (params.apart ? 1 : processes) * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
   return {
     ...own,
     processes,
@@ -248,6 +252,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
   );
   const parameters = model.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const trainable = trainableCount(attachment);
+  const exchangeBytes = Math.max(exchange.bufferBytes, exchange.betweenBytes);
   return {
     method,
     ...rankOf(method, settings),
@@ -257,6 +262,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     ...held,
     activationBytes: level.activationBytes,
     ...(judge && { judgeBytes: judge.activationBytes }),
+    ...(exchangeBytes > 0 && { exchangeBytes }),
     source: level.source,
     engineOverheadBytes: level.engineOverheadBytes,
     totalBytes: level.totalBytes,

@@ -46,7 +46,7 @@ const RANK_SHARES = [1 / 2, 1 / 4, 1 / 8, 1 / 16] as const;
 
 /** @throws as `estimateRecipe` does */
 export function planMemory(params: EstimateParams & { readonly usableBytes: number }): MemoryPlanning {
-  const usableBytes = params.usableBytes / copiesInMemory(params.recipe, computesOn(params));
+  const usableBytes = params.usableBytes / copiesInMemory(params.recipe, computesOn(params), params.apart);
   const planned: Planned = { ...params, teacherFor: teacherFor(params, usableBytes) };
   const fits = (option: PlanOption): boolean => peakBytes(option) <= usableBytes;
   const own = optionsOf(planned);

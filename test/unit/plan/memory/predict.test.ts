@@ -100,6 +100,26 @@ describe('the parts', () => {
     expect(toy('r: 2\nengine: pjrt\ndevices: 4\ngradient_exchange_dtype: int8\n').gradientBytes).toBe(0);
   });
 
+  test('are those of one card where each process or device has its own, with the exchange of gradients among the activations', () => {
+    const onCards = (more: string) => toy(`r: 2\nengine: pjrt\n${more}`, { engine: 'pjrt', device: 'gpu', apart: true });
+    const [one, devices, processes] = [onCards(''), onCards('devices: 4\n'), onCards('processes: 4\n')];
+    expect(one.exchangeBytes).toBeUndefined();
+    for (const found of [one, devices, processes]) expect(found.runBytes).toBe(found.totalBytes);
+    // Gradients and their sums; behind the host, gradients alone, when the activations are gone.
+    expect(devices.exchangeBytes).toBe(2 * 4 * one.trainable);
+    expect(devices.totalBytes - one.totalBytes).toBeGreaterThanOrEqual(2 * 4 * one.trainable);
+    expect(processes.exchangeBytes).toBe(4 * one.trainable);
+    // What fits one card is not divided by the number of cards.
+    const usableBytes = devices.totalBytes;
+    const auto = estimate(eightBlocks, 'max_length: 8\nper_device_train_batch_size: 1\nr: 2\nengine: pjrt\nrecompute: auto\ndevices: 4\n', {
+      engine: 'pjrt',
+      device: 'gpu',
+      apart: true,
+      usableBytes,
+    });
+    expect(auto.totalBytes).toBeLessThanOrEqual(usableBytes);
+  });
+
   test('include the buffers of a narrow exchange, and what it keeps', () => {
     const of = (type: string) => toy(`r: 2\nengine: tensorflow\nprocesses: 2\ngradient_exchange_dtype: ${type}\n`);
     const [wide, bfloat16, int8] = [of('float32'), of('bfloat16'), of('int8')];
