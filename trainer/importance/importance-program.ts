@@ -33,7 +33,12 @@ export interface ImportanceProgramParams {
   readonly storage?: WeightStorage;
   /** The processes over which mean gradients are summed; left out, one process has all batches. */
   readonly parts?: Parts | undefined;
+  /** Devices of one process, each with a batch of its own, which add to the same sums; 1 if left out. */
+  readonly devices?: number | undefined;
 }
+
+/** 1 for a device whose batch counts, 0 for one that repeats another's; fed where there are several. */
+export const COUNTS = 'counts';
 
 export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/${sweep}/${shapeName(shape)}`;
 /** Turns the mean gradients of a sweep into scores and clears them for the next. */
@@ -90,10 +95,15 @@ function acting(graph: Graph, { offset }: ModuleSpec, weight: Node): Node {
   return offset ? graph.add(own, offset) : own;
 }
 
-function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
+/** On several devices, each adds the values of all of them, so that their copies of the sum stay alike to the bit. */
+function addTo({ devices = 1 }: Pick<ImportanceProgramParams, 'devices'>, graph: Graph, variable: VariableSpec, value: Node): Node {
   graph.declare(variable);
-  return graph.assignAdd(variable.name, value);
+  const added = devices === 1 ? value : graph.endSum(graph.beginSum(graph.mul(value, graph.feed(COUNTS, []))));
+  return graph.assignAdd(variable.name, added);
 }
+
+/** The devices that run a signature; undefined for one. */
+const replicasOf = ({ devices = 1 }: Pick<ImportanceProgramParams, 'devices'>): number | undefined => (devices === 1 ? undefined : devices);
 
 /** Forward only: squares of what goes in or comes out. Feeds `present` [batch, tokens]: 1 where there is a token of a sample. */
 function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }: InputMeasure): Traced {
@@ -114,9 +124,9 @@ function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }
   });
   const effects = params.modules.map(module => {
     checkTaps(params, tracer, module, readByLoss);
-    return addTo(graph, accumulator(params, module), valueFor(sums, module.name));
+    return addTo(params, graph, accumulator(params, module), valueFor(sums, module.name));
   });
-  return { graph, outputs: { done: graph.scalar(1) }, effects };
+  return { graph, outputs: { done: graph.scalar(1) }, effects, replicas: replicasOf(params) };
 }
 
 const plus = (graph: Graph, sum: Node | undefined, value: Node): Node => (sum ? graph.add(sum, value) : value);
@@ -143,7 +153,7 @@ export interface Backwards {
 
 /** Builds forward, loss and the backward pass; `onReady` turns each gradient into an effect while it is there. */
 export function traceBackward(
-  params: Pick<ImportanceProgramParams, 'task' | 'storage' | 'recompute'>,
+  params: Pick<ImportanceProgramParams, 'task' | 'storage' | 'recompute' | 'devices'>,
   shape: BatchShape,
   toward: readonly ModuleSpec[],
   build: (graph: Graph, tracer: Tracer, readByLoss: ReadonlySet<string>) => Backwards,
@@ -166,7 +176,7 @@ export function traceBackward(
       if (effect) effects.push(effect);
     },
   });
-  return { graph, outputs: { loss }, effects };
+  return { graph, outputs: { loss }, effects, replicas: replicasOf(params) };
 }
 
 /**
@@ -189,7 +199,8 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
       wanted: [...outputs.keys(), ...weights.keys()],
       onReady: (node, gradient, value) => {
         const whole = weights.get(node);
-        if (whole) return addTo(graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), wide(graph, gradient)));
+        if (whole)
+          return addTo(params, graph, accumulator(params, whole), signedRow(graph, acting(graph, whole, node), wide(graph, gradient)));
         const { module, tap } = valueFor(outputs, node);
         const before = sums.get(module);
         const own =
@@ -201,7 +212,7 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
         sums.set(module, { sum, uses });
         // A square is one of the sum over all uses.
         if (uses < tracer.tapsOf(module).length) return undefined;
-        return addTo(graph, accumulator(params, module), addedByOutputs(params, shape, measure, graph, sum));
+        return addTo(params, graph, accumulator(params, module), addedByOutputs(params, shape, measure, graph, sum));
       },
     };
   });
@@ -238,7 +249,7 @@ const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { re
       wanted: [...weights.keys()],
       onReady: (weight, gradient) => {
         const module = valueFor(weights, weight);
-        return addTo(graph, accumulator(params, module), reduce(graph, acting(graph, module, weight), wide(graph, gradient)));
+        return addTo(params, graph, accumulator(params, module), reduce(graph, acting(graph, module, weight), wide(graph, gradient)));
       },
     };
   });
@@ -272,7 +283,7 @@ function exactProgram(params: ImportanceProgramParams): Program {
         const weights = new Map(sweep.map(module => [heldWeight(graph, module, params.storage), module] as const));
         return {
           wanted: [...weights.keys()],
-          onReady: (weight, gradient) => addTo(graph, valueFor(sums, valueFor(weights, weight)), wide(graph, gradient)),
+          onReady: (weight, gradient) => addTo(params, graph, valueFor(sums, valueFor(weights, weight)), wide(graph, gradient)),
         };
       });
     traces[reduceSignature(i)] = traceReduce(params, measure, sums);
@@ -288,5 +299,5 @@ function traceReduce(params: ImportanceProgramParams, { reduce }: GradientMeasur
     const value = reduce(graph, acting(graph, module, heldWeight(graph, module, params.storage)), graph.totalOf(graph.read(sum)));
     return [graph.assign(score.name, value), graph.assign(sum.name, graph.zeros(sum.shape))];
   });
-  return { graph, outputs: { done: graph.scalar(1) }, effects };
+  return { graph, outputs: { done: graph.scalar(1) }, effects, replicas: replicasOf(params) };
 }

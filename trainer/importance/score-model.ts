@@ -1,6 +1,7 @@
 /** Scores every row, or column, of the targeted modules by one measure. */
 
 import { type MeasureName, measureCatalog, measuresThat, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
+import { alikeBatches } from '../data/batch/alike-batches.ts';
 import type { PlannedBatch } from '../data/batch/batch-plan.ts';
 import { type Batch, type BatchSource, filledBatches } from '../data/batch/batches.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
@@ -13,14 +14,16 @@ import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
-import { required } from '../narrow.ts';
+import { atLeast, required } from '../narrow.ts';
 import type { TrainedUnit } from '../selection.ts';
+import { runForEach } from '../train/run-on-each.ts';
 import type { Task } from '../train/task.ts';
 import { reduceClasses } from './class-scores.ts';
 import { heldWeights } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import {
   accumulator,
+  COUNTS,
   type ImportanceProgramParams,
   importanceProgram,
   meanGradientSpecs,
@@ -71,6 +74,8 @@ export interface ImportanceData {
   readonly storage?: WeightStorage;
   /** The processes that divide the batches among themselves. */
   readonly ranks?: SharingRanks | undefined;
+  /** Devices of one process that do; 1 if left out. A measure that takes steps uses one. */
+  readonly devices?: number | undefined;
 }
 
 /** The processes that divide the batches among themselves, as far as scoring needs them. */
@@ -180,6 +185,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
     sweeps: measures[measure].needs === 'gradients' && data.exact ? sweepsOf(modules, data.sweepBytes) : [],
     storage: data.storage,
     parts: data.ranks?.parts,
+    devices: data.devices,
   };
   const session = await data.engine.compile(importanceProgram(program));
   try {
@@ -251,12 +257,14 @@ async function runBatches(
   report();
   for (let sweep = Math.floor(first / perSweep); sweep < sweeps; sweep++) {
     let place = sweep * perSweep;
-    for await (const batch of filledBatches(data.source, ownBatches(data.source.plan.epoch(0), data.ranks))) {
-      if (place++ < done) continue;
+    for await (const batches of sharedRounds(data)) {
+      const at = place;
+      place += batches.length;
+      if (at < done) continue;
       if (params.isCanceled?.() && !exact) await keep(done);
       checkCanceled(params);
-      await session.run(scoreSignature(batch.bucket, sweep), feedsOf(params.measure, data, batch, targets));
-      done++;
+      await runRound(session, data, { batches, sweep, feedsOf: batch => feedsOf(params.measure, data, batch, targets) });
+      done += batches.length;
       report();
       if (exact || done === perSweep) continue;
       if (params.unfinished?.isDue()) await keep(done);
@@ -269,6 +277,36 @@ async function runBatches(
     if (sweep + 1 < sweeps && params.unfinished?.isDue()) await keep(sweep + 1);
     await show(program.sweeps.slice(0, sweep + 1).flat());
   }
+}
+
+/** The batches that are computed at the same time: one, or one of each device. */
+async function* sharedRounds({ source, ranks, devices = 1 }: ImportanceData): AsyncGenerator<readonly Batch[]> {
+  if (devices === 1) {
+    for await (const batch of filledBatches(source, ownBatches(source.plan.epoch(0), ranks))) yield [batch];
+    return;
+  }
+  for (const round of alikeBatches(source.plan.epoch(0), devices)) {
+    const batches = await Promise.all(round.map(planned => source.fill(planned)));
+    yield batches;
+    for (const batch of batches) source.release?.(batch);
+  }
+}
+
+interface RoundToRun {
+  readonly batches: readonly Batch[];
+  readonly sweep: number;
+  readonly feedsOf: (batch: Batch) => Record<string, HostArray>;
+}
+
+/** Adds batches of one shape to the sums. Devices without one repeat the first, which does not count. */
+async function runRound(session: Session, { devices = 1 }: ImportanceData, { batches, sweep, feedsOf }: RoundToRun): Promise<void> {
+  const [first] = atLeast(batches, 1);
+  const own = batches.map(feedsOf);
+  const feeds =
+    devices === 1
+      ? own
+      : Array.from({ length: devices }, (_, i) => ({ ...(own[i] ?? own[0]), [COUNTS]: Float32Array.of(i < own.length ? 1 : 0) }));
+  await runForEach(session, scoreSignature(first.bucket, sweep), { feeds, devices });
 }
 
 function feedsOf(measure: MeasureName, data: ImportanceData, batch: Batch, targets: number): Record<string, HostArray> {

@@ -1,7 +1,7 @@
 /** The batches of a pass that the processes of a run, or the devices of one process, divide among them. */
+import { alikeBatches } from '../data/batch/alike-batches.ts';
 import type { PlannedBatch } from '../data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
-import { shapeName } from '../train/task.ts';
 import type { Ranks } from './ranks.ts';
 
 /** Those that divide the batches: processes, or devices of one process. */
@@ -34,7 +34,7 @@ export async function* sharedBatches<B extends Batch>(
   { plan, fill, release }: BatchSource<B>,
   { ranks, devices = 1 }: Sharing = {},
 ): AsyncGenerator<Round<B>> {
-  const rounds = ranks ? roundsOfRank(plan.epoch(0), ranks) : roundsOfDevices(plan.epoch(0), devices);
+  const rounds = ranks ? roundsOfRank(plan.epoch(0), ranks) : alikeBatches(plan.epoch(0), devices).map(own => ({ own, count: own.length }));
   const mine = rounds.flatMap(({ own }) => own);
   let [filled, done] = [0, 0];
   for (const { own, count } of rounds) {
@@ -53,22 +53,4 @@ function roundsOfRank(all: readonly PlannedBatch[], { size, rank }: Pick<Ranks, 
     const shared = all.slice(round * size, (round + 1) * size);
     return { own: shared.slice(rank, rank + 1), count: shared.length };
   });
-}
-
-/** As many batches of one shape as there are devices. */
-function roundsOfDevices(all: readonly PlannedBatch[], devices: number): PlannedRound[] {
-  if (devices === 1) return all.map(batch => ({ own: [batch], count: 1 }));
-  const shapes = new Map<string, PlannedBatch[]>();
-  for (const batch of all) {
-    const name = shapeName(batch.bucket);
-    const alike = shapes.get(name) ?? [];
-    shapes.set(name, alike);
-    alike.push(batch);
-  }
-  return [...shapes.values()].flatMap(alike =>
-    Array.from({ length: Math.ceil(alike.length / devices) }, (_, round) => {
-      const own = alike.slice(round * devices, (round + 1) * devices);
-      return { own, count: own.length };
-    }),
-  );
 }

@@ -28,7 +28,7 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { scoredUnit } from '../../protocol/recipe/rows-budget.ts';
 import { createRandom, permutation } from '../../random.ts';
 import { type RowsOf, rowBudget, type Scores, type Selection, selectRows } from '../../selection.ts';
-import { methodSettings } from '../../train/recipe-settings.ts';
+import { copiesInMemory, methodSettings } from '../../train/recipe-settings.ts';
 
 /** The stream of random numbers that draws the samples; batches and the split take others. */
 const SAMPLES = 4;
@@ -162,8 +162,9 @@ async function score(
       weights: trained ?? base.folder.weights,
       seed,
       data,
-      // What several processes have done by halves is not shown, and not continued.
-      ...(params.ranks ? {} : { partial, unfinished: cache?.unfinished }),
+      // What several processes have done by halves is not shown, and not continued; several devices take the batches in another order.
+      ...(params.ranks ? {} : { partial }),
+      ...(params.ranks || (data?.devices ?? 1) > 1 ? {} : { unfinished: cache?.unfinished }),
       isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
         if (!report && done > 0) job.log('info', `${done} of ${total} batches were done before`);
@@ -224,6 +225,8 @@ export async function importanceDataOf(
   samples: readonly number[],
 ): Promise<ImportanceData> {
   const { storage } = placeTrained(UNTRAINED, setup.model, precision);
+  const devices = Math.min(recipe.devices, base.engine.devices ?? 1);
+  const sharers = (context.rank?.localSize ?? 1) * copiesInMemory({ processes: 1, devices }, base.engine.description);
   return {
     engine: base.engine,
     task: setup.task,
@@ -232,7 +235,8 @@ export async function importanceDataOf(
     exact: recipe.importance.exact,
     stepSize: MOVEMENT_STEP,
     ranks,
-    sweepBytes: leastOf(ranks, SWEEP_SHARE * (availableMemoryBytes() / (context.rank?.localSize ?? 1) - weightBytes(setup.model, storage))),
+    devices,
+    sweepBytes: leastOf(ranks, SWEEP_SHARE * (availableMemoryBytes() / sharers - weightBytes(setup.model, storage))),
     classes: classesOf(setup, samples),
     storage,
   };
