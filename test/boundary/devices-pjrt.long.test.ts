@@ -8,7 +8,9 @@ import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkResult } from '../../trainer/cli/check-result.ts';
 import { locatePjrt, ownPluginName, pjrtAddonIsCurrent, pjrtLibrary } from '../../trainer/engine/install/pjrt-folder.ts';
+import type { FindRateResult } from '../../trainer/handlers/train/find-rate.ts';
 import { required } from '../../trainer/narrow.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir } from '../support/cache-dir.ts';
@@ -93,6 +95,21 @@ describeWith(
         // Rounding only: other samples, or another mask, would change the second digit.
         for (const [i, loss] of lossesOf(whole.metrics).entries()) expect(losses[i]).toBeCloseTo(loss, 4);
       }
+    });
+
+    test('the curve of learning rates is that of one device', async () => {
+      const curveBy = async (devices: number): Promise<FindRateResult> => {
+        const recipe = task.recipe(...settings, ...on(devices));
+        const request = { kind: 'find-rate', recipe, range: { min: 1e-5, max: 1e-1, steps: 12 }, context: task.context } as const;
+        const { last } = await startWorker(request).ended;
+        if (last?.type !== 'result') throw new Error(JSON.stringify(last));
+        return checkResult('find-rate', last.value);
+      };
+      const [one, two] = [await curveBy(1), await curveBy(2)];
+      expect(two.points.length).toBe(one.points.length);
+      expect(one.points.length).toBeGreaterThan(5);
+      for (const [i, { loss }] of one.points.entries())
+        expect(Math.abs((two.points[i]?.loss ?? Number.NaN) - loss)).toBeLessThan(1e-4 * (1 + loss));
     });
 
     test('a number of devices that does not divide a batch is refused', async () => {

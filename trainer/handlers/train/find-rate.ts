@@ -5,7 +5,6 @@ import path from 'node:path';
 import { dataStart } from '../../data/batch/batches.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import type { JobRequest } from '../../protocol/messages/job-messages.ts';
-import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { counted } from '../../protocol/text/format.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
@@ -25,7 +24,7 @@ export interface FindRateResult {
 type Request = Extract<JobRequest, { kind: 'find-rate' }>;
 
 export async function findRateJob(request: Request, scope: JobScope): Promise<FindRateResult> {
-  const recipe = onOneDevice(withAbsolutePaths(request.recipe, scope.context.baseDir));
+  const recipe = inOneProcess(withAbsolutePaths(request.recipe, scope.context.baseDir));
   const runDir = await mkdtemp(path.join(os.tmpdir(), 'rowtune-find-rate-'));
   try {
     const prepared = await prepareTraining({ ...scope, recipe, runDir, startedAt: new Date().toISOString() });
@@ -40,12 +39,11 @@ export async function findRateJob(request: Request, scope: JobScope): Promise<Fi
   }
 }
 
-/** The batch decides which rate is good, so it stays that of all processes and devices. */
-const onOneDevice = (recipe: Recipe): Recipe => ({
+/** The batch decides which rate is good, so it stays that of all processes. */
+const inOneProcess = (recipe: Recipe): Recipe => ({
   ...recipe,
   processes: 1,
-  devices: 1,
-  per_device_train_batch_size: partsOfBatch(recipe) * recipe.per_device_train_batch_size,
+  per_device_train_batch_size: recipe.processes * recipe.per_device_train_batch_size,
 });
 
 async function raise({ range }: Request, prepared: Prepared, { job }: JobScope): Promise<FindRateResult> {
