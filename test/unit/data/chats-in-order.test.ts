@@ -63,6 +63,10 @@ describe('the pass over chats', () => {
     },
   );
 
+  it.each(['chatml', 'marked', 'thinks', 'qwen3.jinja'])('nor does it where every token is trained: %s', name => {
+    expect(effort([{ messages: turns(4) }], TEMPLATES[name] ?? '', { completionOnly: false })).toEqual({ texts: 0, renders: 0 });
+  });
+
   it('runs the template once where tools are described, and tokenizes none', () => {
     expect(effort([{ messages: turns(4), tools }], TOOLS)).toEqual({ texts: 0, renders: 1 });
     expect(effort([{ messages: turns(4) }], LOUD)).toEqual({ texts: 0, renders: 1 });

@@ -92,6 +92,15 @@ describe.each([
   });
 });
 
+it.each(['', CHATML])('samples of which every token is trained are those that are tokenized first (%#)', async template => {
+  for (const values of [alpaca, answers])
+    for (const maxLength of [2, 60, 512]) {
+      const file = writeData('a.jsonl', lines(values));
+      const opening = { template, maxLength, settings: { completionOnly: false } };
+      expect([...(await opened(file, opening)).examples]).toEqual([...(await eager(file, opening)).examples]);
+    }
+});
+
 describe('chat templates of models', () => {
   const folder = join(root, 'test/golden/jinja/templates');
   const templates = readdirSync(folder);
@@ -175,7 +184,7 @@ describe('the cache', () => {
     const cacheDir = makeTemporaryFolder();
     const first = await opened(file, { cacheDir, threads: 2 });
     const [folder] = entries(cacheDir);
-    expect(folder).toMatch(/^[0-9a-f]{40}\.lines$/);
+    expect(folder).toMatch(/^[0-9a-f]{40}\.places$/);
     const logged: string[] = [];
     const second = await opened(file, { cacheDir, logged });
     expect(logged).toEqual([]);
@@ -278,11 +287,11 @@ describe('data that cannot be used', () => {
 describe('all samples are tokenized first', () => {
   const tiny = readFileSync(join(root, 'test/golden/tiny-tokenizer/tokenizer.json'), 'utf8');
   it.each([
-    ['a.json', JSON.stringify(alpaca), {}, 'is not JSON Lines'],
+    ['a.csv', 'instruction,output\nx,y\n', {}, 'is not JSON Lines or a list of JSON'],
+    ['a.json', lines(alpaca), {}, 'is JSON, but no list of objects'],
     ['a.jsonl', lines([{ text: 'x', label: 'y' }]), {}, 'each prompt lists all labels, which data.labels does not name'],
     ['a.jsonl', lines([{ text: 'x' }]), {}, 'samples of the format text'],
     ['a.jsonl', lines(alpaca), { settings: { trainedRoles: ['user'] } }, 'no answers are trained'],
-    ['a.jsonl', lines(alpaca), { settings: { completionOnly: false } }, 'prompts are trained too'],
     ['a.jsonl', lines(alpaca), { settings: { contextParts: ['reasoning'] } }, 'parts of answers are context'],
     ['a.jsonl', lines(alpaca), { definition: tiny }, "the model's tokenizer does not cut texts into bytes"],
   ] satisfies [string, string, Opening, string][])('of %s (%#)', async (name, text, opening, reason) => {

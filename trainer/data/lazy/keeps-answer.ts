@@ -16,6 +16,10 @@ import type { Room, TextBounds } from './text-bounds.ts';
 
 export interface ProofSettings extends TurnChoice {
   readonly renderer: ChatRenderer;
+  /** False trains every token. */
+  readonly completionOnly: boolean;
+  /** In tokens. */
+  readonly maxLength: number;
 }
 
 /** Longer chats have too many shapes. */
@@ -53,7 +57,9 @@ export function chatProof(
   const provesByTexts = (chat: Conversation, answer: Answer | undefined): boolean | undefined => {
     if (answer === undefined) return false;
     const frame = chat.messages.length > MOST_TURNS ? undefined : frameOf(chat, answer);
-    return frame === 'refused' ? false : frame && fitsFrame(chat, answer, frame, bounds);
+    if (frame === 'refused') return false;
+    if (!settings.completionOnly) return frame && trainsTwo(chat, frame, settings, bounds);
+    return frame && fitsFrame(chat, answer, frame, bounds);
   };
   return (chat, place) => {
     const isTexts = isPlain(chat);
@@ -63,7 +69,7 @@ export function chatProof(
     let proven = isTexts ? provesByTexts(chat, answer) : undefined;
     // Some templates write no empty message, and a message of their own in its place.
     if (proven && beginsEmpty(chat)) proven = provesByTexts(withoutFirst(chat), answerOf(withoutFirst(chat), settings, bounds));
-    return proven ?? fitsRendered(chat, answer, settings, bounds);
+    return proven ?? (settings.completionOnly && fitsRendered(chat, answer, settings, bounds));
   };
 }
 
@@ -87,12 +93,11 @@ function saidIn({ content, tool_calls: calls }: ChatMessage): string {
 /** Stretches of a text that templates look for: reasoning, and words that turn it on or off. */
 const MARKS = /<\/?think|\/(?:no_)?think/;
 
-/** Whether a chat has nothing but texts by role, which no template is known to read as anything else. */
+/** Whether a chat has nothing but texts by role. */
 function isPlain({ messages, tools, documents, variables }: Conversation): boolean {
   if (tools !== undefined || documents !== undefined || variables !== undefined) return false;
   for (const message of messages) {
-    const { content } = message;
-    if (typeof content !== 'string' || (content.includes('think') && MARKS.test(content))) return false;
+    if (typeof message.content !== 'string') return false;
     let fields = 0;
     for (const _ in message) fields++;
     // Its role is the other one.
@@ -116,7 +121,15 @@ function frameFor({ messages, weights }: Conversation, answer: number, settings:
   }
 }
 
-/** Undefined where the template may take the space off a text, and it matters. */
+/** Whether a chat of which every token is trained has two, however it is cut: a mark of the template, and a token of a text. */
+const trainsTwo = ({ messages, weights }: Conversation, { tokens }: CutFrame, { maxLength }: ProofSettings, bounds: TextBounds): boolean =>
+  tokens > 0 &&
+  maxLength > 1 &&
+  // Weights are refused there.
+  (weights ?? []).every(weight => weight === undefined) &&
+  messages.some(({ content }) => bounds.hasToken(textOfContent(content)));
+
+/** Undefined where the template may take something off a text, and it matters. */
 function fitsFrame({ messages }: Conversation, { index, isWhole }: Answer, frame: CutFrame, bounds: TextBounds): boolean | undefined {
   const texts: string[] = [];
   let bytes = frame.bytes;
@@ -126,6 +139,7 @@ function fitsFrame({ messages }: Conversation, { index, isWhole }: Answer, frame
     bytes += Buffer.byteLength(text);
     texts.push(text);
   }
+  if (texts.some(text => text.includes('think') && MARKS.test(text))) return undefined;
   if (!texts.some(bounds.hasToken)) return false;
   const answerBytes = isWhole ? Buffer.byteLength(textOfContent(elementAt(messages, index).content)) + frame.endBytes : 0;
   const room = { tokens: frame.tokens, needed: isWhole ? bounds.most(answerBytes) : 1 };

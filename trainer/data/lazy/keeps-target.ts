@@ -17,16 +17,15 @@ export interface KeepTools {
   readonly chatRenderer?: ChatRenderer | undefined;
 }
 
-/** Formats whose samples have answers, which are all that is trained. */
+/** Formats whose samples have answers. */
 const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion', 'messages', 'sharegpt', 'text_label']);
 
 /** Returns why it takes tokens to know which samples train, or undefined. */
 export function whyTokensDecide({ formatting, truncation }: RecordSettings, { tokenizer }: KeepTools): string | undefined {
-  const { format, completionOnly, contextParts, trainedRoles, promptTemplate, labels } = formatting;
+  const { format, contextParts, trainedRoles, promptTemplate, labels } = formatting;
   if (!FORMATS.has(format)) return `samples of the format ${format} train only what their tokens show`;
-  if (!completionOnly) return 'prompts are trained too';
   if (contextParts !== undefined) return 'parts of answers are context';
-  if (trainedRoles?.includes('assistant') === false) return 'no answers are trained';
+  if (formatting.completionOnly && trainedRoles?.includes('assistant') === false) return 'no answers are trained';
   if (format === 'text_label' && labels.length === 0 && promptTemplate.includes('{labels}'))
     return 'each prompt lists all labels, which data.labels does not name';
   if (truncation === 'error') return 'samples that are too long are errors';
@@ -44,11 +43,15 @@ export function sampleDecider(settings: RecordSettings, { tokenizer, chatRendere
   const bounds = textBounds(tokenizer, settings.maxLength);
   const added = createEncoder(tokenizer).start('').length;
   const tokenize = sampleTokenizer(settings, { tokenizer, chatRenderer });
-  const provesChat = chatRenderer && chatProof({ ...settings.formatting, renderer: chatRenderer }, bounds, tokenizer.specialTexts);
+  const provesChat =
+    chatRenderer &&
+    chatProof({ ...settings.formatting, renderer: chatRenderer, maxLength: settings.maxLength }, bounds, tokenizer.specialTexts);
   const keepsTarget = (sample: ReadSample, { file, line }: DataRecord): boolean => {
     if (sample.kind === 'chat') return provesChat?.(sample.chat, { file, line }) ?? false;
     if (sample.kind === 'text') return false;
     const { prompt, answer } = sample;
+    // The token that ends it is the second one at least, and what is cut has more than two.
+    if (!formatting.completionOnly) return bounds.hasToken(prompt) && tokenizer.eosIds.length > 0 && settings.maxLength > 1;
     return bounds.hasToken(prompt) && bounds.hasToken(answer) && bounds.leavesRoom(prompt, { tokens: added, needed: 1 });
   };
   return record => {

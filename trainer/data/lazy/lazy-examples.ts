@@ -7,11 +7,30 @@ import type { Examples } from '../tokens/example-store.ts';
 import type { MadeOfRecord } from '../tokens/tokenize-records.ts';
 import { countTargets, type DataRecord, type Example } from '../types.ts';
 import type { LineIndex } from './line-index.ts';
+import { openRegular, readAt } from './read-at.ts';
 import { type LineSettings, recordOf } from './scan-segment.ts';
-import { openRegular, readAt } from './segments.ts';
 
 /** Samples that were asked for last are kept: a batch needs the sizes of its samples, then their tokens. */
 const KEPT_TOKENS = 2 ** 19;
+
+/** Makes samples by their places, and keeps those that were asked for last. */
+export function keepLast<Sample extends { readonly ids: Int32Array }>(make: (sample: number) => Sample): (sample: number) => Sample {
+  const kept = new Map<number, Sample>();
+  let tokens = 0;
+  return sample => {
+    const known = kept.get(sample);
+    if (known) return known;
+    const made = make(sample);
+    kept.set(sample, made);
+    tokens += made.ids.length;
+    for (const [oldest, { ids }] of kept) {
+      if (tokens <= KEPT_TOKENS || oldest === sample) break;
+      kept.delete(oldest);
+      tokens -= ids.length;
+    }
+    return made;
+  };
+}
 
 /** Data files that are open, each as it was when it was opened. */
 export interface OpenFiles {
@@ -71,30 +90,16 @@ export function lazyExamples(params: LazyParams): Examples {
   const { index, files, open, lines, tokenize, largestId } = params;
   const { names, places } = index.labels;
   const labelAt = (sample: number): string | undefined => names[places[sample] ?? -1];
-  const kept = new Map<number, Example>();
-  let keptTokens = 0;
   const make = (sample: number): Example => {
-    const { file, start, length, line } = index.at(sample);
+    const { file, start, length, line, element } = index.at(sample);
     const name = files[file]?.file ?? '';
     const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines);
     const [sequence] = tokenize(record).sequences;
     if (sequence === undefined) throw nothingTrained(name, line);
     const label = labelAt(sample);
-    return { ...sequence, file: name, line, ...(label !== undefined && { label }) };
+    return { ...sequence, file: name, line, ...(element !== undefined && { element }), ...(label !== undefined && { label }) };
   };
-  const exampleAt = (sample: number): Example => {
-    const known = kept.get(sample);
-    if (known) return known;
-    const example = make(sample);
-    kept.set(sample, example);
-    keptTokens += example.ids.length;
-    for (const [oldest, { ids }] of kept) {
-      if (keptTokens <= KEPT_TOKENS || oldest === sample) break;
-      kept.delete(oldest);
-      keptTokens -= ids.length;
-    }
-    return example;
-  };
+  const exampleAt = keepLast(make);
   const part = (length: number, placeAt: (index: number) => number): Examples => {
     const own = <T>(read: (place: number) => T) => ({
       length,

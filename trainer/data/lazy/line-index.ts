@@ -1,4 +1,4 @@
-/** The places of the lines that are samples: 16 bytes each, in a file of the cache, or in memory where nothing can be written. */
+/** The places of the lines or objects that are samples: 20 bytes each, in a file of the cache, or in memory where nothing can be written. */
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { mkdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,9 +9,9 @@ import { readRegularBlocks, readRegularText } from '../../files/regular-file.ts'
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { dataFormats } from '../types.ts';
+import { openRegular, readAt } from './read-at.ts';
 import { labelBuilder, type SampleLabels } from './sample-labels.ts';
 import type { ScannedSegment } from './scan-segment.ts';
-import { openRegular, readAt } from './segments.ts';
 
 /** The place of a sample. */
 export interface LinePlace {
@@ -22,6 +22,8 @@ export interface LinePlace {
   readonly length: number;
   /** From 1. */
   readonly line: number;
+  /** Its place in the list of its file. */
+  readonly element?: number;
 }
 
 const count = z.number().int().nonnegative();
@@ -44,7 +46,7 @@ export interface LineIndex extends LineSummary {
   at(sample: number): LinePlace;
 }
 
-const ROW = 4;
+const ROW = 5;
 const ROW_BYTES = ROW * Uint32Array.BYTES_PER_ELEMENT;
 /** The upper part of a place and the number of its file share 32 bits: files of up to a terabyte. */
 const HIGH_BITS = 8;
@@ -112,14 +114,17 @@ function openIndex(folder: string, summary: LineSummary & Pick<LineIndex, 'label
   };
 }
 
-function placeIn([low = 0, high = 0, length = 0, line = 0]: Uint32Array): LinePlace {
-  return { file: high >>> HIGH_BITS, start: (high & (2 ** HIGH_BITS - 1)) * 2 ** 32 + low, length, line };
+function placeIn([low = 0, high = 0, length = 0, line = 0, element = 0]: Uint32Array): LinePlace {
+  const place = { file: high >>> HIGH_BITS, start: (high & (2 ** HIGH_BITS - 1)) * 2 ** 32 + low, length, line };
+  return element === 0 ? place : { ...place, element: element - 1 };
 }
 
-function rowsOf({ low, high, lengths, lines }: ScannedSegment, file: number, lineBefore: number): Uint32Array {
+function rowsOf({ low, high, lengths, lines, elements }: ScannedSegment, file: number, lineBefore: number): Uint32Array {
   const rows = new Uint32Array(ROW * low.length);
-  for (let i = 0; i < low.length; i++)
-    rows.set([low[i] ?? 0, ((high[i] ?? 0) | (file << HIGH_BITS)) >>> 0, lengths[i] ?? 0, lineBefore + (lines[i] ?? 0) + 1], ROW * i);
+  for (let i = 0; i < low.length; i++) {
+    const line = lineBefore + (lines[i] ?? 0) + 1;
+    rows.set([low[i] ?? 0, ((high[i] ?? 0) | (file << HIGH_BITS)) >>> 0, lengths[i] ?? 0, line, (elements[i] ?? -1) + 1], ROW * i);
+  }
   return rows;
 }
 

@@ -1,6 +1,5 @@
 /** Large data whose samples are tokenized as training goes: opened after one pass over its lines. */
-import { join } from 'node:path';
-import { messageOf } from '../../protocol/error-facts.ts';
+import { existsSync } from 'node:fs';
 import { DataError, DataProblems } from '../data-error.ts';
 import { checkMaxLength } from '../example/max-length.ts';
 import { deciding, type LoadDatasetInput, loadFiles, nothingLeft, recordSettingsOf } from '../load/load-dataset.ts';
@@ -13,10 +12,12 @@ import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataRecord } from '../types.ts';
-import { findSamples } from './find-samples.ts';
-import { whyTokensDecide } from './keeps-target.ts';
+import type { FindParams } from './find-samples.ts';
+import { recordChecker, sampleDecider, whyTokensDecide } from './keeps-target.ts';
 import { lazyExamples, openFiles } from './lazy-examples.ts';
-import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } from './line-index.ts';
+import type { LineIndex } from './line-index.ts';
+import { NoListError } from './list-segments.ts';
+import { openIndex, whyFilesDecide } from './open-index.ts';
 import type { LineSettings } from './scan-segment.ts';
 import type { BoundedTokenizer } from './text-bounds.ts';
 
@@ -31,7 +32,7 @@ export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'
   readonly whyFirst?: string | undefined;
   /** Tokenizes first, and opens the same samples. */
   readonly isEager?: boolean;
-  readonly onScan?: (bytes: number, totalBytes: number) => void;
+  readonly onScan?: FindParams['onScan'];
   readonly onProgress?: LoadDatasetInput['onProgress'];
 }
 
@@ -75,10 +76,17 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
       format: detected.format,
       first: settings.format === 'auto' ? first : undefined,
     };
-    const folder = cache && join(large.cacheDir, `${key}.lines`);
-    const index =
-      (folder === undefined ? undefined : await findIndex(folder, large.log)) ??
-      (await findSamples({ ...input, files, lines, recordSettings, totalBytes, detected }, await writerIn(folder, large)));
+    const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings: recordSettings, lines };
+    const finding: FindParams = {
+      ...input,
+      files,
+      lines,
+      deciders: () => ({ decide: sampleDecider(recordSettings, input), check: recordChecker(recordSettings) }),
+      threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data } : undefined,
+      totalBytes,
+      detected,
+    };
+    const index = await openIndex(finding, { key, isCached: cache !== undefined }, large);
     open.check();
     if (index.samples === 0) throw nothingLeft(index.dropped, maxLength);
     const tokenize = sampleTokenizer(recordSettings, input);
@@ -90,17 +98,9 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
     };
   } catch (error) {
     open.close();
+    if (error instanceof NoListError) return { reason: error.message };
     throw error;
   }
-}
-
-const LINE_BASED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson']);
-
-function whyFilesDecide(files: readonly DataFile[]): string | undefined {
-  const other = files.find(({ extension }) => !LINE_BASED.has(extension));
-  if (other) return `${other.file} is not JSON Lines, whose samples can be found without reading all of it`;
-  if (new Set(files.map(({ file }) => file)).size < files.length) return 'a file is listed twice';
-  return undefined;
 }
 
 /** The first record, and what it says about all. */
@@ -111,14 +111,4 @@ async function peek({ settings }: LazyInput, files: readonly DataFile[]) {
   if (first.done === true) throw new DataError({ problem: 'the data has no sample', advice: 'Add data' });
   const known: DataRecord = first.value;
   return { detected, first: known };
-}
-
-async function writerIn(folder: string | undefined, { log }: LargeData): Promise<IndexWriter> {
-  if (folder === undefined) return memoryIndex();
-  try {
-    return await fileIndex(folder);
-  } catch (error) {
-    log('warning', `the places of samples are not cached (${messageOf(error)}): they take memory`);
-    return memoryIndex();
-  }
 }

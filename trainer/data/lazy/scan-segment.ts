@@ -5,6 +5,7 @@ import { type ColumnNames, checkSameFormat, renameColumns } from '../detect-form
 import type { DropReason } from '../example/tokenize-example.ts';
 import { parseRecord } from '../read/read-records.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
+import type { ListElements } from './list-segments.ts';
 import { readSegment, type Segment } from './segments.ts';
 
 /** How a line becomes a record. */
@@ -22,19 +23,21 @@ export interface ScannedSegment {
   readonly high: Uint32Array;
   /** [samples] in bytes, without the line's end. */
   readonly lengths: Uint32Array;
-  /** [samples] the line of each among those that begin in the segment, from 0. */
+  /** [samples] the line of each from 0: among those that begin in the segment, or of an object of a list in its file. */
   readonly lines: Uint32Array;
+  /** [samples] the place of each in the list of its file; empty where it is none. */
+  readonly elements: Uint32Array;
   /** [samples] the label of each among `labelNames`; empty where samples have none. */
   readonly labels: Uint32Array;
   /** The labels of all records that were looked at, in the order of their first appearance. */
   readonly labelNames: readonly string[];
-  /** Lines that begin in the segment. */
+  /** Lines that begin in the segment; 0 in a list. */
   readonly lineCount: number;
   /** Records that were looked at, those included that are left out. */
   readonly read: number;
   /** Records that are left out, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
-  /** Problems of single lines, whose numbers count from 1 in the segment. */
+  /** Problems of single lines, whose numbers count as those of samples, from 1. */
   readonly problems: readonly DataProblem[];
 }
 
@@ -60,15 +63,16 @@ export function scanSegment(segment: Segment, settings: LineSettings, decide: De
   const starts: number[] = [];
   const lengths: number[] = [];
   const lines: number[] = [];
+  const elements: number[] = [];
   const labels: number[] = [];
   const names = new Map<string, number>();
   const dropped: Record<string, number> = {};
   const problems: DataProblem[] = [];
-  let [place, next, read, line] = [0, 0, 0, 0];
+  let [place, next, read, lineCount] = [0, 0, 0, 0];
   const isText = isUtf8(bytes);
   // The same text, decoded in less time.
   const encoding = isAscii(bytes) ? 'latin1' : 'utf8';
-  for (const [from, to] of lineRanges(bytes, at === 0)) {
+  for (const { from, to, line, element } of segment.elements ? objectRanges(segment.elements) : lineRanges(bytes, at === 0)) {
     try {
       if (!isText && !isUtf8(bytes.subarray(from, to))) throw notUtf8(segment.file, line + 1);
       const text = bytes.toString(encoding, from, to);
@@ -83,6 +87,7 @@ export function scanSegment(segment: Segment, settings: LineSettings, decide: De
           starts.push(at + from);
           lengths.push(to - from);
           lines.push(line);
+          if (element !== undefined) elements.push(element);
           if (name !== undefined) labels.push(name);
         }
       }
@@ -90,16 +95,17 @@ export function scanSegment(segment: Segment, settings: LineSettings, decide: De
       if (!(error instanceof DataError) || error.place.line === undefined) throw error;
       problems.push({ ...error.place, problem: error.problem, advice: error.advice });
     }
-    line++;
+    if (element === undefined) lineCount = line + 1;
   }
   return {
     low: Uint32Array.from(starts, start => start % 2 ** 32),
     high: Uint32Array.from(starts, start => Math.floor(start / 2 ** 32)),
     lengths: Uint32Array.from(lengths),
     lines: Uint32Array.from(lines),
+    elements: Uint32Array.from(elements),
     labels: Uint32Array.from(labels),
     labelNames: [...names.keys()],
-    lineCount: line,
+    lineCount,
     read,
     dropped,
     problems,
@@ -119,13 +125,28 @@ export function recordOf(file: string, line: number, text: string, { columns, fo
   return record;
 }
 
-/** The lines of whole lines, without their ends. */
-function* lineRanges(bytes: Buffer, isStart: boolean): Generator<[from: number, to: number]> {
+/** The place of a record among the bytes of a segment. */
+interface RecordRange {
+  readonly from: number;
+  readonly to: number;
+  /** From 0. */
+  readonly line: number;
+  /** Its place in a list. */
+  readonly element?: number;
+}
+
+function* objectRanges({ starts, lengths, lines, first }: ListElements): Generator<RecordRange> {
+  for (const [i, from] of starts.entries()) yield { from, to: from + (lengths[i] ?? 0), line: (lines[i] ?? 1) - 1, element: first + i };
+}
+
+/** Whole lines, without their ends. */
+function* lineRanges(bytes: Buffer, isStart: boolean): Generator<RecordRange> {
+  let line = 0;
   let from = isStart && bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
   while (from < bytes.length) {
     const found = bytes.indexOf(NEWLINE, from);
     const end = found < 0 ? bytes.length : found;
-    yield [from, end > from && bytes[end - 1] === RETURN ? end - 1 : end];
+    yield { from, to: end > from && bytes[end - 1] === RETURN ? end - 1 : end, line: line++ };
     from = end + 1;
   }
 }

@@ -1,7 +1,9 @@
 /** Parts of line-based data files that are read independently of each other. */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { DataFile } from '../read/list-files.ts';
 import { MAX_LINE_CHARACTERS } from '../read/utf8-stream.ts';
+import { type ListElements, listSegments } from './list-segments.ts';
+import { openRegular, readAt } from './read-at.ts';
 
 /** A part of a file: the lines that begin in it, of which the last may end behind it. */
 export interface Segment {
@@ -9,39 +11,33 @@ export interface Segment {
   /** In bytes. */
   readonly from: number;
   readonly to: number;
+  /** Present in a list of JSON, whose objects are no lines. */
+  readonly elements?: ListElements;
 }
 
-const SEGMENT_BYTES = 4 * 2 ** 20;
+export const SEGMENT_BYTES = 4 * 2 ** 20;
 const READ_BYTES = 2 ** 16;
 const NEWLINE = 10;
-/** As bytes of a line are read in threads that wait for nothing. */
-const READ_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
-/** The segments of files in their order. */
+/** The segments of files in their order. @throws NoListError from reading a file of JSON that is no list of objects */
 export function* segmentsOf(files: readonly DataFile[], segmentBytes = SEGMENT_BYTES): Generator<Segment> {
-  for (const { file, bytes } of files)
-    for (let from = 0; from < bytes; from += segmentBytes) yield { file, from, to: Math.min(bytes, from + segmentBytes) };
-}
-
-/** Opens a regular file without waiting. The caller closes it. @throws Error for anything else */
-export function openRegular(file: string): number {
-  const handle = openSync(file, READ_FLAGS);
-  if (fstatSync(handle).isFile()) return handle;
-  closeSync(handle);
-  throw new Error(`${file} is not a regular file any more`);
+  for (const { file, bytes, extension } of files)
+    if (extension === '.json') yield* listSegments(file, segmentBytes);
+    else for (let from = 0; from < bytes; from += segmentBytes) yield { file, from, to: Math.min(bytes, from + segmentBytes) };
 }
 
 export interface SegmentBytes {
-  /** From the beginning of a line to the end of a line or of the file. */
+  /** From the beginning of a line or an object to the end of one, or of the file. */
   readonly bytes: Buffer;
   /** The place of the first byte in the file. */
   readonly at: number;
 }
 
-/** Reads the lines that begin in a segment. @throws RangeError for a line above the limit of `readLines` */
-export function readSegment({ file, from, to }: Segment): SegmentBytes {
+/** Reads the lines that begin in a segment, or its objects. @throws RangeError for a line above the limit of `readLines` */
+export function readSegment({ file, from, to, elements }: Segment): SegmentBytes {
   const handle = openRegular(file);
   try {
+    if (elements) return { bytes: readAt(handle, from, to - from), at: from };
     // The byte before shows whether a line begins here.
     const start = Math.max(0, from - 1);
     let bytes = readAt(handle, start, to - start);
@@ -61,16 +57,4 @@ export function readSegment({ file, from, to }: Segment): SegmentBytes {
   } finally {
     closeSync(handle);
   }
-}
-
-/** Up to `count` bytes; fewer at the end of the file. */
-export function readAt(handle: number, start: number, count: number): Buffer {
-  const bytes = Buffer.allocUnsafe(count);
-  let done = 0;
-  while (done < count) {
-    const read = readSync(handle, bytes, done, count - done, start + done);
-    if (read === 0) break;
-    done += read;
-  }
-  return bytes.subarray(0, done);
 }

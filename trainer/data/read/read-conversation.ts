@@ -68,8 +68,12 @@ interface Turn {
 function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNames): Turn {
   if (!isRecord(turn))
     throw fieldError(record, path, `${describeValue(turn)}, expected an object with ${names.role} and ${names.content}`, 'Fix the turn');
-  const { [names.role]: given, [names.content]: content, ...others } = turn;
-  const role = roleOf(record, `${path}.${names.role}`, given);
+  const [given, content] = [turn[names.role], turn[names.content]];
+  const others = otherFields(turn, names);
+  const role = roleOf(record, path, names.role, given);
+  // Nearly all turns of large data.
+  if (others === NONE && given !== CALL_ROLE && typeof content === 'string' && (role !== 'assistant' || hasText(content)))
+    return { message: { role, content }, weight: undefined };
   const fields = Object.fromEntries(
     Object.entries(others).filter(([name, value]) => value !== null && value !== undefined && !isTrainField(name)),
   );
@@ -88,12 +92,21 @@ function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNa
 /** The role that a name of any tool stands for; undefined for an unknown one. */
 export const roleNamed = (name: string): string | undefined => (Object.hasOwn(ROLES, name) ? ROLES[name] : undefined);
 
-function roleOf(record: DataRecord, path: string, given: unknown): string {
+const NONE: Readonly<Record<string, unknown>> = {};
+
+/** The fields of a turn but its role and its content. */
+function otherFields(turn: Readonly<Record<string, unknown>>, { role, content }: TurnNames): Readonly<Record<string, unknown>> {
+  const others: [string, unknown][] = [];
+  for (const name in turn) if (name !== role && name !== content) others.push([name, turn[name]]);
+  return others.length === 0 ? NONE : Object.fromEntries(others);
+}
+
+function roleOf(record: DataRecord, path: string, key: string, given: unknown): string {
   const role = typeof given === 'string' ? roleNamed(given) : undefined;
   if (role !== undefined) return role;
   const what = typeof given === 'string' ? `the unknown role "${given}"` : describeValue(given);
   const advice = typeof given === 'string' ? 'Rename the role' : 'Give the turn a role';
-  throw fieldError(record, path, `${what}, expected one of ${Object.keys(ROLES).join(', ')}`, advice);
+  throw fieldError(record, `${path}.${key}`, `${what}, expected one of ${Object.keys(ROLES).join(', ')}`, advice);
 }
 
 const isTrainField = (name: string): boolean => isOneOf(TRAIN_FIELDS, name);

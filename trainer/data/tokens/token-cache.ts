@@ -26,8 +26,8 @@ const MAX_COLUMNS_BYTES = 2 ** 31 - 1;
 /** Data sets beyond this much together are removed, those first that were not used for longest. */
 const MAX_CACHE_BYTES = 50e9;
 const READ_BYTES = 2 ** 20;
-/** The name of a data set, or of the places of its lines. */
-const KEY = /^[0-9a-f]{40}(\.lines)?$/;
+/** The name of a data set, or of the places of its samples; earlier versions had those of lines alone. */
+const KEY = /^[0-9a-f]{40}(\.(?:places|lines))?$/;
 /** Left free for everything else on the disk. */
 const SPARE_BYTES = 1e9;
 

@@ -1,0 +1,189 @@
+/** Finds the objects of a list in a JSON file by its bytes, so that each can be read by its place. */
+import { closeSync } from 'node:fs';
+import { openRegular, readAt } from './read-at.ts';
+
+/** The objects of a list that begin in a segment. */
+export interface ListElements {
+  /** [objects] the first byte of each, from the beginning of the segment. */
+  readonly starts: Uint32Array;
+  /** [objects] in bytes. */
+  readonly lengths: Uint32Array;
+  /** [objects] the line of the first byte of each in its file, from 1. */
+  readonly lines: Uint32Array;
+  /** The place of the first one in the list, from 0. */
+  readonly first: number;
+}
+
+/** Some objects of a list: as a segment of its file. */
+export interface ListSegment {
+  readonly file: string;
+  /** In bytes. */
+  readonly from: number;
+  readonly to: number;
+  readonly elements: ListElements;
+}
+
+/** A file that is no list of objects from its first byte to its last. */
+export class NoListError extends Error {
+  override name = 'NoListError';
+
+  constructor(file: string) {
+    super(`${file} is JSON, but no list of objects`);
+  }
+}
+
+const READ_BYTES = 4 * 2 ** 20;
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
+const [NEWLINE, QUOTE, COMMA, BACKSLASH] = [0x0a, 0x22, 0x2c, 0x5c];
+const [LIST, LIST_END, OBJECT, OBJECT_END] = [0x5b, 0x5d, 0x7b, 0x7d];
+/** Space, tab, line feed, carriage return. */
+const SPACES: ReadonlySet<number> = new Set([0x20, 0x09, NEWLINE, 0x0d]);
+
+/** The next thing that may come outside of objects. */
+type Expected = 'list' | 'first' | 'separator' | 'object' | 'nothing';
+
+/**
+ * The segments of a list, in its order. Only brackets and strings are looked at: whether an object is well-formed shows when it is parsed.
+ * @param segmentBytes from which on a segment ends
+ * @param readBytes those that are read at once
+ * @throws NoListError from reading for anything but a list of objects
+ */
+export function* listSegments(file: string, segmentBytes: number, readBytes = READ_BYTES): Generator<ListSegment> {
+  const found = new FoundObjects(file);
+  const objects = new ObjectFinder(found, file);
+  const handle = openRegular(file);
+  try {
+    for (let at = 0; ; ) {
+      const bytes = readAt(handle, at, readBytes);
+      if (bytes.length === 0) break;
+      objects.take(bytes, at);
+      at += bytes.length;
+      if (found.bytes >= segmentBytes) yield found.segment();
+    }
+  } finally {
+    closeSync(handle);
+  }
+  if (!objects.isWhole) throw new NoListError(file);
+  if (found.bytes > 0) yield found.segment();
+}
+
+/** The objects of a segment that is not finished. */
+class FoundObjects {
+  private readonly file: string;
+  private starts: number[] = [];
+  private lengths: number[] = [];
+  private lines: number[] = [];
+  private first = 0;
+  bytes = 0;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  add(start: number, length: number, line: number): void {
+    this.starts.push(start);
+    this.lengths.push(length);
+    this.lines.push(line);
+    this.bytes = start + length - (this.starts[0] ?? 0);
+  }
+
+  segment(): ListSegment {
+    const { file, first } = this;
+    const from = this.starts[0] ?? 0;
+    const starts = Uint32Array.from(this.starts, start => start - from);
+    const [lengths, lines] = [Uint32Array.from(this.lengths), Uint32Array.from(this.lines)];
+    const to = from + this.bytes;
+    this.first += starts.length;
+    [this.starts, this.lengths, this.lines, this.bytes] = [[], [], [], 0];
+    return { file, from, to, elements: { starts, lengths, lines, first } };
+  }
+}
+
+/** Reads the bytes of a file in blocks, which may end anywhere. */
+class ObjectFinder {
+  private readonly found: FoundObjects;
+  private readonly file: string;
+  private expected: Expected = 'list';
+  /** Open brackets of an object; 0 outside of objects. */
+  private depth = 0;
+  private isInString = false;
+  /** Whether the next byte of a string is escaped. */
+  private isEscaped = false;
+  private start = 0;
+  private startLine = 1;
+  private line = 1;
+
+  constructor(found: FoundObjects, file: string) {
+    this.found = found;
+    this.file = file;
+  }
+
+  get isWhole(): boolean {
+    return this.expected === 'nothing';
+  }
+
+  /** @param at the place of the block in the file */
+  take(bytes: Buffer, at: number): void {
+    for (let i = 0; i < bytes.length; ) {
+      if (this.isInString) i = this.string(bytes, i);
+      else if (this.depth > 0) i = this.object(bytes, i, at);
+      else this.between(bytes[i++] ?? 0, at + i - 1);
+    }
+  }
+
+  /** Goes behind the end of a string, or to the end of the block. */
+  private string(bytes: Buffer, from: number): number {
+    let i = from;
+    if (this.isEscaped) {
+      this.isEscaped = false;
+      i++;
+    }
+    while (i < bytes.length) {
+      const quote = bytes.indexOf(QUOTE, i);
+      const end = quote < 0 ? bytes.length : quote;
+      let slashes = 0;
+      while (end - slashes > i && bytes[end - slashes - 1] === BACKSLASH) slashes++;
+      const isEscaped = slashes % 2 === 1;
+      if (quote < 0) {
+        this.isEscaped = isEscaped;
+        return end;
+      }
+      i = quote + 1;
+      if (isEscaped) continue;
+      this.isInString = false;
+      return i;
+    }
+    return i;
+  }
+
+  /** Goes to the next string of an object, behind its end, or to the end of the block. */
+  private object(bytes: Buffer, from: number, at: number): number {
+    let i = from;
+    while (i < bytes.length) {
+      const byte = bytes[i++];
+      if (byte === QUOTE) {
+        this.isInString = true;
+        return i;
+      }
+      if (byte === NEWLINE) this.line++;
+      else if (byte === OBJECT || byte === LIST) this.depth++;
+      else if ((byte === OBJECT_END || byte === LIST_END) && --this.depth === 0) {
+        this.found.add(this.start, at + i - this.start, this.startLine);
+        return i;
+      }
+    }
+    return i;
+  }
+
+  private between(byte: number, place: number): void {
+    if (byte === NEWLINE) this.line++;
+    const { expected } = this;
+    if (SPACES.has(byte) || (expected === 'list' && byte === BYTE_ORDER_MARK[place])) return;
+    if (expected === 'list' && byte === LIST) this.expected = 'first';
+    else if ((expected === 'first' || expected === 'separator') && byte === LIST_END) this.expected = 'nothing';
+    else if (expected === 'separator' && byte === COMMA) this.expected = 'object';
+    else if ((expected === 'first' || expected === 'object') && byte === OBJECT) {
+      [this.depth, this.start, this.startLine, this.expected] = [1, place, this.line, 'separator'];
+    } else throw new NoListError(this.file);
+  }
+}

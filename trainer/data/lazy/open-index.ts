@@ -1,0 +1,41 @@
+/** The places of the samples of large data: from the cache, or found in a pass over the files. */
+import { join } from 'node:path';
+import { messageOf } from '../../protocol/error-facts.ts';
+import type { DataFile } from '../read/list-files.ts';
+import type { LargeData } from '../tokens/large-data.ts';
+import { type FindParams, findSamples } from './find-samples.ts';
+import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } from './line-index.ts';
+
+const INDEXED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson', '.json']);
+
+/** Returns why the samples of files cannot be read by their places, or undefined. */
+export function whyFilesDecide(files: readonly DataFile[]): string | undefined {
+  const other = files.find(({ extension }) => !INDEXED.has(extension));
+  if (other) return `${other.file} is not JSON Lines or a list of JSON, whose samples can be read one by one`;
+  if (new Set(files.map(({ file }) => file)).size < files.length) return 'a file is listed twice';
+  return undefined;
+}
+
+export interface IndexPlace {
+  /** The fingerprint of the data and of what decides which samples it has. */
+  readonly key: string;
+  /** Whether the cache can be written. */
+  readonly isCached: boolean;
+}
+
+/** @throws as `findSamples` does */
+export async function openIndex(params: FindParams, { key, isCached }: IndexPlace, large: LargeData): Promise<LineIndex> {
+  const folder = isCached ? join(large.cacheDir, `${key}.places`) : undefined;
+  const known = folder === undefined ? undefined : await findIndex(folder, large.log);
+  return known ?? findSamples(params, await writerIn(folder, large));
+}
+
+async function writerIn(folder: string | undefined, { log }: LargeData): Promise<IndexWriter> {
+  if (folder === undefined) return memoryIndex();
+  try {
+    return await fileIndex(folder);
+  } catch (error) {
+    log('warning', `the places of samples are not cached (${messageOf(error)}): they take memory`);
+    return memoryIndex();
+  }
+}

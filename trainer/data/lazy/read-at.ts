@@ -1,0 +1,25 @@
+/** Reads bytes of files at once, for threads that wait for nothing else. */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+
+/** As bytes of a line are read in threads that wait for nothing. */
+const READ_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+
+/** Opens a regular file without waiting. The caller closes it. @throws Error for anything else */
+export function openRegular(file: string): number {
+  const handle = openSync(file, READ_FLAGS);
+  if (fstatSync(handle).isFile()) return handle;
+  closeSync(handle);
+  throw new Error(`${file} is not a regular file any more`);
+}
+
+/** Up to `count` bytes; fewer at the end of the file. */
+export function readAt(handle: number, start: number, count: number): Buffer {
+  const bytes = Buffer.allocUnsafe(count);
+  let done = 0;
+  while (done < count) {
+    const read = readSync(handle, bytes, done, count - done, start + done);
+    if (read === 0) break;
+    done += read;
+  }
+  return bytes.subarray(0, done);
+}
