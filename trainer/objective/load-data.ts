@@ -20,7 +20,7 @@ import type { LargeData } from '../data/tokens/large-data.ts';
 import type { Example } from '../data/types.ts';
 import type { Job } from '../job/job.ts';
 import type { TextBase } from '../job/open-base.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { AnyModel, CausalModel } from '../model/model-spec.ts';
 import { trainedRolesOf } from '../protocol/recipe/trained-roles.ts';
 import { grouped } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
@@ -105,7 +105,11 @@ export const LARGE_BYTES = 4 * 2 ** 20;
 /** Each thread holds the tokenizer: some 100 MB, 300 for the largest vocabularies. */
 const MOST_THREADS = 8;
 
-export function largeData({ base, context, job }: LoadDataParams): LargeData {
+export function largeData({
+  base,
+  context,
+  job,
+}: Pick<LoadDataParams, 'context' | 'job'> & { readonly base: Pick<TextBase<AnyModel>, 'tokenizer' | 'now'> }): LargeData {
   return {
     tokenizer: base.tokenizer.input,
     now: base.now?.() ?? new Date(),

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { DataError } from '../data/data-error.ts';
 import { drawFrom } from '../data/draw.ts';
+import type { LineIndex } from '../data/lazy/line-index.ts';
 import { type OpenedInOrder, openInOrder } from '../data/lazy/open-lazy.ts';
 import { describeData } from '../data/shown/data-report.ts';
 import { previewExamples } from '../data/shown/preview.ts';
@@ -12,7 +13,7 @@ import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { completionsOf, datasetSettings, type LoadDataParams, largeData, loadPart, PREVIEW, type RunData } from './load-data.ts';
 
 /** Data from 32 MB on: what is smaller is tokenized in ten seconds on two cores. */
-const LAZY_BYTES = 32 * 2 ** 20;
+export const LAZY_BYTES = 32 * 2 ** 20;
 
 export interface InOrderData extends RunData {
   /** Identifies the training samples. */
@@ -32,20 +33,25 @@ export interface InOrderParams extends LoadDataParams {
  * @throws as `loadTrainingData` does
  */
 export async function loadInOrder(params: InOrderParams): Promise<InOrderData | undefined> {
-  const { recipe, job, batching } = params;
+  const { recipe, batching } = params;
   if (batching === 1 || batching === 2 || recipe.data.train.length === 0) return undefined;
   const opened = await open(params);
   if (opened === undefined) return undefined;
   if ('reason' in opened) {
-    if (batching === 3)
-      throw new DataError({
-        problem: `the run began before all samples were tokenized, which is not possible any more: ${opened.reason}`,
-        advice: 'Restore the recipe, the data and the model that the run began with, or start a new run',
-      });
-    job.log('info', `All samples are tokenized before the first update: ${opened.reason}.`);
+    sayWhyFirst(params, opened.reason);
     return undefined;
   }
   return parted(params, opened);
+}
+
+/** @throws DataError where the run that is resumed began before all samples were tokenized */
+export function sayWhyFirst({ job, batching }: Pick<InOrderParams, 'job' | 'batching'>, reason: string): void {
+  if (batching === 3)
+    throw new DataError({
+      problem: `the run began before all samples were tokenized, which is not possible any more: ${reason}`,
+      advice: 'Restore the recipe, the data and the model that the run began with, or start a new run',
+    });
+  job.log('info', `All samples are tokenized before the first update: ${reason}.`);
 }
 
 /** Returns undefined for small data. */
@@ -76,12 +82,13 @@ const whyIdsAreChecked = ({ base: { tokenizer, model } }: LoadDataParams): strin
   tokenizer.vocabularySize > model.vocabularySize ? 'the tokenizer has ids that the model lacks' : undefined;
 
 /** Reports rate and time left of the pass over all lines; stops where the job is to stop. */
-function scanProgress({ job }: LoadDataParams): (bytes: number, totalBytes: number) => void {
+export function scanProgress({ job }: Pick<LoadDataParams, 'job'>): (bytes: number, totalBytes: number) => Promise<void> {
   let report: ((done: number, message?: string) => void) | undefined;
-  return (bytes, totalBytes) => {
+  return async (bytes, totalBytes) => {
     job.checkStop();
     report ??= job.progress('scan', totalBytes, 'bytes');
     report(bytes, 'finding and checking samples');
+    await job.yieldToEvents();
   };
 }
 
@@ -123,13 +130,18 @@ function splitOf(examples: Examples, settings: { readonly validation: number; re
 
 function reportOf({ tokenized, index, examples, labels }: OpenedInOrder, files: number): string {
   if (tokenized) return describeData(tokenized.report);
-  const { samples = 0, read = 0, drawnFrom = read, dropped = {}, format = '', formatReason = '' } = index ?? {};
+  return index ? describeIndex(index, files, countsOf(examples, labels)) : '';
+}
+
+/** The result of a pass over the samples, for the log. @param labels each with the number of its samples */
+export function describeIndex(index: LineIndex, files: number, labels: readonly string[]): string {
+  const { samples, read, drawnFrom = read, dropped, format, formatReason } = index;
   const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
   const found = drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`;
   return [
     `format ${format}: ${formatReason}`,
     `${found} from ${files} ${files === 1 ? 'file or folder' : 'files or folders'}, ${samples} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}`,
-    ...(labels.length > 0 ? [`labels: ${countsOf(examples, labels).join(', ')}`] : []),
+    ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
     'Samples are tokenized when training needs them.',
   ].join('\n');
 }

@@ -2,6 +2,7 @@
 import type { HostArray } from '../../graph/types.ts';
 import type { LabeledText } from '../load/load-labeled.ts';
 import { labeledWords, type TaggedText } from '../tagged/load-tagged.ts';
+import type { List } from '../tokens/example-store.ts';
 import type { BatchPlan, PlannedBatch } from './batch-plan.ts';
 import type { Batch, BatchSource } from './batches.ts';
 
@@ -13,7 +14,7 @@ interface EncodedText {
 
 interface SourceParams<Example extends EncodedText> {
   readonly plan: BatchPlan;
-  readonly examples: readonly Example[];
+  readonly examples: Pick<List<Example>, 'at' | 'length'>;
   readonly padId: number;
   /** Feeds tell which token belongs to the second text. */
   readonly types: boolean;
@@ -114,7 +115,7 @@ export function fillTexts<Example extends EncodedText>(
   const sampleIndices = rows.flatMap(row => row.sequences);
   let tokenCount = 0;
   const samples = sampleIndices.map((index, row) => {
-    const example = examples[index];
+    const example = examples.at(index);
     if (!example) throw new RangeError(`no sample ${index} among ${examples.length}`);
     const { length } = example.ids;
     ids.set(example.ids, row * tokens);

@@ -5,6 +5,8 @@ import { freeOrder, orderSettings } from '../../data/batch/batch-settings.ts';
 import { digestSamples } from '../../data/data-digest.ts';
 import { DataError } from '../../data/data-error.ts';
 import { drawFrom } from '../../data/draw.ts';
+import type { LabeledInOrder } from '../../data/lazy/labeled-in-order.ts';
+import type { LabeledText } from '../../data/load/load-labeled.ts';
 import { splitGroups, splitSamples } from '../../data/split.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
@@ -20,9 +22,72 @@ import { classifierTask } from './classifier-task.ts';
 import { type ImageInput, imageForm, imageReader } from './image-reader.ts';
 import { taggedReader } from './tagged-reader.ts';
 import { type TokenInput, textReader } from './text-reader.ts';
+import { describeInOrder, openTextsInOrder, partTexts, sourceInOrder } from './texts-in-order.ts';
 
-export const setUpTexts: SetUpTask = async (params, part) =>
-  setUp(params, part, await textReader(params, tokensOf(params, 'classifies texts')));
+/** Large training data is tokenized when it is needed, where each sample has one label or a number. */
+export const setUpTexts: SetUpTask = async (params, part) => {
+  const input = tokensOf(params, 'classifies texts');
+  const reader = await textReader(params, input);
+  const opened = part === 'train' ? await openTextsInOrder(params, input) : undefined;
+  return opened ? setUpInOrder(params, reader, opened) : setUp(params, part, reader);
+};
+
+/** Batches of texts of which only a few are tokenized before they are needed. */
+async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<LabeledText>, opened: LabeledInOrder): Promise<TaskSetup> {
+  const { recipe, base, job } = params;
+  const { data, val_size, seed } = recipe;
+  for (const line of describeInOrder(opened, data.train.length).split('\n')) job.log('info', line);
+  const labels = withModelOrder(opened.labels, base.model);
+  if (objectiveCatalog[recipe.task].target === 'label' && labels.length < 2) throw oneLabel(recipe, labels);
+  const other =
+    data.eval.length > 0 ? await reader.read({ files: data.eval, labels: opened.labels, maxSamples: data.eval_max_samples }) : undefined;
+  const parts = partTexts(opened, labels, { validation: other ? 0 : val_size, seed });
+  const { train, counts } = parts;
+  if (parts.held.length > 0) job.log('info', `${parts.held.length} samples are held out for evaluation, ${train.length} are trained on`);
+  const held = other
+    ? other.examples.map(reader.place(labels))
+    : drawFrom(parts.held, { count: data.eval_max_samples, seed }).flatMap(place => parts.all.at(place) ?? []);
+  reportUnseen(params, counts, labels);
+  const model = modelFor(params, labels, undefined);
+  const classWeights = recipe.class_weights === 'balanced' ? balancedWeights(params, counts, train.length, labels) : undefined;
+  return {
+    ...commonSetup(params, reader, model, held),
+    labels,
+    samples: train.length,
+    digest: { train: parts.digest, held: digestSamples(held) },
+    batching: 3,
+    labelOf: index => (model.problem === 'single_label' ? parts.targetOf(index) : -1),
+    trainSource: (looseGroups, parts = ownParts(params)) =>
+      sourceInOrder(train, model, {
+        batchSize: recipe.per_device_train_batch_size,
+        order: { ...orderSettings(recipe, looseGroups), parts },
+        maxLength: recipe.max_length,
+        classWeights,
+      }),
+    sourceOf: (indices, batchSize) =>
+      reader.source(
+        indices.flatMap(index => train.at(index) ?? []),
+        model,
+        { batchSize, order: freeOrder(recipe.seed), trains: false },
+      ),
+  };
+}
+
+/** The parts of a setup that training samples do not change. */
+function commonSetup<Sample extends Labeled>(
+  { recipe }: SetUpParams,
+  reader: ClassifierReader<Sample>,
+  model: ClassifierModel,
+  held: readonly Sample[],
+): Pick<TaskSetup, 'model' | 'task' | 'evaluator'> {
+  const evalSource = () =>
+    reader.source(held, model, { batchSize: recipe.per_device_eval_batch_size, order: freeOrder(recipe.seed), trains: false });
+  return {
+    model,
+    task: classifierTask(model),
+    evaluator: held.length === 0 ? undefined : reader.evaluator(held, model, evalSource()),
+  };
+}
 
 export const setUpTagged: SetUpTask = async (params, part) =>
   setUp(params, part, await taggedReader(params, tokensOf(params, 'reads texts from both sides')));
@@ -59,14 +124,13 @@ async function setUp<Sample extends Labeled>(
 ): Promise<TaskSetup> {
   const { recipe } = params;
   const { train, held, labels } = await readParts(params, part, reader);
-  if (train.length > 0) reportUnseen(params, train, reader, labels);
+  const counts = reader.countLabels(train, labels);
+  if (train.length > 0) reportUnseen(params, counts, labels);
   const model = modelFor(params, labels, reader.imageSize);
-  const classWeights = recipe.class_weights === 'balanced' && train.length > 0 ? balancedWeights(params, train, reader, labels) : undefined;
-  const evalSource = () =>
-    reader.source(held, model, { batchSize: recipe.per_device_eval_batch_size, order: freeOrder(recipe.seed), trains: false });
+  const classWeights =
+    recipe.class_weights === 'balanced' && train.length > 0 ? balancedWeights(params, counts, train.length, labels) : undefined;
   return {
-    model,
-    task: classifierTask(model),
+    ...commonSetup(params, reader, model, held),
     // An adapter names the labels of its head.
     labels: objectiveCatalog[recipe.task].ranks ? model.labels : labels,
     samples: train.length,
@@ -83,7 +147,6 @@ async function setUp<Sample extends Labeled>(
       const chosen = indices.flatMap(index => train[index] ?? []);
       return reader.source(chosen, model, { batchSize, order: freeOrder(recipe.seed), trains: false });
     },
-    evaluator: held.length === 0 ? undefined : reader.evaluator(held, model, evalSource()),
   };
 }
 
@@ -128,13 +191,7 @@ const noLabel = (): DataError =>
   });
 
 /** Warns of labels that the recipe names and no sample has that is trained on. */
-function reportUnseen<Sample extends Labeled>(
-  { recipe: { data, task }, job }: SetUpParams,
-  train: readonly Sample[],
-  { countLabels }: ClassifierReader<Sample>,
-  labels: readonly string[],
-): void {
-  const counts = countLabels(train, labels);
+function reportUnseen({ recipe: { data, task }, job }: SetUpParams, counts: readonly number[], labels: readonly string[]): void {
   const unseen = unseenLabels(
     data.labels,
     task,
@@ -143,15 +200,9 @@ function reportUnseen<Sample extends Labeled>(
   if (unseen.length > 0) job.log('warning', describeUnseen(unseen, task));
 }
 
-/** Returns the weights of labels against imbalance, and logs them. */
-function balancedWeights<Sample extends Labeled>(
-  { recipe, job }: SetUpParams,
-  train: readonly Sample[],
-  { countLabels }: ClassifierReader<Sample>,
-  labels: readonly string[],
-): number[] {
-  const counts = countLabels(train, labels);
-  const weights = classWeightsOf(counts, objectiveCatalog[recipe.task].target === 'labels' ? train.length : undefined);
+/** Returns the weights of labels against imbalance, and logs them. @param samples those that have the labels */
+function balancedWeights({ recipe, job }: SetUpParams, counts: readonly number[], samples: number, labels: readonly string[]): number[] {
+  const weights = classWeightsOf(counts, objectiveCatalog[recipe.task].target === 'labels' ? samples : undefined);
   const shown = labels.map((name, i) => `${name} ${(weights[i] ?? 1).toPrecision(3)}`);
   job.log('info', `class weights: ${shown.slice(0, 20).join(', ')}${shown.length > 20 ? ' …' : ''}`);
   return weights;

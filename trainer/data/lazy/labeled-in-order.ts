@@ -1,0 +1,131 @@
+/** Large data of classifiers, whose texts are tokenized when they are asked for: opened after one pass over its samples. */
+import { DataProblems, noSample } from '../data-error.ts';
+import { createSegmentEncoder } from '../example/segment-encoder.ts';
+import { describeGlue } from '../glue.ts';
+import { type LabeledColumns, type LabeledText, type LoadLabeledInput, labeledRecord, labeledSamples } from '../load/load-labeled.ts';
+import { type DataFile, listDataFiles } from '../read/list-files.ts';
+import { byNumberOrName } from '../read/record-fields.ts';
+import type { List } from '../tokens/example-store.ts';
+import { fingerprintOf } from '../tokens/fingerprint.ts';
+import type { LargeData } from '../tokens/large-data.ts';
+import { openTokenCache } from '../tokens/token-cache.ts';
+import type { FindParams } from './find-samples.ts';
+import { keepLast, openFiles } from './lazy-examples.ts';
+import type { LineIndex } from './line-index.ts';
+import { NoListError } from './list-segments.ts';
+import { openIndex, whyFilesDecide } from './open-index.ts';
+import { type Decide, recordOf } from './scan-segment.ts';
+
+export interface LabeledInOrderInput extends Omit<LoadLabeledInput, 'ranks' | 'multiple'> {
+  readonly large: LargeData;
+  /** Data of fewer bytes is tokenized first. */
+  readonly lazyBytes: number;
+  readonly segmentBytes?: number;
+  readonly onScan?: FindParams['onScan'];
+}
+
+/** A text before the labels have places. */
+export type OpenedText = Omit<LabeledText, 'target'> & {
+  /** The number to predict; 0 for a class. */
+  readonly value: number;
+};
+
+export interface LabeledInOrder {
+  readonly texts: List<OpenedText>;
+  /** The label of a text, which is not tokenized for it; '' for a regression. */
+  label(sample: number): string;
+  /** By id; empty for a regression. */
+  readonly labels: readonly string[];
+  readonly index: LineIndex;
+  /** Identifies the texts, wherever their files are. */
+  readonly content: string;
+}
+
+/** Returns the texts, the reason why all are tokenized first, or undefined for small data. @throws DataError as `loadLabeled` does */
+export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<LabeledInOrder | { readonly reason: string } | undefined> {
+  const { columns: renames, regression, labels, maxLength, maxSamples, seed, large } = input;
+  const files = await listDataFiles(input.paths);
+  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (totalBytes < input.lazyBytes) return undefined;
+  const obstacle = whyFilesDecide(files);
+  if (obstacle !== undefined) return { reason: obstacle };
+  const { columns, formatReason } = await peek(input, files);
+  const settings = { columns: renames, found: columns, regression, labels, ...(maxSamples !== undefined && { maxSamples, seed }) };
+  const open = openFiles(files);
+  try {
+    const { content, key } = await fingerprintOf({ settings, maxLength }, large, files);
+    const cache = await openTokenCache(large, key, totalBytes);
+    const lines = { columns: renames, format: 'text_label', first: undefined } as const;
+    const decide: Decide = record => {
+      const { label } = labeledRecord(record, columns, { regression, labels });
+      return regression ? {} : { label };
+    };
+    const index = await openIndex(
+      {
+        files,
+        settings: { seed, ...(maxSamples !== undefined && { maxSamples }) },
+        lines,
+        deciders: () => ({ decide, check: decide }),
+        totalBytes,
+        detected: { format: 'text_label', reason: formatReason },
+        segmentBytes: input.segmentBytes,
+        onScan: input.onScan,
+      },
+      { key, isCached: cache !== undefined },
+      large,
+    );
+    open.check();
+    const encoder = createSegmentEncoder(input.tokenizer);
+    const { names, places } = index.labels;
+    const textAt = keepLast((sample): OpenedText => {
+      const { file, start, length, line } = index.at(sample);
+      const name = files[file]?.file ?? '';
+      const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines);
+      const { first, second, label, value } = labeledRecord(record, columns, { regression, labels });
+      const { ids, secondAt } = encoder.encode(first, second, maxLength);
+      return { ids, secondAt, label, value, file: name, line };
+    });
+    return {
+      texts: listOf(index.samples, textAt),
+      label: sample => names[places[sample] ?? -1] ?? '',
+      labels: regression ? [] : labels.length > 0 ? labels : [...names].sort(byNumberOrName),
+      index,
+      content,
+    };
+  } catch (error) {
+    open.close();
+    if (error instanceof NoListError) return { reason: error.message };
+    throw error;
+  }
+}
+
+/** A list whose elements are made when they are asked for. */
+export const listOf = <T>(length: number, at: (index: number) => T): List<T> => ({
+  length,
+  at: index => (index >= 0 && index < length ? at(index) : undefined),
+  *[Symbol.iterator]() {
+    for (let i = 0; i < length; i++) yield at(i);
+  },
+});
+
+/** The columns of the first sample, which all have. @throws DataError where it lacks them */
+async function peek(input: LabeledInOrderInput, files: readonly DataFile[]) {
+  const problems = new DataProblems();
+  let [columns, formatReason]: [LabeledColumns | undefined, string] = [undefined, ''];
+  const samples = labeledSamples(input, files, {
+    problems,
+    onFirst: (found, glue) => {
+      const texts = found.second === undefined ? `"${found.first}"` : `"${found.first}" with "${found.second}"`;
+      columns = found;
+      formatReason = `${glue ? `${describeGlue(glue)}: ` : ''}${texts} with "${found.label}"`;
+    },
+  });
+  await samples.next();
+  await samples.return(undefined);
+  if (columns === undefined) {
+    problems.end();
+    throw noSample(files);
+  }
+  const found: LabeledColumns = columns;
+  return { columns: found, formatReason };
+}

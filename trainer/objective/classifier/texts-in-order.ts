@@ -1,0 +1,131 @@
+/** Large training data of classifiers of which no text has to be tokenized before the first batches are. */
+import path from 'node:path';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { BUCKETS } from '../../data/batch/batch-settings.ts';
+import type { BatchSource } from '../../data/batch/batches.ts';
+import { planInOrder } from '../../data/batch/plan-in-order.ts';
+import { textSource } from '../../data/batch/text-batches.ts';
+import { checkMaxLength } from '../../data/example/max-length.ts';
+import { placesOf } from '../../data/label-places.ts';
+import { type LabeledInOrder, listOf, openLabeledInOrder } from '../../data/lazy/labeled-in-order.ts';
+import type { LabeledText } from '../../data/load/load-labeled.ts';
+import { splitSamples } from '../../data/split.ts';
+import type { List } from '../../data/tokens/example-store.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import { type ClassifierModel, inputOf } from '../../model/model-spec.ts';
+import { largeData } from '../load-data.ts';
+import { describeIndex, LAZY_BYTES, sayWhyFirst, scanProgress } from '../load-in-order.ts';
+import type { SetUpParams } from '../task-setup.ts';
+import type { SourceRequest } from './classifier-reader.ts';
+import type { TokenInput } from './text-reader.ts';
+
+/**
+ * Opens the training data after one pass over its samples.
+ * @returns undefined where the data is small, where the run that is resumed began otherwise, or where all texts decide the batches
+ * @throws DataError as `loadLabeled` does
+ */
+export async function openTextsInOrder(params: SetUpParams, { maxPositions }: TokenInput): Promise<LabeledInOrder | undefined> {
+  const { recipe, job, context, batching, labels: known = [] } = params;
+  const { target, ranks } = objectiveCatalog[recipe.task];
+  const { data, max_length: maxLength, seed } = recipe;
+  const hasOne = target === 'label' || (target === 'number' && !ranks);
+  if (!hasOne || batching === 1 || batching === 2 || data.train.length === 0) return undefined;
+  checkMaxLength(maxLength, maxPositions);
+  const base = await withTokenizer(params.base);
+  job.phase('data', `reading ${data.train.join(', ')}`);
+  const opened = await openLabeledInOrder({
+    paths: data.train.map(file => path.resolve(context.baseDir, file)),
+    tokenizer: base.tokenizer,
+    columns: data.columns,
+    regression: target === 'number',
+    labels: data.labels.length > 0 ? data.labels : known,
+    maxLength,
+    ...(data.max_samples !== undefined && { maxSamples: data.max_samples }),
+    seed,
+    large: largeData({ ...params, base }),
+    lazyBytes: LAZY_BYTES,
+    onScan: scanProgress(params),
+  });
+  job.checkStop();
+  if (opened === undefined || !('reason' in opened)) return opened;
+  sayWhyFirst(params, opened.reason);
+  return undefined;
+}
+
+/** The result of the pass, for the log. */
+export function describeInOrder({ index, labels, label }: LabeledInOrder, files: number): string {
+  const counts = new Map<string, number>();
+  if (labels.length > 0)
+    for (let sample = 0; sample < index.samples; sample++) counts.set(label(sample), (counts.get(label(sample)) ?? 0) + 1);
+  return describeIndex(
+    index,
+    files,
+    labels.map(name => `${name} ${counts.get(name) ?? 0}`),
+  );
+}
+
+/** The texts with the places of their labels, in two parts. */
+export interface TextsInOrder {
+  readonly train: List<LabeledText>;
+  /** The places of those that are held out. */
+  readonly held: readonly number[];
+  readonly all: List<LabeledText>;
+  /** The place of the label of a training sample; −1 for a number. */
+  targetOf(index: number): number;
+  /** Training samples of each label. */
+  readonly counts: readonly number[];
+  /** Identifies the training samples. */
+  readonly digest: string;
+}
+
+/** @param labels by id @throws DataError where nothing would be left to train on */
+export function partTexts(
+  { texts, label, content }: LabeledInOrder,
+  labels: readonly string[],
+  { validation, seed }: { readonly validation: number; readonly seed: number },
+): TextsInOrder {
+  const places = placesOf(labels);
+  const isNumber = labels.length === 0;
+  const all = listOf(texts.length, (sample): LabeledText => {
+    const text = texts.at(sample);
+    if (text === undefined) throw new RangeError(`no text ${sample} among ${texts.length}`);
+    const { value, ...rest } = text;
+    return { ...rest, target: isNumber ? value : (places.get(rest.label) ?? -1) };
+  });
+  const names = validation === 0 || isNumber ? undefined : Array.from({ length: texts.length }, (_, sample) => label(sample));
+  const split = validation === 0 ? undefined : splitSamples({ count: texts.length, validation, seed, ...(names && { labels: names }) });
+  const own = split && Int32Array.from(split.train);
+  const sampleOf = (index: number): number => own?.[index] ?? index;
+  const count = own?.length ?? texts.length;
+  const targetOf = (index: number): number => (isNumber ? -1 : (places.get(label(sampleOf(index))) ?? -1));
+  const counts = labels.map(() => 0);
+  if (!isNumber)
+    for (let index = 0; index < count; index++) {
+      const place = targetOf(index);
+      if (place in counts) counts[place] = (counts[place] ?? 0) + 1;
+    }
+  return {
+    train: listOf(count, index => all.at(sampleOf(index)) ?? missing(index, count)),
+    held: split?.validation ?? [],
+    all,
+    targetOf,
+    counts,
+    digest: `${count}:${content}${split ? `-${validation}-${seed}` : ''}`,
+  };
+}
+
+function missing(index: number, count: number): never {
+  throw new RangeError(`no text ${index} among ${count}`);
+}
+
+/** The batches of texts, of which those of a window are tokenized before they are needed. @param maxLength in tokens */
+export function sourceInOrder(
+  texts: List<LabeledText>,
+  model: ClassifierModel,
+  { batchSize, order, maxLength, classWeights }: Omit<SourceRequest, 'trains'> & { readonly maxLength: number },
+): BatchSource {
+  const { padId, tokenTypes } = inputOf(model, 'tokens');
+  const sizes = listOf(texts.length, index => ({ length: texts.at(index)?.ids.length ?? 0, targets: 1 }));
+  const plan = planInOrder(sizes, { packing: false, batchSize, maxLength, ...order, ...BUCKETS, maxTargetSizes: 1, targetMultiple: 1 });
+  return textSource({ plan, examples: texts, padId, types: tokenTypes > 1, classWeights, regression: model.problem === 'regression' });
+}
