@@ -88,6 +88,11 @@ export interface TakenStart {
   readonly kept: readonly VariableSpec[];
 }
 
+/** A weight of the base on its way into the engine: in float32, and as the bits that it came in, where those are bfloat16. */
+export interface LoadedWeight extends VariableData {
+  readonly bits?: Uint16Array | undefined;
+}
+
 /** A trainable inside a weight of the model, with the variable that holds its start values, [1, …shape] in the weight's element type. */
 export interface StartCopy {
   readonly trainable: Trainable;
@@ -116,7 +121,7 @@ export interface Attachment {
   /** Present where training also reads the base: copies of what it changes inside the model's own weights. They are among the `frozen`. */
   readonly starts?: readonly StartCopy[];
   /** Start values that follow from a weight of the base, in float32, asked for as that weight is loaded. */
-  readonly derived?: (weight: VariableData) => Iterable<VariableData>;
+  readonly derived?: (weight: LoadedWeight) => Iterable<VariableData>;
   /** Present where the weights are held without what the method starts with. */
   readonly taken?: TakenStart;
 }

@@ -5,11 +5,11 @@
 
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { elementCount, type HostArray } from '../graph/types.ts';
+import { elementCount, fromBfloat16 } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type FloatPart, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
 import { atLeast } from '../narrow.ts';
-import { type Attachment, chosenOf, type Trainable } from './method.ts';
+import { type Attachment, chosenOf, type LoadedWeight, type Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
 /**
@@ -59,9 +59,9 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
     *derived(weight) {
       yield* attachment.derived?.(weight) ?? [];
       const own = floatParts.get(weight.name);
-      if (own) yield valuesOf(own.values, weight.data, { [own.unit]: { variable: own.chosen, indices: own.indices } });
+      if (own) yield valuesOf(own.values, weight, { [own.unit]: { variable: own.chosen, indices: own.indices } });
       const trainable = masters.get(weight.name);
-      if (trainable?.master) yield valuesOf(trainable.master, weight.data, trainable);
+      if (trainable?.master) yield valuesOf(trainable.master, weight, trainable);
     },
   };
 }
@@ -96,23 +96,35 @@ function withMaster(trainable: Trainable): Trainable {
   return { ...trainable, variable: { ...variable, dtype: 'bfloat16' }, master };
 }
 
-/** The trained numbers of a weight, in float32. */
+/** The trained numbers of a weight, in float32. Of bits, only those that are picked become numbers. */
 function valuesOf(
   { name, shape }: VariableSpec,
-  data: HostArray | 'zeros',
-  { rows, columns, elements }: Pick<Trainable, 'rows' | 'columns' | 'elements'>,
+  weight: LoadedWeight,
+  chosen: Pick<Trainable, 'rows' | 'columns' | 'elements'>,
 ): VariableData {
-  if (data === 'zeros') return { name, data };
-  const values = new Float32Array(elementCount(shape));
+  const { bits } = weight;
+  if (bits) return { name, data: fromBfloat16(pick(new Uint16Array(elementCount(shape)), bits, chosen)) };
+  const { data } = weight;
+  return { name, data: data === 'zeros' ? data : pick(new Float32Array(elementCount(shape)), data, chosen) };
+}
+
+/** Fills `values` with the chosen numbers of a weight, or with all of them. */
+function pick<Values extends Float32Array | Uint16Array>(
+  values: Values,
+  data: ArrayLike<number>,
+  { rows, columns, elements }: Pick<Trainable, 'rows' | 'columns' | 'elements'>,
+): Values {
   if (elements) for (const [i, place] of elements.indices.entries()) values[i] = data[place] as number;
   else if (rows) {
     const width = values.length / rows.indices.length;
-    for (const [i, row] of rows.indices.entries()) values.set(data.subarray(row * width, (row + 1) * width), i * width);
+    rows.indices.forEach((row, i) => {
+      for (let column = 0; column < width; column++) values[i * width + column] = data[row * width + column] as number;
+    });
   } else if (columns) {
     const count = columns.indices.length;
     const width = (data.length * count) / values.length;
     for (let i = 0; i < values.length; i++)
       values[i] = data[Math.floor(i / count) * width + (columns.indices[i % count] as number)] as number;
   } else values.set(data);
-  return { name, data: values };
+  return values;
 }

@@ -2,7 +2,7 @@
 import { namesOf } from '../catalog/entries.ts';
 import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
-import type { Attachment } from '../method/method.ts';
+import type { Attachment, LoadedWeight } from '../method/method.ts';
 import { optimizerState } from './optimizer.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenElements } from './trained-part.ts';
@@ -77,12 +77,13 @@ function* optimizerZeros({ attachment, optimizer }: StartValues): Generator<Vari
     for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
 }
 
-/** Most weights derive nothing, so bits become numbers only when somebody looks. */
-function inFloat32({ name, data }: VariableData): VariableData {
+/** Most weights derive nothing, and rows are picked from the bits, so all of them become numbers only when somebody looks. */
+function inFloat32({ name, data }: VariableData): LoadedWeight {
   if (!(data instanceof Uint16Array)) return { name, data };
   let values: Float32Array | undefined;
   return {
     name,
+    bits: data,
     get data() {
       values ??= fromBfloat16(data);
       return values;
