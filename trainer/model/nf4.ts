@@ -19,14 +19,16 @@ const SCALE_BLOCK = 256;
 /** Halfway between neighbors, and no end: a number takes the level of the interval it lies in. */
 const BORDERS = Float64Array.from(NF4_LEVELS, (level, i) => (level + (NF4_LEVELS[i + 1] ?? Number.POSITIVE_INFINITY)) / 2);
 
-/** Parts of [−1, 1] of equal length. No two borders lie in the same part, since neighbors among them are 0.079 apart or more. */
-const PARTS = 64;
+/** Parts of [−1, 1] of equal length, so many that hardly a number shares its part with a border; two borders never do, since they are far apart. */
+const PARTS = 4096;
 const partOf = (x: number): number => ((x + 1) * (PARTS / 2)) | 0;
-/** The borders that lie in earlier parts. */
-const CODE_BEFORE = Uint8Array.from(
-  { length: PARTS + 1 },
-  (_, part) => BORDERS.filter(border => border < 1 && partOf(border) < part).length,
-);
+/** Added to the code of a part in which a border lies. */
+const UNDECIDED = 16;
+/** The code of each part: the borders in earlier parts. */
+const CODES = Uint8Array.from({ length: PARTS + 1 }, (_, part) => {
+  const before = BORDERS.filter(border => border < 1 && partOf(border) < part).length;
+  return BORDERS.some(border => border < 1 && partOf(border) === part) ? before + UNDECIDED : before;
+});
 
 export interface Nf4Variables {
   /** uint8 [blocks · 32]: two codes a byte, the first in the upper half, as bitsandbytes packs them. */
@@ -83,15 +85,19 @@ function quantizeBlocks(
     largestWord[block] = largest;
     const scale = scales[block] as number;
     const inverse = scale > 0 ? 1 / scale : 0;
-    for (let i = begin; i < end; i += 2)
-      codes[i >> 1] = (codeOf((values[i] as number) * inverse) << 4) | codeOf((values[i + 1] as number) * inverse);
+    for (let i = begin; i < end; i += 2) {
+      const [x, y] = [(values[i] as number) * inverse, (values[i + 1] as number) * inverse];
+      const [first, second] = [CODES[partOf(x)] as number, CODES[partOf(y)] as number];
+      codes[i >> 1] = (first | second) < UNDECIDED ? (first << 4) | second : (decided(first, x) << 4) | decided(second, y);
+    }
   }
 }
 
-/** The borders below x, which lies in [−1, 1]; 0 for NaN. */
-function codeOf(x: number): number {
-  const code = CODE_BEFORE[partOf(x)] as number;
-  return x > (BORDERS[code] as number) ? code + 1 : code;
+/** The borders below x, from what its part says; 0 for NaN, which no border is below. */
+function decided(code: number, x: number): number {
+  if (code < UNDECIDED) return code;
+  const before = code - UNDECIDED;
+  return x > (BORDERS[before] as number) ? before + 1 : before;
 }
 
 /** The values of the variables of one weight. */
