@@ -18,6 +18,23 @@ export interface ScatterAxes {
   readonly unique: boolean;
 }
 
+export interface LoopInputs {
+  readonly count: number;
+  /** The values that the first step starts from. */
+  readonly state: readonly Value[];
+  /** The other values that steps use. */
+  readonly read: readonly Value[];
+}
+
+/** Writes one step into the emitter `inside`. @returns the next state, of the same types */
+export type LoopStep = (given: {
+  readonly inside: Emitter;
+  /** The number of the step: i32 []. */
+  readonly i: Value;
+  readonly state: readonly Value[];
+  readonly read: readonly Value[];
+}) => readonly Value[];
+
 export class Emitter {
   readonly lines: string[] = [];
   private readonly constants = new Map<string, Value>();
@@ -204,14 +221,41 @@ export class Emitter {
     return this.emit([], 'ui32', 'stablehlo.replica_id : tensor<ui32>');
   }
 
-  /** `size` elements of x, of one axis, from a place that is computed. */
+  /** `size` entries of the first axis of x, from a place that is computed. */
   sliceAt(x: Value, begin: Value, size: number): Value {
-    const result = { shape: [size], type: x.type };
-    return this.emit(
-      [size],
-      x.type,
-      `stablehlo.dynamic_slice ${namesOf([x, begin])}, sizes = [${size}] : ${functionType([x, begin], result)}`,
-    );
+    const result = { shape: [size, ...x.shape.slice(1)], type: x.type };
+    const starts = this.startsAt(x, begin);
+    const operation = `stablehlo.dynamic_slice ${namesOf([x, ...starts])}, sizes = [${result.shape.join(', ')}]`;
+    return this.emit(result.shape, x.type, `${operation} : ${functionType([x, ...starts], result)}`);
+  }
+
+  /** x with the entries of `part` on its first axis, from a place that is computed. */
+  replaceAt(x: Value, part: Value, begin: Value): Value {
+    const inputs = [x, part, ...this.startsAt(x, begin)];
+    return this.emit(x.shape, x.type, `stablehlo.dynamic_update_slice ${namesOf(inputs)} : ${functionType(inputs, x)}`);
+  }
+
+  /**
+   * `count` steps, each of which makes a new state of the one before. The number is known to the compiler, so that a device need not ask the host
+   * after each step whether there is another.
+   * @returns the state after the last step
+   */
+  loop({ count, state, read }: LoopInputs, step: LoopStep): Value[] {
+    const id = `w${this.prefix}${this.count++}`;
+    const started = [this.fill(0, 'i32'), ...state, ...read];
+    const [i, ...carried] = started.map(({ shape, type }, k) => ({ name: `%${id}_${k}`, shape, type })) as [Value, ...Value[]]; // as many as started
+    const fixed = carried.slice(state.length);
+    const condition = new Emitter(`${id}c`);
+    const isBelow = condition.compare('LT', i, condition.fill(count, 'i32'));
+    const body = new Emitter(`${id}b`);
+    const next = [...step({ inside: body, i, state: carried.slice(0, state.length), read: fixed }), ...fixed];
+    const results = [body.zip('add', i, body.fill(1, 'i32')), ...next];
+    const types = started.map(tensorType).join(', ');
+    const bound = [i, ...carried].map((each, k) => `${each.name} = ${elementAt(started, k).name}`).join(', ');
+    const conditionText = `cond { ${condition.lines.join(' ')} stablehlo.return ${isBelow.name} : tensor<i1> }`;
+    const bodyText = `do { ${body.lines.join(' ')} stablehlo.return ${namesOf(results)} : ${types} }`;
+    this.lines.push(`%${id}:${started.length} = stablehlo.while(${bound}) : ${types} ${conditionText} ${bodyText}`);
+    return state.map(({ shape, type }, k) => ({ name: `%${id}#${k + 1}`, shape, type }));
   }
 
   /** Values that the compiler can neither share with others nor compute before all of these are there. */
@@ -247,6 +291,11 @@ export class Emitter {
       x.type,
       `stablehlo.custom_call @annotate_device_placement(${x.name}) ${attributes} : ${functionType([x], x)}`,
     );
+  }
+
+  /** The place on each axis: `begin` on the first, 0 on the others. */
+  private startsAt(x: Value, begin: Value): Value[] {
+    return x.shape.map((_, axis) => (axis === 0 ? begin : this.fill(0, begin.type)));
   }
 
   private moved(op: string, x: Value, shape: Shape, attributes: string): Value {

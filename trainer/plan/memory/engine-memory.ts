@@ -7,6 +7,7 @@ import type { Program, Signature } from '../../graph/program.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
+import { expertLoopBytes } from './xla-experts.ts';
 import { splitSumBytes } from './xla-split-sums.ts';
 import { xlaSteps } from './xla-steps.ts';
 
@@ -100,7 +101,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         gradientShare: 0,
       },
       steps: xlaSteps,
-      rules: card => ({ ...COMPILED_BUFFERS, scratchBytes: node => splitSumBytes(node, cardCatalog[card]) }),
+      rules: card => ({ ...COMPILED_BUFFERS, scratchBytes: node => splitSumBytes(node, cardCatalog[card]) + expertLoopBytes(node) }),
     },
   },
   portable: {

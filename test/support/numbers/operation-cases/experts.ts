@@ -72,6 +72,14 @@ const many: Sizes = {
   m: 40,
   ids: Array.from({ length: 120 }, (_, t) => [0, 5, 1, 2, 5, 4, 5][(t * t) % 7] as number),
 };
+/** More than a block of assignments for some experts, and in no order. */
+const blocks: Sizes = {
+  experts: 5,
+  out: 3,
+  width: 4,
+  m: 350,
+  ids: Array.from({ length: 700 }, (_, t) => [0, 4, 1, 4, 2, 4, 1][(t * t + 3 * t) % 7] as number),
+};
 /** Every seventh row of the stack, in no order. */
 const scattered = Array.from({ length: 31 }, (_, i) => ((i * 13) % 31) * 7);
 
@@ -83,6 +91,8 @@ export const expertCases: Pick<CaseTable, 'expertProduct' | 'expertGradient'> = 
     product('a single expert', { experts: 1, out: 3, width: 2, m: 2, ids: [0, 0] }, false),
     product('an expert without work', many, false, false),
     product('an expert without work', many, true, false),
+    product('blocks of assignments', blocks, false, false),
+    product('blocks of assignments', blocks, true, false),
     {
       title: 'expertProduct: rows of the stack, some of an expert without work',
       feeds: { x: floats([3, 4], { seed: 2 }), w: floats([6, 4], { seed: 5 }), ids: ints([6], few.ids) },
@@ -95,6 +105,7 @@ export const expertCases: Pick<CaseTable, 'expertProduct' | 'expertGradient'> = 
   expertGradient: [
     gradient('all', few, [1, 2]),
     gradient('all', many, [1, 3]),
+    gradient('blocks of assignments', blocks, [2, 1]),
     gradient('rows', few, [1, 2], [4, 3, 0]),
     gradient('rows in no order', many, [3, 1], scattered),
     gradient('rows of one expert', many, [1, 3], [37 * 5, 37 * 5 + 36]),

@@ -1,11 +1,10 @@
-/**
- * Products grouped by expert. Shapes are static here, so the rows of an expert cannot be taken apart: every row is multiplied by every expert's
- * matrix, and each assignment takes its own product. That is as many times the work as there are experts for each one that is chosen.
- */
+/** Products grouped by expert: a loop over blocks of assignments to the same expert. */
 import { dimensions } from '../../../graph/types.ts';
+import { elementAt } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
-import { type LoweringTable, three } from '../lowering.ts';
+import { type LoweringTable, one, three, two } from '../lowering.ts';
+import { groupByExpert } from './expert-blocks.ts';
 
 /** The rows of x [m, width] that n assignments read: each row n / m times in a row. */
 function repeated(emitter: Emitter, x: Value, assignments: number): Value {
@@ -14,46 +13,83 @@ function repeated(emitter: Emitter, x: Value, assignments: number): Value {
   return emitter.reshape(emitter.spread(x, [rows, assignments / rows, width], [0, 2]), [assignments, width]);
 }
 
-/** Which expert each assignment has: [n, experts]. */
-function chosen(emitter: Emitter, ids: Value, experts: number): Value {
-  const shape = [ids.shape[0] as number, experts];
-  return emitter.compare('EQ', emitter.spread(ids, shape, [0]), emitter.iota(shape, 1, 'i32'));
+const quotient = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('divide', x, emitter.fill(by, 'i32'));
+const times = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('multiply', x, emitter.fill(by, 'i32'));
+
+/** The rows of x [m, width] of the assignments in a block; places without one have zeros, or the last row. */
+function rowsOf(inside: Emitter, x: Value, assignments: Value, n: number, zeros: boolean): Value {
+  const [rows, width] = dimensions(x.shape, 2);
+  const row = quotient(inside, assignments, n / rows);
+  const found = inside.gather(x, inside.zip('minimum', row, inside.fill(rows - 1, 'i32')), 0);
+  if (!zeros) return found;
+  const isAny = inside.compare('LT', assignments, inside.fill(n, 'i32'));
+  return inside.select(inside.spread(isAny, [isAny.shape[0] as number, width], [0]), found, inside.fill(0, x.type));
 }
 
-const quotient = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('divide', x, emitter.fill(by, 'i32'));
+/** Entry i of values [n]: a scalar. */
+const entryAt = (inside: Emitter, values: Value, i: Value): Value => inside.reshape(inside.sliceAt(values, i, 1), []);
+
+/**
+ * Σ a_t ⊗ b_t of each expert: [experts · out, width]. The blocks of an expert follow each other, and their sum is kept in 32 bits until the next
+ * expert's.
+ */
+function allGradients(emitter: Emitter, a: Value, b: Value, ids: Value, experts: number): Value {
+  const n = ids.shape[0] as number;
+  const [out, width] = [a.shape[1] as number, b.shape[1] as number];
+  const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
+  const state = [emitter.fill(0, a.type, [experts * out, width]), emitter.fill(0, 'f32', [out, width])];
+  const gradients = emitter.loop({ count, state, read: [a, b, assignmentAt, expertOf] }, step => {
+    const { inside, i } = step;
+    const [all, sum] = two(step.state);
+    const [left, right, at] = three(step.read);
+    const of = elementAt(step.read, 3);
+    const own = inside.sliceAt(at, times(inside, i, size), size);
+    const expert = entryAt(inside, of, i);
+    const last = entryAt(inside, of, inside.zip('maximum', inside.zip('subtract', i, inside.fill(1, 'i32')), inside.fill(0, 'i32')));
+    const product = inside.dot(
+      rowsOf(inside, left, own, n, true),
+      rowsOf(inside, right, own, n, true),
+      { batch: [], contracted: [0, 0] },
+      'f32',
+    );
+    const isSame = inside.compare('EQ', expert, last);
+    const total = inside.zip('add', inside.select(isSame, sum, inside.fill(0, 'f32')), product);
+    return [inside.replaceAt(all, inside.convert(total, a.type), times(inside, expert, out)), total];
+  });
+  return one(gradients);
+}
 
 export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradient'> = {
   expertProduct: ({ emitter, inputs, attrs: { experts, transposed } }) => {
     const [x, w, ids] = three(inputs);
     const [stacked, width] = dimensions(w.shape, 2);
-    const assignments = ids.shape[0] as number;
-    const rows = x.shape[0] as number;
-    const matrices = emitter.reshape(w, [experts, stacked / experts, width]);
-    // [rows, experts, to]
-    const all = emitter.dot(x, matrices, { batch: [], contracted: [1, transposed ? 1 : 2] });
-    const to = all.shape[2] as number;
-    const row = quotient(emitter, emitter.iota([assignments], 0, 'i32'), assignments / rows);
-    const place = emitter.zip('add', emitter.zip('multiply', row, emitter.fill(experts, 'i32')), ids);
-    return emitter.gather(emitter.reshape(all, [rows * experts, to]), place, 0);
+    const n = ids.shape[0] as number;
+    const out = stacked / experts;
+    const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
+    const state = [emitter.fill(0, x.type, [n, transposed ? width : out])];
+    const products = emitter.loop({ count, state, read: [x, w, assignmentAt, expertOf] }, step => {
+      const { inside, i } = step;
+      const [rows, matrices, at] = three(step.read);
+      const own = inside.sliceAt(at, times(inside, i, size), size);
+      const matrix = inside.sliceAt(matrices, times(inside, entryAt(inside, elementAt(step.read, 3), i), out), out);
+      const products = inside.dot(rowsOf(inside, rows, own, n, false), matrix, { batch: [], contracted: [1, transposed ? 0 : 1] });
+      // A place without an assignment has the number n, which is outside and skipped.
+      return [inside.scatter(one(step.state), own, products, { combine: 'replace', unique: true })];
+    });
+    return one(products);
   },
   expertGradient: ({ emitter, inputs, attrs: { experts } }) => {
     const [a, b, ids] = three(inputs);
     const rows = inputs[3];
-    const assignments = ids.shape[0] as number;
-    const [left, right] = [repeated(emitter, a, assignments), repeated(emitter, b, assignments)];
+    if (!rows) return allGradients(emitter, a, b, ids, experts);
+    const n = ids.shape[0] as number;
+    const [left, right] = [repeated(emitter, a, n), repeated(emitter, b, n)];
     const out = left.shape[1] as number;
-    const zero = emitter.fill(0, left.type);
-    if (rows) {
-      const expert = quotient(emitter, rows, out);
-      const column = emitter.zip('subtract', rows, emitter.zip('multiply', expert, emitter.fill(out, 'i32')));
-      const shape = [assignments, rows.shape[0] as number];
-      const own = emitter.compare('EQ', emitter.spread(ids, shape, [0]), emitter.spread(expert, shape, [1]));
-      return emitter.dot(emitter.select(own, emitter.gather(left, column, 1), zero), right, { batch: [], contracted: [0, 0] });
-    }
-    const shape = [assignments, experts, out];
-    const own = emitter.spread(chosen(emitter, ids, experts), shape, [0, 1]);
-    const parts = emitter.select(own, emitter.spread(left, shape, [0, 2]), zero);
-    const sums = emitter.dot(emitter.reshape(parts, [assignments, experts * out]), right, { batch: [], contracted: [0, 0] });
-    return sums;
+    const expert = quotient(emitter, rows, out);
+    const column = emitter.zip('subtract', rows, times(emitter, expert, out));
+    const shape = [n, rows.shape[0] as number];
+    const own = emitter.compare('EQ', emitter.spread(ids, shape, [0]), emitter.spread(expert, shape, [1]));
+    const parts = emitter.select(own, emitter.gather(left, column, 1), emitter.fill(0, left.type));
+    return emitter.dot(parts, right, { batch: [], contracted: [0, 0] });
   },
 };

@@ -1,0 +1,50 @@
+/** The smallest training step of each architecture in test/golden, planned for a card that need not be there. */
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { locateCardCompiler, pjrtAddonIsCurrent } from '../../../trainer/engine/install/pjrt-folder.ts';
+import { openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
+import { planRun, type RunPlan } from '../../../trainer/plan/run-plan.ts';
+import { cacheDir } from '../cache-dir.ts';
+import { readRecord } from '../files/read-json.ts';
+import { recipeIn } from '../runs/recipe-of.ts';
+
+const installed = locateCardCompiler(cacheDir);
+/** undefined where none is installed, or one for another version of the addon. */
+export const compilerHere = installed !== undefined && pjrtAddonIsCurrent(installed.folder) ? openCardCompiler(cacheDir) : undefined;
+export const noCompiler = 'run rowtune engine install --variant cuda13 --compile-only';
+
+/** The longest that a step may take to compile next to other work. */
+export const COMPILE_MS = 1_200_000;
+
+const golden = path.join(import.meta.dirname, '..', '..', 'golden');
+
+export type Config = Readonly<Record<string, unknown>>;
+
+/** The folder of each architecture in test/golden whose name comes first. */
+export function families(): readonly { readonly folder: string; readonly config: Config }[] {
+  const seen = new Set<string>();
+  return readdirSync(golden)
+    .filter(folder => existsSync(path.join(golden, folder, 'config.json')) && existsSync(path.join(golden, folder, 'golden.json')))
+    .flatMap(folder => {
+      const config = configOf(folder);
+      const [architecture = folder] = z.array(z.string()).default([]).parse(config.architectures);
+      if (seen.has(architecture)) return [];
+      seen.add(architecture);
+      return [{ folder, config }];
+    });
+}
+
+export const configOf = (folder: string): Config => readRecord(path.join(golden, folder, 'config.json'));
+
+/** SPSFT of two rows a layer, unless `more` lines of the recipe say otherwise, on two samples of 16 tokens, recomputed as `cheap`. */
+export function cardPlan(config: Config, more = 'r: 2\n'): RunPlan {
+  const model = loadModel(config);
+  const isImage = model.kind !== 'causal' && model.input.kind === 'image';
+  const task = model.kind === 'causal' ? 'causal_lm' : isImage ? 'image_classification' : 'sequence_classification';
+  const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${more}max_length: 16\nper_device_train_batch_size: 2\n`;
+  const recipe = recipeIn(text);
+  const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
+  return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu' }, recompute: 'cheap' });
+}
