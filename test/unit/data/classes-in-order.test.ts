@@ -22,6 +22,12 @@ const DATA = {
   'classes of which some are drawn': [classes, { maxSamples: 50 }],
 } as const;
 
+/** With every field in quotes. */
+const tableOf = (values: readonly object[]): string =>
+  [Object.keys(values[0] ?? {}), ...values.map(value => Object.values(value))]
+    .map(row => row.map(field => `"${String(field).replaceAll('"', '""')}"`).join(','))
+    .join('\r\n');
+
 interface Changes {
   readonly labels?: readonly string[];
   readonly columns?: Readonly<Record<string, string>>;
@@ -59,6 +65,7 @@ describe.each(Object.entries(DATA))('%s', (_, [values, changes]) => {
   it.each([
     ['a.jsonl', lines(values)],
     ['a.json', JSON.stringify(values, undefined, 1)],
+    ['a.csv', tableOf(values)],
   ])('are those that are tokenized first, in both parts (%s)', async (name, text) => {
     const file = writeData(name, text);
     const expected = await eager(file, changes);
@@ -98,5 +105,5 @@ describe('what is wrong with a sample', () => {
 it('small data and other files are read whole', async () => {
   const file = writeData('a.jsonl', lines(classes));
   expect(await openLabeledInOrder({ ...settingsOf(file), lazyBytes: 10 ** 6 })).toBeUndefined();
-  await expect(opened(writeData('a.csv', 'text,label\nx,y\n'))).rejects.toThrow('is not JSON Lines or a list of JSON');
+  await expect(opened(writeData('a.txt', 'text'))).rejects.toThrow('is not JSON Lines, a list of JSON or a table');
 });

@@ -287,7 +287,8 @@ describe('data that cannot be used', () => {
 describe('all samples are tokenized first', () => {
   const tiny = readFileSync(join(root, 'test/golden/tiny-tokenizer/tokenizer.json'), 'utf8');
   it.each([
-    ['a.csv', 'instruction,output\nx,y\n', {}, 'is not JSON Lines or a list of JSON'],
+    ['a.csv', 'instruction,instruction\nx,y\n', {}, 'has no usual header'],
+    ['a.txt', 'one text', {}, 'is not JSON Lines, a list of JSON or a table'],
     ['a.json', lines(alpaca), {}, 'is JSON, but no list of objects'],
     ['a.jsonl', lines([{ text: 'x', label: 'y' }]), {}, 'each prompt lists all labels, which data.labels does not name'],
     ['a.jsonl', lines([{ text: 'x' }]), {}, 'samples of the format text'],

@@ -1,7 +1,8 @@
 /** Lists of JSON whose samples are read by their places are those that are tokenized first. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { listSegments, NoListError } from '../../../trainer/data/lazy/list-segments.ts';
+import { listSegments } from '../../../trainer/data/lazy/list-segments.ts';
+import { NoPlacesError } from '../../../trainer/data/lazy/record-ranges.ts';
 import { jsonElements } from '../../../trainer/data/read/json-elements.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { writeData } from './data-files.ts';
@@ -33,12 +34,12 @@ describe('the objects of a list', () => {
     for (const readBytes of [1, 2, 3, 5, 64, 2 ** 20])
       for (const segmentBytes of [1, 500, 2 ** 20]) {
         const found: unknown[] = [];
-        for (const { from, to, elements } of listSegments(file, segmentBytes, readBytes)) {
-          expect(elements.first).toBe(found.length);
-          for (const [i, start] of elements.starts.entries()) {
-            const end = from + start + (elements.lengths[i] ?? 0);
+        for (const { from, to, ranges } of listSegments(file, segmentBytes, readBytes)) {
+          expect(ranges.first).toBe(found.length);
+          for (const [i, start] of ranges.starts.entries()) {
+            const end = from + start + (ranges.lengths[i] ?? 0);
             expect(end).toBeLessThanOrEqual(to);
-            found.push([elements.lines[i], bytes.toString('utf8', from + start, end)]);
+            found.push([ranges.lines[i], bytes.toString('utf8', from + start, end)]);
           }
         }
         expect(found).toEqual(expected);
@@ -48,7 +49,7 @@ describe('the objects of a list', () => {
   it.each(['', ' ', '{"data": [{}]}', '{}\n{}', '[1]', '[{}', '[{},]', '[{} {}]', '[{}] {}', '["a"]', '[{"a": "]}'])(
     'are none in %j',
     text => {
-      expect(() => [...listSegments(writeData('a.json', text), 100)]).toThrow(NoListError);
+      expect(() => [...listSegments(writeData('a.json', text), 100)]).toThrow(NoPlacesError);
     },
   );
 

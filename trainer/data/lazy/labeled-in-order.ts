@@ -12,8 +12,8 @@ import { openTokenCache } from '../tokens/token-cache.ts';
 import type { FindParams } from './find-samples.ts';
 import { keepLast, openFiles } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';
-import { NoListError } from './list-segments.ts';
 import { openIndex, whyFilesDecide } from './open-index.ts';
+import { NoPlacesError } from './record-ranges.ts';
 import { type Decide, recordOf } from './scan-segment.ts';
 
 export interface LabeledInOrderInput extends Omit<LoadLabeledInput, 'ranks' | 'multiple'> {
@@ -80,7 +80,7 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
     const textAt = keepLast((sample): OpenedText => {
       const { file, start, length, line } = index.at(sample);
       const name = files[file]?.file ?? '';
-      const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines);
+      const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines, open.tables[file]);
       const { first, second, label, value } = labeledRecord(record, columns, { regression, labels });
       const { ids, secondAt } = encoder.encode(first, second, maxLength);
       return { ids, secondAt, label, value, file: name, line };
@@ -94,7 +94,7 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
     };
   } catch (error) {
     open.close();
-    if (error instanceof NoListError) return { reason: error.message };
+    if (error instanceof NoPlacesError) return { reason: error.message };
     throw error;
   }
 }

@@ -3,12 +3,14 @@ import { closeSync, fstatSync, statSync } from 'node:fs';
 import type { SampleSize } from '../batch/batch-plan.ts';
 import { DataError } from '../data-error.ts';
 import type { DataFile } from '../read/list-files.ts';
+import type { CsvTable } from '../read/read-csv.ts';
 import type { Examples } from '../tokens/example-store.ts';
 import type { MadeOfRecord } from '../tokens/tokenize-records.ts';
 import { countTargets, type DataRecord, type Example } from '../types.ts';
 import type { LineIndex } from './line-index.ts';
 import { openRegular, readAt } from './read-at.ts';
 import { type LineSettings, recordOf } from './scan-segment.ts';
+import { tableIn } from './segments.ts';
 
 /** Samples that were asked for last are kept: a batch needs the sizes of its samples, then their tokens. */
 const KEPT_TOKENS = 2 ** 19;
@@ -34,6 +36,8 @@ export function keepLast<Sample extends { readonly ids: Int32Array }>(make: (sam
 
 /** Data files that are open, each as it was when it was opened. */
 export interface OpenFiles {
+  /** For each file, the table that it is. */
+  readonly tables: ReadonlyArray<CsvTable | undefined>;
   /** The bytes of a file. @throws DataError where it has changed */
   read(file: number, start: number, length: number): Buffer;
   /** @throws DataError where a file has changed, or its name means another file */
@@ -41,8 +45,12 @@ export interface OpenFiles {
   close(): void;
 }
 
-/** Opens data files, which stay open: a file that is replaced under its name does not change what is read. */
+/**
+ * Opens data files, which stay open: a file that is replaced under its name does not change what is read.
+ * @throws NoPlacesError for a table that is read whole
+ */
 export function openFiles(files: readonly DataFile[]): OpenFiles {
+  const tables = files.map(tableIn);
   const opened = files.map(({ file }) => {
     const handle = openRegular(file);
     return { file, handle, stats: fstatSync(handle) };
@@ -50,6 +58,7 @@ export function openFiles(files: readonly DataFile[]): OpenFiles {
   const isSame = (one: { size: number; mtimeMs: number }, other: { size: number; mtimeMs: number }): boolean =>
     one.size === other.size && one.mtimeMs === other.mtimeMs;
   return {
+    tables,
     read(file, start, length) {
       const found = opened[file];
       if (found === undefined) throw new RangeError(`no file ${file} among ${opened.length}`);
@@ -93,7 +102,7 @@ export function lazyExamples(params: LazyParams): Examples {
   const make = (sample: number): Example => {
     const { file, start, length, line, element } = index.at(sample);
     const name = files[file]?.file ?? '';
-    const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines);
+    const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines, open.tables[file]);
     const [sequence] = tokenize(record).sequences;
     if (sequence === undefined) throw nothingTrained(name, line);
     const label = labelAt(sample);

@@ -1,36 +1,7 @@
 /** Finds the objects of a list in a JSON file by its bytes, so that each can be read by its place. */
 import { closeSync } from 'node:fs';
 import { openRegular, readAt } from './read-at.ts';
-
-/** The objects of a list that begin in a segment. */
-export interface ListElements {
-  /** [objects] the first byte of each, from the beginning of the segment. */
-  readonly starts: Uint32Array;
-  /** [objects] in bytes. */
-  readonly lengths: Uint32Array;
-  /** [objects] the line of the first byte of each in its file, from 1. */
-  readonly lines: Uint32Array;
-  /** The place of the first one in the list, from 0. */
-  readonly first: number;
-}
-
-/** Some objects of a list: as a segment of its file. */
-export interface ListSegment {
-  readonly file: string;
-  /** In bytes. */
-  readonly from: number;
-  readonly to: number;
-  readonly elements: ListElements;
-}
-
-/** A file that is no list of objects from its first byte to its last. */
-export class NoListError extends Error {
-  override name = 'NoListError';
-
-  constructor(file: string) {
-    super(`${file} is JSON, but no list of objects`);
-  }
-}
+import { FoundRecords, NoPlacesError, type RangedSegment } from './record-ranges.ts';
 
 const READ_BYTES = 4 * 2 ** 20;
 const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
@@ -46,10 +17,10 @@ type Expected = 'list' | 'first' | 'separator' | 'object' | 'nothing';
  * The segments of a list, in its order. Only brackets and strings are looked at: whether an object is well-formed shows when it is parsed.
  * @param segmentBytes from which on a segment ends
  * @param readBytes those that are read at once
- * @throws NoListError from reading for anything but a list of objects
+ * @throws NoPlacesError from reading for anything but a list of objects from the first byte to the last
  */
-export function* listSegments(file: string, segmentBytes: number, readBytes = READ_BYTES): Generator<ListSegment> {
-  const found = new FoundObjects(file);
+export function* listSegments(file: string, segmentBytes: number, readBytes = READ_BYTES): Generator<RangedSegment> {
+  const found = new FoundRecords(file, { isList: true });
   const objects = new ObjectFinder(found, file);
   const handle = openRegular(file);
   try {
@@ -63,45 +34,13 @@ export function* listSegments(file: string, segmentBytes: number, readBytes = RE
   } finally {
     closeSync(handle);
   }
-  if (!objects.isWhole) throw new NoListError(file);
+  if (!objects.isWhole) throw noList(file);
   if (found.bytes > 0) yield found.segment();
-}
-
-/** The objects of a segment that is not finished. */
-class FoundObjects {
-  private readonly file: string;
-  private starts: number[] = [];
-  private lengths: number[] = [];
-  private lines: number[] = [];
-  private first = 0;
-  bytes = 0;
-
-  constructor(file: string) {
-    this.file = file;
-  }
-
-  add(start: number, length: number, line: number): void {
-    this.starts.push(start);
-    this.lengths.push(length);
-    this.lines.push(line);
-    this.bytes = start + length - (this.starts[0] ?? 0);
-  }
-
-  segment(): ListSegment {
-    const { file, first } = this;
-    const from = this.starts[0] ?? 0;
-    const starts = Uint32Array.from(this.starts, start => start - from);
-    const [lengths, lines] = [Uint32Array.from(this.lengths), Uint32Array.from(this.lines)];
-    const to = from + this.bytes;
-    this.first += starts.length;
-    [this.starts, this.lengths, this.lines, this.bytes] = [[], [], [], 0];
-    return { file, from, to, elements: { starts, lengths, lines, first } };
-  }
 }
 
 /** Reads the bytes of a file in blocks, which may end anywhere. */
 class ObjectFinder {
-  private readonly found: FoundObjects;
+  private readonly found: FoundRecords;
   private readonly file: string;
   private expected: Expected = 'list';
   /** Open brackets of an object; 0 outside of objects. */
@@ -113,7 +52,7 @@ class ObjectFinder {
   private startLine = 1;
   private line = 1;
 
-  constructor(found: FoundObjects, file: string) {
+  constructor(found: FoundRecords, file: string) {
     this.found = found;
     this.file = file;
   }
@@ -184,6 +123,8 @@ class ObjectFinder {
     else if (expected === 'separator' && byte === COMMA) this.expected = 'object';
     else if ((expected === 'first' || expected === 'object') && byte === OBJECT) {
       [this.depth, this.start, this.startLine, this.expected] = [1, place, this.line, 'separator'];
-    } else throw new NoListError(this.file);
+    } else throw noList(this.file);
   }
 }
+
+const noList = (file: string): NoPlacesError => new NoPlacesError(`${file} is JSON, but no list of objects`);

@@ -5,15 +5,23 @@ import type { DataFile } from '../read/list-files.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { type FindParams, findSamples } from './find-samples.ts';
 import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } from './line-index.ts';
+import { NoPlacesError } from './record-ranges.ts';
+import { tableIn } from './segments.ts';
 
-const INDEXED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson', '.json']);
+const INDEXED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson', '.json', '.csv', '.tsv']);
 
 /** Returns why the samples of files cannot be read by their places, or undefined. */
 export function whyFilesDecide(files: readonly DataFile[]): string | undefined {
   const other = files.find(({ extension }) => !INDEXED.has(extension));
-  if (other) return `${other.file} is not JSON Lines or a list of JSON, whose samples can be read one by one`;
+  if (other) return `${other.file} is not JSON Lines, a list of JSON or a table, whose samples can be read one by one`;
   if (new Set(files.map(({ file }) => file)).size < files.length) return 'a file is listed twice';
-  return undefined;
+  try {
+    for (const file of files) tableIn(file);
+    return undefined;
+  } catch (error) {
+    if (error instanceof NoPlacesError) return error.message;
+    throw error;
+  }
 }
 
 export interface IndexPlace {

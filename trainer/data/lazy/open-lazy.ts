@@ -16,8 +16,8 @@ import type { FindParams } from './find-samples.ts';
 import { recordChecker, sampleDecider, whyTokensDecide } from './keeps-target.ts';
 import { lazyExamples, openFiles } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';
-import { NoListError } from './list-segments.ts';
 import { openIndex, whyFilesDecide } from './open-index.ts';
+import { NoPlacesError } from './record-ranges.ts';
 import type { LineSettings } from './scan-segment.ts';
 import type { BoundedTokenizer } from './text-bounds.ts';
 
@@ -98,7 +98,7 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
     };
   } catch (error) {
     open.close();
-    if (error instanceof NoListError) return { reason: error.message };
+    if (error instanceof NoPlacesError) return { reason: error.message };
     throw error;
   }
 }

@@ -3,9 +3,10 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { DataError, type DataProblem } from '../data-error.ts';
 import { type ColumnNames, checkSameFormat, renameColumns } from '../detect-format.ts';
 import type { DropReason } from '../example/tokenize-example.ts';
+import { type CsvTable, parseRow } from '../read/read-csv.ts';
 import { parseRecord } from '../read/read-records.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
-import type { ListElements } from './list-segments.ts';
+import type { RecordRanges } from './record-ranges.ts';
 import { readSegment, type Segment } from './segments.ts';
 
 /** How a line becomes a record. */
@@ -23,7 +24,7 @@ export interface ScannedSegment {
   readonly high: Uint32Array;
   /** [samples] in bytes, without the line's end. */
   readonly lengths: Uint32Array;
-  /** [samples] the line of each from 0: among those that begin in the segment, or of an object of a list in its file. */
+  /** [samples] the line of each from 0: among those that begin in the segment, or where these may be no records, in its file. */
   readonly lines: Uint32Array;
   /** [samples] the place of each in the list of its file; empty where it is none. */
   readonly elements: Uint32Array;
@@ -31,7 +32,7 @@ export interface ScannedSegment {
   readonly labels: Uint32Array;
   /** The labels of all records that were looked at, in the order of their first appearance. */
   readonly labelNames: readonly string[];
-  /** Lines that begin in the segment; 0 in a list. */
+  /** Lines that begin in the segment; 0 where these may be no records. */
   readonly lineCount: number;
   /** Records that were looked at, those included that are left out. */
   readonly read: number;
@@ -72,14 +73,14 @@ export function scanSegment(segment: Segment, settings: LineSettings, decide: De
   const isText = isUtf8(bytes);
   // The same text, decoded in less time.
   const encoding = isAscii(bytes) ? 'latin1' : 'utf8';
-  for (const { from, to, line, element } of segment.elements ? objectRanges(segment.elements) : lineRanges(bytes, at === 0)) {
+  for (const { from, to, line, element } of segment.ranges ? placesIn(segment.ranges) : lineRanges(bytes, at === 0)) {
     try {
       if (!isText && !isUtf8(bytes.subarray(from, to))) throw notUtf8(segment.file, line + 1);
       const text = bytes.toString(encoding, from, to);
-      const isRecord = text.trim() !== '';
+      const isRecord = segment.table !== undefined || text.trim() !== '';
       if (isRecord && (chosen === undefined || chosen[next] === place++)) {
         next++;
-        const { dropped: reason, label } = decide(recordOf(segment.file, line + 1, text, settings));
+        const { dropped: reason, label } = decide(recordOf(segment.file, line + 1, text, settings, segment.table));
         read++;
         const name = label === undefined ? undefined : placeOf(names, label);
         if (reason !== undefined) dropped[reason] = (dropped[reason] ?? 0) + 1;
@@ -95,7 +96,7 @@ export function scanSegment(segment: Segment, settings: LineSettings, decide: De
       if (!(error instanceof DataError) || error.place.line === undefined) throw error;
       problems.push({ ...error.place, problem: error.problem, advice: error.advice });
     }
-    if (element === undefined) lineCount = line + 1;
+    if (!segment.ranges) lineCount = line + 1;
   }
   return {
     low: Uint32Array.from(starts, start => start % 2 ** 32),
@@ -118,9 +119,15 @@ function placeOf(names: Map<string, number>, name: string): number {
   return place;
 }
 
-/** The record on a line that is not empty. @throws DataError */
-export function recordOf(file: string, line: number, text: string, { columns, format, first }: LineSettings): DataRecord {
-  const record = renameColumns({ file, line, value: parseRecord(file, line, text) }, columns);
+/** The record on a line that is not empty, or of a table. @throws DataError */
+export function recordOf(
+  file: string,
+  line: number,
+  text: string,
+  { columns, format, first }: LineSettings,
+  table: CsvTable | undefined,
+): DataRecord {
+  const record = renameColumns({ file, line, value: table ? parseRow(file, line, text, table) : parseRecord(file, line, text) }, columns);
   if (first) checkSameFormat(record, format, first);
   return record;
 }
@@ -135,8 +142,9 @@ interface RecordRange {
   readonly element?: number;
 }
 
-function* objectRanges({ starts, lengths, lines, first }: ListElements): Generator<RecordRange> {
-  for (const [i, from] of starts.entries()) yield { from, to: from + (lengths[i] ?? 0), line: (lines[i] ?? 1) - 1, element: first + i };
+function* placesIn({ starts, lengths, lines, first }: RecordRanges): Generator<RecordRange> {
+  for (const [i, from] of starts.entries())
+    yield { from, to: from + (lengths[i] ?? 0), line: (lines[i] ?? 1) - 1, ...(first !== undefined && { element: first + i }) };
 }
 
 /** Whole lines, without their ends. */

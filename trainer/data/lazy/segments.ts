@@ -1,9 +1,12 @@
 /** Parts of line-based data files that are read independently of each other. */
 import { closeSync } from 'node:fs';
 import type { DataFile } from '../read/list-files.ts';
+import type { CsvTable } from '../read/read-csv.ts';
 import { MAX_LINE_CHARACTERS } from '../read/utf8-stream.ts';
-import { type ListElements, listSegments } from './list-segments.ts';
+import { listSegments } from './list-segments.ts';
 import { openRegular, readAt } from './read-at.ts';
+import { NoPlacesError, type RecordRanges } from './record-ranges.ts';
+import { type FoundTable, findTable, tableSegments } from './table-segments.ts';
 
 /** A part of a file: the lines that begin in it, of which the last may end behind it. */
 export interface Segment {
@@ -11,33 +14,47 @@ export interface Segment {
   /** In bytes. */
   readonly from: number;
   readonly to: number;
-  /** Present in a list of JSON, whose objects are no lines. */
-  readonly elements?: ListElements;
+  /** Present where lines may be no records: in lists of JSON, and in tables. */
+  readonly ranges?: RecordRanges;
+  /** Present in tables. */
+  readonly table?: CsvTable;
 }
 
 export const SEGMENT_BYTES = 4 * 2 ** 20;
 const READ_BYTES = 2 ** 16;
 const NEWLINE = 10;
 
-/** The segments of files in their order. @throws NoListError from reading a file of JSON that is no list of objects */
+/** The table that a file is; undefined for one of lines or of JSON. @throws NoPlacesError for a table that is read whole */
+export function tableIn({ file, extension }: DataFile): FoundTable | undefined {
+  if (extension !== '.csv' && extension !== '.tsv') return undefined;
+  const table = findTable(file, extension === '.csv' ? ',' : '\t');
+  if (table === undefined) throw new NoPlacesError(`${file} has no usual header`);
+  return table;
+}
+
+/** The segments of files in their order. @throws NoPlacesError from reading a file whose records cannot be found */
 export function* segmentsOf(files: readonly DataFile[], segmentBytes = SEGMENT_BYTES): Generator<Segment> {
-  for (const { file, bytes, extension } of files)
-    if (extension === '.json') yield* listSegments(file, segmentBytes);
+  for (const each of files) {
+    const { file, bytes, extension } = each;
+    const table = tableIn(each);
+    if (table) yield* tableSegments(file, table, segmentBytes);
+    else if (extension === '.json') yield* listSegments(file, segmentBytes);
     else for (let from = 0; from < bytes; from += segmentBytes) yield { file, from, to: Math.min(bytes, from + segmentBytes) };
+  }
 }
 
 export interface SegmentBytes {
-  /** From the beginning of a line or an object to the end of one, or of the file. */
+  /** From the beginning of a line or a record to the end of one, or of the file. */
   readonly bytes: Buffer;
   /** The place of the first byte in the file. */
   readonly at: number;
 }
 
-/** Reads the lines that begin in a segment, or its objects. @throws RangeError for a line above the limit of `readLines` */
-export function readSegment({ file, from, to, elements }: Segment): SegmentBytes {
+/** Reads the lines that begin in a segment, or its records. @throws RangeError for a line above the limit of `readLines` */
+export function readSegment({ file, from, to, ranges }: Segment): SegmentBytes {
   const handle = openRegular(file);
   try {
-    if (elements) return { bytes: readAt(handle, from, to - from), at: from };
+    if (ranges) return { bytes: readAt(handle, from, to - from), at: from };
     // The byte before shows whether a line begins here.
     const start = Math.max(0, from - 1);
     let bytes = readAt(handle, start, to - start);

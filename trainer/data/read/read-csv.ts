@@ -3,6 +3,7 @@
 import { Readable } from 'node:stream';
 import type { Info } from 'csv-parse';
 import { parse } from 'csv-parse';
+import { parse as parseText } from 'csv-parse/sync';
 import { isRecord } from '../../narrow.ts';
 import { codeOf, messageOf } from '../../protocol/error-facts.ts';
 import { DataError } from '../data-error.ts';
@@ -41,6 +42,69 @@ async function firstLine(file: string): Promise<string> {
   return '';
 }
 
+/** A table whose columns are known. */
+export interface CsvTable {
+  readonly delimiter: ',' | '\t';
+  readonly columns: readonly string[];
+}
+
+/** The columns of a header line; undefined where they cannot be told apart. */
+export function headerOf(line: string, delimiter: CsvTable['delimiter']): readonly string[] | undefined {
+  try {
+    const [fields = []] = parseText(line, { delimiter, quote: quoteOf(delimiter) });
+    return checkedHeader('', fields);
+  } catch {
+    return undefined;
+  }
+}
+
+const quoteOf = (delimiter: CsvTable['delimiter']): '"' | null => (delimiter === ',' ? '"' : null);
+
+/** One record of a table, as `readCsv` reads it. @param line of its first character @throws DataError for one that has other fields */
+export function parseRow(file: string, line: number, text: string, { delimiter, columns }: CsvTable): Record<string, string> {
+  const fields = delimiter === '\t' || !text.includes('"') ? text.split(delimiter) : quotedFields(text);
+  if (fields?.length === columns.length) return Object.fromEntries(columns.map((name, i) => [name, fields[i] ?? '']));
+  try {
+    const options = {
+      delimiter,
+      quote: quoteOf(delimiter),
+      columns: [...columns],
+      record_delimiter: '\0',
+      max_record_size: MAX_LINE_CHARACTERS,
+    };
+    const [record] = parseText<Record<string, string>>(text, options);
+    return record ?? {};
+  } catch (error) {
+    throw csvError({ file, delimiter, line }, error);
+  }
+}
+
+/** The fields of a record with quotes; undefined where quotes stand in other places than around a field. */
+function quotedFields(text: string): string[] | undefined {
+  const fields: string[] = [];
+  for (let at = 0; ; at++) {
+    let field = '';
+    if (text[at] === '"') {
+      let [from, end] = [at + 1, text.indexOf('"', at + 1)];
+      for (; end >= 0 && text[end + 1] === '"'; end = text.indexOf('"', from)) {
+        field += text.slice(from, end + 1);
+        from = end + 2;
+      }
+      if (end < 0) return undefined;
+      field += text.slice(from, end);
+      at = end + 1;
+    } else {
+      const end = text.indexOf(',', at);
+      field = text.slice(at, end < 0 ? text.length : end);
+      if (field.includes('"')) return undefined;
+      at += field.length;
+    }
+    fields.push(field);
+    if (at >= text.length) return fields;
+    if (text[at] !== ',') return undefined;
+  }
+}
+
 /** Commas with quoted fields (RFC 4180), or tabs without quoting. */
 export async function* readCsv(
   file: string,
@@ -50,7 +114,7 @@ export async function* readCsv(
 ): AsyncGenerator<DataRecord> {
   const parser = parse({
     delimiter,
-    quote: delimiter === ',' ? '"' : null,
+    quote: quoteOf(delimiter),
     bom: true,
     columns: columns ? [...columns] : (header: string[]) => checkedHeader(file, header),
     skip_records_with_error: skipsShort,
@@ -79,7 +143,9 @@ export async function* readCsv(
       yield { file, line, value: record };
     }
   } catch (error) {
-    throw error instanceof DataError ? error : csvError({ file, delimiter, lastLine, countedTwice }, error);
+    if (error instanceof DataError) throw error;
+    const { lines } = isRecord(error) ? error : {};
+    throw csvError({ file, delimiter, line: typeof lines === 'number' ? lines - countedTwice : lastLine + 1 }, error);
   } finally {
     source.destroy();
     parser.destroy();
@@ -129,17 +195,20 @@ function checkedHeader(file: string, header: readonly string[]): string[] {
   throw new DataError({ file, line: 1, problem, advice: 'Give each column its own name in the first line' });
 }
 
+export const recordTooLarge = {
+  problem: `a sample of more than ${MAX_LINE_CHARACTERS / 2 ** 20} million characters`,
+  advice: 'Close its quotes, or save the data as Parquet',
+} as const;
+
 interface CsvPlace {
   readonly file: string;
   readonly delimiter: ',' | '\t';
-  readonly lastLine: number;
-  readonly countedTwice: number;
+  readonly line: number;
 }
 
-function csvError({ file, delimiter, lastLine, countedTwice }: CsvPlace, cause: unknown): DataError {
+function csvError({ file, delimiter, line }: CsvPlace, cause: unknown): DataError {
   const code = codeOf(cause);
-  const { lines, record, columns } = isRecord(cause) ? cause : {};
-  const line = typeof lines === 'number' ? lines - countedTwice : lastLine + 1;
+  const { record, columns } = isRecord(cause) ? cause : {};
   if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS') {
     const counted = (list: unknown, otherwise: string): string => (Array.isArray(list) ? String(list.length) : otherwise);
     const counts = `${counted(record, 'another number of')} fields, expected ${counted(columns, 'as many')} as in the header`;
@@ -147,8 +216,7 @@ function csvError({ file, delimiter, lastLine, countedTwice }: CsvPlace, cause: 
     return new DataError({ file, line, problem: counts, advice: `${mend}, or use JSON Lines` }, { cause });
   }
   if (code === 'CSV_MAX_RECORD_SIZE') {
-    const problem = `a sample of more than ${MAX_LINE_CHARACTERS / 2 ** 20} million characters`;
-    return new DataError({ file, line, problem, advice: 'Close its quotes, or save the data as Parquet' }, { cause });
+    return new DataError({ ...recordTooLarge, file, line }, { cause });
   }
   if (code === 'CSV_QUOTE_NOT_CLOSED') {
     return new DataError(
