@@ -50,8 +50,10 @@ const settingsOf = (file: string, changes: Changes = {}, cacheDir = makeTemporar
   };
 };
 
-async function opened(file: string, changes: Changes = {}, cacheDir?: string): Promise<LabeledInOrder> {
-  const found = await openLabeledInOrder({ ...settingsOf(file, changes, cacheDir), lazyBytes: 0, segmentBytes: 300 });
+async function opened(file: string, changes: Changes = {}, cacheDir?: string, threads = 1): Promise<LabeledInOrder> {
+  const settings = settingsOf(file, changes, cacheDir);
+  const large = { ...settings.large, threads };
+  const found = await openLabeledInOrder({ ...settings, large, lazyBytes: 0, segmentBytes: 300 });
   if (found === undefined || 'reason' in found) throw new Error(found?.reason ?? 'small');
   return found;
 }
@@ -70,7 +72,11 @@ describe.each(Object.entries(DATA))('%s', (_, [values, changes]) => {
     const file = writeData(name, text);
     const expected = await eager(file, changes);
     const cacheDir = makeTemporaryFolder();
-    for (const found of [await opened(file, changes, cacheDir), await opened(file, changes, cacheDir)]) {
+    for (const found of [
+      await opened(file, changes, cacheDir),
+      await opened(file, changes, cacheDir),
+      await opened(file, changes, undefined, 2),
+    ]) {
       const { labels, texts, index } = found;
       expect(labels).toEqual(expected.labels);
       expect([index.read, index.drawnFrom]).toEqual([expected.report.read, expected.report.drawnFrom]);

@@ -1,4 +1,5 @@
 /** Large data of classifiers, whose texts are tokenized when they are asked for: opened after one pass over its samples. */
+import { existsSync } from 'node:fs';
 import { DataProblems, noSample } from '../data-error.ts';
 import { createSegmentEncoder } from '../example/segment-encoder.ts';
 import { describeGlue } from '../glue.ts';
@@ -10,11 +11,12 @@ import { fingerprintOf } from '../tokens/fingerprint.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
 import type { FindParams } from './find-samples.ts';
+import { labeledDecider } from './labeled-decider.ts';
 import { keepLast, openFiles } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';
 import { openIndex, whyFilesDecide } from './open-index.ts';
 import { NoPlacesError } from './record-ranges.ts';
-import { type Decide, recordOf } from './scan-segment.ts';
+import { recordOf } from './scan-segment.ts';
 
 export interface LabeledInOrderInput extends Omit<LoadLabeledInput, 'ranks' | 'multiple'> {
   readonly large: LargeData;
@@ -56,16 +58,15 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
     const { content, key } = await fingerprintOf({ settings, maxLength }, large, files);
     const cache = await openTokenCache(large, key, totalBytes);
     const lines = { columns: renames, format: 'text_label', first: undefined } as const;
-    const decide: Decide = record => {
-      const { label } = labeledRecord(record, columns, { regression, labels });
-      return regression ? {} : { label };
-    };
+    const form = { columns, regression, labels };
+    const decide = labeledDecider(form);
     const index = await openIndex(
       {
         files,
         settings: { seed, ...(maxSamples !== undefined && { maxSamples }) },
         lines,
         deciders: () => ({ decide, check: decide }),
+        threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data: { form, lines } } : undefined,
         totalBytes,
         detected: { format: 'text_label', reason: formatReason },
         segmentBytes: input.segmentBytes,

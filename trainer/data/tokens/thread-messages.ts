@@ -1,13 +1,14 @@
 /** Messages between a process that reads data and the threads that tokenize it. */
 import type { TokenizerInput } from '../../format/tokenizer/tokenizer.ts';
 import type { DataProblem } from '../data-error.ts';
+import type { LabeledForm } from '../lazy/labeled-decider.ts';
 import type { LineSettings, ScannedSegment } from '../lazy/scan-segment.ts';
 import type { Segment } from '../lazy/segments.ts';
 import type { DataRecord } from '../types.ts';
 import type { RecordSettings, TokenizedRecords } from './tokenize-records.ts';
 
 /** The tokenizer and the chat template, as a thread makes them again, and the settings. */
-export interface ThreadData {
+export interface TokenThreadData {
   readonly tokenizer: TokenizerInput;
   /** Milliseconds since 1970: the date that chat templates write. */
   readonly now: number;
@@ -15,6 +16,14 @@ export interface ThreadData {
   /** Present for threads that scan segments of files. */
   readonly lines?: LineSettings | undefined;
 }
+
+/** The settings of threads that scan texts of classifiers. */
+export interface LabeledThreadData {
+  readonly form: LabeledForm;
+  readonly lines: LineSettings;
+}
+
+export type ThreadData = TokenThreadData | LabeledThreadData;
 
 /** A segment to scan. */
 export interface SegmentWork {

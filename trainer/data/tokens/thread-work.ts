@@ -2,17 +2,25 @@
 import { createTokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { chatRendererOf } from '../chat/chat-renderer.ts';
 import { recordChecker, sampleDecider } from '../lazy/keeps-target.ts';
+import { labeledDecider } from '../lazy/labeled-decider.ts';
 import { type ScannedSegment, scanSegment } from '../lazy/scan-segment.ts';
-import type { ThreadData, ThreadWork } from './thread-messages.ts';
+import type { LabeledThreadData, ThreadData, ThreadWork, TokenThreadData } from './thread-messages.ts';
 import { recordTokenizer, type TokenizedRecords } from './tokenize-records.ts';
 
+type Work = (work: ThreadWork) => TokenizedRecords | ScannedSegment;
+
 /** @throws DataError from the function that is returned, for a problem that is of no single record */
-export function threadWork({
-  tokenizer: input,
-  now,
-  settings,
-  lines,
-}: ThreadData): (work: ThreadWork) => TokenizedRecords | ScannedSegment {
+export const threadWork = (data: ThreadData): Work => ('form' in data ? labeledWork(data) : tokenWork(data));
+
+function labeledWork({ form, lines }: LabeledThreadData): Work {
+  const decide = labeledDecider(form);
+  return work => {
+    if ('records' in work) throw new TypeError('records to tokenize for a thread that has no tokenizer');
+    return scanSegment(work.segment, lines, decide, work.chosen);
+  };
+}
+
+function tokenWork({ tokenizer: input, now, settings, lines }: TokenThreadData): Work {
   const tokenizer = createTokenizer(input);
   const tools = { tokenizer, chatRenderer: chatRendererOf(tokenizer, () => new Date(now)) };
   const tokenize = recordTokenizer(settings, tools);
