@@ -111,5 +111,5 @@ describe('what is wrong with a sample', () => {
 it('small data and other files are read whole', async () => {
   const file = writeData('a.jsonl', lines(classes));
   expect(await openLabeledInOrder({ ...settingsOf(file), lazyBytes: 10 ** 6 })).toBeUndefined();
-  await expect(opened(writeData('a.txt', 'text'))).rejects.toThrow('is not JSON Lines, a list of JSON or a table');
+  await expect(opened(writeData('a.txt', 'text'))).rejects.toThrow('is not JSON Lines, a list of JSON, a table or Parquet');
 });

@@ -58,12 +58,12 @@ export interface Opening {
 }
 
 export const inputOf = (
-  file: string,
+  file: string | readonly string[],
   { template = CHATML, definition = byteLevelTokenizer(), maxLength = 100, settings, threads = 1, cacheDir, logged = [] }: Opening,
 ) => {
   const tokenizer = tokenizerWith(template === '' ? undefined : template, definition);
   return {
-    paths: [file],
+    paths: [file].flat(),
     settings: { ...datasetSettings, truncation: 'turns' as const, seed: 3, ...settings },
     tokenizer,
     chatRenderer: chatRendererOf(tokenizer),
@@ -81,14 +81,14 @@ export const inputOf = (
   };
 };
 
-export async function opened(file: string, opening: Opening = {}): Promise<OpenedInOrder> {
+export async function opened(file: string | readonly string[], opening: Opening = {}): Promise<OpenedInOrder> {
   const { segmentBytes = 700, isEager = false } = opening;
   const found = await openInOrder({ ...inputOf(file, opening), lazyBytes: opening.lazyBytes ?? 0, segmentBytes, isEager });
   if (found === undefined || 'reason' in found) throw new Error(found?.reason ?? 'small');
   return found;
 }
 
-export const eager = (file: string, opening: Opening = {}) => {
+export const eager = (file: string | readonly string[], opening: Opening = {}) => {
   const { large: _, ...input } = inputOf(file, opening);
   return loadDataset(input);
 };

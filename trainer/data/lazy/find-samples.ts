@@ -9,6 +9,7 @@ import type { DataFormat } from '../types.ts';
 import type { IndexWriter, LineIndex } from './line-index.ts';
 import { type Decide, type LineSettings, type ScannedSegment, scanSegment } from './scan-segment.ts';
 import { SEGMENT_BYTES, type Segment, segmentsOf } from './segments.ts';
+import { spoolSamples } from './spool-samples.ts';
 
 export interface FindParams {
   readonly files: readonly DataFile[];
@@ -16,6 +17,8 @@ export interface FindParams {
   readonly lines: LineSettings;
   /** Decides about records, and checks all of which some are drawn, in this process. */
   readonly deciders: () => { readonly decide: Decide; readonly check: Decide };
+  /** Samples are copied into the cache, since they cannot be read from their files by places; false if left out. */
+  readonly isCopied?: boolean;
   /** Present where several threads may do so. */
   readonly threads?: ThreadsParams | undefined;
   readonly totalBytes: number;
@@ -25,25 +28,29 @@ export interface FindParams {
   readonly onScan?: ((bytes: number, totalBytes: number) => void | Promise<void>) | undefined;
 }
 
-/** @throws DataError that lists what is wrong with lines */
+/** @throws DataError that lists what is wrong with lines; NoPlacesError where places cannot be found, or samples not be copied */
 export async function findSamples(params: FindParams, writer: IndexWriter): Promise<LineIndex> {
-  const { files, detected, settings } = params;
-  const dropped: Record<string, number> = {};
-  const numbers = new Map(files.map(({ file }, i) => [file, i]));
-  let read = 0;
   try {
-    const drawn = settings.maxSamples === undefined ? undefined : await drawRecords(params, writer);
-    const before = drawn ? params.totalBytes : 0;
-    for await (const { segment, found, line } of pass(params, i => ({ chosen: drawn?.bySegment[i] }), before)) {
-      writer.add(found, numbers.get(segment.file) ?? -1, line);
-      read += found.read;
-      for (const [reason, count] of Object.entries(found.dropped)) dropped[reason] = (dropped[reason] ?? 0) + count;
-    }
-    return await writer.end({ read, dropped, drawnFrom: drawn?.count, format: detected.format, formatReason: detected.reason });
+    return await (params.isCopied ? spoolSamples : findPlaces)(params, writer);
   } catch (error) {
     writer.abandon();
     throw error;
   }
+}
+
+async function findPlaces(params: FindParams, writer: IndexWriter): Promise<LineIndex> {
+  const { files, detected, settings } = params;
+  const dropped: Record<string, number> = {};
+  const numbers = new Map(files.map(({ file }, i) => [file, i]));
+  let read = 0;
+  const drawn = settings.maxSamples === undefined ? undefined : await drawRecords(params, writer);
+  const before = drawn ? params.totalBytes : 0;
+  for await (const { segment, found, line } of pass(params, i => ({ chosen: drawn?.bySegment[i] }), before)) {
+    writer.add(found, numbers.get(segment.file) ?? -1, line);
+    read += found.read;
+    for (const [reason, count] of Object.entries(found.dropped)) dropped[reason] = (dropped[reason] ?? 0) + count;
+  }
+  return writer.end({ read, dropped, drawnFrom: drawn?.count, format: detected.format, formatReason: detected.reason });
 }
 
 interface DrawnRecords {

@@ -12,11 +12,10 @@ import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
 import type { FindParams } from './find-samples.ts';
 import { labeledDecider } from './labeled-decider.ts';
-import { keepLast, openFiles } from './lazy-examples.ts';
+import { keepLast, openFiles, recordReader } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';
-import { openIndex, whyFilesDecide } from './open-index.ts';
+import { areCopied, openIndex, whyFilesDecide } from './open-index.ts';
 import { NoPlacesError } from './record-ranges.ts';
-import { recordOf } from './scan-segment.ts';
 
 export interface LabeledInOrderInput extends Omit<LoadLabeledInput, 'ranks' | 'multiple'> {
   readonly large: LargeData;
@@ -66,6 +65,7 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
         settings: { seed, ...(maxSamples !== undefined && { maxSamples }) },
         lines,
         deciders: () => ({ decide, check: decide }),
+        isCopied: areCopied(files),
         threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data: { form, lines } } : undefined,
         totalBytes,
         detected: { format: 'text_label', reason: formatReason },
@@ -77,11 +77,10 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
     );
     open.check();
     const encoder = createSegmentEncoder(input.tokenizer);
+    const recordAt = recordReader({ index, files, open, lines });
     const { names, places } = index.labels;
     const textAt = keepLast((sample): OpenedText => {
-      const { file, start, length, line } = index.at(sample);
-      const name = files[file]?.file ?? '';
-      const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines, open.tables[file]);
+      const { record, name, line } = recordAt(sample);
       const { first, second, label, value } = labeledRecord(record, columns, { regression, labels });
       const { ids, secondAt } = encoder.encode(first, second, maxLength);
       return { ids, secondAt, label, value, file: name, line };

@@ -15,6 +15,25 @@ import { tableIn } from './segments.ts';
 /** Samples that were asked for last are kept: a batch needs the sizes of its samples, then their tokens. */
 const KEPT_TOKENS = 2 ** 19;
 
+interface ReadRecord {
+  readonly record: DataRecord;
+  /** The name of its file. */
+  readonly name: string;
+  readonly line: number;
+  readonly element?: number | undefined;
+}
+
+/** Reads the records of samples. @throws DataError from the function that is returned, for a file that has changed */
+export function recordReader({ index, files, open, lines }: Omit<LazyParams, 'tokenize' | 'largestId'>): (sample: number) => ReadRecord {
+  const { copied } = index;
+  return sample => {
+    const { file, start, length, line, element } = index.at(sample);
+    const name = files[file]?.file ?? '';
+    const text = (copied ? copied(start, length) : open.read(file, start, length)).toString('utf8');
+    return { record: recordOf(name, line, text, lines, copied ? undefined : open.tables[file]), name, line, element };
+  };
+}
+
 /** Makes samples by their places, and keeps those that were asked for last. */
 export function keepLast<Sample extends { readonly ids: Int32Array }>(make: (sample: number) => Sample): (sample: number) => Sample {
   const kept = new Map<number, Sample>();
@@ -97,12 +116,11 @@ export interface LazyParams {
 /** @throws DataError from reading a sample that cannot be tokenized, or of a file that has changed */
 export function lazyExamples(params: LazyParams): Examples {
   const { index, files, open, lines, tokenize, largestId } = params;
+  const recordAt = recordReader({ index, files, open, lines });
   const { names, places } = index.labels;
   const labelAt = (sample: number): string | undefined => names[places[sample] ?? -1];
   const make = (sample: number): Example => {
-    const { file, start, length, line, element } = index.at(sample);
-    const name = files[file]?.file ?? '';
-    const record = recordOf(name, line, open.read(file, start, length).toString('utf8'), lines, open.tables[file]);
+    const { record, name, line, element } = recordAt(sample);
     const [sequence] = tokenize(record).sequences;
     if (sequence === undefined) throw nothingTrained(name, line);
     const label = labelAt(sample);

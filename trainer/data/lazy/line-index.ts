@@ -10,6 +10,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { dataFormats } from '../types.ts';
 import { openRegular, readAt } from './read-at.ts';
+import { NoPlacesError } from './record-ranges.ts';
 import { labelBuilder, type SampleLabels } from './sample-labels.ts';
 import type { ScannedSegment } from './scan-segment.ts';
 
@@ -42,6 +43,8 @@ const summarySchema = z.object({
 export type LineSummary = z.infer<typeof summarySchema>;
 
 export interface LineIndex extends LineSummary {
+  /** Reads the text of a sample where samples were copied: at the places of this index, and not in their files. */
+  readonly copied?: (start: number, length: number) => Buffer;
   readonly labels: SampleLabels;
   at(sample: number): LinePlace;
 }
@@ -52,16 +55,28 @@ const ROW_BYTES = ROW * Uint32Array.BYTES_PER_ELEMENT;
 const HIGH_BITS = 8;
 const LINES = 'lines.bin';
 const LABELS = 'labels.bin';
+/** Samples that were copied. */
+const COPIES = 'records.bin';
 const DATA = 'data.json';
 /** Names of labels may be many. */
 const MAX_DATA_BYTES = 2 ** 24;
 const READ_BYTES = 2 ** 20;
 
-const storedSchema = summarySchema.extend({ checksum: z.string(), labelNames: z.array(z.string()).default([]) });
+const copiedSchema = z.object({ bytes: count, checksum: z.string() });
+const storedSchema = summarySchema.extend({
+  checksum: z.string(),
+  labelNames: z.array(z.string()).default([]),
+  copied: copiedSchema.optional(),
+});
+
+/** The rows of an index. */
+export type IndexRows = Pick<ScannedSegment, 'low' | 'high' | 'lengths' | 'lines' | 'elements' | 'labels' | 'labelNames'>;
 
 export interface IndexWriter {
   /** Adds the samples of a segment. @param lineBefore lines of the file before the segment */
-  add(found: ScannedSegment, file: number, lineBefore: number): void;
+  add(found: IndexRows, file: number, lineBefore: number): void;
+  /** Copies the text of a sample. Left out where there is no file for it. @throws NoPlacesError where it cannot be written */
+  readonly append?: (text: Buffer) => { readonly start: number; readonly length: number };
   /** Adds names of labels, of whatever records. */
   addLabels(names: readonly string[]): void;
   end(summary: Omit<LineSummary, 'samples'>): Promise<LineIndex>;
@@ -74,7 +89,12 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
   const file = join(folder, DATA);
   if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
   try {
-    const { checksum: expected, labelNames, ...summary } = storedSchema.parse(JSON.parse(await readRegularText(file, MAX_DATA_BYTES)));
+    const {
+      checksum: expected,
+      labelNames,
+      copied,
+      ...summary
+    } = storedSchema.parse(JSON.parse(await readRegularText(file, MAX_DATA_BYTES)));
     let [value, bytes] = [0, 0];
     for await (const block of readRegularBlocks(join(folder, LINES), READ_BYTES)) {
       value = checksum(block, value);
@@ -89,11 +109,12 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
         placeBytes.set(block.subarray(0, placeBytes.length - labelBytes), labelBytes);
         labelBytes += block.length;
       }
+    if (copied) await checkCopies(join(folder, COPIES), copied);
     if (showChecksum(value) !== expected || bytes !== summary.samples * ROW_BYTES || labelBytes !== placeBytes.length)
       throw new Error('it does not match its checksum');
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
-    return openIndex(folder, { ...summary, labels: { names: labelNames, places } });
+    return openIndex(folder, { ...summary, labels: { names: labelNames, places } }, copied !== undefined);
   } catch (error) {
     log('warning', `the places of samples in ${folder} cannot be used (${messageOf(error)}) and are found again`);
     await rm(folder, { recursive: true, force: true });
@@ -101,11 +122,23 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
   }
 }
 
+/** @throws Error where the copies are not those that were made */
+async function checkCopies(file: string, { bytes, checksum: expected }: z.infer<typeof copiedSchema>): Promise<void> {
+  let [value, read] = [0, 0];
+  for await (const block of readRegularBlocks(file, READ_BYTES)) {
+    value = checksum(block, value);
+    read += block.length;
+  }
+  if (showChecksum(value) !== expected || read !== bytes) throw new Error('its copies of samples do not match their checksum');
+}
+
 /** The file stays open as long as the process, so that whoever clears the cache disturbs no run. */
-function openIndex(folder: string, summary: LineSummary & Pick<LineIndex, 'labels'>): LineIndex {
+function openIndex(folder: string, summary: LineSummary & Pick<LineIndex, 'labels'>, isCopied: boolean): LineIndex {
   const handle = openRegular(join(folder, LINES));
+  const copies = isCopied ? openRegular(join(folder, COPIES)) : undefined;
   return {
     ...summary,
+    ...(copies !== undefined && { copied: (start: number, length: number) => readAt(copies, start, length) }),
     at: sample => {
       const bytes = readAt(handle, sample * ROW_BYTES, ROW_BYTES);
       if (bytes.length < ROW_BYTES) throw new RangeError(`no sample ${sample} among ${summary.samples}`);
@@ -119,7 +152,7 @@ function placeIn([low = 0, high = 0, length = 0, line = 0, element = 0]: Uint32A
   return element === 0 ? place : { ...place, element: element - 1 };
 }
 
-function rowsOf({ low, high, lengths, lines, elements }: ScannedSegment, file: number, lineBefore: number): Uint32Array {
+function rowsOf({ low, high, lengths, lines, elements }: IndexRows, file: number, lineBefore: number): Uint32Array {
   const rows = new Uint32Array(ROW * low.length);
   for (let i = 0; i < low.length; i++) {
     const line = lineBefore + (lines[i] ?? 0) + 1;
@@ -135,8 +168,10 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
   const handle = openSync(join(draft, LINES), 'wx');
   const labels = labelBuilder();
   let [samples, value, isOpen] = [0, 0, true];
+  let copies: { readonly handle: number; bytes: number; value: number } | undefined;
   const close = (): void => {
     if (isOpen) closeSync(handle);
+    if (isOpen && copies) closeSync(copies.handle);
     isOpen = false;
   };
   return {
@@ -149,16 +184,29 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
       labels.add(found.labelNames, found.labels);
     },
     addLabels: names => labels.add(names, new Uint32Array(0)),
+    append(text) {
+      copies ??= { handle: openSync(join(draft, COPIES), 'wx'), bytes: 0, value: 0 };
+      const start = copies.bytes;
+      try {
+        for (let done = 0; done < text.length; ) done += writeSync(copies.handle, text, done);
+      } catch (error) {
+        throw new NoPlacesError(`samples cannot be copied into the cache (${messageOf(error)})`, { cause: error });
+      }
+      copies.bytes += text.length;
+      copies.value = checksum(text, copies.value);
+      return { start, length: text.length };
+    },
     async end(summary) {
       close();
       const { names, places } = labels.end();
       const bytes = new Uint8Array(places.buffer);
       if (names.length > 0) await writeFile(join(draft, LABELS), bytes);
-      const shown = { ...summary, samples, labelNames: names, checksum: showChecksum(checksum(bytes, value)) };
+      const copied = copies && { bytes: copies.bytes, checksum: showChecksum(copies.value) };
+      const shown = { ...summary, samples, labelNames: names, checksum: showChecksum(checksum(bytes, value)), ...(copied && { copied }) };
       await writeFile(join(draft, DATA), JSON.stringify(shown));
       // Another process may have made the same in the meantime.
       await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
-      return openIndex(folder, { ...summary, samples, labels: { names, places } });
+      return openIndex(folder, { ...summary, samples, labels: { names, places } }, copied !== undefined);
     },
     abandon() {
       close();

@@ -9,11 +9,16 @@ import { NoPlacesError } from './record-ranges.ts';
 import { tableIn } from './segments.ts';
 
 const INDEXED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson', '.json', '.csv', '.tsv']);
+/** Copied into the cache sample by sample. */
+const COPIED: ReadonlySet<string> = new Set(['.parquet']);
+
+/** Whether the samples of files are read from copies. */
+export const areCopied = (files: readonly DataFile[]): boolean => files.some(({ extension }) => COPIED.has(extension));
 
 /** Returns why the samples of files cannot be read by their places, or undefined. */
 export function whyFilesDecide(files: readonly DataFile[]): string | undefined {
-  const other = files.find(({ extension }) => !INDEXED.has(extension));
-  if (other) return `${other.file} is not JSON Lines, a list of JSON or a table, whose samples can be read one by one`;
+  const other = files.find(({ extension }) => !INDEXED.has(extension) && !COPIED.has(extension));
+  if (other) return `${other.file} is not JSON Lines, a list of JSON, a table or Parquet, whose samples can be read one by one`;
   if (new Set(files.map(({ file }) => file)).size < files.length) return 'a file is listed twice';
   try {
     for (const file of files) tableIn(file);

@@ -16,7 +16,7 @@ import type { FindParams } from './find-samples.ts';
 import { recordChecker, sampleDecider, whyTokensDecide } from './keeps-target.ts';
 import { lazyExamples, openFiles } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';
-import { openIndex, whyFilesDecide } from './open-index.ts';
+import { areCopied, openIndex, whyFilesDecide } from './open-index.ts';
 import { NoPlacesError } from './record-ranges.ts';
 import type { LineSettings } from './scan-segment.ts';
 import type { BoundedTokenizer } from './text-bounds.ts';
@@ -81,6 +81,7 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
       ...input,
       files,
       lines,
+      isCopied: areCopied(files),
       deciders: () => ({ decide: sampleDecider(recordSettings, input), check: recordChecker(recordSettings) }),
       threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data } : undefined,
       totalBytes,

@@ -17,8 +17,9 @@ import { parseStored, type Stored } from './stored-dataset.ts';
 const TOKENS = 'tokens.bin';
 const COLUMNS = 'columns.bin';
 const DATA = 'data.json';
-/** The places of lines, where tokens are made as training goes. */
+/** The places of samples, and copies of them, where tokens are made as training goes. */
 const LINES = 'lines.bin';
+const COPIES = 'records.bin';
 /** Names of files and labels, and the report: more would be another program's file. */
 const MAX_DATA_BYTES = 256 * 2 ** 20;
 /** 28 bytes for each of 76 million samples. */
@@ -78,9 +79,9 @@ async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
   const found: { readonly folder: string; readonly usedMs: number; readonly bytes: number }[] = [];
   for (const name of await readdir(cacheDir)) {
     const folder = join(cacheDir, name);
-    const [data, tokens, lines] = await Promise.all([DATA, TOKENS, LINES].map(file => stat(join(folder, file)).catch(() => undefined)));
-    const largest = tokens ?? lines;
-    if (data && largest) found.push({ folder, usedMs: data.mtimeMs, bytes: largest.size });
+    const [data, ...large] = await Promise.all([DATA, TOKENS, LINES, COPIES].map(file => stat(join(folder, file)).catch(() => undefined)));
+    const size = large.reduce((sum, each) => sum + (each?.size ?? 0), 0);
+    if (data && size > 0) found.push({ folder, usedMs: data.mtimeMs, bytes: size });
   }
   let kept = bytes;
   for (const { folder, bytes: size } of found.sort((a, b) => b.usedMs - a.usedMs)) {

@@ -1,0 +1,131 @@
+/** Copies the samples of files that cannot be read by places, such as Parquet, into lines of the cache, and finds them there. */
+import { DataProblems } from '../data-error.ts';
+import { drawStream } from '../draw.ts';
+import { readRecords } from '../read/read-records.ts';
+import type { DataRecord } from '../types.ts';
+import type { FindParams } from './find-samples.ts';
+import type { IndexWriter, LineIndex } from './line-index.ts';
+import { NoPlacesError } from './record-ranges.ts';
+import { type Decision, recordOf } from './scan-segment.ts';
+
+/** Records between two reports of progress. */
+const BATCH = 1000;
+
+/** A record with the text that is kept of it. */
+interface SpooledRecord {
+  readonly record: DataRecord;
+  readonly element: number | undefined;
+  readonly text: string;
+}
+
+/** @throws DataError that lists what is wrong with records; NoPlacesError where they cannot be copied */
+export async function spoolSamples(params: FindParams, writer: IndexWriter): Promise<LineIndex> {
+  const { files, lines, settings, detected, totalBytes, onScan } = params;
+  const { append } = writer;
+  if (append === undefined) throw new NoPlacesError('the cache, into which their samples are copied, cannot be written');
+  const { decide, check } = params.deciders();
+  const problems = new DataProblems();
+  const { maxSamples: count, seed } = settings;
+  let [bytes, seen]: [number, number | undefined] = [0, undefined];
+  async function* records(): AsyncGenerator<SpooledRecord> {
+    const onBytes = (done: number): void => {
+      bytes = Math.min(done, totalBytes);
+    };
+    let done = 0;
+    for await (const { file, line, element, value } of readRecords({
+      files,
+      textSplit: 'file',
+      onProblem: problem => problems.add(problem),
+      onBytes,
+    })) {
+      const text = jsonOf(file, value);
+      const record = problems.take(() => recordOf(file, line, text, lines, undefined));
+      const checked = record && count !== undefined ? problems.take(() => check(record)) : {};
+      if (checked?.label !== undefined) writer.addLabels([checked.label]);
+      if (record && checked) yield { record, element, text };
+      if (++done % BATCH === 0) await onScan?.(bytes, totalBytes);
+    }
+  }
+  const rows = new Rows(writer, new Map(files.map(({ file }, i) => [file, i])));
+  for await (const { record, element, text } of drawStream(records(), { count, seed }, all => (seen = all))) {
+    const decision = problems.take(() => decide(record));
+    if (decision) rows.add({ ...decision, file: record.file, line: record.line, element, place: () => append(Buffer.from(text)) });
+  }
+  problems.end();
+  rows.flush();
+  await onScan?.(totalBytes, totalBytes);
+  const { read, dropped } = rows;
+  return writer.end({ read, dropped, drawnFrom: seen, format: detected.format, formatReason: detected.reason });
+}
+
+/** The text of a value, of which the same value can be made again. @throws NoPlacesError where there is none */
+export function jsonOf(file: string, value: unknown): string {
+  return JSON.stringify(value, function check(this: unknown, key: string, given: unknown) {
+    // Dates become text before they are given.
+    const original: unknown = Reflect.get(Object(this), key);
+    if (original instanceof Date || ArrayBuffer.isView(original) || (typeof given === 'number' && !Number.isFinite(given)))
+      throw new NoPlacesError(`${file} has dates, bytes or numbers that text cannot hold`);
+    return given;
+  });
+}
+
+interface Row extends Decision {
+  readonly file: string;
+  readonly line: number;
+  readonly element: number | undefined;
+  /** Copies the record. */
+  readonly place: () => { readonly start: number; readonly length: number };
+}
+
+/** Rows of the index that wait to be written together. */
+class Rows {
+  private readonly writer: IndexWriter;
+  private readonly numbers: ReadonlyMap<string, number>;
+  private file = '';
+  private starts: number[] = [];
+  private lengths: number[] = [];
+  private lines: number[] = [];
+  private elements: number[] = [];
+  private labels: string[] = [];
+  read = 0;
+  readonly dropped: Record<string, number> = {};
+
+  constructor(writer: IndexWriter, numbers: ReadonlyMap<string, number>) {
+    this.writer = writer;
+    this.numbers = numbers;
+  }
+
+  add({ dropped, label, file, line, element, place }: Row): void {
+    this.read++;
+    if (dropped !== undefined) {
+      this.dropped[dropped] = (this.dropped[dropped] ?? 0) + 1;
+      if (label !== undefined) this.writer.addLabels([label]);
+      return;
+    }
+    if (file !== this.file || this.starts.length === BATCH) this.flush();
+    this.file = file;
+    const { start, length } = place();
+    this.starts.push(start);
+    this.lengths.push(length);
+    this.lines.push(line - 1);
+    if (element !== undefined) this.elements.push(element);
+    if (label !== undefined) this.labels.push(label);
+  }
+
+  flush(): void {
+    const { starts, lengths, lines, elements, labels } = this;
+    if (starts.length === 0) return;
+    const labelNames = [...new Set(labels)];
+    const found = {
+      low: Uint32Array.from(starts, start => start % 2 ** 32),
+      high: Uint32Array.from(starts, start => Math.floor(start / 2 ** 32)),
+      lengths: Uint32Array.from(lengths),
+      lines: Uint32Array.from(lines),
+      elements: Uint32Array.from(elements),
+      labels: Uint32Array.from(labels, label => labelNames.indexOf(label)),
+      labelNames,
+    };
+    this.writer.add(found, this.numbers.get(this.file) ?? -1, 0);
+    [this.starts, this.lengths, this.lines, this.elements, this.labels] = [[], [], [], [], []];
+  }
+}
