@@ -87,6 +87,8 @@ export const SETTINGS: Readonly<Record<string, Partial<DatasetSettings>>> = {
   'the last answer': { trainedTurns: 'last' },
   'turns of users too': { trainedRoles: ['user', 'assistant'] },
   'answers that may be cut': { truncation: 'end' },
+  'answers without their ends': { contextParts: ['end_of_turn'] },
+  'answers without their reasoning': { contextParts: ['reasoning', 'end_of_turn'] },
   'all tokens': { completionOnly: false },
 };
 

@@ -58,6 +58,7 @@ const DATA = {
   'a format that the recipe names': [lines(alpaca), { format: 'alpaca' }],
   'samples that are drawn': [lines(alpaca), { maxSamples: 70 }],
   'fewer samples than may be drawn': [lines(alpaca), { maxSamples: 500 }],
+  'samples whose reasoning is context': [lines(alpaca), { contextParts: ['reasoning', 'end_of_turn'] }],
   'chats cut at any token': [lines(alpaca), { truncation: 'end' }],
 } as const satisfies Record<string, readonly [string, Partial<DatasetSettings>]>;
 
@@ -293,7 +294,6 @@ describe('all samples are tokenized first', () => {
     ['a.jsonl', lines([{ text: 'x', label: 'y' }]), {}, 'each prompt lists all labels, which data.labels does not name'],
     ['a.jsonl', lines([{ text: 'x' }]), {}, 'samples of the format text'],
     ['a.jsonl', lines(alpaca), { settings: { trainedRoles: ['user'] } }, 'no answers are trained'],
-    ['a.jsonl', lines(alpaca), { settings: { contextParts: ['reasoning'] } }, 'parts of answers are context'],
     ['a.jsonl', lines(alpaca), { definition: tiny }, "the model's tokenizer does not cut texts into bytes"],
   ] satisfies [string, string, Opening, string][])('of %s (%#)', async (name, text, opening, reason) => {
     await expect(opened(writeData(name, text), opening)).rejects.toThrow(reason);

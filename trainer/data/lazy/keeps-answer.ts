@@ -6,6 +6,7 @@
 import { elementAt } from '../../narrow.ts';
 import { textOfContent } from '../chat/chat-renderer.ts';
 import { checkFields } from '../chat/check-chat.ts';
+import type { ContextPart } from '../chat/context-parts.ts';
 import { beginsEmpty, chatPieces, type TurnChoice, trainedTurnsOf, withoutFirst } from '../chat/format-chat.ts';
 import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
@@ -16,6 +17,8 @@ import type { Room, TextBounds } from './text-bounds.ts';
 
 export interface ProofSettings extends TurnChoice {
   readonly renderer: ChatRenderer;
+  /** The parts of answers that are context; left out, none. */
+  readonly contextParts?: readonly ContextPart[] | undefined;
   /** False trains every token. */
   readonly completionOnly: boolean;
   /** In tokens. */
@@ -43,13 +46,16 @@ export function chatProof(
   specialTexts: readonly string[],
 ): (chat: Conversation, place: DataPlace) => boolean {
   const frames = new Map<string, CutFrame | 'refused' | undefined>();
+  const hasContext = (settings.contextParts ?? []).length > 0;
   const frameOf = (chat: Conversation, { index }: Answer): CutFrame | 'refused' | undefined => {
     let key = chat.weights?.join() ?? '';
     for (const { role } of chat.messages) key += ` ${role}`;
     if (frames.has(key)) return frames.get(key);
     if (frames.size >= MOST_SHAPES) return undefined;
     const found = frameFor(chat, index, settings);
-    const frame = found && found !== 'refused' ? cutFrame(found, specialTexts, bounds.count) : found;
+    // A token of the text and of an end that is context would be context.
+    const isApart = (end: string): boolean => !hasContext || specialTexts.some(text => text !== '' && end.startsWith(text));
+    const frame = !found || found === 'refused' ? found : isApart(found.end) ? cutFrame(found, specialTexts, bounds.count) : undefined;
     frames.set(key, frame);
     return frame;
   };
@@ -59,7 +65,8 @@ export function chatProof(
     const frame = chat.messages.length > MOST_TURNS ? undefined : frameOf(chat, answer);
     if (frame === 'refused') return false;
     if (!settings.completionOnly) return frame && trainsTwo(chat, frame, settings, bounds);
-    return frame && fitsFrame(chat, answer, frame, bounds);
+    if (hasContext && hasMarks(textOfContent(elementAt(chat.messages, answer.index).content))) return false;
+    return frame && fitsFrame(chat, { ...answer, isWhole: answer.isWhole || hasContext }, frame, bounds);
   };
   return (chat, place) => {
     const isTexts = isPlain(chat);
@@ -69,7 +76,7 @@ export function chatProof(
     let proven = isTexts ? provesByTexts(chat, answer) : undefined;
     // Some templates write no empty message, and a message of their own in its place.
     if (proven && beginsEmpty(chat)) proven = provesByTexts(withoutFirst(chat), answerOf(withoutFirst(chat), settings, bounds));
-    return proven ?? (settings.completionOnly && fitsRendered(chat, answer, settings, bounds));
+    return proven ?? (settings.completionOnly && !hasContext && fitsRendered(chat, answer, settings, bounds));
   };
 }
 
@@ -92,6 +99,9 @@ function saidIn({ content, tool_calls: calls }: ChatMessage): string {
 
 /** Stretches of a text that templates look for: reasoning, and words that turn it on or off. */
 const MARKS = /<\/?think|\/(?:no_)?think/;
+
+/** Whether a text has such marks. */
+export const hasMarks = (text: string): boolean => text.includes('think') && MARKS.test(text);
 
 /** Whether a chat has nothing but texts by role. */
 function isPlain({ messages, tools, documents, variables }: Conversation): boolean {
@@ -139,7 +149,7 @@ function fitsFrame({ messages }: Conversation, { index, isWhole }: Answer, frame
     bytes += Buffer.byteLength(text);
     texts.push(text);
   }
-  if (texts.some(text => text.includes('think') && MARKS.test(text))) return undefined;
+  if (texts.some(hasMarks)) return undefined;
   if (!texts.some(bounds.hasToken)) return false;
   const answerBytes = isWhole ? Buffer.byteLength(textOfContent(elementAt(messages, index).content)) + frame.endBytes : 0;
   const room = { tokens: frame.tokens, needed: isWhole ? bounds.most(answerBytes) : 1 };

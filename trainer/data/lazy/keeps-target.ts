@@ -8,7 +8,7 @@ import { type FormatSettings, type ReadSample, readSample } from '../example/for
 import { labelName } from '../read/record-fields.ts';
 import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { ChatRenderer, DataFormat, DataRecord } from '../types.ts';
-import { chatProof } from './keeps-answer.ts';
+import { chatProof, hasMarks } from './keeps-answer.ts';
 import type { Decide } from './scan-segment.ts';
 import { type BoundedTokenizer, textBounds } from './text-bounds.ts';
 
@@ -22,9 +22,8 @@ const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion',
 
 /** Returns why it takes tokens to know which samples train, or undefined. */
 export function whyTokensDecide({ formatting, truncation }: RecordSettings, { tokenizer }: KeepTools): string | undefined {
-  const { format, contextParts, trainedRoles, promptTemplate, labels } = formatting;
+  const { format, trainedRoles, promptTemplate, labels } = formatting;
   if (!FORMATS.has(format)) return `samples of the format ${format} train only what their tokens show`;
-  if (contextParts !== undefined) return 'parts of answers are context';
   if (formatting.completionOnly && trainedRoles?.includes('assistant') === false) return 'no answers are trained';
   if (format === 'text_label' && labels.length === 0 && promptTemplate.includes('{labels}'))
     return 'each prompt lists all labels, which data.labels does not name';
@@ -46,11 +45,14 @@ export function sampleDecider(settings: RecordSettings, { tokenizer, chatRendere
   const provesChat =
     chatRenderer &&
     chatProof({ ...settings.formatting, renderer: chatRenderer, maxLength: settings.maxLength }, bounds, tokenizer.specialTexts);
+  const { contextParts = [] } = formatting;
   const keepsTarget = (sample: ReadSample, { file, line }: DataRecord): boolean => {
     if (sample.kind === 'chat') return provesChat?.(sample.chat, { file, line }) ?? false;
     if (sample.kind === 'text') return false;
     const { prompt, answer } = sample;
     // The token that ends it is the second one at least, and what is cut has more than two.
+    if (contextParts.includes('reasoning') && hasMarks(answer)) return false;
+    if (!formatting.completionOnly && contextParts.includes('end_of_turn')) return false;
     if (!formatting.completionOnly) return bounds.hasToken(prompt) && tokenizer.eosIds.length > 0 && settings.maxLength > 1;
     return bounds.hasToken(prompt) && bounds.hasToken(answer) && bounds.leavesRoom(prompt, { tokens: added, needed: 1 });
   };

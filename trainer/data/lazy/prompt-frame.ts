@@ -13,6 +13,8 @@ export interface PromptFrame {
   readonly parts: readonly string[];
   /** Bytes that are trained with the text of the answer, such as its end-of-turn token. */
   readonly endBytes: number;
+  /** The text of those that stand behind it. */
+  readonly end: string;
 }
 
 type FormattedPieces = Pick<FormattedExample, 'pieces'>;
@@ -42,7 +44,11 @@ function frameOf(texts: readonly string[], answer: number, format: (texts: reado
   const first = pieces.findIndex(({ train }) => train);
   const trained = pieces[first];
   const said = texts[answer] ?? '';
-  if (first < 1 || trained === undefined || trained.context || !trained.text.includes(said)) return undefined;
+  const saidAt = trained?.text.indexOf(said) ?? -1;
+  if (first < 1 || trained === undefined || saidAt < 0) return undefined;
+  const saidTo = saidAt + said.length;
+  // The answer itself may not be context.
+  if (trained.context?.some(([from, to]) => from < saidTo && to > saidAt)) return undefined;
   let rest = pieces
     .slice(0, first)
     .map(({ text }) => text)
@@ -54,7 +60,8 @@ function frameOf(texts: readonly string[], answer: number, format: (texts: reado
     parts.push(found[0] ?? '');
     rest = found[1] ?? '';
   }
-  return { parts: [...parts, rest], endBytes: Buffer.byteLength(trained.text) - Buffer.byteLength(said) };
+  const endBytes = Buffer.byteLength(trained.text) - Buffer.byteLength(said);
+  return { parts: [...parts, rest], endBytes, end: trained.text.slice(saidTo) };
 }
 
 /** A frame without the sections that are the same in every prompt. */
@@ -67,7 +74,7 @@ export interface CutFrame extends PromptFrame {
 
 /** Special tokens cut a prompt into sections, which are tokenized one by one; those in front of the first text and behind the last need it once. */
 export function cutFrame(
-  { parts, endBytes }: PromptFrame,
+  { parts, endBytes, end: closing }: PromptFrame,
   specialTexts: readonly string[],
   countTokens: (text: string) => number,
 ): CutFrame {
@@ -80,6 +87,7 @@ export function cutFrame(
     bytes: left.reduce((sum, part) => sum + Buffer.byteLength(part), 0),
     parts: left,
     endBytes,
+    end: closing,
   };
 }
 
