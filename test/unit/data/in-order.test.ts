@@ -291,7 +291,6 @@ describe('all samples are tokenized first', () => {
     ['a.csv', 'instruction,instruction\nx,y\n', {}, 'has no usual header'],
     ['a.txt', 'one text', {}, 'is not JSON Lines, a list of JSON, a table or Parquet'],
     ['a.json', lines(alpaca), {}, 'is JSON, but no list of objects'],
-    ['a.jsonl', lines([{ text: 'x', label: 'y' }]), {}, 'each prompt lists all labels, which data.labels does not name'],
     ['a.jsonl', lines([{ text: 'x' }]), {}, 'samples of the format text'],
     ['a.jsonl', lines(alpaca), { settings: { trainedRoles: ['user'] } }, 'no answers are trained'],
     ['a.jsonl', lines(alpaca), { definition: tiny }, "the model's tokenizer does not cut texts into bytes"],

@@ -13,6 +13,8 @@ const PROMPT = 'Text: {text}\nLabel:';
 
 const DATA = {
   'whose names the data has': [named, { promptTemplate: PROMPT }],
+  'whose names each prompt lists': [named, { promptTemplate: `{labels}. ${PROMPT}` }],
+  'of which some are drawn, and whose names each prompt lists': [named, { promptTemplate: `{labels}. ${PROMPT}`, maxSamples: 40 }],
   'whose names the recipe has': [named, { promptTemplate: `{labels}. ${PROMPT}`, labels: NAMES }],
   'that are numbers of names': [numbered, { promptTemplate: PROMPT, labels: ['a', 'b', 'c'] }],
   'of which some are drawn': [named, { promptTemplate: PROMPT, maxSamples: 40 }],
@@ -47,7 +49,7 @@ describe.each([
 describe('labels', () => {
   const [values, settings] = DATA['whose names the data has'];
 
-  it('come from the cache', async () => {
+  it.each([settings, { promptTemplate: `{labels}. ${PROMPT}` }])('come from the cache (%j)', async settings => {
     const file = writeData('a.jsonl', lines(values));
     const cacheDir = makeTemporaryFolder();
     const first = await opened(file, { settings, cacheDir });

@@ -22,11 +22,9 @@ const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion',
 
 /** Returns why it takes tokens to know which samples train, or undefined. */
 export function whyTokensDecide({ formatting, truncation }: RecordSettings, { tokenizer }: KeepTools): string | undefined {
-  const { format, trainedRoles, promptTemplate, labels } = formatting;
+  const { format, trainedRoles } = formatting;
   if (!FORMATS.has(format)) return `samples of the format ${format} train only what their tokens show`;
   if (formatting.completionOnly && trainedRoles?.includes('assistant') === false) return 'no answers are trained';
-  if (format === 'text_label' && labels.length === 0 && promptTemplate.includes('{labels}'))
-    return 'each prompt lists all labels, which data.labels does not name';
   if (truncation === 'error') return 'samples that are too long are errors';
   if (tokenizer.byteTokens === undefined) return "the model's tokenizer does not cut texts into bytes";
   return undefined;

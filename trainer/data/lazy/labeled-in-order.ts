@@ -60,7 +60,7 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
     const form = { columns, regression, labels };
     const decide = labeledDecider(form);
     const index = await openIndex(
-      {
+      () => ({
         files,
         settings: { seed, ...(maxSamples !== undefined && { maxSamples }) },
         lines,
@@ -71,7 +71,7 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
         detected: { format: 'text_label', reason: formatReason },
         segmentBytes: input.segmentBytes,
         onScan: input.onScan,
-      },
+      }),
       { key, isCached: cache !== undefined },
       large,
     );

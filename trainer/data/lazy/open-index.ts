@@ -36,11 +36,15 @@ export interface IndexPlace {
   readonly isCached: boolean;
 }
 
-/** @throws as `findSamples` does */
-export async function openIndex(params: FindParams, { key, isCached }: IndexPlace, large: LargeData): Promise<LineIndex> {
+/** @param finding how the samples are found, which is asked for where the cache does not have them @throws as `findSamples` does */
+export async function openIndex(
+  finding: () => FindParams | Promise<FindParams>,
+  { key, isCached }: IndexPlace,
+  large: LargeData,
+): Promise<LineIndex> {
   const folder = isCached ? join(large.cacheDir, `${key}.places`) : undefined;
   const known = folder === undefined ? undefined : await findIndex(folder, large.log);
-  return known ?? findSamples(params, await writerIn(folder, large));
+  return known ?? findSamples(await finding(), await writerIn(folder, large));
 }
 
 async function writerIn(folder: string | undefined, { log }: LargeData): Promise<IndexWriter> {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { DataError, DataProblems } from '../data-error.ts';
 import { checkMaxLength } from '../example/max-length.ts';
 import { deciding, type LoadDatasetInput, loadFiles, nothingLeft, recordSettingsOf } from '../load/load-dataset.ts';
-import { openRecords } from '../load/open-records.ts';
+import { labelsOf, openRecords } from '../load/open-records.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
 import type { OpenedDataset } from '../tokens/dataset-target.ts';
 import type { Examples } from '../tokens/example-store.ts';
@@ -59,8 +59,8 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
   const obstacle = input.whyFirst ?? whyFilesDecide(files);
   if (obstacle !== undefined) return { reason: obstacle };
   const { first, detected } = await peek(input, files);
-  const recordSettings = recordSettingsOf(input, detected.format, detected.format === 'text_label' ? settings.labels : []);
-  const reason = whyTokensDecide(recordSettings, input);
+  const given = detected.format === 'text_label' ? settings.labels : [];
+  const reason = whyTokensDecide(recordSettingsOf(input, detected.format, given), input);
   if (reason !== undefined) return { reason };
   const open = openFiles(files);
   try {
@@ -76,24 +76,30 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
       format: detected.format,
       first: settings.format === 'auto' ? first : undefined,
     };
-    const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings: recordSettings, lines };
-    const finding: FindParams = {
-      ...input,
-      files,
-      lines,
-      isCopied: areCopied(files),
-      deciders: () => ({ decide: sampleDecider(recordSettings, input), check: recordChecker(recordSettings) }),
-      threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data } : undefined,
-      totalBytes,
-      detected,
+    const listsLabels = detected.format === 'text_label' && settings.labels.length === 0 && settings.promptTemplate.includes('{labels}');
+    const finding = async (): Promise<FindParams> => {
+      const shown = listsLabels ? await labelsIn(files, settings) : given;
+      const recordSettings = recordSettingsOf(input, detected.format, shown);
+      const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings: recordSettings, lines };
+      return {
+        ...input,
+        files,
+        lines,
+        isCopied: areCopied(files),
+        deciders: () => ({ decide: sampleDecider(recordSettings, input), check: recordChecker(recordSettings) }),
+        threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data } : undefined,
+        totalBytes,
+        detected,
+      };
     };
     const index = await openIndex(finding, { key, isCached: cache !== undefined }, large);
     open.check();
     if (index.samples === 0) throw nothingLeft(index.dropped, maxLength);
-    const tokenize = sampleTokenizer(recordSettings, input);
+    const labels = given.length > 0 ? given : [...index.labels.names].sort();
+    const tokenize = sampleTokenizer(recordSettingsOf(input, detected.format, labels), input);
     return {
       examples: lazyExamples({ index, files, open, lines, tokenize, largestId: tokenizer.vocabularySize - 1 }),
-      labels: settings.labels.length > 0 && detected.format === 'text_label' ? settings.labels : [...index.labels.names].sort(),
+      labels,
       content,
       index,
     };
@@ -102,6 +108,15 @@ export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { r
     if (error instanceof NoPlacesError) return { reason: error.message };
     throw error;
   }
+}
+
+/** The labels of all records, which each prompt lists. @throws DataError for a record that cannot be used */
+async function labelsIn(files: readonly DataFile[], settings: LazyInput['settings']): Promise<readonly string[]> {
+  const problems = new DataProblems();
+  const { records } = await openRecords(files, settings, problems);
+  const names = await labelsOf(records, [], problems);
+  problems.end();
+  return names;
 }
 
 /** The first record, and what it says about all. */
