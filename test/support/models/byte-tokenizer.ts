@@ -28,3 +28,30 @@ export function byteLevelTokenizer({ merges = MERGES, normalizer, without = [] }
     model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges },
   });
 }
+
+/** The text of a tokenizer.json of SentencePiece's kind: small letters are pieces, and whatever else is none falls back to its bytes. */
+export function pieceTokenizer({ prefix = false }: { readonly prefix?: boolean } = {}): string {
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
+  const letters = ['\u2581', ...'abcdefghijklmnopqrstuvwxyz'];
+  const merges = ['w o', 'wo r', 'wor d', '\u2581 word', 's t', 'e r', '\u2581 \u2581'].map(pair => pair.split(' '));
+  const tokens = ['<unk>', ...bytes, ...letters, ...merges.map(pair => pair.join(''))];
+  const marks = { type: 'Replace', pattern: { String: ' ' }, content: '\u2581' };
+  return JSON.stringify({
+    added_tokens: MARKS.map((content, i) => ({ id: tokens.length + i, content, special: true, normalized: false })),
+    normalizer: prefix ? { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '\u2581' }, marks] } : marks,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: {
+      type: 'Sequence',
+      decoders: [{ type: 'Replace', pattern: { String: '\u2581' }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }],
+    },
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges,
+      unk_token: '<unk>',
+      byte_fallback: true,
+      fuse_unk: true,
+    },
+  });
+}

@@ -93,7 +93,7 @@ export const SETTINGS: Readonly<Record<string, Partial<DatasetSettings>>> = {
 };
 
 /** Holds that chats in a template are the same either way, whatever is trained of them. */
-export async function holdChats(template: string, settings: Partial<DatasetSettings>): Promise<void> {
+export async function holdChats(template: string, settings: Partial<DatasetSettings>, definition = byteLevelTokenizer()): Promise<void> {
   let [accepted, samples, dropped] = [0, 0, 0];
   for (const [format, given] of [
     ['messages', chats],
@@ -104,12 +104,12 @@ export async function holdChats(template: string, settings: Partial<DatasetSetti
     if (values.length === 0) continue;
     const file = writeData('a.jsonl', lines(values));
     for (const maxLength of [30, 70, 512]) {
-      const expected = await eager(file, { template, settings, maxLength }).catch((error: Error) => error.message);
+      const expected = await eager(file, { template, settings, maxLength, definition }).catch((error: Error) => error.message);
       if (typeof expected === 'string') {
-        await expect(opened(file, { template, settings, maxLength })).rejects.toThrow(expected);
+        await expect(opened(file, { template, settings, maxLength, definition })).rejects.toThrow(expected);
         continue;
       }
-      const found = await opened(file, { template, settings, maxLength });
+      const found = await opened(file, { template, settings, maxLength, definition });
       const { read, dropped: left } = expected.report;
       expect(found.index).toMatchObject({ samples: expected.examples.length, read, dropped: left });
       expect([...found.examples]).toEqual([...expected.examples]);

@@ -5,15 +5,19 @@ import { planInOrder } from '../../../trainer/data/batch/plan-in-order.ts';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import { sampleDecider } from '../../../trainer/data/lazy/keeps-target.ts';
 import type { DatasetSettings } from '../../../trainer/data/load/load-dataset.ts';
-import { byteLevelTokenizer, CHATML } from '../../support/models/byte-tokenizer.ts';
+import { byteLevelTokenizer, CHATML, pieceTokenizer } from '../../support/models/byte-tokenizer.ts';
 import { recipeIn } from '../../support/runs/recipe-of.ts';
 import { chats, holdChats, SETTINGS, TEMPLATES, TOOLS, taken, tools } from './chat-cases.ts';
 import { datasetSettings, writeData } from './data-files.ts';
 import { eager, LOUD, lines, opened, tokenizerWith } from './lazy-files.ts';
 
-describe.each(['chatml', 'tools'])('chats in the template %s', name => {
+describe.each([
+  ['chatml', byteLevelTokenizer()],
+  ['tools', byteLevelTokenizer()],
+  ['chatml', pieceTokenizer({ prefix: true })],
+] as const)('chats in the template %s (%#)', (name, definition) => {
   it.each(Object.entries(SETTINGS))('are those that are tokenized first, where %s are trained', (_, settings) =>
-    holdChats(TEMPLATES[name] ?? '', settings),
+    holdChats(TEMPLATES[name] ?? '', settings, definition),
   );
 });
 

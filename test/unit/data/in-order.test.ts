@@ -14,7 +14,7 @@ import type { Examples } from '../../../trainer/data/tokens/example-store.ts';
 import { keepTokens } from '../../../trainer/data/tokens/keep-tokens.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
-import { byteLevelTokenizer, CHATML } from '../../support/models/byte-tokenizer.ts';
+import { byteLevelTokenizer, CHATML, pieceTokenizer } from '../../support/models/byte-tokenizer.ts';
 import { recipeIn } from '../../support/runs/recipe-of.ts';
 import { writeData } from './data-files.ts';
 import { eager, inputOf, LOUD, lines, type Opening, opened, root, TRIMS, words } from './lazy-files.ts';
@@ -63,18 +63,21 @@ const DATA = {
 } as const satisfies Record<string, readonly [string, Partial<DatasetSettings>]>;
 
 describe.each([
-  ['without a chat template', '', {}],
-  ["with a template like SmolLM2's", CHATML, {}],
-  ['with a template that trims', TRIMS, {}],
-  ['with a template that changes texts', LOUD, {}],
-  ['that are normalized', CHATML, { normalizer: { type: 'NFC' } }],
-  ['without bytes that the data has', CHATML, { without: [1, 2, 0xc3, 0xa9, 0xf0] }],
-])('samples %s', (_, template, bytes) => {
+  ['without a chat template', '', byteLevelTokenizer()],
+  ["with a template like SmolLM2's", CHATML, byteLevelTokenizer()],
+  ['with a template that trims', TRIMS, byteLevelTokenizer()],
+  ['with a template that changes texts', LOUD, byteLevelTokenizer()],
+  ['that are normalized', CHATML, byteLevelTokenizer({ normalizer: { type: 'NFC' } })],
+  ['without bytes that the data has', CHATML, byteLevelTokenizer({ without: [1, 2, 0xc3, 0xa9, 0xf0] })],
+  ['in pieces', CHATML, pieceTokenizer()],
+  ['in pieces with a mark in front', CHATML, pieceTokenizer({ prefix: true })],
+  ['in pieces without a chat template', '', pieceTokenizer({ prefix: true })],
+])('samples %s', (_, template, definition) => {
   it.each(Object.entries(DATA))('of %s are those that are tokenized first', async (name, [text, settings]) => {
     const file = writeData('a.jsonl', text);
     let dropped = 0;
     for (const maxLength of name === PLAIN ? [20, 512] : template === '' ? [200, 512] : [60, 512]) {
-      const opening = { template, settings, maxLength, definition: byteLevelTokenizer(bytes) };
+      const opening = { template, settings, maxLength, definition };
       const expected = await eager(file, opening);
       dropped += Object.values(expected.report.dropped).reduce((sum, count) => sum + count, 0);
       for (const segmentBytes of [300, 2 ** 22]) {
@@ -293,7 +296,7 @@ describe('all samples are tokenized first', () => {
     ['a.json', lines(alpaca), {}, 'is JSON, but no list of objects'],
     ['a.jsonl', lines([{ text: 'x' }]), {}, 'samples of the format text'],
     ['a.jsonl', lines(alpaca), { settings: { trainedRoles: ['user'] } }, 'no answers are trained'],
-    ['a.jsonl', lines(alpaca), { definition: tiny }, "the model's tokenizer does not cut texts into bytes"],
+    ['a.jsonl', lines(alpaca), { definition: tiny }, 'the bytes of a text do not bound'],
   ] satisfies [string, string, Opening, string][])('of %s (%#)', async (name, text, opening, reason) => {
     await expect(opened(writeData(name, text), opening)).rejects.toThrow(reason);
   });

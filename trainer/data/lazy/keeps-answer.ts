@@ -55,7 +55,12 @@ export function chatProof(
     const found = frameFor(chat, index, settings);
     // A token of the text and of an end that is context would be context.
     const isApart = (end: string): boolean => !hasContext || specialTexts.some(text => text !== '' && end.startsWith(text));
-    const frame = !found || found === 'refused' ? found : isApart(found.end) ? cutFrame(found, specialTexts, bounds.count) : undefined;
+    const frame =
+      !found || found === 'refused'
+        ? found
+        : isApart(found.end)
+          ? cutFrame(found, bounds.cutsAtSpecials ? specialTexts : [], bounds.count)
+          : undefined;
     frames.set(key, frame);
     return frame;
   };

@@ -26,7 +26,7 @@ export function whyTokensDecide({ formatting, truncation }: RecordSettings, { to
   if (!FORMATS.has(format)) return `samples of the format ${format} train only what their tokens show`;
   if (formatting.completionOnly && trainedRoles?.includes('assistant') === false) return 'no answers are trained';
   if (truncation === 'error') return 'samples that are too long are errors';
-  if (tokenizer.byteTokens === undefined) return "the model's tokenizer does not cut texts into bytes";
+  if (tokenizer.byteTokens === undefined) return "the bytes of a text do not bound the tokens of the model's tokenizer";
   return undefined;
 }
 

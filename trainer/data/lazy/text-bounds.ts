@@ -22,6 +22,8 @@ export interface TextBounds {
   /** The most tokens that a text of so many bytes can have. */
   most(bytes: number): number;
   count(text: string): number;
+  /** Whether texts between special tokens have the same tokens alone. */
+  readonly cutsAtSpecials: boolean;
   /** Whether a text of so many bytes surely leaves room. */
   bytesLeaveRoom(bytes: number, room: Room): boolean;
   /** Whether a prompt leaves room, by its bytes or its tokens; false for one that is tokenized in blocks. */
@@ -38,7 +40,12 @@ const MOST_COUNTED = 0.75;
 
 /** @param maxLength in tokens */
 export function textBounds(tokenizer: BoundedTokenizer, maxLength: number): TextBounds {
-  const { mostPerByte = Number.POSITIVE_INFINITY, hasToken = () => false, breaksAtSpaces = false } = tokenizer.byteTokens ?? {};
+  const {
+    mostPerByte = Number.POSITIVE_INFINITY,
+    hasToken = () => false,
+    breaksAtSpaces = false,
+    hasPrefix = true,
+  } = tokenizer.byteTokens ?? {};
   const most = (bytes: number): number => mostPerByte * bytes + 1;
   const count = (text: string): number => tokenizer.encode(text, { addSpecialTokens: false }).length;
   /** Whether the tokens of the beginning of a text and the bytes of its rest leave room. @param excess tokens by which all of its bytes do not */
@@ -54,6 +61,7 @@ export function textBounds(tokenizer: BoundedTokenizer, maxLength: number): Text
     hasToken,
     most,
     count,
+    cutsAtSpecials: !hasPrefix,
     bytesLeaveRoom: (bytes, { tokens, needed }) => tokens + most(bytes) + needed <= maxLength,
     leavesRoom: (prompt, { tokens, needed }) => {
       if (prompt.length >= MAX_CHARACTERS) return false;

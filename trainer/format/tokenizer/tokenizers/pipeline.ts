@@ -28,7 +28,7 @@ export interface Pipeline {
   token(id: number): string | undefined;
   /** Special tokens as they are written. */
   readonly specialTexts: readonly string[];
-  /** Present where tokens are made of the bytes of a text. */
+  /** Present where the bytes of a text bound its tokens. */
   readonly byteTokens: ByteTokens | undefined;
 }
 
@@ -40,6 +40,8 @@ export interface ByteTokens {
   hasToken(text: string): boolean;
   /** Whether a text has the tokens of its parts where it is cut at a `WORD_BREAK`. */
   readonly breaksAtSpaces: boolean;
+  /** Whether a text has a mark in front that it lacks behind other text. */
+  readonly hasPrefix: boolean;
 }
 
 /** A small letter, and before the next one a space, at which a part begins. */
@@ -117,7 +119,7 @@ export function createPipeline(definition: Definition): Pipeline {
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
     specialTexts: added.specialTexts,
-    byteTokens: byteTokens(definition, vocabulary, wordsOf(split, WORDS.join(''))),
+    byteTokens: byteTokens(definition, vocabulary, wordsOf(split, WORDS.join(''))) ?? pieceTokens(definition, vocabulary),
   };
 }
 
@@ -150,11 +152,48 @@ function byteTokens(
   return {
     mostPerByte: isPlain ? 1 : NFC_GROWTH,
     breaksAtSpaces: words.map(word => word.trim()).join() === WORDS.map(word => word.trim()).join() && !addedTokens.some(crossesBreak),
+    hasPrefix: false,
     hasToken: text => {
       const first = text.trimStart().codePointAt(0);
       return first !== undefined && (missing.size === 0 || Buffer.from(String.fromCodePoint(first)).some(byte => !missing.has(byte)));
     },
   };
+}
+
+/** The character that stands for a space in vocabularies of SentencePiece. */
+const SPACE_MARK = '\u2581';
+const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
+
+/**
+ * A piece of SentencePiece stands for a character at least. A character without a piece is written as its bytes, and a space as a character
+ * that has one.
+ */
+function pieceTokens({ model, normalizer, preTokenizer, addedTokens }: Definition, vocabulary: Vocabulary): ByteTokens | undefined {
+  const isPlain = model.byte_fallback === true && !model.continuing_subword_prefix && !model.end_of_word_suffix;
+  if (modelKind(model) !== 'BPE' || !isPlain) return undefined;
+  if ([SPACE_MARK, ...BYTES].some(piece => vocabulary.id(piece) === undefined)) return undefined;
+  const steps = [...stepsIn(normalizer), ...stepsIn(preTokenizer)];
+  if (!steps.every(marksSpaces)) return undefined;
+  const hasPrefix = steps.some(({ type }) => type === 'Prepend' || type === 'Metaspace');
+  // Each text between added tokens may have a mark in front, for which a byte of such a token has to stand.
+  if (hasPrefix && addedTokens.some(({ content }) => Buffer.byteLength(content) < 2)) return undefined;
+  return { mostPerByte: 1, breaksAtSpaces: false, hasPrefix, hasToken: text => text.trim() !== '' };
+}
+
+/** The steps of a normalizer or a pre-tokenizer. */
+function stepsIn(value: unknown): readonly Component[] {
+  if (!isRecord(value)) return [];
+  const inner = value.type === 'Sequence' ? (value.normalizers ?? value.pretokenizers) : undefined;
+  return Array.isArray(inner) ? inner.flatMap(stepsIn) : [value];
+}
+
+/** Whether a step does nothing to a text but to mark its spaces, and to cut it. */
+function marksSpaces({ type, pattern, content, prepend, replacement = SPACE_MARK, behavior }: Component): boolean {
+  const isSpace = isRecord(pattern) && pattern.String === ' ';
+  if (type === 'Replace') return isSpace && content === SPACE_MARK;
+  if (type === 'Prepend') return prepend === SPACE_MARK;
+  if (type === 'Metaspace') return replacement === SPACE_MARK;
+  return type === 'Split' && isSpace && behavior !== 'Removed';
 }
 
 /** The ids before and after a text; undefined where the text does not stand in the result exactly once. */
