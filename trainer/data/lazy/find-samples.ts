@@ -1,32 +1,14 @@
-/** Finds the samples of JSON Lines, or of lists of JSON, in one pass over them, or in two where some are drawn. */
+/** Finds the samples of large data in one pass over its files, or in two where some are drawn. */
 import { elementAt } from '../../narrow.ts';
 import { DataError, DataProblems } from '../data-error.ts';
 import { drawPlaces } from '../draw.ts';
-import type { DataFile } from '../read/list-files.ts';
 import type { SegmentWork } from '../tokens/thread-messages.ts';
-import { scanInThreads, type ThreadsParams } from '../tokens/tokenize-threads.ts';
-import type { DataFormat } from '../types.ts';
+import { scanInThreads } from '../tokens/tokenize-threads.ts';
+import type { FindParams } from './find-params.ts';
 import type { IndexWriter, LineIndex } from './line-index.ts';
-import { type Decide, type LineSettings, type ScannedSegment, scanSegment } from './scan-segment.ts';
+import { type ScannedSegment, scanSegment } from './scan-segment.ts';
 import { SEGMENT_BYTES, type Segment, segmentsOf } from './segments.ts';
 import { spoolSamples } from './spool-samples.ts';
-
-export interface FindParams {
-  readonly files: readonly DataFile[];
-  readonly settings: { readonly maxSamples?: number; readonly seed: number };
-  readonly lines: LineSettings;
-  /** Decides about records, and checks all of which some are drawn, in this process. */
-  readonly deciders: () => { readonly decide: Decide; readonly check: Decide };
-  /** Samples are copied into the cache, since they cannot be read from their files by places; false if left out. */
-  readonly isCopied?: boolean;
-  /** Present where several threads may do so. */
-  readonly threads?: ThreadsParams | undefined;
-  readonly totalBytes: number;
-  readonly detected: { readonly format: DataFormat; readonly reason: string };
-  readonly segmentBytes?: number | undefined;
-  /** Receives the bytes that were read, of all that will be, and is waited for. */
-  readonly onScan?: ((bytes: number, totalBytes: number) => void | Promise<void>) | undefined;
-}
 
 /** @throws DataError that lists what is wrong with lines; NoPlacesError where places cannot be found, or samples not be copied */
 export async function findSamples(params: FindParams, writer: IndexWriter): Promise<LineIndex> {

@@ -10,7 +10,7 @@ import type { List } from '../tokens/example-store.ts';
 import { fingerprintOf } from '../tokens/fingerprint.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
-import type { FindParams } from './find-samples.ts';
+import type { FindParams } from './find-params.ts';
 import { labeledDecider } from './labeled-decider.ts';
 import { keepLast, openFiles, recordReader } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';

@@ -12,7 +12,7 @@ import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataRecord } from '../types.ts';
-import type { FindParams } from './find-samples.ts';
+import type { FindParams } from './find-params.ts';
 import { recordChecker, sampleDecider, whyTokensDecide } from './keeps-target.ts';
 import { lazyExamples, openFiles } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';

@@ -3,7 +3,7 @@ import { DataProblems } from '../data-error.ts';
 import { drawStream } from '../draw.ts';
 import { readRecords } from '../read/read-records.ts';
 import type { DataRecord } from '../types.ts';
-import type { FindParams } from './find-samples.ts';
+import type { FindParams } from './find-params.ts';
 import type { IndexWriter, LineIndex } from './line-index.ts';
 import { NoPlacesError } from './record-ranges.ts';
 import { type Decision, recordOf } from './scan-segment.ts';

@@ -1,0 +1,22 @@
+/** Everything that finding the samples of large data takes. */
+import type { DataFile } from '../read/list-files.ts';
+import type { ThreadsParams } from '../tokens/tokenize-threads.ts';
+import type { DataFormat } from '../types.ts';
+import type { Decide, LineSettings } from './scan-segment.ts';
+
+export interface FindParams {
+  readonly files: readonly DataFile[];
+  readonly settings: { readonly maxSamples?: number; readonly seed: number };
+  readonly lines: LineSettings;
+  /** Decides about records, and checks all of which some are drawn, in this process. */
+  readonly deciders: () => { readonly decide: Decide; readonly check: Decide };
+  /** Samples are copied into the cache, since they cannot be read from their files by places; false if left out. */
+  readonly isCopied?: boolean;
+  /** Present where several threads may do so. */
+  readonly threads?: ThreadsParams | undefined;
+  readonly totalBytes: number;
+  readonly detected: { readonly format: DataFormat; readonly reason: string };
+  readonly segmentBytes?: number | undefined;
+  /** Receives the bytes that were read, of all that will be, and is waited for. */
+  readonly onScan?: ((bytes: number, totalBytes: number) => void | Promise<void>) | undefined;
+}
