@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
-import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, root, StepError, say } from './steps.mjs';
 
 const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'serve', 'preferences', 'true-size', 'scale', 'scale-model', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
@@ -163,6 +163,7 @@ async function prepareAndRun(wanted) {
   ensurePackages();
   buildBundles();
   if (!wanted.predict && !ensureEngine()) throw new StepError('the benchmark measures the TensorFlow engine, which could not be installed');
+  if (wanted.memory && !wanted.predict) ensurePjrt();
   const cacheDir = cacheFolder();
   const scripts = await bundle();
   const params = { ...wanted, root, cacheDir };

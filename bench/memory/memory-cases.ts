@@ -55,6 +55,9 @@ const VARIANTS: readonly string[] = [
   'r: 8; per_device_eval_batch_size: 64',
 ];
 
+/** The engine whose programs a compiler makes, on the processor. */
+const PJRT: EngineName = 'pjrt';
+
 /** Tokens of a sample, by the task. */
 const lengths = { causal_lm: 'max_length: 256; ', sequence_classification: 'max_length: 128; ', image_classification: '' } as const;
 const inSmallBatches = 'per_device_train_batch_size: 2; per_device_eval_batch_size: 2';
@@ -109,6 +112,7 @@ function tinyCases(root: string): MemoryCase[] {
   return [
     { ...llama(long), steps: LONG_STEPS },
     { ...llama(long, 'portable'), steps: LONG_STEPS },
+    { ...llama(long, PJRT), steps: LONG_STEPS },
     llama('r: 2; recompute: none'),
     llama('method: lora; r: 2; lora_dropout: 0.1; recompute: block'),
     tiny('bert', 'sequence_classification', 'max_length: 16')('r: 2; recompute: none'),
@@ -117,8 +121,27 @@ function tinyCases(root: string): MemoryCase[] {
     tiny('resnet', 'image_classification')('r: 2; recompute: none'),
     llama('r: 2; recompute: none', 'portable'),
     vit('r: 2; recompute: none', 'portable'),
+    llama('r: 2; recompute: none', PJRT),
+    vit('r: 2; recompute: none', PJRT),
   ];
 }
+
+/** The methods, levels and precisions that differ most in what a compiler makes of them, and a step of each family. */
+const ON_PJRT: readonly MemoryCase[] = [
+  ...[
+    'r: 8',
+    'method: lora; r: 8; lora_dropout: 0.1',
+    'method: full',
+    'method: full; optim: adamw_8bit',
+    'r: 8; dtype: bfloat16',
+    'r: 8; quantize: nf4',
+  ].map(variant => ofMiniLm(`${variant}; recompute: cheap`, PJRT)),
+  ofMiniLm('r: 8; recompute: none', PJRT),
+  ofMiniLm('r: 8; recompute: block', PJRT),
+  ofSentences(inSentences(64), PJRT),
+  ofSmallLlama('method: full; recompute: block', PJRT),
+  ofSmallLlama('method: lora; r: 8; dtype: bfloat16; recompute: none', PJRT),
+];
 
 const SMALL: readonly MemoryCase[] = [
   ...VARIANTS.map(variant => ofMiniLm(`${variant}; recompute: cheap`)),
@@ -137,6 +160,7 @@ const SMALL: readonly MemoryCase[] = [
   shortMiniLm('method: full', 'portable'),
   ofSmallLlama('method: full; recompute: block', 'portable'),
   ofSmallLlama('method: lora; r: 8; dtype: bfloat16; recompute: none', 'portable'),
+  ...ON_PJRT,
 ];
 
 const LARGE: readonly MemoryCase[] = [
@@ -170,8 +194,16 @@ const LARGE: readonly MemoryCase[] = [
   ofResNet('ratio: 0.05; dependencies: true; recompute: none'),
   ...Object.entries({ ...decoderModels, ...familyModels }).flatMap(([model, { config, task }]) => {
     const ofFamily = casesOf(model, config, task, `${lengths[task]}${inSmallBatches}`);
-    return [ofFamily('r: 8; recompute: cheap'), ofFamily('method: lora; r: 8; recompute: none')];
+    return [ofFamily('r: 8; recompute: cheap'), ofFamily('method: lora; r: 8; recompute: none'), ofFamily('r: 8; recompute: cheap', PJRT)];
   }),
+  ofSmolLm2('r: 32; recompute: cheap', PJRT),
+  ofSmolLm2('r: 32; recompute: block', PJRT),
+  ofSmolLm2('method: lora; r: 16; recompute: none', PJRT),
+  ofSmolLm2('method: full; recompute: block', PJRT),
+  ofSmolLm2('r: 32; dtype: bfloat16; recompute: block', PJRT),
+  ofDeberta('r: 8; recompute: cheap', PJRT),
+  ofVitSmall('r: 8; recompute: cheap', PJRT),
+  ofResNet('r: 8; recompute: cheap', PJRT),
 ];
 
 /**

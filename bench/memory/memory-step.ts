@@ -2,6 +2,7 @@
 
 import { tmpdir } from 'node:os';
 import { openEngine } from '../../trainer/engine/open-engine.ts';
+import type { PjrtSession } from '../../trainer/engine/pjrt/session.ts';
 import { lowerProgram } from '../../trainer/engine/tensorflow/lower.ts';
 import { emptyCache } from '../../trainer/generate/decode-program.ts';
 import { Decoder } from '../../trainer/generate/decoder.ts';
@@ -97,6 +98,8 @@ const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program, { plan: fusedSteps, hasProducts: true, hasSums: false, hasNarrowConvolutions: true });
 const peakOf = (each: Signature): number =>
   liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;
+// Of the engines' sessions, only this one has the method.
+const countedIn = 'compiledMemory' in session ? (session as PjrtSession) : undefined;
 const { predictedBytes, estimate } = predict(plan);
 const { variables, signatures } = program;
 console.log(
@@ -116,6 +119,11 @@ console.log(
     planned: {
       eval: peakOf(evaluation),
       train: Math.max(...plan.passesOf(shape).map(({ name }) => peakOf(required(signatures[name], name)))),
+    },
+    /** By the engine's own compiler, if it counts. */
+    compiled: countedIn && {
+      eval: await countedIn.compiledMemory(evalSignature(evalShape)),
+      train: await countedIn.compiledMemory(trainSignature(shape)),
     },
     measured: {
       baselineBytes,

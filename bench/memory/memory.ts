@@ -1,8 +1,11 @@
 /** Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. Each configuration is a process of its own. */
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { engineCatalog, engineNames } from '../../trainer/catalog/engines.ts';
 import type { EngineName } from '../../trainer/engine/engine.ts';
+import { enginesFolder } from '../../trainer/engine/install/engine-folder.ts';
 import { runCommand } from '../../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
 import { codeBytes } from '../../trainer/plan/memory/engine-overhead.ts';
@@ -50,8 +53,20 @@ const configuredOf = ({ config, task, recipe, engine, judge }: MemoryCase): Conf
   recipe: `task: ${task}\n${recipe.replaceAll('; ', '\n')}\n`,
 });
 
-/** @throws Error with what the process said, where it fails */
+/** Measures as at the first start: an engine that keeps its programs finds none. @throws as `measureIn` does */
 async function measureCase(planned: MemoryCase, { cacheDir }: MemoryBenchParams): Promise<MemoryRow> {
+  if (!engineCatalog[planned.engine].keepsPrograms) return measureIn(cacheDir, planned);
+  const fresh = await mkdtemp(path.join(tmpdir(), 'rowtune-memory-'));
+  try {
+    await symlink(enginesFolder(cacheDir), enginesFolder(fresh), 'junction');
+    return await measureIn(fresh, planned);
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** @throws Error with what the process said, where it fails */
+async function measureIn(cacheDir: string, planned: MemoryCase): Promise<MemoryRow> {
   const { model, recipe, engine, steps = STEPS } = planned;
   const request: MemoryStepRequest = { ...configuredOf(planned), cacheDir, steps };
   let line: string | undefined;
@@ -84,7 +99,8 @@ function markdown(rows: readonly MemoryRow[], summary: string): string {
 
 \`npm run bench -- --memory\`. Peak resident memory of ${STEPS} steps (${STEPS_OF_TINY} of tiny models) with one evaluation and one save before them, in MB.
 Pages of code are left out on both sides: they are read from files, the system drops them at will, and how many are resident depends on what
-it has cached (Node's and TensorFlow's: 320 to 370 MB). The estimate counts ${megabytes(codeBytes('tensorflow'))} MB for them (portable engine: ${megabytes(codeBytes('portable'))}).
+it has cached (Node's and TensorFlow's: 320 to 370 MB). The estimate counts ${megabytes(codeBytes('tensorflow'))} MB for them (PJRT: ${megabytes(codeBytes('pjrt'))}, portable engine: ${megabytes(codeBytes('portable'))}).
+PJRT computes on the processor here, and compiles its programs in the process that is measured, as at the first start of a run.
 
 ${summary}
 
@@ -107,13 +123,71 @@ function predictAnew(planned: MemoryCase, row: MemoryRow | undefined): MemoryRow
   return { ...row, predictedBytes, error: predictedBytes / row.measuredBytes - 1 };
 }
 
-/** @returns false where a process failed or the prediction misses its goal */
+interface Summary {
+  readonly rows: readonly MemoryRow[];
+  readonly median: number;
+  readonly worst: number;
+  /** The most that a long run has grown by; infinite where none was measured. */
+  readonly grownBytes: number;
+  readonly text: string;
+}
+
+/** The largest numbers of these rows, and the median of their errors. */
+function numbersOf(rows: readonly MemoryRow[]): Omit<Summary, 'rows' | 'text'> {
+  const errors = rows.map(({ error }) => Math.abs(error));
+  const grownBy = rows.flatMap(({ grownBytes }) => (grownBytes === undefined ? [] : [grownBytes]));
+  return {
+    median: errors.length > 0 ? median(errors) : 0,
+    worst: Math.max(0, ...errors),
+    grownBytes: grownBy.length > 0 ? Math.max(...grownBy) : Number.POSITIVE_INFINITY,
+  };
+}
+
+function summarize(rows: readonly MemoryRow[]): Summary {
+  const lines = engineNames.flatMap(engine => {
+    const own = rows.filter(row => row.engine === engine);
+    if (own.length === 0) return [];
+    const { median: middle, worst, grownBytes } = numbersOf(own);
+    const beyond = own.filter(({ error }) => Math.abs(error) > WORST_ERROR).length;
+    const cells = [
+      own.length,
+      `${(100 * middle).toFixed(1)}%`,
+      `${(100 * worst).toFixed(1)}%`,
+      beyond,
+      Number.isFinite(grownBytes) ? (grownBytes / 1e6).toFixed(1) : '',
+    ];
+    return [`| ${engineCatalog[engine].label} | ${cells.join(' | ')} |`];
+  });
+  const text = `The goal is an error of ${100 * MEDIAN_ERROR}% in the median and ${100 * WORST_ERROR}% at worst. The last column is the growth of a run of ${LONG_STEPS} steps, from the tenth to the last.
+
+| engine | configurations | median error | worst error | beyond the goal | growth, MB |
+| --- | ---: | ---: | ---: | ---: | ---: |
+${lines.join('\n')}`;
+  return { rows, ...numbersOf(rows), text };
+}
+
+async function writeResults(folder: string, { rows, median: middle, worst, text }: Summary): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(path.join(folder, 'memory.md'), markdown(rows, text));
+  await writeFile(path.join(folder, 'memory.json'), `${JSON.stringify({ median: middle, worst, rows }, null, 2)}\n`);
+}
+
+/**
+ * With `only`, the results are written after each row, so that an interrupted run leaves what it has measured.
+ *
+ * @returns false where a process failed or the prediction misses its goal
+ */
 export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean> {
   const planned = memoryCases(params);
   const folder = path.join(params.root, 'bench', 'results');
   const rowsBefore = async () => new Map((await lastRows(folder)).map(row => [keyOf(row), row]));
   const recorded = params.predict ? await rowsBefore() : new Map<string, MemoryRow>();
   const found = new Map<string, MemoryRow>();
+  // Read when they are needed, since another process may measure other models.
+  const results = async (): Promise<Summary> => {
+    const kept = params.only === undefined ? recorded : await rowsBefore();
+    return summarize(planned.flatMap(one => found.get(keyOf(one)) ?? kept.get(keyOf(one)) ?? []));
+  };
   let failed = 0;
   for (const one of planned) {
     if (params.only !== undefined && !keyOf(one).includes(params.only)) continue;
@@ -124,26 +198,19 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
       console.error(
         `${row.model}, ${row.engine}, ${row.recipe}: ${megabytes(row.predictedBytes)} MB predicted, ${megabytes(row.measuredBytes)} measured, ${percent(row.error)}`,
       );
+      if (params.only !== undefined && !params.quick && !params.predict) await writeResults(folder, await results());
     } catch (error) {
       failed++;
       console.error(messageOf(error));
     }
   }
-  // Read at the end, since another process may have measured other models.
-  const kept = params.only === undefined ? recorded : await rowsBefore();
-  const rows = planned.flatMap(one => found.get(keyOf(one)) ?? kept.get(keyOf(one)) ?? []);
-  const errors = rows.map(({ error }) => Math.abs(error));
-  const [worst, middle] = [Math.max(0, ...errors), errors.length > 0 ? median(errors) : 0];
-  const grownBy = rows.flatMap(({ grownBytes }) => (grownBytes === undefined ? [] : [grownBytes]));
-  const grown = grownBy.length > 0 ? Math.max(...grownBy) : Number.POSITIVE_INFINITY;
-  const summary = `${rows.length} configurations: error ${(100 * middle).toFixed(1)}% in the median (goal: ${100 * MEDIAN_ERROR}%), ${(100 * worst).toFixed(1)}% at worst (goal: ${100 * WORST_ERROR}%). Runs of ${LONG_STEPS} steps end with at most ${(grown / 1e6).toFixed(1)} MB more than they had after ten.`;
-  console.error(summary);
+  const summary = await results();
+  console.error(summary.text);
   if (!params.quick) {
-    await mkdir(folder, { recursive: true });
-    await writeFile(path.join(folder, 'memory.md'), markdown(rows, summary));
-    await writeFile(path.join(folder, 'memory.json'), `${JSON.stringify({ median: middle, worst, rows }, null, 2)}\n`);
-    await writePaperMemory(folder);
+    await writeResults(folder, summary);
+    if (params.only === undefined) await writePaperMemory(folder);
   }
+  const { rows, median: middle, worst, grownBytes } = summary;
   if (params.json) console.log(JSON.stringify({ median: middle, worst, rows }));
-  return failed === 0 && grown <= MOST_GROWTH_BYTES && worst <= WORST_ERROR && middle <= MEDIAN_ERROR;
+  return failed === 0 && grownBytes <= MOST_GROWTH_BYTES && worst <= WORST_ERROR && middle <= MEDIAN_ERROR;
 }

@@ -6,6 +6,12 @@ import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
 import { byteSize, type TensorSpec } from './types.ts';
 
+/** A copy that several nodes may read, by its name. */
+export interface CopiedFirst {
+  readonly name: string;
+  readonly bytes: number;
+}
+
 /** How an engine holds tensors. */
 export interface BufferRules {
   /** The size of a tensor as it is stored. */
@@ -18,6 +24,12 @@ export interface BufferRules {
   reuses(node: Node): boolean;
   /** The memory that the node's kernel allocates for itself while it runs. */
   scratchBytes(node: Node): number;
+  /** The output has its memory from the first step on; left out where nothing has. @param readers the nodes that read it */
+  isThereFirst?(node: Node, readers: readonly Node[]): boolean;
+  /** Copies of the node's inputs, which are there from the first step on; left out where there are none. */
+  copiedFirst?(node: Node): readonly CopiedFirst[];
+  /** All lie in one block, in which a hole remains, about as large as the largest of them. */
+  readonly packs?: true;
 }
 
 /** Tensors in place of others and updates in place: TensorFlow. */
@@ -42,9 +54,15 @@ export interface Liveness {
 export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules = COMPILED_BUFFERS): Liveness {
   const owners = findOwners(steps, rules);
   const lastUse = findLastUses(steps, Object.values(outputs), owners);
-  const freed = new Float64Array(steps.length);
-  const bytes = new Float64Array(steps.length);
-  let alive = 0;
+  const [freed, bytes] = [new Float64Array(steps.length), new Float64Array(steps.length)];
+  const free = (until: number, own: number): void => {
+    if (until !== KEPT) freed[until] = (freed[until] as number) + own;
+  };
+  const there = thereFirst(steps, owners, rules);
+  const copies = copiedFirst(steps, rules);
+  for (const { until, bytes: own } of copies) free(until, own);
+  let alive = bytesOf([...there], rules) + copies.reduce((sum, copy) => sum + copy.bytes, 0);
+  if (rules.packs) alive += largestOf(steps, owners, rules, there);
   let peakAt = 0;
   steps.forEach((step, i) => {
     let size = 0;
@@ -53,9 +71,8 @@ export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonl
       scratch = Math.max(scratch, rules.scratchBytes(node));
       if (owners[node.id] !== node) continue;
       const own = rules.bytes(node);
-      size += own;
-      const until = lastUse[node.id] as number;
-      if (until !== KEPT) freed[until] = (freed[until] as number) + own;
+      if (!there.has(node)) size += own;
+      free(lastUse[node.id] as number, own);
     }
     bytes[i] = alive + size + scratch - takenOver(step, owner => lastUse[owner.id] === i, owners, rules);
     if ((bytes[i] as number) > (bytes[peakAt] as number)) peakAt = i;
@@ -64,8 +81,36 @@ export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonl
   return { bytes, peakBytes: bytes[peakAt] ?? 0, peakAt };
 }
 
+const bytesOf = (nodes: readonly Node[], rules: BufferRules): number => nodes.reduce((sum, node) => sum + rules.bytes(node), 0);
+
 /** By a node's id, the one whose buffer it uses; undefined for what lives outside. */
 type Owners = readonly (Node | undefined)[];
+
+/** Those that have their memory from the first step on. */
+function thereFirst(steps: readonly Step[], owners: Owners, rules: BufferRules): ReadonlySet<Node> {
+  const { isThereFirst } = rules;
+  if (!isThereFirst) return new Set();
+  const made = steps.flatMap(({ nodes }) => nodes.filter(node => owners[node.id] === node));
+  const readers = new Map<Node | undefined, Node[]>(made.map(node => [node, []]));
+  for (const { nodes, reads } of steps) for (const { id } of reads) readers.get(owners[id])?.push(...nodes);
+  return new Set(made.filter(node => isThereFirst(node, readers.get(node) ?? [])));
+}
+
+/** Each copy, and the last step that reads it. */
+function copiedFirst(steps: readonly Step[], rules: BufferRules): readonly { readonly bytes: number; readonly until: number }[] {
+  const copies = new Map<string, { bytes: number; until: number }>();
+  for (const [until, { nodes }] of steps.entries())
+    for (const node of nodes) for (const { name, bytes } of rules.copiedFirst?.(node) ?? []) copies.set(name, { bytes, until });
+  return [...copies.values()];
+}
+
+/** The backward pass and updates come when much of the block is free. */
+const isForward = ({ phase }: Node): boolean => phase === 0;
+
+const largestOf = (steps: readonly Step[], owners: Owners, rules: BufferRules, there: ReadonlySet<Node>): number => {
+  const holes = steps.flatMap(({ nodes }) => nodes.filter(node => owners[node.id] === node && !there.has(node) && isForward(node)));
+  return holes.reduce((most, node) => Math.max(most, rules.bytes(node)), 0);
+};
 
 /** In place of a last use: given out, and never freed. */
 const KEPT = -1;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
+import { type BufferRules, COMPILED_BUFFERS, type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
 import type { Signature } from '../../../trainer/graph/program.ts';
 import { signatureOf } from '../../support/numbers/signature-of.ts';
 
@@ -16,6 +16,38 @@ const livenessOf = (signature: Signature): Liveness => liveness(signature, singl
 
 /** Bytes at each place of the schedule. */
 const bytes = (build: Parameters<typeof built>[0]): number[] => [...livenessOf(built(build)).bytes];
+
+/** The same by rules that differ from TensorFlow's. */
+const bytesBy = (rules: Partial<BufferRules>, build: Parameters<typeof built>[0]): number[] => {
+  const signature = built(build);
+  return [...liveness(signature, singleSteps(signature), { ...COMPILED_BUFFERS, ...rules }).bytes];
+};
+
+describe('a compiler that orders and packs by itself', () => {
+  const chain = (g: Graph, x: Node) => ({ y: g.exp(g.sum(g.neg(x), [0])) });
+
+  test('has some buffers from the first step on', () => {
+    expect(bytes(chain)).toEqual([16, 16, 20, 4]);
+    expect(bytesBy({ isThereFirst: ({ op }) => op === 'sum' }, chain)).toEqual([20, 20, 20, 4]);
+  });
+
+  test('is asked with the readers of a buffer', () => {
+    const seen: string[] = [];
+    const isThereFirst: BufferRules['isThereFirst'] = ({ op }, readers) => {
+      seen.push(`${op}: ${readers.map(reader => reader.op).join(', ')}`);
+      return false;
+    };
+    bytesBy({ isThereFirst }, chain);
+    expect(seen).toEqual(['feed: neg', 'neg: sum', 'sum: exp', 'exp: ']);
+  });
+
+  test('has copies from the first step to their last use, each once', () => {
+    const copiedFirst: BufferRules['copiedFirst'] = ({ op }) => (op === 'feed' ? [] : [{ name: op === 'exp' ? 'b' : 'a', bytes: 50 }]);
+    expect(bytesBy({ copiedFirst }, chain)).toEqual([116, 116, 120, 54]);
+  });
+
+  test('leaves a hole of the largest buffer of the forward pass', () => expect(bytesBy({ packs: true }, chain)).toEqual([32, 32, 36, 20]));
+});
 
 describe('bytes at each place', () => {
   test('a chain of element-wise operations works in one buffer', () =>

@@ -1,9 +1,13 @@
 /** The memory of each engine: tensors and variables, and its worker's own (`npm run bench -- --memory`). */
 import { ASSUMED_CARD, type CardName, cardCatalog } from '../../catalog/cards.ts';
 import type { EngineName } from '../../catalog/engines.ts';
+import { aliasedRead } from '../../graph/alias.ts';
+import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
-import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
+import type { Node } from '../../graph/graph.ts';
+import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst } from '../../graph/liveness.ts';
 import type { Program, Signature } from '../../graph/program.ts';
+import { byteSize } from '../../graph/types.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
@@ -21,6 +25,10 @@ export interface OverheadLaw {
   readonly bytesPerToken: number;
   /** Bytes of a compiled node, in all copies. */
   readonly bytesPerNode: number;
+  /** Bytes that a compiler in the worker takes while it works, and gives back before the program runs. */
+  readonly compilerBytes: number;
+  /** Nodes of the engine that declare, fill and read a variable, in addition to those of the programs themselves. */
+  readonly nodesOfVariable: number;
   /** Bytes that oneDNN compiles for the very sizes of a convolution. */
   readonly bytesPerConvolution: number;
   /** Shares that the allocator holds and cannot use: holes, and what loading left. */
@@ -32,11 +40,20 @@ export interface OverheadLaw {
   readonly gradientShare: number;
 }
 
+export interface CompiledOperation {
+  /** As many as the compiler's operations. */
+  readonly nodes: number;
+  /** Bytes that the compiler takes in addition: for each of a program, and at most. */
+  readonly compilerBytes: readonly [each: number, most: number];
+}
+
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
   readonly overhead: OverheadLaw;
   /** Variables are loaded into a pool that gives nothing back (`loaded-pool.ts`). */
   readonly hasPool?: true;
+  /** Operations that a compiler makes more of than one of its own. */
+  readonly operations?: Readonly<Partial<Record<OpName, CompiledOperation>>>;
   /** Sums over processes are made between programs, through the memory of the host (`graph/split-at-sums.ts`). */
   readonly sumsBetweenPrograms?: true;
   /** The memory of a GPU instead of the worker's, for an engine that holds everything there. */
@@ -46,6 +63,15 @@ export interface EngineMemory {
     readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>) => Step[];
     readonly rules: (card: CardName) => BufferRules;
   };
+}
+
+/** When a program starts, XLA transposes the filters of convolutions for its kernels, for each direction. */
+function transposedFilters(node: Node): readonly CopiedFirst[] {
+  if (node.op !== 'conv2d' && node.op !== 'conv2dInputGrad') return [];
+  return node.inputs.flatMap(input => {
+    const read = aliasedRead(input);
+    return read ? [{ name: `${read.attrs.variable} ${node.op}`, bytes: byteSize(input) }] : [];
+  });
 }
 
 /**
@@ -63,6 +89,8 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       workerBytes: 70e6,
       bytesPerToken: 700,
       bytesPerNode: 7000,
+      compilerBytes: 0,
+      nodesOfVariable: 9,
       bytesPerConvolution: 190e3,
       variableShare: 0,
       activationShare: 0.09,
@@ -70,19 +98,35 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       gradientShare: 0.75,
     },
   },
-  // From one model on the CPU plugin, SmolLM2 (SPSFT r 32, 1 × 128 tokens, float32): the law gives 1.0 GB. Measured: 974 MB where the run compiles
-  // its programs, and 1,039 MB where it finds them compiled.
+  // XLA on the CPU, over 42 configurations from 0 to 2.4 GB of tensors and 700 to 19 000 nodes: compiled programs stay in the worker with what
+  // XLA knows of them, and its compiler works there.
   pjrt: {
-    rules: () => COMPILED_BUFFERS,
+    // A sum over ids begins with zeros, which XLA makes at the start of the program, unless the sum is added to something: then it begins with that.
+    rules: () => ({
+      ...COMPILED_BUFFERS,
+      isThereFirst: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
+      copiedFirst: transposedFilters,
+      scratchBytes: expertLoopBytes,
+      packs: true,
+    }),
+    // Ten rounds of Philox are some eighty nodes; a loop over the blocks of experts and what groups them some thirty-five.
+    operations: {
+      expertProduct: { nodes: 35, compilerBytes: [0, 0] },
+      cast: { nodes: 1, compilerBytes: [0, 0] },
+      randomMask: { nodes: 77, compilerBytes: [5e6, 51e6] },
+      conv2dInputGrad: { nodes: 1, compilerBytes: [15e6, 220e6] },
+    },
     sumsBetweenPrograms: true,
     overhead: {
-      codeBytes: 200e6,
-      workerBytes: 66e6,
+      codeBytes: 166e6,
+      workerBytes: 54e6,
       bytesPerToken: 700,
-      bytesPerNode: 500,
-      bytesPerConvolution: 0,
+      bytesPerNode: 27_500,
+      compilerBytes: 96e6,
+      nodesOfVariable: 0,
+      bytesPerConvolution: 530e3,
       variableShare: 0,
-      activationShare: 0.09,
+      activationShare: 0.08,
       unknownShare: 0,
       gradientShare: 0,
     },
@@ -94,6 +138,8 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         workerBytes: 0,
         bytesPerToken: 0,
         bytesPerNode: 0,
+        compilerBytes: 0,
+        nodesOfVariable: 9,
         bytesPerConvolution: 0,
         variableShare: 0,
         activationShare: 0,
@@ -111,6 +157,8 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       workerBytes: 56.5e6,
       bytesPerToken: 700,
       bytesPerNode: 500,
+      compilerBytes: 0,
+      nodesOfVariable: 9,
       bytesPerConvolution: 0,
       variableShare: 0.18,
       activationShare: 0.2,

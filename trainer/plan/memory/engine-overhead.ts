@@ -7,7 +7,9 @@ import { type LoadedPool, unusedBytes } from './loaded-pool.ts';
 export interface OverheadParams extends ComputesOn {
   /** The nodes of all signatures, with those that load and read variables. */
   readonly nodes: number;
-  /** Among them. */
+  /** Bytes that the compiler takes in addition for what the programs have. */
+  readonly compilerBytes: number;
+  /** Among the nodes. */
   readonly convolutions: number;
   readonly variableBytes: number;
   /** See `poolOf`. */
@@ -32,11 +34,26 @@ export const tokenizerBytes = (vocabularySize: number, engine: EngineName): numb
   engineMemory[engine].overhead.bytesPerToken * vocabularySize;
 
 export function engineOverheadBytes(params: OverheadParams): number {
-  const { engine, nodes, convolutions, variableBytes, pool, gradientBytes, activationBytes, isCounted, feedBytes, vocabularySize } = params;
+  const {
+    engine,
+    nodes,
+    compilerBytes,
+    convolutions,
+    variableBytes,
+    pool,
+    gradientBytes,
+    activationBytes,
+    isCounted,
+    feedBytes,
+    vocabularySize,
+  } = params;
   const { overhead: law } = memoryOnGpu(params) ?? engineMemory[engine];
   const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + HOST_BATCHES * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const holes = law.gradientShare * gradientBytes + (pool ? unusedBytes(pool, activationBytes) : 0);
   const share = law.activationShare + (isCounted ? 0 : law.unknownShare);
-  return Math.round(process + compiled + law.variableShare * variableBytes + share * activationBytes + holes);
+  const allocated = share * activationBytes + holes;
+  // The compiler has given its memory back when the activations come. What it has counted need not be compiled again.
+  const compiling = isCounted ? 0 : Math.max(0, law.compilerBytes + compilerBytes - activationBytes - allocated);
+  return Math.round(process + compiled + law.variableShare * variableBytes + allocated + compiling);
 }

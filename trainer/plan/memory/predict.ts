@@ -220,6 +220,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const overhead = engineOverheadBytes({
       ...plan.on,
       nodes: passes.reduce((sum, { nodes }) => sum + nodes, sharedNodes),
+      compilerBytes: Math.max(...passes.map(({ compilerBytes }) => compilerBytes)),
       convolutions: passes.reduce((sum, { convolutions }) => sum + convolutions, 0),
       variableBytes: heldTotal,
       pool,

@@ -30,6 +30,7 @@ export function priceJudge({ judge, precision, on }: Pick<RunPlan, 'judge' | 'pr
     activationBytes: held + Math.max(loading, ...passes.map(({ alive }) => alive)),
     flops: 0,
     nodes: passes.reduce((sum, { nodes }) => sum + nodes, 0),
+    compilerBytes: 0,
     convolutions: 0,
     feedBytes: Math.max(...passes.map(({ fed }) => fed)),
   };

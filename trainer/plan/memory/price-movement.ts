@@ -31,6 +31,7 @@ export function priceMovement(recipe: Recipe, { model, task, trainShapes, on }: 
   const overhead = engineOverheadBytes({
     ...on,
     nodes: passes.reduce((sum, { schedule }) => sum + schedule.length, 0),
+    compilerBytes: 0,
     convolutions: 0,
     variableBytes,
     pool: poolOf(on, [sizes.map(bytes => ({ bytes, isZero: false }))]),

@@ -32,6 +32,7 @@ export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel
   const overhead = engineOverheadBytes({
     ...on,
     nodes: Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, 0),
+    compilerBytes: 0,
     convolutions: 0,
     variableBytes,
     pool: poolOf(on, [sizes.map(bytes => ({ bytes, isZero: false }))]),

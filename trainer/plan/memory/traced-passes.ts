@@ -17,7 +17,7 @@ import { movedVariables } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
-import { bufferRules, engineMemory, memoryOnGpu } from './engine-memory.ts';
+import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu } from './engine-memory.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */
@@ -28,15 +28,15 @@ export interface PassEstimate {
 export interface MeasuredPass extends PassEstimate {
   /** Casts apart: see `workOf`. */
   readonly nodes: number;
+  /** Bytes that the compiler takes in addition for what the pass has. */
+  readonly compilerBytes: number;
   /** Among the nodes. */
   readonly convolutions: number;
   /** The size of a batch as it is fed. */
   readonly feedBytes: number;
 }
 
-/** Operations of TensorFlow that declare, fill and read a variable, in addition to those of the programs themselves. */
-const NODES_OF_VARIABLE = 9;
-/** Those that move a variable to disk and back. */
+/** Operations of TensorFlow that move a variable to disk and back. */
 const NODES_OF_OFFLOADED = 6;
 
 const CONVOLUTIONS: ReadonlySet<OpName> = new Set(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
@@ -93,6 +93,7 @@ export class PassTracer {
       activationBytes: Math.max(...passes.map(({ activationBytes }) => activationBytes)),
       flops: passes.reduce((sum, { flops, times }) => sum + times * flops, 0),
       nodes: passes.reduce((sum, { nodes }) => sum + nodes, 0),
+      compilerBytes: Math.max(...passes.map(({ compilerBytes }) => compilerBytes)),
       convolutions: passes.reduce((sum, { convolutions }) => sum + convolutions, 0),
       feedBytes: passes.reduce((sum, { feedBytes, times }) => sum + times * feedBytes, 0),
     };
@@ -123,7 +124,7 @@ export class PassTracer {
     const { signatures } = assemble(sharedTraces(this.plan));
     return Object.values(signatures).reduce(
       (sum, { schedule }) => sum + schedule.length,
-      NODES_OF_VARIABLE * variables + NODES_OF_OFFLOADED * offloaded,
+      engineMemory[this.plan.on.engine].overhead.nodesOfVariable * variables + NODES_OF_OFFLOADED * offloaded,
     );
   }
 
@@ -151,7 +152,10 @@ export class PassTracer {
         rules: bufferRules(on.engine, { variables }),
       };
       const steps = stepsOf(pass);
-      const found = deepened(pass, { steps, rules, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
+      const { operations = {} } = engineMemory[on.engine];
+      // What is copied at the start is that of all blocks.
+      if (depth && pass.schedule.some(node => (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
+      const found = deepened(pass, { steps, rules, operations, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
@@ -191,27 +195,38 @@ function workPlaces(schedule: readonly Node[], unit: number): Place[] {
   return schedule.map((node, i) => needed.get(node) ?? elementAt(places, i));
 }
 
-/** In fused steps, a change of the element type is part of the step that makes or reads the value: no node of the engine's. */
-const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.filter(({ op }) => op !== 'cast').length });
+type Operations = NonNullable<EngineMemory['operations']>;
+
+/** In fused steps, a change of the element type is part of the step that makes or reads the value: no node of the engine's, unless it says so. */
+const workOf = (nodes: readonly Node[], operations: Operations): Work => ({
+  flops: nodesFlops(nodes),
+  nodes: nodes.reduce((sum, { op }) => sum + (operations[op]?.nodes ?? (op === 'cast' ? 0 : 1)), 0),
+});
 
 interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
+  readonly operations: Operations;
   readonly steps: readonly Step[];
   readonly rules: BufferRules;
 }
 
 /** The cost of the signature with `more` additional middle units. @returns undefined where the two are not alike */
-function deepened(signature: Signature, { steps, rules, unit, more }: DeepenParams): MeasuredPass | undefined {
+function deepened(signature: Signature, { steps, rules, operations, unit, more }: DeepenParams): MeasuredPass | undefined {
   const { schedule, feeds } = signature;
   const { bytes } = liveness(signature, steps, rules);
   const feedBytes = feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
-  const { flops, nodes } = workOf(schedule);
+  const { flops, nodes } = workOf(schedule, operations);
+  const compilerBytes = compilerBytesOf(schedule, operations);
   const convolutions = schedule.filter(({ op }) => CONVOLUTIONS.has(op)).length;
-  if (more === 0) return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, convolutions, feedBytes };
+  if (more === 0)
+    return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, compilerBytes, convolutions, feedBytes };
 
   const worked = workPlaces(schedule, unit);
   const workAt = (at: number): Work => {
     const own = new Set(PHASES.map(phase => placeOf(phase, at)));
-    return workOf(schedule.filter((_, i) => own.has(elementAt(worked, i))));
+    return workOf(
+      schedule.filter((_, i) => own.has(elementAt(worked, i))),
+      operations,
+    );
   };
   const places = nodePlaces(
     steps.map(step => lastOf(step.nodes)),
@@ -226,7 +241,17 @@ function deepened(signature: Signature, { steps, rules, unit, more }: DeepenPara
     growth.delete(place);
     activationBytes = Math.max(activationBytes, (bytes[i] as number) + added);
   });
-  return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, convolutions, feedBytes };
+  return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, compilerBytes, convolutions, feedBytes };
+}
+
+/** The most that one kind of operation has the compiler take. */
+function compilerBytesOf(schedule: readonly Node[], operations: Operations): number {
+  const totals = new Map<OpName, number>();
+  for (const { op } of schedule) {
+    const known = operations[op];
+    if (known) totals.set(op, Math.min(known.compilerBytes[1], (totals.get(op) ?? 0) + known.compilerBytes[0]));
+  }
+  return Math.max(0, ...totals.values());
 }
 
 /** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */
