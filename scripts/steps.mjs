@@ -79,6 +79,33 @@ export function ensurePjrt() {
   if (status !== 0) say('continuing without the PJRT plugin');
 }
 
+/** A server that does not answer is given up, as is another program that installs packages. */
+const APT_OPTIONS = ['-qq', '-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'DPkg::Lock::Timeout=60'];
+/** What was downloaded is unpacked in a few seconds; its limit is longer, since an installation that is broken off has to be repaired. */
+const APT_LIMITS_MS = { update: 120_000, download: 300_000, install: 300_000 };
+
+/** Runs apt-get within a time. @returns {string | undefined} what it said when it failed, in one line */
+function aptGet(name, args, timeout) {
+  const { status, error, stderr } = spawnSync('apt-get', [...APT_OPTIONS, name, ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    timeout,
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  if (status === 0) return undefined;
+  if (error?.code === 'ETIMEDOUT') return `apt-get ${name} took longer than ${timeout / 1000} s`;
+  return error?.message ?? stderr.trim().split('\n').at(-1);
+}
+
+/** Installs packages of Debian. @returns {string | undefined} why they cannot be installed */
+function installPackages(packages) {
+  const wanted = ['--yes', '--no-install-recommends', ...packages];
+  const download = () => aptGet('install', [...wanted, '--download-only'], APT_LIMITS_MS.download);
+  // The lists of packages may be missing, or be older than the packages.
+  const failed = download() && (aptGet('update', [], APT_LIMITS_MS.update) ?? download());
+  return failed ?? aptGet('install', [...wanted, '--no-download'], APT_LIMITS_MS.install);
+}
+
 /** The folders in which Vulkan's loader looks for drivers on Linux, if no variable names them. */
 const VULKAN_DRIVERS = ['/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/usr/share/vulkan/icd.d'];
 const VULKAN_VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES', 'VK_ADD_DRIVER_FILES'];
@@ -99,13 +126,29 @@ export function ensureVulkan() {
     return;
   }
   say(`installing Mesa's drivers for Vulkan (${command})`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  try {
-    run('apt-get', ['update', '--quiet=2'], { env });
-    run('apt-get', ['install', '--quiet=2', '--yes', '--no-install-recommends', ...VULKAN_PACKAGES], { env });
-  } catch (error) {
-    say(`continuing without a driver for Vulkan: ${error.message}`);
+  const reason = installPackages(VULKAN_PACKAGES);
+  if (reason !== undefined) say(`continuing without a driver for Vulkan: ${reason}`);
+}
+
+/** The programs that the tests start, in the folders of Debian. */
+const SLURM_PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'];
+const PROGRAM_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+const SLURM_PACKAGES = ['slurm-wlm', 'munge'];
+
+/**
+ * Installs Debian's Slurm (8 MB), whose daemons the tests start, in continuous integration or where it was asked for, as root, with apt-get.
+ * Elsewhere nothing is installed, and without Slurm those tests are skipped, with the reason.
+ */
+export function ensureSlurm() {
+  if (process.platform !== 'linux') return;
+  if (SLURM_PROGRAMS.every(name => PROGRAM_FOLDERS.some(folder => existsSync(path.join(folder, name))))) return;
+  if (process.getuid?.() !== 0 || !(process.env.CI || process.env.ROWTUNE_TEST_SLURM)) {
+    say('continuing without Slurm; for its tests, run as root: npm run test:slurm');
+    return;
   }
+  say(`installing Slurm (apt-get install ${SLURM_PACKAGES.join(' ')})`);
+  const reason = installPackages(SLURM_PACKAGES);
+  if (reason !== undefined) say(`continuing without Slurm: ${reason}`);
 }
 
 /** Installs TensorFlow where it can be; without it the portable engine runs, and that is said. @returns {boolean} whether it is there */

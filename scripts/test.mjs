@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, ensureVulkan, root, say } from './steps.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, ensureSlurm, ensureVulkan, root, say } from './steps.mjs';
 
 const SLOWEST_SHOWN = 10;
 
@@ -152,6 +152,7 @@ async function main() {
   ensureEngine();
   ensurePjrt();
   if (isAll) ensureVulkan();
+  if (isAll || process.env.ROWTUNE_TEST_SLURM) ensureSlurm();
   await fetchModelsAndData();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {

@@ -1,6 +1,5 @@
 /** Runs under a real Slurm of one node: submitted, continued after a notice and after preemption, stopped, followed by one command after another. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -46,8 +45,12 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     writeFileSync(file, text);
     return file;
   };
+  /** Keeps jobs in the queue that are not running, so that they can be looked at there; lets them start. */
+  const setQueue = (state: 'DOWN' | 'UP'): Promise<string> =>
+    slurm.ask('scontrol', 'update', `PartitionName=${PARTITIONS.low}`, `State=${state}`);
   /** Ends what is still in the queue or runs, also after a test that failed. */
   afterEach(async () => {
+    await setQueue('UP');
     await slurm.ask('scancel', '--full', '--user=root');
     await until(async () => (await slurm.ask('squeue', '--noheader')) === '', 'the end of all jobs');
   });
@@ -71,12 +74,15 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     const { runDir, id, value } = await submit('long', 'tasks_per_node: 2\n', 'max_steps=1000000', 'per_device_train_batch_size=1');
     expect(value).toMatchObject({ ok: true, detached: true, processes: 2 });
     await makesUpdates(runDir, 3);
+    await setQueue('DOWN');
     // As Slurm does it before the end of the time.
     await slurm.ask('scancel', '--signal=TERM', id);
     await waitsAgain(id);
     const first = newestCheckpoint(runDir);
     expect(await readRunState(runDir)).toMatchObject({ state: 'stopped', step: first });
+    await setQueue('UP');
     await makesUpdates(runDir, first);
+    await setQueue('DOWN');
     const urgent = await slurm.ask(
       'sbatch',
       '--parsable',
@@ -88,11 +94,12 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     await waitsAgain(id);
     const second = newestCheckpoint(runDir);
     expect(second).toBeGreaterThan(first);
+    await setQueue('UP');
     await makesUpdates(runDir, second);
     expect(await stateOf(urgent)).toBe('COMPLETED');
     const { value: stopped } = await rowtune('runs', '--stop', runDir);
     expect(stopped).toMatchObject({ ok: true, state: 'stopped' });
-    expect(await stateOf(id)).toBe('COMPLETED');
+    await until(async () => (await stateOf(id)) === 'COMPLETED', 'the end of the job');
     const steps = (await readMetrics(runDir)).flatMap(({ step, loss }) => (loss === undefined ? [] : [step]));
     expect(steps).toEqual(Array.from({ length: Number(stopped.steps) }, (_, i) => i + 1));
     const { ranks } = required(parseRanks(readFileSync(join(runDir, 'ranks.json'), 'utf8')), 'ranks.json');
@@ -143,7 +150,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
       const { runs } = await client.request('listRuns', { folders: [runDir] });
       const log = join(`${runDir}.slurm`, `log-${id}.txt`);
       expect(runs).toMatchObject([
-        { runDir, cluster: { jobId: id, phase: 'running', text: `running on ${hostname()}`, node: hostname(), log } },
+        { runDir, cluster: { jobId: id, phase: 'running', text: `running on ${slurm.name}`, node: slurm.name, log } },
       ]);
       await expect(client.request('resume', { id: 'again', runDir })).rejects.toMatchObject({ code: 'run-busy' });
       await expect(client.request('deleteRun', { runDir })).rejects.toMatchObject({ code: 'run-busy' });
@@ -161,7 +168,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
 
   const SWEEP = ['sweep.over={learning_rate: [1.0e-4, 1.0e-2, 1.0e-3]}', 'sweep.strategy=halving', 'sweep.reduction_factor=2'];
   const EVALUATED = ['eval_strategy=steps', 'eval_steps=500', 'max_steps=2000', 'logging_steps=50'];
-  const WORKERS = 'workers: 2\ncpus_per_task: 1\nlost_after_seconds: 6\n';
+  const WORKERS = 'workers: 2\ncpus_per_task: 1\nlost_after_seconds: 20\n';
   const sweepArguments = (name: string): string[] => {
     const given = ['--on', 'slurm', '--profile', profile(`${name}.slurm.yaml`, WORKERS), `output_dir=${join(task.folder, 'runs', name)}`];
     return ['sweep', recipe, ...given, ...SETTINGS, ...SWEEP, ...EVALUATED];
@@ -195,7 +202,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     // On a busy machine, the first part of the run may be over when the list is made.
     const first = listed.find(run => run.runDir === join(sweepDir, '001'));
     const log = expect.stringMatching(/log-\d+_\d\.txt$/);
-    expect(first?.cluster).toMatchObject({ phase: expect.stringMatching(/^(running|waiting)$/), node: hostname(), log });
+    expect(first?.cluster).toMatchObject({ phase: expect.stringMatching(/^(running|waiting)$/), node: slurm.name, log });
     for (const { cluster } of listed) expect(cluster?.phase).not.toBe('ended');
     let trains: number | undefined;
     await until(async () => {
@@ -209,7 +216,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     const { runs } = checkResult('sweep', value);
     expect(runs.map(({ id, state }) => `${id} ${state}`).sort()).toEqual(['001 paused', '002 finished', '003 paused']);
     for (const { node, log: own } of runs) {
-      expect(node).toBe(hostname());
+      expect(node).toBe(slurm.name);
       expect(readFileSync(String(own), 'utf8')).toContain('of the sweep in');
     }
     const entries = journalOf(sweepDir);

@@ -1,14 +1,16 @@
 /** A real Slurm of one node, this machine, in a folder that is thrown away: its own munge, controller and node daemon. Needs root and Debian's packages. */
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { availableParallelism, hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { until } from './until.ts';
 
 export interface SlurmNode {
+  /** The name of the node. */
+  readonly name: string;
   /** Variables with which its commands find it. */
   readonly environment: Readonly<Record<string, string>>;
   /** The answer of one of its commands. @throws Error with what it said */
@@ -16,34 +18,89 @@ export interface SlurmNode {
   stop(): Promise<void>;
 }
 
-const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch'];
+const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'];
 
-const isThere = (program: string): boolean => ['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some(folder => existsSync(join(folder, program)));
+const FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+const isThere = (program: string): boolean => FOLDERS.some(folder => existsSync(join(folder, program)));
 
-/** Why none can be started here; undefined if one can. With ROWTUNE_TEST_SLURM=1, Debian's packages are installed where they are missing. */
+/** Why none can be started here; undefined if one can. */
 export function whyNoSlurm(): string | undefined {
   if (process.getuid?.() !== 0) return 'its daemons need root';
-  if (PROGRAMS.every(isThere)) return undefined;
-  if (process.env.ROWTUNE_TEST_SLURM === undefined) return 'it is not installed: run npm run test:slurm';
-  try {
-    execFileSync('apt-get', ['update'], { stdio: 'ignore' });
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'slurm-wlm', 'munge'], { stdio: 'ignore' });
-    return undefined;
-  } catch (error) {
-    return `it can't be installed: ${error instanceof Error ? error.message : String(error)}`;
-  }
+  return PROGRAMS.every(isThere) ? undefined : 'it is not installed: run npm run test:slurm';
 }
 
 /** A partition whose jobs give way, and one whose jobs take their place. */
 export const PARTITIONS = { low: 'low', high: 'high' } as const;
 
+/** Between the choice of ports and the start of the daemons, another process may take one of them. */
+const ATTEMPTS = 3;
+
+/** @throws Error with the end of the logs of the daemons */
 export async function startSlurm(): Promise<SlurmNode> {
+  for (let left = ATTEMPTS; ; left--)
+    try {
+      return await startOnce();
+    } catch (error) {
+      if (left === 1 || !String(error).includes('in use')) throw error;
+    }
+}
+
+async function startOnce(): Promise<SlurmNode> {
   const folder = mkdtempSync(join(tmpdir(), 'rowtune-slurm-'));
+  await writeSettings(folder);
+  const at = (name: string): string => join(folder, name);
+  const environment = { SLURM_CONF: at('slurm.conf') };
+  const daemons: ChildProcess[] = [];
+  const start = (program: string, ...args: string[]): void => {
+    const PATH = `${process.env.PATH}:${FOLDERS.join(':')}`;
+    daemons.push(spawn(program, args, { stdio: 'ignore', env: { ...process.env, PATH, ...environment } }));
+  };
+  const ask = async (program: string, ...args: string[]): Promise<string> => {
+    const { status, output } = await runCommand(program, args, { env: environment });
+    if (status !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${output}`);
+    return output.trim();
+  };
+  const stop = async (): Promise<void> => {
+    const running = daemons.filter(daemon => !isOver(daemon));
+    const ended = running.map(daemon => new Promise(resolve => daemon.once('exit', resolve)));
+    for (const daemon of running.reverse()) daemon.kill('SIGTERM');
+    await Promise.all(ended);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const waitFor = (isThere: () => boolean | Promise<boolean>, what: string): Promise<void> =>
+    until(async () => {
+      if (await isThere()) return true;
+      const over = daemons.find(isOver);
+      if (over) throw new Error(`${over.spawnfile} ended before there was ${what}`);
+      return false;
+    }, what);
+  try {
+    const options = ['key-file', 'socket', 'pid-file', 'log-file', 'seed-file'];
+    start('munged', '--foreground', '--force', ...options.map(option => `--${option}=${at(`munge/${option.split('-')[0]}`)}`));
+    await waitFor(() => existsSync(at('munge/socket')), 'the socket of munge');
+    start('slurmctld', '-D', '-i');
+    start('slurmd', '-D');
+    await waitFor(async () => (await ask('sinfo', '--noheader', '--format=%T').catch(() => '')).includes('idle'), 'an idle node of Slurm');
+  } catch (error) {
+    const logs = ['munge/log', 'slurmctld.log', 'slurmd.log'].filter(name => existsSync(at(name)));
+    const ends = logs.map(name => `${name}: ${readFileSync(at(name), 'utf8').slice(-1000)}`);
+    await stop();
+    throw new Error([String(error), ...ends].join('\n'), { cause: error });
+  }
+  return { name: nodeName(), environment, ask, stop };
+}
+
+const nodeName = (): string => hostname().split('.')[0] ?? 'localhost';
+
+const isOver = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
+
+/** The settings of a Slurm whose files are all in the folder. */
+async function writeSettings(folder: string): Promise<void> {
   const at = (name: string): string => join(folder, name);
   for (const name of ['munge', 'state', 'spool']) mkdirSync(at(name), { mode: 0o700 });
   writeFileSync(at('munge/key'), randomBytes(1024), { mode: 0o600 });
-  const name = hostname().split('.')[0] ?? 'localhost';
-  const [controllerPort, nodePort] = [await freePort(), await freePort()];
+  const name = nodeName();
+  const [controllerPort, nodePort] = await freePorts();
   const settings = {
     ClusterName: 'rowtune',
     SlurmctldHost: `${name}(127.0.0.1)`,
@@ -82,41 +139,19 @@ PartitionName=${PARTITIONS.high} Nodes=ALL PriorityTier=10 PreemptMode=OFF
   );
   writeFileSync(at('cgroup.conf'), 'CgroupPlugin=disabled\n');
   chmodSync(folder, 0o755);
-  const environment = { SLURM_CONF: at('slurm.conf') };
-  const munge = ['key-file', 'socket', 'pid-file', 'log-file', 'seed-file'].map(
-    option => `--${option}=${at(`munge/${option.split('-')[0]}`)}`,
-  );
-  const daemons = [
-    spawn('munged', ['--foreground', '--force', ...munge], { stdio: 'ignore' }),
-    spawn('slurmctld', ['-D', '-i'], { stdio: 'ignore', env: { ...process.env, ...environment } }),
-    spawn('slurmd', ['-D'], { stdio: 'ignore', env: { ...process.env, ...environment } }),
-  ];
-  const ask = async (program: string, ...args: string[]): Promise<string> => {
-    const { status, output } = await runCommand(program, args, { env: environment });
-    if (status !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${output}`);
-    return output.trim();
-  };
-  const stop = async (): Promise<void> => {
-    const ended = daemons.map(daemon => new Promise(resolve => daemon.once('exit', resolve)));
-    for (const daemon of daemons.reverse()) daemon.kill('SIGTERM');
-    await Promise.all(ended);
-    rmSync(folder, { recursive: true, force: true });
-  };
-  try {
-    await until(async () => (await ask('sinfo', '--noheader', '--format=%T').catch(() => '')).includes('idle'), 'an idle node of Slurm');
-  } catch (error) {
-    const log = existsSync(at('slurmctld.log')) ? readFileSync(at('slurmctld.log'), 'utf8').slice(-1000) : '';
-    await stop();
-    throw new Error(log, { cause: error });
-  }
-  return { environment, ask, stop };
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
+/** Two ports that no process listens on, held at the same time so that they differ. */
+async function freePorts(): Promise<readonly [number, number]> {
+  const [one, other] = [createServer(), createServer()];
+  const ports = [await portOf(one), await portOf(other)] as const;
+  await Promise.all([one, other].map(server => new Promise(resolve => server.close(resolve))));
+  return ports;
+}
+
+async function portOf(server: Server): Promise<number> {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
-  await new Promise(resolve => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
 }
