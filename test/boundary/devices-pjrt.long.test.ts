@@ -73,6 +73,15 @@ describeWith(
       for (const devices of [2, 4]) expectCloseMetrics(one, await trainBy(devices), { names, bound: LOSS });
     });
 
+    test.each([
+      ['taylor_row', 'by taylor_row on 2 devices'],
+      ['magnitude', 'by magnitude\n'],
+    ])('%s is scored where its data is', async (measure, text) => {
+      const runDir = join(folder, `scored by ${measure}`);
+      await trainIn(runDir, task.recipe(...settings, ...on(2), `importance.measure=${measure}`, 'max_steps=1'), task.context);
+      expect(readFileSync(join(runDir, 'log.txt'), 'utf8')).toContain(text);
+    });
+
     const dropping = ['method=lora', 'lora_dropout=0.2', 'lr_scheduler_type=constant'];
 
     test('a run is resumed to the bit, and by other numbers of devices with the same samples', async () => {

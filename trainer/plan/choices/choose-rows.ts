@@ -113,7 +113,9 @@ export async function scoreSamples(
   const { seed } = recipe.importance;
   const unit = scoredUnit(recipe);
   const exact = recipe.importance.exact && needsWeightGradients(measure);
-  job.phase('importance', `scoring the ${unit} of ${modules.length} modules by ${measure}`);
+  const devices = needsData(measure) && !movesWeights(measure) ? scoringDevices(params) : 1;
+  const where = devices > 1 ? ` on ${devices} devices` : '';
+  job.phase('importance', `scoring the ${unit} of ${modules.length} modules by ${measure}${where}`);
   const data =
     setup && samples.length > 0
       ? await importanceDataOf({ ...params, setup, precision: scoringPrecision(params.precision, measure) }, samples)
@@ -225,7 +227,7 @@ export async function importanceDataOf(
   samples: readonly number[],
 ): Promise<ImportanceData> {
   const { storage } = placeTrained(UNTRAINED, setup.model, precision);
-  const devices = Math.min(recipe.devices, base.engine.devices ?? 1);
+  const devices = scoringDevices({ recipe, base });
   const sharers = (context.rank?.localSize ?? 1) * copiesInMemory({ processes: 1, devices }, base.engine.description);
   return {
     engine: base.engine,
@@ -241,6 +243,10 @@ export async function importanceDataOf(
     storage,
   };
 }
+
+/** The devices that divide a pass over the data: those of the run, or fewer where a job for scores alone reaches fewer. */
+const scoringDevices = ({ recipe, base }: Pick<ComputeScoresParams, 'recipe' | 'base'>): number =>
+  Math.min(recipe.devices, base.engine.devices ?? 1);
 
 /** The smallest value of all processes: what they sum has to be cut in the same way. */
 const leastOf = (ranks: Ranks | undefined, own: number): number => Math.min(...(ranks?.all(own) ?? [own]));
