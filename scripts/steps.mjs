@@ -81,7 +81,7 @@ export function ensurePjrt() {
 
 /** A server that does not answer is given up, as is another program that installs packages. */
 const APT_OPTIONS = ['-qq', '-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'DPkg::Lock::Timeout=60'];
-/** What was downloaded is unpacked in a few seconds; its limit is longer, since an installation that is broken off has to be repaired. */
+/** Unpacking takes a few seconds; its limit is longer, since an installation that is broken off has to be repaired. */
 const APT_LIMITS_MS = { update: 120_000, download: 300_000, install: 300_000 };
 
 /** Runs apt-get within a time. @returns {string | undefined} what it said when it failed, in one line */
