@@ -1,7 +1,7 @@
 /** Runs under a real Slurm of one node: submitted, continued after a notice and after preemption, stopped, followed by one command after another. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { parseRanks } from '../../client/pages/run-files.ts';
 import { checkResult } from '../../trainer/cli/check-result.ts';
@@ -11,7 +11,7 @@ import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cli, cliJson } from '../e2e/cli/run-cli.ts';
 import { cacheDir, connectTo, ROWTUNE, startTestDaemon, until } from '../support/daemon/daemon.ts';
-import { PARTITIONS, type SlurmNode, startSlurm, whyNoSlurm } from '../support/machine/slurm-node.ts';
+import { PARTITIONS, type SlurmNode, slurmHere, whyNoSlurm } from '../support/machine/slurm-node.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
@@ -27,12 +27,20 @@ const listForm = z.array(z.looseObject({ runDir: z.string(), cluster: z.looseObj
 describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (skipped: ${noSlurm})`}`, () => {
   let slurm: SlurmNode;
   let env: Readonly<Record<string, string>>;
+  /** Why its daemons do not run, if they do not. */
+  let stopped: string | undefined;
   beforeAll(async () => {
     await installMpi({ cacheDir, log: () => undefined });
     writeFileSync(recipe, task.text);
-    slurm = await startSlurm();
+    const found = await slurmHere();
+    if (typeof found === 'string') {
+      stopped = found;
+      return;
+    }
+    slurm = found;
     env = { ...slurm.environment, ROWTUNE_CACHE: cacheDir };
   });
+  beforeEach(context => context.skip(stopped !== undefined, stopped));
   afterAll(async () => {
     await slurm?.stop();
     rmSync(task.folder, { recursive: true, force: true });
@@ -50,6 +58,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     slurm.ask('scontrol', 'update', `PartitionName=${PARTITIONS.low}`, `State=${state}`);
   /** Ends what is still in the queue or runs, also after a test that failed. */
   afterEach(async () => {
+    if (stopped !== undefined) return;
     await setQueue('UP');
     await slurm.ask('scancel', '--full', '--user=root');
     await until(async () => (await slurm.ask('squeue', '--noheader')) === '', 'the end of all jobs');
