@@ -85,7 +85,7 @@ if [ -e ${quoted(path.join(runDir, RUN_FILES.recipe))} ]; then
 else
   set -- train ${quoted(files.recipe)} ${quoted(`output_dir=${runDir}`)}
 fi
-newest() { ls -d ${quoted(path.join(runDir, RUN_FILES.checkpoints))}/step-* 2>/dev/null | tail -n 1; }
+newest() { ls -d ${quoted(path.join(runDir, RUN_FILES.checkpoints))}/step-* 2>/dev/null | sort -V | tail -n 1; }
 before=$(newest)
 srun --mpi=${profile.mpi}${stepCores(profile)} ${command.map(quoted).join(' ')} "$@" --no-daemon
 status=$?
