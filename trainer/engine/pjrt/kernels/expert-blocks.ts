@@ -12,7 +12,10 @@ const LARGEST = 256;
 /** The ranks of assignments are counted within groups of so many, and the groups by their totals. */
 const COUNTED = 256;
 
-export interface BlockSizes {
+export const quotient = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('divide', x, emitter.fill(by, 'i32'));
+export const times = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('multiply', x, emitter.fill(by, 'i32'));
+
+interface BlockSizes {
   /** Places of a block. */
   readonly size: number;
   /** The most blocks that the assignments can need. */
@@ -20,7 +23,7 @@ export interface BlockSizes {
 }
 
 /** The blocks of n assignments to experts, whichever these are: about as large as an expert's share. */
-export function expertBlocks(n: number, experts: number): BlockSizes {
+function expertBlocks(n: number, experts: number): BlockSizes {
   const share = 2 ** Math.ceil(Math.log2(Math.max(1, n / experts)));
   const size = Math.min(LARGEST, Math.max(SMALLEST, share));
   return { size, count: Math.floor((n + Math.min(n, experts) * (size - 1)) / size) };
@@ -29,8 +32,6 @@ export function expertBlocks(n: number, experts: number): BlockSizes {
 export interface ExpertGroups extends BlockSizes {
   /** The assignment in each place of the blocks, n where there is none: i32 [count · size]. */
   readonly assignmentAt: Value;
-  /** The place of each assignment: i32 [n]. */
-  readonly placeOf: Value;
   /** The expert of each block, in ascending order: i32 [count]. Blocks without assignments are the last, of the last expert. */
   readonly expertOf: Value;
 }
@@ -41,20 +42,19 @@ export function groupByExpert(emitter: Emitter, ids: Value, experts: number): Ex
   const { size, count } = expertBlocks(n, experts);
   const { rank, totals } = ranksOf(emitter, ids, experts);
   // Blocks of each expert, and where the blocks of those before it end.
-  const whole = emitter.zip('add', totals, emitter.fill(size - 1, 'i32'));
-  const blocks = emitter.zip('divide', whole, emitter.fill(size, 'i32'));
+  const blocks = quotient(emitter, emitter.zip('add', totals, emitter.fill(size - 1, 'i32')), size);
   const ends = cumulative(emitter, blocks);
   const starts = emitter.zip('subtract', ends, blocks);
   const start = emitter.gather(starts, ids, 0);
-  const placeOf = emitter.zip('add', emitter.zip('multiply', start, emitter.fill(size, 'i32')), rank);
+  const places = emitter.zip('add', times(emitter, start, size), rank);
   const nobody = emitter.fill(n, 'i32', [count * size]);
-  const assignmentAt = emitter.scatter(nobody, placeOf, emitter.iota([n], 0, 'i32'), { combine: 'replace', unique: true });
+  const assignmentAt = emitter.scatter(nobody, places, emitter.iota([n], 0, 'i32'), { combine: 'replace', unique: true });
   // A block is behind as many experts as end at or before it.
   const shape = [count, experts];
   const behind = emitter.compare('GE', emitter.iota(shape, 0, 'i32'), emitter.spread(ends, shape, [1]));
   const past = emitter.reduce('add', emitter.convert(behind, 'i32'), [1]);
   const expertOf = emitter.zip('minimum', past, emitter.fill(experts - 1, 'i32'));
-  return { size, count, assignmentAt, placeOf, expertOf };
+  return { size, count, assignmentAt, expertOf };
 }
 
 /** The sum of the entries up to each, with it: [n]. */
@@ -83,8 +83,8 @@ function ranksOf(emitter: Emitter, ids: Value, experts: number): { rank: Value; 
   const isBefore = emitter.compare('LT', emitter.iota(upTo, 1, 'i32'), emitter.iota(upTo, 0, 'i32'));
   const eachBefore = emitter.select(isBefore, emitter.spread(counts, upTo, [1, 2]), emitter.fill(0, 'i32'));
   const before = emitter.reshape(emitter.reduce('add', eachBefore, [1]), [groups * experts]);
-  const at = emitter.zip('divide', emitter.iota([n], 0, 'i32'), emitter.fill(group, 'i32'));
-  const place = emitter.zip('add', emitter.zip('multiply', at, emitter.fill(experts, 'i32')), ids);
+  const at = quotient(emitter, emitter.iota([n], 0, 'i32'), group);
+  const place = emitter.zip('add', times(emitter, at, experts), ids);
   const own = emitter.slice(emitter.reshape(inGroup, [groups * group]), [0], [n]);
   return { rank: emitter.zip('add', own, emitter.gather(before, place, 0)), totals: emitter.reduce('add', counts, [0]) };
 }

@@ -4,7 +4,7 @@ import { elementAt } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { type LoweringTable, one, three, two } from '../lowering.ts';
-import { groupByExpert } from './expert-blocks.ts';
+import { groupByExpert, quotient, times } from './expert-blocks.ts';
 
 /** The rows of x [m, width] that n assignments read: each row n / m times in a row. */
 function repeated(emitter: Emitter, x: Value, assignments: number): Value {
@@ -12,9 +12,6 @@ function repeated(emitter: Emitter, x: Value, assignments: number): Value {
   if (rows === assignments) return x;
   return emitter.reshape(emitter.spread(x, [rows, assignments / rows, width], [0, 2]), [assignments, width]);
 }
-
-const quotient = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('divide', x, emitter.fill(by, 'i32'));
-const times = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('multiply', x, emitter.fill(by, 'i32'));
 
 /** The rows of x [m, width] of the assignments in a block; places without one have zeros, or the last row. */
 function rowsOf(inside: Emitter, x: Value, assignments: Value, n: number, zeros: boolean): Value {
