@@ -4,6 +4,7 @@
  */
 // As a whole: Node before 20.15 lacks crc32, and must still come as far as saying that it is too old.
 import * as zlib from 'node:zlib';
+import { readRegularBlocks } from './regular-file.ts';
 
 /** zlib counts the bytes of one call in 32 bits. */
 const PIECE_BYTES = 2 ** 30;
@@ -13,6 +14,18 @@ export function checksum(bytes: Uint8Array, before = 0): number {
   let value = before;
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) value = zlib.crc32(bytes.subarray(at, at + PIECE_BYTES), value);
   return value;
+}
+
+const READ_BYTES = 2 ** 20;
+
+/** The checksum of a whole file, and its size. @throws as `readRegularBlocks` does */
+export async function fileChecksum(path: string): Promise<{ readonly value: number; readonly bytes: number }> {
+  let [value, bytes] = [0, 0];
+  for await (const block of readRegularBlocks(path, READ_BYTES)) {
+    value = checksum(block, value);
+    bytes += block.length;
+  }
+  return { value, bytes };
 }
 
 /** Eight hexadecimal digits. */

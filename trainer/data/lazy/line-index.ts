@@ -1,12 +1,13 @@
 /** The places of the lines or objects that are samples: 20 bytes each, in a file of the cache, or in memory where nothing can be written. */
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checksum, showChecksum } from '../../files/checksum.ts';
+import { checksum, fileChecksum, showChecksum } from '../../files/checksum.ts';
 import { temporaryName } from '../../files/durable-file.ts';
 import { readRegularBlocks, readRegularText } from '../../files/regular-file.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
+import { CACHE_FILES } from '../tokens/cache-files.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { dataFormats } from '../types.ts';
 import { openRegular, readAt } from './read-at.ts';
@@ -53,11 +54,7 @@ const ROW = 5;
 const ROW_BYTES = ROW * Uint32Array.BYTES_PER_ELEMENT;
 /** The upper part of a place and the number of its file share 32 bits: files of up to a terabyte. */
 const HIGH_BITS = 8;
-const LINES = 'lines.bin';
-const LABELS = 'labels.bin';
-/** Samples that were copied. */
-const COPIES = 'records.bin';
-const DATA = 'data.json';
+const { lines: LINES, labels: LABELS, copies: COPIES, data: DATA } = CACHE_FILES;
 /** Names of labels may be many. */
 const MAX_DATA_BYTES = 2 ** 24;
 const READ_BYTES = 2 ** 20;
@@ -95,11 +92,8 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
       copied,
       ...summary
     } = storedSchema.parse(JSON.parse(await readRegularText(file, MAX_DATA_BYTES)));
-    let [value, bytes] = [0, 0];
-    for await (const block of readRegularBlocks(join(folder, LINES), READ_BYTES)) {
-      value = checksum(block, value);
-      bytes += block.length;
-    }
+    const lines = await fileChecksum(join(folder, LINES));
+    let { value } = lines;
     const places = new Uint32Array(labelNames.length > 0 ? summary.samples : 0);
     const placeBytes = new Uint8Array(places.buffer);
     let labelBytes = 0;
@@ -110,7 +104,7 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
         labelBytes += block.length;
       }
     if (copied) await checkCopies(join(folder, COPIES), copied);
-    if (showChecksum(value) !== expected || bytes !== summary.samples * ROW_BYTES || labelBytes !== placeBytes.length)
+    if (showChecksum(value) !== expected || lines.bytes !== summary.samples * ROW_BYTES || labelBytes !== placeBytes.length)
       throw new Error('it does not match its checksum');
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
@@ -124,12 +118,8 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
 
 /** @throws Error where the copies are not those that were made */
 async function checkCopies(file: string, { bytes, checksum: expected }: z.infer<typeof copiedSchema>): Promise<void> {
-  let [value, read] = [0, 0];
-  for await (const block of readRegularBlocks(file, READ_BYTES)) {
-    value = checksum(block, value);
-    read += block.length;
-  }
-  if (showChecksum(value) !== expected || read !== bytes) throw new Error('its copies of samples do not match their checksum');
+  const found = await fileChecksum(file);
+  if (showChecksum(found.value) !== expected || found.bytes !== bytes) throw new Error('its copies of samples do not match their checksum');
 }
 
 /** The file stays open as long as the process, so that whoever clears the cache disturbs no run. */
@@ -178,7 +168,7 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
     add(found, file, lineBefore) {
       const rows = rowsOf(found, file, lineBefore);
       const bytes = new Uint8Array(rows.buffer);
-      for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done);
+      writeFileSync(handle, bytes);
       value = checksum(bytes, value);
       samples += found.low.length;
       labels.add(found.labelNames, found.labels);
@@ -188,7 +178,7 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
       copies ??= { handle: openSync(join(draft, COPIES), 'wx'), bytes: 0, value: 0 };
       const start = copies.bytes;
       try {
-        for (let done = 0; done < text.length; ) done += writeSync(copies.handle, text, done);
+        writeFileSync(copies.handle, text);
       } catch (error) {
         throw new NoPlacesError(`samples cannot be copied into the cache (${messageOf(error)})`, { cause: error });
       }

@@ -1,5 +1,5 @@
 /** The tokens of a data set: in memory, in pieces, or in a file that is read by ranges. */
-import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PackedTokens } from './example-store.ts';
 
@@ -69,8 +69,7 @@ export function fileSink(folder: string, name: string): { add(tokens: Int32Array
   const file = openSync(join(folder, name), 'wx');
   return {
     add(tokens) {
-      const bytes = new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
-      for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
+      writeFileSync(file, new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
     },
     close: () => closeSync(file),
   };

@@ -2,11 +2,12 @@
 import { rmSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checksum, showChecksum } from '../../files/checksum.ts';
+import { checksum, fileChecksum, showChecksum } from '../../files/checksum.ts';
 import { removeHalfWritten, temporaryName } from '../../files/durable-file.ts';
-import { readRegularBlocks, readRegularFile, readRegularText } from '../../files/regular-file.ts';
+import { readRegularFile, readRegularText } from '../../files/regular-file.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { DataError } from '../data-error.ts';
+import { CACHE_FILES } from './cache-files.ts';
 import type { DatasetTarget, MadeDataset, OpenedDataset } from './dataset-target.ts';
 import { createExamples, type ExampleColumns } from './example-store.ts';
 import type { LargeData } from './large-data.ts';
@@ -14,19 +15,13 @@ import { fileSink, fileTokens } from './packed-tokens.ts';
 import { parseStored, type Stored } from './stored-dataset.ts';
 
 /** Tokens, then what is known of each sample, then the rest, which is written last. */
-const TOKENS = 'tokens.bin';
-const COLUMNS = 'columns.bin';
-const DATA = 'data.json';
-/** The places of samples, and copies of them, where tokens are made as training goes. */
-const LINES = 'lines.bin';
-const COPIES = 'records.bin';
+const { tokens: TOKENS, columns: COLUMNS, data: DATA, lines: LINES, copies: COPIES } = CACHE_FILES;
 /** Names of files and labels, and the report: more would be another program's file. */
 const MAX_DATA_BYTES = 256 * 2 ** 20;
 /** 28 bytes for each of 76 million samples. */
 const MAX_COLUMNS_BYTES = 2 ** 31 - 1;
 /** Data sets beyond this much together are removed, those first that were not used for longest. */
 const MAX_CACHE_BYTES = 50e9;
-const READ_BYTES = 2 ** 20;
 /** The name of a data set, or of the places of its samples; earlier versions had those of lines alone. */
 const KEY = /^[0-9a-f]{40}(\.(?:places|lines))?$/;
 /** Left free for everything else on the disk. */
@@ -98,7 +93,10 @@ async function openFolder(folder: string, large: LargeData): Promise<OpenedDatas
     const stored = parseStored(await readRegularText(file, MAX_DATA_BYTES));
     const bytes = await readRegularFile(join(folder, COLUMNS), MAX_COLUMNS_BYTES);
     const tokensFile = join(folder, TOKENS);
-    if (showChecksum(checksum(bytes)) !== stored.columnsChecksum || (await fileChecksum(tokensFile)) !== stored.tokensChecksum)
+    if (
+      showChecksum(checksum(bytes)) !== stored.columnsChecksum ||
+      showChecksum((await fileChecksum(tokensFile)).value) !== stored.tokensChecksum
+    )
       throw new Error('it does not match its checksums');
     const columns = readColumns(bytes, stored);
     const { tokens, ahead } = fileTokens(tokensFile, columns.starts[stored.samples] as number);
@@ -127,12 +125,6 @@ function readColumns(bytes: Buffer, { columns, samples }: Stored): ExampleColumn
   const [targets, files, lines, documents] = [whole(samples), whole(samples), whole(samples), whole(samples)];
   const [elements, labels] = [signed(), signed()];
   return { ...columns, starts, targets, files, lines, documents, elements, labels };
-}
-
-async function fileChecksum(file: string): Promise<string> {
-  let value = 0;
-  for await (const block of readRegularBlocks(file, READ_BYTES)) value = checksum(block, value);
-  return showChecksum(value);
 }
 
 function beginFolder(folder: string, large: LargeData): DatasetTarget {
