@@ -44,10 +44,11 @@ export function heldVariables(plan: HeldPlan): HeldVariables {
 }
 
 /** The same variables in the order of `loadVariables`: numbers that come from a weight follow it. */
-export function loadOrder(plan: HeldPlan): LoadedVariable[][] {
-  const { model, attachment } = plan;
+export function loadOrder(
+  { model, attachment }: Pick<HeldPlan, 'model' | 'attachment'>,
+  { trained, gradients, optimizer }: HeldVariables,
+): LoadedVariable[][] {
   const { trainables, storage = FLOAT32_STORAGE } = attachment;
-  const { trained, gradients, optimizer } = heldVariables(plan);
   const ofWeight = new Map<string, VariableSpec[]>();
   for (const { name, variable, master } of trainables)
     for (const [weight, own] of master ? [[variable.name, master] as const] : name === variable.name ? [] : [[name, variable] as const])

@@ -198,7 +198,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     Object.values(variables).reduce((sum, specs) => sum + specs.length, 0),
     variables.offloaded.length,
   );
-  const pool = poolOf(plan.on, loadOrder(plan));
+  const pool = poolOf(plan.on, loadOrder(plan, variables));
   const gradientBytes = attachment.trainables.reduce((most, { shape }) => Math.max(most, byteSize({ shape, dtype: 'float32' })), 0);
   const answers = tracer.answers();
   const judge = priceJudge(plan);
