@@ -2,8 +2,10 @@
 import path from 'node:path';
 import { DataError } from '../data/data-error.ts';
 import { drawFrom } from '../data/draw.ts';
+import { placesOf } from '../data/label-places.ts';
 import type { LineIndex } from '../data/lazy/line-index.ts';
 import { type OpenedInOrder, openInOrder } from '../data/lazy/open-lazy.ts';
+import type { SampleLabels } from '../data/lazy/sample-labels.ts';
 import { describeData } from '../data/shown/data-report.ts';
 import { previewExamples } from '../data/shown/preview.ts';
 import { splitPlaces, splitSamples } from '../data/split.ts';
@@ -128,12 +130,12 @@ function splitOf(examples: Examples, settings: { readonly validation: number; re
   return splitSamples({ count: examples.length, ...settings, labels });
 }
 
-function reportOf({ tokenized, index, examples, labels }: OpenedInOrder, files: number): string {
+function reportOf({ tokenized, index, labels }: OpenedInOrder, files: number): string {
   if (tokenized) return describeData(tokenized.report);
-  return index ? describeIndex(index, files, countsOf(examples, labels)) : '';
+  return index ? describeIndex(index, files, labels) : '';
 }
 
-/** The result of a pass over the samples, for the log. @param labels each with the number of its samples */
+/** The result of a pass over the samples, for the log. @param labels those that are shown, each with the number of its samples */
 export function describeIndex(index: LineIndex, files: number, labels: readonly string[]): string {
   const { samples, read, drawnFrom = read, dropped, format, formatReason } = index;
   const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
@@ -141,19 +143,17 @@ export function describeIndex(index: LineIndex, files: number, labels: readonly 
   return [
     `format ${format}: ${formatReason}`,
     `${found} from ${files} ${files === 1 ? 'file or folder' : 'files or folders'}, ${samples} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}`,
-    ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
+    ...(labels.length > 0 ? [`labels: ${withCounts(labels, index.labels).join(', ')}`] : []),
     'Samples are tokenized when training needs them.',
   ].join('\n');
 }
 
 /** Each label with the number of its samples. */
-function countsOf(examples: Examples, labels: readonly string[]): string[] {
-  const counts = new Map<string | undefined, number>();
-  for (let sample = 0; sample < examples.length; sample++) {
-    const label = examples.label(sample);
-    counts.set(label, (counts.get(label) ?? 0) + 1);
-  }
-  return labels.map(label => `${label} ${counts.get(label) ?? 0}`);
+function withCounts(labels: readonly string[], { names, places }: SampleLabels): string[] {
+  const counts = new Uint32Array(names.length);
+  for (const place of places) counts[place] = (counts[place] as number) + 1;
+  const placeOf = placesOf(names);
+  return labels.map(label => `${label} ${counts[placeOf.get(label) ?? -1] ?? 0}`);
 }
 
 /** Held-out samples are evaluated again and again, so their tokens are kept in memory. */

@@ -6,7 +6,7 @@ import { describeGlue } from '../glue.ts';
 import { type LabeledColumns, type LabeledText, type LoadLabeledInput, labeledRecord, labeledSamples } from '../load/load-labeled.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
 import { byNumberOrName } from '../read/record-fields.ts';
-import type { List } from '../tokens/example-store.ts';
+import { type List, listOf } from '../tokens/example-store.ts';
 import { fingerprintOf } from '../tokens/fingerprint.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
@@ -98,15 +98,6 @@ export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<La
     throw error;
   }
 }
-
-/** A list whose elements are made when they are asked for. */
-export const listOf = <T>(length: number, at: (index: number) => T): List<T> => ({
-  length,
-  at: index => (index >= 0 && index < length ? at(index) : undefined),
-  *[Symbol.iterator]() {
-    for (let i = 0; i < length; i++) yield at(i);
-  },
-});
 
 /** The columns of the first sample, which all have. @throws DataError where it lacks them */
 async function peek(input: LabeledInOrderInput, files: readonly DataFile[]) {

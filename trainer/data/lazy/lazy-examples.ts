@@ -4,7 +4,7 @@ import type { SampleSize } from '../batch/batch-plan.ts';
 import { DataError } from '../data-error.ts';
 import type { DataFile } from '../read/list-files.ts';
 import type { CsvTable } from '../read/read-csv.ts';
-import type { Examples } from '../tokens/example-store.ts';
+import { type Examples, type List, listOf, placeAt } from '../tokens/example-store.ts';
 import type { MadeOfRecord } from '../tokens/tokenize-records.ts';
 import { countTargets, type DataRecord, type Example } from '../types.ts';
 import type { LineIndex } from './line-index.ts';
@@ -127,14 +127,8 @@ export function lazyExamples(params: LazyParams): Examples {
     return { ...sequence, file: name, line, ...(element !== undefined && { element }), ...(label !== undefined && { label }) };
   };
   const exampleAt = keepLast(make);
-  const part = (length: number, placeAt: (index: number) => number): Examples => {
-    const own = <T>(read: (place: number) => T) => ({
-      length,
-      at: (index: number): T | undefined => (index >= 0 && index < length ? read(placeAt(index)) : undefined),
-      *[Symbol.iterator](): Generator<T> {
-        for (let i = 0; i < length; i++) yield read(placeAt(i));
-      },
-    });
+  const part = (length: number, placeOf: (index: number) => number): Examples => {
+    const own = <T>(read: (place: number) => T): List<T> => listOf(length, index => read(placeOf(index)));
     return {
       ...own(exampleAt),
       sizes: own((place): SampleSize => {
@@ -143,15 +137,11 @@ export function lazyExamples(params: LazyParams): Examples {
       }),
       largestId,
       inMemory: false,
-      label: index => (index >= 0 && index < length ? labelAt(placeAt(index)) : undefined),
-      document: index => placeAt(index),
+      label: index => (index >= 0 && index < length ? labelAt(placeOf(index)) : undefined),
+      document: index => placeOf(index),
       select: indices => {
-        const places = Int32Array.from(indices, index => placeAt(index));
-        return part(places.length, index => {
-          const place = places[index];
-          if (place === undefined) throw new RangeError(`no sample ${index} among ${places.length}`);
-          return place;
-        });
+        const places = Int32Array.from(indices, index => placeOf(index));
+        return part(places.length, index => placeAt(places, index));
       },
     };
   };

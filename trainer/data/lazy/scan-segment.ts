@@ -99,8 +99,7 @@ export function scanSegment(segment: Segment, settings: LineSettings, decide: De
     if (!segment.ranges) lineCount = line + 1;
   }
   return {
-    low: Uint32Array.from(starts, start => start % 2 ** 32),
-    high: Uint32Array.from(starts, start => Math.floor(start / 2 ** 32)),
+    ...inTwoParts(starts),
     lengths: Uint32Array.from(lengths),
     lines: Uint32Array.from(lines),
     elements: Uint32Array.from(elements),
@@ -112,6 +111,12 @@ export function scanSegment(segment: Segment, settings: LineSettings, decide: De
     problems,
   };
 }
+
+/** Places of bytes by their lower and upper 32 bits. */
+export const inTwoParts = (starts: readonly number[]): Pick<ScannedSegment, 'low' | 'high'> => ({
+  low: Uint32Array.from(starts, start => start % 2 ** 32),
+  high: Uint32Array.from(starts, start => Math.floor(start / 2 ** 32)),
+});
 
 function placeOf(names: Map<string, number>, name: string): number {
   const place = names.get(name) ?? names.size;

@@ -1,12 +1,13 @@
 /** Copies the samples of files that cannot be read by places, such as Parquet, into lines of the cache, and finds them there. */
 import { DataProblems } from '../data-error.ts';
 import { drawStream } from '../draw.ts';
+import { placesOf } from '../label-places.ts';
 import { readRecords } from '../read/read-records.ts';
 import type { DataRecord } from '../types.ts';
 import type { FindParams } from './find-params.ts';
 import type { IndexWriter, LineIndex } from './line-index.ts';
 import { NoPlacesError } from './record-ranges.ts';
-import { type Decision, recordOf } from './scan-segment.ts';
+import { type Decision, inTwoParts, recordOf } from './scan-segment.ts';
 
 /** Records between two reports of progress. */
 const BATCH = 1000;
@@ -116,13 +117,13 @@ class Rows {
     const { starts, lengths, lines, elements, labels } = this;
     if (starts.length === 0) return;
     const labelNames = [...new Set(labels)];
+    const placeOf = placesOf(labelNames);
     const found = {
-      low: Uint32Array.from(starts, start => start % 2 ** 32),
-      high: Uint32Array.from(starts, start => Math.floor(start / 2 ** 32)),
+      ...inTwoParts(starts),
       lengths: Uint32Array.from(lengths),
       lines: Uint32Array.from(lines),
       elements: Uint32Array.from(elements),
-      labels: Uint32Array.from(labels, label => labelNames.indexOf(label)),
+      labels: Uint32Array.from(labels, label => placeOf.get(label) ?? 0),
       labelNames,
     };
     this.writer.add(found, this.numbers.get(this.file) ?? -1, 0);

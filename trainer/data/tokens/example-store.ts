@@ -8,6 +8,15 @@ export interface List<T> extends Iterable<T> {
   at(index: number): T | undefined;
 }
 
+/** A list whose elements are made when they are asked for. */
+export const listOf = <T>(length: number, make: (index: number) => T): List<T> => ({
+  length,
+  at: index => (index >= 0 && index < length ? make(index) : undefined),
+  *[Symbol.iterator]() {
+    for (let i = 0; i < length; i++) yield make(i);
+  },
+});
+
 /** The samples of a data set, or a part of them. Reading one takes its tokens from where they are. */
 export interface Examples extends List<Example> {
   /** Length and targets of each, for plans of batches. */
@@ -94,16 +103,7 @@ export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ah
     };
   };
   const part = (places: Int32Array): Examples => {
-    const own = <T>(read: (place: number) => T) => ({
-      length: places.length,
-      at: (index: number): T | undefined => {
-        const place = places[index];
-        return place === undefined ? undefined : read(place);
-      },
-      *[Symbol.iterator](): Generator<T> {
-        for (const place of places) yield read(place);
-      },
-    });
+    const own = <T>(read: (place: number) => T): List<T> => listOf(places.length, index => read(placeAt(places, index)));
     return {
       ...own(place => exampleAt(place, tokens)),
       *[Symbol.iterator]() {
@@ -124,7 +124,8 @@ export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ah
   return part(Int32Array.from(columns.targets, (_, place) => place));
 }
 
-function placeAt(places: Int32Array, index: number): number {
+/** @throws RangeError for no place */
+export function placeAt(places: Int32Array, index: number): number {
   const place = places[index];
   if (place === undefined) throw new RangeError(`no sample ${index} among ${places.length}`);
   return place;

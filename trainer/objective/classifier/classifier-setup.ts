@@ -15,6 +15,7 @@ import { describeUnseen, unseenLabels } from '../../protocol/checks/unseen-label
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import { checkNamed } from '../data-parts.ts';
+import { describeIndex } from '../load-in-order.ts';
 import { ownParts, type ReadParams, type SetUpParams, type SetUpTask, type TaskSetup } from '../task-setup.ts';
 import { classWeightsOf } from './class-weights.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
@@ -22,7 +23,7 @@ import { classifierTask } from './classifier-task.ts';
 import { type ImageInput, imageForm, imageReader } from './image-reader.ts';
 import { taggedReader } from './tagged-reader.ts';
 import { type TokenInput, textReader } from './text-reader.ts';
-import { describeInOrder, openTextsInOrder, partTexts, sourceInOrder } from './texts-in-order.ts';
+import { openTextsInOrder, partTexts, sourceInOrder } from './texts-in-order.ts';
 
 /** Large training data is tokenized when it is needed, where each sample has one label or a number. */
 export const setUpTexts: SetUpTask = async (params, part) => {
@@ -36,7 +37,7 @@ export const setUpTexts: SetUpTask = async (params, part) => {
 async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<LabeledText>, opened: LabeledInOrder): Promise<TaskSetup> {
   const { recipe, base, job } = params;
   const { data, val_size, seed } = recipe;
-  for (const line of describeInOrder(opened, data.train.length).split('\n')) job.log('info', line);
+  for (const line of describeIndex(opened.index, data.train.length, opened.labels).split('\n')) job.log('info', line);
   const labels = withModelOrder(opened.labels, base.model);
   if (objectiveCatalog[recipe.task].target === 'label' && labels.length < 2) throw oneLabel(recipe, labels);
   const other =

@@ -7,14 +7,14 @@ import { planInOrder } from '../../data/batch/plan-in-order.ts';
 import { textSource } from '../../data/batch/text-batches.ts';
 import { checkMaxLength } from '../../data/example/max-length.ts';
 import { placesOf } from '../../data/label-places.ts';
-import { type LabeledInOrder, listOf, openLabeledInOrder } from '../../data/lazy/labeled-in-order.ts';
+import { type LabeledInOrder, openLabeledInOrder } from '../../data/lazy/labeled-in-order.ts';
 import type { LabeledText } from '../../data/load/load-labeled.ts';
 import { splitSamples } from '../../data/split.ts';
-import type { List } from '../../data/tokens/example-store.ts';
+import { type List, listOf } from '../../data/tokens/example-store.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type ClassifierModel, inputOf } from '../../model/model-spec.ts';
 import { largeData } from '../load-data.ts';
-import { describeIndex, LAZY_BYTES, sayWhyFirst, scanProgress } from '../load-in-order.ts';
+import { LAZY_BYTES, sayWhyFirst, scanProgress } from '../load-in-order.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import type { SourceRequest } from './classifier-reader.ts';
 import type { TokenInput } from './text-reader.ts';
@@ -50,18 +50,6 @@ export async function openTextsInOrder(params: SetUpParams, { maxPositions }: To
   if (opened === undefined || !('reason' in opened)) return opened;
   sayWhyFirst(params, opened.reason);
   return undefined;
-}
-
-/** The result of the pass, for the log. */
-export function describeInOrder({ index, labels, label }: LabeledInOrder, files: number): string {
-  const counts = new Map<string, number>();
-  if (labels.length > 0)
-    for (let sample = 0; sample < index.samples; sample++) counts.set(label(sample), (counts.get(label(sample)) ?? 0) + 1);
-  return describeIndex(
-    index,
-    files,
-    labels.map(name => `${name} ${counts.get(name) ?? 0}`),
-  );
 }
 
 /** The texts with the places of their labels, in two parts. */
