@@ -17,9 +17,10 @@ function markdownTable(header: readonly string[], rows: readonly (readonly strin
 
 /** One sentence for a notification. */
 export function estimateSentence(value: unknown): string {
-  const { totalBytes, availableBytes, trainable, trainableShare, recompute } = asFacts(value);
+  const { totalBytes, availableBytes, trainable, trainableShare, recompute, gpu } = asFacts(value);
+  const { name, memoryBytes, assumed } = asFacts(gpu);
   const fits = numberOf(totalBytes) <= numberOf(availableBytes);
-  return `About ${bytes(totalBytes)} (recompute: ${String(recompute)}) of ${bytes(availableBytes)} free${fits ? '' : ', more than is available'}; trains ${grouped(numberOf(trainable))} parameters, ${percent(numberOf(trainableShare), 2)}.`;
+  return `About ${bytes(totalBytes)} (recompute: ${String(recompute)}) of ${bytes(availableBytes)} ${typeof memoryBytes === 'number' ? `on ${String(name)}` : 'free'}${fits ? '' : ', more than is available'}; trains ${grouped(numberOf(trainable))} parameters, ${percent(numberOf(trainableShare), 2)}.${typeof assumed === 'string' ? ` ${assumed}.` : ''}`;
 }
 
 export function estimateReport(name: string, value: unknown): string {
@@ -91,7 +92,8 @@ export function doctorReport(value: unknown): string {
   const { cpu, memory } = asFacts(machine);
   const { model, cores, features } = asFacts(cpu);
   const { name, driver } = asFacts(gpu);
-  const { summary, matmulGflops, versions } = asFacts(engine);
+  const { summary, matmulGflops, versions, gpu: computing } = asFacts(engine);
+  const { name: device, multiprocessors, capability, assumed } = asFacts(computing);
   const { freeBytes, folder } = asFacts(disk);
   const engines = Array.isArray(installedEngines) ? installedEngines.join(', ') : '';
   const found = list(problems);
@@ -108,6 +110,16 @@ export function doctorReport(value: unknown): string {
         ['engine', typeof summary === 'string' ? summary : 'none'],
         ...(typeof matmulGflops === 'number' ? [['matrix products', `${matmulGflops.toFixed(0)} GFLOP/s`]] : []),
         ...Object.entries(asFacts(versions)).map(([part, version]) => [part, String(version)]),
+        ...(device === undefined
+          ? []
+          : [
+              [
+                'GPU in estimates',
+                [`${String(device)}: ${String(multiprocessors)} multiprocessors, compute capability ${String(capability)}`, assumed]
+                  .filter(Boolean)
+                  .join('. '),
+              ],
+            ]),
         ['installed', engines === '' ? 'none (the portable engine needs none)' : engines],
         [
           'processor',

@@ -6,7 +6,7 @@ import { EstimateCache } from '../trainer/lint/facts/estimates.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
 import type { FarDaemon, RecipeView } from '../trainer/lint/recipe-view.ts';
 import { smallestChange } from '../trainer/lint/text-edits.ts';
-import { availableMemoryBytes, hasGpu } from '../trainer/machine/machine.ts';
+import { availableMemoryBytes } from '../trainer/machine/machine.ts';
 import { readSources } from '../trainer/reader/lint-sources.ts';
 import { Reader } from '../trainer/reader/reader.ts';
 import { resolveSettings } from '../trainer/settings.ts';
@@ -60,7 +60,6 @@ const documents = new Documents(
   {
     ...sources,
     availableBytes: () => availableBytes,
-    hasGpu,
     farDaemon: () => farDaemon,
     card: () => card,
   },

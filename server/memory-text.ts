@@ -60,14 +60,18 @@ const table = (head: string, rows: readonly (readonly [string, number, number])[
   ].join('\n');
 
 /** Undefined where there is no estimate, or for a setting that takes no memory. @param path dotted */
-export function memoryText({ estimate, values, availableBytes, card }: RecipeView, path: string): string | undefined {
+export function memoryText({ estimate, values, availableBytes, card, gpu, apart }: RecipeView, path: string): string | undefined {
   if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
   const own = sentences[path]?.(estimate, values) ?? '';
-  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.runBytes)}**${ofFree({ availableBytes, card, values })}. ${memorySplit(estimate)}.`;
+  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.runBytes)}**${ofFree({ availableBytes, card, gpu, apart, values })}. ${memorySplit(estimate)}.${gpu?.assumed === undefined ? '' : ` ${gpu.assumed}.`}`;
 }
 
+type FreeMemory = Pick<RecipeView, 'availableBytes' | 'card' | 'gpu' | 'apart' | 'values'>;
+
 /** " of 8.1 GB free", " of 24.7 GB on RTX 4090", or " of 24.7 GB on each RTX 4090" for several processes or devices; nothing where the free memory is not known. */
-export function ofFree({ availableBytes, card, values }: Pick<RecipeView, 'availableBytes' | 'card' | 'values'>): string {
+export function ofFree({ availableBytes, card, gpu, apart, values }: FreeMemory): string {
   if (!Number.isFinite(availableBytes)) return '';
-  return ` of ${byteSize(availableBytes)} ${card === undefined ? 'free' : `on ${partsOfBatch(values) > 1 ? 'each ' : ''}${cardCatalog[card].label}`}`;
+  const device = card === undefined ? gpu?.name : cardCatalog[card].label;
+  const where = apart && device !== undefined ? `on ${partsOfBatch(values) > 1 ? 'each ' : ''}${device}` : 'free';
+  return ` of ${byteSize(availableBytes)} ${where}`;
 }

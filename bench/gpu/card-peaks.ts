@@ -2,7 +2,8 @@
  * bfloat16 products with float32 sums, dense, in TFLOP/s: NVIDIA's data sheets and architecture papers (half of the rate that they give
  * "with sparsity"); of the GeForce cards twice their float32 rate. The H100's and the H200's are those of the SXM boards.
  */
-import { type CardName, cardCatalog, cardNames } from '../../trainer/catalog/cards.ts';
+import { type CardName, cardCatalog } from '../../trainer/catalog/cards.ts';
+import { cardOfDevice } from '../../trainer/catalog/device-card.ts';
 
 const PEAK_TFLOPS: Readonly<Record<CardName, number>> = {
   'rtx-3060': 25.5,
@@ -19,16 +20,8 @@ const PEAK_TFLOPS: Readonly<Record<CardName, number>> = {
   b200: 2250,
 };
 
-const plain = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, '');
-
-/** The card that a driver's name means, for example "NVIDIA H100 80GB HBM3": the entry with the longest name that is a part of it. */
-export function cardOf(deviceName: string): CardName | undefined {
-  const name = plain(deviceName);
-  return cardNames.filter(card => name.includes(plain(card))).sort((a, b) => b.length - a.length)[0];
-}
-
 /** The peak of the card in FLOP/s, with its label; undefined for a card without an entry. */
 export function peakOfCard(deviceName: string): { readonly label: string; readonly flops: number } | undefined {
-  const card = cardOf(deviceName);
+  const card = cardOfDevice(deviceName);
   return card && { label: cardCatalog[card].label, flops: PEAK_TFLOPS[card] * 1e12 };
 }

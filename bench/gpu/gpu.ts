@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { DeviceCard } from '../../trainer/catalog/device-card.ts';
+import { deviceHere } from '../../trainer/engine/device-here.ts';
 import { headersOf } from '../../trainer/plan/config-headers.ts';
 import { priceRun } from '../../trainer/plan/memory/predict.ts';
 import { planRun } from '../../trainer/plan/run-plan.ts';
@@ -40,11 +42,11 @@ dtype: ${dtype}
 max_grad_norm: 0
 `;
 
-/** Bytes that the estimate of a configuration says. */
-export function predictedBytes(configuration: Configuration, device: Device): number {
+/** Bytes that the estimate of a configuration says. @param gpu the one that it runs on */
+export function predictedBytes(configuration: Configuration, device: Device, gpu?: DeviceCard): number {
   const recipe = benchRecipe(recipeOf(configuration));
   const headers = headersOf(benchConfigs[configuration.model]);
-  return priceRun(planRun({ recipe, headers, on: { engine: ENGINE, device } })).totalBytes;
+  return priceRun(planRun({ recipe, headers, on: { engine: ENGINE, device, gpu } })).totalBytes;
 }
 
 /** Folders of weights, each written before the first process that loads it. */
@@ -84,7 +86,8 @@ export async function runGpu(params: GpuParams): Promise<boolean> {
     const peerless = sides.python === undefined ? ['PyTorch + PEFT: no Python with PyTorch, Transformers and PEFT was found'] : [];
     const failed = [...peerless, ...failures, ...compareWork(rows)];
     const ours = rows.filter(({ implementation }) => implementation === 'rowtune');
-    const predicted = new Map(ours.map(row => [row, predictedBytes(row, sides.device)]));
+    const { gpu } = deviceHere(ENGINE, cacheDir);
+    const predicted = new Map(ours.map(row => [row, predictedBytes(row, sides.device, gpu)]));
     const device = facts.gpu ?? facts.cpu;
     const isTrial = sides.device !== 'gpu';
     const text = gpuMarkdown({ facts, device: nameOf(device), steps, models, rows, predicted, ...checks, failures: failed, left, isTrial });

@@ -41,6 +41,7 @@ const memorySchema: z.ZodType<MemoryPlan> = z.object({
   held: z.object({ weightsBytes: z.number(), trainedBytes: z.number(), gradientBytes: z.number(), optimizerBytes: z.number() }).optional(),
   baselineBytes: z.number(),
   availableBytes: z.number(),
+  usableBytes: z.number().optional(),
   fits: z.boolean(),
 });
 

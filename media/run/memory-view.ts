@@ -30,7 +30,7 @@ export function createMemoryView(): View {
         element(
           'p',
           { class: 'hint' },
-          `Recomputation: ${memory.recompute}. ${byteSize(memory.availableBytes)} were free when the run began${memory.fits ? '' : '; the prediction was more than half of that'}. ` +
+          `Recomputation: ${memory.recompute}. ${byteSize(memory.availableBytes)} were free when the run began${memory.fits ? '' : `; the prediction was more than ${memory.usableBytes === memory.availableBytes ? 'that' : 'half of that'}`}. ` +
             (memory.device === 'gpu'
               ? `The tensors are in GPU memory${gpuPeak === undefined ? ', which is not measured.' : '. Measured: highest peak of its allocator since the process began.'}`
               : `Measured: highest peak of the process during training${ranks ? ', of rank 0' : ''}.`),

@@ -62,7 +62,7 @@ function tokenizeAll(tokenizer: Tokenizer): void {
 const linting = {
   ...readSources(readHere, '/nowhere'),
   availableBytes: () => 2 ** 33,
-  hasGpu: () => false,
+  deviceHere: () => ({ device: 'cpu' as const }),
 };
 
 const preprocessing = {

@@ -1,5 +1,6 @@
 /** The interface of every engine. An engine knows the graph and nothing else of ours. */
 
+import type { DeviceCard } from '../catalog/device-card.ts';
 import type { EngineName } from '../catalog/engines.ts';
 import type { Planner } from '../graph/fusion/plan.ts';
 import type { KnownPrograms } from '../graph/known-programs.ts';
@@ -15,6 +16,8 @@ export interface EngineDescription {
   /** For example "TensorFlow 2.21.0, CPU (AVX512, AMX)" or "tfjs 4.22.0, wasm with SIMD". */
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
+  /** The first GPU, of an engine whose memory there is estimated. */
+  readonly gpu?: DeviceCard;
   /** Does it run what lies between two products in one pass (graph/fusion)? */
   readonly fuses: boolean;
   /** Why it does not, where it could. */

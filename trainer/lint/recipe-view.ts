@@ -1,5 +1,8 @@
 /** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
 import { type CardName, usableCardBytes } from '../catalog/cards.ts';
+import type { DeviceHere } from '../catalog/device-card.ts';
+import { type EngineName, plannedEngine } from '../catalog/engines.ts';
+import { type RunMemory, runMemory } from '../machine/run-memory.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
@@ -36,8 +39,13 @@ export interface RecipeView {
   readonly availableBytes: number;
   /** The card that the user thinks of, whose memory then counts instead of this machine's. */
   readonly card?: CardName;
-  /** The engine that a run here would use. */
+  /** The device that a run here would use. */
   readonly device: 'cpu' | 'gpu';
+  /** The GPU that is there, with what is assumed of it, where the memory of a run on it is estimated. */
+  readonly gpu?: DeviceHere['gpu'];
+  /** The part of the memory that a run may take, and whether each of its processes and devices has a memory of its own. */
+  readonly usableBytes: number;
+  readonly apart: boolean;
   /** The time at which programs were last compiled on this machine, for itself or for a card; undefined where the run would be elsewhere. */
   readonly programsChangedAt?: number;
   /** Undefined until it has been computed. */
@@ -55,7 +63,8 @@ export interface ViewSources {
   readonly models: ModelCache;
   readonly data: DataCache;
   readonly availableBytes: () => number;
-  readonly hasGpu: () => boolean;
+  /** The device of this machine, by the engine. */
+  readonly deviceHere: (engine: EngineName) => DeviceHere;
   readonly programsChangedAt?: () => number;
   readonly farDaemon?: () => FarDaemon | undefined;
   readonly card?: () => CardName | undefined;
@@ -83,11 +92,19 @@ export async function readRecipeView(
     ...files.map((written, i) => data.look(written, values, baseDir, i < values.data.train.length ? 'train' : 'eval')),
   ]);
   const farDaemon = sources.farDaemon?.();
-  const availableBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;
+  const freeBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;
   const card = sources.card?.();
   const programsChangedAt = farDaemon === undefined || card !== undefined ? sources.programsChangedAt?.() : undefined;
-  const here = { availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu' } as const;
-  const there = card === undefined ? here : { card, availableBytes: usableCardBytes(card), device: 'gpu' as const };
+  const there = card === undefined ? ofMachine(sources.deviceHere(plannedEngine(values.engine)), freeBytes) : ofCard(card);
   const machine = { farDaemon, programsChangedAt, ...there };
   return { ...document, parsed, root: locate(text).root, values, model, teacher, judge, data: facts, runs, ...machine };
 }
+
+type Where = Pick<RecipeView, 'device' | 'gpu' | 'card' | keyof RunMemory>;
+
+const ofMachine = (here: DeviceHere, freeBytes: number): Where => ({ ...here, ...runMemory(here, freeBytes) });
+
+const ofCard = (card: CardName): Where => {
+  const usableBytes = usableCardBytes(card);
+  return { card, availableBytes: usableBytes, usableBytes, apart: true, device: 'gpu' };
+};

@@ -1,5 +1,5 @@
 /** Facts about the machine: processor, memory, disk. No assessment. */
-import { existsSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { groupMemory, type ReadText, readTextOrEmpty } from './control-group.ts';
@@ -62,3 +62,12 @@ export const USABLE_SHARE = 0.5;
 
 /** Is there a GPU that the CUDA build could use? Asks the driver's own files, so that an editor can ask while one types. */
 export const hasGpu = (): boolean => existsSync('/proc/driver/nvidia/version');
+
+const GPU_FOLDER = '/proc/driver/nvidia/gpus';
+
+/** The name of the first NVIDIA GPU, by the driver's own files, for example "NVIDIA GeForce RTX 4090"; undefined where they name none. */
+export function gpuName(folder = GPU_FOLDER): string | undefined {
+  const [first] = existsSync(folder) ? readdirSync(folder).sort() : [];
+  if (first === undefined) return undefined;
+  return /^Model:\s*(.+?)\s*$/m.exec(readTextOrEmpty(path.join(folder, first, 'information')))?.[1];
+}

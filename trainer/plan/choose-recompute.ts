@@ -13,7 +13,10 @@ export interface RecomputeChoice {
   readonly estimate: MemoryEstimate;
   /** As `rowtune estimate` counts it, without the data: one full batch of max_length, at the same level. */
   readonly full: Pick<MemoryEstimate, 'activationBytes' | 'buckets'>;
+  /** The free memory of the machine, or of the GPU. */
   readonly availableBytes: number;
+  /** Those of them that the run may take. */
+  readonly usableBytes: number;
   readonly fits: boolean;
 }
 
@@ -22,17 +25,19 @@ export interface RecomputeParams {
   readonly facts: PlanFacts;
   /** Processes of the run that share the memory of this machine. */
   readonly sharers?: number | undefined;
+  /** The free memory of the GPU that computes, all of which the run may take; undefined for the memory of the machine. */
+  readonly deviceBytes?: number | undefined;
   readonly fuse?: Planner;
   /** Those of the engine that runs. */
   readonly known?: PriceOptions['known'];
 }
 
-export function chooseRecompute(plan: RunPlan, { facts, sharers = 1, fuse, known }: RecomputeParams): RecomputeChoice {
-  const availableBytes = availableMemoryBytes() / sharers;
-  const usableBytes = USABLE_SHARE * availableBytes;
+export function chooseRecompute(plan: RunPlan, { facts, sharers = 1, deviceBytes, fuse, known }: RecomputeParams): RecomputeChoice {
+  const availableBytes = deviceBytes ?? availableMemoryBytes() / sharers;
+  const usableBytes = deviceBytes ?? USABLE_SHARE * availableBytes;
   const estimate = priceRun(plan, { usableBytes, known }, fuse);
   const full = priceRun(planRun({ ...facts, data: undefined, selection: undefined, recompute: estimate.recompute }), { known }, fuse);
-  return { policy: estimate.recompute, estimate, full, availableBytes, fits: estimate.totalBytes <= usableBytes };
+  return { policy: estimate.recompute, estimate, full, availableBytes, usableBytes, fits: estimate.totalBytes <= usableBytes };
 }
 
 /** The activations of the largest batch; where the data makes shorter ones than the estimate counts on, its figure too. */
@@ -46,16 +51,17 @@ function describeActivations({ estimate, full }: Pick<RecomputeChoice, 'estimate
 
 export function describeRecompute(
   { recompute }: Pick<RunPlan, 'recompute'>,
-  { policy, estimate, full, availableBytes, fits }: RecomputeChoice,
+  { policy, estimate, full, availableBytes, usableBytes, fits }: RecomputeChoice,
 ): string {
   const { totalBytes, weightsBytes, optimizerBytes, offloadedBytes, engineOverheadBytes } = estimate;
   const split = `${byteSize(weightsBytes)} weights, ${byteSize(optimizerBytes)} optimizer, ${describeActivations({ estimate, full })}, ${byteSize(engineOverheadBytes)} engine`;
   const elsewhere = offloadedBytes > 0 ? `, in addition to ${byteSize(offloadedBytes)} of offloaded optimizer state` : '';
-  const memory = `about ${byteSize(totalBytes)} (${split}) of ${byteSize(availableBytes)} free${elsewhere}`;
+  const isAll = usableBytes === availableBytes;
+  const memory = `about ${byteSize(totalBytes)} (${split}) of ${byteSize(availableBytes)} free${isAll ? ' on the GPU' : ''}${elsewhere}`;
   if (recompute !== 'auto') return `recompute: ${policy}; ${memory}`;
   return fits
-    ? `recompute: ${policy}, the fastest that takes at most half of the free memory; ${memory}`
-    : `recompute: ${policy}, the leanest, takes more than half of the free memory; ${memory}. A smaller batch or max_length takes less`;
+    ? `recompute: ${policy}, the fastest that ${isAll ? 'fits' : 'takes at most half of the free memory'}; ${memory}`
+    : `recompute: ${policy}, the leanest, takes more than ${isAll ? 'the GPU has' : 'half of the free memory'}; ${memory}. A smaller batch or max_length takes less`;
 }
 
 /** The memory that tuning holds in addition to the model's own weights for as long as it runs. */
@@ -64,12 +70,12 @@ export const tuningBytes = ({ trainedBytes, gradientBytes, optimizerBytes }: Mem
 
 /** The content of memory.json, to be compared with the measured memory. */
 export function memoryPlan(
-  { policy, estimate, availableBytes, fits }: RecomputeChoice,
+  { policy, estimate, availableBytes, usableBytes, fits }: RecomputeChoice,
   measured: Pick<MemoryPlan, 'device' | 'baselineBytes' | 'held'>,
 ): MemoryPlan {
   const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes } = estimate;
   const { activationBytes, source, engineOverheadBytes, totalBytes } = estimate;
   const held = { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes };
   const predicted = { ...held, activationBytes, source, engineOverheadBytes, totalBytes };
-  return { predicted, recompute: policy, ...measured, availableBytes, fits };
+  return { predicted, recompute: policy, ...measured, availableBytes, usableBytes, fits };
 }

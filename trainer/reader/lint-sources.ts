@@ -1,11 +1,12 @@
 /** The facts that the linter needs, read in processes that may be stopped. */
+import { deviceHere } from '../engine/device-here.ts';
 import { programsChangedAt } from '../engine/known-programs.ts';
 import { DataCache } from '../lint/facts/data-facts.ts';
 import { ModelCache } from '../lint/facts/model-facts.ts';
 import type { LintSources } from '../lint/lint.ts';
 import type { AskReader } from './reader.ts';
 
-export type ReadSources = Pick<LintSources, 'models' | 'data' | 'lintConfig' | 'estimate' | 'programsChangedAt'>;
+export type ReadSources = Pick<LintSources, 'models' | 'data' | 'lintConfig' | 'estimate' | 'programsChangedAt' | 'deviceHere'>;
 
 /** @param cacheDir the folder of downloaded models and compiled programs */
 export const readSources = (reader: AskReader, cacheDir: string): ReadSources => ({
@@ -15,4 +16,5 @@ export const readSources = (reader: AskReader, cacheDir: string): ReadSources =>
   estimate: ({ knowsPrograms, ...params }, file) =>
     reader.ask('estimate', { ...params, compiledIn: knowsPrograms ? cacheDir : undefined }, `Estimating the memory of ${file}`),
   programsChangedAt: () => programsChangedAt(cacheDir),
+  deviceHere: engine => deviceHere(engine, cacheDir),
 });

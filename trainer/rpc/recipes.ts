@@ -1,8 +1,11 @@
 /** Parses a recipe that was sent as text, and estimates the memory of its run. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { plannedEngine } from '../catalog/engines.ts';
+import { deviceHere } from '../engine/device-here.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
-import { hasGpu, USABLE_SHARE } from '../machine/machine.ts';
+import { USABLE_SHARE } from '../machine/machine.ts';
+import { runMemory } from '../machine/run-memory.ts';
 import { isHubName } from '../protocol/hub-name.ts';
 import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import { hasErrors } from '../protocol/problem.ts';
@@ -33,10 +36,9 @@ interface EstimateServices {
 export async function estimate(source: RecipeSource, { cacheDir, reader, ...services }: EstimateServices): Promise<unknown> {
   const recipe = await recipeOf(source, reader);
   const model = await modelPath(recipe, source.baseDir, cacheDir);
-  const availableBytes = services.availableBytes();
-  const device = hasGpu() ? 'gpu' : 'cpu';
-  const usableBytes = USABLE_SHARE * availableBytes;
-  const params = { recipe, model, device, usableBytes, allLevels: true, compare: true, compiledIn: cacheDir } as const;
+  const here = deviceHere(plannedEngine(recipe.engine), cacheDir);
+  const { availableBytes, usableBytes, apart } = runMemory(here, services.availableBytes());
+  const params = { recipe, model, ...here, usableBytes, apart, allLevels: true, compare: true, compiledIn: cacheDir } as const;
   return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
 }
 

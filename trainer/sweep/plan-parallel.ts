@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { chooseEngine } from '../engine/choose-engine.ts';
+import { deviceHere } from '../engine/device-here.ts';
 import { type ModelHeaders, readModelHeaders } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openModelFolder } from '../job/open-base.ts';
-import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../machine/machine.ts';
+import { availableMemoryBytes } from '../machine/machine.ts';
+import { runMemory } from '../machine/run-memory.ts';
 import { estimateRecipe } from '../plan/memory/predict.ts';
 import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
 import { type Recipe, settings, settingValue } from '../protocol/recipe/recipe-schema.ts';
@@ -50,8 +52,8 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     fromEnvironment: context.engineFromEnvironment,
     cacheDir: context.cacheDir,
   }).name;
-  const device = hasGpu() ? 'gpu' : 'cpu';
-  const usable = USABLE_SHARE * availableMemoryBytes();
+  const here = deviceHere(engine, context.cacheDir);
+  const { usableBytes: usable, apart } = runMemory(here, availableMemoryBytes());
   const estimates = new Map<string, Need>();
   const found: Need[] = [];
   for (const recipe of recipes) {
@@ -59,7 +61,7 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     const key = memoryKey(recipe);
     const known = estimates.get(key);
     const estimate: Need =
-      known ?? estimateRecipe({ recipe, headers: await headers(recipe), engine, device, usableBytes: usable / (wanted ?? 1) });
+      known ?? estimateRecipe({ recipe, headers: await headers(recipe), engine, ...here, apart, usableBytes: usable / (wanted ?? 1) });
     estimates.set(key, { runBytes: estimate.runBytes, recompute: estimate.recompute });
     found.push(estimate);
     // A large sweep over sizes computes many estimates: a stop must not wait for all of them.
@@ -69,15 +71,17 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
   const cores = os.availableParallelism();
   const processes = recipes[0]?.processes ?? 1;
   const parts = recipes[0] ? partsOfBatch(recipes[0]) : 1;
-  const byDevices = runsByDevices(parts, { cores, gpus: device === 'gpu' ? sweepGpus().length || 1 : 0 });
-  const byMemory = Math.max(1, Math.floor(usable / largest));
+  const gpus = here.device === 'gpu' ? sweepGpus().length || 1 : 0;
+  const byDevices = runsByDevices(parts, { cores, gpus });
+  // An allocator that has a part of a GPU's memory takes it whole, so each run needs a GPU.
+  const byMemory = apart ? Math.max(1, gpus) : Math.max(1, Math.floor(usable / largest));
   const parallel = Math.min(wanted ?? Math.min(byMemory, byDevices), recipes.length);
   const of = processes === 1 ? '' : ` of ${processes} processes each`;
   job.log(
     'info',
     `${parallel} of ${recipes.length} runs${of} at a time; a run needs up to ${byteSize(largest)}, and ${byteSize(usable)} may be used`,
   );
-  if (parallel * largest > usable)
+  if (!apart && parallel * largest > usable)
     job.log('warning', `${parallel} runs need about ${byteSize(parallel * largest)}, more than the ${byteSize(usable)} that may be used`);
   return {
     parallel,

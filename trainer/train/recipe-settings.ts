@@ -1,6 +1,7 @@
 /** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
 
 import type { CardName } from '../catalog/cards.ts';
+import type { DeviceCard } from '../catalog/device-card.ts';
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import type { ComputedParts } from '../graph/graph.ts';
 import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
@@ -62,6 +63,8 @@ export interface ComputesOn {
   readonly device: 'cpu' | 'gpu';
   /** The graphics card, where it is named. */
   readonly card?: CardName | undefined;
+  /** The GPU that is there, where no card is named. */
+  readonly gpu?: DeviceCard | undefined;
 }
 
 /**

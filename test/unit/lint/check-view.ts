@@ -130,7 +130,7 @@ export interface ViewOptions {
 export const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon, card }: ViewOptions): LintSources => ({
   ...readSources(readHere, path.join(folder, 'cache')),
   availableBytes: () => availableBytes,
-  hasGpu: () => false,
+  deviceHere: () => ({ device: 'cpu' }),
   farDaemon: () => farDaemon,
   card: () => card,
 });

@@ -1,4 +1,5 @@
 /** `rowtune doctor`: the engine and the machine, and the command that fixes each problem. */
+import { deviceText } from '../../catalog/device-card.ts';
 import type { Diagnosis } from '../../engine/doctor.ts';
 import { byteSize, table } from '../../protocol/text/format.ts';
 import { jobContext } from '../../settings.ts';
@@ -43,6 +44,7 @@ function describe({
     ['engine', engine?.summary ?? 'none'],
     ...(engine ? [['matrix products', `${engine.matmulGflops.toFixed(0)} GFLOP/s`]] : []),
     ...Object.entries(engine?.versions ?? {}).map(([name, version]) => [`  ${name}`, version]),
+    ...(engine?.gpu ? [['GPU in estimates', deviceText(engine.gpu)]] : []),
     ['installed', [...installedEngines, ...installedPlugins.map(({ name }) => name)].join(', ') || 'none (the portable engine needs none)'],
     ['processor', `${machine.cpu.model}, ${machine.cpu.cores} cores${machine.cpu.features.map(feature => `, ${feature}`).join('')}`],
     ['memory', `${byteSize(machine.memory.availableBytes)} of ${byteSize(machine.memory.totalBytes)} available`],

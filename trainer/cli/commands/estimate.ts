@@ -1,6 +1,10 @@
 /** `rowtune estimate`: predicts the memory of a run from the headers of the model. */
 import { InvalidArgumentError } from 'commander';
-import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
+import { deviceText } from '../../catalog/device-card.ts';
+import { plannedEngine } from '../../catalog/engines.ts';
+import { deviceHere } from '../../engine/device-here.ts';
+import { availableMemoryBytes } from '../../machine/machine.ts';
+import { runMemory } from '../../machine/run-memory.ts';
 import type { MemoryEstimate, RecipeEstimate } from '../../plan/memory/predict.ts';
 import { describeNothingFits } from '../../plan/memory/propose-settings.ts';
 import { batchSize, byteSize, countedText, grouped, percent, table } from '../../protocol/text/format.ts';
@@ -65,14 +69,16 @@ async function planCommand(
   memory: number | undefined,
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
-  const usableBytes = memory ?? USABLE_SHARE * availableMemoryBytes();
+  const here = deviceHere(plannedEngine(recipe.engine), context.settings.cacheDir);
+  const { usableBytes: usable, apart } = runMemory(here, availableMemoryBytes());
   const params = {
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
     teacher: await teacherHeaders(context, recipe, source.baseDir),
     judge: await judgeHeaders(context, recipe, source.baseDir),
-    device: hasGpu() ? 'gpu' : 'cpu',
-    usableBytes,
+    ...here,
+    usableBytes: memory ?? usable,
+    apart,
     compiledIn: context.settings.cacheDir,
   } as const;
   const found = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${file}`));
@@ -81,6 +87,7 @@ async function planCommand(
     context.terminal.say('warning', reason);
     return { value: { ok: false, reason, ...found }, exitStatus: EXIT.failed };
   }
+  if (here.gpu) context.terminal.print(deviceText(here.gpu));
   const hasTeacher = params.teacher !== undefined;
   context.terminal.print(
     table([
@@ -102,14 +109,16 @@ async function planCommand(
 
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
-  const availableBytes = availableMemoryBytes();
+  const here = deviceHere(plannedEngine(recipe.engine), context.settings.cacheDir);
+  const { availableBytes, usableBytes, apart } = runMemory(here, availableMemoryBytes());
   const params = {
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
     teacher: await teacherHeaders(context, recipe, source.baseDir),
     judge: await judgeHeaders(context, recipe, source.baseDir),
-    device: hasGpu() ? 'gpu' : 'cpu',
-    usableBytes: USABLE_SHARE * availableBytes,
+    ...here,
+    usableBytes,
+    apart,
     allLevels: true,
     compare: true,
     compiledIn: context.settings.cacheDir,
@@ -122,7 +131,9 @@ async function estimate(context: CommandContext, file: string, overrides: readon
 }
 
 function describe(found: RecipeEstimate, availableBytes: number): string {
-  const ofFree = `of ${byteSize(availableBytes)} free`;
+  const isApart = found.gpu?.memoryBytes !== undefined;
+  const each = found.devices > 1 ? 'device' : 'process';
+  const ofFree = `of ${byteSize(availableBytes)} ${isApart ? 'on the GPU' : 'free'}`;
   const parts = [
     ['weights', byteSize(found.weightsBytes)],
     ['trained next to them', byteSize(found.trainedBytes)],
@@ -135,11 +146,15 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     ...(found.processes * found.devices === 1
       ? [['total', `${byteSize(found.totalBytes)} ${ofFree}`]]
       : [
-          [`total of each ${found.devices > 1 ? 'device' : 'process'}`, byteSize(found.totalBytes)],
-          [
-            `total of ${found.devices > 1 ? `${found.devices} devices` : `${found.processes} processes`} on this machine`,
-            `${byteSize(found.runBytes)} ${ofFree}`,
-          ],
+          [`total of each ${each}`, isApart ? `${byteSize(found.totalBytes)} ${ofFree}` : byteSize(found.totalBytes)],
+          ...(isApart
+            ? []
+            : [
+                [
+                  `total of ${found.devices > 1 ? `${found.devices} devices` : `${found.processes} processes`} on this machine`,
+                  `${byteSize(found.runBytes)} ${ofFree}`,
+                ],
+              ]),
         ]),
     ...(found.scoringBytes === undefined ? [] : [['scoring pass, before training', `${byteSize(found.scoringBytes)} ${ofFree}`]]),
     ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} ${ofFree}`]]),
@@ -151,6 +166,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     `${(flops / 1e9).toFixed(0)} GFLOP per batch`,
   ]);
   return [
+    ...(found.gpu ? [deviceText(found.gpu)] : []),
     `${found.method} trains ${grouped(found.trainable)} of ${grouped(found.parameters)} parameters (${percent(found.trainableShare, 2)})`,
     table(parts),
     table([['recompute', 'activations', 'total', 'work'], ...levels]),

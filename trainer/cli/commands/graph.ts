@@ -1,8 +1,8 @@
 /** `rowtune graph`: the compiled programs of a recipe's run as text. */
 import { Option } from 'commander';
 import { plannedEngine } from '../../catalog/engines.ts';
+import { deviceHere } from '../../engine/device-here.ts';
 import { FUSION_PASSES } from '../../graph/fusion/plan.ts';
-import { hasGpu } from '../../machine/machine.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';
@@ -49,7 +49,16 @@ async function printGraph(
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const engine = plannedEngine(recipe.engine);
   const headers = await modelHeaders(context, recipe, source.baseDir);
-  const params = { recipe, engine, device: hasGpu() ? 'gpu' : 'cpu', signature: wanted, fused, after, memory, ...headers } as const;
+  const params = {
+    recipe,
+    engine,
+    device: deviceHere(engine, context.settings.cacheDir).device,
+    signature: wanted,
+    fused,
+    after,
+    memory,
+    ...headers,
+  } as const;
   const { text, signatures } = await withReader(reader => reader.ask('graph', params, `Building the programs of ${file}`));
   if (text === undefined) {
     const names = signatures.map(({ name }) => name).join(', ');

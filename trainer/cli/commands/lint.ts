@@ -9,7 +9,7 @@ import { fixDocument, type LintSources, lintDocument } from '../../lint/lint.ts'
 import type { LintProblem } from '../../lint/problems/lint-problem.ts';
 import { conversion } from '../../lint/quick-fixes.ts';
 import { toSarif } from '../../lint/sarif.ts';
-import { availableMemoryBytes, hasGpu } from '../../machine/machine.ts';
+import { availableMemoryBytes } from '../../machine/machine.ts';
 import { formatProblems, hasErrors } from '../../protocol/problem.ts';
 import { readSources } from '../../reader/lint-sources.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -63,7 +63,6 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
   const machine = {
     availableBytes: () => availableBytes,
     farDaemon: () => settings.remoteDaemon && { url: settings.remoteDaemon.url, folder: settings.remoteDaemon.dir },
-    hasGpu,
   };
   const linted: Linted[] = [];
   await withReader(async reader => {

@@ -27,6 +27,14 @@ export interface CompiledHandle {
 /** A buffer, its shape, the number of the form in which it travels (`graph/sum-forms.ts`), and the name under which what that loses is kept, or ''. */
 export type RankSum = readonly [buffer: BufferHandle, shape: readonly number[], form: number, residual: string];
 
+/** A device as its plugin describes it. */
+export interface DeviceDescription {
+  /** For example "NVIDIA H100 80GB HBM3". */
+  readonly kind: string;
+  /** Those that are a text or an integer: of a GPU, among others, `compute_capability` and `core_count`, the number of its multiprocessors. */
+  readonly attributes: Readonly<Record<string, string | number>>;
+}
+
 export interface ClientDescription {
   /** Version of the plugin's PJRT interface. */
   readonly major: number;
@@ -34,8 +42,8 @@ export interface ClientDescription {
   /** "cpu", "cuda", "rocm", "tpu". */
   readonly platform: string;
   readonly version: string;
-  /** For example "NVIDIA H100 80GB HBM3". */
-  readonly device: string;
+  /** The first device. */
+  readonly device: DeviceDescription;
   /** Those that this process reaches. */
   readonly devices: number;
 }
@@ -81,6 +89,8 @@ export interface Addon extends GroupAddon {
   closeExecutable(executable: ExecutableHandle): void;
   /** @param options of the plugin, texts by name */
   describeDevice(path: string, name: string, options: readonly (readonly [string, string])[]): Promise<TopologyHandle>;
+  /** The first device of a topology. */
+  describedDevice(topology: TopologyHandle): DeviceDescription;
   compileFor(topology: TopologyHandle, code: Uint8Array, options: Uint8Array): Promise<CompiledHandle>;
   compiledForMemory(compiled: CompiledHandle): CompiledMemory;
   /** The program after all passes of the compiler, in the plugin's own binary form. */

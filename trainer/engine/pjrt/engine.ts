@@ -1,5 +1,6 @@
 /** The PJRT engine: programs compiled by an accelerator's own compiler, through the plugin of its vendor. */
 
+import { deviceCard } from '../../catalog/device-card.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
@@ -10,6 +11,7 @@ import { joinGroup } from '../mpi/group.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { keepDevice, openKnownPrograms, pluginOf } from './compiled-memory.ts';
 import { openCompiler } from './compiler.ts';
+import { factsOfDevice, keepDeviceFacts } from './device-facts.ts';
 import { openProgramCache } from './program-cache.ts';
 import { type Device, PjrtSession } from './session.ts';
 
@@ -48,14 +50,16 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     const isCpu = found.platform === 'cpu';
     const target = {
       plugin: pluginOf(installed),
-      device: [found.platform, found.version, found.device, ...(isCpu ? cpuFeatures() : [])].join(' '),
+      device: [found.platform, found.version, found.device.kind, ...(isCpu ? cpuFeatures() : [])].join(' '),
     };
     const cache = openProgramCache(cacheDir);
     await keepDevice(cache, target);
+    const facts = isCpu ? undefined : factsOfDevice(found, addon.deviceMemory(client)?.limit);
+    if (facts) await keepDeviceFacts(cache, target.plugin, facts);
     const compiler = openCompiler({ addon, client, cache, target, log });
     const device: Device = { addon, client, compiler };
     return {
-      description: describe(found, installed),
+      description: { ...describe(found, installed), ...(facts && { gpu: deviceCard(facts) }) },
       device,
       devices: found.devices,
       deviceMemory: () => addon.deviceMemory(client),
@@ -72,7 +76,7 @@ function describe({ platform, version, device, major, minor }: ClientDescription
   const isCpu = platform === 'cpu';
   return {
     name: 'pjrt',
-    summary: `PJRT ${major}.${minor}, ${plugin.wheel.project} ${plugin.wheel.version}, ${isCpu ? 'CPU' : device}`,
+    summary: `PJRT ${major}.${minor}, ${plugin.wheel.project} ${plugin.wheel.version}, ${isCpu ? 'CPU' : device.kind}`,
     device: isCpu ? 'cpu' : 'gpu',
     fuses: false,
     narrowConvolutions: !isCpu,

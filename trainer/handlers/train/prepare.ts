@@ -6,6 +6,7 @@
 import path from 'node:path';
 import type { AdapterDescription } from '../../adapter/adapter.ts';
 import { describeAdapter } from '../../adapter/write-adapter.ts';
+import { deviceText } from '../../catalog/device-card.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { wholeRows } from '../../coupling/coupling.ts';
 import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
@@ -122,7 +123,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const facts: PlanFacts = {
       recipe,
       headers: { config: base.folder.config, tensors: base.folder.weights.tensors },
-      on: { engine: base.engine.description.name, device: base.engine.description.device },
+      on: { engine: base.engine.description.name, device: base.engine.description.device, gpu: base.engine.description.gpu },
       data: {
         model: setup.model,
         task: setup.task,
@@ -274,11 +275,18 @@ async function compile(params: PrepareParams, { base, setup, sources, facts, bas
   const { known } = base.engine;
   const recompute = chooseTogether(
     plan,
-    { facts, sharers: (params.context.rank?.localSize ?? 1) * copiesInMemory({ ...recipe, processes: 1 }, facts.on), fuse, known },
+    {
+      facts,
+      sharers: (params.context.rank?.localSize ?? 1) * copiesInMemory({ ...recipe, processes: 1 }, facts.on),
+      deviceBytes: freeOnDevice(base.engine),
+      fuse,
+      known,
+    },
     params,
   );
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(plan, recompute));
-  const { device } = base.engine.description;
+  const { device, gpu } = base.engine.description;
+  if (gpu) job.log(gpu.assumed === undefined ? 'info' : 'warning', deviceText(gpu));
   const memoryFile = path.join(runDir, RUN_FILES.memory);
   await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes }));
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
@@ -316,6 +324,13 @@ async function compile(params: PrepareParams, { base, setup, sources, facts, bas
     choice: facts.choice,
     memory,
   };
+}
+
+/** Bytes that the run may take on the GPU; undefined where it computes on the processor, and where nothing says them. */
+function freeOnDevice({ description: { gpu }, deviceMemory }: Base['engine']): number | undefined {
+  if (gpu === undefined) return undefined;
+  const { limit, used } = deviceMemory?.() ?? { used: 0 };
+  return limit === undefined ? gpu.memoryBytes : limit - used;
 }
 
 /** With several processes, the leanest level that one of them needs: all run the same program. */

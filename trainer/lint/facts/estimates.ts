@@ -2,7 +2,6 @@
  * Memory estimates of recipes, computed while nobody types and memoized until something changes that they depend on.
  */
 import { CARD_ENGINE, engineCatalog, plannedEngine } from '../../catalog/engines.ts';
-import { USABLE_SHARE } from '../../machine/machine.ts';
 import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { RecipeView } from '../recipe-view.ts';
 
@@ -70,10 +69,8 @@ export class EstimateCache {
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
     // Each process of the run, and each of its devices, has a card of its own.
-    const where =
-      view.card === undefined
-        ? { recipe, usableBytes: USABLE_SHARE * view.availableBytes }
-        : { recipe, apart: true, usableBytes: view.availableBytes, engine: CARD_ENGINE, card: view.card };
+    const { card, gpu, apart, usableBytes } = view;
+    const where = { recipe, apart, usableBytes, ...(card === undefined ? { gpu } : { engine: CARD_ENGINE, card }) };
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;
@@ -96,7 +93,7 @@ export class EstimateCache {
 
 /** None if the recipe has errors or its model is unknown. */
 function keyOf(view: RecipeView): string | undefined {
-  const { parsed, model, teacher, judge, availableBytes, card, programsChangedAt } = view;
+  const { parsed, model, teacher, judge, availableBytes, card, gpu, programsChangedAt } = view;
   const { recipe } = parsed;
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
@@ -111,6 +108,7 @@ function keyOf(view: RecipeView): string | undefined {
     judge?.kind === 'ready' ? judge.id : undefined,
     rounded,
     card,
+    gpu,
     compiledAt,
   ]);
 }

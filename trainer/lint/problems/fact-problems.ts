@@ -91,10 +91,11 @@ function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
   }
 }
 
-function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView): Generator<Report> {
+function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }: RecipeView): Generator<Report> {
   if (estimate === undefined || estimate.runBytes <= availableBytes) return;
+  const device = card === undefined ? gpu?.name : cardCatalog[card].label;
   const has =
-    card === undefined ? `only ${byteSize(availableBytes)} are free` : `${cardCatalog[card].label} has ${byteSize(availableBytes)} for it`;
+    apart && device !== undefined ? `${device} has ${byteSize(availableBytes)} for it` : `only ${byteSize(availableBytes)} are free`;
   if ((estimate.teacherBytes ?? 0) > estimate.totalBytes) {
     const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}`;
     yield { code: 'memory-above-free', severity: 'warning', path: ['distillation', 'teacher'], message };
@@ -105,7 +106,7 @@ function* memoryProblems({ estimate, availableBytes, values, card }: RecipeView)
     yield { code: 'memory-above-free', severity: 'warning', path: ['importance', 'measure'], message, replaceBy: defaultMeasure };
     return;
   }
-  const message = `this run needs about ${byteSize(estimate.runBytes)}${card !== undefined && partsOfBatch(values) > 1 ? ' on each card' : ''}, but ${has}: ${memorySplit(estimate)}`;
+  const message = `this run needs about ${byteSize(estimate.runBytes)}${apart && partsOfBatch(values) > 1 ? ' on each card' : ''}, but ${has}: ${memorySplit(estimate)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };

@@ -1,5 +1,5 @@
 /** The memory of each engine: tensors and variables, and its worker's own (`npm run bench -- --memory`). */
-import { ASSUMED_CARD, type CardName, cardCatalog } from '../../catalog/cards.ts';
+import { ASSUMED_CARD, cardCatalog } from '../../catalog/cards.ts';
 import type { EngineName } from '../../catalog/engines.ts';
 import { aliasedRead } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
@@ -12,7 +12,7 @@ import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
 import { expertLoopBytes } from './xla-experts.ts';
-import { splitSumBytes } from './xla-split-sums.ts';
+import { type SplittingCard, splitSumBytes } from './xla-split-sums.ts';
 import { xlaSteps } from './xla-steps.ts';
 
 /** A law of some numbers, fitted to measurements. */
@@ -61,7 +61,7 @@ export interface EngineMemory {
     readonly overhead: OverheadLaw;
     /** The steps that the compiler makes of a schedule. */
     readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>) => Step[];
-    readonly rules: (card: CardName) => BufferRules;
+    readonly rules: (card: SplittingCard) => BufferRules;
   };
 }
 
@@ -147,7 +147,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         gradientShare: 0,
       },
       steps: xlaSteps,
-      rules: card => ({ ...COMPILED_BUFFERS, scratchBytes: node => splitSumBytes(node, cardCatalog[card]) + expertLoopBytes(node) }),
+      rules: card => ({ ...COMPILED_BUFFERS, scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) }),
     },
   },
   portable: {
@@ -175,8 +175,8 @@ export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'va
 export const poolOf = (on: ComputesOn, parts: readonly (readonly LoadedVariable[])[]): LoadedPool | undefined =>
   memoryOnGpu(on) === undefined && engineMemory[on.engine].hasPool ? loadedPool(parts) : undefined;
 
-/** The engine's memory on the device that computes, where all of it lies there, with the rules of the card. */
-export function memoryOnGpu({ engine, device, card = ASSUMED_CARD }: ComputesOn) {
+/** The engine's memory on the device that computes, where all of it lies there, with the rules of the card that is named, or that is there. */
+export function memoryOnGpu({ engine, device, card, gpu }: ComputesOn) {
   const found = device === 'gpu' ? engineMemory[engine].onGpu : undefined;
-  return found && { ...found, rules: found.rules(card) };
+  return found && { ...found, rules: found.rules((card === undefined ? gpu : undefined) ?? cardCatalog[card ?? ASSUMED_CARD]) };
 }

@@ -1,5 +1,6 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
 
+import type { DeviceCard } from '../../catalog/device-card.ts';
 import type { EngineName } from '../../catalog/engines.ts';
 import { plannedEngine } from '../../catalog/engines.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../catalog/methods.ts';
@@ -52,6 +53,8 @@ export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, P
   readonly device?: 'cpu' | 'gpu';
   /** The graphics card, where it is named. */
   readonly card?: ComputesOn['card'];
+  /** The GPU that is there, where no card is named. */
+  readonly gpu?: ComputesOn['gpu'];
   /** Each process, and each of its devices, has a memory of its own, as on cards: `usableBytes` and `runBytes` are those of one. */
   readonly apart?: boolean | undefined;
   /** Whether the other methods are estimated, too, each at the nearest number of trained parameters. */
@@ -120,6 +123,8 @@ export interface RecipeEstimate extends MemoryEstimate {
   readonly teacherBytes?: number;
   /** The memory of one process in a pass that moves weights to score rows, which ends before training; left out without one. */
   readonly scoringBytes?: number;
+  /** The GPU whose memory this is, and what is assumed of it; left out for the memory of the machine, and of a card that was named. */
+  readonly gpu?: DeviceCard;
   readonly alternatives: readonly MemoryEstimate[];
 }
 
@@ -156,6 +161,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
     runBytes,
     ...(teacherBytes !== undefined && { teacherBytes }),
     ...(scoringBytes !== undefined && { scoringBytes }),
+    ...(params.gpu && params.card === undefined && { gpu: params.gpu }),
     alternatives,
   };
 }
@@ -165,10 +171,12 @@ export const computesOn = ({
   engine,
   device = 'cpu',
   card,
-}: Pick<EstimateParams, 'recipe' | 'engine' | 'device' | 'card'>): ComputesOn => ({
+  gpu,
+}: Pick<EstimateParams, 'recipe' | 'engine' | 'device' | 'card' | 'gpu'>): ComputesOn => ({
   engine: engine ?? plannedEngine(recipe.engine),
   device,
   card,
+  gpu,
 });
 
 /** Undefined for a method that does not take these targets (lora has no norms). */

@@ -74,8 +74,10 @@ export interface MemoryPlan {
     readonly gradientBytes: number;
     readonly optimizerBytes: number;
   };
-  /** Free memory of the machine when the run began. */
+  /** Free memory of the machine, or of the GPU, when the run began. */
   readonly availableBytes: number;
+  /** Those that the run may take; absent in runs of older versions, which may take half. */
+  readonly usableBytes?: number;
   readonly fits: boolean;
 }
 

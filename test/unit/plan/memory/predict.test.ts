@@ -1,6 +1,7 @@
 /** The estimate: parameter counts of the paper, laws of the parts, and how long it may take. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { deviceCard } from '../../../../trainer/catalog/device-card.ts';
 import { sumForms } from '../../../../trainer/graph/sum-forms.ts';
 import { ModelConfigError } from '../../../../trainer/model/model-spec.ts';
 import { lastOf, required } from '../../../../trainer/narrow.ts';
@@ -118,6 +119,13 @@ describe('the parts', () => {
       usableBytes,
     });
     expect(auto.totalBytes).toBeLessThanOrEqual(usableBytes);
+  });
+
+  test('name the GPU whose memory they are, unless a card is named', () => {
+    const gpu = deviceCard({ name: 'NVIDIA L4' });
+    const on = (more: object) => toy('r: 2\nengine: pjrt\n', { engine: 'pjrt', device: 'gpu', gpu, ...more });
+    expect(on({}).gpu).toEqual(gpu);
+    expect(on({ card: 'h100' }).gpu).toBeUndefined();
   });
 
   test('include the buffers of a narrow exchange, and what it keeps', () => {

@@ -1,9 +1,13 @@
 /** The parts that XLA divides the sums of products into, as they stand in programs that it compiled for cards. */
 import { expect, it } from 'vitest';
-import { type CardName, cardCatalog } from '../../../../trainer/catalog/cards.ts';
+import { ASSUMED_CARD, type CardName, cardCatalog } from '../../../../trainer/catalog/cards.ts';
+import { deviceCard } from '../../../../trainer/catalog/device-card.ts';
 import { Graph } from '../../../../trainer/graph/graph.ts';
 import type { DType } from '../../../../trainer/graph/types.ts';
+import { required } from '../../../../trainer/narrow.ts';
+import { memoryOnGpu } from '../../../../trainer/plan/memory/engine-memory.ts';
 import { type SplittingCard, splitSumBytes } from '../../../../trainer/plan/memory/xla-split-sums.ts';
+import type { ComputesOn } from '../../../../trainer/train/recipe-settings.ts';
 
 /** Batch, rows, columns, length of the sums, element type, and the parts in the program compiled for an H100. */
 const compiled: readonly (readonly [number, number, number, number, DType, number])[] = [
@@ -88,4 +92,18 @@ it('the transposes of factors change nothing, and other operations have no parts
   const product = graph.matmul(a, b, { transposeA: true, transposeB: true });
   expect(splitSumBytes(product, h100)).toBe(4 * 4 * 512 * 576);
   expect(splitSumBytes(graph.exp(product), h100)).toBe(0);
+});
+
+it('the GPU that is there has the numbers of its own card, a card that is named its own, and nothing the assumed ones', () => {
+  const graph = new Graph();
+  const product = graph.matmul(graph.feed('a', [128, 49_152]), graph.feed('b', [49_152, 576]));
+  const on = (where: Pick<ComputesOn, 'card' | 'gpu'>): number =>
+    required(memoryOnGpu({ engine: 'pjrt', device: 'gpu', ...where })?.rules.scratchBytes, 'a rule')(product);
+  const gpu = deviceCard({ name: 'NVIDIA RTX A6000', capability: '8.6', multiprocessors: 84 });
+  const own = splitSumBytes(product, { capability: '8.6', multiprocessors: 84 });
+  expect(own).not.toBe(splitSumBytes(product, h100));
+  expect(on({ gpu })).toBe(own);
+  expect(on({ gpu: deviceCard({ name: 'NVIDIA L4' }) })).toBe(splitSumBytes(product, cardCatalog.l4));
+  expect(on({ gpu, card: 'h100' })).toBe(splitSumBytes(product, h100));
+  expect(on({})).toBe(splitSumBytes(product, cardCatalog[ASSUMED_CARD]));
 });

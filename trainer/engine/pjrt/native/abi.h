@@ -27,6 +27,7 @@ enum Function : size_t {
   kClientAddressableDevices = 16,
   kClientCompile = 20,
   kClientBufferFromHostBuffer = 22,
+  kDeviceDescriptionAttributes = 25,
   kDeviceDescriptionKind = 26,
   kDeviceGetDescription = 29,
   kDeviceAddressableMemories = 32,
@@ -48,6 +49,7 @@ enum Function : size_t {
   kTopologyCreate = 82,
   kTopologyDestroy = 83,
   kTopologyPlatformVersion = 85,
+  kTopologyGetDeviceDescriptions = 86,
   kCompileForTopology = 89,
   kExecutableGetCompiledMemoryStats = 96,
   // One past the last that is used.
@@ -121,6 +123,11 @@ struct NamedValue : Head {
 
 constexpr int kTextValue = 0;
 constexpr int kIntegerValue = 1;
+
+struct Attributes : Handle {
+  size_t count = 0;
+  const NamedValue* values = nullptr;
+};
 
 struct ClientCreate : Head {
   const NamedValue* options = nullptr;

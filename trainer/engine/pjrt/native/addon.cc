@@ -26,7 +26,17 @@ napi_value OpenClient(napi_env env, napi_callback_info info) {
       [=](napi_env env) { return Wrap(env, *client); });
 }
 
-// describe(client) → { major, minor, platform, version, device, devices }
+// { kind, attributes } of a device
+napi_value FactsObject(napi_env env, const DeviceFacts& facts) {
+  const napi_value object = Object(env), attributes = Object(env);
+  for (const auto& [name, text] : facts.texts) Set(env, attributes, name.c_str(), text);
+  for (const auto& [name, number] : facts.integers) Set(env, attributes, name.c_str(), number);
+  Set(env, object, "kind", facts.kind);
+  napi_set_named_property(env, object, "attributes", attributes);
+  return object;
+}
+
+// describe(client) → { major, minor, platform, version, device: { kind, attributes }, devices }
 napi_value Describe(napi_env env, napi_callback_info info) {
   const auto client = Open<Client>(env, Arguments<1>(env, info)[0]);
   if (!client) return nullptr;
@@ -36,7 +46,7 @@ napi_value Describe(napi_env env, napi_callback_info info) {
     Set(env, object, "minor", client->plugin.version().minor);
     Set(env, object, "platform", client->Text(kClientPlatformName));
     Set(env, object, "version", client->Text(kClientPlatformVersion));
-    Set(env, object, "device", client->DeviceKind());
+    napi_set_named_property(env, object, "device", FactsObject(env, client->Facts()));
     Set(env, object, "devices", static_cast<int64_t>(client->devices.size()));
   } catch (const Failure& failure) {
     Throw(env, failure.what());
@@ -168,6 +178,18 @@ napi_value DescribeDevice(napi_env env, napi_callback_info info) {
         *topology = std::make_shared<Topology>(Plugin::Load(path), name, options);
       },
       [=](napi_env env) { return Wrap(env, *topology); });
+}
+
+// describedDevice(topology) → { kind, attributes }
+napi_value DescribedDevice(napi_env env, napi_callback_info info) {
+  const auto topology = Open<Topology>(env, Arguments<1>(env, info)[0]);
+  if (!topology) return nullptr;
+  try {
+    return FactsObject(env, topology->Facts());
+  } catch (const Failure& failure) {
+    Throw(env, failure.what());
+    return nullptr;
+  }
 }
 
 // compileFor(topology, code, options) → compiled; both Uint8Array
@@ -306,6 +328,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"serialize", SerializeExecutable},
       {"compiledMemory", CompiledMemoryOf<Executable>},
       {"describeDevice", DescribeDevice},
+      {"describedDevice", DescribedDevice},
       {"compileFor", CompileFor},
       {"compiledForMemory", CompiledMemoryOf<CompiledProgram>},
       {"optimized", OptimizedCode},

@@ -12,9 +12,6 @@
 namespace pjrt {
 namespace {
 
-// The code of errors of our own, as absl's FAILED_PRECONDITION.
-constexpr int kRefused = 9;
-
 std::string Dotted(int major, int minor) { return std::to_string(major) + "." + std::to_string(minor); }
 
 const Api* Open(const std::string& path) {
@@ -161,14 +158,27 @@ std::string Client::Text(Function function) const {
   return std::string(text.text, text.length);
 }
 
-std::string Client::DeviceKind() const {
+DeviceFacts::DeviceFacts(const Plugin& plugin, void* description) {
+  Text name;
+  name.handle = description;
+  plugin.Call(kDeviceDescriptionKind, name);
+  kind.assign(name.text, name.length);
+  Attributes found;
+  found.handle = description;
+  plugin.Call(kDeviceDescriptionAttributes, found);
+  for (size_t i = 0; i < found.count; i++) {
+    const NamedValue& value = found.values[i];
+    const std::string own(value.name, value.name_length);
+    if (value.type == kTextValue) texts.emplace_back(own, std::string(value.text, value.length));
+    if (value.type == kIntegerValue) integers.emplace_back(own, value.integer);
+  }
+}
+
+DeviceFacts Client::Facts() const {
   Part description;
   description.handle = devices[0].handle;
   plugin.Call(kDeviceGetDescription, description);
-  pjrt::Text kind;
-  kind.handle = description.part;
-  plugin.Call(kDeviceDescriptionKind, kind);
-  return std::string(kind.text, kind.length);
+  return DeviceFacts(plugin, description.part);
 }
 
 const Device& Client::DeviceAt(size_t place) const {

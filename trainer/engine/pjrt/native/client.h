@@ -13,6 +13,9 @@
 
 namespace pjrt {
 
+// The code of errors of our own, as absl's FAILED_PRECONDITION.
+constexpr int kRefused = 9;
+
 struct Failure : std::runtime_error {
   Failure(const std::string& message, int code) : std::runtime_error(message), code(code) {}
   // As in absl::StatusCode: 8 where memory runs out.
@@ -42,6 +45,14 @@ class Plugin {
 // StableHLO or any other MLIR, as text or bytecode; refers to the code.
 Program MlirProgram(const std::string& code);
 
+// The facts that a plugin gives of a device: its kind, and those of its attributes that are a text or an integer.
+struct DeviceFacts {
+  DeviceFacts(const Plugin& plugin, void* description);
+  std::string kind;
+  std::vector<std::pair<std::string, std::string>> texts;
+  std::vector<std::pair<std::string, int64_t>> integers;
+};
+
 struct Device {
   void* handle = nullptr;
   // Those that it reaches, by their kind.
@@ -53,7 +64,8 @@ class Client {
   Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options);
   ~Client();
   std::string Text(Function function) const;
-  std::string DeviceKind() const;
+  // Of the first device.
+  DeviceFacts Facts() const;
   // Of the first device; throws where its allocator does not count.
   DeviceMemory Memory() const;
   // Throws where there is no such device.

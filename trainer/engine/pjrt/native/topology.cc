@@ -29,6 +29,14 @@ std::string Topology::PlatformVersion() const {
   return std::string(text.text, text.length);
 }
 
+DeviceFacts Topology::Facts() const {
+  Parts descriptions;
+  descriptions.handle = handle_;
+  plugin_.Call(kTopologyGetDeviceDescriptions, descriptions);
+  if (descriptions.count == 0) throw Failure("the topology has no device", kRefused);
+  return DeviceFacts(plugin_, descriptions.parts[0]);
+}
+
 std::shared_ptr<CompiledProgram> Topology::Compile(const std::string& code, const std::string& options) const {
   const Program program = MlirProgram(code);
   CompileForTopology compile;

@@ -26,6 +26,8 @@ class Topology {
   Topology(const Topology&) = delete;
   ~Topology() { plugin_.Destroy(kTopologyDestroy, handle_); }
   std::string PlatformVersion() const;
+  // Of the first device.
+  DeviceFacts Facts() const;
   std::shared_ptr<CompiledProgram> Compile(const std::string& code, const std::string& options) const;
 
  private:

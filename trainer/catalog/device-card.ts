@@ -1,0 +1,131 @@
+/** The graphics card that a device is: by the name that its driver gives it, and by what a plugin says of it. */
+import { ASSUMED_CARD, type CardEntry, type CardName, type ComputeCapability, cardBytes, cardCatalog, multiprocessors } from './cards.ts';
+import { namesOf } from './entries.ts';
+
+/**
+ * The names that NVIDIA's driver gives to devices with the numbers of a card, without "NVIDIA ", which drivers before 465 leave out: those of
+ * its list of supported products (README of the driver, appendix A; README of NVIDIA/open-gpu-kernel-modules). Names that differ by a word are
+ * other devices: an H100 PCIe has 114 multiprocessors, an RTX 4090 D 114, a mobile RTX 4090 76.
+ */
+const deviceNames: Readonly<Record<CardName, readonly string[]>> = {
+  'rtx-3060': ['GeForce RTX 3060'],
+  'rtx-4060-ti': ['GeForce RTX 4060 Ti'],
+  'rtx-3090': ['GeForce RTX 3090'],
+  'rtx-4090': ['GeForce RTX 4090'],
+  'rtx-5090': ['GeForce RTX 5090'],
+  l4: ['L4'],
+  l40s: ['L40S'],
+  'a100-40': ['A100-SXM4-40GB', 'A100-PCIE-40GB'],
+  a100: ['A100-SXM4-80GB', 'A100 80GB PCIe'],
+  h100: ['H100 80GB HBM3'],
+  h200: ['H200', 'H200 NVL'],
+  b200: ['B200'],
+};
+
+/** Boards of one name that differ in their memory. */
+const SEVERAL_SIZES: readonly CardName[] = ['rtx-3060', 'rtx-4060-ti'];
+
+/** XLA's allocator takes so much of a card's memory (`GpuAllocatorConfig::memory_fraction`). */
+const ALLOCATED_SHARE = 0.75;
+
+const plain = (text: string): string =>
+  text
+    .trim()
+    .toLowerCase()
+    .replace(/\s+/g, ' ')
+    .replace(/^nvidia /, '');
+
+/** The card that a driver's name of a device means, for example "NVIDIA A100-SXM4-80GB"; undefined for a device of other numbers. */
+export function cardOfDevice(deviceName: string): CardName | undefined {
+  const name = plain(deviceName);
+  return namesOf(deviceNames).find(card => deviceNames[card].some(known => plain(known) === name));
+}
+
+/** Facts of a device that are known before it computes. */
+export interface DeviceFacts {
+  /** As its driver gives it; '' where that is not known. */
+  readonly name: string;
+  /** For example "9.0"; left out where the device does not say it. */
+  readonly capability?: string | undefined;
+  readonly multiprocessors?: number | undefined;
+  /** Bytes that programs may take on it; left out where the device does not count them. */
+  readonly memoryBytes?: number | undefined;
+}
+
+/** A device with all numbers that an estimate needs. */
+export interface DeviceCard extends Pick<CardEntry, 'multiprocessors' | 'capability'> {
+  readonly name: string;
+  /** The entry of the catalog with its name. */
+  readonly card?: CardName;
+  /** Bytes that programs may take; left out where nothing says it. */
+  readonly memoryBytes?: number;
+  /** A sentence about the numbers that are assumed; left out where all are the device's own, or those of its card. */
+  readonly assumed?: string;
+}
+
+/** The device of a machine that an engine computes on. */
+export interface DeviceHere {
+  readonly device: 'cpu' | 'gpu';
+  /** The GPU, with what is assumed of it, of an engine whose memory there is estimated. */
+  readonly gpu?: DeviceCard;
+}
+
+/** The numbers of a device: its own, else those of the card with its name, else those of the card that is assumed, which is said. */
+export function deviceCard(facts: DeviceFacts): DeviceCard {
+  const card = cardOfDevice(facts.name);
+  const entry = cardCatalog[card ?? ASSUMED_CARD];
+  const told = facts.capability === undefined ? undefined : nearestCapability(facts.capability);
+  const capability = told ?? entry.capability;
+  const count = facts.multiprocessors ?? entry.multiprocessors;
+  const memoryBytes = facts.memoryBytes ?? (card && !SEVERAL_SIZES.includes(card) ? ALLOCATED_SHARE * cardBytes(card) : undefined);
+  const assumed = card === undefined ? assumedText(facts, { told, capability, count }) : undefined;
+  return {
+    name: facts.name,
+    ...(card && { card }),
+    multiprocessors: count,
+    capability,
+    ...(memoryBytes !== undefined && { memoryBytes }),
+    ...(assumed !== undefined && { assumed }),
+  };
+}
+
+/** "NVIDIA GeForce RTX 4090: 128 multiprocessors, compute capability 8.9", with what is assumed. */
+export function deviceText({ name, multiprocessors: count, capability, assumed }: DeviceCard): string {
+  const numbers = `${name === '' ? 'GPU' : name}: ${count} multiprocessors, compute capability ${capability}`;
+  return assumed === undefined ? numbers : `${numbers}. ${assumed}`;
+}
+
+interface Taken {
+  readonly told: ComputeCapability | undefined;
+  readonly capability: ComputeCapability;
+  readonly count: number;
+}
+
+function assumedText(facts: DeviceFacts, { told, capability, count }: Taken): string | undefined {
+  const like = `those of an ${cardCatalog[ASSUMED_CARD].label}`;
+  const name = facts.name === '' ? 'The GPU of this machine has not given its name' : `${facts.name} is not among the known cards`;
+  const missing = [
+    ...(facts.multiprocessors === undefined ? [`${count} multiprocessors`] : []),
+    ...(told === undefined ? [`compute capability ${capability}`] : []),
+  ];
+  if (missing.length > 0) return `${name}: its memory is estimated with ${missing.join(' and ')}, ${like}`;
+  if (told === facts.capability) return undefined;
+  return `${name}: its compute capability, ${facts.capability}, counts as ${capability}, the nearest whose numbers are known`;
+}
+
+const partsOf = (capability: string): readonly [number, number] => {
+  const [major = 0, minor = 0] = capability.split('.').map(Number);
+  return [major, minor];
+};
+
+/** The newest known compute capability that is not newer, else the oldest; undefined for a text that is none. */
+function nearestCapability(text: string): ComputeCapability | undefined {
+  if (!/^\d+\.\d+$/.test(text)) return undefined;
+  const [major, minor] = partsOf(text);
+  const known = namesOf(multiprocessors);
+  const notNewer = known.filter(each => {
+    const [ownMajor, ownMinor] = partsOf(each);
+    return ownMajor < major || (ownMajor === major && ownMinor <= minor);
+  });
+  return notNewer.at(-1) ?? known[0];
+}

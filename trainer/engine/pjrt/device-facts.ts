@@ -1,0 +1,41 @@
+/** The facts of the device that a plugin computes on, kept next to its programs: an estimate knows them without opening the plugin. */
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import type { DeviceFacts } from '../../catalog/device-card.ts';
+import { locatePjrt } from '../install/pjrt-folder.ts';
+import type { ClientDescription } from './addon.ts';
+import { pluginOf, readRecord } from './compiled-memory.ts';
+import { openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
+
+/** The attributes of XLA's devices for GPUs (`StreamExecutorGpuTopologyDescription::SetupDeviceDescription`). */
+const gpuAttributes = z.object({
+  compute_capability: z.string().optional().catch(undefined),
+  core_count: z.number().optional().catch(undefined),
+});
+
+/** The facts of the first device, with the bytes that its allocator may take. */
+export function factsOfDevice({ device }: Pick<ClientDescription, 'device'>, memoryBytes: number | undefined): DeviceFacts {
+  const { compute_capability: capability, core_count: multiprocessors } = gpuAttributes.parse(device.attributes);
+  return { name: device.kind, capability, multiprocessors, memoryBytes };
+}
+
+const factsSchema = z.object({
+  name: z.string(),
+  capability: z.string().optional(),
+  multiprocessors: z.number().optional(),
+  memoryBytes: z.number().optional(),
+});
+
+/** Machines may share a cache, so each has its own record. */
+const factsKey = (plugin: string): ProgramKey => ({ plugin, device: hostname(), options: new Uint8Array(0), text: 'facts of the GPU' });
+
+export async function keepDeviceFacts(cache: ProgramCache, plugin: string, facts: DeviceFacts): Promise<void> {
+  const content = Buffer.from(JSON.stringify(facts));
+  if (!content.equals(cache.find(factsKey(plugin)) ?? Buffer.alloc(0))) await cache.keep(factsKey(plugin), content);
+}
+
+/** The facts of the GPU that the installed plugin has computed on; undefined where it has not computed on one here. */
+export function keptDeviceFacts(cacheDir: string): DeviceFacts | undefined {
+  const installed = locatePjrt(cacheDir);
+  return installed && readRecord(factsSchema, openProgramCache(cacheDir).find(factsKey(pluginOf(installed))));
+}
