@@ -30,7 +30,11 @@ export const cpuFeatures = (): string[] => parseCpuFeatures(readTextOrEmpty('/pr
 export const availableMemoryBytes = (readText: ReadText = readTextOrEmpty): number =>
   Math.min(parseAvailableMemory(readText('/proc/meminfo')) ?? os.freemem(), groupMemory(readText).availableBytes);
 
-export const totalMemoryBytes = (readText: ReadText = readTextOrEmpty): number => Math.min(os.totalmem(), groupMemory(readText).limitBytes);
+/** Memory of the machine, whatever the limit of our control group. */
+export const physicalMemoryBytes = (): number => os.totalmem();
+
+export const totalMemoryBytes = (readText: ReadText = readTextOrEmpty): number =>
+  Math.min(physicalMemoryBytes(), groupMemory(readText).limitBytes);
 
 export function describeMachine(): Machine {
   const processors = os.cpus();

@@ -2,7 +2,7 @@
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { toBfloat16 } from '../graph/types.ts';
+import { byteSize, toBfloat16 } from '../graph/types.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
 import { columnProduct } from './layer/trained-columns.ts';
 import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
@@ -191,4 +191,14 @@ export function copyUnits(
     for (let begin = 0; begin < values.length; begin += width)
       for (const column of indices) values[begin + column] = from[begin + column] as number;
   return values;
+}
+
+/**
+ * Parameters in the order in which they are loaded: by the bytes they are held in, the largest first, and as they stand where these are equal. What was
+ * fed for one then has room for the next, where an allocator gives nothing back (`plan/memory/loaded-pool.ts`).
+ */
+export function largestFirst(parameters: readonly ParameterSpec[], storage = FLOAT32_STORAGE): ParameterSpec[] {
+  const bytesOf = (spec: ParameterSpec): number => storage.variables(spec).reduce((sum, variable) => sum + byteSize(variable), 0);
+  const sized = parameters.map(spec => ({ spec, bytes: bytesOf(spec) }));
+  return sized.sort((a, b) => b.bytes - a.bytes).map(({ spec }) => spec);
 }

@@ -8,7 +8,7 @@ import { type Model, ModelConfigError } from './model-spec.ts';
 import type { ParameterSpec } from './module-specs.ts';
 import { withStacks } from './stored-form.ts';
 import type { WeightSource } from './weight-source.ts';
-import type { WeightStorage } from './weight-storage.ts';
+import { largestFirst, type WeightStorage } from './weight-storage.ts';
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
 export function checkWeights(model: Model, weights: Pick<WeightSource, 'tensors'>): void {
@@ -54,7 +54,7 @@ export interface StreamOptions {
   readonly storage?: WeightStorage | undefined;
 }
 
-/** Every parameter of the model; of a new head its start values, unless the source has trained ones of that shape. */
+/** Every parameter of the model, the largest first; of a new head its start values, unless the source has trained ones of that shape. */
 export async function* weightStream(
   model: Model,
   file: WeightSource,
@@ -63,7 +63,7 @@ export async function* weightStream(
   checkWeights(model, file);
   const weights = withStacks(model.parameters, file);
   let done = 0;
-  for (const spec of model.parameters) {
+  for (const spec of largestFirst(model.parameters, storage)) {
     const isHeld = !spec.initial || sameShape(weights.tensors.get(spec.name)?.shape ?? [], spec.shape);
     const fresh = isHeld ? undefined : initialValues(spec);
     const bits = !fresh && storage?.formOf(spec) === 'bfloat16' ? await weights.readBfloat16?.(spec.name) : undefined;

@@ -24,7 +24,7 @@ export type LoadedPart = 'weights' | 'trained' | 'gradient' | 'optimizer';
 
 /** @param onPart is called when the session holds a part */
 export async function loadVariables(
-  session: Session,
+  session: Pick<Session, 'load'>,
   values: StartValues,
   onPart: (part: LoadedPart) => void = () => undefined,
 ): Promise<void> {

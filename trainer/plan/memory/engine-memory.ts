@@ -8,6 +8,7 @@ import type { Node } from '../../graph/graph.ts';
 import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst } from '../../graph/liveness.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { byteSize } from '../../graph/types.ts';
+import { physicalMemoryBytes } from '../../machine/machine.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
@@ -173,7 +174,7 @@ export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'va
 
 /** Returns what is left in the engine's pool once these variables are loaded; undefined where it has none. */
 export const poolOf = (on: ComputesOn, parts: readonly (readonly LoadedVariable[])[]): LoadedPool | undefined =>
-  memoryOnGpu(on) === undefined && engineMemory[on.engine].hasPool ? loadedPool(parts) : undefined;
+  memoryOnGpu(on) === undefined && engineMemory[on.engine].hasPool ? loadedPool(parts, physicalMemoryBytes()) : undefined;
 
 /** The engine's memory on the device that computes, where all of it lies there, with the rules of the card that is named, or that is there. */
 export function memoryOnGpu({ engine, device, card, gpu }: ComputesOn) {

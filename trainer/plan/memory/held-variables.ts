@@ -1,7 +1,7 @@
 /** The variables of a run, there from the first step to the last, whatever the batch. */
 import type { VariableSpec } from '../../graph/graph.ts';
 import { byteSize, type TensorSpec } from '../../graph/types.ts';
-import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
+import { FLOAT32_STORAGE, largestFirst } from '../../model/weight-storage.ts';
 import { optimizerState } from '../../train/optimizer.ts';
 import { offloadedVariables } from '../../train/optimizer-offload.ts';
 import { chosenElements } from '../../train/trained-part.ts';
@@ -53,7 +53,7 @@ export function loadOrder(
   for (const { name, variable, master } of trainables)
     for (const [weight, own] of master ? [[variable.name, master] as const] : name === variable.name ? [] : [[name, variable] as const])
       ofWeight.set(weight, [...(ofWeight.get(weight) ?? []), own]);
-  const weights = model.parameters.flatMap(spec => [...storage.variables(spec), ...(ofWeight.get(spec.name) ?? [])]);
+  const weights = largestFirst(model.parameters, storage).flatMap(spec => [...storage.variables(spec), ...(ofWeight.get(spec.name) ?? [])]);
   const loaded = new Set<TensorSpec>(weights);
   const isZero = (spec: TensorSpec): LoadedVariable => ({ bytes: byteSize(spec), isZero: true });
   const isFed = (spec: TensorSpec): LoadedVariable => ({ bytes: byteSize(spec), isZero: false });

@@ -31,9 +31,12 @@ const FIRST_REGION_BYTES = 2 * 2 ** 20;
 const MOST_LEFT_IN_CHUNK_BYTES = 128 * 2 ** 20;
 const BYTES_OF_ZERO = 4;
 
-/** Returns what loading these variables leaves behind, part by part and in their order: each is fed, and copied from there. */
-export function loadedPool(parts: readonly (readonly LoadedVariable[])[]): LoadedPool {
-  const pool = new Pool();
+/**
+ * Returns what loading these variables leaves behind, part by part and in their order: each is fed, and copied from there.
+ * @param physicalBytes memory of the machine, which all regions together never exceed
+ */
+export function loadedPool(parts: readonly (readonly LoadedVariable[])[], physicalBytes = Number.POSITIVE_INFINITY): LoadedPool {
+  const pool = new Pool(physicalBytes);
   for (const variables of parts) {
     let [batch, bytes]: [LoadedVariable[], number] = [[], 0];
     for (const variable of variables) {
@@ -75,6 +78,12 @@ class Pool {
   /** By size, the smallest first. */
   private readonly free: Chunk[] = [];
   private regionBytes = FIRST_REGION_BYTES;
+  /** For regions to come. */
+  private availableBytes: number;
+
+  constructor(availableBytes: number) {
+    this.availableBytes = availableBytes;
+  }
 
   /** One run that loads: everything is fed before it, and let go after it. */
   load(variables: readonly LoadedVariable[]): void {
@@ -139,12 +148,15 @@ class Pool {
     } else this.insert(released);
   }
 
-  /** Each region is twice as large as the one before. */
+  /** Each region is twice as large as the one before, and the last has what is left of the memory. */
   private extend(size: number): void {
     let isDoubled = false;
     for (; this.regionBytes < size; isDoubled = true) this.regionBytes *= 2;
-    const region: Region = { bytes: this.regionBytes, written: [] };
-    region.first = { region, start: 0, size: this.regionBytes, used: 0, before: undefined, after: undefined };
+    // A run that takes more than the machine has fails; its estimate says so.
+    const bytes = Math.max(size, Math.min(this.regionBytes, this.availableBytes));
+    this.availableBytes -= bytes;
+    const region: Region = { bytes, written: [] };
+    region.first = { region, start: 0, size: bytes, used: 0, before: undefined, after: undefined };
     this.regions.push(region);
     this.insert(region.first);
     if (!isDoubled) this.regionBytes *= 2;

@@ -27,6 +27,13 @@ test('neighbors that are free join', () => {
   expect(freeBytes).toBe(1.75 * MIB);
 });
 
+test('no region is larger than what is left of the memory', () => {
+  // Regions of 16, 16 and 32 MiB are due: for the zeros, the first and the second variable.
+  const zeros = [[zero(12)], [zero(12)]];
+  expect(loadedPool(zeros).tableBytes).toBe((64 * MIB) / 32);
+  expect(loadedPool(zeros, 52 * MIB).tableBytes).toBe((52 * MIB) / 32);
+});
+
 test('activations fill what is free', () => {
   const pool = { wastedBytes: 1, freeBytes: 10, tableBytes: 2 };
   expect([0, 4, 10, 50].map(bytes => unusedBytes(pool, bytes))).toEqual([13, 9, 3, 3]);

@@ -1,0 +1,41 @@
+/** The order in which an estimate has a run's variables loaded, against the order in which a run loads them. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { HostArray } from '../../../../trainer/graph/types.ts';
+import { openModel } from '../../../../trainer/hub/open-model.ts';
+import { weightStream } from '../../../../trainer/model/weight-stream.ts';
+import { headersOf } from '../../../../trainer/plan/config-headers.ts';
+import { heldVariables, loadOrder } from '../../../../trainer/plan/memory/held-variables.ts';
+import { planRun } from '../../../../trainer/plan/run-plan.ts';
+import { accumulates } from '../../../../trainer/train/training-params.ts';
+import { loadVariables } from '../../../../trainer/train/variables.ts';
+import { readRecord } from '../../../support/files/read-json.ts';
+import { recipeIn } from '../../../support/runs/recipe-of.ts';
+
+const base = join(import.meta.dirname, '..', '..', '..', 'golden', 'llama');
+const headers = headersOf(readRecord(join(base, 'config.json')));
+const { weights } = await openModel(base);
+
+const bytesOf = (data: HostArray | 'zeros'): number | 'zeros' => (data === 'zeros' ? data : data.byteLength);
+
+test.each([
+  'method: spsft\nr: 2',
+  'method: spsft\nr: 2\ndtype: bfloat16\ngradient_accumulation_steps: 2',
+  'method: spsft\nr: 2\nquantize: nf4',
+  'method: full\noptim: adamw_8bit',
+])('%s', async lines => {
+  const recipe = recipeIn(`model: base\ndata: {train: [train.jsonl]}\nmax_length: 16\n${lines}\n`);
+  const plan = planRun({ recipe, headers, on: { engine: 'tensorflow', device: 'cpu' }, recompute: 'none' });
+  const { model, attachment, optimizer } = plan;
+  const loaded: (number | 'zeros')[] = [];
+  await loadVariables(
+    {
+      async load(values) {
+        for await (const { data } of values) loaded.push(bytesOf(data));
+      },
+    },
+    { model: weightStream(model, weights, { storage: attachment.storage }), attachment, optimizer, accumulates: accumulates(plan) },
+  );
+  const expected = loadOrder(plan, heldVariables(plan)).flat();
+  expect(loaded).toEqual(expected.map(({ bytes, isZero }) => (isZero ? 'zeros' : bytes)));
+});
