@@ -22,6 +22,8 @@ export interface Row extends Configuration {
   readonly losses: readonly number[];
   /** Floating-point operations that a step needs, those computed again not counted; where the side counts them. */
   readonly flops?: number;
+  /** One kernel of the device computed attention; left out where the side does not say. */
+  readonly fusesAttention?: boolean;
 }
 
 interface Bound {

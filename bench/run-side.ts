@@ -29,7 +29,8 @@ export interface Sides {
 }
 
 /** The measurements that one process reports about itself. */
-export interface Measured extends Pick<Row, 'stepSeconds' | 'peakBytes' | 'residentBytes' | 'trainable' | 'losses' | 'flops'> {
+export interface Measured
+  extends Pick<Row, 'stepSeconds' | 'peakBytes' | 'residentBytes' | 'trainable' | 'losses' | 'flops' | 'fusesAttention'> {
   /** Peak until the end of the first step, where `peakBytes` counts only what came after. */
   readonly firstPeak?: number;
   /** Processor time of the measured steps. */
@@ -155,7 +156,7 @@ export async function measure(sides: Sides, configuration: Configuration, { core
   const measured = await (configuration.implementation === 'rowtune'
     ? runOurs<Measured>(sides, 'step.mjs', request, cores, timeoutMs)
     : runTheirs<Measured>(sides, [...peerArguments(configuration, folder, steps), ...counted], cores, timeoutMs));
-  const { stepSeconds, residentBytes, trainable, losses, flops } = measured;
+  const { stepSeconds, residentBytes, trainable, losses, flops, fusesAttention } = measured;
   if (stepSeconds.length !== steps) throw new BenchError(`${steps} steps were asked for and ${stepSeconds.length} measured`);
   return {
     ...configuration,
@@ -164,7 +165,7 @@ export async function measure(sides: Sides, configuration: Configuration, { core
     secondsPerStep: median(stepSeconds),
     peakBytes: peakOf(configuration, measured),
     cpuShare: measured.cpuSeconds / stepSeconds.reduce((sum, seconds) => sum + seconds, 0) / cores.length,
-    ...{ stepSeconds, residentBytes, trainable, losses, flops, loadAverage },
+    ...{ stepSeconds, residentBytes, trainable, losses, flops, loadAverage, fusesAttention },
   };
 }
 

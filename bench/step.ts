@@ -22,6 +22,7 @@ import { weightStream, withInitial } from '../trainer/model/weight-stream.ts';
 import { required } from '../trainer/narrow.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { classifierTask } from '../trainer/objective/classifier/classifier-task.ts';
+import { attentionForms, checkForms } from '../trainer/plan/choices/check-attention.ts';
 import { createRandom, hashSeed } from '../trainer/random.ts';
 import { selectRows } from '../trainer/selection.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
@@ -106,12 +107,14 @@ async function attach(): Promise<Attachment> {
   return methods[method].attach(model, settings, selection);
 }
 
-const attachment = placeTrained(await attach(), model, { dtype: request.dtype, quantize: 'none' });
+const untouched = await attach();
+const placed = (fusesAttention: boolean): Attachment =>
+  placeTrained(untouched, model, { dtype: request.dtype, quantize: 'none', fusesAttention });
 const trains = request.method !== 'inference';
 const targetCount = model.kind === 'causal' ? request.batch * (request.tokens - 1) : request.batch;
 const shape = { batch: request.batch, tokens: request.tokens, targets: targetCount };
 const name = trains ? trainSignature(shape) : evalSignature(shape);
-const programOf = (recompute: RecomputePolicy): Program =>
+const programWith = (attachment: Attachment, recompute: RecomputePolicy): Program =>
   trainProgram({
     task: model.kind === 'causal' ? causalTask(model) : classifierTask(model),
     attachment,
@@ -122,6 +125,16 @@ const programOf = (recompute: RecomputePolicy): Program =>
     trainShapes: trains ? [shape] : [],
     evalShapes: trains ? [] : [shape],
   });
+
+/** As a run decides it. */
+async function passesAsKernel(): Promise<boolean> {
+  if (!engine.description.fusedAttention) return false;
+  const forms = attentionForms(programWith(placed(true), 'none'));
+  return forms.length > 0 && (await checkForms(engine, forms)).problem === undefined;
+}
+const fusesAttention = await passesAsKernel();
+const attachment = placed(fusesAttention);
+const programOf = (recompute: RecomputePolicy): Program => programWith(attachment, recompute);
 const signatureOf = ({ signatures }: Program): Signature => required(signatures[name], name);
 /** As in a run, nobody keeps the graph during the steps. */
 async function compile() {
@@ -163,6 +176,7 @@ console.log(
   JSON.stringify({
     ...request,
     engine: engine.description.summary,
+    fusesAttention,
     trainable: trains ? trainableCount(attachment) : 0,
     nodes: signature.schedule.length,
     plannedBytes: liveness(signature, engine.description.fuses ? fusedSteps(signature) : singleSteps(signature)).peakBytes,

@@ -141,8 +141,8 @@ async function runKit(wanted: Wanted): Promise<boolean> {
   await mkdir(cacheDir, { recursive: true });
   await install(wanted.plugin ?? (await findPlugin(wanted.python)));
   log('checking operations and model folders');
-  const { operations, goldens, engine } = await check(wanted, end(CHECKS_SHARE));
-  for (const reason of [...operations.failed, ...goldens.failed]) log(`  failed: ${reason}`);
+  const { operations, goldens, attention, engine } = await check(wanted, end(CHECKS_SHARE));
+  for (const reason of [...operations.failed, ...goldens.failed, ...(attention?.failed ?? [])]) log(`  failed: ${reason}`);
   log(`operations: ${operations.passed} passed, ${operations.failed.length} failed, ${operations.left} left out`);
   log(`model folders: ${goldens.passed} passed, ${goldens.failed.length} failed, ${goldens.left} left out`);
   const sides = await openSides({ device, cacheDir, python: await findPeer(wanted.python), sources: {}, root });
@@ -156,7 +156,7 @@ async function runKit(wanted: Wanted): Promise<boolean> {
     results: out,
     models: isTiny ? ['tiny'] : GPU_MODELS,
     isBrief: isTiny,
-    checks: { operations, goldens },
+    checks: { operations, goldens, attention },
     until: end(1),
   });
   return isWhole && operations.failed.length + goldens.failed.length === 0;

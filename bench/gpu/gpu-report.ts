@@ -26,6 +26,8 @@ export interface GpuResults {
   readonly predicted: ReadonlyMap<RawRow, number>;
   readonly operations?: Smoke;
   readonly goldens?: Smoke;
+  /** Attention as one kernel, in several forms; left out where the device has no kernel for it. */
+  readonly attention?: Smoke | undefined;
   readonly failures: readonly string[];
   /** Configurations that the time did not allow. */
   readonly left: readonly string[];
@@ -111,6 +113,16 @@ function smokeLine(what: string, smoke: Smoke | undefined): string {
   return `- ${what}: ${passed} passed, ${failed.length} failed, in ${seconds.toFixed(0)} s.${out}${wrong}`;
 }
 
+const NO_KERNEL = '- Attention as one kernel of the device: it has none.';
+
+/** How the measured steps of ours attend. */
+function attentionText(rows: readonly RawRow[]): string {
+  const ours = rows.filter(({ implementation }) => implementation === 'rowtune');
+  const fused = ours.filter(({ fusesAttention }) => fusesAttention).length;
+  if (fused === 0) return 'Attention of ours is computed in chunks by the compiler, without a fused kernel.';
+  return `Attention of ours is one kernel of cuDNN in ${fused} of ${ours.length} lines, and computed in chunks in the others. The workspace of the kernel is not predicted.`;
+}
+
 const listed = (title: string, lines: readonly string[]): string =>
   lines.length > 0 ? `\n## ${title}\n\n${lines.map(line => `- ${line}`).join('\n')}\n` : '';
 
@@ -123,7 +135,7 @@ export const resultsName = (device: string): string =>
     .replace(/^-+|-+$/g, '')}`;
 
 export function gpuMarkdown(results: GpuResults): string {
-  const { facts, device, steps, models, rows, operations, goldens, failures, left, isTrial } = results;
+  const { facts, device, steps, models, rows, operations, goldens, attention, failures, left, isTrial } = results;
   const peak = peakOfCard(device);
   const parts = models.flatMap(model => {
     const own = rows.filter(row => row.model === model);
@@ -144,7 +156,7 @@ load. Each line is a process of its own; s/step is the median of ${steps} ${step
   (${peak ? `${peak.label}: ${peak.flops / 1e12} TFLOP/s of its data sheet` : 'unknown for this card'}). Operations computed again do not count.
 - Peak: the most that the allocator of each side had given out, weights included.
 - Predicted: what \`rowtune estimate\` says for the same recipe.
-- Attention of ours is computed in chunks by the compiler, without a fused kernel.
+- ${attentionText(rows)}
 
 ${factLines(facts)}
 
@@ -152,6 +164,7 @@ ${factLines(facts)}
 
 ${smokeLine('Operations, values and gradients, next to the interpreter', operations)}
 ${smokeLine('Model folders, next to Transformers', goldens)}
+${operations && !attention ? NO_KERNEL : smokeLine('Attention as one kernel of the device, next to chunks', attention)}
 
 ## Goals
 

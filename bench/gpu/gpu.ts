@@ -13,7 +13,7 @@ import type { Device } from '../device.ts';
 import { Clock, guessAll, log, measureAll, minutes } from '../measurements.ts';
 import type { PartContext } from '../part.ts';
 import { benchRecipe } from '../recipe.ts';
-import { compareWork, type Sides } from '../run-side.ts';
+import { compareWork, type RawRow, type Sides } from '../run-side.ts';
 import { writeSyntheticFolder } from '../true-size/synthetic-folder.ts';
 import { gpuPlan } from './gpu-plan.ts';
 import { type GpuResults, gpuMarkdown, resultsName } from './gpu-report.ts';
@@ -25,25 +25,28 @@ export interface GpuParams extends Pick<PartContext, 'sides' | 'facts' | 'store'
   readonly models: readonly GpuModel[];
   /** Only what the goals are about. */
   readonly isBrief?: boolean;
-  readonly checks: Pick<GpuResults, 'operations' | 'goldens'>;
+  readonly checks: Pick<GpuResults, 'operations' | 'goldens' | 'attention'>;
   /** In milliseconds since 1970: what would not be done by then is left out. */
   readonly until?: number;
 }
 
 const isGenerated = (model: Configuration['model']): model is GpuModel => benchModels[model].weights === 'generated';
 
+type PricedConfiguration = Configuration & Pick<RawRow, 'fusesAttention'>;
+
 /** The recipe of a configuration of ours, as a user would write it. */
-const recipeOf = ({ method, r, setting, batch, tokens, dtype }: Configuration): string => `method: ${method}
+const recipeOf = ({ method, r, setting, batch, tokens, dtype, fusesAttention }: PricedConfiguration): string => `method: ${method}
 ${r > 0 ? `r: ${r}\n` : ''}${method === 'lora' ? 'lora_dropout: 0\n' : ''}recompute: ${setting}
 per_device_train_batch_size: ${batch}
 per_device_eval_batch_size: ${batch}
 max_length: ${tokens}
 dtype: ${dtype}
 max_grad_norm: 0
+attention: ${fusesAttention ? 'fused' : 'chunked'}
 `;
 
 /** Bytes that the estimate of a configuration says. @param gpu the one that it runs on */
-export function predictedBytes(configuration: Configuration, device: Device, gpu?: DeviceCard): number {
+export function predictedBytes(configuration: PricedConfiguration, device: Device, gpu?: DeviceCard): number {
   const recipe = benchRecipe(recipeOf(configuration));
   const headers = headersOf(benchConfigs[configuration.model]);
   return priceRun(planRun({ recipe, headers, on: { engine: ENGINE, device, gpu } })).totalBytes;

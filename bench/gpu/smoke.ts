@@ -2,12 +2,14 @@
 import path from 'node:path';
 import { verifyFolder } from '../../test/support/golden/verify-folder.ts';
 import { compareCase } from '../../test/support/numbers/compare-case.ts';
-import { allCases } from '../../test/support/numbers/operation-table.ts';
+import { casesOf } from '../../test/support/numbers/operation-table.ts';
 import { openEngine } from '../../trainer/engine/open-engine.ts';
 import { openPortable } from '../../trainer/engine/portable/engine.ts';
 import { elementAt } from '../../trainer/narrow.ts';
+import { checkAttention } from '../../trainer/plan/choices/check-attention.ts';
 import { checkDevice, type Device } from '../device.ts';
 import { readRequest } from '../request.ts';
+import { attentionForms, describeForm } from './attention-forms.ts';
 import type { Smoke } from './gpu-report.ts';
 
 /** The request of the kit for a GPU. */
@@ -27,6 +29,8 @@ export interface SmokeRequest {
 export interface SmokeResults {
   readonly operations: Smoke;
   readonly goldens: Smoke;
+  /** Attention as one kernel of the device; left out where it has none. */
+  readonly attention?: Smoke;
   /** The engine in words. */
   readonly engine: string;
 }
@@ -42,7 +46,8 @@ const engine = await openEngine('pjrt', { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const reference = await openPortable({ backend: 'cpu' });
 
-const cases = allCases.filter(({ op }, i) => !request.isBrief || allCases.findIndex(other => other.op === op) === i);
+const all = casesOf('pjrt');
+const cases = all.filter(({ op }, i) => !request.isBrief || all.findIndex(other => other.op === op) === i);
 const operations = await runAll(
   cases.map(({ test }) => ({
     title: test.title,
@@ -59,7 +64,18 @@ const goldens = await runAll(
     },
   })),
 );
-const results: SmokeResults = { operations, goldens, engine: engine.description.summary };
+const attention = engine.description.fusedAttention
+  ? await runAll(
+      attentionForms.map(form => ({
+        title: describeForm(form),
+        run: async () => {
+          const { problem } = await checkAttention(engine, form);
+          return problem === undefined ? [] : [problem];
+        },
+      })),
+    )
+  : undefined;
+const results: SmokeResults = { operations, goldens, ...(attention && { attention }), engine: engine.description.summary };
 process.stdout.write(`${JSON.stringify(results)}\n`);
 process.exit(0);
 

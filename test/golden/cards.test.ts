@@ -8,6 +8,7 @@ import { cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { openCardPrograms } from '../../trainer/engine/pjrt/card-programs.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { required } from '../../trainer/narrow.ts';
+import { attentionForms } from '../../trainer/plan/choices/check-attention.ts';
 import { priceRun } from '../../trainer/plan/memory/predict.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
@@ -17,6 +18,13 @@ const [card] = cardOfEachGeneration;
 const small = configOf('llama');
 /** With matrices large enough to be offloaded. */
 const wide: Config = { ...small, hidden_size: 128, intermediate_size: 256, num_hidden_layers: 2 };
+/** Masks of kernels, in addition to that of a plain decoder. */
+const otherMasks = [
+  { title: 'a window of keys', config: configOf('mistral_window'), form: { causal: true, window: 5, isPadded: false } },
+  { title: 'samples that are filled up', config: configOf('albert'), form: { causal: false, isPadded: true } },
+];
+const longPlan = (config: Config, attention: string) =>
+  cardPlan({ ...config, max_position_embeddings: 512 }, `r: 2\ndtype: bfloat16\nattention: ${attention}\n`, 512);
 
 describeWith('a step compiled for a card', compilerHere, noCompiler, compiler => {
   it.each(process.env.ROWTUNE_TEST_CARDS === 'all' ? compiledParts : [])(
@@ -80,6 +88,30 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       expect(priceRun(both, { known: openCardPrograms(cacheDir, card) }).source).toBe('compiler');
     },
     2 * COMPILE_MS,
+  );
+
+  const isWhole = process.env.ROWTUNE_TEST_CARDS === 'all';
+  it.each(isWhole ? cardOfEachGeneration : [card])(
+    'takes less memory with attention as one kernel than with chunks: %s',
+    async on => {
+      const planOf = (attention: string) => longPlan(small, attention);
+      const fused = required(await compileTraining(planOf('fused'), 'cheap', on, compiler), 'fused');
+      const chunked = await compileTraining(planOf('chunked'), 'cheap', on, compiler);
+      expect(fused.temporaries).toBeLessThan(chunked.temporaries);
+      expect(fused.aliased).toBe(fused.changedBytes);
+      expect(fused.hostOperations).toEqual([]);
+    },
+    2 * COMPILE_MS,
+  );
+
+  it.each((isWhole ? cardOfEachGeneration : [card]).flatMap(on => otherMasks.map(mask => ({ on, ...mask }))))(
+    'compiles one kernel for attention with $title: $on',
+    async ({ on, config, form }) => {
+      const plan = longPlan(config, 'fused');
+      expect(attentionForms(plan.program('cheap'))).toMatchObject([form]);
+      expect((await compileTraining(plan, 'cheap', on, compiler)).hostOperations).toEqual([]);
+    },
+    COMPILE_MS,
   );
 
   it('names the card and the reason where the compiler refuses a program', async () => {

@@ -187,6 +187,7 @@ function describe({ card, recipe, found, compiled, totalBytes, options }: Descri
     trained,
     reserved,
     ...assumedText(recipe, found),
+    ...attentionText(recipe),
     table([
       ...(compiled ? compiledRows(compiled) : modelRows(found)),
       ...(compiled && totalBytes > compiled.totalBytes ? [['gradients before their sum', byteSize(totalBytes - compiled.totalBytes)]] : []),
@@ -207,6 +208,16 @@ function assumedText(recipe: Recipe, { exchangeBytes = 0 }: RecipeEstimate): str
   return [
     `${each} is assumed to have a card of its own, which holds the whole model, its optimizer's state, the activations of ${recipe.per_device_train_batch_size} rows, and ${sums} (at most ${byteSize(exchangeBytes)}).`,
   ];
+}
+
+/** The form of attention that is priced, where the card may have another. */
+function attentionText({ attention, dtype }: Recipe): string[] {
+  if (attention === 'chunked' || dtype === 'float32') return [];
+  return attention === 'fused'
+    ? [
+        "Attention counts as one kernel of cuDNN, without the kernel's workspace. A run compares it with chunks first, and ends if they differ.",
+      ]
+    : ["Attention counts in chunks. A run takes cuDNN's kernel if it passes a comparison: attention=fused shows its memory."];
 }
 
 const compiledRows = (compiled: CardResult): string[][] => [

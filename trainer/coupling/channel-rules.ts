@@ -135,6 +135,9 @@ const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   conv2d: none,
   expertProduct: none,
   expertGradient: none,
+  // Channels are read off a graph whose attention is in chunks.
+  attention: none,
+  attentionGradient: none,
   conv2dInputGrad: none,
   conv2dFilterGrad: none,
   maxPool2d: same,

@@ -24,6 +24,8 @@ export interface EngineDescription {
   readonly unfused?: string;
   /** Are convolutions of bfloat16 computed in 16 bits? Otherwise in 32, with results that are rounded. */
   readonly narrowConvolutions: boolean;
+  /** Does a library of the device compute attention as one kernel? Whether it does so rightly, each form has to be tried. */
+  readonly fusedAttention?: boolean;
   readonly versions: Readonly<Record<string, string>>;
 }
 

@@ -26,6 +26,13 @@ export interface AdamRates {
   readonly beta2: number;
 }
 
+/** The scores of fused attention: their factor, and which keys a query sees: those up to itself if `causal`, and of these the last `window`. */
+export interface AttentionScores {
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly window?: number;
+}
+
 export interface OpAttributes {
   // sources
   feed: { readonly name: string; readonly spec: { readonly shape: Shape; readonly dtype: DType } };
@@ -97,6 +104,14 @@ export interface OpAttributes {
    * and int32 [n]. With a fourth input, int32 [r], only these rows of the result, [r, in].
    */
   expertGradient: { readonly experts: number };
+  /**
+   * Softmax attention that a library of the device computes as one kernel: q [batch, heads, tokens, headDim], k and v [batch, kvHeads, tokens, headDim],
+   * and, where samples are filled up, int32 [batch], the keys that each has. `output`: in the shape of q. `logSum`: the logarithm of the sum of the
+   * exponentials of each query's scores, which the gradient reads, float32 [batch, heads, tokens, 1].
+   */
+  attention: AttentionScores & { readonly of: 'output' | 'logSum' };
+  /** The gradient of attention toward one of its inputs, of q, k, v, `logSum`, `output`, the gradient toward the output, and the keys of each sample. */
+  attentionGradient: AttentionScores & { readonly toward: 'q' | 'k' | 'v' };
   /** x [batch, h, w, in] with a filter [out, in / groups, kh, kw]. */
   conv2d: Window2d & { readonly groups: number };
   conv2dInputGrad: Window2d & { readonly groups: number; readonly inputShape: Shape };

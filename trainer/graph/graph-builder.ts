@@ -1,5 +1,5 @@
 /** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
-import type { OpAttributes, Pool2d, Window2d } from './attributes.ts';
+import type { AttentionScores, OpAttributes, Pool2d, Window2d } from './attributes.ts';
 import { type BuildRules, inputsOf, type Node, NodeStore } from './node-store.ts';
 import type { SumType } from './sum-forms.ts';
 import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
@@ -177,6 +177,26 @@ export class GraphBuilder extends NodeStore {
   /** Σ a_t ⊗ b_t of each expert, [experts · out, in], or the rows asked for. */
   expertGradient = (a: Node, b: Node, ids: Node, experts: number, rows?: Node): Node =>
     this.node('expertGradient', rows ? [a, b, ids, rows] : [a, b, ids], { experts });
+  /**
+   * Attention as one kernel: see `OpAttributes`. @param lengths the keys of each sample, int32 [batch]; left out, all
+   * @returns in the shape of q
+   */
+  fusedAttention(q: Node, k: Node, v: Node, scores: AttentionScores, lengths?: Node): Node {
+    const inputs = lengths ? [q, k, v, lengths] : [q, k, v];
+    const output = this.node('attention', inputs, { ...scores, of: 'output' });
+    const logSum = this.node('attention', inputs, { ...scores, of: 'logSum' });
+    output.custom = {
+      inputs: [q, k, v],
+      rule: ({ dy, wants, value }) => {
+        const read = [q, k, v, logSum, output].map(value);
+        const all = [...read, dy, ...(lengths ? [value(lengths)] : [])];
+        return (['q', 'k', 'v'] as const).map((toward, i) =>
+          wants(i) ? this.node('attentionGradient', all, { ...scores, toward }) : undefined,
+        );
+      },
+    };
+    return output;
+  }
   conv2d = (x: Node, filter: Node, attrs: Window2d & { groups: number }): Node => this.node('conv2d', [x, filter], attrs);
   maxPool2d = (x: Node, attrs: Pool2d): Node => this.node('maxPool2d', [x], attrs);
 

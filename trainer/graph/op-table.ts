@@ -1,6 +1,7 @@
 /** One rule for each operation; a missing one does not compile. */
 import type { OpName } from './attributes.ts';
 import type { OpRule, OpTable } from './op-rule.ts';
+import { attentionRules } from './ops/attention.ts';
 import { convolutionRules } from './ops/convolution.ts';
 import { effectRules } from './ops/effect.ts';
 import { elementwiseRules } from './ops/elementwise.ts';
@@ -20,6 +21,7 @@ export const opTable: OpTable = {
   ...indexingRules,
   ...productRules,
   ...expertRules,
+  ...attentionRules,
   ...convolutionRules,
   ...effectRules,
   ...processRules,

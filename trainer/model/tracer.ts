@@ -98,6 +98,11 @@ export class Tracer {
     return this.storage.compute;
   }
 
+  /** Whether one kernel of the device computes attention, where that has the form. */
+  get fusesAttention(): boolean {
+    return this.storage.fusesAttention;
+  }
+
   /** Has the backward pass keep this tensor in place of the product that it is a cheap form of, in the element type of products. */
   keep(x: Node): Node {
     const narrow = this.graph.cast(x, this.storage.compute);

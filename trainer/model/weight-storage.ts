@@ -16,6 +16,8 @@ export type Quantization = 'none' | 'int8' | 'nf4';
 export interface Precision {
   readonly dtype: ComputeType;
   readonly quantize: Quantization;
+  /** Attention is one kernel of the device, where that has the form; chunks compute it if left out. */
+  readonly fusesAttention?: boolean;
 }
 
 export const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
@@ -51,6 +53,10 @@ export class WeightStorage {
     this.params = params;
     this.byName = new Map(params.parameters.map(spec => [spec.name, spec]));
     this.compute = params.precision.dtype;
+  }
+
+  get fusesAttention(): boolean {
+    return this.params.precision.fusesAttention ?? false;
   }
 
   /** Matrices and filters are held as what products are computed in; vectors, tables of images and buffers are float32. */

@@ -77,6 +77,8 @@ export interface PlanFacts {
   readonly choice?: SecondChoice | undefined;
   /** The type that the model computes in, if `dtype: auto` was measured. */
   readonly dtype?: ComputeType;
+  /** Whether one kernel of the device computes attention, where it was tried. Left out: if the recipe asks for it. */
+  readonly fusesAttention?: boolean;
   /** The part of each batch that this process computes. Left out: one of as many as the recipe has processes, or those of all devices. */
   readonly parts?: ComputedParts | undefined;
   /** Instead of the recipe's: the level that a resumed run keeps. */
@@ -149,7 +151,8 @@ export function planRun(facts: PlanFacts): RunPlan {
 export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName, settings: MethodSettings): RunPlan {
   const { recipe, headers, on, data, selection, dtype } = facts;
   const task = data?.task ?? taskOf(model, recipe);
-  const precision = { ...precisionOf(recipe), ...(dtype && { dtype }) };
+  const fusesAttention = facts.fusesAttention ?? recipe.attention === 'fused';
+  const precision = { ...precisionOf(recipe), ...(dtype && { dtype }), ...(fusesAttention && { fusesAttention }) };
   const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
   const attached = attach(model, selection ?? firstSelection(model, method, settings));
   const place = (own: Attachment, to: AnyModel): Attachment => withReference(recipe, placeTrained(own, to, precision), to);

@@ -38,12 +38,12 @@ export function families(): readonly { readonly folder: string; readonly config:
 
 export const configOf = (folder: string): Config => readRecord(path.join(golden, folder, 'config.json'));
 
-/** SPSFT of two rows a layer, unless `more` lines of the recipe say otherwise, on two samples of 16 tokens, recomputed as `cheap`. */
-export function cardPlan(config: Config, more = 'r: 2\n'): RunPlan {
+/** SPSFT of two rows a layer, unless `more` lines of the recipe say otherwise, on two samples of so many tokens, recomputed as `cheap`. */
+export function cardPlan(config: Config, more = 'r: 2\n', tokens = 16): RunPlan {
   const model = loadModel(config);
   const isImage = model.kind !== 'causal' && model.input.kind === 'image';
   const task = model.kind === 'causal' ? 'causal_lm' : isImage ? 'image_classification' : 'sequence_classification';
-  const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${more}max_length: 16\nper_device_train_batch_size: 2\n`;
+  const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${more}max_length: ${tokens}\nper_device_train_batch_size: 2\n`;
   const recipe = recipeIn(text);
   const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
   return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu' }, recompute: 'cheap' });

@@ -1,5 +1,6 @@
 /** The form of a test case of one graph operation, and the numbers it is fed. */
 
+import type { EngineName } from '../../../trainer/catalog/engines.ts';
 import type { OpName } from '../../../trainer/graph/attributes.ts';
 import type { Graph, Node } from '../../../trainer/graph/graph.ts';
 import { type DType, elementCount, type HostArray, type Shape, type TensorSpec } from '../../../trainer/graph/types.ts';
@@ -12,7 +13,25 @@ export interface Data extends TensorSpec {
 /** The inputs that cases have; a case has some of them. */
 export type InputNodes = Readonly<
   Record<
-    | ('a' | 'at' | 'b' | 'beta1Power' | 'beta2Power' | 'c' | 'dy' | 'epsilon' | 'f' | 'g' | 'gate' | 'i' | 'ids' | 'k' | 'keys' | 'logits')
+    | (
+        | 'a'
+        | 'at'
+        | 'b'
+        | 'beta1Power'
+        | 'beta2Power'
+        | 'c'
+        | 'dy'
+        | 'epsilon'
+        | 'f'
+        | 'g'
+        | 'gate'
+        | 'i'
+        | 'ids'
+        | 'k'
+        | 'keys'
+        | 'lengths'
+        | 'logits'
+      )
     | ('own' | 'q' | 'queries' | 'rate' | 'rows' | 'scale' | 'seed' | 'shift' | 'up' | 'v' | 'w' | 'x' | 'y'),
     Node
   >
@@ -39,6 +58,8 @@ export interface OperationCase {
   readonly expectedGradients?: Readonly<Record<string, readonly number[]>>;
   /** Largest |error| / (1 + |expected|) between engines; 1e-5 where not given. */
   readonly tolerance?: number;
+  /** The only engine that has the operation in this element type; left out, all have it. */
+  readonly engine?: EngineName;
 }
 
 /** A small linear congruential generator (Numerical Recipes): the same numbers on every run. */

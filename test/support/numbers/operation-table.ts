@@ -1,7 +1,10 @@
 /** Test cases for every operation; one without cases does not compile. */
+
+import type { EngineName } from '../../../trainer/catalog/engines.ts';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
 import type { OpName } from '../../../trainer/graph/attributes.ts';
 import type { CaseTable, OperationCase } from './operation-case.ts';
+import { attentionCases } from './operation-cases/attention.ts';
 import { convolutionCases } from './operation-cases/convolution.ts';
 import { effectCases } from './operation-cases/effect.ts';
 import { elementwiseCases } from './operation-cases/elementwise.ts';
@@ -21,6 +24,7 @@ export const caseTable: CaseTable = {
   ...indexingCases,
   ...productCases,
   ...expertCases,
+  ...attentionCases,
   ...convolutionCases,
   ...effectCases,
   ...processCases,
@@ -29,3 +33,7 @@ export const caseTable: CaseTable = {
 export const allCases: readonly { readonly op: OpName; readonly test: OperationCase }[] = namesOf(caseTable).flatMap(op =>
   caseTable[op].map(test => ({ op, test })),
 );
+
+/** The cases that an engine has. */
+export const casesOf = (engine: EngineName): typeof allCases =>
+  allCases.filter(({ test }) => test.engine === undefined || test.engine === engine);

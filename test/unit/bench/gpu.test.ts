@@ -133,7 +133,13 @@ describe('report', () => {
     expect(text).toContain('| rowtune lora r16 dropout 0 block bfloat16 | 42.0 | 0.700 | 2926 | 50% | 16.76 | 15.93 | −5.0% | 11.500 |');
     expect(text).toContain('## Failed\n\n- PyTorch: out of memory');
     expect(text).toContain('## Left out, since the time was over\n\n- Qwen3-8B');
+    expect(text).toContain('- Attention as one kernel of the device: it has none.');
+    expect(text).toContain('- Attention of ours is computed in chunks');
     expect(text).not.toContain('unmeasured');
+    const attention = { passed: 8, failed: ['attention: 4 × 256 numbers: the device refuses it'], left: 0, seconds: 20 };
+    const withKernel = gpuMarkdown({ ...results, attention, rows: rows.map((each, i) => ({ ...each, fusesAttention: i === 0 })) });
+    expect(withKernel).toContain('next to chunks: 8 passed, 1 failed, in 20 s.\n  - attention: 4 × 256 numbers: the device refuses it');
+    expect(withKernel).toContain('Attention of ours is one kernel of cuDNN in 1 of 1 lines');
     expect(gpuMarkdown({ ...results, isTrial: true })).toContain('GPU: unmeasured.');
   });
 });

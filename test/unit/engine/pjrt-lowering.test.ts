@@ -1,6 +1,9 @@
 /** The order that StableHLO's data keeps, without a plugin: XLA schedules by nothing else. */
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
+import type { AttentionScores } from '../../../trainer/graph/attributes.ts';
+import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { required } from '../../../trainer/narrow.ts';
@@ -108,5 +111,60 @@ describe('a variable in the memory of the host', () => {
   it('is as any other without a place', () => {
     expect(linesWith(textAt(new Map()), 'annotate_device_placement')).toEqual([]);
     expect(textAt(new Map())).not.toContain('memory_kind');
+  });
+});
+
+describe('attention as one kernel', () => {
+  /** Attention of two samples, four heads that share two of keys, 24 tokens, and the gradients toward its inputs. */
+  function attended(scores: Partial<AttentionScores>, isPadded = false): string {
+    const graph = new Graph();
+    const read = (name: string, heads: number): Node => graph.feed(name, [2, heads, 24, 8], 'bfloat16');
+    const [q, k, v, dy] = [read('q', 4), read('k', 2), read('v', 2), read('dy', 4)];
+    const lengths = isPadded ? graph.feed('lengths', [2], 'int32') : undefined;
+    const y = graph.fusedAttention(q, k, v, { scale: 0.5, causal: true, ...scores }, lengths);
+    const found = backward(graph, { seeds: [{ node: y, gradient: dy }], wrt: new Map([q, k, v].map(node => [node, {}])), policy: 'none' });
+    return textOf(graph, graph.concat([y, ...[q, k, v].map(node => required(found.get(node), 'a gradient'))], 1));
+  }
+
+  const configOf = (line: string | undefined) => {
+    const text = required(/backend_config = ("(?:[^"\\]|\\.)*")/.exec(line ?? '')?.[1], 'the configuration');
+    return z.object({ cudnn_fmha_backend_config: z.record(z.string(), z.unknown()) }).parse(JSON.parse(JSON.parse(text)))
+      .cudnn_fmha_backend_config;
+  };
+
+  it('is one call of each pass, whatever reads its results', () => {
+    const lines = attended({}).split('\n');
+    const calls = lines.filter(line => line.includes('custom_call'));
+    expect(calls).toEqual([
+      expect.stringMatching(/^(%\d+):3 = stablehlo\.custom_call @__cudnn\$fmhaSoftmax\(/),
+      expect.stringMatching(/^(%\d+):4 = stablehlo\.custom_call @__cudnn\$fmhaSoftmaxBackward\(/),
+    ]);
+    const [forward] = calls.map(line => required(line.split(':')[0], 'the results'));
+    expect(calls[1]).toContain(`${forward}#0`);
+    expect(calls[0]).toContain('-> (tensor<2x4x24x8xbf16>, tensor<2x4x24xf32>, tensor<0xui8>)');
+    expect(calls[1]).toContain('-> (tensor<2x4x24x8xbf16>, tensor<2x2x24x8xbf16>, tensor<2x2x24x8xbf16>, tensor<0xui8>)');
+  });
+
+  it.each([
+    ['CAUSAL', {}, false, 0],
+    ['CAUSAL', { window: 7 }, false, 7],
+    ['NO_MASK', { causal: false }, false, 0],
+    ['PADDING', { causal: false }, true, 0],
+    ['PADDING_CAUSAL', {}, true, 0],
+  ] as const)('says its mask in both passes: %s %o', (mask, scores, isPadded, window) => {
+    const calls = linesWith(attended(scores, isPadded), 'custom_call');
+    expect(calls).toHaveLength(2);
+    for (const line of calls) {
+      expect(configOf(line)).toMatchObject({ mask_type: mask, fmha_scale: 0.5, sliding_window_length: window, dropout_rate: 0 });
+      expect(line.match(/tensor<2xi32>/g) ?? []).toHaveLength(isPadded ? 2 : 0);
+    }
+  });
+
+  it('is refused in 32 bits', () => {
+    const graph = new Graph();
+    const x = graph.feed('x', [1, 1, 8, 8]);
+    expect(() => textOf(graph, graph.fusedAttention(x, x, x, { scale: 1, causal: true }))).toThrow(
+      'attention as one kernel is for bfloat16',
+    );
   });
 });

@@ -231,7 +231,7 @@ eval_strategy: epoch # it was 4 times per epoch
 
 # Settings of Axolotl without a counterpart:
 # load_in_4bit: false  # off
-# flash_attention: true  # attention is compiled into the step
+# flash_attention: true  # write attention: auto, fused or chunked
 `));
 
   it('LLaMA-Factory', () =>

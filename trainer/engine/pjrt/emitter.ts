@@ -283,6 +283,22 @@ export class Emitter {
     return waited.reduce((sum, each) => this.zip('add', sum, each), x);
   }
 
+  /** A call of a library of the device, whose inputs and results lie row by row. @param config as the library's own JSON */
+  call(target: string, inputs: readonly Value[], results: readonly Pick<Value, 'shape' | 'type'>[], config: unknown): Value[] {
+    const id = `%${this.prefix}${this.count++}`;
+    const layouts = (all: readonly Pick<Value, 'shape'>[]): string =>
+      all.map(({ shape }) => `dense<[${shape.map((_, i) => shape.length - 1 - i).join(', ')}]> : tensor<${shape.length}xindex>`).join(', ');
+    const attributes = [
+      'api_version = 2 : i32',
+      `backend_config = ${JSON.stringify(JSON.stringify(config))}`,
+      `operand_layouts = [${layouts(inputs)}]`,
+      `result_layouts = [${layouts(results)}]`,
+    ];
+    const types = `(${inputs.map(tensorType).join(', ')}) -> (${results.map(tensorType).join(', ')})`;
+    this.lines.push(`${id}:${results.length} = stablehlo.custom_call @${target}(${namesOf(inputs)}) {${attributes.join(', ')}} : ${types}`);
+    return results.map(({ shape, type }, i) => ({ name: `${id}#${i}`, shape, type }));
+  }
+
   /** The same numbers in another memory of the device (`memory-kinds.ts`). */
   place(x: Value, kind: string): Value {
     const attributes = `{has_side_effect = true, mhlo.frontend_attributes = {_xla_buffer_placement = "${kind}"}}`;

@@ -80,6 +80,8 @@ function describe({ platform, version, device, major, minor }: ClientDescription
     device: isCpu ? 'cpu' : 'gpu',
     fuses: false,
     narrowConvolutions: !isCpu,
+    // cuDNN comes with the plugins for CUDA.
+    fusedAttention: platform === 'cuda',
     versions: {
       pjrt: `${major}.${minor}`,
       plugin: `${plugin.wheel.project} ${plugin.wheel.version}`,

@@ -16,6 +16,7 @@ import { BufferOrder } from './buffer-order.ts';
 import { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
 import { KeptBarriers } from './kept-barriers.ts';
+import { attentionLowerings } from './kernels/attention.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
 import { effectLowerings } from './kernels/effects.ts';
 import { elementwiseLowerings } from './kernels/elementwise.ts';
@@ -43,6 +44,7 @@ const lowerings: LoweringTable = {
   ...indexingLowerings,
   ...productLowerings,
   ...expertLowerings,
+  ...attentionLowerings,
   ...convolutionLowerings,
   ...effectLowerings,
   ...processLowerings,
@@ -87,6 +89,7 @@ export function lowerSignature(
   const constants: ModuleConstant[] = [];
   const known = new Map<HostArray | object, Value>();
   const philox = new Set<number>();
+  const calls = new Map<string, readonly Value[]>();
   const values = new Map<Node, Value>(given.map((node, i) => [node, named(`%g${i}`, node)]));
   const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
@@ -113,6 +116,11 @@ export function lowerSignature(
     feed: (name: string) => {
       const at = feeds.findIndex(feed => feed.name === name);
       return named(`%f${at}`, elementAt(feeds, at).spec);
+    },
+    once: (key: string, call: () => readonly Value[]) => {
+      const results = calls.get(key) ?? call();
+      calls.set(key, results);
+      return results;
     },
     randomBits: (seed: Value, blocks: number) => {
       philox.add(blocks);

@@ -21,6 +21,8 @@ export interface LoweringContext<Op extends OpName> {
   readonly replicas: number | undefined;
   /** A constant too large for the text of the module: it is an argument, and lies on the device. */
   argument(spec: TensorSpec, value: () => HostArray): Value;
+  /** The results of a call that several nodes share, each of which takes one: it is made for the first of them. */
+  once(key: string, call: () => readonly Value[]): readonly Value[];
   /** Philox4x32-10 (see `engine/portable/philox.ts`): 8 numbers of 16 bits from each block, ui32 [8 · blocks]. */
   randomBits(seed: Value, blocks: number): Value;
 }

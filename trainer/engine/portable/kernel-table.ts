@@ -1,6 +1,7 @@
 /** One kernel for each operation; a missing one does not compile. */
 import type { OpName } from '../../graph/attributes.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
+import { attentionKernels } from './kernels/attention.ts';
 import { convolutionKernels } from './kernels/convolution.ts';
 import { effectKernels } from './kernels/effect.ts';
 import { elementwiseKernels } from './kernels/elementwise.ts';
@@ -20,6 +21,7 @@ const kernelTable: KernelTable = {
   ...indexingKernels,
   ...productKernels,
   ...expertKernels,
+  ...attentionKernels,
   ...convolutionKernels,
   ...effectKernels,
   ...processKernels,

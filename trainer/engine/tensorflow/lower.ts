@@ -14,6 +14,7 @@ import { elementAt } from '../../narrow.ts';
 import { Emitter, HOST } from './emitter.ts';
 import { emitFused } from './fused.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
+import { attentionLowerings } from './kernels/attention.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
 import { effectLowerings } from './kernels/effects.ts';
 import { elementwiseLowerings } from './kernels/elementwise.ts';
@@ -40,6 +41,7 @@ export const lowerings: LoweringTable = {
   ...indexingLowerings,
   ...productLowerings,
   ...expertLowerings,
+  ...attentionLowerings,
   ...convolutionLowerings,
   ...effectLowerings,
   ...processLowerings,

@@ -33,6 +33,7 @@ import { weightStream, withInitial } from '../../model/weight-stream.ts';
 import { atLeast } from '../../narrow.ts';
 import { setUpTask } from '../../objective/set-up-task.ts';
 import type { MeasureBatch, TaskSetup } from '../../objective/task-setup.ts';
+import { chooseAttention } from '../../plan/choices/choose-attention.ts';
 import { choosePrecision } from '../../plan/choices/choose-precision.ts';
 import { chooseRows } from '../../plan/choices/choose-rows.ts';
 import { chooseElementsFor } from '../../plan/choices/choose-run-elements.ts';
@@ -120,7 +121,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
     const sources = sourcesOf(params, setup);
     const [source] = atLeast(sources, 1);
-    const facts: PlanFacts = {
+    const planned: PlanFacts = {
       recipe,
       headers: { config: base.folder.config, tensors: base.folder.weights.tensors },
       on: { engine: base.engine.description.name, device: base.engine.description.device, gpu: base.engine.description.gpu },
@@ -141,6 +142,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
       // A resumed run keeps its recompute level unless an override changes it.
       recompute: recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute,
     };
+    const facts = { ...planned, fusesAttention: await chooseAttention({ ...params, facts: planned }, base.engine) };
     const from = checkpoint?.state.choiceDue ? { ...params, checkpoint: moved(checkpoint, facts, base) } : params;
     return await compile(from, { base, setup, sources, facts, baselineBytes });
   } catch (error) {

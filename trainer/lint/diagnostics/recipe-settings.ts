@@ -165,6 +165,10 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'prompt-without-text': { about: '`data.prompt` has no `{text}`, so every sample would read the same.' },
   'labels-repeat': { about: 'A label is listed twice. Its place in the list is its id, so each label may appear only once.' },
   'column-twice': { about: 'One column of the data is used for two purposes, which is rarely intended.' },
+  'fused-attention': {
+    about: '`attention: fused` asks for a kernel of the device, and such kernels compute in 16 bits.',
+    fix: 'Writes `attention: auto`.',
+  },
   'quantized-base': {
     about:
       'A weight held in 8 or 4 bits is frozen. `full`, `rosa` and `shira` train the weights themselves, and `dependencies` trains single elements of them. `lora`, `dora`, `vera` and `spsft` work with `quantize`; the rows or columns of `spsft` are then held in 32 bits next to the weight.',

@@ -1,41 +1,11 @@
 /** Softmax attention in chunks of queries, so that the whole score matrix is never held and causal work is halved. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import type { ComputeType } from '../weight-storage.ts';
+import type { AttentionMask, AttentionParams } from './attention-params.ts';
+import { fusedAttention, fusedFormOf } from './fused-attention.ts';
 import { softCap } from './soft-cap.ts';
 
-/** Which keys a query may see. */
-export type AttentionMask =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'causal' }
-  /**
-   * Added to the scores, [batch, queries, keys] or, the same for all queries, [batch, 1, keys] (0 where seen, very negative where not);
-   * `causal`: keys after the query are never seen, whatever the bias says.
-   */
-  | { readonly kind: 'bias'; readonly bias: Node; readonly causal: boolean };
-
-export interface AttentionParams {
-  /** [batch, heads, queries, headDim]; heads is a multiple of the key-value heads, and neighbors share one. */
-  readonly q: Node;
-  /** [batch, kvHeads, keys, headDim]. */
-  readonly k: Node;
-  /** [batch, kvHeads, keys, headDim]. */
-  readonly v: Node;
-  readonly scale: number;
-  /** Soft cap: a score s becomes cap · tanh(s / cap) before keys are hidden (Gemma 2). */
-  readonly cap?: number;
-  readonly mask: AttentionMask;
-  /** Queries a chunk; a causal chunk sees only the keys up to its end. */
-  readonly chunk: number;
-  /** Added to the scaled scores, [batch, heads, queries, keys]: what positions say to each other. The gradient flows through it. */
-  readonly scores?: Node;
-  /** A score of each head that every query sees in addition to those of keys, [heads]; it takes its share of the probabilities and gives nothing (gpt-oss). */
-  readonly sinks?: Node;
-  /** Gives a mask that the probabilities are multiplied by (dropout). */
-  readonly dropMask?: (shape: readonly number[]) => Node;
-  /** The element type of products, float32 if not given; all else is float32. */
-  readonly compute?: ComputeType;
-}
+export type { AttentionMask } from './attention-params.ts';
 
 /** Low enough that exp() of it is 0, high enough that a row of nothing else stays finite. */
 export const HIDDEN = -1e9;
@@ -46,6 +16,8 @@ export const queryChunk = (queries: number): number => Math.max(128, Math.ceil(q
 /** @returns [batch, heads, queries, headDim] */
 export function attention(graph: Graph, params: AttentionParams): Node {
   const { q, k, mask } = params;
+  const form = params.fused ? fusedFormOf(params) : undefined;
+  if (form) return fusedAttention(graph, params, form);
   const queries = q.shape[2] as number;
   const keys = k.shape[2] as number;
   const causal = mask.kind === 'causal' || (mask.kind === 'bias' && mask.causal);

@@ -47,7 +47,7 @@ export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }
   const [batch, heads, tokens, headDim] = dimensions(q.shape, 4);
   const dropMask = tracer.dropoutMask(dropout);
   const chunk = tracer.longest === undefined ? queryChunk(tokens) : tokens;
-  const out = attention(graph, { q, k, v, scale, mask, scores, chunk, dropMask, compute: tracer.compute });
+  const out = attention(graph, { q, k, v, scale, mask, scores, chunk, dropMask, compute: tracer.compute, fused: tracer.fusesAttention });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }
 
@@ -65,5 +65,5 @@ export const byHead = (tracer: Tracer, x: Node, sizes: { readonly batch: number;
 export function paddingMask(graph: Graph, seen: Node): AttentionMask & { kind: 'bias' } {
   const [batch, tokens] = dimensions(seen.shape, 2);
   const bias = graph.mul(graph.sub(graph.scalar(1), graph.reshape(seen, [batch, 1, tokens])), HIDDEN);
-  return { kind: 'bias', bias, causal: false };
+  return { kind: 'bias', bias, causal: false, meaning: { of: bias, seen } };
 }

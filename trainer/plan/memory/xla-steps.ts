@@ -24,6 +24,8 @@ const READ_BUFFERS: ReadonlySet<OpName> = new Set<OpName>([
   'conv2dFilterGrad',
   'expertProduct',
   'expertGradient',
+  'attention',
+  'attentionGradient',
   'concat',
 ]);
 

@@ -139,7 +139,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
     'metric_logger',
   ),
   ...absent('set HF_TOKEN in the environment', 'hf_token', 'token', 'use_auth_token', 'hf_hub_token'),
-  ...absent('attention is compiled into the step', 'flash_attention', 'flash_attn', 'attn_implementation', 'xformers_attention'),
+  ...absent('write attention: auto, fused or chunked', 'flash_attention', 'flash_attn', 'attn_implementation', 'xformers_attention'),
   ...absent('a run uses one device', 'deepspeed', 'fsdp', 'fsdp_config', 'ddp', 'local_rank'),
   ...absent('use target_modules to choose layers', 'num_layers', 'layers_to_transform', 'lora_layers'),
   ...absent('write r, lora_alpha and lora_dropout at the top level', 'lora_parameters', 'lora_config', 'peft_config'),

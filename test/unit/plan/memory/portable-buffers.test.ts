@@ -60,7 +60,10 @@ const PACKS: ReadonlySet<OpName> = new Set<OpName>(['matmul', 'conv2d', 'conv2dI
 const BY_DATA: ReadonlySet<OpName> = new Set<OpName>(['expertProduct', 'expertGradient']);
 const most = (op: OpName): number => (BY_DATA.has(op) ? 3 : PACKS.has(op) ? 1.6 : 1.1);
 
-it.each(allCases)('$op: $test.title', async ({ op, test }) => {
+/** The interpreter has it as a reference for kernels of devices: no plan of this engine does. */
+const isPlanned = (op: OpName): boolean => op !== 'attention' && op !== 'attentionGradient';
+
+it.each(allCases.filter(({ op }) => isPlanned(op)))('$op: $test.title', async ({ op, test }) => {
   const { measured, predicted } = await peaks(forwardProgram(test), test.variables ?? {}, inputsOf(test));
   expect(predicted).toBeGreaterThan(0.95 * measured - SCALARS);
   expect(predicted).toBeLessThan(most(op) * measured + SCALARS);

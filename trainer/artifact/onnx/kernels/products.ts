@@ -8,6 +8,8 @@ type Products =
   | 'matmul'
   | 'expertProduct'
   | 'expertGradient'
+  | 'attention'
+  | 'attentionGradient'
   | 'conv2d'
   | 'conv2dInputGrad'
   | 'conv2dFilterGrad'
@@ -27,6 +29,8 @@ export const productLowerings: Pick<LoweringTable, Products> = {
   },
   expertProduct: refused('expertProduct', 'mixtures of experts'),
   expertGradient: refused('expertGradient', 'mixtures of experts'),
+  attention: refused('attention', 'attention as one kernel'),
+  attentionGradient: refused('attentionGradient', 'gradients'),
   conv2d: ({ emitter, inputs, attrs }) => {
     const [x, filter] = two(inputs);
     return channelsFirst(emitter, x, image => emitter.emit('Conv', [image, filter], { ...windowOf(attrs), group: attrs.groups }));

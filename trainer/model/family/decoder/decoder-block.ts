@@ -139,6 +139,7 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
     chunk: queryChunk(tokens),
     dropMask: tracer.dropoutMask(dropout),
     compute: tracer.compute,
+    fused: tracer.fusesAttention,
   });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }

@@ -7,7 +7,7 @@ import type { TokenInputs } from '../../model-spec.ts';
 /** Hides the keys that lie further back than the window, where a sequence (or its cache) is long enough for that. */
 export function withWindow(
   graph: Graph,
-  { mask, positions, cache }: TokenInputs,
+  { mask, positions, cache }: Pick<TokenInputs, 'mask' | 'positions' | 'cache'>,
   tokens: number,
   window: number | undefined,
 ): AttentionMask {
@@ -17,7 +17,8 @@ export function withWindow(
   const far = new Float32Array(tokens * tokens);
   for (let i = window; i < tokens; i++) far.fill(HIDDEN, i * tokens, i * tokens + i - window + 1);
   const bias = graph.constant(far, [1, tokens, tokens], 'float32');
-  return { kind: 'bias', bias: mask.kind === 'bias' ? graph.add(mask.bias, bias) : bias, causal: true };
+  if (mask.kind === 'bias') return { kind: 'bias', bias: graph.add(mask.bias, bias), causal: true };
+  return { kind: 'bias', bias, causal: true, meaning: { of: bias, window } };
 }
 
 /** In a cache, key j is the token at position j. */

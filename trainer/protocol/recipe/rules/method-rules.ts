@@ -22,6 +22,20 @@ export const methodRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'fused-attention',
+    severity: 'error',
+    doc: 'Kernels of attention are for 16 bits.',
+    reads: ['attention', 'dtype'],
+    check: ({ attention, dtype }) =>
+      attention === 'fused' && dtype === 'float32'
+        ? {
+            at: 'attention',
+            message: 'kernels of attention compute in bfloat16: set dtype: bfloat16, or attention: auto',
+            suggestion: { kind: 'replace-value', to: 'auto' },
+          }
+        : undefined,
+  },
+  {
     code: 'quantized-base',
     severity: 'error',
     doc: 'A quantized base stays frozen.',

@@ -74,6 +74,20 @@ export const modelSettings = {
       memory: 'int8 takes one byte per parameter of these layers, nf4 about half a byte; one weight at a time is unpacked.',
     },
   ),
+  attention: defaulted(
+    choice({
+      auto: 'One kernel of the device where it has one that passes a comparison with the chunks at the start of the run, otherwise chunks; the run logs its choice.',
+      fused:
+        'One kernel of the device; a run that cannot have it is refused. Needs bfloat16 and a CUDA device of the PJRT engine. GPU: unmeasured.',
+      chunked: 'Chunks of queries, on any device.',
+    }),
+    'auto',
+    {
+      doc: 'How training and evaluation compute attention.',
+      memory:
+        'Chunks keep the probabilities of each query and key at the recompute levels none and cheap; one kernel keeps one number per query and head. Estimates count chunks unless fused is written, and never count the workspace of the kernel.',
+    },
+  ),
   threads: defaulted(integer({ min: 0, max: 1024 }), 0, {
     fixedInSweep: SAME_MACHINE,
     doc: 'CPU threads per operation of a process; 0 for all cores, shared among the processes of the run.',

@@ -1,0 +1,40 @@
+/** Softmax attention as one kernel of the device, for the forms that such kernels have. */
+import type { Graph, Node } from '../../graph/graph.ts';
+import type { AttentionParams } from './attention-params.ts';
+
+/** The keys that a query sees, in the terms of a kernel. */
+export interface FusedForm {
+  readonly causal: boolean;
+  readonly window?: number;
+  /** [batch, tokens], 1 where there is a token. */
+  readonly seen?: Node;
+}
+
+/** cuDNN's limits for the forward and the backward pass. */
+const WIDTH_STEP = 8;
+const MOST_WIDTH = 256;
+
+/**
+ * Undefined where kernels do not have the form: numbers of 32 bits, dropout, a soft cap, sinks, scores of relative positions, a cache, packed
+ * samples, or another width of heads.
+ */
+export function fusedFormOf({ q, k, mask, cap, scores, sinks, dropMask, compute }: AttentionParams): FusedForm | undefined {
+  const [width, tokens] = [q.shape[3] as number, q.shape[2] as number];
+  const isPlain = cap === undefined && !scores && !sinks && !dropMask;
+  if (!isPlain || compute !== 'bfloat16' || width % WIDTH_STEP || width > MOST_WIDTH || tokens !== k.shape[2]) return undefined;
+  if (mask.kind !== 'bias') return { causal: mask.kind === 'causal' };
+  const { meaning, bias, causal } = mask;
+  if (meaning?.of !== bias) return undefined;
+  if ('window' in meaning) return causal ? { causal, window: meaning.window } : undefined;
+  return { causal, seen: meaning.seen };
+}
+
+/** @returns [batch, heads, queries, headDim], float32 */
+export function fusedAttention(graph: Graph, { q, k, v, scale, compute = 'float32' }: AttentionParams, form: FusedForm): Node {
+  const { causal, window, seen } = form;
+  const factor = (x: Node) => graph.cast(x, compute);
+  // The same for all layers, so they belong to no block and are kept.
+  const lengths = seen && graph.within({ block: -1 }, () => graph.cast(graph.sum(seen, [1]), 'int32'));
+  const scores = { scale, causal, ...(window !== undefined && { window }) };
+  return graph.cast(graph.fusedAttention(factor(q), factor(k), factor(v), scores, lengths), 'float32');
+}
