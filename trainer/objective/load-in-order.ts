@@ -2,7 +2,6 @@
 import path from 'node:path';
 import { DataError } from '../data/data-error.ts';
 import { drawFrom } from '../data/draw.ts';
-import { placesOf } from '../data/label-places.ts';
 import type { LineIndex } from '../data/lazy/line-index.ts';
 import { type OpenedInOrder, openInOrder } from '../data/lazy/open-lazy.ts';
 import type { SampleLabels } from '../data/lazy/sample-labels.ts';
@@ -132,28 +131,43 @@ function splitOf(examples: Examples, settings: { readonly validation: number; re
 
 function reportOf({ tokenized, index, labels }: OpenedInOrder, files: number): string {
   if (tokenized) return describeData(tokenized.report);
-  return index ? describeIndex(index, files, labels) : '';
+  return index
+    ? describeIndex(
+        index,
+        files,
+        countLabels(labels, index.labels, name => [name]),
+      )
+    : '';
 }
 
-/** The result of a pass over the samples, for the log. @param labels those that are shown, each with the number of its samples */
-export function describeIndex(index: LineIndex, files: number, labels: readonly string[]): string {
+/** The result of a pass over the samples, for the log. @param counts the samples of each label that is shown */
+export function describeIndex(index: LineIndex, files: number, counts: LabelCounts): string {
   const { samples, read, drawnFrom = read, dropped, format, formatReason } = index;
   const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
   const found = drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`;
   return [
     `format ${format}: ${formatReason}`,
     `${found} from ${files} ${files === 1 ? 'file or folder' : 'files or folders'}, ${samples} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}`,
-    ...(labels.length > 0 ? [`labels: ${withCounts(labels, index.labels).join(', ')}`] : []),
+    ...(counts.size > 0 ? [`labels: ${Array.from(counts, ([label, count]) => `${label} ${count}`).join(', ')}`] : []),
     'Samples are tokenized when training needs them.',
   ].join('\n');
 }
 
-/** Each label with the number of its samples. */
-function withCounts(labels: readonly string[], { names, places }: SampleLabels): string[] {
-  const counts = new Uint32Array(names.length);
-  for (const place of places) counts[place] = (counts[place] as number) + 1;
-  const placeOf = placesOf(names);
-  return labels.map(label => `${label} ${counts[placeOf.get(label) ?? -1] ?? 0}`);
+/** The samples of each label, in the order in which labels are shown. */
+export type LabelCounts = ReadonlyMap<string, number>;
+
+/** @param labelsIn the labels that a name stands for */
+export function countLabels(
+  labels: readonly string[],
+  { names, places }: SampleLabels,
+  labelsIn: (name: string) => readonly string[],
+): LabelCounts {
+  const samples = new Uint32Array(names.length);
+  for (const place of places) samples[place] = (samples[place] as number) + 1;
+  const counts = new Map(labels.map(label => [label, 0]));
+  for (const [place, name] of names.entries())
+    for (const label of labelsIn(name)) if (counts.has(label)) counts.set(label, (counts.get(label) ?? 0) + (samples[place] as number));
+  return counts;
 }
 
 /** Held-out samples are evaluated again and again, so their tokens are kept in memory. */

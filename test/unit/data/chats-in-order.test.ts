@@ -39,7 +39,7 @@ describe('the pass over chats', () => {
     const inner = chatRendererOf(made);
     if (inner === undefined) throw new Error('no template');
     let [texts, renders] = [0, 0];
-    const decide = sampleDecider(
+    const { decide } = sampleDecider(
       { formatting: { ...datasetSettings, ...settings, format: 'messages', shownLabels: [] }, maxLength: 512, truncation: 'turns' },
       {
         tokenizer: { ...made, encode: counted(made.encode, () => texts++) },

@@ -14,9 +14,11 @@ const data = (more: object): string =>
     return JSON.stringify({
       text,
       ...(i % 4 === 0 && { other: i }),
-      text_pair: 'cd'.repeat(i % 3),
+      text_pair: 'cd'.repeat(1 + (i % 3)),
       label: ['odd', 'even', 'third'][i % 3],
       number: i % 5,
+      topics: ['odd', 'even', 'third'].filter((_, place) => (i + place) % 2 === 0),
+      relevance: i % 2,
       ...more,
     });
   }).join('\n');
@@ -35,6 +37,17 @@ const HELD = ['val_size=40', 'eval_strategy=steps', 'eval_steps=4'];
 it.each([
   ['classes', ['task=sequence_classification', ...HELD]],
   ['weighed classes of drawn texts', ['task=sequence_classification', 'class_weights=balanced', 'data.max_samples=500', ...HELD]],
+  ['several labels', ['task=multi_label_classification', 'data.columns={"label":"topics"}', 'class_weights=balanced', ...HELD]],
+  [
+    'queries with documents',
+    [
+      'task=reranker',
+      'data.columns={"query":"text","document":"text_pair","label":"relevance"}',
+      'data.eval=small.jsonl',
+      'data.eval_max_samples=40',
+      ...HELD.slice(1),
+    ],
+  ],
   ['numbers', ['task=sequence_regression', 'data.columns={"label":"number"}', 'data.shuffle=false']],
 ])('a run of %s', async (name, settings) => {
   const all = ['max_steps=6', 'logging_steps=1', 'group_by_length=false', ...settings];

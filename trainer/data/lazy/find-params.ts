@@ -2,14 +2,18 @@
 import type { DataFile } from '../read/list-files.ts';
 import type { ThreadsParams } from '../tokens/tokenize-threads.ts';
 import type { DataFormat } from '../types.ts';
-import type { Decide, LineSettings } from './scan-segment.ts';
+import type { Decider } from './decider.ts';
+import type { LineSettings } from './line-record.ts';
+import type { FoundTable } from './table-segments.ts';
 
 export interface FindParams {
   readonly files: readonly DataFile[];
+  /** For each file, the table that it is. */
+  readonly tables: ReadonlyArray<FoundTable | undefined>;
   readonly settings: { readonly maxSamples?: number; readonly seed: number };
   readonly lines: LineSettings;
   /** Decides about records, and checks all of which some are drawn, in this process. */
-  readonly deciders: () => { readonly decide: Decide; readonly check: Decide };
+  readonly deciders: () => { readonly decider: Decider; readonly checker: Decider };
   /** Samples are copied into the cache, since they cannot be read from their files by places; false if left out. */
   readonly isCopied?: boolean;
   /** Present where several threads may do so. */

@@ -95,16 +95,16 @@ function scan(
   params: FindParams,
   workOf: WorkOf,
 ): AsyncIterable<{ readonly segment: Segment; readonly found: ScannedSegment }> | Iterable<{ segment: Segment; found: ScannedSegment }> {
-  const { files, lines, threads, totalBytes, segmentBytes = SEGMENT_BYTES } = params;
+  const { files, tables, lines, threads, totalBytes, segmentBytes = SEGMENT_BYTES } = params;
   const works = function* (): Generator<SegmentWork> {
     let place = 0;
-    for (const segment of segmentsOf(files, segmentBytes)) yield { segment, ...workOf(place++) };
+    for (const segment of segmentsOf(files, tables, segmentBytes)) yield { segment, ...workOf(place++) };
   };
   const count = Math.min(threads?.count ?? 1, Math.ceil(totalBytes / segmentBytes));
   if (threads && count > 1) return scanInThreads(works(), { ...threads, count });
-  const { decide, check } = params.deciders();
+  const { decider, checker } = params.deciders();
   return (function* () {
     for (const { segment, isCheck, chosen } of works())
-      yield { segment, found: scanSegment(segment, lines, isCheck ? check : decide, chosen) };
+      yield { segment, found: scanSegment(segment, lines, isCheck ? checker : decider, chosen) };
   })();
 }

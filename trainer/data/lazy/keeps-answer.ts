@@ -12,6 +12,7 @@ import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
 import { functionOf } from '../tool-calls/function-of.ts';
 import type { ChatMessage, ChatRenderer, Conversation, RenderedChat } from '../types.ts';
+import { type MeasuredText, WholeText } from './plain/measured-text.ts';
 import { type CutFrame, cutFrame, findFrame, promptIn } from './prompt-frame.ts';
 import type { Room, TextBounds } from './text-bounds.ts';
 
@@ -36,61 +37,96 @@ interface Answer {
   readonly isWhole: boolean;
 }
 
-/**
- * Returns whether a chat surely keeps a target. Where it does not, tokenizing the chat shows whether it does, or what is wrong with it.
- * @throws DataError from the function that is returned, for a field that the template does not use
- */
-export function chatProof(
-  settings: ProofSettings,
-  bounds: TextBounds,
-  specialTexts: readonly string[],
-): (chat: Conversation, place: DataPlace) => boolean {
-  const frames = new Map<string, CutFrame | 'refused' | undefined>();
+/** A chat of plain texts. */
+export interface PlainTurns {
+  /** The role of each turn, with spaces between them, as the reader of the data names it. */
+  readonly roles: string;
+  readonly texts: readonly MeasuredText[];
+  /** Left out where no turn has one. */
+  readonly weights?: Conversation['weights'];
+}
+
+export interface ChatProof {
+  /**
+   * Returns whether a chat surely keeps a target. Where it does not, tokenizing the chat shows whether it does, or what is wrong with it.
+   * @throws DataError for a field that the template does not use
+   */
+  readonly proves: (chat: Conversation, place: DataPlace) => boolean;
+  /** Returns whether a chat surely keeps a target, as far as its texts show it. */
+  readonly provesTurns: (turns: PlainTurns) => boolean;
+}
+
+/** Everything that chats with the same roles and weights share. */
+interface Shape {
+  /** Undefined where no answer is trained that has a turn in front of it. */
+  readonly answer: Answer | undefined;
+  /** Undefined where the template writes something else than texts between others that are always the same. */
+  readonly frame: CutFrame | 'refused' | undefined;
+}
+
+const NO_SHAPE: Shape = { answer: undefined, frame: undefined };
+
+export function chatProof(settings: ProofSettings, bounds: TextBounds, specialTexts: readonly string[]): ChatProof {
+  const shapes = new Map<string, Shape>();
   const hasContext = (settings.contextParts ?? []).length > 0;
-  const frameOf = (chat: Conversation, { index }: Answer): CutFrame | 'refused' | undefined => {
-    let key = chat.weights?.join() ?? '';
-    for (const { role } of chat.messages) key += ` ${role}`;
-    if (frames.has(key)) return frames.get(key);
-    if (frames.size >= MOST_SHAPES) return undefined;
+  // A token of the text and of an end that is context would be context.
+  const isApart = (end: string): boolean => !hasContext || specialTexts.some(text => text !== '' && end.startsWith(text));
+  const frameOf = (chat: Conversation, index: number): Shape['frame'] => {
     const found = frameFor(chat, index, settings);
-    // A token of the text and of an end that is context would be context.
-    const isApart = (end: string): boolean => !hasContext || specialTexts.some(text => text !== '' && end.startsWith(text));
-    const frame =
-      !found || found === 'refused'
-        ? found
-        : isApart(found.end)
-          ? cutFrame(found, bounds.cutsAtSpecials ? specialTexts : [], bounds.count)
-          : undefined;
-    frames.set(key, frame);
-    return frame;
+    if (!found || found === 'refused') return found;
+    return isApart(found.end) ? cutFrame(found, bounds.cutsAtSpecials ? specialTexts : [], bounds.count) : undefined;
+  };
+  const shapeOf = ({ roles, weights }: PlainTurns): Shape => {
+    const key = weights === undefined ? roles : `${roles} ${weights.join()}`;
+    const known = shapes.get(key);
+    if (known || shapes.size >= MOST_SHAPES) return known ?? NO_SHAPE;
+    const chat = { messages: roles.split(' ').map(role => ({ role, content: PLACEHOLDER })), weights };
+    const answer = trainedAnswer(chat, settings);
+    const shape = { answer, frame: answer && frameOf(chat, answer.index) };
+    shapes.set(key, shape);
+    return shape;
   };
   /** Undefined where the texts of a chat do not show it. */
-  const provesByTexts = (chat: Conversation, answer: Answer | undefined): boolean | undefined => {
-    if (answer === undefined) return false;
-    const frame = chat.messages.length > MOST_TURNS ? undefined : frameOf(chat, answer);
-    if (frame === 'refused') return false;
-    if (!settings.completionOnly) return frame && trainsTwo(chat, frame, settings, bounds);
-    if (hasContext && hasMarks(textOfContent(elementAt(chat.messages, answer.index).content))) return false;
-    return frame && fitsFrame(chat, { ...answer, isWhole: answer.isWhole || hasContext }, frame, bounds);
+  const provesByTexts = (turns: PlainTurns): boolean | undefined => {
+    const { texts } = turns;
+    const { answer, frame } = texts.length > MOST_TURNS ? NO_SHAPE : shapeOf(turns);
+    if (answer === undefined || frame === undefined) return undefined;
+    const said = elementAt(texts, answer.index);
+    if (frame === 'refused' || !said.hasToken) return false;
+    if (!settings.completionOnly) return trainsTwo(turns, frame, settings);
+    if (hasContext && said.hasMarks) return false;
+    return fitsFrame(texts, { ...answer, isWhole: answer.isWhole || hasContext }, frame, bounds);
   };
-  return (chat, place) => {
-    const isTexts = isPlain(chat);
-    if (!isTexts) checkFields(chat, { renderer: settings.renderer, place });
-    const answer = answerOf(chat, settings, bounds);
-    if (answer === undefined) return false;
-    let proven = isTexts ? provesByTexts(chat, answer) : undefined;
-    // Some templates write no empty message, and a message of their own in its place.
-    if (proven && beginsEmpty(chat)) proven = provesByTexts(withoutFirst(chat), answerOf(withoutFirst(chat), settings, bounds));
-    return proven ?? (settings.completionOnly && !hasContext && fitsRendered(chat, answer, settings, bounds));
+  return {
+    provesTurns: turns => provesByTexts(turns) === true,
+    proves: (chat, place) => {
+      const isTexts = isPlain(chat);
+      if (!isTexts) checkFields(chat, { renderer: settings.renderer, place });
+      const answer = trainedAnswer(chat, settings);
+      if (answer === undefined || !bounds.hasToken(saidIn(elementAt(chat.messages, answer.index)))) return false;
+      let proven = isTexts ? provesByTexts(turnsOf(chat, bounds)) : undefined;
+      // Some templates write no empty message, and a message of their own in its place.
+      if (proven && beginsEmpty(chat)) proven = provesByTexts(turnsOf(withoutFirst(chat), bounds)) ?? false;
+      return proven ?? (settings.completionOnly && !hasContext && fitsRendered(chat, answer, settings, bounds));
+    },
   };
 }
 
-/** Undefined where no answer is trained that surely has a token, with a turn in front of it. */
-function answerOf(chat: Conversation, choice: TurnChoice, { hasToken }: TextBounds): Answer | undefined {
+const turnsOf = ({ messages, weights }: Conversation, bounds: TextBounds): PlainTurns => ({
+  roles: messages.map(({ role }) => role).join(' '),
+  texts: messages.map(({ content }) => new WholeText(textOfContent(content), bounds)),
+  ...(weights?.some(weight => weight !== undefined) && { weights }),
+});
+
+/** Stands for any text. */
+const PLACEHOLDER = 'text';
+
+/** Undefined where no answer is trained with a turn in front of it. */
+function trainedAnswer(chat: Conversation, choice: TurnChoice): Answer | undefined {
   const trained = trainedTurnsOf(chat, choice);
   const index = trained.find(turn => chat.messages[turn]?.role === 'assistant') ?? 0;
   const message = chat.messages[index];
-  if (index === 0 || message === undefined || !hasToken(saidIn(message))) return undefined;
+  if (index === 0 || message === undefined) return undefined;
   const isAlone = trained.every(turn => chat.messages[turn]?.role === 'assistant');
   return { index, isWhole: message.tool_calls !== undefined || !isAlone };
 }
@@ -101,12 +137,6 @@ function saidIn({ content, tool_calls: calls }: ChatMessage): string {
   const called = functionOf(calls[0]);
   return called !== null && typeof called === 'object' && 'name' in called ? String(called.name) : '';
 }
-
-/** Stretches of a text that templates look for: reasoning, and words that turn it on or off. */
-const MARKS = /<\/?think|\/(?:no_)?think/;
-
-/** Whether a text has such marks. */
-export const hasMarks = (text: string): boolean => text.includes('think') && MARKS.test(text);
 
 /** Whether a chat has nothing but texts by role. */
 function isPlain({ messages, tools, documents, variables }: Conversation): boolean {
@@ -137,29 +167,31 @@ function frameFor({ messages, weights }: Conversation, answer: number, settings:
 }
 
 /** Whether a chat of which every token is trained has two, however it is cut: a mark of the template, and a token of a text. */
-const trainsTwo = ({ messages, weights }: Conversation, { tokens }: CutFrame, { maxLength }: ProofSettings, bounds: TextBounds): boolean =>
+const trainsTwo = ({ texts, weights = [] }: PlainTurns, { tokens }: CutFrame, { maxLength }: ProofSettings): boolean =>
   tokens > 0 &&
   maxLength > 1 &&
   // Weights are refused there.
-  (weights ?? []).every(weight => weight === undefined) &&
-  messages.some(({ content }) => bounds.hasToken(textOfContent(content)));
+  weights.every(weight => weight === undefined) &&
+  texts.some(({ hasToken }) => hasToken);
 
 /** Undefined where the template may take something off a text, and it matters. */
-function fitsFrame({ messages }: Conversation, { index, isWhole }: Answer, frame: CutFrame, bounds: TextBounds): boolean | undefined {
-  const texts: string[] = [];
+function fitsFrame(all: readonly MeasuredText[], { index, isWhole }: Answer, frame: CutFrame, bounds: TextBounds): boolean | undefined {
   let bytes = frame.bytes;
-  for (const { content } of messages) {
-    if (texts.length === index) break;
-    const text = textOfContent(content);
-    bytes += Buffer.byteLength(text);
-    texts.push(text);
+  let hasToken = false;
+  for (let i = 0; i < index; i++) {
+    const text = elementAt(all, i);
+    if (text.hasMarks) return undefined;
+    bytes += text.bytes;
+    hasToken ||= text.hasToken;
   }
-  if (texts.some(hasMarks)) return undefined;
-  if (!texts.some(bounds.hasToken)) return false;
-  const answerBytes = isWhole ? Buffer.byteLength(textOfContent(elementAt(messages, index).content)) + frame.endBytes : 0;
-  const room = { tokens: frame.tokens, needed: isWhole ? bounds.most(answerBytes) : 1 };
-  // A template that takes off space makes the text shorter.
-  if (bounds.bytesLeaveRoom(bytes, room)) return true;
+  if (!hasToken) return false;
+  const room = { tokens: frame.tokens, needed: isWhole ? bounds.most(elementAt(all, index).bytes + frame.endBytes) : 1 };
+  // A template that takes off space makes the text shorter, and leaves its words.
+  const excess = bounds.excess(bytes, room);
+  let saved = 0;
+  for (let i = 0; i < index && saved < excess; i++) saved += elementAt(all, i).saved(excess - saved);
+  if (saved >= excess) return true;
+  const texts = all.slice(0, index).map(text => text.text());
   return texts.every(text => text === text.trim()) ? bounds.leavesRoom(promptIn(frame, texts), room) : undefined;
 }
 

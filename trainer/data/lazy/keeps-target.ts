@@ -8,8 +8,11 @@ import { type FormatSettings, type ReadSample, readSample } from '../example/for
 import { labelName } from '../read/record-fields.ts';
 import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { ChatRenderer, DataFormat, DataRecord } from '../types.ts';
-import { chatProof, hasMarks } from './keeps-answer.ts';
-import type { Decide } from './scan-segment.ts';
+import type { Decider } from './decider.ts';
+import { chatProof } from './keeps-answer.ts';
+import { hasMarks } from './plain/measured-text.ts';
+import { type PlainSample, plainReaderOf } from './plain/plain-sample.ts';
+import { labelIn } from './plain/plain-values.ts';
 import { type BoundedTokenizer, textBounds } from './text-bounds.ts';
 
 export interface KeepTools {
@@ -33,36 +36,60 @@ export function whyTokensDecide({ formatting, truncation }: RecordSettings, { to
 /**
  * Decides which records keep a target, and finds their labels.
  * @param settings those for which `whyTokensDecide` has no reason
- * @throws DataError from the function that is returned, for a record that cannot be used
+ * @throws DataError from deciding about a record that cannot be used
  */
-export function sampleDecider(settings: RecordSettings, { tokenizer, chatRenderer }: KeepTools): Decide {
+export function sampleDecider(settings: RecordSettings, { tokenizer, chatRenderer }: KeepTools): Decider {
   const formatting: FormatSettings = { ...settings.formatting, chatRenderer };
   const bounds = textBounds(tokenizer, settings.maxLength);
-  const added = createEncoder(tokenizer).start('').length;
+  const room = { tokens: createEncoder(tokenizer).start('').length, needed: 1 };
   const tokenize = sampleTokenizer(settings, { tokenizer, chatRenderer });
-  const provesChat =
+  const proof =
     chatRenderer &&
     chatProof({ ...settings.formatting, renderer: chatRenderer, maxLength: settings.maxLength }, bounds, tokenizer.specialTexts);
   const { contextParts = [] } = formatting;
   const keepsTarget = (sample: ReadSample, { file, line }: DataRecord): boolean => {
-    if (sample.kind === 'chat') return provesChat?.(sample.chat, { file, line }) ?? false;
+    if (sample.kind === 'chat') return proof?.proves(sample.chat, { file, line }) ?? false;
     if (sample.kind === 'text') return false;
     const { prompt, answer } = sample;
     // The token that ends it is the second one at least, and what is cut has more than two.
     if (contextParts.includes('reasoning') && hasMarks(answer)) return false;
     if (!formatting.completionOnly && contextParts.includes('end_of_turn')) return false;
     if (!formatting.completionOnly) return bounds.hasToken(prompt) && tokenizer.eosIds.length > 0 && settings.maxLength > 1;
-    return bounds.hasToken(prompt) && bounds.hasToken(answer) && bounds.leavesRoom(prompt, { tokens: added, needed: 1 });
+    return bounds.hasToken(prompt) && bounds.hasToken(answer) && bounds.leavesRoom(prompt, room);
   };
-  return record => {
-    const sample = readSample(record, formatting);
-    const dropped = keepsTarget(sample, record) ? undefined : tokenize(record).dropped;
-    return { dropped, label: sample.kind === 'text' ? undefined : sample.label };
+  const keepsPlain = (sample: PlainSample): boolean => {
+    if (sample.kind === 'chat') return proof?.provesTurns(sample.turns) === true;
+    const { parts, promptBytes, prompt, answer } = sample;
+    if (!formatting.completionOnly || !answer.hasToken || !parts[0]?.hasToken) return false;
+    const excess = bounds.excess(promptBytes, room);
+    let saved = 0;
+    for (const part of parts) saved += saved < excess ? part.saved(excess - saved) : 0;
+    return saved >= excess || bounds.leavesRoom(prompt(), room);
+  };
+  const readPlain = plainReaderOf({ formatting });
+  return {
+    decide: record => {
+      const sample = readSample(record, formatting);
+      const dropped = keepsTarget(sample, record) ? undefined : tokenize(record).dropped;
+      return { dropped, label: sample.kind === 'text' ? undefined : sample.label };
+    },
+    ...(readPlain && {
+      decidePlain: record => {
+        const sample = readPlain(record, { formatting, bounds });
+        return sample && keepsPlain(sample) ? { label: sample.label } : undefined;
+      },
+    }),
   };
 }
 
-/** Takes every record, of which some are then drawn, and finds its label. @throws DataError from the function that is returned, for a wrong label */
-export function recordChecker({ formatting: { format, labels } }: RecordSettings): Decide {
-  if (format !== 'text_label') return () => ({});
-  return record => ({ label: labelName(record, 'label', labels) });
+/** Takes every record, of which some are then drawn, and finds its label. @throws DataError from deciding about a wrong label */
+export function recordChecker({ formatting: { format, labels } }: RecordSettings): Decider {
+  if (format !== 'text_label') return { decide: () => ({}), decidePlain: () => ({}) };
+  return {
+    decide: record => ({ label: labelName(record, 'label', labels) }),
+    decidePlain: record => {
+      const label = labelIn(record, labels);
+      return label === undefined ? undefined : { label };
+    },
+  };
 }

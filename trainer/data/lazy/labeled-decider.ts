@@ -1,20 +1,48 @@
 /** Checks the texts of classifiers, each of which is a sample, and finds their labels. */
-import { type LabeledColumns, labeledRecord } from '../load/load-labeled.ts';
-import type { Decide } from './scan-segment.ts';
+import { type LabeledColumns, type LabeledRecord, labeledRecord } from '../load/load-labeled.ts';
+import type { DataRecord } from '../types.ts';
+import type { Decider, Decision } from './decider.ts';
+import type { PlainRecord } from './plain/plain-record.ts';
+import { beginsText, orParsed, valueIn } from './plain/plain-values.ts';
 
 /** The form of the texts; a value that can be sent to a thread. */
 export interface LabeledForm {
   readonly columns: LabeledColumns;
   /** A number is predicted, not a class. */
   readonly regression: boolean;
+  /** A sample is a query with a document. */
+  readonly ranks?: boolean | undefined;
+  /** A sample has any number of labels. */
+  readonly multiple?: boolean | undefined;
   /** The permitted names; empty permits any. */
   readonly labels: readonly string[];
 }
 
-/** @throws DataError from the function that is returned, for a malformed record */
-export const labeledDecider =
-  ({ columns, regression, labels }: LabeledForm): Decide =>
-  record => {
-    const { label } = labeledRecord(record, columns, { regression, labels });
-    return regression ? {} : { label };
+/** The label that is kept of a text: its class, or its labels as one name; undefined for a number. */
+const labelOf = ({ label, names }: LabeledRecord, { regression }: LabeledForm): string | undefined =>
+  names ? JSON.stringify(names) : regression ? undefined : label;
+
+/** The labels that `labeledDecider` has made one name of. */
+export function labelsIn(name: string): readonly string[] {
+  const found: unknown = JSON.parse(name);
+  return Array.isArray(found) ? found.map(String) : [];
+}
+
+/** Stands for any text. */
+const PLACEHOLDER = 'text';
+
+/** @throws DataError from deciding about a malformed record */
+export function labeledDecider(form: LabeledForm): Decider {
+  const { first, second, label, flags = [] } = form.columns;
+  const texts = second === undefined ? [first] : [first, second];
+  const others = [label, ...flags];
+  const decide = (record: DataRecord): Decision => ({ label: labelOf(labeledRecord(record, form.columns, form), form) });
+  const decidePlain = (record: PlainRecord): Decision | undefined => {
+    if (!texts.every(name => beginsText(record, name))) return undefined;
+    const value: Record<string, unknown> = {};
+    for (const name of texts) value[name] = PLACEHOLDER;
+    for (const name of others) value[name] = valueIn(record, name);
+    return orParsed(() => decide({ file: '', line: 1, value }));
   };
+  return { decide, decidePlain };
+}

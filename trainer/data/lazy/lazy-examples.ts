@@ -3,14 +3,14 @@ import { closeSync, fstatSync, statSync } from 'node:fs';
 import type { SampleSize } from '../batch/batch-plan.ts';
 import { DataError } from '../data-error.ts';
 import type { DataFile } from '../read/list-files.ts';
-import type { CsvTable } from '../read/read-csv.ts';
 import { type Examples, type List, listOf, placeAt } from '../tokens/example-store.ts';
 import type { MadeOfRecord } from '../tokens/tokenize-records.ts';
 import { countTargets, type DataRecord, type Example } from '../types.ts';
 import type { LineIndex } from './line-index.ts';
+import { type LineSettings, recordOf } from './line-record.ts';
 import { openRegular, readAt } from './read-at.ts';
-import { type LineSettings, recordOf } from './scan-segment.ts';
 import { tableIn } from './segments.ts';
+import type { FoundTable } from './table-segments.ts';
 
 /** Samples that were asked for last are kept: a batch needs the sizes of its samples, then their tokens. */
 const KEPT_TOKENS = 2 ** 19;
@@ -56,7 +56,7 @@ export function keepLast<Sample extends { readonly ids: Int32Array }>(make: (sam
 /** Data files that are open, each as it was when it was opened. */
 export interface OpenFiles {
   /** For each file, the table that it is. */
-  readonly tables: ReadonlyArray<CsvTable | undefined>;
+  readonly tables: ReadonlyArray<FoundTable | undefined>;
   /** The bytes of a file. @throws DataError where it has changed */
   read(file: number, start: number, length: number): Buffer;
   /** @throws DataError where a file has changed, or its name means another file */

@@ -10,10 +10,10 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { CACHE_FILES } from '../tokens/cache-files.ts';
 import type { LargeData } from '../tokens/large-data.ts';
 import { dataFormats } from '../types.ts';
+import { HIGH_BITS, type IndexRows, placeRows, ROW, samplesIn } from './index-rows.ts';
 import { openRegular, readAt } from './read-at.ts';
 import { NoPlacesError } from './record-ranges.ts';
 import { labelBuilder, type SampleLabels } from './sample-labels.ts';
-import type { ScannedSegment } from './scan-segment.ts';
 
 /** The place of a sample. */
 export interface LinePlace {
@@ -50,10 +50,7 @@ export interface LineIndex extends LineSummary {
   at(sample: number): LinePlace;
 }
 
-const ROW = 5;
 const ROW_BYTES = ROW * Uint32Array.BYTES_PER_ELEMENT;
-/** The upper part of a place and the number of its file share 32 bits: files of up to a terabyte. */
-const HIGH_BITS = 8;
 const { lines: LINES, labels: LABELS, copies: COPIES, data: DATA } = CACHE_FILES;
 /** Names of labels may be many. */
 const MAX_DATA_BYTES = 2 ** 24;
@@ -66,11 +63,8 @@ const storedSchema = summarySchema.extend({
   copied: copiedSchema.optional(),
 });
 
-/** The rows of an index. */
-export type IndexRows = Pick<ScannedSegment, 'low' | 'high' | 'lengths' | 'lines' | 'elements' | 'labels' | 'labelNames'>;
-
 export interface IndexWriter {
-  /** Adds the samples of a segment. @param lineBefore lines of the file before the segment */
+  /** Adds the samples of a segment, whose rows are changed. @param file its place among the files @param lineBefore lines of the file before the segment */
   add(found: IndexRows, file: number, lineBefore: number): void;
   /** Copies the text of a sample. Left out where there is no file for it. @throws NoPlacesError where it cannot be written */
   readonly append?: (text: Buffer) => { readonly start: number; readonly length: number };
@@ -142,15 +136,6 @@ function placeIn([low = 0, high = 0, length = 0, line = 0, element = 0]: Uint32A
   return element === 0 ? place : { ...place, element: element - 1 };
 }
 
-function rowsOf({ low, high, lengths, lines, elements }: IndexRows, file: number, lineBefore: number): Uint32Array {
-  const rows = new Uint32Array(ROW * low.length);
-  for (let i = 0; i < low.length; i++) {
-    const line = lineBefore + (lines[i] ?? 0) + 1;
-    rows.set([low[i] ?? 0, ((high[i] ?? 0) | (file << HIGH_BITS)) >>> 0, lengths[i] ?? 0, line, (elements[i] ?? -1) + 1], ROW * i);
-  }
-  return rows;
-}
-
 /** Writes the index into a folder of the cache. @throws Error where nothing can be written */
 export async function fileIndex(folder: string): Promise<IndexWriter> {
   const draft = temporaryName(folder);
@@ -166,11 +151,12 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
   };
   return {
     add(found, file, lineBefore) {
-      const rows = rowsOf(found, file, lineBefore);
-      const bytes = new Uint8Array(rows.buffer);
+      placeRows(found.rows, file, lineBefore);
+      const { buffer, byteOffset, byteLength } = found.rows;
+      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
       writeFileSync(handle, bytes);
       value = checksum(bytes, value);
-      samples += found.low.length;
+      samples += samplesIn(found);
       labels.add(found.labelNames, found.labels);
     },
     addLabels: names => labels.add(names, new Uint32Array(0)),
@@ -213,8 +199,9 @@ export function memoryIndex(): IndexWriter {
   return {
     add(found, file, lineBefore) {
       firsts.push(samples);
-      all.push(rowsOf(found, file, lineBefore));
-      samples += found.low.length;
+      placeRows(found.rows, file, lineBefore);
+      all.push(found.rows);
+      samples += samplesIn(found);
       labels.add(found.labelNames, found.labels);
     },
     addLabels: names => labels.add(names, new Uint32Array(0)),

@@ -6,8 +6,6 @@ import type { LargeData } from '../tokens/large-data.ts';
 import type { FindParams } from './find-params.ts';
 import { findSamples } from './find-samples.ts';
 import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } from './line-index.ts';
-import { NoPlacesError } from './record-ranges.ts';
-import { tableIn } from './segments.ts';
 
 const INDEXED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson', '.json', '.csv', '.tsv']);
 /** Copied into the cache sample by sample. */
@@ -16,18 +14,11 @@ const COPIED: ReadonlySet<string> = new Set(['.parquet']);
 /** Whether the samples of files are read from copies. */
 export const areCopied = (files: readonly DataFile[]): boolean => files.some(({ extension }) => COPIED.has(extension));
 
-/** Returns why the samples of files cannot be read by their places, or undefined. */
+/** Returns why the samples of files cannot be read by their places, as far as their names show it; undefined where they can. */
 export function whyFilesDecide(files: readonly DataFile[]): string | undefined {
   const other = files.find(({ extension }) => !INDEXED.has(extension) && !COPIED.has(extension));
   if (other) return `${other.file} is not JSON Lines, a list of JSON, a table or Parquet, whose samples can be read one by one`;
-  if (new Set(files.map(({ file }) => file)).size < files.length) return 'a file is listed twice';
-  try {
-    for (const file of files) tableIn(file);
-    return undefined;
-  } catch (error) {
-    if (error instanceof NoPlacesError) return error.message;
-    throw error;
-  }
+  return new Set(files.map(({ file }) => file)).size < files.length ? 'a file is listed twice' : undefined;
 }
 
 export interface IndexPlace {

@@ -4,7 +4,7 @@ import { DataError, DataProblems } from '../data-error.ts';
 import { checkMaxLength } from '../example/max-length.ts';
 import { deciding, type LoadDatasetInput, loadFiles, nothingLeft, recordSettingsOf } from '../load/load-dataset.ts';
 import { labelsOf, openRecords } from '../load/open-records.ts';
-import { type DataFile, listDataFiles } from '../read/list-files.ts';
+import type { DataFile } from '../read/list-files.ts';
 import type { OpenedDataset } from '../tokens/dataset-target.ts';
 import type { Examples } from '../tokens/example-store.ts';
 import { fingerprintOf } from '../tokens/fingerprint.ts';
@@ -14,22 +14,18 @@ import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataRecord } from '../types.ts';
 import type { FindParams } from './find-params.ts';
 import { recordChecker, sampleDecider, whyTokensDecide } from './keeps-target.ts';
-import { lazyExamples, openFiles } from './lazy-examples.ts';
+import { lazyExamples } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';
-import { areCopied, openIndex, whyFilesDecide } from './open-index.ts';
-import { NoPlacesError } from './record-ranges.ts';
-import type { LineSettings } from './scan-segment.ts';
+import type { LineSettings } from './line-record.ts';
+import { areCopied, openIndex } from './open-index.ts';
+import { type LargeFiles, type LargeInput, openLarge, type Reason } from './open-large.ts';
 import type { BoundedTokenizer } from './text-bounds.ts';
 
-export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'> {
+export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'>, LargeInput {
   readonly tokenizer: BoundedTokenizer & { readonly vocabularySize: number };
   readonly large: LargeData;
-  /** Data of fewer bytes is tokenized first. */
-  readonly lazyBytes: number;
   /** Bytes of a file that one thread reads at once; left out, 4 MB. */
   readonly segmentBytes?: number;
-  /** Why all samples of large data are tokenized first, where that is known without looking at them. */
-  readonly whyFirst?: string | undefined;
   /** Tokenizes first, and opens the same samples. */
   readonly isEager?: boolean;
   readonly onScan?: FindParams['onScan'];
@@ -50,64 +46,57 @@ export interface OpenedInOrder {
 }
 
 /** Returns the samples, the reason why all of them have to be tokenized first, or undefined for small data. @throws DataError as `loadDataset` does */
-export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | { readonly reason: string } | undefined> {
+export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | Reason | undefined> {
   checkMaxLength(input.maxLength, input.maxPositions);
-  const files = await listDataFiles(input.paths);
+  return openLarge<OpenedInOrder>(input, large => openExamples(input, large));
+}
+
+async function openExamples(input: LazyInput, { files, totalBytes, open }: LargeFiles): Promise<OpenedInOrder | Reason> {
   const { settings, maxLength, large, tokenizer } = input;
-  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  if (totalBytes < input.lazyBytes) return undefined;
-  const obstacle = input.whyFirst ?? whyFilesDecide(files);
-  if (obstacle !== undefined) return { reason: obstacle };
   const { first, detected } = await peek(input, files);
   const given = detected.format === 'text_label' ? settings.labels : [];
   const reason = whyTokensDecide(recordSettingsOf(input, detected.format, given), input);
   if (reason !== undefined) return { reason };
-  const open = openFiles(files);
-  try {
-    const { content, key } = await fingerprintOf({ settings: deciding(settings), maxLength }, large, files);
-    const cache = await openTokenCache(large, key, totalBytes);
-    const known = input.isEager ? await loadFiles({ ...input, totalBytes }, files, cache) : await cache?.find();
-    if (known) {
-      open.close();
-      return { examples: known.examples, labels: known.labels, content, tokenized: known };
-    }
-    const lines: LineSettings = {
-      columns: settings.columns,
-      format: detected.format,
-      first: settings.format === 'auto' ? first : undefined,
-    };
-    const listsLabels = detected.format === 'text_label' && settings.labels.length === 0 && settings.promptTemplate.includes('{labels}');
-    const finding = async (): Promise<FindParams> => {
-      const shown = listsLabels ? await labelsIn(files, settings) : given;
-      const recordSettings = recordSettingsOf(input, detected.format, shown);
-      const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings: recordSettings, lines };
-      return {
-        ...input,
-        files,
-        lines,
-        isCopied: areCopied(files),
-        deciders: () => ({ decide: sampleDecider(recordSettings, input), check: recordChecker(recordSettings) }),
-        threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data } : undefined,
-        totalBytes,
-        detected,
-      };
-    };
-    const index = await openIndex(finding, { key, isCached: cache !== undefined }, large);
-    open.check();
-    if (index.samples === 0) throw nothingLeft(index.dropped, maxLength);
-    const labels = given.length > 0 ? given : [...index.labels.names].sort();
-    const tokenize = sampleTokenizer(recordSettingsOf(input, detected.format, labels), input);
-    return {
-      examples: lazyExamples({ index, files, open, lines, tokenize, largestId: tokenizer.vocabularySize - 1 }),
-      labels,
-      content,
-      index,
-    };
-  } catch (error) {
+  const { content, key } = await fingerprintOf({ settings: deciding(settings), maxLength }, large, files);
+  const cache = await openTokenCache(large, key, totalBytes);
+  const known = input.isEager ? await loadFiles({ ...input, totalBytes }, files, cache) : await cache?.find();
+  if (known) {
     open.close();
-    if (error instanceof NoPlacesError) return { reason: error.message };
-    throw error;
+    return { examples: known.examples, labels: known.labels, content, tokenized: known };
   }
+  const lines: LineSettings = {
+    columns: settings.columns,
+    format: detected.format,
+    first: settings.format === 'auto' ? first : undefined,
+  };
+  const listsLabels = detected.format === 'text_label' && settings.labels.length === 0 && settings.promptTemplate.includes('{labels}');
+  const finding = async (): Promise<FindParams> => {
+    const shown = listsLabels ? await labelsIn(files, settings) : given;
+    const recordSettings = recordSettingsOf(input, detected.format, shown);
+    const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings: recordSettings, lines };
+    return {
+      ...input,
+      files,
+      tables: open.tables,
+      lines,
+      isCopied: areCopied(files),
+      deciders: () => ({ decider: sampleDecider(recordSettings, input), checker: recordChecker(recordSettings) }),
+      threads: existsSync(large.threadFile) ? { count: large.threads, file: large.threadFile, data } : undefined,
+      totalBytes,
+      detected,
+    };
+  };
+  const index = await openIndex(finding, { key, isCached: cache !== undefined }, large);
+  open.check();
+  if (index.samples === 0) throw nothingLeft(index.dropped, maxLength);
+  const labels = given.length > 0 ? given : [...index.labels.names].sort();
+  const tokenize = sampleTokenizer(recordSettingsOf(input, detected.format, labels), input);
+  return {
+    examples: lazyExamples({ index, files, open, lines, tokenize, largestId: tokenizer.vocabularySize - 1 }),
+    labels,
+    content,
+    index,
+  };
 }
 
 /** The labels of all records, which each prompt lists. @throws DataError for a record that cannot be used */

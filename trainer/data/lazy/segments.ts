@@ -32,11 +32,14 @@ export function tableIn({ file, extension }: DataFile): FoundTable | undefined {
   return table;
 }
 
-/** The segments of files in their order. @throws NoPlacesError from reading a file whose records cannot be found */
-export function* segmentsOf(files: readonly DataFile[], segmentBytes = SEGMENT_BYTES): Generator<Segment> {
-  for (const each of files) {
-    const { file, bytes, extension } = each;
-    const table = tableIn(each);
+/** The segments of files in their order. @param tables those that files are @throws NoPlacesError from reading a file whose records cannot be found */
+export function* segmentsOf(
+  files: readonly DataFile[],
+  tables: ReadonlyArray<FoundTable | undefined>,
+  segmentBytes = SEGMENT_BYTES,
+): Generator<Segment> {
+  for (const [i, { file, bytes, extension }] of files.entries()) {
+    const table = tables[i];
     if (table) yield* tableSegments(file, table, segmentBytes);
     else if (extension === '.json') yield* listSegments(file, segmentBytes);
     else for (let from = 0; from < bytes; from += segmentBytes) yield { file, from, to: Math.min(bytes, from + segmentBytes) };

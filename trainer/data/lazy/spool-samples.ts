@@ -1,13 +1,14 @@
 /** Copies the samples of files that cannot be read by places, such as Parquet, into lines of the cache, and finds them there. */
 import { DataProblems } from '../data-error.ts';
 import { drawStream } from '../draw.ts';
-import { placesOf } from '../label-places.ts';
 import { readRecords } from '../read/read-records.ts';
 import type { DataRecord } from '../types.ts';
+import type { Decision } from './decider.ts';
 import type { FindParams } from './find-params.ts';
+import { RowBuilder } from './index-rows.ts';
 import type { IndexWriter, LineIndex } from './line-index.ts';
+import { recordOf } from './line-record.ts';
 import { NoPlacesError } from './record-ranges.ts';
-import { type Decision, inTwoParts, recordOf } from './scan-segment.ts';
 
 /** Records between two reports of progress. */
 const BATCH = 1000;
@@ -24,7 +25,7 @@ export async function spoolSamples(params: FindParams, writer: IndexWriter): Pro
   const { files, lines, settings, detected, totalBytes, onScan } = params;
   const { append } = writer;
   if (append === undefined) throw new NoPlacesError('the cache, into which their samples are copied, cannot be written');
-  const { decide, check } = params.deciders();
+  const { decider, checker } = params.deciders();
   const problems = new DataProblems();
   const { maxSamples: count, seed } = settings;
   let [bytes, seen]: [number, number | undefined] = [0, undefined];
@@ -41,7 +42,7 @@ export async function spoolSamples(params: FindParams, writer: IndexWriter): Pro
     })) {
       const text = jsonOf(file, value);
       const record = problems.take(() => recordOf(file, line, text, lines, undefined));
-      const checked = record && count !== undefined ? problems.take(() => check(record)) : {};
+      const checked = record && count !== undefined ? problems.take(() => checker.decide(record)) : {};
       if (checked?.label !== undefined) writer.addLabels([checked.label]);
       if (record && checked) yield { record, element, text };
       if (++done % BATCH === 0) await onScan?.(bytes, totalBytes);
@@ -49,7 +50,7 @@ export async function spoolSamples(params: FindParams, writer: IndexWriter): Pro
   }
   const rows = new Rows(writer, new Map(files.map(({ file }, i) => [file, i])));
   for await (const { record, element, text } of drawStream(records(), { count, seed }, all => (seen = all))) {
-    const decision = problems.take(() => decide(record));
+    const decision = problems.take(() => decider.decide(record));
     if (decision) rows.add({ ...decision, file: record.file, line: record.line, element, place: () => append(Buffer.from(text)) });
   }
   problems.end();
@@ -83,11 +84,7 @@ class Rows {
   private readonly writer: IndexWriter;
   private readonly numbers: ReadonlyMap<string, number>;
   private file = '';
-  private starts: number[] = [];
-  private lengths: number[] = [];
-  private lines: number[] = [];
-  private elements: number[] = [];
-  private labels: string[] = [];
+  private rows = new RowBuilder();
   read = 0;
   readonly dropped: Record<string, number> = {};
 
@@ -103,30 +100,14 @@ class Rows {
       if (label !== undefined) this.writer.addLabels([label]);
       return;
     }
-    if (file !== this.file || this.starts.length === BATCH) this.flush();
+    if (file !== this.file || this.rows.length === BATCH) this.flush();
     this.file = file;
-    const { start, length } = place();
-    this.starts.push(start);
-    this.lengths.push(length);
-    this.lines.push(line - 1);
-    if (element !== undefined) this.elements.push(element);
-    if (label !== undefined) this.labels.push(label);
+    this.rows.add({ ...place(), line, element, label });
   }
 
   flush(): void {
-    const { starts, lengths, lines, elements, labels } = this;
-    if (starts.length === 0) return;
-    const labelNames = [...new Set(labels)];
-    const placeOf = placesOf(labelNames);
-    const found = {
-      ...inTwoParts(starts),
-      lengths: Uint32Array.from(lengths),
-      lines: Uint32Array.from(lines),
-      elements: Uint32Array.from(elements),
-      labels: Uint32Array.from(labels, label => placeOf.get(label) ?? 0),
-      labelNames,
-    };
-    this.writer.add(found, this.numbers.get(this.file) ?? -1, 0);
-    [this.starts, this.lengths, this.lines, this.elements, this.labels] = [[], [], [], [], []];
+    if (this.rows.length === 0) return;
+    this.writer.add(this.rows.end(), this.numbers.get(this.file) ?? -1, 0);
+    this.rows = new RowBuilder();
   }
 }

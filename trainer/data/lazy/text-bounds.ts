@@ -1,6 +1,7 @@
 /** Bounds of the tokens of a text by its bytes, and what they show about the room that a prompt leaves. */
-import { type ByteTokens, WORD_BREAK } from '../../format/tokenizer/tokenizers/pipeline.ts';
+import type { ByteTokens } from '../../format/tokenizer/tokenizers/pipeline.ts';
 import type { TextTokenizer } from '../types.ts';
+import { type TextPlace, WordBounds } from './word-bounds.ts';
 
 /** A tokenizer that may know how many tokens a text can have. */
 export interface BoundedTokenizer extends TextTokenizer {
@@ -19,6 +20,8 @@ export interface Room {
 export interface TextBounds {
   /** Whether a text surely has a token, with or without the space around it. */
   hasToken(text: string): boolean;
+  /** Whether a text that begins with this byte surely has a token. */
+  beginsToken(byte: number): boolean;
   /** The most tokens that a text of so many bytes can have. */
   most(bytes: number): number;
   count(text: string): number;
@@ -26,17 +29,16 @@ export interface TextBounds {
   readonly cutsAtSpecials: boolean;
   /** Whether a text of so many bytes surely leaves room. */
   bytesLeaveRoom(bytes: number, room: Room): boolean;
+  /** By how many tokens texts have to have fewer than so many bytes can have, so that they leave room. */
+  excess(bytes: number, room: Room): number;
+  /** By how many tokens the words of a text have fewer than their bytes could have, whatever stands around it; `wanted` have to be found. */
+  savedWithin(bytes: Buffer, place: TextPlace, wanted: number): number;
   /** Whether a prompt leaves room, by its bytes or its tokens; false for one that is tokenized in blocks. */
   leavesRoom(prompt: string, room: Room): boolean;
 }
 
 /** Longer texts are tokenized in blocks. */
 const MAX_CHARACTERS = 60_000;
-
-/** Characters for each token that is saved by counting the beginning of a text: three bytes of four, with some to spare. */
-const CHARACTERS_PER_TOKEN = 1.6;
-/** A text is not worth cutting where this share of it has to be counted. */
-const MOST_COUNTED = 0.75;
 
 /** @param maxLength in tokens */
 export function textBounds(tokenizer: BoundedTokenizer, maxLength: number): TextBounds {
@@ -48,25 +50,23 @@ export function textBounds(tokenizer: BoundedTokenizer, maxLength: number): Text
   } = tokenizer.byteTokens ?? {};
   const most = (bytes: number): number => mostPerByte * bytes + 1;
   const count = (text: string): number => tokenizer.encode(text, { addSpecialTokens: false }).length;
-  /** Whether the tokens of the beginning of a text and the bytes of its rest leave room. @param excess tokens by which all of its bytes do not */
-  const beginningLeavesRoom = (text: string, excess: number): boolean => {
-    const wanted = Math.ceil(excess * CHARACTERS_PER_TOKEN) + 8;
-    if (!breaksAtSpaces || wanted > MOST_COUNTED * text.length) return false;
-    WORD_BREAK.lastIndex = wanted;
-    const at = (WORD_BREAK.exec(text)?.index ?? text.length - 1) + 1;
-    const beginning = text.slice(0, at);
-    return count(beginning) + excess <= mostPerByte * Buffer.byteLength(beginning);
-  };
+  const words = breaksAtSpaces ? new WordBounds(count, mostPerByte) : undefined;
+  const excessOf = (bytes: number, { tokens, needed }: Room): number => tokens + most(bytes) + needed - maxLength;
+  const begins = Uint8Array.from({ length: 128 }, (_, byte) => Number(hasToken(String.fromCharCode(byte))));
   return {
     hasToken,
+    beginsToken: byte => begins[byte] === 1,
     most,
     count,
     cutsAtSpecials: !hasPrefix,
-    bytesLeaveRoom: (bytes, { tokens, needed }) => tokens + most(bytes) + needed <= maxLength,
-    leavesRoom: (prompt, { tokens, needed }) => {
+    bytesLeaveRoom: (bytes, room) => excessOf(bytes, room) <= 0,
+    excess: excessOf,
+    savedWithin: (bytes, place, wanted) => words?.savedWithin(bytes, place, wanted) ?? 0,
+    leavesRoom: (prompt, room) => {
       if (prompt.length >= MAX_CHARACTERS) return false;
-      const excess = tokens + most(Buffer.byteLength(prompt)) + needed - maxLength;
-      return excess <= 0 || beginningLeavesRoom(prompt, excess) || tokens + count(prompt) + needed <= maxLength;
+      const excess = excessOf(Buffer.byteLength(prompt), room);
+      if (excess <= 0) return true;
+      return words ? words.saves(prompt, excess) : room.tokens + count(prompt) + room.needed <= maxLength;
     },
   };
 }

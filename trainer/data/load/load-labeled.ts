@@ -54,7 +54,7 @@ export interface LoadLabeledInput {
   /** A sample is a query with a document, and its number, from 0 to 1, says how relevant that is. */
   readonly ranks?: boolean | undefined;
   /** A sample has any number of labels. */
-  readonly multiple?: boolean;
+  readonly multiple?: boolean | undefined;
   /** Label names by id; empty takes them from the data, sorted. */
   readonly labels: readonly string[];
   /** In tokens, special ones included. */

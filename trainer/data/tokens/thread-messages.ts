@@ -2,7 +2,8 @@
 import type { TokenizerInput } from '../../format/tokenizer/tokenizer.ts';
 import type { DataProblem } from '../data-error.ts';
 import type { LabeledForm } from '../lazy/labeled-decider.ts';
-import type { LineSettings, ScannedSegment } from '../lazy/scan-segment.ts';
+import type { LineSettings } from '../lazy/line-record.ts';
+import type { ScannedSegment } from '../lazy/scan-segment.ts';
 import type { Segment } from '../lazy/segments.ts';
 import type { DataRecord } from '../types.ts';
 import type { RecordSettings, TokenizedRecords } from './tokenize-records.ts';

@@ -13,10 +13,10 @@ type Work = (work: ThreadWork) => TokenizedRecords | ScannedSegment;
 export const threadWork = (data: ThreadData): Work => ('form' in data ? labeledWork(data) : tokenWork(data));
 
 function labeledWork({ form, lines }: LabeledThreadData): Work {
-  const decide = labeledDecider(form);
+  const decider = labeledDecider(form);
   return work => {
     if ('records' in work) throw new TypeError('records to tokenize for a thread that has no tokenizer');
-    return scanSegment(work.segment, lines, decide, work.chosen);
+    return scanSegment(work.segment, lines, decider, work.chosen);
   };
 }
 
@@ -24,11 +24,11 @@ function tokenWork({ tokenizer: input, now, settings, lines }: TokenThreadData):
   const tokenizer = createTokenizer(input);
   const tools = { tokenizer, chatRenderer: chatRendererOf(tokenizer, () => new Date(now)) };
   const tokenize = recordTokenizer(settings, tools);
-  const decide = lines && sampleDecider(settings, tools);
-  const check = recordChecker(settings);
+  const decider = lines && sampleDecider(settings, tools);
+  const checker = recordChecker(settings);
   return work => {
     if ('records' in work) return tokenize(work.records);
-    if (lines === undefined || decide === undefined) throw new TypeError('a segment for a thread that has no settings of lines');
-    return scanSegment(work.segment, lines, work.isCheck ? check : decide, work.chosen);
+    if (lines === undefined || decider === undefined) throw new TypeError('a segment for a thread that has no settings of lines');
+    return scanSegment(work.segment, lines, work.isCheck ? checker : decider, work.chosen);
   };
 }

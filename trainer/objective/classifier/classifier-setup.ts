@@ -23,9 +23,9 @@ import { classifierTask } from './classifier-task.ts';
 import { type ImageInput, imageForm, imageReader } from './image-reader.ts';
 import { taggedReader } from './tagged-reader.ts';
 import { type TokenInput, textReader } from './text-reader.ts';
-import { openTextsInOrder, partTexts, sourceInOrder } from './texts-in-order.ts';
+import { countsOf, openTextsInOrder, partTexts, sourceInOrder } from './texts-in-order.ts';
 
-/** Large training data is tokenized when it is needed, where each sample has one label or a number. */
+/** Large training data is tokenized when it is needed, unless tokens tell which samples are held out together. */
 export const setUpTexts: SetUpTask = async (params, part) => {
   const input = tokensOf(params, 'classifies texts');
   const reader = await textReader(params, input);
@@ -37,9 +37,11 @@ export const setUpTexts: SetUpTask = async (params, part) => {
 async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<LabeledText>, opened: LabeledInOrder): Promise<TaskSetup> {
   const { recipe, base, job } = params;
   const { data, val_size, seed } = recipe;
-  for (const line of describeIndex(opened.index, data.train.length, opened.labels).split('\n')) job.log('info', line);
+  const { target, ranks = false } = objectiveCatalog[recipe.task];
+  for (const line of describeIndex(opened.index, data.train.length, countsOf(opened)).split('\n')) job.log('info', line);
   const labels = withModelOrder(opened.labels, base.model);
-  if (objectiveCatalog[recipe.task].target === 'label' && labels.length < 2) throw oneLabel(recipe, labels);
+  if (target === 'label' && labels.length < 2) throw oneLabel(recipe, labels);
+  if (target === 'labels' && labels.length === 0) throw noLabel();
   const other =
     data.eval.length > 0 ? await reader.read({ files: data.eval, labels: opened.labels, maxSamples: data.eval_max_samples }) : undefined;
   const parts = partTexts(opened, labels, { validation: other ? 0 : val_size, seed });
@@ -53,7 +55,7 @@ async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<Labele
   const classWeights = recipe.class_weights === 'balanced' ? balancedWeights(params, counts, train.length, labels) : undefined;
   return {
     ...commonSetup(params, reader, model, held),
-    labels,
+    labels: ranks ? model.labels : labels,
     samples: train.length,
     digest: { train: parts.digest, held: digestSamples(held) },
     batching: 3,
@@ -64,6 +66,7 @@ async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<Labele
         order: { ...orderSettings(recipe, looseGroups), parts },
         maxLength: recipe.max_length,
         classWeights,
+        target,
       }),
     sourceOf: (indices, batchSize) =>
       reader.source(

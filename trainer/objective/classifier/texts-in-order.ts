@@ -4,9 +4,10 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { BUCKETS } from '../../data/batch/batch-settings.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
 import { planInOrder } from '../../data/batch/plan-in-order.ts';
-import { textSource } from '../../data/batch/text-batches.ts';
+import { severalSource, textSource } from '../../data/batch/text-batches.ts';
 import { checkMaxLength } from '../../data/example/max-length.ts';
 import { placesOf } from '../../data/label-places.ts';
+import { labelsIn } from '../../data/lazy/labeled-decider.ts';
 import { type LabeledInOrder, openLabeledInOrder } from '../../data/lazy/labeled-in-order.ts';
 import type { LabeledText } from '../../data/load/load-labeled.ts';
 import { splitSamples } from '../../data/split.ts';
@@ -14,7 +15,7 @@ import { type List, listOf } from '../../data/tokens/example-store.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type ClassifierModel, inputOf } from '../../model/model-spec.ts';
 import { largeData } from '../load-data.ts';
-import { LAZY_BYTES, sayWhyFirst, scanProgress } from '../load-in-order.ts';
+import { countLabels, LAZY_BYTES, type LabelCounts, sayWhyFirst, scanProgress } from '../load-in-order.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import type { SourceRequest } from './classifier-reader.ts';
 import type { TokenInput } from './text-reader.ts';
@@ -27,9 +28,9 @@ import type { TokenInput } from './text-reader.ts';
 export async function openTextsInOrder(params: SetUpParams, { maxPositions }: TokenInput): Promise<LabeledInOrder | undefined> {
   const { recipe, job, context, batching, labels: known = [] } = params;
   const { target, ranks } = objectiveCatalog[recipe.task];
-  const { data, max_length: maxLength, seed } = recipe;
-  const hasOne = target === 'label' || (target === 'number' && !ranks);
-  if (!hasOne || batching === 1 || batching === 2 || data.train.length === 0) return undefined;
+  const { data, max_length: maxLength, val_size: validation, seed } = recipe;
+  const reads = target === 'label' || target === 'labels' || target === 'number';
+  if (!reads || batching === 1 || batching === 2 || data.train.length === 0) return undefined;
   checkMaxLength(maxLength, maxPositions);
   const base = await withTokenizer(params.base);
   job.phase('data', `reading ${data.train.join(', ')}`);
@@ -38,12 +39,15 @@ export async function openTextsInOrder(params: SetUpParams, { maxPositions }: To
     tokenizer: base.tokenizer,
     columns: data.columns,
     regression: target === 'number',
+    ranks,
+    multiple: target === 'labels',
     labels: data.labels.length > 0 ? data.labels : known,
     maxLength,
     ...(data.max_samples !== undefined && { maxSamples: data.max_samples }),
     seed,
     large: largeData({ ...params, base }),
     lazyBytes: LAZY_BYTES,
+    whyFirst: ranks && data.eval.length === 0 && validation > 0 ? 'the tokens of queries tell which are held out' : undefined,
     onScan: scanProgress(params),
   });
   job.checkStop();
@@ -52,13 +56,17 @@ export async function openTextsInOrder(params: SetUpParams, { maxPositions }: To
   return undefined;
 }
 
+/** The samples of each label, for the log. */
+export const countsOf = ({ labels, multiple, index }: LabeledInOrder): LabelCounts =>
+  countLabels(labels, index.labels, name => (multiple ? labelsIn(name) : [name]));
+
 /** The texts with the places of their labels, in two parts. */
 export interface TextsInOrder {
   readonly train: List<LabeledText>;
   /** The places of those that are held out. */
   readonly held: readonly number[];
   readonly all: List<LabeledText>;
-  /** The place of the label of a training sample; −1 for a number. */
+  /** The place of the label of a training sample; −1 for a number, and for several labels. */
   targetOf(index: number): number;
   /** Training samples of each label. */
   readonly counts: readonly number[];
@@ -68,7 +76,7 @@ export interface TextsInOrder {
 
 /** @param labels by id @throws DataError where nothing would be left to train on */
 export function partTexts(
-  { texts, label, content }: LabeledInOrder,
+  { texts, labelsOf, multiple, content }: LabeledInOrder,
   labels: readonly string[],
   { validation, seed }: { readonly validation: number; readonly seed: number },
 ): TextsInOrder {
@@ -80,18 +88,20 @@ export function partTexts(
     const { value, ...rest } = text;
     return { ...rest, target: isNumber ? value : (places.get(rest.label) ?? -1) };
   });
-  const names = validation === 0 || isNumber ? undefined : Array.from({ length: texts.length }, (_, sample) => label(sample));
+  const labelOf = (sample: number): string => (multiple ? '' : (labelsOf(sample)[0] ?? ''));
+  const names = validation === 0 || isNumber || multiple ? undefined : Array.from({ length: texts.length }, (_, sample) => labelOf(sample));
   const split = validation === 0 ? undefined : splitSamples({ count: texts.length, validation, seed, ...(names && { labels: names }) });
   const own = split && Int32Array.from(split.train);
   const sampleOf = (index: number): number => own?.[index] ?? index;
   const count = own?.length ?? texts.length;
-  const targetOf = (index: number): number => (isNumber ? -1 : (places.get(label(sampleOf(index))) ?? -1));
+  const targetOf = (index: number): number => (isNumber ? -1 : (places.get(labelOf(sampleOf(index))) ?? -1));
   const counts = labels.map(() => 0);
   if (!isNumber)
-    for (let index = 0; index < count; index++) {
-      const place = targetOf(index);
-      if (place in counts) counts[place] = (counts[place] ?? 0) + 1;
-    }
+    for (let index = 0; index < count; index++)
+      for (const label of labelsOf(sampleOf(index))) {
+        const place = places.get(label) ?? -1;
+        if (place in counts) counts[place] = (counts[place] ?? 0) + 1;
+      }
   return {
     train: listOf(count, index => all.at(sampleOf(index)) ?? missing(index, count)),
     held: split?.validation ?? [],
@@ -106,14 +116,24 @@ function missing(index: number, count: number): never {
   throw new RangeError(`no text ${index} among ${count}`);
 }
 
-/** The batches of texts, of which those of a window are tokenized before they are needed. @param maxLength in tokens */
+interface InOrderRequest extends Omit<SourceRequest, 'trains'> {
+  /** In tokens. */
+  readonly maxLength: number;
+  /** As in the catalog of objectives. */
+  readonly target: string;
+}
+
+/** The batches of texts, of which those of a window are tokenized before they are needed. */
 export function sourceInOrder(
   texts: List<LabeledText>,
   model: ClassifierModel,
-  { batchSize, order, maxLength, classWeights }: Omit<SourceRequest, 'trains'> & { readonly maxLength: number },
+  { batchSize, order, maxLength, classWeights, target }: InOrderRequest,
 ): BatchSource {
   const { padId, tokenTypes } = inputOf(model, 'tokens');
   const sizes = listOf(texts.length, index => ({ length: texts.at(index)?.ids.length ?? 0, targets: 1 }));
   const plan = planInOrder(sizes, { packing: false, batchSize, maxLength, ...order, ...BUCKETS, maxTargetSizes: 1, targetMultiple: 1 });
-  return textSource({ plan, examples: texts, padId, types: tokenTypes > 1, classWeights, regression: model.problem === 'regression' });
+  const common = { plan, examples: texts, padId, types: tokenTypes > 1, classWeights };
+  return target === 'labels'
+    ? severalSource({ ...common, labels: model.labels })
+    : textSource({ ...common, regression: target === 'number' });
 }

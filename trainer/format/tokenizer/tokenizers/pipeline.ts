@@ -36,16 +36,16 @@ export interface Pipeline {
 export interface ByteTokens {
   /** A text has at most this many tokens for each of its bytes in UTF-8, and one more. */
   readonly mostPerByte: number;
-  /** Whether a text surely has a token, with or without the space around it. */
+  /** Whether a text surely has a token, with or without the space around it. One has if the sign that it begins with has. */
   hasToken(text: string): boolean;
-  /** Whether a text has the tokens of its parts where it is cut at a `WORD_BREAK`. */
+  /** Whether a text has the tokens of its parts where it is cut at a `WORD_BREAK`. Parts behind one have no token more than `mostPerByte` says. */
   readonly breaksAtSpaces: boolean;
   /** Whether a text has a mark in front that it lacks behind other text. */
   readonly hasPrefix: boolean;
 }
 
-/** A small letter, and before the next one a space, at which a part begins. */
-export const WORD_BREAK = /[a-z](?= [a-z])/g;
+/** A letter of English or the end of a sentence or a part of one, and before the next letter a space, at which a part begins. */
+export const WORD_BREAK = /[A-Za-z,.;:!?)](?= [A-Za-z])/g;
 
 export interface Definition {
   readonly model: Component;
@@ -119,17 +119,28 @@ export function createPipeline(definition: Definition): Pipeline {
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
     specialTexts: added.specialTexts,
-    byteTokens: byteTokens(definition, vocabulary, wordsOf(split, WORDS.join(''))) ?? pieceTokens(definition, vocabulary),
+    byteTokens: byteTokens(definition, vocabulary, wordsOf(split, PARTS.join(''))) ?? pieceTokens(definition, vocabulary),
   };
 }
 
-/** Words that show where a pre-tokenizer cuts a text: no cut depends on which letters they have. */
-const WORDS = ['one', ' a', ' wordlike', ' thing', ' x', ' yz'];
+/** Parts between breaks, which show where a pre-tokenizer cuts a text: no cut depends on which letters they have. */
+const PARTS = ['one', ' a', ' Wordlike', ' THING,', ' x.', ' Yz', ' ABC;', ' d', ' e:', ' F!', ' gh?', ' (I)', ' J.K.', ' l', ' M)', ' no'];
 
 function wordsOf(split: PreTokenizer['split'], text: string): string[] {
   const words: string[] = [];
   split(word => void words.push(word))(text, true);
   return words;
+}
+
+/** The characters that are left of a text behind each of its parts. */
+function endsOf(parts: readonly string[]): ReadonlySet<number> {
+  let left = parts.join('').length;
+  return new Set(
+    parts.map(({ length }) => {
+      left -= length;
+      return left;
+    }),
+  );
 }
 
 const crossesBreak = ({ content }: AddedToken): boolean => content.search(WORD_BREAK) >= 0;
@@ -151,7 +162,7 @@ function byteTokens(
   if (!isPlain && (missing.size > 0 || !isRecord(normalizer) || normalizer.type !== 'NFC')) return undefined;
   return {
     mostPerByte: isPlain ? 1 : NFC_GROWTH,
-    breaksAtSpaces: words.map(word => word.trim()).join() === WORDS.map(word => word.trim()).join() && !addedTokens.some(crossesBreak),
+    breaksAtSpaces: [...endsOf(PARTS)].every(end => endsOf(words).has(end)) && !addedTokens.some(crossesBreak),
     hasPrefix: false,
     hasToken: text => {
       const first = text.trimStart().codePointAt(0);

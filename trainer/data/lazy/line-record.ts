@@ -1,0 +1,26 @@
+/** A line of data as a record. */
+import { type ColumnNames, checkSameFormat, renameColumns } from '../detect-format.ts';
+import { type CsvTable, parseRow } from '../read/read-csv.ts';
+import { parseRecord } from '../read/read-records.ts';
+import type { DataFormat, DataRecord } from '../types.ts';
+
+/** How a line becomes a record. */
+export interface LineSettings {
+  readonly columns: ColumnNames;
+  readonly format: DataFormat;
+  /** The first record of the data, which others have to be like; undefined where the recipe sets the format. */
+  readonly first: DataRecord | undefined;
+}
+
+/** The record on a line that is not empty, or of a table. @throws DataError */
+export function recordOf(
+  file: string,
+  line: number,
+  text: string,
+  { columns, format, first }: LineSettings,
+  table: CsvTable | undefined,
+): DataRecord {
+  const record = renameColumns({ file, line, value: table ? parseRow(file, line, text, table) : parseRecord(file, line, text) }, columns);
+  if (first) checkSameFormat(record, format, first);
+  return record;
+}

@@ -1,0 +1,108 @@
+/** Facts of a text that take less than making or tokenizing it. */
+import type { TextBounds } from '../text-bounds.ts';
+import type { JsonTape } from './json-tape.ts';
+
+export interface MeasuredText {
+  /** In UTF-8. */
+  readonly bytes: number;
+  /** Whether it surely has a token. */
+  readonly hasToken: boolean;
+  /** Whether it has marks that templates look for. */
+  readonly hasMarks: boolean;
+  /** By how many tokens its words have fewer than their bytes could have; `wanted` at most has to be found. */
+  saved(wanted: number): number;
+  text(): string;
+}
+
+/** Stretches of a text that templates look for: reasoning, and words that turn it on or off. */
+const MARKS = /<\/?think|\/(?:no_)?think/;
+
+/** Whether a text has such marks. */
+export const hasMarks = (text: string): boolean => text.includes('think') && MARKS.test(text);
+
+export class WholeText implements MeasuredText {
+  private readonly value: string;
+  private readonly bounds: TextBounds;
+
+  constructor(value: string, bounds: TextBounds) {
+    this.value = value;
+    this.bounds = bounds;
+  }
+
+  get bytes(): number {
+    return Buffer.byteLength(this.value);
+  }
+
+  get hasToken(): boolean {
+    return this.bounds.hasToken(this.value);
+  }
+
+  get hasMarks(): boolean {
+    return hasMarks(this.value);
+  }
+
+  /** The prompt is measured as a whole. */
+  saved(): number {
+    return 0;
+  }
+
+  text(): string {
+    return this.value;
+  }
+}
+
+/** A text of a record in which no text has marks, and which begins with a sign that can be seen. */
+export class TapeText implements MeasuredText {
+  private readonly tape: JsonTape;
+  private readonly entry: number;
+  private readonly bounds: TextBounds;
+  readonly bytes: number;
+  readonly hasMarks = false;
+
+  constructor(tape: JsonTape, entry: number, bounds: TextBounds) {
+    this.tape = tape;
+    this.entry = entry;
+    this.bounds = bounds;
+    this.bytes = tape.byteLength(entry);
+  }
+
+  get hasToken(): boolean {
+    return this.bounds.beginsToken(this.tape.firstByte(this.entry));
+  }
+
+  saved(wanted: number): number {
+    const { tape, entry } = this;
+    return this.bounds.savedWithin(tape.source, tape.place(entry), wanted);
+  }
+
+  text(): string {
+    return this.tape.text(this.entry);
+  }
+}
+
+/** Two texts with a blank line between them. */
+export class JoinedText implements MeasuredText {
+  private readonly first: MeasuredText;
+  private readonly second: MeasuredText;
+  readonly bytes: number;
+  readonly hasMarks = false;
+
+  constructor(first: TapeText, second: TapeText) {
+    this.first = first;
+    this.second = second;
+    this.bytes = first.bytes + 2 + second.bytes;
+  }
+
+  get hasToken(): boolean {
+    return this.first.hasToken;
+  }
+
+  saved(wanted: number): number {
+    const saved = this.first.saved(wanted);
+    return saved >= wanted ? saved : saved + this.second.saved(wanted - saved);
+  }
+
+  text(): string {
+    return `${this.first.text()}\n\n${this.second.text()}`;
+  }
+}
