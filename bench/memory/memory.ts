@@ -36,11 +36,11 @@ interface MemoryRow {
   readonly measuredBytes: number;
   /** predicted / measured − 1. */
   readonly error: number;
-  /** Resident after the last step, less that after the tenth; of long runs. */
+  /** Resident after the last step, less that after the hundredth; of long runs. */
   readonly grownBytes?: number;
 }
 
-/** The long run may end with so much more than it had after ten steps. */
+/** The long run may end with so much more than it had after a hundred steps. */
 const MOST_GROWTH_BYTES = 8e6;
 /** The project's own goals for the prediction. */
 const WORST_ERROR = 0.1;
@@ -158,7 +158,7 @@ function summarize(rows: readonly MemoryRow[]): Summary {
     ];
     return [`| ${engineCatalog[engine].label} | ${cells.join(' | ')} |`];
   });
-  const text = `The goal is an error of ${100 * MEDIAN_ERROR}% in the median and ${100 * WORST_ERROR}% at worst. The last column is the growth of a run of ${LONG_STEPS} steps, from the tenth to the last.
+  const text = `The goal is an error of ${100 * MEDIAN_ERROR}% in the median and ${100 * WORST_ERROR}% at worst. The last column is the growth of a run of ${LONG_STEPS} steps, from the hundredth to the last.
 
 | engine | configurations | median error | worst error | beyond the goal | growth, MB |
 | --- | ---: | ---: | ---: | ---: | ---: |

@@ -29,6 +29,7 @@ import { shapeLowerings } from './kernels/shapes.ts';
 import { sourceLowerings } from './kernels/sources.ts';
 import type { Lowering, LoweringTable } from './lowering.ts';
 import { DEVICE_MEMORY, HOST_MEMORY } from './memory-kinds.ts';
+import { NarrowStateOrder } from './narrow-state-order.ts';
 import { philoxFunction, philoxName, philoxResult } from './philox.ts';
 import { RecomputeBarriers } from './recompute-barriers.ts';
 import { WriteBarriers } from './write-barriers.ts';
@@ -96,6 +97,7 @@ export function lowerSignature(
   const writes = new WriteBarriers(emitter, values);
   const order = new BufferOrder(emitter, values, schedule);
   const keeps = new KeptBarriers(emitter, values, schedule);
+  const narrow = new NarrowStateOrder(emitter, values, schedule);
   const feeds = signature.feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
   const context = {
     emitter,
@@ -145,6 +147,7 @@ export function lowerSignature(
     const inputs = order.ordered(node, writes.guarded(node, recomputed.inputsOf(node)));
     values.set(node, lowering({ ...context, argument, node, attrs: node.attrs, inputs }));
     keeps.made(node);
+    narrow.made(node, name => valueFor(state, name));
     order.made(node);
     recomputed.made(node);
     writes.made(node);

@@ -6,6 +6,7 @@ import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst } from '../../graph/liveness.ts';
+import { isOp } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { byteSize } from '../../graph/types.ts';
 import { physicalMemoryBytes } from '../../machine/machine.ts';
@@ -28,6 +29,8 @@ export interface OverheadLaw {
   readonly bytesPerNode: number;
   /** Bytes that a compiler in the worker takes while it works, and gives back before the program runs. */
   readonly compilerBytes: number;
+  /** The same, of each kind of operation in a program: by its shapes and types. */
+  readonly compilerBytesOfKind: number;
   /** Nodes of the engine that declare, fill and read a variable, in addition to those of the programs themselves. */
   readonly nodesOfVariable: number;
   /** Bytes that oneDNN compiles for the very sizes of a convolution. */
@@ -76,6 +79,15 @@ function transposedFilters(node: Node): readonly CopiedFirst[] {
 }
 
 /**
+ * Widened codes of a moment are computed again wherever they are read, also behind the write of the new ones, so XLA copies the old codes when a
+ * program starts.
+ */
+function oldCodes(node: Node): readonly CopiedFirst[] {
+  const [, fresh] = node.inputs;
+  return isOp(node, 'updateRows') && fresh?.dtype === 'uint8' ? [{ name: node.attrs.variable, bytes: byteSize(fresh) }] : [];
+}
+
+/**
  * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 107 configurations
  * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; what its pool holds of the variables is computed. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
  * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
@@ -91,6 +103,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerToken: 700,
       bytesPerNode: 7000,
       compilerBytes: 0,
+      compilerBytesOfKind: 0,
       nodesOfVariable: 9,
       bytesPerConvolution: 190e3,
       variableShare: 0,
@@ -106,7 +119,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     rules: () => ({
       ...COMPILED_BUFFERS,
       isThereFirst: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
-      copiedFirst: transposedFilters,
+      copiedFirst: node => [...transposedFilters(node), ...oldCodes(node)],
       scratchBytes: expertLoopBytes,
       packs: true,
     }),
@@ -115,19 +128,20 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       expertProduct: { nodes: 35, compilerBytes: [0, 0] },
       cast: { nodes: 1, compilerBytes: [0, 0] },
       randomMask: { nodes: 77, compilerBytes: [5e6, 51e6] },
-      conv2dInputGrad: { nodes: 1, compilerBytes: [15e6, 220e6] },
+      conv2dInputGrad: { nodes: 1, compilerBytes: [10e6, 200e6] },
     },
     sumsBetweenPrograms: true,
     overhead: {
       codeBytes: 166e6,
       workerBytes: 54e6,
       bytesPerToken: 700,
-      bytesPerNode: 27_500,
-      compilerBytes: 96e6,
+      bytesPerNode: 25_750,
+      compilerBytes: 70e6,
+      compilerBytesOfKind: 0.2e6,
       nodesOfVariable: 0,
       bytesPerConvolution: 530e3,
       variableShare: 0,
-      activationShare: 0.08,
+      activationShare: 0.09,
       unknownShare: 0,
       gradientShare: 0,
     },
@@ -140,6 +154,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         bytesPerToken: 0,
         bytesPerNode: 0,
         compilerBytes: 0,
+        compilerBytesOfKind: 0,
         nodesOfVariable: 9,
         bytesPerConvolution: 0,
         variableShare: 0,
@@ -159,6 +174,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerToken: 700,
       bytesPerNode: 500,
       compilerBytes: 0,
+      compilerBytesOfKind: 0,
       nodesOfVariable: 9,
       bytesPerConvolution: 0,
       variableShare: 0.18,

@@ -152,10 +152,11 @@ export class PassTracer {
         rules: bufferRules(on.engine, { variables }),
       };
       const steps = stepsOf(pass);
-      const { operations = {} } = engineMemory[on.engine];
+      const { operations = {}, overhead } = engineMemory[on.engine];
       // What is copied at the start is that of all blocks.
       if (depth && pass.schedule.some(node => (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
-      const found = deepened(pass, { steps, rules, operations, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
+      const compiler = { operations, bytesOfKind: overhead.compilerBytesOfKind };
+      const found = deepened(pass, { steps, rules, compiler, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
@@ -203,19 +204,25 @@ const workOf = (nodes: readonly Node[], operations: Operations): Work => ({
   nodes: nodes.reduce((sum, { op }) => sum + (operations[op]?.nodes ?? (op === 'cast' ? 0 : 1)), 0),
 });
 
-interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
+interface Compiler {
   readonly operations: Operations;
+  readonly bytesOfKind: number;
+}
+
+interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
+  readonly compiler: Compiler;
   readonly steps: readonly Step[];
   readonly rules: BufferRules;
 }
 
 /** The cost of the signature with `more` additional middle units. @returns undefined where the two are not alike */
-function deepened(signature: Signature, { steps, rules, operations, unit, more }: DeepenParams): MeasuredPass | undefined {
+function deepened(signature: Signature, { steps, rules, compiler, unit, more }: DeepenParams): MeasuredPass | undefined {
   const { schedule, feeds } = signature;
+  const { operations } = compiler;
   const { bytes } = liveness(signature, steps, rules);
   const feedBytes = feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
   const { flops, nodes } = workOf(schedule, operations);
-  const compilerBytes = compilerBytesOf(schedule, operations);
+  const compilerBytes = compilerBytesOf(schedule, compiler);
   const convolutions = schedule.filter(({ op }) => CONVOLUTIONS.has(op)).length;
   if (more === 0)
     return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, compilerBytes, convolutions, feedBytes };
@@ -244,14 +251,20 @@ function deepened(signature: Signature, { steps, rules, operations, unit, more }
   return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, compilerBytes, convolutions, feedBytes };
 }
 
-/** The most that one kind of operation has the compiler take. */
-function compilerBytesOf(schedule: readonly Node[], operations: Operations): number {
+/** The bytes of all kinds of operations, and the most that one operation has the compiler take in addition. */
+function compilerBytesOf(schedule: readonly Node[], { operations, bytesOfKind }: Compiler): number {
   const totals = new Map<OpName, number>();
   for (const { op } of schedule) {
     const known = operations[op];
     if (known) totals.set(op, Math.min(known.compilerBytes[1], (totals.get(op) ?? 0) + known.compilerBytes[0]));
   }
-  return Math.max(0, ...totals.values());
+  return bytesOfKind * (bytesOfKind > 0 ? kindsOf(schedule) : 0) + Math.max(0, ...totals.values());
+}
+
+/** The number of different operations, by the shapes and types of what they read and make. */
+function kindsOf(schedule: readonly Node[]): number {
+  const kindOf = ({ shape, dtype }: Node): string => `${dtype} ${shape}`;
+  return new Set(schedule.map(node => [node.op, ...[node, ...node.inputs].map(kindOf)].join(', '))).size;
 }
 
 /** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */

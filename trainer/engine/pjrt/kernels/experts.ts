@@ -13,6 +13,10 @@ function repeated(emitter: Emitter, x: Value, assignments: number): Value {
   return emitter.reshape(emitter.spread(x, [rows, assignments / rows, width], [0, 2]), [assignments, width]);
 }
 
+/** The zeros that a loop writes its result into. Without an input to wait for, XLA would make those of all loops when the program starts. */
+const zerosBehind = (emitter: Emitter, input: Value, type: Value['type'], shape: readonly number[]): Value =>
+  emitter.after(emitter.fill(0, type, shape), [input]);
+
 /** The rows of x [m, width] of the assignments in a block; places without one have zeros, or the last row. */
 function rowsOf(inside: Emitter, x: Value, assignments: Value, n: number, zeros: boolean): Value {
   const [rows, width] = dimensions(x.shape, 2);
@@ -34,7 +38,7 @@ function allGradients(emitter: Emitter, a: Value, b: Value, ids: Value, experts:
   const n = ids.shape[0] as number;
   const [out, width] = [a.shape[1] as number, b.shape[1] as number];
   const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
-  const state = [emitter.fill(0, a.type, [experts * out, width]), emitter.fill(0, 'f32', [out, width])];
+  const state = [zerosBehind(emitter, a, a.type, [experts * out, width]), zerosBehind(emitter, a, 'f32', [out, width])];
   const gradients = emitter.loop({ count, state, read: [a, b, assignmentAt, expertOf] }, step => {
     const { inside, i } = step;
     const [all, sum] = two(step.state);
@@ -63,7 +67,7 @@ export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradi
     const n = ids.shape[0] as number;
     const out = stacked / experts;
     const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
-    const state = [emitter.fill(0, x.type, [n, transposed ? width : out])];
+    const state = [zerosBehind(emitter, x, x.type, [n, transposed ? width : out])];
     const products = emitter.loop({ count, state, read: [x, w, assignmentAt, expertOf] }, step => {
       const { inside, i } = step;
       const [rows, matrices, at] = three(step.read);
