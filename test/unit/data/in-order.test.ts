@@ -105,6 +105,12 @@ it.each(['', CHATML])('samples of which every token is trained are those that ar
     }
 });
 
+it('lines that are longer than what is read at once are found', async () => {
+  const values = alpaca.slice(0, 20).map((sample, i) => (i % 7 === 3 ? { ...sample, output: 'word '.repeat(40_000) } : sample));
+  const file = writeData('a.jsonl', lines(values));
+  expect([...(await opened(file)).examples]).toEqual([...(await eager(file)).examples]);
+});
+
 describe('chat templates of models', () => {
   const folder = join(root, 'test/golden/jinja/templates');
   const templates = readdirSync(folder);

@@ -12,9 +12,8 @@ export function openRegular(file: string): number {
   throw new Error(`${file} is not a regular file any more`);
 }
 
-/** Up to `count` bytes; fewer at the end of the file. */
-export function readAt(handle: number, start: number, count: number): Buffer {
-  const bytes = Buffer.allocUnsafe(count);
+/** Up to `count` bytes; fewer at the end of the file. @param bytes the memory to read into; left out, new memory */
+export function readAt(handle: number, start: number, count: number, bytes: Buffer = Buffer.allocUnsafe(count)): Buffer {
   let done = 0;
   while (done < count) {
     const read = readSync(handle, bytes, done, count - done, start + done);

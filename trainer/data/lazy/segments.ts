@@ -53,28 +53,54 @@ export interface SegmentBytes {
   readonly at: number;
 }
 
-/** Reads the lines that begin in a segment, or its records. @throws RangeError for a line above the limit of `readLines` */
+/** The memory of the last segment: taking new memory for each costs as much time as reading it. */
+let memory: Buffer = Buffer.alloc(0);
+
+function memoryOf(bytes: number): Buffer {
+  if (memory.length < bytes) memory = Buffer.allocUnsafe(bytes);
+  return memory;
+}
+
+/** Reads the lines that begin in a segment, or its records, which are valid until the next call. @throws RangeError for a line above the limit of `readLines` */
 export function readSegment({ file, from, to, ranges }: Segment): SegmentBytes {
   const handle = openRegular(file);
   try {
-    if (ranges) return { bytes: readAt(handle, from, to - from), at: from };
+    if (ranges) return { bytes: readAt(handle, from, to - from, memoryOf(to - from)), at: from };
     // The byte before shows whether a line begins here.
     const start = Math.max(0, from - 1);
-    let bytes = readAt(handle, start, to - start);
+    const room = memoryOf(to - start + READ_BYTES);
+    const bytes = readAt(handle, start, to - start, room);
     const skipped = from === 0 ? 0 : bytes.indexOf(NEWLINE) + 1;
     if (from > 0 && skipped === 0) return { bytes: Buffer.alloc(0), at: to };
-    // The last line ends behind this segment, unless a line ends with it.
-    const pieces = [bytes.subarray(skipped)];
-    for (let end = start + bytes.length; bytes.at(-1) !== NEWLINE; end += bytes.length) {
-      if (end - to > 4 * MAX_LINE_CHARACTERS) throw new RangeError(`${file} has a line of more than ${MAX_LINE_CHARACTERS} characters`);
-      bytes = readAt(handle, end, READ_BYTES);
-      if (bytes.length === 0) break;
-      const newline = bytes.indexOf(NEWLINE);
-      if (newline >= 0) bytes = bytes.subarray(0, newline + 1);
-      pieces.push(bytes);
-    }
-    return { bytes: pieces.length === 1 ? (pieces[0] ?? Buffer.alloc(0)) : Buffer.concat(pieces), at: start + skipped };
+    return { bytes: lastLineEnded(handle, { file, to, bytes, room, end: start + bytes.length }).subarray(skipped), at: start + skipped };
   } finally {
     closeSync(handle);
+  }
+}
+
+interface Read {
+  readonly file: string;
+  readonly to: number;
+  readonly bytes: Buffer;
+  /** The memory whose beginning they are. */
+  readonly room: Buffer;
+  /** The place in the file behind them. */
+  readonly end: number;
+}
+
+/** The bytes with the rest of their last line, which ends behind the segment unless a line ends with it. */
+function lastLineEnded(handle: number, { file, to, bytes, room, end }: Read): Buffer {
+  if (bytes.at(-1) === NEWLINE) return bytes;
+  const next = readAt(handle, end, READ_BYTES, room.subarray(bytes.length));
+  const newline = next.indexOf(NEWLINE);
+  if (newline >= 0 || next.length < READ_BYTES) return room.subarray(0, bytes.length + (newline < 0 ? next.length : newline + 1));
+  const pieces = [bytes, next];
+  for (let at = end + next.length; ; ) {
+    if (at - to > 4 * MAX_LINE_CHARACTERS) throw new RangeError(`${file} has a line of more than ${MAX_LINE_CHARACTERS} characters`);
+    const more = readAt(handle, at, READ_BYTES);
+    const found = more.indexOf(NEWLINE);
+    pieces.push(found < 0 ? more : more.subarray(0, found + 1));
+    if (found >= 0 || more.length === 0) return Buffer.concat(pieces);
+    at += more.length;
   }
 }

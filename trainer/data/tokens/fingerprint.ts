@@ -35,11 +35,24 @@ export async function fingerprintOf(
   hash.update(lineOf([settings, maxLength, time, texts, built ?? null, generationConfig ?? null]));
   for (const { file, bytes } of dataFiles) {
     hash.update(lineOf([bytes]));
-    for await (const block of readDataBlocks(file, READ_BYTES)) hash.update(block);
+    for await (const block of readAhead(readDataBlocks(file, READ_BYTES))) hash.update(block);
   }
   const content = shown(hash);
   const key = createHash('sha256').update(lineOf([VERSION, endianness(), content, dataFiles.map(({ file }) => file)]));
   return { content, key: shown(key) };
+}
+
+/** The blocks of a file, each while the next one is being read. */
+async function* readAhead(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  let next = blocks.next();
+  for (;;) {
+    const block = await next;
+    if (block.done === true) return;
+    next = blocks.next();
+    // A block that nobody waits for any more fails unseen.
+    next.catch(() => undefined);
+    yield block.value;
+  }
 }
 
 const lineOf = (value: unknown): string => `${JSON.stringify(value)}\n`;
