@@ -9,10 +9,12 @@ import { ASSUMED_CARD, type CardName, cardCatalog, cardNames, usableCardBytes } 
 import { CARD_ENGINE } from '../../trainer/catalog/engines.ts';
 import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
+import { byteSize } from '../../trainer/graph/types.ts';
 import { type CompiledPass, compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { headersOf } from '../../trainer/plan/config-headers.ts';
+import { trainingStep } from '../../trainer/plan/memory/counted-passes.ts';
 import { priceRun } from '../../trainer/plan/memory/predict.ts';
-import { planRun } from '../../trainer/plan/run-plan.ts';
+import { planRun, type RunPlan } from '../../trainer/plan/run-plan.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { log } from '../measurements.ts';
 import { benchRecipe } from '../recipe.ts';
@@ -116,9 +118,15 @@ export interface CompiledStep extends CompiledPass {
 
 export async function compileCase({ config, recipe, level, card }: CompiledCase, compiler: CardCompiler): Promise<CompiledStep> {
   const plan = planOf(config, recipe, level, card);
-  const { activationBytes, engineOverheadBytes } = priceRun(plan);
   const found = await compileTraining(plan, level, card, compiler);
-  return { ...found, predicted: activationBytes + engineOverheadBytes };
+  return { ...found, predicted: modeledTemporaries(plan, level) };
+}
+
+/** Bytes of the temporaries of a plan's largest training step by the model of buffers: what it prices without the batch, which is an argument. */
+export function modeledTemporaries(plan: RunPlan, level: RecomputePolicy): number {
+  const steps = priceRun(plan).buckets.flatMap(({ training }) => training.filter(({ recompute }) => recompute === level));
+  const { feeds } = trainingStep(plan, level).signature;
+  return Math.max(...steps.map(({ activationBytes }) => activationBytes)) - feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
 }
 
 function compiledRow({ name, recipe, level, card }: CompiledCase, found: CompiledStep): string {

@@ -121,7 +121,7 @@ function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, r
   const taken = new Set<Node>();
   let bytes = 0;
   for (const node of nodes) {
-    const candidates = program ? (program.takesOver.get(node) ?? []) : isPlain(step) && rules.reuses(node) ? reads : [];
+    const candidates = program ? (program.takesOver.get(node) ?? []) : isPlain(step) && !step.isFresh && rules.reuses(node) ? reads : [];
     for (const candidate of candidates) {
       const owner = owners[candidate.id];
       if (!owner || owner === node || taken.has(owner) || !dies(owner) || rules.bytes(owner) !== rules.bytes(node)) continue;

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import type { CardName } from '../../../trainer/catalog/cards.ts';
 import { locateCardCompiler, pjrtAddonIsCurrent } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
@@ -38,13 +39,47 @@ export function families(): readonly { readonly folder: string; readonly config:
 
 export const configOf = (folder: string): Config => readRecord(path.join(golden, folder, 'config.json'));
 
+interface CardStep {
+  /** The tokens of each sample; 16 if left out. */
+  readonly tokens?: number;
+  readonly card?: CardName;
+}
+
 /** SPSFT of two rows a layer, unless `more` lines of the recipe say otherwise, on two samples of so many tokens, recomputed as `cheap`. */
-export function cardPlan(config: Config, more = 'r: 2\n', tokens = 16): RunPlan {
+export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }: CardStep = {}): RunPlan {
   const model = loadModel(config);
   const isImage = model.kind !== 'causal' && model.input.kind === 'image';
   const task = model.kind === 'causal' ? 'causal_lm' : isImage ? 'image_classification' : 'sequence_classification';
   const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${more}max_length: ${tokens}\nper_device_train_batch_size: 2\n`;
   const recipe = recipeIn(text);
   const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
-  return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu' }, recompute: 'cheap' });
+  return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu', card }, recompute: 'cheap' });
 }
+
+/** The most by which the model of XLA's buffers may miss the temporaries that the compiler counts. */
+export const MOST_MISSED = 0.1;
+
+type Missed = Partial<Record<CardName, number>>;
+
+/** Loops over the blocks of experts begin with zeros that are there from the start, and copy matrices that the step trains. */
+const experts = (a100: number, rtx3090: number, rtx4090: number, h100: number, b200: number): Missed => ({
+  a100,
+  'rtx-3090': rtx3090,
+  'rtx-4090': rtx4090,
+  h100,
+  b200,
+});
+
+/**
+ * Errors of the model that are larger than that, as a share of what the compiler counts, by folder and card. A step that has come nearer must
+ * leave this list.
+ */
+export const missedSteps: Readonly<Record<string, Missed>> = {
+  gpt_oss: experts(-0.386, -0.384, -0.395, -0.386, -0.386),
+  mixtral: experts(-0.362, -0.362, -0.382, -0.362, -0.362),
+  qwen3_moe: experts(-0.299, -0.306, -0.306, -0.299, -0.299),
+  // For these, XLA chooses other kernels for 10.0 than for 9.0.
+  convnext: { b200: -0.121 },
+  timm_resnet: { b200: -0.167 },
+  timm_resnext: { b200: -0.167 },
+};

@@ -11,6 +11,8 @@ export interface Step {
   readonly reads: readonly Node[];
   readonly program?: RowProgram;
   readonly unpacking?: Unpacking;
+  /** Its kernel never writes where it reads. */
+  readonly isFresh?: true;
 }
 
 /** Whether a step is its node's own operation, on its node's own inputs. */

@@ -13,9 +13,14 @@ import { physicalMemoryBytes } from '../../machine/machine.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
+import { ALIGNMENT, cardBuffers } from './xla-buffers.ts';
 import { expertLoopBytes } from './xla-experts.ts';
-import { type SplittingCard, splitSumBytes } from './xla-split-sums.ts';
+import type { SplittingCard } from './xla-split-sums.ts';
 import { xlaSteps } from './xla-steps.ts';
+import { stepsOfTables } from './xla-tables.ts';
+
+/** The batch at work and two that are decoded ahead, in JavaScript's memory: images count. */
+const HOST_BATCHES = 3;
 
 /** A law of some numbers, fitted to measurements. */
 export interface OverheadLaw {
@@ -27,6 +32,8 @@ export interface OverheadLaw {
   readonly bytesPerToken: number;
   /** Bytes of a compiled node, in all copies. */
   readonly bytesPerNode: number;
+  /** Batches in addition to the one among the activations. */
+  readonly batches: number;
   /** Bytes that a compiler in the worker takes while it works, and gives back before the program runs. */
   readonly compilerBytes: number;
   /** The same, of each kind of operation in a program: by its shapes and types. */
@@ -38,8 +45,6 @@ export interface OverheadLaw {
   /** Shares that the allocator holds and cannot use: holes, and what loading left. */
   readonly variableShare: number;
   readonly activationShare: number;
-  /** Share of the activations by the model of a compiler's buffers, for what the model does not know; nothing where the compiler has counted them. */
-  readonly unknownShare: number;
   /** Share of the largest gradient: the hole next to it that nothing fits into. */
   readonly gradientShare: number;
 }
@@ -66,7 +71,15 @@ export interface EngineMemory {
     /** The steps that the compiler makes of a schedule. */
     readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>) => Step[];
     readonly rules: (card: SplittingCard) => BufferRules;
+    readonly tables: ResultTables;
   };
+}
+
+/** Tables that a device holds while a program runs, one for each kernel of several results. */
+export interface ResultTables {
+  readonly bytes: number;
+  /** Returns a step of each such kernel. */
+  of(steps: readonly Step[]): readonly Step[];
 }
 
 /** When a program starts, XLA transposes the filters of convolutions for its kernels, for each direction. */
@@ -101,6 +114,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       codeBytes: 330e6,
       workerBytes: 70e6,
       bytesPerToken: 700,
+      batches: HOST_BATCHES,
       bytesPerNode: 7000,
       compilerBytes: 0,
       compilerBytesOfKind: 0,
@@ -108,7 +122,6 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerConvolution: 190e3,
       variableShare: 0,
       activationShare: 0.09,
-      unknownShare: 0,
       gradientShare: 0.75,
     },
   },
@@ -135,6 +148,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       codeBytes: 166e6,
       workerBytes: 54e6,
       bytesPerToken: 700,
+      batches: HOST_BATCHES,
       bytesPerNode: 25_750,
       compilerBytes: 70e6,
       compilerBytesOfKind: 0.2e6,
@@ -142,16 +156,15 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerConvolution: 530e3,
       variableShare: 0,
       activationShare: 0.09,
-      unknownShare: 0,
       gradientShare: 0,
     },
-    // What the model does not know is the order that XLA gives to the chunks of attention: steps compiled for cards (bench/results/cards.md) are
-    // nearest with this share. Code and context of the process are in the bytes that every card reserves.
+    // Code and context of the process are in the bytes that every card reserves. One batch is uploaded while another is computed.
     onGpu: {
       overhead: {
         codeBytes: 0,
         workerBytes: 0,
         bytesPerToken: 0,
+        batches: 1,
         bytesPerNode: 0,
         compilerBytes: 0,
         compilerBytesOfKind: 0,
@@ -159,11 +172,11 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         bytesPerConvolution: 0,
         variableShare: 0,
         activationShare: 0,
-        unknownShare: 0.03,
         gradientShare: 0,
       },
       steps: xlaSteps,
-      rules: card => ({ ...COMPILED_BUFFERS, scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) }),
+      rules: cardBuffers,
+      tables: { bytes: ALIGNMENT, of: stepsOfTables },
     },
   },
   portable: {
@@ -172,6 +185,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       codeBytes: 87e6,
       workerBytes: 56.5e6,
       bytesPerToken: 700,
+      batches: HOST_BATCHES,
       bytesPerNode: 500,
       compilerBytes: 0,
       compilerBytesOfKind: 0,
@@ -179,7 +193,6 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerConvolution: 0,
       variableShare: 0.18,
       activationShare: 0.2,
-      unknownShare: 0,
       gradientShare: 0,
     },
   },

@@ -25,9 +25,6 @@ export interface OverheadParams extends ComputesOn {
   readonly vocabularySize: number;
 }
 
-/** The batch at work and two that are decoded ahead, in JavaScript's memory: images count. */
-const HOST_BATCHES = 3;
-
 export const codeBytes = (engine: EngineName): number => engineMemory[engine].overhead.codeBytes;
 
 export const tokenizerBytes = (vocabularySize: number, engine: EngineName): number =>
@@ -47,13 +44,13 @@ export function engineOverheadBytes(params: OverheadParams): number {
     feedBytes,
     vocabularySize,
   } = params;
-  const { overhead: law } = memoryOnGpu(params) ?? engineMemory[engine];
-  const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + HOST_BATCHES * feedBytes;
+  const onGpu = memoryOnGpu(params);
+  const { overhead: law } = onGpu ?? engineMemory[engine];
+  const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + law.batches * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const holes = law.gradientShare * gradientBytes + (pool ? unusedBytes(pool, activationBytes) : 0);
-  const share = law.activationShare + (isCounted ? 0 : law.unknownShare);
-  const allocated = share * activationBytes + holes;
-  // The compiler has given its memory back when the activations come. What it has counted need not be compiled again.
-  const compiling = isCounted ? 0 : Math.max(0, law.compilerBytes + compilerBytes - activationBytes - allocated);
+  const allocated = law.activationShare * activationBytes + holes;
+  // The compiler has given its memory back when the activations come. What it has counted need not be compiled again. It works on the host.
+  const compiling = isCounted || onGpu ? 0 : Math.max(0, law.compilerBytes + compilerBytes - activationBytes - allocated);
   return Math.round(process + compiled + law.variableShare * variableBytes + allocated + compiling);
 }

@@ -17,7 +17,7 @@ import { movedVariables } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
-import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu } from './engine-memory.ts';
+import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu, type ResultTables } from './engine-memory.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */
@@ -147,16 +147,21 @@ export class PassTracer {
       const pass = engineMemory[on.engine].sumsBetweenPrograms ? orderedBySums(signature) : signature;
       // One that goes through all blocks twice takes something else in each of them.
       if (depth && pass.schedule.some(({ block }) => block >= depth.model.blocks)) return undefined;
-      const { steps: stepsOf, rules } = memoryOnGpu(on) ?? {
+      const {
+        steps: stepsOf,
+        rules,
+        tables,
+      } = memoryOnGpu(on) ?? {
         steps: isFused ? this.fuse : singleSteps,
         rules: bufferRules(on.engine, { variables }),
+        tables: undefined,
       };
       const steps = stepsOf(pass);
       const { operations = {}, overhead } = engineMemory[on.engine];
       // What is copied at the start is that of all blocks.
-      if (depth && pass.schedule.some(node => (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
+      if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
       const compiler = { operations, bytesOfKind: overhead.compilerBytesOfKind };
-      const found = deepened(pass, { steps, rules, compiler, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
+      const found = deepened(pass, { steps, rules, tables, compiler, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
@@ -213,19 +218,28 @@ interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
   readonly compiler: Compiler;
   readonly steps: readonly Step[];
   readonly rules: BufferRules;
+  readonly tables: ResultTables | undefined;
 }
 
 /** The cost of the signature with `more` additional middle units. @returns undefined where the two are not alike */
-function deepened(signature: Signature, { steps, rules, compiler, unit, more }: DeepenParams): MeasuredPass | undefined {
+function deepened(signature: Signature, params: DeepenParams): MeasuredPass | undefined {
+  const { steps, rules, compiler, unit, more } = params;
   const { schedule, feeds } = signature;
   const { operations } = compiler;
   const { bytes } = liveness(signature, steps, rules);
-  const feedBytes = feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
   const { flops, nodes } = workOf(schedule, operations);
-  const compilerBytes = compilerBytesOf(schedule, compiler);
-  const convolutions = schedule.filter(({ op }) => CONVOLUTIONS.has(op)).length;
-  if (more === 0)
-    return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, compilerBytes, convolutions, feedBytes };
+  const known = {
+    compilerBytes: compilerBytesOf(schedule, compiler),
+    convolutions: schedule.filter(({ op }) => CONVOLUTIONS.has(op)).length,
+    feedBytes: feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0),
+  };
+  const places = nodePlaces(
+    steps.map(step => lastOf(step.nodes)),
+    unit,
+  );
+  // What lives outside of the schedule is there all the time.
+  const fixedBytes = (feeds.some(rules.isOutside) ? known.feedBytes : 0) + tableBytes(places, params);
+  if (more === 0) return { ...known, activationBytes: fixedBytes + bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes };
 
   const worked = workPlaces(schedule, unit);
   const workAt = (at: number): Work => {
@@ -235,20 +249,25 @@ function deepened(signature: Signature, { steps, rules, compiler, unit, more }: 
       operations,
     );
   };
-  const places = nodePlaces(
-    steps.map(step => lastOf(step.nodes)),
-    unit,
-  );
   const growth = growthOf(places, bytes);
   const [one, other] = [workAt(MIDDLE[0]), workAt(MIDDLE[1])];
   if (!growth || one.flops !== other.flops || one.nodes !== other.nodes) return undefined;
-  let [added, activationBytes] = [0, 0];
+  let [added, most] = [0, 0];
   places.forEach((place, i) => {
     added += more * (growth.get(place) ?? 0);
     growth.delete(place);
-    activationBytes = Math.max(activationBytes, (bytes[i] as number) + added);
+    most = Math.max(most, (bytes[i] as number) + added);
   });
-  return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, compilerBytes, convolutions, feedBytes };
+  return { ...known, activationBytes: fixedBytes + most, flops: flops + more * one.flops, nodes: nodes + more * one.nodes };
+}
+
+/** Bytes of the tables that kernels of several results have, with those of `more` additional middle units. */
+function tableBytes(places: readonly Place[], { tables, steps, more }: DeepenParams): number {
+  if (!tables) return 0;
+  const own = new Set(PHASES.map(phase => placeOf(phase, MIDDLE[0])));
+  const found = new Set(tables.of(steps));
+  const times = (place: Place): number => (own.has(place) ? 1 + more : 1);
+  return tables.bytes * steps.reduce((sum, step, i) => sum + (found.has(step) ? times(elementAt(places, i)) : 0), 0);
 }
 
 /** The bytes of all kinds of operations, and the most that one operation has the compiler take in addition. */

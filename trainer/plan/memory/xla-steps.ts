@@ -8,10 +8,11 @@ import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
-import { inputsOf, isOp } from '../../graph/node-store.ts';
+import { inputsOf, isOp, isSource } from '../../graph/node-store.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
 import { byteSize, sameShape } from '../../graph/types.ts';
+import { summedIn } from './xla-tables.ts';
 
 /** They can be computed within those that read them, as can those that work element by element. */
 const COMPUTED_WITHIN: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'slice', 'transpose', 'pad', 'oneHot', 'gather']);
@@ -37,6 +38,10 @@ const MOST_OF_A_READ = 4;
 const isView = (node: Node): boolean => bufferOf(node) !== node;
 const isComputed = ({ op }: Node): boolean => worksByElement(op) || COMPUTED_WITHIN.has(op);
 
+/** Whether a part is cut off several axes at once, as where rows are shifted against each other: a kernel that computes by tiles cannot read it so. */
+const isShifted = ({ op, inputs: [input] }: Node, readers: readonly Node[]): boolean =>
+  op === 'slice' && input !== undefined && isView(input) && !isSource(bufferOf(input)) && !readers.some(reader => reader.op === 'slice');
+
 /** One step for each buffer, in the order of the schedule; what it reads are buffers too. */
 export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'outputs'>): Step[] {
   const readers = readersOf(schedule);
@@ -53,7 +58,7 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
   for (const node of schedule) {
     const reads = [...new Set(readBy(node))];
     const all = readers.get(node) ?? [];
-    const mayBeWithin = !given.has(node) && all.length > 0 && !all.some(reader => needsBuffer(reader, node));
+    const mayBeWithin = !given.has(node) && !isShifted(node, all) && all.length > 0 && !all.some(reader => needsBuffer(reader, node));
     const isInPlace = mayBeWithin && all.every(({ op }) => READ_BUFFERS.has(op));
     const isOfNone = isView(node)
       ? node.inputs.some(input => sources.has(input))
@@ -61,7 +66,8 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     if (mayBeWithin && isOfNone) sources.set(node, reads);
     else steps.push({ nodes: [node], reads });
   }
-  return steps;
+  const isSummed = summedIn(steps);
+  return steps.map(step => (step.nodes.some(isSummed) ? { ...step, isFresh: true as const } : step));
 }
 
 /** Those that read a value, themselves or through views of it. */
@@ -113,6 +119,7 @@ function partsInPlace(
   };
   return (reader, i) => {
     const input = reader.inputs[i];
+    if (reader.op === 'matmul' && input?.op === 'broadcast') return input.inputs[0];
     const part = input && partOf(input);
     if (!part || !keepsAxes(reader, i)) return undefined;
     return (forms.get(keyOf(part.whole, input)) ?? []).find(hasBuffer);

@@ -108,7 +108,8 @@ describe('the parts', () => {
     for (const found of [one, devices, processes]) expect(found.runBytes).toBe(found.totalBytes);
     // Gradients and their sums; behind the host, gradients alone, when the activations are gone.
     expect(devices.exchangeBytes).toBe(2 * 4 * one.trainable);
-    expect(devices.totalBytes - one.totalBytes).toBeGreaterThanOrEqual(2 * 4 * one.trainable);
+    // Less what is left out for tables of results: gradients are summed behind the kernels that make them.
+    expect(devices.totalBytes - one.totalBytes).toBeGreaterThan(1.5 * 4 * one.trainable);
     expect(processes.exchangeBytes).toBe(4 * one.trainable);
     // What fits one card is not divided by the number of cards.
     const usableBytes = devices.totalBytes;

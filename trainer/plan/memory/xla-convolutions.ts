@@ -1,0 +1,57 @@
+/**
+ * Models the buffers that XLA adds to the gradients of convolutions on a GPU. cuDNN has an operation for each gradient; XLA takes a convolution for
+ * one of them by the rules of its pass `ConvRewriter`, and computes any other as a forward convolution, of copies in another form.
+ */
+import type { CardEntry } from '../../catalog/cards.ts';
+import { bufferOf } from '../../graph/alias.ts';
+import type { Node } from '../../graph/graph.ts';
+import type { CopiedFirst } from '../../graph/liveness.ts';
+import { inputsOf, isOp } from '../../graph/node-store.ts';
+import { byteSize, bytesPerElement, dimensions, elementCount } from '../../graph/types.ts';
+
+/** From this compute capability on, cuDNN's convolutions in float32 have channels last, as ours. */
+const CHANNELS_LAST = 9;
+
+/**
+ * Returns the copy of a batch of images that a convolution reads, from the start of the program to its last reader. Before compute capability 9.0,
+ * channels are first in float32. And the gradient of a filter is computed from an image with its channels first and its samples last where the
+ * image's result is not larger than the filter, as with the patches of a small image.
+ */
+export function transposedBatch(node: Node, { capability }: Pick<CardEntry, 'capability'>): readonly CopiedFirst[] {
+  const isRead = isOp(node, 'conv2d') || isOp(node, 'conv2dFilterGrad');
+  const image = isRead && Number(capability) < CHANNELS_LAST ? floatImage(node) : imageToTranspose(node);
+  return image && isGiven(image) ? [{ name: `transposed ${bufferOf(image).id}`, bytes: byteSize(image) }] : [];
+}
+
+/** Returns the bytes of what XLA computes for one convolution, or for the gradient of one pooling, and for nothing else. */
+export function convolutionBytes(node: Node): number {
+  if (isOp(node, 'conv2dInputGrad')) return spreadBytes(node);
+  if (isOp(node, 'maxPool2dGrad')) return placesBytes(node);
+  const image = imageToTranspose(node);
+  return image && !isGiven(image) ? byteSize(image) : 0;
+}
+
+const floatImage = ({ inputs: [image] }: Node): Node | undefined => (image?.dtype === 'float32' ? image : undefined);
+
+const isGiven = (image: Node): boolean => bufferOf(image).op === 'feed';
+
+function imageToTranspose(node: Node): Node | undefined {
+  if (!isOp(node, 'conv2dFilterGrad')) return undefined;
+  const [image, dy] = inputsOf(node, 2);
+  const [, height, width] = dimensions(dy.shape, 4);
+  const [, , kernelHeight, kernelWidth] = dimensions(node.attrs.filterShape, 4);
+  return height <= kernelHeight || width <= kernelWidth ? image : undefined;
+}
+
+/** With strides, zeros are written between the places of the result's gradient and around them, unless a filter has one place. */
+function spreadBytes(node: Node<'conv2dInputGrad'>): number {
+  const [dy, filter] = inputsOf(node, 2);
+  const [, , kernelHeight, kernelWidth] = dimensions(filter.shape, 4);
+  if (kernelHeight * kernelWidth === 1 || node.attrs.strides.every(stride => stride === 1)) return 0;
+  const [batch, , , channels] = dimensions(dy.shape, 4);
+  const [, height, width] = dimensions(node.shape, 4);
+  return bytesPerElement(dy.dtype) * batch * channels * (height + kernelHeight - 1) * (width + kernelWidth - 1);
+}
+
+/** The places that gradients go to: a number of 32 bits for each axis. */
+const placesBytes = ({ inputs: [, , dy] }: Node<'maxPool2dGrad'>): number => (dy ? 4 * dy.shape.length * elementCount(dy.shape) : 0);
