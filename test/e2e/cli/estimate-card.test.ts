@@ -92,6 +92,20 @@ describe('estimate --card', () => {
     expect(two?.totalBytes).toBeGreaterThanOrEqual(one?.totalBytes ?? Number.POSITIVE_INFINITY);
   });
 
+  test('says how attention counts, where the card may compute it as one kernel', async () => {
+    const args = ['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090', 'max_length=64', 'recompute=none'];
+    const narrow = [...args, 'dtype=bfloat16'];
+    expect((await cli(args, options)).stdout).not.toContain('Attention counts');
+    expect((await cli([...narrow, 'attention=chunked'], options)).stdout).not.toContain('Attention counts');
+    expect((await cli(narrow, options)).stdout).toContain('Attention counts in chunks.');
+    const fused = await cli([...narrow, 'attention=fused'], options);
+    expect(fused.stdout).toContain("Attention counts as one kernel of cuDNN, without the kernel's workspace.");
+    const bytesOf = async (attention: string) =>
+      estimateForm.parse((await cliJson([...narrow, `attention=${attention}`], options)).value).activationBytes;
+    expect(await bytesOf('auto')).toBe(await bytesOf('chunked'));
+    expect(await bytesOf('fused')).toBeLessThan(await bytesOf('chunked'));
+  });
+
   test('names the nearest card where none has this name', async () => {
     const { status, stderr } = await cli(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4091'], options);
     expect(status).toBe(2);
