@@ -158,7 +158,7 @@ it('words show only what a tokenizer would count', () => {
   const { tokenizer } = inputOf('', { template: '' });
   const count = (text: string): number => tokenizer.encode(text, { addSpecialTokens: false }).length;
   let [proven, close] = [0, 0];
-  for (let i = 0; i < 3000; i++) {
+  for (let i = 0; i < 400; i++) {
     const plain = Array.from({ length: random.below(20) }, () =>
       oneOf(['word', 'the', 'x', 'a', 'worded', 'Word', 'word,', 'averyverylongword']),
     ).join(' ');
@@ -181,8 +181,8 @@ it('words show only what a tokenizer would count', () => {
       close += Number(!leaves);
     }
   }
-  expect(proven).toBeGreaterThan(300);
-  expect(close).toBeGreaterThan(3000);
+  expect(proven).toBeGreaterThan(40);
+  expect(close).toBeGreaterThan(400);
 });
 
 /** The lines as both ways judge them. @returns `byBytes`: how many were not parsed */
