@@ -40,13 +40,7 @@ it.each([
   ['several labels', ['task=multi_label_classification', 'data.columns={"label":"topics"}', 'class_weights=balanced', ...HELD]],
   [
     'queries with documents',
-    [
-      'task=reranker',
-      'data.columns={"query":"text","document":"text_pair","label":"relevance"}',
-      'data.eval=small.jsonl',
-      'data.eval_max_samples=40',
-      ...HELD.slice(1),
-    ],
+    ['task=reranker', 'data.columns={"label":"relevance"}', 'data.eval=small.jsonl', 'data.eval_max_samples=40', ...HELD.slice(1)],
   ],
   ['numbers', ['task=sequence_regression', 'data.columns={"label":"number"}', 'data.shuffle=false']],
 ])('a run of %s', async (name, settings) => {
