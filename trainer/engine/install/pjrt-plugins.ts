@@ -11,6 +11,18 @@ export interface PluginWheel {
   readonly files?: readonly string[];
 }
 
+/** An option of a plugin's client; a flag is 0 or 1. */
+export type ClientOption = readonly [name: string, kind: 'integer' | 'float' | 'flag', value: number];
+
+/**
+ * XLA's client takes three quarters of a GPU at once, unless options say otherwise: memory as it is needed, up to all of it, as our TensorFlow does.
+ * Names and kinds are those of xla/pjrt/c/pjrt_c_api_gpu_internal.cc.
+ */
+const MEMORY_AS_NEEDED: readonly ClientOption[] = [
+  ['preallocate', 'flag', 0],
+  ['memory_fraction', 'float', 1],
+];
+
 /** How a device is looked for: `engine/install/find-device.ts`. */
 export type DeviceKind = 'cpu' | 'nvidia' | 'amd' | 'intel' | 'apple' | 'any';
 
@@ -26,7 +38,7 @@ export interface PjrtPlugin {
   /** `process.platform` and `process.arch` of the machines that it runs on. */
   readonly platforms: readonly string[];
   /** For the plugin's client. */
-  readonly options: readonly (readonly [string, number])[];
+  readonly options: readonly ClientOption[];
   /** The option that divides a processor into so many devices. Left out: the plugin has those that it finds. */
   readonly dividedBy?: string;
   /** Wheels to compile for a card that is not there; left out where the plugin cannot. */
@@ -52,7 +64,7 @@ const entries = {
     },
     library: 'jax_plugins/xla_cuda13/xla_cuda_plugin.so',
     platforms: ['linux x64'],
-    options: [],
+    options: MEMORY_AS_NEEDED,
     compiler: [
       {
         project: 'nvidia-cuda-nvcc',
@@ -151,7 +163,7 @@ const entries = {
     },
     library: 'jax_plugins/xla_cuda12/xla_cuda_plugin.so',
     platforms: ['linux x64'],
-    options: [],
+    options: MEMORY_AS_NEEDED,
     compiler: [
       {
         project: 'nvidia-cuda-nvcc-cu12',
@@ -242,7 +254,7 @@ const entries = {
     },
     library: 'jax_plugins/xla_rocm7/xla_rocm_plugin.so',
     platforms: ['linux x64'],
-    options: [],
+    options: MEMORY_AS_NEEDED,
     needs: 'ROCm 7 in /opt/rocm',
   },
   oneapi: {
@@ -302,4 +314,4 @@ export const pjrtVariants = namesOf(entries);
 
 /** The options for a client that uses so many devices. */
 export const clientOptions = ({ options, dividedBy }: PjrtPlugin, devices: number): PjrtPlugin['options'] =>
-  dividedBy === undefined ? options : [...options, [dividedBy, devices]];
+  dividedBy === undefined ? options : [...options, [dividedBy, 'integer', devices]];

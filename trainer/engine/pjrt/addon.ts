@@ -1,6 +1,7 @@
 /** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Whatever may wait gives a promise. */
 
 import type { DeviceMemory } from '../engine.ts';
+import type { ClientOption } from '../install/pjrt-plugins.ts';
 import type { GroupAddon } from '../mpi/group.ts';
 import type { CompiledMemory } from './compiled-memory.ts';
 
@@ -49,8 +50,7 @@ export interface ClientDescription {
 }
 
 export interface Addon extends GroupAddon {
-  /** @param options of the plugin, numbers by name */
-  open(path: string, options: readonly (readonly [string, number])[]): Promise<ClientHandle>;
+  open(path: string, options: readonly ClientOption[]): Promise<ClientHandle>;
   describe(client: ClientHandle): ClientDescription;
   /** The kinds of memory that the first device reaches, its own first or not: `device`, `pinned_host` … */
   memoryKinds(client: ClientHandle): readonly string[];

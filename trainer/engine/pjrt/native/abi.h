@@ -123,6 +123,8 @@ struct NamedValue : Head {
 
 constexpr int kTextValue = 0;
 constexpr int kIntegerValue = 1;
+constexpr int kRealValue = 3;
+constexpr int kFlagValue = 4;
 
 struct Attributes : Handle {
   size_t count = 0;

@@ -12,13 +12,20 @@
 namespace pjrt {
 namespace {
 
-// open(path, options: [name, integer][]) → client
+int OptionType(const std::string& kind) {
+  if (kind == "float") return kRealValue;
+  return kind == "flag" ? kFlagValue : kIntegerValue;
+}
+
+// open(path, options: [name, kind, number][]) → client
 napi_value OpenClient(napi_env env, napi_callback_info info) {
   const Arguments<2> arguments(env, info);
-  std::vector<std::pair<std::string, int64_t>> options;
+  std::vector<ClientOption> options;
   for (napi_value item : ItemsOf(env, arguments[1])) {
-    const auto pair = ItemsOf(env, item);
-    options.emplace_back(TextOf(env, pair[0]), NumberOf(env, pair[1]));
+    const auto parts = ItemsOf(env, item);
+    double value = 0;
+    napi_get_value_double(env, parts[2], &value);
+    options.push_back({TextOf(env, parts[0]), OptionType(TextOf(env, parts[1])), value});
   }
   auto client = std::make_shared<std::shared_ptr<Client>>();
   return Start(

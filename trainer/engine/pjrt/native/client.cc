@@ -112,14 +112,17 @@ Program MlirProgram(const std::string& code) {
   return program;
 }
 
-Client::Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options) : plugin(plugin) {
+Client::Client(const Plugin& plugin, const std::vector<ClientOption>& options) : plugin(plugin) {
   std::vector<NamedValue> values(options.size());
   for (size_t i = 0; i < options.size(); i++) {
+    const ClientOption& option = options[i];
     values[i].size = sizeof(NamedValue);
-    values[i].name = options[i].first.data();
-    values[i].name_length = options[i].first.size();
-    values[i].type = kIntegerValue;
-    values[i].integer = options[i].second;
+    values[i].name = option.name.data();
+    values[i].name_length = option.name.size();
+    values[i].type = option.type;
+    if (option.type == kRealValue) values[i].real = static_cast<float>(option.value);
+    else if (option.type == kFlagValue) values[i].flag = option.value != 0;
+    else values[i].integer = static_cast<int64_t>(option.value);
   }
   ClientCreate create;
   create.options = values.data();

@@ -59,9 +59,17 @@ struct Device {
   std::vector<std::pair<std::string, void*>> memories;
 };
 
+// Of the plugin, for its client.
+struct ClientOption {
+  std::string name;
+  // kIntegerValue, kRealValue or kFlagValue.
+  int type;
+  double value;
+};
+
 class Client {
  public:
-  Client(const Plugin& plugin, const std::vector<std::pair<std::string, int64_t>>& options);
+  Client(const Plugin& plugin, const std::vector<ClientOption>& options);
   ~Client();
   std::string Text(Function function) const;
   // Of the first device.
