@@ -175,9 +175,9 @@ describe('inlay hints', () => {
     const hint = inlayHints(two).find(({ label }) => label.includes('RTX 4090'));
     expect(hint?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on each RTX 4090, recompute: none$/);
     expect(hint?.tooltip).toMatch(/^each of 2 devices has /);
-    // Its part of the batch is as large, and the sums of gradients come to it.
+    // Its part of the batch is as large, and the sums of gradients come to it, less tables of results: gradients are summed behind their kernels.
     const more = (two.estimate?.totalBytes ?? 0) - (one.estimate?.totalBytes ?? 0);
-    expect(more).toBeGreaterThanOrEqual(2 * 4 * (one.estimate?.trainable ?? Number.NaN));
+    expect(more).toBeGreaterThan(1.5 * 4 * (one.estimate?.trainable ?? Number.NaN));
   });
 
   it('say nothing of the free memory of another machine', async () => {
