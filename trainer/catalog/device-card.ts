@@ -1,5 +1,13 @@
 /** The graphics card that a device is: by the name that its driver gives it, and by what a plugin says of it. */
-import { ASSUMED_CARD, type CardEntry, type CardName, type ComputeCapability, cardBytes, cardCatalog, multiprocessors } from './cards.ts';
+import {
+  ASSUMED_CARD,
+  type CardEntry,
+  type CardName,
+  type ComputeCapability,
+  cardCatalog,
+  multiprocessors,
+  usableCardBytes,
+} from './cards.ts';
 import { namesOf } from './entries.ts';
 
 /**
@@ -24,9 +32,6 @@ const deviceNames: Readonly<Record<CardName, readonly string[]>> = {
 
 /** Boards of one name that differ in their memory. */
 const SEVERAL_SIZES: readonly CardName[] = ['rtx-3060', 'rtx-4060-ti'];
-
-/** XLA's allocator takes so much of a card's memory (`GpuAllocatorConfig::memory_fraction`). */
-const ALLOCATED_SHARE = 0.75;
 
 const plain = (text: string): string =>
   text
@@ -77,7 +82,7 @@ export function deviceCard(facts: DeviceFacts): DeviceCard {
   const told = facts.capability === undefined ? undefined : nearestCapability(facts.capability);
   const capability = told ?? entry.capability;
   const count = facts.multiprocessors ?? entry.multiprocessors;
-  const memoryBytes = facts.memoryBytes ?? (card && !SEVERAL_SIZES.includes(card) ? ALLOCATED_SHARE * cardBytes(card) : undefined);
+  const memoryBytes = facts.memoryBytes ?? (card && !SEVERAL_SIZES.includes(card) ? usableCardBytes(card) : undefined);
   const assumed = card === undefined ? assumedText(facts, { told, capability, count }) : undefined;
   return {
     name: facts.name,

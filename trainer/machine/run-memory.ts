@@ -10,7 +10,7 @@ export interface RunMemory {
   readonly apart: boolean;
 }
 
-/** The memory of the GPU where that is known: all that its allocator may take. Else half of the free memory of the machine. */
+/** The memory of the GPU where that is known: all that programs may take. Else half of the free memory of the machine. */
 export const runMemory = ({ gpu }: DeviceHere, freeBytes: number): RunMemory =>
   gpu?.memoryBytes === undefined
     ? { availableBytes: freeBytes, usableBytes: USABLE_SHARE * freeBytes, apart: false }

@@ -39,7 +39,7 @@ it.each([
   '',
 ])('%j is none of the cards', name => expect(cardOfDevice(name)).toBeUndefined());
 
-it('has the numbers of the card with its name, and three quarters of its memory', () => {
+it('has the numbers of the card with its name, and its memory without what every card reserves', () => {
   const { multiprocessors, capability, memoryGib } = cardCatalog['rtx-4090'];
   const found = deviceCard({ name: 'NVIDIA GeForce RTX 4090' });
   expect(found).toEqual({
@@ -47,7 +47,7 @@ it('has the numbers of the card with its name, and three quarters of its memory'
     card: 'rtx-4090',
     multiprocessors,
     capability,
-    memoryBytes: 0.75 * memoryGib * 2 ** 30,
+    memoryBytes: (memoryGib - 1) * 2 ** 30,
   });
   expect(deviceText(found)).toBe('NVIDIA GeForce RTX 4090: 128 multiprocessors, compute capability 8.9');
 });

@@ -1,6 +1,7 @@
 /** The facts of the device that a plugin computes on, kept next to its programs: an estimate knows them without opening the plugin. */
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { CARD_RESERVED_BYTES } from '../../catalog/cards.ts';
 import type { DeviceFacts } from '../../catalog/device-card.ts';
 import { locatePjrt } from '../install/pjrt-folder.ts';
 import type { ClientDescription } from './addon.ts';
@@ -13,9 +14,10 @@ const gpuAttributes = z.object({
   core_count: z.number().optional().catch(undefined),
 });
 
-/** The facts of the first device, with the bytes that its allocator may take. */
-export function factsOfDevice({ device }: Pick<ClientDescription, 'device'>, memoryBytes: number | undefined): DeviceFacts {
+/** The facts of the first device. @param limit the bytes that its allocator may take: all of the device's (`MEMORY_AS_NEEDED`) */
+export function factsOfDevice({ device }: Pick<ClientDescription, 'device'>, limit: number | undefined): DeviceFacts {
   const { compute_capability: capability, core_count: multiprocessors } = gpuAttributes.parse(device.attributes);
+  const memoryBytes = limit === undefined ? undefined : limit - CARD_RESERVED_BYTES;
   return { name: device.kind, capability, multiprocessors, memoryBytes };
 }
 

@@ -330,9 +330,7 @@ async function compile(params: PrepareParams, { base, setup, sources, facts, bas
 
 /** Bytes that the run may take on the GPU; undefined where it computes on the processor, and where nothing says them. */
 function freeOnDevice({ description: { gpu }, deviceMemory }: Base['engine']): number | undefined {
-  if (gpu === undefined) return undefined;
-  const { limit, used } = deviceMemory?.() ?? { used: 0 };
-  return limit === undefined ? gpu.memoryBytes : limit - used;
+  return gpu?.memoryBytes === undefined ? undefined : gpu.memoryBytes - (deviceMemory?.()?.used ?? 0);
 }
 
 /** With several processes, the leanest level that one of them needs: all run the same program. */
