@@ -27,7 +27,7 @@ export interface ProofSettings extends TurnChoice {
 }
 
 /** Longer chats have too many shapes. */
-const MOST_TURNS = 32;
+export const MOST_TURNS = 32;
 const MOST_SHAPES = 1000;
 
 /** The answer that is looked for. */

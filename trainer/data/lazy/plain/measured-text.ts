@@ -14,11 +14,11 @@ export interface MeasuredText {
   text(): string;
 }
 
-/** Stretches of a text that templates look for: reasoning, and words that turn it on or off. */
-const MARKS = /<\/?think|\/(?:no_)?think/;
+/** Stretches of a text that templates look for: reasoning, whose end has the second, and words that turn it on or off. Each begins with a rare sign. */
+export const MARKS: readonly string[] = ['<think', '/think', '/no_think'];
 
 /** Whether a text has such marks. */
-export const hasMarks = (text: string): boolean => text.includes('think') && MARKS.test(text);
+export const hasMarks = (text: string): boolean => text.includes('think') && MARKS.some(mark => text.includes(mark));
 
 export class WholeText implements MeasuredText {
   private readonly value: string;

@@ -5,6 +5,7 @@ import { checkSameFormat, renameColumns } from '../../detect-format.ts';
 import type { DataRecord } from '../../types.ts';
 import type { LineSettings } from '../line-record.ts';
 import { JsonTape, OBJECT } from './json-tape.ts';
+import { MARKS } from './measured-text.ts';
 
 /** The columns of all records with the same keys. */
 interface Layout {
@@ -15,9 +16,6 @@ interface Layout {
 
 /** Data has few. */
 const MOST_LAYOUTS = 100;
-
-/** Stretches that templates look for (`hasMarks`): each begins with a sign that is rare in texts. */
-const MARKS = ['<think', '/think', '/no_think'];
 
 /** Finds a mark among bytes that are looked at from their beginning to their end. */
 class MarkFinder {

@@ -2,7 +2,7 @@
 import { alpacaPrompt, type FormatSettings, fillPrompt } from '../../example/format-example.ts';
 import { roleNamed } from '../../read/read-conversation.ts';
 import type { DataFormat } from '../../types.ts';
-import type { PlainTurns } from '../keeps-answer.ts';
+import { MOST_TURNS, type PlainTurns } from '../keeps-answer.ts';
 import type { TextBounds } from '../text-bounds.ts';
 import { type JsonTape, LIST, OBJECT, TEXT } from './json-tape.ts';
 import { JoinedText, type MeasuredText, TapeText, WholeText } from './measured-text.ts';
@@ -121,9 +121,6 @@ interface TurnKeys {
 
 const MESSAGES: TurnKeys = { role: Buffer.from('role'), content: Buffer.from('content') };
 const SHAREGPT: TurnKeys = { role: Buffer.from('from'), content: Buffer.from('value') };
-
-/** More are parsed. */
-const MOST_TURNS = 32;
 
 function turnsIn(record: PlainRecord, name: string, keys: TurnKeys, bounds: TextBounds): PlainSample | undefined {
   const { tape } = record;
