@@ -1,7 +1,6 @@
 /** The memory effect of one setting on this run, in numbers. Pure. */
-import { cardCatalog } from '../trainer/catalog/cards.ts';
 import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
-import type { RecipeView } from '../trainer/lint/recipe-view.ts';
+import { memoryOwner, type RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';
 import { partsOfBatch } from '../trainer/protocol/recipe/global-batch.ts';
 import { byteSize, grouped, percent } from '../trainer/protocol/text/format.ts';
@@ -71,7 +70,7 @@ type FreeMemory = Pick<RecipeView, 'availableBytes' | 'card' | 'gpu' | 'apart' |
 /** " of 8.1 GB free", " of 24.7 GB on RTX 4090", or " of 24.7 GB on each RTX 4090" for several processes or devices; nothing where the free memory is not known. */
 export function ofFree({ availableBytes, card, gpu, apart, values }: FreeMemory): string {
   if (!Number.isFinite(availableBytes)) return '';
-  const device = card === undefined ? gpu?.name : cardCatalog[card].label;
-  const where = apart && device !== undefined ? `on ${partsOfBatch(values) > 1 ? 'each ' : ''}${device}` : 'free';
+  const device = memoryOwner({ card, gpu, apart });
+  const where = device === undefined ? 'free' : `on ${partsOfBatch(values) > 1 ? 'each ' : ''}${device}`;
   return ` of ${byteSize(availableBytes)} ${where}`;
 }

@@ -1,5 +1,5 @@
 /** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
-import { type CardName, usableCardBytes } from '../catalog/cards.ts';
+import { type CardName, cardCatalog, usableCardBytes } from '../catalog/cards.ts';
 import type { DeviceHere } from '../catalog/device-card.ts';
 import { type EngineName, plannedEngine } from '../catalog/engines.ts';
 import { type RunMemory, runMemory } from '../machine/run-memory.ts';
@@ -108,3 +108,7 @@ const ofCard = (card: CardName): Where => {
   const usableBytes = usableCardBytes(card);
   return { card, availableBytes: usableBytes, usableBytes, apart: true, device: 'gpu' };
 };
+
+/** The name of the device whose own memory counts; undefined where that of the machine does. */
+export const memoryOwner = ({ card, gpu, apart }: Pick<RecipeView, 'card' | 'gpu' | 'apart'>): string | undefined =>
+  apart ? (card === undefined ? gpu?.name : cardCatalog[card].label) : undefined;

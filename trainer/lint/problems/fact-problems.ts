@@ -1,13 +1,12 @@
 /** Problems of a recipe that depend on its model, its data and this machine. Pure: the facts are passed in. */
 
-import { cardCatalog } from '../../catalog/cards.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
 import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
 import { byteSize, countedText } from '../../protocol/text/format.ts';
-import type { RecipeView } from '../recipe-view.ts';
+import { memoryOwner, type RecipeView } from '../recipe-view.ts';
 import {
   dataProblems,
   labelProblems,
@@ -93,9 +92,8 @@ function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
 
 function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }: RecipeView): Generator<Report> {
   if (estimate === undefined || estimate.runBytes <= availableBytes) return;
-  const device = card === undefined ? gpu?.name : cardCatalog[card].label;
-  const has =
-    apart && device !== undefined ? `${device} has ${byteSize(availableBytes)} for it` : `only ${byteSize(availableBytes)} are free`;
+  const device = memoryOwner({ card, gpu, apart });
+  const has = device === undefined ? `only ${byteSize(availableBytes)} are free` : `${device} has ${byteSize(availableBytes)} for it`;
   if ((estimate.teacherBytes ?? 0) > estimate.totalBytes) {
     const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}`;
     yield { code: 'memory-above-free', severity: 'warning', path: ['distillation', 'teacher'], message };

@@ -23,8 +23,8 @@ interface Verdict {
 }
 
 /**
- * Says aloud what was chosen on a device that has a kernel, and why not the kernel. Every form that the programs of the run have is tried, and all
- * attend in chunks unless each passes, with several processes on each device: all run the same program.
+ * Logs the choice on a device that has a kernel, with the reason where it is not the kernel. Every form of attention in the programs of the run is
+ * tried, and chunks are taken unless each passes, of several processes on the device of each: all run the same program.
  * @throws RunError where the recipe asks for the kernel and cannot have it
  */
 export async function chooseAttention({ ranks, ...params }: ChooseAttentionParams, engine: Engine): Promise<boolean> {
