@@ -21,13 +21,15 @@ import { benchRecipe } from '../recipe.ts';
 import { type Config, paperModels, qwen3, smolLm2 } from './memory-models.ts';
 import { overInference, type PaperRow, TABLE_7 } from './paper-memory.ts';
 
-const models: Readonly<Record<string, Config>> = {
+const models = {
   'Llama-2-7B': paperModels['Llama-2-7B'],
   'Llama-3-8B': paperModels['Llama-3-8B'],
   'Qwen3-8B': qwen3({ hidden_size: 4096, intermediate_size: 12288, num_hidden_layers: 36, num_attention_heads: 32 }),
   'Qwen3-14B': qwen3({ hidden_size: 5120, intermediate_size: 17408, num_hidden_layers: 40, num_attention_heads: 40 }),
   'Qwen3-32B': qwen3({ hidden_size: 5120, intermediate_size: 25600, num_hidden_layers: 64, num_attention_heads: 64 }),
-};
+} as const satisfies Readonly<Record<string, Config>>;
+
+type Size = keyof typeof models;
 
 const ONE = 'per_device_train_batch_size: 1\nper_device_eval_batch_size: 1\nmax_length: 2048\ndtype: bfloat16\n';
 
@@ -49,10 +51,9 @@ export interface CompiledCase {
 }
 
 const short = 'max_length: 256\nper_device_train_batch_size: 2\n';
-type Size = 'Llama-2-7B' | 'Llama-3-8B';
 const ofFour = (name: Size, recipe: string, level: RecomputePolicy): CompiledCase => ({
   name: `${name}, 4 blocks`,
-  config: { ...paperModels[name], num_hidden_layers: 4 },
+  config: { ...models[name], num_hidden_layers: 4 },
   recipe: `${ONE}${recipe}`,
   level,
   card: 'h100',
@@ -66,7 +67,7 @@ const ofSmol = (recipe: string, level: RecomputePolicy): CompiledCase => ({
 });
 const whole = (name: Size, method: keyof typeof methods, card: CardName): CompiledCase => ({
   name: `${name}, whole`,
-  config: paperModels[name],
+  config: models[name],
   recipe: `${ONE}${methods[method]}`,
   level: 'block',
   card,
@@ -90,6 +91,10 @@ const compiledWhole: readonly CompiledCase[] = [
   whole('Llama-3-8B', 'LoRA r 64', 'h100'),
   whole('Llama-2-7B', 'SPSFT r 128, nf4', 'rtx-4090'),
   whole('Llama-3-8B', 'SPSFT r 128, nf4', 'rtx-4090'),
+  whole('Qwen3-8B', 'SPSFT r 128', 'rtx-4090'),
+  whole('Qwen3-8B', 'SPSFT r 128, nf4', 'rtx-3060'),
+  whole('Qwen3-14B', 'SPSFT r 128, nf4', 'rtx-4060-ti'),
+  whole('Qwen3-32B', 'SPSFT r 128, nf4', 'rtx-5090'),
 ];
 
 const planOf = (config: Config, recipe: string, recompute: RecomputePolicy, card: CardName = ASSUMED_CARD) =>
@@ -132,12 +137,13 @@ export function modeledTemporaries(plan: RunPlan, level: RecomputePolicy): numbe
 function compiledRow({ name, recipe, level, card }: CompiledCase, found: CompiledStep): string {
   const inPlace = found.aliased === found.changedBytes ? 'all' : mebibytes(found.aliased);
   const error = (100 * (found.predicted / found.temporaries - 1)).toFixed(1);
+  const ofCard = ((100 * (found.arguments + found.temporaries)) / usableCardBytes(card)).toFixed(0);
   const settings = recipe
     .trim()
     .split('\n')
     .filter(line => !line.startsWith('per_device_eval_batch_size'))
     .join('; ');
-  return `| ${name} | ${settings} | ${level} | ${cardCatalog[card].label} | ${mebibytes(found.arguments)} | ${inPlace} of ${mebibytes(found.changedBytes)} | ${mebibytes(found.predicted)} | ${mebibytes(found.temporaries)} | ${error}% |`;
+  return `| ${name} | ${settings} | ${level} | ${cardCatalog[card].label} | ${mebibytes(found.arguments)} | ${inPlace} of ${mebibytes(found.changedBytes)} | ${mebibytes(found.predicted)} | ${mebibytes(found.temporaries)} | ${error}% | ${ofCard}% |`;
 }
 
 /**
@@ -194,10 +200,12 @@ const markdown = ({ predicted, compiled, missing, paper }: Tables): string => `#
 
 ## The model of buffers next to the card's own compiler
 
-Training steps compiled for cards that are not there, by jax-cuda13-pjrt. Sizes are in MiB. The last column is the error of the model.
+Training steps compiled for cards that are not there, by jax-cuda13-pjrt. Sizes are in MiB. The error is that
+of the model. The last column is what arguments and temporaries take of the memory that a run has on that card (one gibibyte less
+than the card's).
 
-| model | recipe | recompute | card | arguments | updated in place | temporaries, model | temporaries, compiler | error |
-| --- | --- | --- | --- | ---: | --- | ---: | ---: | ---: |
+| model | recipe | recompute | card | arguments | updated in place | temporaries, model | temporaries, compiler | error | of the card |
+| --- | --- | --- | --- | ---: | --- | ---: | ---: | ---: | ---: |
 ${compiled.join('\n')}
 ${missing.length > 0 ? `\n**Not compiled.** ${missing.join('; ')}.\n` : ''}
 ## Whole models, by the model of buffers
