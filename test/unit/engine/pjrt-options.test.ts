@@ -1,23 +1,37 @@
-/** The options of a GPU's client, as the plugin for NVIDIA's GPUs itself checks them: it does so before it looks for a GPU. */
+/** Options of a GPU's client and compiler, held against the plugin for NVIDIA's GPUs itself: it checks them before it looks for a GPU. */
 import { describe, expect, test } from 'vitest';
 import { engineRequire } from '../../../trainer/engine/install/engine-folder.ts';
-import { locateCardCompiler, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../../../trainer/engine/install/pjrt-folder.ts';
+import {
+  type InstalledPjrt,
+  locateCardCompiler,
+  pjrtAddonIsCurrent,
+  pjrtAddonPath,
+  pjrtLibrary,
+} from '../../../trainer/engine/install/pjrt-folder.ts';
 import { type ClientOption, clientOptions } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import type { Addon } from '../../../trainer/engine/pjrt/addon.ts';
+import { describeCard } from '../../../trainer/engine/pjrt/card-description.ts';
+import { cardCompileOptions } from '../../../trainer/engine/pjrt/compile-options.ts';
+import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
+import { trainingStep } from '../../../trainer/plan/memory/counted-passes.ts';
 import { messageOf } from '../../../trainer/protocol/error-facts.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
-import { noCompiler } from '../../support/golden/card-steps.ts';
+import { describeWith } from '../../support/describe-with.ts';
+import { COMPILE_MS, cardPlan, configOf, noCompiler } from '../../support/golden/card-steps.ts';
 
 const located = locateCardCompiler(cacheDir);
 const installed = located !== undefined && pjrtAddonIsCurrent(located.folder) ? located : undefined;
+
+// Compiled from `engine/pjrt/native`; `Addon` is what it exports.
+const addonOf = ({ folder }: InstalledPjrt): Addon => engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
 
 describe.skipIf(!installed)(`the client of a GPU (skipped without the plugin: ${noCompiler})`, () => {
   /** Returns what the plugin says to these options; undefined where there is a GPU that it opens. */
   async function answerTo(options: readonly ClientOption[]): Promise<string | undefined> {
     if (!installed) return undefined;
-    // Compiled from `engine/pjrt/native`; `Addon` is what it exports.
-    const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
-    return addon.open(pjrtLibrary(installed), options).then(() => undefined, messageOf);
+    return addonOf(installed)
+      .open(pjrtLibrary(installed), options)
+      .then(() => undefined, messageOf);
   }
 
   test('has options of the names and kinds that the plugin knows', async () => {
@@ -33,4 +47,30 @@ describe.skipIf(!installed)(`the client of a GPU (skipped without the plugin: ${
   ] as const)('other options are refused: %j', async (options, message) => {
     expect(await answerTo(options)).toMatch(message);
   });
+});
+
+describeWith('a program for a GPU', installed, noCompiler, plugin => {
+  /** Bytes of the temporaries of a small step, compiled for an H100 with so much memory. */
+  async function temporariesWith(memoryBytes: number): Promise<number> {
+    const addon = addonOf(plugin);
+    const description = describeCard('h100').replace(/(?<=device_memory_size: )\d+/, `${memoryBytes}`);
+    const card = await addon.describeDevice(pjrtLibrary(plugin), 'h100', [
+      ['topology', '1x1x1'],
+      ['target_config', description],
+    ]);
+    const plan = cardPlan({ ...configOf('llama'), hidden_size: 128, intermediate_size: 256, num_hidden_layers: 3 });
+    const { signature, variables } = trainingStep(plan, 'cheap');
+    const { text } = lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), plan.places);
+    const compiled = await addon.compileFor(card, Buffer.from(text), cardCompileOptions());
+    const { temporaries } = addon.compiledForMemory(compiled);
+    addon.closeCompiled(compiled);
+    addon.closeTopology(card);
+    return temporaries;
+  }
+
+  test(
+    'is the same where the memory is small: nothing is computed twice that the plan does not compute twice',
+    async () => expect(await temporariesWith(2 ** 20)).toBe(await temporariesWith(2 ** 36)),
+    COMPILE_MS,
+  );
 });

@@ -1,15 +1,23 @@
 /**
  * XLA's CompileOptionsProto, written by hand: executable_build_options (3) { num_replicas (4), num_partitions (5): 1 } and
- * env_option_overrides (7), a map from the name of a flag to { bool_field (2) } or { int_field (3) }.
+ * env_option_overrides (7), a map from the name of a flag to { string_field (1) }, { bool_field (2) } or
+ * { int_field (3) }.
  */
 
-type Flags = Readonly<Record<string, boolean | number>>;
+type Flag = string | boolean | number;
+type Flags = Readonly<Record<string, Flag>>;
 
 /**
  * bfloat16 results are rounded where the graph says so, on every engine. Products that share an operand stay apart: on a GPU, XLA would put
  * weights one below the other for them, and hold those copies from the forward pass to the backward pass.
+ * What is computed twice is planned here (`recompute`): XLA's own pass for that counts a weight that is updated in place two times, so it
+ * would start where the weights take less than half of a GPU, search for minutes, and compute more.
  */
-const FLAGS: Flags = { xla_allow_excess_precision: false, xla_gpu_dot_merger_threshold_mb: 0 };
+const FLAGS: Flags = {
+  xla_allow_excess_precision: false,
+  xla_gpu_dot_merger_threshold_mb: 0,
+  xla_disable_hlo_passes: 'rematerialization',
+};
 
 /** For a card that is not there: nothing can be tried out on it. */
 const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };
@@ -27,9 +35,15 @@ function optionsOf(flags: Flags, replicas: number): Uint8Array {
   if (replicas > MOST_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MOST_REPLICAS}`);
   const overrides = Object.entries(flags).flatMap(([name, value]) => {
     const key = field(1, [...Buffer.from(name)]);
-    return field(7, [...key, ...field(2, typeof value === 'boolean' ? [0x10, value ? 1 : 0] : [0x18, value])]);
+    return field(7, [...key, ...field(2, flagBytes(value))]);
   });
   return Uint8Array.from([...field(3, [0x20, replicas, 0x28, 1]), ...overrides]);
+}
+
+/** A number below 128 takes one byte. */
+function flagBytes(value: Flag): number[] {
+  if (typeof value === 'string') return field(1, [...Buffer.from(value)]);
+  return typeof value === 'boolean' ? [0x10, value ? 1 : 0] : [0x18, value];
 }
 
 /** A field of bytes. Lengths below 128 take one byte. */
