@@ -2,16 +2,17 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { findTable, tableSegments } from '../../../trainer/data/lazy/table-segments.ts';
-import { parseRow, readCsv, readTsv } from '../../../trainer/data/read/read-csv.ts';
+import { delimiterOf, parseRow, readSeparated, readTsv } from '../../../trainer/data/read/read-csv.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { writeData } from './data-files.ts';
 import { eager, opened, words } from './lazy-files.ts';
 
 const random = createRandom(29);
-const HARD = ['a, b', 'a "quoted" word', 'two\nlines', 'two\r\nlines', '""', '', ' spaces ', 'é 漢字 🙂', "it's", '"', ','];
+const HARD = ['a, b', 'a "quoted" word', 'two\nlines', 'two\r\nlines', '""', '', ' spaces ', 'é 漢字 🙂', "it's", '"', ',', 'a; b'];
 const values = Array.from({ length: 60 }, (_, i) => [`${i}`, HARD[i % HARD.length] ?? '', words(random.below(12) + 1)]);
-const quoted = (field: string): string => (/[",\r\n]/.test(field) || random.below(5) === 0 ? `"${field.replaceAll('"', '""')}"` : field);
-const csv = (rows: readonly (readonly string[])[], end = '\n'): string => rows.map(row => row.map(quoted).join(',')).join(end);
+const quoted = (field: string): string => (/[",;\r\n]/.test(field) || random.below(5) === 0 ? `"${field.replaceAll('"', '""')}"` : field);
+const csv = (rows: readonly (readonly string[])[], end = '\n', delimiter = ','): string =>
+  rows.map(row => row.map(quoted).join(delimiter)).join(end);
 const head = ['number', 'hard', ' text '];
 const tabs = [head, ...values.map(row => row.map(field => field.replaceAll(/[\t\r\n]/g, ' ')))].map(row => row.join('\t'));
 
@@ -20,6 +21,7 @@ const TABLES = {
   'without a last line end': ['a.csv', csv([head, ...values])],
   'with other line ends and a byte-order mark': ['a.csv', `\ufeff${csv([head, ...values], '\r\n')}\r\n`],
   'with empty lines': ['a.csv', `\n${csv([head, ...values], '\n\n')}\n\n\n`],
+  'with semicolons': ['a.csv', `${csv([head, ...values], '\r\n', ';')}\r\n`],
   'with tabs': ['a.tsv', tabs.join('\n')],
   'with tabs and other line ends': ['a.tsv', tabs.join('\r\n')],
   'of one column': ['a.csv', csv([['text'], ...values.map(([, , text = '']) => [text])])],
@@ -30,8 +32,8 @@ describe('the records of a table', () => {
     const file = writeData(name, text);
     const bytes = readFileSync(file);
     const expected: unknown[] = [];
-    for await (const { line, value } of name === 'a.csv' ? readCsv(file, ',') : readTsv(file)) expected.push([line, value]);
-    const table = findTable(file, name === 'a.csv' ? ',' : '\t');
+    for await (const { line, value } of name === 'a.csv' ? readSeparated(file) : readTsv(file)) expected.push([line, value]);
+    const table = findTable(file, name === 'a.csv' ? '.csv' : '.tsv');
     if (table === undefined) throw new Error('no table');
     expect(expected.length).toBeGreaterThan(50);
     for (const readBytes of [1, 2, 3, 7, 64, 2 ** 20])
@@ -54,9 +56,19 @@ describe('the records of a table', () => {
     ['a.csv', '"a\nb",c\n1,2\n'],
     ['a.tsv', 'gj04\t1\t\tThe sailors rode the breeze clear of the rocks.\nx\t1\t\ty\n'],
   ])('are found by the parser alone: %s %j', (name, text) => {
-    expect(findTable(writeData(name, text), name === 'a.csv' ? ',' : '\t')).toBeUndefined();
+    expect(findTable(writeData(name, text), name === 'a.csv' ? '.csv' : '.tsv')).toBeUndefined();
   });
 });
+
+it.each([
+  ['text;label', ';'],
+  ['"Name, first";"text"', ';'],
+  ['text,label', ','],
+  ['text,"a;b"', ','],
+  ['"a;b"', ','],
+  ['a;b,c', ','],
+  ['text', ','],
+])('the header %s has %s between its fields', (header, delimiter) => expect(delimiterOf(header)).toBe(delimiter));
 
 const samples = Array.from({ length: 90 }, (_, i) => [words(i % 7 === 0 ? 60 : 6), i % 4 === 0 ? `"${words(3)}",\n` : '', words(8)]);
 

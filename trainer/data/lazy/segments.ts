@@ -27,7 +27,7 @@ const NEWLINE = 10;
 /** The table that a file is; undefined for one of lines or of JSON. @throws NoPlacesError for a table that is read whole */
 export function tableIn({ file, extension }: DataFile): FoundTable | undefined {
   if (extension !== '.csv' && extension !== '.tsv') return undefined;
-  const table = findTable(file, extension === '.csv' ? ',' : '\t');
+  const table = findTable(file, extension);
   if (table === undefined) throw new NoPlacesError(`${file} has no usual header`);
   return table;
 }

@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { DataError } from '../data-error.ts';
 import { hasShortLines, isColaLine } from '../glue.ts';
-import { type CsvTable, headerOf, recordTooLarge } from '../read/read-csv.ts';
+import { type CsvTable, delimiterOf, headerOf, recordTooLarge } from '../read/read-csv.ts';
 import { MAX_LINE_CHARACTERS } from '../read/utf8-stream.ts';
 import { openRegular, readAt } from './read-at.ts';
 import { FoundRecords, type RangedSegment } from './record-ranges.ts';
@@ -22,7 +22,7 @@ const READ_BYTES = 4 * 2 ** 20;
 const [NEWLINE, RETURN, QUOTE] = [0x0a, 0x0d, 0x22];
 
 /** Reads the header of a table; undefined where it is one of a kind that is read whole. */
-export function findTable(file: string, delimiter: ',' | '\t'): FoundTable | undefined {
+export function findTable(file: string, extension: '.csv' | '.tsv'): FoundTable | undefined {
   const handle = openRegular(file);
   let bytes: Buffer;
   try {
@@ -39,6 +39,7 @@ export function findTable(file: string, delimiter: ',' | '\t'): FoundTable | und
     const hasReturns = text.endsWith('\r');
     const header = hasReturns ? text.slice(0, -1) : text;
     if (header === '') continue;
+    const delimiter = extension === '.tsv' ? '\t' : delimiterOf(header);
     // Line breaks in a header, and files without one or with lines that are left out, are for the parser.
     const isSpecial = delimiter === '\t' && (isColaLine(header) || hasShortLines(header));
     const columns =
@@ -95,7 +96,7 @@ class RecordFinder {
 
   constructor({ delimiter, hasReturns, start, line }: FoundTable, found: FoundRecords) {
     this.found = found;
-    this.isQuoted = delimiter === ',';
+    this.isQuoted = delimiter !== '\t';
     this.hasReturns = hasReturns;
     this.start = start;
     [this.line, this.startLine] = [line, line];

@@ -1,4 +1,4 @@
-/** Records of comma- and tab-separated files, with a header line or, as CoLA's, without. Every value is a string. */
+/** Records of tables whose fields commas, semicolons or tabs separate, with a header line or, as CoLA's, without. Every value is a string. */
 
 import { Readable } from 'node:stream';
 import type { Info } from 'csv-parse';
@@ -31,25 +31,44 @@ interface Listeners {
   readonly onBytes?: (bytes: number) => void;
 }
 
+/** The character between two fields. Spreadsheets write semicolons where a comma is the decimal sign. */
+export type Delimiter = ',' | ';' | '\t';
+
+/** The character between two fields of a .csv file with this header: the semicolon where it has one, and no comma, outside quotes. */
+export function delimiterOf(header: string): Delimiter {
+  const bare = header.replaceAll(/"[^"]*"/g, '');
+  return bare.includes(';') && !bare.includes(',') ? ';' : ',';
+}
+
+/** Commas or semicolons with quoted fields (RFC 4180). */
+export async function* readSeparated(file: string, listeners: Listeners = {}): AsyncGenerator<DataRecord> {
+  yield* readCsv(file, delimiterOf(await firstLine(file)), listeners);
+}
+
 /** Tabs without quoting (the IANA definition of TSV, and what GLUE's files need). */
 export async function* readTsv(file: string, listeners: Listeners = {}): AsyncGenerator<DataRecord> {
   const first = await firstLine(file);
   yield* readCsv(file, '\t', listeners, isColaLine(first) ? { columns: COLA_COLUMNS } : { skipsShort: hasShortLines(first) });
 }
 
+/** Empty for a file whose first line cannot be read, which reading its records reports. */
 async function firstLine(file: string): Promise<string> {
-  for await (const { text } of readLines(file)) if (text.trim() !== '') return text;
+  try {
+    for await (const { text } of readLines(file)) if (text.trim() !== '') return text;
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+  }
   return '';
 }
 
 /** A table whose columns are known. */
 export interface CsvTable {
-  readonly delimiter: ',' | '\t';
+  readonly delimiter: Delimiter;
   readonly columns: readonly string[];
 }
 
 /** The columns of a header line; undefined where they cannot be told apart. */
-export function headerOf(line: string, delimiter: CsvTable['delimiter']): readonly string[] | undefined {
+export function headerOf(line: string, delimiter: Delimiter): readonly string[] | undefined {
   try {
     const [fields = []] = parseText(line, { delimiter, quote: quoteOf(delimiter) });
     return checkedHeader('', fields);
@@ -58,11 +77,11 @@ export function headerOf(line: string, delimiter: CsvTable['delimiter']): readon
   }
 }
 
-const quoteOf = (delimiter: CsvTable['delimiter']): '"' | null => (delimiter === ',' ? '"' : null);
+const quoteOf = (delimiter: Delimiter): '"' | null => (delimiter === '\t' ? null : '"');
 
 /** One record of a table, as `readCsv` reads it. @param line of its first character @throws DataError for one that has other fields */
 export function parseRow(file: string, line: number, text: string, { delimiter, columns }: CsvTable): Record<string, string> {
-  const fields = delimiter === '\t' || !text.includes('"') ? text.split(delimiter) : quotedFields(text);
+  const fields = delimiter === '\t' || !text.includes('"') ? text.split(delimiter) : quotedFields(text, delimiter);
   if (fields?.length === columns.length) return Object.fromEntries(columns.map((name, i) => [name, fields[i] ?? '']));
   try {
     const options = {
@@ -80,7 +99,7 @@ export function parseRow(file: string, line: number, text: string, { delimiter, 
 }
 
 /** The fields of a record with quotes; undefined where quotes stand in other places than around a field. */
-function quotedFields(text: string): string[] | undefined {
+function quotedFields(text: string, delimiter: Delimiter): string[] | undefined {
   const fields: string[] = [];
   for (let at = 0; ; at++) {
     let field = '';
@@ -94,21 +113,21 @@ function quotedFields(text: string): string[] | undefined {
       field += text.slice(from, end);
       at = end + 1;
     } else {
-      const end = text.indexOf(',', at);
+      const end = text.indexOf(delimiter, at);
       field = text.slice(at, end < 0 ? text.length : end);
       if (field.includes('"')) return undefined;
       at += field.length;
     }
     fields.push(field);
     if (at >= text.length) return fields;
-    if (text[at] !== ',') return undefined;
+    if (text[at] !== delimiter) return undefined;
   }
 }
 
-/** Commas with quoted fields (RFC 4180), or tabs without quoting. */
-export async function* readCsv(
+/** Commas or semicolons with quoted fields, or tabs without quoting. */
+async function* readCsv(
   file: string,
-  delimiter: ',' | '\t',
+  delimiter: Delimiter,
   { onSkip, onBytes }: Listeners = {},
   { columns, skipsShort = false }: Layout = {},
 ): AsyncGenerator<DataRecord> {
@@ -202,9 +221,16 @@ export const recordTooLarge = {
 
 interface CsvPlace {
   readonly file: string;
-  readonly delimiter: ',' | '\t';
+  readonly delimiter: Delimiter;
   readonly line: number;
 }
+
+/** Ways out of a record with another number of fields than the header. */
+const UNEVEN_ADVICE: Readonly<Record<Delimiter, string>> = {
+  ',': 'Quote fields that hold commas or line breaks',
+  ';': 'Quote fields that hold semicolons or line breaks',
+  '\t': 'Take tabs and line breaks out of the fields',
+};
 
 function csvError({ file, delimiter, line }: CsvPlace, cause: unknown): DataError {
   const code = codeOf(cause);
@@ -212,8 +238,7 @@ function csvError({ file, delimiter, line }: CsvPlace, cause: unknown): DataErro
   if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS') {
     const counted = (list: unknown, otherwise: string): string => (Array.isArray(list) ? String(list.length) : otherwise);
     const counts = `${counted(record, 'another number of')} fields, expected ${counted(columns, 'as many')} as in the header`;
-    const mend = delimiter === ',' ? 'Quote fields that hold commas or line breaks' : 'Take tabs and line breaks out of the fields';
-    return new DataError({ file, line, problem: counts, advice: `${mend}, or use JSON Lines` }, { cause });
+    return new DataError({ file, line, problem: counts, advice: `${UNEVEN_ADVICE[delimiter]}, or use JSON Lines` }, { cause });
   }
   if (code === 'CSV_MAX_RECORD_SIZE') {
     return new DataError({ ...recordTooLarge, file, line }, { cause });

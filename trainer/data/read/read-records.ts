@@ -7,7 +7,7 @@ import type { DataRecord } from '../types.ts';
 import { holdsSeveralValues, JsonLayoutError, jsonElements, MAX_ELEMENT_CHARACTERS } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
 import { readConll } from './read-conll.ts';
-import { readCsv, readTsv } from './read-csv.ts';
+import { readSeparated, readTsv } from './read-csv.ts';
 import { readParquet } from './read-parquet.ts';
 import type { TextSplit } from './read-text.ts';
 import { readText } from './read-text.ts';
@@ -68,7 +68,7 @@ function readFileRecords(
     case '.json':
       return readJson(file, onProblem, onBytes);
     case '.csv':
-      return readCsv(file, ',', { onBytes });
+      return readSeparated(file, { onBytes });
     case '.tsv':
       return tagged ? readConll(file, onProblem) : readTsv(file, { onSkip, onBytes });
     case '.parquet':

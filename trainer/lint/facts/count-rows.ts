@@ -31,8 +31,8 @@ export async function countRows({ file, extension, bytes, checked, limit }: Coun
   for await (const block of readDataBlocks(file, 2 ** 20, MAX_READ_BYTES)) {
     read += block.length;
     for (const byte of block) {
-      // A quoted table field may contain line ends.
-      if (isTable && byte === QUOTE) isQuoted = !isQuoted;
+      // A quoted field may contain line ends. Tab-separated files have no quotes.
+      if (extension === '.csv' && byte === QUOTE) isQuoted = !isQuoted;
       if (byte === NEWLINE && !isQuoted) {
         if (!isBlank) lines++;
         isBlank = true;
