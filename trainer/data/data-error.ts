@@ -80,8 +80,29 @@ export function noSample(files: readonly Pick<DataPlace, 'file'>[]): DataError {
   return new DataError({ file, problem: `it holds no sample${others}`, advice: 'Check the path, and that the files are not empty' });
 }
 
+/** A problem that several samples of a file have stands once, with their lines. */
 function dataMessage({ others = [], isCut = false, ...first }: DataProblem): string {
-  return [oneMessage(first), ...others.map(({ message }) => message), ...(isCut ? ['There may be more.'] : [])].join('\n');
+  const alike = new Map<string, DataProblem[]>();
+  for (const found of [first, ...others.map(({ place, problem, advice }) => ({ ...place, problem, advice }))]) {
+    const same = JSON.stringify([found.file, found.key, found.problem, found.advice]);
+    alike.set(same, [...(alike.get(same) ?? []), found]);
+  }
+  const messages = [...alike.values()].map(([one, ...more]) => (one === undefined ? '' : `${oneMessage(one)}${moreLines(more)}`));
+  return [...messages, ...(isCut ? ['There may be more.'] : [])].join('\n');
+}
+
+/** " Lines 3, 7–9 have the same problem." */
+function moreLines(more: readonly Partial<DataPlace>[]): string {
+  const ranges: [first: number, last: number][] = [];
+  for (const { line } of more) {
+    const last = ranges.at(-1);
+    if (line === undefined) continue;
+    if (last !== undefined && line === last[1] + 1) last[1] = line;
+    else ranges.push([line, line]);
+  }
+  if (ranges.length === 0) return '';
+  const shown = ranges.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(', ');
+  return more.length === 1 ? ` Line ${shown} has the same problem.` : ` Lines ${shown} have the same problem.`;
 }
 
 function oneMessage({ file, line, key, problem, advice }: DataProblem): string {

@@ -43,7 +43,17 @@ const loaded = (file: string) =>
   });
 const failureOf = (work: Promise<unknown>): Promise<DataError> => rejectionOf(work, DataError);
 /** Line numbers that a message names, of its own file alone. */
-const linesIn = (message: string): number[] => [...message.matchAll(/\.(?:jsonl|json|csv):(\d+): /g)].map(([, line]) => Number(line));
+/** Every line that a message names: the first of each problem, and those that share it, "Lines 3, 7–9 have the same problem". */
+function linesIn(message: string): number[] {
+  const first = [...message.matchAll(/\.(?:jsonl|json|csv):(\d+): /g)].map(([, line]) => Number(line));
+  const more = [...message.matchAll(/ Lines? ([\d–, ]+) ha(?:s|ve) the same problem\./g)].flatMap(([, list = '']) =>
+    list.split(', ').flatMap(range => {
+      const [from = 0, to = from] = range.split('–').map(Number);
+      return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+    }),
+  );
+  return [...first, ...more].sort((a, b) => a - b);
+}
 
 describe('a file with several bad samples', () => {
   test('is reported whole by the linter, each with its line and no other', async () => {
@@ -178,7 +188,7 @@ describe('a file that is wrong throughout', () => {
     expect([badSamples?.length, isCut]).toEqual([20, true]);
     const { message } = await failureOf(loaded(file));
     expect(linesIn(message)).toHaveLength(20);
-    expect(message).toMatch(/There may be more\.$/);
+    expect(message).toMatch(/^.*all\.jsonl:2: .* Lines 3–21 have the same problem\.\nThere may be more\.$/);
     const malformed = write(
       'malformed.jsonl',
       Array.from({ length: 50 }, () => '{'),

@@ -57,9 +57,11 @@ async function data(
       return true;
     },
   });
-  if (!isShown) terminal.print(describeSamples(result.page, terminal.isColored));
-  if (result.statistics) terminal.print(`\n${describeStatistics(result.statistics)}`);
   const problem = result.failure ?? result.page.problem;
+  // The error says why there is none.
+  const hasNone = problem !== undefined && result.page.samples.length === 0;
+  if (!isShown && !hasNone) terminal.print(describeSamples(result.page, terminal.isColored));
+  if (result.statistics) terminal.print(`\n${describeStatistics(result.statistics)}`);
   if (problem !== undefined) terminal.say('error', `training would stop at this data:\n${problem}`);
   return { value: { ok: problem === undefined, ...result }, exitStatus: problem === undefined ? EXIT.ok : EXIT.failed };
 }
