@@ -80,11 +80,16 @@ class Check implements CheckedSettings {
   #wrongGroup(name: string, fields: Fields, located: Located, path: readonly string[]): void {
     for (const field of Object.keys(fields)) this.invalid.add(`${name}.${field}`);
     const expected = `a map of settings (${Object.keys(fields).slice(0, 3).join(', ')} …)`;
+    // The file alone stands for the training data, the name alone for the measure: the first setting of a group is the one that people mean.
+    const [first = '', setting] = Object.entries(fields)[0] ?? [];
+    const isFirst =
+      located.content.kind === 'scalar' && setting !== undefined && !isGroup(setting) && setting.type.check(toPlain(located)).ok;
+    const hint = isFirst ? `: write '${name}: {${first}: ${located.content.source}}'` : '';
     this.report(
       located,
       path,
       'wrong-type',
-      `'${name}' must be ${expected}, not ${show(toPlain(located))}`,
+      `'${name}' must be ${expected}, not ${show(toPlain(located))}${hint}`,
       undefined,
       located.content.kind === 'list',
     );

@@ -171,6 +171,14 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('multi_label_classification', 'multi-label-classification', 'multilabel'),
     ...renamed('token_classification', 'token_cls', 'token-classification', 'ner'),
     ...renamed('image_classification', 'image-classification'),
+    ...renamed('reward', 'rm', 'reward_modeling'),
+    ...absent(
+      'training on answers that the model writes itself is not available; dpo, simpo and kto learn from answers that you give',
+      'grpo',
+      'ppo',
+      'rloo',
+      'online_dpo',
+    ),
   ]),
   optim: Object.fromEntries([
     ...renamed('adamw', 'adamw_torch', 'adamw_torch_fused', 'adamw_hf', 'paged_adamw', 'paged_adamw_32bit'),

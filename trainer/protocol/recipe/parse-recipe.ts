@@ -33,6 +33,9 @@ export interface ParsedRecipe {
   readonly resolved: ResolvedRecipe;
 }
 
+/** Say that something is absent, which nobody knows of a text that could not be read completely. */
+const ABSENCES: ReadonlySet<string> = new Set(['missing-key', 'no-training-data']);
+
 /** Reads a recipe in YAML or JSON. Never throws, even for incomplete text; returns all problems at once. */
 export function parseRecipe(text: string, { fileName = '', overrides = [] }: ParseOptions = {}): ParsedRecipe {
   const file = locate(text);
@@ -49,7 +52,7 @@ export function parseRecipe(text: string, { fileName = '', overrides = [] }: Par
     ...literalTokens(text, overrides),
     ...(fileName.endsWith('.json') || root === undefined ? [] : numberHints(root, [])),
   ];
-  const problems = found
+  const problems = (file.problems.some(({ code }) => code === 'invalid-yaml') ? found.filter(({ code }) => !ABSENCES.has(code)) : found)
     .map(problem => (problem.range === START && problem.override === undefined ? { ...problem, range: firstKey(file.root) } : problem))
     .sort(inOrder);
   return hasErrors(problems) ? { problems: firstOf(problems), resolved } : { recipe, problems: firstOf(problems), resolved };

@@ -7,6 +7,9 @@ export interface StringifyOptions {
   readonly comments?: boolean;
 }
 
+/** The width of the editor next to a side bar, and of our own prose. */
+const COMMENT_COLUMNS = 100;
+
 /** A recipe, or some of its settings. */
 export type PartialRecipe = { readonly [K in keyof Recipe]?: K extends GroupName ? Partial<Recipe[K]> : Recipe[K] };
 
@@ -19,15 +22,29 @@ export function stringifyRecipe(recipe: PartialRecipe, { comments = false }: Str
     const value = valueAt(recipe, first, second);
     if (value === undefined) continue;
     if (second !== undefined && openGroup !== first) {
-      if (comments) lines.push(`# ${groups[first]?.doc}`);
+      if (comments) lines.push(...commentLines(groups[first]?.doc ?? '', ''));
       lines.push(`${first}:`);
     }
     openGroup = second === undefined ? '' : first;
     const indent = second === undefined ? '' : '  ';
-    if (comments) lines.push(`${indent}# ${doc}`);
+    if (comments) lines.push(...commentLines(doc, indent));
     lines.push(`${indent}${second ?? first}: ${inOneLine(value)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Breaks a sentence at spaces, so that it is read without scrolling. */
+function commentLines(doc: string, indent: string): string[] {
+  const lines: string[] = [];
+  let line = `${indent}#`;
+  for (const word of doc.split(' ')) {
+    if (line.length + 1 + word.length > COMMENT_COLUMNS) {
+      lines.push(line);
+      line = `${indent}#`;
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
 }
 
 function valueAt(recipe: PartialRecipe, first: string, second: string | undefined): unknown {

@@ -115,7 +115,7 @@ export function flag(): ValueType<boolean> {
 }
 
 export interface TextOptions {
-  /** The kind of text: "path", "folder, .gguf file or hub name". */
+  /** The kind of text, which begins with a consonant: "path", "folder, .gguf file or hub name". */
   readonly noun?: string;
   /** Returns what is wrong with the text, if anything. */
   readonly refuse?: (text: string) => string | undefined;
@@ -124,16 +124,17 @@ export interface TextOptions {
 
 /** Non-empty text. */
 export function text({ noun = 'text', refuse, maxLength = MAX_TEXT }: TextOptions = {}): ValueType<string> {
+  const expected = noun === 'text' ? noun : `a ${noun}`;
   return {
     name: noun,
     jsonSchema: { type: 'string', minLength: 1, maxLength },
     isText: true,
     check(value) {
-      if (typeof value !== 'string') return mismatch('wrong-type', noun, value);
-      if (value.trim() === '') return mismatch('out-of-range', `${noun} that is not empty`, value);
-      if (value.length > maxLength) return mismatch('out-of-range', `${noun} of at most ${maxLength} characters`, value);
+      if (typeof value !== 'string') return mismatch('wrong-type', expected, value);
+      if (value.trim() === '') return mismatch('out-of-range', `${expected} that is not empty`, value);
+      if (value.length > maxLength) return mismatch('out-of-range', `${expected} of at most ${maxLength} characters`, value);
       const refusal = refuse?.(value);
-      return refusal === undefined ? ok(value) : mismatch('out-of-range', `${noun} (${refusal})`, value);
+      return refusal === undefined ? ok(value) : mismatch('out-of-range', `${expected} (${refusal})`, value);
     },
   };
 }
