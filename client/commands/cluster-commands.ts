@@ -5,7 +5,7 @@ import type { ClusterProfile, SubmitParams } from '../../trainer/protocol/run/cl
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { isRunItem } from '../ask/pick-run.ts';
 import { PendingStarts } from '../daemon/pending-starts.ts';
-import { recipeFor, recipeSource } from '../recipe/recipe-files.ts';
+import { recipeFor, recipeSource, sweepRecipeFor } from '../recipe/recipe-files.ts';
 import { recipeStem } from '../recipe/recipe-names.ts';
 import { isRunGroup } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
@@ -84,8 +84,7 @@ export function clusterCommands({ app, views }: CommandContext): CommandTable<'t
     return file?.fsPath;
   }
 
-  async function submitRecipe(argument: unknown, kind: 'train' | 'sweep', placeHolder: string): Promise<void> {
-    const recipe = await recipeFor(argument, placeHolder);
+  async function submitRecipe(recipe: Uri | undefined, kind: 'train' | 'sweep'): Promise<void> {
     if (recipe === undefined) return;
     try {
       const source = await recipeSource(recipe, app.settings());
@@ -101,11 +100,11 @@ export function clusterCommands({ app, views }: CommandContext): CommandTable<'t
   return {
     trainOnSlurm: async argument => {
       if (isRunItem(argument) && argument.runDir !== undefined) await submitRest(argument.runDir, argument.label);
-      else await submitRecipe(argument, 'train', 'Select a recipe to train on Slurm');
+      else await submitRecipe(await recipeFor(argument, 'Select a recipe to train on Slurm'), 'train');
     },
     sweepOnSlurm: async argument => {
       if (isRunGroup(argument)) await submitRest(argument.sweepDir, argument.name);
-      else await submitRecipe(argument, 'sweep', 'Select a recipe with a sweep section');
+      else await submitRecipe(await sweepRecipeFor(argument), 'sweep');
     },
   };
 }

@@ -5,7 +5,7 @@ import { type SweepStatus, sweepCsv } from '../../trainer/protocol/run/sweep.ts'
 import { MAX_COMPARED } from '../../trainer/protocol/view/compare.ts';
 import { pickOrTell, runItems } from '../ask/pick-run.ts';
 import { PendingStarts } from '../daemon/pending-starts.ts';
-import { findRecipes, pickRecipe, recipeFor, recipeSource } from '../recipe/recipe-files.ts';
+import { recipeSource, sweepRecipeFor } from '../recipe/recipe-files.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 import { offerEngine } from './engine-commands.ts';
@@ -34,10 +34,7 @@ export function sweepCommands(context: CommandContext): CommandTable<'startSweep
 
   return {
     startSweep: async argument => {
-      const recipe =
-        argument === undefined
-          ? await pickRecipe('Select a recipe with a sweep section', await findRecipes())
-          : await recipeFor(argument, 'Select a recipe with a sweep section');
+      const recipe = await sweepRecipeFor(argument);
       if (recipe === undefined) return;
       try {
         const source = await recipeSource(recipe, app.settings());

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { ClientSettings } from '../client-settings.ts';
-import { EXCLUDED_GLOB, inOrderOfUse, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
+import { EXCLUDED_GLOB, hasSweepSection, inOrderOfUse, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
 
 /** The search stops here: nobody picks from more recipes. */
 const MAX_FOUND = 500;
@@ -37,6 +37,18 @@ export async function findRecipes(): Promise<readonly Uri[]> {
   return [...unsaved, ...found];
 }
 
+/** The sweep of the menu's recipe, or one that the user picks from those with a sweep section. */
+export async function sweepRecipeFor(argument: unknown): Promise<Uri | undefined> {
+  const given = uriOf(argument);
+  if (given !== undefined) return given;
+  const recipes = await findRecipes();
+  const texts = await Promise.all(recipes.map(recipe => textOf(recipe).catch(() => '')));
+  const swept = recipes.filter((_, i) => hasSweepSection(texts[i] ?? ''));
+  if (swept.length > 0) return pickRecipe('Select a recipe to sweep', swept);
+  void window.showInformationMessage('No recipe in this workspace has a sweep section. Add one: type "sweep" in a recipe.');
+  return undefined;
+}
+
 /** Order: the active editor, other visible editors, then the rest by path. */
 export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): Promise<Uri | undefined> {
   const inSight = [window.activeTextEditor, ...window.visibleTextEditors].flatMap(editor => editor?.document.uri.toString() ?? []);
@@ -47,13 +59,17 @@ export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): 
   return (await window.showQuickPick(items, { placeHolder, matchOnDescription: true }))?.uri;
 }
 
+async function textOf(uri: Uri): Promise<string> {
+  const open = workspace.textDocuments.find(document => document.uri.toString() === uri.toString());
+  return open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(uri));
+}
+
 /**
  * The text of the buffer if the file is open, saved or not.
  * @param daemonFolder the base of its relative paths, if that is on another machine
  */
 export async function recipeSource(uri: Uri, { daemonFolder }: Pick<ClientSettings, 'daemonFolder'>): Promise<RecipeSource> {
-  const open = workspace.textDocuments.find(document => document.uri.toString() === uri.toString());
-  const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(uri));
+  const text = await textOf(uri);
   // A recipe that was never saved belongs to the first folder.
   const folder = uri.scheme === 'file' ? path.dirname(uri.fsPath) : workspace.workspaceFolders?.[0]?.uri.fsPath;
   return { text, fileName: path.basename(uri.path), baseDir: daemonFolder || (folder ?? process.cwd()) };

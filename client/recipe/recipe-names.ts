@@ -9,6 +9,9 @@ export const isRecipeName = (file: string): boolean => RECIPE.test(file);
 export const RECIPE_GLOB = '**/*.rowtune.{yaml,yml,json}';
 export const EXCLUDED_GLOB = '**/{node_modules,.git,checkpoints}/**';
 
+/** Whether a recipe in YAML or JSON has a sweep section, as far as can be seen without parsing it. */
+export const hasSweepSection = (text: string): boolean => /^[ \t{,]*["']?sweep["']?[ \t]*:/m.test(text);
+
 interface Listed {
   readonly key: string;
   readonly description: string;

@@ -113,8 +113,8 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
   return `${head.join('\n')}\n\n${spaced(stringifyRecipe(shown, { comments: true }))}`;
 }
 
-/** Adds a blank line before each top-level setting. */
-const spaced = (text: string): string => text.replace(/\n(?=#)/g, '\n\n');
+/** Adds a blank line before each top-level setting and the comment above it. */
+const spaced = (text: string): string => text.replace(/^(?!#)(.*)\n(?=#)/gm, '$1\n\n');
 
 export const recipeFileName = (name: string): string => `${name}.rowtune.yaml`;
 

@@ -9,6 +9,15 @@ import { settings } from '../../../../trainer/protocol/recipe/recipe-schema.ts';
 
 const answers = { name: 'mine', model: 'model', task: 'causal_lm', method: 'spsft', train: 'data/train.jsonl' } as const;
 
+/** The comment that ends above a line, without its breaks. */
+function sentenceAbove(lines: readonly string[], end: number): string {
+  const start = lines.findLastIndex((line, i) => i < end && !line.startsWith('#')) + 1;
+  return lines
+    .slice(start, end)
+    .map(line => line.slice(2))
+    .join(' ');
+}
+
 describe('the recipe', () => {
   const every = objectiveNames.flatMap(task => methodNames.map(method => [task, method] as const));
 
@@ -26,9 +35,10 @@ describe('the recipe', () => {
 
   test('has the sentence of each setting above it', () => {
     const lines = recipeText(answers).split('\n');
-    const keys = lines.flatMap((line, i) => (/^[a-z_]+: \S/.test(line) ? [[line.split(':')[0] ?? '', lines[i - 1]]] : []));
+    const keys = lines.flatMap((line, i) => (/^[a-z_]+: \S/.test(line) ? [[line.split(':')[0] ?? '', sentenceAbove(lines, i)]] : []));
     expect(keys.length).toBeGreaterThan(10);
-    for (const [key = '', above] of keys) expect(above, key).toBe(`# ${settings[key]?.doc}`);
+    for (const [key = '', above] of keys) expect(above, key).toBe(settings[key]?.doc);
+    expect(Math.max(...lines.map(line => line.length))).toBeLessThanOrEqual(100);
   });
 
   test('has what the method has a use for', () => {
