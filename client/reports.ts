@@ -1,6 +1,6 @@
 /** Results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
 import { labelIn } from '../trainer/catalog/labels.ts';
-import { batchSize, byteSize, compact, countedText, duration, grouped, percent } from '../trainer/protocol/text/format.ts';
+import { batchSize, byteSize, compact, countedText, duration, flopCount, grouped, percent } from '../trainer/protocol/text/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
 
@@ -58,7 +58,7 @@ export function estimateReport(name: string, value: unknown): string {
         String(level.recompute),
         `${bytes(level.activationBytes)}${countedText(level.source)}`,
         bytes(level.totalBytes),
-        `${(numberOf(level.flops) / 1e9).toFixed(0)} GFLOP`,
+        flopCount(numberOf(level.flops)),
       ]),
     ),
     '## By method, at about as many trained parameters',

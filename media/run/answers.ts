@@ -1,6 +1,7 @@
 /** Rows of answers to held-out prompts. Pure. */
 import { compact } from '../../trainer/protocol/text/format.ts';
-import { formatOf, shortLabelOf } from '../shared/metric-names.ts';
+import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
+import { shortLabelOf } from '../shared/metric-names.ts';
 import type { WrittenAnswers } from '../shared/written-answers.ts';
 
 /** A held-out prompt with what was written to it. */

@@ -1,5 +1,4 @@
-/** Labels and number formats of a run's metrics. */
-import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/text/format.ts';
+/** Labels of a run's metrics. */
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 
 const LABELS: Readonly<Record<string, string>> = {
@@ -62,14 +61,6 @@ export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^
 
 /** The label of a held-out metric where its place says that it is one. */
 export const shortLabelOf = (name: string): string => labelOf(name).replace(/^Held-out /, '');
-
-export function formatOf(name: string): (value: number) => string {
-  if (name.endsWith('_bytes')) return byteSize;
-  if (name.endsWith('accuracy')) return value => percent(value);
-  if (name === 'tokens_per_second') return value => `${value < 1000 ? compact(value) : grouped(Math.round(value))}/s`;
-  if (name === 'train_seconds' || name === 'eval_runtime') return duration;
-  return compact;
-}
 
 /** The time of an evaluation says nothing about the model. */
 const NO_QUALITY = new Set(['eval_loss', 'eval_runtime', 'eval_samples_per_second']);

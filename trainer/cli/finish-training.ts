@@ -1,14 +1,25 @@
 /** The end of a training on the command line. */
+import { writesText } from '../catalog/objectives.ts';
+import { folderName } from '../protocol/run/run-names.ts';
+import { readRunState } from '../run/run-state.ts';
 import { checkResult } from './check-result.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import { shownPath } from './job-command.ts';
 import { runTable } from './show/run-table.ts';
 
-/** Shows the table of a run that ended, by itself or on request. */
-export function finishTraining({ terminal, cwd }: CommandContext, value: unknown): CommandResult {
+/** Shows the table of a run that ended, by itself or on request, and the commands that come next. */
+export async function finishTraining({ terminal, cwd }: CommandContext, value: unknown): Promise<CommandResult> {
   const result = checkResult('train', value);
+  const { state, runDir, checkpoint } = result;
   terminal.print(runTable(result, folder => shownPath(folder, cwd)));
-  if (result.state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(result.runDir, cwd)}`);
+  if (state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(runDir, cwd)}`);
+  else if (checkpoint !== null) {
+    const run = shownPath(runDir, cwd);
+    // The folder of a run on another machine is not here.
+    const task = (await readRunState(runDir).catch(() => undefined))?.task;
+    if (task !== undefined && writesText(task)) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
+    terminal.say('info', `export it with: rowtune export ${run} --format merged --output ${folderName(run)}-model`);
+  }
   return { value: { ok: true, ...result } };
 }
 

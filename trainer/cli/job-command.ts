@@ -1,14 +1,13 @@
 /** The common parts of commands that start a worker: names on the command line, folders, options. */
 
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { engineChoiceNames } from '../catalog/engines.ts';
 import type { JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
-import { RUN_FILES } from '../protocol/run/run-files.ts';
-import { readRunRecipe } from '../run/run-folder.ts';
+import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { jobContext } from '../settings.ts';
+import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
@@ -37,7 +36,11 @@ export const withOverrides = (command: Command): Command =>
     'key=value settings that override the recipe, for example learning_rate=1e-4 data.train=mails.jsonl; paths start from the current folder',
   );
 
-export const isRunFolder = (folder: string): boolean => existsSync(path.join(folder, RUN_FILES.recipe));
+/** @throws CliError if the folder is not a run */
+export async function requireRun(runDir: string, shown: string): Promise<void> {
+  if (await isRunFolder(runDir)) return;
+  throw new CliError(`${shown} is not a run folder`, { code: 'run-missing', exitStatus: EXIT.usage, hint: 'List runs with: rowtune runs' });
+}
 
 /** The shortest path of a folder from here. */
 export function shownPath(folder: string, cwd: string): string {
@@ -52,7 +55,7 @@ export async function recipeOrRun(
   overrides: readonly string[],
 ): Promise<{ readonly recipe: Recipe; readonly baseDir: string; readonly runDir?: string }> {
   const folder = path.resolve(context.cwd, nameOrPath);
-  if (isRunFolder(folder)) {
+  if (await isRunFolder(folder)) {
     const recipe = await readRunRecipe(folder, absoluteOverrides(overrides, context.cwd));
     return { recipe, baseDir: folder, runDir: folder };
   }

@@ -1,8 +1,11 @@
 /** A model named on the command line: a run folder, a model folder or file, or a name on the hub. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { readRunRecipe } from '../run/run-folder.ts';
-import { isRunFolder } from './job-command.ts';
+import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
+import { CliError, EXIT } from './cli-error.ts';
+
+/** More names than these help nobody. */
+const MAX_SHOWN_RUNS = 10;
 
 export interface NamedModel {
   readonly model: string;
@@ -17,7 +20,27 @@ export async function modelAndAdapter(
 ): Promise<NamedModel> {
   const local = path.resolve(cwd, name);
   const given = adapter === undefined ? undefined : path.resolve(cwd, adapter);
-  if (!isRunFolder(local)) return { model: existsSync(local) ? local : name, revision, adapter: given };
+  if (!(await isRunFolder(local))) {
+    const isHere = existsSync(local);
+    if (!isHere) await refuseMissingRun(local, name);
+    return { model: isHere ? local : name, revision, adapter: given };
+  }
   const recipe = await readRunRecipe(local);
   return { model: recipe.model, revision: recipe.revision, adapter: given ?? local };
+}
+
+/** A name next to runs is that of a run. Elsewhere it may be a name on the hub. @throws CliError naming the runs that are there */
+async function refuseMissingRun(local: string, name: string): Promise<void> {
+  const folder = path.dirname(local);
+  const entries = existsSync(folder) ? readdirSync(folder) : [];
+  const areRuns = await Promise.all(entries.map(entry => isRunFolder(path.join(folder, entry))));
+  const runs = entries.filter((_, i) => areRuns[i]);
+  if (runs.length === 0) return;
+  const place = path.dirname(name);
+  const shown = runs.slice(0, MAX_SHOWN_RUNS).map(run => path.join(place, run));
+  throw new CliError(`there is no run at ${name}`, {
+    code: 'run-missing',
+    exitStatus: EXIT.usage,
+    hint: `The runs there are ${shown.join(', ')}${runs.length > shown.length ? ` and ${runs.length - shown.length} more` : ''}.`,
+  });
 }

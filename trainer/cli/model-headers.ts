@@ -10,9 +10,8 @@ import { isHubName } from '../protocol/hub-name.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { teacherOf } from '../protocol/recipe/rules/distillation-rules.ts';
 import { rewardModelOf } from '../protocol/recipe/rules/generation-rules.ts';
-import { readRunRecipe } from '../run/run-folder.ts';
+import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import type { CommandContext } from './command.ts';
-import { isRunFolder } from './job-command.ts';
 
 /** A model on the hub costs a few kilobytes. One that exists only as GGUF is downloaded, because its run needs it anyway. */
 export async function modelHeaders(
@@ -50,7 +49,7 @@ export async function judgeHeaders(context: CommandContext, recipe: Recipe, base
   const name = rewardModelOf(recipe);
   if (name === undefined) return undefined;
   const local = path.resolve(baseDir, name);
-  return modelHeaders(context, isRunFolder(local) ? await readRunRecipe(local) : { model: name, revision: 'main' }, baseDir);
+  return modelHeaders(context, (await isRunFolder(local)) ? await readRunRecipe(local) : { model: name, revision: 'main' }, baseDir);
 }
 
 /** The same of the model that a recipe's learns from; undefined if there is none. */

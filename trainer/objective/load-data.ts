@@ -88,7 +88,7 @@ export async function loadPart(params: LoadDataParams, files: readonly string[],
       chatRenderer: base.chatRenderer,
       maxLength: recipe.max_length,
       maxPositions: base.model.maxPositions,
-      onProgress: loadProgress(job),
+      onProgress: tokenizeProgress(job),
       ...(params.isBrief !== true && { large: largeData(params) }),
     }),
   );
@@ -122,7 +122,7 @@ export function largeData({
 }
 
 /** Reports rate and time left, from the bytes that were read; stops where the job is to stop. */
-export function loadProgress(job: Job): (progress: LoadProgress) => void {
+export function tokenizeProgress(job: Job): (progress: LoadProgress) => void {
   let report: ((done: number, message?: string) => void) | undefined;
   return ({ bytes, totalBytes, tokens, kept }) => {
     job.checkStop();

@@ -51,6 +51,9 @@ describe('a run from end to end', () => {
     for (const row of ['accuracy', 'loss', 'trainable parameters', 'tokens a second', 'mem_M', 'mem_FT', 'mem_Aux', 'mem_TTL', 'adapter'])
       expect(stdout).toContain(row);
     expect(stderr).toMatch(/18\/18 steps/);
+    expect(stderr).toMatch(
+      /^try it with: rowtune generate runs\/tiny .*\nexport it with: rowtune export runs\/tiny --format merged --output tiny-model$/m,
+    );
     expect(stderr).not.toContain(String.fromCharCode(27));
   });
 

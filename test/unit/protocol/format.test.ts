@@ -1,6 +1,6 @@
 /** Numbers, times and tables as a terminal shows them. */
 import { describe, expect, test } from 'vitest';
-import { byteSize, compact, duration, table } from '../../../trainer/protocol/text/format.ts';
+import { byteSize, compact, duration, flopCount, table } from '../../../trainer/protocol/text/format.ts';
 
 test.each([
   [0.512, '0.5 s'],
@@ -17,6 +17,14 @@ test.each([
   [572e6, '572 MB'],
   [-1500, '-1.5 kB'],
 ])('bytes %d', (bytes, shown) => expect(byteSize(bytes)).toBe(shown));
+
+test.each([
+  [2_160_000, '2.2 MFLOP'],
+  [999_000_000, '999 MFLOP'],
+  [9_940_000_000, '9.9 GFLOP'],
+  [146_017_301_706, '146 GFLOP'],
+  [2.5e12, '2,500 GFLOP'],
+])('%d operations', (flops, shown) => expect(flopCount(flops)).toBe(shown));
 
 test.each([
   [0.50123, '0.5012'],

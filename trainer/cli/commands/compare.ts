@@ -1,11 +1,13 @@
 /** `rowtune compare`: the results of runs, and the settings in which they differ. */
 import path from 'node:path';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
-import { compact, duration, table } from '../../protocol/text/format.ts';
+import { duration, table } from '../../protocol/text/format.ts';
+import { formatOf } from '../../protocol/text/metric-format.ts';
+import { type MetricsLine, readMetrics } from '../../run/metrics-file.ts';
 import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { requireRun } from './metrics.ts';
+import { requireRun } from '../job-command.ts';
 
 /** Names and output folders do not affect the result. */
 const OWN_TO_EACH: ReadonlySet<string> = new Set(['name', 'output_dir', 'overwrite_output_dir']);
@@ -23,6 +25,8 @@ export const addCompare: AddCommand = (program, surroundings) => {
 interface Compared {
   readonly summary: RunSummary;
   readonly recipe: Recipe;
+  /** Of training. */
+  readonly seconds: number;
 }
 
 async function compare({ terminal, cwd }: CommandContext, folders: readonly string[]): Promise<CommandResult> {
@@ -36,8 +40,8 @@ async function compare({ terminal, cwd }: CommandContext, folders: readonly stri
       head,
       row('state', ({ summary }) => summary.state),
       row('step', ({ summary }) => `${summary.step}/${summary.totalSteps}`),
-      row('time', ({ summary }) => duration(secondsOf(summary))),
-      ...names.map(name => row(name, ({ summary }) => numberText(summary.metrics?.[name]))),
+      row('training time', ({ seconds }) => duration(seconds)),
+      ...names.map(name => row(name, ({ summary }) => metricText(name, summary.metrics?.[name]))),
     ]),
   );
   terminal.print(
@@ -45,24 +49,34 @@ async function compare({ terminal, cwd }: CommandContext, folders: readonly stri
       ? '\nall settings are equal'
       : `\n${table([head, ...differences.map(({ setting, values }) => [setting, ...values.map(valueText)])])}`,
   );
-  const runs = found.map(({ summary }) => ({ ...summary, seconds: secondsOf(summary) }));
+  const runs = found.map(({ summary, seconds }) => ({ ...summary, seconds }));
   return { value: { ok: true, runs, differences } };
 }
 
 async function read(runDir: string, shown: string): Promise<Compared> {
   await requireRun(runDir, shown);
-  const [summary, recipe] = await Promise.all([summarizeRun(runDir), readRunRecipe(runDir)]);
+  const [summary, recipe, lines] = await Promise.all([summarizeRun(runDir), readRunRecipe(runDir), readMetrics(runDir)]);
   if (summary === undefined)
     throw new CliError(`${shown} has no readable state.json`, {
       code: 'run-missing',
       exitStatus: EXIT.usage,
       hint: 'Leave this run out, or resume it so that its state is written again.',
     });
-  return { summary, recipe };
+  return { summary, recipe, seconds: trainedSeconds(lines) };
 }
 
-const secondsOf = ({ startedAt, updatedAt }: RunSummary): number => Math.max(0, (Date.parse(updatedAt) - Date.parse(startedAt)) / 1000);
-const numberText = (value: number | undefined): string => (value === undefined ? '' : compact(value));
+/** The time of all updates, without pauses between a stop and a resume. A line has the mean seconds of the updates since the line before it. */
+function trainedSeconds(lines: readonly MetricsLine[]): number {
+  let [total, trained] = [0, 0];
+  for (const { step, seconds } of lines) {
+    if (step === undefined || seconds === undefined) continue;
+    total += seconds * Math.max(0, step - trained);
+    trained = step;
+  }
+  return total;
+}
+
+const metricText = (name: string, value: number | undefined): string => (value === undefined ? '' : formatOf(name)(value));
 const valueText = (value: unknown): string => (value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value));
 
 /** The settings, in recipe order, that do not have the same value in all recipes. */

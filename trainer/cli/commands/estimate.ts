@@ -7,7 +7,7 @@ import { availableMemoryBytes } from '../../machine/machine.ts';
 import { runMemory } from '../../machine/run-memory.ts';
 import type { MemoryEstimate, RecipeEstimate } from '../../plan/memory/predict.ts';
 import { describeNothingFits } from '../../plan/memory/propose-settings.ts';
-import { batchSize, byteSize, countedText, grouped, percent, table } from '../../protocol/text/format.ts';
+import { batchSize, byteSize, countedText, flopCount, grouped, percent, table } from '../../protocol/text/format.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard } from '../estimate-on-card.ts';
@@ -163,7 +163,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     recompute,
     `${byteSize(activationBytes)}${countedText(source)}`,
     byteSize(totalBytes),
-    `${(flops / 1e9).toFixed(0)} GFLOP per batch`,
+    `${flopCount(flops)} per batch`,
   ]);
   return [
     ...(found.gpu ? [deviceText(found.gpu)] : []),

@@ -1,11 +1,11 @@
 /** `rowtune metrics`: the newest metrics of a run. */
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { compact, table } from '../../protocol/text/format.ts';
+import { table } from '../../protocol/text/format.ts';
+import { formatOf } from '../../protocol/text/metric-format.ts';
 import { readMetrics } from '../../run/metrics-file.ts';
-import { isRunFolder } from '../../run/run-folder.ts';
-import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { requireRun } from '../job-command.ts';
 
 const DEFAULT_LINES = 20;
 /** More lines are read from metrics.jsonl itself. */
@@ -35,13 +35,7 @@ async function metrics({ terminal, cwd }: CommandContext, run: string, last: num
   const all = await readMetrics(runDir);
   const lines = all.slice(-last);
   const names = [...new Set(lines.flatMap(line => Object.keys(line)))];
-  const cells = lines.map(line => names.map(name => (line[name] === undefined ? '' : compact(line[name]))));
+  const cells = lines.map(line => names.map(name => (line[name] === undefined ? '' : formatOf(name)(line[name]))));
   terminal.print(lines.length === 0 ? 'no metrics yet' : table([names, ...cells]));
   return { value: { ok: true, runDir, count: all.length, lines } };
-}
-
-/** @throws CliError if the folder is not a run */
-export async function requireRun(runDir: string, shown: string): Promise<void> {
-  if (await isRunFolder(runDir)) return;
-  throw new CliError(`${shown} is not a run folder`, { code: 'run-missing', exitStatus: EXIT.usage, hint: 'List runs with: rowtune runs' });
 }

@@ -7,9 +7,9 @@ import { type PushFile, type PushProgress, type PushResult, pushFiles } from '..
 import { hubToken } from '../../hub/hub-token.ts';
 import { EXPORT_MANIFEST } from '../../protocol/export-manifest-name.ts';
 import { byteSize } from '../../protocol/text/format.ts';
+import { isRunFolder } from '../../run/run-folder.ts';
 import { CliError } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { isRunFolder } from '../job-command.ts';
 
 interface PushOptions {
   readonly public?: boolean;
@@ -74,7 +74,7 @@ async function requireToken({ settings }: CommandContext): Promise<string> {
 /** The files of the export as it wrote them; its card may have been edited. */
 async function filesOf({ terminal }: CommandContext, folder: string): Promise<readonly PushFile[]> {
   const parts = await exportParts(folder).catch(() => undefined);
-  if (parts === undefined) throw notExported(folder);
+  if (parts === undefined) throw await notExported(folder);
   const changed = parts.filter(({ name, state }) => state === 'changed' && name !== CARD).map(({ name }) => name);
   if (changed.length > 0)
     throw new CliError(`${changed.join(', ')} changed after the export was verified.`, {
@@ -92,8 +92,8 @@ async function filesOf({ terminal }: CommandContext, folder: string): Promise<re
   );
 }
 
-function notExported(folder: string): CliError {
-  if (isRunFolder(folder))
+async function notExported(folder: string): Promise<CliError> {
+  if (await isRunFolder(folder))
     return new CliError(`${folder} is a run, not an export.`, {
       code: 'no-export',
       hint: `Run "rowtune export ${folder} --format merged --output DIR", and push DIR.`,

@@ -12,7 +12,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon/daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon/daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
-import { isRunFolder, typedContext, withOverrides } from '../job-command.ts';
+import { requireRun, typedContext, withOverrides } from '../job-command.ts';
 import { launchedRank } from '../launched-rank.ts';
 import { runWorker } from '../run-worker.ts';
 import { resumeOnSlurm } from '../slurm/slurm-training.ts';
@@ -50,12 +50,7 @@ async function resume(
       exitStatus: EXIT.usage,
       hint: `Continue it with: rowtune sweep ${run}`,
     });
-  if (!isElsewhere && !isRunFolder(runDir))
-    throw new CliError(`${run} is not a run folder`, {
-      code: 'run-missing',
-      exitStatus: EXIT.usage,
-      hint: 'List runs with: rowtune runs',
-    });
+  if (!isElsewhere) await requireRun(runDir, run);
   if (on !== undefined) {
     checkNoOverrides(overrides);
     return resumeOnSlurm(context, runDir, { detach, profile });

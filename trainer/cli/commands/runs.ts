@@ -3,9 +3,7 @@
  */
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
-import type { JobRecord, RunInfo, RunList } from '../../protocol/messages/rpc-messages.ts';
-import { isOnCluster, placeText } from '../../protocol/run/cluster.ts';
-import { compact, duration, table } from '../../protocol/text/format.ts';
+import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
 import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -17,6 +15,7 @@ import { followJob } from '../daemon/run-on-daemon.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
+import { runList } from '../show/run-list.ts';
 import { followSweepOnSlurm, type ShowSweep, stopSweepOnSlurm } from '../slurm/slurm-sweep.ts';
 import { followOnSlurm, stopOnSlurm } from '../slurm/slurm-training.ts';
 import { finishSweep, showSweep, sweepCommandOf } from './sweep.ts';
@@ -64,11 +63,7 @@ async function runs(context: CommandContext, dir: string, { all, tagged }: Shown
   const { runs: listed, truncated } =
     settings.remoteDaemon === undefined ? await listRunsAnywhere([folder]) : await runsElsewhere(context, folder);
   const found = listed.filter(run => (all || run.archived !== true) && (tagged === undefined || run.tags?.includes(tagged)));
-  terminal.print(
-    found.length === 0
-      ? `no runs in ${dir}`
-      : table([['run', 'state', 'step', 'loss', 'held-out loss', 'last update', 'folder', ''], ...found.map(run => row(run, cwd))]),
-  );
+  terminal.print(found.length === 0 ? `no runs in ${dir}` : runList(found, cwd));
   const hidden = listed.filter(({ archived }) => archived).length;
   if (hidden > 0 && !all) terminal.say('info', `${hidden} archived: --all lists them too`);
   if (truncated) terminal.say('warning', `${dir} is too large to search completely. There may be more runs; give a subfolder to see them.`);
@@ -82,24 +77,6 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   } finally {
     client?.close();
   }
-}
-
-const stateText = ({ state, reason, cluster }: RunInfo): string =>
-  cluster !== undefined && isOnCluster(cluster) ? placeText(cluster) : reason === undefined ? state : `${state} (${reason})`;
-
-function row(run: RunInfo, cwd: string): string[] {
-  const { name, step, totalSteps, loss, metrics, ageSeconds, runDir, tags = [], pinned, archived } = run;
-  const held = metrics?.eval_loss;
-  return [
-    name,
-    stateText(run),
-    `${step}/${totalSteps}`,
-    loss === undefined ? '' : compact(loss),
-    held === undefined ? '' : compact(held),
-    `${duration(ageSeconds)} ago`,
-    shownPath(runDir, cwd),
-    [...(pinned ? ['pinned'] : []), ...(archived ? ['archived'] : []), ...tags.map(tag => `#${tag}`)].join(' '),
-  ];
 }
 
 /** The daemon's newest job in this run folder. Closes the client after `work`. */

@@ -130,8 +130,11 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
 
 /** The split of the paper: mem_TTL = mem_M + mem_FT + mem_Aux. */
 const memoryRows = ({ mem_M, mem_FT, mem_Aux, mem_TTL, mem }: NonNullable<TrainResult['memory']>): string[][] => [
-  ['mem_M', `${byteSize(mem_M)} for inference`],
-  ['mem_FT', `${byteSize(mem_FT)} for trained parameters, gradients, optimizer`],
-  ['mem_Aux', `${byteSize(mem_Aux)} for activations and others`],
-  ['mem_TTL', `${byteSize(mem_TTL)} total, ${byteSize(mem)} above inference`],
+  ['memory: inference', `${byteSize(mem_M)} (mem_M)`],
+  ['memory: training state', `${byteSize(mem_FT)} (mem_FT: trained parameters, gradients, optimizer)`],
+  ['memory: activations', `${byteSize(mem_Aux)} (mem_Aux: and others)`],
+  [
+    'memory: total',
+    `${byteSize(mem_TTL)} (mem_TTL: growth of the process since before the model was loaded), ${byteSize(mem)} above inference`,
+  ],
 ];

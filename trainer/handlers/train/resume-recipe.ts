@@ -101,4 +101,14 @@ export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'fo
   );
 }
 
+/** @throws RunError 'nothing-left' if a finished run has no update before it */
+export function checkUpdatesLeft(runDir: string, checkpoint: Pick<Checkpoint, 'state'> | undefined, totalSteps: number): void {
+  if (checkpoint === undefined || checkpoint.state.step < totalSteps) return;
+  throw new RunError(
+    'nothing-left',
+    `the run in ${runDir} has completed all of its ${totalSteps} updates`,
+    `To extend it, raise max_steps or num_train_epochs, for example: rowtune resume ${runDir} max_steps=${2 * totalSteps}`,
+  );
+}
+
 const show = (value: unknown): string => (value === undefined ? 'not set' : JSON.stringify(value));

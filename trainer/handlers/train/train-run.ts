@@ -18,6 +18,7 @@ import { required } from '../../narrow.ts';
 import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import type { JobRequest } from '../../protocol/messages/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import { stringifyRecipe } from '../../protocol/recipe/stringify-recipe.ts';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
 import { namingSilentRanks } from '../../ranks/silent-ranks.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
@@ -38,7 +39,7 @@ import { evaluateStep } from './evaluate-step.ts';
 import { joinRun, trainInProcesses } from './in-processes.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
-import { asBegun, checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
+import { asBegun, checkUnchanged, checkUpdatesLeft, readResumeRecipe } from './resume-recipe.ts';
 import { newestOf, RunMetrics, type RunScope } from './run-metrics.ts';
 import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
 import type { TrainResult } from './train-result.ts';
@@ -138,6 +139,8 @@ async function resumeHere(request: Request<'resume'>, given: Recipe, scope: JobS
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
+    // Nothing is loaded to find that out, unless the length of the run was changed.
+    if (wasFinished && !ranks && stringifyRecipe(recipe) === checkpoint?.state.recipe) checkUpdatesLeft(runDir, checkpoint, totalSteps);
     if (ranks) await joinRun(runDir, ranks, scope.context);
     ranks?.first(startedAt);
     const onFirstUpdate = (): Promise<void> => dropReplaced(runDir);
@@ -257,7 +260,7 @@ async function track({ runDir, recipe, context, mainDir }: RunParams, metrics: R
 async function trainPrepared(params: RunParams, prepared: Prepared): Promise<TrainResult | 'chooses again'> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
   try {
-    checkNothingLeft(params, prepared);
+    if (params.wasFinished) checkUpdatesLeft(runDir, checkpoint, totalStepsOf(prepared));
     // The summary of a stopped part names a checkpoint that will soon be outdated; another part may have other processes.
     for (const file of [RUN_FILES.summary, RUN_FILES.byRank]) await rm(path.join(runDir, file), { force: true });
     const { plan, memory: known } = prepared;
@@ -309,16 +312,6 @@ async function trainPrepared(params: RunParams, prepared: Prepared): Promise<Tra
 
 const bytesOf = (trainables: readonly { readonly shape: readonly number[] }[]): number =>
   trainables.reduce((sum, { shape }) => sum + byteSize({ shape, dtype: 'float32' }), 0);
-
-function checkNothingLeft({ checkpoint, wasFinished, runDir }: RunParams, prepared: Prepared): void {
-  const total = totalStepsOf(prepared);
-  if (wasFinished && checkpoint && checkpoint.state.step >= total)
-    throw new RunError(
-      'nothing-left',
-      `the run in ${runDir} has completed all of its ${total} updates`,
-      'To extend it, raise num_train_epochs or max_steps: rowtune resume … num_train_epochs=…',
-    );
-}
 
 interface Finish {
   readonly prepared: Prepared;

@@ -22,6 +22,13 @@ export function byteSize(bytes: number): string {
   return `${unit === 0 || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** 146 GFLOP, 21.5 MFLOP: operations on numbers, of a batch. */
+export function flopCount(flops: number): string {
+  const [unit, size] = flops >= 1e9 ? (['GFLOP', 1e9] as const) : (['MFLOP', 1e6] as const);
+  const value = flops / size;
+  return `${value >= 100 ? grouped(Math.round(value)) : value.toFixed(1)} ${unit}`;
+}
+
 export const grouped = (value: number): string => value.toLocaleString('en-US');
 
 /** '1 step', '1,200 steps'. */

@@ -1,0 +1,40 @@
+/** The table of `rowtune runs`: a line for each run. */
+import type { RunInfo } from '../../protocol/messages/rpc-messages.ts';
+import { isOnCluster, placeText } from '../../protocol/run/cluster.ts';
+import { compact, duration, table } from '../../protocol/text/format.ts';
+import { shownPath } from '../job-command.ts';
+
+/** Characters of a reason next to a state. An error may list many tensors, one a line. */
+const MAX_REASON = 60;
+
+/** Returns the table, and says where a reason that was cut is written completely. */
+export function runList(runs: readonly RunInfo[], cwd: string): string {
+  const rows = runs.map(run => row(run, cwd));
+  const shown = table([['run', 'state', 'step', 'loss', 'held-out loss', 'last update', 'folder', ''], ...rows]);
+  return runs.some(run => stateText(run).endsWith('…)'))
+    ? `${shown}\nReasons that are cut off are complete in the log.txt of their run.`
+    : shown;
+}
+
+function stateText({ state, reason, cluster }: RunInfo): string {
+  if (cluster !== undefined && isOnCluster(cluster)) return placeText(cluster);
+  if (reason === undefined) return state;
+  const line = reason.replaceAll(/\s+/g, ' ');
+  if (line.startsWith(state) && line.length <= MAX_REASON) return line;
+  return `${state} (${line.length > MAX_REASON ? `${line.slice(0, MAX_REASON)}…` : line})`;
+}
+
+function row(run: RunInfo, cwd: string): string[] {
+  const { name, step, totalSteps, loss, metrics, ageSeconds, runDir, tags = [], pinned, archived } = run;
+  const held = metrics?.eval_loss;
+  return [
+    name,
+    stateText(run),
+    `${step}/${totalSteps}`,
+    loss === undefined ? '' : compact(loss),
+    held === undefined ? '' : compact(held),
+    `${duration(ageSeconds)} ago`,
+    shownPath(runDir, cwd),
+    [...(pinned ? ['pinned'] : []), ...(archived ? ['archived'] : []), ...tags.map(tag => `#${tag}`)].join(' '),
+  ];
+}
