@@ -3,6 +3,7 @@ import { constants, type Stats } from 'node:fs';
 import { access, lstat, stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { codeOf, messageOf } from '../protocol/error-facts.ts';
+import { byteSize } from '../protocol/text/format.ts';
 
 /** Less free than this counts as full: logs and metrics alone must find room. */
 const LEAST_FREE_BYTES = 64 * 2 ** 20;
@@ -36,7 +37,7 @@ export async function whyNotWritable(folder: string): Promise<string | undefined
     await access(place, constants.W_OK | constants.X_OK);
     const free = bavail * bsize;
     if (free >= LEAST_FREE_BYTES) return undefined;
-    return `the disk of ${place} is full: ${Math.floor(free / 1e6)} MB are free, and at least ${Math.ceil(LEAST_FREE_BYTES / 1e6)} MB are needed`;
+    return `the disk of ${place} is full: ${byteSize(free)} are free, and at least ${byteSize(LEAST_FREE_BYTES)} are needed`;
   } catch (error) {
     if (error instanceof UnusablePlace) return error.message;
     const code = codeOf(error);

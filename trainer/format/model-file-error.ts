@@ -1,5 +1,7 @@
 /** The one error of this room: a model's file is missing, damaged, lying or not supported. */
 
+import path from 'node:path';
+
 /** One thing that is wrong in a file. */
 export interface FileProblem {
   /** The problem, in a sentence without the file's name. */
@@ -37,5 +39,12 @@ export class ModelFileError extends Error {
     this.problems = all;
     this.remedy = remedy;
     this.isUnread = isUnread;
+  }
+
+  /** The first problem and the number of the others, in a sentence without a full stop, for a place that names the folder itself. */
+  get summary(): string {
+    const [first, ...more] = this.problems;
+    const rest = more.length === 0 ? '' : `, and ${more.length} more`;
+    return `${path.basename(this.file)}: ${first === undefined ? 'is damaged' : showProblem(first)}${rest}`;
   }
 }

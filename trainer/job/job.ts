@@ -16,6 +16,7 @@ export class Job {
   private readonly send: (event: WorkerEvent) => void;
   private logFile: string | undefined;
   private early: string[] = [];
+  private phaseMessage: string | undefined;
   private stopRequest: StopRequest | undefined;
   private pending: StopRequest | undefined;
   private awaitsAgreement = false;
@@ -40,7 +41,10 @@ export class Job {
     this.send(event);
   }
 
+  /** Begins a phase. The one that already runs is not announced again: two readers of the data may try it one after the other. */
   phase(name: string, message: string): void {
+    if (message === this.phaseMessage) return;
+    this.phaseMessage = message;
     this.note('info', message);
     this.emit({ type: 'phase', name, message });
   }

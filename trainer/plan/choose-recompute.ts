@@ -40,13 +40,14 @@ export function chooseRecompute(plan: RunPlan, { facts, sharers = 1, deviceBytes
   return { policy: estimate.recompute, estimate, full, availableBytes, usableBytes, fits: estimate.totalBytes <= usableBytes };
 }
 
-/** The activations of the largest batch; where the data makes shorter ones than the estimate counts on, its figure too. */
+/** The activations of the largest batch; where the data makes shorter ones than the estimate counts on, or trains fewer tokens, its figure too. */
 function describeActivations({ estimate, full }: Pick<RecomputeChoice, 'estimate' | 'full'>): string {
   const largest = estimate.buckets.map(({ shape }) => shape).reduce((a, b) => (b.tokens > a.tokens ? b : a));
   const own = `${byteSize(estimate.activationBytes)} activations in batches of ${batchSize(largest)}${countedText(estimate.source)}`;
   const [counted] = full.buckets;
   if (counted === undefined || full.activationBytes === estimate.activationBytes) return own;
-  return `${own} (${byteSize(full.activationBytes)} in a full batch of ${batchSize(counted.shape)}, as rowtune estimate counts)`;
+  const [shape, fullShape] = [batchSize(largest), batchSize(counted.shape)];
+  return `${own} (${byteSize(full.activationBytes)} ${shape === fullShape ? 'if every token is trained' : `in a full batch of ${fullShape}`}, as rowtune estimate counts)`;
 }
 
 export function describeRecompute(

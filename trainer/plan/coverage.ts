@@ -6,6 +6,7 @@ import type { Attachment, Trainable } from '../method/method.ts';
 import { trainableCount } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
+import { counted, grouped } from '../protocol/text/format.ts';
 
 export interface ModuleCoverage {
   readonly module: string;
@@ -71,9 +72,9 @@ export function describeCoverage({ method, trainable, parameters, share, modules
   const lines = [...kinds].map(([kind, found]) => {
     const sum = (of: (module: ModuleCoverage) => number): number => found.reduce((total, module) => total + of(module), 0);
     const rows = sum(module => module.trainedRows);
-    const ofRows = rows > 0 ? `, ${rows} of ${sum(module => module.rows)} ${found[0]?.unit ?? 'rows'}` : '';
-    return `  ${kind}: ${found.length} modules${ofRows}, ${sum(module => module.trainable)} parameters`;
+    const ofRows = rows > 0 ? `, ${grouped(rows)} of ${grouped(sum(module => module.rows))} ${found[0]?.unit ?? 'rows'}` : '';
+    return `  ${kind}: ${counted(found.length, 'module')}${ofRows}, ${grouped(sum(module => module.trainable))} parameters`;
   });
-  const head = `${method} trains ${trainable} of ${parameters} parameters (${(100 * share).toFixed(2)}%) in ${modules.length} modules`;
+  const head = `${method} trains ${grouped(trainable)} of ${grouped(parameters)} parameters (${(100 * share).toFixed(2)}%) in ${counted(modules.length, 'module')}`;
   return [head, ...lines].join('\n');
 }

@@ -112,8 +112,5 @@ async function tensorsOf(opening: Promise<TensorSource>): Promise<Tensors> {
 const isThere = async (file: string): Promise<boolean> => (await stat(file).catch(() => undefined))?.isFile() === true;
 
 function damageOf(error: unknown): string {
-  if (!(error instanceof ModelFileError)) return messageOf(error);
-  const [first, ...more] = error.problems;
-  const tensor = first?.tensor === undefined ? '' : `: tensor ${first.tensor}`;
-  return `${path.basename(error.file)}${tensor} ${first?.message ?? error.message}${more.length === 0 ? '' : `, and ${more.length} more`}`;
+  return error instanceof ModelFileError ? error.summary : messageOf(error);
 }

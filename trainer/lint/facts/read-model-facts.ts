@@ -52,8 +52,5 @@ async function configReason(folder: string): Promise<string | undefined> {
 
 /** The recipe already contains the path; only the rest of the message matters. */
 function remedied(error: unknown): string | undefined {
-  if (!(error instanceof ModelFileError)) return undefined;
-  const { problems, remedy, file } = error;
-  const [first] = problems;
-  return first === undefined ? undefined : `${path.basename(file)} ${first.message}. ${remedy}`;
+  return error instanceof ModelFileError ? `${error.summary}. ${error.remedy}` : undefined;
 }
