@@ -1,5 +1,4 @@
 /** How the processes of a run reach each other. Code asks for a capability of an entry. */
-import { namesOf } from './entries.ts';
 
 export interface TransportEntry {
   readonly label: string;
@@ -29,4 +28,3 @@ const entries = {
 
 export type TransportName = keyof typeof entries;
 export const transportCatalog: Readonly<Record<TransportName, TransportEntry>> = entries;
-export const transportNames = namesOf(entries);

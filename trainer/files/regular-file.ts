@@ -5,7 +5,7 @@
  * So the kind is checked first (opening a device can have effects), the file is opened without blocking, and what was opened is checked again,
  * because a name can change its meaning in between.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 
@@ -111,23 +111,6 @@ export async function readRegularFile(path: string, maxBytes: number): Promise<B
 /** As readRegularFile, decoded as UTF-8. */
 export const readRegularText = async (path: string, maxBytes: number): Promise<string> =>
   (await readRegularFile(path, maxBytes)).toString('utf8');
-
-/** As readRegularText, for the few places that cannot wait. */
-export function readRegularTextSync(path: string, maxBytes: number): string {
-  requireRegular(path, statSync(path));
-  const file = openSync(path, READ_FLAGS);
-  try {
-    const target = new BoundedBuffer(path, requireRegular(path, fstatSync(file)).size, maxBytes);
-    for (;;) {
-      const { buffer, offset, length } = target.free();
-      const bytesRead = readSync(file, buffer, offset, length, null);
-      if (bytesRead === 0) return target.content().toString('utf8');
-      target.add(bytesRead);
-    }
-  } finally {
-    closeSync(file);
-  }
-}
 
 /** Grows up to one byte more than allowed, which shows that there is more: a size that was reported is no promise. */
 class BoundedBuffer {
