@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 
+import { required } from '../../../trainer/narrow.ts';
+
 const root = path.join(import.meta.dirname, '..', '..', '..');
 const isCheckout = existsSync(path.join(root, '.git'));
 const pages = isCheckout
@@ -66,6 +68,24 @@ describe.skipIf(!isCheckout)(`pages${isCheckout ? '' : ' (skipped: not a git che
         .flatMap((line, i) => (isLong(line) ? [`${file}:${i + 1}`] : [])),
     );
     expect(long).toEqual([]);
+  });
+
+  test('a file that ARCHITECTURE.md names is in a room of its section, or at the path that it is named by', () => {
+    const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+      cwd: root,
+      encoding: 'utf8',
+    }).split('\0');
+    const sections = read('ARCHITECTURE.md').split(/^(?=#{2,3} )/m);
+    const named = sections.flatMap(section => {
+      const heading = required(section.split('\n', 1)[0], 'a heading');
+      const rooms = [...`${heading}\n${section}`.matchAll(/`([\w./-]+)`/g)].map(([, room = '']) => room);
+      return [...section.matchAll(/`([\w./-]+\.(?:ts|mjs|cc))`/g)].map(([, file = '']) => ({ heading, rooms, file }));
+    });
+    const isThere = (rooms: readonly string[], file: string): boolean =>
+      [file, `trainer/${file}`].some(place => files.includes(place)) ||
+      files.some(each => rooms.some(room => each.startsWith(`${room}/`)) && each.endsWith(`/${file}`));
+    expect(named.length).toBeGreaterThan(40);
+    expect(named.filter(({ rooms, file }) => !isThere(rooms, file)).map(({ heading, file }) => `${heading}: ${file}`)).toEqual([]);
   });
 
   test('a page has one title, and it comes first', () => {
