@@ -297,8 +297,9 @@ export class Workbench {
     await this.runCommandUntil('Notifications: Clear All Notifications', async () => (await toasts.count()) === 0);
   }
 
-  /** Waits for a theme. @param kind the class that a window has in themes of this kind */
-  async themed(kind: string): Promise<void> {
+  /** Takes a theme from the editor's list. @param kind the class that a window has in themes of this kind */
+  async theme(label: string, kind: string): Promise<void> {
+    await this.runCommandOn('Preferences: Color Theme', label);
     await this.page.locator(`.monaco-workbench.${kind}`).first().waitFor();
   }
 

@@ -48,8 +48,6 @@ export interface EditorParams {
 export interface EditorServer {
   /** Address of the workbench with that folder open. */
   url(folder: string): string;
-  /** Changes settings of the user; windows that are open follow. */
-  changeSettings(changes: Readonly<Record<string, unknown>>): void;
   /** State folder of Rowtune's daemon. */
   readonly stateDir: string;
   /** Everything that the editor wrote about extensions, newest session last. */
@@ -76,12 +74,7 @@ export async function startEditor({
   const [userData, extensions, stateDir] = [join(home, 'user-data'), join(home, 'extensions'), join(home, 'state')];
   for (const folder of [join(userData, 'User'), stateDir]) mkdirSync(folder, { recursive: true });
   cpSync(editor.extensions, extensions, { recursive: true });
-  let written = { ...SETTINGS, ...settings };
-  const changeSettings = (changes: Readonly<Record<string, unknown>>): void => {
-    written = { ...written, ...changes };
-    writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify(written));
-  };
-  changeSettings({});
+  writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...settings }));
   const env = { ...process.env, ROWTUNE_STATE: stateDir, ROWTUNE_CACHE: cacheDir, HF_HUB_OFFLINE: '1' };
   const options = [
     '--user-data-dir',
@@ -102,7 +95,6 @@ export async function startEditor({
   const port = await portOf(server);
   const processes = () => processesWith(`ROWTUNE_STATE=${stateDir}`);
   return {
-    changeSettings,
     stateDir,
     url: folder => `http://127.0.0.1:${port}/?folder=${encodeURIComponent(folder)}`,
     readLogs: () => readAll(join(userData, 'logs')),

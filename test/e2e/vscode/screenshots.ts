@@ -24,12 +24,12 @@ declare module 'vitest' {
 const TRAINED_MS = 3_000_000;
 /** Held-out mails that are evaluated every few steps. */
 const HELD_OUT = 40;
-/** Ids of themes, and the class of a window that has one. */
+/** Labels of themes, and the class of a window that has one. */
 const THEMES = [
   ['Dark Modern', 'vs-dark'],
   ['Light Modern', 'vs'],
-  ['Default High Contrast', 'hc-black'],
-  ['Default High Contrast Light', 'hc-light'],
+  ['Dark High Contrast', 'hc-black'],
+  ['Light High Contrast', 'hc-light'],
 ] as const;
 /** Name, tab, and what a page has once it is drawn. */
 const PAGES: readonly (readonly [name: string, tab: RegExp, drawn: readonly string[]])[] = [
@@ -155,9 +155,8 @@ describeEditor(
             .waitFor();
         await workbench.runCommand('Rowtune: Focus on Devices View');
         await workbench.runCommand('Rowtune: Focus on Runs View');
-        for (const [id, kind] of THEMES) {
-          session().editor.changeSettings({ 'workbench.colorTheme': id });
-          await workbench.themed(kind);
+        for (const [label, kind] of THEMES) {
+          await workbench.theme(label, kind);
           await workbench.clearNotifications();
           for (const [name, tab, drawn] of PAGES) {
             await workbench.tab(tab).click();
