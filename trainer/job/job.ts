@@ -38,10 +38,11 @@ export class Job {
   }
 
   emit(event: WorkerEvent): void {
+    if (event.type === 'progress') this.phaseMessage = undefined;
     this.send(event);
   }
 
-  /** Begins a phase. The one that already runs is not announced again: two readers of the data may try it one after the other. */
+  /** Begins a phase. One that has just begun is not announced again: two readers of the data may try it one after the other. */
   phase(name: string, message: string): void {
     if (message === this.phaseMessage) return;
     this.phaseMessage = message;
