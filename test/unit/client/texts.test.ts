@@ -211,7 +211,7 @@ describe('reports', () => {
     expect(estimateSentence(estimate)).toBe('About 990 MB (recompute: none) of 2.0 GB free; trains 7,680 parameters, 9.83%.');
     expect(estimateSentence({ ...estimate, availableBytes: 5e8 })).toContain('more than is available');
     const report = estimateReport('spam', estimate);
-    expect(report).toContain('| none | 1.0 MB | 990 MB | 3 GFLOP |');
+    expect(report).toContain('| none | 1.0 MB | 990 MB | 3.0 GFLOP |');
     expect(report).toContain('| Full fine-tuning | 78,144 | 2.0 MB | 2.0 GB |');
   });
 
