@@ -25,7 +25,7 @@ export const addCompare: AddCommand = (program, surroundings) => {
 interface Compared {
   readonly summary: RunSummary;
   readonly recipe: Recipe;
-  /** Of training. */
+  /** Seconds of training. */
   readonly seconds: number;
 }
 

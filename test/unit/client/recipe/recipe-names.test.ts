@@ -1,4 +1,4 @@
-/** What the editor sees of a recipe without parsing it. */
+/** Recipes with a sweep section are recognized without parsing them. */
 import { expect, test } from 'vitest';
 import { hasSweepSection } from '../../../../client/recipe/recipe-names.ts';
 
