@@ -2,6 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
+import { recipeIn } from '../../support/runs/recipe-of.ts';
 import { cli, cliJson, withFolder } from './run-cli.ts';
 
 const BAD = 'model: m\nlearning_rat: 1.0e-4\ndata:\n  train: d.jsonl\nr: many\n';
@@ -87,7 +89,7 @@ describe('bad recipes', () => {
     ['resume', 'learning_rate=1.0e-3'],
   ])('%s of a run folder with %s ends with status 2', (command, override) =>
     withFolder(async folder => {
-      await writeFile(path.join(folder, 'recipe.yaml'), 'model: m\ndata: {train: d.jsonl}\nr: 8\n');
+      await writeFile(path.join(folder, 'recipe.yaml'), stringifyRecipe(recipeIn('model: m\ndata: {train: d.jsonl}\nr: 8\n')));
       const { status, value } = await cliJson([command, folder, override]);
       expect(status).toBe(2);
       expect(value).toMatchObject({
