@@ -1,8 +1,7 @@
 /** One chart per metric, with a curve for every visible run. */
 import { duration, grouped } from '../../trainer/protocol/text/format.ts';
-import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
+import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { element, setText } from '../shared/element.ts';
-import { labelOf } from '../shared/metric-names.ts';
 import { ChartGroup } from '../shared/series/chart-group.ts';
 import { type ChartSettings, createChartTools } from '../shared/series/chart-tools.ts';
 import { X_AXES, type XAxis } from '../shared/series/metric-history.ts';

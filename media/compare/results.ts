@@ -1,8 +1,8 @@
 /** The results of each run as numbers. */
 import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/text/format.ts';
-import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
+import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import type { ForgettingView } from '../../trainer/protocol/view/run.ts';
-import { evaluationNames, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
+import { evaluationNames, isBetterLow, measureOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface ResultColumn {

@@ -1,9 +1,8 @@
 /** One metric of all runs by step, as a table: for screen readers, for looking up a value, and for export. */
 import { grouped } from '../../trainer/protocol/text/format.ts';
-import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
+import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { csv } from '../shared/csv.ts';
 import { element, fill } from '../shared/element.ts';
-import { labelOf } from '../shared/metric-names.ts';
 import { createPagedTable, type PagedContent } from '../shared/paged-table.ts';
 import { X_AXES } from '../shared/series/metric-history.ts';
 import type { ComparedRun } from './compared-run.ts';

@@ -1,7 +1,6 @@
 /** Rows of answers to held-out prompts. Pure. */
 import { compact } from '../../trainer/protocol/text/format.ts';
-import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
-import { shortLabelOf } from '../shared/metric-names.ts';
+import { formatOf, shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
 import type { WrittenAnswers } from '../shared/written-answers.ts';
 
 /** A held-out prompt with what was written to it. */

@@ -1,6 +1,7 @@
 /** The curves of each chart of a run. Pure. */
 
-import { inTraining, shortLabelOf } from '../shared/metric-names.ts';
+import { shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
+import { inTraining } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 import type { ChartContent, Curve } from '../shared/series/chart-content.ts';
 import { curveLook } from '../shared/series/curve-look.ts';

@@ -1,8 +1,8 @@
 /** The charts of a run: one for each metric of training, over the same steps. */
 import { byteSize, compact, grouped } from '../../trainer/protocol/text/format.ts';
-import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
+import { formatOf, shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { element, fill, setText } from '../shared/element.ts';
-import { evaluationNames, shortLabelOf } from '../shared/metric-names.ts';
+import { evaluationNames } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 import { ChartGroup } from '../shared/series/chart-group.ts';
 import { type ChartSettings, createChartTools } from '../shared/series/chart-tools.ts';

@@ -1,8 +1,8 @@
 /** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
 import { grouped, percent } from '../../trainer/protocol/text/format.ts';
-import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
+import { formatOf, shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
 import type { EvaluationView, ForgettingView } from '../../trainer/protocol/view/run.ts';
-import { evaluationNames, isBetterLow, measureOf, shortLabelOf } from '../shared/metric-names.ts';
+import { evaluationNames, isBetterLow, measureOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface ResultRow {

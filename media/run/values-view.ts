@@ -1,9 +1,8 @@
 /** The curves as a table: for screen readers, for looking up a value, and for export. */
 import { grouped } from '../../trainer/protocol/text/format.ts';
-import { formatOf } from '../../trainer/protocol/text/metric-format.ts';
+import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
-import { labelOf } from '../shared/metric-names.ts';
 import { createPagedTable } from '../shared/paged-table.ts';
 import type { RunModel } from '../shared/run-model.ts';
 import type { MetricHistory } from '../shared/series/metric-history.ts';

@@ -42,3 +42,16 @@ test('benchmarks with their mean', () => {
   const one = { accuracy: 0.5, accuracyNorm: 0.25, standardError: 0.1, questions: 4 };
   expect(benchmarkTable({ boolq: one, rte: { ...one, accuracy: 0.7 } })).toContain('mean');
 });
+
+test('a measure has the label and the format that it has on the pages', () => {
+  const { measures, ...rest } = evaluation([1, 2]);
+  const rows = new Map(
+    metricRows({ ...rest, measures: { ...measures, matthews: 0.25, reward_chosen: 1.5, exact_match: 0.5 } }).map(([name, value]) => [
+      name,
+      value,
+    ]),
+  );
+  expect(rows.get('Matthews correlation')).toBe('0.25');
+  expect(rows.get('reward of the better answer')).toBe('1.5');
+  expect(rows.get('exact answers')).toBe('0.5');
+});

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
 import { duration, table } from '../../protocol/text/format.ts';
-import { formatOf } from '../../protocol/text/metric-format.ts';
+import { formatOf } from '../../protocol/text/metric-text.ts';
 import { type MetricsLine, readMetrics } from '../../run/metrics-file.ts';
 import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { table } from '../../protocol/text/format.ts';
-import { formatOf } from '../../protocol/text/metric-format.ts';
+import { formatOf } from '../../protocol/text/metric-text.ts';
 import { readMetrics } from '../../run/metrics-file.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { requireRun } from '../job-command.ts';

@@ -5,6 +5,7 @@ import type { Evaluation } from '../../job/evaluate.ts';
 import type { ChoiceResult } from '../../objective/causal/choice-evaluator.ts';
 import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import { byteSize, compact, grouped, percent, table } from '../../protocol/text/format.ts';
+import { formatOf, shortLabelOf } from '../../protocol/text/metric-text.ts';
 
 /** The rows of one or several evaluations side by side: name, then a number each. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
@@ -19,7 +20,9 @@ export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
     ...row('perplexity', ({ perplexity }) => (perplexity === undefined ? undefined : compact(perplexity))),
     ...row('token accuracy', ({ tokenAccuracy }) => (tokenAccuracy === undefined ? undefined : percent(tokenAccuracy))),
     ...measureNames(evaluations).flatMap(name =>
-      row(name, ({ measures }) => (measures?.[name] === undefined ? undefined : compact(measures[name]))),
+      row(shortLabelOf(`eval_${name}`), ({ measures }) =>
+        measures?.[name] === undefined ? undefined : formatOf(`eval_${name}`)(measures[name]),
+      ),
     ),
     ...row('samples', ({ samples }) => grouped(samples)),
   ];

@@ -1,0 +1,75 @@
+/** Labels and number formats of metrics, by their names in metrics.jsonl: on pages and in tables of the command line. */
+import { byteSize, compact, duration, grouped, percent } from './format.ts';
+
+const LABELS: Readonly<Record<string, string>> = {
+  loss: 'Loss',
+  eval_loss: 'Held-out loss',
+  eval_accuracy: 'Held-out accuracy',
+  eval_token_accuracy: 'Held-out token accuracy',
+  eval_perplexity: 'Held-out perplexity',
+  eval_f1: 'Held-out F1',
+  eval_macro_f1: 'Held-out mean F1 of the labels',
+  eval_best_threshold: 'Best held-out threshold',
+  eval_f1_at_best_threshold: 'Held-out F1 at the best threshold',
+  eval_precision: 'Held-out precision',
+  eval_recall: 'Held-out recall',
+  eval_matthews: 'Held-out Matthews correlation',
+  eval_pearson: 'Held-out Pearson correlation',
+  eval_spearman: 'Held-out rank correlation',
+  eval_ndcg_at_10: 'Held-out nDCG of the first 10',
+  eval_mrr_at_10: 'Held-out mean reciprocal rank of the first 10',
+  eval_recall_at_1: 'Held-out recall of the first',
+  eval_recall_at_5: 'Held-out recall of the first 5',
+  eval_recall_at_10: 'Held-out recall of the first 10',
+  eval_margin: 'Held-out margin between the rewards',
+  eval_reward_chosen: 'Held-out reward of the better answer',
+  eval_reward_rejected: 'Held-out reward of the worse answer',
+  eval_logp_chosen: 'Held-out log-probability of the better answer',
+  eval_logp_rejected: 'Held-out log-probability of the worse answer',
+  eval_reward_desirable: 'Held-out reward of the good answers',
+  eval_reward_undesirable: 'Held-out reward of the bad answers',
+  eval_logp_desirable: 'Held-out log-probability of the good answers',
+  eval_logp_undesirable: 'Held-out log-probability of the bad answers',
+  eval_kl: 'Held-out divergence from the base model',
+  eval_nll: 'Held-out next-token loss',
+  eval_teacher_divergence: 'Held-out divergence from the teacher',
+  eval_exact_match: 'Held-out exact answers',
+  eval_rouge_l: 'Held-out ROUGE-L',
+  eval_json: 'Held-out answers in JSON',
+  eval_pattern: 'Held-out answers that match the pattern',
+  eval_reward: 'Held-out reward of the answers',
+  eval_reward_gain: 'Held-out reward above that of the original answers',
+  eval_reward_win_rate: 'Held-out share of answers with a higher reward than the original',
+  teacher_divergence: 'Divergence from the teacher',
+  learning_rate: 'Learning rate',
+  grad_norm: 'Gradient norm',
+  tokens_per_second: 'Throughput',
+  seconds: 'Seconds per update',
+  train_seconds: 'Training time',
+  memory_peak_bytes: 'Memory, peak',
+  memory_resident_bytes: 'Memory, resident',
+  gpu_memory_bytes: 'GPU memory, in use',
+  gpu_memory_peak_bytes: 'GPU memory, peak',
+  eval_runtime: 'Evaluation time',
+  eval_samples_per_second: 'Evaluation samples per second',
+  epoch: 'Epoch',
+  step: 'Step',
+};
+
+/** Whether a metric has a label of its own. */
+export const hasLabel = (name: string): boolean => Object.hasOwn(LABELS, name);
+
+/** eval_new_metric → "Held-out new metric". */
+export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^eval_/, 'Held-out ').replaceAll('_', ' ');
+
+/** The label of a held-out metric where its place says that it is one. */
+export const shortLabelOf = (name: string): string => labelOf(name).replace(/^Held-out /, '');
+
+/** Returns what writes a value of this metric as text. */
+export function formatOf(name: string): (value: number) => string {
+  if (name.endsWith('_bytes')) return byteSize;
+  if (name.endsWith('accuracy')) return value => percent(value);
+  if (name === 'tokens_per_second') return value => `${value < 1000 ? compact(value) : grouped(Math.round(value))}/s`;
+  if (name === 'train_seconds' || name === 'eval_runtime') return duration;
+  return compact;
+}
