@@ -13,6 +13,9 @@ const pages = isCheckout
       .split('\0')
       .filter(file => file !== '' && existsSync(path.join(root, file)))
   : [];
+const files = isCheckout
+  ? execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' }).split('\0')
+  : [];
 const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
 
 /** Code is not read for links or headings. */
@@ -71,10 +74,6 @@ describe.skipIf(!isCheckout)(`pages${isCheckout ? '' : ' (skipped: not a git che
   });
 
   test('a file that ARCHITECTURE.md names is in a room of its section, or at the path that it is named by', () => {
-    const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-      cwd: root,
-      encoding: 'utf8',
-    }).split('\0');
     const sections = read('ARCHITECTURE.md').split(/^(?=#{2,3} )/m);
     const named = sections.flatMap(section => {
       const heading = required(section.split('\n', 1)[0], 'a heading');
@@ -86,6 +85,14 @@ describe.skipIf(!isCheckout)(`pages${isCheckout ? '' : ' (skipped: not a git che
       files.some(each => rooms.some(room => each.startsWith(`${room}/`)) && each.endsWith(`/${file}`));
     expect(named.length).toBeGreaterThan(40);
     expect(named.filter(({ rooms, file }) => !isThere(rooms, file)).map(({ heading, file }) => `${heading}: ${file}`)).toEqual([]);
+  });
+
+  test('a file that CONTRIBUTING.md names is at this path, below trainer, or the only one of this name', () => {
+    const named = [...read('CONTRIBUTING.md').matchAll(/`([\w./-]+\.(?:ts|mjs|py))`/g)].map(([, file = '']) => file);
+    const isThere = (file: string): boolean =>
+      [file, `trainer/${file}`].some(place => files.includes(place)) || files.filter(each => each.endsWith(`/${file}`)).length === 1;
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter(file => !isThere(file))).toEqual([]);
   });
 
   test('a page has one title, and it comes first', () => {
