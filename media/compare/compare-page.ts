@@ -45,7 +45,8 @@ export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, 
   const views = [curves, createValuesTable(save), createCoordinates(), results, createRecipeTable(save)];
   const empty = element('p', { class: 'hint', hidden: true }, 'No runs to compare. Choose some with the command Rowtune: Compare Runs.');
   const notice = element('p', { class: 'notice', role: 'alert', hidden: true });
-  root.append(notice, empty, ...views.map(view => view.element), announcer.element);
+  const title = element('h1', { class: 'visually-hidden' }, 'Comparison of runs');
+  root.append(title, notice, empty, ...views.map(view => view.element), announcer.element);
 
   function draw({ runs, isReady, notice: shown }: CompareState): void {
     empty.hidden = !isReady || runs.length > 0;

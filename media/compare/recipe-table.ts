@@ -74,7 +74,7 @@ export function createRecipeTable(save: (suggestedName: string, content: string)
         element('button', { type: 'button', class: 'secondary', onclick: exportCsv }, 'Export CSV'),
       ),
       words,
-      element('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Recipes' }, table.element),
+      element('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of recipes' }, table.element),
     ),
     update: next => {
       runs = next;

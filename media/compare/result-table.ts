@@ -34,7 +34,7 @@ export function createResultTable(actions: ResultActions): ResultTable {
         element('h2', {}, 'Results'),
         element('button', { type: 'button', class: 'secondary', onclick: exportCsv }, 'Export CSV'),
       ),
-      element('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Results' }, table.element),
+      element('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of results' }, table.element),
     ),
     update: next => {
       runs = next;

@@ -2,6 +2,7 @@
 import type { HeatmapFromPage, HeatmapToPage } from '../../trainer/protocol/view/heatmap.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
+import { element } from '../shared/element.ts';
 import { createPage } from '../shared/page.ts';
 import { onThemeChange } from '../shared/series/chart-colors.ts';
 import { readTheme } from '../shared/theme.ts';
@@ -56,7 +57,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     close,
   });
   root.classList.add('heatmap');
-  root.append(...views.elements, announcer.element);
+  root.append(element('h1', { class: 'visually-hidden' }, 'Importance by layer'), ...views.elements, announcer.element);
   root.addEventListener('keydown', event => {
     if (event.key !== 'Escape' || page.state.choices.cell === undefined) return;
     event.preventDefault();

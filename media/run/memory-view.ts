@@ -71,7 +71,7 @@ function table(rows: readonly MemoryRow[], predicted: number, measured: number |
       element(
         'tr',
         {},
-        ...['Component', 'Predicted', 'Measured', ''].map((text, i) =>
+        ...['Component', 'Predicted', 'Measured', 'Difference'].map((text, i) =>
           element('th', { scope: 'col', class: i === 1 || i === 2 ? 'number' : '' }, text),
         ),
       ),

@@ -26,6 +26,13 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** Adds the landmark of a page, whose children take part in the layout of the body. */
+export function addMain(): HTMLElement {
+  const main = element('main', { class: 'page' });
+  document.body.append(main);
+  return main;
+}
+
 /** Sets text only if it differs, so that selections and screen readers are not disturbed. */
 export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;

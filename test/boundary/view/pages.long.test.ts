@@ -64,6 +64,7 @@ describe.skipIf(executablePath === undefined)(
         .and(page.locator('[aria-valuetext^="step 12"]'))
         .waitFor();
       await expect.poll(() => page.getByRole('heading', { level: 1 }).textContent()).toBe('spam');
+      expect(await page.getByRole('main').count()).toBe(1);
       await expect.poll(() => page.locator('.pill').textContent()).toBe('finished');
       const charts = page.locator('.chart-plot');
       await expect.poll(() => charts.count()).toBe(6);
@@ -275,6 +276,7 @@ describe.skipIf(executablePath === undefined)(
       const { page, said, errors } = shown;
       const loss = page.getByRole('slider', { name: /^Loss/ });
       await expect.poll(() => loss.getAttribute('aria-valuetext')).toMatch(/^step 12: spam [\d.]+, other [\d.]+/);
+      expect(await page.getByRole('main').getByRole('heading', { level: 1 }).count()).toBe(1);
       const results = page.getByRole('region', { name: 'Results' }).locator('tbody tr');
       await until(async () => (await results.count()) === 2, 'both results');
       await page.getByRole('button', { name: 'Run', exact: true }).click();
