@@ -88,14 +88,15 @@ export function evaluationSentence(value: unknown): string {
 
 /** The engine and the machine, and each problem with its fix. */
 export function doctorReport(value: unknown): string {
-  const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, clearedVariables, problems } = asFacts(value);
+  const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, installedPlugins, clearedVariables, problems } =
+    asFacts(value);
   const { cpu, memory } = asFacts(machine);
   const { model, cores, features } = asFacts(cpu);
   const { name, driver } = asFacts(gpu);
   const { summary, matmulGflops, versions, gpu: computing } = asFacts(engine);
   const { name: device, multiprocessors, capability, assumed } = asFacts(computing);
   const { freeBytes, folder } = asFacts(disk);
-  const engines = Array.isArray(installedEngines) ? installedEngines.join(', ') : '';
+  const installed = [...(Array.isArray(installedEngines) ? installedEngines : []), ...list(installedPlugins).map(plugin => plugin.name)];
   const found = list(problems);
   return [
     '# Rowtune Doctor',
@@ -120,7 +121,7 @@ export function doctorReport(value: unknown): string {
                   .join('. '),
               ],
             ]),
-        ['installed', engines === '' ? 'none (the portable engine needs none)' : engines],
+        ['installed', installed.map(String).join(', ') || 'none (the portable engine needs none)'],
         [
           'processor',
           `${String(model)}, ${String(cores)} cores${Array.isArray(features) ? features.map(feature => `, ${String(feature)}`).join('') : ''}`,

@@ -224,6 +224,9 @@ describe('reports', () => {
     const problems = [{ severity: 'error', message: 'no compiler was found', remedy: 'sudo apt install g++' }];
     expect(doctorReport({ problems })).toContain('- **error**: no compiler was found  \n  Fix: `sudo apt install g++`');
     expect(doctorReport({ problems: [] })).toContain('No problems were found.');
+    expect(doctorReport({ installedEngines: ['tensorflow-2'], installedPlugins: [{ name: 'pjrt-cpu-1' }] })).toContain(
+      '| installed | tensorflow-2, pjrt-cpu-1 |',
+    );
   });
 
   test('what comes from elsewhere may be anything', () => {

@@ -47,7 +47,7 @@ function describe({
     ...(engine?.gpu ? [['GPU in estimates', deviceText(engine.gpu)]] : []),
     ['installed', [...installedEngines, ...installedPlugins.map(({ name }) => name)].join(', ') || 'none (the portable engine needs none)'],
     ['processor', `${machine.cpu.model}, ${machine.cpu.cores} cores${machine.cpu.features.map(feature => `, ${feature}`).join('')}`],
-    ['memory', `${byteSize(machine.memory.availableBytes)} of ${byteSize(machine.memory.totalBytes)} available`],
+    ['memory', `${byteSize(machine.memory.availableBytes)} of ${byteSize(machine.memory.totalBytes)} free`],
     ['GPU', gpu ? `${gpu.name}, driver ${gpu.driver}` : 'no NVIDIA GPU'],
     ['disk', `${byteSize(disk.freeBytes)} free in ${disk.folder}`],
     ['system', `${platform}, Node ${node}`],
