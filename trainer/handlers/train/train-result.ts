@@ -2,6 +2,7 @@
 import type { Evaluation } from '../../job/evaluate.ts';
 import type { MemorySplit } from '../../job/memory-meter.ts';
 import type { Forgetting } from '../../objective/causal/forgetting.ts';
+import { compact } from '../../protocol/text/format.ts';
 
 /** The result of 'train' and 'resume'; also summary.json. */
 export interface TrainResult {
@@ -31,4 +32,17 @@ export interface TrainResult {
   readonly memory: MemorySplit | null;
   readonly engine: string;
   readonly recompute: string;
+}
+
+/**
+ * Returns a warning where training has made the model worse on held-out data. A loss that rises while more labels are right comes from
+ * answers that are too sure, and is none.
+ */
+export function worsening(before: Evaluation | undefined, after: Evaluation | undefined): string | undefined {
+  if (!before || !after || !(after.loss > before.loss)) return undefined;
+  if (before.labels && after.labels && after.labels.accuracy > before.labels.accuracy) return undefined;
+  return (
+    `the held-out loss rose from ${compact(before.loss)} to ${compact(after.loss)}: ` +
+    'lower learning_rate (rowtune find-lr suggests one), or train for fewer epochs'
+  );
 }

@@ -42,7 +42,7 @@ import { measureInference, rehearse } from './rehearse.ts';
 import { asBegun, checkUnchanged, checkUpdatesLeft, readResumeRecipe } from './resume-recipe.ts';
 import { newestOf, RunMetrics, type RunScope } from './run-metrics.ts';
 import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
-import type { TrainResult } from './train-result.ts';
+import { type TrainResult, worsening } from './train-result.ts';
 import { withRanks } from './with-ranks.ts';
 
 export type { TrainResult } from './train-result.ts';
@@ -334,6 +334,8 @@ async function resultOf(params: RunParams, parts: Finish): Promise<TrainResult> 
   const last = checkpoints.find(({ step }) => step === (best?.step ?? outcome.step));
   const after = outcome.finished ? await evaluateEnd(params, parts, best?.step) : undefined;
   const finished = outcome.finished && !job.stop;
+  const worse = worsening(before, after);
+  if (worse !== undefined && params.mainDir === undefined) job.log('warning', worse);
   return {
     state: finished ? 'finished' : 'stopped',
     runDir,
