@@ -3,13 +3,14 @@
  * `ROWTUNE_TEST_CARDS=all` also compares the estimate of larger steps with the compiler.
  */
 import { expect, it } from 'vitest';
-import { compileCase, compiledParts } from '../../bench/memory/cards.ts';
+import { compileCase, compiledParts, modeledTemporaries } from '../../bench/memory/cards.ts';
 import { cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { openCardPrograms } from '../../trainer/engine/pjrt/card-programs.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { required } from '../../trainer/narrow.ts';
 import { attentionForms } from '../../trainer/plan/choices/check-attention.ts';
 import { priceRun } from '../../trainer/plan/memory/predict.ts';
+import type { RunPlan } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { COMPILE_MS, type Config, cardPlan, compilerHere, configOf, MOST_MISSED, noCompiler } from '../support/golden/card-steps.ts';
@@ -66,6 +67,30 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       expect(before.arguments - after.arguments).toBe(offloadedBytes);
       expect(after.totalBytes).toBeLessThan(before.totalBytes);
       expect(after.hostOperations).toEqual([]);
+    },
+    2 * COMPILE_MS,
+  );
+
+  it.each(['r: 2', 'method: lora\nr: 4'])(
+    'moves the weights of a block from the memory of the host, if they are offloaded, when it computes the block: %s',
+    async method => {
+      const blocks = 6;
+      const plan = (more: string): RunPlan => {
+        const settings = `${method}\nengine: pjrt\ndtype: bfloat16\n${more}`;
+        return { ...cardPlan({ ...wide, hidden_size: 256, intermediate_size: 512, num_hidden_layers: blocks }, settings), recompute: 'block' };
+      };
+      const there = plan('base_offload: host\n');
+      const [onCard, onHost] = [plan(''), there].map(each => compileTraining(each, 'block', card, compiler));
+      const [before, after] = [required(await onCard, 'on the card'), required(await onHost, 'on the host')];
+      const { offloadedBytes } = priceRun(there);
+      expect(offloadedBytes).toBeGreaterThan(0);
+      expect(after.host).toBe(offloadedBytes);
+      expect(before.arguments - after.arguments).toBe(offloadedBytes);
+      expect(after.aliased).toBe(after.changedBytes);
+      expect(after.hostOperations).toEqual([]);
+      // At most those of two blocks are on the card at a time.
+      expect(after.temporaries - before.temporaries).toBeLessThanOrEqual((2 * offloadedBytes) / blocks);
+      expect(Math.abs(modeledTemporaries(there, 'block') / after.temporaries - 1)).toBeLessThanOrEqual(MOST_MISSED);
     },
     2 * COMPILE_MS,
   );

@@ -15,6 +15,8 @@ export interface EngineEntry {
   readonly offloadsTo: readonly ('host' | 'disk')[];
   /** Computes the update of state in the host's memory there, instead of moving the state to the device. */
   readonly updatesOnHost?: true;
+  /** Can keep weights of the base in the host's memory, and moves each to the device for its uses. */
+  readonly hostsWeights?: true;
   /** Can run the operations between two products in one pass. */
   readonly fuses: boolean;
   /** Ways to connect the processes of a run, which sum their gradients; none for an engine that trains in one process. */
@@ -46,6 +48,7 @@ const entries = {
     summary: "A device's own compiler (XLA), through a PJRT plugin, which rowtune engine install --variant pjrt installs. GPU: unmeasured.",
     holdsFewerBits: true,
     offloadsTo: ['host'],
+    hostsWeights: true,
     fuses: false,
     transports: ['mpi'],
     replicates: true,

@@ -1,5 +1,5 @@
-/** Between which steps a variable has to be at hand that lies in a file otherwise. */
-import { valueFor } from '../narrow.ts';
+/** Between which steps a variable has to be at hand that lies in a file, or in the host's memory, otherwise. */
+import { elementAt, valueFor } from '../narrow.ts';
 import { aliasedRead, bufferOf, writtenVariables } from './alias.ts';
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
@@ -39,6 +39,34 @@ export function usesOf(
     }
   });
   return uses;
+}
+
+/** The pass of a block: a weight in the host's memory is moved to the device once for each. */
+export const passOfBlock = ({ recomputed, phase, block }: Pick<Node, 'recomputed' | 'phase' | 'block'>): string =>
+  `${recomputed || phase > 0 ? 'backward' : 'forward'} ${block}`;
+
+/** Bytes on the device, at each step, of weights that lie in the host's memory: each from its first to its last use in the pass of a block. @param sizes by name */
+export function movedAt(steps: readonly Step[], sizes: ReadonlyMap<string, number>): Float64Array {
+  const found = new Float64Array(steps.length);
+  const open = new Map<string, UsedFor>();
+  const close = (): void => {
+    for (const [variable, { first, last }] of open)
+      for (let at = first; at <= last; at++) found[at] = (found[at] as number) + valueFor(sizes, variable);
+    open.clear();
+  };
+  let pass = '';
+  steps.forEach(({ nodes, reads }, i) => {
+    for (const read of reads) {
+      const variable = aliasedRead(read)?.attrs.variable;
+      if (variable === undefined || !sizes.has(variable)) continue;
+      const own = passOfBlock(elementAt(nodes, 0));
+      if (own !== pass) close();
+      pass = own;
+      open.set(variable, { first: open.get(variable)?.first ?? i, last: i });
+    }
+  });
+  close();
+  return found;
 }
 
 /** The most bytes of these variables that are at hand at once. @param sizes by name */

@@ -4,7 +4,7 @@ import type { Load, RowProgram, Store } from './fusion/row-program.ts';
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
 import { type BufferRules, COMPILED_BUFFERS, liveness, nodesFlops } from './liveness.ts';
-import type { Program, Signature } from './program.ts';
+import { isOnHost, type Program, type Signature } from './program.ts';
 import { showSpec } from './types.ts';
 
 export interface PrintOptions {
@@ -23,7 +23,7 @@ const MOST_ENTRIES = 6;
 export function printProgram(program: Program, options: PrintOptions): string {
   const variables = program.variables.map(variable => {
     const place = program.places?.get(variable.name);
-    return `variable ${variable.name} ${showSpec(variable)}${place === undefined ? '' : ` on ${place}`}`;
+    return `variable ${variable.name} ${showSpec(variable)}${place === undefined ? '' : ` on ${isOnHost(place) ? 'host' : place}`}`;
   });
   const signatures = Object.entries(program.signatures).map(([name, signature]) => printSignature(name, signature, options));
   return [...variables, ...signatures].join('\n');

@@ -14,7 +14,21 @@ export interface Signature {
 }
 
 /** The place of a variable between its uses: the host's memory when a GPU computes, or a file. */
-export type Place = 'host' | 'disk';
+export type Place = 'host' | 'disk' | RowsApart;
+
+/**
+ * In the host's memory, but for rows that training changes: those are the numbers of another variable, on the device, rounded to the element
+ * type of this one. Whoever writes the rows writes that variable too, so nothing is written to the host.
+ */
+export interface RowsApart {
+  /** int32 [r], the numbers of the rows. */
+  readonly rows: VariableSpec;
+  /** float32 [1, r, …], the rows. */
+  readonly values: VariableSpec;
+}
+
+/** Whether a variable in this place lies in the host's memory. */
+export const isOnHost = (place: Place | undefined): boolean => place === 'host' || typeof place === 'object';
 
 export interface Program {
   readonly variables: readonly VariableSpec[];

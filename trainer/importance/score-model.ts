@@ -6,6 +6,7 @@ import type { PlannedBatch } from '../data/batch/batch-plan.ts';
 import { type Batch, type BatchSource, filledBatches } from '../data/batch/batches.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { Parts } from '../graph/graph.ts';
+import type { Program } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
 import { float32Of } from '../graph/types.ts';
@@ -72,6 +73,8 @@ export interface ImportanceData {
   readonly classes?: ClassesOfSamples;
   /** How the engine holds the weights; float32 where not given. */
   readonly storage?: WeightStorage;
+  /** The weights that lie in the host's memory, by variable; none if left out, and none for a measure that takes steps. */
+  readonly hosted?: Program['places'];
   /** The processes that divide the batches among themselves. */
   readonly ranks?: SharingRanks | undefined;
   /** Devices of one process that do; 1 if left out. A measure that takes steps uses one. */
@@ -187,7 +190,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
     parts: data.ranks?.parts,
     devices: data.devices,
   };
-  const session = await data.engine.compile(importanceProgram(program));
+  const session = await data.engine.compile({ ...importanceProgram(program), places: data.hosted });
   try {
     const begun = await params.unfinished?.load();
     await session.load(startValues(params, program, begun?.sums));

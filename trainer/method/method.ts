@@ -5,7 +5,7 @@
 
 import type { MethodName } from '../catalog/methods.ts';
 import type { VariableSpec } from '../graph/graph.ts';
-import type { VariableData } from '../graph/program.ts';
+import type { Place, VariableData } from '../graph/program.ts';
 import type { Model } from '../model/model-spec.ts';
 import { isBatchNorm, type ModuleSpec } from '../model/module-specs.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
@@ -47,7 +47,7 @@ export interface Trainable {
   /** Only these single elements of the variable are trained, in place, counted in its flat order. With none of the three: all of it. */
   readonly elements?: Chosen;
   /**
-   * float32, where the variable holds the numbers rounded to fewer bits: what the optimizer moves, so that small updates are not lost. Of rows,
+   * float32, where the variable holds the numbers rounded to fewer bits, or lies in the host's memory: what the optimizer moves. Of rows,
    * columns or elements [1, …shape]: one row, so that all of it is written in place; of a whole variable its own shape.
    */
   readonly master?: VariableSpec;
@@ -118,6 +118,8 @@ export interface Attachment {
   readonly buffers?: readonly VariableSpec[];
   /** How the model's weights are held; float32 where not given. */
   readonly storage?: WeightStorage;
+  /** The weights of the base that lie in the host's memory, by variable; none if left out. */
+  readonly hosted?: ReadonlyMap<string, Place>;
   /** Present where training also reads the base: copies of what it changes inside the model's own weights. They are among the `frozen`. */
   readonly starts?: readonly StartCopy[];
   /** Start values that follow from a weight of the base, in float32, asked for as that weight is loaded. */

@@ -7,17 +7,19 @@ import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, fromBfloat16 } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
-import { type FloatPart, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
+import { type ComputeType, type FloatPart, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
 import { atLeast } from '../narrow.ts';
+import { hostedWeights, keepsRowsApart } from './host-weights.ts';
 import { type Attachment, chosenOf, type LoadedWeight, type Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
 /**
  * The attachment for a model of this precision; names and shapes of what is trained stay, so that checkpoints and adapters do too.
+ * @param hostFrom bytes of the smallest weight of a block that lies in the host's memory; none does if left out
  * @throws TargetError where the method trains single elements of a quantized weight, or nothing is left to quantize
  */
-export function placeTrained(attachment: Attachment, model: Model, precision: Precision): Attachment {
-  if (precision.dtype === 'float32' && precision.quantize === 'none') return attachment;
+export function placeTrained(attachment: Attachment, model: Model, precision: Precision, hostFrom?: number): Attachment {
+  if (precision.dtype === 'float32' && precision.quantize === 'none' && hostFrom === undefined) return attachment;
   const trainedOf = new Map(attachment.trainables.map(trainable => [trainable.variable.name, trainable]));
   const isWhole = (name: string): boolean => {
     const trained = trainedOf.get(name);
@@ -38,16 +40,22 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
   }
   const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatParts });
   const formOf = new Map(model.parameters.map(spec => [spec.name, storage.formOf(spec)]));
-  const trainables = attachment.trainables.map(trainable => {
+  const hostedOf = (all: readonly Trainable[]) =>
+    hostFrom === undefined ? undefined : hostedWeights(model, storage, { trainables: all, from: hostFrom });
+  const hostable = hostedOf([]);
+  const trainables = attachment.trainables.map((trainable): Trainable => {
     const own = floatParts.get(trainable.variable.name);
     if (own) return { name: trainable.name, variable: own.values, shape: trainable.shape };
-    return formOf.get(trainable.variable.name) === 'bfloat16' ? withMaster(trainable) : trainable;
+    if (formOf.get(trainable.variable.name) === 'bfloat16') return withMaster(trainable, 'bfloat16');
+    return hostable?.has(trainable.variable.name) && keepsRowsApart(trainable) ? withMaster(trainable, 'float32') : trainable;
   });
-  const masters = new Map(trainables.flatMap(trainable => ('master' in trainable ? [[trainable.variable.name, trainable] as const] : [])));
+  const hosted = hostedOf(trainables);
+  const masters = new Map(trainables.flatMap(trainable => (trainable.master ? [[trainable.variable.name, trainable] as const] : [])));
   return {
     ...attachment,
     trainables,
     storage,
+    ...(hosted && { hosted }),
     frozen: [...(attachment.frozen ?? []), ...[...floatParts.values()].flatMap(({ chosen, places }) => [chosen, places])],
     *initial() {
       yield* attachment.initial();
@@ -90,10 +98,10 @@ function placesAmong(indices: Int32Array, count: number): Int32Array {
   return places;
 }
 
-function withMaster(trainable: Trainable): Trainable {
+function withMaster(trainable: Trainable, dtype: ComputeType): Trainable {
   const { variable, shape } = trainable;
   const master: VariableSpec = { name: `${variable.name}.master`, shape: chosenOf(trainable) ? [1, ...shape] : shape, dtype: 'float32' };
-  return { ...trainable, variable: { ...variable, dtype: 'bfloat16' }, master };
+  return { ...trainable, variable: { ...variable, dtype }, master };
 }
 
 /** The trained numbers of a weight, in float32. Of bits, only those that are picked become numbers. */

@@ -32,7 +32,15 @@ import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { writesAnswers } from '../protocol/recipe/rules/generation-rules.ts';
 import type { RowsOf, Selection } from '../selection.ts';
 import { offloadPlaces } from '../train/optimizer-offload.ts';
-import { type ComputesOn, deviceParts, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
+import {
+  type ComputesOn,
+  deviceParts,
+  hostFrom,
+  methodSettings,
+  optimizerSettings,
+  precisionOf,
+  withTraining,
+} from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { type TrainPass, trainPasses } from '../train/train-passes.ts';
 import { traceEval, trainProgram } from '../train/train-program.ts';
@@ -155,7 +163,8 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   const precision = { ...precisionOf(recipe), ...(dtype && { dtype }), ...(fusesAttention && { fusesAttention }) };
   const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
   const attached = attach(model, selection ?? firstSelection(model, method, settings));
-  const place = (own: Attachment, to: AnyModel): Attachment => withReference(recipe, placeTrained(own, to, precision), to);
+  const place = (own: Attachment, to: AnyModel): Attachment =>
+    withReference(recipe, placeTrained(own, to, precision, hostFrom(recipe, on)), to);
   const { choice } = facts;
   const placed = place(attached, model);
   const attachment = choice ? withYoung(placed, choice) : placed;
@@ -214,6 +223,10 @@ function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel):
   if (attachment.taken)
     throw new TargetError(
       'the weights are held without the start of the factors, so they are not the base: set preference.reference: cached',
+    );
+  if ([...(attachment.hosted?.values() ?? [])].some(place => typeof place === 'object'))
+    throw new TargetError(
+      "rows that are trained lie apart from weights in the host's memory, so the base is not there to be read: set preference.reference: cached, or base_offload: none",
     );
   const { noLiveReference } = methodCatalog[attachment.method];
   if (noLiveReference !== undefined)

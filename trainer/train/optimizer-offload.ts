@@ -18,10 +18,14 @@ export function offloadedVariables({ trainables }: Pick<Attachment, 'trainables'
     .flatMap(group => [...group.members.flatMap(({ master }) => (master ? [master] : [])), ...optimizerState(settings, group)]);
 }
 
-/** By the name of a variable. */
-export const offloadPlaces = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): ReadonlyMap<string, Place> => {
+/** By the name of a variable: optimizer state, and weights of the base. */
+export const offloadPlaces = (
+  attachment: Pick<Attachment, 'trainables' | 'hosted'>,
+  settings: OptimizerSettings,
+): ReadonlyMap<string, Place> => {
   const { offload } = settings;
-  return new Map(offload ? offloadedVariables(attachment, settings).map(({ name }) => [name, offload.to]) : []);
+  const state = offload ? offloadedVariables(attachment, settings).map(({ name }) => [name, offload.to] as const) : [];
+  return new Map<string, Place>([...state, ...(attachment.hosted ?? [])]);
 };
 
 /** Those that are moved to where the update computes, from disk or from the host's memory. */

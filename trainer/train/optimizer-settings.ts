@@ -1,5 +1,4 @@
 /** The settings of an optimizer. */
-import type { Place } from '../graph/program.ts';
 
 export type OptimizerName = 'adamw' | 'adam' | 'sgd';
 
@@ -19,7 +18,7 @@ export interface OptimizerSettings {
 }
 
 export interface Offload {
-  readonly to: Place;
+  readonly to: 'host' | 'disk';
   /** The weights lie in a GPU's memory and the update runs on the host, so that its numbers travel; else the state does. */
   readonly fromGpu: boolean;
   /** Groups of fewer trained numbers stay where they are. */

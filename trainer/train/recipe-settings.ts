@@ -4,6 +4,7 @@ import type { CardName } from '../catalog/cards.ts';
 import type { DeviceCard } from '../catalog/device-card.ts';
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import type { ComputedParts } from '../graph/graph.ts';
+import { HOSTED_FROM } from '../method/host-weights.ts';
 import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
@@ -88,6 +89,10 @@ function offloadOf({ optimizer_offload: to }: Recipe, { engine, device }: Comput
   if (to === 'none' || !offloadsTo.includes(to) || (to === 'host' && device === 'cpu')) return undefined;
   return { to, fromGpu: updatesOnHost && device === 'gpu', from: OFFLOAD_FROM };
 }
+
+/** Bytes of the smallest weight of a block that lies in the host's memory; undefined where none does. */
+export const hostFrom = ({ base_offload: to }: Recipe, { engine }: Pick<ComputesOn, 'engine'>): number | undefined =>
+  to === 'host' && engineCatalog[engine].hostsWeights ? HOSTED_FROM : undefined;
 
 /** @param on left out where nothing is updated: no state lies anywhere then */
 export const optimizerSettings = (recipe: Recipe, on?: ComputesOn): OptimizerSettings => ({

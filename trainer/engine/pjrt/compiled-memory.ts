@@ -9,6 +9,7 @@ import { byteSize } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import { locatePjrt } from '../install/pjrt-folder.ts';
 import { compileOptions } from './compile-options.ts';
+import { withApart } from './host-weights.ts';
 import { lowerSignature } from './lower.ts';
 import { marksIn, openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
 
@@ -82,7 +83,7 @@ export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
 export const workingBytesBy =
   (find: (text: string, replicas: number | undefined) => CompiledMemory | undefined): KnownPrograms['workingBytes'] =>
   (signature, variables, places) => {
-    const specs = new Map(variables.map(spec => [spec.name, spec]));
+    const specs = withApart(new Map(variables.map(spec => [spec.name, spec])), places);
     const parts = splitAtSums(signature);
     let most = 0;
     for (const [i, part] of parts.entries()) {

@@ -1,20 +1,22 @@
 /**
  * From a signature, or a part of it, to one StableHLO module, as text. Its arguments are the variables it uses, constants too large for the text,
  * the feeds, and what other parts give it; its results are the variables it changes, each in the buffer of its argument, what other parts read,
- * and the outputs. A variable in the memory of the host is moved to the device before it is first read, and back at the end if it was changed.
+ * and the outputs. A variable in the memory of the host is moved to the device before it is first read, and back at the end if it was changed;
+ * a weight of the base is moved for each pass of its block (`host-weights.ts`).
  */
 
 import { writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
-import type { Program, Signature } from '../../graph/program.ts';
+import { isOnHost, type Program, type Signature } from '../../graph/program.ts';
 import type { SumPart } from '../../graph/split-at-sums.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import { BufferOrder } from './buffer-order.ts';
 import { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
+import { HostWeights, hostWeightsOf, weightsByRows, withApart, writesApart } from './host-weights.ts';
 import { KeptBarriers } from './kept-barriers.ts';
 import { attentionLowerings } from './kernels/attention.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
@@ -80,21 +82,25 @@ export function lowerSignature(
   places: Program['places'] = new Map(),
 ): LoweredSignature {
   const emitter = new Emitter();
-  const { schedule, replicas, given = [], kept = [] } = signature;
+  const { replicas, given = [], kept = [] } = signature;
+  const schedule = signature.schedule.filter(node => !writesApart(node, places));
   const changed = [...new Set(schedule.flatMap(writtenVariables))];
-  const variables = [...new Set([...changed, ...schedule.flatMap(readVariables)])];
+  const variables = [...new Set([...changed, ...schedule.flatMap(node => readVariables(node, places))])];
   const read = new Set<string>();
-  const state = new Map(variables.map((name, i) => [name, named(`%v${i}`, specOf(specs, name))]));
+  const all = withApart(specs, places);
+  const state = new Map(variables.map((name, i) => [name, named(`%v${i}`, specOf(all, name))]));
   const written = new Set<string>();
-  const isOnHost = (name: string): boolean => places.get(name) === 'host';
+  const isHost = (name: string): boolean => isOnHost(places.get(name));
+  const hostWeights = hostWeightsOf(places, { changed, results: [...kept, ...Object.values(signature.outputs)] });
   const constants: ModuleConstant[] = [];
   const known = new Map<HostArray | object, Value>();
   const philox = new Set<number>();
   const calls = new Map<string, readonly Value[]>();
   const values = new Map<Node, Value>(given.map((node, i) => [node, named(`%g${i}`, node)]));
+  for (const node of signature.schedule) if (writesApart(node, places)) values.set(node, emitter.fill(1, 'i1'));
   const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
-  const writes = new WriteBarriers(emitter, values);
+  const writes = new WriteBarriers(emitter, values, weightsByRows(hostWeights));
   const order = new BufferOrder(emitter, values, schedule);
   const keeps = new KeptBarriers(emitter, values, schedule);
   const narrow = new NarrowStateOrder(emitter, values, schedule);
@@ -104,9 +110,9 @@ export function lowerSignature(
     replicas,
     get: (name: string) => {
       const value = valueFor(state, name);
-      if (written.has(name) || (read.has(name) && isOnHost(name))) return value;
+      if (written.has(name) || (read.has(name) && isHost(name))) return value;
       read.add(name);
-      if (!isOnHost(name)) return value;
+      if (!isHost(name) || hostWeights.has(name)) return value;
       const moved = emitter.place(value, DEVICE_MEMORY);
       state.set(name, moved);
       return moved;
@@ -134,6 +140,7 @@ export function lowerSignature(
       );
     },
   };
+  const hosted = new HostWeights({ emitter, values, recomputed, weights: hostWeights, get: context.get });
   const owners: string[] = [];
   for (const node of schedule) {
     const argument = (spec: TensorSpec, value: () => HostArray): Value => {
@@ -144,8 +151,10 @@ export function lowerSignature(
       return made;
     };
     const lowering = loweringOf(node.op);
+    hosted.moveFor(node);
     const inputs = order.ordered(node, writes.guarded(node, recomputed.inputsOf(node)));
     values.set(node, lowering({ ...context, argument, node, attrs: node.attrs, inputs }));
+    hosted.made(node);
     keeps.made(node);
     narrow.made(node, name => valueFor(state, name));
     order.made(node);
@@ -155,11 +164,11 @@ export function lowerSignature(
   }
   const outputs = Object.entries(signature.outputs).map(([name, node]) => ({ name, spec: { shape: node.shape, dtype: node.dtype } }));
   const found = [...kept, ...Object.values(signature.outputs)];
-  const finals = changed.map(name => (isOnHost(name) ? emitter.place(valueFor(state, name), HOST_MEMORY) : valueFor(state, name)));
+  const finals = changed.map(name => (isHost(name) ? emitter.place(valueFor(state, name), HOST_MEMORY) : valueFor(state, name)));
   const results = [...finals, ...found.map(node => valueFor(values, node))];
-  const parameters = parametersOf({ variables: variables.map(name => specOf(specs, name)), changed, isOnHost, constants, feeds, given });
+  const parameters = parametersOf({ variables: variables.map(name => specOf(all, name)), changed, isHost, constants, feeds, given });
   const types = results.map(tensorType).join(', ');
-  const placed = results.map((value, i) => withAttributes(tensorType(value), isOnHost(changed[i] ?? '') ? [ON_HOST] : []));
+  const placed = results.map((value, i) => withAttributes(tensorType(value), isHost(changed[i] ?? '') ? [ON_HOST] : []));
   const head = [
     replicas === undefined ? 'module @rowtune {' : `module @rowtune attributes {mhlo.num_replicas = ${replicas} : i32} {`,
     ...[...philox].flatMap(philoxFunction),
@@ -186,16 +195,16 @@ const withAttributes = (type: string, attributes: readonly string[]): string =>
 
 interface ModuleArguments extends Pick<LoweredSignature, 'changed' | 'constants' | 'feeds'> {
   readonly variables: readonly VariableSpec[];
-  readonly isOnHost: (name: string) => boolean;
+  readonly isHost: (name: string) => boolean;
   readonly given: readonly Node[];
 }
 
-function parametersOf({ variables, changed, isOnHost, constants, feeds, given }: ModuleArguments): string[] {
+function parametersOf({ variables, changed, isHost, constants, feeds, given }: ModuleArguments): string[] {
   const type = (spec: TensorSpec): string => tensorType(typeOf(spec));
   return [
     ...variables.map((spec, i) => {
       const at = changed.indexOf(spec.name);
-      const attributes = [...(at < 0 ? [] : [`tf.aliasing_output = ${at} : i32`]), ...(isOnHost(spec.name) ? [ON_HOST] : [])];
+      const attributes = [...(at < 0 ? [] : [`tf.aliasing_output = ${at} : i32`]), ...(isHost(spec.name) ? [ON_HOST] : [])];
       return `%v${i}: ${withAttributes(type(spec), attributes)}`;
     }),
     ...constants.map(({ spec }, i) => `%c${i}: ${type(spec)}`),
@@ -204,7 +213,13 @@ function parametersOf({ variables, changed, isOnHost, constants, feeds, given }:
   ];
 }
 
-const readVariables = (node: Node): readonly string[] => (isOp(node, 'read') ? [node.attrs.variable] : []);
+/** A weight whose rows lie apart is read with them. */
+function readVariables(node: Node, places: Program['places']): readonly string[] {
+  if (!isOp(node, 'read')) return [];
+  const { variable } = node.attrs;
+  const place = places?.get(variable);
+  return typeof place === 'object' ? [variable, place.rows.name, place.values.name] : [variable];
+}
 
 function specOf(specs: ReadonlyMap<string, VariableSpec>, name: string): VariableSpec {
   const spec = specs.get(name);

@@ -1,5 +1,5 @@
 /** The kinds of memory that variables lie in, by XLA's names. */
-import type { Program } from '../../graph/program.ts';
+import { isOnHost, type Program } from '../../graph/program.ts';
 import { EngineError } from '../engine.ts';
 
 export const DEVICE_MEMORY = 'device';
@@ -8,10 +8,10 @@ export const HOST_MEMORY = 'pinned_host';
 
 /** @param kinds those that the device reaches @throws EngineError where it does not reach the memory that a variable should lie in */
 export function checkPlaces(places: Program['places'], kinds: readonly string[]): void {
-  const wanted = new Set(places?.values());
-  if (wanted.has('disk')) throw new EngineError('optimizer_offload: disk is not possible on the PJRT engine; choose host or none');
-  if (wanted.has('host') && !kinds.includes(HOST_MEMORY))
+  const wanted = [...(places?.values() ?? [])];
+  if (wanted.includes('disk')) throw new EngineError('optimizer_offload: disk is not possible on the PJRT engine; choose host or none');
+  if (wanted.some(isOnHost) && !kinds.includes(HOST_MEMORY))
     throw new EngineError(
-      `optimizer_offload: host is not possible: the plugin's device has no memory of the kind ${HOST_MEMORY}, only ${kinds.join(', ')}; choose none`,
+      `optimizer_offload: host and base_offload: host are not possible: the plugin's device has no memory of the kind ${HOST_MEMORY}, only ${kinds.join(', ')}; choose none`,
     );
 }

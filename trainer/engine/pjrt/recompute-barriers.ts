@@ -49,6 +49,14 @@ export class RecomputeBarriers {
     return node.inputs.map(input => (guarded.includes(input) ? valueFor(known, input) : this.valueOf(input)));
   }
 
+  /** A value that is not to be read before the newest gradients are there. */
+  behindGradients(value: Value): Value {
+    const gradients = this.newGradients();
+    const results = this.emitter.barrier([value, ...gradients.map(each => this.valueOf(each))]);
+    for (const [i, gradient] of gradients.entries()) this.values.set(gradient, elementAt(results, i + 1));
+    return elementAt(results, 0);
+  }
+
   /** To be called when the node's value is there. */
   made(node: Node): void {
     if (node.phase > 0 && !node.recomputed && !isSource(node)) this.gradients.push(node);

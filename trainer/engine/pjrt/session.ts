@@ -6,7 +6,7 @@
 
 import type { VariableSpec } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node-store.ts';
-import type { Program, Signature } from '../../graph/program.ts';
+import { isOnHost, type Program, type Signature } from '../../graph/program.ts';
 import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
 import { sumForms } from '../../graph/sum-forms.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
@@ -275,7 +275,7 @@ export class PjrtSession implements Session {
 
   /** The memory of a variable; undefined for the device's own. */
   private kindOf(variable: string): string | undefined {
-    return this.program.places?.get(variable) === 'host' ? HOST_MEMORY : undefined;
+    return isOnHost(this.program.places?.get(variable)) ? HOST_MEMORY : undefined;
   }
 
   private replace(name: string, copies: Copies): void {

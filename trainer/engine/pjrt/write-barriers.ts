@@ -17,14 +17,18 @@ export class WriteBarriers {
   /** By variable, the operations that have read it since it was last written. */
   private readonly readers = new Map<string, Node[]>();
 
-  constructor(emitter: Emitter, values: Map<Node, Value>) {
+  /** By a variable with rows that lie apart from their weight, the weight, whose readers read both. */
+  private readonly weightOf: ReadonlyMap<string, string>;
+
+  constructor(emitter: Emitter, values: Map<Node, Value>, weightOf: ReadonlyMap<string, string> = new Map()) {
     this.emitter = emitter;
     this.values = values;
+    this.weightOf = weightOf;
   }
 
   /** The inputs of an operation, of which one waits where the operation writes a variable. */
   guarded(node: Node, inputs: readonly Value[]): readonly Value[] {
-    const written = writtenVariables(node);
+    const written = writtenVariables(node).flatMap(name => [name, this.weightOf.get(name) ?? name]);
     const readers = [...new Set(written.flatMap(variable => this.readers.get(variable) ?? []))];
     const waitedFor = readersApart(node, readers);
     if (waitedFor.length === 0) return inputs;

@@ -61,7 +61,7 @@ import { writeSnapshot } from '../../train/snapshot.ts';
 import { accumulates } from '../../train/training-params.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
 import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
-import { sayEightBit, sayOffload } from './say-optimizer.ts';
+import { sayBaseOffload, sayEightBit, sayOffload } from './say-optimizer.ts';
 import { chooseAgain, movedCheckpoint } from './second-choice.ts';
 
 export interface PrepareParams extends RecipeScope {
@@ -294,6 +294,7 @@ async function compile(params: PrepareParams, { base, setup, sources, facts, bas
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
   sayEightBit(params, plan);
   sayOffload(params, plan, base.engine.description);
+  sayBaseOffload(params, plan, base.engine.description);
   await known?.note(planMark(plan, recompute.policy));
   const session = await base.engine.compile(plan.program(recompute.policy), { offloadFolder: runDir, fuse });
   try {

@@ -22,6 +22,7 @@ const CHANGEABLE: readonly string[] = [
   'early_stopping_threshold',
   'recompute',
   'optimizer_offload',
+  'base_offload',
   'attention',
   'threads',
   'processes',

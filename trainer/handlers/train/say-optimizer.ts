@@ -1,9 +1,10 @@
-/** Logs how a run holds the state of its optimizer, where that is not the default. */
+/** Logs how a run holds the state of its optimizer and the weights of the base, where that is not the default. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { EngineDescription } from '../../engine/engine.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import { isInMemory } from '../../machine/machine.ts';
 import { trainableCount } from '../../method/method.ts';
+import { hostedBytes } from '../../plan/memory/held-variables.ts';
 import type { RunPlan } from '../../plan/run-plan.ts';
 import { byteSize, grouped } from '../../protocol/text/format.ts';
 import { requireDisk } from '../../run/checkpoint/checkpoint.ts';
@@ -17,6 +18,16 @@ export function sayEightBit({ recipe, job }: RecipeScope, { attachment, optimize
   const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
   const rest = count === all ? '' : `; tensors of fewer than ${grouped(optimizer.eightBitFrom)} stay in 32`;
   job.log('info', `optim: ${recipe.optim}: the moments of ${grouped(count)} of ${grouped(all)} numbers are in 8 bits${rest}`);
+}
+
+/** Logs the location of the weights of the base if it is not the default. */
+export function sayBaseOffload({ recipe, job }: RecipeScope, plan: RunPlan, { device }: EngineDescription): void {
+  if (recipe.base_offload === 'none') return;
+  const bytes = hostedBytes(plan);
+  if (bytes === 0) job.log('warning', 'base_offload: host has no effect: each weight of the blocks is too small, or trained as a whole');
+  else if (device === 'cpu')
+    job.log('info', 'base_offload: host saves no memory without a GPU: the weights are in host memory in any case');
+  else job.log('info', `${byteSize(bytes)} of weights are in host memory, from which each moves to the device for its uses`);
 }
 
 /** Logs the location of the optimizer's state if it is not the default. @throws RunError 'disk-full' */

@@ -152,12 +152,12 @@ export const dataDiagnostics = {
 export const machineDiagnostics = {
   'memory-above-free': {
     about:
-      'The run is predicted to take more memory than is free now; the message splits it by cause. The prediction analyzes the very program that would run, for the largest batch. It is a warning, because free memory changes. `recompute: block`, a smaller `max_length` and fewer `target_modules` take less memory too.',
+      'The run is predicted to take more memory than is free now; the message splits it by cause. The prediction analyzes the very program that would run, for the largest batch. It is a warning, because free memory changes. `recompute: block`, a smaller `max_length` and fewer `target_modules` take less memory too; on the `pjrt` engine, `base_offload: host` takes the weights of the blocks out of the memory of a GPU.',
     fix: 'Halves the batch and doubles the accumulation, which gives the same updates.',
   },
   'offload-without-gpu': {
     about:
-      '`optimizer_offload: host` moves the state of the optimizer from the memory of a GPU to that of the host. This machine has no NVIDIA GPU, so the state is in host memory in any case; `disk` takes it out of memory. It is a note, because the recipe may be meant for another machine.',
+      '`optimizer_offload: host` moves the state of the optimizer from the memory of a GPU to that of the host. This machine has no NVIDIA GPU, so the state is in host memory in any case; `disk` takes it out of memory. The same holds for the weights and `base_offload: host`. It is a note, because the recipe may be meant for another machine.',
   },
 } as const satisfies Readonly<Partial<Record<FactCode, Diagnostic>>>;
 

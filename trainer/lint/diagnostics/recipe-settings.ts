@@ -234,8 +234,18 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Remove `embedding.mini_batch_size`, or leave out `devices` and start a process for each device with `processes`.',
   },
   'devices-and-offload': {
-    about: '`optimizer_offload` moves the state of the optimizer of one device. Several devices of one process keep theirs.',
-    fix: 'Set `optimizer_offload: none`, or leave out `devices`.',
+    about:
+      '`optimizer_offload` moves the state of the optimizer of one device, and `base_offload` its weights. Several devices of one process keep theirs.',
+    fix: 'Set `optimizer_offload: none` and `base_offload: none`, or leave out `devices`.',
+  },
+  'base-offload-of-engine': {
+    about: '`base_offload: host` needs programs that move each weight to the device for its uses. Only those of PJRT do.',
+    fix: 'Set `engine: pjrt`, or `base_offload: none`.',
+  },
+  'base-offload-of-method': {
+    about:
+      'Weights in host memory are read and not written. Trained rows of them lie on the device; trained columns, single elements and whole weights would have to be written back.',
+    fix: 'Choose `spsft` with `trains: rows`, `lora`, or `base_offload: none`.',
   },
   'sweep-without-settings': { about: '`sweep` has settings, but `sweep.over` is missing, so it has nothing to try.' },
   'sweep-without-evaluation': {

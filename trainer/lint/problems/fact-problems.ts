@@ -111,9 +111,17 @@ function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }:
 }
 
 function* offloadProblems({ values, device }: RecipeView): Generator<Report> {
-  if (values.optimizer_offload !== 'host' || device === 'gpu') return;
-  const message = "'host' has no effect without a GPU: the optimizer's state is in host memory in any case";
-  yield { code: 'offload-without-gpu', severity: 'info', path: ['optimizer_offload'], message };
+  if (device === 'gpu') return;
+  const without = (setting: 'optimizer_offload' | 'base_offload', message: string): Report => ({
+    code: 'offload-without-gpu',
+    severity: 'info',
+    path: [setting],
+    message,
+  });
+  if (values.optimizer_offload === 'host')
+    yield without('optimizer_offload', "'host' has no effect without a GPU: the optimizer's state is in host memory in any case");
+  if (values.base_offload === 'host')
+    yield without('base_offload', "'host' saves no memory without a GPU: the weights are in host memory in any case");
 }
 
 /** "538 MB weights, 12 MB optimizer, 1.2 GB activations (recompute: block), 690 MB engine" */

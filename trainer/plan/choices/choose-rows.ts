@@ -28,7 +28,7 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { scoredUnit } from '../../protocol/recipe/rows-budget.ts';
 import { createRandom, permutation } from '../../random.ts';
 import { type RowsOf, rowBudget, type Scores, type Selection, selectRows } from '../../selection.ts';
-import { copiesInMemory, methodSettings } from '../../train/recipe-settings.ts';
+import { copiesInMemory, hostFrom, methodSettings } from '../../train/recipe-settings.ts';
 
 /** The stream of random numbers that draws the samples; batches and the split take others. */
 const SAMPLES = 4;
@@ -226,7 +226,7 @@ export async function importanceDataOf(
   }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'precision' | 'ranks' | 'context'> & { readonly setup: TaskSetup },
   samples: readonly number[],
 ): Promise<ImportanceData> {
-  const { storage } = placeTrained(UNTRAINED, setup.model, precision);
+  const { storage, hosted } = placeTrained(UNTRAINED, setup.model, precision, hostFrom(recipe, { engine: base.engine.description.name }));
   const devices = scoringDevices({ recipe, base });
   const sharers = (context.rank?.localSize ?? 1) * copiesInMemory({ processes: 1, devices }, base.engine.description);
   return {
@@ -241,6 +241,7 @@ export async function importanceDataOf(
     sweepBytes: leastOf(ranks, SWEEP_SHARE * (availableMemoryBytes() / sharers - weightBytes(setup.model, storage))),
     classes: classesOf(setup, samples),
     storage,
+    hosted,
   };
 }
 

@@ -17,11 +17,11 @@ export interface HeldVariables {
   /** Gradients that outlive a batch. */
   readonly gradients: readonly TensorSpec[];
   readonly optimizer: readonly TensorSpec[];
-  /** Optimizer state and masters that lie elsewhere; they are in none of the others. */
+  /** Optimizer state, masters and weights of the base that lie elsewhere; they are in none of the others. */
   readonly offloaded: readonly TensorSpec[];
 }
 
-type HeldPlan = Pick<RunPlan, 'model' | 'task' | 'attachment' | 'optimizer' | 'accumulationSteps'>;
+type HeldPlan = Pick<RunPlan, 'model' | 'task' | 'attachment' | 'optimizer' | 'accumulationSteps' | 'on'>;
 
 export function heldVariables(plan: HeldPlan): HeldVariables {
   const { model, attachment, optimizer } = plan;
@@ -31,17 +31,29 @@ export function heldVariables(plan: HeldPlan): HeldVariables {
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
   const places = chosenElements(trainables).map(({ variable }) => variable);
   const groups = updateGroups(trainables, optimizer);
-  const offloaded = offloadedVariables(attachment, optimizer);
+  // Next to a processor, both are one memory.
+  const onHost = plan.on.device === 'gpu' ? hostedVariables(plan) : [];
+  const offloaded = [...offloadedVariables(attachment, optimizer), ...onHost];
   const elsewhere = new Set(offloaded.map(({ name }) => name));
   const isHere = ({ name }: VariableSpec): boolean => !elsewhere.has(name);
   return {
-    weights: model.parameters.flatMap(spec => storage.variables(spec)),
+    weights: model.parameters.flatMap(spec => storage.variables(spec)).filter(isHere),
     trained: [...added, ...masters.filter(isHere), ...frozen, ...places, ...(taken?.kept ?? [])],
     gradients: accumulates(plan) ? groups.map(gradientVariable) : [],
     optimizer: groups.flatMap(group => optimizerState(optimizer, group)).filter(isHere),
     offloaded,
   };
 }
+
+const hostedVariables = ({
+  model,
+  attachment: { storage = FLOAT32_STORAGE, hosted },
+}: Pick<HeldPlan, 'model' | 'attachment'>): VariableSpec[] =>
+  model.parameters.flatMap(spec => storage.variables(spec)).filter(({ name }) => hosted?.has(name));
+
+/** Bytes of the weights that lie in the host's memory, next to whatever computes. */
+export const hostedBytes = (plan: Pick<HeldPlan, 'model' | 'attachment'>): number =>
+  hostedVariables(plan).reduce((sum, spec) => sum + byteSize(spec), 0);
 
 /** The same variables in the order of `loadVariables`: numbers that come from a weight follow it. */
 export function loadOrder(

@@ -90,7 +90,7 @@ export interface MemoryEstimate {
   /** Gradients that outlive a batch (accumulation), and what their exchange has lost (int8); those within a step are among the activations. */
   readonly gradientBytes: number;
   readonly optimizerBytes: number;
-  /** Optimizer state and masters that lie on disk, or in the host's memory when a GPU computes: in no total. */
+  /** Optimizer state and masters that lie on disk, and those and weights in the host's memory when a GPU computes: in no total. */
   readonly offloadedBytes: number;
   /** At the level below, in the batch that takes the most; evaluation, a reward model that scores its answers, and buffers of the exchange included. */
   readonly activationBytes: number;

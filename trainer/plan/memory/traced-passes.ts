@@ -7,7 +7,7 @@ import type { planner } from '../../graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
-import { mostAtHand } from '../../graph/offload.ts';
+import { mostAtHand, movedAt } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { orderedBySums } from '../../graph/split-at-sums.ts';
@@ -160,8 +160,9 @@ export class PassTracer {
       const { operations = {}, overhead } = engineMemory[on.engine];
       // What is copied at the start is that of all blocks.
       if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
+      const hosted = hostedSizes(variables, depth?.attachment ?? attachment);
       const compiler = { operations, bytesOfKind: overhead.compilerBytesOfKind };
-      const found = deepened(pass, { steps, rules, tables, compiler, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
+      const found = deepened(pass, { steps, rules, tables, compiler, hosted, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
@@ -169,6 +170,10 @@ export class PassTracer {
     return (small && measureAt(small)) ?? required(measureAt(), 'the cost of the whole pass');
   }
 }
+
+/** Bytes of the weights that lie in the host's memory, by variable. */
+const hostedSizes = (variables: PlannedPass['variables'], { hosted }: RunPlan['attachment']): ReadonlyMap<string, number> =>
+  new Map(variables.filter(({ name }) => hosted?.has(name)).map(spec => [spec.name, byteSize(spec)]));
 
 interface Work {
   readonly flops: number;
@@ -219,14 +224,17 @@ interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
   readonly steps: readonly Step[];
   readonly rules: BufferRules;
   readonly tables: ResultTables | undefined;
+  /** Bytes of weights that are moved to the device for their uses, by variable. */
+  readonly hosted: ReadonlyMap<string, number>;
 }
 
 /** The cost of the signature with `more` additional middle units. @returns undefined where the two are not alike */
 function deepened(signature: Signature, params: DeepenParams): MeasuredPass | undefined {
-  const { steps, rules, compiler, unit, more } = params;
+  const { steps, rules, compiler, hosted, unit, more } = params;
   const { schedule, feeds } = signature;
   const { operations } = compiler;
-  const { bytes } = liveness(signature, steps, rules);
+  const moved = movedAt(steps, hosted);
+  const bytes = liveness(signature, steps, rules).bytes.map((own, i) => own + (moved[i] as number));
   const { flops, nodes } = workOf(schedule, operations);
   const known = {
     compilerBytes: compilerBytesOf(schedule, compiler),

@@ -87,6 +87,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('warmup_steps', 'num_warmup_steps', 'warmup', 'warmup_iters'),
   ...renamed('optim', 'optimizer', 'optimizer_type', 'optim_type'),
   ...renamed('optimizer_offload', 'offload_optimizer', 'offload_optimizer_device', 'optimizer_offload_device'),
+  ...renamed('base_offload', 'offload_param', 'offload_param_device', 'offload_params', 'cpu_offload'),
   ...renamed('weight_decay', 'wd'),
   ...renamed('adam_epsilon', 'adam_eps', 'eps'),
   ...renamed('max_grad_norm', 'clip_grad_norm', 'grad_clip', 'gradient_clipping', 'gradient_clip_val', 'max_norm'),
@@ -190,6 +191,7 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('disk', 'nvme', 'ssd'),
     ...renamed('none', 'false', 'no'),
   ]),
+  base_offload: Object.fromEntries([...renamed('host', 'cpu', 'ram', 'true'), ...renamed('none', 'false', 'no')]),
   lr_scheduler_type: Object.fromEntries([
     ...renamed('cosine', 'cosine_with_min_lr', 'cosine_decay'),
     ...renamed('cosine_with_restarts', 'cosine_with_hard_restarts'),

@@ -1,6 +1,6 @@
 /** Rules about the method and the trained parameters. */
-import { engineCatalog } from '../../../catalog/engines.ts';
-import { isOneOf } from '../../../catalog/entries.ts';
+import { engineCatalog, plannedEngine } from '../../../catalog/engines.ts';
+import { isOneOf, namesWhere, orList } from '../../../catalog/entries.ts';
 import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, needsData } from '../../../catalog/measures.ts';
 import { methodCatalog } from '../../../catalog/methods.ts';
 import { readsBase } from '../live-reference.ts';
@@ -119,6 +119,37 @@ export const methodRules: readonly Rule[] = [
     },
   },
   {
+    code: 'base-offload-of-engine',
+    severity: 'error',
+    doc: 'The weights of the base lie in host memory only on an engine whose programs move them.',
+    reads: ['base_offload', 'engine'],
+    check: ({ base_offload, engine }) =>
+      base_offload === 'none' || engineCatalog[plannedEngine(engine)].hostsWeights
+        ? undefined
+        : {
+            at: 'base_offload',
+            message: `engine: ${engine} keeps all weights in the memory of the compute device; to keep those of the base in host memory, set engine: ${orList(namesWhere(engineCatalog, ({ hostsWeights }) => hostsWeights === true))}`,
+            suggestion: { kind: 'replace-value', to: 'none' },
+          },
+  },
+  {
+    code: 'base-offload-of-method',
+    severity: 'error',
+    doc: 'Weights lie in host memory if no update changes them, or changes rows of them.',
+    reads: ['base_offload', 'method', 'trains', 'dependencies', 'quantize'],
+    check: recipe => {
+      if (recipe.base_offload === 'none') return undefined;
+      const reason = whyOnDevice(recipe);
+      return reason === undefined
+        ? undefined
+        : {
+            at: 'base_offload',
+            message: `weights in host memory are frozen, or have rows that are trained, but ${reason}`,
+            suggestion: { kind: 'replace-value', to: 'none' },
+          };
+    },
+  },
+  {
     code: 'everything-frozen',
     severity: 'error',
     doc: 'Something is left to train.',
@@ -129,6 +160,14 @@ export const methodRules: readonly Rule[] = [
         : undefined,
   },
 ];
+
+/** The reason why the weights that are trained must lie on the device; undefined where they need not. */
+function whyOnDevice(recipe: Recipe): string | undefined {
+  const { needsFullWeights } = methodCatalog[recipe.method];
+  if (needsFullWeights !== undefined) return `${recipe.method} ${needsFullWeights}`;
+  if (recipe.quantize !== 'none' || (!couplesLayers(recipe) && scoredUnit(recipe) === 'rows')) return undefined;
+  return `columns or coupled channels are trained; set trains: rows, without dependencies`;
+}
 
 function whyNoSecondChoice(recipe: Recipe): string | undefined {
   if (couplesLayers(recipe) || scoredUnit(recipe) !== 'rows')

@@ -149,15 +149,16 @@ export const processRules: readonly Rule[] = [
   {
     code: 'devices-and-offload',
     severity: 'error',
-    doc: 'The state of the optimizer is on the devices where one process trains on several.',
-    reads: ['devices', 'optimizer_offload'],
-    check: ({ devices, optimizer_offload: offload }) =>
-      devices > 1 && offload !== 'none'
-        ? {
-            at: 'optimizer_offload',
-            message: 'several devices of one process would each keep a copy of the state there, which is not supported',
-            suggestion: { kind: 'replace-value', to: 'none' },
-          }
-        : undefined,
+    doc: 'The state of the optimizer and the weights are on the devices where one process trains on several.',
+    reads: ['devices', 'optimizer_offload', 'base_offload'],
+    check: ({ devices, optimizer_offload, base_offload }) => {
+      if (devices === 1 || (optimizer_offload === 'none' && base_offload === 'none')) return undefined;
+      const [at, what] = optimizer_offload === 'none' ? (['base_offload', 'weights'] as const) : (['optimizer_offload', 'state'] as const);
+      return {
+        at,
+        message: `several devices of one process would each keep a copy of the ${what} there, which is not supported`,
+        suggestion: { kind: 'replace-value', to: 'none' },
+      };
+    },
   },
 ];

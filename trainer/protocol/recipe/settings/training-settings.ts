@@ -83,6 +83,18 @@ export const optimizerSettings = {
         'host moves the state and the masters out of GPU memory; disk keeps only the part being updated in memory. Each step takes longer.',
     },
   ),
+  base_offload: defaulted(
+    choice({
+      none: 'In the memory of the compute device.',
+      host: 'In host memory, for the weights of the blocks; each is moved to the device for its uses, in the forward pass and once more in the backward pass. Only on PJRT.',
+    }),
+    'none',
+    {
+      doc: 'The location of the weights of the base model. The numbers of a run are the same to the bit.',
+      memory:
+        'host moves the weights of the blocks out of GPU memory; those of one or two blocks are there at a time. Each step moves them twice.',
+    },
+  ),
   weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'The strength of the pull of trained weights toward 0.' }),
   decay_norms_and_biases: defaulted(flag(), false, {
     doc: 'Applies weight_decay to norm weights and biases too, unlike the Hugging Face Trainer.',

@@ -1,0 +1,126 @@
+/** Weights of the base in the host's memory give the numbers of weights on the device, to the bit, on the plugin for processors. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { MethodName } from '../../../trainer/catalog/methods.ts';
+import type { Engine } from '../../../trainer/engine/engine.ts';
+import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
+import type { Attachment } from '../../../trainer/method/method.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { placeTrained } from '../../../trainer/method/placement.ts';
+import { FLOAT32, type Precision } from '../../../trainer/model/weight-storage.ts';
+import { describeWith } from '../../support/describe-with.ts';
+import { casesOn, engineNamed, openAllOthers } from '../../support/engines.ts';
+import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { recipeIn } from '../../support/runs/recipe-of.ts';
+import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../support/runs/tiny-task.ts';
+import { adamw, openTiny, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
+
+const { engine: pjrt, missing } = engineNamed(await openAllOthers(), 'pjrt');
+const tiny = await openTiny('llama');
+
+const attach = (method: MethodName, precision: Precision, hostFrom?: number): Attachment => {
+  const settings = settingsOf();
+  return placeTrained(
+    methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)),
+    tiny.model,
+    precision,
+    hostFrom,
+  );
+};
+
+interface Case {
+  readonly method: MethodName;
+  readonly precision: Precision;
+  readonly recompute: RecomputePolicy;
+  readonly changes?: Partial<TinyRunParams>;
+}
+
+const bfloat16: Precision = { dtype: 'bfloat16', quantize: 'none' };
+const cases: readonly Case[] = [
+  { method: 'spsft', precision: bfloat16, recompute: 'block' },
+  { method: 'spsft', precision: FLOAT32, recompute: 'none', changes: { maxGradNorm: 0.5 } },
+  {
+    method: 'spsft',
+    precision: bfloat16,
+    recompute: 'block',
+    changes: { optimizer: { ...adamw, offload: { to: 'host', fromGpu: false, from: 1 } } },
+  },
+  { method: 'lora', precision: bfloat16, recompute: 'block' },
+  { method: 'lora', precision: FLOAT32, recompute: 'sqrt' },
+  { method: 'spsft', precision: { dtype: 'bfloat16', quantize: 'nf4' }, recompute: 'cheap' },
+  { method: 'lora', precision: { dtype: 'float32', quantize: 'int8' }, recompute: 'block' },
+  { method: 'rosa', precision: FLOAT32, recompute: 'block' },
+];
+const named = cases.map(one => ({
+  ...one,
+  name: `${one.method}, ${one.precision.dtype}, ${one.precision.quantize}, ${one.recompute}${one.changes?.optimizer ? ', state on the host' : ''}`,
+}));
+
+/** Three updates, an evaluation, a snapshot, one more update; then back to the snapshot, into a new session, and the last update again. */
+async function traceOn(engine: Engine, { method, precision, recompute, changes }: Case, hostFrom?: number) {
+  const attachment = attach(method, precision, hostFrom);
+  return withTinyRun({ engine, tiny, attachment, recompute, ...changes }, async run => {
+    const losses = await run.steps(3);
+    const at = await run.snapshot();
+    losses.push(await run.evaluate(), ...(await run.steps(1)));
+    const last = await run.snapshot();
+    await run.restore(at, 3);
+    losses.push(...(await run.steps(1)));
+    expect(await run.snapshot()).toEqual(last);
+    return { losses, last };
+  });
+}
+
+describe('the weights of a block', () => {
+  const matrices = tiny.model.modules.filter(({ kind, layer }) => kind === 'linear' && layer >= 0);
+
+  test('that no update touches are on the host, and embeddings, norms and the head are not', () => {
+    const { hosted } = attach('lora', FLOAT32, 1);
+    expect([...(hosted?.keys() ?? [])].sort()).toEqual(matrices.map(({ weight }) => weight.name).sort());
+    expect(new Set(hosted?.values())).toEqual(new Set(['host']));
+    expect(attach('lora', FLOAT32).hosted).toBeUndefined();
+  });
+
+  test('of which rows are trained are there without those rows', () => {
+    const { hosted, trainables } = attach('spsft', FLOAT32, 1);
+    for (const { variable, rows, master } of trainables) {
+      if (!hosted?.has(variable.name)) continue;
+      expect(hosted.get(variable.name)).toEqual({ rows: rows?.variable, values: master });
+    }
+    expect([...(hosted?.values() ?? [])].filter(place => typeof place === 'object').length).toBeGreaterThan(0);
+  });
+
+  test('of which single elements are trained stay on the device', () => {
+    const { hosted, trainables } = attach('rosa', FLOAT32, 1);
+    const trained = new Set(trainables.filter(({ elements }) => elements).map(({ variable }) => variable.name));
+    expect(trained.size).toBeGreaterThan(0);
+    for (const name of hosted?.keys() ?? []) expect(trained).not.toContain(name);
+  });
+});
+
+describeWith('weights in the memory of the host next to a device of PJRT', pjrt, missing, engine =>
+  test.each(casesOn('pjrt', named, ({ recompute }) => recompute === 'block'))('$name: the same to the bit', async one => {
+    expect(await traceOn(engine, one, 1)).toEqual(await traceOn(engine, one));
+  }),
+);
+
+describeWith('a run', pjrt, missing, () => {
+  const task = makeTinyTask();
+  afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+  const recipe = (...overrides: string[]) =>
+    recipeIn(task.text, { overrides: ['engine=pjrt', 'dtype=float32', 'max_steps=3', 'save_strategy="no"', ...overrides] });
+  const { context } = task;
+
+  test('scores its rows and trains with weights on the host, and may change that when it continues', async () => {
+    const whole = await runInProcess({ kind: 'train', recipe: recipe(), runDir: join(task.folder, 'whole'), context });
+    const runDir = join(task.folder, 'parts');
+    const first = await runInProcess({ kind: 'train', recipe: recipe('base_offload=host'), runDir, context }, stopAfter(2));
+    const second = await runInProcess({ kind: 'resume', runDir, overrides: ['base_offload=none'], context });
+    expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
+    expect(first.events).toContainEqual(
+      expect.objectContaining({ type: 'log', message: expect.stringMatching(/base_offload: host saves no memory without a GPU/) }),
+    );
+  });
+});

@@ -1,0 +1,124 @@
+/**
+ * Weights of the base in the memory of the host. A block moves each to the device when it first reads it, in the forward pass and once more in
+ * the backward pass. XLA shares equal expressions, and would keep a weight from one to the other: the second move reads the weight through a
+ * barrier that waits for a gradient. XLA's scheduler would also begin all moves of the forward pass at the start of the program, so each waits
+ * for the product before it, through a barrier too. Rows that training changes are on the device, and take the place of the weight's own where it was moved to.
+ */
+
+import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
+import { isOp, type Node, type VariableSpec } from '../../graph/node-store.ts';
+import { passOfBlock } from '../../graph/offload.ts';
+import type { Program, RowsApart } from '../../graph/program.ts';
+import { required, valueFor } from '../../narrow.ts';
+import type { Emitter } from './emitter.ts';
+import type { Value } from './hlo-type.ts';
+import { DEVICE_MEMORY } from './memory-kinds.ts';
+import type { RecomputeBarriers } from './recompute-barriers.ts';
+
+interface HostWeightsParams {
+  readonly emitter: Emitter;
+  readonly values: Map<Node, Value>;
+  readonly recomputed: RecomputeBarriers;
+  /** The weights, by variable. */
+  readonly weights: ReadonlyMap<string, RowsApart | undefined>;
+  /** The newest value of a variable. */
+  readonly get: (variable: string) => Value;
+}
+
+/**
+ * The weights on the host of a part of a program: those that it does not write, but for rows that lie apart, and does not give.
+ * @param changed variables @param results nodes
+ */
+export function hostWeightsOf(
+  places: Program['places'],
+  { changed, results }: { readonly changed: readonly string[]; readonly results: readonly Node[] },
+): ReadonlyMap<string, RowsApart | undefined> {
+  const found = new Map<string, RowsApart | undefined>();
+  const others = new Set([...changed, ...results.map(node => aliasedRead(node)?.attrs.variable)]);
+  for (const [name, place] of places ?? []) {
+    if (typeof place === 'object') found.set(name, place);
+    else if (place === 'host' && !others.has(name)) found.set(name, undefined);
+  }
+  return found;
+}
+
+/** The specs of the variables with those of the rows that lie apart, which another signature may declare. */
+export const withApart = (specs: ReadonlyMap<string, VariableSpec>, places: Program['places']): ReadonlyMap<string, VariableSpec> => {
+  const apart = [...(places?.values() ?? [])].flatMap(place => (typeof place === 'object' ? [place.rows, place.values] : []));
+  return apart.length === 0 ? specs : new Map([...apart.map(spec => [spec.name, spec] as const), ...specs]);
+};
+
+/** By a variable with rows that lie apart from their weight, the weight. */
+export const weightsByRows = (weights: ReadonlyMap<string, RowsApart | undefined>): ReadonlyMap<string, string> =>
+  new Map([...weights].flatMap(([name, apart]) => (apart ? [[apart.values.name, name] as const] : [])));
+
+/** Whether an operation only writes rows of a weight that lie apart: whoever writes those has their values from another operation. */
+export const writesApart = (node: Node, places: Program['places']): boolean => {
+  const written = writtenVariables(node);
+  return written.length > 0 && written.every(name => typeof places?.get(name) === 'object');
+};
+
+export class HostWeights {
+  private readonly params: HostWeightsParams;
+  /** Weights on the device, for the pass of one block. */
+  private moved = new Map<string, Value>();
+  private at = '';
+  /** The newest product. */
+  private last: Node | undefined;
+
+  constructor(params: HostWeightsParams) {
+    this.params = params;
+  }
+
+  /** Gives an operation the weights that it reads, on the device. To be called before its inputs are asked for. */
+  moveFor(node: Node): void {
+    for (const input of new Set(node.inputs)) {
+      const variable = aliasedRead(input)?.attrs.variable;
+      if (variable === undefined || !this.params.weights.has(variable)) continue;
+      const at = passOfBlock(node);
+      if (at !== this.at) this.moved = new Map();
+      this.at = at;
+      this.place(input, variable, node.recomputed || node.phase > 0);
+    }
+  }
+
+  /** To be called when the node's value is there. */
+  made(node: Node): void {
+    if (node.op === 'matmul') this.last = node;
+  }
+
+  /** Gives a read, or a view of one, its value on the device. */
+  private place(node: Node, variable: string, isBackward: boolean): void {
+    const { values } = this.params;
+    const known = this.moved.get(variable) ?? this.move(variable, isBackward);
+    this.moved.set(variable, known);
+    if (isOp(node, 'read')) values.set(node, known);
+    else values.set(node, this.params.emitter.reshape(known, node.shape));
+  }
+
+  private move(variable: string, isBackward: boolean): Value {
+    const { emitter, recomputed, weights, get } = this.params;
+    const onHost = get(variable);
+    const moved = emitter.place(isBackward ? recomputed.behindGradients(onHost) : this.behindLast(onHost), DEVICE_MEMORY);
+    const apart = weights.get(variable);
+    if (!apart) return moved;
+    const [rows, values] = [get(apart.rows.name), this.onDevice(apart.values.name)];
+    const own = emitter.convert(emitter.reshape(values, values.shape.slice(1)), moved.type);
+    return emitter.scatter(moved, rows, own, { combine: 'replace', unique: true });
+  }
+
+  /** Masters may lie on the host too, with the state of the optimizer. */
+  private onDevice(variable: string): Value {
+    const { emitter, weights, get } = this.params;
+    return weights.has(variable) ? emitter.place(get(variable), DEVICE_MEMORY) : get(variable);
+  }
+
+  /** A value that is not to be read before the newest product is there. */
+  private behindLast(value: Value): Value {
+    const { last, params } = this;
+    if (!last) return value;
+    const [held, product] = params.emitter.barrier([value, valueFor(params.values, last)]);
+    params.values.set(last, required(product, 'the product'));
+    return required(held, 'the weight');
+  }
+}
