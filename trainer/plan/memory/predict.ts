@@ -141,7 +141,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const { processes, devices } = recipe;
   const copies = copiesInMemory(recipe, facts.on, params.apart);
   const usableBytes = params.usableBytes === undefined ? undefined : params.usableBytes / copies;
-  const own = priceRun(plan, { ...params, usableBytes }, fuse);
+  const own = priceAsRun(facts, plan, { ...params, usableBytes }, fuse);
   const others = methodNames.filter(method => params.compare && method !== recipe.method);
   // At the level of the recipe's own method, so that the difference is the method's.
   const alike = { ...facts, recompute: own.recompute };
@@ -164,6 +164,20 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
     ...(params.gpu && params.card === undefined && { gpu: params.gpu }),
     alternatives,
   };
+}
+
+/**
+ * Returns the memory of the programs that a run of the recipe has compiled. A run that took the kernel of its device for attention has compiled none
+ * with chunks, so with `attention: auto`, programs with the kernel are looked for first.
+ */
+function priceAsRun(facts: PlanFacts, plan: RunPlan, options: PriceOptions, fuse: ReturnType<typeof planner>): MemoryEstimate {
+  const { known } = options;
+  const mayHaveChosen = facts.recipe.attention === 'auto' && facts.on.device === 'gpu';
+  if (mayHaveChosen && known && !known.ofCard) {
+    const fused = priceRun(planRun({ ...facts, fusesAttention: true }), options, fuse);
+    if (fused.source === 'compiler') return fused;
+  }
+  return priceRun(plan, options, fuse);
 }
 
 export const computesOn = ({

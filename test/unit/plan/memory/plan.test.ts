@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { goldenConfig } from '../../../../bench/memory/memory-models.ts';
 import { CARD_ENGINE } from '../../../../trainer/catalog/engines.ts';
 import type { KnownPrograms } from '../../../../trainer/graph/known-programs.ts';
+import type { Signature } from '../../../../trainer/graph/program.ts';
 import { elementAt, required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { planMark } from '../../../../trainer/plan/memory/counted-passes.ts';
@@ -204,5 +205,28 @@ describe('a step that was compiled for a card', () => {
     const { options } = planMemory({ ...at, known: known(1) });
     expect(optionOf(options).source).toBe('model');
     expect(optionOf(options).activationBytes).toBeGreaterThan(1);
+  });
+});
+
+describe('programs that a run has compiled with one kernel for attention', () => {
+  const isFused = ({ schedule }: Signature): boolean => schedule.some(({ op }) => op === 'attention');
+  /** Training steps without the kernel were not compiled. */
+  const known: KnownPrograms = {
+    workingBytes: signature => (isFused(signature) || !signature.schedule.some(({ phase }) => phase === 1) ? 1234 : undefined),
+    mayHave: () => true,
+    note: async () => undefined,
+  };
+  const priced = (attention: string) => {
+    const recipe = recipeWith(['dtype=bfloat16', 'engine=pjrt', 'recompute=block', `attention=${attention}`]);
+    return estimateRecipe({ recipe, headers, engine: 'pjrt', device: 'gpu', known });
+  };
+
+  test('are found where the recipe leaves the choice to the run', () => {
+    expect(priced('auto')).toMatchObject({ source: 'compiler', recompute: 'block' });
+    expect(priced('auto')).toEqual(priced('fused'));
+  });
+
+  test('are not those of a recipe that asks for chunks', () => {
+    expect(priced('chunked').source).toBe('model');
   });
 });

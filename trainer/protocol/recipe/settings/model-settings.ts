@@ -85,7 +85,7 @@ export const modelSettings = {
     {
       doc: 'How training and evaluation compute attention.',
       memory:
-        'Chunks keep the probabilities of each query and key at the recompute levels none and cheap; one kernel keeps one number per query and head. Estimates count chunks unless fused is written, and never count the workspace of the kernel.',
+        'Chunks keep the probabilities of each query and key at the recompute levels none and cheap; one kernel keeps one number per query and head. Estimates count chunks unless fused is written or a run has compiled the kernel here, and never count the workspace of the kernel.',
     },
   ),
   threads: defaulted(integer({ min: 0, max: 1024 }), 0, {
