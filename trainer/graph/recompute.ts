@@ -17,8 +17,8 @@ export const sqrtBlocks = (blocks: number): number => Math.ceil(Math.sqrt(blocks
 /** A change of a weight's element type: as large as the weight, so never kept. */
 const isWeightView = (node: Node): boolean => ruleOf(node.op).rowwise === true && isSource(inputsOf(node, 1)[0]);
 
-/** A number a row, such as a mean square: it costs nothing to keep. */
-const isStatistic = (node: Node): boolean => node.shape.at(-1) === 1;
+/** A number a row, such as a mean square: it costs nothing to keep. Every second number of a row is a slice of that shape too, but as large. */
+const isStatistic = ({ op, shape }: Node): boolean => shape.at(-1) === 1 && op !== 'slice';
 
 /** Answers with forward values. Copies live as long as their block's backward pass, which is why one is made for each backward pass. */
 export class Rematerializer {

@@ -76,6 +76,21 @@ describe('a toy of eight blocks', () => {
     expect(toy('cheap').graph.nodes.filter(node => node.recomputed && node.op === 'matmul')).toEqual([]);
   });
 
+  test('cheap keeps a product of which every second number is a gate, and no slice of it', () => {
+    const graph = new Graph();
+    const w = graph.read({ name: 'w', shape: [2 * WIDTH, WIDTH], dtype: 'float32' });
+    const x = graph.checkpointed(graph.feed('x', [ROWS, WIDTH]), () => {
+      const pairs = graph.reshape(graph.matmul(graph.feed('x', [ROWS, WIDTH]), w, { transposeB: true }), [ROWS, WIDTH, 2]);
+      const every = (i: number): Node => graph.slice(pairs, [0, 0, i], [ROWS, WIDTH, 1]);
+      return graph.reshape(graph.mul(graph.sigmoid(every(0)), every(1)), [ROWS, WIDTH]);
+    });
+    const forward = graph.nodes.length;
+    backward(graph, { seeds: [{ node: x, gradient: graph.mul(x, 2) }], wrt: new Map([[w, {}]]), policy: 'cheap' });
+    const found = kept({ graph, outputs: {}, effects: [], forward });
+    expect(found.filter(node => node.op === 'slice')).toEqual([]);
+    expect(found.some(node => node.op === 'matmul' || node.op === 'reshape')).toBe(true);
+  });
+
   test('block keeps the input of each block', () => {
     const run = toy('block');
     const boundaries = new Set(run.graph.boundaries);
