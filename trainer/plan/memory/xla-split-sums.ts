@@ -26,6 +26,8 @@ const ADDITION_BYTE: Readonly<Record<ComputeCapability, number>> = {
 const MOST_PARTS = 2048;
 /** Parts are added in float32. */
 const PART_BYTES = 4;
+/** Each part of a factor begins at a multiple of these bytes. */
+const PART_ALIGNMENT = 16;
 
 /** Products of rows × inner and inner × columns, as many as `batch`. */
 interface Product {
@@ -42,11 +44,29 @@ interface Product {
 /** The facts of a card that the rule asks for. */
 export type SplittingCard = Pick<CardEntry, 'multiprocessors' | 'capability'>;
 
-/** Returns the bytes of the parts that a product of the graph is added from on a card; 0 where XLA does not divide its sums. */
+/**
+ * Returns the bytes of the parts that a product of the graph is added from on a card, and of the copies that it reads where the parts are not as
+ * long as each other; 0 where XLA does not divide its sums.
+ */
 export function splitSumBytes(node: Node, card: SplittingCard): number {
   if (!isOp(node, 'matmul')) return 0;
-  const parts = partsOf(productOf(node), card);
-  return parts === 1 ? 0 : parts * PART_BYTES * elementCount(node.shape);
+  const product = productOf(node);
+  const parts = partsOf(product, card);
+  return parts === 1 ? 0 : parts * PART_BYTES * elementCount(node.shape) + paddedBytes(node, product, parts);
+}
+
+/** XLA fills up both factors, in a copy, until each part has as many bytes, a multiple of the alignment. */
+function paddedBytes(node: Node<'matmul'>, { inner, readBytes }: Product, parts: number): number {
+  const least = Math.min(PART_ALIGNMENT, ...inputsOf(node, 2).map(storedBytes));
+  const step = (parts * PART_ALIGNMENT) / least;
+  const padded = step * Math.ceil(inner / step);
+  return padded === inner ? 0 : (readBytes * padded) / inner;
+}
+
+/** Bytes of an element before its type was changed. */
+function storedBytes(node: Node): number {
+  const [input] = node.inputs;
+  return input && node.op === 'cast' ? storedBytes(input) : bytesPerElement(node.dtype);
 }
 
 function productOf(node: Node<'matmul'>): Product {

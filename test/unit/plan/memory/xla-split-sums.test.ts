@@ -94,6 +94,16 @@ it('the transposes of factors change nothing, and other operations have no parts
   expect(splitSumBytes(graph.exp(product), h100)).toBe(0);
 });
 
+it('factors are copied where the parts would not be as long as each other, as the head of Qwen3 and the gradient of 47 of its logits', () => {
+  const [rows, width, words] = [47, 2048, 151_936];
+  const graph = new Graph();
+  const head = graph.feed('head', [words, width], 'bfloat16');
+  const gradient = (count: number) => graph.matmul(graph.cast(graph.feed(`${count} rows`, [count, words]), 'bfloat16'), head);
+  // The parts and both copies in a program compiled for an H100. The sums of 96 rows have 16 parts, which need no copies.
+  expect(splitSumBytes(gradient(rows), h100)).toBe(12_320_768 + 622_854_144 + 14_294_016);
+  expect(splitSumBytes(gradient(96), h100)).toBe(16 * 4 * 96 * width);
+});
+
 it('the GPU that is there has the numbers of its own card, a card that is named its own, and nothing the assumed ones', () => {
   const graph = new Graph();
   const product = graph.matmul(graph.feed('a', [128, 49_152]), graph.feed('b', [49_152, 576]));
