@@ -92,6 +92,44 @@ describe('a tensor that is marked as the one to keep for the backward pass', () 
   });
 });
 
+describe('new rows of several variables that are computed together', () => {
+  /** The rows that are trained of each variable, all of them moved at once. */
+  function textOfUpdate(counts: readonly number[]): string {
+    const graph = new Graph();
+    const rowsOf = (count: number): Node =>
+      graph.constant(
+        Int32Array.from({ length: count }, (_, i) => i),
+        [count],
+        'int32',
+      );
+    const read = (i: number): Node => graph.read({ name: `w${i}`, shape: [64, 4], dtype: 'float32' });
+    const rows = counts.map((count, i) => graph.gather(read(i), rowsOf(count)));
+    const next = graph.neg(graph.concat(rows, 0));
+    let begin = 0;
+    const writes = counts.map((count, i) => {
+      const part = graph.slice(next, [begin, 0], [count, 4]);
+      begin += count;
+      return graph.updateRows(`w${i}`, rowsOf(count), part);
+    });
+    const { signatures, variables } = assemble({ run: { graph, outputs: {}, effects: writes } });
+    return lowerSignature(required(signatures.run, 'run'), new Map(variables.map(spec => [spec.name, spec]))).text;
+  }
+
+  it('are computed once, for all of them, where the variables have different numbers of rows', () => {
+    const text = textOfUpdate([2, 8, 2]);
+    const [next = ''] = linesWith(text, 'stablehlo.negate').map(line => line.trim().split(' ')[0]);
+    const [held, ...others] = linesWith(text, 'stablehlo.optimization_barrier');
+    expect(others).toEqual([]);
+    expect(held).toContain(`optimization_barrier ${next} :`);
+    const name = held?.trim().split(' ')[0] ?? '';
+    for (const part of linesWith(text, 'stablehlo.slice')) expect(part).toContain(`stablehlo.slice ${name} `);
+  });
+
+  it('are as any others where they have as many', () => {
+    expect(linesWith(textOfUpdate([2, 2, 2]), 'stablehlo.optimization_barrier')).toEqual([]);
+  });
+});
+
 describe('a variable in the memory of the host', () => {
   const graph = new Graph();
   const step = graph.assignAdd('m', graph.mul(graph.read({ name: 'm', shape: [2, 3], dtype: 'float32' }), graph.feed('x', [])));

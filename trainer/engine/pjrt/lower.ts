@@ -100,7 +100,7 @@ export function lowerSignature(
   for (const node of signature.schedule) if (writesApart(node, places)) values.set(node, emitter.fill(1, 'i1'));
   const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
-  const writes = new WriteBarriers(emitter, values, weightsByRows(hostWeights));
+  const writes = new WriteBarriers({ emitter, values, schedule, weightOf: weightsByRows(hostWeights) });
   const order = new BufferOrder(emitter, values, schedule);
   const keeps = new KeptBarriers(emitter, values, schedule);
   const narrow = new NarrowStateOrder(emitter, values, schedule);

@@ -2,27 +2,44 @@
  * Orders the writes of variables behind everything that reads the old value. XLA knows no order but that of data: where a product with W and an
  * update of W's rows could run either way, it copies all of W. So an update waits for those readers that it does not depend on anyway. What
  * they give is read behind the barrier from then on: XLA drops what goes through a barrier and is not used behind it.
+ *
+ * The new rows of several variables are computed together. XLA computes them again for each shape that it cuts out of them, each time from the old
+ * rows of all: it copies the variables of one shape, whole and from the start of the program, because it writes them before it computes the rows
+ * of the next. So rows that are cut into different shapes are kept, by a barrier, as they are.
  */
 
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
-import { ancestors, type Node } from '../../graph/node-store.ts';
+import type { OpName } from '../../graph/attributes.ts';
+import { ancestors, isOp, type Node } from '../../graph/node-store.ts';
+import { worksByElement } from '../../graph/ops/elementwise.ts';
 import { elementCount } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
+
+/** They move numbers and compute none. */
+const MOVES: ReadonlySet<OpName> = new Set<OpName>(['cast', 'reshape', 'concat', 'gather', 'slice']);
+
+export interface WriteBarrierParams {
+  readonly emitter: Emitter;
+  readonly values: Map<Node, Value>;
+  readonly schedule: readonly Node[];
+  /** By a variable with rows that lie apart from their weight, the weight, whose readers read both. */
+  readonly weightOf: ReadonlyMap<string, string>;
+}
 
 export class WriteBarriers {
   private readonly emitter: Emitter;
   private readonly values: Map<Node, Value>;
   /** By variable, the operations that have read it since it was last written. */
   private readonly readers = new Map<string, Node[]>();
-
-  /** By a variable with rows that lie apart from their weight, the weight, whose readers read both. */
+  private readonly joined: ReadonlySet<Node>;
   private readonly weightOf: ReadonlyMap<string, string>;
 
-  constructor(emitter: Emitter, values: Map<Node, Value>, weightOf: ReadonlyMap<string, string> = new Map()) {
+  constructor({ emitter, values, schedule, weightOf }: WriteBarrierParams) {
     this.emitter = emitter;
     this.values = values;
+    this.joined = joinedWrites(schedule);
     this.weightOf = weightOf;
   }
 
@@ -41,6 +58,10 @@ export class WriteBarriers {
 
   /** To be called when the operation is lowered. */
   made(node: Node): void {
+    if (this.joined.has(node)) {
+      const [held] = this.emitter.barrier([valueFor(this.values, node)]);
+      if (held) this.values.set(node, held);
+    }
     for (const variable of writtenVariables(node)) this.readers.delete(variable);
     // A view is no reader: who reads the view is.
     if (aliasedRead(node)) return;
@@ -55,4 +76,43 @@ export class WriteBarriers {
 function readersApart(node: Node, readers: readonly Node[]): Node[] {
   const behind = ancestors(node, readers);
   return readers.filter(reader => !behind.has(reader));
+}
+
+/** Values that are computed from what several variables hold, and cut into parts of different shapes for these. */
+function joinedWrites(schedule: readonly Node[]): ReadonlySet<Node> {
+  const cuts = new Map<Node, { readonly shapes: Set<string>; readonly variables: Set<string> }>();
+  for (const node of schedule) {
+    const written = writtenVariables(node);
+    for (const input of written.length > 0 ? node.inputs : []) {
+      const part = sameNumbers(input);
+      const [whole] = part.inputs;
+      if (!isOp(part, 'slice') || !whole) continue;
+      const found = cuts.get(whole) ?? { shapes: new Set(), variables: new Set() };
+      cuts.set(whole, found);
+      found.shapes.add(part.shape.join());
+      for (const variable of written) found.variables.add(variable);
+    }
+  }
+  const isJoined = ([whole, { shapes, variables }]: readonly [Node, { shapes: Set<string>; variables: Set<string> }]): boolean =>
+    shapes.size > 1 && isComputedFrom(whole, variables);
+  return new Set([...cuts].filter(isJoined).map(([whole]) => whole));
+}
+
+/** The operation whose numbers these are, in another shape or element type. */
+function sameNumbers(node: Node): Node {
+  const [input] = node.inputs;
+  return input && (isOp(node, 'cast') || isOp(node, 'reshape')) ? sameNumbers(input) : node;
+}
+
+/** Whether a value is computed, element by element, from entries of one of the variables. */
+function isComputedFrom(node: Node, variables: ReadonlySet<string>): boolean {
+  const waiting = [node];
+  const seen = new Set<Node>();
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    if (seen.has(next)) continue;
+    seen.add(next);
+    if (isOp(next, 'read') && variables.has(next.attrs.variable)) return true;
+    if (worksByElement(next.op) || MOVES.has(next.op)) waiting.push(...next.inputs);
+  }
+  return false;
 }
