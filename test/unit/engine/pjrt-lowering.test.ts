@@ -92,9 +92,34 @@ describe('a tensor that is marked as the one to keep for the backward pass', () 
   });
 });
 
+it('a gradient that a loop over experts gave in bfloat16 waits in bfloat16 for what is computed again', () => {
+  const graph = new Graph();
+  const w = graph.read({ name: 'w', shape: [16, 4], dtype: 'bfloat16' });
+  const kept = graph.within({ block: 0 }, () => graph.exp(graph.feed('x', [6, 4])));
+  const wide = graph.within({ block: 0, phase: 1 }, () => {
+    const product = graph.expertProduct(graph.feed('dy', [6, 8], 'bfloat16'), w, graph.feed('ids', [6], 'int32'), {
+      experts: 2,
+      transposed: true,
+    });
+    return graph.cast(product, 'float32');
+  });
+  const again = graph.within({ block: 0, recomputed: true }, () => graph.neg(kept));
+  const text = textOf(
+    graph,
+    graph.within({ block: 0, phase: 1 }, () => graph.mul(wide, again)),
+  );
+  const [barrier = '', ...others] = linesWith(text, 'stablehlo.optimization_barrier');
+  expect(others).toEqual([]);
+  expect(barrier).toContain(': tensor<6x4xf32>, tensor<6x4xbf16>');
+  // It is widened behind the barrier.
+  const held = barrier.split('=')[0]?.split(',')[1]?.trim() ?? '';
+  const [widened = ''] = linesWith(text, `stablehlo.convert ${held} :`).map(line => line.trim().split(' ')[0]);
+  expect(linesWith(text, 'stablehlo.multiply').some(line => line.includes(`stablehlo.multiply ${widened},`))).toBe(true);
+});
+
 describe('new rows of several variables that are computed together', () => {
-  /** The rows that are trained of each variable, all of them moved at once. */
-  function textOfUpdate(counts: readonly number[]): string {
+  /** The rows that are trained of each variable, all of them moved at once. Of the last, a loop reads the matrices of two experts. */
+  function textOfUpdate(counts: readonly number[], isLooped = true): string {
     const graph = new Graph();
     const rowsOf = (count: number): Node =>
       graph.constant(
@@ -103,6 +128,11 @@ describe('new rows of several variables that are computed together', () => {
         'int32',
       );
     const read = (i: number): Node => graph.read({ name: `w${i}`, shape: [64, 4], dtype: 'float32' });
+    const matrices = read(counts.length - 1);
+    const x = graph.feed('x', [6, 4]);
+    const y = isLooped
+      ? graph.expertProduct(x, matrices, graph.feed('ids', [6], 'int32'), { experts: 2, transposed: false })
+      : graph.matmul(x, matrices, { transposeB: true });
     const rows = counts.map((count, i) => graph.gather(read(i), rowsOf(count)));
     const next = graph.neg(graph.concat(rows, 0));
     let begin = 0;
@@ -111,22 +141,27 @@ describe('new rows of several variables that are computed together', () => {
       begin += count;
       return graph.updateRows(`w${i}`, rowsOf(count), part);
     });
-    const { signatures, variables } = assemble({ run: { graph, outputs: {}, effects: writes } });
+    const { signatures, variables } = assemble({ run: { graph, outputs: { y }, effects: writes } });
     return lowerSignature(required(signatures.run, 'run'), new Map(variables.map(spec => [spec.name, spec]))).text;
   }
-
-  it('are computed once, for all of them, where the variables have different numbers of rows', () => {
-    const text = textOfUpdate([2, 8, 2]);
+  /** Barriers that hold these numbers alone: those of updates also wait for readers. */
+  const holding = (text: string): string[] => {
     const [next = ''] = linesWith(text, 'stablehlo.negate').map(line => line.trim().split(' ')[0]);
-    const [held, ...others] = linesWith(text, 'stablehlo.optimization_barrier');
+    return linesWith(text, `stablehlo.optimization_barrier ${next} :`);
+  };
+
+  it('are computed once, for all of them, where the variables have different numbers of rows and a loop reads one of them', () => {
+    const text = textOfUpdate([2, 2, 8]);
+    const [held = '', ...others] = holding(text);
     expect(others).toEqual([]);
-    expect(held).toContain(`optimization_barrier ${next} :`);
-    const name = held?.trim().split(' ')[0] ?? '';
-    for (const part of linesWith(text, 'stablehlo.slice')) expect(part).toContain(`stablehlo.slice ${name} `);
+    const name = held.trim().split(' ')[0];
+    const parts = linesWith(text, `stablehlo.slice ${name} `);
+    expect(parts).toHaveLength(3);
   });
 
-  it('are as any others where they have as many', () => {
-    expect(linesWith(textOfUpdate([2, 2, 2]), 'stablehlo.optimization_barrier')).toEqual([]);
+  it('are as any others where they have as many, or no loop reads one', () => {
+    expect(holding(textOfUpdate([2, 2, 2]))).toEqual([]);
+    expect(holding(textOfUpdate([2, 2, 8], false))).toEqual([]);
   });
 });
 

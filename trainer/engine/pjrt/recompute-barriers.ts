@@ -1,13 +1,15 @@
 /**
  * Keeps apart what the backward pass computes again and what the forward pass computed: XLA shares equal expressions, and would keep the forward
  * values until the backward pass. A recomputed operation therefore reads what was kept through a barrier that waits for a gradient. Whoever
- * reads that gradient later reads it behind the barrier: XLA drops what goes through a barrier and is not used behind it.
+ * reads that gradient later reads it behind the barrier: XLA drops what goes through a barrier and is not used behind it. What goes through a
+ * barrier has a buffer. So a gradient that a loop over experts gave in a narrow type goes through in that type, and is widened behind it.
  */
 
 import { isSource, type Node } from '../../graph/node-store.ts';
+import { byteSize } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
-import type { Value } from './hlo-type.ts';
+import { hloType, type Value } from './hlo-type.ts';
 
 export class RecomputeBarriers {
   private readonly emitter: Emitter;
@@ -42,9 +44,11 @@ export class RecomputeBarriers {
     const missing = [...new Set(guarded)].filter(input => !known.has(input));
     if (missing.length > 0) {
       const gradients = this.newGradients();
-      const results = this.emitter.barrier([...missing, ...gradients].map(each => this.valueOf(each)));
+      const held = [...new Set(gradients.map(heldFor))];
+      const results = this.emitter.barrier([...missing, ...held].map(each => this.valueOf(each)));
       for (const [i, input] of missing.entries()) known.set(input, elementAt(results, i));
-      for (const [i, gradient] of gradients.entries()) this.values.set(gradient, elementAt(results, missing.length + i));
+      for (const [i, gradient] of held.entries()) this.values.set(gradient, elementAt(results, missing.length + i));
+      for (const gradient of gradients) if (!held.includes(gradient)) this.values.set(gradient, this.widened(gradient));
     }
     return node.inputs.map(input => (guarded.includes(input) ? valueFor(known, input) : this.valueOf(input)));
   }
@@ -70,7 +74,17 @@ export class RecomputeBarriers {
     return alive;
   }
 
+  private widened(gradient: Node): Value {
+    return this.emitter.convert(this.valueOf(heldFor(gradient)), hloType(gradient.dtype));
+  }
+
   private valueOf(node: Node): Value {
     return valueFor(this.values, node);
   }
+}
+
+/** The value that goes through a barrier for a gradient. A loop's result has a buffer of its own type, in whichever type it is read. */
+function heldFor(gradient: Node): Node {
+  const [input] = gradient.inputs;
+  return gradient.op === 'cast' && input?.op === 'expertProduct' && byteSize(input) < byteSize(gradient) ? input : gradient;
 }
