@@ -17,7 +17,7 @@ const WHOLE_ROW = 16_384;
 const isOfWholeRows = ({ op, shape }: Node): boolean => op === 'softmax' && elementAt(shape, shape.length - 1) <= WHOLE_ROW;
 
 /** Sums that begin with zeros, which another kernel writes: XLA has it run first, because it waits for nothing. */
-const beginsWithZeros = ({ op }: Node): boolean => op === 'segmentSum' || op === 'maxPool2dGrad';
+const beginsWithZeros = ({ op }: Node): boolean => op === 'segmentSum';
 
 /** The rules for a card. A batch is an argument of the program, and lies next to its buffers. */
 export const cardBuffers = (card: SplittingCard): BufferRules => ({

@@ -113,11 +113,12 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
       `"stablehlo.reduce_window"(${namesOf([x, start])}) <{${poolWindow(attrs)}}> ({ ^bb0(%old: ${scalar}, %new: ${scalar}): %most = stablehlo.maximum %old, %new : ${scalar} stablehlo.return %most : ${scalar} }) : ${functionType([x, start], { shape: node.shape, type: x.type })}`,
     );
   },
-  // All of dy goes to the first place, in row order, that attains the maximum.
+  // All of dy goes to the first place, in row order, that attains the maximum. The zeros that it is added to wait for it: XLA made them when the
+  // program started, and on some cards shared them with the zeros of an activation, and copied them.
   maxPool2dGrad: ({ emitter, inputs, node, attrs }) => {
     const [x, , dy] = three(inputs);
     if (attrs.dilations.some(d => d !== 1)) throw new GraphError('dilated max pooling is not supported by this engine');
-    const start = emitter.fill(0, x.type);
+    const start = emitter.after(emitter.fill(0, x.type), [dy]);
     const scalar = tensorType(start);
     const window = poolWindow(attrs).replace(/window_dilations = array<[^>]*>, /, '');
     return emitter.emit(
