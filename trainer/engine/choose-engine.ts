@@ -42,7 +42,7 @@ export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineReq
   const named = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;
   if (named !== 'auto') {
     if (isThere(named, cacheDir)) return { name: named };
-    throw new EngineError(`the ${named} engine was asked for and is not installed in ${cacheDir}; run: ${installations[named]?.command}`);
+    throw new EngineError(`the ${named} engine is not installed in ${cacheDir}; install it with: ${installations[named]?.command}`);
   }
   const [preferred, ...others] = atLeast(
     engineNames.filter(name => !engineCatalog[name].isOnRequest),
