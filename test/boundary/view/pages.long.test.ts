@@ -167,7 +167,8 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('row', { name: /^Optimizer/ }).waitFor();
       await page.getByRole('row', { name: /^mem_TTL/ }).waitFor();
       await page.getByRole('tab', { name: 'Coverage' }).click();
-      await page.getByText(/trains 7,680 of 78,144 parameters/).waitFor();
+      const coverage = page.getByRole('tabpanel', { name: 'Coverage' });
+      await coverage.getByText(/trains 7,680 of 78,144 parameters/).waitFor();
       await expect.poll(() => page.locator('.coverage-grid .covered').count()).toBe(14);
       await page.getByRole('tab', { name: 'Recipe' }).click();
       const recipe = page.getByRole('tabpanel', { name: 'Recipe' });
