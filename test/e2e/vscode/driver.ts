@@ -299,7 +299,21 @@ export class Workbench {
 
   /** Takes a theme from the editor's list. @param kind the class that a window has in themes of this kind */
   async theme(label: string, kind: string): Promise<void> {
-    await this.runCommandOn('Preferences: Color Theme', label);
+    await retry(`the theme ${label}`, async factor => {
+      await this.runCommand('Preferences: Color Theme');
+      try {
+        // The list begins at the theme in use and holds what is in sight, so the name is typed.
+        await this.page
+          .locator('.quick-input-list .label-name', { hasText: /^(Dark|Light)/ })
+          .first()
+          .waitFor({ timeout: LIST_MS * factor });
+        await this.page.locator('.quick-input-widget input.input').fill(label);
+        await this.accept(this.quickPickRow(label));
+      } catch (error) {
+        await this.press('Escape');
+        throw error;
+      }
+    });
     await this.page.locator(`.monaco-workbench.${kind}`).first().waitFor();
   }
 
