@@ -3,7 +3,7 @@ import type { Node } from '../../graph/graph.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
 import { byteSize } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
-import { convolutionBytes, transposedBatch } from './xla-convolutions.ts';
+import { convolutionBytes, transposedBatch, transposedFilter } from './xla-convolutions.ts';
 import { expertLoopBytes } from './xla-experts.ts';
 import { type SplittingCard, splitSumBytes } from './xla-split-sums.ts';
 
@@ -26,6 +26,6 @@ export const cardBuffers = (card: SplittingCard): BufferRules => ({
   isOutside: node => node.op === 'feed' || COMPILED_BUFFERS.isOutside(node),
   reuses: node => !isOfWholeRows(node) && COMPILED_BUFFERS.reuses(node),
   isThereFirst: beginsWithZeros,
-  copiedFirst: node => transposedBatch(node, card),
+  copiedFirst: node => [...transposedBatch(node, card), ...transposedFilter(node, card)],
   scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) + convolutionBytes(node),
 });

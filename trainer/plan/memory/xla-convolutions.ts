@@ -3,7 +3,7 @@
  * one of them by the rules of its pass `ConvRewriter`, and computes any other as a forward convolution, of copies in another form.
  */
 import type { CardEntry } from '../../catalog/cards.ts';
-import { bufferOf } from '../../graph/alias.ts';
+import { aliasedRead, bufferOf } from '../../graph/alias.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { CopiedFirst } from '../../graph/liveness.ts';
 import { inputsOf, isOp } from '../../graph/node-store.ts';
@@ -22,6 +22,23 @@ export function transposedBatch(node: Node, { capability }: Pick<CardEntry, 'cap
   const image = isRead && Number(capability) < CHANNELS_LAST ? floatImage(node) : imageToTranspose(node);
   return image && isGiven(image) ? [{ name: `transposed ${bufferOf(image).id}`, bytes: byteSize(image) }] : [];
 }
+
+/**
+ * Returns the copy of a filter with its channels last, which lies there from the start of the program to the convolution that reads it, where
+ * images have theirs last. A filter of one channel lies like that anyway, and one of one place in the forward pass: the gradient of an image
+ * exchanges its channels and its results.
+ */
+export function transposedFilter(node: Node, card: Pick<CardEntry, 'capability'>): readonly CopiedFirst[] {
+  if (!(isOp(node, 'conv2d') || isOp(node, 'conv2dInputGrad')) || !hasChannelsLast(node, card)) return [];
+  const [, filter] = inputsOf(node, 2);
+  const read = aliasedRead(filter);
+  const [, channels, height, width] = dimensions(filter.shape, 4);
+  const isMoved = channels > 1 && (height * width > 1 || isOp(node, 'conv2dInputGrad'));
+  return read && isMoved ? [{ name: `${read.attrs.variable} ${node.op}`, bytes: byteSize(filter) }] : [];
+}
+
+const hasChannelsLast = ({ dtype }: Node, { capability }: Pick<CardEntry, 'capability'>): boolean =>
+  dtype !== 'float32' || Number(capability) >= CHANNELS_LAST;
 
 /** Returns the bytes of what XLA computes for one convolution, or for the gradient of one pooling, and for nothing else. */
 export function convolutionBytes(node: Node): number {

@@ -52,6 +52,23 @@ describe('gradients of convolutions', () => {
     expect(cardBuffers(cardCatalog.b200).copiedFirst?.(ofFilter)).toEqual([]);
   });
 
+  it('read a filter with its channels last, and that of an image one of a single place too, from compute capability 9.0 on', () => {
+    const forwardOf = (kernel: number) => {
+      const graph = new Graph();
+      const filter = graph.read({ name: 'w', shape: [8, 3, kernel, kernel], dtype: 'float32' });
+      const attrs = { strides: [1, 1], padding: [0, 0, 0, 0], dilations: [1, 1], groups: 1 } as const;
+      return graph.node('conv2d', [graph.feed('image', [BATCH, 32, 32, 3]), filter], attrs);
+    };
+    const bytesOf = (kernel: number): number => 4 * 8 * 3 * kernel ** 2;
+    expect(rules.copiedFirst?.(forwardOf(3))).toMatchObject([{ bytes: bytesOf(3) }]);
+    expect(rules.copiedFirst?.(forwardOf(1))).toEqual([]);
+    for (const kernel of [1, 3]) {
+      const { ofImage } = gradients({ size: 32, kernel, stride: 1 });
+      expect(rules.copiedFirst?.(ofImage)).toMatchObject([{ bytes: bytesOf(kernel) }]);
+      expect(cardBuffers(cardCatalog.a100).copiedFirst?.(ofImage)).toEqual([]);
+    }
+  });
+
   it('copy an image that the program computes when they run', () => {
     const { ofFilter, imageBytes } = gradients(patches, true);
     expect(rules.copiedFirst?.(ofFilter)).toEqual([]);
