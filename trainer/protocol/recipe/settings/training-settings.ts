@@ -90,7 +90,7 @@ export const optimizerSettings = {
     }),
     'none',
     {
-      doc: 'The location of the weights of the base model. The numbers of a run are the same to the bit.',
+      doc: 'The location of the weights of the base model. The results of a run stay the same.',
       memory:
         'host moves the weights of the blocks out of GPU memory; those of one or two blocks are there at a time. Each step moves them twice.',
     },
