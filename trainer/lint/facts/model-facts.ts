@@ -62,11 +62,12 @@ export class ModelCache {
     const local = path.resolve(baseDir, name);
     const id = await fingerprint(local);
     if (id !== undefined) return this.#cached(local, id);
-    if (isHubName(name) && !(await hasParentFolder(name, local))) {
+    if (isHubName(name)) {
       const downloaded = await findComplete(repoFolder(this.#cacheDir, name), revision).catch(() => undefined);
       const downloadedId = downloaded === undefined ? undefined : await fingerprint(downloaded);
-      if (downloaded === undefined || downloadedId === undefined) return { kind: 'not-downloaded' };
-      return this.#cached(downloaded, downloadedId);
+      // A run takes it, too, whatever folder is next to the recipe.
+      if (downloaded !== undefined && downloadedId !== undefined) return this.#cached(downloaded, downloadedId);
+      if (!(await hasParentFolder(name, local))) return { kind: 'not-downloaded' };
     }
     return { kind: 'missing', suggestion: await nearbyName(name, local) };
   }

@@ -1,0 +1,29 @@
+/** A name on the hub: the linter looks at the model that a run would take. */
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { markComplete, rememberRevision, repoFolder } from '../../../trainer/hub/hub-cache.ts';
+import { ModelCache } from '../../../trainer/lint/facts/model-facts.ts';
+import { readModelFacts } from '../../../trainer/lint/facts/read-model-facts.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-hub-model-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const golden = join(import.meta.dirname, '..', '..', 'golden', 'llama');
+const look = (cacheDir: string) => new ModelCache(join(folder, cacheDir), readModelFacts).look('org/tiny', 'main', join(folder, 'recipes'));
+
+test('one that was downloaded is it, whatever folder stands next to the recipe', async () => {
+  mkdirSync(join(folder, 'recipes'));
+  expect(await look('empty')).toMatchObject({ kind: 'not-downloaded' });
+  const repository = repoFolder(join(folder, 'full'), 'org/tiny');
+  const commit = 'a'.repeat(40);
+  cpSync(golden, join(repository, commit), { recursive: true });
+  await markComplete(join(repository, commit));
+  await rememberRevision(repository, 'main', commit);
+  expect(await look('full')).toMatchObject({ kind: 'ready' });
+
+  // A name below a folder that is there is rather a misspelled path, unless a run would find it.
+  mkdirSync(join(folder, 'recipes', 'org', 'tinny'), { recursive: true });
+  expect(await look('empty')).toMatchObject({ kind: 'missing', suggestion: 'org/tinny' });
+  expect(await look('full')).toMatchObject({ kind: 'ready' });
+});
