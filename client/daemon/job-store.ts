@@ -4,6 +4,8 @@ import type { JobEvent, JobRecord, JobState } from '../../trainer/protocol/messa
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 export const isTraining = ({ kind }: Pick<JobRecord, 'kind'>): boolean => kind === 'train' || kind === 'resume';
+/** Whether runs come and change with the state of a job: its own, or those of its sweep. */
+export const writesRuns = (job: Pick<JobRecord, 'kind'>): boolean => isTraining(job) || job.kind === 'sweep';
 
 type Listener<T> = (value: T) => void;
 

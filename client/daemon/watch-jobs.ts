@@ -9,7 +9,7 @@ import { setContext } from '../context-keys.ts';
 import { kindText, metricText } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import type { Views } from '../views/views.ts';
-import { hasEnded, isTraining } from './job-store.ts';
+import { hasEnded, isTraining, writesRuns } from './job-store.ts';
 import { type AwayNotice, awayNotices, toRemember } from './missed-jobs.ts';
 
 /** Key of the workspace state: ids of jobs that were running. */
@@ -33,7 +33,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   const stops = [
     store.onChanged(job => {
       notices.changed(job);
-      if (isTraining(job)) reload.call();
+      if (writesRuns(job)) reload.call();
       draw.call();
     }),
     store.onEvent(({ jobId, event }) => {
