@@ -38,6 +38,7 @@ const methods = {
   'LoRA r 64': 'method: lora\nr: 64',
   'SPSFT r 128, nf4': 'r: 128\nquantize: nf4',
   'LoRA r 64, nf4': 'method: lora\nr: 64\nquantize: nf4',
+  'SPSFT r 128, base in host memory': 'r: 128\nengine: pjrt\nbase_offload: host',
   full: 'method: full',
 } as const;
 
@@ -91,6 +92,7 @@ const compiledWhole: readonly CompiledCase[] = [
   whole('Llama-3-8B', 'LoRA r 64', 'h100'),
   whole('Llama-2-7B', 'SPSFT r 128, nf4', 'rtx-4090'),
   whole('Llama-3-8B', 'SPSFT r 128, nf4', 'rtx-4090'),
+  whole('Llama-3-8B', 'SPSFT r 128, base in host memory', 'rtx-3060'),
   whole('Qwen3-8B', 'SPSFT r 128', 'rtx-4090'),
   whole('Qwen3-8B', 'SPSFT r 128, nf4', 'rtx-3060'),
   whole('Qwen3-14B', 'SPSFT r 128, nf4', 'rtx-4060-ti'),
@@ -105,9 +107,9 @@ const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
 function predictedRow(model: string, config: Config, method: keyof typeof methods): string {
   const pricedFor = (card: CardName) => priceRun(planOf(config, `${ONE}${methods[method]}`, 'block', card));
-  const { totalBytes, activationBytes, trainable } = pricedFor(ASSUMED_CARD);
+  const { totalBytes, activationBytes, offloadedBytes, trainable } = pricedFor(ASSUMED_CARD);
   const fits = cardNames.filter(name => pricedFor(name).totalBytes <= usableCardBytes(name)).map(name => cardCatalog[name].label);
-  return `| ${model} | ${method} | ${(trainable / 1e6).toFixed(1)} | ${gibibytes(activationBytes)} | ${gibibytes(totalBytes)} | ${fits.join(', ') || 'none'} |`;
+  return `| ${model} | ${method} | ${(trainable / 1e6).toFixed(1)} | ${gibibytes(activationBytes)} | ${gibibytes(totalBytes)} | ${gibibytes(offloadedBytes)} | ${fits.join(', ') || 'none'} |`;
 }
 
 /** Memory over inference on a card next to that of the paper, GB. */
@@ -141,7 +143,7 @@ function compiledRow({ name, recipe, level, card }: CompiledCase, found: Compile
   const settings = recipe
     .trim()
     .split('\n')
-    .filter(line => !line.startsWith('per_device_eval_batch_size'))
+    .filter(line => !/^(per_device_eval_batch_size|engine):/.test(line))
     .join('; ');
   return `| ${name} | ${settings} | ${level} | ${cardCatalog[card].label} | ${mebibytes(found.arguments)} | ${inPlace} of ${mebibytes(found.changedBytes)} | ${mebibytes(found.predicted)} | ${mebibytes(found.temporaries)} | ${error}% | ${ofCard}% |`;
 }
@@ -183,7 +185,7 @@ const methodOf = (recipe: string): string =>
   recipe
     .trim()
     .split('\n')
-    .filter(line => /^(method|r|quantize):/.test(line))
+    .filter(line => /^(method|r|quantize|base_offload):/.test(line))
     .join(', ');
 
 interface Tables {
@@ -211,10 +213,10 @@ ${missing.length > 0 ? `\n**Not compiled.** ${missing.join('; ')}.\n` : ''}
 ## Whole models, by the model of buffers
 
 One sample of 2048 tokens, bfloat16, blocks recomputed; GiB, on an ${cardCatalog[ASSUMED_CARD].label}. One gibibyte of each card is assumed for the driver and
-its context. Those that were also compiled are in the table above.
+its context. What lies on the host is in no total. Those that were also compiled are in the table above.
 
-| model | method | million trained | activations | total | fits |
-| --- | --- | ---: | ---: | ---: | --- |
+| model | method | million trained | activations | total | on the host | fits |
+| --- | --- | ---: | ---: | ---: | ---: | --- |
 ${predicted.join('\n')}
 
 ## Next to the paper
