@@ -1,4 +1,5 @@
 /** All metrics of a run by name and step, collected from its metrics lines. */
+import { TrainingTime } from '../../../trainer/protocol/run/training-time.ts';
 import type { MetricsPatch } from '../../../trainer/protocol/view/run.ts';
 import { Numbers } from './numbers.ts';
 
@@ -23,7 +24,7 @@ export class MetricHistory {
   private columns = new Map<string, Numbers>();
   private curves = new Map<string, Curve>();
   private rows = 0;
-  private trainedStep = 0;
+  private time = new TrainingTime();
   /** The newest reset: everything before it is void. */
   generation = 0;
 
@@ -42,7 +43,7 @@ export class MetricHistory {
       this.columns = new Map();
       this.curves = new Map();
       this.rows = 0;
-      this.trainedStep = 0;
+      this.time = new TrainingTime();
       this.generation++;
     }
     for (const name of [...Object.keys(columns), ...X_AXES]) if (!this.columns.has(name)) this.columns.set(name, this.empty());
@@ -94,14 +95,8 @@ export class MetricHistory {
     return column;
   }
 
-  /** A line has the mean seconds of the updates since the previous line. */
   private pushTime(): void {
-    const times = this.columns.get('train_seconds');
-    const before = this.rows > 0 ? (times?.at(this.rows - 1) ?? 0) : 0;
-    const seconds = this.columns.get('seconds')?.at(this.rows) ?? Number.NaN;
-    const step = this.columns.get('step')?.at(this.rows) ?? Number.NaN;
-    const isUpdate = Number.isFinite(seconds) && Number.isFinite(step);
-    times?.push(isUpdate ? before + seconds * Math.max(0, step - this.trainedStep) : before);
-    if (isUpdate) this.trainedStep = step;
+    this.time.add({ step: this.columns.get('step')?.at(this.rows), seconds: this.columns.get('seconds')?.at(this.rows) });
+    this.columns.get('train_seconds')?.push(this.time.seconds);
   }
 }

@@ -1,9 +1,10 @@
 /** `rowtune compare`: the results of runs, and the settings in which they differ. */
 import path from 'node:path';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
+import { TrainingTime } from '../../protocol/run/training-time.ts';
 import { duration, table } from '../../protocol/text/format.ts';
 import { formatOf } from '../../protocol/text/metric-text.ts';
-import { type MetricsLine, readMetrics } from '../../run/metrics-file.ts';
+import { readMetrics } from '../../run/metrics-file.ts';
 import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -62,18 +63,9 @@ async function read(runDir: string, shown: string): Promise<Compared> {
       exitStatus: EXIT.usage,
       hint: 'Leave this run out, or resume it so that its state is written again.',
     });
-  return { summary, recipe, seconds: trainedSeconds(lines) };
-}
-
-/** The time of all updates, without pauses between a stop and a resume. A line has the mean seconds of the updates since the line before it. */
-function trainedSeconds(lines: readonly MetricsLine[]): number {
-  let [total, trained] = [0, 0];
-  for (const { step, seconds } of lines) {
-    if (step === undefined || seconds === undefined) continue;
-    total += seconds * Math.max(0, step - trained);
-    trained = step;
-  }
-  return total;
+  const time = new TrainingTime();
+  for (const line of lines) time.add(line);
+  return { summary, recipe, seconds: time.seconds };
 }
 
 const metricText = (name: string, value: number | undefined): string => (value === undefined ? '' : formatOf(name)(value));
