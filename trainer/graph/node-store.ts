@@ -88,6 +88,9 @@ interface Context {
 /** Feeds, constants and variables: they are there whatever runs, and give the same tensor wherever they stand, so every phase shares them. */
 export const isSource = ({ op }: Pick<Node, 'op'>): boolean => op === 'feed' || op === 'constant' || op === 'read';
 
+/** Whether an operation belongs to the backward pass, or computes again for it. */
+export const isBackward = ({ phase, recomputed }: Pick<Node, 'phase' | 'recomputed'>): boolean => phase > 0 || recomputed;
+
 export class NodeStore {
   readonly nodes: Node[] = [];
   readonly variables = new Map<string, VariableSpec>();

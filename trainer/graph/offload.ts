@@ -3,7 +3,7 @@ import { elementAt, valueFor } from '../narrow.ts';
 import { aliasedRead, bufferOf, writtenVariables } from './alias.ts';
 import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
-import { inputsOf, isOp } from './node-store.ts';
+import { inputsOf, isBackward, isOp } from './node-store.ts';
 import type { Signature } from './program.ts';
 
 /** Places of steps, both included. */
@@ -42,8 +42,8 @@ export function usesOf(
 }
 
 /** The pass of a block: a weight in the host's memory is moved to the device once for each. */
-export const passOfBlock = ({ recomputed, phase, block }: Pick<Node, 'recomputed' | 'phase' | 'block'>): string =>
-  `${recomputed || phase > 0 ? 'backward' : 'forward'} ${block}`;
+export const passOfBlock = (node: Pick<Node, 'recomputed' | 'phase' | 'block'>): string =>
+  `${isBackward(node) ? 'backward' : 'forward'} ${node.block}`;
 
 /** Bytes on the device, at each step, of weights that lie in the host's memory: each from its first to its last use in the pass of a block. @param sizes by name */
 export function movedAt(steps: readonly Step[], sizes: ReadonlyMap<string, number>): Float64Array {

@@ -27,8 +27,11 @@ export interface RowsApart {
   readonly values: VariableSpec;
 }
 
+/** The rows that lie apart from a variable in this place; undefined where none do. */
+export const rowsApart = (place: Place | undefined): RowsApart | undefined => (typeof place === 'object' ? place : undefined);
+
 /** Whether a variable in this place lies in the host's memory. */
-export const isOnHost = (place: Place | undefined): boolean => place === 'host' || typeof place === 'object';
+export const isOnHost = (place: Place | undefined): boolean => place === 'host' || rowsApart(place) !== undefined;
 
 export interface Program {
   readonly variables: readonly VariableSpec[];

@@ -7,7 +7,7 @@ import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
 import { answerRoom, type DecodeProgramParams, decodeTraces } from '../generate/decode-program.ts';
 import type { ComputedParts } from '../graph/graph.ts';
-import { assemble, type Program, type Signature, type Traced } from '../graph/program.ts';
+import { assemble, type Program, rowsApart, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import { elementBudget, firstElements } from '../method/elements.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
@@ -224,7 +224,7 @@ function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel):
     throw new TargetError(
       'the weights are held without the start of the factors, so they are not the base: set preference.reference: cached',
     );
-  if ([...(attachment.hosted?.values() ?? [])].some(place => typeof place === 'object'))
+  if ([...(attachment.hosted?.values() ?? [])].some(rowsApart))
     throw new TargetError(
       "rows that are trained lie apart from weights in the host's memory, so the base is not there to be read: set preference.reference: cached, or base_offload: none",
     );

@@ -11,7 +11,7 @@ const MAX_REASON = 60;
 export function runList(runs: readonly RunInfo[], cwd: string): string {
   const rows = runs.map(run => row(run, cwd));
   const shown = table([['run', 'state', 'step', 'loss', 'held-out loss', 'last update', 'folder', ''], ...rows]);
-  return runs.some(run => stateText(run).endsWith('…)'))
+  return rows.some(([, state]) => state?.endsWith('…)'))
     ? `${shown}\nReasons that are cut off are complete in the log.txt of their run.`
     : shown;
 }

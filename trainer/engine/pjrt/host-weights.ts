@@ -2,14 +2,15 @@
  * Weights of the base in the memory of the host. A block moves each to the device when it first reads it, in the forward pass and once more in
  * the backward pass. XLA shares equal expressions, and would keep a weight from one to the other: the second move reads the weight through a
  * barrier that waits for a gradient. XLA's scheduler would also begin all moves of the forward pass at the start of the program, so each waits
- * for the product before it, through a barrier too. Rows that training changes are on the device, and take the place of the weight's own where it was moved to.
+ * for the product before it, through a barrier too. Rows that training changes are on the device, and take the place of the weight's own where
+ * it was moved to.
  */
 
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
-import { isOp, type Node, type VariableSpec } from '../../graph/node-store.ts';
+import { isBackward, isOp, type Node, type VariableSpec } from '../../graph/node-store.ts';
 import { passOfBlock } from '../../graph/offload.ts';
-import type { Program, RowsApart } from '../../graph/program.ts';
-import { required, valueFor } from '../../narrow.ts';
+import { isOnHost, type Program, type RowsApart, rowsApart } from '../../graph/program.ts';
+import { elementAt, required, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
 import { DEVICE_MEMORY } from './memory-kinds.ts';
@@ -36,15 +37,15 @@ export function hostWeightsOf(
   const found = new Map<string, RowsApart | undefined>();
   const others = new Set([...changed, ...results.map(node => aliasedRead(node)?.attrs.variable)]);
   for (const [name, place] of places ?? []) {
-    if (typeof place === 'object') found.set(name, place);
-    else if (place === 'host' && !others.has(name)) found.set(name, undefined);
+    const apart = rowsApart(place);
+    if (apart || (isOnHost(place) && !others.has(name))) found.set(name, apart);
   }
   return found;
 }
 
 /** The specs of the variables with those of the rows that lie apart, which another signature may declare. */
 export const withApart = (specs: ReadonlyMap<string, VariableSpec>, places: Program['places']): ReadonlyMap<string, VariableSpec> => {
-  const apart = [...(places?.values() ?? [])].flatMap(place => (typeof place === 'object' ? [place.rows, place.values] : []));
+  const apart = [...(places?.values() ?? [])].flatMap(place => rowsApart(place) ?? []).flatMap(({ rows, values }) => [rows, values]);
   return apart.length === 0 ? specs : new Map([...apart.map(spec => [spec.name, spec] as const), ...specs]);
 };
 
@@ -55,7 +56,7 @@ export const weightsByRows = (weights: ReadonlyMap<string, RowsApart | undefined
 /** Whether an operation only writes rows of a weight that lie apart: whoever writes those has their values from another operation. */
 export const writesApart = (node: Node, places: Program['places']): boolean => {
   const written = writtenVariables(node);
-  return written.length > 0 && written.every(name => typeof places?.get(name) === 'object');
+  return written.length > 0 && written.every(name => rowsApart(places?.get(name)) !== undefined);
 };
 
 export class HostWeights {
@@ -78,7 +79,7 @@ export class HostWeights {
       const at = passOfBlock(node);
       if (at !== this.at) this.moved = new Map();
       this.at = at;
-      this.place(input, variable, node.recomputed || node.phase > 0);
+      this.place(input, variable, node);
     }
   }
 
@@ -87,19 +88,20 @@ export class HostWeights {
     if (node.op === 'matmul') this.last = node;
   }
 
-  /** Gives a read, or a view of one, its value on the device. */
-  private place(node: Node, variable: string, isBackward: boolean): void {
+  /** Gives a read, or a view of one, its value on the device. @param reader an operation that reads it */
+  private place(node: Node, variable: string, reader: Node): void {
     const { values } = this.params;
-    const known = this.moved.get(variable) ?? this.move(variable, isBackward);
+    const known = this.moved.get(variable) ?? this.move(variable, reader);
     this.moved.set(variable, known);
     if (isOp(node, 'read')) values.set(node, known);
     else values.set(node, this.params.emitter.reshape(known, node.shape));
   }
 
-  private move(variable: string, isBackward: boolean): Value {
+  private move(variable: string, reader: Node): Value {
     const { emitter, recomputed, weights, get } = this.params;
     const onHost = get(variable);
-    const moved = emitter.place(isBackward ? recomputed.behindGradients(onHost) : this.behindLast(onHost), DEVICE_MEMORY);
+    const held = isBackward(reader) ? elementAt(recomputed.behindGradients([onHost]), 0) : this.behindLast(onHost);
+    const moved = emitter.place(held, DEVICE_MEMORY);
     const apart = weights.get(variable);
     if (!apart) return moved;
     const [rows, values] = [get(apart.rows.name), this.onDevice(apart.values.name)];

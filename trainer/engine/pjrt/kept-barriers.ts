@@ -5,7 +5,7 @@
  */
 
 import { bufferOf } from '../../graph/alias.ts';
-import type { Node } from '../../graph/node-store.ts';
+import { isBackward, type Node } from '../../graph/node-store.ts';
 import { valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
@@ -29,5 +29,3 @@ export class KeptBarriers {
     if (held) this.values.set(node, held);
   }
 }
-
-const isBackward = ({ phase, recomputed }: Node): boolean => phase > 0 || recomputed;

@@ -9,7 +9,7 @@ import { writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
-import { isOnHost, type Program, type Signature } from '../../graph/program.ts';
+import { isOnHost, type Program, rowsApart, type Signature } from '../../graph/program.ts';
 import type { SumPart } from '../../graph/split-at-sums.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
@@ -83,7 +83,8 @@ export function lowerSignature(
 ): LoweredSignature {
   const emitter = new Emitter();
   const { replicas, given = [], kept = [] } = signature;
-  const schedule = signature.schedule.filter(node => !writesApart(node, places));
+  const apart = new Set(signature.schedule.filter(node => writesApart(node, places)));
+  const schedule = signature.schedule.filter(node => !apart.has(node));
   const changed = [...new Set(schedule.flatMap(writtenVariables))];
   const variables = [...new Set([...changed, ...schedule.flatMap(node => readVariables(node, places))])];
   const read = new Set<string>();
@@ -97,7 +98,7 @@ export function lowerSignature(
   const philox = new Set<number>();
   const calls = new Map<string, readonly Value[]>();
   const values = new Map<Node, Value>(given.map((node, i) => [node, named(`%g${i}`, node)]));
-  for (const node of signature.schedule) if (writesApart(node, places)) values.set(node, emitter.fill(1, 'i1'));
+  for (const node of apart) values.set(node, emitter.fill(1, 'i1'));
   const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
   const writes = new WriteBarriers({ emitter, values, schedule, weightOf: weightsByRows(hostWeights) });
@@ -217,8 +218,8 @@ function parametersOf({ variables, changed, isHost, constants, feeds, given }: M
 function readVariables(node: Node, places: Program['places']): readonly string[] {
   if (!isOp(node, 'read')) return [];
   const { variable } = node.attrs;
-  const place = places?.get(variable);
-  return typeof place === 'object' ? [variable, place.rows.name, place.values.name] : [variable];
+  const apart = rowsApart(places?.get(variable));
+  return apart ? [variable, apart.rows.name, apart.values.name] : [variable];
 }
 
 function specOf(specs: ReadonlyMap<string, VariableSpec>, name: string): VariableSpec {

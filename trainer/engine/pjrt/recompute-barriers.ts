@@ -43,22 +43,20 @@ export class RecomputeBarriers {
     const known = node.transient ? new Map<Node, Value>() : this.behind;
     const missing = [...new Set(guarded)].filter(input => !known.has(input));
     if (missing.length > 0) {
-      const gradients = this.newGradients();
-      const held = [...new Set(gradients.map(heldFor))];
-      const results = this.emitter.barrier([...missing, ...held].map(each => this.valueOf(each)));
-      for (const [i, input] of missing.entries()) known.set(input, elementAt(results, i));
-      for (const [i, gradient] of held.entries()) this.values.set(gradient, elementAt(results, missing.length + i));
-      for (const gradient of gradients) if (!held.includes(gradient)) this.values.set(gradient, this.widened(gradient));
+      const held = this.behindGradients(missing.map(input => this.valueOf(input)));
+      for (const [i, input] of missing.entries()) known.set(input, elementAt(held, i));
     }
     return node.inputs.map(input => (guarded.includes(input) ? valueFor(known, input) : this.valueOf(input)));
   }
 
-  /** A value that is not to be read before the newest gradients are there. */
-  behindGradients(value: Value): Value {
+  /** Returns values that are not to be read before the newest gradients are there. */
+  behindGradients(values: readonly Value[]): readonly Value[] {
     const gradients = this.newGradients();
-    const results = this.emitter.barrier([value, ...gradients.map(each => this.valueOf(each))]);
-    for (const [i, gradient] of gradients.entries()) this.values.set(gradient, elementAt(results, i + 1));
-    return elementAt(results, 0);
+    const held = [...new Set(gradients.map(heldFor))];
+    const results = this.emitter.barrier([...values, ...held.map(each => this.valueOf(each))]);
+    for (const [i, gradient] of held.entries()) this.values.set(gradient, elementAt(results, values.length + i));
+    for (const gradient of gradients) if (!held.includes(gradient)) this.values.set(gradient, this.widened(gradient));
+    return results.slice(0, values.length);
   }
 
   /** To be called when the node's value is there. */
