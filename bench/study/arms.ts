@@ -101,6 +101,8 @@ const table = {
   // Written out, as the names are in every row: other defaults are other arms.
   'defaults of spsft': { ...rows('wanda'), learningRates: { causal: 1e-3, classifier: 3e-3 } },
   'defaults of lora': { ...product('lora'), learningRates: { causal: 2e-4, classifier: 2e-3 } },
+  // What may become the default of language models; the rate comes from the searches.
+  'columns, random, one rate': { ...units('columns', 'random'), learningRates: { causal: 2e-3, classifier: 6e-3 } },
   // Defaults that this study has changed.
   'wanda at 1e-3': { ...rows('wanda'), learningRates: always(1e-3), isPast: true },
   'lora at 1e-4': { ...product('lora'), learningRates: always(1e-4), isPast: true },
