@@ -11,27 +11,31 @@ export interface Signature {
   readonly schedule: readonly Node[];
   /** It runs on so many devices at the same time, each with feeds of its own, and sums over them. Left out: on one. */
   readonly replicas?: number;
+  /** It reads weights in the host's memory as they are there, without the parts that lie apart from them. */
+  readonly readsBase?: true;
 }
 
 /** The place of a variable between its uses: the host's memory when a GPU computes, or a file. */
-export type Place = 'host' | 'disk' | RowsApart;
+export type Place = 'host' | 'disk' | PartApart;
 
 /**
- * In the host's memory, but for rows that training changes: those are the numbers of another variable, on the device, rounded to the element
- * type of this one. Whoever writes the rows writes that variable too, so nothing is written to the host.
+ * In the host's memory, but for the part that training changes: this is the numbers of another variable, on the device, rounded to the element
+ * type of this one. Whoever writes the part writes that variable too, so nothing is written to the host.
  */
-export interface RowsApart {
-  /** int32 [r], the numbers of the rows. */
-  readonly rows: VariableSpec;
-  /** float32 [1, r, …], the rows. */
+export interface PartApart {
+  /** Rows, columns of a matrix, or elements in their flat order. */
+  readonly of: 'rows' | 'columns' | 'elements';
+  /** int32 [count], the numbers of the rows, columns or elements. */
+  readonly chosen: VariableSpec;
+  /** float32 [1, …]: [count, …] of rows, [out, count] of columns, [count] of elements. */
   readonly values: VariableSpec;
 }
 
-/** The rows that lie apart from a variable in this place; undefined where none do. */
-export const rowsApart = (place: Place | undefined): RowsApart | undefined => (typeof place === 'object' ? place : undefined);
+/** The part that lies apart from a variable in this place; undefined where none does. */
+export const partApart = (place: Place | undefined): PartApart | undefined => (typeof place === 'object' ? place : undefined);
 
 /** Whether a variable in this place lies in the host's memory. */
-export const isOnHost = (place: Place | undefined): boolean => place === 'host' || rowsApart(place) !== undefined;
+export const isOnHost = (place: Place | undefined): boolean => place === 'host' || partApart(place) !== undefined;
 
 export interface Program {
   readonly variables: readonly VariableSpec[];
@@ -53,6 +57,8 @@ export interface Traced {
   readonly effects: readonly Node[];
   /** It runs on so many devices at the same time, each with a batch of its own: see `Signature`. Left out: as the parts of the graph say. */
   readonly replicas?: number | undefined;
+  /** See `Signature`. */
+  readonly readsBase?: true;
 }
 
 /**
@@ -77,7 +83,7 @@ export function assemble(traces: Readonly<Record<string, Traced>>, declared: rea
   return { variables: [...variables.values()], signatures };
 }
 
-function toSignature({ graph, outputs, effects, replicas = replicasOf(graph.parts) }: Traced): Signature {
+function toSignature({ graph, outputs, effects, replicas = replicasOf(graph.parts), readsBase }: Traced): Signature {
   const needed = new Uint8Array(graph.nodes.length);
   for (const node of [...Object.values(outputs), ...effects]) needed[node.id] = 1;
   // Inputs stand before the nodes that read them, so one sweep from the end finds all.
@@ -86,7 +92,7 @@ function toSignature({ graph, outputs, effects, replicas = replicasOf(graph.part
   }
   const schedule = graph.nodes.filter(node => needed[node.id]);
   const feeds = schedule.filter((node): node is Node<'feed'> => node.op === 'feed');
-  return { feeds, outputs, schedule, ...(replicas !== undefined && { replicas }) };
+  return { feeds, outputs, schedule, ...(replicas !== undefined && { replicas }), ...(readsBase && { readsBase }) };
 }
 
 /** The devices that run the programs of a batch in parts; undefined where one process computes one part, or the whole. */

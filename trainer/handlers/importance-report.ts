@@ -124,7 +124,7 @@ async function ablation(
 ): Promise<AblationReport> {
   const { recipe, base, setup, job } = params;
   const unit = scoredUnit(recipe);
-  const { engine, task, source, classes, storage } = await importanceDataOf(params, samples);
+  const { engine, task, source, classes, storage, hosted } = await importanceDataOf(params, samples);
   const none: Selection = new Map();
   const sets = [
     { name: 'none', rows: none },
@@ -142,6 +142,7 @@ async function ablation(
     weights: base.folder.weights,
     source,
     storage,
+    hosted,
     classes: names.length,
     classOf: classes ? classes.of : () => 0,
     unit,

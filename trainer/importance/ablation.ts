@@ -3,7 +3,7 @@
 import { type Batch, type BatchSource, epochBatches, isTokenBatch } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import { Graph } from '../graph/graph.ts';
-import { assemble } from '../graph/program.ts';
+import { assemble, type Program } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
@@ -23,6 +23,8 @@ export interface AblationParams {
   readonly source: BatchSource;
   /** How the engine holds the weights; float32 where not given. */
   readonly storage?: WeightStorage;
+  /** The weights that lie in the host's memory; none if left out. */
+  readonly hosted?: Program['places'];
   /** How many classes the losses are told apart by; 1 without labels. */
   readonly classes: number;
   /** −1 is left out. */
@@ -54,7 +56,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
     if (!found) throw new Error('the task tells no loss of single samples');
     return [signatureOf(shape), { graph, outputs: { losses: found }, effects: [] }] as const;
   });
-  const session = await engine.compile(assemble(Object.fromEntries(traces)));
+  const session = await engine.compile({ ...assemble(Object.fromEntries(traces)), places: params.hosted });
   try {
     const results: number[][] = [];
     params.onProgress?.(0, sets.length * source.plan.batchesPerEpoch);

@@ -36,7 +36,7 @@ export async function chooseElements(params: ChooseElementsParams): Promise<Sele
   const { data, modules, weights } = params;
   const { source, engine, ranks } = data;
   const sweeps = sweepsOf(modules, data.sweepBytes);
-  const session = await engine.compile(gradientProgram(data, sweeps));
+  const session = await engine.compile({ ...gradientProgram(data, sweeps), places: data.hosted });
   try {
     await session.load(startValues(data, weights, sweeps));
     const chosen = new Map<string, Int32Array>();

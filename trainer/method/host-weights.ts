@@ -1,36 +1,32 @@
-/** The weights of the base that can lie in the host's memory: matrices of the blocks that no update touches, or of which rows are trained. */
+/** Weights of the base in the host's memory while a method trains: those of which nothing is trained, or a part. */
 
-import type { Place } from '../graph/program.ts';
-import { byteSize } from '../graph/types.ts';
+import type { PartApart, Place } from '../graph/program.ts';
+import { hostable } from '../model/hosted-weights.ts';
 import type { Model } from '../model/model-spec.ts';
-import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import type { Trainable } from './method.ts';
 
-/** Bytes from which a weight lies there: moving a smaller one saves less than it costs. */
-export const HOSTED_FROM = 2 ** 14;
-
-const HOSTED_KINDS: ReadonlySet<ModuleSpec['kind']> = new Set(['linear', 'experts', 'conv']);
-
-/** Whether a part of a weight can be trained while the weight lies on the host: its rows, which the device then holds. */
-export const keepsRowsApart = ({ rows, columns, elements }: Trainable): boolean => Boolean(rows) && !columns && !elements;
-
-/** @param of.trainables as the engine holds them, rows with their masters @param of.from bytes of the smallest weight @returns the place of each weight on the host, by variable */
+/** @param of.trainables as the engine holds them, parts of weights with their masters @param of.from bytes of the smallest weight @returns the place of each weight on the host, by variable */
 export function hostedWeights(
-  { modules }: Pick<Model, 'modules'>,
+  model: Pick<Model, 'modules'>,
   storage: WeightStorage,
   { trainables, from }: { readonly trainables: readonly Trainable[]; readonly from: number },
 ): ReadonlyMap<string, Place> {
   const trained = new Map(trainables.map(trainable => [trainable.variable.name, trainable]));
-  const matrices = modules.filter(({ layer, kind }) => layer >= 0 && HOSTED_KINDS.has(kind));
   return new Map(
-    matrices
-      .flatMap(({ weight }) => storage.variables(weight))
-      .filter(spec => byteSize(spec) >= from)
-      .flatMap(({ name }): [string, Place][] => {
-        const own = trained.get(name);
-        if (!own) return [[name, 'host']];
-        return keepsRowsApart(own) && own.rows && own.master ? [[name, { rows: own.rows.variable, values: own.master }]] : [];
-      }),
+    hostable(model, storage, from).flatMap(({ name }): [string, Place][] => {
+      const own = trained.get(name);
+      if (!own) return [[name, 'host']];
+      const apart = partOf(own);
+      return apart ? [[name, apart]] : [];
+    }),
   );
+}
+
+/** The part of a weight that the device holds while the weight lies on the host; undefined for a weight that is trained as a whole. */
+function partOf({ rows, columns, elements, master: values }: Trainable): PartApart | undefined {
+  if (!values) return undefined;
+  if (rows) return { of: 'rows', chosen: rows.variable, values };
+  if (columns) return { of: 'columns', chosen: columns.variable, values };
+  return elements && { of: 'elements', chosen: elements.variable, values };
 }

@@ -9,7 +9,7 @@ import { elementCount, fromBfloat16 } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type ComputeType, type FloatPart, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
 import { atLeast } from '../narrow.ts';
-import { hostedWeights, keepsRowsApart } from './host-weights.ts';
+import { hostedWeights } from './host-weights.ts';
 import { type Attachment, chosenOf, type LoadedWeight, type Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
@@ -47,7 +47,7 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
     const own = floatParts.get(trainable.variable.name);
     if (own) return { name: trainable.name, variable: own.values, shape: trainable.shape };
     if (formOf.get(trainable.variable.name) === 'bfloat16') return withMaster(trainable, 'bfloat16');
-    return hostable?.has(trainable.variable.name) && keepsRowsApart(trainable) ? withMaster(trainable, 'float32') : trainable;
+    return hostable?.has(trainable.variable.name) && chosenOf(trainable) ? withMaster(trainable, 'float32') : trainable;
   });
   const hosted = hostedOf(trainables);
   const masters = new Map(trainables.flatMap(trainable => (trainable.master ? [[trainable.variable.name, trainable] as const] : [])));

@@ -7,7 +7,7 @@ import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import { hasOneOutput, objectiveCatalog } from '../catalog/objectives.ts';
 import { answerRoom, type DecodeProgramParams, decodeTraces } from '../generate/decode-program.ts';
 import type { ComputedParts } from '../graph/graph.ts';
-import { assemble, type Program, rowsApart, type Signature, type Traced } from '../graph/program.ts';
+import { assemble, type Program, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import { elementBudget, firstElements } from '../method/elements.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
@@ -113,6 +113,8 @@ export interface RunPlan extends PlannedModel {
   readonly optimizer: TrainProgramParams['optimizer'];
   /** The variables that do not lie where the engine computes. */
   readonly places: Program['places'];
+  /** Bytes of the smallest weight of a block that lies in the host's memory; undefined where none does. */
+  readonly hostFrom: number | undefined;
   readonly maxGradNorm: number;
   readonly accumulationSteps: number;
   readonly exchangeType: TrainProgramParams['exchangeType'];
@@ -163,8 +165,8 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   const precision = { ...precisionOf(recipe), ...(dtype && { dtype }), ...(fusesAttention && { fusesAttention }) };
   const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
   const attached = attach(model, selection ?? firstSelection(model, method, settings));
-  const place = (own: Attachment, to: AnyModel): Attachment =>
-    withReference(recipe, placeTrained(own, to, precision, hostFrom(recipe, on)), to);
+  const hostedFrom = hostFrom(recipe, on);
+  const place = (own: Attachment, to: AnyModel): Attachment => withReference(recipe, placeTrained(own, to, precision, hostedFrom), to);
   const { choice } = facts;
   const placed = place(attached, model);
   const attachment = choice ? withYoung(placed, choice) : placed;
@@ -190,6 +192,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     ...whole,
     ...training,
     places: offloadPlaces(attachment, training.optimizer),
+    hostFrom: hostedFrom,
     method,
     settings,
     on,
@@ -223,10 +226,6 @@ function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel):
   if (attachment.taken)
     throw new TargetError(
       'the weights are held without the start of the factors, so they are not the base: set preference.reference: cached',
-    );
-  if ([...(attachment.hosted?.values() ?? [])].some(rowsApart))
-    throw new TargetError(
-      "rows that are trained lie apart from weights in the host's memory, so the base is not there to be read: set preference.reference: cached, or base_offload: none",
     );
   const { noLiveReference } = methodCatalog[attachment.method];
   if (noLiveReference !== undefined)

@@ -22,7 +22,7 @@ export function traceBase({ task, attachment, parts }: Pick<TraceParams, 'task' 
   // Each process reads the base of its own batches; devices do so together.
   const graph = new Graph(parts?.own === 'each' ? parts : undefined);
   const { nll } = task.evaluation(new Tracer({ graph, storage: attachment.storage }), shape);
-  return { graph, outputs: { nll: required(nll, 'the losses of targets') }, effects: [] };
+  return { graph, outputs: { nll: required(nll, 'the losses of targets') }, effects: [], readsBase: true };
 }
 
 /** None where training does not read the base, or changes none of the model's own weights. */

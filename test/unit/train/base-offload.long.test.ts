@@ -8,24 +8,27 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
-import type { Attachment } from '../../../trainer/method/method.ts';
+import type { Attachment, MethodSettings } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
+import { withStarts } from '../../../trainer/method/start-copies.ts';
 import { FLOAT32, type Precision } from '../../../trainer/model/weight-storage.ts';
+import { baseSignature, KEEP_START, SWAP_START } from '../../../trainer/train/base-pass.ts';
 import { describeWith } from '../../support/describe-with.ts';
 import { casesOn, engineNamed, openAllOthers } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
+import { floatsOf } from '../../support/numbers/outputs.ts';
 import { recipeIn } from '../../support/runs/recipe-of.ts';
 import { runInProcess, stopAfter } from '../../support/runs/run-in-process.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
-import { adamw, openTiny, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
+import { adamw, feedsOf, openTiny, type TinyRunParams, wholeShape, withTinyRun } from '../../support/runs/tiny-training.ts';
 
 const { engine: pjrt, missing } = engineNamed(await openAllOthers(), 'pjrt');
 const tiny = await openTiny('llama');
 
-const attach = (method: MethodName, precision: Precision, hostFrom?: number): Attachment => {
-  const settings = settingsOf();
+const attach = (method: MethodName, precision: Precision, hostFrom?: number, changes: Partial<MethodSettings> = {}): Attachment => {
+  const settings = settingsOf(changes);
   return placeTrained(
     methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)),
     tiny.model,
@@ -42,6 +45,7 @@ interface Case {
   readonly precision: Precision;
   readonly recompute: RecomputePolicy;
   readonly changes?: Partial<TinyRunParams>;
+  readonly settings?: Partial<MethodSettings>;
 }
 
 const bfloat16: Precision = { dtype: 'bfloat16', quantize: 'none' };
@@ -58,16 +62,23 @@ const cases: readonly Case[] = [
   { method: 'lora', precision: FLOAT32, recompute: 'sqrt' },
   { method: 'spsft', precision: { dtype: 'bfloat16', quantize: 'nf4' }, recompute: 'cheap' },
   { method: 'lora', precision: { dtype: 'float32', quantize: 'int8' }, recompute: 'block' },
+  { method: 'spsft', precision: bfloat16, recompute: 'block', settings: { trains: 'columns' } },
+  { method: 'spsft', precision: FLOAT32, recompute: 'block', settings: { trains: 'columns' } },
+  { method: 'spsft', precision: bfloat16, recompute: 'none', settings: { trains: 'columns' } },
+  { method: 'spsft', precision: bfloat16, recompute: 'block', settings: { trains: 'coupled' } },
+  { method: 'spsft', precision: bfloat16, recompute: 'block', settings: { dependencies: true } },
   { method: 'rosa', precision: FLOAT32, recompute: 'block' },
+  { method: 'shira', precision: bfloat16, recompute: 'cheap' },
 ];
+const kindOf = ({ settings }: Case): string => (settings === undefined ? '' : ` of ${settings.trains ?? 'rows with dependencies'}`);
 const named = cases.map(one => ({
   ...one,
-  name: `${one.method}, ${one.precision.dtype}, ${one.precision.quantize}, ${one.recompute}${one.changes?.optimizer ? ', state on the host' : ''}`,
+  name: `${one.method}${kindOf(one)}, ${one.precision.dtype}, ${one.precision.quantize}, ${one.recompute}${one.changes?.optimizer ? ', state on the host' : ''}`,
 }));
 
 /** Three updates, an evaluation, a snapshot, one more update; then back to the snapshot and the last update again. */
-async function traceOn(engine: Engine, { method, precision, recompute, changes }: Case, hostFrom?: number) {
-  const attachment = attach(method, precision, hostFrom);
+async function traceOn(engine: Engine, { method, precision, recompute, changes, settings }: Case, hostFrom?: number) {
+  const attachment = attach(method, precision, hostFrom, settings);
   return withTinyRun({ engine, tiny, attachment, recompute, ...changes }, async run => {
     const losses = await run.steps(3);
     const at = await run.snapshot();
@@ -90,20 +101,21 @@ describe('the weights of a block', () => {
     expect(attach('lora', FLOAT32).hosted).toBeUndefined();
   });
 
-  test('of which rows are trained are there without those rows', () => {
-    const { hosted, trainables } = attach('spsft', FLOAT32, 1);
-    for (const { variable, rows, master } of trainables) {
-      if (!hosted?.has(variable.name)) continue;
-      expect(hosted.get(variable.name)).toEqual({ rows: rows?.variable, values: master });
-    }
-    expect([...(hosted?.values() ?? [])].filter(place => typeof place === 'object').length).toBeGreaterThan(0);
+  test.each([
+    { method: 'spsft', of: 'rows', settings: {} },
+    { method: 'spsft', of: 'columns', settings: { trains: 'columns' } },
+    { method: 'rosa', of: 'elements', settings: {} },
+  ] as const)('of which $of are trained ($method) are there without those', ({ method, of, settings }) => {
+    const { hosted, trainables } = attach(method, FLOAT32, 1, settings);
+    const parts = trainables.filter(({ variable }) => matrices.some(({ weight }) => weight.name === variable.name));
+    expect(parts.length).toBe(matrices.length);
+    for (const { variable, [of]: chosen, master } of parts)
+      expect(hosted?.get(variable.name)).toEqual({ of, chosen: chosen?.variable, values: master });
   });
 
-  test('of which single elements are trained stay on the device', () => {
-    const { hosted, trainables } = attach('rosa', FLOAT32, 1);
-    const trained = new Set(trainables.filter(({ elements }) => elements).map(({ variable }) => variable.name));
-    expect(trained.size).toBeGreaterThan(0);
-    for (const name of hosted?.keys() ?? []) expect(trained).not.toContain(name);
+  test('that are trained as a whole stay on the device', () => {
+    const { hosted } = attach('full', FLOAT32, 1);
+    expect(hosted).toEqual(new Map());
   });
 });
 
@@ -112,6 +124,27 @@ describeWith('weights in the memory of the host next to a device of PJRT', pjrt,
     const [there, here] = [await traceOn(engine, one, 1), await traceOn(engine, one)];
     if (one.precision === FLOAT32 && one.recompute === 'none') expectClose(there.losses, here.losses, ROUNDING);
     else expect(there).toEqual(here);
+  }),
+);
+
+describeWith('the base in the memory of the host', pjrt, missing, engine =>
+  test('is read there while a part of its weights is trained, which needs no copies of what that began with', async () => {
+    const read = async (hostFrom?: number) => {
+      const attachment = withStarts(attach('spsft', bfloat16, hostFrom, { trains: 'columns' }), tiny.model);
+      const swaps = (attachment.starts ?? []).length > 0;
+      expect(swaps).toBe(hostFrom === undefined);
+      return withTinyRun({ engine, tiny, attachment, recompute: 'block' }, async run => {
+        const base = async () =>
+          floatsOf(await run.session.run(baseSignature(wholeShape), feedsOf(tiny.model.vocabularySize)), 'nll').slice();
+        if (swaps) await run.session.run(KEEP_START, {});
+        const losses = await run.steps(2);
+        if (swaps) await run.session.run(SWAP_START, {});
+        const found = await base();
+        if (swaps) await run.session.run(SWAP_START, {});
+        return { found, losses: [...losses, ...(await run.steps(1))], tuned: await run.evaluate() };
+      });
+    };
+    expect(await read(1)).toEqual(await read());
   }),
 );
 

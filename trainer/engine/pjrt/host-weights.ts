@@ -2,14 +2,15 @@
  * Weights of the base in the memory of the host. A block moves each to the device when it first reads it, in the forward pass and once more in
  * the backward pass. XLA shares equal expressions, and would keep a weight from one to the other: the second move reads the weight through a
  * barrier that waits for a gradient. XLA's scheduler would also begin all moves of the forward pass at the start of the program, so each waits
- * for the product before it, through a barrier too. Rows that training changes are on the device, and take the place of the weight's own where
- * it was moved to.
+ * for the product before it, through a barrier too. Rows, columns and elements that training changes are on the device, and take the place of the
+ * weight's own where it was moved to.
  */
 
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import { isBackward, isOp, type Node, type VariableSpec } from '../../graph/node-store.ts';
 import { passOfBlock } from '../../graph/offload.ts';
-import { isOnHost, type Program, type RowsApart, rowsApart } from '../../graph/program.ts';
+import { isOnHost, type PartApart, type Program, partApart, type Signature } from '../../graph/program.ts';
+import { elementCount } from '../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
@@ -21,42 +22,49 @@ interface HostWeightsParams {
   readonly values: Map<Node, Value>;
   readonly recomputed: RecomputeBarriers;
   /** The weights, by variable. */
-  readonly weights: ReadonlyMap<string, RowsApart | undefined>;
+  readonly weights: ReadonlyMap<string, PartApart | undefined>;
   /** The newest value of a variable. */
   readonly get: (variable: string) => Value;
 }
 
 /**
- * The weights on the host of a part of a program: those that it does not write, but for rows that lie apart, and does not give.
+ * The weights on the host of a part of a program: those that it does not write, but for parts that lie apart, and does not give.
  * @param changed variables @param results nodes
  */
 export function hostWeightsOf(
   places: Program['places'],
   { changed, results }: { readonly changed: readonly string[]; readonly results: readonly Node[] },
-): ReadonlyMap<string, RowsApart | undefined> {
-  const found = new Map<string, RowsApart | undefined>();
+): ReadonlyMap<string, PartApart | undefined> {
+  const found = new Map<string, PartApart | undefined>();
   const others = new Set([...changed, ...results.map(node => aliasedRead(node)?.attrs.variable)]);
   for (const [name, place] of places ?? []) {
-    const apart = rowsApart(place);
+    const apart = partApart(place);
     if (apart || (isOnHost(place) && !others.has(name))) found.set(name, apart);
   }
   return found;
 }
 
-/** The specs of the variables with those of the rows that lie apart, which another signature may declare. */
+/** The places as a signature reads them: without parts that lie apart, if it reads the base. */
+export const placesOf = (
+  { readsBase }: Pick<Signature, 'readsBase'>,
+  places: NonNullable<Program['places']>,
+): NonNullable<Program['places']> =>
+  readsBase ? new Map([...places].map(([name, place]) => [name, partApart(place) ? 'host' : place])) : places;
+
+/** The specs of the variables with those of the parts that lie apart, which another signature may declare. */
 export const withApart = (specs: ReadonlyMap<string, VariableSpec>, places: Program['places']): ReadonlyMap<string, VariableSpec> => {
-  const apart = [...(places?.values() ?? [])].flatMap(place => rowsApart(place) ?? []).flatMap(({ rows, values }) => [rows, values]);
+  const apart = [...(places?.values() ?? [])].flatMap(place => partApart(place) ?? []).flatMap(({ chosen, values }) => [chosen, values]);
   return apart.length === 0 ? specs : new Map([...apart.map(spec => [spec.name, spec] as const), ...specs]);
 };
 
-/** By a variable with rows that lie apart from their weight, the weight. */
-export const weightsByRows = (weights: ReadonlyMap<string, RowsApart | undefined>): ReadonlyMap<string, string> =>
+/** By a variable with the part that lies apart from a weight, the weight. */
+export const weightsByPart = (weights: ReadonlyMap<string, PartApart | undefined>): ReadonlyMap<string, string> =>
   new Map([...weights].flatMap(([name, apart]) => (apart ? [[apart.values.name, name] as const] : [])));
 
-/** Whether an operation only writes rows of a weight that lie apart: whoever writes those has their values from another operation. */
+/** Whether an operation only writes parts of weights that lie apart: whoever writes those has their values from another operation. */
 export const writesApart = (node: Node, places: Program['places']): boolean => {
   const written = writtenVariables(node);
-  return written.length > 0 && written.every(name => rowsApart(places?.get(name)) !== undefined);
+  return written.length > 0 && written.every(name => partApart(places?.get(name)) !== undefined);
 };
 
 export class HostWeights {
@@ -104,9 +112,24 @@ export class HostWeights {
     const moved = emitter.place(held, DEVICE_MEMORY);
     const apart = weights.get(variable);
     if (!apart) return moved;
-    const [rows, values] = [get(apart.rows.name), this.onDevice(apart.values.name)];
-    const own = emitter.convert(emitter.reshape(values, values.shape.slice(1)), moved.type);
-    return emitter.scatter(moved, rows, own, { combine: 'replace', unique: true });
+    return this.withPart(moved, apart);
+  }
+
+  /** The weight with its trained part. */
+  private withPart(weight: Value, { of, chosen, values }: PartApart): Value {
+    const { emitter, get } = this.params;
+    const places = get(chosen.name);
+    const trained = this.onDevice(values.name);
+    const own = emitter.convert(emitter.reshape(trained, trained.shape.slice(1)), weight.type);
+    const how = { combine: 'replace', unique: true } as const;
+    if (of === 'rows') return emitter.scatter(weight, places, own, how);
+    const flat = emitter.reshape(weight, [elementCount(weight.shape)]);
+    if (of === 'elements') return emitter.reshape(emitter.scatter(flat, places, own, how), weight.shape);
+    const [out, width] = weight.shape as [number, number]; // a matrix: only those have columns
+    const starts = emitter.zip('multiply', emitter.iota([out, 1], 0, places.type), emitter.fill(width, places.type));
+    const elements = emitter.zip('add', starts, emitter.reshape(places, [1, ...places.shape]));
+    const all = [elementCount(elements.shape)];
+    return emitter.reshape(emitter.scatter(flat, emitter.reshape(elements, all), emitter.reshape(own, all), how), weight.shape);
   }
 
   /** Masters may lie on the host too, with the state of the optimizer. */

@@ -9,14 +9,14 @@ import { writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
-import { isOnHost, type Program, rowsApart, type Signature } from '../../graph/program.ts';
+import { isOnHost, type Program, partApart, type Signature } from '../../graph/program.ts';
 import type { SumPart } from '../../graph/split-at-sums.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import { BufferOrder } from './buffer-order.ts';
 import { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
-import { HostWeights, hostWeightsOf, weightsByRows, withApart, writesApart } from './host-weights.ts';
+import { HostWeights, hostWeightsOf, placesOf, weightsByPart, withApart, writesApart } from './host-weights.ts';
 import { KeptBarriers } from './kept-barriers.ts';
 import { attentionLowerings } from './kernels/attention.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
@@ -79,8 +79,9 @@ type Lowerable = Signature & Partial<Pick<SumPart, 'given' | 'kept'>>;
 export function lowerSignature(
   signature: Lowerable,
   specs: ReadonlyMap<string, VariableSpec>,
-  places: Program['places'] = new Map(),
+  allPlaces: Program['places'] = new Map(),
 ): LoweredSignature {
+  const places = placesOf(signature, allPlaces);
   const emitter = new Emitter();
   const { replicas, given = [], kept = [] } = signature;
   const apart = new Set(signature.schedule.filter(node => writesApart(node, places)));
@@ -101,7 +102,7 @@ export function lowerSignature(
   for (const node of apart) values.set(node, emitter.fill(1, 'i1'));
   const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
   const recomputed = new RecomputeBarriers(emitter, values, lastUses);
-  const writes = new WriteBarriers({ emitter, values, schedule, weightOf: weightsByRows(hostWeights) });
+  const writes = new WriteBarriers({ emitter, values, schedule, weightOf: weightsByPart(hostWeights) });
   const order = new BufferOrder(emitter, values, schedule);
   const keeps = new KeptBarriers(emitter, values, schedule);
   const narrow = new NarrowStateOrder(emitter, values, schedule);
@@ -214,12 +215,12 @@ function parametersOf({ variables, changed, isHost, constants, feeds, given }: M
   ];
 }
 
-/** A weight whose rows lie apart is read with them. */
+/** A weight of which a part lies apart is read with it. */
 function readVariables(node: Node, places: Program['places']): readonly string[] {
   if (!isOp(node, 'read')) return [];
   const { variable } = node.attrs;
-  const apart = rowsApart(places?.get(variable));
-  return apart ? [variable, apart.rows.name, apart.values.name] : [variable];
+  const apart = partApart(places?.get(variable));
+  return apart ? [variable, apart.chosen.name, apart.values.name] : [variable];
 }
 
 function specOf(specs: ReadonlyMap<string, VariableSpec>, name: string): VariableSpec {

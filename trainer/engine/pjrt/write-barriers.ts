@@ -24,7 +24,7 @@ export interface WriteBarrierParams {
   readonly emitter: Emitter;
   readonly values: Map<Node, Value>;
   readonly schedule: readonly Node[];
-  /** By a variable with rows that lie apart from their weight, the weight, whose readers read both. */
+  /** By a variable with the part that lies apart from a weight, the weight, whose readers read both. */
   readonly weightOf: ReadonlyMap<string, string>;
 }
 

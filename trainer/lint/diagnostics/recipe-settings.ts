@@ -244,8 +244,8 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   },
   'base-offload-of-method': {
     about:
-      'Weights in host memory are read and not written. Trained rows of them lie on the device; trained columns, single elements and whole weights would have to be written back.',
-    fix: 'Choose `spsft` with `trains: rows`, `lora`, or `base_offload: none`.',
+      'Weights in host memory are read and not written. Trained rows, columns and single elements of them lie on the device. Whole weights would have to be written back, as would those that `importance.measure: movement` trains for a pass.',
+    fix: 'Choose `spsft` or `lora`, another measure, or `base_offload: none`.',
   },
   'sweep-without-settings': { about: '`sweep` has settings, but `sweep.over` is missing, so it has nothing to try.' },
   'sweep-without-evaluation': {

@@ -1,7 +1,7 @@
 /** Rules about the method and the trained parameters. */
 import { engineCatalog, plannedEngine } from '../../../catalog/engines.ts';
 import { isOneOf, namesWhere, orList } from '../../../catalog/entries.ts';
-import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, needsData } from '../../../catalog/measures.ts';
+import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, movesWeights, needsData } from '../../../catalog/measures.ts';
 import { methodCatalog } from '../../../catalog/methods.ts';
 import { readsBase } from '../live-reference.ts';
 import { loraStart } from '../lora-start.ts';
@@ -135,8 +135,8 @@ export const methodRules: readonly Rule[] = [
   {
     code: 'base-offload-of-method',
     severity: 'error',
-    doc: 'Weights lie in host memory if no update changes them, or changes rows of them.',
-    reads: ['base_offload', 'method', 'trains', 'dependencies', 'quantize'],
+    doc: 'Weights lie in host memory if no update changes them, or changes a part of them.',
+    reads: ['base_offload', 'method', 'importance.measure', 'importance.scores'],
     check: recipe => {
       if (recipe.base_offload === 'none') return undefined;
       const reason = whyOnDevice(recipe);
@@ -144,7 +144,7 @@ export const methodRules: readonly Rule[] = [
         ? undefined
         : {
             at: 'base_offload',
-            message: `weights in host memory are frozen, or have rows that are trained, but ${reason}`,
+            message: `weights in host memory are frozen, or have rows, columns or elements that are trained, but ${reason}`,
             suggestion: { kind: 'replace-value', to: 'none' },
           };
     },
@@ -162,11 +162,12 @@ export const methodRules: readonly Rule[] = [
 ];
 
 /** The reason why the weights that are trained must lie on the device; undefined where they need not. */
-function whyOnDevice(recipe: Recipe): string | undefined {
-  const { needsFullWeights } = methodCatalog[recipe.method];
-  if (needsFullWeights !== undefined) return `${recipe.method} ${needsFullWeights}`;
-  if (recipe.quantize !== 'none' || (!couplesLayers(recipe) && scoredUnit(recipe) === 'rows')) return undefined;
-  return `columns or coupled channels are trained; set trains: rows, without dependencies`;
+export function whyOnDevice(recipe: Recipe): string | undefined {
+  const { trainsWhole, targets, chooses } = methodCatalog[recipe.method];
+  if (trainsWhole && targets === 'required') return `${recipe.method} trains whole weights`;
+  const { measure, scores } = recipe.importance;
+  if (chooses !== 'rows' || scores !== undefined || !movesWeights(measure)) return undefined;
+  return `importance.measure: ${measure} trains all of them for a pass; choose another measure`;
 }
 
 function whyNoSecondChoice(recipe: Recipe): string | undefined {
