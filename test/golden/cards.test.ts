@@ -6,8 +6,15 @@ import { expect, it } from 'vitest';
 import { compileCase, compiledParts, modeledTemporaries } from '../../bench/memory/cards.ts';
 import { cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { openCardPrograms } from '../../trainer/engine/pjrt/card-programs.ts';
+import { lowerSignature } from '../../trainer/engine/pjrt/lower.ts';
+import { decodeProgram, decodeSignature, inferenceBytes, PREFILL } from '../../trainer/generate/decode-program.ts';
+import { elementCount } from '../../trainer/graph/types.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
+import { HOSTED_FROM } from '../../trainer/model/hosted-weights.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import { FLOAT32 } from '../../trainer/model/weight-storage.ts';
 import { required } from '../../trainer/narrow.ts';
+import { untouchedIn } from '../../trainer/objective/untouched-in.ts';
 import { attentionForms } from '../../trainer/plan/choices/check-attention.ts';
 import { priceRun } from '../../trainer/plan/memory/predict.ts';
 import type { RunPlan } from '../../trainer/plan/run-plan.ts';
@@ -71,7 +78,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
     2 * COMPILE_MS,
   );
 
-  it.each(['r: 2', 'method: lora\nr: 4'])(
+  it.each(['r: 2', 'r: 2\ntrains: columns', 'r: 2\ntrains: coupled', 'method: lora\nr: 4'])(
     'moves the weights of a block from the memory of the host, if they are offloaded, when it computes the block: %s',
     async method => {
       const blocks = 6;
@@ -93,7 +100,36 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       const added = after.temporaries - before.temporaries;
       expect(added).toBeLessThanOrEqual((2 * offloadedBytes) / blocks);
       const modeled = modeledTemporaries(there, 'block') - modeledTemporaries(here, 'block');
-      expect(Math.abs(modeled - added) / after.temporaries).toBeLessThanOrEqual(MOST_MISSED);
+      // With its weights on the card, a step computes the places of all elements of trained columns at once, which the model does not know.
+      const places = there.attachment.trainables.reduce((sum, { columns, shape }) => sum + (columns ? 4 * elementCount(shape) : 0), 0);
+      expect(Math.abs(modeled - added)).toBeLessThanOrEqual(MOST_MISSED * after.temporaries + places);
+    },
+    2 * COMPILE_MS,
+  );
+
+  it.each([
+    { title: 'a stretch of a prompt', signature: PREFILL },
+    { title: 'the next token of two texts', signature: decodeSignature(2) },
+  ])(
+    'moves the weights of a block from the memory of the host to read $title',
+    async ({ signature }) => {
+      const blocks = 6;
+      const model = causalModel({ ...wide, hidden_size: 256, intermediate_size: 512, num_hidden_layers: blocks });
+      const { hosted } = untouchedIn(model, FLOAT32, HOSTED_FROM);
+      const { signatures, variables } = decodeProgram({ model, tokens: 256, slots: 2 });
+      const specs = new Map(variables.map(spec => [spec.name, spec]));
+      const lowered = [undefined, hosted].map(places => lowerSignature(required(signatures[signature], signature), specs, places));
+      const [onCard, onHost] = lowered.map(({ text }) => compiler.compile(card, { text }));
+      const [before, after] = [required(await onCard, 'on the card'), required(await onHost, 'on the host')];
+      const { hostBytes } = inferenceBytes(model, { tokens: 256, slots: 2, hostFrom: HOSTED_FROM });
+      expect(hostBytes).toBeGreaterThan(0);
+      expect(after.host).toBe(hostBytes);
+      expect(before.arguments - after.arguments).toBe(hostBytes);
+      expect(after.aliased).toBe(before.aliased);
+      expect(after.hostOperations).toEqual([]);
+      // At most those of two blocks are on the card at a time.
+      const added = after.temporaries - before.temporaries;
+      expect(added).toBeLessThanOrEqual((2 * hostBytes) / blocks);
     },
     2 * COMPILE_MS,
   );

@@ -2,8 +2,10 @@
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
+import { hostedUntrained } from '../model/hosted-weights.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
 import { checkAdapter } from './check-adapter.ts';
@@ -58,12 +60,17 @@ export interface AdaptedModelParams extends Pick<ApplyAdapterParams, 'model'> {
   readonly weights: WeightSource & { fingerprint(): Promise<string> };
   /** The base as it is without one. */
   readonly adapter: Adapter | undefined;
+  /** Bytes of the smallest weight of a block, held in float32, that lies in the host's memory; none does if left out. */
+  readonly hostFrom: number | undefined;
 }
 
 /** The base with an adapter, if there is one. @throws AdapterError that names everything in which adapter and base disagree */
-export async function adaptedModel({ model, weights, adapter }: AdaptedModelParams): Promise<AdaptedModel> {
-  if (!adapter) return { weights, attachment: untouched, start: new Map() };
-  return applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter });
+export async function adaptedModel({ model, weights, adapter, hostFrom }: AdaptedModelParams): Promise<AdaptedModel> {
+  const found = adapter
+    ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter })
+    : { weights, attachment: untouched, start: new Map() };
+  const hosted = hostedUntrained(model, FLOAT32_STORAGE, hostFrom);
+  return { ...found, attachment: { ...found.attachment, ...(hosted && { hosted }) } };
 }
 
 /** A bias of factors has a place only where the module has a bias of its own; zeros need none. */

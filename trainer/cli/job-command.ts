@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { engineChoiceNames } from '../catalog/engines.ts';
-import type { JobContext } from '../protocol/messages/job-messages.ts';
+import { basePlaces, type JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { jobContext } from '../settings.ts';
@@ -14,6 +14,13 @@ import { readRecipe } from './read-recipe.ts';
 
 export const engineOption = (): Option =>
   new Option('--engine <name>', 'the compute engine; auto uses TensorFlow if it is installed').choices(engineChoiceNames).default('auto');
+
+/** For commands that read a model and train nothing. */
+export const baseOffloadOption = (): Option =>
+  new Option(
+    '--base-offload <place>',
+    'keep the weights of the blocks in the memory of the host, on an engine that can (pjrt), for a model larger than the memory of the GPU; as in the run if left out',
+  ).choices(basePlaces);
 
 export interface EngineOptions {
   readonly engine: Recipe['engine'];

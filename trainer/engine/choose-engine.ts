@@ -32,7 +32,8 @@ const installations: Readonly<Partial<Record<EngineName, Installation>>> = {
   pjrt: { isThere: cacheDir => locatePjrt(cacheDir) !== undefined, command: 'rowtune engine install --variant pjrt' },
 };
 
-const isThere = (name: EngineName, cacheDir: string): boolean => installations[name]?.isThere(cacheDir) ?? true;
+/** Whether an engine is installed, or needs no installation. */
+export const isThere = (name: EngineName, cacheDir: string): boolean => installations[name]?.isThere(cacheDir) ?? true;
 
 /**
  * An engine that is named runs or is refused; `auto` takes the best one that is installed, and says so where a better one is missing.

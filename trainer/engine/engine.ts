@@ -52,6 +52,8 @@ export interface Engine {
   readonly devices?: number;
   /** Programs that were compiled before, on an engine that keeps them. */
   readonly known?: KnownPrograms | undefined;
+  /** Bytes of the smallest weight of a block that lies in the host's memory, in programs that only read a model, as its job asks; none does if left out. */
+  readonly hostFrom?: number | undefined;
 }
 
 /** Bytes on a device. A plugin may know some of them only. */

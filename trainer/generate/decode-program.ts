@@ -2,11 +2,12 @@
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced, type VariableData } from '../graph/program.ts';
 import { byteSize } from '../graph/types.ts';
+import { hostedBytes, hostedUntrained } from '../model/hosted-weights.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
 import { headLogits } from '../model/layer/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
-import type { WeightStorage } from '../model/weight-storage.ts';
+import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
 
 /** Takes a stretch of the prompt: many tokens fill the products, few are wasted on the last stretch. */
 export const PREFILL_TOKENS = 64;
@@ -45,14 +46,25 @@ export interface DecodeProgramParams extends InferenceProgramParams {
 export interface InferenceBytes {
   /** In float32. */
   readonly weightBytes: number;
+  /** Of these, weights in the memory of the host. */
+  readonly hostBytes: number;
   /** Keys and values of all slots. */
   readonly cacheBytes: number;
 }
 
-export function inferenceBytes(model: CausalModel, tokens: number, slots: number): InferenceBytes {
+/** @param hostFrom bytes of the smallest weight of a block that lies in the host's memory; none does if left out */
+export function inferenceBytes(
+  model: CausalModel,
+  { tokens, slots, hostFrom }: { readonly tokens: number; readonly slots: number; readonly hostFrom: number | undefined },
+): InferenceBytes {
+  const hosted = hostedUntrained(model, FLOAT32_STORAGE, hostFrom);
   const sum = (specs: readonly Pick<VariableSpec, 'shape'>[]): number =>
     specs.reduce((bytes, { shape }) => bytes + byteSize({ shape, dtype: 'float32' }), 0);
-  return { weightBytes: sum(model.parameters), cacheBytes: sum(cacheVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v])) };
+  return {
+    weightBytes: sum(model.parameters),
+    hostBytes: hostedBytes(model, FLOAT32_STORAGE, hosted),
+    cacheBytes: sum(cacheVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v])),
+  };
 }
 
 /**

@@ -39,7 +39,10 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const { engine, model, weights, attachment = untouched, start, onLoad } = params;
   const tokens = contextBucket(params.tokens, model.maxPositions);
   const { texts: slots = 1 } = params;
-  const session = await engine.compile(decodeProgram({ model, linearHook: attachment.linearHook, tokens, slots }));
+  const session = await engine.compile({
+    ...decodeProgram({ model, linearHook: attachment.linearHook, tokens, slots }),
+    places: attachment.hosted,
+  });
   try {
     await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
     await session.load(emptyCache(model, tokens, slots));

@@ -36,7 +36,8 @@ export class HeldModel {
   /** Bytes of what is held, and the answers that it has room for. */
   get memory(): InferenceBytes & { readonly tokens: number; readonly parallel: number } {
     const { capacity: tokens = 0, slots: parallel = 1 } = this.#loaded?.decoder ?? {};
-    return { ...inferenceBytes(this.#params.model, tokens, parallel), tokens, parallel };
+    const { model, engine } = this.#params;
+    return { ...inferenceBytes(model, { tokens, slots: parallel, hostFrom: engine.hostFrom }), tokens, parallel };
   }
 
   /**
@@ -58,7 +59,7 @@ export class HeldModel {
     const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.#params;
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
     try {
-      const tuned = await adaptedModel({ model, weights, adapter });
+      const tuned = await adaptedModel({ model, weights, adapter, hostFrom: engine.hostFrom });
       const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, ...(onLoad && { onLoad }) });
       this.#loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
       return this.#loaded.answers;

@@ -79,13 +79,13 @@ export async function labelText({ engine, folder, adapterPath, text, onLoad }: L
       throw new GenerateError(
         `the model is a ${model.family} that does not label words: name a run of token_classification, or its export`,
       );
-    const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter });
+    const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: engine.hostFrom });
     const encoder = createWordEncoder(await folder.loadTokenizer());
     const longest = Math.min(model.input.maxPositions, MAX_TOKENS);
     const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
     if (parts.length === 0) return { entities: [], tokens: 0 };
     const tokens = Math.max(...parts.map(({ ids }) => ids.length));
-    const session = await engine.compile(labelProgram(model, attachment, tokens));
+    const session = await engine.compile({ ...labelProgram(model, attachment, tokens), places: attachment.hosted });
     try {
       await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
       const entities: TextEntity[] = [];

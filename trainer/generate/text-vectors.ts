@@ -75,10 +75,10 @@ export class TextVectors {
   static async open(model: ClassifierModel, { engine, folder, adapterPath, onLoad }: TextVectorsParams): Promise<TextVectors> {
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
     try {
-      const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter });
+      const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: engine.hostFrom });
       const encoder = createSegmentEncoder(await folder.loadTokenizer());
       const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
-      const session = await engine.compile(vectorProgram(model, attachment.linearHook, longest));
+      const session = await engine.compile({ ...vectorProgram(model, attachment.linearHook, longest), places: attachment.hosted });
       try {
         await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
       } catch (error) {

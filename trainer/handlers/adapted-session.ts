@@ -6,6 +6,7 @@ import { decodeTraces, emptyCache } from '../generate/decode-program.ts';
 import type { AnswerWriter } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
+import { sayHosted } from '../job/say-hosted.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
 import type { BatchShape, Task } from '../train/task.ts';
@@ -28,13 +29,22 @@ export interface AdaptedSessionParams {
 /** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
 export async function withAdapted<T>(params: AdaptedSessionParams, use: (session: Session) => Promise<T>): Promise<T> {
   const { job, base, task, adapter, shapes, answers, choiceShapes = [] } = params;
-  const { attachment, weights, start } = await adaptedModel({ model: task.model, weights: base.folder.weights, adapter });
+  const { attachment, weights, start } = await adaptedModel({
+    model: task.model,
+    weights: base.folder.weights,
+    adapter,
+    hostFrom: base.engine.hostFrom,
+  });
+  sayHosted(job, task.model, attachment);
   job.phase('compile', 'building the evaluation program');
   const further = {
     ...(answers && decodeTraces({ ...answers, ...attachment })),
     ...choiceTraces(base.model, attachment, choiceShapes),
   };
-  const session = await base.engine.compile(evaluationProgram({ task, attachment, further }, shapes));
+  const session = await base.engine.compile({
+    ...evaluationProgram({ task, attachment, further }, shapes),
+    places: attachment.hosted,
+  });
   try {
     const report = job.progress('load', task.model.parameters.length, 'tensors');
     const model = weightStream(task.model, weights, { onTensor: done => report(done), storage: attachment.storage });

@@ -16,6 +16,7 @@ import { readRunRecipe } from '../run/run-folder.ts';
 import { RunError } from '../run-error.ts';
 import { evalSignature } from '../train/train-program.ts';
 import { withAdapted } from './adapted-session.ts';
+import { inferencePlace } from './inference-engine.ts';
 
 type Request = Pick<Extract<JobRequest, { kind: 'generate' }>, 'adapter' | 'options'> & { readonly sample: number };
 
@@ -30,7 +31,9 @@ export async function compareAnswers(
   { job, context }: JobScope,
 ): Promise<ComparedAnswers> {
   if (runDir === undefined) throw new GenerateError('samples are those of a run: choose a run that was tuned on preferences');
-  const recipe = { ...(await readRunRecipe(runDir)), engine: options.engine };
+  const ofRun = await readRunRecipe(runDir);
+  const { engine, baseOffload = 'none' } = await inferencePlace({ job, context }, options, [runDir]);
+  const recipe = { ...ofRun, engine, base_offload: baseOffload };
   const adapter = await readAdapter(runDir);
   try {
     const base = await openBase({ job, context, recipe });

@@ -3,9 +3,10 @@ import { stat } from 'node:fs/promises';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { type GeneratedText, type GenerateTextParams, TextGenerator, type TextGeneratorParams } from '../generate/generate-text.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { openJobEngine, withModelFolder } from '../job/open-base.ts';
+import { withModelFolder } from '../job/open-base.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
 import { byteSize, duration } from '../protocol/text/format.ts';
+import { openInferenceEngine } from './inference-engine.ts';
 import { loadProgress } from './load-progress.ts';
 import { promptStyleOf } from './prompt-style.ts';
 
@@ -36,8 +37,9 @@ export async function keptAnswer(request: Request, scope: JobScope): Promise<Gen
   };
   const { generator, engine, generated } =
     held?.key === key ? { ...held, generated: await held.generator.generate(asked) } : await firstAnswer(request, scope, { key, asked });
-  const { weightBytes, cacheBytes } = generator.memory;
-  job.log('info', `the model stays loaded for ${duration(keptSeconds(request))}: ${byteSize(weightBytes + cacheBytes)}`);
+  const { weightBytes, hostBytes, cacheBytes } = generator.memory;
+  const onHost = hostBytes > 0 ? `, ${byteSize(hostBytes)} of them in host memory` : '';
+  job.log('info', `the model stays loaded for ${duration(keptSeconds(request))}: ${byteSize(weightBytes + cacheBytes)}${onHost}`);
   return { ...generated, engine };
 }
 
@@ -49,7 +51,7 @@ async function firstAnswer(
 ): Promise<Held & { readonly generated: GeneratedText }> {
   await held?.generator.dispose();
   held = undefined;
-  const engine = await openJobEngine(scope, request.options.engine);
+  const engine = await openInferenceEngine(scope, request.options, [request.adapter, request.promptOf]);
   const withFolder: TextGeneratorParams['withFolder'] = use => withModelFolder(scope, request, use);
   return withFolder(async folder => {
     const generator = await TextGenerator.open(folder, {
@@ -67,5 +69,11 @@ async function firstAnswer(
 async function keyOf({ model, revision, adapter: path, options }: Request): Promise<string> {
   const adapter = path === undefined ? undefined : await readAdapter(path);
   await adapter?.close();
-  return JSON.stringify([model, revision, options.engine, adapter && [adapter.dir, (await stat(adapter.dir)).mtimeMs]]);
+  return JSON.stringify([
+    model,
+    revision,
+    options.engine,
+    options.baseOffload,
+    adapter && [adapter.dir, (await stat(adapter.dir)).mtimeMs],
+  ]);
 }

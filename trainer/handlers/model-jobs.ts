@@ -12,6 +12,7 @@ import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.
 import { compareAnswers, comparedLines } from './compared-answers.ts';
 import { cardFacts } from './export-card.ts';
 import type { GenerateResult } from './generate-result.ts';
+import { openInferenceEngine } from './inference-engine.ts';
 import { keptAnswer } from './kept-generation.ts';
 import { loadProgress } from './load-progress.ts';
 import { embedderFor, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
@@ -26,7 +27,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const { options, prompt, conversation, promptOf, adapter: adapterPath } = request;
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
-  const engine = await openJobEngine(scope, options.engine);
+  const engine = await openInferenceEngine(scope, options, [adapterPath, promptOf]);
   const folder = await openModelFolder(scope, request);
   try {
     const onLoad = loadProgress(job);

@@ -1,18 +1,23 @@
 /** The job 'serve': loads models and answers requests until it is stopped. */
 import { embedderOf, TextVectors } from '../generate/text-vectors.ts';
 import type { JobScope } from '../job/job-scope.ts';
-import { openJobEngine, withModelFolder } from '../job/open-base.ts';
+import { withModelFolder } from '../job/open-base.ts';
 import type { JobRequest } from '../protocol/messages/job-messages.ts';
 import { byteSize } from '../protocol/text/format.ts';
 import type { ServedEmbedder } from '../serve/embeddings.ts';
 import { startServer } from '../serve/http-server.ts';
 import { ServedModel, type ServedModelParams } from '../serve/served-model.ts';
+import { openInferenceEngine } from './inference-engine.ts';
 import { loadProgress } from './load-progress.ts';
 
 export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, scope: JobScope): Promise<{ readonly requests: number }> {
-  const { engine: requested, models: wanted, host, port, token, origins, maxTokens, parallel } = request;
+  const { models: wanted, host, port, token, origins, maxTokens, parallel } = request;
   const { job } = scope;
-  const engine = await openJobEngine(scope, requested);
+  const engine = await openInferenceEngine(
+    scope,
+    request,
+    wanted.map(({ adapter }) => adapter),
+  );
   const models: ServedModel[] = [];
   const embedders: ServedEmbedder[] = [];
   let requests = 0;
@@ -56,7 +61,8 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
 }
 
 function memoryOf({ name, memory }: ServedModel): string {
-  const { weightBytes, cacheBytes, tokens, parallel } = memory;
+  const { weightBytes, hostBytes, cacheBytes, tokens, parallel } = memory;
   const answers = parallel === 1 ? 'one answer at a time' : `${parallel} answers at the same time`;
-  return `${name}: ${byteSize(weightBytes)} of weights and ${byteSize(cacheBytes)} for ${answers} of up to ${tokens} tokens; longer ones take more`;
+  const onHost = hostBytes > 0 ? `, ${byteSize(hostBytes)} of them in host memory,` : '';
+  return `${name}: ${byteSize(weightBytes)} of weights${onHost} and ${byteSize(cacheBytes)} for ${answers} of up to ${tokens} tokens; longer ones take more`;
 }

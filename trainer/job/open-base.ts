@@ -10,6 +10,7 @@ import type { Engine } from '../engine/engine.ts';
 import { openEngine } from '../engine/open-engine.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { type ModelFolder, openModel } from '../hub/open-model.ts';
+import { HOSTED_FROM } from '../model/hosted-weights.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
@@ -49,18 +50,41 @@ export interface ModelName {
   readonly revision: string;
 }
 
+export interface JobEngineOptions {
+  /** Those that the engine uses; 1 if left out. */
+  readonly devices?: number | undefined;
+  /** The place of the weights in programs that only read a model; the compute device if left out. */
+  readonly baseOffload?: Recipe['base_offload'] | undefined;
+}
+
 /**
  * Chosen by recipe and environment; a fallback is shown as a warning. Runs let messages through in between.
- * @throws RunError 'unsupported' where the engine has fewer devices
+ * @throws RunError 'unsupported' where the engine has fewer devices, or keeps all weights on the device
  */
-export async function openJobEngine({ context, job }: JobScope, requested: Recipe['engine'], devices = 1): Promise<Engine> {
+export async function openJobEngine(
+  { context, job }: JobScope,
+  requested: Recipe['engine'],
+  { devices = 1, baseOffload = 'none' }: JobEngineOptions = {},
+): Promise<Engine> {
   const { cacheDir, engineFromEnvironment: fromEnvironment } = context;
   const { name, warning } = chooseEngine({ requested, fromEnvironment, cacheDir });
   if (warning) job.log('warning', warning);
   const engine = await openEngine(name, { cacheDir, log: line => job.log('info', line), devices });
   checkDevices(engine, devices);
   job.log('info', `engine: ${engine.description.summary}`);
-  return yieldingEngine(engine, job);
+  const yielding = yieldingEngine(engine, job);
+  return baseOffload === 'none' ? yielding : { ...yielding, hostFrom: hostFromOn(engine.description) };
+}
+
+/** @throws RunError 'unsupported' for an engine that keeps all weights on the device */
+function hostFromOn({ name }: Engine['description']): number {
+  const { label, hostsWeights } = engineCatalog[name];
+  if (hostsWeights) return HOSTED_FROM;
+  throw new RunError(
+    'unsupported',
+    `base_offload: host is not possible: the ${label} engine keeps all weights in the memory of the compute device`,
+    `Choose the engine ${orList(namesWhere(engineCatalog, entry => entry.hostsWeights === true))}, or base_offload: none`,
+  );
 }
 
 /** @throws RunError 'unsupported' where an engine has fewer devices than a run wants */
@@ -89,7 +113,7 @@ export function checkDevices(
 export async function openBase(scope: RecipeScope, now?: () => Date, devices?: number): Promise<Base> {
   const { job, recipe } = scope;
   job.phase('load', `opening ${recipe.model}`);
-  const engine = await openJobEngine(scope, recipe.engine, devices);
+  const engine = await openJobEngine(scope, recipe.engine, { devices, baseOffload: recipe.base_offload });
   const folder = await openModelFolder(scope, recipe);
   try {
     const model = loadModel(folder.config);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { exportFormats, exportTypes } from '../catalog/artifacts.ts';
 import { engineChoiceNames } from '../catalog/engines.ts';
+import { basePlaces } from '../protocol/messages/job-messages.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/messages/rpc-messages.ts';
 import { MAX_SAMPLES } from '../protocol/view/compared-sample.ts';
 import { DATA_PARTS } from '../protocol/view/data.ts';
@@ -62,6 +63,7 @@ const MAX_KEEP_SECONDS = 86_400;
 
 const generateOptions = z.strictObject({
   engine,
+  baseOffload: z.enum(basePlaces).optional(),
   chat: z.boolean(),
   maxNewTokens: z.int().min(1).max(1_000_000),
   temperature: z.number().min(0).max(100),

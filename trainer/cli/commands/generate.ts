@@ -4,7 +4,7 @@ import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { engineOption, numberOption } from '../job-command.ts';
+import { baseOffloadOption, engineOption, numberOption } from '../job-command.ts';
 import { modelAndAdapter } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
@@ -31,7 +31,8 @@ export const addGenerate: AddCommand = (program, surroundings) => {
     .option('--seed <number>', 'random seed', numberOption({ min: 0, max: 2 ** 32 - 1, integer: true }), 42)
     .option('--chat', "apply the model's chat template, if it has one (the default, except for runs)")
     .option('--no-chat', 'use the prompt unchanged; without either option, a run formats it as in training')
-    .addOption(engineOption());
+    .addOption(engineOption())
+    .addOption(baseOffloadOption());
   const examples = [
     'rowtune generate runs/spam --prompt "Is this e-mail spam or ham? …"',
     'rowtune generate HuggingFaceTB/SmolLM2-135M-Instruct --temperature 0.7 --top-p 0.9 < prompt.txt',
@@ -43,7 +44,7 @@ export const addGenerate: AddCommand = (program, surroundings) => {
 
 async function generate(context: CommandContext, model: string, options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { prompt: given, adapter, revision, engine, chat, maxNewTokens, temperature, topP, topK, seed } = options;
+  const { prompt: given, adapter, revision, engine, baseOffload, chat, maxNewTokens, temperature, topP, topK, seed } = options;
   const source = await modelAndAdapter(model, { adapter, revision, cwd });
   const prompt = given ?? (await promptFromStdin());
   const request = {
@@ -52,7 +53,7 @@ async function generate(context: CommandContext, model: string, options: Options
     ...source,
     prompt,
     promptOf: chat === undefined ? source.adapter : undefined,
-    options: { engine, chat: chat ?? true, maxNewTokens, temperature, topP, topK, seed },
+    options: { engine, baseOffload, chat: chat ?? true, maxNewTokens, temperature, topP, topK, seed },
   } as const;
   const value = await runWorker({ request, terminal, threads: 0 });
   terminal.stream('\n');

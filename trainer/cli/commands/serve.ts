@@ -9,7 +9,7 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { engineOption, numberOption } from '../job-command.ts';
+import { baseOffloadOption, engineOption, numberOption } from '../job-command.ts';
 import { modelAndAdapter } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
@@ -24,6 +24,7 @@ interface Options {
   readonly parallel: number;
   readonly revision: string;
   readonly engine: Recipe['engine'];
+  readonly baseOffload?: Recipe['base_offload'];
 }
 
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '::1']);
@@ -44,7 +45,8 @@ export const addServe: AddCommand = (program, surroundings) => {
     .option('--max-tokens <count>', 'the longest answer of a request that names no length', numberOption({ min: 1, integer: true }), 512)
     .option('--parallel <count>', 'answers that each model writes at the same time', numberOption({ min: 1, max: 64, integer: true }), 4)
     .option('--revision <name>', 'branch, tag or commit of models on the hub', 'main')
-    .addOption(engineOption());
+    .addOption(engineOption())
+    .addOption(baseOffloadOption());
   const examples = ['rowtune serve runs/spam --base', 'rowtune serve tuned=runs/spam HuggingFaceTB/SmolLM2-135M-Instruct --port 9000'];
   withCommonOptions(command, examples).action((models: string[]) =>
     runCommandWork(command, surroundings, context => serve(context, models, command.opts<Options>())),
@@ -53,7 +55,7 @@ export const addServe: AddCommand = (program, surroundings) => {
 
 async function serve(context: CommandContext, named: readonly string[], options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { host, port, engine, allowOrigin: origins, maxTokens, parallel, base, revision } = options;
+  const { host, port, engine, baseOffload, allowOrigin: origins, maxTokens, parallel, base, revision } = options;
   if (!options.token && !LOOPBACK.has(host)) throw usage('--no-token is only for this machine', 'Leave out --host, or keep the token.');
   const models = (await Promise.all(named.map(text => modelsOf(text, { cwd, base, revision })))).flat();
   const unique = models.filter(({ name, adapter }, i) => models.findIndex(other => other.name === name && other.adapter === adapter) === i);
@@ -65,6 +67,7 @@ async function serve(context: CommandContext, named: readonly string[], options:
     context: jobContext(settings, cwd),
     models: unique,
     engine,
+    baseOffload,
     host,
     port,
     token,

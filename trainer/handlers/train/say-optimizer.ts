@@ -2,9 +2,11 @@
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { EngineDescription } from '../../engine/engine.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
+import { sayHosted } from '../../job/say-hosted.ts';
 import { isInMemory } from '../../machine/machine.ts';
 import { trainableCount } from '../../method/method.ts';
-import { hostedBytes } from '../../plan/memory/held-variables.ts';
+import { hostedBytes } from '../../model/hosted-weights.ts';
+import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import type { RunPlan } from '../../plan/run-plan.ts';
 import { byteSize, grouped } from '../../protocol/text/format.ts';
 import { requireDisk } from '../../run/checkpoint/checkpoint.ts';
@@ -23,11 +25,12 @@ export function sayEightBit({ recipe, job }: RecipeScope, { attachment, optimize
 /** Logs the location of the weights of the base if it is not the default. */
 export function sayBaseOffload({ recipe, job }: RecipeScope, plan: RunPlan, { device }: EngineDescription): void {
   if (recipe.base_offload === 'none') return;
-  const bytes = hostedBytes(plan);
+  const { storage = FLOAT32_STORAGE, hosted } = plan.attachment;
+  const bytes = hostedBytes(plan.model, storage, hosted);
   if (bytes === 0) job.log('warning', 'base_offload: host has no effect: each weight of the blocks is too small, or trained as a whole');
   else if (device === 'cpu')
     job.log('info', 'base_offload: host saves no memory without a GPU: the weights are in host memory in any case');
-  else job.log('info', `${byteSize(bytes)} of weights are in host memory, from which each moves to the device for its uses`);
+  else sayHosted(job, plan.model, plan.attachment);
 }
 
 /** Logs the location of the optimizer's state if it is not the default. @throws RunError 'disk-full' */

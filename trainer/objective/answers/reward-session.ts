@@ -23,7 +23,7 @@ export async function withRewardSession<T>(
   { model, weights, attachment, start, shapes }: LoadedReward,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const session = await engine.compile(assemble(rewardTraces(model, attachment, shapes)));
+  const session = await engine.compile({ ...assemble(rewardTraces(model, attachment, shapes)), places: attachment.hosted });
   try {
     await loadVariables(session, { model: weightStream(model, weights, { storage: attachment.storage }), attachment, start });
     return await work(session);

@@ -7,6 +7,7 @@ import type { Examples } from '../../data/tokens/example-store.ts';
 import type { Session } from '../../engine/engine.ts';
 import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
+import { sayHosted } from '../../job/say-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
@@ -44,9 +45,10 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
   const { top_k: k, temperature } = recipe.distillation;
   const plans = sets.map(({ examples }) => planBatches(examples.sizes, evalBatchSettings(recipe)));
   const shapes = plans.flatMap(({ buckets }) => buckets);
-  const attachment = untouchedIn(model, precision);
+  const attachment = untouchedIn(model, precision, base.engine.hostFrom);
+  sayHosted(job, model, attachment);
   const { program, chunk } = teacherProgram({ model, attachment, shapes, vocabulary, temperature });
-  const session = await base.engine.compile(program);
+  const session = await base.engine.compile({ ...program, places: attachment.hosted });
   try {
     await loadVariables(session, { model: weightStream(model, folder.weights, attachment), attachment });
     const report = job.progress(

@@ -18,6 +18,7 @@ import { encodeFloat32 } from '../../format/float-format.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
+import { sayHosted } from '../../job/say-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
@@ -109,11 +110,15 @@ async function compute(
 ): Promise<Float32Array[]> {
   job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} answers`);
   const { model } = task;
-  const attachment = untouchedIn(model, precision);
+  const attachment = untouchedIn(model, precision, base.engine.hostFrom);
+  sayHosted(job, model, attachment);
   // Evaluating a recipe takes one device, whatever its run has.
   const devices = Math.min(recipe.devices, base.engine.devices ?? 1);
   const shapes = sets.flatMap(({ source }) => source.plan.buckets);
-  const session = await base.engine.compile(evaluationProgram({ task, attachment, parts: deviceParts({ devices }) }, shapes));
+  const session = await base.engine.compile({
+    ...evaluationProgram({ task, attachment, parts: deviceParts({ devices }) }, shapes),
+    places: attachment.hosted,
+  });
   try {
     await loadVariables(session, { model: weightStream(model, base.folder.weights, attachment), attachment });
     const report = job.progress(

@@ -124,6 +124,8 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly kind: 'serve';
       readonly models: readonly ServedModelRequest[];
       readonly engine: Recipe['engine'];
+      /** The place of the weights of the blocks of all models; as in the runs if left out, on an engine that can. */
+      readonly baseOffload?: Recipe['base_offload'] | undefined;
       readonly host: string;
       /** 0 for a free port. */
       readonly port: number;
@@ -249,8 +251,14 @@ export interface ConversationMessage {
   readonly [field: string]: unknown;
 }
 
+/** The places of the weights of a base, as recipes name them. */
+export const basePlaces = ['none', 'host'] as const satisfies readonly Recipe['base_offload'][];
+
 export interface GenerateOptions {
+  /** `auto`: that of the run, if its base lies in the memory of the host. */
   readonly engine: Recipe['engine'];
+  /** The place of the weights of the blocks; as in the run if left out, on an engine that can. */
+  readonly baseOffload?: Recipe['base_offload'] | undefined;
   /** Wraps the prompt as a user turn with the model's chat template, if there is one. */
   readonly chat: boolean;
   readonly maxNewTokens: number;

@@ -1,0 +1,54 @@
+/** The engine of a job that reads a model and trains nothing: that of the request, or of the run, where its base lies in the memory of the host. */
+import { engineCatalog, plannedEngine } from '../catalog/engines.ts';
+import { isThere } from '../engine/choose-engine.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { JobScope } from '../job/job-scope.ts';
+import { openJobEngine } from '../job/open-base.ts';
+import type { GenerateOptions } from '../protocol/messages/job-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
+
+export type InferencePlace = Pick<GenerateOptions, 'engine' | 'baseOffload'>;
+
+/** @param runs folders that may be runs, among other adapters @throws RunError 'unsupported' for an engine that keeps all weights on the device */
+export async function openInferenceEngine(scope: JobScope, asked: InferencePlace, runs: readonly (string | undefined)[]): Promise<Engine> {
+  const { engine, baseOffload } = await inferencePlace(scope, asked, runs);
+  return openJobEngine(scope, engine, { baseOffload });
+}
+
+/** The engine and the place of the weights. An engine that is named stays. */
+export async function inferencePlace(
+  { job, context }: JobScope,
+  asked: InferencePlace,
+  runs: readonly (string | undefined)[],
+): Promise<InferencePlace> {
+  if (asked.baseOffload !== undefined) return asked;
+  const recipe = await offloadedRecipe(runs);
+  if (!recipe) return asked;
+  if (asked.engine !== 'auto' || context.engineFromEnvironment !== undefined) return placeFor(asked.engine, recipe);
+  if (isThere(plannedEngine(recipe.engine), context.cacheDir)) {
+    job.log('info', `engine: ${recipe.engine} and base_offload: ${recipe.base_offload}, as in the run`);
+    return placeFor(recipe.engine, recipe);
+  }
+  job.log(
+    'warning',
+    `the run has base_offload: ${recipe.base_offload}, but its engine, ${recipe.engine}, is not installed here: all weights go to the memory of the compute device`,
+  );
+  return asked;
+}
+
+/** The place of a run's weights on an engine, which may be one that keeps all of them on the device. */
+const placeFor = (engine: Recipe['engine'], { base_offload }: Pick<Recipe, 'base_offload'>): InferencePlace => ({
+  engine,
+  baseOffload: engineCatalog[plannedEngine(engine)].hostsWeights ? base_offload : 'none',
+});
+
+/** The recipe of the first run whose base lies in the memory of the host. */
+async function offloadedRecipe(runs: readonly (string | undefined)[]): Promise<Recipe | undefined> {
+  for (const folder of runs) {
+    if (folder === undefined || !(await isRunFolder(folder))) continue;
+    const recipe = await readRunRecipe(folder);
+    if (recipe.base_offload !== 'none') return recipe;
+  }
+  return undefined;
+}

@@ -1,0 +1,17 @@
+/** Logs the weights that lie in the memory of the host while a program runs. */
+import type { Program } from '../graph/program.ts';
+import { hostedBytes } from '../model/hosted-weights.ts';
+import type { Model } from '../model/model-spec.ts';
+import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
+import { byteSize } from '../protocol/text/format.ts';
+import type { Job } from './job.ts';
+
+/** Nothing is logged where all lie on the device. @param attachment the storage is float32 if left out */
+export function sayHosted(
+  job: Job,
+  model: Pick<Model, 'modules'>,
+  { storage = FLOAT32_STORAGE, hosted }: { readonly storage?: WeightStorage | undefined; readonly hosted?: Program['places'] },
+): void {
+  const bytes = hostedBytes(model, storage, hosted);
+  if (bytes > 0) job.log('info', `${byteSize(bytes)} of weights are in host memory, from which each moves to the device for its uses`);
+}
