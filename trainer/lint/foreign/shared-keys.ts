@@ -1,5 +1,6 @@
 /** Keys that Axolotl and LLaMA-Factory share. */
 import { type Convert, floatType, none, recompute, set, words } from './foreign-tool.ts';
+import { shardingKeys } from './sharding.ts';
 
 const opposite: Convert = value => (typeof value === 'boolean' ? set('data.completion_only', !value) : undefined);
 const singleType: Convert = () => none('float32 is the default');
@@ -19,10 +20,6 @@ const optimizer: Convert = value => {
   return name ? [...set('optim', `${name[1]}${name[2] ?? ''}`), ...set('optimizer_offload', 'host')] : undefined;
 };
 const reference: Convert = value => (typeof value === 'boolean' ? set('preference.reference', value ? 'cached' : 'live') : undefined);
-const deepspeed: Convert = value =>
-  typeof value === 'string' && /offload/i.test(value)
-    ? set('optimizer_offload', 'host', `only the offloading of ${value} is supported: a run uses one device`)
-    : undefined;
 export const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantize', 'nf4')] : undefined);
 /** PEFT's `true` is its default, and with a number of iterations it is the same start, found faster. */
 const factorStart: Convert = value => {
@@ -32,6 +29,7 @@ const factorStart: Convert = value => {
 const targets: Convert = value => set('target_modules', value === 'all' ? 'all-linear' : words(value));
 
 export const sharedKeys: Readonly<Record<string, Convert>> = {
+  ...shardingKeys,
   gradient_checkpointing: recompute,
   bf16: floatType,
   fp16: floatType,
@@ -42,7 +40,6 @@ export const sharedKeys: Readonly<Record<string, Convert>> = {
   quantization_bit: quantizedBits,
   optim: optimizer,
   optimizer,
-  deepspeed,
   precompute_ref_log_probs: reference,
   train_on_inputs: opposite,
   train_on_prompt: opposite,

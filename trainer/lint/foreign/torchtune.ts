@@ -1,5 +1,6 @@
 /** Recipes of torchtune. */
 import { type Convert, type ForeignTool, floatType, isMap, none, ofTheTool, recompute, set } from './foreign-tool.ts';
+import { shardingKeys } from './sharding.ts';
 
 const component = (value: unknown): string => (isMap(value) && typeof value._component_ === 'string' ? value._component_ : '');
 /** torchtune's names for projections. */
@@ -80,6 +81,7 @@ export const torchtune: ForeignTool = {
     ];
   },
   keys: {
+    ...shardingKeys,
     model: tuneModel,
     checkpointer: value => (isMap(value) ? set('model', value.checkpoint_dir) : undefined),
     tokenizer: value => (isMap(value) ? set('max_length', value.max_seq_len) : undefined),
