@@ -32,7 +32,8 @@ const sentences: Readonly<Record<string, Say>> = {
   optim: ({ optimizerBytes, offloadedBytes }) => `The optimizer's state takes ${byteSize(optimizerBytes)}${elsewhere(offloadedBytes)}.`,
   optimizer_offload: ({ optimizerBytes, offloadedBytes }) =>
     `The optimizer's state takes ${byteSize(optimizerBytes)} of memory${elsewhere(offloadedBytes)}.`,
-  base_offload: ({ weightsBytes, offloadedBytes }) => `The weights take ${byteSize(weightsBytes)} of memory${elsewhere(offloadedBytes)}.`,
+  base_offload: ({ weightsBytes, offloadedBytes, baseOnHost }) =>
+    `The weights take ${byteSize(weightsBytes)} of memory${elsewhere(offloadedBytes)}.${baseOnHost ? ` With ${baseOnHost.overrides.join(' ')}, the run would take ${byteSize(baseOnHost.runBytes)}${elsewhere(baseOnHost.offloadedBytes)}.` : ''}`,
   method: estimate =>
     table(
       'method',

@@ -5,6 +5,7 @@ import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
 import type { CardResult } from '../handlers/card-memory.ts';
 import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import { isMisfit } from '../lint/facts/estimates.ts';
+import { onHostText } from '../lint/problems/fact-problems.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
 import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
@@ -83,7 +84,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   if (!fits)
     context.terminal.say(
       'warning',
-      `the run needs about ${byteSize(mostBytes)}${partsOfBatch(recipe) > 1 ? ' on each card' : ''}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it`,
+      `the run needs about ${byteSize(mostBytes)}${partsOfBatch(recipe) > 1 ? ' on each card' : ''}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it${onHostText(found, usableBytes)}`,
     );
   const facts = { name: card, label: cardCatalog[card].label, bytes: cardBytes(card), usableBytes, reservedBytes: CARD_RESERVED_BYTES };
   return { value: { ok: true, card: facts, fits, ...found, source: compiled ? 'compiler' : 'model', totalBytes, compiled, options } };
@@ -156,6 +157,10 @@ async function fittingOptions(reader: AskReader, source: ReadRecipe['source'], g
 const recipeWith = ({ text, fileName, overrides }: ReadRecipe['source'], further: readonly string[]): Recipe | undefined =>
   parseRecipe(text, { fileName, overrides: [...overrides, ...further] }).recipe;
 
+/** The head of the column for what lies in the memory of the host, if anything does. */
+export const onHostHeads = (options: readonly Pick<PlanOption, 'hostBytes'>[]): readonly string[] =>
+  options.some(({ hostBytes }) => hostBytes !== undefined) ? ['in host memory'] : [];
+
 interface Description {
   readonly card: CardName;
   readonly recipe: Recipe;
@@ -171,6 +176,7 @@ function describe({ card, recipe, found, compiled, totalBytes, options }: Descri
   const trained = `${found.method} trains ${grouped(found.trainable)} of ${grouped(found.parameters)} parameters (${percent(found.trainableShare, 2)})`;
   const reserved = `${label}: ${byteSize(cardBytes(card))}, of which ${byteSize(CARD_RESERVED_BYTES)} are assumed for the driver and its context. GPU: unmeasured.`;
   const shown = PRECISIONS.flatMap(({ name }) => options.filter(({ precision }) => precision === name).slice(0, SHOWN_OPTIONS));
+  const onHostHead = onHostHeads(shown);
   const fitting = shown.map(option => [
     option.precision,
     String(option.batch),
@@ -178,11 +184,12 @@ function describe({ card, recipe, found, compiled, totalBytes, options }: Descri
     option.recompute,
     option.r === undefined ? 'as it is' : String(option.r),
     byteSize(option.totalBytes),
+    ...onHostHead.map(() => byteSize(option.hostBytes ?? 0)),
     option.source,
     `×${option.cost.toFixed(2)}`,
     option.overrides.join(' ') || '(the recipe unchanged)',
   ]);
-  const heads = ['precision', 'batch', 'accumulation', 'recompute', 'r', 'total', 'counted by', 'work', 'overrides'];
+  const heads = ['precision', 'batch', 'accumulation', 'recompute', 'r', 'total', ...onHostHead, 'counted by', 'work', 'overrides'];
   return [
     trained,
     reserved,

@@ -46,7 +46,7 @@ export interface DecodeProgramParams extends InferenceProgramParams {
 export interface InferenceBytes {
   /** In float32. */
   readonly weightBytes: number;
-  /** Of these, weights in the memory of the host. */
+  /** Those of the weights that lie in the memory of the host. */
   readonly hostBytes: number;
   /** Keys and values of all slots. */
   readonly cacheBytes: number;

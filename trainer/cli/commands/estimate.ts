@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { deviceText } from '../../catalog/device-card.ts';
 import { plannedEngine } from '../../catalog/engines.ts';
 import { deviceHere } from '../../engine/device-here.ts';
+import { onHostText } from '../../lint/problems/fact-problems.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
 import { runMemory } from '../../machine/run-memory.ts';
 import type { MemoryEstimate, RecipeEstimate } from '../../plan/memory/predict.ts';
@@ -10,7 +11,7 @@ import { describeNothingFits } from '../../plan/memory/propose-settings.ts';
 import { batchSize, byteSize, countedText, flopCount, grouped, percent, table } from '../../protocol/text/format.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { estimateOnCard } from '../estimate-on-card.ts';
+import { estimateOnCard, onHostHeads } from '../estimate-on-card.ts';
 import { withOverrides } from '../job-command.ts';
 import { JUDGE_ROW, judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
@@ -89,14 +90,16 @@ async function planCommand(
   }
   if (here.gpu) context.terminal.print(deviceText(here.gpu));
   const hasTeacher = params.teacher !== undefined;
+  const onHostHead = onHostHeads(found.options);
   context.terminal.print(
     table([
-      ['batch', 'accumulation', 'recompute', 'total', 'counted by', ...(hasTeacher ? ['teacher'] : []), 'work', 'overrides'],
+      ['batch', 'accumulation', 'recompute', 'total', ...onHostHead, 'counted by', ...(hasTeacher ? ['teacher'] : []), 'work', 'overrides'],
       ...found.options.map(option => [
         String(option.batch),
         String(option.accumulation),
         option.recompute,
         byteSize(option.totalBytes),
+        ...onHostHead.map(() => byteSize(option.hostBytes ?? 0)),
         option.source,
         ...(hasTeacher ? [byteSize(option.teacherBytes ?? 0)] : []),
         `×${option.cost.toFixed(2)}`,
@@ -126,7 +129,10 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   const found = await withReader(reader => reader.ask('estimate', params, `Estimating the memory of ${file}`));
   context.terminal.print(describe(found, availableBytes));
   if (found.runBytes > availableBytes)
-    context.terminal.say('warning', `the run needs about ${byteSize(found.runBytes)}, but only ${byteSize(availableBytes)} are free`);
+    context.terminal.say(
+      'warning',
+      `the run needs about ${byteSize(found.runBytes)}, but only ${byteSize(availableBytes)} are free${onHostText(found, availableBytes)}`,
+    );
   return { value: { ok: true, availableBytes, ...found } };
 }
 

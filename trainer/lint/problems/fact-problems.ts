@@ -1,5 +1,6 @@
 /** Problems of a recipe that depend on its model, its data and this machine. Pure: the facts are passed in. */
 
+import { andList } from '../../catalog/entries.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { Suggestion } from '../../protocol/problem.ts';
@@ -104,10 +105,20 @@ function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }:
     yield { code: 'memory-above-free', severity: 'warning', path: ['importance', 'measure'], message, replaceBy: defaultMeasure };
     return;
   }
-  const message = `this run needs about ${byteSize(estimate.runBytes)}${apart && partsOfBatch(values) > 1 ? ' on each card' : ''}, but ${has}: ${memorySplit(estimate)}`;
+  const message = `this run needs about ${byteSize(estimate.runBytes)}${apart && partsOfBatch(values) > 1 ? ' on each card' : ''}, but ${has}: ${memorySplit(estimate)}${onHostText(estimate, availableBytes)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };
+}
+
+/** Whether a run that does not fit would, if its base lay in the memory of the host: the end of a sentence. */
+export function onHostText({ baseOnHost }: Pick<RecipeEstimate, 'baseOnHost'>, availableBytes: number): string {
+  if (!baseOnHost) return '';
+  const { runBytes, offloadedBytes, overrides } = baseOnHost;
+  const settings = andList(overrides.map(override => override.replace('=', ': ')));
+  return runBytes <= availableBytes
+    ? `; with ${settings} it needs about ${byteSize(runBytes)} and fits, with ${byteSize(offloadedBytes)} in host memory`
+    : `; with ${settings} it still needs about ${byteSize(runBytes)}`;
 }
 
 function* offloadProblems({ values, device }: RecipeView): Generator<Report> {

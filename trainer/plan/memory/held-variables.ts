@@ -51,10 +51,6 @@ const hostedVariables = ({
 }: Pick<HeldPlan, 'model' | 'attachment'>): VariableSpec[] =>
   model.parameters.flatMap(spec => storage.variables(spec)).filter(({ name }) => hosted?.has(name));
 
-/** Bytes of the weights that lie in the host's memory, next to whatever computes. */
-export const hostedBytes = (plan: Pick<HeldPlan, 'model' | 'attachment'>): number =>
-  hostedVariables(plan).reduce((sum, spec) => sum + byteSize(spec), 0);
-
 /** The same variables in the order of `loadVariables`: numbers that come from a weight follow it. */
 export function loadOrder(
   { model, attachment }: Pick<HeldPlan, 'model' | 'attachment'>,

@@ -12,9 +12,11 @@ import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { TargetError } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type ComputesOn, copiesInMemory } from '../../train/recipe-settings.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
+import { type BaseOnHost, priceOnHost } from './base-on-host.ts';
 import { countedPasses } from './counted-passes.ts';
 import { bufferRules, poolOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
@@ -123,6 +125,8 @@ export interface RecipeEstimate extends MemoryEstimate {
   readonly teacherBytes?: number;
   /** The memory of one process in a pass that moves weights to score rows, which ends before training; left out without one. */
   readonly scoringBytes?: number;
+  /** With the base in the memory of the host: compared for a run that does not fit; left out where that is not possible. */
+  readonly baseOnHost?: BaseOnHost;
   /** The GPU whose memory this is, and what is assumed of it; left out for the memory of the machine, and of a card that was named. */
   readonly gpu?: DeviceCard;
   readonly alternatives: readonly MemoryEstimate[];
@@ -154,6 +158,10 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const scoringBytes = priceMovement(recipe, plan);
   // What comes before training computes on one device of each process.
   const runBytes = Math.max(copies * own.totalBytes, (params.apart ? 1 : processes) * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
+  const { usableBytes: limit = Number.POSITIVE_INFINITY } = params;
+  const estimate = (other: Recipe) => estimateRecipe({ ...params, recipe: other, compare: false, allLevels: false });
+  const baseOnHost =
+    params.compare !== false && runBytes > limit ? priceOnHost(recipe, facts.on, { usableBytes: limit, estimate }) : undefined;
   return {
     ...own,
     processes,
@@ -162,6 +170,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
     ...(teacherBytes !== undefined && { teacherBytes }),
     ...(scoringBytes !== undefined && { scoringBytes }),
     ...(params.gpu && params.card === undefined && { gpu: params.gpu }),
+    ...(baseOnHost && { baseOnHost }),
     alternatives,
   };
 }

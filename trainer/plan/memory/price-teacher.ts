@@ -1,14 +1,13 @@
 /** The memory of a teacher's pass: of the very programs that it runs, before the model is loaded. */
-import { singleSteps } from '../../graph/fusion/step.ts';
-import { liveness } from '../../graph/liveness.ts';
 import { byteSize } from '../../graph/types.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { teacherProgram } from '../../objective/distillation/teacher-program.ts';
 import { untouchedIn } from '../../objective/untouched-in.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
-import { type ComputesOn, precisionOf } from '../../train/recipe-settings.ts';
+import { type ComputesOn, hostFrom, precisionOf } from '../../train/recipe-settings.ts';
 import { bufferRules, poolOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
+import { priceReads } from './hosted-weights.ts';
 
 /** Bytes of one process with the teacher in it; undefined for a model that is no teacher. */
 export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel>[0], on: ComputesOn): number | undefined {
@@ -16,19 +15,14 @@ export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel
   if (model.kind !== 'causal') return undefined;
   const batch = recipe.per_device_eval_batch_size;
   const tokens = Math.min(recipe.max_length, model.maxPositions);
-  const attachment = untouchedIn(model, precisionOf(recipe));
+  const attachment = untouchedIn(model, precisionOf(recipe), hostFrom(recipe, on));
   const shapes = [{ batch, tokens, targets: batch * (tokens - 1) }];
   const { vocabularySize: vocabulary } = model;
   const { program } = teacherProgram({ model, attachment, shapes, vocabulary, temperature: recipe.distillation.temperature });
   const { signatures, variables } = program;
   const rules = bufferRules(on.engine, { variables });
-  const passes = Object.values(signatures).map(signature => {
-    const { bytes } = liveness(signature, singleSteps(signature), rules);
-    return bytes.reduce((most, each) => Math.max(most, each), 0);
-  });
-  const sizes = variables.map(spec => rules.bytes(spec));
+  const { sizes, most: activationBytes } = priceReads(program, attachment, { ...on, rules });
   const variableBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
-  const activationBytes = Math.max(...passes);
   const overhead = engineOverheadBytes({
     ...on,
     nodes: Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, 0),

@@ -5,6 +5,7 @@ import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { type Recipe, settings } from '../../protocol/recipe/recipe-schema.ts';
 import { takesNegativesFromBatch } from '../../protocol/recipe/rules/embedding-rules.ts';
 import { copiesInMemory } from '../../train/recipe-settings.ts';
+import { withBaseOnHost } from './base-on-host.ts';
 import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type MemorySource, type RecipeEstimate } from './predict.ts';
 import { priceTeacher } from './price-teacher.ts';
 
@@ -15,6 +16,8 @@ export interface PlanOption {
   readonly recompute: RecomputePolicy;
   /** The rows or rank, if it must be lower than the recipe's because nothing else fits. */
   readonly r?: number;
+  /** Bytes in the memory of the host, if the base lies there; `cost` is without their moves to the device. */
+  readonly hostBytes?: number;
   readonly totalBytes: number;
   /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
   readonly teacherBytes?: number;
@@ -50,12 +53,16 @@ export function planMemory(params: EstimateParams & { readonly usableBytes: numb
   const planned: Planned = { ...params, teacherFor: teacherFor(params, usableBytes) };
   const fits = (option: PlanOption): boolean => peakBytes(option) <= usableBytes;
   const own = optionsOf(planned);
-  const all = own.some(fits) ? own : [...own, ...lowerRanks(planned)];
+  const all = own.some(fits) ? own : [...own, ...lowerRanks(planned), ...onHost(planned, usableBytes)];
   const cheapest = Math.min(...all.map(({ cost }) => cost));
   const relative = all.map(option => ({ ...option, cost: option.cost / cheapest }));
   const options = relative.filter(fits).sort(fastestFirst);
   const least = relative.reduce((a, b) => ((peakBytes(b) - peakBytes(a) || b.totalBytes - a.totalBytes) < 0 ? b : a));
-  return { usableBytes, options: withoutWorse(options), least };
+  const [here, there] = [
+    options.filter(({ hostBytes }) => hostBytes === undefined),
+    options.filter(({ hostBytes }) => hostBytes !== undefined),
+  ];
+  return { usableBytes, options: [...withoutWorse(here), ...withoutWorse(there)], least };
 }
 
 /** The most memory of one process: the teacher and the model are never there at the same time. */
@@ -162,6 +169,17 @@ function lowerRanks(params: Planned): PlanOption[] {
   );
 }
 
+/** The recipe's own rank with the base in the memory of the host. */
+function onHost(params: Planned, usableBytes: number): PlanOption[] {
+  const hosted = withBaseOnHost(params.recipe, computesOn(params));
+  if (!hosted) return [];
+  const { recipe, overrides } = hosted;
+  return optionsOf({ ...params, recipe, teacherFor: teacherFor({ ...params, recipe }, usableBytes) }).map(option => ({
+    ...option,
+    overrides: [...overrides, ...option.overrides],
+  }));
+}
+
 function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level: LevelEstimate): PlanOption {
   const { per_device_train_batch_size: batch, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: accumulation } = planned;
   const { mini_batch_size: miniBatch } = planned.embedding;
@@ -179,6 +197,7 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
     recompute: level.recompute,
     totalBytes: found.totalBytes - found.activationBytes - found.engineOverheadBytes + level.activationBytes + level.engineOverheadBytes,
     activationBytes: level.activationBytes,
+    ...(planned.base_offload === 'host' && { hostBytes: found.offloadedBytes }),
     source: level.source,
     cost: accumulation * (level.flops + FLOPS_A_NODE * level.nodes),
     overrides: changed,
@@ -198,5 +217,5 @@ export function describeNothingFits({ usableBytes, least }: MemoryPlanning, reci
   const how = shorter
     ? `Lower max_length (${recipe.max_length}): activations are ${megabytes(least.activationBytes)} of it`
     : `Weights, optimizer and engine alone take ${megabytes(held)}: take a smaller model${methodCatalog[recipe.method].trainsWhole && methodCatalog[recipe.method].targets === 'required' ? ', or a method that trains less (spsft, lora)' : ''}`;
-  return `nothing fits into ${megabytes(usableBytes)}${each}: the least is ${megabytes(least.totalBytes)}, with a batch of ${least.batch} and recompute: ${least.recompute}. ${how}`;
+  return `nothing fits into ${megabytes(usableBytes)}${each}: the least is ${megabytes(least.totalBytes)}, with a batch of ${least.batch}${least.hostBytes === undefined ? '' : ', base_offload: host'} and recompute: ${least.recompute}. ${how}`;
 }

@@ -18,6 +18,7 @@ import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
 import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu, type ResultTables } from './engine-memory.ts';
+import { hostedSizes } from './hosted-weights.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */
@@ -170,10 +171,6 @@ export class PassTracer {
     return (small && measureAt(small)) ?? required(measureAt(), 'the cost of the whole pass');
   }
 }
-
-/** Bytes of the weights that lie in the host's memory, by variable. */
-const hostedSizes = (variables: PlannedPass['variables'], { hosted }: RunPlan['attachment']): ReadonlyMap<string, number> =>
-  new Map(variables.filter(({ name }) => hosted?.has(name)).map(spec => [spec.name, byteSize(spec)]));
 
 interface Work {
   readonly flops: number;

@@ -5,6 +5,7 @@ import { goldenConfig } from '../../../../bench/memory/memory-models.ts';
 import { CARD_ENGINE } from '../../../../trainer/catalog/engines.ts';
 import type { KnownPrograms } from '../../../../trainer/graph/known-programs.ts';
 import type { Signature } from '../../../../trainer/graph/program.ts';
+import { onHostText } from '../../../../trainer/lint/problems/fact-problems.ts';
 import { elementAt, required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { planMark } from '../../../../trainer/plan/memory/counted-passes.ts';
@@ -166,6 +167,52 @@ describe('a teacher', () => {
     expect(describeNothingFits(found, recipeWith(written))).toMatch(
       /the teacher's pass alone takes \d+ MB, a sample at a time\. .*distillation\.logits/,
     );
+  });
+});
+
+describe('a run on a GPU that its weights do not fit', () => {
+  const large = headersOf({ ...config, hidden_size: 256, intermediate_size: 1024 });
+  const at = { headers: large, engine: CARD_ENGINE, device: 'gpu', apart: true } as const;
+  const ofRecipe = (...overrides: string[]) => recipeWith(['trains=columns', ...overrides]);
+  const priced = (...overrides: string[]) => estimateRecipe({ ...at, recipe: ofRecipe(...overrides), usableBytes: 1e12 });
+  const HOST = ['engine=pjrt', 'base_offload=host'];
+  const usableBytes = priced(...HOST, 'recompute=block', 'per_device_train_batch_size=4', 'per_device_eval_batch_size=4').totalBytes;
+
+  test('fits with its base in the memory of the host, at its own rank', () => {
+    const { options } = planMemory({ ...at, recipe: ofRecipe(), usableBytes });
+    expect(options.length).toBeGreaterThan(0);
+    for (const { overrides, totalBytes, hostBytes, r, recompute } of options) {
+      expect(overrides).toEqual(expect.arrayContaining(HOST));
+      expect(r).toBeUndefined();
+      const found = priced(...overrides, `recompute=${recompute}`);
+      expect([totalBytes, hostBytes]).toEqual([found.totalBytes, found.offloadedBytes]);
+      expect(totalBytes).toBeLessThanOrEqual(usableBytes);
+    }
+  });
+
+  test('has that in its estimate, with blocks recomputed where its own level does not fit', () => {
+    const small = ['per_device_train_batch_size=4', 'per_device_eval_batch_size=4'];
+    const { baseOnHost } = estimateRecipe({ ...at, recipe: ofRecipe(...small, 'recompute=none'), usableBytes });
+    const found = priced(...small, ...HOST, 'recompute=block');
+    expect(baseOnHost).toEqual({
+      runBytes: found.runBytes,
+      offloadedBytes: found.offloadedBytes,
+      recompute: 'block',
+      overrides: [...HOST, 'recompute=block'],
+    });
+    expect(found.runBytes).toBeLessThanOrEqual(usableBytes);
+    expect(onHostText({ baseOnHost }, usableBytes)).toMatch(
+      /^; with engine: pjrt, base_offload: host and recompute: block it needs about \S+ MB and fits, with \S+ MB in host memory$/,
+    );
+    expect(onHostText({ baseOnHost }, 1)).toMatch(/it still needs about \S+ MB$/);
+  });
+
+  test.each([
+    ['it fits', [], 1e12],
+    ['every weight is trained', ['method=full', 'trains=rows'], 1],
+    ['its base lies there already', HOST, 1],
+  ])('and says nothing where %s', (_, overrides, bytes) => {
+    expect(estimateRecipe({ ...at, recipe: ofRecipe(...overrides), usableBytes: bytes }).baseOnHost).toBeUndefined();
   });
 });
 
