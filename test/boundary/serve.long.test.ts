@@ -177,8 +177,8 @@ describe('chats', () => {
   test('images and forced tools are refused', async () => {
     const ask = (more: Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>): Promise<unknown> =>
       openai.chat.completions.create({ model: 'chatty', messages, ...more });
-    await expect(ask({ tools, tool_choice: 'required' })).rejects.toThrow('tool_choice: only auto and none are supported');
-    await expect(ask({ response_format: { type: 'json_object' } })).rejects.toThrow('response_format.type: only text is supported');
+    await expect(ask({ tools, tool_choice: 'required' })).rejects.toThrow(`'tool_choice' must be "auto" or "none" (now "required")`);
+    await expect(ask({ response_format: { type: 'json_object' } })).rejects.toThrow(`'response_format.type' must be "text"`);
   });
 });
 
@@ -331,7 +331,7 @@ describe('embeddings', () => {
     ['ids that are too many', () => embed(Array.from({ length: 50 }, () => 5)), 'at most 24 are read'],
     ['an id that is none', () => embed([[100_000]]), 'has no id 100000'],
     ['more dimensions than there are', () => embed('a', { dimensions: 64 }), 'have 32 numbers'],
-    ['nothing', () => embed([]), 'input: '],
+    ['nothing', () => embed([]), "'input' must be a text"],
     ['a language model', () => embed('a', { model: 'tiny' }), 'tiny writes text; use /v1/chat/completions'],
     [
       'text of an encoder',
@@ -366,9 +366,9 @@ describe('what is refused', () => {
       404,
       'there is no model big here; there is tiny, chatty, caller, talker, tagger, thinker, speaker, sentences',
     ],
-    ['two answers', { ...greedy, n: 2 }, 400, 'more than one answer'],
-    ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, 'frequency_penalty is not supported'],
-    ['an unknown parameter', { ...greedy, min_p: 0.1 }, 400, 'min_p: this server does not know this parameter'],
+    ['two answers', { ...greedy, n: 2 }, 400, "'n' must be 1, because a request gets one answer"],
+    ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, "'frequency_penalty' must be 0"],
+    ['an unknown parameter', { ...greedy, min_p: 0.1 }, 400, "'min_p' is not a parameter of this request"],
     ['too long a prompt', { ...greedy, prompt: 'x'.repeat(500) }, 400, 'positions'],
   ])('%s', async (_, request, code, message) => {
     expect(await status(openai.completions.create(request))).toEqual([code, expect.stringContaining(message)]);

@@ -1,23 +1,19 @@
 /** The requests of the OpenAI API that are computed here. What is not computed is refused by name; what has no effect on an answer is accepted. */
 import { z } from 'zod';
+import { elementAt } from '../narrow.ts';
 import type { CompletionSettings } from './complete.ts';
 import { RequestError } from './request-error.ts';
-
-/** The API's own limits. */
-const MAX_STOPS = 4;
-const MAX_TOP_LOGPROBS = 20;
-const MAX_MESSAGES = 10_000;
-const MAX_INPUTS = 2048;
+import { MAX_INPUTS, MAX_MESSAGES, MAX_STOPS, MAX_TOP_LOGPROBS, requestProblem } from './request-problem.ts';
 
 const text = z.string();
 /** The API writes what is not given as null, too. */
 const maybe = <T extends z.ZodType>(type: T) => type.nullish().transform(value => value ?? undefined);
 /** A setting that is accepted with the one value at which it does nothing. */
-const idle = (value: unknown, what: string) =>
+const idle = (value: unknown) =>
   z
     .unknown()
     .optional()
-    .refine(given => given == null || given === value, `${what} is not supported`);
+    .refine(given => given == null || given === value);
 const count = z.int().min(1);
 
 const sampling = {
@@ -30,13 +26,13 @@ const sampling = {
   stop: maybe(z.union([text, z.array(text).max(MAX_STOPS)])),
   stream: maybe(z.boolean()),
   stream_options: maybe(z.object({ include_usage: maybe(z.boolean()) })),
-  n: idle(1, 'more than one answer'),
-  frequency_penalty: idle(0, 'frequency_penalty'),
-  presence_penalty: idle(0, 'presence_penalty'),
+  n: idle(1),
+  frequency_penalty: idle(0),
+  presence_penalty: idle(0),
   logit_bias: z
     .unknown()
     .optional()
-    .refine(given => given == null || JSON.stringify(given) === '{}', 'logit_bias is not supported'),
+    .refine(given => given == null || JSON.stringify(given) === '{}'),
   // These say something about the client, not about the answer.
   user: z.unknown().optional(),
   metadata: z.unknown().optional(),
@@ -46,7 +42,7 @@ const sampling = {
   prompt_cache_key: z.unknown().optional(),
 };
 
-const part = z.object({ type: z.literal('text', 'only text parts are read'), text });
+const part = z.object({ type: z.literal('text'), text });
 
 const message = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
@@ -61,9 +57,9 @@ const chatSchema = z.strictObject({
   logprobs: maybe(z.boolean()),
   top_logprobs: maybe(z.int().min(0).max(MAX_TOP_LOGPROBS)),
   tools: maybe(z.array(z.looseObject({}))),
-  tool_choice: maybe(z.enum(['auto', 'none'], 'only auto and none are supported')),
+  tool_choice: maybe(z.enum(['auto', 'none'])),
   parallel_tool_calls: z.unknown().optional(),
-  response_format: maybe(z.object({ type: z.literal('text', 'only text is supported') })),
+  response_format: maybe(z.object({ type: z.literal('text') })),
   reasoning_effort: maybe(text),
   /** Variables of the template, as in other local servers. */
   chat_template_kwargs: maybe(z.record(text, z.unknown())),
@@ -74,9 +70,9 @@ const completionSchema = z.strictObject({
   prompt: text,
   max_tokens: maybe(count),
   logprobs: maybe(z.int().min(0).max(MAX_TOP_LOGPROBS)),
-  echo: idle(false, 'echo'),
-  best_of: idle(1, 'best_of'),
-  suffix: idle(undefined, 'suffix'),
+  echo: idle(false),
+  best_of: idle(1),
+  suffix: idle(undefined),
 });
 
 const id = z.int().min(0);
@@ -84,7 +80,7 @@ const several = <T extends z.ZodType>(type: T) => z.array(type).min(1).max(MAX_I
 
 const embeddingSchema = z.strictObject({
   model: text,
-  input: z.union([text, several(text), several(id), several(z.array(id).min(1))], 'a text, several texts, or ids of tokens'),
+  input: z.union([text, several(text), several(id), several(z.array(id).min(1))]),
   dimensions: maybe(count),
   encoding_format: maybe(z.enum(['float', 'base64'])),
   user: z.unknown().optional(),
@@ -99,14 +95,11 @@ export const readChatRequest = (body: unknown): ChatRequest => read(chatSchema, 
 export const readEmbeddingRequest = (body: unknown): EmbeddingRequest => read(embeddingSchema, body);
 export const readCompletionRequest = (body: unknown): CompletionRequest => read(completionSchema, body);
 
-function read<T>(schema: z.ZodType<T>, body: unknown): T {
+function read<T>(schema: z.ZodType<T> & { readonly shape: object }, body: unknown): T {
   const { data, error } = schema.safeParse(body);
   if (data !== undefined) return data;
-  const issue = error?.issues[0];
-  const unknown = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
-  const param = [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join('.');
-  const problem = unknown === undefined ? issue?.message : 'this server does not know this parameter';
-  throw new RequestError(400, param === '' ? `the request: ${problem}` : `${param}: ${problem}`, { param });
+  const { param, message } = requestProblem(elementAt(error?.issues ?? [], 0), body, Object.keys(schema.shape));
+  throw new RequestError(400, message, { param });
 }
 
 /** The settings that both kinds of request have in common, with the API's defaults. */

@@ -5,6 +5,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AnswerReading } from '../generate/answer-parts.ts';
 import { GenerateError } from '../generate/decoder.ts';
 import { portOf } from '../machine/port-of.ts';
+import { messageOf } from '../protocol/error-facts.ts';
+import { byteSize } from '../protocol/text/format.ts';
 import { type AdmissionRules, admit } from './admission.ts';
 import { readChatRequest, readCompletionRequest, readEmbeddingRequest, settingsOf } from './api-requests.ts';
 import { type AnswerKind, answerHead, answerPiece, errorBody, lastPiece, usagePiece, wholeAnswer } from './api-responses.ts';
@@ -107,6 +109,8 @@ function toRefusal(error: unknown): RequestError {
   return new RequestError(500, error instanceof Error ? error.message : String(error));
 }
 
+const ROUTES = ['GET /health', 'GET /v1/models', 'POST /v1/chat/completions', 'POST /v1/completions', 'POST /v1/embeddings'];
+
 async function route(params: ServeParams, requests: Requests, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? '').split('?')[0];
   switch (`${request.method} ${path}`) {
@@ -124,7 +128,7 @@ async function route(params: ServeParams, requests: Requests, request: IncomingM
     case 'POST /v1/embeddings':
       return embed(params, requests, await readJson(request), response);
     default:
-      throw new RequestError(404, `there is no ${request.method} ${path} here`);
+      throw new RequestError(404, `this server has no ${request.method} ${path}; it has ${ROUTES.join(', ')}`);
   }
 }
 
@@ -257,13 +261,14 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   const received: AsyncIterable<Buffer> = request;
   for await (const part of received) {
     bytes += part.length;
-    if (bytes > MAX_BODY_BYTES) throw new RequestError(413, `the request has more than ${MAX_BODY_BYTES} bytes`);
+    if (bytes > MAX_BODY_BYTES)
+      throw new RequestError(413, `the body of the request has more than ${byteSize(MAX_BODY_BYTES)}: send less text at a time`);
     parts.push(part);
   }
   try {
     return JSON.parse(Buffer.concat(parts).toString('utf8'));
-  } catch {
-    throw new RequestError(400, 'the request is not JSON');
+  } catch (error) {
+    throw new RequestError(400, `the body of the request is not JSON: ${messageOf(error)}`);
   }
 }
 
