@@ -50,7 +50,7 @@ const shown = (base: string): string => (isHubName(base) ? base : (base.split(/[
 
 export function modelCard(facts: CardFacts, made: CardExport): string {
   const { label } = artifactCatalog[made.format];
-  const type = made.type && made.type !== 'base' ? ` (${made.type})` : '';
+  const type = made.type && made.type !== 'base' && made.type !== 'auto' ? ` (${made.type})` : '';
   return [
     metadata(facts, made),
     `# ${facts.name}`,

@@ -25,7 +25,8 @@ const mergedTypes = {
 } as const;
 
 const ggufTypes = {
-  base: 'As the base: of a GGUF file, only trained rows change',
+  auto: 'As the base; of a GGUF file of fewer than 8 bits, trained tensors become Q8_0',
+  base: 'As the base, however few its bits: of a GGUF file, only trained rows change',
   F32: 'F32: every bit',
   F16: 'F16',
   BF16: 'BF16',

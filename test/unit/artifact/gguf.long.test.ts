@@ -66,7 +66,7 @@ describe('types', () => {
     expectVerified(result);
     const { tensors, metadata } = await headerOf(fileOf(result));
     const types = new Map(tensors.map(({ name, type: { name: own } }) => [name, own]));
-    expect(types.get('blk.1.attn_q.weight')).toBe(type === 'base' ? 'BF16' : type.replace('_M', ''));
+    expect(types.get('blk.1.attn_q.weight')).toBe(type === 'auto' || type === 'base' ? 'BF16' : type.replace('_M', ''));
     expect(types.get('blk.0.attn_norm.weight')).toBe('F32');
     expect(metadata.get('general.architecture')).toBe('llama');
     expect(metadata.get('tokenizer.chat_template')).toContain('<|im_start|>');
@@ -78,7 +78,9 @@ describe('types', () => {
   });
 
   test('a type of another format is refused', async () => {
-    await expect(exportOf(base, { adapterPath, type: 'float16' })).rejects.toThrow(/GGUF has no type float16: choose one of base, F32/);
+    await expect(exportOf(base, { adapterPath, type: 'float16' })).rejects.toThrow(
+      /GGUF has no type float16: choose one of auto, base, F32/,
+    );
     await expect(exportOf(base, { adapterPath, format: 'peft', type: 'F16' })).rejects.toThrow(/has no types, so leave it out/);
   });
 
@@ -252,6 +254,7 @@ describe('experts in four bits', () => {
     expect(changed.size).toBeLessThanOrEqual(4 * 4);
     await Promise.all([before.weights.close(), after.weights.close()]);
     const again = await exportOf(fileOf(first), {
+      type: 'base',
       adapterPath: await tinyAdapter({ engine, method: 'lora', budget: { r: 2 }, targets: ['down_proj'], base: fileOf(first) }),
     });
     expectVerified(again);
@@ -278,7 +281,7 @@ describe('a GGUF base', () => {
 
   test.each(['spsft', 'lora', 'full'] as const)('%s: as it was, but for rows that changed', async method => {
     const adapterPath = await tinyAdapter({ engine, method, budget: { r: 4 }, base });
-    const result = await exportOf(base, { adapterPath });
+    const result = await exportOf(base, { adapterPath, type: 'base' });
     const [before, after] = [readFileSync(base), readFileSync(fileOf(result))];
     expect(after.length).toBe(before.length);
     const adapter = await readAdapter(adapterPath);

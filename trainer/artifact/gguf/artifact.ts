@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { mergedWeights } from '../../adapter/merge.ts';
+import { isTuned, mergedWeights } from '../../adapter/merge.ts';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { ggufTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
@@ -23,13 +23,22 @@ import { ggufDataBytes, planGguf } from './gguf-file.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
 import { MODELFILE, modelfile, ollamaName } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
+import { ggufTypeNamed, isCoarse, RAISED } from './quantization.ts';
 import { errorOf, largestError } from './rounding.ts';
 
-export const artifact: Artifact = async (opened, { type: wanted = 'base', cacheDir, onEvent }) => {
+export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDir, onEvent }) => {
   const { folder, model } = opened;
   if (model.kind !== 'causal')
     throw new ExportError(`a ${model.family} that classifies is not written to GGUF, whose programs generate text: export it as merged`);
-  if (!isOneOf(ggufTypeNames, wanted)) throw new ExportError(`${wanted} is no type of a GGUF file; these are: ${ggufTypeNames.join(', ')}`);
+  if (!isOneOf(ggufTypeNames, given)) throw new ExportError(`${given} is no type of a GGUF file; these are: ${ggufTypeNames.join(', ')}`);
+  const raised = given === 'auto' ? coarseTypes(opened, model) : [];
+  const wanted = given === 'auto' && raised.length === 0 ? 'base' : given;
+  if (raised.length > 0)
+    onEvent?.({
+      type: 'log',
+      level: 'info',
+      message: `Trained tensors are written as ${RAISED}: the ${raised.join(' and ')} of the base would round small changes away. Tensors without training keep their type; --type base keeps all types.`,
+    });
   const stem = stemOf(folder.source, wanted);
   const file = `${stem}.gguf`;
   const onTensor = (done: number, total: number): void => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' });
@@ -70,7 +79,16 @@ const commandsFor = (file: string, name: string): Readonly<Record<string, string
 function stemOf(source: string, type: GgufExportType): string {
   const name = basename(source).replace(/\.gguf$/i, '') || 'model';
   if (type === 'base') return `${name}-tuned`;
-  return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned-${type}`;
+  return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned${type === 'auto' ? '' : `-${type}`}`;
+}
+
+/** The types of few bits in which a GGUF base holds tensors that training changed. */
+function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] {
+  if (folder.ggufPath === undefined) return [];
+  const { tensors } = folder.weights;
+  const tuned = model.parameters.filter(({ name }) => isTuned(adapter, name));
+  const types = tuned.flatMap(spec => heldTensors(spec, tensors).names.map(name => tensors.get(name)?.quantization ?? ''));
+  return [...new Set(types)].filter(type => type !== '' && isCoarse(ggufTypeNamed(type)));
 }
 
 /** The weights of a file by the names of the base, which has others for the decoder in a model that also sees images. */

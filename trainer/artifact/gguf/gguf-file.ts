@@ -23,7 +23,7 @@ import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
 import { type DescribedModel, describeForGguf } from './metadata.ts';
-import { FILE_TYPES, ggufTypeNamed, type NamedType, typeOfTensor } from './quantization.ts';
+import { FILE_TYPES, ggufTypeNamed, isCoarse, type NamedType, RAISED, type TensorPlace, typeOfTensor } from './quantization.ts';
 
 export interface GgufPlan {
   readonly metadata: readonly GgufEntry[];
@@ -111,7 +111,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const held = fileTensors(model, { architecture: family.architecture, family });
   let done = 0;
   const tensors = [...held].map(([own, { spec, shape, values: valuesOf }]): GgufTensorEntry => {
-    const wanted = type === 'base' ? typeInFolder(spec, folder.weights.tensors) : type;
+    const wanted = keepsTypes(type) ? typeInFolder(spec, folder.weights.tensors) : type;
     const layout = layoutOf(own, shape, family, attention);
     const target = typeOfTensor(wanted, { name: own, shape, blocks, tied, experts: experts?.count ?? 0 });
     const data = async (): Promise<Uint8Array> => {
@@ -131,7 +131,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
       stringEntry('general.architecture', family.architecture),
       stringEntry('general.type', 'model'),
       stringEntry('general.name', title),
-      u32Entry('general.file_type', fileType(type === 'base' ? ofEmbedding : type, tensors)),
+      u32Entry('general.file_type', fileType(keepsTypes(type) ? ofEmbedding : type, tensors)),
       u32Entry('general.quantization_version', QUANTIZATION_VERSION),
       ...entries,
       ...tokenizerEntries({ source: folder.source, tokenizer, rows: model.vocabularySize }),
@@ -139,6 +139,13 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     tensors: [...rotary, ...tensors],
   };
 }
+
+/** Whether the types are those of the base, whatever they are. */
+const keepsTypes = (type: GgufExportType): type is 'auto' | 'base' => type === 'auto' || type === 'base';
+
+/** The type of a tensor in a file whose base is one. */
+const typeInFile = (type: NamedType | 'auto', own: GgufType, isTuned: boolean, place: TensorPlace): GgufType =>
+  type !== 'auto' ? typeOfTensor(type, place) : isTuned && isCoarse(own) ? typeOfTensor(RAISED, place) : own;
 
 /** llama.cpp has one for all files whose experts are in four bits. */
 const fileType = (type: NamedType, tensors: readonly GgufTensorEntry[]): number =>
@@ -175,9 +182,11 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
   const tensors = header.tensors.map((tensor): GgufTensorEntry => {
     const { name, shape } = tensor;
     const own = held.get(name);
-    const target = own === undefined || type === 'base' ? tensor.type : typeOfTensor(type, { name, shape, blocks, tied, experts });
+    const isTuned = own !== undefined && isTunedIn(adapter, own);
+    const place = { name, shape, blocks, tied, experts };
+    const target = own === undefined || type === 'base' ? tensor.type : typeInFile(type, tensor.type, isTuned, place);
     const data = async (): Promise<Uint8Array> => {
-      const isKept = own === undefined || (target.id === tensor.type.id && !isTunedIn(adapter, own));
+      const isKept = own === undefined || (target.id === tensor.type.id && !isTuned);
       const bytes = isKept
         ? await readRange(path, tensor.position, tensor.byteLength)
         : await encode(merged, own, target, layoutOf(name, shape, family, heads));
@@ -189,7 +198,10 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
   const changed =
     type === 'base'
       ? []
-      : [u32Entry('general.file_type', FILE_TYPES[type]), u32Entry('general.quantization_version', QUANTIZATION_VERSION)];
+      : [
+          u32Entry('general.file_type', FILE_TYPES[type === 'auto' ? RAISED : type]),
+          u32Entry('general.quantization_version', QUANTIZATION_VERSION),
+        ];
   const replaced = new Set([...changed.map(({ key }) => key), 'general.alignment']);
   return { metadata: [...entries.filter(({ key }) => !replaced.has(key)), ...changed], tensors };
 }

@@ -3,7 +3,7 @@ import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { GGUF_TYPES, type GgufType } from '../../format/gguf/gguf-types.ts';
 
 /** Types that are no mixtures of their own go by one name everywhere. */
-export type NamedType = Exclude<GgufExportType, 'base'>;
+export type NamedType = Exclude<GgufExportType, 'auto' | 'base'>;
 
 /** `general.file_type`, by llama.cpp's list. */
 export const FILE_TYPES: Readonly<Record<NamedType, number>> = {
@@ -34,6 +34,12 @@ export function ggufTypeNamed(name: string): GgufType {
   if (type === undefined) throw new Error(`no GGUF type ${name}`);
   return type;
 }
+
+/** The type of trained tensors whose own has few bits: half a step of it is 0.4% of the largest number of a block. */
+export const RAISED: NamedType = 'Q8_0';
+
+/** Whether half a step of a type may be more than what training changes. */
+export const isCoarse = ({ blockBytes, blockElements }: GgufType): boolean => blockBytes < blockElements;
 
 export interface TensorPlace {
   /** llama.cpp's name. */
