@@ -19,6 +19,8 @@ export interface EngineChoice {
   readonly name: EngineName;
   /** To be shown to the user: the engine is not the best one this machine could have. */
   readonly warning?: string;
+  /** The command that installs the better one. */
+  readonly remedy?: string;
 }
 
 interface Installation {
@@ -56,7 +58,8 @@ export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineReq
   );
   return {
     name,
-    warning: `${engineCatalog[preferred].label} is not installed, so the portable engine runs, which is several times slower on a CPU. To install it: ${installations[preferred]?.command}`,
+    warning: `${engineCatalog[preferred].label} is not installed, so the portable engine runs, which is several times slower on a CPU`,
+    remedy: installations[preferred]?.command ?? '',
   };
 }
 

@@ -72,15 +72,15 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
     engine: opened.engine,
   };
   const pythonMissing = 'missing' in python ? python.missing : undefined;
-  return { ...facts, problems: [...opened.problems, ...findProblems({ ...facts, pythonMissing })] };
+  return { ...facts, problems: [...opened.problems, ...findProblems({ ...facts, pythonMissing, isFallback: opened.problems.length > 0 })] };
 }
 
 async function tryEngine(request: EngineRequest): Promise<Pick<Diagnosis, 'engine' | 'problems'>> {
   try {
-    const { name, warning } = chooseEngine(request);
+    const { name, warning, remedy = '' } = chooseEngine(request);
     const engine = await openEngine(name, { cacheDir: request.cacheDir });
     const description = { ...engine.description, matmulGflops: await measureMatmul(engine) };
-    const problems: EngineProblem[] = warning ? [{ severity: 'warning', message: warning, remedy: 'rowtune engine install' }] : [];
+    const problems: EngineProblem[] = warning ? [{ severity: 'warning', message: warning, remedy }] : [];
     return { engine: description, problems };
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
@@ -88,7 +88,11 @@ async function tryEngine(request: EngineRequest): Promise<Pick<Diagnosis, 'engin
   }
 }
 
-type Facts = Omit<Diagnosis, 'problems'> & { readonly pythonMissing?: string };
+type Facts = Omit<Diagnosis, 'problems'> & {
+  readonly pythonMissing?: string;
+  /** The engine stands in for a faster one, which is reported already. */
+  readonly isFallback?: boolean;
+};
 
 /** Compares major and minor version. */
 function isOlder(version: string, oldest: string): boolean {
@@ -108,6 +112,7 @@ export function findProblems({
   installedPlugins,
   platform,
   pythonMissing,
+  isFallback,
 }: Facts): EngineProblem[] {
   const problems: EngineProblem[] = [];
   const warn = (message: string, remedy: string) => problems.push({ severity: 'warning', message, remedy });
@@ -126,7 +131,7 @@ export function findProblems({
       );
     else warn(`${gpu.name} is there but the CPU build is installed`, 'rowtune engine install --variant cuda');
   }
-  if (engine?.device === 'cpu' && engine.matmulGflops < SLOW_CPU_GFLOPS)
+  if (isFallback !== true && engine?.device === 'cpu' && engine.matmulGflops < SLOW_CPU_GFLOPS)
     warn(
       `matrix products run at ${engine.matmulGflops.toFixed(0)} GFLOP/s, which is slow for a CPU`,
       engine.name === 'portable' ? 'rowtune engine install' : 'end other programs that compute, then: rowtune doctor',

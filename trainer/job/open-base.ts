@@ -67,8 +67,8 @@ export async function openJobEngine(
   { devices = 1, baseOffload = 'none' }: JobEngineOptions = {},
 ): Promise<Engine> {
   const { cacheDir, engineFromEnvironment: fromEnvironment } = context;
-  const { name, warning } = chooseEngine({ requested, fromEnvironment, cacheDir });
-  if (warning) job.log('warning', warning);
+  const { name, warning, remedy } = chooseEngine({ requested, fromEnvironment, cacheDir });
+  if (warning) job.log('warning', `${warning}. To install it: ${remedy}`);
   const engine = await openEngine(name, { cacheDir, log: line => job.log('info', line), devices });
   checkDevices(engine, devices);
   job.log('info', `engine: ${engine.description.summary}`);

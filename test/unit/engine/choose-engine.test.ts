@@ -31,7 +31,8 @@ describe('chooseEngine', () => {
   it('steps down to portable with a warning that names the command', () => {
     const choice = chooseEngine({ requested: 'auto', cacheDir: emptyCache() });
     expect(choice.name).toBe('portable');
-    expect(choice.warning).toContain('rowtune engine install');
+    expect(choice.warning).toContain('the portable engine runs');
+    expect(choice.remedy).toBe('rowtune engine install');
   });
 
   it('refuses an engine that was asked for and is missing', () => {

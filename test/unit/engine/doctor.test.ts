@@ -49,6 +49,10 @@ describe('findProblems', () => {
   });
 });
 
+it('a slow engine that stands in for a faster one is reported once', () => {
+  expect(findProblems({ ...healthy, engine: { ...engine, name: 'portable', matmulGflops: 2 }, isFallback: true })).toEqual([]);
+});
+
 describe('diagnose', () => {
   it('measures the portable engine when it is asked for', async () => {
     const { engine, machine, problems } = await diagnose({ requested: 'portable', cacheDir: '/nonexistent' });
