@@ -20,7 +20,8 @@ export const convertCommands = ({ app }: CommandContext): CommandTable<'convertR
     const { uri } = document;
     const name = path.posix.basename(uri.path);
     const converted = await foreignRecipe(document.getText(), uri.path);
-    if (converted === undefined) return app.notify.warn(`${name} is not a recipe of Axolotl, LLaMA-Factory, torchtune, mlx-lm or Unsloth.`);
+    if (converted === undefined)
+      return app.notify.warn(`${name} is not a recipe of Axolotl, LLaMA-Factory, TRL, torchtune, mlx-lm or Unsloth.`);
     if (isRecipeName(uri.path)) await replace(document, converted.text);
     else await writeNextTo(uri, converted.text);
     const { tool, dropped } = converted;
@@ -44,7 +45,9 @@ async function documentFor(argument: unknown): Promise<TextDocument | undefined>
   if (active !== undefined && (await foreignRecipe(active.getText(), active.uri.path)) !== undefined) return active;
   const found = await foreignFiles();
   if (found.length === 0) {
-    void window.showInformationMessage('No recipe of Axolotl, LLaMA-Factory, torchtune, mlx-lm or Unsloth was found in this workspace.');
+    void window.showInformationMessage(
+      'No recipe of Axolotl, LLaMA-Factory, TRL, torchtune, mlx-lm or Unsloth was found in this workspace.',
+    );
     return undefined;
   }
   const items = found.map(({ uri, tool }) => ({ label: workspace.asRelativePath(uri), description: tool, uri }));

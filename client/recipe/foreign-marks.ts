@@ -3,10 +3,11 @@
 /** A recipe is a page; what is longer is something else. */
 export const MAX_FOREIGN_LENGTH = 200_000;
 
-/** Keys that Axolotl, LLaMA-Factory, torchtune, mlx-lm and Unsloth have in their recipes, without plain words. */
+/** Keys that Axolotl, LLaMA-Factory, TRL, torchtune, mlx-lm and Unsloth have in their recipes, without plain words. */
 const OWN_KEYS = [
   ...['base_model', 'micro_batch_size', 'sequence_len', 'sample_packing', 'val_set_size', 'dataset_prepared_path', 'num_epochs'],
   ...['model_name_or_path', 'finetuning_type', 'cutoff_len', 'lora_rank', 'lora_target', 'dataset_dir', 'plot_loss'],
+  ...['dataset_name', 'dataset_train_split', 'use_peft', 'assistant_only_loss'],
   '_component_',
   ...['fine_tune_type', 'iters', 'lora_parameters', 'adapter_path', 'grad_checkpoint', 'steps_per_report', 'val_batches'],
   ...['training_type', 'max_seq_length', 'lora_r'],

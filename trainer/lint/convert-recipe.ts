@@ -1,6 +1,6 @@
 /**
- * Converts a whole recipe of Axolotl, LLaMA-Factory, Unsloth, torchtune or mlx-lm into one of ours; keys without a counterpart
- * stay as comments. Pure.
+ * Converts a whole recipe of Axolotl, LLaMA-Factory, TRL, Unsloth, torchtune or mlx-lm into one of ours; keys without a
+ * counterpart stay as comments. Pure.
  */
 
 import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
@@ -12,11 +12,12 @@ import type { Converted, ForeignTool } from './foreign/foreign-tool.ts';
 import { llamaFactory } from './foreign/llama-factory.ts';
 import { mlxLm } from './foreign/mlx-lm.ts';
 import { torchtune } from './foreign/torchtune.ts';
+import { trl } from './foreign/trl.ts';
 import { unsloth } from './foreign/unsloth.ts';
 import { parseForEditing, plainLines, withLineEndsOf } from './text-edits.ts';
 
 /** The first one where two match alike. */
-const foreignTools: readonly ForeignTool[] = [torchtune, axolotl, llamaFactory, unsloth, mlxLm];
+const foreignTools: readonly ForeignTool[] = [torchtune, axolotl, llamaFactory, trl, unsloth, mlxLm];
 /** One key alone may be a habit; two are a recipe. */
 const MIN_MARKS = 2;
 

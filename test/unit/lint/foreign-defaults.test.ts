@@ -49,6 +49,23 @@ const otherDefaults: [string, string, RegExp][] = [
     /^ {2}trained_roles: \[\]$/m,
   ],
   [
+    'TRL tunes all weights at its own rate, on whole chats of packed blocks',
+    'model_name_or_path: m\ndataset_name: org/chats\npacking: true\n',
+    /^model: m\n(?!.*group_by_length)[\s\S]*^method: full # without use_peft[\s\S]*^ {2}train: org\/chats$[\s\S]*^learning_rate: 0\.00002$/m,
+  ],
+  [
+    'TRL by LoRA, evaluated on the split for tests',
+    'model_name_or_path: m\ndataset_name: org/chats\nuse_peft: true\nlora_r: 32\nlora_target_modules: all-linear\neval_strategy: steps\neos_token: x\n',
+    /^method: lora\nr: 32\nlora_alpha: 32\nlora_dropout: 0.05\ntarget_modules: all-linear\n[\s\S]*^ {2}eval: org\/chats\n {2}eval_split: test$[\s\S]*^# eos_token: x {2}# specific to the other tool$/m,
+  ],
+  [
+    'TRL by LoRA: without use_peft, its keys have no effect',
+    'model_name_or_path: m\ndataset_name: d\nlora_r: 32\n',
+    /^# lora_r: 32 {2}# without use_peft, it has no effect$/m,
+  ],
+  ['TRL: DPO', 'model_name_or_path: m\ndataset_name: d\nbeta: 0.2\n', /^task: dpo\n[\s\S]*^learning_rate: 0\.000001$/m],
+  ['TRL: KTO', 'model_name_or_path: m\ndataset_name: d\ndesirable_weight: 2\n', /^task: kto\n/m],
+  [
     'LLaMA-Factory: DPO',
     'model_name_or_path: m\nstage: dpo\npref_loss: ipo\npref_beta: 0.2\ndo_train: true\n',
     /^task: dpo\n[\s\S]*^preference:\n {2}loss_type: ipo\n {2}beta: 0.2$/m,

@@ -53,6 +53,8 @@ interface Linted {
   readonly fixed: boolean;
   /** The copy of another tool's original recipe. */
   readonly original?: string;
+  /** The other tool whose recipe it still is. */
+  readonly tool?: string;
 }
 
 async function lint(context: CommandContext, files: readonly string[], { fix, format, json = false }: LintOptions): Promise<CommandResult> {
@@ -72,7 +74,7 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
   const ok = linted.every(({ problems }) => !hasErrors(problems));
   const value = {
     ok,
-    files: linted.map(({ file, problems, fixed, original }) => ({ file, fixed, original, problems: problems.map(toJson) })),
+    files: linted.map(({ file, problems, fixed, original, tool }) => ({ file, fixed, original, tool, problems: problems.map(toJson) })),
   };
   if (format === 'json') terminal.print(JSON.stringify(value, undefined, 2));
   else if (format === 'sarif') terminal.print(JSON.stringify(sarifOf(linted, cwd), undefined, 2));
@@ -94,7 +96,8 @@ async function lintFile(
   const before = await readRecipeText(file, cwd);
   const text = fix ? fixDocument({ text: before, file: full }) : before;
   const original = text === before ? undefined : await replaceText({ file, full, cwd, before, text });
-  return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before, original };
+  const tool = conversion({ text, file: full })?.tool;
+  return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before, original, tool };
 }
 
 interface Replacement {
@@ -118,11 +121,13 @@ async function replaceText({ file, full, cwd, before, text }: Replacement): Prom
   return original;
 }
 
-function textOf({ file, text, problems, fixed, original }: Linted): string {
+function textOf({ file, text, problems, fixed, original, tool }: Linted): string {
   const kept = original === undefined ? '' : `; the original is kept as ${path.basename(original)}`;
   const head = fixed ? `${file}: fixed${kept}\n` : '';
   if (problems.length === 0) return fixed ? head.trimEnd() : `${file}: no problems`;
-  return `${head}${formatProblems(problems, file, text)}`;
+  const convert =
+    tool === undefined ? '' : `\n${file} is a recipe of ${tool}. To convert it, and keep the original: rowtune lint ${file} --fix`;
+  return `${head}${formatProblems(problems, file, text)}${convert}`;
 }
 
 function sarifOf(linted: readonly Linted[], cwd: string): object {

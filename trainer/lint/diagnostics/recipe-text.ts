@@ -17,7 +17,7 @@ export const textDiagnostics: Readonly<Record<string, Diagnostic>> = {
   },
   'foreign-key': {
     about:
-      'This is a key of LLaMA-Factory, Axolotl, torchtune, Unsloth, PEFT or mlx-lm. The message says how its meaning differs, or why there is no such setting here. *Fix all* converts the whole recipe, as `rowtune lint --fix` does.',
+      'This is a key of LLaMA-Factory, Axolotl, TRL, torchtune, Unsloth, PEFT or mlx-lm. The message says how its meaning differs, or why there is no such setting here. *Fix all* converts the whole recipe, as `rowtune lint --fix` does.',
     fix: 'Renames the key, or deletes a switch that is off (`load_in_8bit: false`).',
   },
   'misplaced-key': { about: 'The setting exists, but in another place, for example under `data`.', fix: 'Moves the key there.' },
