@@ -87,22 +87,23 @@ function dataMessage({ others = [], isCut = false, ...first }: DataProblem): str
     const same = JSON.stringify([found.file, found.key, found.problem, found.advice]);
     alike.set(same, [...(alike.get(same) ?? []), found]);
   }
-  const messages = [...alike.values()].map(([one, ...more]) => (one === undefined ? '' : `${oneMessage(one)}${moreLines(more)}`));
+  const messages = [...alike.values()].map(([one, ...more]) =>
+    one === undefined ? '' : `${oneMessage(one)}${linesAlike(more.flatMap(({ line }) => line ?? []))}`,
+  );
   return [...messages, ...(isCut ? ['There may be more.'] : [])].join('\n');
 }
 
-/** " Lines 3, 7–9 have the same problem." */
-function moreLines(more: readonly Partial<DataPlace>[]): string {
+/** " Lines 3, 7–9 have the same problem.", or nothing for no line. */
+export function linesAlike(lines: readonly number[]): string {
   const ranges: [first: number, last: number][] = [];
-  for (const { line } of more) {
+  for (const line of lines) {
     const last = ranges.at(-1);
-    if (line === undefined) continue;
     if (last !== undefined && line === last[1] + 1) last[1] = line;
     else ranges.push([line, line]);
   }
   if (ranges.length === 0) return '';
   const shown = ranges.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(', ');
-  return more.length === 1 ? ` Line ${shown} has the same problem.` : ` Lines ${shown} have the same problem.`;
+  return lines.length === 1 ? ` Line ${shown} has the same problem.` : ` Lines ${shown} have the same problem.`;
 }
 
 function oneMessage({ file, line, key, problem, advice }: DataProblem): string {

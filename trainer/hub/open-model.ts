@@ -1,15 +1,17 @@
 /** One way to open a model, whatever it is: a folder, a file, or a name on the hub. */
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { openByteFile } from '../format/byte-file.ts';
 import { fp8Block, withFp8Weights } from '../format/fp8-weights.ts';
 import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts';
+import { readGgufHeader } from '../format/gguf/gguf-header.ts';
 import { openGguf } from '../format/gguf/gguf-source.ts';
-import { ggufTokenizerFiles } from '../format/gguf/gguf-tokenizer.ts';
+import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/gguf-tokenizer.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import type { TensorInfo, TensorSource } from '../format/tensor-source.ts';
-import { createTokenizer, type Tokenizer } from '../format/tokenizer/tokenizer.ts';
-import { loadTokenizer } from '../format/tokenizer/tokenizer-files.ts';
+import { createTokenizer, readTemplate, type Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { loadTokenizer, readTexts, SETTINGS_FILES } from '../format/tokenizer/tokenizer-files.ts';
 import { openWeightFiles, type WeightFiles } from '../format/weight-files.ts';
 import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
 import { isHubName } from '../protocol/hub-name.ts';
@@ -66,6 +68,20 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
   const model = await openLocal(path, path);
   await model.weights.close();
   return { config: model.config, tensors: model.weights.tensors };
+}
+
+/**
+ * The chat template of a local model and the tokens that it may write, read without the vocabulary of a folder.
+ * @throws ModelFileError for a damaged file
+ */
+export async function readChatTemplate(path: string): Promise<Pick<Tokenizer, 'chatTemplate' | 'specialTokens'>> {
+  const isFile = (await stat(path)).isFile();
+  const dir = isFile ? dirname(path) : path;
+  const gguf = isFile ? (path.endsWith('.gguf') ? path : undefined) : await findGguf(path);
+  if (gguf === undefined) return readTemplate(dir, await readTexts(dir, SETTINGS_FILES));
+  const file = await openByteFile(gguf);
+  const header = await readGgufHeader(file).finally(() => file.close());
+  return readTemplate(gguf, ggufTokenizerSettings(gguf, header));
 }
 
 async function openLocal(source: string, path: string): Promise<ModelFolder> {

@@ -84,12 +84,18 @@ export async function readRecipeView(
   const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
   const teacherName = teacherOf(values);
   const judgeName = rewardModelOf(values);
+  const look = values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir);
+  // The samples of chats are checked with the template of the model.
+  const lookAtData = async (written: string, part: 'train' | 'eval'): Promise<DataFact> => {
+    const found = await look;
+    return data.look(written, values, baseDir, { part, model: found?.kind === 'ready' ? { path: found.path, id: found.id } : undefined });
+  };
   const [runs, model, teacher, judge, ...facts] = await Promise.all([
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
-    values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
+    look,
     teacherName && models.look(teacherName.model, teacherName.revision, baseDir),
     judgeName === undefined ? undefined : readJudgeFacts(judgeName, models, baseDir),
-    ...files.map((written, i) => data.look(written, values, baseDir, i < values.data.train.length ? 'train' : 'eval')),
+    ...files.map((written, i) => lookAtData(written, i < values.data.train.length ? 'train' : 'eval')),
   ]);
   const farDaemon = sources.farDaemon?.();
   const freeBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;

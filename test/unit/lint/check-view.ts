@@ -39,6 +39,13 @@ const files: Readonly<Record<string, string>> = {
   'strangers.jsonl': '{"question":"a","answer":"b"}\n',
   'two-formats.jsonl': '{"text":"a"}\n{"prompt":"a","completion":"b"}\n',
   'chats.jsonl': '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}\n',
+  'prompts.csv': 'prompt,completion\nWhy?,So.\n',
+  'tools.jsonl':
+    '{"tools":[{"type":"function","function":{"name":"look","parameters":{}}}],"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}\n',
+  'system.jsonl': lines(
+    3,
+    '{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}',
+  ),
   'bad-chats.jsonl': '{"messages":[{"role":"user"}]}\n',
   'ragged.csv': 'text,label\na,b,c\n',
   'pairs.jsonl': '{"sentence1":"a","sentence2":"b","score":"4.5"}\n{"sentence1":"a","sentence2":"b","score":"high"}\n',
@@ -74,6 +81,9 @@ const files: Readonly<Record<string, string>> = {
   'models/tokenized/tokenizer.json': tokenizer(129, 130),
   'models/of-another/tokenizer.json': tokenizer(129, 130),
   'models/with-images/tokenizer.json': tokenizer(127, 128),
+  'models/chatty/chat_template.jinja':
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
+  'models/bad-template/chat_template.jinja': '{% for m in messages %}{{ m.content }}',
   'models/no-pad/tokenizer_config.json': '{"eos_token": "</s>"}',
   'models/damaged/model.safetensors': 'not safetensors at all',
   'models/mismatch/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8').replace(
@@ -101,7 +111,7 @@ export function makeWorkspace(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-lint-'));
   const copy = (from: string, to: string): void => cpSync(path.join(golden, from), path.join(folder, to), { recursive: true });
   copy('llama', 'models/tiny');
-  for (const name of ['no-pad', 'of-another', 'with-images']) copy('llama', `models/${name}`);
+  for (const name of ['no-pad', 'of-another', 'with-images', 'chatty', 'bad-template']) copy('llama', `models/${name}`);
   copy('llama/model.safetensors', 'models/tokenized/model.safetensors');
   copy('llama/model.safetensors', 'models/sharded/model-00001-of-00002.safetensors');
   copy('llama_own_head/model.safetensors', 'models/own-head/model.safetensors');

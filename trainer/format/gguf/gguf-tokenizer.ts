@@ -54,6 +54,10 @@ export function ggufTokenizerFiles(path: string, { metadata }: Pick<GgufHeader, 
   ]);
 }
 
+/** The file tokenizer_config.json alone, which has the chat template. @throws ModelFileError for a damaged vocabulary */
+export const ggufTokenizerSettings = (path: string, { metadata }: Pick<GgufHeader, 'metadata'>): ReadonlyMap<string, string> =>
+  new Map([['tokenizer_config.json', JSON.stringify(tokenizerConfig(metadata, readVocabulary(path, metadata)))]]);
+
 function readVocabulary(path: string, metadata: ReadonlyMap<string, GgufValue>): Vocabulary {
   const list = (key: string): readonly GgufValue[] => {
     const value = metadata.get(`tokenizer.ggml.${key}`);

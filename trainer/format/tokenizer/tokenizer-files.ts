@@ -69,10 +69,13 @@ export async function buildTokenizer(
   return undefined;
 }
 
-/** Returns the texts of those of {@link TOKENIZER_FILES} that the folder has. */
-export async function readTexts(dir: string): Promise<Map<string, string>> {
+/** The files that describe a tokenizer, next to its vocabulary. */
+export const SETTINGS_FILES = TOKENIZER_FILES.filter(name => name !== 'tokenizer.json');
+
+/** Returns the texts of those of the named files that the folder has. */
+export async function readTexts(dir: string, names: readonly string[] = TOKENIZER_FILES): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const name of TOKENIZER_FILES) {
+  for (const name of names) {
     const bytes = await readBounded(join(dir, name));
     if (bytes !== undefined) files.set(name, bytes.toString('utf8'));
   }

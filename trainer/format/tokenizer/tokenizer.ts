@@ -272,6 +272,15 @@ function addedTokens({ added_tokens: added = [] }: Record<string, unknown>): rea
 
 const idList = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter(isTokenId);
 
+/**
+ * The chat template among a tokenizer's files, and the tokens that it may write; neither needs the vocabulary.
+ * @throws ModelFileError for files that are no JSON
+ */
+export function readTemplate(source: string, files: ReadonlyMap<string, string>): Pick<Tokenizer, 'chatTemplate' | 'specialTokens'> {
+  const { settings, tokens } = specialSettings(source, files);
+  return { chatTemplate: findChatTemplate(source, files, settings), specialTokens: tokens };
+}
+
 /** chat_template.jinja goes before tokenizer_config.json, as in Transformers; of several named templates the one called "default". */
 function findChatTemplate(source: string, files: ReadonlyMap<string, string>, config: Record<string, unknown>): string | undefined {
   const file = files.get('chat_template.jinja');

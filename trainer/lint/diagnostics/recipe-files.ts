@@ -8,6 +8,10 @@ export const modelDiagnostics = {
       'There is no file or folder at this path, and it does not look like a name on the hub. Relative paths start from the folder of the recipe, in the editor and on the command line.',
     fix: 'Writes the nearest name in the same folder.',
   },
+  'not-downloaded': {
+    about:
+      'A model or a data set is named as on the hub and is not in the cache of this machine. Nothing is wrong with that: a run downloads it. Until then, whatever depends on its files is not checked: the layers that settings name, the chat template, tasks, labels, columns, samples and memory. `rowtune estimate` reads the headers of a model from the hub, and reports what does not fit.',
+  },
   'unsupported-model': {
     about:
       "The model's `config.json` names an architecture that Rowtune does not know, or uses an option that it does not support. The message lists what is supported.",
@@ -84,7 +88,8 @@ export const dataDiagnostics = {
     about: 'The file is of no known type (json, jsonl, csv, tsv, parquet, txt), has no sample, or cannot be read.',
   },
   'bad-sample': {
-    about: 'One of the first 20 samples cannot be used. The message names the line, the key, and what was expected.',
+    about:
+      'A sample cannot be used; up to 20 of a file are listed. The message names the line, the key, and what was expected. Chats are checked with the chat template of the model, if that is on this machine: what the template would drop, such as tools, is an error. Files of up to 4 MB are read to the end, and the first 1000 samples of others; where the template takes long, it writes the first samples only.',
     fix: 'Where only the names differ, map them with `data.columns`, for example `columns: {text: body, label: kind}`.',
   },
   'unknown-column': { about: '`data.columns` names a column that no file of the data has.', fix: 'Writes the nearest column.' },
@@ -100,6 +105,11 @@ export const dataDiagnostics = {
     about:
       '`data.labels` names labels that no training sample has, or tags that no word has. The head gets an output for each of them, which only learns to stay low. Files of up to 4 MB are counted, and images in one folder per class; a run counts the samples that it trains on, without those held out, and logs the same warning.',
     fix: 'Add samples of these labels, or remove the names. Where the data gives labels as numbers, a name in the middle of the list must stay, because the place of a name is its number.',
+  },
+  'plain-prompts': {
+    about:
+      'The data has prompts with completions (`prompt_completion`), and the model has a chat template. Such samples are trained as plain text, as in TRL: the completion follows the prompt without the marks of a chat. Programs that chat with the model, such as Ollama, write these marks, so they show little of what was learned. This is right for a model that continues texts.',
+    fix: 'Name the columns `instruction` and `output`, for example `columns: {instruction: prompt, output: completion}`: they are then a question and an answer of a chat.',
   },
   'same-texts': {
     about:

@@ -12,9 +12,10 @@ import { findTaggedColumns, type TaggedColumns, tagColumn, taggedRecord } from '
 import { findGroupColumns, type GroupColumns } from '../../data/text-groups/group-columns.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { groupRecord } from '../../data/text-groups/group-record.ts';
-import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
+import type { DataFormat, DataRecord } from '../../data/types.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
+import { plainChat, type TemplateFact } from './template-fact.ts';
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
@@ -45,9 +46,13 @@ export interface SampleCheck {
   readonly facts: () => SampleFacts;
 }
 
+type ChatSettings = Pick<CheckSettings, 'data' | 'template'>;
+
 type CheckParts = Partial<SampleCheck> & Pick<SampleCheck, 'read' | 'facts'>;
 
 interface CheckSettings {
+  /** Undefined where the model is not known. */
+  readonly template?: TemplateFact | undefined;
   readonly data: DataSettings;
   readonly embedding: Recipe['embedding'];
 }
@@ -57,20 +62,20 @@ export function checkSamples(task: Task, settings: CheckSettings): SampleCheck {
   return { tagged: false, end: () => undefined, ...partsOf(task, settings) };
 }
 
-function partsOf(task: Task, { data, embedding }: CheckSettings): CheckParts {
+function partsOf(task: Task, { data, embedding, template }: CheckSettings): CheckParts {
   const { target, embeds, compares, model } = objectiveCatalog[task];
   if (target === 'tags') return taggedCheck(data);
   if (embeds) return groupCheck(embedding);
-  if (compares?.answers === 'judged') return exampleCheck(data, formatJudged);
-  if (compares) return pairCheck(data, compares.readsMargin === true);
+  if (compares?.answers === 'judged') return exampleCheck({ data, template }, formatJudged);
+  if (compares) return pairCheck({ data, template }, compares.readsMargin === true);
   if (model === 'classifier') return labeledCheck(task, data);
-  return turnsCheck(data, trainedRolesOf({ task, data }));
+  return turnsCheck({ data, template }, trainedRolesOf({ task, data }));
 }
 
 /** Also sees which of the trained roles have a turn. */
-function turnsCheck(data: DataSettings, trainedRoles: readonly string[] | undefined): CheckParts {
+function turnsCheck(chats: ChatSettings, trainedRoles: readonly string[] | undefined): CheckParts {
   const seenRoles = new Set<string>();
-  const check = exampleCheck(data, (sample, settings) => {
+  const check = exampleCheck(chats, (sample, settings) => {
     const { notes = [] } = formatExample(sample, { ...settings, trainedRoles });
     for (const role of trainedRoles ?? []) if (!notes.includes(withoutRole(role))) seenRoles.add(role);
   });
@@ -107,13 +112,13 @@ function groupCheck(embedding: Recipe['embedding']): CheckParts {
   };
 }
 
-function pairCheck(data: DataSettings, readsMargin: boolean): CheckParts {
+function pairCheck(chats: ChatSettings, readsMargin: boolean): CheckParts {
   const repeatedPrompts: number[] = [];
   let format: DataFormat | undefined;
   return {
     read: sample => {
       format = 'preference';
-      const { chosen, rejected } = formatPair(sample, formatSettings(format, data));
+      const { chosen, rejected } = formatPair(sample, formatSettings(format, chats));
       if (chosen.repeatsPrompt || rejected.repeatsPrompt) repeatedPrompts.push(sample.line);
       if (readsMargin) pairMargin(sample);
     },
@@ -141,7 +146,8 @@ function labeledCheck(task: Task, { labels }: DataSettings): CheckParts {
 }
 
 /** Samples of one of the formats that are told apart by their columns. */
-function exampleCheck(data: DataSettings, format: (sample: DataRecord, settings: FormatSettings) => unknown): CheckParts {
+function exampleCheck(chats: ChatSettings, format: (sample: DataRecord, settings: FormatSettings) => unknown): CheckParts {
+  const { data } = chats;
   let found: DataFormat | undefined;
   let first: DataRecord | undefined;
   return {
@@ -149,35 +155,25 @@ function exampleCheck(data: DataSettings, format: (sample: DataRecord, settings:
       first ??= sample;
       found ??= data.format === 'auto' ? detectFormat(sample).format : data.format;
       if (data.format === 'auto') checkSameFormat(sample, found, first);
-      format(sample, formatSettings(found, data));
+      format(sample, formatSettings(found, chats));
     },
     facts: () => ({ isKnown: found !== undefined, format: found }),
   };
 }
 
-/** Stands for the model's template, which is not read here: it shows whether the samples are chats. */
-const plainChat: ChatRenderer = {
-  marksGeneration: false,
-  mentions: () => true,
-  render: ({ messages, tools = [] }) => ({
-    text: [...tools, ...messages].map(each => `${everyText(each)}\n`).join(''),
-    generated: [],
-  }),
-};
-
-/** All strings of a value, one after the other. */
-function everyText(value: unknown): string {
-  if (typeof value === 'string') return value;
-  return value !== null && typeof value === 'object' ? Object.values(value).map(everyText).join(' ') : '';
-}
-
-const formatSettings = (format: DataFormat, data: DataSettings): FormatSettings => ({
+/** A model that is not known may or may not have a template, so only samples that are chats are taken as such. */
+const formatSettings = (format: DataFormat, { data, template }: ChatSettings): FormatSettings => ({
   format,
   promptTemplate: data.prompt,
   labels: data.labels,
   shownLabels: data.labels,
-  chat: false,
+  chat: template === undefined ? false : 'auto',
   completionOnly: data.completion_only,
   trainedTurns: data.trained_turns,
-  chatRenderer: plainChat,
+  ...rendererFor(template),
 });
+
+function rendererFor(template: TemplateFact | undefined): Pick<FormatSettings, 'chatRenderer'> {
+  const chatRenderer = template === undefined ? plainChat : template.renderer();
+  return chatRenderer === undefined ? {} : { chatRenderer };
+}

@@ -11,7 +11,7 @@ import { elementAt } from '../../narrow.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
 import type { RowCount } from './count-rows.ts';
-import { nearbyName } from './model-facts.ts';
+import { type ModelFacts, nearbyName } from './model-facts.ts';
 
 export interface BadSample {
   /** Line number, from 1. */
@@ -33,6 +33,8 @@ export interface DataFact {
   readonly full: string;
   readonly state: 'ok' | 'missing' | 'unreadable' | 'bad-sample';
   readonly isFolder: boolean;
+  /** A data set of the hub of which nothing is here. */
+  readonly isOnHub?: boolean;
   /** The reason why it is unreadable. */
   readonly reason?: string;
   /** The first unusable samples of the file, in line order. */
@@ -47,6 +49,8 @@ export interface DataFact {
   /** Keys of the first sample, named as in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
+  /** Prompts with answers for a model that has a chat template, which these samples are written without. */
+  readonly isPlainForChat?: boolean | undefined;
   /** Samples that compare a text with itself. */
   readonly sameTexts?: OddSamples | undefined;
   /** Pairs that have an answer which begins with its prompt. */
@@ -65,6 +69,13 @@ type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
 type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'importance'>;
 
+/** The part of a recipe's data that a file is, and the model that reads it. */
+export interface LookedFor {
+  readonly part: 'train' | 'eval';
+  /** Undefined where it is not here, or can't be used. */
+  readonly model?: ModelFiles | undefined;
+}
+
 /**
  * The label facts that are shown: whether a classifier has two, whether judged answers are balanced, and whether a class-wise measure has
  * enough of each.
@@ -77,6 +88,9 @@ const needsLabels = ({ task, importance }: Asked): boolean => {
     (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels)
   );
 };
+
+/** Whether the samples of a task may be chats, of which the model's template makes texts. */
+const readsChats = (task: Task): boolean => objectiveCatalog[task].model === 'causal' || objectiveCatalog[task].compares !== undefined;
 
 /** `readDataFact`, here or in another process. May reject. */
 export type ReadDataFact = (params: DataFactParams) => Promise<DataFact>;
@@ -91,9 +105,14 @@ export interface DataFactParams {
   readonly counts: boolean;
   /** Version of the file. */
   readonly bytes: number;
+  /** The model whose chat template makes texts of the samples; undefined where it is not here. */
+  readonly model?: ModelFiles | undefined;
   /** The places for the files of a data set of the hub, which may be there in part. */
   readonly remote?: readonly RemotePlace[];
 }
+
+/** A local model, and the version of its files. */
+export type ModelFiles = Pick<Extract<ModelFacts, { kind: 'ready' }>, 'path' | 'id'>;
 
 interface RemotePlace {
   readonly path: string;
@@ -112,26 +131,27 @@ export class DataCache {
   }
 
   /** Never rejects. */
-  async look(written: string, asked: Asked, baseDir: string, part: 'train' | 'eval' = 'train'): Promise<DataFact> {
+  async look(written: string, asked: Asked, baseDir: string, lookedFor: LookedFor = { part: 'train' }): Promise<DataFact> {
     const { data, task, embedding } = asked;
+    const model = readsChats(task) ? lookedFor.model : undefined;
     const full = path.resolve(baseDir, written);
     const found = await stat(full).catch(() => undefined);
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
-    if (found === undefined && isDataSetName(written, baseDir)) return this.#lookInCache(base, asked, part);
+    if (found === undefined && isDataSetName(written, baseDir)) return this.#lookInCache(base, asked, lookedFor);
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
     // An incomplete path may be the root of the disk: image folders are counted only down to their classes; the trainer
     // checks the others.
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
-    return this.#known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size });
+    return this.#known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size, model });
   }
 
   /** Returns the known fact about the same file and settings, or reads it. */
   #known(file: readonly unknown[], params: DataFactParams): Promise<DataFact> {
-    const { written, full, data, task, embedding, counts } = params;
+    const { written, full, data, task, embedding, counts, model } = params;
     const { train: _train, eval: _eval, ...reading } = data;
-    const key = JSON.stringify([file, task, reading, counts, embedding]);
+    const key = JSON.stringify([file, task, reading, counts, embedding, model?.id]);
     const known =
       this.#entries.get(key) ??
       this.#read(params).catch((error: Error) => unreadable({ written, full, isFolder: false, columns: [] }, error));
@@ -143,26 +163,39 @@ export class DataCache {
   }
 
   /** A data set of the hub that was downloaded is read, whole or the columns that are there; of another one nothing is known. */
-  async #lookInCache(base: Omit<DataFact, 'state'>, asked: Asked, part: 'train' | 'eval'): Promise<DataFact> {
+  async #lookInCache(base: Omit<DataFact, 'state'>, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
     const { written } = base;
     const cacheDir = this.#cacheDir;
-    const of = partOfDataSet(written, asked.data, part);
+    const of = partOfDataSet(written, asked.data, lookedFor.part);
     // A part that the data set does not have is reported when it is fetched.
     const known = cacheDir === undefined ? undefined : await knownDataSet(cacheDir, of).catch(() => undefined);
     const [first] = known ?? [];
     const isUnknown = known === undefined || objectiveCatalog[asked.task].reads === 'images';
-    if (cacheDir === undefined || isUnknown || first === undefined) return { ...base, state: 'ok' };
+    if (cacheDir === undefined || isUnknown || first === undefined) return { ...base, state: 'ok', isOnHub: known === undefined };
     const isWhole = (await findDataSet(cacheDir, of)) !== undefined;
-    const fact = isWhole ? await this.look(first.path, asked, path.dirname(first.path)) : await this.#lookAtColumns(known, written, asked);
+    const fact = isWhole
+      ? await this.look(first.path, asked, path.dirname(first.path), lookedFor)
+      : await this.#lookAtColumns(known, written, asked, lookedFor);
     return { ...fact, written, ...(known.length > 1 && { rows: undefined }) };
   }
 
-  async #lookAtColumns(remote: readonly RemotePlace[], written: string, asked: Asked): Promise<DataFact> {
+  async #lookAtColumns(remote: readonly RemotePlace[], written: string, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
     const { data, task, embedding } = asked;
+    const model = readsChats(task) ? lookedFor.model : undefined;
     const full = elementAt(remote, 0).path;
     // Files with columns come and go.
     const folder = await stat(path.dirname(full)).catch(() => undefined);
-    return this.#known([full, folder?.mtimeMs], { written, full, data, task, embedding, counts: needsLabels(asked), bytes: 0, remote });
+    return this.#known([full, folder?.mtimeMs], {
+      written,
+      full,
+      data,
+      task,
+      embedding,
+      counts: needsLabels(asked),
+      bytes: 0,
+      remote,
+      model,
+    });
   }
 }
 

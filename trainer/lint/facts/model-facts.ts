@@ -118,6 +118,9 @@ export async function nearbyName(written: string, full: string): Promise<string 
   return written.slice(0, cut + 1) + near;
 }
 
+/** Whether a model reads texts, with a tokenizer. */
+export const readsTexts = (model: AnyModel): boolean => model.kind === 'causal' || model.input.kind === 'tokens';
+
 /** The longest input of a text model; undefined for images. */
 export function positionsOf(model: AnyModel): number | undefined {
   if (model.kind === 'causal') return model.maxPositions;

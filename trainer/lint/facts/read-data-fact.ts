@@ -13,6 +13,7 @@ import { checkSamples, type SampleCheck } from './check-samples.ts';
 import { countFileLabels, MAX_COUNTED_BYTES } from './count-labels.ts';
 import { countRows } from './count-rows.ts';
 import type { BadSample, DataFact, DataFactParams, OddSamples } from './data-facts.ts';
+import { templateFact } from './template-fact.ts';
 
 type DataSettings = Recipe['data'];
 
@@ -58,9 +59,10 @@ async function readColumnsFact(params: DataFactParams, remote: NonNullable<DataF
   }
 }
 
-async function readFileFact({ written, full, data, task, embedding, counts, bytes }: DataFactParams): Promise<DataFact> {
+async function readFileFact({ written, full, data, task, embedding, counts, bytes, model }: DataFactParams): Promise<DataFact> {
   const base = { written, full, isFolder: false, columns: [] };
-  const check = checkSamples(task, { data, embedding });
+  const template = model && (await templateFact(model.path));
+  const check = checkSamples(task, { data, embedding, template });
   const bad: BadSample[] = [];
   const seen: { first?: DataRecord; count: number } = { count: 0 };
   const known = (): { columns: string[]; format: DataFormat | undefined } => ({
@@ -88,6 +90,7 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
       rows,
       bytes,
       labels,
+      isPlainForChat: known().format === 'prompt_completion' && template?.renderer() !== undefined,
       sameTexts: odd(sameTexts),
       repeatedPrompts: odd(repeatedPrompts),
       queries: documents && seen.count < limit ? queriesOf(documents) : undefined,

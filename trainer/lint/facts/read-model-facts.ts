@@ -2,13 +2,14 @@
  * Reads the files of a model: its config if it describes a model with exactly these weights, otherwise its problems.
  */
 import path from 'node:path';
+import { createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import { readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
-import { readModelHeaders } from '../../hub/open-model.ts';
+import { readChatTemplate, readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import type { ModelFileFacts } from './model-facts.ts';
+import { type ModelFileFacts, readsTexts } from './model-facts.ts';
 import { readVocabulary } from './vocabulary.ts';
 
 /** An editor goes through all modules of a model on every keystroke. Supported models have up to 2,000. */
@@ -24,7 +25,10 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
       const reason = `the model has ${model.modules.length} modules; at most ${MAX_MODULES} are supported here`;
       return { kind: 'unsupported', path: file, reason };
     }
-    if (first === undefined) return { kind: 'ready', path: file, config, vocabulary: await readVocabulary(file, config) };
+    if (first === undefined) {
+      if (readsTexts(model)) await checkTemplate(file);
+      return { kind: 'ready', path: file, config, vocabulary: await readVocabulary(file, config) };
+    }
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;
     return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
   } catch (error) {
@@ -37,6 +41,12 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
       reason: others === undefined ? reason : `${reason} ${others}`,
     };
   }
+}
+
+/** Parses the chat template, as every run with texts does. @throws ChatTemplateError, or ModelFileError for a damaged file */
+async function checkTemplate(file: string): Promise<void> {
+  const { chatTemplate: template, specialTokens } = await readChatTemplate(file);
+  if (template !== undefined) createChatTemplate({ template, specialTokens });
 }
 
 /** Problems of the config in addition to unreadable weights: a missing file does not hide them. */

@@ -4,6 +4,7 @@ import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { linesAlike } from '../../data/data-error.ts';
 import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
 import { describeImbalance } from '../../protocol/checks/judgment-balance.ts';
 import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/checks/unseen-labels.ts';
@@ -23,6 +24,10 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
   }
   for (const [i, fact] of data.entries()) {
     const path = places[i] ?? ['data'];
+    if (fact.isOnHub === true) {
+      const message = `'${fact.written}' is not downloaded, so its columns and samples are not checked here. A run downloads what it reads of it`;
+      yield { code: 'not-downloaded', severity: 'info', path, message };
+    }
     if (fact.state === 'missing') {
       const hint = fact.suggestion === undefined ? '' : `; did you mean '${fact.suggestion}'?`;
       yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
@@ -30,18 +35,27 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
     else if (fact.state === 'bad-sample') {
       // Shown once for all files, at the name.
       if (wrong.size > 0) continue;
-      const { badSamples = [], isCut = false } = fact;
-      for (const [place, { line, key, reason }] of badSamples.entries()) {
-        const message = `${key === undefined ? '' : `key "${key}": `}${reason}`;
-        const more = isCut && place === badSamples.length - 1 ? ' There may be more.' : '';
-        yield {
-          code: 'bad-sample',
-          path,
-          message: `line ${line}: ${message}${more}`,
-          related: { file: fact.full, line: line - 1, message },
-        };
-      }
+      yield* badSampleProblems(fact, path);
     }
+  }
+}
+
+/** One problem for all samples that have it, at the first of their lines. */
+function* badSampleProblems({ badSamples = [], isCut = false, full }: DataFact, path: Report['path']): Generator<Report> {
+  const linesOf = new Map<string, number[]>();
+  for (const { line, key, reason } of badSamples) {
+    const message = `${key === undefined ? '' : `key "${key}": `}${reason}`;
+    linesOf.set(message, [...(linesOf.get(message) ?? []), line]);
+  }
+  let left = linesOf.size;
+  for (const [message, [line = 1, ...alike]] of linesOf) {
+    const others = linesAlike(alike) + (isCut && --left === 0 ? ' There may be more.' : '');
+    yield {
+      code: 'bad-sample',
+      path,
+      message: `line ${line}: ${message}${others === '' ? '' : `.${others}`}`,
+      related: { file: full, line: line - 1, message },
+    };
   }
 }
 
@@ -64,6 +78,21 @@ export function* repeatedPromptProblems({ data, values }: RecipeView): Generator
     fix: 'remove the prompt from the answers, or leave out the prompt key',
   } as const;
   yield* oddSamples(data.slice(0, values.data.train.length), problem, fact => fact.repeatedPrompts);
+}
+
+/** Prompts of a chat model that are trained without its template, so that a chat hardly shows what was learned. */
+export function* plainPromptProblems({ data, values }: RecipeView): Generator<Report> {
+  const { train, columns } = values.data;
+  for (const [i, { isPlainForChat }] of data.slice(0, train.length).entries()) {
+    if (isPlainForChat !== true) continue;
+    const asChat = `columns: {instruction: ${columns.prompt ?? 'prompt'}, output: ${columns.completion ?? 'completion'}}`;
+    yield {
+      code: 'plain-prompts',
+      severity: 'info',
+      path: ['data', 'train', i],
+      message: `prompts and completions are trained as plain text, without the chat template of this model. To train them as chats, set ${asChat}`,
+    };
+  }
 }
 
 /** Trained roles of which no training file has a turn. */

@@ -11,6 +11,7 @@ import { memoryOwner, type RecipeView } from '../recipe-view.ts';
 import {
   dataProblems,
   labelProblems,
+  plainPromptProblems,
   queryProblems,
   repeatedPromptProblems,
   sameTextProblems,
@@ -29,6 +30,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...judgeProblems(view),
     ...dataProblems(view),
     ...labelProblems(view),
+    ...plainPromptProblems(view),
     ...sameTextProblems(view),
     ...repeatedPromptProblems(view),
     ...unseenRoleProblems(view),
@@ -44,7 +46,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
 const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'no-reward-model', 'data-not-found', 'unreadable-data'];
 
 /** Problems that do not apply to another machine. */
-const OF_THIS_MACHINE: readonly FactCode[] = ['output-not-empty', 'output-unusable', 'offload-without-gpu'];
+const OF_THIS_MACHINE: readonly FactCode[] = ['not-downloaded', 'output-not-empty', 'output-unusable', 'offload-without-gpu'];
 
 /** Files on this machine say little about a run on another one, and its output folder nothing. */
 function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {

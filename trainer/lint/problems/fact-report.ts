@@ -5,6 +5,7 @@ import type { LintProblem } from './lint-problem.ts';
 /** The codes of these problems, in the order of the checks. */
 export const factCodes = [
   'model-not-found',
+  'not-downloaded',
   'unsupported-model',
   'unreadable-model',
   'model-mismatch',
@@ -27,6 +28,7 @@ export const factCodes = [
   'one-label',
   'unknown-label',
   'label-without-samples',
+  'plain-prompts',
   'same-texts',
   'prompt-in-answer',
   'unseen-role',

@@ -22,7 +22,7 @@ import { mostRank } from './most-rank.ts';
 import { unusable } from './unusable-model.ts';
 
 export function* modelProblems({ model, values }: RecipeView): Generator<Report> {
-  if (model === undefined || model.kind === 'not-downloaded') return;
+  if (model === undefined) return;
   if (model.kind !== 'ready') yield unusable(model, values.model ?? '', ['model']);
   else {
     yield* taskProblems(model.model, values.task);

@@ -8,7 +8,7 @@ const TEACHER = ['distillation', 'teacher'];
 
 export function* teacherProblems({ model, teacher, values }: RecipeView): Generator<Report> {
   const { teacher: written = '', top_k: topK } = values.distillation;
-  if (teacher !== undefined && teacher.kind !== 'ready' && teacher.kind !== 'not-downloaded') yield unusable(teacher, written, TEACHER);
+  if (teacher !== undefined && teacher.kind !== 'ready') yield unusable(teacher, written, TEACHER);
   if (objectiveCatalog[values.task].hasTeacher !== true || model?.kind !== 'ready' || model.model.kind !== 'causal') return;
   const rows = [model.model.vocabularySize];
   if (teacher?.kind === 'ready') {

@@ -1,9 +1,16 @@
-/** The problem of a model that cannot be opened. */
+/** The problem of a model that cannot be opened, or not yet. */
 import type { ModelFacts } from '../facts/model-facts.ts';
 import type { Report } from './fact-report.ts';
 
 /** @param path of the setting that names it */
-export function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' }>, written: string, path: Report['path']): Report {
+export function unusable(model: Exclude<ModelFacts, { kind: 'ready' }>, written: string, path: Report['path']): Report {
+  if (model.kind === 'not-downloaded')
+    return {
+      code: 'not-downloaded',
+      severity: 'info',
+      path,
+      message: `'${written}' is not downloaded, so its layers, its chat template and the memory of a run are not checked here. A run downloads it; 'rowtune estimate' reads its headers alone`,
+    };
   if (model.kind === 'missing') {
     const hint = model.suggestion === undefined ? '' : `; did you mean '${model.suggestion}'?`;
     const message = `there is no model at '${written}', and it is not a hub name${hint}`;
