@@ -8,7 +8,7 @@ export const connect = () => import('../trainer/rpc/connection/connect.ts');
 export const discovery = () => import('../trainer/rpc/connection/discovery.ts');
 export const parseRecipe = () => import('../trainer/protocol/recipe/parse-recipe.ts');
 export const quickFixes = () => import('../trainer/lint/quick-fixes.ts');
-export const recipeText = () => import('./recipe/recipe-text.ts');
+export const recipeText = () => import('../trainer/protocol/recipe/recipe-text.ts');
 export const runSource = () => import('./pages/run-source.ts');
 export const runHost = () => import('./pages/run-host.ts');
 export const compareHost = () => import('./pages/compare-host.ts');

@@ -7,7 +7,7 @@ const HEAD = `# Fine-tuning with Rowtune
 A recipe is one page of YAML named \`*.rowtune.yaml\`. It names a model, data and a method; \`model\`
 and \`data.train\` are enough to train.
 
-1. Write the recipe.
+1. Write the recipe, or let \`rowtune init DATA --model MODEL\` begin one.
 2. Run \`rowtune lint RECIPE --json\`. Apply the suggestion of each problem, which replaces the text
    from its line and column to \`endColumn\`. \`rowtune explain CODE\` explains a problem. Repeat until
    \`ok\` is true.

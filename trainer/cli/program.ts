@@ -15,6 +15,7 @@ import { addFindLr } from './commands/find-lr.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addGraph } from './commands/graph.ts';
 import { addImportance } from './commands/importance.ts';
+import { addInit } from './commands/init.ts';
 import { addLanguageServer } from './commands/language-server.ts';
 import { addLint } from './commands/lint.ts';
 import { addMcp } from './commands/mcp.ts';
@@ -31,6 +32,7 @@ import { addVerify } from './commands/verify.ts';
 
 /** In the order in which --help lists them. */
 const commands: readonly AddCommand[] = [
+  addInit,
   addTrain,
   addResume,
   addSweep,

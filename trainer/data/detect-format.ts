@@ -1,6 +1,7 @@
 /** Tells how a sample is laid out from its keys, renames columns, and holds all samples to one layout. */
 import { closest, distance } from 'fastest-levenshtein';
 import { namesOf } from '../catalog/entries.ts';
+import { chatColumns } from '../protocol/recipe/column-roles.ts';
 import { DataError } from './data-error.ts';
 import type { DataFormat, DataRecord } from './types.ts';
 
@@ -50,8 +51,13 @@ export function detectFormat(record: DataRecord): DetectedFormat {
     file: record.file,
     line: record.line,
     problem: `the keys ${keys.length === 0 ? 'are none' : quoted(keys)}, expected those of one of: ${known}`,
-    advice: `Rename them in the recipe, for example columns: {text: ${keys[0] ?? 'body'}}`,
+    advice: `Rename them in the recipe, for example columns: ${shownColumns(keys)}`,
   });
+}
+
+function shownColumns(keys: readonly string[]): string {
+  const { instruction, output } = chatColumns(keys) ?? {};
+  return instruction === undefined ? `{text: ${keys[0] ?? 'body'}}` : `{instruction: ${instruction}, output: ${output}}`;
 }
 
 /** Throws DataError at the first record of another format than `first`. */

@@ -143,6 +143,11 @@ describe('detection', () => {
     );
   });
 
+  it('suggests columns: questions with answers as such, others as texts', () => {
+    expect(() => detectFormat(record({ id: 1, Question: 'a', Answer: 'b' }))).toThrow('columns: {instruction: Question, output: Answer}');
+    expect(() => detectFormat(record({ body: 'a', answers: 'b' }))).toThrow('columns: {text: body}');
+  });
+
   it('renames columns, swaps them, and suggests the name that was meant', () => {
     expect(renameColumns(record({ body: 'a', kind: 1 }), { text: 'body', label: 'kind' }).value).toEqual({ text: 'a', label: 1 });
     expect(renameColumns(record({ text: 1, label: 'a' }), { text: 'label', label: 'text' }).value).toEqual({ text: 'a', label: 1 });

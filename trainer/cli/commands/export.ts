@@ -3,13 +3,14 @@ import path from 'node:path';
 import { Option } from 'commander';
 import { artifactCatalog, type ExportFormat, type ExportType, exportFormats, exportTypes, typesOf } from '../../catalog/artifacts.ts';
 import { jobContext } from '../../settings.ts';
+import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { runWorker } from '../run-worker.ts';
 
 interface Options {
-  readonly format: ExportFormat;
+  readonly format?: ExportFormat;
   readonly type?: ExportType;
-  readonly output: string;
+  readonly output?: string;
   readonly overwrite?: boolean;
 }
 
@@ -24,12 +25,12 @@ export const addExport: AddCommand = (program, surroundings) => {
     .description('export the result of a run; the export is loaded again and its logits are compared')
     .argument('<run>', 'a run folder, or one of its checkpoints')
     .addOption(
-      new Option('--format <name>', exportFormats.map(name => `${name}: ${artifactCatalog[name].summary}`).join('. '))
-        .choices(exportFormats)
-        .makeOptionMandatory(),
+      new Option('--format <name>', exportFormats.map(name => `${name}: ${artifactCatalog[name].summary}`).join('. ')).choices(
+        exportFormats,
+      ),
     )
-    .addOption(new Option('--type <name>', `of the weights; as the base if left out. ${typesHelp}`).choices(exportTypes))
-    .requiredOption('--output <dir>', 'the folder to write')
+    .addOption(new Option('--type <name>', `of the weights; the first of each list if left out. ${typesHelp}`).choices(exportTypes))
+    .option('--output <dir>', 'the folder to write')
     .option('--overwrite', 'replace an earlier export in this folder; other files are never replaced');
   withCommonOptions(command, [
     'rowtune export runs/spam --format merged --output spam-model',
@@ -43,6 +44,14 @@ async function exportRun(
   run: string,
   { format, type, output, overwrite = false }: Options,
 ): Promise<CommandResult> {
+  if (format === undefined) {
+    const hint = ['Choose one:', ...exportFormats.map(name => `  --format ${name}: ${artifactCatalog[name].summary}`)].join('\n');
+    throw new CliError('the format of the export is missing', { code: 'usage', exitStatus: EXIT.usage, hint });
+  }
+  if (output === undefined) {
+    const hint = `Add --output with a folder that does not exist yet, for example --output ${path.basename(run)}-${artifactCatalog[format].suffix}`;
+    throw new CliError('the folder of the export is missing', { code: 'usage', exitStatus: EXIT.usage, hint });
+  }
   const outputDir = path.resolve(cwd, output);
   const request = {
     kind: 'export',

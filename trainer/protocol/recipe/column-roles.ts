@@ -14,3 +14,13 @@ const ROLES: Readonly<Record<ObjectiveEntry['target'], readonly string[]>> = {
 
 /** In the order in which a form asks for them. */
 export const rolesOf = ({ target, reads }: ObjectiveEntry): readonly string[] => (reads === 'images' ? ['image', 'label'] : ROLES[target]);
+
+/** Names that people give to what they ask, and to what is answered. */
+const QUESTIONS = /^(?:questions?|query|q|ask|user|human|request|instruct(?:ions?)?|prompts?|inputs?)$/i;
+const ANSWERS = /^(?:answers?|a|responses?|repl(?:y|ies)|assistants?|bot|gpt|outputs?|completions?|targets?)$/i;
+
+/** The columns of questions with answers, where keys look like these. */
+export function chatColumns(keys: readonly string[]): Readonly<Record<'instruction' | 'output', string>> | undefined {
+  const [question, answer] = [QUESTIONS, ANSWERS].map(names => keys.find(key => names.test(key)));
+  return question === undefined || answer === undefined ? undefined : { instruction: question, output: answer };
+}

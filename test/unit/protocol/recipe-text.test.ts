@@ -1,11 +1,11 @@
 /** The recipe that the wizard writes: valid for every answer, short, and each setting with its sentence. */
 import { describe, expect, test } from 'vitest';
-import { isRecipeName, recipeStem, scoresFile } from '../../../../client/recipe/recipe-names.ts';
-import { choicesOf, freeName, modelHints, recipeFileName, recipeText } from '../../../../client/recipe/recipe-text.ts';
-import { methodNames } from '../../../../trainer/catalog/methods.ts';
-import { objectiveNames } from '../../../../trainer/catalog/objectives.ts';
-import { parseRecipe } from '../../../../trainer/protocol/recipe/parse-recipe.ts';
-import { settings } from '../../../../trainer/protocol/recipe/recipe-schema.ts';
+import { isRecipeName, recipeStem, scoresFile } from '../../../client/recipe/recipe-names.ts';
+import { methodNames } from '../../../trainer/catalog/methods.ts';
+import { objectiveNames } from '../../../trainer/catalog/objectives.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { choicesOf, freeName, modelHints, recipeFileName, recipeText } from '../../../trainer/protocol/recipe/recipe-text.ts';
 
 const answers = { name: 'mine', model: 'model', task: 'causal_lm', method: 'spsft', train: 'data/train.jsonl' } as const;
 

@@ -1,14 +1,14 @@
 /**
- * The text of a new recipe from the answers of the wizard: the settings that people usually change, each with a
+ * The text of a new recipe from the answers of the wizard, or of `rowtune init`: the settings that people usually change, each with a
  * sentence. Pure.
  */
 
-import { labelIn } from '../../trainer/catalog/labels.ts';
-import { methodCatalog } from '../../trainer/catalog/methods.ts';
-import { type ObjectiveEntry, objectiveCatalog, objectiveOfArchitecture } from '../../trainer/catalog/objectives.ts';
-import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
-import { type Recipe, settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
-import { type PartialRecipe, stringifyRecipe } from '../../trainer/protocol/recipe/stringify-recipe.ts';
+import { labelIn } from '../../catalog/labels.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import { type ObjectiveEntry, objectiveCatalog, objectiveOfArchitecture } from '../../catalog/objectives.ts';
+import { parseRecipe } from './parse-recipe.ts';
+import { type Recipe, settings } from './recipe-schema.ts';
+import { type PartialRecipe, stringifyRecipe } from './stringify-recipe.ts';
 
 export interface RecipeAnswers {
   readonly name: string;
@@ -18,6 +18,8 @@ export interface RecipeAnswers {
   readonly method: Recipe['method'];
   /** As the recipe should write it; absent if the user has no data yet. */
   readonly train?: string;
+  /** Our names of columns → those in the data. */
+  readonly columns?: Readonly<Record<string, string>>;
   /** The longest input of the model in tokens, if its config.json is available. */
   readonly maxPositions?: number;
 }
@@ -63,7 +65,15 @@ const EXAMPLE_TEACHER = 'models/teacher';
 /** The share of the training data that is held out to measure the run's quality. */
 const VAL_SIZE = 0.1;
 
-export function recipeText({ name, model, task, method, train, maxPositions = Number.POSITIVE_INFINITY }: RecipeAnswers): string {
+export function recipeText({
+  name,
+  model,
+  task,
+  method,
+  train,
+  columns = {},
+  maxPositions = Number.POSITIVE_INFINITY,
+}: RecipeAnswers): string {
   const { target, hasTeacher } = objectiveCatalog[task];
   const given: PartialRecipe = {
     name,
@@ -85,7 +95,7 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     ...(methodCatalog[method].lowRank === 'factors' ? { lora_alpha: recipe.lora_alpha, lora_dropout: recipe.lora_dropout } : {}),
     ...(methodCatalog[method].trainsColumns ? { trains: recipe.trains } : {}),
     target_modules: recipe.target_modules,
-    data: { train: recipe.data.train, format: recipe.data.format },
+    data: { train: recipe.data.train, format: recipe.data.format, ...(Object.keys(columns).length > 0 && { columns }) },
     ...(methodCatalog[method].chooses === 'rows'
       ? { importance: { measure: recipe.importance.measure, samples: recipe.importance.samples } }
       : {}),

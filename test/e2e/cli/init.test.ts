@@ -1,0 +1,86 @@
+/** `rowtune init`: a recipe for data of one's own that `rowtune lint` has nothing against, for each kind of model. */
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { cli, cliJson, withFolder } from './run-cli.ts';
+
+const golden = path.join(import.meta.dirname, '..', '..', 'golden');
+const TEMPLATE = '{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}';
+
+/** A folder with a chat model, an encoder and one of images, and data for each. */
+const withData = <T>(use: (folder: string) => Promise<T>): Promise<T> =>
+  withFolder(async folder => {
+    for (const name of ['llama', 'bert', 'vit']) await cp(path.join(golden, name), path.join(folder, 'models', name), { recursive: true });
+    await writeFile(path.join(folder, 'models/llama/chat_template.jinja'), TEMPLATE);
+    await writeFile(path.join(folder, 'faq.csv'), `question,answer\n${'Why?,So.\n'.repeat(20)}`);
+    await writeFile(path.join(folder, 'pairs.jsonl'), '{"prompt":"Q","chosen":"yes","rejected":"no"}\n'.repeat(20));
+    await writeFile(path.join(folder, 'mails.csv'), `text,label\n${'lunch?,ham\nWIN,spam\n'.repeat(10)}`);
+    await writeFile(path.join(folder, 'texts.jsonl'), '{"anchor":"a","positive":"b"}\n'.repeat(20));
+    for (const kind of ['cat', 'owl']) {
+      await mkdir(path.join(folder, 'photos', kind), { recursive: true });
+      await writeFile(path.join(folder, 'photos', kind, '1.png'), '');
+    }
+    return use(folder);
+  });
+
+describe('the recipe fits the data and the model', () => {
+  test.each([
+    ['faq.csv', 'models/llama', 'causal_lm', { instruction: 'question', output: 'answer' }],
+    ['pairs.jsonl', 'models/llama', 'dpo', {}],
+    ['mails.csv', 'models/bert', 'sequence_classification', {}],
+    ['texts.jsonl', 'models/bert', 'embedding', {}],
+    ['photos', 'models/vit', 'image_classification', {}],
+    ['faq.csv', 'someone/a-model', 'causal_lm', { instruction: 'question', output: 'answer' }],
+  ])('%s for %s: %s', (data, model, task, columns) =>
+    withData(async cwd => {
+      const { status, value } = await cliJson(['init', data, '--model', model, '--output', 'mine.rowtune.yaml'], { cwd });
+      expect([status, value]).toEqual([0, { ok: true, recipe: path.join(cwd, 'mine.rowtune.yaml'), task, method: 'spsft', columns }]);
+      const linted = await cliJson(['lint', 'mine.rowtune.yaml'], { cwd });
+      expect(linted.status, JSON.stringify(linted.value)).toBe(0);
+    }),
+  );
+
+  test('and is named after the model, next to those that are there', () =>
+    withData(async cwd => {
+      const first = await cli(['init', 'faq.csv', '--model', 'models/llama', '--method', 'lora'], { cwd });
+      expect(first.stdout).toContain(
+        'wrote llama-lora.rowtune.yaml: Language model, 20 samples, question as instruction, answer as output\n',
+      );
+      expect(first.stdout).toContain('rowtune train llama-lora.rowtune.yaml');
+      const second = await cli(['init', 'faq.csv', '--model', 'models/llama', '--method', 'lora'], { cwd });
+      expect(second.stdout).toContain('wrote llama-lora-2.rowtune.yaml');
+      expect(await readFile(path.join(cwd, 'llama-lora.rowtune.yaml'), 'utf8')).toMatch(/^ {2}train: \[faq\.csv\]$/m);
+    }));
+});
+
+describe('what cannot be written is said', () => {
+  test.each([
+    [['faq.csv'], /the model is missing[\s\S]*--model HuggingFaceTB/],
+    [['faq.csv', '--model', 'models/lama'], /there is no model at 'models\/lama'.*did you mean 'models\/llama'/],
+    [['fag.csv', '--model', 'models/llama'], /there is no file or folder fag\.csv[\s\S]*Did you mean faq\.csv\?/],
+    [['faq.csv', '--model', 'models/llama', '--output', 'mine.yaml'], /mine\.yaml is no name of a recipe[\s\S]*\.rowtune\.yaml/],
+    [['faq.csv', '--model', 'models/llama', '--task', 'sparkle'], /sequence_classification/],
+  ])('%j', (args, message) =>
+    withData(async cwd => {
+      const { status, stderr } = await cli(['init', ...args], { cwd });
+      expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);
+    }),
+  );
+
+  test('a recipe is never replaced', () =>
+    withData(async cwd => {
+      const args = ['init', 'faq.csv', '--model', 'models/llama', '--output', 'mine.rowtune.yaml'];
+      await writeFile(path.join(cwd, 'mine.rowtune.yaml'), 'mine');
+      expect(await cli(args, { cwd })).toMatchObject({ status: 2, stderr: expect.stringContaining('mine.rowtune.yaml exists already') });
+      expect(await readFile(path.join(cwd, 'mine.rowtune.yaml'), 'utf8')).toBe('mine');
+    }));
+
+  test('data that does not fit is named, and the recipe is there to map its columns', () =>
+    withData(async cwd => {
+      await writeFile(path.join(cwd, 'odd.csv'), 'kind,note\na,b\n');
+      const { status, stderr, stdout } = await cli(['init', 'odd.csv', '--model', 'models/llama'], { cwd });
+      expect(status).toBe(0);
+      expect(stdout).toContain('wrote llama-spsft.rowtune.yaml');
+      expect(stderr).toMatch(/the data does not fit yet: line 2: the keys "kind" and "note"/);
+    }));
+});
