@@ -17,8 +17,10 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
     const run = shownPath(runDir, cwd);
     // The folder of a run on another machine is not here.
     const task = (await readRunState(runDir).catch(() => undefined))?.task;
-    if (task !== undefined && writesText(task)) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
+    const isText = task !== undefined && writesText(task);
+    if (isText) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
     terminal.say('info', `export it with: rowtune export ${run} --format merged --output ${folderName(run)}-model`);
+    if (isText) terminal.say('info', `for Ollama and LM Studio: rowtune export ${run} --format gguf --output ${folderName(run)}-gguf`);
   }
   return { value: { ok: true, ...result } };
 }

@@ -48,11 +48,11 @@ describe('a run from end to end', () => {
   test('train: a table on stdout, progress on stderr', async () => {
     const { status, stdout, stderr } = await cli(['train', recipe, 'output_dir=runs/tiny'], here);
     expect(status, stderr).toBe(0);
-    for (const row of ['accuracy', 'loss', 'trainable parameters', 'tokens a second', 'mem_M', 'mem_FT', 'mem_Aux', 'mem_TTL', 'adapter'])
+    for (const row of ['accuracy', 'loss', 'trainable parameters', 'tokens per second', 'mem_M', 'mem_FT', 'mem_Aux', 'mem_TTL', 'adapter'])
       expect(stdout).toContain(row);
     expect(stderr).toMatch(/18\/18 steps/);
     expect(stderr).toMatch(
-      /^try it with: rowtune generate runs\/tiny .*\nexport it with: rowtune export runs\/tiny --format merged --output tiny-model$/m,
+      /^try it with: rowtune generate runs\/tiny .*\nexport it with: rowtune export runs\/tiny --format merged --output tiny-model\nfor Ollama and LM Studio: rowtune export runs\/tiny --format gguf --output tiny-gguf$/m,
     );
     expect(stderr).not.toContain(String.fromCharCode(27));
   });

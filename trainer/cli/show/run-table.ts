@@ -121,7 +121,7 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
     ['steps', state === 'finished' ? grouped(steps) : `${grouped(steps)} of ${grouped(totalSteps)} (stopped)`],
     ['trainable parameters', `${grouped(result.trainable)} (${percent(result.trainableShare, 2)})`],
     ['seconds per step', secondsPerStep === null ? 'no step was made' : compact(secondsPerStep)],
-    [`${result.throughputUnit ?? 'tokens'} a second`, compact(tokensPerSecond)],
+    [`${result.throughputUnit ?? 'tokens'} per second`, compact(tokensPerSecond)],
     ['engine', result.engine],
     ['recompute', result.recompute],
     ...(memory === null ? [['memory', 'on the GPU, not measured']] : memoryRows(memory)),
@@ -134,10 +134,10 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
 /** The split of the paper: mem_TTL = mem_M + mem_FT + mem_Aux. */
 const memoryRows = ({ mem_M, mem_FT, mem_Aux, mem_TTL, mem }: NonNullable<TrainResult['memory']>): string[][] => [
   ['memory: inference', `${byteSize(mem_M)} (mem_M)`],
-  ['memory: training state', `${byteSize(mem_FT)} (mem_FT: trained parameters, gradients, optimizer)`],
-  ['memory: activations', `${byteSize(mem_Aux)} (mem_Aux: and others)`],
+  ['memory: training state', `${byteSize(mem_FT)} (mem_FT): trained parameters, gradients, optimizer`],
+  ['memory: activations and others', `${byteSize(mem_Aux)} (mem_Aux)`],
   [
     'memory: total',
-    `${byteSize(mem_TTL)} (mem_TTL: growth of the process since before the model was loaded), ${byteSize(mem)} above inference`,
+    `${byteSize(mem_TTL)} (mem_TTL): growth of the process since before the model was loaded; ${byteSize(mem)} above inference`,
   ],
 ];
