@@ -11,6 +11,8 @@ export interface StopRequest {
 
 /** Interval between progress events of a phase: frequent enough for a moving bar. */
 const PROGRESS_INTERVAL_MS = 100;
+/** Seconds before which a phase has no rate: the first tensor or batch says nothing of the others. */
+const RATED_AFTER_S = 0.5;
 
 export class Job {
   private readonly send: (event: WorkerEvent) => void;
@@ -78,7 +80,8 @@ export class Job {
       if (now < total && nowMs - shownMs < PROGRESS_INTERVAL_MS) return;
       shownMs = nowMs;
       const seconds = (nowMs - startedMs) / 1000;
-      const ratePerSecond = now > startedAt && seconds > 0 ? (now - startedAt) / seconds : undefined;
+      const ratePerSecond =
+        now > startedAt && seconds > 0 && (seconds >= RATED_AFTER_S || now >= total) ? (now - startedAt) / seconds : undefined;
       const secondsLeft = ratePerSecond === undefined ? undefined : (total - now) / ratePerSecond;
       this.emit({ type: 'progress', phase, done: now, total, unit, ratePerSecond, secondsLeft, message });
     };

@@ -54,6 +54,15 @@ describe('many events', () => {
     expect(lines.at(-1)).toBe('train 120/120 steps, loss 120, 2 steps/s');
   });
 
+  test('a phase that has just begun has no rate yet', () => {
+    const lines: string[] = [];
+    const view = lineView({ write: text => lines.push(text.trimEnd()) });
+    view.update(event(0, { phase: 'load', unit: 'tensors' }));
+    vi.advanceTimersByTime(1);
+    view.update(event(120, { phase: 'load', unit: 'tensors' }));
+    expect(lines).toEqual(['load 0/120 tensors', 'load 120/120 tensors']);
+  });
+
   test('a quick phase has its first and its last', () => expect(shown(1).length).toBe(2));
 
   test('evaluations after every short epoch neither fill the log nor silence the training', () => {

@@ -22,6 +22,8 @@ export interface ProgressStream {
 
 /** Interval between plain lines: frequent enough to show life, rare enough for a log. */
 const LINE_INTERVAL_MS = 5000;
+/** Seconds before which a phase has no rate: its first part says nothing of the others. */
+const RATED_AFTER_S = 0.5;
 /** The metrics that are shown, in this order. */
 const SHOWN_METRICS = ['loss', 'eval_loss', 'eval_accuracy'];
 
@@ -40,7 +42,7 @@ class Pace {
       this.startedAt = done;
     }
     const seconds = (nowMs - this.startedMs) / 1000;
-    const rate = ratePerSecond ?? (done > this.startedAt && seconds > 0 ? (done - this.startedAt) / seconds : undefined);
+    const rate = ratePerSecond ?? (done > this.startedAt && seconds >= RATED_AFTER_S ? (done - this.startedAt) / seconds : undefined);
     return { rate, left: secondsLeft ?? (rate ? (total - done) / rate : undefined) };
   }
 }
