@@ -27,12 +27,10 @@ export function quickFixes(
   const fixes = problems.slice(0, MAX_FIXES).flatMap(problem => {
     const found =
       problem.code === 'memory-above-free' && view !== undefined
-        ? smallerBatch(view)
-        : problem.insert === undefined
-          ? suggested({ text, file }, problem)
-          : inserted({ text, file }, problem.path, problem.insert);
-    const own = found?.change === undefined ? [] : [{ title: found.title, change: found.change, preferred: true, problem }];
-    return [...own, ...ignoring({ text, file }, problem)];
+        ? [smallerBatch(view), baseOnHost(view)]
+        : [problem.insert === undefined ? suggested({ text, file }, problem) : inserted({ text, file }, problem.path, problem.insert)];
+    const own = found.flatMap(fix => (fix?.change === undefined ? [] : [{ title: fix.title, change: fix.change, problem }]));
+    return [...own.map((fix, i) => ({ ...fix, preferred: i === 0 })), ...ignoring({ text, file }, problem)];
   });
   return fixes.slice(0, MAX_FIXES);
 }
@@ -195,6 +193,23 @@ function smallerBatch({ text, file, values }: RecipeView): Fix | undefined {
   });
   const title = `Use batches of ${part}, ${steps} per update`;
   return { title, change: after === undefined ? undefined : smallestChange(text, after) };
+}
+
+/** Undefined where the run does not fit with its base in the memory of the host either. */
+function baseOnHost({ text, file, estimate, availableBytes }: RecipeView): Fix | undefined {
+  const hosted = estimate?.baseOnHost;
+  if (!hosted || hosted.runBytes > availableBytes) return undefined;
+  const after = editDocument(text, path.extname(file) === '.json', document => {
+    for (const override of hosted.overrides) document.set(...keyAndValue(override));
+  });
+  const title = `Keep the weights of the blocks in host memory (${hosted.overrides.join(', ')})`;
+  return { title, change: after === undefined ? undefined : smallestChange(text, after) };
+}
+
+/** `key=value` of a setting without a dot, whose value is a word. */
+function keyAndValue(override: string): [key: string, value: string] {
+  const at = override.indexOf('=');
+  return [override.slice(0, at), override.slice(at + 1)];
 }
 
 /** Suggestions are YAML text. */

@@ -162,8 +162,8 @@ export const dataDiagnostics = {
 export const machineDiagnostics = {
   'memory-above-free': {
     about:
-      'The run is predicted to take more memory than is free now; the message splits it by cause. The prediction analyzes the very program that would run, for the largest batch. It is a warning, because free memory changes. `recompute: block`, a smaller `max_length` and fewer `target_modules` take less memory too; on the `pjrt` engine, `base_offload: host` takes the weights of the blocks out of the memory of a GPU.',
-    fix: 'Halves the batch and doubles the accumulation, which gives the same updates.',
+      'The run is predicted to take more memory than is free now; the message splits it by cause. The prediction analyzes the very program that would run, for the largest batch. It is a warning, because free memory changes. `recompute: block`, a smaller `max_length` and fewer `target_modules` take less memory too; on the `pjrt` engine, `base_offload: host` takes the weights of the blocks out of the memory of a GPU, and the message says whether the run then fits.',
+    fix: 'Halves the batch and doubles the accumulation, which gives the same updates; or keeps the weights of the blocks in host memory, where the run then fits.',
   },
   'offload-without-gpu': {
     about:
