@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
-import { settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
+import { givenBy, settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import type { CoverageView, MemoryPlan, NewestEvaluation, RanksView, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
 
 const coverageSchema: z.ZodType<CoverageView> = z.object({
@@ -122,21 +122,14 @@ export const parseSummary = (text: string): SummaryView | undefined => parse(sum
 /** The settings of recipe.yaml one by one; a setting is at its default if leaving it out would change nothing. */
 export function parseRecipeFile(text: string): { readonly text: string; readonly entries: readonly RecipeEntry[] } {
   const { resolved } = parseRecipe(text);
+  const given = givenBy(resolved);
   const entries = Object.entries(settings).flatMap(([key, setting]): RecipeEntry[] => {
-    const value = at(resolved, key);
+    const value = given[key];
     if (value === undefined) return [];
-    const isDefault = setting.presence !== 'required' && show(setting.resolveDefault(resolved)) === show(value);
+    const isDefault = setting.presence !== 'required' && show(setting.resolveDefault(given)) === show(value);
     return [{ key, value: show(value), isDefault, doc: setting.doc }];
   });
   return { text, entries };
-}
-
-function at(resolved: Readonly<Record<string, unknown>>, key: string): unknown {
-  const [first = '', second] = key.split('.');
-  const value = resolved[first];
-  return second === undefined || value === null || typeof value !== 'object'
-    ? value
-    : new Map<string, unknown>(Object.entries(value)).get(second);
 }
 
 const show = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));

@@ -129,8 +129,11 @@ export const movesWeights = (measure: MeasureName): boolean => measureCatalog[me
 /** Whether a measure takes the gradients of whole weights, whose exact mean costs several sweeps (`importance.exact`). */
 export const needsWeightGradients = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'gradients';
 
-/** The default where there is data: the one that the study found ahead of random rows in every task (docs/choosing.md). */
+/** The default for rows where there is data: the one that the study found ahead of random rows in most tasks (docs/choosing.md). */
 export const defaultMeasure: MeasureName = 'wanda';
+
+/** The default for columns and coupled channels: in the study, scores gained nothing there (docs/choosing.md). */
+export const measureWithoutScores: MeasureName = 'random';
 
 /** The default without data; what a hint proposes if data or labels are missing. */
 export const measureWithoutData: MeasureName = 'magnitude';

@@ -35,6 +35,8 @@ export interface MethodEntry {
   readonly learningRate: number;
   /** The default for a model that has a new head or gives vectors, where it is another one. */
   readonly headLearningRate?: number;
+  /** The default for columns of a language model, where it is another one. */
+  readonly columnLearningRate?: number;
   /** Why it cannot train weights that are held in 8 or 4 bits; reads after the method's name. */
   readonly needsFullWeights?: string;
   /** Why the base cannot be read while it trains (`preference.reference: live`); reads after the method's name. */
@@ -72,6 +74,7 @@ const entries = {
     r: { counts: 'rows', fallback: 32 },
     learningRate: 1e-3,
     headLearningRate: 3e-3,
+    columnLearningRate: 2e-3,
   },
   lora: { ...lowRank, label: 'LoRA', summary: 'Train a low-rank product next to each weight.', startsInWeights: true },
   dora: {
@@ -165,10 +168,11 @@ export function choosesByScores(method: string | undefined): boolean {
 export const choosesByGradients = ({ elements }: MethodEntry): boolean => elements?.by === 'gradients';
 
 /** The learning rate of a recipe that names none. Entries of other names have that of `spsft`, and other tasks that of language models. */
-export function defaultLearningRate(method: unknown, task: unknown): number {
-  const { learningRate, headLearningRate } = entryOf(methodCatalog, method) ?? methodCatalog.spsft;
+export function defaultLearningRate({ method, task, trains }: Readonly<Record<'method' | 'task' | 'trains', unknown>>): number {
+  const entry: MethodEntry = entryOf(methodCatalog, method) ?? methodCatalog.spsft;
   const isWriter = (entryOf(objectiveCatalog, task) ?? objectiveCatalog.causal_lm).model === 'causal';
-  return isWriter ? learningRate : (headLearningRate ?? learningRate);
+  const own = isWriter ? (trains === 'columns' ? entry.columnLearningRate : undefined) : entry.headLearningRate;
+  return own ?? entry.learningRate;
 }
 
 /** The default rates, for people: "1e-3 for spsft, bitfit and head, …". */
@@ -179,5 +183,7 @@ export function learningRatesText(): string {
       .map(rate => `${rate.toExponential()} for ${andList(namesWhere(methodCatalog, entry => rateOf(entry) === rate))}`)
       .join(', ');
   };
-  return `${byRate(({ learningRate }) => learningRate)}; with a head for labels or numbers, or for embeddings, ${byRate(({ headLearningRate }) => headLearningRate)}`;
+  const columns = byRate(({ columnLearningRate }) => columnLearningRate);
+  const heads = byRate(({ headLearningRate }) => headLearningRate);
+  return `${byRate(({ learningRate }) => learningRate)}; with columns of a language model ${columns}; with a head for labels or numbers, or for embeddings, ${heads}`;
 }

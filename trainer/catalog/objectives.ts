@@ -249,6 +249,12 @@ export const objectiveOfArchitecture = (architecture: string): ObjectiveName | u
     return !entry.startsFrom && architecture.endsWith(entry.architectures);
   });
 
+/** Whether an objective teaches a language model the tokens of texts; so does one that a recipe leaves out or misspells. */
+export function learnsTokens(task: unknown): boolean {
+  const { model, target } = entryOf(objectiveCatalog, task) ?? objectiveCatalog.causal_lm;
+  return model === 'causal' && target === 'tokens';
+}
+
 /** Whether a class of models writes text, by its name in Transformers; those that look at images too are named by what they are given. */
 export const classWritesText = (architecture: string): boolean =>
   objectiveNames.some(name => objectiveCatalog[name].model === 'causal' && architecture.endsWith(objectiveCatalog[name].architectures)) ||

@@ -1,6 +1,6 @@
 /** The job 'importance': computes and saves the scores of every targeted row or column. */
 import path from 'node:path';
-import { needsData } from '../catalog/measures.ts';
+import { defaultMeasure, measureCatalog, measureWithoutData, needsData } from '../catalog/measures.ts';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
@@ -8,6 +8,7 @@ import { ImportanceError } from '../importance/importance-error.ts';
 import { requireOwnScores } from '../importance/own-scores.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { StabilityReport } from '../importance/stability-report.ts';
+import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openBase } from '../job/open-base.ts';
 import { setUpTask } from '../objective/set-up-task.ts';
@@ -15,6 +16,8 @@ import { choosePrecision } from '../plan/choices/choose-precision.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
 import { planTargets } from '../plan/run-plan.ts';
 import type { JobRequest } from '../protocol/messages/job-messages.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { trainedUnit } from '../protocol/recipe/rows-budget.ts';
 import { precisionOf } from '../train/recipe-settings.ts';
 import { writeStabilityReport } from './importance-report.ts';
 
@@ -38,8 +41,7 @@ export async function importanceJob(
   if (unusable !== undefined)
     throw new ImportanceError(`the scores cannot be written to ${outputFile}: ${unusable}; choose another --output`);
   await requireOwnScores(outputFile, request.report === true);
-  // Training reads saved scores; this job computes them.
-  const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
+  const recipe = scoredRecipe(request.recipe, job);
   const scope = { job, context, recipe };
   const base = await openBase(scope);
   try {
@@ -61,4 +63,16 @@ export async function importanceJob(
   } finally {
     await base.folder.weights.close();
   }
+}
+
+/** Training reads saved scores; this job computes them. A recipe that leaves its choice to chance has none, so its rows are scored as a view of the model. */
+function scoredRecipe(recipe: Recipe, job: Job): Recipe {
+  const importance = { ...recipe.importance, scores: undefined };
+  if (measureCatalog[importance.measure].needs !== 'nothing') return { ...recipe, importance };
+  const measure = recipe.data.train.length > 0 ? defaultMeasure : measureWithoutData;
+  job.log(
+    'info',
+    `this recipe chooses ${trainedUnit(recipe)} at random, without scores: its rows are scored by ${measure}, as a view of the model`,
+  );
+  return { ...recipe, trains: 'rows', importance: { ...importance, measure } };
 }

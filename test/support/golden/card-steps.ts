@@ -50,7 +50,8 @@ export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }:
   const model = loadModel(config);
   const isImage = model.kind !== 'causal' && model.input.kind === 'image';
   const task = model.kind === 'causal' ? 'causal_lm' : isImage ? 'image_classification' : 'sequence_classification';
-  const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${more}max_length: ${tokens}\nper_device_train_batch_size: 2\n`;
+  const unit = /^trains:/m.test(more) ? '' : 'trains: rows\n';
+  const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${unit}${more}max_length: ${tokens}\nper_device_train_batch_size: 2\n`;
   const recipe = recipeIn(text);
   const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
   return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu', card }, recompute: 'cheap' });

@@ -40,7 +40,7 @@ describe('quick fixes', () => {
     ['unknown-module', `${head}target_modules:\n  - q_prj\n${data}`, `${head}target_modules:\n  - q_proj\n${data}`],
     ['model-not-found', `model: models/tinny\n${data}`, `model: models/tiny\n${data}`],
     ['data-not-found', `${head}data:\n  train: spm.jsonl\n`, `${head}data:\n  train: spam.jsonl\n`],
-    ['rank-above-layer', `model: models/tiny\nr: 5000\nmax_length: 32\n${data}`, `model: models/tiny\nr: 32\nmax_length: 32\n${data}`],
+    ['rank-above-layer', `model: models/tiny\nr: 5000\nmax_length: 32\n${data}`, `model: models/tiny\nr: 64\nmax_length: 32\n${data}`],
     [
       'length-above-positions',
       `model: models/tiny\nr: 8\n${data}`.replace('r: 8', 'r: 8\nmax_length: 99'),

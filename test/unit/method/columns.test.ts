@@ -53,7 +53,7 @@ describe('what has no columns is refused by name', () => {
 
   test('an embedding and a head', () => {
     expect(() => attachTo('llama', { trains: 'columns', targetModules: ['down_proj', 'embed_tokens', 'lm_head'] })).toThrow(
-      'trains: columns tunes linear layers of the blocks; target_modules also match model.embed_tokens, lm_head',
+      'trains: columns tunes linear layers of the blocks; target_modules also match model.embed_tokens, lm_head: set trains: rows to tune these too',
     );
   });
 

@@ -65,8 +65,9 @@ describe('settings', () => {
   test('defaults follow the method, the task and the batch', () => {
     expect(recipeWith('model: m')).toMatchObject({
       method: 'spsft',
+      trains: 'columns',
       r: 32,
-      learning_rate: 1e-3,
+      learning_rate: 2e-3,
       eval_strategy: 'no',
       save_strategy: 'epoch',
       per_device_eval_batch_size: 4,
@@ -83,11 +84,39 @@ describe('settings', () => {
     expect(recipeWith('model: m\nmethod: full').r).toBeUndefined();
     expect(recipeWith('model: m\ndata: {train: a, eval: b}').eval_strategy).toBe('epoch');
     // Without data there is nothing that a measure of inputs could be computed from.
-    expect(['', '\ndata: {train: a}'].map(data => recipeWith(`model: m${data}`).importance.measure)).toEqual(['magnitude', 'wanda']);
+    const measureOf = (text: string) => recipeWith(`model: m\n${text}`).importance.measure;
+    expect(['trains: rows', 'trains: rows\ndata: {train: a}'].map(measureOf)).toEqual(['magnitude', 'wanda']);
+    expect(['trains: columns', 'trains: coupled\ndata: {train: a}', 'method: spsft+lora'].map(measureOf)).toEqual([
+      'random',
+      'random',
+      'magnitude',
+    ]);
     expect(recipeWith('model: m\nval_size: 9\neval_strategy: steps\neval_steps: 30')).toMatchObject({
       save_strategy: 'steps',
       save_steps: 30,
     });
+  });
+
+  test.each([
+    ['', 'columns'],
+    ['task: distillation\ndistillation: {teacher: t}', 'columns'],
+    ['importance: {measure: random}', 'columns'],
+    ['importance: {samples: 8, selection: per_layer, heads: false}\ndependencies: false', 'columns'],
+    // Answers that are compared, and models with a new head.
+    ['task: dpo', 'rows'],
+    ['task: sequence_classification', 'rows'],
+    // Said below the setting, and above it.
+    ['importance: {measure: wanda}', 'rows'],
+    ['importance: {scores: s.safetensors}', 'rows'],
+    ['importance: {selection: global}', 'rows'],
+    ['importance: {heads: true}', 'rows'],
+    ['importance: {choose_again_after: 5}', 'rows'],
+    ['dependencies: true', 'rows'],
+    ['method: spsft+lora', 'rows'],
+  ])('what is trained of %j: %s', (more, unit) => {
+    const { trains, learning_rate: rate } = recipeWith(`model: m\ndata: {train: a}\n${more}`);
+    expect(trains).toBe(unit);
+    if (unit === 'columns') expect(rate).toBe(2e-3);
   });
 });
 

@@ -49,6 +49,7 @@ export function lowRankTargets(
   settings: TargetSettings,
   method: string,
   kinds: readonly ModuleSpec['kind'][] = ['linear', 'conv'],
+  instead = '',
 ): ModuleSpec[] {
   const modules = targetModules(model, settings);
   const fits = (module: ModuleSpec): boolean => kinds.includes(module.kind) && module.part !== 'head';
@@ -61,7 +62,7 @@ export function lowRankTargets(
     );
   const names = other.slice(0, 8).map(({ name }) => name);
   throw new TargetError(
-    `${method} tunes ${kinds.includes('conv') ? 'linear layers and convolutions' : 'linear layers'} of the blocks${kinds.includes('experts') ? ' and experts' : ''}; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
+    `${method} tunes ${kinds.includes('conv') ? 'linear layers and convolutions' : 'linear layers'} of the blocks${kinds.includes('experts') ? ' and experts' : ''}; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}${instead}`,
   );
 }
 

@@ -18,7 +18,7 @@ export function targetsByUnit(model: Model, settings: CouplingSettings): ModuleS
     case 'rows':
       return targetModules(model, settings);
     case 'columns':
-      return lowRankTargets(model, settings, 'trains: columns', ['linear']);
+      return lowRankTargets(model, settings, 'trains: columns', ['linear'], ': set trains: rows to tune these too');
     case 'coupled': {
       const makers = groupsToTrain(model, settings).flatMap(({ members }) => members.filter(({ part }) => part === 'rows'));
       const found = new Set(makers.map(({ module }) => module));

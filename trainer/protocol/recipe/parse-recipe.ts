@@ -82,9 +82,9 @@ function firstOf(problems: readonly Problem[]): readonly Problem[] {
   return [...kept, rest].sort(inOrder);
 }
 
-/** Fills in the defaults in table order, so that a default may depend on earlier settings. */
+/** Fills in the defaults in table order, so that a default may depend on earlier settings, and on what is written below. */
 function resolve(values: ReadonlyMap<string, unknown>): ResolvedRecipe {
-  const given: Record<string, unknown> = {};
+  const given: Record<string, unknown> = Object.fromEntries(values);
   const resolved: Record<string, unknown> = {};
   const nested: Record<string, Record<string, unknown>> = Object.fromEntries(Object.keys(groups).map(name => [name, {}]));
   for (const [path, setting] of Object.entries(settings)) {

@@ -1,6 +1,6 @@
 /** The recipe: every setting once. The type, the defaults, the JSON Schema and the documentation for hover and completion all come from `recipeFields`. */
 
-import type { Fields, Group, Resolved, Setting } from './setting.ts';
+import type { Fields, Given, Group, Resolved, Setting } from './setting.ts';
 import { group, isGroup } from './setting.ts';
 import { batchSettings, dataGroup, sampleSettings } from './settings/data-settings.ts';
 import { distillationGroup } from './settings/distillation-settings.ts';
@@ -30,7 +30,7 @@ const runFields = {
   eval_generation: generationGroup,
 } as const satisfies Fields;
 
-/** In the order in which a recipe is written; a derived default reads only settings above it. */
+/** In the order in which a recipe is written; a derived default reads settings above it, and below it those that the recipe says. */
 export const recipeFields = { ...runFields, sweep: sweepGroup(Object.fromEntries(flatten(runFields, ''))) } as const satisfies Fields;
 
 /**
@@ -64,6 +64,15 @@ export function settingValue(recipe: object, path: string): unknown {
     value = value !== null && typeof value === 'object' ? Object.entries(value).find(([name]) => name === key)?.[1] : undefined;
   return value;
 }
+
+/** The values of a recipe by their dotted paths, as defaults read them. */
+export const givenBy = (recipe: object): Given =>
+  Object.fromEntries(
+    Object.keys(settings).flatMap(path => {
+      const value = settingValue(recipe, path);
+      return value === undefined ? [] : [[path, value]];
+    }),
+  );
 
 /** The JSON Schema (draft 2020-12) of a recipe as it is written, before defaults. */
 export function recipeJsonSchema(): JsonSchema {

@@ -4,6 +4,7 @@
  */
 
 import { labelIn } from '../../catalog/labels.ts';
+import { needsData } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveEntry, objectiveCatalog, objectiveOfArchitecture } from '../../catalog/objectives.ts';
 import { parseRecipe } from './parse-recipe.ts';
@@ -97,7 +98,12 @@ export function recipeText({
     target_modules: recipe.target_modules,
     data: { train: recipe.data.train, format: recipe.data.format, ...(Object.keys(columns).length > 0 && { columns }) },
     ...(methodCatalog[method].chooses === 'rows'
-      ? { importance: { measure: recipe.importance.measure, samples: recipe.importance.samples } }
+      ? {
+          importance: {
+            measure: recipe.importance.measure,
+            ...(needsData(recipe.importance.measure) && { samples: recipe.importance.samples }),
+          },
+        }
       : {}),
     ...(isImages ? {} : { max_length: Math.min(recipe.max_length, maxPositions) }),
     per_device_train_batch_size: recipe.per_device_train_batch_size,

@@ -6,7 +6,7 @@ import type { ValueType } from './value-type.ts';
 
 export type Presence = 'required' | 'defaulted' | 'optional';
 
-/** The settings resolved so far, by dotted path; a derived default may read only earlier settings of the table. */
+/** The settings resolved so far, by dotted path: those above in the table, and of those below what the recipe says. */
 export type Given = Readonly<Record<string, unknown>>;
 
 export interface Setting<T = unknown, P extends Presence = Presence> {

@@ -74,7 +74,7 @@ test('offloaded state and masters are in no total, but for the largest group, wh
 
 test.each([
   'method: lora\nr: 16\n',
-  'method: spsft\nr: 128\n',
+  'method: spsft\ntrains: rows\nr: 128\n',
   'method: spsft\nr: 128\ntrains: columns\n',
   'method: spsft\nr: 128\nquantize: nf4\n',
 ])('of weights in host memory, at most those of two blocks are on the device: %j', method => {

@@ -25,16 +25,16 @@ const millions = (count: number): string => (count / 1e6).toFixed(1);
 describe('trained parameters of the paper, in millions', () => {
   const frozen = 'freeze: [attention]\n';
   test.each([
-    { model: 'Llama-2-7B', config: llama2Of7b, text: 'r: 32', expected: '36.4' },
-    { model: 'Llama-2-7B', config: llama2Of7b, text: 'r: 64', expected: '72.9' },
-    { model: 'Llama-2-7B', config: llama2Of7b, text: 'r: 128', expected: '145.8' },
-    { model: 'Llama-2-7B', config: llama2Of7b, text: `${frozen}r: 32`, expected: '19.7' },
-    { model: 'Llama-2-7B', config: llama2Of7b, text: `${frozen}r: 64`, expected: '39.3' },
-    { model: 'Llama-2-7B', config: llama2Of7b, text: `${frozen}r: 128`, expected: '78.6' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: 'trains: rows\nr: 32', expected: '36.4' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: 'trains: rows\nr: 64', expected: '72.9' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: 'trains: rows\nr: 128', expected: '145.8' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: `trains: rows\n${frozen}r: 32`, expected: '19.7' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: `trains: rows\n${frozen}r: 64`, expected: '39.3' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: `trains: rows\n${frozen}r: 128`, expected: '78.6' },
     { model: 'Llama-2-7B', config: llama2Of7b, text: 'method: lora\nr: 64', expected: '159.9' },
     { model: 'Llama-2-7B', config: llama2Of7b, text: `method: lora\n${frozen}r: 64`, expected: '92.8' },
-    { model: 'Llama-3-8B', config: llama3Of8b, text: 'r: 128', expected: '159.4' },
-    { model: 'Llama-3-8B', config: llama3Of8b, text: `${frozen}r: 128`, expected: '92.3' },
+    { model: 'Llama-3-8B', config: llama3Of8b, text: 'trains: rows\nr: 128', expected: '159.4' },
+    { model: 'Llama-3-8B', config: llama3Of8b, text: `trains: rows\n${frozen}r: 128`, expected: '92.3' },
     { model: 'Llama-3-8B', config: llama3Of8b, text: 'method: lora\nr: 64', expected: '167.8' },
     { model: 'Llama-3-8B', config: llama3Of8b, text: `method: lora\n${frozen}r: 64`, expected: '113.2' },
   ])('$model, $text: $expected', ({ config, text, expected }) => {
@@ -215,7 +215,7 @@ describe('the parts', () => {
     for (const method of ['lora', 'dora', 'rosa', 'shira', 'spsft+lora'] as const)
       expect(Math.abs(Math.log2((others.get(method)?.trainable ?? 0) / found.trainable)), method).toBeLessThan(0.6);
     expect(others.get('full')?.trainable).toBe(found.parameters);
-    const ofNorms = toy('target_modules: [input_layernorm]\nr: 4\n', { compare: true });
+    const ofNorms = toy('trains: rows\ntarget_modules: [input_layernorm]\nr: 4\n', { compare: true });
     expect(ofNorms.alternatives.map(({ method }) => method)).toEqual(['head', 'full']);
   });
 });

@@ -3,14 +3,13 @@
  */
 
 import { answerChecks } from '../../../catalog/answer-checks.ts';
-import { namesOf, namesWhere, orList } from '../../../catalog/entries.ts';
+import { namesWhere, orList } from '../../../catalog/entries.ts';
 import { measureCatalog, measuresThat, needsData, needsWeightGradients } from '../../../catalog/measures.ts';
 import { choosesByGradients, type MethodEntry, methodCatalog, methodsThat } from '../../../catalog/methods.ts';
 import { type Comparison, type ObjectiveEntry, objectiveCatalog } from '../../../catalog/objectives.ts';
 import { preferenceLosses } from '../../../catalog/preference-losses.ts';
-import { type Group, type Recipe, recipeFields, settings } from '../recipe-schema.ts';
+import { givenBy, type Recipe, settings, settingValue } from '../recipe-schema.ts';
 import { couplesLayers, hasDependencies, trainedUnit } from '../rows-budget.ts';
-import { isGroup } from '../setting.ts';
 import { choosesTurns } from '../trained-roles.ts';
 import { hasNegativesOfBatch } from './embedding-rules.ts';
 import { patternChecks, writesAnswers } from './generation-rules.ts';
@@ -301,14 +300,6 @@ export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: pat
   ),
 );
 
-type Fields = typeof recipeFields;
-type GroupName = { [Name in keyof Fields]: Fields[Name] extends Group ? Name : never }[keyof Fields];
-
-const groupNames = namesOf(recipeFields).filter((name): name is GroupName => isGroup(recipeFields[name]));
-
 /** A stored recipe contains every setting; those at their defaults are not a mistake. */
-function isDefault(recipe: Recipe, path: SettingPath): boolean {
-  const resolved: Record<string, unknown> = { ...recipe };
-  for (const group of groupNames) for (const [name, value] of Object.entries(recipe[group])) resolved[`${group}.${name}`] = value;
-  return JSON.stringify(settings[path]?.resolveDefault(resolved)) === JSON.stringify(resolved[path]);
-}
+const isDefault = (recipe: Recipe, path: SettingPath): boolean =>
+  JSON.stringify(settings[path]?.resolveDefault(givenBy(recipe))) === JSON.stringify(settingValue(recipe, path));

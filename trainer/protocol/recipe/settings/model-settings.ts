@@ -2,11 +2,12 @@
 
 import { engineChoices } from '../../../catalog/engines.ts';
 import { choicesOf, entryOf } from '../../../catalog/entries.ts';
-import { defaultMeasure, measureCatalog, measureWithoutData } from '../../../catalog/measures.ts';
+import { defaultMeasure, type MeasureName, measureCatalog, measureWithoutData, measureWithoutScores } from '../../../catalog/measures.ts';
 import { methodCatalog, methodsThat } from '../../../catalog/methods.ts';
 import { hasHead, objectiveCatalog } from '../../../catalog/objectives.ts';
 import { transportCatalog } from '../../../catalog/transports.ts';
 import { refusePattern } from '../../text/linear-pattern.ts';
+import { defaultUnit } from '../default-unit.ts';
 import { defaulted, derived, FAIR_SWEEP, type Given, OWN_FOLDER, optional, required, SAME_MACHINE } from '../setting.ts';
 import { choice, filePath, flag, integer, listOf, modelName, number, stepCount, text } from '../value-type.ts';
 import { samplesAtATime } from './embedding-settings.ts';
@@ -148,13 +149,14 @@ export const methodSettings = {
     },
     { text: `0.02 for ${methodsThat(({ ratio }) => ratio !== undefined)}`, value: given => methodOf(given).ratio },
   ),
-  trains: defaulted(
+  trains: derived(
     choice({
       rows: 'Rows: the outputs of a layer, each with its bias entry.',
       columns: 'Columns: the inputs of a linear layer. Of its input, only these are kept for the backward pass.',
       coupled: 'Rows and the columns that read them in the same block: gate and up with down, values with the output of attention.',
     }),
-    'rows',
+    'columns for a language model that learns from texts, unless the recipe says how rows are chosen; otherwise rows',
+    defaultUnit,
     {
       doc: 'The part of each weight that spsft chooses and trains; r and ratio count it.',
       memory: 'A column keeps one number per token of the input of its layer; with rows, the whole input is kept.',
@@ -230,11 +232,18 @@ export const methodSettings = {
   ),
 };
 
+/** Rows alone are chosen by scores unless the recipe says so; `spsft+lora` trains rows whatever `trains` says. */
+function measureOf(given: Given): MeasureName {
+  if (methodOf(given).trainsColumns && given.trains !== 'rows') return measureWithoutScores;
+  const data = given['data.train'];
+  return Array.isArray(data) && data.length > 0 ? defaultMeasure : measureWithoutData;
+}
+
 export const importanceSettings = {
   measure: derived(
     choice(choicesOf(measureCatalog)),
-    `${defaultMeasure}, or ${measureWithoutData} without data.train`,
-    given => (Array.isArray(given['data.train']) && given['data.train'].length > 0 ? defaultMeasure : measureWithoutData),
+    `${defaultMeasure} for rows, or ${measureWithoutData} without data.train; ${measureWithoutScores} with trains: columns or coupled`,
+    measureOf,
     {
       doc: 'The importance score that selects rows or columns.',
       memory: 'taylor and taylor_squared keep mean gradients (importance.exact); the others keep none.',

@@ -13,7 +13,7 @@ export const scheduleSettings = {
   learning_rate: derived(
     number({ min: 0, max: 100, aboveMin: true }),
     learningRatesText(),
-    given => defaultLearningRate(given.method, given.task),
+    given => defaultLearningRate({ method: given.method, task: given.task, trains: given.trains }),
     { doc: 'The learning rate after warm-up.' },
   ),
   lr_scheduler_type: defaulted(

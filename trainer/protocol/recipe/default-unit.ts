@@ -1,0 +1,28 @@
+/** What a recipe trains of each weight if it does not say so. */
+import { entryOf } from '../../catalog/entries.ts';
+import { measureCatalog, measureWithoutScores } from '../../catalog/measures.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import { learnsTokens } from '../../catalog/objectives.ts';
+import type { Given } from './setting.ts';
+
+/**
+ * Columns for a language model that learns from texts, which are chosen at random (docs/choosing.md, "Rows, columns or channels"). A recipe that
+ * says how rows are chosen trains rows.
+ */
+export function defaultUnit(given: Given): 'rows' | 'columns' {
+  const method = entryOf(methodCatalog, given.method) ?? methodCatalog.spsft;
+  return method.trainsColumns && learnsTokens(given.task) && !choosesByWrittenScores(given) ? 'columns' : 'rows';
+}
+
+/** Rows have scores, companions and a second choice; random columns have none of these. */
+function choosesByWrittenScores(given: Given): boolean {
+  const measure = entryOf(measureCatalog, given['importance.measure']);
+  return (
+    (measure !== undefined && measure !== measureCatalog[measureWithoutScores]) ||
+    given['importance.scores'] !== undefined ||
+    given['importance.choose_again_after'] !== undefined ||
+    (given['importance.selection'] ?? 'per_layer') !== 'per_layer' ||
+    given['importance.heads'] === true ||
+    given.dependencies === true
+  );
+}
