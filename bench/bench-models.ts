@@ -15,6 +15,8 @@ export interface BenchModel {
   readonly tokens: number;
   /** The rows of each layer that SPSFT trains: the even number that comes nearest to LoRA's trained parameters at LORA_RANK. */
   readonly rows: number;
+  /** As many columns, of a language model. */
+  readonly columns?: number;
   /** Transformers cannot compute blocks of it again. */
   readonly withoutCheckpointing?: true;
   /** PEFT's SHiRA has linear layers only, and finds none here. */
@@ -30,7 +32,7 @@ export interface BenchModel {
 export const LORA_RANK = 16;
 
 export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
-  smollm2: { title: 'SmolLM2-135M', weights: 'real', batch: 2, tokens: 256, rows: 32, cost: 1 },
+  smollm2: { title: 'SmolLM2-135M', weights: 'real', batch: 2, tokens: 256, rows: 32, columns: 32, cost: 1 },
   minilm: { title: 'MiniLM-L6', weights: 'real', batch: 8, tokens: 128, rows: 32, cost: 0.18 },
   deberta: { title: 'DeBERTa-v3-base', weights: 'random', batch: 4, tokens: 128, rows: 32, cost: 0.7 },
   vit: { title: 'ViT-small', weights: 'random', batch: 8, tokens: 1, rows: 32, cost: 0.6 },
@@ -44,7 +46,7 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
     convolutional: true,
     cost: 0.7,
   },
-  gemma: { title: 'Gemma 3 270M', weights: 'real', batch: 2, tokens: 256, rows: 34, slow: true, cost: 2 },
+  gemma: { title: 'Gemma 3 270M', weights: 'real', batch: 2, tokens: 256, rows: 34, columns: 30, slow: true, cost: 2 },
   experts: {
     title: 'Qwen3-MoE of 6 layers and 32 experts',
     weights: 'random',

@@ -3,14 +3,15 @@ import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { benchModels, LORA_RANK, type ModelName } from './bench-models.ts';
 
 export type Implementation = 'rowtune' | 'pytorch';
-export type BenchMethod = 'inference' | 'full' | 'lora' | 'dora' | 'shira' | 'spsft';
+/** `spsft` trains rows, `columns` random columns: what SPSFT trains of a language model by default. */
+export type BenchMethod = 'inference' | 'full' | 'lora' | 'dora' | 'shira' | 'spsft' | 'columns';
 /** `autocast`, of theirs: float32 weights, products in bfloat16. */
 export type BenchType = 'float32' | 'bfloat16' | 'autocast';
 
 export interface Configuration {
   readonly implementation: Implementation;
   readonly method: BenchMethod;
-  /** The rank, or the trained rows of each layer. */
+  /** The rank, or the trained rows or columns of each layer. */
   readonly r: number;
   /** The dropout of LoRA and DoRA; 0 for the others. */
   readonly dropout: number;
@@ -40,8 +41,9 @@ type Choice = Pick<Configuration, 'method'> & Partial<Omit<Configuration, 'imple
 
 export function configure(implementation: Implementation, choice: Choice): Configuration {
   const { method, model = 'smollm2' } = choice;
-  const { batch, tokens, rows } = benchModels[model];
-  const r = method === 'spsft' ? rows : method === 'lora' || method === 'dora' || method === 'shira' ? LORA_RANK : 0;
+  const { batch, tokens, rows, columns = 0 } = benchModels[model];
+  const ranks: Partial<Record<BenchMethod, number>> = { spsft: rows, columns, lora: LORA_RANK, dora: LORA_RANK, shira: LORA_RANK };
+  const r = ranks[method] ?? 0;
   return { implementation, r, dropout: 0, setting: 'none', model, batch, tokens, dtype: 'float32', ...choice };
 }
 
@@ -59,10 +61,13 @@ const OURS: readonly Configuration[] = [
   ours('inference'),
   ours('spsft', 'cheap'),
   ours('lora', 'cheap', 0.1),
+  ours('columns', 'cheap'),
   ours('spsft', 'block'),
+  ours('columns', 'block'),
   ours('lora', 'cheap', 0),
   ours('spsft', 'sqrt'),
   ours('spsft', 'none'),
+  ours('columns', 'none'),
   ours('lora', 'block', 0.1),
   ours('lora', 'block', 0),
   ours('full', 'cheap'),
@@ -89,15 +94,18 @@ const THEIRS: readonly Configuration[] = [
   theirs('full', 'checkpointing'),
 ];
 
+/** SPSFT, whatever it trains of a weight. */
+export const trainsInPlace = (method: BenchMethod): boolean => method === 'spsft' || method === 'columns';
+
 /** The short run: what the target ratios need. */
 const isQuick = ({ implementation, method, setting }: Configuration): boolean =>
   method === 'inference' ||
-  (method === 'spsft' && implementation === 'rowtune') ||
+  (trainsInPlace(method) && implementation === 'rowtune') ||
   (method === 'lora' && (implementation === 'pytorch' || setting === 'cheap' || setting === 'block'));
 
 /** Whether a second run on more cores repeats it: memory hardly depends on cores, so the other methods skip their outer levels. */
 const isRepeated = ({ implementation, method, setting }: Configuration): boolean =>
-  implementation === 'pytorch' || method === 'inference' || method === 'spsft' || setting === 'cheap' || setting === 'block';
+  implementation === 'pytorch' || method === 'inference' || trainsInPlace(method) || setting === 'cheap' || setting === 'block';
 
 export function plan({ quick, threads }: { readonly quick: boolean; readonly threads: number }): Configuration[] {
   const isWanted = (one: Configuration): boolean => (!quick || isQuick(one)) && (threads === 1 || isRepeated(one));
@@ -150,8 +158,8 @@ export function describeWork({ model, batch, tokens, layers }: Pick<Configuratio
 
 /** Seconds a step of SmolLM2 on one core of a 2024 server, and seconds to start: only the first guess of how long a run takes. */
 const GUESSED_STEP_SECONDS: Record<Implementation, Record<BenchMethod, number>> = {
-  rowtune: { inference: 1.1, full: 4, lora: 3, dora: 4, shira: 3, spsft: 2.6 },
-  pytorch: { inference: 1.2, full: 4.2, lora: 3.6, dora: 6.5, shira: 4.5, spsft: 3 },
+  rowtune: { inference: 1.1, full: 4, lora: 3, dora: 4, shira: 3, spsft: 2.6, columns: 2.6 },
+  pytorch: { inference: 1.2, full: 4.2, lora: 3.6, dora: 6.5, shira: 4.5, spsft: 3, columns: 3 },
 };
 const GUESSED_START_SECONDS: Record<Implementation, number> = { rowtune: 4, pytorch: 9 };
 /** The time torch.compile needs to compile a transformer's step. */

@@ -1,6 +1,5 @@
 /** One configuration of our own side of the benchmark, in a process of its own: prints one JSON line. */
 
-import type { MethodName } from '../trainer/catalog/methods.ts';
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
@@ -14,7 +13,7 @@ import { resetPeak } from '../trainer/machine/process-memory.ts';
 import { type Attachment, type MethodSettings, trainableCount } from '../trainer/method/method.ts';
 import { methods } from '../trainer/method/methods.ts';
 import { placeTrained } from '../trainer/method/placement.ts';
-import { targetModules } from '../trainer/method/targets.ts';
+import { targetsByUnit, unitsOf } from '../trainer/method/spsft/targets.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import { isExperts, type ParameterSpec } from '../trainer/model/module-specs.ts';
 import type { ComputeType } from '../trainer/model/weight-storage.ts';
@@ -24,7 +23,7 @@ import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { classifierTask } from '../trainer/objective/classifier/classifier-task.ts';
 import { attentionForms, checkForms } from '../trainer/plan/choices/check-attention.ts';
 import { createRandom, hashSeed } from '../trainer/random.ts';
-import { selectRows } from '../trainer/selection.ts';
+import { type Budget, type RowsOf, type Selection, selectRows } from '../trainer/selection.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { OFFLOAD_FROM } from '../trainer/train/optimizer-offload.ts';
 import type { OptimizerSettings } from '../trainer/train/optimizer-settings.ts';
@@ -32,6 +31,7 @@ import { trainSignature } from '../trainer/train/train-passes.ts';
 import { evalSignature, trainProgram } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
+import type { BenchMethod } from './configuration.ts';
 import { checkDevice, type Device, takenMemory } from './device.ts';
 import { readRequest } from './request.ts';
 
@@ -41,7 +41,7 @@ export interface StepRequest {
   readonly cacheDir: string;
   readonly device: Device;
   readonly engine: EngineName;
-  readonly method: MethodName | 'inference';
+  readonly method: BenchMethod;
   readonly r: number;
   readonly dropout: number;
   readonly recompute: RecomputePolicy;
@@ -53,7 +53,7 @@ export interface StepRequest {
   readonly layers?: number;
   readonly steps: number;
   readonly warmUp: number;
-  /** Rows by chance instead of those of the largest norm: what a step costs does not depend on them. */
+  /** Rows by chance (columns are always) instead of those of the largest norm: what a step costs does not depend on them. */
   readonly anyRows?: boolean;
 }
 
@@ -77,24 +77,29 @@ const targets = {
 const base = withInitial(model, folder.weights);
 
 async function scoresOf({ name, shape }: ParameterSpec): Promise<Float32Array> {
-  const [rows = 0] = shape;
-  if (!request.anyRows) return magnitude(await base.readFloat32(name), rows);
+  const [count = 0] = shape;
+  if (!request.anyRows && request.method !== 'columns') return magnitude(await base.readFloat32(name), count);
   const random = createRandom(hashSeed(0, name));
-  return Float32Array.from({ length: rows }, () => random.uniform());
+  return Float32Array.from({ length: count }, () => random.uniform());
+}
+
+async function select(units: readonly RowsOf[], budget: Budget): Promise<Selection> {
+  const scores = new Map<string, Float32Array>();
+  for (const { name, weight } of units) scores.set(name, await scoresOf(weight));
+  return selectRows(units, scores, budget);
 }
 
 async function attach(): Promise<Attachment> {
-  const { method } = request;
-  if (method === 'inference') return { method: 'full', trainables: [], initial: () => [] };
+  if (request.method === 'inference') return { method: 'full', trainables: [], initial: () => [] };
+  const trains = request.method === 'columns' ? 'columns' : 'rows';
+  const method = request.method === 'columns' ? 'spsft' : request.method;
   const budget = { r: request.r };
-  const modules = targetModules(model, targets);
-  const scores = new Map<string, Float32Array>();
-  if (method === 'spsft') for (const module of modules) scores.set(module.name, await scoresOf(module.weight));
-  const selection = method === 'spsft' ? selectRows(modules, scores, budget) : new Map();
+  const units = unitsOf(targetsByUnit(model, { ...targets, trains }), { trains });
+  const selection = method === 'spsft' ? await select(units, budget) : new Map();
   const settings: MethodSettings = {
     ...targets,
     budget,
-    trains: 'rows',
+    trains,
     rank: request.r,
     sparseRatio: 0.006,
     loraAlpha: 16,

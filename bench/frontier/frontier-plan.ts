@@ -1,7 +1,7 @@
 /** The runs of the frontier for each model and precision: every method of both sides, at every recompute level. */
 import { RECOMPUTE_POLICIES } from '../../trainer/graph/recompute.ts';
 import { benchModels, type ModelName } from '../bench-models.ts';
-import { type BenchMethod, type BenchType, type Configuration, configure, inTurn, type Setting } from '../configuration.ts';
+import { type BenchMethod, type BenchType, type Configuration, configure, inTurn, type Setting, trainsInPlace } from '../configuration.ts';
 import type { Planned } from '../measurements.ts';
 
 export type Precision = 'float32' | 'bfloat16';
@@ -28,6 +28,9 @@ const OURS: readonly Point[] = [
   ['spsft', 'none'],
   ['spsft', 'sqrt'],
   ['spsft', 'disk'],
+  ['columns', 'cheap'],
+  ['columns', 'block'],
+  ['columns', 'none'],
   ['lora', 'cheap', 0],
   ['lora', 'block', 0],
   ['lora', 'cheap', 0.1],
@@ -71,13 +74,13 @@ const AUTOCAST: readonly Point[] = [
 ];
 
 /** The methods that both sides have for experts, and SPSFT. */
-const COMPARED: readonly BenchMethod[] = ['inference', 'spsft', 'lora'];
+const COMPARED: readonly BenchMethod[] = ['inference', 'spsft', 'columns', 'lora'];
 
 const isMain = ({ method, setting }: Configuration): boolean =>
-  method === 'inference' || method === 'spsft' || (method === 'lora' && setting !== 'compile');
+  method === 'inference' || trainsInPlace(method) || (method === 'lora' && setting !== 'compile');
 
 export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams): Planned[] {
-  const { withoutCheckpointing, convolutional, withExperts, slow } = benchModels[model];
+  const { columns, withoutCheckpointing, convolutional, withExperts, slow } = benchModels[model];
   const point =
     (implementation: Configuration['implementation'], type: BenchType) =>
     ([method, setting, dropout = 0]: Point) =>
@@ -85,6 +88,7 @@ export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams)
   const exists = ({ implementation, method, setting, dropout }: Configuration): boolean =>
     (!(withExperts || (brief && slow)) || COMPARED.includes(method)) &&
     !(withExperts && dropout > 0) &&
+    (method !== 'columns' || columns !== undefined) &&
     !(withoutCheckpointing && setting === 'checkpointing') &&
     !(convolutional && implementation === 'pytorch' && method === 'shira');
   const mine = [...OURS, ...(brief ? [] : OURS_TOO)].map(point('rowtune', dtype)).filter(exists);

@@ -2,7 +2,7 @@
 import { elementAt } from '../../trainer/narrow.ts';
 import { benchModels, type ModelName } from '../bench-models.ts';
 import { chart, type Marker, type Panel, type Series } from '../chart.ts';
-import { type Configuration, describe, describeWork, type Setting } from '../configuration.ts';
+import { type BenchMethod, type Configuration, describe, describeWork, type Setting } from '../configuration.ts';
 import type { Row } from '../ratios.ts';
 import { type Facts, factLines, rowsTable, table } from '../report.ts';
 import type { Precision } from './frontier-plan.ts';
@@ -153,6 +153,7 @@ const MEANINGS = [
 /** By what is tuned; theirs hollow. From a palette that color-blind readers can tell apart (Okabe and Ito 2008). */
 const COLORS: Readonly<Record<string, string>> = {
   spsft: '#0072b2',
+  columns: '#56b4e9',
   lora: '#d55e00',
   dora: '#cc79a7',
   full: '#000000',
@@ -180,10 +181,23 @@ function seriesOf(rows: readonly Row[]): Series[] {
   });
 }
 
+const SERIES: Readonly<Record<BenchMethod, string>> = {
+  spsft: 'SPSFT, rows',
+  columns: 'SPSFT, columns',
+  full: 'full',
+  lora: 'LoRA',
+  dora: 'DoRA',
+  shira: 'SHiRA',
+  inference: '',
+};
+
 function seriesName({ implementation, method, dropout, dtype }: Configuration): string {
-  const named =
-    method === 'spsft' ? 'SPSFT' : method === 'full' ? 'full' : { lora: 'LoRA', dora: 'DoRA', shira: 'SHiRA', inference: '' }[method];
-  return [implementation === 'rowtune' ? 'ours:' : 'PEFT:', named, dropout > 0 ? dropout : '', dtype === 'autocast' ? 'autocast' : '']
+  return [
+    implementation === 'rowtune' ? 'ours:' : 'PEFT:',
+    SERIES[method],
+    dropout > 0 ? dropout : '',
+    dtype === 'autocast' ? 'autocast' : '',
+  ]
     .filter(part => part !== '')
     .join(' ');
 }

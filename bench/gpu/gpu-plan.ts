@@ -1,9 +1,10 @@
 /** The runs of `--part gpu`: ours next to PyTorch + PEFT at equal budgets, those first that the goals are about. */
 import { elementCount } from '../../trainer/graph/types.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
+import type { ConfigJson } from '../../trainer/model/config-json.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { benchConfigs, type GpuModel, LORA_RANK } from '../bench-models.ts';
-import { type BenchMethod, type Configuration, configure, inTurn, type Setting, warmUpSteps } from '../configuration.ts';
+import { type BenchMethod, type Configuration, configure, inTurn, type Setting, trainsInPlace, warmUpSteps } from '../configuration.ts';
 import type { Planned } from '../measurements.ts';
 
 /** The order of importance: the goals are about the first. */
@@ -28,6 +29,7 @@ const OURS_WHOLE: readonly Point[] = [['full', 'block']];
 const THEIRS_WHOLE: readonly Point[] = [['full', 'checkpointing']];
 
 const OURS_LATER: readonly Point[] = [
+  ['columns', 'block'],
   ['spsft', 'cheap'],
   ['lora', 'cheap'],
   ['lora', 'block', LARGER_RANK],
@@ -43,13 +45,13 @@ const THEIRS_LATER: readonly Point[] = [
   ['spsft', 'checkpointing'],
 ];
 
-/** The even number of rows of each layer that comes nearest to the parameters of LoRA at a rank. */
-export function rowsLike(model: GpuModel, rank: number): number {
-  const modules = targetModules(loadModel(benchConfigs[model]), { targetModules: ['all-linear'], freeze: [] });
+/** The even number of rows, or of columns, of each layer that comes nearest to the parameters of LoRA at a rank. */
+export function unitsLike(config: ConfigJson, rank: number, unit: 'rows' | 'columns'): number {
+  const modules = targetModules(loadModel(config), { targetModules: ['all-linear'], freeze: [] });
   const sizes = modules.map(({ weight: { shape } }) => ({ out: shape[0] ?? 1, width: shape[1] ?? 1 }));
   const lora = sizes.reduce((sum, { out, width }) => sum + rank * (out + width), 0);
-  const row = sizes.reduce((sum, { width }) => sum + width, 0);
-  return 2 * Math.round(lora / row / 2);
+  const each = sizes.reduce((sum, { out, width }) => sum + (unit === 'rows' ? width : out), 0);
+  return 2 * Math.round(lora / each / 2);
 }
 
 function configurationOf(
@@ -57,7 +59,8 @@ function configurationOf(
   model: GpuModel,
   [method, setting, rank = LORA_RANK, attention]: Point,
 ) {
-  const r = method === 'spsft' ? rowsLike(model, rank) : method === 'lora' ? rank : 0;
+  const unit = method === 'columns' ? 'columns' : 'rows';
+  const r = trainsInPlace(method) ? unitsLike(benchConfigs[model], rank, unit) : method === 'lora' ? rank : 0;
   return configure(implementation, { method, setting, r, model, dtype: 'bfloat16', ...(attention && { attention }) });
 }
 

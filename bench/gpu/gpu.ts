@@ -35,7 +35,15 @@ const isGenerated = (model: Configuration['model']): model is GpuModel => benchM
 type PricedConfiguration = Configuration & Pick<RawRow, 'fusesAttention'>;
 
 /** The recipe of a configuration of ours, as a user would write it. */
-const recipeOf = ({ method, r, setting, batch, tokens, dtype, fusesAttention }: PricedConfiguration): string => `method: ${method}
+const recipeOf = ({
+  method,
+  r,
+  setting,
+  batch,
+  tokens,
+  dtype,
+  fusesAttention,
+}: PricedConfiguration): string => `method: ${method === 'columns' ? 'spsft\ntrains: columns' : method}
 ${r > 0 ? `r: ${r}\n` : ''}${method === 'lora' ? 'lora_dropout: 0\n' : ''}recompute: ${setting}
 per_device_train_batch_size: ${batch}
 per_device_eval_batch_size: ${batch}

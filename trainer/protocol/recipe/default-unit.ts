@@ -1,4 +1,4 @@
-/** What a recipe trains of each weight if it does not say so. */
+/** The part of each weight that a recipe trains if it does not say which. */
 import { entryOf } from '../../catalog/entries.ts';
 import { measureCatalog, measureWithoutScores } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
