@@ -99,10 +99,9 @@ const table = {
   head: plain('head', 'head'),
   full: plain('full', 'whole'),
   // Written out, as the names are in every row: other defaults are other arms.
-  'defaults of spsft': { ...rows('wanda'), learningRates: { causal: 1e-3, classifier: 3e-3 } },
-  'defaults of lora': { ...product('lora'), learningRates: { causal: 2e-4, classifier: 2e-3 } },
-  // What may become the default of language models; the rate comes from the searches.
-  'columns, random, one rate': { ...units('columns', 'random'), learningRates: { causal: 2e-3, classifier: 6e-3 } },
+  'rows by wanda, default rate': { ...rows('wanda'), learningRates: { causal: 1e-3, classifier: 3e-3 } },
+  'random columns, default rate': { ...units('columns', 'random'), learningRates: { causal: 2e-3, classifier: 6e-3 } },
+  'lora, default rate': { ...product('lora'), learningRates: { causal: 2e-4, classifier: 2e-3 } },
   // Defaults that this study has changed.
   'wanda at 1e-3': { ...rows('wanda'), learningRates: always(1e-3), isPast: true },
   'lora at 1e-4': { ...product('lora'), learningRates: always(1e-4), isPast: true },
@@ -118,6 +117,13 @@ export const armNames = namesOf(table);
 export const searchingArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRates === undefined);
 /** The arms at the rates that users get, or got before this study. */
 export const defaultArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRates !== undefined);
+
+/** What SPSFT does on a kind of model for a recipe that says nothing about it. */
+export const defaultOfSpsft: Readonly<Record<ObjectiveEntry['model'], ArmName>> = {
+  causal: 'random columns, default rate',
+  classifier: 'rows by wanda, default rate',
+};
+export const DEFAULT_OF_LORA: ArmName = 'lora, default rate';
 
 /** The arms that all others are compared with. */
 export const RANDOM_ROWS: ArmName = 'rows, random';

@@ -1,7 +1,7 @@
 /** The page of the study, generated from all rows: over tasks, then each task with its arms, comparisons and learning rates. Pure. */
 import { signed, table } from '../report.ts';
 import { median } from '../run-side.ts';
-import { type ArmName, armNames, defaultArms, LORA, RANDOM_ROWS } from './arms.ts';
+import { type ArmName, armNames, defaultArms, defaultOfSpsft, LORA, RANDOM_ROWS } from './arms.ts';
 import { compareOverTasks, compareWith, type Difference, isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
 import { figureName, figures } from './figures.ts';
 import { memoryFigures } from './memory-figures.ts';
@@ -89,7 +89,12 @@ function atDefaults(found: readonly TaskRows[]): string[] {
   });
   const header = shown.map(arm => (defaultArms.includes(arm) ? arm : `${arm}, best rate`));
   return [
-    `## At the default rates\n\nMean held-out loss of ${SEEDS.length} seeds.\n\n${table(['task', 'before tuning', ...header], lines)}`,
+    `## At the default rates
+
+Mean held-out loss of ${SEEDS.length} seeds. What SPSFT does by default are ${defaultOfSpsft.causal.replace(', default rate', '')} on language models, and
+${defaultOfSpsft.classifier.replace(', default rate', '')} on the others.
+
+${table(['task', 'before tuning', ...header], lines)}`,
   ];
 }
 

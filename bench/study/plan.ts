@@ -210,7 +210,7 @@ const armsOf = (task: TaskPlan, first: boolean): ArmName[] =>
 /** The parts in the order of their value: the question on every task first, then the defaults, then the remaining arms of every task. */
 export const parts: readonly Part[] = [
   ...tasks.map(task => ({ task, arms: armsOf(task, true) })),
-  ...tasks.map(task => ({ task, arms: defaultArms.filter(arm => !arms[arm].isPast) })),
+  ...tasks.map(task => ({ task, arms: defaultArms.filter(arm => !arms[arm].isPast && hasArm(task, arm)) })),
   ...tasks.map(task => ({ task, arms: armsOf(task, false) })),
 ];
 

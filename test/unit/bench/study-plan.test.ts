@@ -1,12 +1,32 @@
 /** The study: its plan is fair and whole, its statistics are those of SciPy, it continues and stops where it should, and its page counts its runs. */
 import { describe, expect, test } from 'vitest';
-import { type ArmName, armNames, arms, defaultArms, LORA, RANDOM_ROWS } from '../../../bench/study/arms.ts';
+import {
+  type ArmName,
+  armNames,
+  arms,
+  DEFAULT_OF_LORA,
+  defaultArms,
+  defaultOfSpsft,
+  LORA,
+  RANDOM_ROWS,
+} from '../../../bench/study/arms.ts';
 import { compareOverTasks, compareWith, rowsByTask } from '../../../bench/study/compare.ts';
 import { recipeOf } from '../../../bench/study/jobs.ts';
 import { isBeside } from '../../../bench/study/machine-load.ts';
 import { memoryFigureName, memoryFigures, pointOf } from '../../../bench/study/memory-figures.ts';
 import { studyPage } from '../../../bench/study/page.ts';
-import { fixedRateOf, hasArm, parts, planOf, SEEDS, settingsOf, TUNING_SEED, tasks, tinyTask } from '../../../bench/study/plan.ts';
+import {
+  fixedRateOf,
+  hasArm,
+  parts,
+  planOf,
+  planOfRow,
+  SEEDS,
+  settingsOf,
+  TUNING_SEED,
+  tasks,
+  tinyTask,
+} from '../../../bench/study/plan.ts';
 import { TimeIsUp } from '../../../bench/study/pool.ts';
 import { bestOf, neighborRate, nextRates, type RateResult, TRIALS } from '../../../bench/study/rates.ts';
 import type { StudyRow } from '../../../bench/study/rows.ts';
@@ -14,6 +34,7 @@ import { holm, pairedTest, twoSidedP } from '../../../bench/study/statistics.ts'
 import { runStudy, type StudyParams } from '../../../bench/study/study.ts';
 import { questions } from '../../../scripts/study/arithmetic.mjs';
 import { measureNames } from '../../../trainer/catalog/measures.ts';
+import { objectiveCatalog } from '../../../trainer/catalog/objectives.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 
 describe('plan', () => {
@@ -34,16 +55,20 @@ describe('plan', () => {
   });
 
   test('the arms at the defaults are what a recipe says nothing about', () => {
-    const given = recipeOf({ model: 'm', 'data.train': 't' });
-    expect(arms['defaults of spsft'].settings({ lora: 1, spsft: 1 })).toMatchObject({
-      method: given.method,
-      'importance.measure': given.importance.measure,
-    });
-    for (const task of tasks)
-      for (const method of ['spsft', 'lora']) {
-        const { learning_rate: rate } = recipeOf({ model: 'm', 'data.train': 't', task: task.settings.task ?? '', method });
-        expect(fixedRateOf(task, method === 'lora' ? 'defaults of lora' : 'defaults of spsft'), task.name).toBe(rate);
+    for (const task of tasks) {
+      const said = { model: 'm', 'data.train': 't', task: task.settings.task ?? '' };
+      const kind = objectiveCatalog[recipeOf(said).task].model;
+      for (const [method, arm] of [
+        ['spsft', defaultOfSpsft[kind]],
+        ['lora', DEFAULT_OF_LORA],
+      ] as const) {
+        const given = recipeOf({ ...said, method });
+        const own = recipeOf({ ...said, ...arms[arm].settings({ lora: 1, spsft: 1, columns: 1 }) });
+        const choice = ({ trains, importance }: typeof given) => (method === 'spsft' ? [trains, importance.measure] : []);
+        expect(choice(own), task.name).toEqual(choice(given));
+        expect(fixedRateOf(task, arm), task.name).toBe(given.learning_rate);
       }
+    }
   });
 
   test('the seed that chooses a rate is not tested, and plans of tasks and of tiny runs differ', () => {
@@ -70,12 +95,12 @@ describe('loss against memory', () => {
     expect(memoryFigures(one).size).toBe(0);
     const few = row('rows, wanda', 2, 1, 4e6);
     expect(memoryFigures([...one, few]).size).toBe(0);
-    const more = [...allSeeds(RANDOM_ROWS, 4e6), ...allSeeds('defaults of lora', 5e6), few];
+    const more = [...allSeeds(RANDOM_ROWS, 4e6), ...allSeeds('lora, default rate', 5e6), few];
     const svg = memoryFigures([...one, ...more]).get(memoryFigureName(0)) ?? '';
     expect(svg).not.toContain('>rows, wanda<');
     expect(svg).toContain(`>${RANDOM_ROWS}<`);
     expect(svg).toContain(`>${LORA}<`);
-    expect(svg).not.toContain('defaults of lora');
+    expect(svg).not.toContain('lora, default rate');
   });
 
   test('its page shows the figures that are written', () => {
@@ -234,7 +259,7 @@ const row = (facts: Partial<StudyRow>): StudyRow => ({
   ...facts,
 });
 const seeds = (arm: string, losses: readonly number[]): StudyRow[] =>
-  SEEDS.map((seed, i) => row({ arm, seed, result: { loss: losses[i] ?? 1, accuracy: 0.8 } }));
+  SEEDS.map((seed, i) => row({ arm, plan: planOfRow(task, arm), seed, result: { loss: losses[i] ?? 1, accuracy: 0.8 } }));
 
 describe('the study', () => {
   /** A worker whose loss depends on nothing but rate and seed. */
@@ -308,7 +333,7 @@ describe('the page', () => {
   test('shows arms at the defaults, and leaves them out of the comparisons', () => {
     const found = [...rows, ...defaultArms.flatMap(arm => seeds(arm, [2, 2, 2, 2, 2]))];
     const text = studyPage(found);
-    expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ (\| 2\.000 ){5}\| – \| 0\.510 \|/);
+    expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ (\| 2\.000 ){6}\| – \| 0\.510 \|/);
     expect(compareWith(elementAt(rowsByTask(tasks, found), 0), RANDOM_ROWS)).toHaveLength(2);
     expect(studyPage(rows)).not.toContain('At the default rates');
   });
