@@ -118,7 +118,7 @@ export const searchingArms: readonly ArmName[] = armNames.filter(name => arms[na
 /** The arms at the rates that users get, or got before this study. */
 export const defaultArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRates !== undefined);
 
-/** What SPSFT does on a kind of model for a recipe that says nothing about it. */
+/** The arm that SPSFT is for a recipe that says nothing about it, by the kind of model. */
 export const defaultOfSpsft: Readonly<Record<ObjectiveEntry['model'], ArmName>> = {
   causal: 'random columns, default rate',
   classifier: 'rows by wanda, default rate',

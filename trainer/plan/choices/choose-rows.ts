@@ -115,7 +115,13 @@ export async function scoreSamples(
   const exact = recipe.importance.exact && needsWeightGradients(measure);
   const devices = needsData(measure) && !movesWeights(measure) ? scoringDevices(params) : 1;
   const where = devices > 1 ? ` on ${devices} devices` : '';
-  job.phase('importance', `scoring the ${unit} of ${modules.length} modules by ${measure}${where}`);
+  const isChance = measureCatalog[measure].needs === 'nothing';
+  job.phase(
+    'importance',
+    isChance
+      ? `choosing ${unit} of ${modules.length} modules at random`
+      : `scoring the ${unit} of ${modules.length} modules by ${measure}${where}`,
+  );
   const data =
     setup && samples.length > 0
       ? await importanceDataOf({ ...params, setup, precision: scoringPrecision(params.precision, measure) }, samples)
