@@ -21,6 +21,8 @@ export interface TinyTask {
 const TEXT = [
   'model: model',
   'method: spsft',
+  // Rows by scores, which pages and charts show.
+  'trains: rows',
   'r: 8',
   'data:',
   '  train: train.jsonl',
