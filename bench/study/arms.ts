@@ -82,6 +82,8 @@ const table = {
   // Other budgets of the layers, each with a quarter of the rows as its floor.
   'taylor_row, global': acrossLayers('global'),
   'taylor_row, proportional': acrossLayers('proportional'),
+  // The second choice is by the scores of the model tuned so far.
+  'taylor_row, chosen twice': rows('taylor_row', { 'importance.choose_again_after': 0.25 }),
   'columns, random': units('columns', 'random'),
   'columns, wanda': units('columns', 'wanda'),
   'columns, taylor_row': units('columns', 'taylor_row'),
