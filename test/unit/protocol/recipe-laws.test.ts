@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { foreignKeys, foreignValues } from '../../../trainer/protocol/recipe/foreign-keys.ts';
 import { MAX_RECIPE_CHARACTERS } from '../../../trainer/protocol/recipe/located.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
-import { groups, type Recipe, recipeJsonSchema, settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { givenBy, groups, type Recipe, recipeJsonSchema, settings, settingValue } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { recipeRules } from '../../../trainer/protocol/recipe/rules/recipe-rules.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
 import { recipeIn } from '../../support/runs/recipe-of.ts';
@@ -100,13 +100,13 @@ describe('settings', () => {
   test.each([
     ['', 'columns'],
     ['task: distillation\ndistillation: {teacher: t}', 'columns'],
-    ['importance: {measure: random}', 'columns'],
     ['importance: {samples: 8, selection: per_layer, heads: false}\ndependencies: false', 'columns'],
     // Answers that are compared, and models with a new head.
     ['task: dpo', 'rows'],
     ['task: sequence_classification', 'rows'],
     // Said below the setting, and above it.
     ['importance: {measure: wanda}', 'rows'],
+    ['importance: {measure: random}', 'rows'],
     ['importance: {scores: s.safetensors}', 'rows'],
     ['importance: {selection: global}', 'rows'],
     ['importance: {heads: true}', 'rows'],
@@ -118,6 +118,18 @@ describe('settings', () => {
     expect(trains).toBe(unit);
     if (unit === 'columns') expect(rate).toBe(2e-3);
   });
+
+  test.each(['', 'task: dpo', 'method: lora', 'importance: {measure: random}'])(
+    'defaults of %j are those of the filled recipe too',
+    more => {
+      const text = `model: m\ndata: {train: a}\n${more}`;
+      const filled = recipeWith(text);
+      const given = givenBy(filled);
+      for (const [path, { resolveDefault, presence }] of Object.entries(settings))
+        if (presence === 'defaulted' && !text.includes(path.split('.').at(-1) ?? ''))
+          expect(resolveDefault(given), path).toEqual(settingValue(filled, path));
+    },
+  );
 });
 
 describe('foreign names', () => {

@@ -1,6 +1,6 @@
 /** The part of each weight that a recipe trains if it does not say which. */
 import { entryOf } from '../../catalog/entries.ts';
-import { measureCatalog, measureWithoutScores } from '../../catalog/measures.ts';
+import { measureWithoutScores } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { learnsTokens } from '../../catalog/objectives.ts';
 import type { Given } from './setting.ts';
@@ -14,11 +14,10 @@ export function defaultUnit(given: Given): 'rows' | 'columns' {
   return method.trainsColumns && learnsTokens(given.task) && !choosesByWrittenScores(given) ? 'columns' : 'rows';
 }
 
-/** Rows have scores, companions and a second choice; random columns have none of these. */
+/** Rows have a measure, scores, companions and a second choice; the default columns have none of these. */
 function choosesByWrittenScores(given: Given): boolean {
-  const measure = entryOf(measureCatalog, given['importance.measure']);
   return (
-    (measure !== undefined && measure !== measureCatalog[measureWithoutScores]) ||
+    namesMeasure(given) ||
     given['importance.scores'] !== undefined ||
     given['importance.choose_again_after'] !== undefined ||
     (given['importance.selection'] ?? 'per_layer') !== 'per_layer' ||
@@ -26,3 +25,7 @@ function choosesByWrittenScores(given: Given): boolean {
     given.dependencies === true
   );
 }
+
+/** Random rows are rows too, so that measures can be compared; but where all settings are filled in, the default measure is there as well. */
+const namesMeasure = ({ trains, 'importance.measure': measure }: Given): boolean =>
+  measure !== undefined && !(trains === 'columns' && measure === measureWithoutScores);
