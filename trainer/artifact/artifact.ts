@@ -74,6 +74,10 @@ export interface Form {
    * those of the tuned model's graph on the rounded weights.
    */
   readonly isRounded?: boolean;
+  /** A type that rounds trained numbers less; undefined where there is none. */
+  readonly finer?: string;
+  /** True where trained numbers were rounded to so few bits that rounding may undo a short training. */
+  readonly isCoarse?: boolean;
   /**
    * Runs the export in another program. Returns the reason where that program is not installed.
    * @throws ExportError with the first token in which it differs

@@ -12,13 +12,14 @@ import { ModelFileError } from '../format/model-file-error.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import type { ArtifactOptions, CrossCheck, Form } from './artifact.ts';
+import type { ArtifactOptions, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
 import { ExportError } from './export-error.ts';
 import { exportedFiles } from './export-manifest.ts';
 import { type CardFacts, modelCard } from './model-card.ts';
 import { buildFolder } from './output-folder.ts';
-import { compareLogits, type Difference, smokeIds, smokeLogits } from './smoke-test.ts';
+import { compareLogits, smokeIds, smokeLogits } from './smoke-test.ts';
+import { type ExportComparison, type Verified, verifiedLines } from './verified-lines.ts';
 
 export interface ExportParams extends ArtifactOptions {
   /** A run folder, a checkpoint, an exported adapter, or PEFT's LoRA. */
@@ -33,7 +34,7 @@ export interface ExportParams extends ArtifactOptions {
   readonly openBase: (base: AdapterBase) => Promise<ModelFolder>;
 }
 
-export interface ExportResult {
+export interface ExportResult extends ExportComparison {
   readonly format: ExportFormat;
   readonly outputDir: string;
   readonly bytes: number;
@@ -42,12 +43,6 @@ export interface ExportResult {
   readonly largestDifference: number;
   readonly tolerance: number;
   readonly promptTokens: number;
-  /** How far rounding all weights moves a logit of the tuned model, in a format that does so. */
-  readonly roundingDifference?: number;
-  /** After how many tokens of the prompt rounding changes the most likely next token. */
-  readonly changedTokens?: number;
-  /** How another program computes the export, or why it was not asked. */
-  readonly crossCheck?: CrossCheck | { readonly missing: string };
   /** Commands that use the result, by the program. */
   readonly commands?: Readonly<Record<string, string>>;
 }
@@ -101,7 +96,7 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
     if (params.card)
       await writeTextFile(
         join(dir, 'README.md'),
-        modelCard(params.card, { format, type: params.type, commands, verified: verifiedLines(verified) }),
+        modelCard(params.card, { format, type: params.type, commands, verified: verifiedLines(verified, form) }),
       );
     return verified;
   };
@@ -109,12 +104,13 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
     { outputDir, format, overwrite, bytes: form.bytes, commands: form.commands, inputs: [adapter.dir, folder.dir] },
     build,
   );
-  const lines = verifiedLines({ largest, tolerance, ...verified });
+  const lines = verifiedLines({ largest, tolerance, ...verified }, form);
   const isUnchecked = verified.crossCheck !== undefined && 'missing' in verified.crossCheck;
   for (const [i, message] of lines.entries())
     onEvent?.({
       type: 'log',
-      level: (isUnchecked && i === lines.length - 1) || (i === 1 && (verified.changedTokens ?? 0) > 0) ? 'warning' : 'info',
+      level:
+        (isUnchecked && i === lines.length - 1) || (i === 1 && form.isCoarse && (verified.changedTokens ?? 0) > 0) ? 'warning' : 'info',
       message,
     });
   const files = await exportedFiles(outputDir);
@@ -128,22 +124,6 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
   };
 }
 
-interface Verified extends Difference, Pick<ExportResult, 'roundingDifference' | 'changedTokens' | 'crossCheck'> {}
-
-/** Everything that was compared, as sentences; the last is about another program, where one was asked. */
-function verifiedLines({ largest, tolerance, crossCheck, ...rounding }: Verified): string[] {
-  return [
-    `Opened again, the export differs from the tuned model by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
-    ...(rounding.roundingDifference === undefined ? [] : [roundingLine(rounding.roundingDifference, rounding.changedTokens ?? 0)]),
-    ...(crossCheck === undefined ? [] : [crossCheckLine(crossCheck)]),
-  ];
-}
-
-function roundingLine(difference: number, changed: number): string {
-  const line = `Rounding the weights moves a logit by at most ${difference.toPrecision(3)}, and changes the most likely next token after ${changed} tokens of the prompt`;
-  return changed === 0 ? `${line}.` : `${line}: a type with more bits, such as Q8_0, keeps more of what was trained.`;
-}
-
 /** Positions [tokens] of which the largest logit of [tokens · vocabulary] is another one. */
 function changedTokens(found: Float32Array, expected: Float32Array, tokens: number): number {
   const width = expected.length / tokens;
@@ -153,16 +133,6 @@ function changedTokens(found: Float32Array, expected: Float32Array, tokens: numb
     return most;
   };
   return Array.from({ length: tokens }, (_, at) => at).filter(at => best(found, at) !== best(expected, at)).length;
-}
-
-function crossCheckLine(crossCheck: NonNullable<Verified['crossCheck']>): string {
-  if ('missing' in crossCheck) return `The export was not verified in another program: ${crossCheck.missing}.`;
-  const { program, largestDifference, tolerance } = crossCheck;
-  if ('inputs' in crossCheck)
-    return `${program} gives the same answers for ${crossCheck.inputs.join(', ')}; a number differs by at most ${largestDifference.toExponential(2)} (tolerance ${tolerance.toExponential(2)}).`;
-  const { tokens, sameTokens, otherExperts = 0 } = crossCheck;
-  const same = sameTokens === tokens ? `all ${tokens} tokens` : `${sameTokens} of ${tokens} tokens (the others are as likely as ours)`;
-  return `${program} gives the same next token after ${same}; a logit differs by at most ${largestDifference.toPrecision(3)} (tolerance ${tolerance.toPrecision(3)}).${otherExperts > 0 ? ` ${otherExperts} tokens are left out: rounding sends them to other experts there.` : ''}`;
 }
 
 interface CheckParams {

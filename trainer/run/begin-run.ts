@@ -93,7 +93,7 @@ function checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun }: Foun
   throw new RunError(
     'output-not-empty',
     `the output folder ${runDir} is not empty`,
-    'Choose another output_dir, resume the run (rowtune resume), or replace it with overwrite_output_dir=true',
+    `${isRun ? `Continue its run with: rowtune resume ${runDir}. Or choose` : 'Choose'} another output_dir, or replace it with overwrite_output_dir=true`,
   );
 }
 

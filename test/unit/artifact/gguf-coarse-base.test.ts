@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
+import { precisionOf } from '../../../trainer/artifact/gguf/quantization.ts';
+import { verifiedLines } from '../../../trainer/artifact/verified-lines.ts';
+import type { GgufExportType } from '../../../trainer/catalog/artifacts.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { required } from '../../../trainer/narrow.ts';
@@ -51,8 +54,32 @@ test('trained tensors are written in eight bits, so that rounding undoes less; e
   expect(after.metadata.get('general.file_type')).toBe(7);
   const asBase = await exportOf(base, { adapterPath, type: 'base' });
   expect(result.roundingDifference).toBeLessThan(asBase.roundingDifference ?? 0);
+  const told = async (type?: ExportParams['type']): Promise<string> => {
+    const lines: string[] = [];
+    const say: ExportParams['onEvent'] = event => event.type === 'log' && lines.push(`${event.level}: ${event.message}`);
+    await exportOf(base, { adapterPath, type, onEvent: say });
+    return required(
+      lines.find(line => line.includes('Rounding the weights')),
+      'the line about rounding',
+    );
+  };
+  expect(await told()).toMatch(/^info: Rounding/);
   // A base of eight bits stays as it is.
   const eight = fileOf(await exportOf(base, { type: 'Q8_0' }));
   const kept = await exportOf(eight, { adapterPath: await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base: eight }) });
   expect(readFileSync(fileOf(kept)).length).toBe(readFileSync(eight).length);
+});
+
+test('only few bits that somebody asks for are worth a warning, and the advice has more bits', () => {
+  const advice = (type: GgufExportType, isBaseCoarse = true, isBaseGguf = true) => precisionOf(type, isBaseCoarse, isBaseGguf);
+  expect(advice('base')).toEqual({ finer: 'Q8_0', isCoarse: true });
+  for (const type of ['Q4_0', 'Q4_K_M', 'Q5_1', 'Q6_K'] as const) expect(advice(type)).toEqual({ finer: 'Q8_0', isCoarse: true });
+  for (const type of ['auto', 'Q8_0'] as const) expect(advice(type)).toEqual({ finer: 'F16', isCoarse: false });
+  expect(advice('base', false)).toEqual({ finer: 'F16', isCoarse: false });
+  expect([advice('base', false, false), advice('BF16'), advice('F32')]).toEqual([{ finer: 'F32' }, { finer: 'F32' }, {}]);
+  const compared = { largest: 0, tolerance: 1, roundingDifference: 2, changedTokens: 3 };
+  const [first, second] = verifiedLines(compared, { isRounded: true, ...advice('auto') });
+  expect(first).toMatch(/^Opened again, the export differs from the tuned model with rounded weights by at most/);
+  expect(second).toMatch(/after 3 tokens of the prompt: --type F16 keeps more of what was trained\.$/);
+  expect(verifiedLines({ ...compared, changedTokens: 0 }, advice('Q4_0'))[1]).toMatch(/after 0 tokens of the prompt\.$/);
 });

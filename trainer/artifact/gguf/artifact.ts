@@ -23,7 +23,7 @@ import { ggufDataBytes, planGguf } from './gguf-file.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
 import { MODELFILE, modelfile, ollamaName } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
-import { ggufTypeNamed, isCoarse, RAISED } from './quantization.ts';
+import { ggufTypeNamed, isCoarse, precisionOf, RAISED } from './quantization.ts';
 import { errorOf, largestError } from './rounding.ts';
 
 export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDir, onEvent }) => {
@@ -31,7 +31,8 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
   if (model.kind !== 'causal')
     throw new ExportError(`a ${model.family} that classifies is not written to GGUF, whose programs generate text: export it as merged`);
   if (!isOneOf(ggufTypeNames, given)) throw new ExportError(`${given} is no type of a GGUF file; these are: ${ggufTypeNames.join(', ')}`);
-  const raised = given === 'auto' ? coarseTypes(opened, model) : [];
+  const coarse = coarseTypes(opened, model);
+  const raised = given === 'auto' ? coarse : [];
   const wanted = given === 'auto' && raised.length === 0 ? 'base' : given;
   if (raised.length > 0)
     onEvent?.({
@@ -63,6 +64,7 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
     reopen: dir => reopen(join(dir, file), opened, model),
     types: [],
     isRounded: true,
+    ...precisionOf(wanted, coarse.length > 0, folder.ggufPath !== undefined),
     commands: commandsFor(file, ollamaName(stem)),
     crossCheck: (dir, exported, engine) => compareWithLlamaCpp({ path: join(dir, file), exported, engine, cacheDir }),
   };

@@ -41,6 +41,21 @@ export const RAISED: NamedType = 'Q8_0';
 /** Whether half a step of a type may be more than what training changes. */
 export const isCoarse = ({ blockBytes, blockElements }: GgufType): boolean => blockBytes < blockElements;
 
+/** The same of a mixture by its name, whose matrices are of one type for the most part. */
+const isCoarseName = (type: NamedType): boolean => isCoarse(ggufTypeNamed(type.replace(/_M$/, '')));
+
+/** The precision of trained numbers, with the type that keeps more of them. */
+export function precisionOf(
+  type: GgufExportType,
+  isBaseCoarse: boolean,
+  isBaseGguf: boolean,
+): { readonly finer?: string; readonly isCoarse?: boolean } {
+  if (type === 'F32') return {};
+  if (type === 'F16' || type === 'BF16' || (type === 'base' && !isBaseGguf)) return { finer: 'F32' };
+  const isCoarse = type === 'base' ? isBaseCoarse : type !== 'auto' && isCoarseName(type);
+  return { finer: isCoarse ? RAISED : 'F16', isCoarse };
+}
+
 export interface TensorPlace {
   /** llama.cpp's name. */
   readonly name: string;

@@ -142,7 +142,7 @@ class TrainLoop {
     await keeper.update({ state: 'running', step: this.state.step, totalSteps });
     if (this.state.evaluationDue) await this.evaluate();
     this.pauseIfDue();
-    job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
+    job.phase('train', `training: ${this.state.step} of ${totalSteps} updates are done`);
     const report = job.progress('train', totalSteps, 'steps', this.state.step);
     while (this.state.step < totalSteps && !this.isStale && !this.state.choiceDue) {
       await job.yieldToEvents();

@@ -1,0 +1,42 @@
+/** The comparisons of an export, as sentences for a log and a model card. */
+import type { CrossCheck, Form } from './artifact.ts';
+import type { Difference } from './smoke-test.ts';
+
+/** Results of the comparisons of an export. */
+export interface ExportComparison {
+  /** How far rounding all weights moves a logit of the tuned model, in a format that does so. */
+  readonly roundingDifference?: number;
+  /** After how many tokens of the prompt rounding changes the most likely next token. */
+  readonly changedTokens?: number;
+  /** How another program computes the export, or why it was not asked. */
+  readonly crossCheck?: CrossCheck | { readonly missing: string };
+}
+
+export interface Verified extends Difference, ExportComparison {}
+
+/** Everything that was compared, as sentences; the last is about another program, where one was asked. */
+export function verifiedLines(
+  { largest, tolerance, crossCheck, ...rounding }: Verified,
+  { isRounded, finer }: Pick<Form, 'isRounded' | 'finer'>,
+): string[] {
+  return [
+    `Opened again, the export differs from the tuned model${isRounded ? ' with rounded weights' : ''} by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
+    ...(rounding.roundingDifference === undefined ? [] : [roundingLine(rounding.roundingDifference, rounding.changedTokens ?? 0, finer)]),
+    ...(crossCheck === undefined ? [] : [crossCheckLine(crossCheck)]),
+  ];
+}
+
+function roundingLine(difference: number, changed: number, finer: string | undefined): string {
+  const line = `Rounding the weights moves a logit by at most ${difference.toPrecision(3)}, and changes the most likely next token after ${changed} tokens of the prompt`;
+  return changed === 0 || finer === undefined ? `${line}.` : `${line}: --type ${finer} keeps more of what was trained.`;
+}
+
+function crossCheckLine(crossCheck: NonNullable<Verified['crossCheck']>): string {
+  if ('missing' in crossCheck) return `The export was not verified in another program: ${crossCheck.missing}.`;
+  const { program, largestDifference, tolerance } = crossCheck;
+  if ('inputs' in crossCheck)
+    return `${program} gives the same answers for ${crossCheck.inputs.join(', ')}; a number differs by at most ${largestDifference.toExponential(2)} (tolerance ${tolerance.toExponential(2)}).`;
+  const { tokens, sameTokens, otherExperts = 0 } = crossCheck;
+  const same = sameTokens === tokens ? `all ${tokens} tokens` : `${sameTokens} of ${tokens} tokens (the others are as likely as ours)`;
+  return `${program} gives the same next token after ${same}; a logit differs by at most ${largestDifference.toPrecision(3)} (tolerance ${tolerance.toPrecision(3)}).${otherExperts > 0 ? ` ${otherExperts} tokens are left out: rounding sends them to other experts there.` : ''}`;
+}
