@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import { methodNames } from '../../trainer/catalog/methods.ts';
-import { objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { ModelInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
@@ -33,9 +33,15 @@ interface ModelChoice {
 /** The answers so far. */
 interface Answers {
   readonly model?: ModelChoice;
-  readonly data?: { readonly file?: string };
+  readonly data?: DataChoice;
   readonly task?: string;
   readonly method?: string;
+}
+
+interface DataChoice {
+  readonly file?: string;
+  /** Our names of its columns, where they have others. */
+  readonly columns?: Readonly<Record<string, string>>;
 }
 
 /** Adds an answer to those before it. */
@@ -68,6 +74,7 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
         task,
         method,
         train: data?.file === undefined ? undefined : written(data.file, folder.fsPath),
+        ...(data?.columns && objectiveCatalog[task].target === 'tokens' && { columns: data.columns }),
         maxPositions: modelHints(await readConfig(model.path)).maxPositions,
       });
       await workspace.fs.writeFile(uri, new TextEncoder().encode(text));
@@ -226,7 +233,9 @@ function askData(app: App): Question {
     if (chosen === BACK || chosen === undefined) return chosen;
     if (typeof chosen === 'object') return { ...before, data: chosen };
     const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Data' }))?.[0]?.fsPath;
-    return file === undefined ? ask(before, place) : { ...before, data: { file } };
+    if (file === undefined) return ask(before, place);
+    const [known] = await describeFiles(app, [{ label: file, file }]);
+    return { ...before, data: choiceOf(file, known) };
   };
   return ask;
 }
@@ -259,14 +268,16 @@ async function describeFiles(app: App, files: readonly FoundData[]): Promise<rea
   }
 }
 
-function dataChoices(files: readonly FoundData[], known: readonly DataFileInfo[]): Choice<{ readonly file?: string } | 'disk'>[] {
+function dataChoices(files: readonly FoundData[], known: readonly DataFileInfo[]): Choice<DataChoice | 'disk'>[] {
   return [
-    ...files.map(({ label, file }, place) => ({ label, value: { file }, ...dataFacts(known[place]) })),
+    ...files.map(({ label, file }, place) => ({ label, value: choiceOf(file, known[place]), ...dataFacts(known[place]) })),
     { label: 'elsewhere', kind: QuickPickItemKind.Separator },
     { label: '$(folder-opened) Another file or folder…', value: 'disk' },
     { label: '$(clock) I have no data yet', value: {} },
   ];
 }
+
+const choiceOf = (file: string, info: DataFileInfo | undefined): DataChoice => ({ file, ...(info?.columns && { columns: info.columns }) });
 
 /** A name that suggests evaluation data, which is listed after the others. */
 const isHeldOut = (file: string): boolean =>

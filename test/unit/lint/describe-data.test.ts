@@ -30,6 +30,13 @@ test.each([
   expect(await describeData(write(name, text))).toEqual({ bytes: Buffer.byteLength(text), format, sample });
 });
 
+test('questions with answers under other names have the columns of a chat', async () => {
+  expect(await describeData(write('faq.csv', 'Question,Answer\nWhy?,So.\n'))).toMatchObject({
+    format: 'questions with answers',
+    columns: { instruction: 'Question', output: 'Answer' },
+  });
+});
+
 test('a long sample is cut, and a file that cannot be used says why', async () => {
   expect((await describeData(write('long.jsonl', json({ text: 'x'.repeat(1000) })))).sample).toMatch(/^x{299}…$/);
   expect((await describeData(write('none.jsonl', ''))).problem).toBeTruthy();

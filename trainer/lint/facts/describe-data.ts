@@ -9,6 +9,7 @@ import { findGroupColumns } from '../../data/text-groups/group-columns.ts';
 import type { DataFormat, DataRecord } from '../../data/types.ts';
 import { isRecord } from '../../narrow.ts';
 import { taggedExtensions } from '../../protocol/data-extensions.ts';
+import { chatColumns } from '../../protocol/recipe/column-roles.ts';
 import type { DataFileInfo } from '../../protocol/view/data.ts';
 
 /** Characters of the first sample. */
@@ -33,7 +34,7 @@ export async function describeData(file: string): Promise<DataFileInfo> {
     const files = await listDataFiles([file]);
     const tagged = files.some(({ extension }) => taggedExtensions.some(each => each === extension));
     for await (const record of readRecords({ files, textSplit: 'file', maxSamples: 1, tagged }))
-      return { bytes, format: formatOf(record), sample: sampleText(record) };
+      return { bytes, ...layoutOf(record), sample: sampleText(record) };
     return { bytes, problem: 'it contains no samples' };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
@@ -41,13 +42,15 @@ export async function describeData(file: string): Promise<DataFileInfo> {
   }
 }
 
-function formatOf(record: DataRecord): string {
+function layoutOf(record: DataRecord): Pick<DataFileInfo, 'format' | 'columns'> {
   const found = fits(() => LABELS[detectFormat(record).format]) ?? fits(() => findTaggedColumns(record) && 'words with labels');
-  if (found !== undefined) return found;
+  if (found !== undefined) return { format: found };
   const groups = fits(() => findGroupColumns(record));
-  if (groups !== undefined) return groups.score === undefined ? 'texts that belong together' : 'texts with a similarity';
-  const columns = Object.keys(record.value);
-  return `columns ${columns.slice(0, MAX_COLUMNS).join(', ')}${columns.length > MAX_COLUMNS ? ' …' : ''}`;
+  if (groups !== undefined) return { format: groups.score === undefined ? 'texts that belong together' : 'texts with a similarity' };
+  const keys = Object.keys(record.value);
+  const columns = chatColumns(keys);
+  if (columns !== undefined) return { format: 'questions with answers', columns };
+  return { format: `columns ${keys.slice(0, MAX_COLUMNS).join(', ')}${keys.length > MAX_COLUMNS ? ' …' : ''}` };
 }
 
 /** Undefined where the columns of the sample are others. */
