@@ -57,6 +57,21 @@ test('samples', () => {
   expect(found).toContain('⟦×0.5  no⟧');
 });
 
+test('images have no tokens to tell apart or to count', async () => {
+  const samples: SamplePage['samples'] = [
+    { index: 0, file: 'cat/1.png', state: 'kept', notes: [], sequences: [], labels: ['cat'], picture: { src: '', width: 40, height: 30 } },
+  ];
+  expect(describeSamples({ ...page, format: undefined, more: false, samples }, false)).toBe('— 0: cat/1.png, label: cat, 40 × 30 pixels');
+  const image = (file: string) => ({ file, length: 1, tokens: 1, targets: 1, input: file, whole: file });
+  const [train, held] = [['a', 'b'], []].map(files => loadedPart(files, image));
+  if (train === undefined || held === undefined) throw new Error('two parts');
+  const found = await dataStatistics({ train, held }, []);
+  const shapes = [{ batch: 2, tokens: 1, batches: 1, samples: 2, padding: 0 }];
+  const text = describeStatistics({ ...found, parts: found.parts.slice(0, 1).map(part => ({ ...part, shapes })) });
+  expect(text).toMatch(/^training: 2 samples\nbatch size {2}batches {2}samples\n *2 +1 +2\n/);
+  expect(text).not.toMatch(/token|padding|empty answers/);
+});
+
 test('facts about all samples', async () => {
   const facts = (line: number, input: string, whole = input) => ({
     file: 'a',

@@ -23,7 +23,7 @@ export function describeSamples({ samples, from, part, format, more }: SamplePag
   const paint: Paint = (style, text) => (isColored ? styleText(style, text, { validateStream: false }) : text);
   const lines = [
     ...(format === undefined ? [] : [`format ${format}`]),
-    samples.length === 0 ? `no samples from ${from} on in data.${part}` : legendOf(samples),
+    ...(samples.length === 0 ? [`no samples from ${from} on in data.${part}`] : legendOf(samples)),
     ...samples.map(sample => sampleText(sample, paint)),
     ...(more ? [`more samples: --from ${from + samples.length}`] : []),
   ];
@@ -32,8 +32,12 @@ export function describeSamples({ samples, from, part, format, more }: SamplePag
 
 const isWeighed = ({ weight }: TokenRun): boolean => weight !== undefined;
 
-const legendOf = (samples: readonly ShownSample[]): string =>
-  `trained tokens: ⟦…⟧,${samples.some(({ sequences }) => sequences.some(({ runs }) => runs.some(isWeighed))) ? ' with a weight: ⟦×0.5 …⟧,' : ''} cut off: ⟨…⟩`;
+/** The marks of tokens; images have none. */
+function legendOf(samples: readonly ShownSample[]): string[] {
+  if (samples.every(({ picture }) => picture !== undefined)) return [];
+  const weighs = samples.some(({ sequences }) => sequences.some(({ runs }) => runs.some(isWeighed)));
+  return [`trained tokens: ⟦…⟧,${weighs ? ' with a weight: ⟦×0.5 …⟧,' : ''} cut off: ⟨…⟩`];
+}
 
 type Paint = (style: 'green' | 'dim', text: string) => string;
 
@@ -88,29 +92,41 @@ function partText(facts: PartStatistics): string {
   const most = Math.max(...histogram.map(({ count }) => count), 1);
   const bars = histogram.map(({ from, to, count }) => [`${from}–${to - 1}`, grouped(count), '█'.repeat(Math.ceil((BAR * count) / most))]);
   const named = labels.slice(0, LISTED_LABELS).map(({ name: label, count }) => [label, grouped(count)]);
+  const size = counted(samples, 'sample');
   return [
-    `${name}: ${counted(samples, 'sample')}, ${grouped(tokens)} tokens, ${grouped(targets)} trained`,
+    isWithoutTokens(facts) ? `${name}: ${size}` : `${name}: ${size}, ${grouped(tokens)} tokens, ${grouped(targets)} trained`,
     ...(histogram.length > 1 ? [table([['tokens', 'samples', ''], ...bars])] : []),
-    ...(shapes.length > 0
-      ? [
-          table([
-            ['batch shape', 'batches', 'samples', 'padding'],
-            ...shapes.map(shape => [
-              `${shape.batch} × ${shape.tokens}`,
-              grouped(shape.batches),
-              grouped(shape.samples),
-              percent(shape.padding),
-            ]),
-          ]),
-          `padding in total: ${percent(padding)}`,
-        ]
-      : []),
+    ...(isWithoutTokens(facts)
+      ? batchTable(shapes)
+      : shapes.length > 0
+        ? [shapeTable(shapes), `padding in total: ${percent(padding)}`]
+        : []),
     ...(named.length > 0 ? [table([['label', 'count'], ...named])] : []),
     findingText('duplicates', duplicates),
     findingText('same input with another answer', conflicts),
-    findingText('empty answers', emptyAnswers),
+    ...(isWithoutTokens(facts) ? [] : [findingText('empty answers', emptyAnswers)]),
   ].join('\n');
 }
+
+/** Whether the samples are images, which count as one token each. */
+const isWithoutTokens = ({ samples, tokens, shapes }: PartStatistics): boolean =>
+  samples > 0 && tokens === samples && shapes.every(shape => shape.tokens === 1);
+
+const batchTable = (shapes: PartStatistics['shapes']): string[] =>
+  shapes.length === 0
+    ? []
+    : [
+        table([
+          ['batch size', 'batches', 'samples'],
+          ...shapes.map(({ batch, batches, samples }) => [grouped(batch), grouped(batches), grouped(samples)]),
+        ]),
+      ];
+
+const shapeTable = (shapes: PartStatistics['shapes']): string =>
+  table([
+    ['batch shape', 'batches', 'samples', 'padding'],
+    ...shapes.map(shape => [`${shape.batch} × ${shape.tokens}`, grouped(shape.batches), grouped(shape.samples), percent(shape.padding)]),
+  ]);
 
 function findingText(what: string, { count, groups }: Finding): string {
   if (count === 0) return `${what}: none`;
