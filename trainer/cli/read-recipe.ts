@@ -1,6 +1,8 @@
 /** Reads a recipe file with the overrides of the command line, and reports its problems. */
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { ReadRefusedError, readRegularText } from '../files/regular-file.ts';
+import { dataExtensions } from '../protocol/data-extensions.ts';
 import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import { formatProblems, type Problem } from '../protocol/problem.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
@@ -18,12 +20,23 @@ export const STDIN = '-';
 /** @throws CliError (status 2) if the file can't be read or is not a recipe */
 export async function readRecipeText(file: string, cwd: string): Promise<string> {
   if (file === STDIN) return readStdin();
-  return readRegularText(path.resolve(cwd, file), MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
+  const full = path.resolve(cwd, file);
+  const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isFolder || isDataName(file)) {
+    const what = isFolder ? 'a folder' : 'data';
+    const hint = `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${file} --model NAME`;
+    throw new CliError(`${file} is ${what}, not a recipe`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint });
+  }
+  return readRegularText(full, MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
     const problem =
       error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${error.message}`;
     throw new CliError(`the recipe ${file} ${problem}`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint: 'Check the path.' });
   });
 }
+
+/** Whether a file has samples by its ending. JSON may be a recipe, or the config of a model. */
+const isDataName = (file: string): boolean =>
+  dataExtensions.some(ending => ending !== '.json' && ending !== '.txt' && file.toLowerCase().endsWith(ending));
 
 async function readStdin(): Promise<string> {
   let text = '';

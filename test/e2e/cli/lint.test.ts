@@ -1,5 +1,5 @@
 /** `rowtune lint` and what every command has in common: exit statuses, places, JSON. */
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -63,6 +63,21 @@ describe('lint', () => {
         ],
       });
     }));
+
+  test.each([
+    ['a.csv', /a\.csv is data, not a recipe\nTo write a recipe for it: rowtune init a\.csv --model/],
+    ['a.jsonl', /a\.jsonl is data, not a recipe\n/],
+    ['folder', /folder is a folder, not a recipe\nTo write a recipe for the data in it: rowtune init folder --model/],
+  ])('data in the place of a recipe, with the command that writes one: %s', (name, message) =>
+    withFolder(async cwd => {
+      if (name === 'folder') await mkdir(path.join(cwd, name));
+      else await writeFile(path.join(cwd, name), 'text\na\n');
+      for (const command of ['lint', 'train', 'data']) {
+        const { status, stderr } = await cli([command, name], { cwd });
+        expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);
+      }
+    }),
+  );
 
   test('a file that is not there', async () => {
     const { status, value } = await cliJson(['lint', 'no-such.yaml']);
