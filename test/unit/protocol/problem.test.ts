@@ -12,7 +12,7 @@ const print = (text: string, overrides: string[] = []): string =>
 test('file, line, column, severity, code, message, then the line and a caret', () => {
   expect(print('model: m\ndata: {train: a}\nmethod: spfst\n', ['sed=1'])).toBe(
     [
-      "a.rowtune.yaml:3:9 error not-a-choice 'method' must be one of 'spsft', 'lora', 'dora', 'rosa', 'shira', 'vera', 'spsft+lora', 'bitfit', 'head', 'full', not 'spfst'; did you mean spsft?",
+      "a.rowtune.yaml:3:9 error not-a-choice 'method' can't be 'spfst'; did you mean 'spsft'? It must be one of 'spsft', 'lora', 'dora', 'rosa', 'shira', 'vera', 'spsft+lora', 'bitfit', 'head', 'full'",
       '  3 | method: spfst',
       '    |         ^^^^^',
       "command line:1 error unknown-key there is no setting 'sed'; did you mean 'seed'?",

@@ -191,7 +191,9 @@ function explain(
   const table = Object.hasOwn(foreignValues, dotted) ? foreignValues[dotted] : undefined;
   const foreign = choices !== undefined && table !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
   const got = `'${dotted}' must be ${expected}, not ${show(value)}`;
-  if (foreign?.note !== undefined) return { message: `${got}: ${foreign.note}` };
+  // The way out comes before a list, of which a narrow view shows the beginning.
+  const withChoices = (wayOut: string): string => `'${dotted}' can't be ${show(value)}${wayOut} It must be ${expected}`;
+  if (foreign?.note !== undefined) return { message: withChoices(`: ${foreign.note}.`) };
   const to =
     foreign?.to ??
     (choices === undefined
@@ -201,7 +203,9 @@ function explain(
       : typeof value === 'string'
         ? didYouMean(value, choices)
         : undefined);
-  return to === undefined ? { message: got } : { message: `${got}; did you mean ${to}?`, suggestion: { kind: 'replace-value', to } };
+  if (to === undefined) return { message: got };
+  const message = choices === undefined ? `${got}; did you mean ${to}?` : withChoices(`; did you mean '${to}'?`);
+  return { message, suggestion: { kind: 'replace-value', to } };
 }
 
 /** A quoted number or truth value, or a word that older YAML reads as one. */
