@@ -87,6 +87,17 @@ describeWith('weights in the memory of the host', pjrt, missing, () => {
     expect(there.events).toContainEqual(SAID);
   });
 
+  test('give answers the rewards of a reward model', async () => {
+    await pairRuns(task, 'reward', context).train('rewards', ['engine=portable', 'max_steps=2', 'save_strategy=epoch']);
+    const judged = (name: string, ...overrides: string[]) =>
+      train(name, ['eval_generation.checks=[]', 'eval_generation.reward_model=rewards', ...overrides]);
+    const [there, here] = [await judged('judged there', HOST), await judged('judged here')];
+    expect(here.value.after?.measures).toMatchObject({ reward: expect.any(Number) });
+    expect(there.value.after?.measures).toEqual(here.value.after?.measures);
+    expect(there.value.after?.answers).toEqual(here.value.after?.answers);
+    expect(there.events.filter(event => SAID.asymmetricMatch(event)).length).toBeGreaterThan(0);
+  });
+
   test.each(['cached', 'live'])('give preferences the base: %s', async reference => {
     const pairs = pairRuns(task, 'dpo', context);
     const tuned = (name: string, ...overrides: string[]) =>

@@ -52,6 +52,14 @@ test('one that then fits says so, and has a fix', async () => {
   );
 });
 
+test('one whose teacher does not fit says it of the teacher', async () => {
+  const view = await viewWith(8e9);
+  const estimate = { ...required(view.estimate, 'the estimate'), teacherBytes: 19e9 };
+  expect(problemIn({ ...view, estimate }).message).toMatch(
+    /^the teacher needs about 19\.0 GB before training, .* and fits, with 14\.0 GB in host memory$/,
+  );
+});
+
 test('one that then does not fit says so, and has no such fix', async () => {
   const view = await viewWith(4e9);
   const problem = problemIn(view);

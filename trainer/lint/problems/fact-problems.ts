@@ -98,7 +98,7 @@ function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }:
   const device = memoryOwner({ card, gpu, apart });
   const has = device === undefined ? `only ${byteSize(availableBytes)} are free` : `${device} has ${byteSize(availableBytes)} for it`;
   if ((estimate.teacherBytes ?? 0) > estimate.totalBytes) {
-    const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}`;
+    const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}${onHostText(estimate, availableBytes)}`;
     yield { code: 'memory-above-free', severity: 'warning', path: ['distillation', 'teacher'], message };
     return;
   }

@@ -6,6 +6,9 @@ import { CARD_ENGINE } from '../../../../trainer/catalog/engines.ts';
 import type { KnownPrograms } from '../../../../trainer/graph/known-programs.ts';
 import type { Signature } from '../../../../trainer/graph/program.ts';
 import { onHostText } from '../../../../trainer/lint/problems/fact-problems.ts';
+import { HOSTED_FROM, hostedBytes, hostedUntrained } from '../../../../trainer/model/hosted-weights.ts';
+import { causalModel } from '../../../../trainer/model/load-model.ts';
+import { FLOAT32_STORAGE } from '../../../../trainer/model/weight-storage.ts';
 import { elementAt, required } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { planMark } from '../../../../trainer/plan/memory/counted-passes.ts';
@@ -205,6 +208,21 @@ describe('a run on a GPU that its weights do not fit', () => {
       /^; with engine: pjrt, base_offload: host and recompute: block it needs about \S+ MB and fits, with \S+ MB in host memory$/,
     );
     expect(onHostText({ baseOnHost }, 1)).toMatch(/it still needs about \S+ MB$/);
+  });
+
+  test('reads its teacher from there too, a few weights of a block at a time', () => {
+    const teacherConfig = { ...config, hidden_size: 512, intermediate_size: 4096 };
+    const taught = ['task=distillation', 'distillation={teacher: t, top_k: 8}'];
+    const ofTeacher = (...overrides: string[]) =>
+      required(
+        estimateRecipe({ ...at, recipe: ofRecipe(...taught, ...overrides), teacherConfig }).teacherBytes,
+        'the memory of the teacher',
+      );
+    const model = causalModel(teacherConfig);
+    const weights = hostedBytes(model, FLOAT32_STORAGE, hostedUntrained(model, FLOAT32_STORAGE, HOSTED_FROM));
+    const saved = ofTeacher('engine=pjrt') - ofTeacher(...HOST);
+    expect(saved).toBeLessThan(weights);
+    expect(saved).toBeGreaterThan(weights - (2 * weights) / model.blocks);
   });
 
   test.each([
