@@ -1,5 +1,7 @@
 /** Computes everything that is drawn from the choices and the available scores. Pure. */
+import { entryOf } from '../../trainer/catalog/entries.ts';
 import { labelIn } from '../../trainer/catalog/labels.ts';
+import { measureCatalog } from '../../trainer/catalog/measures.ts';
 import type { HeatmapModule, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMap, type ColorMapName, colorMap, colorMapNames } from '../shared/color-maps.ts';
 import type { Scale } from '../shared/scale.ts';
@@ -251,4 +253,11 @@ function sumOf(overlaps: readonly (Overlap | undefined)[]): Overlap | undefined 
   const there = overlaps.filter(overlap => overlap !== undefined);
   if (there.length === 0) return undefined;
   return { both: there.reduce((sum, { both }) => sum + both, 0), either: there.reduce((sum, { either }) => sum + either, 0) };
+}
+
+/** A sentence about scores that are drawn at random; undefined for all others. */
+export function chanceNote({ measureA, selection: { units } }: Pick<Picture, 'measureA' | 'selection'>): string | undefined {
+  return entryOf(measureCatalog, measureA)?.needs === 'nothing'
+    ? `These ${units} were chosen at random: colors show the draw, not importance. To see which rows matter for your data, use Rowtune: Compute Importance on the recipe.`
+    : undefined;
 }

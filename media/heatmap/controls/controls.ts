@@ -1,7 +1,7 @@
 /** The toolbar: scores and comparison, colors, and budget; problems below. */
 import { element, setText } from '../../shared/element.ts';
 import type { PageState } from '../page-state.ts';
-import type { Picture } from '../picture.ts';
+import { chanceNote, type Picture } from '../picture.ts';
 import { createBudgetControls } from './budget-controls.ts';
 import { createLookControls, type LookActions } from './look-controls.ts';
 import { createSourceControls, type SourceActions } from './source-controls.ts';
@@ -20,6 +20,7 @@ export function createControls(actions: ControlActions): Controls {
   const look = createLookControls(actions);
   const budget = createBudgetControls(actions.choose);
   const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
+  const note = element('div', { class: 'note', role: 'note', hidden: true });
   return {
     element: element(
       'div',
@@ -28,6 +29,7 @@ export function createControls(actions: ControlActions): Controls {
       look.element,
       budget.element,
       problem,
+      note,
     ),
     focus: sources.focus,
     update(picture, state) {
@@ -36,6 +38,8 @@ export function createControls(actions: ControlActions): Controls {
       budget.update(picture);
       setText(problem, problemsOf(picture).join(' · '));
       problem.hidden = problem.textContent === '';
+      setText(note, chanceNote(picture) ?? '');
+      note.hidden = note.textContent === '';
     },
   };
 }

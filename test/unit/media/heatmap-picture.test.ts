@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { cellFacts, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
 import { selectedRows } from '../../../media/heatmap/cell/selection-view.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from '../../../media/heatmap/export-files.ts';
-import { makePicture } from '../../../media/heatmap/picture.ts';
+import { chanceNote, makePicture } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
 import {
   type BudgetChoice,
@@ -86,6 +86,14 @@ describe('the selection', () => {
       const rows = selectedRows(picture.a.get(name), picture.counts[i] as number, undefined, picture.choice);
       expect([...rows].sort((x, y) => x - y)).toEqual([...valueFor(expected, name)]);
     }
+  });
+
+  test('scores that were drawn at random are not passed off as importance', () => {
+    const drawn = info('a', { sets: [{ key: '', measure: 'random' }] });
+    expect(chanceNote(pictureOf({ b: undefined }, [drawn]))).toMatch(/^These rows were chosen at random: .* Rowtune: Compute Importance /);
+    const inputs = { ...drawn, modules: drawn.modules.map(module => ({ ...module, unit: 'columns' as const })) };
+    expect(chanceNote(pictureOf({ b: undefined }, [inputs]))).toMatch(/^These columns /);
+    expect(chanceNote(pictureOf({}))).toBeUndefined();
   });
 
   test('a budget above the rows of a layer says so in the words of the trainer', () => {
