@@ -39,6 +39,9 @@ interface Sides {
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
 }
 
+/** The word for the rows of the modules, which may be columns of their weights. */
+export type Units = 'rows' | 'columns';
+
 /** The rows that the budget selects. */
 interface Selected {
   readonly budget: BudgetChoice;
@@ -57,7 +60,7 @@ interface Selected {
     readonly rows: number;
     readonly ofRows: number;
     /** The word for them. */
-    readonly units: 'rows' | 'columns';
+    readonly units: Units;
     readonly parameters?: number;
     /** Parameters of the scored modules, and of the whole model if known. */
     readonly ofParameters?: number;
@@ -83,7 +86,17 @@ export interface Picture extends Sides, Selected {
   readonly overall?: Overlap;
 }
 
-const STATISTIC_WORDS = { mean: 'mean score of the rows', max: 'highest score of a row', selected: 'share of selected rows' } as const;
+/** The words for a statistic of rows or columns. */
+function wordsOf(statistic: Statistic, units: Units): string {
+  switch (statistic) {
+    case 'mean':
+      return `mean score of the ${units}`;
+    case 'max':
+      return `highest score of a ${units.slice(0, -1)}`;
+    case 'selected':
+      return `share of selected ${units}`;
+  }
+}
 
 /** Memoized, because every move of the slider needs the grid. */
 let known: { readonly key: string; readonly grid: Grid } | undefined;
@@ -92,6 +105,9 @@ function gridOf(names: readonly string[]): Grid {
   if (known?.key !== key) known = { key, grid: deriveGrid(names) };
   return known.grid;
 }
+
+/** The name of a module without what tells its columns from its rows, where all are columns. */
+const withoutUnit = (name: string): string => name.replace(/ columns$/, '');
 
 /** All modules of both sources, those of the first in its order. */
 function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): HeatmapModule[] {
@@ -119,7 +135,7 @@ export function makePicture(input: PictureInput, store: ScoreStore): Picture {
   return {
     ...sides,
     ...selected,
-    grid: gridOf(sides.names),
+    grid: gridOf(selected.selection.units === 'columns' ? sides.names.map(withoutUnit) : sides.names),
     opened: opened < 0 ? undefined : opened,
     values,
     positions: values.map(value => scale.position(value)),
@@ -204,7 +220,7 @@ function overlapsOf(
 /** The values that color the cells, and what they mean. */
 function valuesOf(
   { state, names, modules, a, b, measureA, measureB }: Sides,
-  { counts, countsB }: Selected,
+  { counts, countsB, selection: { units } }: Selected,
   overlaps: readonly (Overlap | undefined)[],
 ): { readonly values: Float64Array; readonly meaning: string } {
   const { view, statistic, scale } = state;
@@ -213,18 +229,18 @@ function valuesOf(
   switch (view) {
     case 'importance': {
       const measure = statistic === 'selected' || measureA === undefined ? '' : `${labelIn('measure', measureA)}: `;
-      return { values: valuesA, meaning: `${measure}${STATISTIC_WORDS[statistic]}` };
+      return { values: valuesA, meaning: `${measure}${wordsOf(statistic, units)}` };
     }
     case 'overlap':
       return {
         values: Float64Array.from(overlaps, overlap => (overlap ? jaccard(overlap) : Number.NaN)),
-        meaning: 'Jaccard index of the selected rows of A and B',
+        meaning: `Jaccard index of the selected ${units} of A and B`,
       };
     case 'difference': {
       const sharesB = Float64Array.from(names, (_, i) => shareOf(countsB?.[i], i));
       const valuesB = importanceValues(names, b, statistic, sharesB);
       const { values, unit } = differences(valuesA, valuesB, scale, statistic === 'selected' || measureA === measureB);
-      return { values, meaning: `${STATISTIC_WORDS[statistic]}: ${unit}` };
+      return { values, meaning: `${wordsOf(statistic, units)}: ${unit}` };
     }
   }
 }

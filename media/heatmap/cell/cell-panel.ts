@@ -121,7 +121,7 @@ function createNeurons({ tooltip, onOrder }: Pick<CellPanelParams, 'tooltip' | '
       if (!next) return;
       order.update(ORDERS, sorted);
       strip.update(next.strip, theme, next.sentence);
-      const highlighted = `Bars show scores; the ${next.mark} rows are highlighted. Scroll to zoom, drag to pan.`;
+      const highlighted = `Bars show scores; the ${next.mark} ones are highlighted. Scroll to zoom, drag to pan.`;
       setText(note, next.b ? `A is above, B below, neuron by neuron. ${highlighted}` : highlighted);
     },
   };

@@ -1,7 +1,7 @@
 /** The third line of the toolbar: the budget, the rows that it selects, and how they are chosen. */
 import { element, setText } from '../../shared/element.ts';
 import { overlapText, selectionText } from '../cell/cell-facts.ts';
-import type { Picture } from '../picture.ts';
+import type { Picture, Units } from '../picture.ts';
 import type { BudgetChoice } from '../view-state.ts';
 import { budgetNote, kindsOf, MODES, sliderOf } from './budget-words.ts';
 import { createSlider, createSwitch } from './control-parts.ts';
@@ -14,6 +14,7 @@ export interface BudgetControls {
 export function createBudgetControls(choose: (change: { readonly budget: BudgetChoice }) => void): BudgetControls {
   let budget: BudgetChoice | undefined;
   let hasTrained = false;
+  let units: Units = 'rows';
   /** Rows of the smallest module. */
   let fewest = 1;
   const kind = createSwitch<BudgetChoice['kind']>('Budget', value => change({ kind: value }));
@@ -32,13 +33,13 @@ export function createBudgetControls(choose: (change: { readonly budget: BudgetC
   }
 
   function show(now: BudgetChoice): void {
-    kind.update(kindsOf(hasTrained), now.kind);
+    kind.update(kindsOf(hasTrained, units), now.kind);
     const isTrained = now.kind === 'trained';
     slider.element.hidden = mode.element.hidden = isTrained;
     mode.update(MODES, now.mode);
     const { value, range, text } = sliderOf(now, fewest);
     slider.update(value, range, text, isTrained);
-    setText(note, budgetNote(now));
+    setText(note, budgetNote(now, units));
     note.hidden = note.textContent === '';
   }
 
@@ -60,6 +61,7 @@ export function createBudgetControls(choose: (change: { readonly budget: BudgetC
     ),
     update(picture) {
       ({ budget, hasTrained } = picture);
+      ({ units } = picture.selection);
       fewest = Math.max(1, Math.min(...picture.modules.map(({ shape }) => shape[0] ?? 1)));
       show(picture.budget);
       setText(selected, selectionText(picture));

@@ -1,5 +1,6 @@
 /** The choices of the budget, its slider, and what it means. Pure. */
 import { compact } from '../../../trainer/protocol/text/format.ts';
+import type { Units } from '../picture.ts';
 import type { BudgetChoice } from '../view-state.ts';
 import type { Option, Range } from './options.ts';
 
@@ -17,13 +18,13 @@ export const MODES: readonly Option<BudgetChoice['mode']>[] = [
   },
 ];
 
-export const kindsOf = (hasTrained: boolean): readonly Option<BudgetChoice['kind']>[] => [
-  { value: 'r', label: 'rows', title: 'The same number of rows for each layer' },
-  { value: 'ratio', label: 'share', title: 'The same share of rows for each layer' },
+export const kindsOf = (hasTrained: boolean, units: Units): readonly Option<BudgetChoice['kind']>[] => [
+  { value: 'r', label: units, title: `The same number of ${units} for each layer` },
+  { value: 'ratio', label: 'share', title: `The same share of ${units} for each layer` },
   {
     value: 'trained',
     label: 'as trained',
-    title: hasTrained ? 'The rows that the run trained' : 'Only runs have trained rows',
+    title: hasTrained ? `The ${units} that the run trained` : `Only runs have trained ${units}`,
     isDisabled: !hasTrained,
   },
 ];
@@ -43,11 +44,12 @@ export function sliderOf(
 }
 
 /** How a budget across layers is spent; the others explain themselves. */
-export function budgetNote({ kind, r, ratio, mode, least }: BudgetChoice): string {
+export function budgetNote({ kind, r, ratio, mode, least }: BudgetChoice, units: Units): string {
   if (kind === 'trained' || mode === 'per_layer') return '';
-  const each = kind === 'ratio' ? `${compact(Number((100 * ratio).toPrecision(3)))}% of each layer` : `${r} rows of each layer`;
-  const kept = least === 1 ? 'its best row' : `its ${least} best rows`;
+  const each = kind === 'ratio' ? `${compact(Number((100 * ratio).toPrecision(3)))}% of each layer` : `${r} ${units} of each layer`;
+  const one = units.slice(0, -1);
+  const kept = least === 1 ? `its best ${one}` : `its ${least} best ${units}`;
   if (mode === 'proportional')
     return `As many parameters as ${each}, shared among the layers in proportion to the sum of their scores. Every layer keeps ${kept}.`;
-  return `As many parameters as ${each}, spent on the highest rows of all layers. A row is ranked by its score divided by the mean of its layer, and every layer keeps ${kept}.`;
+  return `As many parameters as ${each}, spent on the highest ${units} of all layers. A ${one} is ranked by its score divided by the mean of its layer, and every layer keeps ${kept}.`;
 }

@@ -93,6 +93,7 @@ describe('the selection', () => {
     expect(chanceNote(pictureOf({ b: undefined }, [drawn]))).toMatch(/^These rows were chosen at random: .* Rowtune: Compute Importance /);
     const inputs = { ...drawn, modules: drawn.modules.map(module => ({ ...module, unit: 'columns' as const })) };
     expect(chanceNote(pictureOf({ b: undefined }, [inputs]))).toMatch(/^These columns /);
+    expect(pictureOf({ b: undefined }, [inputs]).meaning).toBe('Random: mean score of the columns');
     expect(chanceNote(pictureOf({}))).toBeUndefined();
   });
 

@@ -125,12 +125,14 @@ describe('the budget', () => {
   });
 
   test('across layers it says what it is worth and how rows are ranked', () => {
-    expect(budgetNote({ ...startBudget, r: 8, mode: 'global' })).toMatch(
+    expect(budgetNote({ ...startBudget, r: 8, mode: 'global' }, 'rows')).toMatch(
       /^As many parameters as 8 rows of each layer, .*divided by the mean/,
     );
-    expect(budgetNote({ ...startBudget, kind: 'ratio', ratio: 0.05, mode: 'global' })).toMatch(/as 5% of each layer,/);
-    expect(budgetNote(startBudget)).toBe('');
-    expect(budgetNote({ ...startBudget, kind: 'trained', mode: 'global' })).toBe('');
+    expect(budgetNote({ ...startBudget, kind: 'ratio', ratio: 0.05, mode: 'global' }, 'columns')).toMatch(
+      /as 5% of each layer, .* highest columns .* A column is .* its best column\.$/,
+    );
+    expect(budgetNote(startBudget, 'rows')).toBe('');
+    expect(budgetNote({ ...startBudget, kind: 'trained', mode: 'global' }, 'rows')).toBe('');
   });
 });
 
