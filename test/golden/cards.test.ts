@@ -118,7 +118,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       const { hosted } = untouchedIn(model, FLOAT32, HOSTED_FROM);
       const { signatures, variables } = decodeProgram({ model, tokens: 256, slots: 2 });
       const specs = new Map(variables.map(spec => [spec.name, spec]));
-      const lowered = [undefined, hosted].map(places => lowerSignature(required(signatures[signature], signature), specs, places));
+      const lowered = [undefined, hosted].map(places => lowerSignature(required(signatures[signature], signature), specs, { places }));
       const [onCard, onHost] = lowered.map(({ text }) => compiler.compile(card, { text }));
       const [before, after] = [required(await onCard, 'on the card'), required(await onHost, 'on the host')];
       const { hostBytes } = inferenceBytes(model, { tokens: 256, slots: 2, hostFrom: HOSTED_FROM });

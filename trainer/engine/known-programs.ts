@@ -1,14 +1,22 @@
 /** The programs that were compiled on this machine, for its own device or for a card, by engines that keep them. No engine is opened. */
 import type { CardName } from '../catalog/cards.ts';
+import { type DeviceCard, deviceCard } from '../catalog/device-card.ts';
 import type { KnownPrograms } from '../graph/known-programs.ts';
 import type { EngineName } from './engine.ts';
 import { openCardPrograms } from './pjrt/card-programs.ts';
 import { openKnownPrograms } from './pjrt/compiled-memory.ts';
+import { keptDeviceFacts } from './pjrt/device-facts.ts';
+
+/** The numbers of the GPU of this machine, as the plugin has given them. */
+const gpuHere = (cacheDir: string): DeviceCard | undefined => {
+  const facts = keptDeviceFacts(cacheDir);
+  return facts && deviceCard(facts);
+};
 
 type Open = (cacheDir: string, card?: CardName) => KnownPrograms | undefined;
 
 const keepers: Readonly<Partial<Record<EngineName, Open>>> = {
-  pjrt: (cacheDir, card) => (card === undefined ? openKnownPrograms(cacheDir) : openCardPrograms(cacheDir, card)),
+  pjrt: (cacheDir, card) => (card === undefined ? openKnownPrograms(cacheDir, gpuHere(cacheDir)) : openCardPrograms(cacheDir, card)),
 };
 
 /** Undefined for an engine that keeps none, and where it has compiled none on this machine. */

@@ -62,7 +62,7 @@ export async function compileTraining(
 ): Promise<CompiledPass> {
   const { signature, variables } = trainingStep(plan, recompute);
   const specs = new Map(variables.map(spec => [spec.name, spec]));
-  const lowered = lowerSignature(signature, specs, plan.places);
+  const lowered = lowerSignature(signature, specs, { places: plan.places, card: cardCatalog[card] });
   const memory = await compiler.compile(card, { text: lowered.text, replicas: signature.replicas }, planMark(plan, recompute));
   const changedBytes = lowered.changed.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
   const totalBytes = memory.arguments + memory.outputs - memory.aliased + memory.temporaries + memory.code;

@@ -1,11 +1,13 @@
 /** The order that StableHLO's data keeps, without a plugin: XLA schedules by nothing else. */
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { cardCatalog } from '../../../trainer/catalog/cards.ts';
 import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
 import type { AttentionScores } from '../../../trainer/graph/attributes.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
+import type { SplittingCard } from '../../../trainer/graph/xla-split-sums.ts';
 import { required } from '../../../trainer/narrow.ts';
 
 /** The text of the main function, whose names no other function shares. */
@@ -165,12 +167,33 @@ describe('new rows of several variables that are computed together', () => {
   });
 });
 
+describe('the gradient of a few logits of a head whose words do not divide', () => {
+  const [rows, words, width] = [47, 151_936, 2048];
+  const graph = new Graph();
+  const y = graph.matmul(graph.feed('logits', [rows, words], 'bfloat16'), graph.feed('head', [words, width], 'bfloat16'));
+  const { signatures } = assemble({ run: { graph, outputs: { y }, effects: [] } });
+  const textFor = (card?: SplittingCard): string => lowerSignature(required(signatures.run, 'run'), new Map(), { card }).text;
+
+  it('is filled up with rows of zeros for a card that would copy the head, and cut off again', () => {
+    const text = textFor(cardCatalog.h100);
+    expect(linesWith(text, 'stablehlo.pad')).toMatchObject([expect.stringContaining(`high = [17, 0], interior = [0, 0]`)]);
+    expect(productsOf(text.split('\n'))).toMatchObject([expect.stringContaining(`-> tensor<64x${width}xbf16>`)]);
+    expect(linesWith(text, 'stablehlo.slice')).toMatchObject([expect.stringContaining(`[0:${rows}, 0:${width}]`)]);
+  });
+
+  it('is as any other for another card, and for a processor', () => {
+    const text = textFor();
+    expect(linesWith(text, 'stablehlo.pad')).toEqual([]);
+    expect(textFor({ ...cardCatalog.h100, multiprocessors: 40 })).toBe(text);
+  });
+});
+
 describe('a variable in the memory of the host', () => {
   const graph = new Graph();
   const step = graph.assignAdd('m', graph.mul(graph.read({ name: 'm', shape: [2, 3], dtype: 'float32' }), graph.feed('x', [])));
   const { signatures, variables } = assemble({ run: { graph, outputs: {}, effects: [step] } });
   const textAt = (places: ReadonlyMap<string, 'host'>): string =>
-    lowerSignature(required(signatures.run, 'run'), new Map(variables.map(spec => [spec.name, spec])), places).text;
+    lowerSignature(required(signatures.run, 'run'), new Map(variables.map(spec => [spec.name, spec])), { places }).text;
 
   it('is an argument and a result there, moves to the device once, and back', () => {
     const text = textAt(new Map([['m', 'host']]));

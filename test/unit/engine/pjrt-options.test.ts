@@ -60,7 +60,7 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
     ]);
     const plan = cardPlan({ ...configOf('llama'), hidden_size: 128, intermediate_size: 256, num_hidden_layers: 3 });
     const { signature, variables } = trainingStep(plan, 'cheap');
-    const { text } = lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), plan.places);
+    const { text } = lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), { places: plan.places });
     const compiled = await addon.compileFor(card, Buffer.from(text), cardCompileOptions());
     const { temporaries } = addon.compiledForMemory(compiled);
     addon.closeCompiled(compiled);

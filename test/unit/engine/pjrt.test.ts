@@ -14,8 +14,11 @@ import { PjrtSession } from '../../../trainer/engine/pjrt/session.ts';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { isOp } from '../../../trainer/graph/node-store.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
+import type { HostArray } from '../../../trainer/graph/types.ts';
+import { filledRows } from '../../../trainer/graph/xla-split-sums.ts';
 import { atLeast, required, valueFor } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
@@ -231,6 +234,32 @@ describeHere('recomputation', pjrt => {
     // A wide tensor is 512 KB: with everything kept there are at least two a block.
     expect(kept.bytes).toBeGreaterThan(2 * blocks * 4 * 256 * 512);
     expect(again.bytes).toBeLessThan(kept.bytes / 2);
+  });
+});
+
+describeHere('a product that a card computes with more rows', pjrt => {
+  const [rows, words, width] = [3, 18_992, 128];
+  const card = { multiprocessors: 2, capability: '9.0' } as const;
+
+  it.each([false, true])('has the numbers of the product as it is; transposed: %s', async transposeA => {
+    const graph = new Graph();
+    const narrow = (name: string, shape: readonly number[]): Node => graph.cast(graph.feed(name, shape), 'bfloat16');
+    const product = graph.matmul(narrow('a', transposeA ? [words, rows] : [rows, words]), narrow('b', [words, width]), { transposeA });
+    expect(isOp(product, 'matmul') && filledRows(product, card)).toBe(64);
+    const program = assemble({ run: { graph, outputs: { y: graph.cast(product, 'float32') }, effects: [] } });
+    const numbers = (count: number): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.sin(i));
+    const feeds = { a: numbers(rows * words), b: numbers(words * width) };
+    const run = async (device: PjrtEngine['device']): Promise<HostArray> => {
+      const session = new PjrtSession(device, program);
+      const { y } = await session.run('run', feeds);
+      await session.dispose();
+      return required(y, 'y');
+    };
+    const [plain, filled] = [await run(pjrt.device), await run({ ...pjrt.device, card })];
+    expect(filled).toHaveLength(rows * width);
+    // Sums of 18 992 products in float32, in another order, rounded to 8 bits.
+    const apart = Array.from(filled, (value, i) => Math.abs(value - (plain[i] ?? Number.NaN)));
+    expect(Math.max(...apart)).toBeLessThanOrEqual(Math.max(...Array.from(plain, Math.abs)) / 128);
   });
 });
 

@@ -1,6 +1,6 @@
 /** The programs that were compiled for cards, kept next to those of this machine: estimates find their memory without opening the plugin. */
 import { z } from 'zod';
-import type { CardName } from '../../catalog/cards.ts';
+import { type CardName, cardCatalog } from '../../catalog/cards.ts';
 import type { KnownPrograms } from '../../graph/known-programs.ts';
 import { type InstalledPjrt, locateCardCompiler } from '../install/pjrt-folder.ts';
 import { describeCard } from './card-description.ts';
@@ -56,7 +56,7 @@ export function openCardPrograms(cacheDir: string, card: CardName): KnownProgram
   if (!installed) return undefined;
   const programs = cardPrograms(cacheDir, cardPlugin(installed));
   return {
-    workingBytes: workingBytesBy((text, replicas) => programs.find(card, { text, replicas })),
+    workingBytes: workingBytesBy((text, replicas) => programs.find(card, { text, replicas }), cardCatalog[card]),
     ...programs.marks(card),
     ofCard: true,
   };

@@ -6,11 +6,12 @@ import { z } from 'zod';
 import type { KnownPrograms } from '../../graph/known-programs.ts';
 import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
 import { byteSize } from '../../graph/types.ts';
+import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import { locatePjrt } from '../install/pjrt-folder.ts';
 import { compileOptions } from './compile-options.ts';
-import { withApart } from './host-weights.ts';
 import { lowerSignature } from './lower.ts';
+import { withApart } from './order/host-weights.ts';
 import { marksIn, openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
 
 /** Bytes of a compiled program. */
@@ -62,8 +63,11 @@ export async function keepDevice(cache: ProgramCache, { plugin, device }: Target
 export const pluginOf = ({ plugin: { wheel } }: NonNullable<ReturnType<typeof locatePjrt>>): string =>
   `${wheel.project} ${wheel.version} ${wheel.sha256}`;
 
-/** The programs that were compiled for this machine's device. Undefined where no plugin is installed, or none has computed here. */
-export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
+/**
+ * The programs that were compiled for this machine's device. Undefined where no plugin is installed, or none has computed here.
+ * @param card the numbers of the device, if it is a GPU
+ */
+export function openKnownPrograms(cacheDir: string, card: SplittingCard | undefined): KnownPrograms | undefined {
   const installed = locatePjrt(cacheDir);
   if (!installed) return undefined;
   const cache = openProgramCache(cacheDir);
@@ -72,22 +76,29 @@ export function openKnownPrograms(cacheDir: string): KnownPrograms | undefined {
   if (!device) return undefined;
   const target = { plugin, device: Buffer.from(device).toString() };
   return {
-    workingBytes: workingBytesBy((text, replicas) =>
-      readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, options: compileOptions(replicas), text }))),
+    workingBytes: workingBytesBy(
+      (text, replicas) => readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, options: compileOptions(replicas), text }))),
+      card,
     ),
     ...marksIn(cache, { ...target, options: compileOptions() }),
   };
 }
 
-/** @param find the memory of a program, on one device, by the text of its module and the number of devices that run it */
+/**
+ * @param find the memory of a program, on one device, by the text of its module and the number of devices that run it
+ * @param card the numbers of the device, if it is a GPU
+ */
 export const workingBytesBy =
-  (find: (text: string, replicas: number | undefined) => CompiledMemory | undefined): KnownPrograms['workingBytes'] =>
+  (
+    find: (text: string, replicas: number | undefined) => CompiledMemory | undefined,
+    card: SplittingCard | undefined,
+  ): KnownPrograms['workingBytes'] =>
   (signature, variables, places) => {
     const specs = withApart(new Map(variables.map(spec => [spec.name, spec])), places);
     const parts = splitAtSums(signature);
     let most = 0;
     for (const [i, part] of parts.entries()) {
-      const { text, variables: names } = lowerSignature(part, specs, places);
+      const { text, variables: names } = lowerSignature(part, specs, { places, card });
       const memory = find(text, part.replicas);
       if (!memory) return undefined;
       const { arguments: given, outputs, aliased, temporaries, code } = memory;

@@ -57,13 +57,14 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     const facts = isCpu ? undefined : factsOfDevice(found, addon.deviceMemory(client)?.limit);
     if (facts) await keepDeviceFacts(cache, target.plugin, facts);
     const compiler = openCompiler({ addon, client, cache, target, log });
-    const device: Device = { addon, client, compiler };
+    const gpu = facts && deviceCard(facts);
+    const device: Device = { addon, client, compiler, card: gpu };
     return {
-      description: { ...describe(found, installed), ...(facts && { gpu: deviceCard(facts) }) },
+      description: { ...describe(found, installed), ...(gpu && { gpu }) },
       device,
       devices: found.devices,
       deviceMemory: () => addon.deviceMemory(client),
-      known: openKnownPrograms(cacheDir),
+      known: openKnownPrograms(cacheDir, gpu),
       join: library => joinGroup(library, addon),
       compile: async program => new PjrtSession(device, program),
     };

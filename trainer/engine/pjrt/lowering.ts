@@ -3,6 +3,7 @@
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { Node } from '../../graph/node-store.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
+import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { elementAt } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { Value } from './hlo-type.ts';
@@ -17,6 +18,8 @@ export interface LoweringContext<Op extends OpName> {
   /** From here on the variable has this value. */
   set(variable: string, value: Value): void;
   feed(name: string): Value;
+  /** The card that the program is compiled for; undefined for another device. */
+  readonly card: SplittingCard | undefined;
   /** The devices that run the program at the same time; undefined where it is one by itself. */
   readonly replicas: number | undefined;
   /** A constant too large for the text of the module: it is an argument, and lies on the device. */

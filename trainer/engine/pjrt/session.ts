@@ -10,6 +10,7 @@ import { isOnHost, type Program, type Signature } from '../../graph/program.ts';
 import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
 import { sumForms } from '../../graph/sum-forms.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
+import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { elementAt, required, valueFor } from '../../narrow.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon, BufferHandle, ClientHandle, ExecutableHandle, RankSum } from './addon.ts';
@@ -47,6 +48,8 @@ export interface Device {
   readonly addon: Addon;
   readonly client: ClientHandle;
   readonly compiler: Compiler;
+  /** The numbers of a GPU; undefined for another device. */
+  readonly card?: SplittingCard | undefined;
 }
 
 export class PjrtSession implements Session {
@@ -247,7 +250,7 @@ export class PjrtSession implements Session {
     const parts = splitAtSums(this.signature(name));
     const compiled: CompiledPart[] = [];
     for (const [i, part] of parts.entries()) {
-      const { text, operationAt, ...lowered } = lowerSignature(part, this.specs, this.program.places);
+      const { text, operationAt, ...lowered } = lowerSignature(part, this.specs, { places: this.program.places, card: this.device.card });
       const title = parts.length === 1 ? name : `${name}, part ${i + 1} of ${parts.length}`;
       const executable = await this.device.compiler.compile(title, { text, operationAt, replicas: part.replicas });
       const constants = await Promise.all(lowered.constants.map(({ spec, value }) => this.constant(value(), spec, part.replicas ?? 1)));

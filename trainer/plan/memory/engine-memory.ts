@@ -9,13 +9,13 @@ import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst } from '../../grap
 import { isOp } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { byteSize } from '../../graph/types.ts';
+import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { physicalMemoryBytes } from '../../machine/machine.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
 import { ALIGNMENT, cardBuffers } from './xla-buffers.ts';
 import { expertLoopBytes } from './xla-experts.ts';
-import type { SplittingCard } from './xla-split-sums.ts';
 import { xlaSteps } from './xla-steps.ts';
 import { stepsOfTables } from './xla-tables.ts';
 

@@ -2,10 +2,10 @@
 import type { Node } from '../../graph/graph.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
 import { byteSize } from '../../graph/types.ts';
+import { type SplittingCard, splitSumBytes } from '../../graph/xla-split-sums.ts';
 import { elementAt } from '../../narrow.ts';
 import { convolutionBytes, transposedBatch, transposedFilter } from './xla-convolutions.ts';
 import { expertLoopBytes } from './xla-experts.ts';
-import { type SplittingCard, splitSumBytes } from './xla-split-sums.ts';
 
 /** Every buffer begins at a multiple of these bytes, a table of results too. */
 export const ALIGNMENT = 256;
@@ -16,8 +16,8 @@ const WHOLE_ROW = 16_384;
 /** Such a kernel never writes where it reads; those of a longer row's parts do. Compiled for rows of 512 to 65 536 elements in both types. */
 const isOfWholeRows = ({ op, shape }: Node): boolean => op === 'softmax' && elementAt(shape, shape.length - 1) <= WHOLE_ROW;
 
-/** Sums that begin with zeros, which another kernel writes: XLA has it run first, because it waits for nothing. */
-const beginsWithZeros = ({ op }: Node): boolean => op === 'segmentSum';
+/** It begins with zeros, which another kernel writes: XLA has that run first, because it waits for nothing. */
+const isSegmentSum = ({ op }: Node): boolean => op === 'segmentSum';
 
 /** The rules for a card. A batch is an argument of the program, and lies next to its buffers. */
 export const cardBuffers = (card: SplittingCard): BufferRules => ({
@@ -25,7 +25,7 @@ export const cardBuffers = (card: SplittingCard): BufferRules => ({
   bytes: spec => Math.ceil(byteSize(spec) / ALIGNMENT) * ALIGNMENT,
   isOutside: node => node.op === 'feed' || COMPILED_BUFFERS.isOutside(node),
   reuses: node => !isOfWholeRows(node) && COMPILED_BUFFERS.reuses(node),
-  isThereFirst: beginsWithZeros,
+  isThereFirst: isSegmentSum,
   copiedFirst: node => [...transposedBatch(node, card), ...transposedFilter(node, card)],
   scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) + convolutionBytes(node),
 });

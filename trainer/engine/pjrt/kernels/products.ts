@@ -1,13 +1,34 @@
 /** The matrix product. */
+import type { Node } from '../../../graph/node-store.ts';
+import { filledRows } from '../../../graph/xla-split-sums.ts';
+import { elementAt } from '../../../narrow.ts';
+import type { DotAxes, Emitter } from '../emitter.ts';
+import type { Value } from '../hlo-type.ts';
 import { type LoweringTable, two } from '../lowering.ts';
 
 export const productLowerings: Pick<LoweringTable, 'matmul'> = {
-  matmul: ({ emitter, inputs, attrs: { transposeA, transposeB } }) => {
+  matmul: ({ emitter, inputs, node, card, attrs: { transposeA, transposeB } }) => {
     const [a, b] = two(inputs);
     const rank = a.shape.length;
-    return emitter.dot(a, b, {
+    const axes: DotAxes = {
       batch: Array.from({ length: rank - 2 }, (_, i) => [i, i] as const),
       contracted: [transposeA ? rank - 2 : rank - 1, transposeB ? rank - 1 : rank - 2],
-    });
+    };
+    const added = card ? filledRows(node, card) - elementAt(node.shape, rank - 2) : 0;
+    return added > 0 ? filledDot(emitter, node, { a, b, axes, added }) : emitter.dot(a, b, axes);
   },
 };
+
+interface FilledDot {
+  readonly a: Value;
+  readonly b: Value;
+  readonly axes: DotAxes;
+  readonly added: number;
+}
+
+/** The product with more rows of zeros. It is kept as it is: XLA would cut it where it is read, and hold the parts of its sums until then. */
+function filledDot(emitter: Emitter, { shape, attrs: { transposeA } }: Node<'matmul'>, { a, b, axes, added }: FilledDot): Value {
+  const none = [0, 0];
+  const filled = emitter.pad(a, none, transposeA ? [0, added] : [added, 0], emitter.fill(0, a.type));
+  return elementAt(emitter.barrier([emitter.slice(emitter.dot(filled, b, axes), none, shape)]), 0);
+}

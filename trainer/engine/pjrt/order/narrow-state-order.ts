@@ -4,11 +4,11 @@
  * to it (`Emitter.after`). The numbers of a moment's codes are 0 or more, so that every one stays the same to the bit.
  */
 
-import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
-import { isOp, type Node } from '../../graph/node-store.ts';
-import { valueFor } from '../../narrow.ts';
-import type { Emitter } from './emitter.ts';
-import type { Value } from './hlo-type.ts';
+import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
+import { isOp, type Node } from '../../../graph/node-store.ts';
+import { valueFor } from '../../../narrow.ts';
+import type { Emitter } from '../emitter.ts';
+import type { Value } from '../hlo-type.ts';
 
 export class NarrowStateOrder {
   private readonly emitter: Emitter;

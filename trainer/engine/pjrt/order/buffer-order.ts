@@ -6,13 +6,13 @@
  * what was made before it, and is kept as it is.
  */
 
-import { bufferOf } from '../../graph/alias.ts';
-import { ancestors, isSource, type Node } from '../../graph/node-store.ts';
-import { worksByElement } from '../../graph/ops/elementwise.ts';
-import { byteSize, elementCount, sameShape } from '../../graph/types.ts';
-import { elementAt, valueFor } from '../../narrow.ts';
-import type { Emitter } from './emitter.ts';
-import { hloType, isFloating, type Value } from './hlo-type.ts';
+import { bufferOf } from '../../../graph/alias.ts';
+import { ancestors, isSource, type Node } from '../../../graph/node-store.ts';
+import { worksByElement } from '../../../graph/ops/elementwise.ts';
+import { byteSize, elementCount, sameShape } from '../../../graph/types.ts';
+import { elementAt, valueFor } from '../../../narrow.ts';
+import type { Emitter } from '../emitter.ts';
+import { hloType, isFloating, type Value } from '../hlo-type.ts';
 
 /** A buffer is large from this share of the largest one. */
 const LARGE_SHARE = 0.5;

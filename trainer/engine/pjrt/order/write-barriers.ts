@@ -8,14 +8,14 @@
  * whole and from the start of the program. With such variables, rows that are cut into different shapes are kept, by a barrier, as they are.
  */
 
-import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
-import type { OpName } from '../../graph/attributes.ts';
-import { ancestors, isOp, type Node } from '../../graph/node-store.ts';
-import { worksByElement } from '../../graph/ops/elementwise.ts';
-import { elementCount } from '../../graph/types.ts';
-import { elementAt, valueFor } from '../../narrow.ts';
-import type { Emitter } from './emitter.ts';
-import type { Value } from './hlo-type.ts';
+import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
+import type { OpName } from '../../../graph/attributes.ts';
+import { ancestors, isOp, type Node } from '../../../graph/node-store.ts';
+import { worksByElement } from '../../../graph/ops/elementwise.ts';
+import { elementCount } from '../../../graph/types.ts';
+import { elementAt, valueFor } from '../../../narrow.ts';
+import type { Emitter } from '../emitter.ts';
+import type { Value } from '../hlo-type.ts';
 
 /** They move numbers and compute none. */
 const MOVES: ReadonlySet<OpName> = new Set<OpName>(['cast', 'reshape', 'concat', 'gather', 'slice']);

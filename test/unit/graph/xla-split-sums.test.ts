@@ -1,13 +1,14 @@
 /** The parts that XLA divides the sums of products into, as they stand in programs that it compiled for cards. */
-import { expect, it } from 'vitest';
-import { ASSUMED_CARD, type CardName, cardCatalog } from '../../../../trainer/catalog/cards.ts';
-import { deviceCard } from '../../../../trainer/catalog/device-card.ts';
-import { Graph } from '../../../../trainer/graph/graph.ts';
-import type { DType } from '../../../../trainer/graph/types.ts';
-import { required } from '../../../../trainer/narrow.ts';
-import { memoryOnGpu } from '../../../../trainer/plan/memory/engine-memory.ts';
-import { type SplittingCard, splitSumBytes } from '../../../../trainer/plan/memory/xla-split-sums.ts';
-import type { ComputesOn } from '../../../../trainer/train/recipe-settings.ts';
+import { describe, expect, it } from 'vitest';
+import { ASSUMED_CARD, type CardName, cardCatalog, cardNames } from '../../../trainer/catalog/cards.ts';
+import { deviceCard } from '../../../trainer/catalog/device-card.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { isOp } from '../../../trainer/graph/node-store.ts';
+import type { DType } from '../../../trainer/graph/types.ts';
+import { filledRows, type SplittingCard, splitSumBytes } from '../../../trainer/graph/xla-split-sums.ts';
+import { required } from '../../../trainer/narrow.ts';
+import { memoryOnGpu } from '../../../trainer/plan/memory/engine-memory.ts';
+import type { ComputesOn } from '../../../trainer/train/recipe-settings.ts';
 
 /** Batch, rows, columns, length of the sums, element type, and the parts in the program compiled for an H100. */
 const compiled: readonly (readonly [number, number, number, number, DType, number])[] = [
@@ -94,14 +95,59 @@ it('the transposes of factors change nothing, and other operations have no parts
   expect(splitSumBytes(graph.exp(product), h100)).toBe(0);
 });
 
-it('factors are copied where the parts would not be as long as each other, as the head of Qwen3 and the gradient of 47 of its logits', () => {
-  const [rows, width, words] = [47, 2048, 151_936];
+describe('the gradient of some logits toward hidden states, whose sums go over all words', () => {
+  function gradientOf(count: number, [words, width]: readonly [number, number], transposeA = false): Node<'matmul'> {
+    const graph = new Graph();
+    const logits = graph.cast(graph.feed('logits', transposeA ? [words, count] : [count, words]), 'bfloat16');
+    const found = graph.matmul(logits, graph.feed('head', [words, width], 'bfloat16'), { transposeA });
+    if (!isOp(found, 'matmul')) throw new Error('no product');
+    return found;
+  }
+  const qwen3 = (width: number) => [151_936, width] as const;
+
+  it.each([
+    // More parts than 16 would not be as long as each other, and XLA would copy the head: compiled for these cards.
+    [47, 2048, 'h100', 64],
+    [43, 2048, 'h100', 64],
+    [48, 1024, 'rtx-4090', 112],
+    [16, 4096, 'h100', 32],
+    // Two tiles of rows.
+    [128, 1024, 'b200', 144],
+    // Its parts need no copies.
+    [96, 2048, 'h100', 96],
+    [47, 4096, 'rtx-4090', 47],
+  ] as const)(
+    'is computed for more rows where the head would be copied: %i of Qwen3 at width %i on %s as %i',
+    (rows, width, card, filled) => {
+      expect(filledRows(gradientOf(rows, qwen3(width)), cardCatalog[card])).toBe(filled);
+      expect(filledRows(gradientOf(rows, qwen3(width), true), cardCatalog[card])).toBe(filled);
+    },
+  );
+
+  it('is computed as it is where words divide into all parts', () => {
+    for (const [words, width] of [
+      [128_256, 4096],
+      [32_000, 4096],
+      [262_144, 2560],
+      [49_152, 576],
+    ] as const)
+      for (const rows of [16, 47, 96])
+        for (const card of cardNames) expect(filledRows(gradientOf(rows, [words, width]), cardCatalog[card])).toBe(rows);
+  });
+
+  it('takes the parts of those rows, the rows and their results, in place of a copy of the head', () => {
+    const [parts, words] = [16, 151_936];
+    expect(splitSumBytes(gradientOf(47, qwen3(2048)), h100)).toBe(2 * 64 * words);
+    // The parts of few rows take more than the rows.
+    expect(splitSumBytes(gradientOf(16, qwen3(4096)), h100)).toBe(2 * 32 * words + parts * 4 * 32 * 4096 - 2 * 16 * words);
+    expect(splitSumBytes(gradientOf(96, qwen3(2048)), h100)).toBe(parts * 4 * 96 * 2048);
+  });
+});
+
+it('factors are copied where their parts would not be as long as each other, and cannot be filled up', () => {
   const graph = new Graph();
-  const head = graph.feed('head', [words, width], 'bfloat16');
-  const gradient = (count: number) => graph.matmul(graph.cast(graph.feed(`${count} rows`, [count, words]), 'bfloat16'), head);
-  // The parts and both copies in a program compiled for an H100. The sums of 96 rows have 16 parts, which need no copies.
-  expect(splitSumBytes(gradient(rows), h100)).toBe(12_320_768 + 622_854_144 + 14_294_016);
-  expect(splitSumBytes(gradient(96), h100)).toBe(16 * 4 * 96 * width);
+  const product = graph.matmul(graph.feed('a', [2, 47, 151_936], 'bfloat16'), graph.feed('b', [2, 151_936, 512], 'bfloat16'));
+  expect(splitSumBytes(product, h100)).toBeGreaterThan(2 * 2 * 151_936 * (47 + 512));
 });
 
 it('the GPU that is there has the numbers of its own card, a card that is named its own, and nothing the assumed ones', () => {

@@ -6,15 +6,15 @@
  * weight's own where it was moved to.
  */
 
-import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
-import { isBackward, isOp, type Node, type VariableSpec } from '../../graph/node-store.ts';
-import { passOfBlock } from '../../graph/offload.ts';
-import { isOnHost, type PartApart, type Program, partApart, type Signature } from '../../graph/program.ts';
-import { elementCount } from '../../graph/types.ts';
-import { elementAt, required, valueFor } from '../../narrow.ts';
-import type { Emitter } from './emitter.ts';
-import type { Value } from './hlo-type.ts';
-import { DEVICE_MEMORY } from './memory-kinds.ts';
+import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
+import { isBackward, isOp, type Node, type VariableSpec } from '../../../graph/node-store.ts';
+import { passOfBlock } from '../../../graph/offload.ts';
+import { isOnHost, type PartApart, type Program, partApart, type Signature } from '../../../graph/program.ts';
+import { elementCount } from '../../../graph/types.ts';
+import { elementAt, required, valueFor } from '../../../narrow.ts';
+import type { Emitter } from '../emitter.ts';
+import type { Value } from '../hlo-type.ts';
+import { DEVICE_MEMORY } from '../memory-kinds.ts';
 import type { RecomputeBarriers } from './recompute-barriers.ts';
 
 interface HostWeightsParams {

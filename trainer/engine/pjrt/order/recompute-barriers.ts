@@ -5,11 +5,11 @@
  * barrier has a buffer. So a gradient that a loop over experts gave in a narrow type goes through in that type, and is widened behind it.
  */
 
-import { isSource, type Node } from '../../graph/node-store.ts';
-import { byteSize } from '../../graph/types.ts';
-import { elementAt, valueFor } from '../../narrow.ts';
-import type { Emitter } from './emitter.ts';
-import { hloType, type Value } from './hlo-type.ts';
+import { isSource, type Node } from '../../../graph/node-store.ts';
+import { byteSize } from '../../../graph/types.ts';
+import { elementAt, valueFor } from '../../../narrow.ts';
+import type { Emitter } from '../emitter.ts';
+import { hloType, type Value } from '../hlo-type.ts';
 
 export class RecomputeBarriers {
   private readonly emitter: Emitter;

@@ -4,11 +4,11 @@
  * marks as the one to keep is therefore read through a barrier, in both passes.
  */
 
-import { bufferOf } from '../../graph/alias.ts';
-import { isBackward, type Node } from '../../graph/node-store.ts';
-import { valueFor } from '../../narrow.ts';
-import type { Emitter } from './emitter.ts';
-import type { Value } from './hlo-type.ts';
+import { bufferOf } from '../../../graph/alias.ts';
+import { isBackward, type Node } from '../../../graph/node-store.ts';
+import { valueFor } from '../../../narrow.ts';
+import type { Emitter } from '../emitter.ts';
+import type { Value } from '../hlo-type.ts';
 
 export class KeptBarriers {
   private readonly emitter: Emitter;

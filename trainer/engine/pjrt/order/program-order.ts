@@ -1,0 +1,65 @@
+/**
+ * Keeps a program in the order of its graph. XLA schedules by data alone, shares equal expressions, and computes things again where they are read:
+ * each part of this folder adds to the program what one of these would cost memory without.
+ */
+
+import type { Node } from '../../../graph/node-store.ts';
+import type { PartApart } from '../../../graph/program.ts';
+import type { Emitter } from '../emitter.ts';
+import type { Value } from '../hlo-type.ts';
+import { BufferOrder } from './buffer-order.ts';
+import { HostWeights, weightsByPart } from './host-weights.ts';
+import { KeptBarriers } from './kept-barriers.ts';
+import { NarrowStateOrder } from './narrow-state-order.ts';
+import { RecomputeBarriers } from './recompute-barriers.ts';
+import { WriteBarriers } from './write-barriers.ts';
+
+interface ProgramOrderParams {
+  readonly emitter: Emitter;
+  /** The value of each operation so far, which parts of this replace. */
+  readonly values: Map<Node, Value>;
+  readonly schedule: readonly Node[];
+  /** Weights in the memory of the host that move for their uses, by variable. */
+  readonly hostWeights: ReadonlyMap<string, PartApart | undefined>;
+  /** Reads a variable. */
+  readonly get: (variable: string) => Value;
+  /** The newest value of a variable, wherever it lies. */
+  readonly newest: (variable: string) => Value;
+}
+
+export class ProgramOrder {
+  private readonly newest: ProgramOrderParams['newest'];
+  private readonly recomputed: RecomputeBarriers;
+  private readonly writes: WriteBarriers;
+  private readonly buffers: BufferOrder;
+  private readonly keeps: KeptBarriers;
+  private readonly narrow: NarrowStateOrder;
+  private readonly hosted: HostWeights;
+
+  constructor({ emitter, values, schedule, hostWeights, get, newest }: ProgramOrderParams) {
+    const lastUses = new Map(schedule.flatMap(({ inputs }, i) => inputs.map(input => [input, i] as const)));
+    this.newest = newest;
+    this.recomputed = new RecomputeBarriers(emitter, values, lastUses);
+    this.writes = new WriteBarriers({ emitter, values, schedule, weightOf: weightsByPart(hostWeights) });
+    this.buffers = new BufferOrder(emitter, values, schedule);
+    this.keeps = new KeptBarriers(emitter, values, schedule);
+    this.narrow = new NarrowStateOrder(emitter, values, schedule);
+    this.hosted = new HostWeights({ emitter, values, recomputed: this.recomputed, weights: hostWeights, get });
+  }
+
+  /** The values that an operation reads. To be called once, before it is lowered. */
+  inputsOf(node: Node): readonly Value[] {
+    this.hosted.moveFor(node);
+    return this.buffers.ordered(node, this.writes.guarded(node, this.recomputed.inputsOf(node)));
+  }
+
+  /** To be called when the node's value is there. */
+  made(node: Node): void {
+    this.hosted.made(node);
+    this.keeps.made(node);
+    this.narrow.made(node, this.newest);
+    this.buffers.made(node);
+    this.recomputed.made(node);
+    this.writes.made(node);
+  }
+}
