@@ -59,7 +59,7 @@ export function endOf(job: JobRecord): Partial<TryAnswer> {
     return { state: 'done', text: result.text, compared, note };
   }
   if (result.nearest) return { state: 'done', text: result.text, nearest: result.nearest, note: 'nearest texts of the data' };
-  const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
+  const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} per second` : '';
   const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';
   // The complete text, because some of it may have arrived while nobody listened.
   const how = result.asTrained ? ', prompt formatted as in training' : result.chat ? ', prompt formatted by the chat template' : '';

@@ -78,7 +78,7 @@ function training(model: RunModel): RunStatus {
   const pace =
     secondsPerStep === undefined
       ? []
-      : [secondsPerStep > 1 ? `${duration(secondsPerStep)} a step` : `${compact(1 / secondsPerStep)} steps a second`];
+      : [secondsPerStep > 1 ? `${duration(secondsPerStep)} per step` : `${compact(1 / secondsPerStep)} steps per second`];
   const secondsLeft = model.secondsLeft ?? (secondsPerStep === undefined ? undefined : (total - done) * secondsPerStep);
   const left = secondsLeft === undefined || done >= total ? [] : [`${duration(secondsLeft)} left`];
   return { state: 'training', kind: 'active', done, total, facts: [steps(model), ...epoch(model), ...aside, ...pace, ...left] };

@@ -3,6 +3,7 @@ import { type ColorMap, colorIndex, inkOn } from '../../shared/color-maps.ts';
 import type { Theme } from '../../shared/theme.ts';
 import type { CellScores } from '../score-store.ts';
 import { columnRuns, type Grid, lastParts } from './grid.ts';
+import { outlinesOf } from './outlines.ts';
 import type { Viewport } from './viewport.ts';
 
 export interface GridContent {
@@ -246,20 +247,13 @@ function drawColumnLabels({ context, content, theme, geometry }: DrawGridParams)
   }
 }
 
-function drawOutlines({ context, content, theme, geometry, cursor, hovered }: DrawGridParams): void {
-  const outline = (row: number, column: number, color: string, width: number): void => {
+function drawOutlines(params: DrawGridParams): void {
+  const { context, theme, geometry } = params;
+  for (const { row, column, color, width } of outlinesOf(params, theme)) {
     const [x, y] = [leftOf(geometry, column), topOf(geometry, row)];
     context.strokeStyle = color;
     context.lineWidth = width;
     context.strokeRect(x - 0.5, y - 0.5, leftOf(geometry, column + 1) - x, Math.max(3, topOf(geometry, row + 1) - y));
-  };
-  const at = (module: number | undefined) => (module === undefined ? undefined : content.grid.places[module]);
-  const [under, opened] = [at(hovered), at(content.opened)];
-  if (under) outline(under.row, under.column, theme.foreground, 1);
-  if (opened) outline(opened.row, opened.column, theme.accent, 2);
-  if (cursor) {
-    outline(cursor.row, cursor.column, theme.background, 4);
-    outline(cursor.row, cursor.column, theme.focus, 2);
   }
 }
 

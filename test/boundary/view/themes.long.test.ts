@@ -151,7 +151,7 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
   test('a question to two models, answered by one', async () => {
     const reasoning = 'The user asks about rows. A weight is a matrix, and a row makes one output.';
     const answers = [
-      { side: 'base', text: 'A first answer.', reasoning, state: 'done', note: '4 tokens, 12.5 a second' },
+      { side: 'base', text: 'A first answer.', reasoning, state: 'done', note: '4 tokens, 12.5 per second' },
       { side: 'tuned', text: '', state: 'failed', note: 'There is not enough memory.' },
     ];
     const nearest = [

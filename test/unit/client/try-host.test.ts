@@ -87,7 +87,7 @@ test('text comes piece by piece, and the end brings it whole', async () => {
     { side: 'tuned', text: '', state: 'waiting' },
   ]);
   page.end(base?.id ?? '', 'abcd');
-  expect(page.rounds()[0]?.answers[0]).toEqual({ side: 'base', text: 'abcd', state: 'done', note: '2 tokens, 12.3 a second' });
+  expect(page.rounds()[0]?.answers[0]).toEqual({ side: 'base', text: 'abcd', state: 'done', note: '2 tokens, 12.3 per second' });
 });
 
 test('a stop ends both, and what comes late is not heard', async () => {

@@ -1,6 +1,7 @@
 /** Names of modules of several families become rows and columns. */
 import { describe, expect, test } from 'vitest';
 import { columnRuns, deriveGrid } from '../../../media/heatmap/grid/grid.ts';
+import { outlinesOf } from '../../../media/heatmap/grid/outlines.ts';
 
 const blocks = (count: number, prefix: string, tails: readonly string[]): string[] =>
   Array.from({ length: count }, (_, i) => tails.map(tail => `${prefix}.${i}.${tail}`)).flat();
@@ -139,4 +140,18 @@ test('columns too narrow for labels share those that differ by a number', () => 
     { first: 2, count: 128, label: 'gate 0–127' },
     { first: 130, count: 128, label: 'up 0–127' },
   ]);
+});
+
+test('the open cell and the one under the cursor have a frame in the color of the background, which shows on every color', () => {
+  const theme = { foreground: 'fore', background: 'back', accent: 'accent', focus: 'focus' };
+  const grid = deriveGrid(['model.layers.0.mlp.up_proj', 'model.layers.1.mlp.up_proj']);
+  const [first, second] = grid.places;
+  expect(outlinesOf({ content: { grid, opened: 1 }, cursor: first, hovered: 0 }, theme)).toEqual([
+    { ...first, color: 'fore', width: 1 },
+    { ...second, color: 'back', width: 4 },
+    { ...second, color: 'accent', width: 2 },
+    { ...first, color: 'back', width: 4 },
+    { ...first, color: 'focus', width: 2 },
+  ]);
+  expect(outlinesOf({ content: { grid }, cursor: undefined, hovered: -1 }, theme)).toEqual([]);
 });

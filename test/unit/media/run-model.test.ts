@@ -43,9 +43,9 @@ describe('state', () => {
       kind: 'active',
       done: 40,
       total: 100,
-      facts: ['40 of 100 steps', 'epoch 0.4', '2.0 s a step', '2 min 0 s left'],
+      facts: ['40 of 100 steps', 'epoch 0.4', '2.0 s per step', '2 min 0 s left'],
     });
-    expect(sentenceOf(model)).toBe('spam training, 40 of 100 steps, epoch 0.4, 2.0 s a step, 2 min 0 s left, loss 0.5');
+    expect(sentenceOf(model)).toBe('spam training, 40 of 100 steps, epoch 0.4, 2.0 s per step, 2 min 0 s left, loss 0.5');
   });
 
   test('a run on a cluster says where it is', () => {

@@ -45,9 +45,9 @@ export function amountText({ done, total, unit }: Pick<Progress, 'done' | 'total
   return unit === 'bytes' ? amount : `${amount} ${unit}`;
 }
 
-/** "1,200 samples a second", "3.1 MB a second"; undefined where nothing was counted yet. */
+/** "1,200 samples per second", "3.1 MB per second"; undefined where nothing was counted yet. */
 export function rateText({ ratePerSecond: rate, unit }: Pick<Progress, 'ratePerSecond' | 'unit'>): string | undefined {
   if (rate === undefined) return undefined;
-  if (unit === 'bytes') return `${byteSize(rate)} a second`;
-  return `${rate < 10 ? rate.toFixed(1) : grouped(Math.round(rate))} ${unit} a second`;
+  if (unit === 'bytes') return `${byteSize(rate)} per second`;
+  return `${rate < 10 ? rate.toFixed(1) : grouped(Math.round(rate))} ${unit} per second`;
 }
