@@ -4,7 +4,7 @@ import type { AnswerPart } from '../data/reasoning/reasoning-stream.ts';
 import type { ToolCall } from '../data/tool-calls/read-calls.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
-import { causalModel } from '../model/load-model.ts';
+import { loadModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { Conversation, GenerateOptions } from '../protocol/messages/job-messages.ts';
 import { AnswerParts, type AnswerReading } from './answer-parts.ts';
@@ -52,9 +52,16 @@ export class TextGenerator {
     this.#held = held;
   }
 
-  /** Reads the tokenizer. Weights are loaded by the first prompt, and again by one that needs more room. The caller disposes it. */
+  /**
+   * Reads the tokenizer. Weights are loaded by the first prompt, and again by one that needs more room. The caller disposes it.
+   * @throws GenerateError for a model that writes no text, ModelConfigError and ModelFileError
+   */
   static async open(folder: ModelFolder, params: TextGeneratorParams): Promise<TextGenerator> {
-    const model = causalModel(folder.config);
+    const model = loadModel(folder.config);
+    if (model.kind !== 'causal')
+      throw new GenerateError(
+        `a ${model.family} that classifies writes no text: rowtune evaluate measures it, and rowtune export takes it to other programs`,
+      );
     const tokenizer = await folder.loadTokenizer();
     return new TextGenerator(model, tokenizer, new HeldModel({ ...params, model, tokenizer, parallel: 1 }));
   }

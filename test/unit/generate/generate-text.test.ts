@@ -156,3 +156,9 @@ test('numbers that are not finite are an error', async () => {
   await decoder.dispose();
   await folder.weights.close();
 });
+
+test('a model that classifies is refused with the commands that use it', async () => {
+  await expect(generate(join(TINY_LLAMA, '..', 'vit'))).rejects.toThrow(
+    'a vit that classifies writes no text: rowtune evaluate measures it, and rowtune export takes it to other programs',
+  );
+});
