@@ -1,5 +1,6 @@
 /** Progress where there is no terminal: few lines, each with amount, rate and time left. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { progressReporter } from '../../../trainer/cli/commands/engine.ts';
 import { lineView, type ProgressEvent, progressLine } from '../../../trainer/cli/show/progress.ts';
 
 const event = (done: number, rest: Partial<ProgressEvent> = {}): ProgressEvent => ({
@@ -26,6 +27,14 @@ describe('one line', () => {
   test('its own words go before the numbers of the run', () =>
     expect(progressLine(event(12, { message: 'loss 0.5' }), {}, 'loss 0.52')).toBe('train 12/120 steps, loss 0.5'));
   test('done', () => expect(progressLine(event(120), { rate: 4, left: 0 }, '')).toBe('train 120/120 steps, 4 steps/s'));
+});
+
+test('each command of an installation has lines of its own, however long the one before took', () => {
+  const lines: string[] = [];
+  const report = progressReporter(line => lines.push(line));
+  for (const seconds of [12, 7])
+    for (let elapsedSeconds = 1; elapsedSeconds <= seconds; elapsedSeconds++) report({ step: 'compile', elapsedSeconds });
+  expect(lines).toEqual(['  compile: 5.0 s', '  compile: 10 s', '  compile: 5.0 s']);
 });
 
 describe('many events', () => {

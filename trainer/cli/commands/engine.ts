@@ -139,11 +139,12 @@ const variantsThatCompile = namesWhere(pjrtPlugins, ({ compiler }) => compiler !
 /** Interval between two lines about a step. */
 const REPORT_SECONDS = 5;
 
-/** Steps of unknown size (pip, the compiler) have no bar: a line every few seconds. */
-function progressReporter(say: (line: string) => void): (progress: Progress) => void {
+/** Steps of unknown size (pip, the compiler) have no bar: a line every few seconds of each command. */
+export function progressReporter(say: (line: string) => void): (progress: Progress) => void {
   let shown = { step: '', elapsedSeconds: 0 };
   return ({ step, elapsedSeconds, bytes, totalBytes }) => {
-    if (step !== shown.step) shown = { step, elapsedSeconds: 0 };
+    // Several commands may have the name of one step: each begins to count anew.
+    if (step !== shown.step || elapsedSeconds < shown.elapsedSeconds) shown = { step, elapsedSeconds: 0 };
     if (elapsedSeconds - shown.elapsedSeconds < REPORT_SECONDS) return;
     shown = { step, elapsedSeconds };
     const amount =
