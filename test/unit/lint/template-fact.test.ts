@@ -3,8 +3,10 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { chatPieces } from '../../../trainer/data/chat/format-chat.ts';
+import { DataError } from '../../../trainer/data/data-error.ts';
 import type { ChatRenderer } from '../../../trainer/data/types.ts';
-import { forSomeTime, templateFact } from '../../../trainer/lint/facts/template-fact.ts';
+import { forSomeTime, isGivenUp, templateFact } from '../../../trainer/lint/facts/template-fact.ts';
 import { lint, makeWorkspace } from './check-view.ts';
 
 const folder = makeWorkspace();
@@ -66,4 +68,27 @@ test('a template that has used up its time only says which fields it reads', () 
   const after = next();
   expect([after.render(chat, options).text, after.marksGeneration, rendered]).toEqual(['user Hi\n', false, 1]);
   expect([after.mentions('tools'), after.mentions('documents')]).toEqual([true, false]);
+});
+
+test('a chat whose many turns take too long is given up, and is no problem of its sample', () => {
+  const slow: ChatRenderer = {
+    marksGeneration: false,
+    mentions: () => true,
+    render: ({ messages }) => {
+      const begun = process.cpuUsage();
+      while (process.cpuUsage(begun).user < 2000);
+      return { text: messages.map(({ content }) => content).join(''), generated: [] };
+    },
+  };
+  const messages = Array.from({ length: 50 }, (_, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content: `turn ${i}` }));
+  const settings = { place: { file: 'a.jsonl', line: 1 }, renderer: forSomeTime(slow, 1)(), trainedTurns: 'all' } as const;
+  let found: unknown;
+  try {
+    chatPieces({ messages }, settings);
+  } catch (error) {
+    found = error;
+  }
+  expect(found).toBeInstanceOf(DataError);
+  expect(found instanceof DataError && isGivenUp(found)).toBe(true);
+  expect(isGivenUp(new DataError({ problem: 'another', advice: 'none' }))).toBe(false);
 });

@@ -13,7 +13,7 @@ import { checkSamples, type SampleCheck } from './check-samples.ts';
 import { countFileLabels, MAX_COUNTED_BYTES } from './count-labels.ts';
 import { countRows } from './count-rows.ts';
 import type { BadSample, DataFact, DataFactParams, OddSamples } from './data-facts.ts';
-import { templateFact } from './template-fact.ts';
+import { isGivenUp, templateFact } from './template-fact.ts';
 
 type DataSettings = Recipe['data'];
 
@@ -119,6 +119,7 @@ interface CheckedRecords {
 /** Checks samples until there are too many unusable ones. @throws DataError for what is wrong with the file as a whole */
 async function checkRecords(files: readonly DataFile[], { check, data, limit, bad, seen }: CheckedRecords): Promise<void> {
   const onProblem = (error: unknown): void => {
+    if (error instanceof DataError && isGivenUp(error)) return;
     if (!(error instanceof DataError) || error.place.line === undefined || bad.length >= MAX_BAD) throw error;
     bad.push({ line: error.place.line, key: error.place.key, reason: `${error.problem}. ${error.advice}` });
   };

@@ -7,6 +7,16 @@ import { readChatTemplate } from '../../hub/open-model.ts';
  * Processor time for the samples of one file. The template of SmolLM2 takes 0.1 ms for a question with its answer, and 2 ms for 20 of them.
  */
 const RENDER_MS = 1000;
+/** The chat that uses up this time may take so many times as much; then it is given up, as one of many turns is rendered many times. */
+const PATIENCE = 3;
+
+/** A chat was given up, of which nothing is known then. */
+class ChatGivenUp extends Error {
+  override name = 'ChatGivenUp';
+}
+
+/** Whether an error about a sample is about the time that its chat took, and not about the sample. */
+export const isGivenUp = (error: Error): boolean => error.cause instanceof ChatGivenUp;
 
 /** How the chats of a file become texts while they are checked. */
 export interface TemplateFact {
@@ -44,6 +54,7 @@ export async function templateFact(model: string): Promise<TemplateFact | undefi
 export function forSomeTime(renderer: ChatRenderer, limitMs: number): () => ChatRenderer {
   let usedMs = 0;
   const render: ChatRenderer['render'] = (chat, options) => {
+    if (usedMs >= PATIENCE * limitMs) throw new ChatGivenUp(`its chat takes more than ${PATIENCE * limitMs} ms`);
     const begun = process.cpuUsage();
     try {
       return renderer.render(chat, options);
