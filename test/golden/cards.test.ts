@@ -4,11 +4,14 @@
  */
 import { expect, it } from 'vitest';
 import { compileCase, compiledParts, modeledTemporaries } from '../../bench/memory/cards.ts';
-import { cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
+import { cardCatalog, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { openCardPrograms } from '../../trainer/engine/pjrt/card-programs.ts';
-import { lowerSignature } from '../../trainer/engine/pjrt/lower.ts';
+import { type LoweringTarget, lowerSignature } from '../../trainer/engine/pjrt/lower.ts';
 import { decodeProgram, decodeSignature, inferenceBytes, PREFILL } from '../../trainer/generate/decode-program.ts';
-import { elementCount } from '../../trainer/graph/types.ts';
+import { Graph } from '../../trainer/graph/graph.ts';
+import { assemble } from '../../trainer/graph/program.ts';
+import { byteSize, elementCount } from '../../trainer/graph/types.ts';
+import { splitSumBytes } from '../../trainer/graph/xla-split-sums.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { HOSTED_FROM } from '../../trainer/model/hosted-weights.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
@@ -174,6 +177,28 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       const plan = longPlan(config, 'fused');
       expect(attentionForms(plan.program('cheap'))).toMatchObject([form]);
       expect((await compileTraining(plan, 'cheap', on, compiler)).hostOperations).toEqual([]);
+    },
+    COMPILE_MS,
+  );
+
+  it(
+    'copies no head whose words do not divide for the gradient of a few logits',
+    async () => {
+      const [rows, words, width] = [16, 151_936, 2048];
+      const graph = new Graph();
+      const logits = graph.cast(graph.feed('logits', [rows, words]), 'bfloat16');
+      const y = graph.matmul(logits, graph.feed('head', [words, width], 'bfloat16'));
+      const { signatures } = assemble({ run: { graph, outputs: { y }, effects: [] } });
+      const temporariesOf = async (target: LoweringTarget): Promise<number> => {
+        const { text } = lowerSignature(required(signatures.run, 'run'), new Map(), target);
+        return (await compiler.compile(card, { text })).temporaries;
+      };
+      const headBytes = 2 * words * width;
+      expect(await temporariesOf({})).toBeGreaterThan(headBytes);
+      const filled = await temporariesOf({ card: cardCatalog[card] });
+      expect(filled).toBeLessThan(headBytes / 10);
+      const modeled = splitSumBytes(y, cardCatalog[card]) + byteSize(logits);
+      expect(Math.abs(modeled / filled - 1)).toBeLessThanOrEqual(MOST_MISSED);
     },
     COMPILE_MS,
   );
