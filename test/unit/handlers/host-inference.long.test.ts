@@ -1,5 +1,5 @@
 /** Jobs that read a model whose weights lie in the memory of the host: the numbers and the text of jobs without that, on the plugin for processors. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { GenerateOptions } from '../../../trainer/protocol/messages/job-messages.ts';
@@ -34,6 +34,14 @@ const SAID = expect.objectContaining({
   message: expect.stringMatching(/ of weights are in host memory, from which each moves/),
 });
 const train = trainRunsIn(task.folder, context, recipe);
+/** With a cache of its own, but for engines and what they have compiled: what one run found is not there for another. */
+function contextOf(name: string): typeof context {
+  const own = join(task.folder, `cache of ${name}`);
+  mkdirSync(own);
+  for (const shared of ['engines', 'programs'])
+    if (existsSync(join(context.cacheDir, shared))) symlinkSync(join(context.cacheDir, shared), join(own, shared), 'junction');
+  return { ...context, cacheDir: own };
+}
 const greedy = { chat: false, maxNewTokens: 6, temperature: 0, topP: 1, topK: 0, seed: 1 };
 
 describeWith('weights in the memory of the host', pjrt, missing, () => {
@@ -73,15 +81,11 @@ describeWith('weights in the memory of the host', pjrt, missing, () => {
   );
 
   test('give a student what its teacher says', async () => {
-    const distill = (name: string, ...overrides: string[]) =>
-      train(name, [
-        'task=distillation',
-        'distillation.teacher=model',
-        'data.eval=[]',
-        'val_size=0',
-        'eval_generation.checks=[]',
-        ...overrides,
-      ]);
+    const distill = (name: string, ...overrides: string[]) => {
+      const student = trainRunsIn(task.folder, contextOf(name), recipe);
+      const alone = ['data.eval=[]', 'val_size=0', 'eval_generation.checks=[]'];
+      return student(name, ['task=distillation', 'distillation.teacher=model', ...alone, ...overrides]);
+    };
     const [there, here] = [await distill('taught there', HOST), await distill('taught here')];
     expect(there.losses).toEqual(here.losses);
     expect(there.events).toContainEqual(SAID);
@@ -99,9 +103,13 @@ describeWith('weights in the memory of the host', pjrt, missing, () => {
   });
 
   test.each(['cached', 'live'])('give preferences the base: %s', async reference => {
-    const pairs = pairRuns(task, 'dpo', context);
     const tuned = (name: string, ...overrides: string[]) =>
-      pairs.train(`${reference} ${name}`, [...SMALL, 'trains=columns', `preference.reference=${reference}`, ...overrides]);
+      pairRuns(task, 'dpo', contextOf(`${reference} ${name}`)).train(`${reference} ${name}`, [
+        ...SMALL,
+        'trains=columns',
+        `preference.reference=${reference}`,
+        ...overrides,
+      ]);
     const [there, here] = [await tuned('there', HOST), await tuned('here')];
     expect(there.losses).toEqual(here.losses);
     expect(there.value.after?.loss).toBe(here.value.after?.loss);
