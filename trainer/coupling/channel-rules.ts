@@ -146,6 +146,7 @@ const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   assignAdd: none,
   updateRows: none,
   updateElements: none,
+  updateColumns: none,
   adam: none,
   group: none,
   beginSum: none,

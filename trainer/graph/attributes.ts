@@ -125,6 +125,8 @@ export interface OpAttributes {
   updateRows: { readonly variable: string };
   /** Writes `values` [k] over the elements `indices` [k] of a variable, counted in its flat order, in place. */
   updateElements: { readonly variable: string };
+  /** Writes `values` [rows, c] over the columns `columns` [c] of a matrix that is `width` wide, in place. */
+  updateColumns: { readonly variable: string; readonly width: number };
   /** One step of Adam on a whole variable with its two moments, in place (Kingma & Ba 2015, algorithm 1). */
   adam: AdamRates & { readonly variable: string; readonly m: string; readonly v: string };
   /** A scalar that is there when all inputs have run. */

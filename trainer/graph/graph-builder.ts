@@ -206,6 +206,9 @@ export class GraphBuilder extends NodeStore {
   updateRows = (variable: string, rows: Node, values: Node): Node => this.node('updateRows', [rows, values], { variable });
   /** Writes `values` [k] over the elements `indices` int32 [k] of a variable, counted in its flat order, in place. */
   updateElements = (variable: string, indices: Node, values: Node): Node => this.node('updateElements', [indices, values], { variable });
+  /** Writes `values` [rows, c] over `columns` int32 [c] of a matrix [rows, width], in place. */
+  updateColumns = (variable: string, width: number, columns: Node, values: Node): Node =>
+    this.node('updateColumns', [columns, values], { variable, width });
   group = (tokens: readonly Node[]): Node => this.node('group', tokens, {});
 
   /** Begins to sum x over all parts, float32; the sum is read through `endSum`. */

@@ -44,20 +44,8 @@ export function writeTrained(graph: Graph, trainable: Trainable, value: Node): N
 
 function writeRounded(graph: Graph, { variable, rows, columns, elements }: Trainable, value: Node): Node {
   if (rows) return graph.updateRows(variable.name, graph.read(rows.variable), value);
-  if (columns) return graph.updateElements(variable.name, elementsOfColumns(graph, variable, columns), flat(graph, value));
+  if (columns) return graph.updateColumns(variable.name, atLeast(variable.shape, 2)[1], graph.read(columns.variable), value);
   return elements ? graph.updateElements(variable.name, graph.read(elements.variable), value) : graph.assign(variable.name, value);
-}
-
-/** The places of the elements of these columns in the flat order of a matrix, row by row: int32 [out · c]. */
-function elementsOfColumns(graph: Graph, { shape }: VariableSpec, { variable: columns }: Chosen): Node {
-  const [out, width] = atLeast(shape, 2);
-  const starts = graph.constant(
-    Int32Array.from({ length: out }, (_, row) => row * width),
-    [out, 1],
-    'int32',
-  );
-  const count = elementCount(columns.shape);
-  return flat(graph, graph.add(starts, graph.reshape(graph.read(columns), [1, count])));
 }
 
 /** The target of the values of a variable that is trained as a whole. */

@@ -2,7 +2,7 @@
 import type { OpRule, OpTable } from '../op-rule.ts';
 import { elementCount, GraphError } from '../types.ts';
 
-type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'updateColumns' | 'adam' | 'group';
 
 const effect = { gradient: null, buffer: 'fresh', pure: false } as const;
 const token = () => ({ shape: [], dtype: 'bool' }) as const;
@@ -25,6 +25,15 @@ export const effectRules: Pick<OpTable, Effects> = {
     infer: ([indices, values]) => {
       if (indices?.dtype !== 'int32' || indices.shape.length !== 1) throw new GraphError('indices must be int32[k]');
       if (values?.shape.length !== 1 || values.shape[0] !== indices.shape[0]) throw new GraphError('one number an element is needed');
+      return token();
+    },
+    flops: () => 0,
+  },
+  updateColumns: {
+    ...effect,
+    infer: ([columns, values]) => {
+      if (columns?.dtype !== 'int32' || columns.shape.length !== 1) throw new GraphError('columns must be int32[c]');
+      if (values?.shape.length !== 2 || values.shape[1] !== columns.shape[0]) throw new GraphError('one value a row and column is needed');
       return token();
     },
     flops: () => 0,

@@ -5,7 +5,7 @@ import { aliasedRead } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
-import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst } from '../../graph/liveness.ts';
+import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst, placesBytes } from '../../graph/liveness.ts';
 import { isOp } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { byteSize } from '../../graph/types.ts';
@@ -133,7 +133,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       ...COMPILED_BUFFERS,
       isThereFirst: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
       copiedFirst: node => [...transposedFilters(node), ...oldCodes(node)],
-      scratchBytes: expertLoopBytes,
+      scratchBytes: node => placesBytes(node) + expertLoopBytes(node),
       packs: true,
     }),
     // Ten rounds of Philox are some eighty nodes; a loop over the blocks of experts and what groups them some thirty-five.

@@ -142,7 +142,8 @@ export function portableBuffers(variables: readonly VariableSpec[]): BufferRules
     reuses: () => false,
     scratchBytes: node => {
       // The new value, in addition to the old.
-      if (isOp(node, 'assignAdd') || isOp(node, 'updateRows') || isOp(node, 'updateElements')) return sizes.get(node.attrs.variable) ?? 0;
+      if (isOp(node, 'assignAdd') || isOp(node, 'updateRows') || isOp(node, 'updateElements') || isOp(node, 'updateColumns'))
+        return sizes.get(node.attrs.variable) ?? 0;
       // A moment, its new value and two steps on the way there; then the square of the gradient too.
       if (isOp(node, 'adam')) return 4 * (sizes.get(node.attrs.variable) ?? 0);
       const own = scratchFor(node.op)?.(node) ?? 0;

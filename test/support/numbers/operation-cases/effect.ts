@@ -6,7 +6,7 @@ const RATES = { beta1: 0.9, beta2: 0.999 };
 const EPSILON = 0.05;
 const STEP = 3;
 
-export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group'> = {
+export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'updateColumns' | 'adam' | 'group'> = {
   assign: [
     {
       title: 'assign',
@@ -61,6 +61,17 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       variables: { w: floatsOf([2, 3], [1, 2, 3, 4, 5, 6]) },
       build: (graph, { at, x }) => ({ effects: [graph.updateElements('w', at, x)] }),
       expectedVariables: () => ({ w: [7, 2, 3, 4, 8, 9] }),
+    },
+  ],
+  updateColumns: [
+    {
+      title: 'updateColumns of a matrix',
+      feeds: { at: ints([2], [3, 1]), x: floats([3, 2]) },
+      variables: { w: floats([3, 4], { seed: 8 }) },
+      build: (graph, { at, x }) => ({ effects: [graph.updateColumns('w', 4, at, x)] }),
+      expectedVariables: ({ w = [], x = [] }) => ({
+        w: [0, 1, 2].flatMap(row => [w[4 * row] ?? 0, x[2 * row + 1] ?? 0, w[4 * row + 2] ?? 0, x[2 * row] ?? 0]),
+      }),
     },
   ],
   adam: [

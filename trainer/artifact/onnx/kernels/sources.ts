@@ -14,6 +14,7 @@ type Sources =
   | 'assignAdd'
   | 'updateRows'
   | 'updateElements'
+  | 'updateColumns'
   | 'adam'
   | 'group'
   | 'beginSum'
@@ -31,6 +32,7 @@ export const sourceLowerings: Pick<LoweringTable, Sources> = {
   assignAdd: refused('assignAdd', inTraining),
   updateRows: refused('updateRows', inTraining),
   updateElements: refused('updateElements', inTraining),
+  updateColumns: refused('updateColumns', inTraining),
   adam: refused('adam', inTraining),
   group: refused('group', inTraining),
   beginSum: refused('beginSum', amongProcesses),

@@ -2,16 +2,17 @@
 
 import { elementCount } from '../../../graph/types.ts';
 import { atLeast } from '../../../narrow.ts';
+import { withColumns } from '../columns.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { type Lowering, type LoweringTable, one, two } from '../lowering.ts';
 
-type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'updateColumns' | 'adam' | 'group';
 
 const token = (emitter: Emitter): Value => emitter.fill(1, 'i1');
 
 /** The operations that give one variable its next value. */
-type Writes = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements';
+type Writes = Exclude<Effects, 'adam' | 'group'>;
 
 const effect =
   <Op extends Writes>(change: Lowering<Op>): Lowering<Op> =>
@@ -34,6 +35,11 @@ export const effectLowerings: Pick<LoweringTable, Effects> = {
     const before = get(attrs.variable);
     const flat = emitter.reshape(before, [elementCount(before.shape)]);
     return emitter.reshape(emitter.scatter(flat, ...two(inputs), { combine: 'replace', unique: true }), before.shape);
+  }),
+  // The places are computed behind the values: XLA would compute those of all variables at the start of the program, and keep them.
+  updateColumns: effect(({ emitter, inputs, attrs, get }) => {
+    const [columns, values] = two(emitter.barrier([...two(inputs)]));
+    return withColumns(emitter, { matrix: get(attrs.variable), columns, values });
   }),
   // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
   adam: ({ emitter, inputs, attrs, get, set }) => {

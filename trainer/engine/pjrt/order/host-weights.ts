@@ -12,6 +12,7 @@ import { passOfBlock } from '../../../graph/offload.ts';
 import { isOnHost, type PartApart, type Program, partApart, type Signature } from '../../../graph/program.ts';
 import { elementCount } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
+import { withColumns } from '../columns.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { DEVICE_MEMORY } from '../memory-kinds.ts';
@@ -123,13 +124,9 @@ export class HostWeights {
     const own = emitter.convert(emitter.reshape(trained, trained.shape.slice(1)), weight.type);
     const how = { combine: 'replace', unique: true } as const;
     if (of === 'rows') return emitter.scatter(weight, places, own, how);
+    if (of === 'columns') return withColumns(emitter, { matrix: weight, columns: places, values: own });
     const flat = emitter.reshape(weight, [elementCount(weight.shape)]);
-    if (of === 'elements') return emitter.reshape(emitter.scatter(flat, places, own, how), weight.shape);
-    const [out, width] = weight.shape as [number, number]; // a matrix: only those have columns
-    const starts = emitter.zip('multiply', emitter.iota([out, 1], 0, places.type), emitter.fill(width, places.type));
-    const elements = emitter.zip('add', starts, emitter.reshape(places, [1, ...places.shape]));
-    const all = [elementCount(elements.shape)];
-    return emitter.reshape(emitter.scatter(flat, emitter.reshape(elements, all), emitter.reshape(own, all), how), weight.shape);
+    return emitter.reshape(emitter.scatter(flat, places, own, how), weight.shape);
   }
 
   /** Masters may lie on the host too, with the state of the optimizer. */

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { atLeast } from '../../../narrow.ts';
 import { type KernelTable, one, two } from '../kernel.ts';
 
-type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'updateColumns' | 'adam' | 'group';
 
 const token = (): tf.Tensor => tf.scalar(true, 'bool');
 
@@ -35,6 +35,24 @@ export const effectKernels: Pick<KernelTable, Effects> = {
       const before = variables.get(attrs.variable);
       const flat = tf.tensorScatterUpdate(tf.reshape(before, [before.size]), tf.reshape(indices, [indices.size, 1]), values);
       variables.set(attrs.variable, tf.reshape(flat, before.shape));
+      return token();
+    },
+  },
+  updateColumns: {
+    device: ({ inputs, attrs, variables }) => {
+      const [columns, values] = two(inputs);
+      const before = variables.get(attrs.variable);
+      const [rows, width] = atLeast(before.shape, 2);
+      const after = tf.tidy(() => {
+        const starts = tf.range(0, rows * width, width, 'int32');
+        const places = tf.add(tf.reshape(starts, [rows, 1]), tf.reshape(columns, [1, columns.size]));
+        const flat = tf.reshape(before, [before.size]);
+        return tf.reshape(
+          tf.tensorScatterUpdate(flat, tf.reshape(places, [places.size, 1]), tf.reshape(values, [values.size])),
+          before.shape,
+        );
+      });
+      variables.set(attrs.variable, after);
       return token();
     },
   },

@@ -1,6 +1,7 @@
 /** Effects on variables, in place wherever TensorFlow can. */
 import type { OpName } from '../../../graph/attributes.ts';
 import type { Node } from '../../../graph/node-store.ts';
+import { atLeast } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
 import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
@@ -51,6 +52,22 @@ export const effectLowerings = {
     // A reshaped alias has the same buffer, as one long vector.
     const flat = emitter.emit('Reshape', [alias, emitter.ints([-1])], { T, Tshape: attr.type('int32') });
     return done(emitter.emit('InplaceUpdate', [flat, indices, values], { T }));
+  },
+  updateColumns: ({ emitter, inputs: [columns = '', values = ''], node, attrs, handle, variableType }) => {
+    const T = attr.type(variableType(attrs.variable));
+    const int = { T: attr.type('int32'), Tshape: attr.type('int32') };
+    const [rows, count] = atLeast(inputAt({ node }, 1).shape, 2);
+    const starts = emitter.constant(
+      Int32Array.from({ length: rows }, (_, row) => row * attrs.width),
+      [rows, 1],
+      'int32',
+    );
+    const each = emitter.emit('Reshape', [columns, emitter.ints([1, count])], int);
+    const places = emitter.emit('Reshape', [emitter.emit('AddV2', [starts, each], { T: int.T }), emitter.ints([-1])], int);
+    const flat = (x: string): string => emitter.emit('Reshape', [x, emitter.ints([-1])], { T, Tshape: int.Tshape });
+    const fresh = flat(values);
+    const alias = emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T });
+    return done(emitter.emit('InplaceUpdate', [flat(alias), places, fresh], { T }));
   },
   adam: ({ emitter, inputs: [gradient = '', rate = '', beta1Power = '', beta2Power = '', epsilon = ''], attrs, handle, variableType }) => {
     const scalar = (value: number) => emitter.constant(Float32Array.of(value), [], 'float32');
