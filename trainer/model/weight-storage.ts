@@ -111,10 +111,15 @@ export class WeightStorage {
   /** x [rows, in] · Wᵀ [rows, out], float32. @param columns int32 [c], those of W that are trained in place, where some are */
   linear(graph: Graph, x: Node, spec: ParameterSpec, columns?: Node): Node {
     if (columns) return this.columnsProduct(graph, x, spec, columns);
-    const y = this.frozenProduct(graph, x, spec);
+    const narrow = graph.cast(x, this.compute);
+    const y = this.frozenProduct(graph, narrow, spec);
     const part = this.params.floatParts.get(spec.name);
     if (!part) return y;
-    return graph.add(y, part.unit === 'rows' ? productOfRows(graph, x, part) : productOfColumns(graph, x, part));
+    // Both products of columns read the same narrow x, so that their gradients toward it are added in its type.
+    return graph.add(
+      y,
+      part.unit === 'rows' ? productOfRows(graph, x, part) : graph.cast(productOfColumns(graph, narrow, part), 'float32'),
+    );
   }
 
   /** x [rows, in] by the matrix of each assignment's expert → [assignments, out], float32. */
@@ -128,8 +133,8 @@ export class WeightStorage {
     return graph.cast(columnProduct(graph, graph.cast(x, this.compute), weight, columns), 'float32');
   }
 
-  private frozenProduct(graph: Graph, x: Node, spec: ParameterSpec): Node {
-    const narrow = graph.cast(x, this.compute);
+  /** @param narrow x in the type of products */
+  private frozenProduct(graph: Graph, narrow: Node, spec: ParameterSpec): Node {
     const by = (weight: Node): Node =>
       graph.cast(
         graph.matmul(
@@ -152,13 +157,13 @@ function productOfRows(graph: Graph, x: Node, { chosen, values, places }: FloatP
   return spread(graph, own, { from: chosen, to: places });
 }
 
-/** x [n, in] by separate columns of W, [n, out]: of x only what they read is kept for the backward pass. */
+/** x [n, in] by separate columns of W, [n, out], in the type of x: of x only what they read is kept for the backward pass. */
 function productOfColumns(graph: Graph, x: Node, { chosen, values, places }: FloatPart): Node {
   const read = graph.gather(x, graph.read(chosen), -1);
   // Nothing reads it where x has no gradient.
   graph.declare(places);
   read.custom = { inputs: [x], rule: ({ dy }) => [spread(graph, dy, { from: chosen, to: places })] };
-  return graph.matmul(read, graph.read(values), { transposeB: true });
+  return graph.matmul(read, graph.cast(graph.read(values), x.dtype), { transposeB: true });
 }
 
 /** [n, r] → [n, all]: each column at its place among all, and 0 elsewhere. */
