@@ -35,6 +35,8 @@ const ONE = 'per_device_train_batch_size: 1\nper_device_eval_batch_size: 1\nmax_
 
 const methods = {
   'SPSFT r 128': 'r: 128',
+  // As many numbers as the rows; random columns are what a language model trains by default.
+  'SPSFT columns r 120': 'trains: columns\nr: 120',
   'LoRA r 64': 'method: lora\nr: 64',
   'SPSFT r 128, nf4': 'r: 128\nquantize: nf4',
   'LoRA r 64, nf4': 'method: lora\nr: 64\nquantize: nf4',
@@ -80,6 +82,8 @@ export const compiledParts: readonly CompiledCase[] = [
   ofSmol('r: 32', 'block'),
   ofSmol('method: lora\nr: 16', 'none'),
   ofFour('Llama-3-8B', 'r: 128', 'block'),
+  ofFour('Llama-3-8B', 'trains: columns\nr: 120', 'block'),
+  ofFour('Llama-3-8B', 'trains: columns\nr: 120', 'none'),
   ofFour('Llama-3-8B', 'method: lora\nr: 64\nquantize: nf4', 'block'),
   ofFour('Llama-2-7B', 'method: lora\nr: 64', 'block'),
   ofFour('Llama-2-7B', 'r: 128', 'cheap'),
@@ -89,6 +93,7 @@ const compiledWhole: readonly CompiledCase[] = [
   whole('Llama-2-7B', 'SPSFT r 128', 'h100'),
   whole('Llama-2-7B', 'LoRA r 64', 'h100'),
   whole('Llama-3-8B', 'SPSFT r 128', 'h100'),
+  whole('Llama-3-8B', 'SPSFT columns r 120', 'h100'),
   whole('Llama-3-8B', 'LoRA r 64', 'h100'),
   whole('Llama-2-7B', 'SPSFT r 128, nf4', 'rtx-4090'),
   whole('Llama-3-8B', 'SPSFT r 128, nf4', 'rtx-4090'),
@@ -185,7 +190,7 @@ const methodOf = (recipe: string): string =>
   recipe
     .trim()
     .split('\n')
-    .filter(line => /^(method|r|quantize|base_offload):/.test(line))
+    .filter(line => /^(method|trains|r|quantize|base_offload):/.test(line))
     .join(', ');
 
 interface Tables {

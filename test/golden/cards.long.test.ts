@@ -17,14 +17,18 @@ const ROUNDING = 0.001;
 const cases = families().flatMap(({ folder, config }, i) =>
   cardOfEachGeneration
     .filter((_, k) => process.env.ROWTUNE_TEST_CARDS === 'all' || folder === EVERYWHERE || k === i % cardOfEachGeneration.length)
-    .map(card => [folder, card, config] as const),
+    .flatMap(card => [
+      [folder, card, config, 'trains: rows'] as const,
+      // What a language model trains by default.
+      ...(folder === EVERYWHERE ? [[folder, card, config, 'trains: columns'] as const] : []),
+    ]),
 );
 
 describeWith('a step compiled for a card', compilerHere, noCompiler, compiler => {
   it.each(cases)(
     'of %s for %s updates every variable in place, on the card alone, in the memory that an estimate says',
-    async (folder, card, config) => {
-      const plan = cardPlan(config, 'r: 2\n', { card });
+    async (folder, card, config, unit) => {
+      const plan = cardPlan(config, `${unit}\nr: 2\n`, { card });
       const found = await compileTraining(plan, 'cheap', card, compiler);
       expect(found.aliased).toBe(found.changedBytes);
       expect(found.host).toBe(0);
