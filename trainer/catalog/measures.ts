@@ -109,6 +109,7 @@ const entries = {
     summary:
       'The distance that each row (or column) goes in a short pass that trains all of them. Needs data, and holds the weights in float32 for the pass.',
     scoresColumns: true,
+    isBehindRandomOnImages: true,
     needs: 'steps',
   },
   random: { ...plain, label: 'Random', summary: 'Random rows or columns, as a control.', scoresColumns: true, needs: 'nothing' },
