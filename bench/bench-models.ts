@@ -15,7 +15,7 @@ export interface BenchModel {
   readonly tokens: number;
   /** The rows of each layer that SPSFT trains: the even number that comes nearest to LoRA's trained parameters at LORA_RANK. */
   readonly rows: number;
-  /** As many columns, of a language model. */
+  /** The columns that come nearest to them, of a language model. */
   readonly columns?: number;
   /** Transformers cannot compute blocks of it again. */
   readonly withoutCheckpointing?: true;

@@ -35,7 +35,7 @@ const ONE = 'per_device_train_batch_size: 1\nper_device_eval_batch_size: 1\nmax_
 
 const methods = {
   'SPSFT r 128': 'r: 128',
-  // As many numbers as the rows; random columns are what a language model trains by default.
+  // Nearly the same number of parameters; random columns are what a language model trains by default.
   'SPSFT columns r 120': 'trains: columns\nr: 120',
   'LoRA r 64': 'method: lora\nr: 64',
   'SPSFT r 128, nf4': 'r: 128\nquantize: nf4',

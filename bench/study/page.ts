@@ -92,7 +92,7 @@ function atDefaults(found: readonly TaskRows[]): string[] {
     `## At the default rates
 
 Mean held-out loss of ${SEEDS.length} seeds. What SPSFT does by default are ${defaultOfSpsft.causal.replace(', default rate', '')} on language models, and
-${defaultOfSpsft.classifier.replace(', default rate', '')} on the others.
+${defaultOfSpsft.classifier.replace(', default rate', '')} on the others, where columns are shown at 0.006, which is no default.
 
 ${table(['task', 'before tuning', ...header], lines)}`,
   ];

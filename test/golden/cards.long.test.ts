@@ -19,7 +19,7 @@ const cases = families().flatMap(({ folder, config }, i) =>
     .filter((_, k) => process.env.ROWTUNE_TEST_CARDS === 'all' || folder === EVERYWHERE || k === i % cardOfEachGeneration.length)
     .flatMap(card => [
       [folder, card, config, 'trains: rows'] as const,
-      // What a language model trains by default.
+      // The default of language models.
       ...(folder === EVERYWHERE ? [[folder, card, config, 'trains: columns'] as const] : []),
     ]),
 );

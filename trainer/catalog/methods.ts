@@ -67,7 +67,7 @@ const entries = {
   spsft: {
     ...plain,
     label: 'Sparse rows (SPSFT)',
-    summary: 'Train the most important rows, or columns, of each weight in place.',
+    summary: 'Train some rows or columns of each weight in place, the most important ones or random ones.',
     chooses: 'rows',
     hasDependencies: true,
     trainsColumns: true,

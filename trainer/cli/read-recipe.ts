@@ -1,5 +1,5 @@
 /** Reads a recipe file with the overrides of the command line, and reports its problems. */
-import { statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { dataExtensions } from '../protocol/data-extensions.ts';
@@ -7,6 +7,7 @@ import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import { formatProblems, type Problem } from '../protocol/problem.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { isRunFolder } from '../run/run-folder.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 import { absoluteOverrides } from './override-paths.ts';
@@ -21,10 +22,15 @@ export const STDIN = '-';
 export async function readRecipeText(file: string, cwd: string): Promise<string> {
   if (file === STDIN) return readStdin();
   const full = path.resolve(cwd, file);
-  const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (isFolder || isDataName(file)) {
-    const what = isFolder ? 'a folder' : 'data';
-    const hint = `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${file} --model NAME`;
+  // A path that is wrong is refused below.
+  const found = await stat(full).catch(() => undefined);
+  const isFolder = found?.isDirectory() === true;
+  if (isFolder || (found !== undefined && isDataName(file))) {
+    const isRun = isFolder && (await isRunFolder(full));
+    const what = isRun ? 'a run' : isFolder ? 'a folder' : 'data';
+    const hint = isRun
+      ? `To continue it: rowtune resume ${file}`
+      : `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${file} --model NAME`;
     throw new CliError(`${file} is ${what}, not a recipe`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint });
   }
   return readRegularText(full, MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {

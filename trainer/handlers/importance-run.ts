@@ -69,10 +69,11 @@ export async function importanceJob(
 function scoredRecipe(recipe: Recipe, job: Job): Recipe {
   const importance = { ...recipe.importance, scores: undefined };
   if (measureCatalog[importance.measure].needs !== 'nothing') return { ...recipe, importance };
+  const unit = trainedUnit(recipe);
   const measure = recipe.data.train.length > 0 ? defaultMeasure : measureWithoutData;
   job.log(
     'info',
-    `this recipe chooses ${trainedUnit(recipe)} at random, without scores: its rows are scored by ${measure}, as a view of the model`,
+    `this recipe chooses ${unit === 'coupled' ? 'coupled channels' : unit} at random, without scores: its rows are scored by ${measure}, as a view of the model`,
   );
   return { ...recipe, trains: 'rows', importance: { ...importance, measure } };
 }

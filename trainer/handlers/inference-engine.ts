@@ -1,5 +1,6 @@
 /** The engine of a job that reads a model and trains nothing: that of the request, or of the run, where its base lies in the memory of the host. */
-import { engineCatalog, plannedEngine } from '../catalog/engines.ts';
+import { engineCatalog, engineNames, plannedEngine } from '../catalog/engines.ts';
+import { isOneOf } from '../catalog/entries.ts';
 import { isThere } from '../engine/choose-engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { JobScope } from '../job/job-scope.ts';
@@ -25,7 +26,9 @@ export async function inferencePlace(
   if (asked.baseOffload !== undefined) return asked;
   const recipe = await offloadedRecipe(runs);
   if (!recipe) return asked;
-  if (asked.engine !== 'auto' || context.engineFromEnvironment !== undefined) return placeFor(asked.engine, recipe);
+  const named = asked.engine === 'auto' ? (context.engineFromEnvironment ?? 'auto') : asked.engine;
+  // An engine that does not exist is refused where the engine is chosen.
+  if (named !== 'auto') return isOneOf(engineNames, named) ? placeFor(named, recipe) : asked;
   if (isThere(plannedEngine(recipe.engine), context.cacheDir)) {
     job.log('info', `engine: ${recipe.engine} and base_offload: ${recipe.base_offload}, as in the run`);
     return placeFor(recipe.engine, recipe);

@@ -95,7 +95,11 @@ export function sweepRuns(recipe: Recipe): RunValues[] {
  */
 export function runRecipe({ source, name }: Pick<SweepPlan, 'source' | 'name'>, { id, settings, fixed }: PlannedRun): Recipe {
   const values = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-  const overrides = [...source.overrides, 'sweep=', 'output_dir=', 'overwrite_output_dir=', `name=${name} ${id}`, ...values, ...fixed];
+  // What the recipe trains while it has a sweep, which the run alone would not know of: all runs train the same part of each weight.
+  const { trains } = parseRecipe(source.text, source).resolved;
+  const unit = trains === 'rows' ? ['trains=rows'] : [];
+  const own = ['sweep=', 'output_dir=', 'overwrite_output_dir=', `name=${name} ${id}`];
+  const overrides = [...source.overrides, ...own, ...unit, ...values, ...fixed];
   const { recipe, problems } = parseRecipe(source.text, { fileName: source.fileName, overrides });
   if (recipe !== undefined) return withAbsolutePaths(recipe, source.baseDir);
   const errors = problems.filter(({ severity }) => severity === 'error').map(({ message }) => message);

@@ -82,3 +82,20 @@ describe('the recipe of a run', () => {
     );
   });
 });
+
+describe('what the runs of a sweep train', () => {
+  test.each([
+    ['importance.measure: [wanda, random]', ['rows', 'rows']],
+    ['importance.selection: [per_layer, global]', ['rows', 'rows']],
+    ['importance.heads: [true, false]', ['rows', 'rows']],
+    ['importance.samples: [4, 8]', ['rows', 'rows']],
+    ['dependencies: [true, false]', ['rows', 'rows']],
+    ['learning_rate: [0.001, 0.002]', ['columns', 'columns']],
+    ['trains: [rows, columns]', ['rows', 'columns']],
+    ['method: [lora, spsft]', ['rows', 'columns']],
+  ])('%s', (over, units) => {
+    const plan = { source: source(`over: {${over}}`), name: 'sweep' };
+    const runs = runsOf(`over: {${over}}`).map((settings, i) => runRecipe(plan, { id: String(i), settings, fixed: [] }));
+    expect(runs.map(({ trains }) => trains)).toEqual(units);
+  });
+});

@@ -84,7 +84,9 @@ async function init(context: CommandContext, data: string, { model: name, method
   });
   await writeTextFile(file, text);
   const recipe = path.relative(cwd, file);
-  terminal.print(`wrote ${recipe}: ${objectiveCatalog[task].label}, ${formatOf(fact, columns)}`);
+  terminal.print(`wrote ${recipe}: ${[objectiveCatalog[task].label, formatOf(fact, columns)].filter(part => part !== '').join(', ')}`);
+  if (fact.state === 'unreadable') terminal.say('warning', `the data cannot be read: ${fact.reason}`);
+  if (fact.isOnHub === true) terminal.say('info', `${data} is not downloaded, so its columns and samples are not checked yet`);
   const problem = fact.badSamples?.[0];
   if (problem !== undefined) terminal.say('warning', `the data does not fit yet: line ${problem.line}: ${problem.reason}`);
   terminal.print(`Next:\n  rowtune lint ${recipe}\n  rowtune train ${recipe}`);
@@ -141,6 +143,7 @@ async function chooseTask({ files, data, model, cwd, task }: ChooseParams): Prom
 function formatOf({ format, isFolder, rows, columns: found }: DataFact, columns: ChosenTask['columns']): string {
   const count = rows === undefined ? '' : `${rows.count} samples`;
   const renamed = Object.entries(columns).map(([ours, theirs]) => `${theirs} as ${ours}`);
-  const what = renamed.length > 0 ? renamed.join(', ') : (format ?? (isFolder ? 'a folder' : `columns ${found.join(', ')}`));
+  const what =
+    renamed.length > 0 ? renamed.join(', ') : (format ?? (isFolder ? 'a folder' : found.length > 0 ? `columns ${found.join(', ')}` : ''));
   return [count, what].filter(part => part !== '').join(', ');
 }

@@ -1,5 +1,6 @@
 /** Recipes of TRL: the file of `trl sft --config`, `trl dpo --config`, `trl kto --config` or `trl reward --config`. */
 import { type Convert, type Converted, count, type ForeignTool, isMap, none, ofTheTool, type Plain, set } from './foreign-tool.ts';
+import { shardingKeys } from './sharding.ts';
 import { sharedKeys } from './shared-keys.ts';
 
 type Script = 'sft' | 'dpo' | 'kto' | 'reward';
@@ -43,7 +44,7 @@ const mixture: Convert = value => {
   ];
 };
 
-/** Without the answers alone, it trains on whole chats. */
+/** Whole chats are written with the defaults. */
 const answersAlone: Convert = value => (value === true ? set('data.completion_only', true) : []);
 
 const method = ({ use_peft: usesPeft, use_dora: usesDora }: Plain): Converted[] => {
@@ -64,6 +65,12 @@ const withAdapter =
   (convert: Convert): Convert =>
   (value, recipe) =>
     recipe.use_peft === true ? convert(value, recipe) : none('without use_peft, it has no effect');
+
+/** Whether it trains all weights, in the words that configs of DeepSpeed and FSDP are converted by. */
+const withMethod = (recipe: Plain): Plain => ({ ...recipe, finetuning_type: recipe.use_peft === true ? 'lora' : 'full' });
+const sharding = Object.fromEntries(
+  Object.entries(shardingKeys).map(([key, convert]): [string, Convert] => [key, (value, recipe) => convert(value, withMethod(recipe))]),
+);
 
 export const trl: ForeignTool = {
   name: 'TRL',
@@ -93,11 +100,15 @@ export const trl: ForeignTool = {
       ...set('max_length', 1024),
       ...set('recompute', 'block'),
       ...(recipe.packing === true ? [] : set('group_by_length', false)),
+      ...(script === 'sft' && recipe.assistant_only_loss !== true
+        ? set('data.completion_only', false, 'it trains on whole chats; for prompts with completions, write true')
+        : []),
       ...(script === 'sft' && Object.hasOwn(recipe, 'dataset_text_field') ? set('data.format', 'text') : []),
     ];
   },
   keys: {
     ...sharedKeys,
+    ...sharding,
     dataset_name: dataSet,
     datasets: mixture,
     dataset_config: value => set('data.config', value),

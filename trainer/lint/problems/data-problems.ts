@@ -85,7 +85,8 @@ export function* plainPromptProblems({ data, values }: RecipeView): Generator<Re
   const { train, columns } = values.data;
   for (const [i, { isPlainForChat }] of data.slice(0, train.length).entries()) {
     if (isPlainForChat !== true) continue;
-    const asChat = `columns: {instruction: ${columns.prompt ?? 'prompt'}, output: ${columns.completion ?? 'completion'}}`;
+    const named = `columns: {instruction: ${columns.prompt ?? 'prompt'}, output: ${columns.completion ?? 'completion'}}`;
+    const asChat = values.data.format === 'auto' ? named : `${named} and format: auto`;
     yield {
       code: 'plain-prompts',
       severity: 'info',

@@ -3,6 +3,7 @@ import { entryOf } from '../../catalog/entries.ts';
 import { measureWithoutScores } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { learnsTokens } from '../../catalog/objectives.ts';
+import { isRecord } from '../../narrow.ts';
 import type { Given } from './setting.ts';
 
 /**
@@ -17,6 +18,7 @@ export function defaultUnit(given: Given): 'rows' | 'columns' {
 /** Rows have a measure, scores, companions and a second choice; the default columns have none of these. */
 function choosesByWrittenScores(given: Given): boolean {
   return (
+    sweepsChoice(given) ||
     namesMeasure(given) ||
     given['importance.scores'] !== undefined ||
     given['importance.choose_again_after'] !== undefined ||
@@ -25,6 +27,20 @@ function choosesByWrittenScores(given: Given): boolean {
     given.dependencies === true
   );
 }
+
+/** Settings of a choice by scores: where a sweep tries values of one, it compares rows. */
+const OF_SCORES = [
+  'importance.measure',
+  'importance.scores',
+  'importance.samples',
+  'importance.exact',
+  'importance.choose_again_after',
+  'importance.selection',
+  'importance.heads',
+  'dependencies',
+];
+
+const sweepsChoice = ({ 'sweep.over': over }: Given): boolean => isRecord(over) && OF_SCORES.some(path => Object.hasOwn(over, path));
 
 /** Random rows are rows too, so that measures can be compared; but where all settings are filled in, the default measure is there as well. */
 const namesMeasure = ({ trains, 'importance.measure': measure }: Given): boolean =>
