@@ -75,6 +75,13 @@ describe('what cannot be written is said', () => {
       expect(await readFile(path.join(cwd, 'mine.rowtune.yaml'), 'utf8')).toBe('mine');
     }));
 
+  test('data that cannot be read is named', () =>
+    withData(async cwd => {
+      await writeFile(path.join(cwd, 'empty.jsonl'), '');
+      const { status, stderr } = await cli(['init', 'empty.jsonl', '--model', 'models/llama'], { cwd });
+      expect([status, stderr]).toEqual([0, expect.stringMatching(/the data cannot be read: /)]);
+    }));
+
   test('data that does not fit is named, and the recipe is there to map its columns', () =>
     withData(async cwd => {
       await writeFile(path.join(cwd, 'odd.csv'), 'kind,note\na,b\n');

@@ -79,8 +79,8 @@ describe('lint', () => {
     }),
   );
 
-  test('a file that is not there', async () => {
-    const { status, value } = await cliJson(['lint', 'no-such.yaml']);
+  test.each(['no-such.yaml', 'no-such.csv', `${'long'.repeat(100)}.yaml`])('a file that is not there: %s', async name => {
+    const { status, value } = await cliJson(['lint', name]);
     expect(status).toBe(2);
     expect(value).toMatchObject({ ok: false, error: { code: 'recipe-unreadable' } });
   });

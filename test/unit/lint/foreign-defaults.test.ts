@@ -51,7 +51,7 @@ const otherDefaults: [string, string, RegExp][] = [
   [
     'TRL tunes all weights at its own rate, on whole chats of packed blocks',
     'model_name_or_path: m\ndataset_name: org/chats\npacking: true\n',
-    /^model: m\n(?!.*group_by_length)[\s\S]*^method: full # without use_peft[\s\S]*^ {2}train: org\/chats$[\s\S]*^learning_rate: 0\.00002$/m,
+    /^model: m\n(?!.*group_by_length)[\s\S]*^method: full # without use_peft[\s\S]*^ {2}train: org\/chats$[\s\S]*^ {2}completion_only: false[\s\S]*^learning_rate: 0\.00002$/m,
   ],
   [
     'TRL by LoRA, evaluated on the split for tests',
