@@ -15,6 +15,8 @@ export interface ArmBudget {
 export interface UnitBudget {
   readonly columns: number;
   readonly coupled: number;
+  /** The rows of one head of attention: the budget of arms that train heads, or as many rows, of queries, keys and values alone. */
+  readonly heads?: number;
 }
 
 interface Arm {
@@ -23,7 +25,7 @@ interface Arm {
   readonly settings: (budget: ArmBudget & Partial<UnitBudget>) => Settings;
   /** The rates of an arm that searches none, by the kind of model: what a user gets, or got, who sets none. */
   readonly learningRates?: Readonly<Record<ObjectiveEntry['model'], number>>;
-  /** Trains columns or coupled channels in place of rows, so that it has a budget of its own. */
+  /** Trains columns, coupled channels or heads in place of rows, so that it has a budget of its own. */
   readonly unit?: keyof UnitBudget;
   /** An arm of an earlier plan: its runs are shown, and none is added. */
   readonly isPast?: true;
@@ -52,6 +54,16 @@ const units = (unit: keyof UnitBudget, measure: string): Arm => ({
   family: 'rows',
   unit,
   settings: budget => ({ method: 'spsft', trains: unit, r: budget[unit] ?? 0, 'importance.measure': measure }),
+});
+
+/** Rows of queries, keys and values alone. */
+const inAttention = (more: Settings = {}): Arm => ({
+  family: 'rows',
+  unit: 'heads',
+  settings: ({ heads = 0 }) => ({
+    ...{ method: 'spsft', r: heads, target_modules: ['query', 'key', 'value'] },
+    ...{ 'importance.measure': 'random', ...more },
+  }),
 });
 
 /** lora_alpha = r, so that the scale is 1, and √r for rsLoRA. */
@@ -90,6 +102,8 @@ const table = {
   'channels, random': units('coupled', 'random'),
   'channels, wanda': units('coupled', 'wanda'),
   'channels, taylor_row': units('coupled', 'taylor_row'),
+  'attention, random rows': inAttention(),
+  'attention, random heads': inAttention({ 'importance.heads': true }),
   lora: product('lora'),
   rslora: product('lora', { use_rslora: true }),
   'lora+': product('lora', { loraplus_lr_ratio: 16 }),

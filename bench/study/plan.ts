@@ -49,7 +49,7 @@ const encoderRates = { rows: 3.2e-3, product: 3.2e-3, head: 1e-2, biases: 1e-2, 
 const decoderRates = { rows: 3.2e-3, product: 1e-3, head: 1e-3, biases: 1e-2, whole: 1e-4 };
 
 /** Per layer, of MiniLM 3456 and 1538 numbers, and of rows 3462. */
-const encoderUnits: UnitBudget = { columns: 16, coupled: 36 };
+const encoderUnits: UnitBudget = { columns: 16, coupled: 36, heads: 32 };
 /** Per layer, of SmolLM2 5184 and 4032 numbers, and of rows 4992. */
 const decoderUnits: UnitBudget = { columns: 15, coupled: 20 };
 
@@ -202,7 +202,7 @@ const isFirst = (task: TaskPlan, arm: ArmName): boolean => QUESTION.includes(arm
 
 /** Whether the model has what the arm trains, and the task what it scores by. */
 export const hasArm = ({ without, units }: TaskPlan, arm: ArmName): boolean =>
-  !without?.includes(arm) && (arms[arm].unit === undefined || units !== undefined);
+  !without?.includes(arm) && (arms[arm].unit === undefined || units?.[arms[arm].unit] !== undefined);
 
 const armsOf = (task: TaskPlan, first: boolean): ArmName[] =>
   searchingArms.filter(arm => isFirst(task, arm) === first && hasArm(task, arm));
