@@ -10,12 +10,13 @@ import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts
 import { firstNames } from '../../trainer/files/folder-walk.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
-import { columnsName, openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
+import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { rowsBudget } from '../../trainer/protocol/recipe/rows-budget.ts';
 import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
+import { columnsName } from '../../trainer/protocol/view/column-names.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 import { SCORES_ENDING } from '../recipe/recipe-names.ts';

@@ -2,6 +2,7 @@
 import { entryOf } from '../../trainer/catalog/entries.ts';
 import { labelIn } from '../../trainer/catalog/labels.ts';
 import { measureCatalog } from '../../trainer/catalog/measures.ts';
+import { moduleOfColumns } from '../../trainer/protocol/view/column-names.ts';
 import type { HeatmapModule, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMap, type ColorMapName, colorMap, colorMapNames } from '../shared/color-maps.ts';
 import type { Scale } from '../shared/scale.ts';
@@ -106,9 +107,6 @@ function gridOf(names: readonly string[]): Grid {
   return known.grid;
 }
 
-/** The name of a module without what tells its columns from its rows, where all are columns. */
-const withoutUnit = (name: string): string => name.replace(/ columns$/, '');
-
 /** All modules of both sources, those of the first in its order. */
 function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): HeatmapModule[] {
   const modules = new Map<string, HeatmapModule>();
@@ -135,7 +133,7 @@ export function makePicture(input: PictureInput, store: ScoreStore): Picture {
   return {
     ...sides,
     ...selected,
-    grid: gridOf(selected.selection.units === 'columns' ? sides.names.map(withoutUnit) : sides.names),
+    grid: gridOf(selected.selection.units === 'columns' ? sides.names.map(moduleOfColumns) : sides.names),
     opened: opened < 0 ? undefined : opened,
     values,
     positions: values.map(value => scale.position(value)),

@@ -1,5 +1,5 @@
 /** The engines that execute a compiled program. Code asks for a capability of an entry, not for a name. */
-import { namesOf } from './entries.ts';
+import { namesOf, namesWhere } from './entries.ts';
 import type { TransportName } from './transports.ts';
 
 export interface EngineEntry {
@@ -72,6 +72,9 @@ export type EngineName = keyof typeof entries;
 export const engineCatalog: Readonly<Record<EngineName, EngineEntry>> = entries;
 
 export const engineNames = namesOf(entries);
+
+/** The engines that can keep weights of the base in the memory of the host. */
+export const hostingEngines = namesWhere(engineCatalog, ({ hostsWeights }) => hostsWeights === true);
 
 /** The engine that `auto` prefers; estimates assume it where no machine is known. */
 const preferredEngine: EngineName = 'tensorflow';

@@ -140,5 +140,8 @@ export const measureWithoutScores: MeasureName = 'random';
 export const measureWithoutData: MeasureName = 'magnitude';
 export const measureWithoutLabels: MeasureName = 'taylor_row';
 
+/** The default for rows. */
+export const measureOfRows = (hasData: boolean): MeasureName => (hasData ? defaultMeasure : measureWithoutData);
+
 /** The measures with a capability, for a sentence: "taylor or taylor_squared". */
 export const measuresThat = (has: (entry: MeasureEntry) => boolean): string => orList(namesWhere(measureCatalog, has));

@@ -2,7 +2,8 @@
 
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { engineChoiceNames } from '../catalog/engines.ts';
+import { engineChoiceNames, hostingEngines } from '../catalog/engines.ts';
+import { orList } from '../catalog/entries.ts';
 import { basePlaces, type JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
@@ -19,7 +20,7 @@ export const engineOption = (): Option =>
 export const baseOffloadOption = (): Option =>
   new Option(
     '--base-offload <place>',
-    'keep the weights of the blocks in the memory of the host, on an engine that can (pjrt), for a model larger than the memory of the GPU; as in the run if left out',
+    `keep the weights of the blocks in the memory of the host, on an engine that can (${orList(hostingEngines)}), for a model larger than the memory of the GPU; as in the run if left out`,
   ).choices(basePlaces);
 
 export interface EngineOptions {

@@ -1,6 +1,6 @@
 /** The job 'importance': computes and saves the scores of every targeted row or column. */
 import path from 'node:path';
-import { defaultMeasure, measureCatalog, measureWithoutData, needsData } from '../catalog/measures.ts';
+import { measureCatalog, measureOfRows, needsData } from '../catalog/measures.ts';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
@@ -70,7 +70,7 @@ function scoredRecipe(recipe: Recipe, job: Job): Recipe {
   const importance = { ...recipe.importance, scores: undefined };
   if (measureCatalog[importance.measure].needs !== 'nothing') return { ...recipe, importance };
   const unit = trainedUnit(recipe);
-  const measure = recipe.data.train.length > 0 ? defaultMeasure : measureWithoutData;
+  const measure = measureOfRows(recipe.data.train.length > 0);
   job.log(
     'info',
     `this recipe chooses ${unit === 'coupled' ? 'coupled channels' : unit} at random, without scores: its rows are scored by ${measure}, as a view of the model`,

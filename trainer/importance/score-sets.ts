@@ -1,5 +1,6 @@
 /** A file of scores as those who look at them need it: which sets it holds, what its modules are, one array at a time. */
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
+import { columnsName } from '../protocol/view/column-names.ts';
 import { sectionName } from '../selection.ts';
 import { ImportanceError } from './importance-error.ts';
 import { METADATA_KEY, MODULES_KEY, modulesSchema, originSchema, type ScoredModule } from './scores-file.ts';
@@ -31,9 +32,6 @@ export interface ShownModule extends Pick<ScoredModule, 'shape' | 'block'>, Part
   /** Its rows are the columns of the module's weight. */
   readonly unit?: 'columns' | undefined;
 }
-
-/** The name under which the columns of a module are shown, apart from its rows. */
-export const columnsName = (module: string): string => `${module} columns`;
 
 type StoredModule = Partial<ScoredModule> & Pick<ScoredModule, 'shape'>;
 

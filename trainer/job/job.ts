@@ -12,7 +12,7 @@ export interface StopRequest {
 /** Interval between progress events of a phase: frequent enough for a moving bar. */
 const PROGRESS_INTERVAL_MS = 100;
 /** Seconds before which a phase has no rate: the first tensor or batch says nothing of the others. */
-const RATED_AFTER_S = 0.5;
+export const RATED_AFTER_S = 0.5;
 
 export class Job {
   private readonly send: (event: WorkerEvent) => void;

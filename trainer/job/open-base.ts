@@ -1,7 +1,7 @@
 /** Opens the engine, the base model and its tokenizer for a job. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { engineCatalog } from '../catalog/engines.ts';
+import { engineCatalog, hostingEngines } from '../catalog/engines.ts';
 import { namesWhere, orList } from '../catalog/entries.ts';
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import type { ChatRenderer } from '../data/types.ts';
@@ -83,7 +83,7 @@ function hostFromOn({ name }: Engine['description']): number {
   throw new RunError(
     'unsupported',
     `base_offload: host is not possible: the ${label} engine keeps all weights in the memory of the compute device`,
-    `Choose the engine ${orList(namesWhere(engineCatalog, entry => entry.hostsWeights === true))}, or base_offload: none`,
+    `Choose the engine ${orList(hostingEngines)}, or base_offload: none`,
   );
 }
 

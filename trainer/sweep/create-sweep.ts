@@ -8,7 +8,7 @@ import { SWEEP_FILES } from '../protocol/run/sweep.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { LOCK_FILE, takeRunLock } from '../run/run-lock.ts';
 import { RunError } from '../run-error.ts';
-import { runRecipe, type SweepPlan, sweepRecipe, sweepRuns, writePlan } from './sweep-plan.ts';
+import { runRecipe, type SweepPlan, sweepRecipe, sweepRuns, unitOfRuns, writePlan } from './sweep-plan.ts';
 
 export interface ParallelPlan {
   readonly parallel: number;
@@ -31,7 +31,11 @@ export async function writeNewPlan(sweepDir: string, source: RecipeSource, planW
   const digits = Math.max(3, String(values.length).length);
   const own = { text: source.text, fileName: source.fileName, baseDir: source.baseDir, overrides: [...(source.overrides ?? [])] };
   const named = { source: own, name: recipe.name ?? path.basename(sweepDir) };
-  const runs = values.map((settings, index) => ({ id: String(index + 1).padStart(digits, '0'), settings: { ...settings }, fixed: [] }));
+  const runs = values.map((settings, index) => ({
+    id: String(index + 1).padStart(digits, '0'),
+    settings: { ...settings },
+    fixed: unitOfRuns(recipe),
+  }));
   // Every recipe is checked before anything runs.
   const recipes = runs.map(run => runRecipe(named, run));
   const { parallel, fixed, workers } = await planWorkers(recipes, recipe.sweep.parallel);
@@ -46,7 +50,7 @@ export async function writeNewPlan(sweepDir: string, source: RecipeSource, planW
     minEvaluations: min_evaluations,
     parallel,
     ...(workers && { workers }),
-    runs: runs.map((run, index) => ({ ...run, fixed: [...(fixed[index] ?? [])] })),
+    runs: runs.map((run, index) => ({ ...run, fixed: [...run.fixed, ...(fixed[index] ?? [])] })),
   };
   await writePlan(sweepDir, plan);
   return plan;

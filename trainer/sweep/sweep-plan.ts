@@ -89,17 +89,17 @@ export function sweepRuns(recipe: Recipe): RunValues[] {
   return strategy === 'grid' ? gridRuns(space) : drawnRuns(space, { count: max_runs ?? 1, seed });
 }
 
+/** Overrides for every run of what the recipe trains because it has a sweep, which the recipe of a run does not know of. */
+export const unitOfRuns = ({ trains, sweep: { over = {} } }: Recipe): string[] =>
+  trains === 'rows' && !Object.hasOwn(over, 'trains') ? ['trains=rows'] : [];
+
 /**
  * The recipe of one run, which `rowtune train` would train in the same way. Defaults follow from its own values.
  * @throws RunError 'bad-sweep' if its values do not fit each other
  */
 export function runRecipe({ source, name }: Pick<SweepPlan, 'source' | 'name'>, { id, settings, fixed }: PlannedRun): Recipe {
   const values = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-  // What the recipe trains while it has a sweep, which the run alone would not know of: all runs train the same part of each weight.
-  const { trains } = parseRecipe(source.text, source).resolved;
-  const unit = trains === 'rows' ? ['trains=rows'] : [];
-  const own = ['sweep=', 'output_dir=', 'overwrite_output_dir=', `name=${name} ${id}`];
-  const overrides = [...source.overrides, ...own, ...unit, ...values, ...fixed];
+  const overrides = [...source.overrides, 'sweep=', 'output_dir=', 'overwrite_output_dir=', `name=${name} ${id}`, ...values, ...fixed];
   const { recipe, problems } = parseRecipe(source.text, { fileName: source.fileName, overrides });
   if (recipe !== undefined) return withAbsolutePaths(recipe, source.baseDir);
   const errors = problems.filter(({ severity }) => severity === 'error').map(({ message }) => message);

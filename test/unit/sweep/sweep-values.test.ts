@@ -1,7 +1,7 @@
 /** The values of the runs of a sweep. */
 import { describe, expect, test } from 'vitest';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
-import { runRecipe, sweepRecipe, sweepRuns } from '../../../trainer/sweep/sweep-plan.ts';
+import { runRecipe, sweepRecipe, sweepRuns, unitOfRuns } from '../../../trainer/sweep/sweep-plan.ts';
 
 const source = (sweep: string, more = '') => ({
   text: `model: m\ndata: {train: a.jsonl, eval: b.jsonl}\n${more}sweep: {${sweep}}\n`,
@@ -95,7 +95,8 @@ describe('what the runs of a sweep train', () => {
     ['method: [lora, spsft]', ['rows', 'columns']],
   ])('%s', (over, units) => {
     const plan = { source: source(`over: {${over}}`), name: 'sweep' };
-    const runs = runsOf(`over: {${over}}`).map((settings, i) => runRecipe(plan, { id: String(i), settings, fixed: [] }));
+    const fixed = unitOfRuns(sweepRecipe(plan.source));
+    const runs = runsOf(`over: {${over}}`).map((settings, i) => runRecipe(plan, { id: String(i), settings, fixed }));
     expect(runs.map(({ trains }) => trains)).toEqual(units);
   });
 });

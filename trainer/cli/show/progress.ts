@@ -1,5 +1,6 @@
 /** Shows the progress of a job: a bar in a terminal, a plain line every few seconds elsewhere. Always on stderr. */
 import { SingleBar } from 'cli-progress';
+import { RATED_AFTER_S } from '../../job/job.ts';
 import type { WorkerEvent } from '../../protocol/messages/job-messages.ts';
 import { compact, duration, grouped } from '../../protocol/text/format.ts';
 
@@ -22,8 +23,6 @@ export interface ProgressStream {
 
 /** Interval between plain lines: frequent enough to show life, rare enough for a log. */
 const LINE_INTERVAL_MS = 5000;
-/** Seconds before which a phase has no rate: its first part says nothing of the others. */
-const RATED_AFTER_S = 0.5;
 /** The metrics that are shown, in this order. */
 const SHOWN_METRICS = ['loss', 'eval_loss', 'eval_accuracy'];
 

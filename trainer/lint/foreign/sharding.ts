@@ -1,4 +1,6 @@
 /** Configs of DeepSpeed and FSDP: what of them applies to a run on one device, which is where state and weights lie. */
+import { hostingEngines } from '../../catalog/engines.ts';
+import { elementAt } from '../../narrow.ts';
 import { type Convert, type Converted, isMap, none, type Plain, set } from './foreign-tool.ts';
 
 /** The places of a config, as it names them; undefined for the device. */
@@ -28,7 +30,7 @@ function placed({ optimizer, parameters }: Places, source: string, recipe: Plain
   const isChanged = isOnDisk(optimizer) || isOnDisk(parameters);
   return [
     ...(optimizer === undefined ? [] : set('optimizer_offload', 'host', note)),
-    ...set('engine', 'pjrt', 'only this engine keeps the weights of the base in host memory'),
+    ...set('engine', elementAt(hostingEngines, 0), 'only this engine keeps the weights of the base in host memory'),
     ...set('base_offload', 'host', isChanged ? `${source} names a disk, which this engine does not use` : note),
   ];
 }

@@ -15,33 +15,30 @@ export function defaultUnit(given: Given): 'rows' | 'columns' {
   return method.trainsColumns && learnsTokens(given.task) && !choosesByWrittenScores(given) ? 'columns' : 'rows';
 }
 
-/** Rows have a measure, scores, companions and a second choice; the default columns have none of these. */
+/** Whether a value of a setting says that rows are chosen. */
+type SaysRows = (value: unknown, given: Given) => boolean;
+
+const isThere: SaysRows = value => value !== undefined;
+const isOn: SaysRows = value => value === true;
+const never: SaysRows = () => false;
+
+/**
+ * The settings of a choice by scores: rows have a measure, scores, companions and a second choice, and the default columns none of these. Random
+ * rows are rows too, so that measures can be compared; but where all settings are filled in, the default measure is there as well.
+ */
+const CHOICE: Readonly<Record<string, SaysRows>> = {
+  'importance.measure': (measure, { trains }) => measure !== undefined && !(trains === 'columns' && measure === measureWithoutScores),
+  'importance.scores': isThere,
+  'importance.choose_again_after': isThere,
+  'importance.selection': selection => (selection ?? 'per_layer') !== 'per_layer',
+  'importance.heads': isOn,
+  'importance.samples': never,
+  'importance.exact': never,
+  dependencies: isOn,
+};
+
+/** A sweep that tries values of one of them compares rows. */
 function choosesByWrittenScores(given: Given): boolean {
-  return (
-    sweepsChoice(given) ||
-    namesMeasure(given) ||
-    given['importance.scores'] !== undefined ||
-    given['importance.choose_again_after'] !== undefined ||
-    (given['importance.selection'] ?? 'per_layer') !== 'per_layer' ||
-    given['importance.heads'] === true ||
-    given.dependencies === true
-  );
+  const over = given['sweep.over'];
+  return Object.entries(CHOICE).some(([path, says]) => says(given[path], given) || (isRecord(over) && Object.hasOwn(over, path)));
 }
-
-/** Settings of a choice by scores: where a sweep tries values of one, it compares rows. */
-const OF_SCORES = [
-  'importance.measure',
-  'importance.scores',
-  'importance.samples',
-  'importance.exact',
-  'importance.choose_again_after',
-  'importance.selection',
-  'importance.heads',
-  'dependencies',
-];
-
-const sweepsChoice = ({ 'sweep.over': over }: Given): boolean => isRecord(over) && OF_SCORES.some(path => Object.hasOwn(over, path));
-
-/** Random rows are rows too, so that measures can be compared; but where all settings are filled in, the default measure is there as well. */
-const namesMeasure = ({ trains, 'importance.measure': measure }: Given): boolean =>
-  measure !== undefined && !(trains === 'columns' && measure === measureWithoutScores);

@@ -1,4 +1,6 @@
 /** Names and values of other fine-tuning tools for our settings. */
+import { hostingEngines } from '../../catalog/engines.ts';
+import { orList } from '../../catalog/entries.ts';
 
 /** The counterpart of a foreign key: `to` is a dotted path, `note` explains other differences or why there is none. */
 export interface ForeignKey {
@@ -157,7 +159,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...absent('write attention: auto, fused or chunked', 'flash_attention', 'flash_attn', 'attn_implementation', 'xformers_attention'),
   ...absent('a run uses one device', 'ddp', 'local_rank'),
   ...absent(
-    'a run uses one device; for what it offloads, write optimizer_offload: host, or base_offload: host with engine: pjrt',
+    `a run uses one device; for what it offloads, write optimizer_offload: host, or base_offload: host with engine: ${orList(hostingEngines)}`,
     'deepspeed',
     'fsdp',
     'fsdp_config',

@@ -31,26 +31,18 @@ export const effectKernels: Pick<KernelTable, Effects> = {
   },
   updateElements: {
     device: ({ inputs, attrs, variables }) => {
-      const [indices, values] = two(inputs);
-      const before = variables.get(attrs.variable);
-      const flat = tf.tensorScatterUpdate(tf.reshape(before, [before.size]), tf.reshape(indices, [indices.size, 1]), values);
-      variables.set(attrs.variable, tf.reshape(flat, before.shape));
+      variables.set(attrs.variable, withElements(variables.get(attrs.variable), ...two(inputs)));
       return token();
     },
   },
   updateColumns: {
     device: ({ inputs, attrs, variables }) => {
       const [columns, values] = two(inputs);
-      const before = variables.get(attrs.variable);
-      const [rows, width] = atLeast(before.shape, 2);
+      const [rows] = atLeast(values.shape, 2);
       const after = tf.tidy(() => {
-        const starts = tf.range(0, rows * width, width, 'int32');
+        const starts = tf.range(0, rows * attrs.width, attrs.width, 'int32');
         const places = tf.add(tf.reshape(starts, [rows, 1]), tf.reshape(columns, [1, columns.size]));
-        const flat = tf.reshape(before, [before.size]);
-        return tf.reshape(
-          tf.tensorScatterUpdate(flat, tf.reshape(places, [places.size, 1]), tf.reshape(values, [values.size])),
-          before.shape,
-        );
+        return withElements(variables.get(attrs.variable), places, values);
       });
       variables.set(attrs.variable, after);
       return token();
@@ -77,3 +69,10 @@ export const effectKernels: Pick<KernelTable, Effects> = {
 /** An exponential moving average, written as old + (new − old) · (1 − decay) as TensorFlow does. */
 const blend = (old: tf.Tensor, fresh: tf.Tensor, decay: number): tf.Tensor =>
   tf.tidy(() => tf.add(old, tf.mul(tf.sub(fresh, old), 1 - decay)));
+
+/** Other numbers at these places of the flat order. @param places int32, as many as values */
+const withElements = (before: tf.Tensor, places: tf.Tensor, values: tf.Tensor): tf.Tensor =>
+  tf.tidy(() => {
+    const flat = (x: tf.Tensor) => tf.reshape(x, [x.size]);
+    return tf.reshape(tf.tensorScatterUpdate(flat(before), tf.reshape(places, [places.size, 1]), flat(values)), before.shape);
+  });

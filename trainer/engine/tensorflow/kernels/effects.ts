@@ -3,7 +3,7 @@ import type { OpName } from '../../../graph/attributes.ts';
 import type { Node } from '../../../graph/node-store.ts';
 import { atLeast } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
-import { inputAt, type LoweringTable } from '../lowering.ts';
+import { inputAt, type LoweringContext, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
 
 const MOVES: ReadonlySet<OpName> = new Set(['cast', 'transpose', 'slice', 'pad', 'concat', 'broadcast', 'gather']);
@@ -31,6 +31,23 @@ function done(_: string): undefined {
   return undefined;
 }
 
+type Variable = Pick<LoweringContext<'updateRows' | 'updateElements' | 'updateColumns'>, 'emitter' | 'attrs' | 'handle' | 'variableType'>;
+
+/** Never ResourceScatter*: it makes every later read copy the whole variable. A fresh read is an alias of the buffer. */
+function aliasOf({ emitter, attrs, handle, variableType }: Variable) {
+  const T = attr.type(variableType(attrs.variable));
+  return { alias: emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T }), T };
+}
+
+const flat = (emitter: Emitter, x: string, T: ReturnType<typeof attr.type>): string =>
+  emitter.emit('Reshape', [x, emitter.ints([-1])], { T, Tshape: attr.type('int32') });
+
+/** A reshaped alias has the same buffer, as one long vector. */
+function writeElements(variable: Variable, places: string, values: string): undefined {
+  const { alias, T } = aliasOf(variable);
+  return done(variable.emitter.emit('InplaceUpdate', [flat(variable.emitter, alias, T), places, values], { T }));
+}
+
 export const effectLowerings = {
   assign: ({ emitter, inputs: [value = ''], node, attrs, handle }) => {
     const source = inputAt({ node }, 0);
@@ -40,34 +57,28 @@ export const effectLowerings = {
   },
   assignAdd: ({ emitter, inputs: [value = ''], attrs, handle, variableType }) =>
     done(emitter.emit('AssignAddVariableOp', [handle(attrs.variable), value], { dtype: attr.type(variableType(attrs.variable)) })),
-  // Never ResourceScatter*: it makes every later read copy the whole variable. A fresh read is an alias of the buffer.
-  updateRows: ({ emitter, inputs: [rows = '', values = ''], attrs, handle, variableType }) => {
-    const T = attr.type(variableType(attrs.variable));
-    const alias = emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T });
-    return done(emitter.emit('InplaceUpdate', [alias, rows, values], { T }));
+  updateRows: context => {
+    const [rows = '', values = ''] = context.inputs;
+    const { alias, T } = aliasOf(context);
+    return done(context.emitter.emit('InplaceUpdate', [alias, rows, values], { T }));
   },
-  updateElements: ({ emitter, inputs: [indices = '', values = ''], attrs, handle, variableType }) => {
-    const T = attr.type(variableType(attrs.variable));
-    const alias = emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T });
-    // A reshaped alias has the same buffer, as one long vector.
-    const flat = emitter.emit('Reshape', [alias, emitter.ints([-1])], { T, Tshape: attr.type('int32') });
-    return done(emitter.emit('InplaceUpdate', [flat, indices, values], { T }));
+  updateElements: context => {
+    const [places = '', values = ''] = context.inputs;
+    return writeElements(context, places, values);
   },
-  updateColumns: ({ emitter, inputs: [columns = '', values = ''], node, attrs, handle, variableType }) => {
-    const T = attr.type(variableType(attrs.variable));
-    const int = { T: attr.type('int32'), Tshape: attr.type('int32') };
+  updateColumns: context => {
+    const { emitter, node, attrs } = context;
+    const [columns = '', values = ''] = context.inputs;
     const [rows, count] = atLeast(inputAt({ node }, 1).shape, 2);
     const starts = emitter.constant(
       Int32Array.from({ length: rows }, (_, row) => row * attrs.width),
       [rows, 1],
       'int32',
     );
-    const each = emitter.emit('Reshape', [columns, emitter.ints([1, count])], int);
-    const places = emitter.emit('Reshape', [emitter.emit('AddV2', [starts, each], { T: int.T }), emitter.ints([-1])], int);
-    const flat = (x: string): string => emitter.emit('Reshape', [x, emitter.ints([-1])], { T, Tshape: int.Tshape });
-    const fresh = flat(values);
-    const alias = emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T });
-    return done(emitter.emit('InplaceUpdate', [flat(alias), places, fresh], { T }));
+    const T = attr.type('int32');
+    const each = emitter.emit('Reshape', [columns, emitter.ints([1, count])], { T, Tshape: T });
+    const places = flat(emitter, emitter.emit('AddV2', [starts, each], { T }), T);
+    return writeElements(context, places, flat(emitter, values, attr.type(context.variableType(attrs.variable))));
   },
   adam: ({ emitter, inputs: [gradient = '', rate = '', beta1Power = '', beta2Power = '', epsilon = ''], attrs, handle, variableType }) => {
     const scalar = (value: number) => emitter.constant(Float32Array.of(value), [], 'float32');

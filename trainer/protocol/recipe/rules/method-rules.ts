@@ -1,7 +1,7 @@
 /** Rules about the method and the trained parameters. */
-import { engineCatalog, plannedEngine } from '../../../catalog/engines.ts';
-import { isOneOf, namesWhere, orList } from '../../../catalog/entries.ts';
-import { defaultMeasure, measureCatalog, measuresThat, measureWithoutData, movesWeights, needsData } from '../../../catalog/measures.ts';
+import { engineCatalog, hostingEngines, plannedEngine } from '../../../catalog/engines.ts';
+import { isOneOf, orList } from '../../../catalog/entries.ts';
+import { measureCatalog, measureOfRows, measuresThat, movesWeights, needsData } from '../../../catalog/measures.ts';
 import { methodCatalog } from '../../../catalog/methods.ts';
 import { readsBase } from '../live-reference.ts';
 import { loraStart } from '../lora-start.ts';
@@ -84,7 +84,7 @@ export const methodRules: readonly Rule[] = [
       return {
         at: 'importance.measure',
         message: `'${measure}' scores rows alone; with trains: columns use ${measuresThat(({ scoresColumns }) => scoresColumns)}`,
-        suggestion: { kind: 'replace-value', to: needsData(measure) ? defaultMeasure : measureWithoutData },
+        suggestion: { kind: 'replace-value', to: measureOfRows(needsData(measure)) },
       };
     },
   },
@@ -128,7 +128,7 @@ export const methodRules: readonly Rule[] = [
         ? undefined
         : {
             at: 'base_offload',
-            message: `engine: ${engine} keeps all weights in the memory of the compute device; to keep those of the base in host memory, set engine: ${orList(namesWhere(engineCatalog, ({ hostsWeights }) => hostsWeights === true))}`,
+            message: `engine: ${engine} keeps all weights in the memory of the compute device; to keep those of the base in host memory, set engine: ${orList(hostingEngines)}`,
             suggestion: { kind: 'replace-value', to: 'none' },
           },
   },

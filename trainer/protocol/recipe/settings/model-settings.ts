@@ -2,7 +2,14 @@
 
 import { engineChoices } from '../../../catalog/engines.ts';
 import { choicesOf, entryOf } from '../../../catalog/entries.ts';
-import { defaultMeasure, type MeasureName, measureCatalog, measureWithoutData, measureWithoutScores } from '../../../catalog/measures.ts';
+import {
+  defaultMeasure,
+  type MeasureName,
+  measureCatalog,
+  measureOfRows,
+  measureWithoutData,
+  measureWithoutScores,
+} from '../../../catalog/measures.ts';
 import { methodCatalog, methodsThat } from '../../../catalog/methods.ts';
 import { hasHead, objectiveCatalog } from '../../../catalog/objectives.ts';
 import { transportCatalog } from '../../../catalog/transports.ts';
@@ -236,7 +243,7 @@ export const methodSettings = {
 function measureOf(given: Given): MeasureName {
   if (methodOf(given).trainsColumns && given.trains !== 'rows') return measureWithoutScores;
   const data = given['data.train'];
-  return Array.isArray(data) && data.length > 0 ? defaultMeasure : measureWithoutData;
+  return measureOfRows(Array.isArray(data) && data.length > 0);
 }
 
 export const importanceSettings = {
