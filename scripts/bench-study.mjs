@@ -53,7 +53,10 @@ async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, imp
   const { ensureSpamData } = await import('./demo/spam-data.mjs');
   const { ensureAddressParts } = await import('./study/addresses.mjs');
   const { ensureArithmetic } = await import('./study/arithmetic.mjs');
+  const { ensureEmojis } = await import('./study/emojis.mjs');
   const { ensureNovel } = await import('./study/novel.mjs');
+  const { ensureSentiments } = await import('./study/sentiments.mjs');
+  const { ensureSpeeches } = await import('./study/speeches.mjs');
   const { ensureWordNet } = await import('./study/wordnet.mjs');
   const digits = await ensureDigits(path.join(cacheDir, 'demo', 'digits'));
   const mails = ensureSpamData(folder, MAILS);
@@ -73,6 +76,9 @@ async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, imp
     novel: ensureNovel(folder),
     addresses: await ensureAddressParts(folder),
     arithmetic: ensureArithmetic(folder),
+    emojis: ensureEmojis(folder),
+    speeches: ensureSpeeches(folder),
+    sentiments: ensureSentiments(folder),
   };
   const sources = { data, models };
   if (neurons) {

@@ -23,8 +23,8 @@ interface Arm {
   /** Arms of a family start their search for a learning rate at the same place. */
   readonly family: ArmFamily;
   readonly settings: (budget: ArmBudget & Partial<UnitBudget>) => Settings;
-  /** The rates of an arm that searches none, by the kind of model: what a user gets, or got, who sets none. */
-  readonly learningRates?: Readonly<Record<ObjectiveEntry['model'], number>>;
+  /** The rates of an arm that searches none, by the kind of model; a kind without one has not the arm. */
+  readonly learningRates?: Readonly<Partial<Record<ObjectiveEntry['model'], number>>>;
   /** Trains columns, coupled channels or heads in place of rows, so that it has a budget of its own. */
   readonly unit?: keyof UnitBudget;
   /** An arm of an earlier plan: its runs are shown, and none is added. */
@@ -118,6 +118,8 @@ const table = {
   'rows by wanda, default rate': { ...rows('wanda'), learningRates: { causal: 1e-3, classifier: 3e-3 } },
   'random columns, default rate': { ...units('columns', 'random'), learningRates: { causal: 2e-3, classifier: 6e-3 } },
   'lora, default rate': { ...product('lora'), learningRates: { causal: 2e-4, classifier: 2e-3 } },
+  // A candidate for the default of new heads; language models have theirs.
+  'rows by wanda, higher rate': { ...rows('wanda'), learningRates: { classifier: 5.6e-3 } },
   // Defaults that this study has changed.
   'wanda at 1e-3': { ...rows('wanda'), learningRates: always(1e-3), isPast: true },
   'lora at 1e-4': { ...product('lora'), learningRates: always(1e-4), isPast: true },

@@ -15,7 +15,17 @@ import {
 } from './arms.ts';
 
 export type BaseName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
-export type DataName = 'digits' | 'mails' | 'definitions' | 'kinds' | 'novel' | 'addresses' | 'arithmetic';
+export type DataName =
+  | 'digits'
+  | 'mails'
+  | 'definitions'
+  | 'kinds'
+  | 'novel'
+  | 'addresses'
+  | 'arithmetic'
+  | 'emojis'
+  | 'speeches'
+  | 'sentiments';
 
 export interface TaskPlan {
   readonly name: string;
@@ -71,6 +81,16 @@ const encoder: Settings = {
   'importance.samples': 64,
 };
 
+/** The encoder with a new head, with budgets and first rates. */
+const onMiniLm = {
+  base: 'minilm',
+  settings: encoder,
+  samples: { tune: 480, validate: 120, test: 240 },
+  budget: { lora: 8, spsft: 16 },
+  units: encoderUnits,
+  rates: encoderRates,
+} as const;
+
 const decoder: Settings = {
   task: 'causal_lm',
   dtype: 'bfloat16',
@@ -92,13 +112,8 @@ const onSmolLm2 = { base: 'smollm2', budget: { lora: 8, spsft: 16 }, units: deco
 const table = {
   'minilm-mails': {
     title: 'MiniLM, spam or ham',
-    base: 'minilm',
+    ...onMiniLm,
     data: 'mails',
-    settings: encoder,
-    samples: { tune: 480, validate: 120, test: 240 },
-    budget: { lora: 8, spsft: 16 },
-    units: encoderUnits,
-    rates: encoderRates,
   },
   'smollm2-mails': {
     title: 'SmolLM2-135M, spam or ham',
@@ -122,13 +137,8 @@ const table = {
   },
   'minilm-definitions': {
     title: 'MiniLM, the topic of a definition',
-    base: 'minilm',
+    ...onMiniLm,
     data: 'definitions',
-    settings: encoder,
-    samples: { tune: 480, validate: 120, test: 240 },
-    budget: { lora: 8, spsft: 16 },
-    units: encoderUnits,
-    rates: encoderRates,
   },
   'resnet-digits': {
     title: 'a small ResNet, handwritten digits',
@@ -150,13 +160,8 @@ const table = {
   },
   'minilm-kinds': {
     title: 'MiniLM, whether one thing is a kind of another',
-    base: 'minilm',
+    ...onMiniLm,
     data: 'kinds',
-    settings: encoder,
-    samples: { tune: 480, validate: 120, test: 240 },
-    budget: { lora: 8, spsft: 16 },
-    units: encoderUnits,
-    rates: encoderRates,
   },
   'smollm2-addresses': {
     title: 'SmolLM2-135M, the parts of an address as JSON',
@@ -178,6 +183,14 @@ const table = {
     later: LONG,
     answerTokens: 8,
   },
+  'minilm-emojis': {
+    title: 'MiniLM, the group of an emoji by its name',
+    ...onMiniLm,
+    data: 'emojis',
+    settings: { ...encoder, 'data.labels': ['activities', 'food', 'nature', 'objects', 'people', 'smileys', 'symbols', 'travel'] },
+  },
+  'minilm-speeches': { title: 'MiniLM, the party of a president by a passage', ...onMiniLm, data: 'speeches' },
+  'minilm-sentiments': { title: 'MiniLM, whether a word sounds good or bad', ...onMiniLm, data: 'sentiments' },
 } as const satisfies Readonly<Record<string, Omit<TaskPlan, 'name'>>>;
 
 export const tasks: readonly TaskPlan[] = Object.entries<Omit<TaskPlan, 'name'>>(table).map(([name, task]) => ({ name, ...task }));
@@ -200,9 +213,16 @@ export interface Part {
 
 const isFirst = (task: TaskPlan, arm: ArmName): boolean => QUESTION.includes(arm) && !task.later?.includes(arm);
 
-/** Whether the model has what the arm trains, and the task what it scores by. */
-export const hasArm = ({ without, units }: TaskPlan, arm: ArmName): boolean =>
-  !without?.includes(arm) && (arms[arm].unit === undefined || units?.[arms[arm].unit] !== undefined);
+/** The rate of an arm that searches none. */
+export const fixedRateOf = ({ settings }: TaskPlan, arm: ArmName): number | undefined =>
+  arms[arm].learningRates?.[entryOf(objectiveCatalog, settings.task)?.model ?? 'causal'];
+
+/** Whether the model has what the arm trains, and the task what it scores by. An arm at fixed rates may have none for a kind of model. */
+export const hasArm = (task: TaskPlan, arm: ArmName): boolean => {
+  const { unit, learningRates } = arms[arm];
+  if (task.without?.includes(arm) || (unit && task.units?.[unit] === undefined)) return false;
+  return learningRates === undefined || fixedRateOf(task, arm) !== undefined;
+};
 
 const armsOf = (task: TaskPlan, first: boolean): ArmName[] =>
   searchingArms.filter(arm => isFirst(task, arm) === first && hasArm(task, arm));
@@ -213,10 +233,6 @@ export const parts: readonly Part[] = [
   ...tasks.map(task => ({ task, arms: defaultArms.filter(arm => !arms[arm].isPast && hasArm(task, arm)) })),
   ...tasks.map(task => ({ task, arms: armsOf(task, false) })),
 ];
-
-/** The rate of an arm that searches none. */
-export const fixedRateOf = ({ settings }: TaskPlan, arm: ArmName): number | undefined =>
-  arms[arm].learningRates?.[entryOf(objectiveCatalog, settings.task)?.model ?? 'causal'];
 
 /** The settings that are the same for all tasks. */
 export const COMMON: Settings = {

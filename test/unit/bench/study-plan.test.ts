@@ -333,7 +333,7 @@ describe('the page', () => {
   test('shows arms at the defaults, and leaves them out of the comparisons', () => {
     const found = [...rows, ...defaultArms.flatMap(arm => seeds(arm, [2, 2, 2, 2, 2]))];
     const text = studyPage(found);
-    expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ (\| 2\.000 ){6}\| – \| 0\.510 \|/);
+    expect(text).toMatch(/\| `[\w-]+` \| [\d.]+ (\| 2\.000 ){7}\| – \| 0\.510 \|/);
     expect(compareWith(elementAt(rowsByTask(tasks, found), 0), RANDOM_ROWS)).toHaveLength(2);
     expect(studyPage(rows)).not.toContain('At the default rates');
   });
