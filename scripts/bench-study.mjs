@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, run, StepError, say } from './steps.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, run, runScript, StepError } from './steps.mjs';
 
 /** Half of each are spam; more than any task takes. */
 const MAILS = { train: 600, heldOut: 240 };
@@ -139,25 +139,4 @@ function readOptions() {
   };
 }
 
-async function main() {
-  let wanted;
-  try {
-    wanted = readOptions();
-  } catch (error) {
-    say(`${error.message}\n${HELP}`);
-    return 2;
-  }
-  if (wanted.help) {
-    console.log(HELP);
-    return 0;
-  }
-  try {
-    await prepareAndRun(wanted);
-    return 0;
-  } catch (error) {
-    say(`study: ${error.message}`);
-    return 1;
-  }
-}
-
-process.exitCode = await main();
+process.exitCode = await runScript({ name: 'study', help: HELP, readOptions, run: prepareAndRun });

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
-import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, root, StepError, say } from './steps.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, root, runScript, StepError, say } from './steps.mjs';
 
 const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'serve', 'preferences', 'true-size', 'scale', 'scale-model', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
@@ -188,25 +188,4 @@ async function prepareAndRun(wanted) {
   });
 }
 
-/** @returns {Promise<number>} the exit status: 2 for wrong arguments */
-async function main() {
-  let wanted;
-  try {
-    wanted = readArguments();
-  } catch (error) {
-    say(`${error.message}\n${HELP}`);
-    return 2;
-  }
-  if (wanted.help) {
-    console.log(HELP);
-    return 0;
-  }
-  try {
-    return (await prepareAndRun(wanted)) ? 0 : 1;
-  } catch (error) {
-    say(`bench: ${error.message}`);
-    return 1;
-  }
-}
-
-process.exitCode = await main();
+process.exitCode = await runScript({ name: 'bench', help: HELP, readOptions: readArguments, run: prepareAndRun });

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildBundles, ensurePackages, root, say } from './steps.mjs';
+import { buildBundles, ensurePackages, root, runScript, say } from './steps.mjs';
 
 const PARTS = ['kills', 'ranks', 'files', 'frames', 'recipes', 'faults', 'daemon'];
 
@@ -58,28 +58,15 @@ async function bundle() {
   return outdir;
 }
 
-/** @returns {Promise<number>} the exit status: 2 for wrong arguments */
-async function main() {
-  let wanted;
-  try {
-    wanted = readArguments();
-  } catch (error) {
-    say(`${error.message}\n${HELP}`);
-    return 2;
-  }
-  if (wanted.help) {
-    console.log(HELP);
-    return 0;
-  }
-  if (!wanted.built) {
+async function prepareAndRun({ parts, seed, resume, sample: isSample, built }) {
+  if (!built) {
     ensurePackages();
     buildBundles();
   }
   const bundles = await bundle();
   const { runTrial } = await import(path.join(bundles, 'main.mjs'));
-  const report = wanted.sample ? undefined : path.join(root, 'bench', 'results', 'hostile.md');
-  const { parts, seed, resume, sample: isSample } = wanted;
-  return (await runTrial({ parts, seed, resume, isSample, report, bundles, root, say })) ? 0 : 1;
+  const report = isSample ? undefined : path.join(root, 'bench', 'results', 'hostile.md');
+  return runTrial({ parts, seed, resume, isSample, report, bundles, root, say });
 }
 
-process.exitCode = await main();
+process.exitCode = await runScript({ name: 'hostile', help: HELP, readOptions: readArguments, run: prepareAndRun });

@@ -158,3 +158,29 @@ export function ensureEngine() {
   if (status !== 0) say('continuing with the portable engine, which needs nothing else and is slower');
   return status === 0;
 }
+
+/**
+ * Runs a script that people type: its options first, then the work, with each mistake in one line.
+ * @template {{ help?: boolean }} Options
+ * @param {{ name: string, help: string, readOptions: () => Options, run: (options: Options) => Promise<boolean | void> }} script
+ * @returns {Promise<number>} the exit status: 2 for wrong options, 1 where the work failed or `run` gives false
+ */
+export async function runScript({ name, help, readOptions, run: work }) {
+  let wanted;
+  try {
+    wanted = readOptions();
+  } catch (error) {
+    say(`${error.message}\n${help}`);
+    return 2;
+  }
+  if (wanted.help) {
+    console.log(help);
+    return 0;
+  }
+  try {
+    return (await work(wanted)) === false ? 1 : 0;
+  } catch (error) {
+    say(`${name}: ${error.message}`);
+    return 1;
+  }
+}

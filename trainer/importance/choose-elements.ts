@@ -15,6 +15,7 @@ import { type BatchShape, shapeName } from '../train/task.ts';
 import { heldWeight, heldWeights } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import { type ImportanceData, ownBatches, sweepsOf } from './score-model.ts';
+import { sumsByModule } from './sums-by-module.ts';
 
 export interface ChooseElementsParams {
   readonly modules: readonly ModuleSpec[];
@@ -76,18 +77,7 @@ const clearSignature = (sweep: number): string => `clear/${sweep}`;
 /** Makes the sums of this process those of all. */
 const totalSignature = (sweep: number): string => `total/${sweep}`;
 
-/** The sum of each module of a sweep; sweeps share them, since blocks are alike. */
-function sumsOf(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
-  const used = new Map<string, number>();
-  return new Map(
-    sweep.map(module => {
-      const shape = module.weight.shape.join('x');
-      const count = used.get(shape) ?? 0;
-      used.set(shape, count + 1);
-      return [module, { name: `squared gradient ${shape} ${count}`, shape: module.weight.shape, dtype: 'float32' }];
-    }),
-  );
-}
+const sumsOf = (sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> => sumsByModule('squared gradient', sweep);
 
 async function* startValues(
   { task, storage }: ImportanceData,

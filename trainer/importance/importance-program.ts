@@ -16,6 +16,7 @@ import { heldWeight } from './held-weights.ts';
 import { ImportanceError } from './importance-error.ts';
 import { type GradientMeasure, type InputMeasure, measures, measuresOfAnyWeight, type OutputMeasure } from './measures.ts';
 import { signedRow, taylorRow, taylorSamples } from './row-forms.ts';
+import { sumsByModule } from './sums-by-module.ts';
 
 export interface ImportanceProgramParams {
   readonly measure: MeasureName;
@@ -254,18 +255,7 @@ const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { re
     };
   });
 
-/** The mean gradient of each module of a sweep; sweeps share the variables, since blocks are alike. */
-function meanGradients(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
-  const used = new Map<string, number>();
-  return new Map(
-    sweep.map(module => {
-      const shape = module.weight.shape.join('x');
-      const count = used.get(shape) ?? 0;
-      used.set(shape, count + 1);
-      return [module, { name: `mean gradient ${shape} ${count}`, shape: module.weight.shape, dtype: 'float32' }];
-    }),
-  );
-}
+const meanGradients = (sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> => sumsByModule('mean gradient', sweep);
 
 export const meanGradientSpecs = (sweeps: readonly (readonly ModuleSpec[])[]): VariableSpec[] => [
   ...new Map(sweeps.flatMap(sweep => [...meanGradients(sweep).values()]).map(spec => [spec.name, spec])).values(),

@@ -67,6 +67,23 @@ export interface RankPlace {
   readonly addresses?: readonly string[];
 }
 
+/** A text to be written, and the model that writes it. An `adapter` has the forms of `JobRequest`. */
+export interface GenerateRequest {
+  readonly model: string;
+  readonly revision: string;
+  readonly adapter?: string;
+  readonly prompt: string;
+  /** A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known. */
+  readonly promptOf?: string;
+  /** From 0: a sample of the adapter's data whose answers are scored; nothing is written, and the prompt is not read. */
+  readonly sample?: number | undefined;
+  /** A chat, which takes the place of the prompt. */
+  readonly conversation?: Conversation | undefined;
+  readonly options: GenerateOptions;
+  /** The model stays loaded for so long after the answer, for further requests, unless another job takes the device. */
+  readonly keepSeconds?: number | undefined;
+}
+
 /**
  * The request of a worker. An `adapter` is a run folder, one of its checkpoints, or an exported adapter (ours or
  * PEFT's).
@@ -91,24 +108,7 @@ export type JobRequest = { readonly context: JobContext } & (
       /** A new file for all answers to held-out prompts; the result has some of them in any case. */
       readonly answersFile?: string;
     }
-  | {
-      readonly kind: 'generate';
-      readonly model: string;
-      readonly revision: string;
-      readonly adapter?: string;
-      readonly prompt: string;
-      /**
-       * A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known.
-       */
-      readonly promptOf?: string;
-      /** From 0: a sample of the adapter's data whose answers are scored; nothing is written, and the prompt is not read. */
-      readonly sample?: number | undefined;
-      /** A chat, which takes the place of the prompt. */
-      readonly conversation?: Conversation | undefined;
-      readonly options: GenerateOptions;
-      /** The model stays loaded for so long after the answer, in a process that takes further requests of this kind. */
-      readonly keepSeconds?: number | undefined;
-    }
+  | ({ readonly kind: 'generate' } & GenerateRequest)
   | {
       readonly kind: 'export';
       readonly adapter: string;

@@ -9,7 +9,7 @@ import type { ClusterPlace, ClusterProfile, ClusterSubmission, SubmitParams } fr
 import type { DeviceShare } from '../run/device-share.ts';
 import type { SweepStatus } from '../run/sweep.ts';
 import type { DataFileInfo, DataPart } from '../view/data.ts';
-import type { Conversation, GenerateOptions, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
+import type { GenerateOptions, GenerateRequest, JobKind, RecipeSource, WorkerEvent } from './job-messages.ts';
 import type { ModelInfo } from './model-info.ts';
 import type { ReadScoresParams, ScoresPage } from './score-pages.ts';
 
@@ -287,27 +287,7 @@ export const requests = {
     'jobs/importance',
   ),
   evaluate: message<StartOptions & { readonly recipe: RecipeSource; readonly adapter?: string }, JobRecord>('jobs/evaluate'),
-  generate: message<
-    StartOptions & {
-      readonly model: string;
-      readonly revision: string;
-      readonly baseDir: string;
-      readonly adapter?: string;
-      readonly prompt: string;
-      /**
-       * A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known.
-       */
-      readonly promptOf?: string;
-      /** From 0: a sample of the adapter's data whose answers are scored; nothing is written, and the prompt is not read. */
-      readonly sample?: number | undefined;
-      /** A chat, which takes the place of the prompt. */
-      readonly conversation?: Conversation | undefined;
-      readonly options: GenerateOptions;
-      /** The model stays loaded for so long after the answer, unless another job takes the device. */
-      readonly keepSeconds?: number | undefined;
-    },
-    JobRecord
-  >('jobs/generate'),
+  generate: message<StartOptions & GenerateRequest & { readonly baseDir: string }, JobRecord>('jobs/generate'),
   /** Shows samples of a recipe as the model will see them; does not wait for trainings. */
   previewData: message<
     StartOptions & {
