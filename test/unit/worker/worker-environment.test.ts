@@ -1,9 +1,10 @@
 /** A worker computes the same whatever the shell that started it has set for TensorFlow, libc, CUDA and Node. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { daemonEnvironment, inheritedEnvironment } from '../../../trainer/engine/inherited-environment.ts';
+import { workerEnvironment } from '../../../trainer/engine/tensorflow/environment.ts';
 import { startWorkerProcess } from '../../../trainer/worker/worker-process.ts';
 
 describe('inherited', () => {
@@ -20,6 +21,10 @@ describe('inherited', () => {
     'NODE_USE_ENV_PROXY',
     'LD_LIBRARY_PATH',
     'CUDA_VISIBLE_DEVICES',
+    'HIP_VISIBLE_DEVICES',
+    'ROCR_VISIBLE_DEVICES',
+    'HSA_OVERRIDE_GFX_VERSION',
+    'ONEAPI_DEVICE_SELECTOR',
     'VK_ICD_FILENAMES',
     'ROWTUNE_CACHE',
     'XDG_STATE_HOME',
@@ -77,6 +82,12 @@ it('a token is neither inherited nor named, nor is an empty variable named', () 
     env: {},
     cleared: [],
   }));
+
+it('weights in the memory of the host may take more than 64 GiB of it', () => {
+  const limit = Number(workerEnvironment({ threads: 1 }).XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB);
+  expect(limit).toBeGreaterThanOrEqual(64);
+  expect(limit).toBeGreaterThan(totalmem() / 2 ** 30 - 1);
+});
 
 describe('a worker', () => {
   const folder = mkdtempSync(join(tmpdir(), 'rowtune-environment-'));

@@ -36,10 +36,11 @@ const GRAPHICS_FOLDER = '/sys/class/drm';
 const INTEL_VENDOR = '0x8086';
 
 /** @param plugin whose device is looked for */
-export function findDevice({ device, oldestDriver = 0 }: Pick<PjrtPlugin, 'device' | 'oldestDriver'>, around: Surroundings): Finding {
+export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 'oldestCapability'>, around: Surroundings): Finding {
+  const { device } = plugin;
   switch (device) {
     case 'nvidia':
-      return findNvidia(oldestDriver, around);
+      return findNvidia(plugin, around);
     case 'amd':
       return around.read(AMD_DEVICE) === undefined
         ? { missing: `no AMD GPU was found: ${AMD_DEVICE}, which AMD's driver creates, does not exist` }
@@ -61,11 +62,16 @@ export function findDevice({ device, oldestDriver = 0 }: Pick<PjrtPlugin, 'devic
   }
 }
 
-function findNvidia(oldestDriver: number, { gpu }: Surroundings): Finding {
+function findNvidia(
+  { oldestDriver = 0, oldestCapability = 0 }: Pick<PjrtPlugin, 'oldestDriver' | 'oldestCapability'>,
+  { gpu }: Surroundings,
+): Finding {
   if (!gpu) return { missing: 'no NVIDIA GPU was found: nvidia-smi does not run, or lists none' };
   const driver = Number.parseInt(gpu.driver, 10);
   if (Number.isNaN(driver)) return { missing: `the version of the NVIDIA driver is unknown, and ${oldestDriver} or later is needed` };
   if (driver < oldestDriver) return { missing: `${gpu.name} has driver ${gpu.driver}, and ${oldestDriver} or later is needed` };
+  if (Number(gpu.capability) < oldestCapability)
+    return { missing: `${gpu.name} has compute capability ${gpu.capability}, and ${oldestCapability} or later is needed` };
   return { found: `${gpu.name} (driver ${gpu.driver})` };
 }
 

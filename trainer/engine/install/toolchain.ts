@@ -1,8 +1,8 @@
 /** Finds what the TensorFlow engine is built with: Python with pip, a C++ compiler, npm; and looks for an NVIDIA GPU. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
-import { runCommand } from './run-command.ts';
+import { type CommandResult, runCommand } from './run-command.ts';
 
 /** The first pip that knows `manylinux_2_27` tags is 20.3 (PEP 600). */
 const OLDEST_PIP = [20, 3] as const;
@@ -84,6 +84,8 @@ export interface NvidiaGpu {
   readonly driver: string;
   /** The free memory of the GPU, if the driver reports it. */
   readonly freeBytes?: number;
+  /** For example "9.0"; left out where the driver does not report it. */
+  readonly capability?: string;
 }
 
 let lastFound: Promise<NvidiaGpu | undefined> | undefined;
@@ -97,13 +99,30 @@ export function findNvidiaGpu(): Promise<NvidiaGpu | undefined> {
 /** As it was found last: a machine seldom gets another one, and asking starts a program. */
 export const knownNvidiaGpu = (): Promise<NvidiaGpu | undefined> => lastFound ?? findNvidiaGpu();
 
+/** The driver's own file, which is there without nvidia-smi, too. */
+const DRIVER_FILE = '/proc/driver/nvidia/version';
+
 async function askForGpu(): Promise<NvidiaGpu | undefined> {
-  const asked = await runCommand('nvidia-smi', ['--query-gpu=name,driver_version,memory.free', '--format=csv,noheader,nounits']);
-  const [name, driver, freeMib] = asked.output.split('\n')[0]?.split(',') ?? [];
-  if (asked.status === 0 && name && driver)
-    return { name: name.trim(), driver: driver.trim(), freeBytes: Number(freeMib) * 2 ** 20 || undefined };
-  return existsSync('/proc/driver/nvidia/version') ? { name: 'NVIDIA GPU', driver: 'unknown' } : undefined;
+  const ask = (fields: string) => runCommand('nvidia-smi', [`--query-gpu=${fields}`, '--format=csv,noheader,nounits']);
+  const facts = 'name,driver_version,memory.free';
+  const asked = await ask(`${facts},compute_cap`);
+  // Drivers before 510 do not know the last one, and refuse all.
+  return (
+    gpuOf(asked.status === 0 ? asked : await ask(facts)) ?? gpuOfDriver(existsSync(DRIVER_FILE) ? readFileSync(DRIVER_FILE, 'utf8') : '')
+  );
 }
+
+/** The first GPU that nvidia-smi lists; undefined where it lists none. */
+export function gpuOf({ status, output }: CommandResult): NvidiaGpu | undefined {
+  const [name, driver, freeMib, capability] = (output.split('\n')[0] ?? '').split(',').map(text => text.trim());
+  if (status !== 0 || !name || !driver) return undefined;
+  const isCapability = capability !== undefined && /^\d+\.\d+$/.test(capability);
+  return { name, driver, freeBytes: Number(freeMib) * 2 ** 20 || undefined, ...(isCapability && { capability }) };
+}
+
+/** The GPU of a driver whose file says for example "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build". */
+export const gpuOfDriver = (text: string): NvidiaGpu | undefined =>
+  text === '' ? undefined : { name: 'NVIDIA GPU', driver: /\b\d{3}\.\d+(?:\.\d+)?\b/.exec(text)?.[0] ?? 'unknown' };
 
 /** @throws EngineError where this engine cannot be built */
 export function requirePlatform(platform: string = process.platform, arch: string = process.arch): void {

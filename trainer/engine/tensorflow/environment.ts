@@ -30,6 +30,8 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     UCX_MEM_EVENTS: 'n',
     // Take GPU memory as it is needed, not all of it at once: others use the same GPU, and the measurement means something.
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    // Weights that lie in the memory of the host (`base_offload: host`) take what it has: XLA's client for GPUs would stop at 64 GiB.
+    XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB: String(Math.max(64, Math.floor(os.totalmem() / 2 ** 30))),
   };
 }
 
