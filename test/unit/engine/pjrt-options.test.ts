@@ -1,7 +1,10 @@
 /** Options of a GPU's client and compiler, held against the plugin for NVIDIA's GPUs itself: it checks them before it looks for a GPU. */
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { engineRequire } from '../../../trainer/engine/install/engine-folder.ts';
 import {
+  cudaToolkit,
   type InstalledPjrt,
   locateCardCompiler,
   pjrtAddonIsCurrent,
@@ -11,8 +14,9 @@ import {
 import { type ClientOption, clientOptions } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import type { Addon } from '../../../trainer/engine/pjrt/addon.ts';
 import { describeCard } from '../../../trainer/engine/pjrt/card-description.ts';
-import { cardCompileOptions } from '../../../trainer/engine/pjrt/compile-options.ts';
+import { cardCompileOptions, withToolkit } from '../../../trainer/engine/pjrt/compile-options.ts';
 import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { trainingStep } from '../../../trainer/plan/memory/counted-passes.ts';
 import { messageOf } from '../../../trainer/protocol/error-facts.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
@@ -61,12 +65,29 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
     const plan = cardPlan({ ...configOf('llama'), hidden_size: 128, intermediate_size: 256, num_hidden_layers: 3 });
     const { signature, variables } = trainingStep(plan, 'cheap');
     const { text } = lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), { places: plan.places });
-    const compiled = await addon.compileFor(card, Buffer.from(text), cardCompileOptions());
+    const compiled = await addon.compileFor(card, Buffer.from(text), withToolkit(cardCompileOptions(), cudaToolkit(plugin)));
     const { temporaries } = addon.compiledForMemory(compiled);
     addon.closeCompiled(compiled);
     addon.closeTopology(card);
     return temporaries;
   }
+
+  test("is compiled by NVIDIA's compiler that came with the plugin, whatever is on the path", () => {
+    const toolkit = required(cudaToolkit(plugin), 'the compiler of the plugin');
+    for (const program of ['ptxas', 'nvlink'])
+      expect(execFileSync(path.join(toolkit, 'bin', program), ['--version'], { encoding: 'utf8' })).toContain('NVIDIA');
+    const options = cardCompileOptions();
+    const given = withToolkit(options, '/x'.repeat(200));
+    expect(given.subarray(0, options.length)).toEqual(options);
+    // The map's entry: its field, 429 bytes in two, the name, then a text of 400 bytes in a field of a field.
+    const name = Buffer.from('xla_gpu_cuda_data_dir');
+    const text = [0x0a, 0x90, 3, ...Buffer.from('/x'.repeat(200))];
+    const value = [0x12, 0x93, 3, ...text];
+    const key = [0x0a, name.length, ...name];
+    const length = key.length + value.length;
+    expect([...given.subarray(options.length)]).toEqual([0x3a, (length & 127) | 128, length >> 7, ...key, ...value]);
+    expect(withToolkit(options, undefined)).toBe(options);
+  });
 
   test(
     'is the same where the memory is small: nothing is computed twice that the plan does not compute twice',

@@ -1,6 +1,6 @@
 /** The PJRT engine on its CPU plugin: state that stays in place, errors that say what to do, and the interface's window of versions. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -20,6 +20,7 @@ import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import { filledRows } from '../../../trainer/graph/xla-split-sums.ts';
 import { atLeast, required, valueFor } from '../../../trainer/narrow.ts';
+import { describeFailure } from '../../../trainer/run-error.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
 import { expectHeldAsGiven } from '../../support/models/held-variables.ts';
@@ -335,7 +336,7 @@ describeHere('what a plugin refuses', pjrt => {
 });
 
 /** A plugin that has nothing but a version. */
-function fakePlugin(name: string, [major, minor]: readonly [number, number], bytes: number): string {
+function fakePlugin(name: string, [major, minor]: readonly [number, number], bytes: number, linked: readonly string[] = []): string {
   const source = path.join(scratch, `${name}.c`);
   writeFileSync(
     source,
@@ -345,9 +346,32 @@ function fakePlugin(name: string, [major, minor]: readonly [number, number], byt
      const void *GetPjrtApi(void) { return &api; }`,
   );
   const library = path.join(scratch, `${name}.so`);
-  execFileSync('gcc', ['-shared', '-fPIC', '-o', library, source]);
+  execFileSync('gcc', ['-shared', '-fPIC', '-o', library, source, ...linked]);
   return library;
 }
+
+describeHere('memory that is not there', pjrt => {
+  it('is reported as a lack of memory, whatever the plugin says', async () => {
+    const { addon, client } = pjrt.device;
+    const refused = addon.upload(client, new Uint8Array(0), 11, [2 ** 48], 2 ** 50, '', 0);
+    await expect(refused).rejects.toThrow(/^RESOURCE_EXHAUSTED: /);
+    const { event } = describeFailure(await refused.catch((error: unknown) => error));
+    expect(event).toMatchObject({ code: 'out-of-memory', hint: expect.stringContaining('recompute: block') });
+  });
+});
+
+describeHere('libraries that a plugin needs', pjrt => {
+  it('are found by their names once they are loaded, wherever they lie', async () => {
+    const folder = path.join(scratch, 'libraries');
+    mkdirSync(folder);
+    const needed = path.join(folder, 'librowtune_needed.so.1');
+    writeFileSync(path.join(folder, 'needed.c'), 'int rowtune_needed(void) { return 1; }');
+    execFileSync('gcc', ['-shared', '-fPIC', `-Wl,-soname,${path.basename(needed)}`, '-o', needed, path.join(folder, 'needed.c')]);
+    const plugin = fakePlugin('needy', [0, 89], 2000, ['-Wl,--no-as-needed', needed]);
+    await expect(pjrt.device.addon.open(plugin, [])).rejects.toThrow(/librowtune_needed\.so\.1: cannot open shared object/);
+    await expect(pjrt.device.addon.open(plugin, [], [path.join(folder, 'absent.so'), needed])).rejects.toThrow(/too old/);
+  });
+});
 
 describeHere('the window of versions', pjrt => {
   const { addon } = pjrt.device;

@@ -1,5 +1,5 @@
 /** Installs a PJRT plugin: its libraries from Python wheels, and the addon that speaks its interface, loaded and tried. */
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cardOfEachGeneration } from '../../catalog/cards.ts';
 import { required } from '../../narrow.ts';
@@ -7,12 +7,14 @@ import { byteSize } from '../../protocol/text/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
 import { describeCard } from '../pjrt/card-description.ts';
+import { cardCompileOptions, withToolkit } from '../pjrt/compile-options.ts';
 import { buildPjrtAddon } from './build-pjrt-addon.ts';
 import { enginesFolder } from './engine-folder.ts';
 import { findDevice, surroundings } from './find-device.ts';
 import { withInstallLock } from './install-lock.ts';
 import type { InstallParams } from './install-tensorflow.ts';
 import {
+  cudaToolkit,
   type InstalledPjrt,
   OWN_PLUGIN,
   ownPluginName,
@@ -21,6 +23,7 @@ import {
   pjrtAddonPath,
   pjrtLibrary,
   pjrtName,
+  preloadedLibraries,
   readPjrt,
 } from './pjrt-folder.ts';
 import { clientOptions, type PjrtPlugin, type PjrtVariant, type PluginWheel, pjrtPlugins } from './pjrt-plugins.ts';
@@ -110,6 +113,7 @@ async function place(
     }
     const target = readPjrt(cacheDir, present ? name : partialName);
     if (!target) throw new EngineError(`${name} is not complete: its library is missing`);
+    makeExecutable(target);
     log(`compiling the addon with ${compiler} (about 10 seconds)`);
     await buildPjrtAddon(target.folder, tick('compile'));
     log('loading the plugin');
@@ -123,6 +127,12 @@ async function place(
     log(`installed ${name} in ${folder}`);
     return required(readPjrt(cacheDir, name), 'the description of the installed plugin');
   });
+}
+
+/** The programs of NVIDIA's compiler, which XLA starts: unpacking leaves out who may start a file. */
+function makeExecutable({ folder, plugin }: InstalledPjrt): void {
+  for (const file of plugin.compiler?.flatMap(({ files = [] }) => files) ?? [])
+    if (path.basename(path.dirname(file)) === 'bin') chmodSync(path.join(folder, 'runtime', file), 0o755);
 }
 
 /** Each wheel is checked against the checksum that this version of Rowtune knows, and file by file against the wheel's own. */
@@ -172,20 +182,23 @@ async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: n
   const { folder, plugin, manifest } = installed;
   const library = pjrtLibrary(installed);
   const [card] = cardOfEachGeneration;
+  const compileOptions = withToolkit(cardCompileOptions(), cudaToolkit(installed));
   const description = [
     ['topology', '1x1x1'],
     ['target_config', describeCard(card)],
   ];
   const opens = `
-    addon.open(${JSON.stringify(library)}, ${JSON.stringify(clientOptions(plugin, 1))}).then(client => {
+    addon.open(${JSON.stringify(library)}, ${JSON.stringify(clientOptions(plugin, 1))}, ${JSON.stringify(preloadedLibraries(installed))}).then(client => {
       const { major, minor, platform } = addon.describe(client);
       console.log('PJRT ' + major + '.' + minor + ' on ' + platform);
     });`;
   const compiles = `
     addon.describeDevice(${JSON.stringify(library)}, ${JSON.stringify(card)}, ${JSON.stringify(description)})
-      .then(topology => addon.compileFor(topology, Buffer.from(${JSON.stringify(SMALLEST_MODULE)}), Uint8Array.of(0x1a, 4, 0x20, 1, 0x28, 1)))
+      .then(topology => addon.compileFor(topology, Buffer.from(${JSON.stringify(SMALLEST_MODULE)}), Uint8Array.of(${compileOptions.join()})))
       .then(compiled => console.log(JSON.stringify(addon.compiledForMemory(compiled))));`;
   const script = `const addon = require(${JSON.stringify(pjrtAddonPath(folder))});${manifest.isCompileOnly ? compiles : opens}`;
   const result = await runCommand(process.execPath, ['-e', script], { environment: inheritedEnvironment(process.env).env, onTick });
-  if (result.status !== 0) throw new EngineError(`the plugin was installed but does not load:\n${result.output.trim()}`);
+  if (result.status === 0) return;
+  const needs = plugin.needs === undefined ? '' : `\nIt needs ${plugin.needs}.`;
+  throw new EngineError(`the plugin was installed but does not load:\n${result.output.trim()}${needs}`);
 }

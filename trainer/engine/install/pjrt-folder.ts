@@ -41,8 +41,23 @@ export const pjrtName = (variant: PjrtVariant, isCompileOnly = false): string =>
 export const ownPluginName = (library: string): string =>
   `${OWN_PLUGIN}-${path.basename(library, path.extname(library))}-${createHash('sha256').update(library).digest('hex').slice(0, 8)}`;
 
-export const pjrtLibrary = ({ folder, plugin }: Pick<InstalledPjrt, 'folder' | 'plugin'>): string =>
-  path.resolve(folder, 'runtime', plugin.library);
+type Placed = Pick<InstalledPjrt, 'folder' | 'plugin'>;
+
+/** A file of its wheels; the paths of a plugin that lies anywhere are absolute. */
+const placeOf = ({ folder }: Pick<Placed, 'folder'>, file: string): string => path.resolve(folder, 'runtime', file);
+
+export const pjrtLibrary = (installed: Placed): string => placeOf(installed, installed.plugin.library);
+
+/** The libraries to load before the plugin: those that came with it or lie next to it. */
+export const preloadedLibraries = (installed: Placed): string[] =>
+  (installed.plugin.preloaded ?? []).map(file => placeOf(installed, file)).filter(file => existsSync(file));
+
+/** The folder of NVIDIA's compiler that came with the plugin or lies next to it; undefined where there is none. */
+export function cudaToolkit(installed: Placed): string | undefined {
+  const { toolkit } = installed.plugin;
+  const folder = toolkit === undefined ? undefined : placeOf(installed, toolkit);
+  return folder !== undefined && existsSync(path.join(folder, 'bin', 'ptxas')) ? folder : undefined;
+}
 
 /** The command that installed it, which also compiles its addon again. */
 export function installCommand({ manifest: { variant, isCompileOnly, library } }: Pick<InstalledPjrt, 'manifest'>): string {
@@ -82,11 +97,21 @@ export function readPjrt(cacheDir: string, name: string): InstalledPjrt | undefi
   }
 }
 
-/** The plugin that a manifest names by its path. */
+/** The plugin that a manifest names by its path. Where the path is that of a known plugin in any folder of Python's packages, it is treated as that one. */
 function ownPlugin({ library, version, wheel: { sha256 } }: PjrtManifest): PjrtPlugin | undefined {
   if (library === undefined) return undefined;
-  const wheel = { project: path.basename(library), version, bytes: 0, sha256 };
-  return { label: library, device: 'any', wheel, library, platforms: [], options: [] };
+  const own = { label: library, wheel: { project: path.basename(library), version, bytes: 0, sha256 }, library, platforms: [] };
+  const known = pjrtVariants.map(variant => pjrtPlugins[variant]).find(plugin => library.endsWith(path.sep + plugin.library));
+  if (!known) return { ...own, device: 'any', options: [] };
+  const { device, options, dividedBy, toolkit, preloaded = [] } = known;
+  const packages = library.slice(0, -known.library.length);
+  return {
+    ...own,
+    ...{ device, options },
+    ...(dividedBy !== undefined && { dividedBy }),
+    ...(toolkit !== undefined && { toolkit: packages + toolkit }),
+    preloaded: preloaded.map(file => packages + file),
+  };
 }
 
 /** Plugins of the user's own choice first, then accelerators, then the processor; of one variant, what computes before what only compiles. */

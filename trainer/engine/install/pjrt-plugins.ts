@@ -32,6 +32,8 @@ export interface PjrtPlugin {
   readonly device: DeviceKind;
   /** The oldest driver of an NVIDIA GPU. */
   readonly oldestDriver?: number;
+  /** The oldest compute capability of an NVIDIA GPU. */
+  readonly oldestCapability?: number;
   readonly wheel: PluginWheel;
   /** The plugin in its wheel, or anywhere. */
   readonly library: string;
@@ -45,9 +47,44 @@ export interface PjrtPlugin {
   readonly compiler?: readonly PluginWheel[];
   /** Further wheels to compute. */
   readonly runtime?: readonly PluginWheel[];
+  /** The folder of NVIDIA's compiler among the wheels: XLA starts its `bin/ptxas` and reads its `nvvm/libdevice`. */
+  readonly toolkit?: string;
+  /** Libraries among the wheels that the plugin opens by their names, in the order in which they are loaded before it. */
+  readonly preloaded?: readonly string[];
   /** Software that it needs and that is not on PyPI. */
   readonly needs?: string;
 }
+
+/**
+ * NVIDIA's libraries, as `jax_plugins/cuda/__init__.py` of JAX loads them. The plugin finds most of them next to itself; cuDNN for CUDA 12 looks for
+ * NVRTC in another folder than that of its wheel.
+ */
+const CUDA_13_LIBRARIES = [
+  'nvidia/cu13/lib/libcudart.so.13',
+  'nvidia/cu13/lib/libnvrtc.so.13',
+  'nvidia/cu13/lib/libcublas.so.13',
+  'nvidia/cu13/lib/libcublasLt.so.13',
+  'nvidia/nccl/lib/libnccl.so.2',
+  'nvidia/cu13/lib/libcupti.so.13',
+  'nvidia/cu13/lib/libcusparse.so.12',
+  'nvidia/cu13/lib/libcusolver.so.12',
+  'nvidia/cu13/lib/libcufft.so.12',
+  'nvidia/nvshmem/lib/libnvshmem_host.so.3',
+  'nvidia/cudnn/lib/libcudnn.so.9',
+];
+const CUDA_12_LIBRARIES = [
+  'nvidia/cuda_runtime/lib/libcudart.so.12',
+  'nvidia/cuda_nvrtc/lib/libnvrtc.so.12',
+  'nvidia/cublas/lib/libcublas.so.12',
+  'nvidia/cublas/lib/libcublasLt.so.12',
+  'nvidia/nccl/lib/libnccl.so.2',
+  'nvidia/cuda_cupti/lib/libcupti.so.12',
+  'nvidia/cusparse/lib/libcusparse.so.12',
+  'nvidia/cusolver/lib/libcusolver.so.11',
+  'nvidia/cufft/lib/libcufft.so.11',
+  'nvidia/nvshmem/lib/libnvshmem_host.so.3',
+  'nvidia/cudnn/lib/libcudnn.so.9',
+];
 
 /** By the name of the variant. What runs on GPUs has not been run: it was installed, loaded and compiled with, and is unmeasured. */
 const entries = {
@@ -55,6 +92,8 @@ const entries = {
     label: 'NVIDIA GPUs, CUDA 13',
     device: 'nvidia',
     oldestDriver: 580,
+    // NVIDIA's libraries for CUDA 13 have nothing for older ones.
+    oldestCapability: 7.5,
     wheel: {
       project: 'jax-cuda13-pjrt',
       version: '0.12.0.1',
@@ -63,6 +102,8 @@ const entries = {
       files: ['jax_plugins/xla_cuda13/xla_cuda_plugin.so'],
     },
     library: 'jax_plugins/xla_cuda13/xla_cuda_plugin.so',
+    toolkit: 'nvidia/cu13',
+    preloaded: CUDA_13_LIBRARIES,
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
     compiler: [
@@ -83,10 +124,11 @@ const entries = {
     ],
     runtime: [
       {
+        // Before 13.2, kernels for a B200 release memory of a multiprocessor twice, and may corrupt what others compute (JAX warns of it).
         project: 'nvidia-cublas',
-        version: '13.1.0.3',
-        bytes: 423_133_236,
-        sha256: 'ee8722c1f0145ab246bccb9e452153b5e0515fd094c3678df50b2a0888b8b171',
+        version: '13.2.1.1',
+        bytes: 401_085_577,
+        sha256: '8c13c93cf8be4480b4909905c96d2d31575b4af43fcd3af0e84af94762665e4f',
       },
       {
         project: 'nvidia-cuda-cupti',
@@ -154,6 +196,7 @@ const entries = {
     label: 'NVIDIA GPUs, CUDA 12',
     device: 'nvidia',
     oldestDriver: 525,
+    oldestCapability: 5.2,
     wheel: {
       project: 'jax-cuda12-pjrt',
       version: '0.12.0.1',
@@ -162,6 +205,8 @@ const entries = {
       files: ['jax_plugins/xla_cuda12/xla_cuda_plugin.so'],
     },
     library: 'jax_plugins/xla_cuda12/xla_cuda_plugin.so',
+    toolkit: 'nvidia/cuda_nvcc',
+    preloaded: CUDA_12_LIBRARIES,
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
     compiler: [
@@ -269,7 +314,7 @@ const entries = {
     },
     library: 'jax_plugins/xla_oneapi/xla_oneapi_plugin.so',
     platforms: ['linux x64'],
-    options: [],
+    options: MEMORY_AS_NEEDED,
     needs: "Intel's driver for compute and the runtime libraries of oneAPI 2025.1",
   },
   metal: {

@@ -50,7 +50,8 @@ export interface ClientDescription {
 }
 
 export interface Addon extends GroupAddon {
-  open(path: string, options: readonly ClientOption[]): Promise<ClientHandle>;
+  /** @param libraries those that the plugin looks for by their names; they are loaded before it, where it is not loaded yet */
+  open(path: string, options: readonly ClientOption[], libraries?: readonly string[]): Promise<ClientHandle>;
   describe(client: ClientHandle): ClientDescription;
   /** The kinds of memory that the first device reaches, its own first or not: `device`, `pinned_host` … */
   memoryKinds(client: ClientHandle): readonly string[];

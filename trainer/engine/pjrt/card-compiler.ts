@@ -4,6 +4,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
 import {
+  cudaToolkit,
   type InstalledPjrt,
   installCommand,
   locateCardCompiler,
@@ -14,7 +15,7 @@ import {
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
 import { type CardModule, type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
-import { cardCompileOptions } from './compile-options.ts';
+import { cardCompileOptions, withToolkit } from './compile-options.ts';
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
@@ -59,7 +60,11 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
       if (mark !== undefined) await programs.marks(card).note(mark);
       if (kept) return { ...kept, found: true };
       try {
-        const memory = await compileNow(await topologyOf(card, replicas), text, cardCompileOptions(replicas));
+        const memory = await compileNow(
+          await topologyOf(card, replicas),
+          text,
+          withToolkit(cardCompileOptions(replicas), cudaToolkit(installed)),
+        );
         await programs.keep(card, { text, replicas }, memory);
         return { ...memory, found: false };
       } catch (error) {

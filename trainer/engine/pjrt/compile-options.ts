@@ -28,17 +28,24 @@ export const compileOptions = (replicas = 1): Uint8Array => optionsOf(FLAGS, rep
 /** @param replicas cards that run the program at the same time */
 export const cardCompileOptions = (replicas = 1): Uint8Array => optionsOf(CARD_FLAGS, replicas);
 
+/**
+ * The options, with the folder of NVIDIA's compiler: left out, XLA takes the `ptxas` of the path, which may be too old for the card. Where the folder
+ * lies does not change the program, so it is no part of what a compiled program is found by.
+ */
+export const withToolkit = (options: Uint8Array, folder: string | undefined): Uint8Array =>
+  folder === undefined ? options : Uint8Array.from([...options, ...override('xla_gpu_cuda_data_dir', folder)]);
+
 /** A number below 128 takes one byte. */
 export const MOST_REPLICAS = 127;
 
 function optionsOf(flags: Flags, replicas: number): Uint8Array {
   if (replicas > MOST_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MOST_REPLICAS}`);
-  const overrides = Object.entries(flags).flatMap(([name, value]) => {
-    const key = field(1, [...Buffer.from(name)]);
-    return field(7, [...key, ...field(2, flagBytes(value))]);
-  });
+  const overrides = Object.entries(flags).flatMap(([name, value]) => override(name, value));
   return Uint8Array.from([...field(3, [0x20, replicas, 0x28, 1]), ...overrides]);
 }
+
+/** An entry of the map of flags. */
+const override = (name: string, value: Flag): number[] => field(7, [...field(1, [...Buffer.from(name)]), ...field(2, flagBytes(value))]);
 
 /** A number below 128 takes one byte. */
 function flagBytes(value: Flag): number[] {
@@ -46,5 +53,8 @@ function flagBytes(value: Flag): number[] {
   return typeof value === 'boolean' ? [0x10, value ? 1 : 0] : [0x18, value];
 }
 
-/** A field of bytes. Lengths below 128 take one byte. */
-const field = (number: number, bytes: readonly number[]): number[] => [(number << 3) | 2, bytes.length, ...bytes];
+/** A field of bytes, with its number, which is below 16, and its length. */
+const field = (number: number, bytes: readonly number[]): number[] => [(number << 3) | 2, ...lengthBytes(bytes.length), ...bytes];
+
+/** Seven bits in a byte, the lowest first. */
+const lengthBytes = (length: number): number[] => (length < 128 ? [length] : [(length & 127) | 128, ...lengthBytes(length >> 7)]);

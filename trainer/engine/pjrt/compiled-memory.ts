@@ -1,6 +1,7 @@
 /**
  * The memory of compiled programs, kept next to them: an estimate finds the numbers of the device's own compiler without opening the plugin.
  */
+import { statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import type { KnownPrograms } from '../../graph/known-programs.ts';
@@ -8,7 +9,7 @@ import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
 import { byteSize } from '../../graph/types.ts';
 import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
-import { locatePjrt } from '../install/pjrt-folder.ts';
+import { type InstalledPjrt, locatePjrt, preloadedLibraries } from '../install/pjrt-folder.ts';
 import { compileOptions } from './compile-options.ts';
 import { lowerSignature } from './lower.ts';
 import { withApart } from './order/host-weights.ts';
@@ -60,8 +61,12 @@ export async function keepDevice(cache: ProgramCache, { plugin, device }: Target
   if (Buffer.from(cache.find(key) ?? []).toString() !== device) await cache.keep(key, Buffer.from(device));
 }
 
-export const pluginOf = ({ plugin: { wheel } }: NonNullable<ReturnType<typeof locatePjrt>>): string =>
-  `${wheel.project} ${wheel.version} ${wheel.sha256}`;
+/** The plugin and the sizes of the libraries that it computes with: a compiled program names algorithms of cuBLAS by their place in a list of its version. */
+export function pluginOf(installed: InstalledPjrt): string {
+  const { project, version, sha256 } = installed.plugin.wheel;
+  const sizes = preloadedLibraries(installed).map(file => statSync(file).size);
+  return [project, version, sha256, ...sizes].join(' ');
+}
 
 /**
  * The programs that were compiled for this machine's device. Undefined where no plugin is installed, or none has computed here.

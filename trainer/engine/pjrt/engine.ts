@@ -5,7 +5,16 @@ import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
-import { type InstalledPjrt, installCommand, locatePjrt, pjrtAddonIsCurrent, pjrtAddonPath, pjrtLibrary } from '../install/pjrt-folder.ts';
+import {
+  cudaToolkit,
+  type InstalledPjrt,
+  installCommand,
+  locatePjrt,
+  pjrtAddonIsCurrent,
+  pjrtAddonPath,
+  pjrtLibrary,
+  preloadedLibraries,
+} from '../install/pjrt-folder.ts';
 import { clientOptions } from '../install/pjrt-plugins.ts';
 import { joinGroup } from '../mpi/group.ts';
 import type { Addon, ClientDescription } from './addon.ts';
@@ -45,7 +54,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
   try {
     // Compiled from `engine/pjrt/native` of this version, as `pjrtAddonIsCurrent` has just found.
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
-    const client = await addon.open(pjrtLibrary(installed), clientOptions(plugin, devices));
+    const client = await addon.open(pjrtLibrary(installed), clientOptions(plugin, devices), preloadedLibraries(installed));
     const found = addon.describe(client);
     const isCpu = found.platform === 'cpu';
     const target = {
@@ -56,7 +65,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     await keepDevice(cache, target);
     const facts = isCpu ? undefined : factsOfDevice(found, addon.deviceMemory(client)?.limit);
     if (facts) await keepDeviceFacts(cache, target.plugin, facts);
-    const compiler = openCompiler({ addon, client, cache, target, log });
+    const compiler = openCompiler({ addon, client, cache, target, toolkit: cudaToolkit(installed), log });
     const gpu = facts && deviceCard(facts);
     const device: Device = { addon, client, compiler, card: gpu };
     return {

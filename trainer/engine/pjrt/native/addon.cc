@@ -17,9 +17,9 @@ int OptionType(const std::string& kind) {
   return kind == "flag" ? kFlagValue : kIntegerValue;
 }
 
-// open(path, options: [name, kind, number][]) → client
+// open(path, options: [name, kind, number][], libraries: path[] | undefined) → client
 napi_value OpenClient(napi_env env, napi_callback_info info) {
-  const Arguments<2> arguments(env, info);
+  const Arguments<3> arguments(env, info);
   std::vector<ClientOption> options;
   for (napi_value item : ItemsOf(env, arguments[1])) {
     const auto parts = ItemsOf(env, item);
@@ -27,9 +27,11 @@ napi_value OpenClient(napi_env env, napi_callback_info info) {
     napi_get_value_double(env, parts[2], &value);
     options.push_back({TextOf(env, parts[0]), OptionType(TextOf(env, parts[1])), value});
   }
+  std::vector<std::string> libraries;
+  for (napi_value item : ItemsOf(env, arguments[2])) libraries.push_back(TextOf(env, item));
   auto client = std::make_shared<std::shared_ptr<Client>>();
   return Start(
-      env, [=, path = TextOf(env, arguments[0])] { *client = std::make_shared<Client>(Plugin::Load(path), options); },
+      env, [=, path = TextOf(env, arguments[0])] { *client = std::make_shared<Client>(Plugin::Load(path, libraries), options); },
       [=](napi_env env) { return Wrap(env, *client); });
 }
 
@@ -238,7 +240,7 @@ napi_value UploadBuffer(napi_env env, napi_callback_info info) {
       return;
     }
     const std::unique_ptr<void, decltype(&std::free)> zeros(std::calloc(bytes > 0 ? bytes : 1, 1), &std::free);
-    if (!zeros) throw Failure("not enough memory for zeros", 8);
+    if (!zeros) throw Failure("not enough memory for zeros", kExhausted);
     *buffer = Upload(client, zeros.get(), type, shape, kind, device);
   };
   return Start(env, run, [=](napi_env env) { return Wrap(env, *buffer); }, arguments[1]);

@@ -50,13 +50,15 @@ void* MemoryOf(const Device& device, const std::string& kind) {
 
 }  // namespace
 
-const Plugin& Plugin::Load(const std::string& path) {
+const Plugin& Plugin::Load(const std::string& path, const std::vector<std::string>& libraries) {
   static std::mutex mutex;
   // Never unloaded: its threads live as long as the process.
   static std::map<std::string, Plugin*> loaded;
   const std::lock_guard<std::mutex> lock(mutex);
   Plugin*& plugin = loaded[path];
   if (!plugin) {
+    // Each stays open: a library of this name is found from now on, wherever it lies.
+    for (const std::string& library : libraries) dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     auto opened = std::make_unique<Plugin>();
     opened->api_ = Open(path);
     Head initialize;

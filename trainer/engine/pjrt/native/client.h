@@ -15,17 +15,20 @@ namespace pjrt {
 
 // The code of errors of our own, as absl's FAILED_PRECONDITION.
 constexpr int kRefused = 9;
+// Where memory runs out, on the device or here.
+constexpr int kExhausted = 8;
 
 struct Failure : std::runtime_error {
   Failure(const std::string& message, int code) : std::runtime_error(message), code(code) {}
-  // As in absl::StatusCode: 8 where memory runs out.
+  // As in absl::StatusCode.
   int code;
 };
 
 class Plugin {
  public:
   // Loads the library, once in a process, and checks its version.
-  static const Plugin& Load(const std::string& path);
+  // @param libraries those that it looks for by their names, in the order of their own needs; the plugin says itself what it misses
+  static const Plugin& Load(const std::string& path, const std::vector<std::string>& libraries = {});
 
   template <typename Argument>
   void Call(Function function, Argument& argument) const {

@@ -24,7 +24,8 @@ void RunTask(napi_env, void* data) {
     task->run();
   } catch (const Failure& failure) {
     task->failed = true;
-    task->problem = failure.what();
+    // Plugins leave the name of the code out of their messages, and say this in many ways.
+    task->problem = failure.code == kExhausted ? std::string("RESOURCE_EXHAUSTED: ") + failure.what() : failure.what();
     task->code = failure.code;
   } catch (const std::exception& failure) {
     task->failed = true;
