@@ -79,6 +79,13 @@ export function ensurePjrt() {
   if (status !== 0) say('continuing without the PJRT plugin');
 }
 
+/** Installs NVIDIA's plugin to compile for cards that are not there (234 MB) where it can be; tests that need it are skipped elsewhere. */
+export function ensureCardCompiler() {
+  if (isReady('cuda13', 'cuda12')) return;
+  const { status } = rowtune(['engine', 'install', '--variant', 'cuda13', '--compile-only']);
+  if (status !== 0) say('continuing without the compiler for cards');
+}
+
 /** A server that does not answer is given up, as is another program that installs packages. */
 const APT_OPTIONS = ['-qq', '-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'DPkg::Lock::Timeout=60'];
 /** Unpacking takes a few seconds; its limit is longer, since an installation that is broken off has to be repaired. */

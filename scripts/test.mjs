@@ -7,7 +7,18 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, ensureSlurm, ensureVulkan, root, say } from './steps.mjs';
+import {
+  buildBundles,
+  cacheFolder,
+  ensureCardCompiler,
+  ensureEngine,
+  ensurePackages,
+  ensurePjrt,
+  ensureSlurm,
+  ensureVulkan,
+  root,
+  say,
+} from './steps.mjs';
 
 const SLOWEST_SHOWN = 10;
 
@@ -151,6 +162,7 @@ async function main() {
   buildBundles();
   ensureEngine();
   ensurePjrt();
+  if (isAll) ensureCardCompiler();
   if (isAll) ensureVulkan();
   if (isAll || process.env.ROWTUNE_TEST_SLURM) ensureSlurm();
   await fetchModelsAndData();
