@@ -168,7 +168,7 @@ ${operations && !attention ? NO_KERNEL : smokeLine('Attention as one kernel of t
 
 ## Goals
 
-Time ≤ ${GOALS.time} and memory ≤ ${GOALS.memory} of PEFT's LoRA at equal parameters (r ${LORA_RANK} and its SPSFT rows, …), MFU ≥ ${percent(GOALS.utilization)}
+Time ≤ ${GOALS.time} and memory ≤ ${GOALS.memory} of PEFT's LoRA at equal parameters (r ${LORA_RANK} and SPSFT, …), MFU ≥ ${percent(GOALS.utilization)}
 with eight billion parameters, memory predicted within ${percent(GOALS.prediction)}.
 
 ${ratios.length > 0 ? ratiosTable(ratios) : 'No pair was measured.'}

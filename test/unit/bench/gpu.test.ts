@@ -29,7 +29,7 @@ describe('plan', () => {
     for (const model of GPU_MODELS)
       for (const [implementation, method, setting] of [
         ['rowtune', 'lora', 'block'],
-        ['rowtune', 'spsft', 'block'],
+        ['rowtune', 'columns', 'block'],
         ['pytorch', 'lora', 'checkpointing'],
         ['pytorch', 'lora', 'none'],
       ])
