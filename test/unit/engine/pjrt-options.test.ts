@@ -14,7 +14,7 @@ import {
 import { type ClientOption, clientOptions } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import type { Addon } from '../../../trainer/engine/pjrt/addon.ts';
 import { describeCard } from '../../../trainer/engine/pjrt/card-description.ts';
-import { cardCompileOptions, withToolkit } from '../../../trainer/engine/pjrt/compile-options.ts';
+import { cardCompileOptions, withFolders } from '../../../trainer/engine/pjrt/compile-options.ts';
 import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { trainingStep } from '../../../trainer/plan/memory/counted-passes.ts';
@@ -22,6 +22,7 @@ import { messageOf } from '../../../trainer/protocol/error-facts.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
 import { COMPILE_MS, cardPlan, configOf, noCompiler } from '../../support/golden/card-steps.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const located = locateCardCompiler(cacheDir);
 const installed = located !== undefined && pjrtAddonIsCurrent(located.folder) ? located : undefined;
@@ -62,10 +63,11 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
       ['topology', '1x1x1'],
       ['target_config', description],
     ]);
+    const options = withFolders(cardCompileOptions(), { toolkit: cudaToolkit(plugin), tuned: makeTemporaryFolder() });
     const plan = cardPlan({ ...configOf('llama'), hidden_size: 128, intermediate_size: 256, num_hidden_layers: 3 });
     const { signature, variables } = trainingStep(plan, 'cheap');
     const { text } = lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), { places: plan.places });
-    const compiled = await addon.compileFor(card, Buffer.from(text), withToolkit(cardCompileOptions(), cudaToolkit(plugin)));
+    const compiled = await addon.compileFor(card, Buffer.from(text), options);
     const { temporaries } = addon.compiledForMemory(compiled);
     addon.closeCompiled(compiled);
     addon.closeTopology(card);
@@ -77,7 +79,7 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
     for (const program of ['ptxas', 'nvlink'])
       expect(execFileSync(path.join(toolkit, 'bin', program), ['--version'], { encoding: 'utf8' })).toContain('NVIDIA');
     const options = cardCompileOptions();
-    const given = withToolkit(options, '/x'.repeat(200));
+    const given = withFolders(options, { toolkit: '/x'.repeat(200) });
     expect(given.subarray(0, options.length)).toEqual(options);
     // The map's entry: its field, 429 bytes in two, the name, then a text of 400 bytes in a field of a field.
     const name = Buffer.from('xla_gpu_cuda_data_dir');
@@ -86,7 +88,6 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
     const key = [0x0a, name.length, ...name];
     const length = key.length + value.length;
     expect([...given.subarray(options.length)]).toEqual([0x3a, (length & 127) | 128, length >> 7, ...key, ...value]);
-    expect(withToolkit(options, undefined)).toBe(options);
   });
 
   test(

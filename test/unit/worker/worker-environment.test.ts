@@ -83,10 +83,10 @@ it('a token is neither inherited nor named, nor is an empty variable named', () 
     cleared: [],
   }));
 
-it('weights in the memory of the host may take more than 64 GiB of it', () => {
-  const limit = Number(workerEnvironment({ threads: 1 }).XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB);
-  expect(limit).toBeGreaterThanOrEqual(64);
-  expect(limit).toBeGreaterThan(totalmem() / 2 ** 30 - 1);
+it('weights in the memory of the host may take most of it, and not all', () => {
+  const share = (Number(workerEnvironment({ threads: 1 }).XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB) * 2 ** 30) / totalmem();
+  expect(share).toBeGreaterThan(0.5);
+  expect(share).toBeLessThan(0.9);
 });
 
 describe('a worker', () => {

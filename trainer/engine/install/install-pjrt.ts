@@ -7,7 +7,7 @@ import { byteSize } from '../../protocol/text/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
 import { describeCard } from '../pjrt/card-description.ts';
-import { cardCompileOptions, withToolkit } from '../pjrt/compile-options.ts';
+import { cardCompileOptions, withFolders } from '../pjrt/compile-options.ts';
 import { buildPjrtAddon } from './build-pjrt-addon.ts';
 import { enginesFolder } from './engine-folder.ts';
 import { findDevice, surroundings } from './find-device.ts';
@@ -182,7 +182,7 @@ async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: n
   const { folder, plugin, manifest } = installed;
   const library = pjrtLibrary(installed);
   const [card] = cardOfEachGeneration;
-  const compileOptions = withToolkit(cardCompileOptions(), cudaToolkit(installed));
+  const compileOptions = withFolders(cardCompileOptions(), { toolkit: cudaToolkit(installed) });
   const description = [
     ['topology', '1x1x1'],
     ['target_config', describeCard(card)],

@@ -15,7 +15,7 @@ import {
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
 import { type CardModule, type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
-import { cardCompileOptions, withToolkit } from './compile-options.ts';
+import { cardCompileOptions, withFolders } from './compile-options.ts';
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
@@ -63,7 +63,7 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
         const memory = await compileNow(
           await topologyOf(card, replicas),
           text,
-          withToolkit(cardCompileOptions(replicas), cudaToolkit(installed)),
+          withFolders(cardCompileOptions(replicas), { toolkit: cudaToolkit(installed) }),
         );
         await programs.keep(card, { text, replicas }, memory);
         return { ...memory, found: false };

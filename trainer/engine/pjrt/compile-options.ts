@@ -28,12 +28,20 @@ export const compileOptions = (replicas = 1): Uint8Array => optionsOf(FLAGS, rep
 /** @param replicas cards that run the program at the same time */
 export const cardCompileOptions = (replicas = 1): Uint8Array => optionsOf(CARD_FLAGS, replicas);
 
-/**
- * The options, with the folder of NVIDIA's compiler: left out, XLA takes the `ptxas` of the path, which may be too old for the card. Where the folder
- * lies does not change the program, so it is no part of what a compiled program is found by.
- */
-export const withToolkit = (options: Uint8Array, folder: string | undefined): Uint8Array =>
-  folder === undefined ? options : Uint8Array.from([...options, ...override('xla_gpu_cuda_data_dir', folder)]);
+export interface CompilerFolders {
+  /** NVIDIA's compiler. Left out, XLA takes the `ptxas` of the path, which may be too old for the card. */
+  readonly toolkit?: string | undefined;
+  /** The results of XLA's tuning on this device, as JAX keeps them: programs that share kernels are tuned once. */
+  readonly tuned?: string | undefined;
+}
+
+/** The options, with folders of this machine: they do not change what a program computes, so no compiled program is found by them. */
+export const withFolders = (options: Uint8Array, { toolkit, tuned }: CompilerFolders): Uint8Array =>
+  Uint8Array.from([
+    ...options,
+    ...(toolkit === undefined ? [] : override('xla_gpu_cuda_data_dir', toolkit)),
+    ...(tuned === undefined ? [] : override('xla_gpu_per_fusion_autotune_cache_dir', tuned)),
+  ]);
 
 /** A number below 128 takes one byte. */
 export const MOST_REPLICAS = 127;

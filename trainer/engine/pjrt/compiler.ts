@@ -2,7 +2,7 @@
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import type { Addon, ClientHandle, ExecutableHandle } from './addon.ts';
-import { compileOptions, withToolkit } from './compile-options.ts';
+import { type CompilerFolders, compileOptions, withFolders } from './compile-options.ts';
 import { keepMemory } from './compiled-memory.ts';
 import type { LoweredSignature } from './lower.ts';
 import type { ProgramCache, ProgramKey } from './program-cache.ts';
@@ -22,8 +22,7 @@ export interface CompilerParams {
   readonly client: ClientHandle;
   readonly cache: ProgramCache;
   readonly target: Pick<ProgramKey, 'plugin' | 'device'>;
-  /** The folder of NVIDIA's compiler; left out, XLA looks for one. */
-  readonly toolkit?: string | undefined;
+  readonly folders?: CompilerFolders;
   /** One line for the user, while a compilation takes long. */
   readonly log: (line: string) => void;
 }
@@ -34,7 +33,7 @@ const KEPT_CHARACTERS = 600;
 const KEPT_MODULE_CHARACTERS = 20_000;
 const REPORT_MS = 5000;
 
-export function openCompiler({ addon, client, cache, target, toolkit, log }: CompilerParams): Compiler {
+export function openCompiler({ addon, client, cache, target, folders = {}, log }: CompilerParams): Compiler {
   const counts = { compiled: 0, found: 0 };
 
   async function find(key: ProgramKey): Promise<ExecutableHandle | undefined> {
@@ -54,7 +53,7 @@ export function openCompiler({ addon, client, cache, target, toolkit, log }: Com
     const started = Date.now();
     const report = setInterval(() => log(`compiling ${signature}: ${Math.round((Date.now() - started) / 1000)} s so far`), REPORT_MS);
     try {
-      return await addon.compile(client, Buffer.from(text), withToolkit(options, toolkit));
+      return await addon.compile(client, Buffer.from(text), withFolders(options, folders));
     } finally {
       clearInterval(report);
     }

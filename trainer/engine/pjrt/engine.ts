@@ -1,5 +1,8 @@
 /** The PJRT engine: programs compiled by an accelerator's own compiler, through the plugin of its vendor. */
 
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import { deviceCard } from '../../catalog/device-card.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -65,7 +68,8 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     await keepDevice(cache, target);
     const facts = isCpu ? undefined : factsOfDevice(found, addon.deviceMemory(client)?.limit);
     if (facts) await keepDeviceFacts(cache, target.plugin, facts);
-    const compiler = openCompiler({ addon, client, cache, target, toolkit: cudaToolkit(installed), log });
+    const folders = { toolkit: cudaToolkit(installed), tuned: isCpu ? undefined : tunedFolder(cacheDir, target) };
+    const compiler = openCompiler({ addon, client, cache, target, folders, log });
     const gpu = facts && deviceCard(facts);
     const device: Device = { addon, client, compiler, card: gpu };
     return {
@@ -80,6 +84,14 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
   } catch (error) {
     throw new EngineError(`${installed.name} does not load: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** The folder of a device and the libraries that it was tuned with. */
+function tunedFolder(cacheDir: string, { plugin, device }: { readonly plugin: string; readonly device: string }): string {
+  const name = createHash('sha256').update(`${plugin} ${device}`).digest('hex').slice(0, 16);
+  const folder = path.join(cacheDir, 'tuned', name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
 }
 
 function describe({ platform, version, device, major, minor }: ClientDescription, { plugin }: InstalledPjrt): EngineDescription {

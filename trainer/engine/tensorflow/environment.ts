@@ -3,6 +3,9 @@
 import os from 'node:os';
 import { LOAD_MAP_BYTES } from './heap.ts';
 
+/** The share of the memory that XLA's client for GPUs may take. */
+const HOST_SHARE = 0.8;
+
 /**
  * Variables to start a worker with; they must be there before the process starts, since libc and TensorFlow read them once.
  * @param threads cores that one operation may use
@@ -30,8 +33,9 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     UCX_MEM_EVENTS: 'n',
     // Take GPU memory as it is needed, not all of it at once: others use the same GPU, and the measurement means something.
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
-    // Weights that lie in the memory of the host (`base_offload: host`) take what it has: XLA's client for GPUs would stop at 64 GiB.
-    XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB: String(Math.max(64, Math.floor(os.totalmem() / 2 ** 30))),
+    // Weights in the memory of the host (`base_offload: host`): XLA's client for GPUs would stop at 64 GiB. It takes memory in steps that double,
+    // and what it has taken cannot be swapped out, so it must not have all.
+    XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB: String(Math.max(1, Math.floor((HOST_SHARE * os.totalmem()) / 2 ** 30))),
   };
 }
 
