@@ -38,6 +38,7 @@ const ALONE = [
   // They run whole jobs, with engines and data of many kinds.
   'test/unit/handlers/**/*.test.ts',
   // TensorFlow takes its number of threads from the environment when it is loaded.
+  'test/unit/engine/columns.test.ts',
   'test/unit/engine/expert-products.test.ts',
   'test/unit/engine/products.test.ts',
   'test/unit/engine/tensorflow-session.long.test.ts',

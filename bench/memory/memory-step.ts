@@ -95,7 +95,13 @@ const peakBytes = Math.max(firstPeak, stepPeak);
 const afterBytes = residentBytes();
 /** Since the step when everything has been used once; undefined where there were not that many. */
 const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
-const lowered = lowerProgram(program, { plan: fusedSteps, hasProducts: true, hasSums: false, hasNarrowConvolutions: true });
+const lowered = lowerProgram(program, {
+  plan: fusedSteps,
+  hasProducts: true,
+  hasUpdates: true,
+  hasSums: false,
+  hasNarrowConvolutions: true,
+});
 const peakOf = (each: Signature): number =>
   liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;
 // Of the engines' sessions, only this one has the method.

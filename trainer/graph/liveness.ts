@@ -1,10 +1,10 @@
 /** Which tensors are alive when: the memory of a signature, known before it runs. */
 import { isPlain, type Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
-import { inputsOf, isOp } from './node-store.ts';
+import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
-import { byteSize, elementCount, type TensorSpec } from './types.ts';
+import { byteSize, type TensorSpec } from './types.ts';
 
 /** A copy that several nodes may read, by its name. */
 export interface CopiedFirst {
@@ -32,18 +32,13 @@ export interface BufferRules {
   readonly packs?: true;
 }
 
-/** The places of the elements of columns, int32, while they are written. */
-export function placesBytes(node: Node): number {
-  return isOp(node, 'updateColumns') ? 4 * elementCount(inputsOf(node, 2)[1].shape) : 0;
-}
-
 /** Tensors in place of others and updates in place: TensorFlow. */
 export const COMPILED_BUFFERS: BufferRules = {
   bytes: byteSize,
   isOutside: ({ op }) => op === 'constant' || op === 'read',
   isView: ({ op }) => ruleOf(op).buffer === 'view',
   reuses: ({ op }) => ruleOf(op).buffer === 'reuse',
-  scratchBytes: placesBytes,
+  scratchBytes: () => 0,
 };
 
 export interface Liveness {

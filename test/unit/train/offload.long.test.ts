@@ -133,7 +133,13 @@ describe('host', () => {
   /** No GPU is needed to see where TensorFlow runs each node. */
   test.each(['full', 'spsft'] as const)('%s: state and its arithmetic are on the host, weights and products are not', method => {
     const program = programOf(attach(method));
-    const { nodes } = lowerProgram(program, { plan: singleSteps, hasProducts: false, hasSums: false, hasNarrowConvolutions: true });
+    const { nodes } = lowerProgram(program, {
+      plan: singleSteps,
+      hasProducts: false,
+      hasUpdates: false,
+      hasSums: false,
+      hasNarrowConvolutions: true,
+    });
     const byName = new Map(nodes.map(node => [node.name, node]));
     const inputsOf = ({ input }: NodeDef): NodeDef[] =>
       input.filter(name => !name.startsWith('^')).map(name => valueFor(byName, elementAt(name.split(':'), 0)));

@@ -44,7 +44,13 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
       return openSession(addon, program, {
         heap,
         offload,
-        kernels: { plan: fuses ? (fuse ?? planner()) : singleSteps, hasProducts, hasNarrowConvolutions, hasSums: library !== undefined },
+        kernels: {
+          plan: fuses ? (fuse ?? planner()) : singleSteps,
+          hasProducts,
+          hasUpdates: fuses,
+          hasNarrowConvolutions,
+          hasSums: library !== undefined,
+        },
       });
     },
   };

@@ -5,10 +5,10 @@ import { aliasedRead } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
-import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst, placesBytes } from '../../graph/liveness.ts';
+import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst } from '../../graph/liveness.ts';
 import { isOp } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
-import { byteSize } from '../../graph/types.ts';
+import { byteSize, elementCount } from '../../graph/types.ts';
 import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { physicalMemoryBytes } from '../../machine/machine.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
@@ -89,6 +89,12 @@ function transposedFilters(node: Node): readonly CopiedFirst[] {
     const read = aliasedRead(input);
     return read ? [{ name: `${read.attrs.variable} ${node.op}`, bytes: byteSize(input) }] : [];
   });
+}
+
+/** The places of the elements of columns, int32, while they are written. */
+function placesBytes(node: Node): number {
+  const [, values] = node.inputs;
+  return isOp(node, 'updateColumns') && values ? 4 * elementCount(values.shape) : 0;
 }
 
 /**
