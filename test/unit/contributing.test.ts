@@ -141,7 +141,7 @@ const walks: readonly Walk[] = [
       {
         file: 'trainer/plan/memory/engine-memory.ts',
         behind: 'export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {\n',
-        text: '  wrapped: { rules: portableBuffers, overhead: { codeBytes: 1e6, workerBytes: 1e6, bytesPerToken: 1, bytesPerNode: 1, batches: 3, compilerBytes: 0, compilerBytesOfKind: 0, nodesOfVariable: 9, bytesPerConvolution: 0, variableShare: 0, activationShare: 0, gradientShare: 0 } },\n',
+        text: '  wrapped: { rules: portableBuffers, overhead: { codeBytes: 1e6, workerBytes: 1e6, bytesPerToken: 1, bytesPerNode: 1, batches: 3, compilerBytes: 0, compilerBytesOfKind: 0, compilerBytesOfNarrowKind: 0, nodesOfVariable: 9, bytesPerConvolution: 0, variableShare: 0, activationShare: 0, gradientShare: 0 } },\n',
       },
     ],
     own: { 'trainer/engine/wrapped/engine.ts': 'engine.ts.txt' },

@@ -38,6 +38,8 @@ export interface OverheadLaw {
   readonly compilerBytes: number;
   /** The same, of each kind of operation in a program: by its shapes and types. */
   readonly compilerBytesOfKind: number;
+  /** In addition, of each kind with bfloat16: a compiler for processors converts around each operation. */
+  readonly compilerBytesOfNarrowKind: number;
   /** Nodes of the engine that declare, fill and read a variable, in addition to those of the programs themselves. */
   readonly nodesOfVariable: number;
   /** Bytes that oneDNN compiles for the very sizes of a convolution. */
@@ -124,6 +126,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerNode: 7000,
       compilerBytes: 0,
       compilerBytesOfKind: 0,
+      compilerBytesOfNarrowKind: 0,
       nodesOfVariable: 9,
       bytesPerConvolution: 190e3,
       variableShare: 0,
@@ -132,7 +135,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     },
   },
   // XLA on the CPU, over 42 configurations from 0 to 2.4 GB of tensors and 700 to 19 000 nodes: compiled programs stay in the worker with what
-  // XLA knows of them, and its compiler works there.
+  // XLA knows of them, and its compiler works there. It widens and narrows numbers around each operation in bfloat16, in a kernel of its own.
   pjrt: {
     // A sum over ids begins with zeros, which XLA makes at the start of the program, unless the sum is added to something: then it begins with that.
     rules: () => ({
@@ -152,16 +155,17 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     sumsBetweenPrograms: true,
     overhead: {
       codeBytes: 166e6,
-      workerBytes: 54e6,
+      workerBytes: 72e6,
       bytesPerToken: 700,
       batches: HOST_BATCHES,
-      bytesPerNode: 25_750,
-      compilerBytes: 70e6,
-      compilerBytesOfKind: 0.2e6,
+      bytesPerNode: 22_000,
+      compilerBytes: 44e6,
+      compilerBytesOfKind: 0.32e6,
+      compilerBytesOfNarrowKind: 0.7e6,
       nodesOfVariable: 0,
-      bytesPerConvolution: 530e3,
+      bytesPerConvolution: 200e3,
       variableShare: 0,
-      activationShare: 0.09,
+      activationShare: 0.14,
       gradientShare: 0,
     },
     // Code and context of the process are in the bytes that every card reserves. One batch is uploaded while another is computed.
@@ -174,6 +178,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
         bytesPerNode: 0,
         compilerBytes: 0,
         compilerBytesOfKind: 0,
+        compilerBytesOfNarrowKind: 0,
         nodesOfVariable: 9,
         bytesPerConvolution: 0,
         variableShare: 0,
@@ -195,6 +200,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       bytesPerNode: 500,
       compilerBytes: 0,
       compilerBytesOfKind: 0,
+      compilerBytesOfNarrowKind: 0,
       nodesOfVariable: 9,
       bytesPerConvolution: 0,
       variableShare: 0.18,

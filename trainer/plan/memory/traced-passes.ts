@@ -17,7 +17,7 @@ import { movedVariables } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
-import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu, type ResultTables } from './engine-memory.ts';
+import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu, type OverheadLaw, type ResultTables } from './engine-memory.ts';
 import { hostedSizes } from './hosted-weights.ts';
 
 export interface PassEstimate {
@@ -162,7 +162,7 @@ export class PassTracer {
       // What is copied at the start is that of all blocks.
       if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
       const hosted = hostedSizes(variables, depth?.attachment ?? attachment);
-      const compiler = { operations, bytesOfKind: overhead.compilerBytesOfKind };
+      const compiler = { operations, overhead };
       const found = deepened(pass, { steps, rules, tables, compiler, hosted, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
@@ -213,7 +213,7 @@ const workOf = (nodes: readonly Node[], operations: Operations): Work => ({
 
 interface Compiler {
   readonly operations: Operations;
-  readonly bytesOfKind: number;
+  readonly overhead: Pick<OverheadLaw, 'compilerBytesOfKind' | 'compilerBytesOfNarrowKind'>;
 }
 
 interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
@@ -276,19 +276,24 @@ function tableBytes(places: readonly Place[], { tables, steps, more }: DeepenPar
 }
 
 /** The bytes of all kinds of operations, and the most that one operation has the compiler take in addition. */
-function compilerBytesOf(schedule: readonly Node[], { operations, bytesOfKind }: Compiler): number {
+function compilerBytesOf(schedule: readonly Node[], { operations, overhead }: Compiler): number {
   const totals = new Map<OpName, number>();
   for (const { op } of schedule) {
     const known = operations[op];
     if (known) totals.set(op, Math.min(known.compilerBytes[1], (totals.get(op) ?? 0) + known.compilerBytes[0]));
   }
-  return bytesOfKind * (bytesOfKind > 0 ? kindsOf(schedule) : 0) + Math.max(0, ...totals.values());
+  return bytesOfKinds(schedule, overhead) + Math.max(0, ...totals.values());
 }
 
-/** The number of different operations, by the shapes and types of what they read and make. */
-function kindsOf(schedule: readonly Node[]): number {
-  const kindOf = ({ shape, dtype }: Node): string => `${dtype} ${shape}`;
-  return new Set(schedule.map(node => [node.op, ...[node, ...node.inputs].map(kindOf)].join(', '))).size;
+/** The bytes of the different operations, by the shapes and types of what they read and make. */
+function bytesOfKinds(schedule: readonly Node[], { compilerBytesOfKind, compilerBytesOfNarrowKind }: Compiler['overhead']): number {
+  if (compilerBytesOfKind === 0) return 0;
+  const specsOf = (node: Node): readonly Node[] => [node, ...node.inputs];
+  const kinds = new Map(
+    schedule.map(node => [[node.op, ...specsOf(node).map(({ shape, dtype }) => `${dtype} ${shape}`)].join(', '), specsOf(node)]),
+  );
+  const isNarrow = (specs: readonly Node[]): boolean => specs.some(({ dtype }) => dtype === 'bfloat16');
+  return compilerBytesOfKind * kinds.size + compilerBytesOfNarrowKind * [...kinds.values()].filter(isNarrow).length;
 }
 
 /** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */
