@@ -1,11 +1,10 @@
 /** `rowtune metrics`: the newest metrics of a run. */
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { table } from '../../protocol/text/format.ts';
-import { formatOf } from '../../protocol/text/metric-text.ts';
 import { readMetrics } from '../../run/metrics-file.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { requireRun } from '../job-command.ts';
+import { metricsTable } from '../show/metrics-table.ts';
 
 const DEFAULT_LINES = 20;
 /** More lines are read from metrics.jsonl itself. */
@@ -16,11 +15,18 @@ export const addMetrics: AddCommand = (program, surroundings) => {
     .command('metrics')
     .description('show the newest metrics of a run')
     .argument('<run>', 'a run folder')
-    .option('--last <lines>', `the number of lines, at most ${MAX_LINES}`, parseLines, DEFAULT_LINES);
-  withCommonOptions(command, ['rowtune metrics runs/spam', 'rowtune metrics runs/spam --last 100 --json']).action(
-    (run: string, { last }: { readonly last: number }) => runCommandWork(command, surroundings, context => metrics(context, run, last)),
+    .option('--last <lines>', `the number of lines, at most ${MAX_LINES}`, parseLines, DEFAULT_LINES)
+    .option('--all', 'a column for every metric, however wide the table is');
+  const examples = ['rowtune metrics runs/spam', 'rowtune metrics runs/spam --last 100 --all', 'rowtune metrics runs/spam --json'];
+  withCommonOptions(command, examples).action((run: string, options: MetricsOptions) =>
+    runCommandWork(command, surroundings, context => metrics(context, run, options)),
   );
 };
+
+interface MetricsOptions {
+  readonly last: number;
+  readonly all?: true;
+}
 
 function parseLines(text: string): number {
   const lines = Number(text);
@@ -29,13 +35,11 @@ function parseLines(text: string): number {
   return lines;
 }
 
-async function metrics({ terminal, cwd }: CommandContext, run: string, last: number): Promise<CommandResult> {
+async function metrics({ terminal, cwd }: CommandContext, run: string, { last, all: isWide }: MetricsOptions): Promise<CommandResult> {
   const runDir = path.resolve(cwd, run);
   await requireRun(runDir, run);
   const all = await readMetrics(runDir);
   const lines = all.slice(-last);
-  const names = [...new Set(lines.flatMap(line => Object.keys(line)))];
-  const cells = lines.map(line => names.map(name => (line[name] === undefined ? '' : formatOf(name)(line[name]))));
-  terminal.print(lines.length === 0 ? 'no metrics yet' : table([names, ...cells]));
+  terminal.print(lines.length === 0 ? 'no metrics yet' : metricsTable(lines, isWide ? undefined : terminal.width));
   return { value: { ok: true, runDir, count: all.length, lines } };
 }

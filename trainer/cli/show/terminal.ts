@@ -12,6 +12,8 @@ export interface Terminal {
   readonly verbose: boolean;
   /** Results may have colors. */
   readonly isColored: boolean;
+  /** Characters of a line of results. */
+  readonly width: number;
   readonly log: LogFile;
   readonly progress: ProgressView;
   /** A line for people on stderr; 'debug' lines only with --verbose, but always in the log. */
@@ -38,6 +40,9 @@ export interface TerminalOptions {
 const styles = { debug: 'dim', info: undefined, warning: 'yellow', error: 'red' } as const;
 const prefixes: Readonly<Record<LogLevel, string>> = { debug: '', info: '', warning: 'warning: ', error: 'error: ' };
 
+/** Characters of a line in a file or a pipe. */
+const DEFAULT_WIDTH = 100;
+
 export function openTerminal(options: TerminalOptions): Terminal {
   const { json, verbose, log, stdout = process.stdout, stderr = process.stderr } = options;
   const colored = options.color && stderr.isTTY === true;
@@ -47,6 +52,7 @@ export function openTerminal(options: TerminalOptions): Terminal {
     json,
     verbose,
     isColored: options.color && stdout.isTTY === true,
+    width: stdout.columns || DEFAULT_WIDTH,
     log,
     progress,
     say: (level, message) => {
