@@ -7,7 +7,7 @@ import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import { linesOf, offsetsIn } from '../protocol/text/line-starts.ts';
 import { type ConvertedRecipe, convertRecipe } from './convert-recipe.ts';
 import { IGNORE_MARK } from './ignore-comments.ts';
-import type { LintProblem } from './problems/lint-problem.ts';
+import type { LintProblem, Rewrite } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
 import { editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
 
@@ -28,7 +28,13 @@ export function quickFixes(
     const found =
       problem.code === 'memory-above-free' && view !== undefined
         ? [smallerBatch(view), baseOnHost(view)]
-        : [problem.insert === undefined ? suggested({ text, file }, problem) : inserted({ text, file }, problem.path, problem.insert)];
+        : [
+            problem.rewrite !== undefined
+              ? rewritten({ text, file }, problem.rewrite)
+              : problem.insert === undefined
+                ? suggested({ text, file }, problem)
+                : inserted({ text, file }, problem.path, problem.insert),
+          ];
     const own = found.flatMap(fix => (fix?.change === undefined ? [] : [{ title: fix.title, change: fix.change, problem }]));
     return [...own.map((fix, i) => ({ ...fix, preferred: i === 0 })), ...ignoring({ text, file }, problem)];
   });
@@ -178,6 +184,17 @@ function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: P
 function inserted({ text, file }: Pick<RecipeView, 'text' | 'file'>, keys: LintProblem['path'], to: string): Fix {
   const after = editDocument(text, path.extname(file) === '.json', document => document.setIn(keys, parseDocument(to).toJS()));
   return { title: `Set ${keys.join('.')}: ${to}`, change: after === undefined ? undefined : smallestChange(text, after) };
+}
+
+/** Sets and removes settings together. */
+function rewritten({ text, file }: Pick<RecipeView, 'text' | 'file'>, { title, settings }: Rewrite): Fix {
+  const after = editDocument(text, path.extname(file) === '.json', document => {
+    for (const { path: keys, to } of settings) {
+      if (to !== undefined) document.setIn(keys, parseDocument(to).toJS());
+      else if (document.hasIn(keys)) document.deleteIn(keys);
+    }
+  });
+  return { title, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 
 /** Halves the activations (or divides an odd batch further) and keeps the effective batch. */

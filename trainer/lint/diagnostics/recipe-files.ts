@@ -109,7 +109,7 @@ export const dataDiagnostics = {
   'plain-prompts': {
     about:
       'The data has prompts with completions (`prompt_completion`), and the model has a chat template. Such samples are trained as plain text, as in TRL: the completion follows the prompt without the marks of a chat. Programs that chat with the model, such as Ollama, write these marks, so they show little of what was learned. This is right for a model that continues texts.',
-    fix: 'Name the columns `instruction` and `output`, for example `columns: {instruction: prompt, output: completion}`: they are then a question and an answer of a chat.',
+    fix: 'Names the columns `instruction` and `output`, for example `columns: {instruction: prompt, output: completion}`: they are then a question and an answer of a chat.',
   },
   'same-texts': {
     about:

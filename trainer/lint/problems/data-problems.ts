@@ -85,13 +85,22 @@ export function* plainPromptProblems({ data, values }: RecipeView): Generator<Re
   const { train, columns } = values.data;
   for (const [i, { isPlainForChat }] of data.slice(0, train.length).entries()) {
     if (isPlainForChat !== true) continue;
-    const named = `columns: {instruction: ${columns.prompt ?? 'prompt'}, output: ${columns.completion ?? 'completion'}}`;
-    const asChat = values.data.format === 'auto' ? named : `${named} and format: auto`;
+    const [prompt, completion] = [columns.prompt ?? 'prompt', columns.completion ?? 'completion'];
+    const named = `columns: {instruction: ${prompt}, output: ${completion}}`;
+    const isFound = values.data.format === 'auto';
+    const settings = [
+      ...(isFound ? [] : [{ path: ['data', 'format'], to: undefined }]),
+      { path: ['data', 'columns', 'prompt'], to: undefined },
+      { path: ['data', 'columns', 'completion'], to: undefined },
+      { path: ['data', 'columns', 'instruction'], to: JSON.stringify(prompt) },
+      { path: ['data', 'columns', 'output'], to: JSON.stringify(completion) },
+    ];
     yield {
       code: 'plain-prompts',
       severity: 'info',
       path: ['data', 'train', i],
-      message: `prompts and completions are trained as plain text, without the chat template of this model. To train them as chats, set ${asChat}`,
+      message: `prompts and completions are trained as plain text, without the chat template of this model. To train them as chats, set ${isFound ? named : `${named} and format: auto`}`,
+      rewrite: { title: `Train them as chats: ${named}`, settings },
     };
   }
 }

@@ -51,5 +51,6 @@ export interface Report {
   readonly path: readonly (string | number)[];
   readonly message: string;
   readonly replaceBy?: string;
+  readonly rewrite?: LintProblem['rewrite'];
   readonly related?: LintProblem['related'];
 }

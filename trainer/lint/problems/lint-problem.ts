@@ -5,7 +5,16 @@ import { follow, type Located, START } from '../../protocol/recipe/located.ts';
 export interface LintProblem extends Problem {
   /** A valid value (YAML text) for a setting that the text does not contain yet. */
   readonly insert?: string;
+  /** Settings that together fix it. */
+  readonly rewrite?: Rewrite;
   readonly related?: { readonly file: string; readonly line: number; readonly message: string };
+}
+
+export interface Rewrite {
+  /** The effect of the settings, in the imperative. */
+  readonly title: string;
+  /** In order; a value is YAML text, and undefined removes the setting. */
+  readonly settings: readonly { readonly path: readonly string[]; readonly to: string | undefined }[];
 }
 
 export interface KeyReport<Code extends string> {
