@@ -1,6 +1,8 @@
 /** Convert Recipe: a recipe of another tool becomes one of ours. */
 import path from 'node:path';
 import { type TextDocument, Uri, WorkspaceEdit, window, workspace } from 'vscode';
+import { orList } from '../../trainer/catalog/entries.ts';
+import { recipeToolLabels } from '../../trainer/catalog/recipe-tools.ts';
 import { counted } from '../../trainer/protocol/text/format.ts';
 import { MAX_FOREIGN_LENGTH } from '../recipe/foreign-marks.ts';
 import { type ForeignRecipe, foreignRecipe } from '../recipe/foreign-recipes.ts';
@@ -20,8 +22,7 @@ export const convertCommands = ({ app }: CommandContext): CommandTable<'convertR
     const { uri } = document;
     const name = path.posix.basename(uri.path);
     const converted = await foreignRecipe(document.getText(), uri.path);
-    if (converted === undefined)
-      return app.notify.warn(`${name} is not a recipe of Axolotl, LLaMA-Factory, TRL, torchtune, mlx-lm or Unsloth.`);
+    if (converted === undefined) return app.notify.warn(`${name} is not a recipe of ${orList(recipeToolLabels)}.`);
     if (isRecipeName(uri.path)) await replace(document, converted.text);
     else await writeNextTo(uri, converted.text);
     const { tool, dropped } = converted;
@@ -45,9 +46,7 @@ async function documentFor(argument: unknown): Promise<TextDocument | undefined>
   if (active !== undefined && (await foreignRecipe(active.getText(), active.uri.path)) !== undefined) return active;
   const found = await foreignFiles();
   if (found.length === 0) {
-    void window.showInformationMessage(
-      'No recipe of Axolotl, LLaMA-Factory, TRL, torchtune, mlx-lm or Unsloth was found in this workspace.',
-    );
+    void window.showInformationMessage(`No recipe of ${orList(recipeToolLabels)} was found in this workspace.`);
     return undefined;
   }
   const items = found.map(({ uri, tool }) => ({ label: workspace.asRelativePath(uri), description: tool, uri }));

@@ -3,7 +3,7 @@
 /** A recipe is a page; what is longer is something else. */
 export const MAX_FOREIGN_LENGTH = 200_000;
 
-/** Keys that Axolotl, LLaMA-Factory, TRL, torchtune, mlx-lm and Unsloth have in their recipes, without plain words. */
+/** Keys that other tools have in their recipes, without plain words. */
 const OWN_KEYS = [
   ...['base_model', 'micro_batch_size', 'sequence_len', 'sample_packing', 'val_set_size', 'dataset_prepared_path', 'num_epochs'],
   ...['model_name_or_path', 'finetuning_type', 'cutoff_len', 'lora_rank', 'lora_target', 'dataset_dir', 'plot_loss'],

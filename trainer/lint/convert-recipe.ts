@@ -1,9 +1,7 @@
-/**
- * Converts a whole recipe of Axolotl, LLaMA-Factory, TRL, Unsloth, torchtune or mlx-lm into one of ours; keys without a
- * counterpart stay as comments. Pure.
- */
+/** Converts a whole recipe of another tool into one of ours; keys without a counterpart stay as comments. Pure. */
 
 import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
+import { type RecipeToolName, recipeToolCatalog, recipeToolNames } from '../catalog/recipe-tools.ts';
 import { isRecord } from '../narrow.ts';
 import { foreignKeys, foreignValues } from '../protocol/recipe/foreign-keys.ts';
 import { groups, settings } from '../protocol/recipe/recipe-schema.ts';
@@ -16,8 +14,7 @@ import { trl } from './foreign/trl.ts';
 import { unsloth } from './foreign/unsloth.ts';
 import { parseForEditing, plainLines, withLineEndsOf } from './text-edits.ts';
 
-/** The first one where two match alike. */
-const foreignTools: readonly ForeignTool[] = [torchtune, axolotl, llamaFactory, trl, unsloth, mlxLm];
+const foreignTools: Readonly<Record<RecipeToolName, ForeignTool>> = { torchtune, axolotl, llamaFactory, trl, unsloth, mlxLm };
 /** One key alone may be a habit; two are a recipe. */
 const MIN_MARKS = 2;
 
@@ -40,8 +37,10 @@ function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefine
   const plain: unknown = document.toJS({ maxAliasCount: -1 });
   if (!isRecord(plain)) return undefined;
   const recipe = resolveReferences(plain);
-  const tool = toolOf(recipe);
-  if (tool === undefined) return undefined;
+  const name = toolOf(recipe);
+  if (name === undefined) return undefined;
+  const tool = foreignTools[name];
+  const { label } = recipeToolCatalog[name];
   const values = new Map<string, unknown>();
   const comments = new Map<string, Comments>();
   const dropped: { readonly key: string; readonly note: string }[] = [];
@@ -70,16 +69,16 @@ function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefine
     if (entry.note !== undefined) comments.set(entry.to, { behind: [entry.note] });
   }
   return {
-    tool: tool.name,
-    text: isJson ? asJson(values, text) : asYaml({ values, comments, dropped, recipe, document, tool }),
+    tool: label,
+    text: isJson ? asJson(values, text) : asYaml({ values, comments, dropped, recipe, document, tool: label }),
     dropped: dropped.map(({ key }) => key),
   };
 }
 
-function toolOf(recipe: Readonly<Record<string, unknown>>): ForeignTool | undefined {
-  const scored = foreignTools.map(tool => ({ tool, marks: tool.marks(recipe) })).sort((a, b) => b.marks - a.marks);
+function toolOf(recipe: Readonly<Record<string, unknown>>): RecipeToolName | undefined {
+  const scored = recipeToolNames.map(name => ({ name, marks: foreignTools[name].marks(recipe) })).sort((a, b) => b.marks - a.marks);
   const [best] = scored;
-  return best !== undefined && best.marks >= MIN_MARKS ? best.tool : undefined;
+  return best !== undefined && best.marks >= MIN_MARKS ? best.name : undefined;
 }
 
 function convertKey(tool: ForeignTool, key: string, recipe: Readonly<Record<string, unknown>>): readonly Converted[] {
@@ -164,7 +163,8 @@ interface Written {
   readonly dropped: readonly { readonly key: string; readonly note: string }[];
   readonly recipe: Readonly<Record<string, unknown>>;
   readonly document: Document;
-  readonly tool: ForeignTool;
+  /** Its label. */
+  readonly tool: string;
 }
 
 function asYaml({ values, comments, dropped, recipe, document, tool }: Written): string {
@@ -186,5 +186,5 @@ function asYaml({ values, comments, dropped, recipe, document, tool }: Written):
       .split('\n');
     return lines.map((line, i) => (i === 0 ? `# ${line}  # ${note}` : `# ${line}`));
   });
-  return `${body}\n# Settings of ${tool.name} without a counterpart:\n${notes.join('\n')}\n`;
+  return `${body}\n# Settings of ${tool} without a counterpart:\n${notes.join('\n')}\n`;
 }

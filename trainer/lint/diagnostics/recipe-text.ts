@@ -1,4 +1,6 @@
 /** Codes about the text of a recipe: its syntax, keys and single values. */
+import { orList } from '../../catalog/entries.ts';
+import { recipeToolLabels } from '../../catalog/recipe-tools.ts';
 import type { Diagnostic } from './diagnostic.ts';
 
 export const textDiagnostics: Readonly<Record<string, Diagnostic>> = {
@@ -16,8 +18,7 @@ export const textDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Renames the key to the nearest setting.',
   },
   'foreign-key': {
-    about:
-      'This is a key of LLaMA-Factory, Axolotl, TRL, torchtune, Unsloth, PEFT or mlx-lm. The message says how its meaning differs, or why there is no such setting here. *Fix all* converts the whole recipe, as `rowtune lint --fix` does.',
+    about: `This is a key of ${orList([...recipeToolLabels, 'PEFT'])}. The message says how its meaning differs, or why there is no such setting here. *Fix all* converts the whole recipe, as \`rowtune lint --fix\` does.`,
     fix: 'Renames the key, or deletes a switch that is off (`load_in_8bit: false`).',
   },
   'misplaced-key': { about: 'The setting exists, but in another place, for example under `data`.', fix: 'Moves the key there.' },

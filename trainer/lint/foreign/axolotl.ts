@@ -57,7 +57,6 @@ const rlTask: Convert = value => {
 };
 
 export const axolotl: ForeignTool = {
-  name: 'Axolotl',
   marks: recipe =>
     count(recipe, [
       'base_model',

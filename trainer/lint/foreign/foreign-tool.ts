@@ -9,7 +9,6 @@ export type Converted = { readonly to: string; readonly value: unknown; readonly
 export type Convert = (value: unknown, recipe: Plain) => readonly Converted[] | undefined;
 
 export interface ForeignTool {
-  readonly name: string;
   /** How certain it is that a recipe belongs to this tool: the number of its own keys. */
   readonly marks: (recipe: Plain) => number;
   readonly keys: Readonly<Record<string, Convert>>;

@@ -45,7 +45,6 @@ const prefLoss: Convert = (value, { stage }) => {
 const DEFAULT_RANK = 8;
 
 export const llamaFactory: ForeignTool = {
-  name: 'LLaMA-Factory',
   marks: recipe =>
     count(recipe, [
       'model_name_or_path',

@@ -27,7 +27,6 @@ const firstRate = (schedule: unknown): unknown =>
   isMap(schedule) && Array.isArray(schedule.arguments) && typeof schedule.arguments[0] === 'number' ? schedule.arguments[0] : undefined;
 
 export const mlxLm: ForeignTool = {
-  name: 'mlx-lm',
   marks: recipe =>
     count(recipe, [
       'fine_tune_type',

@@ -65,7 +65,6 @@ const tuneSchedule: Convert = value =>
     : undefined;
 
 export const torchtune: ForeignTool = {
-  name: 'torchtune',
   marks: recipe => 2 * Object.values(recipe).filter(value => component(value) !== '').length,
   // Defaults of its recipes and of torch.optim (0.6.1): no clipping, a constant rate, and a decay that includes norms
   // and biases.

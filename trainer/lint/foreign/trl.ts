@@ -73,7 +73,6 @@ const sharding = Object.fromEntries(
 );
 
 export const trl: ForeignTool = {
-  name: 'TRL',
   marks: recipe =>
     count(recipe, [
       'model_name_or_path',

@@ -85,7 +85,6 @@ const logging: Convert = value =>
   isMap(value) && value.enable_tensorboard === true ? set('report_to', 'tensorboard') : none('specific to the other tool');
 
 export const unsloth: ForeignTool = {
-  name: 'Unsloth',
   marks: recipe => {
     const own = [
       sectionOf(recipe, 'training').training_type,

@@ -16,7 +16,7 @@ const switched = (to: string, note: string, ...names: string[]): [string, Foreig
   names.map(name => [name, { to, note, isSwitch: true }]);
 const absent = (note: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { note, isSwitch: true }]);
 
-/** Keys of LLaMA-Factory, Axolotl, torchtune, Unsloth, PEFT and mlx-lm at the top level of a recipe. */
+/** Keys of other tools at the top level of a recipe. */
 export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntries([
   ...renamed('model', 'base_model', 'model_name_or_path', 'model_name', 'pretrained_model_name_or_path', 'model_path'),
   ...renamed('revision', 'model_revision'),

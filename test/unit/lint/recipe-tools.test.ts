@@ -1,0 +1,25 @@
+/** The tools whose recipes are converted: one list, which pages for people follow. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type RecipeToolName, recipeToolCatalog, recipeToolLabels, recipeToolNames } from '../../../trainer/catalog/recipe-tools.ts';
+import { convertRecipe } from '../../../trainer/lint/convert-recipe.ts';
+
+/** Two keys that make a recipe one of the tool. */
+const RECIPES: Readonly<Record<RecipeToolName, string>> = {
+  torchtune: 'model: {_component_: a.llama3_8b}\ncheckpointer: {checkpoint_dir: m}\n',
+  axolotl: 'base_model: m\nmicro_batch_size: 2\n',
+  llamaFactory: 'model_name_or_path: m\nstage: sft\nfinetuning_type: lora\n',
+  trl: 'model_name_or_path: m\ndataset_name: d\nuse_peft: true\n',
+  unsloth: 'model: m\ntraining: {training_type: lora, max_seq_length: 32}\nlora: {lora_r: 8}\ndata: {dataset: d}\n',
+  mlxLm: 'model: m\niters: 10\nval_batches: 1\n',
+};
+
+test.each(recipeToolNames)('%s is converted under its label', name =>
+  expect(convertRecipe(RECIPES[name], false)?.tool).toBe(recipeToolCatalog[name].label),
+);
+
+describe.each(['docs/how-to/convert-a-recipe.md', 'CHANGELOG.md'])('%s', page => {
+  const text = readFileSync(path.join(import.meta.dirname, '../../..', page), 'utf8');
+  test.each(recipeToolLabels)('names %s', label => expect(text).toContain(label));
+});

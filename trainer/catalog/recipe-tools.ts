@@ -1,0 +1,22 @@
+/** The other tools whose recipes are converted. */
+import { namesOf } from './entries.ts';
+
+export interface RecipeToolEntry {
+  readonly label: string;
+}
+
+/** The order decides where a recipe looks as much like one of one tool as of another. */
+const entries = {
+  torchtune: { label: 'torchtune' },
+  axolotl: { label: 'Axolotl' },
+  llamaFactory: { label: 'LLaMA-Factory' },
+  trl: { label: 'TRL' },
+  unsloth: { label: 'Unsloth' },
+  mlxLm: { label: 'mlx-lm' },
+} as const satisfies Readonly<Record<string, RecipeToolEntry>>;
+
+export type RecipeToolName = keyof typeof entries;
+export const recipeToolCatalog: Readonly<Record<RecipeToolName, RecipeToolEntry>> = entries;
+export const recipeToolNames = namesOf(entries);
+/** For a sentence. */
+export const recipeToolLabels: readonly string[] = recipeToolNames.map(name => recipeToolCatalog[name].label);
