@@ -60,7 +60,7 @@ const look = (): void => {
   heapBytes = Math.max(heapBytes, heapUsed + external);
 };
 await loadVariables(session, {
-  model: weightStream(model, folder.weights, { onTensor: look, storage: attachment.storage }),
+  model: weightStream(model, folder.weights, { onBytes: look, storage: attachment.storage }),
   attachment,
 });
 await folder.weights.close();

@@ -1,5 +1,6 @@
 /** The state of the heatmap page, how each event changes it, and the sets and sentences that follow from it. Pure. */
-import { duration, grouped } from '../../trainer/protocol/text/format.ts';
+import { amountText } from '../../trainer/protocol/messages/job-stage.ts';
+import { duration } from '../../trainer/protocol/text/format.ts';
 import type { HeatmapSource, HeatmapSourceInfo, HeatmapToPage, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { type HeatmapViewState, settle, sourceOf } from './view-state.ts';
 
@@ -86,7 +87,7 @@ function withSources(state: PageState, sources: readonly HeatmapSourceInfo[]): P
 export function progressSentence({ progress, message }: Extract<HeatmapToPage, { type: 'progress' }>): string {
   if (!progress) return message;
   const left = progress.secondsLeft === undefined ? '' : `, ${duration(progress.secondsLeft)} left`;
-  return `${message}: ${grouped(progress.done)} of ${grouped(progress.total)} ${progress.unit}${left}`;
+  return `${message}: ${amountText(progress)}${left}`;
 }
 
 /** The sets that are visible, each once: the host sends their scores. */

@@ -44,7 +44,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
     places: attachment.hosted,
   });
   try {
-    await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
+    await loadVariables(session, { model: weightStream(model, weights, { onBytes: onLoad }), attachment, start });
     await session.load(emptyCache(model, tokens, slots));
     return new Decoder(session, { tokens, slots, turning: model.turning });
   } catch (error) {

@@ -87,7 +87,7 @@ export async function labelText({ engine, folder, adapterPath, text, onLoad }: L
     const tokens = Math.max(...parts.map(({ ids }) => ids.length));
     const session = await engine.compile({ ...labelProgram(model, attachment, tokens), places: attachment.hosted });
     try {
-      await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
+      await loadVariables(session, { model: weightStream(model, weights, { onBytes: onLoad }), attachment, start });
       const entities: TextEntity[] = [];
       for (const part of parts) entities.push(...(await labelPart(session, model, part, tokens)));
       return { entities, tokens: parts.reduce((sum, { ids }) => sum + ids.length, 0) };

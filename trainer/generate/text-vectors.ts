@@ -80,7 +80,7 @@ export class TextVectors {
       const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
       const session = await engine.compile({ ...vectorProgram(model, attachment.linearHook, longest), places: attachment.hosted });
       try {
-        await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
+        await loadVariables(session, { model: weightStream(model, weights, { onBytes: onLoad }), attachment, start });
       } catch (error) {
         await session.dispose();
         throw error;

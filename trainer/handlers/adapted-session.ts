@@ -12,6 +12,7 @@ import { choiceTraces } from '../objective/causal/choice-program.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { evaluationProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
+import { loadProgress } from './load-progress.ts';
 
 export interface AdaptedSessionParams {
   readonly job: Job;
@@ -46,8 +47,7 @@ export async function withAdapted<T>(params: AdaptedSessionParams, use: (session
     places: attachment.hosted,
   });
   try {
-    const report = job.progress('load', task.model.parameters.length, 'tensors');
-    const model = weightStream(task.model, weights, { onTensor: done => report(done), storage: attachment.storage });
+    const model = weightStream(task.model, weights, { onBytes: loadProgress(job), storage: attachment.storage });
     await loadVariables(session, { model, attachment, start });
     if (answers) await session.load(emptyCache(answers.model, answers.tokens, answers.slots));
     return await use(session);

@@ -4,7 +4,7 @@ import { elementCount, toBfloat16 } from '../graph/types.ts';
 import { elementAt } from '../narrow.ts';
 import type { ParameterSpec, Stack, StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
-import type { WeightSource } from './weight-source.ts';
+import type { SourceTensor, WeightSource } from './weight-source.ts';
 
 type Stacked = ParameterSpec & { readonly stack: Stack };
 type Tensors = WeightSource['tensors'];
@@ -85,7 +85,7 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
   if (held.size === 0) return source;
   return {
     ...source,
-    tensors: new Map([...source.tensors, ...[...held].map(([name, { spec }]) => [name, spec] as const)]),
+    tensors: new Map([...source.tensors, ...[...held].map(([name, found]) => [name, wholeOf(found, source.tensors)] as const)]),
     readFloat32: async name => {
       const found = held.get(name);
       if (!found) return source.readFloat32(name);
@@ -108,6 +108,12 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
       return out;
     },
   };
+}
+
+/** The tensor that those of a form are together. */
+function wholeOf({ spec, form }: { readonly spec: Stacked; readonly form: StoredForm }, tensors: Tensors): SourceTensor {
+  const byteLength = tensorsOf(spec, form).reduce((sum, { name }) => sum + (tensors.get(name)?.byteLength ?? 0), 0);
+  return { shape: spec.shape, ...(byteLength > 0 && { byteLength }) };
 }
 
 /** One expert's rows [rows, width]. */

@@ -2,7 +2,7 @@
 
 /** A weight file, by the names that the model uses. */
 export interface WeightSource {
-  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+  readonly tensors: ReadonlyMap<string, SourceTensor>;
   readFloat32(name: string): Promise<Float32Array>;
   /** Bits of bfloat16, of a source that has them without going through float32. */
   readBfloat16?(name: string): Promise<Uint16Array | undefined>;
@@ -10,4 +10,10 @@ export interface WeightSource {
   readPart?(name: string, begin: number, count: number): Promise<Float32Array>;
   /** The same of its bytes as the file has them. */
   readBytes?(name: string, begin: number, count: number): Promise<Uint8Array>;
+}
+
+export interface SourceTensor {
+  readonly shape: readonly number[];
+  /** The bytes it takes in its file, where it is in one. */
+  readonly byteLength?: number;
 }

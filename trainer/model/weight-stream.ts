@@ -7,7 +7,7 @@ import { weightMismatches } from './load-model.ts';
 import { type Model, ModelConfigError } from './model-spec.ts';
 import type { ParameterSpec } from './module-specs.ts';
 import { withStacks } from './stored-form.ts';
-import type { WeightSource } from './weight-source.ts';
+import type { SourceTensor, WeightSource } from './weight-source.ts';
 import { largestFirst, type WeightStorage } from './weight-storage.ts';
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
@@ -25,7 +25,7 @@ export function withInitial(model: Model, file: WeightSource): WeightSource {
   const fresh = new Map(model.parameters.filter(({ initial }) => initial).map(spec => [spec.name, spec]));
   if (fresh.size === 0) return weights;
   return {
-    tensors: new Map([...weights.tensors, ...fresh]),
+    tensors: new Map<string, SourceTensor>([...weights.tensors, ...fresh]),
     readFloat32: async name => initialValues(fresh.get(name)) ?? (await weights.readFloat32(name)),
     readBfloat16: async name => (fresh.has(name) ? undefined : weights.readBfloat16?.(name)),
   };
@@ -48,8 +48,12 @@ function initialValues(spec: ParameterSpec | undefined): Float32Array | undefine
   return Float32Array.from({ length: count }, draw);
 }
 
+/** Bytes of one number of a start value, which no file has. */
+const FLOAT32_BYTES = 4;
+
 export interface StreamOptions {
-  readonly onTensor?: ((done: number, total: number) => void) | undefined;
+  /** Called before the first tensor and after each one, with the bytes of the file that are read. */
+  readonly onBytes?: ((done: number, total: number) => void) | undefined;
   /** How the weights are held: of those in bfloat16 the bits come where the source has them, and float32 where it has not. */
   readonly storage?: WeightStorage | undefined;
 }
@@ -58,16 +62,20 @@ export interface StreamOptions {
 export async function* weightStream(
   model: Model,
   file: WeightSource,
-  { onTensor, storage }: StreamOptions = {},
+  { onBytes, storage }: StreamOptions = {},
 ): AsyncGenerator<VariableData> {
   checkWeights(model, file);
   const weights = withStacks(model.parameters, file);
+  const bytesOf = ({ name, shape }: ParameterSpec): number => weights.tensors.get(name)?.byteLength ?? FLOAT32_BYTES * elementCount(shape);
+  const total = model.parameters.reduce((sum, spec) => sum + bytesOf(spec), 0);
   let done = 0;
+  onBytes?.(done, total);
   for (const spec of largestFirst(model.parameters, storage)) {
     const isHeld = !spec.initial || sameShape(weights.tensors.get(spec.name)?.shape ?? [], spec.shape);
     const fresh = isHeld ? undefined : initialValues(spec);
     const bits = !fresh && storage?.formOf(spec) === 'bfloat16' ? await weights.readBfloat16?.(spec.name) : undefined;
     yield { name: spec.name, data: fresh ?? bits ?? (await weights.readFloat32(spec.name)) };
-    onTensor?.(++done, model.parameters.length);
+    done += bytesOf(spec);
+    onBytes?.(done, total);
   }
 }

@@ -22,7 +22,7 @@ describe('one line', () => {
   test('batches', () => expect(progressLine(event(1, { unit: 'batches' }), { rate: 0.5 }, '')).toContain('2 s per batch'));
   test('bytes', () =>
     expect(progressLine(event(50e6, { total: 100e6, unit: 'bytes', phase: 'download' }), { rate: 2e6, left: 25 }, '')).toBe(
-      'download 50/100 MB, 2.0 MB/s, 25 s left',
+      'download 50.0 MB of 100 MB, 2.0 MB/s, 25 s left',
     ));
   test('its own words go before the numbers of the run', () =>
     expect(progressLine(event(12, { message: 'loss 0.5' }), {}, 'loss 0.52')).toBe('train 12/120 steps, loss 0.5'));

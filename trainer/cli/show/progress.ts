@@ -2,7 +2,8 @@
 import { SingleBar } from 'cli-progress';
 import { RATED_AFTER_S } from '../../job/job.ts';
 import type { WorkerEvent } from '../../protocol/messages/job-messages.ts';
-import { compact, duration, grouped } from '../../protocol/text/format.ts';
+import { amountText } from '../../protocol/messages/job-stage.ts';
+import { byteSize, compact, duration, grouped } from '../../protocol/text/format.ts';
 
 export type ProgressEvent = Extract<WorkerEvent, { type: 'progress' }>;
 
@@ -48,13 +49,12 @@ class Pace {
 
 const isBytes = (unit: string): boolean => unit === 'bytes';
 
-function amounts({ done, total, unit }: ProgressEvent): string {
-  return isBytes(unit) ? `${(done / 1e6).toFixed(0)}/${(total / 1e6).toFixed(0)} MB` : `${grouped(done)}/${grouped(total)} ${unit}`;
-}
+const amounts = ({ done, total, unit }: ProgressEvent): string =>
+  isBytes(unit) ? amountText({ done, total, unit }) : `${grouped(done)}/${grouped(total)} ${unit}`;
 
 function rateText(rate: number | undefined, unit: string): string {
   if (rate === undefined) return '';
-  if (isBytes(unit)) return `${(rate / 1e6).toFixed(1)} MB/s`;
+  if (isBytes(unit)) return `${byteSize(rate)}/s`;
   const singular = unit.replace(/(ch|sh|x)es$|s$/, '$1');
   return rate >= 1 || rate === 0 ? `${compact(rate)} ${unit}/s` : `${compact(1 / rate)} s per ${singular}`;
 }

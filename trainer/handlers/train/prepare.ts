@@ -60,6 +60,7 @@ import { copiesInMemory } from '../../train/recipe-settings.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
 import { accumulates } from '../../train/training-params.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
+import { loadProgress } from '../load-progress.ts';
 import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
 import { sayBaseOffload, sayEightBit, sayOffload } from './say-optimizer.ts';
 import { chooseAgain, movedCheckpoint } from './second-choice.ts';
@@ -355,7 +356,6 @@ async function fill(
   session: Session,
 ): Promise<NonNullable<MemoryPlan['held']>> {
   const { model, attachment, optimizer } = plan;
-  const report = job.progress('load', model.parameters.length, 'tensors');
   const growth = new GrowthMeter();
   const held: Partial<Record<LoadedPart, number>> = {};
   checkpoint?.check(attachment, optimizer);
@@ -363,7 +363,7 @@ async function fill(
   await loadVariables(
     session,
     {
-      model: weightStream(model, folder.weights, { onTensor: done => report(done), storage: attachment.storage }),
+      model: weightStream(model, folder.weights, { onBytes: loadProgress(job), storage: attachment.storage }),
       attachment,
       optimizer,
       accumulates: accumulates(plan),
