@@ -27,6 +27,8 @@ jax-cuda13-pjrt and its libraries, and for the other side torch, transformers an
 
 /** The part of the time that the checks may take. */
 const CHECKS_SHARE = 0.3;
+/** Checks that have begun by then may take until here. */
+const MOST_CHECKS_SHARE = 0.45;
 const MOST_MINUTES = 24 * 60;
 
 /** The kit's folder: this file is `dist/bench/kit.mjs` in it. */
@@ -112,8 +114,16 @@ const goldenFolders = (isTiny: boolean): Promise<string[]> =>
     return (isTiny ? names.slice(0, 1) : names).map(name => path.join(root, 'test', 'golden', name));
   });
 
-/** Those of an earlier run of this kit, or new ones. @throws BenchError where the process fails */
-async function check({ device, isTiny, resume }: Wanted, until: number): Promise<SmokeResults> {
+interface Checked extends Partial<SmokeResults> {
+  /** Why the process ended before it was done. */
+  readonly problem?: string;
+}
+
+/**
+ * Those of an earlier run of this kit, or new ones. A process that a program for the device ends, or that waits for it without end, takes only itself.
+ * @param until when no further check begins @param end when the process is ended, both in milliseconds since 1970
+ */
+async function check({ device, isTiny, resume }: Wanted, until: number, end: number): Promise<Checked> {
   const file = path.join(cacheDir, `checks-${device}.json`);
   const kept = resume ? await readFile(file, 'utf8').catch(() => undefined) : undefined;
   if (kept !== undefined) return JSON.parse(kept);
@@ -123,13 +133,14 @@ async function check({ device, isTiny, resume }: Wanted, until: number): Promise
   const script = path.join(import.meta.dirname, 'smoke.mjs');
   const { status, output } = await runCommand(process.execPath, [...WORKER_FLAGS, script, JSON.stringify(request)], {
     env: { ...workerEnvironment({ threads: jobs }), UV_THREADPOOL_SIZE: String(jobs) },
+    timeoutMs: end - Date.now(),
     onLine: text => {
       if (text.startsWith('{')) line = text;
     },
   });
-  if (status !== 0 || line === undefined) throw new BenchError(`the checks ended with status ${status}:\n${output.trim().slice(-2000)}`);
-  await writeFile(file, line);
-  return JSON.parse(line);
+  const found: SmokeResults | undefined = line === undefined ? undefined : JSON.parse(line);
+  if (status === 0 && line !== undefined) await writeFile(file, line);
+  return status === 0 ? { ...found } : { ...found, problem: `the checks ended with status ${status}: ${output.trim().slice(-1000)}` };
 }
 
 /** @returns whether everything passed that was run */
@@ -141,14 +152,18 @@ async function runKit(wanted: Wanted): Promise<boolean> {
   await mkdir(cacheDir, { recursive: true });
   await install(wanted.plugin ?? (await findPlugin(wanted.python)));
   log('checking operations and model folders');
-  const { operations, goldens, attention, engine } = await check(wanted, end(CHECKS_SHARE));
-  for (const reason of [...operations.failed, ...goldens.failed, ...(attention?.failed ?? [])]) log(`  failed: ${reason}`);
-  log(`operations: ${operations.passed} passed, ${operations.failed.length} failed, ${operations.left} left out`);
-  log(`model folders: ${goldens.passed} passed, ${goldens.failed.length} failed, ${goldens.left} left out`);
+  const { operations, goldens, attention, engine, problem } = await check(wanted, end(CHECKS_SHARE), end(MOST_CHECKS_SHARE));
+  const parts = { operations, 'model folders': goldens, attention };
+  for (const [name, part] of Object.entries(parts)) {
+    if (!part) continue;
+    for (const reason of part.failed) log(`  failed: ${reason}`);
+    log(`${name}: ${part.passed} passed, ${part.failed.length} failed, ${part.left} left out`);
+  }
+  if (problem !== undefined) log(problem);
   const sides = await openSides({ device, cacheDir, python: await findPeer(wanted.python), sources: {}, root });
   const isWhole = await runGpu({
     sides,
-    facts: await gatherFacts(sides, { engine }),
+    facts: await gatherFacts(sides, engine === undefined ? {} : { engine }),
     store: new MeasurementStore(path.join(cacheDir, 'bench', 'measured.jsonl'), resume),
     steps: isTiny ? 1 : 5,
     threads: availableParallelism(),
@@ -157,9 +172,10 @@ async function runKit(wanted: Wanted): Promise<boolean> {
     models: isTiny ? ['tiny'] : GPU_MODELS,
     isBrief: isTiny,
     checks: { operations, goldens, attention },
+    problems: problem === undefined ? [] : [problem],
     until: end(1),
   });
-  return isWhole && operations.failed.length + goldens.failed.length === 0;
+  return isWhole && [operations, goldens].every(part => part?.failed.length === 0);
 }
 
 try {

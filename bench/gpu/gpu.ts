@@ -26,6 +26,8 @@ export interface GpuParams extends Pick<PartContext, 'sides' | 'facts' | 'store'
   /** Only what the goals are about. */
   readonly isBrief?: boolean;
   readonly checks: Pick<GpuResults, 'operations' | 'goldens' | 'attention'>;
+  /** Sentences about what went wrong before. */
+  readonly problems?: readonly string[];
   /** In milliseconds since 1970: what would not be done by then is left out. */
   readonly until?: number;
 }
@@ -84,7 +86,7 @@ class Folders {
 
 /** @returns false when something failed, or the two sides did not do the same work; what the time did not allow is named in the results */
 export async function runGpu(params: GpuParams): Promise<boolean> {
-  const { sides: given, facts, store, steps, threads, cacheDir, results, models, isBrief = false, checks, until } = params;
+  const { sides: given, facts, store, steps, threads, cacheDir, results, models, isBrief = false, checks, problems = [], until } = params;
   const folders = new Folders(cacheDir);
   const sides: Sides = { ...given, engine: ENGINE, countsAllocations: true, folders: folders.written };
   const planned = gpuPlan({ models, steps, isBrief }).filter(
@@ -95,7 +97,7 @@ export async function runGpu(params: GpuParams): Promise<boolean> {
   try {
     const { rows, failures, left } = await measureAll({ sides, planned, threads, jobs: 1, clock, store, prepare: folders.prepare, until });
     const peerless = sides.python === undefined ? ['PyTorch + PEFT: no Python with PyTorch, Transformers and PEFT was found'] : [];
-    const failed = [...peerless, ...failures, ...compareWork(rows)];
+    const failed = [...problems, ...peerless, ...failures, ...compareWork(rows)];
     const ours = rows.filter(({ implementation }) => implementation === 'rowtune');
     const { gpu } = deviceHere(ENGINE, cacheDir);
     const predicted = new Map(ours.map(row => [row, predictedBytes(row, sides.device, gpu)]));

@@ -1,4 +1,4 @@
-/** Every operation and folders with reference numbers on the PJRT engine, in a process of its own: prints one JSON line. */
+/** Every operation and folders with reference numbers on the PJRT engine, in a process of its own: prints a JSON line after each part, with all so far. */
 import path from 'node:path';
 import { verifyFolder } from '../../test/support/golden/verify-folder.ts';
 import { compareCase } from '../../test/support/numbers/compare-case.ts';
@@ -27,8 +27,9 @@ export interface SmokeRequest {
 }
 
 export interface SmokeResults {
-  readonly operations: Smoke;
-  readonly goldens: Smoke;
+  /** Each part is left out where the process ended before it was done. */
+  readonly operations?: Smoke;
+  readonly goldens?: Smoke;
   /** Attention as one kernel of the device; left out where it has none. */
   readonly attention?: Smoke;
   /** The engine in words. */
@@ -48,13 +49,19 @@ const reference = await openPortable({ backend: 'cpu' });
 
 const all = casesOf('pjrt');
 const cases = all.filter(({ op }, i) => !request.isBrief || all.findIndex(other => other.op === op) === i);
-const operations = await runAll(
+const results: { -readonly [K in keyof SmokeResults]: SmokeResults[K] } = { engine: engine.description.summary };
+// A process that ends before them has run none of them.
+if (engine.description.fusedAttention) results.attention = { passed: 0, failed: [], left: attentionForms.length, seconds: 0 };
+
+results.operations = await runAll(
   cases.map(({ test }) => ({
     title: test.title,
     run: async () => (await compareCase(engine, reference, test)).map(({ what, error }) => `${what} deviates by ${error.toExponential(1)}`),
   })),
 );
-const goldens = await runAll(
+print();
+
+results.goldens = await runAll(
   request.goldens.map(folder => ({
     title: path.basename(folder),
     run: async () => {
@@ -64,20 +71,24 @@ const goldens = await runAll(
     },
   })),
 );
-const attention = engine.description.fusedAttention
-  ? await runAll(
-      attentionForms.map(form => ({
-        title: describeForm(form),
-        run: async () => {
-          const { problem } = await checkAttention(engine, form);
-          return problem === undefined ? [] : [problem];
-        },
-      })),
-    )
-  : undefined;
-const results: SmokeResults = { operations, goldens, ...(attention && { attention }), engine: engine.description.summary };
-process.stdout.write(`${JSON.stringify(results)}\n`);
+print();
+
+if (engine.description.fusedAttention)
+  results.attention = await runAll(
+    attentionForms.map(form => ({
+      title: describeForm(form),
+      run: async () => {
+        const { problem } = await checkAttention(engine, form);
+        return problem === undefined ? [] : [problem];
+      },
+    })),
+  );
+print();
 process.exit(0);
+
+function print(): void {
+  process.stdout.write(`${JSON.stringify(results)}\n`);
+}
 
 async function runAll(checks: readonly Check[]): Promise<Smoke> {
   const started = performance.now();

@@ -6,20 +6,27 @@ import { locatePjrt } from './install/pjrt-folder.ts';
 import { keptDeviceFacts } from './pjrt/device-facts.ts';
 
 interface Knower {
-  /** Whether the engine that is installed computes on a GPU, where there is one. */
-  readonly usesGpu: (cacheDir: string) => boolean;
+  /** Whether the engine that is installed computes on a GPU; undefined where an NVIDIA GPU decides that. */
+  readonly usesGpu: (cacheDir: string) => boolean | undefined;
   /** The GPU that it has computed on. */
   readonly kept: (cacheDir: string) => DeviceFacts | undefined;
 }
 
 /** The engines whose memory on a GPU is estimated. */
 const knowers: Readonly<Partial<Record<EngineName, Knower>>> = {
-  pjrt: { usesGpu: cacheDir => locatePjrt(cacheDir)?.plugin.device !== 'cpu', kept: keptDeviceFacts },
+  pjrt: { usesGpu: pluginUsesGpu, kept: keptDeviceFacts },
 };
+
+/** A plugin for another vendor's GPU was installed because there is one. */
+function pluginUsesGpu(cacheDir: string): boolean | undefined {
+  const device = locatePjrt(cacheDir)?.plugin.device;
+  if (device === 'cpu') return false;
+  return device === 'amd' || device === 'intel' || device === 'apple' ? true : undefined;
+}
 
 /** By an earlier run of the engine, or else by the files of the driver, which have the name of a GPU. */
 export function deviceHere(engine: EngineName, cacheDir: string, around = { hasGpu, gpuName }): DeviceHere {
   const knower = knowers[engine];
-  if (!around.hasGpu() || knower?.usesGpu(cacheDir) === false) return { device: 'cpu' };
+  if (!(knower?.usesGpu(cacheDir) ?? around.hasGpu())) return { device: 'cpu' };
   return knower ? { device: 'gpu', gpu: deviceCard(knower.kept(cacheDir) ?? { name: around.gpuName() ?? '' }) } : { device: 'gpu' };
 }

@@ -65,7 +65,10 @@ export const isInMemory = (folder: string): boolean => MEMORY_FILE_SYSTEMS.inclu
 export const USABLE_SHARE = 0.5;
 
 /** Is there a GPU that the CUDA build could use? Asks the driver's own files, so that an editor can ask while one types. */
-export const hasGpu = (): boolean => existsSync('/proc/driver/nvidia/version');
+export const hasGpu = (files: readonly string[] = NVIDIA_DRIVER_FILES): boolean => files.some(file => existsSync(file));
+
+/** Those of the driver, and of the one of Windows in its subsystem for Linux. */
+const NVIDIA_DRIVER_FILES = ['/proc/driver/nvidia/version', '/usr/lib/wsl/lib/libcuda.so.1'];
 
 const GPU_FOLDER = '/proc/driver/nvidia/gpus';
 

@@ -62,6 +62,22 @@ describeWith('the kit for a GPU', canRun ? plugin : undefined, missing, installe
     expect(again.output.match(/ {2}kept$/gm)).toHaveLength(3);
   });
 
+  it('measures where a check ends its own process, and reports that with what was checked before', async () => {
+    const operations = { passed: 3, failed: [], left: 0, seconds: 1 };
+    writeFileSync(
+      path.join(kit, 'dist', 'bench', 'smoke.mjs'),
+      `process.stdout.write(${JSON.stringify(`${JSON.stringify({ engine: 'an engine', operations })}\n`)}, () => process.kill(process.pid, 'SIGSEGV'));`,
+    );
+    const trial = ['--tiny', '--device', 'cpu', '--plugin', pjrtLibrary(installed), '--out', out];
+    const { status } = await run(...trial, '--python', path.join(scratch, 'no-python'));
+    expect(status).toBe(1);
+    const text = readFileSync(path.join(out, 'gpu-trial.md'), 'utf8');
+    expect(text).toMatch(/- Operations, .*: 3 passed, 0 failed/);
+    expect(text).toContain('- Model folders, next to Transformers: not run.');
+    expect(text).toMatch(/## Failed\n\n- the checks ended with status/);
+    expect(text).toContain('| rowtune lora r16');
+  });
+
   it('says what is wrong with its arguments, and what it needs where there is no GPU', async () => {
     expect(await run('--minutes', 'many')).toMatchObject({ status: 2, output: expect.stringContaining("not 'many'") });
     writeFileSync(path.join(scratch, 'path', 'nvidia-smi'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });

@@ -13,14 +13,16 @@ import {
   pjrtAddonIsCurrent,
   pjrtAddonPath,
   pjrtLibrary,
+  pjrtName,
 } from '../../../trainer/engine/install/pjrt-folder.ts';
+import { pjrtPlugins } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import type { Addon } from '../../../trainer/engine/pjrt/addon.ts';
 import { describeCard } from '../../../trainer/engine/pjrt/card-description.ts';
 import { pluginOf } from '../../../trainer/engine/pjrt/compiled-memory.ts';
 import { factsOfDevice, keepDeviceFacts, keptDeviceFacts } from '../../../trainer/engine/pjrt/device-facts.ts';
 import { openPjrt } from '../../../trainer/engine/pjrt/engine.ts';
 import { openProgramCache } from '../../../trainer/engine/pjrt/program-cache.ts';
-import { gpuName } from '../../../trainer/machine/machine.ts';
+import { gpuName, hasGpu } from '../../../trainer/machine/machine.ts';
 import { runMemory } from '../../../trainer/machine/run-memory.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
@@ -40,6 +42,31 @@ describe('by the files of the driver', () => {
   it('is the processor without a GPU, and has no numbers where no estimate asks for them', () => {
     expect(deviceHere('pjrt', scratch, { hasGpu: () => false, gpuName: () => 'NVIDIA L4' })).toEqual({ device: 'cpu' });
     expect(deviceHere('tensorflow', scratch, withGpu('NVIDIA L4'))).toEqual({ device: 'gpu' });
+  });
+
+  it("is another vendor's GPU where its plugin is installed", () => {
+    const cache = path.join(scratch, 'amd');
+    const folder = path.join(enginesFolder(cache), pjrtName('rocm7'));
+    const { library, wheel } = pjrtPlugins.rocm7;
+    mkdirSync(path.dirname(path.join(folder, 'runtime', library)), { recursive: true });
+    writeFileSync(path.join(folder, 'runtime', library), '');
+    const manifest = {
+      format: 1,
+      variant: 'rocm7',
+      version: wheel.version,
+      wheel: { name: library, sha256: wheel.sha256 },
+      installedAt: '',
+    };
+    writeFileSync(path.join(folder, 'manifest.json'), JSON.stringify(manifest));
+    const found = deviceHere('pjrt', cache, { hasGpu: () => false, gpuName: () => undefined });
+    expect(found).toMatchObject({ device: 'gpu', gpu: { assumed: expect.stringContaining('has not given its name') } });
+  });
+
+  it('is looked for by the files of the driver of Linux, or of Windows below it', () => {
+    const driver = path.join(scratch, 'libcuda.so.1');
+    expect(hasGpu([path.join(scratch, 'version'), driver])).toBe(false);
+    writeFileSync(driver, '');
+    expect(hasGpu([path.join(scratch, 'version'), driver])).toBe(true);
   });
 
   it('has its name from the first GPU', () => {

@@ -300,7 +300,8 @@ const entries = {
     library: 'jax_plugins/xla_rocm7/xla_rocm_plugin.so',
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
-    needs: 'ROCm 7 in /opt/rocm',
+    // It was built with this version, and needs libraries (librocm_sysdeps) that earlier ones do not have.
+    needs: 'ROCm 7.14 in /opt/rocm, or on LD_LIBRARY_PATH',
   },
   oneapi: {
     label: 'Intel GPUs, oneAPI',
@@ -315,7 +316,7 @@ const entries = {
     library: 'jax_plugins/xla_oneapi/xla_oneapi_plugin.so',
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
-    needs: "Intel's driver for compute and the runtime libraries of oneAPI 2025.1",
+    needs: "Intel's driver for compute, and oneAPI 2025.1 with MKL and MPI on LD_LIBRARY_PATH, where its setvars.sh puts them",
   },
   metal: {
     label: "Apple's GPUs, Metal",
