@@ -62,6 +62,8 @@ export interface DeviceMemory {
   /** The most since the process began. */
   readonly peak?: number;
   readonly limit?: number;
+  /** The memory that the allocator has taken, in use or not. */
+  readonly pool?: number;
 }
 
 /** The processes of a run, of which this one is number `rank`. */

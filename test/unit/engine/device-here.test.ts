@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { cardCatalog, cardOfEachGeneration } from '../../../trainer/catalog/cards.ts';
 import { deviceCard } from '../../../trainer/catalog/device-card.ts';
 import { deviceHere } from '../../../trainer/engine/device-here.ts';
+import { freeOnDevice } from '../../../trainer/engine/free-on-device.ts';
 import { engineRequire, enginesFolder } from '../../../trainer/engine/install/engine-folder.ts';
 import {
   locateCardCompiler,
@@ -92,6 +93,18 @@ it('takes the memory of the GPU where it is known, else half of what is free', (
     apart: false,
   });
   expect(runMemory({ device: 'cpu' }, 8e9)).toEqual({ availableBytes: 8e9, usableBytes: 4e9, apart: false });
+});
+
+it('leaves a run what other programs have left of the GPU', async () => {
+  const gpu = deviceCard({ name: 'NVIDIA L4', memoryBytes: 17e9 });
+  const engine = { description: { gpu }, deviceMemory: () => ({ used: 2e9, pool: 3e9 }) };
+  const withFree = (free: number | undefined) => freeOnDevice(engine, async () => free);
+  expect(await withFree(undefined)).toBe(15e9);
+  expect(await withFree(20e9)).toBe(15e9);
+  // Of the memory that the driver counts as taken, one gigabyte is the engine's and is free.
+  expect(await withFree(6e9)).toBe(7e9);
+  expect(await freeOnDevice({ ...engine, deviceMemory: () => undefined }, async () => 6e9)).toBe(6e9);
+  expect(await freeOnDevice({ ...engine, description: {} }, async () => 6e9)).toBeUndefined();
 });
 
 const installed = locatePjrt(cacheDir);

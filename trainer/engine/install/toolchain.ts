@@ -112,6 +112,12 @@ async function askForGpu(): Promise<NvidiaGpu | undefined> {
   );
 }
 
+/** Free bytes of the machine's NVIDIA GPU; undefined where the driver does not report them, or there are several. */
+export async function freeOnOnlyGpu(): Promise<number | undefined> {
+  const { status, output } = await runCommand('nvidia-smi', ['--query-gpu=memory.free', '--format=csv,noheader,nounits']);
+  return status === 0 && /^\s*\d+\s*$/.test(output) ? Number(output) * 2 ** 20 : undefined;
+}
+
 /** The first GPU that nvidia-smi lists; undefined where it lists none. */
 export function gpuOf({ status, output }: CommandResult): NvidiaGpu | undefined {
   const [name, driver, freeMib, capability] = (output.split('\n')[0] ?? '').split(',').map(text => text.trim());

@@ -18,7 +18,7 @@ import {
   pjrtLibrary,
   preloadedLibraries,
 } from '../install/pjrt-folder.ts';
-import { clientOptions } from '../install/pjrt-plugins.ts';
+import { clientOptions, type DeviceKind } from '../install/pjrt-plugins.ts';
 import { joinGroup } from '../mpi/group.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { keepDevice, openKnownPrograms, pluginOf } from './compiled-memory.ts';
@@ -68,7 +68,10 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     await keepDevice(cache, target);
     const facts = isCpu ? undefined : factsOfDevice(found, addon.deviceMemory(client)?.limit);
     if (facts) await keepDeviceFacts(cache, target.plugin, facts);
-    const folders = { toolkit: cudaToolkit(installed), tuned: isCpu ? undefined : tunedFolder(cacheDir, target) };
+    const folders = {
+      toolkit: cudaToolkit(installed),
+      tuned: TUNED_DEVICES.includes(plugin.device) ? tunedFolder(cacheDir, target) : undefined,
+    };
     const compiler = openCompiler({ addon, client, cache, target, folders, log });
     const gpu = facts && deviceCard(facts);
     const device: Device = { addon, client, compiler, card: gpu };
@@ -85,6 +88,9 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     throw new EngineError(`${installed.name} does not load: ${messageOf(error)}`, { cause: error });
   }
 }
+
+/** Devices whose plugin is XLA's own for GPUs. */
+const TUNED_DEVICES: readonly DeviceKind[] = ['nvidia', 'amd', 'intel'];
 
 /** The folder of a device and the libraries that it was tuned with. */
 function tunedFolder(cacheDir: string, { plugin, device }: { readonly plugin: string; readonly device: string }): string {

@@ -13,6 +13,7 @@ import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
 import { type DataDigest, describeDifference, sampleCount } from '../../data/data-digest.ts';
 import type { Session } from '../../engine/engine.ts';
+import { freeOnDevice } from '../../engine/free-on-device.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
 import { emptyCache } from '../../generate/decode-program.ts';
 import { planner } from '../../graph/fusion/plan.ts';
@@ -281,7 +282,7 @@ async function compile(params: PrepareParams, { base, setup, sources, facts, bas
     {
       facts,
       sharers: (params.context.rank?.localSize ?? 1) * copiesInMemory({ ...recipe, processes: 1 }, facts.on),
-      deviceBytes: freeOnDevice(base.engine),
+      deviceBytes: await freeOnDevice(base.engine),
       fuse,
       known,
     },
@@ -328,11 +329,6 @@ async function compile(params: PrepareParams, { base, setup, sources, facts, bas
     choice: facts.choice,
     memory,
   };
-}
-
-/** Bytes that the run may take on the GPU; undefined where it computes on the processor, and where nothing says them. */
-function freeOnDevice({ description: { gpu }, deviceMemory }: Base['engine']): number | undefined {
-  return gpu?.memoryBytes === undefined ? undefined : gpu.memoryBytes - (deviceMemory?.()?.used ?? 0);
 }
 
 /** With several processes, the leanest level that one of them needs: all run the same program. */

@@ -89,7 +89,7 @@ napi_value Alive(napi_env env, napi_callback_info info) {
   return object;
 }
 
-// deviceMemory(client) → { used, peak, limit } in bytes, or undefined where the device does not count
+// deviceMemory(client) → { used, peak, limit, pool } in bytes, or undefined where the device does not count
 napi_value DeviceMemory(napi_env env, napi_callback_info info) {
   const auto client = Open<Client>(env, Arguments<1>(env, info)[0]);
   if (!client) return nullptr;
@@ -99,6 +99,7 @@ napi_value DeviceMemory(napi_env env, napi_callback_info info) {
     Set(env, object, "used", memory.used);
     if (memory.peak.is_set) Set(env, object, "peak", memory.peak.value);
     if (memory.limit.is_set) Set(env, object, "limit", memory.limit.value);
+    if (memory.pool.is_set) Set(env, object, "pool", memory.pool.value);
     return object;
   } catch (const Failure&) {
     return nullptr;
