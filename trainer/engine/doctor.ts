@@ -4,8 +4,10 @@ import { describeMachine, freeDiskBytes, type Machine } from '../machine/machine
 import { chooseEngine, type EngineRequest } from './choose-engine.ts';
 import { type EngineDescription, EngineError } from './engine.ts';
 import { listEngines } from './install/engine-folder.ts';
+import { choosePlugin, surroundings } from './install/find-device.ts';
 import { installCommand, listPjrt, pjrtAddonIsCurrent } from './install/pjrt-folder.ts';
-import { findCompiler, findNvidiaGpu, findPython } from './install/toolchain.ts';
+import type { PjrtVariant } from './install/pjrt-plugins.ts';
+import { findCompiler, findNvidiaGpu, findPython, type NvidiaGpu } from './install/toolchain.ts';
 import { measureMatmul } from './measure-matmul.ts';
 import { openEngine } from './open-engine.ts';
 
@@ -13,7 +15,9 @@ export interface Diagnosis {
   readonly node: string;
   readonly platform: string;
   readonly machine: Machine;
-  readonly gpu?: { readonly name: string; readonly driver: string };
+  readonly gpu?: Pick<NvidiaGpu, 'name' | 'driver' | 'capability'>;
+  /** The accelerator that a PJRT plugin computes on, of any vendor, and the plugin that `rowtune engine install --variant pjrt` takes. */
+  readonly accelerator?: { readonly variant: PjrtVariant; readonly found: string };
   readonly disk: { readonly folder: string; readonly freeBytes: number };
   readonly python?: string;
   readonly compiler?: string;
@@ -59,6 +63,7 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
     platform: `${process.platform} ${process.arch}`,
     machine: describeMachine(),
     gpu,
+    accelerator: await acceleratorHere(),
     disk: { folder: request.cacheDir, freeBytes: freeDiskBytes(request.cacheDir) },
     python: 'missing' in python ? undefined : `${python.pythonVersion}, pip ${python.pipVersion}`,
     compiler,
@@ -73,6 +78,17 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
   };
   const pythonMissing = 'missing' in python ? python.missing : undefined;
   return { ...facts, problems: [...opened.problems, ...findProblems({ ...facts, pythonMissing, isFallback: opened.problems.length > 0 })] };
+}
+
+/** Undefined where no plugin computes on what is here. */
+async function acceleratorHere(): Promise<Diagnosis['accelerator']> {
+  const around = await surroundings();
+  try {
+    return choosePlugin(around);
+  } catch (error) {
+    if (error instanceof EngineError) return undefined;
+    throw error;
+  }
 }
 
 async function tryEngine(request: EngineRequest): Promise<Pick<Diagnosis, 'engine' | 'problems'>> {

@@ -1,7 +1,10 @@
-/** The judgment of the doctor: from facts to problems, each with its fix. */
-import { describe, expect, it } from 'vitest';
+/** The judgment of the doctor: from facts to problems, each with its fix; and the plugin that it names for a GPU. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
 import { diagnose, findProblems } from '../../../trainer/engine/doctor.ts';
 import { parseAvailableMemory, parseCpuFeatures } from '../../../trainer/machine/machine.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const engine = {
   name: 'tensorflow',
@@ -77,4 +80,15 @@ describe('machine', () => {
     expect(parseAvailableMemory('MemTotal:  9 kB\nMemAvailable:   2048 kB\n')).toBe(2 ** 21);
     expect(parseAvailableMemory('')).toBeUndefined();
   });
+});
+
+it.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('names the plugin for the GPU that nvidia-smi lists', async () => {
+  const folder = makeTemporaryFolder();
+  const answer = 'Tesla V100-SXM2-16GB, 580.65.06, 16000, 7.0';
+  writeFileSync(path.join(folder, 'nvidia-smi'), `#!/bin/sh\necho "${answer}"\n`, { mode: 0o755 });
+  vi.stubEnv('PATH', `${folder}:${process.env.PATH}`);
+  const { gpu: listed, accelerator } = await diagnose({ requested: 'portable', cacheDir: folder });
+  vi.unstubAllEnvs();
+  expect(listed).toMatchObject({ driver: '580.65.06', capability: '7.0' });
+  expect(accelerator).toEqual({ variant: 'cuda12', found: 'Tesla V100-SXM2-16GB (driver 580.65.06)' });
 });

@@ -26,10 +26,17 @@ async function doctor({ settings, terminal, cwd }: CommandContext, { engine }: E
   return { value: { ok, ...diagnosis }, exitStatus: ok ? EXIT.ok : EXIT.failed };
 }
 
+/** The accelerator with its plugin, else a GPU that no plugin computes on. */
+function gpuText({ gpu, accelerator }: Pick<Diagnosis, 'gpu' | 'accelerator'>): string {
+  if (accelerator) return `${accelerator.found}; plugin of the pjrt engine for it: ${accelerator.variant}`;
+  return gpu ? `${gpu.name}, driver ${gpu.driver}` : 'none was found';
+}
+
 function describe({
   engine,
   machine,
   gpu,
+  accelerator,
   disk,
   node,
   platform,
@@ -48,7 +55,7 @@ function describe({
     ['installed', [...installedEngines, ...installedPlugins.map(({ name }) => name)].join(', ') || 'none (the portable engine needs none)'],
     ['processor', `${machine.cpu.model}, ${machine.cpu.cores} cores${machine.cpu.features.map(feature => `, ${feature}`).join('')}`],
     ['memory', `${byteSize(machine.memory.availableBytes)} of ${byteSize(machine.memory.totalBytes)} free`],
-    ['GPU', gpu ? `${gpu.name}, driver ${gpu.driver}` : 'no NVIDIA GPU'],
+    ['GPU', gpuText({ gpu, accelerator })],
     ['disk', `${byteSize(disk.freeBytes)} free in ${disk.folder}`],
     ['system', `${platform}, Node ${node}`],
     ['Python', python ?? 'missing'],
