@@ -60,6 +60,10 @@ describe('what cannot be written is said', () => {
     [['fag.csv', '--model', 'models/llama'], /there is no file or folder fag\.csv[\s\S]*Did you mean faq\.csv\?/],
     [['faq.csv', '--model', 'models/llama', '--output', 'mine.yaml'], /mine\.yaml is no name of a recipe[\s\S]*\.rowtune\.yaml/],
     [['faq.csv', '--model', 'models/llama', '--task', 'sparkle'], /sequence_classification/],
+    [
+      ['photos', '--model', 'models/llama'],
+      /photos is a folder of images, and Language model \(task: causal_lm\) reads texts\. Choose a model/,
+    ],
   ])('%j', (args, message) =>
     withData(async cwd => {
       const { status, stderr } = await cli(['init', ...args], { cwd });

@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { DataFormat } from '../../data/types.ts';
@@ -11,6 +12,7 @@ import { elementAt } from '../../narrow.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
 import type { RowCount } from './count-rows.ts';
+import { isFolderOfImages } from './image-folder.ts';
 import { type ModelFacts, nearbyName } from './model-facts.ts';
 
 export interface BadSample {
@@ -92,6 +94,11 @@ const needsLabels = ({ task, importance }: Asked): boolean => {
 /** Whether the samples of a task may be chats, of which the model's template makes texts. */
 const readsChats = (task: Task): boolean => objectiveCatalog[task].model === 'causal' || objectiveCatalog[task].compares !== undefined;
 
+const imagesForTexts = (written: string, task: Task): string => {
+  const ofImages = orList(namesWhere(objectiveCatalog, ({ reads }) => reads === 'images').map(name => `task: ${name}`));
+  return `${written} is a folder of images, and ${objectiveCatalog[task].label} (task: ${task}) reads texts. Choose a model of images and ${ofImages}, or name a file of texts`;
+};
+
 /** `readDataFact`, here or in another process. May reject. */
 export type ReadDataFact = (params: DataFactParams) => Promise<DataFact>;
 
@@ -142,6 +149,7 @@ export class DataCache {
     // An incomplete path may be the root of the disk: image folders are counted only down to their classes; the trainer
     // checks the others.
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
+    if (base.isFolder && (await isFolderOfImages(full))) return { ...base, state: 'unreadable', reason: imagesForTexts(written, task) };
     if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
     return this.#known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size, model });
