@@ -9,13 +9,8 @@ import { type ExportParams, type ExportResult, exportModel } from '../../../trai
 import { typeOfTensor } from '../../../trainer/artifact/gguf/quantization.ts';
 import { typesOf } from '../../../trainer/catalog/artifacts.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
-import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
-import { type TensorEntry, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { causalModel } from '../../../trainer/model/load-model.ts';
-import { withInitial } from '../../../trainer/model/weight-stream.ts';
-import { required, valueFor } from '../../../trainer/narrow.ts';
-import { createRandom } from '../../../trainer/random.ts';
+import { valueFor } from '../../../trainer/narrow.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
 import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/files/gguf-export.ts';
@@ -190,86 +185,6 @@ describe('families', () => {
     const result = await exportOf(base, { type: 'F32' });
     expectVerified(result);
     expect((await headerOf(fileOf(result))).metadata.get('tokenizer.ggml.tokens')).not.toContain('<image>');
-  });
-});
-
-describe('experts in four bits', () => {
-  const experts = /^model\.layers\.\d\.mlp\.experts\.(gate_up|down)_proj\.weight$/;
-
-  /** A gpt-oss as it is published: blocks of 32 numbers with a scale each. */
-  async function fourBits(sizes: Readonly<Record<string, number>> = {}): Promise<string> {
-    const base = await tinyDecoder({
-      like: 'gpt_oss',
-      changes: { swiglu_limit: 7, quantization_config: { quant_method: 'mxfp4' }, ...sizes },
-    });
-    const { weights } = await openModel(base);
-    const random = createRandom(3);
-    const bytes = (count: number, least: number, range: number) =>
-      Uint8Array.from({ length: count }, () => least + range * random.uniform());
-    const entries = [...weights.tensors.values()].flatMap(({ name, shape }): TensorEntry[] => {
-      if (!experts.test(name))
-        return [{ name, shape, dtype: 'F32', data: async () => encodeFloat32(await weights.readFloat32(name), 'F32') }];
-      const [all = 0, width = 0] = shape;
-      const scales = [4, all / 4, width / 32];
-      const at = name.replace(/\.weight$/, '');
-      return [
-        { name: `${at}_blocks`, shape: [...scales, 16], dtype: 'U8', data: () => bytes((all * width) / 2, 0, 256) },
-        { name: `${at}_scales`, shape: scales, dtype: 'U8', data: () => bytes((all * width) / 32, 121, 4) },
-      ];
-    });
-    const dir = await temporaryFolder();
-    await cp(base, dir, { recursive: true });
-    await writeSafetensors(join(dir, 'model.safetensors'), entries);
-    await weights.close();
-    return dir;
-  }
-
-  test('stay in four bits, and what was trained is rounded to them; so they do in a GGUF base', async () => {
-    const base = await fourBits();
-    const first = await exportOf(base);
-    expectVerified(first);
-    const { tensors, metadata } = await headerOf(fileOf(first));
-    const types = Object.fromEntries(tensors.map(({ name, type }) => [name, type.name]));
-    expect(types).toMatchObject({
-      'blk.0.ffn_gate_exps.weight': 'MXFP4',
-      'blk.1.ffn_up_exps.weight': 'MXFP4',
-      'blk.1.ffn_down_exps.weight': 'MXFP4',
-    });
-    expect(types).toMatchObject({
-      'blk.0.ffn_gate_exps.bias': 'F32',
-      'blk.0.ffn_gate_inp.weight': 'F32',
-      'blk.0.attn_sinks.weight': 'F32',
-    });
-    expect(metadata.get('general.file_type')).toBe(38);
-    // A number of the base is a number of the file, but for rows that were trained.
-    const [before, after] = [await openModel(base), await openModel(fileOf(first))];
-    const model = causalModel(before.config);
-    const { name: own } = required(
-      model.parameters.find(({ name }) => name.includes('down_proj.weight')),
-      'a weight',
-    );
-    const [x, y] = [await withInitial(model, before.weights).readFloat32(own), await withInitial(model, after.weights).readFloat32(own)];
-    const changed = new Set([...x].flatMap((value, i) => (value === y[i] ? [] : [Math.floor(i / 32)])));
-    expect(changed.size).toBeGreaterThan(0);
-    expect(changed.size).toBeLessThanOrEqual(4 * 4);
-    await Promise.all([before.weights.close(), after.weights.close()]);
-    const again = await exportOf(fileOf(first), {
-      type: 'base',
-      adapterPath: await tinyAdapter({ engine, method: 'lora', budget: { r: 2 }, targets: ['down_proj'], base: fileOf(first) }),
-    });
-    expectVerified(again);
-    const [one, other] = [readFileSync(fileOf(first)), readFileSync(fileOf(again))];
-    const places = (await headerOf(fileOf(first))).tensors.filter(({ position, byteLength }) =>
-      Buffer.compare(one.subarray(position, position + byteLength), other.subarray(position, position + byteLength)),
-    );
-    expect(places.map(({ name }) => name)).toEqual(['blk.0.ffn_down_exps.weight', 'blk.1.ffn_down_exps.weight']);
-  });
-
-  test('or take the type that is asked for', async () => {
-    const result = await exportOf(await fourBits({ hidden_size: 256, intermediate_size: 256 }), { type: 'Q8_0' });
-    expectVerified(result);
-    const { tensors } = await headerOf(fileOf(result));
-    expect(tensors.find(({ name }) => name === 'blk.0.ffn_up_exps.weight')?.type.name).toBe('Q8_0');
   });
 });
 

@@ -84,11 +84,11 @@ function stemOf(source: string, type: GgufExportType): string {
   return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned${type === 'auto' ? '' : `-${type}`}`;
 }
 
-/** The types of few bits in which a GGUF base holds tensors that training changed. */
+/** The types of few bits in which the base holds tensors that training changed: of a folder, MXFP4 alone. */
 function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] {
-  if (folder.ggufPath === undefined) return [];
   const { tensors } = folder.weights;
   const tuned = model.parameters.filter(({ name }) => isTuned(adapter, name));
+  if (folder.ggufPath === undefined) return tuned.some(spec => heldTensors(spec, tensors).isMxfp4) ? ['MXFP4'] : [];
   const types = tuned.flatMap(spec => heldTensors(spec, tensors).names.map(name => tensors.get(name)?.quantization ?? ''));
   return [...new Set(types)].filter(type => type !== '' && isCoarse(ggufTypeNamed(type)));
 }

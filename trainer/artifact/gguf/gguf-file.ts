@@ -110,8 +110,11 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const { attention, blocks, tied, experts } = decoder;
   const held = fileTensors(model, { architecture: family.architecture, family });
   let done = 0;
-  const tensors = [...held].map(([own, { spec, shape, values: valuesOf }]): GgufTensorEntry => {
-    const wanted = keepsTypes(type) ? typeInFolder(spec, folder.weights.tensors) : type;
+  const tensors = [...held].map(([own, tensor]): GgufTensorEntry => {
+    const { spec, shape, values: valuesOf } = tensor;
+    const inFolder = typeInFolder(spec, folder.weights.tensors);
+    const isRaised = type === 'auto' && inFolder === 'MXFP4' && isTunedIn(adapter, tensor);
+    const wanted = isRaised ? RAISED : keepsTypes(type) ? inFolder : type;
     const layout = layoutOf(own, shape, family, attention);
     const target = typeOfTensor(wanted, { name: own, shape, blocks, tied, experts: experts?.count ?? 0 });
     const data = async (): Promise<Uint8Array> => {

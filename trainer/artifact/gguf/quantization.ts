@@ -51,7 +51,7 @@ export function precisionOf(
   isBaseGguf: boolean,
 ): { readonly finer?: string; readonly isCoarse?: boolean } {
   if (type === 'F32') return {};
-  if (type === 'F16' || type === 'BF16' || (type === 'base' && !isBaseGguf)) return { finer: 'F32' };
+  if (type === 'F16' || type === 'BF16' || (type === 'base' && !isBaseGguf && !isBaseCoarse)) return { finer: 'F32' };
   const isCoarse = type === 'base' ? isBaseCoarse : type !== 'auto' && isCoarseName(type);
   return { finer: isCoarse ? RAISED : 'F16', isCoarse };
 }
