@@ -36,7 +36,7 @@ export async function withAdapted<T>(params: AdaptedSessionParams, use: (session
     adapter,
     hostFrom: base.engine.hostFrom,
   });
-  sayHosted(job, task.model, attachment);
+  sayHosted(job, base.engine.description, task.model, attachment);
   job.phase('compile', 'building the evaluation program');
   const further = {
     ...(answers && decodeTraces({ ...answers, ...attachment })),

@@ -1,4 +1,5 @@
 /** Logs the weights that lie in the memory of the host while a program runs. */
+import type { EngineDescription } from '../engine/engine.ts';
 import type { Program } from '../graph/program.ts';
 import { hostedBytes } from '../model/hosted-weights.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -9,9 +10,17 @@ import type { Job } from './job.ts';
 /** Nothing is logged where all lie on the device. @param attachment the storage is float32 if left out */
 export function sayHosted(
   job: Job,
+  { device }: Pick<EngineDescription, 'device'>,
   model: Pick<Model, 'modules'>,
   { storage = FLOAT32_STORAGE, hosted }: { readonly storage?: WeightStorage | undefined; readonly hosted?: Program['places'] },
 ): void {
   const bytes = hostedBytes(model, storage, hosted);
-  if (bytes > 0) job.log('info', `${byteSize(bytes)} of weights are in host memory, from which each moves to the device for its uses`);
+  if (bytes === 0) return;
+  const size = `${byteSize(bytes)} of weights are in host memory`;
+  job.log(
+    'info',
+    device === 'cpu'
+      ? `base_offload: host saves no memory without a GPU: ${size} in any case`
+      : `${size}, from which each moves to the GPU for its uses`,
+  );
 }

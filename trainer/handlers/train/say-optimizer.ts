@@ -23,14 +23,12 @@ export function sayEightBit({ recipe, job }: RecipeScope, { attachment, optimize
 }
 
 /** Logs the location of the weights of the base if it is not the default. */
-export function sayBaseOffload({ recipe, job }: RecipeScope, plan: RunPlan, { device }: EngineDescription): void {
+export function sayBaseOffload({ recipe, job }: RecipeScope, plan: RunPlan, engine: EngineDescription): void {
   if (recipe.base_offload === 'none') return;
   const { storage = FLOAT32_STORAGE, hosted } = plan.attachment;
   const bytes = hostedBytes(plan.model, storage, hosted);
   if (bytes === 0) job.log('warning', 'base_offload: host has no effect: each weight of the blocks is too small, or trained as a whole');
-  else if (device === 'cpu')
-    job.log('info', 'base_offload: host saves no memory without a GPU: the weights are in host memory in any case');
-  else sayHosted(job, plan.model, plan.attachment);
+  else sayHosted(job, engine, plan.model, plan.attachment);
 }
 
 /** Logs the location of the optimizer's state if it is not the default. @throws RunError 'disk-full' */
@@ -53,7 +51,7 @@ export function sayOffload(
     job.log('info', `optimizer_offload: ${wanted} has no effect without a GPU: the optimizer's state is in host memory in any case`);
   else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} has no effect: too few parameters are trained together`);
   else if (wanted === 'host') {
-    const when = updatesOnHost ? 'where the update runs' : 'from which each part moves to the device for its update';
+    const when = updatesOnHost ? 'where the update runs' : 'from which each part moves to the GPU for its update';
     job.log('info', `${size} of optimizer state are in host memory, ${when}`);
   } else {
     requireDisk(runDir, bytes, "the optimizer's state on disk");

@@ -174,7 +174,7 @@ async function rewardsOf(
       const { weights, attachment: added, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: undefined });
       const { storage, hosted } = untouchedIn(model, precision, base.engine.hostFrom);
       const attachment = { ...added, storage, ...(hosted && { hosted }) };
-      sayHosted(job, model, attachment);
+      sayHosted(job, base.engine.description, model, attachment);
       return await withRewardSession(base.engine, { model, weights, attachment, start, shapes: plan.buckets }, async session => {
         const report = job.progress('evaluate', texts.length, 'rewards');
         const { padId, tokenTypes } = inputOf(model, 'tokens');

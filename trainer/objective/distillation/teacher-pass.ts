@@ -46,7 +46,7 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
   const plans = sets.map(({ examples }) => planBatches(examples.sizes, evalBatchSettings(recipe)));
   const shapes = plans.flatMap(({ buckets }) => buckets);
   const attachment = untouchedIn(model, precision, base.engine.hostFrom);
-  sayHosted(job, model, attachment);
+  sayHosted(job, base.engine.description, model, attachment);
   const { program, chunk } = teacherProgram({ model, attachment, shapes, vocabulary, temperature });
   const session = await base.engine.compile({ ...program, places: attachment.hosted });
   try {

@@ -111,7 +111,7 @@ async function compute(
   job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} answers`);
   const { model } = task;
   const attachment = untouchedIn(model, precision, base.engine.hostFrom);
-  sayHosted(job, model, attachment);
+  sayHosted(job, base.engine.description, model, attachment);
   // Evaluating a recipe takes one device, whatever its run has.
   const devices = Math.min(recipe.devices, base.engine.devices ?? 1);
   const shapes = sets.flatMap(({ source }) => source.plan.buckets);
