@@ -1,5 +1,5 @@
 /** The results of each run, one row per run; the best value of each column is highlighted. */
-import { labelIn } from '../../trainer/catalog/labels.ts';
+import { methodLabel } from '../../trainer/catalog/labels.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
 import { curveLook } from '../shared/series/curve-look.ts';
@@ -131,7 +131,7 @@ function resultCsv(runs: readonly ComparedRun[]): string {
 
 const methodOf = (model: ComparedRun['model'] | undefined): string | undefined => {
   const method = model?.setting('method') ?? model?.overview?.method;
-  return method === undefined ? undefined : labelIn('method', method);
+  return method === undefined ? undefined : methodLabel(method, model?.setting('trains'));
 };
 const clusterText = (model: ComparedRun['model'] | undefined): string | undefined => model?.overview?.cluster?.text;
 const stateOf = (model: ComparedRun['model'] | undefined): string => model?.overview?.state ?? (model?.missing ? 'missing' : '…');

@@ -110,7 +110,7 @@ export function heatmapCsv(picture: Picture, describe: { readonly a: string; rea
   return csv([[...head, ...more, 'shown', 'scores', ...(hasB ? ['compared_with'] : [])], ...lines]);
 }
 
-/** One line per neuron of a module, by position. */
+/** One line per row or column of a module, by position. */
 export function cellCsv(picture: Picture, module: number): string {
   const name = picture.names[module] ?? '';
   const [cellA, cellB] = [picture.a.get(name), picture.b.get(name)];
@@ -123,7 +123,16 @@ export function cellCsv(picture: Picture, module: number): string {
     Number(chosen.has(row)),
     ...(cellB ? [cellB.scores[row], (cellB.ranks[row] ?? 0) + 1] : []),
   ]);
-  return csv([['neuron', 'score', 'rank', 'selected', ...(cellB ? ['score_b', 'rank_b'] : [])], ...lines]);
+  return csv([
+    [
+      picture.modules[module]?.unit === 'columns' ? 'column' : 'neuron',
+      'score',
+      'rank',
+      'selected',
+      ...(cellB ? ['score_b', 'rank_b'] : []),
+    ],
+    ...lines,
+  ]);
 }
 
 /** A file name from the view, without characters that file systems refuse. */

@@ -61,3 +61,9 @@ export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): Covera
 /** The trained share of a module: of its rows, or of its parameters if no row is trained itself. */
 export const shareOf = ({ rows, trainedRows, parameters, trainable }: Omit<Module, 'module'>): number =>
   trainedRows > 0 ? trainedRows / rows : parameters > 0 ? trainable / parameters : 0;
+
+/** The part of each weight that is trained, as `trains` of a recipe names it. */
+export function trainedPart({ modules }: Pick<CoverageView, 'modules'>): 'rows' | 'columns' | 'coupled' {
+  const units = new Set(modules.map(({ unit = 'rows' }) => unit));
+  return units.size > 1 ? 'coupled' : units.has('columns') ? 'columns' : 'rows';
+}

@@ -1,8 +1,8 @@
 /** Trained modules by block: how many of their rows, and which share of the model. */
-import { labelIn } from '../../trainer/catalog/labels.ts';
+import { methodLabel } from '../../trainer/catalog/labels.ts';
 import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import { element, fill } from '../shared/element.ts';
-import { type CoverageKind, coverageGrid, shareOf } from './coverage-grid.ts';
+import { type CoverageKind, coverageGrid, shareOf, trainedPart } from './coverage-grid.ts';
 import type { View } from './view.ts';
 
 export function createCoverageView(): View {
@@ -13,7 +13,7 @@ export function createCoverageView(): View {
     update: ({ coverage }) => {
       if (coverage && coverage === shown) return;
       shown = coverage;
-      if (!coverage) return fill(root, element('p', { class: 'hint' }, 'Coverage appears when the rows have been chosen.'));
+      if (!coverage) return fill(root, element('p', { class: 'hint' }, 'Coverage appears once it is decided what the run trains.'));
       const { method, trainable, parameters, share, modules } = coverage;
       const grid = coverageGrid(coverage);
       fill(
@@ -21,7 +21,7 @@ export function createCoverageView(): View {
         element(
           'p',
           {},
-          element('strong', {}, labelIn('method', method)),
+          element('strong', {}, methodLabel(method, trainedPart(coverage))),
           ` trains ${grouped(trainable)} of ${grouped(parameters)} parameters (${percent(share, 2)}) in ${counted(modules.length, 'module')}.`,
         ),
         kindTable(grid.kinds, parameters),

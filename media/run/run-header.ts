@@ -1,5 +1,5 @@
 /** The header of the page: name, state, progress and actions of the run. */
-import { labelIn } from '../../trainer/catalog/labels.ts';
+import { labelIn, methodLabel } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { canBeTried } from '../../trainer/catalog/objectives.ts';
 import { isOnCluster } from '../../trainer/protocol/run/cluster.ts';
@@ -205,7 +205,9 @@ function createQuestion(confirm: () => void) {
 /** "spam · LoRA · Text classification": the recipe if its name is not the run's, the method and the task. */
 function aboutText(model: RunModel): string {
   const [method, task] = [model.setting('method'), model.setting('task')];
-  return [model.recipeName, method && labelIn('method', method), task && labelIn('objective', task)].filter(Boolean).join(' · ');
+  return [model.recipeName, method && methodLabel(method, model.setting('trains')), task && labelIn('objective', task)]
+    .filter(Boolean)
+    .join(' · ');
 }
 
 /** Time spent in updates, without the days between a stop and a resume. */

@@ -1,6 +1,7 @@
 /** The label of a catalog's entry: what a user reads wherever a name need not be typed. */
 import { artifactCatalog } from './artifacts.ts';
 import { engineCatalog } from './engines.ts';
+import { entryOf } from './entries.ts';
 import { measureCatalog } from './measures.ts';
 import { methodCatalog } from './methods.ts';
 import { objectiveCatalog } from './objectives.ts';
@@ -21,6 +22,12 @@ export type CatalogName = keyof typeof catalogs;
 export function labelIn(catalog: CatalogName, name: string): string {
   const labels: Labels = catalogs[catalog];
   return (Object.hasOwn(labels, name) ? labels[name]?.label : undefined) ?? name;
+}
+
+/** The label of a run's method, by the part of each weight that it trains: `trains` of its recipe, where that is known. */
+export function methodLabel(method: string, trains?: string): string {
+  const parts: Readonly<Record<string, string>> = entryOf(methodCatalog, method)?.labelOf ?? {};
+  return (trains !== undefined && Object.hasOwn(parts, trains) ? parts[trains] : undefined) ?? labelIn('method', method);
 }
 
 /** The settings whose values are names of a catalog, by their dotted path. */

@@ -5,6 +5,8 @@ import { objectiveCatalog } from './objectives.ts';
 export interface MethodEntry {
   /** The name in lists and titles. */
   readonly label: string;
+  /** The names of what a run trains by it, by the part of each weight (`trains`). */
+  readonly labelOf?: Readonly<Record<'rows' | 'columns' | 'coupled', string>>;
   /** One sentence for completion, hover, help and documentation. */
   readonly summary: string;
   /** Chosen before training: rows by importance, single elements, or nothing. */
@@ -66,7 +68,8 @@ const lowRank = { ...withFactors, learningRate: 2e-4, headLearningRate: 2e-3 } a
 const entries = {
   spsft: {
     ...plain,
-    label: 'Sparse rows (SPSFT)',
+    label: 'Sparse fine-tuning (SPSFT)',
+    labelOf: { rows: 'Sparse rows (SPSFT)', columns: 'Sparse columns (SPSFT)', coupled: 'Sparse rows and columns (SPSFT)' },
     summary: 'Train some rows or columns of each weight in place, the most important ones or random ones.',
     chooses: 'rows',
     hasDependencies: true,

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
 import type { CardFacts, CardResult } from '../artifact/model-card.ts';
-import { methodCatalog } from '../catalog/methods.ts';
+import { methodLabel } from '../catalog/labels.ts';
 import { hubTaskOf, objectiveCatalog } from '../catalog/objectives.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
@@ -35,7 +35,7 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
     name: recipe.name ?? path.basename(runDir),
     base: recipe.model,
     license: await licenseOf(recipe.model),
-    method: methodCatalog[recipe.method].label,
+    method: methodLabel(recipe.method, recipe.trains),
     task: objectiveCatalog[recipe.task].label,
     pipeline: hubTaskOf(objectiveCatalog[recipe.task]),
     recipe: withoutFolders(stringifyRecipe(recipe)),

@@ -1,5 +1,5 @@
 /** Everything that the panel of a cell shows. Pure; the figures that do not depend on the budget are memoized with the scores. */
-import { grouped, percent } from '../../../trainer/protocol/text/format.ts';
+import { counted, grouped, percent } from '../../../trainer/protocol/text/format.ts';
 import type { TooltipContent } from '../../shared/tooltip-content.ts';
 import type { Picture } from '../picture.ts';
 import type { CellScores } from '../score-store.ts';
@@ -19,6 +19,8 @@ export interface CellNeurons {
   readonly isTrained: Uint8Array;
   /** The word for marked rows. */
   readonly mark: ReturnType<typeof markOf>;
+  /** The word for one of them: a row is a neuron. */
+  readonly one: 'neuron' | 'column';
   /** The neuron at a position of the strip. */
   readonly neuronAt: (place: number) => number;
 }
@@ -36,7 +38,7 @@ export interface CellContent {
 
 export function cellContent(picture: Picture, module: number): CellContent {
   const head = cellFacts(picture, module);
-  const { names, a: setA, b: setB, choice, trained, counts, countsB, state } = picture;
+  const { names, modules, a: setA, b: setB, choice, trained, counts, countsB, state } = picture;
   const name = names[module] ?? '';
   const [a, found] = [setA.get(name), setB.get(name)];
   if (!a) return { head };
@@ -48,6 +50,7 @@ export function cellContent(picture: Picture, module: number): CellContent {
   const isSelected = marksOf(rows, chosen);
   const stripA = createStrip(a, isSelected, state.order);
   const mark = markOf(choice);
+  const one = modules[module]?.unit === 'columns' ? 'column' : 'neuron';
   const scales = scalesOf(a, state.scale);
   return {
     head,
@@ -57,6 +60,7 @@ export function cellContent(picture: Picture, module: number): CellContent {
       isSelected,
       isTrained: marksOf(rows, trained.a.get(name) ?? new Int32Array(0)),
       mark,
+      one,
       neuronAt: stripA.neuronAt,
       strip: {
         a: stripA,
@@ -64,7 +68,7 @@ export function cellContent(picture: Picture, module: number): CellContent {
         b: b && createStrip(b, marksOf(rows, chosenB), state.order, a),
         scaleB: b && scalesOf(b, state.scale).profile,
         map: picture.bandMap,
-        unit: state.order === 'sorted' ? 'rank' : 'neuron',
+        unit: state.order === 'sorted' ? 'rank' : one,
       },
       histogram: {
         histogram: { counts: scales.counts, selected: binCounts(a.scores, chosen, scales.spread, BINS) },
@@ -72,7 +76,7 @@ export function cellContent(picture: Picture, module: number): CellContent {
         threshold: choice.kind === 'budget' && a.block === 1 ? a.scores[a.order[count - 1] ?? -1] : undefined,
         mark,
       },
-      sentence: `${grouped(rows)} neurons ${state.order === 'sorted' ? 'by descending score' : 'by position'}, ${grouped(chosen.length)} ${mark} (${percent(chosen.length / rows)}), scores from ${scoreText(a.min)} to ${scoreText(a.max)}`,
+      sentence: `${counted(rows, one)} ${state.order === 'sorted' ? 'by descending score' : 'by position'}, ${grouped(chosen.length)} ${mark} (${percent(chosen.length / rows)}), scores from ${scoreText(a.min)} to ${scoreText(a.max)}`,
     },
   };
 }
@@ -85,7 +89,7 @@ function marksOf(rows: number, chosen: Int32Array): Uint8Array {
 
 /** The neuron at a position of the strip; undefined beyond its end. */
 export function neuronFacts(neurons: CellNeurons, place: number): TooltipContent | undefined {
-  const { a, b, neuronAt, isSelected, isTrained, mark } = neurons;
+  const { a, b, one, neuronAt, isSelected, isTrained, mark } = neurons;
   const rows = a.scores.length;
   if (place >= rows) return undefined;
   const row = neuronAt(place);
@@ -95,7 +99,7 @@ export function neuronFacts(neurons: CellNeurons, place: number): TooltipContent
   ];
   if (b) facts.push(['score B', scoreText(b.scores[row])], ['rank B', grouped((b.ranks[row] ?? 0) + 1)]);
   const marks = [...(isSelected[row] ? [mark] : []), ...(isTrained[row] && mark !== 'trained' ? ['trained by the run'] : [])];
-  return { title: `neuron ${grouped(row)}`, subtitle: marks.length > 0 ? marks.join(', ') : undefined, facts };
+  return { title: `${one} ${grouped(row)}`, subtitle: marks.length > 0 ? marks.join(', ') : undefined, facts };
 }
 
 /** The same facts for screen readers. */

@@ -31,7 +31,9 @@ export function cellFacts(picture: Picture, module: number): TooltipContent {
   const units = info?.unit ?? 'rows';
   const count = counts[module] ?? 0;
   const [cellA, cellB] = [a.get(name), b.get(name)];
-  const facts: (readonly [string, string])[] = [['shape', (info?.shape ?? []).join(' × ')]];
+  // Scores by column come in the order of the columns.
+  const shape = units === 'columns' ? [...(info?.shape ?? [])].reverse() : (info?.shape ?? []);
+  const facts: (readonly [string, string])[] = [['shape', shape.join(' × ')]];
   const tag = state.b ? ' A' : '';
   if (cellA) facts.push([`mean${tag}`, scoreText(cellA.mean)], [`max${tag}`, scoreText(cellA.max)], [`min${tag}`, scoreText(cellA.min)]);
   if (cellB) facts.push(['mean B', scoreText(cellB.mean)], ['max B', scoreText(cellB.max)]);

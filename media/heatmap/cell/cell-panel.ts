@@ -39,14 +39,14 @@ export function createCellPanel(params: CellPanelParams): CellPanel {
   const neurons = createNeurons(params);
   const histogram = createHistogramView();
   const top = createTopList();
-  const empty = element('p', { class: 'note' });
+  const [empty, counts] = [element('p', { class: 'note' }), element('p', { class: 'note' })];
   const parts = element(
     'div',
     {},
     neurons.elements,
     element('h3', {}, 'Distribution of the scores'),
     histogram.element,
-    element('p', { class: 'note' }, 'A bar counts the neurons of a score, on a logarithmic scale.'),
+    counts,
     element('h3', {}, 'Highest scores'),
     top.element,
   );
@@ -65,7 +65,8 @@ export function createCellPanel(params: CellPanelParams): CellPanel {
       empty.textContent = picture.a.size === 0 ? READING : 'This module has no scores.';
       if (!shown) return;
       histogram.update(shown.histogram, theme, `Histogram of the scores: ${shown.sentence}`);
-      top.update(shown.a, shown.b, shown.isSelected, shown.mark);
+      setText(counts, `A bar counts the ${shown.one}s of a score, on a logarithmic scale.`);
+      top.update(shown);
     },
   };
 }
@@ -95,7 +96,8 @@ function createHead({ onClose, onExport }: Pick<CellPanelParams, 'onClose' | 'on
 /** The strip of all neurons with its order and zoom. */
 function createNeurons({ tooltip, onOrder }: Pick<CellPanelParams, 'tooltip' | 'onOrder'>) {
   let shown: CellContent['neurons'];
-  const order = createSwitch<StripOrder>('Order of the neurons', onOrder);
+  const title = element('h3');
+  const order = createSwitch<StripOrder>('Order of the scores', onOrder);
   const strip = createStripView({
     onHover(place, at) {
       const facts = place === undefined || !shown ? undefined : neuronFacts(shown, place);
@@ -107,22 +109,23 @@ function createNeurons({ tooltip, onOrder }: Pick<CellPanelParams, 'tooltip' | '
   const note = element('p', { class: 'note' });
   const zooms = element(
     'span',
-    { class: 'buttons', role: 'group', 'aria-label': 'Zoom of the neurons' },
+    { class: 'buttons', role: 'group', 'aria-label': 'Zoom of the scores' },
     createButton('−', 'Zoom out', () => strip.zoom(1 / ZOOM)),
     createButton('+', 'Zoom in', () => strip.zoom(ZOOM)),
-    createButton('Fit', 'Show all neurons', () => strip.fit()),
+    createButton('Fit', 'Show all scores', () => strip.fit()),
   );
-  const line = element('div', { class: 'line' }, element('h3', {}, 'Neurons'), order.element, element('span', { class: 'spring' }), zooms);
+  const line = element('div', { class: 'line' }, title, order.element, element('span', { class: 'spring' }), zooms);
   return {
     elements: [line, strip.element, note],
     update(next: CellContent['neurons'], sorted: StripOrder, theme: Theme): void {
       // The strip announces the value at its cursor.
       shown = next;
       if (!next) return;
+      setText(title, next.one === 'column' ? 'Columns' : 'Neurons');
       order.update(ORDERS, sorted);
       strip.update(next.strip, theme, next.sentence);
       const highlighted = `Bars show scores; the ${next.mark} ones are highlighted. Scroll to zoom, drag to pan.`;
-      setText(note, next.b ? `A is above, B below, neuron by neuron. ${highlighted}` : highlighted);
+      setText(note, next.b ? `A is above, B below, ${next.one} by ${next.one}. ${highlighted}` : highlighted);
     },
   };
 }

@@ -29,7 +29,7 @@ export interface StripContent {
   readonly scaleB?: Scale;
   readonly map: ColorMap;
   /** The unit of the axis. */
-  readonly unit: 'neuron' | 'rank';
+  readonly unit: 'neuron' | 'column' | 'rank';
 }
 
 /** Maxima in the order of another cell, memoized because every move of the budget needs them. */

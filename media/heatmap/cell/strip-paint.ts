@@ -101,7 +101,7 @@ function drawAxis(context: CanvasRenderingContext2D, size: Painter['size'], { un
     const x = ((tick + 0.5 - view.start) / view.length) * size.width;
     context.textAlign = x < 20 ? 'left' : x > size.width - 20 ? 'right' : 'center';
     context.fillRect(Math.round(x), size.height - AXIS + 1, 1, 4);
-    const label = tick > 0 ? grouped(tick) : unit === 'rank' ? 'highest' : 'neuron 0';
+    const label = tick > 0 ? grouped(tick) : unit === 'rank' ? 'highest' : `${unit} 0`;
     context.fillText(label, Math.max(0, x), size.height - 3);
   }
 }

@@ -46,7 +46,7 @@ export function createStripView(params: StripViewParams): StripView {
   return {
     element: element('div', { class: 'strip-view' }, canvas),
     update(content, theme, label) {
-      canvas.setAttribute('aria-label', `${label}. Arrow keys move over the neurons, plus and minus zoom, 0 shows all`);
+      canvas.setAttribute('aria-label', `${label}. Arrow keys move along it, plus and minus zoom, 0 shows all`);
       scene.show(content, theme);
     },
     zoom: factor => scene.zoom(factor, 0.5),

@@ -29,7 +29,7 @@ export function createTableView(onOpen: (module: number) => void): TableView {
       // Changing values keep the buttons in place: one may be pressed or focused.
       if (grid !== shown) fill(table, element('caption'), ...rowsOf(grid));
       shown = grid;
-      if (table.caption) setText(table.caption, `${picture.meaning} of each layer (rows) and module (columns)`);
+      if (table.caption) setText(table.caption, `${picture.meaning}, by layer and module`);
       for (const button of table.querySelectorAll('button')) {
         const module = Number(button.dataset.module);
         const value = valueText(picture, module);

@@ -36,7 +36,7 @@ describeEditor(
       // A language model has no labels, and sees nothing.
       for (const task of ['Text classification', 'Image classification']) expect(tasks).not.toContain(task);
       await workbench.pick('Language model');
-      await workbench.pick('Sparse rows (SPSFT)');
+      await workbench.pick('Sparse fine-tuning (SPSFT)');
       await workbench.tab(/\.rowtune\.yaml/).waitFor();
       await workbench.screenshot('new-recipe');
       const text = readFileSync(inFolder('model-spsft.rowtune.yaml'), 'utf8');

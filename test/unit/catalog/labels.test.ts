@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { artifactCatalog } from '../../../trainer/catalog/artifacts.ts';
 import { engineCatalog } from '../../../trainer/catalog/engines.ts';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
-import { type CatalogName, labelIn, labelOfSetting } from '../../../trainer/catalog/labels.ts';
+import { type CatalogName, labelIn, labelOfSetting, methodLabel } from '../../../trainer/catalog/labels.ts';
 import { measureCatalog } from '../../../trainer/catalog/measures.ts';
 import { methodCatalog } from '../../../trainer/catalog/methods.ts';
 import { objectiveCatalog } from '../../../trainer/catalog/objectives.ts';
@@ -35,4 +35,18 @@ test('a setting has labels if a catalog lists its values', () => {
   expect(labelOfSetting('engine', 'auto')).toBeUndefined();
   expect(labelOfSetting('learning_rate', '0.1')).toBeUndefined();
   expect(labelOfSetting('method', undefined)).toBeUndefined();
+});
+
+test.each([
+  ['rows', 'Sparse rows (SPSFT)'],
+  ['columns', 'Sparse columns (SPSFT)'],
+  ['coupled', 'Sparse rows and columns (SPSFT)'],
+  [undefined, 'Sparse fine-tuning (SPSFT)'],
+  ['from_the_future', 'Sparse fine-tuning (SPSFT)'],
+  ['constructor', 'Sparse fine-tuning (SPSFT)'],
+])('a run that trains %s is called %s', (trains, label) => expect(methodLabel('spsft', trains)).toBe(label));
+
+test('a method that trains something else keeps its label, whatever the recipe says', () => {
+  expect(methodLabel('lora', 'columns')).toBe('LoRA');
+  expect(methodLabel('from_the_future', 'columns')).toBe('from_the_future');
 });

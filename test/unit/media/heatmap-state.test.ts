@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { cellContent, neuronFacts, neuronSentence } from '../../../media/heatmap/cell/cell-content.ts';
 import { budgetNote, sliderOf } from '../../../media/heatmap/controls/budget-words.ts';
 import { classOptions, comparisonOptions, entryOf, NONE, scoreEntries } from '../../../media/heatmap/controls/source-options.ts';
+import { cellCsv } from '../../../media/heatmap/export-files.ts';
 import { deriveGrid } from '../../../media/heatmap/grid/grid.ts';
 import { type CursorKey, moduleAt, movedCursor } from '../../../media/heatmap/grid/grid-cursor.ts';
 import { type PageEvent, type PageState, sentenceAfter, startPage, updatePage, wantedSets } from '../../../media/heatmap/page-state.ts';
@@ -182,6 +183,21 @@ describe('the open cell', () => {
     expect(neuronSentence(neurons, 3)).toBe('neuron 0, score 1, rank 4 of 4');
     expect(neuronFacts(neurons, 4)).toBeUndefined();
     expect(neurons.sentence).toBe('4 neurons by descending score, 2 selected (50.0%), scores from 1 to 4');
+  });
+
+  test('columns are called so, and the shape is that of the weight', () => {
+    const columns = source('/c', { modules: [{ name: 'm.layers.0.up columns', shape: [4, 2], unit: 'columns', rowParameters: 2 }] });
+    const chosen = { type: 'choose', change: { a: { path: '/c', key: '' }, order: 'position' } } as const;
+    const byColumn = createScoreStore();
+    byColumn.apply({ path: '/c', key: '' }, [{ name: 'm.layers.0.up columns', scores: Float32Array.of(1, 4, 2, 3) }]);
+    const picture = makePicture(stateAfter(sourcesEvent(columns), chosen), byColumn);
+    const { head, neurons } = cellContent(picture, 0);
+    if (!neurons) throw new Error('no columns');
+    expect(head.facts[0]).toEqual(['shape', '2 × 4']);
+    expect(neuronFacts(neurons, 2)?.title).toBe('column 2');
+    expect(neurons.sentence).toMatch(/^4 columns by position/);
+    expect(neurons.strip.unit).toBe('column');
+    expect(cellCsv(picture, 0)).toMatch(/^column,score,/);
   });
 
   test('a module without scores has figures only', () => {

@@ -21,7 +21,7 @@ test('an axis for each setting that differs and one for the held-out loss, rates
   const [rate, method, loss] = found?.axes ?? [];
   expect(rate?.positions).toEqual([0, expect.closeTo(0.5, 10), 1]);
   expect(method?.positions).toEqual([0, 1, 1]);
-  expect(method?.ticks.map(({ label }) => label)).toEqual(['LoRA', 'Sparse rows (SPSFT)']);
+  expect(method?.ticks.map(({ label }) => label)).toEqual(['LoRA', 'Sparse fine-tuning (SPSFT)']);
   expect(loss?.positions).toEqual([1, 0, 0.5]);
   expect([...(found?.best ?? [])]).toEqual([1]);
 });
