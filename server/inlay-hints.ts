@@ -36,7 +36,7 @@ export function inlayHints(view: RecipeView): Hint[] {
     add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));
   }
   const effective = values.per_device_train_batch_size * values.gradient_accumulation_steps;
-  if (values.gradient_accumulation_steps > 1) add(['gradient_accumulation_steps'], `${effective} samples an update`);
+  if (values.gradient_accumulation_steps > 1) add(['gradient_accumulation_steps'], `${effective} samples per update`);
   const length = runLength(view);
   if (length !== undefined) add(values.max_steps > 0 ? ['max_steps'] : ['num_train_epochs', 'data.train'], length.label, length.tooltip);
   return hints;

@@ -1,9 +1,9 @@
 /** How many updates a run makes, from the samples of its data and the batch. Pure. */
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import { grouped } from '../trainer/protocol/text/format.ts';
+import { counted, grouped } from '../trainer/protocol/text/format.ts';
 
 export interface RunLength {
-  /** "≈ 150 updates (50 an epoch)" */
+  /** "≈ 150 updates (50 per epoch)" */
   readonly label: string;
   /** The source of the number. */
   readonly tooltip: string;
@@ -24,11 +24,11 @@ export function runLength({ data, values }: RecipeView): RunLength | undefined {
   if (samples === undefined || samples.trained < 1) return undefined;
   const perEpoch = Math.ceil(Math.ceil(samples.trained / batch) / accumulated);
   const held = samples.heldOut > 0 ? `, ${grouped(samples.heldOut)} held out` : '';
-  const times = accumulated > 1 ? `, ${accumulated} batches an update` : '';
+  const times = accumulated > 1 ? `, ${accumulated} batches per update` : '';
   const tooltip = `${samples.isExact ? '' : 'about '}${grouped(samples.trained)} samples${held}, batches of ${batch}${times}`;
-  if (most > 0) return { label: `≈ ${grouped(Number((most / perEpoch).toPrecision(2)))} epochs`, tooltip };
+  if (most > 0) return { label: `≈ ${counted(Number((most / perEpoch).toPrecision(2)), 'epoch')}`, tooltip };
   const all = Math.ceil(epochs * perEpoch);
-  return { label: `≈ ${grouped(all)} ${all === 1 ? 'update' : 'updates'} (${grouped(perEpoch)} an epoch)`, tooltip };
+  return { label: `≈ ${counted(all, 'update')} (${grouped(perEpoch)} per epoch)`, tooltip };
 }
 
 function samplesOf(

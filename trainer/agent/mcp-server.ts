@@ -17,7 +17,7 @@ const server = new Server(
   {
     capabilities: { tools: {} },
     instructions:
-      'Rowtune fine-tunes models by training only the rows that matter. Write a recipe (YAML), check it with lint_recipe until it has no error, predict its memory with estimate_memory, then start_training.',
+      'Rowtune fine-tunes models by training a few rows or columns of each weight in place. Write a recipe (YAML), check it with lint_recipe until it has no error, predict its memory with estimate_memory, then start_training.',
   },
 );
 

@@ -64,7 +64,7 @@ const preference = {
 const entries = {
   causal_lm: {
     label: 'Language model',
-    summary: 'Predict the next token; the language models.',
+    summary: 'Predict the next token, as language models do.',
     model: 'causal',
     reads: 'texts',
     target: 'tokens',

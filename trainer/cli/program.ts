@@ -63,7 +63,7 @@ const commands: readonly AddCommand[] = [
 
 export function declareProgram(surroundings: Surroundings): Command {
   const program = new Command('rowtune')
-    .description('Fine-tune real models by training only the rows that matter.')
+    .description('Fine-tune real models by training a few rows or columns of each weight in place.')
     .version(manifest.version)
     .showHelpAfterError('(--help shows the usage)')
     .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.');

@@ -152,8 +152,8 @@ describe('inlay hints', () => {
     expect(hints.map(({ at }) => at.line)).toEqual([1, 3, 4, 5]);
     expect(hints[0]?.label).toMatch(/trained, [\d.]+%/);
     expect(hints[1]?.label).toMatch(/of 64.* free, recompute: none/);
-    expect(hints[2]?.label).toBe('8 samples an update');
-    expect(hints[3]?.label).toBe('≈ 3 updates (1 an epoch)');
+    expect(hints[2]?.label).toBe('8 samples per update');
+    expect(hints[3]?.label).toBe('≈ 3 updates (1 per epoch)');
   });
 
   it('are about the card that the settings name, of which the whole may be used', async () => {
@@ -187,12 +187,13 @@ describe('inlay hints', () => {
   });
 
   it.each([
-    ['num_train_epochs: 3\ndata: {train: hundred.jsonl}', '≈ 75 updates (25 an epoch)'],
-    ['num_train_epochs: 0.5\ndata: {train: hundred.jsonl}', '≈ 13 updates (25 an epoch)'],
-    ['gradient_accumulation_steps: 8\ndata: {train: hundred.csv}', '≈ 12 updates (4 an epoch)'],
+    ['num_train_epochs: 3\ndata: {train: hundred.jsonl}', '≈ 75 updates (25 per epoch)'],
+    ['num_train_epochs: 0.5\ndata: {train: hundred.jsonl}', '≈ 13 updates (25 per epoch)'],
+    ['gradient_accumulation_steps: 8\ndata: {train: hundred.csv}', '≈ 12 updates (4 per epoch)'],
     ['max_steps: 50\ndata: {train: hundred.jsonl}', '≈ 2 epochs'],
-    ['val_size: 0.2\nnum_train_epochs: 1\ndata: {train: hundred.jsonl}', '≈ 20 updates (20 an epoch)'],
-    ['num_train_epochs: 1\ndata: {train: [hundred.jsonl, hundred.csv], max_samples: 120}', '≈ 30 updates (30 an epoch)'],
+    ['max_steps: 25\ndata: {train: hundred.jsonl}', '≈ 1 epoch'],
+    ['val_size: 0.2\nnum_train_epochs: 1\ndata: {train: hundred.jsonl}', '≈ 20 updates (20 per epoch)'],
+    ['num_train_epochs: 1\ndata: {train: [hundred.jsonl, hundred.csv], max_samples: 120}', '≈ 30 updates (30 per epoch)'],
   ])('show the length of the run: %j', async (text, label) =>
     expect(inlayHints(await viewOf(`model: someone/some-model\nper_device_train_batch_size: 4\n${text}`, { folder })).at(-1)?.label).toBe(
       label,
