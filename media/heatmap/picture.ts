@@ -189,7 +189,7 @@ function selectedOf({ state, sourceA, sourceB, names, a, b, trained }: Sides): S
     selection: {
       rows: counts.reduce((sum, count) => sum + count, 0),
       ofRows: modulesA.reduce((sum, module) => sum + rowsOf(module), 0),
-      units: modulesA.length > 0 && modulesA.every(({ unit }) => unit === 'columns') ? 'columns' : 'rows',
+      units: unitsOf(modulesA),
       parameters: selectedParameters(modulesA, own.counts),
       ofParameters: selectedParameters(modulesA, Int32Array.from(modulesA, rowsOf)),
       modelParameters: sourceA?.modelParameters,
@@ -268,6 +268,19 @@ function sumOf(overlaps: readonly (Overlap | undefined)[]): Overlap | undefined 
   if (there.length === 0) return undefined;
   return { both: there.reduce((sum, { both }) => sum + both, 0), either: there.reduce((sum, { either }) => sum + either, 0) };
 }
+
+/** A sentence about two sources of which one has scores by row and the other by column; undefined for all others. */
+export function apartNote({ sourceA, sourceB }: Pick<Picture, 'sourceA' | 'sourceB'>): string | undefined {
+  const [a, b] = [sourceA?.modules ?? [], sourceB?.modules ?? []];
+  const own = new Set(a.map(({ name }) => name));
+  if (a.length === 0 || b.length === 0 || b.some(({ name }) => own.has(name))) return undefined;
+  const [of, other] = [a, b].map(modules => unitsOf(modules));
+  if (of === other) return 'A and B have no module in common, so nothing of them can be compared.';
+  return `A has ${of} and B has ${other}, which cannot be compared with each other. Each has its own cells.`;
+}
+
+const unitsOf = (modules: readonly HeatmapModule[]): Units =>
+  modules.length > 0 && modules.every(({ unit }) => unit === 'columns') ? 'columns' : 'rows';
 
 /** A sentence about scores that are drawn at random; undefined for all others. */
 export function chanceNote({ measureA, selection: { units } }: Pick<Picture, 'measureA' | 'selection'>): string | undefined {

@@ -63,8 +63,8 @@ const share = (value: number, digits = 2): string => (Number.isNaN(value) ? '–
 
 /** The rows and parameters that the budget selects. */
 export function selectionText({ selection, isPending }: Picture): string {
-  if (isPending) return 'Ranking the rows of all layers…';
   const { rows, ofRows, units, parameters, ofParameters, modelParameters } = selection;
+  if (isPending) return `Ranking the ${units} of all layers…`;
   if (ofRows === 0) return '';
   const text = `${grouped(rows)} of ${grouped(ofRows)} ${units} (${percent(rows / ofRows)})`;
   const [whole, what] = modelParameters !== undefined ? [modelParameters, 'the model'] : [ofParameters ?? 0, 'these modules'];
@@ -72,9 +72,9 @@ export function selectionText({ selection, isPending }: Picture): string {
   return `${text} · ${grouped(Math.round(parameters))} parameters (${percent(parameters / whole, 2)} of ${what})`;
 }
 
-export function overlapText({ overall, overlaps }: Picture): string | undefined {
+export function overlapText({ overall, overlaps, selection: { units } }: Picture): string | undefined {
   if (!overall) return undefined;
   const known = overlaps.filter(overlap => overlap !== undefined).length;
   const sofar = known < overlaps.length ? `, ${known} of ${overlaps.length} modules so far` : '';
-  return `Jaccard index of the selections: ${share(jaccard(overall), 3)} (${grouped(overall.both)} rows in both${sofar})`;
+  return `Jaccard index of the selections: ${share(jaccard(overall), 3)} (${grouped(overall.both)} ${units} in both${sofar})`;
 }

@@ -3,7 +3,7 @@ import { element, setText } from '../../shared/element.ts';
 import { overlapText, selectionText } from '../cell/cell-facts.ts';
 import type { Picture, Units } from '../picture.ts';
 import type { BudgetChoice } from '../view-state.ts';
-import { budgetNote, kindsOf, MODES, sliderOf } from './budget-words.ts';
+import { budgetNote, kindsOf, modesOf, sliderOf } from './budget-words.ts';
 import { createSlider, createSwitch } from './control-parts.ts';
 
 export interface BudgetControls {
@@ -36,7 +36,7 @@ export function createBudgetControls(choose: (change: { readonly budget: BudgetC
     kind.update(kindsOf(hasTrained, units), now.kind);
     const isTrained = now.kind === 'trained';
     slider.element.hidden = mode.element.hidden = isTrained;
-    mode.update(MODES, now.mode);
+    mode.update(modesOf(units), now.mode);
     const { value, range, text } = sliderOf(now, fewest);
     slider.update(value, range, text, isTrained);
     setText(note, budgetNote(now, units));

@@ -4,12 +4,12 @@ import type { Units } from '../picture.ts';
 import type { BudgetChoice } from '../view-state.ts';
 import type { Option, Range } from './options.ts';
 
-export const MODES: readonly Option<BudgetChoice['mode']>[] = [
-  { value: 'per_layer', label: 'per layer', title: 'Each layer trains its own highest rows' },
+export const modesOf = (units: Units): readonly Option<BudgetChoice['mode']>[] => [
+  { value: 'per_layer', label: 'per layer', title: `Each layer trains its own highest ${units}` },
   {
     value: 'global',
     label: 'across layers',
-    title: 'Rows of all layers compete for as many parameters; each layer keeps its best row',
+    title: `The ${units} of all layers compete for as many parameters; each layer keeps its best ${units.slice(0, -1)}`,
   },
   {
     value: 'proportional',

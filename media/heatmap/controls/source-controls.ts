@@ -29,7 +29,7 @@ export interface SourceControls {
 const VIEWS: readonly Option<View>[] = [
   { value: 'importance', label: 'A', title: 'The scores of A' },
   { value: 'difference', label: 'A − B', title: 'By how much A scores higher than B' },
-  { value: 'overlap', label: 'overlap', title: 'The share of selected rows that A and B have in common' },
+  { value: 'overlap', label: 'overlap', title: 'The share of what is selected that A and B have in common' },
 ];
 
 export function createSourceControls({ chosen, choose, add, remove, openRun }: SourceActions): SourceControls {

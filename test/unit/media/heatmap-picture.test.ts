@@ -1,10 +1,10 @@
 /** The drawn and saved picture: selections by the trainer's rule, overlaps, values, tables. */
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
-import { cellFacts, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
+import { cellFacts, overlapText, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
 import { selectedRows } from '../../../media/heatmap/cell/selection-view.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from '../../../media/heatmap/export-files.ts';
-import { chanceNote, makePicture } from '../../../media/heatmap/picture.ts';
+import { apartNote, chanceNote, makePicture } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
 import {
   type BudgetChoice,
@@ -95,6 +95,24 @@ describe('the selection', () => {
     expect(chanceNote(pictureOf({ b: undefined }, [inputs]))).toMatch(/^These columns /);
     expect(pictureOf({ b: undefined }, [inputs]).meaning).toBe('Random: mean score of the columns');
     expect(chanceNote(pictureOf({}))).toBeUndefined();
+  });
+
+  test('rows next to columns are said to be apart, and so are other modules', () => {
+    const columns = info('b', {
+      modules: info('b').modules.map(({ name, ...module }) => ({ ...module, name: `${name} columns`, unit: 'columns' as const })),
+    });
+    expect(apartNote(pictureOf({}, [info('a'), columns]))).toMatch(/^A has rows and B has columns, which cannot be compared/);
+    expect(apartNote(pictureOf({ a: refs.b, b: refs.a }, [info('a'), columns]))).toMatch(/^A has columns and B has rows/);
+    const others = info('b', { modules: info('b').modules.map(module => ({ ...module, name: `x.${module.name}` })) });
+    expect(apartNote(pictureOf({}, [info('a'), others]))).toMatch(/^A and B have no module in common/);
+    expect(apartNote(pictureOf({}))).toBeUndefined();
+    expect(apartNote(pictureOf({ b: undefined }))).toBeUndefined();
+  });
+
+  test('the overlap of two choices of columns counts columns', () => {
+    const columns = sources.map(each => ({ ...each, modules: each.modules.map(module => ({ ...module, unit: 'columns' as const })) }));
+    expect(overlapText(pictureOf({ view: 'overlap' }, columns))).toMatch(/\d+ columns in both/);
+    expect(overlapText(pictureOf({ view: 'overlap' }))).toMatch(/\d+ rows in both/);
   });
 
   test('a budget above the rows of a layer says so in the words of the trainer', () => {
