@@ -49,7 +49,7 @@ export function mountData(root: HTMLElement, editor: Editor<DataFromPage, KeptDa
     update: updateData,
     draw: state => {
       setText(title, state.label === '' ? 'Data' : `Data of ${state.label}`);
-      setText(subtitle, state.page?.format ?? '');
+      setText(subtitle, state.page?.format === undefined ? '' : `Format ${state.page.format}`);
       problem.hidden = state.problem === undefined;
       setText(problem, state.problem ?? '');
       for (const view of [samples, statistics, columns]) view.update(state);

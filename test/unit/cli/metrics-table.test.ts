@@ -33,7 +33,7 @@ test.each([40, 80, 100, 132, 200])('no line is wider than %d characters, and eve
 
 test('the loss comes before times, in the order of the file', () => {
   expect(headOf(metricsTable(lines, 80))).toEqual(['step', 'loss', 'eval_loss', 'eval_perplexity', 'eval_token_accuracy', 'eval_accuracy']);
-  expect(metricsTable(lines, 80)).toContain('with --all also: ');
+  expect(metricsTable(lines, 80)).toContain('shown with --all: ');
 });
 
 test('what is the same in all lines is written once', () => {

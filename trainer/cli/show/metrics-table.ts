@@ -44,7 +44,7 @@ export function metricsTable(lines: readonly MetricsLine[], width?: number): str
       width,
     ),
     ...wrapped(
-      'with --all also: ',
+      'shown with --all: ',
       left.map(({ name }) => name),
       width,
     ),

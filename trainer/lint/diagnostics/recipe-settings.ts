@@ -1,5 +1,10 @@
 /** Codes about settings that do not fit each other. */
+import { type EngineName, engineCatalog, hostingEngines } from '../../catalog/engines.ts';
+import { andList, namesWhere, orList } from '../../catalog/entries.ts';
 import type { Diagnostic } from './diagnostic.ts';
+
+const replicating = namesWhere(engineCatalog, ({ replicates }) => replicates === true);
+const labelsOf = (names: readonly EngineName[]): string => andList(names.map(name => engineCatalog[name].label));
 
 export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'warmup-twice': { about: '`warmup_steps` and `warmup_ratio` set the same thing.', fix: 'Keep one.' },
@@ -220,8 +225,8 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
       '`per_device_train_batch_size` is the batch of each process or device. An update averages over the rows of all of them, so the same learning rate meets a larger batch, and an epoch has fewer updates.',
   },
   'devices-of-engine': {
-    about: 'Only the PJRT engine compiles a step for several devices of one process.',
-    fix: 'Set `engine: pjrt`, leave out `devices`, or start a process for each device with `processes`.',
+    about: `A step for several devices of one process is compiled by ${labelsOf(replicating)} alone.`,
+    fix: `Set \`engine: ${orList(replicating)}\`, leave out \`devices\`, or start a process for each device with \`processes\`.`,
   },
   'devices-and-processes': {
     about:
@@ -239,8 +244,8 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Set `optimizer_offload: none` and `base_offload: none`, or leave out `devices`.',
   },
   'base-offload-of-engine': {
-    about: '`base_offload: host` needs programs that move each weight to the device for its uses. Only those of PJRT do.',
-    fix: 'Set `engine: pjrt`, or `base_offload: none`.',
+    about: `\`base_offload: host\` needs programs that move each weight to the device for its uses. The programs of ${labelsOf(hostingEngines)} do so.`,
+    fix: `Set \`engine: ${orList(hostingEngines)}\`, or \`base_offload: none\`.`,
   },
   'base-offload-of-method': {
     about:
