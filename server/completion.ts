@@ -6,11 +6,11 @@ import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
 import { dataExtensions } from '../trainer/protocol/data-extensions.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
-import { follow } from '../trainer/protocol/recipe/located.ts';
+import { follow, type Located } from '../trainer/protocol/recipe/located.ts';
 import { groups, recipeFields, settings } from '../trainer/protocol/recipe/recipe-schema.ts';
 import { type Fields, isGroup } from '../trainer/protocol/recipe/setting.ts';
 import { linesOf } from '../trainer/protocol/text/line-starts.ts';
-import { type TypingSpot, typingSpot } from './cursor.ts';
+import { overlaps, type TypingSpot, typingSpot } from './cursor.ts';
 import { settingText } from './hover.ts';
 import { namesSweptSettings, RANGE_KEYS, RANGE_SCALES, sweptSettingAt } from './swept-setting.ts';
 
@@ -48,12 +48,13 @@ export async function completionsAt(view: RecipeView, at: Position, cacheDir: st
   }));
 }
 
-async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpot, cacheDir: string): Promise<Entry[]> {
+async function entriesAt(view: RecipeView, spot: TypingSpot, cacheDir: string): Promise<Entry[]> {
+  const { kind, path: keys, word } = spot;
   const swept = sweptSettingAt(keys);
   if (namesSweptSettings(keys)) return kind === 'key' ? tunableEntries(view) : [];
   if (swept !== undefined && (kind === 'key' || swept.rest.length > 0)) return rangeEntries(swept.rest);
   const dotted = swept?.name ?? keys.join('.');
-  if (kind === 'key') return dotted === 'data.columns' ? columnParts(view) : keyEntries(view, keys);
+  if (kind === 'key') return dotted === 'data.columns' ? columnParts(view) : keyEntries(view, spot);
   if (dotted === 'target_modules' || dotted === 'modules_to_save') return moduleEntries(view, dotted);
   if (FILE_SETTINGS.has(dotted)) return fileEntries(view.baseDir, word, isDataFile);
   if (keys[0] === 'data' && keys[1] === 'columns') return columnEntries(view);
@@ -64,14 +65,17 @@ async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpo
   return type?.jsonSchema.type === 'boolean' ? ['true', 'false'].map((label): Entry => ({ label, kind: 'value' })) : [];
 }
 
-function keyEntries({ root, parsed }: RecipeView, keys: readonly string[]): Entry[] {
+function keyEntries({ root, parsed, text }: RecipeView, { path: keys, range }: TypingSpot): Entry[] {
   const [top] = keys;
+  const isComplete = /^["']?\s*:/.test(linesOf(text)[range.end.line]?.slice(range.end.column) ?? '');
   const fields: Fields | undefined = top === undefined ? recipeFields : keys.length === 1 ? groups[top]?.fields : undefined;
   if (fields === undefined || parsed === undefined) return [];
   const home = root?.content.kind === 'map' ? (top === undefined ? root : root.content.entries.get(top)) : undefined;
-  const given = home?.content.kind === 'map' ? home.content.entries : new Map();
+  const given: ReadonlyMap<string, Located> = home?.content.kind === 'map' ? home.content.entries : new Map();
   return Object.entries(fields).flatMap(([label, entry]): Entry[] => {
-    if (given.has(label)) return [];
+    const own = given.get(label)?.keyRange;
+    // A key that is typed to its end is still offered: Enter would put another one in its place.
+    if (given.has(label) && (isComplete || own === undefined || !overlaps(own, range))) return [];
     if (isGroup(entry)) return [{ label, kind: 'group', insert: `${label}:\n  `, documentation: entry.doc }];
     const dotted = top === undefined ? label : `${top}.${label}`;
     return [{ label, kind: 'key', insert: `${label}: `, detail: entry.type.name, documentation: settingText(dotted, entry) }];

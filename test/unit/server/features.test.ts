@@ -41,6 +41,15 @@ describe('completion', () => {
     expect(await completed('model: m\nda|', 'data')).toBe('model: m\ndata:\n  ');
   });
 
+  it('offers a key that is typed to its end, which Enter would otherwise replace by another one', async () => {
+    expect(await labels('model: m\neval_steps: 3\ntrains|')).toContain('trains');
+    expect(await completed('model: m\neval_steps: 3\ntrains|', 'trains')).toBe('model: m\neval_steps: 3\ntrains: ');
+    expect(await labels('model: m\ndata:\n  train: a.jsonl\n  format|')).toContain('format');
+    // Written elsewhere, or complete with its colon.
+    expect(await labels('trains: rows\nmodel: m\ntrain|')).not.toContain('trains');
+    expect(await labels('model: m\ntrains|: rows')).not.toContain('trains');
+  });
+
   it('writes JSON into a JSON recipe, between quotes or with its own', async () => {
     const inJson = (marked: string, label: string) => completed(marked, label, 'mine.rowtune.json');
     expect(await inJson('{\n  "lear|"\n}', 'learning_rate')).toBe('{\n  "learning_rate"\n}');
