@@ -29,6 +29,8 @@ export interface ClientSettings {
   readonly node: string;
   /** 'default' leaves the choice to the recipe and the environment. */
   readonly engine: string;
+  /** A graphics card by its name in the catalog; empty for this machine. */
+  readonly card: string;
   /** Empty for the daemon on this machine. */
   readonly daemonUrl: string;
   /** A PEM file with its certificate; empty uses the certificates that this machine trusts. */
@@ -63,6 +65,7 @@ export function readClientSettings(read: (name: SettingName) => unknown): Client
     trainerPath: text('trainerPath'),
     node: text('node'),
     engine: text('engine'),
+    card: text('card'),
     daemonUrl: text('daemon.url'),
     daemonCertificate: text('daemon.certificate'),
     daemonFolder: text('daemon.url') === '' ? '' : text('daemon.folder'),

@@ -23,6 +23,33 @@ export function estimateSentence(value: unknown): string {
   return `About ${bytes(totalBytes)} (recompute: ${String(recompute)}) of ${bytes(availableBytes)} ${typeof memoryBytes === 'number' ? `on ${String(name)}` : 'free'}${fits ? '' : ', more than is available'}; trains ${grouped(numberOf(trainable))} parameters, ${percent(numberOf(trainableShare), 2)}.${typeof assumed === 'string' ? ` ${assumed}.` : ''}`;
 }
 
+/** One sentence about a recipe on the card of the settings. */
+export function cardSentence(value: unknown): string {
+  const { card, totalBytes, source, fits } = asFacts(value);
+  const { label, usableBytes } = asFacts(card);
+  const by = source === 'compiler' ? "as the card's own compiler counts" : "by a model of its compiler's buffers";
+  return `About ${bytes(totalBytes)} of ${bytes(usableBytes)} on ${String(label)}, ${by}${fits === true ? '' : '; more than a run may take there'}. GPU: unmeasured.`;
+}
+
+/** The settings that fit the card, below the sentence about it. */
+export function cardReport(name: string, value: unknown): string {
+  const options = list(asFacts(value).options);
+  const cells = ({ precision, batch, recompute, totalBytes, source, overrides }: Facts): string[] => [
+    ...[precision, batch, recompute].map(String),
+    bytes(totalBytes),
+    String(source),
+    Array.isArray(overrides) ? overrides.join(' ') : '',
+  ];
+  return [
+    `# Memory of ${name}`,
+    cardSentence(value),
+    '## Settings that fit',
+    options.length === 0
+      ? 'None were found.'
+      : markdownTable(['precision', 'batch', 'recompute', 'total', 'counted by', 'overrides'], options.map(cells)),
+  ].join('\n\n');
+}
+
 export function estimateReport(name: string, value: unknown): string {
   const found = asFacts(value);
   const methodRow = (facts: Facts): string[] => [

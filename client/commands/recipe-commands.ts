@@ -3,10 +3,11 @@ import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } fr
 import type { RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import { asPick, isRunItem, pickOrTell, runItems } from '../ask/pick-run.ts';
+import { runCommandLine } from '../daemon/run-command-line.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe/recipe-files.ts';
 import { recipeStem, scoresFile } from '../recipe/recipe-names.ts';
-import { estimateReport, estimateSentence, evaluationSentence } from '../reports.ts';
+import { cardReport, cardSentence, estimateReport, estimateSentence, evaluationSentence } from '../reports.ts';
 import type { RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
@@ -40,12 +41,31 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
 
   async function estimate(recipe: Uri | undefined): Promise<void> {
     if (recipe === undefined) return;
+    const { card } = app.settings();
+    if (card !== '' && recipe.scheme === 'file') {
+      await estimateOnCard(recipe, card);
+      return;
+    }
     try {
       const source = await recipeSource(recipe, app.settings());
       const found = await (await app.daemon.ensure()).request('estimate', { recipe: source });
       const name = recipeStem(source.fileName);
       const chosen = await window.showInformationMessage(`${name}: ${estimateSentence(found)}`, 'Show Details');
       if (chosen !== undefined) await reports.show(`Memory of ${name}`, estimateReport(name, found));
+    } catch (error) {
+      app.notify.error(error, { recipe });
+    }
+  }
+
+  /** Asks the card's own compiler, where it is installed: the hints of the editor know its answer then, too. */
+  async function estimateOnCard(recipe: Uri, card: string): Promise<void> {
+    const name = recipeStem(recipe.path);
+    try {
+      // The command reads the file.
+      await workspace.textDocuments.find(({ uri }) => uri.toString() === recipe.toString())?.save();
+      const found = await runCommandLine(app, { title: `Memory of ${name} on a card`, args: ['estimate', recipe.fsPath, '--card', card] });
+      const chosen = await window.showInformationMessage(`${name}: ${cardSentence(found)}`, 'Show Details');
+      if (chosen !== undefined) await reports.show(`Memory of ${name}`, cardReport(name, found));
     } catch (error) {
       app.notify.error(error, { recipe });
     }

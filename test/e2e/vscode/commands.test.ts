@@ -1,5 +1,5 @@
 /** Every command that the other tests in an editor do not run: each from the palette, as a user does it, and offered only where it makes sense. */
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../../support/machine/until.ts';
@@ -72,6 +72,33 @@ describeEditor(
       expect(readFileSync(inFolder('lora-8b.yml'), 'utf8')).toBe(AXOLOTL);
       await workbench.openFile('lora-8b.yml');
       await workbench.runCommandUntil('Rowtune: Convert Recipe', workbench.tab('lora-8b-2.rowtune.yaml'));
+    });
+
+    test('Estimate Memory is about the card of the settings', async () => {
+      mkdirSync(inFolder('.vscode'), { recursive: true });
+      writeFileSync(inFolder('.vscode', 'settings.json'), JSON.stringify({ 'rowtune.card': 'rtx-4090' }));
+      await workbench.openFile('short.rowtune.yaml');
+      const answer = /short: About .* on RTX 4090, .*GPU: unmeasured/;
+      // The setting may not be read yet.
+      await until(
+        async () => {
+          await workbench.runCommand('Rowtune: Estimate Memory');
+          return workbench
+            .notification(answer)
+            .waitFor({ timeout: 30_000 })
+            .then(
+              () => true,
+              () => false,
+            );
+        },
+        'the answer is about the card',
+        START_MS,
+      );
+      await workbench.pressNotification(answer, 'Show Details');
+      await workbench.webview('h2:text-is("Settings that fit")');
+      await workbench.screenshot('memory-on-card');
+      await workbench.closeTab('Memory of short');
+      rmSync(inFolder('.vscode'), { recursive: true });
     });
 
     test('the view of models follows the files, and says what is wrong with one', async () => {

@@ -3,7 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
 import { awayNotices, toRemember } from '../../../client/daemon/missed-jobs.ts';
-import { doctorReport, estimateReport, estimateSentence, evaluationSentence, statusReport } from '../../../client/reports.ts';
+import {
+  cardReport,
+  cardSentence,
+  doctorReport,
+  estimateReport,
+  estimateSentence,
+  evaluationSentence,
+  statusReport,
+} from '../../../client/reports.ts';
 import {
   ageText,
   foremost,
@@ -215,6 +223,30 @@ describe('reports', () => {
     expect(report).toContain('| Full fine-tuning | 78,144 | 2.0 MB | 2.0 GB |');
   });
 
+  test('of memory on a card, by its compiler or by a model', () => {
+    const option = {
+      precision: "the recipe's",
+      batch: 2,
+      recompute: 'block',
+      totalBytes: 6e8,
+      source: 'compiler',
+      overrides: ['recompute=block'],
+    };
+    const onCard = {
+      card: { label: 'RTX 4090', usableBytes: 2.47e10 },
+      totalBytes: 6.4e8,
+      source: 'compiler',
+      fits: true,
+      options: [option],
+    };
+    expect(cardSentence(onCard)).toBe("About 640 MB of 24.7 GB on RTX 4090, as the card's own compiler counts. GPU: unmeasured.");
+    expect(cardSentence({ ...onCard, source: 'model', fits: false })).toContain(
+      "by a model of its compiler's buffers; more than a run may take there",
+    );
+    expect(cardReport('spam', onCard)).toContain("| the recipe's | 2 | block | 600 MB | compiler | recompute=block |");
+    expect(cardReport('spam', { ...onCard, options: [] })).toContain('None were found.');
+  });
+
   test('of an evaluation', () => {
     const value = { loss: 0.25, perplexity: 1.284, labels: { accuracy: 0.9 }, measures: { f1: 0.88 }, samples: 240 };
     expect(evaluationSentence(value)).toBe('accuracy 90.0%, loss 0.25, perplexity 1.284, f1 0.88, 240 samples');
@@ -231,7 +263,13 @@ describe('reports', () => {
 
   test('what comes from elsewhere may be anything', () => {
     for (const value of [undefined, null, 3, {}, { levels: 'x', problems: [null] }])
-      for (const report of [estimateReport('a', value), doctorReport(value), estimateSentence(value), evaluationSentence(value)])
+      for (const report of [
+        cardReport('a', value),
+        estimateReport('a', value),
+        doctorReport(value),
+        estimateSentence(value),
+        evaluationSentence(value),
+      ])
         expect(typeof report).toBe('string');
   });
 
