@@ -79,7 +79,7 @@ export function createPageViews(root: HTMLElement, actions: ViewActions): PageVi
 /** The message in place of a map. */
 function emptyText({ isReady }: PageState, { sourceA }: Picture): string {
   if (!isReady) return READING;
-  if (sourceA?.isAwaited) return 'The scores are being computed. The first rows will appear here soon.';
+  if (sourceA?.isAwaited) return 'The scores are being computed. The first ones will appear here soon.';
   return sourceA?.problem ?? 'No scores to show.';
 }
 

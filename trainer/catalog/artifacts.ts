@@ -26,7 +26,7 @@ const mergedTypes = {
 
 const ggufTypes = {
   auto: 'As the base; of a GGUF file of fewer than 8 bits, trained tensors become Q8_0',
-  base: 'As the base, however few its bits: of a GGUF file, only trained rows change',
+  base: 'As the base, however few its bits: of a GGUF file, only blocks with trained numbers change',
   F32: 'F32: every bit',
   F16: 'F16',
   BF16: 'BF16',
