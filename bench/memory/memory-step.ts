@@ -98,7 +98,7 @@ const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program, {
   plan: fusedSteps,
   hasProducts: true,
-  hasUpdates: true,
+  hasColumns: true,
   hasSums: false,
   hasNarrowConvolutions: true,
 });

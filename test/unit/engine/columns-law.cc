@@ -1,5 +1,5 @@
-// Writes columns of matrices of several sizes and element types, and prints how many elements are not as written one by one, and how many of two
-// lists with a number outside are refused.
+// Writes and reads columns of matrices of several sizes and element types, and prints how many elements are not as they are one by one, and how many
+// of three lists are refused, of which two have a number outside.
 #include <cstdio>
 #include <vector>
 
@@ -24,8 +24,12 @@ int Differing(int64_t rows, int64_t width, int64_t count) {
   for (int64_t row = 0; row < rows; row++)
     for (int64_t i = 0; i < count; i++)
       expected[static_cast<size_t>(row * width + numbers[static_cast<size_t>(i)])] = values[static_cast<size_t>(row * count + i)];
-  WriteColumns(Columns{rows, width, count, numbers.data()}, values.data(), matrix.data());
+  const Columns columns{rows, width, count, numbers.data()};
+  std::vector<Element> found(values.size());
+  WriteColumns(columns, values.data(), matrix.data());
+  ReadColumns(columns, matrix.data(), found.data());
   int differ = 0;
+  for (size_t i = 0; i < found.size(); i++) differ += found[i] != values[i];
   for (size_t i = 0; i < matrix.size(); i++) differ += matrix[i] != expected[i];
   return differ;
 }

@@ -1,4 +1,4 @@
-/** Columns and single elements that are written inside a variable: our kernel, and TensorFlow's own operation where it is not there. */
+/** Columns and single elements that are read and written inside a variable: our kernels, and TensorFlow's own operations where they are not there. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ import { engineForTests } from './engine-for-tests.ts';
 // More than a small machine has cores, so that threads are kept waiting; the kernels read it once, before their first piece of work.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const { engine, installed, reason } = await engineForTests();
-const plain = { plan: singleSteps, hasProducts: false, hasUpdates: false, hasSums: false, hasNarrowConvolutions: false };
+const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
 
 interface Case {
   readonly what: string;
@@ -53,7 +53,20 @@ const cases: readonly Case[] = DTYPES.flatMap((dtype): Case[] => [
   { what: 'all elements', dtype, rows: 3, width: 5, numbers: drawn(15, 15), single: true },
   { what: 'many elements', dtype, rows: 300, width: 101, numbers: drawn(20_011, 30_300), single: true },
 ]);
+/** Only what is read may be named twice. */
+const repeated: readonly Case[] = [
+  { what: 'columns twice', dtype: 'float32', rows: 6, width: 5, numbers: Int32Array.of(4, 0, 4, 4) },
+  { what: 'elements twice', dtype: 'bfloat16', rows: 6, width: 5, numbers: Int32Array.of(29, 0, 29), single: true },
+];
 const nameOf = ({ what, dtype }: Case): string => `${what} of ${dtype}`;
+
+function readProgramOf({ dtype, rows, width, numbers, single }: Case): Program {
+  const graph = new Graph();
+  const w = graph.read({ name: 'w', shape: [rows, width], dtype });
+  const at = graph.feed('numbers', [numbers.length], 'int32');
+  const values = single ? graph.gather(graph.reshape(w, [rows * width]), at) : graph.gather(w, at, 1);
+  return assemble({ run: { graph, outputs: { values }, effects: [] } });
+}
 
 function programOf({ dtype, rows, width, numbers, single }: Case): Program {
   const graph = new Graph();
@@ -88,13 +101,25 @@ function expectedOf({ rows, width, numbers, single }: Case, { before, values }: 
   return after;
 }
 
+const pickedOf = ({ rows, width, numbers, single }: Case, { before }: ReturnType<typeof inputsOf>): number[] =>
+  Array.from({ length: single ? 1 : rows }, (_, row) => Array.from(numbers, number => before[row * width + number] as number)).flat();
+
 const openers = {
-  'our kernel': async (program: Program) => engine?.compile(program),
-  "TensorFlow's own operation": async (program: Program) => installed && openSession(loadAddon(installed), program, { kernels: plain }),
+  'our kernels': async (program: Program) => engine?.compile(program),
+  "TensorFlow's own operations": async (program: Program) => installed && openSession(loadAddon(installed), program, { kernels: plain }),
 };
 
 describe.skipIf(!engine).each(Object.entries(openers))(`columns by %s ${reason}`, (_, open) => {
-  test.each(cases.map(each => [nameOf(each), each] as const))('%s', async (_, each) => {
+  test.each([...cases, ...repeated].map(each => [nameOf(each), each] as const))('%s are read', async (_, each) => {
+    const session = await open(readProgramOf(each));
+    const inputs = inputsOf(each);
+    await session?.load([{ name: 'w', data: inputs.before }]);
+    const found = await session?.run('run', { numbers: each.numbers });
+    expect(Array.from(found?.values ?? [])).toEqual(pickedOf(each, inputs));
+    await session?.dispose();
+  });
+
+  test.each(cases.map(each => [nameOf(each), each] as const))('%s are written', async (_, each) => {
     const session = await open(programOf(each));
     const inputs = inputsOf(each);
     await session?.load([{ name: 'w', data: inputs.before }]);
@@ -118,6 +143,10 @@ describe.skipIf(!engine)(`columns that are not there ${reason}`, () => {
     await expect(session?.run('run', { numbers: each.numbers, values })).rejects.toThrow(/out of range/);
     expect(await session?.read('w')).toEqual(before);
     await session?.dispose();
+    const reading = await engine?.compile(readProgramOf(each));
+    await reading?.load([{ name: 'w', data: before }]);
+    await expect(reading?.run('run', { numbers: each.numbers })).rejects.toThrow(/out of range/);
+    await reading?.dispose();
   });
 
   test('rows of another width are an error', async () => {
@@ -133,18 +162,22 @@ describe.skipIf(!engine)(`columns that are not there ${reason}`, () => {
   });
 });
 
-test('without our kernels TensorFlow writes the elements', () => {
-  const operations = (hasUpdates: boolean): string[] =>
-    cases.flatMap(each => lowerProgram(programOf(each), { ...plain, hasUpdates }).nodes.map(({ op }) => op));
-  expect(operations(false)).not.toContain('RowtuneUpdateColumns');
-  expect(operations(false).filter(op => op === 'InplaceUpdate')).toHaveLength(cases.length);
-  expect(operations(true)).not.toContain('InplaceUpdate');
-  expect(operations(true).filter(op => op === 'RowtuneUpdateColumns')).toHaveLength(cases.length);
+test("without our kernels, all operations are TensorFlow's", () => {
+  const operations = (hasColumns: boolean): string[] =>
+    cases
+      .flatMap(each => [programOf(each), readProgramOf(each)])
+      .flatMap(program => lowerProgram(program, { ...plain, hasColumns }).nodes.map(({ op }) => op));
+  const count = (hasColumns: boolean, name: string): number => operations(hasColumns).filter(op => op === name).length;
+  const all = cases.length;
+  expect([count(false, 'InplaceUpdate'), count(false, 'GatherV2')]).toEqual([all, all]);
+  expect(operations(false).filter(op => op.startsWith('Rowtune'))).toEqual([]);
+  expect([count(true, 'RowtuneUpdateColumns'), count(true, 'RowtuneReadColumns')]).toEqual([all, all]);
+  expect([count(true, 'InplaceUpdate'), count(true, 'GatherV2')]).toEqual([0, 0]);
 });
 
 const hasCompiler = spawnSync('g++', ['--version']).status === 0;
 
-describe.skipIf(!hasCompiler)(`the kernel of columns alone${hasCompiler ? '' : ' (skipped: there is no g++)'}`, () => {
+describe.skipIf(!hasCompiler)(`the kernels of columns alone${hasCompiler ? '' : ' (skipped: there is no g++)'}`, () => {
   test.each([
     ['this processor', KERNEL_FLAGS],
     ['any processor', ['-O1', '-pthread', '-fsanitize=address,undefined', '-fno-sanitize-recover']],

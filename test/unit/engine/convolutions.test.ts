@@ -12,7 +12,7 @@ import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
 const { installed, reason } = await engineForTests();
-const kernels = { plan: singleSteps, hasProducts: false, hasUpdates: false, hasSums: false, hasNarrowConvolutions: false };
+const kernels = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
 
 const SHAPE = [2, 7, 6, 8];
 /** Grouped, with padding that is not TensorFlow's own. */

@@ -15,7 +15,7 @@ import { engineForTests } from './engine-for-tests.ts';
 // More than a small machine has cores, so that threads are kept waiting; the kernels read it once, before their first product.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const { engine, installed, reason } = await engineForTests();
-const plain = { plan: singleSteps, hasProducts: false, hasUpdates: false, hasSums: false, hasNarrowConvolutions: false };
+const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
 
 const random = createRandom(3);
 const numbers = (count: number): Float32Array => Float32Array.from({ length: count }, () => random.uniform() * 2 - 1);

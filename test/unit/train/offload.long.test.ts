@@ -136,7 +136,7 @@ describe('host', () => {
     const { nodes } = lowerProgram(program, {
       plan: singleSteps,
       hasProducts: false,
-      hasUpdates: false,
+      hasColumns: false,
       hasSums: false,
       hasNarrowConvolutions: true,
     });

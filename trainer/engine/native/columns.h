@@ -37,3 +37,9 @@ template <typename Element>
 void WriteColumns(const Columns& columns, const Element* values, Element* matrix) {
   ForEachElement(columns, [=](int64_t there, int64_t here) { matrix[there] = values[here]; });
 }
+
+// The matrix's elements in these columns as values [rows, count]; every number has to be inside.
+template <typename Element>
+void ReadColumns(const Columns& columns, const Element* matrix, Element* values) {
+  ForEachElement(columns, [=](int64_t there, int64_t here) { values[here] = matrix[there]; });
+}

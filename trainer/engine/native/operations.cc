@@ -1,6 +1,6 @@
 // TensorFlow's operations RowtuneFused, a row program over its inputs, RowtuneProduct, a product of matrices of float32, RowtuneExpertProduct and
 // RowtuneExpertGradient, products grouped by expert, RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its place
-// in a file, and out, RowtuneUnpack, a weight of 4-bit codes, RowtuneUpdateColumns, which writes columns or single elements of a variable, and
+// in a file, and out, RowtuneUnpack, a weight of 4-bit codes, RowtuneReadColumns and RowtuneUpdateColumns, for columns or single elements, and
 // RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are there once this addon is loaded, before any session is made.
 #include <node_api.h>
 
@@ -245,6 +245,7 @@ std::string RegisterAll() {
       {"RowtuneBringBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<BringBack>, DestroyFilePlace},
       {"RowtunePutAway", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<PutAway>, DestroyFilePlace},
       {"RowtuneUnpack", {"T: type", "block: int", "shape: list(int)"}, {"codes: uint8", "scales: float", "levels: float"}, {"weight: T"}, CreateUnpack, RunUnpack, DestroyUnpack},
+      {"RowtuneReadColumns", {"T: type"}, {"x: T", "numbers: int32"}, {"values: T"}, CreateReadColumns, RunReadColumns, DestroyReadColumns},
       {"RowtuneUpdateColumns", {"T: type", "width: int"}, {"state: T", "numbers: int32", "values: T"}, {}, CreateUpdateColumns, RunUpdateColumns, DestroyUpdateColumns},
       {"RowtuneBeginSum", {"form: int", "residual: string"}, {"x: float"}, {"sum: float"}, CreateBeginSum, RunBeginSum, DestroyBeginSum},
       {"RowtuneEndSum", {}, {"begun: float"}, {"sum: float"}, CreateNothing, RunEndSum, DestroyNothing},

@@ -47,7 +47,7 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
         kernels: {
           plan: fuses ? (fuse ?? planner()) : singleSteps,
           hasProducts,
-          hasUpdates: fuses,
+          hasColumns: fuses,
           hasNarrowConvolutions,
           hasSums: library !== undefined,
         },

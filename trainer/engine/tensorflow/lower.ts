@@ -81,7 +81,7 @@ export interface LoweredProgram {
 }
 
 /** The abilities of the kernels installed with the engine (without them each node is one of TensorFlow's own), and the processor. */
-export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasUpdates' | 'hasNarrowConvolutions' | 'hasSums'> {
+export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasColumns' | 'hasNarrowConvolutions' | 'hasSums'> {
   readonly plan: Planner;
 }
 

@@ -17,8 +17,8 @@ export interface LoweringContext<Op extends OpName> {
   variableType(variable: string): Node['dtype'];
   /** Are the products of `engine/native/product.cc` there? */
   readonly hasProducts: boolean;
-  /** Is the write of columns and elements of `engine/native/column-operations.cc` there? */
-  readonly hasUpdates: boolean;
+  /** Are the kernels of columns and single elements of `engine/native/column-operations.cc` there? */
+  readonly hasColumns: boolean;
   /** Are the sums over processes of `engine/native/group-operations.cc` there? */
   readonly hasSums: boolean;
   /** Are there convolutions of bfloat16? */

@@ -33,7 +33,7 @@ function done(_: string): undefined {
 
 type Variable = Pick<
   LoweringContext<'updateRows' | 'updateElements' | 'updateColumns'>,
-  'emitter' | 'attrs' | 'handle' | 'variableType' | 'hasUpdates'
+  'emitter' | 'attrs' | 'handle' | 'variableType' | 'hasColumns'
 >;
 
 /** Never ResourceScatter*: it makes every later read copy the whole variable. A fresh read is an alias of the buffer. */
@@ -73,12 +73,12 @@ export const effectLowerings = {
   },
   updateElements: context => {
     const [places = '', values = ''] = context.inputs;
-    return context.hasUpdates ? writeColumns(context, 0, places, values) : writeElements(context, places, values);
+    return context.hasColumns ? writeColumns(context, 0, places, values) : writeElements(context, places, values);
   },
   updateColumns: context => {
     const { emitter, node, attrs } = context;
     const [columns = '', values = ''] = context.inputs;
-    if (context.hasUpdates) return writeColumns(context, attrs.width, columns, values);
+    if (context.hasColumns) return writeColumns(context, attrs.width, columns, values);
     const [rows, count] = atLeast(inputAt({ node }, 1).shape, 2);
     const starts = emitter.constant(
       Int32Array.from({ length: rows }, (_, row) => row * attrs.width),

@@ -1,15 +1,22 @@
 /** Operations that pick or sum by index. */
-import type { LoweringContext, LoweringTable } from '../lowering.ts';
+import { elementCount } from '../../../graph/types.ts';
+import { inputAt, type LoweringContext, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
 
 export const indexingLowerings = {
-  gather: ({ emitter, inputs, node, attrs }) =>
-    emitter.emit('GatherV2', [...inputs, emitter.int(attrs.axis)], {
+  gather: call => {
+    const { emitter, inputs, node, attrs, hasColumns } = call;
+    const data = inputAt(call, 0).shape;
+    // TensorFlow calls a function of the C library for each element of the last axis.
+    if (hasColumns && attrs.axis === data.length - 1 && elementCount(data) > 0)
+      return emitter.emit('RowtuneReadColumns', inputs, { T: attr.type(node.dtype) });
+    return emitter.emit('GatherV2', [...inputs, emitter.int(attrs.axis)], {
       Tparams: attr.type(node.dtype),
       Tindices: attr.type('int32'),
       Taxis: attr.type('int32'),
       batch_dims: attr.int(0),
-    }),
+    });
+  },
   segmentSum: call => (call.node.shape.length === 1 ? scatterAdd(call) : rowSums(call)),
   oneHot: ({ emitter, inputs, attrs }) =>
     emitter.emit(
