@@ -59,14 +59,3 @@ export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }:
 
 /** The most by which the model of XLA's buffers may miss the temporaries that the compiler counts. */
 export const MOST_MISSED = 0.1;
-
-type Missed = Partial<Record<CardName, number>>;
-
-/**
- * Errors of the model that are larger than that, as a share of what the compiler counts, by folder and card. A step that has come nearer must
- * leave this list.
- */
-export const missedSteps: Readonly<Record<string, Missed>> = {
-  // XLA keeps the erf of a GELU there, which it computes twice for other cards, and packs its buffers with larger holes.
-  convnext: { b200: -0.121 },
-};

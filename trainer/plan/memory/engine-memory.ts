@@ -71,7 +71,7 @@ export interface EngineMemory {
   readonly onGpu?: {
     readonly overhead: OverheadLaw;
     /** The steps that the compiler makes of a schedule. */
-    readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>) => Step[];
+    readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard) => Step[];
     readonly rules: (card: SplittingCard) => BufferRules;
     readonly tables: ResultTables;
   };
@@ -220,5 +220,11 @@ export const poolOf = (on: ComputesOn, parts: readonly (readonly LoadedVariable[
 /** The engine's memory on the device that computes, where all of it lies there, with the rules of the card that is named, or that is there. */
 export function memoryOnGpu({ engine, device, card, gpu }: ComputesOn) {
   const found = device === 'gpu' ? engineMemory[engine].onGpu : undefined;
-  return found && { ...found, rules: found.rules((card === undefined ? gpu : undefined) ?? cardCatalog[card ?? ASSUMED_CARD]) };
+  if (!found) return undefined;
+  const here = (card === undefined ? gpu : undefined) ?? cardCatalog[card ?? ASSUMED_CARD];
+  return {
+    ...found,
+    rules: found.rules(here),
+    steps: (signature: Pick<Signature, 'schedule' | 'outputs'>) => found.steps(signature, here),
+  };
 }

@@ -6,13 +6,16 @@
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
+import { bufferWaits } from '../../graph/buffer-waits.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { inputsOf, isOp, isSource } from '../../graph/node-store.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
 import { byteSize, sameShape } from '../../graph/types.ts';
-import { summedIn } from './xla-tables.ts';
+import type { SplittingCard } from '../../graph/xla-split-sums.ts';
+import { keptErfs } from './xla-kept-erf.ts';
+import { sumsIn } from './xla-tables.ts';
 
 /** They can be computed within those that read them, as can those that work element by element. */
 const COMPUTED_WITHIN: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'slice', 'transpose', 'pad', 'oneHot', 'gather']);
@@ -43,9 +46,9 @@ const isShifted = ({ op, inputs: [input] }: Node, readers: readonly Node[]): boo
   op === 'slice' && input !== undefined && isView(input) && !isSource(bufferOf(input)) && !readers.some(reader => reader.op === 'slice');
 
 /** One step for each buffer, in the order of the schedule; what it reads are buffers too. */
-export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'outputs'>): Step[] {
+export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard): Step[] {
   const readers = readersOf(schedule);
-  const given = new Set(Object.values(outputs));
+  const given = new Set([...Object.values(outputs), ...keptErfs(schedule, readers, card)]);
   /** By an operation that has no buffer, those that it is computed from. */
   const sources = new Map<Node, readonly Node[]>();
   const inPlace = partsInPlace(schedule, readers);
@@ -54,6 +57,13 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
   const needsBuffer = (reader: Node, node: Node): boolean =>
     READ_BUFFERS.has(reader.op) &&
     (!reader.inputs.includes(node) || reader.inputs.some((input, i) => input === node && inPlace(reader, i) === undefined));
+  const waits = bufferWaits(schedule);
+  /** By an operation that has no buffer, those that its readers hold for the order of large buffers. */
+  const held = new Map<Node, readonly Node[]>();
+  const heldBy = (node: Node): Node[] => [
+    ...(waits.get(node)?.readers ?? []).flatMap(each => sources.get(each) ?? [each]),
+    ...node.inputs.flatMap(input => held.get(input) ?? []),
+  ];
   const steps: Step[] = [];
   for (const node of schedule) {
     const reads = [...new Set(readBy(node))];
@@ -63,11 +73,17 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     const isOfNone = isView(node)
       ? node.inputs.some(input => sources.has(input))
       : isComputed(node) && (isInPlace || saves(node, reads, all.length));
-    if (mayBeWithin && isOfNone) sources.set(node, reads);
-    else steps.push({ nodes: [node], reads });
+    if (mayBeWithin && isOfNone) {
+      sources.set(node, reads);
+      held.set(node, heldBy(node));
+    } else steps.push({ nodes: [node], reads: [...new Set([...reads, ...heldBy(node)])] });
   }
-  const isSummed = summedIn(steps);
-  return steps.map(step => (step.nodes.some(isSummed) ? { ...step, isFresh: true as const } : step));
+  const sums = sumsIn(steps);
+  // Such a kernel computes its sum before it writes anything, so its result may lie where an operand was, but for another sum that reads either
+  // (XLA's `FusionCanShareBufferHint`).
+  const isApart = (node: Node, reads: readonly Node[]): boolean =>
+    sums(node) > 1 || (sums(node) === 1 && reads.some(read => sums(bufferOf(read)) > 0));
+  return steps.map(step => (step.nodes.some(node => isApart(node, step.reads)) ? { ...step, isFresh: true as const } : step));
 }
 
 /** Those that read a value, themselves or through views of it. */

@@ -29,10 +29,20 @@ export function stepsOfTables(steps: readonly Step[]): Step[] {
 
 /** Returns whether a sum reads all of a tensor that it is not itself: one kernel computes both. */
 export function summedIn(steps: readonly Step[]): (node: Node) => boolean {
-  const summed = new Set(
-    steps.flatMap(({ nodes, reads }) => nodes.flatMap(node => (isSum(node) ? reads.map(read => summedKey(node, read)) : []))),
-  );
-  return node => !isSum(node) && summed.has(`${node.id} ${elementCount(node.shape)}`);
+  const sums = sumsIn(steps);
+  return node => sums(node) > 0;
+}
+
+/** Returns the number of sums that read all of a tensor that is no sum itself. */
+export function sumsIn(steps: readonly Step[]): (node: Node) => number {
+  const sums = new Map<string, number>();
+  for (const { nodes, reads } of steps)
+    for (const node of nodes)
+      for (const read of isSum(node) ? reads : []) {
+        const key = summedKey(node, read);
+        sums.set(key, (sums.get(key) ?? 0) + 1);
+      }
+  return node => (isSum(node) ? 0 : (sums.get(`${node.id} ${elementCount(node.shape)}`) ?? 0));
 }
 
 const isSum = ({ op }: Node): boolean => op === 'sum';

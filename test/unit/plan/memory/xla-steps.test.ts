@@ -1,5 +1,6 @@
 /** Which operations of a schedule have a buffer where XLA fuses them. How near that comes to its compiler is in bench/results/cards.md. */
 import { describe, expect, it } from 'vitest';
+import { type CardName, cardCatalog } from '../../../../trainer/catalog/cards.ts';
 import { Graph, type Node } from '../../../../trainer/graph/graph.ts';
 import { liveness } from '../../../../trainer/graph/liveness.ts';
 import { assemble } from '../../../../trainer/graph/program.ts';
@@ -9,12 +10,17 @@ import { xlaSteps } from '../../../../trainer/plan/memory/xla-steps.ts';
 const SIZE = 64;
 const BYTES = 4 * SIZE * SIZE;
 
-function buffersOf(build: (graph: Graph, x: Node) => Node) {
+interface On {
+  readonly size?: number;
+  readonly card?: CardName;
+}
+
+function buffersOf(build: (graph: Graph, x: Node) => Node, { size = SIZE, card = 'h100' }: On = {}) {
   const graph = new Graph();
-  const outputs = { y: build(graph, graph.feed('x', [SIZE, SIZE])) };
+  const outputs = { y: build(graph, graph.feed('x', [size, size])) };
   const signature = required(assemble({ run: { graph, outputs, effects: [] } }).signatures.run, 'the signature');
-  const steps = xlaSteps(signature);
-  return { ops: steps.flatMap(({ nodes }) => nodes.map(({ op }) => op)), peakBytes: liveness(signature, steps).peakBytes };
+  const steps = xlaSteps(signature, cardCatalog[card]);
+  return { steps, ops: steps.flatMap(({ nodes }) => nodes.map(({ op }) => op)), peakBytes: liveness(signature, steps).peakBytes };
 }
 
 describe('buffers of a schedule', () => {
@@ -68,5 +74,58 @@ describe('buffers of a schedule', () => {
         return graph.add(first, graph.sum(graph.matmul(wide, again(part, graph), { transposeB: true }), [0, 1]));
       }).peakBytes;
     expect(peakOf(part => part)).toBe(peakOf((_, graph) => graph.read({ name: 'w', shape: [SIZE / 2, SIZE], dtype: 'float32' })));
+  });
+
+  it('are not those of operands that a kernel may write its result into, unless it has two sums to compute from that', () => {
+    const peakOf = (sums: number): number =>
+      buffersOf((graph, x) => {
+        const shifted = graph.mul(graph.matmul(x, x), 3);
+        const read = graph.matmul(shifted, graph.slice(x, [0, 0], [SIZE, 1]));
+        const totals = Array.from({ length: sums }, (_, axis) => graph.sum(graph.sum(shifted, [axis], true), [0, 1]));
+        return totals.reduce((all, each) => graph.add(all, each), read);
+      }).peakBytes;
+    expect(peakOf(2) - peakOf(1)).toBeGreaterThan(BYTES / 2);
+  });
+
+  it('are those of what a large buffer waits for', () => {
+    const { steps } = buffersOf((graph, x) => {
+      const base = graph.matmul(x, x);
+      const read = (part: Node): Node => graph.matmul(part, graph.slice(x, [0, 0], [SIZE, 1]));
+      return graph.add(read(graph.exp(base)), read(graph.exp(graph.neg(base))));
+    });
+    const [, exp, reader, later] = steps.filter(({ nodes }) => nodes.some(({ op }) => op === 'matmul' || op === 'exp'));
+    expect(exp?.nodes[0]?.op).toBe('exp');
+    expect(later?.nodes[0]?.op).toBe('exp');
+    expect(later?.reads.includes(required(reader?.nodes[0], 'the reader of the first'))).toBe(true);
+  });
+});
+
+describe('the erf of a GELU', () => {
+  /** A large tensor: 2^20 elements. */
+  const LARGE = 1024;
+
+  const keepsErf = (on: On, { hasSum = true, isNarrow = false } = {}): boolean => {
+    const { steps } = buffersOf((graph, x) => {
+      const product = graph.matmul(x, x);
+      const wide = isNarrow ? graph.cast(graph.cast(product, 'bfloat16'), 'float32') : product;
+      const share = graph.mul(graph.add(graph.erf(wide), 1), 0.5);
+      const gradient = graph.mul(graph.matmul(x, wide), graph.add(share, graph.exp(wide)));
+      const next = graph.matmul(graph.mul(wide, share), gradient);
+      return hasSum ? graph.add(next, graph.sum(gradient, [0], true)) : next;
+    }, on);
+    return steps.some(({ nodes }) => nodes.some(({ op, inputs }) => op === 'mul' && inputs[0]?.inputs[0]?.op === 'erf'));
+  };
+
+  it('is kept on a B200, where it is large and the gradient is summed', () => {
+    expect(keepsErf({ card: 'b200', size: LARGE })).toBe(true);
+  });
+
+  it.each([
+    ['another card', { card: 'h100', size: LARGE }, {}],
+    ['a small tensor', { card: 'b200', size: SIZE }, {}],
+    ['a gradient that is not summed', { card: 'b200', size: LARGE }, { hasSum: false }],
+    ['numbers that were in bfloat16', { card: 'b200', size: LARGE }, { isNarrow: true }],
+  ] as const)('is computed twice for %s', (_, on, graph) => {
+    expect(keepsErf(on, graph)).toBe(false);
   });
 });

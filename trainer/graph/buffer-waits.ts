@@ -1,0 +1,60 @@
+/**
+ * The order in which a program makes its largest buffers: an operation that makes one waits for the readers of the one before it. The PJRT engine
+ * adds that order to its programs (`engine/pjrt/order/buffer-order.ts`), and estimates count what it holds.
+ */
+
+import { elementAt } from '../narrow.ts';
+import { bufferOf } from './alias.ts';
+import { ancestors, isSource, type Node } from './node-store.ts';
+import { byteSize, elementCount } from './types.ts';
+
+/** A buffer is large from this share of the largest one. */
+const LARGE_SHARE = 0.5;
+
+/** The readers that an operation waits for. */
+export interface BufferWait {
+  /** The place of the input that waits. */
+  readonly input: number;
+  readonly readers: readonly Node[];
+}
+
+/** Returns the waits of the operations that make large buffers. */
+export function bufferWaits(schedule: readonly Node[]): ReadonlyMap<Node, BufferWait> {
+  const largest = schedule.reduce((most, node) => (hasBuffer(node) ? Math.max(most, byteSize(node)) : most), 0);
+  const isLarge = (node: Node): boolean => hasBuffer(node) && byteSize(node) >= LARGE_SHARE * largest;
+  const readers = new Map<Node, Node[]>();
+  for (const node of schedule) {
+    if (isView(node)) continue;
+    for (const owner of new Set(node.inputs.map(bufferOf))) if (isLarge(owner)) readers.set(owner, [...(readers.get(owner) ?? []), node]);
+  }
+  const found = new Map<Node, BufferWait>();
+  let freedBy: Node[] = [];
+  for (const node of schedule) {
+    if (isLarge(node)) {
+      const behind = ancestors(node, freedBy);
+      const apart = freedBy.filter(reader => !behind.has(reader));
+      const input = smallestMade(node);
+      if (apart.length > 0 && input !== undefined) found.set(node, { input, readers: apart });
+      freedBy = [];
+    }
+    for (const owner of new Set(node.inputs.map(bufferOf))) {
+      const all = readers.get(owner) ?? [];
+      // XLA computes a large result within its reader, so those say nothing of when they are there.
+      if (all.at(-1) === node) freedBy.push(...all.filter(reader => isNumber(reader) && !isLarge(reader)));
+    }
+  }
+  return found;
+}
+
+const isView = (node: Node): boolean => bufferOf(node) !== node;
+const isNumber = ({ dtype }: Node): boolean => dtype === 'float32' || dtype === 'bfloat16';
+
+/** Returns whether an operation of a program makes a buffer of numbers. */
+export const hasBuffer = (node: Node): boolean => !isView(node) && !isSource(node) && isNumber(node);
+
+/** The place of the smallest input that another operation has made, if there is one. */
+function smallestMade({ inputs }: Node): number | undefined {
+  const made = inputs.flatMap((input, i) => (isSource(bufferOf(input)) || !isNumber(input) ? [] : [i]));
+  const size = (i: number): number => elementCount(elementAt(inputs, i).shape);
+  return made.toSorted((a, b) => size(a) - size(b))[0];
+}
