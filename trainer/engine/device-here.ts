@@ -3,6 +3,7 @@ import { type DeviceFacts, type DeviceHere, deviceCard } from '../catalog/device
 import type { EngineName } from '../catalog/engines.ts';
 import { gpuName, hasGpu } from '../machine/machine.ts';
 import { locatePjrt } from './install/pjrt-folder.ts';
+import type { DeviceKind } from './install/pjrt-plugins.ts';
 import { keptDeviceFacts } from './pjrt/device-facts.ts';
 
 interface Knower {
@@ -17,11 +18,19 @@ const knowers: Readonly<Partial<Record<EngineName, Knower>>> = {
   pjrt: { usesGpu: pluginUsesGpu, kept: keptDeviceFacts },
 };
 
-/** A plugin for another vendor's GPU was installed because there is one. */
+/** A plugin for another vendor's GPU was installed because there is one; NVIDIA's may also be there to compile. */
+const gpuOfPlugin: Readonly<Record<DeviceKind, boolean | undefined>> = {
+  cpu: false,
+  amd: true,
+  intel: true,
+  apple: true,
+  nvidia: undefined,
+  any: undefined,
+};
+
 function pluginUsesGpu(cacheDir: string): boolean | undefined {
-  const device = locatePjrt(cacheDir)?.plugin.device;
-  if (device === 'cpu') return false;
-  return device === 'amd' || device === 'intel' || device === 'apple' ? true : undefined;
+  const installed = locatePjrt(cacheDir);
+  return installed && gpuOfPlugin[installed.plugin.device];
 }
 
 /** By an earlier run of the engine, or else by the files of the driver, which have the name of a GPU. */

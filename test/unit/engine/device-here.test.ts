@@ -98,7 +98,7 @@ it('takes the memory of the GPU where it is known, else half of what is free', (
 it('leaves a run what other programs have left of the GPU', async () => {
   const gpu = deviceCard({ name: 'NVIDIA L4', memoryBytes: 17e9 });
   const engine = { description: { gpu }, deviceMemory: () => ({ used: 2e9, pool: 3e9 }) };
-  const withFree = (free: number | undefined) => freeOnDevice(engine, async () => free);
+  const withFree = (free: number | undefined) => freeOnDevice(engine, async name => (name === gpu.name ? free : expect.fail(name)));
   expect(await withFree(undefined)).toBe(15e9);
   expect(await withFree(20e9)).toBe(15e9);
   // Of the memory that the driver counts as taken, one gigabyte is the engine's and is free.

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { choosePlugin, findDevice, type Surroundings } from '../../../trainer/engine/install/find-device.ts';
 import { pjrtPlugins, pjrtVariants } from '../../../trainer/engine/install/pjrt-plugins.ts';
-import { gpuOf, gpuOfDriver } from '../../../trainer/engine/install/toolchain.ts';
+import { freeOf, gpuOf, gpuOfDriver } from '../../../trainer/engine/install/toolchain.ts';
 
 const machine = (changed: Partial<Surroundings> = {}): Surroundings => ({
   gpu: undefined,
@@ -83,6 +83,20 @@ describe("the first of NVIDIA's GPUs", () => {
     ['NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n', '535.183.01'],
     ['NVRM version: something else\n', 'unknown'],
   ])("has the driver of the driver's file: %j", (text, driver) => expect(gpuOfDriver(text)).toEqual({ name: 'NVIDIA GPU', driver }));
+});
+
+describe('the free memory of the GPU that computes', () => {
+  it.each([
+    ['NVIDIA L4, 22000\n', 'NVIDIA L4', 22000 * 2 ** 20],
+    ['NVIDIA L4, 0\n', 'NVIDIA L4', 0],
+    ['NVIDIA L4, 22000\nNVIDIA L4, 21000\n', 'NVIDIA L4', undefined],
+    ['NVIDIA L4, 22000\n', 'AMD Instinct MI300X', undefined],
+    ['NVIDIA A100-SXM4-40GB, 39000\n', 'NVIDIA A100-SXM4-40GB MIG 1g.5gb', undefined],
+    ['NVIDIA GB10, [N/A]\n', 'NVIDIA GB10', undefined],
+    ['No devices were found\n', 'NVIDIA L4', undefined],
+  ])('is read from %j for %s', (output, name, bytes) => expect(freeOf({ status: 0, output }, name)).toBe(bytes));
+
+  it('is unknown where nvidia-smi fails', () => expect(freeOf({ status: 9, output: 'NVIDIA L4, 1' }, 'NVIDIA L4')).toBeUndefined());
 });
 
 describe('the table of plugins', () => {

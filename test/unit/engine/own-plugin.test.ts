@@ -37,7 +37,7 @@ it.each(['cuda13', 'cuda12', 'rocm7', 'oneapi'] as const)('takes the memory of a
   const { own } = installed(pjrtPlugins[variant].library);
   expect(clientOptions(own.plugin, 1)).toEqual(clientOptions(pjrtPlugins[variant], 1));
   expect(clientOptions(own.plugin, 1)).toContainEqual(['preallocate', 'flag', 0]);
-  expect(own.plugin.device).toBe(pjrtPlugins[variant].device);
+  expect(own.plugin).toMatchObject({ device: pjrtPlugins[variant].device, tunes: true });
 });
 
 it('divides a processor into as many devices as it is asked for', () => {
@@ -63,5 +63,6 @@ it('has programs of its own for other libraries', () => {
 it('gives an unknown plugin no options', () => {
   const { own, packages } = installed('libtpu/libtpu.so');
   expect(pjrtLibrary(own)).toBe(path.join(packages, 'libtpu/libtpu.so'));
-  expect([clientOptions(own.plugin, 1), preloadedLibraries(own), cudaToolkit(own), own.plugin.device]).toEqual([[], [], undefined, 'any']);
+  expect([clientOptions(own.plugin, 1), preloadedLibraries(own), cudaToolkit(own)]).toEqual([[], [], undefined]);
+  expect([own.plugin.device, own.plugin.tunes]).toEqual(['any', undefined]);
 });

@@ -1,10 +1,11 @@
 /** A worker computes the same whatever the shell that started it has set for TensorFlow, libc, CUDA and Node. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { daemonEnvironment, inheritedEnvironment } from '../../../trainer/engine/inherited-environment.ts';
 import { workerEnvironment } from '../../../trainer/engine/tensorflow/environment.ts';
+import { totalMemoryBytes } from '../../../trainer/machine/machine.ts';
 import { startWorkerProcess } from '../../../trainer/worker/worker-process.ts';
 
 describe('inherited', () => {
@@ -83,10 +84,11 @@ it('a token is neither inherited nor named, nor is an empty variable named', () 
     cleared: [],
   }));
 
-it('weights in the memory of the host may take most of it, and not all', () => {
-  const share = (Number(workerEnvironment({ threads: 1 }).XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB) * 2 ** 30) / totalmem();
-  expect(share).toBeGreaterThan(0.5);
-  expect(share).toBeLessThan(0.9);
+it('weights in the memory of the host may take most of it, and not all: of the machine, or of its container', () => {
+  const limit = (memoryBytes?: number) => workerEnvironment({ threads: 1, memoryBytes }).XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB;
+  expect(limit(128 * 2 ** 30)).toBe('102');
+  expect(limit(2 ** 30)).toBe('1');
+  expect(limit()).toBe(limit(totalMemoryBytes()));
 });
 
 describe('a worker', () => {

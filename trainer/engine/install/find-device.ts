@@ -27,7 +27,13 @@ export const surroundings = async (): Promise<Surroundings> => ({
       return undefined;
     }
   },
-  list: folder => (existsSync(folder) ? readdirSync(folder) : []),
+  list: folder => {
+    try {
+      return readdirSync(folder);
+    } catch {
+      return [];
+    }
+  },
 });
 
 /** The driver of AMD's GPUs for computing. */

@@ -103,12 +103,13 @@ function ownPlugin({ library, version, wheel: { sha256 } }: PjrtManifest): PjrtP
   const own = { label: library, wheel: { project: path.basename(library), version, bytes: 0, sha256 }, library, platforms: [] };
   const known = pjrtVariants.map(variant => pjrtPlugins[variant]).find(plugin => library.endsWith(path.sep + plugin.library));
   if (!known) return { ...own, device: 'any', options: [] };
-  const { device, options, dividedBy, toolkit, preloaded = [] } = known;
+  const { device, options, dividedBy, toolkit, preloaded = [], tunes } = known;
   const packages = library.slice(0, -known.library.length);
   return {
     ...own,
     ...{ device, options },
     ...(dividedBy !== undefined && { dividedBy }),
+    ...(tunes && { tunes }),
     ...(toolkit !== undefined && { toolkit: packages + toolkit }),
     preloaded: preloaded.map(file => packages + file),
   };

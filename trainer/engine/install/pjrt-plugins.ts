@@ -51,6 +51,8 @@ export interface PjrtPlugin {
   readonly toolkit?: string;
   /** Libraries among the wheels that the plugin opens by their names, in the order in which they are loaded before it. */
   readonly preloaded?: readonly string[];
+  /** XLA tries several kernels on the device, and keeps what it finds out in a folder that it is given (`xla_gpu_per_fusion_autotune_cache_dir`). */
+  readonly tunes?: true;
   /** Software that it needs and that is not on PyPI. */
   readonly needs?: string;
 }
@@ -106,6 +108,7 @@ const entries = {
     preloaded: CUDA_13_LIBRARIES,
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
+    tunes: true,
     compiler: [
       {
         project: 'nvidia-cuda-nvcc',
@@ -209,6 +212,7 @@ const entries = {
     preloaded: CUDA_12_LIBRARIES,
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
+    tunes: true,
     compiler: [
       {
         project: 'nvidia-cuda-nvcc-cu12',
@@ -300,6 +304,7 @@ const entries = {
     library: 'jax_plugins/xla_rocm7/xla_rocm_plugin.so',
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
+    tunes: true,
     // It was built with this version, and needs libraries (librocm_sysdeps) that earlier ones do not have.
     needs: 'ROCm 7.14 in /opt/rocm, or on LD_LIBRARY_PATH',
   },
@@ -316,6 +321,7 @@ const entries = {
     library: 'jax_plugins/xla_oneapi/xla_oneapi_plugin.so',
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
+    tunes: true,
     needs: "Intel's driver for compute, and oneAPI 2025.1 with MKL and MPI on LD_LIBRARY_PATH, where its setvars.sh puts them",
   },
   metal: {

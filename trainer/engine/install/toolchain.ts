@@ -102,20 +102,31 @@ export const knownNvidiaGpu = (): Promise<NvidiaGpu | undefined> => lastFound ??
 /** The driver's own file, which is there without nvidia-smi, too. */
 const DRIVER_FILE = '/proc/driver/nvidia/version';
 
+/** A driver that is stuck never answers; one that is not loaded yet takes a few seconds for each GPU. */
+const DRIVER_MS = 30_000;
+
+const askDriver = (fields: string): Promise<CommandResult> =>
+  runCommand('nvidia-smi', [`--query-gpu=${fields}`, '--format=csv,noheader,nounits'], { timeoutMs: DRIVER_MS });
+
 async function askForGpu(): Promise<NvidiaGpu | undefined> {
-  const ask = (fields: string) => runCommand('nvidia-smi', [`--query-gpu=${fields}`, '--format=csv,noheader,nounits']);
   const facts = 'name,driver_version,memory.free';
-  const asked = await ask(`${facts},compute_cap`);
-  // Drivers before 510 do not know the last one, and refuse all.
+  const asked = await askDriver(`${facts},compute_cap`);
+  // Drivers before 510 do not know the last one, and refuse all. Without an answer there is no second question.
   return (
-    gpuOf(asked.status === 0 ? asked : await ask(facts)) ?? gpuOfDriver(existsSync(DRIVER_FILE) ? readFileSync(DRIVER_FILE, 'utf8') : '')
+    gpuOf(asked.status > 0 ? await askDriver(facts) : asked) ??
+    gpuOfDriver(existsSync(DRIVER_FILE) ? readFileSync(DRIVER_FILE, 'utf8') : '')
   );
 }
 
-/** Free bytes of the machine's NVIDIA GPU; undefined where the driver does not report them, or there are several. */
-export async function freeOnOnlyGpu(): Promise<number | undefined> {
-  const { status, output } = await runCommand('nvidia-smi', ['--query-gpu=memory.free', '--format=csv,noheader,nounits']);
-  return status === 0 && /^\s*\d+\s*$/.test(output) ? Number(output) * 2 ** 20 : undefined;
+/**
+ * Free bytes of the machine's NVIDIA GPU; undefined where the driver does not report them, or there are several.
+ * @param name of the GPU that the engine computes on, as its driver gives it: another vendor's, or a part of one (MIG), has memory of its own
+ */
+export const freeOnOnlyGpu = async (name: string): Promise<number | undefined> => freeOf(await askDriver('name,memory.free'), name);
+
+export function freeOf({ status, output }: CommandResult, name: string): number | undefined {
+  const [, found, mib] = /^(.+), *(\d+)\s*$/.exec(output) ?? [];
+  return status === 0 && found?.trim() === name.trim() ? Number(mib) * 2 ** 20 : undefined;
 }
 
 /** The first GPU that nvidia-smi lists; undefined where it lists none. */

@@ -18,7 +18,7 @@ import {
   pjrtLibrary,
   preloadedLibraries,
 } from '../install/pjrt-folder.ts';
-import { clientOptions, type DeviceKind } from '../install/pjrt-plugins.ts';
+import { clientOptions } from '../install/pjrt-plugins.ts';
 import { joinGroup } from '../mpi/group.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { keepDevice, openKnownPrograms, pluginOf } from './compiled-memory.ts';
@@ -70,7 +70,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     if (facts) await keepDeviceFacts(cache, target.plugin, facts);
     const folders = {
       toolkit: cudaToolkit(installed),
-      tuned: TUNED_DEVICES.includes(plugin.device) ? tunedFolder(cacheDir, target) : undefined,
+      tuned: plugin.tunes ? tunedFolder(cacheDir, target) : undefined,
     };
     const compiler = openCompiler({ addon, client, cache, target, folders, log });
     const gpu = facts && deviceCard(facts);
@@ -89,15 +89,16 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
   }
 }
 
-/** Devices whose plugin is XLA's own for GPUs. */
-const TUNED_DEVICES: readonly DeviceKind[] = ['nvidia', 'amd', 'intel'];
-
-/** The folder of a device and the libraries that it was tuned with. */
-function tunedFolder(cacheDir: string, { plugin, device }: { readonly plugin: string; readonly device: string }): string {
+/** The folder of a device and the libraries that it was tuned with; undefined where it cannot be written, and each run tunes anew. */
+function tunedFolder(cacheDir: string, { plugin, device }: { readonly plugin: string; readonly device: string }): string | undefined {
   const name = createHash('sha256').update(`${plugin} ${device}`).digest('hex').slice(0, 16);
   const folder = path.join(cacheDir, 'tuned', name);
-  mkdirSync(folder, { recursive: true });
-  return folder;
+  try {
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  } catch {
+    return undefined;
+  }
 }
 
 function describe({ platform, version, device, major, minor }: ClientDescription, { plugin }: InstalledPjrt): EngineDescription {

@@ -1,16 +1,23 @@
 /** The environment of a worker process that runs TensorFlow. The addon takes no session options, so this is where they are set. */
 
 import os from 'node:os';
+import { totalMemoryBytes } from '../../machine/machine.ts';
 import { LOAD_MAP_BYTES } from './heap.ts';
 
 /** The share of the memory that XLA's client for GPUs may take. */
 const HOST_SHARE = 0.8;
 
+interface WorkerEnvironmentParams {
+  readonly threads: number;
+  readonly memoryBytes?: number | undefined;
+}
+
 /**
  * Variables to start a worker with; they must be there before the process starts, since libc and TensorFlow read them once.
  * @param threads cores that one operation may use
+ * @param memoryBytes of the machine, or the limit of its container
  */
-export function workerEnvironment({ threads }: { readonly threads: number }): Record<string, string> {
+export function workerEnvironment({ threads, memoryBytes = totalMemoryBytes() }: WorkerEnvironmentParams): Record<string, string> {
   return {
     // One operation at a time, on all cores: the order of the schedule is what the memory plan counts on.
     TF_NUM_INTRAOP_THREADS: String(threads),
@@ -35,7 +42,7 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
     // Weights in the memory of the host (`base_offload: host`): XLA's client for GPUs would stop at 64 GiB. It takes memory in steps that double,
     // and what it has taken cannot be swapped out, so it must not have all.
-    XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB: String(Math.max(1, Math.floor((HOST_SHARE * os.totalmem()) / 2 ** 30))),
+    XLA_PJRT_GPU_HOST_MEMORY_LIMIT_GB: String(Math.max(1, Math.floor((HOST_SHARE * memoryBytes) / 2 ** 30))),
   };
 }
 
