@@ -60,9 +60,12 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
   const waits = bufferWaits(schedule);
   /** By an operation that has no buffer, those that its readers hold for the order of large buffers. */
   const held = new Map<Node, readonly Node[]>();
+  // Each once: a chain of operations that read a value twice would double the list at every step.
   const heldBy = (node: Node): Node[] => [
-    ...(waits.get(node)?.readers ?? []).flatMap(each => sources.get(each) ?? [each]),
-    ...node.inputs.flatMap(input => held.get(input) ?? []),
+    ...new Set([
+      ...(waits.get(node)?.readers ?? []).flatMap(each => sources.get(each) ?? [each]),
+      ...node.inputs.flatMap(input => held.get(input) ?? []),
+    ]),
   ];
   const steps: Step[] = [];
   for (const node of schedule) {

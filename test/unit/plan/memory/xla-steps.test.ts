@@ -98,6 +98,19 @@ describe('buffers of a schedule', () => {
     expect(later?.nodes[0]?.op).toBe('exp');
     expect(later?.reads.includes(required(reader?.nodes[0], 'the reader of the first'))).toBe(true);
   });
+
+  it('are each counted once, though every operation of a chain reads the one before it twice', () => {
+    const { steps } = buffersOf((graph, x) => {
+      const base = graph.matmul(x, x);
+      const read = (part: Node): Node => graph.matmul(part, graph.slice(x, [0, 0], [SIZE, 1]));
+      let power = graph.neg(base);
+      for (let i = 0; i < 60; i++) power = graph.mul(power, power);
+      return graph.add(read(graph.exp(base)), read(graph.exp(power)));
+    });
+    const [, , reader, later] = steps.filter(({ nodes }) => nodes.some(({ op }) => op === 'matmul' || op === 'exp'));
+    expect(later?.nodes[0]?.op).toBe('exp');
+    expect(later?.reads.filter(read => read === reader?.nodes[0])).toHaveLength(1);
+  });
 });
 
 describe('the erf of a GELU', () => {
