@@ -9,7 +9,7 @@ import { type ConvertedRecipe, convertRecipe } from './convert-recipe.ts';
 import { IGNORE_MARK } from './ignore-comments.ts';
 import type { LintProblem, Rewrite } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
-import { editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
+import { editDocument, putPair, setValue, smallestChange, type TextChange, takePair } from './text-edits.ts';
 
 export interface QuickFix {
   readonly title: string;
@@ -181,20 +181,19 @@ function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: P
 }
 
 /** Sets a setting that the text does not contain. */
-function inserted({ text, file }: Pick<RecipeView, 'text' | 'file'>, keys: LintProblem['path'], to: string): Fix {
-  const after = editDocument(text, path.extname(file) === '.json', document => document.setIn(keys, parseDocument(to).toJS()));
-  return { title: `Set ${keys.join('.')}: ${to}`, change: after === undefined ? undefined : smallestChange(text, after) };
-}
+const inserted = (source: Pick<RecipeView, 'text' | 'file'>, keys: LintProblem['path'], to: string): Fix =>
+  rewritten(source, { title: `Set ${keys.join('.')}: ${to}`, settings: [{ path: keys, to }] });
 
-/** Sets and removes settings together. */
+/** Sets and removes settings together; without a change where one of them cannot be set. */
 function rewritten({ text, file }: Pick<RecipeView, 'text' | 'file'>, { title, settings }: Rewrite): Fix {
+  let isWhole = true;
   const after = editDocument(text, path.extname(file) === '.json', document => {
     for (const { path: keys, to } of settings) {
-      if (to !== undefined) document.setIn(keys, parseDocument(to).toJS());
+      if (to !== undefined) isWhole = setValue(document, keys, parseDocument(to).toJS()) && isWhole;
       else if (document.hasIn(keys)) document.deleteIn(keys);
     }
   });
-  return { title, change: after === undefined ? undefined : smallestChange(text, after) };
+  return { title, change: after === undefined || !isWhole ? undefined : smallestChange(text, after) };
 }
 
 /** Halves the activations (or divides an odd batch further) and keeps the effective batch. */

@@ -1,5 +1,5 @@
 /** Edits of a recipe's text: the smallest replacement that changes its document as requested; comments are kept. */
-import { Document, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
+import { Document, isCollection, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
 import type { Range } from '../protocol/problem.ts';
 import { aliasTargets, locate } from '../protocol/recipe/located.ts';
 import { offsetsIn, positionsIn } from '../protocol/text/line-starts.ts';
@@ -50,6 +50,22 @@ export function editDocument(given: string, isJson: boolean, change: (document: 
     ? `${JSON.stringify(document.toJS({ maxAliasCount: -1 }), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`
     : keepAlignment(text, document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) }));
   return withLineEndsOf(given, written);
+}
+
+/**
+ * Sets a value, also below keys that are there without one.
+ * @returns false where something else is in its place, such as an alias, and nothing was set
+ */
+export function setValue(document: Document, keys: readonly (string | number)[], value: unknown): boolean {
+  if (document.contents !== null && !isMap(document.contents)) return false;
+  for (let length = 1; length < keys.length; length++) {
+    const home = document.getIn(keys.slice(0, length), true);
+    if (home === undefined || isCollection(home)) continue;
+    if (!isScalar(home) || home.value !== null) return false;
+    document.setIn(keys.slice(0, length), document.createNode({}));
+  }
+  document.setIn(keys, value);
+  return true;
 }
 
 /** The text with plain line ends, which edits work on. */

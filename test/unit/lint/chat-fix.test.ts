@@ -39,6 +39,18 @@ describe.each([
     `${head}data:\n  train: prompts.csv\n  columns: {instruction: prompt, output: completion}\n`,
   ],
   [
+    'with columns that are empty',
+    'a.rowtune.yaml',
+    `${head}data:\n  train: prompts.csv\n  columns:\n`,
+    `${head}data:\n  train: prompts.csv\n${columns}`,
+  ],
+  [
+    'with columns that have an anchor',
+    'a.rowtune.yaml',
+    `${head}data:\n  train: prompts.csv\n  columns: &names {prompt: prompt}\n`,
+    `${head}data:\n  train: prompts.csv\n  columns: &names {instruction: prompt, output: completion}\n`,
+  ],
+  [
     'in JSON',
     'a.rowtune.json',
     '{"model": "models/chatty", "r": 8, "max_length": 32, "data": {"train": "prompts.csv"}}',
@@ -62,4 +74,10 @@ describe.each([
   });
 
   it('leaves no such problem', async () => expect(await fixesOf(after, name)).toEqual([]));
+});
+
+it('is not offered where the columns are written elsewhere', async () => {
+  const text = `name: &data {train: prompts.csv}\n${head}data: *data\n`;
+  const titles = (await fixesOf(text, 'a.rowtune.yaml')).map(({ title }) => title);
+  expect(titles).toEqual(["Ignore 'plain-prompts' here, with a reason"]);
 });

@@ -26,6 +26,7 @@ test.each<[string, readonly string[], boolean]>([
   ['nothing', [], false],
   ['hidden images', ['.thumbnails/1.png'], false],
   ['images further down than data sets have them', ['a/b/c/d.png'], false],
+  ['a picture above texts that are not looked for so far down', ['logo.png', 'en/train/v1/part.jsonl'], false],
 ])('%s', async (_, files, found) => expect(await isFolderOfImages(await folderWith(files))).toBe(found));
 
 test('a folder that is not there, or is a file, has none', async () => {

@@ -8,7 +8,7 @@ import { dataExtensions } from '../../protocol/data-extensions.ts';
 const MAX_FOLDERS = 24;
 const MAX_DEPTH = 2;
 
-/** Never rejects; false where nothing is found in the folders that are read. */
+/** Never rejects; false where nothing is found in the folders that are read, and where there are deeper ones, which may hold texts. */
 export async function isFolderOfImages(folder: string): Promise<boolean> {
   let hasImages = false;
   const folders = [{ at: folder, depth: 0 }];
@@ -16,8 +16,8 @@ export async function isFolderOfImages(folder: string): Promise<boolean> {
     const { at, depth } = folders[i] ?? { at: folder, depth: 0 };
     for (const { name, kind } of await entriesOf(at)) {
       if (name.startsWith('.')) continue;
-      if (kind === 'folder' && depth < MAX_DEPTH) folders.push({ at: path.join(at, name), depth: depth + 1 });
-      else if (kind === 'file' && isDataFile(name)) return false;
+      if (kind === 'folder' ? depth === MAX_DEPTH : kind === 'file' && isDataFile(name)) return false;
+      if (kind === 'folder') folders.push({ at: path.join(at, name), depth: depth + 1 });
       else if (kind === 'file' && isImageFile(name)) hasImages = true;
     }
   }

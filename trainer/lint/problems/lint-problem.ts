@@ -14,7 +14,7 @@ export interface Rewrite {
   /** The effect of the settings, in the imperative. */
   readonly title: string;
   /** In order; a value is YAML text, and undefined removes the setting. */
-  readonly settings: readonly { readonly path: readonly string[]; readonly to: string | undefined }[];
+  readonly settings: readonly { readonly path: readonly (string | number)[]; readonly to: string | undefined }[];
 }
 
 export interface KeyReport<Code extends string> {
