@@ -43,8 +43,9 @@ const ALONE = [
   'test/unit/engine/products.test.ts',
   'test/unit/engine/tensorflow-session.long.test.ts',
   'test/unit/train/wide-step.long.test.ts',
-  // It has a Slurm of its own in its PATH.
+  // They have a program of their own in the PATH: Slurm, and nvidia-smi, whose GPU a process remembers.
   'test/unit/rpc/cluster-runs.test.ts',
+  'test/unit/engine/doctor.test.ts',
   // It replaces a module.
   'test/unit/plan/run-plan.test.ts',
   // It measures the memory of its process.
