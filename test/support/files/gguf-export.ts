@@ -1,14 +1,35 @@
-/** An export to GGUF as tests look at it: its file, the file's header, and whether it was verified. */
+/** An export to GGUF as tests make it and look at it: its file, the file's header, and whether it was verified. */
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
+import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
+import type { Engine } from '../../../trainer/engine/engine.ts';
 import { openByteFile } from '../../../trainer/format/byte-file.ts';
 import { type GgufHeader, readGgufHeader } from '../../../trainer/format/gguf/gguf-header.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
 import { hasLlamaCpp } from '../../../trainer/llama-cpp/llama-cpp-packages.ts';
 import { cacheDir } from '../cache-dir.ts';
+import { temporaryFolder } from '../machine/temporary-folder.ts';
+import { tinyAdapter } from '../models/tiny-adapter.ts';
 
 /** Whether llama.cpp is installed here. */
 export const LLAMA_CPP = hasLlamaCpp(cacheDir);
+
+export type GgufChange = Partial<ExportParams> & { readonly adapterPath?: string };
+
+/** Exports a base into a new folder, by default with an adapter of SPSFT. */
+export async function exportGguf(engine: Engine, base: string, change: GgufChange = {}): Promise<ExportResult> {
+  const adapterPath = change.adapterPath ?? (await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base }));
+  return exportModel({
+    format: 'gguf',
+    outputDir: join(await temporaryFolder(), 'out'),
+    overwrite: false,
+    engine,
+    cacheDir,
+    openBase: ({ source }) => openModel(source),
+    ...change,
+    adapterPath,
+  });
+}
 
 export const fileOf = ({ outputDir, files }: ExportResult): string => join(outputDir, files.find(name => name.endsWith('.gguf')) ?? '');
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { mergedWeights } from '../../../trainer/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
-import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
+import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
 import { type TensorEntry, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
@@ -14,9 +14,8 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import { withInitial } from '../../../trainer/model/weight-stream.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
-import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
-import { expectVerified, fileOf, headerOf } from '../../support/files/gguf-export.ts';
+import { expectVerified, exportGguf, fileOf, type GgufChange, headerOf } from '../../support/files/gguf-export.ts';
 import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { tinyAdapter } from '../../support/models/tiny-adapter.ts';
 import { tinyDecoder } from '../../support/models/tiny-decoder.ts';
@@ -26,19 +25,7 @@ beforeAll(async () => {
   engine = await openFast();
 });
 
-async function exportOf(base: string, change: Partial<ExportParams> & { adapterPath?: string } = {}): Promise<ExportResult> {
-  const adapterPath = change.adapterPath ?? (await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base }));
-  return exportModel({
-    format: 'gguf',
-    outputDir: join(await temporaryFolder(), 'out'),
-    overwrite: false,
-    engine,
-    cacheDir,
-    openBase: ({ source }) => openModel(source),
-    ...change,
-    adapterPath,
-  });
-}
+const exportOf = (base: string, change?: GgufChange) => exportGguf(engine, base, change);
 
 describe('experts in four bits', () => {
   const experts = /^model\.layers\.\d\.mlp\.experts\.(gate_up|down)_proj\.weight$/;

@@ -5,15 +5,12 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
-import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
 import { typeOfTensor } from '../../../trainer/artifact/gguf/quantization.ts';
 import { typesOf } from '../../../trainer/catalog/artifacts.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
-import { openModel } from '../../../trainer/hub/open-model.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
-import { cacheDir } from '../../support/cache-dir.ts';
 import { openFast } from '../../support/engines.ts';
-import { expectVerified, fileOf, headerOf, LLAMA_CPP } from '../../support/files/gguf-export.ts';
+import { expectVerified, exportGguf, fileOf, type GgufChange, headerOf, LLAMA_CPP } from '../../support/files/gguf-export.ts';
 import { readGoldenJson } from '../../support/files/read-json.ts';
 import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { TINY_LLAMA, tinyAdapter } from '../../support/models/tiny-adapter.ts';
@@ -26,19 +23,7 @@ beforeAll(async () => {
   engine = await openFast();
 });
 
-async function exportOf(base: string, change: Partial<ExportParams> & { adapterPath?: string } = {}): Promise<ExportResult> {
-  const adapterPath = change.adapterPath ?? (await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base }));
-  return exportModel({
-    format: 'gguf',
-    outputDir: join(await temporaryFolder(), 'out'),
-    overwrite: false,
-    engine,
-    cacheDir,
-    openBase: ({ source }) => openModel(source),
-    ...change,
-    adapterPath,
-  });
-}
+const exportOf = (base: string, change?: GgufChange) => exportGguf(engine, base, change);
 
 describe('types', () => {
   let [base, adapterPath] = ['', ''];
