@@ -61,8 +61,9 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
   async function estimateOnCard(recipe: Uri, card: string): Promise<void> {
     const name = recipeStem(recipe.path);
     try {
-      // The command reads the file.
-      await workspace.textDocuments.find(({ uri }) => uri.toString() === recipe.toString())?.save();
+      const page = workspace.textDocuments.find(({ uri }) => uri.toString() === recipe.toString());
+      if (page?.isDirty && !(await page.save()))
+        return app.notify.warn(`${name} could not be saved, and the estimate reads the file. Save it and try again.`);
       const found = await runCommandLine(app, { title: `Memory of ${name} on a card`, args: ['estimate', recipe.fsPath, '--card', card] });
       const chosen = await window.showInformationMessage(`${name}: ${cardSentence(found)}`, 'Show Details');
       if (chosen !== undefined) await reports.show(`Memory of ${name}`, cardReport(name, found));
