@@ -105,6 +105,10 @@ const decoder: Settings = {
   'importance.samples': 16,
 };
 
+const longerAnswers: Settings = { ...decoder, num_train_epochs: 4 };
+
+const MAIL_PROMPT = 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.';
+
 /** Scores by class; a language model that answers with a label has none. */
 const BY_CLASS: readonly ArmName[] = ['rows, qm_taylor', 'rows, class_max_taylor', 'rows, class_mean_taylor'];
 
@@ -123,7 +127,7 @@ const table = {
     title: 'SmolLM2-135M, spam or ham',
     ...onSmolLm2,
     data: 'mails',
-    settings: { ...decoder, 'data.prompt': 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.' },
+    settings: { ...decoder, 'data.prompt': MAIL_PROMPT },
     samples: { tune: 120, validate: 48, test: 64 },
     // A Llama has no biases.
     without: ['bitfit', ...BY_CLASS],
@@ -203,6 +207,23 @@ const table = {
     data: 'emojis',
     settings: { ...longer, 'data.labels': emojiGroups },
     without: searchingArms,
+  },
+  'smollm2-mails-long': {
+    title: 'SmolLM2-135M, spam or ham, four epochs',
+    ...onSmolLm2,
+    data: 'mails',
+    settings: { ...longerAnswers, 'data.prompt': MAIL_PROMPT },
+    samples: { tune: 120, validate: 48, test: 64 },
+    without: searchingArms,
+  },
+  'smollm2-arithmetic-long': {
+    title: 'SmolLM2-135M, sums and differences, four epochs',
+    ...onSmolLm2,
+    data: 'arithmetic',
+    settings: longerAnswers,
+    samples: { tune: 120, validate: 48, test: 64 },
+    without: searchingArms,
+    answerTokens: 8,
   },
 } as const satisfies Readonly<Record<string, Omit<TaskPlan, 'name'>>>;
 
