@@ -31,7 +31,7 @@ test('pushes what an export wrote, by the token of a login, and says what it lea
       { ok: true, dryRun: false, url: `${hub.endpoint}/ada/tiny`, commit: expect.any(String) },
     ]);
     expect(pushed.stderr).toMatch(/warning: not part of the export, so not pushed: notes\.txt/);
-    expect(pushed.stderr).toMatch(/upload 0\/0 MB/);
+    expect(pushed.stderr).toMatch(/upload (.+) of \1$/m);
     const files = hub.repositories.get('ada/tiny')?.files ?? {};
     expect(files['README.md']?.toString()).toBe('# Tiny\nEdited by hand.');
     expect([Object.keys(files)]).toEqual([expect.arrayContaining(['config.json', 'model.safetensors', 'rowtune_export.json'])]);
