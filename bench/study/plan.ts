@@ -81,10 +81,6 @@ const encoder: Settings = {
   'importance.samples': 64,
 };
 
-const longer: Settings = { ...encoder, num_train_epochs: 4 };
-
-const emojiGroups = ['activities', 'food', 'nature', 'objects', 'people', 'smileys', 'symbols', 'travel'];
-
 /** The encoder with a new head, with budgets and first rates. */
 const onMiniLm = {
   base: 'minilm',
@@ -105,10 +101,6 @@ const decoder: Settings = {
   'importance.samples': 16,
 };
 
-const longerAnswers: Settings = { ...decoder, num_train_epochs: 4 };
-
-const MAIL_PROMPT = 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.';
-
 /** Scores by class; a language model that answers with a label has none. */
 const BY_CLASS: readonly ArmName[] = ['rows, qm_taylor', 'rows, class_max_taylor', 'rows, class_mean_taylor'];
 
@@ -127,7 +119,7 @@ const table = {
     title: 'SmolLM2-135M, spam or ham',
     ...onSmolLm2,
     data: 'mails',
-    settings: { ...decoder, 'data.prompt': MAIL_PROMPT },
+    settings: { ...decoder, 'data.prompt': 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.' },
     samples: { tune: 120, validate: 48, test: 64 },
     // A Llama has no biases.
     without: ['bitfit', ...BY_CLASS],
@@ -195,39 +187,26 @@ const table = {
     title: 'MiniLM, the group of an emoji by its name',
     ...onMiniLm,
     data: 'emojis',
-    settings: { ...encoder, 'data.labels': emojiGroups },
+    settings: { ...encoder, 'data.labels': ['activities', 'food', 'nature', 'objects', 'people', 'smileys', 'symbols', 'travel'] },
   },
   'minilm-speeches': { title: 'MiniLM, the party of a president by a passage', ...onMiniLm, data: 'speeches' },
   'minilm-sentiments': { title: 'MiniLM, whether a word sounds good or bad', ...onMiniLm, data: 'sentiments' },
-  // Four times as many updates, at the fixed rates alone.
-  'minilm-mails-long': { title: 'MiniLM, spam or ham, four epochs', ...onMiniLm, data: 'mails', settings: longer, without: searchingArms },
-  'minilm-emojis-long': {
-    title: 'MiniLM, the group of an emoji, four epochs',
-    ...onMiniLm,
-    data: 'emojis',
-    settings: { ...longer, 'data.labels': emojiGroups },
-    without: searchingArms,
-  },
-  'smollm2-mails-long': {
-    title: 'SmolLM2-135M, spam or ham, four epochs',
-    ...onSmolLm2,
-    data: 'mails',
-    settings: { ...longerAnswers, 'data.prompt': MAIL_PROMPT },
-    samples: { tune: 120, validate: 48, test: 64 },
-    without: searchingArms,
-  },
-  'smollm2-arithmetic-long': {
-    title: 'SmolLM2-135M, sums and differences, four epochs',
-    ...onSmolLm2,
-    data: 'arithmetic',
-    settings: longerAnswers,
-    samples: { tune: 120, validate: 48, test: 64 },
-    without: searchingArms,
-    answerTokens: 8,
-  },
 } as const satisfies Readonly<Record<string, Omit<TaskPlan, 'name'>>>;
 
-export const tasks: readonly TaskPlan[] = Object.entries<Omit<TaskPlan, 'name'>>(table).map(([name, task]) => ({ name, ...task }));
+/** The tasks that have a longer form, too: four times as many updates, at the fixed rates alone. */
+const LONGER: readonly (keyof typeof table)[] = ['minilm-mails', 'minilm-emojis', 'smollm2-mails', 'smollm2-arithmetic'];
+
+const longer = (task: Omit<TaskPlan, 'name'>): Omit<TaskPlan, 'name'> => ({
+  ...task,
+  title: `${task.title}, four epochs`,
+  settings: { ...task.settings, num_train_epochs: 4 },
+  without: searchingArms,
+});
+
+export const tasks: readonly TaskPlan[] = [
+  ...Object.entries<Omit<TaskPlan, 'name'>>(table).map(([name, task]) => ({ name, ...task })),
+  ...LONGER.map(name => ({ name: `${name}-long`, ...longer(table[name]) })),
+];
 
 /** The arms that answer which rows to train, and whether to train rows. */
 const QUESTION: readonly ArmName[] = [

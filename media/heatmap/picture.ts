@@ -43,6 +43,8 @@ interface Sides {
 /** The word for the rows of the modules, which may be columns of their weights. */
 export type Units = 'rows' | 'columns';
 
+export const oneOf = (units: Units): 'row' | 'column' => (units === 'columns' ? 'column' : 'row');
+
 /** The rows that the budget selects. */
 interface Selected {
   readonly budget: BudgetChoice;
@@ -93,7 +95,7 @@ function wordsOf(statistic: Statistic, units: Units): string {
     case 'mean':
       return `mean score of the ${units}`;
     case 'max':
-      return `highest score of a ${units.slice(0, -1)}`;
+      return `highest score of a ${oneOf(units)}`;
     case 'selected':
       return `share of selected ${units}`;
   }

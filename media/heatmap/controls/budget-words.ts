@@ -1,6 +1,6 @@
 /** The choices of the budget, its slider, and what it means. Pure. */
 import { compact } from '../../../trainer/protocol/text/format.ts';
-import type { Units } from '../picture.ts';
+import { oneOf, type Units } from '../picture.ts';
 import type { BudgetChoice } from '../view-state.ts';
 import type { Option, Range } from './options.ts';
 
@@ -9,7 +9,7 @@ export const modesOf = (units: Units): readonly Option<BudgetChoice['mode']>[] =
   {
     value: 'global',
     label: 'across layers',
-    title: `The ${units} of all layers compete for as many parameters; each layer keeps its best ${units.slice(0, -1)}`,
+    title: `The ${units} of all layers compete for as many parameters; each layer keeps its best ${oneOf(units)}`,
   },
   {
     value: 'proportional',
@@ -47,7 +47,7 @@ export function sliderOf(
 export function budgetNote({ kind, r, ratio, mode, least }: BudgetChoice, units: Units): string {
   if (kind === 'trained' || mode === 'per_layer') return '';
   const each = kind === 'ratio' ? `${compact(Number((100 * ratio).toPrecision(3)))}% of each layer` : `${r} ${units} of each layer`;
-  const one = units.slice(0, -1);
+  const one = oneOf(units);
   const kept = least === 1 ? `its best ${one}` : `its ${least} best ${units}`;
   if (mode === 'proportional')
     return `As many parameters as ${each}, shared among the layers in proportion to the sum of their scores. Every layer keeps ${kept}.`;

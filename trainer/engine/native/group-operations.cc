@@ -11,8 +11,7 @@ namespace {
 
 // The input's own buffer where nobody else holds it, else a new one. Null if that failed.
 Tensor OutputLike(Run& run, const TF_Tensor* input) {
-  std::vector<int64_t> shape;
-  for (int i = 0; i < TF_NumDims(input); i++) shape.push_back(TF_Dim(input, i));
+  const std::vector<int64_t> shape = ShapeOf(input);
   const int candidate = 0;
   int forwarded = -1;
   Tensor output(TF_ForwardInputOrAllocateOutput(run.context, &candidate, 1, 0, shape.data(), static_cast<int>(shape.size()), &forwarded, run.status()));

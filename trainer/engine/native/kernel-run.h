@@ -1,6 +1,10 @@
 // What every kernel of ours needs: handles that free themselves, and one run of a kernel.
 #pragma once
+#include <functional>
 #include <memory>
+#include <numeric>
+#include <utility>
+#include <vector>
 
 #include "tensorflow-c-api.h"
 
@@ -14,6 +18,22 @@ struct DeleteTensor {
 };
 using Tensor = std::unique_ptr<TF_Tensor, DeleteTensor>;
 
+inline std::vector<int64_t> ShapeOf(const TF_Tensor* tensor) {
+  std::vector<int64_t> shape;
+  for (int i = 0; i < TF_NumDims(tensor); i++) shape.push_back(TF_Dim(tensor, i));
+  return shape;
+}
+
+inline int64_t ElementsOf(const std::vector<int64_t>& shape) { return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()); }
+
+// The kernel, for TensorFlow to keep, where its attributes were read and are possible; else null, and the status is the error of the construction.
+template <typename Kernel>
+void* Constructed(TF_OpKernelConstruction* construction, TF_Status* status, std::unique_ptr<Kernel> kernel) {
+  if (TF_GetCode(status) == TF_OK) return kernel.release();
+  TF_OpKernelConstruction_Failure(construction, status);
+  return nullptr;
+}
+
 // One run of a kernel; what goes wrong becomes the run's error.
 class Run {
  public:
@@ -24,6 +44,11 @@ class Run {
     if (TF_GetCode(status()) == TF_OK) return false;
     TF_OpKernelContext_Failure(context, status());
     return true;
+  }
+  // Ends the run with an error about what it was given.
+  void Refuse(const char* problem) {
+    TF_SetStatus(status(), TF_INVALID_ARGUMENT, problem);
+    Failed();
   }
   // Null where that failed.
   Tensor Input(int i) {

@@ -34,9 +34,7 @@ void* CreateFused(TF_OpKernelConstruction* construction) {
   auto program = std::make_unique<RowProgram>();
   if (TF_GetCode(status.get()) == TF_OK && !ParseRowProgram(words.data(), words.size(), program.get()))
     TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "RowtuneFused: the program is damaged, or of another version of Rowtune");
-  if (TF_GetCode(status.get()) == TF_OK) return program.release();
-  TF_OpKernelConstruction_Failure(construction, status.get());
-  return nullptr;
+  return Constructed(construction, status.get(), std::move(program));
 }
 
 void RunFused(void* kernel, TF_OpKernelContext* context) {
@@ -63,11 +61,7 @@ void RunFused(void* kernel, TF_OpKernelContext* context) {
     inputs.push_back(TF_TensorData(held.back().get()));
     input_bytes.push_back(TF_TensorByteSize(held.back().get()));
   }
-  if (!FitsTensors(program, input_bytes, output_bytes)) {
-    TF_SetStatus(run.status(), TF_INVALID_ARGUMENT, "RowtuneFused: the program does not fit its tensors");
-    run.Failed();
-    return;
-  }
+  if (!FitsTensors(program, input_bytes, output_bytes)) return run.Refuse("RowtuneFused: the program does not fit its tensors");
   RunRowProgram(program, Buffers{inputs.data(), outputs.data()});
 }
 
@@ -81,15 +75,7 @@ void* CreateProduct(TF_OpKernelConstruction* construction) {
   product->transpose_a = transposes != 0;
   if (TF_GetCode(status.get()) == TF_OK) TF_OpKernelConstruction_GetAttrBool(construction, "transpose_b", &transposes, status.get());
   product->transpose_b = transposes != 0;
-  if (TF_GetCode(status.get()) == TF_OK) return product.release();
-  TF_OpKernelConstruction_Failure(construction, status.get());
-  return nullptr;
-}
-
-std::vector<int64_t> ShapeOf(const TF_Tensor* tensor) {
-  std::vector<int64_t> shape;
-  for (int i = 0; i < TF_NumDims(tensor); i++) shape.push_back(TF_Dim(tensor, i));
-  return shape;
+  return Constructed(construction, status.get(), std::move(product));
 }
 
 void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
@@ -100,11 +86,8 @@ void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
   const std::vector<int64_t> a = ShapeOf(left.get()), b = ShapeOf(right.get());
   const size_t lead = a.size() < 2 ? 0 : a.size() - 2;
   if (a.size() < 2 || a.size() != b.size() || !std::equal(a.begin(), a.begin() + lead, b.begin()) ||
-      a[lead + !product.transpose_a] != b[lead + product.transpose_b]) {
-    TF_SetStatus(run.status(), TF_INVALID_ARGUMENT, "RowtuneProduct: the shapes of the matrices do not fit");
-    run.Failed();
-    return;
-  }
+      a[lead + !product.transpose_a] != b[lead + product.transpose_b])
+    return run.Refuse("RowtuneProduct: the shapes of the matrices do not fit");
   product.batch = std::accumulate(a.begin(), a.begin() + lead, int64_t{1}, std::multiplies<>());
   product.m = a[lead + product.transpose_a];
   product.k = a[lead + !product.transpose_a];
@@ -132,9 +115,7 @@ void* CreateExperts(TF_OpKernelConstruction* construction) {
   TF_OpKernelConstruction_GetAttrInt64(construction, "experts", &experts->count, status.get());
   if (TF_GetCode(status.get()) == TF_OK) TF_OpKernelConstruction_GetAttrBool(construction, "flag", &flag, status.get());
   experts->transposed = experts->all = flag != 0;
-  if (TF_GetCode(status.get()) == TF_OK) return experts.release();
-  TF_OpKernelConstruction_Failure(construction, status.get());
-  return nullptr;
+  return Constructed(construction, status.get(), std::move(experts));
 }
 
 Matrix MatrixOf(const TF_Tensor* tensor) {
@@ -145,8 +126,7 @@ Matrix MatrixOf(const TF_Tensor* tensor) {
 bool Divide(const Matrix& matrix, int64_t assignments) { return matrix.rows > 0 && assignments % matrix.rows == 0; }
 
 void FailExperts(Run& run) {
-  TF_SetStatus(run.status(), TF_INVALID_ARGUMENT, "a product grouped by expert: the shapes do not fit, or an assignment or a row is out of range");
-  run.Failed();
+  run.Refuse("a product grouped by expert: the shapes do not fit, or an assignment or a row is out of range");
 }
 
 void RunExpertProductOperation(void* kernel, TF_OpKernelContext* context) {
@@ -192,9 +172,7 @@ void* CreateFilePlace(TF_OpKernelConstruction* construction) {
   auto place = std::make_unique<FilePlace>();
   TF_OpKernelConstruction_GetAttrInt64(construction, "file", &place->file, status.get());
   if (TF_GetCode(status.get()) == TF_OK) TF_OpKernelConstruction_GetAttrInt64(construction, "offset", &place->offset, status.get());
-  if (TF_GetCode(status.get()) == TF_OK) return place.release();
-  TF_OpKernelConstruction_Failure(construction, status.get());
-  return nullptr;
+  return Constructed(construction, status.get(), std::move(place));
 }
 
 // The input is an alias of the variable: what is moved is the variable's own buffer.

@@ -1,8 +1,6 @@
 #include "unpack-operation.h"
 
-#include <functional>
 #include <memory>
-#include <numeric>
 #include <vector>
 
 #include "unpack.h"
@@ -23,7 +21,7 @@ void ReadAttributes(TF_OpKernelConstruction* construction, UnpackKernel& kernel,
   if (TF_GetCode(status) != TF_OK) return;
   kernel.shape.resize(static_cast<size_t>(count));
   TF_OpKernelConstruction_GetAttrInt64List(construction, "shape", kernel.shape.data(), count, status);
-  kernel.elements = std::accumulate(kernel.shape.begin(), kernel.shape.end(), int64_t{1}, std::multiplies<>());
+  kernel.elements = ElementsOf(kernel.shape);
   const bool is_possible = (kernel.type == TF_FLOAT || kernel.type == TF_BFLOAT16) && kernel.block > 0 && kernel.block % kCodesAtATime == 0 &&
                            kernel.elements % kernel.block == 0;
   if (TF_GetCode(status) == TF_OK && !is_possible)
@@ -36,9 +34,7 @@ void* CreateUnpack(TF_OpKernelConstruction* construction) {
   const Status status(TF_NewStatus());
   auto kernel = std::make_unique<UnpackKernel>();
   ReadAttributes(construction, *kernel, status.get());
-  if (TF_GetCode(status.get()) == TF_OK) return kernel.release();
-  TF_OpKernelConstruction_Failure(construction, status.get());
-  return nullptr;
+  return Constructed(construction, status.get(), std::move(kernel));
 }
 
 void DestroyUnpack(void* kernel) { delete static_cast<UnpackKernel*>(kernel); }
@@ -50,11 +46,8 @@ void RunUnpack(void* kernel, TF_OpKernelContext* context) {
   if (!codes || !scales || !levels) return;
   const int64_t blocks = unpack.elements / unpack.block;
   const auto has = [](const Tensor& tensor, int64_t bytes) { return TF_TensorByteSize(tensor.get()) == static_cast<size_t>(bytes); };
-  if (!has(codes, unpack.elements / 2) || !has(scales, 4 * blocks) || !has(levels, 4 * kLevels)) {
-    TF_SetStatus(run.status(), TF_INVALID_ARGUMENT, "RowtuneUnpack: the result takes another number of codes, scales or levels");
-    run.Failed();
-    return;
-  }
+  if (!has(codes, unpack.elements / 2) || !has(scales, 4 * blocks) || !has(levels, 4 * kLevels))
+    return run.Refuse("RowtuneUnpack: the result takes another number of codes, scales or levels");
   const size_t bytes = static_cast<size_t>(unpack.elements) * (unpack.type == TF_FLOAT ? 4 : 2);
   const Tensor output(TF_AllocateOutput(context, 0, unpack.type, unpack.shape.data(), static_cast<int>(unpack.shape.size()), bytes, run.status()));
   if (run.Failed()) return;

@@ -18,22 +18,16 @@ const ONE_KERNEL: ReadonlySet<OpName> = new Set<OpName>(['assignAdd', 'slice']);
 export function stepsOfTables(steps: readonly Step[]): Step[] {
   const together = new Set<string>();
   const isFirst = (key: string): boolean => together.size < together.add(key).size;
-  const isSummed = summedIn(steps);
+  const sums = sumsIn(steps);
   return steps.filter(({ nodes: [node], reads }) => {
     if (node === undefined || bufferOf(node) !== node) return false;
     if (OF_SEVERAL.has(node.op)) return true;
     if (node.phase === 2) return ONE_KERNEL.has(node.op) && isFirst(`${node.op} ${reads[0]?.id}`);
-    return node.phase === 1 && node.op !== 'matmul' && isSummed(node);
+    return node.phase === 1 && node.op !== 'matmul' && sums(node) > 0;
   });
 }
 
-/** Returns whether a sum reads all of a tensor that it is not itself: one kernel computes both. */
-export function summedIn(steps: readonly Step[]): (node: Node) => boolean {
-  const sums = sumsIn(steps);
-  return node => sums(node) > 0;
-}
-
-/** Returns the number of sums that read all of a tensor that is no sum itself. */
+/** Returns the number of sums that read all of a tensor that is no sum itself: one kernel computes them with it. */
 export function sumsIn(steps: readonly Step[]): (node: Node) => number {
   const sums = new Map<string, number>();
   for (const { nodes, reads } of steps)
