@@ -40,7 +40,7 @@ export interface MemoryPlanning {
 
 /**
  * The cost of a node beyond its arithmetic, as operations at the rate of the rest: the engine takes 2 µs for each (engine/tensorflow/session.ts)
- * in which one core multiplies matrices at 175 GFLOP/s (bench/results/llm-1.md). So small batches cost more than one large one.
+ * in which one core multiplies matrices at 175 GFLOP/s (bench/results/llm-1-xeon.md). So small batches cost more than one large one.
  */
 const FLOPS_A_NODE = 3.5e5;
 
