@@ -1,7 +1,7 @@
 /** Offers runs in the model picker of the editor's chat, where the editor has that interface. */
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
-import { labelIn } from '../../trainer/catalog/labels.ts';
+import { methodLabel } from '../../trainer/catalog/labels.ts';
 import type { ChatModel } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { hasEnded, isTraining } from '../daemon/job-store.ts';
@@ -79,7 +79,7 @@ const counterOf = (app: App, { runDir }: ChatModel): TokenCounter =>
   });
 
 function informationOf(run: ChatModel): RunInformation {
-  const { runDir, name, family, method, model, positions, callsTools, updatedAt } = run;
+  const { runDir, name, family, method, trains, model, positions, callsTools, updatedAt } = run;
   const maxOutputTokens = longestAnswer(run);
   return {
     run,
@@ -88,7 +88,7 @@ function informationOf(run: ChatModel): RunInformation {
     family,
     version: updatedAt,
     detail: 'Rowtune',
-    tooltip: [`${name}: ${model}`, ...(method === undefined ? [] : [labelIn('method', method)]), runDir].join('\n'),
+    tooltip: [`${name}: ${model}`, ...(method === undefined ? [] : [methodLabel(method, trains)]), runDir].join('\n'),
     maxInputTokens: positions - maxOutputTokens,
     maxOutputTokens,
     capabilities: { imageInput: false, toolCalling: callsTools },

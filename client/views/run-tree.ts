@@ -1,6 +1,6 @@
 /** The view *Runs* as plain data: runs on disk and jobs of the daemon, one item each, in groups. */
 
-import { labelIn } from '../../trainer/catalog/labels.ts';
+import { labelIn, methodLabel } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { canBeTried } from '../../trainer/catalog/objectives.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
@@ -275,7 +275,7 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
     ...(run === undefined || run.name === label ? [] : [`recipe ${run.name}`]),
     ...(run?.note === undefined ? [] : [run.note]),
     tagsText(run) ?? '',
-    join(run?.method && labelIn('method', run.method), run?.task && labelIn('objective', run.task)),
+    join(run?.method && methodLabel(run.method, run.trains), run?.task && labelIn('objective', run.task)),
     [state, reason].filter(text => text !== undefined).join(': '),
     ...(run === undefined
       ? []

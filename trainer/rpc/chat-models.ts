@@ -35,13 +35,13 @@ const known = new Map<string, Promise<ChatFacts>>();
 export async function listChatModels(folders: readonly string[], params: ChatParams): Promise<readonly ChatModel[]> {
   const { runs } = await listRuns(folders);
   const models: ChatModel[] = [];
-  for (const { runDir, name, method, task, resumable, archived, updatedAt } of runs) {
+  for (const { runDir, name, method, trains, task, resumable, archived, updatedAt } of runs) {
     if (models.length === MAX_MODELS) break;
     if (!resumable || archived === true || !writesText(task)) continue;
     try {
       const { model, revision, path } = await baseOf(runDir, params);
       const { family, positions, callsTools } = await factsOf(path, params);
-      models.push({ runDir, name, method, model, revision, updatedAt, family, positions, callsTools });
+      models.push({ runDir, name, method, trains, model, revision, updatedAt, family, positions, callsTools });
     } catch {
       // A run without its base cannot answer. The Try page says why.
     }

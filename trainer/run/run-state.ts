@@ -17,6 +17,7 @@ const stateSchema = z.object({
   name: z.string(),
   /** From the recipe; absent in runs of older versions. */
   method: z.string().optional(),
+  trains: z.string().optional(),
   task: z.string().optional(),
   step: z.number(),
   totalSteps: z.number(),
@@ -93,7 +94,7 @@ export class StateKeeper {
   constructor(
     runDir: string,
     start: Pick<RunState, 'name' | 'startedAt'> &
-      Partial<Pick<RunState, 'method' | 'task' | 'step' | 'totalSteps' | 'epoch' | 'loss' | 'metrics'>>,
+      Partial<Pick<RunState, 'method' | 'trains' | 'task' | 'step' | 'totalSteps' | 'epoch' | 'loss' | 'metrics'>>,
   ) {
     this.file = path.join(runDir, STATE_FILE);
     const identity: ProcessIdentity = ownIdentity();

@@ -59,6 +59,7 @@ describe('what cannot be written is said', () => {
     [['faq.csv', '--model', 'models/lama'], /there is no model at 'models\/lama'.*did you mean 'models\/llama'/],
     [['fag.csv', '--model', 'models/llama'], /there is no file or folder fag\.csv[\s\S]*Did you mean faq\.csv\?/],
     [['faq.csv', '--model', 'models/llama', '--output', 'mine.yaml'], /mine\.yaml is no name of a recipe[\s\S]*\.rowtune\.yaml/],
+    [['faq.csv', '--model', 'models/llama', '--task', 'image_classification'], /faq\.csv is no file of images/],
     [['faq.csv', '--model', 'models/llama', '--task', 'sparkle'], /sequence_classification/],
     [
       ['photos', '--model', 'models/llama'],

@@ -45,3 +45,16 @@ test('a recipe that reads texts of it says so, one that reads images does not', 
   });
   expect(await look('image_classification')).toMatchObject({ state: 'ok', labels: { cat: 1, owl: 1 } });
 });
+
+test.each([
+  ['mails.jsonl', 'unreadable'],
+  ['data_batch_1.bin', 'ok'],
+  ['train-00000.parquet', 'ok'],
+])('a recipe that reads images of %s: %s', async (name, state) => {
+  const folder = await folderWith([name]);
+  const files = new DataCache(() => expect.fail('no file is read'));
+  const { resolved } = parseRecipe(`model: m\ntask: image_classification\ndata: {train: ${name}}\n`);
+  const fact = await files.look(name, resolved, folder);
+  expect(fact.state).toBe(state);
+  if (fact.state === 'unreadable') expect(fact.reason).toContain(`${name} is no file of images`);
+});

@@ -69,7 +69,8 @@ async function init(context: CommandContext, data: string, { model: name, method
       `there is no file or folder ${data}`,
       fact.suggestion === undefined ? 'Check the path' : `Did you mean ${fact.suggestion}?`,
     );
-  if (fact.state === 'unreadable' && fact.isFolder) throw usage(`the data cannot be read: ${fact.reason}`, 'Check the data and --model');
+  const isOfOtherKind = fact.isFolder || objectiveCatalog[task].reads === 'images';
+  if (fact.state === 'unreadable' && isOfOtherKind) throw usage(`the data cannot be read: ${fact.reason}`, 'Check the data and --model');
   const folder = path.dirname(file);
   const from = (written: string): string =>
     existsSync(path.resolve(cwd, written)) ? relativeTo(folder, path.resolve(cwd, written)) : written;

@@ -62,6 +62,12 @@ export interface ListedImages {
 
 const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
 
+/** Endings of files that hold many images. */
+const COLLECTIONS: readonly string[] = ['.bin', '.parquet'];
+
+/** Whether a file may hold many images, by its name. */
+export const mayHoldImages = (name: string): boolean => COLLECTIONS.includes(path.extname(name).toLowerCase());
+
 export const isImageFile = (name: string): boolean => IMAGE_EXTENSIONS.has(path.extname(name).toLowerCase());
 
 /** ImageNet-21k has 14 million; a list of more paths than that would fill memory before any training. */
@@ -189,7 +195,7 @@ function checkSize(file: string, size: number): number {
 async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
   const extension = path.extname(file).toLowerCase();
   if (extension === '.bin') return yield* cifarImages(file, input.labels);
-  if (extension !== '.parquet')
+  if (!mayHoldImages(file))
     throw new DataError({
       file,
       problem: `a file that ends in "${extension}", expected .bin (CIFAR) or .parquet`,

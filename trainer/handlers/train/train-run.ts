@@ -166,7 +166,7 @@ function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): 
 }
 
 /** The fields that tell a run from others in a list. */
-const kindOf = ({ name, method, task }: Recipe, runDir: string) => ({ name: name ?? path.basename(runDir), method, task });
+const kindOf = ({ name, method, trains, task }: Recipe, runDir: string) => ({ name: name ?? path.basename(runDir), method, trains, task });
 
 interface RunParams extends RecipeScope, RunScope {
   /** The folder of the run, if this is another rank than the first, whose `runDir` is its own. */

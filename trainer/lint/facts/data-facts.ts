@@ -5,6 +5,7 @@ import path from 'node:path';
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { mayHoldImages } from '../../data/image/image-samples.ts';
 import type { DataFormat } from '../../data/types.ts';
 import { isDataSetName } from '../../files/data-set-name.ts';
 import { findDataSet, knownDataSet, partOfDataSet } from '../../hub/hub-dataset.ts';
@@ -99,6 +100,9 @@ const imagesForTexts = (written: string, task: Task): string => {
   return `${written} is a folder of images, and ${objectiveCatalog[task].label} (task: ${task}) reads texts. Choose a model of images and ${ofImages}, or name a file of texts`;
 };
 
+const textsForImages = (written: string, task: Task): string =>
+  `${written} is no file of images, and ${objectiveCatalog[task].label} (task: ${task}) reads a folder with one folder a class, CIFAR binaries (.bin) or Parquet files. Name one of these, or choose a model of texts and a task that reads them`;
+
 /** `readDataFact`, here or in another process. May reject. */
 export type ReadDataFact = (params: DataFactParams) => Promise<DataFact>;
 
@@ -150,7 +154,9 @@ export class DataCache {
     // checks the others.
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder && (await isFolderOfImages(full))) return { ...base, state: 'unreadable', reason: imagesForTexts(written, task) };
-    if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
+    if (base.isFolder) return { ...base, state: 'ok' };
+    if (objectiveCatalog[task].reads === 'images')
+      return mayHoldImages(full) ? { ...base, state: 'ok' } : { ...base, state: 'unreadable', reason: textsForImages(written, task) };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
     return this.#known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size, model });
   }

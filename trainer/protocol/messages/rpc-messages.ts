@@ -109,6 +109,8 @@ export interface RunInfo {
   readonly name: string;
   /** From the recipe; absent in runs of older versions. */
   readonly method?: string;
+  /** The part of each weight that it trains, for the label of the method; absent in runs of older versions. */
+  readonly trains?: string | undefined;
   readonly task?: string;
   /** `queued`: it waits for a cluster and has no folder yet. */
   readonly state: 'queued' | 'preparing' | 'running' | 'stopped' | 'finished' | 'failed' | 'interrupted';
@@ -159,6 +161,7 @@ export interface ChatModel extends ChatFacts {
   readonly runDir: string;
   readonly name: string;
   readonly method?: string | undefined;
+  readonly trains?: string | undefined;
   /** Its base: a path, or a name on the hub. */
   readonly model: string;
   readonly revision: string;

@@ -43,7 +43,7 @@ const LABELS: Readonly<Record<string, string>> = {
   teacher_divergence: 'Divergence from the teacher',
   learning_rate: 'Learning rate',
   grad_norm: 'Gradient norm',
-  tokens_per_second: 'Throughput',
+  tokens_per_second: 'Tokens or images per second',
   seconds: 'Seconds per update',
   train_seconds: 'Training time',
   memory_peak_bytes: 'Memory, peak',
@@ -69,7 +69,7 @@ export const shortLabelOf = (name: string): string => labelOf(name).replace(/^He
 export function formatOf(name: string): (value: number) => string {
   if (name.endsWith('_bytes')) return byteSize;
   if (name.endsWith('accuracy')) return value => percent(value);
-  if (name === 'tokens_per_second') return value => `${value < 1000 ? compact(value) : grouped(Math.round(value))}/s`;
+  if (name === 'tokens_per_second') return value => (value < 1000 ? compact(value) : grouped(Math.round(value)));
   if (name === 'train_seconds' || name === 'eval_runtime') return duration;
   return compact;
 }
