@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { tagsChange } from '../../../client/ask/tags-change.ts';
 import { newestRun, runTree } from '../../../client/views/run-tree.ts';
+import { methodLabel } from '../../../trainer/catalog/labels.ts';
 import type { JobRecord, RunInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';
 
 const nowMs = Date.parse('2026-01-02T12:00:00Z');
@@ -198,6 +199,9 @@ test('a run whose folder has another name tells that of its recipe, too', () => 
 test('the tooltip of a run names its method and its task as the catalog does', () => {
   const item = only(tree([run('spam', { method: 'lora', task: 'sequence_classification' })]));
   expect(item.tooltip).toContain('LoRA · Text classification');
+  const columns = only(tree([run('spam', { method: 'spsft', trains: 'columns', task: 'causal_lm' })]));
+  expect(columns.tooltip).toContain(`${methodLabel('spsft', 'columns')} · Language model`);
+  expect(methodLabel('spsft', 'columns')).not.toBe(methodLabel('spsft', 'rows'));
 });
 
 test('runs in folders of one name are told apart by what is above them', () => {
