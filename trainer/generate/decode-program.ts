@@ -5,9 +5,10 @@ import { byteSize } from '../graph/types.ts';
 import { hostedBytes, hostedUntrained } from '../model/hosted-weights.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
 import { headLogits } from '../model/layer/head-logits.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { CausalModel, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
+import { valueFor } from '../narrow.ts';
 
 /** Takes a stretch of the prompt: many tokens fill the products, few are wasted on the last stretch. */
 export const PREFILL_TOKENS = 64;
@@ -67,14 +68,24 @@ export function inferenceBytes(
   };
 }
 
+/** The cached keys and values of one block. */
+interface CachedBlock extends KeyValueShape {
+  readonly layer: number;
+  readonly k: VariableSpec;
+  readonly v: VariableSpec;
+}
+
 /**
- * The cached keys and values of one block, [slots · kvHeads · tokens, headDim]: head-major, so that attention reads them without a copy,
- * while a new token is one row a head.
+ * The cached keys and values of each block that caches some, [slots · kvHeads · tokens, headDim]: head-major, so that attention reads them
+ * without a copy, while a new token is one row a head.
  */
-export function cacheVariables(model: CausalModel, tokens: number, slots = 1): { readonly k: VariableSpec; readonly v: VariableSpec }[] {
-  const shape = [slots * model.kvHeads * tokens, model.headDim];
-  const variable = (layer: number, part: string): VariableSpec => ({ name: `cache/${layer}/${part}`, shape, dtype: 'float32' });
-  return Array.from({ length: model.blocks }, (_, layer) => ({ k: variable(layer, 'k'), v: variable(layer, 'v') }));
+export function cacheVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens: number, slots = 1): CachedBlock[] {
+  return keyValues.flatMap((own, layer) => {
+    if (!own) return [];
+    const shape = [slots * own.kvHeads * tokens, own.headDim];
+    const variable = (part: string): VariableSpec => ({ name: `cache/${layer}/${part}`, shape, dtype: 'float32' });
+    return [{ ...own, layer, k: variable('k'), v: variable('v') }];
+  });
 }
 
 /** The numbers of texts that one step can continue, each of which is a signature: 1, 2, 4, … and all. */
@@ -112,24 +123,25 @@ export const emptyCache = (model: CausalModel, tokens: number, slots = 1): Varia
 /** @param width texts that continue, with `tokens` each */
 function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: DecodeProgramParams, width: number, tokens: number): Traced {
   const graph = new Graph();
-  const { kvHeads, headDim } = model;
   const positions = graph.feed('positions', [width, tokens], 'int32');
   // A stretch is of any text; a step continues the first ones.
   const slot = tokens > 1 && slots > 1 ? graph.feed('slot', [1], 'int32') : undefined;
-  const variables = cacheVariables(model, keys, slots);
-  const firsts = Int32Array.from({ length: (slot ? slots : width) * kvHeads }, (_, head) => head * keys);
-  const ownFirsts = graph.constant(firsts, [firsts.length / kvHeads, kvHeads, 1], 'int32');
-  const firstRows = slot ? graph.gather(ownFirsts, slot) : ownFirsts;
-  const rows = graph.reshape(graph.add(firstRows, graph.reshape(positions, [width, 1, tokens])), [width * kvHeads * tokens]);
-  const effects: Node[] = [];
-  const seen = (all: Node): Node => {
-    if (slot) return graph.gather(graph.reshape(all, [slots, kvHeads * keys * headDim]), slot);
-    return width < slots ? graph.sliceAxis(all, 0, 0, width * kvHeads * keys) : all;
+  const cached = new Map(cacheVariables(model, keys, slots).map(block => [block.layer, block]));
+  const rowsOf = (kvHeads: number): Node => {
+    const firsts = Int32Array.from({ length: (slot ? slots : width) * kvHeads }, (_, head) => head * keys);
+    const ownFirsts = graph.constant(firsts, [firsts.length / kvHeads, kvHeads, 1], 'int32');
+    const firstRows = slot ? graph.gather(ownFirsts, slot) : ownFirsts;
+    return graph.reshape(graph.add(firstRows, graph.reshape(positions, [width, 1, tokens])), [width * kvHeads * tokens]);
   };
-  const remember = (variable: VariableSpec, fresh: Node): Node => {
+  const rows = new Map([...new Set([...cached.values()].map(({ kvHeads }) => kvHeads))].map(kvHeads => [kvHeads, rowsOf(kvHeads)]));
+  const effects: Node[] = [];
+  const remember = (variable: VariableSpec, { kvHeads, headDim }: KeyValueShape, fresh: Node): Node => {
     graph.declare(variable);
-    effects.push(graph.updateRows(variable.name, rows, graph.reshape(fresh, [width * kvHeads * tokens, headDim])));
-    return graph.reshape(seen(graph.read(variable, 1)), [width, kvHeads, keys, headDim]);
+    effects.push(graph.updateRows(variable.name, valueFor(rows, kvHeads), graph.reshape(fresh, [width * kvHeads * tokens, headDim])));
+    const all = graph.read(variable, 1);
+    const ofSlot = () => (width < slots ? graph.sliceAxis(all, 0, 0, width * kvHeads * keys) : all);
+    const seen = slot ? graph.gather(graph.reshape(all, [slots, kvHeads * keys * headDim]), slot) : ofSlot();
+    return graph.reshape(seen, [width, kvHeads, keys, headDim]);
   };
   const keyPositions = graph.constant(
     Int32Array.from({ length: keys }, (_, i) => i),
@@ -144,9 +156,8 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
     positions,
     ...(model.turning && { length: graph.feed('length', [width, 1], 'int32') }),
     cache: (layer, k, v) => {
-      const variable = variables[layer];
-      if (!variable) throw new RangeError(`the model has no block ${layer}`);
-      return { k: remember(variable.k, k), v: remember(variable.v, v) };
+      const block = valueFor(cached, layer);
+      return { k: remember(block.k, block, k), v: remember(block.v, block, v) };
     },
   });
   const last = tokens > 1 ? graph.gather(hidden, graph.feed('last', [1], 'int32')) : hidden;

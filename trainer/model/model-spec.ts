@@ -31,12 +31,19 @@ export interface TokenInputs {
   readonly cache?: (layer: number, k: Node, v: Node) => { readonly k: Node; readonly v: Node };
 }
 
+/** The keys and values of one block. */
+export interface KeyValueShape {
+  /** Neighboring heads share keys and values. */
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
 export interface CausalModel extends Model {
   readonly kind: 'causal';
   readonly vocabularySize: number;
   readonly maxPositions: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
+  /** The keys and values that each block caches; undefined for a block that caches none. */
+  readonly keyValues: readonly (KeyValueShape | undefined)[];
   /** The module that gives logits: the output head, or the embedding it is tied to. */
   readonly head: ModuleSpec;
   /** Soft cap of the logits that the head gives: see `headLogits`. */

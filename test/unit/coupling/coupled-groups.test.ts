@@ -38,7 +38,7 @@ const linear = (name: string, out: number, width: number, kind: ModuleSpec['kind
 
 /** A model of one input, as a language model whose head is the last module. */
 function toy(modules: readonly ModuleSpec[], hidden: (tracer: Tracer, x: Node) => Node): CausalModel {
-  const sizes = { blocks: 1, hiddenSize: 4, vocabularySize: 4, maxPositions: 8, kvHeads: 1, headDim: 4 };
+  const sizes = { blocks: 1, hiddenSize: 4, vocabularySize: 4, maxPositions: 8, keyValues: [{ kvHeads: 1, headDim: 4 }] };
   return {
     kind: 'causal',
     family: 'toy',

@@ -137,7 +137,8 @@ test('the estimate counts the cache of keys and values', async () => {
       .activationBytes;
   const plan = planRun({ recipe: recipe(), headers: { config, tensors }, on: { engine: 'tensorflow', device: 'cpu' } });
   const model = causalModel(config);
-  const numbers = 2 * model.blocks * model.kvHeads * model.headDim * (plan.answerCache?.tokens ?? 0) * (plan.answerCache?.slots ?? 0);
+  const numbersOfToken = model.keyValues.reduce((sum, own) => sum + 2 * (own?.kvHeads ?? 0) * (own?.headDim ?? 0), 0);
+  const numbers = numbersOfToken * (plan.answerCache?.tokens ?? 0) * (plan.answerCache?.slots ?? 0);
   expect(plan.answerCache).toMatchObject({ slots: 4 });
   expect(bytesOf() - bytesOf('eval_generation.checks=[]')).toBe(4 * numbers);
 });

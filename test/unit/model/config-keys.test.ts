@@ -140,7 +140,7 @@ const DERIVED = new Set([
 test('Mistral and Qwen2 have as many key-value heads as Transformers gives them, unless null says as many as heads', () => {
   const heads = (architecture: string, changes: object) => {
     const model = loadModel({ architectures: [architecture], ...sizes, num_attention_heads: 16, hidden_size: 64, ...changes });
-    return model.kind === 'causal' ? model.kvHeads : undefined;
+    return model.kind === 'causal' ? model.keyValues[0]?.kvHeads : undefined;
   };
   expect(heads('MistralForCausalLM', {})).toBe(8);
   expect(() => heads('Qwen2ForCausalLM', {})).toThrow('no multiple of num_key_value_heads 32');

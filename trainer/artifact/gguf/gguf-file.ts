@@ -22,7 +22,7 @@ import { required } from '../../narrow.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
-import { type DescribedModel, describeForGguf } from './metadata.ts';
+import { type DescribedModel, decoderHeads, describeForGguf } from './metadata.ts';
 import { FILE_TYPES, ggufTypeNamed, isCoarse, type NamedType, RAISED, type TensorPlace, typeOfTensor } from './quantization.ts';
 
 export interface GgufPlan {
@@ -101,13 +101,14 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     throw new ExportError('the base has no tokenizer, which a GGUF file has to hold: put tokenizer.json into its folder');
   if (model.remark !== undefined)
     onWarning('the file holds the text part of the model: llama.cpp sees images with the mmproj file of its base');
-  const window = decoder.attention.windows.find(each => each !== undefined && each < decoder.maxPositions);
+  const window = decoder.attention.layers.map(each => each.window).find(each => each !== undefined && each < decoder.maxPositions);
   if (family.ignoresWindow && window !== undefined)
     onWarning(`llama.cpp has no attention window for ${family.architecture}: texts of more than ${window} tokens give other results there`);
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const embedding = model.parameters.find(({ name }) => nameInDecoder(name) === decoder.names.embedding + WEIGHT);
   const ofEmbedding = keptType(embedding && folder.weights.tensors.get(embedding.name));
-  const { attention, blocks, tied, experts } = decoder;
+  const { blocks, tied, experts } = decoder;
+  const heads = decoderHeads(decoder);
   const held = fileTensors(model, { architecture: family.architecture, family });
   let done = 0;
   const tensors = [...held].map(([own, tensor]): GgufTensorEntry => {
@@ -115,7 +116,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     const inFolder = typeInFolder(spec, folder.weights.tensors);
     const isRaised = type === 'auto' && inFolder === 'MXFP4' && isTunedIn(adapter, tensor);
     const wanted = isRaised ? RAISED : keepsTypes(type) ? inFolder : type;
-    const layout = layoutOf(own, shape, family, attention);
+    const layout = layoutOf(own, shape, family, heads);
     const target = typeOfTensor(wanted, { name: own, shape, blocks, tied, experts: experts?.count ?? 0 });
     const data = async (): Promise<Uint8Array> => {
       const values = inFileOrder(await valuesOf(merged.readFloat32), shape[0] ?? 1, layout);

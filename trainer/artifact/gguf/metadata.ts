@@ -7,11 +7,12 @@ import { type GgufFamily, ggufClasses, ggufFamilyOf } from '../../format/gguf/gg
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
-import type { DecoderConfig } from '../../model/family/decoder/decoder-config.ts';
+import type { AttentionShape, DecoderAttention, DecoderConfig } from '../../model/family/decoder/decoder-config.ts';
 import { decoderConfig, isDecoder } from '../../model/family/decoder/decoder-families.ts';
 import { innerDecoder, isTextPart } from '../../model/family/decoder/decoder-text-part.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
+import { elementAt } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
 
 export interface DescribedModel {
@@ -35,7 +36,7 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
       `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
     );
   const decoder = decoderConfig(className, config);
-  const full = decoder.positions.find((each, i) => each && decoder.attention.windows[i] === undefined) ?? decoder.positions.find(Boolean);
+  const full = decoder.positions.find((each, i) => each && decoder.attention.layers[i]?.window === undefined) ?? decoder.positions.find(Boolean);
   if (full === undefined) throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
   const factors = rotaryFactors(full, decoder);
   const values = settings({ config, decoder, full, family });
@@ -91,10 +92,12 @@ interface Described {
 
 function settings({ config, decoder, full, family: { computed } }: Described): ReadonlyMap<string, Setting> {
   const { attention, positions } = decoder;
-  const windowed = attention.windows.findIndex(window => window !== undefined && window < decoder.maxPositions);
+  const windows = attention.layers.map(({ window }) => window);
+  const { kvHeads, headDim } = decoderHeads(decoder);
+  const windowed = windows.findIndex(window => window !== undefined && window < decoder.maxPositions);
   const own: Readonly<Record<string, Setting | undefined>> = {
-    'attention.sliding_window': attention.windows[windowed],
-    'attention.sliding_window_pattern': windowed < 0 ? undefined : attention.windows.map(window => window !== undefined),
+    'attention.sliding_window': windows[windowed],
+    'attention.sliding_window_pattern': windowed < 0 ? undefined : windows.map(window => window !== undefined),
     'rope.freq_base_swa': positions[windowed]?.theta,
     attn_logit_softcapping: attention.cap,
     final_logit_softcapping: decoder.logitCap,
@@ -116,10 +119,10 @@ function settings({ config, decoder, full, family: { computed } }: Described): R
     block_count: decoder.blocks,
     feed_forward_length: decoder.mlp.intermediateSize,
     'attention.head_count': attention.heads,
-    'attention.head_count_kv': attention.kvHeads,
+    'attention.head_count_kv': kvHeads,
     'attention.layer_norm_rms_epsilon': decoder.norms.epsilon,
-    'attention.key_length': attention.headDim,
-    'attention.value_length': attention.headDim,
+    'attention.key_length': headDim,
+    'attention.value_length': headDim,
     'rope.dimension_count': full.features,
     'rope.freq_base': full.theta,
     ...scalingSettings(full),
@@ -156,7 +159,13 @@ function scalingSettings({ scaling }: Positions): Readonly<Record<string, Settin
   }
 }
 
-function rotaryFactors({ scaling, theta }: Positions, { attention }: DecoderConfig): ReadonlyMap<string, Float32Array> {
+/** The heads of every block: a file has one number for all. */
+export function decoderHeads({ attention }: DecoderConfig): Pick<AttentionShape, 'kvHeads' | 'headDim'> & Pick<DecoderAttention, 'heads'> {
+  const { kvHeads, headDim } = elementAt(attention.layers, 0);
+  return { heads: attention.heads, kvHeads, headDim };
+}
+
+function rotaryFactors({ scaling, theta }: Positions, decoder: DecoderConfig): ReadonlyMap<string, Float32Array> {
   if (scaling.type === 'longrope')
     return new Map([
       ['rope_factors_short.weight', Float32Array.from(scaling.shortFactors)],
@@ -171,7 +180,7 @@ function rotaryFactors({ scaling, theta }: Positions, { attention }: DecoderConf
     high_freq_factor: highFreqFactor,
     original_max_position_embeddings: originalMaxPositions,
   };
-  return new Map([['rope_freqs.weight', llama3Factors({ scaling: own, headDim: attention.headDim, theta })]]);
+  return new Map([['rope_freqs.weight', llama3Factors({ scaling: own, headDim: decoderHeads(decoder).headDim, theta })]]);
 }
 
 /** The model that the file will describe, as this program reads it. */
@@ -196,11 +205,11 @@ function readBack(
 /** Parts of a decoder that its function depends on, as messages name them. */
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
   ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSize]],
-  ['the heads', d => [d.attention.heads, d.attention.kvHeads, d.attention.headDim]],
+  ['the heads', d => [d.attention.heads, d.attention.layers.map(({ kvHeads, headDim }) => [kvHeads, headDim])]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
   ['the norms', d => [d.norms, d.attention.innerNorms]],
   ['the activation', d => d.mlp.activation],
-  ['the attention windows', d => d.attention.windows.map(window => (window !== undefined && window < d.maxPositions ? window : 0))],
+  ['the attention windows', d => d.attention.layers.map(({ window }) => (window !== undefined && window < d.maxPositions ? window : 0))],
   ['the attention scale', d => [d.attention.scale, d.attention.cap, d.attention.sinks]],
   ['the rotary positions', d => d.positions],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap]],

@@ -1,5 +1,6 @@
 /** The config.json of a decoder, with all defaults in place. */
 import type { Positions } from '../../layer/rope-scaling.ts';
+import type { KeyValueShape } from '../../model-spec.ts';
 import type { DecoderExperts } from './decoder-experts.ts';
 import type { DecoderNames } from './decoder-names.ts';
 
@@ -38,9 +39,8 @@ export interface DecoderConfig {
 
 export interface DecoderAttention {
   readonly heads: number;
-  /** Neighboring heads share keys and values. */
-  readonly kvHeads: number;
-  readonly headDim: number;
+  /** The shape of each block's attention. */
+  readonly layers: readonly AttentionShape[];
   readonly biases: { readonly qkv: boolean; readonly output: boolean };
   /** Queries and keys are normed before they are turned: each head alone, or all of a token's together. */
   readonly innerNorms: 'heads' | 'whole' | undefined;
@@ -52,6 +52,10 @@ export interface DecoderAttention {
   readonly sinks: boolean;
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
-  /** How many keys each block's queries see, themselves among them; undefined: all before them. */
-  readonly windows: readonly (number | undefined)[];
+}
+
+/** The part of attention that may differ from block to block. */
+export interface AttentionShape extends KeyValueShape {
+  /** How many keys a query sees, itself among them; undefined: all before it. */
+  readonly window: number | undefined;
 }

@@ -255,11 +255,9 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     maxPositions: longest(c.max_position_embeddings, rope.positions),
     attention: {
       heads: c.num_attention_heads,
-      kvHeads,
-      headDim,
+      layers: windows.map(window => ({ kvHeads, headDim, window: window === 'unsized' ? undefined : window })),
       dropout: c.attention_dropout ?? 0,
       biases,
-      windows: windows.map(window => (window === 'unsized' ? undefined : window)),
       innerNorms,
       cap,
       scale,

@@ -9,7 +9,8 @@ import { rotaryTables, rotaryTablesAt } from '../../layer/rotary.ts';
 import type { CausalModel, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import { type Block, blockOf, modulesOf, type Turn, traceBlock } from './decoder-block.ts';
+import type { Turn } from './decoder-attention.ts';
+import { type Block, blockOf, modulesOf, traceBlock } from './decoder-block.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
 import { withWindow } from './decoder-window.ts';
 
@@ -27,8 +28,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     hiddenSize,
     vocabularySize,
     maxPositions: config.maxPositions,
-    kvHeads: config.attention.kvHeads,
-    headDim: config.attention.headDim,
+    keyValues: config.attention.layers.map(({ kvHeads, headDim }) => ({ kvHeads, headDim })),
     parameters: parametersOf(modules),
     modules,
     head,
@@ -111,8 +111,9 @@ function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'
 }
 
 /** The mask of each block; blocks with the same window share one. */
-function masksOf({ graph }: Tracer, inputs: TokenInputs, { windows }: DecoderAttention): AttentionMask[] {
+function masksOf({ graph }: Tracer, inputs: TokenInputs, { layers }: DecoderAttention): AttentionMask[] {
   const tokens = inputs.ids.shape[1] as number;
+  const windows = layers.map(({ window }) => window);
   const known = new Map([...new Set(windows)].map(window => [window, withWindow(graph, inputs, tokens, window)]));
   return windows.map(window => valueFor(known, window));
 }

@@ -1,0 +1,27 @@
+/** Layers of a decoder that some families hold apart, and others as one with the rows of all. */
+
+import type { Node } from '../../../graph/graph.ts';
+import { elementAt } from '../../../narrow.ts';
+import type { ModuleSpec } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+
+/** The products of layers, or the parts of that of one layer with the rows of all; each made when it is first asked for. */
+export function products(tracer: Tracer, modules: readonly ModuleSpec[], x: Node, sizes: readonly number[]): readonly (() => Node)[] {
+  const [only, ...others] = modules;
+  let whole: Node | undefined;
+  const part = (module: ModuleSpec, begin: number, size: number): Node => {
+    whole ??= tracer.linear(module, x);
+    return tracer.graph.sliceAxis(whole, -1, begin, size);
+  };
+  return sizes.map((size, i) => () => {
+    if (only && others.length === 0) return part(only, sumOf(sizes.slice(0, i)), size);
+    return tracer.linear(elementAt(modules, i), x);
+  });
+}
+
+const sumOf = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
+
+export const withSections = (module: ModuleSpec, rows: Readonly<Record<string, number>>): ModuleSpec => ({
+  ...module,
+  sections: Object.entries(rows).map(([name, count]) => ({ name, rows: count })),
+});
