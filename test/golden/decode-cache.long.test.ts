@@ -15,9 +15,11 @@ import { floatsOf } from '../support/numbers/outputs.ts';
 
 const isDecoder = (name: string): boolean => {
   const config = join(import.meta.dirname, name, 'config.json');
-  return existsSync(config) && /CausalLM|Gemma3ForConditional/.test(readFileSync(config, 'utf8'));
+  return existsSync(config) && /CausalLM|Gemma\w+ForConditional/.test(readFileSync(config, 'utf8'));
 };
 const families = readdirSync(import.meta.dirname).filter(isDecoder);
+/** Those that are tried on every engine. */
+const isOne = (name: string): boolean => ['gemma3', 'gemma4'].includes(name);
 /** More than one stretch of the prompt where the model has the positions, and a last stretch that is not full. */
 const PROMPT = PREFILL_TOKENS + 7;
 const STEPS = 9;
@@ -61,7 +63,7 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
 }
 
 describeOn(await openAll(), (engine, engineName) => {
-  test.each(casesOn(engineName, families, name => name === 'gemma3'))('%s', async name => {
+  test.each(casesOn(engineName, families, isOne))('%s', async name => {
     const found = await errors(engine, name);
     expect(found.length).toBeGreaterThan(3);
     expect(Math.max(...found)).toBeLessThan(1e-4);
@@ -161,7 +163,6 @@ async function togetherErrors(engine: Engine, name: string): Promise<number> {
 
 describe('several texts together', async () => {
   describeOn(await openAllOthers(), (engine, engineName) => {
-    const isOne = (name: string): boolean => name === 'gemma3';
     const all = families.filter(name => isOne(name) || engineName.startsWith('portable'));
     test.each(casesOn(engineName, all, isOne))('%s', async name => {
       expect(await togetherErrors(engine, name)).toBeLessThan(1e-5);

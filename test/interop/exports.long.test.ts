@@ -27,6 +27,8 @@ const DECODERS = [
   'qwen3',
   'gemma2',
   'gemma3',
+  'gemma4',
+  'gemma4_untied',
   'smollm3',
   'olmo2',
   'olmo3',
@@ -36,6 +38,7 @@ const DECODERS = [
   'ministral',
   'ministral3',
   'gemma3_images',
+  'gemma4_images',
   'mistral3_images',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {

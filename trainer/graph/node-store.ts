@@ -24,6 +24,8 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   custom?: CustomGradient;
   /** Set where this tensor is the one to keep for the backward pass, in place of the product that it is a cheap form of. */
   kept?: boolean;
+  /** Set where the backward passes of several blocks read this tensor: kept by every recompute policy. */
+  shared?: boolean;
   /** Set on the input of a block: kept for the backward pass by every recompute policy. */
   boundary?: boolean;
 }

@@ -79,7 +79,7 @@ export class Rematerializer {
   private isKept(node: Node): boolean {
     if (isSource(node) || node.recomputed || node.phase > 0) return true;
     if (node.transient || isWeightView(node)) return false;
-    if (this.policy === 'none' || node.block < 0) return true;
+    if (this.policy === 'none' || node.block < 0 || node.shared) return true;
     if (node.boundary) return this.policy !== 'sqrt' || this.graph.boundaries.indexOf(node) % this.stride === 0;
     return this.policy === 'cheap' && (node.kept === true || (ruleOf(node.op).costly === true && !node.cheap) || isStatistic(node));
   }

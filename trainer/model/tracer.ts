@@ -103,10 +103,14 @@ export class Tracer {
     return this.storage.fusesAttention;
   }
 
-  /** Has the backward pass keep this tensor in place of the product that it is a cheap form of, in the element type of products. */
-  keep(x: Node): Node {
+  /**
+   * Has the backward pass keep this tensor in place of the product that it is a cheap form of, in the element type of products.
+   * @param isShared whether other blocks read it too: then it is kept at every level of recomputation
+   */
+  keep(x: Node, isShared = false): Node {
     const narrow = this.graph.cast(x, this.storage.compute);
     narrow.kept = true;
+    if (isShared) narrow.shared = true;
     return this.graph.cast(narrow, 'float32');
   }
 

@@ -10,7 +10,8 @@ from transformers import (AlbertConfig, AlbertForSequenceClassification, BertCon
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
                           DeiTForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig,
                           Dinov2WithRegistersForImageClassification, DINOv3ViTConfig, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
-                          ElectraForSequenceClassification, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GenerationConfig,
+                          ElectraForSequenceClassification, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, Gemma4ForCausalLM, Gemma4TextConfig,
+                          Gemma4UnifiedForCausalLM, Gemma4UnifiedTextConfig, GenerationConfig,
                           GraniteConfig, GraniteForCausalLM, Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config,
                           SmolLM3ForCausalLM, LlamaConfig, LlamaForCausalLM, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, MistralConfig, MistralForCausalLM,
                           ModernBertConfig, ModernBertForSequenceClassification,
@@ -25,6 +26,8 @@ OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file_
 
 text = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, initializer_range=0.2)
 decoder = dict(**text, num_key_value_heads=2, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+gemma4 = dict(**{**decoder, 'num_hidden_layers': 4}, head_dim=8, global_head_dim=16, sliding_window=5,
+              layer_types=['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'])
 encoder = dict(**text, max_position_embeddings=40, type_vocab_size=2)
 image = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=8, initializer_range=0.2)
 dino = {key: value for key, value in image.items() if key != 'intermediate_size'}
@@ -37,6 +40,9 @@ FAMILIES = dict(
     qwen3=(Qwen3ForCausalLM, Qwen3Config, dict(**decoder, head_dim=8, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
     gemma2=(Gemma2ForCausalLM, Gemma2Config, dict(**decoder, head_dim=8, sliding_window=5)),
     gemma3=(Gemma3ForCausalLM, Gemma3TextConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
+    gemma4=(Gemma4ForCausalLM, Gemma4TextConfig, dict(**gemma4, num_kv_shared_layers=1, vocab_size_per_layer_input=64, hidden_size_per_layer_input=6,
+                                                      enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=12)),
+    gemma4_unified=(Gemma4UnifiedForCausalLM, Gemma4UnifiedTextConfig, dict(**gemma4, attention_k_eq_v=True)),
     smollm3=(SmolLM3ForCausalLM, SmolLM3Config, dict(**decoder, use_sliding_window=True, sliding_window=5, no_rope_layers=[1, 0])),
     olmo2=(Olmo2ForCausalLM, Olmo2Config, decoder),
     olmo3=(Olmo3ForCausalLM, Olmo3Config, dict(**decoder, sliding_window=5)),
@@ -79,6 +85,7 @@ OLDER = dict(
     gpt_oss=['num_experts', 'experts_per_token', 'initial_context_length'], mixtral=['num_experts'], qwen3_moe=['num_experts', 'max_window_layers'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
+    gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
     swin=['out_features', 'out_indices'],
     resnet=['out_features', 'out_indices'], convnext=['out_features', 'out_indices'], convnextv2=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
@@ -96,7 +103,7 @@ CHANGES = dict(
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
     global_rope_theta=[500.0], local_rope_theta=[500.0],
-    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8],
+    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], top_k_experts=[1],
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],
@@ -238,6 +245,8 @@ for family, (model_class, config_class, base) in FAMILIES.items():
     measure(model_class, recording(**base))
     defaults = config_class()
     known = {key for key in vars(defaults) if not key.startswith('_')}
+    # Otherwise a size that differs by layer is not read.
+    defaults.allow_global_per_layer_attribute_access = True
     # Methods and properties are no keys; what is read under a private name is the same key.
     read = {key for key in reads if not INTERNAL(key) and not key.startswith('_') and not hasattr(PreTrainedConfig, key) and
             not callable(getattr(defaults, key, None))}

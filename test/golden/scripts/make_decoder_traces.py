@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['qwen3', 'gemma2', 'gemma3', 'smollm3', 'olmo2', 'olmo3', 'granite', 'phi3', 'ministral3']
+FOLDERS = ['qwen3', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'granite', 'phi3', 'ministral3']
 LR, STEPS, RANK, ALPHA = 5e-3, 4, 4, 16
 TOKENS = 12
 
@@ -18,7 +18,7 @@ def batch(vocab):
 
 
 def block_linears(model):
-    return {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and '.layers.' in name}
+    return {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != 'lm_head'}
 
 
 def chosen_rows(count):

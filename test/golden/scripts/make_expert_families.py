@@ -1,4 +1,4 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE and gpt-oss, with tiny random weights. Gradients are under the names that we give to the
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, gpt-oss and Gemma 4, with tiny random weights. Gradients are under the names that we give to the
 matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
 Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -7,7 +7,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import (GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
@@ -19,7 +19,8 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
 def parts_of(model, name, x):
     """(our name, values) of a parameter of Transformers 5: matrices of experts [experts · out, in], gate and up apart where files have them so."""
     family = model.config.model_type
-    at, experts, last = name.partition('.mlp.experts.')
+    of_block = '.experts.' if family == 'gemma4_text' else '.mlp.experts.'
+    at, experts, last = name.partition(of_block)
     if not experts:
         return [(name.replace('.mlp.gate.', '.block_sparse_moe.gate.') if family == 'mixtral' else name, x)]
     if family == 'gpt_oss':
@@ -27,7 +28,7 @@ def parts_of(model, name, x):
             return [(f"{at}.mlp.experts.{last.removesuffix('_bias')}.bias", x.flatten())]
         return [(f'{name}.weight', x.transpose(1, 2).flatten(0, 1))]
     gate, up, down = ('block_sparse_moe.experts.w1', 'block_sparse_moe.experts.w3', 'block_sparse_moe.experts.w2') if family == 'mixtral' else (
-        'mlp.experts.gate_proj', 'mlp.experts.up_proj', 'mlp.experts.down_proj')
+        f'{of_block[1:]}gate_proj', f'{of_block[1:]}up_proj', f'{of_block[1:]}down_proj')
     if last == 'down_proj':
         return [(f'{at}.{down}.weight', x.flatten(0, 1))]
     half = x.shape[1] // 2
@@ -57,7 +58,7 @@ def make(name, model_class, config, seed, tokens, mxfp4=False):
     packed = {}
     with torch.no_grad():
         for n, p in model.named_parameters():
-            p.add_((0.5 if re.search(r'mlp\.(gate|router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            p.add_((0.5 if re.search(r'(mlp\.(gate|router)|router\.proj)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
                 packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
                 p.copy_(stands_for.transpose(1, 2))
@@ -108,3 +109,7 @@ if __name__ == '__main__':
     make('gpt_oss', GptOssForCausalLM, GptOssConfig(**oss, sliding_window=5, swiglu_limit=0.2, rope_parameters=dict(rope_type='yarn', rope_theta=10000.0,
          factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=16), attn_implementation='eager'), 441, 24)
     make('gpt_oss_mxfp4', GptOssForCausalLM, GptOssConfig(**{**oss, 'num_hidden_layers': 1}, sliding_window=32, attn_implementation='eager'), 451, 12, mxfp4=True)
+    # Experts in addition to the MLP, routed by the states before the block's norms, each with a scale of its own.
+    make('gemma4_experts', Gemma4ForCausalLM, Gemma4TextConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=40, head_dim=8, global_head_dim=16,
+         num_global_key_value_heads=1, attention_k_eq_v=True, hidden_size_per_layer_input=0, layer_types=['sliding_attention', 'full_attention'],
+         sliding_window=5, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=12, attn_implementation='eager'), 461, 16)

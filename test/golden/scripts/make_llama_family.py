@@ -11,7 +11,8 @@ from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralF
                           Gemma3ForConditionalGeneration, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config,
                           Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM, Phi3Config,
                           Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM,
-                          Mistral3Config, Mistral3ForConditionalGeneration)
+                          Mistral3Config, Mistral3ForConditionalGeneration, Gemma4Config, Gemma4ForCausalLM, Gemma4ForConditionalGeneration,
+                          Gemma4TextConfig, Gemma4UnifiedConfig, Gemma4UnifiedForConditionalGeneration)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 torch.set_num_threads(1)
@@ -31,6 +32,10 @@ def make(name, model_class, config, seed, tokens):
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.05 * torch.randn(p.shape, generator=generator))
+        # Numbers that are no parameters, and multiply the output of a block.
+        for n, b in model.named_buffers():
+            if n.endswith('layer_scalar'):
+                b.add_(0.3 * torch.randn(b.shape, generator=generator))
     ids = torch.randint(3, config.get_text_config().vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
     seen = torch.ones_like(ids)
     seen[1, tokens - 3:] = 0
@@ -130,6 +135,21 @@ make('mistral3_images', Mistral3ForConditionalGeneration, Mistral3Config(text_co
      rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=0.5, llama_4_scaling_beta=0.2)), vision_config=pixtral, image_token_index=62,
      tie_word_embeddings=False), 391, 40)
 
+# Heads of two sizes, the last two blocks without keys and values, an input for each block, MLPs of two widths; then keys that are values too,
+# without inputs; both inside models that also see and hear.
+both = ['sliding_attention', 'sliding_attention', 'full_attention', 'sliding_attention', 'full_attention']
+four = dict(**{**gemma, 'num_hidden_layers': 5, 'head_dim': 8, 'layer_types': both}, global_head_dim=16, sliding_window=5, num_kv_shared_layers=2,
+            vocab_size_per_layer_input=64, hidden_size_per_layer_input=6, use_double_wide_mlp=True, final_logit_softcapping=2.0)
+alike = dict(**{**four, 'hidden_size_per_layer_input': 0, 'num_kv_shared_layers': 0, 'use_double_wide_mlp': False}, attention_k_eq_v=True,
+             num_global_key_value_heads=1)
+make('gemma4', Gemma4ForCausalLM, Gemma4TextConfig(**four), 401, 16)
+make('gemma4_untied', Gemma4ForCausalLM, Gemma4TextConfig(**{**alike, 'tie_word_embeddings': False, 'sliding_window': 32}, attention_bias=True), 411, 12)
+eyes = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=8, patch_size=4,
+            position_embedding_size=16)
+make('gemma4_images', Gemma4ForConditionalGeneration, Gemma4Config(text_config=four, vision_config=eyes, audio_config=None), 421, 16)
+make('gemma4_unified', Gemma4UnifiedForConditionalGeneration, Gemma4UnifiedConfig(text_config={k: v for k, v in {**alike, 'num_kv_shared_layers': 2}.items()
+     if 'per_layer' not in k}, vision_config=None, audio_config=None), 431, 16)
+
 
 def frequencies(rope_type, head_dim, **rope):
     """Angular frequencies (Transformers calls them inv_freq), in radians a position."""
@@ -139,10 +159,12 @@ def frequencies(rope_type, head_dim, **rope):
 
 
 LLAMA31 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192)
+PART = dict(factor=2.0, partial_rotary_factor=0.3)
 YARN32 = dict(factor=32.0, original_max_position_embeddings=4096, beta_fast=32.0, beta_slow=1.0)
 table = dict(meta=META, theta=500000.0, head_dim=128,
              linear=dict(factor=4.0, frequencies=frequencies('linear', 128, factor=4.0)),
              llama3=dict(**LLAMA31, frequencies=frequencies('llama3', 128, **LLAMA31)),
-             yarn=dict(**YARN32, frequencies=frequencies('yarn', 128, **YARN32)))
+             yarn=dict(**YARN32, frequencies=frequencies('yarn', 128, **YARN32)),
+             proportional=dict(**PART, frequencies=frequencies('proportional', 128, **PART)))
 with open(os.path.join(OUT, 'rope_frequencies.json'), 'w') as file:
     json.dump(table, file, separators=(',', ':'))

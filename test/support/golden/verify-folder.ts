@@ -9,7 +9,21 @@ import { type Check, verifyModel, verifyProgram } from '../../../trainer/verify/
 
 /** One folder of `test/golden` for each kind of layer: where compiling takes seconds, these stand for all. */
 export const folderOfEachLayer: readonly string[] = [
-  ...['llama', 'gemma3', 'mixtral', 'gpt_oss', 'bert', 'bert_tokens', 'deberta', 'modernbert', 'vit', 'resnet', 'convnextv2', 'swin'],
+  ...[
+    'llama',
+    'gemma3',
+    'gemma4',
+    'mixtral',
+    'gpt_oss',
+    'bert',
+    'bert_tokens',
+    'deberta',
+    'modernbert',
+    'vit',
+    'resnet',
+    'convnextv2',
+    'swin',
+  ],
 ];
 
 /** The checks of a folder, and the names of everything that its reference has a number for. */

@@ -22,10 +22,19 @@ export interface TinyDecoderParams {
   /** Rows of the embedding. */
   readonly rows?: number;
   readonly dtype?: 'F32' | 'F16' | 'BF16';
+  /** The size of the weights that norm queries; 1 if left out. Models that do not divide scores by the root of the head size have smaller ones. */
+  readonly queryNorm?: number;
 }
 
 /** @returns the folder */
-export async function tinyDecoder({ like, changes, tokenizer, rows = 320, dtype = 'F32' }: TinyDecoderParams): Promise<string> {
+export async function tinyDecoder({
+  like,
+  changes,
+  tokenizer,
+  rows = 320,
+  dtype = 'F32',
+  queryNorm = 1,
+}: TinyDecoderParams): Promise<string> {
   const dir = await temporaryFolder();
   const given = readRecord(join(GOLDEN, like, 'config.json'));
   const own = { vocab_size: rows, max_position_embeddings: 256, pad_token_id: 2, bos_token_id: 1, eos_token_id: 2, ...changes };
@@ -33,7 +42,19 @@ export async function tinyDecoder({ like, changes, tokenizer, rows = 320, dtype 
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));
   await writeSafetensors(
     join(dir, 'model.safetensors'),
-    loadModel(config).parameters.map(({ name, shape }) => ({ name, shape, dtype, data: () => encodeFloat32(numbers(name, shape), dtype) })),
+    loadModel(config).parameters.map(({ name, shape }) => {
+      const size = name.endsWith('q_norm.weight') ? queryNorm : 1;
+      return {
+        name,
+        shape,
+        dtype,
+        data: () =>
+          encodeFloat32(
+            numbers(name, shape).map(value => size * value),
+            dtype,
+          ),
+      };
+    }),
   );
   for (const [name, text] of tokenizer ?? (await tinyTokenizer())) await writeFile(join(dir, name), text);
   return dir;

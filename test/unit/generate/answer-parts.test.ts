@@ -51,6 +51,14 @@ test.each([
   });
 });
 
+/** Reasoning is left out of the text but before a tool call, as in Gemma 4. */
+const BEFORE_CALLS = `{% for m in messages %}{{ '<|turn>' + m.role + '\\n' }}{% if m.reasoning_content and m.tool_calls %}{{ '<|channel>thought\\n' + m.reasoning_content + '\\n<channel|>' }}{% endif %}{% for c in m.tool_calls %}{{ '<|tool_call>call:' + c.function.name + '{}<tool_call|>' }}{% endfor %}{{ m.content }}{{ '<turn|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|turn>model\\n' }}{% endif %}`;
+
+test('reasoning that a template writes only before a tool call is told apart in every answer', () => {
+  expect(reasoningFormOf(rendererOf(BEFORE_CALLS))).toEqual({ kind: 'tags', opening: '<|channel>thought', closing: '<channel|>' });
+  expect(read(BEFORE_CALLS, '<|channel>thought\nIt is 4.\n<channel|>Four.')).toMatchObject({ reasoning: 'It is 4.', answer: 'Four.' });
+});
+
 const TOOLS = [
   {
     type: 'function',

@@ -14,6 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test.each([
   ['llama', true],
   ['gemma3_images', true],
+  ['gemma4_images', true],
   ['bert', false],
   ['vit', false],
   ['resnet', false],

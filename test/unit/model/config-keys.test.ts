@@ -42,6 +42,8 @@ const needed: Readonly<Record<string, object>> = {
   qwen3: { num_key_value_heads: null },
   gemma3: { num_key_value_heads: 2 },
   gemma2: { num_key_value_heads: 2 },
+  gemma4: { num_key_value_heads: 2 },
+  gemma4_unified: { num_key_value_heads: 2 },
   smollm3: { num_key_value_heads: 2, pad_token_id: 0 },
   phi3: { pad_token_id: 0 },
   ministral: { num_key_value_heads: null },

@@ -16,6 +16,7 @@ import { ExportError } from '../export-error.ts';
 import { describeFolder, familyOf, ggufDataBytes, type Heads, headsOf, layoutOf, planGguf } from '../gguf/gguf-file.ts';
 import { fileTensors } from '../gguf/gguf-tensors.ts';
 import { compareWithLlamaCpp } from '../gguf/llama-check.ts';
+import { decoderHeads } from '../gguf/metadata.ts';
 import { MODELFILE, modelfile, ollamaName } from '../gguf/modelfile.ts';
 import { type AdapterPlace, adapterFile, withAdapterFile } from './adapter-file.ts';
 import { factorsOf } from './factors.ts';
@@ -88,7 +89,7 @@ interface Base {
 
 function ofFolder(folder: ModelFolder, model: CausalModel): Base {
   const { family, decoder } = describeFolder(folder, model);
-  return { found: { architecture: family.architecture, family }, heads: decoder.attention };
+  return { found: { architecture: family.architecture, family }, heads: decoderHeads(decoder) };
 }
 
 async function ofFile(path: string): Promise<Base> {

@@ -2,8 +2,9 @@
 
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
-import { boolsEntry, f32Entry, type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import { boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
 import { type GgufFamily, ggufClasses, ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
+import { UNTURNED } from '../../format/gguf/gguf-gemma4.ts';
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
@@ -36,9 +37,10 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
       `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
     );
   const decoder = decoderConfig(className, config);
-  const full = decoder.positions.find((each, i) => each && decoder.attention.layers[i]?.window === undefined) ?? decoder.positions.find(Boolean);
+  const full =
+    decoder.positions.find((each, i) => each && decoder.attention.layers[i]?.window === undefined) ?? decoder.positions.find(Boolean);
   if (full === undefined) throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
-  const factors = rotaryFactors(full, decoder);
+  const factors = rotaryFactors(full, decoder, family);
   const values = settings({ config, decoder, full, family });
   const entries = [...values].map(([key, value]) => entryOf(`${family.architecture}.${key}`, value));
   const written = new Map<string, GgufValue>([['general.architecture', family.architecture]]);
@@ -56,7 +58,7 @@ function decoderIn(config: ModelConfig): { readonly className: string | undefine
   return { className: inner.architecture, config: inner.config };
 }
 
-type Setting = number | string | readonly boolean[];
+type Setting = number | string | readonly boolean[] | readonly number[];
 
 /** Keys whose numbers are integers; the others are float32. */
 const INTEGERS = new Set([
@@ -69,17 +71,25 @@ const INTEGERS = new Set([
   'attention.head_count_kv',
   'attention.key_length',
   'attention.value_length',
+  'attention.key_length_swa',
+  'attention.value_length_swa',
+  'attention.shared_kv_layers',
+  'embedding_length_per_layer_input',
   'attention.sliding_window',
   'expert_count',
   'expert_used_count',
   'expert_feed_forward_length',
   'rope.dimension_count',
+  'rope.dimension_count_swa',
   'rope.scaling.original_context_length',
 ]);
 
 function entryOf(key: string, value: Setting): GgufEntry {
   if (typeof value === 'string') return stringEntry(key, value);
-  if (typeof value !== 'number') return boolsEntry(key, value);
+  if (typeof value !== 'number') {
+    const numbers = value.filter(each => typeof each === 'number');
+    return numbers.length > 0 ? i32sEntry(key, numbers) : boolsEntry(key, value.map(Boolean));
+  }
   return INTEGERS.has(key.slice(key.indexOf('.') + 1)) ? u32Entry(key, value) : f32Entry(key, value);
 }
 
@@ -93,12 +103,17 @@ interface Described {
 function settings({ config, decoder, full, family: { computed } }: Described): ReadonlyMap<string, Setting> {
   const { attention, positions } = decoder;
   const windows = attention.layers.map(({ window }) => window);
-  const { kvHeads, headDim } = decoderHeads(decoder);
+  const { headDim } = attention.layers.find(({ window }) => window === undefined) ?? decoderHeads(decoder);
   const windowed = windows.findIndex(window => window !== undefined && window < decoder.maxPositions);
   const own: Readonly<Record<string, Setting | undefined>> = {
     'attention.sliding_window': windows[windowed],
     'attention.sliding_window_pattern': windowed < 0 ? undefined : windows.map(window => window !== undefined),
     'rope.freq_base_swa': positions[windowed]?.theta,
+    'rope.dimension_count_swa': positions[windowed]?.features,
+    'attention.key_length_swa': attention.layers[windowed]?.headDim,
+    'attention.value_length_swa': attention.layers[windowed]?.headDim,
+    'attention.shared_kv_layers': attention.layers.filter(({ keysFrom }) => keysFrom !== undefined).length,
+    embedding_length_per_layer_input: decoder.layerInputs?.width ?? 0,
     attn_logit_softcapping: attention.cap,
     final_logit_softcapping: decoder.logitCap,
     'attention.scale': attention.scale,
@@ -117,9 +132,9 @@ function settings({ config, decoder, full, family: { computed } }: Described): R
     context_length: decoder.maxPositions,
     embedding_length: decoder.hiddenSize,
     block_count: decoder.blocks,
-    feed_forward_length: decoder.mlp.intermediateSize,
+    feed_forward_length: ofAll(decoder.mlp.intermediateSizes),
     'attention.head_count': attention.heads,
-    'attention.head_count_kv': kvHeads,
+    'attention.head_count_kv': ofAll(attention.layers.map(({ kvHeads }) => kvHeads)),
     'attention.layer_norm_rms_epsilon': decoder.norms.epsilon,
     'attention.key_length': headDim,
     'attention.value_length': headDim,
@@ -130,6 +145,9 @@ function settings({ config, decoder, full, family: { computed } }: Described): R
   };
   return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
 }
+
+/** One number where all blocks have the same. */
+const ofAll = (numbers: readonly number[]): Setting => (new Set(numbers).size === 1 ? elementAt(numbers, 0) : numbers);
 
 /** The weight of YaRN's logarithm, as Transformers 5 and 4 write it; GGUF has it apart from the factor that follows from it. */
 function logMultiplier({ rope_parameters: newer, rope_scaling: older }: ModelConfig): number | undefined {
@@ -143,6 +161,7 @@ function scalingSettings({ scaling }: Positions): Readonly<Record<string, Settin
     case 'default':
     case 'llama3':
     case 'dynamic':
+    case 'proportional':
       return {};
     case 'linear':
       return { 'rope.scaling.type': 'linear', 'rope.scaling.factor': scaling.factor };
@@ -159,18 +178,26 @@ function scalingSettings({ scaling }: Positions): Readonly<Record<string, Settin
   }
 }
 
-/** The heads of every block: a file has one number for all. */
+/** The heads of the first block, which are those of all in families whose files have one number for them. */
 export function decoderHeads({ attention }: DecoderConfig): Pick<AttentionShape, 'kvHeads' | 'headDim'> & Pick<DecoderAttention, 'heads'> {
   const { kvHeads, headDim } = elementAt(attention.layers, 0);
   return { heads: attention.heads, kvHeads, headDim };
 }
 
-function rotaryFactors({ scaling, theta }: Positions, decoder: DecoderConfig): ReadonlyMap<string, Float32Array> {
+function rotaryFactors(
+  { scaling, theta, features }: Positions,
+  decoder: DecoderConfig,
+  { ownPositions }: GgufFamily,
+): ReadonlyMap<string, Float32Array> {
   if (scaling.type === 'longrope')
     return new Map([
       ['rope_factors_short.weight', Float32Array.from(scaling.shortFactors)],
       ['rope_factors_long.weight', Float32Array.from(scaling.longFactors)],
     ]);
+  if (scaling.type === 'proportional' && ownPositions) {
+    const { pairs, factor } = scaling;
+    return new Map([['rope_freqs.weight', Float32Array.from({ length: features / 2 }, (_, i) => (i < pairs ? factor : UNTURNED))]]);
+  }
   if (scaling.type !== 'llama3') return new Map();
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
   const own: Llama3Scaling = {
@@ -204,15 +231,16 @@ function readBack(
 
 /** Parts of a decoder that its function depends on, as messages name them. */
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
-  ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSize]],
-  ['the heads', d => [d.attention.heads, d.attention.layers.map(({ kvHeads, headDim }) => [kvHeads, headDim])]],
+  ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSizes]],
+  ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
-  ['the norms', d => [d.norms, d.attention.innerNorms]],
+  ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues]],
   ['the activation', d => d.mlp.activation],
   ['the attention windows', d => d.attention.layers.map(({ window }) => (window !== undefined && window < d.maxPositions ? window : 0))],
   ['the attention scale', d => [d.attention.scale, d.attention.cap, d.attention.sinks]],
   ['the rotary positions', d => d.positions],
-  ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap]],
+  ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],
+  ['the inputs of each layer', d => d.layerInputs],
   ['the output head', d => d.tied],
   ['the experts', d => expertsOf(d)],
 ];

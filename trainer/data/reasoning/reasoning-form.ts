@@ -41,7 +41,8 @@ export function reasoningFormOf(renderer: ChatRenderer): ReasoningForm | undefin
   const [prompt, plain] = [render([]), render([{ role: 'assistant', content: SAID }])];
   const whole = render([{ role: 'assistant', content: SAID, reasoning_content: THOUGHT }]);
   const [thought, said] = [whole.indexOf(THOUGHT), whole.indexOf(SAID)];
-  if (prompt === '' || thought < 0 || said < thought) return renderer.mentions(NAMED_TAGS.closing) ? NAMED_TAGS : undefined;
+  if (prompt === '' || thought < 0 || said < thought)
+    return renderer.mentions(NAMED_TAGS.closing) ? NAMED_TAGS : prompt === '' ? undefined : formBeforeCall(render);
   const written = whole.slice(commonStart(prompt, whole), thought);
   // The prompt may open the reasoning.
   const opening = coreOf(written) === '' ? lastWord(whole.slice(0, thought)) : coreOf(written);
@@ -54,4 +55,22 @@ export function reasoningFormOf(renderer: ChatRenderer): ReasoningForm | undefin
   }
   const end = coreOf(closing);
   return opening !== '' && end !== '' ? { kind: 'tags', opening, closing: end } : undefined;
+}
+
+const CALL: ChatMessage = {
+  role: 'assistant',
+  content: '',
+  tool_calls: [{ id: 'call00000', type: 'function', function: { name: 'probe_tool', arguments: {} } }],
+};
+
+/** Some templates write reasoning only before a tool call (Gemma 4): the form is what it adds to the text of the call. */
+function formBeforeCall(render: (answers: readonly ChatMessage[]) => string): TagForm | undefined {
+  const [bare, whole] = [render([CALL]), render([{ ...CALL, reasoning_content: THOUGHT }])];
+  if (bare === '' || !whole.includes(THOUGHT)) return undefined;
+  const rest = commonEnd(bare, whole);
+  const [opening = '', closing = ''] = whole
+    .slice(bare.length - rest, whole.length - rest)
+    .split(THOUGHT)
+    .map(coreOf);
+  return opening !== '' && closing !== '' ? { kind: 'tags', opening, closing } : undefined;
 }

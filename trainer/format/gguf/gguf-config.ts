@@ -4,7 +4,7 @@ import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { GgufValue } from './gguf-cursor.ts';
-import type { GgufFamily } from './gguf-families.ts';
+import type { FoundFamily, GgufFamily } from './gguf-families.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import type { RopeFactorsByLength } from './gguf-source.ts';
@@ -36,18 +36,7 @@ export function ggufConfig(input: {
       'Nothing is wrong with the file, but such a model is not computed here: use another one.',
     );
   const problems: FileProblem[] = [];
-  const optional = (key: string): number | undefined => {
-    const value = metadata.get(`${architecture}.${key}`);
-    if (value === undefined) return undefined;
-    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-    problems.push({ message: `${architecture}.${key} is ${showValue(value)}, not a positive number` });
-    return undefined;
-  };
-  const required = (key: string): number => {
-    const value = optional(key);
-    if (value === undefined && !metadata.has(`${architecture}.${key}`)) problems.push({ message: `${architecture}.${key} is missing` });
-    return value ?? 0;
-  };
+  const { list, optional, required } = numbersIn(metadata, { architecture, family }, problems);
   const heads = required('attention.head_count');
   const hidden = required('embedding_length');
   const [blocks, context] = [required('block_count'), required('context_length')];
@@ -59,6 +48,10 @@ export function ggufConfig(input: {
       message: `${architecture}.rope.dimension_count ${rotated} is not supported; supported is the head size, ${keyLength}`,
     });
   const ropeTheta = optional('rope.freq_base') ?? DEFAULT_ROPE_THETA;
+  const positions = { ...input, metadata, architecture, family, headDim, ropeTheta, optional, problems };
+  const scaling = ropeScaling(family.ownPositions ? { ...positions, ropeFactors: undefined } : positions);
+  if (family.ownPositions && scaling)
+    problems.push({ message: `the rotary scaling ${String(scaling.rope_type)} is not supported for ${architecture}` });
   const config: Record<string, unknown> = {
     architectures: [family.class],
     model_type: family.modelType,
@@ -71,7 +64,7 @@ export function ggufConfig(input: {
     max_position_embeddings: context,
     rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
     rope_theta: shortestFloat32(ropeTheta),
-    rope_scaling: ropeScaling({ ...input, metadata, architecture, family, headDim, ropeTheta, optional, problems }),
+    rope_scaling: scaling,
     ...(isPartial && rotated !== undefined && rotated !== headDim && { partial_rotary_factor: rotated / headDim }),
     ...(input.ropeFactorsByLength && { original_max_position_embeddings: optional('rope.scaling.original_context_length') ?? context }),
     vocab_size: input.tensors.get('model.embed_tokens.weight')?.shape[0] ?? optional('vocab_size') ?? 0,
@@ -82,6 +75,9 @@ export function ggufConfig(input: {
       heads,
       headDim,
       number: optional,
+      list,
+      shapeOf: name => input.tensors.get(name)?.shape,
+      ropeFactors: input.ropeFactors,
       isNothing: key => {
         const value = metadata.get(`${architecture}.${key}`);
         return value === 0 || value === false;
@@ -94,6 +90,29 @@ export function ggufConfig(input: {
   if (problems.length > 0)
     throw new ModelFileError(input.path, problems, 'The file is damaged or was converted by an old tool: convert or download it again.');
   return config;
+}
+
+/** Ways to read the numbers of an architecture; what is wrong with them joins the problems. */
+function numbersIn(metadata: ReadonlyMap<string, GgufValue>, { architecture, family }: FoundFamily, problems: FileProblem[]) {
+  const list = (key: string): readonly (number | boolean)[] | undefined => {
+    const value = metadata.get(`${architecture}.${key}`);
+    return Array.isArray(value) ? value.filter(each => typeof each === 'number' || typeof each === 'boolean') : undefined;
+  };
+  const optional = (key: string): number | undefined => {
+    const whole = metadata.get(`${architecture}.${key}`);
+    // Of a number for each block the first.
+    const value = family.lists?.includes(key) && Array.isArray(whole) ? list(key)?.[0] : whole;
+    if (value === undefined) return undefined;
+    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+    problems.push({ message: `${architecture}.${key} is ${showValue(value)}, not a positive number` });
+    return undefined;
+  };
+  const required = (key: string): number => {
+    const value = optional(key);
+    if (value === undefined && !metadata.has(`${architecture}.${key}`)) problems.push({ message: `${architecture}.${key} is missing` });
+    return value ?? 0;
+  };
+  return { list, optional, required };
 }
 
 /** Begin, end and padding ids; a separate end-of-turn token also ends a text. */

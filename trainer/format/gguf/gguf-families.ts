@@ -1,5 +1,6 @@
 /** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
 import type { GgufValue } from './gguf-cursor.ts';
+import { gemma4File } from './gguf-gemma4.ts';
 
 /** Settings of config.json from numbers of the metadata. */
 export interface GgufSizes {
@@ -11,8 +12,14 @@ export interface GgufSizes {
   readonly number: (key: string) => number | undefined;
   /** Whether the file says 0 there. */
   readonly isNothing: (key: string) => boolean;
+  /** The entries of a list of the metadata, one a block; undefined where the file has no list there. */
+  readonly list: (key: string) => readonly (number | boolean)[] | undefined;
   /** Whether there is a tensor of Hugging Face's name. */
   readonly has: (tensor: string) => boolean;
+  /** The shape of the tensor of Hugging Face's name. */
+  readonly shapeOf: (tensor: string) => readonly number[] | undefined;
+  /** The divisors of the frequencies, where the file has them. */
+  readonly ropeFactors: Float32Array | undefined;
 }
 
 export interface GgufFamily {
@@ -32,6 +39,10 @@ export interface GgufFamily {
   readonly ignoresWindow?: true;
   /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
   readonly pieces?: 'gemma' | 'phi3';
+  /** Keys that may hold a list with a number for each block. */
+  readonly lists?: readonly string[];
+  /** The settings have the rotary positions, and no others are read. */
+  readonly ownPositions?: true;
   readonly settings: (sizes: GgufSizes) => Record<string, unknown>;
   /** Keys of the positions in addition where they are scaled by yarn. */
   readonly yarn?: (number: GgufSizes['number']) => Record<string, unknown>;
@@ -170,6 +181,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       final_logit_softcapping: sizes.number(softCaps[1]) ?? null,
     }),
   },
+  gemma4: gemma4File,
   phi3: {
     ...plain,
     class: 'Phi3ForCausalLM',

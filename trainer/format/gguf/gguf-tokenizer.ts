@@ -37,12 +37,12 @@ export function ggufTokenizerFiles(path: string, { metadata }: Pick<GgufHeader, 
   const definition =
     kind === 'gpt2'
       ? byteLevel(path, metadata, vocabulary)
-      : kind === 'llama'
+      : kind === 'llama' || kind === 'gemma4'
         ? sentencePiece(path, metadata, vocabulary, pieces)
         : undefined;
   if (definition === undefined) {
     const remedy =
-      'The kinds gpt2 (byte-level BPE) and llama (SentencePiece BPE) are read: use a folder with a tokenizer.json for this model.';
+      'The kinds gpt2 (byte-level BPE), llama and gemma4 (SentencePiece BPE) are read: use a folder with a tokenizer.json for this model.';
     throw new ModelFileError(path, `has ${kind === undefined ? 'no tokenizer' : `a tokenizer of the kind ${clip(String(kind))}`}`, remedy);
   }
   return new Map([

@@ -23,7 +23,7 @@ export const missingOfGguf: readonly Missing[] = [
     names: /(moe$|^(deepseek$|olmoe|dbrx|arctic|llama4|grok|dots1|smallthinker|minimax|bailingmoe2))/,
     nearest: 'qwen3moe',
   },
-  { needs: 'inputs for each layer', names: /^(gemma3n|gemma4)/, nearest: 'gemma3' },
+  { needs: 'inputs for each layer', names: /^gemma3n/, nearest: 'gemma3' },
   { needs: 'an encoder in addition to the decoder', names: /^t5/ },
   { needs: 'learned positions in a decoder', names: /^(gpt2|starcoder)$/ },
   { needs: 'attention with linear biases', names: /^(bloom|mpt|baichuan|refact|jais)$/ },

@@ -9,23 +9,23 @@ interface NormParams {
 }
 
 /**
- * y = x / √(mean(x²) + ε) · scale (Zhang & Sennrich 2019).
+ * y = x / √(mean(x²) + ε) · scale (Zhang & Sennrich 2019); the scale may be left out.
  * With x̂ = x·inv and h = dy·scale: dx = inv · (h − x̂ · mean(h·x̂)); dscale = Σ dy·x̂.
  */
-export function rmsNorm(graph: Graph, { x, scale, epsilon }: NormParams): Node {
+export function rmsNorm(graph: Graph, { x, scale, epsilon }: Omit<NormParams, 'scale'> & Partial<NormParams>): Node {
   const inverse = graph.rsqrt(graph.add(graph.mean(graph.square(x), [-1], true), epsilon));
   const normal = graph.mul(x, inverse);
-  const y = graph.mul(normal, scale);
+  const y = scale ? graph.mul(normal, scale) : normal;
   y.custom = {
-    inputs: [x, scale],
+    inputs: scale ? [x, scale] : [x],
     rule: ({ dy, wants, value }) => {
       const hat = value(normal);
       const towardsX = () => {
-        const h = graph.mul(dy, scale);
+        const h = scale ? graph.mul(dy, scale) : dy;
         return graph.mul(graph.sub(h, graph.mul(hat, graph.mean(graph.mul(h, hat), [-1], true))), value(inverse));
       };
-      const gradScale = wants(1) ? sumRows(graph, graph.mul(dy, hat)) : undefined;
-      return [wants(0) ? towardsX() : undefined, gradScale];
+      const gradScale = scale && wants(1) ? sumRows(graph, graph.mul(dy, hat)) : undefined;
+      return [wants(0) ? towardsX() : undefined, ...(scale ? [gradScale] : [])];
     },
   };
   return y;

@@ -28,6 +28,8 @@ export type RopeScaling =
       readonly longFactors: readonly number[];
       readonly originalMaxPositions: number;
     }
+  /** The first pairs turn as they do in a head that turns whole, and the others not at all. */
+  | { readonly type: 'proportional'; readonly pairs: number; readonly factor: number }
   /** Changes nothing up to the original length; the base grows with longer texts. */
   | { readonly type: 'dynamic'; readonly factor: number; readonly originalMaxPositions: number };
 
@@ -66,6 +68,8 @@ export function ropeFrequencies(features: number, theta: number, scaling: RopeSc
       const factors = tokens > scaling.originalMaxPositions ? scaling.longFactors : scaling.shortFactors;
       return plain.map((f, i) => f / (factors[i] as number));
     }
+    case 'proportional':
+      return plain.map((f, i) => (i < scaling.pairs ? f / scaling.factor : 0));
     case 'dynamic': {
       const growth = Math.max(1, (scaling.factor * tokens) / scaling.originalMaxPositions - (scaling.factor - 1));
       return plain.map((f, i) => f * growth ** dynamicPower(i, features));

@@ -1,8 +1,9 @@
 /** The attention of one block of a decoder: its modules, and their forward pass. */
 
 import type { Node } from '../../../graph/graph.ts';
-import { atLeast, elementAt } from '../../../narrow.ts';
+import { elementAt, required, valueFor } from '../../../narrow.ts';
 import { type AttentionMask, attention, queryChunk } from '../../layer/attention.ts';
+import { rmsNorm } from '../../layer/norm.ts';
 import { type RotaryTables, rotate } from '../../layer/rotary.ts';
 import type { TokenInputs } from '../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../module-specs.ts';
@@ -12,7 +13,9 @@ import { products, withSections } from './decoder-products.ts';
 
 export interface AttentionBlock {
   readonly shape: AttentionShape;
-  /** Queries, keys and values: three layers, or one with all rows. */
+  /** Whether later blocks read its keys and values. */
+  readonly isShared: boolean;
+  /** Queries, keys and values: three layers, or one with all rows; fewer where the shape says that keys or values are not made here. */
   readonly qkv: readonly ModuleSpec[];
   readonly qNorm: ModuleSpec | undefined;
   readonly kNorm: ModuleSpec | undefined;
@@ -23,7 +26,7 @@ export interface AttentionBlock {
 export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderConfig, layer: number): AttentionBlock {
   const { heads, layers, biases, innerNorms } = attention;
   const shape = elementAt(layers, layer);
-  const { kvHeads, headDim } = shape;
+  const { kvHeads, headDim, keysFrom } = shape;
   const own = names.block(layer);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
   const attends = (name: string, out: number, width: number, biased: boolean) =>
@@ -33,15 +36,23 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     innerNorms ? normSpec(name, layer, innerNorms === 'heads' ? headDim : width, norms.offset) : undefined;
   return {
     shape,
+    isShared: layers.some(each => each.keysFrom === layer),
     qkv:
       own.qkv === undefined
-        ? [makesHeads(own.q, queries), makesHeads(own.k, keys), makesHeads(own.v, keys)]
+        ? sizesOf(attention.heads, shape).map((size, i) => makesHeads(elementAt([own.q, own.k, own.v], i), size))
         : [withSections(makesHeads(own.qkv, queries + 2 * keys), { q_proj: queries, k_proj: keys, v_proj: keys })],
     qNorm: headNorm(own.qNorm, queries),
-    kNorm: headNorm(own.kNorm, keys),
+    kNorm: keysFrom === undefined ? headNorm(own.kNorm, keys) : undefined,
     sinks: attention.sinks ? { ...parameterSpec(own.sinks, [heads]), part: 'attention', layer } : undefined,
     o: withHeads(attends(own.o, hiddenSize, queries, biases.output), { columns: headDim }),
   };
+}
+
+/** The features of queries, keys and values, as far as they are made. */
+function sizesOf(heads: number, { kvHeads, headDim, keysFrom, valuesAreKeys }: AttentionShape): number[] {
+  const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  if (keysFrom !== undefined) return [queries];
+  return valuesAreKeys ? [queries, keys] : [queries, keys, keys];
 }
 
 /** In the order of the forward pass. */
@@ -60,6 +71,12 @@ export interface Turn {
   readonly growth: Node | undefined;
 }
 
+/** Each [batch, kvHeads, tokens, headDim]; of all cached tokens, where there is a cache. */
+export interface KeyValues {
+  readonly k: Node;
+  readonly v: Node;
+}
+
 export interface AttentionParams {
   readonly config: DecoderConfig;
   readonly layer: number;
@@ -69,31 +86,39 @@ export interface AttentionParams {
   readonly turn: Turn | undefined;
   readonly mask: AttentionMask;
   readonly cache: TokenInputs['cache'];
+  /** Keys and values that later blocks read, by the block that made them, which adds them here. */
+  readonly shared: Map<number, KeyValues>;
 }
 
 /** x [batch · tokens, hidden] → the same shape. */
 export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, params: AttentionParams): Node {
   const { graph } = tracer;
-  const { config, layer, batch, tokens, turn, mask, cache } = params;
-  const { heads, dropout, scale, cap, innerNorms } = config.attention;
-  const { kvHeads, headDim } = block.shape;
+  const { config, layer, batch, tokens, turn, mask, cache, shared } = params;
+  const { heads, dropout, scale, cap, innerNorms, normsValues } = config.attention;
+  const { kvHeads, headDim, keysFrom } = block.shape;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
   const normed = (y: Node, norm: ModuleSpec | undefined, count: number) => {
     if (!norm) return y;
     const rows = innerNorms === 'heads' ? graph.reshape(y, [batch * tokens * count, headDim]) : y;
     return tracer.rmsNorm(norm, rows, config.norms.epsilon);
   };
-  const turned = (product: () => Node, norm: ModuleSpec | undefined, count: number) => {
-    const y = byHead(normed(product(), norm, count), count);
+  const turned = (product: Node, norm: ModuleSpec | undefined, count: number) => {
+    const y = byHead(normed(product, norm, count), count);
     return turn ? rotate(graph, y, turn.tables) : y;
   };
-  const [makeQ, makeK, makeV] = atLeast(products(tracer, block.qkv, x, [heads * headDim, kvHeads * headDim, kvHeads * headDim]), 3);
-  const queries = turned(makeQ, block.qNorm, heads);
+  const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(heads, block.shape));
+  const queries = turned(required(makeQ, 'the queries')(), block.qNorm, heads);
   // Attention's gradient reads these forms, and no gradient reads the products that they come from.
   const q = tracer.keep(turn?.growth ? graph.mul(queries, turn.growth) : queries);
-  const ownK = tracer.keep(turned(makeK, block.kNorm, kvHeads));
-  const ownV = tracer.keep(byHead(makeV(), kvHeads));
-  const { k, v } = cache?.(layer, ownK, ownV) ?? { k: ownK, v: ownV };
+  const ownKeyValues = (): KeyValues => {
+    const product = required(makeK, 'the keys')();
+    const ownK = tracer.keep(turned(product, block.kNorm, kvHeads), block.isShared);
+    const values = byHead(makeV ? makeV() : product, kvHeads);
+    const ownV = tracer.keep(normsValues ? rmsNorm(graph, { x: values, epsilon: config.norms.epsilon }) : values, block.isShared);
+    return cache?.(layer, ownK, ownV) ?? { k: ownK, v: ownV };
+  };
+  const { k, v } = keysFrom === undefined ? ownKeyValues() : valueFor(shared, keysFrom);
+  if (block.isShared) shared.set(layer, { k, v });
   const out = attention(graph, {
     ...{ q, k, v, scale, mask },
     ...(cap !== undefined && { cap }),

@@ -1,16 +1,20 @@
 /** One block of a decoder: its modules, and their forward pass. */
 
 import type { Node } from '../../../graph/graph.ts';
-import { atLeast, required } from '../../../narrow.ts';
+import { atLeast, elementAt, required } from '../../../narrow.ts';
 import { activationOf, activations, swiglu } from '../../layer/activation.ts';
-import { linearSpec, type ModuleSpec, normSpec } from '../../module-specs.ts';
+import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './decoder-attention.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
+import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './decoder-layer-inputs.ts';
 import { products, withSections } from './decoder-products.ts';
+import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './gemma4-experts.ts';
 
 export interface Mlp {
+  /** Features between the two products. */
+  readonly inner: number;
   /** Gate and up: two layers, or one with the rows of both. */
   readonly gateUp: readonly ModuleSpec[];
   readonly down: ModuleSpec;
@@ -24,13 +28,18 @@ export interface Block {
   readonly afterAttention: ModuleSpec | undefined;
   readonly beforeMlp: ModuleSpec | undefined;
   readonly mlp: Mlp | ExpertBlock;
+  /** Experts in addition to the MLP. */
+  readonly added: AddedExperts | undefined;
   readonly afterMlp: ModuleSpec | undefined;
+  readonly input: BlockInput | undefined;
+  /** Multiplies the output of the block, [1]. */
+  readonly scale: ParameterSpec | undefined;
 }
 
 export function blockOf(config: DecoderConfig, layer: number): Block {
   const { names, hiddenSize, mlp, norms } = config;
   const own = names.block(layer);
-  const inner = mlp.intermediateSize;
+  const inner = elementAt(mlp.intermediateSizes, layer);
   const feeds = (name: string, out: number, width: number) => linearSpec(name, { part: 'mlp', layer }, out, width, mlp.biased);
   const norm = (name: string | undefined) => (name === undefined ? undefined : normSpec(name, layer, hiddenSize, norms.offset));
   return {
@@ -38,16 +47,21 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
     attention: attentionBlock(config, layer),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: norm(own.norms.beforeMlp),
-    mlp: config.experts?.layers[layer]
-      ? expertBlock(config.experts, hiddenSize, layer, own.at)
-      : {
-          gateUp:
-            own.gateUp === undefined
-              ? [own.gate, own.up].map(name => feeds(name, inner, hiddenSize))
-              : [withSections(feeds(own.gateUp, 2 * inner, hiddenSize), { gate_proj: inner, up_proj: inner })],
-          down: feeds(own.down, hiddenSize, inner),
-        },
+    mlp:
+      config.experts?.layers[layer] && !config.experts.isAdded
+        ? expertBlock(config.experts, hiddenSize, layer, own.at)
+        : {
+            inner,
+            gateUp:
+              own.gateUp === undefined
+                ? [own.gate, own.up].map(name => feeds(name, inner, hiddenSize))
+                : [withSections(feeds(own.gateUp, 2 * inner, hiddenSize), { gate_proj: inner, up_proj: inner })],
+            down: feeds(own.down, hiddenSize, inner),
+          },
+    added: addedExperts(config, layer),
     afterMlp: norm(own.norms.afterMlp),
+    input: blockInput(config, layer),
+    scale: config.scalesBlocks ? { name: own.scale, shape: [1], buffer: true } : undefined,
   };
 }
 
@@ -57,29 +71,36 @@ const mlpModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
     ...[block.beforeAttention, ...attentionModules(block.attention), block.afterAttention],
-    ...[block.beforeMlp, ...mlpModules(block.mlp), block.afterMlp],
+    ...[block.beforeMlp, ...mlpModules(block.mlp), ...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
+    ...(block.input ? blockInputModules(block.input) : []),
   ].filter(module => module !== undefined);
 
 export interface BlockParams extends AttentionParams {
   readonly block: Block;
+  /** The inputs of all blocks, where they have some: see `traceLayerInputs`. */
+  readonly blockInputs: Node | undefined;
 }
 
 /** x [batch · tokens, hidden] → the same shape. */
 export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { graph } = tracer;
-  const { config, block } = params;
+  const { config, block, layer, blockInputs } = params;
   const { norms, residualMultiplier, residualDropout } = config;
   const normed = (module: ModuleSpec | undefined, y: Node) => (module ? tracer.rmsNorm(module, y, norms.epsilon) : y);
   const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
   const attended = traceAttention(tracer, block.attention, normed(block.beforeAttention, x), params);
   const middle = added(x, normed(block.afterAttention, attended));
-  return added(middle, normed(block.afterMlp, feed(tracer, config, block, normed(block.beforeMlp, middle))));
+  const ofMlp = feed(tracer, config, block, normed(block.beforeMlp, middle));
+  const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
+  const fed = added(middle, normed(block.afterMlp, ofBoth));
+  const { input, scale } = block;
+  const y = input ? traceBlockInput(tracer, input, fed, { config, layer, inputs: required(blockInputs, 'the inputs of the blocks') }) : fed;
+  return scale ? graph.mul(y, tracer.parameter(scale)) : y;
 }
 
 function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {
   if (isMixture(mlp)) return traceExperts(tracer, required(config.experts, 'the description of the experts'), mlp, x);
-  const { intermediateSize } = config.mlp;
-  const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [intermediateSize, intermediateSize]), 2);
+  const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);
   const [gate, up] = [makeGate(), makeUp()];
   const activation = activationOf(config.mlp.activation);
   const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);

@@ -13,9 +13,13 @@ export interface DecoderConfig {
   readonly blocks: number;
   readonly maxPositions: number;
   readonly attention: DecoderAttention;
-  readonly mlp: { readonly intermediateSize: number; readonly activation: string; readonly biased: boolean };
+  /** The sizes are those of each block. */
+  readonly mlp: { readonly intermediateSizes: readonly number[]; readonly activation: string; readonly biased: boolean };
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
+  readonly layerInputs?: LayerInputsConfig | undefined;
+  /** The output of each block is multiplied by a number of its file, which is not trained. */
+  readonly scalesBlocks: boolean;
   /** How each block turns its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
   /** Root-mean-square norms; `offset` is added to their weights. A norm exists if `names` has it. */
@@ -44,6 +48,8 @@ export interface DecoderAttention {
   readonly biases: { readonly qkv: boolean; readonly output: boolean };
   /** Queries and keys are normed before they are turned: each head alone, or all of a token's together. */
   readonly innerNorms: 'heads' | 'whole' | undefined;
+  /** Values are normed head by head, by a norm without a weight. */
+  readonly normsValues: boolean;
   /** Scores are multiplied by it. */
   readonly scale: number;
   /** Soft cap of the scores. */
@@ -58,4 +64,15 @@ export interface DecoderAttention {
 export interface AttentionShape extends KeyValueShape {
   /** How many keys a query sees, itself among them; undefined: all before it. */
   readonly window: number | undefined;
+  /** The earlier block whose keys and values are read; left out, the block has its own. */
+  readonly keysFrom?: number | undefined;
+  /** The product that gives the keys gives the values too. */
+  readonly valuesAreKeys?: boolean | undefined;
+}
+
+/** A second embedding of each token, with an input for each block, which is added to a product of the first (Gemma 3n). */
+export interface LayerInputsConfig {
+  readonly vocabularySize: number;
+  /** Features of the input of one block. */
+  readonly width: number;
 }

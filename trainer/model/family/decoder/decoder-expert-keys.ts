@@ -12,7 +12,7 @@ import { decoderKeys, headCount, mistralKeys, olmo3Keys, storedAs } from './deco
 
 /** Eight times the largest published number. */
 const MAX_EXPERTS = 4096;
-const count = size(MAX_EXPERTS);
+export const count = size(MAX_EXPERTS);
 
 const expertKeys = {
   ...decoderKeys,
@@ -107,12 +107,15 @@ export const gptOssMixture = (c: ConfigValues<typeof gptOssKeys>): DecoderExpert
 });
 
 /** Keys that say the same differ, or a token asks for more experts than there are. */
-export const expertProblems = ({ chosen, count: all, key }: DecoderExperts, counts: Counts): ConfigProblem[] => [
+export const expertProblems = (
+  { chosen, count: all, key, chosenKey = 'num_experts_per_tok' }: DecoderExperts,
+  counts: Counts,
+): ConfigProblem[] => [
   ...countProblems(counts),
-  ...(chosen > all ? [contradiction('num_experts_per_tok', `num_experts_per_tok ${chosen} is above ${key} ${all}`)] : []),
+  ...(chosen > all ? [contradiction(chosenKey, `${chosenKey} ${chosen} is above ${key} ${all}`)] : []),
 ];
 
-function gatedBy(name: string): Gated {
+export function gatedBy(name: string): Gated {
   const activation = activationOf(name);
   return {
     kind: 'apart',

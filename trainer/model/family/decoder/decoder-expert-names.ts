@@ -38,6 +38,25 @@ export const qwenExperts: ExpertNames = {
   down: named('mlp', 'down_proj', downOf),
 };
 
+const ofGemma4 = (name: string, parameter: string, parts: number, part: number): ExpertName => {
+  const fused = (at: string, rows: number): FusedRows => ({ module: `${at}.experts`, parameter, every: parts * rows, begin: part * rows });
+  return {
+    name: `experts.${name}`,
+    fused,
+    forms: (at, { rows }) => {
+      const { module, every, begin } = fused(at, rows);
+      return [{ kind: 'rows', name: `${module}.${parameter}`, every, begin }];
+    },
+  };
+};
+
+/** One tensor [experts, rows, width] for gate and up, and one for down. */
+export const gemma4Experts: ExpertNames = {
+  router: 'router.proj',
+  inner: [ofGemma4('gate_proj', 'gate_up_proj', 2, 0), ofGemma4('up_proj', 'gate_up_proj', 2, 1)],
+  down: ofGemma4('down_proj', 'down_proj', 1, 0),
+};
+
 type InGguf = (at: string, kind: 'weight' | 'bias', rows: number) => StoredForm;
 
 /**

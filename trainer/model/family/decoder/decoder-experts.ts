@@ -2,7 +2,7 @@
 
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { elementAt } from '../../../narrow.ts';
-import { combine, type RoutingRule, route } from '../../layer/experts.ts';
+import { combine, type Routing, type RoutingRule, route } from '../../layer/experts.ts';
 import { type ExpertsSpec, expertsSpec, type FusedRows, linearSpec, type ModuleSpec, type StoredForm } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 
@@ -15,6 +15,10 @@ export interface DecoderExperts extends RoutingRule {
   readonly biased: boolean;
   /** The blocks that have experts. */
   readonly layers: readonly boolean[];
+  /** They compute in addition to the MLP of their block, not in place of it: see `gemma4-experts.ts`. */
+  readonly isAdded?: true;
+  /** The key of config.json that says how many compute a token; `num_experts_per_tok` if left out. */
+  readonly chosenKey?: string;
   readonly names: ExpertNames;
   /** The computation between the products; gate and up are one product where it takes one. */
   readonly gated: Gated;
@@ -78,10 +82,19 @@ export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: n
 
 export const expertModules = ({ router, inner, down }: ExpertBlock): ModuleSpec[] => [router, ...inner, down];
 
-/** x [tokens, hidden] → the same shape: each token by the experts that the router chooses, none of them left out. */
-export function traceExperts(tracer: Tracer, config: DecoderExperts, { router, inner, down }: ExpertBlock, x: Node): Node {
+/**
+ * x [tokens, hidden] → the same shape: each token by the experts that the router chooses, none of them left out.
+ * @param routing where the router reads something else than x
+ */
+export function traceExperts(
+  tracer: Tracer,
+  config: DecoderExperts,
+  { router, inner, down }: ExpertBlock,
+  x: Node,
+  routing?: Routing,
+): Node {
   const { graph } = tracer;
-  const { ids, weights } = route(graph, tracer.linear(router, x), config);
+  const { ids, weights } = routing ?? route(graph, tracer.linear(router, x), config);
   const products = inner.map(module => tracer.experts(module, x, ids));
   const { gated } = config;
   const first = elementAt(products, 0);

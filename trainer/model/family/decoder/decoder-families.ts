@@ -1,12 +1,13 @@
 /** The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers alike. */
 
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
+import { elementAt } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
 import { type ConfigValues, contradiction, type KeyTable, readConfig, refuse } from '../../config-keys.ts';
 import type { Positions } from '../../layer/rope-scaling.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
 import { paddingRow } from '../common-keys.ts';
-import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
+import type { AttentionShape, DecoderAttention, DecoderConfig } from './decoder-config.ts';
 import {
   expertProblems,
   GPT_OSS_POSITIONS,
@@ -37,13 +38,21 @@ import {
 } from './decoder-keys.ts';
 import { everywhere, type LayerType, layerTypes, switchedWindows, turning, type Windows, windowsOf } from './decoder-layers.ts';
 import { type DecoderNames, gemmaNames, llamaNames, olmoNames, phi3Names } from './decoder-names.ts';
-import { type RopeContext, readRope, readRopesByLayer } from './rope-config.ts';
+import { gemma4, gemma4Defaults } from './gemma4.ts';
+import { gemma4Keys, gemma4UnifiedKeys } from './gemma4-keys.ts';
+import { type LayerTurns, type RopeContext, readRope, readRopesByLayer } from './rope-config.ts';
 
 /** A family's properties other than its sizes; those that are left out are Llama's. */
-interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks'>> {
+export interface Own
+  extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'normsValues'>>,
+    Partial<Pick<DecoderConfig, 'layerInputs' | 'scalesBlocks'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
+  /** The heads of each block, for families whose blocks differ in them. */
+  readonly heads?: readonly Omit<AttentionShape, 'window'>[];
   readonly mlpBias?: boolean;
+  /** The features between the products of each block's MLP, for families whose blocks differ in them. */
+  readonly intermediateSizes?: readonly number[];
   readonly residualDropout?: number;
   readonly activation?: string;
   readonly norms?: DecoderConfig['norms'];
@@ -54,8 +63,8 @@ interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNor
   readonly problems?: readonly ConfigProblem[];
   /** The blocks that turn queries and keys; all where not given. */
   readonly turning?: readonly boolean[];
-  /** For families whose blocks turn by their type: the types, and the base of each if the config has none. */
-  readonly turns?: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> };
+  /** For families whose blocks turn by their type. */
+  readonly turns?: LayerTurns;
 }
 
 interface Family<Keys extends KeyTable> {
@@ -122,6 +131,11 @@ const families = {
       const thetas = { full_attention: c.rope_theta ?? 1e6, sliding_attention: c.rope_local_base_freq ?? 1e4 };
       return { ...gemma(c, types), innerNorms: 'heads', turns: { types, thetas } };
     },
+  }),
+  Gemma4ForCausalLM: familyOf({ family: 'gemma4', names: gemmaNames, keys: gemma4Keys, defaults: gemma4Defaults, own: gemma4 }),
+  Gemma4UnifiedForCausalLM: familyOf({
+    ...{ family: 'gemma4_unified', names: gemmaNames, keys: gemma4UnifiedKeys, defaults: gemma4Defaults },
+    own: gemma4,
   }),
   SmolLM3ForCausalLM: familyOf({
     family: 'smollm3',
@@ -239,8 +253,10 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
   const own = described.own(c);
   const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+  const heads = own.heads ?? everywhere(c, { kvHeads, headDim });
   const context = { architecture, maxPositions: c.max_position_embeddings, headDim, ...described.rope };
-  const rope = own.turns ? readRopesByLayer(json, context, own.turns) : everyLayer(c, readRope(json, context));
+  const read = withEffect(json, described.keys);
+  const rope = own.turns ? readRopesByLayer(read, context, own.turns) : everyLayer(c, readRope(read, context));
   refuse(
     [...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json, own), ...ownProblems(own, json), ...rope.problems],
     architecture,
@@ -255,16 +271,23 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     maxPositions: longest(c.max_position_embeddings, rope.positions),
     attention: {
       heads: c.num_attention_heads,
-      layers: windows.map(window => ({ kvHeads, headDim, window: window === 'unsized' ? undefined : window })),
+      layers: windows.map((window, layer) => ({ ...elementAt(heads, layer), window: window === 'unsized' ? undefined : window })),
       dropout: c.attention_dropout ?? 0,
       biases,
       innerNorms,
       cap,
       scale,
       sinks: own.sinks ?? false,
+      normsValues: own.normsValues ?? false,
     },
-    mlp: { intermediateSize: c.intermediate_size, activation: own.activation ?? c.hidden_act, biased: own.mlpBias ?? false },
+    mlp: {
+      intermediateSizes: own.intermediateSizes ?? everywhere(c, c.intermediate_size),
+      activation: own.activation ?? c.hidden_act,
+      biased: own.mlpBias ?? false,
+    },
     experts: own.experts,
+    layerInputs: own.layerInputs,
+    scalesBlocks: own.scalesBlocks ?? false,
     positions: rope.positions.map((turn, layer) => (own.turning?.[layer] === false ? undefined : turn)),
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
     embeddingMultiplier: { factor: 1, rounded: false },
@@ -277,6 +300,10 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     paddingRow: paddingRow(c.pad_token_id, c.vocab_size),
   };
 }
+
+/** The keys that are not listed as ones without effect. */
+const withEffect = (json: ConfigJson, keys: KeyTable): ConfigJson =>
+  Object.fromEntries(Object.entries(json).filter(([key]) => keys[key]?.class !== 'without-effect'));
 
 const ownProblems = ({ experts, problems = [] }: Own, json: ConfigJson): ConfigProblem[] => [
   ...problems,

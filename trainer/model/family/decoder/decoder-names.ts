@@ -4,6 +4,8 @@ export interface DecoderNames {
   readonly embedding: string;
   readonly finalNorm: string;
   readonly head: string;
+  /** The modules that make the inputs of all blocks. */
+  readonly layerInputs: { readonly table: string; readonly projection: string; readonly norm: string };
   readonly block: (layer: number) => BlockNames;
 }
 
@@ -25,6 +27,10 @@ export interface BlockNames {
   /** In families that hold both in one matrix, the gate first. */
   readonly gateUp?: string;
   readonly down: string;
+  /** The modules by which the block takes its input, in families with one for each. */
+  readonly input: { readonly gate: string; readonly projection: string; readonly norm: string };
+  /** The number that multiplies the output of the block. */
+  readonly scale: string;
   readonly norms: {
     readonly beforeAttention?: string;
     readonly afterAttention?: string;
@@ -38,6 +44,11 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model'): DecoderNames =
   embedding: `${prefix}.embed_tokens`,
   finalNorm: `${prefix}.norm`,
   head: 'lm_head',
+  layerInputs: {
+    table: `${prefix}.embed_tokens_per_layer`,
+    projection: `${prefix}.per_layer_model_projection`,
+    norm: `${prefix}.per_layer_projection_norm`,
+  },
   block: layer => {
     const at = `${prefix}.layers.${layer}`;
     return {
@@ -52,6 +63,12 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model'): DecoderNames =
       gate: `${at}.mlp.gate_proj`,
       up: `${at}.mlp.up_proj`,
       down: `${at}.mlp.down_proj`,
+      input: {
+        gate: `${at}.per_layer_input_gate`,
+        projection: `${at}.per_layer_projection`,
+        norm: `${at}.post_per_layer_input_norm`,
+      },
+      scale: `${at}.layer_scalar`,
       norms: Object.fromEntries(Object.entries(norms).map(([place, name]) => [place, `${at}.${name}`])),
     };
   },

@@ -7,14 +7,14 @@ import type { Tracer } from '../../tracer.ts';
 
 /** The products of layers, or the parts of that of one layer with the rows of all; each made when it is first asked for. */
 export function products(tracer: Tracer, modules: readonly ModuleSpec[], x: Node, sizes: readonly number[]): readonly (() => Node)[] {
-  const [only, ...others] = modules;
+  const [only] = modules;
   let whole: Node | undefined;
   const part = (module: ModuleSpec, begin: number, size: number): Node => {
     whole ??= tracer.linear(module, x);
     return tracer.graph.sliceAxis(whole, -1, begin, size);
   };
   return sizes.map((size, i) => () => {
-    if (only && others.length === 0) return part(only, sumOf(sizes.slice(0, i)), size);
+    if (only && modules.length < sizes.length) return part(only, sumOf(sizes.slice(0, i)), size);
     return tracer.linear(elementAt(modules, i), x);
   });
 }

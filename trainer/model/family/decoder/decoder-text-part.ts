@@ -8,24 +8,44 @@ import type { DecoderConfig } from './decoder-config.ts';
 import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
 import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './decoder-keys.ts';
 import { type DecoderNames, gemmaTextNames, llamaTextNames } from './decoder-names.ts';
+import { gemma4ImageKeys } from './gemma4-keys.ts';
 
 interface TextPart {
   readonly keys: typeof imageTextKeys & KeyTable;
   readonly names: DecoderNames;
   /** The decoder by the `model_type` of `text_config`; the first where it names none. */
   readonly decoders: Readonly<Record<string, DecoderArchitecture>>;
+  /** What the parts that are not loaded do. */
+  readonly others: string;
 }
+
+const EYES = 'reads no images';
+const EYES_AND_EARS = 'reads no images and hears no sound';
 
 const textParts = {
   Gemma3ForConditionalGeneration: {
     keys: gemma3ImageKeys,
     names: gemmaTextNames,
     decoders: { gemma3_text: 'Gemma3ForCausalLM' },
+    others: EYES,
+  },
+  Gemma4ForConditionalGeneration: {
+    keys: gemma4ImageKeys,
+    names: gemmaTextNames,
+    decoders: { gemma4_text: 'Gemma4ForCausalLM' },
+    others: EYES_AND_EARS,
+  },
+  Gemma4UnifiedForConditionalGeneration: {
+    keys: gemma4ImageKeys,
+    names: gemmaTextNames,
+    decoders: { gemma4_unified_text: 'Gemma4UnifiedForCausalLM' },
+    others: EYES_AND_EARS,
   },
   Mistral3ForConditionalGeneration: {
     keys: mistral3ImageKeys,
     names: llamaTextNames,
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM' },
+    others: EYES,
   },
 } as const satisfies Record<string, TextPart>;
 
@@ -57,6 +77,7 @@ export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJ
 /** @throws ModelConfigError */
 export function textPart(architecture: TextPartArchitecture, config: ConfigJson): DecoderConfig {
   const inner = innerDecoder(architecture, config);
-  const text = decoderConfig(inner.architecture, inner.config, textParts[architecture].names);
-  return { ...text, remark: 'Only the text part of this model is loaded: it reads no images.' };
+  const { names, others } = textParts[architecture];
+  const text = decoderConfig(inner.architecture, inner.config, names);
+  return { ...text, remark: `Only the text part of this model is loaded: it ${others}.` };
 }

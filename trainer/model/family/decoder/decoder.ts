@@ -1,7 +1,7 @@
 /** A decoder as data: what `DecoderConfig` describes is assembled from named parts, with Transformers' numbers (Touvron et al. 2023). */
 
 import type { Graph, Node } from '../../../graph/graph.ts';
-import { dimensions, fromBfloat16, toBfloat16 } from '../../../graph/types.ts';
+import { dimensions } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
 import type { AttentionMask } from '../../layer/attention.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../../layer/rope-scaling.ts';
@@ -9,9 +9,11 @@ import { rotaryTables, rotaryTablesAt } from '../../layer/rotary.ts';
 import type { CausalModel, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import type { Turn } from './decoder-attention.ts';
+import type { KeyValues, Turn } from './decoder-attention.ts';
 import { type Block, blockOf, modulesOf, traceBlock } from './decoder-block.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
+import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './decoder-layer-inputs.ts';
+import { multiplierFor } from './decoder-multiplier.ts';
 import { withWindow } from './decoder-window.ts';
 
 export function decoder(config: DecoderConfig): CausalModel {
@@ -20,7 +22,14 @@ export function decoder(config: DecoderConfig): CausalModel {
   const embedding = embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow);
   const finalNorm = normSpec(names.finalNorm, -1, hiddenSize, config.norms.offset);
   const head = tied ? embedding : linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
-  const modules = [embedding, ...blocks.flatMap(modulesOf), finalNorm, ...(tied ? [] : [head])];
+  const blockInputs = layerInputs(config);
+  const modules = [
+    embedding,
+    ...(blockInputs ? layerInputModules(blockInputs) : []),
+    ...blocks.flatMap(modulesOf),
+    finalNorm,
+    ...(tied ? [] : [head]),
+  ];
   return {
     kind: 'causal',
     family: config.family,
@@ -28,14 +37,14 @@ export function decoder(config: DecoderConfig): CausalModel {
     hiddenSize,
     vocabularySize,
     maxPositions: config.maxPositions,
-    keyValues: config.attention.layers.map(({ kvHeads, headDim }) => ({ kvHeads, headDim })),
-    parameters: parametersOf(modules),
+    keyValues: config.attention.layers.map(({ kvHeads, headDim, keysFrom }) => (keysFrom === undefined ? { kvHeads, headDim } : undefined)),
+    parameters: [...parametersOf(modules), ...blocks.flatMap(({ scale }) => scale ?? [])],
     modules,
     head,
     logitCap: config.logitCap,
     turning: turningOf(config.positions),
     ...(config.remark !== undefined && { remark: config.remark }),
-    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm }),
+    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm, blockInputs }),
   };
 }
 
@@ -44,26 +53,27 @@ interface Parts {
   readonly blocks: readonly Block[];
   readonly embedding: ModuleSpec;
   readonly finalNorm: ModuleSpec;
+  /** The modules that make the inputs of the blocks, where those have some. */
+  readonly blockInputs: LayerInputs | undefined;
 }
 
-function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, finalNorm }: Parts): Node {
+function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, finalNorm, blockInputs }: Parts): Node {
   const { graph } = tracer;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const turns = turnsOf(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
   const scaled = (y: Node, by: number) => (by === 1 ? y : graph.mul(y, by));
-  const { factor, rounded } = config.embeddingMultiplier;
-  const multiplier = rounded && tracer.compute === 'bfloat16' ? bfloat16(factor) : factor;
-  let x = scaled(tracer.embedding(embedding, graph.reshape(inputs.ids, [batch * tokens])), multiplier);
+  const ids = graph.reshape(inputs.ids, [batch * tokens]);
+  let x = scaled(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
+  const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, x);
+  const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {
     const mask = elementAt(masks, layer);
-    const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache };
+    const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache, shared, blockInputs: ofBlocks };
     x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
   });
   return scaled(tracer.rmsNorm(finalNorm, x, config.norms.epsilon), config.logitMultiplier);
 }
-
-const bfloat16 = (x: number): number => fromBfloat16(toBfloat16(Float32Array.of(x)))[0] as number;
 
 /** How each block turns; blocks that turn alike share their tables. */
 function turnsOf(

@@ -29,7 +29,7 @@ const positive = z.number().positive();
 const share = positive.max(1);
 /** Pairs of features: a head has at most 1024 features. */
 const factors = z.array(positive).max(512);
-const types = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'] as const;
+const types = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope', 'proportional'] as const;
 export type RopeType = (typeof types)[number];
 
 /** The keys inside `rope_scaling` and `rope_parameters`. */
@@ -122,7 +122,8 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const theta = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
   const outside = [numberOf(config.partial_rotary_factor), numberOf(config.original_max_position_embeddings)] as const;
   const turned = c.partial_rotary_factor ?? outside[0] ?? 1;
-  const features = Math.floor(context.headDim * turned);
+  const isProportional = rope.rope_type === 'proportional';
+  const features = isProportional ? context.headDim : Math.floor(context.headDim * turned);
   const fallback: Positions = { theta, scaling: PLAIN, features: context.headDim, factor: 1 };
   if (inside.length > 0) return { ...fallback, problems: inside };
   const type = c.rope_type ?? 'default';
@@ -130,7 +131,7 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const wrong = [
     ...typeProblems(key, type, context),
     ...missingKeys(key, type, c),
-    ...partProblems(key, turned, features, context, c.partial_rotary_factor !== undefined),
+    ...(isProportional ? [] : partProblems(key, turned, features, context, c.partial_rotary_factor !== undefined)),
     ...growthProblems(key, c.llama_4_scaling_beta ?? undefined, context),
     ...(type === 'longrope' ? lengthProblems(key, c, features) : []),
   ];
@@ -138,7 +139,7 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const written = (context.isOfType ? undefined : outside[1]) ?? c.original_max_position_embeddings ?? context.maxPositions;
   // Dynamic scaling starts where the model itself ends.
   const original = type === 'dynamic' ? context.maxPositions : written;
-  const scaling = scalingOf(type, c, original);
+  const scaling = type === 'proportional' ? proportional(context.headDim, turned, c.factor) : scalingOf(type, c, original);
   const positions: Positions = {
     ...{ theta, scaling, features, factor: attentionFactor(type, c, context.maxPositions, original) },
     ...(context.growsQueries && {
@@ -167,6 +168,7 @@ const needs: Readonly<Record<RopeType, readonly (keyof typeof purposes)[]>> = {
   llama3: ['factor', 'low_freq_factor', 'high_freq_factor'],
   yarn: ['factor'],
   longrope: ['short_factor', 'long_factor'],
+  proportional: [],
 };
 
 const missingKeys = (key: string, type: RopeType, rope: ConfigValues<typeof ropeKeys>): ConfigProblem[] =>
@@ -213,7 +215,18 @@ const finiteProblems = (key: string, { features, theta, scaling, factor }: Posit
     ? []
     : [contradiction([key], `${key} gives positions that are not finite: check its factors, its rope_theta and its original length`)];
 
-function scalingOf(type: RopeType, rope: ConfigValues<typeof ropeKeys>, originalMaxPositions: number): RopeScaling {
+/** Pairs beyond the share turn by nothing, and those within it as if all did. */
+const proportional = (headDim: number, share: number, factor: number | null | undefined): RopeScaling => ({
+  type: 'proportional',
+  pairs: Math.floor((headDim * share) / 2),
+  factor: factor ?? 1,
+});
+
+function scalingOf(
+  type: Exclude<RopeType, 'proportional'>,
+  rope: ConfigValues<typeof ropeKeys>,
+  originalMaxPositions: number,
+): RopeScaling {
   const [factor, lowFreqFactor, highFreqFactor] = [rope.factor ?? 1, rope.low_freq_factor ?? 1, rope.high_freq_factor ?? 1];
   switch (type) {
     case 'default':
@@ -243,17 +256,24 @@ function attentionFactor(type: RopeType, rope: ConfigValues<typeof ropeKeys>, ma
 const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
 type LayerType = (typeof LAYER_TYPES)[number];
 
+/** How blocks turn by their type. */
+export interface LayerTurns {
+  readonly types: readonly LayerType[];
+  /** The base of each type, where its record has none. */
+  readonly thetas: Readonly<Record<LayerType, number>>;
+  /** The size of a head of each type, where they differ. */
+  readonly headDims?: Readonly<Partial<Record<LayerType, number>>>;
+}
+
 /**
  * For blocks that turn by their type. An older `rope_scaling`, and the base outside, are of full attention.
- * @param turns.types of the blocks
- * @param turns.thetas where the record of a type has none
  * @returns the positions of each block, those of a type shared
  * @throws ModelConfigError with every number that is out of bounds
  */
 export function readRopesByLayer(
   config: ConfigJson,
   context: RopeContext,
-  { types: layers, thetas }: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> },
+  { types: layers, thetas, headDims }: LayerTurns,
 ): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
   const all = recordOf(config.rope_parameters);
   const strange = Object.keys(all).filter(key => !isOneOf(LAYER_TYPES, key));
@@ -263,7 +283,8 @@ export function readRopesByLayer(
   const ropes = LAYER_TYPES.map((type): [LayerType, Rope] => {
     const older = type === 'full_attention' ? recordOf(config.rope_scaling) : {};
     const own = { rope_theta: thetas[type], ...recordOf(all[type]), ...older };
-    return [type, readRope({ ...config, rope_scaling: null, rope_parameters: own }, { ...context, isOfType: true })];
+    const ofType = { ...context, headDim: headDims?.[type] ?? context.headDim, isOfType: true };
+    return [type, readRope({ ...config, rope_scaling: null, rope_parameters: own }, ofType)];
   });
   const byType = new Map(ropes.map(([type, { problems: _, ...positions }]): [LayerType, Positions] => [type, positions]));
   const inside = ropes.flatMap(([type, rope]) =>

@@ -38,7 +38,7 @@ export function withScoreHead(
     hiddenSize,
     ...(decoder.remark !== undefined && { remark: decoder.remark }),
     modules,
-    parameters: parametersOf(modules),
+    parameters: [...parametersOf(modules), ...decoder.parameters.filter(({ buffer }) => buffer)],
     input: { kind: 'tokens', vocabularySize, maxPositions, padId, tokenTypes: 0 },
     labels: labels.labels,
     problem: labels.problem,

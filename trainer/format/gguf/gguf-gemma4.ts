@@ -1,0 +1,75 @@
+/** Gemma 4 as llama.cpp writes it: blocks that see everything have heads of another size, and the last ones no keys and values. */
+import type { GgufFamily, GgufSizes } from './gguf-families.ts';
+
+/** The divisor of a frequency that is not turned at all. */
+export const UNTURNED = 1e30;
+
+const WINDOW = 'attention.sliding_window';
+const PATTERN = 'attention.sliding_window_pattern';
+const LENGTHS = { full: 'attention.key_length', sliding: 'attention.key_length_swa' } as const;
+const INPUTS = 'embedding_length_per_layer_input';
+const SHARED = 'attention.shared_kv_layers';
+const MLP = 'feed_forward_length';
+const KV_HEADS = 'attention.head_count_kv';
+const CAP = 'final_logit_softcapping';
+
+export const gemma4File: GgufFamily = {
+  class: 'Gemma4ForCausalLM',
+  modelType: 'gemma4_text',
+  writes: ['Gemma4ForCausalLM', 'Gemma4UnifiedForCausalLM'],
+  pieces: 'gemma',
+  normOffset: 0,
+  interleaved: false,
+  ownPositions: true,
+  lists: [MLP, KV_HEADS],
+  computed: [
+    ...[WINDOW, PATTERN, LENGTHS.sliding, 'attention.value_length_swa', SHARED, INPUTS, CAP],
+    ...['rope.freq_base_swa', 'rope.dimension_count_swa'],
+  ],
+  names: {
+    ffn_norm: 'pre_feedforward_layernorm',
+    post_attention_norm: 'post_attention_layernorm',
+    post_ffw_norm: 'post_feedforward_layernorm',
+    attn_q_norm: 'self_attn.q_norm',
+    attn_k_norm: 'self_attn.k_norm',
+    inp_gate: 'per_layer_input_gate',
+    proj: 'per_layer_projection',
+    post_norm: 'post_per_layer_input_norm',
+    'layer_output_scale.weight': 'layer_scalar',
+  },
+  settings: sizes => {
+    const { list, blocks, headDim } = sizes;
+    const number = (key: string) => (sizes.isNothing(key) ? undefined : sizes.number(key));
+    const isWindowed = list(PATTERN)?.map(Boolean) ?? [];
+    const [full, shared] = [isWindowed.indexOf(false), number(SHARED) ?? 0];
+    const [mlps, kvHeads] = [list(MLP), list(KV_HEADS)];
+    const sharesValues = full >= 0 && full < blocks - shared && !sizes.has(`model.layers.${full}.self_attn.v_proj.weight`);
+    return {
+      ...{ hidden_activation: 'gelu_pytorch_tanh', attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias') },
+      ...(isWindowed.length > 0 && { layer_types: isWindowed.map(windowed => (windowed ? 'sliding_attention' : 'full_attention')) }),
+      ...(number(WINDOW) !== undefined && { sliding_window: number(WINDOW) }),
+      head_dim: number(LENGTHS.sliding) ?? headDim,
+      global_head_dim: headDim,
+      attention_k_eq_v: sharesValues,
+      ...(kvHeads && { num_key_value_heads: kvHeads[isWindowed.indexOf(true)] ?? kvHeads[0], num_global_key_value_heads: kvHeads[full] }),
+      num_kv_shared_layers: shared,
+      use_double_wide_mlp: mlps !== undefined && shared > 0 && mlps.at(-1) === 2 * Number(mlps[0]),
+      hidden_size_per_layer_input: number(INPUTS) ?? 0,
+      vocab_size_per_layer_input: sizes.shapeOf('model.embed_tokens_per_layer.weight')?.[0],
+      final_logit_softcapping: number(CAP) ?? null,
+      rope_parameters: positionsOf(sizes),
+    };
+  },
+};
+
+/** The factors of the file are those of blocks that see everything: the pairs that turn first, the others not at all. */
+function positionsOf({ number, headDim, ropeFactors }: GgufSizes): Record<string, unknown> {
+  const turned = ropeFactors?.filter(factor => factor < UNTURNED / 2) ?? new Float32Array(headDim / 2).fill(1);
+  return {
+    full_attention: {
+      ...{ rope_type: 'proportional', rope_theta: number('rope.freq_base') ?? 1e6, factor: turned[0] ?? 1 },
+      partial_rotary_factor: (2 * turned.length) / headDim,
+    },
+    sliding_attention: { rope_type: 'default', rope_theta: number('rope.freq_base_swa') ?? 1e4 },
+  };
+}

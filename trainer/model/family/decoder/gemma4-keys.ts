@@ -1,0 +1,87 @@
+/** The keys of config.json of Gemma 4's decoders: see `config-keys.ts`. */
+
+import { z } from 'zod';
+import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../config-keys.ts';
+import { activation, size } from '../common-keys.ts';
+import { count } from './decoder-expert-keys.ts';
+import { decoderKeys, headCount, imageTextKeys } from './decoder-keys.ts';
+
+const layerCount = z.number().int().nonnegative().max(512);
+const OF_EXPERTS = 'is for blocks with experts, which this class does not have';
+const OF_OLDER = 'is not read by Transformers either: rope_parameters counts';
+
+/** Text alone is causal: the pictures of such a model see each other. */
+const causalOfText = refusedUnless(['vision'], 'use_bidirectional_attention');
+
+/** The sizes of blocks that see everything, by their number, as Transformers 5 writes them. */
+const perLayer = z
+  .record(z.string().regex(/^\d+$/), z.looseObject({ head_dim: size(1024).nullish(), num_key_value_heads: size(1024).nullish() }))
+  .nullish();
+
+const shared = {
+  ...decoderKeys,
+  vocab_size: computed(size(2 ** 20).default(262144)),
+  hidden_size: computed(size(65536).default(2304)),
+  intermediate_size: computed(size(262144).default(9216)),
+  num_hidden_layers: computed(size(512).default(30)),
+  num_attention_heads: computed(size(1024).default(8)),
+  num_key_value_heads: headCount(4),
+  head_dim: computed(size(1024).default(256)),
+  global_head_dim: computed(size(1024).multipleOf(2).default(512)),
+  num_global_key_value_heads: computed(size(1024).nullish()),
+  per_layer_config: computed(perLayer),
+  attention_k_eq_v: computed(z.boolean().default(false)),
+  num_kv_shared_layers: computed(layerCount.default(0)),
+  use_double_wide_mlp: computed(z.boolean().default(false)),
+  hidden_activation: activation('gelu_pytorch_tanh'),
+  attention_bias: computed(z.boolean().default(false)),
+  tie_word_embeddings: computed(z.boolean().default(true)),
+  pad_token_id: computed(z.number().int().nullish().default(0)),
+  layer_types: computed(
+    z
+      .array(z.enum(['full_attention', 'sliding_attention']))
+      .max(512)
+      .nullish(),
+  ),
+  final_logit_softcapping: computed(z.number().positive().nullish()),
+  ...causalOfText,
+  ...withoutEffect('is of older files; hidden_activation counts', 'hidden_act'),
+  ...withoutEffect(OF_OLDER, 'rope_theta', 'rope_scaling', 'partial_rotary_factor', 'original_max_position_embeddings'),
+} as const;
+
+export const gemma4Keys = {
+  ...shared,
+  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  sliding_window: computed(z.number().int().positive().default(512)),
+  hidden_size_per_layer_input: computed(z.number().int().nonnegative().max(65536).nullish().default(256)),
+  vocab_size_per_layer_input: computed(size(2 ** 20).default(262144)),
+  enable_moe_block: computed(z.boolean().default(false)),
+  num_experts: computed(count.nullish()),
+  top_k_experts: computed(count.nullish()),
+  moe_intermediate_size: computed(size(262144).nullish()),
+} as const satisfies KeyTable;
+
+/** A decoder without inputs for each layer and without experts. */
+export const gemma4UnifiedKeys = {
+  ...shared,
+  max_position_embeddings: computed(size(2 ** 24).default(262144)),
+  sliding_window: computed(z.number().int().positive().default(1024)),
+  ...refusedUnless([0], 'hidden_size_per_layer_input'),
+  ...refusedUnless([false], 'enable_moe_block'),
+  ...withoutEffect('is for inputs of each layer, which this class does not have', 'vocab_size_per_layer_input'),
+  ...withoutEffect(OF_EXPERTS, 'num_experts', 'top_k_experts', 'moe_intermediate_size'),
+} as const satisfies KeyTable;
+
+export type Gemma4Values = ConfigValues<typeof shared>;
+
+const eyesAndEars = 'is of the parts that see and hear, which are not loaded';
+
+export const gemma4ImageKeys = {
+  ...imageTextKeys,
+  ...withoutEffect(
+    eyesAndEars,
+    ...(['vision_config', 'audio_config', 'image_token_id', 'video_token_id', 'audio_token_id', 'boi_token_id', 'eoi_token_id'] as const),
+    ...(['boa_token_id', 'eoa_token_id', 'eoa_token_index', 'vision_soft_tokens_per_image', 'audio_soft_tokens_per_image'] as const),
+    'audio_ms_per_token',
+  ),
+} as const satisfies KeyTable;
