@@ -1,5 +1,5 @@
 /** Gemma 4 as llama.cpp writes it: blocks that see everything have heads of another size, and the last ones no keys and values. */
-import type { GgufFamily, GgufSizes } from './gguf-families.ts';
+import type { GgufFamily, GgufSizes } from './gguf-family.ts';
 
 /** The divisor of a frequency that is not turned at all. */
 export const UNTURNED = 1e30;

@@ -17,7 +17,7 @@ export interface LayerInputs {
   readonly table: ModuleSpec;
   /** Hidden states to the inputs of all blocks. */
   readonly projection: ModuleSpec;
-  /** Of one block's part of the product. */
+  /** The norm of the part of one block. */
   readonly norm: ModuleSpec;
 }
 

@@ -15,7 +15,7 @@ interface TextPart {
   readonly names: DecoderNames;
   /** The decoder by the `model_type` of `text_config`; the first where it names none. */
   readonly decoders: Readonly<Record<string, DecoderArchitecture>>;
-  /** What the parts that are not loaded do. */
+  /** The work of the parts that are not loaded, left undone. */
   readonly others: string;
 }
 

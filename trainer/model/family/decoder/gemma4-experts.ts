@@ -44,7 +44,7 @@ export interface AddedExpertParams {
   readonly config: DecoderConfig;
   /** The states that the block adds to, [tokens, hidden]. */
   readonly states: Node;
-  /** What the MLP of the block gives, [tokens, hidden]. */
+  /** The output of the MLP of the block, [tokens, hidden]. */
   readonly fed: Node;
 }
 

@@ -55,6 +55,7 @@ export const gemma4Keys = {
   sliding_window: computed(z.number().int().positive().default(512)),
   hidden_size_per_layer_input: computed(z.number().int().nonnegative().max(65536).nullish().default(256)),
   vocab_size_per_layer_input: computed(size(2 ** 20).default(262144)),
+  ...withoutEffect('says what else a model gives out', 'output_router_logits'),
   enable_moe_block: computed(z.boolean().default(false)),
   num_experts: computed(count.nullish()),
   top_k_experts: computed(count.nullish()),

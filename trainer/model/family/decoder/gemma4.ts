@@ -10,7 +10,6 @@ import type { AttentionShape, LayerInputsConfig } from './decoder-config.ts';
 import { gatedBy } from './decoder-expert-keys.ts';
 import { gemma4Experts } from './decoder-expert-names.ts';
 import type { DecoderExperts } from './decoder-experts.ts';
-import type { Own } from './decoder-families.ts';
 import { type LayerType, layerTypes, windowsOf } from './decoder-layers.ts';
 import type { Gemma4Values } from './gemma4-keys.ts';
 
@@ -32,7 +31,8 @@ interface Gemma4Config extends Gemma4Values {
   readonly moe_intermediate_size?: number | null | undefined;
 }
 
-export function gemma4(c: Gemma4Config): Own {
+/** The properties of the family other than its sizes: see `decoder-families.ts`. */
+export function gemma4(c: Gemma4Config) {
   const types = typesOf(c);
   const firstShared = c.num_hidden_layers - c.num_kv_shared_layers;
   const heads = headsOf(c, types, firstShared);
@@ -46,7 +46,7 @@ export function gemma4(c: Gemma4Config): Own {
     activation: c.hidden_activation,
     intermediateSizes: types.map((_, layer) => c.intermediate_size * (c.use_double_wide_mlp && layer >= firstShared ? 2 : 1)),
     scale: 1,
-    innerNorms: 'heads',
+    innerNorms: 'heads' as const,
     normsValues: true,
     logitCap: c.final_logit_softcapping ?? undefined,
     layerInputs: inputsOf(c),

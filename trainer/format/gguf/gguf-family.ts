@@ -1,0 +1,49 @@
+/** The description of a family that is read from GGUF and written to it. */
+
+/** Settings of config.json from numbers of the metadata. */
+export interface GgufSizes {
+  readonly hidden: number;
+  readonly blocks: number;
+  readonly heads: number;
+  readonly headDim: number;
+  /** A number of the metadata under the architecture's name, where the file has it. */
+  readonly number: (key: string) => number | undefined;
+  /** Whether the file says 0 there. */
+  readonly isNothing: (key: string) => boolean;
+  /** The entries of a list of the metadata, one a block; undefined where the file has no list there. */
+  readonly list: (key: string) => readonly (number | boolean)[] | undefined;
+  /** Whether there is a tensor of Hugging Face's name. */
+  readonly has: (tensor: string) => boolean;
+  /** The shape of the tensor of Hugging Face's name. */
+  readonly shapeOf: (tensor: string) => readonly number[] | undefined;
+  /** The divisors of the frequencies, where the file has them. */
+  readonly ropeFactors: Float32Array | undefined;
+}
+
+export interface GgufFamily {
+  readonly class: string;
+  readonly modelType: string;
+  /** Classes that are written under this name; its own where not given. */
+  readonly writes?: readonly string[];
+  /** Keys of the metadata that this family computes and others refuse. */
+  readonly computed: readonly string[];
+  /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them where the name here has neither. */
+  readonly names: Readonly<Record<string, string>>;
+  /** The number that the converter added to the weights of norms. */
+  readonly normOffset: 0 | 1;
+  /** Rows of q and k are stored with the halves of each head interleaved. */
+  readonly interleaved: boolean;
+  /** llama.cpp reads the window and lets every token see all before it. */
+  readonly ignoresWindow?: true;
+  /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
+  readonly pieces?: 'gemma' | 'phi3';
+  /** Keys that may hold a list with a number for each block. */
+  readonly lists?: readonly string[];
+  /** The settings have the rotary positions, and no others are read. */
+  readonly ownPositions?: true;
+  readonly settings: (sizes: GgufSizes) => Record<string, unknown>;
+  /** Keys of the positions in addition where they are scaled by yarn. */
+  readonly yarn?: (number: GgufSizes['number']) => Record<string, unknown>;
+  /** The family of files that count experts, where one architecture has both. */
+  readonly withExperts?: GgufFamily;
+}
