@@ -15,7 +15,7 @@ import {
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
 import { type CardModule, type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
-import { cardCompileOptions, withFolders } from './compile-options.ts';
+import { type CompilerFolders, cardCompileOptions, withFolders } from './compile-options.ts';
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
@@ -34,9 +34,10 @@ const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
  * Opens the plugin in this process; compiling happens on other threads and takes all cores, so this belongs in a worker.
+ * @param shared programs that are compiled for several cards take kernels of one from the other: their memory is the same to the byte
  * @throws EngineError where no plugin that compiles for cards is installed
  */
-export function openCardCompiler(cacheDir: string): CardCompiler {
+export function openCardCompiler(cacheDir: string, shared: Pick<CompilerFolders, 'kernels'> = {}): CardCompiler {
   const installed = locateCardCompiler(cacheDir);
   if (!installed)
     throw new EngineError(
@@ -63,7 +64,7 @@ export function openCardCompiler(cacheDir: string): CardCompiler {
         const memory = await compileNow(
           await topologyOf(card, replicas),
           text,
-          withFolders(cardCompileOptions(replicas), { toolkit: cudaToolkit(installed) }),
+          withFolders(cardCompileOptions(replicas), { toolkit: cudaToolkit(installed), ...shared }),
         );
         await programs.keep(card, { text, replicas }, memory);
         return { ...memory, found: false };

@@ -33,14 +33,20 @@ export interface CompilerFolders {
   readonly toolkit?: string | undefined;
   /** The results of XLA's tuning on this device, as JAX keeps them: programs that share kernels are tuned once. */
   readonly tuned?: string | undefined;
+  /**
+   * A file of compiled kernels, found by what they compute and not by the device: those that are in it are not compiled again, for whichever card
+   * they were compiled. So it is for programs that never run. Where their buffers lie was decided before.
+   */
+  readonly kernels?: string | undefined;
 }
 
 /** The options, with folders of this machine: they do not change what a program computes, so no compiled program is found by them. */
-export const withFolders = (options: Uint8Array, { toolkit, tuned }: CompilerFolders): Uint8Array =>
+export const withFolders = (options: Uint8Array, { toolkit, tuned, kernels }: CompilerFolders): Uint8Array =>
   Uint8Array.from([
     ...options,
     ...(toolkit === undefined ? [] : override('xla_gpu_cuda_data_dir', toolkit)),
     ...(tuned === undefined ? [] : override('xla_gpu_per_fusion_autotune_cache_dir', tuned)),
+    ...(kernels === undefined ? [] : override('xla_gpu_kernel_cache_file', kernels)),
   ]);
 
 /** A number below 128 takes one byte. */
