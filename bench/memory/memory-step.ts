@@ -158,7 +158,7 @@ function takePeak(): number {
 /** Writes a few tokens behind the longest prompts, as an evaluation does, and has the reward model score a batch, if the recipe has one. */
 async function writeAndScore(): Promise<void> {
   if (!answerCache || model.kind !== 'causal') return;
-  const decoder = new Decoder(session, { ...answerCache, turning: model.turning });
+  const decoder = new Decoder(session, { ...answerCache, model });
   const slots = Array.from({ length: answerCache.slots }, (_, slot) => slot);
   for (const slot of slots) await decoder.read(new Array<number>(shape.tokens).fill(slot + 1), slot);
   for (let token = 0; token < WRITTEN_TOKENS; token++) {

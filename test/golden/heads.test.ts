@@ -24,7 +24,7 @@ const TOKENS = 5;
 const NORMED_TOGETHER = ['olmo2', 'olmo3'];
 
 const folders = [
-  ...['llama', 'llama3_tied', 'qwen2', 'qwen3', 'qwen3_moe', 'mixtral', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'granite', 'ministral', 'olmo2', 'olmo3', 'phi3', 'gpt_oss'],
+  ...['llama', 'llama3_tied', 'qwen2', 'qwen3', 'qwen3_5', 'qwen3_moe', 'mixtral', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'granite', 'ministral', 'olmo2', 'olmo3', 'phi3', 'gpt_oss'],
   ...['bert', 'distilbert', 'electra', 'albert', 'modernbert', 'deberta', 'deberta_own_keys'],
   ...['vit', 'dinov2', 'dinov3', 'siglip', 'swin', 'timm_vit', 'timm_swin'],
 ];

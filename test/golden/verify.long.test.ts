@@ -7,6 +7,7 @@ import { folderOfEachLayer, verifyFolder } from '../support/golden/verify-folder
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window', 'qwen3', 'qwen3_window'],
+  ...['qwen3_5', 'qwen3_5_images'],
   ...['gemma2', 'gemma2_untied', 'gemma3', 'gemma3_untied', 'gemma3_images', 'gemma4', 'gemma4_untied', 'gemma4_images', 'gemma4_unified', 'gemma4_experts', 'smollm3', 'smollm3_window'],
   ...['phi3', 'phi3_short', 'phi3_long', 'llama_yarn', 'qwen3_yarn', 'llama_longrope', 'llama_dynamic', 'olmo3_yarn', 'ministral', 'ministral3', 'mistral3_images'],
   ...['olmo2', 'olmo2_tied', 'olmo3', 'granite', 'granite_untied'],

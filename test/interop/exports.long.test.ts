@@ -25,6 +25,7 @@ type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonl
 /** One folder of each family of decoders other than Llama's: rows with norms merged, rows as a PEFT adapter. */
 const DECODERS = [
   'qwen3',
+  'qwen3_5',
   'gemma2',
   'gemma3',
   'gemma4',
@@ -40,6 +41,7 @@ const DECODERS = [
   'gemma3_images',
   'gemma4_images',
   'mistral3_images',
+  'qwen3_5_images',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);

@@ -9,6 +9,7 @@ import type { CausalModel, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
 import { valueFor } from '../narrow.ts';
+import { stateVariables, traceStates } from './state-cache.ts';
 
 /** Takes a stretch of the prompt: many tokens fill the products, few are wasted on the last stretch. */
 export const PREFILL_TOKENS = 64;
@@ -49,7 +50,7 @@ export interface InferenceBytes {
   readonly weightBytes: number;
   /** Those of the weights that lie in the memory of the host. */
   readonly hostBytes: number;
-  /** Keys and values of all slots. */
+  /** Keys, values and states of all slots. */
   readonly cacheBytes: number;
 }
 
@@ -64,9 +65,15 @@ export function inferenceBytes(
   return {
     weightBytes: sum(model.parameters),
     hostBytes: hostedBytes(model, FLOAT32_STORAGE, hosted),
-    cacheBytes: sum(cacheVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v])),
+    cacheBytes: sum(cacheVariables(model, tokens, slots)),
   };
 }
+
+/** Everything that is held between steps: keys and values of blocks that attend, states of those that have one. */
+export const cacheVariables = (model: Pick<CausalModel, 'keyValues' | 'states'>, tokens: number, slots = 1): VariableSpec[] => [
+  ...keyValueVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v]),
+  ...[...stateVariables(model, slots).values()].flatMap(({ recent, memory }) => [recent, memory]),
+];
 
 /** The cached keys and values of one block. */
 interface CachedBlock extends KeyValueShape {
@@ -79,7 +86,7 @@ interface CachedBlock extends KeyValueShape {
  * The cached keys and values of each block that caches some, [slots · kvHeads · tokens, headDim]: head-major, so that attention reads them
  * without a copy, while a new token is one row a head.
  */
-export function cacheVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens: number, slots = 1): CachedBlock[] {
+function keyValueVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens: number, slots: number): CachedBlock[] {
   return keyValues.flatMap((own, layer) => {
     if (!own) return [];
     const shape = [slots * own.kvHeads * tokens, own.headDim];
@@ -106,6 +113,7 @@ export const decodeSignature = (width: number): string => (width === 1 ? DECODE 
  * Signatures `decode`, `decode_2`, … read a token of each text in the first slots: ids and positions, int32 [width, 1] → logits [width,
  * vocabulary]. Each writes to the cache at its position, so a text that does not continue names one that nothing reads.
  *
+ * If blocks have a state, a step also reads `continues`, int32 [width]: 1 for each text that continues, 0 for the others, whose state stays.
  * If rotary frequencies depend on the length of a text, all read `length`, int32 [1, 1] or [width, 1]: the tokens of each whole text.
  */
 export const decodeProgram = (params: DecodeProgramParams): Program => assemble(decodeTraces(params));
@@ -118,7 +126,7 @@ export const decodeTraces = (params: DecodeProgramParams): Readonly<Record<strin
 
 /** The start values of the cache. */
 export const emptyCache = (model: CausalModel, tokens: number, slots = 1): VariableData[] =>
-  cacheVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const })));
+  cacheVariables(model, tokens, slots).map(({ name }) => ({ name, data: 'zeros' as const }));
 
 /** @param width texts that continue, with `tokens` each */
 function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: DecodeProgramParams, width: number, tokens: number): Traced {
@@ -126,7 +134,7 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
   const positions = graph.feed('positions', [width, tokens], 'int32');
   // A stretch is of any text; a step continues the first ones.
   const slot = tokens > 1 && slots > 1 ? graph.feed('slot', [1], 'int32') : undefined;
-  const cached = new Map(cacheVariables(model, keys, slots).map(block => [block.layer, block]));
+  const cached = new Map(keyValueVariables(model, keys, slots).map(block => [block.layer, block]));
   const rowsOf = (kvHeads: number): Node => {
     const firsts = Int32Array.from({ length: (slot ? slots : width) * kvHeads }, (_, head) => head * keys);
     const ownFirsts = graph.constant(firsts, [firsts.length / kvHeads, kvHeads, 1], 'int32');
@@ -149,6 +157,8 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
     'int32',
   );
   const isSeen = graph.greaterEqual(graph.reshape(positions, [width, tokens, 1]), keyPositions);
+  const lastPlace = tokens > 1 ? graph.feed('last', [1], 'int32') : undefined;
+  const counts = () => (lastPlace ? graph.add(lastPlace, 1) : graph.feed('continues', [width], 'int32'));
   const tracer = new Tracer({ graph, linearHook, ...(storage && { storage }) });
   const hidden = model.hidden(tracer, {
     ids: graph.feed('ids', [width, tokens], 'int32'),
@@ -159,8 +169,9 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
       const block = valueFor(cached, layer);
       return { k: remember(block.k, block, k), v: remember(block.v, block, v) };
     },
+    ...(model.states && { states: traceStates(graph, { model, slots, positions, counts: counts(), slot, effects }) }),
   });
-  const last = tokens > 1 ? graph.gather(hidden, graph.feed('last', [1], 'int32')) : hidden;
+  const last = lastPlace ? graph.gather(hidden, lastPlace) : hidden;
   const head = tracer.factor(model.head.weight);
   return { graph, outputs: { logits: headLogits(graph, model, graph.cast(last, head.dtype), head) }, effects };
 }

@@ -46,7 +46,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   try {
     await loadVariables(session, { model: weightStream(model, weights, { onBytes: onLoad }), attachment, start });
     await session.load(emptyCache(model, tokens, slots));
-    return new Decoder(session, { tokens, slots, turning: model.turning });
+    return new Decoder(session, { tokens, slots, model });
   } catch (error) {
     await session.dispose();
     throw error;
@@ -68,15 +68,17 @@ export class Decoder {
   readonly capacity: number;
   readonly #session: Session;
   readonly #turning: CausalModel['turning'];
+  readonly #hasStates: boolean;
   readonly #slots: readonly Slot[];
 
   constructor(
     session: Session,
-    { tokens, slots, turning }: { readonly tokens: number; readonly slots: number } & Pick<CausalModel, 'turning'>,
+    { tokens, slots, model }: { readonly tokens: number; readonly slots: number; readonly model: Pick<CausalModel, 'turning' | 'states'> },
   ) {
     this.capacity = tokens;
     this.#session = session;
-    this.#turning = turning;
+    this.#turning = model.turning;
+    this.#hasStates = model.states !== undefined;
     this.#slots = Array.from({ length: slots }, () => ({ ids: [], length: 0, whole: 0 }));
   }
 
@@ -88,10 +90,12 @@ export class Decoder {
   /** Tokens of this prompt that a slot holds already: whole stretches. The last token is always read, for its logits. */
   keptOf(slot: number, ids: readonly number[]): number {
     if (this.#turning) return 0;
-    const { ids: known, whole } = elementAt(this.#slots, slot);
+    const { ids: known, length, whole } = elementAt(this.#slots, slot);
     const most = Math.min(whole, ids.length - 1);
     let same = 0;
     while (same < most && known[same] === ids[same]) same++;
+    // A state is of all tokens that were read, and is not gone back from.
+    if (this.#hasStates) return same === length ? same : 0;
     return Math.floor(same / PREFILL_TOKENS) * PREFILL_TOKENS;
   }
 
@@ -164,6 +168,7 @@ export class Decoder {
     const { logits } = await this.#session.run(decodeSignature(width), {
       ids,
       positions,
+      ...(this.#hasStates && { continues: Int32Array.from(ids, (_, slot) => Number(slots.includes(slot))) }),
       ...this.#lengthsOf(this.#slots.slice(0, width)),
     });
     const all = float32Of(required(logits, 'the logits'));

@@ -19,8 +19,9 @@ const decoders: readonly Missing[] = [
   },
   {
     needs: 'linear attention with a recurrent state',
-    names: /^(Qwen3Next|Qwen3_5|KimiLinear|MiniMax|RetNet|OlmoHybrid)/,
+    names: /^(Qwen3Next|Qwen3_5Moe|KimiLinear|MiniMax|RetNet|OlmoHybrid)/,
     keys: ['linear_num_key_heads'],
+    nearest: 'Qwen3_5',
   },
   { needs: 'recurrent layers', names: /^(Rwkv|RecurrentGemma|XLSTM|Lfm)/i, nearest: 'Gemma2' },
   {

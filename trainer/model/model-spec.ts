@@ -27,8 +27,32 @@ export interface TokenInputs {
   readonly positions?: Node;
   /** int32 [1, 1]: tokens of the whole text, with `positions` of a part of it; left out, that of the highest position. */
   readonly length?: Node;
+  /** [batch, tokens]: 1 where there is a token, 0 where a text is filled up. Left out, what fills a text up stands behind it, where nothing reads it. */
+  readonly seen?: Node;
   /** Lets a decoder put keys and values [batch, kvHeads, tokens, headDim] into a cache and attend to all of it. */
   readonly cache?: (layer: number, k: Node, v: Node) => { readonly k: Node; readonly v: Node };
+  /** With `cache`, lets blocks with a recurrent state continue a text; left out, `positions` say where in a row a text begins. */
+  readonly states?: StateCache;
+}
+
+/** The shapes of what a block with a recurrent state hands on from token to token. */
+export interface StateShape {
+  /** Of the last tokens, [tokens, channels]. */
+  readonly recent: readonly [tokens: number, channels: number];
+  /** [heads, keyDim, valueDim]. */
+  readonly memory: readonly [heads: number, keyDim: number, valueDim: number];
+}
+
+/** What a block hands on, each with [batch] in front of its shape. */
+export type LayerState = Readonly<Record<keyof StateShape, Node>>;
+
+export interface StateCache {
+  /** int32 [batch]: the tokens of each text among those that are read. What stands behind them fills the row up, and changes no state. */
+  readonly counts: Node;
+  /** Returns the state before these tokens, which is 0 where a text begins. */
+  readonly read: (layer: number) => LayerState;
+  /** Keeps the state behind these tokens. */
+  readonly write: (layer: number, state: LayerState) => void;
 }
 
 /** The keys and values of one block. */
@@ -44,6 +68,8 @@ export interface CausalModel extends Model {
   readonly maxPositions: number;
   /** The keys and values that each block caches; undefined for a block that caches none. */
   readonly keyValues: readonly (KeyValueShape | undefined)[];
+  /** The states of blocks that have one, by their number; left out where none has. They hold for the last token alone: no earlier one can be gone back to. */
+  readonly states?: ReadonlyMap<number, StateShape> | undefined;
   /** The module that gives logits: the output head, or the embedding it is tied to. */
   readonly head: ModuleSpec;
   /** Soft cap of the logits that the head gives: see `headLogits`. */

@@ -16,7 +16,7 @@ export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const ids = graph.feed('ids', [batch, tokens], 'int32');
   const seen = graph.feed('seen', [batch, 1, tokens]);
   const bias = graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN);
-  const hidden = model.hidden(new Tracer({ graph }), { ids, mask: { kind: 'bias', bias, causal: true } });
+  const hidden = model.hidden(new Tracer({ graph }), { ids, seen, mask: { kind: 'bias', bias, causal: true } });
   const head = graph.read({ ...model.head.weight, dtype: 'float32' });
   const logits = headLogits(graph, model, hidden, head);
   const targets = labeled(golden).length;

@@ -6,6 +6,7 @@ import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from open_model import DINOv3ViTForImageClassification
+from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
                           DeiTForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig,
@@ -38,6 +39,8 @@ FAMILIES = dict(
     mistral=(MistralForCausalLM, MistralConfig, decoder),
     qwen2=(Qwen2ForCausalLM, Qwen2Config, dict(**decoder, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
     qwen3=(Qwen3ForCausalLM, Qwen3Config, dict(**decoder, head_dim=8, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
+    qwen3_5=(Qwen3_5ForCausalLM, Qwen3_5TextConfig, dict(**decoder, head_dim=16, layer_types=['linear_attention', 'full_attention'], linear_num_key_heads=2,
+                                                         linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6)),
     gemma2=(Gemma2ForCausalLM, Gemma2Config, dict(**decoder, head_dim=8, sliding_window=5)),
     gemma3=(Gemma3ForCausalLM, Gemma3TextConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     gemma4=(Gemma4ForCausalLM, Gemma4TextConfig, dict(**gemma4, num_kv_shared_layers=1, vocab_size_per_layer_input=64, hidden_size_per_layer_input=6,
@@ -83,6 +86,7 @@ OLDER = dict(
     bert=['position_embedding_type', 'directionality', 'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head',
           'pooler_type'],
     gpt_oss=['num_experts', 'experts_per_token', 'initial_context_length'], mixtral=['num_experts'], qwen3_moe=['num_experts', 'max_window_layers'],
+    qwen3_5=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'full_attention_interval'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
@@ -99,6 +103,7 @@ OLDER = dict(
 )
 # What a key is changed to, where twice the number or the other boolean is no choice; a list: one after the other.
 CHANGES = dict(
+    linear_num_key_heads=[1], linear_num_value_heads=[2], linear_key_head_dim=[4], linear_value_head_dim=[4], linear_conv_kernel_dim=[3],
     hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], no_rope_layer_interval=[1], sliding_window_pattern=[1],
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['qwen3', 'gemma2', 'gemma3', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'granite', 'phi3', 'ministral3']
+FOLDERS = ['qwen3', 'qwen3_5', 'gemma2', 'gemma3', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'granite', 'phi3', 'ministral3']
 LR, STEPS, RANK, ALPHA = 5e-3, 4, 4, 16
 TOKENS = 12
 

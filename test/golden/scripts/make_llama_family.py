@@ -6,6 +6,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from file_names import file_names
+from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
                           Gemma3ForConditionalGeneration, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config,
@@ -30,6 +31,10 @@ def make(name, model_class, config, seed, tokens):
     model = model_class(config).eval()
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
+        # States that last from chunk to chunk: those of a new model are forgotten within a few tokens.
+        for n, p in model.named_parameters():
+            if n.endswith('A_log'):
+                p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
         for p in model.parameters():
             p.add_(0.05 * torch.randn(p.shape, generator=generator))
         # Numbers that are no parameters, and multiply the output of a block.
@@ -74,6 +79,15 @@ make('mistral_window', MistralForCausalLM, MistralConfig(**small, sliding_window
 make('qwen3', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}), 161, 12)
 make('qwen3_window', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 16, 'num_key_value_heads': 1}, attention_bias=True, use_sliding_window=True,
      sliding_window=5, max_window_layers=1), 171, 16)
+
+# Blocks with a state that lasts for more than one chunk of 64 tokens, two value heads for each key head; gates on the outputs of attention.
+delta = dict(**{**small, 'num_hidden_layers': 3, 'head_dim': 16, 'max_position_embeddings': 128}, layer_types=['linear_attention', 'full_attention', 'linear_attention'],
+             linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6,
+             rope_parameters=dict(rope_type='default', rope_theta=10000.0, partial_rotary_factor=0.25, mrope_section=[1, 1, 0], mrope_interleaved=True))
+make('qwen3_5', Qwen3_5ForCausalLM, Qwen3_5TextConfig(**{**delta, 'tie_word_embeddings': True}), 401, 72)
+towers = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, patch_size=4, out_hidden_size=32, num_position_embeddings=16)
+make('qwen3_5_images', Qwen3_5ForConditionalGeneration, Qwen3_5Config(text_config={**delta, 'linear_num_value_heads': 2, 'attention_bias': True}, vision_config=towers,
+     image_token_id=60, video_token_id=61, vision_start_token_id=62, vision_end_token_id=63), 411, 20)
 
 # Soft caps that bend, a scale that is not the head's; then neither, with a window that is longer than the sequence.
 gemma = dict(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, attn_implementation='eager')

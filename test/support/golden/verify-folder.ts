@@ -15,6 +15,7 @@ export const folderOfEachLayer: readonly string[] = [
     'gemma4',
     'mixtral',
     'gpt_oss',
+    'qwen3_5',
     'bert',
     'bert_tokens',
     'deberta',

@@ -33,6 +33,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^ConvNext/, 'convnext'],
   [/^Swin/, 'swin'],
   [/^Mistral3/, 'mistral3_images'],
+  [/^Qwen3_5ForConditional/, 'qwen3_5_images'],
+  [/^Qwen3_5/, 'qwen3_5'],
   [/^Siglip/, 'siglip'],
   [/^ResNet/, 'resnet'],
   [/^TimmWrapper/, 'timm_resnext'],

@@ -28,6 +28,13 @@ const geluTanh: Activation = (graph, x) => {
   return graph.mul(graph.mul(x, 0.5), graph.add(graph.tanh(inner), 1));
 };
 
+/** log(1 + eˣ), of which no part overflows; its slope is σ(x). */
+export const softplus: Activation = (graph, x) => {
+  const y = graph.add(graph.relu(x), graph.log(graph.add(graph.exp(graph.neg(graph.abs(x))), 1)));
+  y.custom = { inputs: [x], rule: ({ dy, value }) => [graph.mul(dy, graph.sigmoid(value(x)))] };
+  return y;
+};
+
 export const activations: Readonly<Record<string, Activation>> = {
   silu,
   swish: silu,

@@ -3,6 +3,7 @@ import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import type { AttentionMask, AttentionParams } from './attention-params.ts';
 import { fusedAttention, fusedFormOf } from './fused-attention.ts';
+import { sharedConstant } from './shared-constant.ts';
 import { softCap } from './soft-cap.ts';
 
 export type { AttentionMask } from './attention-params.ts';
@@ -127,15 +128,4 @@ function causalBias(graph: Graph, begin: number, size: number, seen: number): No
     for (let i = 0; i < size; i++) bias.fill(HIDDEN, i * seen + begin + i + 1, (i + 1) * seen);
     return bias;
   });
-}
-
-const shared = new WeakMap<Graph, Map<string, Node>>();
-
-/** One constant for all layers of a graph. */
-function sharedConstant(graph: Graph, key: string, shape: readonly number[], fill: () => Float32Array): Node {
-  const known = shared.get(graph) ?? new Map<string, Node>();
-  shared.set(graph, known);
-  const found = known.get(key) ?? graph.lazyConstant(shape, fill);
-  known.set(key, found);
-  return found;
 }

@@ -97,7 +97,7 @@ const ROUNDS_AHEAD = 4;
 async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerResult | undefined> {
   const { job, session, ranks } = scope;
   const { base, prompts, tokens, slots } = params;
-  const decoder = new Decoder(session, { tokens, slots, turning: base.model.turning });
+  const decoder = new Decoder(session, { tokens, slots, model: base.model });
   const answers = new BatchedAnswers(decoder, base.tokenizer);
   const report = job.progress('evaluate', prompts.length, 'answers');
   const written: AnswerView[] = [];

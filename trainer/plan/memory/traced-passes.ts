@@ -109,14 +109,14 @@ export class PassTracer {
     return found;
   }
 
-  /** The signatures by which an evaluation writes answers, and the cache of keys and values, which exists all the time. */
+  /** The signatures by which an evaluation writes answers, and the cache, which exists all the time. */
   answers(): { readonly passes: readonly MeasuredPass[]; readonly cacheBytes: number } {
     const { on, model, answerCache, answerTraces } = this.plan;
     const rules = bufferRules(on.engine, { variables: [] });
     const cache = answerCache && model.kind === 'causal' ? cacheVariables(model, answerCache.tokens, answerCache.slots) : [];
     return {
       passes: Object.values(answerTraces()).map(traced => this.measure(undefined, false, () => passOf(traced))),
-      cacheBytes: cache.reduce((sum, { k, v }) => sum + rules.bytes(k) + rules.bytes(v), 0),
+      cacheBytes: cache.reduce((sum, variable) => sum + rules.bytes(variable), 0),
     };
   }
 

@@ -8,7 +8,7 @@ import { type RotaryTables, rotate } from '../../layer/rotary.ts';
 import type { TokenInputs } from '../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import type { AttentionShape, DecoderConfig } from './decoder-config.ts';
+import type { AttentionShape, DecoderAttention, DecoderConfig } from './decoder-config.ts';
 import { products, withSections } from './decoder-products.ts';
 
 export interface AttentionBlock {
@@ -29,9 +29,10 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
   const { kvHeads, headDim, keysFrom } = shape;
   const own = names.block(layer);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  const gates = attention.gated ? 2 : 1;
   const attends = (name: string, out: number, width: number, biased: boolean) =>
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
-  const makesHeads = (name: string, out: number) => withHeads(attends(name, out, hiddenSize, biases.qkv), { rows: headDim });
+  const makesHeads = (name: string, out: number, rows = headDim) => withHeads(attends(name, out, hiddenSize, biases.qkv), { rows });
   const headNorm = (name: string, width: number) =>
     innerNorms ? normSpec(name, layer, innerNorms === 'heads' ? headDim : width, norms.offset) : undefined;
   return {
@@ -39,7 +40,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     isShared: layers.some(each => each.keysFrom === layer),
     qkv:
       own.qkv === undefined
-        ? sizesOf(attention.heads, shape).map((size, i) => makesHeads(elementAt([own.q, own.k, own.v], i), size))
+        ? sizesOf(attention, shape).map((size, i) => makesHeads(elementAt([own.q, own.k, own.v], i), size, i === 0 ? gates * headDim : headDim))
         : [withSections(makesHeads(own.qkv, queries + 2 * keys), { q_proj: queries, k_proj: keys, v_proj: keys })],
     qNorm: headNorm(own.qNorm, queries),
     kNorm: keysFrom === undefined ? headNorm(own.kNorm, keys) : undefined,
@@ -48,9 +49,10 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
   };
 }
 
-/** The features of queries, keys and values, as far as they are made. */
-function sizesOf(heads: number, { kvHeads, headDim, keysFrom, valuesAreKeys }: AttentionShape): number[] {
-  const [queries, keys] = [heads * headDim, kvHeads * headDim];
+/** The features of queries (with their gates), keys and values, as far as they are made. */
+function sizesOf({ heads, gated }: Pick<DecoderAttention, 'heads' | 'gated'>, shape: AttentionShape): number[] {
+  const { kvHeads, headDim, keysFrom, valuesAreKeys } = shape;
+  const [queries, keys] = [(gated ? 2 : 1) * heads * headDim, kvHeads * headDim];
   if (keysFrom !== undefined) return [queries];
   return valuesAreKeys ? [queries, keys] : [queries, keys, keys];
 }
@@ -94,7 +96,7 @@ export interface AttentionParams {
 export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, params: AttentionParams): Node {
   const { graph } = tracer;
   const { config, layer, batch, tokens, turn, mask, cache, shared } = params;
-  const { heads, dropout, scale, cap, innerNorms, normsValues } = config.attention;
+  const { heads, dropout, scale, cap, innerNorms, normsValues, gated } = config.attention;
   const { kvHeads, headDim, keysFrom } = block.shape;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
   const normed = (y: Node, norm: ModuleSpec | undefined, count: number) => {
@@ -106,8 +108,14 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
     const y = byHead(normed(product, norm, count), count);
     return turn ? rotate(graph, y, turn.tables) : y;
   };
-  const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(heads, block.shape));
-  const queries = turned(required(makeQ, 'the queries')(), block.qNorm, heads);
+  const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(config.attention, block.shape));
+  const product = required(makeQ, 'the queries')();
+  // Of each head the queries, and behind them its gates.
+  const part = (i: number): Node => {
+    const each = graph.reshape(product, [batch * tokens, heads, 2 * headDim]);
+    return graph.reshape(graph.sliceAxis(each, 2, i * headDim, headDim), [batch * tokens, heads * headDim]);
+  };
+  const queries = turned(gated ? part(0) : product, block.qNorm, heads);
   // Attention's gradient reads these forms, and no gradient reads the products that they come from.
   const q = tracer.keep(turn?.growth ? graph.mul(queries, turn.growth) : queries);
   const ownKeyValues = (): KeyValues => {
@@ -128,5 +136,6 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
     compute: tracer.compute,
     fused: tracer.fusesAttention,
   });
-  return tracer.linear(block.o, graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]));
+  const attended = graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
+  return tracer.linear(block.o, gated ? graph.mul(attended, graph.sigmoid(part(1))) : attended);
 }

@@ -3,10 +3,12 @@
 import type { Node } from '../../../graph/graph.ts';
 import { atLeast, elementAt, required } from '../../../narrow.ts';
 import { activationOf, activations, swiglu } from '../../layer/activation.ts';
+import type { TokenInputs } from '../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './decoder-attention.ts';
 import type { DecoderConfig } from './decoder-config.ts';
+import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './decoder-delta.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './decoder-layer-inputs.ts';
 import { products, withSections } from './decoder-products.ts';
@@ -22,9 +24,14 @@ export interface Mlp {
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
+/** The part of a block in which tokens read others. */
+type Mixer = AttentionBlock | DeltaBlock;
+
+const isDelta = (mixer: Mixer): mixer is DeltaBlock => 'decay' in mixer;
+
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
-  readonly attention: AttentionBlock;
+  readonly mixer: Mixer;
   readonly afterAttention: ModuleSpec | undefined;
   readonly beforeMlp: ModuleSpec | undefined;
   readonly mlp: Mlp | ExpertBlock;
@@ -44,7 +51,7 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
   const norm = (name: string | undefined) => (name === undefined ? undefined : normSpec(name, layer, hiddenSize, norms.offset));
   return {
     beforeAttention: norm(own.norms.beforeAttention),
-    attention: attentionBlock(config, layer),
+    mixer: config.delta?.layers[layer] ? deltaBlock(config.delta, hiddenSize, layer, own.at) : attentionBlock(config, layer),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: norm(own.norms.beforeMlp),
     mlp:
@@ -67,16 +74,19 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 
 const mlpModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : [...mlp.gateUp, mlp.down]);
 
+const mixerModules = (mixer: Mixer): readonly (ModuleSpec | undefined)[] => (isDelta(mixer) ? deltaModules(mixer) : attentionModules(mixer));
+
 /** In the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
-    ...[block.beforeAttention, ...attentionModules(block.attention), block.afterAttention],
+    ...[block.beforeAttention, ...mixerModules(block.mixer), block.afterAttention],
     ...[block.beforeMlp, ...mlpModules(block.mlp), ...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
     ...(block.input ? blockInputModules(block.input) : []),
   ].filter(module => module !== undefined);
 
 export interface BlockParams extends AttentionParams {
   readonly block: Block;
+  readonly inputs: TokenInputs;
   /** The inputs of all blocks, where they have some: see `traceLayerInputs`. */
   readonly blockInputs: Node | undefined;
 }
@@ -88,14 +98,20 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { norms, residualMultiplier, residualDropout } = config;
   const normed = (module: ModuleSpec | undefined, y: Node) => (module ? tracer.rmsNorm(module, y, norms.epsilon) : y);
   const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
-  const attended = traceAttention(tracer, block.attention, normed(block.beforeAttention, x), params);
-  const middle = added(x, normed(block.afterAttention, attended));
+  const middle = added(x, normed(block.afterAttention, mix(tracer, normed(block.beforeAttention, x), params)));
   const ofMlp = feed(tracer, config, block, normed(block.beforeMlp, middle));
   const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
   const fed = added(middle, normed(block.afterMlp, ofBoth));
   const { input, scale } = block;
   const y = input ? traceBlockInput(tracer, input, fed, { config, layer, inputs: required(blockInputs, 'the inputs of the blocks') }) : fed;
   return scale ? graph.mul(y, tracer.parameter(scale)) : y;
+}
+
+function mix(tracer: Tracer, x: Node, params: BlockParams): Node {
+  const { config, block } = params;
+  if (!isDelta(block.mixer)) return traceAttention(tracer, block.mixer, x, params);
+  const delta = required(config.delta, 'the description of the recurrent state');
+  return traceDelta(tracer, x, { ...params, delta, block: block.mixer, epsilon: config.norms.epsilon });
 }
 
 function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {

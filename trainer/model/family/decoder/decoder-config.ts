@@ -1,6 +1,7 @@
 /** The config.json of a decoder, with all defaults in place. */
 import type { Positions } from '../../layer/rope-scaling.ts';
 import type { KeyValueShape } from '../../model-spec.ts';
+import type { DecoderDelta } from './decoder-delta.ts';
 import type { DecoderExperts } from './decoder-experts.ts';
 import type { DecoderNames } from './decoder-names.ts';
 
@@ -15,6 +16,8 @@ export interface DecoderConfig {
   readonly attention: DecoderAttention;
   /** The sizes are those of each block. */
   readonly mlp: { readonly intermediateSizes: readonly number[]; readonly activation: string; readonly biased: boolean };
+  /** In families in which some blocks have a recurrent state in place of attention. */
+  readonly delta?: DecoderDelta | undefined;
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   readonly layerInputs?: LayerInputsConfig | undefined;
@@ -56,6 +59,8 @@ export interface DecoderAttention {
   readonly cap: number | undefined;
   /** Each head has one score in addition to those of keys; it takes a share of the probabilities. */
   readonly sinks: boolean;
+  /** The outputs of the heads are multiplied by sigmoids of gates, whose rows each head has behind those of its queries. */
+  readonly gated: boolean;
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
 }

@@ -38,14 +38,15 @@ import {
 } from './decoder-keys.ts';
 import { everywhere, type LayerType, layerTypes, switchedWindows, turning, type Windows, windowsOf } from './decoder-layers.ts';
 import { type DecoderNames, gemmaNames, llamaNames, olmoNames, phi3Names } from './decoder-names.ts';
+import { QWEN35_PART, qwen35Delta, qwen35Keys, qwen35Problems } from './delta-keys.ts';
 import { gemma4, gemma4Defaults } from './gemma4.ts';
 import { gemma4Keys, gemma4UnifiedKeys } from './gemma4-keys.ts';
 import { type LayerTurns, type RopeContext, readRope, readRopesByLayer } from './rope-config.ts';
 
 /** A family's properties other than its sizes; those that are left out are Llama's. */
 export interface Own
-  extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'normsValues'>>,
-    Partial<Pick<DecoderConfig, 'layerInputs' | 'scalesBlocks'>> {
+  extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues'>>,
+    Partial<Pick<DecoderConfig, 'delta' | 'layerInputs' | 'scalesBlocks'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
   /** The heads of each block, for families whose blocks differ in them. */
@@ -72,7 +73,7 @@ interface Family<Keys extends KeyTable> {
   /** Llama's where not given. */
   readonly names?: DecoderNames;
   /** Features of the family's positions that Llama's do not have. */
-  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'growsQueries'>>;
+  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'hasGrids' | 'growsQueries'>>;
   /** Settings that stand for keys that a config leaves out, where the default is no single value. */
   readonly defaults?: (config: ConfigJson) => ConfigJson;
   readonly keys: Keys;
@@ -120,6 +121,21 @@ const families = {
     family: 'qwen3',
     keys: qwen3Keys,
     own: c => ({ biases: alike(c.attention_bias), innerNorms: 'heads', windows: switchedWindows(c) }),
+  }),
+  Qwen3_5ForCausalLM: familyOf({
+    family: 'qwen3_5',
+    keys: qwen35Keys,
+    rope: { isPartial: true, hasGrids: true },
+    defaults: () => QWEN35_PART,
+    own: c => ({
+      biases: alike(c.attention_bias),
+      windows: everywhere(c, undefined),
+      innerNorms: 'heads',
+      gated: true,
+      delta: qwen35Delta(c),
+      norms: { epsilon: c.rms_norm_eps, offset: 1 },
+      problems: qwen35Problems(c),
+    }),
   }),
   Gemma2ForCausalLM: familyOf({ family: 'gemma2', names: gemmaNames, keys: gemma2Keys, own: c => gemma(c, layerTypes(c, 2)) }),
   Gemma3ForCausalLM: familyOf({
@@ -278,6 +294,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       cap,
       scale,
       sinks: own.sinks ?? false,
+      gated: own.gated ?? false,
       normsValues: own.normsValues ?? false,
     },
     mlp: {
@@ -285,6 +302,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       activation: own.activation ?? c.hidden_act,
       biased: own.mlpBias ?? false,
     },
+    delta: own.delta,
     experts: own.experts,
     layerInputs: own.layerInputs,
     scalesBlocks: own.scalesBlocks ?? false,

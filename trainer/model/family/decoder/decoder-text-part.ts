@@ -8,6 +8,7 @@ import type { DecoderConfig } from './decoder-config.ts';
 import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
 import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './decoder-keys.ts';
 import { type DecoderNames, gemmaTextNames, llamaTextNames } from './decoder-names.ts';
+import { qwen35ImageKeys } from './delta-keys.ts';
 import { gemma4ImageKeys } from './gemma4-keys.ts';
 
 interface TextPart {
@@ -45,6 +46,12 @@ const textParts = {
     keys: mistral3ImageKeys,
     names: llamaTextNames,
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM' },
+    others: EYES,
+  },
+  Qwen3_5ForConditionalGeneration: {
+    keys: qwen35ImageKeys,
+    names: llamaTextNames,
+    decoders: { qwen3_5_text: 'Qwen3_5ForCausalLM' },
     others: EYES,
   },
 } as const satisfies Record<string, TextPart>;

@@ -12,6 +12,7 @@ import type { Tracer } from '../../tracer.ts';
 import type { KeyValues, Turn } from './decoder-attention.ts';
 import { type Block, blockOf, modulesOf, traceBlock } from './decoder-block.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
+import { type DecoderDelta, stateShape } from './decoder-delta.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './decoder-layer-inputs.ts';
 import { multiplierFor } from './decoder-multiplier.ts';
 import { withWindow } from './decoder-window.ts';
@@ -37,7 +38,8 @@ export function decoder(config: DecoderConfig): CausalModel {
     hiddenSize,
     vocabularySize,
     maxPositions: config.maxPositions,
-    keyValues: config.attention.layers.map(({ kvHeads, headDim, keysFrom }) => (keysFrom === undefined ? { kvHeads, headDim } : undefined)),
+    keyValues: keyValuesOf(config),
+    states: config.delta && statesOf(config.delta),
     parameters: [...parametersOf(modules), ...blocks.flatMap(({ scale }) => scale ?? [])],
     modules,
     head,
@@ -47,6 +49,15 @@ export function decoder(config: DecoderConfig): CausalModel {
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm, blockInputs }),
   };
 }
+
+/** Blocks with a state, and those that read the keys and values of others, cache none. */
+const keyValuesOf = ({ attention, delta }: DecoderConfig): CausalModel['keyValues'] =>
+  attention.layers.map(({ kvHeads, headDim, keysFrom }, layer) =>
+    delta?.layers[layer] || keysFrom !== undefined ? undefined : { kvHeads, headDim },
+  );
+
+const statesOf = (delta: DecoderDelta): CausalModel['states'] =>
+  new Map(delta.layers.flatMap((has, layer) => (has ? [[layer, stateShape(delta)]] : [])));
 
 interface Parts {
   readonly config: DecoderConfig;
@@ -69,7 +80,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {
     const mask = elementAt(masks, layer);
-    const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache, shared, blockInputs: ofBlocks };
+    const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache, shared, inputs, blockInputs: ofBlocks };
     x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
   });
   return scaled(tracer.rmsNorm(finalNorm, x, config.norms.epsilon), config.logitMultiplier);

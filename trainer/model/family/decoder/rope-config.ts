@@ -97,6 +97,8 @@ export interface RopeContext {
   readonly aliases?: Readonly<Record<string, RopeType>> | undefined;
   /** Whether a part of each head may be left as it is. */
   readonly isPartial?: boolean | undefined;
+  /** Whether the config may divide the pairs of features among the grids of images, which a text has one place on. */
+  readonly hasGrids?: boolean | undefined;
   /** Whether queries grow with their position, which the config then has to describe. */
   readonly growsQueries?: boolean | undefined;
   /** Blocks with positions by their type: their record alone has the original length. */
@@ -110,8 +112,10 @@ export interface RopeContext {
 export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const [key, rope] = ropeOf(config);
   const named = rope.rope_type ?? rope.type;
+  const ofGrids = context.hasGrids ? { mrope_section: null, mrope_interleaved: null } : {};
   const { values: c, problems } = readConfig(ropeKeys, context.architecture, {
     ...rope,
+    ...ofGrids,
     rope_type: context.aliases?.[String(named)] ?? named,
   });
   const inside = problems.map(({ kind, path: [step = ''], message }): ConfigProblem => {

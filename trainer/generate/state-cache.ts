@@ -1,0 +1,70 @@
+/** The states of blocks that have one, in variables from one step of inference to the next. */
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import { elementCount } from '../graph/types.ts';
+import type { CausalModel, LayerState, StateCache, StateShape } from '../model/model-spec.ts';
+import { valueFor } from '../narrow.ts';
+
+interface CachedState {
+  readonly shape: StateShape;
+  readonly recent: VariableSpec;
+  readonly memory: VariableSpec;
+}
+
+/** The state of each block that has one, a row for each slot. */
+export const stateVariables = ({ states }: Pick<CausalModel, 'states'>, slots: number): ReadonlyMap<number, CachedState> =>
+  new Map(
+    [...(states ?? [])].map(([layer, shape]) => {
+      const variable = (part: keyof StateShape): VariableSpec => ({
+        name: `cache/${layer}/${part}`,
+        shape: [slots, elementCount(shape[part])],
+        dtype: 'float32',
+      });
+      return [layer, { shape, recent: variable('recent'), memory: variable('memory') }];
+    }),
+  );
+
+export interface TraceStatesParams {
+  readonly model: Pick<CausalModel, 'states'>;
+  readonly slots: number;
+  /** int32 [width, tokens]: those of each text that is read. A text begins at 0. */
+  readonly positions: Node;
+  /** int32 [width]: see `StateCache`. */
+  readonly counts: Node;
+  /** int32 [1], the slot of the one text that is read; left out, those of the first slots are. */
+  readonly slot: Node | undefined;
+  /** Takes the writes. */
+  readonly effects: Node[];
+}
+
+export function traceStates(graph: Graph, { model, slots, positions, counts, slot, effects }: TraceStatesParams): StateCache {
+  const variables = stateVariables(model, slots);
+  const width = positions.shape[0] as number;
+  const rows =
+    slot ??
+    graph.constant(
+      Int32Array.from({ length: width }, (_, i) => i),
+      [width],
+      'int32',
+    );
+  const begins = graph.equal(graph.sliceAxis(positions, 1, 0, 1), 0);
+  const read = (variable: VariableSpec, shape: readonly number[]): Node => {
+    const all = graph.read(variable);
+    const own = slot ? graph.gather(all, slot) : graph.sliceAxis(all, 0, 0, width);
+    return graph.reshape(graph.select(begins, graph.scalar(0), own), [width, ...shape]);
+  };
+  const write = (variable: VariableSpec, value: Node): void => {
+    effects.push(graph.updateRows(variable.name, rows, graph.reshape(value, [width, variable.shape[1] as number])));
+  };
+  return {
+    counts,
+    read: (layer): LayerState => {
+      const { shape, recent, memory } = valueFor(variables, layer);
+      return { recent: read(recent, shape.recent), memory: read(memory, shape.memory) };
+    },
+    write: (layer, state) => {
+      const { recent, memory } = valueFor(variables, layer);
+      write(recent, state.recent);
+      write(memory, state.memory);
+    },
+  };
+}

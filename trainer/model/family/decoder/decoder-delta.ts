@@ -1,0 +1,156 @@
+/** The token mixer with a recurrent state: the gated delta net of Qwen3.5 (Yang et al. 2024, "Gated Delta Networks"). */
+
+import type { Graph, Node } from '../../../graph/graph.ts';
+import { activationOf, softplus, swiglu } from '../../layer/activation.ts';
+import { rmsNorm } from '../../layer/norm.ts';
+import { causalConvolution, lastTokens } from '../../layer/recurrent/causal-convolution.ts';
+import { deltaRule } from '../../layer/recurrent/delta-rule.ts';
+import type { StateShape, TokenInputs } from '../../model-spec.ts';
+import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import { withSections } from './decoder-products.ts';
+
+export interface DecoderDelta {
+  /** The blocks that have it in place of attention. */
+  readonly layers: readonly boolean[];
+  readonly keyHeads: number;
+  /** Heads of values, a multiple of the key heads; neighbors share one. */
+  readonly heads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  /** Tokens that the convolution reads, the token itself among them. */
+  readonly width: number;
+  /** The activation behind the convolution. */
+  readonly activation: string;
+}
+
+export interface DeltaBlock {
+  /** Queries, keys and values in one matrix. */
+  readonly qkv: ModuleSpec;
+  /** The gate of the output. */
+  readonly gate: ModuleSpec;
+  /** How much each head writes, and how fast it forgets. */
+  readonly rate: ModuleSpec;
+  readonly decay: ModuleSpec;
+  readonly decayScale: ModuleSpec;
+  readonly decayBias: ModuleSpec;
+  readonly convolution: ModuleSpec;
+  readonly norm: ModuleSpec;
+  readonly o: ModuleSpec;
+}
+
+const channelsOf = ({ keyHeads, heads, keyDim, valueDim }: DecoderDelta): number => 2 * keyHeads * keyDim + heads * valueDim;
+
+/** The state that a block hands on from token to token. */
+export const stateShape = (delta: DecoderDelta): StateShape => ({
+  recent: [delta.width - 1, channelsOf(delta)],
+  memory: [delta.heads, delta.keyDim, delta.valueDim],
+});
+
+/** @param at the name of the block */
+export function deltaBlock(delta: DecoderDelta, hiddenSize: number, layer: number, at: string): DeltaBlock {
+  const { keyHeads, heads, keyDim, valueDim, width } = delta;
+  const path = `${at}.linear_attn`;
+  const place = { part: 'attention', layer } as const;
+  const linear = (name: string, out: number, inner = hiddenSize) => linearSpec(`${path}.${name}`, place, out, inner, false);
+  const asItIs = (name: string, shape: readonly number[]): ModuleSpec => ({ ...parameterSpec(`${path}.${name}`, shape), ...place });
+  const keys = keyHeads * keyDim;
+  const values = heads * valueDim;
+  const qkv = withSections(linear('in_proj_qkv', channelsOf(delta)), { q_proj: keys, k_proj: keys, v_proj: values });
+  return {
+    qkv: keyDim === valueDim ? withHeads(qkv, { rows: keyDim }) : qkv,
+    gate: withHeads(linear('in_proj_z', values), { rows: valueDim }),
+    rate: linear('in_proj_b', heads),
+    decay: linear('in_proj_a', heads),
+    decayScale: asItIs('A_log', [heads]),
+    decayBias: asItIs('dt_bias', [heads]),
+    convolution: { ...asItIs('conv1d.weight', [channelsOf(delta), 1, width]), name: `${path}.conv1d` },
+    norm: normSpec(`${path}.norm`, layer, valueDim),
+    o: withHeads(linear('out_proj', hiddenSize, values), { columns: valueDim }),
+  };
+}
+
+/** In the order of the forward pass. */
+export const deltaModules = (block: DeltaBlock): ModuleSpec[] => [
+  ...[block.qkv, block.gate, block.rate, block.decay, block.convolution, block.decayScale, block.decayBias, block.norm, block.o],
+];
+
+export interface TraceDeltaParams {
+  readonly delta: DecoderDelta;
+  readonly block: DeltaBlock;
+  readonly layer: number;
+  readonly inputs: Pick<TokenInputs, 'positions' | 'seen' | 'states'>;
+  readonly batch: number;
+  readonly tokens: number;
+  /** Of the norm. */
+  readonly epsilon: number;
+}
+
+/** Added to the square of the length that queries and keys are divided by, as in Transformers. */
+const LENGTH_EPSILON = 1e-6;
+
+/** x [batch · tokens, hidden] → the same shape. */
+export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): Node {
+  const { graph } = tracer;
+  const { delta, block, layer, inputs, batch, tokens, epsilon } = params;
+  const { keyHeads, heads, keyDim, valueDim } = delta;
+  const { positions, seen, states } = inputs;
+  const present = seen ? graph.mul(x, graph.reshape(seen, [batch * tokens, 1])) : x;
+  const mixed = graph.reshape(tracer.linear(block.qkv, present), [batch, tokens, channelsOf(delta)]);
+  const gate = tracer.linear(block.gate, present);
+  const before = states?.read(layer);
+  // Of a text that goes on, the places say where it stands; of texts behind each other, where each begins.
+  const places = states ? undefined : positions;
+  const weight = tracer.parameter(block.convolution.weight);
+  const near = causalConvolution(graph, { x: mixed, weight, positions: places, before: before?.recent });
+  const active = activationOf(delta.activation)(graph, near);
+  const part = (begin: number, count: number, width: number): Node =>
+    graph.transpose(graph.reshape(graph.sliceAxis(active, 2, begin, count * width), [batch, tokens, count, width]), [0, 2, 1, 3]);
+  const keys = keyHeads * keyDim;
+  const rule = deltaRule(graph, {
+    q: scaledTo(graph, part(0, keyHeads, keyDim), keyDim ** -0.5),
+    k: scaledTo(graph, part(keys, keyHeads, keyDim), 1),
+    v: part(2 * keys, heads, valueDim),
+    ...controls(tracer, present, params),
+    positions: places,
+    state: before?.memory,
+  });
+  if (states && before) {
+    const recent = lastTokens(graph, { x: mixed, before: before.recent, counts: states.counts });
+    states.write(layer, { recent, memory: rule.last() });
+  }
+  const rows = batch * tokens * heads;
+  const byHead = graph.reshape(graph.transpose(rule.y, [0, 2, 1, 3]), [rows, valueDim]);
+  const gated = swiglu(graph, graph.reshape(gate, [rows, valueDim]), tracer.rmsNorm(block.norm, byHead, epsilon));
+  return tracer.linear(block.o, graph.reshape(gated, [batch * tokens, heads * valueDim]));
+}
+
+/** Brings the last axis of x to a length: x · length / √(Σx² + ε). */
+function scaledTo(graph: Graph, x: Node, length: number): Node {
+  const features = x.shape.at(-1) as number;
+  return rmsNorm(graph, { x, scale: graph.scalar(length * features ** -0.5), epsilon: LENGTH_EPSILON / features });
+}
+
+/** How much of its state each head forgets and writes at each token: decay −e^(A_log) · softplus(a + dt_bias), rate σ(b), [batch, heads, tokens]. */
+function controls(tracer: Tracer, x: Node, { delta, block, inputs: { states }, batch, tokens }: TraceDeltaParams): { decay: Node; rate: Node } {
+  const { graph } = tracer;
+  const speed = graph.neg(graph.exp(tracer.parameter(block.decayScale.weight)));
+  const rate = graph.sigmoid(tracer.linear(block.rate, x));
+  const decay = graph.mul(softplus(graph, graph.add(tracer.linear(block.decay, x), tracer.parameter(block.decayBias.weight))), speed);
+  const isRead = states && stretch(graph, states.counts, tokens);
+  const byHead = (y: Node): Node => {
+    const turned = graph.transpose(graph.reshape(y, [batch, tokens, delta.heads]), [0, 2, 1]);
+    return isRead ? graph.mul(turned, isRead) : turned;
+  };
+  return { decay: byHead(decay), rate: byHead(rate) };
+}
+
+/** 1 for the tokens of a stretch, 0 for what fills it up, [batch, 1, tokens]. */
+function stretch(graph: Graph, counts: Node, tokens: number): Node {
+  const place = graph.constant(
+    Int32Array.from({ length: tokens }, (_, i) => i),
+    [1, 1, tokens],
+    'int32',
+  );
+  return graph.cast(graph.less(place, graph.reshape(counts, [counts.shape[0] as number, 1, 1])), 'float32');
+}

@@ -1,0 +1,69 @@
+/** The keys of config.json of decoders with a recurrent state, and what they say of it: see `config-keys.ts`. */
+
+import { z } from 'zod';
+import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../config-keys.ts';
+import type { ConfigProblem } from '../../model-spec.ts';
+import { size } from '../common-keys.ts';
+import type { DecoderDelta } from './decoder-delta.ts';
+import { decoderKeys, headCount, imageTextKeys } from './decoder-keys.ts';
+
+const headSize = computed(size(1024).default(128));
+const types = ['linear_attention', 'full_attention'] as const;
+
+/** The part of each head that turns, where a config does not say. */
+export const QWEN35_PART = { partial_rotary_factor: 0.25 } as const;
+
+export const qwen35Keys = {
+  ...decoderKeys,
+  num_key_value_heads: headCount(4),
+  head_dim: headCount(256),
+  attention_bias: computed(z.boolean().default(false)),
+  partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
+  layer_types: computed(z.array(z.enum(types)).max(512).nullish()),
+  full_attention_interval: computed(z.number().int().positive().max(512).nullish().default(4)),
+  linear_num_key_heads: computed(size(1024).default(16)),
+  linear_num_value_heads: computed(size(1024).default(32)),
+  linear_key_head_dim: headSize,
+  linear_value_head_dim: headSize,
+  linear_conv_kernel_dim: computed(z.number().int().min(2).max(64).default(4)),
+  ...refusedUnless([true], 'attn_output_gate'),
+  ...refusedUnless(['swish', 'silu'], 'output_gate_type'),
+  ...withoutEffect('says what servers hold the state in, which is float32 here', 'mamba_ssm_dtype'),
+  ...withoutEffect(
+    'is of the layers that guess further tokens, which are not loaded',
+    'mtp_num_hidden_layers',
+    'mtp_use_dedicated_embeddings',
+  ),
+  ...withoutEffect('is for mixtures of experts', 'mlp_only_layers'),
+} as const satisfies KeyTable;
+
+type Config = ConfigValues<typeof qwen35Keys>;
+
+/** Every `full_attention_interval`-th block attends, where no list says which. */
+export function qwen35Delta(c: Config): DecoderDelta {
+  const interval = c.full_attention_interval ?? 4;
+  const usual = (layer: number) => ((layer + 1) % interval === 0 ? 'full_attention' : 'linear_attention');
+  return {
+    layers: Array.from({ length: c.num_hidden_layers }, (_, layer) => (c.layer_types?.[layer] ?? usual(layer)) === 'linear_attention'),
+    keyHeads: c.linear_num_key_heads,
+    heads: c.linear_num_value_heads,
+    keyDim: c.linear_key_head_dim,
+    valueDim: c.linear_value_head_dim,
+    width: c.linear_conv_kernel_dim,
+    activation: c.hidden_act,
+  };
+}
+
+export const qwen35Problems = ({ linear_num_key_heads: keys, linear_num_value_heads: values }: Config): ConfigProblem[] =>
+  values % keys
+    ? [contradiction('linear_num_value_heads', `linear_num_value_heads ${values} is no multiple of linear_num_key_heads ${keys}`)]
+    : [];
+
+export const qwen35ImageKeys = {
+  ...imageTextKeys,
+  tie_word_embeddings: computed(z.boolean().default(false)),
+  ...withoutEffect(
+    'is of the part that sees images, which is not loaded',
+    ...(['video_token_id', 'vision_start_token_id', 'vision_end_token_id'] as const),
+  ),
+} as const satisfies KeyTable;
