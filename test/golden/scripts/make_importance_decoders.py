@@ -31,6 +31,14 @@ def batch_of(indices, vocabulary):
     return {name: torch.tensor(values) for name, values in rows.items()}
 
 
+# A norm that multiplies by a gate behind it, which is not its own.
+GATED = 'Qwen3_5RMSNormGated'
+
+
+def normed(module, x):
+    return module.weight * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + module.variance_epsilon)
+
+
 def scores_of(name):
     model, vocabulary = open_model(os.path.join(OUT, name))
     names, watched = file_names(model, os.path.join(OUT, name)), {}
@@ -40,7 +48,7 @@ def scores_of(name):
         def hook(module, args, out):
             if not is_watching[0]:
                 return
-            read = args[0] if isinstance(module, torch.nn.Linear) else out
+            read = args[0] if isinstance(module, torch.nn.Linear) else normed(module, args[0]) if type(module).__name__ == GATED else out
             square = read.detach().double().square().flatten(0, -2).sum(0)
             if isinstance(module, torch.nn.Embedding):
                 square = torch.bincount(args[0].flatten(), minlength=vocabulary).double()
@@ -63,8 +71,11 @@ def scores_of(name):
     result = {}
     for n, p in model.named_parameters():
         at = n.removesuffix('.weight')
+        # Numbers that are used as they are, and filters over tokens.
+        if at not in modules or isinstance(modules[at], torch.nn.Conv1d):
+            continue
         # Gemma's norms multiply by 1 more than what they hold.
-        weight = p.detach().double() + (1 if type(modules[at]).__name__ == 'Gemma3RMSNorm' else 0)
+        weight = p.detach().double() + (1 if type(modules[at]).__name__ in ('Gemma3RMSNorm', 'Qwen3_5RMSNorm') else 0)
         products = (lambda g: (g * weight).reshape(weight.shape[0], -1))
         if weight.dim() == 1:
             wanda = watched[at].sqrt()

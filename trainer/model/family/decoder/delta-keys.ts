@@ -35,6 +35,7 @@ export const qwen35Keys = {
     'mtp_use_dedicated_embeddings',
   ),
   ...withoutEffect('is for mixtures of experts', 'mlp_only_layers'),
+  ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation', 'number_of_conv_states'),
 } as const satisfies KeyTable;
 
 type Config = ConfigValues<typeof qwen35Keys>;
