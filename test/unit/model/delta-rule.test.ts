@@ -25,7 +25,10 @@ function deltaInputs(tokens: number, hasState: boolean): Inputs {
     rate: [BATCH, HEADS, tokens],
     ...(hasState && { state: [BATCH, HEADS, KEYS, VALUES] }),
   });
-  const change = (name: string, by: (x: number) => number) => ({ ...required(made[name], name), data: required(made[name], name).data.map(by) });
+  const change = (name: string, by: (x: number) => number) => ({
+    ...required(made[name], name),
+    data: required(made[name], name).data.map(by),
+  });
   return { ...made, k: change('k', x => x / Math.sqrt(KEYS)), decay: change('decay', x => x - 1), rate: change('rate', x => (x + 1) / 2) };
 }
 

@@ -40,7 +40,9 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     isShared: layers.some(each => each.keysFrom === layer),
     qkv:
       own.qkv === undefined
-        ? sizesOf(attention, shape).map((size, i) => makesHeads(elementAt([own.q, own.k, own.v], i), size, i === 0 ? gates * headDim : headDim))
+        ? sizesOf(attention, shape).map((size, i) =>
+            makesHeads(elementAt([own.q, own.k, own.v], i), size, i === 0 ? gates * headDim : headDim),
+          )
         : [withSections(makesHeads(own.qkv, queries + 2 * keys), { q_proj: queries, k_proj: keys, v_proj: keys })],
     qNorm: headNorm(own.qNorm, queries),
     kNorm: keysFrom === undefined ? headNorm(own.kNorm, keys) : undefined,

@@ -74,7 +74,8 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 
 const mlpModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : [...mlp.gateUp, mlp.down]);
 
-const mixerModules = (mixer: Mixer): readonly (ModuleSpec | undefined)[] => (isDelta(mixer) ? deltaModules(mixer) : attentionModules(mixer));
+const mixerModules = (mixer: Mixer): readonly (ModuleSpec | undefined)[] =>
+  isDelta(mixer) ? deltaModules(mixer) : attentionModules(mixer);
 
 /** In the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>

@@ -132,7 +132,11 @@ function scaledTo(graph: Graph, x: Node, length: number): Node {
 }
 
 /** How much of its state each head forgets and writes at each token: decay −e^(A_log) · softplus(a + dt_bias), rate σ(b), [batch, heads, tokens]. */
-function controls(tracer: Tracer, x: Node, { delta, block, inputs: { states }, batch, tokens }: TraceDeltaParams): { decay: Node; rate: Node } {
+function controls(
+  tracer: Tracer,
+  x: Node,
+  { delta, block, inputs: { states }, batch, tokens }: TraceDeltaParams,
+): { decay: Node; rate: Node } {
   const { graph } = tracer;
   const speed = graph.neg(graph.exp(tracer.parameter(block.decayScale.weight)));
   const rate = graph.sigmoid(tracer.linear(block.rate, x));

@@ -80,7 +80,19 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {
     const mask = elementAt(masks, layer);
-    const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache, shared, inputs, blockInputs: ofBlocks };
+    const params = {
+      config,
+      block,
+      layer,
+      batch,
+      tokens,
+      turn: turns[layer],
+      mask,
+      cache: inputs.cache,
+      shared,
+      inputs,
+      blockInputs: ofBlocks,
+    };
     x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
   });
   return scaled(tracer.rmsNorm(finalNorm, x, config.norms.epsilon), config.logitMultiplier);

@@ -31,10 +31,7 @@ export function causalConvolution(graph: Graph, { x, weight, positions, before }
  * The last tokens of each text that the next convolution reads, [batch, width − 1, channels].
  * @param params.counts int32 [batch]: tokens of x that belong to the text
  */
-export function lastTokens(
-  graph: Graph,
-  { x, before, counts }: { readonly x: Node; readonly before: Node; readonly counts: Node },
-): Node {
+export function lastTokens(graph: Graph, { x, before, counts }: { readonly x: Node; readonly before: Node; readonly counts: Node }): Node {
   const [batch, tokens, channels] = dimensions(x.shape, 3);
   const count = before.shape[1] as number;
   const all = graph.reshape(graph.concat([before, x], 1), [batch * (count + tokens), channels]);

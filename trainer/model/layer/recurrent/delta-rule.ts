@@ -102,7 +102,9 @@ function insideChunks(graph: Graph, { q, k, v, decay, rate, positions }: DeltaRu
   const [down, across] = [(x: Node) => graph.reshape(x, [pieces, size, 1]), (x: Node) => graph.reshape(x, [pieces, 1, size])];
   const sums = sumUp(graph, graph.reshape(whole(decay), [pieces, size]));
   const bounds = positions && textBounds(graph, positions, sizes);
-  const left = graph.exp(graph.add(bounds ? bounds.hide(graph.sub(down(sums), across(sums))) : graph.sub(down(sums), across(sums)), later(graph, size)));
+  const left = graph.exp(
+    graph.add(bounds ? bounds.hide(graph.sub(down(sums), across(sums))) : graph.sub(down(sums), across(sums)), later(graph, size)),
+  );
   const carried = bounds ? bounds.cut(graph.exp(sums)) : graph.exp(sums);
   const alike = forHeads(graph, graph.matmul(k3, k3, { transposeB: true }), sizes);
   const inverse = unitLowerInverse(graph, graph.mul(graph.mul(graph.mul(alike, left), down(rates)), below(graph, size)));
