@@ -35,15 +35,15 @@ export interface TokenInputs {
   readonly states?: StateCache;
 }
 
-/** The shapes of what a block with a recurrent state hands on from token to token. */
+/** The shape of a block's recurrent state. */
 export interface StateShape {
-  /** Of the last tokens, [tokens, channels]. */
+  /** The last tokens, [tokens, channels]. */
   readonly recent: readonly [tokens: number, channels: number];
   /** [heads, keyDim, valueDim]. */
   readonly memory: readonly [heads: number, keyDim: number, valueDim: number];
 }
 
-/** What a block hands on, each with [batch] in front of its shape. */
+/** The state of one block, each part with [batch] in front of its shape. */
 export type LayerState = Readonly<Record<keyof StateShape, Node>>;
 
 export interface StateCache {

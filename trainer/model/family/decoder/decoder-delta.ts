@@ -82,7 +82,7 @@ export interface TraceDeltaParams {
   readonly inputs: Pick<TokenInputs, 'positions' | 'seen' | 'states'>;
   readonly batch: number;
   readonly tokens: number;
-  /** Of the norm. */
+  /** The small number that the norm adds to the mean square. */
   readonly epsilon: number;
 }
 
@@ -99,7 +99,7 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
   const mixed = graph.reshape(tracer.linear(block.qkv, present), [batch, tokens, channelsOf(delta)]);
   const gate = tracer.linear(block.gate, present);
   const before = states?.read(layer);
-  // Of a text that goes on, the places say where it stands; of texts behind each other, where each begins.
+  // Positions of a text that continues say where it stands; those of packed texts, where each begins.
   const places = states ? undefined : positions;
   const weight = tracer.parameter(block.convolution.weight);
   const near = causalConvolution(graph, { x: mixed, weight, positions: places, before: before?.recent });
