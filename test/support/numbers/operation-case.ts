@@ -32,6 +32,7 @@ export type InputNodes = Readonly<
         | 'lengths'
         | 'logits'
       )
+    | ('additions' | 'before' | 'decay' | 'n' | 'state' | 'transitions' | 'weight')
     | ('own' | 'q' | 'queries' | 'rate' | 'rows' | 'scale' | 'seed' | 'shift' | 'up' | 'v' | 'w' | 'x' | 'y'),
     Node
   >
