@@ -1,6 +1,7 @@
 /** The token mixer with a recurrent state: the gated delta net of Qwen3.5 (Yang et al. 2024, "Gated Delta Networks"). */
 
 import type { Graph, Node } from '../../../graph/graph.ts';
+import { lastOf } from '../../../narrow.ts';
 import { activationOf, softplus, swiglu } from '../../layer/activation.ts';
 import { rmsNorm } from '../../layer/norm.ts';
 import { causalConvolution, lastTokens } from '../../layer/recurrent/causal-convolution.ts';
@@ -127,7 +128,7 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
 
 /** Brings the last axis of x to a length: x · length / √(Σx² + ε). */
 function scaledTo(graph: Graph, x: Node, length: number): Node {
-  const features = x.shape.at(-1) as number;
+  const features = lastOf(x.shape);
   return rmsNorm(graph, { x, scale: graph.scalar(length * features ** -0.5), epsilon: LENGTH_EPSILON / features });
 }
 
