@@ -136,6 +136,13 @@ const writes = (architecture: string, config: Config = {}): FamilyModel => ({
 export const decoderModels: Readonly<Record<string, FamilyModel>> = {
   'Qwen3, 6 layers': writes('Qwen3'),
   'Gemma 2, 6 layers': writes('Gemma2', { query_pre_attn_scalar: 64, sliding_window: 128 }),
+  'Gemma 4, 6 layers': writes('Gemma4', {
+    ...{ global_head_dim: 128, sliding_window: 128, num_kv_shared_layers: 2, use_double_wide_mlp: true },
+    ...{
+      layer_types: ['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'],
+    },
+    ...{ hidden_size_per_layer_input: 64, vocab_size_per_layer_input: 32000 },
+  }),
   'Phi-3, 6 layers': writes('Phi3', { pad_token_id: 0 }),
   'SmolLM3, 6 layers': writes('SmolLM3', { pad_token_id: 0 }),
   'OLMo 3, 6 layers': writes('Olmo3', { sliding_window: 128, pad_token_id: 0 }),

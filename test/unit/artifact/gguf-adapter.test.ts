@@ -79,6 +79,14 @@ describe('families', () => {
   });
 });
 
+test('of Gemma 4, but for the layer to which llama.cpp applies no adapter', async () => {
+  const base = await tinyDecoder({ like: 'gemma4', changes: { vocab_size_per_layer_input: 320 }, queryNorm: 0.3 });
+  expectVerified(await exportOf({ method: 'lora', base, targets: ['/_proj$/', 'per_layer_input_gate', 'per_layer_projection'] }));
+  await expect(exportOf({ method: 'lora', base })).rejects.toThrow(
+    /applies no adapter to model\.per_layer_model_projection: export it as gguf/,
+  );
+});
+
 test('over a quantized file as the base, with a Modelfile that puts one over the other', async () => {
   const result = await exportOf({ method: 'lora', base: quantized });
   expectVerified(result);

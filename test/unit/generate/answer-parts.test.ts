@@ -51,12 +51,19 @@ test.each([
   });
 });
 
-/** Reasoning is left out of the text but before a tool call, as in Gemma 4. */
-const BEFORE_CALLS = `{% for m in messages %}{{ '<|turn>' + m.role + '\\n' }}{% if m.reasoning_content and m.tool_calls %}{{ '<|channel>thought\\n' + m.reasoning_content + '\\n<channel|>' }}{% endif %}{% for c in m.tool_calls %}{{ '<|tool_call>call:' + c.function.name + '{}<tool_call|>' }}{% endfor %}{{ m.content }}{{ '<turn|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|turn>model\\n' }}{% endif %}`;
+/** Gemma 4: reasoning is left out of the text, and a prompt may hold its marks with nothing in them. Calls begin like them. */
+const CHANNELS = `{% for m in messages %}{{ '<|turn>' + m.role + '\\n' }}{% for c in m.tool_calls %}{{ '<|tool_call>call:' + c.function.name + '{' }}{% for key, value in c.function.arguments | dictsort %}{{ '' if loop.first else ',' }}{{ key }}:{% if value is string %}{{ '<|"|>' + value + '<|"|>' }}{% else %}{{ value }}{% endif %}{% endfor %}{{ '}<tool_call|>' }}{% endfor %}{{ m.content }}{{ '<turn|>\\n' }}{% endfor %}{{ tools | tojson if tools }}{% if add_generation_prompt %}{{ '<|turn>assistant\\n<|channel>thought\\n<channel|>' }}{% endif %}`;
 
-test('reasoning that a template writes only before a tool call is told apart in every answer', () => {
-  expect(reasoningFormOf(rendererOf(BEFORE_CALLS))).toEqual({ kind: 'tags', opening: '<|channel>thought', closing: '<channel|>' });
-  expect(read(BEFORE_CALLS, '<|channel>thought\nIt is 4.\n<channel|>Four.')).toMatchObject({ reasoning: 'It is 4.', answer: 'Four.' });
+test('reasoning of a template that writes none is told apart by the marks that it names', () => {
+  expect(reasoningFormOf(rendererOf(CHANNELS))).toEqual({ kind: 'tags', opening: '<|channel>thought', closing: '<channel|>' });
+  const prompt = '<|turn>assistant\n<|channel>thought\n<channel|>';
+  expect(read(CHANNELS, '<|channel>thought\nIt is 4.\n<channel|>Four.')).toEqual({ reasoning: 'It is 4.', answer: 'Four.', calls: [] });
+  expect(read(CHANNELS, 'Four.', { prompt })).toEqual({ reasoning: '', answer: 'Four.', calls: [] });
+});
+
+test('the mark of a call that begins like the end of the prompt is read whole', () => {
+  const answer = 'Let me see.<|tool_call>call:find_it{text:<|"|>a, b<|"|>}<tool_call|>';
+  expect(read(CHANNELS, answer, { tools: TOOLS })).toEqual({ reasoning: '', answer: 'Let me see.', calls: ['find_it'] });
 });
 
 const TOOLS = [

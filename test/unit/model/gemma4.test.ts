@@ -1,6 +1,7 @@
 /** Gemma 4: sizes by the kind of a layer, keys and values of earlier layers, and what levels of recomputation keep of them. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { coupledGroups } from '../../../trainer/coupling/coupled-groups.ts';
 import { cacheVariables } from '../../../trainer/generate/decode-program.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
@@ -9,7 +10,7 @@ import { openModel } from '../../../trainer/hub/open-model.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../trainer/model/family/decoder/decoder-families.ts';
-import { causalModel } from '../../../trainer/model/load-model.ts';
+import { causalModel, loadModel } from '../../../trainer/model/load-model.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
@@ -95,6 +96,20 @@ test('what multiplies the output of a layer is read and not trained', () => {
   const scales = model.parameters.filter(({ name }) => name.endsWith('.layer_scalar'));
   expect(scales.map(({ shape, buffer }) => [shape, buffer])).toEqual(Array(5).fill([[1], true]));
   expect(model.modules.some(({ name }) => name.includes('layer_scalar'))).toBe(false);
+  const scored = loadModel(saved, { problem: 'regression', labels: ['score'] });
+  expect(scored.parameters.filter(({ buffer }) => buffer)).toEqual(scales);
+});
+
+test('values that two layers read are coupled with the output of attention of both', () => {
+  const model = causalModel(saved);
+  const group = coupledGroups(model).find(({ members }) =>
+    members.some(({ module, part }) => module.name === 'model.layers.2.self_attn.v_proj' && part === 'rows'),
+  );
+  expect(group?.members.map(({ module, part }) => `${module.name.replace('model.layers.', '')} ${part}`)).toEqual([
+    '2.self_attn.v_proj rows',
+    '2.self_attn.o_proj columns',
+    '4.self_attn.o_proj columns',
+  ]);
 });
 
 describe('recomputation', () => {

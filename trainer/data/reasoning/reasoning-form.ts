@@ -25,8 +25,10 @@ export interface HeadForm {
 
 /** Characters that no template writes. */
 const [THOUGHT, SAID] = ['¤', '§'];
-/** The marks of templates that leave reasoning out of what they write, and name where it ends. */
+/** The usual marks. */
 export const NAMED_TAGS: TagForm = { kind: 'tags', opening: '<think>', closing: '</think>' };
+/** The marks of templates that leave reasoning out of what they write, and name where it ends. The second ones are Gemma 4's. */
+const NAMED: readonly TagForm[] = [NAMED_TAGS, { kind: 'tags', opening: '<|channel>thought', closing: '<channel|>' }];
 
 /** Renders an answer with reasoning, and reads the form off the text. @returns undefined for a template without reasoning */
 export function reasoningFormOf(renderer: ChatRenderer): ReasoningForm | undefined {
@@ -41,8 +43,7 @@ export function reasoningFormOf(renderer: ChatRenderer): ReasoningForm | undefin
   const [prompt, plain] = [render([]), render([{ role: 'assistant', content: SAID }])];
   const whole = render([{ role: 'assistant', content: SAID, reasoning_content: THOUGHT }]);
   const [thought, said] = [whole.indexOf(THOUGHT), whole.indexOf(SAID)];
-  if (prompt === '' || thought < 0 || said < thought)
-    return renderer.mentions(NAMED_TAGS.closing) ? NAMED_TAGS : prompt === '' ? undefined : formBeforeCall(render);
+  if (prompt === '' || thought < 0 || said < thought) return NAMED.find(({ closing: mark }) => renderer.mentions(mark));
   const written = whole.slice(commonStart(prompt, whole), thought);
   // The prompt may open the reasoning.
   const opening = coreOf(written) === '' ? lastWord(whole.slice(0, thought)) : coreOf(written);
@@ -55,22 +56,4 @@ export function reasoningFormOf(renderer: ChatRenderer): ReasoningForm | undefin
   }
   const end = coreOf(closing);
   return opening !== '' && end !== '' ? { kind: 'tags', opening, closing: end } : undefined;
-}
-
-const CALL: ChatMessage = {
-  role: 'assistant',
-  content: '',
-  tool_calls: [{ id: 'call00000', type: 'function', function: { name: 'probe_tool', arguments: {} } }],
-};
-
-/** Some templates write reasoning only before a tool call (Gemma 4): the form is what it adds to the text of the call. */
-function formBeforeCall(render: (answers: readonly ChatMessage[]) => string): TagForm | undefined {
-  const [bare, whole] = [render([CALL]), render([{ ...CALL, reasoning_content: THOUGHT }])];
-  if (bare === '' || !whole.includes(THOUGHT)) return undefined;
-  const rest = commonEnd(bare, whole);
-  const [opening = '', closing = ''] = whole
-    .slice(bare.length - rest, whole.length - rest)
-    .split(THOUGHT)
-    .map(coreOf);
-  return opening !== '' && closing !== '' ? { kind: 'tags', opening, closing } : undefined;
 }

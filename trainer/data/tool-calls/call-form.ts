@@ -2,7 +2,7 @@
 import { isRecord, recordIn } from '../../narrow.ts';
 import type { ChatMessage, ChatRenderer } from '../types.ts';
 import { jsonObjects } from './json-objects.ts';
-import { commonEnd, commonStart, coreOf, firstWords, hasLetter, lastWord } from './marks.ts';
+import { commonEnd, commonStart, coreOf, firstWords, hasLetter, lastWord, wholeMark } from './marks.ts';
 
 export type ToolCallForm = ObjectForm | NamedForm;
 
@@ -104,7 +104,7 @@ export function toolUseOf(renderer: ChatRenderer): ToolUse {
 function callsOf(chat: string | undefined, answered: string, asked: string): string | undefined {
   if (chat === undefined) return undefined;
   const [before = '', after = ''] = answered.split(SAID);
-  const start = Math.max(commonStart(before, chat), commonStart(asked, chat));
+  const start = wholeMark(chat, Math.max(commonStart(before, chat), commonStart(asked, chat)));
   const text = chat.slice(start);
   return after !== '' && text.endsWith(after) ? text.slice(0, -after.length) : text;
 }

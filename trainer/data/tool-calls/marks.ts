@@ -19,6 +19,12 @@ export function commonStart(one: string, other: string): number {
   return length;
 }
 
+/** The place where a mark begins that a place in a text divides, such as `<|tool_call>` behind `<|`; the place itself if it divides none. */
+export function wholeMark(text: string, at: number): number {
+  const begun = /<[^<>\s]*$/.exec(text.slice(0, at));
+  return begun && /^[^<>\s]*>/.test(text.slice(at)) ? begun.index : at;
+}
+
 /** The length of the end that two texts share. */
 export function commonEnd(one: string, other: string): number {
   let length = 0;

@@ -37,6 +37,8 @@ export interface GgufFamily {
   readonly ignoresWindow?: true;
   /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
   readonly pieces?: 'gemma' | 'phi3';
+  /** Tensors that llama.cpp multiplies by without the adapters that are loaded. */
+  readonly withoutAdapters?: readonly string[];
   /** Keys that may hold a list with a number for each block. */
   readonly lists?: readonly string[];
   /** The settings have the rotary positions, and no others are read. */
