@@ -137,6 +137,7 @@ export function copyFiles(outdir) {
     { from: path.join(root, 'trainer', 'engine', 'native'), to: 'addon/kernels', kind: /\.(cc|h)$/ },
     { from: path.join(root, 'trainer', 'engine', 'pjrt', 'native'), to: 'addon/pjrt', kind: /\.(cc|h)$/ },
     { from: path.join(root, 'trainer', 'engine', 'mpi', 'native'), to: 'addon/ranks', kind: /\.(cc|h)$/ },
+    { from: path.join(root, 'trainer', 'engine', 'coder', 'native'), to: 'addon/coder', kind: /\.(cc|h)$/ },
   ];
   return taken.flatMap(({ from, to, kind }) => {
     const target = path.join(outdir, to);

@@ -13,6 +13,7 @@ import { float32Of } from '../graph/types.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
@@ -74,7 +75,11 @@ async function logitsOf(
 ): Promise<Float32Array> {
   const session = await engine.compile(program);
   try {
-    await loadVariables(session, { model: weightStream(model, weights), attachment, start });
+    await loadVariables(session, {
+      model: weightStream(model, weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      attachment,
+      start,
+    });
     return float32Of(required((await session.run(LOGITS, feeds)).logits, 'the logits'));
   } finally {
     await session.dispose();

@@ -96,9 +96,3 @@ export const CARD_ENGINE: EngineName = 'pjrt';
 export const plannedEngine = (choice: EngineChoiceName): EngineName => (choice === 'auto' ? preferredEngine : choice);
 
 export const engineChoiceNames = namesOf(engineChoices);
-
-/**
- * One run that loads variables into TensorFlow holds this much three times: the host's copy, the one that is fed, the variable. What was fed stays with
- * TensorFlow's allocator, which gives nothing back: 64 MB more in every run whose steps need less than that.
- */
-export const LOAD_BATCH_BYTES = 16 * 2 ** 20;

@@ -6,6 +6,7 @@ import type { Planner } from '../graph/fusion/plan.ts';
 import type { KnownPrograms } from '../graph/known-programs.ts';
 import type { Program, VariableData } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
+import type { WeightCoder } from '../graph/weight-coder.ts';
 
 export type { EngineName } from '../catalog/engines.ts';
 export type { VariableData } from '../graph/program.ts';
@@ -116,6 +117,8 @@ export interface Session {
    * a run is over before `run` returns.
    */
   readonly runsAhead?: boolean;
+  /** Computes the forms of weights for `load`; in JavaScript if left out. */
+  readonly coder?: WeightCoder | undefined;
   /** Fills variables, taking them one by one, so that a model larger than the heap streams through. A variable never loaded must not be read. */
   load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void>;
   /** The whole of a variable. */

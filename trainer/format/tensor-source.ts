@@ -31,16 +31,20 @@ export interface TensorInfo {
   readonly quantization?: string;
 }
 
+/** Gives so many bytes, from the start of their buffer on. */
+export type Memory = (bytes: number) => Uint8Array<ArrayBuffer>;
+
 export interface TensorSource {
   /** In the order of the file. Names are Hugging Face's. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
    * The values as float32, row-major, `product(shape)` of them; F64, F16, BF16 and quantized types are converted.
+   * @param memory for the numbers, where the file has them in float32; of its own if left out
    * @throws ModelFileError for an unknown name, an integer type, or a file that changed or cannot be read
    */
-  readFloat32(name: string): Promise<Float32Array>;
+  readFloat32(name: string, memory?: Memory): Promise<Float32Array>;
   /** The same numbers as bits of bfloat16, where the file holds those; undefined where they would have to be rounded. */
-  readBfloat16(name: string): Promise<Uint16Array | undefined>;
+  readBfloat16(name: string, memory?: Memory): Promise<Uint16Array | undefined>;
   /** The bytes as stored (little-endian). For GGUF: blocks in the order of the file, so q and k rows are still permuted. */
   readRaw(name: string): Promise<Uint8Array>;
   /** `count` numbers from the `begin`-th on, in the flat order of the tensor. A part has no checksum. */

@@ -4,7 +4,7 @@ import { checksum, MISMATCH, MISMATCH_REMEDY } from '../files/checksum.ts';
 import type { ByteFile } from './byte-file.ts';
 import { bf16ToFloat32, f16ToFloat32 } from './float-format.ts';
 import { ModelFileError } from './model-file-error.ts';
-import { ELEMENT_BYTES, type TensorInfo } from './tensor-source.ts';
+import { ELEMENT_BYTES, type Memory, type TensorInfo } from './tensor-source.ts';
 
 /** Conversion scratch: large enough for full disk speed, small against any model. */
 const CONVERT_BYTES = 4 * 1024 * 1024;
@@ -26,17 +26,11 @@ export function partOf({ name, dtype, position }: WeightEntry, begin: number, co
 }
 
 /** @throws ModelFileError for numbers that are no floating-point weights, and for bytes that do not match their checksum */
-export async function readAsFloat32(file: ByteFile, entry: WeightEntry): Promise<Float32Array> {
+export async function readAsFloat32(file: ByteFile, entry: WeightEntry, memory?: Memory): Promise<Float32Array> {
   const count = entry.shape.reduce((n, d) => n * d, 1);
   switch (entry.dtype) {
-    case 'F32': {
-      if (entry.strides !== undefined) return new Float32Array((await readBytes(file, entry)).buffer);
-      const out = new Float32Array(count);
-      const bytes = new Uint8Array(out.buffer);
-      await file.readInto(bytes, entry.position);
-      compare(file, entry, checksum(bytes));
-      return out;
-    }
+    case 'F32':
+      return new Float32Array((await readBytes(file, entry, memory)).buffer, 0, count);
     case 'BF16':
       return convertChunks(file, entry, count, (bytes, out) => bf16ToFloat32(new Uint16Array(bytes.buffer, 0, out.length), out));
     case 'F16':
@@ -53,15 +47,17 @@ export async function readAsFloat32(file: ByteFile, entry: WeightEntry): Promise
 }
 
 /** Undefined for any other type. */
-export async function readAsBfloat16(file: ByteFile, entry: WeightEntry): Promise<Uint16Array | undefined> {
+export async function readAsBfloat16(file: ByteFile, entry: WeightEntry, memory?: Memory): Promise<Uint16Array | undefined> {
   if (entry.dtype !== 'BF16') return undefined;
-  return new Uint16Array((await readBytes(file, entry)).buffer);
+  return new Uint16Array((await readBytes(file, entry, memory)).buffer, 0, entry.byteLength / ELEMENT_BYTES.BF16);
 }
 
-/** Row by row, whatever the order in the file; the result has memory of its own. */
-export async function readBytes(file: ByteFile, entry: WeightEntry): Promise<Uint8Array<ArrayBuffer>> {
+const newMemory: Memory = bytes => new Uint8Array(bytes);
+
+/** Row by row, whatever the order in the file. */
+export async function readBytes(file: ByteFile, entry: WeightEntry, memory = newMemory): Promise<Uint8Array<ArrayBuffer>> {
   const { shape, strides, position, byteLength } = entry;
-  const out = new Uint8Array(byteLength);
+  const out = memory(byteLength);
   if (strides === undefined || byteLength === 0) {
     await file.readInto(out, position);
     compare(file, entry, checksum(out));

@@ -190,13 +190,13 @@ function sourceOf(input: {
     metadata: input.metadata,
     checksum: input.checksum,
     verify: () => verifyAll(located.values()),
-    readFloat32: async name => {
+    readFloat32: async (name, memory) => {
       const { file, entry } = find(name);
-      return readAsFloat32(file, entry);
+      return readAsFloat32(file, entry, memory);
     },
-    readBfloat16: async name => {
+    readBfloat16: async (name, memory) => {
       const { file, entry } = find(name);
-      return readAsBfloat16(file, entry);
+      return readAsBfloat16(file, entry, memory);
     },
     readRaw: async name => {
       const { file, entry } = find(name);

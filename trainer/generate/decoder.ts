@@ -7,6 +7,7 @@ import { float32Of } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { elementAt, lastOf, required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
@@ -44,7 +45,11 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
     places: attachment.hosted,
   });
   try {
-    await loadVariables(session, { model: weightStream(model, weights, { onBytes: onLoad }), attachment, start });
+    await loadVariables(session, {
+      model: weightStream(model, weights, { onBytes: onLoad, storage: attachment.storage ?? FLOAT32_STORAGE }),
+      attachment,
+      start,
+    });
     await session.load(emptyCache(model, tokens, slots));
     return new Decoder(session, { tokens, slots, model });
   } catch (error) {

@@ -14,6 +14,7 @@ import type { Attachment } from '../method/method.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { likeliestLabel } from '../train/metrics.ts';
 import { loadVariables } from '../train/variables.ts';
@@ -87,7 +88,11 @@ export async function labelText({ engine, folder, adapterPath, text, onLoad }: L
     const tokens = Math.max(...parts.map(({ ids }) => ids.length));
     const session = await engine.compile({ ...labelProgram(model, attachment, tokens), places: attachment.hosted });
     try {
-      await loadVariables(session, { model: weightStream(model, weights, { onBytes: onLoad }), attachment, start });
+      await loadVariables(session, {
+        model: weightStream(model, weights, { onBytes: onLoad, storage: attachment.storage ?? FLOAT32_STORAGE }),
+        attachment,
+        start,
+      });
       const entities: TextEntity[] = [];
       for (const part of parts) entities.push(...(await labelPart(session, model, part, tokens)));
       return { entities, tokens: parts.reduce((sum, { ids }) => sum + ids.length, 0) };

@@ -13,6 +13,7 @@ import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import { loadVariables } from '../train/variables.ts';
@@ -80,7 +81,11 @@ export class TextVectors {
       const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
       const session = await engine.compile({ ...vectorProgram(model, attachment.linearHook, longest), places: attachment.hosted });
       try {
-        await loadVariables(session, { model: weightStream(model, weights, { onBytes: onLoad }), attachment, start });
+        await loadVariables(session, {
+          model: weightStream(model, weights, { onBytes: onLoad, storage: attachment.storage ?? FLOAT32_STORAGE }),
+          attachment,
+          start,
+        });
       } catch (error) {
         await session.dispose();
         throw error;

@@ -48,6 +48,8 @@ export interface Program {
 export interface VariableData {
   readonly name: string;
   readonly data: HostArray | 'zeros';
+  /** Called once nobody reads `data` any more, so that its memory can be used again. Who never calls it leaves it to be collected. */
+  readonly release?: (() => void) | undefined;
 }
 
 /** The result of a builder: a finished graph, its named outputs, and the effects that must happen though nobody reads them. */

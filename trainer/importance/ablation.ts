@@ -61,7 +61,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
     const results: number[][] = [];
     params.onProgress?.(0, sets.length * source.plan.batchesPerEpoch);
     for (const [i, set] of sets.entries()) {
-      await session.load(heldWeights(model, without(model, weights, { unit, set, instead }), storage));
+      await session.load(heldWeights(model, without(model, weights, { unit, set, instead }), storage, session.coder));
       results.push(await classLosses(params, session, i));
     }
     return results;

@@ -6,6 +6,7 @@ import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type Parts, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { float32Of } from '../graph/types.ts';
+import type { WeightCoder } from '../graph/weight-coder.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
@@ -39,7 +40,7 @@ export async function chooseElements(params: ChooseElementsParams): Promise<Sele
   const sweeps = sweepsOf(modules, data.sweepBytes);
   const session = await engine.compile({ ...gradientProgram(data, sweeps), places: data.hosted });
   try {
-    await session.load(startValues(data, weights, sweeps));
+    await session.load(startValues(data, weights, sweeps, session.coder));
     const chosen = new Map<string, Int32Array>();
     const targets = source.plan.rows.reduce((sum, row) => sum + row.targets, 0);
     const total = sweeps.length * source.plan.batchesPerEpoch;
@@ -83,8 +84,9 @@ async function* startValues(
   { task, storage }: ImportanceData,
   weights: WeightSource,
   sweeps: readonly (readonly ModuleSpec[])[],
+  coder: WeightCoder | undefined,
 ): AsyncGenerator<VariableData> {
-  yield* heldWeights(task.model, weights, storage);
+  yield* heldWeights(task.model, weights, storage, coder);
   for (const name of new Set(sweeps.flatMap(sweep => [...sumsOf(sweep).values()].map(sum => sum.name)))) yield { name, data: 'zeros' };
 }
 

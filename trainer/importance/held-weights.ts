@@ -1,6 +1,7 @@
 /** A model's weights as importance holds them: in the precision of the run, so that it fits where training does. */
 import type { Graph, Node } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
+import type { WeightCoder } from '../graph/weight-coder.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
@@ -21,6 +22,7 @@ export async function* heldWeights(
   model: Model,
   weights: WeightSource,
   storage: WeightStorage = FLOAT32_STORAGE,
+  coder?: WeightCoder,
 ): AsyncGenerator<VariableData> {
-  for await (const value of weightStream(model, weights, { storage })) yield* storage.encode(value);
+  for await (const value of weightStream(model, weights, { storage })) yield* storage.encode(value, coder);
 }

@@ -78,7 +78,7 @@ export async function scoreMovement(params: MovementScoring, data: MovementData)
   const program = movementProgram({ ...data, modules, shapes: plan.buckets, stepSize });
   const session = await data.engine.compile(program);
   try {
-    await session.load(heldWeights(model, weights, FLOAT32_STORAGE));
+    await session.load(heldWeights(model, weights, FLOAT32_STORAGE, session.coder));
     let done = 0;
     params.onProgress?.(0, plan.batchesPerEpoch, 'batches');
     for await (const batch of filledBatches(data.source, plan.epoch(0))) {

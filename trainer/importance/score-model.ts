@@ -10,6 +10,7 @@ import type { Program } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
 import { float32Of } from '../graph/types.ts';
+import type { WeightCoder } from '../graph/weight-coder.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
@@ -193,7 +194,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
   const session = await data.engine.compile({ ...importanceProgram(program), places: data.hosted });
   try {
     const begun = await params.unfinished?.load();
-    await session.load(startValues(params, program, begun?.sums));
+    await session.load(startValues(params, program, begun?.sums, session.coder));
     await runBatches(params, data, program, session, begunBatches(program, data, begun));
     const sums = await readSums(session, program, modules);
     if (data.ranks && program.sweeps.length === 0) for (const [name, own] of sums) sums.set(name, data.ranks.sumArrays(own));
@@ -219,8 +220,9 @@ async function* startValues(
   { model, modules, weights }: ScoreModelParams,
   program: ImportanceProgramParams,
   begun: ReadonlyMap<string, Float32Array> | undefined,
+  coder: WeightCoder | undefined,
 ): AsyncGenerator<VariableData> {
-  yield* heldWeights(model, weights, program.storage);
+  yield* heldWeights(model, weights, program.storage, coder);
   for (const module of modules) yield { name: accumulator(program, module).name, data: begun?.get(module.name) ?? 'zeros' };
   for (const { name } of meanGradientSpecs(program.sweeps)) yield { name, data: 'zeros' };
 }

@@ -1,7 +1,8 @@
 /** Weights in 8 bits with one scale a row (as LLM.int8() holds them, Dettmers et al. 2022; computed in floating point here). */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { elementCount, type Shape } from '../graph/types.ts';
+import type { Shape } from '../graph/types.ts';
+import type { RowCodes, StoredValues, WeightCoder } from '../graph/weight-coder.ts';
 
 export interface Int8Variables {
   /** int8, of the weight's shape. */
@@ -17,10 +18,9 @@ export const int8Variables = (name: string, shape: Shape): Int8Variables => ({
 
 const LARGEST = 127;
 
-/** The values of the variables of one weight [out, …]: the largest magnitude of a row becomes ±127. */
-export function* encodeInt8(name: string, shape: Shape, values: Float32Array): Generator<VariableData> {
-  const rows = shape[0] as number;
-  const width = elementCount(shape) / rows;
+/** Returns the codes of the numbers of a weight, with a scale for each row: the largest magnitude of a row becomes ±127. */
+export function quantizeInt8(values: Float32Array, rows: number): RowCodes {
+  const width = values.length / rows;
   const codes = new Int8Array(values.length);
   const scales = new Float32Array(rows);
   for (let row = 0; row < rows; row++) {
@@ -30,7 +30,17 @@ export function* encodeInt8(name: string, shape: Shape, values: Float32Array): G
     const inverse = largest > 0 ? LARGEST / largest : 0;
     for (let i = row * width; i < (row + 1) * width; i++) codes[i] = Math.round((values[i] as number) * inverse);
   }
+  return { codes, scales };
+}
+
+/** The values of the variables of one weight [out, …]. */
+export async function* encodeInt8(
+  { name, shape }: Pick<VariableSpec, 'name' | 'shape'>,
+  values: StoredValues,
+  coder: WeightCoder,
+): AsyncGenerator<VariableData> {
   const variables = int8Variables(name, shape);
+  const { codes, scales } = await coder.encodeRows(values, shape[0] as number);
   yield { name: variables.codes.name, data: codes };
   yield { name: variables.scales.name, data: scales };
 }

@@ -5,6 +5,7 @@
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, type Shape } from '../graph/types.ts';
+import { type BlockCodes, CODE_BLOCK, SCALE_RANGE, type StoredValues, type WeightCoder } from '../graph/weight-coder.ts';
 
 /** Quantiles of a normal distribution scaled to [−1, 1], 0 among them: the paper's appendix E. */
 export const NF4_LEVELS: readonly number[] = [
@@ -12,12 +13,9 @@ export const NF4_LEVELS: readonly number[] = [
   0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
   0.7229568362236023, 1,
 ];
-const NF4_BLOCK = 64;
-/** Scales that share a range. */
-const SCALE_BLOCK = 256;
 
-/** Halfway between neighbors, and no end: a number takes the level of the interval it lies in. */
-const BORDERS = Float64Array.from(NF4_LEVELS, (level, i) => (level + (NF4_LEVELS[i + 1] ?? Number.POSITIVE_INFINITY)) / 2);
+/** Halfway between neighbors: a number takes the level of the interval it lies in. */
+export const NF4_BORDERS = Float64Array.from(NF4_LEVELS.slice(1), (level, i) => (level + (NF4_LEVELS[i] as number)) / 2);
 
 /** Parts of [−1, 1] of equal length, so many that hardly a number shares its part with a border; two borders never do, since they are far apart. */
 const PARTS = 4096;
@@ -26,8 +24,8 @@ const partOf = (x: number): number => ((x + 1) * (PARTS / 2)) | 0;
 const UNDECIDED = 16;
 /** The code of each part: the borders in earlier parts. */
 const CODES = Uint8Array.from({ length: PARTS + 1 }, (_, part) => {
-  const before = BORDERS.filter(border => border < 1 && partOf(border) < part).length;
-  return BORDERS.some(border => border < 1 && partOf(border) === part) ? before + UNDECIDED : before;
+  const before = NF4_BORDERS.filter(border => partOf(border) < part).length;
+  return NF4_BORDERS.some(border => partOf(border) === part) ? before + UNDECIDED : before;
 });
 
 export interface Nf4Variables {
@@ -41,11 +39,11 @@ export interface Nf4Variables {
 }
 
 export function nf4Variables(name: string, shape: Shape): Nf4Variables {
-  const blocks = Math.ceil(elementCount(shape) / NF4_BLOCK);
-  const scaleBlocks = Math.ceil(blocks / SCALE_BLOCK);
+  const blocks = Math.ceil(elementCount(shape) / CODE_BLOCK);
+  const scaleBlocks = Math.ceil(blocks / SCALE_RANGE);
   return {
-    codes: { name: `${name}.nf4`, shape: [(blocks * NF4_BLOCK) / 2], dtype: 'uint8' },
-    scales: { name: `${name}.scales`, shape: [scaleBlocks, SCALE_BLOCK], dtype: 'uint8' },
+    codes: { name: `${name}.nf4`, shape: [(blocks * CODE_BLOCK) / 2], dtype: 'uint8' },
+    scales: { name: `${name}.scales`, shape: [scaleBlocks, SCALE_RANGE], dtype: 'uint8' },
     low: { name: `${name}.scales.low`, shape: [scaleBlocks, 1], dtype: 'float32' },
     step: { name: `${name}.scales.step`, shape: [scaleBlocks, 1], dtype: 'float32' },
   };
@@ -53,16 +51,16 @@ export function nf4Variables(name: string, shape: Shape): Nf4Variables {
 
 /** Codes of the numbers of a weight, and the largest magnitude of each block. */
 export function quantizeNf4(values: Float32Array): { readonly codes: Uint8Array; readonly scales: Float32Array } {
-  const blocks = Math.ceil(values.length / NF4_BLOCK);
+  const blocks = Math.ceil(values.length / CODE_BLOCK);
   const scales = new Float32Array(blocks);
-  const codes = new Uint8Array((blocks * NF4_BLOCK) / 2);
-  const whole = Math.floor(values.length / NF4_BLOCK);
+  const codes = new Uint8Array((blocks * CODE_BLOCK) / 2);
+  const whole = Math.floor(values.length / CODE_BLOCK);
   quantizeBlocks(values, whole, { codes, scales });
   if (whole < blocks) {
     // Zeros fill the last block up.
-    const last = new Float32Array(NF4_BLOCK);
-    last.set(values.subarray(whole * NF4_BLOCK));
-    quantizeBlocks(last, 1, { codes: codes.subarray((whole * NF4_BLOCK) / 2), scales: scales.subarray(whole) });
+    const last = new Float32Array(CODE_BLOCK);
+    last.set(values.subarray(whole * CODE_BLOCK));
+    quantizeBlocks(last, 1, { codes: codes.subarray((whole * CODE_BLOCK) / 2), scales: scales.subarray(whole) });
   }
   return { codes, scales };
 }
@@ -75,7 +73,7 @@ function quantizeBlocks(
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const largestWord = new Uint32Array(scales.buffer, scales.byteOffset, scales.length);
   for (let block = 0; block < blocks; block++) {
-    const [begin, end] = [block * NF4_BLOCK, (block + 1) * NF4_BLOCK];
+    const [begin, end] = [block * CODE_BLOCK, (block + 1) * CODE_BLOCK];
     // Without their signs, floating-point numbers are ordered as their bits are, and a NaN comes last.
     let largest = 0;
     for (let i = begin; i < end; i++) {
@@ -97,18 +95,17 @@ function quantizeBlocks(
 function decided(code: number, x: number): number {
   if (code < UNDECIDED) return code;
   const before = code - UNDECIDED;
-  return x > (BORDERS[before] as number) ? before + 1 : before;
+  return x > (NF4_BORDERS[before] as number) ? before + 1 : before;
 }
 
-/** The values of the variables of one weight. */
-export function* encodeNf4(name: string, shape: Shape, values: Float32Array): Generator<VariableData> {
-  const variables = nf4Variables(name, shape);
+/** Returns the same codes, with the scales in 8 bits. */
+export function quantizeTwice(values: Float32Array): BlockCodes {
   const { codes, scales } = quantizeNf4(values);
-  const ranges = variables.low.shape[0] as number;
+  const ranges = Math.ceil(scales.length / SCALE_RANGE);
   const [low, step] = [new Float32Array(ranges), new Float32Array(ranges)];
-  const bytes = new Uint8Array(ranges * SCALE_BLOCK);
+  const bytes = new Uint8Array(ranges * SCALE_RANGE);
   for (let range = 0; range < ranges; range++) {
-    const [begin, end] = [range * SCALE_BLOCK, Math.min(scales.length, (range + 1) * SCALE_BLOCK)];
+    const [begin, end] = [range * SCALE_RANGE, Math.min(scales.length, (range + 1) * SCALE_RANGE)];
     let [smallest, largest] = [Number.POSITIVE_INFINITY, 0];
     for (let i = begin; i < end; i++) {
       smallest = Math.min(smallest, scales[i] as number);
@@ -119,8 +116,19 @@ export function* encodeNf4(name: string, shape: Shape, values: Float32Array): Ge
     step[range] = unit;
     if (unit > 0) for (let i = begin; i < end; i++) bytes[i] = Math.round(((scales[i] as number) - smallest) / unit);
   }
+  return { codes, scales: bytes, low, step };
+}
+
+/** The values of the variables of one weight. */
+export async function* encodeNf4(
+  { name, shape }: Pick<VariableSpec, 'name' | 'shape'>,
+  values: StoredValues,
+  coder: WeightCoder,
+): AsyncGenerator<VariableData> {
+  const variables = nf4Variables(name, shape);
+  const { codes, scales, low, step } = await coder.encodeBlocks(values, NF4_BORDERS);
   yield { name: variables.codes.name, data: codes };
-  yield { name: variables.scales.name, data: bytes };
+  yield { name: variables.scales.name, data: scales };
   yield { name: variables.low.name, data: low };
   yield { name: variables.step.name, data: step };
 }
@@ -132,10 +140,10 @@ const PAIRS = Float32Array.from({ length: 512 }, (_, i) => NF4_LEVELS[i % 2 === 
 export function readNf4(graph: Graph, name: string, shape: Shape): Node {
   const { codes, scales, low, step } = nf4Variables(name, shape);
   const count = elementCount(shape);
-  const blocks = Math.ceil(count / NF4_BLOCK);
+  const blocks = Math.ceil(count / CODE_BLOCK);
   const pairs = graph.gather(graph.constant(PAIRS, [256, 2], 'float32'), graph.cast(graph.read(codes), 'int32'));
   const all = graph.add(graph.mul(graph.cast(graph.read(scales), 'float32'), graph.read(step)), graph.read(low));
   const own = graph.slice(graph.reshape(all, [elementCount(all.shape)]), [0], [blocks]);
-  const values = graph.mul(graph.reshape(pairs, [blocks, NF4_BLOCK]), graph.reshape(own, [blocks, 1]));
-  return graph.reshape(graph.slice(graph.reshape(values, [blocks * NF4_BLOCK]), [0], [count]), shape);
+  const values = graph.mul(graph.reshape(pairs, [blocks, CODE_BLOCK]), graph.reshape(own, [blocks, 1]));
+  return graph.reshape(graph.slice(graph.reshape(values, [blocks * CODE_BLOCK]), [0], [count]), shape);
 }

@@ -86,9 +86,9 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
   return {
     ...source,
     tensors: new Map([...source.tensors, ...[...held].map(([name, found]) => [name, wholeOf(found, source.tensors)] as const)]),
-    readFloat32: async name => {
+    readFloat32: async (name, memory) => {
       const found = held.get(name);
-      if (!found) return source.readFloat32(name);
+      if (!found) return source.readFloat32(name, memory);
       const out = new Float32Array(elementCount(found.spec.shape));
       for (let expert = 0; expert < found.spec.stack.experts; expert++) {
         const part = await readExpert(found.spec, found.form, expert, source);
@@ -97,9 +97,9 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
       return out;
     },
     // Rounded as the whole would be when it is loaded.
-    readBfloat16: async name => {
+    readBfloat16: async (name, memory) => {
       const found = held.get(name);
-      if (!found) return source.readBfloat16?.(name);
+      if (!found) return source.readBfloat16?.(name, memory);
       const out = new Uint16Array(elementCount(found.spec.shape));
       for (let expert = 0; expert < found.spec.stack.experts; expert++) {
         const part = await readExpert(found.spec, found.form, expert, source);

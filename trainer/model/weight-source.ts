@@ -1,11 +1,15 @@
 /** The interface of a source of weights. */
 
+/** Gives so many bytes, from the start of their buffer on. */
+export type Memory = (bytes: number) => Uint8Array<ArrayBuffer>;
+
 /** A weight file, by the names that the model uses. */
 export interface WeightSource {
   readonly tensors: ReadonlyMap<string, SourceTensor>;
-  readFloat32(name: string): Promise<Float32Array>;
+  /** @param memory for the numbers, of a source that reads them as they are; a source may take memory of its own */
+  readFloat32(name: string, memory?: Memory): Promise<Float32Array>;
   /** Bits of bfloat16, of a source that has them without going through float32. */
-  readBfloat16?(name: string): Promise<Uint16Array | undefined>;
+  readBfloat16?(name: string, memory?: Memory): Promise<Uint16Array | undefined>;
   /** `count` numbers of a tensor from its `begin`-th on, in its flat order, of a source that reads them alone. */
   readPart?(name: string, begin: number, count: number): Promise<Float32Array>;
   /** The same of its bytes as the file has them. */

@@ -3,7 +3,10 @@
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { byteSize, toBfloat16 } from '../graph/types.ts';
+import type { StoredValues, WeightCoder } from '../graph/weight-coder.ts';
+import { required } from '../narrow.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
+import { javascriptCoder } from './javascript-coder.ts';
 import { columnProduct } from './layer/trained-columns.ts';
 import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
@@ -80,18 +83,34 @@ export class WeightStorage {
     }
   }
 
-  /** Values of these variables from those of the parameter in float32. */
-  *encode(value: VariableData): Generator<VariableData> {
+  /** Values of these variables from those of the parameter, in float32 or as bits of bfloat16, whichever the file has. */
+  async *encode(value: VariableData, coder: WeightCoder = javascriptCoder): AsyncGenerator<VariableData> {
     const { name, data: values } = value;
     const spec = this.byName.get(name);
     const form = spec ? this.formOf(spec) : 'float32';
-    if (!spec || form === 'float32' || !(values instanceof Float32Array)) yield value;
-    else if (form === 'bfloat16') yield { name, data: toBfloat16(values) };
+    if (!(values instanceof Float32Array || values instanceof Uint16Array)) yield value;
+    else if (form === 'float32' && (values instanceof Float32Array || !coder.widen)) yield value;
+    else if (form === 'bfloat16' && values instanceof Uint16Array) yield value;
     else {
-      const { shape } = spec;
+      yield* this.encodeAs(form, { name, data: values }, coder);
+      value.release?.();
+    }
+  }
+
+  /** In memory of its own. */
+  private async *encodeAs(
+    form: ReturnType<WeightStorage['formOf']>,
+    { name, data: values }: { readonly name: string; readonly data: StoredValues },
+    coder: WeightCoder,
+  ): AsyncGenerator<VariableData> {
+    if (values instanceof Uint16Array && form === 'float32')
+      yield { name, data: await required(coder.widen, 'a coder that widens')(values) };
+    else if (values instanceof Float32Array && form === 'bfloat16') yield { name, data: toBfloat16(values) };
+    else if (form === 'int8' || form === 'nf4') {
+      const { shape } = required(this.byName.get(name), name);
       const part = this.params.floatParts.get(name);
       const frozen = part ? zeroUnits(values.slice(), shape[0] ?? 1, part) : values;
-      yield* form === 'int8' ? encodeInt8(name, shape, frozen) : encodeNf4(name, shape, frozen);
+      yield* form === 'int8' ? encodeInt8({ name, shape }, frozen, coder) : encodeNf4({ name, shape }, frozen, coder);
     }
   }
 
@@ -182,7 +201,11 @@ export const quantizable = ({ modules }: { readonly modules: readonly ModuleSpec
   modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head' && part !== 'router').map(({ weight }) => weight.name);
 
 /** Sets rows or columns of a weight to zero in place. @param values [rows, …] flattened */
-export function zeroUnits(values: Float32Array, rows: number, { unit, indices }: Pick<FloatPart, 'unit' | 'indices'>): Float32Array {
+export function zeroUnits<Values extends StoredValues>(
+  values: Values,
+  rows: number,
+  { unit, indices }: Pick<FloatPart, 'unit' | 'indices'>,
+): Values {
   const width = values.length / rows;
   if (unit === 'rows') for (const row of indices) values.fill(0, row * width, (row + 1) * width);
   else for (let begin = 0; begin < values.length; begin += width) for (const column of indices) values[begin + column] = 0;
@@ -205,8 +228,8 @@ export function copyUnits(
 }
 
 /**
- * Parameters in the order in which they are loaded: by the bytes they are held in, the largest first, and as they stand where these are equal. What was
- * fed for one then has room for the next, where an allocator gives nothing back (`plan/memory/loaded-pool.ts`).
+ * Parameters in the order in which they are loaded: by the bytes they are held in, the largest first, and as they stand where these are equal. What
+ * is in memory twice while it is loaded is then largest when least is loaded.
  */
 export function largestFirst(parameters: readonly ParameterSpec[], storage = FLOAT32_STORAGE): ParameterSpec[] {
   const bytesOf = (spec: ParameterSpec): number => storage.variables(spec).reduce((sum, variable) => sum + byteSize(variable), 0);

@@ -2,12 +2,14 @@
 
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, sameShape } from '../graph/types.ts';
+import type { StoredValues } from '../graph/weight-coder.ts';
 import { createRandom, hashSeed } from '../random.ts';
 import { weightMismatches } from './load-model.ts';
 import { type Model, ModelConfigError } from './model-spec.ts';
 import type { ParameterSpec } from './module-specs.ts';
+import { SpareMemory } from './spare-memory.ts';
 import { withStacks } from './stored-form.ts';
-import type { SourceTensor, WeightSource } from './weight-source.ts';
+import type { Memory, SourceTensor, WeightSource } from './weight-source.ts';
 import { largestFirst, type WeightStorage } from './weight-storage.ts';
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
@@ -26,8 +28,8 @@ export function withInitial(model: Model, file: WeightSource): WeightSource {
   if (fresh.size === 0) return weights;
   return {
     tensors: new Map<string, SourceTensor>([...weights.tensors, ...fresh]),
-    readFloat32: async name => initialValues(fresh.get(name)) ?? (await weights.readFloat32(name)),
-    readBfloat16: async name => (fresh.has(name) ? undefined : weights.readBfloat16?.(name)),
+    readFloat32: async (name, memory) => initialValues(fresh.get(name)) ?? (await weights.readFloat32(name, memory)),
+    readBfloat16: async (name, memory) => (fresh.has(name) ? undefined : weights.readBfloat16?.(name, memory)),
   };
 }
 
@@ -54,11 +56,20 @@ const FLOAT32_BYTES = 4;
 export interface StreamOptions {
   /** Called before the first tensor and after each one, with the bytes of the file that are read. */
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
-  /** How the weights are held: of those in bfloat16 the bits come where the source has them, and float32 where it has not. */
+  /**
+   * How the weights are held. Given, the values come as the file has them, for `storage.encode`: as bits where that is bfloat16. Left out, all of them
+   * come in float32.
+   */
   readonly storage?: WeightStorage | undefined;
 }
 
-/** Every parameter of the model, the largest first; of a new head its start values, unless the source has trained ones of that shape. */
+/** A tensor that takes more in its file is not read before its turn: it would be in memory next to another one of its size. */
+const MOST_BYTES_AHEAD = 128 * 2 ** 20;
+
+/**
+ * Every parameter of the model, the largest first; of a new head its start values, unless the source has trained ones of that shape. While one is used,
+ * the next is read, into the memory of one that was released.
+ */
 export async function* weightStream(
   model: Model,
   file: WeightSource,
@@ -68,14 +79,39 @@ export async function* weightStream(
   const weights = withStacks(model.parameters, file);
   const bytesOf = ({ name, shape }: ParameterSpec): number => weights.tensors.get(name)?.byteLength ?? FLOAT32_BYTES * elementCount(shape);
   const total = model.parameters.reduce((sum, spec) => sum + bytesOf(spec), 0);
+  const order = largestFirst(model.parameters, storage);
+  const spare = new SpareMemory();
+  const read = (spec: ParameterSpec): Promise<StoredValues> =>
+    readParameter(weights, spec, { storage, memory: bytes => spare.take(bytes) });
   let done = 0;
   onBytes?.(done, total);
-  for (const spec of largestFirst(model.parameters, storage)) {
-    const isHeld = !spec.initial || sameShape(weights.tensors.get(spec.name)?.shape ?? [], spec.shape);
-    const fresh = isHeld ? undefined : initialValues(spec);
-    const bits = !fresh && storage?.formOf(spec) === 'bfloat16' ? await weights.readBfloat16?.(spec.name) : undefined;
-    yield { name: spec.name, data: fresh ?? bits ?? (await weights.readFloat32(spec.name)) };
-    done += bytesOf(spec);
-    onBytes?.(done, total);
+  let ahead: Promise<StoredValues> | undefined;
+  try {
+    for (const [i, spec] of order.entries()) {
+      const data = await (ahead ?? read(spec));
+      const next = order[i + 1];
+      ahead = next && bytesOf(next) <= MOST_BYTES_AHEAD ? read(next) : undefined;
+      // A failure is reported in its turn.
+      ahead?.catch(() => undefined);
+      yield { name: spec.name, data, release: () => spare.give(data) };
+      done += bytesOf(spec);
+      onBytes?.(done, total);
+    }
+  } finally {
+    // Whoever closes the file next finds nobody reading it.
+    await ahead?.catch(() => undefined);
   }
+}
+
+async function readParameter(
+  weights: WeightSource,
+  spec: ParameterSpec,
+  { storage, memory }: { readonly storage: WeightStorage | undefined; readonly memory: Memory },
+): Promise<StoredValues> {
+  const { name, initial, shape, stack } = spec;
+  const fresh = initial && !sameShape(weights.tensors.get(name)?.shape ?? [], shape) ? initialValues(spec) : undefined;
+  if (fresh) return fresh;
+  // Of a stack, bits may have been rounded.
+  const takesBits = storage && (stack === undefined || storage.formOf(spec) === 'bfloat16');
+  return (takesBits ? await weights.readBfloat16?.(name, memory) : undefined) ?? weights.readFloat32(name, memory);
 }

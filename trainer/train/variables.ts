@@ -2,13 +2,16 @@
 import { namesOf } from '../catalog/entries.ts';
 import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
+import type { WeightCoder } from '../graph/weight-coder.ts';
 import type { Attachment, LoadedWeight } from '../method/method.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { optimizerState } from './optimizer.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenElements } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
 
 export interface StartValues {
+  /** Weights in float32, or as bits of bfloat16 where a file has those. */
   readonly model: AsyncIterable<VariableData>;
   readonly attachment: Attachment;
   /** Left out where nothing is trained. */
@@ -24,12 +27,12 @@ export type LoadedPart = 'weights' | 'trained' | 'gradient' | 'optimizer';
 
 /** @param onPart is called when the session holds a part */
 export async function loadVariables(
-  session: Pick<Session, 'load'>,
+  session: Pick<Session, 'load' | 'coder'>,
   values: StartValues,
   onPart: (part: LoadedPart) => void = () => undefined,
 ): Promise<void> {
   const parts: Readonly<Record<LoadedPart, AsyncIterable<VariableData> | Iterable<VariableData>>> = {
-    weights: weightValues(values),
+    weights: weightValues(values, session.coder),
     trained: trainedValues(values),
     gradient: gradientZeros(values),
     optimizer: optimizerZeros(values),
@@ -42,14 +45,15 @@ export async function loadVariables(
 
 const startOf = ({ start }: StartValues, { name, data }: VariableData): VariableData => ({ name, data: start?.get(name) ?? data });
 
-async function* weightValues(values: StartValues): AsyncGenerator<VariableData> {
+async function* weightValues(values: StartValues, coder: WeightCoder | undefined): AsyncGenerator<VariableData> {
   const { model, attachment } = values;
+  const { storage = FLOAT32_STORAGE } = attachment;
   for await (const weight of model) {
     const wide = inFloat32(weight);
     // Taken before the engine is given the weight, which it may keep or let go.
     const derived = [...(attachment.derived?.(wide) ?? [])];
     const held = attachment.taken?.restOf(wide) ?? weight;
-    yield* attachment.storage?.encode(held) ?? [held];
+    yield* storage.encode(held, coder);
     for (const value of derived) yield startOf(values, value);
   }
 }

@@ -5,6 +5,7 @@ import { type Engine, EngineError } from '../../engine/engine.ts';
 import { elementCount, float32Of, type HostArray } from '../../graph/types.ts';
 import type { ClassifierShape } from '../../model/classifier-batch.ts';
 import type { ClassifierInput, ClassifierModel } from '../../model/model-spec.ts';
+import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
 import { type OnnxRuntime, OnnxRuntimeError, openOnnxRuntime, type RuntimeTensor } from '../../onnxruntime/onnxruntime.ts';
@@ -119,7 +120,7 @@ async function outputsOf(
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const session = await engine.compile(forwardProgram(model, shape));
   try {
-    await loadVariables(session, { model: weightStream(model, exported.weights), attachment: untouched });
+    await loadVariables(session, { model: weightStream(model, exported.weights, { storage: FLOAT32_STORAGE }), attachment: untouched });
     return new Map(Object.entries(await session.run(PASS, feeds)).map(([name, values]) => [name, float32Of(values)]));
   } finally {
     await session.dispose();

@@ -18,6 +18,8 @@ export interface AddonSources {
   readonly pjrt: string;
   /** Sums over the processes of a run, which both of them have. */
   readonly ranks: string;
+  /** The forms of weights, which both of them have, too. */
+  readonly coder: string;
 }
 
 /**
@@ -35,6 +37,7 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
       kernels: path.join(folder, 'kernels'),
       pjrt: path.join(folder, 'pjrt'),
       ranks: path.join(folder, 'ranks'),
+      coder: path.join(folder, 'coder'),
     })),
     {
       binding: packageFolder(moduleUrl, ADDON_PACKAGE, 'binding'),
@@ -42,6 +45,7 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
       kernels: path.join(here, '..', 'native'),
       pjrt: path.join(here, '..', 'pjrt', 'native'),
       ranks: path.join(here, '..', 'mpi', 'native'),
+      coder: path.join(here, '..', 'coder', 'native'),
     },
   ];
   const found = candidates.find(folders => Object.values(folders).every(folder => existsSync(folder)));

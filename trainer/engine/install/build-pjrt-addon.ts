@@ -9,13 +9,14 @@ import { runCommand } from './run-command.ts';
 
 /** @throws EngineError with the compiler's output */
 export async function buildPjrtAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  const { pjrt, ranks, nodeHeaders } = resolveAddonSources();
+  const { pjrt, ranks, coder, nodeHeaders } = resolveAddonSources();
   const output = pjrtAddonPath(folder);
   const addons = path.dirname(output);
   mkdirSync(addons, { recursive: true });
   const unfinished = `${output}.${process.pid}`;
   const libraries = process.platform === 'linux' ? ['-ldl'] : [];
-  const args = [...PJRT_ADDON_FLAGS, '-I', nodeHeaders, '-I', ranks, ...sourcesIn([pjrt, ranks]), '-o', unfinished, ...libraries];
+  const headers = [nodeHeaders, ranks, coder].flatMap(header => ['-I', header]);
+  const args = [...PJRT_ADDON_FLAGS, ...headers, ...sourcesIn([pjrt, ranks, coder]), '-o', unfinished, ...libraries];
   const result = await runCommand('g++', args, { onTick });
   if (result.status !== 0) throw new EngineError(`g++ could not compile the PJRT addon:\n${result.output.trim()}`);
   renameSync(unfinished, output);

@@ -67,7 +67,7 @@ export function installCommand({ manifest: { variant, isCompileOnly, library } }
 
 /** The compiler's arguments for the addon. On macOS, Node's own functions are found when it is loaded. */
 export const PJRT_ADDON_FLAGS: readonly string[] = [
-  ...['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-pthread', '-DNAPI_VERSION=8'],
+  ...['-std=c++17', '-O3', '-shared', '-fPIC', '-fvisibility=hidden', '-pthread', '-DNAPI_VERSION=8'],
   ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
 ];
 
@@ -76,8 +76,8 @@ export const PJRT_ADDON_PREFIX = 'rowtune_pjrt-';
 
 /** The addon compiled from the sources of this version of Rowtune. */
 export function pjrtAddonPath(folder: string): string {
-  const { pjrt, ranks } = resolveAddonSources();
-  const hash = hashSources(createHash('sha256').update(PJRT_ADDON_FLAGS.join(' ')), [pjrt, ranks]);
+  const { pjrt, ranks, coder } = resolveAddonSources();
+  const hash = hashSources(createHash('sha256').update(PJRT_ADDON_FLAGS.join(' ')), [pjrt, ranks, coder]);
   return path.join(folder, 'addon', `${PJRT_ADDON_PREFIX}${hash.digest('hex').slice(0, 16)}.node`);
 }
 

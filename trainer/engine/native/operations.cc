@@ -1,7 +1,8 @@
 // TensorFlow's operations RowtuneFused, a row program over its inputs, RowtuneProduct, a product of matrices of float32, RowtuneExpertProduct and
 // RowtuneExpertGradient, products grouped by expert, RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its place
-// in a file, and out, RowtuneUnpack, a weight of 4-bit codes, RowtuneReadColumns and RowtuneUpdateColumns, for columns or single elements, and
-// RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are there once this addon is loaded, before any session is made.
+// in a file, and out, RowtuneUnpack, a weight of 4-bit codes, RowtuneHost, the numbers of an array of JavaScript, RowtuneReadColumns and
+// RowtuneUpdateColumns, for columns or single elements, and RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are there once this
+// addon is loaded, before any session is made.
 #include <node_api.h>
 
 #include <algorithm>
@@ -12,10 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "coder-addon.h"
 #include "column-operations.h"
 #include "expert-product.h"
 #include "group-addon.h"
 #include "group-operations.h"
+#include "host-operation.h"
 #include "kernel-run.h"
 #include "offload.h"
 #include "product.h"
@@ -223,6 +226,7 @@ std::string RegisterAll() {
       {"RowtuneBringBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<BringBack>, DestroyFilePlace},
       {"RowtunePutAway", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<PutAway>, DestroyFilePlace},
       {"RowtuneUnpack", {"T: type", "block: int", "shape: list(int)"}, {"codes: uint8", "scales: float", "levels: float"}, {"weight: T"}, CreateUnpack, RunUnpack, DestroyUnpack},
+      {"RowtuneHost", {"T: type", "shape: list(int)"}, {"place: int32"}, {"values: T"}, CreateHost, RunHost, DestroyHost},
       {"RowtuneReadColumns", {"T: type"}, {"x: T", "numbers: int32"}, {"values: T"}, CreateReadColumns, RunReadColumns, DestroyReadColumns},
       {"RowtuneUpdateColumns", {"T: type", "width: int"}, {"state: T", "numbers: int32", "values: T"}, {}, CreateUpdateColumns, RunUpdateColumns, DestroyUpdateColumns},
       {"RowtuneBeginSum", {"form: int", "residual: string"}, {"x: float"}, {"sum: float"}, CreateBeginSum, RunBeginSum, DestroyBeginSum},
@@ -246,17 +250,33 @@ napi_value Reserve(napi_env env, napi_callback_info info) {
   return text;
 }
 
-// Exports `hasProducts`, whether this processor has the vectors that RowtuneProduct was written for, `reserve`, and the functions of group-addon.cc.
+// (array) → where it lies, as a bigint
+napi_value AddressOf(napi_env env, napi_callback_info info) {
+  napi_value array = nullptr, address = nullptr;
+  size_t count = 1;
+  void* data = nullptr;
+  if (napi_get_cb_info(env, info, &count, &array, nullptr, nullptr) != napi_ok || count < 1) return nullptr;
+  if (napi_get_typedarray_info(env, array, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok) return nullptr;
+  napi_create_bigint_uint64(env, reinterpret_cast<uintptr_t>(data), &address);
+  return address;
+}
+
+// Exports `hasProducts`, whether this processor has the vectors that RowtuneProduct was written for, `reserve`, `addressOf`, and the functions of
+// group-addon.h and coder-addon.h.
 napi_value Init(napi_env env, napi_value exports) {
   static const std::string problem = RegisterAll();
   if (!problem.empty()) napi_throw_error(env, nullptr, problem.c_str());
   napi_value has_products = nullptr;
   napi_get_boolean(env, HasProducts(), &has_products);
   napi_set_named_property(env, exports, "hasProducts", has_products);
-  napi_value reserve = nullptr;
-  napi_create_function(env, "reserve", NAPI_AUTO_LENGTH, Reserve, nullptr, &reserve);
-  napi_set_named_property(env, exports, "reserve", reserve);
+  const std::pair<const char*, napi_callback> functions[] = {{"reserve", Reserve}, {"addressOf", AddressOf}};
+  for (const auto& [name, callback] : functions) {
+    napi_value function = nullptr;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
+    napi_set_named_property(env, exports, name, function);
+  }
   ExportGroup(env, exports);
+  ExportCoder(env, exports);
   return exports;
 }
 

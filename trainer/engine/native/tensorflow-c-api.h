@@ -21,6 +21,7 @@ void TF_SetStatus(TF_Status*, TF_Code, const char* message);
 TF_Code TF_GetCode(const TF_Status*);
 const char* TF_Message(const TF_Status*);
 
+size_t TF_DataTypeSize(TF_DataType);
 void TF_DeleteTensor(TF_Tensor*);
 void* TF_TensorData(const TF_Tensor*);
 size_t TF_TensorByteSize(const TF_Tensor*);

@@ -1,5 +1,6 @@
 /** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Whatever may wait gives a promise. */
 
+import type { CoderAddon } from '../coder/native-coder.ts';
 import type { DeviceMemory } from '../engine.ts';
 import type { ClientOption } from '../install/pjrt-plugins.ts';
 import type { GroupAddon } from '../mpi/group.ts';
@@ -49,7 +50,7 @@ export interface ClientDescription {
   readonly devices: number;
 }
 
-export interface Addon extends GroupAddon {
+export interface Addon extends CoderAddon, GroupAddon {
   /** @param libraries those that the plugin looks for by their names; they are loaded before it, where it is not loaded yet */
   open(path: string, options: readonly ClientOption[], libraries?: readonly string[]): Promise<ClientHandle>;
   describe(client: ClientHandle): ClientDescription;

@@ -10,8 +10,10 @@ import { isOnHost, type Program, type Signature } from '../../graph/program.ts';
 import { type SumPart, splitAtSums } from '../../graph/split-at-sums.ts';
 import { sumForms } from '../../graph/sum-forms.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
+import type { WeightCoder } from '../../graph/weight-coder.ts';
 import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { elementAt, required, valueFor } from '../../narrow.ts';
+import { nativeCoder } from '../coder/native-coder.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon, BufferHandle, ClientHandle, ExecutableHandle, RankSum } from './addon.ts';
 import type { CompiledMemory } from './compiled-memory.ts';
@@ -54,6 +56,7 @@ export interface Device {
 
 export class PjrtSession implements Session {
   readonly runsAhead = true;
+  readonly coder: WeightCoder;
   private readonly device: Device;
   private readonly program: Program;
   private readonly specs: ReadonlyMap<string, VariableSpec>;
@@ -69,6 +72,7 @@ export class PjrtSession implements Session {
 
   constructor(device: Device, program: Program) {
     this.device = device;
+    this.coder = nativeCoder(device.addon);
     this.program = program;
     this.specs = new Map(program.variables.map(spec => [spec.name, spec]));
     this.copies = copiesOf(program);
@@ -77,10 +81,11 @@ export class PjrtSession implements Session {
   }
 
   async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
-    for await (const { name, data } of values) {
+    for await (const { name, data, release } of values) {
       const spec = this.spec(name);
       if (data !== 'zeros') checkData(data, spec, `variable ${name}`);
       const copies = await this.uploadCopies(data, spec, name);
+      release?.();
       await this.inTurn(async () => this.replace(name, copies));
     }
   }

@@ -43,6 +43,7 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
       const offload = library && openOffloadFile(program, offloadFolder, library);
       return openSession(addon, program, {
         heap,
+        library: fuses ? library : undefined,
         offload,
         kernels: {
           plan: fuses ? (fuse ?? planner()) : singleSteps,

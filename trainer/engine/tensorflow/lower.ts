@@ -14,6 +14,7 @@ import { elementAt } from '../../narrow.ts';
 import { Emitter, HOST } from './emitter.ts';
 import { emitFused } from './fused.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
+import { emitPlace } from './host-place.ts';
 import { attentionLowerings } from './kernels/attention.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
 import { effectLowerings } from './kernels/effects.ts';
@@ -68,7 +69,10 @@ export interface LoweredSignature {
 
 export interface LoweredVariable {
   readonly spec: VariableSpec;
-  /** Feed `load.node`, with all values or with one for every element, and fetch `loaded` to fill the variable. */
+  /**
+   * Feed `load.node`, with the place of an array where the engine copies from there (`host-place.ts`), and else with all values or with one for every
+   * element, and fetch `loaded` to fill the variable.
+   */
   readonly load: Port;
   readonly loaded: string;
   readonly read: Port;
@@ -82,13 +86,15 @@ export interface LoweredProgram {
 
 /** The abilities of the kernels installed with the engine (without them each node is one of TensorFlow's own), and the processor. */
 export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasColumns' | 'hasNarrowConvolutions' | 'hasSums'> {
+  /** Are variables filled from an array of the host, by `engine/native/host-operation.cc`? */
+  readonly copiesHost?: boolean;
   readonly plan: Planner;
 }
 
 /** @param offload must be there where a variable's place is on disk */
 export function lowerProgram(
   program: Program,
-  { plan, ...abilities }: Kernels,
+  { plan, copiesHost = false, ...abilities }: Kernels,
   offload: Offloaded = { file: -1, offsets: new Map() },
 ): LoweredProgram {
   const nodes: NodeDef[] = [];
@@ -109,7 +115,7 @@ export function lowerProgram(
     const handle = sources.source('VarHandleOp', attributes, device);
     handles.set(spec.name, handle);
     types.set(spec.name, spec.dtype);
-    variables.set(spec.name, lowerVariable(spec, handle, i, { nodes, dims: shape => shapes.ints(shape), device, mover }));
+    variables.set(spec.name, lowerVariable(spec, handle, i, { nodes, dims: shape => shapes.ints(shape), device, mover, copiesHost }));
   });
   const signatures = new Map<string, LoweredSignature>();
   Object.entries(program.signatures).forEach(([name, signature], i) => {
@@ -127,17 +133,16 @@ interface VariableNodes {
   readonly dims: (shape: Shape) => string;
   readonly device: string | undefined;
   readonly mover: Mover;
+  readonly copiesHost: boolean;
 }
 
 /** Separate chains, so that loading one variable does not wait for another. */
-function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, dims, device, mover }: VariableNodes): LoweredVariable {
+function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, device, mover, ...others }: VariableNodes): LoweredVariable {
   const T = attr.type(spec.dtype);
   const load = new Emitter(`l${i}`, nodes);
   load.device = device;
-  const { placeholder, value } = emitFeed(load, spec, 'any shape');
-  const filled = load.emit('BroadcastTo', [value, dims(spec.shape)], { T, Tidx: attr.type('int32') });
-  // The fed buffer belongs to the host, so the variable gets a copy.
-  load.emit('AssignVariableOp', [handle, load.emit('DeepCopy', [filled], { T })], { dtype: T });
+  const { placeholder, value } = others.copiesHost ? emitPlace(load, spec) : emitCopy(load, spec, others.dims);
+  load.emit('AssignVariableOp', [handle, value], { dtype: T });
   if (mover.moves(spec.name)) mover.putAway(load, spec.name);
   const read = new Emitter(`r${i}`, nodes);
   read.device = device;
@@ -150,7 +155,15 @@ function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, d
   };
 }
 
-interface Lookup extends Omit<Kernels, 'plan'> {
+/** The fed buffer belongs to the host, so the variable gets a copy. */
+function emitCopy(load: Emitter, spec: VariableSpec, dims: VariableNodes['dims']): { placeholder: string; value: string } {
+  const T = attr.type(spec.dtype);
+  const { placeholder, value } = emitFeed(load, spec, 'any shape');
+  const filled = load.emit('BroadcastTo', [value, dims(spec.shape)], { T, Tidx: attr.type('int32') });
+  return { placeholder, value: load.emit('DeepCopy', [filled], { T }) };
+}
+
+interface Lookup extends Omit<Kernels, 'plan' | 'copiesHost'> {
   readonly mover: Mover;
   isOnHost(variable: string): boolean;
   handle(variable: string): string;

@@ -3,16 +3,19 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { LOAD_BATCH_BYTES } from '../../catalog/engines.ts';
 import type { Program } from '../../graph/program.ts';
 import { byteSize, bytesPerElement, type DType, elementCount, type HostArray } from '../../graph/types.ts';
+import type { WeightCoder } from '../../graph/weight-coder.ts';
 import { elementAt } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
+import { nativeCoder } from '../coder/native-coder.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import { HOST_ARRAY } from '../host-array.ts';
 import type { Addon } from './addon.ts';
 import type { Heap } from './heap.ts';
 import { fedData, fedForm, fetchedData } from './host-form.ts';
+import { placeOf, placePort } from './host-place.ts';
+import type { KernelLibrary } from './kernel-library.ts';
 import {
   GUARDED,
   type Kernels,
@@ -26,14 +29,23 @@ import { DATA_TYPE } from './node-def.ts';
 import type { OffloadFile } from './offload-file.ts';
 import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
 
+/** One run loads variables of about this size: they are in memory twice until it is over. */
+const LOAD_BATCH_BYTES = 16 * 2 ** 20;
+
 interface Fed {
   readonly port: Port;
   readonly data: HostArray;
+  /** The array whose place is fed: it has to stay until the run is over. */
+  readonly keeps?: HostArray | 'zeros';
 }
+
+const nothing = (): void => undefined;
 
 export interface SessionParts {
   readonly heap?: Heap | undefined;
   readonly kernels: Kernels;
+  /** Our own kernels, where they fill the variables. */
+  readonly library?: KernelLibrary | undefined;
   readonly offload?: OffloadFile | undefined;
 }
 
@@ -43,14 +55,14 @@ export interface SessionParts {
  * costs about 2 µs a node beyond the arithmetic, and the waits that hold the order cost nothing measurable.
  * @throws EngineError when TensorFlow refuses it
  */
-export function openSession(addon: Addon, program: Program, { heap, kernels, offload }: SessionParts): Session {
-  const lowered = lowerProgram(program, kernels, offload);
+export function openSession(addon: Addon, program: Program, { heap, kernels, library, offload }: SessionParts): Session {
+  const lowered = lowerProgram(program, { ...kernels, copiesHost: library !== undefined }, offload);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-program-'));
   try {
     writeFileSync(path.join(folder, 'saved_model.pb'), encodeSavedModel(lowered.nodes));
     const { signatures, variables } = lowered;
     // The nodes themselves are not kept: TensorFlow has its own copy.
-    return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG), { heap, offload });
+    return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG), { heap, library, offload });
   } catch (error) {
     offload?.close();
     throw new EngineError(`TensorFlow could not load the program: ${messageOf(error)}`);
@@ -61,9 +73,11 @@ export function openSession(addon: Addon, program: Program, { heap, kernels, off
 }
 
 class TensorflowSession implements Session {
+  readonly coder: WeightCoder | undefined;
   private readonly addon: Addon;
   private readonly program: Pick<LoweredProgram, 'signatures' | 'variables'>;
   private readonly heap: Heap | undefined;
+  private readonly library: KernelLibrary | undefined;
   private readonly offload: OffloadFile | undefined;
   private readonly compiled = new Set<string>();
   private session: number | undefined;
@@ -72,12 +86,15 @@ class TensorflowSession implements Session {
     addon: Addon,
     program: Pick<LoweredProgram, 'signatures' | 'variables'>,
     session: number,
-    { heap, offload }: Pick<SessionParts, 'heap' | 'offload'>,
+    { heap, library, offload }: Pick<SessionParts, 'heap' | 'library' | 'offload'>,
   ) {
     this.addon = addon;
     this.program = program;
     this.session = session;
     this.heap = heap;
+    this.library = library;
+    // The copy into a variable widens bits on its way.
+    this.coder = library && { ...nativeCoder(library), widen: undefined };
     this.offload = offload;
   }
 
@@ -85,27 +102,34 @@ class TensorflowSession implements Session {
     this.heap?.beginLoad();
     let batch: Fed[] = [];
     let loaded: string[] = [];
+    let releases: (() => void)[] = [];
     let bytes = 0;
     const flush = () => {
       if (loaded.length > 0) this.execute('load', batch, loaded);
-      batch = [];
-      loaded = [];
-      bytes = 0;
+      for (const release of releases) release();
+      [batch, loaded, releases, bytes] = [[], [], [], 0];
     };
-    for await (const { name, data } of values) {
+    for await (const { name, data, release = nothing } of values) {
       const variable = this.variable(name);
-      const { load } = variable;
-      if (data !== 'zeros') checkData(data, load, `variable ${name}`);
-      const size = byteSize(load.spec);
-      if (bytes + size > LOAD_BATCH_BYTES) flush();
-      batch.push(
-        data === 'zeros' ? { port: { ...load, spec: { ...load.spec, shape: [] } }, data: oneZero(load.spec.dtype) } : { port: load, data },
-      );
+      batch.push(this.fedFor(variable.load, data));
       loaded.push(variable.loaded);
-      bytes += size;
+      releases.push(release);
+      bytes += byteSize(variable.load.spec);
+      if (bytes >= LOAD_BATCH_BYTES) flush();
     }
     flush();
     this.heap?.endLoad();
+  }
+
+  private fedFor(load: Port, data: HostArray | 'zeros'): Fed {
+    const { library } = this;
+    const isWidened = library && load.spec.dtype === 'float32' && data instanceof Uint16Array;
+    if (data !== 'zeros')
+      checkData(data, isWidened ? { ...load, spec: { ...load.spec, dtype: 'bfloat16' } } : load, `variable ${load.name}`);
+    if (library) return { port: placePort(load), data: placeOf(library, data, load.spec), keeps: data };
+    return data === 'zeros'
+      ? { port: { ...load, spec: { ...load.spec, shape: [] } }, data: oneZero(load.spec.dtype) }
+      : { port: load, data };
   }
 
   async read(name: string): Promise<HostArray> {

@@ -29,7 +29,7 @@ import type { Attachment } from '../../method/method.ts';
 import { isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { SecondChoice } from '../../method/young-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
-import type { Precision } from '../../model/weight-storage.ts';
+import { FLOAT32_STORAGE, type Precision } from '../../model/weight-storage.ts';
 import { weightStream, withInitial } from '../../model/weight-stream.ts';
 import { atLeast } from '../../narrow.ts';
 import { setUpTask } from '../../objective/set-up-task.ts';
@@ -359,7 +359,7 @@ async function fill(
   await loadVariables(
     session,
     {
-      model: weightStream(model, folder.weights, { onBytes: loadProgress(job), storage: attachment.storage }),
+      model: weightStream(model, folder.weights, { onBytes: loadProgress(job), storage: attachment.storage ?? FLOAT32_STORAGE }),
       attachment,
       optimizer,
       accumulates: accumulates(plan),

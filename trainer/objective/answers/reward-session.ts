@@ -3,6 +3,7 @@ import type { Engine, Session } from '../../engine/engine.ts';
 import { assemble } from '../../graph/program.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
+import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { loadVariables, type StartValues } from '../../train/variables.ts';
@@ -25,7 +26,11 @@ export async function withRewardSession<T>(
 ): Promise<T> {
   const session = await engine.compile({ ...assemble(rewardTraces(model, attachment, shapes)), places: attachment.hosted });
   try {
-    await loadVariables(session, { model: weightStream(model, weights, { storage: attachment.storage }), attachment, start });
+    await loadVariables(session, {
+      model: weightStream(model, weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      attachment,
+      start,
+    });
     return await work(session);
   } finally {
     await session.dispose();

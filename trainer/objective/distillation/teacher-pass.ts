@@ -9,7 +9,7 @@ import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
 import { sayHosted } from '../../job/say-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
-import { FLOAT32 } from '../../model/weight-storage.ts';
+import { FLOAT32, FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { required } from '../../narrow.ts';
 import { loadVariables } from '../../train/variables.ts';
@@ -50,7 +50,10 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
   const { program, chunk } = teacherProgram({ model, attachment, shapes, vocabulary, temperature });
   const session = await base.engine.compile({ ...program, places: attachment.hosted });
   try {
-    await loadVariables(session, { model: weightStream(model, folder.weights, attachment), attachment });
+    await loadVariables(session, {
+      model: weightStream(model, folder.weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      attachment,
+    });
     const report = job.progress(
       'teacher',
       plans.reduce((sum, { batchesPerEpoch }) => sum + batchesPerEpoch, 0),

@@ -20,7 +20,7 @@ import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts
 import { float32Of } from '../../graph/types.ts';
 import { sayHosted } from '../../job/say-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
-import { FLOAT32 } from '../../model/weight-storage.ts';
+import { FLOAT32, FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { elementAt, required } from '../../narrow.ts';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
@@ -120,7 +120,10 @@ async function compute(
     places: attachment.hosted,
   });
   try {
-    await loadVariables(session, { model: weightStream(model, base.folder.weights, attachment), attachment });
+    await loadVariables(session, {
+      model: weightStream(model, base.folder.weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      attachment,
+    });
     const report = job.progress(
       'reference',
       sets.reduce((sum, { source }) => sum + source.plan.batchesPerEpoch, 0),

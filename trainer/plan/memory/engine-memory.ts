@@ -12,7 +12,7 @@ import { byteSize, elementCount } from '../../graph/types.ts';
 import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { physicalMemoryBytes } from '../../machine/machine.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
-import { type LoadedPool, type LoadedVariable, loadedPool } from './loaded-pool.ts';
+import { poolTableBytes } from './loaded-pool.ts';
 import { portableBuffers } from './portable-buffers.ts';
 import { ALIGNMENT, cardBuffers } from './xla-buffers.ts';
 import { expertLoopBytes } from './xla-experts.ts';
@@ -44,7 +44,7 @@ export interface OverheadLaw {
   readonly nodesOfVariable: number;
   /** Bytes that oneDNN compiles for the very sizes of a convolution. */
   readonly bytesPerConvolution: number;
-  /** Shares that the allocator holds and cannot use: holes, and what loading left. */
+  /** Shares that the allocator holds and cannot use: holes. */
   readonly variableShare: number;
   readonly activationShare: number;
   /** Share of the largest gradient: the hole next to it that nothing fits into. */
@@ -61,7 +61,7 @@ export interface CompiledOperation {
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
   readonly overhead: OverheadLaw;
-  /** Variables are loaded into a pool that gives nothing back (`loaded-pool.ts`). */
+  /** Variables are loaded into a pool that keeps a table (`loaded-pool.ts`). */
   readonly hasPool?: true;
   /** Operations that a compiler makes more of than one of its own. */
   readonly operations?: Readonly<Partial<Record<OpName, CompiledOperation>>>;
@@ -110,7 +110,7 @@ function oldCodes(node: Node): readonly CopiedFirst[] {
 
 /**
  * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 107 configurations
- * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; what its pool holds of the variables is computed. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
+ * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; the table of its pool is computed. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
  * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
  * is a new tensor: eight configurations up to 0.7 GB. How near the laws come is in bench/results/memory.md.
  */
@@ -213,9 +213,9 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
 export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'variables'>): BufferRules =>
   engineMemory[engine].rules(variables);
 
-/** Returns what is left in the engine's pool once these variables are loaded; undefined where it has none. */
-export const poolOf = (on: ComputesOn, parts: readonly (readonly LoadedVariable[])[]): LoadedPool | undefined =>
-  memoryOnGpu(on) === undefined && engineMemory[on.engine].hasPool ? loadedPool(parts, physicalMemoryBytes()) : undefined;
+/** Returns the bytes of the table of the engine's pool once variables of these sizes are loaded in this order; 0 where it has none. */
+export const poolTableOf = (on: ComputesOn, variables: readonly number[]): number =>
+  memoryOnGpu(on) === undefined && engineMemory[on.engine].hasPool ? poolTableBytes(variables, physicalMemoryBytes()) : 0;
 
 /** The engine's memory on the device that computes, where all of it lies there, with the rules of the card that is named, or that is there. */
 export function memoryOnGpu({ engine, device, card, gpu }: ComputesOn) {

@@ -2,7 +2,6 @@
 import type { EngineName } from '../../catalog/engines.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { engineMemory, memoryOnGpu } from './engine-memory.ts';
-import { type LoadedPool, unusedBytes } from './loaded-pool.ts';
 
 export interface OverheadParams extends ComputesOn {
   /** The nodes of all signatures, with those that load and read variables. */
@@ -12,8 +11,8 @@ export interface OverheadParams extends ComputesOn {
   /** Among the nodes. */
   readonly convolutions: number;
   readonly variableBytes: number;
-  /** See `poolOf`. */
-  readonly pool: LoadedPool | undefined;
+  /** The table of the engine's pool; see `poolTableOf`. */
+  readonly tableBytes: number;
   /** The size of the largest gradient. */
   readonly gradientBytes: number;
   /** The most at once. */
@@ -37,7 +36,7 @@ export function engineOverheadBytes(params: OverheadParams): number {
     compilerBytes,
     convolutions,
     variableBytes,
-    pool,
+    tableBytes,
     gradientBytes,
     activationBytes,
     isCounted,
@@ -48,7 +47,7 @@ export function engineOverheadBytes(params: OverheadParams): number {
   const { overhead: law } = onGpu ?? engineMemory[engine];
   const process = law.codeBytes + law.workerBytes + law.bytesPerToken * vocabularySize + law.batches * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
-  const holes = law.gradientShare * gradientBytes + (pool ? unusedBytes(pool, activationBytes) : 0);
+  const holes = law.gradientShare * gradientBytes + tableBytes;
   const allocated = law.activationShare * activationBytes + holes;
   // The compiler has given its memory back when the activations come. What it has counted need not be compiled again. It works on the host.
   const compiling = isCounted || onGpu ? 0 : Math.max(0, law.compilerBytes + compilerBytes - activationBytes - allocated);

@@ -8,7 +8,6 @@ import { chosenElements } from '../../train/trained-part.ts';
 import { accumulates } from '../../train/training-params.ts';
 import { gradientVariable, updateGroups } from '../../train/update-group.ts';
 import type { RunPlan } from '../run-plan.ts';
-import type { LoadedVariable } from './loaded-pool.ts';
 
 export interface HeldVariables {
   readonly weights: readonly TensorSpec[];
@@ -51,11 +50,11 @@ const hostedVariables = ({
 }: Pick<HeldPlan, 'model' | 'attachment'>): VariableSpec[] =>
   model.parameters.flatMap(spec => storage.variables(spec)).filter(({ name }) => hosted?.has(name));
 
-/** The same variables in the order of `loadVariables`: numbers that come from a weight follow it. */
+/** Returns the sizes of the same variables in bytes, in the order of `loadVariables`: numbers that come from a weight follow it. */
 export function loadOrder(
   { model, attachment }: Pick<HeldPlan, 'model' | 'attachment'>,
   { trained, gradients, optimizer }: HeldVariables,
-): LoadedVariable[][] {
+): number[] {
   const { trainables, storage = FLOAT32_STORAGE } = attachment;
   const ofWeight = new Map<string, VariableSpec[]>();
   for (const { name, variable, master } of trainables)
@@ -63,7 +62,5 @@ export function loadOrder(
       ofWeight.set(weight, [...(ofWeight.get(weight) ?? []), own]);
   const weights = largestFirst(model.parameters, storage).flatMap(spec => [...storage.variables(spec), ...(ofWeight.get(spec.name) ?? [])]);
   const loaded = new Set<TensorSpec>(weights);
-  const isZero = (spec: TensorSpec): LoadedVariable => ({ bytes: byteSize(spec), isZero: true });
-  const isFed = (spec: TensorSpec): LoadedVariable => ({ bytes: byteSize(spec), isZero: false });
-  return [weights.map(isFed), trained.filter(spec => !loaded.has(spec)).map(isFed), gradients.map(isZero), optimizer.map(isZero)];
+  return [...weights, ...trained.filter(spec => !loaded.has(spec)), ...gradients, ...optimizer].map(byteSize);
 }

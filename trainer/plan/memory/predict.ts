@@ -18,7 +18,7 @@ import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { type BaseOnHost, priceOnHost } from './base-on-host.ts';
 import { countedPasses } from './counted-passes.ts';
-import { bufferRules, poolOf } from './engine-memory.ts';
+import { bufferRules, poolTableOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { type ExchangeMemory, exchangeMemory } from './exchange-buffers.ts';
 import { type HeldVariables, heldVariables, loadOrder } from './held-variables.ts';
@@ -229,7 +229,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     Object.values(variables).reduce((sum, specs) => sum + specs.length, 0),
     variables.offloaded.length,
   );
-  const pool = poolOf(plan.on, loadOrder(plan, variables));
+  const tableBytes = poolTableOf(plan.on, loadOrder(plan, variables));
   const gradientBytes = attachment.trainables.reduce((most, { shape }) => Math.max(most, byteSize({ shape, dtype: 'float32' })), 0);
   const answers = tracer.answers();
   const judge = priceJudge(plan);
@@ -254,7 +254,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
       compilerBytes: Math.max(...passes.map(({ compilerBytes }) => compilerBytes)),
       convolutions: passes.reduce((sum, { convolutions }) => sum + convolutions, 0),
       variableBytes: heldTotal,
-      pool,
+      tableBytes,
       gradientBytes,
       activationBytes,
       isCounted: source === 'compiler',

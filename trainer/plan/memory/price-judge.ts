@@ -8,7 +8,7 @@ import { bufferRules } from './engine-memory.ts';
 import { priceReads } from './hosted-weights.ts';
 import type { MeasuredPass } from './traced-passes.ts';
 
-/** Copies of a weight in addition to its variable while it is loaded: as it was read, and as it is fed. What the run holds already leaves no room for them. */
+/** Copies of a weight in addition to its variable while it is loaded: as it was read, and the next one. What the run holds already leaves no room for them. */
 const LOADED_COPIES = 2;
 
 /** As a pass of the run; undefined if no reward model scores. */

@@ -7,7 +7,7 @@ import { byteSize } from '../../graph/types.ts';
 import { MOVEMENT_STEP, movementProgram } from '../../importance/movement.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { planTargets, type RunPlan } from '../run-plan.ts';
-import { bufferRules, poolOf } from './engine-memory.ts';
+import { bufferRules, poolTableOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 
 /** Bytes of one process in the pass, which ends before training begins; undefined where a recipe has none. */
@@ -34,7 +34,7 @@ export function priceMovement(recipe: Recipe, { model, task, trainShapes, on }: 
     compilerBytes: 0,
     convolutions: 0,
     variableBytes,
-    pool: poolOf(on, [sizes.map(bytes => ({ bytes, isZero: false }))]),
+    tableBytes: poolTableOf(on, sizes),
     gradientBytes: Math.max(...sizes),
     activationBytes,
     isCounted: false,

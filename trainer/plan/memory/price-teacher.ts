@@ -5,7 +5,7 @@ import { teacherProgram } from '../../objective/distillation/teacher-program.ts'
 import { untouchedIn } from '../../objective/untouched-in.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type ComputesOn, hostFrom, precisionOf } from '../../train/recipe-settings.ts';
-import { bufferRules, poolOf } from './engine-memory.ts';
+import { bufferRules, poolTableOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { priceReads } from './hosted-weights.ts';
 
@@ -29,7 +29,7 @@ export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel
     compilerBytes: 0,
     convolutions: 0,
     variableBytes,
-    pool: poolOf(on, [sizes.map(bytes => ({ bytes, isZero: false }))]),
+    tableBytes: poolTableOf(on, sizes),
     gradientBytes: 0,
     activationBytes,
     isCounted: false,

@@ -1,13 +1,16 @@
 /** The order in which an estimate has a run's variables loaded, against the order in which a run loads them. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { HostArray } from '../../../../trainer/graph/types.ts';
+import { byteSize } from '../../../../trainer/graph/types.ts';
 import { openModel } from '../../../../trainer/hub/open-model.ts';
 import { weightStream } from '../../../../trainer/model/weight-stream.ts';
+import { valueFor } from '../../../../trainer/narrow.ts';
 import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { heldVariables, loadOrder } from '../../../../trainer/plan/memory/held-variables.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
+import { optimizerState } from '../../../../trainer/train/optimizer.ts';
 import { accumulates } from '../../../../trainer/train/training-params.ts';
+import { gradientVariable, updateGroups } from '../../../../trainer/train/update-group.ts';
 import { loadVariables } from '../../../../trainer/train/variables.ts';
 import { readRecord } from '../../../support/files/read-json.ts';
 import { recipeIn } from '../../../support/runs/recipe-of.ts';
@@ -15,8 +18,6 @@ import { recipeIn } from '../../../support/runs/recipe-of.ts';
 const base = join(import.meta.dirname, '..', '..', '..', 'golden', 'llama');
 const headers = headersOf(readRecord(join(base, 'config.json')));
 const { weights } = await openModel(base);
-
-const bytesOf = (data: HostArray | 'zeros'): number | 'zeros' => (data === 'zeros' ? data : data.byteLength);
 
 test.each([
   'method: spsft\nr: 2',
@@ -27,15 +28,19 @@ test.each([
   const recipe = recipeIn(`model: base\ndata: {train: [train.jsonl]}\nmax_length: 16\n${lines}\n`);
   const plan = planRun({ recipe, headers, on: { engine: 'tensorflow', device: 'cpu' }, recompute: 'none' });
   const { model, attachment, optimizer } = plan;
-  const loaded: (number | 'zeros')[] = [];
+  const zeros = updateGroups(attachment.trainables, optimizer).flatMap(group => [
+    gradientVariable(group),
+    ...optimizerState(optimizer, group),
+  ]);
+  const sizes = new Map(zeros.map(spec => [spec.name, byteSize(spec)]));
+  const loaded: number[] = [];
   await loadVariables(
     {
       async load(values) {
-        for await (const { data } of values) loaded.push(bytesOf(data));
+        for await (const { name, data } of values) loaded.push(data === 'zeros' ? valueFor(sizes, name) : data.byteLength);
       },
     },
     { model: weightStream(model, weights, { storage: attachment.storage }), attachment, optimizer, accumulates: accumulates(plan) },
   );
-  const expected = loadOrder(plan, heldVariables(plan)).flat();
-  expect(loaded).toEqual(expected.map(({ bytes, isZero }) => (isZero ? 'zeros' : bytes)));
+  expect(loaded).toEqual(loadOrder(plan, heldVariables(plan)));
 });

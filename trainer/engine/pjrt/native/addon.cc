@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "client.h"
+#include "coder-addon.h"
 #include "group-addon.h"
 #include "node-values.h"
 #include "sum-over-ranks.h"
@@ -359,6 +360,7 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_set_named_property(env, exports, name, function);
   }
   ExportGroup(env, exports);
+  ExportCoder(env, exports);
   return exports;
 }
 
