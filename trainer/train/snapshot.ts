@@ -96,13 +96,15 @@ function traceWrite(parts: readonly Part[], computed: ComputedParts | undefined)
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 
-/** Everything that training has changed, tensor by tensor. */
+/** Everything that training has changed, tensor by tensor, or only the tensors whose names are wanted. */
 export async function* readSnapshot(
   session: Session,
   attachment: Attachment,
   optimizer: OptimizerSettings,
+  isWanted: (name: string) => boolean = () => true,
 ): AsyncGenerator<{ readonly spec: VariableSpec; readonly data: HostArray }> {
-  for (const [i, group] of groupsOf(partsOf(attachment, optimizer)).entries()) {
+  for (const [i, all] of groupsOf(partsOf(attachment, optimizer)).entries()) {
+    const group = all.filter(({ spec }) => isWanted(spec.name));
     const whole = group.filter(isWhole);
     const read = whole.length > 0 ? await session.readAll(whole.map(({ of }) => of.variable.name)) : [];
     const values = new Map(whole.map(({ spec }, k) => [spec.name, elementAt(read, k)]));

@@ -1,7 +1,8 @@
-/** Writes safetensors as a stream, one tensor in memory at a time. */
+/** Writes safetensors as a stream: one tensor is made while the one before is written. */
 import { checksum } from '../../files/checksum.ts';
 import { writeDurably } from '../../files/durable-file.ts';
 import { writeAt } from '../../files/write-at.ts';
+import { WriteBehind } from '../../files/write-behind.ts';
 import { valueFor } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';
@@ -11,7 +12,10 @@ export interface TensorEntry {
   readonly name: string;
   readonly dtype: Exclude<TensorDType, 'GGML'>;
   readonly shape: readonly number[];
-  /** The bytes as stored, little-endian, `product(shape)` × element size of them; called once, when their turn comes. */
+  /**
+   * The bytes as stored, little-endian, `product(shape)` × element size of them; called once, when their turn comes. They must not change until the second
+   * tensor behind is asked for.
+   */
   readonly data: () => Uint8Array | Promise<Uint8Array>;
 }
 
@@ -31,14 +35,15 @@ export async function writeSafetensors(
 ): Promise<string> {
   const checksums = entries.map(() => 0);
   const headerOf = (): Uint8Array => buildHeader(path, entries, { ...checksumMetadata(checksums), ...metadata });
-  let position = headerOf().length;
   let digits = '';
   await writeDurably(path, async handle => {
+    const behind = new WriteBehind(handle, headerOf().length);
     for (const [i, entry] of entries.entries()) {
       const data = await checkedData(path, entry);
       checksums[i] = checksum(data);
-      position = await writeAt(handle, data, position);
+      await behind.write(data);
     }
+    await behind.end();
     // Last, since it holds the checksums of the data; its length does not change.
     const header = headerOf();
     digits = sealHeader(header);

@@ -139,7 +139,8 @@ async function writeTensors(folder: string, { session, attachment, optimizer, ad
   const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
   const specs = snapshotSpecs(attachment, optimizer);
   const valuesOf = (wanted: readonly VariableSpec[]): AdapterTensor[] => {
-    const snapshot = readSnapshot(session, attachment, optimizer);
+    const names = new Set(wanted.map(({ name }) => name));
+    const snapshot = readSnapshot(session, attachment, optimizer, name => names.has(name));
     return wanted.map(({ name, shape }) => ({ name, shape, data: () => nextValue(snapshot, name) }));
   };
   const dtypeOf = new Map(specs.map(({ name, dtype }) => [name, dtype]));
@@ -161,13 +162,11 @@ function bytesOf(data: HostArray): Uint8Array {
   throw new TypeError(`the codes of an optimizer are a ${data.constructor.name}, not bytes`);
 }
 
-/** Both have the same order, so skipped tensors were not requested. */
+/** Both have the same order. */
 async function nextValue(snapshot: AsyncGenerator<{ spec: VariableSpec; data: HostArray }>, name: string): Promise<HostArray> {
-  for (;;) {
-    const { value, done } = await snapshot.next();
-    if (done) throw new Error(`the snapshot has no tensor ${name}`);
-    if (value.spec.name === name) return value.data;
-  }
+  const { value, done } = await snapshot.next();
+  if (done || value.spec.name !== name) throw new Error(`the snapshot has ${done ? 'no tensor' : value.spec.name} where ${name} is due`);
+  return value.data;
 }
 
 const rowSpecs = (attachment: Attachment): VariableSpec[] => [
