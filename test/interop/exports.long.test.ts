@@ -46,9 +46,11 @@ const DECODERS = [
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);
   const targets = ['all-linear', '/norm/'];
+  // Layers of a recurrent state have two rows.
+  const budget = { r: folder.startsWith('qwen3_5') ? 2 : 3 };
   return [
-    { name: `${folder}, spsft merged`, method: 'spsft', budget: { r: 3 }, targets, base, format: 'merged' },
-    { name: `${folder}, spsft peft`, method: 'spsft', budget: { r: 3 }, base, format: 'peft' },
+    { name: `${folder}, spsft merged`, method: 'spsft', budget, targets, base, format: 'merged' },
+    { name: `${folder}, spsft peft`, method: 'spsft', budget, base, format: 'peft' },
   ];
 });
 
@@ -72,6 +74,13 @@ const cases: readonly Case[] = [
   },
   // Of experts, back in a tensor for each of them.
   { name: 'spsft of experts, merged', method: 'spsft', budget: { r: 3 }, base: join(TINY_LLAMA, '..', 'mixtral'), format: 'merged' },
+  {
+    name: 'spsft of experts next to an MLP, merged',
+    method: 'spsft',
+    budget: { r: 3 },
+    base: join(TINY_LLAMA, '..', 'gemma4_experts'),
+    format: 'merged',
+  },
   { name: 'full with experts, merged', method: 'full', budget: { r: 1 }, base: join(TINY_LLAMA, '..', 'qwen3_moe'), format: 'merged' },
   {
     name: 'lora of a model with experts, peft',
@@ -82,12 +91,12 @@ const cases: readonly Case[] = [
     format: 'peft',
   },
   // Of experts themselves, as parameters: gate and up are one, and the router is no linear layer in Transformers 5.
-  ...(['qwen3_moe', 'mixtral', 'gpt_oss'] as const).map(
+  ...(['qwen3_moe', 'mixtral', 'gpt_oss', 'gemma4_experts'] as const).map(
     (folder): Case => ({
       name: `lora of the experts of ${folder}, peft`,
       method: 'lora',
       budget: { r: 3 },
-      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe)\\.(gate|router)$/'],
+      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe)\\.(gate|router)$|router\\.proj$/'],
       base: join(TINY_LLAMA, '..', folder),
       format: 'peft',
     }),

@@ -32,7 +32,7 @@ beforeAll(async () => {
       );
     }
   }
-  for (const name of ['mixtral_window', 'gemma3', 'phi3', 'albert_groups', 'modernbert', 'convnextv2', 'swin'])
+  for (const name of ['mixtral_window', 'gemma3', 'gemma4', 'phi3', 'albert_groups', 'modernbert', 'convnextv2', 'swin'])
     for (const part of [name, ...(['convnextv2', 'swin'].includes(name) ? [] : ['tiny-tokenizer'])])
       cpSync(join(golden, part), join(folder, name), { recursive: true });
 });
@@ -45,6 +45,7 @@ const images = ['task=image_classification', 'data.train=pictures', 'importance.
 test.each([
   ['mixtral_window', 'rows of experts', ['method=spsft', 'r=4', ...sums]],
   ['gemma3', 'everything', ['method=full', ...sums]],
+  ['gemma4', 'rows of layers that share keys', ['method=spsft', 'r=4', ...sums]],
   ['phi3', 'lora with dropout on fused layers', ['method=lora', 'r=2', 'lora_dropout=0.2', ...sums]],
   ['albert_groups', 'lora with dropout', ['method=lora', 'r=2', 'lora_dropout=0.2', ...text]],
   ['modernbert', 'rows', ['method=spsft', 'r=4', ...text]],

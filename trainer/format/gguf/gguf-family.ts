@@ -27,7 +27,7 @@ export interface GgufFamily {
   readonly writes?: readonly string[];
   /** Keys of the metadata that this family computes and others refuse. */
   readonly computed: readonly string[];
-  /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them where the name here has neither. */
+  /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them, or with ".scale", where the name here has none. */
   readonly names: Readonly<Record<string, string>>;
   /** The number that the converter added to the weights of norms. */
   readonly normOffset: 0 | 1;

@@ -12,6 +12,7 @@ const SHARED = 'attention.shared_kv_layers';
 const MLP = 'feed_forward_length';
 const KV_HEADS = 'attention.head_count_kv';
 const CAP = 'final_logit_softcapping';
+const EXPERTS = { all: 'expert_count', chosen: 'expert_used_count', width: 'expert_feed_forward_length' } as const;
 
 export const gemma4File: GgufFamily = {
   class: 'Gemma4ForCausalLM',
@@ -26,6 +27,7 @@ export const gemma4File: GgufFamily = {
   computed: [
     ...[WINDOW, PATTERN, LENGTHS.sliding, 'attention.value_length_swa', SHARED, INPUTS, CAP],
     ...['rope.freq_base_swa', 'rope.dimension_count_swa'],
+    ...Object.values(EXPERTS),
   ],
   names: {
     ffn_norm: 'pre_feedforward_layernorm',
@@ -37,6 +39,16 @@ export const gemma4File: GgufFamily = {
     proj: 'per_layer_projection',
     post_norm: 'post_per_layer_input_norm',
     'layer_output_scale.weight': 'layer_scalar',
+    pre_ffw_norm_2: 'pre_feedforward_layernorm_2',
+    post_ffw_norm_1: 'post_feedforward_layernorm_1',
+    post_ffw_norm_2: 'post_feedforward_layernorm_2',
+    ffn_gate_inp: 'router.proj',
+    'ffn_gate_inp.scale': 'router.scale',
+    'ffn_down_exps.scale': 'router.per_expert_scale',
+    ffn_gate_exps: 'experts.gate_proj',
+    ffn_up_exps: 'experts.up_proj',
+    ffn_gate_up_exps: 'experts.gate_up_proj',
+    ffn_down_exps: 'experts.down_proj',
   },
   settings: sizes => {
     const { list, blocks, headDim } = sizes;
@@ -58,6 +70,10 @@ export const gemma4File: GgufFamily = {
       hidden_size_per_layer_input: number(INPUTS) ?? 0,
       vocab_size_per_layer_input: sizes.shapeOf('model.embed_tokens_per_layer.weight')?.[0],
       final_logit_softcapping: number(CAP) ?? null,
+      enable_moe_block: number(EXPERTS.all) !== undefined,
+      num_experts: number(EXPERTS.all),
+      top_k_experts: number(EXPERTS.chosen),
+      moe_intermediate_size: number(EXPERTS.width),
       rope_parameters: positionsOf(sizes),
     };
   },

@@ -31,12 +31,16 @@ export const ROPE_FACTORS_BY_LENGTH: Readonly<Record<'short' | 'long', string>> 
 
 /** Undefined for a name that a family does not have. @param own its names in a block that are not Llama's */
 export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
-  const match = /^(?:blk\.(\d{1,5})\.)?(\w+)\.(weight|bias)$/.exec(name);
+  const match = /^(?:blk\.(\d{1,5})\.)?(\w+)\.(weight|bias|scale)$/.exec(name);
   const [, block, stem, suffix] = match ?? [];
   if (stem === undefined || suffix === undefined) return undefined;
   const table: Readonly<Record<string, string>> = block === undefined ? GLOBAL : { ...BLOCK, ...own };
   const whole = `${stem}.${suffix}`;
-  const found = Object.hasOwn(table, whole) ? table[whole] : Object.hasOwn(table, stem) ? `${table[stem]}.${suffix}` : undefined;
+  const found = Object.hasOwn(table, whole)
+    ? table[whole]
+    : suffix !== 'scale' && Object.hasOwn(table, stem)
+      ? `${table[stem]}.${suffix}`
+      : undefined;
   return found && `${block === undefined ? '' : `model.layers.${Number(block)}.`}${found}`;
 }
 
@@ -47,7 +51,7 @@ export function ggufName(name: string, own: Readonly<Record<string, string>> = {
   const found = tables
     .flatMap(table => Object.entries(table))
     .flatMap(([stem, inBlock]) =>
-      inBlock === rest && SUFFIXES.some(end => stem.endsWith(end))
+      inBlock === rest && WHOLE.some(end => stem.endsWith(end))
         ? [stem]
         : SUFFIXES.filter(end => inBlock + end === rest).map(end => stem + end),
     )
@@ -56,6 +60,8 @@ export function ggufName(name: string, own: Readonly<Record<string, string>> = {
 }
 
 const SUFFIXES = ['.weight', '.bias'] as const;
+/** The ends of names that a family lists whole. */
+const WHOLE = [...SUFFIXES, '.scale'] as const;
 
 /**
  * For arch llama the converter interleaves the two halves of each head of q and k. The row of the file that holds row `row` of

@@ -45,7 +45,12 @@ const ofGemma4 = (name: string, parameter: string, parts: number, part: number):
     fused,
     forms: (at, { rows }) => {
       const { module, every, begin } = fused(at, rows);
-      return [{ kind: 'rows', name: `${module}.${parameter}`, every, begin }];
+      // GGUF has gate and up in two tensors, as they are written here, or in one.
+      return [
+        { kind: 'rows', name: `${module}.${parameter}`, every, begin },
+        { kind: 'rows', name: `${module}.${name}.weight`, every: rows, begin: 0 },
+        { kind: 'rows', name: `${module}.${parameter}.weight`, every, begin },
+      ];
     },
   };
 };
