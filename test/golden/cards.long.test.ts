@@ -59,6 +59,17 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
   );
 
   it(
+    'of texts of several chunks, from each of which a state is handed to the next, takes the memory that an estimate says',
+    async () => {
+      const [folder, card] = ['qwen3_5', 'h100'] as const;
+      const plan = cardPlan(configOf(folder), 'trains: rows\nr: 2\n', { card, tokens: 160 });
+      const { temporaries } = await compileTraining(plan, 'cheap', card, compilerOf(folder));
+      expect(Math.abs(modeledTemporaries(plan, 'cheap') / temporaries - 1)).toBeLessThanOrEqual(MOST_MISSED);
+    },
+    COMPILE_MS,
+  );
+
+  it(
     'takes the same memory with kernels that were compiled for another card',
     async () => {
       const kernels = path.join(folderOfKernels, 'another card');
