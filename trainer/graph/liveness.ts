@@ -1,6 +1,7 @@
 /** Which tensors are alive when: the memory of a signature, known before it runs. */
 import { isPlain, type Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
+import type { Span } from './heap-packing.ts';
 import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
@@ -28,8 +29,11 @@ export interface BufferRules {
   isThereFirst?(node: Node, readers: readonly Node[]): boolean;
   /** Copies of the node's inputs, which are there from the first step on; left out where there are none. */
   copiedFirst?(node: Node): readonly CopiedFirst[];
-  /** All lie in one block, in which a hole remains, about as large as the largest of them. */
-  readonly packs?: true;
+  /**
+   * All lie in one block. `hole`: one remains in it, about as large as the largest of them. `best fit`: each lies where XLA puts it
+   * (`heap-packing.ts`), which `packedBytes` of their spans counts.
+   */
+  readonly packs?: 'hole' | 'best fit';
 }
 
 /** Tensors in place of others and updates in place: TensorFlow. */
@@ -62,7 +66,7 @@ export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonl
   const copies = copiedFirst(steps, rules);
   for (const { until, bytes: own } of copies) free(until, own);
   let alive = bytesOf([...there], rules) + copies.reduce((sum, copy) => sum + copy.bytes, 0);
-  if (rules.packs) alive += largestOf(steps, owners, rules, there);
+  if (rules.packs === 'hole') alive += largestOf(steps, owners, rules, there);
   let peakAt = 0;
   steps.forEach((step, i) => {
     let size = 0;
@@ -74,7 +78,8 @@ export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonl
       if (!there.has(node)) size += own;
       free(lastUse[node.id] as number, own);
     }
-    bytes[i] = alive + size + scratch - takenOver(step, owner => lastUse[owner.id] === i, owners, rules);
+    const taken = takenOver(step, owner => lastUse[owner.id] === i, owners, rules);
+    bytes[i] = alive + size + scratch - bytesOf([...taken.keys()], rules);
     if ((bytes[i] as number) > (bytes[peakAt] as number)) peakAt = i;
     alive += size - (freed[i] as number);
   });
@@ -115,22 +120,50 @@ const largestOf = (steps: readonly Step[], owners: Owners, rules: BufferRules, t
 /** In place of a last use: given out, and never freed. */
 const KEPT = -1;
 
-/** Bytes of what a step gives that lie in the memory of something that nobody reads after it. */
-function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, rules: BufferRules): number {
+/** Results of a step that lie in the memory of something that nobody reads after it, each with that. */
+function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, rules: BufferRules): ReadonlyMap<Node, Node> {
   const { nodes, reads, program } = step;
   const taken = new Set<Node>();
-  let bytes = 0;
+  const found = new Map<Node, Node>();
   for (const node of nodes) {
     const candidates = program ? (program.takesOver.get(node) ?? []) : isPlain(step) && !step.isFresh && rules.reuses(node) ? reads : [];
     for (const candidate of candidates) {
       const owner = owners[candidate.id];
       if (!owner || owner === node || taken.has(owner) || !dies(owner) || rules.bytes(owner) !== rules.bytes(node)) continue;
       taken.add(owner);
-      bytes += rules.bytes(node);
+      found.set(node, owner);
       break;
     }
   }
-  return bytes;
+  return found;
+}
+
+/** The buffers of these steps, each with the first and the last of them that it is there for. What takes over a buffer is one with it. */
+export function bufferSpans(
+  { outputs }: Pick<Signature, 'outputs'>,
+  steps: readonly Step[],
+  rules: BufferRules = COMPILED_BUFFERS,
+): readonly Span[] {
+  const owners = findOwners(steps, rules);
+  const lastUse = findLastUses(steps, Object.values(outputs), owners);
+  const there = thereFirst(steps, owners, rules);
+  const until = (node: Node): number => (lastUse[node.id] === KEPT ? steps.length : (lastUse[node.id] as number));
+  const spans: Span[] = copiedFirst(steps, rules).map(({ bytes, until: last }) => ({ bytes, first: 0, last }));
+  const own = new Map<Node, { bytes: number; first: number; last: number }>();
+  steps.forEach((step, i) => {
+    const taken = takenOver(step, owner => lastUse[owner.id] === i, owners, rules);
+    for (const node of step.nodes) {
+      const scratch = rules.scratchBytes(node);
+      if (scratch > 0) spans.push({ bytes: scratch, first: i, last: i });
+      if (owners[node.id] !== node) continue;
+      const from = taken.get(node);
+      const before = from && own.get(from);
+      const span = before ?? { bytes: rules.bytes(node), first: there.has(node) ? 0 : i, last: i };
+      span.last = until(node);
+      own.set(node, span);
+    }
+  });
+  return [...spans, ...new Set(own.values())];
 }
 
 function findOwners(steps: readonly Step[], rules: BufferRules): Owners {

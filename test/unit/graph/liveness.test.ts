@@ -2,7 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { type BufferRules, COMPILED_BUFFERS, type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
+import {
+  type BufferRules,
+  bufferSpans,
+  COMPILED_BUFFERS,
+  type Liveness,
+  liveness,
+  signatureFlops,
+} from '../../../trainer/graph/liveness.ts';
 import type { Signature } from '../../../trainer/graph/program.ts';
 import { signatureOf } from '../../support/numbers/signature-of.ts';
 
@@ -46,7 +53,34 @@ describe('a compiler that orders and packs by itself', () => {
     expect(bytesBy({ copiedFirst }, chain)).toEqual([116, 116, 120, 54]);
   });
 
-  test('leaves a hole of the largest buffer of the forward pass', () => expect(bytesBy({ packs: true }, chain)).toEqual([32, 32, 36, 20]));
+  test('leaves a hole of the largest buffer of the forward pass', () =>
+    expect(bytesBy({ packs: 'hole' }, chain)).toEqual([32, 32, 36, 20]));
+});
+
+describe('spans of buffers', () => {
+  const rules: BufferRules = {
+    ...COMPILED_BUFFERS,
+    isThereFirst: ({ op }) => op === 'sum',
+    copiedFirst: ({ op }) => (op === 'exp' ? [{ name: 'copy', bytes: 50 }] : []),
+    scratchBytes: ({ op }) => (op === 'matmul' ? 7 : 0),
+  };
+
+  test('add up to what is alive at each step', () => {
+    const signature = built((g, x) => {
+      const square = g.reshape(x, [2, 2]);
+      const product = g.matmul(g.neg(square), g.exp(square));
+      return { y: g.mul(g.add(product, square), g.sum(product, [0], true)), z: g.exp(g.reshape(product, [4])) };
+    });
+    const steps = singleSteps(signature);
+    const spans = bufferSpans(signature, steps, rules);
+    const sums = steps.map((_, i) => spans.filter(({ first, last }) => first <= i && i <= last).reduce((sum, { bytes }) => sum + bytes, 0));
+    expect(sums).toEqual([...liveness(signature, steps, rules).bytes]);
+  });
+
+  test('are one where an operation works in the buffer of its input', () => {
+    const signature = built((g, x) => ({ y: g.exp(g.neg(x)) }));
+    expect(bufferSpans(signature, singleSteps(signature))).toEqual([{ bytes: 16, first: 0, last: 3 }]);
+  });
 });
 
 describe('bytes at each place', () => {

@@ -143,7 +143,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       isThereFirst: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
       copiedFirst: node => [...transposedFilters(node), ...oldCodes(node)],
       scratchBytes: node => placesBytes(node) + expertLoopBytes(node),
-      packs: true,
+      packs: 'hole',
     }),
     // Ten rounds of Philox are some eighty nodes; a loop over the blocks of experts and what groups them some thirty-five.
     operations: {

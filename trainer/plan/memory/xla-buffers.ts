@@ -26,6 +26,7 @@ export const cardBuffers = (card: SplittingCard): BufferRules => ({
   isOutside: node => node.op === 'feed' || COMPILED_BUFFERS.isOutside(node),
   reuses: node => !isOfWholeRows(node) && COMPILED_BUFFERS.reuses(node),
   isThereFirst: isSegmentSum,
+  packs: 'best fit',
   copiedFirst: node => [...transposedBatch(node, card), ...transposedFilter(node, card)],
   scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) + convolutionBytes(node),
 });

@@ -14,7 +14,10 @@ const OF_SEVERAL: ReadonlySet<OpName> = new Set<OpName>(['conv2d', 'conv2dInputG
 /** One kernel gives the results of all that read the same: both moments of a tensor, or the rows of several. */
 const ONE_KERNEL: ReadonlySet<OpName> = new Set<OpName>(['assignAdd', 'slice']);
 
-/** Returns, for each kernel of several results, a step that it computes. A sum over a gradient is computed together with the gradient. */
+/**
+ * Returns, for each kernel of several results, a step that it computes. A sum over a gradient is computed together with the gradient, and not
+ * once more with what is computed again for it.
+ */
 export function stepsOfTables(steps: readonly Step[]): Step[] {
   const together = new Set<string>();
   const isFirst = (key: string): boolean => together.size < together.add(key).size;
@@ -23,7 +26,7 @@ export function stepsOfTables(steps: readonly Step[]): Step[] {
     if (node === undefined || bufferOf(node) !== node) return false;
     if (OF_SEVERAL.has(node.op)) return true;
     if (node.phase === 2) return ONE_KERNEL.has(node.op) && isFirst(`${node.op} ${reads[0]?.id}`);
-    return node.phase === 1 && node.op !== 'matmul' && sums(node) > 0;
+    return node.phase === 1 && !node.recomputed && node.op !== 'matmul' && sums(node) > 0;
   });
 }
 

@@ -34,6 +34,19 @@ describe('buffers of a schedule', () => {
     expect(ops).toContain('exp');
   });
 
+  it('are those of a tensor that the graph marks as the one to keep, once the backward pass reads it', () => {
+    const opsIn = (phase: number, isKept: boolean): readonly string[] =>
+      buffersOf((graph, x) => {
+        const scaled = graph.mul(graph.matmul(x, x), 3);
+        scaled.kept = isKept || undefined;
+        const forward = graph.sum(scaled, [0, 1]);
+        return graph.within({ phase }, () => graph.add(graph.sum(graph.exp(scaled), [0, 1]), forward));
+      }).ops;
+    expect(opsIn(1, true)).toContain('mul');
+    expect(opsIn(1, false)).not.toContain('mul');
+    expect(opsIn(0, true)).not.toContain('mul');
+  });
+
   it('are those of what many readers would compute from much', () => {
     const sumOfProducts = (graph: Graph, x: Node): Node => graph.add(graph.matmul(x, x), graph.matmul(x, graph.exp(x)));
     const { ops } = buffersOf((graph, x) => {
