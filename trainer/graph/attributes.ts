@@ -89,8 +89,11 @@ export interface OpAttributes {
   broadcast: { readonly shape: Shape };
   // indexing
   gather: { readonly axis: number; readonly padding?: number };
-  /** Sums the rows of `data` [n, …] that share an id: [count, …]. Ids below 0 are dropped. */
-  segmentSum: { readonly count: number };
+  /**
+   * Sums the rows of `data` [n, …] that share an id: [count, …]. Ids below 0 are dropped.
+   * `distinct`: of the rows that share an id, at most one is not zero, so their order does not change the sum.
+   */
+  segmentSum: { readonly count: number; readonly distinct?: true };
   oneHot: { readonly depth: number };
   // products
   matmul: { readonly transposeA: boolean; readonly transposeB: boolean };

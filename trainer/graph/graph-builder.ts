@@ -164,7 +164,8 @@ export class GraphBuilder extends NodeStore {
   /** @param padding the entry that gets no gradient */
   gather = (x: Node, indices: Node, axis = 0, padding?: number): Node =>
     this.node('gather', [x, indices], { axis: resolveAxis(axis, x.shape.length), ...(padding !== undefined && { padding }) });
-  segmentSum = (data: Node, ids: Node, count: number): Node => this.node('segmentSum', [data, ids], { count });
+  segmentSum = (data: Node, ids: Node, count: number, also: { readonly distinct?: true } = {}): Node =>
+    this.node('segmentSum', [data, ids], { count, ...also });
   oneHot = (ids: Node, depth: number): Node => this.node('oneHot', [ids], { depth });
 
   /** Matrix product over the last two axes; leading axes must be equal. */

@@ -14,14 +14,14 @@ import {
 import { type ClientOption, clientOptions } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import type { Addon } from '../../../trainer/engine/pjrt/addon.ts';
 import { describeCard } from '../../../trainer/engine/pjrt/card-description.ts';
-import { cardCompileOptions, withFolders } from '../../../trainer/engine/pjrt/compile-options.ts';
+import { cardCompileOptions, compileOptions, NO_MODULE, UNORDERED, withFolders } from '../../../trainer/engine/pjrt/compile-options.ts';
 import { lowerSignature } from '../../../trainer/engine/pjrt/lower.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { trainingStep } from '../../../trainer/plan/memory/counted-passes.ts';
 import { messageOf } from '../../../trainer/protocol/error-facts.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
-import { COMPILE_MS, cardPlan, configOf, noCompiler } from '../../support/golden/card-steps.ts';
+import { COMPILE_MS, type Config, cardPlan, configOf, noCompiler } from '../../support/golden/card-steps.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const located = locateCardCompiler(cacheDir);
@@ -54,6 +54,30 @@ describe.skipIf(!installed)(`the client of a GPU (skipped without the plugin: ${
   });
 });
 
+/** The module of a small step, of rows or of what `more` lines of the recipe say. */
+function moduleOf(config: Config, more?: string): string {
+  const plan = cardPlan(config, more);
+  const { signature, variables } = trainingStep(plan, 'cheap');
+  return lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), { places: plan.places }).text;
+}
+
+describe('a module that adds in an order that a device may choose', () => {
+  test.each([
+    ['rows of a decoder, whose targets are distinct', 'llama', undefined, false],
+    ['an embedding that is trained', 'llama', 'method: full\n', true],
+    ['columns, which are written to places of their own', 'llama', 'trains: columns\nr: 2\n', false],
+    ['distances between tokens that share parameters', 'deberta', undefined, true],
+    ['a pooling whose windows overlap', 'resnet', undefined, true],
+    ["attention by cuDNN's kernel", 'llama', 'dtype: bfloat16\nattention: fused\nr: 2\n', true],
+  ] as const)('is known by its first line: %s', (_, folder, more, expected) => {
+    const text = moduleOf({ ...configOf(folder), ...(folder === 'llama' && { head_dim: 16 }) }, more);
+    expect(text.startsWith(`${UNORDERED}\n`)).toBe(expected);
+    const plain = compileOptions({ text }, {});
+    expect(plain).toEqual(compileOptions(NO_MODULE, { orders: true }));
+    expect(Buffer.from(compileOptions({ text }, { orders: true })).includes('xla_gpu_exclude_nondeterministic_ops')).toBe(expected);
+  });
+});
+
 describeWith('a program for a GPU', installed, noCompiler, plugin => {
   /** Bytes of the temporaries of a small step, compiled for an H100 with so much memory. */
   async function temporariesWith(memoryBytes: number): Promise<number> {
@@ -63,10 +87,8 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
       ['topology', '1x1x1'],
       ['target_config', description],
     ]);
-    const options = withFolders(cardCompileOptions(), { toolkit: cudaToolkit(plugin), tuned: makeTemporaryFolder() });
-    const plan = cardPlan({ ...configOf('llama'), hidden_size: 128, intermediate_size: 256, num_hidden_layers: 3 });
-    const { signature, variables } = trainingStep(plan, 'cheap');
-    const { text } = lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), { places: plan.places });
+    const text = moduleOf({ ...configOf('llama'), hidden_size: 128, intermediate_size: 256, num_hidden_layers: 3 });
+    const options = withFolders(cardCompileOptions({ text }), { toolkit: cudaToolkit(plugin), tuned: makeTemporaryFolder() });
     const compiled = await addon.compileFor(card, Buffer.from(text), options);
     const { temporaries } = addon.compiledForMemory(compiled);
     addon.closeCompiled(compiled);
@@ -74,11 +96,34 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
     return temporaries;
   }
 
+  test(
+    'adds in one order: ids are sorted before their rows are added, where the options ask for it',
+    async () => {
+      const addon = addonOf(plugin);
+      const card = await addon.describeDevice(pjrtLibrary(plugin), 'h100', [
+        ['topology', '1x1x1'],
+        ['target_config', describeCard('h100')],
+      ]);
+      const text = moduleOf({ ...configOf('llama'), num_hidden_layers: 1 }, 'method: full\n');
+      /** Whether an operation of this module, compiled with the options for another, is a sort: each opcode is a text of its own in the binary form. */
+      const sorts = async (options: Uint8Array): Promise<boolean> => {
+        const compiled = await addon.compileFor(card, Buffer.from(text), withFolders(options, { toolkit: cudaToolkit(plugin) }));
+        const opcode = Buffer.from([4, ...Buffer.from('sort')]);
+        const found = Buffer.from(await addon.optimized(compiled)).includes(opcode);
+        addon.closeCompiled(compiled);
+        return found;
+      };
+      expect([await sorts(cardCompileOptions({ text })), await sorts(cardCompileOptions(NO_MODULE))]).toEqual([true, false]);
+      addon.closeTopology(card);
+    },
+    COMPILE_MS,
+  );
+
   test("is compiled by NVIDIA's compiler that came with the plugin, whatever is on the path", () => {
     const toolkit = required(cudaToolkit(plugin), 'the compiler of the plugin');
     for (const program of ['ptxas', 'nvlink'])
       expect(execFileSync(path.join(toolkit, 'bin', program), ['--version'], { encoding: 'utf8' })).toContain('NVIDIA');
-    const options = cardCompileOptions();
+    const options = cardCompileOptions(NO_MODULE);
     const given = withFolders(options, { toolkit: '/x'.repeat(200) });
     expect(given.subarray(0, options.length)).toEqual(options);
     // The map's entry: its field, 429 bytes in two, the name, then a text of 400 bytes in a field of a field.

@@ -182,7 +182,7 @@ async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: n
   const { folder, plugin, manifest } = installed;
   const library = pjrtLibrary(installed);
   const [card] = cardOfEachGeneration;
-  const compileOptions = withFolders(cardCompileOptions(), { toolkit: cudaToolkit(installed) });
+  const compileOptions = withFolders(cardCompileOptions({ text: SMALLEST_MODULE }), { toolkit: cudaToolkit(installed) });
   const description = [
     ['topology', '1x1x1'],
     ['target_config', describeCard(card)],

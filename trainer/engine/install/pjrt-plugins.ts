@@ -53,6 +53,8 @@ export interface PjrtPlugin {
   readonly preloaded?: readonly string[];
   /** XLA tries several kernels on the device, and keeps what it finds out in a folder that it is given (`xla_gpu_per_fusion_autotune_cache_dir`). */
   readonly tunes?: true;
+  /** Its XLA can leave out what adds in any order (`xla_gpu_exclude_nondeterministic_ops`) without leaving out Triton's kernels. */
+  readonly orders?: true;
   /** Software that it needs and that is not on PyPI. */
   readonly needs?: string;
 }
@@ -109,6 +111,7 @@ const entries = {
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
     tunes: true,
+    orders: true,
     compiler: [
       {
         project: 'nvidia-cuda-nvcc',
@@ -213,6 +216,7 @@ const entries = {
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
     tunes: true,
+    orders: true,
     compiler: [
       {
         project: 'nvidia-cuda-nvcc-cu12',

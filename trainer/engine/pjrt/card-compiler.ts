@@ -14,8 +14,8 @@ import {
 } from '../install/pjrt-folder.ts';
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
-import { type CardModule, type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
-import { type CompilerFolders, cardCompileOptions, withFolders } from './compile-options.ts';
+import { type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
+import { type CompiledModule, type CompilerFolders, cardCompileOptions, withFolders } from './compile-options.ts';
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
@@ -25,7 +25,7 @@ export interface CardCompiler {
    * @param mark of the plan whose step it is (`planMark`), by which estimates find it
    * @throws EngineError with the compiler's reason
    */
-  compile(card: CardName, module: CardModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
+  compile(card: CardName, module: CompiledModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
 const KEPT_CHARACTERS = 600;
@@ -64,7 +64,7 @@ export function openCardCompiler(cacheDir: string, shared: Pick<CompilerFolders,
         const memory = await compileNow(
           await topologyOf(card, replicas),
           text,
-          withFolders(cardCompileOptions(replicas), { toolkit: cudaToolkit(installed), ...shared }),
+          withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed), ...shared }),
         );
         await programs.keep(card, { text, replicas }, memory);
         return { ...memory, found: false };

@@ -4,7 +4,7 @@ import { type CardName, cardCatalog } from '../../catalog/cards.ts';
 import type { KnownPrograms } from '../../graph/known-programs.ts';
 import { type InstalledPjrt, locateCardCompiler } from '../install/pjrt-folder.ts';
 import { describeCard } from './card-description.ts';
-import { cardCompileOptions } from './compile-options.ts';
+import { type CompiledModule, cardCompileOptions, NO_MODULE } from './compile-options.ts';
 import { compiledMemorySchema, readRecord, workingBytesBy } from './compiled-memory.ts';
 import { marksIn, openProgramCache, type ProgramKey } from './program-cache.ts';
 
@@ -23,30 +23,24 @@ const FORMAT = 'rowtune-card-1';
 /** For example "jax-cuda13-pjrt 0.12.0.1". */
 export const cardPlugin = ({ plugin: { wheel } }: InstalledPjrt): string => `${wheel.project} ${wheel.version}`;
 
-/** The text of a module, and the number of cards that run it at the same time; 1 if left out. */
-export interface CardModule {
-  readonly text: string;
-  readonly replicas?: number | undefined;
-}
-
 export interface CardPrograms {
-  find(card: CardName, module: CardModule): CardProgramMemory | undefined;
-  keep(card: CardName, module: CardModule, memory: CardProgramMemory): Promise<void>;
+  find(card: CardName, module: CompiledModule): CardProgramMemory | undefined;
+  keep(card: CardName, module: CompiledModule, memory: CardProgramMemory): Promise<void>;
   marks(card: CardName): Pick<KnownPrograms, 'mayHave' | 'note'>;
 }
 
 export function cardPrograms(cacheDir: string, plugin: string): CardPrograms {
   const cache = openProgramCache(cacheDir);
-  const target = (card: CardName, replicas?: number): Omit<ProgramKey, 'text'> => ({
+  const target = (card: CardName, module: CompiledModule): Omit<ProgramKey, 'text'> => ({
     plugin,
     device: `${FORMAT} ${describeCard(card)}`,
-    options: cardCompileOptions(replicas),
+    options: cardCompileOptions(module),
   });
-  const keyOf = (card: CardName, { text, replicas }: CardModule): ProgramKey => ({ ...target(card, replicas), text });
+  const keyOf = (card: CardName, module: CompiledModule): ProgramKey => ({ ...target(card, module), text: module.text });
   return {
     find: (card, module) => readRecord(memorySchema, cache.find(keyOf(card, module))),
     keep: (card, module, memory) => cache.keep(keyOf(card, module), Buffer.from(JSON.stringify(memory))),
-    marks: card => marksIn(cache, target(card)),
+    marks: card => marksIn(cache, target(card, NO_MODULE)),
   };
 }
 

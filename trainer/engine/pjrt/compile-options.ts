@@ -19,14 +19,37 @@ const FLAGS: Flags = {
   xla_disable_hlo_passes: 'rematerialization',
 };
 
+/** The first line of a module with operations that add in any order: sums by ids, attention's gradient by cuDNN, gradients of pooling. */
+export const UNORDERED = '// adds in any order';
+
+/**
+ * For those modules: XLA takes forms of these operations that add in one order, and no kernel that adds in another each time, so a resumed run ends
+ * with the bits of one that nobody stopped. It would leave out Triton's kernels, too, for it does not check in which order they add; they add
+ * in one.
+ */
+const ORDERED: Flags = {
+  xla_gpu_exclude_nondeterministic_ops: true,
+  xla_gpu_experimental_deterministic_ops_triton: 'DETERMINISTIC_OPS_TRITON_MODE_UNCHECKED',
+};
+
 /** For a card that is not there: nothing can be tried out on it. */
 const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };
 
-/** @param replicas devices that run the program at the same time, at most {@link MOST_REPLICAS} */
-export const compileOptions = (replicas = 1): Uint8Array => optionsOf(FLAGS, replicas);
+export interface CompiledModule {
+  readonly text: string;
+  /** Devices that run the program at the same time, at most {@link MOST_REPLICAS}; 1 if left out. */
+  readonly replicas?: number | undefined;
+}
 
-/** @param replicas cards that run the program at the same time */
-export const cardCompileOptions = (replicas = 1): Uint8Array => optionsOf(CARD_FLAGS, replicas);
+/** For what belongs to all programs of a device. */
+export const NO_MODULE: CompiledModule = { text: '' };
+
+/** @param orders whether the plugin has the flags that leave out what adds in any order */
+export const compileOptions = (module: CompiledModule, { orders = false }: { readonly orders?: boolean | undefined }): Uint8Array =>
+  optionsOf(FLAGS, module, orders);
+
+/** The plugins that compile for cards have those flags. */
+export const cardCompileOptions = (module: CompiledModule): Uint8Array => optionsOf(CARD_FLAGS, module, true);
 
 export interface CompilerFolders {
   /** NVIDIA's compiler. Left out, XLA takes the `ptxas` of the path, which may be too old for the card. */
@@ -52,9 +75,10 @@ export const withFolders = (options: Uint8Array, { toolkit, tuned, kernels }: Co
 /** A number below 128 takes one byte. */
 export const MOST_REPLICAS = 127;
 
-function optionsOf(flags: Flags, replicas: number): Uint8Array {
+function optionsOf(flags: Flags, { text, replicas = 1 }: CompiledModule, orders: boolean): Uint8Array {
   if (replicas > MOST_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MOST_REPLICAS}`);
-  const overrides = Object.entries(flags).flatMap(([name, value]) => override(name, value));
+  const all = orders && text.startsWith(UNORDERED) ? { ...flags, ...ORDERED } : flags;
+  const overrides = Object.entries(all).flatMap(([name, value]) => override(name, value));
   return Uint8Array.from([...field(3, [0x20, replicas, 0x28, 1]), ...overrides]);
 }
 

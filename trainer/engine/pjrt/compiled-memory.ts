@@ -10,7 +10,7 @@ import { byteSize } from '../../graph/types.ts';
 import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import { type InstalledPjrt, locatePjrt, preloadedLibraries } from '../install/pjrt-folder.ts';
-import { compileOptions } from './compile-options.ts';
+import { compileOptions, NO_MODULE } from './compile-options.ts';
 import { lowerSignature } from './lower.ts';
 import { withApart } from './order/host-weights.ts';
 import { marksIn, openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
@@ -81,11 +81,11 @@ export function openKnownPrograms(cacheDir: string, card: SplittingCard | undefi
   if (!device) return undefined;
   const target = { plugin, device: Buffer.from(device).toString() };
   return {
-    workingBytes: workingBytesBy(
-      (text, replicas) => readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, options: compileOptions(replicas), text }))),
-      card,
-    ),
-    ...marksIn(cache, { ...target, options: compileOptions() }),
+    workingBytes: workingBytesBy((text, replicas) => {
+      const options = compileOptions({ text, replicas }, installed.plugin);
+      return readRecord(compiledMemorySchema, cache.find(memoryKey({ ...target, options, text })));
+    }, card),
+    ...marksIn(cache, { ...target, options: compileOptions(NO_MODULE, {}) }),
   };
 }
 

@@ -23,6 +23,8 @@ export interface CompilerParams {
   readonly cache: ProgramCache;
   readonly target: Pick<ProgramKey, 'plugin' | 'device'>;
   readonly folders?: CompilerFolders;
+  /** Whether the plugin can leave out what adds in any order. */
+  readonly orders?: boolean | undefined;
   /** One line for the user, while a compilation takes long. */
   readonly log: (line: string) => void;
 }
@@ -33,7 +35,7 @@ const KEPT_CHARACTERS = 600;
 const KEPT_MODULE_CHARACTERS = 20_000;
 const REPORT_MS = 5000;
 
-export function openCompiler({ addon, client, cache, target, folders = {}, log }: CompilerParams): Compiler {
+export function openCompiler({ addon, client, cache, target, folders = {}, orders, log }: CompilerParams): Compiler {
   const counts = { compiled: 0, found: 0 };
 
   async function find(key: ProgramKey): Promise<ExecutableHandle | undefined> {
@@ -69,7 +71,7 @@ export function openCompiler({ addon, client, cache, target, folders = {}, log }
   return {
     counts,
     compile: async (signature, { text, operationAt, replicas }) => {
-      const options = compileOptions(replicas);
+      const options = compileOptions({ text, replicas }, { orders });
       const key = { ...target, options, text };
       const isKept = text.length >= KEPT_MODULE_CHARACTERS;
       const found = isKept ? await find(key) : undefined;

@@ -16,6 +16,8 @@ export interface ScatterAxes {
   readonly combine: 'add' | 'replace';
   /** No two indices are equal. */
   readonly unique: boolean;
+  /** A device may add to one place in any order, and another order gives other bits. */
+  readonly isUnordered?: boolean;
 }
 
 export interface LoopInputs {
@@ -37,6 +39,8 @@ export type LoopStep = (given: {
 
 export class Emitter {
   readonly lines: string[] = [];
+  /** An operation adds in an order that a device may choose anew each time. */
+  isUnordered = false;
   private readonly constants = new Map<string, Value>();
   private readonly prefix: string;
   private count = 0;
@@ -190,7 +194,8 @@ export class Emitter {
   }
 
   /** Puts `updates` [n, …] at the places `indices` [n] of the first axis of x; places outside are skipped. */
-  scatter(x: Value, indices: Value, updates: Value, { combine, unique }: ScatterAxes): Value {
+  scatter(x: Value, indices: Value, updates: Value, { combine, unique, isUnordered = false }: ScatterAxes): Value {
+    if (isUnordered) this.isUnordered = true;
     const scalar = tensorType({ shape: [], type: x.type });
     const body =
       combine === 'replace'
@@ -250,6 +255,7 @@ export class Emitter {
     const body = new Emitter(`${id}b`);
     const next = [...step({ inside: body, i, state: carried.slice(0, state.length), read: fixed }), ...fixed];
     const results = [body.zip('add', i, body.fill(1, 'i32')), ...next];
+    this.isUnordered ||= body.isUnordered;
     const types = started.map(tensorType).join(', ');
     const bound = [i, ...carried].map((each, k) => `${each.name} = ${elementAt(started, k).name}`).join(', ');
     const conditionText = `cond { ${condition.lines.join(' ')} stablehlo.return ${isBelow.name} : tensor<i1> }`;

@@ -72,7 +72,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
       toolkit: cudaToolkit(installed),
       tuned: plugin.tunes ? tunedFolder(cacheDir, target) : undefined,
     };
-    const compiler = openCompiler({ addon, client, cache, target, folders, log });
+    const compiler = openCompiler({ addon, client, cache, target, folders, orders: plugin.orders, log });
     const gpu = facts && deviceCard(facts);
     const device: Device = { addon, client, compiler, card: gpu };
     return {

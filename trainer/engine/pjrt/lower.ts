@@ -13,6 +13,7 @@ import type { SumPart } from '../../graph/split-at-sums.ts';
 import type { TensorSpec } from '../../graph/types.ts';
 import type { SplittingCard } from '../../graph/xla-split-sums.ts';
 import { valueFor } from '../../narrow.ts';
+import { UNORDERED } from './compile-options.ts';
 import { Emitter, namesOf } from './emitter.ts';
 import { tensorType, type Value } from './hlo-type.ts';
 import { attentionLowerings } from './kernels/attention.ts';
@@ -97,6 +98,7 @@ export function lowerSignature(
   const owners = lowerNodes({ emitter, values, schedule, state, hostWeights, replicas, card });
   const results = [...state.results(), ...found.map(node => valueFor(values, node))];
   const head = [
+    ...(emitter.isUnordered ? [UNORDERED] : []),
     replicas === undefined ? 'module @rowtune {' : `module @rowtune attributes {mhlo.num_replicas = ${replicas} : i32} {`,
     ...state.functions(),
     `func.func public @main(${state.parameters(given).join(', ')}) -> (${state.resultTypes(results)}) {`,

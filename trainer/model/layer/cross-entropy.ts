@@ -137,7 +137,9 @@ function seedsOf(
   towardsTargets: Node,
   towardsWeight: Node | undefined,
 ): HeadSeeds {
-  const seeds = [{ node: hidden, gradient: graph.segmentSum(towardsTargets, targetPositions, hidden.shape[0] as number) }];
+  // Slots that only fill the shape name the first position, with zeros.
+  const towardsHidden = graph.segmentSum(towardsTargets, targetPositions, hidden.shape[0] as number, { distinct: true });
+  const seeds = [{ node: hidden, gradient: towardsHidden }];
   if (towardsWeight) seeds.push({ node: weight, gradient: graph.cast(towardsWeight, weight.dtype) });
   return seeds;
 }

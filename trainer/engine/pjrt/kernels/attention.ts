@@ -105,6 +105,7 @@ export const attentionLowerings: Pick<LoweringTable, 'attention' | 'attentionGra
     const results = once(keyOf({ node }, attrs), () => {
       const config = configOf(q, attrs, lengths !== undefined, BACKWARD_PRODUCTS);
       const read = [q, k, v, emitter.reshape(logSum, logSum.shape.slice(0, 3)), dy, output, ...lengthsOf(emitter, q, lengths)];
+      emitter.isUnordered = true;
       return emitter.call(BACKWARD, read, [q, k, v, WORKSPACE], config);
     });
     return elementAt(results, { q: 0, k: 1, v: 2 }[attrs.toward]);

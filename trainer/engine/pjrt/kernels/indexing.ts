@@ -4,11 +4,11 @@ import { inFloat32, type LoweringTable, one, two } from '../lowering.ts';
 export const indexingLowerings: Pick<LoweringTable, 'gather' | 'segmentSum' | 'oneHot'> = {
   gather: ({ emitter, inputs, attrs }) => emitter.gather(...two(inputs), attrs.axis),
   // Ids below 0 are outside, where a scatter writes nothing.
-  segmentSum: ({ emitter, inputs, attrs: { count } }) => {
+  segmentSum: ({ emitter, inputs, attrs: { count, distinct = false } }) => {
     const [data, ids] = two(inputs);
     return inFloat32({ emitter }, data, wide => {
       const zeros = emitter.fill(0, wide.type, [count, ...wide.shape.slice(1)]);
-      return emitter.scatter(zeros, ids, wide, { combine: 'add', unique: false });
+      return emitter.scatter(zeros, ids, wide, { combine: 'add', unique: false, isUnordered: !distinct });
     });
   },
   oneHot: ({ emitter, inputs, attrs: { depth } }) => {
