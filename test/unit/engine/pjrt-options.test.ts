@@ -67,7 +67,6 @@ describe('a module that adds in an order that a device may choose', () => {
     ['an embedding that is trained', 'llama', 'method: full\n', true],
     ['columns, which are written to places of their own', 'llama', 'trains: columns\nr: 2\n', false],
     ['distances between tokens that share parameters', 'deberta', undefined, true],
-    ['a pooling whose windows overlap', 'resnet', undefined, true],
     ["attention by cuDNN's kernel", 'llama', 'dtype: bfloat16\nattention: fused\nr: 2\n', true],
   ] as const)('is known by its first line: %s', (_, folder, more, expected) => {
     const text = moduleOf({ ...configOf(folder), ...(folder === 'llama' && { head_dim: 16 }) }, more);

@@ -19,7 +19,7 @@ const FLAGS: Flags = {
   xla_disable_hlo_passes: 'rematerialization',
 };
 
-/** The first line of a module with operations that add in any order: sums by ids, attention's gradient by cuDNN, gradients of pooling. */
+/** The first line of a module with operations that add in any order: sums by ids, and attention's gradient by cuDNN. */
 export const UNORDERED = '// adds in any order';
 
 /**

@@ -1,7 +1,7 @@
 /** The buffers of a program that XLA compiles for a GPU: how they lie, and what kernels take in addition to the tensors of the graph. */
-import type { Node } from '../../graph/graph.ts';
+import { isOp, type Node } from '../../graph/graph.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
-import { byteSize } from '../../graph/types.ts';
+import { byteSize, elementCount } from '../../graph/types.ts';
 import { type SplittingCard, splitSumBytes } from '../../graph/xla-split-sums.ts';
 import { elementAt } from '../../narrow.ts';
 import { convolutionBytes, transposedBatch, transposedFilter } from './xla-convolutions.ts';
@@ -19,6 +19,13 @@ const isOfWholeRows = ({ op, shape }: Node): boolean => op === 'softmax' && elem
 /** It begins with zeros, which another kernel writes: XLA has that run first, because it waits for nothing. */
 const isSegmentSum = ({ op }: Node): boolean => op === 'segmentSum';
 
+/**
+ * For a sum by ids that adds in one order, XLA sorts single numbers by their places and adds up neighbors, step by step (its pass
+ * `ScatterDeterminismExpander`): numbers and places before the sort, after it, and after a step, in four bytes each.
+ */
+const sortedBytes = (node: Node): number =>
+  isOp(node, 'segmentSum') && !node.attrs.distinct ? 3 * 2 * 4 * elementCount(elementAt(node.inputs, 0).shape) : 0;
+
 /** The rules for a card. A batch is an argument of the program, and lies next to its buffers. */
 export const cardBuffers = (card: SplittingCard): BufferRules => ({
   ...COMPILED_BUFFERS,
@@ -28,5 +35,5 @@ export const cardBuffers = (card: SplittingCard): BufferRules => ({
   isThereFirst: isSegmentSum,
   packs: 'best fit',
   copiedFirst: node => [...transposedBatch(node, card), ...transposedFilter(node, card)],
-  scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) + convolutionBytes(node),
+  scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) + convolutionBytes(node) + sortedBytes(node),
 });

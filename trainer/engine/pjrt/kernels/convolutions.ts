@@ -120,8 +120,6 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
     if (attrs.dilations.some(d => d !== 1)) throw new GraphError('dilated max pooling is not supported by this engine');
     const start = emitter.after(emitter.fill(0, x.type), [dy]);
     const scalar = tensorType(start);
-    // Where windows overlap, several results may be added to one place.
-    emitter.isUnordered = true;
     const window = poolWindow(attrs).replace(/window_dilations = array<[^>]*>, /, '');
     return emitter.emit(
       node.shape,
