@@ -7,7 +7,7 @@ import { processMemory } from '../../trainer/machine/process-memory.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
 import { placeTrained } from '../../trainer/method/placement.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
-import type { Precision } from '../../trainer/model/weight-storage.ts';
+import { FLOAT32_STORAGE, type Precision } from '../../trainer/model/weight-storage.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { required } from '../../trainer/narrow.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
@@ -20,6 +20,8 @@ import { readRequest } from '../request.ts';
 export interface LoadStepResult {
   /** From opening the folder to the last variable. */
   readonly seconds: number;
+  /** Processor time in these seconds, of all threads. */
+  readonly cpuSeconds: number;
   /** The most that JavaScript's heap and array buffers held at once. */
   readonly heapBytes: number;
   readonly largestTensorBytes: number;
@@ -38,6 +40,7 @@ const request = readRequest<LoadRequest>();
 const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const begin = performance.now();
+const cpuBegin = process.cpuUsage();
 const folder = await openModel(request.folder);
 const model = causalModel(folder.config);
 const untrained: Attachment = { method: 'full', trainables: [], initial: () => [] };
@@ -60,16 +63,18 @@ const look = (): void => {
   heapBytes = Math.max(heapBytes, heapUsed + external);
 };
 await loadVariables(session, {
-  model: weightStream(model, folder.weights, { onBytes: look, storage: attachment.storage }),
+  model: weightStream(model, folder.weights, { onBytes: look, storage: attachment.storage ?? FLOAT32_STORAGE }),
   attachment,
 });
 await folder.weights.close();
 const seconds = (performance.now() - begin) / 1000;
+const cpu = process.cpuUsage(cpuBegin);
+const cpuSeconds = (cpu.user + cpu.system) / 1e6;
 globalThis.gc?.();
 const { residentBytes } = processMemory();
 const signature = required(program.signatures[evalSignature(shape)], 'the signature');
 const { loss } = await session.run(evalSignature(shape), batchFeeds(signature, model, shape));
 const largestTensorBytes = Math.max(...model.parameters.map(parameter => 4 * elementCount(parameter.shape)));
-const result: LoadStepResult = { seconds, heapBytes, largestTensorBytes, residentBytes, loss: required(loss?.[0], 'the loss') };
+const result: LoadStepResult = { seconds, cpuSeconds, heapBytes, largestTensorBytes, residentBytes, loss: required(loss?.[0], 'the loss') };
 console.log(JSON.stringify(result));
 process.exit(0);

@@ -153,10 +153,20 @@ describe('load', () => {
     }));
 
   test('the report says where it is smaller than asked for, and the share of plain reading', () => {
-    const load = { form: 'bfloat16', seconds: 20, heapBytes: 3e8, largestTensorBytes: 5e8, residentBytes: 5e9, loss: 1 };
-    const text = loadMarkdown({ facts, threads: 2, layers: 8, bytes: 4e9, fromDisk: true, readSeconds: 10, loads: [load] });
+    const plain = { seconds: 10, cpuSeconds: 4 };
+    const load = {
+      form: 'bfloat16',
+      seconds: 20,
+      cpuSeconds: 9,
+      heapBytes: 3e8,
+      largestTensorBytes: 5e8,
+      residentBytes: 5e9,
+      loss: 1,
+      plain,
+    };
+    const text = loadMarkdown({ facts, threads: 2, layers: 8, bytes: 4e9, fromDisk: true, loads: [load] });
     expect(text).toContain('8 of its 32 layers');
-    expect(text).toContain('| loading as bfloat16 | 20.0 | 0.20 | 50% | 300 | 5.0 |');
+    expect(text).toContain('| loading as bfloat16 | 20.0 | 0.20 | 50% | 9.0 | 300 | 5.0 |');
   });
 });
 
