@@ -20,7 +20,8 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
     const isText = task !== undefined && writesText(task);
     if (isText) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
     terminal.say('info', `export it with: rowtune export ${run} --format merged --output ${folderName(run)}-model`);
-    if (isText) terminal.say('info', `for Ollama and LM Studio: rowtune export ${run} --format gguf --output ${folderName(run)}-gguf`);
+    if (isText && result.hasGgufName === true)
+      terminal.say('info', `for Ollama and LM Studio: rowtune export ${run} --format gguf --output ${folderName(run)}-gguf`);
   }
   return { value: { ok: true, ...result } };
 }

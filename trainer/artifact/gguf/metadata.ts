@@ -50,6 +50,12 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
   return { family, decoder, entries, factors };
 }
 
+/** Whether llama.cpp has a name for the model, so that it can be written to GGUF. */
+export function hasGgufName(whole: ModelConfig): boolean {
+  const { className } = decoderIn(whole);
+  return className !== undefined && ggufFamilyOf(className) !== undefined;
+}
+
 /** The decoder that llama.cpp computes: of a model that also sees images, its text part. */
 function decoderIn(config: ModelConfig): { readonly className: string | undefined; readonly config: ModelConfig } {
   const className = architectureOf(config);

@@ -28,6 +28,8 @@ export interface TrainResult {
   /** In units of `throughputUnit`; summaries of older runs count tokens. */
   readonly tokensPerSecond: number;
   readonly throughputUnit?: 'tokens' | 'images';
+  /** Whether the model can be written to GGUF; absent in older summaries. */
+  readonly hasGgufName?: boolean;
   /** Bytes; null on a GPU, whose memory is not part of the process. */
   readonly memory: MemorySplit | null;
   readonly engine: string;

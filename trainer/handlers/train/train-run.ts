@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { hasGgufName } from '../../artifact/gguf/metadata.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { trackerNames } from '../../catalog/trackers.ts';
@@ -351,6 +352,7 @@ async function resultOf(params: RunParams, parts: Finish): Promise<TrainResult> 
     secondsPerStep: median(outcome.stepSeconds),
     tokensPerSecond: outcome.tokensPerSecond,
     throughputUnit: objectiveCatalog[recipe.task].unit,
+    hasGgufName: hasGgufName(base.folder.config),
     memory: base.engine.description.device === 'cpu' ? memory.split() : null,
     engine: base.engine.description.summary,
     recompute: recompute.policy,
