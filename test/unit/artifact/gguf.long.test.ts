@@ -131,6 +131,10 @@ describe('families', () => {
     ['gemma3', { like: 'gemma3', changes: gemma3 }],
     ['gemma3 that sees images', { like: 'gemma3_images', changes: gemma3 }],
     ['gemma4', { like: 'gemma4', changes: { vocab_size_per_layer_input: 320 }, queryNorm: 0.3 }],
+    [
+      'gemma4 with a window that no text fills',
+      { like: 'gemma4', changes: { vocab_size_per_layer_input: 320, sliding_window: 4096 }, queryNorm: 0.3 },
+    ],
     ['gemma4 with keys that are values', { like: 'gemma4_untied', changes: { attention_bias: false }, queryNorm: 0.3 }],
     ['gemma4 with experts', { like: 'gemma4_experts', queryNorm: 0.3 }],
     ['gemma4 that sees and hears', { like: 'gemma4_unified', queryNorm: 0.3 }],

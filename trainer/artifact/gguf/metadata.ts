@@ -106,14 +106,15 @@ interface Described {
   readonly family: GgufFamily;
 }
 
-function settings({ config, decoder, full, family: { computed } }: Described): ReadonlyMap<string, Setting> {
+function settings({ config, decoder, full, family: { computed, ownPositions } }: Described): ReadonlyMap<string, Setting> {
   const { attention, positions } = decoder;
   const windows = attention.layers.map(({ window }) => window);
   const { headDim } = attention.layers.find(({ window }) => window === undefined) ?? decoderHeads(decoder);
-  const windowed = windows.findIndex(window => window !== undefined && window < decoder.maxPositions);
+  // Where blocks differ in more than their window, it is written even if no text is longer than it.
+  const windowed = windows.findIndex(window => window !== undefined && (ownPositions || window < decoder.maxPositions));
   const own: Readonly<Record<string, Setting | undefined>> = {
     'attention.sliding_window': windows[windowed],
-    'attention.sliding_window_pattern': windowed < 0 ? undefined : windows.map(window => window !== undefined),
+    'attention.sliding_window_pattern': windowed < 0 && !ownPositions ? undefined : windows.map(window => window !== undefined),
     'rope.freq_base_swa': positions[windowed]?.theta,
     'rope.dimension_count_swa': positions[windowed]?.features,
     'attention.key_length_swa': attention.layers[windowed]?.headDim,

@@ -78,6 +78,7 @@ export function ggufConfig(input: {
       list,
       shapeOf: name => input.tensors.get(name)?.shape,
       ropeFactors: input.ropeFactors,
+      refuse: message => problems.push({ message }),
       isNothing: key => {
         const value = metadata.get(`${architecture}.${key}`);
         return value === 0 || value === false;

@@ -18,6 +18,8 @@ export interface GgufSizes {
   readonly shapeOf: (tensor: string) => readonly number[] | undefined;
   /** The divisors of the frequencies, where the file has them. */
   readonly ropeFactors: Float32Array | undefined;
+  /** Adds to the problems of the file. */
+  readonly refuse: (problem: string) => void;
 }
 
 export interface GgufFamily {

@@ -51,15 +51,17 @@ export const gemma4File: GgufFamily = {
     ffn_down_exps: 'experts.down_proj',
   },
   settings: sizes => {
-    const { list, blocks, headDim } = sizes;
+    const { list, blocks, headDim, refuse } = sizes;
     const number = (key: string) => (sizes.isNothing(key) ? undefined : sizes.number(key));
     const isWindowed = list(PATTERN)?.map(Boolean) ?? [];
+    if (isWindowed.length !== blocks)
+      refuse(`gemma4.${PATTERN} is no list that says of each of the ${blocks} blocks whether it has a window`);
     const [full, shared] = [isWindowed.indexOf(false), number(SHARED) ?? 0];
     const [mlps, kvHeads] = [list(MLP), list(KV_HEADS)];
     const sharesValues = full >= 0 && full < blocks - shared && !sizes.has(`model.layers.${full}.self_attn.v_proj.weight`);
     return {
       ...{ hidden_activation: 'gelu_pytorch_tanh', attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias') },
-      ...(isWindowed.length > 0 && { layer_types: isWindowed.map(windowed => (windowed ? 'sliding_attention' : 'full_attention')) }),
+      layer_types: isWindowed.map(windowed => (windowed ? 'sliding_attention' : 'full_attention')),
       ...(number(WINDOW) !== undefined && { sliding_window: number(WINDOW) }),
       head_dim: number(LENGTHS.sliding) ?? headDim,
       global_head_dim: headDim,
@@ -79,13 +81,19 @@ export const gemma4File: GgufFamily = {
   },
 };
 
-/** The factors of the file are those of blocks that see everything: the pairs that turn first, the others not at all. */
-function positionsOf({ number, headDim, ropeFactors }: GgufSizes): Record<string, unknown> {
-  const turned = ropeFactors?.filter(factor => factor < UNTURNED / 2) ?? new Float32Array(headDim / 2).fill(1);
+/** The factors of the file are those of blocks that see everything: the pairs that turn come first and share one, the others do not turn at all. */
+function positionsOf({ number, headDim, ropeFactors, refuse }: GgufSizes): Record<string, unknown> {
+  const pairs = headDim / 2;
+  const unturned = ropeFactors?.findIndex(factor => factor >= UNTURNED / 2) ?? -1;
+  const turned = unturned < 0 ? (ropeFactors?.length ?? pairs) : unturned;
+  const first = ropeFactors?.[0];
+  const isOfShare = ropeFactors?.every((factor, pair) => (pair < turned ? factor === first : factor >= UNTURNED / 2)) ?? true;
+  if (ropeFactors && (ropeFactors.length !== pairs || !isOfShare))
+    refuse(`rope_freqs.weight is not one factor for the first pairs of ${pairs}, and ${UNTURNED} for the others`);
   return {
     full_attention: {
-      ...{ rope_type: 'proportional', rope_theta: number('rope.freq_base') ?? 1e6, factor: turned[0] ?? 1 },
-      partial_rotary_factor: (2 * turned.length) / headDim,
+      ...{ rope_type: 'proportional', rope_theta: number('rope.freq_base') ?? 1e6, factor: turned > 0 ? (first ?? 1) : 1 },
+      partial_rotary_factor: turned / pairs,
     },
     sliding_attention: { rope_type: 'default', rope_theta: number('rope.freq_base_swa') ?? 1e4 },
   };
