@@ -10,7 +10,8 @@ const TEMPLATE = '{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% end
 /** A folder with a chat model, an encoder and one of images, and data for each. */
 const withData = <T>(use: (folder: string) => Promise<T>): Promise<T> =>
   withFolder(async folder => {
-    for (const name of ['llama', 'bert', 'vit']) await cp(path.join(golden, name), path.join(folder, 'models', name), { recursive: true });
+    for (const name of ['llama', 'qwen3_5', 'bert', 'vit'])
+      await cp(path.join(golden, name), path.join(folder, 'models', name), { recursive: true });
     await writeFile(path.join(folder, 'models/llama/chat_template.jinja'), TEMPLATE);
     await writeFile(path.join(folder, 'faq.csv'), `question,answer\n${'Why?,So.\n'.repeat(20)}`);
     await writeFile(path.join(folder, 'pairs.jsonl'), '{"prompt":"Q","chosen":"yes","rejected":"no"}\n'.repeat(20));
@@ -28,6 +29,8 @@ describe('the recipe fits the data and the model', () => {
     ['faq.csv', 'models/llama', 'causal_lm', { instruction: 'question', output: 'answer' }],
     ['pairs.jsonl', 'models/llama', 'dpo', {}],
     ['mails.csv', 'models/bert', 'sequence_classification', {}],
+    // Layers of four rows: fewer than the default trains.
+    ['pairs.jsonl', 'models/qwen3_5', 'dpo', {}],
     ['texts.jsonl', 'models/bert', 'embedding', {}],
     ['photos', 'models/vit', 'image_classification', {}],
     ['faq.csv', 'someone/a-model', 'causal_lm', { instruction: 'question', output: 'answer' }],

@@ -9,6 +9,7 @@ import { writeTextFile } from '../../files/durable-file.ts';
 import type { DataCache, DataFact } from '../../lint/facts/data-facts.ts';
 import { type ModelFacts, positionsOf } from '../../lint/facts/model-facts.ts';
 import { tasksOf } from '../../lint/facts/tasks-of-model.ts';
+import { fittingBudget } from '../../lint/problems/model-problems.ts';
 import { unusable } from '../../lint/problems/unusable-model.ts';
 import { chatColumns } from '../../protocol/recipe/column-roles.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
@@ -75,7 +76,7 @@ async function init(context: CommandContext, data: string, { model: name, method
   const from = (written: string): string =>
     existsSync(path.resolve(cwd, written)) ? relativeTo(folder, path.resolve(cwd, written)) : written;
   const positions = model.kind === 'ready' ? positionsOf(model.model) : undefined;
-  const text = recipeText({
+  const answers = {
     name: path.basename(file).replace(RECIPE_NAME, ''),
     model: from(name),
     task,
@@ -83,8 +84,9 @@ async function init(context: CommandContext, data: string, { model: name, method
     train: from(data),
     columns,
     ...(positions !== undefined && { maxPositions: positions }),
-  });
-  await writeTextFile(file, text);
+  };
+  const r = model.kind === 'ready' ? fittingBudget(model.model, parseRecipe(recipeText(answers)).resolved) : undefined;
+  await writeTextFile(file, recipeText({ ...answers, r }));
   const recipe = path.relative(cwd, file);
   terminal.print(`wrote ${recipe}: ${[objectiveCatalog[task].label, formatOf(fact, columns)].filter(part => part !== '').join(', ')}`);
   if (fact.state === 'unreadable') terminal.say('warning', `the data cannot be read: ${fact.reason}`);

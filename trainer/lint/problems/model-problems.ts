@@ -130,6 +130,12 @@ function* rankProblems(model: Model, modules: readonly ModuleSpec[], values: Rec
   yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
 }
 
+/** Returns the largest `r` that a run accepts, where one of the layers that a recipe trains has fewer rows or columns than its own. */
+export function fittingBudget(model: AnyModel, values: RecipeView['values']): number | undefined {
+  const found = [...targetProblems(model, values)].find(({ code, severity }) => code === 'rank-above-layer' && severity === 'error');
+  return found?.replaceBy === undefined ? undefined : Number(found.replaceBy);
+}
+
 /** The heads that `importance.heads` chooses: whether there are some, and whether the budget pays for one. */
 function* headProblems(model: Model, values: RecipeView['values']): Generator<Report> {
   const settings = methodSettings(values);

@@ -23,6 +23,8 @@ export interface RecipeAnswers {
   readonly columns?: Readonly<Record<string, string>>;
   /** The longest input of the model in tokens, if its config.json is available. */
   readonly maxPositions?: number;
+  /** Rows or columns of each layer, where a layer of the model has fewer than the default; the method's default if left out. */
+  readonly r?: number | undefined;
 }
 
 /** The facts in a model's config.json that the wizard uses. */
@@ -74,6 +76,7 @@ export function recipeText({
   train,
   columns = {},
   maxPositions = Number.POSITIVE_INFINITY,
+  r,
 }: RecipeAnswers): string {
   const { target, hasTeacher } = objectiveCatalog[task];
   const given: PartialRecipe = {
@@ -83,6 +86,7 @@ export function recipeText({
     method,
     data: { train: [train ?? EXAMPLE_DATA] },
     val_size: VAL_SIZE,
+    ...(r !== undefined && { r }),
     ...(hasTeacher && { distillation: { teacher: EXAMPLE_TEACHER } }),
   };
   const { recipe, problems } = parseRecipe(stringifyRecipe(given));
