@@ -1,6 +1,6 @@
 /** From a config.json to a model, and from a weight file's list of tensors to the certainty that it fits. */
 
-import { type Architecture, type ArchitectureEntry, architectureOfType, architectures } from './architectures.ts';
+import { type Architecture, type ArchitectureEntry, architectureOfType, architectures, headedClass } from './architectures.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
 import { embedder, HEADLESS } from './embedder.ts';
@@ -21,7 +21,9 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
   const named = namesIn(config);
   if (!architecture) throw new ModelConfigError(unsupportedArchitecture(named, config, supportedArchitectures));
   const { build }: ArchitectureEntry = architectures[architecture];
-  return options.problem === 'embedding' ? embedder(build(config, HEADLESS), options.pooling) : build(config, options);
+  if (options.problem === 'embedding') return embedder(build(config, HEADLESS), options.pooling);
+  const model = build(config, options);
+  return model.kind === 'causal' ? { ...model, takesScoreHead: headedClass(architecture, 'regression') !== architecture } : model;
 }
 
 /** timm's own files have one architecture, and no list of them. */

@@ -64,6 +64,8 @@ export interface KeyValueShape {
 
 export interface CausalModel extends Model {
   readonly kind: 'causal';
+  /** Whether it can be given a head for whole texts: there is a class with one. */
+  readonly takesScoreHead?: boolean;
   readonly vocabularySize: number;
   readonly maxPositions: number;
   /** The keys and values that each block caches; undefined for a block that caches none. */

@@ -38,6 +38,9 @@ test.each([
   ['bert', 'sequence_classification', 'causal_lm'],
   ['vit', 'image_classification', 'sequence_classification'],
   ['llama_score', 'sequence_classification', 'embedding'],
+  ['qwen3_5', 'reward', 'sequence_classification'],
+  ['gemma4', 'dpo', 'reward'],
+  ['gemma3_images', 'dpo', 'reward'],
 ] as const)('%s can be tuned for %s, and not for %s', async (name, can, cannot) => {
   const tasks = await tasksOfModel(goldenPath(name));
   expect([tasks.includes(can), tasks.includes(cannot)]).toEqual([true, false]);

@@ -3,6 +3,7 @@
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
+import { objectivesOf } from '../../catalog/objectives.ts';
 import type { MethodSettings } from '../../method/method.ts';
 import { targetsByUnit, unitsOf } from '../../method/spsft/targets.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
@@ -52,9 +53,14 @@ export function* modelProblems({ model, values }: RecipeView): Generator<Report>
 function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
   const tasks = tasksOf(model);
   if (tasks.includes(task)) return;
-  const does = model.kind === 'causal' ? 'predicts the next token' : model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
-  const message = `this ${model.family} model ${does} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
+  const message = `this ${model.family} model ${whatItDoes(model, task)} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
   yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
+}
+
+function whatItDoes(model: AnyModel, task: Recipe['task']): string {
+  if (model.kind !== 'causal') return model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
+  const lacksHead = objectivesOf('causal', 'texts').includes(task);
+  return lacksHead ? 'takes no head for whole texts' : 'predicts the next token';
 }
 
 /** Ids of added tokens alone are no problem of a recipe: its data may have none of them. */

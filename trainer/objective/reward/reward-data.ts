@@ -20,8 +20,8 @@ export function rewardModelFor({ recipe, base: { model: given, folder }, job }: 
       'wrong-task',
       sees
         ? `the model is a ${given.family} that reads no text`
-        : `the model is a ${architecture ?? given.family}, for which Transformers has no class with a head for whole texts`,
-      'Name a language model such as Llama, Qwen, Gemma, Mistral or SmolLM, or an encoder of text such as DeBERTa or BERT',
+        : `the model is a ${architecture ?? given.family}, which takes no head for whole texts`,
+      'Name a language model such as Llama, Qwen, Gemma 3, Mistral or SmolLM, or an encoder of text such as DeBERTa or BERT',
     );
   const model = loadModel(folder.config, { problem: 'regression', labels: ['LABEL_0'], headSeed: recipe.seed });
   if (model.kind !== 'classifier') throw new Error(`${model.family} became another kind of model`);
