@@ -122,7 +122,10 @@ export interface Attachment {
   readonly hosted?: ReadonlyMap<string, Place>;
   /** Present where training also reads the base: copies of what it changes inside the model's own weights. They are among the `frozen`. */
   readonly starts?: readonly StartCopy[];
-  /** Start values that follow from a weight of the base, in float32, asked for as that weight is loaded. */
+  /**
+   * Start values that follow from a weight of the base, in float32, asked for as that weight is loaded. They are in memory of their own: that of the
+   * weight is used again.
+   */
   readonly derived?: (weight: LoadedWeight) => Iterable<VariableData>;
   /** Present where the weights are held without what the method starts with. */
   readonly taken?: TakenStart;

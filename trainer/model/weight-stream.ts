@@ -111,7 +111,7 @@ async function readParameter(
   const { name, initial, shape, stack } = spec;
   const fresh = initial && !sameShape(weights.tensors.get(name)?.shape ?? [], shape) ? initialValues(spec) : undefined;
   if (fresh) return fresh;
-  // Of a stack, bits may have been rounded.
+  // The bits of a stack may have been rounded.
   const takesBits = storage && (stack === undefined || storage.formOf(spec) === 'bfloat16');
   return (takesBits ? await weights.readBfloat16?.(name, memory) : undefined) ?? weights.readFloat32(name, memory);
 }

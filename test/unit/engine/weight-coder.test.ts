@@ -65,7 +65,7 @@ describe.skipIf(!hasCompiler).each(builds)(`native code for $processor${hasCompi
   const headers = ['-I', NATIVE, '-I', resolveAddonSources().nodeHeaders];
   const sources = [path.join(import.meta.dirname, 'weight-coder-addon.cc'), ...sourcesIn([NATIVE])];
   const built = hasCompiler ? spawnSync('g++', [...flags, ...headers, ...sources, '-o', output], { encoding: 'utf8' }) : undefined;
-  // What has just been compiled from the sources of `CoderAddon`.
+  // It has just been compiled from the sources of `CoderAddon`.
   const addon = (): CoderAddon => createRequire(import.meta.url)(output);
 
   test('compiles', () => {

@@ -22,7 +22,7 @@ import { settingsOf } from '../../support/models/method-settings.ts';
 const folder = join(import.meta.dirname, '..', '..', 'golden', 'gemma4');
 const saved: ConfigJson = readRecord(join(folder, 'config.json'));
 const { per_layer_config: _, ...rest } = saved;
-/** As the hub has it: a size for all layers that see everything. */
+/** The form of the hub: a size for all layers that see everything. */
 const published: ConfigJson = { ...rest, global_head_dim: 16, num_global_key_value_heads: 1, attention_k_eq_v: true };
 const read = (config: ConfigJson) => decoderConfig('Gemma4ForCausalLM', config);
 

@@ -110,7 +110,7 @@ function settings({ config, decoder, full, family: { computed, ownPositions } }:
   const { attention, positions } = decoder;
   const windows = attention.layers.map(({ window }) => window);
   const { headDim } = attention.layers.find(({ window }) => window === undefined) ?? decoderHeads(decoder);
-  // Where blocks differ in more than their window, it is written even if no text is longer than it.
+  // It is written even if no text is longer than it, where blocks differ in more than their window.
   const windowed = windows.findIndex(window => window !== undefined && (ownPositions || window < decoder.maxPositions));
   const own: Readonly<Record<string, Setting | undefined>> = {
     'attention.sliding_window': windows[windowed],

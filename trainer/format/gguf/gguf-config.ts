@@ -101,7 +101,7 @@ function numbersIn(metadata: ReadonlyMap<string, GgufValue>, { architecture, fam
   };
   const optional = (key: string): number | undefined => {
     const whole = metadata.get(`${architecture}.${key}`);
-    // Of a number for each block the first.
+    // The first, where each block has a number.
     const value = family.lists?.includes(key) && Array.isArray(whole) ? list(key)?.[0] : whole;
     if (value === undefined) return undefined;
     if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;

@@ -112,7 +112,7 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
   };
   const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(config.attention, block.shape));
   const product = required(makeQ, 'the queries')();
-  // Of each head the queries, and behind them its gates.
+  // The queries of each head, and behind them its gates.
   const part = (i: number): Node => {
     const each = graph.reshape(product, [batch * tokens, heads, 2 * headDim]);
     return graph.reshape(graph.sliceAxis(each, 2, i * headDim, headDim), [batch * tokens, heads * headDim]);
