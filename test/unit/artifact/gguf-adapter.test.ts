@@ -61,6 +61,9 @@ describe('families', () => {
     ['llama', 'columns', { like: 'llama' }],
     ['phi3', 'spsft', { like: 'phi3', changes: { sliding_window: 200 } }],
     ['granite', 'lora', { like: 'granite' }],
+    // Heads of values stand in another order, as rows of some layers and as columns of one.
+    ['qwen35', 'lora', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],
+    ['qwen35', 'columns', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],
   ] as const satisfies readonly (readonly [string, string, TinyDecoderParams])[])('%s by %s', async (architecture, method, like) => {
     const base = await tinyDecoder(like);
     const result = await exportOf(method === 'columns' ? { method: 'spsft', base, settings: { trains: 'columns' } } : { method, base });
@@ -73,7 +76,7 @@ describe('families', () => {
     ]);
     expect(tensors.length).toBeGreaterThan(7);
     const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
-    const stem = architecture === 'phi3' ? 'blk.0.attn_qkv.weight' : 'blk.0.attn_q.weight';
+    const stem = architecture === 'phi3' || architecture === 'qwen35' ? 'blk.0.attn_qkv.weight' : 'blk.0.attn_q.weight';
     expect(shapes.get(`${stem}.lora_a`)?.[0]).toBe(shapes.get(`${stem}.lora_b`)?.[1]);
     expect(result.files.filter(name => name.endsWith('.gguf'))).toHaveLength(1);
   });

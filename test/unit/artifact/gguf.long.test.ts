@@ -127,6 +127,11 @@ describe('families', () => {
     ['llama', { like: 'mistral_window', changes: { sliding_window: null } }],
     ['qwen2', { like: 'qwen2' }],
     ['qwen3', { like: 'qwen3' }],
+    ['qwen35', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],
+    [
+      'qwen35 that sees images',
+      { like: 'qwen3_5_images', changes: { attention_bias: false, linear_value_head_dim: 8, linear_num_value_heads: 6 } },
+    ],
     ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],
     ['gemma3', { like: 'gemma3', changes: gemma3 }],
     ['gemma3 that sees images', { like: 'gemma3_images', changes: gemma3 }],
@@ -165,6 +170,12 @@ describe('families', () => {
     ['dynamic positions', { like: 'llama_dynamic' }, /cannot hold the rotary positions of this Llama/],
     ['blocks without experts', { like: 'qwen3_moe' }, /cannot hold the experts of this Qwen3Moe/],
     ['a gate of its own', { like: 'gpt_oss' }, /cannot hold the experts of this GptOss/],
+    ['heads of values of a size of their own', { like: 'qwen3_5' }, /cannot hold the recurrent state of this Qwen3_5/],
+    [
+      'blocks in an order of their own',
+      { like: 'qwen3_5', changes: { linear_value_head_dim: 8, layer_types: ['full_attention', 'linear_attention', 'full_attention'] } },
+      /cannot hold the recurrent state of this Qwen3_5/,
+    ],
     ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, Mixtral, Qwen2/],
   ] as const)('%s: refused', async (_, params, message) => {
     await expect(exportOf(await tinyDecoder(params))).rejects.toThrow(message);
@@ -230,6 +241,14 @@ describe('a GGUF base', () => {
     const again = await tinyAdapter({ engine, method: 'spsft', budget: { r: 2 }, base: fileOf(first) });
     expectVerified(await exportOf(fileOf(first), { adapterPath: again }));
   });
+});
+
+test.each(['base', 'F16'] as const)('a GGUF base whose heads of values stand in another order, to %s', async type => {
+  const folder = await tinyDecoder({ like: 'qwen3_5', changes: { linear_value_head_dim: 8 } });
+  const base = fileOf(await exportOf(folder, { type: 'F32' }));
+  const targets = ['all-linear', '/conv1d|A_log|dt_bias|norm/'];
+  const adapterPath = await tinyAdapter({ engine, method: 'full', budget: { r: 1 }, base, targets });
+  expectVerified(await exportOf(base, { adapterPath, type }));
 });
 
 test.skipIf(!LLAMA_CPP)(

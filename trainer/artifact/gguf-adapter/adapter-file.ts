@@ -1,14 +1,15 @@
 /** A GGUF file of factors (`general.type` is `adapter`), as `convert_lora_to_gguf.py` of llama.cpp writes it, and such a file read again. */
 import { openByteFile } from '../../format/byte-file.ts';
 import { f32Entry, type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import type { FileLayout } from '../../format/gguf/gguf-family.ts';
 import { readGgufHeader } from '../../format/gguf/gguf-header.ts';
-import { permutedRow } from '../../format/gguf/gguf-names.ts';
+import { inFileOrder, inModelOrder } from '../../format/gguf/gguf-layout.ts';
 import type { GgufTensorEntry } from '../../format/gguf/gguf-writer.ts';
 import { addProduct } from '../../method/lora/add-product.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { required } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
-import { type FileLayout, inFileOrder, quantized } from '../gguf/gguf-file.ts';
+import { quantized } from '../gguf/gguf-file.ts';
 import { FILE_TYPES, ggufTypeNamed } from '../gguf/quantization.ts';
 import { type Factors, rankOf } from './factors.ts';
 
@@ -18,6 +19,10 @@ export interface AdapterPlace extends Factors {
   readonly name: string;
   readonly layout: FileLayout;
 }
+
+/** A has the columns of the weight, and B its rows. */
+const ofA = ({ columns }: FileLayout): FileLayout => ({ columns });
+const ofB = ({ rows }: FileLayout): FileLayout => ({ rows });
 
 const ALPHA = 'adapter.lora.alpha';
 const F32 = ggufTypeNamed('F32');
@@ -50,14 +55,19 @@ function tensorsOf({ name, a, b, layout }: AdapterPlace, factor: number): GgufTe
   const data = async (values: Float32Array, columns: number): Promise<Uint8Array> => quantized(values, F32, columns);
   const columns = ({ shape }: { readonly shape: readonly number[] }): number => required(shape[1], 'the columns of a factor');
   return [
-    { name: name + A_END, type: F32, shape: a.shape, data: async () => data(await a.values(), columns(a)) },
+    {
+      name: name + A_END,
+      type: F32,
+      shape: a.shape,
+      data: async () => data(inFileOrder(await a.values(), a.shape, ofA(layout)), columns(a)),
+    },
     {
       name: name + B_END,
       type: F32,
       shape: b.shape,
       data: async () => {
         const values = (await b.values()).map(value => factor * value);
-        return data(inFileOrder(values, required(b.shape[0], 'the rows of B'), layout), columns(b));
+        return data(inFileOrder(values, b.shape, ofB(layout)), columns(b));
       },
     },
   ];
@@ -90,19 +100,9 @@ export async function withAdapterFile(
       if (place === undefined) return weight;
       const [a, b] = [await read(place.name + A_END), await read(place.name + B_END)];
       const r = required(b.shape[1], 'the rank of B');
-      return addProduct(weight, a.values, inModelOrder(b.values, r, place.layout), { r, alpha });
+      const [own, other] = [inModelOrder(a.values, a.shape, ofA(place.layout)), inModelOrder(b.values, b.shape, ofB(place.layout))];
+      return addProduct(weight, own, other, { r, alpha });
     },
     close: () => file.close(),
   };
-}
-
-/** The inverse of `inFileOrder`, of rows of `width` numbers. */
-function inModelOrder(values: Float32Array, width: number, { interleavedHeadDim }: FileLayout): Float32Array {
-  if (interleavedHeadDim === undefined) return values;
-  const out = new Float32Array(values.length);
-  for (let row = 0; row < values.length / width; row++) {
-    const place = permutedRow(row, interleavedHeadDim) * width;
-    out.set(values.subarray(place, place + width), row * width);
-  }
-  return out;
 }

@@ -5,7 +5,9 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
+import type { LayoutSizes } from '../../format/gguf/gguf-family.ts';
 import { readGgufHeader } from '../../format/gguf/gguf-header.ts';
+import { layoutOf, layoutSizes } from '../../format/gguf/gguf-layout.ts';
 import { ggufTensorBytes, writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import { hasLlamaCpp } from '../../llama-cpp/llama-cpp-packages.ts';
@@ -13,10 +15,10 @@ import type { CausalModel } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import type { Artifact, Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
-import { describeFolder, familyOf, ggufDataBytes, type Heads, headsOf, layoutOf, planGguf } from '../gguf/gguf-file.ts';
+import { describeFolder, familyOf, ggufDataBytes, planGguf } from '../gguf/gguf-file.ts';
 import { fileTensors } from '../gguf/gguf-tensors.ts';
 import { compareWithLlamaCpp } from '../gguf/llama-check.ts';
-import { decoderHeads } from '../gguf/metadata.ts';
+import { decoderSizes } from '../gguf/metadata.ts';
 import { MODELFILE, modelfile, ollamaName } from '../gguf/modelfile.ts';
 import { type AdapterPlace, adapterFile, withAdapterFile } from './adapter-file.ts';
 import { factorsOf } from './factors.ts';
@@ -70,7 +72,7 @@ async function placesOf(
   model: CausalModel,
 ): Promise<{ readonly architecture: string; readonly places: readonly AdapterPlace[] }> {
   const factors = factorsOf(model, folder.weights, adapter);
-  const { found, heads } = folder.ggufPath === undefined ? ofFolder(folder, model) : await ofFile(folder.ggufPath);
+  const { found, sizes } = folder.ggufPath === undefined ? ofFolder(folder, model) : await ofFile(folder.ggufPath);
   const names = new Map(
     [...fileTensors(model, found)].flatMap(([name, { parameters }]) => (parameters.length === 1 ? [[parameters[0], name] as const] : [])),
   );
@@ -79,25 +81,25 @@ async function placesOf(
     if (name === undefined) throw new ExportError(`${each.module.name} has no tensor of its own in llama.cpp: export it as gguf`);
     if (found.family.withoutAdapters?.includes(name))
       throw new ExportError(`llama.cpp applies no adapter to ${each.module.name}: export it as gguf, or leave it out of target_modules`);
-    return { ...each, name, layout: layoutOf(name, each.module.weight.shape, found.family, heads) };
+    return { ...each, name, layout: layoutOf(name, each.module.weight.shape, found.family, sizes) };
   });
   return { architecture: found.architecture, places };
 }
 
 interface Base {
   readonly found: FoundFamily;
-  readonly heads: Heads;
+  readonly sizes: LayoutSizes;
 }
 
 function ofFolder(folder: ModelFolder, model: CausalModel): Base {
   const { family, decoder } = describeFolder(folder, model);
-  return { found: { architecture: family.architecture, family }, heads: decoderHeads(decoder) };
+  return { found: { architecture: family.architecture, family }, sizes: decoderSizes(decoder) };
 }
 
 async function ofFile(path: string): Promise<Base> {
   const file = await openByteFile(path);
   const header = await readGgufHeader(file).finally(() => file.close());
-  return { found: familyOf(header), heads: headsOf(header) };
+  return { found: familyOf(header), sizes: layoutSizes(header.metadata) };
 }
 
 const planOfBase = (opened: Opened, model: CausalModel) =>

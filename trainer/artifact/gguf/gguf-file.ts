@@ -5,9 +5,10 @@ import { mergedWeights } from '../../adapter/merge.ts';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import { type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
-import { type FoundFamily, type GgufFamily, ggufFamily } from '../../format/gguf/gguf-families.ts';
+import { type FoundFamily, ggufFamily } from '../../format/gguf/gguf-families.ts';
+import type { FileLayout } from '../../format/gguf/gguf-family.ts';
 import { type GgufHeader, readGguf } from '../../format/gguf/gguf-header.ts';
-import { permutedRow } from '../../format/gguf/gguf-names.ts';
+import { inFileOrder, layoutOf, layoutSizes } from '../../format/gguf/gguf-layout.ts';
 import { tokenizerEntries } from '../../format/gguf/gguf-tokenizer-entries.ts';
 import type { GgufType } from '../../format/gguf/gguf-types.ts';
 import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
@@ -22,7 +23,7 @@ import { required } from '../../narrow.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
-import { type DescribedModel, decoderHeads, describeForGguf } from './metadata.ts';
+import { type DescribedModel, decoderSizes, describeForGguf } from './metadata.ts';
 import { FILE_TYPES, ggufTypeNamed, isCoarse, type NamedType, RAISED, type TensorPlace, typeOfTensor } from './quantization.ts';
 
 export interface GgufPlan {
@@ -56,38 +57,6 @@ export async function quantized(values: Float32Array, type: GgufType, columns: n
   return out;
 }
 
-/** How the numbers of a tensor stand in the file. */
-export interface FileLayout {
-  /** Rows a head has where its halves are interleaved. */
-  readonly interleavedHeadDim: number | undefined;
-  /** Added to all numbers. */
-  readonly offset: number;
-}
-
-export function layoutOf(name: string, shape: readonly number[], family: GgufFamily, { heads, kvHeads }: Heads): FileLayout {
-  const kind = /^blk\.\d+\.attn_(q|k)\./.exec(name)?.[1];
-  return {
-    interleavedHeadDim: family.interleaved && kind !== undefined ? (shape[0] ?? 0) / (kind === 'q' ? heads : kvHeads) : undefined,
-    offset: /norm\.weight$/.test(name) ? family.normOffset : 0,
-  };
-}
-
-export interface Heads {
-  readonly heads: number;
-  readonly kvHeads: number;
-}
-
-/** Values [rows, …] in the order of Hugging Face → those of the file. The array may be the one that is given, changed. */
-export function inFileOrder(values: Float32Array, rows: number, { interleavedHeadDim, offset }: FileLayout): Float32Array {
-  if (offset !== 0) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) + offset;
-  if (interleavedHeadDim === undefined) return values;
-  const width = values.length / rows;
-  const out = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++)
-    out.set(values.subarray(row * width, (row + 1) * width), permutedRow(row, interleavedHeadDim) * width);
-  return out;
-}
-
 /** @throws ExportError for a model, a setting or a tokenizer that a GGUF file cannot hold */
 export async function planGguf(params: GgufPlanParams): Promise<GgufPlan> {
   const { opened } = params;
@@ -108,7 +77,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const embedding = model.parameters.find(({ name }) => nameInDecoder(name) === decoder.names.embedding + WEIGHT);
   const ofEmbedding = keptType(embedding && folder.weights.tensors.get(embedding.name));
   const { blocks, tied, experts } = decoder;
-  const heads = decoderHeads(decoder);
+  const sizes = decoderSizes(decoder);
   const held = fileTensors(model, { architecture: family.architecture, family });
   let done = 0;
   const tensors = [...held].map(([own, tensor]): GgufTensorEntry => {
@@ -116,10 +85,10 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     const inFolder = typeInFolder(spec, folder.weights.tensors);
     const isRaised = type === 'auto' && inFolder === 'MXFP4' && isTunedIn(adapter, tensor);
     const wanted = isRaised ? RAISED : keepsTypes(type) ? inFolder : type;
-    const layout = layoutOf(own, shape, family, heads);
+    const layout = layoutOf(own, shape, family, sizes);
     const target = typeOfTensor(wanted, { name: own, shape, blocks, tied, experts: experts?.count ?? 0 });
     const data = async (): Promise<Uint8Array> => {
-      const values = inFileOrder(await valuesOf(merged.readFloat32), shape[0] ?? 1, layout);
+      const values = inFileOrder(await valuesOf(merged.readFloat32), shape, layout);
       const bytes = await quantized(values, target, shape.at(-1) ?? 1);
       onTensor(++done, held.size);
       return bytes;
@@ -181,7 +150,7 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
   const tied = !folder.weights.tensors.has(`lm_head${WEIGHT}`);
   const setting = (key: string): number => Number(header.metadata.get(`${architecture}.${key}`) ?? 0);
   const [blocks, experts] = [setting('block_count'), setting('expert_count')];
-  const heads = headsOf(header);
+  const sizes = layoutSizes(header.metadata);
   let done = 0;
   const tensors = header.tensors.map((tensor): GgufTensorEntry => {
     const { name, shape } = tensor;
@@ -193,7 +162,7 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
       const isKept = own === undefined || (target.id === tensor.type.id && !isTuned);
       const bytes = isKept
         ? await readRange(path, tensor.position, tensor.byteLength)
-        : await encode(merged, own, target, layoutOf(name, shape, family, heads));
+        : await encode(merged, own, target, layoutOf(name, shape, family, sizes));
       onTensor(++done, header.tensors.length);
       return bytes;
     };
@@ -211,7 +180,7 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
 }
 
 async function encode(merged: WeightSource, { shape, values }: FileTensor, type: GgufType, layout: FileLayout): Promise<Uint8Array> {
-  return quantized(inFileOrder(await values(merged.readFloat32), shape[0] ?? 1, layout), type, shape.at(-1) ?? 1);
+  return quantized(inFileOrder(await values(merged.readFloat32), shape, layout), type, shape.at(-1) ?? 1);
 }
 
 async function readRange(path: string, position: number, length: number): Promise<Uint8Array> {
@@ -225,15 +194,6 @@ async function readRange(path: string, position: number, length: number): Promis
 
 /** The family of a file that was opened as a model, so it has one. */
 export const familyOf = ({ metadata }: GgufHeader): FoundFamily => required(ggufFamily(metadata), 'the family of a GGUF model');
-
-export function headsOf({ metadata }: GgufHeader): Heads {
-  const number = (key: string): number | undefined => {
-    const value = metadata.get(`${String(metadata.get('general.architecture'))}.${key}`);
-    return typeof value === 'number' ? value : undefined;
-  };
-  const heads = number('attention.head_count') ?? 1;
-  return { heads, kvHeads: number('attention.head_count_kv') ?? heads };
-}
 
 /** Bytes of all tensors. */
 export const ggufDataBytes = ({ tensors }: GgufPlan): number => tensors.reduce((n, tensor) => n + ggufTensorBytes(tensor), 0);

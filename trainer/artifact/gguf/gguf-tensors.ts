@@ -3,6 +3,7 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isTuned } from '../../adapter/merge.ts';
 import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
+import { shapeInFile } from '../../format/gguf/gguf-layout.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
 import { nameInDecoder } from '../../model/family/decoder/decoder-names.ts';
@@ -18,8 +19,8 @@ export interface FileTensor extends StoredTensor {
 }
 
 /** By llama.cpp's names, in the model's order. @throws ExportError for a parameter that the family has no name for */
-export function fileTensors(model: CausalModel, { architecture, family: { names } }: FoundFamily): ReadonlyMap<string, FileTensor> {
-  const ownName = (name: string): string | undefined => ggufName(nameInDecoder(name), names);
+export function fileTensors(model: CausalModel, { architecture, family }: FoundFamily): ReadonlyMap<string, FileTensor> {
+  const ownName = (name: string): string | undefined => ggufName(nameInDecoder(name), family.names);
   const nameOf = (name: string): string => {
     const own = ownName(name);
     if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${architecture}: export it as merged`);
@@ -31,7 +32,10 @@ export function fileTensors(model: CausalModel, { architecture, family: { names 
       const tensors: readonly StoredTensor[] = stacked ?? [
         { name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) },
       ];
-      return tensors.map(tensor => [nameOf(tensor.name), { ...tensor, spec }] as const);
+      return tensors.map(tensor => {
+        const name = nameOf(tensor.name);
+        return [name, { ...tensor, shape: shapeInFile(name, tensor.shape, family), spec }] as const;
+      });
     }),
   );
 }

@@ -3,18 +3,20 @@
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
 import { boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
-import { type GgufFamily, ggufClasses, ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
+import { ggufClasses, ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
+import type { GgufFamily, LayoutSizes } from '../../format/gguf/gguf-family.ts';
 import { UNTURNED } from '../../format/gguf/gguf-gemma4.ts';
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
-import type { AttentionShape, DecoderAttention, DecoderConfig } from '../../model/family/decoder/decoder-config.ts';
+import type { AttentionShape, DecoderConfig } from '../../model/family/decoder/decoder-config.ts';
 import { decoderConfig, isDecoder } from '../../model/family/decoder/decoder-families.ts';
 import { innerDecoder, isTextPart } from '../../model/family/decoder/decoder-text-part.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
 import { elementAt } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
+import { RECURRENT_INTEGERS, recurrentSettings } from './recurrent-settings.ts';
 
 export interface DescribedModel {
   readonly family: GgufFamily & { readonly architecture: string };
@@ -88,6 +90,7 @@ const INTEGERS = new Set([
   'rope.dimension_count',
   'rope.dimension_count_swa',
   'rope.scaling.original_context_length',
+  ...RECURRENT_INTEGERS,
 ]);
 
 function entryOf(key: string, value: Setting): GgufEntry {
@@ -109,7 +112,7 @@ interface Described {
 function settings({ config, decoder, full, family: { computed, ownPositions } }: Described): ReadonlyMap<string, Setting> {
   const { attention, positions } = decoder;
   const windows = attention.layers.map(({ window }) => window);
-  const { headDim } = attention.layers.find(({ window }) => window === undefined) ?? decoderHeads(decoder);
+  const { headDim } = attention.layers.find(({ window }) => window === undefined) ?? decoderSizes(decoder);
   // It is written even if no text is longer than it, where blocks differ in more than their window.
   const windowed = windows.findIndex(window => window !== undefined && (ownPositions || window < decoder.maxPositions));
   const own: Readonly<Record<string, Setting | undefined>> = {
@@ -130,6 +133,7 @@ function settings({ config, decoder, full, family: { computed, ownPositions } }:
     expert_count: decoder.experts?.count,
     expert_used_count: decoder.experts?.chosen,
     expert_feed_forward_length: decoder.experts?.intermediateSize,
+    ...recurrentSettings(decoder, full),
     'attention.temperature_scale': full.growth?.beta,
     'rope.scaling.yarn_log_multiplier': full.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
     'rope.scaling.attn_factor': full.scaling.type === 'longrope' ? full.factor : undefined,
@@ -186,9 +190,9 @@ function scalingSettings({ scaling }: Positions): Readonly<Record<string, Settin
 }
 
 /** The heads of the first block, which are those of all in families whose files have one number for them. */
-export function decoderHeads({ attention }: DecoderConfig): Pick<AttentionShape, 'kvHeads' | 'headDim'> & Pick<DecoderAttention, 'heads'> {
+export function decoderSizes({ attention, delta }: DecoderConfig): LayoutSizes & Pick<AttentionShape, 'headDim'> {
   const { kvHeads, headDim } = elementAt(attention.layers, 0);
-  return { heads: attention.heads, kvHeads, headDim };
+  return { heads: attention.heads, kvHeads, headDim, state: delta };
 }
 
 function rotaryFactors(
@@ -214,7 +218,7 @@ function rotaryFactors(
     high_freq_factor: highFreqFactor,
     original_max_position_embeddings: originalMaxPositions,
   };
-  return new Map([['rope_freqs.weight', llama3Factors({ scaling: own, headDim: decoderHeads(decoder).headDim, theta })]]);
+  return new Map([['rope_freqs.weight', llama3Factors({ scaling: own, headDim: decoderSizes(decoder).headDim, theta })]]);
 }
 
 /** The model that the file will describe, as this program reads it. */
@@ -240,6 +244,7 @@ function readBack(
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
   ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSizes]],
   ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
+  ['the recurrent state', d => d.delta],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
   ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues]],
   ['the activation', d => d.mlp.activation],

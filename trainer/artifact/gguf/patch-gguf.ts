@@ -9,12 +9,13 @@ import { mergedWeights } from '../../adapter/merge.ts';
 import { writeAt } from '../../files/write-at.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import { type GgufTensor, readGgufHeader } from '../../format/gguf/gguf-header.ts';
-import { permutedRow } from '../../format/gguf/gguf-names.ts';
+import { inFileOrder, layoutOf, layoutSizes } from '../../format/gguf/gguf-layout.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
-import { familyOf, headsOf, layoutOf } from './gguf-file.ts';
+import { familyOf } from './gguf-file.ts';
 import { fileTensors, isTunedIn } from './gguf-tensors.ts';
 
 export interface PatchParams {
@@ -26,7 +27,6 @@ export interface PatchParams {
   readonly onTensor: (done: number, total: number) => void;
 }
 
-/** Rows are taken in the order of the model: a row of the file is one of its rows, wherever it stands. */
 export async function patchGguf({ opened, model, from, to, onTensor }: PatchParams): Promise<void> {
   const { folder, adapter } = opened;
   const file = await openByteFile(from);
@@ -49,9 +49,10 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   const handle = await open(to, 'r+');
   try {
     for (const [done, { tensor, own }] of tuned.entries()) {
-      const [before, after] = [await own.values(base.readFloat32), await own.values(merged.readFloat32)];
-      const layout = layoutOf(tensor.name, tensor.shape, found.family, headsOf(header));
-      for (const { position, bytes } of changedBlocks(tensor, before, after, layout)) await writeAt(handle, bytes, position);
+      const layout = layoutOf(tensor.name, tensor.shape, found.family, layoutSizes(header.metadata));
+      const inOrder = async (source: WeightSource) => inFileOrder(await own.values(source.readFloat32), tensor.shape, layout);
+      const [before, after] = [await inOrder(base), await inOrder(merged)];
+      for (const { position, bytes } of changedBlocks(tensor, before, after)) await writeAt(handle, bytes, position);
       onTensor(done + 1, tuned.length);
     }
     await handle.sync();
@@ -61,14 +62,13 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
 }
 
 /**
- * The blocks in which a number changed, neighboring ones of a row of a matrix together; a type without blocks, whose numbers are exact, has
+ * The blocks in which a number of the file changed, neighboring ones of a row of a matrix together; a type without blocks, whose numbers are exact, has
  * one for each row. The blocks of a vector, whose every number is a row, are taken as rows.
  */
 function* changedBlocks(
   { type, shape, position }: GgufTensor,
   before: Float32Array,
   after: Float32Array,
-  { interleavedHeadDim, offset }: ReturnType<typeof layoutOf>,
 ): Generator<{ readonly position: number; readonly bytes: Uint8Array }> {
   const columns = shape.length > 1 ? (shape.at(-1) ?? 1) : type.blockElements;
   const size = type.blockElements > 1 ? type.blockElements : columns;
@@ -78,15 +78,14 @@ function* changedBlocks(
     return false;
   };
   for (let row = 0; row * columns < after.length; row++) {
-    const place = interleavedHeadDim === undefined ? row : permutedRow(row, interleavedHeadDim);
     for (let begin = 0; begin < perRow; begin++) {
       let end = begin;
       while (end < perRow && isChanged(row * perRow + end)) end++;
       if (end === begin) continue;
-      const values = after.slice(row * columns + begin * size, row * columns + end * size).map(value => value + offset);
+      const values = after.slice(row * columns + begin * size, row * columns + end * size);
       const bytes = new Uint8Array((end - begin) * blockBytes);
       type.quantize?.(values, 0, values.length, bytes, 0);
-      yield { position: position + (place * perRow + begin) * blockBytes, bytes };
+      yield { position: position + (row * perRow + begin) * blockBytes, bytes };
       begin = end;
     }
   }

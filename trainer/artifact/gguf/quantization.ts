@@ -67,8 +67,8 @@ export interface TensorPlace {
   readonly experts: number;
 }
 
-/** Vectors stay float32; so do all norms, biases of experts, and routers, which llama.cpp computes with as they are. */
-const EXACT = /\.ffn_gate_inp\.weight$|\.bias$/;
+/** Vectors stay float32; so do all norms, biases of experts, routers and convolutions, which llama.cpp computes with as they are. */
+const EXACT = /\.(ffn_gate_inp|ssm_conv1d)\.weight$|\.bias$/;
 
 export function typeOfTensor(wanted: NamedType | 'MXFP4', place: TensorPlace): GgufType {
   if (place.shape.length < 2 || EXACT.test(place.name)) return ggufTypeNamed('F32');

@@ -2,6 +2,7 @@
 import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufFamily, GgufSizes } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
+import { qwen35File } from './gguf-qwen35.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
 
@@ -112,6 +113,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: headNorms,
     settings: sizes => ({ ...ofLlama(sizes), use_sliding_window: false }),
   },
+  qwen35: qwen35File,
   gemma2: {
     ...gemmaFile,
     class: 'Gemma2ForCausalLM',

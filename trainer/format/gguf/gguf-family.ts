@@ -22,6 +22,28 @@ export interface GgufSizes {
   readonly refuse: (problem: string) => void;
 }
 
+/** The heads of a recurrent state. */
+export interface StateHeads {
+  readonly keyHeads: number;
+  /** Those of values. */
+  readonly heads: number;
+}
+
+/** Numbers that the order of a file's rows and columns depends on. */
+export interface LayoutSizes {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly state?: StateHeads | undefined;
+}
+
+/** How the numbers of a tensor stand in the file; as in the model where nothing is given. */
+export interface FileLayout {
+  /** The row of the file that holds a row of the model. */
+  readonly rows?: ((row: number) => number) | undefined;
+  readonly columns?: ((column: number) => number) | undefined;
+  readonly values?: { readonly toFile: (x: number) => number; readonly toModel: (x: number) => number } | undefined;
+}
+
 export interface GgufFamily {
   readonly class: string;
   readonly modelType: string;
@@ -41,6 +63,10 @@ export interface GgufFamily {
   readonly pieces?: 'gemma' | 'phi3';
   /** Tensors that llama.cpp multiplies by without the adapters that are loaded. */
   readonly withoutAdapters?: readonly string[];
+  /** Tensors, by llama.cpp's names, that have no second axis in the file, and one of 1 in the model. */
+  readonly squeezed?: RegExp;
+  /** The layout of a tensor of a family with a recurrent state, over the one that the other properties say. */
+  readonly layout?: (name: string, shape: readonly number[], state: StateHeads) => FileLayout;
   /** Keys that may hold a list with a number for each block. */
   readonly lists?: readonly string[];
   /** The settings have the rotary positions, and no others are read. */

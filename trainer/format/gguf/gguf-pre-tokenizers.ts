@@ -19,8 +19,8 @@ const split = (pattern: string): Record<string, unknown> => ({
   invert: false,
 });
 
-const words = (numbers: string): string =>
-  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+const words = (numbers: string, letters = '\\p{L}', marks = ''): string =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?${letters}+|${numbers}| ?[^\\s\\p{L}${marks}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
 const GPT2: BytePreTokenizer = { normalizer: null, steps: [], useByteLevelRegex: true, ignoreMerges: false, addBos: false };
 const DIGITS: BytePreTokenizer = { ...GPT2, steps: [{ type: 'Digits', individual_digits: true }] };
@@ -39,6 +39,8 @@ const QWEN2: BytePreTokenizer = {
   ignoreMerges: false,
   addBos: false,
 };
+/** Marks that combine with letters belong to words. */
+const QWEN35: BytePreTokenizer = { ...QWEN2, steps: [split(words('\\p{N}', '[\\p{L}\\p{M}]', '\\p{M}'))] };
 
 export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
   'gpt-2': GPT2,
@@ -52,5 +54,6 @@ export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer
   'smaug-bpe': MERGED,
   dbrx: MERGED,
   qwen2: QWEN2,
+  qwen35: QWEN35,
   'deepseek-r1-qwen': QWEN2,
 };

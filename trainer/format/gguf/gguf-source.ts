@@ -2,8 +2,10 @@
 import { openByteFile } from '../byte-file.ts';
 import { type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
+import type { FileLayout } from './gguf-family.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
-import { huggingFaceName, permutedRow, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
+import { inModelOrder, keepsRows, layoutOf, layoutSizes, shapeInModel } from './gguf-layout.ts';
+import { huggingFaceName, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
 import { supportedFamily } from './gguf-unsupported.ts';
 
 /** Stored bytes in memory at a time while a tensor is dequantized. */
@@ -34,10 +36,7 @@ interface RowPart {
 interface Located {
   readonly tensor: GgufTensor;
   readonly info: TensorInfo;
-  /** Rows a head has where q and k are stored interleaved. */
-  readonly interleavedHeadDim: number | undefined;
-  /** The number that the converter added to all its values. */
-  readonly offset: number;
+  readonly layout: FileLayout;
 }
 
 /** @throws ModelFileError with every problem of the header, or every tensor that this architecture does not have, or where it is not read */
@@ -46,7 +45,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
   try {
     const header = await readGgufHeader(file);
     const located = locate(path, header);
-    const readValues = async ({ tensor, interleavedHeadDim, offset }: Omit<Located, 'info'>, part?: RowPart): Promise<Float32Array> => {
+    const readValues = async ({ tensor, layout }: Omit<Located, 'info'>, part?: RowPart): Promise<Float32Array> => {
       const { dequantize, blockElements, blockBytes, name } = tensor.type;
       if (dequantize === undefined) {
         throw new ModelFileError(
@@ -70,8 +69,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
         await file.readInto(bytes, tensor.position + (first + row) * rowBytes);
         dequantize(bytes, 0, out, row * columns, n * columns);
       }
-      if (offset !== 0) for (let i = 0; i < count; i++) out[i] = (out[i] as number) - offset;
-      return interleavedHeadDim === undefined ? out : reorderRows(out, tensor.shape[0] ?? 1, interleavedHeadDim);
+      return inModelOrder(out, part ? [part.rows, columns] : tensor.shape, layout);
     };
     const find = (name: string): Located => {
       const found = located.get(name);
@@ -87,7 +85,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       const factors = header.tensors.find(({ name }) => name === tensorName);
       if (!factors) return undefined;
       const count = factors.shape.reduce((n, d) => n * d, 1);
-      if (count <= MAX_ROPE_FACTORS) return readValues({ tensor: factors, interleavedHeadDim: undefined, offset: 0 });
+      if (count <= MAX_ROPE_FACTORS) return readValues({ tensor: factors, layout: {} });
       const message = `has ${count} values; at most ${MAX_ROPE_FACTORS} are read`;
       throw new ModelFileError(path, [{ tensor: tensorName, message }], 'The file is damaged: download it again.');
     };
@@ -109,8 +107,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
         const found = find(name);
         const columns = found.tensor.shape.at(-1) ?? 1;
         const [first, rows] = [begin / columns, count / columns];
-        if (found.interleavedHeadDim === undefined && Number.isInteger(first) && Number.isInteger(rows))
-          return readValues(found, { first, rows });
+        if (keepsRows(found.layout) && Number.isInteger(first) && Number.isInteger(rows)) return readValues(found, { first, rows });
         return (await readValues(found)).slice(begin, begin + count);
       },
       readBytes,
@@ -128,6 +125,7 @@ const ONE_EXPERT = /^blk\.\d+\.ffn_(gate|up|down)\.\d+\.weight$/;
 
 function locate(path: string, header: GgufHeader): Map<string, Located> {
   const { architecture, family } = supportedFamily(path, header.metadata);
+  const sizes = layoutSizes(header.metadata);
   const problems: FileProblem[] = [];
   const located = new Map<string, Located>();
   for (const tensor of header.tensors) {
@@ -142,33 +140,20 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
     }
     const { type, shape, byteLength } = tensor;
     const quantization = type.dtype === 'GGML' ? { quantization: type.name } : {};
-    const interleavedHeadDim = family.interleaved ? headDimOfInterleaved(header, architecture, tensor, problems) : undefined;
-    const offset = /norm\.weight$/.test(tensor.name) ? family.normOffset : 0;
-    located.set(name, { tensor, info: { name, dtype: type.dtype, shape, byteLength, ...quantization }, interleavedHeadDim, offset });
+    if (family.interleaved) checkInterleaved(header, architecture, tensor, problems);
+    const info = { name, dtype: type.dtype, shape: shapeInModel(tensor.name, shape, family), byteLength, ...quantization };
+    located.set(name, { tensor, info, layout: layoutOf(tensor.name, shape, family, sizes) });
   }
   if (problems.length > 0) throw new ModelFileError(path, problems, 'Use a model of these families (tensors must have llama.cpp names).');
   return located;
 }
 
-function headDimOfInterleaved(header: GgufHeader, architecture: string, tensor: GgufTensor, problems: FileProblem[]): number | undefined {
+function checkInterleaved(header: GgufHeader, architecture: string, tensor: GgufTensor, problems: FileProblem[]): void {
   const kind = /^blk\.\d+\.attn_(q|k)\./.exec(tensor.name)?.[1];
-  if (kind === undefined) return undefined;
+  if (kind === undefined) return;
   const heads = header.metadata.get(`${architecture}.attention.head_count`);
   const n = kind === 'q' ? heads : (header.metadata.get(`${architecture}.attention.head_count_kv`) ?? heads);
   const rows = tensor.shape[0] ?? 0;
-  if (typeof n !== 'number' || n < 1 || rows % (2 * n) !== 0) {
+  if (typeof n !== 'number' || n < 1 || rows % (2 * n) !== 0)
     problems.push({ tensor: tensor.name, message: `has ${rows} rows, which ${String(n)} heads of an even size do not divide` });
-    return undefined;
-  }
-  return rows / n;
-}
-
-function reorderRows(values: Float32Array, rows: number, headDim: number): Float32Array {
-  const columns = values.length / rows;
-  const out = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    const from = permutedRow(row, headDim) * columns;
-    out.set(values.subarray(from, from + columns), row * columns);
-  }
-  return out;
 }

@@ -1,0 +1,34 @@
+/** The metadata of decoders in which some blocks have a recurrent state in place of attention. */
+import type { DecoderConfig } from '../../model/family/decoder/decoder-config.ts';
+import type { Positions } from '../../model/layer/rope-scaling.ts';
+
+/** Keys whose numbers are integers. */
+export const RECURRENT_INTEGERS = [
+  'full_attention_interval',
+  'ssm.conv_kernel',
+  'ssm.state_size',
+  'ssm.group_count',
+  'ssm.time_step_rank',
+  'ssm.inner_size',
+] as const;
+
+/** @returns nothing for a decoder without such a state */
+export function recurrentSettings(
+  { delta, blocks }: Pick<DecoderConfig, 'delta' | 'blocks'>,
+  { features }: Positions,
+): Readonly<Record<string, number | readonly number[]>> {
+  if (delta === undefined) return {};
+  const first = delta.layers.indexOf(false);
+  return {
+    full_attention_interval: first < 0 ? blocks + 1 : first + 1,
+    'ssm.conv_kernel': delta.width,
+    'ssm.state_size': delta.keyDim,
+    'ssm.group_count': delta.keyHeads,
+    'ssm.time_step_rank': delta.heads,
+    'ssm.inner_size': delta.heads * delta.valueDim,
+    'rope.dimension_sections': sections(features / 2),
+  };
+}
+
+/** The pairs of features by the axes of an image, in turns; llama.cpp turns none that is in no section. A text has one place on all axes. */
+const sections = (pairs: number): readonly number[] => [...[0, 1, 2].map(axis => Math.ceil((pairs - axis) / 3)), 0];

@@ -1,0 +1,70 @@
+/** How the numbers of a tensor stand in a GGUF file: the order of rows and columns, and what the converter computed with the values. */
+import type { GgufValue } from './gguf-cursor.ts';
+import type { FileLayout, GgufFamily, LayoutSizes } from './gguf-family.ts';
+import { permutedRow } from './gguf-names.ts';
+
+/** @param name llama.cpp's @param shape that of the file */
+export function layoutOf(name: string, shape: readonly number[], family: GgufFamily, sizes: LayoutSizes): FileLayout {
+  const kind = /^blk\.\d+\.attn_(q|k)\./.exec(name)?.[1];
+  const headDim = (shape[0] ?? 0) / (kind === 'q' ? sizes.heads : sizes.kvHeads);
+  const { normOffset: offset } = family;
+  return {
+    ...(family.interleaved && kind !== undefined && { rows: (row: number) => permutedRow(row, headDim) }),
+    ...(offset !== 0 && /norm\.weight$/.test(name) && { values: { toFile: x => x + offset, toModel: x => x - offset } }),
+    ...(sizes.state && family.layout?.(name, shape, sizes.state)),
+  };
+}
+
+/** The numbers of the metadata that the order depends on. */
+export function layoutSizes(metadata: ReadonlyMap<string, GgufValue>): LayoutSizes {
+  const number = (key: string): number | undefined => {
+    const value = metadata.get(`${String(metadata.get('general.architecture'))}.${key}`);
+    return typeof value === 'number' ? value : undefined;
+  };
+  const heads = number('attention.head_count') ?? 1;
+  const [keyHeads, valueHeads] = [number('ssm.group_count'), number('ssm.time_step_rank')];
+  const state = keyHeads !== undefined && valueHeads !== undefined ? { keyHeads, heads: valueHeads } : undefined;
+  return { heads, kvHeads: number('attention.head_count_kv') ?? heads, state };
+}
+
+/** Values [rows, …] in the order of the model → those of the file. The array may be the one that is given. */
+export function inFileOrder(values: Float32Array, shape: readonly number[], layout: FileLayout): Float32Array {
+  const { toFile } = layout.values ?? {};
+  return reordered(toFile ? values.map(toFile) : values, shape, layout, true);
+}
+
+/** The inverse of `inFileOrder`. */
+export function inModelOrder(values: Float32Array, shape: readonly number[], layout: FileLayout): Float32Array {
+  const { toModel } = layout.values ?? {};
+  return reordered(toModel ? values.map(toModel) : values, shape, layout, false);
+}
+
+/** Whether a part of whole rows stands together in the file. */
+export const keepsRows = ({ rows, columns }: FileLayout): boolean => rows === undefined && columns === undefined;
+
+function reordered(values: Float32Array, shape: readonly number[], layout: FileLayout, isToFile: boolean): Float32Array {
+  if (keepsRows(layout)) return values;
+  const rows = shape[0] ?? 1;
+  const width = values.length / rows;
+  const columns = layout.columns && Int32Array.from({ length: width }, (_, column) => layout.columns?.(column) ?? column);
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    const place = layout.rows?.(row) ?? row;
+    const [from, to] = isToFile ? [row, place] : [place, row];
+    if (columns === undefined) out.set(values.subarray(from * width, (from + 1) * width), to * width);
+    else
+      for (const [column, other] of columns.entries()) {
+        const [source, target] = isToFile ? [column, other] : [other, column];
+        out[to * width + target] = values[from * width + source] as number;
+      }
+  }
+  return out;
+}
+
+/** The shape of a model's tensor in the file: axes of 1 inside are left out where the family says so. */
+export const shapeInFile = (name: string, shape: readonly number[], { squeezed }: GgufFamily): readonly number[] =>
+  squeezed?.test(name) && shape[1] === 1 ? shape.filter((_, axis) => axis !== 1) : shape;
+
+/** The inverse of `shapeInFile`. */
+export const shapeInModel = (name: string, shape: readonly number[], { squeezed }: GgufFamily): readonly number[] =>
+  squeezed?.test(name) ? [...shape.slice(0, 1), 1, ...shape.slice(1)] : shape;

@@ -1,0 +1,92 @@
+/**
+ * Qwen3.5 as llama.cpp writes it. Where several heads of values share a head of keys, neighbors do in the model; in the file the heads of
+ * values stand in turns, the first of every head of keys before the second of any.
+ */
+import type { FileLayout, GgufFamily, GgufSizes, StateHeads } from './gguf-family.ts';
+
+const STATE = {
+  width: 'ssm.conv_kernel',
+  headDim: 'ssm.state_size',
+  keyHeads: 'ssm.group_count',
+  heads: 'ssm.time_step_rank',
+  values: 'ssm.inner_size',
+} as const;
+const INTERVAL = 'full_attention_interval';
+const TURNED = 'rope.dimension_count';
+
+export const qwen35File: GgufFamily = {
+  class: 'Qwen3_5ForCausalLM',
+  modelType: 'qwen3_5_text',
+  normOffset: 1,
+  interleaved: false,
+  computed: [...Object.values(STATE), INTERVAL, TURNED, 'rope.dimension_sections'],
+  names: {
+    post_attention_norm: 'post_attention_layernorm',
+    attn_q_norm: 'self_attn.q_norm',
+    attn_k_norm: 'self_attn.k_norm',
+    attn_qkv: 'linear_attn.in_proj_qkv',
+    attn_gate: 'linear_attn.in_proj_z',
+    ssm_beta: 'linear_attn.in_proj_b',
+    ssm_alpha: 'linear_attn.in_proj_a',
+    ssm_conv1d: 'linear_attn.conv1d',
+    'ssm_dt.bias': 'linear_attn.dt_bias',
+    ssm_a: 'linear_attn.A_log',
+    ssm_norm: 'linear_attn.norm',
+    ssm_out: 'linear_attn.out_proj',
+  },
+  squeezed: /\.ssm_conv1d\.weight$/,
+  layout,
+  settings: ({ number, blocks, headDim }: GgufSizes) => {
+    const interval = number(INTERVAL) ?? 4;
+    return {
+      hidden_act: 'silu',
+      attention_bias: false,
+      layer_types: Array.from({ length: blocks }, (_, i) => ((i + 1) % interval === 0 ? 'full_attention' : 'linear_attention')),
+      linear_conv_kernel_dim: number(STATE.width),
+      linear_num_key_heads: number(STATE.keyHeads),
+      linear_num_value_heads: number(STATE.heads),
+      linear_key_head_dim: number(STATE.headDim),
+      // llama.cpp has one size for both.
+      linear_value_head_dim: number(STATE.headDim),
+      partial_rotary_factor: (number(TURNED) ?? headDim) / headDim,
+    };
+  },
+};
+
+function layout(name: string, shape: readonly number[], { keyHeads, heads }: StateHeads): FileLayout {
+  const stem = /^blk\.\d+\.(\w+)/.exec(name)?.[1];
+  const rows = shape[0] ?? 0;
+  /** The place of each row or column, where the heads of values begin at `first` and have `size` of them. */
+  const turns = (size: number, first = 0): ((index: number) => number) | undefined => {
+    const shared = heads / keyHeads;
+    // Such a file is refused by the sizes of its tensors.
+    if (!Number.isInteger(size) || !Number.isInteger(shared) || shared === 1) return undefined;
+    return index => {
+      if (index < first) return index;
+      const head = Math.floor((index - first) / size);
+      const turned = (head % shared) * keyHeads + Math.floor(head / shared);
+      return first + turned * size + ((index - first) % size);
+    };
+  };
+  switch (stem) {
+    case 'attn_qkv':
+    case 'ssm_conv1d': {
+      const size = rows / (2 * keyHeads + heads);
+      return { rows: turns(size, 2 * keyHeads * size) };
+    }
+    case 'attn_gate':
+    case 'ssm_alpha':
+    case 'ssm_beta':
+    case 'ssm_dt':
+      return { rows: turns(rows / heads) };
+    case 'ssm_a':
+      return { rows: turns(rows / heads), values: { toFile: x => -Math.exp(x), toModel: x => Math.log(-x) } };
+    case 'ssm_out':
+      return { columns: turns((shape[1] ?? 0) / heads) };
+    // The norm behind the state, whose weight is multiplied as it is.
+    case 'ssm_norm':
+      return { values: undefined };
+    default:
+      return {};
+  }
+}
