@@ -243,7 +243,7 @@ describe('a GGUF base', () => {
   });
 });
 
-test.each(['base', 'F16'] as const)('a GGUF base whose heads of values stand in another order, to %s', async type => {
+test.each(['base', 'F16', 'BF16', 'Q8_0'] as const)('a GGUF base whose heads of values stand in another order, to %s', async type => {
   const folder = await tinyDecoder({ like: 'qwen3_5', changes: { linear_value_head_dim: 8 } });
   const base = fileOf(await exportOf(folder, { type: 'F32' }));
   const targets = ['all-linear', '/conv1d|A_log|dt_bias|norm/'];
