@@ -47,7 +47,7 @@ test('every part of the extension is in it', () => {
 test('nothing else is: no sources of ours, no tests, no source maps, no packages', () => {
   const allowed = [
     /^(readme|changelog)\.md$|^LICENSE\.txt$|^ThirdPartyNotices\.txt$|^package\.json$|^recipe\.schema\.json$|^bin\/rowtune\.mjs$|^docs\/reference\/diagnostics\.md$/,
-    /^dist\/(\w+|shared-\w+)\.(js|cjs)$|^dist\/media\/[\w-]+\.(js|css)$|^dist\/wasm\/[\w-]+\.wasm$|^dist\/addon\/(binding|include|kernels|pjrt|ranks)\/[\w-]+\.(cc|h)$/,
+    /^dist\/(\w+|shared-\w+)\.(js|cjs)$|^dist\/media\/[\w-]+\.(js|css)$|^dist\/wasm\/[\w-]+\.wasm$|^dist\/addon\/(binding|coder|include|kernels|pjrt|ranks)\/[\w-]+\.(cc|h)$/,
     /^media\/([\w-]+\/)*[\w-]+\.(svg|png|md)$/,
   ];
   expect(files.filter(file => !allowed.some(pattern => pattern.test(file)))).toEqual([]);
