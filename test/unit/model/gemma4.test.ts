@@ -5,19 +5,13 @@ import { coupledGroups } from '../../../trainer/coupling/coupled-groups.ts';
 import { cacheVariables } from '../../../trainer/generate/decode-program.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
-import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
-import { openModel } from '../../../trainer/hub/open-model.ts';
-import { methods } from '../../../trainer/method/methods.ts';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../trainer/model/family/decoder/decoder-families.ts';
 import { causalModel, loadModel } from '../../../trainer/model/load-model.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
-import { weightStream } from '../../../trainer/model/weight-stream.ts';
-import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { openFast } from '../../support/engines.ts';
 import { readRecord } from '../../support/files/read-json.ts';
-import { lossTrace, nextTokenFeeds } from '../../support/golden/loss-trace.ts';
-import { settingsOf } from '../../support/models/method-settings.ts';
+import { lossesByLevel } from '../../support/golden/losses-by-level.ts';
 
 const folder = join(import.meta.dirname, '..', '..', 'golden', 'gemma4');
 const saved: ConfigJson = readRecord(join(folder, 'config.json'));
@@ -129,20 +123,8 @@ describe('recomputation', () => {
   });
 
   test('every level trains alike, to the bit', async () => {
-    const engine = await openFast();
-    const { weights } = await openModel(folder);
-    const tokens = 12;
-    const ids = Int32Array.from({ length: 2 * tokens }, (_, i) => 3 + ((i * 37) % 60));
-    const losses = [];
-    for (const recompute of RECOMPUTE_POLICIES)
-      losses.push(
-        await lossTrace(engine, {
-          ...{ task: causalTask(model), attachment: methods.full.attach(model, settingsOf({ seed: 0 }), new Map()), recompute, rate: 5e-3 },
-          ...{ model: weightStream(model, weights), start: new Map(), shape: { batch: 2, tokens, targets: 2 * (tokens - 1) } },
-          feeds: nextTokenFeeds(ids, tokens),
-        }),
-      );
-    await weights.close();
+    const ids = Int32Array.from({ length: 24 }, (_, i) => 3 + ((i * 37) % 60));
+    const losses = await lossesByLevel({ engine: await openFast(), model, folder, ids });
     for (const own of losses) expect(own).toEqual(losses[0]);
   });
 });

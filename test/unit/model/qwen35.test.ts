@@ -6,10 +6,8 @@ import { PREFILL_TOKENS } from '../../../trainer/generate/decode-program.ts';
 import { openDecoder } from '../../../trainer/generate/decoder.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
-import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { methods } from '../../../trainer/method/methods.ts';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../trainer/model/family/decoder/decoder-families.ts';
 import { HIDDEN } from '../../../trainer/model/layer/attention.ts';
@@ -17,12 +15,10 @@ import { causalModel, unknownConfigKeys } from '../../../trainer/model/load-mode
 import type { TokenInputs } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
-import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 import { openFast } from '../../support/engines.ts';
 import { readRecord } from '../../support/files/read-json.ts';
-import { lossTrace, nextTokenFeeds } from '../../support/golden/loss-trace.ts';
-import { settingsOf } from '../../support/models/method-settings.ts';
+import { lossesByLevel } from '../../support/golden/losses-by-level.ts';
 import { floatsOf } from '../../support/numbers/outputs.ts';
 
 const folder = join(import.meta.dirname, '..', '..', 'golden', 'qwen3_5');
@@ -85,19 +81,7 @@ test('layers with a state cache it in place of keys and values', () => {
 });
 
 test('every level of recomputation trains alike, to the bit, on texts of more than one chunk', async () => {
-  const { weights } = await openModel(folder);
-  const tokens = 70;
-  const ids = Int32Array.from(idsOf(0, 2 * tokens));
-  const losses = [];
-  for (const recompute of RECOMPUTE_POLICIES)
-    losses.push(
-      await lossTrace(engine, {
-        ...{ task: causalTask(model), attachment: methods.full.attach(model, settingsOf({ seed: 0 }), new Map()), recompute, rate: 5e-3 },
-        ...{ model: weightStream(model, weights), start: new Map(), shape: { batch: 2, tokens, targets: 2 * (tokens - 1) } },
-        feeds: nextTokenFeeds(ids, tokens),
-      }),
-    );
-  await weights.close();
+  const losses = await lossesByLevel({ engine, model, folder, ids: Int32Array.from(idsOf(0, 140)) });
   for (const own of losses) expect(own).toEqual(losses[0]);
 });
 
