@@ -7,12 +7,11 @@ import { processMemory } from '../../trainer/machine/process-memory.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
 import { placeTrained } from '../../trainer/method/placement.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
-import { FLOAT32_STORAGE, type Precision } from '../../trainer/model/weight-storage.ts';
-import { weightStream } from '../../trainer/model/weight-stream.ts';
+import type { Precision } from '../../trainer/model/weight-storage.ts';
 import { required } from '../../trainer/narrow.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { evalSignature, trainProgram } from '../../trainer/train/train-program.ts';
-import { loadVariables } from '../../trainer/train/variables.ts';
+import { loadVariables, storedWeights } from '../../trainer/train/variables.ts';
 import { batchFeeds } from '../batch-feeds.ts';
 import { checkDevice, type Device } from '../device.ts';
 import { readRequest } from '../request.ts';
@@ -63,7 +62,7 @@ const look = (): void => {
   heapBytes = Math.max(heapBytes, heapUsed + external);
 };
 await loadVariables(session, {
-  model: weightStream(model, folder.weights, { onBytes: look, storage: attachment.storage ?? FLOAT32_STORAGE }),
+  model: storedWeights(model, folder.weights, attachment, look),
   attachment,
 });
 await folder.weights.close();

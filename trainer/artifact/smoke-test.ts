@@ -13,10 +13,8 @@ import { float32Of } from '../graph/types.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
-import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
-import { weightStream } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
-import { loadVariables } from '../train/variables.ts';
+import { loadVariables, storedWeights } from '../train/variables.ts';
 
 /** Sent through both models: letters, digits and punctuation, as a user's turn where the model has a chat template. */
 const SMOKE_PROMPT = 'Name three rivers, and say in one sentence where each of them begins: 1.';
@@ -76,7 +74,7 @@ async function logitsOf(
   const session = await engine.compile(program);
   try {
     await loadVariables(session, {
-      model: weightStream(model, weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      model: storedWeights(model, weights, attachment),
       attachment,
       start,
     });

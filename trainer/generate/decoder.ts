@@ -7,10 +7,8 @@ import { float32Of } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
-import { weightStream } from '../model/weight-stream.ts';
 import { elementAt, lastOf, required } from '../narrow.ts';
-import { loadVariables } from '../train/variables.ts';
+import { loadVariables, storedWeights } from '../train/variables.ts';
 import { contextBucket, decodeProgram, decodeSignature, decodeWidths, emptyCache, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
 /** A model with the factors next to its weights: `adaptedModel` gives one; a base has weights alone. */
@@ -46,7 +44,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   });
   try {
     await loadVariables(session, {
-      model: weightStream(model, weights, { onBytes: onLoad, storage: attachment.storage ?? FLOAT32_STORAGE }),
+      model: storedWeights(model, weights, attachment, onLoad),
       attachment,
       start,
     });

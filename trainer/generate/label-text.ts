@@ -14,10 +14,8 @@ import type { Attachment } from '../method/method.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
-import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
-import { weightStream } from '../model/weight-stream.ts';
 import { likeliestLabel } from '../train/metrics.ts';
-import { loadVariables } from '../train/variables.ts';
+import { loadVariables, storedWeights } from '../train/variables.ts';
 import { GenerateError } from './decoder.ts';
 
 /** A stretch of the text with a label. */
@@ -89,7 +87,7 @@ export async function labelText({ engine, folder, adapterPath, text, onLoad }: L
     const session = await engine.compile({ ...labelProgram(model, attachment, tokens), places: attachment.hosted });
     try {
       await loadVariables(session, {
-        model: weightStream(model, weights, { onBytes: onLoad, storage: attachment.storage ?? FLOAT32_STORAGE }),
+        model: storedWeights(model, weights, attachment, onLoad),
         attachment,
         start,
       });

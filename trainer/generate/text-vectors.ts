@@ -13,10 +13,8 @@ import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
-import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
-import { weightStream } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
-import { loadVariables } from '../train/variables.ts';
+import { loadVariables, storedWeights } from '../train/variables.ts';
 import { GenerateError } from './decoder.ts';
 
 export interface TextVectorsParams {
@@ -82,7 +80,7 @@ export class TextVectors {
       const session = await engine.compile({ ...vectorProgram(model, attachment.linearHook, longest), places: attachment.hosted });
       try {
         await loadVariables(session, {
-          model: weightStream(model, weights, { onBytes: onLoad, storage: attachment.storage ?? FLOAT32_STORAGE }),
+          model: storedWeights(model, weights, attachment, onLoad),
           attachment,
           start,
         });

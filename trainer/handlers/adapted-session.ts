@@ -7,12 +7,10 @@ import type { AnswerWriter } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
 import { sayHosted } from '../job/say-hosted.ts';
-import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
-import { weightStream } from '../model/weight-stream.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { evaluationProgram } from '../train/train-program.ts';
-import { loadVariables } from '../train/variables.ts';
+import { loadVariables, storedWeights } from '../train/variables.ts';
 import { loadProgress } from './load-progress.ts';
 
 export interface AdaptedSessionParams {
@@ -48,7 +46,7 @@ export async function withAdapted<T>(params: AdaptedSessionParams, use: (session
     places: attachment.hosted,
   });
   try {
-    const model = weightStream(task.model, weights, { onBytes: loadProgress(job), storage: attachment.storage ?? FLOAT32_STORAGE });
+    const model = storedWeights(task.model, weights, attachment, loadProgress(job));
     await loadVariables(session, { model, attachment, start });
     if (answers) await session.load(emptyCache(answers.model, answers.tokens, answers.slots));
     return await use(session);

@@ -4,7 +4,10 @@ import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
 import type { WeightCoder } from '../graph/weight-coder.ts';
 import type { Attachment, LoadedWeight } from '../method/method.ts';
+import type { Model } from '../model/model-spec.ts';
+import type { WeightSource } from '../model/weight-source.ts';
 import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
+import { type StreamOptions, weightStream } from '../model/weight-stream.ts';
 import { optimizerState } from './optimizer.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { chosenElements } from './trained-part.ts';
@@ -24,6 +27,14 @@ export interface StartValues {
 
 /** In the order in which they are loaded. */
 export type LoadedPart = 'weights' | 'trained' | 'gradient' | 'optimizer';
+
+/** The weights of a model as {@link loadVariables} takes them: as their file has them. @param onBytes see `StreamOptions` */
+export const storedWeights = (
+  model: Model,
+  file: WeightSource,
+  { storage = FLOAT32_STORAGE }: Pick<Attachment, 'storage'>,
+  onBytes?: StreamOptions['onBytes'],
+): AsyncGenerator<VariableData> => weightStream(model, file, { storage, onBytes });
 
 /** @param onPart is called when the session holds a part */
 export async function loadVariables(

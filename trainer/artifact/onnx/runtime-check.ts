@@ -5,14 +5,12 @@ import { type Engine, EngineError } from '../../engine/engine.ts';
 import { elementCount, float32Of, type HostArray } from '../../graph/types.ts';
 import type { ClassifierShape } from '../../model/classifier-batch.ts';
 import type { ClassifierInput, ClassifierModel } from '../../model/model-spec.ts';
-import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
-import { weightStream } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
 import { type OnnxRuntime, OnnxRuntimeError, openOnnxRuntime, type RuntimeTensor } from '../../onnxruntime/onnxruntime.ts';
 import { hasOnnxRuntime, INSTALL_ONNX_RUNTIME, onnxRuntimeName } from '../../onnxruntime/onnxruntime-packages.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { createRandom } from '../../random.ts';
-import { loadVariables } from '../../train/variables.ts';
+import { loadVariables, storedWeights } from '../../train/variables.ts';
 import type { CrossCheck, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { compareLogits } from '../smoke-test.ts';
@@ -120,7 +118,7 @@ async function outputsOf(
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const session = await engine.compile(forwardProgram(model, shape));
   try {
-    await loadVariables(session, { model: weightStream(model, exported.weights, { storage: FLOAT32_STORAGE }), attachment: untouched });
+    await loadVariables(session, { model: storedWeights(model, exported.weights, untouched), attachment: untouched });
     return new Map(Object.entries(await session.run(PASS, feeds)).map(([name, values]) => [name, float32Of(values)]));
   } finally {
     await session.dispose();

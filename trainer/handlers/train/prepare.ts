@@ -29,8 +29,8 @@ import type { Attachment } from '../../method/method.ts';
 import { isCoupled } from '../../method/spsft/coupled-rows.ts';
 import type { SecondChoice } from '../../method/young-rows.ts';
 import type { Model } from '../../model/model-spec.ts';
-import { FLOAT32_STORAGE, type Precision } from '../../model/weight-storage.ts';
-import { weightStream, withInitial } from '../../model/weight-stream.ts';
+import type { Precision } from '../../model/weight-storage.ts';
+import { withInitial } from '../../model/weight-stream.ts';
 import { atLeast } from '../../narrow.ts';
 import { setUpTask } from '../../objective/set-up-task.ts';
 import type { MeasureBatch, TaskSetup } from '../../objective/task-setup.ts';
@@ -60,7 +60,7 @@ import { KEEP_START } from '../../train/base-pass.ts';
 import { copiesInMemory } from '../../train/recipe-settings.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
 import { accumulates } from '../../train/training-params.ts';
-import { type LoadedPart, loadVariables } from '../../train/variables.ts';
+import { type LoadedPart, loadVariables, storedWeights } from '../../train/variables.ts';
 import { loadProgress } from '../load-progress.ts';
 import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
 import { sayBaseOffload, sayEightBit, sayOffload } from './say-optimizer.ts';
@@ -359,7 +359,7 @@ async function fill(
   await loadVariables(
     session,
     {
-      model: weightStream(model, folder.weights, { onBytes: loadProgress(job), storage: attachment.storage ?? FLOAT32_STORAGE }),
+      model: storedWeights(model, folder.weights, attachment, loadProgress(job)),
       attachment,
       optimizer,
       accumulates: accumulates(plan),

@@ -3,10 +3,8 @@ import type { Engine, Session } from '../../engine/engine.ts';
 import { assemble } from '../../graph/program.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
-import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
-import { weightStream } from '../../model/weight-stream.ts';
 import type { BatchShape } from '../../train/task.ts';
-import { loadVariables, type StartValues } from '../../train/variables.ts';
+import { loadVariables, type StartValues, storedWeights } from '../../train/variables.ts';
 import { rewardTraces } from './reward-program.ts';
 
 export interface LoadedReward extends Pick<StartValues, 'attachment'> {
@@ -27,7 +25,7 @@ export async function withRewardSession<T>(
   const session = await engine.compile({ ...assemble(rewardTraces(model, attachment, shapes)), places: attachment.hosted });
   try {
     await loadVariables(session, {
-      model: weightStream(model, weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      model: storedWeights(model, weights, attachment),
       attachment,
       start,
     });

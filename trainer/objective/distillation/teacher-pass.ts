@@ -9,10 +9,9 @@ import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
 import { sayHosted } from '../../job/say-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
-import { FLOAT32, FLOAT32_STORAGE } from '../../model/weight-storage.ts';
-import { weightStream } from '../../model/weight-stream.ts';
+import { FLOAT32 } from '../../model/weight-storage.ts';
 import { required } from '../../narrow.ts';
-import { loadVariables } from '../../train/variables.ts';
+import { loadVariables, storedWeights } from '../../train/variables.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { untouchedIn } from '../untouched-in.ts';
 import type { Teacher } from './open-teacher.ts';
@@ -51,7 +50,7 @@ export async function teacherPass(params: TeacherPassParams, sets: readonly Taug
   const session = await base.engine.compile({ ...program, places: attachment.hosted });
   try {
     await loadVariables(session, {
-      model: weightStream(model, folder.weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      model: storedWeights(model, folder.weights, attachment),
       attachment,
     });
     const report = job.progress(

@@ -20,15 +20,14 @@ import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts
 import { float32Of } from '../../graph/types.ts';
 import { sayHosted } from '../../job/say-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
-import { FLOAT32, FLOAT32_STORAGE } from '../../model/weight-storage.ts';
-import { weightStream } from '../../model/weight-stream.ts';
+import { FLOAT32 } from '../../model/weight-storage.ts';
 import { elementAt, required } from '../../narrow.ts';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
 import { deviceParts } from '../../train/recipe-settings.ts';
 import { runForEach } from '../../train/run-on-each.ts';
 import type { Task } from '../../train/task.ts';
 import { evalSignature, evaluationProgram } from '../../train/train-program.ts';
-import { loadVariables } from '../../train/variables.ts';
+import { loadVariables, storedWeights } from '../../train/variables.ts';
 import { checkSameWork } from '../check-same-work.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { untouchedIn } from '../untouched-in.ts';
@@ -121,7 +120,7 @@ async function compute(
   });
   try {
     await loadVariables(session, {
-      model: weightStream(model, base.folder.weights, { storage: attachment.storage ?? FLOAT32_STORAGE }),
+      model: storedWeights(model, base.folder.weights, attachment),
       attachment,
     });
     const report = job.progress(
