@@ -1,4 +1,5 @@
 /** Which tensors are alive when: the memory of a signature, known before it runs. */
+import { elementAt } from '../narrow.ts';
 import { isPlain, type Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
 import type { Span } from './heap-packing.ts';
@@ -31,7 +32,7 @@ export interface BufferRules {
   copiedFirst?(node: Node): readonly CopiedFirst[];
   /**
    * All lie in one block. `hole`: one remains in it, about as large as the largest of them. `best fit`: each lies where XLA puts it
-   * (`heap-packing.ts`), which `packedBytes` of their spans counts.
+   * (`heap-packing.ts`), which `packedBytes` of the spans counts.
    */
   readonly packs?: 'hole' | 'best fit';
 }
@@ -52,18 +53,18 @@ export interface Liveness {
   readonly peakBytes: number;
   /** The step at which that is. */
   readonly peakAt: number;
+  /** The buffers, each with the first and the last step that it is there for. What takes over a buffer is one with it. */
+  readonly spans: () => readonly Span[];
 }
 
 /** Walks the steps in the order in which engines run them: a buffer lives from the step that makes it to the last that reads it. */
-export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules = COMPILED_BUFFERS): Liveness {
-  const owners = findOwners(steps, rules);
-  const lastUse = findLastUses(steps, Object.values(outputs), owners);
+export function liveness(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules = COMPILED_BUFFERS): Liveness {
+  const lives = livesOf(signature, steps, rules);
+  const { owners, lastUse, there, copies, taken } = lives;
   const [freed, bytes] = [new Float64Array(steps.length), new Float64Array(steps.length)];
   const free = (until: number, own: number): void => {
     if (until !== KEPT) freed[until] = (freed[until] as number) + own;
   };
-  const there = thereFirst(steps, owners, rules);
-  const copies = copiedFirst(steps, rules);
   for (const { until, bytes: own } of copies) free(until, own);
   let alive = bytesOf([...there], rules) + copies.reduce((sum, copy) => sum + copy.bytes, 0);
   if (rules.packs === 'hole') alive += largestOf(steps, owners, rules, there);
@@ -78,12 +79,30 @@ export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonl
       if (!there.has(node)) size += own;
       free(lastUse[node.id] as number, own);
     }
-    const taken = takenOver(step, owner => lastUse[owner.id] === i, owners, rules);
-    bytes[i] = alive + size + scratch - bytesOf([...taken.keys()], rules);
+    bytes[i] = alive + size + scratch - bytesOf([...elementAt(taken, i).keys()], rules);
     if ((bytes[i] as number) > (bytes[peakAt] as number)) peakAt = i;
     alive += size - (freed[i] as number);
   });
-  return { bytes, peakBytes: bytes[peakAt] ?? 0, peakAt };
+  return { bytes, peakBytes: bytes[peakAt] ?? 0, peakAt, spans: () => spansOf(lives, steps, rules) };
+}
+
+/** The buffers of steps, and how long each is there. */
+interface Lives {
+  readonly owners: Owners;
+  /** By an owner's id, the last step that reads its buffer. */
+  readonly lastUse: Int32Array;
+  /** Those that have their memory from the first step on. */
+  readonly there: ReadonlySet<Node>;
+  readonly copies: ReturnType<typeof copiedFirst>;
+  /** The results of each step that take over buffers: see {@link takenOver}. */
+  readonly taken: readonly ReadonlyMap<Node, Node>[];
+}
+
+function livesOf({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules): Lives {
+  const owners = findOwners(steps, rules);
+  const lastUse = findLastUses(steps, Object.values(outputs), owners);
+  const taken = steps.map((step, i) => takenOver(step, owner => lastUse[owner.id] === i, owners, rules));
+  return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiedFirst(steps, rules), taken };
 }
 
 const bytesOf = (nodes: readonly Node[], rules: BufferRules): number => nodes.reduce((sum, node) => sum + rules.bytes(node), 0);
@@ -138,25 +157,16 @@ function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, r
   return found;
 }
 
-/** The buffers of these steps, each with the first and the last of them that it is there for. What takes over a buffer is one with it. */
-export function bufferSpans(
-  { outputs }: Pick<Signature, 'outputs'>,
-  steps: readonly Step[],
-  rules: BufferRules = COMPILED_BUFFERS,
-): readonly Span[] {
-  const owners = findOwners(steps, rules);
-  const lastUse = findLastUses(steps, Object.values(outputs), owners);
-  const there = thereFirst(steps, owners, rules);
+function spansOf({ owners, lastUse, there, copies, taken }: Lives, steps: readonly Step[], rules: BufferRules): readonly Span[] {
   const until = (node: Node): number => (lastUse[node.id] === KEPT ? steps.length : (lastUse[node.id] as number));
-  const spans: Span[] = copiedFirst(steps, rules).map(({ bytes, until: last }) => ({ bytes, first: 0, last }));
+  const spans: Span[] = copies.map(({ bytes, until: last }) => ({ bytes, first: 0, last }));
   const own = new Map<Node, { bytes: number; first: number; last: number }>();
   steps.forEach((step, i) => {
-    const taken = takenOver(step, owner => lastUse[owner.id] === i, owners, rules);
     for (const node of step.nodes) {
       const scratch = rules.scratchBytes(node);
       if (scratch > 0) spans.push({ bytes: scratch, first: i, last: i });
       if (owners[node.id] !== node) continue;
-      const from = taken.get(node);
+      const from = elementAt(taken, i).get(node);
       const before = from && own.get(from);
       const span = before ?? { bytes: rules.bytes(node), first: there.has(node) ? 0 : i, last: i };
       span.last = until(node);

@@ -2,14 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import {
-  type BufferRules,
-  bufferSpans,
-  COMPILED_BUFFERS,
-  type Liveness,
-  liveness,
-  signatureFlops,
-} from '../../../trainer/graph/liveness.ts';
+import { type BufferRules, COMPILED_BUFFERS, type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
 import type { Signature } from '../../../trainer/graph/program.ts';
 import { signatureOf } from '../../support/numbers/signature-of.ts';
 
@@ -72,14 +65,15 @@ describe('spans of buffers', () => {
       return { y: g.mul(g.add(product, square), g.sum(product, [0], true)), z: g.exp(g.reshape(product, [4])) };
     });
     const steps = singleSteps(signature);
-    const spans = bufferSpans(signature, steps, rules);
+    const { spans: spansOf, bytes } = liveness(signature, steps, rules);
+    const spans = spansOf();
     const sums = steps.map((_, i) => spans.filter(({ first, last }) => first <= i && i <= last).reduce((sum, { bytes }) => sum + bytes, 0));
-    expect(sums).toEqual([...liveness(signature, steps, rules).bytes]);
+    expect(sums).toEqual([...bytes]);
   });
 
   test('are one where an operation works in the buffer of its input', () => {
     const signature = built((g, x) => ({ y: g.exp(g.neg(x)) }));
-    expect(bufferSpans(signature, singleSteps(signature))).toEqual([{ bytes: 16, first: 0, last: 3 }]);
+    expect(livenessOf(signature).spans()).toEqual([{ bytes: 16, first: 0, last: 3 }]);
   });
 });
 

@@ -7,7 +7,7 @@ import type { planner } from '../../graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { packedBytes } from '../../graph/heap-packing.ts';
-import { type BufferRules, bufferSpans, liveness, nodesFlops } from '../../graph/liveness.ts';
+import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
 import { mostAtHand, movedAt } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
@@ -232,7 +232,7 @@ function deepened(signature: Signature, params: DeepenParams): MeasuredPass | un
   const { schedule, feeds } = signature;
   const { operations } = compiler;
   const moved = movedAt(steps, hosted);
-  const { bytes: alive, peakBytes } = liveness(signature, steps, rules);
+  const { bytes: alive, peakBytes, spans } = liveness(signature, steps, rules);
   const bytes = alive.map((own, i) => own + (moved[i] as number));
   const { flops, nodes } = workOf(schedule, operations);
   const known = {
@@ -244,7 +244,7 @@ function deepened(signature: Signature, params: DeepenParams): MeasuredPass | un
     steps.map(step => lastOf(step.nodes)),
     unit,
   );
-  const holes = rules.packs === 'best fit' ? packedBytes(bufferSpans(signature, steps, rules), peakBytes) - peakBytes : 0;
+  const holes = rules.packs === 'best fit' ? packedBytes(spans(), peakBytes) - peakBytes : 0;
   // What lives outside of the schedule is there all the time.
   const fixedBytes = (feeds.some(rules.isOutside) ? known.feedBytes : 0) + tableBytes(places, params) + holes;
   if (more === 0) return { ...known, activationBytes: fixedBytes + bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes };
