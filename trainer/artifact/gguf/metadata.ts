@@ -32,8 +32,7 @@ export interface DescribedModel {
  * @throws ExportError for a class without a name in llama.cpp, or a setting that its files cannot hold
  */
 export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
-  const { className, config } = decoderIn(whole);
-  const family = className === undefined ? undefined : ggufFamilyOf(className);
+  const { className, config, family } = decoderIn(whole);
   if (family === undefined || !isDecoder(className))
     throw new ExportError(
       `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
@@ -53,17 +52,20 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
 }
 
 /** Whether llama.cpp has a name for the model, so that it can be written to GGUF. */
-export function hasGgufName(whole: ModelConfig): boolean {
-  const { className } = decoderIn(whole);
-  return className !== undefined && ggufFamilyOf(className) !== undefined;
+export const hasGgufName = (whole: ModelConfig): boolean => decoderIn(whole).family !== undefined;
+
+interface InnerDecoder {
+  readonly className: string | undefined;
+  readonly config: ModelConfig;
+  /** Undefined for a class without a name in llama.cpp. */
+  readonly family: DescribedModel['family'] | undefined;
 }
 
 /** The decoder that llama.cpp computes: of a model that also sees images, its text part. */
-function decoderIn(config: ModelConfig): { readonly className: string | undefined; readonly config: ModelConfig } {
-  const className = architectureOf(config);
-  if (!isTextPart(className)) return { className, config };
-  const inner = innerDecoder(className, config);
-  return { className: inner.architecture, config: inner.config };
+function decoderIn(whole: ModelConfig): InnerDecoder {
+  const outer = architectureOf(whole);
+  const { architecture: className, config } = isTextPart(outer) ? innerDecoder(outer, whole) : { architecture: outer, config: whole };
+  return { className, config, family: className === undefined ? undefined : ggufFamilyOf(className) };
 }
 
 type Setting = number | string | readonly boolean[] | readonly number[];
