@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "thread-pool.h"
+#include "weight-codes.h"
 
 namespace {
 
@@ -29,17 +30,13 @@ void AdviseHugePages(char* memory, int64_t bytes) {
 #endif
 }
 
-void Widen(const uint16_t* bits, int64_t count, uint32_t* words) {
-  for (int64_t i = 0; i < count; i++) words[i] = static_cast<uint32_t>(bits[i]) << 16;
-}
-
 void Fill(HostForm form, const char* from, char* to, int64_t bytes) {
   AdviseHugePages(to, bytes);
   SharedPool().Run(bytes, kPieceBytes, [=](int64_t begin, int64_t end) {
     const size_t length = static_cast<size_t>(end - begin);
     if (form == HostForm::kZeros) std::memset(to + begin, 0, length);
     else if (form == HostForm::kSame) std::memcpy(to + begin, from + begin, length);
-    else Widen(reinterpret_cast<const uint16_t*>(from) + begin / 4, (end - begin) / 4, reinterpret_cast<uint32_t*>(to) + begin / 4);
+    else WidenPiece(reinterpret_cast<const uint16_t*>(from) + begin / 4, (end - begin) / 4, reinterpret_cast<float*>(to) + begin / 4);
   });
 }
 

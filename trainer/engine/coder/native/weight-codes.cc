@@ -88,7 +88,7 @@ FOR_EACH_PROCESSOR void CodesOf(const float* values, double inverse, const doubl
 const float* WideFrom(const Values& values, int64_t begin, int64_t count, std::vector<float>& scratch) {
   if (values.wide) return values.wide + begin;
   scratch.resize(static_cast<size_t>(count));
-  WidenBits(values.bits + begin, count, reinterpret_cast<uint32_t*>(scratch.data()));
+  WidenPiece(values.bits + begin, count, scratch.data());
   return scratch.data();
 }
 
@@ -144,10 +144,10 @@ void EncodeRange(const Values& values, int64_t range, const double* borders, con
 }  // namespace
 
 void Widen(const Values& values, float* to) {
-  OnAllCores(values.count, kPieceElements, [&](int64_t begin, int64_t end) {
-    WidenBits(values.bits + begin, end - begin, reinterpret_cast<uint32_t*>(to + begin));
-  });
+  OnAllCores(values.count, kPieceElements, [&](int64_t begin, int64_t end) { WidenPiece(values.bits + begin, end - begin, to + begin); });
 }
+
+void WidenPiece(const uint16_t* bits, int64_t count, float* to) { WidenBits(bits, count, reinterpret_cast<uint32_t*>(to)); }
 
 void EncodeRows(const Values& values, int64_t rows, int8_t* codes, float* scales) {
   const int64_t width = values.count / rows;

@@ -12,6 +12,9 @@ struct Values {
 
 void Widen(const Values& values, float* to);
 
+// The same of a piece, on the thread of the caller.
+void WidenPiece(const uint16_t* bits, int64_t count, float* to);
+
 // `codes` has a number for each value, `scales` one for each row. @param rows divides the values
 void EncodeRows(const Values& values, int64_t rows, int8_t* codes, float* scales);
 
