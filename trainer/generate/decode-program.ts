@@ -151,11 +151,7 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
     const seen = slot ? graph.gather(graph.reshape(all, [slots, kvHeads * keys * headDim]), slot) : ofSlot();
     return graph.reshape(seen, [width, kvHeads, keys, headDim]);
   };
-  const keyPositions = graph.constant(
-    Int32Array.from({ length: keys }, (_, i) => i),
-    [1, 1, keys],
-    'int32',
-  );
+  const keyPositions = graph.counting([1, 1, keys]);
   const isSeen = graph.greaterEqual(graph.reshape(positions, [width, tokens, 1]), keyPositions);
   const lastPlace = tokens > 1 ? graph.feed('last', [1], 'int32') : undefined;
   const counts = () => (lastPlace ? graph.add(lastPlace, 1) : graph.feed('continues', [width], 'int32'));

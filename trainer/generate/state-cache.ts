@@ -39,13 +39,7 @@ export interface TraceStatesParams {
 export function traceStates(graph: Graph, { model, slots, positions, counts, slot, effects }: TraceStatesParams): StateCache {
   const variables = stateVariables(model, slots);
   const width = positions.shape[0] as number;
-  const rows =
-    slot ??
-    graph.constant(
-      Int32Array.from({ length: width }, (_, i) => i),
-      [width],
-      'int32',
-    );
+  const rows = slot ?? graph.counting([width]);
   const begins = graph.equal(graph.sliceAxis(positions, 1, 0, 1), 0);
   const read = (variable: VariableSpec, shape: readonly number[]): Node => {
     const all = graph.read(variable);

@@ -41,6 +41,13 @@ export class GraphBuilder extends NodeStore {
     if (value.length !== elementCount(shape)) throw new GraphError(`${value.length} numbers do not fill [${shape}]`);
     return this.node('constant', [], { value, shape, dtype });
   }
+  /** 0, 1, 2, … in row-major order, int32. */
+  counting = (shape: Shape): Node =>
+    this.constant(
+      Int32Array.from({ length: elementCount(shape) }, (_, i) => i),
+      shape,
+      'int32',
+    );
   /** A float32 constant whose numbers are made when an engine asks for them: an estimate never does. */
   lazyConstant(shape: Shape, fill: () => Float32Array): Node {
     let made: Float32Array | undefined;

@@ -152,10 +152,5 @@ function controls(
 
 /** 1 for the tokens of a stretch, 0 for what fills it up, [batch, 1, tokens]. */
 function stretch(graph: Graph, counts: Node, tokens: number): Node {
-  const place = graph.constant(
-    Int32Array.from({ length: tokens }, (_, i) => i),
-    [1, 1, tokens],
-    'int32',
-  );
-  return graph.cast(graph.less(place, graph.reshape(counts, [counts.shape[0] as number, 1, 1])), 'float32');
+  return graph.cast(graph.less(graph.counting([1, 1, tokens]), graph.reshape(counts, [counts.shape[0] as number, 1, 1])), 'float32');
 }

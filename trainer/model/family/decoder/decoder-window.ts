@@ -25,11 +25,7 @@ export function withWindow(
 function withCachedWindow(graph: Graph, mask: AttentionMask & { kind: 'bias' }, positions: Node, window: number): AttentionMask {
   const [batch, tokens, keys] = dimensions(mask.bias.shape, 3);
   if (keys <= window) return mask;
-  const keyPositions = graph.constant(
-    Int32Array.from({ length: keys }, (_, i) => i),
-    [1, 1, keys],
-    'int32',
-  );
+  const keyPositions = graph.counting([1, 1, keys]);
   const isNear = graph.less(graph.sub(graph.reshape(positions, [batch, tokens, 1]), keyPositions), window);
   return { ...mask, bias: graph.add(mask.bias, graph.select(isNear, graph.scalar(0), graph.scalar(HIDDEN))) };
 }
