@@ -4,7 +4,7 @@ import { type Architecture, type ArchitectureEntry, architectureOfType, architec
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
 import { embedder, HEADLESS } from './embedder.ts';
-import { unknownRopeKeys } from './family/decoder/rope-config.ts';
+import { unknownRopeKeys } from './family/decoder/keys/rope-config.ts';
 import { siglipKeys, unknownTowerKeys } from './family/image/siglip-config.ts';
 import { timm } from './family/image/timm.ts';
 import { timmKeys } from './family/image/timm-params.ts';

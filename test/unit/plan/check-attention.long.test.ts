@@ -1,6 +1,6 @@
 /** The comparison of a kernel for attention with attention in chunks, with other ways to attend in the place of the kernel. */
 import { expect, test } from 'vitest';
-import { withWindow } from '../../../trainer/model/family/decoder/decoder-window.ts';
+import { withWindow } from '../../../trainer/model/family/decoder/blocks/window.ts';
 import { type Attend, type AttentionForm, checkAttention } from '../../../trainer/plan/choices/check-attention.ts';
 import { describeWith } from '../../support/describe-with.ts';
 import { cpuPlugin, noCpuPlugin, plainAttention } from '../../support/numbers/plain-attention.ts';

@@ -10,7 +10,7 @@ import { writeTextFile } from '../../files/durable-file.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { TensorSource } from '../../format/tensor-source.ts';
 import { openModel } from '../../hub/open-model.ts';
-import { nameInDecoder } from '../../model/family/decoder/decoder-names.ts';
+import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import { causalModel } from '../../model/load-model.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { heldTensors } from '../../model/stored-form.ts';

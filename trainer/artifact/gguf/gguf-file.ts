@@ -14,7 +14,7 @@ import type { GgufType } from '../../format/gguf/gguf-types.ts';
 import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
-import { nameInDecoder } from '../../model/family/decoder/decoder-names.ts';
+import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';

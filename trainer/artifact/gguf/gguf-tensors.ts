@@ -6,7 +6,7 @@ import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
 import { shapeInFile } from '../../format/gguf/gguf-layout.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
-import { nameInDecoder } from '../../model/family/decoder/decoder-names.ts';
+import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import { heldTensors, type StoredTensor, tensorsNamed } from '../../model/stored-form.ts';

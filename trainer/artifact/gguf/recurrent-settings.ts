@@ -1,5 +1,5 @@
 /** The metadata of decoders in which some blocks have a recurrent state in place of attention. */
-import type { DecoderConfig } from '../../model/family/decoder/decoder-config.ts';
+import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 
 /** Keys whose numbers are integers. */

@@ -7,7 +7,7 @@ import { backward } from '../../graph/gradient.ts';
 import { Graph, isOp, type Node } from '../../graph/graph.ts';
 import { assemble, type Program } from '../../graph/program.ts';
 import { dimensions, elementCount, float32Of } from '../../graph/types.ts';
-import { withWindow } from '../../model/family/decoder/decoder-window.ts';
+import { withWindow } from '../../model/family/decoder/blocks/window.ts';
 import { attention, queryChunk } from '../../model/layer/attention.ts';
 import type { AttentionParams } from '../../model/layer/attention-params.ts';
 import { paddingMask } from '../../model/layer/self-attention.ts';

@@ -3,253 +3,51 @@
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { elementAt } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
-import { type ConfigValues, contradiction, type KeyTable, readConfig, refuse } from '../../config-keys.ts';
+import { contradiction, type KeyTable, readConfig, refuse } from '../../config-keys.ts';
 import type { Positions } from '../../layer/rope-scaling.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
 import { paddingRow } from '../common-keys.ts';
-import type { AttentionShape, DecoderAttention, DecoderConfig } from './decoder-config.ts';
-import {
-  expertProblems,
-  GPT_OSS_POSITIONS,
-  gptOssKeys,
-  gptOssMixture,
-  mixtralKeys,
-  mixtralMixture,
-  qwen3MoeKeys,
-  qwenMixture,
-  qwenMixtureProblems,
-} from './decoder-expert-keys.ts';
-import type { DecoderExperts } from './decoder-experts.ts';
-import {
-  gemma2Keys,
-  gemma3Keys,
-  graniteKeys,
-  llamaKeys,
-  ministral3Keys,
-  ministralKeys,
-  mistralKeys,
-  olmo2Keys,
-  olmo3Keys,
-  phi3Keys,
-  qwen2Keys,
-  qwen3Keys,
-  type Sizes,
-  smollm3Keys,
-} from './decoder-keys.ts';
-import { everywhere, type LayerType, layerTypes, switchedWindows, turning, type Windows, windowsOf } from './decoder-layers.ts';
-import { type DecoderNames, gemmaNames, llamaNames, olmoNames, phi3Names } from './decoder-names.ts';
-import { QWEN35_PART, qwen35Delta, qwen35Keys, qwen35Problems } from './delta-keys.ts';
-import { gemma4, gemma4Defaults } from './gemma4.ts';
-import { gemma4Keys, gemma4UnifiedKeys } from './gemma4-keys.ts';
-import { type LayerTurns, type RopeContext, readRope, readRopesByLayer } from './rope-config.ts';
-
-/** A family's properties other than its sizes; those that are left out are Llama's. */
-export interface Own
-  extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues'>>,
-    Partial<Pick<DecoderConfig, 'delta' | 'layerInputs' | 'scalesBlocks'>> {
-  readonly biases: DecoderAttention['biases'];
-  readonly windows: Windows;
-  /** The heads of each block, for families whose blocks differ in them. */
-  readonly heads?: readonly Omit<AttentionShape, 'window'>[];
-  readonly mlpBias?: boolean;
-  /** The features between the products of each block's MLP, for families whose blocks differ in them. */
-  readonly intermediateSizes?: readonly number[];
-  readonly residualDropout?: number;
-  readonly activation?: string;
-  readonly norms?: DecoderConfig['norms'];
-  readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
-  readonly logitCap?: number | undefined;
-  readonly experts?: DecoderExperts;
-  /** Other contradictions between keys. */
-  readonly problems?: readonly ConfigProblem[];
-  /** The blocks that turn queries and keys; all where not given. */
-  readonly turning?: readonly boolean[];
-  /** For families whose blocks turn by their type. */
-  readonly turns?: LayerTurns;
-}
-
-interface Family<Keys extends KeyTable> {
-  readonly family: string;
-  /** Llama's where not given. */
-  readonly names?: DecoderNames;
-  /** Features of the family's positions that Llama's do not have. */
-  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'hasGrids' | 'growsQueries'>>;
-  /** Settings that stand for keys that a config leaves out, where the default is no single value. */
-  readonly defaults?: (config: ConfigJson) => ConfigJson;
-  readonly keys: Keys;
-  readonly own: (config: ConfigValues<Keys>) => Own;
-}
-
-const familyOf = <Keys extends KeyTable>(family: Family<Keys>): Family<Keys> => family;
-
-const alike = (biased: boolean): DecoderAttention['biases'] => ({ qkv: biased, output: biased });
-
-/** Transformers' default for a config without positions. */
-const MINISTRAL3_ROPE = {
-  ...{ rope_type: 'yarn', rope_theta: 1e6, factor: 16, original_max_position_embeddings: 16384, beta_fast: 32, beta_slow: 1 },
-  ...{ mscale: 1, mscale_all_dim: 1, llama_4_scaling_beta: 0.1 },
-} as const;
-
-const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Keys>, types: readonly LayerType[]): Own => ({
-  biases: alike(c.attention_bias),
-  windows: windowsOf(c, types),
-  activation: c.hidden_activation,
-  scale: c.query_pre_attn_scalar ** -0.5,
-  cap: c.attn_logit_softcapping ?? undefined,
-  logitCap: c.final_logit_softcapping ?? undefined,
-  norms: { epsilon: c.rms_norm_eps, offset: 1 },
-  multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
-});
+import type { DecoderConfig } from './blocks/decoder-config.ts';
+import { type DecoderNames, llamaNames } from './blocks/names.ts';
+import type { Family, Own } from './families/family.ts';
+import { gemma2, gemma3 } from './families/gemma.ts';
+import { gemma4, gemma4Unified } from './families/gemma4.ts';
+import { gptOss } from './families/gpt-oss.ts';
+import { granite } from './families/granite.ts';
+import { llama } from './families/llama.ts';
+import { ministral, ministral3, mistral } from './families/mistral.ts';
+import { mixtral } from './families/mixtral.ts';
+import { olmo2, olmo3 } from './families/olmo.ts';
+import { phi3 } from './families/phi3.ts';
+import { qwen2, qwen3 } from './families/qwen.ts';
+import { qwen3Moe } from './families/qwen3-moe.ts';
+import { qwen35 } from './families/qwen35.ts';
+import { smollm3 } from './families/smollm3.ts';
+import type { Sizes } from './keys/decoder-keys.ts';
+import { expertProblems } from './keys/expert-keys.ts';
+import { everywhere, type Windows } from './keys/layers.ts';
+import { readRope, readRopesByLayer } from './keys/rope-config.ts';
 
 const families = {
-  LlamaForCausalLM: familyOf({
-    family: 'llama',
-    keys: llamaKeys,
-    own: c => ({ biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: everywhere(c, undefined) }),
-  }),
-  MistralForCausalLM: familyOf({
-    family: 'mistral',
-    keys: mistralKeys,
-    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined) }),
-  }),
-  Qwen2ForCausalLM: familyOf({
-    family: 'qwen2',
-    keys: qwen2Keys,
-    own: c => ({ biases: { qkv: true, output: false }, windows: switchedWindows(c) }),
-  }),
-  Qwen3ForCausalLM: familyOf({
-    family: 'qwen3',
-    keys: qwen3Keys,
-    own: c => ({ biases: alike(c.attention_bias), innerNorms: 'heads', windows: switchedWindows(c) }),
-  }),
-  Qwen3_5ForCausalLM: familyOf({
-    family: 'qwen3_5',
-    keys: qwen35Keys,
-    rope: { isPartial: true, hasGrids: true },
-    defaults: () => QWEN35_PART,
-    own: c => ({
-      biases: alike(c.attention_bias),
-      windows: everywhere(c, undefined),
-      innerNorms: 'heads',
-      gated: true,
-      delta: qwen35Delta(c),
-      norms: { epsilon: c.rms_norm_eps, offset: 1 },
-      problems: qwen35Problems(c),
-    }),
-  }),
-  Gemma2ForCausalLM: familyOf({ family: 'gemma2', names: gemmaNames, keys: gemma2Keys, own: c => gemma(c, layerTypes(c, 2)) }),
-  Gemma3ForCausalLM: familyOf({
-    family: 'gemma3',
-    names: gemmaNames,
-    keys: gemma3Keys,
-    own: c => {
-      const types = layerTypes(c, c.sliding_window_pattern ?? 6);
-      const thetas = { full_attention: c.rope_theta ?? 1e6, sliding_attention: c.rope_local_base_freq ?? 1e4 };
-      return { ...gemma(c, types), innerNorms: 'heads', turns: { types, thetas } };
-    },
-  }),
-  Gemma4ForCausalLM: familyOf({ family: 'gemma4', names: gemmaNames, keys: gemma4Keys, defaults: gemma4Defaults, own: gemma4 }),
-  Gemma4UnifiedForCausalLM: familyOf({
-    ...{ family: 'gemma4_unified', names: gemmaNames, keys: gemma4UnifiedKeys, defaults: gemma4Defaults },
-    own: gemma4,
-  }),
-  SmolLM3ForCausalLM: familyOf({
-    family: 'smollm3',
-    rope: { theta: 2e6 },
-    keys: smollm3Keys,
-    own: c => {
-      const turns = turning(c);
-      const hasWindows = c.use_sliding_window && Boolean(c.sliding_window);
-      const typeOf = (layer: number): LayerType => (hasWindows && !turns[layer] ? 'sliding_attention' : 'full_attention');
-      const types = turns.map((_, layer) => c.layer_types?.[layer] ?? typeOf(layer));
-      return { biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: windowsOf(c, types), turning: turns };
-    },
-  }),
-  Olmo2ForCausalLM: familyOf({
-    family: 'olmo2',
-    names: olmoNames,
-    keys: olmo2Keys,
-    own: c => ({ biases: alike(c.attention_bias), innerNorms: 'whole', windows: everywhere(c, undefined) }),
-  }),
-  Olmo3ForCausalLM: familyOf({
-    family: 'olmo3',
-    names: olmoNames,
-    keys: olmo3Keys,
-    own: c => {
-      const types = layerTypes(c, 4);
-      const theta = c.rope_theta ?? 5e5;
-      const turns = { types, thetas: { full_attention: theta, sliding_attention: theta } };
-      return { biases: alike(c.attention_bias), innerNorms: 'whole', windows: windowsOf(c, types), turns };
-    },
-  }),
-  Phi3ForCausalLM: familyOf({
-    family: 'phi3',
-    names: phi3Names,
-    keys: phi3Keys,
-    rope: { types: ['default', 'longrope'], aliases: { su: 'longrope', yarn: 'longrope' }, isPartial: true },
-    defaults: () => ({ original_max_position_embeddings: 4096 }),
-    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined), residualDropout: c.resid_pdrop }),
-  }),
-  MinistralForCausalLM: familyOf({
-    family: 'ministral',
-    keys: ministralKeys,
-    own: c => {
-      const usual = everywhere<LayerType>(c, c.sliding_window === null ? 'full_attention' : 'sliding_attention');
-      return { biases: alike(false), windows: windowsOf(c, c.layer_types ?? usual) };
-    },
-  }),
-  Ministral3ForCausalLM: familyOf({
-    family: 'ministral3',
-    keys: ministral3Keys,
-    rope: { growsQueries: true },
-    defaults: ({ rope_scaling: older, rope_parameters: newer }) => (older || newer ? {} : { rope_parameters: MINISTRAL3_ROPE }),
-    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined) }),
-  }),
-  MixtralForCausalLM: familyOf({
-    family: 'mixtral',
-    rope: { theta: 1e6 },
-    keys: mixtralKeys,
-    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined), experts: mixtralMixture(c) }),
-  }),
-  Qwen3MoeForCausalLM: familyOf({
-    family: 'qwen3_moe',
-    keys: qwen3MoeKeys,
-    own: c => ({
-      biases: alike(c.attention_bias),
-      innerNorms: 'heads',
-      windows: everywhere(c, c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined),
-      experts: qwenMixture(c),
-      problems: qwenMixtureProblems(c),
-    }),
-  }),
-  GptOssForCausalLM: familyOf({
-    family: 'gpt_oss',
-    rope: { theta: 150000 },
-    defaults: config => (config.rope_scaling || config.rope_parameters ? {} : { rope_parameters: GPT_OSS_POSITIONS }),
-    keys: gptOssKeys,
-    own: c => ({
-      biases: alike(c.attention_bias),
-      sinks: true,
-      activation: 'silu',
-      windows: windowsOf(c, layerTypes(c, 2)),
-      experts: gptOssMixture(c),
-    }),
-  }),
-  GraniteForCausalLM: familyOf({
-    family: 'granite',
-    keys: graniteKeys,
-    own: c => ({
-      biases: alike(c.attention_bias),
-      mlpBias: c.mlp_bias,
-      windows: everywhere(c, undefined),
-      scale: c.attention_multiplier,
-      multipliers: {
-        embeddingMultiplier: { factor: c.embedding_multiplier, rounded: false },
-        residualMultiplier: c.residual_multiplier,
-        logitMultiplier: 1 / c.logits_scaling,
-      },
-    }),
-  }),
+  LlamaForCausalLM: llama,
+  MistralForCausalLM: mistral,
+  Qwen2ForCausalLM: qwen2,
+  Qwen3ForCausalLM: qwen3,
+  Qwen3_5ForCausalLM: qwen35,
+  Gemma2ForCausalLM: gemma2,
+  Gemma3ForCausalLM: gemma3,
+  Gemma4ForCausalLM: gemma4,
+  Gemma4UnifiedForCausalLM: gemma4Unified,
+  SmolLM3ForCausalLM: smollm3,
+  Olmo2ForCausalLM: olmo2,
+  Olmo3ForCausalLM: olmo3,
+  Phi3ForCausalLM: phi3,
+  MinistralForCausalLM: ministral,
+  Ministral3ForCausalLM: ministral3,
+  MixtralForCausalLM: mixtral,
+  Qwen3MoeForCausalLM: qwen3Moe,
+  GptOssForCausalLM: gptOss,
+  GraniteForCausalLM: granite,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -263,7 +61,7 @@ export const isDecoder = (architecture: string | undefined): architecture is Dec
  */
 export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig {
   // Its `own` is given the values of its own `keys` below, and the keys read here are those that all families share.
-  const described = families[architecture] as unknown as Family<typeof llamaKeys>;
+  const described = families[architecture] as unknown as Family<(typeof llama)['keys']>;
   const json = described.defaults ? { ...described.defaults(file), ...file } : file;
   const { values: c, problems } = readConfig(described.keys, architecture, json);
   const own = described.own(c);

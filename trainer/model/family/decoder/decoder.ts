@@ -9,13 +9,13 @@ import { rotaryTables, rotaryTablesAt } from '../../layer/rotary.ts';
 import type { CausalModel, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import type { KeyValues, Turn } from './decoder-attention.ts';
-import { type Block, blockOf, modulesOf, traceBlock } from './decoder-block.ts';
-import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
-import { type DecoderDelta, stateShape } from './decoder-delta.ts';
-import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './decoder-layer-inputs.ts';
-import { multiplierFor } from './decoder-multiplier.ts';
-import { withWindow } from './decoder-window.ts';
+import type { KeyValues, Turn } from './blocks/attention.ts';
+import { type Block, blockOf, modulesOf, traceBlock } from './blocks/block.ts';
+import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
+import { type DecoderDelta, stateShape } from './blocks/delta.ts';
+import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
+import { multiplierFor } from './blocks/multiplier.ts';
+import { withWindow } from './blocks/window.ts';
 
 export function decoder(config: DecoderConfig): CausalModel {
   const { vocabularySize, hiddenSize, names, tied } = config;

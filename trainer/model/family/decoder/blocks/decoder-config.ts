@@ -1,9 +1,9 @@
 /** The config.json of a decoder, with all defaults in place. */
-import type { Positions } from '../../layer/rope-scaling.ts';
-import type { KeyValueShape } from '../../model-spec.ts';
-import type { DecoderDelta } from './decoder-delta.ts';
-import type { DecoderExperts } from './decoder-experts.ts';
-import type { DecoderNames } from './decoder-names.ts';
+import type { Positions } from '../../../layer/rope-scaling.ts';
+import type { KeyValueShape } from '../../../model-spec.ts';
+import type { DecoderDelta } from './delta.ts';
+import type { DecoderExperts } from './experts.ts';
+import type { DecoderNames } from './names.ts';
 
 /** The sizes and parts of one model, read from its config.json by `decoder-families.ts`. */
 export interface DecoderConfig {

@@ -1,7 +1,7 @@
 /** The factor of a scaled embedding, as Transformers computes with it. */
 
-import { fromBfloat16, toBfloat16 } from '../../../graph/types.ts';
-import type { Tracer } from '../../tracer.ts';
+import { fromBfloat16, toBfloat16 } from '../../../../graph/types.ts';
+import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 
 /** Rounded to the type that products are computed in, where the family rounds it. */

@@ -4,12 +4,12 @@ import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { required } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
 import { type KeyTable, notSupported, readConfig, refuse } from '../../config-keys.ts';
-import type { DecoderConfig } from './decoder-config.ts';
+import type { DecoderConfig } from './blocks/decoder-config.ts';
+import { type DecoderNames, gemmaTextNames, llamaTextNames } from './blocks/names.ts';
 import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
-import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './decoder-keys.ts';
-import { type DecoderNames, gemmaTextNames, llamaTextNames } from './decoder-names.ts';
-import { qwen35ImageKeys } from './delta-keys.ts';
-import { gemma4ImageKeys } from './gemma4-keys.ts';
+import { gemma4ImageKeys } from './families/gemma4-keys.ts';
+import { qwen35ImageKeys } from './families/qwen35.ts';
+import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './keys/image-text-keys.ts';
 
 interface TextPart {
   readonly keys: typeof imageTextKeys & KeyTable;

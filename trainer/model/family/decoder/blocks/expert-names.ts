@@ -1,6 +1,6 @@
 /** Names of a block's experts, and the forms in which files hold them: a tensor for each, or all in one. */
-import type { FusedRows, StoredForm } from '../../module-specs.ts';
-import type { ExpertName, ExpertNames } from './decoder-experts.ts';
+import type { FusedRows, StoredForm } from '../../../module-specs.ts';
+import type { ExpertName, ExpertNames } from './experts.ts';
 
 /** The place in the memory of Transformers 5, where gate and up are one parameter. */
 type Fused = (at: string, rows: number) => FusedRows;

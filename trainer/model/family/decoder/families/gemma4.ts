@@ -3,15 +3,17 @@
  * earlier ones, and the smaller models have inputs for each block.
  */
 
-import type { ConfigJson } from '../../config-json.ts';
-import { contradiction, notSupported } from '../../config-keys.ts';
-import type { ConfigProblem } from '../../model-spec.ts';
-import type { AttentionShape, LayerInputsConfig } from './decoder-config.ts';
-import { gatedBy } from './decoder-expert-keys.ts';
-import { gemma4Experts } from './decoder-expert-names.ts';
-import type { DecoderExperts } from './decoder-experts.ts';
-import { type LayerType, layerTypes, windowsOf } from './decoder-layers.ts';
-import type { Gemma4Values } from './gemma4-keys.ts';
+import type { ConfigJson } from '../../../config-json.ts';
+import { contradiction, notSupported } from '../../../config-keys.ts';
+import type { ConfigProblem } from '../../../model-spec.ts';
+import type { AttentionShape, LayerInputsConfig } from '../blocks/decoder-config.ts';
+import { gemma4Experts } from '../blocks/expert-names.ts';
+import type { DecoderExperts } from '../blocks/experts.ts';
+import { gemmaNames } from '../blocks/names.ts';
+import { gatedBy } from '../keys/expert-keys.ts';
+import { type LayerType, layerTypes, windowsOf } from '../keys/layers.ts';
+import { familyOf } from './family.ts';
+import { type Gemma4Values, gemma4Keys, gemma4UnifiedKeys } from './gemma4-keys.ts';
 
 /** Transformers' default for a config without positions. */
 const POSITIONS = {
@@ -19,7 +21,7 @@ const POSITIONS = {
   full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1e6 },
 } as const;
 
-export const gemma4Defaults = ({ rope_parameters: given }: ConfigJson): ConfigJson => (given ? {} : { rope_parameters: POSITIONS });
+const gemma4Defaults = ({ rope_parameters: given }: ConfigJson): ConfigJson => (given ? {} : { rope_parameters: POSITIONS });
 
 interface Gemma4Config extends Gemma4Values {
   readonly sliding_window: number;
@@ -31,8 +33,8 @@ interface Gemma4Config extends Gemma4Values {
   readonly moe_intermediate_size?: number | null | undefined;
 }
 
-/** The properties of the family other than its sizes: see `decoder-families.ts`. */
-export function gemma4(c: Gemma4Config) {
+/** The properties of the family other than its sizes: see `family.ts`. */
+function ownOf(c: Gemma4Config) {
   const types = typesOf(c);
   const firstShared = c.num_hidden_layers - c.num_kv_shared_layers;
   const heads = headsOf(c, types, firstShared);
@@ -164,3 +166,10 @@ function headProblems(c: Gemma4Config, heads: readonly Heads[], types: readonly 
     ),
   ];
 }
+
+export const gemma4 = familyOf({ family: 'gemma4', names: gemmaNames, keys: gemma4Keys, defaults: gemma4Defaults, own: ownOf });
+
+export const gemma4Unified = familyOf({
+  ...{ family: 'gemma4_unified', names: gemmaNames, keys: gemma4UnifiedKeys, defaults: gemma4Defaults },
+  own: ownOf,
+});

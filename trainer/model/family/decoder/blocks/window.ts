@@ -1,8 +1,8 @@
 /** Sliding windows of a decoder: in some blocks a query sees only the last keys, itself among them. */
-import type { Graph, Node } from '../../../graph/graph.ts';
-import { dimensions } from '../../../graph/types.ts';
-import { type AttentionMask, HIDDEN } from '../../layer/attention.ts';
-import type { TokenInputs } from '../../model-spec.ts';
+import type { Graph, Node } from '../../../../graph/graph.ts';
+import { dimensions } from '../../../../graph/types.ts';
+import { type AttentionMask, HIDDEN } from '../../../layer/attention.ts';
+import type { TokenInputs } from '../../../model-spec.ts';
 
 /** Hides the keys that lie further back than the window, where a sequence (or its cache) is long enough for that. */
 export function withWindow(

@@ -1,10 +1,10 @@
 /** The MLP of a block that is a mixture of experts: a router, and for each projection the matrices of all experts. */
 
-import type { Graph, Node } from '../../../graph/graph.ts';
-import { elementAt } from '../../../narrow.ts';
-import { combine, type Routing, type RoutingRule, route } from '../../layer/experts.ts';
-import { type ExpertsSpec, expertsSpec, type FusedRows, linearSpec, type ModuleSpec, type StoredForm } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
+import type { Graph, Node } from '../../../../graph/graph.ts';
+import { elementAt } from '../../../../narrow.ts';
+import { combine, type Routing, type RoutingRule, route } from '../../../layer/experts.ts';
+import { type ExpertsSpec, expertsSpec, type FusedRows, linearSpec, type ModuleSpec, type StoredForm } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
 
 export interface DecoderExperts extends RoutingRule {
   readonly count: number;

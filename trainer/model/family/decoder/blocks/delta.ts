@@ -1,15 +1,15 @@
 /** The token mixer with a recurrent state: the gated delta net of Qwen3.5 (Yang et al. 2024, "Gated Delta Networks"). */
 
-import type { Graph, Node } from '../../../graph/graph.ts';
-import { lastOf } from '../../../narrow.ts';
-import { activationOf, softplus, swiglu } from '../../layer/activation.ts';
-import { rmsNorm } from '../../layer/norm.ts';
-import { causalConvolution, lastTokens } from '../../layer/recurrent/causal-convolution.ts';
-import { deltaRule } from '../../layer/recurrent/delta-rule.ts';
-import type { StateShape, TokenInputs } from '../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
-import { withSections } from './decoder-products.ts';
+import type { Graph, Node } from '../../../../graph/graph.ts';
+import { lastOf } from '../../../../narrow.ts';
+import { activationOf, softplus, swiglu } from '../../../layer/activation.ts';
+import { rmsNorm } from '../../../layer/norm.ts';
+import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
+import { deltaRule } from '../../../layer/recurrent/delta-rule.ts';
+import type { StateShape, TokenInputs } from '../../../model-spec.ts';
+import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
+import { withSections } from './products.ts';
 
 export interface DecoderDelta {
   /** The blocks that have it in place of attention. */

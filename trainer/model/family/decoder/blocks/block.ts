@@ -1,18 +1,18 @@
 /** One block of a decoder: its modules, and their forward pass. */
 
-import type { Node } from '../../../graph/graph.ts';
-import { atLeast, elementAt, required } from '../../../narrow.ts';
-import { activationOf, activations, swiglu } from '../../layer/activation.ts';
-import type { TokenInputs } from '../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
-import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './decoder-attention.ts';
+import type { Node } from '../../../../graph/graph.ts';
+import { atLeast, elementAt, required } from '../../../../narrow.ts';
+import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
+import type { TokenInputs } from '../../../model-spec.ts';
+import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
+import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './added-experts.ts';
+import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './attention.ts';
 import type { DecoderConfig } from './decoder-config.ts';
-import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './decoder-delta.ts';
-import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
-import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './decoder-layer-inputs.ts';
-import { products, withSections } from './decoder-products.ts';
-import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './gemma4-experts.ts';
+import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './delta.ts';
+import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './experts.ts';
+import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
+import { products, withSections } from './products.ts';
 
 export interface Mlp {
   /** Features between the two products. */

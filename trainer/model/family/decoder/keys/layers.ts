@@ -1,5 +1,5 @@
 /** The differences from block to block: windows and rotary positions, by the ways in which configs say it. */
-import type { ConfigValues } from '../../config-keys.ts';
+import type { ConfigValues } from '../../../config-keys.ts';
 import type { Sizes, switchedWindow } from './decoder-keys.ts';
 
 export type LayerType = 'full_attention' | 'sliding_attention';

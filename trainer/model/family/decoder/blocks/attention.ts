@@ -1,15 +1,15 @@
 /** The attention of one block of a decoder: its modules, and their forward pass. */
 
-import type { Node } from '../../../graph/graph.ts';
-import { elementAt, required, valueFor } from '../../../narrow.ts';
-import { type AttentionMask, attention, queryChunk } from '../../layer/attention.ts';
-import { rmsNorm } from '../../layer/norm.ts';
-import { type RotaryTables, rotate } from '../../layer/rotary.ts';
-import type { TokenInputs } from '../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
+import type { Node } from '../../../../graph/graph.ts';
+import { elementAt, required, valueFor } from '../../../../narrow.ts';
+import { type AttentionMask, attention, queryChunk } from '../../../layer/attention.ts';
+import { rmsNorm } from '../../../layer/norm.ts';
+import { type RotaryTables, rotate } from '../../../layer/rotary.ts';
+import type { TokenInputs } from '../../../model-spec.ts';
+import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
 import type { AttentionShape, DecoderAttention, DecoderConfig } from './decoder-config.ts';
-import { products, withSections } from './decoder-products.ts';
+import { products, withSections } from './products.ts';
 
 export interface AttentionBlock {
   readonly shape: AttentionShape;

@@ -3,13 +3,13 @@
  * both with the inputs of all blocks side by side.
  */
 
-import type { Node } from '../../../graph/graph.ts';
-import { dimensions } from '../../../graph/types.ts';
-import { activationOf } from '../../layer/activation.ts';
-import { embeddingSpec, linearSpec, type ModuleSpec, normSpec } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
+import type { Node } from '../../../../graph/graph.ts';
+import { dimensions } from '../../../../graph/types.ts';
+import { activationOf } from '../../../layer/activation.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, normSpec } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
-import { multiplierFor } from './decoder-multiplier.ts';
+import { multiplierFor } from './multiplier.ts';
 
 /** The modules that make the inputs of all blocks. */
 export interface LayerInputs {

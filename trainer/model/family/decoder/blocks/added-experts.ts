@@ -1,13 +1,13 @@
 /** Gemma 4's mixtures of experts: they compute next to the MLP of their block, and the router reads the states before any norm of the block. */
 
-import type { Node } from '../../../graph/graph.ts';
-import { required } from '../../../narrow.ts';
-import { type Routing, route } from '../../layer/experts.ts';
-import { rmsNorm } from '../../layer/norm.ts';
-import { type ModuleSpec, normSpec, parameterSpec } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
+import type { Node } from '../../../../graph/graph.ts';
+import { required } from '../../../../narrow.ts';
+import { type Routing, route } from '../../../layer/experts.ts';
+import { rmsNorm } from '../../../layer/norm.ts';
+import { type ModuleSpec, normSpec, parameterSpec } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
-import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
+import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './experts.ts';
 
 export interface AddedExperts {
   readonly mixture: ExpertBlock;

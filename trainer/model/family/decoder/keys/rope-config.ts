@@ -1,9 +1,9 @@
 /** Reads how positions are turned: `rope_theta` and `rope_scaling` as Transformers 4 writes them, `rope_parameters` as Transformers 5 does. */
 
 import { z } from 'zod';
-import { isOneOf } from '../../../catalog/entries.ts';
-import { isRecord, required, valueFor } from '../../../narrow.ts';
-import type { ConfigJson } from '../../config-json.ts';
+import { isOneOf } from '../../../../catalog/entries.ts';
+import { isRecord, required, valueFor } from '../../../../narrow.ts';
+import type { ConfigJson } from '../../../config-json.ts';
 import {
   type ConfigValues,
   computed,
@@ -15,15 +15,15 @@ import {
   refusedUnless,
   unknownKeys,
   withoutEffect,
-} from '../../config-keys.ts';
+} from '../../../config-keys.ts';
 import {
   longropeAttentionFactor,
   type Positions,
   type RopeScaling,
   ropeFrequencies,
   yarnAttentionFactor,
-} from '../../layer/rope-scaling.ts';
-import type { ConfigProblem } from '../../model-spec.ts';
+} from '../../../layer/rope-scaling.ts';
+import type { ConfigProblem } from '../../../model-spec.ts';
 
 const positive = z.number().positive();
 const share = positive.max(1);

@@ -1,10 +1,11 @@
 /** The keys of config.json of Gemma 4's decoders: see `config-keys.ts`. */
 
 import { z } from 'zod';
-import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../config-keys.ts';
-import { activation, size } from '../common-keys.ts';
-import { count } from './decoder-expert-keys.ts';
-import { decoderKeys, headCount, imageTextKeys } from './decoder-keys.ts';
+import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { activation, size } from '../../common-keys.ts';
+import { decoderKeys, headCount } from '../keys/decoder-keys.ts';
+import { count } from '../keys/expert-keys.ts';
+import { imageTextKeys } from '../keys/image-text-keys.ts';
 
 const layerCount = z.number().int().nonnegative().max(512);
 const OF_EXPERTS = 'is for blocks with experts, which this class does not have';

@@ -1,19 +1,22 @@
-/** The keys of config.json of decoders with a recurrent state, and what they say of it: see `config-keys.ts`. */
+/** Qwen 3.5: three of four blocks have a recurrent state in place of attention, and the outputs of heads have gates. */
 
 import { z } from 'zod';
-import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../config-keys.ts';
-import type { ConfigProblem } from '../../model-spec.ts';
-import { size } from '../common-keys.ts';
-import type { DecoderDelta } from './decoder-delta.ts';
-import { decoderKeys, headCount, imageTextKeys } from './decoder-keys.ts';
+import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import type { ConfigProblem } from '../../../model-spec.ts';
+import { size } from '../../common-keys.ts';
+import type { DecoderDelta } from '../blocks/delta.ts';
+import { decoderKeys, headCount } from '../keys/decoder-keys.ts';
+import { imageTextKeys } from '../keys/image-text-keys.ts';
+import { everywhere } from '../keys/layers.ts';
+import { alike, familyOf } from './family.ts';
 
 const headSize = computed(size(1024).default(128));
 const types = ['linear_attention', 'full_attention'] as const;
 
 /** The part of each head that turns, where a config does not say. */
-export const QWEN35_PART = { partial_rotary_factor: 0.25 } as const;
+const QWEN35_PART = { partial_rotary_factor: 0.25 } as const;
 
-export const qwen35Keys = {
+const qwen35Keys = {
   ...decoderKeys,
   num_key_value_heads: headCount(4),
   head_dim: headCount(256),
@@ -41,7 +44,7 @@ export const qwen35Keys = {
 type Config = ConfigValues<typeof qwen35Keys>;
 
 /** Every `full_attention_interval`-th block attends, where no list says which. */
-export function qwen35Delta(c: Config): DecoderDelta {
+function qwen35Delta(c: Config): DecoderDelta {
   const interval = c.full_attention_interval ?? 4;
   const usual = (layer: number) => ((layer + 1) % interval === 0 ? 'full_attention' : 'linear_attention');
   return {
@@ -55,10 +58,26 @@ export function qwen35Delta(c: Config): DecoderDelta {
   };
 }
 
-export const qwen35Problems = ({ linear_num_key_heads: keys, linear_num_value_heads: values }: Config): ConfigProblem[] =>
+const qwen35Problems = ({ linear_num_key_heads: keys, linear_num_value_heads: values }: Config): ConfigProblem[] =>
   values % keys
     ? [contradiction('linear_num_value_heads', `linear_num_value_heads ${values} is no multiple of linear_num_key_heads ${keys}`)]
     : [];
+
+export const qwen35 = familyOf({
+  family: 'qwen3_5',
+  keys: qwen35Keys,
+  rope: { isPartial: true, hasGrids: true },
+  defaults: () => QWEN35_PART,
+  own: c => ({
+    biases: alike(c.attention_bias),
+    windows: everywhere(c, undefined),
+    innerNorms: 'heads',
+    gated: true,
+    delta: qwen35Delta(c),
+    norms: { epsilon: c.rms_norm_eps, offset: 1 },
+    problems: qwen35Problems(c),
+  }),
+});
 
 export const qwen35ImageKeys = {
   ...imageTextKeys,

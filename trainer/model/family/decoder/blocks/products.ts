@@ -1,9 +1,9 @@
 /** Layers of a decoder that some families hold apart, and others as one with the rows of all. */
 
-import type { Node } from '../../../graph/graph.ts';
-import { elementAt } from '../../../narrow.ts';
-import type { ModuleSpec } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
+import type { Node } from '../../../../graph/graph.ts';
+import { elementAt } from '../../../../narrow.ts';
+import type { ModuleSpec } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
 
 /** The products of layers, or the parts of that of one layer with the rows of all; each made when it is first asked for. */
 export function products(tracer: Tracer, modules: readonly ModuleSpec[], x: Node, sizes: readonly number[]): readonly (() => Node)[] {

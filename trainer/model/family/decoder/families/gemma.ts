@@ -1,0 +1,75 @@
+/** Gemma 2 and 3: norms around attention and MLP, and soft caps. */
+
+import { z } from 'zod';
+import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { activation, size } from '../../common-keys.ts';
+import { gemmaNames } from '../blocks/names.ts';
+import { biased, decoderKeys, headCount, listedTypes, windowSize } from '../keys/decoder-keys.ts';
+import { type LayerType, layerTypes, windowsOf } from '../keys/layers.ts';
+import { alike, familyOf, type Own } from './family.ts';
+
+const cap = computed(z.number().positive().nullish());
+
+/** Keys of both Gemmas. */
+const gemmaCommon = {
+  ...decoderKeys,
+  num_attention_heads: computed(size(1024).default(8)),
+  num_key_value_heads: headCount(4),
+  head_dim: computed(size(1024).default(256)),
+  hidden_activation: activation('gelu_pytorch_tanh'),
+  attention_bias: biased,
+  tie_word_embeddings: computed(z.boolean().default(true)),
+  pad_token_id: computed(z.number().int().nullish().default(0)),
+  query_pre_attn_scalar: computed(z.number().positive().default(256)),
+  sliding_window: windowSize,
+  layer_types: listedTypes,
+  attn_logit_softcapping: cap,
+  final_logit_softcapping: cap,
+  ...refusedUnless([false], 'use_bidirectional_attention'),
+  ...withoutEffect('says how keys and values are cached', 'cache_implementation'),
+} as const;
+
+const gemma2Keys = {
+  ...gemmaCommon,
+  ...withoutEffect('is of older files; hidden_activation counts', 'hidden_act'),
+  attn_logit_softcapping: computed(z.number().positive().nullish().default(50)),
+  final_logit_softcapping: computed(z.number().positive().nullish().default(30)),
+  ...withoutEffect('is for Gemma 3', 'sliding_window_pattern'),
+} as const satisfies KeyTable;
+
+const gemma3Keys = {
+  ...gemmaCommon,
+  ...withoutEffect('is of older files; hidden_activation counts', 'hidden_act'),
+  vocab_size: computed(size(2 ** 20).default(262208)),
+  hidden_size: computed(size(65536).default(2304)),
+  intermediate_size: computed(size(262144).default(9216)),
+  num_hidden_layers: computed(size(512).default(26)),
+  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  rope_local_base_freq: computed(z.number().positive().nullish()),
+  sliding_window_pattern: computed(z.number().int().positive().max(512).nullish().default(6)),
+  ...withoutEffect('says what layer_types says', '_sliding_window_pattern'),
+} as const satisfies KeyTable;
+
+const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Keys>, types: readonly LayerType[]): Own => ({
+  biases: alike(c.attention_bias),
+  windows: windowsOf(c, types),
+  activation: c.hidden_activation,
+  scale: c.query_pre_attn_scalar ** -0.5,
+  cap: c.attn_logit_softcapping ?? undefined,
+  logitCap: c.final_logit_softcapping ?? undefined,
+  norms: { epsilon: c.rms_norm_eps, offset: 1 },
+  multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
+});
+
+export const gemma2 = familyOf({ family: 'gemma2', names: gemmaNames, keys: gemma2Keys, own: c => gemma(c, layerTypes(c, 2)) });
+
+export const gemma3 = familyOf({
+  family: 'gemma3',
+  names: gemmaNames,
+  keys: gemma3Keys,
+  own: c => {
+    const types = layerTypes(c, c.sliding_window_pattern ?? 6);
+    const thetas = { full_attention: c.rope_theta ?? 1e6, sliding_attention: c.rope_local_base_freq ?? 1e4 };
+    return { ...gemma(c, types), innerNorms: 'heads', turns: { types, thetas } };
+  },
+});

@@ -1,0 +1,72 @@
+/** gpt-oss: attention with sinks, and experts with a clamped gate, which files hold in four bits. */
+
+import { z } from 'zod';
+import type { ConfigJson } from '../../../config-json.ts';
+import { type ConfigValues, computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
+import { clampedSwiglu } from '../../../layer/activation.ts';
+import { size } from '../../common-keys.ts';
+import { gptOssExperts } from '../blocks/expert-names.ts';
+import type { DecoderExperts, Gated } from '../blocks/experts.ts';
+import { headCount, listedTypes, storedAs } from '../keys/decoder-keys.ts';
+import { count, expertCount, expertCounts, expertKeys } from '../keys/expert-keys.ts';
+import { layerTypes, windowsOf } from '../keys/layers.ts';
+import { alike, familyOf } from './family.ts';
+
+const gptOssKeys = {
+  ...expertKeys,
+  vocab_size: computed(size(2 ** 20).default(201088)),
+  hidden_size: computed(size(65536).default(2880)),
+  intermediate_size: computed(size(262144).default(2880)),
+  num_hidden_layers: computed(size(512).default(36)),
+  num_attention_heads: computed(size(1024).default(64)),
+  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  num_key_value_heads: headCount(8),
+  head_dim: headCount(64),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  attention_bias: computed(z.boolean().default(true)),
+  sliding_window: computed(z.number().int().positive().nullish().default(128)),
+  layer_types: listedTypes,
+  ...expertCounts,
+  num_experts_per_tok: computed(count.default(4)),
+  swiglu_alpha: computed(z.number().positive().default(1.702)),
+  swiglu_limit: computed(z.number().positive().default(7)),
+  quantization_config: storedAs({ quant_method: 'mxfp4' }),
+  ...withoutEffect('is not read: the gate has its own activation', 'hidden_act'),
+  ...withoutEffect('says what num_experts_per_tok says', 'experts_per_token'),
+  ...withoutEffect('says what the positions say', 'initial_context_length'),
+} as const satisfies KeyTable;
+
+/** The positions of a gpt-oss whose config says nothing of them, as in Transformers. */
+const GPT_OSS_POSITIONS: ConfigJson = {
+  ...{ rope_type: 'yarn', rope_theta: 150000, factor: 32, beta_fast: 32, beta_slow: 1, truncate: false },
+  original_max_position_embeddings: 4096,
+};
+
+function clamped(limits: { readonly alpha: number; readonly limit: number }): Gated {
+  return { kind: 'together', limits, of: (graph, gateUp) => clampedSwiglu(graph, gateUp, limits) };
+}
+
+const gptOssMixture = (c: ConfigValues<typeof gptOssKeys>): DecoderExperts => ({
+  ...expertCount(c, 128),
+  chosen: c.num_experts_per_tok,
+  sumsToOne: true,
+  intermediateSize: c.intermediate_size,
+  biased: true,
+  layers: Array.from({ length: c.num_hidden_layers }, () => true),
+  names: gptOssExperts,
+  gated: clamped({ alpha: c.swiglu_alpha, limit: c.swiglu_limit }),
+});
+
+export const gptOss = familyOf({
+  family: 'gpt_oss',
+  rope: { theta: 150000 },
+  defaults: config => (config.rope_scaling || config.rope_parameters ? {} : { rope_parameters: GPT_OSS_POSITIONS }),
+  keys: gptOssKeys,
+  own: c => ({
+    biases: alike(c.attention_bias),
+    sinks: true,
+    activation: 'silu',
+    windows: windowsOf(c, layerTypes(c, 2)),
+    experts: gptOssMixture(c),
+  }),
+});

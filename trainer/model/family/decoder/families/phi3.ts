@@ -1,0 +1,32 @@
+/** Phi-3: queries, keys and values, and gate and up, are one matrix each; only the first features of a head may be turned. */
+
+import { z } from 'zod';
+import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { rate } from '../../common-keys.ts';
+import { phi3Names } from '../blocks/names.ts';
+import { decoderKeys, headCount, sameTypes } from '../keys/decoder-keys.ts';
+import { everywhere } from '../keys/layers.ts';
+import { alike, familyOf } from './family.ts';
+
+const phi3Keys = {
+  ...decoderKeys,
+  num_key_value_heads: headCount(null),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  pad_token_id: computed(z.number().int().nullish().default(32000)),
+  sliding_window: computed(z.number().int().positive().nullish()),
+  partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
+  resid_pdrop: computed(rate.default(0)),
+  ...withoutEffect('drops nothing in Transformers either', 'embd_pdrop'),
+  layer_types: sameTypes,
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
+  ...refused('attention_chunk_size'),
+} as const satisfies KeyTable;
+
+export const phi3 = familyOf({
+  family: 'phi3',
+  names: phi3Names,
+  keys: phi3Keys,
+  rope: { types: ['default', 'longrope'], aliases: { su: 'longrope', yarn: 'longrope' }, isPartial: true },
+  defaults: () => ({ original_max_position_embeddings: 4096 }),
+  own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined), residualDropout: c.resid_pdrop }),
+});

@@ -1,0 +1,60 @@
+/** Qwen 3 with mixtures of experts in place of some MLPs. */
+
+import { z } from 'zod';
+import { type ConfigValues, computed, contradiction, type KeyTable, withoutEffect } from '../../../config-keys.ts';
+import type { ConfigProblem } from '../../../model-spec.ts';
+import { size } from '../../common-keys.ts';
+import { qwenExperts } from '../blocks/expert-names.ts';
+import type { DecoderExperts } from '../blocks/experts.ts';
+import { biased, headCount } from '../keys/decoder-keys.ts';
+import { count, expertCount, expertCounts, expertKeys, gatedBy } from '../keys/expert-keys.ts';
+import { everywhere } from '../keys/layers.ts';
+import { alike, familyOf } from './family.ts';
+
+const qwen3MoeKeys = {
+  ...expertKeys,
+  num_key_value_heads: headCount(4),
+  attention_bias: biased,
+  use_sliding_window: computed(z.boolean().default(false)),
+  sliding_window: computed(z.number().int().positive().nullish().default(4096)),
+  moe_intermediate_size: computed(size(262144).default(768)),
+  ...expertCounts,
+  num_experts_per_tok: computed(count.default(8)),
+  norm_topk_prob: computed(z.boolean().default(false)),
+  decoder_sparse_step: computed(z.number().int().positive().default(1)),
+  mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
+  ...withoutEffect('is of older files; use_sliding_window counts', 'max_window_layers', 'layer_types'),
+} as const satisfies KeyTable;
+
+const qwenMixture = (c: ConfigValues<typeof qwen3MoeKeys>): DecoderExperts => ({
+  ...expertCount(c, 128),
+  chosen: c.num_experts_per_tok,
+  sumsToOne: c.norm_topk_prob,
+  intermediateSize: c.moe_intermediate_size,
+  biased: false,
+  layers: Array.from(
+    { length: c.num_hidden_layers },
+    (_, layer) => !c.mlp_only_layers?.includes(layer) && (layer + 1) % c.decoder_sparse_step === 0,
+  ),
+  names: qwenExperts,
+  gated: gatedBy(c.hidden_act),
+});
+
+/** Layers that are not there. */
+function qwenMixtureProblems({ mlp_only_layers: plain, num_hidden_layers: layers }: ConfigValues<typeof qwen3MoeKeys>): ConfigProblem[] {
+  const beyond = plain?.find(layer => layer >= layers);
+  if (beyond === undefined) return [];
+  return [contradiction('mlp_only_layers', `mlp_only_layers names layer ${beyond} for num_hidden_layers ${layers}`)];
+}
+
+export const qwen3Moe = familyOf({
+  family: 'qwen3_moe',
+  keys: qwen3MoeKeys,
+  own: c => ({
+    biases: alike(c.attention_bias),
+    innerNorms: 'heads',
+    windows: everywhere(c, c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined),
+    experts: qwenMixture(c),
+    problems: qwenMixtureProblems(c),
+  }),
+});

@@ -1,0 +1,83 @@
+/** The keys of config.json that decoders have in common, or that several families share: see `config-keys.ts`. */
+
+import { z } from 'zod';
+import { isRecord } from '../../../../narrow.ts';
+import type { ConfigJson } from '../../../config-json.ts';
+import { type ConfigValues, computed, type RefusedKey, refusedUnless } from '../../../config-keys.ts';
+import { activation, causalKeys, rate, size } from '../../common-keys.ts';
+import { rotaryKeys } from './rope-config.ts';
+
+/** A number of heads, or the size of one; null where it follows from others. */
+export const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
+
+/** Files that hold their weights in this way are read as plain numbers. */
+export const storedAs = (how: Readonly<Record<string, string>>): RefusedKey => ({
+  class: 'refused',
+  unless: ({ quantization_config: found }) =>
+    isRecord(found) &&
+    found.quant_method === how.quant_method &&
+    Object.entries(how).every(([key, value]) => (found[key] ?? value) === value)
+      ? [found]
+      : [],
+  supported: JSON.stringify(how),
+});
+
+/** The keys that these decoders have in common. Bounds are four times the largest published sizes. */
+export const decoderKeys = {
+  ...causalKeys,
+  ...rotaryKeys,
+  vocab_size: computed(size(2 ** 20)),
+  hidden_size: computed(size(65536)),
+  intermediate_size: computed(size(262144)),
+  num_hidden_layers: computed(size(512)),
+  num_attention_heads: computed(size(1024)),
+  head_dim: headCount(null),
+  max_position_embeddings: computed(size(2 ** 24)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
+  hidden_act: activation('silu'),
+  tie_word_embeddings: computed(z.boolean().default(false)),
+  attention_dropout: computed(rate.nullish()),
+  pad_token_id: computed(z.number().int().nullish()),
+  ...refusedUnless([true], 'is_causal'),
+  quantization_config: storedAs({ quant_method: 'fp8', fmt: 'e4m3' }),
+} as const;
+
+/** The size of a window; null where no block has one. */
+export const windowSize = computed(z.number().int().positive().nullish().default(4096));
+const everyLayer =
+  (type: string) =>
+  ({ layer_types: types }: ConfigJson) => [Array.isArray(types) ? types.map(() => type) : []];
+
+/** Window keys of families whose blocks all see everything. */
+export const noWindows = {
+  layer_types: { class: 'refused', unless: everyLayer('full_attention'), supported: '"full_attention" in every layer' },
+  ...refusedUnless([], 'sliding_window', 'attention_chunk_size'),
+} as const;
+
+/** For families in which Transformers ignores the list, and windows every layer: what was meant is another class of models. */
+export const sameTypes: RefusedKey = {
+  class: 'refused',
+  unless: config => (config.sliding_window === null ? everyLayer('full_attention') : everyLayer('sliding_attention'))(config),
+  supported: '"sliding_attention" in every layer ("full_attention" with a sliding_window of null)',
+};
+
+/** The type of each block. */
+export const listedTypes = computed(
+  z
+    .array(z.enum(['full_attention', 'sliding_attention']))
+    .max(512)
+    .nullish(),
+);
+
+/** Window keys of Qwen: the window is for some layers, and has a switch. */
+export const switchedWindow = {
+  use_sliding_window: computed(z.boolean().default(false)),
+  sliding_window: windowSize,
+  max_window_layers: computed(z.number().int().nonnegative().default(28)),
+  layer_types: listedTypes,
+} as const;
+
+export const biased = computed(z.boolean().default(false));
+
+/** The sizes that all families have. */
+export type Sizes = ConfigValues<typeof decoderKeys>;

@@ -1,0 +1,51 @@
+/** The keys of config.json that decoders with mixtures of experts have in common, and what they say: see `config-keys.ts`. */
+
+import { type ConfigValues, computed, contradiction, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
+import type { ConfigProblem } from '../../../model-spec.ts';
+import { size } from '../../common-keys.ts';
+import type { DecoderExperts, Gated } from '../blocks/experts.ts';
+import { decoderKeys } from './decoder-keys.ts';
+
+/** Eight times the largest published number. */
+const MAX_EXPERTS = 4096;
+export const count = size(MAX_EXPERTS);
+
+/** The keys of every decoder with experts. */
+export const expertKeys = {
+  ...decoderKeys,
+  // With it, Transformers adds the loss that balances the experts.
+  ...refusedUnless([false], 'output_router_logits'),
+  ...withoutEffect('is of the loss that balances the experts, which output_router_logits turns on', 'router_aux_loss_coef'),
+} as const;
+
+/** Transformers 4 writes the one or the other, Transformers 5 the second. */
+export const expertCounts = { num_experts: computed(count.nullish()), num_local_experts: computed(count.nullish()) } as const;
+type Counts = ConfigValues<typeof expertCounts>;
+
+/** How many experts there are, and the key that says so. */
+export const expertCount = ({ num_experts: one, num_local_experts: other }: Counts, usual: number) => ({
+  count: one ?? other ?? usual,
+  key: one ? 'num_experts' : 'num_local_experts',
+});
+
+const countProblems = ({ num_experts: one, num_local_experts: other }: Counts): ConfigProblem[] =>
+  one && other && one !== other ? [contradiction('num_experts', `num_experts ${one} and num_local_experts ${other} differ`)] : [];
+
+/** Keys that say the same differ, or a token asks for more experts than there are. */
+export const expertProblems = (
+  { chosen, count: all, key, chosenKey = 'num_experts_per_tok' }: DecoderExperts,
+  counts: Counts,
+): ConfigProblem[] => [
+  ...countProblems(counts),
+  ...(chosen > all ? [contradiction(chosenKey, `${chosenKey} ${chosen} is above ${key} ${all}`)] : []),
+];
+
+/** Gate and up by two products: activation(gate) · up. */
+export function gatedBy(name: string): Gated {
+  const activation = activationOf(name);
+  return {
+    kind: 'apart',
+    of: (graph, gate, up) => (activation === activations.silu ? swiglu(graph, gate, up) : graph.mul(activation(graph, gate), up)),
+  };
+}

@@ -1,0 +1,26 @@
+/** The keys of config.json of models that also see images, and whose text part is a decoder: see `config-keys.ts`. */
+
+import { z } from 'zod';
+import { computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
+import { causalKeys } from '../../common-keys.ts';
+
+const eyes = 'is of the part that sees images, which is not loaded';
+
+/** Keys of models that also see images: the text part has a config of its own. */
+export const imageTextKeys = {
+  ...causalKeys,
+  text_config: computed(z.record(z.string(), z.unknown()).default({})),
+  tie_word_embeddings: computed(z.boolean().default(true)),
+  ...withoutEffect(eyes, 'vision_config', 'vision_feature_layer', 'image_token_index', 'image_token_id'),
+  ...withoutEffect('is read from text_config', 'pad_token_id'),
+} as const satisfies KeyTable;
+
+export const gemma3ImageKeys = {
+  ...imageTextKeys,
+  ...withoutEffect(eyes, 'mm_tokens_per_image', 'boi_token_index', 'eoi_token_index', 'boi_token_id', 'eoi_token_id'),
+} as const satisfies KeyTable;
+
+export const mistral3ImageKeys = {
+  ...imageTextKeys,
+  ...withoutEffect(eyes, 'projector_hidden_act', 'multimodal_projector_bias', 'spatial_merge_size'),
+} as const satisfies KeyTable;
