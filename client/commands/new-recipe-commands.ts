@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import { methodNames } from '../../trainer/catalog/methods.ts';
-import { objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { ModelInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
@@ -40,8 +40,6 @@ interface Answers {
 
 interface DataChoice {
   readonly file?: string;
-  /** Our names of its columns, where they have others. */
-  readonly columns?: Readonly<Record<string, string>>;
 }
 
 /** Adds an answer to those before it. */
@@ -62,21 +60,20 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const { model, data } = answers;
       const [task, method] = [objectiveNames.find(name => name === answers.task), methodNames.find(name => name === answers.method)];
       if (model === undefined || task === undefined || method === undefined) return;
-      const { freeName, modelHints, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
+      const { freeName, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
       // A folder outside the workspace is not part of its search.
       const beside = (await workspace.fs.readDirectory(folder)).map(([file]) => file).filter(isRecipeName);
       const taken = new Set([...(await findRecipes()).map(uri => uri.path), ...beside].map(recipeStem));
       const name = freeName(model.name, method, taken);
       const uri = Uri.joinPath(folder, recipeFileName(name));
-      const text = recipeText({
-        name,
-        model: written(model.name, folder.fsPath),
-        task,
-        method,
-        train: data?.file === undefined ? undefined : written(data.file, folder.fsPath),
-        ...(data?.columns && objectiveCatalog[task].target === 'tokens' && { columns: data.columns }),
-        maxPositions: modelHints(await readConfig(model.path)).maxPositions,
-      });
+      const client = await app.daemon.ensure();
+      // A daemon on another machine does not have these files.
+      const looked = app.services.isRemote() ? undefined : data?.file;
+      const baseDir = app.settings().daemonFolder || folder.fsPath;
+      const found = await client.request('newRecipe', { model: model.path ?? model.name, data: looked, task, method, baseDir });
+      if ('problem' in found) throw found.problem;
+      const train = data?.file === undefined ? undefined : written(data.file, folder.fsPath);
+      const text = recipeText({ ...found.fitting, name, model: written(model.name, folder.fsPath), method, train });
       await workspace.fs.writeFile(uri, new TextEncoder().encode(text));
       await window.showTextDocument(uri, { preview: false });
     },
@@ -102,10 +99,10 @@ const askTask =
   (app: App): Question =>
   async (before, place) => {
     // The schema is not needed earlier.
-    const { choicesOf, modelHints } = await (await import('../lazy-modules.ts')).recipeText();
+    const { choicesOf, taskOfConfig } = await (await import('../lazy-modules.ts')).recipeText();
     const items = async () => {
       const [tasks, config] = await Promise.all([tasksOf(app, before.model), readConfig(before.model?.path)]);
-      const fitting = modelHints(config).task ?? tasks?.[0];
+      const fitting = taskOfConfig(config) ?? tasks?.[0];
       return choicesOf('task')
         .filter(({ word }) => tasks?.some(task => task === word) ?? true)
         .map(({ word, label, doc }) => ({
@@ -234,8 +231,7 @@ function askData(app: App): Question {
     if (typeof chosen === 'object') return { ...before, data: chosen };
     const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Data' }))?.[0]?.fsPath;
     if (file === undefined) return ask(before, place);
-    const [known] = await describeFiles(app, [{ label: file, file }]);
-    return { ...before, data: choiceOf(file, known) };
+    return { ...before, data: { file } };
   };
   return ask;
 }
@@ -270,14 +266,12 @@ async function describeFiles(app: App, files: readonly FoundData[]): Promise<rea
 
 function dataChoices(files: readonly FoundData[], known: readonly DataFileInfo[]): Choice<DataChoice | 'disk'>[] {
   return [
-    ...files.map(({ label, file }, place) => ({ label, value: choiceOf(file, known[place]), ...dataFacts(known[place]) })),
+    ...files.map(({ label, file }, place) => ({ label, value: { file }, ...dataFacts(known[place]) })),
     { label: 'elsewhere', kind: QuickPickItemKind.Separator },
     { label: '$(folder-opened) Another file or folder…', value: 'disk' },
     { label: '$(clock) I have no data yet', value: {} },
   ];
 }
-
-const choiceOf = (file: string, info: DataFileInfo | undefined): DataChoice => ({ file, ...(info?.columns && { columns: info.columns }) });
 
 /** A name that suggests evaluation data, which is listed after the others. */
 const isHeldOut = (file: string): boolean =>

@@ -1,6 +1,7 @@
 /** The requests to a reading process: one table, typed for both ends. Parameters and answers are plain data. */
 import { plannedEngine } from '../catalog/engines.ts';
 import { knownPrograms } from '../engine/known-programs.ts';
+import { DataCache } from '../lint/facts/data-facts.ts';
 import { describeData } from '../lint/facts/describe-data.ts';
 import { describeModel } from '../lint/facts/describe-model.ts';
 import { estimateModel, type ModelEstimateParams, type ModelPlanParams, planModel } from '../lint/facts/estimate-model.ts';
@@ -10,7 +11,9 @@ import { readDataFact } from '../lint/facts/read-data-fact.ts';
 import { readModelFacts } from '../lint/facts/read-model-facts.ts';
 import { tasksOfModel } from '../lint/facts/tasks-of-model.ts';
 import { lintConfig } from '../lint/lint.ts';
+import { newRecipe } from '../lint/new-recipe.ts';
 import { type ParseOptions, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
+import type { NewRecipeParams } from '../protocol/recipe/recipe-text.ts';
 import { printGraph } from './print-graph.ts';
 
 /** Programs that count in an estimate. */
@@ -35,6 +38,8 @@ export const readerRequests = {
   /** The description of a data file in a list. */
   describeData: ({ file }: { readonly file: string }) => describeData(file),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
+  newRecipe: ({ cacheDir, ...params }: NewRecipeParams & { readonly cacheDir: string }) =>
+    newRecipe({ models: modelsOf(cacheDir), data: new DataCache(readDataFact, cacheDir) }, params),
   estimate,
   plan,
   graph: printGraph,

@@ -7,6 +7,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { exportFormats, exportTypes } from '../catalog/artifacts.ts';
 import { engineChoiceNames } from '../catalog/engines.ts';
+import { methodNames } from '../catalog/methods.ts';
+import { objectiveNames } from '../catalog/objectives.ts';
 import { basePlaces } from '../protocol/messages/job-messages.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/messages/rpc-messages.ts';
 import { MAX_SAMPLES } from '../protocol/view/compared-sample.ts';
@@ -86,6 +88,13 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   engineStatus: nothing,
   listModels: z.strictObject({ folders }),
   modelTasks: z.strictObject({ model: absolute }),
+  newRecipe: z.strictObject({
+    model: text,
+    data: text.optional(),
+    task: z.enum(objectiveNames).optional(),
+    method: z.enum(methodNames),
+    baseDir: absolute,
+  }),
   describeData: z.strictObject({ files: z.array(absolute).max(MAX_LIST) }),
   listChatModels: z.strictObject({ folders }),
   countTokens: z.strictObject({ runDir: absolute, texts: z.array(prompt).max(MAX_MESSAGES) }),

@@ -90,6 +90,12 @@ export const handlers: Handlers = {
   }),
   listModels: ({ folders }, { cacheDir, reader }) => listModels(cacheDir, folders, reader),
   modelTasks: async ({ model }, { reader }) => ({ tasks: await reader.ask('tasks', { model }, `Reading ${model}`) }),
+  newRecipe: async (params, { reader, cacheDir }) => {
+    const answer = await reader.ask('newRecipe', { ...params, cacheDir }, `Reading ${params.model}`);
+    if ('problem' in answer) return answer;
+    const { data: _facts, ...fitting } = answer.fitting;
+    return { fitting };
+  },
   describeData: async ({ files }, { reader }) => ({ files: await describeDataFiles(files, reader) }),
   listChatModels: async ({ folders }, services) => ({ models: await listChatModels(folders, services) }),
   countTokens: async ({ runDir, texts }, services) => ({ tokens: await countTokens(runDir, texts, services) }),

@@ -1,6 +1,7 @@
 /** Previews of data over the daemon: samples come as an event and in the result, and neither waits for a job on the device. */
-import { rmSync } from 'node:fs';
-import { afterAll, expect, test } from 'vitest';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { checkResult } from '../../../trainer/cli/check-result.ts';
 import type { JobEvent } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import { connectTo, startTestDaemon } from '../../support/daemon/daemon.ts';
@@ -29,4 +30,32 @@ test('samples and facts about all of them', async () => {
   expect(whole?.page).toEqual(part?.page);
   expect(whole?.statistics?.parts.map(({ samples }) => samples)).toEqual([24, 10]);
   expect(events.filter(({ event }) => event.type === 'samples')).toHaveLength(2);
+});
+
+describe('a new recipe', () => {
+  const ask = { method: 'spsft', baseDir: task.folder } as const;
+
+  test('trains no more rows than the smallest layer has, and names the columns of a chat', async () => {
+    cpSync(path.join(import.meta.dirname, '../../golden/qwen3_5'), path.join(task.folder, 'small'), { recursive: true });
+    writeFileSync(path.join(task.folder, 'faq.csv'), 'question,answer\nWhy?,So.\n');
+    expect(await client.request('newRecipe', { ...ask, model: 'small', data: 'faq.csv', task: 'causal_lm' })).toEqual({
+      fitting: {
+        task: 'causal_lm',
+        columns: { instruction: 'question', output: 'answer' },
+        maxPositions: expect.any(Number),
+        r: 24,
+      },
+    });
+  });
+
+  test.each([
+    [{ model: 'model', data: 'photos', task: 'causal_lm' }, /photos is a folder of images, and .* reads texts/],
+    [{ model: 'model', task: 'image_classification' }, /can't be tuned for image_classification; use causal_lm/],
+    [{ model: './modle' }, /did you mean '\.\/model'/],
+    [{ model: 'model', data: 'gone.csv' }, /there is no file or folder gone\.csv/],
+  ] as const)('is not written from %j', async (asked, message) => {
+    mkdirSync(path.join(task.folder, 'photos', 'cat'), { recursive: true });
+    writeFileSync(path.join(task.folder, 'photos', 'cat', '1.png'), '');
+    expect(await client.request('newRecipe', { ...ask, ...asked })).toMatchObject({ problem: { message: expect.stringMatching(message) } });
+  });
 });

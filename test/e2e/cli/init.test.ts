@@ -10,7 +10,7 @@ const TEMPLATE = '{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% end
 /** A folder with a chat model, an encoder and one of images, and data for each. */
 const withData = <T>(use: (folder: string) => Promise<T>): Promise<T> =>
   withFolder(async folder => {
-    for (const name of ['llama', 'qwen3_5', 'bert', 'vit'])
+    for (const name of ['llama', 'qwen3_5', 'gemma4', 'bert', 'vit'])
       await cp(path.join(golden, name), path.join(folder, 'models', name), { recursive: true });
     await writeFile(path.join(folder, 'models/llama/chat_template.jinja'), TEMPLATE);
     await writeFile(path.join(folder, 'faq.csv'), `question,answer\n${'Why?,So.\n'.repeat(20)}`);
@@ -62,7 +62,16 @@ describe('what cannot be written is said', () => {
     [['faq.csv', '--model', 'models/lama'], /there is no model at 'models\/lama'.*did you mean 'models\/llama'/],
     [['fag.csv', '--model', 'models/llama'], /there is no file or folder fag\.csv[\s\S]*Did you mean faq\.csv\?/],
     [['faq.csv', '--model', 'models/llama', '--output', 'mine.yaml'], /mine\.yaml is no name of a recipe[\s\S]*\.rowtune\.yaml/],
-    [['faq.csv', '--model', 'models/llama', '--task', 'image_classification'], /faq\.csv is no file of images/],
+    [['faq.csv', '--model', 'models/vit'], /faq\.csv is no file of images/],
+    [
+      ['faq.csv', '--model', 'models/llama', '--task', 'image_classification'],
+      /this llama model predicts the next token and can't be tuned for image_classification; use causal_lm or/,
+    ],
+    [['pairs.jsonl', '--model', 'models/gemma4', '--task', 'reward'], /takes no head for whole texts and can't be tuned for reward/],
+    [
+      ['mails.csv', '--model', 'models/vit', '--task', 'token_classification'],
+      /looks at images and can't be tuned for token_classification/,
+    ],
     [['faq.csv', '--model', 'models/llama', '--task', 'sparkle'], /sequence_classification/],
     [
       ['photos', '--model', 'models/llama'],

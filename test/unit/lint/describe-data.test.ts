@@ -25,16 +25,10 @@ test.each([
   ['f.conll', 'Ada B-PER\nsleeps O\n\n', 'words with labels', 'Ada sleeps → B-PER O'],
   ['g.jsonl', json({ anchor: 'a', positive: 'b' }), 'texts that belong together', 'a → b'],
   ['h.jsonl', json({ sentence1: 'a', sentence2: 'b', score: 1 }), 'texts with a similarity', 'a → b → 1'],
+  ['faq.csv', 'Question,Answer\nWhy?,So.\n', 'questions with answers', 'Why? → So.'],
   ['i.jsonl', json({ body: 'a\n b', y: 1 }), 'columns body, y', 'a b → 1'],
 ])('%s', async (name, text, format, sample) => {
   expect(await describeData(write(name, text))).toEqual({ bytes: Buffer.byteLength(text), format, sample });
-});
-
-test('questions with answers under other names have the columns of a chat', async () => {
-  expect(await describeData(write('faq.csv', 'Question,Answer\nWhy?,So.\n'))).toMatchObject({
-    format: 'questions with answers',
-    columns: { instruction: 'Question', output: 'Answer' },
-  });
 });
 
 test('a long sample is cut, and a file that cannot be used says why', async () => {

@@ -5,7 +5,7 @@ import { methodNames } from '../../../trainer/catalog/methods.ts';
 import { objectiveNames } from '../../../trainer/catalog/objectives.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
-import { choicesOf, freeName, modelHints, recipeFileName, recipeText } from '../../../trainer/protocol/recipe/recipe-text.ts';
+import { choicesOf, freeName, recipeFileName, recipeText, taskOfConfig } from '../../../trainer/protocol/recipe/recipe-text.ts';
 
 const answers = { name: 'mine', model: 'model', task: 'causal_lm', method: 'spsft', train: 'data/train.jsonl' } as const;
 
@@ -56,12 +56,10 @@ describe('the recipe', () => {
   });
 
   test('fits the model', () => {
-    const hints = modelHints({ architectures: ['LlamaForCausalLM'], max_position_embeddings: 128 });
-    expect(hints).toEqual({ task: 'causal_lm', maxPositions: 128 });
-    expect(parseRecipe(recipeText({ ...answers, ...hints })).recipe?.max_length).toBe(128);
-    expect(modelHints({ architectures: ['ViTForImageClassification'] })).toEqual({ task: 'image_classification' });
-    for (const config of [undefined, null, 3, {}, { architectures: 'x', max_position_embeddings: 'y' }, { max_position_embeddings: 2 }])
-      expect(modelHints(config)).toEqual({});
+    expect(parseRecipe(recipeText({ ...answers, maxPositions: 128, r: 4 })).recipe).toMatchObject({ max_length: 128, r: 4 });
+    expect(taskOfConfig({ architectures: ['LlamaForCausalLM'] })).toBe('causal_lm');
+    expect(taskOfConfig({ architectures: ['ViTForImageClassification'] })).toBe('image_classification');
+    for (const config of [undefined, null, 3, {}, { architectures: 'x' }]) expect(taskOfConfig(config)).toBeUndefined();
   });
 
   test('takes a path with anything in it', () => {

@@ -42,14 +42,13 @@ export async function describeData(file: string): Promise<DataFileInfo> {
   }
 }
 
-function layoutOf(record: DataRecord): Pick<DataFileInfo, 'format' | 'columns'> {
+function layoutOf(record: DataRecord): Pick<DataFileInfo, 'format'> {
   const found = fits(() => LABELS[detectFormat(record).format]) ?? fits(() => findTaggedColumns(record) && 'words with labels');
   if (found !== undefined) return { format: found };
   const groups = fits(() => findGroupColumns(record));
   if (groups !== undefined) return { format: groups.score === undefined ? 'texts that belong together' : 'texts with a similarity' };
   const keys = Object.keys(record.value);
-  const columns = chatColumns(keys);
-  if (columns !== undefined) return { format: 'questions with answers', columns };
+  if (chatColumns(keys) !== undefined) return { format: 'questions with answers' };
   return { format: `columns ${keys.slice(0, MAX_COLUMNS).join(', ')}${keys.length > MAX_COLUMNS ? ' …' : ''}` };
 }
 

@@ -51,10 +51,15 @@ export function* modelProblems({ model, values }: RecipeView): Generator<Report>
 }
 
 function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
+  const message = taskProblem(model, task);
+  if (message !== undefined) yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasksOf(model)[0] };
+}
+
+/** Returns why a model can't be tuned for a task, and the tasks that it can; undefined where it can. */
+export function taskProblem(model: AnyModel, task: Recipe['task']): string | undefined {
   const tasks = tasksOf(model);
-  if (tasks.includes(task)) return;
-  const message = `this ${model.family} model ${whatItDoes(model, task)} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
-  yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
+  if (tasks.includes(task)) return undefined;
+  return `this ${model.family} model ${whatItDoes(model, task)} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
 }
 
 function whatItDoes(model: AnyModel, task: Recipe['task']): string {

@@ -5,6 +5,7 @@
 import type { ExportFormat, ExportType } from '../../catalog/artifacts.ts';
 import type { ObjectiveName } from '../../catalog/objectives.ts';
 import type { Problem } from '../problem.ts';
+import type { NewRecipeAnswer, NewRecipeParams } from '../recipe/recipe-text.ts';
 import type { ClusterPlace, ClusterProfile, ClusterSubmission, SubmitParams } from '../run/cluster.ts';
 import type { DeviceShare } from '../run/device-share.ts';
 import type { SweepStatus } from '../run/sweep.ts';
@@ -257,6 +258,8 @@ export const requests = {
   /** The tasks that a model on the daemon's machine can be tuned for, the suggested one first. */
   modelTasks: message<{ readonly model: string }, { readonly tasks: readonly ObjectiveName[] }>('models/tasks'),
   describeData: message<{ readonly files: readonly string[] }, { readonly files: readonly DataFileInfo[] }>('data/describe'),
+  /** The answers of a new recipe that follow from its model and data on the daemon's machine. */
+  newRecipe: message<NewRecipeParams, NewRecipeAnswer>('recipes/new'),
   /** The newest runs whose models write text, as far as their base models are on the daemon's machine. */
   listChatModels: message<{ readonly folders: readonly string[] }, { readonly models: readonly ChatModel[] }>('chat/models'),
   /** The number of tokens of each text, by the tokenizer of the run's model. */

@@ -21,31 +21,35 @@ export interface RecipeAnswers {
   readonly train?: string;
   /** Our names of columns → those in the data. */
   readonly columns?: Readonly<Record<string, string>>;
-  /** The longest input of the model in tokens, if its config.json is available. */
-  readonly maxPositions?: number;
+  /** The longest input of the model in tokens, if it is known. */
+  readonly maxPositions?: number | undefined;
   /** Rows or columns of each layer, where a layer of the model has fewer than the default; the method's default if left out. */
   readonly r?: number | undefined;
 }
 
-/** The facts in a model's config.json that the wizard uses. */
-export interface ModelHints {
-  readonly task?: Recipe['task'];
-  readonly maxPositions?: number;
+/** The choices for a new recipe, before its model and data are looked at. */
+export interface NewRecipeParams {
+  readonly model: string;
+  /** Left out where there is none yet, or where it is on another machine. */
+  readonly data?: string | undefined;
+  /** Found from the model and the data if left out. */
+  readonly task?: Recipe['task'] | undefined;
+  readonly method: Recipe['method'];
+  /** The folder in which relative paths begin. */
+  readonly baseDir: string;
 }
 
-/** @param config the parsed file, which may be anything */
-export function modelHints(config: unknown): ModelHints {
-  if (typeof config !== 'object' || config === null) return {};
-  const { architectures, max_position_embeddings: positions }: Readonly<Record<string, unknown>> = { ...config };
-  const name = Array.isArray(architectures) ? String(architectures[0]) : '';
-  return {
-    task: objectiveOfArchitecture(name),
-    maxPositions: typeof positions === 'number' && positions >= MIN_LENGTH ? Math.floor(positions) : undefined,
-  };
-}
+/** The answers that follow from the model and the data; or why no recipe is written, and how to fix it. */
+export type NewRecipeAnswer<More = unknown> =
+  | { readonly problem: { readonly message: string; readonly hint: string } }
+  | { readonly fitting: Pick<RecipeAnswers, 'task' | 'columns' | 'maxPositions' | 'r'> & More };
 
-/** The shortest sample that a recipe accepts. */
-const MIN_LENGTH = settings.max_length?.type.minimum ?? 1;
+/** The task that a model is made for, by its class. @param config the parsed config.json, which may be anything */
+export function taskOfConfig(config: unknown): Recipe['task'] | undefined {
+  if (typeof config !== 'object' || config === null || !('architectures' in config)) return undefined;
+  const { architectures } = config;
+  return objectiveOfArchitecture(Array.isArray(architectures) ? String(architectures[0]) : '');
+}
 
 /** A placeholder path for data that does not exist yet. */
 const EXAMPLE_DATA = 'data/train.jsonl';

@@ -195,8 +195,6 @@ export interface DataFileInfo {
   readonly bytes?: number;
   /** The layout of its samples, in words. */
   readonly format?: string;
-  /** Our names of columns that have others in the data. */
-  readonly columns?: Readonly<Record<string, string>>;
   /** The beginning of the first one. */
   readonly sample?: string;
   /** The reason why it can't be read. */

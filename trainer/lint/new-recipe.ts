@@ -1,0 +1,83 @@
+/** The answers of a new recipe that follow from its model and its data, for `rowtune init` and the wizard of the editor: one decision for both. */
+import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../catalog/objectives.ts';
+import { chatColumns } from '../protocol/recipe/column-roles.ts';
+import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
+import type { NewRecipeAnswer, NewRecipeParams } from '../protocol/recipe/recipe-text.ts';
+import type { DataCache, DataFact } from './facts/data-facts.ts';
+import { type ModelCache, type ModelFacts, positionsOf } from './facts/model-facts.ts';
+import { tasksOf } from './facts/tasks-of-model.ts';
+import { fittingBudget, taskProblem } from './problems/model-problems.ts';
+import { unusable } from './problems/unusable-model.ts';
+
+/** Facts about the data next to the answers; none where there is no data yet. */
+type Answer = NewRecipeAnswer<{ readonly data?: DataFact }>;
+type Fitting = Extract<Answer, { fitting: unknown }>['fitting'];
+type Problem = Extract<Answer, { problem: unknown }>['problem'];
+
+export interface NewRecipeSources {
+  readonly models: ModelCache;
+  readonly data: DataCache;
+}
+
+type UsableModel = Extract<ModelFacts, { kind: 'ready' | 'not-downloaded' }>;
+
+/** Rejects as `look` of the sources does. */
+export async function newRecipe(sources: NewRecipeSources, params: NewRecipeParams): Promise<Answer> {
+  const { model: name, data, task: wanted, method, baseDir } = params;
+  const model = await sources.models.look(name, 'main', baseDir);
+  if (model.kind !== 'ready' && model.kind !== 'not-downloaded') return problem(unusable(model, name, []).message, 'Choose another model');
+  const unfit = model.kind === 'ready' && wanted !== undefined ? taskProblem(model.model, wanted) : undefined;
+  if (unfit !== undefined) return problem(unfit, 'Choose another task or another model');
+  const tasks = wanted !== undefined ? [wanted] : model.kind === 'ready' ? tasksOf(model.model) : objectiveNames;
+  const chosen = await chooseTask({ files: sources.data, data, model, baseDir, tasks });
+  const why = chosen.data === undefined ? undefined : whyUnusable(chosen.data, chosen.task);
+  if (why !== undefined) return { problem: why };
+  if (model.kind !== 'ready') return { fitting: chosen };
+  const { resolved } = parseRecipe(JSON.stringify({ model: name, task: chosen.task, method }));
+  return { fitting: { ...chosen, maxPositions: positionsOf(model.model), r: fittingBudget(model.model, resolved) } };
+}
+
+const problem = (message: string, hint: string): Answer => ({ problem: { message, hint } });
+
+/** Data that can't be mapped by settings: what is missing, and images where texts are read. Other data may still change. */
+function whyUnusable(fact: DataFact, task: ObjectiveName): Problem | undefined {
+  if (fact.state === 'missing') {
+    const hint = fact.suggestion === undefined ? 'Check the path' : `Did you mean ${fact.suggestion}?`;
+    return { message: `there is no file or folder ${fact.written}`, hint };
+  }
+  const isOfOtherKind = fact.isFolder || objectiveCatalog[task].reads === 'images';
+  if (fact.state !== 'unreadable' || !isOfOtherKind) return undefined;
+  return { message: `the data cannot be read: ${fact.reason}`, hint: 'Choose other data or another model' };
+}
+
+interface ChooseParams {
+  readonly files: DataCache;
+  readonly data: string | undefined;
+  readonly model: UsableModel;
+  readonly baseDir: string;
+  /** Those to choose from, at least one. */
+  readonly tasks: readonly ObjectiveName[];
+}
+
+/** The first task whose samples the data has, with columns for questions and answers; otherwise the first task. */
+async function chooseTask({ files, data, model, baseDir, tasks }: ChooseParams): Promise<Fitting> {
+  const [suggested] = tasks;
+  if (suggested === undefined) throw new Error('a model has at least one task');
+  if (data === undefined) return { task: suggested };
+  const look = async (task: ObjectiveName, columns: Readonly<Record<string, string>>): Promise<DataFact> => {
+    const asked = parseRecipe(JSON.stringify({ model: 'm', task, data: { train: data, columns } })).resolved;
+    const known = model.kind === 'ready' ? { path: model.path, id: model.id } : undefined;
+    return files.look(data, asked, baseDir, { part: 'train', model: known });
+  };
+  let first: Fitting | undefined;
+  for (const task of tasks) {
+    const plain = { task, data: await look(task, {}) };
+    first ??= plain;
+    const { state, isPlainForChat, columns: found } = plain.data;
+    const columns = objectiveCatalog[task].target === 'tokens' ? chatColumns(found) : undefined;
+    const isChat = state === 'bad-sample' || isPlainForChat === true;
+    const named = columns !== undefined && isChat ? { task, columns, data: await look(task, columns) } : plain;
+    if (named.data.state === 'ok') return named;
+  }
+  return first ?? { task: suggested };
+}
