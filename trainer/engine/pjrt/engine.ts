@@ -1,8 +1,5 @@
 /** The PJRT engine: programs compiled by an accelerator's own compiler, through the plugin of its vendor. */
 
-import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import path from 'node:path';
 import { deviceCard } from '../../catalog/device-card.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -26,6 +23,7 @@ import { openCompiler } from './compiler.ts';
 import { factsOfDevice, keepDeviceFacts } from './device-facts.ts';
 import { openProgramCache } from './program-cache.ts';
 import { type Device, PjrtSession } from './session.ts';
+import { tunedFolder } from './tuned-folder.ts';
 
 interface OpenParams {
   readonly cacheDir: string;
@@ -70,7 +68,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     if (facts) await keepDeviceFacts(cache, target.plugin, facts);
     const folders = {
       toolkit: cudaToolkit(installed),
-      tuned: plugin.tunes ? tunedFolder(cacheDir, target) : undefined,
+      tuned: plugin.tunes ? await tunedFolder(cacheDir, target) : undefined,
     };
     const compiler = openCompiler({ addon, client, cache, target, folders, orders: plugin.orders, log });
     const gpu = facts && deviceCard(facts);
@@ -86,18 +84,6 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     };
   } catch (error) {
     throw new EngineError(`${installed.name} does not load: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/** The folder of a device and the libraries that it was tuned with; undefined where it cannot be written, and each run tunes anew. */
-function tunedFolder(cacheDir: string, { plugin, device }: { readonly plugin: string; readonly device: string }): string | undefined {
-  const name = createHash('sha256').update(`${plugin} ${device}`).digest('hex').slice(0, 16);
-  const folder = path.join(cacheDir, 'tuned', name);
-  try {
-    mkdirSync(folder, { recursive: true });
-    return folder;
-  } catch {
-    return undefined;
   }
 }
 

@@ -57,7 +57,7 @@ export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): Progra
         await mkdir(folder, { recursive: true });
         await writeFile(unfinished, Buffer.concat([digest(bytes), bytes]));
         await rename(unfinished, file);
-        await prune(folder, maxBytes);
+        await pruneFiles(folder, maxBytes);
       } catch {
         await rm(unfinished, { force: true }).catch(() => undefined);
       }
@@ -84,14 +84,16 @@ function nameOf({ plugin, device, options, text }: ProgramKey): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-async function prune(folder: string, maxBytes: number): Promise<void> {
+/** Removes the files that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
+export async function pruneFiles(folder: string, maxBytes: number): Promise<number> {
   const names = await readdir(folder);
   const files = await Promise.all(names.map(async name => ({ name, ...(await facts(path.join(folder, name))) })));
   let total = 0;
   for (const { name, bytes } of files.sort((a, b) => b.usedAt - a.usedAt)) {
-    total += bytes;
-    if (total > maxBytes) await rm(path.join(folder, name), { force: true });
+    if (total + bytes > maxBytes) await rm(path.join(folder, name), { force: true });
+    else total += bytes;
   }
+  return total;
 }
 
 const facts = (file: string): Promise<{ bytes: number; usedAt: number }> =>
