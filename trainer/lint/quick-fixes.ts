@@ -9,7 +9,7 @@ import { type ConvertedRecipe, convertRecipe } from './convert-recipe.ts';
 import { IGNORE_MARK } from './ignore-comments.ts';
 import type { LintProblem, Rewrite } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
-import { editDocument, putPair, setValue, smallestChange, type TextChange, takePair } from './text-edits.ts';
+import { editDocument, movePair, setValue, smallestChange, type TextChange, takePair } from './text-edits.ts';
 
 export interface QuickFix {
   readonly title: string;
@@ -126,8 +126,8 @@ function withEdits({ text, file }: Pick<RecipeView, 'text' | 'file'>, problems: 
 }
 
 function editKey(document: Document, keys: Problem['path'], suggestion: Suggestion): void {
-  const pair = takePair(document, keys);
-  if (pair !== undefined && suggestion.kind === 'move-key') putPair(document, pair, suggestion.to);
+  if (suggestion.kind === 'move-key') movePair(document, keys, suggestion.to);
+  else takePair(document, keys);
 }
 
 /** The same as an edit; undefined if there is nothing to fix. */

@@ -39,13 +39,15 @@ export function smallestChange(before: string, after: string): TextChange | unde
 
 /**
  * The text after a change of its document, in its own style: JSON keeps its indentation, YAML keeps its comments.
- * Undefined if the text has syntax errors.
+ * Undefined if the text has syntax errors, and if an alias would lose its anchor.
  */
 export function editDocument(given: string, isJson: boolean, change: (document: Document) => void): string | undefined {
   const text = plainLines(given);
   const document = parseForEditing(text);
   if (document.errors.length > 0) return undefined;
   change(document);
+  // What was removed or moved may have had the anchor of what stays.
+  if ([...aliasTargets(document).values()].includes(undefined)) return undefined;
   const written = isJson
     ? `${JSON.stringify(document.toJS({ maxAliasCount: -1 }), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`
     : keepAlignment(text, document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) }));
@@ -57,13 +59,9 @@ export function editDocument(given: string, isJson: boolean, change: (document: 
  * @returns false where something else is in its place, such as an alias, and nothing was set
  */
 export function setValue(document: Document, keys: readonly (string | number)[], value: unknown): boolean {
-  if (document.contents !== null && !isMap(document.contents)) return false;
-  for (let length = 1; length < keys.length; length++) {
-    const home = document.getIn(keys.slice(0, length), true);
-    if (home === undefined || isCollection(home)) continue;
-    if (!isScalar(home) || home.value !== null) return false;
-    document.setIn(keys.slice(0, length), document.createNode({}));
-  }
+  const home = keys.slice(0, -1);
+  if (!mayHaveGroup(document, home)) return false;
+  makeGroup(document, home);
   document.setIn(keys, value);
   return true;
 }
@@ -139,11 +137,17 @@ export function takePair(document: Document, path: readonly (string | number)[])
   return pair;
 }
 
-/** Adds a pair under a dotted path and creates its group if needed. */
-export function putPair(document: Document, pair: Pair, to: string): void {
+/**
+ * Moves a pair to a dotted path, and creates its group if needed. Changes nothing where the path has a value, and where something else is in
+ * place of its group, such as an alias.
+ */
+export function movePair(document: Document, from: readonly (string | number)[], to: string): void {
   const steps = to.split('.');
   const home = steps.slice(0, -1);
-  if (home.length > 0 && !isMap(document.getIn(home))) document.setIn(home, document.createNode({}));
+  if (document.hasIn(steps) || !mayHaveGroup(document, home)) return;
+  const pair = takePair(document, from);
+  if (pair === undefined) return;
+  makeGroup(document, home);
   const parent = home.length === 0 ? document.contents : document.getIn(home);
   if (!isMap(parent)) return;
   if (parent.items.length === 0) parent.flow = false;
@@ -151,3 +155,21 @@ export function putPair(document: Document, pair: Pair, to: string): void {
   if (isScalar(pair.key)) pair.key.value = steps.at(-1);
   parent.items.push(pair);
 }
+
+/** Whether a path has only collections, or keys without a value, which may become some. */
+const mayHaveGroup = (document: Document, keys: readonly (string | number)[]): boolean =>
+  (document.contents === null || isMap(document.contents)) &&
+  keys.every((_, i) => {
+    const home = document.getIn(keys.slice(0, i + 1), true);
+    return home === undefined || isCollection(home) || isNothing(home);
+  });
+
+/** Makes collections of the keys of a path that have no value. */
+function makeGroup(document: Document, keys: readonly (string | number)[]): void {
+  for (let length = 1; length <= keys.length; length++) {
+    const home = document.getIn(keys.slice(0, length), true);
+    if (home === undefined || isNothing(home)) document.setIn(keys.slice(0, length), document.createNode({}));
+  }
+}
+
+const isNothing = (node: unknown): boolean => isScalar(node) && node.value === null;
