@@ -2,15 +2,16 @@
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
+import { placeTuned, type TunedPart } from '../method/placement.ts';
 import { hostedUntrained } from '../model/hosted-weights.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
-import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
+import { FLOAT32, FLOAT32_STORAGE, type Precision } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
 import { checkAdapter } from './check-adapter.ts';
 import { fitAdapter } from './fit-adapter.ts';
-import { mergedWeights } from './merge.ts';
+import { isTuned, mergedWeights } from './merge.ts';
 
 export interface AdaptedModel {
   /** The base's weights; rows and whole tensors that were trained stand in their place. */
@@ -20,6 +21,9 @@ export interface AdaptedModel {
   /** Values of the variables that the attachment adds. */
   readonly start: ReadonlyMap<string, HostArray>;
 }
+
+/** The merged weights by name: their trained rows or columns, or nothing where they changed in other ways. */
+type Tuned = ReadonlyMap<string, TunedPart>;
 
 /** A base as it is. */
 export const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };
@@ -37,7 +41,12 @@ export interface ApplyAdapterParams {
  * are those of grouped convolutions, which take a product for each group.
  * @throws AdapterError that names everything in which adapter and base disagree
  */
-export async function applyAdapter({ model, weights, fingerprint, adapter: given }: ApplyAdapterParams): Promise<AdaptedModel> {
+export async function applyAdapter({
+  model,
+  weights,
+  fingerprint,
+  adapter: given,
+}: ApplyAdapterParams): Promise<AdaptedModel & { readonly tuned: Tuned }> {
   const adapter = await fitAdapter(given, model);
   checkAdapter(adapter, model, fingerprint);
   await checkBiases(adapter, model);
@@ -53,7 +62,21 @@ export async function applyAdapter({ model, weights, fingerprint, adapter: given
   if (modules.size > 0) for (const [name, value] of (await unmerged?.frozen?.(adapter, attachment)) ?? []) start.set(name, value);
   // Nothing is trained: the trainables of the attachment are its variables, which `initial` names and `start` fills.
   const merged = mergedWeights(withInitial(model, weights), adapter, module => !modules.has(module));
-  return { weights: merged, attachment: { ...attachment, trainables: [] }, start };
+  return { weights: merged, attachment: { ...attachment, trainables: [] }, start, tuned: tunedIn(adapter, model, modules) };
+}
+
+/** @param unmerged modules whose factors stay next to their weights */
+function tunedIn(adapter: Adapter, model: Model, unmerged: ReadonlySet<string>): Tuned {
+  const { rows, columns } = adapter.description;
+  return new Map(
+    model.modules
+      .filter(({ name, weight }) => !unmerged.has(name) && isTuned(adapter, weight.name))
+      .map(({ name, weight }): [string, TunedPart] => {
+        const [unit, indices] = columns.has(name) ? (['columns', columns.get(name)] as const) : (['rows', rows.get(name)] as const);
+        const variable = { name: `${name}.${unit}`, shape: [indices?.length ?? 0], dtype: 'int32' } as const;
+        return [weight.name, indices === undefined ? {} : { [unit]: { variable, indices } }];
+      }),
+  );
 }
 
 export interface AdaptedModelParams extends Pick<ApplyAdapterParams, 'model'> {
@@ -62,15 +85,19 @@ export interface AdaptedModelParams extends Pick<ApplyAdapterParams, 'model'> {
   readonly adapter: Adapter | undefined;
   /** Bytes of the smallest weight of a block, held in float32, that lies in the host's memory; none does if left out. */
   readonly hostFrom: number | undefined;
+  /** How the base is held: as in the run that tuned it. All in float32 if left out. */
+  readonly precision?: Precision | undefined;
 }
 
 /** The base with an adapter, if there is one. @throws AdapterError that names everything in which adapter and base disagree */
-export async function adaptedModel({ model, weights, adapter, hostFrom }: AdaptedModelParams): Promise<AdaptedModel> {
+export async function adaptedModel(params: AdaptedModelParams): Promise<AdaptedModel> {
+  const { model, weights, adapter, hostFrom, precision = FLOAT32 } = params;
   const found = adapter
     ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter })
-    : { weights, attachment: untouched, start: new Map() };
-  const hosted = hostedUntrained(model, FLOAT32_STORAGE, hostFrom);
-  return { ...found, attachment: { ...found.attachment, ...(hosted && { hosted }) } };
+    : { weights, attachment: untouched, start: new Map(), tuned: new Map() };
+  const attachment = placeTuned(found.attachment, model, precision, found.tuned);
+  const hosted = hostedUntrained(model, attachment.storage ?? FLOAT32_STORAGE, hostFrom);
+  return { weights: found.weights, start: found.start, attachment: { ...attachment, ...(hosted && { hosted }) } };
 }
 
 /** A bias of factors has a place only where the module has a bias of its own; zeros need none. */

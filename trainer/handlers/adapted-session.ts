@@ -7,6 +7,7 @@ import type { AnswerWriter } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
 import { sayHosted } from '../job/say-hosted.ts';
+import type { Precision } from '../model/weight-storage.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { evaluationProgram } from '../train/train-program.ts';
@@ -19,6 +20,8 @@ export interface AdaptedSessionParams {
   readonly task: Task;
   /** The base alone without one. */
   readonly adapter: Adapter | undefined;
+  /** How the base is held: as the run that tunes it holds it. */
+  readonly precision: Precision;
   readonly shapes: readonly BatchShape[];
   /** Present if answers are written. */
   readonly answers?: Pick<AnswerWriter, 'model' | 'tokens' | 'slots'> | undefined;
@@ -28,12 +31,13 @@ export interface AdaptedSessionParams {
 
 /** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
 export async function withAdapted<T>(params: AdaptedSessionParams, use: (session: Session) => Promise<T>): Promise<T> {
-  const { job, base, task, adapter, shapes, answers, choiceShapes = [] } = params;
+  const { job, base, task, adapter, precision, shapes, answers, choiceShapes = [] } = params;
   const { attachment, weights, start } = await adaptedModel({
     model: task.model,
     weights: base.folder.weights,
     adapter,
     hostFrom: base.engine.hostFrom,
+    precision,
   });
   sayHosted(job, base.engine.description, task.model, attachment);
   job.phase('compile', 'building the evaluation program');

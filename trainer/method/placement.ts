@@ -8,7 +8,7 @@ import type { VariableData } from '../graph/program.ts';
 import { elementCount, fromBfloat16 } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type ComputeType, type FloatPart, type Precision, quantizable, WeightStorage } from '../model/weight-storage.ts';
-import { atLeast } from '../narrow.ts';
+import { atLeast, required } from '../narrow.ts';
 import { hostedWeights } from './host-weights.ts';
 import { type Attachment, chosenOf, type LoadedWeight, type Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
@@ -39,6 +39,7 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
     floatParts.set(name, part);
   }
   const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatParts });
+  const held = withFloatParts(attachment, floatParts);
   const formOf = new Map(model.parameters.map(spec => [spec.name, storage.formOf(spec)]));
   const hostedOf = (all: readonly Trainable[]) =>
     hostFrom === undefined ? undefined : hostedWeights(model, storage, { trainables: all, from: hostFrom });
@@ -52,30 +53,61 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
   const hosted = hostedOf(trainables);
   const masters = new Map(trainables.flatMap(trainable => (trainable.master ? [[trainable.variable.name, trainable] as const] : [])));
   return {
-    ...attachment,
+    ...held,
     trainables,
     storage,
     ...(hosted && { hosted }),
-    frozen: [...(attachment.frozen ?? []), ...[...floatParts.values()].flatMap(({ chosen, places }) => [chosen, places])],
-    *initial() {
-      yield* attachment.initial();
-      for (const { chosen, indices, places } of floatParts.values()) {
-        yield { name: chosen.name, data: indices };
-        yield { name: places.name, data: placesAmong(indices, places.shape[0] as number) };
-      }
-    },
     *derived(weight) {
-      yield* attachment.derived?.(weight) ?? [];
-      const own = floatParts.get(weight.name);
-      if (own) yield valuesOf(own.values, weight, { [own.unit]: { variable: own.chosen, indices: own.indices } });
+      yield* held.derived?.(weight) ?? [];
       const trainable = masters.get(weight.name);
       if (trainable?.master) yield valuesOf(trainable.master, weight, trainable);
     },
   };
 }
 
+/** Rows or columns of a weight that were trained; everything of it where there are none. */
+export type TunedPart = Pick<Trainable, 'rows' | 'columns'>;
+
+/**
+ * The attachment of a tuned model that is only evaluated, with its base held as in the run that tuned it: rows and columns that were trained
+ * are in float32 next to a quantized weight, and a weight that was changed in other ways is not quantized.
+ * @param tuned by the name of the weight, for all that were changed
+ */
+export function placeTuned(attachment: Attachment, model: Model, precision: Precision, tuned: ReadonlyMap<string, TunedPart>): Attachment {
+  if (precision.dtype === 'float32' && precision.quantize === 'none') return attachment;
+  const quantized = new Set<string>();
+  const floatParts = new Map<string, FloatPart>();
+  const shapes = new Map(model.parameters.map(({ name, shape }) => [name, shape]));
+  for (const name of precision.quantize === 'none' ? [] : quantizable(model)) {
+    const change = tuned.get(name);
+    const part = change && floatPartOf({ variable: { name, shape: required(shapes.get(name), name), dtype: 'float32' }, ...change });
+    if (part) floatParts.set(name, part);
+    if (!change || part) quantized.add(name);
+  }
+  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, floatParts });
+  return { ...withFloatParts(attachment, floatParts), storage };
+}
+
+/** Adds the variables of the parts of quantized weights that are held in float32. */
+const withFloatParts = (attachment: Attachment, floatParts: ReadonlyMap<string, FloatPart>): Attachment => ({
+  ...attachment,
+  frozen: [...(attachment.frozen ?? []), ...[...floatParts.values()].flatMap(({ chosen, places }) => [chosen, places])],
+  *initial() {
+    yield* attachment.initial();
+    for (const { chosen, indices, places } of floatParts.values()) {
+      yield { name: chosen.name, data: indices };
+      yield { name: places.name, data: placesAmong(indices, places.shape[0] as number) };
+    }
+  },
+  *derived(weight) {
+    yield* attachment.derived?.(weight) ?? [];
+    const own = floatParts.get(weight.name);
+    if (own) yield valuesOf(own.values, weight, { [own.unit]: { variable: own.chosen, indices: own.indices } });
+  },
+});
+
 /** Undefined where neither rows nor columns are trained. */
-function floatPartOf({ variable: { name, shape }, rows, columns }: Trainable): FloatPart | undefined {
+function floatPartOf({ variable: { name, shape }, rows, columns }: TunedPart & Pick<Trainable, 'variable'>): FloatPart | undefined {
   const chosen = rows ?? columns;
   if (!chosen) return undefined;
   const [out, ...rest] = atLeast(shape, 1);
