@@ -33,7 +33,7 @@ const run = (source: string): Expected => {
   return [text, generated.map(([from, to]) => [points(text, from), points(text, to)])];
 };
 
-test('881 expressions and statements: the same text, an error where Python has one, or a refusal by name', () => {
+test('923 expressions and statements: the same text, an error where Python has one, or a refusal by name', () => {
   const wrong: unknown[] = [];
   const refused: string[] = [];
   for (const [source, expected] of golden.cases) {

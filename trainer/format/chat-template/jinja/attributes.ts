@@ -17,6 +17,7 @@ import {
   Markup,
   Namespace,
   numeric,
+  orElse,
   Range,
   Tuple,
   typeName,
@@ -26,12 +27,13 @@ import {
 
 /** Python's attribute first, then the key of that name. */
 export function attribute(of: Value, name: string): Value {
-  return ownAttribute(of, name) ?? itemOrUndefined(of, name) ?? missing(of, name);
+  return orElse(ownAttribute(of, name), () => orElse(itemOrUndefined(of, name), () => missing(of, name)));
 }
 
 /** The key first, then Python's attribute of that name. */
 export function item(of: Value, key: Value): Value {
-  return itemOrUndefined(of, key) ?? (typeof key === 'string' ? ownAttribute(of, key) : undefined) ?? missing(of, key);
+  const own = (): Value | undefined => (typeof key === 'string' ? ownAttribute(of, key) : undefined);
+  return orElse(orElse(itemOrUndefined(of, key), own), () => missing(of, key));
 }
 
 function missing(of: Value, key: Value): Undefined {
@@ -95,7 +97,7 @@ const DICT_METHODS: Readonly<Record<string, (self: Dict, args: readonly Value[],
   copy: self => new Dict(self.entries()),
   get: (self, args, named) => {
     const given = new Arguments('get', ['key', 'default'], args, named);
-    return self.get(given.get('key')) ?? given.optional('default') ?? null;
+    return orElse(self.get(given.get('key')), () => given.optional('default') ?? null);
   },
 };
 

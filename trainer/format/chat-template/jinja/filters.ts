@@ -20,6 +20,7 @@ import {
   Markup,
   numeric,
   Once,
+  orElse,
   Tuple,
   typeName,
   Undefined,
@@ -62,7 +63,7 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
     const number = numeric(value);
     return number < 0 || Object.is(number, -0) ? -number : number;
   }),
-  attr: filter('attr', ['name'], (value, args) => ownAttribute(value, args.text('name')) ?? new Undefined(args.text('name'))),
+  attr: filter('attr', ['name'], (value, args) => orElse(ownAttribute(value, args.text('name')), () => new Undefined(args.text('name')))),
   upper: filter('upper', [], value => str(value).toUpperCase()),
   lower: filter('lower', [], value => str(value).toLowerCase()),
   capitalize: filter('capitalize', [], value => capitalize(str(value))),

@@ -4,7 +4,7 @@ import { Arguments } from './arguments.ts';
 import { MAX_RANGE } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { str } from './text.ts';
-import { type Call, Callable, Dict, itemsOf, Namespace, Range, toValue, Undefined, type Value } from './values.ts';
+import { type Call, Callable, Dict, itemsOf, Namespace, orElse, Range, toValue, Undefined, type Value } from './values.ts';
 
 const named = (name: string, call: Call, fields?: (name: string) => Value | undefined): readonly [string, Callable] => [
   name,
@@ -35,7 +35,7 @@ export function globalsOf(formatTime: (format: string) => string): ReadonlyMap<s
       throw unsupported('lipsum');
     }),
     named('raise_exception', args => {
-      throw new TemplateError(str(args[0] ?? new Undefined('')));
+      throw new TemplateError(str(orElse(args[0], () => new Undefined(''))));
     }),
     named('strftime_now', (args, names) => formatTime(new Arguments('strftime_now', ['format'], args, names).text('format'))),
   ]);
@@ -73,7 +73,7 @@ function toDict(args: readonly Value[], names: ReadonlyMap<string, Value>): Dict
   return new Dict([...entries, ...names]);
 }
 
-const fromKeys: Call = args => new Dict(itemsOf(args[0] ?? new Undefined('')).map(key => [key, args[1] ?? null] as const));
+const fromKeys: Call = args => new Dict(itemsOf(orElse(args[0], () => new Undefined(''))).map(key => [key, args[1] ?? null] as const));
 
 function cycler(values: readonly Value[]): Callable {
   if (values.length === 0) throw new TemplateError('at least one item has to be provided');

@@ -2,7 +2,7 @@
 import { elementAt } from '../../../narrow.ts';
 import { equal } from './operators.ts';
 import { TemplateError } from './template-error.ts';
-import { Callable, Undefined, type Value } from './values.ts';
+import { Callable, orElse, Undefined, type Value } from './values.ts';
 
 export interface LoopState {
   readonly items: readonly Value[];
@@ -38,7 +38,7 @@ export function loopValue(state: LoopState): Callable {
       case 'previtem':
         return index === 0 ? new Undefined('there is no previous item') : items[index - 1];
       case 'nextitem':
-        return items[index + 1] ?? new Undefined('there is no next item');
+        return orElse(items[index + 1], () => new Undefined('there is no next item'));
       case 'cycle':
         return new Callable('cycle', args => {
           if (args.length === 0) throw new TemplateError('no items for cycling given');
@@ -56,7 +56,7 @@ export function loopValue(state: LoopState): Callable {
   };
   const call = (args: readonly Value[]): Value => {
     if (state.again === undefined) throw new TemplateError('the loop is not recursive: write {% for … recursive %}');
-    return state.again(args[0] ?? new Undefined('the items'));
+    return state.again(orElse(args[0], () => new Undefined('the items')));
   };
   return new Callable('loop', call, fields, `<LoopContext ${state.index + 1}/${state.items.length}>`);
 }

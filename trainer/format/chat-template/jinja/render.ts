@@ -7,7 +7,7 @@ import { type LoopState, loopValue } from './loop.ts';
 import type { Body, Expression, Parameter, Statement, Target } from './nodes.ts';
 import { TemplateError } from './template-error.ts';
 import { str } from './text.ts';
-import { Callable, Dict, isTrue, itemsOf, Namespace, Tuple, Undefined, type Value } from './values.ts';
+import { Callable, Dict, isTrue, itemsOf, Namespace, orElse, Tuple, Undefined, type Value } from './values.ts';
 
 export interface Rendered {
   readonly text: string;
@@ -173,10 +173,20 @@ class Run {
       const rest = new Map(named);
       for (const [i, { name: own }] of parameters.entries()) {
         if (i < args.length && rest.has(own)) throw new TemplateError(`macro '${name}' got two values for ${own}`);
-        inner.set(own, args[i] ?? rest.get(own) ?? new Undefined(own));
+        inner.set(
+          own,
+          orElse(
+            orElse(args[i], () => rest.get(own)),
+            () => new Undefined(own),
+          ),
+        );
         rest.delete(own);
       }
-      if (caller) inner.set('caller', rest.get('caller') ?? new Undefined('No caller defined'));
+      if (caller)
+        inner.set(
+          'caller',
+          orElse(rest.get('caller'), () => new Undefined('No caller defined')),
+        );
       if (caller) rest.delete('caller');
       if (args.length > names.length && !more) throw new TemplateError(`macro '${name}' takes not more than ${names.length} argument(s)`);
       if (rest.size > 0 && !others) throw new TemplateError(`macro '${name}' takes no keyword argument '${[...rest.keys()][0]}'`);

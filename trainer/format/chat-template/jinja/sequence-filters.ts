@@ -7,7 +7,7 @@ import type { Filter, FilterContext } from './filter.ts';
 import { binary, equal, order } from './operators.ts';
 import { TemplateError } from './template-error.ts';
 import { str } from './text.ts';
-import { Dict, Fields, isTrue, itemsOf, keyOf, lengthOf, Once, Tuple, Undefined, type Value } from './values.ts';
+import { Dict, Fields, isTrue, itemsOf, keyOf, lengthOf, Once, orElse, Tuple, Undefined, type Value } from './values.ts';
 
 type Run = (value: Value, args: Arguments, context: FilterContext) => Value;
 const filter =
@@ -35,8 +35,11 @@ function getter(
 /** Without going through a generator before its items are asked for. */
 const lazyItems = (value: Value): Iterable<Value> => (value instanceof Once ? value : itemsOf(value));
 
+/** None and other values that are false have no items for `map`, `select` and `reject`. */
+const orNothing = (value: Value): Value => (isTrue(value) ? value : []);
+
 function* mapped(value: Value, change: (part: Value) => Value): Generator<Value> {
-  for (const part of lazyItems(value)) yield change(part);
+  for (const part of lazyItems(orNothing(value))) yield change(part);
 }
 
 function* kept(value: Value, holds: (part: Value) => boolean): Generator<Value> {
@@ -72,20 +75,18 @@ const selecting =
     const get = getter(path);
     const [name, ...rest] = others;
     const holds = (candidate: Value): boolean => (name === undefined ? isTrue(candidate) : context.test(str(name), candidate, rest));
-    return new Once(kept(value, candidate => holds(get(candidate)) === wanted));
+    return new Once(kept(orNothing(value), candidate => holds(get(candidate)) === wanted));
   };
 
 export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
   length,
   count: length,
-  first: filter(
-    'first',
-    [],
-    value => (value instanceof Once ? value.next() : itemsOf(value)[0]) ?? new Undefined('No first item, sequence was empty.'),
+  first: filter('first', [], value =>
+    orElse(value instanceof Once ? value.next() : itemsOf(value)[0], () => new Undefined('No first item, sequence was empty.')),
   ),
   last: filter('last', [], value => {
     if (value instanceof Once) throw new TemplateError("'generator' object is not reversible");
-    return itemsOf(value).at(-1) ?? new Undefined('No last item, sequence was empty.');
+    return orElse(itemsOf(value).at(-1), () => new Undefined('No last item, sequence was empty.'));
   }),
   list: filter('list', [], value => [...itemsOf(value)]),
   reverse: filter('reverse', [], value => {
@@ -110,8 +111,8 @@ export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
     const ignoreCase = !isTrue(args.optional('case_sensitive') ?? false);
     const path = args.optional('attribute');
     const getters = typeof path === 'string' ? path.split(',').map(part => getter(part, { ignoreCase })) : [getter(path, { ignoreCase })];
-    const key = (part: Value): Value => (getters.length === 1 ? elementAt(getters, 0)(part) : getters.map(get => get(part)));
-    return sorted(itemsOf(value), key, isTrue(args.optional('reverse') ?? false));
+    // Keys are lists, as Python's are: of equal items, None too, nothing asks which is less.
+    return sorted(itemsOf(value), part => getters.map(get => get(part)), isTrue(args.optional('reverse') ?? false));
   }),
   dictsort: filter('dictsort', ['case_sensitive', 'by', 'reverse'], (value, args) => {
     if (!(value instanceof Dict)) throw new TemplateError('dictsort needs a mapping');

@@ -192,6 +192,10 @@ export function typeName(value: Value): string {
   return value instanceof Markup ? 'Markup' : 'function';
 }
 
+/** The value if there is one, or what stands for it. Python's None is a value, which `??` would take for none. */
+export const orElse = <Other extends Value | undefined>(value: Value | undefined, other: () => Other): Value | Other =>
+  value === undefined ? other() : value;
+
 /** From what a caller has: JSON's values, of which whole numbers become int. @throws TemplateError for what is none */
 export function toValue(value: unknown, depth = 0): Value {
   if (depth > 200) throw new TemplateError('a variable is nested more than 200 deep');
