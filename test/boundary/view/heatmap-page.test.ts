@@ -109,6 +109,10 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
       await page.getByRole('grid').click({ position: { x: 300, y: 200 } });
       await page.getByText(/A is above, B below/).waitFor();
+      // The columns of B fit a narrow panel.
+      await page.setViewportSize({ width: 380, height: 900 });
+      await expect.poll(() => page.locator('.top-list').evaluate(list => list.scrollWidth - list.clientWidth)).toBe(0);
+      await page.setViewportSize({ width: 1280, height: 900 });
       await reload();
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
       await page.getByText(/A is above, B below/).waitFor();
