@@ -132,6 +132,11 @@ export interface Session {
    * those of the first. An engine without it runs on one device.
    */
   readonly runEach?: (signature: string, feeds: readonly Readonly<Record<string, HostArray>>[]) => Promise<Record<string, HostArray>[]>;
+  /**
+   * Compiles a signature before its first run: a compiler that tries kernels on the device needs memory there, which weights will fill. Left
+   * out: compiling takes nothing of the device.
+   */
+  readonly compileAhead?: (signature: string) => Promise<void>;
   dispose(): Promise<void>;
 }
 

@@ -7,7 +7,11 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { locatePjrt } from '../../../trainer/engine/install/pjrt-folder.ts';
+import type { Compiler } from '../../../trainer/engine/pjrt/compiler.ts';
 import { openPjrt } from '../../../trainer/engine/pjrt/engine.ts';
+import { PjrtSession } from '../../../trainer/engine/pjrt/session.ts';
+import { Graph } from '../../../trainer/graph/graph.ts';
+import { assemble } from '../../../trainer/graph/program.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { describeWith } from '../../support/describe-with.ts';
@@ -83,7 +87,15 @@ function compilePlugin(): string {
 
 const engine = locatePjrt(cacheDir) ? await openPjrt({ cacheDir }) : undefined;
 
-describeWith('a GPU', engine, 'no PJRT plugin; rowtune engine install --variant pjrt-cpu', ({ device: { addon } }) => {
+/** Adds a weight to what it is fed. */
+function addition() {
+  const graph = new Graph();
+  const y = graph.add(graph.feed('x', [2]), graph.read({ name: 'w', shape: [2], dtype: 'float32' }));
+  return assemble({ run: { graph, outputs: { y }, effects: [] } });
+}
+
+describeWith('a GPU', engine, 'no PJRT plugin; rowtune engine install --variant pjrt-cpu', ({ device }) => {
+  const { addon } = device;
   const opened = addon.open(compilePlugin(), []);
 
   it('has the counts of its allocator', async () => {
@@ -95,5 +107,27 @@ describeWith('a GPU', engine, 'no PJRT plugin; rowtune engine install --variant 
     await expect(refused).rejects.toThrow('RESOURCE_EXHAUSTED: Out of memory while trying to allocate 64 bytes.');
     const { event } = describeFailure(await refused.catch((error: unknown) => error));
     expect(event).toMatchObject({ code: 'out-of-memory', hint: expect.stringContaining('recompute: block') });
+  });
+
+  it('compiles a program before its weights are there, once', async () => {
+    const counts = { compiled: 0 };
+    const compiler: Compiler = {
+      counts: device.compiler.counts,
+      compile: (signature, module) => {
+        counts.compiled++;
+        return device.compiler.compile(signature, module);
+      },
+    };
+    const session = new PjrtSession({ ...device, compiler, card: { multiprocessors: 2, capability: '9.0' } }, addition());
+    await session.compileAhead?.('run');
+    expect(counts.compiled).toBe(1);
+    await session.load([{ name: 'w', data: Float32Array.of(1, 2) }]);
+    expect(await session.run('run', { x: Float32Array.of(3, 4) })).toEqual({ y: Float32Array.of(4, 6) });
+    expect(counts.compiled).toBe(1);
+    await session.dispose();
+    // A processor's compiler tries no kernels.
+    const onProcessor = new PjrtSession(device, addition());
+    expect(onProcessor.compileAhead).toBeUndefined();
+    await onProcessor.dispose();
   });
 });

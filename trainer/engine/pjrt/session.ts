@@ -57,6 +57,8 @@ export interface Device {
 export class PjrtSession implements Session {
   readonly runsAhead = true;
   readonly coder: WeightCoder;
+  /** Only a GPU's compiler tries kernels. */
+  readonly compileAhead: Session['compileAhead'];
   private readonly device: Device;
   private readonly program: Program;
   private readonly specs: ReadonlyMap<string, VariableSpec>;
@@ -73,6 +75,7 @@ export class PjrtSession implements Session {
   constructor(device: Device, program: Program) {
     this.device = device;
     this.coder = nativeCoder(device.addon);
+    this.compileAhead = device.card && (name => this.inTurn(async () => void (await this.compile(name))));
     this.program = program;
     this.specs = new Map(program.variables.map(spec => [spec.name, spec]));
     this.copies = copiesOf(program);

@@ -63,6 +63,7 @@ import { accumulates } from '../../train/training-params.ts';
 import { type LoadedPart, loadVariables, storedWeights } from '../../train/variables.ts';
 import { loadProgress } from '../load-progress.ts';
 import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
+import { compileAhead } from './compile-ahead.ts';
 import { sayBaseOffload, sayEightBit, sayOffload } from './say-optimizer.ts';
 import { chooseAgain, movedCheckpoint } from './second-choice.ts';
 
@@ -298,8 +299,10 @@ async function compile(params: PrepareParams, { base, setup, sources, facts, bas
   sayOffload(params, plan, base.engine.description);
   sayBaseOffload(params, plan, base.engine.description);
   await known?.note(planMark(plan, recompute.policy));
-  const session = await base.engine.compile(plan.program(recompute.policy), { offloadFolder: runDir, fuse });
+  const program = plan.program(recompute.policy);
+  const session = await base.engine.compile(program, { offloadFolder: runDir, fuse });
   try {
+    await compileAhead(session, program, job);
     const held = await fill(params, base, plan, session);
     await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes, held }));
   } catch (error) {

@@ -1,0 +1,16 @@
+/** Compiling what a run uses before its weights fill the device. */
+import type { Session } from '../../engine/engine.ts';
+import type { Program } from '../../graph/program.ts';
+import type { Job } from '../../job/job.ts';
+
+/** A run uses every signature of its program sooner or later. Does nothing on an engine that compiles without the device. */
+export async function compileAhead(session: Pick<Session, 'compileAhead'>, { signatures }: Program, job: Job): Promise<void> {
+  if (!session.compileAhead) return;
+  const names = Object.keys(signatures);
+  const progress = job.progress('compile', names.length, 'programs');
+  for (const [i, name] of names.entries()) {
+    job.checkStop();
+    await session.compileAhead(name);
+    progress(i + 1, name);
+  }
+}
