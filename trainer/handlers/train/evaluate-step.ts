@@ -3,7 +3,7 @@ import { type Evaluation, type Evaluator, evaluate } from '../../job/evaluate.ts
 import type { JobScope } from '../../job/job-scope.ts';
 import type { AnswerView } from '../../protocol/view/run.ts';
 import { appendAnswers, readBaseAnswers } from '../../run/answers-file.ts';
-import type { Prepared } from './prepare.ts';
+import type { Prepared } from './prepared.ts';
 
 export interface EvaluateStepParams extends Pick<JobScope, 'job'> {
   readonly prepared: Prepared;

@@ -9,7 +9,8 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { counted } from '../../protocol/text/format.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
 import { RateCurve, type RatePoint, type RateSuggestion, rateAt, suggestRate } from '../../train/rate-range.ts';
-import { type Prepared, prepareTraining } from './prepare.ts';
+import { prepareTraining } from './prepare.ts';
+import type { Prepared } from './prepared.ts';
 import { beginStep } from './train-step.ts';
 
 export interface FindRateResult {

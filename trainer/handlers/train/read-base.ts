@@ -4,7 +4,7 @@ import { float32Of } from '../../graph/types.ts';
 import { atLeast, elementAt, required } from '../../narrow.ts';
 import { baseSignature, SWAP_START } from '../../train/base-pass.ts';
 import { runOnEach } from '../../train/run-on-each.ts';
-import type { Prepared } from './prepare.ts';
+import type { Prepared } from './prepared.ts';
 
 /**
  * Writes into each batch what the base gives for it. All batches of an update are read at once, so the start values are exchanged twice.

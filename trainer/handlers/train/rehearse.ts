@@ -9,7 +9,7 @@ import { removeCheckpoint } from '../../run/checkpoint/checkpoint-folders.ts';
 import { appendMetrics } from '../../run/metrics-file.ts';
 import { evalSignature } from '../../train/train-program.ts';
 import { evaluateStep } from './evaluate-step.ts';
-import { largest, type Prepared } from './prepare.ts';
+import { largest, type Prepared } from './prepared.ts';
 import type { RunScope } from './run-metrics.ts';
 import { firstState } from './train-loop.ts';
 

@@ -16,7 +16,7 @@ import { RunError } from '../../run-error.ts';
 import { addSums, meansOf } from '../../train/measure-sums.ts';
 import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../train/schedule.ts';
 import { evaluateStep } from './evaluate-step.ts';
-import type { Prepared } from './prepare.ts';
+import type { Prepared } from './prepared.ts';
 import { RankMeter } from './rank-meter.ts';
 import type { MetricsPlace, RunMetrics, RunScope } from './run-metrics.ts';
 import { afterChoice, choiceAfter } from './second-choice.ts';

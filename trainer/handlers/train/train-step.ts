@@ -11,7 +11,7 @@ import { runOnEach } from '../../train/run-on-each.ts';
 import { miniBatches, trainSignature } from '../../train/train-passes.ts';
 import { APPLY } from '../../train/train-program.ts';
 import { accumulates } from '../../train/training-params.ts';
-import type { Prepared } from './prepare.ts';
+import type { Prepared } from './prepared.ts';
 import { readBase } from './read-base.ts';
 
 export interface StepResult {
