@@ -4,7 +4,7 @@ import type { Base } from '../../job/open-base.ts';
 import { RunError } from '../../run-error.ts';
 import type { PrepareParams } from './prepared.ts';
 
-/** A run goes on with the weights that it began with. @throws RunError 'checkpoint-mismatch' */
+/** A run continues with the weights that it began with. @throws RunError 'checkpoint-mismatch' */
 export function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base): void {
   if (checkpoint && checkpoint.state.baseFingerprint !== fingerprint)
     throw new RunError(

@@ -1,4 +1,4 @@
-/** What training needs, and what it is made from. */
+/** The parts of a training, and the facts that they are made from. */
 import type { AdapterDescription } from '../../adapter/adapter.ts';
 import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
@@ -15,6 +15,7 @@ import type { Coverage } from '../../plan/coverage.ts';
 import type { RunPlan } from '../../plan/run-plan.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
+import type { RunScope } from './run-metrics.ts';
 
 export interface PrepareParams extends RecipeScope {
   readonly runDir: string;
@@ -22,6 +23,19 @@ export interface PrepareParams extends RecipeScope {
   readonly startedAt: string;
   /** The state to resume from. */
   readonly checkpoint?: Checkpoint;
+}
+
+/** A run in its folder. */
+export interface RunParams extends RecipeScope, RunScope {
+  /** The folder of the run, if this is another rank than the first, whose `runDir` is its own. */
+  readonly mainDir?: string;
+  readonly checkpoint?: Checkpoint;
+  readonly wasFinished?: boolean;
+  /** Evaluations in total after which the run stops and saves. */
+  readonly pauseAfter?: number;
+  /** A new run, whose folder is still empty. */
+  readonly begins?: boolean;
+  readonly onFirstUpdate?: () => Promise<void>;
 }
 
 export interface Prepared {

@@ -12,9 +12,9 @@ import { saveCheckpoint, type TrainerState } from '../../run/checkpoint/checkpoi
 import { pruneCheckpoints } from '../../run/checkpoint/checkpoint-folders.ts';
 import { saveResiduals } from '../../run/checkpoint/exchange-residuals.ts';
 import { syncMetrics } from '../../run/metrics-file.ts';
-import { RunError } from '../../run-error.ts';
 import { addSums, meansOf } from '../../train/measure-sums.ts';
 import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../train/schedule.ts';
+import { checkLoss, diverged } from './check-loss.ts';
 import { evaluateStep } from './evaluate-step.ts';
 import type { Prepared } from './prepared.ts';
 import { RankMeter } from './rank-meter.ts';
@@ -180,6 +180,7 @@ class TrainLoop {
 
   private async update(): Promise<void> {
     const { state } = this;
+    const { prepared } = this.params;
     const step = state.step + 1;
     const rate = learningRateAt(this.schedule, state.step);
     this.rankMeter?.begin();
@@ -194,7 +195,7 @@ class TrainLoop {
     this.rankMeter?.end(seconds);
     this.tokens += result.tokens;
     this.evaluation = undefined;
-    this.watch(result, step);
+    checkLoss(result, step, { maxRatio: prepared.recipe.max_loss_ratio, state });
     const { window } = state;
     this.state = {
       ...state,
@@ -275,21 +276,6 @@ class TrainLoop {
       ...gpuMetrics(prepared.base.engine),
     });
     this.state = { ...this.state, window: EMPTY_WINDOW };
-  }
-
-  /** @throws RunError if the loss is not finite or far above its initial value */
-  private watch({ loss, gradNorm }: StepResult, step: number): void {
-    const { recipe } = this.params.prepared;
-    const { state } = this;
-    const usual = usualLoss(state.firstLoss, state.before);
-    const limit = state.step === 0 ? Number.POSITIVE_INFINITY : recipe.max_loss_ratio * usual;
-    if (Number.isFinite(loss) && Number.isFinite(gradNorm) && loss <= limit) return;
-    const what = Number.isFinite(loss)
-      ? Number.isFinite(gradNorm)
-        ? `the loss is ${loss.toPrecision(4)}, more than ${recipe.max_loss_ratio} times its initial value (${usual.toPrecision(4)})`
-        : 'the gradient is not a finite number'
-      : 'the loss is not a finite number';
-    throw diverged(`${what} at step ${step}`);
   }
 
   private dueAfter(step: number, { batchIndex }: DataCursor): { readonly evaluates: boolean; readonly saves: boolean } {
@@ -385,16 +371,3 @@ class TrainLoop {
     await pruneCheckpoints(runDir, limit, new Set([step, ...(keepsBest && best ? [best.step] : [])]));
   }
 }
-
-/**
- * One batch may be easy by chance, or the model already good: the held-out loss, or one nat, is then the initial value.
- */
-export const usualLoss = (firstLoss: number, before: Pick<Evaluation, 'loss'> | undefined): number =>
-  Math.max(firstLoss, before?.loss ?? 0, 1);
-
-const diverged = (what: string): RunError =>
-  new RunError(
-    'loss-diverged',
-    `training was stopped: ${what}`,
-    'Lower learning_rate, add a warm-up, or check the data around this step; earlier checkpoints are valid',
-  );

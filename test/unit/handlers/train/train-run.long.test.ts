@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { parseMemory } from '../../../../client/pages/run-files.ts';
 import { checkResult } from '../../../../trainer/cli/check-result.ts';
-import { usualLoss } from '../../../../trainer/handlers/train/train-loop.ts';
+import { usualLoss } from '../../../../trainer/handlers/train/check-loss.ts';
 import { required } from '../../../../trainer/narrow.ts';
 import type { JobRequest } from '../../../../trainer/protocol/messages/job-messages.ts';
 import { readMetrics } from '../../../../trainer/run/metrics-file.ts';
