@@ -138,6 +138,10 @@ export const decoderModels: Readonly<Record<string, FamilyModel>> = {
   'Qwen3.5, 8 layers': writes('Qwen3_5', {
     ...{ num_hidden_layers: 8, linear_num_key_heads: 4, linear_num_value_heads: 8, linear_key_head_dim: 64, linear_value_head_dim: 64 },
   }),
+  'Qwen3-Next, 8 layers': writes('Qwen3Next', {
+    ...{ num_hidden_layers: 8, linear_num_key_heads: 4, linear_num_value_heads: 8, linear_key_head_dim: 64, linear_value_head_dim: 64 },
+    ...{ moe_intermediate_size: 256, shared_expert_intermediate_size: 256, num_experts: 16, num_experts_per_tok: 4 },
+  }),
   'Gemma 2, 6 layers': writes('Gemma2', { query_pre_attn_scalar: 64, sliding_window: 128 }),
   'Gemma 4, 6 layers': writes('Gemma4', {
     ...{ global_head_dim: 128, sliding_window: 128, num_kv_shared_layers: 2, use_double_wide_mlp: true },

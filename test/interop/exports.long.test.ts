@@ -81,6 +81,17 @@ const cases: readonly Case[] = [
     base: join(TINY_LLAMA, '..', 'gemma4_experts'),
     format: 'merged',
   },
+  // Experts back in one tensor for all of them where the file has them so, and a layer with the rows of all that a head of keys has to do with.
+  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next'] as const).map(
+    (folder): Case => ({
+      name: `spsft of experts and states of ${folder}, merged`,
+      method: 'spsft',
+      budget: { r: 2 },
+      base: join(TINY_LLAMA, '..', folder),
+      targets: ['all-linear', '/experts/', '/norm/'],
+      format: 'merged',
+    }),
+  ),
   { name: 'full with experts, merged', method: 'full', budget: { r: 1 }, base: join(TINY_LLAMA, '..', 'qwen3_moe'), format: 'merged' },
   {
     name: 'lora of a model with experts, peft',
@@ -91,12 +102,12 @@ const cases: readonly Case[] = [
     format: 'peft',
   },
   // Of experts themselves, as parameters: gate and up are one, and the router is no linear layer in Transformers 5.
-  ...(['qwen3_moe', 'mixtral', 'gpt_oss', 'gemma4_experts'] as const).map(
+  ...(['qwen3_moe', 'qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'mixtral', 'gpt_oss', 'gemma4_experts'] as const).map(
     (folder): Case => ({
       name: `lora of the experts of ${folder}, peft`,
       method: 'lora',
       budget: { r: 3 },
-      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe)\\.(gate|router)$|router\\.proj$/'],
+      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe)\\.(gate|router)$|router\\.proj$|shared_expert|in_proj_qkvz/'],
       base: join(TINY_LLAMA, '..', folder),
       format: 'peft',
     }),

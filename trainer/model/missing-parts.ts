@@ -19,7 +19,7 @@ const decoders: readonly Missing[] = [
   },
   {
     needs: 'linear attention with a recurrent state',
-    names: /^(Qwen3Next|Qwen3_5Moe|KimiLinear|MiniMax|RetNet|OlmoHybrid)/,
+    names: /^(KimiLinear|MiniMax|RetNet|OlmoHybrid)/,
     keys: ['linear_num_key_heads'],
     nearest: 'Qwen3_5',
   },

@@ -12,7 +12,7 @@ export interface ParameterSpec {
   readonly buffer?: true;
   /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
   readonly initial?: Initial;
-  /** A stack of experts: the matrices of all of them one below the other, which files hold in other forms. */
+  /** A stack of experts, or of heads: the matrices of all of them one below the other, which files hold in other forms. */
   readonly stack?: Stack;
 }
 
@@ -102,15 +102,23 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
 /**
  * The forms that a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
  * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
- * [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows take turns. mxfp4: blocks of four-bit numbers
- * [experts, rows, width / 32, 16] with a scale each.
+ * [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows take turns. runs: of each matrix, rows of several tensors
+ * one behind the other. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
  */
 export type StoredForm =
   | { readonly kind: 'apart'; readonly names: readonly string[] }
   | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
   | { readonly kind: 'turned'; readonly name: string }
   | { readonly kind: 'woven'; readonly names: readonly [string, string] }
+  | { readonly kind: 'runs'; readonly parts: readonly RowRun[] }
   | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
+
+/** Rows of a tensor, so many for each matrix of a stack: those of the first from `begin` on, then those of the next. */
+export interface RowRun {
+  readonly name: string;
+  readonly begin: number;
+  readonly rows: number;
+}
 
 export interface Stack {
   readonly experts: number;

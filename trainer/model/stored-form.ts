@@ -2,7 +2,7 @@
 
 import { elementCount, toBfloat16 } from '../graph/types.ts';
 import { elementAt } from '../narrow.ts';
-import type { ParameterSpec, Stack, StoredForm } from './module-specs.ts';
+import type { ParameterSpec, RowRun, Stack, StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
 import type { SourceTensor, WeightSource } from './weight-source.ts';
 
@@ -36,6 +36,11 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
       return [{ name: form.name, shape: [experts, width, rows] }];
     case 'woven':
       return form.names.map(name => ({ name, shape: [experts, rows / 2, ...rest] }));
+    case 'runs':
+      return [...new Set(form.parts.map(({ name }) => name))].map(name => {
+        const own = form.parts.filter(part => part.name === name).reduce((sum, part) => sum + part.rows, 0);
+        return { name, shape: [experts * own, ...rest] };
+      });
     case 'mxfp4':
       return [
         { name: form.blocks, shape: [experts, rows, width / 32, 16] },
@@ -132,6 +137,16 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
       const half = async (name: string): Promise<Float32Array> => part(name, (expert * rows * width) / 2, rows / 2);
       return woven(await half(form.names[0]), await half(form.names[1]), width);
     }
+    case 'runs': {
+      const out = new Float32Array(rows * width);
+      let at = 0;
+      for (const run of form.parts) {
+        const found = await part(run.name, (run.begin + expert * run.rows) * width, run.rows);
+        out.set(found, at);
+        at += found.length;
+      }
+      return out;
+    }
     case 'mxfp4':
       return readMxfp4(source, form, { begin: (expert * rows * width) / 32, count: (rows * width) / 32 });
   }
@@ -198,6 +213,7 @@ export function heldTensors(spec: ParameterSpec, tensors: Tensors): { readonly n
  */
 export function storedTensors(parameters: readonly ParameterSpec[], tensors: Tensors, isForeign: boolean): Map<string, StoredTensor> {
   const found = new Map<string, { shape: readonly number[]; parts: { spec: Stacked; form: StoredForm; expert: number }[] }>();
+  const wholes: StoredTensor[] = [];
   const add = (name: string, shape: readonly number[], spec: Stacked, form: StoredForm, expert = 0): void => {
     const known = found.get(name) ?? { shape, parts: [] };
     known.parts.push({ spec, form, expert });
@@ -206,11 +222,18 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
   for (const spec of parameters) {
     const held = formIn(spec, tensors);
     if (!held || !isStacked(spec)) continue;
+    // Transformers has the whole.
+    if (held.kind === 'runs') {
+      wholes.push({ name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) });
+      continue;
+    }
     const form = (isForeign || held.kind === 'mxfp4' ? spec.stack.forms.find(({ kind }) => kind !== 'mxfp4') : undefined) ?? held;
     for (const [expert, { name, shape }] of tensorsOf(spec, form).entries()) add(name, shape, spec, form, expert);
   }
-  return new Map(
-    [...found].map(([name, { shape, parts }]) => [
+  const whole = wholes.map((tensor): [string, StoredTensor] => [tensor.name, tensor]);
+  return new Map([
+    ...whole,
+    ...[...found].map(([name, { shape, parts }]): [string, StoredTensor] => [
       name,
       {
         name,
@@ -223,7 +246,7 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
         },
       },
     ]),
-  );
+  ]);
 }
 
 /** The tensors of a file in the place of which others are exported. */
@@ -245,8 +268,25 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
     const own = values.subarray(e * size, (e + 1) * size);
     if (form.kind === 'turned') out.set(turned(own, rows, width), e * size);
     else if (form.kind === 'rows') out.set(own, (e * form.every + form.begin) * width);
+    else if (form.kind === 'runs') putRuns(out, tensorsOf(spec, form)[expert]?.name, form.parts, { own, width, matrix: e });
     else if (form.kind === 'woven')
       for (let row = expert; row < rows; row += 2)
         out.set(own.subarray(row * width, (row + 1) * width), (e * rows + row - expert) * (width / 2));
+  }
+}
+
+interface Matrix {
+  readonly own: Float32Array;
+  readonly width: number;
+  /** Its place in the stack. */
+  readonly matrix: number;
+}
+
+/** Puts the rows of one matrix that a tensor has where it has them. */
+function putRuns(out: Float32Array, tensor: string | undefined, parts: readonly RowRun[], { own, width, matrix }: Matrix): void {
+  let at = 0;
+  for (const { name, begin, rows } of parts) {
+    if (name === tensor) out.set(own.subarray(at * width, (at + rows) * width), (begin + matrix * rows) * width);
+    at += rows;
   }
 }

@@ -6,7 +6,7 @@ import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from open_model import DINOv3ViTForImageClassification
-from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig
+from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
                           DeiTForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig,
@@ -33,14 +33,17 @@ encoder = dict(**text, max_position_embeddings=40, type_vocab_size=2)
 image = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=8, initializer_range=0.2)
 dino = {key: value for key, value in image.items() if key != 'intermediate_size'}
 convnext = dict(num_stages=2, hidden_sizes=[16, 32], depths=[1, 2], image_size=16, patch_size=4, initializer_range=0.2)
+recurrent = dict(head_dim=16, layer_types=['linear_attention', 'full_attention'], linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6)
+experts = dict(moe_intermediate_size=16, shared_expert_intermediate_size=20, num_experts=4, num_experts_per_tok=2)
 tower = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24)
 FAMILIES = dict(
     llama=(LlamaForCausalLM, LlamaConfig, decoder),
     mistral=(MistralForCausalLM, MistralConfig, decoder),
     qwen2=(Qwen2ForCausalLM, Qwen2Config, dict(**decoder, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
     qwen3=(Qwen3ForCausalLM, Qwen3Config, dict(**decoder, head_dim=8, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
-    qwen3_5=(Qwen3_5ForCausalLM, Qwen3_5TextConfig, dict(**decoder, head_dim=16, layer_types=['linear_attention', 'full_attention'], linear_num_key_heads=2,
-                                                         linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6)),
+    qwen3_5=(Qwen3_5ForCausalLM, Qwen3_5TextConfig, dict(**decoder, **recurrent)),
+    qwen3_5_moe=(Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, dict(**decoder, **recurrent, **experts)),
+    qwen3_next=(Qwen3NextForCausalLM, Qwen3NextConfig, dict(**decoder, **recurrent, **experts)),
     gemma2=(Gemma2ForCausalLM, Gemma2Config, dict(**decoder, head_dim=8, sliding_window=5)),
     gemma3=(Gemma3ForCausalLM, Gemma3TextConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     gemma4=(Gemma4ForCausalLM, Gemma4TextConfig, dict(**gemma4, num_kv_shared_layers=1, vocab_size_per_layer_input=64, hidden_size_per_layer_input=6,
@@ -87,6 +90,8 @@ OLDER = dict(
           'pooler_type'],
     gpt_oss=['num_experts', 'experts_per_token', 'initial_context_length'], mixtral=['num_experts'], qwen3_moe=['num_experts', 'max_window_layers'],
     qwen3_5=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'full_attention_interval'],
+    qwen3_5_moe=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'decoder_sparse_step', 'norm_topk_prob', 'intermediate_size', 'full_attention_interval'],
+    qwen3_next=['full_attention_interval', 'use_sliding_window'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
@@ -108,7 +113,7 @@ CHANGES = dict(
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
     global_rope_theta=[500.0], local_rope_theta=[500.0],
-    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], top_k_experts=[1],
+    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], shared_expert_intermediate_size=[8], top_k_experts=[1],
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],

@@ -1,4 +1,4 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, gpt-oss and Gemma 4, with tiny random weights. Gradients are under the names that we give to the
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss and Gemma 4, with tiny random weights. Gradients are under the names that we give to the
 matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
 Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -7,7 +7,9 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3_5MoeConfig,
+                          Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
+                          Qwen3NextConfig, Qwen3NextForCausalLM)
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
@@ -18,7 +20,7 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
 
 def parts_of(model, name, x):
     """(our name, values) of a parameter of Transformers 5: matrices of experts [experts · out, in], gate and up apart where files have them so."""
-    family = model.config.model_type
+    family = model.config.get_text_config().model_type
     of_block = '.experts.' if family == 'gemma4_text' else '.mlp.experts.'
     at, experts, last = name.partition(of_block)
     if not experts:
@@ -49,7 +51,23 @@ def pack(x):
     return packed, (exponent.squeeze(-1) + 127).to(torch.uint8), stands_for
 
 
-def make(name, model_class, config, seed, tokens, mxfp4=False):
+def as_published(path):
+    """The file as Qwen publishes it: the experts of a block in two tensors, as they are in memory, and a layer that guesses further tokens."""
+    kept, fused = {}, {}
+    for name, values in load_file(path).items():
+        at, expert, last = re.match(r'(.*\.experts\.)(\d+)\.(\w+)\.weight$', name).groups() if '.experts.' in name else (None, None, None)
+        if at is None:
+            kept[name] = values
+        else:
+            fused.setdefault(at, {}).setdefault(int(expert), {})[last] = values
+    for at, experts in fused.items():
+        of = [experts[e] for e in sorted(experts)]
+        kept[at + 'gate_up_proj'] = torch.stack([torch.cat([own['gate_proj'], own['up_proj']]) for own in of])
+        kept[at + 'down_proj'] = torch.stack([own['down_proj'] for own in of])
+    save_file({**kept, 'mtp.norm.weight': torch.ones(4)}, path, metadata=dict(format='pt'))
+
+
+def make(name, model_class, config, seed, tokens, mxfp4=False, published=False):
     if ONLY and name not in ONLY:
         return
     torch.manual_seed(seed)
@@ -58,11 +76,14 @@ def make(name, model_class, config, seed, tokens, mxfp4=False):
     packed = {}
     with torch.no_grad():
         for n, p in model.named_parameters():
-            p.add_((0.5 if re.search(r'(mlp\.(gate|router)|router\.proj)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            # States that last from chunk to chunk: those of a new model are forgotten within a few tokens.
+            if n.endswith('A_log'):
+                p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
+            p.add_((0.5 if re.search(r'(mlp\.(gate|router|shared_expert_gate)|router\.proj)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
                 packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
                 p.copy_(stands_for.transpose(1, 2))
-    ids = torch.randint(3, config.vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
+    ids = torch.randint(3, config.get_text_config().vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
     seen = torch.ones_like(ids)
     seen[1, tokens - 3:] = 0
     labels = ids.clone()
@@ -78,6 +99,9 @@ def make(name, model_class, config, seed, tokens, mxfp4=False):
         skipped = ['model.layers.*.self_attn', 'model.layers.*.mlp.router', 'model.embed_tokens', 'lm_head']
         json.dump({**written, 'quantization_config': dict(quant_method='mxfp4', modules_to_not_convert=skipped)},
                   open(os.path.join(folder, 'config.json'), 'w'), indent=2)
+    if published:
+        as_published(os.path.join(folder, 'model.safetensors'))
+        model = model_class.from_pretrained(folder, dtype=torch.float32).eval()
     for extra in ('generation_config.json',):
         if os.path.exists(os.path.join(folder, extra)):
             os.remove(os.path.join(folder, extra))
@@ -113,3 +137,17 @@ if __name__ == '__main__':
     make('gemma4_experts', Gemma4ForCausalLM, Gemma4TextConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=40, head_dim=8, global_head_dim=16,
          num_global_key_value_heads=1, attention_k_eq_v=True, hidden_size_per_layer_input=0, layer_types=['sliding_attention', 'full_attention'],
          sliding_window=5, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=12, attn_implementation='eager'), 461, 16)
+    # Blocks with a state next to blocks that attend, longer than one chunk of 64 tokens, and a shared expert behind a gate of its own.
+    delta = dict(**{**small, 'num_hidden_layers': 3, 'max_position_embeddings': 128}, head_dim=16, moe_intermediate_size=16, shared_expert_intermediate_size=20,
+                 num_experts=6, num_experts_per_tok=2, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6,
+                 layer_types=['linear_attention', 'full_attention', 'linear_attention'])
+    turns = dict(rope_type='default', rope_theta=10000.0, partial_rotary_factor=0.25)
+    grids = dict(**turns, mrope_section=[1, 1, 0], mrope_interleaved=True)
+    make('qwen3_5_moe', Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig(**{**delta, 'tie_word_embeddings': True}, rope_parameters=grids), 471, 72)
+    towers = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, patch_size=4, out_hidden_size=32, num_position_embeddings=16)
+    make('qwen3_5_moe_images', Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeConfig(text_config={**delta, 'linear_num_value_heads': 2, 'attention_bias': True,
+         'rope_parameters': grids}, vision_config=towers, image_token_id=60, video_token_id=61, vision_start_token_id=62, vision_end_token_id=63), 481, 16, published=True)
+    # Products of all that a head of keys has to do with in one matrix; a plain block first; weights that do not sum to 1.
+    make('qwen3_next', Qwen3NextForCausalLM, Qwen3NextConfig(**delta, intermediate_size=40, rope_parameters=turns, norm_topk_prob=True, mlp_only_layers=[0]), 491, 72)
+    make('qwen3_next_step', Qwen3NextForCausalLM, Qwen3NextConfig(**{**delta, 'tie_word_embeddings': True, 'linear_num_value_heads': 2, 'attention_bias': True,
+         'linear_value_head_dim': 8}, intermediate_size=40, rope_parameters=turns, norm_topk_prob=False, decoder_sparse_step=2), 501, 16)

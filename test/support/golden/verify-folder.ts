@@ -16,6 +16,7 @@ export const folderOfEachLayer: readonly string[] = [
     'mixtral',
     'gpt_oss',
     'qwen3_5',
+    'qwen3_next',
     'bert',
     'bert_tokens',
     'deberta',

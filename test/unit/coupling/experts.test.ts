@@ -20,6 +20,8 @@ const modelOf = (name: string) => causalModel(readRecord(join(import.meta.dirnam
 describe.each([
   ['mixtral', 4, 24, ['w1 rows', 'w3 rows', 'w2 columns']],
   ['qwen3_moe', 8, 16, ['gate_proj rows', 'up_proj rows', 'down_proj columns']],
+  ['qwen3_5_moe', 6, 16, ['gate_proj rows', 'up_proj rows', 'down_proj columns']],
+  ['qwen3_next', 6, 16, ['gate_proj rows', 'up_proj rows', 'down_proj columns']],
   ['gpt_oss', 4, 32, ['gate_up_proj rows', 'down_proj columns']],
 ] as const)('%s', (name, experts, inner, members) => {
   const model = modelOf(name);

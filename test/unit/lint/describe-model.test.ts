@@ -39,6 +39,8 @@ test.each([
   ['vit', 'image_classification', 'sequence_classification'],
   ['llama_score', 'sequence_classification', 'embedding'],
   ['qwen3_5', 'reward', 'sequence_classification'],
+  ['qwen3_next', 'reward', 'sequence_classification'],
+  ['qwen3_5_moe', 'dpo', 'reward'],
   ['gemma4', 'dpo', 'reward'],
   ['gemma3_images', 'dpo', 'reward'],
 ] as const)('%s can be tuned for %s, and not for %s', async (name, can, cannot) => {

@@ -41,6 +41,8 @@ const needed: Readonly<Record<string, object>> = {
   qwen2: { num_key_value_heads: null },
   qwen3: { num_key_value_heads: null },
   qwen3_5: { layer_types: ['linear_attention', 'full_attention'] },
+  qwen3_5_moe: { layer_types: ['linear_attention', 'full_attention'] },
+  qwen3_next: { layer_types: ['linear_attention', 'full_attention'] },
   gemma3: { num_key_value_heads: 2 },
   gemma2: { num_key_value_heads: 2 },
   gemma4: { num_key_value_heads: 2, num_hidden_layers: 4 },

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { loadModel, weightMismatches } from '../../../trainer/model/load-model.ts';
 import type { ParameterSpec, StoredForm } from '../../../trainer/model/module-specs.ts';
 import { decodeMxfp4 } from '../../../trainer/model/mxfp4.ts';
-import { storedTensors, withStacks } from '../../../trainer/model/stored-form.ts';
+import { replacedTensors, storedTensors, tensorsNamed, withStacks } from '../../../trainer/model/stored-form.ts';
 
 const [EXPERTS, ROWS, WIDTH] = [3, 2, 4];
 const numbers = (count: number, begin = 0): Float32Array => Float32Array.from({ length: count }, (_, i) => begin + i);
@@ -76,6 +76,30 @@ describe.each(cases)('%s', (_, form, tensors) => {
     const same = sourceOf({ stack: { shape: spec.shape, data: whole } });
     expect(withStacks([spec], same)).toBe(same);
   });
+});
+
+test('runs: each matrix is made of rows of several tensors, and Transformers has the whole', async () => {
+  const parts = [
+    { name: 'both', begin: 0, rows: 1 },
+    { name: 'both', begin: 3, rows: 1 },
+    { name: 'other', begin: 0, rows: 2 },
+  ];
+  const spec = stackOf([{ kind: 'runs', parts }], [12, 1]);
+  const stack = Float32Array.of(0, 10, 20, 21, 1, 11, 22, 23, 2, 12, 24, 25);
+  const tensors = {
+    both: { shape: [6, 1], data: Float32Array.of(0, 1, 2, 10, 11, 12) },
+    other: { shape: [6, 1], data: Float32Array.of(20, 21, 22, 23, 24, 25) },
+  };
+  const file = sourceOf(tensors);
+  expect(await withStacks([spec], file).readFloat32('stack')).toEqual(stack);
+  for (const { name, shape, values } of tensorsNamed(spec, () => true) ?? []) {
+    expect(shape).toEqual([6, 1]);
+    expect(await values(async () => stack)).toEqual(tensors[name === 'both' ? 'both' : 'other'].data);
+  }
+  const made = storedTensors([spec], file.tensors, true);
+  expect([...made.keys()]).toEqual(['stack']);
+  expect(await made.get('stack')?.values(async () => stack)).toEqual(stack);
+  expect(replacedTensors([spec], file.tensors)).toEqual(['both', 'other']);
 });
 
 test('blocks of four bits: the lower half of a byte first, with the scale of 32 numbers', async () => {

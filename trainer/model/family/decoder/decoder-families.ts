@@ -22,6 +22,7 @@ import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3 } from './families/qwen.ts';
 import { qwen3Moe } from './families/qwen3-moe.ts';
 import { qwen35 } from './families/qwen35.ts';
+import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
 import { smollm3 } from './families/smollm3.ts';
 import type { Sizes } from './keys/decoder-keys.ts';
 import { expertProblems } from './keys/expert-keys.ts';
@@ -34,6 +35,8 @@ const families = {
   Qwen2ForCausalLM: qwen2,
   Qwen3ForCausalLM: qwen3,
   Qwen3_5ForCausalLM: qwen35,
+  Qwen3_5MoeForCausalLM: qwen35Moe,
+  Qwen3NextForCausalLM: qwen3Next,
   Gemma2ForCausalLM: gemma2,
   Gemma3ForCausalLM: gemma3,
   Gemma4ForCausalLM: gemma4,

@@ -54,6 +54,12 @@ const textParts = {
     decoders: { qwen3_5_text: 'Qwen3_5ForCausalLM' },
     others: EYES,
   },
+  Qwen3_5MoeForConditionalGeneration: {
+    keys: qwen35ImageKeys,
+    names: llamaTextNames,
+    decoders: { qwen3_5_moe_text: 'Qwen3_5MoeForCausalLM' },
+    others: EYES,
+  },
 } as const satisfies Record<string, TextPart>;
 
 export type TextPartArchitecture = keyof typeof textParts;

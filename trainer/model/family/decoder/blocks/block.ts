@@ -1,10 +1,9 @@
 /** One block of a decoder: its modules, and their forward pass. */
 
 import type { Node } from '../../../../graph/graph.ts';
-import { atLeast, elementAt, required } from '../../../../narrow.ts';
-import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
+import { elementAt, required } from '../../../../narrow.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec } from '../../../module-specs.ts';
+import { type ModuleSpec, normSpec, type ParameterSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './added-experts.ts';
 import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './attention.ts';
@@ -12,22 +11,14 @@ import type { DecoderConfig } from './decoder-config.ts';
 import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './delta.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './experts.ts';
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
-import { products, withSections } from './products.ts';
-
-export interface Mlp {
-  /** Features between the two products. */
-  readonly inner: number;
-  /** Gate and up: two layers, or one with the rows of both. */
-  readonly gateUp: readonly ModuleSpec[];
-  readonly down: ModuleSpec;
-}
+import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
 /** The part of a block in which tokens read others. */
 type Mixer = AttentionBlock | DeltaBlock;
 
-const isDelta = (mixer: Mixer): mixer is DeltaBlock => 'decay' in mixer;
+const isDelta = (mixer: Mixer): mixer is DeltaBlock => 'products' in mixer;
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
@@ -46,8 +37,6 @@ export interface Block {
 export function blockOf(config: DecoderConfig, layer: number): Block {
   const { names, hiddenSize, mlp, norms } = config;
   const own = names.block(layer);
-  const inner = elementAt(mlp.intermediateSizes, layer);
-  const feeds = (name: string, out: number, width: number) => linearSpec(name, { part: 'mlp', layer }, out, width, mlp.biased);
   const norm = (name: string | undefined) => (name === undefined ? undefined : normSpec(name, layer, hiddenSize, norms.offset));
   return {
     beforeAttention: norm(own.norms.beforeAttention),
@@ -57,14 +46,7 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
     mlp:
       config.experts?.layers[layer] && !config.experts.isAdded
         ? expertBlock(config.experts, hiddenSize, layer, own.at)
-        : {
-            inner,
-            gateUp:
-              own.gateUp === undefined
-                ? [own.gate, own.up].map(name => feeds(name, inner, hiddenSize))
-                : [withSections(feeds(own.gateUp, 2 * inner, hiddenSize), { gate_proj: inner, up_proj: inner })],
-            down: feeds(own.down, hiddenSize, inner),
-          },
+        : mlpOf(own, { hiddenSize, inner: elementAt(mlp.intermediateSizes, layer), biased: mlp.biased }, layer),
     added: addedExperts(config, layer),
     afterMlp: norm(own.norms.afterMlp),
     input: blockInput(config, layer),
@@ -72,7 +54,7 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
   };
 }
 
-const mlpModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : [...mlp.gateUp, mlp.down]);
+const feedModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : mlpModules(mlp));
 
 const mixerModules = (mixer: Mixer): readonly (ModuleSpec | undefined)[] =>
   isDelta(mixer) ? deltaModules(mixer) : attentionModules(mixer);
@@ -81,7 +63,7 @@ const mixerModules = (mixer: Mixer): readonly (ModuleSpec | undefined)[] =>
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
     ...[block.beforeAttention, ...mixerModules(block.mixer), block.afterAttention],
-    ...[block.beforeMlp, ...mlpModules(block.mlp), ...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
+    ...[block.beforeMlp, ...feedModules(block.mlp), ...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
     ...(block.input ? blockInputModules(block.input) : []),
   ].filter(module => module !== undefined);
 
@@ -117,9 +99,5 @@ function mix(tracer: Tracer, x: Node, params: BlockParams): Node {
 
 function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {
   if (isMixture(mlp)) return traceExperts(tracer, required(config.experts, 'the description of the experts'), mlp, x);
-  const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);
-  const [gate, up] = [makeGate(), makeUp()];
-  const activation = activationOf(config.mlp.activation);
-  const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
-  return tracer.linear(mlp.down, gated);
+  return traceMlp(tracer, mlp, config.mlp.activation, x);
 }

@@ -1,4 +1,4 @@
-/** The token mixer with a recurrent state: the gated delta net of Qwen3.5 (Yang et al. 2024, "Gated Delta Networks"). */
+/** The token mixer with a recurrent state: the gated delta net of Qwen3.5 and Qwen3-Next (Yang et al. 2024, "Gated Delta Networks"). */
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { lastOf } from '../../../../narrow.ts';
@@ -9,16 +9,18 @@ import { deltaRule } from '../../../layer/recurrent/delta-rule.ts';
 import type { StateShape, TokenInputs } from '../../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
-import { withSections } from './products.ts';
+import {
+  type DeltaHeads,
+  type DeltaParts,
+  type DeltaProducts,
+  deltaProductModules,
+  deltaProducts,
+  traceDeltaProducts,
+} from './delta-products.ts';
 
-export interface DecoderDelta {
+export interface DecoderDelta extends DeltaHeads {
   /** The blocks that have it in place of attention. */
   readonly layers: readonly boolean[];
-  readonly keyHeads: number;
-  /** Heads of values, a multiple of the key heads; neighbors share one. */
-  readonly heads: number;
-  readonly keyDim: number;
-  readonly valueDim: number;
   /** Tokens that the convolution reads, the token itself among them. */
   readonly width: number;
   /** The activation behind the convolution. */
@@ -26,13 +28,7 @@ export interface DecoderDelta {
 }
 
 export interface DeltaBlock {
-  /** Queries, keys and values in one matrix. */
-  readonly qkv: ModuleSpec;
-  /** The gate of the output. */
-  readonly gate: ModuleSpec;
-  /** How much each head writes, and how fast it forgets. */
-  readonly rate: ModuleSpec;
-  readonly decay: ModuleSpec;
+  readonly products: DeltaProducts;
   readonly decayScale: ModuleSpec;
   readonly decayBias: ModuleSpec;
   readonly convolution: ModuleSpec;
@@ -50,30 +46,23 @@ export const stateShape = (delta: DecoderDelta): StateShape => ({
 
 /** @param at the name of the block */
 export function deltaBlock(delta: DecoderDelta, hiddenSize: number, layer: number, at: string): DeltaBlock {
-  const { keyHeads, heads, keyDim, valueDim, width } = delta;
+  const { heads, valueDim, width } = delta;
   const path = `${at}.linear_attn`;
   const place = { part: 'attention', layer } as const;
-  const linear = (name: string, out: number, inner = hiddenSize) => linearSpec(`${path}.${name}`, place, out, inner, false);
   const asItIs = (name: string, shape: readonly number[]): ModuleSpec => ({ ...parameterSpec(`${path}.${name}`, shape), ...place });
-  const keys = keyHeads * keyDim;
-  const values = heads * valueDim;
-  const qkv = withSections(linear('in_proj_qkv', channelsOf(delta)), { q_proj: keys, k_proj: keys, v_proj: values });
   return {
-    qkv: keyDim === valueDim ? withHeads(qkv, { rows: keyDim }) : qkv,
-    gate: withHeads(linear('in_proj_z', values), { rows: valueDim }),
-    rate: linear('in_proj_b', heads),
-    decay: linear('in_proj_a', heads),
+    products: deltaProducts(delta, hiddenSize, layer, path),
     decayScale: asItIs('A_log', [heads]),
     decayBias: asItIs('dt_bias', [heads]),
     convolution: { ...asItIs('conv1d.weight', [channelsOf(delta), 1, width]), name: `${path}.conv1d` },
     norm: normSpec(`${path}.norm`, layer, valueDim),
-    o: withHeads(linear('out_proj', hiddenSize, values), { columns: valueDim }),
+    o: withHeads(linearSpec(`${path}.out_proj`, place, hiddenSize, heads * valueDim, false), { columns: valueDim }),
   };
 }
 
 /** In the order of the forward pass. */
-export const deltaModules = (block: DeltaBlock): ModuleSpec[] => [
-  ...[block.qkv, block.gate, block.rate, block.decay, block.convolution, block.decayScale, block.decayBias, block.norm, block.o],
+export const deltaModules = ({ products, convolution, decayScale, decayBias, norm, o }: DeltaBlock): ModuleSpec[] => [
+  ...[...deltaProductModules(products), convolution, decayScale, decayBias, norm, o],
 ];
 
 export interface TraceDeltaParams {
@@ -97,8 +86,8 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
   const { keyHeads, heads, keyDim, valueDim } = delta;
   const { positions, seen, states } = inputs;
   const present = seen ? graph.mul(x, graph.reshape(seen, [batch * tokens, 1])) : x;
-  const mixed = graph.reshape(tracer.linear(block.qkv, present), [batch, tokens, channelsOf(delta)]);
-  const gate = tracer.linear(block.gate, present);
+  const { qkv, gate, ...controls } = traceDeltaProducts(tracer, block.products, delta, present);
+  const mixed = graph.reshape(qkv, [batch, tokens, channelsOf(delta)]);
   const before = states?.read(layer);
   // Positions of a text that continues say where it stands; those of packed texts, where each begins.
   const places = states ? undefined : positions;
@@ -112,7 +101,7 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
     q: scaledTo(graph, part(0, keyHeads, keyDim), keyDim ** -0.5),
     k: scaledTo(graph, part(keys, keyHeads, keyDim), 1),
     v: part(2 * keys, heads, valueDim),
-    ...controls(tracer, present, params),
+    ...stateControls(tracer, controls, params),
     positions: places,
     state: before?.memory,
   });
@@ -133,15 +122,15 @@ function scaledTo(graph: Graph, x: Node, length: number): Node {
 }
 
 /** How much of its state each head forgets and writes at each token: decay −e^(A_log) · softplus(a + dt_bias), rate σ(b), [batch, heads, tokens]. */
-function controls(
+function stateControls(
   tracer: Tracer,
-  x: Node,
+  products: Pick<DeltaParts, 'rate' | 'decay'>,
   { delta, block, inputs: { states }, batch, tokens }: TraceDeltaParams,
 ): { decay: Node; rate: Node } {
   const { graph } = tracer;
   const speed = graph.neg(graph.exp(tracer.parameter(block.decayScale.weight)));
-  const rate = graph.sigmoid(tracer.linear(block.rate, x));
-  const decay = graph.mul(softplus(graph, graph.add(tracer.linear(block.decay, x), tracer.parameter(block.decayBias.weight))), speed);
+  const rate = graph.sigmoid(products.rate);
+  const decay = graph.mul(softplus(graph, graph.add(products.decay, tracer.parameter(block.decayBias.weight))), speed);
   const isRead = states && stretch(graph, states.counts, tokens);
   const byHead = (y: Node): Node => {
     const turned = graph.transpose(graph.reshape(y, [batch, tokens, delta.heads]), [0, 2, 1]);

@@ -5,6 +5,7 @@ import { elementAt } from '../../../../narrow.ts';
 import { combine, type Routing, type RoutingRule, route } from '../../../layer/experts.ts';
 import { type ExpertsSpec, expertsSpec, type FusedRows, linearSpec, type ModuleSpec, type StoredForm } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
+import { type SharedExpert, type SharedExpertConfig, sharedExpert, sharedExpertModules, traceSharedExpert } from './shared-expert.ts';
 
 export interface DecoderExperts extends RoutingRule {
   readonly count: number;
@@ -19,6 +20,8 @@ export interface DecoderExperts extends RoutingRule {
   readonly isAdded?: true;
   /** The key of config.json that says how many compute a token; `num_experts_per_tok` if left out. */
   readonly chosenKey?: string;
+  /** One that computes every token in addition to those chosen. */
+  readonly shared?: SharedExpertConfig;
   readonly names: ExpertNames;
   /** The computation between the products; gate and up are one product where it takes one. */
   readonly gated: Gated;
@@ -56,6 +59,7 @@ export interface ExpertBlock {
   readonly router: ModuleSpec;
   readonly inner: readonly ExpertsSpec[];
   readonly down: ExpertsSpec;
+  readonly shared: SharedExpert | undefined;
 }
 
 /** @param at the name of the block */
@@ -77,10 +81,14 @@ export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: n
     router: names.routerInMemory ? { ...router, inMemory: `${at}.${names.routerInMemory}` } : router,
     inner: names.inner.map(name => stack(name, inner, hiddenSize)),
     down: stack(names.down, hiddenSize, intermediateSize),
+    shared: config.shared && sharedExpert(config.shared, hiddenSize, layer, at),
   };
 }
 
-export const expertModules = ({ router, inner, down }: ExpertBlock): ModuleSpec[] => [router, ...inner, down];
+export const expertModules = ({ router, inner, down, shared }: ExpertBlock): ModuleSpec[] => [
+  ...[router, ...inner, down],
+  ...(shared ? sharedExpertModules(shared) : []),
+];
 
 /**
  * x [tokens, hidden] → the same shape: each token by the experts that the router chooses, none of them left out.
@@ -89,7 +97,7 @@ export const expertModules = ({ router, inner, down }: ExpertBlock): ModuleSpec[
 export function traceExperts(
   tracer: Tracer,
   config: DecoderExperts,
-  { router, inner, down }: ExpertBlock,
+  { router, inner, down, shared }: ExpertBlock,
   x: Node,
   routing?: Routing,
 ): Node {
@@ -99,5 +107,6 @@ export function traceExperts(
   const { gated } = config;
   const first = elementAt(products, 0);
   const between = gated.kind === 'together' ? gated.of(graph, first) : gated.of(graph, first, elementAt(products, 1));
-  return combine(graph, tracer.experts(down, between, ids), weights);
+  const routed = combine(graph, tracer.experts(down, between, ids), weights);
+  return shared && config.shared ? graph.add(routed, traceSharedExpert(tracer, config.shared, shared, x)) : routed;
 }

@@ -26,26 +26,29 @@ const qwen3MoeKeys = {
   ...withoutEffect('is of older files; use_sliding_window counts', 'max_window_layers', 'layer_types'),
 } as const satisfies KeyTable;
 
+type Layers = Pick<ConfigValues<typeof qwen3MoeKeys>, 'num_hidden_layers' | 'mlp_only_layers' | 'decoder_sparse_step'>;
+
+/** The blocks that have experts. */
+export const mixtureLayers = ({ num_hidden_layers: length, mlp_only_layers: plain, decoder_sparse_step: step }: Layers): boolean[] =>
+  Array.from({ length }, (_, layer) => !plain?.includes(layer) && (layer + 1) % step === 0);
+
+/** Layers that are not there. */
+export function mixtureLayerProblems({ mlp_only_layers: plain, num_hidden_layers: layers }: Layers): ConfigProblem[] {
+  const beyond = plain?.find(layer => layer >= layers);
+  if (beyond === undefined) return [];
+  return [contradiction('mlp_only_layers', `mlp_only_layers names layer ${beyond} for num_hidden_layers ${layers}`)];
+}
+
 const qwenMixture = (c: ConfigValues<typeof qwen3MoeKeys>): DecoderExperts => ({
   ...expertCount(c, 128),
   chosen: c.num_experts_per_tok,
   sumsToOne: c.norm_topk_prob,
   intermediateSize: c.moe_intermediate_size,
   biased: false,
-  layers: Array.from(
-    { length: c.num_hidden_layers },
-    (_, layer) => !c.mlp_only_layers?.includes(layer) && (layer + 1) % c.decoder_sparse_step === 0,
-  ),
+  layers: mixtureLayers(c),
   names: qwenExperts,
   gated: gatedBy(c.hidden_act),
 });
-
-/** Layers that are not there. */
-function qwenMixtureProblems({ mlp_only_layers: plain, num_hidden_layers: layers }: ConfigValues<typeof qwen3MoeKeys>): ConfigProblem[] {
-  const beyond = plain?.find(layer => layer >= layers);
-  if (beyond === undefined) return [];
-  return [contradiction('mlp_only_layers', `mlp_only_layers names layer ${beyond} for num_hidden_layers ${layers}`)];
-}
 
 export const qwen3Moe = familyOf({
   family: 'qwen3_moe',
@@ -55,6 +58,6 @@ export const qwen3Moe = familyOf({
     innerNorms: 'heads',
     windows: everywhere(c, c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined),
     experts: qwenMixture(c),
-    problems: qwenMixtureProblems(c),
+    problems: mixtureLayerProblems(c),
   }),
 });

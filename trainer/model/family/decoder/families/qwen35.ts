@@ -14,9 +14,9 @@ const headSize = computed(size(1024).default(128));
 const types = ['linear_attention', 'full_attention'] as const;
 
 /** The part of each head that turns, where a config does not say. */
-const QWEN35_PART = { partial_rotary_factor: 0.25 } as const;
+export const QWEN35_PART = { partial_rotary_factor: 0.25 } as const;
 
-const qwen35Keys = {
+export const qwen35Keys = {
   ...decoderKeys,
   num_key_value_heads: headCount(4),
   head_dim: headCount(256),
@@ -41,7 +41,7 @@ const qwen35Keys = {
   ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation', 'number_of_conv_states'),
 } as const satisfies KeyTable;
 
-type Config = ConfigValues<typeof qwen35Keys>;
+type Config = Omit<ConfigValues<typeof qwen35Keys>, 'intermediate_size'>;
 
 /** Every `full_attention_interval`-th block attends, where no list says which. */
 function qwen35Delta(c: Config): DecoderDelta {
@@ -63,12 +63,9 @@ const qwen35Problems = ({ linear_num_key_heads: keys, linear_num_value_heads: va
     ? [contradiction('linear_num_value_heads', `linear_num_value_heads ${values} is no multiple of linear_num_key_heads ${keys}`)]
     : [];
 
-export const qwen35 = familyOf({
-  family: 'qwen3_5',
-  keys: qwen35Keys,
-  rope: { isPartial: true, hasGrids: true },
-  defaults: () => QWEN35_PART,
-  own: c => ({
+/** The blocks, whatever MLP they have. */
+export const qwen35Blocks = (c: Config) =>
+  ({
     biases: alike(c.attention_bias),
     windows: everywhere(c, undefined),
     innerNorms: 'heads',
@@ -76,7 +73,14 @@ export const qwen35 = familyOf({
     delta: qwen35Delta(c),
     norms: { epsilon: c.rms_norm_eps, offset: 1 },
     problems: qwen35Problems(c),
-  }),
+  }) as const;
+
+export const qwen35 = familyOf({
+  family: 'qwen3_5',
+  keys: qwen35Keys,
+  rope: { isPartial: true, hasGrids: true },
+  defaults: () => QWEN35_PART,
+  own: qwen35Blocks,
 });
 
 export const qwen35ImageKeys = {

@@ -1,0 +1,53 @@
+/** A gated MLP: its modules, and their forward pass (Shazeer 2020). */
+
+import type { Node } from '../../../../graph/graph.ts';
+import { atLeast } from '../../../../narrow.ts';
+import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
+import { linearSpec, type ModuleSpec, type Place } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
+import type { BlockNames } from './names.ts';
+import { products, withSections } from './products.ts';
+
+export interface Mlp {
+  /** Features between the two products. */
+  readonly inner: number;
+  /** Gate and up: two layers, or one with the rows of both. */
+  readonly gateUp: readonly ModuleSpec[];
+  readonly down: ModuleSpec;
+}
+
+export interface MlpSizes {
+  readonly hiddenSize: number;
+  /** Features between the two products. */
+  readonly inner: number;
+  readonly biased: boolean;
+}
+
+export function mlpOf(
+  names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'down'>,
+  { hiddenSize, inner, biased }: MlpSizes,
+  layer: number,
+): Mlp {
+  const place: Place = { part: 'mlp', layer };
+  const feeds = (name: string, rows: number): ModuleSpec => linearSpec(name, place, rows, hiddenSize, biased);
+  return {
+    inner,
+    gateUp:
+      names.gateUp === undefined
+        ? [names.gate, names.up].map(name => feeds(name, inner))
+        : [withSections(feeds(names.gateUp, 2 * inner), { gate_proj: inner, up_proj: inner })],
+    down: linearSpec(names.down, place, hiddenSize, inner, biased),
+  };
+}
+
+/** In the order of the forward pass. */
+export const mlpModules = ({ gateUp, down }: Mlp): ModuleSpec[] => [...gateUp, down];
+
+/** x [tokens, hidden] → the same shape. @param name of the activation of the gate */
+export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node {
+  const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);
+  const [gate, up] = [makeGate(), makeUp()];
+  const activation = activationOf(name);
+  const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
+  return tracer.linear(mlp.down, gated);
+}
