@@ -63,6 +63,7 @@ describe('families', () => {
     ['granite', 'lora', { like: 'granite' }],
     // Heads of values stand in another order, as rows of some layers and as columns of one.
     ['qwen35', 'lora', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],
+    ['qwen35moe', 'lora', { like: 'qwen3_5_moe', changes: { linear_value_head_dim: 8 } }],
     ['qwen35', 'columns', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],
   ] as const satisfies readonly (readonly [string, string, TinyDecoderParams])[])('%s by %s', async (architecture, method, like) => {
     const base = await tinyDecoder(like);
@@ -76,10 +77,18 @@ describe('families', () => {
     ]);
     expect(tensors.length).toBeGreaterThan(7);
     const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
-    const stem = architecture === 'phi3' || architecture === 'qwen35' ? 'blk.0.attn_qkv.weight' : 'blk.0.attn_q.weight';
+    const stem = ['phi3', 'qwen35', 'qwen35moe'].includes(architecture) ? 'blk.0.attn_qkv.weight' : 'blk.0.attn_q.weight';
     expect(shapes.get(`${stem}.lora_a`)?.[0]).toBe(shapes.get(`${stem}.lora_b`)?.[1]);
     expect(result.files.filter(name => name.endsWith('.gguf'))).toHaveLength(1);
   });
+});
+
+test('of Qwen3-Next, but for the layer that llama.cpp has in two', async () => {
+  const base = await tinyDecoder({ like: 'qwen3_next', changes: { linear_value_head_dim: 8, mlp_only_layers: [] } });
+  expectVerified(await exportOf({ method: 'lora', base, targets: ['/self_attn.*_proj$/', 'out_proj', 'in_proj_ba', '/shared_expert/'] }));
+  await expect(exportOf({ method: 'lora', base })).rejects.toThrow(
+    /model\.layers\.0\.linear_attn\.in_proj_qkvz has no tensor of its own in llama\.cpp: export it as gguf/,
+  );
 });
 
 test('of Gemma 4, but for the layer to which llama.cpp applies no adapter', async () => {

@@ -132,6 +132,12 @@ describe('families', () => {
       'qwen35 that sees images',
       { like: 'qwen3_5_images', changes: { attention_bias: false, linear_value_head_dim: 8, linear_num_value_heads: 6 } },
     ],
+    ['qwen35moe', { like: 'qwen3_5_moe', changes: { linear_value_head_dim: 8 } }],
+    [
+      'qwen35moe that sees images',
+      { like: 'qwen3_5_moe_images', changes: { attention_bias: false, linear_value_head_dim: 8, linear_num_value_heads: 6 } },
+    ],
+    ['qwen3next', { like: 'qwen3_next', changes: { linear_value_head_dim: 8, mlp_only_layers: [] } }],
     ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],
     ['gemma3', { like: 'gemma3', changes: gemma3 }],
     ['gemma3 that sees images', { like: 'gemma3_images', changes: gemma3 }],
@@ -169,6 +175,11 @@ describe('families', () => {
     ['a window', { like: 'mistral_window' }, /cannot hold the attention windows of this Mistral/],
     ['dynamic positions', { like: 'llama_dynamic' }, /cannot hold the rotary positions of this Llama/],
     ['blocks without experts', { like: 'qwen3_moe' }, /cannot hold the experts of this Qwen3Moe/],
+    [
+      'blocks without experts, next to a shared one',
+      { like: 'qwen3_next', changes: { linear_value_head_dim: 8 } },
+      /cannot hold the experts of this Qwen3Next/,
+    ],
     ['a gate of its own', { like: 'gpt_oss' }, /cannot hold the experts of this GptOss/],
     ['heads of values of a size of their own', { like: 'qwen3_5' }, /cannot hold the recurrent state of this Qwen3_5/],
     [
@@ -243,8 +254,13 @@ describe('a GGUF base', () => {
   });
 });
 
-test.each(['base', 'F16', 'BF16', 'Q8_0'] as const)('a GGUF base whose heads of values stand in another order, to %s', async type => {
-  const folder = await tinyDecoder({ like: 'qwen3_5', changes: { linear_value_head_dim: 8 } });
+const inGguf = { linear_value_head_dim: 8, mlp_only_layers: [] };
+test.each([
+  ...(['base', 'F16', 'BF16', 'Q8_0'] as const).map(type => ['qwen3_5', type] as const),
+  // Its queries, keys, values and gates stand in two tensors.
+  ['qwen3_next', 'base'] as const,
+])('a GGUF base whose rows stand otherwise than in the model: %s to %s', async (like, type) => {
+  const folder = await tinyDecoder({ like, changes: inGguf });
   const base = fileOf(await exportOf(folder, { type: 'F32' }));
   const targets = ['all-linear', '/conv1d|A_log|dt_bias|norm/'];
   const adapterPath = await tinyAdapter({ engine, method: 'full', budget: { r: 1 }, base, targets });

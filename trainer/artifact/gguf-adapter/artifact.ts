@@ -12,6 +12,7 @@ import { ggufTensorBytes, writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import { hasLlamaCpp } from '../../llama-cpp/llama-cpp-packages.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
+import type { ParameterSpec } from '../../model/module-specs.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import type { Artifact, Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
@@ -73,8 +74,10 @@ async function placesOf(
 ): Promise<{ readonly architecture: string; readonly places: readonly AdapterPlace[] }> {
   const factors = factorsOf(model, folder.weights, adapter);
   const { found, sizes } = folder.ggufPath === undefined ? ofFolder(folder, model) : await ofFile(folder.ggufPath);
+  const held = [...fileTensors(model, found)];
+  const isAlone = (spec: ParameterSpec): boolean => held.filter(([, other]) => other.spec === spec).length === 1;
   const names = new Map(
-    [...fileTensors(model, found)].flatMap(([name, { parameters }]) => (parameters.length === 1 ? [[parameters[0], name] as const] : [])),
+    held.flatMap(([name, { parameters, spec }]) => (parameters.length === 1 && isAlone(spec) ? [[spec.name, name] as const] : [])),
   );
   const places = factors.map((each): AdapterPlace => {
     const name = names.get(each.module.weight.name);

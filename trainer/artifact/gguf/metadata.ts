@@ -89,6 +89,7 @@ const INTEGERS = new Set([
   'expert_count',
   'expert_used_count',
   'expert_feed_forward_length',
+  'expert_shared_feed_forward_length',
   'rope.dimension_count',
   'rope.dimension_count_swa',
   'rope.scaling.original_context_length',
@@ -135,6 +136,7 @@ function settings({ config, decoder, full, family: { computed, ownPositions } }:
     expert_count: decoder.experts?.count,
     expert_used_count: decoder.experts?.chosen,
     expert_feed_forward_length: decoder.experts?.intermediateSize,
+    expert_shared_feed_forward_length: decoder.experts?.shared?.intermediateSize,
     ...recurrentSettings(decoder, full),
     'attention.temperature_scale': full.growth?.beta,
     'rope.scaling.yarn_log_multiplier': full.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
@@ -262,7 +264,12 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
 const expertsOf = ({ experts }: DecoderConfig): unknown =>
   experts && {
     ...{ count: experts.count, chosen: experts.chosen, sumsToOne: experts.sumsToOne, size: experts.intermediateSize },
-    ...{ biased: experts.biased, layers: experts.layers, limits: experts.gated.kind === 'together' ? experts.gated.limits : [] },
+    ...{
+      shared: experts.shared,
+      biased: experts.biased,
+      layers: experts.layers,
+      limits: experts.gated.kind === 'together' ? experts.gated.limits : [],
+    },
   };
 
 function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderConfig): void {

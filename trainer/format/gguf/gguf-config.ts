@@ -56,7 +56,7 @@ export function ggufConfig(input: {
     architectures: [family.class],
     model_type: family.modelType,
     hidden_size: hidden,
-    intermediate_size: required('feed_forward_length'),
+    intermediate_size: (family.hasNoMlps ? optional : required)('feed_forward_length'),
     num_hidden_layers: blocks,
     num_attention_heads: heads,
     num_key_value_heads: optional('attention.head_count_kv') ?? heads,

@@ -1,8 +1,9 @@
 /** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
 import type { GgufValue } from './gguf-cursor.ts';
+import { chosenExperts, expertKeys, expertNames, expertWidth } from './gguf-experts.ts';
 import type { GgufFamily, GgufSizes } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
-import { qwen35File } from './gguf-qwen35.ts';
+import { qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-qwen35.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
 
@@ -52,12 +53,6 @@ const ofLlama = ({ has }: GgufSizes) => ({ hidden_act: 'silu', attention_bias: h
 const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
   isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
 
-/** Keys that count experts. */
-const expertKeys = ['expert_count', 'expert_used_count'] as const;
-/** The width of experts, where it is not that of other blocks. */
-const expertWidth = 'expert_feed_forward_length';
-const chosenExperts = ({ number }: GgufSizes) => ({ num_experts_per_tok: number('expert_used_count') });
-
 const mixtral: GgufFamily = {
   ...plain,
   class: 'MixtralForCausalLM',
@@ -72,12 +67,6 @@ const mixtral: GgufFamily = {
   },
   settings: sizes => ({ hidden_act: 'silu', num_local_experts: sizes.number('expert_count'), ...chosenExperts(sizes) }),
 };
-
-const expertNames = {
-  ffn_gate_exps: 'mlp.experts.gate_proj',
-  ffn_up_exps: 'mlp.experts.up_proj',
-  ffn_down_exps: 'mlp.experts.down_proj',
-} as const;
 
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
@@ -114,6 +103,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     settings: sizes => ({ ...ofLlama(sizes), use_sliding_window: false }),
   },
   qwen35: qwen35File,
+  qwen35moe: qwen35MoeFile,
+  qwen3next: qwen3NextFile,
   gemma2: {
     ...gemmaFile,
     class: 'Gemma2ForCausalLM',

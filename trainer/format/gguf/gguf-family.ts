@@ -63,10 +63,12 @@ export interface GgufFamily {
   readonly pieces?: 'gemma' | 'phi3';
   /** Tensors that llama.cpp multiplies by without the adapters that are loaded. */
   readonly withoutAdapters?: readonly string[];
-  /** Tensors, by llama.cpp's names, that have no second axis in the file, and one of 1 in the model. */
+  /** Tensors, by llama.cpp's names, without the axis before the last, which is 1 in the model. */
   readonly squeezed?: RegExp;
   /** The layout of a tensor of a family with a recurrent state, over the one that the other properties say. */
   readonly layout?: (name: string, shape: readonly number[], state: StateHeads) => FileLayout;
+  /** Has no MLPs, so that a file may leave their width out. */
+  readonly hasNoMlps?: true;
   /** Keys that may hold a list with a number for each block. */
   readonly lists?: readonly string[];
   /** The settings have the rotary positions, and no others are read. */

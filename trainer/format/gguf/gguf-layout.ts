@@ -61,10 +61,10 @@ function reordered(values: Float32Array, shape: readonly number[], layout: FileL
   return out;
 }
 
-/** The shape of a model's tensor in the file: axes of 1 inside are left out where the family says so. */
+/** The shape of a model's tensor in the file: the axis before the last is left out where the family says so, and it is 1. */
 export const shapeInFile = (name: string, shape: readonly number[], { squeezed }: GgufFamily): readonly number[] =>
-  squeezed?.test(name) && shape[1] === 1 ? shape.filter((_, axis) => axis !== 1) : shape;
+  squeezed?.test(name) && shape.at(-2) === 1 ? [...shape.slice(0, -2), ...shape.slice(-1)] : shape;
 
 /** The inverse of `shapeInFile`. */
 export const shapeInModel = (name: string, shape: readonly number[], { squeezed }: GgufFamily): readonly number[] =>
-  squeezed?.test(name) ? [...shape.slice(0, 1), 1, ...shape.slice(1)] : shape;
+  squeezed?.test(name) ? [...shape.slice(0, -1), 1, ...shape.slice(-1)] : shape;

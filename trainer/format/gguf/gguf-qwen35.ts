@@ -1,7 +1,8 @@
 /**
- * Qwen3.5 as llama.cpp writes it. Where several heads of values share a head of keys, neighbors do in the model; in the file the heads of
- * values stand in turns, the first of every head of keys before the second of any.
+ * Qwen3.5 and Qwen3-Next as llama.cpp writes them. Where several heads of values share a head of keys, neighbors do in the model. In files of
+ * Qwen3.5 the heads of values stand in turns, the first of every head of keys before the second of any.
  */
+import { chosenExperts, expertKeys, expertNames, expertWidth, sharedWidth } from './gguf-experts.ts';
 import type { FileLayout, GgufFamily, GgufSizes, StateHeads } from './gguf-family.ts';
 
 const STATE = {
@@ -13,13 +14,14 @@ const STATE = {
 } as const;
 const INTERVAL = 'full_attention_interval';
 const TURNED = 'rope.dimension_count';
+const SECTIONS = 'rope.dimension_sections';
 
 export const qwen35File: GgufFamily = {
   class: 'Qwen3_5ForCausalLM',
   modelType: 'qwen3_5_text',
   normOffset: 1,
   interleaved: false,
-  computed: [...Object.values(STATE), INTERVAL, TURNED, 'rope.dimension_sections'],
+  computed: [...Object.values(STATE), INTERVAL, TURNED, SECTIONS],
   names: {
     post_attention_norm: 'post_attention_layernorm',
     attn_q_norm: 'self_attn.q_norm',
@@ -51,6 +53,50 @@ export const qwen35File: GgufFamily = {
       partial_rotary_factor: (number(TURNED) ?? headDim) / headDim,
     };
   },
+};
+
+const sharedNames = {
+  ...expertNames,
+  ffn_gate_inp: 'mlp.gate',
+  ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+  ffn_up_shexp: 'mlp.shared_expert.up_proj',
+  ffn_down_shexp: 'mlp.shared_expert.down_proj',
+  ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
+} as const;
+
+/** All blocks have experts, and their weights sum to 1. */
+const withExperts = {
+  hasNoMlps: true,
+  computed: [...qwen35File.computed, ...expertKeys, expertWidth, sharedWidth],
+  squeezed: /\.(ssm_conv1d|ffn_gate_inp_shexp)\.weight$/,
+  settings: (sizes: GgufSizes) => ({
+    ...qwen35File.settings(sizes),
+    ...chosenExperts(sizes),
+    num_experts: sizes.number('expert_count'),
+    moe_intermediate_size: sizes.number(expertWidth),
+    shared_expert_intermediate_size: sizes.number(sharedWidth),
+    norm_topk_prob: true,
+  }),
+} as const;
+
+export const qwen35MoeFile: GgufFamily = {
+  ...qwen35File,
+  ...withExperts,
+  class: 'Qwen3_5MoeForCausalLM',
+  modelType: 'qwen3_5_moe_text',
+  names: { ...qwen35File.names, ...sharedNames },
+};
+
+/** The rows of rates and decays stand by heads of keys, as in the model; those of queries, keys, values and gates by kind. */
+export const qwen3NextFile: GgufFamily = {
+  ...qwen35File,
+  ...withExperts,
+  class: 'Qwen3NextForCausalLM',
+  modelType: 'qwen3_next',
+  computed: withExperts.computed.filter(key => key !== SECTIONS),
+  // Converters wrote the first of these until 2026.
+  names: { ...qwen35File.names, ...sharedNames, ssm_in: 'linear_attn.in_proj_qkvz', ssm_ba: 'linear_attn.in_proj_ba' },
+  layout: (name, shape, { heads }) => layout(name, shape, { heads, keyHeads: heads }),
 };
 
 function layout(name: string, shape: readonly number[], { keyHeads, heads }: StateHeads): FileLayout {

@@ -16,7 +16,7 @@ interface Missing {
 export const missingOfGguf: readonly Missing[] = [
   { needs: 'multi-head latent attention', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
   { needs: 'state-space layers', names: /^(mamba|jamba|nemotron_h|falcon-h1|plamo2|granitehybrid)/ },
-  { needs: 'linear attention with a recurrent state', names: /^(qwen3next|qwen35moe|kimi-linear)/, nearest: 'qwen35' },
+  { needs: 'linear attention with a recurrent state', names: /^kimi-linear/, nearest: 'qwen35' },
   { needs: 'recurrent layers', names: /^(a?rwkv|lfm2)/, nearest: 'gemma2' },
   {
     needs: 'a mixture of experts of this kind',

@@ -4,7 +4,8 @@ import { ggufFamilies } from '../../../../trainer/format/gguf/gguf-families.ts';
 import { inFileOrder, inModelOrder, layoutOf, shapeInFile, shapeInModel } from '../../../../trainer/format/gguf/gguf-layout.ts';
 import { valueFor } from '../../../../trainer/narrow.ts';
 
-const qwen35 = valueFor(new Map(Object.entries(ggufFamilies)), 'qwen35');
+const families = new Map(Object.entries(ggufFamilies));
+const [qwen35, qwen3Next] = [valueFor(families, 'qwen35'), valueFor(families, 'qwen3next')];
 /** Two heads of keys of 2 features, six of values: three neighbors share one. */
 const sizes = { heads: 2, kvHeads: 1, state: { keyHeads: 2, heads: 6 } };
 
@@ -42,6 +43,15 @@ test.each([
   expect(inModelOrder(inFileOrder(counted(shape), shape, layout), shape, layout)).toEqual(counted(shape));
 });
 
+test.each(['attn_qkv.weight', 'attn_gate.weight', 'ssm_ba.weight', 'ssm_conv1d.weight', 'ssm_out.weight', 'ssm_norm.weight'])(
+  'heads of values of Qwen3-Next stand as in the model: %s',
+  name => {
+    const layout = layoutOf(`blk.0.${name}`, [12, 12], qwen3Next, sizes);
+    expect(inFileOrder(counted([12, 12]), [12, 12], layout)).toEqual(counted([12, 12]));
+    expect(layoutOf('blk.0.attn_norm.weight', [2], qwen3Next, sizes).values?.toFile(1)).toBe(2);
+  },
+);
+
 test('the decay is −e^x in the file', () => {
   const layout = layoutOf('blk.0.ssm_a', [6], qwen35, sizes);
   const values = Float32Array.of(0, 1, 2, -1, -2, 0.5);
@@ -50,8 +60,10 @@ test('the decay is −e^x in the file', () => {
   for (const [i, value] of inModelOrder(inFile, [6], layout).entries()) expect(value).toBeCloseTo(values[i] as number, 6);
 });
 
-test('convolutions have no axis of 1 in the file', () => {
+test('convolutions and the gate of a shared expert have no axis of 1 in the file', () => {
   expect(shapeInFile('blk.0.ssm_conv1d.weight', [20, 1, 4], qwen35)).toEqual([20, 4]);
   expect(shapeInModel('blk.0.ssm_conv1d.weight', [20, 4], qwen35)).toEqual([20, 1, 4]);
   expect(shapeInModel('blk.0.ssm_out.weight', [3, 12], qwen35)).toEqual([3, 12]);
+  expect(shapeInFile('blk.0.ffn_gate_inp_shexp.weight', [1, 8], qwen3Next)).toEqual([8]);
+  expect(shapeInModel('blk.0.ffn_gate_inp_shexp.weight', [8], qwen3Next)).toEqual([1, 8]);
 });
