@@ -5,6 +5,7 @@ import { methods } from '../method/methods.ts';
 import { placeTuned, type TunedPart } from '../method/placement.ts';
 import { hostedUntrained } from '../model/hosted-weights.ts';
 import type { Model } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { FLOAT32, FLOAT32_STORAGE, type Precision } from '../model/weight-storage.ts';
 import { withInitial } from '../model/weight-stream.ts';
@@ -65,17 +66,17 @@ export async function applyAdapter({
   return { weights: merged, attachment: { ...attachment, trainables: [] }, start, tuned: tunedIn(adapter, model, modules) };
 }
 
-/** @param unmerged modules whose factors stay next to their weights */
+/** @param unmerged modules whose factors stay next to their weights: those weights changed only where numbers were trained in place */
 function tunedIn(adapter: Adapter, model: Model, unmerged: ReadonlySet<string>): Tuned {
   const { rows, columns } = adapter.description;
+  const isChanged = ({ name, weight }: ModuleSpec): boolean =>
+    unmerged.has(name) ? adapter.tensors.has(weight.name) : isTuned(adapter, weight.name);
   return new Map(
-    model.modules
-      .filter(({ name, weight }) => !unmerged.has(name) && isTuned(adapter, weight.name))
-      .map(({ name, weight }): [string, TunedPart] => {
-        const [unit, indices] = columns.has(name) ? (['columns', columns.get(name)] as const) : (['rows', rows.get(name)] as const);
-        const variable = { name: `${name}.${unit}`, shape: [indices?.length ?? 0], dtype: 'int32' } as const;
-        return [weight.name, indices === undefined ? {} : { [unit]: { variable, indices } }];
-      }),
+    model.modules.filter(isChanged).map(({ name, weight }): [string, TunedPart] => {
+      const [unit, indices] = columns.has(name) ? (['columns', columns.get(name)] as const) : (['rows', rows.get(name)] as const);
+      const variable = { name: `${name}.${unit}`, shape: [indices?.length ?? 0], dtype: 'int32' } as const;
+      return [weight.name, indices === undefined ? {} : { [unit]: { variable, indices } }];
+    }),
   );
 }
 

@@ -13,6 +13,7 @@ test.each([
   ['rows of int8', ['method=spsft', 'trains=rows', 'quantize=int8']],
   ['columns of nf4', ['method=spsft', 'trains=columns', 'quantize=nf4']],
   ['factors of nf4, in bfloat16', ['method=lora', 'r=4', 'quantize=nf4', 'dtype=bfloat16']],
+  ['rows and factors of the same weights, of nf4', ['method=spsft+lora', 'r=4', 'quantize=nf4']],
   ['rows in bfloat16', ['method=spsft', 'trains=rows', 'dtype=bfloat16']],
 ])('%s', async (name, settings) => {
   const { context, folder } = task;
