@@ -33,6 +33,18 @@ test('a device keeps its results, and the longest unused neighbor leaves', async
   expect(readdirSync(required(folders[2], 'the own folder'))).toEqual(['d', 'e']);
 });
 
+test('what is no file of results does not cost a device its folder', async () => {
+  const cache = await temporaryFolder();
+  const folder = required(await tunedFolder(cache, target('any')), 'the folder');
+  // XLA writes a result in a folder of its own before it is moved to the others.
+  mkdirSync(path.join(folder, 'tmp'));
+  writeFileSync(path.join(cache, 'tuned', 'stray'), '');
+  fill(folder, 'a', 'b', 'c');
+  utimesSync(path.join(folder, 'tmp'), 1, 1);
+  expect(await tunedFolder(cache, target('any'), 250)).toBe(folder);
+  expect(readdirSync(folder)).toEqual(['b', 'c', 'tmp']);
+});
+
 test('a cache that cannot be written has none', async () => {
   const cache = await temporaryFolder();
   writeFileSync(path.join(cache, 'tuned'), '');

@@ -84,9 +84,9 @@ function nameOf({ plugin, device, options, text }: ProgramKey): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** Removes the files that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
+/** Removes the files of a folder that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
 export async function pruneFiles(folder: string, maxBytes: number): Promise<number> {
-  const names = await readdir(folder);
+  const names = (await readdir(folder, { withFileTypes: true })).filter(entry => entry.isFile()).map(({ name }) => name);
   const files = await Promise.all(names.map(async name => ({ name, ...(await facts(path.join(folder, name))) })));
   let total = 0;
   for (const { name, bytes } of files.sort((a, b) => b.usedAt - a.usedAt)) {

@@ -23,12 +23,17 @@ export async function tunedFolder(
     await mkdir(folder, { recursive: true });
     // The time of its last use.
     await utimes(folder, new Date(), new Date());
-    const own = await pruneFiles(folder, maxBytes);
-    await pruneOthers(all, name, maxBytes - own);
-    return folder;
   } catch {
     return undefined;
   }
+  // Another process may write or remove there meanwhile: then the next engine prunes.
+  await pruneAll(all, name, maxBytes).catch(() => undefined);
+  return folder;
+}
+
+async function pruneAll(all: string, name: string, maxBytes: number): Promise<void> {
+  const own = await pruneFiles(path.join(all, name), maxBytes);
+  await pruneOthers(all, name, maxBytes - own);
 }
 
 /** Removes folders of other devices and of older libraries, those that were not used for the longest time, until the others fit. */
