@@ -13,6 +13,8 @@ import { detectLlama3Scaling } from './rope-factors.ts';
 
 /** llama.cpp's value if a file has none. */
 const DEFAULT_ROPE_THETA = 10000;
+/** As many as of a config.json: settings have a number for each block. */
+const MOST_BLOCKS = 512;
 
 /**
  * @param input.tensors Hugging Face names: tied embeddings and biases are seen by what is absent or present
@@ -39,7 +41,9 @@ export function ggufConfig(input: {
   const { list, optional, required } = numbersIn(metadata, { architecture, family }, problems);
   const heads = required('attention.head_count');
   const hidden = required('embedding_length');
-  const [blocks, context] = [required('block_count'), required('context_length')];
+  const [stated, context] = [required('block_count'), required('context_length')];
+  if (stated > MOST_BLOCKS) problems.push({ message: `${architecture}.block_count ${stated} is above ${MOST_BLOCKS}` });
+  const blocks = Math.min(stated, MOST_BLOCKS);
   const [keyLength, rotated] = [optional('attention.key_length'), optional('rope.dimension_count')];
   const isPartial = family.computed.includes('rope.dimension_count');
   const headDim = keyLength ?? (isPartial ? hidden / heads : (rotated ?? hidden / heads));
