@@ -99,6 +99,17 @@ describe('what cannot be written is said', () => {
       expect([status, stderr]).toEqual([0, expect.stringMatching(/the data cannot be read: /)]);
     }));
 
+  test('a key that the chat template does not read is named', () =>
+    withData(async cwd => {
+      const messages = [
+        { role: 'user', content: 'Q' },
+        { role: 'assistant', content: 'A' },
+      ];
+      await writeFile(path.join(cwd, 'tools.jsonl'), JSON.stringify({ tools: [{ name: 'f' }], messages }));
+      const { stderr } = await cli(['init', 'tools.jsonl', '--model', 'models/llama'], { cwd });
+      expect(stderr).toMatch(/the data does not fit yet: line 1: key "tools": the model's chat template does not use/);
+    }));
+
   test('data that does not fit is named, and the recipe is there to map its columns', () =>
     withData(async cwd => {
       await writeFile(path.join(cwd, 'odd.csv'), 'kind,note\na,b\n');

@@ -1,6 +1,7 @@
 /** `rowtune compare`: the results of runs, and the settings in which they differ. */
 import path from 'node:path';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
+import { distinctNames } from '../../protocol/run/run-names.ts';
 import { TrainingTime } from '../../protocol/run/training-time.ts';
 import { duration, table } from '../../protocol/text/format.ts';
 import { formatOf } from '../../protocol/text/metric-text.ts';
@@ -34,7 +35,8 @@ async function compare({ terminal, cwd }: CommandContext, folders: readonly stri
   const found = await Promise.all(folders.map(folder => read(path.resolve(cwd, folder), folder)));
   const differences = differingSettings(found.map(({ recipe }) => recipe));
   const names = [...new Set(found.flatMap(({ summary }) => Object.keys(summary.metrics ?? {})))];
-  const head = ['', ...found.map(({ summary }) => summary.name)];
+  const labels = distinctNames(found.map(({ summary }) => summary.runDir));
+  const head = ['', ...found.map(({ summary }) => labels.get(summary.runDir) ?? summary.name)];
   const row = (name: string, cell: (run: Compared) => string): string[] => [name, ...found.map(cell)];
   terminal.print(
     table([
@@ -45,11 +47,9 @@ async function compare({ terminal, cwd }: CommandContext, folders: readonly stri
       ...names.map(name => row(name, ({ summary }) => metricText(name, summary.metrics?.[name]))),
     ]),
   );
-  terminal.print(
-    differences.length === 0
-      ? '\nall settings are equal'
-      : `\n${table([head, ...differences.map(({ setting, values }) => [setting, ...values.map(valueText)])])}`,
-  );
+  if (differences.length > 0)
+    terminal.print(`\n${table([head, ...differences.map(({ setting, values }) => [setting, ...values.map(valueText)])])}`);
+  else if (found.length > 1) terminal.print('\nall settings are equal');
   const runs = found.map(({ summary, seconds }) => ({ ...summary, seconds }));
   return { value: { ok: true, runs, differences } };
 }

@@ -9,6 +9,7 @@ import { writeTextFile } from '../../files/durable-file.ts';
 import type { DataFact } from '../../lint/facts/data-facts.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { freeName, recipeFileName, recipeText } from '../../protocol/recipe/recipe-text.ts';
+import { counted } from '../../protocol/text/format.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withReader } from '../with-reader.ts';
@@ -70,7 +71,10 @@ async function init(context: CommandContext, data: string, { model: name, method
   if (fact?.state === 'unreadable') terminal.say('warning', `the data cannot be read: ${fact.reason}`);
   if (fact?.isOnHub === true) terminal.say('info', `${data} is not downloaded, so its columns and samples are not checked yet`);
   const problem = fact?.badSamples?.[0];
-  if (problem !== undefined) terminal.say('warning', `the data does not fit yet: line ${problem.line}: ${problem.reason}`);
+  if (problem !== undefined) {
+    const where = `line ${problem.line}${problem.key === undefined ? '' : `: key "${problem.key}"`}`;
+    terminal.say('warning', `the data does not fit yet: ${where}: ${problem.reason}`);
+  }
   terminal.print(`Next:\n  rowtune lint ${recipe}\n  rowtune train ${recipe}`);
   return { value: { ok: true, recipe: file, task, method, columns } };
 }
@@ -87,7 +91,7 @@ function relativeTo(folder: string, file: string): string {
 }
 
 function formatOf({ format, isFolder, rows, columns: found }: DataFact, columns: Readonly<Record<string, string>>): string {
-  const count = rows === undefined ? '' : `${rows.count} samples`;
+  const count = rows === undefined ? '' : counted(rows.count, 'sample');
   const renamed = Object.entries(columns).map(([ours, theirs]) => `${theirs} as ${ours}`);
   const what =
     renamed.length > 0 ? renamed.join(', ') : (format ?? (isFolder ? 'a folder' : found.length > 0 ? `columns ${found.join(', ')}` : ''));
