@@ -3,6 +3,7 @@
  * loaded variables.
  */
 import { methodCatalog } from '../../catalog/methods.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
 import { residentBytes } from '../../job/memory-meter.ts';
 import { type Base, openBase } from '../../job/open-base.ts';
@@ -35,11 +36,13 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const own = await choosePrecision({ ...params, model: base.model }, base.engine);
     const precision = params.ranks ? params.ranks.first(own) : own;
     const begun = checkpoint?.state.batching;
+    const opened = residentBytes();
     const setup = await setUpTask({ ...params, base, precision, batching: begun }, 'train');
     checkData(params, setup.digest);
     checkRanksAgree(params, base, setup.digest);
-    // Before importance, whose session frees its memory first.
-    const baselineBytes = residentBytes();
+    // Before any session of the model: what one leaves in the heap is used again by the next.
+    const { compares, hasTeacher } = objectiveCatalog[recipe.task];
+    const baselineBytes = compares?.usesReference || hasTeacher ? opened : residentBytes();
     const { selection: chosen, choice } = await select(params, { base, setup, precision });
     // The same to the bit on all ranks, whatever each has computed.
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
