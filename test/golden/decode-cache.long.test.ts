@@ -19,7 +19,7 @@ const isDecoder = (name: string): boolean => {
 };
 const families = readdirSync(import.meta.dirname).filter(isDecoder);
 /** Those that are tried on every engine. */
-const isOne = (name: string): boolean => ['gemma3', 'gemma4', 'qwen3_5', 'qwen3_next'].includes(name);
+const isOne = (name: string): boolean => ['gemma3', 'gemma4', 'qwen3_5', 'qwen3_next', 'lfm2'].includes(name);
 /** More than one stretch of the prompt where the model has the positions, and a last stretch that is not full. */
 const PROMPT = PREFILL_TOKENS + 7;
 const STEPS = 9;

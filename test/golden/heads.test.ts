@@ -27,7 +27,7 @@ const NORMED_TOGETHER = ['olmo2', 'olmo3'];
 const ALL_OF_A_HEAD = /in_proj_(qkvz|ba)$/;
 
 const folders = [
-  ...['llama', 'llama3_tied', 'qwen2', 'qwen3', 'qwen3_5', 'qwen3_next', 'qwen3_moe', 'mixtral', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'granite', 'ministral', 'olmo2', 'olmo3', 'phi3', 'gpt_oss'],
+  ...['llama', 'llama3_tied', 'qwen2', 'qwen3', 'qwen3_5', 'qwen3_next', 'lfm2', 'qwen3_moe', 'mixtral', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'granite', 'granite4', 'glm4', 'exaone4', 'seed_oss', 'hunyuan', 'cohere2', 'ministral', 'olmo2', 'olmo3', 'phi3', 'gpt_oss'],
   ...['bert', 'distilbert', 'electra', 'albert', 'modernbert', 'deberta', 'deberta_own_keys'],
   ...['vit', 'dinov2', 'dinov3', 'siglip', 'swin', 'timm_vit', 'timm_swin'],
 ];

@@ -7,10 +7,11 @@ import { folderOfEachLayer, verifyFolder } from '../support/golden/verify-folder
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window', 'qwen3', 'qwen3_window'],
-  ...['qwen3_5', 'qwen3_5_images'],
+  ...['qwen3_5', 'qwen3_5_images', 'lfm2', 'lfm2_untied'],
   ...['gemma2', 'gemma2_untied', 'gemma3', 'gemma3_untied', 'gemma3_images', 'gemma4', 'gemma4_untied', 'gemma4_images', 'gemma4_unified', 'gemma4_experts', 'smollm3', 'smollm3_window'],
   ...['phi3', 'phi3_short', 'phi3_long', 'llama_yarn', 'qwen3_yarn', 'llama_longrope', 'llama_dynamic', 'olmo3_yarn', 'ministral', 'ministral3', 'mistral3_images'],
-  ...['olmo2', 'olmo2_tied', 'olmo3', 'granite', 'granite_untied'],
+  ...['olmo2', 'olmo2_tied', 'olmo3', 'granite', 'granite_untied', 'granite4', 'granite4_untied', 'glm', 'glm4', 'exaone4', 'exaone4_untied', 'seed_oss', 'seed_oss_tied'],
+  ...['hunyuan', 'hunyuan_untied', 'cohere2', 'cohere2_untied'],
   ...['mixtral', 'mixtral_window', 'qwen3_moe', 'qwen3_moe_step', 'qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'qwen3_next_step', 'gpt_oss', 'gpt_oss_mxfp4', 'qwen3_fp8'],
   ...['bert', 'vit', 'deit', 'resnet', 'deberta', 'deberta_regression'],
   ...['deberta_torch', 'bert_torch', 'llama_torch'],

@@ -72,7 +72,7 @@ export function inferenceBytes(
 /** Everything that is held between steps: keys and values of blocks that attend, states of those that have one. */
 export const cacheVariables = (model: Pick<CausalModel, 'keyValues' | 'states'>, tokens: number, slots = 1): VariableSpec[] => [
   ...keyValueVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v]),
-  ...[...stateVariables(model, slots).values()].flatMap(({ recent, memory }) => [recent, memory]),
+  ...[...stateVariables(model, slots).values()].flatMap(({ recent, memory }) => (memory ? [recent, memory] : [recent])),
 ];
 
 /** The cached keys and values of one block. */

@@ -7,19 +7,19 @@ import { valueFor } from '../narrow.ts';
 interface CachedState {
   readonly shape: StateShape;
   readonly recent: VariableSpec;
-  readonly memory: VariableSpec;
+  readonly memory: VariableSpec | undefined;
 }
 
 /** The state of each block that has one, a row for each slot. */
 export const stateVariables = ({ states }: Pick<CausalModel, 'states'>, slots: number): ReadonlyMap<number, CachedState> =>
   new Map(
     [...(states ?? [])].map(([layer, shape]) => {
-      const variable = (part: keyof StateShape): VariableSpec => ({
+      const variable = (part: keyof StateShape, own: readonly number[]): VariableSpec => ({
         name: `cache/${layer}/${part}`,
-        shape: [slots, elementCount(shape[part])],
+        shape: [slots, elementCount(own)],
         dtype: 'float32',
       });
-      return [layer, { shape, recent: variable('recent'), memory: variable('memory') }];
+      return [layer, { shape, recent: variable('recent', shape.recent), memory: shape.memory && variable('memory', shape.memory) }];
     }),
   );
 
@@ -53,12 +53,12 @@ export function traceStates(graph: Graph, { model, slots, positions, counts, slo
     counts,
     read: (layer): LayerState => {
       const { shape, recent, memory } = valueFor(variables, layer);
-      return { recent: read(recent, shape.recent), memory: read(memory, shape.memory) };
+      return { recent: read(recent, shape.recent), memory: memory && shape.memory && read(memory, shape.memory) };
     },
     write: (layer, state) => {
       const { recent, memory } = valueFor(variables, layer);
       write(recent, state.recent);
-      write(memory, state.memory);
+      if (memory && state.memory) write(memory, state.memory);
     },
   };
 }

@@ -14,7 +14,7 @@ const decoders: readonly Missing[] = [
   { needs: 'multi-head latent attention', names: /^(Deepseek(V[23]|VL)|KimiK2|MiniCPM3|Mistral4|Glm4MoeLite)/, keys: ['kv_lora_rank'] },
   {
     needs: 'state-space layers',
-    names: /^(Falcon)?(Mamba|Jamba|Bamba|Zamba|NemotronH|FalconH|PLaMo|GraniteMoeHybrid)/i,
+    names: /^(Falcon)?(Mamba|Jamba|Bamba|Zamba|NemotronH|FalconH|PLaMo)/i,
     keys: ['mamba_d_state', 'ssm_cfg', 'state_size'],
   },
   {
@@ -23,7 +23,7 @@ const decoders: readonly Missing[] = [
     keys: ['linear_num_key_heads'],
     nearest: 'Qwen3_5',
   },
-  { needs: 'recurrent layers', names: /^(Rwkv|RecurrentGemma|XLSTM|Lfm)/i, nearest: 'Gemma2' },
+  { needs: 'recurrent layers', names: /^(Rwkv|RecurrentGemma|XLSTM)/i, nearest: 'Gemma2' },
   {
     needs: 'a mixture of experts of this kind',
     names: /(moe|Mixtral|Dbrx|Llama4|GptOss|Arctic|Ernie4_5_Moe|HunYuanMoE)/i,

@@ -39,12 +39,15 @@ export interface TokenInputs {
 export interface StateShape {
   /** The last tokens, [tokens, channels]. */
   readonly recent: readonly [tokens: number, channels: number];
-  /** [heads, keyDim, valueDim]. */
-  readonly memory: readonly [heads: number, keyDim: number, valueDim: number];
+  /** [heads, keyDim, valueDim]; left out of a block that remembers the last tokens alone. */
+  readonly memory?: readonly [heads: number, keyDim: number, valueDim: number];
 }
 
-/** The state of one block, each part with [batch] in front of its shape. */
-export type LayerState = Readonly<Record<keyof StateShape, Node>>;
+/** The state of one block, each part with [batch] in front of its shape; `memory` is there where its shape is. */
+export interface LayerState {
+  readonly recent: Node;
+  readonly memory?: Node | undefined;
+}
 
 export interface StateCache {
   /** int32 [batch]: the tokens of each text among those that are read. What stands behind them fills the row up, and changes no state. */

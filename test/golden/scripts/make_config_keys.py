@@ -6,6 +6,9 @@ import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from open_model import DINOv3ViTForImageClassification
+from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
+                          HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
+from transformers import GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
@@ -53,6 +56,15 @@ FAMILIES = dict(
     olmo2=(Olmo2ForCausalLM, Olmo2Config, decoder),
     olmo3=(Olmo3ForCausalLM, Olmo3Config, dict(**decoder, sliding_window=5)),
     granite=(GraniteForCausalLM, GraniteConfig, decoder),
+    granitemoehybrid=(GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig, dict(**decoder, num_local_experts=0, layer_types=['full_attention', 'full_attention'],
+                                                                              mamba_n_heads=4)),
+    lfm2=(Lfm2ForCausalLM, Lfm2Config, dict(**decoder, layer_types=['conv', 'full_attention'], block_multiple_of=20)),
+    glm=(GlmForCausalLM, GlmConfig, dict(**decoder, head_dim=8)),
+    glm4=(Glm4ForCausalLM, Glm4Config, dict(**decoder, head_dim=8)),
+    exaone4=(Exaone4ForCausalLM, Exaone4Config, dict(**decoder, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
+    seed_oss=(SeedOssForCausalLM, SeedOssConfig, dict(**decoder, head_dim=8)),
+    hunyuan_v1_dense=(HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config, dict(**decoder, head_dim=8)),
+    cohere2=(Cohere2ForCausalLM, Cohere2Config, dict(**decoder, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     gpt_oss=(GptOssForCausalLM, GptOssConfig, dict(**decoder, head_dim=8, num_local_experts=4, num_experts_per_tok=2, sliding_window=5)),
     mixtral=(MixtralForCausalLM, MixtralConfig, dict(**decoder, num_local_experts=4)),
     qwen3_moe=(Qwen3MoeForCausalLM, Qwen3MoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2,
@@ -92,6 +104,12 @@ OLDER = dict(
     qwen3_5=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'full_attention_interval'],
     qwen3_5_moe=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'decoder_sparse_step', 'norm_topk_prob', 'intermediate_size', 'full_attention_interval'],
     qwen3_next=['full_attention_interval', 'use_sliding_window'],
+    granitemoehybrid=['layers_block_type', 'normalization_function', 'init_method'],
+    exaone4=['sliding_window_pattern'],
+    cohere2=['sliding_window_pattern', 'rms_norm_eps', 'cache_implementation', 'use_qk_norm', 'use_gated_activation', 'use_embedding_sharing', 'use_parallel_block',
+             'use_parallel_embedding', 'position_embedding_type'],
+    lfm2=['block_ff_dim', 'tie_embedding', 'hidden_act', 'rms_norm_eps', 'block_norm_eps', 'block_dim', 'conv_dim', 'conv_dim_out', 'num_heads', 'theta', 'use_pos_enc',
+          'block_use_swiglu', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
@@ -108,6 +126,7 @@ OLDER = dict(
 )
 # What a key is changed to, where twice the number or the other boolean is no choice; a list: one after the other.
 CHANGES = dict(
+    position_embedding_type=['rope', 'relative_key'], layers_block_type=[['full_attention', 'linear_attention']], block_ff_dim=[96], conv_L_cache=[4], full_attn_idxs=[[0]], block_ffn_dim_multiplier=[2.0],
     linear_num_key_heads=[1], linear_num_value_heads=[2], linear_key_head_dim=[4], linear_value_head_dim=[4], linear_conv_kernel_dim=[3],
     hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], no_rope_layer_interval=[1], sliding_window_pattern=[1],
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
@@ -127,7 +146,7 @@ CHANGES = dict(
     norm_rel_ebd=['layer_norm'], position_buckets=[4], max_relative_positions=[8], conv_kernel_size=[3], conv_groups=[2], conv_act=['relu'],
     embedding_size=[16], attention_head_size=[16], pooler_hidden_size=[16], pooler_output_size=[16], pooler_act=['relu'], image_size=[32, [16, 8]],
     patch_size=[4], num_channels=[1], hidden_sizes=[[32, 64]], depths=[[1, 1]], layer_type=['basic'], classifier_dropout=[0.5], cls_dropout=[0.5],
-    position_embedding_type=['relative_key'], quantization_config=[dict(quant_method='bitsandbytes', load_in_8bit=True)],
+    quantization_config=[dict(quant_method='bitsandbytes', load_in_8bit=True)],
     pruned_heads=[{'0': [1]}], per_layer_config=[{'0': {'intermediate_size': 16}}], tokenizer_class=['Other'], finetuning_task=['Other'],
     task_specific_params=[{'a': 1}], auto_map=[{'a': 'b'}], prefix=['a'], _name_or_path=['a'], name_or_path=['a'], cross_attention_hidden_size=[16],
     attn_implementation=['eager'], summary_type=['first'], summary_activation=['relu'], directionality=['uni'], pooler_type=['b'],
@@ -238,7 +257,8 @@ def count_drops(model_class, config_class, base, rates, key):
 
 
 def plain(value):
-    return json.loads(json.dumps(value, default=str)) if not isinstance(value, torch.dtype) else str(value)
+    # JSON has no infinite numbers.
+    return json.loads(json.dumps(value, default=str).replace('Infinity', '"Infinity"')) if not isinstance(value, torch.dtype) else str(value)
 
 
 ONLY = sys.argv[2:]

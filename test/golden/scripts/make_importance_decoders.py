@@ -11,7 +11,7 @@ from open_model import open_model
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 # Norms of each head; the same as distances from 1, with windows; blocks that read keys and values of others, and an input for each; rows of queries, keys and values (of gate and up) in one layer.
-FOLDERS = ['qwen3', 'qwen3_5', 'gemma3', 'gemma4', 'phi3']
+FOLDERS = ['qwen3', 'qwen3_5', 'lfm2', 'cohere2', 'gemma3', 'gemma4', 'phi3']
 # Tokens of each sample, and how many at its start are no targets.
 LENGTHS, PROMPTS = [11, 4, 7, 9], [5, 1, 3, 2]
 

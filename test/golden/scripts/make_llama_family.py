@@ -6,6 +6,9 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from file_names import file_names
+from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
+                          HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
+from transformers import GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
@@ -118,6 +121,32 @@ make('olmo3', Olmo3ForCausalLM, Olmo3Config(**{**small, 'num_hidden_layers': 3},
 granite = dict(embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3)
 make('granite', GraniteForCausalLM, GraniteConfig(**{**small, 'tie_word_embeddings': True}, **granite), 281, 12)
 make('granite_untied', GraniteForCausalLM, GraniteConfig(**small, **granite, attention_bias=True, mlp_bias=True), 291, 12)
+
+# Gate and up in one matrix, with positions and without.
+dense = dict(num_local_experts=0, layer_types=['attention', 'attention'], shared_intermediate_size=40, mamba_n_heads=4)
+make('granite4', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, **granite, **dense, position_embedding_type='rope'), 441, 12)
+make('granite4_untied', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**small, **granite, **dense, position_embedding_type='nope', attention_bias=True), 451, 12)
+
+# Short convolutions around a block that attends; the width of the MLP as the config has it adjusted, and as it is.
+lfm2 = {**small, 'num_hidden_layers': 3}
+make('lfm2', Lfm2ForCausalLM, Lfm2Config(**{**lfm2, 'tie_word_embeddings': True}, layer_types=['conv', 'full_attention', 'conv'], block_multiple_of=20), 421, 16)
+make('lfm2_untied', Lfm2ForCausalLM, Lfm2Config(**lfm2, full_attn_idxs=[0, 2], conv_L_cache=4, conv_bias=True, block_auto_adjust_ff_dim=False), 431, 12)
+
+# Half of each head turns, neighbors together; with norms behind attention and MLP, and without.
+make('glm', GlmForCausalLM, GlmConfig(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, attention_bias=False), 461, 12)
+make('glm4', Glm4ForCausalLM, Glm4Config(**{**small, 'head_dim': 8}), 471, 12)
+# Layers with a window turn and others do not; without windows, all turn.
+make('exaone4', Exaone4ForCausalLM, Exaone4Config(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, sliding_window=5, layer_types=layers), 481, 16)
+make('exaone4_untied', Exaone4ForCausalLM, Exaone4Config(**small, sliding_window=None, layer_types=['full_attention'] * 2), 491, 12)
+make('seed_oss', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 12}), 501, 12)
+make('seed_oss_tied', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 8, 'tie_word_embeddings': True}, attention_bias=False, attention_out_bias=True, mlp_bias=True), 511, 12)
+# Norms behind the turn, whose weight is not the same for both features of a pair; a stretched base, and dynamic scaling.
+make('hunyuan', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, rope_parameters=dict(rope_type='dynamic',
+     rope_theta=10000.0, alpha=50.0, factor=1.0)), 521, 12)
+make('hunyuan_untied', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**small, 'head_dim': 8}, attention_bias=True), 531, 12)
+# Attention and MLP side by side; layers that see everything do not turn.
+make('cohere2', Cohere2ForCausalLM, Cohere2Config(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, sliding_window=5, layer_types=layers, logit_scale=0.4), 541, 16)
+make('cohere2_untied', Cohere2ForCausalLM, Cohere2Config(**small, sliding_window=32, attention_bias=True), 551, 12)
 
 # Fused projections; a part of each head is turned; texts up to and beyond the original length of longrope.
 make('phi3', Phi3ForCausalLM, Phi3Config(**small, sliding_window=5), 301, 16)

@@ -61,6 +61,7 @@ describe('families', () => {
     ['llama', 'columns', { like: 'llama' }],
     ['phi3', 'spsft', { like: 'phi3', changes: { sliding_window: 200 } }],
     ['granite', 'lora', { like: 'granite' }],
+    ['lfm2', 'lora', { like: 'lfm2', changes: { layer_types: ['full_attention', 'conv', 'conv'] } }],
     // Heads of values stand in another order, as rows of some layers and as columns of one.
     ['qwen35', 'lora', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],
     ['qwen35moe', 'lora', { like: 'qwen3_5_moe', changes: { linear_value_head_dim: 8 } }],

@@ -138,6 +138,14 @@ describe('families', () => {
       { like: 'qwen3_5_moe_images', changes: { attention_bias: false, linear_value_head_dim: 8, linear_num_value_heads: 6 } },
     ],
     ['qwen3next', { like: 'qwen3_next', changes: { linear_value_head_dim: 8, mlp_only_layers: [] } }],
+    ['lfm2', { like: 'lfm2' }],
+    ['granite', { like: 'granite4' }],
+    ['chatglm', { like: 'glm', changes: { head_dim: 8 } }],
+    ['glm4', { like: 'glm4' }],
+    ['exaone4', { like: 'exaone4_untied' }],
+    ['seed_oss', { like: 'seed_oss' }],
+    ['hunyuan-dense', { like: 'hunyuan' }],
+    ['cohere2', { like: 'cohere2', changes: { num_hidden_layers: 4, layer_types: undefined } }],
     ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],
     ['gemma3', { like: 'gemma3', changes: gemma3 }],
     ['gemma3 that sees images', { like: 'gemma3_images', changes: gemma3 }],
@@ -187,6 +195,13 @@ describe('families', () => {
       { like: 'qwen3_5', changes: { linear_value_head_dim: 8, layer_types: ['full_attention', 'linear_attention', 'full_attention'] } },
       /cannot hold the recurrent state of this Qwen3_5/,
     ],
+    [
+      'windows of EXAONE 4 in a model of another size',
+      { like: 'exaone4' },
+      /cannot hold the attention windows, the rotary positions of this Exaone4/,
+    ],
+    ['a head of its own', { like: 'cohere2_untied', changes: { attention_bias: false } }, /cannot hold the output head of this Cohere2/],
+    ['convolutions with biases', { like: 'lfm2_untied' }, /cannot hold the recurrent state of this Lfm2/],
     ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, Mixtral, Qwen2/],
   ] as const)('%s: refused', async (_, params, message) => {
     await expect(exportOf(await tinyDecoder(params))).rejects.toThrow(message);

@@ -313,7 +313,7 @@ describe('config', () => {
     ['kimi-linear', ': it needs linear attention with a recurrent state; the nearest supported architecture is qwen35. '],
     ['gemma3n', ': it needs inputs for each layer; the nearest supported architecture is gemma3. '],
     ['gemma', 'not supported; the nearest supported architecture is gemma2. '],
-    ['exaone', 'not supported; the nearest supported architecture is llama. '],
+    ['exaone', 'not supported; the nearest supported architecture is exaone4. '],
     ['nomic-bert-moe', ': it is an encoder. GGUF is read for'],
   ])('of the architecture %s says what is missing before it looks at tensors', async (architecture, answer) => {
     const file = new GgufBuilder().text('general.architecture', architecture).tensor('blk.0.ssm_in.weight', [8]);

@@ -7,11 +7,12 @@ import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { ggufTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
+import { ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { TensorSource } from '../../format/tensor-source.ts';
-import { openModel } from '../../hub/open-model.ts';
+import { type ModelFolder, openModel } from '../../hub/open-model.ts';
 import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
-import { causalModel } from '../../model/load-model.ts';
+import { architectureOf, causalModel } from '../../model/load-model.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { heldTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
@@ -20,6 +21,7 @@ import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
 import { ggufDataBytes, planGguf } from './gguf-file.ts';
+import { namesOfParts } from './gguf-tensors.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
 import { MODELFILE, modelfile, ollamaName } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
@@ -93,14 +95,33 @@ function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] 
   return [...new Set(types)].filter(type => type !== '' && isCoarse(ggufTypeNamed(type)));
 }
 
-/** The weights of a file by the names of the base, which has others for the decoder in a model that also sees images. */
-function byNamesOfBase({ parameters }: CausalModel, weights: TensorSource): Omit<WeightSource, 'tensors'> & Pick<TensorSource, 'tensors'> {
-  if (parameters.every(({ name }) => nameInDecoder(name) === name)) return weights;
-  const tensors = parameters.flatMap(({ name }) => {
-    const found = weights.tensors.get(nameInDecoder(name));
-    return found ? [[name, found] as const] : [];
+/**
+ * The weights of a file by the names of the base, which has others for the decoder in a model that also sees images, or one tensor where the
+ * file has several.
+ */
+function byNamesOfBase(
+  { parameters }: CausalModel,
+  { config, weights }: Pick<ModelFolder, 'config' | 'weights'>,
+): Omit<WeightSource, 'tensors'> & Pick<TensorSource, 'tensors'> {
+  const family = ggufFamilyOf(architectureOf(config) ?? '') ?? {};
+  const namesOf = (name: string): readonly string[] => namesOfParts(nameInDecoder(name), family);
+  if (parameters.every(({ name }) => namesOf(name).join() === name)) return weights;
+  const tensors = parameters.flatMap(({ name, shape }) => {
+    const found = namesOf(name).flatMap(own => weights.tensors.get(own) ?? []);
+    const [first] = found;
+    if (first === undefined || found.length < namesOf(name).length) return [];
+    return [[name, found.length === 1 ? first : { ...first, shape }] as const];
   });
-  return { tensors: new Map(tensors), readFloat32: name => weights.readFloat32(nameInDecoder(name)) };
+  const readFloat32 = async (name: string): Promise<Float32Array> => {
+    const [first = name, ...others] = namesOf(name);
+    const part = await weights.readFloat32(first);
+    if (others.length === 0) return part;
+    const out = new Float32Array(part.length * (1 + others.length));
+    out.set(part);
+    for (const [i, own] of others.entries()) out.set(await weights.readFloat32(own), (i + 1) * part.length);
+    return out;
+  };
+  return { tensors: new Map(tensors), readFloat32 };
 }
 
 /** @throws ExportError for a tensor or a tokenizer that is not the tuned model's */
@@ -109,7 +130,7 @@ async function reopen(path: string, { adapter, folder, tokenizer }: Opened, mode
   const close = () => copy.weights.close();
   try {
     const merged = mergedWeights(withInitial(model, folder.weights), adapter);
-    const weightsOfBase = byNamesOfBase(model, copy.weights);
+    const weightsOfBase = byNamesOfBase(model, copy);
     const written = withInitial(model, weightsOfBase);
     for (const spec of model.parameters) {
       const { name } = spec;

@@ -3,9 +3,11 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isTuned } from '../../adapter/merge.ts';
 import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
+import type { GgufFamily } from '../../format/gguf/gguf-family.ts';
 import { shapeInFile } from '../../format/gguf/gguf-layout.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
+import { elementCount } from '../../graph/types.ts';
 import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
@@ -29,15 +31,37 @@ export function fileTensors(model: CausalModel, { architecture, family }: FoundF
   return new Map(
     model.parameters.flatMap(spec => {
       const stacked = tensorsNamed(spec, name => ownName(name) !== undefined);
-      const tensors: readonly StoredTensor[] = stacked ?? [
-        { name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) },
-      ];
+      const tensors: readonly StoredTensor[] = stacked ?? partsOf(spec, family);
       return tensors.map(tensor => {
         const name = nameOf(tensor.name);
         return [name, { ...tensor, shape: shapeInFile(name, tensor.shape, family), spec }] as const;
       });
     }),
   );
+}
+
+/** The tensors whose rows a parameter holds one below the other, all of them as many; mostly the parameter itself. */
+function partsOf({ name, shape }: ParameterSpec, family: GgufFamily): readonly StoredTensor[] {
+  const names = namesOfParts(name, family);
+  const [rows = 1, ...rest] = shape;
+  const own = [rows / names.length, ...rest];
+  const size = elementCount(own);
+  return names.map((part, i) => ({
+    name: part,
+    shape: own,
+    parameters: [name],
+    values: async read => {
+      const all = await read(name);
+      return names.length === 1 ? all : all.slice(i * size, (i + 1) * size);
+    },
+  }));
+}
+
+/** By Hugging Face's names, the tensors that stand for a parameter one below the other. @param name that of a decoder alone */
+export function namesOfParts(name: string, { joined = {} }: Pick<GgufFamily, 'joined'>): readonly string[] {
+  const [, at = '', stem = '', end = ''] = /^(model\.layers\.\d+\.)(.+)(\.\w+)$/.exec(name) ?? [];
+  const layers = Object.hasOwn(joined, stem) ? joined[stem] : undefined;
+  return layers?.map(layer => `${at}${layer}${end}`) ?? [name];
 }
 
 /** Whether training changed a part of it. */

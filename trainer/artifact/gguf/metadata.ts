@@ -4,7 +4,7 @@ import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
 import { boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
 import { ggufClasses, ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
-import type { GgufFamily, LayoutSizes } from '../../format/gguf/gguf-family.ts';
+import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes } from '../../format/gguf/gguf-family.ts';
 import { UNTURNED } from '../../format/gguf/gguf-gemma4.ts';
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
@@ -112,12 +112,15 @@ interface Described {
   readonly family: GgufFamily;
 }
 
-function settings({ config, decoder, full, family: { computed, ownPositions } }: Described): ReadonlyMap<string, Setting> {
+function settings({ config, decoder, full, family }: Described): ReadonlyMap<string, Setting> {
+  const { computed, ownPositions } = family;
   const { attention, positions } = decoder;
   const windows = attention.layers.map(({ window }) => window);
   const { headDim } = attention.layers.find(({ window }) => window === undefined) ?? decoderSizes(decoder);
   // It is written even if no text is longer than it, where blocks differ in more than their window.
-  const windowed = windows.findIndex(window => window !== undefined && (ownPositions || window < decoder.maxPositions));
+  const windowed = windows.findIndex(
+    window => window !== undefined && (ownPositions || family.turnsByWindow || window < decoder.maxPositions),
+  );
   const own: Readonly<Record<string, Setting | undefined>> = {
     'attention.sliding_window': windows[windowed],
     'attention.sliding_window_pattern': windowed < 0 && !ownPositions ? undefined : windows.map(window => window !== undefined),
@@ -132,7 +135,8 @@ function settings({ config, decoder, full, family: { computed, ownPositions } }:
     'attention.scale': attention.scale,
     embedding_scale: decoder.embeddingMultiplier.factor,
     residual_scale: decoder.residualMultiplier,
-    logit_scale: 1 / decoder.logitMultiplier,
+    logit_scale: family.multipliesLogits ? decoder.logitMultiplier : 1 / decoder.logitMultiplier,
+    [LAYER_NORM_EPSILON]: decoder.norms.epsilon,
     expert_count: decoder.experts?.count,
     expert_used_count: decoder.experts?.chosen,
     expert_feed_forward_length: decoder.experts?.intermediateSize,
@@ -149,8 +153,8 @@ function settings({ config, decoder, full, family: { computed, ownPositions } }:
     block_count: decoder.blocks,
     feed_forward_length: ofAll(decoder.mlp.intermediateSizes),
     'attention.head_count': attention.heads,
-    'attention.head_count_kv': ofAll(attention.layers.map(({ kvHeads }) => kvHeads)),
-    'attention.layer_norm_rms_epsilon': decoder.norms.epsilon,
+    'attention.head_count_kv': ofAll(attention.layers.map(({ kvHeads }, layer) => (decoder.convolution?.layers[layer] ? 0 : kvHeads))),
+    'attention.layer_norm_rms_epsilon': decoder.norms.centered ? undefined : decoder.norms.epsilon,
     'attention.key_length': headDim,
     'attention.value_length': headDim,
     'rope.dimension_count': full.features,
@@ -248,13 +252,13 @@ function readBack(
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
   ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSizes]],
   ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
-  ['the recurrent state', d => d.delta],
+  ['the recurrent state', d => [d.delta, d.convolution]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
-  ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues]],
+  ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues, d.sideBySide]],
   ['the activation', d => d.mlp.activation],
   ['the attention windows', d => d.attention.layers.map(({ window }) => (window !== undefined && window < d.maxPositions ? window : 0))],
   ['the attention scale', d => [d.attention.scale, d.attention.cap, d.attention.sinks]],
-  ['the rotary positions', d => d.positions],
+  ['the rotary positions', d => [d.positions, d.attention.turnsNeighbors]],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],
   ['the inputs of each layer', d => d.layerInputs],
   ['the output head', d => d.tied],

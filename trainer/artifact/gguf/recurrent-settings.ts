@@ -1,4 +1,4 @@
-/** The metadata of decoders in which some blocks have a recurrent state in place of attention. */
+/** The metadata of decoders in which some blocks have a recurrent state or a short convolution in place of attention. */
 import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 
@@ -10,13 +10,15 @@ export const RECURRENT_INTEGERS = [
   'ssm.group_count',
   'ssm.time_step_rank',
   'ssm.inner_size',
+  'shortconv.l_cache',
 ] as const;
 
-/** @returns nothing for a decoder without such a state */
+/** @returns nothing for a decoder without such blocks */
 export function recurrentSettings(
-  { delta, blocks }: Pick<DecoderConfig, 'delta' | 'blocks'>,
+  { delta, convolution, blocks }: Pick<DecoderConfig, 'delta' | 'convolution' | 'blocks'>,
   { features }: Positions,
 ): Readonly<Record<string, number | readonly number[]>> {
+  if (convolution) return { 'shortconv.l_cache': convolution.width };
   if (delta === undefined) return {};
   const first = delta.layers.indexOf(false);
   return {

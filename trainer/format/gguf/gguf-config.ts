@@ -5,6 +5,7 @@ import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import type { FoundFamily, GgufFamily } from './gguf-families.ts';
+import { LAYER_NORM_EPSILON } from './gguf-family.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import type { RopeFactorsByLength } from './gguf-source.ts';
@@ -66,7 +67,9 @@ export function ggufConfig(input: {
     num_key_value_heads: optional('attention.head_count_kv') ?? heads,
     head_dim: headDim,
     max_position_embeddings: context,
-    rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
+    ...(!family.computed.includes(LAYER_NORM_EPSILON) && {
+      rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
+    }),
     rope_theta: shortestFloat32(ropeTheta),
     rope_scaling: scaling,
     ...(isPartial && rotated !== undefined && rotated !== headDim && { partial_rotary_factor: rotated / headDim }),
@@ -105,8 +108,8 @@ function numbersIn(metadata: ReadonlyMap<string, GgufValue>, { architecture, fam
   };
   const optional = (key: string): number | undefined => {
     const whole = metadata.get(`${architecture}.${key}`);
-    // The first, where each block has a number.
-    const value = family.lists?.includes(key) && Array.isArray(whole) ? list(key)?.[0] : whole;
+    // The first that is not 0, where each block has a number.
+    const value = family.lists?.includes(key) && Array.isArray(whole) ? list(key)?.find(Boolean) : whole;
     if (value === undefined) return undefined;
     if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
     problems.push({ message: `${architecture}.${key} is ${showValue(value)}, not a positive number` });

@@ -1,7 +1,7 @@
 /** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
 import type { GgufValue } from './gguf-cursor.ts';
 import { chosenExperts, expertKeys, expertNames, expertWidth } from './gguf-experts.ts';
-import type { GgufFamily, GgufSizes } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, LAYER_NORM_EPSILON } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-qwen35.ts';
 
@@ -53,6 +53,21 @@ const ofLlama = ({ has }: GgufSizes) => ({ hidden_act: 'silu', attention_bias: h
 const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
   isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
 
+const turnedPart = 'rope.dimension_count';
+
+const glmFile = {
+  ...plain,
+  computed: [turnedPart],
+  names: { ffn_up: 'mlp.gate_up_proj' },
+  settings: (sizes: GgufSizes) => ({
+    ...ofLlama(sizes),
+    partial_rotary_factor: (sizes.number(turnedPart) ?? sizes.headDim) / sizes.headDim,
+  }),
+} as const;
+
+/** llama.cpp knows the one EXAONE 4 with windows by its blocks. */
+const EXAONE4_WINDOWED = 64;
+
 const mixtral: GgufFamily = {
   ...plain,
   class: 'MixtralForCausalLM',
@@ -67,6 +82,9 @@ const mixtral: GgufFamily = {
   },
   settings: sizes => ({ hidden_act: 'silu', num_local_experts: sizes.number('expert_count'), ...chosenExperts(sizes) }),
 };
+
+/** A number for each block in some families. */
+const kvHeads = 'attention.head_count_kv';
 
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
@@ -167,6 +185,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'GraniteForCausalLM',
     modelType: 'granite',
+    writes: ['GraniteForCausalLM', 'GraniteMoeHybridForCausalLM'],
+    joined: { 'shared_mlp.input_linear': ['mlp.gate_proj', 'mlp.up_proj'], 'shared_mlp.output_linear': ['mlp.down_proj'] },
     interleaved: true,
     computed: ['attention.scale', 'embedding_scale', 'residual_scale', 'logit_scale'],
     settings: sizes => ({
@@ -175,6 +195,78 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       embedding_multiplier: sizes.number('embedding_scale') ?? 1,
       residual_multiplier: sizes.number('residual_scale') ?? 1,
       logits_scaling: sizes.number('logit_scale') ?? 1,
+    }),
+  },
+  lfm2: {
+    ...plain,
+    class: 'Lfm2ForCausalLM',
+    modelType: 'lfm2',
+    computed: ['shortconv.l_cache'],
+    lists: [kvHeads],
+    squeezed: /\.shortconv\.conv\.weight$/,
+    names: {
+      ...{ attn_norm: 'operator_norm', ffn_norm: 'ffn_norm', attn_output: 'self_attn.out_proj' },
+      ...{ attn_q_norm: 'self_attn.q_layernorm', attn_k_norm: 'self_attn.k_layernorm' },
+      ...{ ffn_gate: 'feed_forward.w1', ffn_up: 'feed_forward.w3', ffn_down: 'feed_forward.w2' },
+      ...{ 'shortconv.in_proj': 'conv.in_proj', 'shortconv.conv': 'conv.conv', 'shortconv.out_proj': 'conv.out_proj' },
+    },
+    settings: ({ number, list, blocks }) => ({
+      norm_eps: Number(number('attention.layer_norm_rms_epsilon')?.toPrecision(7)),
+      conv_L_cache: number('shortconv.l_cache'),
+      // A block without keys has a convolution.
+      layer_types: Array.from({ length: blocks }, (_, i) => (list(kvHeads)?.[i] === 0 ? 'conv' : 'full_attention')),
+      block_auto_adjust_ff_dim: false,
+    }),
+  },
+  chatglm: { ...glmFile, class: 'GlmForCausalLM', modelType: 'glm' },
+  glm4: {
+    ...glmFile,
+    class: 'Glm4ForCausalLM',
+    modelType: 'glm4',
+    names: { ...glmFile.names, post_attention_norm: 'post_self_attn_layernorm', post_ffw_norm: 'post_mlp_layernorm' },
+  },
+  exaone4: {
+    ...plain,
+    class: 'Exaone4ForCausalLM',
+    modelType: 'exaone4',
+    computed: ['attention.sliding_window', 'attention.sliding_window_pattern'],
+    turnsByWindow: true,
+    names: { ...headNorms, ...normsBehind },
+    settings: sizes => ({
+      hidden_act: 'silu',
+      sliding_window: sizes.blocks === EXAONE4_WINDOWED ? (windowOf(sizes) ?? 4096) : null,
+      sliding_window_pattern: 4,
+    }),
+  },
+  seed_oss: {
+    ...plain,
+    class: 'SeedOssForCausalLM',
+    modelType: 'seed_oss',
+    names: { post_attention_norm: 'post_attention_layernorm' },
+    settings: sizes => ({ ...ofLlama(sizes), attention_out_bias: sizes.has('model.layers.0.self_attn.o_proj.bias') }),
+  },
+  // The base in the file is the stretched one.
+  'hunyuan-dense': {
+    ...plain,
+    class: 'HunYuanDenseV1ForCausalLM',
+    modelType: 'hunyuan_v1_dense',
+    names: { attn_q_norm: 'self_attn.query_layernorm', attn_k_norm: 'self_attn.key_layernorm' },
+    settings: ofLlama,
+  },
+  cohere2: {
+    ...plain,
+    class: 'Cohere2ForCausalLM',
+    modelType: 'cohere2',
+    computed: ['attention.sliding_window', LAYER_NORM_EPSILON, 'logit_scale'],
+    turnsByWindow: true,
+    multipliesLogits: true,
+    // llama.cpp has no other head than the embedding, and no biases.
+    settings: sizes => ({
+      ...{ hidden_act: 'silu', attention_bias: false, tie_word_embeddings: true },
+      layer_norm_eps: Number(sizes.number(LAYER_NORM_EPSILON)?.toPrecision(7)),
+      logit_scale: sizes.number('logit_scale') ?? 1,
+      sliding_window: windowOf(sizes),
+      sliding_window_pattern: 4,
     }),
   },
   // llama.cpp divides the weights of the chosen experts by their sum, and has experts in all blocks.

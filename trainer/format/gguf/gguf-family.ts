@@ -29,6 +29,9 @@ export interface StateHeads {
   readonly heads: number;
 }
 
+/** The key of families with layer norms, in place of that of root-mean-square norms. */
+export const LAYER_NORM_EPSILON = 'attention.layer_norm_epsilon';
+
 /** Numbers that the order of a file's rows and columns depends on. */
 export interface LayoutSizes {
   readonly heads: number;
@@ -53,6 +56,11 @@ export interface GgufFamily {
   readonly computed: readonly string[];
   /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them, or with ".scale", where the name here has none. */
   readonly names: Readonly<Record<string, string>>;
+  /**
+   * Layers of a block of the classes that are written under this name, and the layers here that have their rows, in their order; without
+   * ".weight" and ".bias".
+   */
+  readonly joined?: Readonly<Record<string, readonly string[]>>;
   /** The number that the converter added to the weights of norms. */
   readonly normOffset: 0 | 1;
   /** Rows of q and k are stored with the halves of each head interleaved. */
@@ -69,6 +77,10 @@ export interface GgufFamily {
   readonly layout?: (name: string, shape: readonly number[], state: StateHeads) => FileLayout;
   /** Has no MLPs, so that a file may leave their width out. */
   readonly hasNoMlps?: true;
+  /** Blocks without a window differ in their positions too, so that a window is written even if no text is longer. */
+  readonly turnsByWindow?: true;
+  /** `logit_scale` multiplies logits; it divides them in other families. */
+  readonly multipliesLogits?: true;
   /** Keys that may hold a list with a number for each block. */
   readonly lists?: readonly string[];
   /** The settings have the rotary positions, and no others are read. */

@@ -3,6 +3,8 @@
 const GLOBAL: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
   output_norm: 'model.norm',
+  // LFM2's norm behind the last block, which llama.cpp names so.
+  token_embd_norm: 'model.embedding_norm',
   output: 'lm_head',
   per_layer_token_embd: 'model.embed_tokens_per_layer',
   per_layer_model_proj: 'model.per_layer_model_projection',
@@ -31,7 +33,7 @@ export const ROPE_FACTORS_BY_LENGTH: Readonly<Record<'short' | 'long', string>> 
 
 /** Undefined for a name that a family does not have. @param own its names in a block that are not Llama's */
 export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
-  const match = /^(?:blk\.(\d{1,5})\.)?(\w+)\.(weight|bias|scale)$/.exec(name);
+  const match = /^(?:blk\.(\d{1,5})\.)?(\w+(?:\.\w+)?)\.(weight|bias|scale)$/.exec(name);
   const [, bareBlock] = /^blk\.(\d{1,5})\.ssm_a$/.exec(name) ?? [];
   if (bareBlock !== undefined) return Object.hasOwn(own, BARE) ? `model.layers.${Number(bareBlock)}.${own[BARE]}` : undefined;
   const [, block, stem, suffix] = match ?? [];

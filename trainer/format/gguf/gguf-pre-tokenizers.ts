@@ -44,15 +44,20 @@ const QWEN35: BytePreTokenizer = { ...QWEN2, steps: [split(words('\\p{N}', '[\\p
 
 export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
   'gpt-2': GPT2,
+  exaone4: GPT2,
   smollm: DIGITS,
   starcoder: DIGITS,
   refact: DIGITS,
+  'command-r': DIGITS,
   'llama-bpe': LLAMA3,
   llama3: LLAMA3,
   'llama-v3': LLAMA3,
+  lfm2: LLAMA3,
   // The same words, merged even if they are a token as a whole.
   'smaug-bpe': MERGED,
   dbrx: MERGED,
+  glm4: MERGED,
+  'chatglm-bpe': MERGED,
   qwen2: QWEN2,
   qwen35: QWEN35,
   'deepseek-r1-qwen': QWEN2,

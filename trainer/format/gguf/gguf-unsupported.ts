@@ -17,7 +17,7 @@ export const missingOfGguf: readonly Missing[] = [
   { needs: 'multi-head latent attention', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
   { needs: 'state-space layers', names: /^(mamba|jamba|nemotron_h|falcon-h1|plamo2|granitehybrid)/ },
   { needs: 'linear attention with a recurrent state', names: /^kimi-linear/, nearest: 'qwen35' },
-  { needs: 'recurrent layers', names: /^(a?rwkv|lfm2)/, nearest: 'gemma2' },
+  { needs: 'recurrent layers', names: /^a?rwkv/, nearest: 'gemma2' },
   {
     needs: 'a mixture of experts of this kind',
     names: /(moe$|^(deepseek$|olmoe|dbrx|arctic|llama4|grok|dots1|smallthinker|minimax|bailingmoe2))/,
@@ -27,7 +27,7 @@ export const missingOfGguf: readonly Missing[] = [
   { needs: 'an encoder in addition to the decoder', names: /^t5/ },
   { needs: 'learned positions in a decoder', names: /^(gpt2|starcoder)$/ },
   { needs: 'attention with linear biases', names: /^(bloom|mpt|baichuan|refact|jais)$/ },
-  { needs: 'attention and MLP side by side', names: /^(falcon|gptneox|gptj|phi2|stablelm|command-r|cohere2)$/ },
+  { needs: 'attention and MLP side by side', names: /^(falcon|gptneox|gptj|phi2|stablelm|command-r)$/ },
   { needs: 'images or sound in addition to text', names: /^(clip|chameleon|cogvlm|qwen2vl|qwen3vl)/ },
 ];
 

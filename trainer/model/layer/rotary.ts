@@ -1,6 +1,7 @@
 /** Rotary position embedding (Su et al. 2021), in Hugging Face's half-split layout. The scalings are in `rope-scaling.ts`. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
+import { dimensions } from '../../graph/types.ts';
 import { lastOf } from '../../narrow.ts';
 
 export interface RotaryTables {
@@ -40,6 +41,19 @@ export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node,
   const angles = graph.reshape(graph.mul(columns, each), [batch, 1, tokens, half]);
   const scaled = (x: Node) => (factor === 1 ? x : graph.mul(x, factor));
   return { cos: scaled(graph.cos(angles)), sin: scaled(graph.sin(angles)) };
+}
+
+/**
+ * Moves apart the pairs of neighbors among the first features of x [batch, heads, tokens, headDim], as `rotate` turns them: the first of
+ * every pair, then the second of every pair. Queries and keys in the same order have the same products as before.
+ * @param features those that turn
+ */
+export function pairsApart(graph: Graph, x: Node, features: number): Node {
+  const [batch, heads, tokens, headDim] = dimensions(x.shape, 4);
+  const turning = features === headDim ? x : graph.sliceAxis(x, -1, 0, features);
+  const pairs = graph.reshape(turning, [batch * heads, tokens, features / 2, 2]);
+  const apart = graph.reshape(graph.transpose(pairs, [0, 1, 3, 2]), [batch, heads, tokens, features]);
+  return features === headDim ? apart : graph.concat([apart, graph.sliceAxis(x, -1, features, headDim - features)], -1);
 }
 
 /**

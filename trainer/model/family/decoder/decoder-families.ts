@@ -9,11 +9,16 @@ import type { ConfigProblem } from '../../model-spec.ts';
 import { paddingRow } from '../common-keys.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { type DecoderNames, llamaNames } from './blocks/names.ts';
+import { cohere2 } from './families/cohere2.ts';
+import { exaone4 } from './families/exaone4.ts';
 import type { Family, Own } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
+import { glm, glm4 } from './families/glm.ts';
 import { gptOss } from './families/gpt-oss.ts';
-import { granite } from './families/granite.ts';
+import { granite, graniteHybrid } from './families/granite.ts';
+import { hunYuan } from './families/hunyuan.ts';
+import { lfm2 } from './families/lfm2.ts';
 import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mixtral } from './families/mixtral.ts';
@@ -23,6 +28,7 @@ import { qwen2, qwen3 } from './families/qwen.ts';
 import { qwen3Moe } from './families/qwen3-moe.ts';
 import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
+import { seedOss } from './families/seed-oss.ts';
 import { smollm3 } from './families/smollm3.ts';
 import type { Sizes } from './keys/decoder-keys.ts';
 import { expertProblems } from './keys/expert-keys.ts';
@@ -51,6 +57,14 @@ const families = {
   Qwen3MoeForCausalLM: qwen3Moe,
   GptOssForCausalLM: gptOss,
   GraniteForCausalLM: granite,
+  GraniteMoeHybridForCausalLM: graniteHybrid,
+  Lfm2ForCausalLM: lfm2,
+  GlmForCausalLM: glm,
+  Glm4ForCausalLM: glm4,
+  Exaone4ForCausalLM: exaone4,
+  SeedOssForCausalLM: seedOss,
+  HunYuanDenseV1ForCausalLM: hunYuan,
+  Cohere2ForCausalLM: cohere2,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -97,6 +111,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       sinks: own.sinks ?? false,
       gated: own.gated ?? false,
       normsValues: own.normsValues ?? false,
+      turnsNeighbors: own.turnsNeighbors ?? false,
     },
     mlp: {
       intermediateSizes: own.intermediateSizes ?? everywhere(c, c.intermediate_size),
@@ -104,18 +119,20 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       biased: own.mlpBias ?? false,
     },
     delta: own.delta,
+    convolution: own.convolution,
     experts: own.experts,
     layerInputs: own.layerInputs,
     scalesBlocks: own.scalesBlocks ?? false,
     positions: rope.positions.map((turn, layer) => (own.turning?.[layer] === false ? undefined : turn)),
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
+    sideBySide: own.sideBySide ?? false,
     embeddingMultiplier: { factor: 1, rounded: false },
     residualMultiplier: 1,
     residualDropout: own.residualDropout ?? 0,
     logitMultiplier: 1,
     ...own.multipliers,
     logitCap: own.logitCap,
-    tied: c.tie_word_embeddings,
+    tied: own.tied ?? c.tie_word_embeddings,
     paddingRow: paddingRow(c.pad_token_id, c.vocab_size),
   };
 }

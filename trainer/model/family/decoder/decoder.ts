@@ -6,15 +6,17 @@ import { elementAt, required, valueFor } from '../../../narrow.ts';
 import type { AttentionMask } from '../../layer/attention.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../../layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../../layer/rotary.ts';
-import type { CausalModel, TokenInputs } from '../../model-spec.ts';
+import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { KeyValues, Turn } from './blocks/attention.ts';
 import { type Block, blockOf, modulesOf, traceBlock } from './blocks/block.ts';
+import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
-import { type DecoderDelta, stateShape } from './blocks/delta.ts';
+import { stateShape } from './blocks/delta.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
+import { normed } from './blocks/norms.ts';
 import { withWindow } from './blocks/window.ts';
 
 export function decoder(config: DecoderConfig): CausalModel {
@@ -39,7 +41,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     vocabularySize,
     maxPositions: config.maxPositions,
     keyValues: keyValuesOf(config),
-    states: config.delta && statesOf(config.delta),
+    states: statesOf(config),
     parameters: [...parametersOf(modules), ...blocks.flatMap(({ scale }) => scale ?? [])],
     modules,
     head,
@@ -51,13 +53,25 @@ export function decoder(config: DecoderConfig): CausalModel {
 }
 
 /** Blocks with a state, and those that read the keys and values of others, cache none. */
-const keyValuesOf = ({ attention, delta }: DecoderConfig): CausalModel['keyValues'] =>
-  attention.layers.map(({ kvHeads, headDim, keysFrom }, layer) =>
-    delta?.layers[layer] || keysFrom !== undefined ? undefined : { kvHeads, headDim },
+const keyValuesOf = (config: DecoderConfig): CausalModel['keyValues'] =>
+  config.attention.layers.map(({ kvHeads, headDim, keysFrom }, layer) =>
+    stateOf(config, layer) || keysFrom !== undefined ? undefined : { kvHeads, headDim },
   );
 
-const statesOf = (delta: DecoderDelta): CausalModel['states'] =>
-  new Map(delta.layers.flatMap((has, layer) => (has ? [[layer, stateShape(delta)]] : [])));
+function stateOf({ delta, convolution, hiddenSize }: DecoderConfig, layer: number): StateShape | undefined {
+  if (delta?.layers[layer]) return stateShape(delta);
+  return convolution?.layers[layer] ? recentTokens(convolution, hiddenSize) : undefined;
+}
+
+function statesOf(config: DecoderConfig): CausalModel['states'] {
+  const states = new Map(
+    config.attention.layers.flatMap((_, layer): [number, StateShape][] => {
+      const shape = stateOf(config, layer);
+      return shape ? [[layer, shape]] : [];
+    }),
+  );
+  return states.size > 0 ? states : undefined;
+}
 
 interface Parts {
   readonly config: DecoderConfig;
@@ -95,7 +109,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
     };
     x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
   });
-  return scaled(tracer.rmsNorm(finalNorm, x, config.norms.epsilon), config.logitMultiplier);
+  return scaled(normed(tracer, config, finalNorm, x), config.logitMultiplier);
 }
 
 /** How each block turns; blocks that turn alike share their tables. */

@@ -1,10 +1,10 @@
 /** The attention of one block of a decoder: its modules, and their forward pass. */
 
 import type { Node } from '../../../../graph/graph.ts';
-import { elementAt, required, valueFor } from '../../../../narrow.ts';
+import { elementAt, lastOf, required, valueFor } from '../../../../narrow.ts';
 import { type AttentionMask, attention, queryChunk } from '../../../layer/attention.ts';
 import { rmsNorm } from '../../../layer/norm.ts';
-import { type RotaryTables, rotate } from '../../../layer/rotary.ts';
+import { pairsApart, type RotaryTables, rotate } from '../../../layer/rotary.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
@@ -34,7 +34,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
   const makesHeads = (name: string, out: number, rows = headDim) => withHeads(attends(name, out, hiddenSize, biases.qkv), { rows });
   const headNorm = (name: string, width: number) =>
-    innerNorms ? normSpec(name, layer, innerNorms === 'heads' ? headDim : width, norms.offset) : undefined;
+    innerNorms ? normSpec(name, layer, innerNorms === 'whole' ? width : headDim, norms.offset) : undefined;
   return {
     shape,
     isShared: layers.some(each => each.keysFrom === layer),
@@ -98,17 +98,21 @@ export interface AttentionParams {
 export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, params: AttentionParams): Node {
   const { graph } = tracer;
   const { config, layer, batch, tokens, turn, mask, cache, shared } = params;
-  const { heads, dropout, scale, cap, innerNorms, normsValues, gated } = config.attention;
+  const { heads, dropout, scale, cap, innerNorms, normsValues, gated, turnsNeighbors } = config.attention;
   const { kvHeads, headDim, keysFrom } = block.shape;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
   const normed = (y: Node, norm: ModuleSpec | undefined, count: number) => {
     if (!norm) return y;
-    const rows = innerNorms === 'heads' ? graph.reshape(y, [batch * tokens * count, headDim]) : y;
+    const rows = innerNorms === 'whole' ? y : graph.reshape(y, [batch * tokens * count, headDim]);
     return tracer.rmsNorm(norm, rows, config.norms.epsilon);
   };
+  const rotated = (y: Node): Node => {
+    if (!turn) return y;
+    return rotate(graph, turnsNeighbors ? pairsApart(graph, y, 2 * lastOf(turn.tables.cos.shape)) : y, turn.tables);
+  };
   const turned = (product: Node, norm: ModuleSpec | undefined, count: number) => {
-    const y = byHead(normed(product, norm, count), count);
-    return turn ? rotate(graph, y, turn.tables) : y;
+    if (innerNorms !== 'turned heads') return rotated(byHead(normed(product, norm, count), count));
+    return graph.reshape(normed(rotated(byHead(product, count)), norm, count), [batch, count, tokens, headDim]);
   };
   const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(config.attention, block.shape));
   const product = required(makeQ, 'the queries')();

@@ -7,18 +7,21 @@ import { type ModuleSpec, normSpec, type ParameterSpec } from '../../../module-s
 import type { Tracer } from '../../../tracer.ts';
 import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './added-experts.ts';
 import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './attention.ts';
+import { type ConvolutionBlock, convolutionBlock, convolutionModules, traceConvolution } from './convolution.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './delta.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './experts.ts';
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
+import { normed } from './norms.ts';
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
 /** The part of a block in which tokens read others. */
-type Mixer = AttentionBlock | DeltaBlock;
+type Mixer = AttentionBlock | DeltaBlock | ConvolutionBlock;
 
 const isDelta = (mixer: Mixer): mixer is DeltaBlock => 'products' in mixer;
+const isConvolution = (mixer: Mixer): mixer is ConvolutionBlock => 'kernel' in mixer;
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
@@ -40,7 +43,7 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
   const norm = (name: string | undefined) => (name === undefined ? undefined : normSpec(name, layer, hiddenSize, norms.offset));
   return {
     beforeAttention: norm(own.norms.beforeAttention),
-    mixer: config.delta?.layers[layer] ? deltaBlock(config.delta, hiddenSize, layer, own.at) : attentionBlock(config, layer),
+    mixer: mixerOf(config, layer),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: norm(own.norms.beforeMlp),
     mlp:
@@ -56,8 +59,18 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 
 const feedModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : mlpModules(mlp));
 
-const mixerModules = (mixer: Mixer): readonly (ModuleSpec | undefined)[] =>
-  isDelta(mixer) ? deltaModules(mixer) : attentionModules(mixer);
+function mixerOf(config: DecoderConfig, layer: number): Mixer {
+  const { delta, convolution, hiddenSize, names } = config;
+  const { at } = names.block(layer);
+  if (delta?.layers[layer]) return deltaBlock(delta, hiddenSize, layer, at);
+  if (convolution?.layers[layer]) return convolutionBlock(convolution, hiddenSize, layer, at);
+  return attentionBlock(config, layer);
+}
+
+function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
+  if (isDelta(mixer)) return deltaModules(mixer);
+  return isConvolution(mixer) ? convolutionModules(mixer) : attentionModules(mixer);
+}
 
 /** In the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
@@ -78,13 +91,13 @@ export interface BlockParams extends AttentionParams {
 export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { graph } = tracer;
   const { config, block, layer, blockInputs } = params;
-  const { norms, residualMultiplier, residualDropout } = config;
-  const normed = (module: ModuleSpec | undefined, y: Node) => (module ? tracer.rmsNorm(module, y, norms.epsilon) : y);
+  const { residualMultiplier, residualDropout } = config;
   const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
-  const middle = added(x, normed(block.afterAttention, mix(tracer, normed(block.beforeAttention, x), params)));
-  const ofMlp = feed(tracer, config, block, normed(block.beforeMlp, middle));
+  const read = normed(tracer, config, block.beforeAttention, x);
+  const middle = added(x, normed(tracer, config, block.afterAttention, mix(tracer, read, params)));
+  const ofMlp = feed(tracer, config, block, config.sideBySide ? read : normed(tracer, config, block.beforeMlp, middle));
   const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
-  const fed = added(middle, normed(block.afterMlp, ofBoth));
+  const fed = added(middle, normed(tracer, config, block.afterMlp, ofBoth));
   const { input, scale } = block;
   const y = input ? traceBlockInput(tracer, input, fed, { config, layer, inputs: required(blockInputs, 'the inputs of the blocks') }) : fed;
   return scale ? graph.mul(y, tracer.parameter(scale)) : y;
@@ -92,6 +105,7 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
 
 function mix(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { config, block } = params;
+  if (isConvolution(block.mixer)) return traceConvolution(tracer, block.mixer, x, params);
   if (!isDelta(block.mixer)) return traceAttention(tracer, block.mixer, x, params);
   const delta = required(config.delta, 'the description of the recurrent state');
   return traceDelta(tracer, x, { ...params, delta, block: block.mixer, epsilon: config.norms.epsilon });

@@ -1,6 +1,7 @@
 /** The config.json of a decoder, with all defaults in place. */
 import type { Positions } from '../../../layer/rope-scaling.ts';
 import type { KeyValueShape } from '../../../model-spec.ts';
+import type { DecoderConvolution } from './convolution.ts';
 import type { DecoderDelta } from './delta.ts';
 import type { DecoderExperts } from './experts.ts';
 import type { DecoderNames } from './names.ts';
@@ -18,6 +19,8 @@ export interface DecoderConfig {
   readonly mlp: { readonly intermediateSizes: readonly number[]; readonly activation: string; readonly biased: boolean };
   /** In families in which some blocks have a recurrent state in place of attention. */
   readonly delta?: DecoderDelta | undefined;
+  /** In families in which some blocks have a short convolution in place of attention. */
+  readonly convolution?: DecoderConvolution | undefined;
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   readonly layerInputs?: LayerInputsConfig | undefined;
@@ -25,8 +28,10 @@ export interface DecoderConfig {
   readonly scalesBlocks: boolean;
   /** How each block turns its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
-  /** Root-mean-square norms; `offset` is added to their weights. A norm exists if `names` has it. */
-  readonly norms: { readonly epsilon: number; readonly offset: 0 | 1 };
+  /** Root-mean-square norms, or with `centered` layer norms without a shift; `offset` is added to their weights. A norm exists if `names` has it. */
+  readonly norms: { readonly epsilon: number; readonly offset: 0 | 1; readonly centered?: true };
+  /** Attention and MLP read the same norm, and both are added to what the block reads. */
+  readonly sideBySide: boolean;
   /** Embeddings are multiplied by it; `rounded`: to the type that products are computed in. */
   readonly embeddingMultiplier: { readonly factor: number; readonly rounded: boolean };
   /** The outputs of attention and MLP are multiplied by it before they are added. */
@@ -49,8 +54,10 @@ export interface DecoderAttention {
   /** The shape of each block's attention. */
   readonly layers: readonly AttentionShape[];
   readonly biases: { readonly qkv: boolean; readonly output: boolean };
-  /** Queries and keys are normed before they are turned: each head alone, or all of a token's together. */
-  readonly innerNorms: 'heads' | 'whole' | undefined;
+  /** Queries and keys are normed: each head alone, or all of a token's together, before they are turned; or each head behind its turn. */
+  readonly innerNorms: 'heads' | 'whole' | 'turned heads' | undefined;
+  /** Neighboring features turn together, in place of those of the two halves of a head. */
+  readonly turnsNeighbors: boolean;
   /** Values are normed head by head, by a norm without a weight. */
   readonly normsValues: boolean;
   /** Scores are multiplied by it. */

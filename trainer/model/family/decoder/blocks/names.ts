@@ -96,6 +96,64 @@ export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 
+/** LFM2's, in whose blocks a convolution may stand in the place of attention. */
+export const lfm2Names: DecoderNames = {
+  ...llamaNames,
+  finalNorm: 'model.embedding_norm',
+  block: layer => {
+    const own = llamaNames.block(layer);
+    const { at } = own;
+    return {
+      ...own,
+      o: `${at}.self_attn.out_proj`,
+      qNorm: `${at}.self_attn.q_layernorm`,
+      kNorm: `${at}.self_attn.k_layernorm`,
+      gate: `${at}.feed_forward.w1`,
+      up: `${at}.feed_forward.w3`,
+      down: `${at}.feed_forward.w2`,
+      norms: { beforeAttention: `${at}.operator_norm`, beforeMlp: `${at}.ffn_norm` },
+    };
+  },
+};
+
+/** GLM's, with gate and up in one matrix. */
+export const glmNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => ({ ...llamaNames.block(layer), gateUp: `model.layers.${layer}.mlp.gate_up_proj` }),
+};
+
+/** GLM-4's, with norms behind attention and MLP too. */
+export const glm4Names: DecoderNames = {
+  ...glmNames,
+  block: layer => {
+    const own = glmNames.block(layer);
+    const { at, norms } = own;
+    return { ...own, norms: { ...norms, afterAttention: `${at}.post_self_attn_layernorm`, afterMlp: `${at}.post_mlp_layernorm` } };
+  },
+};
+
+/** HunYuan's. */
+export const hunYuanNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => {
+    const own = llamaNames.block(layer);
+    return { ...own, qNorm: `${own.at}.self_attn.query_layernorm`, kNorm: `${own.at}.self_attn.key_layernorm` };
+  },
+};
+
+/** Cohere's, with one norm for attention and MLP. */
+export const cohereNames = withNorms({ beforeAttention: 'input_layernorm' });
+
+/** Granite 4's, whose MLP is the one that all experts share. */
+export const graniteHybridNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => ({
+    ...llamaNames.block(layer),
+    gateUp: `model.layers.${layer}.shared_mlp.input_linear`,
+    down: `model.layers.${layer}.shared_mlp.output_linear`,
+  }),
+};
+
 /** Queries, keys and values in one matrix, and gate and up in another. */
 export const phi3Names: DecoderNames = {
   ...llamaNames,

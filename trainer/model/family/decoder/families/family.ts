@@ -11,8 +11,8 @@ import type { LayerTurns, RopeContext } from '../keys/rope-config.ts';
 
 /** A family's properties other than its sizes; those that are left out are Llama's. */
 export interface Own
-  extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues'>>,
-    Partial<Pick<DecoderConfig, 'delta' | 'layerInputs' | 'scalesBlocks'>> {
+  extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'turnsNeighbors'>>,
+    Partial<Pick<DecoderConfig, 'delta' | 'convolution' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
   /** The heads of each block, for families whose blocks differ in them. */
@@ -25,6 +25,8 @@ export interface Own
   readonly norms?: DecoderConfig['norms'];
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
+  /** Whether the head is the embedding, if another key than `tie_word_embeddings` says it. */
+  readonly tied?: boolean;
   readonly experts?: DecoderExperts;
   /** Other contradictions between keys. */
   readonly problems?: readonly ConfigProblem[];
@@ -39,7 +41,7 @@ export interface Family<Keys extends KeyTable> {
   /** Llama's where not given. */
   readonly names?: DecoderNames;
   /** Features of the family's positions that Llama's do not have. */
-  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'hasGrids' | 'growsQueries'>>;
+  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'hasGrids' | 'growsQueries' | 'stretchesBase'>>;
   /** Settings that stand for keys that a config leaves out, where the default is no single value. */
   readonly defaults?: (config: ConfigJson) => ConfigJson;
   readonly keys: Keys;

@@ -51,6 +51,7 @@ export const ropeKeys = {
   long_factor: computed(factors.nullish()),
   partial_rotary_factor: computed(share.nullish()),
   llama_4_scaling_beta: computed(positive.nullish()),
+  alpha: computed(positive.nullish()),
   ...withoutEffect('is for versions that were tuned at more than one length', 'finetuned'),
   ...withoutEffect('says what the config itself says', 'max_position_embeddings'),
   ...refused('mrope_section', 'mrope_interleaved', 'full_attention', 'sliding_attention', 'chunked_attention'),
@@ -101,6 +102,8 @@ export interface RopeContext {
   readonly hasGrids?: boolean | undefined;
   /** Whether queries grow with their position, which the config then has to describe. */
   readonly growsQueries?: boolean | undefined;
+  /** Whether the type "dynamic" may stretch the base once for all lengths, by a factor `alpha` (NTK-aware scaling). */
+  readonly stretchesBase?: boolean | undefined;
   /** Blocks with positions by their type: their record alone has the original length. */
   readonly isOfType?: boolean;
 }
@@ -123,20 +126,23 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
     const found = step === 'rope_type' && rope.rope_type === undefined ? 'type' : step;
     return { kind, path: [key, found], message: `${key}.${message}` };
   });
-  const theta = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
+  const base = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
+  const alpha = context.stretchesBase && c.rope_type === 'dynamic' ? (c.alpha ?? undefined) : undefined;
+  const theta = alpha === undefined ? base : base * alpha ** (context.headDim / (context.headDim - 2));
   const outside = [numberOf(config.partial_rotary_factor), numberOf(config.original_max_position_embeddings)] as const;
   const turned = c.partial_rotary_factor ?? outside[0] ?? 1;
   const isProportional = rope.rope_type === 'proportional';
   const features = isProportional ? context.headDim : Math.floor(context.headDim * turned);
   const fallback: Positions = { theta, scaling: PLAIN, features: context.headDim, factor: 1 };
   if (inside.length > 0) return { ...fallback, problems: inside };
-  const type = c.rope_type ?? 'default';
+  const type = alpha === undefined ? (c.rope_type ?? 'default') : 'default';
   if (!isOneOf(types, type)) throw new TypeError(`${key}.rope_type ${type} was not refused`);
   const wrong = [
     ...typeProblems(key, type, context),
     ...missingKeys(key, type, c),
     ...(isProportional ? [] : partProblems(key, turned, features, context, c.partial_rotary_factor !== undefined)),
     ...growthProblems(key, c.llama_4_scaling_beta ?? undefined, context),
+    ...(c.alpha && !context.stretchesBase ? [notSupported([key, 'alpha'], c.alpha, [])] : []),
     ...(type === 'longrope' ? lengthProblems(key, c, features) : []),
   ];
   if (wrong.length > 0) return { ...fallback, problems: wrong };

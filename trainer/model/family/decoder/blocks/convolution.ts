@@ -1,0 +1,77 @@
+/** The token mixer of LFM2: a short convolution over the last tokens, between a gate on what it reads and one on what it gives. */
+
+import type { Node } from '../../../../graph/graph.ts';
+import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
+import type { StateShape, TokenInputs } from '../../../model-spec.ts';
+import { linearSpec, type ModuleSpec, parameterSpec } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
+import { withSections } from './products.ts';
+
+export interface DecoderConvolution {
+  /** The blocks that have it in place of attention. */
+  readonly layers: readonly boolean[];
+  /** Tokens that it reads, the token itself among them. */
+  readonly width: number;
+  /** The convolution and both products have biases. */
+  readonly biased: boolean;
+}
+
+export interface ConvolutionBlock {
+  /** The gate of the input, the gate of the output and the input, in one matrix. */
+  readonly gatesAndInput: ModuleSpec;
+  readonly kernel: ModuleSpec;
+  readonly kernelBias: ModuleSpec | undefined;
+  readonly o: ModuleSpec;
+}
+
+/** The state that a block hands on from token to token. */
+export const recentTokens = ({ width }: DecoderConvolution, hiddenSize: number): StateShape => ({ recent: [width - 1, hiddenSize] });
+
+/** @param at the name of the block */
+export function convolutionBlock({ width, biased }: DecoderConvolution, hiddenSize: number, layer: number, at: string): ConvolutionBlock {
+  const path = `${at}.conv`;
+  const place = { part: 'attention', layer } as const;
+  const linear = (name: string, out: number) => linearSpec(`${path}.${name}`, place, out, hiddenSize, biased);
+  const asItIs = (name: string, shape: readonly number[]): ModuleSpec => ({ ...parameterSpec(`${path}.${name}`, shape), ...place });
+  const sections = { b_proj: hiddenSize, c_proj: hiddenSize, x_proj: hiddenSize };
+  return {
+    gatesAndInput: withSections(linear('in_proj', 3 * hiddenSize), sections),
+    kernel: { ...asItIs('conv.weight', [hiddenSize, 1, width]), name: `${path}.conv` },
+    kernelBias: biased ? asItIs('conv.bias', [hiddenSize]) : undefined,
+    o: linear('out_proj', hiddenSize),
+  };
+}
+
+/** In the order of the forward pass. */
+export const convolutionModules = ({ gatesAndInput, kernel, kernelBias, o }: ConvolutionBlock): readonly (ModuleSpec | undefined)[] => [
+  ...[gatesAndInput, kernel, kernelBias, o],
+];
+
+export interface TraceConvolutionParams {
+  readonly layer: number;
+  readonly inputs: Pick<TokenInputs, 'positions' | 'seen' | 'states'>;
+  readonly batch: number;
+  readonly tokens: number;
+}
+
+/** x [batch · tokens, hidden] → (c ∘ convolution(b ∘ u))·Oᵀ, where b, c and u are the sections of x·Iᵀ: the same shape. */
+export function traceConvolution(
+  tracer: Tracer,
+  block: ConvolutionBlock,
+  x: Node,
+  { layer, inputs: { positions, seen, states }, batch, tokens }: TraceConvolutionParams,
+): Node {
+  const { graph } = tracer;
+  const hiddenSize = x.shape[1] as number;
+  const present = seen ? graph.mul(x, graph.reshape(seen, [batch * tokens, 1])) : x;
+  const product = graph.reshape(tracer.linear(block.gatesAndInput, present), [batch, tokens, 3 * hiddenSize]);
+  const section = (i: number): Node => graph.sliceAxis(product, 2, i * hiddenSize, hiddenSize);
+  const read = graph.mul(section(0), section(2));
+  const before = states?.read(layer).recent;
+  const weight = tracer.parameter(block.kernel.weight);
+  // Positions of a text that continues say where it stands; those of packed texts, where each begins.
+  const near = causalConvolution(graph, { x: read, weight, positions: states ? undefined : positions, before });
+  if (states && before) states.write(layer, { recent: lastTokens(graph, { x: read, before, counts: states.counts }) });
+  const shifted = block.kernelBias ? graph.add(near, tracer.parameter(block.kernelBias.weight)) : near;
+  return tracer.linear(block.o, graph.reshape(graph.mul(section(1), shifted), [batch * tokens, hiddenSize]));
+}

@@ -1,0 +1,53 @@
+/** Cohere 2: attention and MLP read the same norm side by side, and blocks that see everything turn nothing. */
+
+import { z } from 'zod';
+import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { size } from '../../common-keys.ts';
+import { cohereNames } from '../blocks/names.ts';
+import { biased, decoderKeys, headCount, listedTypes, windowSize } from '../keys/decoder-keys.ts';
+import { layerTypes, windowsOf } from '../keys/layers.ts';
+import { alike, familyOf } from './family.ts';
+
+const cohere2Keys = {
+  ...decoderKeys,
+  vocab_size: computed(size(2 ** 20).default(256000)),
+  hidden_size: computed(size(65536).default(8192)),
+  intermediate_size: computed(size(262144).default(22528)),
+  num_hidden_layers: computed(size(512).default(40)),
+  num_attention_heads: computed(size(1024).default(64)),
+  num_key_value_heads: headCount(null),
+  max_position_embeddings: computed(size(2 ** 24).default(8192)),
+  layer_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  pad_token_id: computed(z.number().int().nullish().default(0)),
+  tie_word_embeddings: computed(z.boolean().default(true)),
+  attention_bias: biased,
+  logit_scale: computed(z.number().positive().default(0.0625)),
+  sliding_window: windowSize,
+  sliding_window_pattern: computed(z.number().int().positive().max(512).nullish().default(4)),
+  layer_types: listedTypes,
+  ...withoutEffect('is not read: layer_norm_eps counts', 'rms_norm_eps'),
+  ...withoutEffect('says how keys and values are cached', 'cache_implementation'),
+  ...refusedUnless([false], 'mlp_bias', 'use_sliding_window', 'use_qk_norm'),
+  ...refusedUnless([true], 'use_gated_activation', 'use_embedding_sharing', 'use_parallel_block', 'use_parallel_embedding'),
+  ...refusedUnless(['rope_gptj'], 'position_embedding_type'),
+  ...refusedUnless([1], 'rotary_pct'),
+  ...refused('attention_chunk_size'),
+} as const satisfies KeyTable;
+
+export const cohere2 = familyOf({
+  family: 'cohere2',
+  names: cohereNames,
+  keys: cohere2Keys,
+  own: c => {
+    const types = layerTypes(c, c.sliding_window_pattern ?? 4);
+    return {
+      biases: alike(c.attention_bias),
+      windows: windowsOf(c, types),
+      turning: types.map(type => type === 'sliding_attention'),
+      norms: { epsilon: c.layer_norm_eps, offset: 0, centered: true },
+      turnsNeighbors: true,
+      sideBySide: true,
+      multipliers: { logitMultiplier: c.logit_scale },
+    };
+  },
+});

@@ -1,0 +1,64 @@
+/** EXAONE 4: norms of each head and behind attention and MLP; where some blocks have a window, the others turn nothing. */
+
+import { z } from 'zod';
+import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless } from '../../../config-keys.ts';
+import type { ConfigProblem } from '../../../model-spec.ts';
+import { size } from '../../common-keys.ts';
+import { olmoNames } from '../blocks/names.ts';
+import { decoderKeys, headCount, listedTypes, windowSize } from '../keys/decoder-keys.ts';
+import { everywhere, type LayerType, layerTypes, windowsOf } from '../keys/layers.ts';
+import { alike, familyOf } from './family.ts';
+
+const exaone4Keys = {
+  ...decoderKeys,
+  vocab_size: computed(size(2 ** 20).default(102400)),
+  hidden_size: computed(size(65536).default(4096)),
+  intermediate_size: computed(size(262144).default(16384)),
+  num_hidden_layers: computed(size(512).default(32)),
+  num_attention_heads: computed(size(1024).default(32)),
+  num_key_value_heads: headCount(32),
+  max_position_embeddings: computed(size(2 ** 24).default(2048)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  sliding_window: windowSize,
+  // A text stands for a list, as "LLLG".
+  sliding_window_pattern: computed(
+    z
+      .union([z.number().int().nonnegative().max(512), z.string()])
+      .nullish()
+      .default(4),
+  ),
+  layer_types: listedTypes,
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias', 'use_sliding_window'),
+  ...refused('attention_chunk_size'),
+} as const satisfies KeyTable;
+
+type Config = ConfigValues<typeof exaone4Keys>;
+
+function typesOf(c: Config): LayerType[] {
+  const { sliding_window_pattern: pattern } = c;
+  if (!c.layer_types && (c.sliding_window === null || typeof pattern !== 'number' || pattern === 0)) return everywhere(c, 'full_attention');
+  return layerTypes(c, typeof pattern === 'number' ? pattern : 4);
+}
+
+/** Without a list, the pattern has to be a number. */
+function patternProblems({ layer_types: listed, sliding_window: window, sliding_window_pattern: pattern }: Config): ConfigProblem[] {
+  if (listed || window === null || (typeof pattern === 'number' && pattern > 0)) return [];
+  const message = `sliding_window_pattern ${JSON.stringify(pattern)} does not say which layers have a window: list them in layer_types`;
+  return [contradiction('sliding_window_pattern', message)];
+}
+
+export const exaone4 = familyOf({
+  family: 'exaone4',
+  names: olmoNames,
+  keys: exaone4Keys,
+  own: c => {
+    const types = typesOf(c);
+    return {
+      biases: alike(false),
+      innerNorms: 'heads',
+      windows: windowsOf(c, types),
+      turning: types.map(type => c.sliding_window === null || type === 'sliding_attention'),
+      problems: patternProblems(c),
+    };
+  },
+});

@@ -1,0 +1,41 @@
+/** GLM: half of each head turns, by pairs of neighboring features; GLM-4 also has norms behind attention and MLP. */
+
+import { z } from 'zod';
+import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { size } from '../../common-keys.ts';
+import { glm4Names, glmNames } from '../blocks/names.ts';
+import { decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { everywhere } from '../keys/layers.ts';
+import { familyOf } from './family.ts';
+
+const glmKeys = {
+  ...decoderKeys,
+  ...noWindows,
+  vocab_size: computed(size(2 ** 20).default(151552)),
+  hidden_size: computed(size(65536).default(4096)),
+  intermediate_size: computed(size(262144).default(13696)),
+  num_hidden_layers: computed(size(512).default(40)),
+  num_attention_heads: computed(size(1024).default(32)),
+  num_key_value_heads: headCount(2),
+  head_dim: headCount(128),
+  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1.5625e-7)),
+  pad_token_id: computed(z.number().int().nullish().default(151329)),
+  attention_bias: computed(z.boolean().default(true)),
+  partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
+  ...refusedUnless([false], 'mlp_bias', 'use_sliding_window'),
+  ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation'),
+} as const satisfies KeyTable;
+
+const shared = {
+  keys: glmKeys,
+  rope: { isPartial: true },
+  defaults: () => ({ partial_rotary_factor: 0.5 }),
+} as const;
+
+export const glm = familyOf({
+  ...{ family: 'glm', names: glmNames, ...shared },
+  own: c => ({ biases: { qkv: c.attention_bias, output: false }, windows: everywhere(c, undefined), turnsNeighbors: true }),
+});
+
+export const glm4 = familyOf({ ...glm, family: 'glm4', names: glm4Names });
