@@ -141,7 +141,7 @@ make('exaone4_untied', Exaone4ForCausalLM, Exaone4Config(**small, sliding_window
 make('seed_oss', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 12}), 501, 12)
 make('seed_oss_tied', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 8, 'tie_word_embeddings': True}, attention_bias=False, attention_out_bias=True, mlp_bias=True), 511, 12)
 # Norms behind the turn, whose weight is not the same for both features of a pair; a stretched base, and dynamic scaling.
-make('hunyuan', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, rope_parameters=dict(rope_type='dynamic',
+make('hunyuan', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**small, 'head_dim': 16, 'tie_word_embeddings': True}, rope_parameters=dict(rope_type='dynamic',
      rope_theta=10000.0, alpha=50.0, factor=1.0)), 521, 12)
 make('hunyuan_untied', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**small, 'head_dim': 8}, attention_bias=True), 531, 12)
 # Attention and MLP side by side; layers that see everything do not turn.

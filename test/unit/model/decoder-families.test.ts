@@ -34,7 +34,7 @@ describe('HunYuan', () => {
 
   test('alpha stretches the base for texts of all lengths', () => {
     const rope = { rope_type: 'dynamic', rope_theta: 10000, alpha: 50, factor: 1 };
-    expect(positions(rope)).toMatchObject({ theta: 10000 * 50 ** (12 / 10), scaling: { type: 'default' } });
+    expect(positions(rope)).toMatchObject({ theta: 10000 * 50 ** (16 / 14), scaling: { type: 'default' } });
     expect(positions({ ...rope, alpha: null, factor: 2 })).toMatchObject({ theta: 10000, scaling: { type: 'dynamic' } });
   });
 
