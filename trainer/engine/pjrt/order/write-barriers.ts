@@ -4,8 +4,8 @@
  * they give is read behind the barrier from then on: XLA drops what goes through a barrier and is not used behind it.
  *
  * The new rows of several variables are computed together. XLA computes them again for each shape that it cuts out of them, each time from the old
- * rows of all. It writes the variables of one shape before it computes the rows of the next, so it copies those that a loop over experts reads,
- * whole and from the start of the program. With such variables, rows that are cut into different shapes are kept, by a barrier, as they are.
+ * rows of all. It writes the variables of one shape before it computes the rows of the next, so it copies others, whole and from the start of the
+ * program. Rows that are cut into different shapes are therefore kept, by a barrier, as they are.
  */
 
 import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
@@ -78,9 +78,8 @@ function readersApart(node: Node, readers: readonly Node[]): Node[] {
   return readers.filter(reader => !behind.has(reader));
 }
 
-/** Values that are computed from what several variables hold, some of which loops read, and cut into parts of different shapes for these. */
+/** Values that are computed from what several variables hold, and cut into parts of different shapes for these. */
 function joinedWrites(schedule: readonly Node[]): ReadonlySet<Node> {
-  const looped = new Set(schedule.flatMap(loopedVariable));
   const cuts = new Map<Node, { readonly shapes: Set<string>; readonly variables: Set<string> }>();
   for (const node of schedule) {
     const written = writtenVariables(node);
@@ -95,15 +94,8 @@ function joinedWrites(schedule: readonly Node[]): ReadonlySet<Node> {
     }
   }
   const isJoined = ([whole, { shapes, variables }]: readonly [Node, { shapes: Set<string>; variables: Set<string> }]): boolean =>
-    shapes.size > 1 && [...variables].some(variable => looped.has(variable)) && isComputedFrom(whole, variables);
+    shapes.size > 1 && isComputedFrom(whole, variables);
   return new Set([...cuts].filter(isJoined).map(([whole]) => whole));
-}
-
-/** The variable with the matrices of experts that a loop multiplies by. */
-function loopedVariable(node: Node): readonly string[] {
-  if (!isOp(node, 'expertProduct')) return [];
-  const read = sameNumbers(elementAt(node.inputs, 1));
-  return isOp(read, 'read') ? [read.attrs.variable] : [];
 }
 
 /** The operation whose numbers these are, in another shape or element type. */
