@@ -60,7 +60,7 @@ export interface Liveness {
 /** Walks the steps in the order in which engines run them: a buffer lives from the step that makes it to the last that reads it. */
 export function liveness(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules = COMPILED_BUFFERS): Liveness {
   const lives = livesOf(signature, steps, rules);
-  const { owners, lastUse, there, copies, taken } = lives;
+  const { owners, lastUse, there, copies, taken, addedAt } = lives;
   const [freed, bytes] = [new Float64Array(steps.length), new Float64Array(steps.length)];
   const free = (until: number, own: number): void => {
     if (until !== KEPT) freed[until] = (freed[until] as number) + own;
@@ -73,11 +73,15 @@ export function liveness(signature: Pick<Signature, 'outputs'>, steps: readonly 
     let size = 0;
     let scratch = 0;
     for (const node of step.nodes) {
-      scratch = Math.max(scratch, rules.scratchBytes(node));
+      scratch = Math.max(scratch, scratchOf(step, node, rules));
       if (owners[node.id] !== node) continue;
-      const own = rules.bytes(node);
+      const own = step.partBytes ?? rules.bytes(node);
       if (!there.has(node)) size += own;
-      free(lastUse[node.id] as number, own);
+      free(addedAt.get(node) ?? (lastUse[node.id] as number), own);
+    }
+    for (const node of readAfter(step, i, lastUse)) {
+      size += rules.bytes(node);
+      free(lastUse[node.id] as number, rules.bytes(node));
     }
     bytes[i] = alive + size + scratch - bytesOf([...elementAt(taken, i).keys()], rules);
     if ((bytes[i] as number) > (bytes[peakAt] as number)) peakAt = i;
@@ -96,14 +100,24 @@ interface Lives {
   readonly copies: ReturnType<typeof copiedFirst>;
   /** The results of each step that take over buffers: see {@link takenOver}. */
   readonly taken: readonly ReadonlyMap<Node, Node>[];
+  /** By a result that another step adds, that step. */
+  readonly addedAt: ReadonlyMap<Node, number>;
 }
 
 function livesOf({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules): Lives {
   const owners = findOwners(steps, rules);
   const lastUse = findLastUses(steps, Object.values(outputs), owners);
-  const taken = steps.map((step, i) => takenOver(step, owner => lastUse[owner.id] === i, owners, rules));
-  return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiedFirst(steps, rules), taken };
+  const addedAt = new Map(steps.flatMap(({ adds = [] }, i) => adds.map(node => [node, i] as const)));
+  const dies = (owner: Node, i: number): boolean => lastUse[owner.id] === i && addedAt.get(owner) !== i;
+  const taken = steps.map((step, i) => takenOver(step, owner => dies(owner, i), owners, rules));
+  return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiedFirst(steps, rules), taken, addedAt };
 }
+
+/** The memory that a kernel allocates for itself, but for parts that another one adds. */
+const scratchOf = ({ partBytes = 0 }: Step, node: Node, rules: BufferRules): number => Math.max(0, rules.scratchBytes(node) - partBytes);
+
+/** The results that a step adds, and that are read behind it. */
+const readAfter = ({ adds = [] }: Step, at: number, lastUse: Int32Array): readonly Node[] => adds.filter(node => lastUse[node.id] !== at);
 
 const bytesOf = (nodes: readonly Node[], rules: BufferRules): number => nodes.reduce((sum, node) => sum + rules.bytes(node), 0);
 
@@ -157,21 +171,23 @@ function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, r
   return found;
 }
 
-function spansOf({ owners, lastUse, there, copies, taken }: Lives, steps: readonly Step[], rules: BufferRules): readonly Span[] {
+function spansOf({ owners, lastUse, there, copies, taken, addedAt }: Lives, steps: readonly Step[], rules: BufferRules): readonly Span[] {
   const until = (node: Node): number => (lastUse[node.id] === KEPT ? steps.length : (lastUse[node.id] as number));
   const spans: Span[] = copies.map(({ bytes, until: last }) => ({ bytes, first: 0, last }));
   const own = new Map<Node, { bytes: number; first: number; last: number }>();
   steps.forEach((step, i) => {
     for (const node of step.nodes) {
-      const scratch = rules.scratchBytes(node);
+      const scratch = scratchOf(step, node, rules);
       if (scratch > 0) spans.push({ bytes: scratch, first: i, last: i });
       if (owners[node.id] !== node) continue;
       const from = elementAt(taken, i).get(node);
       const before = from && own.get(from);
-      const span = before ?? { bytes: rules.bytes(node), first: there.has(node) ? 0 : i, last: i };
-      span.last = until(node);
-      own.set(node, span);
+      const span = before ?? { bytes: step.partBytes ?? rules.bytes(node), first: there.has(node) ? 0 : i, last: i };
+      span.last = addedAt.get(node) ?? until(node);
+      if (addedAt.has(node)) spans.push(span);
+      else own.set(node, span);
     }
+    for (const node of readAfter(step, i, lastUse)) own.set(node, { bytes: rules.bytes(node), first: i, last: until(node) });
   });
   return [...spans, ...new Set(own.values())];
 }

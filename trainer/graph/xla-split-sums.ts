@@ -8,7 +8,8 @@
 import type { CardEntry, ComputeCapability } from '../catalog/cards.ts';
 import { elementAt } from '../narrow.ts';
 import { inputsOf, isOp, type Node } from './node-store.ts';
-import { bytesPerElement, elementCount } from './types.ts';
+import { worksByElement } from './ops/elementwise.ts';
+import { byteSize, bytesPerElement, elementCount } from './types.ts';
 
 /** Rows and columns of a tile. */
 const TILE = 128;
@@ -24,6 +25,8 @@ const ADDITION_BYTE: Readonly<Record<ComputeCapability, number>> = {
   '12.0': 193.1384,
 };
 const MOST_PARTS = 2048;
+/** Threads that run together. */
+const WARP = 32;
 /** Parts are added in float32. */
 const PART_BYTES = 4;
 /** Each part of a factor begins at a multiple of these bytes. */
@@ -58,8 +61,19 @@ export function splitSumBytes(node: Node, card: SplittingCard): number {
   const product = productOf(node);
   const rows = filledRows(node, card);
   const { bytes, copied } = partBytes(node, { ...product, rows }, card);
-  if (rows === product.rows) return bytes + copied;
+  if (rows === product.rows) return bytes + Math.max(0, copied - computedBytes(node));
   return factorBytes(product, rows) + Math.max(0, bytes - factorBytes(product, product.rows));
+}
+
+/**
+ * Returns the bytes of the parts of a product that those that read it may add; 0 where there are none. From as many parts as a warp has threads on,
+ * a kernel of its own adds them (XLA's `IsReductionFromOrToContiguousDimensions`), and rows that were filled up are cut off first.
+ */
+export function addableBytes(node: Node, card: SplittingCard): number {
+  if (!isOp(node, 'matmul')) return 0;
+  const product = productOf(node);
+  const parts = partsOf(product, card);
+  return parts < WARP && filledRows(node, card) === product.rows ? partBytes(node, product, card).bytes : 0;
 }
 
 /**
@@ -78,6 +92,10 @@ export function filledRows(node: Node<'matmul'>, card: SplittingCard): number {
   }
   return rows;
 }
+
+/** Bytes of the factors that are computed by elements: XLA computes such a copy in place of the factor. */
+const computedBytes = (node: Node<'matmul'>): number =>
+  inputsOf(node, 2).reduce((sum, factor) => sum + (worksByElement(factor.op) ? byteSize(factor) : 0), 0);
 
 /** Bytes of the first factor with so many rows. */
 const factorBytes = ({ inner, rowBytes }: Product, rows: number): number => rows * inner * rowBytes;

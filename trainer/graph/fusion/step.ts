@@ -13,6 +13,10 @@ export interface Step {
   readonly unpacking?: Unpacking;
   /** Its kernel never writes where it reads. */
   readonly isFresh?: true;
+  /** Bytes of the parts that its result is added from, where another step adds them: they lie there in place of the result until then. */
+  readonly partBytes?: number;
+  /** Results whose parts it adds: they lie there from then on, if others read them too. */
+  readonly adds?: readonly Node[];
 }
 
 /** Whether a step is its node's own operation, on its node's own inputs. */

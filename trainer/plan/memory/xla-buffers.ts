@@ -6,15 +6,16 @@ import { type SplittingCard, splitSumBytes } from '../../graph/xla-split-sums.ts
 import { elementAt } from '../../narrow.ts';
 import { convolutionBytes, transposedBatch, transposedFilter } from './xla-convolutions.ts';
 import { expertLoopBytes } from './xla-experts.ts';
+import { isOfLongRows } from './xla-steps.ts';
 
 /** Every buffer begins at a multiple of these bytes, a table of results too. */
 export const ALIGNMENT = 256;
 
-/** The most elements of a row of which one kernel computes the softmax. */
-const WHOLE_ROW = 16_384;
+/** A kernel that computes whole rows never writes where it reads; those of a longer row's parts do. Compiled for 512 to 65 536 elements in both types. */
+const isOfWholeRows = (node: Node): boolean => node.op === 'softmax' && !isOfLongRows(node);
 
-/** Such a kernel never writes where it reads; those of a longer row's parts do. Compiled for rows of 512 to 65 536 elements in both types. */
-const isOfWholeRows = ({ op, shape }: Node): boolean => op === 'softmax' && elementAt(shape, shape.length - 1) <= WHOLE_ROW;
+/** Whether a result may lie where an operand of as many bytes was, even before its type changed within the kernel. */
+const mayReuse = (node: Node): boolean => node.op === 'cast' || (!isOfWholeRows(node) && COMPILED_BUFFERS.reuses(node));
 
 /** It begins with zeros, which another kernel writes: XLA has that run first, because it waits for nothing. */
 const isSegmentSum = ({ op }: Node): boolean => op === 'segmentSum';
@@ -31,7 +32,7 @@ export const cardBuffers = (card: SplittingCard): BufferRules => ({
   ...COMPILED_BUFFERS,
   bytes: spec => Math.ceil(byteSize(spec) / ALIGNMENT) * ALIGNMENT,
   isOutside: node => node.op === 'feed' || COMPILED_BUFFERS.isOutside(node),
-  reuses: node => !isOfWholeRows(node) && COMPILED_BUFFERS.reuses(node),
+  reuses: mayReuse,
   isThereFirst: isSegmentSum,
   packs: 'best fit',
   copiedFirst: node => [...transposedBatch(node, card), ...transposedFilter(node, card)],

@@ -1,8 +1,8 @@
 /**
  * Models how XLA fuses a schedule on a GPU, for its memory: an operation that works element by element has no buffer of its own where
- * it is computed within those that read it. XLA decides that by the bytes that are moved, as here. The factor was set by eight steps compiled
- * for an H100 (bench/results/cards.md). A product reads a part of a tensor in place, unless it sums over the axis that the part is cut on: so of
- * the parts of keys and values that chunks of attention see, each has a buffer only until it was summed over.
+ * it is computed within those that read it. XLA decides that by the bytes that are moved, as here. The factor was set by some ninety steps
+ * compiled for an H100, of large models and of each family. A product reads a part of a tensor in place, unless it sums over the axis that the
+ * part is cut on: so of the parts of keys and values that chunks of attention see, each has a buffer only until it was summed over.
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
@@ -13,9 +13,16 @@ import { inputsOf, isBackward, isOp, isSource } from '../../graph/node-store.ts'
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
 import { byteSize, sameShape } from '../../graph/types.ts';
-import type { SplittingCard } from '../../graph/xla-split-sums.ts';
+import { addableBytes, type SplittingCard } from '../../graph/xla-split-sums.ts';
+import { lastOf } from '../../narrow.ts';
+import { type Reading, withAdditions } from './xla-additions.ts';
 import { keptErfs } from './xla-kept-erf.ts';
 import { sumsIn } from './xla-tables.ts';
+
+/** The most elements of a row of which one kernel computes the softmax. */
+const WHOLE_ROW = 16_384;
+/** One kernel each finds the largest and the sum of such a row: what remains works element by element. */
+export const isOfLongRows = ({ op, shape }: Node): boolean => op === 'softmax' && lastOf(shape) > WHOLE_ROW;
 
 /** They can be computed within those that read them, as can those that work element by element. */
 const COMPUTED_WITHIN: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'slice', 'transpose', 'pad', 'oneHot', 'gather']);
@@ -34,12 +41,12 @@ const READ_BUFFERS: ReadonlySet<OpName> = new Set<OpName>([
 ]);
 
 /** A factor: computing something several times has to save more than that moves. */
-const CAUTION = 1.5;
+const CAUTION = 1.45;
 /** A factor: of something that is larger than a result by this, only a part is read for it, as of the table of a lookup. */
 const MOST_OF_A_READ = 4;
 
 const isView = (node: Node): boolean => bufferOf(node) !== node;
-const isComputed = ({ op }: Node): boolean => worksByElement(op) || COMPUTED_WITHIN.has(op);
+const isComputed = (node: Node): boolean => worksByElement(node.op) || COMPUTED_WITHIN.has(node.op) || isOfLongRows(node);
 
 /** Whether a part is cut off several axes at once, as where rows are shifted against each other: a kernel that computes by tiles cannot read it so. */
 const isShifted = ({ op, inputs: [input] }: Node, readers: readonly Node[]): boolean =>
@@ -58,16 +65,20 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     READ_BUFFERS.has(reader.op) &&
     (!reader.inputs.includes(node) || reader.inputs.some((input, i) => input === node && inPlace(reader, i) === undefined));
   const waits = bufferWaits(schedule);
-  /** By an operation that has no buffer, those that its readers hold for the order of large buffers. */
-  const held = new Map<Node, readonly Node[]>();
+  /** By an operation that has no buffer, those that wait, itself or what it is computed from, until a step has the numbers that they wait for. */
+  const waiting = new Map<Node, readonly Node[]>();
   // Each once: a chain of operations that read a value twice would double the list at every step.
-  const heldBy = (node: Node): Node[] => [
-    ...new Set([
-      ...(waits.get(node)?.readers ?? []).flatMap(each => sources.get(each) ?? [each]),
-      ...node.inputs.flatMap(input => held.get(input) ?? []),
-    ]),
+  const waitingIn = (node: Node): Node[] => [
+    ...new Set([...(waits.has(node) ? [node] : []), ...node.inputs.flatMap(input => waiting.get(input) ?? [])]),
   ];
-  const steps: Step[] = [];
+  const served = new Set<Node>();
+  /** Those that a step holds for the order of large buffers: the first of those that wait for a number has it computed. */
+  const heldBy = (node: Node): Node[] => {
+    const first = waitingIn(node).filter(each => !served.has(each));
+    for (const each of first) served.add(each);
+    return first.flatMap(each => waits.get(each)?.readers ?? []).flatMap(each => sources.get(each) ?? [each]);
+  };
+  const readings: Reading[] = [];
   for (const node of schedule) {
     const reads = [...new Set(readBy(node))];
     const all = readers.get(node) ?? [];
@@ -75,12 +86,17 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     const isInPlace = mayBeWithin && all.every(({ op }) => READ_BUFFERS.has(op));
     const isOfNone = isView(node)
       ? node.inputs.some(input => sources.has(input))
-      : isComputed(node) && (isInPlace || saves(node, reads, all.length));
+      : isComputed(node) && (isInPlace || saves(node, reads, countOf(node, readers)));
     if (mayBeWithin && isOfNone) {
       sources.set(node, reads);
-      held.set(node, heldBy(node));
-    } else steps.push({ nodes: [node], reads: [...new Set([...reads, ...heldBy(node)])] });
+      waiting.set(node, waitingIn(node));
+    } else {
+      const partBytes = mayBeWithin && !isView(node) ? addableBytes(node, card) : 0;
+      const step = { nodes: [node], reads: [...new Set([...reads, ...heldBy(node)])], ...(partBytes > 0 && { partBytes }) };
+      readings.push({ node, step, reads });
+    }
   }
+  const steps = withAdditions(readings);
   const sums = sumsIn(steps);
   // Such a kernel computes its sum before it writes anything, so its result may lie where an operand was, but for another sum that reads either
   // (XLA's `FusionCanShareBufferHint`).
@@ -147,6 +163,12 @@ function partsInPlace(
     if (!part || !keepsAxes(reader, i)) return undefined;
     return (forms.get(keyOf(part.whole, input)) ?? []).find(hasBuffer);
   };
+}
+
+/** The readers of a tensor. What only widens it has no buffer, so those that read that read the tensor. */
+function countOf(node: Node, readers: ReadonlyMap<Node, readonly Node[]>): number {
+  const isWidened = ({ op, dtype }: Node): boolean => op === 'cast' && dtype === 'float32' && node.dtype === 'bfloat16';
+  return (readers.get(node) ?? []).reduce((sum, reader) => sum + (isWidened(reader) ? countOf(reader, readers) : 1), 0);
 }
 
 /** Whether it moves fewer bytes to compute the node in each of its readers than to write its buffer and read that. */

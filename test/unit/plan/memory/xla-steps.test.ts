@@ -34,6 +34,17 @@ describe('buffers of a schedule', () => {
     expect(ops).toContain('exp');
   });
 
+  it.each([
+    [20_000, false],
+    [1000, true],
+  ])('are those of a softmax only where one kernel computes its whole rows: %i elements', (words, hasBuffer) => {
+    const { ops } = buffersOf((graph, x) => {
+      const logits = graph.matmul(x, graph.feed('head', [SIZE, words]));
+      return graph.matmul(graph.cast(graph.softmax(logits), 'bfloat16'), graph.feed('table', [words, SIZE], 'bfloat16'));
+    });
+    expect(ops.includes('softmax')).toBe(hasBuffer);
+  });
+
   it('are those of a tensor that the graph marks as the one to keep, once the backward pass reads it', () => {
     const opsIn = (phase: number, isKept: boolean): readonly string[] =>
       buffersOf((graph, x) => {
@@ -110,6 +121,20 @@ describe('buffers of a schedule', () => {
     expect(exp?.nodes[0]?.op).toBe('exp');
     expect(later?.nodes[0]?.op).toBe('exp');
     expect(later?.reads.includes(required(reader?.nodes[0], 'the reader of the first'))).toBe(true);
+  });
+
+  it('are those of what a large buffer waits for until the first that waits has its number', () => {
+    const { steps } = buffersOf((graph, x) => {
+      const base = graph.matmul(x, x);
+      const narrow = graph.slice(x, [0, 0], [SIZE, 1]);
+      const read = (part: Node): Node => graph.matmul(part, narrow);
+      const first = read(graph.exp(base));
+      const shared = graph.exp(graph.neg(base));
+      return graph.concat([first, read(shared), read(graph.mul(shared, 2))], 0);
+    });
+    const reader = required(steps.filter(({ nodes: [node] }) => node?.op === 'matmul')[1]?.nodes[0], 'the reader of the first');
+    const waiting = steps.filter(({ nodes: [node], reads }) => node?.op !== 'concat' && reads.includes(reader));
+    expect(waiting).toHaveLength(1);
   });
 
   it('are each counted once, though every operation of a chain reads the one before it twice', () => {
