@@ -92,6 +92,14 @@ test('of Qwen3-Next, but for the layer that llama.cpp has in two', async () => {
   );
 });
 
+test('of Granite 4, but for the layer that llama.cpp has in two', async () => {
+  const base = await tinyDecoder({ like: 'granite4' });
+  expectVerified(await exportOf({ method: 'lora', base, targets: ['/self_attn/', 'output_linear'] }));
+  await expect(exportOf({ method: 'lora', base })).rejects.toThrow(
+    /model\.layers\.0\.shared_mlp\.input_linear has no tensor of its own in llama\.cpp: export it as gguf/,
+  );
+});
+
 test('of Gemma 4, but for the layer to which llama.cpp applies no adapter', async () => {
   const base = await tinyDecoder({ like: 'gemma4', changes: { vocab_size_per_layer_input: 320 }, queryNorm: 0.3 });
   expectVerified(await exportOf({ method: 'lora', base, targets: ['/_proj$/', 'per_layer_input_gate', 'per_layer_projection'] }));

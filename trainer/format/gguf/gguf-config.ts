@@ -31,7 +31,7 @@ export function ggufConfig(input: {
 }): ModelConfig {
   const { metadata } = input.header;
   const { architecture, family } = supportedFamily(input.path, metadata);
-  const refused = ggufKeyProblems(metadata, architecture, family.computed);
+  const refused = ggufKeyProblems(metadata, architecture, family);
   if (refused.length > 0)
     throw new ModelFileError(
       input.path,
@@ -52,6 +52,8 @@ export function ggufConfig(input: {
     problems.push({
       message: `${architecture}.rope.dimension_count ${rotated} is not supported; supported is the head size, ${keyLength}`,
     });
+  const epsilonKey = family.computed.includes(LAYER_NORM_EPSILON) ? LAYER_NORM_EPSILON : 'attention.layer_norm_rms_epsilon';
+  const epsilon = shortestFloat32(required(epsilonKey));
   const ropeTheta = optional('rope.freq_base') ?? DEFAULT_ROPE_THETA;
   const positions = { ...input, metadata, architecture, family, headDim, ropeTheta, optional, problems };
   const scaling = ropeScaling(family.ownPositions ? { ...positions, ropeFactors: undefined } : positions);
@@ -67,9 +69,7 @@ export function ggufConfig(input: {
     num_key_value_heads: optional('attention.head_count_kv') ?? heads,
     head_dim: headDim,
     max_position_embeddings: context,
-    ...(!family.computed.includes(LAYER_NORM_EPSILON) && {
-      rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
-    }),
+    rms_norm_eps: epsilon,
     rope_theta: shortestFloat32(ropeTheta),
     rope_scaling: scaling,
     ...(isPartial && rotated !== undefined && rotated !== headDim && { partial_rotary_factor: rotated / headDim }),
@@ -81,6 +81,7 @@ export function ggufConfig(input: {
       blocks,
       heads,
       headDim,
+      epsilon,
       number: optional,
       list,
       shapeOf: name => input.tensors.get(name)?.shape,

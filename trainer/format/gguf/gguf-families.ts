@@ -189,6 +189,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     joined: { 'shared_mlp.input_linear': ['mlp.gate_proj', 'mlp.up_proj'], 'shared_mlp.output_linear': ['mlp.down_proj'] },
     interleaved: true,
     computed: ['attention.scale', 'embedding_scale', 'residual_scale', 'logit_scale'],
+    // llama.cpp turns no queries and keys where it is false.
+    only: { 'rope.scaling.finetuned': true },
     settings: sizes => ({
       ...ofLlama(sizes),
       attention_multiplier: sizes.number('attention.scale') ?? sizes.headDim ** -0.5,
@@ -210,8 +212,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       ...{ ffn_gate: 'feed_forward.w1', ffn_up: 'feed_forward.w3', ffn_down: 'feed_forward.w2' },
       ...{ 'shortconv.in_proj': 'conv.in_proj', 'shortconv.conv': 'conv.conv', 'shortconv.out_proj': 'conv.out_proj' },
     },
-    settings: ({ number, list, blocks }) => ({
-      norm_eps: Number(number('attention.layer_norm_rms_epsilon')?.toPrecision(7)),
+    settings: ({ number, list, blocks, epsilon }) => ({
+      norm_eps: epsilon,
       conv_L_cache: number('shortconv.l_cache'),
       // A block without keys has a convolution.
       layer_types: Array.from({ length: blocks }, (_, i) => (list(kvHeads)?.[i] === 0 ? 'conv' : 'full_attention')),
@@ -263,7 +265,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     // llama.cpp has no other head than the embedding, and no biases.
     settings: sizes => ({
       ...{ hidden_act: 'silu', attention_bias: false, tie_word_embeddings: true },
-      layer_norm_eps: Number(sizes.number(LAYER_NORM_EPSILON)?.toPrecision(7)),
+      layer_norm_eps: sizes.epsilon,
       logit_scale: sizes.number('logit_scale') ?? 1,
       sliding_window: windowOf(sizes),
       sliding_window_pattern: 4,

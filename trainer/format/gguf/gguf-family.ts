@@ -8,6 +8,8 @@ export interface GgufSizes {
   readonly headDim: number;
   /** A number of the metadata under the architecture's name, where the file has it. */
   readonly number: (key: string) => number | undefined;
+  /** The small number that norms add to the mean square, or to the variance. */
+  readonly epsilon: number;
   /** Whether the file says 0 there. */
   readonly isNothing: (key: string) => boolean;
   /** The entries of a list of the metadata, one a block; undefined where the file has no list there. */
@@ -54,6 +56,8 @@ export interface GgufFamily {
   readonly writes?: readonly string[];
   /** Keys of the metadata that this family computes and others refuse. */
   readonly computed: readonly string[];
+  /** Keys with an effect in this family alone, and the value that is computed. */
+  readonly only?: Readonly<Record<string, boolean>>;
   /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them, or with ".scale", where the name here has none. */
   readonly names: Readonly<Record<string, string>>;
   /**

@@ -3,6 +3,7 @@
  * refused. A key that is not listed is refused too, since llama.cpp may compute what it says.
  */
 import type { GgufValue } from './gguf-cursor.ts';
+import type { GgufFamily } from './gguf-family.ts';
 
 export type GgufKeyRule =
   | { readonly class: 'computed' }
@@ -111,12 +112,17 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
 };
 
 /** The problems of an architecture's keys: the key, its value, and what is supported. */
-export function ggufKeyProblems(metadata: ReadonlyMap<string, GgufValue>, architecture: string, computed: readonly string[]): string[] {
+export function ggufKeyProblems(
+  metadata: ReadonlyMap<string, GgufValue>,
+  architecture: string,
+  { computed, only = {} }: Pick<GgufFamily, 'computed' | 'only'>,
+): string[] {
   const of: GgufMetadata = key => metadata.get(`${architecture}.${key}`);
   return [...metadata].flatMap(([name, value]) => {
     if (!name.startsWith(`${architecture}.`)) return [];
     const key = name.slice(architecture.length + 1);
     if (computed.includes(key)) return [];
+    if (Object.hasOwn(only, key)) return value === only[key] ? [] : [`${name} ${show(value)} is not supported; supported is ${only[key]}`];
     const rule = Object.hasOwn(ggufKeys, key) ? ggufKeys[key] : undefined;
     if (rule === undefined) return isNothing(value) ? [] : [`${name} ${show(value)} is not known here, so it can't be computed`];
     return rule.class !== 'refused' || rule.holds(value, of)
