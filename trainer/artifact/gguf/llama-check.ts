@@ -169,8 +169,7 @@ function compareTop(
     const own = best(row);
     const [first = own] = top.keys();
     if (first === own) sameTokens++;
-    // What they do not list is at most the smallest that they do.
-    let most = top.has(own) ? 0 : (row[own] as number) - Math.min(...top.values());
+    let most = top.has(own) ? 0 : Number.POSITIVE_INFINITY;
     for (const [id, logit] of top) most = Math.max(most, Math.abs(logit - (row[id] as number)));
     if (most <= tolerance) {
       largestDifference = Math.max(largestDifference, most);
