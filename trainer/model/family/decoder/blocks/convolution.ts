@@ -2,9 +2,10 @@
 
 import type { Node } from '../../../../graph/graph.ts';
 import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
-import type { StateShape, TokenInputs } from '../../../model-spec.ts';
-import { linearSpec, type ModuleSpec, parameterSpec } from '../../../module-specs.ts';
+import type { StateShape } from '../../../model-spec.ts';
+import { linearSpec, type ModuleSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
+import { beginsOf, type MixerParams, mixerKernel, mixerParameter, presentOf } from './mixer.ts';
 import { withSections } from './products.ts';
 
 export interface DecoderConvolution {
@@ -30,14 +31,12 @@ export const recentTokens = ({ width }: DecoderConvolution, hiddenSize: number):
 /** @param at the name of the block */
 export function convolutionBlock({ width, biased }: DecoderConvolution, hiddenSize: number, layer: number, at: string): ConvolutionBlock {
   const path = `${at}.conv`;
-  const place = { part: 'attention', layer } as const;
-  const linear = (name: string, out: number) => linearSpec(`${path}.${name}`, place, out, hiddenSize, biased);
-  const asItIs = (name: string, shape: readonly number[]): ModuleSpec => ({ ...parameterSpec(`${path}.${name}`, shape), ...place });
+  const linear = (name: string, out: number) => linearSpec(`${path}.${name}`, { part: 'attention', layer }, out, hiddenSize, biased);
   const sections = { b_proj: hiddenSize, c_proj: hiddenSize, x_proj: hiddenSize };
   return {
     gatesAndInput: withSections(linear('in_proj', 3 * hiddenSize), sections),
-    kernel: { ...asItIs('conv.weight', [hiddenSize, 1, width]), name: `${path}.conv` },
-    kernelBias: biased ? asItIs('conv.bias', [hiddenSize]) : undefined,
+    kernel: mixerKernel(path, 'conv', layer, { channels: hiddenSize, width }),
+    kernelBias: biased ? mixerParameter(path, 'conv.bias', layer, [hiddenSize]) : undefined,
     o: linear('out_proj', hiddenSize),
   };
 }
@@ -47,30 +46,18 @@ export const convolutionModules = ({ gatesAndInput, kernel, kernelBias, o }: Con
   ...[gatesAndInput, kernel, kernelBias, o],
 ];
 
-export interface TraceConvolutionParams {
-  readonly layer: number;
-  readonly inputs: Pick<TokenInputs, 'positions' | 'seen' | 'states'>;
-  readonly batch: number;
-  readonly tokens: number;
-}
-
 /** x [batch · tokens, hidden] → (c ∘ convolution(b ∘ u))·Oᵀ, where b, c and u are the sections of x·Iᵀ: the same shape. */
-export function traceConvolution(
-  tracer: Tracer,
-  block: ConvolutionBlock,
-  x: Node,
-  { layer, inputs: { positions, seen, states }, batch, tokens }: TraceConvolutionParams,
-): Node {
+export function traceConvolution(tracer: Tracer, block: ConvolutionBlock, x: Node, params: MixerParams): Node {
   const { graph } = tracer;
+  const { layer, inputs, batch, tokens } = params;
+  const { states } = inputs;
   const hiddenSize = x.shape[1] as number;
-  const present = seen ? graph.mul(x, graph.reshape(seen, [batch * tokens, 1])) : x;
-  const product = graph.reshape(tracer.linear(block.gatesAndInput, present), [batch, tokens, 3 * hiddenSize]);
+  const product = graph.reshape(tracer.linear(block.gatesAndInput, presentOf(tracer, x, params)), [batch, tokens, 3 * hiddenSize]);
   const section = (i: number): Node => graph.sliceAxis(product, 2, i * hiddenSize, hiddenSize);
   const read = graph.mul(section(0), section(2));
   const before = states?.read(layer).recent;
   const weight = tracer.parameter(block.kernel.weight);
-  // Positions of a text that continues say where it stands; those of packed texts, where each begins.
-  const near = causalConvolution(graph, { x: read, weight, positions: states ? undefined : positions, before });
+  const near = causalConvolution(graph, { x: read, weight, positions: beginsOf(inputs), before });
   if (states && before) states.write(layer, { recent: lastTokens(graph, { x: read, before, counts: states.counts }) });
   const shifted = block.kernelBias ? graph.add(near, tracer.parameter(block.kernelBias.weight)) : near;
   return tracer.linear(block.o, graph.reshape(graph.mul(section(1), shifted), [batch * tokens, hiddenSize]));

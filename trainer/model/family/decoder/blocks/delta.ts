@@ -6,8 +6,8 @@ import { activationOf, softplus, swiglu } from '../../../layer/activation.ts';
 import { rmsNorm } from '../../../layer/norm.ts';
 import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
 import { deltaRule } from '../../../layer/recurrent/delta-rule.ts';
-import type { StateShape, TokenInputs } from '../../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
+import type { StateShape } from '../../../model-spec.ts';
+import { linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import {
   type DeltaHeads,
@@ -17,6 +17,7 @@ import {
   deltaProducts,
   traceDeltaProducts,
 } from './delta-products.ts';
+import { beginsOf, type MixerParams, mixerKernel, mixerParameter, presentOf } from './mixer.ts';
 
 export interface DecoderDelta extends DeltaHeads {
   /** The blocks that have it in place of attention. */
@@ -48,15 +49,13 @@ export const stateShape = (delta: DecoderDelta): StateShape => ({
 export function deltaBlock(delta: DecoderDelta, hiddenSize: number, layer: number, at: string): DeltaBlock {
   const { heads, valueDim, width } = delta;
   const path = `${at}.linear_attn`;
-  const place = { part: 'attention', layer } as const;
-  const asItIs = (name: string, shape: readonly number[]): ModuleSpec => ({ ...parameterSpec(`${path}.${name}`, shape), ...place });
   return {
     products: deltaProducts(delta, hiddenSize, layer, path),
-    decayScale: asItIs('A_log', [heads]),
-    decayBias: asItIs('dt_bias', [heads]),
-    convolution: { ...asItIs('conv1d.weight', [channelsOf(delta), 1, width]), name: `${path}.conv1d` },
+    decayScale: mixerParameter(path, 'A_log', layer, [heads]),
+    decayBias: mixerParameter(path, 'dt_bias', layer, [heads]),
+    convolution: mixerKernel(path, 'conv1d', layer, { channels: channelsOf(delta), width }),
     norm: normSpec(`${path}.norm`, layer, valueDim),
-    o: withHeads(linearSpec(`${path}.out_proj`, place, hiddenSize, heads * valueDim, false), { columns: valueDim }),
+    o: withHeads(linearSpec(`${path}.out_proj`, { part: 'attention', layer }, hiddenSize, heads * valueDim, false), { columns: valueDim }),
   };
 }
 
@@ -65,13 +64,9 @@ export const deltaModules = ({ products, convolution, decayScale, decayBias, nor
   ...[...deltaProductModules(products), convolution, decayScale, decayBias, norm, o],
 ];
 
-export interface TraceDeltaParams {
+export interface TraceDeltaParams extends MixerParams {
   readonly delta: DecoderDelta;
   readonly block: DeltaBlock;
-  readonly layer: number;
-  readonly inputs: Pick<TokenInputs, 'positions' | 'seen' | 'states'>;
-  readonly batch: number;
-  readonly tokens: number;
   /** The small number that the norm adds to the mean square. */
   readonly epsilon: number;
 }
@@ -84,15 +79,13 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
   const { graph } = tracer;
   const { delta, block, layer, inputs, batch, tokens, epsilon } = params;
   const { keyHeads, heads, keyDim, valueDim } = delta;
-  const { positions, seen, states } = inputs;
-  const present = seen ? graph.mul(x, graph.reshape(seen, [batch * tokens, 1])) : x;
-  const { qkv, gate, ...controls } = traceDeltaProducts(tracer, block.products, delta, present);
+  const { states } = inputs;
+  const { qkv, gate, ...controls } = traceDeltaProducts(tracer, block.products, delta, presentOf(tracer, x, params));
   const mixed = graph.reshape(qkv, [batch, tokens, channelsOf(delta)]);
   const before = states?.read(layer);
-  // Positions of a text that continues say where it stands; those of packed texts, where each begins.
-  const places = states ? undefined : positions;
+  const positions = beginsOf(inputs);
   const weight = tracer.parameter(block.convolution.weight);
-  const near = causalConvolution(graph, { x: mixed, weight, positions: places, before: before?.recent });
+  const near = causalConvolution(graph, { x: mixed, weight, positions, before: before?.recent });
   const active = activationOf(delta.activation)(graph, near);
   const part = (begin: number, count: number, width: number): Node =>
     graph.transpose(graph.reshape(graph.sliceAxis(active, 2, begin, count * width), [batch, tokens, count, width]), [0, 2, 1, 3]);
@@ -102,7 +95,7 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
     k: scaledTo(graph, part(keys, keyHeads, keyDim), 1),
     v: part(2 * keys, heads, valueDim),
     ...stateControls(tracer, controls, params),
-    positions: places,
+    positions,
     state: before?.memory,
   });
   if (states && before) {

@@ -16,7 +16,7 @@ export interface DecoderExperts extends RoutingRule {
   readonly biased: boolean;
   /** The blocks that have experts. */
   readonly layers: readonly boolean[];
-  /** They compute in addition to the MLP of their block, not in place of it: see `gemma4-experts.ts`. */
+  /** They compute in addition to the MLP of their block, not in place of it: see `added-experts.ts`. */
   readonly isAdded?: true;
   /** The key of config.json that says how many compute a token; `num_experts_per_tok` if left out. */
   readonly chosenKey?: string;

@@ -1,0 +1,38 @@
+/** The parameters and the inputs that token mixers with a state have in common. */
+
+import type { Node } from '../../../../graph/graph.ts';
+import type { TokenInputs } from '../../../model-spec.ts';
+import { type ModuleSpec, parameterSpec } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
+
+export interface MixerParams {
+  readonly layer: number;
+  readonly inputs: Pick<TokenInputs, 'positions' | 'seen' | 'states'>;
+  readonly batch: number;
+  readonly tokens: number;
+}
+
+/** A parameter that is no product's. @param path the name of the mixer */
+export const mixerParameter = (path: string, name: string, layer: number, shape: readonly number[]): ModuleSpec => ({
+  ...parameterSpec(`${path}.${name}`, shape),
+  part: 'attention',
+  layer,
+});
+
+/** The kernel of a convolution over the last tokens, [channels, 1, width]. */
+export const mixerKernel = (
+  path: string,
+  name: string,
+  layer: number,
+  sizes: { readonly channels: number; readonly width: number },
+): ModuleSpec => ({
+  ...mixerParameter(path, `${name}.weight`, layer, [sizes.channels, 1, sizes.width]),
+  name: `${path}.${name}`,
+});
+
+/** x [batch · tokens, hidden] with zeros for what fills texts up, which changes no state. */
+export const presentOf = ({ graph }: Tracer, x: Node, { inputs: { seen }, batch, tokens }: MixerParams): Node =>
+  seen ? graph.mul(x, graph.reshape(seen, [batch * tokens, 1])) : x;
+
+/** The positions from which a mixer sees where packed texts begin; those of a text that continues say where it stands. */
+export const beginsOf = ({ positions, states }: MixerParams['inputs']): Node | undefined => (states ? undefined : positions);
