@@ -50,6 +50,10 @@ describe('a GGUF file of Gemma 4', () => {
     expect(() => configOf({ 'attention.sliding_window_pattern': pattern })).toThrow(/sliding_window_pattern is no list .* of the 2 blocks/);
   });
 
+  test.each(['feed_forward_length', 'attention.head_count_kv'])('a %s of 0 for the first block is refused', key => {
+    expect(() => configOf({ [key]: [0, 64] })).toThrow(`gemma4.${key} is 0 for the first block, not a positive number`);
+  });
+
   test('a size of a head beyond all bounds allocates nothing', () => {
     expect(configOf({ 'attention.key_length': 2 ** 32 - 1, 'attention.value_length': 2 ** 32 - 1 })).toMatchObject({
       global_head_dim: 2 ** 32 - 1,

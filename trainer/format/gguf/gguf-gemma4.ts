@@ -56,6 +56,7 @@ export const gemma4File: GgufFamily = {
     const isWindowed = list(PATTERN)?.map(Boolean) ?? [];
     if (isWindowed.length !== blocks)
       refuse(`gemma4.${PATTERN} is no list that says of each of the ${blocks} blocks whether it has a window`);
+    for (const key of [MLP, KV_HEADS]) if (list(key)?.[0] === 0) refuse(`gemma4.${key} is 0 for the first block, not a positive number`);
     const [full, shared] = [isWindowed.indexOf(false), number(SHARED) ?? 0];
     const [mlps, kvHeads] = [list(MLP), list(KV_HEADS)];
     const sharesValues = full >= 0 && full < blocks - shared && !sizes.has(`model.layers.${full}.self_attn.v_proj.weight`);
