@@ -87,10 +87,22 @@ function nameOf({ plugin, device, options, text }: ProgramKey): string {
 /** Removes the files of a folder that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
 export async function pruneFiles(folder: string, maxBytes: number): Promise<number> {
   const names = (await readdir(folder, { withFileTypes: true })).filter(entry => entry.isFile()).map(({ name }) => name);
-  const files = await Promise.all(names.map(async name => ({ name, ...(await facts(path.join(folder, name))) })));
+  const files = await Promise.all(names.map(async name => ({ path: path.join(folder, name), ...(await facts(path.join(folder, name))) })));
+  return removeLongestUnused(files, maxBytes);
+}
+
+export interface Used {
+  readonly path: string;
+  readonly bytes: number;
+  /** Milliseconds since 1970. */
+  readonly usedAt: number;
+}
+
+/** Removes files and folders, those first that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
+export async function removeLongestUnused(entries: readonly Used[], maxBytes: number): Promise<number> {
   let total = 0;
-  for (const { name, bytes } of files.sort((a, b) => b.usedAt - a.usedAt)) {
-    if (total + bytes > maxBytes) await rm(path.join(folder, name), { force: true });
+  for (const { path: entry, bytes } of entries.toSorted((a, b) => b.usedAt - a.usedAt)) {
+    if (total + bytes > maxBytes) await rm(entry, { recursive: true, force: true });
     else total += bytes;
   }
   return total;

@@ -1,8 +1,8 @@
 /** The results of XLA's tuning on disk, one small file a kernel, in a folder for each device and its libraries. XLA only adds to it. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { pruneFiles } from './program-cache.ts';
+import { pruneFiles, removeLongestUnused } from './program-cache.ts';
 
 /** Beyond this the longest unused leave. A result takes some kilobytes, so this is more than a device is ever tuned for. */
 const MAX_BYTES = 64 * 2 ** 20;
@@ -44,12 +44,8 @@ async function pruneOthers(all: string, own: string, maxBytes: number): Promise<
       const folder = path.join(all, name);
       const files = await readdir(folder);
       const sizes = await Promise.all(files.map(async file => (await stat(path.join(folder, file))).size));
-      return { folder, bytes: sizes.reduce((sum, size) => sum + size, 0), usedAt: (await stat(folder)).mtimeMs };
+      return { path: folder, bytes: sizes.reduce((sum, size) => sum + size, 0), usedAt: (await stat(folder)).mtimeMs };
     }),
   );
-  let total = 0;
-  for (const { folder, bytes } of folders.sort((a, b) => b.usedAt - a.usedAt)) {
-    total += bytes;
-    if (total > maxBytes) await rm(folder, { recursive: true, force: true });
-  }
+  await removeLongestUnused(folders, maxBytes);
 }
