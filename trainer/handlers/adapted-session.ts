@@ -7,8 +7,9 @@ import type { AnswerWriter } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
 import { sayHosted } from '../job/say-hosted.ts';
-import type { Precision } from '../model/weight-storage.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
+import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { precisionOf } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { evaluationProgram } from '../train/train-program.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
@@ -20,8 +21,8 @@ export interface AdaptedSessionParams {
   readonly task: Task;
   /** The base alone without one. */
   readonly adapter: Adapter | undefined;
-  /** How the base is held: as the run that tunes it holds it. */
-  readonly precision: Precision;
+  /** The run's: the base is held as the run holds it. */
+  readonly recipe: Pick<Recipe, 'dtype' | 'quantize'>;
   readonly shapes: readonly BatchShape[];
   /** Present if answers are written. */
   readonly answers?: Pick<AnswerWriter, 'model' | 'tokens' | 'slots'> | undefined;
@@ -31,13 +32,13 @@ export interface AdaptedSessionParams {
 
 /** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
 export async function withAdapted<T>(params: AdaptedSessionParams, use: (session: Session) => Promise<T>): Promise<T> {
-  const { job, base, task, adapter, precision, shapes, answers, choiceShapes = [] } = params;
+  const { job, base, task, adapter, recipe, shapes, answers, choiceShapes = [] } = params;
   const { attachment, weights, start } = await adaptedModel({
     model: task.model,
     weights: base.folder.weights,
     adapter,
     hostFrom: base.engine.hostFrom,
-    precision,
+    precision: precisionOf(recipe),
   });
   sayHosted(job, base.engine.description, task.model, attachment);
   job.phase('compile', 'building the evaluation program');

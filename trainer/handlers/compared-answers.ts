@@ -14,7 +14,6 @@ import { compact } from '../protocol/text/format.ts';
 import type { ComparedSample } from '../protocol/view/compared-sample.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
 import { RunError } from '../run-error.ts';
-import { precisionOf } from '../train/recipe-settings.ts';
 import { evalSignature } from '../train/train-program.ts';
 import { withAdapted } from './adapted-session.ts';
 import { inferencePlace } from './inference-engine.ts';
@@ -46,22 +45,19 @@ export async function compareAnswers(
       if (answers === undefined) throw noSample(index, samples.length);
       const source = scoring.sourceOf(answers);
       const scoresBy = (tuned: Adapter | undefined): Promise<readonly number[]> =>
-        withAdapted(
-          { job, base, task: scoring.task, adapter: tuned, precision: precisionOf(recipe), shapes: source.plan.buckets },
-          async session => {
-            const scores: number[] = [];
-            for (const planned of source.plan.epoch(0)) {
-              job.checkStop();
-              const batch = await source.fill(planned);
-              const found = scoring.scoresOf(batch, await session.run(evalSignature(batch.bucket), batch.feeds(1)));
-              for (const [i, place] of batch.sampleIndices.entries())
-                for (let row = 0; row < scoring.rowsPerSample; row++)
-                  scores[scoring.rowsPerSample * place + row] = found[scoring.rowsPerSample * i + row] ?? Number.NaN;
-            }
-            if (!scores.every(Number.isFinite)) throw notFinite(tuned);
-            return scores;
-          },
-        );
+        withAdapted({ job, base, task: scoring.task, adapter: tuned, recipe, shapes: source.plan.buckets }, async session => {
+          const scores: number[] = [];
+          for (const planned of source.plan.epoch(0)) {
+            job.checkStop();
+            const batch = await source.fill(planned);
+            const found = scoring.scoresOf(batch, await session.run(evalSignature(batch.bucket), batch.feeds(1)));
+            for (const [i, place] of batch.sampleIndices.entries())
+              for (let row = 0; row < scoring.rowsPerSample; row++)
+                scores[scoring.rowsPerSample * place + row] = found[scoring.rowsPerSample * i + row] ?? Number.NaN;
+          }
+          if (!scores.every(Number.isFinite)) throw notFinite(tuned);
+          return scores;
+        });
       const before = scoring.scoresBefore ? await scoresBy(undefined) : undefined;
       const after = await scoresBy(adapter);
       const compared: ComparedSample = {

@@ -20,7 +20,6 @@ import { writesAnswers } from '../protocol/recipe/rules/generation-rules.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
 import { readBaseAnswers, writeAnswers } from '../run/answers-file.ts';
 import { RunError } from '../run-error.ts';
-import { precisionOf } from '../train/recipe-settings.ts';
 import { withAdapted } from './adapted-session.ts';
 import { measureForgetting } from './measure-forgetting.ts';
 
@@ -53,14 +52,13 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
       const task = held?.task ?? causalTask(requireCausal(base.model));
       const shapes = held?.evaluator?.source.plan.buckets ?? [];
       const choiceShapes = benchmarkShapes(benchmarks);
-      const precision = precisionOf(recipe);
       const step = adapter?.description.step ?? 0;
       const ofBase = request.adapter !== undefined && { ofBase: () => readBaseAnswers(request.adapter ?? '') };
       const keep = answersFile !== undefined && { onAnswers: (all: readonly AnswerView[]) => writeAnswers(answersFile, step, all) };
       const found =
         shapes.length + choiceShapes.length > 0
           ? await withAdapted(
-              { job, base, task, adapter, precision, shapes, answers: held?.evaluator?.answers, choiceShapes },
+              { job, base, task, adapter, recipe, shapes, answers: held?.evaluator?.answers, choiceShapes },
               async session => ({
                 ...(held?.evaluator && (await evaluateHeld({ session, evaluator: held.evaluator, job, ...ofBase, ...keep }))),
                 ...(benchmarks.length > 0 && { benchmarks: await answerBenchmarks(benchmarks, { session, job }) }),

@@ -7,7 +7,6 @@ import { padIdOf } from '../job/pad-id.ts';
 import { requireCausal } from '../objective/benchmarks.ts';
 import { causalTask } from '../objective/causal/causal-task.ts';
 import { type Forgetting, forgettingOf, generalTextSource, readGeneralText } from '../objective/causal/forgetting.ts';
-import { precisionOf } from '../train/recipe-settings.ts';
 import { withAdapted } from './adapted-session.ts';
 
 /** @throws RunError 'wrong-task', 'stopped'; AdapterError */
@@ -26,7 +25,7 @@ export async function measureForgetting(
   });
   const task = causalTask(model, { probes: true });
   const read = (of: Adapter | undefined, name: string) =>
-    withAdapted({ job, base, task, adapter: of, precision: precisionOf(recipe), shapes: source.plan.buckets }, session => {
+    withAdapted({ job, base, task, adapter: of, recipe, shapes: source.plan.buckets }, session => {
       job.phase('evaluate', `evaluating the ${name} model on general text`);
       return readGeneralText(session, source, job);
     });
