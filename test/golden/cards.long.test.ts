@@ -22,7 +22,7 @@ import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
 const BOTH_UNITS = 'llama';
 const sharesKernels = process.env.ROWTUNE_TEST_CARDS !== 'all';
 
-/** The steps that miss more, and by how much: 28 of 262 kilobytes. */
+/** The steps that miss more: 28 of 262 kilobytes. XLA's packing of these leaves more gaps than ours, 32% of what is alive at most. */
 const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11 };
 
 /** The generations, from the one whose turn it is. */
