@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { removeLongestUnused } from '../../../trainer/engine/pjrt/program-cache.ts';
 import { tunedFolder } from '../../../trainer/engine/pjrt/tuned-folder.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
@@ -43,6 +44,19 @@ test('what is no file of results does not cost a device its folder', async () =>
   utimesSync(path.join(folder, 'tmp'), 1, 1);
   expect(await tunedFolder(cache, target('any'), 250)).toBe(folder);
   expect(readdirSync(folder)).toEqual(['b', 'c', 'tmp']);
+  // Nor does it keep the folders of others.
+  const other = required(await tunedFolder(cache, target('other')), 'the folder of the other');
+  fill(other, 'a', 'b');
+  await tunedFolder(cache, target('any'), 250);
+  expect(existsSync(other)).toBe(false);
+});
+
+test('nothing stays that was not used for longer than what left', async () => {
+  const folder = await temporaryFolder();
+  const entries = [60, 50, 30].map((bytes, age) => ({ path: path.join(folder, `${age}`), bytes, usedAt: 1000 - age }));
+  for (const entry of entries) writeFileSync(entry.path, '');
+  expect(await removeLongestUnused(entries, 100)).toBe(60);
+  expect(readdirSync(folder)).toEqual(['0']);
 });
 
 test('a cache that cannot be written has none', async () => {

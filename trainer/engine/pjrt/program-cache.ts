@@ -101,8 +101,10 @@ export interface Used {
 /** Removes files and folders, those first that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
 export async function removeLongestUnused(entries: readonly Used[], maxBytes: number): Promise<number> {
   let total = 0;
+  let isFull = false;
   for (const { path: entry, bytes } of entries.toSorted((a, b) => b.usedAt - a.usedAt)) {
-    if (total + bytes > maxBytes) await rm(entry, { recursive: true, force: true });
+    isFull ||= total + bytes > maxBytes;
+    if (isFull) await rm(entry, { recursive: true, force: true });
     else total += bytes;
   }
   return total;

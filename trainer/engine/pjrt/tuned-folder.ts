@@ -38,9 +38,9 @@ async function pruneAll(all: string, name: string, maxBytes: number): Promise<vo
 
 /** Removes folders of other devices and of older libraries, those that were not used for the longest time, until the others fit. */
 async function pruneOthers(all: string, own: string, maxBytes: number): Promise<void> {
-  const names = (await readdir(all)).filter(name => name !== own);
+  const others = (await readdir(all, { withFileTypes: true })).filter(entry => entry.isDirectory() && entry.name !== own);
   const folders = await Promise.all(
-    names.map(async name => {
+    others.map(async ({ name }) => {
       const folder = path.join(all, name);
       const files = await readdir(folder);
       const sizes = await Promise.all(files.map(async file => (await stat(path.join(folder, file))).size));
