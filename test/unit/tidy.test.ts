@@ -145,7 +145,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
       ['trainer/importance', measureNames],
       ['trainer/engine', engineNames],
       ['trainer/train', objectiveNames],
-      ['trainer/export', exportFormats],
+      ['trainer/artifact', exportFormats],
     ];
     // Words that mean other things too: parts of a model, a kind of register, the form of a base.
     const ambiguous = new Set(['embedding', 'head', 'full', 'adapter', 'gguf']);

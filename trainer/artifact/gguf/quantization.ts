@@ -105,4 +105,4 @@ function mixed(wanted: NamedType, { name, blocks, tied, experts }: TensorPlace):
 }
 
 /** The type that a name stands for, most of the tensors' of a mixture. */
-export const ggufTypeOf = (name: NamedType): GgufType => ggufTypeNamed(name.replace(/_M$/, ''));
+const ggufTypeOf = (name: NamedType): GgufType => ggufTypeNamed(name.replace(/_M$/, ''));
