@@ -134,7 +134,7 @@ export function copyFiles(outdir) {
     // Compiled where the engine is installed.
     { from: path.join(folderOf('@tensorflow/tfjs-node-gpu'), 'binding'), to: 'addon/binding', kind: /\.(cc|h)$/ },
     { from: path.join(folderOf('node-api-headers'), 'include'), to: 'addon/include', kind: /\.h$/ },
-    { from: path.join(root, 'trainer', 'engine', 'native'), to: 'addon/kernels', kind: /\.(cc|h)$/ },
+    { from: path.join(root, 'trainer', 'engine', 'tensorflow', 'native'), to: 'addon/tensorflow', kind: /\.(cc|h)$/ },
     { from: path.join(root, 'trainer', 'engine', 'pjrt', 'native'), to: 'addon/pjrt', kind: /\.(cc|h)$/ },
     { from: path.join(root, 'trainer', 'engine', 'mpi', 'native'), to: 'addon/ranks', kind: /\.(cc|h)$/ },
     { from: path.join(root, 'trainer', 'engine', 'coder', 'native'), to: 'addon/coder', kind: /\.(cc|h)$/ },
@@ -142,9 +142,11 @@ export function copyFiles(outdir) {
   return taken.flatMap(({ from, to, kind }) => {
     const target = path.join(outdir, to);
     rmSync(target, { recursive: true, force: true });
-    mkdirSync(target, { recursive: true });
-    const files = readdirSync(from).filter(file => kind.test(file));
-    for (const file of files) copyFileSync(path.join(from, file), path.join(target, file));
+    const files = readdirSync(from, { recursive: true }).filter(file => kind.test(file));
+    for (const file of files) {
+      mkdirSync(path.dirname(path.join(target, file)), { recursive: true });
+      copyFileSync(path.join(from, file), path.join(target, file));
+    }
     return files.slice(0, 1).map(file => path.relative(root, path.join(from, file)));
   });
 }

@@ -183,9 +183,9 @@ describe.skipIf(!hasCompiler)(`the kernels of columns alone${hasCompiler ? '' : 
     ['any processor', ['-O1', '-pthread', '-fsanitize=address,undefined', '-fno-sanitize-recover']],
   ])('no step outside a tensor, on %s', (_, flags) => {
     const program = path.join(makeTemporaryFolder(), 'columns-law');
-    const native = path.join(import.meta.dirname, '../../../trainer/engine/native');
+    const kernels = path.join(import.meta.dirname, '../../../trainer/engine/tensorflow/native/kernels');
     const source = path.join(import.meta.dirname, 'columns-law.cc');
-    const built = spawnSync('g++', ['-std=c++17', ...flags, '-I', native, '-o', program, source], { encoding: 'utf8' });
+    const built = spawnSync('g++', ['-std=c++17', ...flags, '-I', kernels, '-o', program, source], { encoding: 'utf8' });
     expect(built.status, built.stderr).toBe(0);
     const env = { ...process.env, TF_NUM_INTRAOP_THREADS: '2' };
     const { stdout, stderr } = spawnSync(program, { encoding: 'utf8', env });

@@ -220,7 +220,7 @@ describe('what is not among our own packages', () => {
     const dist = makeTemporaryFolder();
     const { href } = pathToFileURL(path.join(dist, 'rowtune.js'));
     expect(() => resolveAddonSources(href)).toThrow(/neither in .*addon nor installed/);
-    for (const part of ['binding', 'include', 'kernels', 'pjrt', 'ranks', 'coder'])
+    for (const part of ['binding', 'include', 'tensorflow', 'pjrt', 'ranks', 'coder'])
       mkdirSync(path.join(dist, 'addon', part), { recursive: true });
     expect(resolveAddonSources(href).binding).toBe(path.join(dist, 'addon', 'binding'));
     expect(resolveAddonSources().binding).toContain('tfjs-node-gpu');

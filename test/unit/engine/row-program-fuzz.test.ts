@@ -10,7 +10,7 @@ import { createRandom } from '../../../trainer/random.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { signatureOf } from '../../support/numbers/signature-of.ts';
 
-const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/native');
+const FUSED = path.join(import.meta.dirname, '../../../trainer/engine/tensorflow/native/fused');
 
 /** Programs with reductions, windows, casts, moves, several outputs and constants. */
 const BUILDS: readonly ((graph: Graph) => Record<string, Node>)[] = [
@@ -69,8 +69,8 @@ const compiler = spawnSync('g++', ['--version']).status === 0;
 
 test.skipIf(!compiler)('no damaged program reaches outside its tensors', () => {
   const program = path.join(makeTemporaryFolder(), 'fuzz');
-  const sources = ['row-program.cc', 'row-program-parse.cc'].map(file => path.join(NATIVE, file));
-  const flags = ['-std=c++17', '-O1', '-g0', '-fsanitize=address', '-pthread', '-I', NATIVE, '-o', program];
+  const sources = ['row-program.cc', 'row-program-parse.cc'].map(file => path.join(FUSED, file));
+  const flags = ['-std=c++17', '-O1', '-g0', '-fsanitize=address', '-pthread', '-I', FUSED, '-o', program];
   const built = spawnSync('g++', [...flags, path.join(import.meta.dirname, 'row-program-fuzz.cc'), ...sources], { encoding: 'utf8' });
   expect(built.stderr).toBe('');
   const whole = BUILDS.flatMap(encoded);

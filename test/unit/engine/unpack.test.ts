@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { KERNEL_FLAGS } from '../../../trainer/engine/install/kernel-stamp.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
-const NATIVE = path.join(import.meta.dirname, '../../../trainer/engine/native');
+const KERNELS = path.join(import.meta.dirname, '../../../trainer/engine/tensorflow/native/kernels');
 const hasCompiler = spawnSync('g++', ['--version']).status === 0;
 
 const builds = [
@@ -17,8 +17,8 @@ const builds = [
 describe.skipIf(!hasCompiler)(`4-bit codes${hasCompiler ? '' : ' (skipped: there is no g++)'}`, () => {
   test.each(builds)('$processor', ({ flags }) => {
     const program = path.join(makeTemporaryFolder(), 'unpack-law');
-    const sources = [path.join(import.meta.dirname, 'unpack-law.cc'), path.join(NATIVE, 'unpack.cc')];
-    const built = spawnSync('g++', ['-std=c++17', ...flags, '-I', NATIVE, '-o', program, ...sources], { encoding: 'utf8' });
+    const sources = [path.join(import.meta.dirname, 'unpack-law.cc'), path.join(KERNELS, 'unpack.cc')];
+    const built = spawnSync('g++', ['-std=c++17', ...flags, '-I', KERNELS, '-o', program, ...sources], { encoding: 'utf8' });
     expect(built.status, built.stderr).toBe(0);
     // On two threads: less than a piece of work, many pieces, other blocks than 64 numbers.
     for (const [blocks, block] of [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { nativeHeader } from '../../../trainer/graph/fusion/native-header.ts';
 
-const FILE = join(import.meta.dirname, '../../../trainer/engine/native/row-program-format.h');
+const FILE = join(import.meta.dirname, '../../../trainer/engine/tensorflow/native/fused/row-program-format.h');
 
 test('opcodes, kinds, types and limits are the same in TypeScript and C++', () => {
   const text = nativeHeader();

@@ -12,8 +12,8 @@ export interface AddonSources {
   readonly binding: string;
   /** Those of Node-API. */
   readonly nodeHeaders: string;
-  /** Our own kernels for TensorFlow. */
-  readonly kernels: string;
+  /** Our own kernels for TensorFlow, in rooms. */
+  readonly tensorflow: string;
   /** Our addon for PJRT plugins. */
   readonly pjrt: string;
   /** Sums over the processes of a run, which both of them have. */
@@ -34,7 +34,7 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
     ...[bundled, path.join(here, '..', 'addon')].map(folder => ({
       binding: path.join(folder, 'binding'),
       nodeHeaders: path.join(folder, 'include'),
-      kernels: path.join(folder, 'kernels'),
+      tensorflow: path.join(folder, 'tensorflow'),
       pjrt: path.join(folder, 'pjrt'),
       ranks: path.join(folder, 'ranks'),
       coder: path.join(folder, 'coder'),
@@ -42,7 +42,7 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
     {
       binding: packageFolder(moduleUrl, ADDON_PACKAGE, 'binding'),
       nodeHeaders: packageFolder(moduleUrl, 'node-api-headers', 'include'),
-      kernels: path.join(here, '..', 'native'),
+      tensorflow: path.join(here, '..', 'tensorflow', 'native'),
       pjrt: path.join(here, '..', 'pjrt', 'native'),
       ranks: path.join(here, '..', 'mpi', 'native'),
       coder: path.join(here, '..', 'coder', 'native'),
@@ -53,18 +53,21 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
   return found;
 }
 
+const filesIn = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+
 /** The paths of the sources in these folders, to compile. */
 export const sourcesIn = (folders: readonly string[]): string[] =>
   folders.flatMap(folder =>
-    readdirSync(folder)
+    filesIn(folder)
       .filter(file => file.endsWith('.cc'))
       .map(file => path.join(folder, file)),
   );
 
-/** Adds the names and contents of all files in these folders to a checksum. */
+/** Adds the names and contents of all sources and headers in these folders to a checksum. */
 export function hashSources(hash: Hash, folders: readonly string[]): Hash {
   for (const folder of folders)
-    for (const file of readdirSync(folder).sort()) hash.update(file).update(readFileSync(path.join(folder, file)));
+    for (const file of filesIn(folder).filter(name => /\.(cc|h)$/.test(name)))
+      hash.update(file).update(readFileSync(path.join(folder, file)));
   return hash;
 }
 

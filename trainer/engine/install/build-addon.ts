@@ -52,14 +52,14 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
  * @throws EngineError with the compiler's words
  */
 export async function buildKernels(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  const { kernels, ranks, coder, nodeHeaders } = resolveAddonSources();
+  const { tensorflow, ranks, coder, nodeHeaders } = resolveAddonSources();
   const output = kernelsPath(folder);
   const unfinished = `${output}.${process.pid}`;
   await compile(
     [
       ...['-std=c++17', '-shared', '-fPIC', '-DNAPI_VERSION=8', ...KERNEL_FLAGS, '-o', unfinished],
       ...[nodeHeaders, ranks, coder].flatMap(folder => ['-I', folder]),
-      ...sourcesIn([kernels, ranks, coder]),
+      ...sourcesIn([tensorflow, ranks, coder]),
       ...linkedWith(folder),
     ],
     onTick,

@@ -14,8 +14,8 @@ export const KERNEL_FLAGS: readonly string[] = [
 /** Differs for other sources, other flags and other instruction sets of the processor. */
 function currentStamp(): string {
   const hash = createHash('sha256').update(KERNEL_FLAGS.join(' ')).update(processorFeatures());
-  const { kernels, ranks, coder } = resolveAddonSources();
-  return hashSources(hash, [kernels, ranks, coder]).digest('hex');
+  const { tensorflow, ranks, coder } = resolveAddonSources();
+  return hashSources(hash, [tensorflow, ranks, coder]).digest('hex');
 }
 
 /** The instruction sets that Linux lists. Machines of different kinds may share a home folder. */

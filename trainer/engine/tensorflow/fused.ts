@@ -1,4 +1,4 @@
-/** A fused step as TensorFlow runs it: one node of the operation that `engine/native/operations.cc` registers. */
+/** A fused step as TensorFlow runs it: one node of the operation that `native/operations.cc` registers. */
 
 import { ELEMENT_TYPES, INSTRUCTION_NAMES, REGISTER_KINDS, type RowAccess, type RowProgram } from '../../graph/fusion/row-program.ts';
 import type { Step } from '../../graph/fusion/step.ts';

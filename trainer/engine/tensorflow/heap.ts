@@ -19,7 +19,7 @@ export class Heap {
   private readonly addon: HeapAddon;
 
   constructor(engine: InstalledEngine) {
-    // Compiled from `engine/native` when the engine was installed; its interface has not changed since.
+    // Compiled from `install/heap-source.ts` when the engine was installed; its interface has not changed since.
     this.addon = engineRequire(engine.folder)(heapPath(engine.folder)) as HeapAddon;
   }
 

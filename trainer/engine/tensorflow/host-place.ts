@@ -1,5 +1,5 @@
 /**
- * The place of an array of the host, from which a variable is filled by the operation that `engine/native/host-operation.cc` registers: the variable's own
+ * The place of an array of the host, from which a variable is filled by the operation that `native/operations/host-operation.cc` registers: the variable's own
  * memory is written once, where a fed tensor would be aligned first and then copied.
  */
 import type { HostArray, TensorSpec } from '../../graph/types.ts';

@@ -1,4 +1,4 @@
-/** Loads our own kernels (engine/native), where they were compiled for this processor and from these sources. */
+/** Loads our own kernels (`native`), where they were compiled for this processor and from these sources. */
 import { existsSync } from 'node:fs';
 import type { HostArray } from '../../graph/types.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -24,7 +24,7 @@ export function loadKernels({ folder }: InstalledEngine): FoundKernels {
   if (!existsSync(kernels))
     return { missing: 'the kernels of fused steps are not compiled for this processor and this version of Rowtune' };
   try {
-    // Compiled from `engine/native`: the name of the file has the checksum of the sources of this version.
+    // Compiled from `engine/tensorflow/native`: the name of the file has the checksum of the sources of this version.
     return { library: engineRequire(folder)(kernels) as KernelLibrary };
   } catch (error) {
     return { missing: `the kernels of fused steps do not load: ${messageOf(error)}` };

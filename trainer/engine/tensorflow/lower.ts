@@ -86,7 +86,7 @@ export interface LoweredProgram {
 
 /** The abilities of the kernels installed with the engine (without them each node is one of TensorFlow's own), and the processor. */
 export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasColumns' | 'hasNarrowConvolutions' | 'hasSums'> {
-  /** Are variables filled from an array of the host, by `engine/native/host-operation.cc`? */
+  /** Are variables filled from an array of the host, by `native/operations/host-operation.cc`? */
   readonly copiesHost?: boolean;
   readonly plan: Planner;
 }

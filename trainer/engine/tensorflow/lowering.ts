@@ -15,11 +15,11 @@ export interface LoweringContext<Op extends OpName> {
   handle(variable: string): string;
   /** Element type of a variable. */
   variableType(variable: string): Node['dtype'];
-  /** Are the products of `engine/native/product.cc` there? */
+  /** Are the products of `native/kernels/product.cc` there? */
   readonly hasProducts: boolean;
-  /** Are the kernels of columns and single elements of `engine/native/column-operations.cc` there? */
+  /** Are the kernels of columns and single elements of `native/operations/column-operations.cc` there? */
   readonly hasColumns: boolean;
-  /** Are the sums over processes of `engine/native/group-operations.cc` there? */
+  /** Are the sums over processes of `native/operations/group-operations.cc` there? */
   readonly hasSums: boolean;
   /** Are there convolutions of bfloat16? */
   readonly hasNarrowConvolutions: boolean;

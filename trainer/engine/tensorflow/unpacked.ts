@@ -1,4 +1,4 @@
-/** A weight of 4-bit codes as TensorFlow unpacks it: one node of the operation that `engine/native/unpack-operation.cc` registers. */
+/** A weight of 4-bit codes as TensorFlow unpacks it: one node of the operation that `native/operations/unpack-operation.cc` registers. */
 import type { Unpacking } from '../../graph/fusion/unpacking.ts';
 import type { TensorSpec } from '../../graph/types.ts';
 import type { Emitter } from './emitter.ts';

@@ -1,7 +1,7 @@
 /** The C++ side of a row program's format: opcodes, kinds, element types and limits by name, generated from `row-program.ts`. */
 import { ELEMENT_TYPES, INSTRUCTION_NAMES, INSTRUCTIONS, REGISTER_KINDS, ROW_PROGRAM_LIMITS, ROW_REDUCTIONS } from './row-program.ts';
 
-/** The text of `engine/native/row-program-format.h`. A test holds the checked-in file equal to it. */
+/** The text of `engine/tensorflow/native/fused/row-program-format.h`. A test holds the checked-in file equal to it. */
 export function nativeHeader(): string {
   const limits = Object.entries(ROW_PROGRAM_LIMITS).map(
     ([name, value]) => `constexpr int32_t ${constant(`most ${spaced(name)}`)} = ${value};`,

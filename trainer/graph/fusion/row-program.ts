@@ -1,4 +1,4 @@
-/** The program of a fused step: loads, arithmetic on rows, stores. `engine/native/row-program.cc` runs it. */
+/** The program of a fused step: loads, arithmetic on rows, stores. `engine/tensorflow/native/fused/row-program.cc` runs it. */
 import { namesOf } from '../../catalog/entries.ts';
 import type { OpName } from '../attributes.ts';
 import type { Node } from '../graph.ts';

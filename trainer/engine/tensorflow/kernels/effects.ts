@@ -51,7 +51,7 @@ function writeElements(variable: Variable, places: string, values: string): unde
   return done(variable.emitter.emit('InplaceUpdate', [flat(variable.emitter, alias, T), places, values], { T }));
 }
 
-/** By the kernel of `engine/native/columns.h`, on all threads. @param width of a row; 0 writes single elements of the variable */
+/** By the kernel of `native/kernels/columns.h`, on all threads. @param width of a row; 0 writes single elements of the variable */
 function writeColumns(variable: Variable, width: number, numbers: string, values: string): undefined {
   const { alias, T } = aliasOf(variable);
   return done(variable.emitter.emit('RowtuneUpdateColumns', [alias, numbers, values], { T, width: attr.int(width) }));

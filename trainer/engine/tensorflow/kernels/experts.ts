@@ -1,4 +1,4 @@
-/** Products grouped by expert: the kernels of `engine/native/expert-product.cc`, or one product of TensorFlow's for each expert. */
+/** Products grouped by expert: the kernels of `native/kernels/expert-product.cc`, or one product of TensorFlow's for each expert. */
 
 import type { Node } from '../../../graph/node-store.ts';
 import type { DType } from '../../../graph/types.ts';

@@ -1,4 +1,4 @@
-/** Sums over the processes of a run: the operations of `engine/native/group-operations.cc`. */
+/** Sums over the processes of a run: the operations of `native/operations/group-operations.cc`. */
 import type { OpName } from '../../../graph/attributes.ts';
 import { sumForms } from '../../../graph/sum-forms.ts';
 import { EngineError } from '../../engine.ts';

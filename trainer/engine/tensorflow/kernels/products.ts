@@ -8,7 +8,7 @@ import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
 
 /**
- * On several cores products of float32 are those of `engine/native/product.cc`: SmolLM2's step takes 5% less with SPSFT and 8% less with LoRA
+ * On several cores products of float32 are those of `native/kernels/product.cc`: SmolLM2's step takes 5% less with SPSFT and 8% less with LoRA
  * than with oneDNN's, whose threads sleep between two products and get no share of small ones. On one core oneDNN's are 8% faster.
  */
 const isOurs = ({ dtype, shape }: Node): boolean => dtype === 'float32' && operationThreads() > 1 && elementAt(shape, -2) >= WORTH_PACKING;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "thread-pool.h"
+#include "../kernels/thread-pool.h"
 #include "weight-codes.h"
 
 namespace {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "unpack.h"
+#include "../kernels/unpack.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "columns.h"
+#include "../kernels/columns.h"
 
 namespace {
 

@@ -14,16 +14,16 @@
 #include <vector>
 
 #include "coder-addon.h"
-#include "column-operations.h"
-#include "expert-product.h"
+#include "fused/row-program.h"
 #include "group-addon.h"
-#include "group-operations.h"
-#include "host-operation.h"
-#include "kernel-run.h"
+#include "kernels/expert-product.h"
+#include "kernels/product.h"
 #include "offload.h"
-#include "product.h"
-#include "row-program.h"
-#include "unpack-operation.h"
+#include "operations/column-operations.h"
+#include "operations/group-operations.h"
+#include "operations/host-operation.h"
+#include "operations/kernel-run.h"
+#include "operations/unpack-operation.h"
 
 namespace {
 

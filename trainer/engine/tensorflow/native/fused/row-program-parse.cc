@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "vector-math.h"
+#include "../kernels/vector-math.h"
 
 namespace {
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <type_traits>
 
-#include "thread-pool.h"
-#include "vector-math.h"
+#include "../kernels/thread-pool.h"
+#include "../kernels/vector-math.h"
 
 namespace {
 
