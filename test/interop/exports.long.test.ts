@@ -89,9 +89,9 @@ const cases: readonly Case[] = [
     format: 'merged',
   },
   // Experts back in one tensor for all of them where the file has them so, and a layer with the rows of all that a head of keys has to do with.
-  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next'] as const).map(
+  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe'] as const).map(
     (folder): Case => ({
-      name: `spsft of experts and states of ${folder}, merged`,
+      name: `spsft of experts and other layers of ${folder}, merged`,
       method: 'spsft',
       budget: { r: 2 },
       base: join(TINY_LLAMA, '..', folder),
@@ -109,12 +109,24 @@ const cases: readonly Case[] = [
     format: 'peft',
   },
   // Of experts themselves, as parameters: gate and up are one, and the router is no linear layer in Transformers 5.
-  ...(['qwen3_moe', 'qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'mixtral', 'gpt_oss', 'gemma4_experts'] as const).map(
+  ...(
+    [
+      'qwen3_moe',
+      'qwen3_5_moe',
+      'qwen3_5_moe_images',
+      'qwen3_next',
+      'mixtral',
+      'gpt_oss',
+      'gemma4_experts',
+      'lfm2_moe',
+      'glm4_moe',
+    ] as const
+  ).map(
     (folder): Case => ({
       name: `lora of the experts of ${folder}, peft`,
       method: 'lora',
       budget: { r: 3 },
-      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe)\\.(gate|router)$|router\\.proj$|shared_expert|in_proj_qkvz/'],
+      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe|feed_forward)\\.(gate|router)$|router\\.proj$|shared_expert|in_proj_qkvz/'],
       base: join(TINY_LLAMA, '..', folder),
       format: 'peft',
     }),

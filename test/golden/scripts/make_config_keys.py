@@ -8,7 +8,7 @@ import torch, transformers
 from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
-from transformers import GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM
+from transformers import Glm4MoeConfig, Glm4MoeForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
@@ -59,6 +59,9 @@ FAMILIES = dict(
     granitemoehybrid=(GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig, dict(**decoder, num_local_experts=0, layer_types=['full_attention', 'full_attention'],
                                                                               mamba_n_heads=4)),
     lfm2=(Lfm2ForCausalLM, Lfm2Config, dict(**decoder, layer_types=['conv', 'full_attention'], block_multiple_of=20)),
+    lfm2_moe=(Lfm2MoeForCausalLM, Lfm2MoeConfig, dict(**decoder, layer_types=['conv', 'full_attention'], moe_intermediate_size=16, num_dense_layers=1, num_experts=4,
+                                                      num_experts_per_tok=2)),
+    glm4_moe=(Glm4MoeForCausalLM, Glm4MoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2)),
     glm=(GlmForCausalLM, GlmConfig, dict(**decoder, head_dim=8)),
     glm4=(Glm4ForCausalLM, Glm4Config, dict(**decoder, head_dim=8)),
     exaone4=(Exaone4ForCausalLM, Exaone4Config, dict(**decoder, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
@@ -110,6 +113,9 @@ OLDER = dict(
              'use_parallel_embedding', 'position_embedding_type'],
     lfm2=['block_ff_dim', 'tie_embedding', 'hidden_act', 'rms_norm_eps', 'block_norm_eps', 'block_dim', 'conv_dim', 'conv_dim_out', 'num_heads', 'theta', 'use_pos_enc',
           'block_use_swiglu', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'],
+    lfm2_moe=['tie_embedding', 'hidden_act', 'rms_norm_eps', 'block_norm_eps', 'block_dim', 'conv_dim', 'conv_dim_out', 'num_heads', 'theta', 'use_pos_enc',
+              'block_use_swiglu', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'],
+    glm4_moe=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
@@ -132,7 +138,7 @@ CHANGES = dict(
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
     global_rope_theta=[500.0], local_rope_theta=[500.0],
-    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], shared_expert_intermediate_size=[8], top_k_experts=[1],
+    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], shared_expert_intermediate_size=[8], top_k_experts=[1], n_routed_experts=[16], n_group=[2], topk_group=[1],
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],

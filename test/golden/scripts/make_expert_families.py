@@ -1,4 +1,4 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss and Gemma 4, with tiny random weights. Gradients are under the names that we give to the
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2 and GLM-4, with tiny random weights. Gradients are under the names that we give to the
 matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
 Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -7,8 +7,8 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3_5MoeConfig,
-                          Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
+from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM, GptOssConfig, GptOssForCausalLM, Lfm2MoeConfig,
+                          Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
                           Qwen3NextConfig, Qwen3NextForCausalLM)
 
 torch.set_num_threads(1)
@@ -21,7 +21,7 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
 def parts_of(model, name, x):
     """(our name, values) of a parameter of Transformers 5: matrices of experts [experts · out, in], gate and up apart where files have them so."""
     family = model.config.get_text_config().model_type
-    of_block = '.experts.' if family == 'gemma4_text' else '.mlp.experts.'
+    of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.'}.get(family, '.mlp.experts.')
     at, experts, last = name.partition(of_block)
     if not experts:
         return [(name.replace('.mlp.gate.', '.block_sparse_moe.gate.') if family == 'mixtral' else name, x)]
@@ -29,8 +29,9 @@ def parts_of(model, name, x):
         if last.endswith('_bias'):
             return [(f"{at}.mlp.experts.{last.removesuffix('_bias')}.bias", x.flatten())]
         return [(f'{name}.weight', x.transpose(1, 2).flatten(0, 1))]
-    gate, up, down = ('block_sparse_moe.experts.w1', 'block_sparse_moe.experts.w3', 'block_sparse_moe.experts.w2') if family == 'mixtral' else (
-        f'{of_block[1:]}gate_proj', f'{of_block[1:]}up_proj', f'{of_block[1:]}down_proj')
+    of_file = '.block_sparse_moe.experts.' if family == 'mixtral' else of_block
+    names = ['w1', 'w3', 'w2'] if family in ('mixtral', 'lfm2_moe') else ['gate_proj', 'up_proj', 'down_proj']
+    gate, up, down = [of_file[1:] + own for own in names]
     if last == 'down_proj':
         return [(f'{at}.{down}.weight', x.flatten(0, 1))]
     half = x.shape[1] // 2
@@ -79,10 +80,14 @@ def make(name, model_class, config, seed, tokens, mxfp4=False, published=False):
             # States that last from chunk to chunk: those of a new model are forgotten within a few tokens.
             if n.endswith('A_log'):
                 p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
-            p.add_((0.5 if re.search(r'(mlp\.(gate|router|shared_expert_gate)|router\.proj)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            p.add_((0.5 if re.search(r'(mlp\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
                 packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
                 p.copy_(stands_for.transpose(1, 2))
+        # Biases that the choice of experts adds to their scores.
+        for n, p in model.named_buffers():
+            if n.endswith(('expert_bias', 'e_score_correction_bias')):
+                p.add_(0.3 * torch.randn(p.shape, generator=generator))
     ids = torch.randint(3, config.get_text_config().vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
     seen = torch.ones_like(ids)
     seen[1, tokens - 3:] = 0
@@ -151,3 +156,11 @@ if __name__ == '__main__':
     make('qwen3_next', Qwen3NextForCausalLM, Qwen3NextConfig(**delta, intermediate_size=40, rope_parameters=turns, norm_topk_prob=True, mlp_only_layers=[0]), 491, 72)
     make('qwen3_next_step', Qwen3NextForCausalLM, Qwen3NextConfig(**{**delta, 'tie_word_embeddings': True, 'linear_num_value_heads': 2, 'attention_bias': True,
          'linear_value_head_dim': 8}, intermediate_size=40, rope_parameters=turns, norm_topk_prob=False, decoder_sparse_step=2), 501, 16)
+    # Experts that are chosen by sigmoids with a bias: after convolutions and attention, a plain block first; then in two of four groups, next to an
+    # expert that computes every token, with weights that sum to 1.5.
+    make('lfm2_moe', Lfm2MoeForCausalLM, Lfm2MoeConfig(**{k: v for k, v in small.items() if k not in ('rms_norm_eps', 'num_hidden_layers', 'tie_word_embeddings')},
+         num_hidden_layers=3, intermediate_size=40, moe_intermediate_size=16, num_experts=6,
+         num_experts_per_tok=2, num_dense_layers=1, layer_types=['conv', 'full_attention', 'conv']), 511, 12)
+    make('glm4_moe', Glm4MoeForCausalLM, Glm4MoeConfig(**{**small, 'num_hidden_layers': 3}, head_dim=16, intermediate_size=40, moe_intermediate_size=16,
+         n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5,
+         attention_bias=True, use_qk_norm=True), 521, 12)

@@ -34,6 +34,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Swin/, 'swin'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],
+  [/^Lfm2Moe/, 'lfm2_moe'],
+  [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Exaone4/, 'exaone4'],
   [/^SeedOss/, 'seed_oss'],

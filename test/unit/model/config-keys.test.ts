@@ -46,6 +46,8 @@ const needed: Readonly<Record<string, object>> = {
   seed_oss: { num_key_value_heads: 2, head_dim: 8 },
   granitemoehybrid: { num_local_experts: 0, layer_types: ['full_attention', 'full_attention'] },
   lfm2: { num_key_value_heads: 2, layer_types: ['conv', 'full_attention'] },
+  lfm2_moe: { num_key_value_heads: 2, layer_types: ['conv', 'full_attention'] },
+  glm4_moe: { num_key_value_heads: 2, head_dim: 8 },
   qwen3_5: { layer_types: ['linear_attention', 'full_attention'] },
   qwen3_5_moe: { layer_types: ['linear_attention', 'full_attention'] },
   qwen3_next: { layer_types: ['linear_attention', 'full_attention'] },

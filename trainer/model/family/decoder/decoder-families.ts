@@ -15,10 +15,11 @@ import type { Family, Own } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
 import { glm, glm4 } from './families/glm.ts';
+import { glm4Moe } from './families/glm4-moe.ts';
 import { gptOss } from './families/gpt-oss.ts';
 import { granite, graniteHybrid } from './families/granite.ts';
 import { hunYuan } from './families/hunyuan.ts';
-import { lfm2 } from './families/lfm2.ts';
+import { lfm2, lfm2Moe } from './families/lfm2.ts';
 import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mixtral } from './families/mixtral.ts';
@@ -59,8 +60,10 @@ const families = {
   GraniteForCausalLM: granite,
   GraniteMoeHybridForCausalLM: graniteHybrid,
   Lfm2ForCausalLM: lfm2,
+  Lfm2MoeForCausalLM: lfm2Moe,
   GlmForCausalLM: glm,
   Glm4ForCausalLM: glm4,
+  Glm4MoeForCausalLM: glm4Moe,
   Exaone4ForCausalLM: exaone4,
   SeedOssForCausalLM: seedOss,
   HunYuanDenseV1ForCausalLM: hunYuan,

@@ -10,7 +10,7 @@ import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { KeyValues, Turn } from './blocks/attention.ts';
-import { type Block, blockOf, modulesOf, traceBlock } from './blocks/block.ts';
+import { type Block, blockOf, buffersOf, modulesOf, traceBlock } from './blocks/block.ts';
 import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
 import { stateShape } from './blocks/delta.ts';
@@ -42,7 +42,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     maxPositions: config.maxPositions,
     keyValues: keyValuesOf(config),
     states: statesOf(config),
-    parameters: [...parametersOf(modules), ...blocks.flatMap(({ scale }) => scale ?? [])],
+    parameters: [...parametersOf(modules), ...blocks.flatMap(buffersOf)],
     modules,
     head,
     logitCap: config.logitCap,

@@ -80,6 +80,10 @@ export const modulesOf = (block: Block): ModuleSpec[] =>
     ...(block.input ? blockInputModules(block.input) : []),
   ].filter(module => module !== undefined);
 
+/** The parameters of a block that no gradient reaches. */
+export const buffersOf = ({ mlp, scale }: Block): ParameterSpec[] =>
+  [scale, isMixture(mlp) ? mlp.choiceBias : undefined].filter(spec => spec !== undefined);
+
 export interface BlockParams extends AttentionParams {
   readonly block: Block;
   readonly inputs: TokenInputs;

@@ -5,8 +5,8 @@ import type { ExpertName, ExpertNames } from './experts.ts';
 /** The place in the memory of Transformers 5, where gate and up are one parameter. */
 type Fused = (at: string, rows: number) => FusedRows;
 const fusedIn =
-  (parameter: string, parts: number, part: number): Fused =>
-  (at, rows) => ({ module: `${at}.mlp.experts`, parameter, every: parts * rows, begin: part * rows });
+  (parameter: string, parts: number, part: number, folder = 'mlp'): Fused =>
+  (at, rows) => ({ module: `${at}.${folder}.experts`, parameter, every: parts * rows, begin: part * rows });
 const gateOf = fusedIn('gate_up_proj', 2, 0);
 const upOf = fusedIn('gate_up_proj', 2, 1);
 const downOf = fusedIn('down_proj', 1, 0);
@@ -36,6 +36,15 @@ export const qwenExperts: ExpertNames = {
   router: 'mlp.gate',
   inner: [named('mlp', 'gate_proj', gateOf), named('mlp', 'up_proj', upOf)],
   down: named('mlp', 'down_proj', downOf),
+};
+
+export const lfm2Experts: ExpertNames = {
+  router: 'feed_forward.gate',
+  inner: [
+    named('feed_forward', 'w1', fusedIn('gate_up_proj', 2, 0, 'feed_forward')),
+    named('feed_forward', 'w3', fusedIn('gate_up_proj', 2, 1, 'feed_forward')),
+  ],
+  down: named('feed_forward', 'w2', fusedIn('down_proj', 1, 0, 'feed_forward')),
 };
 
 const ofGemma4 = (name: string, parameter: string, parts: number, part: number): ExpertName => {

@@ -3,7 +3,15 @@
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { elementAt } from '../../../../narrow.ts';
 import { combine, type Routing, type RoutingRule, route } from '../../../layer/experts.ts';
-import { type ExpertsSpec, expertsSpec, type FusedRows, linearSpec, type ModuleSpec, type StoredForm } from '../../../module-specs.ts';
+import {
+  type ExpertsSpec,
+  expertsSpec,
+  type FusedRows,
+  linearSpec,
+  type ModuleSpec,
+  type ParameterSpec,
+  type StoredForm,
+} from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import { type SharedExpert, type SharedExpertConfig, sharedExpert, sharedExpertModules, traceSharedExpert } from './shared-expert.ts';
 
@@ -20,6 +28,8 @@ export interface DecoderExperts extends RoutingRule {
   readonly isAdded?: true;
   /** The key of config.json that says how many compute a token; `num_experts_per_tok` if left out. */
   readonly chosenKey?: string;
+  /** The name in a block of a bias of each expert that counts only where experts are chosen. It is a buffer, which nothing trains. */
+  readonly choiceBias?: string;
   /** One that computes every token in addition to those chosen. */
   readonly shared?: SharedExpertConfig;
   readonly names: ExpertNames;
@@ -59,12 +69,14 @@ export interface ExpertBlock {
   readonly router: ModuleSpec;
   readonly inner: readonly ExpertsSpec[];
   readonly down: ExpertsSpec;
+  /** [experts]. */
+  readonly choiceBias: ParameterSpec | undefined;
   readonly shared: SharedExpert | undefined;
 }
 
 /** @param at the name of the block */
 export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: number, at: string): ExpertBlock {
-  const { count: experts, key, intermediateSize, names, biased } = config;
+  const { count: experts, key, intermediateSize, names, biased, choiceBias } = config;
   const stack = ({ name, fused, forms, biasForms }: ExpertName, out: number, width: number): ExpertsSpec =>
     expertsSpec(
       `${at}.${name}`,
@@ -81,6 +93,7 @@ export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: n
     router: names.routerInMemory ? { ...router, inMemory: `${at}.${names.routerInMemory}` } : router,
     inner: names.inner.map(name => stack(name, inner, hiddenSize)),
     down: stack(names.down, hiddenSize, intermediateSize),
+    choiceBias: choiceBias === undefined ? undefined : { name: `${at}.${choiceBias}`, shape: [experts], buffer: true },
     shared: config.shared && sharedExpert(config.shared, hiddenSize, layer, at),
   };
 }
@@ -97,12 +110,12 @@ export const expertModules = ({ router, inner, down, shared }: ExpertBlock): Mod
 export function traceExperts(
   tracer: Tracer,
   config: DecoderExperts,
-  { router, inner, down, shared }: ExpertBlock,
+  { router, inner, down, choiceBias, shared }: ExpertBlock,
   x: Node,
   routing?: Routing,
 ): Node {
   const { graph } = tracer;
-  const { ids, weights } = routing ?? route(graph, tracer.linear(router, x), config);
+  const { ids, weights } = routing ?? route(graph, tracer.linear(router, x), config, choiceBias && tracer.parameter(choiceBias));
   const products = inner.map(module => tracer.experts(module, x, ids));
   const { gated } = config;
   const first = elementAt(products, 0);

@@ -1,4 +1,4 @@
-/** The expert of a mixture that computes every token: an MLP whose output is multiplied by the sigmoid of a number of the token (Qwen1.5-MoE). */
+/** The expert of a mixture that computes every token: an MLP, whose output may be multiplied by the sigmoid of a number of the token (Qwen1.5-MoE). */
 
 import type { Node } from '../../../../graph/graph.ts';
 import { linearSpec, type ModuleSpec } from '../../../module-specs.ts';
@@ -6,30 +6,40 @@ import type { Tracer } from '../../../tracer.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
 
 export interface SharedExpertConfig {
+  /** In a block. */
+  readonly name: string;
   readonly intermediateSize: number;
   readonly activation: string;
+  /** Its output is multiplied by a sigmoid. */
+  readonly gated: boolean;
 }
 
 export interface SharedExpert {
   readonly mlp: Mlp;
   /** One row: how much of the output counts. */
-  readonly gate: ModuleSpec;
+  readonly gate: ModuleSpec | undefined;
 }
 
 /** @param at the name of the block */
-export function sharedExpert({ intermediateSize }: SharedExpertConfig, hiddenSize: number, layer: number, at: string): SharedExpert {
-  const path = `${at}.mlp.shared_expert`;
+export function sharedExpert(
+  { name, intermediateSize, gated }: SharedExpertConfig,
+  hiddenSize: number,
+  layer: number,
+  at: string,
+): SharedExpert {
+  const path = `${at}.${name}`;
   const names = { gate: `${path}.gate_proj`, up: `${path}.up_proj`, down: `${path}.down_proj` };
   return {
     mlp: mlpOf(names, { hiddenSize, inner: intermediateSize, biased: false }, layer),
-    gate: linearSpec(`${path}_gate`, { part: 'router', layer }, 1, hiddenSize, false),
+    gate: gated ? linearSpec(`${path}_gate`, { part: 'router', layer }, 1, hiddenSize, false) : undefined,
   };
 }
 
-export const sharedExpertModules = ({ mlp, gate }: SharedExpert): ModuleSpec[] => [...mlpModules(mlp), gate];
+export const sharedExpertModules = ({ mlp, gate }: SharedExpert): ModuleSpec[] => [...mlpModules(mlp), ...(gate ? [gate] : [])];
 
 /** x [tokens, hidden] → the same shape. */
 export function traceSharedExpert(tracer: Tracer, { activation }: SharedExpertConfig, { mlp, gate }: SharedExpert, x: Node): Node {
+  if (!gate) return traceMlp(tracer, mlp, activation, x);
   const share = tracer.graph.sigmoid(tracer.linear(gate, x));
   return tracer.graph.mul(traceMlp(tracer, mlp, activation, x), share);
 }

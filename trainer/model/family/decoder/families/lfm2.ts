@@ -1,22 +1,24 @@
-/** LFM2: most blocks have a short convolution in place of attention, and the others norm their heads. */
+/** LFM2: most blocks have a short convolution in place of attention, and the others norm their heads; then with mixtures of experts in place of most MLPs. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { size } from '../../common-keys.ts';
-import type { DecoderConvolution } from '../blocks/convolution.ts';
+import { lfm2Experts } from '../blocks/expert-names.ts';
+import type { DecoderExperts } from '../blocks/experts.ts';
 import { lfm2Names } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount } from '../keys/decoder-keys.ts';
+import { count, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 const NOT_READ = 'is not read by Transformers either';
 const epsilon = computed(z.number().positive().max(1).default(1e-5));
 
-const lfm2Keys = {
+const listed = z.array(z.enum(['full_attention', 'conv'])).max(512);
+
+const sharedKeys = {
   ...decoderKeys,
   vocab_size: computed(size(2 ** 20).default(65536)),
-  hidden_size: computed(size(65536).default(2560)),
-  intermediate_size: computed(size(262144).default(12288)),
   num_hidden_layers: computed(size(512).default(32)),
   num_attention_heads: computed(size(1024).default(32)),
   num_key_value_heads: headCount(8),
@@ -24,20 +26,9 @@ const lfm2Keys = {
   pad_token_id: computed(z.number().int().nullish().default(0)),
   tie_word_embeddings: computed(z.boolean().default(true)),
   norm_eps: epsilon,
-  layer_types: computed(
-    z
-      .array(z.enum(['full_attention', 'conv']))
-      .max(512)
-      .nullish(),
-  ),
-  full_attn_idxs: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
   conv_L_cache: computed(z.number().int().min(2).max(64).default(3)),
   conv_bias: biased,
-  block_multiple_of: computed(size(262144).default(256)),
-  block_ffn_dim_multiplier: computed(z.number().positive().nullish().default(1)),
-  block_auto_adjust_ff_dim: computed(z.boolean().default(true)),
-  // Older names, which go before the newer ones.
-  block_ff_dim: computed(size(262144).nullish()),
+  // An older name, which goes before the newer one.
   tie_embedding: computed(z.boolean().nullish()),
   ...withoutEffect('is not read: norm_eps counts', 'rms_norm_eps', 'block_norm_eps'),
   ...withoutEffect('is not read: the gate of the MLP is SiLU, and nothing is dropped', 'hidden_act', 'attention_dropout'),
@@ -46,6 +37,34 @@ const lfm2Keys = {
   ...withoutEffect('is for new layers', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'),
   ...refusedUnless([false], 'attention_bias', 'mlp_bias', 'use_sliding_window'),
   ...refused('sliding_window', 'attention_chunk_size'),
+} as const;
+
+const lfm2Keys = {
+  ...sharedKeys,
+  hidden_size: computed(size(65536).default(2560)),
+  intermediate_size: computed(size(262144).default(12288)),
+  layer_types: computed(listed.nullish()),
+  full_attn_idxs: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
+  block_multiple_of: computed(size(262144).default(256)),
+  block_ffn_dim_multiplier: computed(z.number().positive().nullish().default(1)),
+  block_auto_adjust_ff_dim: computed(z.boolean().default(true)),
+  // An older name, which goes before the newer one.
+  block_ff_dim: computed(size(262144).nullish()),
+} as const satisfies KeyTable;
+
+const lfm2MoeKeys = {
+  ...sharedKeys,
+  hidden_size: computed(size(65536).default(2048)),
+  intermediate_size: computed(size(262144).default(7168)),
+  layer_types: computed(listed),
+  moe_intermediate_size: computed(size(262144).default(1792)),
+  num_dense_layers: computed(z.number().int().nonnegative().max(512).default(2)),
+  num_experts: computed(count.default(32)),
+  num_experts_per_tok: computed(count.default(4)),
+  use_expert_bias: computed(z.boolean().default(true)),
+  norm_topk_prob: computed(z.boolean().default(true)),
+  routed_scaling_factor: computed(z.number().positive().default(1)),
+  ...withoutEffect('says what else a model gives out', 'output_router_logits'),
 } as const satisfies KeyTable;
 
 type Config = ConfigValues<typeof lfm2Keys>;
@@ -53,11 +72,21 @@ type Config = ConfigValues<typeof lfm2Keys>;
 const attends = (c: Config, layer: number): boolean =>
   c.layer_types ? c.layer_types[layer] === 'full_attention' : (c.full_attn_idxs?.includes(layer) ?? true);
 
-const convolutionOf = (c: Config): DecoderConvolution => ({
-  layers: Array.from({ length: c.num_hidden_layers }, (_, layer) => !attends(c, layer)),
-  width: c.conv_L_cache,
-  biased: c.conv_bias,
-});
+/** The blocks, whatever MLP they have. */
+const blocks = (c: ConfigValues<typeof sharedKeys>, isConvolution: (layer: number) => boolean) =>
+  ({
+    biases: alike(false),
+    windows: everywhere(c, undefined),
+    innerNorms: 'heads',
+    convolution: {
+      layers: Array.from({ length: c.num_hidden_layers }, (_, layer) => isConvolution(layer)),
+      width: c.conv_L_cache,
+      biased: c.conv_bias,
+    },
+    activation: 'silu',
+    norms: { epsilon: c.norm_eps, offset: 0 },
+    tied: c.tie_embedding ?? c.tie_word_embeddings,
+  }) as const;
 
 /** Two thirds of what the config says, by a factor, up to the next multiple: where the config is to be adjusted. */
 function innerSize(c: Config): number {
@@ -73,14 +102,24 @@ export const lfm2 = familyOf({
   names: lfm2Names,
   rope: { theta: 1e6 },
   keys: lfm2Keys,
-  own: c => ({
-    biases: alike(false),
-    windows: everywhere(c, undefined),
-    innerNorms: 'heads',
-    convolution: convolutionOf(c),
-    intermediateSizes: everywhere(c, innerSize(c)),
-    activation: 'silu',
-    norms: { epsilon: c.norm_eps, offset: 0 },
-    tied: c.tie_embedding ?? c.tie_word_embeddings,
-  }),
+  own: c => ({ ...blocks(c, layer => !attends(c, layer)), intermediateSizes: everywhere(c, innerSize(c)) }),
+});
+
+const mixtureOf = (c: ConfigValues<typeof lfm2MoeKeys>): DecoderExperts => ({
+  count: c.num_experts,
+  key: 'num_experts',
+  chosen: c.num_experts_per_tok,
+  sumsToOne: c.norm_topk_prob,
+  sigmoids: { epsilon: 1e-6, factor: c.routed_scaling_factor },
+  ...(c.use_expert_bias && { choiceBias: 'feed_forward.expert_bias' }),
+  intermediateSize: c.moe_intermediate_size,
+  biased: false,
+  layers: Array.from({ length: c.num_hidden_layers }, (_, layer) => layer >= c.num_dense_layers),
+  names: lfm2Experts,
+  gated: gatedBy('silu'),
+});
+
+export const lfm2Moe = familyOf({
+  ...{ family: 'lfm2_moe', names: lfm2Names, rope: { theta: 1e6 }, keys: lfm2MoeKeys },
+  own: c => ({ ...blocks(c, layer => c.layer_types[layer] === 'conv'), experts: mixtureOf(c) }),
 });

@@ -53,7 +53,7 @@ const mixtureOf = (c: Config): Omit<DecoderExperts, 'layers' | 'sumsToOne'> => (
   key: 'num_experts',
   chosen: c.num_experts_per_tok,
   intermediateSize: c.moe_intermediate_size,
-  shared: { intermediateSize: c.shared_expert_intermediate_size, activation: c.hidden_act },
+  shared: { name: 'mlp.shared_expert', intermediateSize: c.shared_expert_intermediate_size, activation: c.hidden_act, gated: true },
   biased: false,
   names: qwenExperts,
   gated: gatedBy(c.hidden_act),
