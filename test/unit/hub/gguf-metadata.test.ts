@@ -31,3 +31,22 @@ test('norms of Cohere 2 have an epsilon of their own, which is missed by its nam
 test('no list of more blocks than a model has is made', () => {
   expect(() => configOf('qwen35', { block_count: 100_000 })).toThrow(/qwen35\.block_count 100000 is above 512/);
 });
+
+test('experts that are chosen by sigmoids: what a file leaves out is as llama.cpp reads it, and another choice is refused', () => {
+  const experts = { expert_count: 8, expert_used_count: 2, expert_feed_forward_length: 32 };
+  const glm = { ...experts, expert_shared_count: 1, expert_weights_scale: 1.5, 'rope.dimension_count': 8 };
+  expect(configOf('glm4moe', { ...glm, expert_group_count: 4, expert_group_used_count: 2, expert_weights_norm: true })).toMatchObject({
+    ...{ architectures: ['Glm4MoeForCausalLM'], n_group: 4, topk_group: 2, norm_topk_prob: true, routed_scaling_factor: 1.5 },
+    ...{ first_k_dense_replace: 0, partial_rotary_factor: 0.5, use_qk_norm: false, attention_bias: false },
+  });
+  expect(configOf('glm4moe', { ...glm, leading_dense_block_count: 1 })).toMatchObject({
+    ...{ n_group: 1, topk_group: 1, norm_topk_prob: false, first_k_dense_replace: 1 },
+  });
+  expect(() => configOf('glm4moe', { ...glm, expert_gating_func: 1 })).toThrow(
+    /glm4moe\.expert_gating_func 1 is not supported; supported is 2/,
+  );
+  expect(() => configOf('glm4moe', { ...glm, nextn_predict_layers: 1 })).toThrow(/glm4moe\.nextn_predict_layers 1 is not supported/);
+  const lfm2 = { ...experts, 'shortconv.l_cache': 3 };
+  expect(() => configOf('lfm2moe', lfm2)).toThrow(/lfm2moe\.expert_gating_func is missing; supported is 2, sigmoids/);
+  expect(configOf('lfm2moe', { ...lfm2, expert_gating_func: 2 })).toMatchObject({ use_expert_bias: true, num_dense_layers: 0 });
+});

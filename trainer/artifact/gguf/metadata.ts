@@ -2,7 +2,7 @@
 
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
-import { boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import { boolEntry, boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
 import { ggufClasses, ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
 import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes } from '../../format/gguf/gguf-family.ts';
 import { UNTURNED } from '../../format/gguf/gguf-gemma4.ts';
@@ -16,6 +16,7 @@ import type { Positions } from '../../model/layer/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
 import { elementAt } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
+import { EXPERT_INTEGERS, expertSettings, expertsOf } from './expert-settings.ts';
 import { RECURRENT_INTEGERS, recurrentSettings } from './recurrent-settings.ts';
 
 export interface DescribedModel {
@@ -68,7 +69,7 @@ function decoderIn(whole: ModelConfig): InnerDecoder {
   return { className, config, family: className === undefined ? undefined : ggufFamilyOf(className) };
 }
 
-type Setting = number | string | readonly boolean[] | readonly number[];
+type Setting = number | string | boolean | readonly boolean[] | readonly number[];
 
 /** Keys whose numbers are integers; the others are float32. */
 const INTEGERS = new Set([
@@ -86,10 +87,7 @@ const INTEGERS = new Set([
   'attention.shared_kv_layers',
   'embedding_length_per_layer_input',
   'attention.sliding_window',
-  'expert_count',
-  'expert_used_count',
-  'expert_feed_forward_length',
-  'expert_shared_feed_forward_length',
+  ...EXPERT_INTEGERS,
   'rope.dimension_count',
   'rope.dimension_count_swa',
   'rope.scaling.original_context_length',
@@ -98,6 +96,7 @@ const INTEGERS = new Set([
 
 function entryOf(key: string, value: Setting): GgufEntry {
   if (typeof value === 'string') return stringEntry(key, value);
+  if (typeof value === 'boolean') return boolEntry(key, value);
   if (typeof value !== 'number') {
     const numbers = value.filter(each => typeof each === 'number');
     return numbers.length > 0 ? i32sEntry(key, numbers) : boolsEntry(key, value.map(Boolean));
@@ -137,10 +136,7 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     residual_scale: decoder.residualMultiplier,
     logit_scale: family.multipliesLogits ? decoder.logitMultiplier : 1 / decoder.logitMultiplier,
     [LAYER_NORM_EPSILON]: decoder.norms.epsilon,
-    expert_count: decoder.experts?.count,
-    expert_used_count: decoder.experts?.chosen,
-    expert_feed_forward_length: decoder.experts?.intermediateSize,
-    expert_shared_feed_forward_length: decoder.experts?.shared?.intermediateSize,
+    ...expertSettings(decoder),
     ...recurrentSettings(decoder, full),
     'attention.temperature_scale': full.growth?.beta,
     'rope.scaling.yarn_log_multiplier': full.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
@@ -262,19 +258,8 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],
   ['the inputs of each layer', d => d.layerInputs],
   ['the output head', d => d.tied],
-  ['the experts', d => expertsOf(d)],
+  ['the experts', expertsOf],
 ];
-
-const expertsOf = ({ experts }: DecoderConfig): unknown =>
-  experts && {
-    ...{ count: experts.count, chosen: experts.chosen, sumsToOne: experts.sumsToOne, size: experts.intermediateSize },
-    ...{
-      shared: experts.shared,
-      biased: experts.biased,
-      layers: experts.layers,
-      limits: experts.gated.kind === 'together' ? experts.gated.limits : [],
-    },
-  };
 
 function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderConfig): void {
   const lost = PARTS.filter(([, part]) => !isSame(part(decoder), part(found))).map(([name]) => name);

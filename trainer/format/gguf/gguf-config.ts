@@ -91,6 +91,7 @@ export function ggufConfig(input: {
         const value = metadata.get(`${architecture}.${key}`);
         return value === 0 || value === false;
       },
+      isTrue: key => metadata.get(`${architecture}.${key}`) === true,
       has: name => input.tensors.has(name),
     }),
     torch_dtype: 'float32',

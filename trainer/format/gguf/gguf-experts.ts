@@ -1,5 +1,5 @@
 /** Keys and names that files of mixtures of experts have in common. */
-import type { GgufSizes } from './gguf-family.ts';
+import type { GgufFamily, GgufSizes } from './gguf-family.ts';
 
 /** Keys that count experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;
@@ -15,3 +15,86 @@ export const expertNames = {
   ffn_up_exps: 'mlp.experts.up_proj',
   ffn_down_exps: 'mlp.experts.down_proj',
 } as const;
+
+/** Keys of mixtures whose experts are chosen by sigmoids. */
+export const sigmoidKeys = {
+  gating: 'expert_gating_func',
+  plain: 'leading_dense_block_count',
+  factor: 'expert_weights_scale',
+  sumsToOne: 'expert_weights_norm',
+  shared: 'expert_shared_count',
+  groups: 'expert_group_count',
+  chosenGroups: 'expert_group_used_count',
+} as const;
+
+/** llama.cpp's number of sigmoids; softmax is 1. */
+export const SIGMOIDS = 2;
+
+/** A number that may be 0, or left out. */
+const countOf = ({ number, isNothing }: GgufSizes, key: string): number | undefined => (isNothing(key) ? 0 : number(key));
+
+/** @param usual llama.cpp's choice where the file does not say it */
+const ofSigmoids = (architecture: string, sizes: GgufSizes, usual: number | undefined) => {
+  const gating = sizes.number(sigmoidKeys.gating) ?? usual;
+  if (gating !== SIGMOIDS)
+    sizes.refuse(
+      `${architecture}.${sigmoidKeys.gating} ${gating === undefined ? 'is missing' : `${gating} is not supported`}; supported is ${SIGMOIDS}, sigmoids`,
+    );
+  return { ...chosenExperts(sizes), moe_intermediate_size: sizes.number(expertWidth) };
+};
+
+/** LFM2 with experts: the weights of those chosen sum to 1. @param plain the family without experts */
+export const lfm2MoeFile = (plain: GgufFamily): GgufFamily => ({
+  ...plain,
+  class: 'Lfm2MoeForCausalLM',
+  modelType: 'lfm2_moe',
+  computed: [...plain.computed, ...expertKeys, expertWidth, sigmoidKeys.gating, sigmoidKeys.plain],
+  names: {
+    ...plain.names,
+    ffn_gate_inp: 'feed_forward.gate',
+    ffn_gate_exps: 'feed_forward.experts.w1',
+    ffn_up_exps: 'feed_forward.experts.w3',
+    ffn_down_exps: 'feed_forward.experts.w2',
+    'exp_probs_b.bias': 'feed_forward.expert_bias',
+  },
+  settings: sizes => ({
+    ...plain.settings(sizes),
+    ...ofSigmoids('lfm2moe', sizes, undefined),
+    num_experts: sizes.number('expert_count'),
+    num_dense_layers: countOf(sizes, sigmoidKeys.plain) ?? 0,
+    ...{ use_expert_bias: true, norm_topk_prob: true, routed_scaling_factor: 1 },
+  }),
+});
+
+export const glm4MoeFile: GgufFamily = {
+  class: 'Glm4MoeForCausalLM',
+  modelType: 'glm4_moe',
+  normOffset: 0,
+  interleaved: false,
+  computed: [...expertKeys, expertWidth, ...Object.values(sigmoidKeys), 'rope.dimension_count'],
+  names: {
+    ...expertNames,
+    attn_q_norm: 'self_attn.q_norm',
+    attn_k_norm: 'self_attn.k_norm',
+    post_attention_norm: 'post_attention_layernorm',
+    ffn_gate_inp: 'mlp.gate',
+    'exp_probs_b.bias': 'mlp.gate.e_score_correction_bias',
+    ffn_gate_shexp: 'mlp.shared_experts.gate_proj',
+    ffn_up_shexp: 'mlp.shared_experts.up_proj',
+    ffn_down_shexp: 'mlp.shared_experts.down_proj',
+  },
+  settings: sizes => ({
+    ...ofSigmoids('glm4moe', sizes, SIGMOIDS),
+    hidden_act: 'silu',
+    attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
+    use_qk_norm: sizes.has('model.layers.0.self_attn.q_norm.weight'),
+    partial_rotary_factor: (sizes.number('rope.dimension_count') ?? sizes.headDim) / sizes.headDim,
+    n_routed_experts: sizes.number('expert_count'),
+    n_shared_experts: sizes.number(sigmoidKeys.shared),
+    n_group: countOf(sizes, sigmoidKeys.groups) || 1,
+    topk_group: countOf(sizes, sigmoidKeys.chosenGroups) || 1,
+    first_k_dense_replace: countOf(sizes, sigmoidKeys.plain) ?? 0,
+    norm_topk_prob: sizes.isTrue(sigmoidKeys.sumsToOne),
+    routed_scaling_factor: countOf(sizes, sigmoidKeys.factor) || 1,
+  }),
+};

@@ -1,6 +1,6 @@
 /** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
 import type { GgufValue } from './gguf-cursor.ts';
-import { chosenExperts, expertKeys, expertNames, expertWidth } from './gguf-experts.ts';
+import { chosenExperts, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
 import { type GgufFamily, type GgufSizes, LAYER_NORM_EPSILON } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-qwen35.ts';
@@ -85,6 +85,27 @@ const mixtral: GgufFamily = {
 
 /** A number for each block in some families. */
 const kvHeads = 'attention.head_count_kv';
+
+const lfm2File: GgufFamily = {
+  ...plain,
+  class: 'Lfm2ForCausalLM',
+  modelType: 'lfm2',
+  computed: ['shortconv.l_cache'],
+  lists: [kvHeads],
+  squeezed: /\.shortconv\.conv\.weight$/,
+  names: {
+    ...{ attn_norm: 'operator_norm', ffn_norm: 'ffn_norm', attn_output: 'self_attn.out_proj' },
+    ...{ attn_q_norm: 'self_attn.q_layernorm', attn_k_norm: 'self_attn.k_layernorm' },
+    ...{ ffn_gate: 'feed_forward.w1', ffn_up: 'feed_forward.w3', ffn_down: 'feed_forward.w2' },
+    ...{ 'shortconv.in_proj': 'conv.in_proj', 'shortconv.conv': 'conv.conv', 'shortconv.out_proj': 'conv.out_proj' },
+  },
+  settings: ({ number, list, blocks, epsilon }) => ({
+    norm_eps: epsilon,
+    conv_L_cache: number('shortconv.l_cache'),
+    // A block without keys has a convolution.
+    layer_types: Array.from({ length: blocks }, (_, i) => (list(kvHeads)?.[i] === 0 ? 'conv' : 'full_attention')),
+  }),
+};
 
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
@@ -199,27 +220,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       logits_scaling: sizes.number('logit_scale') ?? 1,
     }),
   },
-  lfm2: {
-    ...plain,
-    class: 'Lfm2ForCausalLM',
-    modelType: 'lfm2',
-    computed: ['shortconv.l_cache'],
-    lists: [kvHeads],
-    squeezed: /\.shortconv\.conv\.weight$/,
-    names: {
-      ...{ attn_norm: 'operator_norm', ffn_norm: 'ffn_norm', attn_output: 'self_attn.out_proj' },
-      ...{ attn_q_norm: 'self_attn.q_layernorm', attn_k_norm: 'self_attn.k_layernorm' },
-      ...{ ffn_gate: 'feed_forward.w1', ffn_up: 'feed_forward.w3', ffn_down: 'feed_forward.w2' },
-      ...{ 'shortconv.in_proj': 'conv.in_proj', 'shortconv.conv': 'conv.conv', 'shortconv.out_proj': 'conv.out_proj' },
-    },
-    settings: ({ number, list, blocks, epsilon }) => ({
-      norm_eps: epsilon,
-      conv_L_cache: number('shortconv.l_cache'),
-      // A block without keys has a convolution.
-      layer_types: Array.from({ length: blocks }, (_, i) => (list(kvHeads)?.[i] === 0 ? 'conv' : 'full_attention')),
-      block_auto_adjust_ff_dim: false,
-    }),
-  },
+  lfm2: { ...lfm2File, settings: sizes => ({ ...lfm2File.settings(sizes), block_auto_adjust_ff_dim: false }) },
+  lfm2moe: lfm2MoeFile(lfm2File),
   chatglm: { ...glmFile, class: 'GlmForCausalLM', modelType: 'glm' },
   glm4: {
     ...glmFile,
@@ -227,6 +229,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     modelType: 'glm4',
     names: { ...glmFile.names, post_attention_norm: 'post_self_attn_layernorm', post_ffw_norm: 'post_mlp_layernorm' },
   },
+  glm4moe: glm4MoeFile,
   exaone4: {
     ...plain,
     class: 'Exaone4ForCausalLM',

@@ -12,6 +12,8 @@ export interface GgufSizes {
   readonly epsilon: number;
   /** Whether the file says 0 there. */
   readonly isNothing: (key: string) => boolean;
+  /** Whether the file has true there. */
+  readonly isTrue: (key: string) => boolean;
   /** The entries of a list of the metadata, one a block; undefined where the file has no list there. */
   readonly list: (key: string) => readonly (number | boolean)[] | undefined;
   /** Whether there is a tensor of Hugging Face's name. */

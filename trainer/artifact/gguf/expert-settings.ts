@@ -1,0 +1,42 @@
+/** The metadata of mixtures of experts. */
+import { SIGMOIDS, sigmoidKeys } from '../../format/gguf/gguf-experts.ts';
+import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
+
+type Keys = typeof sigmoidKeys;
+
+/** Keys whose numbers are integers. */
+export const EXPERT_INTEGERS: readonly string[] = [
+  ...['expert_count', 'expert_used_count', 'expert_feed_forward_length', 'expert_shared_feed_forward_length'],
+  ...(['gating', 'plain', 'shared', 'groups', 'chosenGroups'] as const satisfies readonly (keyof Keys)[]).map(name => sigmoidKeys[name]),
+];
+
+/** @returns nothing for a decoder without experts */
+export function expertSettings({ experts }: Pick<DecoderConfig, 'experts'>): Readonly<Record<string, number | boolean | undefined>> {
+  if (!experts) return {};
+  const { count, chosen, intermediateSize, shared, sigmoids, layers, sumsToOne } = experts;
+  const first = layers.indexOf(true);
+  return {
+    expert_count: count,
+    expert_used_count: chosen,
+    expert_feed_forward_length: intermediateSize,
+    expert_shared_feed_forward_length: shared?.intermediateSize,
+    ...(sigmoids && {
+      [sigmoidKeys.gating]: SIGMOIDS,
+      [sigmoidKeys.plain]: first < 0 ? layers.length : first,
+      [sigmoidKeys.factor]: sigmoids.factor,
+      [sigmoidKeys.sumsToOne]: sumsToOne,
+      [sigmoidKeys.shared]: shared && shared.intermediateSize / intermediateSize,
+      [sigmoidKeys.groups]: sigmoids.groups?.count,
+      [sigmoidKeys.chosenGroups]: sigmoids.groups?.chosen,
+    }),
+  };
+}
+
+/** The parts of a mixture that its function depends on. */
+export const expertsOf = ({ experts }: Pick<DecoderConfig, 'experts'>): unknown =>
+  experts && {
+    ...{ count: experts.count, chosen: experts.chosen, sumsToOne: experts.sumsToOne, size: experts.intermediateSize },
+    ...{ sigmoids: experts.sigmoids, choiceBias: experts.choiceBias, shared: experts.shared },
+    ...{ biased: experts.biased, layers: experts.layers },
+    limits: experts.gated.kind === 'together' ? experts.gated.limits : [],
+  };
