@@ -100,7 +100,7 @@ interface Lives {
   readonly copies: ReturnType<typeof copiedFirst>;
   /** The results of each step that take over buffers: see {@link takenOver}. */
   readonly taken: readonly ReadonlyMap<Node, Node>[];
-  /** By a result that another step adds, that step. */
+  /** The step that adds a result's parts, by the result. */
   readonly addedAt: ReadonlyMap<Node, number>;
 }
 
@@ -113,10 +113,10 @@ function livesOf({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[]
   return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiedFirst(steps, rules), taken, addedAt };
 }
 
-/** The memory that a kernel allocates for itself, but for parts that another one adds. */
+/** The memory that a kernel allocates for itself, without the parts of its result that another kernel adds. */
 const scratchOf = ({ partBytes = 0 }: Step, node: Node, rules: BufferRules): number => Math.max(0, rules.scratchBytes(node) - partBytes);
 
-/** The results that a step adds, and that are read behind it. */
+/** The results whose parts a step adds, and which later steps read. */
 const readAfter = ({ adds = [] }: Step, at: number, lastUse: Int32Array): readonly Node[] => adds.filter(node => lastUse[node.id] !== at);
 
 const bytesOf = (nodes: readonly Node[], rules: BufferRules): number => nodes.reduce((sum, node) => sum + rules.bytes(node), 0);

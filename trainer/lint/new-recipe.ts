@@ -39,7 +39,7 @@ export async function newRecipe(sources: NewRecipeSources, params: NewRecipePara
 
 const problem = (message: string, hint: string): Answer => ({ problem: { message, hint } });
 
-/** Data that can't be mapped by settings: what is missing, and images where texts are read. Other data may still change. */
+/** Returns why no setting makes this data usable: it is missing, or of another kind than the task reads. Other mistakes can be repaired later. */
 function whyUnusable(fact: DataFact, task: ObjectiveName): Problem | undefined {
   if (fact.state === 'missing') {
     const hint = fact.suggestion === undefined ? 'Check the path' : `Did you mean ${fact.suggestion}?`;

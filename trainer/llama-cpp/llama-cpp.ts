@@ -59,8 +59,8 @@ const REPORT_MS = 20;
 let opened: Promise<{ readonly llama: Bound; readonly reported: string[] }> | undefined;
 
 /**
- * Its build for processors with AMX multiplies some quantized models wrongly, and otherwise each time (3.22.1, a tiny Qwen3.5 in Q8_0 on a Xeon).
- * Without that file, llama.cpp takes the build for processors before them.
+ * Removes the build for processors with AMX, which computes wrong products for some quantized models, different in each run (3.22.1, a tiny
+ * Qwen3.5 in Q8_0 on a Xeon). Without that file, llama.cpp takes the build for older processors.
  */
 function removeAmxBuild(cacheDir: string): void {
   const binaries = path.join(optionalFolder(cacheDir, { name: llamaCppName }), 'node_modules', '@node-llama-cpp');

@@ -65,7 +65,7 @@ const glmFile = {
   }),
 } as const;
 
-/** llama.cpp knows the one EXAONE 4 with windows by its blocks. */
+/** The number of blocks by which llama.cpp recognizes the EXAONE 4 that has windows. */
 const EXAONE4_WINDOWED = 64;
 
 const mixtral: GgufFamily = {

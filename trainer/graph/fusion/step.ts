@@ -13,9 +13,9 @@ export interface Step {
   readonly unpacking?: Unpacking;
   /** Its kernel never writes where it reads. */
   readonly isFresh?: true;
-  /** Bytes of the parts that its result is added from, where another step adds them: they lie there in place of the result until then. */
+  /** Bytes of the partial sums of its result, if another step adds them: until then they are in memory in place of the result. */
   readonly partBytes?: number;
-  /** Results whose parts it adds: they lie there from then on, if others read them too. */
+  /** Results whose partial sums it adds. One that later steps read, too, is in memory from then on. */
   readonly adds?: readonly Node[];
 }
 

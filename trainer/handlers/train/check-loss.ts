@@ -5,7 +5,7 @@ import { RunError } from '../../run-error.ts';
 import type { StepResult } from './train-step.ts';
 
 export interface LossLimit {
-  /** Times the usual loss. */
+  /** The largest loss that is allowed, as a multiple of the usual one. */
   readonly maxRatio: number;
   /** Before the update. */
   readonly state: Pick<TrainerState, 'step' | 'firstLoss' | 'before'>;
