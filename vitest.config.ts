@@ -42,9 +42,9 @@ const ALONE = [
   // They run whole jobs, with engines and data of many kinds.
   'test/unit/handlers/**/*.test.ts',
   // TensorFlow takes its number of threads from the environment when it is loaded.
-  'test/unit/engine/columns.test.ts',
-  'test/unit/engine/expert-products.test.ts',
-  'test/unit/engine/products.test.ts',
+  'test/unit/engine/native/columns.test.ts',
+  'test/unit/engine/native/expert-products.test.ts',
+  'test/unit/engine/native/products.test.ts',
   'test/unit/engine/tensorflow-session.long.test.ts',
   'test/unit/train/wide-step.long.test.ts',
   // They have a program of their own in the PATH: Slurm, and nvidia-smi, whose GPU a process remembers.

@@ -31,7 +31,7 @@ export function exchangeMemory({
   const groups = updateGroups(attachment.trainables, optimizer);
   const gradients = 4 * groups.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   // Devices sum within a step. XLA's compiler for processors lets gradients wait for each other, and puts their sums next to them: it takes 1.6
-  // times the gradients for full tuning (test/unit/engine/pjrt-replicas.test.ts).
+  // times the gradients for full tuning (test/unit/engine/pjrt/replicas.test.ts).
   if (parts?.own === 'each') return { bufferBytes: 2 * gradients, betweenBytes: 0, keptBytes: 0 };
   const share = Math.ceil(Math.min(PART, largestSum(groups)) / ranks);
   const buffers = isNarrow ? 2 * ranks * bytes(share) : 0;
