@@ -21,7 +21,7 @@ export interface AdaptedSessionParams {
   readonly task: Task;
   /** The base alone without one. */
   readonly adapter: Adapter | undefined;
-  /** The run's: the base is held in its types, in float32 with the dtype `auto`. */
+  /** The run's: the base is held in its types; in float32 with the dtype `auto`, for which see `withChosenType`. */
   readonly recipe: Pick<Recipe, 'dtype' | 'quantize'>;
   readonly shapes: readonly BatchShape[];
   /** Present if answers are written. */

@@ -16,6 +16,7 @@ import { readRunRecipe } from '../run/run-folder.ts';
 import { RunError } from '../run-error.ts';
 import { evalSignature } from '../train/train-program.ts';
 import { withAdapted } from './adapted-session.ts';
+import { withChosenType } from './chosen-type.ts';
 import { inferencePlace } from './inference-engine.ts';
 
 type Request = Pick<Extract<JobRequest, { kind: 'generate' }>, 'adapter' | 'options'> & { readonly sample: number };
@@ -25,7 +26,7 @@ export interface ComparedAnswers {
   readonly engine: string;
 }
 
-/** @throws GenerateError without a run; RunError 'no-data', 'wrong-task', 'stopped'; AdapterError; DataError */
+/** @throws GenerateError without a run; RunError 'no-data', 'wrong-task', 'checkpoint-damaged', 'stopped'; AdapterError; DataError */
 export async function compareAnswers(
   { adapter: runDir, options, sample: index }: Request,
   { job, context }: JobScope,
@@ -33,9 +34,9 @@ export async function compareAnswers(
   if (runDir === undefined) throw new GenerateError('samples are those of a run: choose a run that was tuned on preferences');
   const ofRun = await readRunRecipe(runDir);
   const { engine, baseOffload = 'none' } = await inferencePlace({ job, context }, options, [runDir]);
-  const recipe = { ...ofRun, engine, base_offload: baseOffload };
   const adapter = await readAdapter(runDir);
   try {
+    const recipe = await withChosenType({ ...ofRun, engine, base_offload: baseOffload }, adapter);
     const base = await openBase({ job, context, recipe });
     try {
       checkBase(adapter, base.fingerprint);

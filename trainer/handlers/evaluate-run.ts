@@ -21,6 +21,7 @@ import type { AnswerView } from '../protocol/view/run.ts';
 import { readBaseAnswers, writeAnswers } from '../run/answers-file.ts';
 import { RunError } from '../run-error.ts';
 import { withAdapted } from './adapted-session.ts';
+import { withChosenType } from './chosen-type.ts';
 import { measureForgetting } from './measure-forgetting.ts';
 
 export interface EvaluateResult extends Partial<Evaluation> {
@@ -33,13 +34,14 @@ export interface EvaluateResult extends Partial<Evaluation> {
   readonly engine: string;
 }
 
-/** @throws RunError 'no-data', 'output-unusable', 'stopped', 'wrong-task'; AdapterError */
+/** @throws RunError 'no-data', 'output-unusable', 'checkpoint-damaged', 'stopped', 'wrong-task'; AdapterError */
 export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate' }>, { job, context }: JobScope): Promise<EvaluateResult> {
-  const { recipe, answersFile } = request;
-  if (answersFile !== undefined) await checkAnswersFile(answersFile, recipe);
-  const scope = { job, context, recipe };
+  const { answersFile } = request;
+  if (answersFile !== undefined) await checkAnswersFile(answersFile, request.recipe);
   const adapter = request.adapter === undefined ? undefined : await readAdapter(request.adapter);
   try {
+    const recipe = await withChosenType(request.recipe, adapter);
+    const scope = { job, context, recipe };
     const base = await openBase(scope);
     try {
       // Before reading the data: it would be rejected because of the labels of another model.

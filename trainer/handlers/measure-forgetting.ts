@@ -8,6 +8,7 @@ import { requireCausal } from '../objective/benchmarks.ts';
 import { causalTask } from '../objective/causal/causal-task.ts';
 import { type Forgetting, forgettingOf, generalTextSource, readGeneralText } from '../objective/causal/forgetting.ts';
 import { withAdapted } from './adapted-session.ts';
+import { withChosenType } from './chosen-type.ts';
 
 /** @throws RunError 'wrong-task', 'stopped'; AdapterError */
 export async function measureForgetting(
@@ -32,11 +33,15 @@ export async function measureForgetting(
   return forgettingOf(await read(undefined, 'base'), await read(adapter, 'tuned'));
 }
 
-/** Forgetting of a run by its checkpoint. @throws RunError 'stopped'; AdapterError */
-export async function forgettingOfRun(scope: Pick<RecipeScope, 'job' | 'recipe'>, base: Base, checkpoint: string): Promise<Forgetting> {
+/** Forgetting of a run by its checkpoint. @throws RunError 'checkpoint-damaged', 'stopped'; AdapterError */
+export async function forgettingOfRun(
+  { job, recipe }: Pick<RecipeScope, 'job' | 'recipe'>,
+  base: Base,
+  checkpoint: string,
+): Promise<Forgetting> {
   const adapter = await readAdapter(checkpoint);
   try {
-    return await measureForgetting(scope, base, adapter);
+    return await measureForgetting({ job, recipe: await withChosenType(recipe, adapter) }, base, adapter);
   } finally {
     await adapter.close();
   }

@@ -1,4 +1,5 @@
 /** Checkpoints of a run: everything that training has changed, written completely or not at all. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ADAPTER_WEIGHTS, type AdapterDescription } from '../../adapter/adapter.ts';
@@ -172,6 +173,9 @@ async function nextValue(snapshot: AsyncGenerator<{ spec: VariableSpec; data: Ho
 const rowSpecs = (attachment: Attachment): VariableSpec[] => [
   ...new Map(attachment.trainables.flatMap(({ rows }) => (rows ? [[rows.variable.name, rows.variable] as const] : []))).values(),
 ];
+
+/** Whether a folder is a checkpoint; an exported adapter has no state. */
+export const hasTrainerState = (folder: string): boolean => existsSync(path.join(folder, TRAINER_STATE));
 
 /**
  * @returns the state, and whether it has a checksum
