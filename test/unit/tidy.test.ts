@@ -221,9 +221,10 @@ const depth = load(x) as Depth;`;
   });
 
   test('no folder has more than 25 files on one level, but for lists that have a file an entry', () => {
-    const lists = new Set(['trainer/cli/commands']);
+    // A file for each command; tests next to the numbers that they read.
+    const lists = new Set(['trainer/cli/commands', 'test/golden']);
     const counts = new Map<string, number>();
-    for (const file of [...shipped, ...native]) {
+    for (const file of [...sources, ...native]) {
       const folder = file.slice(0, file.lastIndexOf('/'));
       counts.set(folder, (counts.get(folder) ?? 0) + 1);
     }
