@@ -89,7 +89,7 @@ const cases: readonly Case[] = [
     format: 'merged',
   },
   // Experts back in one tensor for all of them where the file has them so, and a layer with the rows of all that a head of keys has to do with.
-  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe'] as const).map(
+  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe', 'olmoe'] as const).map(
     (folder): Case => ({
       name: `spsft of experts and other layers of ${folder}, merged`,
       method: 'spsft',

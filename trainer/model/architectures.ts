@@ -141,6 +141,7 @@ export const architectures = {
   SmolLM3ForCausalLM: decoderOf('SmolLM3ForCausalLM'),
   Olmo2ForCausalLM: decoderOf('Olmo2ForCausalLM'),
   Olmo3ForCausalLM: decoderOf('Olmo3ForCausalLM'),
+  OlmoeForCausalLM: decoderOf('OlmoeForCausalLM'),
   GraniteForCausalLM: decoderOf('GraniteForCausalLM'),
   GraniteMoeHybridForCausalLM: decoderOf('GraniteMoeHybridForCausalLM'),
   Lfm2ForCausalLM: decoderOf('Lfm2ForCausalLM'),

@@ -8,6 +8,7 @@ import torch, transformers
 from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
+from transformers import OlmoeConfig, OlmoeForCausalLM
 from transformers import Glm4MoeConfig, Glm4MoeForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
@@ -72,6 +73,7 @@ FAMILIES = dict(
     mixtral=(MixtralForCausalLM, MixtralConfig, dict(**decoder, num_local_experts=4)),
     qwen3_moe=(Qwen3MoeForCausalLM, Qwen3MoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2,
                                                          use_sliding_window=True, sliding_window=5)),
+    olmoe=(OlmoeForCausalLM, OlmoeConfig, dict(**decoder, num_experts=4, num_experts_per_tok=2)),
     phi3=(Phi3ForCausalLM, Phi3Config, decoder),
     ministral=(MinistralForCausalLM, MinistralConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     ministral3=(Ministral3ForCausalLM, Ministral3Config, dict(**decoder, head_dim=8)),
@@ -103,7 +105,7 @@ OLDER = dict(
          'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id', 'per_layer_config', 'use_cache'],
     bert=['position_embedding_type', 'directionality', 'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head',
           'pooler_type'],
-    gpt_oss=['num_experts', 'experts_per_token', 'initial_context_length'], mixtral=['num_experts'], qwen3_moe=['num_experts', 'max_window_layers'],
+    gpt_oss=['num_experts', 'experts_per_token', 'initial_context_length'], mixtral=['num_experts'], olmoe=['num_local_experts'], qwen3_moe=['num_experts', 'max_window_layers'],
     qwen3_5=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'full_attention_interval'],
     qwen3_5_moe=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'decoder_sparse_step', 'norm_topk_prob', 'intermediate_size', 'full_attention_interval'],
     qwen3_next=['full_attention_interval', 'use_sliding_window'],
@@ -138,7 +140,7 @@ CHANGES = dict(
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
     global_rope_theta=[500.0], local_rope_theta=[500.0],
-    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], shared_expert_intermediate_size=[8], top_k_experts=[1], n_routed_experts=[16], n_group=[2], topk_group=[1],
+    swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], shared_expert_intermediate_size=[8], top_k_experts=[1], n_routed_experts=[16], clip_qkv=[0.1], n_group=[2], topk_group=[1],
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],

@@ -1,4 +1,4 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2 and GLM-4, with tiny random weights. Gradients are under the names that we give to the
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4 and OLMoE, with tiny random weights. Gradients are under the names that we give to the
 matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
 Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -8,7 +8,7 @@ import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
 from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM, GptOssConfig, GptOssForCausalLM, Lfm2MoeConfig,
-                          Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
+                          Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, OlmoeConfig, OlmoeForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
                           Qwen3NextConfig, Qwen3NextForCausalLM)
 
 torch.set_num_threads(1)
@@ -164,3 +164,5 @@ if __name__ == '__main__':
     make('glm4_moe', Glm4MoeForCausalLM, Glm4MoeConfig(**{**small, 'num_hidden_layers': 3}, head_dim=16, intermediate_size=40, moe_intermediate_size=16,
          n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5,
          attention_bias=True, use_qk_norm=True), 521, 12)
+    # Weights that do not sum to 1, and norms of all queries, or keys, together.
+    make('olmoe', OlmoeForCausalLM, OlmoeConfig(**small, intermediate_size=16, num_experts=6, num_experts_per_tok=2), 531, 12)

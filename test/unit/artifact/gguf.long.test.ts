@@ -141,6 +141,7 @@ describe('families', () => {
     ['lfm2', { like: 'lfm2' }],
     ['lfm2moe', { like: 'lfm2_moe' }],
     ['glm4moe', { like: 'glm4_moe' }],
+    ['olmoe', { like: 'olmoe', changes: { num_key_value_heads: 4 } }],
     ['granite', { like: 'granite4' }],
     ['chatglm', { like: 'glm', changes: { head_dim: 8 } }],
     ['glm4', { like: 'glm4' }],

@@ -37,6 +37,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Lfm2Moe/, 'lfm2_moe'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
+  [/^Olmoe/, 'olmoe'],
   [/^Exaone4/, 'exaone4'],
   [/^SeedOss/, 'seed_oss'],
   [/^HunYuanDenseV1/, 'hunyuan'],

@@ -65,6 +65,15 @@ describe('Granite 4', () => {
   });
 });
 
+test.each<[ConfigJson, RegExp]>([
+  [{ clip_qkv: 8 }, /clip_qkv 8 is not supported/],
+  [{ head_dim: 16 }, /head_dim 16 is not hidden_size 32 over num_attention_heads 4/],
+  [{ num_experts_per_tok: 7 }, /num_experts_per_tok 7 is above num_experts 6/],
+  [{ output_router_logits: true }, /output_router_logits true is not supported/],
+])('OLMoE with %j is refused', (changes, message) => {
+  expect(() => decoderConfig('OlmoeForCausalLM', { ...saved('olmoe'), ...changes })).toThrow(message);
+});
+
 test('the keys of a published Cohere 2 are known', () => {
   const published = {
     ...{ ...saved('cohere2'), cache_implementation: 'hybrid', position_embedding_type: 'rope_gptj', sliding_window_pattern: 4 },

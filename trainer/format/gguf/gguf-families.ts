@@ -202,6 +202,20 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       };
     },
   },
+  // llama.cpp leaves the weights of the chosen experts as they are, has as many keys as queries, and a head apart from the embedding.
+  olmoe: {
+    ...plain,
+    class: 'OlmoeForCausalLM',
+    modelType: 'olmoe',
+    computed: expertKeys,
+    names: { ...headNorms, ...expertNames, ffn_gate_inp: 'mlp.gate' },
+    settings: sizes => ({
+      ...{ hidden_act: 'silu', attention_bias: false, norm_topk_prob: false, tie_word_embeddings: false },
+      num_key_value_heads: sizes.heads,
+      ...chosenExperts(sizes),
+      num_experts: sizes.number('expert_count'),
+    }),
+  },
   granite: {
     ...plain,
     class: 'GraniteForCausalLM',

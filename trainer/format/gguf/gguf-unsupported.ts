@@ -20,7 +20,7 @@ export const missingOfGguf: readonly Missing[] = [
   { needs: 'recurrent layers', names: /^a?rwkv/, nearest: 'gemma2' },
   {
     needs: 'a mixture of experts of this kind',
-    names: /(moe$|^(deepseek$|olmoe|dbrx|arctic|llama4|grok|dots1|smallthinker|minimax|bailingmoe2))/,
+    names: /(moe$|^(deepseek$|dbrx|arctic|llama4|grok|dots1|smallthinker|minimax|bailingmoe2))/,
     nearest: 'qwen3moe',
   },
   { needs: 'inputs for each layer', names: /^gemma3n/, nearest: 'gemma3' },

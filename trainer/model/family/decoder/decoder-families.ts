@@ -24,6 +24,7 @@ import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mixtral } from './families/mixtral.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
+import { olmoe } from './families/olmoe.ts';
 import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3 } from './families/qwen.ts';
 import { qwen3Moe } from './families/qwen3-moe.ts';
@@ -51,6 +52,7 @@ const families = {
   SmolLM3ForCausalLM: smollm3,
   Olmo2ForCausalLM: olmo2,
   Olmo3ForCausalLM: olmo3,
+  OlmoeForCausalLM: olmoe,
   Phi3ForCausalLM: phi3,
   MinistralForCausalLM: ministral,
   Ministral3ForCausalLM: ministral3,
