@@ -156,6 +156,13 @@ export const decoderModels: Readonly<Record<string, FamilyModel>> = {
   'Granite, 6 layers': writes('Granite', { embedding_multiplier: 12, logits_scaling: 8 }),
   'Mixtral, 6 layers': writes('Mixtral', { intermediate_size: 512, num_local_experts: 8, num_experts_per_tok: 2 }),
   'Qwen3-MoE, 6 layers': writes('Qwen3Moe', { moe_intermediate_size: 256, num_experts: 16, num_experts_per_tok: 4 }),
+  'LFM2 with experts, 6 layers': writes('Lfm2Moe', {
+    ...{ layer_types: ['conv', 'conv', 'full_attention', 'conv', 'full_attention', 'conv'] },
+    ...{ moe_intermediate_size: 256, num_experts: 16, num_experts_per_tok: 4, pad_token_id: 0 },
+  }),
+  'GLM-4 with experts, 6 layers': writes('Glm4Moe', {
+    ...{ moe_intermediate_size: 256, n_routed_experts: 16, num_experts_per_tok: 4, n_group: 4, topk_group: 2 },
+  }),
   'gpt-oss, 6 layers': writes('GptOss', { intermediate_size: 512, num_local_experts: 8, num_experts_per_tok: 2 }),
   'Gemma 3 270M': { config: gemma3, task: 'causal_lm' },
 };
