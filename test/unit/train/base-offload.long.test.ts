@@ -1,6 +1,7 @@
 /**
- * Weights of the base in the host's memory give the numbers of weights on the device, to the bit, on the plugin for processors; in float32,
- * where blocks are not recomputed, up to rounding: barriers change what XLA fuses.
+ * Weights of the base in the host's memory give the numbers of weights on the device, to the bit, on the plugin for processors; in float32
+ * up to rounding where blocks are not recomputed, since barriers change what XLA fuses, and where columns are trained, since XLA reads them out of
+ * W inside their update, or finds them apart.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,6 +48,9 @@ interface Case {
   readonly changes?: Partial<TinyRunParams>;
   readonly settings?: Partial<MethodSettings>;
 }
+
+const isSameToTheBit = ({ precision, recompute, settings }: Case): boolean =>
+  precision !== FLOAT32 || (recompute !== 'none' && settings?.trains !== 'columns');
 
 const bfloat16: Precision = { dtype: 'bfloat16', quantize: 'none' };
 const cases: readonly Case[] = [
@@ -122,8 +126,8 @@ describe('the weights of a block', () => {
 describeWith('weights in the memory of the host next to a device of PJRT', pjrt, missing, engine =>
   test.each(casesOn('pjrt', named, ({ recompute }) => recompute === 'block'))('$name: the same', async one => {
     const [there, here] = [await traceOn(engine, one, 1), await traceOn(engine, one)];
-    if (one.precision === FLOAT32 && one.recompute === 'none') expectClose(there.losses, here.losses, ROUNDING);
-    else expect(there).toEqual(here);
+    if (isSameToTheBit(one)) expect(there).toEqual(here);
+    else expectClose(there.losses, here.losses, ROUNDING);
   }),
 );
 
