@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { namesOf } from '../../trainer/catalog/entries.ts';
 import { classWritesText, type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { ggufFamilies } from '../../trainer/format/gguf/gguf-families.ts';
-import { type Architecture, architectureOfType, architectures, headedClass } from '../../trainer/model/architectures.ts';
+import { type Architecture, architectureOfType, architectures, familyOf, headedClass } from '../../trainer/model/architectures.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
 import { elementAt, isRecord } from '../../trainer/narrow.ts';
 import { TOLERANCES } from '../../trainer/verify/verify-model.ts';
@@ -20,9 +20,6 @@ export const goldenErrors = z.object({ engines: z.record(z.string(), z.string())
 export type GoldenErrors = z.infer<typeof goldenErrors>;
 
 const quantities = namesOf(TOLERANCES);
-
-/** "Llama" of LlamaForCausalLM: what Transformers' classes of one family share. The text part of Gemma 3 is named apart. */
-const familyOf = (architecture: string): string => architecture.replace(/(Wrapper|Text)?(Model|For[A-Z]\w*)$/, '');
 
 const classes = namesOf(architectures);
 const families = [...new Set(classes.map(familyOf))];

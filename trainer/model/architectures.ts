@@ -278,6 +278,9 @@ export const architectures = {
 
 export type Architecture = keyof typeof architectures;
 
+/** "Llama" of LlamaForCausalLM: what Transformers' classes of one family share. The text part of Gemma 3 is named apart. */
+export const familyOf = (architecture: string): string => architecture.replace(/(Wrapper|Text)?(Model|For[A-Z]\w*)$/, '');
+
 /** The architecture of a config.json without `architectures`, by `model_type`: the files of a model that was published for any task. */
 export const architectureOfType: Readonly<Record<string, Architecture>> = {
   bert: 'BertForMaskedLM',

@@ -1,11 +1,11 @@
-/** The smallest training step of each architecture in test/golden, planned for a card that need not be there. */
+/** The smallest training step of each family in test/golden, planned for a card that need not be there. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
 import type { CardName } from '../../../trainer/catalog/cards.ts';
 import { locateCardCompiler, pjrtAddonIsCurrent } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
+import { familyOf } from '../../../trainer/model/architectures.ts';
+import { architectureOf, loadModel } from '../../../trainer/model/load-model.ts';
 import { planRun, type RunPlan } from '../../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../cache-dir.ts';
 import { readRecord } from '../files/read-json.ts';
@@ -23,16 +23,17 @@ const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
 export type Config = Readonly<Record<string, unknown>>;
 
-/** The folder of each architecture in test/golden whose name comes first. */
+/** The folder of each family in test/golden whose name comes first, and each of timm: those are of many families. */
 export function families(): readonly { readonly folder: string; readonly config: Config }[] {
   const seen = new Set<string>();
   return readdirSync(golden)
     .filter(folder => existsSync(path.join(golden, folder, 'config.json')) && existsSync(path.join(golden, folder, 'golden.json')))
     .flatMap(folder => {
       const config = configOf(folder);
-      const [architecture = folder] = z.array(z.string()).default([]).parse(config.architectures);
-      if (seen.has(architecture)) return [];
-      seen.add(architecture);
+      const architecture = architectureOf(config);
+      const family = architecture ? familyOf(architecture) : folder;
+      if (seen.has(family)) return [];
+      seen.add(family);
       return [{ folder, config }];
     });
 }
