@@ -23,24 +23,13 @@ afterAll(() => {
 const ENGINE = 'engine=pjrt';
 const settings = [...FOUR_UPDATES, ENGINE];
 
-/** Each exchanges in another way: behind the backward pass or during it, accumulated, narrowed, in the forward pass, between mini-batches. */
-const CASES: ReadonlySet<string> = new Set([
-  'SPSFT with importance, clipping and evaluation',
-  'LoRA with dropout, without clipping',
-  'full tuning with accumulation',
-  'full tuning with gradients that travel in bfloat16',
-  'batch norm over all processes',
-  'judged answers, with one reference point and a pass of the base model for all processes',
-  'embeddings in both directions, from mini-batches, accumulated',
-]);
-
 describeWith('several processes on the PJRT engine', installed, 'run rowtune engine install --variant pjrt-cpu', () => {
   beforeAll(async () => {
     await installMpi({ cacheDir, log: () => undefined });
     await makeProcessData(folder);
   });
 
-  test.each(processCases.filter(({ title }) => CASES.has(title)))('$title: $processes processes give the result of one', processCase =>
+  test.each(processCases.filter(({ exchange }) => exchange))('$title: $processes processes give the result of one', processCase =>
     expectResultOfOne(processCase, { folder, task, settings: [ENGINE] }),
   );
 

@@ -27,6 +27,8 @@ export interface ProcessCase {
   /** Rows of the whole batch. */
   readonly batch: number;
   readonly settings: readonly string[];
+  /** How it exchanges, if the first case to exchange so: all transports have these cases, and one has all. */
+  readonly exchange?: string;
   /** A recipe for the files that {@link makeProcessData} writes; without it, the recipe is that of the tiny task. */
   readonly recipe?: (...overrides: string[]) => Recipe;
   /** In place of LOSS and WEIGHTS. */
@@ -56,6 +58,7 @@ export const processCases: readonly ProcessCase[] = [
     title: 'SPSFT with importance, clipping and evaluation',
     processes: 2,
     batch: 10,
+    exchange: 'scores, and gradients behind the backward pass',
     settings: ['importance.measure=taylor', 'eval_strategy=epoch'],
   },
   {
@@ -69,6 +72,7 @@ export const processCases: readonly ProcessCase[] = [
     title: 'LoRA with dropout, without clipping',
     processes: 2,
     batch: 4,
+    exchange: 'gradients during the backward pass',
     settings: ['method=lora', 'lora_dropout=0.3', 'max_grad_norm=0'],
   },
   { title: 'DoRA with packing', processes: 2, batch: 2, settings: ['method=dora', 'packing=true', 'group_by_length=false'] },
@@ -76,12 +80,14 @@ export const processCases: readonly ProcessCase[] = [
     title: 'full tuning with accumulation',
     processes: 4,
     batch: 4,
+    exchange: 'accumulated gradients',
     settings: ['method=full', 'gradient_accumulation_steps=2', 'weight_decay=0.1'],
   },
   {
     title: 'full tuning with gradients that travel in bfloat16',
     processes: 4,
     batch: 8,
+    exchange: 'narrowed gradients',
     settings: ['method=full', 'gradient_exchange_dtype=bfloat16'],
     // Numbers are rounded twice by at most 2⁻⁹ of each.
     tolerance: 2e-3,
@@ -114,6 +120,7 @@ export const processCases: readonly ProcessCase[] = [
     title: 'batch norm over all processes',
     processes: 2,
     batch: 8,
+    exchange: 'statistics in the forward pass',
     settings: ['method=full', 'batch_norm=updated', 'optim=sgd', 'learning_rate=1e-3'],
     // Statistics of a few small maps are divided by their square root: rounding grows.
     tolerance: 1e-3,
@@ -124,6 +131,7 @@ export const processCases: readonly ProcessCase[] = [
     title: 'judged answers, with one reference point and a pass of the base model for all processes',
     processes: 2,
     batch: 8,
+    exchange: 'a mean of the whole batch, and a pass before training',
     settings: ['method=full', 'eval_strategy=epoch'],
     recipe: comparing('kto', 'judged.jsonl'),
   },
@@ -168,6 +176,7 @@ export const processCases: readonly ProcessCase[] = [
     title: 'embeddings in both directions, from mini-batches, accumulated',
     processes: 2,
     batch: 8,
+    exchange: 'vectors, between mini-batches',
     settings: ['method=lora', 'embedding.loss_type=symmetric', 'embedding.mini_batch_size=2', 'gradient_accumulation_steps=2'],
     recipe: embedding,
   },

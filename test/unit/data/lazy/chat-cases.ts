@@ -58,7 +58,8 @@ function chat(i: number): { readonly messages: readonly Turn[]; readonly tools?:
   if (i % 37 === 0) return { messages: [{ role: 'user', content: words(4) }] };
   return { messages, ...((i % 9 === 0 || i % 23 === 0) && { tools }) };
 }
-export const chats = Array.from({ length: 120 }, (_, i) => chat(i));
+/** So many that each of their peculiarities is there, and meets others. */
+export const chats = Array.from({ length: 64 }, (_, i) => chat(i));
 const asShareGpt = ({ messages, ...rest }: (typeof chats)[number]) => ({
   ...rest,
   conversations: messages.map(({ role, content, ...others }) => ({
@@ -97,7 +98,7 @@ export async function holdChats(template: string, settings: Partial<DatasetSetti
   let [accepted, samples, dropped] = [0, 0, 0];
   for (const [format, given] of [
     ['messages', chats],
-    ['sharegpt', chats.slice(0, 50).map(asShareGpt)],
+    ['sharegpt', chats.slice(0, 24).map(asShareGpt)],
   ] as const) {
     const values = taken(given, template, settings, format);
     accepted += values.length;
