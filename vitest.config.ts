@@ -35,7 +35,7 @@ class LongFirst extends BaseSequencer {
   }
 }
 
-const UNITS = 'test/unit/**/*.test.ts';
+const SHARED = ['test/unit/**/*.test.ts', 'test/golden/**/*.test.ts'];
 
 /** Units with a process each. */
 const ALONE = [
@@ -78,7 +78,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'rooms',
-          include: ['test/!(unit)/**/*.test.ts', ...ALONE],
+          include: ['test/!(unit|golden)/**/*.test.ts', ...ALONE],
           exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ON_GPU, ...WAITING, IN_EDITOR],
           maxWorkers,
         },
@@ -87,7 +87,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'units',
-          include: [UNITS],
+          include: SHARED,
           exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ALONE],
           isolate: false,
           maxWorkers,
