@@ -32,6 +32,16 @@ test('no list of more blocks than a model has is made', () => {
   expect(() => configOf('qwen35', { block_count: 100_000 })).toThrow(/qwen35\.block_count 100000 is above 512/);
 });
 
+test('blocks that guess further tokens are no blocks of the model, in the families that have them', () => {
+  expect(configOf('qwen35', { block_count: 5, nextn_predict_layers: 1 })).toMatchObject({ num_hidden_layers: 4 });
+  expect(configOf('qwen35', { block_count: 4, nextn_predict_layers: 0 })).toMatchObject({ num_hidden_layers: 4 });
+  for (const count of [4, 7, 0.5])
+    expect(() => configOf('qwen35', { block_count: 4, nextn_predict_layers: count })).toThrow(
+      /qwen35\.nextn_predict_layers is not a whole number below qwen35\.block_count 4/,
+    );
+  expect(() => configOf('qwen3', { nextn_predict_layers: 1 })).toThrow(/qwen3\.nextn_predict_layers 1 is not supported/);
+});
+
 test('experts that are chosen by sigmoids: what a file leaves out is as llama.cpp reads it, and another choice is refused', () => {
   const experts = { expert_count: 8, expert_used_count: 2, expert_feed_forward_length: 32 };
   const glm = { ...experts, expert_shared_count: 1, expert_weights_scale: 1.5, 'rope.dimension_count': 8 };
@@ -45,7 +55,6 @@ test('experts that are chosen by sigmoids: what a file leaves out is as llama.cp
   expect(() => configOf('glm4moe', { ...glm, expert_gating_func: 1 })).toThrow(
     /glm4moe\.expert_gating_func 1 is not supported; supported is 2/,
   );
-  expect(() => configOf('glm4moe', { ...glm, nextn_predict_layers: 1 })).toThrow(/glm4moe\.nextn_predict_layers 1 is not supported/);
   const lfm2 = { ...experts, 'shortconv.l_cache': 3 };
   expect(() => configOf('lfm2moe', lfm2)).toThrow(/lfm2moe\.expert_gating_func is missing; supported is 2, sigmoids/);
   expect(configOf('lfm2moe', { ...lfm2, expert_gating_func: 2 })).toMatchObject({ use_expert_bias: true, num_dense_layers: 0 });

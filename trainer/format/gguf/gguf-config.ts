@@ -5,9 +5,10 @@ import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import type { FoundFamily, GgufFamily } from './gguf-families.ts';
-import { LAYER_NORM_EPSILON } from './gguf-family.ts';
+import { GUESSING_BLOCKS, LAYER_NORM_EPSILON } from './gguf-family.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
+import { blocksOfModel } from './gguf-layout.ts';
 import type { RopeFactorsByLength } from './gguf-source.ts';
 import { supportedFamily } from './gguf-unsupported.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
@@ -44,7 +45,10 @@ export function ggufConfig(input: {
   const hidden = required('embedding_length');
   const [stated, context] = [required('block_count'), required('context_length')];
   if (stated > MOST_BLOCKS) problems.push({ message: `${architecture}.block_count ${stated} is above ${MOST_BLOCKS}` });
-  const blocks = Math.min(stated, MOST_BLOCKS);
+  const inModel = blocksOfModel(metadata, architecture, family);
+  if (inModel !== stated && !(Number.isInteger(inModel) && inModel > 0 && inModel < stated))
+    problems.push({ message: `${architecture}.${GUESSING_BLOCKS} is not a whole number below ${architecture}.block_count ${stated}` });
+  const blocks = Math.min(Math.max(0, inModel), MOST_BLOCKS);
   const [keyLength, rotated] = [optional('attention.key_length'), optional('rope.dimension_count')];
   const isPartial = family.computed.includes('rope.dimension_count');
   const headDim = keyLength ?? (isPartial ? hidden / heads : (rotated ?? hidden / heads));

@@ -1,5 +1,5 @@
 /** Keys and names that files of mixtures of experts have in common. */
-import type { GgufFamily, GgufSizes } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, GUESSING_BLOCKS } from './gguf-family.ts';
 
 /** Keys that count experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;
@@ -71,7 +71,7 @@ export const glm4MoeFile: GgufFamily = {
   modelType: 'glm4_moe',
   normOffset: 0,
   interleaved: false,
-  computed: [...expertKeys, expertWidth, ...Object.values(sigmoidKeys), 'rope.dimension_count'],
+  computed: [...expertKeys, expertWidth, ...Object.values(sigmoidKeys), 'rope.dimension_count', GUESSING_BLOCKS],
   names: {
     ...expertNames,
     attn_q_norm: 'self_attn.q_norm',

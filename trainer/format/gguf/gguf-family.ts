@@ -36,6 +36,9 @@ export interface StateHeads {
 /** The key of families with layer norms, in place of that of root-mean-square norms. */
 export const LAYER_NORM_EPSILON = 'attention.layer_norm_epsilon';
 
+/** The key that counts the last blocks of a file, which guess further tokens (MTP): they are no part of the model, but `block_count` counts them. */
+export const GUESSING_BLOCKS = 'nextn_predict_layers';
+
 /** Numbers that the order of a file's rows and columns depends on. */
 export interface LayoutSizes {
   readonly heads: number;

@@ -1,6 +1,6 @@
 /** How the numbers of a tensor stand in a GGUF file: the order of rows and columns, and what the converter computed with the values. */
 import type { GgufValue } from './gguf-cursor.ts';
-import type { FileLayout, GgufFamily, LayoutSizes } from './gguf-family.ts';
+import { type FileLayout, type GgufFamily, GUESSING_BLOCKS, type LayoutSizes } from './gguf-family.ts';
 import { permutedRow } from './gguf-names.ts';
 
 /** @param name llama.cpp's @param shape that of the file */
@@ -25,6 +25,12 @@ export function layoutSizes(metadata: ReadonlyMap<string, GgufValue>): LayoutSiz
   const [keyHeads, valueHeads] = [number('ssm.group_count'), number('ssm.time_step_rank')];
   const state = keyHeads !== undefined && valueHeads !== undefined ? { keyHeads, heads: valueHeads } : undefined;
   return { heads, kvHeads: number('attention.head_count_kv') ?? heads, state };
+}
+
+/** The number of blocks of the model: those of the file without the last ones that guess further tokens. */
+export function blocksOfModel(metadata: ReadonlyMap<string, GgufValue>, architecture: string, { computed }: GgufFamily): number {
+  const number = (key: string): number => Number(metadata.get(`${architecture}.${key}`) ?? 0);
+  return number('block_count') - (computed.includes(GUESSING_BLOCKS) ? number(GUESSING_BLOCKS) : 0);
 }
 
 /** Values [rows, …] in the order of the model → those of the file. The array may be the one that is given. */

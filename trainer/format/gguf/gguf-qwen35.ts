@@ -3,7 +3,7 @@
  * Qwen3.5 the heads of values stand in turns, the first of every head of keys before the second of any.
  */
 import { chosenExperts, expertKeys, expertNames, expertWidth, sharedWidth } from './gguf-experts.ts';
-import type { FileLayout, GgufFamily, GgufSizes, StateHeads } from './gguf-family.ts';
+import { type FileLayout, type GgufFamily, type GgufSizes, GUESSING_BLOCKS, type StateHeads } from './gguf-family.ts';
 
 const STATE = {
   width: 'ssm.conv_kernel',
@@ -21,7 +21,7 @@ export const qwen35File: GgufFamily = {
   modelType: 'qwen3_5_text',
   normOffset: 1,
   interleaved: false,
-  computed: [...Object.values(STATE), INTERVAL, TURNED, SECTIONS],
+  computed: [...Object.values(STATE), INTERVAL, TURNED, SECTIONS, GUESSING_BLOCKS],
   names: {
     post_attention_norm: 'post_attention_layernorm',
     attn_q_norm: 'self_attn.q_norm',

@@ -4,7 +4,7 @@ import { type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
 import type { FileLayout } from './gguf-family.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
-import { inModelOrder, keepsRows, layoutOf, layoutSizes, shapeInModel } from './gguf-layout.ts';
+import { blocksOfModel, inModelOrder, keepsRows, layoutOf, layoutSizes, shapeInModel } from './gguf-layout.ts';
 import { huggingFaceName, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
 import { supportedFamily } from './gguf-unsupported.ts';
 
@@ -126,10 +126,16 @@ const ONE_EXPERT = /^blk\.\d+\.ffn_(gate|up|down)\.\d+\.weight$/;
 function locate(path: string, header: GgufHeader): Map<string, Located> {
   const { architecture, family } = supportedFamily(path, header.metadata);
   const sizes = layoutSizes(header.metadata);
+  const [inModel, stated] = [
+    blocksOfModel(header.metadata, architecture, family),
+    Number(header.metadata.get(`${architecture}.block_count`)),
+  ];
   const problems: FileProblem[] = [];
   const located = new Map<string, Located>();
   for (const tensor of header.tensors) {
     if (tensor.name === ROPE_FACTORS || Object.values(ROPE_FACTORS_BY_LENGTH).includes(tensor.name)) continue;
+    const block = Number(/^blk\.(\d{1,5})\./.exec(tensor.name)?.[1] ?? -1);
+    if (block >= inModel && block < stated) continue;
     const name = huggingFaceName(tensor.name, family.names);
     if (name === undefined) {
       const message = ONE_EXPERT.test(tensor.name)
