@@ -10,6 +10,8 @@ export interface ParameterSpec {
   readonly shape: readonly number[];
   /** State that no gradient reaches: running statistics of batch norm. */
   readonly buffer?: true;
+  /** Held and multiplied in float32, in whatever type other products are. */
+  readonly float32?: true;
   /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
   readonly initial?: Initial;
   /** A stack of experts, or of heads: the matrices of all of them one below the other, which files hold in other forms. */

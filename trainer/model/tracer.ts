@@ -123,7 +123,7 @@ export class Tracer {
     const y = bias ? graph.add(product, bias) : product;
     this.tap(module, { x, y, shared, bias });
     const hooked = this.linearHook ? this.linearHook(this, module, x, y) : y;
-    if (hooked === y || storage.compute === 'float32') return hooked;
+    if (hooked === y || storage.computeOf(module.weight) === 'float32') return hooked;
     hooked.kept = undefined;
     return this.keep(hooked);
   }

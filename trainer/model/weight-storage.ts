@@ -63,10 +63,16 @@ export class WeightStorage {
   }
 
   /** Matrices and filters are held as what products are computed in; vectors, tables of images and buffers are float32. */
-  formOf({ name, shape, buffer }: ParameterSpec): ComputeType | Exclude<Quantization, 'none'> {
+  formOf(spec: ParameterSpec): ComputeType | Exclude<Quantization, 'none'> {
     const { precision, quantized } = this.params;
+    const { name, shape, buffer } = spec;
     if (precision.quantize !== 'none' && quantized.has(name)) return precision.quantize;
-    return (shape.length === 2 || shape.length === 4) && !buffer ? precision.dtype : 'float32';
+    return (shape.length === 2 || shape.length === 4) && !buffer ? this.computeOf(spec) : 'float32';
+  }
+
+  /** The element type that products with this weight are computed in. */
+  computeOf({ float32 }: ParameterSpec): ComputeType {
+    return float32 ? 'float32' : this.compute;
   }
 
   /** The variables that hold a parameter. */
@@ -130,7 +136,7 @@ export class WeightStorage {
   /** x [rows, in] · Wᵀ [rows, out], float32. @param columns int32 [c], those of W that are trained in place, where some are */
   linear(graph: Graph, x: Node, spec: ParameterSpec, columns?: Node): Node {
     if (columns) return this.columnsProduct(graph, x, spec, columns);
-    const narrow = graph.cast(x, this.compute);
+    const narrow = graph.cast(x, this.computeOf(spec));
     const y = this.frozenProduct(graph, narrow, spec);
     const part = this.params.floatParts.get(spec.name);
     if (!part) return y;
@@ -148,8 +154,9 @@ export class WeightStorage {
   }
 
   private columnsProduct(graph: Graph, x: Node, spec: ParameterSpec, columns: Node): Node {
-    const weight = graph.cast(this.weight(graph, spec), this.compute);
-    return graph.cast(columnProduct(graph, graph.cast(x, this.compute), weight, columns), 'float32');
+    const compute = this.computeOf(spec);
+    const weight = graph.cast(this.weight(graph, spec), compute);
+    return graph.cast(columnProduct(graph, graph.cast(x, compute), weight, columns), 'float32');
   }
 
   /** @param narrow x in the type of products */
@@ -158,7 +165,7 @@ export class WeightStorage {
       graph.cast(
         graph.matmul(
           narrow,
-          graph.within({ transient: true }, () => graph.cast(weight, this.compute)),
+          graph.within({ transient: true }, () => graph.cast(weight, narrow.dtype)),
           { transposeB: true },
         ),
         'float32',

@@ -1,14 +1,17 @@
 /** Experts that are chosen by sigmoids with a bias (LFM2, GLM-4): the choice and the weights, published configs, what is refused, and the bias. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { methods } from '../../../trainer/method/methods.ts';
+import { placeTrained } from '../../../trainer/method/placement.ts';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../trainer/model/family/decoder/decoder-families.ts';
 import { type RoutingRule, route } from '../../../trainer/model/layer/experts.ts';
 import { causalModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
+import { Tracer } from '../../../trainer/model/tracer.ts';
 import { elementAt, required } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { openFast } from '../../support/engines.ts';
@@ -153,6 +156,23 @@ describe.each([
     expect(trainables.length).toBeGreaterThan(20);
     expect(trainables.filter(each => each.name.endsWith(ending))).toEqual([]);
   });
+});
+
+test.each([
+  ['glm4_moe', false],
+  ['lfm2_moe', true],
+])('with dtype bfloat16, the router of %s multiplies in 16 bits: %s', (name, isNarrow) => {
+  const model = causalModel(configOf(name));
+  const { storage } = placeTrained(untouched, model, { dtype: 'bfloat16', quantize: 'none' });
+  const router = required(
+    model.modules.find(({ part }) => part === 'router'),
+    'a router',
+  );
+  const graph = new Graph();
+  // What a method adds is not rounded either.
+  const tracer = new Tracer({ graph, ...(storage && { storage }), linearHook: (_, __, ___, y) => graph.mul(y, 2) });
+  tracer.linear(router, graph.feed('x', [4, elementAt(router.weight.shape, 1)]));
+  expect(graph.nodes.some(({ dtype }) => dtype === 'bfloat16')).toBe(isNarrow);
 });
 
 test('every level of recomputation trains alike, to the bit', async () => {

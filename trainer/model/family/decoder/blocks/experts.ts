@@ -22,6 +22,8 @@ export interface DecoderExperts extends RoutingRule {
   readonly intermediateSize: number;
   /** The router and the experts have biases. */
   readonly biased: boolean;
+  /** The router computes in float32, in whatever type other products are. */
+  readonly routesInFloat32?: true;
   /** The blocks that have experts. */
   readonly layers: readonly boolean[];
   /** They compute in addition to the MLP of their block, not in place of it: see `added-experts.ts`. */
@@ -88,7 +90,8 @@ export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: n
       },
     );
   const inner = names.inner.length === 1 ? 2 * intermediateSize : intermediateSize;
-  const router = linearSpec(`${at}.${names.router}`, { part: 'router', layer }, experts, hiddenSize, biased);
+  const plain = linearSpec(`${at}.${names.router}`, { part: 'router', layer }, experts, hiddenSize, biased);
+  const router: ModuleSpec = config.routesInFloat32 ? { ...plain, weight: { ...plain.weight, float32: true } } : plain;
   return {
     router: names.routerInMemory ? { ...router, inMemory: `${at}.${names.routerInMemory}` } : router,
     inner: names.inner.map(name => stack(name, inner, hiddenSize)),

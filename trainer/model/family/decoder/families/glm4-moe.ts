@@ -55,6 +55,7 @@ const mixtureOf = (c: Config): DecoderExperts => ({
   sumsToOne: c.norm_topk_prob,
   sigmoids: { epsilon: 1e-20, factor: c.routed_scaling_factor, groups: { count: c.n_group, chosen: c.topk_group } },
   choiceBias: 'mlp.gate.e_score_correction_bias',
+  routesInFloat32: true,
   shared: {
     name: 'mlp.shared_experts',
     intermediateSize: c.n_shared_experts * c.moe_intermediate_size,
