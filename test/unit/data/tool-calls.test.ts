@@ -23,8 +23,8 @@ const CALLS = {
   fence: `<｜tool▁calls▁begin｜>{% for c in m.tool_calls %}{% if not loop.first %}{{ '\\n' }}{% endif %}<｜tool▁call▁begin｜>function<｜tool▁sep｜>{{ c.function.name + '\\n\`\`\`json\\n' + c.function.arguments + '\\n\`\`\`' }}<｜tool▁call▁end｜>{% endfor %}<｜tool▁calls▁end｜>`,
   /** A name between marks, then JSON, as newer templates of Mistral. */
   args: `{% for c in m.tool_calls %}[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments|tojson }}{% endfor %}`,
-  /** Keys without quotes, and texts in marks of their own, as Gemma 4. */
-  braces: `{% for c in m.tool_calls %}<|tool_call>call:{{ c.function.name }}{{ '{' }}{% for k, v in c.function.arguments.items() %}{{ k }}:{% if v is string %}<|"|>{{ v }}<|"|>{% else %}{{ v }}{% endif %}{% if not loop.last %},{% endif %}{% endfor %}{{ '}' }}<tool_call|>{% endfor %}`,
+  /** Keys without quotes, texts in marks of their own, and a mark after all calls that begins as theirs do, as Gemma 4. */
+  braces: `{% for c in m.tool_calls %}<|tool_call>call:{{ c.function.name }}{{ '{' }}{% for k, v in c.function.arguments.items() %}{{ k }}:{% if v is string %}<|"|>{{ v }}<|"|>{% else %}{{ v }}{% endif %}{% if not loop.last %},{% endif %}{% endfor %}{{ '}' }}<tool_call|>{% endfor %}<|tool_response>`,
   /** Words of a prompt. */
   words: `{% for c in m.tool_calls %}{{ '\\nAction: ' + c.function.name + '\\nAction Input: ' }}{{ c.function.arguments|tojson }}{% endfor %}`,
   /** Values alone: nothing says where one ends. */
@@ -65,7 +65,7 @@ function written(renderer: ChatRenderer, calls: readonly (typeof FIRST)[]): stri
     { addGenerationPrompt: false },
   );
   expect(whole.text.startsWith(prompt)).toBe(true);
-  return whole.text.slice(prompt.length).replace(/(?:<\|end\|>|<\/s>|<\|im_end\|>\s*|<\|eot_id\|>|<\|call\|>)$/, '');
+  return whole.text.slice(prompt.length).replace(/(?:<\|tool_response>)?(?:<\|end\|>|<\/s>|<\|im_end\|>\s*|<\|eot_id\|>|<\|call\|>)$/, '');
 }
 
 const SPECIAL = ['<|start|>', '<|end|>', '[TOOL_CALLS]', '[ARGS]', '<|"|>', '<|channel|>', '<|message|>'];

@@ -158,7 +158,7 @@ function callEnds(one: string, two: string | undefined): CallEnds {
   const rest = two === undefined ? '' : afterNumber(two);
   const next = rest.indexOf(NAME);
   if (next < 0) return { end: tail, between: undefined };
-  const shared = commonStart(tail, rest.slice(0, next));
+  const shared = wholeMark(tail, commonStart(tail, rest.slice(0, next)));
   return { end: tail.slice(0, shared), between: rest.slice(shared, next) };
 }
 
