@@ -30,16 +30,22 @@ export function admit({ host, token, origins }: AdmissionRules, { headers, metho
     response.setHeader('access-control-allow-origin', origin);
     response.setHeader('vary', 'origin');
     if (method === 'OPTIONS') {
-      response.setHeader('access-control-allow-headers', 'authorization, content-type');
+      // Libraries of the API send headers of their own.
+      response.setHeader('access-control-allow-headers', headers['access-control-request-headers'] ?? 'authorization, content-type');
       response.setHeader('access-control-allow-methods', 'GET, POST');
       return true;
     }
   }
   const isOpenToAll = host === '0.0.0.0' || host === '::';
-  if (!isOpenToAll && !isOwnHost(headers.host, host)) throw new RequestError(403, `this server is not ${headers.host}`);
+  if (!isOpenToAll && !isOwnHost(headers.host, host))
+    throw new RequestError(403, `the server answers at ${host}, not at ${headers.host}; ask there, or start it with --host 0.0.0.0`);
   if (token === undefined) return false;
   const given = bearerToken(headers.authorization);
-  if (given === undefined || !isSameSecret(given, token))
-    throw new RequestError(401, 'the API key is not the token that the server printed', { code: 'invalid_api_key' });
+  if (given === undefined)
+    throw new RequestError(401, 'the API key is missing: send the one that the server printed as "Authorization: Bearer KEY"', {
+      code: 'invalid_api_key',
+    });
+  if (!isSameSecret(given, token))
+    throw new RequestError(401, 'the API key is wrong: send the one that the server printed when it started', { code: 'invalid_api_key' });
   return false;
 }

@@ -1,6 +1,8 @@
 /** The requests of the OpenAI API that are computed here. What is not computed is refused by name; what has no effect on an answer is accepted. */
 import { z } from 'zod';
-import { elementAt } from '../narrow.ts';
+import { argumentsIn } from '../data/tool-calls/call-form.ts';
+import { functionOf } from '../data/tool-calls/function-of.ts';
+import { elementAt, isRecord } from '../narrow.ts';
 import type { CompletionSettings } from './complete.ts';
 import { RequestError } from './request-error.ts';
 import { MAX_INPUTS, MAX_MESSAGES, MAX_STOPS, MAX_TOP_LOGPROBS, requestProblem } from './request-problem.ts';
@@ -44,9 +46,18 @@ const sampling = {
 
 const part = z.object({ type: z.literal('text'), text });
 
+const hasName = (of: unknown): boolean => isRecord(of) && typeof of.name === 'string' && of.name !== '';
+const tool = z.looseObject({}).refine(given => hasName(functionOf(given)));
+/** Templates read the arguments of earlier calls. */
+const call = z.looseObject({}).refine(given => {
+  const inner = functionOf(given);
+  return hasName(inner) && isRecord(inner) && (inner.arguments == null || argumentsIn(inner.arguments) !== undefined);
+});
+
 const message = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
   content: z.union([text, z.array(part), z.null()]).optional(),
+  tool_calls: z.array(call).nullish(),
 });
 
 const chatSchema = z.strictObject({
@@ -56,7 +67,7 @@ const chatSchema = z.strictObject({
   max_completion_tokens: maybe(count),
   logprobs: maybe(z.boolean()),
   top_logprobs: maybe(z.int().min(0).max(MAX_TOP_LOGPROBS)),
-  tools: maybe(z.array(z.looseObject({}))),
+  tools: maybe(z.array(tool)),
   tool_choice: maybe(z.enum(['auto', 'none'])),
   parallel_tool_calls: z.unknown().optional(),
   response_format: maybe(z.object({ type: z.literal('text') })),

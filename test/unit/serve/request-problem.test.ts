@@ -32,6 +32,16 @@ describe('a parameter that is wrong', () => {
     [{ ...good, max_token: 5 }, 'max_token', "'max_token' is not a parameter of this request: did you mean 'max_tokens'?"],
     [{ ...good, mirostat: 1 }, 'mirostat', "'mirostat' is not a parameter of this request: remove it"],
     [{ ...good, n: 2 }, 'n', "'n' must be 1, because a request gets one answer (now 2)"],
+    [
+      { ...good, messages: [{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: '{bad' } }] }] },
+      'messages[0].tool_calls[0]',
+      `'messages[0].tool_calls[0]' must be a call with the name of its function, and with its arguments as an object or as the JSON text of one (now {"function":{"name":"f","arguments":"{bad"}})`,
+    ],
+    [
+      { ...good, tools: [{ type: 'function', function: {} }] },
+      'tools[0]',
+      `'tools[0]' must be an object that describes a tool, with the name of its function (now {"type":"function","function":{}})`,
+    ],
     [[1], '', 'the body of the request must be a JSON object with the parameters (now [1])'],
   ])('%j', (body, param, message) => {
     const found = refusal(readChatRequest, body);
