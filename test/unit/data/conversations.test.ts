@@ -278,7 +278,7 @@ describe('content and fields', () => {
   it('fields that no template reads are counted', () => {
     const chat = {
       messages: [
-        { role: 'user', content: 'A', id: 7 },
+        { role: 'user', content: 'A', id: 7, tool_call_id: 'call_1' },
         { role: 'assistant', content: 'B' },
       ],
     };

@@ -24,7 +24,7 @@ test('tools that the template would drop, and turns that it refuses, are named w
   ]);
   expect(await messagesOf('chatty', 'system.jsonl')).toEqual([
     expect.stringMatching(
-      /^bad-sample: line 1: the model's chat template refuses these turns \(.*System role not supported\)\. .*\. Lines 2–3 have the same problem\.$/,
+      /^bad-sample: line 1: the chat template refuses these \d messages \(.*\): System role not supported\. Write the turns as .*\. Lines 2–3 have the same problem\.$/,
     ),
   ]);
 });

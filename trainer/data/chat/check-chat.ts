@@ -30,7 +30,7 @@ export function checkFields(chat: Conversation, { renderer, place }: ChatText): 
       ...place,
       key,
       problem: "the model's chat template does not use this field, so it would be lost",
-      advice: `Take a model whose template reads ${names.join(' or ')}, or remove the field from the data`,
+      advice: `Take a model whose template reads ${names.join(' or ')}, ${field === 'tool_calls' ? 'write the calls into the content as the model writes them, ' : ''}or remove the field from the data`,
     });
   };
   if (chat.tools) check('tools', 'tools');
@@ -86,8 +86,8 @@ function nameOfCall(call: unknown): string {
 /** The text with one space for any space in it, and none around it. */
 export const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
-/** Fields that every template reads. */
-const COMMON = new Set(['role', 'content']);
+/** Fields that every template reads, and the one that only says whose result a turn is. */
+const COMMON = new Set(['role', 'content', 'tool_call_id']);
 
 /** Remarks on fields that the template does not use, and on reasoning that it removes. */
 export function notesOf({ messages }: Conversation, whole: string, { renderer }: ChatText): string[] {

@@ -1,5 +1,6 @@
 /** Renderings of parts of a chat, with the place of the sample in what they throw. */
 
+import { messageOf } from '../../protocol/error-facts.ts';
 import { DataError } from '../data-error.ts';
 import type { Conversation, RenderedChat } from '../types.ts';
 import type { ChatText } from './check-chat.ts';
@@ -15,8 +16,7 @@ export function render(chat: Conversation, count: number, addGenerationPrompt: b
   try {
     return renderer.render({ ...chat, messages: chat.messages.slice(0, count) }, { addGenerationPrompt });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const problem = `the model's chat template refuses these turns (${reason})`;
-    throw new DataError({ ...place, problem, advice: 'Fix the order of the roles, or remove the sample' }, { cause });
+    const advice = 'Write the turns as the template takes them, take a model with another template, or remove the sample';
+    throw new DataError({ ...place, problem: messageOf(cause), advice }, { cause });
   }
 }
