@@ -35,7 +35,11 @@ const MAX_DESCRIPTION_BYTES = 64 * 2 ** 20;
 export async function readAdapter(path: string): Promise<Adapter> {
   const info = await stat(path).catch(() => undefined);
   if (!info?.isDirectory())
-    throw new AdapterError(path, ['is no folder'], 'Give a run folder, one of its checkpoints, or an exported adapter.');
+    throw new AdapterError(
+      path,
+      [info ? 'is no folder' : 'does not exist'],
+      'Give a run folder, one of its checkpoints, or an exported adapter.',
+    );
   if (await isFile(join(path, ADAPTER_DESCRIPTION))) return openOurs(path);
   if (await isFile(join(path, PEFT_CONFIG))) return readPeft(path);
   const checkpoint = await findCheckpoint(path);

@@ -10,6 +10,7 @@ import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
+import { requireNoRuns } from './model-and-adapter.ts';
 import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
 
@@ -67,6 +68,7 @@ export async function recipeOrRun(
     const recipe = await readRunRecipe(folder, absoluteOverrides(overrides, context.cwd));
     return { recipe, baseDir: folder, runDir: folder };
   }
+  if (!/\.(?:ya?ml|json)$/i.test(nameOrPath)) await requireNoRuns(folder, nameOrPath);
   const { recipe, source } = await readRecipe(context, nameOrPath, { overrides });
   return { recipe, baseDir: source.baseDir };
 }

@@ -1,5 +1,5 @@
 /** A model named on the command line: a run folder, a model folder or file, or a name on the hub. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { CliError, EXIT } from './cli-error.ts';
@@ -22,23 +22,23 @@ export async function modelAndAdapter(
   const given = adapter === undefined ? undefined : path.resolve(cwd, adapter);
   if (!(await isRunFolder(local))) {
     const isHere = existsSync(local);
-    if (!isHere) await refuseMissingRun(local, name);
+    if (!isHere) await requireNoRuns(local, name);
     return { model: isHere ? local : name, revision, adapter: given };
   }
   const recipe = await readRunRecipe(local);
   return { model: recipe.model, revision: recipe.revision, adapter: given ?? local };
 }
 
-/** A name next to runs is that of a run. Elsewhere it may be a name on the hub. @throws CliError naming the runs that are there */
-async function refuseMissingRun(local: string, name: string): Promise<void> {
-  const folder = path.dirname(local);
-  const entries = existsSync(folder) ? readdirSync(folder) : [];
+/** @throws CliError naming the runs that are there, where a name is missing next to runs or is that of their folder */
+export async function requireNoRuns(local: string, name: string): Promise<void> {
+  const isFolder = existsSync(local);
+  const folder = isFolder ? local : path.dirname(local);
+  const entries = existsSync(folder) && statSync(folder).isDirectory() ? readdirSync(folder) : [];
   const areRuns = await Promise.all(entries.map(entry => isRunFolder(path.join(folder, entry))));
   const runs = entries.filter((_, i) => areRuns[i]);
   if (runs.length === 0) return;
-  const place = path.dirname(name);
-  const shown = runs.slice(0, MAX_SHOWN_RUNS).map(run => path.join(place, run));
-  throw new CliError(`there is no run at ${name}`, {
+  const shown = runs.slice(0, MAX_SHOWN_RUNS).map(run => path.join(isFolder ? name : path.dirname(name), run));
+  throw new CliError(isFolder ? `${name} is a folder of runs, not a run` : `there is no run at ${name}`, {
     code: 'run-missing',
     exitStatus: EXIT.usage,
     hint: `The runs there are ${shown.join(', ')}${runs.length > shown.length ? ` and ${runs.length - shown.length} more` : ''}.`,

@@ -29,6 +29,7 @@ import { addServe } from './commands/serve.ts';
 import { addSweep } from './commands/sweep.ts';
 import { addTrain } from './commands/train.ts';
 import { addVerify } from './commands/verify.ts';
+import { addUsageHints } from './usage-hints.ts';
 
 /** In the order in which --help lists them. */
 const commands: readonly AddCommand[] = [
@@ -68,5 +69,6 @@ export function declareProgram(surroundings: Surroundings): Command {
     .showHelpAfterError('(--help shows the usage)')
     .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.');
   for (const add of commands) add(program, surroundings);
+  addUsageHints(program);
   return program;
 }

@@ -14,6 +14,7 @@ import { HOSTED_FROM } from '../model/hosted-weights.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
+import { isHubName } from '../protocol/hub-name.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { counted } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
@@ -148,7 +149,7 @@ export async function withModelFolder<T>(scope: JobScope, name: ModelName, use: 
 export async function openModelFolder({ context, job }: JobScope, { model, revision }: ModelName): Promise<ModelFolder> {
   const local = path.resolve(context.baseDir, model);
   if (existsSync(local)) return openModel(local);
-  job.log('info', `${local} does not exist: looking for ${model} on the hub`);
+  if (isHubName(model)) job.log('info', `${local} does not exist: looking for ${model} on the hub`);
   let report: ((done: number, message?: string) => void) | undefined;
   return openModel(model, {
     cacheDir: context.cacheDir,

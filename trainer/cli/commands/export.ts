@@ -1,10 +1,12 @@
 /** `rowtune export`: writes the result of a run in one of the formats of the catalog. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Option } from 'commander';
 import { artifactCatalog, type ExportFormat, type ExportType, exportFormats, exportTypes, typesOf } from '../../catalog/artifacts.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { requireNoRuns } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
 interface Options {
@@ -53,10 +55,15 @@ async function exportRun(
     throw new CliError('the folder of the export is missing', { code: 'usage', exitStatus: EXIT.usage, hint });
   }
   const outputDir = path.resolve(cwd, output);
+  const adapter = path.resolve(cwd, run);
+  if (!existsSync(adapter)) {
+    await requireNoRuns(adapter, run);
+    throw new CliError(`there is no run at ${run}`, { code: 'run-missing', exitStatus: EXIT.usage, hint: 'List runs with: rowtune runs' });
+  }
   const request = {
     kind: 'export',
     context: jobContext(settings, cwd),
-    adapter: path.resolve(cwd, run),
+    adapter,
     format,
     type,
     outputDir,

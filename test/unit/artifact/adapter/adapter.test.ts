@@ -137,7 +137,7 @@ describe('a run folder', () => {
   });
 
   test('that is none', async () => {
-    await expect(readAdapter(join(TINY_LLAMA, 'nowhere'))).rejects.toThrow(/is no folder/);
+    await expect(readAdapter(join(TINY_LLAMA, 'nowhere'))).rejects.toThrow(/nowhere: does not exist\. Give a run folder/);
   });
 });
 

@@ -1,0 +1,50 @@
+/** Mistakes on the command line: each message says what to type instead. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { requireNoRuns } from '../../../trainer/cli/model-and-adapter.ts';
+import { declareProgram } from '../../../trainer/cli/program.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
+import { resolveSettings } from '../../../trainer/settings.ts';
+import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
+
+const settings = resolveSettings({ env: {}, platform: 'linux', home: '/nowhere' });
+
+/** Returns the text on stderr of a command that is refused. */
+function errorOf(...words: readonly string[]): string {
+  const program = declareProgram({ settings, cwd: '/nowhere' });
+  let said = '';
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({
+      writeErr: text => {
+        said += text;
+      },
+    });
+  expect(() => program.parse([...words], { from: 'user' })).toThrow();
+  return said;
+}
+
+test.each([
+  [['train', 'a.yaml', '--max-steps', '3'], 'To set it, write max_steps=VALUE without dashes'],
+  [['generate', 'runs/a', '--max-tokens', '3'], 'Did you mean --max-new-tokens?'],
+  [['export', 'runs/a', '--outptu', 'b'], 'Did you mean --output?'],
+])('%j', (words, hint) =>
+  expect(errorOf(...words).split('\n')).toEqual([expect.stringMatching(/unknown option/), `(${hint})`, '(--help shows the usage)', '']),
+);
+
+const folder = makeTemporaryFolder();
+beforeAll(() => {
+  const { recipe } = parseRecipe('model: m\ndata: { train: a.jsonl }\n');
+  if (!recipe) throw new Error('no recipe');
+  mkdirSync(path.join(folder, 'runs/spam'), { recursive: true });
+  writeFileSync(path.join(folder, 'runs/spam/recipe.yaml'), stringifyRecipe(recipe));
+});
+
+test.each([
+  ['runs/spma', 'there is no run at runs/spma'],
+  ['runs', 'runs is a folder of runs, not a run'],
+])('%s names the runs that are there', async (name, message) => {
+  const hint = 'The runs there are runs/spam.';
+  await expect(requireNoRuns(path.join(folder, name), name)).rejects.toMatchObject({ message, hint });
+});
