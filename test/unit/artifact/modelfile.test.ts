@@ -24,6 +24,8 @@ const CHATML = `{% for message in messages %}{% if loop.first and messages[0]['r
 const LLAMA3 = `{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}`;
 const GEMMA = `{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}`;
 const LLAMA2 = `{% for message in messages %}{% if message['role'] == 'user' %}{{ '<s>[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + ' </s>' }}{% endif %}{% endfor %}`;
+/** A head before all turns, as gpt-oss. */
+const HEADED = `<|start|>system\nHEAD<|end|>{% for message in messages %}{{ '<|start|>' + ('developer' if message['role'] == 'system' else message['role']) + '\n' + message['content'] + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}`;
 const COUNTING = `{% for message in messages %}{{ loop.index ~ message['role'] ~ ': ' ~ message['content'] ~ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}`;
 
 describe('as Go templates', () => {
@@ -47,7 +49,7 @@ describe('as Go templates', () => {
       undefined,
     ],
   ])('%s', async (_, template, expected, system) => {
-    expect(goTemplate(await tokenizerWith(template))).toEqual({ template: expected, system });
+    expect(goTemplate(await tokenizerWith(template))).toEqual({ template: expected, system, isDated: false });
   });
 
   test('a begin token that is the sign of every turn stays in the turns', async () => {
@@ -59,7 +61,18 @@ describe('as Go templates', () => {
     expect(goTemplate(await tokenizerWith(LLAMA2))).toEqual({
       template:
         '{{ range .Messages }}{{ if eq .Role "user" }}<s>[INST] {{ .Content }} [/INST]{{ else if eq .Role "assistant" }} {{ .Content }} </s>{{ end }}{{ end }}',
-      system: undefined,
+      isDated: false,
+    });
+  });
+
+  test.each([
+    ['a head', HEADED, '', false],
+    ['a head with the date', HEADED.replace('HEAD', "{{ strftime_now('%Y-%m-%d') }}"), '2024-07-04', true],
+  ])('what begins a conversation without a system text: %s', async (_, template, date, isDated) => {
+    const head = `<|start|>system\n${date || 'HEAD'}<|end|>`;
+    expect(goTemplate(await tokenizerWith(template), new Date(2024, 6, 4))).toEqual({
+      template: `{{ if not .System }}${head}{{ end }}{{ range .Messages }}{{ if eq .Role "system" }}${head}<|start|>developer\n{{ .Content }}<|end|>{{ else if eq .Role "user" }}<|start|>user\n{{ .Content }}<|end|>{{ else if eq .Role "assistant" }}<|start|>assistant\n{{ .Content }}<|end|>{{ end }}{{ end }}<|start|>assistant\n`,
+      isDated,
     });
   });
 

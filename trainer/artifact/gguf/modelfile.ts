@@ -1,7 +1,7 @@
 /** The Modelfile that `ollama create` reads: the file, its chat template as a Go template, stop tokens and parameters. */
 
 import { isOneOf } from '../../catalog/entries.ts';
-import { type ChatMessage, ChatTemplateError, chatTemplateOf } from '../../format/chat-template/chat-template.ts';
+import { type ChatMessage, type ChatTemplate, ChatTemplateError, createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { required } from '../../narrow.ts';
@@ -49,8 +49,15 @@ export function modelfile({ file, base, tokenizer, generationConfig = {}, maxPos
       ? [`FROM ./${file}`]
       : ['# Put the base next to this file, or write its name in Ollama here.', `FROM ./${base}`, `ADAPTER ./${file}`]),
     ...('reason' in chat
-      ? [`# No TEMPLATE: ${chat.reason}.`, '# Ollama then uses the chat template inside the GGUF file.']
-      : [`TEMPLATE """${chat.template}"""`, ...(chat.system === undefined ? [] : [`SYSTEM """${chat.system}"""`])]),
+      ? [
+          `# No TEMPLATE: ${chat.reason}.`,
+          '# Recent versions of Ollama use the chat template inside the GGUF file; older ones may send texts as they are.',
+        ]
+      : [
+          ...(chat.isDated ? ['# TEMPLATE holds the date of this export, as the chat template writes the date of each day.'] : []),
+          `TEMPLATE """${chat.template}"""`,
+          ...(chat.system === undefined ? [] : [`SYSTEM """${chat.system}"""`]),
+        ]),
     ...stops.map(text => `PARAMETER stop "${text}"`),
     ...parameters,
     ...(maxPositions < OLLAMA_CONTEXT ? [`PARAMETER num_ctx ${maxPositions}`] : []),
@@ -74,7 +81,18 @@ interface LinearChat {
   readonly prompt: string;
 }
 
-export type GoTemplate = { readonly template: string; readonly system: string | undefined } | { readonly reason: string };
+interface Texts {
+  readonly template: string;
+  /** The system text where a conversation has none. */
+  readonly system?: string | undefined;
+}
+
+interface Reason {
+  readonly reason: string;
+}
+
+/** `isDated`: the template holds the date on which it was made. */
+export type GoTemplate = (Texts & { readonly isDated: boolean }) | Reason;
 
 /** Texts that no template has. */
 const MARKS: Readonly<Record<Role, string>> = { system: 'Σsystemς', user: 'Υuserυ', assistant: 'Αassistantα' };
@@ -82,24 +100,36 @@ const MARKS: Readonly<Record<Role, string>> = { system: 'Σsystemς', user: 'Υu
 /**
  * Jinja becomes a Go template by what it writes: marks are put in place of texts, and the signs around them are taken. The result is then
  * compared with Jinja on conversations of several turns. A template that does more than to wrap each turn is left out.
+ * @param now for templates that write the date
  */
-export function goTemplate(tokenizer: Tokenizer): GoTemplate {
-  if (tokenizer.chatTemplate === undefined) return { reason: 'the model has no chat template' };
+export function goTemplate(tokenizer: Tokenizer, now = new Date()): GoTemplate {
+  const { chatTemplate: template, specialTokens } = tokenizer;
+  if (template === undefined) return { reason: 'the model has no chat template' };
+  const at = (date: Date): Texts | Reason => textsOf(tokenizer, createChatTemplate({ template, specialTokens, now: () => date }));
   try {
-    const jinja = chatTemplateOf(tokenizer);
-    const render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean): string =>
-      jinja.render(messages, { addGenerationPrompt });
-    const begin = tokenizer.bosId === undefined ? '' : (tokenizer.token(tokenizer.bosId) ?? '');
-    const chat = linear(render, begin);
-    if (chat === undefined) return { reason: 'its chat template does more than to wrap each turn' };
-    const system = chat.turns.system && defaultSystem(render, chat);
-    const lead = addsOwnBegin(tokenizer, chat.lead) ? '' : chat.lead;
-    const text = goText({ ...chat, lead });
-    return text === undefined ? { reason: 'its chat template has signs that a Modelfile cannot hold' } : { template: text, system };
+    const found = at(now);
+    if ('reason' in found) return found;
+    const later = at(new Date(now.getTime() + YEAR_MS));
+    return { ...found, isDated: 'reason' in later || later.template !== found.template };
   } catch (error) {
     if (!(error instanceof ChatTemplateError)) throw error;
     return { reason: `its chat template does not render: ${error.message.split('\n')[0]}` };
   }
+}
+
+const YEAR_MS = 366 * 24 * 3_600_000;
+
+function textsOf(tokenizer: Tokenizer, jinja: ChatTemplate): Texts | Reason {
+  const render: Render = (messages, addGenerationPrompt) => jinja.render(messages, { addGenerationPrompt });
+  const begin = tokenizer.bosId === undefined ? '' : (tokenizer.token(tokenizer.bosId) ?? '');
+  const chat = linear(render, begin);
+  const start = chat && startWithoutSystem(render, chat);
+  if (chat === undefined || start === undefined) return { reason: 'its chat template does more than to wrap each turn' };
+  const lead = addsOwnBegin(tokenizer, chat.lead) ? '' : chat.lead;
+  const template = goText({ ...chat, lead }, start.head);
+  return template === undefined
+    ? { reason: 'its chat template has signs that a Modelfile cannot hold' }
+    : { template, system: start.system };
 }
 
 type Render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) => string;
@@ -175,15 +205,29 @@ function isFaithful(render: Render, chat: LinearChat): boolean {
   return [...asked, [...system, ...dialog, message('user', 'Six?')]].every(messages => render(messages, true) === write(chat, messages));
 }
 
-/** The system text that a template adds where a conversation has none. */
-function defaultSystem(render: Render, chat: LinearChat): string | undefined {
-  const { lead, turns } = chat;
-  const { before, after } = required(turns.system, 'the turn of the system');
-  const rendered = render([message('user')], true);
-  const rest = write({ ...chat, lead: '' }, [message('user')]);
-  if (!rendered.startsWith(lead + before) || !rendered.endsWith(after + rest)) return undefined;
-  const text = rendered.slice(lead.length + before.length, rendered.length - after.length - rest.length);
-  return rendered === write(chat, [message('system', text), message('user')]) && !text.includes('"""') ? text : undefined;
+/** The beginning of a conversation without a system text: that of the template, or a system text that it adds. */
+interface Start {
+  /** Behind the lead. */
+  readonly head: string;
+  readonly system?: string;
+}
+
+/** Undefined where conversations of one question and of two do not begin alike. */
+function startWithoutSystem(render: Render, chat: LinearChat): Start | undefined {
+  const [question, dialog] = [1, 3].map(count =>
+    [message('user', 'One?'), message('assistant', 'Two.'), message('user', 'Three?')].slice(0, count),
+  );
+  const heads = [required(question, 'a question'), required(dialog, 'a dialog')].map(messages => {
+    const rest = write({ ...chat, lead: '' }, messages);
+    const rendered = render(messages, true);
+    return rendered.startsWith(chat.lead) && rendered.endsWith(rest) ? rendered.slice(chat.lead.length, -rest.length) : undefined;
+  });
+  const [head] = heads;
+  if (head === undefined || head !== heads[1]) return undefined;
+  const { before, after } = chat.turns.system ?? { before: '', after: '' };
+  const text = head.slice(before.length, head.length - after.length);
+  const isText = text !== '' && !text.includes('"""') && head === `${before}${text}${after}`;
+  return isText && chat.turns.system ? { head: '', system: text } : { head };
 }
 
 /** Whether Ollama puts this token before the text itself, as the GGUF file tells it. */
@@ -193,11 +237,12 @@ function addsOwnBegin(tokenizer: Tokenizer, lead: string): boolean {
 }
 
 /** Undefined for text that Go or the Modelfile would take for its own signs. */
-function goText({ lead, turns, prompt }: LinearChat): string | undefined {
-  const parts = [lead, prompt, ...Object.values(turns).flatMap(({ before, after }) => [before, after])];
+function goText({ lead, turns, prompt }: LinearChat, head: string): string | undefined {
+  const parts = [lead, head, prompt, ...Object.values(turns).flatMap(({ before, after }) => [before, after])];
   if (parts.some(part => part.includes('{{') || part.includes('"""'))) return undefined;
   const branches = Object.entries(turns).map(
     ([role, { before, after }], i) => `{{ ${i === 0 ? '' : 'else '}if eq .Role "${role}" }}${before}{{ .Content }}${after}`,
   );
-  return `${lead}{{ range .Messages }}${branches.join('')}{{ end }}{{ end }}${prompt}`;
+  const start = head === '' ? '' : `{{ if not .System }}${head}{{ end }}`;
+  return `${lead}${start}{{ range .Messages }}${branches.join('')}{{ end }}{{ end }}${prompt}`;
 }
