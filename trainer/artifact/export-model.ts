@@ -30,7 +30,9 @@ export interface ExportParams extends ArtifactOptions {
   readonly engine: Engine;
   /** Facts about the run, for a model card; without them none is written. */
   readonly card?: CardFacts | undefined;
-  /** Opens the model that the adapter names; it is closed here. */
+  /** The model, where the adapter names a place where it no longer is. */
+  readonly base?: string | undefined;
+  /** Opens the model that the adapter names, or `base`; it is closed here. */
   readonly openBase: (base: AdapterBase) => Promise<ModelFolder>;
 }
 
@@ -51,7 +53,9 @@ export interface ExportResult extends ExportComparison {
 export async function exportModel(params: ExportParams): Promise<ExportResult> {
   const { onEvent } = params;
   checkType(params);
-  const adapter = await readAdapter(params.adapterPath);
+  const read = await readAdapter(params.adapterPath);
+  const { base } = read.description;
+  const adapter: Adapter = { ...read, description: { ...read.description, base: { ...base, source: params.base ?? base.source } } };
   try {
     onEvent?.({ type: 'phase', name: 'load', message: `opening ${adapter.description.base.source}` });
     const folder = await params.openBase(adapter.description.base);

@@ -10,7 +10,7 @@ import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
-import { requireNoRuns } from './model-and-adapter.ts';
+import { requireBase, requireNoRuns } from './model-and-adapter.ts';
 import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
 
@@ -66,6 +66,7 @@ export async function recipeOrRun(
   const folder = path.resolve(context.cwd, nameOrPath);
   if (await isRunFolder(folder)) {
     const recipe = await readRunRecipe(folder, absoluteOverrides(overrides, context.cwd));
+    requireBase(recipe.model, nameOrPath, 'model=PATH');
     return { recipe, baseDir: folder, runDir: folder };
   }
   if (!/\.(?:ya?ml|json)$/i.test(nameOrPath)) await requireNoRuns(folder, nameOrPath);

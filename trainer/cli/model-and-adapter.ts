@@ -13,11 +13,14 @@ export interface NamedModel {
   readonly adapter?: string;
 }
 
-/** A run folder stands for its base model with its adapter, unless another adapter is given. */
-export async function modelAndAdapter(
-  name: string,
-  { adapter, revision, cwd }: { readonly adapter?: string | undefined; readonly revision: string; readonly cwd: string },
-): Promise<NamedModel> {
+export interface NamedModelOptions {
+  readonly adapter?: string | undefined;
+  readonly revision: string;
+  readonly cwd: string;
+}
+
+/** A run folder stands for its base model with its adapter, unless another adapter is given. @throws CliError for a missing run or base */
+export async function modelAndAdapter(name: string, { adapter, revision, cwd }: NamedModelOptions): Promise<NamedModel> {
   const local = path.resolve(cwd, name);
   const given = adapter === undefined ? undefined : path.resolve(cwd, adapter);
   if (!(await isRunFolder(local))) {
@@ -26,6 +29,7 @@ export async function modelAndAdapter(
     return { model: isHere ? local : name, revision, adapter: given };
   }
   const recipe = await readRunRecipe(local);
+  requireBase(recipe.model, name, `rowtune generate PATH --adapter ${name}, or export the run with --model PATH`);
   return { model: recipe.model, revision: recipe.revision, adapter: given ?? local };
 }
 
@@ -42,5 +46,15 @@ export async function requireNoRuns(local: string, name: string): Promise<void> 
     code: 'run-missing',
     exitStatus: EXIT.usage,
     hint: `The runs there are ${shown.join(', ')}${runs.length > shown.length ? ` and ${runs.length - shown.length} more` : ''}.`,
+  });
+}
+
+/** @param way how the command takes the place of the base @throws CliError if a run's base was a path where nothing is now */
+export function requireBase(model: string, run: string, way: string): void {
+  if (!path.isAbsolute(model) || existsSync(model)) return;
+  throw new CliError(`the base model of ${run} is not at ${model}`, {
+    code: 'model-missing',
+    exitStatus: EXIT.usage,
+    hint: `If it was moved, give its path: ${way}`,
   });
 }

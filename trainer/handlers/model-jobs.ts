@@ -1,6 +1,8 @@
 /** The jobs 'generate' and 'export', which use a trained model. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
+import { ModelFileError } from '../format/model-file-error.ts';
 import { generateText } from '../generate/generate-text.ts';
 import { annotated, labelsWords, labelText } from '../generate/label-text.ts';
 import { TextVectors, type TextVectorsParams } from '../generate/text-vectors.ts';
@@ -108,11 +110,12 @@ async function nearestAnswer(
 const noTokens = { ids: [], chat: false, asTrained: false, finishReason: 'end', tokensPerSecond: 0 } as const;
 
 export async function exportJob(request: Request<'export'>, scope: JobScope): Promise<ExportResult> {
-  const { adapter: adapterPath, format, type, outputDir, overwrite } = request;
+  const { adapter: adapterPath, base, format, type, outputDir, overwrite } = request;
   const { job, context } = scope;
   const engine = await openJobEngine(scope, 'auto');
   return exportModel({
     adapterPath,
+    base,
     format,
     type,
     cacheDir: context.cacheDir,
@@ -120,7 +123,11 @@ export async function exportJob(request: Request<'export'>, scope: JobScope): Pr
     outputDir: path.resolve(context.baseDir, outputDir),
     overwrite,
     engine,
-    openBase: ({ source, revision }) => openModelFolder(scope, { model: source, revision: revision || 'main' }),
+    openBase: ({ source, revision }) => {
+      if (base === undefined && path.isAbsolute(source) && !existsSync(source))
+        throw new ModelFileError(source, 'does not exist, and the run was trained on it', 'If it was moved, export with --model PATH.');
+      return openModelFolder(scope, { model: source, revision: revision || 'main' });
+    },
     onEvent: event => job.emit(event),
   });
 }

@@ -6,13 +6,14 @@ import { artifactCatalog, type ExportFormat, type ExportType, exportFormats, exp
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { requireNoRuns } from '../model-and-adapter.ts';
+import { modelAndAdapter, requireNoRuns } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
 interface Options {
   readonly format?: ExportFormat;
   readonly type?: ExportType;
   readonly output?: string;
+  readonly model?: string;
   readonly overwrite?: boolean;
 }
 
@@ -33,6 +34,7 @@ export const addExport: AddCommand = (program, surroundings) => {
     )
     .addOption(new Option('--type <name>', `of the weights; the first of each list if left out. ${typesHelp}`).choices(exportTypes))
     .option('--output <dir>', 'the folder to write')
+    .option('--model <path>', 'the base model, if it is no longer where the run found it')
     .option('--overwrite', 'replace an earlier export in this folder; other files are never replaced');
   withCommonOptions(command, [
     'rowtune export runs/spam --format merged --output spam-model',
@@ -44,7 +46,7 @@ export const addExport: AddCommand = (program, surroundings) => {
 async function exportRun(
   { settings, terminal, cwd }: CommandContext,
   run: string,
-  { format, type, output, overwrite = false }: Options,
+  { format, type, output, model, overwrite = false }: Options,
 ): Promise<CommandResult> {
   if (format === undefined) {
     const hint = ['Choose one:', ...exportFormats.map(name => `  --format ${name}: ${artifactCatalog[name].summary}`)].join('\n');
@@ -64,6 +66,7 @@ async function exportRun(
     kind: 'export',
     context: jobContext(settings, cwd),
     adapter,
+    base: model && (await modelAndAdapter(model, { revision: 'main', cwd })).model,
     format,
     type,
     outputDir,

@@ -14,6 +14,8 @@ import { detachTraining, trainOnDaemon } from '../daemon/daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { requireRun, typedContext, withOverrides } from '../job-command.ts';
 import { launchedRank } from '../launched-rank.ts';
+import { requireBase } from '../model-and-adapter.ts';
+import { absoluteOverrides } from '../override-paths.ts';
 import { runWorker } from '../run-worker.ts';
 import { resumeOnSlurm } from '../slurm/slurm-training.ts';
 import { type OnSlurmOptions, runAsRank, type WhereOptions, withSlurmOptions, withWhereOptions } from './train.ts';
@@ -38,12 +40,14 @@ export const addResume: AddCommand = (program, surroundings) => {
 async function resume(
   context: CommandContext,
   run: string,
-  overrides: readonly string[],
+  given: readonly string[],
   { detach = false, daemon, on, profile }: WhereOptions & OnSlurmOptions,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
   const isElsewhere = settings.remoteDaemon !== undefined && daemon;
-  const runDir = path.resolve(isElsewhere ? (settings.remoteDaemon?.dir ?? cwd) : cwd, run);
+  const folder = isElsewhere ? (settings.remoteDaemon?.dir ?? cwd) : cwd;
+  const runDir = path.resolve(folder, run);
+  const overrides = absoluteOverrides(given, folder);
   if (!isElsewhere && isSweepFolder(runDir))
     throw new CliError(`${run} is the folder of a sweep`, {
       code: 'run-missing',
@@ -61,7 +65,8 @@ async function resume(
   if (detach) return detachTraining(context, start);
   const client = daemon ? await connectIfRunning(context) : undefined;
   if (client !== undefined) return finishTraining(context, await trainOnDaemon(context, client, start));
-  const { threads } = await readRunRecipe(runDir, overrides);
+  const { threads, model } = await readRunRecipe(runDir, overrides);
+  requireBase(model, run, 'model=PATH');
   const request = { kind: 'resume', context: typedContext(context, cwd), runDir, overrides } as const;
   const value = await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);

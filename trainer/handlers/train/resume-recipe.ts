@@ -8,7 +8,7 @@ import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { RunError } from '../../run-error.ts';
 
-/** Length, frequency, retention and execution. */
+/** Length, frequency, retention, execution, and places: weights and data are compared with those that the run began with. */
 const CHANGEABLE: readonly string[] = [
   'max_steps',
   'num_train_epochs',
@@ -29,6 +29,9 @@ const CHANGEABLE: readonly string[] = [
   'devices',
   // Otherwise a run that ended because of a bad image could not resume.
   'data.bad_images',
+  'model',
+  'data.train',
+  'data.eval',
 ];
 
 /** Settings without effect on a run that has begun. */

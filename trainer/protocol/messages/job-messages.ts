@@ -112,6 +112,8 @@ export type JobRequest = { readonly context: JobContext } & (
   | {
       readonly kind: 'export';
       readonly adapter: string;
+      /** The base model, where it is not where the adapter found it. */
+      readonly base?: string | undefined;
       readonly format: ExportFormat;
       /** One of the format's types; as the base where not given. */
       readonly type?: ExportType | undefined;
