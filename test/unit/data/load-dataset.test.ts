@@ -101,6 +101,7 @@ describe('loadDataset', () => {
       truncated: 1,
       notes: { 'end after an earlier answer, because the next one does not fit into max_length': 1 },
     });
+    expect(describeData(data.report)).toContain('\n1 sample ends after an earlier answer, ');
     const [one, other] = [...data.examples];
     expect(other?.ids).toEqual(one?.ids);
   });

@@ -82,9 +82,12 @@ export function describeData(report: DataReport): string {
     `${drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`} from ${files} ${files === 1 ? 'file' : 'files'}, ${kept} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${truncated} cut to length` : ''}`,
     `${tokens} tokens, ${targets} trained; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
     ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
-    ...Object.entries(report.notes ?? {}).map(([note, count]) => `${count} ${count === 1 ? 'sample' : 'samples'} ${note}`),
+    ...Object.entries(report.notes ?? {}).map(([note, count]) => (count === 1 ? `1 sample ${ofOne(note)}` : `${count} samples ${note}`)),
   ].join('\n');
 }
+
+/** A remark about samples, for one of them. */
+export const ofOne = (note: string): string => note.replace(/^have\b/, 'has').replace(/^end\b/, 'ends');
 
 export function lengthQuantiles(lengths: ArrayLike<number>): LengthQuantiles {
   const sorted = Float64Array.from(lengths).sort();

@@ -2,6 +2,7 @@
 import type { ShownSample } from '../../protocol/view/data.ts';
 import { DataError, DataProblems } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
+import { ofOne } from './data-report.ts';
 
 export interface SampleToShow {
   /** The sample, with its place among all. */
@@ -59,7 +60,7 @@ async function shownItem(
   const place = { index, file, ...(line !== undefined && { line }), ...(element !== undefined && { element }) };
   try {
     const { notes = [], reason, ...content } = await show();
-    return { ...place, state: reason === undefined ? 'kept' : 'dropped', reason, notes, ...content };
+    return { ...place, state: reason === undefined ? 'kept' : 'dropped', reason, notes: notes.map(ofOne), ...content };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     return { ...malformedSample(error, index), ...place };
