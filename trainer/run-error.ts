@@ -30,6 +30,7 @@ export type RunErrorCode =
   | 'mpi-missing'
   | 'bad-profile'
   | 'slurm-failed'
+  | 'port-unavailable'
   | 'stopped';
 
 export class RunError extends Error {

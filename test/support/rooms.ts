@@ -142,6 +142,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/machine',
     'trainer/model',
     'trainer/random.ts',
+    'trainer/run-error.ts',
   ],
   'trainer/reader': ['trainer/engine', 'trainer/graph', 'trainer/hub', 'trainer/lint', 'trainer/machine', 'trainer/plan'],
   'trainer/worker': ['trainer/engine', 'trainer/machine'],

@@ -7,6 +7,7 @@ import { GenerateError } from '../generate/decoder.ts';
 import { portOf } from '../machine/port-of.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { byteSize } from '../protocol/text/format.ts';
+import { RunError } from '../run-error.ts';
 import { type AdmissionRules, admit } from './admission.ts';
 import { readChatRequest, readCompletionRequest, readEmbeddingRequest, settingsOf } from './api-requests.ts';
 import { type AnswerKind, answerHead, answerPiece, errorBody, lastPiece, usagePiece, wholeAnswer } from './api-responses.ts';
@@ -39,7 +40,7 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Rejects if the port is in use. */
+/** @throws RunError if the port is in use, or the machine has no such address */
 export async function startServer(params: ServeParams): Promise<RunningServer> {
   const requests = new Requests();
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: BODY_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
@@ -58,7 +59,15 @@ export async function startServer(params: ServeParams): Promise<RunningServer> {
 
 const listen = (http: Server, { host, port }: ServeParams): Promise<void> =>
   new Promise((resolve, reject) => {
-    http.once('error', reject);
+    http.once('error', error =>
+      reject(
+        new RunError(
+          'port-unavailable',
+          `the server cannot listen at port ${port} of ${host}: ${error.message}`,
+          'Choose another port with --port (0 takes a free one), or another address with --host',
+        ),
+      ),
+    );
     http.listen({ host, port }, resolve);
   });
 

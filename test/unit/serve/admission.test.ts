@@ -1,5 +1,6 @@
 /** Who may ask a server: the answers to a missing and a wrong key, and to the question of a web page's browser. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { originOf } from '../../../trainer/cli/commands/serve.ts';
 import { type RunningServer, startServer } from '../../../trainer/serve/http-server.ts';
 
 const page = 'https://mine.example';
@@ -9,6 +10,30 @@ beforeAll(async () => {
   server = await startServer({ ...rules, models: [], embedders: [], maxTokens: 1, onRequest: () => undefined });
 });
 afterAll(() => server.close());
+
+test('a port that is in use is named, with what to choose', async () => {
+  const { port } = server;
+  const again = startServer({
+    host: '127.0.0.1',
+    port,
+    token: undefined,
+    origins: [],
+    models: [],
+    embedders: [],
+    maxTokens: 1,
+    onRequest: () => undefined,
+  });
+  await expect(again).rejects.toMatchObject({
+    message: expect.stringMatching(`^the server cannot listen at port ${port} of 127.0.0.1: .*EADDRINUSE`),
+    hint: expect.stringContaining('--port (0 takes a free one)'),
+  });
+});
+
+test.each([
+  ['http://localhost:3000/', 'http://localhost:3000'],
+  ['https://mine.example/page', 'https://mine.example'],
+  ['vscode-webview://abc/', 'vscode-webview://abc'],
+])('--allow-origin %s', (given, origin) => expect(originOf(given)).toBe(origin));
 
 const ask = (options: RequestInit): Promise<Response> => fetch(`http://127.0.0.1:${server.port}/v1/models`, options);
 

@@ -55,7 +55,7 @@ export const addServe: AddCommand = (program, surroundings) => {
 
 async function serve(context: CommandContext, named: readonly string[], options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { host, port, engine, baseOffload, allowOrigin: origins, maxTokens, parallel, base, revision } = options;
+  const { host, port, engine, baseOffload, maxTokens, parallel, base, revision } = options;
   if (!options.token && !LOOPBACK.has(host)) throw usage('--no-token is only for this machine', 'Leave out --host, or keep the token.');
   const models = (await Promise.all(named.map(text => modelsOf(text, { cwd, base, revision })))).flat();
   const unique = models.filter(({ name, adapter }, i) => models.findIndex(other => other.name === name && other.adapter === adapter) === i);
@@ -71,7 +71,7 @@ async function serve(context: CommandContext, named: readonly string[], options:
     host,
     port,
     token,
-    origins,
+    origins: options.allowOrigin.map(originOf),
     maxTokens,
     parallel,
   } as const;
@@ -102,6 +102,15 @@ async function serve(context: CommandContext, named: readonly string[], options:
 }
 
 const usage = (message: string, hint: string): CliError => new CliError(message, { code: 'usage', exitStatus: EXIT.usage, hint });
+
+/** The origin of a page's address, as browsers send it. @throws CliError if it is no address */
+export function originOf(address: string): string {
+  if (!URL.canParse(address))
+    throw usage(`--allow-origin takes the address of a web page, not ${address}`, 'Write it as http://localhost:3000');
+  const { origin } = new URL(address);
+  // Of pages of an extension, say.
+  return origin === 'null' ? address.replace(/\/$/, '') : origin;
+}
 
 /** A run is its base with its adapter; with `base`, the base follows under a name of its own. */
 async function modelsOf(
