@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { GOLDEN } from '../../support/files/read-json.ts';
 import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { readRun, START_MS, shownState, writeLongRecipe } from './long-run.ts';
@@ -42,6 +43,17 @@ describeEditor(
       const text = readFileSync(inFolder('model-spsft.rowtune.yaml'), 'utf8');
       expect(text).toMatch(/^model: model$/m);
       expect(text).toMatch(/^ {2}train: \[train\.jsonl\]$/m);
+    });
+
+    test('New Recipe refuses data that the model does not read, and writes nothing', async () => {
+      cpSync(join(GOLDEN, 'convnext'), inFolder('pictures'), { recursive: true });
+      await workbench.runCommandOn('Rowtune: New Recipe', 'pictures');
+      await workbench.pick('train.jsonl');
+      await workbench.pick('Image classification');
+      await workbench.pick('Sparse fine-tuning (SPSFT)');
+      await workbench.notification(/data cannot be read: .*Choose other data or another model\./).waitFor();
+      expect(existsSync(inFolder('pictures-spsft.rowtune.yaml'))).toBe(false);
+      rmSync(inFolder('pictures'), { recursive: true });
     });
 
     test('nothing is offered to be stopped, resumed or compared before there is a run', async () => {
