@@ -10,6 +10,7 @@ export type RunErrorCode =
   | 'output-unusable'
   | 'run-busy'
   | 'run-missing'
+  | 'model-missing'
   | 'checkpoint-missing'
   | 'checkpoint-mismatch'
   | 'checkpoint-damaged'

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
-import { ModelFileError } from '../format/model-file-error.ts';
 import { generateText } from '../generate/generate-text.ts';
 import { annotated, labelsWords, labelText } from '../generate/label-text.ts';
 import { TextVectors, type TextVectorsParams } from '../generate/text-vectors.ts';
@@ -11,6 +10,7 @@ import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
+import { RunError } from '../run-error.ts';
 import { compareAnswers, comparedLines } from './compared-answers.ts';
 import { cardFacts } from './export-card.ts';
 import type { GenerateResult } from './generate-result.ts';
@@ -125,7 +125,7 @@ export async function exportJob(request: Request<'export'>, scope: JobScope): Pr
     engine,
     openBase: ({ source, revision }) => {
       if (base === undefined && path.isAbsolute(source) && !existsSync(source))
-        throw new ModelFileError(source, 'does not exist, and the run was trained on it', 'If it was moved, export with --model PATH.');
+        throw new RunError('model-missing', `the base model is not at ${source}`, 'If it was moved, export with --model PATH');
       return openModelFolder(scope, { model: source, revision: revision || 'main' });
     },
     onEvent: event => job.emit(event),

@@ -127,13 +127,6 @@ describe('every form of every method', () => {
     expect(result.largestDifference).toBeLessThan(1e-4);
   });
 
-  test('a base that was moved is named where it is now', async () => {
-    const moved = join(await temporaryFolder(), 'moved');
-    await cp(baseOf('lora'), moved, { recursive: true });
-    const { outputDir } = await run(valueFor(adapters, 'lora'), { format: 'peft', base: moved });
-    expect(JSON.parse(await readFile(join(outputDir, 'adapter_config.json'), 'utf8'))).toMatchObject({ base_model_name_or_path: moved });
-  });
-
   test('elements of an embedding are refused as peft, by name', async () => {
     const adapterPath = await tinyAdapter({ engine, method: 'shira', budget: { r: 2 }, targets: ['embed_tokens', 'q_proj'] });
     await expect(run(adapterPath, { format: 'peft' })).rejects.toThrow(
