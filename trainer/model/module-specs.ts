@@ -10,7 +10,7 @@ export interface ParameterSpec {
   readonly shape: readonly number[];
   /** State that no gradient reaches: running statistics of batch norm. */
   readonly buffer?: true;
-  /** Held and multiplied in float32, in whatever type other products are. */
+  /** Held, multiplied and written to merged exports in float32, in whatever type others are. */
   readonly float32?: true;
   /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
   readonly initial?: Initial;

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
+import { exportModel } from '../../../trainer/artifact/export-model.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -17,7 +18,9 @@ import { createRandom } from '../../../trainer/random.ts';
 import { openFast } from '../../support/engines.ts';
 import { readRecord } from '../../support/files/read-json.ts';
 import { lossesByLevel } from '../../support/golden/losses-by-level.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { settingsOf } from '../../support/models/method-settings.ts';
+import { tinyAdapter } from '../../support/models/tiny-adapter.ts';
 import { floatsOf } from '../../support/numbers/outputs.ts';
 
 const engine = await openFast();
@@ -156,6 +159,21 @@ describe.each([
     expect(trainables.length).toBeGreaterThan(20);
     expect(trainables.filter(each => each.name.endsWith(ending))).toEqual([]);
   });
+});
+
+test.each([
+  ['lfm2_moe', /feed_forward\.expert_bias$/],
+  ['glm4_moe', /mlp\.gate\.(weight|e_score_correction_bias)$/],
+])('a merged export of %s in bfloat16 keeps in float32 what decides between experts', async (name, kept) => {
+  const adapterPath = await tinyAdapter({ engine, method: 'lora', budget: { r: 1 }, targets: ['q_proj'], base: folderOf(name) });
+  const outputDir = join(await temporaryFolder(), 'out');
+  const openBase = () => openModel(folderOf(name));
+  await exportModel({ adapterPath, format: 'merged', type: 'bfloat16', outputDir, overwrite: false, engine, openBase });
+  const { weights } = await openModel(outputDir);
+  await weights.close();
+  const wide = [...weights.tensors.values()].flatMap(tensor => (tensor.dtype === 'BF16' ? [] : [`${tensor.dtype} ${tensor.name}`]));
+  expect(wide.length).toBeGreaterThan(0);
+  expect(wide.filter(tensor => !(tensor.startsWith('F32 ') && kept.test(tensor)))).toEqual([]);
 });
 
 test.each([

@@ -44,8 +44,9 @@ const COPIED = [...VOCABULARY_FILES, 'LICENSE', 'preprocessor_config.json'];
 
 type StoredType = TensorEntry['dtype'];
 
-/** A tensor of a GGUF file has no type that a folder may have; integers keep theirs. */
-function storedType({ dtype }: TensorInfo, { folder, type }: Pick<MergedParams, 'folder' | 'type'>): StoredType {
+/** A tensor of a GGUF file has no type that a folder may have; integers keep theirs. @param isWide float32 whatever is asked for */
+function storedType({ dtype }: TensorInfo, { folder, type }: Pick<MergedParams, 'folder' | 'type'>, isWide = false): StoredType {
+  if (isWide && type !== 'base') return 'F32';
   if (folder.kind === 'gguf' || dtype === 'GGML') return STORED[type === 'base' ? 'float32' : type];
   return type === 'base' || !FLOATS.has(dtype) ? dtype : STORED[type];
 }
@@ -101,9 +102,10 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   const { model, folder } = params;
   const { tensors } = folder.weights;
   const shapes = new Map(model.parameters.filter(({ initial }) => initial).map(({ name, shape }) => [name, shape]));
+  const wide = new Set(model.parameters.filter(({ float32 }) => float32).map(({ name }) => name));
   const place = (name: string, info: TensorInfo): [string, Placed] => {
     const shape = [...(shapes.get(info.name) ?? info.shape)];
-    return [name, { info: { ...info, name, shape }, dtype: storedType(info, params), source: info.name }];
+    return [name, { info: { ...info, name, shape }, dtype: storedType(info, params, wide.has(info.name)), source: info.name }];
   };
   if (!isHeadless(params)) return withStored(params, new Map([...tensors.values()].map(info => place(info.name, info))));
   const { names } = headedForm(params);

@@ -96,7 +96,7 @@ export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: n
     router: names.routerInMemory ? { ...router, inMemory: `${at}.${names.routerInMemory}` } : router,
     inner: names.inner.map(name => stack(name, inner, hiddenSize)),
     down: stack(names.down, hiddenSize, intermediateSize),
-    choiceBias: choiceBias === undefined ? undefined : { name: `${at}.${choiceBias}`, shape: [experts], buffer: true },
+    choiceBias: choiceBias === undefined ? undefined : { name: `${at}.${choiceBias}`, shape: [experts], buffer: true, float32: true },
     shared: config.shared && sharedExpert(config.shared, hiddenSize, layer, at),
   };
 }
