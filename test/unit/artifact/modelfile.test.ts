@@ -76,6 +76,12 @@ describe('as Go templates', () => {
     });
   });
 
+  test('a system text with the date', async () => {
+    const dated = CHATML.replace('You are helpful.<', "' + strftime_now('%Y-%m-%d') + '<");
+    const found = { system: '2024-07-04', isDated: true };
+    expect(goTemplate(await tokenizerWith(dated), new Date(2024, 6, 4))).toMatchObject(found);
+  });
+
   test('one that counts its turns is left out', async () => {
     expect(goTemplate(await tokenizerWith(COUNTING))).toEqual({ reason: expect.stringContaining('more than to wrap each turn') });
   });

@@ -54,7 +54,7 @@ export function modelfile({ file, base, tokenizer, generationConfig = {}, maxPos
           '# Recent versions of Ollama use the chat template inside the GGUF file; older ones may send texts as they are.',
         ]
       : [
-          ...(chat.isDated ? ['# TEMPLATE holds the date of this export, as the chat template writes the date of each day.'] : []),
+          ...(chat.isDated ? ['# The date below is that of this export. The chat template writes the date of each day.'] : []),
           `TEMPLATE """${chat.template}"""`,
           ...(chat.system === undefined ? [] : [`SYSTEM """${chat.system}"""`]),
         ]),
@@ -91,7 +91,7 @@ interface Reason {
   readonly reason: string;
 }
 
-/** `isDated`: the template holds the date on which it was made. */
+/** `isDated`: the texts hold the date on which they were made. */
 export type GoTemplate = (Texts & { readonly isDated: boolean }) | Reason;
 
 /** Texts that no template has. */
@@ -110,7 +110,7 @@ export function goTemplate(tokenizer: Tokenizer, now = new Date()): GoTemplate {
     const found = at(now);
     if ('reason' in found) return found;
     const later = at(new Date(now.getTime() + YEAR_MS));
-    return { ...found, isDated: 'reason' in later || later.template !== found.template };
+    return { ...found, isDated: 'reason' in later || later.template !== found.template || later.system !== found.system };
   } catch (error) {
     if (!(error instanceof ChatTemplateError)) throw error;
     return { reason: `its chat template does not render: ${error.message.split('\n')[0]}` };
