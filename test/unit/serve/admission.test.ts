@@ -35,6 +35,10 @@ test.each([
   ['vscode-webview://abc/', 'vscode-webview://abc'],
 ])('--allow-origin %s', (given, origin) => expect(originOf(given)).toBe(origin));
 
+test.each(['localhost:3000', '*'])('--allow-origin %s is no address', given => {
+  expect(() => originOf(given)).toThrow(`--allow-origin takes the address of a web page, not ${given}`);
+});
+
 const ask = (options: RequestInit): Promise<Response> => fetch(`http://127.0.0.1:${server.port}/v1/models`, options);
 
 test.each([

@@ -105,7 +105,8 @@ const usage = (message: string, hint: string): CliError => new CliError(message,
 
 /** The origin of a page's address, as browsers send it. @throws CliError if it is no address */
 export function originOf(address: string): string {
-  if (!URL.canParse(address))
+  // The host of localhost:3000 would be taken for a scheme.
+  if (!address.includes('://') || !URL.canParse(address))
     throw usage(`--allow-origin takes the address of a web page, not ${address}`, 'Write it as http://localhost:3000');
   const { origin } = new URL(address);
   // Of pages of an extension, say.
