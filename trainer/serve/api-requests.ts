@@ -48,11 +48,21 @@ const part = z.object({ type: z.literal('text'), text });
 
 const hasName = (of: unknown): boolean => isRecord(of) && typeof of.name === 'string' && of.name !== '';
 const tool = z.looseObject({}).refine(given => hasName(functionOf(given)));
-/** Templates read the arguments of earlier calls. */
-const call = z.looseObject({}).refine(given => {
+/** Some clients send an empty text for the arguments of a call that has none. */
+const withArguments = (given: unknown): unknown => {
   const inner = functionOf(given);
-  return hasName(inner) && isRecord(inner) && (inner.arguments == null || argumentsIn(inner.arguments) !== undefined);
-});
+  if (!isRecord(given) || !isRecord(inner) || typeof inner.arguments !== 'string' || inner.arguments.trim() !== '') return given;
+  const filled = { ...inner, arguments: '{}' };
+  return inner === given ? filled : { ...given, function: filled };
+};
+/** Templates read the arguments of earlier calls. */
+const call = z.preprocess(
+  withArguments,
+  z.looseObject({}).refine(given => {
+    const inner = functionOf(given);
+    return hasName(inner) && isRecord(inner) && (inner.arguments == null || argumentsIn(inner.arguments) !== undefined);
+  }),
+);
 
 const message = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function']),

@@ -85,3 +85,17 @@ test('every parameter has words of its own for a wrong value', () => {
       }
   expect([...refused].sort()).toEqual(names.split(' ').sort());
 });
+
+test.each([
+  [
+    { type: 'function', function: { name: 'f', arguments: '' } },
+    { type: 'function', function: { name: 'f', arguments: '{}' } },
+  ],
+  [
+    { name: 'f', arguments: ' ' },
+    { name: 'f', arguments: '{}' },
+  ],
+])('a call with an empty text of arguments has none: %j', (given, call) => {
+  const { messages } = readChatRequest({ ...good, messages: [{ role: 'assistant', tool_calls: [given] }] });
+  expect(messages).toEqual([{ role: 'assistant', tool_calls: [call] }]);
+});
