@@ -38,7 +38,7 @@ export function admit({ host, token, origins }: AdmissionRules, { headers, metho
   }
   const isOpenToAll = host === '0.0.0.0' || host === '::';
   if (!isOpenToAll && !isOwnHost(headers.host, host))
-    throw new RequestError(403, `the server answers at ${host}, not at ${headers.host}; ask there, or start it with --host 0.0.0.0`);
+    throw new RequestError(403, `the server answers at ${host} and takes no request under another name`);
   if (token === undefined) return false;
   const given = bearerToken(headers.authorization);
   if (given === undefined)

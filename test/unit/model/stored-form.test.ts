@@ -159,6 +159,7 @@ describe('a number of experts that the tensors do not have is named with its key
 
   test.each([
     [{ num_experts_per_tok: 4 }, 'num_experts_per_tok 4 is above num_local_experts 3'],
+    [{ num_experts_per_tok: 65, num_local_experts: 99 }, 'num_experts_per_tok: Too big: expected number to be <=64'],
     [{ num_experts: 4 }, 'num_experts 4 and num_local_experts 3 differ'],
     [{ output_router_logits: true }, 'output_router_logits true is not supported; supported is false'],
     [{ router_jitter_noise: 0.1 }, 'router_jitter_noise 0.1 is not supported; supported is 0'],

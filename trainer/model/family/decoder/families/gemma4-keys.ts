@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, size } from '../../common-keys.ts';
 import { decoderKeys, headCount } from '../keys/decoder-keys.ts';
-import { count } from '../keys/expert-keys.ts';
+import { chosenCount, count } from '../keys/expert-keys.ts';
 import { imageTextKeys } from '../keys/image-text-keys.ts';
 
 const layerCount = z.number().int().nonnegative().max(512);
@@ -59,7 +59,7 @@ export const gemma4Keys = {
   ...withoutEffect('says what else a model gives out', 'output_router_logits'),
   enable_moe_block: computed(z.boolean().default(false)),
   num_experts: computed(count.nullish()),
-  top_k_experts: computed(count.nullish()),
+  top_k_experts: computed(chosenCount.nullish()),
   moe_intermediate_size: computed(size(262144).nullish()),
 } as const satisfies KeyTable;
 

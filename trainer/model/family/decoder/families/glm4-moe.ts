@@ -7,11 +7,9 @@ import { size } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
-import { count, gatedBy } from '../keys/expert-keys.ts';
+import { chosenCount, count, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
-
-const groups = computed(count.default(1));
 
 const glm4MoeKeys = {
   ...decoderKeys,
@@ -29,10 +27,10 @@ const glm4MoeKeys = {
   partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
   moe_intermediate_size: computed(size(262144).default(1408)),
   n_routed_experts: computed(count.default(128)),
-  num_experts_per_tok: computed(count.default(8)),
+  num_experts_per_tok: computed(chosenCount.default(8)),
   n_shared_experts: computed(count.default(1)),
-  n_group: groups,
-  topk_group: groups,
+  n_group: computed(count.default(1)),
+  topk_group: computed(chosenCount.default(1)),
   first_k_dense_replace: computed(z.number().int().nonnegative().max(512).default(1)),
   norm_topk_prob: computed(z.boolean().default(true)),
   routed_scaling_factor: computed(z.number().positive().default(1)),

@@ -8,7 +8,7 @@ import { size } from '../../common-keys.ts';
 import { gptOssExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts, Gated } from '../blocks/experts.ts';
 import { headCount, listedTypes, storedAs } from '../keys/decoder-keys.ts';
-import { count, expertCount, expertCounts, expertKeys } from '../keys/expert-keys.ts';
+import { chosenCount, expertCount, expertCounts, expertKeys } from '../keys/expert-keys.ts';
 import { layerTypes, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -27,7 +27,7 @@ const gptOssKeys = {
   sliding_window: computed(z.number().int().positive().nullish().default(128)),
   layer_types: listedTypes,
   ...expertCounts,
-  num_experts_per_tok: computed(count.default(4)),
+  num_experts_per_tok: computed(chosenCount.default(4)),
   swiglu_alpha: computed(z.number().positive().default(1.702)),
   swiglu_limit: computed(z.number().positive().default(7)),
   quantization_config: storedAs({ quant_method: 'mxfp4' }),

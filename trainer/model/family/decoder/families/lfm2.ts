@@ -7,7 +7,7 @@ import { lfm2Experts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { lfm2Names } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount } from '../keys/decoder-keys.ts';
-import { count, gatedBy } from '../keys/expert-keys.ts';
+import { chosenCount, count, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -60,7 +60,7 @@ const lfm2MoeKeys = {
   moe_intermediate_size: computed(size(262144).default(1792)),
   num_dense_layers: computed(z.number().int().nonnegative().max(512).default(2)),
   num_experts: computed(count.default(32)),
-  num_experts_per_tok: computed(count.default(4)),
+  num_experts_per_tok: computed(chosenCount.default(4)),
   use_expert_bias: computed(z.boolean().default(true)),
   norm_topk_prob: computed(z.boolean().default(true)),
   routed_scaling_factor: computed(z.number().positive().default(1)),

@@ -5,7 +5,7 @@ import { type ConfigValues, computed, type KeyTable, refusedUnless } from '../..
 import { mixtralExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { headCount, sameTypes } from '../keys/decoder-keys.ts';
-import { count, expertCount, expertCounts, expertKeys, gatedBy } from '../keys/expert-keys.ts';
+import { chosenCount, expertCount, expertCounts, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -16,7 +16,7 @@ const mixtralKeys = {
   sliding_window: computed(z.number().int().positive().nullish()),
   ...refusedUnless([], 'attention_chunk_size'),
   ...expertCounts,
-  num_experts_per_tok: computed(count.default(2)),
+  num_experts_per_tok: computed(chosenCount.default(2)),
   // Every layer has the window, whatever a list says.
   layer_types: sameTypes,
   ...refusedUnless([0], 'router_jitter_noise'),

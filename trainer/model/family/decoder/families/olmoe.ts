@@ -6,7 +6,7 @@ import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
 import { biased, headCount, noWindows } from '../keys/decoder-keys.ts';
-import { count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
+import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -24,7 +24,7 @@ const olmoeKeys = {
   pad_token_id: computed(z.number().int().nullish().default(1)),
   attention_bias: biased,
   num_experts: computed(count.default(64)),
-  num_experts_per_tok: computed(count.default(8)),
+  num_experts_per_tok: computed(chosenCount.default(8)),
   norm_topk_prob: computed(z.boolean().default(false)),
   ...refused('clip_qkv', 'num_local_experts'),
 } as const satisfies KeyTable;

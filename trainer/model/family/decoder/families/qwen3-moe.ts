@@ -7,7 +7,7 @@ import { size } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { biased, headCount } from '../keys/decoder-keys.ts';
-import { count, expertCount, expertCounts, expertKeys, gatedBy } from '../keys/expert-keys.ts';
+import { chosenCount, expertCount, expertCounts, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -19,7 +19,7 @@ const qwen3MoeKeys = {
   sliding_window: computed(z.number().int().positive().nullish().default(4096)),
   moe_intermediate_size: computed(size(262144).default(768)),
   ...expertCounts,
-  num_experts_per_tok: computed(count.default(8)),
+  num_experts_per_tok: computed(chosenCount.default(8)),
   norm_topk_prob: computed(z.boolean().default(false)),
   decoder_sparse_step: computed(z.number().int().positive().default(1)),
   mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),

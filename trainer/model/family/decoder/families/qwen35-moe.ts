@@ -6,7 +6,7 @@ import { size } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { headCount } from '../keys/decoder-keys.ts';
-import { count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
+import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
 import { mixtureLayerProblems, mixtureLayers } from './qwen3-moe.ts';
@@ -25,7 +25,7 @@ const sharedKeys = {
 const qwen35MoeKeys = {
   ...sharedKeys,
   num_experts: computed(count.default(256)),
-  num_experts_per_tok: computed(count.default(8)),
+  num_experts_per_tok: computed(chosenCount.default(8)),
   ...withoutEffect('is of MLPs, in place of which all blocks have experts', 'intermediate_size'),
   ...refusedUnless([[]], 'mlp_only_layers'),
   ...refusedUnless([1], 'decoder_sparse_step'),
@@ -36,7 +36,7 @@ const qwen3NextKeys = {
   ...sharedKeys,
   intermediate_size: computed(size(262144).default(5632)),
   num_experts: computed(count.default(512)),
-  num_experts_per_tok: computed(count.default(10)),
+  num_experts_per_tok: computed(chosenCount.default(10)),
   norm_topk_prob: computed(z.boolean().default(true)),
   decoder_sparse_step: computed(z.number().int().positive().default(1)),
   mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),

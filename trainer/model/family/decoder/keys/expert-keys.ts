@@ -10,6 +10,9 @@ import { decoderKeys } from './decoder-keys.ts';
 /** Eight times the largest published number. */
 const MAX_EXPERTS = 4096;
 export const count = size(MAX_EXPERTS);
+/** The graph grows with each expert that a token asks for. Six times the largest published number. */
+const MOST_CHOSEN = 64;
+export const chosenCount = size(MOST_CHOSEN);
 
 /** The keys of every decoder with experts. */
 export const expertKeys = {
