@@ -28,6 +28,9 @@ afterAll(async () => {
 const environment = Object.fromEntries(
   Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
 );
+/** A busy machine may take longer than the minute that the client waits. */
+const PATIENCE_MS = 180_000;
+
 const contentForm = z.array(z.object({ text: z.string() }));
 
 interface Answer {
@@ -43,7 +46,7 @@ async function connect(answer?: (question: string) => 'accept' | 'decline') {
   await client.connect(new StdioClientTransport({ command: process.execPath, args: [program, 'mcp'], cwd: task.folder, env }));
   clients.push(client);
   const call = async (name: string, input: Record<string, unknown>): Promise<Answer> => {
-    const { content, isError = false } = await client.callTool({ name, arguments: input });
+    const { content, isError = false } = await client.callTool({ name, arguments: input }, undefined, { timeout: PATIENCE_MS });
     const [part] = contentForm.parse(content);
     return { isError: isError === true, text: part?.text ?? '' };
   };
