@@ -5,7 +5,7 @@ import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import type { FoundFamily, GgufFamily } from './gguf-families.ts';
-import { GUESSING_BLOCKS, LAYER_NORM_EPSILON } from './gguf-family.ts';
+import { GUESSING_BLOCKS, LAYER_NORM_EPSILON, TURNED_PART } from './gguf-family.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import { blocksOfModel } from './gguf-layout.ts';
@@ -49,8 +49,8 @@ export function ggufConfig(input: {
   if (inModel !== stated && !(Number.isInteger(inModel) && inModel > 0 && inModel < stated))
     problems.push({ message: `${architecture}.${GUESSING_BLOCKS} is not a whole number below ${architecture}.block_count ${stated}` });
   const blocks = Math.min(Math.max(0, inModel), MOST_BLOCKS);
-  const [keyLength, rotated] = [optional('attention.key_length'), optional('rope.dimension_count')];
-  const isPartial = family.computed.includes('rope.dimension_count');
+  const [keyLength, rotated] = [optional('attention.key_length'), optional(TURNED_PART)];
+  const isPartial = family.computed.includes(TURNED_PART);
   const headDim = keyLength ?? (isPartial ? hidden / heads : (rotated ?? hidden / heads));
   if (!isPartial && keyLength !== undefined && rotated !== undefined && keyLength !== rotated)
     problems.push({

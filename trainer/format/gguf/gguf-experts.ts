@@ -1,5 +1,5 @@
 /** Keys and names that files of mixtures of experts have in common. */
-import { type GgufFamily, type GgufSizes, GUESSING_BLOCKS } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, GUESSING_BLOCKS, headNorms, TURNED_PART, turnedShare } from './gguf-family.ts';
 
 /** Keys that count experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;
@@ -71,11 +71,10 @@ export const glm4MoeFile: GgufFamily = {
   modelType: 'glm4_moe',
   normOffset: 0,
   interleaved: false,
-  computed: [...expertKeys, expertWidth, ...Object.values(sigmoidKeys), 'rope.dimension_count', GUESSING_BLOCKS],
+  computed: [...expertKeys, expertWidth, ...Object.values(sigmoidKeys), TURNED_PART, GUESSING_BLOCKS],
   names: {
     ...expertNames,
-    attn_q_norm: 'self_attn.q_norm',
-    attn_k_norm: 'self_attn.k_norm',
+    ...headNorms,
     post_attention_norm: 'post_attention_layernorm',
     ffn_gate_inp: 'mlp.gate',
     'exp_probs_b.bias': 'mlp.gate.e_score_correction_bias',
@@ -88,7 +87,7 @@ export const glm4MoeFile: GgufFamily = {
     hidden_act: 'silu',
     attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
     use_qk_norm: sizes.has('model.layers.0.self_attn.q_norm.weight'),
-    partial_rotary_factor: (sizes.number('rope.dimension_count') ?? sizes.headDim) / sizes.headDim,
+    partial_rotary_factor: turnedShare(sizes),
     n_routed_experts: sizes.number('expert_count'),
     n_shared_experts: sizes.number(sigmoidKeys.shared),
     n_group: countOf(sizes, sigmoidKeys.groups) || 1,

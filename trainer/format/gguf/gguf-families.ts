@@ -1,7 +1,7 @@
 /** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
 import type { GgufValue } from './gguf-cursor.ts';
 import { chosenExperts, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
-import { type GgufFamily, type GgufSizes, LAYER_NORM_EPSILON } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, TURNED_PART, turnedShare } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-qwen35.ts';
 
@@ -22,7 +22,6 @@ export function ggufFamily(metadata: ReadonlyMap<string, GgufValue>): FoundFamil
   return { architecture, family: (hasExperts && family.withExperts) || family };
 }
 
-const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' } as const;
 const plain = { computed: [], names: {}, normOffset: 0, interleaved: false } as const;
 
 /** llama.cpp knows the largest model of each Gemma by its blocks: only its scale is not that of the head size. */
@@ -53,16 +52,11 @@ const ofLlama = ({ has }: GgufSizes) => ({ hidden_act: 'silu', attention_bias: h
 const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
   isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
 
-const turnedPart = 'rope.dimension_count';
-
 const glmFile = {
   ...plain,
-  computed: [turnedPart],
+  computed: [TURNED_PART],
   names: { ffn_up: 'mlp.gate_up_proj' },
-  settings: (sizes: GgufSizes) => ({
-    ...ofLlama(sizes),
-    partial_rotary_factor: (sizes.number(turnedPart) ?? sizes.headDim) / sizes.headDim,
-  }),
+  settings: (sizes: GgufSizes) => ({ ...ofLlama(sizes), partial_rotary_factor: turnedShare(sizes) }),
 } as const;
 
 /** The number of blocks by which llama.cpp recognizes the EXAONE 4 that has windows. */

@@ -36,6 +36,15 @@ export interface StateHeads {
 /** The key of families with layer norms, in place of that of root-mean-square norms. */
 export const LAYER_NORM_EPSILON = 'attention.layer_norm_epsilon';
 
+/** Norms of queries and keys, by their usual names. */
+export const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' } as const;
+
+/** The key of how many numbers of each head turn, which families compute where not all do. */
+export const TURNED_PART = 'rope.dimension_count';
+
+/** The share of each head that turns; 1 if the file does not say it. */
+export const turnedShare = ({ number, headDim }: GgufSizes): number => (number(TURNED_PART) ?? headDim) / headDim;
+
 /** The key that counts the last blocks of a file, which guess further tokens (MTP): they are no part of the model, but `block_count` counts them. */
 export const GUESSING_BLOCKS = 'nextn_predict_layers';
 

@@ -3,7 +3,16 @@
  * Qwen3.5 the heads of values stand in turns, the first of every head of keys before the second of any.
  */
 import { chosenExperts, expertKeys, expertNames, expertWidth, sharedWidth } from './gguf-experts.ts';
-import { type FileLayout, type GgufFamily, type GgufSizes, GUESSING_BLOCKS, type StateHeads } from './gguf-family.ts';
+import {
+  type FileLayout,
+  type GgufFamily,
+  type GgufSizes,
+  GUESSING_BLOCKS,
+  headNorms,
+  type StateHeads,
+  TURNED_PART,
+  turnedShare,
+} from './gguf-family.ts';
 
 const STATE = {
   width: 'ssm.conv_kernel',
@@ -13,7 +22,6 @@ const STATE = {
   values: 'ssm.inner_size',
 } as const;
 const INTERVAL = 'full_attention_interval';
-const TURNED = 'rope.dimension_count';
 const SECTIONS = 'rope.dimension_sections';
 
 export const qwen35File: GgufFamily = {
@@ -21,11 +29,10 @@ export const qwen35File: GgufFamily = {
   modelType: 'qwen3_5_text',
   normOffset: 1,
   interleaved: false,
-  computed: [...Object.values(STATE), INTERVAL, TURNED, SECTIONS, GUESSING_BLOCKS],
+  computed: [...Object.values(STATE), INTERVAL, TURNED_PART, SECTIONS, GUESSING_BLOCKS],
   names: {
     post_attention_norm: 'post_attention_layernorm',
-    attn_q_norm: 'self_attn.q_norm',
-    attn_k_norm: 'self_attn.k_norm',
+    ...headNorms,
     attn_qkv: 'linear_attn.in_proj_qkv',
     attn_gate: 'linear_attn.in_proj_z',
     ssm_beta: 'linear_attn.in_proj_b',
@@ -38,7 +45,8 @@ export const qwen35File: GgufFamily = {
   },
   squeezed: /\.ssm_conv1d\.weight$/,
   layout,
-  settings: ({ number, blocks, headDim }: GgufSizes) => {
+  settings: (sizes: GgufSizes) => {
+    const { number, blocks } = sizes;
     const interval = number(INTERVAL) ?? 4;
     return {
       hidden_act: 'silu',
@@ -50,7 +58,7 @@ export const qwen35File: GgufFamily = {
       linear_key_head_dim: number(STATE.headDim),
       // llama.cpp has one size for both.
       linear_value_head_dim: number(STATE.headDim),
-      partial_rotary_factor: (number(TURNED) ?? headDim) / headDim,
+      partial_rotary_factor: turnedShare(sizes),
     };
   },
 };
