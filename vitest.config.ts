@@ -1,7 +1,7 @@
 /**
- * How the tests run: everything, but what needs a GPU only where that is asked for. Files of units share processes, since loading the modules anew
- * would take longer than most of their tests; all others have a process each. Those that mostly wait, for an editor or for processes of ours, run
- * one at a time: `npm test` runs them next to the others.
+ * How the tests run: everything, but what needs a GPU only where that is asked for. Files of units and of golden numbers share processes, since
+ * loading the modules anew would take longer than most of their tests; all others have a process each. Those that mostly wait, for an editor or
+ * for processes of ours, run one at a time: `npm test` runs them next to the others.
  */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';

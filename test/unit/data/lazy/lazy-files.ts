@@ -1,6 +1,7 @@
 /** Opens data files as runs over large data do, and as those that tokenize first. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { chatRendererOf } from '../../../../trainer/data/chat/chat-renderer.ts';
 import { type OpenedInOrder, openInOrder } from '../../../../trainer/data/lazy/open-lazy.ts';
 import { type DatasetSettings, loadDataset } from '../../../../trainer/data/load/load-dataset.ts';
@@ -92,6 +93,23 @@ export const eager = (file: string | readonly string[], opening: Opening = {}) =
   const { large: _, ...input } = inputOf(file, opening);
   return loadDataset(input);
 };
+
+/**
+ * Expects that a file has the samples and the counts of data that is tokenized first, of which some are dropped.
+ * @returns the file, opened with one thread and with two
+ */
+export async function expectAsEager(file: string, settings: Partial<DatasetSettings>): Promise<OpenedInOrder[]> {
+  const { examples, report } = await eager(file, { settings });
+  expect(report.dropped).not.toEqual({});
+  const both: OpenedInOrder[] = [];
+  for (const threads of [1, 2]) {
+    const found = await opened(file, { settings, threads });
+    both.push(found);
+    expect(found.index).toMatchObject({ read: report.read, dropped: report.dropped });
+    expect([...found.examples]).toEqual([...examples]);
+  }
+  return both;
+}
 
 const random = createRandom(5);
 const SIGNS = ['', ' ', ' é', ' 漢字', ' 🙂', '\n\n', ' <|im_end|>', '"quoted"', ' tab\t', '  '];
