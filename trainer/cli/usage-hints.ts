@@ -1,5 +1,6 @@
-/** Hints about options that a command does not have, where commander finds no similar one. */
+/** Hints about options that a command does not have, where commander finds no similar one, and about commands that do not exist. */
 import type { Command } from 'commander';
+import { didYouMean } from '../catalog/did-you-mean.ts';
 import { settings } from '../protocol/recipe/recipe-schema.ts';
 
 /** Adds the hints to a command and to those below it. */
@@ -11,7 +12,20 @@ export function addUsageHints(command: Command): void {
       if (hint !== undefined) write(`(${hint})\n`);
     },
   });
+  if (command.commands.length > 0) command.addHelpText('before', () => refuseUnknown(command));
   for (const child of command.commands) addUsageHints(child);
+}
+
+/** commander answers `--help` and `help` with a general page, whatever command stands next to it. */
+function refuseUnknown(command: Command): '' {
+  const word = command.args.find(arg => arg !== 'help' && !arg.startsWith('-'));
+  const names = command.commands.map(child => child.name());
+  if (word === undefined || names.includes(word)) return '';
+  const near = didYouMean(word, names);
+  return command.error(`error: unknown command '${word}'${near === undefined ? '' : `\n(Did you mean ${near}?)`}`, {
+    code: 'commander.unknownCommand',
+    exitCode: 1,
+  });
 }
 
 /** The setting that an option is the name of, or an option that has all words of it. */

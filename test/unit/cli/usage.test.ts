@@ -33,6 +33,14 @@ test.each([
   expect(errorOf(...words).split('\n')).toEqual([expect.stringMatching(/unknown option/), `(${hint})`, '(--help shows the usage)', '']),
 );
 
+test.each([
+  [['trian', '--help'], 'trian', 'train'],
+  [['help', 'trian'], 'trian', 'train'],
+  [['engine', 'instal', '-h'], 'instal', 'install'],
+])('%j is no command, also where help is asked for', (words, word, near) =>
+  expect(errorOf(...words)).toBe(`error: unknown command '${word}'\n(Did you mean ${near}?)\n(--help shows the usage)\n`),
+);
+
 const folder = makeTemporaryFolder();
 beforeAll(() => {
   const { recipe } = parseRecipe('model: m\ndata: { train: a.jsonl }\n');
