@@ -1,6 +1,7 @@
 /**
  * `rowtune runs`: lists the runs in a folder, newest first; with --follow or --stop, controls one run of the daemon.
  */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
 import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
@@ -62,6 +63,9 @@ async function runs(context: CommandContext, dir: string, { all, tagged }: Shown
   const folder = path.resolve(settings.remoteDaemon?.dir ?? cwd, dir);
   const { runs: listed, truncated } =
     settings.remoteDaemon === undefined ? await listRunsAnywhere([folder]) : await runsElsewhere(context, folder);
+  // A run that waits for a cluster may have no folder yet.
+  if (listed.length === 0 && settings.remoteDaemon === undefined && !existsSync(folder))
+    throw new CliError(`there is no folder ${dir}`, { code: 'folder-missing', exitStatus: EXIT.usage, hint: 'Check the path' });
   const found = listed.filter(run => (all || run.archived !== true) && (tagged === undefined || run.tags?.includes(tagged)));
   terminal.print(found.length === 0 ? `no runs in ${dir}` : runList(found, cwd));
   const hidden = listed.filter(({ archived }) => archived).length;
