@@ -5,7 +5,7 @@ import { withModelFolder } from '../job/open-base.ts';
 import type { JobRequest } from '../protocol/messages/job-messages.ts';
 import { byteSize } from '../protocol/text/format.ts';
 import type { ServedEmbedder } from '../serve/embeddings.ts';
-import { startServer } from '../serve/http-server.ts';
+import { requireFreePort, startServer } from '../serve/http-server.ts';
 import { ServedModel, type ServedModelParams } from '../serve/served-model.ts';
 import { openInferenceEngine } from './inference-engine.ts';
 import { loadProgress } from './load-progress.ts';
@@ -13,6 +13,7 @@ import { loadProgress } from './load-progress.ts';
 export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, scope: JobScope): Promise<{ readonly requests: number }> {
   const { models: wanted, host, port, token, origins, maxTokens, parallel } = request;
   const { job } = scope;
+  await requireFreePort({ host, port });
   const engine = await openInferenceEngine(
     scope,
     request,

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AnswerReading } from '../generate/answer-parts.ts';
 import { GenerateError } from '../generate/decoder.ts';
 import { portOf } from '../machine/port-of.ts';
-import { messageOf } from '../protocol/error-facts.ts';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { byteSize } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 import { type AdmissionRules, admit } from './admission.ts';
@@ -23,12 +23,15 @@ const MAX_OPEN = 64;
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 60_000;
 
-export interface ServeParams extends AdmissionRules {
+interface ServerPlace extends Pick<AdmissionRules, 'host'> {
+  /** 0 for a free one. */
+  readonly port: number;
+}
+
+export interface ServeParams extends AdmissionRules, ServerPlace {
   /** Language models. */
   readonly models: readonly ServedModel[];
   readonly embedders: readonly ServedEmbedder[];
-  /** 0 for a free port. */
-  readonly port: number;
   /** The longest answer of a request that names no length. */
   readonly maxTokens: number;
   onRequest(line: string): void;
@@ -57,17 +60,23 @@ export async function startServer(params: ServeParams): Promise<RunningServer> {
   };
 }
 
-const listen = (http: Server, { host, port }: ServeParams): Promise<void> =>
+/** Asks before models are loaded, which takes minutes. @throws RunError as {@link startServer} */
+export async function requireFreePort(place: ServerPlace): Promise<void> {
+  const probe = createServer();
+  await listen(probe, place);
+  await new Promise<void>(resolve => probe.close(() => resolve()));
+}
+
+const listen = (http: Server, { host, port }: ServerPlace): Promise<void> =>
   new Promise((resolve, reject) => {
-    http.once('error', error =>
-      reject(
-        new RunError(
-          'port-unavailable',
-          `the server cannot listen at port ${port} of ${host}: ${error.message}`,
-          'Choose another port with --port (0 takes a free one), or another address with --host',
-        ),
-      ),
-    );
+    http.once('error', error => {
+      const isInUse = codeOf(error) === 'EADDRINUSE';
+      const message = isInUse
+        ? `port ${port} of ${host} is in use by another program`
+        : `the server cannot listen at port ${port} of ${host}: ${error.message}`;
+      const hint = 'Choose another port with --port (0 takes a free one), or another address with --host';
+      reject(new RunError('port-unavailable', message, hint));
+    });
     http.listen({ host, port }, resolve);
   });
 

@@ -1,7 +1,7 @@
 /** Who may ask a server: the answers to a missing and a wrong key, and to the question of a web page's browser. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { originOf } from '../../../trainer/cli/commands/serve.ts';
-import { type RunningServer, startServer } from '../../../trainer/serve/http-server.ts';
+import { type RunningServer, requireFreePort, startServer } from '../../../trainer/serve/http-server.ts';
 
 const page = 'https://mine.example';
 let server: RunningServer;
@@ -11,20 +11,10 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-test('a port that is in use is named, with what to choose', async () => {
+test('before models are loaded, a port that is in use is named, with what to choose', async () => {
   const { port } = server;
-  const again = startServer({
-    host: '127.0.0.1',
-    port,
-    token: undefined,
-    origins: [],
-    models: [],
-    embedders: [],
-    maxTokens: 1,
-    onRequest: () => undefined,
-  });
-  await expect(again).rejects.toMatchObject({
-    message: expect.stringMatching(`^the server cannot listen at port ${port} of 127.0.0.1: .*EADDRINUSE`),
+  await expect(requireFreePort({ host: '127.0.0.1', port })).rejects.toMatchObject({
+    message: `port ${port} of 127.0.0.1 is in use by another program`,
     hint: expect.stringContaining('--port (0 takes a free one)'),
   });
 });
