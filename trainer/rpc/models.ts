@@ -5,9 +5,8 @@ import { WEIGHT_FILES } from '../format/weight-forms.ts';
 import { listComplete } from '../hub/hub-cache.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import type { ModelInfo, ModelList } from '../protocol/messages/rpc-messages.ts';
-import { RUN_FILES } from '../protocol/run/run-files.ts';
+import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
 import type { AskReader } from '../reader/reader.ts';
-import { STATE_FILE } from '../run/run-state.ts';
 
 const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WEIGHT_FILES.includes(name);
 

@@ -8,12 +8,12 @@ import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-f
 import { makeFolder, renameIfThere } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { RUN_FILES } from '../protocol/run/run-files.ts';
+import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
 import { RunError, systemErrorCode } from '../run-error.ts';
 import { listCheckpoints } from './checkpoint/checkpoint-folders.ts';
 import { clearRunFolder, clearUnbegunRun, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES } from './run-folder.ts';
 import { LOCK_FILE, takeRunLock } from './run-lock.ts';
-import { endedBeforeFirstStep, STATE_FILE } from './run-state.ts';
+import { endedBeforeFirstStep } from './run-state.ts';
 
 export interface BegunFolder {
   /** Deletes the replaced run: the new one has made an update. */

@@ -45,6 +45,15 @@ describe('files', () => {
   });
 });
 
+it('what training wrote is not read with the folder around it, and is refused where it is named', async () => {
+  write('project/mails.jsonl', '{}');
+  for (const name of ['recipe.yaml', 'state.json', 'metrics.jsonl']) write(`project/runs/spam/${name}`);
+  write('project/runs/sweep/sweep.json');
+  write('project/spam-model/rowtune_export.json');
+  expect((await listDataFiles([at('project')])).map(({ file }) => file)).toEqual([at('project/mails.jsonl')]);
+  await expect(listDataFiles([at('project/runs/spam')])).rejects.toThrow('is the folder of a run, which holds no data');
+});
+
 describe('images', () => {
   const list = async (name: string) =>
     (await listImages({ paths: [at(name)], columns: {}, labels: [], seed: 0 })).samples.map(({ label, file }) => [

@@ -5,12 +5,12 @@ import { join, relative, sep } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
-import { RUN_FILES } from '../../../trainer/protocol/run/run-files.ts';
+import { RUN_FILES, STATE_FILE } from '../../../trainer/protocol/run/run-files.ts';
 import { beginRunFolder, recoverReplaced, requireUsableOutput } from '../../../trainer/run/begin-run.ts';
 import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
 import { listRuns, summarizeRun, writeRunRecipe } from '../../../trainer/run/run-folder.ts';
 import { takeRunLock } from '../../../trainer/run/run-lock.ts';
-import { STATE_FILE, StateKeeper } from '../../../trainer/run/run-state.ts';
+import { StateKeeper } from '../../../trainer/run/run-state.ts';
 import { RunError } from '../../../trainer/run-error.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 

@@ -2,7 +2,7 @@
 import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { STATE_FILE } from '../../../trainer/run/run-state.ts';
+import { STATE_FILE } from '../../../trainer/protocol/run/run-files.ts';
 import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();

@@ -3,8 +3,9 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { firstNames } from '../../files/folder-walk.ts';
 import { whyNotWritable } from '../../files/output-place.ts';
+import { STATE_FILE } from '../../protocol/run/run-files.ts';
 import { RUNS_FOLDER, recipeName } from '../../run/free-run-folder.ts';
-import { endedBeforeFirstStep, STATE_FILE } from '../../run/run-state.ts';
+import { endedBeforeFirstStep } from '../../run/run-state.ts';
 
 export interface RunFacts {
   /** The folder of the newest run of this recipe. */

@@ -1,6 +1,8 @@
 /** Names of the files of a run. Imports nothing, because every editor window loads it. */
 
-/** Every file that a run writes, except the lock and state.json. */
+export const STATE_FILE = 'state.json';
+
+/** Every file that a run writes, except the lock and its state. */
 export const RUN_FILES = {
   /** The recipe with every default filled in. */
   recipe: 'recipe.yaml',
