@@ -3,9 +3,9 @@
  * lock file can't be taken over without a race: between the look at it and its removal another process may have replaced it. So a lock is
  * a folder in which every contender puts a claim under a name of its own (process, start time, boot), then looks who else is there. A
  * claim of a dead process can be removed by anyone, as nobody else will ever use its name. Of two that claim at once at least the later
- * one sees the other, and gives way.
+ * one sees the other, and gives way. A claim says in which folder it was put: one that was copied along with its folder counts for nothing.
  */
-import { mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { codeOf } from '../protocol/error-facts.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
@@ -13,6 +13,8 @@ import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity
 /** Two that claim at once both give way and try again; a claim that stays for so many looks is that of a holder. */
 const ATTEMPTS = 10;
 const MAX_PAUSE_MS = 10;
+/** No system has longer paths. */
+const MAX_PLACE_BYTES = 32_768;
 
 export type LockOutcome =
   | { readonly holder: ProcessIdentity }
@@ -47,9 +49,25 @@ export function takeLock(lock: string): LockOutcome {
 /** Who holds it now; undefined where nobody does. */
 export function lockHolder(lock: string): ProcessIdentity | undefined {
   try {
-    return claimsIn(lock).find(isRunning);
+    return claimsIn(lock).find(claim => isRunning(claim) && !isCopied(lock, claim));
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Whether the folder of a lock is a copy, made while this process held the original. Its claim names another folder, in which another file
+ * is its claim. If nothing is there, the folder was moved, or is known to this process by another path, and the claim counts.
+ */
+export function isCopied(lock: string, claim: ProcessIdentity): boolean {
+  const name = claimName(claim);
+  try {
+    const here = lstatSync(path.join(lock, name), { bigint: true });
+    if (!here.isFile() || here.size === 0n || here.size > MAX_PLACE_BYTES) return false;
+    const there = lstatSync(path.join(readFileSync(path.join(lock, name), 'utf8'), name), { bigint: true });
+    return here.ino !== there.ino || here.dev !== there.dev;
+  } catch {
+    return false;
   }
 }
 
@@ -59,11 +77,12 @@ function tryClaim(folder: string, claim: string, takenFrom: ProcessIdentity[]): 
   for (const found of claimsIn(folder)) {
     const name = path.join(path.dirname(claim), claimName(found));
     if (name === claim) continue;
-    if (isRunning(found)) {
+    const isCopy = isCopied(folder, found);
+    if (isRunning(found) && !isCopy) {
       release(folder, claim);
       return found;
     }
-    takenFrom.push(found);
+    if (!isCopy) takenFrom.push(found);
     rmSync(name, { force: true });
   }
   return undefined;
@@ -75,10 +94,15 @@ function placeClaim(folder: string, claim: string): void {
     try {
       makeFolder(folder);
       writeFileSync(claim, '');
-      return;
+      break;
     } catch (error) {
       if (codeOf(error) !== 'ENOENT' || attempt >= ATTEMPTS) throw error;
     }
+  try {
+    writeFileSync(claim, folder);
+  } catch {
+    // The disk is full. An empty claim counts wherever it is.
+  }
 }
 
 function makeFolder(folder: string): void {

@@ -11,12 +11,12 @@ import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { stringifyRecipe } from '../protocol/recipe/stringify-recipe.ts';
 import { isActive } from '../protocol/run/run-activity.ts';
-import { RUN_FILES, SUBMISSION } from '../protocol/run/run-files.ts';
+import { RUN_FILES, STATE_FILE, SUBMISSION } from '../protocol/run/run-files.ts';
 import { RunError } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
 import { takeRunLock } from './run-lock.ts';
 import { type RunNotes, readRunNotes } from './run-notes.ts';
-import { ageOf, isAtWork, type RunState, readRunState, STATE_FILE } from './run-state.ts';
+import { ageOf, isAtWork, type RunState, readRunState } from './run-state.ts';
 import { isSweepFolder } from './sweep-folder.ts';
 
 /** The files of a run that a heatmap uses. */
@@ -124,7 +124,7 @@ export interface RunSummary extends Omit<RunState, 'state'>, Omit<RunNotes, 'nam
 export async function summarizeRun(runDir: string, now = Date.now()): Promise<RunSummary | undefined> {
   const state = await readRunState(runDir);
   if (!state) return undefined;
-  const shown = isActive(state.state) && !isAtWork(state, now) ? 'interrupted' : state.state;
+  const shown = isActive(state.state) && !isAtWork(runDir, state, now) ? 'interrupted' : state.state;
   const parent = path.dirname(runDir);
   const sweepDir = isSweepFolder(parent) ? parent : undefined;
   const notes = await readRunNotes(runDir);

@@ -1,6 +1,7 @@
 /** Ensures that only one process works in a run folder. */
 import path from 'node:path';
-import { takeLock } from '../machine/process-lock.ts';
+import { isRunning, type ProcessIdentity } from '../machine/process-identity.ts';
+import { isCopied, takeLock } from '../machine/process-lock.ts';
 import { RunError } from '../run-error.ts';
 
 export const LOCK_FILE = 'lock';
@@ -17,3 +18,7 @@ export function takeRunLock(runDir: string, say: (message: string) => void): () 
   for (const { pid } of lock.takenFrom) say(`took over the lock of process ${pid}, which has ended`);
   return lock.release;
 }
+
+/** Whether a process that a run's state names is running, and works in this folder instead of one that it was copied from. */
+export const worksIn = (runDir: string, state: ProcessIdentity): boolean =>
+  isRunning(state) && !isCopied(path.join(runDir, LOCK_FILE), state);

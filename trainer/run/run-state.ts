@@ -5,10 +5,11 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
-import { isRunning, ownIdentity, type ProcessIdentity } from '../machine/process-identity.ts';
+import { ownIdentity, type ProcessIdentity } from '../machine/process-identity.ts';
 import { isActive } from '../protocol/run/run-activity.ts';
-import { RUN_FILES } from '../protocol/run/run-files.ts';
+import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
 import { namingFullDisk, systemErrorCode } from '../run-error.ts';
+import { worksIn } from './run-lock.ts';
 
 const stateSchema = z.object({
   state: z.enum(['preparing', 'running', 'stopped', 'finished', 'failed']),
@@ -40,8 +41,6 @@ const stateSchema = z.object({
 
 export type RunState = z.infer<typeof stateSchema>;
 
-export const STATE_FILE = 'state.json';
-
 /** Interval between writes that only update numbers; every write flushes to disk. */
 const WRITE_INTERVAL_MS = 1000;
 
@@ -62,10 +61,10 @@ export const ageOf = ({ updatedAt }: Pick<RunState, 'updatedAt'>, now = Date.now
   Math.max(0, (now - Date.parse(updatedAt)) / 1000);
 
 /** Whether the process of a run works on it, as far as that can be known of another machine. */
-export function isAtWork(state: RunState, now = Date.now()): boolean {
+export function isAtWork(runDir: string, state: RunState, now = Date.now()): boolean {
   if (!isActive(state.state)) return false;
   const isElsewhere = state.host !== undefined && state.host !== os.hostname();
-  return isElsewhere ? ageOf(state, now) < QUIET_SECONDS : isRunning(state);
+  return isElsewhere ? ageOf(state, now) < QUIET_SECONDS : worksIn(runDir, state);
 }
 
 /**
@@ -76,7 +75,7 @@ export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   const state = await readRunState(runDir);
   if (state === undefined || state.step > 0 || state.state === 'finished') return false;
   // A job that a cluster has started again on another machine continues in its folder at once.
-  if (isActive(state.state) && isRunning(state)) return false;
+  if (isActive(state.state) && worksIn(runDir, state)) return false;
   const names = await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch((error: unknown): string[] => {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw error;

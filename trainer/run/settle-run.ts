@@ -3,13 +3,12 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { removeHalfWritten } from '../files/durable-file.ts';
-import { isRunning } from '../machine/process-identity.ts';
 import { lockHolder } from '../machine/process-lock.ts';
 import { STOPPED_BY_USER } from '../protocol/messages/job-messages.ts';
 import { isActive } from '../protocol/run/run-activity.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { isRunFile } from './run-folder.ts';
-import { LOCK_FILE, takeRunLock } from './run-lock.ts';
+import { LOCK_FILE, takeRunLock, worksIn } from './run-lock.ts';
 import { readRunState, StateKeeper } from './run-state.ts';
 
 /**
@@ -23,7 +22,7 @@ export const settleFailedRun = (runDir: string, reason: string): Promise<void> =
 
 async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed'; readonly reason: string }): Promise<void> {
   const before = await readRunState(runDir);
-  if (!existsSync(runDir) || (before !== undefined && isActive(before.state) && isRunning(before))) return;
+  if (!existsSync(runDir) || (before !== undefined && isActive(before.state) && worksIn(runDir, before))) return;
   // A process that was killed before it wrote a state leaves a lock, next to the state of the run before.
   if (before !== undefined && !isActive(before.state) && lockHolder(path.join(runDir, LOCK_FILE)) !== undefined) return;
   const release = takeRunLock(runDir, () => undefined);

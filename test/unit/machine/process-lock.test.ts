@@ -1,6 +1,17 @@
 /** The lock that one process at a time holds: over contention, death, suspension, links and numbers that are used again. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
@@ -59,6 +70,22 @@ test('of a dead process is taken over; that of a living one never', () => {
   claimOf({ pid: process.ppid });
   expect(takeLock(lock)).toMatchObject({ holder: { pid: process.ppid } });
   expect(readdirSync(lock)).toEqual([claimName({ pid: process.ppid })]);
+});
+
+test('a copy of its folder, made while it is held, is free, and the original is not', () => {
+  const { release } = taken();
+  const copy = `${folder}-copy`;
+  cpSync(folder, copy, { recursive: true });
+  const copied = join(copy, 'lock');
+  expect(lockHolder(copied)).toBeUndefined();
+  taken(copied).release();
+  expect(readdirSync(copy)).toEqual([]);
+  expect(lockHolder(lock)).toEqual(ownIdentity());
+  // A folder that was moved is that of its process.
+  renameSync(folder, copy);
+  expect(lockHolder(copied)).toEqual(ownIdentity());
+  renameSync(copy, folder);
+  release();
 });
 
 test.runIf(process.platform === 'linux')('a number that is used again, or is of another boot, deceives nobody', () => {
