@@ -1,4 +1,4 @@
-/** Reads the files of a part of the data, with its report in the log. */
+/** Reads the files of a part of the data, with its report in the log where nobody else shows it. */
 import path from 'node:path';
 import { type DataReport, describeData } from '../data/shown/data-report.ts';
 import type { JobScope } from '../job/job-scope.ts';
@@ -13,7 +13,7 @@ export async function readFiles<Data extends { readonly report: DataReport }>(
   job.phase('data', `reading ${files.join(', ')}`);
   const data = await load(files.map(file => path.resolve(context.baseDir, file)));
   job.checkStop();
-  onReport?.(data.report);
-  for (const line of describeData(data.report).split('\n')) job.log('info', line);
+  if (onReport) onReport(data.report);
+  else for (const line of describeData(data.report).split('\n')) job.log('info', line);
   return data;
 }

@@ -1,4 +1,5 @@
 /** Counts of the samples of a data set that were read, kept, dropped and cut: for the log, and to be seen before a run goes wrong. */
+import { counted, grouped } from '../../protocol/text/format.ts';
 import type { ExampleColumns } from '../tokens/example-store.ts';
 import type { DataFormat, Example } from '../types.ts';
 import { countTargets } from '../types.ts';
@@ -75,14 +76,16 @@ export function summarizeColumns({
 /** The report in a few lines of plain text. */
 export function describeData(report: DataReport): string {
   const { format, formatReason, files, read, drawnFrom = read, kept, dropped, truncated, tokens, targets, lengths, labelCounts } = report;
-  const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
-  const labels = Object.entries(labelCounts).map(([label, count]) => `${label} ${count}`);
+  const lost = Object.entries(dropped).map(([reason, count]) => `${grouped(count)} ${reason.replaceAll('_', ' ')}`);
+  const labels = Object.entries(labelCounts).map(([label, count]) => `${label} ${grouped(count)}`);
   return [
     `format ${format}: ${formatReason}`,
-    `${drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`} from ${files} ${files === 1 ? 'file' : 'files'}, ${kept} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${truncated} cut to length` : ''}`,
-    `${tokens} tokens, ${targets} trained; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
+    `${drawnFrom > read ? `${grouped(read)} of ${counted(drawnFrom, 'sample')}, drawn at random,` : counted(read, 'sample')} from ${counted(files, 'file')}, ${grouped(kept)} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${grouped(truncated)} cut to length` : ''}`,
+    `${counted(tokens, 'token')}, ${grouped(targets)} trained; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
     ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
-    ...Object.entries(report.notes ?? {}).map(([note, count]) => (count === 1 ? `1 sample ${ofOne(note)}` : `${count} samples ${note}`)),
+    ...Object.entries(report.notes ?? {}).map(([note, count]) =>
+      count === 1 ? `1 sample ${ofOne(note)}` : `${grouped(count)} samples ${note}`,
+    ),
   ].join('\n');
 }
 
