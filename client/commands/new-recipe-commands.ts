@@ -7,7 +7,9 @@ import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-fi
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { ModelInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { DataFileInfo } from '../../trainer/protocol/view/data.ts';
+import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import type { App } from '../app.ts';
+import { logText, reportError } from '../ask/error-report.ts';
 import { BACK, type Choice, pickStep, type StepPick } from '../ask/pick-step.ts';
 import { DATA_ENDINGS } from '../recipe/data-endings.ts';
 import { dataFacts } from '../recipe/data-facts.ts';
@@ -55,43 +57,63 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const given = modelOf(argument);
       const others = [askData(app), askTask(app), askMethod];
       const questions = given === undefined ? [askModel(app), ...others] : others;
-      const answers = await askAll(questions, given === undefined ? {} : { model: given });
-      if (answers === undefined) return;
-      const { model, data } = answers;
-      const [task, method] = [objectiveNames.find(name => name === answers.task), methodNames.find(name => name === answers.method)];
-      if (model === undefined || task === undefined || method === undefined) return;
-      const { freeName, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
-      // A folder outside the workspace is not part of its search.
-      const beside = (await workspace.fs.readDirectory(folder)).map(([file]) => file).filter(isRecipeName);
-      const taken = new Set([...(await findRecipes()).map(uri => uri.path), ...beside].map(recipeStem));
-      const name = freeName(model.name, method, taken);
-      const uri = Uri.joinPath(folder, recipeFileName(name));
-      const client = await app.daemon.ensure();
-      // A daemon on another machine does not have these files.
-      const looked = app.services.isRemote() ? undefined : data?.file;
-      const baseDir = app.settings().daemonFolder || folder.fsPath;
-      const found = await client.request('newRecipe', { model: model.path ?? model.name, data: looked, task, method, baseDir });
-      if ('problem' in found) throw found.problem;
-      const train = data?.file === undefined ? undefined : written(data.file, folder.fsPath);
-      const text = recipeText({ ...found.fitting, name, model: written(model.name, folder.fsPath), method, train });
-      await workspace.fs.writeFile(uri, new TextEncoder().encode(text));
-      await window.showTextDocument(uri, { preview: false });
+      const stack: Answers[] = [given === undefined ? {} : { model: given }];
+      while (await askAll(questions, stack)) {
+        const failure = await writeRecipe(app, folder, stack.at(-1)).then(() => undefined, failureOf);
+        if (failure === undefined) return;
+        // The answers are kept, because an error may be that of the daemon alone.
+        const next = await offerRetry(app, failure.error);
+        if (next === undefined) return;
+        if (next === 'change') stack.pop();
+      }
     },
   };
 }
 
-/** Runs the steps in order, back and forth; undefined where the user closed one. */
-async function askAll(questions: readonly Question[], start: Answers): Promise<Answers | undefined> {
-  const answers = [start];
+const failureOf = (error: unknown): { readonly error: unknown } => ({ error });
+
+async function offerRetry(app: App, error: unknown): Promise<'again' | 'change' | undefined> {
+  const [again, change] = ['Try Again', 'Change Answers'];
+  app.output.write('error', logText(error));
+  const { message } = reportError(error, { hasRecipe: false, isRemote: app.services.isRemote() });
+  const chosen = await window.showErrorMessage(message, again, change);
+  return chosen === again ? 'again' : chosen === change ? 'change' : undefined;
+}
+
+/** @throws DaemonError that says what is wrong with the model or the data, or that the daemon does not answer */
+async function writeRecipe(app: App, folder: Uri, answers: Answers = {}): Promise<void> {
+  const { model, data } = answers;
+  const [task, method] = [objectiveNames.find(name => name === answers.task), methodNames.find(name => name === answers.method)];
+  if (model === undefined || task === undefined || method === undefined) return;
+  const { freeName, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
+  // A folder outside the workspace is not part of its search.
+  const beside = (await workspace.fs.readDirectory(folder)).map(([file]) => file).filter(isRecipeName);
+  const taken = new Set([...(await findRecipes()).map(uri => uri.path), ...beside].map(recipeStem));
+  const name = freeName(model.name, method, taken);
+  const uri = Uri.joinPath(folder, recipeFileName(name));
+  const client = await app.daemon.ensure();
+  // A daemon on another machine does not have these files.
+  const looked = app.services.isRemote() ? undefined : data?.file;
+  const baseDir = app.settings().daemonFolder || folder.fsPath;
+  const found = await client.request('newRecipe', { model: model.path ?? model.name, data: looked, task, method, baseDir });
+  if ('problem' in found) throw new DaemonError('unfit-answers', found.problem.message, { hint: found.problem.hint });
+  const train = data?.file === undefined ? undefined : written(data.file, folder.fsPath);
+  const text = recipeText({ ...found.fitting, name, model: written(model.name, folder.fsPath), method, train });
+  await workspace.fs.writeFile(uri, new TextEncoder().encode(text));
+  await window.showTextDocument(uri, { preview: false });
+}
+
+/** Runs the steps in order, back and forth, from the last answer on. Returns false where the user closed one. */
+async function askAll(questions: readonly Question[], answers: Answers[]): Promise<boolean> {
   while (answers.length <= questions.length) {
     const at = answers.length - 1;
     const place = { title: 'New Recipe', step: at + 1, totalSteps: questions.length, canGoBack: at > 0 };
-    const answer = await questions[at]?.(answers[at] ?? start, place);
-    if (answer === undefined) return undefined;
+    const answer = await questions[at]?.(answers[at] ?? {}, place);
+    if (answer === undefined) return false;
     if (answer === BACK) answers.pop();
     else answers.push(answer);
   }
-  return answers.at(-1);
+  return true;
 }
 
 /** Only those that the model can be tuned for, if it is on this machine. */
