@@ -24,7 +24,7 @@ export interface CliErrorOptions {
 }
 
 /** Errors that the caller caused, wherever they were detected: here, in a worker, or by the daemon. */
-const USAGE_CODES: readonly string[] = ['bad-recipe', 'invalid-override'];
+const USAGE_CODES: readonly string[] = ['bad-recipe', 'invalid-override', 'model-missing'];
 
 /** Ends a command with a message for the user and without a stack trace. */
 export class CliError extends Error {

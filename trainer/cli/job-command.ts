@@ -6,11 +6,12 @@ import { engineChoiceNames, hostingEngines } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
 import { basePlaces, type JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
-import { requireBase, requireNoRuns } from './model-and-adapter.ts';
+import { requireNoRuns } from './model-and-adapter.ts';
 import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
 

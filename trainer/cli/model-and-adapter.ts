@@ -1,6 +1,7 @@
 /** A model named on the command line: a run folder, a model folder or file, or a name on the hub. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { CliError, EXIT } from './cli-error.ts';
 
@@ -19,7 +20,7 @@ export interface NamedModelOptions {
   readonly cwd: string;
 }
 
-/** A run folder stands for its base model with its adapter, unless another adapter is given. @throws CliError for a missing run or base */
+/** A run folder stands for its base model with its adapter, unless another adapter is given. @throws CliError for a missing run, RunError for a missing base */
 export async function modelAndAdapter(name: string, { adapter, revision, cwd }: NamedModelOptions): Promise<NamedModel> {
   const local = path.resolve(cwd, name);
   const given = adapter === undefined ? undefined : path.resolve(cwd, adapter);
@@ -46,15 +47,5 @@ export async function requireNoRuns(local: string, name: string): Promise<void> 
     code: 'run-missing',
     exitStatus: EXIT.usage,
     hint: `The runs there are ${shown.join(', ')}${runs.length > shown.length ? ` and ${runs.length - shown.length} more` : ''}.`,
-  });
-}
-
-/** @param way how the command takes the place of the base @throws CliError if a run's base was a path where nothing is now */
-export function requireBase(model: string, run: string, way: string): void {
-  if (!path.isAbsolute(model) || existsSync(model)) return;
-  throw new CliError(`the base model of ${run} is not at ${model}`, {
-    code: 'model-missing',
-    exitStatus: EXIT.usage,
-    hint: `If it was moved, give its path: ${way}`,
   });
 }

@@ -1,5 +1,4 @@
 /** The jobs 'generate' and 'export', which use a trained model. */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
 import { generateText } from '../generate/generate-text.ts';
@@ -10,7 +9,7 @@ import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
-import { RunError } from '../run-error.ts';
+import { requireBase } from '../run/require-base.ts';
 import { compareAnswers, comparedLines } from './compared-answers.ts';
 import { cardFacts } from './export-card.ts';
 import type { GenerateResult } from './generate-result.ts';
@@ -124,8 +123,7 @@ export async function exportJob(request: Request<'export'>, scope: JobScope): Pr
     overwrite,
     engine,
     openBase: ({ source, revision }) => {
-      if (base === undefined && path.isAbsolute(source) && !existsSync(source))
-        throw new RunError('model-missing', `the base model is not at ${source}`, 'If it was moved, export with --model PATH');
+      if (base === undefined) requireBase(source, adapterPath, 'rowtune export … --model PATH');
       return openModelFolder(scope, { model: source, revision: revision || 'main' });
     },
     onEvent: event => job.emit(event),

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { RankPlace } from '../../protocol/messages/job-messages.ts';
+import { requireBase } from '../../run/require-base.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -14,7 +15,6 @@ import { detachTraining, trainOnDaemon } from '../daemon/daemon-training.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { requireRun, typedContext, withOverrides } from '../job-command.ts';
 import { launchedRank } from '../launched-rank.ts';
-import { requireBase } from '../model-and-adapter.ts';
 import { absoluteOverrides } from '../override-paths.ts';
 import { runWorker } from '../run-worker.ts';
 import { resumeOnSlurm } from '../slurm/slurm-training.ts';
