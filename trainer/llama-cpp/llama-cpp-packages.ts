@@ -1,5 +1,6 @@
 /** The packages of llama.cpp: node-llama-cpp and its compiled binary for this system, 85 MB, so `rowtune engine install --with llama.cpp` gets them. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { EngineError } from '../engine/engine.ts';
 import { type OptionalPackages, optionalFolder } from '../engine/install/optional-packages.ts';
 
@@ -33,5 +34,16 @@ export function llamaCppPackages(platform: string = process.platform, arch: stri
     packages: { 'node-llama-cpp': VERSION, [`@node-llama-cpp/${binary}`]: VERSION },
     // The binaries of all other systems, CUDA and Vulkan among them, are its optional dependencies.
     npmOptions: ['--omit=optional'],
+    finish: removeAmxBuild,
   };
+}
+
+/**
+ * Removes the build for processors with AMX, which computes wrong products for some quantized models, different in each run (3.22.1, a tiny
+ * Qwen3.5 in Q8_0 on a Xeon). Without that file, llama.cpp takes the build for older processors.
+ */
+export function removeAmxBuild(folder: string): void {
+  const binaries = path.join(folder, 'node_modules', '@node-llama-cpp');
+  for (const file of readdirSync(binaries, { recursive: true, encoding: 'utf8' }))
+    if (/ggml-cpu-sapphirerapids\.(so|dll)$/.test(file)) rmSync(path.join(binaries, file), { force: true });
 }

@@ -1,8 +1,6 @@
 /** llama.cpp on a GGUF file: ids of texts and logits of sequences, to compare with ours. */
-import { readdirSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { installedPackage, optionalFolder } from '../engine/install/optional-packages.ts';
+import { installedPackage } from '../engine/install/optional-packages.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { llamaCppName } from './llama-cpp-packages.ts';
 
@@ -58,19 +56,8 @@ const REPORT_MS = 20;
 /** One for the process: after it is disposed, the next one does not receive what llama.cpp reports. */
 let opened: Promise<{ readonly llama: Bound; readonly reported: string[] }> | undefined;
 
-/**
- * Removes the build for processors with AMX, which computes wrong products for some quantized models, different in each run (3.22.1, a tiny
- * Qwen3.5 in Q8_0 on a Xeon). Without that file, llama.cpp takes the build for older processors.
- */
-function removeAmxBuild(cacheDir: string): void {
-  const binaries = path.join(optionalFolder(cacheDir, { name: llamaCppName }), 'node_modules', '@node-llama-cpp');
-  for (const file of readdirSync(binaries, { recursive: true, encoding: 'utf8' }))
-    if (/ggml-cpu-sapphirerapids\.(so|dll)$/.test(file)) rmSync(path.join(binaries, file), { force: true });
-}
-
 function openBinding(cacheDir: string, maxThreads: number): NonNullable<typeof opened> {
   opened ??= (async () => {
-    removeAmxBuild(cacheDir);
     // A package that is not ours, installed in the version that this program names; `Binding` lists what is used of it.
     const binding = (await import(installedPackage(cacheDir, { name: llamaCppName }, 'node-llama-cpp'))) as Binding;
     const reported: string[] = [];

@@ -17,6 +17,8 @@ export interface OptionalPackages {
   readonly packages: Readonly<Record<string, string>>;
   /** Further options of `npm install`. */
   readonly npmOptions?: readonly string[];
+  /** The last step in the folder, after npm; does nothing the second time. */
+  readonly finish?: (folder: string) => void;
 }
 
 export const optionalFolder = (cacheDir: string, { name }: Pick<OptionalPackages, 'name'>): string =>
@@ -39,6 +41,7 @@ export async function installOptional(
     const { name } = set;
     const folder = optionalFolder(cacheDir, set);
     if (existsSync(folder)) {
+      set.finish?.(folder);
       log(`${name} is installed already in ${folder}`);
       return { name, folder };
     }
@@ -55,6 +58,7 @@ export async function installOptional(
       onTick: elapsedSeconds => onProgress({ step: 'npm install', elapsedSeconds }),
     });
     if (result.status !== 0) throw new EngineError(`npm could not install ${packages.join(' and ')}:\n${result.output.trim()}`);
+    set.finish?.(partial);
     renameSync(partial, folder);
     log(`installed ${name} in ${folder}`);
     return { name, folder };
