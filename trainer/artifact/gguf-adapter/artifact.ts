@@ -75,9 +75,10 @@ async function placesOf(
   const factors = factorsOf(model, folder.weights, adapter);
   const { found, sizes } = folder.ggufPath === undefined ? ofFolder(folder, model) : await ofFile(folder.ggufPath);
   const held = [...fileTensors(model, found)];
-  const isAlone = (spec: ParameterSpec): boolean => held.filter(([, other]) => other.spec === spec).length === 1;
+  const parts = new Map<ParameterSpec, number>();
+  for (const [, { spec }] of held) parts.set(spec, (parts.get(spec) ?? 0) + 1);
   const names = new Map(
-    held.flatMap(([name, { parameters, spec }]) => (parameters.length === 1 && isAlone(spec) ? [[spec.name, name] as const] : [])),
+    held.flatMap(([name, { parameters, spec }]) => (parameters.length === 1 && parts.get(spec) === 1 ? [[spec.name, name] as const] : [])),
   );
   const places = factors.map((each): AdapterPlace => {
     const name = names.get(each.module.weight.name);

@@ -122,7 +122,8 @@ const YEAR_MS = 366 * 24 * 3_600_000;
 function textsOf(tokenizer: Tokenizer, jinja: ChatTemplate): Texts | Reason {
   const render: Render = (messages, addGenerationPrompt) => jinja.render(messages, { addGenerationPrompt });
   const begin = tokenizer.bosId === undefined ? '' : (tokenizer.token(tokenizer.bosId) ?? '');
-  const chat = linear(render, begin);
+  const ends = tokenizer.eosIds.flatMap(id => tokenizer.token(id) ?? []);
+  const chat = linear(render, { begin, ends });
   const start = chat && startWithoutSystem(render, chat);
   if (chat === undefined || start === undefined) return { reason: 'its chat template does more than to wrap each turn' };
   const lead = addsOwnBegin(tokenizer, chat.lead) ? '' : chat.lead;
@@ -136,14 +137,19 @@ type Render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) =
 
 const message = (role: Role, content: string = MARKS[role]): ChatMessage => ({ role, content });
 
-/** @param begin the token that begins a text, where the tokenizer has one */
-function linear(render: Render, begin: string): LinearChat | undefined {
+/** `begin`: the token that begins a text, where the tokenizer has one; `ends`: those that end it. */
+interface TextSigns {
+  readonly begin: string;
+  readonly ends: readonly string[];
+}
+
+function linear(render: Render, { begin, ends }: TextSigns): LinearChat | undefined {
   const hasSystem = isPossible(() => render([message('system'), message('user')], false).includes(MARKS.system));
   const first = hasSystem ? [message('system')] : [];
   const marked = hasSystem ? /^(.*)Σsystemς(.*)Υuserυ(.*)Αassistantα(.*)Ωlast(.*)$/s : /^()(.*)Υuserυ(.*)Αassistantα(.*)Ωlast(.*)$/s;
   const dialog = render([...first, message('user'), message('assistant'), message('user', 'Ωlast')], true);
   const [found, head = '', beforeUser = '', afterUser = '', afterAssistant = '', tail = ''] = marked.exec(dialog) ?? [];
-  const prompt = promptOf(render, first);
+  const prompt = promptOf(render, first, ends);
   if (found === undefined || prompt === undefined || !tail.endsWith(prompt)) return undefined;
   const userAfter = tail.slice(0, tail.length - prompt.length);
   // A token that begins later turns too belongs to the turns, as the first sign of ChatML.
@@ -175,11 +181,13 @@ function isPossible(render: () => boolean): boolean {
   }
 }
 
-/** The text that is added where the assistant begins. */
-function promptOf(render: Render, first: readonly ChatMessage[]): string | undefined {
+/** The text that is added where the assistant begins; in its place, some templates write a token that ends the text, as Phi-3. */
+function promptOf(render: Render, first: readonly ChatMessage[], ends: readonly string[]): string | undefined {
   const messages = [...first, message('user')];
   const [without, withPrompt] = [render(messages, false), render(messages, true)];
-  return withPrompt.startsWith(without) ? withPrompt.slice(without.length) : undefined;
+  const open = ['', ...ends].filter(end => without.endsWith(end)).map(end => without.slice(0, without.length - end.length));
+  const turns = open.find(text => withPrompt.startsWith(text));
+  return turns === undefined ? undefined : withPrompt.slice(turns.length);
 }
 
 function commonEnd(a: string, b: string): string {
