@@ -191,7 +191,7 @@ function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProb
 /** Blocks that are to have a window need its size. */
 function windowProblems(json: ConfigJson, windows: Windows): ConfigProblem[] {
   const unsized = windows.filter(window => window === 'unsized').length;
-  if (unsized === 0 || json.use_sliding_window === false) return [];
+  if (unsized === 0) return [];
   const layers = Array.isArray(json.layer_types)
     ? 'layer_types has "sliding_attention"'
     : `${unsized} of the ${windows.length} layers of this family have a window`;

@@ -1,7 +1,7 @@
 /** EXAONE 4: norms of each head and behind attention and MLP; where some blocks have a window, the others turn nothing. */
 
 import { z } from 'zod';
-import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless } from '../../../config-keys.ts';
+import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
 import { olmoNames } from '../blocks/names.ts';
@@ -28,7 +28,8 @@ const exaone4Keys = {
       .default(4),
   ),
   layer_types: listedTypes,
-  ...refusedUnless([false], 'attention_bias', 'mlp_bias', 'use_sliding_window'),
+  ...withoutEffect('is not read: layer_types and sliding_window count', 'use_sliding_window'),
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
   ...refused('attention_chunk_size'),
 } as const satisfies KeyTable;
 

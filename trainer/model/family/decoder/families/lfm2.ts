@@ -46,7 +46,8 @@ const lfm2Keys = {
   layer_types: computed(listed.nullish()),
   full_attn_idxs: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
   block_multiple_of: computed(size(262144).default(256)),
-  block_ffn_dim_multiplier: computed(z.number().positive().nullish().default(1)),
+  // Published models have 1 or less than 2; the bound keeps the sizes of tensors within that of other families.
+  block_ffn_dim_multiplier: computed(z.number().positive().max(16).nullish().default(1)),
   block_auto_adjust_ff_dim: computed(z.boolean().default(true)),
   // An older name, which goes before the newer one.
   block_ff_dim: computed(size(262144).nullish()),
