@@ -7,7 +7,7 @@ export const coreOf = (text: string): string => text.trim();
 export const firstWords = (text: string, count: number): string => new RegExp(`^(?:\\s*\\S+){0,${count}}`).exec(text)?.[0].trim() ?? '';
 
 /** The last word of a text. */
-export const lastWord = (text: string): string => /\S*$/.exec(text.trimEnd())?.[0] ?? '';
+export const lastWord = (text: string): string => text.trimEnd().split(/\s/).at(-1) ?? '';
 
 /** Whether a mark has a letter, so that it is not taken for a bracket of the text. */
 export const hasLetter = (mark: string): boolean => /\p{L}/u.test(mark);

@@ -2,6 +2,7 @@
 
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { resetBudget } from './jinja/budget.ts';
 import { contextOf, globalsOf } from './jinja/globals.ts';
 import { parseTemplate } from './jinja/parse.ts';
 import { renderTemplate } from './jinja/render.ts';
@@ -62,6 +63,7 @@ export function createChatTemplate(input: {
   const compiled = compile(input.template);
   const globals = globalsOf(format => formatTime(now(), format));
   const renderMarked = (messages: readonly ChatMessage[], options: ChatOptions): RenderedChat => {
+    resetBudget();
     try {
       const variables = {
         ...specialTokens,

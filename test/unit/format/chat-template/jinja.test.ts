@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ChatTemplateError, createChatTemplate } from '../../../../trainer/format/chat-template/chat-template.ts';
+import { resetBudget } from '../../../../trainer/format/chat-template/jinja/budget.ts';
 import { contextOf, globalsOf } from '../../../../trainer/format/chat-template/jinja/globals.ts';
 import { parseTemplate } from '../../../../trainer/format/chat-template/jinja/parse.ts';
 import { renderTemplate } from '../../../../trainer/format/chat-template/jinja/render.ts';
@@ -29,6 +30,7 @@ const globals = globalsOf(format => formatTime(clock(), format));
 /** A place counted in characters, as Python does. */
 const points = (text: string, at: number): number => Array.from(text.slice(0, at)).length;
 const run = (source: string): Expected => {
+  resetBudget();
   const { text, generated } = renderTemplate(parseTemplate(source), new Map([...variables, ['large', 1e22]]), globals);
   return [text, generated.map(([from, to]) => [points(text, from), points(text, to)])];
 };
@@ -86,6 +88,14 @@ describe('chat templates of the shapes that models have', () => {
   test('there are twelve', () => expect(readdirSync(goldenPath('jinja/templates'))).toHaveLength(12));
 });
 
+test('a long run of white space, a number or a format costs no more than its length', () => {
+  const long = (text: string): string => run(`{{ (${text})|length }}`)?.[0] ?? '';
+  expect(long("('a' ~ ' ' * 10 ** 6 ~ 'x')|trim")).toBe('1000002');
+  expect(long("('a' ~ ' ' * 10 ** 6 ~ 'x').split()")).toBe('2');
+  expect(run("{{ ('9' * 10 ** 6 ~ 'x')|float }}")?.[0]).toBe('0.0');
+  expect(run(`a${' '.repeat(10 ** 6)}x{%- if 1 %}{% endif %}`)?.[0]).toHaveLength(10 ** 6 + 2);
+});
+
 test.each([
   ['{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}', 'steps'],
   ["{% set ns = namespace(s='ab') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", 'at most'],
@@ -105,6 +115,10 @@ test.each([
   ['{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l }}', 'refuses'],
   ["{% for i in range(99999) %}{{ 'a' * 99999 }}{% endfor %}", 'refuses'],
   ["{% for i in range(99999) %}{{ 'a' * 9999 == 'b' * 9999 }}{% set x = 'ab'.split('a') * 999 %}{% endfor %}", 'refuses'],
+  ["{% set s = 'ab' * 999999 %}{% for i in range(99999) %}{{ s.upper() is upper }}{% endfor %}", 'steps'],
+  ['{% set d = dict.fromkeys(range(9999)) %}{% for i in range(99999) %}{% set e = d.copy() %}{% endfor %}', 'steps'],
+  ['{% for i in range(99999) %}{% set l = [1]|batch(9999999, 0)|list %}{% endfor %}', 'steps'],
+  ["{{ ('%(' * 99999) % {} }}", 'format'],
 ])('a template that would take too much ends with an error: %s', (template, message) => {
   const refusal = thrown(() =>
     createChatTemplate({ template, specialTokens: {} }).render([{ role: 'user', content: 'x' }], { addGenerationPrompt: false }),

@@ -74,7 +74,11 @@ const NUMBER_ATTRIBUTES: readonly string[] = [
 function textAttribute(of: string, name: string): Value | undefined {
   if (name === 'format') return new Callable(name, (args, named) => formatBraces(of, args, named, formatStep));
   const method = stringMethod(name);
-  return method === undefined ? undefined : new Callable(name, (args, named) => method(of, args, named));
+  if (method === undefined) return undefined;
+  return new Callable(name, (args, named) => {
+    spend(of.length);
+    return method(of, args, named);
+  });
 }
 
 const formatStep = (of: Value, name: string, isItem: boolean): Value =>

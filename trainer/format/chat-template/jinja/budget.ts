@@ -11,8 +11,10 @@ export const MAX_BITS = 4096;
 export const MAX_RANGE = 100_000;
 /** Macros inside macros; groups inside groups where a template is parsed. */
 export const MAX_DEPTH = 100;
-/** Copying so many characters or items counts as a step. */
-const SIZE_PER_STEP = 64;
+/** Reading or copying so many characters counts as a step. */
+const CHARACTERS_PER_STEP = 64;
+/** The same of items, and of characters that are looked at one by one. */
+const ITEMS_PER_STEP = 4;
 
 let steps = 0;
 
@@ -22,11 +24,16 @@ export function resetBudget(): void {
 }
 
 /**
- * Counts a step, and what it copies.
+ * Counts a step, and the characters that it reads or copies.
  * @throws TemplateError when the template has taken too much
  */
-export function spend(size = 0): void {
+export const spend = (characters = 0): void => count(characters, CHARACTERS_PER_STEP);
+
+/** Counts a step, and the items that it reads or copies. @throws TemplateError as {@link spend} */
+export const spendItems = (items: number): void => count(items, ITEMS_PER_STEP);
+
+function count(size: number, perStep: number): void {
   if (size > MAX_SIZE) throw new TemplateError(`the template makes a text or list of ${size} elements; at most ${MAX_SIZE} are allowed`);
-  steps += 1 + Math.floor(size / SIZE_PER_STEP);
+  steps += 1 + Math.floor(size / perStep);
   if (steps > MAX_STEPS) throw new TemplateError(`the template takes more than ${MAX_STEPS} steps`);
 }

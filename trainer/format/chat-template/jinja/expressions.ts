@@ -1,6 +1,6 @@
 /** Expressions of a template, computed as Python would. */
 import { attribute, item, slice } from './attributes.ts';
-import { spend } from './budget.ts';
+import { spend, spendItems } from './budget.ts';
 import type { FilterContext } from './filter.ts';
 import { FILTERS, REFUSED_FILTERS } from './filters.ts';
 import type { Argument, Expression } from './nodes.ts';
@@ -32,11 +32,19 @@ export class Scope {
   }
 }
 
+/** Counts what a filter or a test may read of a value. */
+function spendOn(value: Value): void {
+  if (typeof value === 'string') spend(value.length);
+  else if (value instanceof Markup) spend(value.text.length);
+  else spendItems(Array.isArray(value) ? value.length : value instanceof Tuple ? value.items.length : 0);
+}
+
 const context: FilterContext = {
   filter: (name, value, args, named) => {
     const filter = Object.hasOwn(FILTERS, name) ? FILTERS[name] : undefined;
     if (REFUSED_FILTERS.includes(name)) throw unsupported(`the filter ${name}`);
     if (filter === undefined) throw new TemplateError(`No filter named '${name}'.`);
+    spendOn(value);
     return filter(value, args, named, context);
   },
   test: (name, value, args) => {
@@ -44,6 +52,7 @@ const context: FilterContext = {
     if (name === 'test') return Object.hasOwn(TESTS, str(value)) || ['filter', 'test'].includes(str(value));
     const test = Object.hasOwn(TESTS, name) ? TESTS[name] : undefined;
     if (test === undefined) throw new TemplateError(`No test named '${name}'.`);
+    spendOn(value);
     return test(value, args);
   },
 };

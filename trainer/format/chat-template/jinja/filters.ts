@@ -2,7 +2,7 @@
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { ownAttribute } from './attributes.ts';
-import { spend } from './budget.ts';
+import { spend, spendItems } from './budget.ts';
 import type { Filter } from './filter.ts';
 import { formatPercent, roundedFixed } from './format.ts';
 import { toJson } from './json.ts';
@@ -84,7 +84,10 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
     if (args.length > 0 && named.size > 0) throw new TemplateError("can't handle positional and keyword arguments at the same time");
     return formatPercent(str(value), named.size > 0 ? new Dict(named) : new Tuple(args));
   },
-  wordcount: filter('wordcount', [], value => BigInt((str(value).match(/[\p{L}\p{N}_\p{M}]+/gu) ?? []).length)),
+  wordcount: filter('wordcount', [], value => {
+    spendItems(str(value).length);
+    return BigInt((str(value).match(/[\p{L}\p{N}_\p{M}]+/gu) ?? []).length);
+  }),
   indent: filter('indent', ['width', 'first', 'blank'], (value, args) => {
     const width = args.optional('width') ?? 4n;
     if (typeof width !== 'string') spend(Math.max(0, args.whole('width', 4)));
@@ -168,7 +171,7 @@ function toFloat(value: Value): number | undefined {
   const text = stripText(value, undefined, 'both').toLowerCase();
   const named = /^([-+]?)(inf|infinity|nan)$/.exec(text);
   if (named !== null) return (named[1] === '-' ? -1 : 1) * (named[2] === 'nan' ? Number.NaN : Number.POSITIVE_INFINITY);
-  return /^[-+]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[-+]?\d+)?$/.test(text)
+  return /^[-+]?(?:\d+(?:_\d+)*(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:e[-+]?\d+)?$/.test(text)
     ? Number(text.replaceAll('_', ''))
     : undefined;
 }

@@ -1,6 +1,6 @@
 /** Python's two ways to put values into a text: `%` and `format`. */
 import { elementAt } from '../../../narrow.ts';
-import { spend } from './budget.ts';
+import { spend, spendItems } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { repr, reprFloat, str } from './text.ts';
 import { codePoints, Dict, isNumber, numeric, Tuple, typeName, type Value } from './values.ts';
@@ -10,6 +10,7 @@ export function formatPercent(template: string, args: Value): string {
   const list = args instanceof Tuple ? args.items : undefined;
   let used = 0;
   let whole = false;
+  spendItems(template.length);
   const take = (): Value => {
     if (list === undefined) {
       if (whole) throw new TemplateError('not enough arguments for format string');
@@ -24,7 +25,7 @@ export function formatPercent(template: string, args: Value): string {
     return args.get(key);
   };
   const text = template.replace(
-    /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d*)(?:\.(\*|\d*))?[hlL]?([\s\S]?)/gu,
+    /%(?:\(([^)]{0,64})\))?([-+ #0]*)(\*|\d*)(?:\.(\*|\d*))?[hlL]?([\s\S]?)/gu,
     (_, key: string | undefined, flags: string, width: string, precision: string | undefined, kind: string) => {
       if (kind === '%') return '%';
       if (width === '*' || precision === '*') throw unsupported('a width from the arguments of %');
@@ -55,6 +56,7 @@ interface NumberOptions {
 }
 
 function percentText(kind: string, value: Value, options: NumberOptions): string {
+  spend(options.precision);
   if (kind === 's' || kind === 'r')
     return Array.from(kind === 's' ? str(value) : repr(value))
       .slice(0, options.precision)

@@ -1,7 +1,7 @@
 /** The functions that every template may call. */
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
-import { MAX_RANGE } from './budget.ts';
+import { MAX_RANGE, spendItems } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { str } from './text.ts';
 import { type Call, Callable, Dict, itemsOf, Namespace, orElse, Range, toValue, Undefined, type Value } from './values.ts';
@@ -37,7 +37,11 @@ export function globalsOf(formatTime: (format: string) => string): ReadonlyMap<s
     named('raise_exception', args => {
       throw new TemplateError(str(orElse(args[0], () => new Undefined(''))));
     }),
-    named('strftime_now', (args, names) => formatTime(new Arguments('strftime_now', ['format'], args, names).text('format'))),
+    named('strftime_now', (args, names) => {
+      const format = new Arguments('strftime_now', ['format'], args, names).text('format');
+      spendItems(format.length);
+      return formatTime(format);
+    }),
   ]);
 }
 

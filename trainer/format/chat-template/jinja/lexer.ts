@@ -11,10 +11,17 @@ export type Token =
 
 /** White space as Python has it. */
 const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
-export const TRAILING_SPACE = new RegExp(`[${SPACE}]+$`);
+const ONE_SPACE = new RegExp(`[${SPACE}]`);
 export const LEADING_SPACE = new RegExp(`^[${SPACE}]+`);
 export const SPACES = new RegExp(`[${SPACE}]+`, 'g');
 export const ONLY_SPACE = new RegExp(`^[${SPACE}]*$`);
+
+/** A regular expression would begin anew at each space of a long run inside the text. */
+export function withoutTrailingSpace(text: string): string {
+  let end = text.length;
+  while (end > 0 && ONE_SPACE.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
+}
 
 const BEGINS = ['{%', '{{', '{#'] as const;
 const OPENING = /\{%[-+]?|\{\{[-+]?|\{#[-+]?/g;
@@ -128,7 +135,7 @@ const TOKEN_FORMS: ReadonlyArray<readonly [RegExp, (written: string, line: numbe
 
 /** `-` takes all white space; a block or comment alone on its line takes the space before it, unless it has a `+`. */
 function beforeTag(value: string, sign: string, strips: boolean, lineStarts: boolean): string {
-  if (sign === '-') return value.replace(TRAILING_SPACE, '');
+  if (sign === '-') return withoutTrailingSpace(value);
   if (sign === '+' || !strips) return value;
   const from = value.lastIndexOf('\n') + 1;
   return (from > 0 || lineStarts) && ONLY_SPACE.test(value.slice(from)) ? value.slice(0, from) : value;

@@ -13,6 +13,10 @@ const sameNumber = (x: number | bigint, y: number | bigint): boolean => x <= y &
 export function equal(a: Value, b: Value): boolean {
   spend();
   if (isNumber(a) && isNumber(b)) return sameNumber(numeric(a), numeric(b));
+  if (typeof a === 'string' && typeof b === 'string') {
+    if (a.length === b.length) spend(a.length);
+    return a === b;
+  }
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => equal(item, elementAt(b, i)));
   if (a instanceof Tuple && b instanceof Tuple) return equal(a.items, b.items);
   if (a instanceof Dict && b instanceof Dict)
@@ -30,7 +34,10 @@ export function order(a: Value, b: Value, sign = '<'): number {
     const [x, y] = [numeric(a), numeric(b)];
     return x < y ? -1 : x > y ? 1 : sameNumber(x, y) ? 0 : Number.NaN;
   }
-  if (typeof a === 'string' && typeof b === 'string') return comparePoints(a, b);
+  if (typeof a === 'string' && typeof b === 'string') {
+    spend(Math.min(a.length, b.length));
+    return comparePoints(a, b);
+  }
   const lists: readonly [readonly Value[], readonly Value[]] | undefined =
     Array.isArray(a) && Array.isArray(b) ? [a, b] : a instanceof Tuple && b instanceof Tuple ? [a.items, b.items] : undefined;
   if (lists === undefined) throw new TemplateError(`'${sign}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);

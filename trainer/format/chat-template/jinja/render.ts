@@ -1,6 +1,6 @@
 /** Runs a template. */
 import { elementAt } from '../../../narrow.ts';
-import { MAX_DEPTH, MAX_SIZE, resetBudget, spend } from './budget.ts';
+import { MAX_DEPTH, MAX_SIZE, spend } from './budget.ts';
 import { callValue, evaluate, evaluateArguments, Scope } from './expressions.ts';
 import { setField } from './globals.ts';
 import { type LoopState, loopValue } from './loop.ts';
@@ -20,7 +20,6 @@ export interface Rendered {
  * @throws TemplateError for what Python or Jinja refuses, what is not supported, and what takes too much
  */
 export function renderTemplate(body: Body, variables: ReadonlyMap<string, Value>, globals: ReadonlyMap<string, Value>): Rendered {
-  resetBudget();
   const run = new Run();
   run.statements(body, new Scope(new Scope(undefined, globals), variables));
   return { text: run.top.text, generated: run.generated };

@@ -2,7 +2,7 @@
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { item } from './attributes.ts';
-import { spend } from './budget.ts';
+import { spend, spendItems } from './budget.ts';
 import type { Filter, FilterContext } from './filter.ts';
 import { binary, equal, order } from './operators.ts';
 import { TemplateError } from './template-error.ts';
@@ -167,6 +167,7 @@ export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
     const fill = args.optional('fill_with');
     if (size < 1) throw new TemplateError('batch needs a size of at least 1');
     const items = itemsOf(value);
+    if (fill !== undefined) spendItems(size);
     const rows = Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
     return new Once(rows.map(row => (fill === undefined ? row : [...row, ...Array.from({ length: size - row.length }, () => fill)])));
   }),
@@ -174,7 +175,7 @@ export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
     const count = args.whole('slices');
     const fill = args.optional('fill_with');
     if (count < 1) throw new TemplateError('slice needs at least one slice');
-    spend(count);
+    spendItems(count);
     const items = itemsOf(value);
     const [each, extra] = [Math.floor(items.length / count), items.length % count];
     const rows = Array.from({ length: count }, (_, i) => {

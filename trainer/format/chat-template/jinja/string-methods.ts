@@ -1,8 +1,8 @@
 /** The methods of Python's `str`. */
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
-import { spend } from './budget.ts';
-import { LEADING_SPACE, ONLY_SPACE, SPACES, TRAILING_SPACE } from './lexer.ts';
+import { spend, spendItems } from './budget.ts';
+import { LEADING_SPACE, ONLY_SPACE, SPACES, withoutTrailingSpace } from './lexer.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { codePoints, itemsOf, joinPoints, Tuple, typeName, type Value } from './values.ts';
 
@@ -30,6 +30,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   splitlines: method('splitlines', ['keepends'], (self, args) => {
     const keep = args.optional('keepends') === true;
     const lines = self.match(LINES) ?? [];
+    spendItems(lines.length);
     return keep ? lines : lines.map(line => line.replace(LINE_END, ''));
   }),
   startswith: method('startswith', ['prefix', 'start', 'end'], (self, args) =>
@@ -127,7 +128,7 @@ export function stripText(text: string, characters: Value | undefined, side: 'le
   spend(text.length);
   if (characters === undefined) {
     const begun = side === 'right' ? text : text.replace(LEADING_SPACE, '');
-    return side === 'left' ? begun : begun.replace(TRAILING_SPACE, '');
+    return side === 'left' ? begun : withoutTrailingSpace(begun);
   }
   if (typeof characters !== 'string') throw new TemplateError('strip arg must be None or str');
   const set = new Set(characters);
@@ -176,12 +177,14 @@ function split(text: string, args: Arguments, fromRight: boolean): readonly stri
   if (separator === '') throw new TemplateError('empty separator');
   if (separator !== undefined) {
     const parts = text.split(separator);
+    spendItems(parts.length);
     if (most < 0 || parts.length <= most + 1) return parts;
     if (fromRight) return [parts.slice(0, parts.length - most).join(separator), ...parts.slice(parts.length - most)];
     return [...parts.slice(0, most), parts.slice(most).join(separator)];
   }
-  const trimmed = text.replace(LEADING_SPACE, '').replace(TRAILING_SPACE, '');
+  const trimmed = withoutTrailingSpace(text.replace(LEADING_SPACE, ''));
   const gaps = [...trimmed.matchAll(SPACES)];
+  spendItems(gaps.length);
   const used = most < 0 ? gaps : fromRight ? gaps.slice(Math.max(0, gaps.length - most)) : gaps.slice(0, most);
   const parts: string[] = [];
   let end = 0;
@@ -191,10 +194,10 @@ function split(text: string, args: Arguments, fromRight: boolean): readonly stri
   }
   // What is left over keeps the white space on its far side.
   const rest = most >= 0 && used.length < gaps.length && !fromRight ? text.replace(LEADING_SPACE, '').slice(end) : trimmed.slice(end);
-  if (fromRight && parts.length > 0)
-    parts[0] = text
-      .replace(TRAILING_SPACE, '')
-      .slice(0, text.replace(TRAILING_SPACE, '').length - (trimmed.length - elementAt(parts, 0).length));
+  if (fromRight && parts.length > 0) {
+    const whole = withoutTrailingSpace(text);
+    parts[0] = whole.slice(0, whole.length - (trimmed.length - elementAt(parts, 0).length));
+  }
   return trimmed === '' ? [] : [...parts, rest];
 }
 

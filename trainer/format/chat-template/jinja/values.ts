@@ -1,5 +1,5 @@
 /** The values of a template, which are Python's: int is a bigint, float a number, str a string, list an array. */
-import { spend } from './budget.ts';
+import { spend, spendItems } from './budget.ts';
 import { TemplateError } from './template-error.ts';
 
 export type Value =
@@ -58,6 +58,7 @@ export class Dict {
     return this.#entries.has(keyOf(key));
   }
   entries(): ReadonlyArray<readonly [Value, Value]> {
+    spendItems(this.size);
     return [...this.#entries.values()];
   }
 }
@@ -93,7 +94,7 @@ export class Range {
     return Math.max(0, Math.ceil((this.stop - this.start) / this.step));
   }
   items(): readonly Value[] {
-    spend(this.length);
+    spendItems(this.length);
     return Array.from({ length: this.length }, (_, i) => BigInt(this.start + i * this.step));
   }
 }
@@ -108,6 +109,7 @@ export class Once {
 
   /** Undefined at the end. */
   next(): Value | undefined {
+    spend();
     const { done, value } = this.#iterator.next();
     return done === true ? undefined : value;
   }
@@ -165,6 +167,7 @@ export const numeric = (value: number | bigint | boolean): number | bigint => (t
 
 /** @throws TemplateError for what Python can't hash */
 export function keyOf(key: Value): string {
+  spend(typeof key === 'string' ? key.length : 0);
   if (typeof key === 'string') return `s${key}`;
   if (isNumber(key)) {
     const number = numeric(key);
@@ -216,7 +219,10 @@ export function toValue(value: unknown, depth = 0): Value {
 /** @throws TemplateError for what has no items */
 export function itemsOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
-  if (typeof value === 'string') return Array.from(value);
+  if (typeof value === 'string') {
+    spendItems(value.length);
+    return Array.from(value);
+  }
   if (value instanceof Undefined) return [];
   if (value instanceof Tuple) return value.items;
   if (value instanceof Dict) return value.entries().map(([key]) => key);
@@ -253,5 +259,8 @@ export function lengthOf(value: Value): number {
 }
 
 /** Python counts characters, not halves of surrogate pairs. */
-export const codePoints = (text: string): string | readonly string[] => (/[\ud800-\udfff]/.test(text) ? Array.from(text) : text);
+export function codePoints(text: string): string | readonly string[] {
+  spend(text.length);
+  return /[\ud800-\udfff]/.test(text) ? Array.from(text) : text;
+}
 export const joinPoints = (points: string | readonly string[]): string => (typeof points === 'string' ? points : points.join(''));
