@@ -1,4 +1,4 @@
-/** If stdout and stderr are one terminal, streamed text is not disturbed by lines shown before it. */
+/** Streamed text is not disturbed by lines shown before it, and text from outside does nothing to a terminal. */
 import { expect, test } from 'vitest';
 import type { LogFile } from '../../../trainer/cli/show/log-file.ts';
 import { openTerminal } from '../../../trainer/cli/show/terminal.ts';
@@ -7,7 +7,7 @@ const ESCAPE = String.fromCharCode(27);
 const log: LogFile = { path: 'log', append: () => undefined };
 
 /** Everything that is written to one terminal, in order. */
-function oneTerminal() {
+function oneTerminal(color = false) {
   const written: string[] = [];
   const write = (text: string): boolean => {
     written.push(text);
@@ -15,7 +15,7 @@ function oneTerminal() {
   };
   // The bar needs no more of a terminal.
   const stream = { isTTY: true, columns: 80, write } as unknown as NodeJS.WriteStream;
-  return { written, terminal: openTerminal({ json: false, verbose: false, color: false, log, stdout: stream, stderr: stream }) };
+  return { written, terminal: openTerminal({ json: false, verbose: false, color, log, stdout: stream, stderr: stream }) };
 }
 
 test('a bar is gone before the first text, and takes nothing of it away', () => {
@@ -31,4 +31,21 @@ test('a bar is gone before the first text, and takes nothing of it away', () => 
   for (const mode of ['?7', '?25'])
     expect(before.lastIndexOf(`${ESCAPE}[${mode}h`)).toBeGreaterThan(before.lastIndexOf(`${ESCAPE}[${mode}l`));
   expect(before.endsWith(`${ESCAPE}[2K`)).toBe(true);
+});
+
+test('names and answers from outside reach a terminal without what it would obey', () => {
+  const [clear, title] = [`${ESCAPE}[2J`, `${ESCAPE}]0;x${String.fromCharCode(7)}`];
+  const { written, terminal } = oneTerminal();
+  terminal.say('error', `there is no model at '${clear}'`);
+  terminal.print(`a\tb\r\n${title}${ESCAPE}[31mred`);
+  terminal.stream(clear);
+  const text = written.join('');
+  expect(text).toContain("error: there is no model at '·[2J'\na\tb\r\n·]0;x··[31mred\n");
+  expect(text.endsWith('·[2J')).toBe(true);
+});
+
+test('colors of ours are kept', () => {
+  const { written, terminal } = oneTerminal(true);
+  terminal.print(`${ESCAPE}[32m⟦a⟧${ESCAPE}[39m${ESCAPE}[2J`);
+  expect(written).toContain(`${ESCAPE}[32m⟦a⟧${ESCAPE}[39m·[2J\n`);
 });

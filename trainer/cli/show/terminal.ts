@@ -40,18 +40,28 @@ export interface TerminalOptions {
 const styles = { debug: 'dim', info: undefined, warning: 'yellow', error: 'red' } as const;
 const prefixes: Readonly<Record<LogLevel, string>> = { debug: '', info: '', warning: 'warning: ', error: 'error: ' };
 
+const ESCAPE = String.fromCharCode(27);
+/** Characters that a terminal obeys in place of showing them, but for line ends and tabs; and the same but for colors. */
+const OBEYED = /(?!\n|\t|\r\n)\p{Cc}/gu;
+const OBEYED_BUT_COLORS = new RegExp(`(?!\\n|\\t|\\r\\n|${ESCAPE}\\[\\d*m)\\p{Cc}`, 'gu');
+
+/** Names, data and answers come from outside: they must not move the cursor, erase a line or set a title. */
+const harmless = (text: string, obeyed = OBEYED): string => text.replace(obeyed, '·');
+
 /** Characters of a line in a file or a pipe. */
 const DEFAULT_WIDTH = 100;
 
 export function openTerminal(options: TerminalOptions): Terminal {
   const { json, verbose, log, stdout = process.stdout, stderr = process.stderr } = options;
   const colored = options.color && stderr.isTTY === true;
+  const isColored = options.color && stdout.isTTY === true;
   const progress = progressView(stderr);
+  const streamed = (chunk: string, stream: NodeJS.WriteStream): string => (stream.isTTY ? harmless(chunk) : chunk);
   let isAside = false;
   return {
     json,
     verbose,
-    isColored: options.color && stdout.isTTY === true,
+    isColored,
     width: stdout.columns || DEFAULT_WIDTH,
     log,
     progress,
@@ -59,11 +69,12 @@ export function openTerminal(options: TerminalOptions): Terminal {
       if (level === 'debug') log.append(message);
       if (level === 'debug' && !verbose) return;
       const style = styles[level];
-      const text = `${prefixes[level]}${message}`;
+      const text = `${prefixes[level]}${harmless(message)}`;
       progress.aside(() => stderr.write(`${colored && style ? styleText(style, text) : text}\n`));
     },
     print: text => {
-      if (!json) progress.aside(() => stdout.write(`${text}\n`));
+      const shown = harmless(text, isColored ? OBEYED_BUT_COLORS : OBEYED);
+      if (!json) progress.aside(() => stdout.write(`${shown}\n`));
     },
     stream: chunk => {
       if (json) return;
@@ -71,13 +82,14 @@ export function openTerminal(options: TerminalOptions): Terminal {
       progress.end();
       if (isAside) stderr.write('\n\n');
       isAside = false;
-      stdout.write(chunk);
+      stdout.write(streamed(chunk, stdout));
     },
     streamAside: chunk => {
       if (json) return;
       progress.end();
       isAside = true;
-      stderr.write(colored ? styleText('dim', chunk) : chunk);
+      const shown = streamed(chunk, stderr);
+      stderr.write(colored ? styleText('dim', shown) : shown);
     },
     finish: value => {
       progress.end();
