@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { imagePreprocessing } from '../../trainer/format/image/image-preprocessing.ts';
+import { imagePreprocessing, preprocessorText } from '../../trainer/format/image/image-preprocessing.ts';
 import { createRandom } from '../../trainer/random.ts';
 import { loadImage } from '../../trainer/data/image/load-image.ts';
 import { readJson } from '../support/files/read-json.ts';
@@ -48,5 +48,28 @@ describe.each(cases)('$name', ({ config, shape, pixel_values: expected }) => {
       }
     expect(sum / into.length).toBeLessThan(MEAN_STEPS);
     expect(most).toBeLessThan(MOST_STEPS);
+  });
+});
+
+describe('the file of an export', () => {
+  const given = { do_resize: true, size: { shortest_edge: 40 }, do_center_crop: true, crop_size: { height: 32, width: 32 }, resample: 3 };
+  it.each([
+    ['of a model that says nothing', undefined, 16],
+    ['of one that says another size', given, 24],
+    ['of one that only resizes', { size: { height: 32, width: 32 }, image_mean: [0.5, 0.5, 0.5] }, 24],
+  ])('%s makes it see what training saw', async (_, json, side) => {
+    const [dir, out] = ['from', 'to'].map(name => mkdtempSync(join(folder, name)));
+    if (dir === undefined || out === undefined) throw new Error('no folder');
+    if (json) writeFileSync(join(dir, 'preprocessor_config.json'), JSON.stringify(json));
+    const params = { dir, config: {}, height: side, width: side };
+    const { source, ...seen } = await imagePreprocessing(params);
+    writeFileSync(join(out, 'preprocessor_config.json'), (await preprocessorText(params)) ?? '');
+    expect(await imagePreprocessing({ ...params, dir: out })).toEqual({ ...seen, source: 'preprocessor_config.json' });
+  });
+
+  it('is that of the model where it says the same', async () => {
+    const dir = mkdtempSync(join(folder, 'same'));
+    writeFileSync(join(dir, 'preprocessor_config.json'), JSON.stringify(given));
+    expect(await preprocessorText({ dir, config: {}, height: 32, width: 32 })).toBeUndefined();
   });
 });

@@ -33,6 +33,8 @@ export interface AdapterDescription extends PartsDescription {
   readonly problem?: Problem;
   /** How an embedder makes the vector of a text. */
   readonly pooling?: Pooling;
+  /** Pixels, height and width, of the images that a model was tuned for which takes images of any size. */
+  readonly imageSize?: readonly [number, number];
   /** The label names of the data; of a classifier in the order of its outputs. */
   readonly labels?: readonly string[];
   /** For example `rowtune 0.1.0`; of an adapter of PEFT `peft` and its version. */
@@ -58,11 +60,18 @@ export interface Adapter extends TrainedParts {
 /** The model that an adapter tunes: its base, with the head that it was trained with. @throws ModelConfigError */
 export const modelOfAdapter = (
   config: ConfigJson,
-  { labels, problem, pooling }: Pick<AdapterDescription, 'labels' | 'pooling' | 'problem'>,
+  { labels, problem, pooling, imageSize }: Pick<AdapterDescription, 'imageSize' | 'labels' | 'pooling' | 'problem'>,
 ): AnyModel =>
   loadModel(
     config,
-    problem === undefined ? {} : { problem, ...(pooling && { pooling }), ...(problem !== 'regression' && labels ? { labels } : {}) },
+    problem === undefined
+      ? {}
+      : {
+          problem,
+          ...(pooling && { pooling }),
+          ...(imageSize && { imageSize }),
+          ...(problem !== 'regression' && labels ? { labels } : {}),
+        },
   );
 
 /** Name of the int32 tensor that holds a module's rows. */

@@ -64,6 +64,8 @@ const place = z
   .int()
   .nonnegative()
   .max(2 ** 31 - 1);
+/** No network in use sees more; the number sizes arrays. */
+const imageSide = z.int().min(1).max(16_384);
 const selectionSchema = z.record(z.string(), z.array(place)).default({});
 const descriptionSchema = z.object({
   version: z.literal(ADAPTER_VERSION),
@@ -79,6 +81,7 @@ const descriptionSchema = z.object({
   step: z.int().nonnegative().optional(),
   problem: z.enum(classifierProblems).optional(),
   pooling: z.object({ mode: z.enum(poolingModes), normalize: z.boolean() }).optional(),
+  image_size: z.tuple([imageSide, imageSide]).optional(),
   labels: z.array(z.string()).optional(),
 });
 
@@ -117,7 +120,22 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
   }
-  const { created_by, rows, columns, lora, vera: shape, whole, method, base, modules, step, problem, pooling, labels } = parsed.data;
+  const {
+    created_by,
+    rows,
+    columns,
+    lora,
+    vera: shape,
+    whole,
+    method,
+    base,
+    modules,
+    step,
+    problem,
+    pooling,
+    image_size: imageSize,
+    labels,
+  } = parsed.data;
   return {
     method,
     base,
@@ -125,6 +143,7 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     step,
     problem,
     pooling,
+    imageSize,
     labels,
     createdBy: created_by,
     rows: selectionOf(rows),

@@ -115,6 +115,7 @@ function descriptionJson({
   step,
   problem,
   pooling,
+  imageSize,
   labels,
   createdBy,
 }: AdapterDescription): string {
@@ -125,6 +126,7 @@ function descriptionJson({
     step,
     problem,
     pooling,
+    image_size: imageSize,
     labels,
     base,
     modules,

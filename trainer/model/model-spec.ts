@@ -111,6 +111,10 @@ export type ClassifierInput =
 export const takesSize = ({ resizable, height, width }: Extract<ClassifierInput, { kind: 'image' }>, size: number): boolean =>
   resizable || (height === size && width === size);
 
+/** The height and width that were chosen for a model that takes images of any size; undefined for others. */
+export const chosenSize = (input: ClassifierInput): readonly [number, number] | undefined =>
+  input.kind === 'image' && input.resizable ? [input.height, input.width] : undefined;
+
 /** Returns whether a model predicts the next token. */
 export const isCausal = (model: Model): model is CausalModel => 'kind' in model && model.kind === 'causal';
 

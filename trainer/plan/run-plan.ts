@@ -19,7 +19,7 @@ import { TargetError, targetModules } from '../method/targets.ts';
 import { hasYoung, type SecondChoice, withYoung } from '../method/young-rows.ts';
 import type { ConfigJson, ModelOptions } from '../model/config-json.ts';
 import { loadModel } from '../model/load-model.ts';
-import type { AnyModel } from '../model/model-spec.ts';
+import { type AnyModel, chosenSize } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ComputeType, Precision } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
@@ -287,11 +287,12 @@ export function modelOptions({ task, data: { image_size: size, labels } }: Recip
 const headOf = (model: AnyModel): ModelOptions => {
   if (model.kind === 'causal') return {};
   const { labels, problem, input, pooling } = model;
+  const imageSize = chosenSize(input);
   return {
     labels,
     problem,
     ...(pooling && { pooling }),
-    ...(input.kind === 'image' && input.resizable && { imageSize: [input.height, input.width] }),
+    ...(imageSize && { imageSize }),
   };
 };
 

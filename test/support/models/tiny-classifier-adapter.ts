@@ -44,6 +44,8 @@ export interface TinyClassifierParams {
   readonly problem?: Problem;
   /** Present on embedders. */
   readonly pooling?: Pooling;
+  /** The size of images, of a model that takes any. */
+  readonly imageSize?: readonly [number, number];
   /** Keeps the base's head instead of a new one. */
   readonly ownHead?: boolean;
   readonly settings?: Partial<MethodSettings>;
@@ -58,12 +60,13 @@ export async function tinyClassifierAdapter({
   labels = NEW_LABELS,
   problem = 'single_label',
   pooling,
+  imageSize,
   ownHead,
   settings: changes,
   batchNorm = 'frozen',
 }: TinyClassifierParams): Promise<string> {
   const folder = await openModel(base);
-  const described = ownHead ? {} : pooling ? { problem, pooling } : { problem, labels };
+  const described = ownHead ? {} : pooling ? { problem, pooling } : { problem, labels, ...(imageSize && { imageSize }) };
   const model = modelOfAdapter(folder.config, described);
   const settings = settingsOf({ budget: { r: 2 }, rank: 2, modulesToSave: ['head'], ...changes });
   const attachment = withBatchNorm(methods[method].attach(model, settings, scattered(model, method, settings)), model, batchNorm);

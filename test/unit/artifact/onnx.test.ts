@@ -90,6 +90,12 @@ test('a new head: config.json has its labels', async () => {
   expect(config).toMatchObject({ id2label: { 0: 'cat', 1: 'dog', 2: 'fox' } });
 });
 
+test('images have the size that the model was tuned for', async () => {
+  const result = await exportOf({ base: goldenFolder('dinov2'), method: 'spsft', imageSize: [8, 8] });
+  expectVerified(result);
+  expect(readRecord(join(result.outputDir, 'preprocessor_config.json'))).toMatchObject({ size: { height: 8, width: 8 } });
+});
+
 test.each(['mean', 'cls', 'max'] as const)('an embedder that takes the %s gives states and vectors', async mode => {
   const pooling = { mode, normalize: mode === 'mean' };
   const result = await exportOf({ base: goldenFolder('bert'), method: 'spsft', problem: 'embedding', pooling });

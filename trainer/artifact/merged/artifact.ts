@@ -5,6 +5,7 @@ import { isOneOf } from '../../catalog/entries.ts';
 import { readSentenceModules } from '../../format/sentence-modules.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
+import { chosenSize } from '../../model/model-spec.ts';
 import type { Artifact, Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
@@ -32,7 +33,9 @@ async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
   const close = () => folder.weights.close();
   try {
     const isEmbedder = model.kind === 'classifier' && model.pooling !== undefined;
-    const copy = loadModel(folder.config, isEmbedder ? { problem: model.problem, pooling: await readSentenceModules(dir) } : {});
+    const imageSize = model.kind === 'classifier' ? chosenSize(model.input) : undefined;
+    const head = isEmbedder ? { problem: model.problem, pooling: await readSentenceModules(dir) } : {};
+    const copy = loadModel(folder.config, { ...head, ...(imageSize && { imageSize }) });
     if (tokenizer) {
       const found = await folder.loadTokenizer();
       const isSame = smokeIds(copy, found).join() === smokeIds(model, tokenizer).join() && found.eosIds.join() === tokenizer.eosIds.join();

@@ -9,6 +9,7 @@ import { jsonLike } from '../../files/json-text.ts';
 import { MAX_JSON_BYTES } from '../../files/regular-file.ts';
 import { readModelFile } from '../../format/byte-file.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
+import { PREPROCESSOR_FILE, preprocessorText } from '../../format/image/image-preprocessing.ts';
 import { fileSize } from '../../format/model-config.ts';
 import { INDEX_FILE, SINGLE_FILE } from '../../format/safetensors/safetensors-source.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
@@ -40,7 +41,7 @@ const STORED = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
 /** Hugging Face's usual size of a shard, for bases that have none. */
 const SHARD_BYTES = 5e9;
 /** Other forms of a tokenizer, for programs that read those. */
-const COPIED = [...VOCABULARY_FILES, 'LICENSE', 'preprocessor_config.json'];
+const COPIED = [...VOCABULARY_FILES, 'LICENSE', PREPROCESSOR_FILE];
 
 type StoredType = TensorEntry['dtype'];
 
@@ -192,7 +193,16 @@ export async function writeCompanions(dir: string, params: MergedParams): Promis
       if ((await fileSize(join(folder.dir, name))) !== undefined) await copyDurably(join(folder.dir, name), join(dir, name));
   }
   for (const [name, text] of tokenizer?.files() ?? []) await writeTextFile(join(dir, name), text);
+  await writePreprocessing(dir, params);
   if (params.model.kind === 'classifier' && params.model.pooling) await writeModulesOf(dir, params.model, folder.dir);
+}
+
+/** Images reach the export as they reached training, also where the base says nothing or another size. */
+async function writePreprocessing(dir: string, { model, folder }: MergedParams): Promise<void> {
+  if (model.kind !== 'classifier' || model.input.kind !== 'image') return;
+  const { height, width } = model.input;
+  const text = await preprocessorText({ dir: folder.dir, config: folder.config, height, width });
+  if (text !== undefined) await writeTextFile(join(dir, PREPROCESSOR_FILE), text);
 }
 
 /** An embedder is a folder of sentence-transformers, which cuts texts where its base does. */

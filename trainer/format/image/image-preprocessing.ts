@@ -53,13 +53,16 @@ const schema = z.looseObject({
 
 /** PIL's numbers of filters. */
 const KERNELS = ['nearest', 'lanczos3', 'linear', 'cubic', 'linear', 'linear'] as const;
+const PIL_FILTERS = { nearest: 0, lanczos3: 1, linear: 2, cubic: 3 } as const satisfies Record<ImagePreprocessing['kernel'], number>;
+
+export const PREPROCESSOR_FILE = 'preprocessor_config.json';
 
 /** ConvNextImageProcessor, which ResNet uses, crops only below this side. */
 const LARGEST_CROPPED = 384;
 
 /** @throws ModelFileError where preprocessor_config.json is unusable */
 export async function imagePreprocessing({ dir, config, height, width }: PreprocessingParams): Promise<ImagePreprocessing> {
-  const file = path.join(dir, 'preprocessor_config.json');
+  const file = path.join(dir, PREPROCESSOR_FILE);
   const json = await readOptionalConfigFile(file);
   const final = { height, width };
   if (!json) return timmPreprocessing(config, final);
@@ -74,8 +77,50 @@ export async function imagePreprocessing({ dir, config, height, width }: Preproc
     rescale: data.do_rescale ? data.rescale_factor : 1,
     mean: data.do_normalize ? data.image_mean : data.image_mean.map(() => 0),
     std: data.do_normalize ? data.image_std : data.image_std.map(() => 1),
-    source: 'preprocessor_config.json',
+    source: PREPROCESSOR_FILE,
   };
+}
+
+/**
+ * The text of a preprocessor_config.json that makes Transformers see what training saw.
+ * @returns undefined where the files of the model say so already
+ * @throws ModelFileError as {@link imagePreprocessing}
+ */
+export async function preprocessorText(params: PreprocessingParams): Promise<string | undefined> {
+  const seen = await imagePreprocessing(params);
+  const { dir, config, height, width } = params;
+  const json = await readOptionalConfigFile(path.join(dir, PREPROCESSOR_FILE));
+  if (json === undefined && config.pretrained_cfg !== undefined) return undefined;
+  const said = json && schema.parse(json);
+  const [saidHeight, saidWidth] = said ? finalSides(said) : [];
+  if (saidHeight === height && saidWidth === width) return undefined;
+  const { resize, kernel, rescale, mean, std } = seen;
+  const isCropped = resize.kind === 'shortest' || resize.height !== height || resize.width !== width;
+  const { crop_pct: _, ...kept } = json ?? {};
+  const written = {
+    ...kept,
+    // Those of other models crop in ways of their own.
+    image_processor_type: isCropped ? 'BitImageProcessor' : 'ViTImageProcessor',
+    do_resize: true,
+    size: resize.kind === 'shortest' ? { shortest_edge: resize.edge } : { height: resize.height, width: resize.width },
+    resample: PIL_FILTERS[kernel],
+    do_center_crop: isCropped,
+    ...(isCropped && { crop_size: { height, width } }),
+    do_rescale: rescale !== 1,
+    rescale_factor: rescale,
+    do_normalize: true,
+    image_mean: mean,
+    image_std: std,
+  };
+  return `${JSON.stringify(written, null, 2)}\n`;
+}
+
+/** Height and width that such a file cuts out in the end; undefined where it does not say. */
+function finalSides({ size, crop_size: crop, do_center_crop: crops }: z.infer<typeof schema>): readonly (number | undefined)[] {
+  const cut = crops ? (crop ?? size) : size;
+  const edge = edgeOf(cut);
+  const sides = sidesOf(cut);
+  return [sides?.height ?? edge, sides?.width ?? edge];
 }
 
 type Sides = z.infer<typeof sizes>;

@@ -15,6 +15,7 @@ import { float32Of } from '../../graph/types.ts';
 import { GrowthMeter } from '../../job/memory-meter.ts';
 import type { Base } from '../../job/open-base.ts';
 import type { Attachment } from '../../method/method.ts';
+import { chosenSize } from '../../model/model-spec.ts';
 import { atLeast } from '../../narrow.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import {
@@ -188,6 +189,7 @@ async function fill(
 function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels, model }: TaskSetup): AdapterDescription {
   const architecture = Array.isArray(folder.config.architectures) ? String(folder.config.architectures[0]) : undefined;
   const described = describeAdapter(attachment, { source: recipe.model, revision: recipe.revision, fingerprint, architecture });
-  const { problem, pooling } = model.kind === 'classifier' ? model : {};
-  return { ...described, problem, pooling, labels: labels.length > 0 ? labels : undefined };
+  const { problem, pooling, input } = model.kind === 'classifier' ? model : {};
+  const imageSize = input && chosenSize(input);
+  return { ...described, problem, pooling, imageSize, labels: labels.length > 0 ? labels : undefined };
 }

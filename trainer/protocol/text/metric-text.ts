@@ -30,6 +30,11 @@ const LABELS: Readonly<Record<string, string>> = {
   eval_reward_undesirable: 'Held-out reward of the bad answers',
   eval_logp_desirable: 'Held-out log-probability of the good answers',
   eval_logp_undesirable: 'Held-out log-probability of the bad answers',
+  eval_class_accuracy_min: 'Held-out accuracy of the worst label',
+  eval_class_accuracy_q1: 'Held-out accuracy of labels, lower quartile',
+  eval_class_accuracy_median: 'Held-out accuracy of labels, median',
+  eval_class_accuracy_q3: 'Held-out accuracy of labels, upper quartile',
+  eval_class_accuracy_max: 'Held-out accuracy of the best label',
   eval_kl: 'Held-out divergence from the base model',
   eval_nll: 'Held-out next-token loss',
   eval_teacher_divergence: 'Held-out divergence from the teacher',
@@ -58,6 +63,11 @@ const LABELS: Readonly<Record<string, string>> = {
 
 /** Whether a metric has a label of its own. */
 export const hasLabel = (name: string): boolean => Object.hasOwn(LABELS, name);
+
+/** Whether a measure is a quartile over the accuracies of the labels. */
+export const isByClass = (measure: string): boolean => measure.startsWith('class_accuracy_');
+/** With fewer classes, quartiles say less than the classes themselves. */
+export const FEWEST_CLASSES = 5;
 
 /** eval_new_metric → "Held-out new metric". */
 export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^eval_/, 'Held-out ').replaceAll('_', ' ');
