@@ -129,7 +129,15 @@ function layoutError(file: string, { kind, line }: JsonLayoutError): DataError {
   });
 }
 
-/** The sample on a line. @throws DataError for text that is no JSON object */
+/** Lists and objects inside one another; the schema of a tool has some 20. Python's reader stops at about a thousand. */
+const MAX_NESTING = 200;
+
+function isDeeper(value: unknown, most: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return most === 0 || Object.values(value).some(inner => isDeeper(inner, most - 1));
+}
+
+/** The sample on a line. @throws DataError for text that is no JSON object, or one that is nested too deeply to be worked on */
 export function parseRecord(file: string, line: number, text: string): Record<string, unknown> {
   let value: unknown;
   try {
@@ -148,6 +156,13 @@ export function parseRecord(file: string, line: number, text: string): Record<st
       advice: 'Write each sample as an object',
     });
   }
+  if (isDeeper(value, MAX_NESTING))
+    throw new DataError({
+      file,
+      line,
+      problem: `lists and objects are nested more than ${MAX_NESTING} deep`,
+      advice: 'Check the brackets of the sample that starts on this line',
+    });
   return value;
 }
 

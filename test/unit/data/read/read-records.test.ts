@@ -93,6 +93,7 @@ describe('malformed files', () => {
   const parquet = readFileSync(join(fixtures, 'labeled.snappy.parquet'));
   it.each<[string, string | Uint8Array, string]>([
     ['a.jsonl', '{"text":"a"}\n{"text":', ':2: malformed JSON'],
+    ['a.jsonl', `{"text":${'['.repeat(300)}${']'.repeat(300)}}`, ':1: lists and objects are nested more than 200 deep'],
     ['a.jsonl', '{"text":"a"}\n\n["b"]', ':3: a list, expected an object'],
     ['a.jsonl', Buffer.from([0x7b, 0x7d, 0x0a, 0x0a, 0xff, 0x41]), ':3: bytes that are not UTF-8'],
     ['a.jsonl', Buffer.from('\uFEFF{}', 'utf16le'), ':1: UTF-16 text'],
