@@ -77,7 +77,10 @@ async function chooseTask({ files, data, model, baseDir, tasks }: ChooseParams):
     const columns = objectiveCatalog[task].target === 'tokens' ? chatColumns(found) : undefined;
     const isChat = state === 'bad-sample' || isPlainForChat === true;
     const named = columns !== undefined && isChat ? { task, columns, data: await look(task, columns) } : plain;
-    if (named.data.state === 'ok') return named;
+    if (named.data.state !== 'ok') continue;
+    const judging = named.data.hasJudgments ? tasks.find(name => objectiveCatalog[name].target === 'judgment') : undefined;
+    const judged = judging && { task: judging, data: await look(judging, {}) };
+    return judged?.data.state === 'ok' ? judged : named;
   }
   return first ?? { task: suggested };
 }

@@ -72,6 +72,15 @@ describe('many events', () => {
     expect(lines).toEqual(['load 0/120 tensors', 'load 120/120 tensors']);
   });
 
+  test('what an earlier evaluation found names its step', () => {
+    const lines: string[] = [];
+    const view = lineView({ write: text => lines.push(text.trimEnd()) });
+    view.metrics({ step: 60, eval_loss: 1.5 });
+    view.metrics({ step: 120, loss: 1 });
+    view.update(event(120));
+    expect(lines).toEqual(['train 120/120 steps, loss 1, eval_loss 1.5 (at step 60)']);
+  });
+
   test('a quick phase has its first and its last', () => expect(shown(1).length).toBe(2));
 
   test('evaluations after every short epoch neither fill the log nor silence the training', () => {

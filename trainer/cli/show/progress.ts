@@ -65,19 +65,33 @@ export function progressLine(event: ProgressEvent, pace: { rate?: number; left?:
   return [`${event.phase} ${amounts(event)}`, event.message ?? metrics, rateText(pace.rate, event.unit), left].filter(Boolean).join(', ');
 }
 
-/** Only with the progress of training: another phase would repeat old values. */
-function metricsText({ phase }: ProgressEvent, values: Readonly<Record<string, number>>): string {
+/** The newest metrics, and the step of the newest evaluation among them. */
+interface Newest {
+  readonly values: Readonly<Record<string, number>>;
+  readonly evaluatedAt?: number | undefined;
+}
+
+const NONE: Newest = { values: {} };
+
+const withNewer = ({ values, evaluatedAt }: Newest, newer: Readonly<Record<string, number>>): Newest => ({
+  values: { ...values, ...newer },
+  evaluatedAt: newer.eval_loss === undefined ? evaluatedAt : newer.step,
+});
+
+/** Only with the progress of training: another phase would repeat old values. Those of an older evaluation name its step. */
+function metricsText({ phase, done }: ProgressEvent, { values, evaluatedAt = done }: Newest): string {
   if (phase !== 'train') return '';
-  return SHOWN_METRICS.flatMap(name => {
+  const shown = SHOWN_METRICS.flatMap(name => {
     const value = values[name];
     return value === undefined ? [] : [`${name} ${compact(value)}`];
   }).join(', ');
+  return evaluatedAt < done ? `${shown} (at step ${grouped(evaluatedAt)})` : shown;
 }
 
 /** For logs and pipes: at most one line every few seconds, and one at the end of each phase. */
 export function lineView(stream: ProgressStream): ProgressView {
   const pace = new Pace();
-  let metrics: Record<string, number> = {};
+  let metrics = NONE;
   /** Times of each phase and of its end: evaluations after every epoch neither flood a log nor silence the training. */
   const shownMs = new Map<string, number>();
   const isDue = (key: string, now: number): boolean => now - (shownMs.get(key) ?? Number.NEGATIVE_INFINITY) >= LINE_INTERVAL_MS;
@@ -92,11 +106,11 @@ export function lineView(stream: ProgressStream): ProgressView {
       stream.write(`${progressLine(event, state, metricsText(event, metrics))}\n`);
     },
     metrics: values => {
-      metrics = { ...metrics, ...values };
+      metrics = withNewer(metrics, values);
     },
     aside: write => write(),
     end: () => {
-      metrics = {};
+      metrics = NONE;
     },
   };
 }
@@ -104,7 +118,7 @@ export function lineView(stream: ProgressStream): ProgressView {
 /** For a terminal. */
 function barView(stream: NodeJS.WriteStream): ProgressView {
   const pace = new Pace();
-  let metrics: Record<string, number> = {};
+  let metrics = NONE;
   let bar: SingleBar | undefined;
   let last: ProgressEvent | undefined;
   const stop = (): void => {
@@ -128,7 +142,7 @@ function barView(stream: NodeJS.WriteStream): ProgressView {
       show(event);
     },
     metrics: values => {
-      metrics = { ...metrics, ...values };
+      metrics = withNewer(metrics, values);
     },
     aside: write => {
       const active = bar !== undefined;
@@ -139,7 +153,7 @@ function barView(stream: NodeJS.WriteStream): ProgressView {
     end: () => {
       stop();
       last = undefined;
-      metrics = {};
+      metrics = NONE;
     },
   };
 }

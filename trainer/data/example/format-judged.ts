@@ -52,11 +52,18 @@ export const judgmentsOf = (record: DataRecord): readonly boolean[] => (isPair(r
 
 const isPair = ({ value }: DataRecord): boolean => Object.hasOwn(value, 'chosen') && Object.hasOwn(value, 'rejected');
 
+const judgmentKey = ({ value }: DataRecord): string => LABELS.find(name => Object.hasOwn(value, name)) ?? LABELS[0];
+
+/** Whether a record with one answer says that it is good or bad. */
+export const isJudged = (record: DataRecord): boolean => thumbOf(record.value[judgmentKey(record)]) !== undefined;
+
+/** Columns of a CSV file are texts. */
+const thumbOf = (value: unknown): boolean | undefined => THUMBS[String(value).trim().toLowerCase()];
+
 function judgmentOf(record: DataRecord): boolean {
-  const key = LABELS.find(name => Object.hasOwn(record.value, name)) ?? LABELS[0];
+  const key = judgmentKey(record);
   const value = record.value[key];
-  // Columns of a CSV file are texts.
-  const judged = THUMBS[String(value).trim().toLowerCase()];
+  const judged = thumbOf(value);
   if (judged !== undefined) return judged;
   throw fieldError(
     record,

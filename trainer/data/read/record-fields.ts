@@ -5,9 +5,25 @@ import type { DataRecord } from '../types.ts';
 /** The text under a key; empty text (or nothing but spaces) is an error. */
 export function requiredText(record: DataRecord, key: string): string {
   const value = record.value[key];
+  if (!Object.hasOwn(record.value, key)) throw missingField(record, key);
   if (typeof value !== 'string') throw fieldError(record, key, `${describeValue(value)}, expected a string`, 'Give every sample this key');
   if (value.trim() === '') throw fieldError(record, key, 'empty text', 'Fill it in, or remove the sample');
   return value;
+}
+
+/** More keys than these help nobody. */
+const SHOWN_KEYS = 8;
+
+function missingField(record: DataRecord, key: string): DataError {
+  const keys = Object.keys(record.value);
+  const shown = keys.slice(0, SHOWN_KEYS).map(name => `"${name}"`);
+  const has = keys.length === 0 ? 'no keys' : `${shown.join(', ')}${keys.length > SHOWN_KEYS ? ' and others' : ''}`;
+  return fieldError(
+    record,
+    key,
+    `nothing, expected a string; the sample has ${has}`,
+    `Give every sample this key, or name its column in the recipe: columns: {${key}: …}`,
+  );
 }
 
 /** The text under a key, or '' where it is absent, null or empty. */

@@ -111,6 +111,11 @@ export const dataDiagnostics = {
       'The data has prompts with completions (`prompt_completion`), and the model has a chat template. Such samples are trained as plain text, as in TRL: the completion follows the prompt without the marks of a chat. Programs that chat with the model, such as Ollama, write these marks, so they show little of what was learned. This is right for a model that continues texts.',
     fix: 'Names the columns `instruction` and `output`, for example `columns: {instruction: prompt, output: completion}`: they are then a question and an answer of a chat.',
   },
+  'ignored-judgments': {
+    about:
+      'The samples have a prompt, an answer and a `label` or `kto_tag` of true or false, as for KTO. The task reads the answers alone, so the model learns the bad ones like the good ones.',
+    fix: 'Sets `task: kto`.',
+  },
   'same-texts': {
     about:
       'Samples of sentence embeddings have the same text as anchor and positive. Their cosine is 1 whatever the model does, so they teach nothing (unless dropout is to make the difference, as in SimCSE), and evaluations count them as found. Files of up to 4 MB are read to the end, and the first 1000 samples of others.',

@@ -54,6 +54,8 @@ export interface DataFact {
   readonly format?: DataFormat;
   /** Prompts with answers for a model that has a chat template, which these samples are written without. */
   readonly isPlainForChat?: boolean | undefined;
+  /** The first sample has an answer that it says is good or bad, which a task of answers does not read. */
+  readonly hasJudgments?: boolean | undefined;
   /** Samples that compare a text with itself. */
   readonly sameTexts?: OddSamples | undefined;
   /** Pairs that have an answer which begins with its prompt. */

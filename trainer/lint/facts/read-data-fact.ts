@@ -1,7 +1,9 @@
 /** Reads the beginning of a data file, or all of a short one: its columns, and unusable samples. */
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { withNames } from '../../data/columns-read.ts';
 import { DataError } from '../../data/data-error.ts';
 import { renameColumns } from '../../data/detect-format.ts';
+import { isJudged } from '../../data/example/format-judged.ts';
 import { type DataFile, listDataFiles } from '../../data/read/list-files.ts';
 import { columnsPath } from '../../data/read/parquet-columns.ts';
 import { columnsOf, keptSource, openRemote } from '../../data/read/ranged-source.ts';
@@ -91,6 +93,7 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
       bytes,
       labels,
       isPlainForChat: known().format === 'prompt_completion' && template?.renderer() !== undefined,
+      hasJudgments: objectiveCatalog[task].target === 'tokens' && answersAreJudged(known().format, seen.first),
       sameTexts: odd(sameTexts),
       repeatedPrompts: odd(repeatedPrompts),
       queries: documents && seen.count < limit ? queriesOf(documents) : undefined,
@@ -105,6 +108,11 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
     return { ...base, state: 'bad-sample', badSamples, isCut: bad.length >= MAX_BAD, ...known() };
   }
 }
+
+/** The formats with an answer after a prompt; `text_label` has a label that is the answer. */
+const ANSWERED: ReadonlySet<DataFormat | undefined> = new Set<DataFormat>(['messages', 'sharegpt', 'alpaca', 'prompt_completion']);
+
+const answersAreJudged = (format: DataFormat | undefined, first: DataRecord): boolean => ANSWERED.has(format) && isJudged(first);
 
 interface CheckedRecords {
   readonly check: SampleCheck;

@@ -1,6 +1,7 @@
 /** Problems of a recipe that depend on its data: files, columns, labels and samples. */
 
 import { didYouMean } from '../../catalog/did-you-mean.ts';
+import { namesWhere } from '../../catalog/entries.ts';
 import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
@@ -103,6 +104,20 @@ export function* plainPromptProblems({ data, values }: RecipeView): Generator<Re
       rewrite: { title: `Train them as chats: ${named}`, settings },
     };
   }
+}
+
+/** Answers that the data calls good or bad, and that a task trains alike. */
+export function* ignoredJudgmentProblems({ data, values }: RecipeView): Generator<Report> {
+  const at = data.slice(0, values.data.train.length).findIndex(({ hasJudgments }) => hasJudgments);
+  if (at < 0) return;
+  const [judging] = namesWhere(objectiveCatalog, ({ target }) => target === 'judgment');
+  yield {
+    code: 'ignored-judgments',
+    path: ['data', 'train', at],
+    severity: 'warning',
+    message: `the samples say whether their answer is good or bad, which task: ${values.task} does not read: it trains bad answers like good ones. Set task: ${judging}, or remove the bad answers`,
+    rewrite: { title: `Set task: ${judging}`, settings: [{ path: ['task'], to: judging }] },
+  };
 }
 
 /** Trained roles of which no training file has a turn. */

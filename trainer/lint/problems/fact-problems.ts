@@ -10,6 +10,7 @@ import { byteSize, countedText } from '../../protocol/text/format.ts';
 import { memoryOwner, type RecipeView } from '../recipe-view.ts';
 import {
   dataProblems,
+  ignoredJudgmentProblems,
   labelProblems,
   plainPromptProblems,
   queryProblems,
@@ -31,6 +32,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...dataProblems(view),
     ...labelProblems(view),
     ...plainPromptProblems(view),
+    ...ignoredJudgmentProblems(view),
     ...sameTextProblems(view),
     ...repeatedPromptProblems(view),
     ...unseenRoleProblems(view),

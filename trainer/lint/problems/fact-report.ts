@@ -29,6 +29,7 @@ export const factCodes = [
   'unknown-label',
   'label-without-samples',
   'plain-prompts',
+  'ignored-judgments',
   'same-texts',
   'prompt-in-answer',
   'unseen-role',
