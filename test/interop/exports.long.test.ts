@@ -35,6 +35,7 @@ const DECODERS = [
   'olmo3',
   'granite',
   'granite4',
+  'granite4_mamba',
   'lfm2',
   'glm4',
   'exaone4',
@@ -89,7 +90,7 @@ const cases: readonly Case[] = [
     format: 'merged',
   },
   // Experts back in one tensor for all of them where the file has them so, and a layer with the rows of all that a head of keys has to do with.
-  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe', 'olmoe'] as const).map(
+  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe', 'olmoe', 'granite4_experts'] as const).map(
     (folder): Case => ({
       name: `spsft of experts and other layers of ${folder}, merged`,
       method: 'spsft',
@@ -120,13 +121,18 @@ const cases: readonly Case[] = [
       'gemma4_experts',
       'lfm2_moe',
       'glm4_moe',
+      'granite4_experts',
     ] as const
   ).map(
     (folder): Case => ({
       name: `lora of the experts of ${folder}, peft`,
       method: 'lora',
       budget: { r: 3 },
-      targets: ['/experts/', 'q_proj', '/(mlp|block_sparse_moe|feed_forward)\\.(gate|router)$|router\\.proj$|shared_expert|in_proj_qkvz/'],
+      targets: [
+        '/experts/',
+        'q_proj',
+        '/(mlp|block_sparse_moe|feed_forward)\\.(gate|router(\\.layer)?)$|router\\.proj$|shared_expert|in_proj_qkvz/',
+      ],
       base: join(TINY_LLAMA, '..', folder),
       format: 'peft',
     }),

@@ -16,6 +16,7 @@ const decoders: readonly Missing[] = [
     needs: 'state-space layers',
     names: /^(Falcon)?(Mamba|Jamba|Bamba|Zamba|NemotronH|FalconH|PLaMo)/i,
     keys: ['mamba_d_state', 'ssm_cfg', 'state_size'],
+    nearest: 'GraniteMoeHybrid',
   },
   {
     needs: 'linear attention with a recurrent state',

@@ -57,7 +57,7 @@ FAMILIES = dict(
     olmo2=(Olmo2ForCausalLM, Olmo2Config, decoder),
     olmo3=(Olmo3ForCausalLM, Olmo3Config, dict(**decoder, sliding_window=5)),
     granite=(GraniteForCausalLM, GraniteConfig, decoder),
-    granitemoehybrid=(GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig, dict(**decoder, num_local_experts=0, layer_types=['full_attention', 'full_attention'],
+    granitemoehybrid=(GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig, dict(**decoder, num_local_experts=4, layer_types=['mamba', 'attention'],
                                                                               mamba_n_heads=4)),
     lfm2=(Lfm2ForCausalLM, Lfm2Config, dict(**decoder, layer_types=['conv', 'full_attention'], block_multiple_of=20)),
     lfm2_moe=(Lfm2MoeForCausalLM, Lfm2MoeConfig, dict(**decoder, layer_types=['conv', 'full_attention'], moe_intermediate_size=16, num_dense_layers=1, num_experts=4,

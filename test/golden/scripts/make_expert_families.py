@@ -1,4 +1,4 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4 and OLMoE, with tiny random weights. Gradients are under the names that we give to the
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, OLMoE and Granite 4, with tiny random weights. Gradients are under the names that we give to the
 matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
 Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -7,7 +7,8 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM, GptOssConfig, GptOssForCausalLM, Lfm2MoeConfig,
+from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
+                          GraniteMoeHybridForCausalLM, Lfm2MoeConfig,
                           Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, OlmoeConfig, OlmoeForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
                           Qwen3NextConfig, Qwen3NextForCausalLM)
 
@@ -21,10 +22,11 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
 def parts_of(model, name, x):
     """(our name, values) of a parameter of Transformers 5: matrices of experts [experts · out, in], gate and up apart where files have them so."""
     family = model.config.get_text_config().model_type
-    of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.'}.get(family, '.mlp.experts.')
+    of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.', 'granitemoehybrid': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
     at, experts, last = name.partition(of_block)
     if not experts:
-        return [(name.replace('.mlp.gate.', '.block_sparse_moe.gate.') if family == 'mixtral' else name, x)]
+        of_file = {'mixtral': ('.mlp.gate.', '.block_sparse_moe.gate.'), 'granitemoehybrid': ('.block_sparse_moe.router.', '.block_sparse_moe.router.layer.')}
+        return [(name.replace(*of_file[family]) if family in of_file else name, x)]
     if family == 'gpt_oss':
         if last.endswith('_bias'):
             return [(f"{at}.mlp.experts.{last.removesuffix('_bias')}.bias", x.flatten())]
@@ -80,7 +82,7 @@ def make(name, model_class, config, seed, tokens, mxfp4=False, published=False):
             # States that last from chunk to chunk: those of a new model are forgotten within a few tokens.
             if n.endswith('A_log'):
                 p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
-            p.add_((0.5 if re.search(r'(mlp\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            p.add_((0.5 if re.search(r'(mlp\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj|block_sparse_moe\.router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
                 packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
                 p.copy_(stands_for.transpose(1, 2))
@@ -166,3 +168,7 @@ if __name__ == '__main__':
          attention_bias=True, use_qk_norm=True), 521, 12)
     # Weights that do not sum to 1, and norms of all queries, or keys, together.
     make('olmoe', OlmoeForCausalLM, OlmoeConfig(**small, intermediate_size=16, num_experts=6, num_experts_per_tok=2), 531, 12)
+    # Mamba-2, and next to the experts an MLP that every token goes through.
+    make('granite4_experts', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=16, shared_intermediate_size=20,
+         num_local_experts=4, num_experts_per_tok=2, layer_types=['mamba', 'attention'], mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, embedding_multiplier=12.0,
+         logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3), 541, 12)

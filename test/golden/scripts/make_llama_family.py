@@ -126,6 +126,13 @@ make('granite_untied', GraniteForCausalLM, GraniteConfig(**small, **granite, att
 dense = dict(num_local_experts=0, layer_types=['attention', 'attention'], shared_intermediate_size=40, mamba_n_heads=4)
 make('granite4', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, **granite, **dense, position_embedding_type='rope'), 441, 12)
 make('granite4_untied', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**small, **granite, **dense, position_embedding_type='nope', attention_bias=True), 451, 12)
+# Mamba-2 around a block that attends: heads in two groups with texts of several chunks, and without positions; one group, with biases, one chunk and steps
+# within limits that many reach.
+mamba = dict(num_local_experts=0, layer_types=['mamba', 'attention', 'mamba'], shared_intermediate_size=40, mamba_n_heads=4, mamba_d_state=6)
+make('granite4_mamba', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, **granite, **mamba,
+     mamba_n_groups=2, mamba_chunk_size=8, position_embedding_type='nope'), 561, 20)
+make('granite4_mamba_untied', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'num_hidden_layers': 3}, **granite, **mamba, mamba_d_conv=3,
+     mamba_proj_bias=True, mamba_conv_bias=False, time_step_limit=(0.3, 0.8), position_embedding_type='rope'), 571, 12)
 
 # Short convolutions around a block that attends; the width of the MLP as the config has it adjusted, and as it is.
 lfm2 = {**small, 'num_hidden_layers': 3}

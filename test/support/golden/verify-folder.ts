@@ -18,6 +18,7 @@ export const folderOfEachLayer: readonly string[] = [
     'qwen3_5',
     'qwen3_next',
     'lfm2',
+    'granite4_mamba',
     'glm4',
     'hunyuan',
     'cohere2',

@@ -44,7 +44,7 @@ const needed: Readonly<Record<string, object>> = {
   glm4: { num_key_value_heads: 2, head_dim: 8 },
   exaone4: { num_key_value_heads: 2, layer_types: ['sliding_attention', 'full_attention'] },
   seed_oss: { num_key_value_heads: 2, head_dim: 8 },
-  granitemoehybrid: { num_local_experts: 0, layer_types: ['full_attention', 'full_attention'] },
+  granitemoehybrid: { layer_types: ['mamba', 'attention'], mamba_n_heads: 4, mamba_d_head: 'auto' },
   lfm2: { num_key_value_heads: 2, layer_types: ['conv', 'full_attention'] },
   lfm2_moe: { num_key_value_heads: 2, layer_types: ['conv', 'full_attention'] },
   glm4_moe: { num_key_value_heads: 2, head_dim: 8 },

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../trainer/model/family/decoder/decoder-families.ts';
 import { pairsApart } from '../../../trainer/model/layer/rotary.ts';
-import { unknownConfigKeys } from '../../../trainer/model/load-model.ts';
+import { causalModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
 import { readRecord } from '../../support/files/read-json.ts';
 import { forward } from './run-layer.ts';
 
@@ -54,13 +54,41 @@ describe('Granite 4', () => {
     for (const type of ['nope', null]) expect(read({ position_embedding_type: type }).positions.some(Boolean)).toBe(false);
   });
 
-  test.each<[string, ConfigJson, RegExp]>([
-    ['experts', { num_local_experts: 4 }, /num_local_experts 4 is not supported; supported is 0/],
-    ['as many as Transformers has where none is given', { num_local_experts: undefined }, /num_local_experts 8 is not supported/],
-    ['Mamba layers', { layer_types: ['mamba', 'attention'] }, /layer_types \["mamba","attention"\] is not supported; .*Mamba layers/],
-    ['by the older key', { layer_types: null, layers_block_type: ['attention', 'mamba'] }, /layers_block_type .* is not supported/],
-    ['all of them, where no list is given', { layer_types: null }, /layer_types .* is not supported/],
-  ])('refused are %s', (_, changes, message) => {
+  test.each<[string, ConfigJson, boolean[] | undefined]>([
+    ['a list says', { layer_types: ['mamba', 'attention'] }, [true, false]],
+    ['the older key says', { layer_types: null, layers_block_type: ['full_attention', 'linear_attention'] }, [false, true]],
+    ['no list is given: all of them', { layer_types: null }, [true, true]],
+    ['a list says: none', {}, undefined],
+  ])('layers are of Mamba where %s', (_, changes, layers) => {
+    expect(read(changes).mamba?.layers).toEqual(layers);
+  });
+
+  test('sizes and limits of Mamba, and what its layers cache in place of keys and values', () => {
+    const config = { ...saved('granite4_mamba_untied'), mamba_d_head: 'auto' };
+    const { mamba } = decoderConfig('GraniteMoeHybridForCausalLM', config);
+    expect(mamba).toMatchObject({ heads: 4, headDim: 16, groups: 1, stateDim: 6, width: 3, chunk: 256, steps: { least: 0.3, most: 0.8 } });
+    expect(read({ layer_types: null }).mamba?.steps).toEqual({ least: 0, most: Number.POSITIVE_INFINITY });
+    const model = causalModel(saved('granite4_mamba'));
+    expect(model.keyValues.map(own => own?.headDim)).toEqual([undefined, 8, undefined]);
+    expect(model.states?.get(0)).toEqual({ recent: [3, 88], memory: [2, 6, 32] });
+  });
+
+  test('the keys of a published model are known', () => {
+    const published = { init_method: 'mup', normalization_function: 'rmsnorm', rope_theta: 10000, layer_types: ['mamba', 'attention'] };
+    expect(unknownConfigKeys({ ...saved('granite4_experts'), ...published, mamba_expand: 2, num_experts_per_tok: 2 })).toEqual([]);
+  });
+
+  const mamba: ConfigJson = { layer_types: ['mamba', 'attention'] };
+  test.each<[ConfigJson, RegExp]>([
+    [{ ...mamba, mamba_d_head: 8 }, /mamba_n_heads 4 of 8 features are not mamba_expand · hidden_size, 64/],
+    [{ ...mamba, mamba_n_groups: 3 }, /mamba_n_heads 4 is not a multiple of mamba_n_groups 3/],
+    [{ ...mamba, time_step_limit: [1, 0.5] }, /time_step_limit begins at 1 and ends at 0.5/],
+    [{ ...mamba, layer_types: ['mamba'] }, /layer_types has 1 entries for num_hidden_layers 2/],
+    [{ ...mamba, layer_types: null, layers_block_type: ['mamba'] }, /layers_block_type has 1 entries for num_hidden_layers 2/],
+    [{ num_local_experts: 4, num_experts_per_tok: 5 }, /num_experts_per_tok 5 is above num_local_experts 4/],
+    [{ num_local_experts: 4, output_router_logits: true }, /output_router_logits true is not supported/],
+    [{ normalization_function: 'layernorm' }, /normalization_function "layernorm" is not supported/],
+  ])('%j is refused', (changes, message) => {
     expect(() => read(changes)).toThrow(message);
   });
 });

@@ -14,7 +14,7 @@ describe('config.json', () => {
     [
       'an unknown architecture: what it needs, and the nearest that is supported',
       { architectures: ['MambaForCausalLM'] },
-      /MambaForCausalLM, which is not supported: it needs state-space layers; the nearest supported class is LlamaForCausalLM \(docs/,
+      /MambaForCausalLM, which is not supported: it needs state-space layers; the nearest supported class is GraniteMoeHybridForCausalLM \(docs/,
     ],
     [
       'one whose config says what it needs',

@@ -44,8 +44,8 @@ async function statesOf({ folder, model, tokens, inputsOf, feeds }: Passed): Pro
   return [...found];
 }
 
-// A recurrence with a convolution, and a convolution alone.
-describe.each(['qwen3_5', 'lfm2'])('%s', name => {
+// A recurrence with a convolution, a convolution alone, and a recurrence whose convolution has a bias.
+describe.each(['qwen3_5', 'lfm2', 'granite4_mamba'])('%s', name => {
   const folder = join(import.meta.dirname, '..', '..', 'golden', name);
   const model = causalModel(readRecord(join(folder, 'config.json')));
 

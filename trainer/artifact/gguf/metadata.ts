@@ -248,7 +248,7 @@ function readBack(
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
   ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSizes]],
   ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
-  ['the recurrent state', d => [d.delta, d.convolution]],
+  ['the recurrent state', d => [d.delta, d.convolution, d.mamba]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
   ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues, d.sideBySide]],
   ['the activation', d => d.mlp.activation],

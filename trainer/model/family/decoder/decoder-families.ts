@@ -125,6 +125,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     },
     delta: own.delta,
     convolution: own.convolution,
+    mamba: own.mamba,
     experts: own.experts,
     layerInputs: own.layerInputs,
     scalesBlocks: own.scalesBlocks ?? false,
@@ -179,7 +180,7 @@ function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem
 }
 
 function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProblem[] {
-  const wrong = ['layer_types', 'no_rope_layers'].flatMap(key => {
+  const wrong = ['layer_types', 'layers_block_type', 'no_rope_layers'].flatMap(key => {
     const list = json[key];
     return Array.isArray(list) && list.length !== c.num_hidden_layers
       ? [contradiction(key, `${key} has ${list.length} entries for num_hidden_layers ${c.num_hidden_layers}`)]

@@ -15,6 +15,7 @@ import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
 import { stateShape } from './blocks/delta.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
+import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
 import { normed } from './blocks/norms.ts';
 import { withWindow } from './blocks/window.ts';
@@ -58,8 +59,9 @@ const keyValuesOf = (config: DecoderConfig): CausalModel['keyValues'] =>
     stateOf(config, layer) || keysFrom !== undefined ? undefined : { kvHeads, headDim },
   );
 
-function stateOf({ delta, convolution, hiddenSize }: DecoderConfig, layer: number): StateShape | undefined {
+function stateOf({ delta, convolution, mamba, hiddenSize }: DecoderConfig, layer: number): StateShape | undefined {
   if (delta?.layers[layer]) return stateShape(delta);
+  if (mamba?.layers[layer]) return mambaState(mamba);
   return convolution?.layers[layer] ? recentTokens(convolution, hiddenSize) : undefined;
 }
 

@@ -1,13 +1,10 @@
 /** The gated delta rule, chunk by chunk (Yang et al. 2024, "Gated Delta Networks", section 3.3). */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
-import { HIDDEN } from '../attention.ts';
 import { sharedConstant } from '../shared-constant.ts';
 import { affineScan } from './affine-scan.ts';
+import { CHUNK, type ChunkSizes, chunkSizes, later, sumUp, textBounds } from './chunks.ts';
 import { identity, matrix, unitLowerInverse } from './triangular-inverse.ts';
-
-/** Tokens a chunk, as in Transformers. */
-const CHUNK = 64;
 
 export interface DeltaRuleParams {
   /** [batch, keyHeads, tokens, keyDim]. */
@@ -51,26 +48,16 @@ export const deltaRule = (graph: Graph, params: DeltaRuleParams): DeltaRule =>
     return sizes.chunks === 1 && !params.state ? fromNothing(graph, parts, sizes) : fromStates(graph, parts, sizes, params);
   });
 
-interface Sizes {
-  readonly batch: number;
+interface Sizes extends ChunkSizes {
   readonly keyHeads: number;
-  readonly heads: number;
-  readonly tokens: number;
   readonly keyDim: number;
   readonly valueDim: number;
-  /** Tokens of a chunk. */
-  readonly size: number;
-  readonly chunks: number;
-  /** Chunks of all heads of all texts. */
-  readonly pieces: number;
 }
 
 function sizesOf({ k, v, chunk = CHUNK }: DeltaRuleParams): Sizes {
   const [batch, keyHeads, tokens, keyDim] = dimensions(k.shape, 4);
   const [, heads, , valueDim] = dimensions(v.shape, 4);
-  const size = Math.min(chunk, tokens);
-  const chunks = Math.ceil(tokens / size);
-  return { batch, keyHeads, heads, tokens, keyDim, valueDim, size, chunks, pieces: batch * heads * chunks };
+  return { ...chunkSizes(batch, heads, tokens, chunk), keyHeads, keyDim, valueDim };
 }
 
 /** The parts of a chunk that need no state, each with all pieces at the front. */
@@ -175,46 +162,6 @@ function fromStates(graph: Graph, parts: ChunkParts, sizes: Sizes, { state, inTu
   };
 }
 
-/** Sums of each row up to each of its entries. @param x [rows, size] */
-function sumUp(graph: Graph, x: Node): Node {
-  const size = x.shape[1] as number;
-  const upTo = sharedConstant(graph, `up to ${size}`, [size, size], () => matrix(size, (i, j) => j <= i));
-  return graph.matmul(x, upTo, { transposeB: true });
-}
-
 /** [size, size], 1 where the column is earlier than the row. */
 const below = (graph: Graph, size: number): Node =>
   sharedConstant(graph, `below ${size}`, [size, size], () => matrix(size, (i, j) => j < i));
-
-/** [size, size], HIDDEN where the column is later than the row. */
-const later = (graph: Graph, size: number): Node =>
-  sharedConstant(graph, `later ${size}`, [size, size], () => matrix(size, (i, j) => j > i).map(isLater => isLater * HIDDEN));
-
-/** The bounds of texts that follow each other. */
-interface TextBounds {
-  /** Adds HIDDEN to x [pieces, size, size] where row and column are of different texts. */
-  readonly hide: (x: Node) => Node;
-  /** Makes x [pieces, size] 0 where the text began in the chunk. */
-  readonly cut: (x: Node) => Node;
-}
-
-/** @param positions int32 [batch, tokens] */
-function textBounds(graph: Graph, positions: Node, { batch, heads, tokens, chunks, size, pieces }: Sizes): TextBounds {
-  // The same for all layers, so they belong to no block and are kept.
-  const { hidden, goesOn } = graph.within({ block: -1, cheap: false }, () => {
-    const filled = graph.pad(graph.cast(positions, 'float32'), [0, 0], [0, chunks * size - tokens]);
-    const inChunk = sharedConstant(graph, `counting ${size}`, [1, size], () => Float32Array.from({ length: size }, (_, i) => i));
-    // The place in the chunk of the first token of each token's text.
-    const starts = graph.sub(inChunk, graph.reshape(filled, [batch * chunks, size]));
-    const isSame = graph.equal(graph.reshape(starts, [batch * chunks, size, 1]), graph.reshape(starts, [batch * chunks, 1, size]));
-    const bias = graph.select(isSame, graph.scalar(0), graph.scalar(HIDDEN));
-    return {
-      hidden: graph.reshape(bias, [batch, 1, chunks * size * size]),
-      goesOn: graph.reshape(graph.cast(graph.less(starts, 0), 'float32'), [batch, 1, chunks * size]),
-    };
-  });
-  return {
-    hide: x => graph.reshape(graph.add(graph.reshape(x, [batch, heads, chunks * size * size]), hidden), [pieces, size, size]),
-    cut: x => graph.reshape(graph.mul(graph.reshape(x, [batch, heads, chunks * size]), goesOn), [pieces, size]),
-  };
-}

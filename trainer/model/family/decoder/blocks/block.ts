@@ -12,16 +12,18 @@ import type { DecoderConfig } from './decoder-config.ts';
 import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './delta.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './experts.ts';
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
+import { type MambaBlock, mambaBlock, mambaModules, traceMamba } from './mamba.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
 import { normed } from './norms.ts';
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
 /** The part of a block in which tokens read others. */
-type Mixer = AttentionBlock | DeltaBlock | ConvolutionBlock;
+type Mixer = AttentionBlock | DeltaBlock | ConvolutionBlock | MambaBlock;
 
 const isDelta = (mixer: Mixer): mixer is DeltaBlock => 'products' in mixer;
-const isConvolution = (mixer: Mixer): mixer is ConvolutionBlock => 'kernel' in mixer;
+const isConvolution = (mixer: Mixer): mixer is ConvolutionBlock => 'gatesAndInput' in mixer;
+const isMamba = (mixer: Mixer): mixer is MambaBlock => 'skip' in mixer;
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
@@ -60,15 +62,17 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 const feedModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : mlpModules(mlp));
 
 function mixerOf(config: DecoderConfig, layer: number): Mixer {
-  const { delta, convolution, hiddenSize, names } = config;
+  const { delta, convolution, mamba, hiddenSize, names } = config;
   const { at } = names.block(layer);
   if (delta?.layers[layer]) return deltaBlock(delta, hiddenSize, layer, at);
   if (convolution?.layers[layer]) return convolutionBlock(convolution, hiddenSize, layer, at);
+  if (mamba?.layers[layer]) return mambaBlock(mamba, hiddenSize, layer, at);
   return attentionBlock(config, layer);
 }
 
 function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
   if (isDelta(mixer)) return deltaModules(mixer);
+  if (isMamba(mixer)) return mambaModules(mixer);
   return isConvolution(mixer) ? convolutionModules(mixer) : attentionModules(mixer);
 }
 
@@ -110,9 +114,14 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
 function mix(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { config, block } = params;
   if (isConvolution(block.mixer)) return traceConvolution(tracer, block.mixer, x, params);
+  const { epsilon } = config.norms;
+  if (isMamba(block.mixer)) {
+    const mamba = required(config.mamba, 'the description of Mamba');
+    return traceMamba(tracer, x, { ...params, mamba, block: block.mixer, epsilon });
+  }
   if (!isDelta(block.mixer)) return traceAttention(tracer, block.mixer, x, params);
   const delta = required(config.delta, 'the description of the recurrent state');
-  return traceDelta(tracer, x, { ...params, delta, block: block.mixer, epsilon: config.norms.epsilon });
+  return traceDelta(tracer, x, { ...params, delta, block: block.mixer, epsilon });
 }
 
 function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {

@@ -4,6 +4,7 @@ import type { KeyValueShape } from '../../../model-spec.ts';
 import type { DecoderConvolution } from './convolution.ts';
 import type { DecoderDelta } from './delta.ts';
 import type { DecoderExperts } from './experts.ts';
+import type { DecoderMamba } from './mamba.ts';
 import type { DecoderNames } from './names.ts';
 
 /** The sizes and parts of one model, read from its config.json by `decoder-families.ts`. */
@@ -21,6 +22,8 @@ export interface DecoderConfig {
   readonly delta?: DecoderDelta | undefined;
   /** In families in which some blocks have a short convolution in place of attention. */
   readonly convolution?: DecoderConvolution | undefined;
+  /** In families in which some blocks have Mamba-2 in place of attention. */
+  readonly mamba?: DecoderMamba | undefined;
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   readonly layerInputs?: LayerInputsConfig | undefined;

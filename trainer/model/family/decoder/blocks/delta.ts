@@ -17,7 +17,7 @@ import {
   deltaProducts,
   traceDeltaProducts,
 } from './delta-products.ts';
-import { beginsOf, type MixerParams, mixerKernel, mixerParameter, presentOf } from './mixer.ts';
+import { beginsOf, isReadOf, type MixerParams, mixerKernel, mixerParameter, presentOf } from './mixer.ts';
 
 export interface DecoderDelta extends DeltaHeads {
   /** The blocks that have it in place of attention. */
@@ -124,15 +124,10 @@ function stateControls(
   const speed = graph.neg(graph.exp(tracer.parameter(block.decayScale.weight)));
   const rate = graph.sigmoid(products.rate);
   const decay = graph.mul(softplus(graph, graph.add(products.decay, tracer.parameter(block.decayBias.weight))), speed);
-  const isRead = states && stretch(graph, states.counts, tokens);
+  const isRead = states && graph.reshape(isReadOf(graph, states.counts, tokens), [batch, 1, tokens]);
   const byHead = (y: Node): Node => {
     const turned = graph.transpose(graph.reshape(y, [batch, tokens, delta.heads]), [0, 2, 1]);
     return isRead ? graph.mul(turned, isRead) : turned;
   };
   return { decay: byHead(decay), rate: byHead(rate) };
-}
-
-/** 1 for the tokens of a stretch, 0 for what fills it up, [batch, 1, tokens]. */
-function stretch(graph: Graph, counts: Node, tokens: number): Node {
-  return graph.cast(graph.less(graph.counting([1, 1, tokens]), graph.reshape(counts, [counts.shape[0] as number, 1, 1])), 'float32');
 }

@@ -71,6 +71,30 @@ export const gemma4Experts: ExpertNames = {
   down: ofGemma4('down_proj', 'down_proj', 1, 0),
 };
 
+const ofGranite = (name: string, file: string, fused: Fused): ExpertName => ({
+  name: `block_sparse_moe.experts.${name}`,
+  fused,
+  forms: (at, { rows }) => {
+    const { module, every, begin } = fused(at, rows);
+    // GGUF has gate and up in two tensors.
+    return [
+      { kind: 'rows', name: `${at}.block_sparse_moe.${file}.weight`, every, begin },
+      { kind: 'rows', name: `${module}.${name}.weight`, every: rows, begin: 0 },
+    ];
+  },
+});
+
+/** One tensor [experts, rows, width] for gate and up, and one for down, under other names than in memory. */
+export const graniteExperts: ExpertNames = {
+  router: 'block_sparse_moe.router.layer',
+  routerInMemory: 'block_sparse_moe.router',
+  inner: [
+    ofGranite('gate_proj', 'input_linear', fusedIn('gate_up_proj', 2, 0, 'block_sparse_moe')),
+    ofGranite('up_proj', 'input_linear', fusedIn('gate_up_proj', 2, 1, 'block_sparse_moe')),
+  ],
+  down: ofGranite('down_proj', 'output_linear', fusedIn('down_proj', 1, 0, 'block_sparse_moe')),
+};
+
 type InGguf = (at: string, kind: 'weight' | 'bias', rows: number) => StoredForm;
 
 /**

@@ -1,6 +1,6 @@
 /** The parameters and the inputs that token mixers with a state have in common. */
 
-import type { Node } from '../../../../graph/graph.ts';
+import type { Graph, Node } from '../../../../graph/graph.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
 import { type ModuleSpec, parameterSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
@@ -36,3 +36,7 @@ export const presentOf = ({ graph }: Tracer, x: Node, { inputs: { seen }, batch,
 
 /** The positions from which a mixer sees where packed texts begin; those of a text that continues say where it stands. */
 export const beginsOf = ({ positions, states }: MixerParams['inputs']): Node | undefined => (states ? undefined : positions);
+
+/** 1 for the tokens of a stretch, 0 for what fills it up, [batch, tokens]. @param counts int32 [batch] */
+export const isReadOf = (graph: Graph, counts: Node, tokens: number): Node =>
+  graph.cast(graph.less(graph.counting([1, tokens]), graph.reshape(counts, [counts.shape[0] as number, 1])), 'float32');

@@ -8,6 +8,8 @@ import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
 export interface SharedExpertConfig {
   /** In a block. */
   readonly name: string;
+  /** Gate and up are one layer, and down another, in families with other names than Llama's. */
+  readonly layers?: { readonly gateUp: string; readonly down: string };
   readonly intermediateSize: number;
   readonly activation: string;
   /** Its output is multiplied by a sigmoid. */
@@ -22,13 +24,14 @@ export interface SharedExpert {
 
 /** @param at the name of the block */
 export function sharedExpert(
-  { name, intermediateSize, gated }: SharedExpertConfig,
+  { name, layers, intermediateSize, gated }: SharedExpertConfig,
   hiddenSize: number,
   layer: number,
   at: string,
 ): SharedExpert {
   const path = `${at}.${name}`;
-  const names = { gate: `${path}.gate_proj`, up: `${path}.up_proj`, down: `${path}.down_proj` };
+  const usual = { gate: `${path}.gate_proj`, up: `${path}.up_proj`, down: `${path}.down_proj` };
+  const names = layers ? { ...usual, gateUp: `${path}.${layers.gateUp}`, down: `${path}.${layers.down}` } : usual;
   return {
     mlp: mlpOf(names, { hiddenSize, inner: intermediateSize, biased: false }, layer),
     gate: gated ? linearSpec(`${path}_gate`, { part: 'router', layer }, 1, hiddenSize, false) : undefined,

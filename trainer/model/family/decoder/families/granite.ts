@@ -1,11 +1,15 @@
-/** Granite: a Llama with multipliers; Granite 4's blocks that attend, with gate and up in one matrix, and perhaps without positions. */
+/** Granite: a Llama with multipliers; Granite 4, most of whose blocks may be Mamba-2, with gate and up in one matrix, and perhaps without positions. */
 
 import { z } from 'zod';
-import { type ConfigValues, computed, type KeyTable, notSupported, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
+import { graniteExperts } from '../blocks/expert-names.ts';
+import type { DecoderExperts } from '../blocks/experts.ts';
+import type { DecoderMamba } from '../blocks/mamba.ts';
 import { graniteHybridNames } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { chosenCount, expertKeys, expertProblems, gatedBy, MAX_EXPERTS } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf, type Own } from './family.ts';
 
@@ -42,54 +46,116 @@ export const granite = familyOf({
   own: c => ({ ...multiplied(c), biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: everywhere(c, undefined) }),
 });
 
-/** Names of blocks that attend, the older one first, and of those with a state. */
+/** Names of blocks that attend, the older one first, and of those of Mamba. */
 const ATTENDS = ['attention', 'full_attention'] as const;
 const types = z.array(z.enum([...ATTENDS, 'mamba', 'linear_attention'])).max(512);
-const ofMamba = withoutEffect(
-  'is of Mamba layers, which are refused',
-  ...(['mamba_n_heads', 'mamba_n_groups', 'mamba_d_state', 'mamba_d_head', 'mamba_d_conv', 'mamba_expand', 'mamba_chunk_size'] as const),
-  ...(['mamba_conv_bias', 'mamba_proj_bias', 'time_step_limit'] as const),
-);
+/** JSON has no number for it; Transformers writes the object. */
+const ENDLESS = 'Infinity';
+const limit = z.union([z.number().nonnegative(), z.literal(ENDLESS), z.strictObject({ __float__: z.literal(ENDLESS) })]);
+
+/** Bounds are four times the largest published sizes. */
+const mambaKeys = {
+  mamba_n_heads: computed(size(1024).default(128)),
+  mamba_n_groups: computed(size(1024).default(1)),
+  mamba_d_state: computed(size(1024).default(256)),
+  mamba_d_head: computed(z.union([size(1024), z.literal('auto')]).default('auto')),
+  mamba_d_conv: computed(z.number().int().min(2).max(64).default(4)),
+  mamba_expand: computed(size(64).default(2)),
+  mamba_chunk_size: computed(size(65536).default(256)),
+  mamba_conv_bias: computed(z.boolean().default(true)),
+  mamba_proj_bias: biased,
+  time_step_limit: computed(z.tuple([limit, limit]).default([0, ENDLESS])),
+} as const;
 
 const graniteHybridKeys = {
-  ...decoderKeys,
+  ...expertKeys,
   ...multipliers,
-  ...ofMamba,
+  ...mambaKeys,
   num_key_value_heads: headCount(null),
   attention_bias: biased,
   shared_intermediate_size: computed(size(262144).default(1024)),
-  num_local_experts: computed(z.number().int().nonnegative().default(8)),
+  num_local_experts: computed(z.number().int().nonnegative().max(MAX_EXPERTS).default(8)),
   layer_types: computed(types.nullish()),
   layers_block_type: computed(types.nullish()),
   position_embedding_type: computed(z.string().nullish(), ['rope', 'nope']),
-  ...withoutEffect('is of experts, which are refused', 'intermediate_size', 'num_experts_per_tok', 'router_aux_loss_coef'),
-  ...refusedUnless([false], 'output_router_logits', 'mlp_bias'),
+  intermediate_size: computed(size(262144).default(11008)),
+  num_experts_per_tok: computed(chosenCount.default(2)),
+  ...refusedUnless([false], 'mlp_bias'),
   ...refusedUnless(['rmsnorm'], 'normalization_function'),
   ...withoutEffect('is for new layers', 'init_method'),
+  ...withoutEffect('belongs to the code of Transformers, not to a file', 'number_of_conv_states'),
 } as const satisfies KeyTable;
 
 type HybridConfig = ConfigValues<typeof graniteHybridKeys>;
 
-function hybridProblems(c: HybridConfig): ConfigProblem[] {
-  const key = c.layer_types || !c.layers_block_type ? 'layer_types' : 'layers_block_type';
-  const found = c.layer_types ?? c.layers_block_type ?? everywhere(c, 'mamba' as const);
-  const isOther = found.some(type => !ATTENDS.some(each => each === type));
+const typesOf = (c: HybridConfig): readonly string[] => c.layer_types ?? c.layers_block_type ?? everywhere(c, 'mamba');
+
+function mambaOf(c: HybridConfig): DecoderMamba {
+  const [least, most] = c.time_step_limit.map(each => (typeof each === 'number' ? each : Number.POSITIVE_INFINITY)) as [number, number];
+  const heads = c.mamba_n_heads;
+  return {
+    layers: typesOf(c).map(type => !ATTENDS.some(each => each === type)),
+    heads,
+    headDim: c.mamba_d_head === 'auto' ? Math.floor((c.mamba_expand * c.hidden_size) / heads) : c.mamba_d_head,
+    groups: c.mamba_n_groups,
+    stateDim: c.mamba_d_state,
+    width: c.mamba_d_conv,
+    chunk: c.mamba_chunk_size,
+    biases: { products: c.mamba_proj_bias, convolution: c.mamba_conv_bias },
+    activation: c.hidden_act,
+    steps: { least, most },
+  };
+}
+
+function mambaProblems(c: HybridConfig, { layers, heads, headDim, groups, steps }: DecoderMamba): ConfigProblem[] {
+  if (!layers.includes(true)) return [];
+  const inner = c.mamba_expand * c.hidden_size;
   return [
-    ...(c.num_local_experts > 0 ? [notSupported(['num_local_experts'], c.num_local_experts, [0])] : []),
-    ...(isOther ? [notSupported([key], found, '"attention" in every layer: Mamba layers are not computed')] : []),
+    ...(heads * headDim === inner
+      ? []
+      : [contradiction('mamba_n_heads', `mamba_n_heads ${heads} of ${headDim} features are not mamba_expand · hidden_size, ${inner}`)]),
+    ...(heads % groups ? [contradiction('mamba_n_groups', `mamba_n_heads ${heads} is not a multiple of mamba_n_groups ${groups}`)] : []),
+    ...(steps.least > steps.most
+      ? [contradiction('time_step_limit', `time_step_limit begins at ${steps.least} and ends at ${steps.most}`)]
+      : []),
   ];
 }
+
+const mixtureOf = (c: HybridConfig): DecoderExperts => ({
+  count: c.num_local_experts,
+  key: 'num_local_experts',
+  chosen: c.num_experts_per_tok,
+  sumsToOne: true,
+  intermediateSize: c.intermediate_size,
+  biased: false,
+  layers: everywhere(c, true),
+  names: graniteExperts,
+  gated: gatedBy(c.hidden_act),
+  shared: {
+    name: 'shared_mlp',
+    layers: { gateUp: 'input_linear', down: 'output_linear' },
+    intermediateSize: c.shared_intermediate_size,
+    activation: c.hidden_act,
+    gated: false,
+  },
+});
 
 export const graniteHybrid = familyOf({
   family: 'granitemoehybrid',
   names: graniteHybridNames,
   keys: graniteHybridKeys,
-  own: c => ({
-    ...multiplied(c),
-    biases: alike(c.attention_bias),
-    windows: everywhere(c, undefined),
-    intermediateSizes: everywhere(c, c.shared_intermediate_size),
-    turning: everywhere(c, c.position_embedding_type === 'rope'),
-    problems: hybridProblems(c),
-  }),
+  own: c => {
+    const mamba = mambaOf(c);
+    const experts = c.num_local_experts > 0 ? mixtureOf(c) : undefined;
+    return {
+      ...multiplied(c),
+      biases: alike(c.attention_bias),
+      windows: everywhere(c, undefined),
+      intermediateSizes: everywhere(c, c.shared_intermediate_size),
+      turning: everywhere(c, c.position_embedding_type === 'rope'),
+      ...(mamba.layers.includes(true) && { mamba }),
+      ...(experts && { experts }),
+      problems: [...(experts ? expertProblems(experts, {}) : []), ...mambaProblems(c, mamba)],
+    };
+  },
 });

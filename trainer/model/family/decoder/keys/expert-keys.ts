@@ -8,7 +8,7 @@ import type { DecoderExperts, Gated } from '../blocks/experts.ts';
 import { decoderKeys } from './decoder-keys.ts';
 
 /** Eight times the largest published number. */
-const MAX_EXPERTS = 4096;
+export const MAX_EXPERTS = 4096;
 export const count = size(MAX_EXPERTS);
 /** The graph grows with each expert that a token asks for. Six times the largest published number. */
 const MOST_CHOSEN = 64;

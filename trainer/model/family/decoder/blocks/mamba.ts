@@ -1,0 +1,156 @@
+/** The token mixer of Mamba-2 (Dao & Gu 2024): a convolution over the last tokens, and a state for each head, from which a token reads. */
+
+import type { Graph, Node } from '../../../../graph/graph.ts';
+import { activationOf, softplus, swiglu } from '../../../layer/activation.ts';
+import { rmsNorm } from '../../../layer/norm.ts';
+import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
+import { stateSpace } from '../../../layer/recurrent/state-space.ts';
+import type { StateShape } from '../../../model-spec.ts';
+import { linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
+import { beginsOf, isReadOf, type MixerParams, mixerKernel, mixerParameter, presentOf } from './mixer.ts';
+import { withSections } from './products.ts';
+
+export interface DecoderMamba {
+  /** The blocks that have it in place of attention. */
+  readonly layers: readonly boolean[];
+  readonly heads: number;
+  readonly headDim: number;
+  /** Heads of a group, which are neighbors, share B and C. */
+  readonly groups: number;
+  /** Numbers that a head holds for each of its features. */
+  readonly stateDim: number;
+  /** Tokens that the convolution reads, the token itself among them. */
+  readonly width: number;
+  /** Tokens of a chunk, which change the numbers by rounding alone. */
+  readonly chunk: number;
+  readonly biases: { readonly products: boolean; readonly convolution: boolean };
+  /** The activation behind the convolution. */
+  readonly activation: string;
+  /** The least and the greatest step of time. */
+  readonly steps: { readonly least: number; readonly most: number };
+}
+
+export interface MambaBlock {
+  /** The gate of the output, the values x, B, C and the steps of time, in one matrix. */
+  readonly gateAndInput: ModuleSpec;
+  readonly kernel: ModuleSpec;
+  readonly kernelBias: ModuleSpec | undefined;
+  readonly stepBias: ModuleSpec;
+  readonly decayScale: ModuleSpec;
+  /** How much of its own value a token gives, [heads]. */
+  readonly skip: ModuleSpec;
+  readonly norm: ModuleSpec;
+  readonly o: ModuleSpec;
+}
+
+const sizesOf = ({ heads, headDim, groups, stateDim }: DecoderMamba) => {
+  const [inner, states] = [heads * headDim, groups * stateDim];
+  return { inner, states, channels: inner + 2 * states };
+};
+
+/** The state that a block hands on from token to token. */
+export const mambaState = (mamba: DecoderMamba): StateShape => ({
+  recent: [mamba.width - 1, sizesOf(mamba).channels],
+  memory: [mamba.groups, mamba.stateDim, sizesOf(mamba).inner / mamba.groups],
+});
+
+/** @param at the name of the block */
+export function mambaBlock(mamba: DecoderMamba, hiddenSize: number, layer: number, at: string): MambaBlock {
+  const { heads, headDim, width, biases } = mamba;
+  const { inner, states, channels } = sizesOf(mamba);
+  const path = `${at}.mamba`;
+  const linear = (name: string, out: number, from: number) =>
+    linearSpec(`${path}.${name}`, { part: 'attention', layer }, out, from, biases.products);
+  const sections = { z_proj: inner, x_proj: inner, b_proj: states, c_proj: states, dt_proj: heads };
+  return {
+    gateAndInput: withSections(linear('in_proj', inner + channels + heads, hiddenSize), sections),
+    kernel: mixerKernel(path, 'conv1d', layer, { channels, width }),
+    kernelBias: biases.convolution ? mixerParameter(path, 'conv1d.bias', layer, [channels]) : undefined,
+    stepBias: mixerParameter(path, 'dt_bias', layer, [heads]),
+    decayScale: mixerParameter(path, 'A_log', layer, [heads]),
+    skip: mixerParameter(path, 'D', layer, [heads]),
+    norm: normSpec(`${path}.norm`, layer, inner),
+    o: withHeads(linear('out_proj', hiddenSize, inner), { columns: headDim }),
+  };
+}
+
+/** In the order of the forward pass. */
+export const mambaModules = ({ gateAndInput, kernel, kernelBias, stepBias, decayScale, skip, norm, o }: MambaBlock) => [
+  ...[gateAndInput, kernel, kernelBias, stepBias, decayScale, skip, norm, o],
+];
+
+export interface TraceMambaParams extends MixerParams {
+  readonly mamba: DecoderMamba;
+  readonly block: MambaBlock;
+  /** The small number that the norm adds to the mean square. */
+  readonly epsilon: number;
+}
+
+/** x [batch · tokens, hidden] → the same shape. */
+export function traceMamba(tracer: Tracer, x: Node, params: TraceMambaParams): Node {
+  const { graph } = tracer;
+  const { mamba, block, layer, inputs, batch, tokens } = params;
+  const { heads, headDim, groups } = mamba;
+  const { inner, states: wide, channels } = sizesOf(mamba);
+  const { states } = inputs;
+  const product = graph.reshape(tracer.linear(block.gateAndInput, presentOf(tracer, x, params)), [
+    ...[batch, tokens, inner + channels + heads],
+  ]);
+  const mixed = graph.sliceAxis(product, 2, inner, channels);
+  const before = states?.read(layer);
+  const positions = beginsOf(inputs);
+  const weight = tracer.parameter(block.kernel.weight);
+  const near = causalConvolution(graph, { x: mixed, weight, positions, before: before?.recent });
+  const shifted = block.kernelBias ? graph.add(near, tracer.parameter(block.kernelBias.weight)) : near;
+  const flat = graph.reshape(activationOf(mamba.activation)(graph, shifted), [batch * tokens, channels]);
+  const active = graph.reshape(presentOf(tracer, flat, params), mixed.shape);
+  const values = graph.sliceAxis(active, 2, 0, inner);
+  const space = stateSpace(graph, {
+    ...{ x: values, b: graph.sliceAxis(active, 2, inner, wide), c: graph.sliceAxis(active, 2, inner + wide, wide) },
+    ...stateControls(tracer, graph.sliceAxis(product, 2, inner + channels, heads), params),
+    ...{ groups, positions, state: before?.memory, chunk: mamba.chunk },
+  });
+  if (states && before) {
+    const recent = lastTokens(graph, { x: mixed, before: before.recent, counts: states.counts });
+    states.write(layer, { recent, memory: space.last() });
+  }
+  const rows = batch * tokens;
+  const byHead = (y: Node): Node => graph.reshape(y, [rows, heads, headDim]);
+  const own = graph.mul(byHead(values), graph.reshape(tracer.parameter(block.skip.weight), [heads, 1]));
+  const read = graph.reshape(graph.add(byHead(space.y), own), [rows, inner]);
+  const gated = swiglu(graph, graph.reshape(graph.sliceAxis(product, 2, 0, inner), [rows, inner]), read);
+  return tracer.linear(block.o, normed(tracer, gated, params));
+}
+
+/** Each group by a norm of its own. @param x [rows, inner] */
+function normed(tracer: Tracer, x: Node, { mamba: { groups }, block: { norm }, epsilon }: TraceMambaParams): Node {
+  if (groups === 1) return tracer.rmsNorm(norm, x, epsilon);
+  const { graph } = tracer;
+  const [rows, inner] = x.shape as [number, number];
+  const apart = rmsNorm(graph, { x: graph.reshape(x, [rows * groups, inner / groups]), epsilon });
+  return tracer.scale(norm, graph.reshape(apart, x.shape));
+}
+
+/**
+ * How much of its state each head leaves and writes at each token: with the step Δ = softplus(dt + dt_bias) within its limits, the decay
+ * −e^(A_log) · Δ and the rate Δ, [batch, tokens, heads].
+ */
+function stateControls(
+  tracer: Tracer,
+  dt: Node,
+  { mamba: { steps }, block, inputs: { states }, batch, tokens }: TraceMambaParams,
+): { decay: Node; rate: Node } {
+  const { graph } = tracer;
+  const plain = softplus(graph, graph.add(dt, tracer.parameter(block.stepBias.weight)));
+  const step = within(graph, plain, steps);
+  const taken = states ? graph.mul(step, graph.reshape(isReadOf(graph, states.counts, tokens), [batch, tokens, 1])) : step;
+  const decay = graph.mul(taken, graph.neg(graph.exp(tracer.parameter(block.decayScale.weight))));
+  return { decay, rate: taken };
+}
+
+/** A softplus is above 0 in any case. */
+function within(graph: Graph, x: Node, { least, most }: DecoderMamba['steps']): Node {
+  const above = least > 0 ? graph.maximum(x, least) : x;
+  return most < Number.POSITIVE_INFINITY ? graph.minimum(above, most) : above;
+}

@@ -1,0 +1,82 @@
+/** The parts that recurrences in chunks of tokens have in common: sums within a chunk, and where texts begin. */
+import type { Graph, Node } from '../../../graph/graph.ts';
+import { HIDDEN } from '../attention.ts';
+import { sharedConstant } from '../shared-constant.ts';
+import { matrix } from './triangular-inverse.ts';
+
+/** Tokens a chunk, as Transformers has them for the delta rule. */
+export const CHUNK = 64;
+
+export interface ChunkSizes {
+  readonly batch: number;
+  readonly heads: number;
+  readonly tokens: number;
+  /** Tokens of a chunk. */
+  readonly size: number;
+  readonly chunks: number;
+  /** Chunks of all heads of all texts. */
+  readonly pieces: number;
+}
+
+/** @param chunk the tokens of a chunk, unless there are fewer */
+export function chunkSizes(batch: number, heads: number, tokens: number, chunk: number): ChunkSizes {
+  const size = Math.min(chunk, tokens);
+  const chunks = Math.ceil(tokens / size);
+  return { batch, heads, tokens, size, chunks, pieces: batch * heads * chunks };
+}
+
+/** Sums of each row up to each of its entries. @param x [rows, size] */
+export function sumUp(graph: Graph, x: Node): Node {
+  const size = x.shape[1] as number;
+  const upTo = sharedConstant(graph, `up to ${size}`, [size, size], () => matrix(size, (i, j) => j <= i));
+  return graph.matmul(x, upTo, { transposeB: true });
+}
+
+/** [size, size], HIDDEN where the column is later than the row. */
+export const later = (graph: Graph, size: number): Node =>
+  sharedConstant(graph, `later ${size}`, [size, size], () => matrix(size, (i, j) => j > i).map(isLater => isLater * HIDDEN));
+
+/** The bounds of texts that follow each other. */
+export interface TextBounds {
+  /** Adds HIDDEN to x [pieces, size, size] where row and column are of different texts. */
+  readonly hide: (x: Node) => Node;
+  /** Makes x [pieces, size] 0 where the text began in the chunk. */
+  readonly cut: (x: Node) => Node;
+  /** Adds HIDDEN to x [batch · heads, chunks, chunks] where the chunk before the row and the column end in different texts. */
+  readonly hideChunks: (x: Node) => Node;
+}
+
+/** @param positions int32 [batch, tokens] */
+export function textBounds(graph: Graph, positions: Node, { batch, heads, tokens, chunks, size, pieces }: ChunkSizes): TextBounds {
+  // The same for all layers, so they belong to no block and are kept.
+  const { starts, hidden, goesOn } = graph.within({ block: -1, cheap: false }, () => {
+    const filled = graph.pad(graph.cast(positions, 'float32'), [0, 0], [0, chunks * size - tokens]);
+    const inChunk = sharedConstant(graph, `counting ${size}`, [1, size], () => Float32Array.from({ length: size }, (_, i) => i));
+    // The place in the chunk of the first token of each token's text.
+    const starts = graph.sub(inChunk, graph.reshape(filled, [batch * chunks, size]));
+    const isSame = graph.equal(graph.reshape(starts, [batch * chunks, size, 1]), graph.reshape(starts, [batch * chunks, 1, size]));
+    const bias = graph.select(isSame, graph.scalar(0), graph.scalar(HIDDEN));
+    return {
+      starts,
+      hidden: graph.reshape(bias, [batch, 1, chunks * size * size]),
+      goesOn: graph.reshape(graph.cast(graph.less(starts, 0), 'float32'), [batch, 1, chunks * size]),
+    };
+  });
+  // The first token of the text in which each chunk ends, and that of the chunk before it.
+  const between = (): Node =>
+    graph.within({ block: -1, cheap: false }, () => {
+      const offsets = sharedConstant(graph, `chunks ${chunks} ${size}`, [1, chunks], () =>
+        Float32Array.from({ length: chunks }, (_, i) => i * size),
+      );
+      const ends = graph.add(graph.reshape(graph.sliceAxis(starts, 1, size - 1, 1), [batch, chunks]), offsets);
+      const before = graph.sliceAxis(graph.pad(ends, [0, 1], [0, 0]), 1, 0, chunks);
+      const isSame = graph.equal(graph.reshape(before, [batch, chunks, 1]), graph.reshape(ends, [batch, 1, chunks]));
+      return graph.reshape(graph.select(isSame, graph.scalar(0), graph.scalar(HIDDEN)), [batch, 1, chunks * chunks]);
+    });
+  return {
+    hideChunks: x =>
+      graph.reshape(graph.add(graph.reshape(x, [batch, heads, chunks * chunks]), between()), [batch * heads, chunks, chunks]),
+    hide: x => graph.reshape(graph.add(graph.reshape(x, [batch, heads, chunks * size * size]), hidden), [pieces, size, size]),
+    cut: x => graph.reshape(graph.mul(graph.reshape(x, [batch, heads, chunks * size]), goesOn), [pieces, size]),
+  };
+}
