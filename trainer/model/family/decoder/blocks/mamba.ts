@@ -1,6 +1,7 @@
 /** The token mixer of Mamba-2 (Dao & Gu 2024): a convolution over the last tokens, and a state for each head, from which a token reads. */
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
+import { dimensions } from '../../../../graph/types.ts';
 import { activationOf, softplus, swiglu } from '../../../layer/activation.ts';
 import { rmsNorm } from '../../../layer/norm.ts';
 import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
@@ -127,7 +128,7 @@ export function traceMamba(tracer: Tracer, x: Node, params: TraceMambaParams): N
 function normed(tracer: Tracer, x: Node, { mamba: { groups }, block: { norm }, epsilon }: TraceMambaParams): Node {
   if (groups === 1) return tracer.rmsNorm(norm, x, epsilon);
   const { graph } = tracer;
-  const [rows, inner] = x.shape as [number, number];
+  const [rows, inner] = dimensions(x.shape, 2);
   const apart = rmsNorm(graph, { x: graph.reshape(x, [rows * groups, inner / groups]), epsilon });
   return tracer.scale(norm, graph.reshape(apart, x.shape));
 }

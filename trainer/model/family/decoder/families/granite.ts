@@ -91,7 +91,8 @@ type HybridConfig = ConfigValues<typeof graniteHybridKeys>;
 const typesOf = (c: HybridConfig): readonly string[] => c.layer_types ?? c.layers_block_type ?? everywhere(c, 'mamba');
 
 function mambaOf(c: HybridConfig): DecoderMamba {
-  const [least, most] = c.time_step_limit.map(each => (typeof each === 'number' ? each : Number.POSITIVE_INFINITY)) as [number, number];
+  const [least, most] = c.time_step_limit;
+  const bound = (each: typeof least): number => (typeof each === 'number' ? each : Number.POSITIVE_INFINITY);
   const heads = c.mamba_n_heads;
   return {
     layers: typesOf(c).map(type => !ATTENDS.some(each => each === type)),
@@ -103,7 +104,7 @@ function mambaOf(c: HybridConfig): DecoderMamba {
     chunk: c.mamba_chunk_size,
     biases: { products: c.mamba_proj_bias, convolution: c.mamba_conv_bias },
     activation: c.hidden_act,
-    steps: { least, most },
+    steps: { least: bound(least), most: bound(most) },
   };
 }
 
