@@ -11,6 +11,8 @@ const AXIS_GAP = 150;
 const [LEFT, RIGHT] = [130, 90];
 const [TOP, BOTTOM] = [34, 206];
 const HEIGHT = 224;
+/** Characters between two axes. */
+const MAX_LABEL = 20;
 
 export function createCoordinates(): { readonly element: HTMLElement; update(runs: readonly ComparedRun[]): void } {
   const picture = element('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Settings and result' });
@@ -51,15 +53,21 @@ export function createCoordinates(): { readonly element: HTMLElement; update(run
 function axisElement({ label }: Axis, index: number): SVGElement {
   const x = placeOf(index);
   return svg('g', {}, [
-    svg('text', { x, y: 16, 'text-anchor': 'middle', class: 'axis-label' }, [label]),
+    textOf({ x, y: 16, 'text-anchor': 'middle', class: 'axis-label' }, label),
     svg('line', { x1: x, x2: x, y1: TOP, y2: BOTTOM, class: 'axis' }),
   ]);
 }
 
 function tickElements({ ticks }: Axis, index: number): SVGElement[] {
   const side = index === 0 ? { x: placeOf(index) - 6, 'text-anchor': 'end' } : { x: placeOf(index) + 6, 'text-anchor': 'start' };
-  return ticks.map(({ position, label }) => svg('text', { ...side, y: heightOf(position) + 4, class: 'axis-tick' }, [label]));
+  return ticks.map(({ position, label }) => textOf({ ...side, y: heightOf(position) + 4, class: 'axis-tick' }, label));
 }
+
+/** A text that fits next to its axis; where it is cut, the mouse shows all of it. */
+const textOf = (attributes: Readonly<Record<string, string | number>>, label: string): SVGElement =>
+  label.length <= MAX_LABEL
+    ? svg('text', attributes, [label])
+    : svg('text', attributes, [`${label.slice(0, MAX_LABEL - 1)}…`, svg('title', {}, [label])]);
 
 const positionsOf = (axes: readonly Axis[], run: number): (number | undefined)[] => axes.map(({ positions }) => positions[run]);
 
