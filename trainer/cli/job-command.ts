@@ -8,7 +8,7 @@ import { basePlaces, type JobContext } from '../protocol/messages/job-messages.t
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
-import { jobContext } from '../settings.ts';
+import { jobContext, type Settings } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 import { requireNoRuns } from './model-and-adapter.ts';
@@ -46,10 +46,12 @@ export const withOverrides = (command: Command): Command =>
     'key=value settings that override the recipe, for example learning_rate=1e-4 data.train=mails.jsonl; paths start from the current folder',
   );
 
-/** @throws CliError if the folder is not a run */
-export async function requireRun(runDir: string, shown: string): Promise<void> {
+/** @throws CliError if the folder is not a run of this machine */
+export async function requireRun(runDir: string, shown: string, { remoteDaemon }: Pick<Settings, 'remoteDaemon'>): Promise<void> {
   if (await isRunFolder(runDir)) return;
-  throw new CliError(`${shown} is not a run folder`, { code: 'run-missing', exitStatus: EXIT.usage, hint: 'List runs with: rowtune runs' });
+  const hint =
+    remoteDaemon === undefined ? 'List runs with: rowtune runs' : 'This command reads runs of this machine: type it on that of the daemon';
+  throw new CliError(`${shown} is not a run folder`, { code: 'run-missing', exitStatus: EXIT.usage, hint });
 }
 
 /** The shortest path of a folder from here. */

@@ -31,8 +31,9 @@ interface Compared {
   readonly seconds: number;
 }
 
-async function compare({ terminal, cwd }: CommandContext, folders: readonly string[]): Promise<CommandResult> {
-  const found = await Promise.all(folders.map(folder => read(path.resolve(cwd, folder), folder)));
+async function compare(context: CommandContext, folders: readonly string[]): Promise<CommandResult> {
+  const { terminal, cwd } = context;
+  const found = await Promise.all(folders.map(folder => read(path.resolve(cwd, folder), folder, context)));
   const differences = differingSettings(found.map(({ recipe }) => recipe));
   const names = [...new Set(found.flatMap(({ summary }) => Object.keys(summary.metrics ?? {})))];
   const labels = distinctNames(found.map(({ summary }) => summary.runDir));
@@ -54,8 +55,8 @@ async function compare({ terminal, cwd }: CommandContext, folders: readonly stri
   return { value: { ok: true, runs, differences } };
 }
 
-async function read(runDir: string, shown: string): Promise<Compared> {
-  await requireRun(runDir, shown);
+async function read(runDir: string, shown: string, { settings: ours }: CommandContext): Promise<Compared> {
+  await requireRun(runDir, shown, ours);
   const [summary, recipe, lines] = await Promise.all([summarizeRun(runDir), readRunRecipe(runDir), readMetrics(runDir)]);
   if (summary === undefined)
     throw new CliError(`${shown} has no readable state.json`, {

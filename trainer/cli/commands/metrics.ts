@@ -35,9 +35,13 @@ function parseLines(text: string): number {
   return lines;
 }
 
-async function metrics({ terminal, cwd }: CommandContext, run: string, { last, all: isWide }: MetricsOptions): Promise<CommandResult> {
+async function metrics(
+  { terminal, cwd, settings }: CommandContext,
+  run: string,
+  { last, all: isWide }: MetricsOptions,
+): Promise<CommandResult> {
   const runDir = path.resolve(cwd, run);
-  await requireRun(runDir, run);
+  await requireRun(runDir, run, settings);
   const all = await readMetrics(runDir);
   const lines = all.slice(-last);
   terminal.print(lines.length === 0 ? 'no metrics yet' : metricsTable(lines, isWide ? undefined : terminal.width));

@@ -54,7 +54,7 @@ async function resume(
       exitStatus: EXIT.usage,
       hint: `Continue it with: rowtune sweep ${run}`,
     });
-  if (!isElsewhere) await requireRun(runDir, run);
+  if (!isElsewhere) await requireRun(runDir, run, settings);
   if (on !== undefined) {
     checkNoOverrides(overrides);
     return resumeOnSlurm(context, runDir, { detach, profile });

@@ -141,8 +141,8 @@ const stopRun = (context: CommandContext, run: string): Promise<CommandResult> =
     const { terminal, cwd } = context;
     terminal.say('info', 'stopping after this step and saving');
     await client.request('stopJob', { id });
-    const { state } = await client.request('waitForJob', { id });
+    const { state, startedAt } = await client.request('waitForJob', { id });
     const command = kind === 'sweep' ? sweepCommandOf(runDir, cwd) : resumeCommandOf(runDir, cwd);
-    terminal.print(`${state}; resume it with: ${command}`);
+    terminal.print(startedAt === undefined ? 'stopped before it began; nothing of it is kept' : `${state}; resume it with: ${command}`);
     return { value: { ok: true, id, runDir, state } };
   });

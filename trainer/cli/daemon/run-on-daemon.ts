@@ -1,5 +1,7 @@
 /** Follows one job of a daemon: shows its events as if it ran here, and lets Ctrl-C stop and save it. */
+
 import type { JobRecord } from '../../protocol/messages/rpc-messages.ts';
+import { counted } from '../../protocol/text/format.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import { CliError } from '../cli-error.ts';
 import { aborted, STOPPING, show } from '../run-worker.ts';
@@ -52,14 +54,14 @@ export async function followJob({ client, job, terminal, onInterrupt, resumeComm
 
 async function sayQueued(client: DaemonClient, terminal: Terminal): Promise<void> {
   const { jobs } = await client.request('daemonStatus', {});
-  terminal.say('info', `waiting for ${jobs.running + jobs.queued - 1} other jobs of the daemon`);
+  terminal.say('info', `waiting for ${counted(jobs.running + jobs.queued - 1, 'other job')} of the daemon`);
 }
 
 function resultOf({ state, result, failure }: JobRecord, resumeCommand: string | undefined): unknown {
   if (state === 'aborted') throw aborted({ resumeCommand });
   if (failure !== undefined) {
     const goOn = resumeCommand === undefined ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
-    throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join(' ') || undefined });
+    throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join('\n') || undefined });
   }
   if (result === undefined && state === 'succeeded')
     throw new CliError('the job succeeded, but its result is no longer stored', { code: 'result-gone' });

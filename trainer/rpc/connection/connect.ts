@@ -211,7 +211,7 @@ function refusal(url: string, status: number | undefined): DaemonError {
     return new DaemonError('daemon-full', `${url} has reached its limit of clients`, {
       hint: 'Close windows or end commands that are connected to it',
     });
-  const hint = status === 401 ? 'Use the token of the running daemon; it changes with every start' : undefined;
+  const hint = status === 401 ? 'Use the token that this shows on its machine: rowtune daemon status --show-token' : undefined;
   return new DaemonError('daemon-refused', `${url} refuses the connection (HTTP ${status})`, { hint });
 }
 
