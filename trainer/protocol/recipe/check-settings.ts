@@ -140,6 +140,8 @@ class Check implements CheckedSettings {
       found('foreign-key', `'${name}' is a key of another tool without a counterpart here${note}`);
     else if (foreign?.to !== undefined && home !== foreign.to)
       found('foreign-key', `'${name}' is called '${foreign.to}' here${note}`, foreign.to);
+    else if (home !== undefined && Object.hasOwn(fields, 'over'))
+      found('misplaced-key', `'${name}' belongs under '${groupPath}.over', whose keys are the settings that are tried`);
     else if (home !== undefined)
       found('misplaced-key', `'${name}' belongs ${home.includes('.') ? `under '${home.split('.')[0]}'` : 'at the top level'}`, home);
     else {
