@@ -160,6 +160,10 @@ export const decoderModels: Readonly<Record<string, FamilyModel>> = {
     ...{ layer_types: ['conv', 'conv', 'full_attention', 'conv', 'full_attention', 'conv'] },
     ...{ moe_intermediate_size: 256, num_experts: 16, num_experts_per_tok: 4, pad_token_id: 0 },
   }),
+  'Granite 4 with Mamba and experts, 6 layers': writes('GraniteMoeHybrid', {
+    ...{ layer_types: ['mamba', 'mamba', 'attention', 'mamba', 'mamba', 'mamba'], mamba_n_heads: 16, mamba_d_state: 128 },
+    ...{ intermediate_size: 256, shared_intermediate_size: 512, num_local_experts: 16, num_experts_per_tok: 4, logits_scaling: 8 },
+  }),
   'GLM-4 with experts, 6 layers': writes('Glm4Moe', {
     ...{ moe_intermediate_size: 256, n_routed_experts: 16, num_experts_per_tok: 4, n_group: 4, topk_group: 2 },
   }),

@@ -65,10 +65,10 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
     COMPILE_MS,
   );
 
-  it(
-    'of texts of several chunks, from each of which a state is handed to the next, takes the memory that an estimate says',
-    async () => {
-      const [folder, card] = ['qwen3_5', 'h100'] as const;
+  it.each(['qwen3_5', 'granite4_mamba'])(
+    'of texts of several chunks of %s, from each of which a state is handed to the next, takes the memory that an estimate says',
+    async folder => {
+      const card = 'h100';
       const plan = cardPlan(configOf(folder), 'trains: rows\nr: 2\n', { card, tokens: 160 });
       const { temporaries } = await compileTraining(plan, 'cheap', card, compilerOf(0));
       expect(Math.abs(modeledTemporaries(plan, 'cheap') / temporaries - 1)).toBeLessThanOrEqual(MOST_MISSED);

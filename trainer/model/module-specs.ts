@@ -124,8 +124,8 @@ export interface RowRun {
 
 export interface Stack {
   readonly experts: number;
-  /** The key of config.json that says how many there are. */
-  readonly key: string;
+  /** The key of config.json that says how many there are, where one does. */
+  readonly key?: string;
   /** The first of which a file has a tensor counts. */
   readonly forms: readonly StoredForm[];
 }

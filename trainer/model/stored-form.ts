@@ -62,10 +62,10 @@ export function stackMismatches(spec: ParameterSpec, tensors: Tensors): string[]
   const { experts, key } = spec.stack;
   const wrong = tensorsOf(spec, form).flatMap(({ name, shape }) => {
     const found = tensors.get(name);
-    if (!found) return [`${name} [${shape}] is missing: ${key} is ${experts}`];
+    if (!found) return [`${name} [${shape}] is missing${key === undefined ? '' : `: ${key} is ${experts}`}`];
     return found.shape.join() === shape.join()
       ? []
-      : [`${name} is [${found.shape}] in the file, [${shape}] by config.json (${key} ${experts})`];
+      : [`${name} is [${found.shape}] in the file, [${shape}] by config.json${key === undefined ? '' : ` (${key} ${experts})`}`];
   });
   const next = form.kind === 'apart' ? nextName(form.names) : undefined;
   return next !== undefined && tensors.has(next) ? [...wrong, `${next} is in the file, and ${key} is ${experts}`] : wrong;

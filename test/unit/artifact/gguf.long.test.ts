@@ -143,6 +143,8 @@ describe('families', () => {
     ['glm4moe', { like: 'glm4_moe' }],
     ['olmoe', { like: 'olmoe', changes: { num_key_value_heads: 4 } }],
     ['granite', { like: 'granite4' }],
+    ['granitehybrid', { like: 'granite4_mamba' }],
+    ['granitehybrid with experts', { like: 'granite4_experts', changes: { position_embedding_type: 'rope' } }],
     ['chatglm', { like: 'glm', changes: { head_dim: 8 } }],
     ['glm4', { like: 'glm4' }],
     ['exaone4', { like: 'exaone4_untied' }],

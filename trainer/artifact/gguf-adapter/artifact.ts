@@ -74,7 +74,7 @@ async function placesOf(
 ): Promise<{ readonly architecture: string; readonly places: readonly AdapterPlace[] }> {
   const factors = factorsOf(model, folder.weights, adapter);
   const { found, sizes } = folder.ggufPath === undefined ? ofFolder(folder, model) : await ofFile(folder.ggufPath);
-  const held = [...fileTensors(model, found)];
+  const held = [...fileTensors(model, found, sizes)];
   const parts = new Map<ParameterSpec, number>();
   for (const [, { spec }] of held) parts.set(spec, (parts.get(spec) ?? 0) + 1);
   const names = new Map(

@@ -7,7 +7,7 @@ import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { ggufTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
-import { ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
+import { ggufFamiliesOf } from '../../format/gguf/gguf-families.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { TensorSource } from '../../format/tensor-source.ts';
 import { type ModelFolder, openModel } from '../../hub/open-model.ts';
@@ -103,7 +103,7 @@ function byNamesOfBase(
   { parameters }: CausalModel,
   { config, weights }: Pick<ModelFolder, 'config' | 'weights'>,
 ): Omit<WeightSource, 'tensors'> & Pick<TensorSource, 'tensors'> {
-  const family = ggufFamilyOf(architectureOf(config) ?? '') ?? {};
+  const [family = {}] = ggufFamiliesOf(architectureOf(config) ?? '');
   const namesOf = (name: string): readonly string[] => namesOfParts(nameInDecoder(name), family);
   if (parameters.every(({ name }) => namesOf(name).join() === name)) return weights;
   const tensors = parameters.flatMap(({ name, shape }) => {

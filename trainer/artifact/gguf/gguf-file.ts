@@ -78,7 +78,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const ofEmbedding = keptType(embedding && folder.weights.tensors.get(embedding.name));
   const { blocks, tied, experts } = decoder;
   const sizes = decoderSizes(decoder);
-  const held = fileTensors(model, { architecture: family.architecture, family });
+  const held = fileTensors(model, { architecture: family.architecture, family }, sizes);
   let done = 0;
   const tensors = [...held].map(([own, tensor]): GgufTensorEntry => {
     const { spec, shape, values: valuesOf } = tensor;
@@ -145,12 +145,12 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
   const { header, entries } = await readGguf(file).finally(() => file.close());
   const found = familyOf(header);
   const { architecture, family } = found;
-  const held = fileTensors(model, found);
+  const sizes = layoutSizes(header.metadata);
+  const held = fileTensors(model, found, sizes);
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const tied = !folder.weights.tensors.has(`lm_head${WEIGHT}`);
   const setting = (key: string): number => Number(header.metadata.get(`${architecture}.${key}`) ?? 0);
   const [blocks, experts] = [setting('block_count'), setting('expert_count')];
-  const sizes = layoutSizes(header.metadata);
   let done = 0;
   const tensors = header.tensors.map((tensor): GgufTensorEntry => {
     const { name, shape } = tensor;

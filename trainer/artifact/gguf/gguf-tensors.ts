@@ -3,7 +3,7 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isTuned } from '../../adapter/merge.ts';
 import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
-import type { GgufFamily } from '../../format/gguf/gguf-family.ts';
+import type { GgufFamily, LayoutSizes } from '../../format/gguf/gguf-family.ts';
 import { shapeInFile } from '../../format/gguf/gguf-layout.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
@@ -21,7 +21,11 @@ export interface FileTensor extends StoredTensor {
 }
 
 /** By llama.cpp's names, in the model's order. @throws ExportError for a parameter that the family has no name for */
-export function fileTensors(model: CausalModel, { architecture, family }: FoundFamily): ReadonlyMap<string, FileTensor> {
+export function fileTensors(
+  model: CausalModel,
+  { architecture, family }: FoundFamily,
+  { state }: Pick<LayoutSizes, 'state'>,
+): ReadonlyMap<string, FileTensor> {
   const ownName = (name: string): string | undefined => ggufName(nameInDecoder(name), family.names);
   const nameOf = (name: string): string => {
     const own = ownName(name);
@@ -30,11 +34,12 @@ export function fileTensors(model: CausalModel, { architecture, family }: FoundF
   };
   return new Map(
     model.parameters.flatMap(spec => {
-      const stacked = tensorsNamed(spec, name => ownName(name) !== undefined);
+      const isJoined = namesOfParts(spec.name, family).length > 1;
+      const stacked = isJoined ? undefined : tensorsNamed(spec, name => ownName(name) !== undefined);
       const tensors: readonly StoredTensor[] = stacked ?? partsOf(spec, family);
       return tensors.map(tensor => {
         const name = nameOf(tensor.name);
-        return [name, { ...tensor, shape: shapeInFile(name, tensor.shape, family), spec }] as const;
+        return [name, { ...tensor, shape: shapeInFile(name, tensor.shape, family, state), spec }] as const;
       });
     }),
   );

@@ -3,8 +3,8 @@
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
 import { boolEntry, boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
-import { ggufClasses, ggufFamilyOf } from '../../format/gguf/gguf-families.ts';
-import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes } from '../../format/gguf/gguf-family.ts';
+import { ggufClasses, ggufFamiliesOf } from '../../format/gguf/gguf-families.ts';
+import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '../../format/gguf/gguf-family.ts';
 import { UNTURNED } from '../../format/gguf/gguf-gemma4.ts';
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
@@ -14,7 +14,7 @@ import { decoderConfig, isDecoder } from '../../model/family/decoder/decoder-fam
 import { innerDecoder, isTextPart } from '../../model/family/decoder/text-part.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
-import { elementAt } from '../../narrow.ts';
+import { elementAt, required } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
 import { EXPERT_INTEGERS, expertSettings, expertsOf } from './expert-settings.ts';
 import { RECURRENT_INTEGERS, recurrentSettings } from './recurrent-settings.ts';
@@ -33,16 +33,18 @@ export interface DescribedModel {
  * @throws ExportError for a class without a name in llama.cpp, or a setting that its files cannot hold
  */
 export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
-  const { className, config, family } = decoderIn(whole);
-  if (family === undefined || !isDecoder(className))
+  const { className, config, families } = decoderIn(whole);
+  if (families.length === 0 || !isDecoder(className))
     throw new ExportError(
       `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
     );
   const decoder = decoderConfig(className, config);
   const full =
     decoder.positions.find((each, i) => each && decoder.attention.layers[i]?.window === undefined) ?? decoder.positions.find(Boolean);
-  if (full === undefined) throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
-  const factors = rotaryFactors(full, decoder, family);
+  const family = required(families.find(each => suits(each, decoder)) ?? families[0], 'a family');
+  if (full === undefined && !family.computed.includes(TURNS))
+    throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
+  const factors = full ? rotaryFactors(full, decoder, family) : new Map<string, Float32Array>();
   const values = settings({ config, decoder, full, family });
   const entries = [...values].map(([key, value]) => entryOf(`${family.architecture}.${key}`, value));
   const written = new Map<string, GgufValue>([['general.architecture', family.architecture]]);
@@ -52,21 +54,25 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
   return { family, decoder, entries, factors };
 }
 
+/** One class may have several names, for models with a state and experts, and without. */
+const suits = ({ layout, computed }: GgufFamily, { mamba, delta, experts }: DecoderConfig): boolean =>
+  (layout !== undefined) === (mamba !== undefined || delta !== undefined) && computed.includes('expert_count') === (experts !== undefined);
+
 /** Whether llama.cpp has a name for the model, so that it can be written to GGUF. */
-export const hasGgufName = (whole: ModelConfig): boolean => decoderIn(whole).family !== undefined;
+export const hasGgufName = (whole: ModelConfig): boolean => decoderIn(whole).families.length > 0;
 
 interface InnerDecoder {
   readonly className: string | undefined;
   readonly config: ModelConfig;
-  /** Undefined for a class without a name in llama.cpp. */
-  readonly family: DescribedModel['family'] | undefined;
+  /** None for a class without a name in llama.cpp. */
+  readonly families: readonly DescribedModel['family'][];
 }
 
 /** The decoder that llama.cpp computes: of a model that also sees images, its text part. */
 function decoderIn(whole: ModelConfig): InnerDecoder {
   const outer = architectureOf(whole);
   const { architecture: className, config } = isTextPart(outer) ? innerDecoder(outer, whole) : { architecture: outer, config: whole };
-  return { className, config, family: className === undefined ? undefined : ggufFamilyOf(className) };
+  return { className, config, families: className === undefined ? [] : ggufFamiliesOf(className) };
 }
 
 type Setting = number | string | boolean | readonly boolean[] | readonly number[];
@@ -107,7 +113,8 @@ function entryOf(key: string, value: Setting): GgufEntry {
 interface Described {
   readonly config: ModelConfig;
   readonly decoder: DecoderConfig;
-  readonly full: Positions;
+  /** How blocks without a window turn; undefined where none does. */
+  readonly full: Positions | undefined;
   readonly family: GgufFamily;
 }
 
@@ -138,9 +145,10 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     [LAYER_NORM_EPSILON]: decoder.norms.epsilon,
     ...expertSettings(decoder),
     ...recurrentSettings(decoder, full),
-    'attention.temperature_scale': full.growth?.beta,
-    'rope.scaling.yarn_log_multiplier': full.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
-    'rope.scaling.attn_factor': full.scaling.type === 'longrope' ? full.factor : undefined,
+    [TURNS]: positions.some(Boolean),
+    'attention.temperature_scale': full?.growth?.beta,
+    'rope.scaling.yarn_log_multiplier': full?.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
+    'rope.scaling.attn_factor': full?.scaling.type === 'longrope' ? full.factor : undefined,
   };
   const all: Readonly<Record<string, Setting | undefined>> = {
     vocab_size: decoder.vocabularySize,
@@ -149,13 +157,15 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     block_count: decoder.blocks,
     feed_forward_length: ofAll(decoder.mlp.intermediateSizes),
     'attention.head_count': attention.heads,
-    'attention.head_count_kv': ofAll(attention.layers.map(({ kvHeads }, layer) => (decoder.convolution?.layers[layer] ? 0 : kvHeads))),
+    'attention.head_count_kv': ofAll(
+      attention.layers.map(({ kvHeads }, layer) => ((decoder.convolution ?? decoder.mamba)?.layers[layer] ? 0 : kvHeads)),
+    ),
     'attention.layer_norm_rms_epsilon': decoder.norms.centered ? undefined : decoder.norms.epsilon,
     'attention.key_length': headDim,
     'attention.value_length': headDim,
-    'rope.dimension_count': full.features,
-    'rope.freq_base': full.theta,
-    ...scalingSettings(full),
+    'rope.dimension_count': full?.features,
+    'rope.freq_base': full?.theta,
+    ...(full && scalingSettings(full)),
     ...Object.fromEntries(Object.entries(own).filter(([key]) => computed.includes(key))),
   };
   return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
@@ -194,9 +204,9 @@ function scalingSettings({ scaling }: Positions): Readonly<Record<string, Settin
 }
 
 /** The heads of the first block, which are those of all in families whose files have one number for them. */
-export function decoderSizes({ attention, delta }: DecoderConfig): LayoutSizes & Pick<AttentionShape, 'headDim'> {
+export function decoderSizes({ attention, delta, mamba }: DecoderConfig): LayoutSizes & Pick<AttentionShape, 'headDim'> {
   const { kvHeads, headDim } = elementAt(attention.layers, 0);
-  return { heads: attention.heads, kvHeads, headDim, state: delta };
+  return { heads: attention.heads, kvHeads, headDim, state: delta ?? (mamba && { keyHeads: mamba.groups, heads: mamba.heads }) };
 }
 
 function rotaryFactors(
@@ -248,7 +258,7 @@ function readBack(
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
   ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSizes]],
   ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
-  ['the recurrent state', d => [d.delta, d.convolution, d.mamba]],
+  ['the recurrent state', d => [d.delta, d.convolution, d.mamba && { ...d.mamba, chunk: 0 }]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
   ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues, d.sideBySide]],
   ['the activation', d => d.mlp.activation],
@@ -273,8 +283,9 @@ function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderC
 const TOLERANCE = 1e-6;
 
 function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
   if (typeof a === 'number' && typeof b === 'number') return Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b));
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   const [x, y] = [new Map<string, unknown>(Object.entries(a)), new Map<string, unknown>(Object.entries(b))];
   return [...new Set([...x.keys(), ...y.keys()])].every(key => isSame(x.get(key), y.get(key)));
 }

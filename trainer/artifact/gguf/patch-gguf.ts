@@ -32,7 +32,8 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   const file = await openByteFile(from);
   const header = await readGgufHeader(file).finally(() => file.close());
   const found = familyOf(header);
-  const held = fileTensors(model, found);
+  const sizes = layoutSizes(header.metadata);
+  const held = fileTensors(model, found, sizes);
   const base = withInitial(model, folder.weights);
   const merged = mergedWeights(base, adapter);
   const tuned = header.tensors.flatMap(tensor => {
@@ -49,7 +50,7 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
   const handle = await open(to, 'r+');
   try {
     for (const [done, { tensor, own }] of tuned.entries()) {
-      const layout = layoutOf(tensor.name, tensor.shape, found.family, layoutSizes(header.metadata));
+      const layout = layoutOf(tensor.name, tensor.shape, found.family, sizes);
       const inOrder = async (source: WeightSource) => inFileOrder(await own.values(source.readFloat32), tensor.shape, layout);
       const [before, after] = [await inOrder(base), await inOrder(merged)];
       for (const { position, bytes } of changedBlocks(tensor, before, after)) await writeAt(handle, bytes, position);

@@ -68,7 +68,7 @@ export interface TensorPlace {
 }
 
 /** Vectors stay float32; so do all norms, biases of experts, routers and convolutions, which llama.cpp computes with as they are. */
-const EXACT = /\.(ffn_gate_inp|ssm_conv1d|shortconv\.conv)\.weight$|\.bias$/;
+const EXACT = /\.(ffn_gate_inp|ssm_conv1d|ssm_norm|shortconv\.conv)\.weight$|\.bias$|\.ssm_[ad]$/;
 
 export function typeOfTensor(wanted: NamedType | 'MXFP4', place: TensorPlace): GgufType {
   if (place.shape.length < 2 || EXACT.test(place.name)) return ggufTypeNamed('F32');

@@ -15,10 +15,18 @@ export const RECURRENT_INTEGERS = [
 
 /** @returns nothing for a decoder without such blocks */
 export function recurrentSettings(
-  { delta, convolution, blocks }: Pick<DecoderConfig, 'delta' | 'convolution' | 'blocks'>,
-  { features }: Positions,
+  { delta, convolution, mamba, blocks }: Pick<DecoderConfig, 'delta' | 'convolution' | 'mamba' | 'blocks'>,
+  full: Positions | undefined,
 ): Readonly<Record<string, number | readonly number[]>> {
   if (convolution) return { 'shortconv.l_cache': convolution.width };
+  if (mamba)
+    return {
+      'ssm.conv_kernel': mamba.width,
+      'ssm.state_size': mamba.stateDim,
+      'ssm.group_count': mamba.groups,
+      'ssm.time_step_rank': mamba.heads,
+      'ssm.inner_size': mamba.heads * mamba.headDim,
+    };
   if (delta === undefined) return {};
   const first = delta.layers.indexOf(false);
   return {
@@ -28,7 +36,7 @@ export function recurrentSettings(
     'ssm.group_count': delta.keyHeads,
     'ssm.time_step_rank': delta.heads,
     'ssm.inner_size': delta.heads * delta.valueDim,
-    'rope.dimension_sections': sections(features / 2),
+    ...(full && { 'rope.dimension_sections': sections(full.features / 2) }),
   };
 }
 

@@ -1,9 +1,9 @@
 /** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
 import type { GgufValue } from './gguf-cursor.ts';
 import { chosenExperts, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
-import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, TURNED_PART, turnedShare } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, TURNED_PART, TURNS, turnedShare } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
-import { qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-qwen35.ts';
+import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
 
@@ -100,6 +100,19 @@ const lfm2File: GgufFamily = {
     layer_types: Array.from({ length: blocks }, (_, i) => (list(kvHeads)?.[i] === 0 ? 'conv' : 'full_attention')),
   }),
 };
+
+const graniteFile = {
+  ...plain,
+  interleaved: true,
+  computed: ['attention.scale', 'embedding_scale', 'residual_scale', 'logit_scale'],
+  settings: (sizes: GgufSizes) => ({
+    ...ofLlama(sizes),
+    attention_multiplier: sizes.number('attention.scale') ?? sizes.headDim ** -0.5,
+    embedding_multiplier: sizes.number('embedding_scale') ?? 1,
+    residual_multiplier: sizes.number('residual_scale') ?? 1,
+    logits_scaling: sizes.number('logit_scale') ?? 1,
+  }),
+} as const;
 
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
@@ -211,23 +224,15 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     }),
   },
   granite: {
-    ...plain,
+    ...graniteFile,
     class: 'GraniteForCausalLM',
     modelType: 'granite',
     writes: ['GraniteForCausalLM', 'GraniteMoeHybridForCausalLM'],
     joined: { 'shared_mlp.input_linear': ['mlp.gate_proj', 'mlp.up_proj'], 'shared_mlp.output_linear': ['mlp.down_proj'] },
-    interleaved: true,
-    computed: ['attention.scale', 'embedding_scale', 'residual_scale', 'logit_scale'],
     // llama.cpp turns no queries and keys where it is false.
-    only: { 'rope.scaling.finetuned': true },
-    settings: sizes => ({
-      ...ofLlama(sizes),
-      attention_multiplier: sizes.number('attention.scale') ?? sizes.headDim ** -0.5,
-      embedding_multiplier: sizes.number('embedding_scale') ?? 1,
-      residual_multiplier: sizes.number('residual_scale') ?? 1,
-      logits_scaling: sizes.number('logit_scale') ?? 1,
-    }),
+    only: { [TURNS]: true },
   },
+  granitehybrid: graniteHybridFile(graniteFile),
   lfm2: { ...lfm2File, settings: sizes => ({ ...lfm2File.settings(sizes), block_auto_adjust_ff_dim: false }) },
   lfm2moe: lfm2MoeFile(lfm2File),
   chatglm: { ...glmFile, class: 'GlmForCausalLM', modelType: 'glm' },
@@ -337,11 +342,12 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   },
 };
 
-/** The name and the description that a class is written under; undefined where it is not written. */
-export const ggufFamilyOf = (className: string): (GgufFamily & { readonly architecture: string }) | undefined => {
-  const found = written.find(({ family }) => writtenClasses(family).includes(className));
-  return found && { ...found.family, architecture: found.architecture };
-};
+/** The names and the descriptions that a class is written under; none where it is not written. The first is that of the class alone. */
+export const ggufFamiliesOf = (className: string): readonly (GgufFamily & { readonly architecture: string })[] =>
+  written
+    .filter(({ family }) => writtenClasses(family).includes(className))
+    .map(({ family, architecture }) => ({ ...family, architecture }))
+    .sort((a, b) => Number(b.class === className) - Number(a.class === className));
 
 const written: readonly FoundFamily[] = Object.entries(ggufFamilies).flatMap(([architecture, family]) =>
   [family, ...(family.withExperts ? [family.withExperts] : [])].map(each => ({ architecture, family: each })),
@@ -350,4 +356,4 @@ const written: readonly FoundFamily[] = Object.entries(ggufFamilies).flatMap(([a
 const writtenClasses = (family: GgufFamily): readonly string[] => family.writes ?? [family.class];
 
 /** All classes that are written. */
-export const ggufClasses: readonly string[] = written.flatMap(({ family }) => writtenClasses(family));
+export const ggufClasses: readonly string[] = [...new Set(written.flatMap(({ family }) => writtenClasses(family)))];

@@ -28,6 +28,7 @@ export interface GgufSizes {
 
 /** The heads of a recurrent state. */
 export interface StateHeads {
+  /** Those of keys, or groups. */
   readonly keyHeads: number;
   /** Those of values. */
   readonly heads: number;
@@ -41,6 +42,9 @@ export const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_a
 
 /** The key of how many numbers of each head turn, which families compute where not all do. */
 export const TURNED_PART = 'rope.dimension_count';
+
+/** The key by which Granite 4 says whether queries and keys turn. */
+export const TURNS = 'rope.scaling.finetuned';
 
 /** The share of each head that turns; 1 if the file does not say it. */
 export const turnedShare = ({ number, headDim }: GgufSizes): number => (number(TURNED_PART) ?? headDim) / headDim;
@@ -91,6 +95,8 @@ export interface GgufFamily {
   readonly withoutAdapters?: readonly string[];
   /** Tensors, by llama.cpp's names, without the axis before the last, which is 1 in the model. */
   readonly squeezed?: RegExp;
+  /** Vectors, by llama.cpp's names in a block, that files have as matrices: what there are as many rows of. */
+  readonly folded?: Readonly<Record<string, keyof StateHeads>>;
   /** The layout of a tensor of a family with a recurrent state, over the one that the other properties say. */
   readonly layout?: (name: string, shape: readonly number[], state: StateHeads) => FileLayout;
   /** Has no MLPs, so that a file may leave their width out. */

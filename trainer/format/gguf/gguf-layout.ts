@@ -1,6 +1,6 @@
 /** How the numbers of a tensor stand in a GGUF file: the order of rows and columns, and what the converter computed with the values. */
 import type { GgufValue } from './gguf-cursor.ts';
-import { type FileLayout, type GgufFamily, GUESSING_BLOCKS, type LayoutSizes } from './gguf-family.ts';
+import { type FileLayout, type GgufFamily, GUESSING_BLOCKS, type LayoutSizes, type StateHeads } from './gguf-family.ts';
 import { permutedRow } from './gguf-names.ts';
 
 /** @param name llama.cpp's @param shape that of the file */
@@ -22,9 +22,16 @@ export function layoutSizes(metadata: ReadonlyMap<string, GgufValue>): LayoutSiz
     return typeof value === 'number' ? value : undefined;
   };
   const heads = number('attention.head_count') ?? 1;
+  const kvHeads = metadata.get(`${String(metadata.get('general.architecture'))}.attention.head_count_kv`);
   const [keyHeads, valueHeads] = [number('ssm.group_count'), number('ssm.time_step_rank')];
   const state = keyHeads !== undefined && valueHeads !== undefined ? { keyHeads, heads: valueHeads } : undefined;
-  return { heads, kvHeads: number('attention.head_count_kv') ?? heads, state };
+  return { heads, kvHeads: firstOf(kvHeads) ?? heads, state };
+}
+
+/** A number, or the first that is not 0 where each block has one. */
+export function firstOf(value: GgufValue | undefined): number | undefined {
+  const found = Array.isArray(value) ? value.find(Boolean) : value;
+  return typeof found === 'number' ? found : undefined;
 }
 
 /** The number of blocks of the model: those of the file without the last ones that guess further tokens. */
@@ -67,10 +74,27 @@ function reordered(values: Float32Array, shape: readonly number[], layout: FileL
   return out;
 }
 
-/** The shape of a model's tensor in the file: the axis before the last is left out where the family says so, and it is 1. */
-export const shapeInFile = (name: string, shape: readonly number[], { squeezed }: GgufFamily): readonly number[] =>
-  squeezed?.test(name) && shape.at(-2) === 1 ? [...shape.slice(0, -2), ...shape.slice(-1)] : shape;
+/**
+ * The shape of a model's tensor in the file: the axis before the last is left out where the family says so, and it is 1; and a vector is a matrix
+ * where the family says so.
+ */
+export function shapeInFile(
+  name: string,
+  shape: readonly number[],
+  { squeezed, folded }: GgufFamily,
+  state?: StateHeads,
+): readonly number[] {
+  if (squeezed?.test(name) && shape.at(-2) === 1) return [...shape.slice(0, -2), ...shape.slice(-1)];
+  const [size = 0, ...rest] = shape;
+  const rows = folded?.[stemOf(name)];
+  return rows === undefined || state === undefined || rest.length > 0 ? shape : [state[rows], size / state[rows]];
+}
 
 /** The inverse of `shapeInFile`. */
-export const shapeInModel = (name: string, shape: readonly number[], { squeezed }: GgufFamily): readonly number[] =>
-  squeezed?.test(name) ? [...shape.slice(0, -1), 1, ...shape.slice(-1)] : shape;
+export function shapeInModel(name: string, shape: readonly number[], { squeezed, folded }: GgufFamily): readonly number[] {
+  if (folded && Object.hasOwn(folded, stemOf(name))) return [shape.reduce((count, size) => count * size, 1)];
+  return squeezed?.test(name) ? [...shape.slice(0, -1), 1, ...shape.slice(-1)] : shape;
+}
+
+/** The name in a block, without what stands behind its first point. */
+const stemOf = (name: string): string => /^blk\.\d+\.(\w+)/.exec(name)?.[1] ?? name;

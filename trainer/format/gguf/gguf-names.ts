@@ -34,8 +34,8 @@ export const ROPE_FACTORS_BY_LENGTH: Readonly<Record<'short' | 'long', string>> 
 /** Undefined for a name that a family does not have. @param own its names in a block that are not Llama's */
 export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
   const match = /^(?:blk\.(\d{1,5})\.)?(\w+(?:\.\w+)?)\.(weight|bias|scale)$/.exec(name);
-  const [, bareBlock] = /^blk\.(\d{1,5})\.ssm_a$/.exec(name) ?? [];
-  if (bareBlock !== undefined) return Object.hasOwn(own, BARE) ? `model.layers.${Number(bareBlock)}.${own[BARE]}` : undefined;
+  const [, bareBlock, bare = ''] = /^blk\.(\d{1,5})\.(ssm_[ad])$/.exec(name) ?? [];
+  if (bareBlock !== undefined) return Object.hasOwn(own, bare) ? `model.layers.${Number(bareBlock)}.${own[bare]}` : undefined;
   const [, block, stem, suffix] = match ?? [];
   if (stem === undefined || suffix === undefined) return undefined;
   const table: Readonly<Record<string, string>> = block === undefined ? GLOBAL : { ...BLOCK, ...own };
@@ -55,7 +55,7 @@ export function ggufName(name: string, own: Readonly<Record<string, string>> = {
   const found = tables
     .flatMap(table => Object.entries(table))
     .flatMap(([stem, inBlock]) =>
-      inBlock === rest && (stem === BARE || WHOLE.some(end => stem.endsWith(end)))
+      inBlock === rest && (BARE.includes(stem) || WHOLE.some(end => stem.endsWith(end)))
         ? [stem]
         : SUFFIXES.filter(end => inBlock + end === rest).map(end => stem + end),
     )
@@ -63,8 +63,8 @@ export function ggufName(name: string, own: Readonly<Record<string, string>> = {
   return found && `${block === undefined ? '' : `blk.${Number(block)}.`}${found}`;
 }
 
-/** The one tensor whose name has no end. */
-const BARE = 'ssm_a';
+/** The tensors whose names have no end. */
+const BARE: readonly string[] = ['ssm_a', 'ssm_d'];
 const SUFFIXES = ['.weight', '.bias'] as const;
 /** The ends of names that a family lists whole. */
 const WHOLE = [...SUFFIXES, '.scale'] as const;

@@ -4,7 +4,7 @@ import { type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
 import type { FileLayout } from './gguf-family.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
-import { blocksOfModel, inModelOrder, keepsRows, layoutOf, layoutSizes, shapeInModel } from './gguf-layout.ts';
+import { blocksOfModel, firstOf, inModelOrder, keepsRows, layoutOf, layoutSizes, shapeInModel } from './gguf-layout.ts';
 import { huggingFaceName, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
 import { supportedFamily } from './gguf-unsupported.ts';
 
@@ -158,7 +158,7 @@ function checkInterleaved(header: GgufHeader, architecture: string, tensor: Gguf
   const kind = /^blk\.\d+\.attn_(q|k)\./.exec(tensor.name)?.[1];
   if (kind === undefined) return;
   const heads = header.metadata.get(`${architecture}.attention.head_count`);
-  const n = kind === 'q' ? heads : (header.metadata.get(`${architecture}.attention.head_count_kv`) ?? heads);
+  const n = kind === 'q' ? heads : (firstOf(header.metadata.get(`${architecture}.attention.head_count_kv`)) ?? heads);
   const rows = tensor.shape[0] ?? 0;
   if (typeof n !== 'number' || n < 1 || rows % (2 * n) !== 0)
     problems.push({ tensor: tensor.name, message: `has ${rows} rows, which ${String(n)} heads of an even size do not divide` });

@@ -3,7 +3,7 @@
 import type { Node } from '../../../../graph/graph.ts';
 import { atLeast } from '../../../../narrow.ts';
 import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
-import { linearSpec, type ModuleSpec, type Place } from '../../../module-specs.ts';
+import { linearSpec, type ModuleSpec, type Place, type RowRun, type Stack } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { BlockNames } from './names.ts';
 import { products, withSections } from './products.ts';
@@ -24,18 +24,21 @@ export interface MlpSizes {
 }
 
 export function mlpOf(
-  names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'down'>,
+  names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'isApartInGguf' | 'down'>,
   { hiddenSize, inner, biased }: MlpSizes,
   layer: number,
 ): Mlp {
   const place: Place = { part: 'mlp', layer };
   const feeds = (name: string, rows: number): ModuleSpec => linearSpec(name, place, rows, hiddenSize, biased);
+  const parts = [names.gate, names.up].map((name): RowRun => ({ name: `${name}.weight`, begin: 0, rows: inner }));
+  const stack: Stack = { experts: 1, forms: [{ kind: 'runs', parts }] };
+  const both = (module: ModuleSpec): ModuleSpec => (names.isApartInGguf ? { ...module, weight: { ...module.weight, stack } } : module);
   return {
     inner,
     gateUp:
       names.gateUp === undefined
         ? [names.gate, names.up].map(name => feeds(name, inner))
-        : [withSections(feeds(names.gateUp, 2 * inner), { gate_proj: inner, up_proj: inner })],
+        : [both(withSections(feeds(names.gateUp, 2 * inner), { gate_proj: inner, up_proj: inner }))],
     down: linearSpec(names.down, place, hiddenSize, inner, biased),
   };
 }

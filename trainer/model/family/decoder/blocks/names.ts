@@ -26,6 +26,8 @@ export interface BlockNames {
   readonly up: string;
   /** In families that hold both in one matrix, the gate first. */
   readonly gateUp?: string;
+  /** GGUF has them apart, under the names of the two. */
+  readonly isApartInGguf?: true;
   readonly down: string;
   /** The modules by which the block takes its input, in families with one for each. */
   readonly input: { readonly gate: string; readonly projection: string; readonly norm: string };
@@ -149,6 +151,9 @@ export const graniteHybridNames: DecoderNames = {
   ...llamaNames,
   block: layer => ({
     ...llamaNames.block(layer),
+    gate: `model.layers.${layer}.shared_mlp.gate_proj`,
+    up: `model.layers.${layer}.shared_mlp.up_proj`,
+    isApartInGguf: true,
     gateUp: `model.layers.${layer}.shared_mlp.input_linear`,
     down: `model.layers.${layer}.shared_mlp.output_linear`,
   }),

@@ -31,7 +31,9 @@ export function sharedExpert(
 ): SharedExpert {
   const path = `${at}.${name}`;
   const usual = { gate: `${path}.gate_proj`, up: `${path}.up_proj`, down: `${path}.down_proj` };
-  const names = layers ? { ...usual, gateUp: `${path}.${layers.gateUp}`, down: `${path}.${layers.down}` } : usual;
+  const names = layers
+    ? { ...usual, isApartInGguf: true as const, gateUp: `${path}.${layers.gateUp}`, down: `${path}.${layers.down}` }
+    : usual;
   return {
     mlp: mlpOf(names, { hiddenSize, inner: intermediateSize, biased: false }, layer),
     gate: gated ? linearSpec(`${path}_gate`, { part: 'router', layer }, 1, hiddenSize, false) : undefined,

@@ -152,7 +152,7 @@ export const graniteHybrid = familyOf({
       ...multiplied(c),
       biases: alike(c.attention_bias),
       windows: everywhere(c, undefined),
-      intermediateSizes: everywhere(c, c.shared_intermediate_size),
+      intermediateSizes: everywhere(c, experts ? c.intermediate_size : c.shared_intermediate_size),
       turning: everywhere(c, c.position_embedding_type === 'rope'),
       ...(mamba.layers.includes(true) && { mamba }),
       ...(experts && { experts }),

@@ -1,5 +1,5 @@
 /**
- * Qwen3.5 and Qwen3-Next as llama.cpp writes them. Where several heads of values share a head of keys, neighbors do in the model. In files of
+ * Families with a recurrent state: Granite 4, Qwen3.5 and Qwen3-Next as llama.cpp writes them. Where several heads of values share a head of keys, neighbors do in the model. In files of
  * Qwen3.5 the heads of values stand in turns, the first of every head of keys before the second of any.
  */
 import { chosenExperts, expertKeys, expertNames, expertWidth, sharedWidth } from './gguf-experts.ts';
@@ -11,6 +11,7 @@ import {
   headNorms,
   type StateHeads,
   TURNED_PART,
+  TURNS,
   turnedShare,
 } from './gguf-family.ts';
 
@@ -107,6 +108,9 @@ export const qwen3NextFile: GgufFamily = {
   layout: (name, shape, { heads }) => layout(name, shape, { heads, keyHeads: heads }),
 };
 
+/** The model has logarithms of what the file has with a sign. */
+const AS_LOGARITHMS = { toFile: (x: number) => -Math.exp(x), toModel: (x: number) => Math.log(-x) };
+
 function layout(name: string, shape: readonly number[], { keyHeads, heads }: StateHeads): FileLayout {
   const stem = /^blk\.\d+\.(\w+)/.exec(name)?.[1];
   const rows = shape[0] ?? 0;
@@ -134,7 +138,7 @@ function layout(name: string, shape: readonly number[], { keyHeads, heads }: Sta
     case 'ssm_dt':
       return { rows: turns(rows / heads) };
     case 'ssm_a':
-      return { rows: turns(rows / heads), values: { toFile: x => -Math.exp(x), toModel: x => Math.log(-x) } };
+      return { rows: turns(rows / heads), values: AS_LOGARITHMS };
     case 'ssm_out':
       return { columns: turns((shape[1] ?? 0) / heads) };
     // The norm behind the state, whose weight is multiplied as it is.
@@ -143,4 +147,72 @@ function layout(name: string, shape: readonly number[], { keyHeads, heads }: Sta
     default:
       return {};
   }
+}
+
+const KV_HEADS = 'attention.head_count_kv';
+
+/** llama.cpp's Granite 4 has Mamba layers with a bias of their convolution and no other, whose steps of time have no limits. */
+export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType'>): GgufFamily {
+  const names = {
+    ...{ ssm_in: 'mamba.in_proj', ssm_conv1d: 'mamba.conv1d', 'ssm_dt.bias': 'mamba.dt_bias', ssm_a: 'mamba.A_log', ssm_d: 'mamba.D' },
+    ...{ ssm_norm: 'mamba.norm', ssm_out: 'mamba.out_proj' },
+  };
+  const mlp = (end: string) => ({
+    ...{
+      [`ffn_gate${end}`]: 'shared_mlp.gate_proj',
+      [`ffn_up${end}`]: 'shared_mlp.up_proj',
+      [`ffn_down${end}`]: 'shared_mlp.output_linear',
+    },
+  });
+  const dense: GgufFamily = {
+    ...granite,
+    class: 'GraniteMoeHybridForCausalLM',
+    modelType: 'granitemoehybrid',
+    computed: [...granite.computed, ...Object.values(STATE), TURNS],
+    lists: [KV_HEADS],
+    names: { ...names, ...mlp('') },
+    squeezed: /\.ssm_conv1d\.weight$/,
+    folded: { ssm_a: 'heads', ssm_d: 'heads', ssm_norm: 'keyHeads' },
+    layout: name => (/\.ssm_a$/.test(name) ? { values: AS_LOGARITHMS } : {}),
+    settings: sizes => {
+      const { number, list, blocks, hidden, has, isNothing } = sizes;
+      const [heads, inner] = [number(STATE.heads) ?? 1, number(STATE.values) ?? 0];
+      return {
+        ...granite.settings(sizes),
+        // A block without keys has a state.
+        layer_types: Array.from({ length: blocks }, (_, i) => (list(KV_HEADS)?.[i] === 0 ? 'mamba' : 'attention')),
+        attention_bias: Array.from({ length: blocks }).some((_, i) => has(`model.layers.${i}.self_attn.q_proj.bias`)),
+        position_embedding_type: isNothing(TURNS) ? 'nope' : 'rope',
+        mamba_n_heads: heads,
+        mamba_d_head: inner / heads,
+        mamba_expand: inner / hidden,
+        mamba_n_groups: number(STATE.keyHeads),
+        mamba_d_state: number(STATE.headDim),
+        mamba_d_conv: number(STATE.width),
+        shared_intermediate_size: number('feed_forward_length'),
+        num_local_experts: 0,
+      };
+    },
+  };
+  return {
+    ...dense,
+    withExperts: {
+      ...dense,
+      computed: [...dense.computed, ...expertKeys, sharedWidth],
+      names: {
+        ...names,
+        ...mlp('_shexp'),
+        ffn_gate_inp: 'block_sparse_moe.router.layer',
+        ffn_gate_exps: 'block_sparse_moe.experts.gate_proj',
+        ffn_up_exps: 'block_sparse_moe.experts.up_proj',
+        ffn_down_exps: 'block_sparse_moe.experts.down_proj',
+      },
+      settings: sizes => ({
+        ...dense.settings(sizes),
+        ...chosenExperts(sizes),
+        num_local_experts: sizes.number('expert_count'),
+        shared_intermediate_size: sizes.number(sharedWidth),
+      }),
+    },
+  };
 }
