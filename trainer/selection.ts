@@ -99,7 +99,7 @@ function concatenated(lists: readonly Int32Array[]): Int32Array {
 export const rowParameters = ({ weight, bias }: RowsOf): number => weight.shape.slice(1).reduce((n, d) => n * d, 1) + (bias ? 1 : 0);
 
 /** The mean score of each block of neighboring rows; the scores themselves where a block is a row. */
-export function blockScores(scores: Float32Array, block = 1): Float32Array {
+function blockScores(scores: Float32Array, block = 1): Float32Array {
   if (block === 1) return scores;
   return Float32Array.from({ length: scores.length / block }, (_, i) => {
     let sum = 0;

@@ -32,7 +32,7 @@ interface OpenPage {
 }
 
 /** The editor's name for a kind of page. */
-export const viewType = (kind: PageKind): string => `rowtune.${kind}`;
+const viewType = (kind: PageKind): string => `rowtune.${kind}`;
 
 /**
  * @param extensionUri the folder of the extension

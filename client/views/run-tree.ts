@@ -45,7 +45,7 @@ export interface RunItem {
   readonly startedAt?: string;
 }
 
-/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: its model can be tried; `job`: it is no training; `sweep`: it is the group of a sweep; `cluster`: a cluster has it, and can end it. */
+/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: its model can be tried; `job`: it is not a training; `sweep`: it is the group of a sweep; `cluster`: a cluster has it, and can end it. */
 export type RunFlag =
   | 'run'
   | 'job'

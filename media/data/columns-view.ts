@@ -4,7 +4,7 @@ import { element, fill } from '../shared/element.ts';
 import type { DataState } from './data-state.ts';
 
 /** The mapping that a form describes: names that are taken from another column. */
-export function mappingOf(chosen: Readonly<Record<string, string>>): Record<string, string> {
+function mappingOf(chosen: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(chosen).filter(([role, column]) => column !== '' && column !== role));
 }
 

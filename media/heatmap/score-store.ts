@@ -40,7 +40,7 @@ export interface ScoreStore {
 }
 
 /** The number of pixels of a zoomed-in cell. */
-export const PROFILE_PARTS = 96;
+const PROFILE_PARTS = 96;
 
 const idOf = ({ path, key }: ScoreSetRef): string => `${path}\n${key}`;
 const NOTHING: SetScores = new Map();

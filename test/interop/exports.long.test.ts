@@ -109,7 +109,7 @@ const cases: readonly Case[] = [
     base: join(TINY_LLAMA, '..', 'qwen3_moe'),
     format: 'peft',
   },
-  // Of experts themselves, as parameters: gate and up are one, and the router is no linear layer in Transformers 5.
+  // Of experts themselves, as parameters: gate and up are one, and the router is not a linear layer in Transformers 5.
   ...(
     [
       'qwen3_moe',

@@ -37,7 +37,7 @@ export async function readAdapter(path: string): Promise<Adapter> {
   if (!info?.isDirectory())
     throw new AdapterError(
       path,
-      [info ? 'is no folder' : 'does not exist'],
+      [info ? 'is not a folder' : 'does not exist'],
       'Give a run folder, one of its checkpoints, or an exported adapter.',
     );
   if (await isFile(join(path, ADAPTER_DESCRIPTION))) return openOurs(path);

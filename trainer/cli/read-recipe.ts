@@ -59,7 +59,7 @@ async function readStdin(): Promise<string> {
 }
 
 /** The base of relative paths in a recipe: its own folder, as in the editor; the current folder for standard input. */
-export const recipeFolder = (file: string, cwd: string): string => (file === STDIN ? cwd : path.dirname(path.resolve(cwd, file)));
+const recipeFolder = (file: string, cwd: string): string => (file === STDIN ? cwd : path.dirname(path.resolve(cwd, file)));
 
 /** A recipe of the command line, in the form that is sent to a daemon. */
 export interface ReadRecipe {

@@ -101,7 +101,7 @@ export function splitSamples({ count, validation, seed, labels }: SplitSettings)
 function heldCount(count: number, validation: number): number {
   const wanted = validation < 1 ? Math.max(1, Math.round(validation * count)) : validation;
   if (Number.isInteger(wanted) && wanted < count) return wanted;
-  const problem = `${validation} held out of ${count} samples leaves nothing to train on, or is no whole number`;
+  const problem = `${validation} held out of ${count} samples leaves nothing to train on, or is not a whole number`;
   throw new DataError({ problem, advice: 'Lower val_size, or add samples' });
 }
 

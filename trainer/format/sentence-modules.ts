@@ -33,7 +33,7 @@ export async function readSentenceModules(dir: string): Promise<SentenceModules 
   const path = join(dir, MODULES_FILE);
   if (!(await isThere(path))) return undefined;
   const parsed = modulesSchema.safeParse(parseModelJson(path, (await readModelFile(path, MAX_MODULES_BYTES)).toString('utf8')));
-  if (!parsed.success) throw new ModelFileError(path, 'is no list of modules with path and type', remedy);
+  if (!parsed.success) throw new ModelFileError(path, 'is not a list of modules with path and type', remedy);
   const [transformer, pooling, ...rest] = parsed.data.map(({ type, path: at }) => ({ kind: type.split('.').at(-1) ?? '', at }));
   if (transformer?.kind !== 'Transformer' || transformer.at !== '' || pooling?.kind !== 'Pooling')
     throw new ModelFileError(path, `lists ${parsed.data.map(({ type }) => type).join(', ')}`, remedy);

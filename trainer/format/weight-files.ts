@@ -147,7 +147,7 @@ export async function readIndex(path: string, { extension }: Pick<WeightFormat, 
   const result = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
     if (typeof shard === 'string' && /^[\w.-]+$/.test(shard) && shard.endsWith(extension)) result.set(currentName(tensor), shard);
-    else problems.push({ tensor, message: `is placed in ${clip(JSON.stringify(shard))}, which is no plain ${extension} file name` });
+    else problems.push({ tensor, message: `is placed in ${clip(JSON.stringify(shard))}, which is not a plain ${extension} file name` });
   }
   const shards = new Set(result.values()).size;
   if (shards > MAX_SHARDS) problems.push({ message: `names ${shards} shards; at most ${MAX_SHARDS} are opened` });

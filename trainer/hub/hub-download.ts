@@ -48,7 +48,7 @@ export interface DownloadOptions {
  */
 export async function downloadModel(repo: string, options: DownloadOptions): Promise<string> {
   const revision = options.revision ?? 'main';
-  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is no name of a model on the hub: it has the form organization/name`);
+  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is not the name of a model on the hub: it has the form organization/name`);
   const folder = repoFolder(options.cacheDir, repo);
   const complete = await findComplete(folder, revision);
   if (complete !== undefined && (options.offline || isCommit(revision))) return complete;

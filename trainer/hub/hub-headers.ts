@@ -61,7 +61,7 @@ async function readHeader(client: HubClient, url: string, fileSize: number): Pro
   if (start.length < LENGTH_BYTES) throw new HubError('damaged', `${url} is too short for a safetensors file`);
   const declared = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (declared > BigInt(MAX_HEADER_BYTES) || Number(declared) + LENGTH_BYTES > fileSize)
-    throw new HubError('damaged', `${url} says that its header has ${declared} bytes: it is no safetensors file`);
+    throw new HubError('damaged', `${url} says that its header has ${declared} bytes: it is not a safetensors file`);
   const end = LENGTH_BYTES + Number(declared);
   const rest = end > start.length ? await readRange(client, url, start.length, end) : new Uint8Array(0);
   const text = Buffer.concat([start, rest]).subarray(LENGTH_BYTES, end);

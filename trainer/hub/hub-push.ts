@@ -86,7 +86,7 @@ const callOf = ({ endpoint, token, ...retries }: Params, onBytes: (bytes: number
 /** Checks the token, and completes a name without an organization. */
 async function fullName(params: PushParams, endpoint: string): Promise<string> {
   const { repo, token } = params;
-  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is no name of a repository: it has the form organization/name`);
+  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is not the name of a repository: it has the form organization/name`);
   if (!token.startsWith('hf_'))
     throw new HubError(
       'gated',

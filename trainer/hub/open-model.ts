@@ -54,7 +54,7 @@ export async function openModel(nameOrPath: string, options?: DownloadOptions): 
   if (!/^[^./~\\]/.test(nameOrPath) || !isHubName(nameOrPath)) {
     throw new ModelFileError(
       nameOrPath,
-      'is no folder, no file and no name on the hub',
+      'is not a folder, a file or a name on the hub',
       'Check the path; a name on the hub has the form organization/name.',
     );
   }
@@ -95,7 +95,7 @@ function openFile(source: string, path: string): Promise<ModelFolder> {
   if (path.endsWith('.gguf')) return openGgufModel(source, path);
   const form = formOf(path);
   if (form !== undefined) return openFolder(source, dirname(path), { path, form });
-  throw new ModelFileError(path, 'is no model', 'Give a folder with config.json and weights, a .gguf, .safetensors or .bin file.');
+  throw new ModelFileError(path, 'is not a model', 'Give a folder with config.json and weights, a .gguf, .safetensors or .bin file.');
 }
 
 /** @throws ModelFileError when the folder has several and no other weights */

@@ -88,7 +88,7 @@ export async function saveScores(
 }
 
 /** The suffix of a module's name in the tensor of a class; an `@` would begin another key. */
-export const classKey = (className: string): string => `@class:${className.replaceAll('@', ' at ')}`;
+const classKey = (className: string): string => `@class:${className.replaceAll('@', ' at ')}`;
 
 const rowsOfClass = (scores: Float32Array | undefined, label: number, rows: number): Float32Array =>
   scores?.subarray(label * rows, (label + 1) * rows) ?? new Float32Array(rows);

@@ -89,7 +89,7 @@ function hostFromOn({ name }: Engine['description']): number {
 }
 
 /** @throws RunError 'unsupported' where an engine has fewer devices than a run wants */
-export function checkDevices(
+function checkDevices(
   { description: { name, summary }, devices: found = 1 }: Pick<Engine, 'description' | 'devices'>,
   wanted: number,
 ): void {

@@ -42,7 +42,7 @@ export function llamaCppPackages(platform: string = process.platform, arch: stri
  * Removes the build for processors with AMX, which computes wrong products for some quantized models, different in each run (3.22.1, a tiny
  * Qwen3.5 in Q8_0 on a Xeon). Without that file, llama.cpp takes the build for older processors.
  */
-export function removeAmxBuild(folder: string): void {
+function removeAmxBuild(folder: string): void {
   const binaries = path.join(folder, 'node_modules', '@node-llama-cpp');
   for (const file of readdirSync(binaries, { recursive: true, encoding: 'utf8' }))
     if (/ggml-cpu-sapphirerapids\.(so|dll)$/.test(file)) rmSync(path.join(binaries, file), { force: true });

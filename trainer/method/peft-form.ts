@@ -118,7 +118,7 @@ export const endsAnother = ({ modules }: Model, name: string): boolean => module
 const lastName = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
 /**
- * Returns whether PEFT tunes the weight of a module as a parameter: that of experts; of the router, which is no linear layer in Transformers
+ * Returns whether PEFT tunes the weight of a module as a parameter: that of experts; of the router, which is not a linear layer in Transformers
  * 5; and of a layer of the name of experts, which PEFT takes for those of every block if it is among the modules.
  */
 export const isParameterTarget = ({ modules }: Model, module: ModuleSpec): boolean =>

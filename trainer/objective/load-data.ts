@@ -122,7 +122,7 @@ export function largeData({
 }
 
 /** Reports rate and time left, from the bytes that were read; stops where the job is to stop. */
-export function tokenizeProgress(job: Job): (progress: LoadProgress) => void {
+function tokenizeProgress(job: Job): (progress: LoadProgress) => void {
   let report: ((done: number, message?: string) => void) | undefined;
   return ({ bytes, totalBytes, tokens, kept }) => {
     job.checkStop();

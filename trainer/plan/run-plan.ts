@@ -256,7 +256,7 @@ export function planTargets(
 }
 
 /** The first rows or elements that a budget pays for, of a method that chooses them. */
-export function firstSelection(model: AnyModel, method: MethodName, settings: MethodSettings): Selection {
+function firstSelection(model: AnyModel, method: MethodName, settings: MethodSettings): Selection {
   const { chooses } = methodCatalog[method];
   switch (chooses) {
     case 'rows':

@@ -99,7 +99,7 @@ async function textOf(file: string): Promise<string> {
 }
 
 /** @throws RunError 'bad-profile' that names the file and every problem */
-export function parseProfile(text: string, file: string): SlurmProfile {
+function parseProfile(text: string, file: string): SlurmProfile {
   let value: unknown;
   try {
     value = parseYaml(text) ?? {};

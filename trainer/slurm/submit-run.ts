@@ -20,7 +20,7 @@ export interface SubmittedRun {
   readonly log: string;
 }
 
-export const processesOf = ({ nodes, tasks_per_node: each }: SlurmProfile): number => nodes * each;
+const processesOf = ({ nodes, tasks_per_node: each }: SlurmProfile): number => nodes * each;
 
 /**
  * Submits a new run.

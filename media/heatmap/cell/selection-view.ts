@@ -86,7 +86,7 @@ export function overlapOf(a: Int32Array, b: Int32Array, rows: number): Overlap {
 }
 
 /** The overlap of the top rows of two orders, without building lists. */
-export function overlapOfTops(a: CellScores, countA: number, b: CellScores, countB: number): Overlap {
+function overlapOfTops(a: CellScores, countA: number, b: CellScores, countB: number): Overlap {
   const { choiceOrder: order } = a;
   const { choiceRanks: ranks } = b;
   let both = 0;

@@ -190,7 +190,7 @@ function drawInside(
 const widths = new Map<string, number>();
 const MAX_WIDTHS = 5000;
 
-export function fitText(context: CanvasRenderingContext2D, text: string, width: number): string {
+function fitText(context: CanvasRenderingContext2D, text: string, width: number): string {
   const key = `${context.font}\n${text}`;
   let full = widths.get(key);
   if (full === undefined) {

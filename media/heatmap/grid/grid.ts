@@ -161,7 +161,7 @@ const KIND_WORDS: Readonly<Record<string, string>> = {
 };
 
 /** The shortest suffix of each tail that tells the columns apart. */
-export function labelTails(tails: readonly string[]): string[] {
+function labelTails(tails: readonly string[]): string[] {
   const words = tails.map(wordsOf);
   const take = words.map(list => Math.min(list.length, firstTake(list)));
   const label = (i: number): string => (words[i] ?? []).slice(-(take[i] ?? 1)).join(' ');

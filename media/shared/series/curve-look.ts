@@ -1,7 +1,7 @@
 /** The look of curves in a chart: names of the editor's colors, and dash patterns. */
 
 /** In the order that curves use them: neighbors differ in hue and in lightness. */
-export const CURVE_COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
+const CURVE_COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
 export type CurveColor = (typeof CURVE_COLORS)[number] | 'foreground' | 'lines';
 
 /** The first round of colors is solid, the next dashed, the next dotted. */

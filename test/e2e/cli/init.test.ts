@@ -61,8 +61,8 @@ describe('what cannot be written is said', () => {
     [['faq.csv'], /the model is missing[\s\S]*--model HuggingFaceTB/],
     [['faq.csv', '--model', 'models/lama'], /there is no model at 'models\/lama'.*did you mean 'models\/llama'/],
     [['fag.csv', '--model', 'models/llama'], /there is no file or folder fag\.csv[\s\S]*Did you mean faq\.csv\?/],
-    [['faq.csv', '--model', 'models/llama', '--output', 'mine.yaml'], /mine\.yaml is no name of a recipe[\s\S]*\.rowtune\.yaml/],
-    [['faq.csv', '--model', 'models/vit'], /faq\.csv is no file of images/],
+    [['faq.csv', '--model', 'models/llama', '--output', 'mine.yaml'], /mine\.yaml is not the name of a recipe[\s\S]*\.rowtune\.yaml/],
+    [['faq.csv', '--model', 'models/vit'], /faq\.csv is not a file of images/],
     [
       ['faq.csv', '--model', 'models/llama', '--task', 'image_classification'],
       /this llama model predicts the next token and can't be tuned for image_classification; use causal_lm or/,

@@ -152,6 +152,6 @@ describe('images', () => {
   test('a file in place of a folder of images', async () => {
     const file = join(folder, 'data_batch_1.bin');
     writeFileSync(file, Buffer.alloc(100));
-    await expect(listImages({ paths: [file], columns: {}, labels: [], seed: 1 })).rejects.toThrow('no whole number of CIFAR records');
+    await expect(listImages({ paths: [file], columns: {}, labels: [], seed: 1 })).rejects.toThrow('not a whole number of CIFAR records');
   });
 });

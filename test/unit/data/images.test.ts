@@ -151,8 +151,10 @@ describe('listImages', () => {
   });
 
   it('refuses records of a wrong size, labels without a name, and folders without images', async () => {
-    await expect(list(write('short/train.bin', new Uint8Array(3072)))).rejects.toThrow(/3072 bytes are no whole number of CIFAR records/);
-    await expect(list(write('empty/train.bin', new Uint8Array(0)))).rejects.toThrow(/no whole number/);
+    await expect(list(write('short/train.bin', new Uint8Array(3072)))).rejects.toThrow(
+      /3072 bytes are not a whole number of CIFAR records/,
+    );
+    await expect(list(write('empty/train.bin', new Uint8Array(0)))).rejects.toThrow(/not a whole number/);
     await expect(list(at('cifar10/data_batch_1.bin'), ['one'])).rejects.toMatchObject({ place: { line: 1 } });
     mkdirSync(at('none/cat'), { recursive: true });
     await expect(list(at('none'))).rejects.toThrow(/no labeled image/);

@@ -153,7 +153,7 @@ describe('splitSamples', () => {
     expect(splitSamples({ count: 90, validation: 7, seed: 1 }).validation).toHaveLength(7);
     expect(splitSamples({ count: 3, validation: 0, seed: 1 })).toEqual({ train: [0, 1, 2], validation: [] });
     expect(() => splitSamples({ count: 5, validation: 5, seed: 1 })).toThrow('leaves nothing to train on');
-    expect(() => splitSamples({ count: 5, validation: 1.5, seed: 1 })).toThrow('no whole number');
+    expect(() => splitSamples({ count: 5, validation: 1.5, seed: 1 })).toThrow('not a whole number');
   });
 
   it('keeps the parts of a document together where there are enough documents, and else splits the parts', () => {

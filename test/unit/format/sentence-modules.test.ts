@@ -46,7 +46,7 @@ test.each<[string, string, RegExp]>([
   ],
   ['a prompt that is left out', folderOf(plain, { pooling_mode: 'mean', include_prompt: false }), /leaves out the prompt/],
   ['a folder elsewhere', folderOf([module('', 'Transformer'), module('../x', 'Pooling')]), /names the folder "..\/x"/],
-  ['no list', folderOf({}), /is no list of modules/],
+  ['no list', folderOf({}), /is not a list of modules/],
 ])('%s is refused', async (_, dir, message) => {
   await expect(readSentenceModules(dir)).rejects.toThrow(message);
 });

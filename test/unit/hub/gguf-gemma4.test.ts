@@ -47,7 +47,9 @@ describe('a GGUF file of Gemma 4', () => {
     ['a list of another length', [true, true, false]],
     ['no blocks', []],
   ])('a pattern of windows that is %s is refused: which blocks have one would be guessed', (_, pattern) => {
-    expect(() => configOf({ 'attention.sliding_window_pattern': pattern })).toThrow(/sliding_window_pattern is no list .* of the 2 blocks/);
+    expect(() => configOf({ 'attention.sliding_window_pattern': pattern })).toThrow(
+      /sliding_window_pattern is not a list .* of the 2 blocks/,
+    );
   });
 
   test.each(['feed_forward_length', 'attention.head_count_kv'])('a %s of 0 for the first block is refused', key => {

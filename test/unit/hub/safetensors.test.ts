@@ -154,7 +154,7 @@ describe('sharded', () => {
 
   test('an index cannot lead out of its folder, and a missing shard is named', async () => {
     expect((await modelFileError(async () => openSafetensors(await shardedFolder({ a: '../model-a.safetensors' })))).message).toContain(
-      'no plain .safetensors file name',
+      'not a plain .safetensors file name',
     );
     expect((await modelFileError(async () => openSafetensors(await shardedFolder({ a: 'gone.safetensors' })))).message).toContain(
       'gone.safetensors: does not exist',

@@ -102,7 +102,7 @@ test('an OrderedDict that a module gave, with the versions it carries', async ()
 
 describe('is refused', () => {
   test.each([
-    ['os-system', 'asks for posix.system, which is no part of a state dict; nothing of it was run'],
+    ['os-system', 'asks for posix.system, which is not part of a state dict; nothing of it was run'],
     ['os-system-old', 'asks for posix.system'],
     ['eval', 'asks for __builtin__.eval'],
     ['module', 'asks for torch.nn.modules.linear.Linear'],
@@ -150,13 +150,13 @@ describe('a pickle', () => {
     ['the same in protocol 4', '\x8c\x02os\x8c\x06system\x93.', 'asks for os.system'],
     ['an instance by the old opcode', '(ios\nsystem\n.', 'has the opcode 0x69'],
     ['a call of a value', 'K\x01)R.', 'calls a plain value'],
-    ['attributes of a value', ']}b.', 'sets attributes of what is no dict'],
+    ['attributes of a value', ']}b.', 'sets attributes of something that is not a dict'],
     ['an empty stack', 'K\x01a.', 'takes more values'],
     ['a missing mark', 'K\x01e.', 'takes more values'],
     ['a value from below the mark', 'K\x01(0.', 'takes more values'],
     ['a value that was never remembered', 'h\x05.', 'recalls the value 5'],
-    ['an item of no list', 'K\x01K\x02a.', 'appends to what is no list'],
-    ['a key of no dict', 'K\x01K\x02K\x03s.', 'sets items of what is no dict'],
+    ['an item of no list', 'K\x01K\x02a.', 'appends to something that is not a list'],
+    ['a key of no dict', 'K\x01K\x02K\x03s.', 'sets items of something that is not a dict'],
     ['a long of a gigabyte', '\x8b\0\0\0\x40.', 'has an integer of 1073741824 bytes'],
     ['an extension', '\x82\x01.', 'has the opcode 0x82'],
   ])('%s', (_, pickle, message) => {

@@ -56,5 +56,5 @@ test.each([
   const { resolved } = parseRecipe(`model: m\ntask: image_classification\ndata: {train: ${name}}\n`);
   const fact = await files.look(name, resolved, folder);
   expect(fact.state).toBe(state);
-  if (fact.state === 'unreadable') expect(fact.reason).toContain(`${name} is no file of images`);
+  if (fact.state === 'unreadable') expect(fact.reason).toContain(`${name} is not a file of images`);
 });

@@ -134,7 +134,7 @@ describe('what is not supported is named, with what is', () => {
   test.each<[string, string, Config, RegExp]>([
     ['relative keys', 'bert', { position_embedding_type: 'relative_key' }, /position_embedding_type "relative_key" .* is "absolute"/],
     ['an activation', 'vit', { hidden_act: 'wave' }, /config.json: hidden_act "wave" is not supported; supported are "silu", .*"gelu"/],
-    ['heads that do not divide', 'bert', { num_attention_heads: 5 }, /hidden_size 32 is no multiple of num_attention_heads 5/],
+    ['heads that do not divide', 'bert', { num_attention_heads: 5 }, /hidden_size 32 is not a multiple of num_attention_heads 5/],
     [
       'several at once',
       'bert',
@@ -142,7 +142,7 @@ describe('what is not supported is named, with what is', () => {
       /config.json: is_decoder true is not supported; supported is false; hidden_act "wave" is not supported/,
     ],
     ['two names of one size', 'distilbert', { hidden_size: 64 }, /hidden_size 64 is not supported; supported is 32/],
-    ['heads of DistilBERT', 'distilbert', { n_heads: 5 }, /dim 32 is no multiple of n_heads 5/],
+    ['heads of DistilBERT', 'distilbert', { n_heads: 5 }, /dim 32 is not a multiple of n_heads 5/],
     [
       'groups without a layer',
       'albert_groups',
@@ -167,7 +167,7 @@ describe('what is not supported is named, with what is', () => {
       /num_heads has 3, which does not divide the 16 features of stage 1/,
     ],
     ['stages of another number', 'convnextv2', { num_stages: 3 }, /depths has 2 entries, num_stages says 3/],
-    ['a table that is no square', 'dinov2', { image_size: [16, 12] }, /gives a table of 4 × 3 patches, which is no square/],
+    ['a table that is no square', 'dinov2', { image_size: [16, 12] }, /gives a table of 4 × 3 patches, which is not square/],
     [
       'another timm model',
       'timm_resnet',

@@ -156,7 +156,7 @@ test('Mistral and Qwen2 have as many key-value heads as Transformers gives them,
     return model.kind === 'causal' ? model.keyValues[0]?.kvHeads : undefined;
   };
   expect(heads('MistralForCausalLM', {})).toBe(8);
-  expect(() => heads('Qwen2ForCausalLM', {})).toThrow('no multiple of num_key_value_heads 32');
+  expect(() => heads('Qwen2ForCausalLM', {})).toThrow('not a multiple of num_key_value_heads 32');
   expect(heads('Qwen2ForCausalLM', { num_key_value_heads: null })).toBe(16);
   expect(heads('LlamaForCausalLM', {})).toBe(16);
 });

@@ -59,7 +59,7 @@ describe('config.json', () => {
       { per_layer_config: { 2: { head_dim: 12 } } },
       /layers of the type "full_attention" heads of different sizes/,
     ],
-    ['heads that do not divide', { attention_k_eq_v: true, num_global_key_value_heads: 3 }, /is no multiple of 3 key-value heads/],
+    ['heads that do not divide', { attention_k_eq_v: true, num_global_key_value_heads: 3 }, /is not a multiple of 3 key-value heads/],
     [
       'experts without a number',
       { enable_moe_block: true, num_experts: 4 },

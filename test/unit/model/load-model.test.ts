@@ -73,7 +73,7 @@ describe('config.json', () => {
     [
       'contradictions, all at once',
       { hidden_size: 18, num_key_value_heads: 3, hidden_act: 'wave' },
-      /contradicts itself: .*no even head size; .*no multiple of num_key_value_heads 3\. config.json: hidden_act "wave" is not supported/,
+      /contradicts itself: .*no even head size; .*not a multiple of num_key_value_heads 3\. config.json: hidden_act "wave" is not supported/,
     ],
     [
       'a rope scaling of another kind',

@@ -62,7 +62,7 @@ test.each<[string, ConfigJson, RegExp]>([
   ['qwen3_5_moe', { norm_topk_prob: false }, /norm_topk_prob false is not supported/],
   ['qwen3_next', { mlp_only_layers: [3] }, /mlp_only_layers names layer 3 for num_hidden_layers 3/],
   ['qwen3_next', { num_experts_per_tok: 7 }, /num_experts_per_tok 7 is above num_experts 6/],
-  ['qwen3_next', { linear_num_value_heads: 3 }, /linear_num_value_heads 3 is no multiple of linear_num_key_heads 2/],
+  ['qwen3_next', { linear_num_value_heads: 3 }, /linear_num_value_heads 3 is not a multiple of linear_num_key_heads 2/],
   ['qwen3_next', { use_sliding_window: true }, /use_sliding_window true is not supported/],
   ['qwen3_next', { shared_expert_intermediate_size: 0 }, /shared_expert_intermediate_size/],
 ])('%s %j is refused by name', (name, changes, message) => {

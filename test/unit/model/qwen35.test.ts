@@ -43,7 +43,7 @@ describe('config.json', () => {
     [
       'value heads that share no key head',
       { linear_num_value_heads: 3 },
-      /linear_num_value_heads 3 is no multiple of linear_num_key_heads 2/,
+      /linear_num_value_heads 3 is not a multiple of linear_num_key_heads 2/,
     ],
     ['attention without gates', { attn_output_gate: false }, /attn_output_gate false is not supported/],
     ['another gate', { output_gate_type: 'sigmoid' }, /output_gate_type "sigmoid" is not supported/],

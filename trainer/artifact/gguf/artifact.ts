@@ -32,7 +32,8 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
   const { folder, model } = opened;
   if (model.kind !== 'causal')
     throw new ExportError(`a ${model.family} that classifies is not written to GGUF, whose programs generate text: export it as merged`);
-  if (!isOneOf(ggufTypeNames, given)) throw new ExportError(`${given} is no type of a GGUF file; these are: ${ggufTypeNames.join(', ')}`);
+  if (!isOneOf(ggufTypeNames, given))
+    throw new ExportError(`${given} is not a type of a GGUF file; these are: ${ggufTypeNames.join(', ')}`);
   const coarse = coarseTypes(opened, model);
   const raised = given === 'auto' ? coarse : [];
   const wanted = given === 'auto' && raised.length === 0 ? 'base' : given;

@@ -250,7 +250,7 @@ function readBack(
     ropeFactorsByLength: short && long && { short, long },
   });
   const className = architectureOf(config);
-  if (!isDecoder(className)) throw new ExportError(`llama.cpp would read the file as ${className}, which is no decoder`);
+  if (!isDecoder(className)) throw new ExportError(`llama.cpp would read the file as ${className}, which is not a decoder`);
   return decoderConfig(className, config);
 }
 

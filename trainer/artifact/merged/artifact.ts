@@ -13,7 +13,7 @@ import { type MergedParams, mergedBytes, tunedTypes, writeMerged } from './merge
 
 export const artifact: Artifact = (opened, { type = 'base', onEvent }) => {
   if (!isOneOf(mergedTypeNames, type))
-    throw new ExportError(`${type} is no type of a merged folder; these are: ${mergedTypeNames.join(', ')}`);
+    throw new ExportError(`${type} is not a type of a merged folder; these are: ${mergedTypeNames.join(', ')}`);
   const merged: MergedParams = {
     ...opened,
     type,

@@ -152,7 +152,7 @@ function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm
   const form = withHead(model, config);
   if (form) return form;
   throw new ExportError(
-    `the base is no classifier by its config.json (${String(config.architectures ?? config.architecture)}), so a merged folder would not say that it is one now: export as adapter, or begin with a base that has a head`,
+    `the base is not a classifier according to its config.json (${String(config.architectures ?? config.architecture)}), so a merged folder would not say that it is one now: export as adapter, or begin with a base that has a head`,
   );
 }
 

@@ -39,7 +39,7 @@ const isFeed = (name: string): name is keyof typeof INPUT_NAMES => name in INPUT
 /** The name of an input, by our name of what is fed. @throws GraphError for one that no classifier is fed */
 export function inputName(feed: string): string {
   if (isFeed(feed)) return INPUT_NAMES[feed];
-  throw new GraphError(`${feed} is no input of a classifier`);
+  throw new GraphError(`${feed} is not an input of a classifier`);
 }
 
 /** The names of sizes that are known when the model runs. */

@@ -52,7 +52,7 @@ async function init(context: CommandContext, data: string, { model: name, method
     );
   const file = path.resolve(cwd, options.output ?? recipeFileName(freeName(name, method, await recipesIn(cwd))));
   if (existsSync(file)) throw usage(`${path.relative(cwd, file)} exists already`, 'Choose another name with --output');
-  if (!RECIPE_NAME.test(file)) throw usage(`${path.basename(file)} is no name of a recipe`, 'Let --output end with .rowtune.yaml');
+  if (!RECIPE_NAME.test(file)) throw usage(`${path.basename(file)} is not the name of a recipe`, 'Let --output end with .rowtune.yaml');
   const answer = await withReader(reader => {
     const params = { model: name, data, task: options.task, method, baseDir: cwd, cacheDir: settings.cacheDir };
     return reader.ask('newRecipe', params, `Reading ${name} and ${data}`);

@@ -236,7 +236,7 @@ async function* cifarImages(file: string, given: readonly string[]): AsyncGenera
   if (!header || size === 0)
     throw new DataError({
       file,
-      problem: `${size} bytes are no whole number of CIFAR records (3073 bytes, or 3074 of CIFAR-100)`,
+      problem: `${size} bytes are not a whole number of CIFAR records (3073 bytes, or 3074 of CIFAR-100)`,
       advice: 'Download it again, and take the binary version',
     });
   const names = namesOfBytes(given, await cifarNames(path.dirname(file), header));

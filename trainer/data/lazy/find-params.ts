@@ -2,7 +2,7 @@
 import type { DataFile } from '../read/list-files.ts';
 import type { ThreadsParams } from '../tokens/tokenize-threads.ts';
 import type { DataFormat } from '../types.ts';
-import type { Decider } from './decider.ts';
+import type { Decider } from './decide/decider.ts';
 import type { LineSettings } from './line-record.ts';
 import type { FoundTable } from './table-segments.ts';
 

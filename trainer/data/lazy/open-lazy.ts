@@ -12,14 +12,14 @@ import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataRecord } from '../types.ts';
+import { recordChecker, sampleDecider, whyTokensDecide } from './decide/keeps-target.ts';
+import type { BoundedTokenizer } from './decide/text-bounds.ts';
 import type { FindParams } from './find-params.ts';
-import { recordChecker, sampleDecider, whyTokensDecide } from './keeps-target.ts';
 import { lazyExamples } from './lazy-examples.ts';
 import type { LineIndex } from './line-index.ts';
 import type { LineSettings } from './line-record.ts';
 import { areCopied, openIndex } from './open-index.ts';
 import { type LargeFiles, type LargeInput, openLarge, type Reason } from './open-large.ts';
-import type { BoundedTokenizer } from './text-bounds.ts';
 
 export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'>, LargeInput {
   readonly tokenizer: BoundedTokenizer & { readonly vocabularySize: number };

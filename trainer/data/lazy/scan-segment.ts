@@ -1,7 +1,7 @@
 /** Reads the lines of a segment, checks each, and decides which become samples. */
 import { isUtf8 } from 'node:buffer';
 import { DataError, type DataProblem } from '../data-error.ts';
-import type { Decider, Decision } from './decider.ts';
+import type { Decider, Decision } from './decide/decider.ts';
 import { type IndexRows, RowBuilder } from './index-rows.ts';
 import { type LineSettings, recordOf } from './line-record.ts';
 import { PlainReader } from './plain/plain-record.ts';

@@ -3,7 +3,7 @@ import { DataProblems } from '../data-error.ts';
 import { drawStream } from '../draw.ts';
 import { readRecords } from '../read/read-records.ts';
 import type { DataRecord } from '../types.ts';
-import type { Decision } from './decider.ts';
+import type { Decision } from './decide/decider.ts';
 import type { FindParams } from './find-params.ts';
 import { RowBuilder } from './index-rows.ts';
 import type { IndexWriter, LineIndex } from './line-index.ts';

@@ -1,7 +1,7 @@
 /** Messages between a process that reads data and the threads that tokenize it. */
 import type { TokenizerInput } from '../../format/tokenizer/tokenizer.ts';
 import type { DataProblem } from '../data-error.ts';
-import type { LabeledForm } from '../lazy/labeled-decider.ts';
+import type { LabeledForm } from '../lazy/decide/labeled-decider.ts';
 import type { LineSettings } from '../lazy/line-record.ts';
 import type { ScannedSegment } from '../lazy/scan-segment.ts';
 import type { Segment } from '../lazy/segments.ts';

@@ -1,8 +1,8 @@
 /** The work that a thread does for its requests: the same function for a thread and for the process itself. */
 import { createTokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { chatRendererOf } from '../chat/chat-renderer.ts';
-import { recordChecker, sampleDecider } from '../lazy/keeps-target.ts';
-import { labeledDecider } from '../lazy/labeled-decider.ts';
+import { recordChecker, sampleDecider } from '../lazy/decide/keeps-target.ts';
+import { labeledDecider } from '../lazy/decide/labeled-decider.ts';
 import { type ScannedSegment, scanSegment } from '../lazy/scan-segment.ts';
 import type { LabeledThreadData, ThreadData, ThreadWork, TokenThreadData } from './thread-messages.ts';
 import { recordTokenizer, type TokenizedRecords } from './tokenize-records.ts';

@@ -73,7 +73,7 @@ export const withFolders = (options: Uint8Array, { toolkit, tuned, kernels }: Co
   ]);
 
 /** A number below 128 takes one byte. */
-export const MOST_REPLICAS = 127;
+const MOST_REPLICAS = 127;
 
 function optionsOf(flags: Flags, { text, replicas = 1 }: CompiledModule, orders: boolean): Uint8Array {
   if (replicas > MOST_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MOST_REPLICAS}`);

@@ -55,7 +55,7 @@ export const gemma4File: GgufFamily = {
     const number = (key: string) => (sizes.isNothing(key) ? undefined : sizes.number(key));
     const isWindowed = list(PATTERN)?.map(Boolean) ?? [];
     if (isWindowed.length !== blocks)
-      refuse(`gemma4.${PATTERN} is no list that says of each of the ${blocks} blocks whether it has a window`);
+      refuse(`gemma4.${PATTERN} is not a list that says of each of the ${blocks} blocks whether it has a window`);
     for (const key of [MLP, KV_HEADS]) if (list(key)?.[0] === 0) refuse(`gemma4.${key} is 0 for the first block, not a positive number`);
     const [full, shared] = [isWindowed.indexOf(false), number(SHARED) ?? 0];
     const [mlps, kvHeads] = [list(MLP), list(KV_HEADS)];

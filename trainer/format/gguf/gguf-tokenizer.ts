@@ -66,7 +66,7 @@ function readVocabulary(path: string, metadata: ReadonlyMap<string, GgufValue>):
   const tokens = list('tokens');
   const merges = list('merges');
   if (!tokens.every(t => typeof t === 'string') || !merges.every(m => typeof m === 'string' && m.indexOf(' ', 1) > 0)) {
-    throw new ModelFileError(path, 'has a vocabulary or merges that are no strings', 'Download the file again.');
+    throw new ModelFileError(path, 'has a vocabulary or merges that are not strings', 'Download the file again.');
   }
   const pairs = merges.map((merge): [string, string] => {
     const text = String(merge);

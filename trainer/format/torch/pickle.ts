@@ -165,7 +165,7 @@ class Machine {
     if (typeof module !== 'string' || typeof name !== 'string') this.rules.fail('asks for what has no name; nothing of it was run');
     const full = `${module}.${name}`;
     const known = this.rules.globals.get(full);
-    this.push(known ?? this.rules.fail(`asks for ${clip(full)}, which is no part of a state dict; nothing of it was run`));
+    this.push(known ?? this.rules.fail(`asks for ${clip(full)}, which is not part of a state dict; nothing of it was run`));
   }
 
   call(): void {
@@ -181,20 +181,20 @@ class Machine {
 
   append(items: readonly unknown[]): void {
     const list = this.top();
-    if (!Array.isArray(list)) this.rules.fail('appends to what is no list');
+    if (!Array.isArray(list)) this.rules.fail('appends to something that is not a list');
     else for (const item of items) list.push(item);
   }
 
   setItems(items: readonly unknown[]): void {
     const dict = this.top();
-    if (!(dict instanceof Map) || items.length % 2 !== 0) this.rules.fail('sets items of what is no dict');
+    if (!(dict instanceof Map) || items.length % 2 !== 0) this.rules.fail('sets items of something that is not a dict');
     else for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
   }
 
   /** An OrderedDict of PyTorch carries its modules' versions as an attribute: nothing that is needed here. */
   build(): void {
     this.pop();
-    if (!(this.top() instanceof Map)) this.rules.fail('sets attributes of what is no dict');
+    if (!(this.top() instanceof Map)) this.rules.fail('sets attributes of something that is not a dict');
   }
 
   private underflow(): never {

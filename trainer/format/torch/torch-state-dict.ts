@@ -94,7 +94,7 @@ class Tensor {
 
 /**
  * @param input.path for messages
- * @throws NeedMoreBytes when the pickle continues behind `bytes`; ModelFileError that names what is no part of a state dict, or lists every
+ * @throws NeedMoreBytes when the pickle continues behind `bytes`; ModelFileError that names what is not part of a state dict, or lists every
  *   tensor that is wrong
  */
 export function readStateDict(input: { readonly path: string; readonly bytes: Uint8Array; readonly start?: number }): StateDict {

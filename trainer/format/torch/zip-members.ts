@@ -25,7 +25,7 @@ const LOCAL_HEADER_BYTES = 30;
 export async function readZipMembers(file: ByteFile, remedy: string): Promise<Map<string, ZipMember>> {
   const fail = (message: string): ModelFileError => new ModelFileError(file.path, message, remedy);
   const damaged = (error: unknown): ModelFileError =>
-    error instanceof ModelFileError ? error : fail(`is no whole zip file: ${messageOf(error).split('. ')[0]}`);
+    error instanceof ModelFileError ? error : fail(`is not a complete zip file: ${messageOf(error).split('. ')[0]}`);
   try {
     const zip = await yauzl.fromRandomAccessReaderPromise(new FileReader(file), file.size, { autoClose: false });
     if (zip.entryCount > MAX_MEMBERS) throw fail(`says it has ${zip.entryCount} members; at most ${MAX_MEMBERS} are read`);

@@ -5,13 +5,13 @@ import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { dimensions, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
-/** @throws GraphError where the assignments are no multiple of the rows */
+/** @throws GraphError where the assignments are not a multiple of the rows */
 function assignmentsOf(ids: TensorSpec | undefined, ...read: readonly (TensorSpec | undefined)[]): number {
   const n = ids?.shape[0];
   if (ids?.dtype !== 'int32' || ids.shape.length !== 1 || n === undefined) throw new GraphError('experts must be int32 [assignments]');
   for (const x of read) {
     if (x?.shape.length !== 2) throw new GraphError('a matrix is needed');
-    if (x.shape[0] === 0 || n % (x.shape[0] as number)) throw new GraphError(`${n} assignments are no multiple of ${x.shape[0]} rows`);
+    if (x.shape[0] === 0 || n % (x.shape[0] as number)) throw new GraphError(`${n} assignments are not a multiple of ${x.shape[0]} rows`);
   }
   return n;
 }

@@ -25,7 +25,7 @@ export const shapeRules: Pick<OpTable, 'reshape' | 'transpose' | 'slice' | 'pad'
     infer: ([x], { perm }) => {
       const { shape, dtype } = need(x);
       if (perm.length !== shape.length || new Set(perm).size !== perm.length)
-        throw new GraphError(`[${perm}] is no permutation of its axes`);
+        throw new GraphError(`[${perm}] is not a permutation of its axes`);
       return { shape: perm.map(axis => shape[axis] as number), dtype };
     },
     gradient: ({ graph, dy, node }) => [

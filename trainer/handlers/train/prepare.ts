@@ -17,10 +17,10 @@ import { choosePrecision } from '../../plan/choices/choose-precision.ts';
 import { type PlanFacts, planRun, planTargets } from '../../plan/run-plan.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { checkBudget } from '../../selection.ts';
-import { checkRanksAgree, checkRecipesAgree } from './check-ranks.ts';
 import { checkBase, checkData } from './check-resumed.ts';
 import { compileRun } from './compile-run.ts';
 import { largest, type Prepared, type PrepareParams } from './prepared.ts';
+import { checkRanksAgree, checkRecipesAgree } from './ranks/check-ranks.ts';
 import { movedCheckpoint } from './second-choice.ts';
 import { select } from './select-trained.ts';
 

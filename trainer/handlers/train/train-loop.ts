@@ -17,7 +17,7 @@ import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '.
 import { checkLoss, diverged } from './check-loss.ts';
 import { evaluateStep } from './evaluate-step.ts';
 import type { Prepared } from './prepared.ts';
-import { RankMeter } from './rank-meter.ts';
+import { RankMeter } from './ranks/rank-meter.ts';
 import type { MetricsPlace, RunMetrics, RunScope } from './run-metrics.ts';
 import { afterChoice, choiceAfter } from './second-choice.ts';
 import { type BegunStep, beginStep, handled, type StepResult } from './train-step.ts';

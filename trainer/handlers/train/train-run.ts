@@ -17,10 +17,10 @@ import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
 import { RunError } from '../../run-error.ts';
 import { guarded } from './guarded-run.ts';
-import { joinRun, trainInProcesses } from './in-processes.ts';
+import { joinRun, trainInProcesses } from './ranks/in-processes.ts';
+import { withRanks } from './ranks/with-ranks.ts';
 import { asBegun, checkUnchanged, checkUpdatesLeft, readResumeRecipe } from './resume-recipe.ts';
 import type { TrainResult } from './train-result.ts';
-import { withRanks } from './with-ranks.ts';
 
 export type { TrainResult } from './train-result.ts';
 

@@ -103,7 +103,7 @@ const imagesForTexts = (written: string, task: Task): string => {
 };
 
 const textsForImages = (written: string, task: Task): string =>
-  `${written} is no file of images, and ${objectiveCatalog[task].label} (task: ${task}) reads a folder with one folder a class, CIFAR binaries (.bin) or Parquet files. Name one of these, or choose a model of texts and a task that reads them`;
+  `${written} is not a file of images, and ${objectiveCatalog[task].label} (task: ${task}) reads a folder with one folder a class, CIFAR binaries (.bin) or Parquet files. Name one of these, or choose a model of texts and a task that reads them`;
 
 /** `readDataFact`, here or in another process. May reject. */
 export type ReadDataFact = (params: DataFactParams) => Promise<DataFact>;

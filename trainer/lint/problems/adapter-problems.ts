@@ -121,7 +121,7 @@ function* parameterProblems({ target_parameters: targets }: ModelConfig, model: 
     if (typeof target !== 'string' || parameters.some(name => name === target || name.endsWith(`.${target}`))) continue;
     const near = didYouMean(target, [...new Set(parameters.map(name => name.split('.').slice(-2).join('.')))]);
     const hint = near === undefined ? '' : `; did you mean '${near}'?`;
-    const message = `'${target}' is no parameter of this ${model.family}${hint}`;
+    const message = `'${target}' is not a parameter of this ${model.family}${hint}`;
     yield { code: 'unknown-module', path: ['target_parameters', i], message, replaceBy: near };
   }
 }

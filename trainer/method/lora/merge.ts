@@ -76,7 +76,7 @@ export function factorTensors({ lora }: PartsDescription, module: ModuleSpec, pr
   const rank = lora.get(name);
   if (!rank) return [];
   if (kind !== 'linear' && kind !== 'conv' && kind !== 'experts') {
-    problems.push(`${name} is no linear layer, no convolution and no stack of experts`);
+    problems.push(`${name} is not a linear layer, a convolution or a stack of experts`);
     return [];
   }
   const [out = 0, ...rest] = weight.shape;

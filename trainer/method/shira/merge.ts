@@ -17,7 +17,7 @@ export const addedChanges: AddedTensors = {
   expected: ({ changes }, { name, kind }, problems) => {
     const count = changes?.get(name);
     if (count === undefined) return [];
-    if (kind !== 'linear') problems.push(`${name} is no linear layer`);
+    if (kind !== 'linear') problems.push(`${name} is not a linear layer`);
     return [
       { name: `${name}.${CHANGES}`, shape: [count] },
       { name: `${name}.${PLACES}`, shape: [2, count] },

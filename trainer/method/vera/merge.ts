@@ -14,7 +14,7 @@ export const addedVectors: AddedTensors = {
   expected: ({ vera }, { name, kind, weight }, problems) => {
     if (!vera) return [];
     const [out = 0, width = 0] = weight.shape;
-    if (kind !== 'linear') problems.push(`${name} is no linear layer`);
+    if (kind !== 'linear') problems.push(`${name} is not a linear layer`);
     if (out > vera.output || (vera.input > 0 && width > vera.input))
       problems.push(`${name} [${out},${width}] is larger than the shared matrices, which are for up to [${vera.output},${vera.input}]`);
     return [

@@ -121,7 +121,7 @@ export const encoderKeys = {
 /** Contradictions between the sizes of an encoder. */
 export const encoderProblems = (c: Pick<ConfigValues<typeof encoderKeys>, 'hidden_size' | 'num_attention_heads'>): ConfigProblem[] =>
   c.hidden_size % c.num_attention_heads
-    ? [contradiction('hidden_size', `hidden_size ${c.hidden_size} is no multiple of num_attention_heads ${c.num_attention_heads}`)]
+    ? [contradiction('hidden_size', `hidden_size ${c.hidden_size} is not a multiple of num_attention_heads ${c.num_attention_heads}`)]
     : [];
 
 /** The sizes and rates of an encoder of text, by the keys that these families share. */

@@ -30,7 +30,7 @@ function keys(distance: number, a: number): number {
 }
 
 /** The share that each of `to` places takes of each of `from` places, [to, from]; PyTorch's kernel has a = −0.75, with antialias −0.5. */
-export function bicubicWeights(from: number, to: number, antialias: boolean): Float32Array {
+function bicubicWeights(from: number, to: number, antialias: boolean): Float32Array {
   const scale = from / to;
   const weights = new Float32Array(to * from);
   for (let place = 0; place < to; place++) {

@@ -16,10 +16,7 @@ export interface WindowParams {
 }
 
 /** The image that windows cover whole: its last windows reach over the edge. */
-export const coveredBy = ({ grid, size }: WindowParams): [number, number] => [
-  Math.ceil(grid[0] / size) * size,
-  Math.ceil(grid[1] / size) * size,
-];
+const coveredBy = ({ grid, size }: WindowParams): [number, number] => [Math.ceil(grid[0] / size) * size, Math.ceil(grid[1] / size) * size];
 
 /** The score of two places that a shift brought together, as in Swin: e⁻¹⁰⁰ is nothing. */
 const APART = -100;

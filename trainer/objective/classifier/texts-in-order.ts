@@ -7,7 +7,7 @@ import { planInOrder } from '../../data/batch/plan-in-order.ts';
 import { severalSource, textSource } from '../../data/batch/text-batches.ts';
 import { checkMaxLength } from '../../data/example/max-length.ts';
 import { placesOf } from '../../data/label-places.ts';
-import { labelsIn } from '../../data/lazy/labeled-decider.ts';
+import { labelsIn } from '../../data/lazy/decide/labeled-decider.ts';
 import { type LabeledInOrder, openLabeledInOrder } from '../../data/lazy/labeled-in-order.ts';
 import type { LabeledText } from '../../data/load/load-labeled.ts';
 import { splitSamples } from '../../data/split.ts';

@@ -4,7 +4,7 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { causalTask, type TeacherSettings } from '../causal/causal-task.ts';
 import type { TaskOf } from '../task-setup.ts';
 
-export const teacherSettings = ({ top_k: topK, temperature, alpha, beta, rest }: Recipe['distillation']): TeacherSettings => ({
+const teacherSettings = ({ top_k: topK, temperature, alpha, beta, rest }: Recipe['distillation']): TeacherSettings => ({
   topK,
   temperature,
   alpha,

@@ -56,7 +56,7 @@ export function dpoLoss({
   beta,
   label_smoothing: flipped,
 }: Recipe['preference']): (graph: Graph, logs: AnswerNodes) => AnswerLoss {
-  if (!isPairLoss(type)) throw new Error(`${type} is no loss of pairs`);
+  if (!isPairLoss(type)) throw new Error(`${type} is not a loss of pairs`);
   const curve = dpoCurves[type]({ beta, flipped });
   const isPerToken = type === 'ipo' || type === 'sigmoid_norm';
   return (graph, logs) => {

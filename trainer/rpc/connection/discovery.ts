@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { writePrivateFile } from '../../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../files/regular-file.ts';
 
-export const DISCOVERY_FILE = 'daemon.json';
+const DISCOVERY_FILE = 'daemon.json';
 
 /** 64 hexadecimal digits for a new daemon; a fixed token is long too, and fits in a header. */
 export const TOKEN = /^[\w-]{32,256}$/;

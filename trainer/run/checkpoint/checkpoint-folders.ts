@@ -8,7 +8,7 @@ import { systemErrorCode } from '../../run-error.ts';
 /** An unreadable checkpoint keeps its files under this name until one of the same step is written. */
 const DAMAGED = 'damaged-';
 
-export const checkpointsFolder = (runDir: string): string => path.join(runDir, RUN_FILES.checkpoints);
+const checkpointsFolder = (runDir: string): string => path.join(runDir, RUN_FILES.checkpoints);
 
 export const checkpointFolder = (runDir: string, step: number): string =>
   path.join(checkpointsFolder(runDir), `step-${String(step).padStart(6, '0')}`);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { trainBatchSettings } from '../../../../trainer/data/batch/batch-settings.ts';
 import { planInOrder } from '../../../../trainer/data/batch/plan-in-order.ts';
 import { chatRendererOf } from '../../../../trainer/data/chat/chat-renderer.ts';
-import { sampleDecider } from '../../../../trainer/data/lazy/keeps-target.ts';
+import { sampleDecider } from '../../../../trainer/data/lazy/decide/keeps-target.ts';
 import type { DatasetSettings } from '../../../../trainer/data/load/load-dataset.ts';
 import { byteLevelTokenizer, CHATML, pieceTokenizer } from '../../../support/models/byte-tokenizer.ts';
 import { recipeIn } from '../../../support/runs/recipe-of.ts';

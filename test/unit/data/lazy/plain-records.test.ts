@@ -1,12 +1,12 @@
 /** Records that are judged by their bytes are judged as those that are parsed. */
 import { describe, expect, it } from 'vitest';
-import type { Decider } from '../../../../trainer/data/lazy/decider.ts';
-import { recordChecker, sampleDecider } from '../../../../trainer/data/lazy/keeps-target.ts';
-import { labeledDecider } from '../../../../trainer/data/lazy/labeled-decider.ts';
+import type { Decider } from '../../../../trainer/data/lazy/decide/decider.ts';
+import { recordChecker, sampleDecider } from '../../../../trainer/data/lazy/decide/keeps-target.ts';
+import { labeledDecider } from '../../../../trainer/data/lazy/decide/labeled-decider.ts';
+import { textBounds } from '../../../../trainer/data/lazy/decide/text-bounds.ts';
 import type { LineSettings } from '../../../../trainer/data/lazy/line-record.ts';
 import { JsonTape, LIST, OBJECT, TEXT } from '../../../../trainer/data/lazy/plain/json-tape.ts';
 import { scanSegment } from '../../../../trainer/data/lazy/scan-segment.ts';
-import { textBounds } from '../../../../trainer/data/lazy/text-bounds.ts';
 import type { DataFormat } from '../../../../trainer/data/types.ts';
 import { elementAt } from '../../../../trainer/narrow.ts';
 import { createRandom } from '../../../../trainer/random.ts';

@@ -2,7 +2,7 @@
  * Reads JSON in its bytes, without making values: a tape of the places of texts, and of where lists and objects end. It knows less than
  * `JSON.parse`: where it takes a text, that would parse it to the same values, and what it does not take is for `JSON.parse` to judge.
  */
-import type { TextPlace } from '../word-bounds.ts';
+import type { TextPlace } from '../decide/word-bounds.ts';
 
 export const OBJECT = 1;
 export const LIST = 2;

@@ -1,5 +1,5 @@
 /** Facts of a text that take less than making or tokenizing it. */
-import type { TextBounds } from '../text-bounds.ts';
+import type { TextBounds } from '../decide/text-bounds.ts';
 import type { JsonTape } from './json-tape.ts';
 
 export interface MeasuredText {

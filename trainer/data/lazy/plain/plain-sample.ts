@@ -2,8 +2,8 @@
 import { alpacaPrompt, type FormatSettings, fillPrompt } from '../../example/format-example.ts';
 import { roleNamed } from '../../read/read-conversation.ts';
 import type { DataFormat } from '../../types.ts';
-import { MOST_TURNS, type PlainTurns } from '../keeps-answer.ts';
-import type { TextBounds } from '../text-bounds.ts';
+import { MOST_TURNS, type PlainTurns } from '../decide/keeps-answer.ts';
+import type { TextBounds } from '../decide/text-bounds.ts';
 import { type JsonTape, LIST, OBJECT, TEXT } from './json-tape.ts';
 import { JoinedText, type MeasuredText, TapeText, WholeText } from './measured-text.ts';
 import type { PlainRecord } from './plain-record.ts';

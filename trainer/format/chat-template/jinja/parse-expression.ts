@@ -222,7 +222,7 @@ const beginsArgument = (kind: string, value: string): boolean =>
       ? ['[', '{'].includes(value)
       : ['string', 'integer', 'float'].includes(kind);
 
-export function parseArguments(reader: TokenReader): Argument[] {
+function parseArguments(reader: TokenReader): Argument[] {
   reader.expect('operator', '(');
   return reader.nested(() =>
     separated(reader, ')', (): Argument => {

@@ -8,7 +8,7 @@ const STARTS_WITH_WORD = new RegExp(`^${WORD}`, 'u');
 const ENDS_WITH_WORD = new RegExp(`${WORD}$`, 'u');
 
 /** Unlike JavaScript's `\s`: with U+0085, without U+FEFF. */
-export const isWhiteSpace = (character: string): boolean => WHITE_SPACE.test(character);
+const isWhiteSpace = (character: string): boolean => WHITE_SPACE.test(character);
 export const trimStart = (text: string): string => text.replace(LEADING_WHITE_SPACE, '');
 export const trimEnd = (text: string): string => text.replace(TRAILING_WHITE_SPACE, '');
 export const startsWithWord = (text: string): boolean => STARTS_WITH_WORD.test(text);

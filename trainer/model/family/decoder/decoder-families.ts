@@ -174,7 +174,10 @@ function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem
     );
   if (c.num_attention_heads % kvHeads)
     wrong.push(
-      contradiction('num_attention_heads', `num_attention_heads ${c.num_attention_heads} is no multiple of num_key_value_heads ${kvHeads}`),
+      contradiction(
+        'num_attention_heads',
+        `num_attention_heads ${c.num_attention_heads} is not a multiple of num_key_value_heads ${kvHeads}`,
+      ),
     );
   return wrong;
 }

@@ -58,7 +58,7 @@ export function dinov2Config(architecture: string, form: Dinov2Form, json: Confi
   // Transformers resamples the table as a square.
   const oblong = contradiction(
     'image_size',
-    `image_size [${trained}] gives a table of ${grid[0]} × ${grid[1]} patches, which is no square`,
+    `image_size [${trained}] gives a table of ${grid[0]} × ${grid[1]} patches, which is not square`,
   );
   refuse([...problems, ...encoderProblems(c), ...patchProblems(trained, patch), ...(grid[0] === grid[1] ? [] : [oblong])], architecture);
   return {

@@ -48,7 +48,7 @@ export function resnetConfig(architecture: string, { prefix, hasHead }: ResNetFo
     wrong.push(contradiction('depths', `depths has ${c.depths.length} entries, hidden_sizes has ${c.hidden_sizes.length}`));
   const odd = isBottleneck ? c.hidden_sizes.find(channels => channels % REDUCTION) : undefined;
   if (odd !== undefined)
-    wrong.push(contradiction('hidden_sizes', `hidden_sizes has ${odd}, which is no multiple of ${REDUCTION}, as bottlenecks need`));
+    wrong.push(contradiction('hidden_sizes', `hidden_sizes has ${odd}, which is not a multiple of ${REDUCTION}, as bottlenecks need`));
   refuse(wrong, architecture);
   return {
     family: 'resnet',

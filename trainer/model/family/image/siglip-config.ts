@@ -57,7 +57,7 @@ export function siglipConfig(architecture: string, json: ConfigJson, options: Mo
   const tower = readConfig(towerKeys, `${architecture} (vision_config)`, values.vision_config ?? {});
   const c: Tower = tower.values;
   const patches = gridOf(c.image_size, c.patch_size);
-  const oblong = c.image_size[0] === c.image_size[1] ? [] : [contradiction('vision_config', `image_size [${c.image_size}] is no square`)];
+  const oblong = c.image_size[0] === c.image_size[1] ? [] : [contradiction('vision_config', `image_size [${c.image_size}] is not square`)];
   refuse([...problems, ...tower.problems, ...encoderProblems(c), ...oblong, ...patchProblems(c.image_size, c.patch_size)], architecture);
   return {
     family: 'siglip',

@@ -181,7 +181,7 @@ function timmTransformer(params: TimmParams, form: TransformerForm): ClassifierM
   const { img_size: side = form.side, patch_size: patch = form.patch, embed_dim: hiddenSize, qkv_bias: isBiased = true } = args;
   const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
   const patches: [number, number] = [patch, patch];
-  const odd = contradiction('model_args', `embed_dim ${hiddenSize} is no multiple of num_heads ${args.num_heads}`);
+  const odd = contradiction('model_args', `embed_dim ${hiddenSize} is not a multiple of num_heads ${args.num_heads}`);
   refuse([...poolProblems(config, 'token'), ...patchProblems(sides, patches), ...(hiddenSize % args.num_heads ? [odd] : [])], name);
   return vit({
     family,

@@ -62,7 +62,7 @@ export function distilBertConfig(
   options: ModelOptions,
 ): BertConfig {
   const { values: c, problems } = readConfig(distilBertKeys, architecture, json);
-  const uneven = c.dim % c.n_heads ? [contradiction('dim', `dim ${c.dim} is no multiple of n_heads ${c.n_heads}`)] : [];
+  const uneven = c.dim % c.n_heads ? [contradiction('dim', `dim ${c.dim} is not a multiple of n_heads ${c.n_heads}`)] : [];
   refuse([...problems, ...uneven], architecture);
   return {
     family: 'distilbert',

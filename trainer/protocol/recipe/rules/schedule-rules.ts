@@ -37,7 +37,7 @@ function scheduleArgumentFinding({ lr_scheduler_kwargs: given, lr_scheduler_type
 }
 
 /** Transformers' default. */
-export const POLYNOMIAL_END = 1e-7;
+const POLYNOMIAL_END = 1e-7;
 
 export const scheduleRules: readonly Rule[] = [
   {

@@ -13,7 +13,7 @@ const countOf = (values: SweptValues): number | undefined =>
   Array.isArray(values) ? values.length : 'count' in values ? values.count : undefined;
 
 /** The number of combinations; undefined if a range has no points. */
-export const combinationsOf = (over: SweptSettings): number | undefined =>
+const combinationsOf = (over: SweptSettings): number | undefined =>
   Object.values(over).reduce<number | undefined>((product, values) => {
     const count = countOf(values);
     return product === undefined || count === undefined ? undefined : product * count;

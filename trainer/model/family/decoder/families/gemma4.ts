@@ -152,7 +152,7 @@ function headProblems(c: Gemma4Config, heads: readonly Heads[], types: readonly 
   const key = c.per_layer_config ? 'per_layer_config' : 'num_global_key_value_heads';
   const counts = [...new Set(heads.map(({ kvHeads }) => kvHeads))].filter(count => c.num_attention_heads % count);
   const uneven = counts.map(count =>
-    contradiction(key, `num_attention_heads ${c.num_attention_heads} is no multiple of ${count} key-value heads`),
+    contradiction(key, `num_attention_heads ${c.num_attention_heads} is not a multiple of ${count} key-value heads`),
   );
   const unlike = (['full_attention', 'sliding_attention'] as const).filter(type => {
     const ofType = heads.filter((_, layer) => types[layer] === type);

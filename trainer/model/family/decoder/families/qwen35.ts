@@ -60,7 +60,7 @@ function qwen35Delta(c: Config): DecoderDelta {
 
 const qwen35Problems = ({ linear_num_key_heads: keys, linear_num_value_heads: values }: Config): ConfigProblem[] =>
   values % keys
-    ? [contradiction('linear_num_value_heads', `linear_num_value_heads ${values} is no multiple of linear_num_key_heads ${keys}`)]
+    ? [contradiction('linear_num_value_heads', `linear_num_value_heads ${values} is not a multiple of linear_num_key_heads ${keys}`)]
     : [];
 
 /** The blocks, whatever MLP they have. */

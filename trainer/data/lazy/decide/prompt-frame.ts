@@ -1,5 +1,5 @@
 /** The text that a chat template writes around the texts of a chat, so that prompts can be measured without running the template. */
-import type { FormattedExample } from '../types.ts';
+import type { FormattedExample } from '../../types.ts';
 
 /** The turns of a chat. */
 export interface ChatShape {

@@ -1,9 +1,9 @@
 /** Checks the texts of classifiers, each of which is a sample, and finds their labels. */
-import { type LabeledColumns, type LabeledRecord, labeledRecord } from '../load/load-labeled.ts';
-import type { DataRecord } from '../types.ts';
+import { type LabeledColumns, type LabeledRecord, labeledRecord } from '../../load/load-labeled.ts';
+import type { DataRecord } from '../../types.ts';
+import type { PlainRecord } from '../plain/plain-record.ts';
+import { beginsText, orParsed, valueIn } from '../plain/plain-values.ts';
 import type { Decider, Decision } from './decider.ts';
-import type { PlainRecord } from './plain/plain-record.ts';
-import { beginsText, orParsed, valueIn } from './plain/plain-values.ts';
 
 /** The form of the texts; a value that can be sent to a thread. */
 export interface LabeledForm {

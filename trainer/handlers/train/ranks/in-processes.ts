@@ -1,18 +1,18 @@
 /** Runs of several processes: the parent that starts them, and the folders in which they write. */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobScope } from '../../job/job-scope.ts';
-import type { Ranks } from '../../job/ranks.ts';
-import type { JobContext, JobRequest } from '../../protocol/messages/job-messages.ts';
-import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
-import { RUN_FILES } from '../../protocol/run/run-files.ts';
-import { superviseRanks } from '../../ranks/supervise.ts';
-import { offerContinuation } from '../../run/offer-continuation.ts';
-import { settleFailedRun } from '../../run/settle-run.ts';
-import { requireTypedCommand } from '../../run/typed-command.ts';
-import { RankFailure, RunError } from '../../run-error.ts';
-import { isResultOf } from '../job-results.ts';
-import type { TrainResult } from './train-result.ts';
+import type { JobScope } from '../../../job/job-scope.ts';
+import type { Ranks } from '../../../job/ranks.ts';
+import type { JobContext, JobRequest } from '../../../protocol/messages/job-messages.ts';
+import type { Recipe } from '../../../protocol/recipe/recipe-schema.ts';
+import { RUN_FILES } from '../../../protocol/run/run-files.ts';
+import { superviseRanks } from '../../../ranks/supervise.ts';
+import { offerContinuation } from '../../../run/offer-continuation.ts';
+import { settleFailedRun } from '../../../run/settle-run.ts';
+import { requireTypedCommand } from '../../../run/typed-command.ts';
+import { RankFailure, RunError } from '../../../run-error.ts';
+import { isResultOf } from '../../job-results.ts';
+import type { TrainResult } from '../train-result.ts';
 
 /** A rank that gives no sign of life for this long is lost. */
 const SILENT_SECONDS = 30;

@@ -1,7 +1,7 @@
 /** Whether a record becomes a sample. */
-import type { DropReason } from '../example/tokenize-example.ts';
-import type { DataRecord } from '../types.ts';
-import type { PlainRecord } from './plain/plain-record.ts';
+import type { DropReason } from '../../example/tokenize-example.ts';
+import type { DataRecord } from '../../types.ts';
+import type { PlainRecord } from '../plain/plain-record.ts';
 
 /** Whether a record becomes a sample, and its label. */
 export interface Decision {

@@ -3,16 +3,16 @@
  * model would write it (`turn-spans.ts`). Chats of plain texts are measured by the text that the template writes around the texts of any chat
  * with the same roles; others by running the template up to the answer.
  */
-import { elementAt } from '../../narrow.ts';
-import { textOfContent } from '../chat/chat-renderer.ts';
-import { checkFields } from '../chat/check-chat.ts';
-import type { ContextPart } from '../chat/context-parts.ts';
-import { beginsEmpty, chatPieces, type TurnChoice, trainedTurnsOf, withoutFirst } from '../chat/format-chat.ts';
-import type { DataPlace } from '../data-error.ts';
-import { DataError } from '../data-error.ts';
-import { functionOf } from '../tool-calls/function-of.ts';
-import type { ChatMessage, ChatRenderer, Conversation, RenderedChat } from '../types.ts';
-import { type MeasuredText, WholeText } from './plain/measured-text.ts';
+import { elementAt } from '../../../narrow.ts';
+import { textOfContent } from '../../chat/chat-renderer.ts';
+import { checkFields } from '../../chat/check-chat.ts';
+import type { ContextPart } from '../../chat/context-parts.ts';
+import { beginsEmpty, chatPieces, type TurnChoice, trainedTurnsOf, withoutFirst } from '../../chat/format-chat.ts';
+import type { DataPlace } from '../../data-error.ts';
+import { DataError } from '../../data-error.ts';
+import { functionOf } from '../../tool-calls/function-of.ts';
+import type { ChatMessage, ChatRenderer, Conversation, RenderedChat } from '../../types.ts';
+import { type MeasuredText, WholeText } from '../plain/measured-text.ts';
 import { type CutFrame, cutFrame, findFrame, promptIn } from './prompt-frame.ts';
 import type { Room, TextBounds } from './text-bounds.ts';
 

@@ -1,6 +1,6 @@
 /** Bounds of the tokens of a text by its bytes, and what they show about the room that a prompt leaves. */
-import type { ByteTokens } from '../../format/tokenizer/tokenizers/pipeline.ts';
-import type { TextTokenizer } from '../types.ts';
+import type { ByteTokens } from '../../../format/tokenizer/tokenizers/pipeline.ts';
+import type { TextTokenizer } from '../../types.ts';
 import { type TextPlace, WordBounds } from './word-bounds.ts';
 
 /** A tokenizer that may know how many tokens a text can have. */

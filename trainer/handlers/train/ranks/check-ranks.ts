@@ -1,13 +1,13 @@
 /** Checks before anything is trained that all processes of a run would train the same. */
 import os from 'node:os';
-import manifest from '../../../package.json' with { type: 'json' };
-import type { DataDigest } from '../../data/data-digest.ts';
-import type { RecipeScope } from '../../job/job-scope.ts';
-import type { Base } from '../../job/open-base.ts';
-import type { Ranks } from '../../job/ranks.ts';
-import { globalBatchText } from '../../protocol/recipe/global-batch.ts';
-import { stringifyRecipe } from '../../protocol/recipe/stringify-recipe.ts';
-import { RunError } from '../../run-error.ts';
+import manifest from '../../../../package.json' with { type: 'json' };
+import type { DataDigest } from '../../../data/data-digest.ts';
+import type { RecipeScope } from '../../../job/job-scope.ts';
+import type { Base } from '../../../job/open-base.ts';
+import type { Ranks } from '../../../job/ranks.ts';
+import { globalBatchText } from '../../../protocol/recipe/global-batch.ts';
+import { stringifyRecipe } from '../../../protocol/recipe/stringify-recipe.ts';
+import { RunError } from '../../../run-error.ts';
 
 /** Facts that must be equal, by the name that an error gives it. */
 type Facts = Readonly<Record<string, string>>;

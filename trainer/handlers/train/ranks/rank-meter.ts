@@ -1,13 +1,13 @@
 /** Memory and speed of each process of a run, collected with every metrics line of its training. */
 import os from 'node:os';
 import path from 'node:path';
-import type { ExchangeCounts } from '../../engine/engine.ts';
-import { writeJson } from '../../files/durable-file.ts';
-import type { Ranks } from '../../job/ranks.ts';
-import type { ProcessMemory } from '../../machine/process-memory.ts';
-import { RUN_FILES } from '../../protocol/run/run-files.ts';
-import { byteSize, percent } from '../../protocol/text/format.ts';
-import type { RanksView, RankView } from '../../protocol/view/run.ts';
+import type { ExchangeCounts } from '../../../engine/engine.ts';
+import { writeJson } from '../../../files/durable-file.ts';
+import type { Ranks } from '../../../job/ranks.ts';
+import type { ProcessMemory } from '../../../machine/process-memory.ts';
+import { RUN_FILES } from '../../../protocol/run/run-files.ts';
+import { byteSize, percent } from '../../../protocol/text/format.ts';
+import type { RanksView, RankView } from '../../../protocol/view/run.ts';
 
 /** Sums over the updates since the previous line. */
 const EMPTY_WINDOW = { updates: 0, seconds: 0, waitedSeconds: 0, exchangeSeconds: 0, bytes: 0 };

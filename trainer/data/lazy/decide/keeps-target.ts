@@ -3,16 +3,16 @@
  * are then known before training begins. A sample with an answer keeps a target if its prompt leaves room for a token of it. A prompt has at
  * most as many tokens as bytes; only longer prompts are counted, and only samples whose prompt fills everything are tokenized whole.
  */
-import { createEncoder } from '../example/encoder.ts';
-import { type FormatSettings, type ReadSample, readSample } from '../example/format-example.ts';
-import { labelName } from '../read/record-fields.ts';
-import { type RecordSettings, sampleTokenizer } from '../tokens/tokenize-records.ts';
-import type { ChatRenderer, DataFormat, DataRecord } from '../types.ts';
+import { createEncoder } from '../../example/encoder.ts';
+import { type FormatSettings, type ReadSample, readSample } from '../../example/format-example.ts';
+import { labelName } from '../../read/record-fields.ts';
+import { type RecordSettings, sampleTokenizer } from '../../tokens/tokenize-records.ts';
+import type { ChatRenderer, DataFormat, DataRecord } from '../../types.ts';
+import { hasMarks } from '../plain/measured-text.ts';
+import { type PlainSample, plainReaderOf } from '../plain/plain-sample.ts';
+import { labelIn } from '../plain/plain-values.ts';
 import type { Decider } from './decider.ts';
 import { chatProof } from './keeps-answer.ts';
-import { hasMarks } from './plain/measured-text.ts';
-import { type PlainSample, plainReaderOf } from './plain/plain-sample.ts';
-import { labelIn } from './plain/plain-values.ts';
 import { type BoundedTokenizer, textBounds } from './text-bounds.ts';
 
 export interface KeepTools {

@@ -1,14 +1,14 @@
 /** Joins the other processes of a run for the time of a job. */
-import { engineCatalog } from '../../catalog/engines.ts';
-import { namesWhere, orList } from '../../catalog/entries.ts';
-import { transportCatalog } from '../../catalog/transports.ts';
-import type { JobScope } from '../../job/job-scope.ts';
-import { openJobEngine } from '../../job/open-base.ts';
-import { Ranks } from '../../job/ranks.ts';
-import { messageOf } from '../../protocol/error-facts.ts';
-import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
-import { requireTypedCommand } from '../../run/typed-command.ts';
-import { RunError } from '../../run-error.ts';
+import { engineCatalog } from '../../../catalog/engines.ts';
+import { namesWhere, orList } from '../../../catalog/entries.ts';
+import { transportCatalog } from '../../../catalog/transports.ts';
+import type { JobScope } from '../../../job/job-scope.ts';
+import { openJobEngine } from '../../../job/open-base.ts';
+import { Ranks } from '../../../job/ranks.ts';
+import { messageOf } from '../../../protocol/error-facts.ts';
+import type { Recipe } from '../../../protocol/recipe/recipe-schema.ts';
+import { requireTypedCommand } from '../../../run/typed-command.ts';
+import { RunError } from '../../../run-error.ts';
 
 /**
  * Does the work with `ranks` in its scope, if this process is one of several.
