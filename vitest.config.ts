@@ -22,7 +22,7 @@ const LONG = '.long.test.ts';
 /** `npm test` without `--all` leaves them out. */
 const NOT_ASKED_FOR = process.env.ROWTUNE_TEST_QUICK ? [`**/*${LONG}`] : [];
 
-/** It compiles for a quarter of an hour where nothing was compiled before, on a core of its own. */
+/** It compiles for ten minutes where nothing was compiled before, on a core of its own. */
 const LONGEST = 'cards.long.test.ts';
 
 /** The longest first, then the largest: a long file that began last would leave the other cores idle. A fresh clone knows only how long files are. */

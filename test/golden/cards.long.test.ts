@@ -1,59 +1,42 @@
 /**
  * The law of cards: the smallest training step of each family, compiled for a card of each generation without it, updates every variable where it
- * lies and leaves nothing on the host. Its temporaries are within 10% of what an estimate says, but for one. A step takes seven seconds of a processor to
- * compile, most of them for its kernels. So each family has all of its kernels compiled for one generation, in its turn. For the others, the
- * compiler takes those that compute the same from there: the memory of a program is decided before its kernels are compiled.
- * `ROWTUNE_TEST_CARDS=all` compiles the kernels of each card, which takes half an hour.
+ * lies and leaves nothing on the host. Its temporaries are within 10% of what an estimate says, but for one. The memory of a program is decided
+ * before its kernels are compiled, so machine code is left out, and steps take what comes before it from each other: it takes half the
+ * time. `ROWTUNE_TEST_CARDS=all` compiles the kernels of each card, which takes more than half an hour.
  */
 import { symlinkSync } from 'node:fs';
-import path from 'node:path';
 import { expect, it } from 'vitest';
 import { modeledTemporaries } from '../../bench/memory/cards.ts';
 import { type CardName, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { enginesFolder } from '../../trainer/engine/install/engine-folder.ts';
-import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
+import { openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { COMPILE_MS, cardPlan, compilerHere, configOf, families, MOST_MISSED, noCompiler } from '../support/golden/card-steps.ts';
+import { withoutKernels } from '../support/golden/without-kernels.ts';
 import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
 
 /** Language models train columns by default, others rows. */
 const BOTH_UNITS = 'llama';
-/** Families whose kernels lie in one file: many of them compute the same. */
-const NEIGHBORS = 8;
-const sharesKernels = process.env.ROWTUNE_TEST_CARDS !== 'all';
+const hasKernels = process.env.ROWTUNE_TEST_CARDS === 'all';
 
 /** The steps that miss more: 28 of 262 kilobytes. XLA's packing of these leaves more gaps than ours, 32% of what is alive at most. */
 const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11 };
 
-/** The generations, from the one whose turn it is. */
-const inTurn = (turn: number): readonly CardName[] => {
-  const first = turn % cardOfEachGeneration.length;
-  return [...cardOfEachGeneration.slice(first), ...cardOfEachGeneration.slice(0, first)];
-};
-
-const cases = families().flatMap(({ folder, config }, turn) => {
+const cases = families().flatMap(({ folder, config }) => {
   const units = folder === BOTH_UNITS ? ['rows', 'columns'] : ['rows'];
-  return inTurn(turn).flatMap(card => units.map(unit => [folder, card, `trains: ${unit}`, config, turn] as const));
+  return cardOfEachGeneration.flatMap(card => units.map(unit => [folder, card, `trains: ${unit}`, config] as const));
 });
 
 describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
-  const folderOfKernels = makeTemporaryFolder();
-  const compilers = new Map<string, CardCompiler>();
-  /** @param turn of the family: neighbors share a file of kernels, which is read and written for each step */
-  const compilerOf = (turn: number): CardCompiler => {
-    const name = String(Math.floor(turn / NEIGHBORS));
-    const opened = compilers.get(name) ?? openCardCompiler(cacheDir, sharesKernels ? { kernels: path.join(folderOfKernels, name) } : {});
-    compilers.set(name, opened);
-    return opened;
-  };
+  const compiler = openCardCompiler(cacheDir, hasKernels ? {} : withoutKernels());
 
   it.each(cases)(
     'of %s for %s (%s) updates every variable in place, on the card alone, in the memory that an estimate says',
-    async (folder, card, unit, config, turn) => {
+    async (folder, card, unit, config) => {
       const plan = cardPlan(config, `${unit}\nr: 2\n`, { card });
-      const found = await compileTraining(plan, 'cheap', card, compilerOf(turn));
+      const found = await compileTraining(plan, 'cheap', card, compiler);
       expect(found.aliased).toBe(found.changedBytes);
       expect(found.host).toBe(0);
       expect(found.hostOperations).toEqual([]);
@@ -70,32 +53,32 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
     async folder => {
       const card = 'h100';
       const plan = cardPlan(configOf(folder), 'trains: rows\nr: 2\n', { card, tokens: 160 });
-      const { temporaries } = await compileTraining(plan, 'cheap', card, compilerOf(0));
+      const { temporaries } = await compileTraining(plan, 'cheap', card, compiler);
       expect(Math.abs(modeledTemporaries(plan, 'cheap') / temporaries - 1)).toBeLessThanOrEqual(MOST_MISSED);
     },
     COMPILE_MS,
   );
 
   it(
-    'takes the same memory with kernels that were compiled for another card',
+    'takes the same memory without machine code, after a step for another card',
     async () => {
-      const kernels = path.join(folderOfKernels, 'another card');
-      /** With nothing compiled before but the kernels. */
-      const memoryOn = async (card: CardName, shared: { readonly kernels?: string }) => {
+      const shared = withoutKernels();
+      /** With nothing compiled before but what `folders` hold. */
+      const memoryOn = async (card: CardName, folders: Parameters<typeof openCardCompiler>[1]) => {
         const fresh = makeTemporaryFolder();
         symlinkSync(enginesFolder(cacheDir), enginesFolder(fresh));
         const { seconds, ...memory } = await compileTraining(
           cardPlan(configOf(BOTH_UNITS), 'r: 2\n', { card }),
           'cheap',
           card,
-          openCardCompiler(fresh, shared),
+          openCardCompiler(fresh, folders),
         );
         return memory;
       };
-      const alone = await memoryOn('b200', {});
-      await memoryOn('h100', { kernels });
-      expect(alone.found).toBe(false);
-      expect(await memoryOn('b200', { kernels })).toEqual(alone);
+      const whole = await memoryOn('b200', {});
+      await memoryOn('h100', shared);
+      expect(whole.found).toBe(false);
+      expect(await memoryOn('b200', shared)).toEqual(whole);
     },
     COMPILE_MS,
   );

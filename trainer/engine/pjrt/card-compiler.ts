@@ -34,10 +34,10 @@ const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
  * Opens the plugin in this process; compiling happens on other threads and takes all cores, so this belongs in a worker.
- * @param shared programs that are compiled for several cards take kernels of one from the other: their memory is the same to the byte
+ * @param folders for programs that never run: a file of their kernels, and another compiler for these. Their memory is the same to the byte
  * @throws EngineError where no plugin that compiles for cards is installed
  */
-export function openCardCompiler(cacheDir: string, shared: Pick<CompilerFolders, 'kernels'> = {}): CardCompiler {
+export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders, 'kernels' | 'toolkit'> = {}): CardCompiler {
   const installed = locateCardCompiler(cacheDir);
   if (!installed)
     throw new EngineError(
@@ -64,7 +64,7 @@ export function openCardCompiler(cacheDir: string, shared: Pick<CompilerFolders,
         const memory = await compileNow(
           await topologyOf(card, replicas),
           text,
-          withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed), ...shared }),
+          withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed), ...folders }),
         );
         await programs.keep(card, { text, replicas }, memory);
         return { ...memory, found: false };

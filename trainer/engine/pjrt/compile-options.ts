@@ -58,7 +58,7 @@ export interface CompilerFolders {
   readonly tuned?: string | undefined;
   /**
    * A file of compiled kernels, found by what they compute and not by the device: those that are in it are not compiled again, for whichever card
-   * they were compiled. So it is for programs that never run. Where their buffers lie was decided before.
+   * they were compiled. So it is for programs that never run, and those kernels are not optimized. Where their buffers lie was decided before.
    */
   readonly kernels?: string | undefined;
 }
@@ -69,7 +69,7 @@ export const withFolders = (options: Uint8Array, { toolkit, tuned, kernels }: Co
     ...options,
     ...(toolkit === undefined ? [] : override('xla_gpu_cuda_data_dir', toolkit)),
     ...(tuned === undefined ? [] : override('xla_gpu_per_fusion_autotune_cache_dir', tuned)),
-    ...(kernels === undefined ? [] : override('xla_gpu_kernel_cache_file', kernels)),
+    ...(kernels === undefined ? [] : [...override('xla_gpu_kernel_cache_file', kernels), ...override('xla_backend_optimization_level', 0)]),
   ]);
 
 /** A number below 128 takes one byte. */
