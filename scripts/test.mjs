@@ -7,18 +7,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import {
-  buildBundles,
-  cacheFolder,
-  ensureCardCompiler,
-  ensureEngine,
-  ensurePackages,
-  ensurePjrt,
-  ensureSlurm,
-  ensureVulkan,
-  root,
-  say,
-} from './steps.mjs';
+import { buildBundles, cacheFolder, ensurePackages, root, say } from './steps.mjs';
 
 const SLOWEST_SHOWN = 10;
 
@@ -87,6 +76,22 @@ function runVitest({ args, report, isQuiet }) {
   return runNode([vitest, 'run', ...output, ...args], isQuiet);
 }
 
+/**
+ * Runs steps of `steps.mjs` one after the other, in a process next to this one. @param {readonly string[]} names
+ * @throws Error when one of them fails rather than doing without
+ */
+async function runSteps(names) {
+  if (!(await runNode([path.join(root, 'scripts', 'run-steps.mjs'), ...names], false)))
+    throw new Error(`a step of ${names.join(', ')} failed; see above`);
+}
+
+/** Engines wait for each other, since they share a folder of downloads. @param {boolean} isAll whether everything is tested */
+async function installTestedWith(isAll) {
+  const engines = ['ensureEngine', 'ensurePjrt', ...(isAll ? ['ensureCardCompiler'] : [])];
+  const programs = [...(isAll ? ['ensureVulkan'] : []), ...(isAll || process.env.ROWTUNE_TEST_SLURM ? ['ensureSlurm'] : [])];
+  await Promise.all([runSteps(engines), runSteps(programs), fetchModelsAndData()]);
+}
+
 /** Some tests run real models on real data; those of which something is missing are skipped, by name. */
 async function fetchModelsAndData() {
   const { ensureModel } = await import('./demo/model.mjs');
@@ -102,7 +107,7 @@ async function fetchModelsAndData() {
 }
 
 /**
- * Checks next to the tests; the output of each check is shown when it ends.
+ * Checks next to installations and tests; the output of each check is shown when it ends.
  * @returns {Promise<boolean>} whether formatting, lint, types, the generated reference and prose are right
  */
 async function check() {
@@ -113,7 +118,7 @@ async function check() {
     [path.join(root, 'scripts', 'prose.mjs')],
   ];
   let isRight = true;
-  // One after the other: the tests take what else there is of the machine.
+  // One after the other: installations and tests take what else there is of the machine.
   for (const command of commands) isRight = (await runNode(command, true)) && isRight;
   return isRight;
 }
@@ -160,16 +165,11 @@ async function main() {
   if (isAll) process.env.ROWTUNE_TEST_GPU = '1';
   ensurePackages();
   buildBundles();
-  ensureEngine();
-  ensurePjrt();
-  if (isAll) ensureCardCompiler();
-  if (isAll) ensureVulkan();
-  if (isAll || process.env.ROWTUNE_TEST_SLURM) ensureSlurm();
-  await fetchModelsAndData();
+  const checked = chosen.length > 0 ? true : check();
+  await installTestedWith(isAll);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
     const runs = chosen.length > 0 ? [{ args: chosen, isQuiet: false }] : runsOf(isQuick);
-    const checked = chosen.length > 0 ? true : check();
     const { files, unstable, isWhole } = await runTests(runs, folder);
     const isTidy = await checked;
     const sum = key => files.reduce((total, { counts }) => total + counts[key], 0);

@@ -1,0 +1,5 @@
+/** Runs steps by their names, one after the other: `node scripts/run-steps.mjs ensureVulkan ensureSlurm`. */
+import { ensureCardCompiler, ensureEngine, ensurePjrt, ensureSlurm, ensureVulkan } from './steps.mjs';
+
+const steps = { ensureEngine, ensurePjrt, ensureCardCompiler, ensureVulkan, ensureSlurm };
+for (const name of process.argv.slice(2)) steps[name]();
