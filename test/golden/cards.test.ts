@@ -5,7 +5,7 @@
 import { expect, it } from 'vitest';
 import { compileCase, compiledParts, modeledTemporaries } from '../../bench/memory/cards.ts';
 import { cardCatalog, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
-import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
+import type { CardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import { openCardPrograms } from '../../trainer/engine/pjrt/card-programs.ts';
 import { type LoweringTarget, lowerSignature } from '../../trainer/engine/pjrt/lower.ts';
 import { decodeProgram, decodeSignature, inferenceBytes, PREFILL } from '../../trainer/generate/decode-program.ts';
@@ -25,7 +25,6 @@ import type { RunPlan } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { COMPILE_MS, type Config, cardPlan, compilerHere, configOf, MOST_MISSED, noCompiler } from '../support/golden/card-steps.ts';
-import { withoutKernels } from '../support/golden/without-kernels.ts';
 
 const [card] = cardOfEachGeneration;
 const small = configOf('llama');
@@ -49,11 +48,7 @@ function expectMoved(before: Pick<Compiled, 'arguments'>, after: Pick<Compiled, 
   expect(after.hostOperations).toEqual([]);
 }
 
-describeWith('a step compiled for a card', compilerHere, noCompiler, kernelCompiler => {
-  // Some steps are compiled at the same time, so none shares a file of kernels.
-  const { toolkit } = withoutKernels();
-  const compiler = openCardCompiler(cacheDir, { toolkit });
-
+describeWith('a step compiled for a card', compilerHere, noCompiler, compiler => {
   it.each(process.env.ROWTUNE_TEST_CARDS === 'all' ? compiledParts : [])(
     'of $name ($level) for $card takes the temporaries that an estimate says, within 10%',
     async one => {
@@ -167,7 +162,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, kernelCompi
     'takes less memory with attention as one kernel than with chunks: %s',
     async on => {
       const planOf = (attention: string) => longPlan(small, attention);
-      const fused = required(await compileTraining(planOf('fused'), 'cheap', on, kernelCompiler), 'fused');
+      const fused = required(await compileTraining(planOf('fused'), 'cheap', on, compiler), 'fused');
       const chunked = await compileTraining(planOf('chunked'), 'cheap', on, compiler);
       expect(fused.temporaries).toBeLessThan(chunked.temporaries);
       expect(fused.aliased).toBe(fused.changedBytes);
@@ -181,7 +176,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, kernelCompi
     async ({ on, config, form }) => {
       const plan = longPlan(config, 'fused');
       expect(attentionForms(plan.program('cheap'))).toMatchObject([form]);
-      expect((await compileTraining(plan, 'cheap', on, kernelCompiler)).hostOperations).toEqual([]);
+      expect((await compileTraining(plan, 'cheap', on, compiler)).hostOperations).toEqual([]);
     },
     COMPILE_MS,
   );
