@@ -120,37 +120,15 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
   }
-  const {
-    created_by,
-    rows,
-    columns,
-    lora,
-    vera: shape,
-    whole,
-    method,
-    base,
-    modules,
-    step,
-    problem,
-    pooling,
-    image_size: imageSize,
-    labels,
-  } = parsed.data;
+  const { version: _, created_by: createdBy, image_size: imageSize, rows, columns, lora, whole, ...same } = parsed.data;
   return {
-    method,
-    base,
-    modules,
-    step,
-    problem,
-    pooling,
+    ...same,
+    createdBy,
     imageSize,
-    labels,
-    createdBy: created_by,
     rows: selectionOf(rows),
     columns: selectionOf(columns),
     lora: new Map(Object.entries(lora)),
-    vera: shape,
-    whole: whole ?? (methodCatalog[method].trainsWhole ? modules : []),
+    whole: whole ?? (methodCatalog[same.method].trainsWhole ? same.modules : []),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Evaluation } from '../../job/evaluate.ts';
 import type { ChoiceResult } from '../../objective/causal/choice-evaluator.ts';
 import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import { byteSize, compact, grouped, percent, table } from '../../protocol/text/format.ts';
-import { FEWEST_CLASSES, formatOf, isByClass, shortLabelOf } from '../../protocol/text/metric-text.ts';
+import { BY_CLASS, FEWEST_CLASSES, formatOf, isByClass, shortLabelOf } from '../../protocol/text/metric-text.ts';
 
 /** The rows of one or several evaluations side by side: name, then a number each. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
@@ -54,7 +54,6 @@ export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>):
 const measureNames = (evaluations: readonly Evaluation[]): string[] =>
   [...new Set(evaluations.flatMap(({ measures }) => Object.keys(measures ?? {})))].filter(name => !isByClass(name));
 
-const BY_CLASS = 'class_accuracy_';
 const QUARTILES = ['min', 'q1', 'median', 'q3', 'max'] as const;
 /** The number of hardest classes to name. */
 const HARDEST = 5;

@@ -64,8 +64,10 @@ const LABELS: Readonly<Record<string, string>> = {
 /** Whether a metric has a label of its own. */
 export const hasLabel = (name: string): boolean => Object.hasOwn(LABELS, name);
 
-/** Whether a measure is a quartile over the accuracies of the labels. */
-export const isByClass = (measure: string): boolean => measure.startsWith('class_accuracy_');
+/** Begins the names of the quartiles over the accuracies of the labels. */
+export const BY_CLASS = 'class_accuracy_';
+/** Whether a measure is one of these quartiles. */
+export const isByClass = (measure: string): boolean => measure.startsWith(BY_CLASS);
 /** With fewer classes, quartiles say less than the classes themselves. */
 export const FEWEST_CLASSES = 5;
 
