@@ -1,5 +1,5 @@
 /** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
-import { grouped, percent } from '../../trainer/protocol/text/format.ts';
+import { capitalized, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import { formatOf, shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
 import type { EvaluationView, ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, isBetterLow, measureOf } from '../shared/metric-names.ts';
@@ -79,8 +79,6 @@ export function forgettingRows({ base, tuned, divergence }: ForgettingView): Res
     { label: 'Divergence from the base', before: '–', after: format(divergence), change: '', isBetter: undefined },
   ];
 }
-
-const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 export interface LabelRow {
   readonly label: string;

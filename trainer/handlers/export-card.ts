@@ -14,6 +14,7 @@ import type { Evaluation } from '../job/evaluate.ts';
 import { isRecord } from '../narrow.ts';
 import { stringifyRecipe } from '../protocol/recipe/stringify-recipe.ts';
 import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run/run-files.ts';
+import { capitalized } from '../protocol/text/format.ts';
 import { FEWEST_CLASSES, isByClass, shortLabelOf } from '../protocol/text/metric-text.ts';
 import { readMetrics } from '../run/metrics-file.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
@@ -84,15 +85,13 @@ function resultsOf(before: Evaluation | null, after: Evaluation): CardResult[] {
     ['Accuracy', ({ labels }) => labels?.accuracy, after.samples],
     ...Object.keys(after.measures ?? {})
       .filter(name => hasQuartiles || !isByClass(name))
-      .map(name => [upper(shortLabelOf(`eval_${name}`)), ({ measures }: Evaluation) => measures?.[name]] as const),
+      .map(name => [capitalized(shortLabelOf(`eval_${name}`)), ({ measures }: Evaluation) => measures?.[name]] as const),
   ];
   return numbers.flatMap(([name, of, counted]) => {
     const value = of(after);
     return value === undefined ? [] : [{ name, before: before ? of(before) : undefined, after: value, ...(counted && { counted }) }];
   });
 }
-
-const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 function forgettingOf(summary: TrainResult | undefined): CardResult[] {
   if (summary?.forgetting === undefined) return [];

@@ -29,6 +29,9 @@ export function flopCount(flops: number): string {
   return `${value >= 100 ? grouped(Math.round(value)) : value.toFixed(1)} ${unit}`;
 }
 
+/** With a capital first letter; the rest keeps its spelling. */
+export const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const grouped = (value: number): string => value.toLocaleString('en-US');
 
 /** '1 step', '1,200 steps'. */
