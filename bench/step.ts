@@ -4,7 +4,7 @@ import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { singleSteps } from '../trainer/graph/fusion/step.ts';
-import { liveness, signatureFlops } from '../trainer/graph/liveness.ts';
+import { liveness, nodesFlops } from '../trainer/graph/liveness.ts';
 import type { Program, Signature } from '../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
@@ -186,7 +186,7 @@ console.log(
     nodes: signature.schedule.length,
     plannedBytes: liveness(signature, engine.description.fuses ? fusedSteps(signature) : singleSteps(signature)).peakBytes,
     // What the method needs, whatever is computed again.
-    flops: signatureFlops(signatureOf(programOf('none'))),
+    flops: nodesFlops(signatureOf(programOf('none')).schedule),
     loadSeconds,
     firstStepSeconds: seconds[0],
     stepSeconds,

@@ -226,6 +226,3 @@ function lastId(steps: readonly Step[]): number {
 /** Floating-point operations of one run of these nodes. */
 export const nodesFlops = (nodes: readonly Node[]): number =>
   nodes.reduce((sum, node) => sum + ruleOf(node.op).flops(node.inputs, node, node.attrs), 0);
-
-/** Floating-point operations of one run. */
-export const signatureFlops = ({ schedule }: Signature): number => nodesFlops(schedule);

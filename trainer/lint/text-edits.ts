@@ -2,18 +2,12 @@
 import { Document, isCollection, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
 import type { Range } from '../protocol/problem.ts';
 import { aliasTargets, locate } from '../protocol/recipe/located.ts';
-import { offsetsIn, positionsIn } from '../protocol/text/line-starts.ts';
+import { positionsIn } from '../protocol/text/line-starts.ts';
 
 /** As in the Language Server Protocol, with our positions. */
 export interface TextChange {
   readonly range: Range;
   readonly newText: string;
-}
-
-/** The text after a change. */
-export function applyChange(text: string, { range, newText }: TextChange): string {
-  const offset = offsetsIn(text);
-  return text.slice(0, offset(range.start)) + newText + text.slice(offset(range.end));
 }
 
 /** Only the lines that differ. */

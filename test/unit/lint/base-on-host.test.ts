@@ -4,8 +4,8 @@ import { afterAll, expect, test } from 'vitest';
 import { memoryText } from '../../../server/memory-text.ts';
 import { quickFixes } from '../../../trainer/lint/quick-fixes.ts';
 import type { RecipeView } from '../../../trainer/lint/recipe-view.ts';
-import { applyChange } from '../../../trainer/lint/text-edits.ts';
 import { required } from '../../../trainer/narrow.ts';
+import { applyChange } from '../../support/apply-change.ts';
 import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { quickFixes } from '../../../trainer/lint/quick-fixes.ts';
-import { applyChange } from '../../../trainer/lint/text-edits.ts';
+import { applyChange } from '../../support/apply-change.ts';
 import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();

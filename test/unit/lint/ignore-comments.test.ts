@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { type QuickFix, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
-import { applyChange } from '../../../trainer/lint/text-edits.ts';
 import { required } from '../../../trainer/narrow.ts';
+import { applyChange } from '../../support/apply-change.ts';
 import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();

@@ -5,8 +5,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { formatRecipe } from '../../../server/format-recipe.ts';
 import { fixDocument } from '../../../trainer/lint/lint.ts';
 import { conversion, fixAll, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
-import { applyChange, smallestChange } from '../../../trainer/lint/text-edits.ts';
+import { smallestChange } from '../../../trainer/lint/text-edits.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { applyChange } from '../../support/apply-change.ts';
 import { lint, makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();
@@ -85,8 +86,7 @@ describe('quick fixes', () => {
 
 describe('fix all', () => {
   const all = (text: string): string => {
-    const change = fixAll({ text, file: 'a.rowtune.yaml' });
-    return change === undefined ? text : applyChange(text, change);
+    return applyChange(text, fixAll({ text, file: 'a.rowtune.yaml' }));
   };
 
   it('renames and moves the keys of other tools in a recipe of ours', () =>
@@ -149,8 +149,7 @@ describe('fix all', () => {
 
 describe('the text around a fix', () => {
   const all = (text: string): string => {
-    const change = fixAll({ text, file: 'a.rowtune.yaml' });
-    return change === undefined ? text : applyChange(text, change);
+    return applyChange(text, fixAll({ text, file: 'a.rowtune.yaml' }));
   };
 
   it('keeps the comment above a key that moves', () =>
@@ -375,8 +374,7 @@ describe('changes', () => {
 
 describe('formatting', () => {
   const format = (text: string, name = 'a.rowtune.yaml'): string => {
-    const change = formatRecipe(text, name);
-    return change === undefined ? text : applyChange(text, change);
+    return applyChange(text, formatRecipe(text, name));
   };
 
   it('keeps comments, order and blank lines', () => {

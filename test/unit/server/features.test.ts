@@ -7,7 +7,7 @@ import { completionsAt } from '../../../server/completion.ts';
 import { hoverAt } from '../../../server/hover.ts';
 import { inlayHints } from '../../../server/inlay-hints.ts';
 import { foldsOf, linksOf, symbolsOf } from '../../../server/outline.ts';
-import { applyChange } from '../../../trainer/lint/text-edits.ts';
+import { applyChange } from '../../support/apply-change.ts';
 import { atCursor, makeWorkspace, viewOf } from '../lint/check-view.ts';
 
 const folder = makeWorkspace();

@@ -5,8 +5,8 @@ import type { Node } from '../graph.ts';
 import type { DType } from '../types.ts';
 
 /**
- * Instructions with their number of operands. The position in this list is the opcode; `native-header.ts` writes the same
- * list for the kernel.
+ * Instructions with their number of operands. The position in this list is the opcode; the C++ header of the kernel has the same
+ * list (`native/fused/row-program-format.h`, written by a test).
  */
 export const INSTRUCTIONS = {
   neg: 1,
