@@ -6,6 +6,7 @@ import { ModelFileError } from '../model-file-error.ts';
 import type { SpecialSettings } from './configured-tokens.ts';
 import { configuredTokens, tokenText } from './configured-tokens.ts';
 import { type DecodeStream, decodeStream } from './token-stream.ts';
+import { TextLimitError } from './tokenizers/component-limits.ts';
 import { cleanUp } from './tokenizers/decoders.ts';
 import { type ByteTokens, createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
 import { entriesOf } from './tokenizers/vocabulary.ts';
@@ -119,13 +120,13 @@ export function createTokenizer(input: TokenizerInput): Tokenizer {
   const eosId = idOf('eos_token');
   const cleansUp = config.clean_up_tokenization_spaces === true && pipeline.kind !== 'BPE';
   const decode = (ids: readonly number[], skipSpecialTokens: boolean): string => {
-    const text = pipeline.decode(ids, skipSpecialTokens);
+    const text = limited(source, () => pipeline.decode(ids, skipSpecialTokens));
     return cleansUp ? cleanUp(text) : text;
   };
   return {
-    encode: (text, { addSpecialTokens }) => pipeline.encode(text, addSpecialTokens),
+    encode: (text, { addSpecialTokens }) => limited(source, () => pipeline.encode(text, addSpecialTokens)),
     encodePair: (first, second) => {
-      const { ids, types } = pipeline.encodePair(first, second);
+      const { ids, types } = limited(source, () => pipeline.encodePair(first, second));
       return { ids: [...ids], types: [...types] };
     },
     decode: (ids, { skipSpecialTokens }) => decode(ids, skipSpecialTokens),
@@ -228,6 +229,20 @@ function openPipeline(source: string, definition: Record<string, unknown>): Pipe
       `${source}/tokenizer.json`,
       `cannot be used: ${messageOf(error)}`,
       'Save it again with a current version of Transformers, or report the model whose tokenizer it is.',
+    );
+  }
+}
+
+/** @throws ModelFileError for a text that takes too much time or memory */
+function limited<T>(source: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof TextLimitError)) throw error;
+    throw new ModelFileError(
+      `${source}/tokenizer.json`,
+      `cannot be used: ${error.message}`,
+      'Correct that part of the file, or use a model whose tokenizer takes less.',
     );
   }
 }

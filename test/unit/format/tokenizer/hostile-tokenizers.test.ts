@@ -5,7 +5,9 @@ import { ggufTokenizerFiles } from '../../../../trainer/format/gguf/gguf-tokeniz
 import { charsmapNormalizer } from '../../../../trainer/format/tokenizer/charsmap.ts';
 import { parseSentencePiece } from '../../../../trainer/format/tokenizer/sentencepiece-model.ts';
 import { createTokenizer } from '../../../../trainer/format/tokenizer/tokenizer.ts';
-import { compileOniguruma } from '../../../../trainer/format/tokenizer/tokenizers/oniguruma.ts';
+import { replaceMatches } from '../../../../trainer/format/tokenizer/tokenizers/component-limits.ts';
+import { compileOniguruma, literal } from '../../../../trainer/format/tokenizer/tokenizers/oniguruma.ts';
+import { TimedPattern } from '../../../../trainer/format/tokenizer/tokenizers/timed-pattern.ts';
 import { modelFileError } from '../../hub/model-bytes.ts';
 
 const token = (id: number, content: string) => ({ id, content, special: true });
@@ -53,11 +55,33 @@ test('repetitions inside repetitions count multiplied, those in sequence do not'
   expect(() => compileOniguruma('a{800}b{800}(c{1,3}){2}')).not.toThrow();
 });
 
+const encoding = (normalizer: unknown) => () => create({ normalizer }).encode('a', { addSpecialTokens: false });
+
 test('a text that each step makes longer ends as an error', () => {
-  const growing = create({ normalizer: { type: 'Sequence', normalizers: Array(12).fill(replace('a'.repeat(1000))) } });
-  expect(() => growing.encode('a', { addSpecialTokens: false })).toThrow('makes more than 67108864 characters of a text');
+  const doubling = { type: 'Sequence', normalizers: Array(26).fill(replace('aa')) };
+  expect(encoding(doubling)).toThrow(
+    'm/tokenizer.json: cannot be used: its normalizer makes more than 1064 characters of a text of 1. Correct',
+  );
+  expect(encoding({ ...doubling, normalizers: Array(2).fill(replace('a'.repeat(1000))) })).toThrow('its normalizer makes more than 65000');
   const decoding = create({ decoder: { type: 'Sequence', decoders: Array(12).fill(replace('a'.repeat(1000))) } });
-  expect(() => decoding.decode([0], { skipSpecialTokens: false })).toThrow('makes more than 67108864 characters of a text');
+  expect(() => decoding.decode([0], { skipSpecialTokens: false })).toThrow('its decoder makes more than');
+  // A megabyte, which is replaced match by match.
+  expect(replaceMatches('ab'.repeat(2 ** 19 + 1), literal('b'), 'cc', 'normalizer')).toBe('acc'.repeat(2 ** 19 + 1));
+});
+
+test('a pattern of exponential time ends as an error, for every use of it', () => {
+  const written = `${'(a+)+'}b`;
+  const slow = new TimedPattern('(?:a+)+b', written, true, 20);
+  const text = 'a'.repeat(60);
+  const message = 'its pattern (a+)+b takes more than 0.02 seconds to search a text of 60 characters';
+  for (const use of [() => text.match(slow), () => text.replace(slow, ''), () => [...text.matchAll(slow)]]) expect(use).toThrow(message);
+  const found = [...'aab-ab'.matchAll(compileOniguruma(written))];
+  expect(found.map(match => [match.index, match[0]])).toEqual([
+    [0, 'aab'],
+    [4, 'ab'],
+  ]);
+  // A thousand matches are found at a time.
+  expect([...'ab'.repeat(2500).matchAll(compileOniguruma('a|'))]).toHaveLength(5001);
 });
 
 test('a map of characters with a replacement of kilobytes', () => {

@@ -1,5 +1,6 @@
 /** Reading of a part of tokenizer.json: its fields checked, its kind looked up. */
 import { isRecord } from '../../../narrow.ts';
+import { MAX_TEXT_CHARACTERS } from './component-limits.ts';
 import { compileOniguruma, literal } from './oniguruma.ts';
 
 export type Component = Readonly<Record<string, unknown>>;
@@ -8,10 +9,6 @@ export type Component = Readonly<Record<string, unknown>>;
 const MAX_NESTING = 16;
 /** Members of a sequence. Published files have up to ten; each may make a text longer. */
 const MAX_STEPS = 64;
-/** Characters that are put into a text: prefixes, suffixes, replacements of a character or a few. */
-const MAX_TEXT_CHARACTERS = 1000;
-/** Characters that a component may make of a text: the longest line of a data file. */
-export const MAX_RESULT_CHARACTERS = 64 * 2 ** 20;
 
 /**
  * Makes a component by its `type`.
@@ -73,21 +70,6 @@ export function steps(component: Component, key: string): readonly unknown[] {
     throw new Error(`its ${String(component.type)} has ${found.length} steps in ${key}; at most ${MAX_STEPS} are supported`);
   return found;
 }
-
-/**
- * The text with `content` in place of each match.
- * @throws Error before the result gets longer than {@link MAX_RESULT_CHARACTERS}
- */
-export function replaceMatches(value: string, found: RegExp, content: string): string {
-  let length = value.length;
-  return value.replace(found, match => {
-    length += content.length - match.length;
-    if (length > MAX_RESULT_CHARACTERS) throw tooLong();
-    return content;
-  });
-}
-
-export const tooLong = (): Error => new Error(`the tokenizer makes more than ${MAX_RESULT_CHARACTERS} characters of a text`);
 
 /** `{ "String": … }` or `{ "Regex": … }`. */
 export function pattern(component: Component): RegExp {

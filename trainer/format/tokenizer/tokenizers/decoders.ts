@@ -1,6 +1,7 @@
 /** The `decoder` of tokenizer.json: tokens back to text. */
 import { fromByteCharacters } from './byte-level.ts';
-import { build, type Component, flag, integer, pattern, replaceMatches, steps, text } from './component.ts';
+import { build, type Component, flag, integer, pattern, steps, text } from './component.ts';
+import { checkGrowth, replaceMatches } from './component-limits.ts';
 
 /** Tokens → stretches of text, to be joined. */
 export type Decode = (tokens: readonly string[]) => readonly string[];
@@ -25,7 +26,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => De
   },
   Replace: component => {
     const [found, content] = [pattern(component), text(component, 'content')];
-    return tokens => tokens.map(token => replaceMatches(token, found, content));
+    return tokens => tokens.map(token => replaceMatches(token, found, content, 'decoder'));
   },
   Strip: component => {
     const content = text(component, 'content');
@@ -34,13 +35,22 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => De
   },
   Sequence: (component, depth) => {
     const inner = steps(component, 'decoders').map(step => build('decoder', step, KINDS, depth + 1));
-    return tokens => inner.reduce((current, step) => step(current), tokens);
+    return tokens => {
+      const before = characters(tokens);
+      return inner.reduce((current, step) => {
+        const next = step(current);
+        checkGrowth(before, characters(next), 'decoder');
+        return next;
+      }, tokens);
+    };
   },
 };
 
 /** @throws Error for a kind that is unknown or a field that is wrong */
 export const createDecoder = (value: unknown): Decode | undefined =>
   value === null || value === undefined ? undefined : build('decoder', value, KINDS);
+
+const characters = (texts: readonly string[]): number => texts.reduce((sum, { length }) => sum + length + 1, 0);
 
 const COMMON: ReadonlyArray<readonly [string, string]> = [
   [' .', '.'],

@@ -2,18 +2,8 @@
 import { charsmapNormalizer, graphemeCharsmapNormalizer } from '../charsmap.ts';
 import { toByteCharacters } from './byte-level.ts';
 import { lowercase, trimEnd, trimStart } from './characters.ts';
-import {
-  build,
-  type Component,
-  flag,
-  longText,
-  MAX_RESULT_CHARACTERS,
-  pattern,
-  replaceMatches,
-  steps,
-  text,
-  tooLong,
-} from './component.ts';
+import { build, type Component, flag, longText, pattern, steps, text } from './component.ts';
+import { checkGrowth, replaceMatches } from './component-limits.ts';
 import {
   FORMER_MARKS,
   FORMER_NONSPACING,
@@ -54,7 +44,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => No
   },
   Replace: component => {
     const [found, content] = [pattern(component), text(component, 'content')];
-    return value => replaceMatches(value, found, content);
+    return value => replaceMatches(value, found, content, 'normalizer');
   },
   Precompiled: component => {
     const map = component.precompiled_charsmap;
@@ -66,8 +56,9 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => No
     const inner = steps(component, 'normalizers').map(step => build('normalizer', step, KINDS, depth + 1));
     return value =>
       inner.reduce((current, step) => {
-        if (current.length > MAX_RESULT_CHARACTERS) throw tooLong();
-        return step(current);
+        const next = step(current);
+        checkGrowth(value.length, next.length, 'normalizer');
+        return next;
       }, value);
   },
 };

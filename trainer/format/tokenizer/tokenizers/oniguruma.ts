@@ -4,6 +4,7 @@
  */
 
 import { caseless, classCharacter, classRange, escapeCharacter, FOLDED_TOGETHER } from './case-folds.ts';
+import { TimedPattern } from './timed-pattern.ts';
 
 /** Published patterns have some 2,000 characters. */
 const MAX_PATTERN_CHARACTERS = 20_000;
@@ -11,6 +12,8 @@ const MAX_PATTERN_CHARACTERS = 20_000;
 const MAX_NESTING = 64;
 /** Repetitions of an interval, and the product of nested intervals: the engine writes repetitions out. Published patterns have `{1,3}`. */
 const MAX_REPETITIONS = 1000;
+/** Choices in one alternative, beyond which a search may take exponential time. Published patterns have up to five. */
+const MAX_CHOICES = 8;
 
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
 /** Outside of brackets, Oniguruma counts these among the characters of a word. */
@@ -41,7 +44,9 @@ const NOT_LINE_END = '[^\\n]';
 export function compileOniguruma(source: string): RegExp {
   if (source.length > MAX_PATTERN_CHARACTERS)
     throw new SyntaxError(`the pattern has ${source.length} characters; at most ${MAX_PATTERN_CHARACTERS} are read`);
-  return new RegExp(new Translation(source).whole(), 'gv');
+  const translation = new Translation(source);
+  const whole = translation.whole();
+  return new TimedPattern(whole, source, translation.choices > MAX_CHOICES);
 }
 
 /** The text as a pattern that matches it alone. */
@@ -54,6 +59,8 @@ class Translation {
   #groups = 0;
   /** How often the part that is being read repeats something, at most. */
   #repetitions = 1;
+  /** In how many places the part that is being read may match in more than one way; infinite for a choice that repeats. */
+  choices = 0;
 
   constructor(source: string) {
     this.#characters = Array.from(source);
@@ -89,27 +96,37 @@ class Translation {
     let fold = ignoreCase;
     let result = '';
     let before = '';
+    let most = 0;
+    this.choices = 0;
     for (let next = this.#peek(); next !== undefined && next !== ')'; next = this.#peek()) {
       if (this.#take('|')) {
         result += '|';
+        most = Math.max(most, this.choices + 1);
+        this.choices = 0;
       } else if (this.#take('(?i)')) {
         // It holds up to the end of the group, alternatives included.
         fold = true;
+        const outside = this.choices;
         result += `(?:${this.#alternatives(true)})`;
+        this.choices += outside;
       } else {
         if (fold && FOLDED_TOGETHER.test(before + next)) this.#refuse(`"${before}${next}" without case, which a single letter also spells`);
         result += this.#term(fold);
       }
       before = next;
     }
+    if (most > 0) this.choices = Math.max(most, this.choices + 1);
     this.#depth--;
     return result;
   }
 
   #term(fold: boolean): string {
     const before = this.#repetitions;
+    const outside = this.choices;
     this.#repetitions = 1;
+    this.choices = 0;
     const result = this.#quantified(this.#atom(fold));
+    this.choices += outside;
     this.#repetitions = Math.max(before, this.#repetitions);
     return result;
   }
@@ -120,6 +137,9 @@ class Translation {
       const interval = this.#interval();
       const sign = interval ?? (['*', '+', '?'].includes(this.#peek() ?? '') ? this.#next() : undefined);
       if (sign === undefined) return result;
+      const times = /^\{(\d+)\}$/.exec(sign)?.[1];
+      if (times !== undefined) this.choices *= Number(times);
+      else this.choices = sign === '?' || this.choices === 0 ? this.choices + 1 : Number.POSITIVE_INFINITY;
       if (this.#take('?')) result = `${result}${sign}?`;
       else if (interval === undefined && this.#take('+')) result = this.#atomic(`${result}${sign}`);
       else result = `${result}${sign}`;

@@ -35,7 +35,7 @@ function splitBy(found: RegExp, behavior: Behavior, invert = false): Split {
   return (
     cut ??
     (emit => (text, first) => {
-      for (const [from, to] of pieces(text, found, behavior, invert)) emit(text.slice(from, to), first && from === 0);
+      pieces(text, found, behavior, invert, (from, to) => emit(text.slice(from, to), first && from === 0));
     })
   );
 }
@@ -49,7 +49,7 @@ const isolate =
     let length = 0;
     for (const match of matches) length += match.length;
     if (length < text.length) {
-      for (const [from, to] of pieces(text, found, 'Isolated', false)) emit(text.slice(from, to), first && from === 0);
+      pieces(text, found, 'Isolated', false, (from, to) => emit(text.slice(from, to), first && from === 0));
       return;
     }
     let begins = first;
@@ -144,35 +144,30 @@ function metaspace(component: Component): Split {
   return then(replaced, cut);
 }
 
-type Range = [from: number, to: number];
-
-/** The stretches into which a text is cut; none is empty. */
-function pieces(value: string, found: RegExp, how: Behavior, invert: boolean): readonly Range[] {
-  const parts: Array<{ range: Range; match: boolean }> = [];
+/** Reports the stretches into which a text is cut, in their order; none is empty. */
+function pieces(value: string, found: RegExp, how: Behavior, invert: boolean, report: (from: number, to: number) => void): void {
+  let [from, to, before] = [0, 0, false];
+  const part = (begin: number, end: number, match: boolean): void => {
+    if (begin > 0 && joins(how, before, match)) to = end;
+    else {
+      if (from < to && !(how === 'Removed' && before)) report(from, to);
+      [from, to] = [begin, end];
+    }
+    before = match;
+  };
   let end = 0;
   for (const match of value.matchAll(found)) {
-    const to = match.index + match[0].length;
-    if (end < match.index) parts.push({ range: [end, match.index], match: invert });
-    parts.push({ range: [match.index, to], match: !invert });
-    end = to;
+    if (end < match.index) part(end, match.index, invert);
+    end = match.index + match[0].length;
+    part(match.index, end, !invert);
   }
-  if (end < value.length) parts.push({ range: [end, value.length], match: invert });
-  return joined(parts, how).filter(([from, to]) => from < to);
+  if (end < value.length) part(end, value.length, invert);
+  if (from < to && !(how === 'Removed' && before)) report(from, to);
 }
 
-function joined(parts: ReadonlyArray<{ range: Range; match: boolean }>, how: Behavior): readonly Range[] {
-  if (how === 'Isolated') return parts.map(({ range }) => range);
-  if (how === 'Removed') return parts.filter(({ match }) => !match).map(({ range }) => range);
-  const backwards = how === 'MergedWithNext';
-  const result: Range[] = [];
-  let before = false;
-  for (const { range, match } of backwards ? parts.toReversed() : parts) {
-    const last = result.at(-1);
-    const joins = how === 'Contiguous' ? match === before : match && !before;
-    if (!joins || last === undefined) result.push([...range]);
-    else if (backwards) last[0] = range[0];
-    else last[1] = range[1];
-    before = match;
-  }
-  return backwards ? result.reverse() : result;
+/** Whether a stretch is one with the stretch in front of it. */
+function joins(how: Behavior, before: boolean, match: boolean): boolean {
+  if (how === 'Contiguous') return match === before;
+  if (how === 'MergedWithPrevious') return match && !before;
+  return how === 'MergedWithNext' && before && !match;
 }
