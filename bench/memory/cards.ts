@@ -154,20 +154,34 @@ function compiledRow({ name, recipe, level, card }: CompiledCase, found: Compile
 }
 
 /**
- * Writes bench/results/cards.md after every compiled step, so that an interrupted run leaves what it has; the next one finds those in the cache.
+ * Writes bench/results/cards.md after every row, so that an interrupted run leaves what it has. Compiled steps are cached for the next run.
  *
  * @returns false where a program could not be compiled
  */
 export async function runCardsBench({ root, cacheDir }: { readonly root: string; readonly cacheDir: string }): Promise<boolean> {
-  const predicted = Object.entries(models).flatMap(([model, config]) =>
-    // The keys of a table of ours: it has no others.
-    (Object.keys(methods) as (keyof typeof methods)[]).map(method => predictedRow(model, config, method)),
-  );
-  const paper = TABLE_7.map(paperRow);
   const file = path.join(root, 'bench', 'results', 'cards.md');
   await mkdir(path.dirname(file), { recursive: true });
-  const compiled: string[] = [];
+  const [predicted, paper, compiled]: [string[], string[], string[]] = [[], [], []];
   const missing = new Set([...compiledParts, ...compiledWhole]);
+  const write = () => writeFile(file, markdown({ predicted, compiled, missing: [...missing].map(titleOf), paper }));
+  const priced = [
+    ...Object.entries(models).flatMap(([model, config]) =>
+      // The keys of a table of ours: it has no others.
+      (Object.keys(methods) as (keyof typeof methods)[]).map(method => ({
+        title: `${model}, ${method}`,
+        add: () => predicted.push(predictedRow(model, config, method)),
+      })),
+    ),
+    ...TABLE_7.map(row => ({ title: `${row.model}, ${row.name} (paper)`, add: () => paper.push(paperRow(row)) })),
+  ];
+  const begin = performance.now();
+  for (const [i, { title, add }] of priced.entries()) {
+    add();
+    await write();
+    const minutes = (performance.now() - begin) / 60_000;
+    const left = (minutes / (i + 1)) * (priced.length - i - 1);
+    log(`priced ${i + 1} of ${priced.length}, ${((i + 1) / minutes).toFixed(1)} a minute, about ${left.toFixed(0)} min left: ${title}`);
+  }
   const compiler = openCardCompiler(cacheDir);
   for (const one of [...missing]) {
     try {
@@ -178,7 +192,7 @@ export async function runCardsBench({ root, cacheDir }: { readonly root: string;
     } catch (error) {
       log(`${titleOf(one)}: ${messageOf(error)}`);
     }
-    await writeFile(file, markdown({ predicted, compiled, missing: [...missing].map(titleOf), paper }));
+    await write();
   }
   return missing.size === 0;
 }

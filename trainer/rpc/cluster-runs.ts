@@ -46,7 +46,11 @@ export async function listRunsAnywhere(folders: readonly string[]): Promise<RunL
     others.map(folder => (isSweepFolder(folder) ? waitingOfSweep(folder, submissionOf) : waitingAt(folder, submissionOf))),
   );
   const found = new Map(waiting.flat().map(run => [run.runDir, run]));
-  return { runs: inOrder([...begun, ...[...found.values()].filter(({ runDir }) => !known.has(runDir))]), truncated };
+  return {
+    runs: inOrder([...begun, ...[...found.values()].filter(({ runDir }) => !known.has(runDir))]),
+    truncated,
+    missing: folders.filter(folder => !existsSync(folder)),
+  };
 }
 
 /** Undefined if the folder is not a run, and none waits for a cluster in order to begin there. */

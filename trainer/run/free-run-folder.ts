@@ -5,6 +5,7 @@ import { firstNames } from '../files/folder-walk.ts';
 import { realPath } from '../files/real-path.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { SUBMISSION } from '../protocol/run/run-files.ts';
+import { endedBeforeFirstStep, isAtWork, readRunState } from './run-state.ts';
 
 /** The folder of runs whose recipe sets no folder. */
 export const RUNS_FOLDER = 'runs';
@@ -21,7 +22,10 @@ export interface FreeRunFolderParams {
   readonly taken?: ReadonlySet<string>;
 }
 
-/** An existing run folder is not reused, nor one in which a job of a cluster will begin: spam, spam-2, spam-3 … */
+/**
+ * An existing run folder is not reused, nor one in which a job of a cluster will begin: spam, spam-2, spam-3 … A run that ended before its
+ * first update leaves its folder to the next one.
+ */
 export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: FreeRunFolderParams): Promise<string> {
   if (recipe.output_dir !== undefined) return path.resolve(baseDir, recipe.output_dir);
   const name = recipeName(recipe, recipeFile);
@@ -36,4 +40,9 @@ export const freeSweepFolder = (params: FreeRunFolderParams): Promise<string> =>
   freeRunFolder({ ...params, recipe: { ...params.recipe, name: `${recipeName(params.recipe, params.recipeFile)}-sweep` } });
 
 const isFree = async (folder: string): Promise<boolean> =>
-  (await firstNames(folder, 1)).length === 0 && !existsSync(`${folder}${SUBMISSION.suffix}`);
+  !existsSync(`${folder}${SUBMISSION.suffix}`) && ((await firstNames(folder, 1)).length === 0 || (await isLeft(folder)));
+
+async function isLeft(folder: string): Promise<boolean> {
+  const state = await readRunState(folder);
+  return state !== undefined && !isAtWork(folder, state) && (await endedBeforeFirstStep(folder));
+}

@@ -1,4 +1,5 @@
 /** The run folder: who may begin in it, its lock, its list, and its metrics after a kill. */
+
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
@@ -6,6 +7,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { RUN_FILES, STATE_FILE } from '../../../trainer/protocol/run/run-files.ts';
+import { listRunsAnywhere } from '../../../trainer/rpc/cluster-runs.ts';
 import { beginRunFolder, recoverReplaced, requireUsableOutput } from '../../../trainer/run/begin-run.ts';
 import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
 import { listRuns, summarizeRun, writeRunRecipe } from '../../../trainer/run/run-folder.ts';
@@ -291,7 +293,9 @@ describe('the list of runs', () => {
   });
 
   test('of a folder that is not there is empty', async () => {
-    expect(await listRuns([join(folder, 'nowhere')])).toEqual({ runs: [], submitted: [], truncated: false });
+    const nowhere = join(folder, 'nowhere');
+    expect(await listRuns([nowhere])).toEqual({ runs: [], submitted: [], truncated: false });
+    expect(await listRunsAnywhere([folder, nowhere])).toEqual({ runs: [], truncated: false, missing: [nowhere] });
   });
 });
 

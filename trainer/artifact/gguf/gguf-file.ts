@@ -15,7 +15,7 @@ import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-wr
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
-import type { CausalModel } from '../../model/model-spec.ts';
+import type { AnyModel, CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
@@ -23,7 +23,7 @@ import { required } from '../../narrow.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
-import { type DescribedModel, decoderSizes, describeForGguf } from './metadata.ts';
+import { type DescribedModel, decoderSizes, describeForGguf, hasGgufName } from './metadata.ts';
 import { FILE_TYPES, ggufTypeNamed, isCoarse, type NamedType, RAISED, type TensorPlace, typeOfTensor } from './quantization.ts';
 
 export interface GgufPlan {
@@ -111,6 +111,18 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     ],
     tensors: [...rotary, ...tensors],
   };
+}
+
+/** Whether llama.cpp has a name for a model, and its files a form for the tokenizer. */
+export async function takesGguf({ folder, model }: { readonly folder: ModelFolder; readonly model: AnyModel }): Promise<boolean> {
+  if (model.kind !== 'causal' || !hasGgufName(folder.config)) return false;
+  if (folder.kind === 'gguf') return true;
+  try {
+    tokenizerEntries({ source: folder.source, tokenizer: await folder.loadTokenizer(), rows: model.vocabularySize });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the types are those of the base, whatever they are. */

@@ -3,7 +3,7 @@
 import type { ModelConfig } from '../../format/model-config.ts';
 import { type Architecture, headedClass } from '../../model/architectures.ts';
 import { architectureOf, loadModel } from '../../model/load-model.ts';
-import type { AnyModel, ClassifierModel, Problem } from '../../model/model-spec.ts';
+import { type AnyModel, type ClassifierModel, chosenSize, type Problem } from '../../model/model-spec.ts';
 import { isRecord } from '../../narrow.ts';
 
 export interface ClassifierForm {
@@ -62,6 +62,15 @@ export function labelKeys({ labels, problem }: ClassifierModel, config: ModelCon
     ...(Array.isArray(config.architectures) ? transformers : {}),
     ...(isTimm(config) ? { num_classes: labels.length, label_names: labels, ...ofArguments } : {}),
   };
+}
+
+/** The size of the images that the model was tuned with, in timm's words; undefined where config.json says the same or no such thing. */
+export function sizeKeys(model: AnyModel, config: ModelConfig): ModelConfig | undefined {
+  const { pretrained_cfg: trained } = config;
+  const size = model.kind === 'classifier' ? chosenSize(model.input) : undefined;
+  if (size === undefined || !isTimm(config) || !isRecord(trained)) return undefined;
+  const [channels = 3, ...sides]: readonly unknown[] = Array.isArray(trained.input_size) ? trained.input_size : [];
+  return sides.join() === size.join() ? undefined : { pretrained_cfg: { ...trained, input_size: [channels, ...size] } };
 }
 
 export const isTimm = ({ architecture }: ModelConfig): boolean => typeof architecture === 'string';

@@ -26,7 +26,7 @@ import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
-import { type ClassifierForm, isTimm, labelKeys, newClass, withHead } from './classifier-form.ts';
+import { type ClassifierForm, isTimm, labelKeys, newClass, sizeKeys, withHead } from './classifier-form.ts';
 
 export interface MergedParams {
   readonly folder: ModelFolder;
@@ -170,8 +170,9 @@ async function configText(params: MergedParams): Promise<string> {
     model.kind !== 'classifier' ||
     model.pooling !== undefined ||
     (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n'));
-  if (isSame) return isTyped ? jsonLike(typed, text) : text;
-  return jsonLike({ ...typed, ...labelKeys(model, folder.config) }, text);
+  const sized = sizeKeys(model, folder.config);
+  if (isSame && sized === undefined) return isTyped ? jsonLike(typed, text) : text;
+  return jsonLike({ ...typed, ...sized, ...(model.kind === 'classifier' && !isSame && labelKeys(model, folder.config)) }, text);
 }
 
 /** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */

@@ -1,7 +1,6 @@
 /**
  * `rowtune runs`: lists the runs in a folder, newest first; with --follow or --stop, controls one run of the daemon.
  */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
 import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
@@ -61,11 +60,18 @@ export const addRuns: AddCommand = (program, surroundings) => {
 async function runs(context: CommandContext, dir: string, { all, tagged }: ShownRuns): Promise<CommandResult> {
   const { terminal, cwd, settings } = context;
   const folder = path.resolve(settings.remoteDaemon?.dir ?? cwd, dir);
-  const { runs: listed, truncated } =
-    settings.remoteDaemon === undefined ? await listRunsAnywhere([folder]) : await runsElsewhere(context, folder);
+  const {
+    runs: listed,
+    truncated,
+    missing,
+  } = settings.remoteDaemon === undefined ? await listRunsAnywhere([folder]) : await runsElsewhere(context, folder);
   // A run that waits for a cluster may have no folder yet.
-  if (listed.length === 0 && settings.remoteDaemon === undefined && !existsSync(folder))
-    throw new CliError(`there is no folder ${dir}`, { code: 'folder-missing', exitStatus: EXIT.usage, hint: 'Check the path' });
+  if (listed.length === 0 && missing?.includes(folder))
+    throw new CliError(`there is no folder ${settings.remoteDaemon === undefined ? dir : `${folder} on the machine of the daemon`}`, {
+      code: 'folder-missing',
+      exitStatus: EXIT.usage,
+      hint: 'Check the path',
+    });
   const found = listed.filter(run => (all || run.archived !== true) && (tagged === undefined || run.tags?.includes(tagged)));
   terminal.print(found.length === 0 ? `no runs in ${dir}` : runList(found, cwd));
   const hidden = listed.filter(({ archived }) => archived).length;

@@ -1,5 +1,5 @@
 /** The result of a run, and the evaluation that belongs to it. */
-import { hasGgufName } from '../../artifact/gguf/metadata.ts';
+import { takesGguf } from '../../artifact/gguf/gguf-file.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Evaluation } from '../../job/evaluate.ts';
 import type { MemoryMeter } from '../../job/memory-meter.ts';
@@ -50,7 +50,7 @@ export async function resultOf(params: RunParams, parts: Finish): Promise<TrainR
     secondsPerStep: median(outcome.stepSeconds),
     tokensPerSecond: outcome.tokensPerSecond,
     throughputUnit: objectiveCatalog[recipe.task].unit,
-    hasGgufName: hasGgufName(base.folder.config),
+    hasGgufName: await takesGguf(base),
     memory: base.engine.description.device === 'cpu' ? memory.split() : null,
     engine: base.engine.description.summary,
     recompute: recompute.policy,

@@ -155,6 +155,8 @@ export interface RunList {
   readonly runs: readonly RunInfo[];
   /** The folders are too large to search completely: there may be more runs. */
   readonly truncated: boolean;
+  /** Folders that do not exist on the machine of the daemon; absent from older daemons. */
+  readonly missing?: readonly string[];
 }
 
 /** A run that a chat can talk to. */
