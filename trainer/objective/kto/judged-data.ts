@@ -21,11 +21,12 @@ export async function loadJudgedData(params: AnswerDataParams, part: 'train' | '
     load: loadJudged,
     examplesOf: judgedExample,
   });
-  if (hasReferencePoint(recipe.preference) && [data.train, data.held].some(({ length }) => length === 1))
+  const lone = data.train.length === 1 ? 'training' : data.held.length === 1 ? 'held-out' : undefined;
+  if (hasReferencePoint(recipe.preference) && lone !== undefined)
     throw new RunError(
       'no-data',
-      'the training or the held-out data has a single answer, and the loss compares each with the answer of another sample',
-      'Add samples, or set preference.loss_type: apo_zero_unpaired',
+      `the ${lone} data has a single answer, and the loss compares each with the answer of another sample`,
+      `Add samples${lone === 'held-out' && recipe.data.eval.length === 0 ? ', set val_size: 2' : ''}, or set preference.loss_type: apo_zero_unpaired`,
     );
   const desirable = data.train.filter(({ isGood }) => isGood).length;
   const odd =

@@ -99,5 +99,6 @@ test('a run counts both kinds and warns, and a single answer has no other to be 
     expect.objectContaining({ type: 'log', level: 'warning', message: expect.stringMatching(/^all 4 answers are desirable/) }),
   );
   writeFileSync(join(task.folder, 'single.jsonl'), judged(1));
-  await expect(train('single', ['max_steps=1', 'data.train=single.jsonl'])).rejects.toThrow(/a single answer/);
+  await expect(train('single', ['max_steps=1', 'data.train=single.jsonl'])).rejects.toThrow('the training data has a single answer');
+  await expect(train('held', ['max_steps=1', 'data.eval=single.jsonl'])).rejects.toThrow('the held-out data has a single answer');
 });
