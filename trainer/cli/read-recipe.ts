@@ -33,11 +33,21 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
       : `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${file} --model NAME`;
     throw new CliError(`${file} is ${what}, not a recipe`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint });
   }
-  return readRegularText(full, MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
+  const text = await readRegularText(full, MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
     const problem =
       error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${error.message}`;
     throw new CliError(`the recipe ${file} ${problem}`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint: 'Check the path.' });
   });
+  // Every other character of UTF-16, as Windows PowerShell writes it.
+  if (text.includes('\0')) {
+    const hint = 'Save the file as UTF-8.';
+    throw new CliError(`the recipe ${file} is UTF-16 or binary, expected UTF-8 text`, {
+      code: 'recipe-unreadable',
+      exitStatus: EXIT.usage,
+      hint,
+    });
+  }
+  return text;
 }
 
 /** Whether a file has samples by its ending. JSON may be a recipe, or the config of a model. */

@@ -123,3 +123,9 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) found.push(item);
   return found;
 }
+
+test('a recipe in UTF-16 is refused as such', async () => {
+  const file = at('utf16.rowtune.yaml');
+  writeFileSync(file, Buffer.from('\ufeffmodel: m\n', 'utf16le'));
+  await expect(readRecipeText(file, '.')).rejects.toThrow('is UTF-16 or binary, expected UTF-8 text');
+});
