@@ -21,8 +21,11 @@ import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
 const BOTH_UNITS = 'llama';
 const isAllWhole = process.env.ROWTUNE_TEST_CARDS === 'all';
 
-/** The steps that miss more: 28 of 262 kilobytes. XLA's packing of these leaves more gaps than ours, 32% of what is alive at most. */
-const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11 };
+/**
+ * The steps that miss more, by their folder and perhaps their card: 28 of 262 kilobytes, where XLA's packing leaves more gaps than ours, 32% of what
+ * is alive at most; and 27 of 175 kilobytes of latent attention. With 512 features, 3 blocks and 256 tokens, the estimate of that is 2% high.
+ */
+const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11, deepseek_v3: 0.16 };
 
 const cases = families().flatMap(({ folder, config }, turn) => {
   const units = folder === BOTH_UNITS ? ['rows', 'columns'] : ['rows'];
@@ -46,7 +49,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
       expect(found.hostOperations).toEqual([]);
       expect(found.temporaries).toBeGreaterThan(0);
       const error = modeledTemporaries(plan, 'cheap') / found.temporaries - 1;
-      expect(Math.abs(error)).toBeLessThanOrEqual(MISSED_MORE[`${folder} for ${card}`] ?? MOST_MISSED);
+      expect(Math.abs(error)).toBeLessThanOrEqual(MISSED_MORE[`${folder} for ${card}`] ?? MISSED_MORE[folder] ?? MOST_MISSED);
       expect(found.totalBytes).toBe(found.arguments + found.outputs - found.aliased + found.temporaries + found.code);
     },
     COMPILE_MS,

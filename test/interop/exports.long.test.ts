@@ -90,7 +90,7 @@ const cases: readonly Case[] = [
     format: 'merged',
   },
   // Experts back in one tensor for all of them where the file has them so, and a layer with the rows of all that a head of keys has to do with.
-  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe', 'olmoe', 'granite4_experts'] as const).map(
+  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'olmoe', 'granite4_experts'] as const).map(
     (folder): Case => ({
       name: `spsft of experts and other layers of ${folder}, merged`,
       method: 'spsft',
@@ -107,6 +107,14 @@ const cases: readonly Case[] = [
     budget: { r: 3 },
     targets: ['q_proj', 'o_proj'],
     base: join(TINY_LLAMA, '..', 'qwen3_moe'),
+    format: 'peft',
+  },
+  {
+    name: 'lora of latent attention, peft',
+    method: 'lora',
+    budget: { r: 3 },
+    targets: ['q_a_proj', 'q_b_proj', 'kv_a_proj_with_mqa', 'kv_b_proj', 'o_proj'],
+    base: join(TINY_LLAMA, '..', 'deepseek_v3'),
     format: 'peft',
   },
   // Of experts themselves, as parameters: gate and up are one, and the router is not a linear layer in Transformers 5.

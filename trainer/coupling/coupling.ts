@@ -92,12 +92,12 @@ function topChannels({ channels, runs = 1 }: CoupledGroup, scores: Float32Array,
   return new Set(Array.from({ length: runs }, (_, run) => [...own(run)].map(channel => run * size + channel)).flat());
 }
 
-/** The head of each channel; undefined where the rows that make them are of no heads. */
+/** The head of each channel; undefined where rows that make them are of no head, or of all heads (keys that all heads share in latent attention). */
 function headsOfChannels(channels: number, rows: readonly GroupMember[]): Int32Array | undefined {
   const headOf = new Int32Array(channels).fill(-1);
   for (const { module, channelOf } of rows) {
     const { head } = module;
-    if (!head || !('rows' in head)) continue;
+    if (!head || !('rows' in head)) return undefined;
     for (const [row, channel] of channelOf.entries()) if (channel >= 0) headOf[channel] = Math.floor(row / head.rows);
   }
   return headOf.includes(-1) ? undefined : headOf;

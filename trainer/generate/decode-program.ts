@@ -8,7 +8,7 @@ import { headLogits } from '../model/layer/head-logits.ts';
 import type { CausalModel, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
-import { valueFor } from '../narrow.ts';
+import { elementAt, valueFor } from '../narrow.ts';
 import { stateVariables, traceStates } from './state-cache.ts';
 
 /** Takes a stretch of the prompt: many tokens fill the products, few are wasted on the last stretch. */
@@ -76,22 +76,27 @@ export const cacheVariables = (model: Pick<CausalModel, 'keyValues' | 'states'>,
 ];
 
 /** The cached keys and values of one block. */
-interface CachedBlock extends KeyValueShape {
+interface CachedBlock extends Pick<KeyValueShape, 'kvHeads'> {
   readonly layer: number;
   readonly k: VariableSpec;
   readonly v: VariableSpec;
 }
 
 /**
- * The cached keys and values of each block that caches some, [slots · kvHeads · tokens, headDim]: head-major, so that attention reads them
- * without a copy, while a new token is one row a head.
+ * The cached keys and values of each block that caches some, [slots · kvHeads · tokens, headDim] and [slots · kvHeads · tokens, valueDim]:
+ * head-major, so that attention reads them without a copy, while a new token is one row a head.
  */
 function keyValueVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens: number, slots: number): CachedBlock[] {
   return keyValues.flatMap((own, layer) => {
     if (!own) return [];
-    const shape = [slots * own.kvHeads * tokens, own.headDim];
-    const variable = (part: string): VariableSpec => ({ name: `cache/${layer}/${part}`, shape, dtype: 'float32' });
-    return [{ ...own, layer, k: variable('k'), v: variable('v') }];
+    const { kvHeads, headDim, valueDim = headDim } = own;
+    const rows = slots * kvHeads * tokens;
+    const variable = (part: string, width: number): VariableSpec => ({
+      name: `cache/${layer}/${part}`,
+      shape: [rows, width],
+      dtype: 'float32',
+    });
+    return [{ kvHeads, layer, k: variable('k', headDim), v: variable('v', valueDim) }];
   });
 }
 
@@ -143,13 +148,14 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
   };
   const rows = new Map([...new Set([...cached.values()].map(({ kvHeads }) => kvHeads))].map(kvHeads => [kvHeads, rowsOf(kvHeads)]));
   const effects: Node[] = [];
-  const remember = (variable: VariableSpec, { kvHeads, headDim }: KeyValueShape, fresh: Node): Node => {
+  const remember = (variable: VariableSpec, { kvHeads }: CachedBlock, fresh: Node): Node => {
+    const features = elementAt(variable.shape, 1);
     graph.declare(variable);
-    effects.push(graph.updateRows(variable.name, valueFor(rows, kvHeads), graph.reshape(fresh, [width * kvHeads * tokens, headDim])));
+    effects.push(graph.updateRows(variable.name, valueFor(rows, kvHeads), graph.reshape(fresh, [width * kvHeads * tokens, features])));
     const all = graph.read(variable, 1);
     const ofSlot = () => (width < slots ? graph.sliceAxis(all, 0, 0, width * kvHeads * keys) : all);
-    const seen = slot ? graph.gather(graph.reshape(all, [slots, kvHeads * keys * headDim]), slot) : ofSlot();
-    return graph.reshape(seen, [width, kvHeads, keys, headDim]);
+    const seen = slot ? graph.gather(graph.reshape(all, [slots, kvHeads * keys * features]), slot) : ofSlot();
+    return graph.reshape(seen, [width, kvHeads, keys, features]);
   };
   const keyPositions = graph.counting([1, 1, keys]);
   const isSeen = graph.greaterEqual(graph.reshape(positions, [width, tokens, 1]), keyPositions);

@@ -11,7 +11,18 @@ export interface Missing {
 }
 
 const decoders: readonly Missing[] = [
-  { needs: 'multi-head latent attention', names: /^(Deepseek(V[23]|VL)|KimiK2|MiniCPM3|Mistral4|Glm4MoeLite)/, keys: ['kv_lora_rank'] },
+  {
+    needs: 'an indexer that chooses the keys of each query',
+    names: /^(DeepseekV32|GlmMoeDsa)/,
+    keys: ['index_topk'],
+    nearest: 'DeepseekV3',
+  },
+  {
+    needs: 'multi-head latent attention of this kind',
+    names: /^(Deepseek(V2|VL)|KimiK2|MiniCPM3|Mistral4)/,
+    keys: ['kv_lora_rank'],
+    nearest: 'DeepseekV3',
+  },
   {
     needs: 'state-space layers',
     names: /^(Falcon)?(Mamba|Jamba|Bamba|Zamba|NemotronH|FalconH|PLaMo)/i,

@@ -29,7 +29,7 @@ export interface TokenInputs {
   readonly length?: Node;
   /** [batch, tokens]: 1 where there is a token, 0 where a text is filled up. Left out, what fills a text up stands behind it, where nothing reads it. */
   readonly seen?: Node;
-  /** Lets a decoder put keys and values [batch, kvHeads, tokens, headDim] into a cache and attend to all of it. */
+  /** Lets a decoder put keys [batch, kvHeads, tokens, headDim] and values [batch, kvHeads, tokens, valueDim] into a cache and attend to all of it. */
   readonly cache?: (layer: number, k: Node, v: Node) => { readonly k: Node; readonly v: Node };
   /** With `cache`, lets blocks with a recurrent state continue a text; left out, `positions` say where in a row a text begins. */
   readonly states?: StateCache;
@@ -62,7 +62,9 @@ export interface StateCache {
 export interface KeyValueShape {
   /** Neighboring heads share keys and values. */
   readonly kvHeads: number;
+  /** The features of a key, and of a value where that has no other number. */
   readonly headDim: number;
+  readonly valueDim?: number | undefined;
 }
 
 export interface CausalModel extends Model {

@@ -9,7 +9,7 @@ from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import OlmoeConfig, OlmoeForCausalLM
-from transformers import Glm4MoeConfig, Glm4MoeForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
+from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
@@ -37,6 +37,8 @@ encoder = dict(**text, max_position_embeddings=40, type_vocab_size=2)
 image = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=8, initializer_range=0.2)
 dino = {key: value for key, value in image.items() if key != 'intermediate_size'}
 convnext = dict(num_stages=2, hidden_sizes=[16, 32], depths=[1, 2], image_size=16, patch_size=4, initializer_range=0.2)
+latent = dict(**{**decoder, 'num_key_value_heads': 4}, q_lora_rank=20, kv_lora_rank=12, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6,
+              moe_intermediate_size=16, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2)
 recurrent = dict(head_dim=16, layer_types=['linear_attention', 'full_attention'], linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6)
 experts = dict(moe_intermediate_size=16, shared_expert_intermediate_size=20, num_experts=4, num_experts_per_tok=2)
 tower = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24)
@@ -63,6 +65,8 @@ FAMILIES = dict(
     lfm2_moe=(Lfm2MoeForCausalLM, Lfm2MoeConfig, dict(**decoder, layer_types=['conv', 'full_attention'], moe_intermediate_size=16, num_dense_layers=1, num_experts=4,
                                                       num_experts_per_tok=2)),
     glm4_moe=(Glm4MoeForCausalLM, Glm4MoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2)),
+    deepseek_v3=(DeepseekV3ForCausalLM, DeepseekV3Config, dict(**latent, first_k_dense_replace=1)),
+    glm4_moe_lite=(Glm4MoeLiteForCausalLM, Glm4MoeLiteConfig, latent),
     glm=(GlmForCausalLM, GlmConfig, dict(**decoder, head_dim=8)),
     glm4=(Glm4ForCausalLM, Glm4Config, dict(**decoder, head_dim=8)),
     exaone4=(Exaone4ForCausalLM, Exaone4Config, dict(**decoder, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
@@ -118,6 +122,8 @@ OLDER = dict(
     lfm2_moe=['tie_embedding', 'hidden_act', 'rms_norm_eps', 'block_norm_eps', 'block_dim', 'conv_dim', 'conv_dim_out', 'num_heads', 'theta', 'use_pos_enc',
               'block_use_swiglu', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'],
     glm4_moe=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers'],
+    deepseek_v3=['num_local_experts', 'ep_size', 'aux_loss_alpha', 'seq_aux', 'moe_layer_freq', 'topk_method', 'scoring_func', 'index_topk', 'index_n_heads', 'index_head_dim'],
+    glm4_moe_lite=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'first_k_dense_replace', 'topk_method', 'scoring_func'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
@@ -136,7 +142,7 @@ OLDER = dict(
 CHANGES = dict(
     position_embedding_type=['rope', 'relative_key'], layers_block_type=[['full_attention', 'linear_attention']], block_ff_dim=[96], conv_L_cache=[4], full_attn_idxs=[[0]], block_ffn_dim_multiplier=[2.0],
     linear_num_key_heads=[1], linear_num_value_heads=[2], linear_key_head_dim=[4], linear_value_head_dim=[4], linear_conv_kernel_dim=[3],
-    hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], no_rope_layer_interval=[1], sliding_window_pattern=[1],
+    hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], mlp_layer_types=[['sparse', 'dense']], q_lora_rank=[16, None], kv_lora_rank=[16], qk_nope_head_dim=[12], qk_rope_head_dim=[8], v_head_dim=[12], no_rope_layer_interval=[1], sliding_window_pattern=[1],
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
     global_rope_theta=[500.0], local_rope_theta=[500.0],

@@ -1,4 +1,4 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, OLMoE and Granite 4, with tiny random weights. Gradients are under the names that we give to the
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, OLMoE and Granite 4, with tiny random weights. Gradients are under the names that we give to the
 matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
 Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -7,7 +7,8 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import (Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
+from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
+                          Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
                           GraniteMoeHybridForCausalLM, Lfm2MoeConfig,
                           Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, OlmoeConfig, OlmoeForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
                           Qwen3NextConfig, Qwen3NextForCausalLM)
@@ -166,6 +167,15 @@ if __name__ == '__main__':
     make('glm4_moe', Glm4MoeForCausalLM, Glm4MoeConfig(**{**small, 'num_hidden_layers': 3}, head_dim=16, intermediate_size=40, moe_intermediate_size=16,
          n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5,
          attention_bias=True, use_qk_norm=True), 521, 12)
+    # Keys and values of one short vector: heads whose values are narrower, queries of a short vector with biases, yarn that grows the scores, two of four
+    # groups of experts; then heads whose values are wider, queries of the states, and halves that turn.
+    latent = {**{k: v for k, v in small.items() if k != 'num_key_value_heads'}, 'num_key_value_heads': 4, 'kv_lora_rank': 12, 'intermediate_size': 40, 'moe_intermediate_size': 16}
+    make('deepseek_v3', DeepseekV3ForCausalLM, DeepseekV3Config(**latent, q_lora_rank=20, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6, n_routed_experts=8,
+         num_experts_per_tok=3, n_shared_experts=1, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5, attention_bias=True,
+         rope_parameters=dict(rope_type='yarn', rope_theta=10000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=0.7,
+                              original_max_position_embeddings=16)), 551, 24)
+    make('glm4_moe_lite', Glm4MoeLiteForCausalLM, Glm4MoeLiteConfig(**{**latent, 'tie_word_embeddings': True}, q_lora_rank=None, qk_nope_head_dim=6, qk_rope_head_dim=8,
+         v_head_dim=16, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=2, mlp_layer_types=['sparse', 'dense'], rope_interleave=False), 561, 12)
     # Weights that do not sum to 1, and norms of all queries, or keys, together.
     make('olmoe', OlmoeForCausalLM, OlmoeConfig(**small, intermediate_size=16, num_experts=6, num_experts_per_tok=2), 531, 12)
     # Mamba-2, and next to the experts an MLP that every token goes through.

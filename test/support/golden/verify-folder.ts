@@ -20,6 +20,7 @@ export const folderOfEachLayer: readonly string[] = [
     'lfm2',
     'granite4_mamba',
     'glm4',
+    'deepseek_v3',
     'hunyuan',
     'cohere2',
     'bert',

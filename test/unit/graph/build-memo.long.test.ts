@@ -39,7 +39,7 @@ interface Wanted {
 /** The programs of a golden model, with three blocks where it counts them. */
 function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   const config = readRecord(join(golden, folder, 'config.json'));
-  const short = config.num_hidden_layers && !config.layer_types ? { ...config, num_hidden_layers: 3 } : config;
+  const short = config.num_hidden_layers && !config.layer_types && !config.mlp_layer_types ? { ...config, num_hidden_layers: 3 } : config;
   const model = loadModel(short);
   const task = model.kind === 'causal' ? 'causal_lm' : model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
   const rank = methodCatalog[method].lowRank !== 'none' || method === 'spsft' ? 'r: 2\n' : '';

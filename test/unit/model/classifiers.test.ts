@@ -35,6 +35,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],
   [/^Lfm2Moe/, 'lfm2_moe'],
+  [/^Glm4MoeLite/, 'glm4_moe_lite'],
+  [/^DeepseekV3/, 'deepseek_v3'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Olmoe/, 'olmoe'],

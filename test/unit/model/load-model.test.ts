@@ -19,7 +19,7 @@ describe('config.json', () => {
     [
       'one whose config says what it needs',
       { architectures: ['NewestForCausalLM'], kv_lora_rank: 512, is_encoder_decoder: true },
-      /NewestForCausalLM, which is not supported: it needs multi-head latent attention and an encoder in addition to the decoder; the nearest/,
+      /NewestForCausalLM, which is not supported: it needs multi-head latent attention of this kind and an encoder in addition to the decoder; the nearest/,
     ],
     [
       'one with a nearer family',

@@ -14,7 +14,7 @@ interface Missing {
 
 /** Parts of decoders that are missing here, in the words that are used for classes of Transformers. */
 export const missingOfGguf: readonly Missing[] = [
-  { needs: 'multi-head latent attention', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
+  { needs: 'multi-head latent attention of this kind', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
   { needs: 'state-space layers', names: /^(mamba|jamba|nemotron_h|falcon-h1|plamo2)/, nearest: 'granitehybrid' },
   { needs: 'linear attention with a recurrent state', names: /^kimi-linear/, nearest: 'qwen35' },
   { needs: 'recurrent layers', names: /^a?rwkv/, nearest: 'gemma2' },

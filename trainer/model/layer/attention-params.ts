@@ -24,7 +24,7 @@ export interface AttentionParams {
   readonly q: Node;
   /** [batch, kvHeads, keys, headDim]. */
   readonly k: Node;
-  /** [batch, kvHeads, keys, headDim]. */
+  /** [batch, kvHeads, keys, valueDim]. */
   readonly v: Node;
   readonly scale: number;
   /** Soft cap: a score s becomes cap · tanh(s / cap) before keys are hidden (Gemma 2). */

@@ -14,7 +14,7 @@ export const HIDDEN = -1e9;
 /** Long sequences take more chunks; below 64 queries a product no longer fills the machine. */
 export const queryChunk = (queries: number): number => Math.max(128, Math.ceil(queries / 8));
 
-/** @returns [batch, heads, queries, headDim] */
+/** @returns [batch, heads, queries, valueDim] */
 export function attention(graph: Graph, params: AttentionParams): Node {
   const { q, k, mask } = params;
   const form = params.fused ? fusedFormOf(params) : undefined;
@@ -86,7 +86,7 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
       ];
     },
   };
-  return graph.reshape(out, [batch, heads, part.size, dim]);
+  return graph.reshape(out, [batch, heads, part.size, v.shape[3] as number]);
 }
 
 /** Scores [batch, kvHeads, group · size, seen] with that of its head's sink appended to those of each query. */

@@ -18,10 +18,11 @@ const MOST_WIDTH = 256;
  * Undefined where kernels do not have the form: numbers of 32 bits, dropout, a soft cap, sinks, scores of relative positions, a cache, packed
  * samples, or another width of heads.
  */
-export function fusedFormOf({ q, k, mask, cap, scores, sinks, dropMask, compute }: AttentionParams): FusedForm | undefined {
-  const [width, tokens] = [q.shape[3] as number, q.shape[2] as number];
+export function fusedFormOf({ q, k, v, mask, cap, scores, sinks, dropMask, compute }: AttentionParams): FusedForm | undefined {
+  const [width, values, tokens] = [q.shape[3] as number, v.shape[3] as number, q.shape[2] as number];
   const isPlain = cap === undefined && !scores && !sinks && !dropMask;
-  if (!isPlain || compute !== 'bfloat16' || width % WIDTH_STEP || width > MOST_WIDTH || tokens !== k.shape[2]) return undefined;
+  if (!isPlain || compute !== 'bfloat16' || width % WIDTH_STEP || width > MOST_WIDTH || values > width || tokens !== k.shape[2])
+    return undefined;
   if (mask.kind !== 'bias') return { causal: mask.kind === 'causal' };
   const { meaning, bias, causal } = mask;
   if (meaning?.of !== bias) return undefined;
@@ -29,12 +30,16 @@ export function fusedFormOf({ q, k, mask, cap, scores, sinks, dropMask, compute 
   return { causal, seen: meaning.seen };
 }
 
-/** @returns [batch, heads, queries, headDim], float32 */
+/** @returns [batch, heads, queries, valueDim], float32 */
 export function fusedAttention(graph: Graph, { q, k, v, scale, compute = 'float32' }: AttentionParams, form: FusedForm): Node {
   const { causal, window, seen } = form;
   const factor = (x: Node) => graph.cast(x, compute);
   // The same for all layers, so they belong to no block and are kept.
   const lengths = seen && graph.within({ block: -1 }, () => graph.cast(graph.sum(seen, [1]), 'int32'));
   const scores = { scale, causal, ...(window !== undefined && { window }) };
-  return graph.cast(graph.fusedAttention(factor(q), factor(k), factor(v), scores, lengths), 'float32');
+  // Kernels take one width for all: narrower values are filled up with zeros, which give zeros.
+  const [width, values] = [q.shape[3] as number, v.shape[3] as number];
+  const wide = values === width ? v : graph.pad(v, [0, 0, 0, 0], [0, 0, 0, width - values]);
+  const out = graph.cast(graph.fusedAttention(factor(q), factor(k), factor(wide), scores, lengths), 'float32');
+  return values === width ? out : graph.sliceAxis(out, -1, 0, values);
 }

@@ -110,7 +110,7 @@ function yarnFrequencies(plain: Float64Array, theta: number, scaling: Extract<Ro
 }
 
 /** How much YaRN's attention grows with the stretch. @param weight `mscale` */
-const yarnGrowth = (factor: number, weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
+export const yarnGrowth = (factor: number, weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
 
 /** The attention factor of YaRN where the config names none. */
 export const yarnAttentionFactor = (factor: number, mscale: number | undefined, mscaleAllDim: number | undefined): number =>

@@ -10,6 +10,7 @@ import { paddingRow } from '../common-keys.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { type DecoderNames, llamaNames } from './blocks/names.ts';
 import { cohere2 } from './families/cohere2.ts';
+import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
 import { exaone4 } from './families/exaone4.ts';
 import type { Family, Own } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
@@ -66,6 +67,8 @@ const families = {
   GlmForCausalLM: glm,
   Glm4ForCausalLM: glm4,
   Glm4MoeForCausalLM: glm4Moe,
+  Glm4MoeLiteForCausalLM: glm4MoeLite,
+  DeepseekV3ForCausalLM: deepseekV3,
   Exaone4ForCausalLM: exaone4,
   SeedOssForCausalLM: seedOss,
   HunYuanDenseV1ForCausalLM: hunYuan,
@@ -126,6 +129,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     delta: own.delta,
     convolution: own.convolution,
     mamba: own.mamba,
+    latent: own.latent,
     experts: own.experts,
     layerInputs: own.layerInputs,
     scalesBlocks: own.scalesBlocks ?? false,
@@ -183,7 +187,7 @@ function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem
 }
 
 function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProblem[] {
-  const wrong = ['layer_types', 'layers_block_type', 'no_rope_layers'].flatMap(key => {
+  const wrong = ['layer_types', 'layers_block_type', 'no_rope_layers', 'mlp_layer_types'].flatMap(key => {
     const list = json[key];
     return Array.isArray(list) && list.length !== c.num_hidden_layers
       ? [contradiction(key, `${key} has ${list.length} entries for num_hidden_layers ${c.num_hidden_layers}`)]

@@ -55,8 +55,8 @@ export function decoder(config: DecoderConfig): CausalModel {
 
 /** Blocks with a state, and those that read the keys and values of others, cache none. */
 const keyValuesOf = (config: DecoderConfig): CausalModel['keyValues'] =>
-  config.attention.layers.map(({ kvHeads, headDim, keysFrom }, layer) =>
-    stateOf(config, layer) || keysFrom !== undefined ? undefined : { kvHeads, headDim },
+  config.attention.layers.map(({ kvHeads, headDim, valueDim, keysFrom }, layer) =>
+    stateOf(config, layer) || keysFrom !== undefined ? undefined : { kvHeads, headDim, valueDim },
   );
 
 function stateOf({ delta, convolution, mamba, hiddenSize }: DecoderConfig, layer: number): StateShape | undefined {

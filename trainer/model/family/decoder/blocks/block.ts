@@ -11,6 +11,7 @@ import { type ConvolutionBlock, convolutionBlock, convolutionModules, traceConvo
 import type { DecoderConfig } from './decoder-config.ts';
 import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './delta.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './experts.ts';
+import { type LatentBlock, latentBlock, latentModules, traceLatent } from './latent.ts';
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
 import { type MambaBlock, mambaBlock, mambaModules, traceMamba } from './mamba.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
@@ -19,11 +20,12 @@ import { normed } from './norms.ts';
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
 /** The part of a block in which tokens read others. */
-type Mixer = AttentionBlock | DeltaBlock | ConvolutionBlock | MambaBlock;
+type Mixer = AttentionBlock | DeltaBlock | ConvolutionBlock | MambaBlock | LatentBlock;
 
 const isDelta = (mixer: Mixer): mixer is DeltaBlock => 'products' in mixer;
 const isConvolution = (mixer: Mixer): mixer is ConvolutionBlock => 'gatesAndInput' in mixer;
 const isMamba = (mixer: Mixer): mixer is MambaBlock => 'skip' in mixer;
+const isLatent = (mixer: Mixer): mixer is LatentBlock => 'keysAndValues' in mixer;
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
@@ -62,17 +64,18 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 const feedModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : mlpModules(mlp));
 
 function mixerOf(config: DecoderConfig, layer: number): Mixer {
-  const { delta, convolution, mamba, hiddenSize, names } = config;
+  const { delta, convolution, mamba, latent, hiddenSize, names } = config;
   const { at } = names.block(layer);
   if (delta?.layers[layer]) return deltaBlock(delta, hiddenSize, layer, at);
   if (convolution?.layers[layer]) return convolutionBlock(convolution, hiddenSize, layer, at);
   if (mamba?.layers[layer]) return mambaBlock(mamba, hiddenSize, layer, at);
-  return attentionBlock(config, layer);
+  return latent ? latentBlock(config, latent, layer) : attentionBlock(config, layer);
 }
 
 function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
   if (isDelta(mixer)) return deltaModules(mixer);
   if (isMamba(mixer)) return mambaModules(mixer);
+  if (isLatent(mixer)) return latentModules(mixer);
   return isConvolution(mixer) ? convolutionModules(mixer) : attentionModules(mixer);
 }
 
@@ -114,6 +117,10 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
 function mix(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { config, block } = params;
   if (isConvolution(block.mixer)) return traceConvolution(tracer, block.mixer, x, params);
+  if (isLatent(block.mixer)) {
+    const latent = required(config.latent, 'the description of latent attention');
+    return traceLatent(tracer, x, { ...params, latent, block: block.mixer });
+  }
   const { epsilon } = config.norms;
   if (isMamba(block.mixer)) {
     const mamba = required(config.mamba, 'the description of Mamba');

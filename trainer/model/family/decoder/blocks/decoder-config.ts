@@ -24,6 +24,8 @@ export interface DecoderConfig {
   readonly convolution?: DecoderConvolution | undefined;
   /** In families in which some blocks have Mamba-2 in place of attention. */
   readonly mamba?: DecoderMamba | undefined;
+  /** In families whose heads make keys and values of a short vector of each token. */
+  readonly latent?: DecoderLatent | undefined;
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   readonly layerInputs?: LayerInputsConfig | undefined;
@@ -83,6 +85,19 @@ export interface AttentionShape extends KeyValueShape {
   readonly keysFrom?: number | undefined;
   /** The product that gives the keys gives the values too. */
   readonly valuesAreKeys?: boolean | undefined;
+}
+
+/** The sizes of latent attention, which all blocks share: features of a head, unless said otherwise. */
+export interface DecoderLatent {
+  /** The features of the vector that all queries are made of; undefined: they are made of the states. */
+  readonly queryRank: number | undefined;
+  /** The features of the vector that all keys and values are made of. */
+  readonly rank: number;
+  /** Those of queries and keys without positions. */
+  readonly plain: number;
+  /** Those of queries and keys with positions; of keys, they are the same for all heads. */
+  readonly turning: number;
+  readonly values: number;
 }
 
 /** A second embedding of each token, with an input for each block, which is added to a product of the first (Gemma 3n). */

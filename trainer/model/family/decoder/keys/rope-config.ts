@@ -22,6 +22,7 @@ import {
   type RopeScaling,
   ropeFrequencies,
   yarnAttentionFactor,
+  yarnGrowth,
 } from '../../../layer/rope-scaling.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 
@@ -261,6 +262,18 @@ function attentionFactor(type: RopeType, rope: ConfigValues<typeof ropeKeys>, ma
   if (rope.attention_factor) return rope.attention_factor;
   if (type === 'yarn') return yarnAttentionFactor(rope.factor ?? 1, rope.mscale ?? undefined, rope.mscale_all_dim ?? undefined);
   return longropeAttentionFactor(rope.factor ?? maxPositions / original, original);
+}
+
+/**
+ * The factor of the scores of DeepSeek's attention in addition to that of its tables: the square of YaRN's growth by `mscale_all_dim`, for
+ * every type of positions but the default, as in Transformers.
+ * @param config checked by `rotaryKeys`
+ */
+export function yarnScores(config: ConfigJson): number {
+  const [, rope] = ropeOf(config);
+  const weight = numberOf(rope.mscale_all_dim);
+  if (!weight || (rope.rope_type ?? rope.type ?? 'default') === 'default') return 1;
+  return yarnGrowth(numberOf(rope.factor) ?? 1, weight) ** 2;
 }
 
 const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;

@@ -1,0 +1,92 @@
+/**
+ * Multi-head latent attention (DeepSeek-V2, Liu et al. 2024, section 2.1): keys and values of all heads are products of one short vector of the token,
+ * and one part of each key, the same for all heads, has the positions. Queries may go through a short vector too.
+ */
+
+import type { Node } from '../../../../graph/graph.ts';
+import { lastOf } from '../../../../narrow.ts';
+import { attention, queryChunk } from '../../../layer/attention.ts';
+import { pairsApart, rotate } from '../../../layer/rotary.ts';
+import { linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
+import type { Tracer } from '../../../tracer.ts';
+import type { AttentionParams } from './attention.ts';
+import type { DecoderConfig, DecoderLatent } from './decoder-config.ts';
+
+export interface LatentBlock {
+  /** The product that makes the queries, behind that of their short vector and its norm where there is one. */
+  readonly queries: ModuleSpec;
+  readonly queryVector: { readonly down: ModuleSpec; readonly norm: ModuleSpec } | undefined;
+  /** The short vector of keys and values, and behind it the part of the keys that turns. */
+  readonly down: ModuleSpec;
+  readonly norm: ModuleSpec;
+  /** For each head the part of its keys that does not turn, and behind it its values. */
+  readonly keysAndValues: ModuleSpec;
+  readonly o: ModuleSpec;
+}
+
+/** The small number that the norms of the short vectors add to the mean square, whatever a config says of other norms. */
+const EPSILON = 1e-6;
+
+export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, latent: DecoderLatent, layer: number): LatentBlock {
+  const { heads, biases } = attention;
+  const { queryRank, rank, plain, turning, values } = latent;
+  const own = names.block(layer);
+  const path = `${own.at}.self_attn`;
+  const linear = (name: string, out: number, width: number, biased: boolean) =>
+    linearSpec(name, { part: 'attention', layer }, out, width, biased);
+  const makesHeads = (name: string, rows: number, width: number) => withHeads(linear(name, heads * rows, width, false), { rows });
+  return {
+    queries: makesHeads(queryRank === undefined ? own.q : `${path}.q_b_proj`, plain + turning, queryRank ?? hiddenSize),
+    queryVector:
+      queryRank === undefined
+        ? undefined
+        : {
+            down: linear(`${path}.q_a_proj`, queryRank, hiddenSize, biases.qkv),
+            norm: normSpec(`${path}.q_a_layernorm`, layer, queryRank),
+          },
+    down: linear(`${path}.kv_a_proj_with_mqa`, rank + turning, hiddenSize, biases.qkv),
+    norm: normSpec(`${path}.kv_a_layernorm`, layer, rank),
+    keysAndValues: makesHeads(`${path}.kv_b_proj`, plain + values, rank),
+    o: withHeads(linear(own.o, hiddenSize, heads * values, biases.output), { columns: values }),
+  };
+}
+
+/** In the order of the forward pass. */
+export const latentModules = ({ queries, queryVector, down, norm, keysAndValues, o }: LatentBlock): ModuleSpec[] => [
+  ...(queryVector ? [queryVector.down, queryVector.norm] : []),
+  ...[queries, down, norm, keysAndValues, o],
+];
+
+export interface LatentParams extends AttentionParams {
+  readonly latent: DecoderLatent;
+  readonly block: LatentBlock;
+}
+
+/** x [batch · tokens, hidden] → the same shape. A cache holds the keys and values of all heads, so that no product of earlier tokens is computed again. */
+export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node {
+  const { graph } = tracer;
+  const { config, latent, block, layer, batch, tokens, turn, mask, cache } = params;
+  const { heads, dropout, scale, turnsNeighbors } = config.attention;
+  const { rank, plain, turning, values } = latent;
+  const byHead = (y: Node, count: number) =>
+    graph.transpose(graph.reshape(y, [batch, tokens, count, lastOf(y.shape) / count]), [0, 2, 1, 3]);
+  const turned = (y: Node): Node => (turn ? rotate(graph, turnsNeighbors ? pairsApart(graph, y, turning) : y, turn.tables) : y);
+  const short = block.queryVector ? tracer.rmsNorm(block.queryVector.norm, tracer.linear(block.queryVector.down, x), EPSILON) : x;
+  const queries = byHead(tracer.linear(block.queries, short), heads);
+  // Attention's gradient reads these forms, and no gradient reads the products that they come from.
+  const q = tracer.keep(graph.concat([graph.sliceAxis(queries, -1, 0, plain), turned(graph.sliceAxis(queries, -1, plain, turning))], -1));
+  const down = tracer.linear(block.down, x);
+  const made = byHead(tracer.linear(block.keysAndValues, tracer.rmsNorm(block.norm, graph.sliceAxis(down, -1, 0, rank), EPSILON)), heads);
+  const shared = graph.broadcast(turned(byHead(graph.sliceAxis(down, -1, rank, turning), 1)), [batch, heads, tokens, turning]);
+  const ownK = tracer.keep(graph.concat([graph.sliceAxis(made, -1, 0, plain), shared], -1));
+  const ownV = tracer.keep(graph.sliceAxis(made, -1, plain, values));
+  const { k, v } = cache?.(layer, ownK, ownV) ?? { k: ownK, v: ownV };
+  const out = attention(graph, {
+    ...{ q, k, v, scale, mask },
+    chunk: queryChunk(tokens),
+    dropMask: tracer.dropoutMask(dropout),
+    compute: tracer.compute,
+    fused: tracer.fusesAttention,
+  });
+  return tracer.linear(block.o, graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * values]));
+}

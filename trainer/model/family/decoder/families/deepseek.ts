@@ -1,0 +1,134 @@
+/** DeepSeek-V3, and GLM-4.7-Flash, which has its layers: multi-head latent attention, and the experts of GLM-4.5. */
+
+import { z } from 'zod';
+import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import type { ConfigProblem } from '../../../model-spec.ts';
+import { size } from '../../common-keys.ts';
+import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks } from '../keys/grouped-experts.ts';
+import { everywhere } from '../keys/layers.ts';
+import { yarnScores } from '../keys/rope-config.ts';
+import { alike, familyOf, type Own } from './family.ts';
+
+/** The features of a part of a head. */
+const features = size(1024);
+
+const latentKeys = {
+  ...decoderKeys,
+  ...noWindows,
+  num_key_value_heads: headCount(null),
+  attention_bias: biased,
+  q_lora_rank: computed(size(65536).nullable().default(1536)),
+  kv_lora_rank: computed(size(65536).default(512)),
+  qk_nope_head_dim: computed(features.default(128)),
+  qk_rope_head_dim: computed(features.default(64)),
+  v_head_dim: computed(features.default(128)),
+  rope_interleave: computed(z.boolean().nullable().default(true)),
+  ...withoutEffect('follows from qk_nope_head_dim and qk_rope_head_dim', 'qk_head_dim'),
+  ...withoutEffect('says how a model was trained', 'pretraining_tp', 'ep_size', 'aux_loss_alpha', 'seq_aux'),
+  ...refusedUnless([1], 'moe_layer_freq'),
+  ...refusedUnless(['noaux_tc'], 'topk_method'),
+  ...refusedUnless(['sigmoid'], 'scoring_func'),
+  ...refusedUnless([false], 'mlp_bias', 'use_sliding_window'),
+  ...refused('num_local_experts', 'index_topk', 'index_n_heads', 'index_head_dim', 'indexer_types'),
+} as const satisfies KeyTable;
+
+/** Transformers takes the head size for the part that turns, which positions are made for. */
+const turningPart =
+  (usual: number) =>
+  ({ qk_rope_head_dim: given }: Readonly<Record<string, unknown>>) => ({ head_dim: given ?? usual });
+
+const latent = (c: ConfigValues<typeof latentKeys>): Own & { readonly problems: readonly ConfigProblem[] } => {
+  const { qk_nope_head_dim: plain, qk_rope_head_dim: turning, v_head_dim: values } = c;
+  const heads = c.num_attention_heads;
+  return {
+    biases: alike(c.attention_bias),
+    windows: everywhere(c, undefined),
+    heads: everywhere(c, { kvHeads: heads, headDim: plain + turning, valueDim: values }),
+    latent: { queryRank: c.q_lora_rank ?? undefined, rank: c.kv_lora_rank, plain, turning, values },
+    scale: (plain + turning) ** -0.5 * yarnScores(c),
+    turnsNeighbors: c.rope_interleave ?? false,
+    problems: [
+      ...(c.num_key_value_heads === heads || c.num_key_value_heads === null
+        ? []
+        : [
+            contradiction(
+              'num_key_value_heads',
+              `num_key_value_heads ${c.num_key_value_heads} is not num_attention_heads ${heads}: each head has keys and values of its own`,
+            ),
+          ]),
+      ...(c.head_dim === turning
+        ? []
+        : [contradiction('head_dim', `head_dim ${c.head_dim} is not qk_rope_head_dim ${turning}, which it stands for in this family`)]),
+    ],
+  };
+};
+
+const deepseekV3Keys = {
+  ...latentKeys,
+  ...groupedExpertKeys({ width: 2048, experts: 256, perToken: 8, groups: 8, chosenGroups: 4, factor: 2.5 }),
+  vocab_size: computed(size(2 ** 20).default(129280)),
+  hidden_size: computed(size(65536).default(7168)),
+  intermediate_size: computed(size(262144).default(18432)),
+  num_hidden_layers: computed(size(512).default(61)),
+  num_attention_heads: computed(size(1024).default(128)),
+  num_key_value_heads: headCount(128),
+  max_position_embeddings: computed(size(2 ** 24).default(4096)),
+  first_k_dense_replace: plainBlocks(3),
+} as const satisfies KeyTable;
+
+export const deepseekV3 = familyOf({
+  family: 'deepseek_v3',
+  keys: deepseekV3Keys,
+  defaults: turningPart(64),
+  own: c => {
+    const own = latent(c);
+    return {
+      ...own,
+      experts: groupedExperts(c, afterPlain(c, c.first_k_dense_replace)),
+      problems: [...own.problems, ...groupProblems(c)],
+    };
+  },
+});
+
+const glm4MoeLiteKeys = {
+  ...latentKeys,
+  ...groupedExpertKeys({ width: 1536, experts: 64, perToken: 4, groups: 1, chosenGroups: 1, factor: 1.8 }),
+  vocab_size: computed(size(2 ** 20).default(154880)),
+  hidden_size: computed(size(65536).default(2048)),
+  intermediate_size: computed(size(262144).default(10240)),
+  num_hidden_layers: computed(size(512).default(47)),
+  num_attention_heads: computed(size(1024).default(20)),
+  num_key_value_heads: headCount(20),
+  max_position_embeddings: computed(size(2 ** 24).default(202752)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  q_lora_rank: computed(size(65536).nullable().default(768)),
+  qk_nope_head_dim: computed(features.default(192)),
+  v_head_dim: computed(features.default(256)),
+  mlp_layer_types: computed(
+    z
+      .array(z.enum(['dense', 'sparse']))
+      .max(512)
+      .nullish(),
+  ),
+  // Transformers does not read it: the list counts, or the first block is plain.
+  first_k_dense_replace: {
+    class: 'refused',
+    unless: ({ mlp_layer_types: types, first_k_dense_replace: given }) => [Array.isArray(types) ? given : 1],
+    supported: '1, or a list in mlp_layer_types',
+  },
+} as const satisfies KeyTable;
+
+export const glm4MoeLite = familyOf({
+  family: 'glm4_moe_lite',
+  keys: glm4MoeLiteKeys,
+  defaults: turningPart(64),
+  own: c => {
+    const own = latent(c);
+    return {
+      ...own,
+      experts: groupedExperts(c, c.mlp_layer_types?.map(type => type === 'sparse') ?? afterPlain(c, 1)),
+      problems: [...own.problems, ...groupProblems(c)],
+    };
+  },
+});
