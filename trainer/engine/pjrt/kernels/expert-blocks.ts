@@ -1,33 +1,16 @@
 /**
- * Assignments grouped by expert in blocks of fixed size, since shapes are static: the assignments of an expert fill blocks of its own, the last
- * of them in part. A loop over the blocks then multiplies each by the matrix of one expert. That is the work of the assignments themselves and of
- * less than a block for each expert (the padded groups of MegaBlocks, Gale et al., 2022).
+ * Assignments grouped by expert in blocks of fixed size (`graph/expert-blocks.ts`). A loop over the blocks then multiplies each by the matrix of
+ * one expert. That is the work of the assignments themselves and of less than a block for each expert.
  */
+import { type BlockSizes, expertBlocks } from '../../../graph/expert-blocks.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 
-/** Sizes of the blocks: large enough for matrix units, small enough to leave few places empty. */
-const SMALLEST = 16;
-const LARGEST = 256;
 /** The ranks of assignments are counted within groups of so many, and the groups by their totals. */
 const COUNTED = 256;
 
 export const quotient = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('divide', x, emitter.fill(by, 'i32'));
 export const times = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('multiply', x, emitter.fill(by, 'i32'));
-
-interface BlockSizes {
-  /** Places of a block. */
-  readonly size: number;
-  /** The most blocks that the assignments can need. */
-  readonly count: number;
-}
-
-/** The blocks of n assignments to experts, whichever these are: about as large as an expert's share. */
-function expertBlocks(n: number, experts: number): BlockSizes {
-  const share = 2 ** Math.ceil(Math.log2(Math.max(1, n / experts)));
-  const size = Math.min(LARGEST, Math.max(SMALLEST, share));
-  return { size, count: Math.floor((n + Math.min(n, experts) * (size - 1)) / size) };
-}
 
 export interface ExpertGroups extends BlockSizes {
   /** The assignment in each place of the blocks, n where there is none: i32 [count · size]. */

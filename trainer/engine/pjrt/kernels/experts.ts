@@ -1,4 +1,5 @@
-/** Products grouped by expert: a loop over blocks of assignments to the same expert. */
+/** Products grouped by expert: a loop over blocks of assignments to the same expert, several blocks at a time. */
+import { blocksTogether } from '../../../graph/expert-blocks.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
@@ -66,16 +67,26 @@ export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradi
     const [stacked, width] = dimensions(w.shape, 2);
     const n = ids.shape[0] as number;
     const out = stacked / experts;
+    const { together } = blocksTogether({ n, experts, width, out });
     const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
+    const turns = Math.ceil(count / together);
+    // What fills up the last turn is of nobody, by the first expert.
+    const missing = turns * together - count;
+    const places = emitter.pad(assignmentAt, [0], [missing * size], emitter.fill(n, 'i32'));
+    const owners = emitter.pad(expertOf, [0], [missing], emitter.fill(0, 'i32'));
     const state = [zerosBehind(emitter, x, x.type, [n, transposed ? width : out])];
-    const products = emitter.loop({ count, state, read: [x, w, assignmentAt, expertOf] }, step => {
+    const products = emitter.loop({ count: turns, state, read: [x, w, places, owners] }, step => {
       const { inside, i } = step;
       const [rows, matrices, at] = three(step.read);
-      const own = inside.sliceAt(at, times(inside, i, size), size);
-      const matrix = inside.sliceAt(matrices, times(inside, entryAt(inside, elementAt(step.read, 3), i), out), out);
-      const products = inside.dot(rowsOf(inside, rows, own, n, false), matrix, { batch: [], contracted: [1, transposed ? 0 : 1] });
+      const own = inside.sliceAt(at, times(inside, i, together * size), together * size);
+      const chosen = inside.sliceAt(elementAt(step.read, 3), times(inside, i, together), together);
+      const left = rowsOf(inside, rows, own, n, false);
+      const blocks = inside.reshape(left, [together, size, left.shape[1] as number]);
+      const right = inside.gather(inside.reshape(matrices, [experts, out, width]), chosen, 0);
+      const products = inside.dot(blocks, right, { batch: [[0, 0]], contracted: [2, transposed ? 1 : 2] });
       // A place without an assignment has the number n, which is outside and skipped.
-      return [inside.scatter(one(step.state), own, products, { combine: 'replace', unique: true })];
+      const ofPlaces = inside.reshape(products, [together * size, transposed ? width : out]);
+      return [inside.scatter(one(step.state), own, ofPlaces, { combine: 'replace', unique: true })];
     });
     return one(products);
   },
