@@ -71,9 +71,11 @@ export class Rematerializer {
 
   private copy(node: Node, copies: Map<Node, Node>): Node {
     const inputs = node.inputs.map(input => this.find(input, copies));
-    return this.graph.within({ recomputed: true, block: node.block, cheap: node.cheap, transient: node.transient }, () =>
+    const made = this.graph.within({ recomputed: true, block: node.block, cheap: node.cheap, transient: node.transient }, () =>
       this.graph.node(node.op, inputs, node.attrs),
     );
+    if (node.kept) made.kept = true;
+    return made;
   }
 
   private isKept(node: Node): boolean {

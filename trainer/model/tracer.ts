@@ -98,6 +98,11 @@ export class Tracer {
     return this.storage.compute;
   }
 
+  /** The element type that products with this weight are computed in, and those that a method adds to them. */
+  computeOf(spec: ParameterSpec): ComputeType {
+    return this.storage.computeOf(spec);
+  }
+
   /** Whether one kernel of the device computes attention, where that has the form. */
   get fusesAttention(): boolean {
     return this.storage.fusesAttention;

@@ -2,7 +2,7 @@
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { byteSize, toBfloat16 } from '../graph/types.ts';
+import { byteSize, type DType, toBfloat16 } from '../graph/types.ts';
 import type { StoredValues, WeightCoder } from '../graph/weight-coder.ts';
 import { required } from '../narrow.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
@@ -140,11 +140,9 @@ export class WeightStorage {
     const y = this.frozenProduct(graph, narrow, spec);
     const part = this.params.floatParts.get(spec.name);
     if (!part) return y;
-    // Both products of columns read the same narrow x, so that their gradients toward it are added in its type.
-    return graph.add(
-      y,
-      part.unit === 'rows' ? productOfRows(graph, x, part) : graph.cast(productOfColumns(graph, narrow, part), 'float32'),
-    );
+    // Both products read the same narrow x, so that their gradients toward it are added in its type.
+    const own = part.unit === 'rows' ? productOfRows(graph, narrow, part) : productOfColumns(graph, narrow, part);
+    return graph.add(y, graph.cast(own, 'float32'));
   }
 
   /** x [rows, in] by the matrix of each assignment's expert → [assignments, out], float32. */
@@ -177,9 +175,9 @@ export class WeightStorage {
   }
 }
 
-/** x [n, in] by separate rows of W, [n, out]: they give their columns of y, where W's own are 0. */
+/** x [n, in] by separate rows of W, [n, out], in the type of x: they give their columns of y, where W's own are 0. */
 function productOfRows(graph: Graph, x: Node, { chosen, values, places }: FloatPart): Node {
-  const own = graph.matmul(x, graph.read(values), { transposeB: true });
+  const own = graph.matmul(x, readAs(graph, values, x.dtype), { transposeB: true });
   return spread(graph, own, { from: chosen, to: places });
 }
 
@@ -189,8 +187,12 @@ function productOfColumns(graph: Graph, x: Node, { chosen, values, places }: Flo
   // Nothing reads it where x has no gradient.
   graph.declare(places);
   read.custom = { inputs: [x], rule: ({ dy }) => [spread(graph, dy, { from: chosen, to: places })] };
-  return graph.matmul(read, graph.cast(graph.read(values), x.dtype), { transposeB: true });
+  return graph.matmul(read, readAs(graph, values, x.dtype), { transposeB: true });
 }
+
+/** A variable in the type of products, made anew wherever it is used, so that none is kept for the backward pass. */
+export const readAs = (graph: Graph, variable: VariableSpec, dtype: DType): Node =>
+  graph.within({ transient: true }, () => graph.cast(graph.read(variable), dtype));
 
 /** [n, r] → [n, all]: each column at its place among all, and 0 elsewhere. */
 function spread(graph: Graph, own: Node, { from, to }: { readonly from: VariableSpec; readonly to: VariableSpec }): Node {

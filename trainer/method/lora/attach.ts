@@ -12,6 +12,7 @@ import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { type ConvSpec, expertsOf, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
+import { readAs } from '../../model/weight-storage.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type MethodSettings, type Trainable, whole } from '../method.ts';
@@ -134,7 +135,7 @@ function loraHook(parts: LowRank): LinearHook {
   };
 }
 
-/** Gives scale · dropout(x)·Aᵀ·Bᵀ of a module, and nothing for a module that has no factors. */
+/** Gives scale · dropout(x)·Aᵀ·Bᵀ of a module, multiplied in the type of its products, and nothing for a module that has no factors. */
 export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, module: ModuleSpec, x: Node, ids?: Node) => Node | undefined {
   const order = new Map([...pairs.keys()].map((name, i) => [name, i]));
   return (tracer, module, x, ids) => {
@@ -143,20 +144,24 @@ export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, mod
     if (!pair) return undefined;
     const drops =
       seed && rate > 0 ? { rate, seed, stream: tracer.hookStream(module, valueFor(order, module.name), order.size) } : undefined;
-    const dropped = drops ? masked(graph, x, keepMask(graph, x.shape, drops)) : x;
-    const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
+    const compute = tracer.computeOf(module.weight);
+    const dropped = graph.cast(drops ? masked(graph, x, keepMask(graph, x.shape, drops)) : x, compute);
+    const [a, b] = [readAs(graph, pair.a, compute), readAs(graph, pair.b, compute)];
     // What is not dropped is scaled up between the products, where it takes r numbers a row.
     const factor = drops ? scale * keepScale(rate) : scale;
-    if (isConv(module)) return convProduct(graph, module, { x: dropped, a, b, factor });
+    if (isConv(module)) return graph.cast(convProduct(graph, module, { x: dropped, a, b, factor }), 'float32');
     if (isExperts(module) && ids) {
       const ofExperts = { experts: module.experts, transposed: false };
-      const inner = graph.within({ cheap: true }, () => graph.expertProduct(x, a, ids, ofExperts));
-      return graph.expertProduct(graph.mul(inner, factor), b, ids, ofExperts);
+      const inner = graph.within({ cheap: true }, () => graph.expertProduct(dropped, a, ids, ofExperts));
+      return graph.cast(graph.expertProduct(scaled(graph, inner, factor), b, ids, ofExperts), 'float32');
     }
     const low = graph.within({ cheap: true }, () => graph.matmul(dropped, a, { transposeB: true }));
-    return graph.matmul(graph.mul(low, factor), b, { transposeB: true });
+    return graph.cast(graph.matmul(scaled(graph, low, factor), b, { transposeB: true }), 'float32');
   };
 }
+
+/** factor · x, in the type of x. */
+const scaled = (graph: Graph, x: Node, factor: number): Node => graph.cast(graph.mul(graph.cast(x, 'float32'), factor), x.dtype);
 
 interface ConvProduct {
   readonly x: Node;
@@ -169,15 +174,15 @@ interface ConvProduct {
 function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: ConvProduct): Node {
   const { groups } = window;
   const low = graph.within({ cheap: true }, () => graph.conv2d(groupsAsImages(graph, x, groups), a, { ...window, groups: 1 }));
-  const scaled = graph.mul(low, factor);
+  const inner = scaled(graph, low, factor);
   const [out, r] = dimensions(b.shape, 4);
   const [images, ...places] = atLeast(low.shape.slice(0, -1), 1);
   const batch = images / groups;
   if (groups === 1) {
-    const rows = graph.reshape(scaled, [elementCount([batch, ...places]), r]);
+    const rows = graph.reshape(inner, [elementCount([batch, ...places]), r]);
     return graph.reshape(graph.matmul(rows, graph.reshape(b, [out, r]), { transposeB: true }), [batch, ...places, out]);
   }
-  const rows = graph.reshape(scaled, [groups, elementCount([batch, ...places]), r]);
+  const rows = graph.reshape(inner, [groups, elementCount([batch, ...places]), r]);
   const product = graph.matmul(rows, graph.reshape(b, [groups, out / groups, r]), { transposeB: true });
   return graph.reshape(graph.transpose(product, [1, 0, 2]), [batch, ...places, out]);
 }

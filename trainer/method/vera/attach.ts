@@ -3,13 +3,13 @@
  * frozen and shared by all layers, each of which takes the corner of them that fits; the vectors d and b are trained.
  */
 
-import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
+import type { Node, VariableSpec } from '../../graph/graph.ts';
 import type { VariableData } from '../../graph/program.ts';
 import { dimensions } from '../../graph/types.ts';
 import { dropout } from '../../model/layer/dropout.ts';
 import { sumRows } from '../../model/layer/norm.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
-import type { LinearHook } from '../../model/tracer.ts';
+import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { lowRankTargets } from '../lora/attach.ts';
 import { type Attach, type VeraSettings, whole } from '../method.ts';
 import type { VeraShape } from '../trained-parts.ts';
@@ -82,7 +82,7 @@ function veraHook(modules: readonly ModuleSpec[], projections: VeraProjections, 
     const place = order.get(module.name);
     if (place === undefined) return y;
     const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream: tracer.hookStream(module, place, order.size) }) : x;
-    const sum = graph.add(y, veraProduct(graph, module, projections, dropped));
+    const sum = graph.add(y, veraProduct(tracer, module, projections, dropped));
     sum.kept = true;
     return sum;
   };
@@ -92,23 +92,27 @@ function veraHook(modules: readonly ModuleSpec[], projections: VeraProjections, 
  * b ∘ ((d ∘ l)·Bᵀ) with l = x·Aᵀ. With t = (dy ∘ b)·B: dd = Σ t ∘ l, dx = (t ∘ d)·A, and db = Σ_r (dyᵀ·(d ∘ l)) ∘ B, which needs
  * neither the product to be kept nor to be computed again.
  */
-function veraProduct(graph: Graph, module: ModuleSpec, projections: VeraProjections, x: Node): Node {
+function veraProduct(tracer: Tracer, module: ModuleSpec, projections: VeraProjections, x: Node): Node {
+  const { graph } = tracer;
+  const compute = tracer.computeOf(module.weight);
   const [out, width] = dimensions(module.weight.shape, 2);
   const r = projections.a.shape[0] as number;
   const vectors = veraVectors(module, r);
   const [d, b] = [graph.read(vectors.d), graph.read(vectors.b)];
+  const times = (left: Node, right: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
+    graph.cast(graph.matmul(graph.cast(left, compute), graph.cast(right, compute), options), 'float32');
   // Cut anew in each pass, so that no corner is kept for the backward one.
   const cornerA = () => graph.slice(graph.read(projections.a), [0, 0], [r, width]);
   const cornerB = () => graph.slice(graph.read(projections.b), [0, 0], [out, r]);
-  const low = graph.within({ cheap: true }, () => graph.matmul(x, cornerA(), { transposeB: true }));
-  const product = graph.mul(graph.matmul(graph.mul(low, d), cornerB(), { transposeB: true }), b);
+  const low = graph.within({ cheap: true }, () => times(x, cornerA(), { transposeB: true }));
+  const product = graph.mul(times(graph.mul(low, d), cornerB(), { transposeB: true }), b);
   product.custom = {
     inputs: [x, d, b],
     rule: ({ dy, wants, value }) => {
-      const towardsLow = graph.matmul(graph.mul(dy, b), cornerB());
-      const forB = () => graph.sum(graph.mul(graph.matmul(dy, graph.mul(value(low), d), { transposeA: true }), cornerB()), [1]);
+      const towardsLow = times(graph.mul(dy, b), cornerB());
+      const forB = () => graph.sum(graph.mul(times(dy, graph.mul(value(low), d), { transposeA: true }), cornerB()), [1]);
       return [
-        wants(0) ? graph.matmul(graph.mul(towardsLow, d), cornerA()) : undefined,
+        wants(0) ? times(graph.mul(towardsLow, d), cornerA()) : undefined,
         wants(1) ? sumRows(graph, graph.mul(towardsLow, value(low))) : undefined,
         wants(2) ? forB() : undefined,
       ];

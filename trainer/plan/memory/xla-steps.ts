@@ -9,7 +9,8 @@ import type { OpName } from '../../graph/attributes.ts';
 import { bufferWaits } from '../../graph/buffer-waits.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
-import { inputsOf, isBackward, isOp, isSource } from '../../graph/node-store.ts';
+import { keptTensors } from '../../graph/kept-tensors.ts';
+import { inputsOf, isOp, isSource } from '../../graph/node-store.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
 import { byteSize, sameShape } from '../../graph/types.ts';
@@ -55,7 +56,7 @@ const isShifted = ({ op, inputs: [input] }: Node, readers: readonly Node[]): boo
 /** One step for each buffer, in the order of the schedule; what it reads are buffers too. */
 export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard): Step[] {
   const readers = readersOf(schedule);
-  const given = new Set([...Object.values(outputs), ...keptErfs(schedule, readers, card), ...keptForms(schedule)]);
+  const given = new Set([...Object.values(outputs), ...keptErfs(schedule, readers, card), ...keptTensors(schedule)]);
   /** By an operation that has no buffer, those that it is computed from. */
   const sources = new Map<Node, readonly Node[]>();
   const inPlace = partsInPlace(schedule, readers);
@@ -104,10 +105,6 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     sums(node) > 1 || (sums(node) === 1 && reads.some(read => sums(bufferOf(read)) > 0));
   return steps.map(step => (step.nodes.some(node => isApart(node, step.reads)) ? { ...step, isFresh: true as const } : step));
 }
-
-/** The tensors that the graph marks as those to keep: the engine holds them as they are (`engine/pjrt/order/kept-barriers.ts`). */
-const keptForms = (schedule: readonly Node[]): readonly Node[] =>
-  schedule.filter(isBackward).flatMap(({ inputs }) => inputs.map(bufferOf).filter(node => node.kept === true && !isBackward(node)));
 
 /** Those that read a value, themselves or through views of it. */
 function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {

@@ -4,8 +4,8 @@
  * marks as the one to keep is therefore read through a barrier, in both passes.
  */
 
-import { bufferOf } from '../../../graph/alias.ts';
-import { isBackward, type Node } from '../../../graph/node-store.ts';
+import { keptTensors } from '../../../graph/kept-tensors.ts';
+import type { Node } from '../../../graph/node-store.ts';
 import { valueFor } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
@@ -18,8 +18,7 @@ export class KeptBarriers {
   constructor(emitter: Emitter, values: Map<Node, Value>, schedule: readonly Node[]) {
     this.emitter = emitter;
     this.values = values;
-    const readBackward = schedule.filter(isBackward).flatMap(({ inputs }) => inputs.map(bufferOf));
-    this.kept = new Set(readBackward.filter(node => node.kept === true && !isBackward(node)));
+    this.kept = keptTensors(schedule);
   }
 
   /** To be called when the node's value is there. */
