@@ -9,10 +9,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const IN_EDITOR = 'test/e2e/vscode/**';
 
-/** They start daemons, workers and servers, and wait for them. */
-const WAITING = ['client/**/*.test.ts', 'lsp/**/*.test.ts', 'rpc/**/*.test.ts', 'slurm.long.test.ts', 'worker.long.test.ts'].map(
-  files => `test/boundary/${files}`,
-);
+/** They start daemons, workers, servers and commands, and wait for them. */
+const WAITING = [
+  'test/boundary/{client,lsp,rpc}/**/*.test.ts',
+  'test/boundary/{processes,processes-*,slurm,sweep-processes,worker}.long.test.ts',
+  'test/e2e/cli/**/*.test.ts',
+];
 
 /** By scripts/screenshots.mjs, which takes pictures rather than testing. */
 const DEMO = process.env.ROWTUNE_SCREENSHOT_DEMO;
