@@ -16,28 +16,39 @@ import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { startWorker } from '../support/daemon/worker.ts';
 import { describeWith } from '../support/describe-with.ts';
-import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import {
+  CASE_OF_LENGTHS,
+  expectResultOfOne,
+  FOUR_UPDATES,
+  LOSS,
+  makeProcessData,
+  type ProcessCase,
+  processCases,
+} from '../support/runs/process-cases.ts';
 import { expectCloseMetrics, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
-import { makeTinyTask } from '../support/runs/tiny-task.ts';
+import { makeTinyTask, type TinyTask } from '../support/runs/tiny-task.ts';
 
 const found = locatePjrt(cacheDir);
 const installed = found && pjrtAddonIsCurrent(found.folder) ? found : undefined;
 const golden = join(import.meta.dirname, '..', 'golden');
-const task = makeTinyTask();
+const task = makeTinyTask({ lengths: 'one' });
+const taskOfLengths = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-devices-'));
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
-  rmSync(task.folder, { recursive: true, force: true });
+  for (const { folder: made } of [task, taskOfLengths]) rmSync(made, { recursive: true, force: true });
 });
 
 const ENGINE = 'engine=pjrt';
+/** One case has batches of several lengths. All have them in processes. */
+const taskOf = ({ title }: ProcessCase): TinyTask => (title === CASE_OF_LENGTHS ? taskOfLengths : task);
 const settings = [...FOUR_UPDATES, ENGINE];
 const ROWS = 4;
 const on = (devices: number): string[] => [`devices=${devices}`, `per_device_train_batch_size=${ROWS / devices}`];
 
 /** Each sums in another way: behind the backward pass or during it, accumulated, in the forward pass, by a signature of its own. */
 const CASES: ReadonlySet<string> = new Set([
-  'SPSFT with importance, clipping and evaluation',
+  CASE_OF_LENGTHS,
   'RoSA, whose mask comes from the gradients of all',
   'LoRA with dropout, without clipping',
   'DoRA with packing',
@@ -55,10 +66,10 @@ describeWith(
   installed,
   'run rowtune engine install --variant pjrt-cpu',
   ({ folder: pluginFolder, plugin }) => {
-    beforeAll(() => makeProcessData(folder));
+    beforeAll(() => makeProcessData(folder, { lengths: 'one' }));
 
     test.each(processCases.filter(({ title }) => CASES.has(title)))('$title: $processes devices give the result of one', processCase =>
-      expectResultOfOne(processCase, { folder, task, settings: [ENGINE], parts: 'devices' }),
+      expectResultOfOne(processCase, { folder, task: taskOf(processCase), settings: [ENGINE], parts: 'devices' }),
     );
 
     test('evaluations, with questions of a benchmark, are divided among devices and give the result of one', async () => {

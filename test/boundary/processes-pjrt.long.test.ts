@@ -7,17 +7,18 @@ import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
 import { locatePjrt, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
-import { expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { CASE_OF_LENGTHS, expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/runs/process-cases.ts';
 import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const found = locatePjrt(cacheDir);
 const installed = found && pjrtAddonIsCurrent(found.folder) ? found : undefined;
-const task = makeTinyTask();
+const task = makeTinyTask({ lengths: 'one' });
+const taskOfLengths = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-pjrt-processes-'));
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
-  rmSync(task.folder, { recursive: true, force: true });
+  for (const { folder: made } of [task, taskOfLengths]) rmSync(made, { recursive: true, force: true });
 });
 
 const ENGINE = 'engine=pjrt';
@@ -26,11 +27,11 @@ const settings = [...FOUR_UPDATES, ENGINE];
 describeWith('several processes on the PJRT engine', installed, 'run rowtune engine install --variant pjrt-cpu', () => {
   beforeAll(async () => {
     await installMpi({ cacheDir, log: () => undefined });
-    await makeProcessData(folder);
+    await makeProcessData(folder, { lengths: 'one' });
   });
 
   test.each(processCases.filter(({ exchange }) => exchange))('$title: $processes processes give the result of one', processCase =>
-    expectResultOfOne(processCase, { folder, task, settings: [ENGINE] }),
+    expectResultOfOne(processCase, { folder, task: processCase.title === CASE_OF_LENGTHS ? taskOfLengths : task, settings: [ENGINE] }),
   );
 
   test('a run is resumed to the bit, with what int8 has lost', async () => {

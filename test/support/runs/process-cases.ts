@@ -11,7 +11,7 @@ import { RUN_FILES } from '../../../trainer/protocol/run/run-files.ts';
 import { readRecord } from '../files/read-json.ts';
 import { distanceOf, expectCloseMetrics, trainedTensors, trainIn } from './process-runs.ts';
 import { recipeOf } from './recipe-of.ts';
-import type { TinyTask } from './tiny-task.ts';
+import type { Lengths, TinyTask } from './tiny-task.ts';
 
 /** Settings of all cases: four updates, every number of which is kept. */
 export const FOUR_UPDATES = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'max_steps=4', 'save_total_limit=9', 'logging_steps=1'];
@@ -52,10 +52,13 @@ const comparing =
   (...overrides: string[]): Recipe =>
     recipeOf('model=llama', `task=${objective}`, `data.train=${file}`, ...HELD, 'max_length=48', ...settings, ...overrides);
 
+/** The case whose batches have several lengths, and a short one, wherever it runs. */
+export const CASE_OF_LENGTHS = 'SPSFT with importance, clipping and evaluation';
+
 export const processCases: readonly ProcessCase[] = [
   // 24 samples in batches of 5: the last one is short, and one of the processes has nothing there.
   {
-    title: 'SPSFT with importance, clipping and evaluation',
+    title: CASE_OF_LENGTHS,
     processes: 2,
     batch: 10,
     exchange: 'scores, and gradients behind the backward pass',
@@ -204,8 +207,8 @@ const COMPARED = [
   ...['teacher_divergence', 'eval_kl', 'eval_margin', 'eval_teacher_divergence'],
 ];
 
-/** Writes the models and data of the cases. */
-export async function makeProcessData(folder: string): Promise<void> {
+/** Writes the models and data of the cases. @param lengths of answers, see `makeTinyTask` */
+export async function makeProcessData(folder: string, { lengths = 'several' }: { readonly lengths?: Lengths } = {}): Promise<void> {
   const golden = join(import.meta.dirname, '..', '..', 'golden');
   for (const name of ['bert', 'resnet', 'llama']) cpSync(join(golden, name), join(folder, name), { recursive: true });
   // Other positions, so other predictions.
@@ -213,7 +216,8 @@ export async function makeProcessData(folder: string): Promise<void> {
   const config = readRecord(join(folder, 'teacher', 'config.json'));
   writeFileSync(join(folder, 'teacher', 'config.json'), JSON.stringify({ ...config, rope_theta: 10, rope_parameters: undefined }));
   for (const name of ['bert', 'llama', 'teacher']) cpSync(join(golden, 'tiny-tokenizer'), join(folder, name), { recursive: true });
-  const answers = Array.from({ length: 25 }, (_, i) => ({ prompt: `q${i}? `, good: `yes ${'!'.repeat(i % 7)}`, bad: `n${i} o` }));
+  const most = lengths === 'several' ? 7 : 3;
+  const answers = Array.from({ length: 25 }, (_, i) => ({ prompt: `q${i}? `, good: `yes ${'!'.repeat(i % most)}`, bad: `n${i} o` }));
   const judged = answers.map(({ prompt, good, bad }, i) => ({ prompt, completion: i % 3 ? good : bad, label: i % 3 > 0 }));
   const pairs = answers.map(({ prompt, good, bad }) => ({ prompt, chosen: good, rejected: bad }));
   const sentences = answers.map(({ prompt }, i) => ({

@@ -38,12 +38,16 @@ const TEXT = [
   '',
 ].join('\n');
 
-export function makeTinyTask(): TinyTask {
+/** Samples are in several buckets of lengths or in one. A run compiles a step for each, which takes most of the time of a small run on PJRT. */
+export type Lengths = 'several' | 'one';
+
+/** Writes the task. @param lengths of the training samples */
+export function makeTinyTask({ lengths = 'several' }: { readonly lengths?: Lengths } = {}): TinyTask {
   const folder = mkdtempSync(join(tmpdir(), 'rowtune-tiny-'));
   mkdirSync(join(folder, 'model'));
   for (const part of ['llama', 'tiny-tokenizer']) cpSync(join(golden, part), join(folder, 'model'), { recursive: true });
-  writeFileSync(join(folder, 'train.jsonl'), samples(0, 24));
-  writeFileSync(join(folder, 'heldout.jsonl'), samples(24, 34));
+  writeFileSync(join(folder, 'train.jsonl'), samples(0, 24, lengths === 'several' ? 20 : 4));
+  writeFileSync(join(folder, 'heldout.jsonl'), samples(24, 34, 20));
   return {
     folder,
     text: TEXT,
@@ -52,10 +56,10 @@ export function makeTinyTask(): TinyTask {
   };
 }
 
-/** Lengths differ, so that there is more than one bucket. */
-const samples = (from: number, to: number): string =>
+/** Lengths differ by up to so many tokens: with a few, all samples are in one bucket. */
+const samples = (from: number, to: number, most: number): string =>
   Array.from({ length: to - from }, (_, i) => {
     const n = from + i;
-    const text = n % 2 === 0 ? `lunch at ${n}` : `WIN $$$ now ${'!'.repeat(n % 20)}`;
+    const text = n % 2 === 0 ? `lunch at ${n}` : `WIN $$$ now ${'!'.repeat(n % most)}`;
     return `${JSON.stringify({ text, label: n % 2 === 0 ? 'ham' : 'spam' })}\n`;
   }).join('');
