@@ -1,20 +1,20 @@
 /**
  * The law of cards: the smallest training step of each family, compiled for a card of each generation without it, updates every variable where it
  * lies and leaves nothing on the host. Its temporaries are within 10% of what an estimate says, but for one. Each family is compiled whole for one
- * generation, in its turn. For the others machine code is left out, which takes half the time: the memory of a program is decided before its
- * kernels are compiled. `ROWTUNE_TEST_CARDS=all` compiles all of them whole, which takes more than half an hour.
+ * generation, in its turn. For the others, machine code and the search for the tiles of products are left out, which takes less than half the
+ * time: neither has a part in the memory of a program. `ROWTUNE_TEST_CARDS=all` compiles all of them whole, which takes more than half an hour.
  */
 import { symlinkSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { modeledTemporaries } from '../../bench/memory/cards.ts';
 import { type CardName, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { enginesFolder } from '../../trainer/engine/install/engine-folder.ts';
-import { openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
+import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import { compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { COMPILE_MS, cardPlan, compilerHere, configOf, families, MOST_MISSED, noCompiler } from '../support/golden/card-steps.ts';
-import { withoutKernels } from '../support/golden/without-kernels.ts';
+import { openMemoryCompiler, withoutKernels } from '../support/golden/without-kernels.ts';
 import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
 
 /** Language models train columns by default, others rows. */
@@ -37,7 +37,7 @@ const cases = families().flatMap(({ folder, config }, turn) => {
 
 describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
   const whole = openCardCompiler(cacheDir);
-  const forMemory = openCardCompiler(cacheDir, withoutKernels());
+  const forMemory = openMemoryCompiler(cacheDir);
 
   it.each(cases)(
     'of %s for %s (%s) updates every variable in place, on the card alone, in the memory that an estimate says',
@@ -70,22 +70,23 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
     'takes the same memory without machine code, after a step for another card',
     async () => {
       const shared = withoutKernels();
-      /** With nothing compiled before but what `folders` hold. */
-      const memoryOn = async (card: CardName, folders: Parameters<typeof openCardCompiler>[1]) => {
+      const forMemoryIn = (folder: string) => openMemoryCompiler(folder, shared);
+      /** With nothing compiled before but what the compiler shares. */
+      const memoryOn = async (card: CardName, open: (folder: string) => CardCompiler) => {
         const fresh = makeTemporaryFolder();
         symlinkSync(enginesFolder(cacheDir), enginesFolder(fresh));
         const { seconds, ...memory } = await compileTraining(
           cardPlan(configOf(BOTH_UNITS), 'r: 2\n', { card }),
           'cheap',
           card,
-          openCardCompiler(fresh, folders),
+          open(fresh),
         );
         return memory;
       };
-      const complete = await memoryOn('b200', {});
-      await memoryOn('h100', shared);
+      const complete = await memoryOn('b200', openCardCompiler);
+      await memoryOn('h100', forMemoryIn);
       expect(complete.found).toBe(false);
-      expect(await memoryOn('b200', shared)).toEqual(complete);
+      expect(await memoryOn('b200', forMemoryIn)).toEqual(complete);
     },
     COMPILE_MS,
   );

@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cudaToolkit, locateCardCompiler } from '../../../trainer/engine/install/pjrt-folder.ts';
+import { type CardCompiler, openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
 import { cacheDir } from '../cache-dir.ts';
 import { makeTemporaryFolder } from '../machine/temporary-folder.ts';
 
@@ -35,4 +36,30 @@ export function withoutKernels(): { readonly kernels: string; readonly toolkit?:
   writeFileSync(assembler, standIn(path.join(real, 'bin', ASSEMBLER)));
   chmodSync(assembler, 0o755);
   return { kernels, toolkit };
+}
+
+/**
+ * Triton, by the smallest tiles. Without tuning, XLA compiles each product to find the first way that compiles, and once more for the program. No
+ * buffer depends on the tiles: of 59 families, on one to three cards each, all bytes are those of a search.
+ */
+const SMALL_TILES =
+  'backend: TRITON backend_config { triton { block_m: 16 block_n: 16 block_k: 16 split_k: 1 num_stages: 1 num_warps: 4 num_ctas: 1 } }';
+
+/** Compiles for the memory of programs alone. XLA searches only for programs with a product that Triton cannot compute, which it refuses. */
+export function openMemoryCompiler(folder: string, { kernels, toolkit } = withoutKernels()): CardCompiler {
+  const searching = openCardCompiler(folder, { kernels, toolkit });
+  const forced = openCardCompiler(folder, { kernels, toolkit, products: SMALL_TILES });
+  const refused = new Set<string>();
+  return {
+    plugin: forced.plugin,
+    compile: async (card, module, mark) => {
+      if (refused.has(module.text)) return searching.compile(card, module, mark);
+      try {
+        return await forced.compile(card, module, mark);
+      } catch {
+        refused.add(module.text);
+        return searching.compile(card, module, mark);
+      }
+    },
+  };
 }

@@ -34,10 +34,11 @@ const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
  * Opens the plugin in this process; compiling happens on other threads and takes all cores, so this belongs in a worker.
- * @param folders for programs that never run: a file of their kernels, and another compiler for these. Their memory is the same to the byte
+ * @param folders for programs that never run: a file of their kernels, another compiler for these, and how products are computed. Their memory is
+ * the same to the byte
  * @throws EngineError where no plugin that compiles for cards is installed
  */
-export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders, 'kernels' | 'toolkit'> = {}): CardCompiler {
+export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders, 'kernels' | 'toolkit' | 'products'> = {}): CardCompiler {
   const installed = locateCardCompiler(cacheDir);
   if (!installed)
     throw new EngineError(

@@ -61,15 +61,21 @@ export interface CompilerFolders {
    * they were compiled. So it is for programs that never run, and those kernels are not optimized. Where their buffers lie was decided before.
    */
   readonly kernels?: string | undefined;
+  /**
+   * XLA's `xla_force_config`: how it computes each product, instead of a search for the first way that compiles. It refuses a product that cannot be
+   * computed so. This, too, is for programs that never run.
+   */
+  readonly products?: string | undefined;
 }
 
 /** The options, with folders of this machine: they do not change what a program computes, so no compiled program is found by them. */
-export const withFolders = (options: Uint8Array, { toolkit, tuned, kernels }: CompilerFolders): Uint8Array =>
+export const withFolders = (options: Uint8Array, { toolkit, tuned, kernels, products }: CompilerFolders): Uint8Array =>
   Uint8Array.from([
     ...options,
     ...(toolkit === undefined ? [] : override('xla_gpu_cuda_data_dir', toolkit)),
     ...(tuned === undefined ? [] : override('xla_gpu_per_fusion_autotune_cache_dir', tuned)),
     ...(kernels === undefined ? [] : [...override('xla_gpu_kernel_cache_file', kernels), ...override('xla_backend_optimization_level', 0)]),
+    ...(products === undefined ? [] : override('xla_force_config', products)),
   ]);
 
 /** A number below 128 takes one byte. */
