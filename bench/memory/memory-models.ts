@@ -167,6 +167,10 @@ export const decoderModels: Readonly<Record<string, FamilyModel>> = {
   'GLM-4 with experts, 6 layers': writes('Glm4Moe', {
     ...{ moe_intermediate_size: 256, n_routed_experts: 16, num_experts_per_tok: 4, n_group: 4, topk_group: 2 },
   }),
+  'DeepSeek-V3, 6 layers': writes('DeepseekV3', {
+    ...{ num_key_value_heads: 8, q_lora_rank: 192, kv_lora_rank: 128, qk_nope_head_dim: 64, v_head_dim: 64, first_k_dense_replace: 1 },
+    ...{ moe_intermediate_size: 256, n_routed_experts: 16, num_experts_per_tok: 4, n_group: 4, topk_group: 2 },
+  }),
   'gpt-oss, 6 layers': writes('GptOss', { intermediate_size: 512, num_local_experts: 8, num_experts_per_tok: 2 }),
   'Gemma 3 270M': { config: gemma3, task: 'causal_lm' },
 };
