@@ -33,7 +33,7 @@ const tasksOf = (family: string): ObjectiveName[] => {
   const trained = [...text, ...own.flatMap(name => headedClass(name, 'single_label') ?? [])];
   return objectiveNames.filter(task => {
     const { embeds, architectures: ending } = objectiveCatalog[task];
-    return !(embeds && writes) && trained.some(name => name.endsWith(ending));
+    return (embeds && writes) || trained.some(name => name.endsWith(ending));
   });
 };
 

@@ -66,6 +66,9 @@ const place = z
   .max(2 ** 31 - 1);
 /** No network in use sees more; the number sizes arrays. */
 const imageSide = z.int().min(1).max(16_384);
+/** A folder next to config.json, never one elsewhere. */
+const dense = z.object({ at: z.string().regex(/^[\w-]+$/), width: z.int().positive(), out: z.int().positive(), biased: z.boolean() });
+const prompts = z.object({ query: z.string().optional(), document: z.string().optional() });
 const selectionSchema = z.record(z.string(), z.array(place)).default({});
 const descriptionSchema = z.object({
   version: z.literal(ADAPTER_VERSION),
@@ -80,7 +83,9 @@ const descriptionSchema = z.object({
   whole: z.array(z.string()).optional(),
   step: z.int().nonnegative().optional(),
   problem: z.enum(classifierProblems).optional(),
-  pooling: z.object({ mode: z.enum(poolingModes), normalize: z.boolean() }).optional(),
+  pooling: z
+    .object({ mode: z.enum(poolingModes), normalize: z.boolean(), dense: z.array(dense).optional(), prompts: prompts.optional() })
+    .optional(),
   image_size: z.tuple([imageSide, imageSide]).optional(),
   labels: z.array(z.string()).optional(),
 });

@@ -26,7 +26,7 @@ export interface ObjectiveEntry {
   readonly summary: string;
   /** The kind of model: a language model, or one with a head of labels or a number, or an encoder that embeds. */
   readonly model: 'causal' | 'classifier';
-  /** Present if it also starts from a language model, which gets a head for whole texts in place of that for tokens. */
+  /** Present if it also starts from a language model, which gets a head for whole texts in place of that for tokens, or none if it embeds. */
   readonly startsFrom?: 'causal';
   readonly reads: 'texts' | 'images';
   /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, the better one of two answers, whether an answer is good, or which texts are similar. */
@@ -195,6 +195,7 @@ const entries = {
     model: 'classifier',
     reads: 'texts',
     target: 'similarity',
+    startsFrom: 'causal',
     problem: 'embedding',
     embeds: true,
     unit: 'tokens',

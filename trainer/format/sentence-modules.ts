@@ -1,6 +1,7 @@
 /**
- * The files that make a model folder one of sentence-transformers: `modules.json` lists what runs after the encoder, `1_Pooling/config.json`
- * says how the states of the tokens become one vector, and `2_Normalize` that it is brought to length 1.
+ * The files that make a model folder one of sentence-transformers: `modules.json` lists what runs after the model, `1_Pooling/config.json`
+ * says how the states of the tokens become one vector, folders such as `2_Dense` hold layers that the vector passes through, and `Normalize`
+ * says that it is brought to length 1. `config_sentence_transformers.json` names the words that are written before texts.
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { namesOf } from '../catalog/entries.ts';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
+import { isRecord } from '../narrow.ts';
 import { readModelFile } from './byte-file.ts';
 import { isThere, parseModelJson, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
@@ -15,18 +17,34 @@ import { ModelFileError } from './model-file-error.ts';
 export const MODULES_FILE = 'modules.json';
 export const POOLING_FILE = '1_Pooling/config.json';
 export const LENGTH_FILE = 'sentence_bert_config.json';
-const SENTENCE_CONFIG = 'config_sentence_transformers.json';
+export const SENTENCE_CONFIG = 'config_sentence_transformers.json';
 
-const modes = { cls: 'pooling_mode_cls_token', mean: 'pooling_mode_mean_tokens', max: 'pooling_mode_max_tokens' } as const;
+const modes = {
+  cls: 'pooling_mode_cls_token',
+  mean: 'pooling_mode_mean_tokens',
+  max: 'pooling_mode_max_tokens',
+  lasttoken: 'pooling_mode_lasttoken',
+} as const;
 const MAX_MODULES_BYTES = 2 ** 20;
 const modulesSchema = z.array(z.object({ path: z.string(), type: z.string() })).max(64);
 
 export interface SentenceModules {
   readonly mode: keyof typeof modes;
+  /** Layers between pooling and length; left out where there are none. */
+  readonly dense?: readonly DenseModule[] | undefined;
   readonly normalize: boolean;
 }
 
-const remedy = 'Only the modules Transformer, Pooling (cls, mean or max) and Normalize are computed here; choose another base.';
+/** A linear layer [out, width], whose weights are in a folder of its own. */
+export interface DenseModule {
+  /** The folder, for example `2_Dense`. */
+  readonly at: string;
+  readonly width: number;
+  readonly out: number;
+  readonly biased: boolean;
+}
+
+const remedy = `Only the modules Transformer, Pooling (${namesOf(modes).join(', ')}), Dense without activation, and Normalize are computed here; choose another base.`;
 
 /** Undefined for a folder that is none of sentence-transformers. @throws ModelFileError where it has modules that are not computed here */
 export async function readSentenceModules(dir: string): Promise<SentenceModules | undefined> {
@@ -37,15 +55,45 @@ export async function readSentenceModules(dir: string): Promise<SentenceModules 
   const [transformer, pooling, ...rest] = parsed.data.map(({ type, path: at }) => ({ kind: type.split('.').at(-1) ?? '', at }));
   if (transformer?.kind !== 'Transformer' || transformer.at !== '' || pooling?.kind !== 'Pooling')
     throw new ModelFileError(path, `lists ${parsed.data.map(({ type }) => type).join(', ')}`, remedy);
-  const other = rest.find(({ kind }) => kind !== 'Normalize');
+  const normalize = rest.at(-1)?.kind === 'Normalize';
+  const layers = normalize ? rest.slice(0, -1) : rest;
+  const other = layers.find(({ kind }) => kind !== 'Dense');
   if (other) throw new ModelFileError(path, `lists the module ${other.kind}`, remedy);
-  return { mode: await readPooling(dir, pooling.at), normalize: rest.length > 0 };
+  const mode = await readPooling(dir, pooling.at);
+  const dense = await Promise.all(layers.map(({ at }) => readDense(dir, at)));
+  return { mode, ...(dense.length > 0 && { dense }), normalize };
+}
+
+const denseSchema = z.strictObject({
+  in_features: z.int().min(1).max(65_536),
+  out_features: z.int().min(1).max(65_536),
+  bias: z.boolean().default(true),
+  activation_function: z.literal('torch.nn.modules.linear.Identity'),
+  module_input_name: z.literal('sentence_embedding').optional(),
+  module_output_name: z.literal('sentence_embedding').nullish(),
+  use_residual: z.literal(false).optional(),
+});
+
+async function readDense(dir: string, at: string): Promise<DenseModule> {
+  const path = join(moduleFolder(dir, at), 'config.json');
+  const parsed = denseSchema.safeParse(await readConfigFile(path));
+  if (!parsed.success) {
+    const keys = parsed.error.issues.map(({ path: [key], message }) => (key === undefined ? message : `${String(key)}: ${message}`));
+    throw new ModelFileError(path, `asks for a layer that is not computed (${keys.join('; ')})`, remedy);
+  }
+  const { in_features: width, out_features: out, bias: biased } = parsed.data;
+  return { at, width, out, biased };
+}
+
+/** @throws ModelFileError where it may lie outside */
+function moduleFolder(dir: string, at: string): string {
+  if (!/^[\w-]+$/.test(at)) throw new ModelFileError(join(dir, MODULES_FILE), `names the folder "${at}"`, remedy);
+  return join(dir, at);
 }
 
 /** Older files have a flag for each mode, newer ones `pooling_mode`. */
 async function readPooling(dir: string, at: string): Promise<SentenceModules['mode']> {
-  if (!/^[\w-]+$/.test(at)) throw new ModelFileError(join(dir, MODULES_FILE), `names the folder "${at}" for Pooling`, remedy);
-  const path = join(dir, at, 'config.json');
+  const path = join(moduleFolder(dir, at), 'config.json');
   const config = await readConfigFile(path);
   const { pooling_mode: named } = config;
   const flags = Object.entries(config).flatMap(([key, value]) => (key.startsWith('pooling_mode_') && value === true ? [key] : []));
@@ -61,6 +109,24 @@ async function readPooling(dir: string, at: string): Promise<SentenceModules['mo
   return mode;
 }
 
+/** The words before texts that are searched for, and before those that are searched, by the names that sentence-transformers looks for. */
+export interface SentencePrompts {
+  readonly query?: string | undefined;
+  readonly document?: string | undefined;
+}
+
+const DOCUMENT_PROMPTS = ['document', 'passage', 'corpus'] as const;
+
+/** Empty where the folder names none. */
+export async function sentencePrompts(dir: string): Promise<SentencePrompts> {
+  const prompts = (await readOptionalConfigFile(join(dir, SENTENCE_CONFIG)))?.prompts;
+  const textOf = (name: string): string | undefined => {
+    const text = isRecord(prompts) ? prompts[name] : undefined;
+    return typeof text === 'string' && text !== '' ? text : undefined;
+  };
+  return { query: textOf('query'), document: DOCUMENT_PROMPTS.map(textOf).find(text => text !== undefined) };
+}
+
 /** The most tokens of a text in a folder of sentence-transformers; undefined where it does not say. */
 export async function sentenceLength(dir: string): Promise<number | undefined> {
   const length = (await readOptionalConfigFile(join(dir, LENGTH_FILE)))?.max_seq_length;
@@ -72,13 +138,18 @@ export interface WriteSentenceModulesParams extends SentenceModules {
   readonly dimensions: number;
   /** Tokens of the longest text; longer ones are cut. */
   readonly maxLength: number;
+  readonly prompts?: SentencePrompts | undefined;
+  /** The folder of the base, whose other prompts and settings are kept. */
+  readonly baseDir?: string;
 }
 
-/** Adds the files to a folder that holds an encoder with its tokenizer. */
-export async function writeSentenceModules(
-  dir: string,
-  { mode, normalize, dimensions, maxLength }: WriteSentenceModulesParams,
-): Promise<void> {
+/** The weights of a module, in its folder. */
+export const MODULE_WEIGHTS = 'model.safetensors';
+
+/** Adds the files to a folder that holds a model of text with its tokenizer; those of the weights of layers are written with the model's. */
+export async function writeSentenceModules(dir: string, params: WriteSentenceModulesParams): Promise<void> {
+  const { mode, dense = [], normalize, dimensions, maxLength, prompts = {}, baseDir } = params;
+  const normalizeDir = `${2 + dense.length}_Normalize`;
   const module = (idx: number, path: string, type: string) => ({
     idx,
     name: String(idx),
@@ -88,7 +159,8 @@ export async function writeSentenceModules(
   const modules = [
     module(0, '', 'Transformer'),
     module(1, '1_Pooling', 'Pooling'),
-    ...(normalize ? [module(2, '2_Normalize', 'Normalize')] : []),
+    ...dense.map(({ at }, i) => module(2 + i, at, 'Dense')),
+    ...(normalize ? [module(2 + dense.length, normalizeDir, 'Normalize')] : []),
   ];
   await writeJson(join(dir, MODULES_FILE), modules);
   await mkdir(join(dir, '1_Pooling'));
@@ -96,9 +168,18 @@ export async function writeSentenceModules(
   await writeJson(join(dir, POOLING_FILE), { word_embedding_dimension: dimensions, ...flags });
   if (normalize) {
     // Git and archives keep no empty folder, which the module list names.
-    await mkdir(join(dir, '2_Normalize'));
-    await writeTextFile(join(dir, '2_Normalize', 'README.md'), 'Brings vectors to length 1.\n');
+    await mkdir(join(dir, normalizeDir));
+    await writeTextFile(join(dir, normalizeDir, 'README.md'), 'Brings vectors to length 1.\n');
+  }
+  for (const { at, width, out, biased } of dense) {
+    await mkdir(join(dir, at), { recursive: true });
+    const layer = { in_features: width, out_features: out, bias: biased, activation_function: 'torch.nn.modules.linear.Identity' };
+    await writeJson(join(dir, at, 'config.json'), layer);
   }
   await writeJson(join(dir, LENGTH_FILE), { max_seq_length: maxLength, do_lower_case: false });
-  await writeJson(join(dir, SENTENCE_CONFIG), { prompts: {}, default_prompt_name: null, similarity_fn_name: 'cosine' });
+  const base = baseDir === undefined ? {} : await readOptionalConfigFile(join(baseDir, SENTENCE_CONFIG));
+  const known = isRecord(base?.prompts) ? base.prompts : {};
+  const own = Object.fromEntries(Object.entries(prompts).filter(([, text]) => text !== undefined));
+  const settings = { default_prompt_name: null, similarity_fn_name: 'cosine', ...base, prompts: { ...known, ...own } };
+  await writeJson(join(dir, SENTENCE_CONFIG), settings);
 }

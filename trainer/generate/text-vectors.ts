@@ -11,7 +11,7 @@ import { float32Of } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { loadModel } from '../model/load-model.ts';
-import type { ClassifierModel } from '../model/model-spec.ts';
+import { type ClassifierModel, type Prompts, vectorWidth } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { required } from '../narrow.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
@@ -56,15 +56,18 @@ export class TextVectors {
   readonly vocabularySize: number;
   /** Whether vectors have length 1. */
   readonly isNormalized: boolean;
+  /** The words before texts that the model was tuned with. */
+  readonly prompts: Prompts | undefined;
   readonly #model: ClassifierModel;
   readonly #encoder: SegmentEncoder;
   readonly #session: Session;
 
   private constructor(model: ClassifierModel, encoder: SegmentEncoder, session: Session, longest: number) {
-    this.width = model.hiddenSize;
+    this.width = vectorWidth(model);
     this.longest = longest;
     this.vocabularySize = model.input.kind === 'tokens' ? model.input.vocabularySize : 0;
     this.isNormalized = model.pooling?.normalize === true;
+    this.prompts = model.pooling?.prompts;
     this.#model = model;
     this.#encoder = encoder;
     this.#session = session;

@@ -55,12 +55,13 @@ export async function textsOfRun(runDir: string | undefined): Promise<readonly s
 
 /** Returns the nearest texts, the nearest first, without those that equal `text` or are longer than the model reads. */
 export async function nearestTexts(vectors: TextVectors, text: string, texts: readonly string[], job: Job): Promise<readonly NearText[]> {
-  const query = unit(await vectors.vectorOf(vectors.idsOf(text)));
+  const { prompts: { query: before = '', document = '' } = {} } = vectors;
+  const query = unit(await vectors.vectorOf(vectors.idsOf(before + text)));
   const report = job.progress('embed', texts.length, 'texts');
   const known: { readonly text: string; readonly vector: Float32Array }[] = [];
   for (const [i, other] of texts.entries()) {
     if (job.stop !== undefined) break;
-    const ids = idsOf(vectors, other);
+    const ids = idsOf(vectors, document + other);
     if (ids && other !== text) known.push({ text: other, vector: unit(await vectors.vectorOf(ids)) });
     report(i + 1);
   }

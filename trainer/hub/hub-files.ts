@@ -1,7 +1,7 @@
 /** Which files of a repository a model needs. */
 
 import { SINGLE_FILE } from '../format/safetensors/safetensors-source.ts';
-import { LENGTH_FILE, MODULES_FILE, POOLING_FILE } from '../format/sentence-modules.ts';
+import { LENGTH_FILE, MODULES_FILE, POOLING_FILE, SENTENCE_CONFIG } from '../format/sentence-modules.ts';
 import { TOKENIZER_FILES } from '../format/tokenizer/tokenizer.ts';
 import { VOCABULARY_FILES } from '../format/tokenizer/tokenizer-files.ts';
 import { TORCH_FILE } from '../format/torch/torch-source.ts';
@@ -31,13 +31,17 @@ const SMALL_FILES: ReadonlySet<string> = new Set([
   MODULES_FILE,
   POOLING_FILE,
   LENGTH_FILE,
+  SENTENCE_CONFIG,
   ...TOKENIZER_FILES,
 ]);
 /** Anything but weights; the largest tokenizer.json has 33 MB. */
 const MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024;
 
-/** A file at the top of a repository, as those of a model are, or the pooling of sentence-transformers. */
-const FLAT_NAME = /^(?:1_Pooling\/)?[\w-][\w.-]{0,200}$/;
+/** The config and the weights of a layer of sentence-transformers. */
+const DENSE_FILE = /^\d_Dense\/(?:config\.json|model\.safetensors|pytorch_model\.bin)$/;
+
+/** A file at the top of a repository, as those of a model are, or one of a module of sentence-transformers. */
+const FLAT_NAME = /^(?:1_Pooling\/|\d_Dense\/)?[\w-][\w.-]{0,200}$/;
 
 /** The name of a file in a URL. */
 export const urlPath = (name: string): string => name.split('/').map(encodeURIComponent).join('/');
@@ -73,7 +77,9 @@ function parseFile(raw: Record<string, unknown>, names: RegExp): HubFile[] {
  */
 export function neededFiles(listing: HubListing, repo: string): HubFile[] {
   const hasTokenizer = listing.files.some(file => file.name === 'tokenizer.json');
-  const small = listing.files.filter(({ name }) => SMALL_FILES.has(name) || (!hasTokenizer && VOCABULARY_FILES.includes(name)));
+  const small = listing.files.filter(
+    ({ name }) => SMALL_FILES.has(name) || DENSE_FILE.test(name) || (!hasTokenizer && VOCABULARY_FILES.includes(name)),
+  );
   const tooLarge = small.find(file => file.size > MAX_SMALL_FILE_BYTES);
   if (tooLarge !== undefined)
     throw new HubError('server', `${tooLarge.name} of ${repo} has ${tooLarge.size} bytes; at most ${MAX_SMALL_FILE_BYTES} are read`);

@@ -9,13 +9,16 @@ import { openGguf } from '../format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/gguf-tokenizer.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
+import { readSentenceModules, type SentenceModules } from '../format/sentence-modules.ts';
 import type { TensorInfo, TensorSource } from '../format/tensor-source.ts';
 import { createTokenizer, readTemplate, type Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { loadTokenizer, readTexts, SETTINGS_FILES } from '../format/tokenizer/tokenizer-files.ts';
 import { openWeightFiles, type WeightFiles } from '../format/weight-files.ts';
 import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
 import { isHubName } from '../protocol/hub-name.ts';
+import { asFilesHaveIt } from './bare-decoder.ts';
 import { type DownloadOptions, downloadModel } from './hub-download.ts';
+import { type ModuleFile, withModuleWeights } from './module-weights.ts';
 import { holdsOwnHead } from './tied-head.ts';
 
 export interface ModelFolder {
@@ -26,9 +29,11 @@ export interface ModelFolder {
   readonly dir: string;
   /** The file of a GGUF model. */
   readonly ggufPath?: string;
-  /** Hugging Face's config.json (with `tie_word_embeddings` as the weights have it), or its equivalent made from GGUF metadata. */
+  /** Hugging Face's config.json (with `tie_word_embeddings` and the class as the weights have them), or its equivalent made from GGUF metadata. */
   readonly config: ModelConfig;
   readonly weights: TensorSource;
+  /** How a folder of sentence-transformers makes vectors; left out of others, and where it asks for modules that are not computed. */
+  readonly vectors?: SentenceModules | undefined;
   readonly generationConfig: ModelConfig | undefined;
   /** Names of the files in `dir` that an export copies unchanged; empty for GGUF. The tokenizer's are in `Tokenizer.files()`. */
   readonly exportFiles: readonly string[];
@@ -40,6 +45,8 @@ export interface ModelFolder {
 export interface ModelHeaders {
   readonly config: ModelConfig;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** See {@link ModelFolder.vectors}. */
+  readonly vectors?: SentenceModules | undefined;
 }
 
 const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
@@ -67,7 +74,7 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
   if (!(await exists(path))) throw new ModelFileError(path, 'does not exist', 'Check the path, or download the model first.');
   const model = await openLocal(path, path);
   await model.weights.close();
-  return { config: model.config, tensors: model.weights.tensors };
+  return { config: model.config, tensors: model.weights.tensors, vectors: model.vectors };
 }
 
 /**
@@ -132,9 +139,12 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
 async function openFolder(source: string, dir: string, { path, form }: FoundWeights): Promise<ModelFolder> {
   const written = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
-  const weights = await opened(openWeightFiles(path, form.format), files => withFp8Weights(files, path, fp8Block(written)));
+  const vectors = await readSentenceModules(dir).catch(ignoreUncomputed);
+  const weights = await opened(openWeightFiles(path, form.format), async files =>
+    withModuleWeights(withFp8Weights(files, path, fp8Block(written)), await openModules(dir, vectors)),
+  );
   const isUntied = written.tie_word_embeddings !== false && (await holdsOwnHead(weights));
-  const config = isUntied ? { ...written, tie_word_embeddings: false } : written;
+  const config = asFilesHaveIt(isUntied ? { ...written, tie_word_embeddings: false } : written, weights.tensors);
   const present = new Set(await readdir(dir));
   return {
     source,
@@ -142,17 +152,38 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
     dir,
     config,
     weights,
+    ...(vectors && { vectors }),
     generationConfig,
     exportFiles: COPIED_ON_EXPORT.filter(name => present.has(name)),
     loadTokenizer: () => loadTokenizer({ dir, config, generationConfig }),
   };
 }
 
+/** They matter to embeddings alone, whose tasks read the modules again. */
+function ignoreUncomputed(error: unknown): undefined {
+  if (!(error instanceof ModelFileError)) throw error;
+}
+
+/** Opens the files of the layers behind the pooling. */
+async function openModules(dir: string, vectors: SentenceModules | undefined): Promise<ModuleFile[]> {
+  const found: ModuleFile[] = [];
+  try {
+    for (const module of vectors?.dense ?? []) {
+      const { path, form } = await findWeights(join(dir, module.at));
+      found.push({ module, files: await openWeightFiles(path, form.format) });
+    }
+    return found;
+  } catch (error) {
+    await Promise.all(found.map(({ files }) => files.close()));
+    throw error;
+  }
+}
+
 /** Files that are closed again where what is made of them fails. */
-async function opened(files: Promise<WeightFiles>, make: (files: WeightFiles) => WeightFiles): Promise<WeightFiles> {
+async function opened(files: Promise<WeightFiles>, make: (files: WeightFiles) => Promise<WeightFiles>): Promise<WeightFiles> {
   const found = await files;
   try {
-    return make(found);
+    return await make(found);
   } catch (error) {
     await found.close();
     throw error;

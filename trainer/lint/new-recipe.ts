@@ -1,5 +1,5 @@
 /** The answers of a new recipe that follow from its model and its data, for `rowtune init` and the wizard of the editor: one decision for both. */
-import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../catalog/objectives.ts';
+import { comparesTexts, type ObjectiveName, objectiveCatalog, objectiveNames } from '../catalog/objectives.ts';
 import { chatColumns } from '../protocol/recipe/column-roles.ts';
 import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import type { NewRecipeAnswer, NewRecipeParams } from '../protocol/recipe/recipe-text.ts';
@@ -28,13 +28,21 @@ export async function newRecipe(sources: NewRecipeSources, params: NewRecipePara
   if (model.kind !== 'ready' && model.kind !== 'not-downloaded') return problem(unusable(model, name, []).message, 'Choose another model');
   const unfit = model.kind === 'ready' && wanted !== undefined ? taskProblem(model.model, wanted) : undefined;
   if (unfit !== undefined) return problem(unfit, 'Choose another task or another model');
-  const tasks = wanted !== undefined ? [wanted] : model.kind === 'ready' ? tasksOf(model.model) : objectiveNames;
+  const tasks = wanted !== undefined ? [wanted] : model.kind === 'ready' ? likelyTasks(model) : objectiveNames;
   const chosen = await chooseTask({ files: sources.data, data, model, baseDir, tasks });
   const why = chosen.data === undefined ? undefined : whyUnusable(chosen.data, chosen.task);
   if (why !== undefined) return { problem: why };
   if (model.kind !== 'ready') return { fitting: chosen };
   const { resolved } = parseRecipe(JSON.stringify({ model: name, task: chosen.task, method }));
-  return { fitting: { ...chosen, maxPositions: positionsOf(model.model), r: fittingBudget(model.model, resolved) } };
+  const prompts = comparesTexts(chosen.task) && model.vectors && 'prompts' in model.vectors ? model.vectors.prompts : undefined;
+  return { fitting: { ...chosen, maxPositions: positionsOf(model.model), r: fittingBudget(model.model, resolved), prompts } };
+}
+
+/** A folder of sentence-transformers is made for embeddings. */
+function likelyTasks({ model, vectors }: Extract<ModelFacts, { kind: 'ready' }>): readonly ObjectiveName[] {
+  const tasks = tasksOf(model);
+  if (vectors === undefined || 'refused' in vectors) return tasks;
+  return [...tasks.filter(comparesTexts), ...tasks.filter(task => !comparesTexts(task))];
 }
 
 const problem = (message: string, hint: string): Answer => ({ problem: { message, hint } });

@@ -3,6 +3,7 @@ import { namesOf } from '../catalog/entries.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import type { KeyTable } from './config-keys.ts';
 import { labelKeys } from './family/common-keys.ts';
+import { type DecoderNames, gemmaBareNames, llamaBareNames } from './family/decoder/blocks/names.ts';
 import { decoder } from './family/decoder/decoder.ts';
 import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder/decoder-families.ts';
 import { withScoreHead } from './family/decoder/score-head.ts';
@@ -37,6 +38,8 @@ export interface ArchitectureEntry {
   /** The config with all defaults in place. @throws ModelConfigError */
   readonly read: (config: ConfigJson, options: ModelOptions) => object;
   readonly build: (config: ConfigJson, options: ModelOptions) => AnyModel;
+  /** The model as it is below its head, where `build` would give it another one. */
+  readonly withoutHead?: (config: ConfigJson) => AnyModel;
 }
 
 const entryOf = <Read extends object>(
@@ -50,7 +53,13 @@ const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
   const read = (config: ConfigJson) => decoderConfig(architecture, config);
   const build: ArchitectureEntry['build'] = (config, options) =>
     options.problem === 'regression' ? scored({ architecture, config, options, hasHead: false }) : decoder(read(config));
-  return { keys: decoderKeysOf(architecture), read, build };
+  return { keys: decoderKeysOf(architecture), read, build, withoutHead: config => decoder(read(config)) };
+};
+
+/** A decoder whose file has no head, and names without the prefix of the class with one. */
+const bareDecoderOf = (architecture: DecoderArchitecture, names: DecoderNames): ArchitectureEntry => {
+  const read = (config: ConfigJson) => decoderConfig(architecture, config, names);
+  return { keys: decoderKeysOf(architecture), read, build: config => ({ ...decoder(read(config)), lacksHead: true }) };
 };
 
 interface ScoredParams {
@@ -121,16 +130,22 @@ const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, ha
 
 /** Encoders without a head for the task get a new one. */
 export const architectures = {
+  LlamaModel: bareDecoderOf('LlamaForCausalLM', llamaBareNames),
   LlamaForCausalLM: decoderOf('LlamaForCausalLM'),
+  MistralModel: bareDecoderOf('MistralForCausalLM', llamaBareNames),
   MistralForCausalLM: decoderOf('MistralForCausalLM'),
+  Qwen2Model: bareDecoderOf('Qwen2ForCausalLM', llamaBareNames),
   Qwen2ForCausalLM: decoderOf('Qwen2ForCausalLM'),
+  Qwen3Model: bareDecoderOf('Qwen3ForCausalLM', llamaBareNames),
   Qwen3ForCausalLM: decoderOf('Qwen3ForCausalLM'),
   Qwen3_5ForCausalLM: decoderOf('Qwen3_5ForCausalLM'),
   Qwen3_5ForConditionalGeneration: textPartOf('Qwen3_5ForConditionalGeneration'),
   Qwen3_5MoeForCausalLM: decoderOf('Qwen3_5MoeForCausalLM'),
   Qwen3_5MoeForConditionalGeneration: textPartOf('Qwen3_5MoeForConditionalGeneration'),
   Qwen3NextForCausalLM: decoderOf('Qwen3NextForCausalLM'),
+  Gemma2Model: bareDecoderOf('Gemma2ForCausalLM', gemmaBareNames),
   Gemma2ForCausalLM: decoderOf('Gemma2ForCausalLM'),
+  Gemma3TextModel: bareDecoderOf('Gemma3ForCausalLM', gemmaBareNames),
   Gemma3ForCausalLM: decoderOf('Gemma3ForCausalLM'),
   Gemma3ForConditionalGeneration: textPartOf('Gemma3ForConditionalGeneration'),
   Gemma4ForCausalLM: decoderOf('Gemma4ForCausalLM'),

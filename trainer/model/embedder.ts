@@ -1,11 +1,13 @@
-/** An encoder of text without its head, which gives a vector for each text. */
+/** A model of text without its head, which gives a vector for each text. */
 
 import type { Graph, Node } from '../graph/graph.ts';
 import { dimensions } from '../graph/types.ts';
 import type { ModelOptions } from './config-json.ts';
+import { inputOfDecoder, statesOfDecoder } from './family/decoder/decoder-states.ts';
 import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './family/text/text-encoder.ts';
-import { type AnyModel, type ClassifierModel, ModelConfigError, type Pooling } from './model-spec.ts';
-import { parametersOf } from './module-specs.ts';
+import { type AnyModel, type ClassifierModel, type DenseLayer, ModelConfigError, type Pooling } from './model-spec.ts';
+import { linearSpec, type ModuleSpec, parametersOf } from './module-specs.ts';
+import type { Tracer } from './tracer.ts';
 
 /** Options of a model whose head is left out afterwards: any head will do. */
 export const HEADLESS: ModelOptions = { labels: ['LABEL_0'], problem: 'regression' };
@@ -13,37 +15,63 @@ export const HEADLESS: ModelOptions = { labels: ['LABEL_0'], problem: 'regressio
 /** The pooling where neither the recipe nor the folder of the model says otherwise. */
 export const DEFAULT_POOLING: Pooling = { mode: 'mean', normalize: true };
 
+/** What fills up the texts of a decoder: no token in use reads it, so that any will do. */
+const ANY_TOKEN = 0;
+
 /** @throws ModelConfigError where the model does not read whole texts */
 export function embedder(model: AnyModel, pooling: Pooling = DEFAULT_POOLING): ClassifierModel {
-  if (model.kind !== 'classifier' || !model.encoder)
+  const { input, encoder } = model.kind === 'causal' ? { input: inputOfDecoder(model, ANY_TOKEN), encoder: statesOfDecoder(model) } : model;
+  if (!encoder)
     throw new ModelConfigError(
-      `a ${model.family} gives no vectors of texts here; encoders such as BERT, RoBERTa, DeBERTa and ModernBERT do`,
+      `a ${model.family} with a head gives no vectors of texts here; encoders such as BERT, RoBERTa, DeBERTa and ModernBERT do, and language models`,
     );
-  const { modules, states } = model.encoder;
+  const dense = (pooling.dense ?? []).map(denseSpec);
+  const modules = [...encoder.modules, ...dense];
+  const { family, blocks, hiddenSize, remark, parameters } = model;
   return {
-    ...model,
+    kind: 'classifier',
+    family,
+    blocks,
+    hiddenSize,
+    ...(remark !== undefined && { remark }),
+    input,
+    encoder,
     labels: [],
     problem: 'embedding',
-    heads: [],
+    heads: dense,
     modules,
-    parameters: parametersOf(modules),
+    parameters: withBuffers(modules, parameters),
     pooling,
-    logits: (tracer, batch) => poolStates(tracer.graph, states(tracer, batch), { batch: tokensOf(batch), pooling }),
+    logits: (tracer, batch) => vectorsOf(tracer, encoder.states(tracer, batch), { batch: tokensOf(batch), pooling }),
   };
 }
 
-/** The vectors [batch, hiddenSize] of texts, from their last hidden states [batch · tokens, hiddenSize]. */
-export function poolStates(
-  graph: Graph,
+/** Those of the modules, and what no module has: a decoder's numbers that are not trained. */
+const withBuffers = (modules: readonly ModuleSpec[], all: AnyModel['parameters']): AnyModel['parameters'] => {
+  const own = parametersOf(modules);
+  const names = new Set(own.map(({ name }) => name));
+  return [...own, ...all.filter(({ buffer, name }) => buffer && !names.has(name))];
+};
+
+/** Only full fine-tuning trains it unless a recipe names it: it is a head. */
+const denseSpec = ({ at, width, out, biased }: DenseLayer): ModuleSpec =>
+  linearSpec(`${at}.linear`, { part: 'head', layer: -1 }, out, width, biased);
+
+/** The vectors [batch, vectorWidth] of texts, from their last hidden states [batch · tokens, hiddenSize]. */
+export function vectorsOf(
+  tracer: Tracer,
   states: Node,
-  { batch, pooling: { mode, normalize } }: { readonly batch: TokenBatch; readonly pooling: Pooling },
-) {
+  { batch, pooling: { mode, dense = [], normalize } }: { readonly batch: TokenBatch; readonly pooling: Pooling },
+): Node {
+  const { graph } = tracer;
   const pooled = {
     mean: () => meanOfSeen(graph, states, batch.seen),
     cls: () => firstToken(graph, states, batch.ids.shape[0] as number),
     max: () => maxOfSeen(graph, states, batch.seen),
+    lasttoken: () => lastOfSeen(graph, states, batch.seen),
   }[mode]();
-  return normalize ? unitVectors(graph, pooled) : pooled;
+  const vectors = dense.reduce((x, layer) => tracer.linear(denseSpec(layer), x), pooled);
+  return normalize ? unitVectors(graph, vectors) : vectors;
 }
 
 /** Lower than any state: padding is never the largest. */
@@ -56,6 +84,15 @@ function maxOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
   const absent = graph.mul(graph.sub(graph.scalar(1), seen), UNSEEN);
   const states = graph.add(graph.reshape(hidden, [batch, tokens, width]), graph.reshape(absent, [batch, tokens, 1]));
   return graph.max(states, [1]);
+}
+
+/** The state of the last token that is there, [batch, features]: texts are filled up at their end. */
+function lastOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
+  const [batch, tokens] = dimensions(seen.shape, 2);
+  const width = hidden.shape[1] as number;
+  const isFollowed = graph.pad(graph.sliceAxis(seen, 1, 1, tokens - 1), [0, 0], [0, 1]);
+  const isLast = graph.reshape(graph.sub(seen, isFollowed), [batch, 1, tokens]);
+  return graph.reshape(graph.matmul(isLast, graph.reshape(hidden, [batch, tokens, width])), [batch, width]);
 }
 
 /** The square of the least length that a vector is divided by: 1e-12, as in PyTorch's `normalize`. */

@@ -20,11 +20,16 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
   const architecture = architectureOf(config);
   const named = namesIn(config);
   if (!architecture) throw new ModelConfigError(unsupportedArchitecture(named, config, supportedArchitectures));
-  const { build }: ArchitectureEntry = architectures[architecture];
-  if (options.problem === 'embedding') return embedder(build(config, HEADLESS), options.pooling);
+  const { build, withoutHead = json => build(json, HEADLESS) }: ArchitectureEntry = architectures[architecture];
+  if (options.problem === 'embedding') return embedder(withoutHead(config), options.pooling);
   const model = build(config, options);
-  return model.kind === 'causal' ? { ...model, takesScoreHead: headedClass(architecture, 'regression') !== architecture } : model;
+  if (model.kind !== 'causal') return model;
+  if (predictsTokens(model)) return { ...model, takesScoreHead: headedClass(architecture, 'regression') !== architecture };
+  if (options.problem === undefined && options.labels === undefined) return embedder(model);
+  throw new ModelConfigError(`this ${model.family} (${architecture}) gives vectors of texts alone, and takes no head here`);
 }
+
+const predictsTokens = ({ seesBothWays, lacksHead }: CausalModel): boolean => !(seesBothWays || lacksHead);
 
 /** timm's own files have one architecture, and no list of them. */
 const isTimmFile = ({ architecture, architectures: named }: ConfigJson): boolean => typeof architecture === 'string' && named === undefined;
@@ -61,7 +66,8 @@ const isSupported = (name: string): name is Architecture => Object.hasOwn(archit
 export function causalModel(config: ConfigJson): CausalModel {
   const model = loadModel(config);
   if (model.kind === 'causal') return model;
-  throw new ModelConfigError(`config.json describes a ${model.family} that classifies; this needs a model that predicts the next token`);
+  const does = model.problem === 'embedding' ? 'gives vectors' : 'classifies';
+  throw new ModelConfigError(`config.json describes a ${model.family} that ${does}; this needs a model that predicts the next token`);
 }
 
 /**

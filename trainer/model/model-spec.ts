@@ -71,6 +71,10 @@ export interface CausalModel extends Model {
   readonly kind: 'causal';
   /** Whether it can be given a head for whole texts: there is a class with one. */
   readonly takesScoreHead?: boolean;
+  /** Set where tokens also see those behind them, so that no next token can be predicted. */
+  readonly seesBothWays?: boolean;
+  /** Set where files of its class hold no head. */
+  readonly lacksHead?: boolean;
   readonly vocabularySize: number;
   readonly maxPositions: number;
   /** The keys and values that each block caches; undefined for a block that caches none. */
@@ -159,15 +163,36 @@ export type ClassifierBatch =
 export interface Pooling {
   /** `cls` is the first token. */
   readonly mode: PoolingMode;
+  /** Layers that the pooled state passes through, in their order. */
+  readonly dense?: readonly DenseLayer[] | undefined;
   /** Whether the vector is brought to length 1. */
   readonly normalize: boolean;
+  /** What is written before texts; the module has no part in it. */
+  readonly prompts?: Prompts | undefined;
 }
 
-export const poolingModes = ['mean', 'cls', 'max'] as const;
+/** A linear layer behind the pooling, the module Dense of sentence-transformers. */
+export interface DenseLayer {
+  /** Its folder in that of the model, for example `2_Dense`. */
+  readonly at: string;
+  readonly width: number;
+  readonly out: number;
+  readonly biased: boolean;
+}
+
+/** The words before the text that is searched for, and before those that are searched. */
+export interface Prompts {
+  readonly query?: string | undefined;
+  readonly document?: string | undefined;
+}
+
+export const poolingModes = ['mean', 'cls', 'max', 'lasttoken'] as const;
 export type PoolingMode = (typeof poolingModes)[number];
 
-/** An encoder of text below its head. */
+/** A model of text below its head. */
 export interface TextStates {
+  /** `decoder`: a language model, without the head that predicts tokens. */
+  readonly of: 'encoder' | 'decoder';
   readonly modules: readonly ModuleSpec[];
   /** The last hidden states, [batch · tokens, hiddenSize]. */
   readonly states: (tracer: Tracer, batch: ClassifierBatch) => Node;
@@ -191,13 +216,17 @@ export interface ClassifierModel extends Model {
   readonly problem: Problem;
   /** The modules that give logits, none for vectors. New ones have `initial` on their weights. */
   readonly heads: readonly ModuleSpec[];
-  /** [batch, labels]; [batch · tokens, labels] where each token has a label; [batch, hiddenSize], the vectors of an embedder. */
+  /** [batch, labels]; [batch · tokens, labels] where each token has a label; [batch, vectorWidth], the vectors of an embedder. */
   readonly logits: (tracer: Tracer, batch: ClassifierBatch) => Node;
   /** Present on models of text. */
   readonly encoder?: TextStates;
   /** Present on embedders. */
   readonly pooling?: Pooling;
 }
+
+/** Numbers of a vector of an embedder. */
+export const vectorWidth = ({ hiddenSize, pooling }: Pick<ClassifierModel, 'hiddenSize' | 'pooling'>): number =>
+  pooling?.dense?.at(-1)?.out ?? hiddenSize;
 
 export type AnyModel = CausalModel | ClassifierModel;
 

@@ -19,13 +19,14 @@ import { TargetError, targetModules } from '../method/targets.ts';
 import { hasYoung, type SecondChoice, withYoung } from '../method/young-rows.ts';
 import type { ConfigJson, ModelOptions } from '../model/config-json.ts';
 import { loadModel } from '../model/load-model.ts';
-import { type AnyModel, chosenSize } from '../model/model-spec.ts';
+import { type AnyModel, chosenSize, type Pooling } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ComputeType, Precision } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import { required } from '../narrow.ts';
 import { type RewardPass, rewardPassOf } from '../objective/answers/reward-program.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
+import { poolingOf } from '../objective/embedding/recipe-pooling.ts';
 import { taskOf } from '../objective/task-of.ts';
 import { readsBase } from '../protocol/recipe/live-reference.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
@@ -50,6 +51,8 @@ import type { TrainProgramParams } from '../train/training-params.ts';
 export interface PlanHeaders {
   readonly config: ConfigJson;
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+  /** How the folder makes vectors of texts, where it says so. */
+  readonly vectors?: Pooling | undefined;
 }
 
 /** The size of a cache of keys and values: tokens of each text, and texts. */
@@ -152,7 +155,9 @@ export interface PlannedPass {
  */
 export function planRun(facts: PlanFacts): RunPlan {
   const { recipe, headers, data } = facts;
-  const model = data?.model ?? loadModel(headers.config, modelOptions(recipe));
+  const embeds = objectiveCatalog[recipe.task].embeds === true;
+  const model =
+    data?.model ?? loadModel(headers.config, { ...modelOptions(recipe), ...(embeds && { pooling: poolingOf(recipe, headers.vectors) }) });
   if (!data) checkWeights(model, headers);
   return planMethod(facts, model, recipe.method, methodSettings(recipe));
 }

@@ -96,7 +96,7 @@ test('images have the size that the model was tuned for', async () => {
   expect(readRecord(join(result.outputDir, 'preprocessor_config.json'))).toMatchObject({ size: { height: 8, width: 8 } });
 });
 
-test.each(['mean', 'cls', 'max'] as const)('an embedder that takes the %s gives states and vectors', async mode => {
+test.each(['mean', 'cls', 'max', 'lasttoken'] as const)('an embedder that takes the %s gives states and vectors', async mode => {
   const pooling = { mode, normalize: mode === 'mean' };
   const result = await exportOf({ base: goldenFolder('bert'), method: 'spsft', problem: 'embedding', pooling });
   expectVerified(result);

@@ -1,8 +1,14 @@
 /** Folders of sentence-transformers: pooling in files old and new, and modules that are not computed here. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readSentenceModules, sentenceLength, writeSentenceModules } from '../../../trainer/format/sentence-modules.ts';
+import {
+  readSentenceModules,
+  SENTENCE_CONFIG,
+  sentenceLength,
+  sentencePrompts,
+  writeSentenceModules,
+} from '../../../trainer/format/sentence-modules.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const makeFolder = (): string => makeTemporaryFolder();
@@ -15,6 +21,13 @@ function folderOf(modules: unknown, pooling: object = { pooling_mode_mean_tokens
   writeFileSync(join(dir, '1_Pooling', 'config.json'), JSON.stringify(pooling));
   return dir;
 }
+const denseFolder = (config: object): string => {
+  const dir = folderOf([...plain, module('2_Dense', 'Dense')]);
+  mkdirSync(join(dir, '2_Dense'));
+  const layer = { in_features: 8, out_features: 4, bias: false, activation_function: 'torch.nn.modules.linear.Identity', ...config };
+  writeFileSync(join(dir, '2_Dense', 'config.json'), JSON.stringify(layer));
+  return dir;
+};
 const plain = [module('', 'Transformer'), module('1_Pooling', 'Pooling')];
 
 test('a folder without a list of modules is none of them', async () => {
@@ -22,12 +35,34 @@ test('a folder without a list of modules is none of them', async () => {
 });
 
 test('what is written is read', async () => {
-  for (const given of [{ mode: 'max', normalize: true } as const, { mode: 'cls', normalize: false } as const]) {
+  const dense = [{ at: '2_Dense', width: 8, out: 4, biased: false }];
+  for (const given of [
+    { mode: 'max', normalize: true } as const,
+    { mode: 'cls', normalize: false } as const,
+    { mode: 'lasttoken', dense, normalize: true } as const,
+  ]) {
     const dir = makeFolder();
     await writeSentenceModules(dir, { ...given, dimensions: 8, maxLength: 64 });
     expect(await readSentenceModules(dir)).toEqual(given);
     expect(await sentenceLength(dir)).toBe(64);
   }
+});
+
+test('prompts of the base are kept, and those of the run stand in their place', async () => {
+  const [base, dir] = [makeFolder(), makeFolder()];
+  const settings = { prompts: { query: 'q: ', passage: 'p: ', other: 'o: ' }, default_prompt_name: 'other', similarity_fn_name: 'dot' };
+  writeFileSync(join(base, SENTENCE_CONFIG), JSON.stringify(settings));
+  expect(await sentencePrompts(base)).toEqual({ query: 'q: ', document: 'p: ' });
+  await writeSentenceModules(dir, {
+    mode: 'mean',
+    normalize: true,
+    dimensions: 8,
+    maxLength: 64,
+    prompts: { query: 'find: ' },
+    baseDir: base,
+  });
+  const written: unknown = JSON.parse(readFileSync(join(dir, SENTENCE_CONFIG), 'utf8'));
+  expect(written).toEqual({ ...settings, prompts: { ...settings.prompts, query: 'find: ' } });
 });
 
 test('files name the pooling by flags, or by one key', async () => {
@@ -36,9 +71,20 @@ test('files name the pooling by flags, or by one key', async () => {
 });
 
 test.each<[string, string, RegExp]>([
-  ['another module', folderOf([...plain, module('2_Dense', 'Dense')]), /modules\.json.* lists the module Dense/],
+  ['another module', folderOf([...plain, module('2_LSTM', 'LSTM')]), /modules\.json.* lists the module LSTM/],
+  [
+    'a layer behind the length',
+    folderOf([...plain, module('2_Normalize', 'Normalize'), module('3_Dense', 'Dense')]),
+    /lists the module Normalize/,
+  ],
+  [
+    'a layer with an activation',
+    denseFolder({ activation_function: 'torch.nn.modules.activation.Tanh' }),
+    /layer that is not computed \(activation_function/,
+  ],
+  ['a layer that adds its input', denseFolder({ use_residual: true }), /layer that is not computed \(use_residual/],
   ['no pooling', folderOf([module('', 'Transformer')]), /lists sentence_transformers.models.Transformer/],
-  ['a pooling that is not computed', folderOf(plain, { pooling_mode_lasttoken: true }), /pools by pooling_mode_lasttoken/],
+  ['a pooling that is not computed', folderOf(plain, { pooling_mode_weightedmean_tokens: true }), /pools by pooling_mode_weightedmean/],
   [
     'two poolings',
     folderOf(plain, { pooling_mode_cls_token: true, pooling_mode_mean_tokens: true }),

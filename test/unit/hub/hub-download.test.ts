@@ -79,13 +79,22 @@ test('a model as it was published before safetensors and tokenizer.json', async 
 
 test('the modules of sentence-transformers come along, that of a folder too', async () => {
   const text = (value: object): Buffer => Buffer.from(JSON.stringify(value));
-  const pooling = { '1_Pooling/config.json': text({ pooling_mode_cls_token: true }), '2_Dense/config.json': text({}) };
+  const layer = { in_features: 8, out_features: 4, bias: false, activation_function: 'torch.nn.modules.linear.Identity' };
+  const pooling = {
+    '1_Pooling/config.json': text({ pooling_mode_cls_token: true }),
+    '2_Dense/config.json': text(layer),
+    'onnx/config.json': text({}),
+  };
   const module = (path: string, kind: string) => ({ idx: 0, name: '0', path, type: `sentence_transformers.models.${kind}` });
-  const modules = Buffer.from(JSON.stringify([module('', 'Transformer'), module('1_Pooling', 'Pooling')]));
+  const modules = Buffer.from(JSON.stringify([module('', 'Transformer'), module('1_Pooling', 'Pooling'), module('2_Dense', 'Dense')]));
   const { options, dir } = await hub(() => false, { ...FILES, ...pooling, 'modules.json': modules });
   await downloadModel('org/model', options);
-  expect(await readSentenceModules(dir)).toEqual({ mode: 'cls', normalize: false });
-  expect(existsSync(join(dir, '2_Dense'))).toBe(false);
+  expect(await readSentenceModules(dir)).toEqual({
+    mode: 'cls',
+    dense: [{ at: '2_Dense', width: 8, out: 4, biased: false }],
+    normalize: false,
+  });
+  expect(existsSync(join(dir, 'onnx'))).toBe(false);
 });
 
 describe('resume', () => {

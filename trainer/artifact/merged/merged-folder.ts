@@ -1,5 +1,6 @@
 /** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
 
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../../adapter/merge.ts';
@@ -13,14 +14,15 @@ import { PREPROCESSOR_FILE, preprocessorText } from '../../format/image/image-pr
 import { fileSize } from '../../format/model-config.ts';
 import { INDEX_FILE, SINGLE_FILE } from '../../format/safetensors/safetensors-source.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
-import { sentenceLength, writeSentenceModules } from '../../format/sentence-modules.ts';
+import { MODULE_WEIGHTS, sentenceLength, writeSentenceModules } from '../../format/sentence-modules.ts';
 import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../../format/tensor-source.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { VOCABULARY_FILES } from '../../format/tokenizer/tokenizer-files.ts';
 import type { WeightFiles } from '../../format/weight-files.ts';
+import { isOfModule } from '../../hub/module-weights.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
-import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
+import type { AnyModel, ClassifierModel, DenseLayer } from '../../model/model-spec.ts';
 import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
@@ -100,8 +102,8 @@ function isHeadless({ model, folder: { weights, config } }: MergedParams): boole
 
 /** Name in the folder → tensor: those of the base, with the shapes of a new head; of a base without a head, those of its class with one. */
 function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
-  const { model, folder } = params;
-  const { tensors } = folder.weights;
+  const { model } = params;
+  const tensors = writtenTensors(params);
   const shapes = new Map(model.parameters.filter(({ initial }) => initial).map(({ name, shape }) => [name, shape]));
   const wide = new Set(model.parameters.filter(({ float32 }) => float32).map(({ name }) => name));
   const place = (name: string, info: TensorInfo): [string, Placed] => {
@@ -122,6 +124,16 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   });
   return new Map([...written, ...kept]);
 }
+
+/** Those of the base, without the layers of its vectors where another task leaves them out. */
+function writtenTensors({ model, folder: { weights, vectors } }: MergedParams): ReadonlyMap<string, TensorInfo> {
+  const layers = vectors?.dense ?? [];
+  if (layers.length === 0 || layersOf(model).length > 0) return weights.tensors;
+  return new Map([...weights.tensors].filter(([name]) => !isOfModule(layers, name)));
+}
+
+/** The layers that the vectors of an embedder pass through, which have files of their own. */
+const layersOf = (model: AnyModel): readonly DenseLayer[] => (model.kind === 'classifier' ? (model.pooling?.dense ?? []) : []);
 
 /** With the tensors that stand for stacks of experts, in the places of those of the base. */
 function withStored(params: MergedParams, placed: ReadonlyMap<string, Placed>): ReadonlyMap<string, Placed> {
@@ -210,7 +222,7 @@ async function writePreprocessing(dir: string, { model, folder }: MergedParams):
 async function writeModulesOf(dir: string, { hiddenSize, input, pooling }: ClassifierModel, baseDir: string): Promise<void> {
   if (!pooling || input.kind !== 'tokens') return;
   const maxLength = (await sentenceLength(baseDir)) ?? input.maxPositions;
-  await writeSentenceModules(dir, { ...pooling, dimensions: hiddenSize, maxLength });
+  await writeSentenceModules(dir, { ...pooling, dimensions: hiddenSize, maxLength, baseDir });
 }
 
 async function writeWeights(dir: string, params: MergedParams): Promise<void> {
@@ -227,9 +239,21 @@ async function writeWeights(dir: string, params: MergedParams): Promise<void> {
     };
     return { name, dtype: placed.dtype, shape: placed.info.shape, data };
   };
-  for (const [file, names] of shards) await writeSafetensors(join(dir, file), names.map(entryOf), { format: 'pt' });
+  const layers = layersOf(params.model);
+  for (const [file, names] of shards) {
+    const own = names.filter(name => !isOfModule(layers, name));
+    await writeSafetensors(join(dir, file), own.map(entryOf), { format: 'pt' });
+  }
+  for (const layer of layers) {
+    const own = [...tensors.keys()].filter(name => isOfModule([layer], name));
+    await mkdir(join(dir, layer.at));
+    const entries = own.map(name => ({ ...entryOf(name), name: name.slice(layer.at.length + 1) }));
+    await writeSafetensors(join(dir, layer.at, MODULE_WEIGHTS), entries, { format: 'pt' });
+  }
   if (shards.size === 1 && shards.has(SINGLE_FILE)) return;
-  const weightMap = Object.fromEntries([...shards].flatMap(([file, names]) => names.map(name => [name, file])));
+  const weightMap = Object.fromEntries(
+    [...shards].flatMap(([file, names]) => names.filter(name => !isOfModule(layers, name)).map(name => [name, file])),
+  );
   await writeJson(join(dir, INDEX_FILE), { metadata: { total_size: mergedBytes(params) }, weight_map: weightMap });
 }
 

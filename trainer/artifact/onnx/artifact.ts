@@ -45,8 +45,11 @@ export const artifact: Artifact = (opened, { cacheDir, onEvent }) => {
 function exportable({ model }: Opened): ClassifierModel {
   if (model.kind === 'causal')
     throw new ExportError(`a ${model.family} that generates text is not written to ONNX: export it as gguf or as merged`);
-  if (model.input.kind === 'tokens' && !model.encoder)
-    throw new ExportError(`a ${model.family} is a decoder, which is not written to ONNX even where it classifies: export it as merged`);
+  if (model.input.kind === 'tokens' && model.encoder?.of !== 'encoder')
+    throw new ExportError(
+      `a ${model.family} is a decoder, which is not written to ONNX even where it classifies or gives vectors: export it as merged`,
+    );
+  if (model.pooling?.dense) throw new ExportError('layers behind the pooling (Dense) are not written to ONNX: export it as merged');
   return model;
 }
 

@@ -3,7 +3,7 @@ import { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node-store.ts';
 import { assemble, type Program, type Signature } from '../../graph/program.ts';
 import { type ClassifierShape, declareClassifierBatch } from '../../model/classifier-batch.ts';
-import { poolStates } from '../../model/embedder.ts';
+import { vectorsOf } from '../../model/embedder.ts';
 import { tokensOf } from '../../model/family/text/text-encoder.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { Tracer } from '../../model/tracer.ts';
@@ -38,7 +38,7 @@ function outputsOf(model: ClassifierModel, tracer: Tracer, shape: ClassifierShap
   const inputs = declareClassifierBatch(graph, model.input, shape);
   if (model.pooling && model.encoder) {
     const states = model.encoder.states(tracer, inputs);
-    const vectors = poolStates(graph, states, { batch: tokensOf(inputs), pooling: model.pooling });
+    const vectors = vectorsOf(tracer, states, { batch: tokensOf(inputs), pooling: model.pooling });
     return { [STATES_OUTPUT]: graph.reshape(states, [batch, tokens, model.hiddenSize]), [VECTORS_OUTPUT]: vectors };
   }
   const logits = model.logits(tracer, inputs);

@@ -103,6 +103,15 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     const { noPeft } = methodCatalog[method];
     throw new ExportError(`PEFT has no adapter for '${method}'${noPeft === undefined ? '' : `, which ${noPeft}`}. Export it as merged`);
   }
+  if (
+    model.kind === 'classifier' &&
+    model.pooling &&
+    model.encoder?.of === 'decoder' &&
+    model.modules.some(({ name }) => HEADED.test(name))
+  )
+    throw new ExportError(
+      `the base is a ${model.family} with a head, and PEFT has other names for its layers where it gives vectors: export as merged or as adapter`,
+    );
   const statistics = model.parameters.filter(({ name, buffer }) => buffer && tensors.has(name));
   if (statistics.length > 0)
     throw new ExportError(
@@ -110,8 +119,11 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     );
   const tied = model.kind === 'causal' && model.head.kind === 'embedding' ? model.head.name : undefined;
   const biased = model.modules.find(({ name, bias }) => bias && rows.has(name) && tensors.has(bias.name));
+  const layers = model.kind === 'classifier' ? model.heads.filter(() => model.pooling !== undefined) : [];
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
+    if (layers.includes(module) && description.modules.includes(name))
+      return [`${name} (a layer behind the pooling, which is no part of the model that PEFT adapts)`];
     const isTuned = rows.has(name) || columns.has(name) || lora.has(name) || elements.has(name);
     if (isTuned && isParameterTarget(model, module)) {
       if (!form.takesParameters) return [`${name} (a parameter of the model in memory, which PEFT tunes by LoRA alone)`];
@@ -134,6 +146,9 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     `PEFT cannot express what was trained in ${shown}${wrong.length > 8 ? ` and ${wrong.length - 8} more` : ''}: export as merged or as adapter`,
   );
 }
+
+/** The names of a decoder's layers in the class with a head. */
+const HEADED = /^model\./;
 
 const entryOf = (prefix: string, { name, shape, values, isIndex }: PeftTensor): TensorEntry => ({
   name: prefix + name,

@@ -28,12 +28,23 @@ export interface LoadGroupsInput {
   readonly tokenizer: SegmentTokenizer;
   readonly columns: ColumnNames;
   readonly form: GroupForm;
+  /** Words before the anchor, and before the other texts. */
+  readonly prompts?: GroupPrompts | undefined;
   /** Tokens of each text, special ones included. */
   readonly maxLength: number;
   /** Draws at most so many, by the seed. */
   readonly maxSamples?: number;
   readonly seed: number;
 }
+
+export interface GroupPrompts {
+  readonly query?: string | undefined;
+  readonly document?: string | undefined;
+}
+
+/** The texts as the model reads them, the anchor first. */
+export const promptedTexts = (texts: readonly string[], { query = '', document = '' }: GroupPrompts = {}): string[] =>
+  texts.map((text, side) => (side === 0 ? query : document) + text);
 
 /** @throws DataError (file, line, key) for anything malformed, and where there is no sample */
 export async function loadGroups(input: LoadGroupsInput): Promise<{ readonly groups: readonly TextGroup[]; readonly report: DataReport }> {
@@ -49,7 +60,7 @@ export async function loadGroups(input: LoadGroupsInput): Promise<{ readonly gro
   let truncated = 0;
   for await (const sample of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
     notes.add(sample);
-    const encoded = sample.texts.map(text => encoder.encode(text, undefined, maxLength));
+    const encoded = promptedTexts(sample.texts, input.prompts).map(text => encoder.encode(text, undefined, maxLength));
     truncated += Number(encoded.some(({ truncated: isCut }) => isCut));
     const { score, file, line } = sample;
     groups.push({ texts: encoded.map(({ ids }) => ids), score, file, line });

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { firstNames } from '../../files/folder-walk.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
+import type { SentencePrompts } from '../../format/sentence-modules.ts';
 import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
 import { loadModel } from '../../model/load-model.ts';
@@ -21,10 +22,27 @@ interface UnusableModel {
 /** The content of a model's files as plain data: it may come from another process. */
 export type ModelFileFacts =
   /** The config describes a model with exactly these weights. */
-  { readonly kind: 'ready'; readonly path: string; readonly config: ModelConfig; readonly vocabulary?: Vocabulary } | UnusableModel;
+  | {
+      readonly kind: 'ready';
+      readonly path: string;
+      readonly config: ModelConfig;
+      readonly vocabulary?: Vocabulary;
+      readonly vectors?: VectorFacts;
+    }
+  | UnusableModel;
+
+/** How a folder of sentence-transformers makes vectors: the words that it writes before texts; or why they are not computed. */
+export type VectorFacts = { readonly prompts: SentencePrompts } | { readonly refused: string };
 
 export type ModelFacts =
-  | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly id: string; readonly vocabulary?: Vocabulary }
+  | {
+      readonly kind: 'ready';
+      readonly path: string;
+      readonly model: AnyModel;
+      readonly id: string;
+      readonly vocabulary?: Vocabulary;
+      readonly vectors?: VectorFacts;
+    }
   /** A hub name that was not downloaded yet: nothing is known and nothing is wrong. */
   | { readonly kind: 'not-downloaded' }
   | { readonly kind: 'missing'; readonly suggestion?: string }

@@ -5,11 +5,12 @@ import path from 'node:path';
 import { createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import { readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
+import { readSentenceModules, sentencePrompts } from '../../format/sentence-modules.ts';
 import { readChatTemplate, readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import { type ModelFileFacts, readsTexts } from './model-facts.ts';
+import { type ModelFileFacts, readsTexts, type VectorFacts } from './model-facts.ts';
 import { readVocabulary } from './vocabulary.ts';
 
 /** An editor goes through all modules of a model on every keystroke. Supported models have up to 2,000. */
@@ -27,7 +28,8 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
     }
     if (first === undefined) {
       if (readsTexts(model)) await checkTemplate(file);
-      return { kind: 'ready', path: file, config, vocabulary: await readVocabulary(file, config) };
+      const vectors = await readVectors(file);
+      return { kind: 'ready', path: file, config, vocabulary: await readVocabulary(file, config), ...(vectors && { vectors }) };
     }
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;
     return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
@@ -40,6 +42,15 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
       path: file,
       reason: others === undefined ? reason : `${reason} ${others}`,
     };
+  }
+}
+
+/** Undefined for a folder that is none of sentence-transformers. */
+async function readVectors(file: string): Promise<VectorFacts | undefined> {
+  try {
+    return (await readSentenceModules(file)) && { prompts: await sentencePrompts(file) };
+  } catch (error) {
+    return { refused: remedied(error) ?? messageOf(error) };
   }
 }
 

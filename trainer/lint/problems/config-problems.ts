@@ -4,6 +4,7 @@
  */
 import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
+import { asFilesHaveIt } from '../../hub/bare-decoder.ts';
 import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
 import { type ConfigProblem, type Model, ModelConfigError } from '../../model/model-spec.ts';
 import { supportedByName } from '../../model/unsupported-architecture.ts';
@@ -58,7 +59,7 @@ function reports({ kind, facts, base }: ConfigView, config: ModelConfig, root: L
 }
 
 function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located | undefined): Generator<ConfigReport> {
-  const model = yield* readModel(config, root);
+  const model = yield* readModel(asFilesHaveIt(config, facts.tensors), root);
   yield* unknownKeyProblems(config);
   yield* folderProblems(facts);
   if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors, facts.unreadTensors);

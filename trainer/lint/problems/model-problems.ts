@@ -3,7 +3,7 @@
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
-import { objectivesOf } from '../../catalog/objectives.ts';
+import { comparesTexts, objectivesOf } from '../../catalog/objectives.ts';
 import type { MethodSettings } from '../../method/method.ts';
 import { targetsByUnit, unitsOf } from '../../method/spsft/targets.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
@@ -22,11 +22,13 @@ import type { Report } from './fact-report.ts';
 import { mostRank } from './most-rank.ts';
 import { unusable } from './unusable-model.ts';
 
-export function* modelProblems({ model, values }: RecipeView): Generator<Report> {
+export function* modelProblems({ model, values }: Pick<RecipeView, 'model' | 'values'>): Generator<Report> {
   if (model === undefined) return;
   if (model.kind !== 'ready') yield unusable(model, values.model ?? '', ['model']);
   else {
     yield* taskProblems(model.model, values.task);
+    if (comparesTexts(values.task) && model.vectors !== undefined && 'refused' in model.vectors)
+      yield { code: 'task-for-model', path: ['model'], message: `the model's vectors are not computed here: ${model.vectors.refused}` };
     yield* vocabularyProblems(model);
     yield* imageProblems(model.model, values.data.image_size);
     yield* targetProblems(model.model, values);

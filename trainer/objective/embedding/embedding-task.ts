@@ -3,7 +3,7 @@ import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
-import type { ClassifierModel } from '../../model/model-spec.ts';
+import { type ClassifierModel, vectorWidth } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
@@ -33,7 +33,7 @@ export function embeddingTask(model: ClassifierModel, settings: Recipe['embeddin
     ...(miniBatch !== undefined && {
       cached: {
         rows: rowsPerSample * miniBatch,
-        width: model.hiddenSize,
+        width: vectorWidth(model),
         outputs: vectorsOf,
         loss: (graph, vectors) => compare(graph, vectors).loss,
         lossFeeds: ['weights', 'scores'],

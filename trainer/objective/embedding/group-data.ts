@@ -1,7 +1,7 @@
 /** From the data settings of a recipe to tokenized texts to compare. */
 import type { SegmentTokenizer } from '../../data/example/segment-encoder.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
-import { type LoadGroupsInput, loadGroups, type TextGroup } from '../../data/text-groups/load-groups.ts';
+import { type GroupPrompts, type LoadGroupsInput, loadGroups, type TextGroup } from '../../data/text-groups/load-groups.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { type DataParts, loadParts } from '../data-parts.ts';
@@ -11,7 +11,9 @@ import type { ReadParams } from '../task-setup.ts';
 export const groupSettings = (
   { data: { columns }, embedding, max_length: maxLength, seed }: Recipe,
   tokenizer: SegmentTokenizer,
-): Omit<LoadGroupsInput, 'paths'> => ({ tokenizer, columns, form: groupForm(embedding), maxLength, seed });
+): Omit<LoadGroupsInput, 'paths'> => ({ tokenizer, columns, form: groupForm(embedding), prompts: promptsOf(embedding), maxLength, seed });
+
+const promptsOf = ({ query_prompt: query, document_prompt: document }: Recipe['embedding']): GroupPrompts => ({ query, document });
 
 /** @throws RunError 'no-data'; DataError for data that is malformed */
 export async function loadGroupData(params: ReadParams, part: 'train' | 'held'): Promise<DataParts<TextGroup>> {

@@ -2,17 +2,16 @@
 import { checkMaxLength } from '../../data/example/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import { readSentenceModules } from '../../format/sentence-modules.ts';
-import { DEFAULT_POOLING } from '../../model/embedder.ts';
 import { loadModel } from '../../model/load-model.ts';
-import { type ClassifierModel, inputOf, type Pooling } from '../../model/model-spec.ts';
+import { type ClassifierModel, inputOf, ModelConfigError, type Pooling, vectorWidth } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
-import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import { groupSetup } from '../group-setup.ts';
 import { ownParts, type ReadParams, type SetUpTask } from '../task-setup.ts';
 import { describeAsked, embeddingEvaluator } from './embedding-evaluator.ts';
 import { embeddingTask } from './embedding-task.ts';
 import { loadGroupData } from './group-data.ts';
+import { poolingOf } from './recipe-pooling.ts';
 
 export const setUp: SetUpTask = async (params, part) => {
   const { recipe } = params;
@@ -22,7 +21,7 @@ export const setUp: SetUpTask = async (params, part) => {
   const form = groupForm(embedding);
   const rowsPerSample = textsOf(form);
   const data = await loadGroupData(params, part);
-  const said = form.maxScore === undefined ? describeAsked(data.held, model.hiddenSize) : undefined;
+  const said = form.maxScore === undefined ? describeAsked(data.held, vectorWidth(model)) : undefined;
   if (said !== undefined) params.job.log('info', said);
   const { mini_batch_size: miniBatch } = embedding;
   if (miniBatch !== undefined)
@@ -38,37 +37,40 @@ export const setUp: SetUpTask = async (params, part) => {
   });
 };
 
-/** The encoder without its head. @throws RunError 'wrong-task', 'unsupported' */
+/** The model without its head. @throws RunError 'wrong-task', 'unsupported' */
 export async function modelFor({ recipe, base, job }: ReadParams): Promise<ClassifierModel> {
-  if (base.model.kind !== 'classifier' || !base.model.encoder)
-    throw new RunError(
-      'wrong-task',
-      `the model is a ${base.model.family}, which gives no vectors of texts here`,
-      'Name an encoder of text, such as BERT, RoBERTa, DeBERTa or ModernBERT',
-    );
-  const pooling = await poolingOf(recipe, base.folder.dir);
-  job.log('info', `vectors: ${poolings[pooling.mode]}${pooling.normalize ? ', brought to length 1' : ''}`);
-  const model = loadModel(base.folder.config, { problem: 'embedding', pooling });
-  if (model.kind !== 'classifier') throw new Error(`${model.family} became another kind of model`);
-  const wide = recipe.embedding.matryoshka_dims.find(dim => dim > model.hiddenSize);
+  const pooling = poolingOf(recipe, await readSentenceModules(base.folder.dir));
+  const { mode, dense = [], normalize } = pooling;
+  const layers = dense.length === 0 ? '' : `, through ${dense.map(({ at, width, out }) => `${at} (${width} → ${out})`).join(' and ')}`;
+  job.log('info', `vectors: ${poolings[mode]}${layers}${normalize ? ', brought to length 1' : ''}`);
+  const model = vectorsOf(base, pooling);
+  const width = vectorWidth(model);
+  const wide = recipe.embedding.matryoshka_dims.find(dim => dim > width);
   if (wide !== undefined)
     throw new RunError(
       'unsupported',
-      `embedding.matryoshka_dims has ${wide}, but the vectors of the model have ${model.hiddenSize} numbers`,
-      `Name dimensions of at most ${model.hiddenSize}`,
+      `embedding.matryoshka_dims has ${wide}, but the vectors of the model have ${width} numbers`,
+      `Name dimensions of at most ${width}`,
     );
   checkWeights(model, base.folder.weights);
   return model;
+}
+
+/** @throws RunError 'wrong-task' */
+function vectorsOf({ folder, model: { family } }: ReadParams['base'], pooling: Pooling): ClassifierModel {
+  try {
+    const model = loadModel(folder.config, { problem: 'embedding', pooling });
+    if (model.kind === 'classifier') return model;
+    throw new Error(`${family} became another kind of model`);
+  } catch (error) {
+    if (!(error instanceof ModelConfigError)) throw error;
+    throw new RunError('wrong-task', error.message, 'Name an encoder of text without a head, or a language model');
+  }
 }
 
 const poolings: Readonly<Record<Pooling['mode'], string>> = {
   mean: 'the mean of the states of all tokens',
   cls: 'the state of the first token',
   max: 'the largest value of each feature over all tokens',
+  lasttoken: 'the state of the last token',
 };
-
-/** The pooling of the recipe, else of the model's folder, else the mean of all tokens, brought to length 1. */
-async function poolingOf({ embedding: { pooling, normalize } }: Recipe, dir: string): Promise<Pooling> {
-  const found = (await readSentenceModules(dir)) ?? DEFAULT_POOLING;
-  return { mode: pooling === 'auto' ? found.mode : pooling, normalize: normalize ?? found.normalize };
-}

@@ -25,6 +25,8 @@ export interface RecipeAnswers {
   readonly maxPositions?: number | undefined;
   /** Rows or columns of each layer, where a layer of the model has fewer than the default; the method's default if left out. */
   readonly r?: number | undefined;
+  /** The words that the model's folder has for texts that are searched for, and for those that are searched. */
+  readonly prompts?: { readonly query?: string | undefined; readonly document?: string | undefined } | undefined;
 }
 
 /** The choices for a new recipe, before its model and data are looked at. */
@@ -42,7 +44,7 @@ export interface NewRecipeParams {
 /** The answers that follow from the model and the data; or why no recipe is written, and how to fix it. */
 export type NewRecipeAnswer<More = unknown> =
   | { readonly problem: { readonly message: string; readonly hint: string } }
-  | { readonly fitting: Pick<RecipeAnswers, 'task' | 'columns' | 'maxPositions' | 'r'> & More };
+  | { readonly fitting: Pick<RecipeAnswers, 'task' | 'columns' | 'maxPositions' | 'r' | 'prompts'> & More };
 
 /** The task that a model is made for, by its class. @param config the parsed config.json, which may be anything */
 export function taskOfConfig(config: unknown): Recipe['task'] | undefined {
@@ -81,6 +83,7 @@ export function recipeText({
   columns = {},
   maxPositions = Number.POSITIVE_INFINITY,
   r,
+  prompts: { query, document } = {},
 }: RecipeAnswers): string {
   const { target, hasTeacher } = objectiveCatalog[task];
   const given: PartialRecipe = {
@@ -120,6 +123,9 @@ export function recipeText({
     learning_rate: recipe.learning_rate,
     lr_scheduler_type: recipe.lr_scheduler_type,
     ...(objectiveCatalog[task].compares?.beta !== undefined ? { preference: { beta: recipe.preference.beta } } : {}),
+    ...((query !== undefined || document !== undefined) && {
+      embedding: { ...(query !== undefined && { query_prompt: query }), ...(document !== undefined && { document_prompt: document }) },
+    }),
     ...(hasTeacher && {
       distillation: { teacher: EXAMPLE_TEACHER, top_k: recipe.distillation.top_k, alpha: recipe.distillation.alpha },
     }),

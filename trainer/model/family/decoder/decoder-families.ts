@@ -120,6 +120,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       gated: own.gated ?? false,
       normsValues: own.normsValues ?? false,
       turnsNeighbors: own.turnsNeighbors ?? false,
+      seesBothWays: own.seesBothWays ?? false,
     },
     mlp: {
       intermediateSizes: own.intermediateSizes ?? everywhere(c, c.intermediate_size),

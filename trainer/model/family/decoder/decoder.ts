@@ -4,6 +4,7 @@ import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
 import type { AttentionMask } from '../../layer/attention.ts';
+import { withinDistance } from '../../layer/local-mask.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../../layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../../layer/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
@@ -47,6 +48,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     modules,
     head,
     logitCap: config.logitCap,
+    ...(config.attention.seesBothWays && { seesBothWays: true }),
     turning: turningOf(config.positions),
     ...(config.remark !== undefined && { remark: config.remark }),
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm, blockInputs }),
@@ -160,9 +162,13 @@ function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'
 }
 
 /** The mask of each block; blocks with the same window share one. */
-function masksOf({ graph }: Tracer, inputs: TokenInputs, { layers }: DecoderAttention): AttentionMask[] {
+function masksOf(tracer: Tracer, inputs: TokenInputs, { layers, seesBothWays }: DecoderAttention): AttentionMask[] {
   const tokens = inputs.ids.shape[1] as number;
   const windows = layers.map(({ window }) => window);
-  const known = new Map([...new Set(windows)].map(window => [window, withWindow(graph, inputs, tokens, window)]));
+  const maskOf = (window: number | undefined): AttentionMask =>
+    seesBothWays && inputs.mask.kind === 'bias' && window !== undefined
+      ? withinDistance(tracer, inputs.mask, tokens, window - 1)
+      : withWindow(tracer.graph, inputs, tokens, window);
+  const known = new Map([...new Set(windows)].map(window => [window, maskOf(window)]));
   return windows.map(window => valueFor(known, window));
 }

@@ -3,10 +3,11 @@
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
-import type { CausalModel, ClassifierModel } from '../../model-spec.ts';
+import { type CausalModel, type ClassifierModel, ModelConfigError } from '../../model-spec.ts';
 import { linearSpec, parametersOf } from '../../module-specs.ts';
 import { headSpec, readLabels } from '../labels.ts';
 import { tokensOf } from '../text/text-encoder.ts';
+import { bodyOf, inputOfDecoder } from './decoder-states.ts';
 
 export interface ScoreHeadParams {
   readonly architecture: string;
@@ -26,11 +27,12 @@ export function withScoreHead(
   decoder: CausalModel,
   { architecture, json, options, hasHead, padId = endId(json) }: ScoreHeadParams,
 ): ClassifierModel {
-  const { hiddenSize, head: tokenHead, vocabularySize, maxPositions } = decoder;
+  if (decoder.seesBothWays)
+    throw new ModelConfigError(`the tokens of this ${decoder.family} see those behind them, which is computed for embeddings alone`);
+  const { hiddenSize } = decoder;
   const labels = readLabels({ architecture, json, options, hasHead, std: spreadOf(json) });
   const head = headSpec(linearSpec(SCORE, { part: 'head', layer: -1 }, labels.labels.length, hiddenSize, false), labels.fresh);
-  const body = decoder.modules.filter(module => module !== tokenHead || module.kind === 'embedding');
-  const modules = [...body, head];
+  const modules = [...bodyOf(decoder), head];
   return {
     kind: 'classifier',
     family: decoder.family,
@@ -39,7 +41,7 @@ export function withScoreHead(
     ...(decoder.remark !== undefined && { remark: decoder.remark }),
     modules,
     parameters: [...parametersOf(modules), ...decoder.parameters.filter(({ buffer }) => buffer)],
-    input: { kind: 'tokens', vocabularySize, maxPositions, padId, tokenTypes: 0 },
+    input: inputOfDecoder(decoder, padId),
     labels: labels.labels,
     problem: labels.problem,
     heads: [head],

@@ -72,7 +72,7 @@ export function bert(config: BertConfig): ClassifierModel {
     problem,
     heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
+    encoder: { of: 'encoder', modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }
 

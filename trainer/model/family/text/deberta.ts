@@ -78,7 +78,7 @@ export function deberta(config: DebertaConfig): ClassifierModel {
     problem,
     heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
+    encoder: { of: 'encoder', modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }
 

@@ -89,7 +89,7 @@ export function modernBert(config: ModernBertConfig): ClassifierModel {
     problem,
     heads: [classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    encoder: { modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
+    encoder: { of: 'encoder', modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
   };
 }
 

@@ -175,7 +175,7 @@ const conditions: readonly Condition[] = [
       return hasTargetMargin === true || (hasLossTypes === true && preferenceLosses[preference.loss_type].readsSmoothing === true);
     },
   },
-  withEmbedding(['loss_type', 'mini_batch_size', 'pooling', 'normalize', 'matryoshka_dims'], () => true),
+  withEmbedding(['loss_type', 'mini_batch_size', 'pooling', 'normalize', 'matryoshka_dims', 'query_prompt', 'document_prompt'], () => true),
   withEmbedding(['negatives', 'scale'], hasNegativesOfBatch),
   withEmbedding(['max_score'], ({ loss_type: type }) => type === 'cosine'),
   withEmbedding(['distance', 'margin'], ({ loss_type: type }) => type === 'triplet'),

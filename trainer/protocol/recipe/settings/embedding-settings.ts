@@ -1,9 +1,12 @@
 /** Settings of embeddings: how vectors are made and compared. */
 import { defaulted, type Given, group, optional } from '../setting.ts';
-import { choice, flag, integer, listOf, number } from '../value-type.ts';
+import { choice, flag, integer, listOf, number, text } from '../value-type.ts';
 
 /** The most hard negatives of an anchor: each is another row of the batch. */
 const MAX_NEGATIVES = 64;
+
+/** Longer than the instruction of any model in use. */
+const MAX_PROMPT = 4096;
 
 /** Samples of a training batch that pass through the model at a time. */
 export const samplesAtATime = ({ per_device_train_batch_size: batch, 'embedding.mini_batch_size': miniBatch }: Given): number =>
@@ -54,10 +57,15 @@ export const embeddingGroup = group('Training of embeddings: how vectors are mad
       mean: 'The mean of the states of all tokens.',
       cls: 'The state of the first token.',
       max: 'The largest value of each feature over all tokens.',
+      lasttoken: 'The state of the last token, as in Qwen3-Embedding.',
     }),
     'auto',
     { doc: 'How the states of the tokens become the vector of the text.' },
   ),
+  query_prompt: optional(text({ maxLength: MAX_PROMPT }), {
+    doc: 'Words before each anchor, such as those that the model card gives for queries; left out, none, as in the trainer of sentence-transformers.',
+  }),
+  document_prompt: optional(text({ maxLength: MAX_PROMPT }), { doc: 'Words before each positive and negative; left out, none.' }),
   normalize: optional(flag(), {
     doc: 'Whether vectors are brought to length 1; by default as the model folder says (2_Normalize), otherwise true.',
   }),

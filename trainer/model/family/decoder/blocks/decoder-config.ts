@@ -75,6 +75,8 @@ export interface DecoderAttention {
   readonly gated: boolean;
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
+  /** A query also sees the keys behind it: those nearer than its window, where it has one. */
+  readonly seesBothWays: boolean;
 }
 
 /** The part of attention that may differ from block to block. */

@@ -41,18 +41,18 @@ export interface BlockNames {
   };
 }
 
-/** The names of Hugging Face's decoders, which differ in their norms. @param prefix of all names but the head's */
-const withNorms = (norms: BlockNames['norms'], prefix = 'model'): DecoderNames => ({
-  embedding: `${prefix}.embed_tokens`,
-  finalNorm: `${prefix}.norm`,
+/** The names of Hugging Face's decoders, which differ in their norms. @param prefix of all names but the head's, with its dot */
+const withNorms = (norms: BlockNames['norms'], prefix = 'model.'): DecoderNames => ({
+  embedding: `${prefix}embed_tokens`,
+  finalNorm: `${prefix}norm`,
   head: 'lm_head',
   layerInputs: {
-    table: `${prefix}.embed_tokens_per_layer`,
-    projection: `${prefix}.per_layer_model_projection`,
-    norm: `${prefix}.per_layer_projection_norm`,
+    table: `${prefix}embed_tokens_per_layer`,
+    projection: `${prefix}per_layer_model_projection`,
+    norm: `${prefix}per_layer_projection_norm`,
   },
   block: layer => {
-    const at = `${prefix}.layers.${layer}`;
+    const at = `${prefix}layers.${layer}`;
     return {
       at,
       q: `${at}.self_attn.q_proj`,
@@ -90,8 +90,12 @@ const around = {
 export const gemmaNames = withNorms(around);
 /** The decoders inside models that also see images. */
 const TEXT_PART = 'model.language_model';
-export const gemmaTextNames = withNorms(around, TEXT_PART);
-export const llamaTextNames = withNorms(before, TEXT_PART);
+export const gemmaTextNames = withNorms(around, `${TEXT_PART}.`);
+export const llamaTextNames = withNorms(before, `${TEXT_PART}.`);
+
+/** Files of the decoder without its head. */
+export const gemmaBareNames = withNorms(around, '');
+export const llamaBareNames = withNorms(before, '');
 
 /** The name that a tensor of a text part has in the file of the decoder alone; that of another tensor as it is. */
 export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_PART}.`) ? `model${name.slice(TEXT_PART.length)}` : name);

@@ -11,7 +11,9 @@ import type { LayerTurns, RopeContext } from '../keys/rope-config.ts';
 
 /** A family's properties other than its sizes; those that are left out are Llama's. */
 export interface Own
-  extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'turnsNeighbors'>>,
+  extends Partial<
+      Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'turnsNeighbors' | 'seesBothWays'>
+    >,
     Partial<Pick<DecoderConfig, 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;

@@ -5,7 +5,7 @@ import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffec
 import { activation, size } from '../../common-keys.ts';
 import { gemmaNames } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount, listedTypes, windowSize } from '../keys/decoder-keys.ts';
-import { type LayerType, layerTypes, windowsOf } from '../keys/layers.ts';
+import { type LayerType, layerTypes, type Windows, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf, type Own } from './family.ts';
 
 const cap = computed(z.number().positive().nullish());
@@ -25,12 +25,12 @@ const gemmaCommon = {
   layer_types: listedTypes,
   attn_logit_softcapping: cap,
   final_logit_softcapping: cap,
-  ...refusedUnless([false], 'use_bidirectional_attention'),
   ...withoutEffect('says how keys and values are cached', 'cache_implementation'),
 } as const;
 
 const gemma2Keys = {
   ...gemmaCommon,
+  ...refusedUnless([false], 'use_bidirectional_attention'),
   ...withoutEffect('is of older files; hidden_activation counts', 'hidden_act'),
   attn_logit_softcapping: computed(z.number().positive().nullish().default(50)),
   final_logit_softcapping: computed(z.number().positive().nullish().default(30)),
@@ -45,6 +45,7 @@ const gemma3Keys = {
   intermediate_size: computed(size(262144).default(9216)),
   num_hidden_layers: computed(size(512).default(26)),
   max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  use_bidirectional_attention: computed(z.boolean().nullish()),
   rope_local_base_freq: computed(z.number().positive().nullish()),
   sliding_window_pattern: computed(z.number().int().positive().max(512).nullish().default(6)),
   ...withoutEffect('says what layer_types says', '_sliding_window_pattern'),
@@ -61,6 +62,9 @@ const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Ke
   multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
 });
 
+/** Half of a window lies to each side of a token that sees both ways, which counts in both halves. */
+const halfToEachSide = (window: Windows[number]): Windows[number] => (typeof window === 'number' ? Math.floor(window / 2) + 1 : window);
+
 export const gemma2 = familyOf({ family: 'gemma2', names: gemmaNames, keys: gemma2Keys, own: c => gemma(c, layerTypes(c, 2)) });
 
 export const gemma3 = familyOf({
@@ -70,6 +74,9 @@ export const gemma3 = familyOf({
   own: c => {
     const types = layerTypes(c, c.sliding_window_pattern ?? 6);
     const thetas = { full_attention: c.rope_theta ?? 1e6, sliding_attention: c.rope_local_base_freq ?? 1e4 };
-    return { ...gemma(c, types), innerNorms: 'heads', turns: { types, thetas } };
+    const seesBothWays = c.use_bidirectional_attention ?? false;
+    const own = gemma(c, types);
+    const windows = seesBothWays ? own.windows.map(halfToEachSide) : own.windows;
+    return { ...own, windows, seesBothWays, innerNorms: 'heads', turns: { types, thetas } };
   },
 });

@@ -1,0 +1,28 @@
+/** A decoder as a model of whole texts: the states of its tokens, without the head that predicts the next one. */
+
+import { paddingMask } from '../../layer/self-attention.ts';
+import type { CausalModel, ClassifierInput, TextStates } from '../../model-spec.ts';
+import type { ModuleSpec } from '../../module-specs.ts';
+import { tokensOf } from '../text/text-encoder.ts';
+
+/** All modules but the head, which may be the embedding. */
+export const bodyOf = ({ modules, head }: CausalModel): ModuleSpec[] =>
+  modules.filter(module => module !== head || module.kind === 'embedding');
+
+export const inputOfDecoder = ({ vocabularySize, maxPositions }: CausalModel, padId: number): ClassifierInput => ({
+  kind: 'tokens',
+  vocabularySize,
+  maxPositions,
+  padId,
+  tokenTypes: 0,
+});
+
+/** Texts are filled up at their end, which no earlier token sees; where tokens see both ways, none sees what fills up. */
+export const statesOfDecoder = (decoder: CausalModel): TextStates => ({
+  of: 'decoder',
+  modules: bodyOf(decoder),
+  states(tracer, batch) {
+    const { ids, seen } = tokensOf(batch);
+    return decoder.hidden(tracer, { ids, mask: decoder.seesBothWays ? paddingMask(tracer.graph, seen) : { kind: 'causal' } });
+  },
+});
