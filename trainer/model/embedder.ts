@@ -15,7 +15,7 @@ export const HEADLESS: ModelOptions = { labels: ['LABEL_0'], problem: 'regressio
 /** The pooling where neither the recipe nor the folder of the model says otherwise. */
 export const DEFAULT_POOLING: Pooling = { mode: 'mean', normalize: true };
 
-/** What fills up the texts of a decoder: no token in use reads it, so that any will do. */
+/** The token that fills up the texts of a decoder: no other token reads it, so any will do. */
 const ANY_TOKEN = 0;
 
 /** @throws ModelConfigError where the model does not read whole texts */

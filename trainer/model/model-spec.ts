@@ -167,7 +167,7 @@ export interface Pooling {
   readonly dense?: readonly DenseLayer[] | undefined;
   /** Whether the vector is brought to length 1. */
   readonly normalize: boolean;
-  /** What is written before texts; the module has no part in it. */
+  /** The words that are written before texts, before they are tokenized. */
   readonly prompts?: Prompts | undefined;
 }
 
