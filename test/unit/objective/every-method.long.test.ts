@@ -81,7 +81,7 @@ for (const [label, value] of Object.entries({ day: 220, night: 20 }))
 /** The settings of an objective, by its capabilities. The losses are sums over samples: others are no law of accumulation. */
 function settingsOf(task: ObjectiveName): readonly string[] {
   const entry: ObjectiveEntry = objectiveCatalog[task];
-  const isCausal = entry.model === 'causal' || entry.startsFrom === 'causal';
+  const isCausal = entry.model === 'causal' || (entry.startsFrom === 'causal' && !entry.embeds);
   return [
     `model=${entry.reads === 'images' ? 'images' : isCausal ? 'causal' : 'encoder'}`,
     `data.train=${entry.reads === 'images' ? 'pictures' : `${entry.ranks ? 'ranked' : entry.target}.jsonl`}`,
