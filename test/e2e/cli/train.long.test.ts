@@ -52,7 +52,7 @@ describe('a run from end to end', () => {
       expect(stdout).toContain(row);
     expect(stderr).toMatch(/18\/18 steps/);
     expect(stderr).toMatch(
-      /^try it with: rowtune generate runs\/tiny .*\nexport it with: rowtune export runs\/tiny --format merged --output tiny-model\nfor Ollama and LM Studio: rowtune export runs\/tiny --format gguf --output tiny-gguf$/m,
+      /^try it with: rowtune generate runs\/tiny .*\nexport it with: rowtune export runs\/tiny --format merged --output tiny-model$/m,
     );
     expect(stderr).not.toContain(String.fromCharCode(27));
   });
