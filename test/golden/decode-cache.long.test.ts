@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../trainer/engine/engine.ts';
+import { MODULES_FILE } from '../../trainer/format/sentence-modules.ts';
 import { contextBucket, decodeWidths, LOGITS, logitsProgram, PREFILL, PREFILL_TOKENS } from '../../trainer/generate/decode-program.ts';
 import { openDecoder } from '../../trainer/generate/decoder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
@@ -15,6 +16,8 @@ import { floatsOf } from '../support/numbers/outputs.ts';
 
 const isDecoder = (name: string): boolean => {
   const config = join(import.meta.dirname, name, 'config.json');
+  // Models of embeddings have no head that predicts tokens.
+  if (existsSync(join(import.meta.dirname, name, MODULES_FILE))) return false;
   return existsSync(config) && /CausalLM|Gemma\w+ForConditional/.test(readFileSync(config, 'utf8'));
 };
 const families = readdirSync(import.meta.dirname).filter(isDecoder);

@@ -11,6 +11,7 @@ import type { Step } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import type { AnyModel } from '../../../trainer/model/model-spec.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 import { heldVariables } from '../../../trainer/plan/memory/held-variables.ts';
 import { planRun } from '../../../trainer/plan/run-plan.ts';
@@ -36,12 +37,18 @@ interface Wanted {
   readonly recompute: RecomputePolicy;
 }
 
+function taskOf(model: AnyModel): string {
+  if (model.kind === 'causal') return 'causal_lm';
+  if (model.problem === 'embedding') return 'embedding';
+  return model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
+}
+
 /** The programs of a golden model, with three blocks where it counts them. */
 function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   const config = readRecord(join(golden, folder, 'config.json'));
   const short = config.num_hidden_layers && !config.layer_types && !config.mlp_layer_types ? { ...config, num_hidden_layers: 3 } : config;
   const model = loadModel(short);
-  const task = model.kind === 'causal' ? 'causal_lm' : model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
+  const task = taskOf(model);
   const rank = methodCatalog[method].lowRank !== 'none' || method === 'spsft' ? 'r: 2\n' : '';
   const text = `model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\nmethod: ${method}\ndtype: ${dtype}\n${rank}`;
   const recipe = recipeIn(text);
