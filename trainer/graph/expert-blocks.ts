@@ -31,7 +31,9 @@ interface ExpertSides {
   readonly out: number;
 }
 
-export interface BlockGroup extends BlockSizes {
+interface BlockGroup {
+  /** Turns of the loop. */
+  readonly turns: number;
   /** Blocks that are multiplied at once. */
   readonly together: number;
   /** Elements that these hold: a copy of each block's matrix, its rows and its products. */
@@ -49,5 +51,5 @@ export function blocksTogether({ n, experts, width, out }: ExpertSides): BlockGr
   const fitting = Math.floor((n * Math.max(width, out)) / ofBlock);
   const turns = Math.ceil(count / Math.max(1, fitting));
   const together = Math.ceil(count / turns);
-  return { size, count, together, held: together * ofBlock };
+  return { turns, together, held: together * ofBlock };
 }

@@ -194,6 +194,10 @@ function productOfColumns(graph: Graph, x: Node, { chosen, values, places }: Flo
 export const readAs = (graph: Graph, variable: VariableSpec, dtype: DType): Node =>
   graph.within({ transient: true }, () => graph.cast(graph.read(variable), dtype));
 
+/** The float32 product of two tensors, computed in another element type. */
+export const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
+  graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
+
 /** [n, r] → [n, all]: each column at its place among all, and 0 elsewhere. */
 function spread(graph: Graph, own: Node, { from, to }: { readonly from: VariableSpec; readonly to: VariableSpec }): Node {
   const all = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(to), -1);

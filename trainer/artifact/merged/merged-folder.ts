@@ -228,7 +228,8 @@ async function writeModulesOf(dir: string, { hiddenSize, input, pooling }: Class
 async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   const tensors = placedTensors(params);
   const merged = rememberingStacks(params.model, mergedWeights(withInitial(params.model, params.folder.weights), params.adapter));
-  const shards = shardsOf(params, tensors);
+  const layers = layersOf(params.model);
+  const shards = new Map([...shardsOf(params, tensors)].map(([file, names]) => [file, names.filter(name => !isOfModule(layers, name))]));
   let done = 0;
   const entryOf = (name: string): TensorEntry => {
     const placed = valueFor(tensors, name);
@@ -239,11 +240,7 @@ async function writeWeights(dir: string, params: MergedParams): Promise<void> {
     };
     return { name, dtype: placed.dtype, shape: placed.info.shape, data };
   };
-  const layers = layersOf(params.model);
-  for (const [file, names] of shards) {
-    const own = names.filter(name => !isOfModule(layers, name));
-    await writeSafetensors(join(dir, file), own.map(entryOf), { format: 'pt' });
-  }
+  for (const [file, names] of shards) await writeSafetensors(join(dir, file), names.map(entryOf), { format: 'pt' });
   for (const layer of layers) {
     const own = [...tensors.keys()].filter(name => isOfModule([layer], name));
     await mkdir(join(dir, layer.at));
@@ -251,9 +248,7 @@ async function writeWeights(dir: string, params: MergedParams): Promise<void> {
     await writeSafetensors(join(dir, layer.at, MODULE_WEIGHTS), entries, { format: 'pt' });
   }
   if (shards.size === 1 && shards.has(SINGLE_FILE)) return;
-  const weightMap = Object.fromEntries(
-    [...shards].flatMap(([file, names]) => names.filter(name => !isOfModule(layers, name)).map(name => [name, file])),
-  );
+  const weightMap = Object.fromEntries([...shards].flatMap(([file, names]) => names.map(name => [name, file])));
   await writeJson(join(dir, INDEX_FILE), { metadata: { total_size: mergedBytes(params) }, weight_map: weightMap });
 }
 

@@ -119,7 +119,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     );
   const tied = model.kind === 'causal' && model.head.kind === 'embedding' ? model.head.name : undefined;
   const biased = model.modules.find(({ name, bias }) => bias && rows.has(name) && tensors.has(bias.name));
-  const layers = model.kind === 'classifier' ? model.heads.filter(() => model.pooling !== undefined) : [];
+  const layers = model.kind === 'classifier' && model.pooling ? model.heads : [];
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
     if (layers.includes(module) && description.modules.includes(name))

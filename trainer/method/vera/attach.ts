@@ -10,6 +10,7 @@ import { dropout } from '../../model/layer/dropout.ts';
 import { sumRows } from '../../model/layer/norm.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
+import { product } from '../../model/weight-storage.ts';
 import { lowRankTargets } from '../lora/attach.ts';
 import { type Attach, type VeraSettings, whole } from '../method.ts';
 import type { VeraShape } from '../trained-parts.ts';
@@ -99,24 +100,22 @@ function veraProduct(tracer: Tracer, module: ModuleSpec, projections: VeraProjec
   const r = projections.a.shape[0] as number;
   const vectors = veraVectors(module, r);
   const [d, b] = [graph.read(vectors.d), graph.read(vectors.b)];
-  const times = (left: Node, right: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
-    graph.cast(graph.matmul(graph.cast(left, compute), graph.cast(right, compute), options), 'float32');
   // Cut anew in each pass, so that no corner is kept for the backward one.
   const cornerA = () => graph.slice(graph.read(projections.a), [0, 0], [r, width]);
   const cornerB = () => graph.slice(graph.read(projections.b), [0, 0], [out, r]);
-  const low = graph.within({ cheap: true }, () => times(x, cornerA(), { transposeB: true }));
-  const product = graph.mul(times(graph.mul(low, d), cornerB(), { transposeB: true }), b);
-  product.custom = {
+  const low = graph.within({ cheap: true }, () => product(graph, compute, x, cornerA(), { transposeB: true }));
+  const added = graph.mul(product(graph, compute, graph.mul(low, d), cornerB(), { transposeB: true }), b);
+  added.custom = {
     inputs: [x, d, b],
     rule: ({ dy, wants, value }) => {
-      const towardsLow = times(graph.mul(dy, b), cornerB());
-      const forB = () => graph.sum(graph.mul(times(dy, graph.mul(value(low), d), { transposeA: true }), cornerB()), [1]);
+      const towardsLow = product(graph, compute, graph.mul(dy, b), cornerB());
+      const forB = () => graph.sum(graph.mul(product(graph, compute, dy, graph.mul(value(low), d), { transposeA: true }), cornerB()), [1]);
       return [
-        wants(0) ? times(graph.mul(towardsLow, d), cornerA()) : undefined,
+        wants(0) ? product(graph, compute, graph.mul(towardsLow, d), cornerA()) : undefined,
         wants(1) ? sumRows(graph, graph.mul(towardsLow, value(low))) : undefined,
         wants(2) ? forB() : undefined,
       ];
     },
   };
-  return product;
+  return added;
 }

@@ -1,7 +1,7 @@
 /** The language-model head with its loss, in chunks of positions, so that logits of the whole batch are never held. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { rowSum } from '../../graph/ops/indexing.ts';
-import type { DType } from '../../graph/types.ts';
+import { product } from '../weight-storage.ts';
 import { softCap } from './soft-cap.ts';
 
 export interface HeadLossParams {
@@ -253,10 +253,6 @@ function chunkLoss(
     targetSlope: ownCapped && graph.reshape(ownCapped.slope(asTheyAre), [own.shape[0] as number, 1]),
   };
 }
-
-/** The float32 product of two tensors, computed in the element type of the weight. */
-const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
-  graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
 interface JoinedChunk {
   readonly nll: Node;

@@ -67,9 +67,8 @@ export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradi
     const [stacked, width] = dimensions(w.shape, 2);
     const n = ids.shape[0] as number;
     const out = stacked / experts;
-    const { together } = blocksTogether({ n, experts, width, out });
+    const { turns, together } = blocksTogether({ n, experts, width, out });
     const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
-    const turns = Math.ceil(count / together);
     // What fills up the last turn is of nobody, by the first expert.
     const missing = turns * together - count;
     const places = emitter.pad(assignmentAt, [0], [missing * size], emitter.fill(n, 'i32'));
