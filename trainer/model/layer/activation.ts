@@ -1,4 +1,4 @@
-/** Activation functions, under the names of Hugging Face's `hidden_act`. */
+/** Activation functions by their Hugging Face name (`hidden_act`). */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 
@@ -7,7 +7,7 @@ export type Activation = (graph: Graph, x: Node) => Node;
 /** x · σ(x). */
 const silu: Activation = (graph, x) => graph.mul(x, graph.sigmoid(x));
 
-/** x · Φ(x), with the error function; dx = dy · (Φ(x) + x · exp(−x² / 2) / √2π). */
+/** x · Φ(x), exact (with erf); dx = dy · (Φ(x) + x · exp(−x² / 2) / √2π). */
 const gelu: Activation = (graph, x) => {
   const below = graph.mul(graph.add(graph.erf(graph.mul(x, Math.SQRT1_2)), 1), 0.5);
   const y = graph.mul(x, below);
@@ -28,7 +28,7 @@ const geluTanh: Activation = (graph, x) => {
   return graph.mul(graph.mul(x, 0.5), graph.add(graph.tanh(inner), 1));
 };
 
-/** log(1 + eˣ), of which no part overflows; its slope is σ(x). */
+/** log(1 + eˣ), computed without overflow; its slope is σ(x). */
 export const softplus: Activation = (graph, x) => {
   const y = graph.add(graph.relu(x), graph.log(graph.add(graph.exp(graph.neg(graph.abs(x))), 1)));
   y.custom = { inputs: [x], rule: ({ dy, value }) => [graph.mul(dy, graph.sigmoid(value(x)))] };
@@ -46,7 +46,7 @@ export const activations: Readonly<Record<string, Activation>> = {
   tanh: (graph, x) => graph.tanh(x),
 };
 
-/** Returns the activation of a name, which the reader of the config has checked. */
+/** Returns the activation with this name. The config reader has already checked the name. */
 export function activationOf(name: string): Activation {
   const found = activations[name];
   if (!found) throw new Error(`there is no activation '${name}'`);
@@ -77,8 +77,8 @@ export function swiglu(graph: Graph, gate: Node, up: Node): Node {
 }
 
 /**
- * (up + 1) · gate · σ(alpha · gate) of gates that are at most `limit` and ups within ± `limit` (gpt-oss).
- * @param gateUp [rows, 2 · features], gate and up of each feature in turn
+ * (up + 1) · gate · σ(alpha · gate), with gate clamped to at most `limit` and up to ±`limit` (gpt-oss).
+ * @param gateUp [rows, 2 · features], gate and up of each feature alternating
  */
 export function clampedSwiglu(graph: Graph, gateUp: Node, { alpha, limit }: { readonly alpha: number; readonly limit: number }): Node {
   const [rows, both] = dimensions(gateUp.shape, 2);

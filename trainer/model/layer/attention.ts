@@ -1,4 +1,4 @@
-/** Softmax attention in chunks of queries, so that the whole score matrix is never held and causal work is halved. */
+/** Softmax attention in chunks of queries: the full score matrix is never in memory, and causal attention does half the work. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import type { AttentionMask, AttentionParams } from './attention-params.ts';
@@ -8,10 +8,10 @@ import { softCap } from './soft-cap.ts';
 
 export type { AttentionMask } from './attention-params.ts';
 
-/** Low enough that exp() of it is 0, high enough that a row of nothing else stays finite. */
+/** Low enough that its exp() is 0, high enough that a row with only hidden keys stays finite. */
 export const HIDDEN = -1e9;
 
-/** Long sequences take more chunks; below 64 queries a product no longer fills the machine. */
+/** Queries per chunk. Longer sequences get more chunks; below 64 queries a product no longer keeps the hardware busy. */
 export const queryChunk = (queries: number): number => Math.max(128, Math.ceil(queries / 8));
 
 /** @returns [batch, heads, queries, valueDim] */
@@ -31,9 +31,9 @@ export function attention(graph: Graph, params: AttentionParams): Node {
 }
 
 /**
- * One chunk of queries. With P the softmax, O = P·V and D = Σ dO∘O over the head's features:
+ * Attends with one chunk of queries. With P the softmax, O = P·V and D = Σ dO∘O over the head's features:
  * dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D), dQ = dS·K, dK = dSᵀ·Q (the backward pass of FlashAttention, Dao et al. 2022, eq. 4).
- * A sink's own probability is a part of the softmax without a value, so its score has −P·D.
+ * A sink takes part in the softmax but has no value, so with its probability P, its score's gradient is −P·D.
  * With a mask M on P: O = (P∘M)·V, dV = (P∘M)ᵀ·dO, dS = P∘(M∘(dO·Vᵀ) − D), and D is still Σ dO∘O.
  */
 function attendChunk(graph: Graph, params: AttentionParams, part: { begin: number; size: number; seen: number }): Node {
@@ -89,14 +89,14 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   return graph.reshape(out, [batch, heads, part.size, v.shape[3] as number]);
 }
 
-/** Scores [batch, kvHeads, group · size, seen] with that of its head's sink appended to those of each query. */
+/** Appends the score of the head's sink to the scores of each query, [batch, kvHeads, group · size, seen]. */
 function withSinks(graph: Graph, scores: Node, sinks: Node, size: number): Node {
   const [batch, kvHeads, rows] = dimensions(scores.shape, 4);
   const column = graph.broadcast(graph.reshape(sinks, [1, kvHeads, rows / size, 1]), [batch, kvHeads, rows / size, size]);
   return graph.concat([scores, graph.reshape(column, [batch, kvHeads, rows, 1])], 3);
 }
 
-/** Scores [batch, kvHeads, group · size, seen] with hidden keys pushed down. */
+/** Adds the mask to the scores [batch, kvHeads, group · size, seen], so that hidden keys get very low scores. */
 function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: number; size: number; seen: number }, heads: number): Node {
   const { begin, size, seen } = part;
   const [batch, kvHeads, rows] = dimensions(scores.shape, 4);
@@ -108,7 +108,7 @@ function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: nu
       return graph.reshape(graph.add(flat, causalBias(graph, begin, size, seen)), [batch, kvHeads, rows, seen]);
     }
     case 'bias': {
-      // The same for all layers, so it belongs to no block and is kept.
+      // All layers share it, so it belongs to no block and is kept for the backward pass.
       const perHead = graph.within({ block: -1 }, () => {
         const [rows, queries] = dimensions(mask.bias.shape, 3);
         const part =
@@ -121,7 +121,7 @@ function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: nu
   }
 }
 
-/** [size, seen]: query i (at position begin + i) may see keys 0 … begin + i. */
+/** [size, seen]: query i, at position begin + i, attends to keys 0 … begin + i. */
 function causalBias(graph: Graph, begin: number, size: number, seen: number): Node {
   return sharedConstant(graph, `causal ${begin} ${size} ${seen}`, [size, seen], () => {
     const bias = new Float32Array(size * seen);

@@ -1,4 +1,4 @@
-/** Batch normalization over the last axis (Ioffe & Szegedy 2015), by running statistics or by the batch's own. */
+/** Batch normalization over the last axis (Ioffe & Szegedy 2015), with running statistics or with those of the batch. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { sumRows } from './norm.ts';
 
@@ -12,8 +12,8 @@ interface BatchNormParams {
 }
 
 /**
- * y = (x − mean) / √(variance + ε) · scale + shift, with mean and variance [channels] as they are given: one line through x for each
- * channel, so dx = dy·slope needs no activation; dscale = Σ dy·(x − mean)·inv.
+ * y = (x − mean) / √(variance + ε) · scale + shift, with mean and variance [channels] given. It is affine in x, so dx = dy·slope needs no
+ * activation; dscale = Σ dy·(x − mean)·inv.
  */
 export function frozenBatchNorm(
   graph: Graph,
@@ -38,9 +38,9 @@ export function frozenBatchNorm(
 }
 
 /**
- * Normalizes by the statistics of the whole batch, over all its parts. With x̂ the normalized x, h = dy·scale and means over all but the channels:
- * dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
- * @returns y, and what running statistics follow: the mean and the unbiased variance, both [channels]
+ * Normalizes by the statistics of the whole batch, across all its parts. With x̂ the normalized x, h = dy·scale and means over all axes but
+ * the channels: dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
+ * @returns y, and the values for the running statistics: the mean and the unbiased variance, both [channels]
  */
 export function batchNorm(graph: Graph, { x, scale, shift, epsilon }: BatchNormParams): { y: Node; mean: Node; variance: Node } {
   const axes = x.shape.slice(0, -1).map((_, i) => i);
@@ -70,7 +70,7 @@ export function batchNorm(graph: Graph, { x, scale, shift, epsilon }: BatchNormP
   return { y, mean, variance: graph.mul(spread, count / Math.max(1, count - 1)) };
 }
 
-/** A number a channel costs nothing to keep, and a pass over x to compute again. */
+/** Keeps a statistic for the backward pass: one value per channel costs almost no memory, and computing it again takes a pass over x. */
 function keep(statistic: Node): Node {
   statistic.kept = true;
   return statistic;

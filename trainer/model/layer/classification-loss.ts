@@ -1,24 +1,24 @@
-/** The loss of a classifier: softmax cross-entropy over labels, logistic loss of each label by itself, or squared error for a regression. */
+/** The loss of a classifier: softmax cross-entropy, one logistic loss per label (multi-label), or squared error (regression). */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import type { Problem } from '../model-spec.ts';
 
 export interface ClassificationLossParams {
   readonly problem: Problem;
-  /** [targets, labels], a target being a row of the batch or one of its tokens; of several labels a row [batch, labels], of a regression [batch, 1]. */
+  /** [targets, labels], where a target is a sample or one of its tokens. Multi-label: [batch, labels]; regression: [batch, 1]. */
   readonly logits: Node;
-  /** int32 [targets], the number of the label; of several labels a row float32 [batch · labels], 0 or 1; of a regression float32 [batch]. */
+  /** int32 [targets], the index of the label. Multi-label: float32 [batch · labels], 0 or 1; regression: float32 [batch]. */
   readonly labels: Node;
-  /** float32 [targets]: 0 fills up; the loss is Σ weight · loss of a sample, so 1 / targets gives the mean. */
+  /** float32 [targets]; padding has weight 0. The loss is Σ weight · loss of a sample, so weights of 1 / targets give the mean. */
   readonly weights: Node;
-  /** Share of each target that is spread evenly over all labels; 0 where it is left out; of one label of several alone. */
+  /** Share of each target that is spread evenly over all labels, 0 by default; used only with one label per target. */
   readonly labelSmoothing?: number;
 }
 
 export interface ClassificationLoss {
   /** Σ weight · loss of a sample, a scalar. */
   readonly loss: Node;
-  /** [targets]: nats, or squared errors. */
+  /** [targets]: the loss of each target, in nats or as a squared error. */
   readonly losses: Node;
 }
 
@@ -42,7 +42,7 @@ export function classificationLoss(
 const squaredError = (graph: Graph, logits: Node, labels: Node): Node =>
   graph.square(graph.sub(graph.reshape(logits, [logits.shape[0] as number]), labels));
 
-/** −y·log σ(z) − (1 − y)·log(1 − σ(z)), which is max(z, 0) − z·y + log(1 + exp(−|z|)), of each label [batch · labels]. dz = dy · (σ(z) − y). */
+/** −y·log σ(z) − (1 − y)·log(1 − σ(z)) of each label, [batch · labels], as max(z, 0) − z·y + log(1 + exp(−|z|)). dz = dy · (σ(z) − y). */
 function logisticLoss(graph: Graph, logits: Node, labels: Node): Node {
   const z = graph.reshape(logits, [labels.shape[0] as number]);
   const softplus = graph.add(graph.maximum(z, 0), graph.log(graph.add(graph.exp(graph.neg(graph.abs(z))), 1)));
@@ -54,7 +54,7 @@ function logisticLoss(graph: Graph, logits: Node, labels: Node): Node {
   return losses;
 }
 
-/** −Σ t·log softmax(z) for targets t that sum to 1, which is log Σ exp(z − max z) − Σ t·(z − max z). dz = dy · (softmax(z) − t). */
+/** −Σ t·log softmax(z) for targets t that sum to 1, as log Σ exp(z − max z) − Σ t·(z − max z). dz = dy · (softmax(z) − t). */
 function crossEntropy(graph: Graph, logits: Node, labels: Node, smoothing: number): Node {
   const [batch, count] = dimensions(logits.shape, 2);
   const hard = graph.oneHot(labels, count);

@@ -1,7 +1,7 @@
-/** Consecutive numbers: positions, and rows of a table. */
+/** Consecutive integers, for positions and for rows of a table. */
 import type { Graph, Node } from '../../graph/graph.ts';
 
-/** The numbers `first` … `first + count − 1`, int32 [count]. */
+/** The integers `first` … `first + count − 1`, int32 [count]. */
 export const counting = (graph: Graph, first: number, count: number): Node =>
   graph.constant(
     Int32Array.from({ length: count }, (_, i) => first + i),

@@ -1,4 +1,4 @@
-/** The language-model head with its loss, in chunks of positions, so that logits of the whole batch are never held. */
+/** The language-model head and its loss, in chunks of positions, so that the logits of the whole batch are never in memory at once. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { rowSum } from '../../graph/ops/indexing.ts';
 import { product } from '../weight-storage.ts';
@@ -7,68 +7,71 @@ import { softCap } from './soft-cap.ts';
 export interface HeadLossParams {
   /** Final hidden states, [rows, features]. */
   readonly hidden: Node;
-  /** Output embedding, [vocabulary, features], in the element type that products are computed in. */
+  /** Output embedding, [vocabulary, features], in the element type of the matrix products. */
   readonly weight: Node;
   /** Soft cap of the logits: see `softCap`. */
   readonly cap?: number | undefined;
   /** int32 [targets]: the row of `hidden` whose output predicts each target. */
   readonly targetPositions: Node;
-  /** int32 [targets]. */
+  /** int32 [targets]: the token that each target predicts. */
   readonly targetIds: Node;
-  /** float32 [targets]: 0 fills up; the loss is Σ weight · NLL. */
+  /** float32 [targets]; padding has weight 0. The loss is Σ weight · NLL. */
   readonly targetWeights: Node;
-  /** A second loss of the same logits, which is mixed with the NLL. */
+  /** A second loss of the same logits, mixed with the NLL. */
   readonly soft?: SoftTargets | undefined;
 }
 
-/** A loss of the logits that is no NLL of one token each, such as the distance from another model's distribution. */
+/** A loss of the logits that is not the NLL of one token, such as the divergence from another model's distribution. */
 export interface SoftTargets {
-  /** The factors of both losses of a target. */
+  /** The factors of the two losses of a target. */
   readonly shares: { readonly nll: number; readonly soft: number };
   readonly judge: (graph: Graph, chunk: ChunkLogits) => SoftLoss;
 }
 
-/** The logits of some of the targets. */
+/** The logits of one chunk of targets. */
 export interface ChunkLogits {
   /** [size, vocabulary]. */
   readonly logits: Node;
-  /** Their softmax. */
+  /** Softmax of the logits, [size, vocabulary]. */
   readonly p: Node;
-  /** log Σ exp of them, [size]. */
+  /** log Σ exp(logits), [size]. */
   readonly logSum: Node;
-  /** Among all targets. */
+  /** Index of the chunk's first target among all targets. */
   readonly begin: number;
   readonly size: number;
 }
 
 export interface SoftLoss {
-  /** [size]. */
+  /** The loss of each target, [size]. */
   readonly losses: Node;
-  /** Slopes for the logits, [size, vocabulary]. */
+  /** Gradient of the losses for the logits, [size, vocabulary]. */
   readonly slopes: () => Node;
 }
 
 export interface HeadLoss {
-  /** Σ weight · NLL, or of the mixture with a second loss; a scalar. */
+  /** Σ weight · NLL, or Σ weight · the mixture of both losses; a scalar. */
   readonly loss: Node;
   /** The second loss of each target, [targets]. */
   readonly soft?: Node;
   /** NLL of each target in nats, [targets]. */
   readonly nll: Node;
-  /** 1 where the target is the likeliest token, [targets]. */
+  /** 1 if the target is the most likely token, else 0; [targets]. */
   readonly hits: Node;
 }
 
-/** The size of a chunk's logits matters little if it is at most this, or at most this share of the weight that each chunk reads. */
+/** A chunk's logits may always take this many bytes, or this share of the head's weight, because they hardly matter next to it. */
 const SMALL_BYTES = 26 * 2 ** 20;
 const SMALL_SHARE = 1 / 32;
-/** A product with fewer rows waits for its weight: with 32 it takes half as long again, a row, as with 128. They may be had for more. */
+/**
+ * A product with fewer rows is limited by reading the weight: per row, 32 rows take 1.5 times as long as 128. To reach this many, a chunk's
+ * logits may take the larger share below.
+ */
 const FILLING_TARGETS = 128;
 const MOST_SHARE = 1 / 8;
-/** Chunks that are neither small nor a small share take at most this share of the logits of all targets. */
+/** Largest chunk, as a share of all targets, unless a chunk of that size is small by the limits above. */
 const MOST_OF_LOGITS = 1 / 10;
 
-/** Targets whose logits are there at once. @param shape of the weight @param all targets of the batch */
+/** Number of targets whose logits are in memory at once. @param shape of the weight @param all targets of the batch */
 export function targetChunk([vocabulary = 1, features = 1]: readonly number[], all: number): number {
   const [small, share] = [SMALL_BYTES / 4 / vocabulary, SMALL_SHARE * features];
   const filling = Math.min(FILLING_TARGETS, MOST_SHARE * features, MOST_OF_LOGITS * all);
@@ -76,8 +79,8 @@ export function targetChunk([vocabulary = 1, features = 1]: readonly number[], a
 }
 
 /**
- * Loss without a gradient. With p the softmax of the logits z: log Σ exp z = max z − log max p, which neither overflows nor underflows;
- * the target's own logit is a dot product with one row of the weight.
+ * The loss without a gradient. With p the softmax of the logits z: log Σ exp z = max z − log max p, which neither overflows nor underflows.
+ * The target's own logit is a dot product with one row of the weight.
  */
 export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
   return join(
@@ -88,10 +91,10 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
 }
 
 /**
- * Loss and its gradient in one sweep: each chunk's logits are used for both while they are there.
+ * Computes the loss and its gradient in one sweep: both use each chunk's logits while these are in memory.
  * dhidden = w·(p·W − W[target]); dW = pᵀ·(w·h) − scatter(w·h at the targets).
- * With a soft cap, each logit's gradient is also multiplied by the slope of the cap there.
- * With a share ε of each target spread over the vocabulary V, p − ε/V stands in place of p, and the target counts 1 − ε.
+ * With a soft cap, each logit's gradient is also multiplied by the slope of the cap at that logit.
+ * With a share ε of each target spread over the vocabulary V, p becomes p − ε/V and the target counts 1 − ε.
  * @returns the loss, with the seeds of the backward pass
  */
 export function headLossWithGradient(
@@ -103,13 +106,13 @@ export function headLossWithGradient(
   return { ...found, seeds: seedsOf(graph, params, graph.concat(towardsHidden, 0), towardsWeight) };
 }
 
-/** The weight of each target in a loss that is known only when all NLLs are: its slope for each NLL, [targets]. */
+/** Returns the weight of each target for a loss that depends on all NLLs together: the slope of that loss for each NLL, [targets]. */
 export type WeighTargets = (nll: Node) => Node;
 
 /**
- * The gradient of a loss of all NLLs together, such as that of a preference between two texts.
- * The gradient toward the hidden states is scaled by the slopes after the one sweep. That of the weight sums over targets, so it takes a
- * second sweep.
+ * The gradient of a loss of all NLLs together, such as a preference between two texts.
+ * The gradient of the hidden states is scaled by the slopes after a single sweep. The gradient of the weight sums over targets, so it takes
+ * a second sweep.
  * @param params the weights of the targets are not read
  * @returns the NLLs, with the seeds of the backward pass
  */
@@ -137,14 +140,14 @@ function seedsOf(
   towardsTargets: Node,
   towardsWeight: Node | undefined,
 ): HeadSeeds {
-  // Slots that only fill the shape name the first position, with zeros.
+  // Padding targets point at the first position, with a gradient of 0.
   const towardsHidden = graph.segmentSum(towardsTargets, targetPositions, hidden.shape[0] as number, { distinct: true });
   const seeds = [{ node: hidden, gradient: towardsHidden }];
   if (towardsWeight) seeds.push({ node: weight, gradient: graph.cast(towardsWeight, weight.dtype) });
   return seeds;
 }
 
-/** @param params without weights of the targets, each counts 1 */
+/** @param params without target weights, each target counts 1 */
 function sweep(
   graph: Graph,
   params: TargetParams,
@@ -186,14 +189,14 @@ function sweep(
   return { ...join(graph, params, chunks), towardsHidden, towardsWeight };
 }
 
-/** Parameters of which the weights of the targets may be left out. */
+/** Parameters whose target weights may be omitted. */
 type TargetParams = Omit<HeadLossParams, 'targetWeights'> & Partial<Pick<HeadLossParams, 'targetWeights'>>;
 
 interface Chunk {
   readonly hidden: Node;
   readonly ids: Node;
   readonly weights: Node | undefined;
-  /** Among all targets. */
+  /** Index of the chunk's first target among all targets. */
   readonly begin: number;
   readonly size: number;
 }
@@ -221,9 +224,9 @@ interface ChunkLoss {
   readonly soft: SoftLoss | undefined;
   readonly p: Node;
   readonly targetRows: Node;
-  /** Mean NLL over the vocabulary of each target. */
+  /** Mean NLL over the vocabulary, for each target. */
   readonly surprise: () => Node;
-  /** Slopes of the soft cap, where there is one: of all logits [targets, vocabulary], and of the targets' own [targets, 1]. */
+  /** Slopes of the soft cap, if there is one: of all logits [targets, vocabulary], and of the targets' own logits [targets, 1]. */
   readonly slope: Node | undefined;
   readonly targetSlope: Node | undefined;
 }
@@ -240,7 +243,7 @@ function chunkLoss(
   const p = graph.softmax(logits);
   const logSum = graph.sub(top, graph.log(graph.max(p, [-1])));
   const targetRows = graph.cast(graph.gather(weight, ids), 'float32');
-  // Rounded as the logits are, or a loss near 0 could fall below it.
+  // Rounded like the logits; otherwise a loss near 0 could become negative.
   const rounded = (x: Node): Node => graph.cast(graph.cast(x, weight.dtype), 'float32');
   const own = rounded(graph.sum(graph.mul(rounded(hidden), targetRows), [-1]));
   const ownCapped = cap === undefined ? undefined : softCap(graph, own, cap);

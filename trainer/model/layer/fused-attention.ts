@@ -1,12 +1,12 @@
-/** Softmax attention as one kernel of the device, for the forms that such kernels have. */
+/** Softmax attention as one kernel of the device, for the forms that such kernels support. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import type { AttentionParams } from './attention-params.ts';
 
-/** The keys that a query sees, in the terms of a kernel. */
+/** The visible keys of a query, in a kernel's terms. */
 export interface FusedForm {
   readonly causal: boolean;
   readonly window?: number;
-  /** [batch, tokens], 1 where there is a token. */
+  /** [batch, tokens], 1 for real tokens, 0 for padding. */
   readonly seen?: Node;
 }
 
@@ -15,8 +15,8 @@ const WIDTH_STEP = 8;
 const MOST_WIDTH = 256;
 
 /**
- * Undefined where kernels do not have the form: numbers of 32 bits, dropout, a soft cap, sinks, scores of relative positions, a cache, packed
- * samples, or another width of heads.
+ * Returns undefined if kernels do not support the form: float32 products, dropout, a soft cap, sinks, scores of relative positions, a
+ * cache, packed samples, or a head width outside the limits above.
  */
 export function fusedFormOf({ q, k, v, mask, cap, scores, sinks, dropMask, compute }: AttentionParams): FusedForm | undefined {
   const [width, values, tokens] = [q.shape[3] as number, v.shape[3] as number, q.shape[2] as number];
@@ -34,10 +34,10 @@ export function fusedFormOf({ q, k, v, mask, cap, scores, sinks, dropMask, compu
 export function fusedAttention(graph: Graph, { q, k, v, scale, compute = 'float32' }: AttentionParams, form: FusedForm): Node {
   const { causal, window, seen } = form;
   const factor = (x: Node) => graph.cast(x, compute);
-  // The same for all layers, so they belong to no block and are kept.
+  // All layers share the lengths, so they belong to no block and are kept for the backward pass.
   const lengths = seen && graph.within({ block: -1 }, () => graph.cast(graph.sum(seen, [1]), 'int32'));
   const scores = { scale, causal, ...(window !== undefined && { window }) };
-  // Kernels take one width for all: narrower values are filled up with zeros, which give zeros.
+  // Kernels take one width for queries, keys and values: narrower values are padded with zeros, whose outputs are zeros.
   const [width, values] = [q.shape[3] as number, v.shape[3] as number];
   const wide = values === width ? v : graph.pad(v, [0, 0, 0, 0], [0, 0, 0, width - values]);
   const out = graph.cast(graph.fusedAttention(factor(q), factor(k), factor(wide), scores, lengths), 'float32');

@@ -1,11 +1,11 @@
-/** Local attention of an encoder: a token sees those up to a distance, before it and behind it. */
+/** Local attention of an encoder: a token attends to tokens within a distance, in both directions. */
 import type { Tracer } from '../tracer.ts';
 import { type AttentionMask, HIDDEN } from './attention.ts';
 import { counting } from './counting.ts';
 
 /**
- * Hides the keys that lie further away than `distance`, where there are any.
- * @param mask which keys are there
+ * Hides the keys that are further away than `distance`, if the text is long enough to have any.
+ * @param mask which keys are real tokens
  */
 export function withinDistance(
   { graph, longest }: Tracer,
@@ -14,7 +14,7 @@ export function withinDistance(
   distance: number,
 ): AttentionMask {
   if (longest !== undefined) {
-    // Computed from positions: a table for the longest text has its square.
+    // Computed from positions: a table for the longest text would need the square of its length.
     const positions = graph.cast(counting(graph, 0, tokens), 'float32');
     const apart = graph.abs(graph.sub(graph.reshape(positions, [1, tokens, 1]), graph.reshape(positions, [1, 1, tokens])));
     const far = graph.cast(graph.less(graph.scalar(distance), apart), 'float32');

@@ -1,15 +1,15 @@
-/** Root-mean-square and layer normalization over the last axis, each with a gradient in the fewest passes over memory. */
+/** RMS and layer normalization over the last axis, with gradients that take the fewest passes over memory. */
 import type { Graph, Node } from '../../graph/graph.ts';
 
 interface NormParams {
   readonly x: Node;
-  /** Scale of one row of x, [features]. */
+  /** Scale of each feature, [features]. */
   readonly scale: Node;
   readonly epsilon: number;
 }
 
 /**
- * y = x / √(mean(x²) + ε) · scale (Zhang & Sennrich 2019); the scale may be left out.
+ * y = x / √(mean(x²) + ε) · scale (Zhang & Sennrich 2019); the scale is optional.
  * With x̂ = x·inv and h = dy·scale: dx = inv · (h − x̂ · mean(h·x̂)); dscale = Σ dy·x̂.
  */
 export function rmsNorm(graph: Graph, { x, scale, epsilon }: Omit<NormParams, 'scale'> & Partial<NormParams>): Node {
@@ -32,7 +32,7 @@ export function rmsNorm(graph: Graph, { x, scale, epsilon }: Omit<NormParams, 's
 }
 
 /**
- * y = (x − mean) / √(variance + ε) · scale + shift (Ba et al. 2016); the shift may be left out.
+ * y = (x − mean) / √(variance + ε) · scale + shift (Ba et al. 2016); the shift is optional.
  * With x̂ the normalized x and h = dy·scale: dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
  */
 export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams & { readonly shift: Node | undefined }): Node {
@@ -58,7 +58,7 @@ export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams
   return y;
 }
 
-/** Sums all axes but the last. */
+/** Sums over all axes but the last. */
 export const sumRows = (graph: Graph, x: Node): Node =>
   graph.sum(
     x,

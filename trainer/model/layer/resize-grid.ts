@@ -1,4 +1,4 @@
-/** Tables of positions for images of another size, resampled as PyTorch's `interpolate(mode='bicubic', align_corners=False)` does. */
+/** Resamples tables of positions for images of another size, as PyTorch's `interpolate(mode='bicubic', align_corners=False)` does. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { lastOf } from '../../narrow.ts';
@@ -8,7 +8,7 @@ export type GridSize = readonly [rows: number, columns: number];
 export interface ResizeParams {
   readonly from: GridSize;
   readonly to: GridSize;
-  /** Widens the kernel where the grid shrinks, as `antialias=True` does; its kernel has another shape too. */
+  /** Widens the kernel when the grid shrinks, as `antialias=True` does; that kernel also has another shape. */
   readonly antialias: boolean;
 }
 
@@ -29,7 +29,9 @@ function keys(distance: number, a: number): number {
   return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
 
-/** The share that each of `to` places takes of each of `from` places, [to, from]; PyTorch's kernel has a = −0.75, with antialias −0.5. */
+/**
+ * The share of each of `from` places in each of `to` places, [to, from]. As in PyTorch, the kernel has a = −0.75, or −0.5 with antialias.
+ */
 function bicubicWeights(from: number, to: number, antialias: boolean): Float32Array {
   const scale = from / to;
   const weights = new Float32Array(to * from);
@@ -42,7 +44,7 @@ function bicubicWeights(from: number, to: number, antialias: boolean): Float32Ar
   return weights;
 }
 
-/** The four nearest places; what lies outside counts for the edge. */
+/** Weights the four nearest places; a place outside the grid counts as the edge. */
 function spreadNear(row: Float32Array, center: number): void {
   const first = Math.floor(center) - 1;
   for (let i = first; i < first + 4; i++) {
@@ -51,7 +53,7 @@ function spreadNear(row: Float32Array, center: number): void {
   }
 }
 
-/** All places that a kernel of this width covers, brought to a sum of 1; what lies outside is left out. */
+/** Weights all places that a kernel of this width covers, normalized to a sum of 1; places outside the grid are ignored. */
 function spreadWide(row: Float32Array, center: number, width: number): void {
   const first = Math.max(Math.floor(center - 2 * width + 0.5), 0);
   const end = Math.min(Math.floor(center + 2 * width + 0.5), row.length);

@@ -1,4 +1,4 @@
-/** Global response normalization (Woo et al. 2023, ConvNeXt V2): channels compete by their strength over the whole image. */
+/** Global response normalization (Woo et al. 2023, ConvNeXt V2): channels compete by their norm over the whole image. */
 import type { Graph, Node } from '../../graph/graph.ts';
 
 interface ResponseNormParams {
@@ -10,12 +10,12 @@ interface ResponseNormParams {
 }
 
 const EPSILON = 1e-6;
-/** Below the strength of any channel that is not 0 throughout: such a channel has no direction to grow in, and its gradient is 0. */
+/** Smaller than the norm of any channel that is not all zeros. A channel of zeros has no direction to grow in, so its gradient is 0. */
 const SMALLEST = 1e-30;
 
 /**
  * y = scale · x · N + shift, with G = ‖x‖ over the positions of an image and N = G / (mean of G over channels + ε).
- * With h = dy·scale and dN = Σ h·x: dx = h·N + x/G · (dN − mean(dN·N)) / (mean(G) + ε), where both means are over channels.
+ * With h = dy·scale and dN = Σ h·x: dx = h·N + x/G · (dN − mean(dN·N)) / (mean(G) + ε), with both means over channels.
  */
 export function responseNorm(graph: Graph, { x, scale, shift }: ResponseNormParams): Node {
   const strength = graph.sqrt(graph.sum(graph.square(x), [1], true));

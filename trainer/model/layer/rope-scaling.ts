@@ -1,7 +1,7 @@
-/** How fast each pair of features turns, and how that is stretched for texts longer than those of the pretraining: Transformers' `rope_type`s. */
+/** How fast each pair of features rotates, and how the frequencies are stretched for texts longer than in pretraining (`rope_type`). */
 import type { Graph, Node } from '../../graph/graph.ts';
 
-/** `rope_type` and its numbers, as config.json has them. */
+/** `rope_type` and its parameters, as in config.json. */
 export type RopeScaling =
   | { readonly type: 'default' }
   | { readonly type: 'linear'; readonly factor: number }
@@ -17,40 +17,40 @@ export type RopeScaling =
       readonly factor: number;
       readonly betaFast: number;
       readonly betaSlow: number;
-      /** Whether the border between kept and stretched features is a whole feature. */
+      /** Whether the border between kept and stretched features is rounded to a whole feature. */
       readonly truncate: boolean;
       readonly originalMaxPositions: number;
     }
-  /** A factor for each pair of features: one list for texts up to the original length, one for longer texts. */
+  /** One factor per pair of features: one list for texts up to the original length, one for longer texts. */
   | {
       readonly type: 'longrope';
       readonly shortFactors: readonly number[];
       readonly longFactors: readonly number[];
       readonly originalMaxPositions: number;
     }
-  /** The first pairs turn as they do in a head that turns whole, and the others not at all. */
+  /** The first pairs rotate as in a head that rotates completely; the others do not rotate. */
   | { readonly type: 'proportional'; readonly pairs: number; readonly factor: number }
-  /** Changes nothing up to the original length; the base grows with longer texts. */
+  /** Changes nothing up to the original length; for longer texts, the base grows. */
   | { readonly type: 'dynamic'; readonly factor: number; readonly originalMaxPositions: number };
 
-/** How one block turns queries and keys. */
+/** How one block rotates queries and keys. */
 export interface Positions {
   readonly theta: number;
   readonly scaling: RopeScaling;
-  /** How many features of a head are turned, the first ones; an even number. */
+  /** Number of features of a head that rotate, from the first on; even. */
   readonly features: number;
-  /** Multiplies what was turned (`attention_factor`). */
+  /** Multiplies the rotated features (`attention_factor`). */
   readonly factor: number;
-  /** Queries grow with their position: by 1 + beta · ln(1 + ⌊position / span⌋). */
+  /** Queries are multiplied by 1 + beta · ln(1 + ⌊position / span⌋). */
   readonly growth?: { readonly beta: number; readonly span: number };
 }
 
-/** The length up to which a text is turned one way, and beyond which another way; undefined where the length does not matter. */
+/** The length beyond which the frequencies of a text change; undefined if they do not depend on the length. */
 export const turningLength = ({ scaling }: Positions): number | undefined =>
   scaling.type === 'longrope' || scaling.type === 'dynamic' ? scaling.originalMaxPositions : undefined;
 
 /**
- * Angular frequency of each of the features / 2 pairs, in radians a position.
+ * Angular frequency of each of the features / 2 pairs, in radians per position.
  * @param tokens the length of the text
  */
 export function ropeFrequencies(features: number, theta: number, scaling: RopeScaling, tokens = 1): Float64Array {
@@ -77,10 +77,13 @@ export function ropeFrequencies(features: number, theta: number, scaling: RopeSc
   }
 }
 
-/** The base b becomes b · growth^(d / (d − 2)) for d features, so a frequency b^(−2i / d) is multiplied by growth to this power. */
+/**
+ * The exponent of growth in a frequency: the base b becomes b · growth^(d / (d − 2)) for d features, which multiplies b^(−2i / d) by
+ * growth^(−2i / (d − 2)).
+ */
 const dynamicPower = (i: number, features: number): number => (i === 0 ? 0 : (-2 * i) / (features - 2));
 
-/** Long wavelengths are stretched by `factor`, short ones are kept, those between are blended (Llama 3.1's rule, as in Transformers). */
+/** Stretches long wavelengths by `factor`, keeps short ones and blends those between (Llama 3.1's rule, as in Transformers). */
 function llama3Frequency(frequency: number, scaling: Extract<RopeScaling, { type: 'llama3' }>): number {
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
   const wavelength = (2 * Math.PI) / frequency;
@@ -91,8 +94,8 @@ function llama3Frequency(frequency: number, scaling: Extract<RopeScaling, { type
 }
 
 /**
- * Features that turn more than `betaFast` times within the original length are kept, those that turn less than `betaSlow` times are
- * stretched by `factor`, and those between are blended along a ramp over the features (YaRN, Peng et al. 2023, as in Transformers).
+ * Keeps features that rotate more than `betaFast` times within the original length, stretches those that rotate less than `betaSlow` times
+ * by `factor`, and blends those between along a ramp over the features (YaRN, Peng et al. 2023, as in Transformers).
  */
 function yarnFrequencies(plain: Float64Array, theta: number, scaling: Extract<RopeScaling, { type: 'yarn' }>): Float64Array {
   const { factor, betaFast, betaSlow, truncate, originalMaxPositions } = scaling;
@@ -109,20 +112,20 @@ function yarnFrequencies(plain: Float64Array, theta: number, scaling: Extract<Ro
   });
 }
 
-/** How much YaRN's attention grows with the stretch. @param weight `mscale` */
+/** How much YaRN scales attention for a stretch factor. @param weight `mscale` */
 export const yarnGrowth = (factor: number, weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
 
-/** The attention factor of YaRN where the config names none. */
+/** The attention factor of YaRN if the config has none. */
 export const yarnAttentionFactor = (factor: number, mscale: number | undefined, mscaleAllDim: number | undefined): number =>
   mscale && mscaleAllDim ? yarnGrowth(factor, mscale) / yarnGrowth(factor, mscaleAllDim) : yarnGrowth(factor, 1);
 
-/** The attention factor of LongRoPE where the config names none (Ding et al. 2024). */
+/** The attention factor of LongRoPE if the config has none (Ding et al. 2024). */
 export const longropeAttentionFactor = (factor: number, originalMaxPositions: number): number =>
   factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
 
 /**
- * The frequencies for texts whose length is known only at run time, [texts, features / 2].
- * @param length float32 [texts, 1], tokens
+ * The frequencies of texts whose length is known only at run time, [texts, features / 2].
+ * @param length float32 [texts, 1], in tokens
  */
 export function ropeFrequenciesAt(graph: Graph, { features, theta, scaling }: Positions, length: () => Node): Node {
   const row = (values: Float64Array): Node => graph.constant(Float32Array.from(values), [1, values.length], 'float32');

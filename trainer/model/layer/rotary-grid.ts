@@ -1,4 +1,7 @@
-/** Rotary positions in two dimensions (DINOv3, Siméoni et al. 2025): one half of the pairs turns by a patch's row, the other by its column. */
+/**
+ * Rotary positions in two dimensions (DINOv3, Siméoni et al. 2025): half of the pairs rotate by a patch's row, the other half by its
+ * column.
+ */
 import type { Graph, Node } from '../../graph/graph.ts';
 import type { Tracer } from '../tracer.ts';
 import type { GridSize } from './resize-grid.ts';
@@ -8,14 +11,14 @@ export interface GridRotaryParams {
   readonly grid: GridSize;
   readonly headDim: number;
   readonly theta: number;
-  /** Tokens before the patches, which are not turned. */
+  /** Number of tokens before the patches; they do not rotate. */
   readonly firsts: number;
-  /** Random changes of the positions of all patches in training; each is optional. */
+  /** Random changes to the positions of all patches during training; each is optional. */
   readonly augment: GridAugment;
 }
 
 export interface GridAugment {
-  /** Both coordinates move by up to this much. */
+  /** Both coordinates are shifted by up to this value. */
   readonly shift: number | undefined;
   /** Each coordinate is stretched by a factor between 1 / jitter and jitter. */
   readonly jitter: number | undefined;
@@ -62,7 +65,7 @@ function augmented(tracer: Tracer, places: [Node, Node], { shift, jitter, rescal
     : stretched;
 }
 
-/** Changes each of both by a number of its own between −1 and 1, where the trace is one of training. */
+/** Changes each of the two coordinates by its own random value between −1 and 1, in training traces only. */
 function forBoth(
   tracer: Tracer,
   [a, b]: [Node, Node],
@@ -74,5 +77,5 @@ function forBoth(
   return [change(a, spread(tracer.graph, by, 0), most), change(b, spread(tracer.graph, by, 1), most)];
 }
 
-/** Entry `i` of numbers between 0 and 1, as one between −1 and 1: [1, 1]. */
+/** Entry `i` of values between 0 and 1, mapped to −1 … 1: [1, 1]. */
 const spread = (graph: Graph, x: Node, i: number): Node => graph.sub(graph.mul(graph.sliceAxis(x, 0, i, 1), 2), 1);

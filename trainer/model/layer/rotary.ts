@@ -1,11 +1,11 @@
-/** Rotary position embedding (Su et al. 2021), in Hugging Face's half-split layout. The scalings are in `rope-scaling.ts`. */
+/** Rotary position embedding (Su et al. 2021), in Hugging Face's half-split layout. Scalings are in `rope-scaling.ts`. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import { lastOf } from '../../narrow.ts';
 
 export interface RotaryTables {
-  /** Both [positions, features / 2], or [batch, 1, positions, features / 2] where each sequence has positions of its own. */
+  /** Both [positions, features / 2], or [batch, 1, positions, features / 2] if each sequence has its own positions. */
   readonly cos: Node;
   readonly sin: Node;
 }
@@ -19,7 +19,7 @@ export function rotaryTables(graph: Graph, frequencies: Float64Array, count: num
   const table = (of: (angle: number) => number): Node =>
     graph.lazyConstant([count, half], () => {
       const values = new Float32Array(count * half);
-      // Transformers forms the angle in float32; the same rounding keeps long positions equal.
+      // Transformers computes the angle in float32; rounding the same way gives equal results at large positions.
       for (let p = 0; p < count; p++)
         for (let i = 0; i < half; i++) values[p * half + i] = factor * of(Math.fround(p * Math.fround(frequencies[i] as number)));
       return values;
@@ -28,7 +28,7 @@ export function rotaryTables(graph: Graph, frequencies: Float64Array, count: num
 }
 
 /**
- * Tables for positions that are only known at run time.
+ * Tables for positions that are known only at run time.
  * @param frequencies [1, features / 2], or [batch, features / 2] if they differ by sequence
  * @param positions int32 [batch, tokens]
  * @param factor multiplies both
@@ -44,9 +44,9 @@ export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node,
 }
 
 /**
- * Moves apart the pairs of neighbors among the first features of x [batch, heads, tokens, headDim], as `rotate` turns them: the first of
- * every pair, then the second of every pair. Queries and keys in the same order have the same products as before.
- * @param features those that turn
+ * Reorders neighboring pairs among the first features of x [batch, heads, tokens, headDim] for `rotate`: first the first element of every
+ * pair, then the second. Products of queries and keys do not change, since both are in the same order.
+ * @param features number of features that rotate
  */
 export function pairsApart(graph: Graph, x: Node, features: number): Node {
   const [batch, heads, tokens, headDim] = dimensions(x.shape, 4);
@@ -57,8 +57,8 @@ export function pairsApart(graph: Graph, x: Node, features: number): Node {
 }
 
 /**
- * Rotates the first features of x [batch, heads, tokens, headDim], as many as the tables turn: (x₁, x₂) → (x₁·cos − x₂·sin, x₂·cos + x₁·sin).
- * A rotation is orthogonal, so its gradient is the rotation back (scaled by the tables' factor, as the rotation is).
+ * Rotates the first features of x [batch, heads, tokens, headDim], as many as the tables cover: (x₁, x₂) → (x₁·cos − x₂·sin, x₂·cos +
+ * x₁·sin). A rotation is orthogonal, so its gradient is the reverse rotation, scaled by the same factor of the tables.
  */
 export function rotate(graph: Graph, x: Node, { cos, sin }: RotaryTables, backwards = false): Node {
   const half = lastOf(cos.shape);

@@ -1,4 +1,4 @@
-/** Self-attention of an encoder: every token sees every other that is there. */
+/** Self-attention of an encoder: every token attends to every real token. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
@@ -22,7 +22,7 @@ export interface SelfAttentionParams {
   readonly dropout: number;
 }
 
-/** @returns the heads' outputs, [batch · tokens, width] */
+/** @returns the outputs of the heads, [batch · tokens, width] */
 export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, dropout }: SelfAttentionParams): Node {
   const project = (module: ModuleSpec) => byHead(tracer, tracer.linear(module, x), { batch, heads });
   const [q, k, v] = [project(modules.q), project(modules.k), project(modules.v)];
@@ -57,11 +57,11 @@ export function splitHeads(graph: Graph, x: Node, { batch, heads }: { readonly b
   return graph.transpose(graph.reshape(x, [batch, rows / batch, heads, width / heads]), [0, 2, 1, 3]);
 }
 
-/** The heads, in the form that the backward pass reads. */
+/** Splits x into heads and keeps the result, which is the form that the backward pass reads. */
 export const byHead = (tracer: Tracer, x: Node, sizes: { readonly batch: number; readonly heads: number }): Node =>
   tracer.keep(splitHeads(tracer.graph, x, sizes));
 
-/** Hides what is filled up; `seen` [batch, tokens] is 1 where there is a token. */
+/** Hides padding; `seen` [batch, tokens] is 1 for real tokens. */
 export function paddingMask(graph: Graph, seen: Node): AttentionMask & { kind: 'bias' } {
   const [batch, tokens] = dimensions(seen.shape, 2);
   const bias = graph.mul(graph.sub(graph.scalar(1), graph.reshape(seen, [batch, 1, tokens])), HIDDEN);

@@ -3,7 +3,7 @@ import type { Graph, Node } from '../../graph/graph.ts';
 
 const shared = new WeakMap<Graph, Map<string, Node>>();
 
-/** One constant for all layers of a graph. @param key says what is in it */
+/** One constant for all layers of a graph. @param key identifies its contents */
 export function sharedConstant(graph: Graph, key: string, shape: readonly number[], fill: () => Float32Array): Node {
   const known = shared.get(graph) ?? new Map<string, Node>();
   shared.set(graph, known);

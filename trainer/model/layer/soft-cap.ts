@@ -1,10 +1,10 @@
-/** Soft caps: numbers that stay within ±cap, smoothly (Bello et al. 2016; Gemma 2). */
+/** Soft caps: keep values smoothly within ±cap (Bello et al. 2016; Gemma 2). */
 import type { Graph, Node } from '../../graph/graph.ts';
 
 export interface SoftCap {
   /** cap · tanh(x / cap). */
   readonly y: Node;
-  /** dy/dx = 1 − tanh²(x / cap). @param value gives a node's value in the backward pass */
+  /** dy/dx = 1 − tanh²(x / cap). @param value returns a node's value in the backward pass */
   readonly slope: (value: (node: Node) => Node) => Node;
 }
 

@@ -1,30 +1,30 @@
-/** The divergence of a model's next-token distribution from a teacher's, of which the likeliest tokens are known. */
+/** The divergence of a model's next-token distribution from a teacher's. Only the teacher's most likely tokens are known. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import type { ChunkLogits, SoftLoss } from './cross-entropy.ts';
 
 export interface DivergenceSettings {
-  /** Both distributions are the softmax of logits divided by it. */
+  /** Both distributions are the softmax of logits divided by the temperature. */
   readonly temperature: number;
   /** 0: KL(teacher ‖ student); 1: KL(student ‖ teacher); between: the generalized Jensen–Shannon divergence. */
   readonly beta: number;
-  /** The other tokens together are one more outcome; or both distributions are renormalized over the listed tokens. */
+  /** bucket: the other tokens together are one more outcome; renormalize: both distributions are renormalized over the listed tokens. */
   readonly rest: 'bucket' | 'renormalize';
 }
 
 export interface TeacherNodes {
-  /** The likeliest tokens under the teacher, all different, int32 [targets, k]. */
+  /** The teacher's most likely tokens, all different, int32 [targets, k]. */
   readonly ids: Node;
-  /** Their log-probabilities at the temperature, over the whole vocabulary, [targets, k]. */
+  /** Their log-probabilities at this temperature, over the whole vocabulary, [targets, k]. */
   readonly logs: Node;
 }
 
-/** Stands for a probability of 0, which has no logarithm. */
+/** Replaces a probability of 0, whose logarithm is undefined. */
 const TINY = 1e-30;
 
 /**
- * The divergence of each target of a chunk. With p the teacher's and s the student's probabilities of the outcomes, and g their slopes for
- * log s, the slope for the logit of a listed token i is g_i − s_i·Σg, and for another token j, which is part of the rest R, s_j·(g_R / s_R − Σg);
- * both over the temperature.
+ * The divergence of each target of a chunk. With p the teacher's and s the student's probabilities of the outcomes, and g the slopes for
+ * log s, the slope for the logit of a listed token i is g_i − s_i·Σg. For another token j, part of the rest R, it is s_j·(g_R / s_R − Σg).
+ * Both are divided by the temperature.
  */
 export function teacherDivergence(
   graph: Graph,
@@ -53,7 +53,7 @@ export function teacherDivergence(
   const softmax = isPlain ? p : graph.softmax(cool(logits));
   const normalizer = isPlain ? graph.reshape(logSum, [size, 1]) : logNormalizer(graph, cool(logits), softmax);
   const own = graph.sub(listed, normalizer);
-  // Summed over the other tokens: 1 less the listed ones would round to nothing where they are nearly all.
+  // Summed over the other tokens: 1 minus the listed ones would round to 0 when they are nearly everything.
   const others = graph.mul(softmax, graph.sub(graph.scalar(1), scatter(graph.broadcast(graph.scalar(1), [size, k]))));
   const studentRest = graph.maximum(total(graph, others), TINY);
   const teacherRest = graph.maximum(graph.sub(graph.scalar(1), total(graph, graph.exp(logs))), TINY);
@@ -62,7 +62,7 @@ export function teacherDivergence(
   return {
     losses,
     slopes() {
-      // The rest's slope goes to the other tokens alone: what is added to all and taken off the listed ones again would round.
+      // The rest's slope goes only to the other tokens: adding it to all tokens and subtracting it from the listed ones would round.
       const ofOthers = graph.mul(others, graph.div(graph.sliceAxis(g, 1, k, 1), studentRest));
       const ofAll = graph.sub(ofOthers, graph.mul(softmax, total(graph, g)));
       return cool(graph.add(ofAll, scatter(graph.sliceAxis(g, 1, 0, k))));
@@ -71,9 +71,9 @@ export function teacherDivergence(
 }
 
 interface Divergence {
-  /** [rows]. */
+  /** The divergence of each row, [rows]. */
   readonly losses: Node;
-  /** Slopes for the student's logarithms, up to a multiple of its probabilities; [rows, outcomes]. */
+  /** Slopes for the student's log-probabilities, up to a multiple of its probabilities; [rows, outcomes]. */
   readonly slopes: Node;
 }
 
@@ -84,7 +84,7 @@ interface DivergenceParams {
   readonly beta: number;
 }
 
-/** With m = β·p + (1 − β)·s: β·KL(p ‖ m) + (1 − β)·KL(s ‖ m) (Agarwal et al. 2024, equation 1), and its limits as TRL has them. */
+/** With m = β·p + (1 − β)·s: β·KL(p ‖ m) + (1 − β)·KL(s ‖ m) (Agarwal et al. 2024, equation 1), with the same limits as TRL. */
 function divergence(graph: Graph, { teacher, student, beta }: DivergenceParams): Divergence {
   const sumRows = (x: Node): Node => graph.sum(x, [-1]);
   const p = graph.exp(teacher);
@@ -108,6 +108,6 @@ function logSumExp(graph: Graph, x: Node): Node {
   return graph.add(top, graph.log(total(graph, graph.exp(graph.sub(x, top)))));
 }
 
-/** The same from the softmax that is there. */
+/** log Σ exp of each row, from a softmax that is already computed. */
 const logNormalizer = (graph: Graph, x: Node, softmax: Node): Node =>
   graph.sub(graph.max(x, [-1], true), graph.log(graph.max(softmax, [-1], true)));

@@ -1,10 +1,10 @@
-/** The product of a linear layer that trains some columns of its weight: of its input, the backward pass keeps what these columns read. */
+/** The product of a linear layer that trains some columns of its weight: the backward pass keeps only the input features they read. */
 import type { Graph, Node } from '../../graph/graph.ts';
 
 /**
- * x [rows, in] · Wᵀ [rows, out] with ∂L/∂W[:, columns] = dyᵀ·x[:, columns] (S2FT, Yang et al. 2024). The columns of x are picked in the forward
- * pass: where all is kept, they are in place of x. A recompute policy that computes x again picks them again, which costs no more than x for
- * rows. The gradient of the other columns is never formed.
+ * x [rows, in] · Wᵀ [rows, out] with ∂L/∂W[:, columns] = dyᵀ·x[:, columns] (S2FT, Yang et al. 2024). The columns of x are gathered in the
+ * forward pass: if everything is kept, they are kept in place of x. A recompute policy that computes x again gathers them again, which
+ * costs no more than x does for rows. The gradient of the other columns is never computed.
  * @param columns int32 [c]
  */
 export function columnProduct(graph: Graph, x: Node, weight: Node, columns: Node): Node {
@@ -13,7 +13,7 @@ export function columnProduct(graph: Graph, x: Node, weight: Node, columns: Node
   product.custom = {
     inputs: [x, weight],
     rule: ({ dy, wants, value }) => {
-      // Towards the weight first, as in any product.
+      // The gradient of the weight first, as in any product.
       const ofColumns = wants(1) ? graph.matmul(dy, value(read), { transposeA: true }) : undefined;
       return [wants(0) ? graph.matmul(dy, value(weight)) : undefined, ofColumns];
     },

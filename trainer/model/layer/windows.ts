@@ -1,4 +1,4 @@
-/** Windows of an image (Liu et al. 2021, Swin): places that attend to each other, and how the windows of every second layer are shifted. */
+/** Windows of an image (Liu et al. 2021, Swin): places that attend to each other. Every second layer shifts its windows. */
 
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
@@ -7,21 +7,21 @@ import type { AttentionMask } from './attention.ts';
 import type { GridSize } from './resize-grid.ts';
 
 export interface WindowParams {
-  /** Places of the image. */
+  /** Size of the image, in places. */
   readonly grid: GridSize;
-  /** Places of a window's side. */
+  /** Side of a window, in places. */
   readonly size: number;
-  /** By how many places the windows are shifted, towards the end of both axes. */
+  /** Number of places that the windows are shifted by, toward the end of both axes. */
   readonly shift: number;
 }
 
-/** The image that windows cover whole: its last windows reach over the edge. */
+/** The size of an image made of whole windows: the last windows reach over the edge. */
 const coveredBy = ({ grid, size }: WindowParams): [number, number] => [Math.ceil(grid[0] / size) * size, Math.ceil(grid[1] / size) * size];
 
-/** The score of two places that a shift brought together, as in Swin: e⁻¹⁰⁰ is nothing. */
+/** Score between places that only the shift brought into one window, as in Swin: e⁻¹⁰⁰ is practically 0. */
 const APART = -100;
 
-/** x [batch, height, width, features] → [batch · windows · size², features]; beyond the edge stand zeros. */
+/** x [batch, height, width, features] → [batch · windows · size², features]; places beyond the edge are zeros. */
 export function toWindows(graph: Graph, x: Node, params: WindowParams): Node {
   const { size, shift } = params;
   const [batch, height, width, features] = dimensions(x.shape, 4);
@@ -31,7 +31,7 @@ export function toWindows(graph: Graph, x: Node, params: WindowParams): Node {
   return graph.reshape(graph.transpose(split, [0, 1, 3, 2, 4, 5]), [batch * rows * columns, features]);
 }
 
-/** The way back. @param x [batch · windows · size², features] */
+/** The inverse of `toWindows`. @param x [batch · windows · size², features] */
 export function fromWindows(graph: Graph, x: Node, batch: number, params: WindowParams): Node {
   const { grid, size, shift } = params;
   const features = lastOf(x.shape);
@@ -41,7 +41,7 @@ export function fromWindows(graph: Graph, x: Node, batch: number, params: Window
   return graph.slice(whole, [0, 0, 0, 0], [batch, grid[0], grid[1], features]);
 }
 
-/** Place i of both axes takes what stood at i + shift; what falls off one end comes in at the other. */
+/** Rolls both axes: place i gets the value from place i + shift, and values wrap around at the ends. */
 function roll(graph: Graph, x: Node, shift: number): Node {
   if (shift === 0) return x;
   return [1, 2].reduce((y, axis) => {
@@ -51,7 +51,7 @@ function roll(graph: Graph, x: Node, shift: number): Node {
   }, x);
 }
 
-/** Keeps apart what a shift has brought into one window from different sides of the image: [batch · windows, size², size²]. */
+/** Separates places that the shift brought into one window from different sides of the image: [batch · windows, size², size²]. */
 export function windowMask(graph: Graph, batch: number, params: WindowParams): AttentionMask {
   const { size, shift } = params;
   if (shift === 0) return { kind: 'all' };
@@ -76,7 +76,7 @@ export function windowMask(graph: Graph, batch: number, params: WindowParams): A
   return { kind: 'bias', bias: graph.reshape(all, [batch * windows, places, places]), causal: false };
 }
 
-/** The row of a table of relative positions for each pair of places of a window, int32 [size⁴]. */
+/** The row of the relative-position table for each pair of places in a window, int32 [size⁴]. */
 export function relativeRows(size: number): Int32Array {
   const places = size ** 2;
   return Int32Array.from({ length: places ** 2 }, (_, i) => {

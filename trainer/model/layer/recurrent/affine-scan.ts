@@ -1,4 +1,4 @@
-/** A recurrence of matrices from chunk to chunk. */
+/** A linear recurrence of matrices from chunk to chunk. */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
@@ -8,18 +8,18 @@ export interface AffineScanParams {
   readonly transitions: Node;
   /** B [count, chunks, rows, width]. */
   readonly additions: Node;
-  /** S₀ [count, rows, width]; zeros if left out. No gradient reaches it. */
+  /** S₀ [count, rows, width], zeros by default. No gradient flows to it. */
   readonly first: Node | undefined;
-  /** More chunks than these are taken in pairs. */
+  /** Number of chunks up to which they are computed one after the other; more chunks are combined in pairs. */
   readonly inTurn?: number;
 }
 
-/** Steps one after the other: at 64 tokens a chunk, texts of 2,048 tokens. */
+/** Steps one after the other: with 64 tokens per chunk, texts of 2,048 tokens. */
 const IN_TURN = 32;
 
 /**
  * The states before each chunk, S₀ and S₍c₊₁₎ = A_c·S_c + B_c: [count, chunks, rows, width]. The transition and the addition of the last
- * chunk are not read. With λ_c the gradient toward S_c, which is dS_c + A_cᵀ·λ₍c₊₁₎: dB_c = λ₍c₊₁₎ and dA_c = λ₍c₊₁₎·S_cᵀ.
+ * chunk are not read. With λ_c the gradient of S_c, which is dS_c + A_cᵀ·λ₍c₊₁₎: dB_c = λ₍c₊₁₎ and dA_c = λ₍c₊₁₎·S_cᵀ.
  */
 export function affineScan(graph: Graph, { transitions, additions, first, inTurn = IN_TURN }: AffineScanParams): Node {
   const [count, chunks, rows, width] = dimensions(additions.shape, 4);
@@ -29,7 +29,7 @@ export function affineScan(graph: Graph, { transitions, additions, first, inTurn
   all.custom = {
     inputs: [transitions, additions],
     rule: ({ dy, wants, value }) => {
-      // Back to front, the slopes are a recurrence of the same form.
+      // From back to front, the gradients follow a recurrence of the same form.
       const order = Array.from({ length: chunks }, (_, c) => Math.max(0, chunks - 2 - c));
       const turned = scan(graph, {
         transitions: pick(graph, value(transitions), order),
@@ -61,7 +61,7 @@ interface Scan {
   readonly additions: Node;
   readonly start: Node | undefined;
   readonly inTurn: number;
-  /** The transitions are the transposes of what is given. */
+  /** Whether the recurrence uses the transposes of the given transitions. */
   readonly isTransposed: boolean;
 }
 
@@ -87,8 +87,8 @@ function scanInTurn(graph: Graph, { transitions, additions, start, isTransposed 
 }
 
 /**
- * Every second state by the transitions of two chunks together, A₁·A₀ and A₁·B₀ + B₁, and the others from these (Blelloch 1990): a few
- * operations each time that the chunks double.
+ * Computes every second state with the combined transition of two chunks, A₁·A₀ and A₁·B₀ + B₁, and the others from these (Blelloch 1990).
+ * Each doubling of the chunks adds only a few operations.
  */
 function scanPairs(graph: Graph, { transitions, additions, start, inTurn, isTransposed }: Scan): Node {
   const [count, chunks, rows, width] = dimensions(additions.shape, 4);

@@ -1,15 +1,15 @@
-/** A convolution over the last few tokens, each channel by itself. */
+/** A depthwise convolution over the last few tokens. */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 
 export interface CausalConvolutionParams {
   /** [batch, tokens, channels]. */
   readonly x: Node;
-  /** [channels, 1, width]; the last entry is of the token itself. */
+  /** [channels, 1, width]; the last entry belongs to the current token. */
   readonly weight: Node;
-  /** int32 [batch, tokens]: the place of each token in its text, where several follow each other. */
+  /** int32 [batch, tokens]: the position of each token in its text, if several texts follow each other. */
   readonly positions: Node | undefined;
-  /** The tokens before these, [batch, width − 1, channels]; zeros if left out. */
+  /** The tokens before x, [batch, width − 1, channels]; zeros by default. */
   readonly before: Node | undefined;
 }
 
@@ -28,8 +28,8 @@ export function causalConvolution(graph: Graph, { x, weight, positions, before }
 }
 
 /**
- * The last tokens of each text that the next convolution reads, [batch, width − 1, channels].
- * @param params.counts int32 [batch]: tokens of x that belong to the text
+ * The last tokens of each text, which the next convolution reads, [batch, width − 1, channels].
+ * @param params.counts int32 [batch]: number of tokens of x that belong to the text
  */
 export function lastTokens(graph: Graph, { x, before, counts }: { readonly x: Node; readonly before: Node; readonly counts: Node }): Node {
   const [batch, tokens, channels] = dimensions(x.shape, 3);

@@ -1,31 +1,31 @@
-/** The parts that recurrences in chunks of tokens have in common: sums within a chunk, and where texts begin. */
+/** Shared parts of recurrences in chunks of tokens: sums within a chunk, and where texts begin. */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { HIDDEN } from '../attention.ts';
 import { sharedConstant } from '../shared-constant.ts';
 import { matrix } from './triangular-inverse.ts';
 
-/** Tokens a chunk, as Transformers has them for the delta rule. */
+/** Tokens per chunk, as in Transformers' delta rule. */
 export const CHUNK = 64;
 
 export interface ChunkSizes {
   readonly batch: number;
   readonly heads: number;
   readonly tokens: number;
-  /** Tokens of a chunk. */
+  /** Tokens per chunk. */
   readonly size: number;
   readonly chunks: number;
   /** Chunks of all heads of all texts. */
   readonly pieces: number;
 }
 
-/** @param chunk the tokens of a chunk, unless there are fewer */
+/** @param chunk tokens per chunk; shorter texts have one smaller chunk */
 export function chunkSizes(batch: number, heads: number, tokens: number, chunk: number): ChunkSizes {
   const size = Math.min(chunk, tokens);
   const chunks = Math.ceil(tokens / size);
   return { batch, heads, tokens, size, chunks, pieces: batch * heads * chunks };
 }
 
-/** Sums of each row up to each of its entries. @param x [rows, size] */
+/** Cumulative sums of each row. @param x [rows, size] */
 export function sumUp(graph: Graph, x: Node): Node {
   const size = x.shape[1] as number;
   const upTo = sharedConstant(graph, `up to ${size}`, [size, size], () => matrix(size, (i, j) => j <= i));
@@ -36,23 +36,23 @@ export function sumUp(graph: Graph, x: Node): Node {
 export const later = (graph: Graph, size: number): Node =>
   sharedConstant(graph, `later ${size}`, [size, size], () => matrix(size, (i, j) => j > i).map(isLater => isLater * HIDDEN));
 
-/** The bounds of texts that follow each other. */
+/** The bounds of texts that follow each other in a sequence. */
 export interface TextBounds {
-  /** Adds HIDDEN to x [pieces, size, size] where row and column are of different texts. */
+  /** Adds HIDDEN to x [pieces, size, size] where row and column belong to different texts. */
   readonly hide: (x: Node) => Node;
-  /** Makes x [pieces, size] 0 where the text began in the chunk. */
+  /** Sets x [pieces, size] to 0 for tokens whose text began in this chunk. */
   readonly cut: (x: Node) => Node;
-  /** Adds HIDDEN to x [batch · heads, chunks, chunks] where the chunk before the row and the column end in different texts. */
+  /** Adds HIDDEN to x [batch · heads, chunks, chunks] where the chunk before the row and the column's chunk end in different texts. */
   readonly hideChunks: (x: Node) => Node;
 }
 
 /** @param positions int32 [batch, tokens] */
 export function textBounds(graph: Graph, positions: Node, { batch, heads, tokens, chunks, size, pieces }: ChunkSizes): TextBounds {
-  // The same for all layers, so they belong to no block and are kept.
+  // All layers share them, so they belong to no block and are kept for the backward pass.
   const { starts, hidden, goesOn } = graph.within({ block: -1, cheap: false }, () => {
     const filled = graph.pad(graph.cast(positions, 'float32'), [0, 0], [0, chunks * size - tokens]);
     const inChunk = sharedConstant(graph, `counting ${size}`, [1, size], () => Float32Array.from({ length: size }, (_, i) => i));
-    // The place in the chunk of the first token of each token's text.
+    // The position in the chunk of the first token of each token's text.
     const starts = graph.sub(inChunk, graph.reshape(filled, [batch * chunks, size]));
     const isSame = graph.equal(graph.reshape(starts, [batch * chunks, size, 1]), graph.reshape(starts, [batch * chunks, 1, size]));
     const bias = graph.select(isSame, graph.scalar(0), graph.scalar(HIDDEN));
@@ -62,7 +62,7 @@ export function textBounds(graph: Graph, positions: Node, { batch, heads, tokens
       goesOn: graph.reshape(graph.cast(graph.less(starts, 0), 'float32'), [batch, 1, chunks * size]),
     };
   });
-  // The first token of the text in which each chunk ends, and that of the chunk before it.
+  // The first token of the text in which each chunk ends, and the same for the chunk before it.
   const between = (): Node =>
     graph.within({ block: -1, cheap: false }, () => {
       const offsets = sharedConstant(graph, `chunks ${chunks} ${size}`, [1, chunks], () =>

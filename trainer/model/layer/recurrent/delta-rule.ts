@@ -9,17 +9,20 @@ import { identity, matrix, unitLowerInverse } from './triangular-inverse.ts';
 export interface DeltaRuleParams {
   /** [batch, keyHeads, tokens, keyDim]. */
   readonly q: Node;
-  /** In the shape of q. */
+  /** Same shape as q. */
   readonly k: Node;
-  /** [batch, heads, tokens, valueDim]; heads is a multiple of the key heads, and neighbors share one. */
+  /** [batch, heads, tokens, valueDim]. The number of heads is a multiple of keyHeads; neighboring heads share one key head. */
   readonly v: Node;
-  /** The logarithm of the share of the state that each token leaves, at most 0: [batch, heads, tokens]. */
+  /** The logarithm of the share of the state that remains after each token, at most 0: [batch, heads, tokens]. */
   readonly decay: Node;
-  /** The share of the difference between its value and the one read that each token writes: [batch, heads, tokens]. */
+  /** The share that each token writes of the difference between its value and the value read: [batch, heads, tokens]. */
   readonly rate: Node;
-  /** int32 [batch, tokens]: the place of each token in its text, where several follow each other. Each text starts from an empty state. */
+  /**
+   * int32 [batch, tokens]: the position of each token in its text, if several texts follow each other. Each text starts from an empty
+   * state.
+   */
   readonly positions?: Node | undefined;
-  /** The state before the first token, [batch, heads, keyDim, valueDim]; zeros if left out. No gradient reaches it. */
+  /** The state before the first token, [batch, heads, keyDim, valueDim]; zeros by default. No gradient flows to it. */
   readonly state?: Node | undefined;
   readonly chunk?: number;
   /** See `AffineScanParams`. */
@@ -29,7 +32,7 @@ export interface DeltaRuleParams {
 export interface DeltaRule {
   /** [batch, heads, tokens, valueDim]. */
   readonly y: Node;
-  /** The state behind the last token, [batch, heads, keyDim, valueDim]. */
+  /** The state after the last token, [batch, heads, keyDim, valueDim]. */
   readonly last: () => Node;
 }
 
@@ -37,9 +40,10 @@ export interface DeltaRule {
  * y_t = S_tᵀ·q_t with S_t = e^(decay_t)·(I − rate_t·k_t·k_tᵀ)·S₍t₋₁₎ + rate_t·k_t·v_tᵀ.
  *
  * Within a chunk let c be the sum of decays up to a token, D_ij = e^(c_i − c_j) for j ≤ i, and T the inverse of I + (rate ∘ K·Kᵀ ∘ D) below
- * the diagonal. With U = T·(rate ∘ V), W = T·(rate ∘ e^c ∘ K) and the state S before the chunk, the chunk gives
+ * the diagonal. With U = T·(rate ∘ V), W = T·(rate ∘ e^c ∘ K) and the state S before the chunk, the chunk yields
  * e^c ∘ (Q·S) + (Q·Kᵀ ∘ D)·(U − W·S), and the next state is e^(c_last)·S + (D_last ∘ K)ᵀ·(U − W·S).
- * Products within chunks are made for all chunks together. Where a recompute policy keeps products, all of these are computed again.
+ * Products within chunks are computed for all chunks at once. Even under a recompute policy that keeps products, all of them are
+ * recomputed.
  */
 export const deltaRule = (graph: Graph, params: DeltaRuleParams): DeltaRule =>
   graph.within({ cheap: true }, () => {
@@ -60,7 +64,7 @@ function sizesOf({ k, v, chunk = CHUNK }: DeltaRuleParams): Sizes {
   return { ...chunkSizes(batch, heads, tokens, chunk), keyHeads, keyDim, valueDim };
 }
 
-/** The parts of a chunk that need no state, each with all pieces at the front. */
+/** The parts of a chunk that do not depend on the state, with all pieces along the first axis. */
 interface ChunkParts {
   /** Q and K, [pieces, size, keyDim]. */
   readonly queries: Node;
@@ -71,7 +75,7 @@ interface ChunkParts {
   readonly read: () => Node;
   /** Q·Kᵀ ∘ D, [pieces, size, size]. */
   readonly within: Node;
-  /** e^c, [pieces, size, 1]; 0 where a text began in the chunk. */
+  /** e^c, [pieces, size, 1]; 0 for tokens whose text began in this chunk. */
   readonly carried: Node;
   /** D_last ∘ K, [pieces, size, keyDim]. */
   readonly remaining: Node;
@@ -107,7 +111,7 @@ function insideChunks(graph: Graph, { q, k, v, decay, rate, positions }: DeltaRu
   };
 }
 
-/** From the pieces of key heads, [batch · keyHeads · chunks, rows, columns], to those of all heads. */
+/** Expands the pieces of key heads, [batch · keyHeads · chunks, rows, columns], to those of all heads. */
 function forHeads(graph: Graph, x: Node, { batch, keyHeads, heads, chunks, pieces }: Sizes): Node {
   if (heads === keyHeads) return x;
   const [, rows, columns] = dimensions(x.shape, 3);
@@ -122,7 +126,7 @@ const uncut = (graph: Graph, y: Node, { batch, heads, chunks, size, tokens, valu
 const stateOf = (graph: Graph, x: Node, { batch, heads, keyDim, valueDim }: Sizes): Node =>
   graph.reshape(x, [batch, heads, keyDim, valueDim]);
 
-/** One chunk with no state before it. */
+/** Computes a single chunk that starts from an empty state. */
 function fromNothing(graph: Graph, { within, fresh, remaining }: ChunkParts, sizes: Sizes): DeltaRule {
   return {
     y: uncut(graph, graph.matmul(within, fresh), sizes),

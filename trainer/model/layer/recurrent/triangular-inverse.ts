@@ -1,12 +1,12 @@
-/** The inverse of unit lower triangular matrices, block by block, so that no power of the matrix is formed. */
+/** The inverse of unit lower triangular matrices, block by block, without powers of the matrix. */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { sharedConstant } from '../shared-constant.ts';
 
 /**
- * (I + N)⁻¹ of strictly lower triangular matrices N [count, size, size]. The blocks on the diagonal are inverted: first those of one row, then
- * of twice as many, since the inverse of [A 0; C B] is [A⁻¹ 0; −B⁻¹·C·A⁻¹ B⁻¹]. With X the inverse: dN = −Xᵀ·dX·Xᵀ.
- * The product (I − N)(I + N²)(I + N⁴)… is the same in exact arithmetic, but powers of N reach 10¹⁸ where keys are alike.
+ * (I + N)⁻¹ of strictly lower triangular matrices N [count, size, size]. Inverts the blocks on the diagonal, first of one row, then of
+ * twice as many each time, since the inverse of [A 0; C B] is [A⁻¹ 0; −B⁻¹·C·A⁻¹ B⁻¹]. With X the inverse: dN = −Xᵀ·dX·Xᵀ.
+ * The product (I − N)(I + N²)(I + N⁴)… is equal in exact arithmetic, but powers of N reach 10¹⁸ when keys are nearly equal.
  */
 export function unitLowerInverse(graph: Graph, n: Node): Node {
   const [, size] = dimensions(n.shape, 3);
@@ -30,13 +30,13 @@ export function unitLowerInverse(graph: Graph, n: Node): Node {
 export const identity = (graph: Graph, size: number): Node =>
   sharedConstant(graph, `identity ${size}`, [1, size, size], () => matrix(size, (i, j) => i === j));
 
-/** [size, size], 1 where the block of the rows and that of the columns, of `rows` each, are the lower and the upper half of one twice as large. */
+/** [size, size], 1 where the blocks of row and column (of `rows` each) are the lower and the upper half of one block twice as large. */
 const halves = (graph: Graph, size: number, rows: number): Node =>
   sharedConstant(graph, `halves ${size} ${rows}`, [size, size], () =>
     matrix(size, (i, j) => Math.floor(i / rows) % 2 === 1 && Math.floor(i / rows) - 1 === Math.floor(j / rows)),
   );
 
-/** 1 where an entry is chosen, 0 elsewhere. */
+/** 1 for the chosen entries, 0 elsewhere. */
 export function matrix(size: number, isChosen: (row: number, column: number) => boolean): Float32Array {
   const entries = new Float32Array(size * size);
   for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) entries[i * size + j] = Number(isChosen(i, j));
