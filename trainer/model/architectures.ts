@@ -1,4 +1,4 @@
-/** The table of architectures, by the names that config.json gives them. */
+/** The table of architectures, by their name in config.json. */
 import { namesOf } from '../catalog/entries.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import type { KeyTable } from './config-keys.ts';
@@ -32,13 +32,13 @@ import { modernBert } from './family/text/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
 import type { AnyModel, Problem } from './model-spec.ts';
 
-/** How a class of models is built, and which keys its config.json may have. */
+/** How a model class is built, and which keys its config.json may have. */
 export interface ArchitectureEntry {
   readonly keys: KeyTable;
-  /** The config with all defaults in place. @throws ModelConfigError */
+  /** Returns the config with all defaults filled in. @throws ModelConfigError */
   readonly read: (config: ConfigJson, options: ModelOptions) => object;
   readonly build: (config: ConfigJson, options: ModelOptions) => AnyModel;
-  /** The model as it is below its head, where `build` would give it another one. */
+  /** The model without its head, if `build` would add one. */
   readonly withoutHead?: (config: ConfigJson) => AnyModel;
 }
 
@@ -48,7 +48,7 @@ const entryOf = <Read extends object>(
   build: (config: Read) => AnyModel,
 ): ArchitectureEntry => ({ keys, read, build: (config, options) => build(read(config, options)) });
 
-/** A decoder, or one with a head for whole texts where a number is asked for. */
+/** A decoder, or a decoder with a head for whole texts if the task needs scores. */
 const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
   const read = (config: ConfigJson) => decoderConfig(architecture, config);
   const build: ArchitectureEntry['build'] = (config, options) =>
@@ -56,7 +56,7 @@ const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
   return { keys: decoderKeysOf(architecture), read, build, withoutHead: config => decoder(read(config)) };
 };
 
-/** A decoder whose file has no head, and names without the prefix of the class with one. */
+/** A decoder whose file has no head, and tensor names without the prefix of the class with a head. */
 const bareDecoderOf = (architecture: DecoderArchitecture, names: DecoderNames): ArchitectureEntry => {
   const read = (config: ConfigJson) => decoderConfig(architecture, config, names);
   return { keys: decoderKeysOf(architecture), read, build: config => ({ ...decoder(read(config)), lacksHead: true }) };
@@ -128,7 +128,7 @@ const resnetLike = (architecture: string, form: ResNetForm) =>
 const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
 const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
 
-/** Encoders without a head for the task get a new one. */
+/** The table of architectures. Encoders without a head for the task get a new one. */
 export const architectures = {
   LlamaModel: bareDecoderOf('LlamaForCausalLM', llamaBareNames),
   LlamaForCausalLM: decoderOf('LlamaForCausalLM'),
@@ -264,7 +264,7 @@ export const architectures = {
     hasHead: true,
   }),
   DINOv3ViTModel: dinov3Like('DINOv3ViTModel', false),
-  // Transformers has no such class; exports need a name that says that there is a head.
+  // Transformers has no such class; exports need a name that shows the head.
   DINOv3ViTForImageClassification: dinov3Like('DINOv3ViTForImageClassification', true),
   ConvNextModel: convNextLike('ConvNextModel', { family: 'convnext', prefix: '', hasHead: false }),
   ConvNextForImageClassification: convNextLike('ConvNextForImageClassification', {
@@ -296,10 +296,15 @@ export const architectures = {
 
 export type Architecture = keyof typeof architectures;
 
-/** "Llama" of LlamaForCausalLM: what Transformers' classes of one family share. The text part of Gemma 3 is named apart. */
+/**
+ * The family part of a class name ("Llama" of LlamaForCausalLM), shared by Transformers' classes of one family. The text part of Gemma 3
+ * has a name of its own.
+ */
 export const familyOf = (architecture: string): string => architecture.replace(/(Wrapper|Text)?(Model|For[A-Z]\w*)$/, '');
 
-/** The architecture of a config.json without `architectures`, by `model_type`: the files of a model that was published for any task. */
+/**
+ * The architecture of a config.json without `architectures`, by `model_type`; such files belong to a model that was published for any task.
+ */
 export const architectureOfType: Readonly<Record<string, Architecture>> = {
   bert: 'BertForMaskedLM',
   roberta: 'RobertaForMaskedLM',
@@ -311,7 +316,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   modernbert: 'ModernBertForMaskedLM',
 };
 
-/** The class that a model without a head for whole texts or images becomes when it is given one. */
+/** The class that a model without a head for whole texts or images becomes when it gets one. */
 const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
   LlamaForCausalLM: 'LlamaForSequenceClassification',
   MistralForCausalLM: 'MistralForSequenceClassification',
@@ -375,8 +380,8 @@ const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
 const OF_TEXTS = 'ForSequenceClassification';
 
 /**
- * The class of a family whose head solves a problem, given any class of the family; undefined where the family has none, or nothing says
- * which family it is.
+ * Returns the class of a family whose head solves a problem, given any class of the family; undefined if the family has no such class or is
+ * unknown.
  */
 export function headedClass(architecture: Architecture, problem: Problem): Architecture | undefined {
   const ofTexts = classifierOf[architecture] ?? architecture;

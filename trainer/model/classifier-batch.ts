@@ -2,15 +2,15 @@
 import type { Graph } from '../graph/graph.ts';
 import type { ClassifierBatch, ClassifierInput } from './model-spec.ts';
 
-/** The static shape of a batch; images have the model's own size. */
+/** The static shape of a batch; the size of images comes from the model. */
 export interface ClassifierShape {
   readonly batch: number;
-  /** The length of the texts; without meaning for images. */
+  /** The length of the texts; unused for images. */
   readonly tokens: number;
 }
 
 /**
- * Declares `pixels` [batch, height, width, channels], or `ids` int32, `seen` and (where the model tells segments apart) `types` int32, each
+ * Declares `pixels` [batch, height, width, channels]; or `ids` int32, `seen` and (if the model distinguishes segments) `types` int32, each
  * [batch, tokens].
  */
 export function declareClassifierBatch(graph: Graph, input: ClassifierInput, { batch, tokens }: ClassifierShape): ClassifierBatch {

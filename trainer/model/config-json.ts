@@ -1,16 +1,16 @@
-/** A model's config.json as it is read, and the choices of a task that change the model built from it. */
+/** A model's parsed config.json, and the choices of a task that change the model built from it. */
 import type { Pooling, Problem } from './model-spec.ts';
 
 export interface ModelOptions {
-  /** The labels of the task. Where they are others than the config's in number, the head is replaced. Left out: the config's. */
+  /** The labels of the task; by default the config's. If their number differs from the config's, the head is replaced. */
   readonly labels?: readonly string[];
-  /** Left out: the config's, or what follows from its number of labels. */
+  /** The kind of problem; by default the config's, or the one that follows from its number of labels. */
   readonly problem?: Problem;
-  /** How an embedder makes the vector of a text; left out, it is the mean of its tokens, brought to length 1. */
+  /** How an embedder computes the vector of a text; by default the mean of its tokens, normalized to length 1. */
   readonly pooling?: Pooling;
-  /** Pixels, height and width, for models that take images of any size; 224 × 224 where not given. Others have a size of their own. */
+  /** Height and width in pixels for models that take images of any size, by default 224 × 224. Other models have a fixed size. */
   readonly imageSize?: readonly [number, number];
-  /** For the start values of a new head; 0 where not given. */
+  /** Seed for the initial values of a new head, 0 by default. */
   readonly headSeed?: number;
 }
 

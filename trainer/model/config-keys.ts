@@ -1,6 +1,6 @@
 /**
  * The keys of a config.json as data: each family lists every key that it knows in one table, as computed, without effect, or refused.
- * Loading and lint read the same tables, and a key that no table lists is reported, since a key we do not know may well have an effect.
+ * Loading and linting read the same tables. A key that no table lists is reported, since an unknown key may well have an effect.
  */
 
 import { z } from 'zod';
@@ -8,25 +8,25 @@ import { isRecord } from '../narrow.ts';
 import type { ConfigJson } from './config-json.ts';
 import { type ConfigProblem, ModelConfigError } from './model-spec.ts';
 
-/** The model is computed as this key says, within the schema's bounds. */
+/** The model is computed according to this key, within the schema's bounds. */
 export interface ComputedKey<Schema extends z.ZodType = z.ZodType> {
   readonly class: 'computed';
   readonly schema: Schema;
-  /** The supported values among those of the schema; all if left out. */
+  /** The supported values among those of the schema; all by default. */
   readonly only?: readonly unknown[] | undefined;
 }
 
-/** Whatever it says, the model gives the same numbers. */
+/** Any value gives the same model outputs. */
 export interface KeyWithoutEffect {
   readonly class: 'without-effect';
   readonly why: string;
 }
 
-/** Other values would change what is computed, and are not supported; absent and null stand for the default. */
+/** Other values would change the computation and are not supported; absent and null mean the default. */
 export interface RefusedKey {
   readonly class: 'refused';
   readonly unless: (config: ConfigJson) => readonly unknown[];
-  /** The supported values in words, where a list of values would say less. */
+  /** A description of the supported values, if a list would say less. */
   readonly supported?: string;
 }
 
@@ -37,10 +37,10 @@ export type KeyTable = Readonly<Record<string, KeyRule>>;
 type Shape<Table> = {
   [Key in keyof Table as Table[Key] extends ComputedKey ? Key : never]: Table[Key] extends ComputedKey<infer Schema> ? Schema : never;
 };
-/** The values that a table computes with. */
+/** The values of a table's computed keys. */
 export type ConfigValues<Table> = z.infer<z.ZodObject<Shape<Table>>>;
 
-/** @param only of the schema's values those that are supported, where not all are */
+/** @param only the supported values of the schema, if not all are supported */
 export const computed = <Schema extends z.ZodType>(schema: Schema, only?: readonly unknown[]): ComputedKey<Schema> => ({
   class: 'computed',
   schema,
@@ -54,25 +54,25 @@ export const withoutEffect = <const Key extends string>(why: string, ...keys: Ke
 export const refusedUnless = <const Key extends string>(values: readonly unknown[], ...keys: Key[]): Readonly<Record<Key, RefusedKey>> =>
   sameRule(keys, { class: 'refused', unless: () => values });
 
-/** Refused whatever the value is. */
+/** Refuses the keys whatever their value is. */
 export const refused = <const Key extends string>(...keys: Key[]): Readonly<Record<Key, RefusedKey>> => refusedUnless([], ...keys);
 
 const sameRule = <Key extends string, Rule extends KeyRule>(keys: readonly Key[], rule: Rule): Readonly<Record<Key, Rule>> =>
-  // Each of the keys has the rule.
+  // Every key gets the rule.
   Object.fromEntries(keys.map(key => [key, rule])) as Record<Key, Rule>;
 
 export interface ConfigReading<Table> {
   readonly values: ConfigValues<Table>;
-  /** Values that this table refuses, to be reported with what else is wrong. */
+  /** Values that this table refuses, to be reported together with other problems. */
   readonly problems: readonly ConfigProblem[];
 }
 
-/** @throws ModelConfigError with every key that is missing or out of bounds, and every value that is refused */
+/** @throws ModelConfigError listing every key that is missing or out of bounds, and every refused value */
 export function readConfig<Table extends KeyTable>(table: Table, architecture: string, json: ConfigJson): ConfigReading<Table> {
   const shape = Object.fromEntries(Object.entries(table).flatMap(([key, rule]) => (rule.class === 'computed' ? [[key, rule.schema]] : [])));
   const parsed = z.looseObject(shape).safeParse(json);
   const problems = refusals(table, json);
-  // The schema was made of the computed keys of the table, whose values these are.
+  // The schema consists of the table's computed keys, so these are their values.
   if (parsed.success) return { values: parsed.data as ConfigValues<Table>, problems };
   const invalid = parsed.error.issues.map((issue): ConfigProblem => {
     const path = issue.path.map(String);
@@ -83,7 +83,7 @@ export function readConfig<Table extends KeyTable>(table: Table, architecture: s
   throw configError([...invalid, ...problems], architecture);
 }
 
-/** The keys whose values this table refuses. */
+/** Returns a problem for each key whose value this table refuses. */
 function refusals(table: KeyTable, json: ConfigJson): ConfigProblem[] {
   return Object.entries(table).flatMap(([key, rule]) => {
     const value = json[key];
@@ -95,7 +95,7 @@ function refusals(table: KeyTable, json: ConfigJson): ConfigProblem[] {
 
 const sameJson = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);
 
-/** @param supported the values that are, or a phrase that says which */
+/** @param supported the supported values, or a phrase that describes them */
 export function notSupported(path: readonly string[], value: unknown, supported: readonly unknown[] | string): ConfigProblem {
   const list = typeof supported === 'string' ? supported : supported.map(show).join(', ');
   const possible = list === '' ? '' : `; supported ${typeof supported === 'string' || supported.length === 1 ? 'is' : 'are'} ${list}`;
@@ -116,7 +116,7 @@ export const contradiction = (path: string | readonly string[], message: string)
   message,
 });
 
-/** @throws ModelConfigError with all problems, where there are any */
+/** @throws ModelConfigError with all problems, if there are any */
 export function refuse(problems: readonly ConfigProblem[], architecture: string): void {
   if (problems.length > 0) throw configError(problems, architecture);
 }
@@ -134,5 +134,5 @@ function configError(problems: readonly ConfigProblem[], architecture: string): 
   return new ModelConfigError(parts.join('. '), problems);
 }
 
-/** The keys of a config that a table does not list. */
+/** Returns the keys of a config that a table does not list. */
 export const unknownKeys = (table: KeyTable, json: ConfigJson): string[] => Object.keys(json).filter(key => !Object.hasOwn(table, key));

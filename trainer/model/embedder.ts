@@ -1,4 +1,4 @@
-/** A model of text without its head, which gives a vector for each text. */
+/** A text model without its head, which computes a vector for each text. */
 
 import type { Graph, Node } from '../graph/graph.ts';
 import { dimensions } from '../graph/types.ts';
@@ -9,16 +9,16 @@ import { type AnyModel, type ClassifierModel, type DenseLayer, ModelConfigError,
 import { linearSpec, type ModuleSpec, parametersOf } from './module-specs.ts';
 import type { Tracer } from './tracer.ts';
 
-/** Options of a model whose head is left out afterwards: any head will do. */
+/** Options for a model whose head is removed afterwards, so any head will do. */
 export const HEADLESS: ModelOptions = { labels: ['LABEL_0'], problem: 'regression' };
 
-/** The pooling where neither the recipe nor the folder of the model says otherwise. */
+/** The pooling if neither the recipe nor the model's folder specifies one. */
 export const DEFAULT_POOLING: Pooling = { mode: 'mean', normalize: true };
 
-/** The token that fills up the texts of a decoder: no other token reads it, so any will do. */
+/** The token that pads the texts of a decoder: no other token attends to it, so any token will do. */
 const ANY_TOKEN = 0;
 
-/** @throws ModelConfigError where the model does not read whole texts */
+/** @throws ModelConfigError if the model does not read whole texts */
 export function embedder(model: AnyModel, pooling: Pooling = DEFAULT_POOLING): ClassifierModel {
   const { input, encoder } = model.kind === 'causal' ? { input: inputOfDecoder(model, ANY_TOKEN), encoder: statesOfDecoder(model) } : model;
   if (!encoder)
@@ -46,18 +46,18 @@ export function embedder(model: AnyModel, pooling: Pooling = DEFAULT_POOLING): C
   };
 }
 
-/** Those of the modules, and what no module has: a decoder's numbers that are not trained. */
+/** The parameters of the modules, plus those that belong to no module: a decoder's untrained buffers. */
 const withBuffers = (modules: readonly ModuleSpec[], all: AnyModel['parameters']): AnyModel['parameters'] => {
   const own = parametersOf(modules);
   const names = new Set(own.map(({ name }) => name));
   return [...own, ...all.filter(({ buffer, name }) => buffer && !names.has(name))];
 };
 
-/** Only full fine-tuning trains it unless a recipe names it: it is a head. */
+/** Only full fine-tuning trains it unless a recipe names it, because it counts as a head. */
 const denseSpec = ({ at, width, out, biased }: DenseLayer): ModuleSpec =>
   linearSpec(`${at}.linear`, { part: 'head', layer: -1 }, out, width, biased);
 
-/** The vectors [batch, vectorWidth] of texts, from their last hidden states [batch · tokens, hiddenSize]. */
+/** The vectors [batch, vectorWidth] of texts, computed from their last hidden states [batch · tokens, hiddenSize]. */
 export function vectorsOf(
   tracer: Tracer,
   states: Node,
@@ -77,7 +77,7 @@ export function vectorsOf(
 /** Lower than any state: padding is never the largest. */
 const UNSEEN = -1e9;
 
-/** The largest value of each feature over the tokens that are there, [batch, features]. */
+/** The largest value of each feature over the real tokens, [batch, features]. */
 function maxOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
   const [batch, tokens] = dimensions(seen.shape, 2);
   const width = hidden.shape[1] as number;
@@ -86,7 +86,7 @@ function maxOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
   return graph.max(states, [1]);
 }
 
-/** The state of the last token that is there, [batch, features]: texts are filled up at their end. */
+/** The state of the last real token, [batch, features]; texts are padded at their end. */
 function lastOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
   const [batch, tokens] = dimensions(seen.shape, 2);
   const width = hidden.shape[1] as number;
@@ -95,10 +95,10 @@ function lastOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
   return graph.reshape(graph.matmul(isLast, graph.reshape(hidden, [batch, tokens, width])), [batch, width]);
 }
 
-/** The square of the least length that a vector is divided by: 1e-12, as in PyTorch's `normalize`. */
+/** The square of the smallest norm that a vector is divided by: 1e-12, as in PyTorch's `normalize`. */
 const LEAST_SQUARE = 1e-24;
 
-/** Rows [rows, width] brought to length 1; a row of zeros stays as it is, and gets no gradient. */
+/** Rows [rows, width] normalized to length 1; a row of zeros stays unchanged and gets no gradient. */
 export function unitVectors(graph: Graph, rows: Node): Node {
   const squares = graph.maximum(graph.sum(graph.square(rows), [-1], true), LEAST_SQUARE);
   return graph.div(rows, graph.sqrt(squares));

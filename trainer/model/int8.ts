@@ -1,4 +1,4 @@
-/** Weights in 8 bits with one scale a row (as LLM.int8() holds them, Dettmers et al. 2022; computed in floating point here). */
+/** Weights in 8 bits with one scale per row (the format of LLM.int8(), Dettmers et al. 2022; computed in floating point here). */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import type { Shape } from '../graph/types.ts';
@@ -7,7 +7,7 @@ import type { RowCodes, StoredValues, WeightCoder } from '../graph/weight-coder.
 export interface Int8Variables {
   /** int8, of the weight's shape. */
   readonly codes: VariableSpec;
-  /** float32 [out]: a number is code · scale of its row. */
+  /** float32 [out]: a value is its code · the scale of its row. */
   readonly scales: VariableSpec;
 }
 
@@ -18,7 +18,7 @@ export const int8Variables = (name: string, shape: Shape): Int8Variables => ({
 
 const LARGEST = 127;
 
-/** Returns the codes of the numbers of a weight, with a scale for each row: the largest magnitude of a row becomes ±127. */
+/** Returns the codes of a weight's values and one scale per row, so that the largest magnitude of a row becomes ±127. */
 export function quantizeInt8(values: Float32Array, rows: number): RowCodes {
   const width = values.length / rows;
   const codes = new Int8Array(values.length);
@@ -33,7 +33,7 @@ export function quantizeInt8(values: Float32Array, rows: number): RowCodes {
   return { codes, scales };
 }
 
-/** The values of the variables of one weight [out, …]. */
+/** Yields the values of the variables of one weight [out, …]. */
 export async function* encodeInt8(
   { name, shape }: Pick<VariableSpec, 'name' | 'shape'>,
   values: StoredValues,

@@ -1,4 +1,4 @@
-/** Weights in the forms in which they are held, for an engine without native code for them: in JavaScript, on one core. */
+/** Encodes weights in JavaScript, on one core, for an engine without native code for it. */
 import { fromBfloat16 } from '../graph/types.ts';
 import type { StoredValues, WeightCoder } from '../graph/weight-coder.ts';
 import { quantizeInt8 } from './int8.ts';
@@ -9,6 +9,6 @@ const wide = (values: StoredValues): Float32Array => (values instanceof Float32A
 export const javascriptCoder: Required<WeightCoder> = {
   widen: async bits => fromBfloat16(bits),
   encodeRows: async (values, rows) => quantizeInt8(wide(values), rows),
-  // The borders are those that it has a table of.
+  // Uses its own table of borders.
   encodeBlocks: async values => quantizeTwice(wide(values)),
 };

@@ -1,4 +1,4 @@
-/** From a config.json to a model, and from a weight file's list of tensors to the certainty that it fits. */
+/** Builds a model from a config.json, and checks that the tensors of a weight file fit it. */
 
 import { type Architecture, type ArchitectureEntry, architectureOfType, architectures, headedClass } from './architectures.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
@@ -14,7 +14,7 @@ import { unsupportedArchitecture } from './unsupported-architecture.ts';
 
 export const supportedArchitectures: readonly string[] = Object.keys(architectures);
 
-/** @throws ModelConfigError where the architecture is unknown or the config is wrong */
+/** @throws ModelConfigError if the architecture is unknown or the config is wrong */
 export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyModel {
   if (isTimmFile(config)) return timm('', config, options);
   const architecture = architectureOf(config);
@@ -31,10 +31,10 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
 
 const predictsTokens = ({ seesBothWays, lacksHead }: CausalModel): boolean => !(seesBothWays || lacksHead);
 
-/** timm's own files have one architecture, and no list of them. */
+/** True for timm's own files: they have one architecture instead of a list. */
 const isTimmFile = ({ architecture, architectures: named }: ConfigJson): boolean => typeof architecture === 'string' && named === undefined;
 
-/** The keys of this config that its family does not list, so that nobody knows what they ask for; none of an unknown family. */
+/** Returns the keys of this config that its family does not list, so their meaning is unknown; empty for an unknown family. */
 export function unknownConfigKeys(config: ConfigJson): string[][] {
   const architecture = architectureOf(config);
   const entry: Pick<ArchitectureEntry, 'keys'> | undefined = isTimmFile(config)
@@ -48,13 +48,13 @@ export function unknownConfigKeys(config: ConfigJson): string[][] {
   ];
 }
 
-/** The first that is supported of those that a config names; of one that names none, what its `model_type` tells. */
+/** Returns the first supported architecture that a config names; if it names none, the one of its `model_type`. */
 export function architectureOf(config: ConfigJson): Architecture | undefined {
   const named = namesIn(config);
   return named.find(isSupported) ?? (named.length === 0 ? architectureOfType[String(config.model_type)] : undefined);
 }
 
-/** ConvNeXt V2 keeps a norm of channels as [1, 1, 1, channels]. */
+/** True for equal shapes; ConvNeXt V2 stores a norm of channels as [1, 1, 1, channels]. */
 const isSameShape = (inFile: readonly number[], shape: readonly number[]): boolean =>
   inFile.join() === shape.join() || (shape.length === 1 && inFile.at(-1) === shape[0] && inFile.slice(0, -1).every(d => d === 1));
 
@@ -62,7 +62,7 @@ const namesIn = ({ architectures: named }: ConfigJson): string[] => (Array.isArr
 
 const isSupported = (name: string): name is Architecture => Object.hasOwn(architectures, name);
 
-/** @throws ModelConfigError also where the model gives no next token */
+/** @throws ModelConfigError also if the model does not predict next tokens */
 export function causalModel(config: ConfigJson): CausalModel {
   const model = loadModel(config);
   if (model.kind === 'causal') return model;
@@ -71,8 +71,8 @@ export function causalModel(config: ConfigJson): CausalModel {
 }
 
 /**
- * Compares what a model needs with what its weight file holds.
- * @returns every mismatch as a sentence; an empty list means that it fits
+ * Compares a model's parameters with the tensors of its weight file.
+ * @returns every mismatch as a sentence; empty if the file fits
  */
 export function weightMismatches(model: Model, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): string[] {
   return model.parameters.flatMap(spec => {

@@ -1,12 +1,12 @@
-/** The parts of well-known models that are missing here: of decoders, of encoders of text, of models of images, and of timm's models. */
+/** The unsupported parts of well-known models: decoders, text encoders, image models, and timm's models. */
 
 export interface Missing {
   readonly needs: string;
-  /** Names of classes, without their ending; of timm's models, the names as they are. */
+  /** Class names without their ending; for timm's models, whole names. */
   readonly names?: RegExp;
-  /** Keys of a config that ask for it, with a value that is neither 0 nor false. */
+  /** Config keys that request the part, if their value is neither 0 nor false. */
   readonly keys?: readonly string[];
-  /** The class with this ending that comes nearest, or timm's model; Llama's, BERT's or ViT's where not given. */
+  /** The most similar class with this ending, or timm model; by default Llama's, BERT's or ViT's. */
   readonly nearest?: string;
 }
 
@@ -115,10 +115,10 @@ const imageModels: readonly Missing[] = [
   { needs: 'group norms and standardized convolutions', names: /^Bit$/, nearest: 'ResNet' },
 ];
 
-/** Everything that is missing of the classes of Transformers. */
+/** All unsupported parts of Transformers' classes. */
 export const missingParts: readonly Missing[] = [...imageModels, ...textEncoders, ...decoders];
 
-/** The missing parts of timm's models, by their names. */
+/** The unsupported parts of timm's models, by model name. */
 export const missingOfTimm: readonly Missing[] = [
   { needs: SECOND_SWIN, names: /^swinv2/, nearest: 'swin_tiny_patch4_window7_224' },
   { needs: 'strides or windows other than those of the first Swin', names: /^swin/, nearest: 'swin_tiny_patch4_window7_224' },

@@ -1,71 +1,78 @@
-/** The modules and parameters of a model as data, and short ways to describe those of a family. */
+/** The modules and parameters of a model as data, and helpers to describe those of a family. */
 import type { Window2d } from '../graph/attributes.ts';
 
-/** How a parameter starts that the weight file does not hold. Drawn from the seed and the parameter's name, so it can be had again. */
+/**
+ * The initial values of a parameter that is not in the weight file. Drawn from the seed and the parameter's name, so they are reproducible.
+ */
 export type Initial = { readonly kind: 'zeros' } | { readonly kind: 'normal'; readonly std: number; readonly seed: number };
 
-/** One tensor of the model, by its name in the weight file and in that file's layout. */
+/** One tensor of the model, with its name and layout in the weight file. */
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: readonly number[];
-  /** State that no gradient reaches: running statistics of batch norm. */
+  /** State without a gradient: running statistics of batch norm. */
   readonly buffer?: true;
-  /** Held, multiplied and written to merged exports in float32, in whatever type others are. */
+  /** Always stored, multiplied and written to merged exports in float32, whatever the type of the other parameters. */
   readonly float32?: true;
-  /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
+  /** Set if the parameter is not read from the weight file: a replaced head, or one that the file never had. */
   readonly initial?: Initial;
-  /** A stack of experts, or of heads: the matrices of all of them one below the other, which files hold in other forms. */
+  /** Set on a stack of experts, or of heads: all matrices one below the other, which files store in other forms. */
   readonly stack?: Stack;
 }
 
 /** The part of a model that `freeze` names. */
 export type ModelPart = 'attention' | 'mlp' | 'router' | 'convolution' | 'norm' | 'embedding' | 'head';
 
-/** Neighboring rows of a weight. */
+/** A named run of neighboring rows of a weight. */
 export interface RowSection {
   readonly name: string;
   readonly rows: number;
 }
 
-/** How many neighboring rows make one head (queries, keys, values), or how many neighboring columns read one (the output of attention). */
+/**
+ * How many neighboring rows form one head (queries, keys, values), or how many neighboring columns read one head (the output of attention).
+ */
 export type HeadSize = { readonly rows: number } | { readonly columns: number };
 
 /** A layer with neurons: row i of its weight, and entry i of its bias, are neuron i. */
 export interface ModuleSpec {
   /** For example `model.layers.3.mlp.up_proj`. */
   readonly name: string;
-  /** `parameter`: a tensor that is used as it is (class token, position table): it has one row and no tap. */
+  /** `parameter`: a tensor that is used directly (class token, position table); it has one row and no tap. */
   readonly kind: 'linear' | 'experts' | 'norm' | 'embedding' | 'conv' | 'parameter';
   readonly part: ModelPart;
-  /** Number of the block it stands in; −1 outside the blocks. */
+  /** Index of its block; −1 outside the blocks. */
   readonly layer: number;
   readonly weight: ParameterSpec;
   readonly bias?: ParameterSpec;
   /**
-   * Runs of rows that other families hold as layers of their own (queries, keys and values in one matrix), in their order. Each is shown,
-   * and has its rows selected, as a layer of its own.
+   * Runs of rows that other families store as separate layers (queries, keys and values in one matrix), in order. Each is shown, and has
+   * its rows selected, as a layer of its own.
    */
   readonly sections?: readonly RowSection[];
-  /** The size of a head of attention; left out of layers that have none. */
+  /** The size of an attention head; undefined for layers without heads. */
   readonly head?: HeadSize;
-  /** The number that is added to a norm's weight before it scales (Gemma's norms are stored as their distance from 1). */
+  /** Added to a norm's weight before it scales (Gemma stores the difference from 1). */
   readonly offset?: number;
-  /** A norm that weight decay shrinks, as the Trainer of Transformers does with what it does not take for a norm. */
+  /** Set on a norm that weight decay applies to, as Transformers' Trainer does for modules it does not recognize as norms. */
   readonly decays?: true;
-  /** The row of an embedding that gets no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
+  /** The row of an embedding that gets no gradient (`padding_idx` in PyTorch). */
   readonly paddingRow?: number;
-  /** The name that Transformers 5 has for it in memory, if files have another. */
+  /** The module's name in memory in Transformers 5, if files use another. */
   readonly inMemory?: string;
 }
 
-/** A linear layer for each expert: their weights [out, in] one below the other, so that row i is output i mod out of expert ⌊i / out⌋. */
+/** One linear layer per expert: their weights [out, in] one below the other, so that row i is output i mod out of expert ⌊i / out⌋. */
 export interface ExpertsSpec extends ModuleSpec {
   readonly kind: 'experts';
   readonly experts: number;
   readonly fused: FusedRows;
 }
 
-/** The place of a projection of all experts in the memory of Transformers 5: a parameter of `every` rows an expert, these from `begin` on. */
+/**
+ * The rows that a projection of all experts takes in memory in Transformers 5: of a parameter with `every` rows per expert, from row
+ * `begin` on.
+ */
 export interface FusedRows {
   /** For example `model.layers.0.mlp.experts`. */
   readonly module: string;
@@ -78,7 +85,7 @@ export const isConv = (module: ModuleSpec): module is ConvSpec => module.kind ==
 
 export const isExperts = (module: ModuleSpec): module is ExpertsSpec => module.kind === 'experts';
 
-/** For a stack of experts; otherwise 1. */
+/** Number of experts of a stack; otherwise 1. */
 export const expertsOf = (module: ModuleSpec): number => (isExperts(module) ? module.experts : 1);
 
 export interface BiasedSpec extends ModuleSpec {
@@ -98,14 +105,14 @@ export interface BatchNormSpec extends BiasedSpec {
   readonly variance: ParameterSpec;
 }
 
-/** Running statistics tell a batch norm from other norms. */
+/** True for a batch norm: other norms have no running statistics. */
 export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mean' in module;
 
 /**
- * The forms that a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
- * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
- * [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows take turns. runs: of each matrix, rows of several tensors
- * one behind the other. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
+ * The forms that a file may use for a parameter [experts · rows, width], or for a bias [experts · rows].
+ * apart: one tensor per expert. rows: one tensor [experts, every, width], of which each expert takes the rows from `begin` on. turned: one
+ * tensor [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows alternate. runs: each matrix consists of rows
+ * from several tensors, one run after the other. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16], each with a scale.
  */
 export type StoredForm =
   | { readonly kind: 'apart'; readonly names: readonly string[] }
@@ -115,7 +122,10 @@ export type StoredForm =
   | { readonly kind: 'runs'; readonly parts: readonly RowRun[] }
   | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
 
-/** Rows of a tensor, so many for each matrix of a stack: those of the first from `begin` on, then those of the next. */
+/**
+ * A run of rows of a tensor, equally many for each matrix of a stack: the first matrix takes those from `begin` on, the next one the rows
+ * after them.
+ */
 export interface RowRun {
   readonly name: string;
   readonly begin: number;
@@ -124,20 +134,20 @@ export interface RowRun {
 
 export interface Stack {
   readonly experts: number;
-  /** The key of config.json that says how many there are, where one does. */
+  /** The key of config.json that gives their number, if there is one. */
   readonly key?: string;
-  /** The first of which a file has a tensor counts. */
+  /** The possible forms; the first one whose tensors are in the file is used. */
   readonly forms: readonly StoredForm[];
 }
 
-/** The place of a module. */
+/** The part and block of a module. */
 export interface Place {
   readonly part: ModelPart;
-  /** Number of its block; −1 outside. */
+  /** Index of its block; −1 outside the blocks. */
   readonly layer: number;
 }
 
-/** A weight [rows, …], under `<name>.weight`; with a bias [rows] where asked for. */
+/** A module with the weight `<name>.weight` [rows, …] and an optional bias [rows]. */
 export function moduleSpec(
   name: string,
   kind: ModuleSpec['kind'],
@@ -155,22 +165,22 @@ const biasOf = (name: string, shape: readonly number[]): ParameterSpec => ({ nam
 export const linearSpec = (name: string, place: Place, out: number, width: number, biased = true): ModuleSpec =>
   moduleSpec(name, 'linear', place, [out, width], biased);
 
-/** The module with the size of its heads. */
+/** Returns the module with the size of its heads. */
 export const withHeads = <Spec extends ModuleSpec>(module: Spec, head: HeadSize): Spec => ({ ...module, head });
 
 export interface ExpertSizes {
   readonly experts: number;
   readonly out: number;
   readonly width: number;
-  /** The key of config.json that says how many experts there are. */
+  /** The key of config.json that gives the number of experts. */
   readonly key: string;
   readonly fused: FusedRows;
   readonly forms: readonly StoredForm[];
-  /** How files hold the bias, where there is one. */
+  /** The forms of the bias in files, if there is a bias. */
   readonly biasForms?: readonly StoredForm[];
 }
 
-/** A linear layer for each expert. Each is shown, and has its rows selected, by itself. */
+/** One linear layer per expert. Each expert is shown, and has its rows selected, separately. */
 export function expertsSpec(name: string, place: Place, sizes: ExpertSizes): ExpertsSpec {
   const { experts, out, width, key, fused, forms, biasForms } = sizes;
   const plain = moduleSpec(name, 'experts', place, [experts * out, width], biasForms !== undefined);
@@ -192,7 +202,7 @@ export const embeddingSpec = (name: string, rows: number, width: number, padding
   ...(paddingRow !== undefined && { paddingRow }),
 });
 
-/** A root-mean-square norm. @param offset see {@link ModuleSpec.offset} */
+/** An RMS norm. @param offset see {@link ModuleSpec.offset} */
 export const normSpec = (name: string, layer: number, width: number, offset = 0): ModuleSpec => ({
   ...moduleSpec(name, 'norm', { part: 'norm', layer }, [width]),
   ...(offset !== 0 && { offset }),
@@ -202,7 +212,7 @@ export function layerNormSpec(name: string, layer: number, width: number): Biase
   return { ...moduleSpec(name, 'norm', { part: 'norm', layer }, [width]), bias: biasOf(name, [width]) };
 }
 
-/** The scale of what a layer adds, feature by feature. @param weight its whole name in the file */
+/** A scale for each feature of a layer's output. @param weight its full name in the file */
 export const scaleSpec = (name: string, weight: string, layer: number, width: number): ModuleSpec => ({
   name,
   kind: 'norm',
@@ -212,7 +222,7 @@ export const scaleSpec = (name: string, weight: string, layer: number, width: nu
   decays: true,
 });
 
-/** A tensor that is used as it is; its name is the whole name in the file. */
+/** A tensor that is used directly; `name` is its full name in the file. */
 export const parameterSpec = (name: string, shape: readonly number[]): ModuleSpec => ({
   name,
   kind: 'parameter',
@@ -231,14 +241,14 @@ export interface ConvSizes {
   readonly biased?: boolean;
 }
 
-/** A square window, padded alike on all sides: by half its size unless said otherwise. */
+/** A convolution with a square window, padded equally on all sides: by default by half its size. */
 export function convSpec(name: string, place: Place, sizes: ConvSizes): ConvSpec {
   const { size, stride, groups = 1, padding = Math.floor(size / 2), biased = false } = sizes;
   const shape = [sizes.out, sizes.in / groups, size, size];
   return { ...moduleSpec(name, 'conv', place, shape, biased), kind: 'conv', window: { ...squareWindow(stride, padding), groups } };
 }
 
-/** A convolution that cuts an image into patches: its window is its stride. */
+/** A convolution that cuts an image into patches: its stride equals its window. */
 export const patchSpec = (name: string, channels: number, out: number, patch: readonly [number, number]): ConvSpec => ({
   ...moduleSpec(name, 'conv', { part: 'embedding', layer: -1 }, [out, channels, ...patch], true),
   kind: 'conv',
@@ -256,14 +266,14 @@ export function batchNormSpec(name: string, layer: number, channels: number): Ba
   return { ...layerNormSpec(name, layer, channels), kind: 'norm', mean: buffer('running_mean'), variance: buffer('running_var') };
 }
 
-/** The module with start values of its own, in place of those in the file: normal with this deviation, and no bias. */
+/** Returns the module with new initial values in place of those in the file: normal with this deviation, and a zero bias. */
 export function freshSpec<Spec extends ModuleSpec>(module: Spec, initial: Initial): Spec {
   const { weight, bias } = module;
   const started = { ...module, weight: { ...weight, initial } };
   return bias ? { ...started, bias: { ...bias, initial: { kind: 'zeros' } } } : started;
 }
 
-/** Every tensor of these modules, in their order. */
+/** Every tensor of these modules, in order. */
 export const parametersOf = (modules: readonly ModuleSpec[]): ParameterSpec[] =>
   modules.flatMap(module => [module.weight, ...(module.bias ? [module.bias] : []), ...buffersOf(module)]);
 

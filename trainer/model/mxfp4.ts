@@ -1,15 +1,18 @@
-/** Microscaling four-bit numbers (OCP MX v1.0): blocks of 32 numbers E2M1 that share a scale, a power of two (E8M0), as gpt-oss holds its experts. */
+/**
+ * Microscaling four-bit numbers (OCP MX v1.0): blocks of 32 E2M1 values share a power-of-two scale (E8M0). gpt-oss stores its experts this
+ * way.
+ */
 import type { WeightSource } from './weight-source.ts';
 
-/** The numbers of the sixteen codes: a sign, two bits of exponent, one of fraction. */
+/** The values of the sixteen codes: a sign bit, two exponent bits, one fraction bit. */
 const VALUES = Float32Array.of(0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6);
 const BLOCK = 32;
 const BLOCK_BYTES = BLOCK / 2;
 
-/** 2^(code − 127); the code 255 is no number. */
+/** 2^(code − 127); the code 255 is NaN. */
 const scaleOf = (code: number): number => (code === 255 ? Number.NaN : 2 ** (code - 127));
 
-/** Two numbers a byte, the lower four bits first. @param blocks 16 bytes a block @param scales one byte a block */
+/** Decodes two values per byte, the lower four bits first. @param blocks 16 bytes per block @param scales one byte per block */
 export function decodeMxfp4(blocks: Uint8Array, scales: Uint8Array): Float32Array {
   const out = new Float32Array(scales.length * BLOCK);
   for (let block = 0; block < scales.length; block++) {
@@ -28,7 +31,7 @@ export interface Mxfp4Names {
   readonly scales: string;
 }
 
-/** The numbers of some blocks. */
+/** Reads and decodes the values of some blocks. */
 export async function readMxfp4(
   source: Pick<WeightSource, 'readBytes'>,
   names: Mxfp4Names,

@@ -1,39 +1,42 @@
 /**
- * 4-bit NormalFloat with double quantization (Dettmers et al. 2023, QLoRA): blocks of 64 numbers share a scale, and 256 scales share a range
- * in which each is held in 8 bits.
+ * 4-bit NormalFloat with double quantization (Dettmers et al. 2023, QLoRA): blocks of 64 values share a scale, and groups of 256 scales are
+ * in turn stored in 8 bits with a common range.
  */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, type Shape } from '../graph/types.ts';
 import { type BlockCodes, CODE_BLOCK, SCALE_RANGE, type StoredValues, type WeightCoder } from '../graph/weight-coder.ts';
 
-/** Quantiles of a normal distribution scaled to [−1, 1], 0 among them: the paper's appendix E. */
+/** Quantiles of a normal distribution scaled to [−1, 1], including 0 (appendix E of the paper). */
 export const NF4_LEVELS: readonly number[] = [
   -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0,
   0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
   0.7229568362236023, 1,
 ];
 
-/** Halfway between neighbors: a number takes the level of the interval it lies in. */
+/** Midpoints between neighboring levels: a value takes the level of the interval it lies in. */
 export const NF4_BORDERS = Float64Array.from(NF4_LEVELS.slice(1), (level, i) => (level + (NF4_LEVELS[i] as number)) / 2);
 
-/** Parts of [−1, 1] of equal length, so many that hardly a number shares its part with a border; two borders never do, since they are far apart. */
+/**
+ * Number of equal parts of [−1, 1]. There are so many that few values share a part with a border; two borders never share one, since they
+ * are far apart.
+ */
 const PARTS = 4096;
 const partOf = (x: number): number => ((x + 1) * (PARTS / 2)) | 0;
-/** Added to the code of a part in which a border lies. */
+/** Added to the code of a part that contains a border. */
 const UNDECIDED = 16;
-/** The code of each part: the borders in earlier parts. */
+/** The code of each part: the number of borders in earlier parts. */
 const CODES = Uint8Array.from({ length: PARTS + 1 }, (_, part) => {
   const before = NF4_BORDERS.filter(border => partOf(border) < part).length;
   return NF4_BORDERS.some(border => partOf(border) === part) ? before + UNDECIDED : before;
 });
 
 export interface Nf4Variables {
-  /** uint8 [blocks · 32]: two codes a byte, the first in the upper half, as bitsandbytes packs them. */
+  /** uint8 [blocks · 32]: two codes per byte, the first in the upper half, as bitsandbytes packs them. */
   readonly codes: VariableSpec;
   /** uint8 [scaleBlocks, 256]. */
   readonly scales: VariableSpec;
-  /** float32 [scaleBlocks, 1] each: a scale is low + code · step. */
+  /** Both float32 [scaleBlocks, 1]: a scale is low + code · step. */
   readonly low: VariableSpec;
   readonly step: VariableSpec;
 }
@@ -49,7 +52,7 @@ export function nf4Variables(name: string, shape: Shape): Nf4Variables {
   };
 }
 
-/** Codes of the numbers of a weight, and the largest magnitude of each block. */
+/** Returns the codes of a weight's values, and the largest magnitude of each block. */
 export function quantizeNf4(values: Float32Array): { readonly codes: Uint8Array; readonly scales: Float32Array } {
   const blocks = Math.ceil(values.length / CODE_BLOCK);
   const scales = new Float32Array(blocks);
@@ -57,7 +60,7 @@ export function quantizeNf4(values: Float32Array): { readonly codes: Uint8Array;
   const whole = Math.floor(values.length / CODE_BLOCK);
   quantizeBlocks(values, whole, { codes, scales });
   if (whole < blocks) {
-    // Zeros fill the last block up.
+    // The last block is padded with zeros.
     const last = new Float32Array(CODE_BLOCK);
     last.set(values.subarray(whole * CODE_BLOCK));
     quantizeBlocks(last, 1, { codes: codes.subarray((whole * CODE_BLOCK) / 2), scales: scales.subarray(whole) });
@@ -74,7 +77,7 @@ function quantizeBlocks(
   const largestWord = new Uint32Array(scales.buffer, scales.byteOffset, scales.length);
   for (let block = 0; block < blocks; block++) {
     const [begin, end] = [block * CODE_BLOCK, (block + 1) * CODE_BLOCK];
-    // Without their signs, floating-point numbers are ordered as their bits are, and a NaN comes last.
+    // Without sign bits, floating-point numbers sort like their bit patterns, and NaN comes last.
     let largest = 0;
     for (let i = begin; i < end; i++) {
       const magnitude = (words[i] as number) & 0x7fffffff;
@@ -91,14 +94,14 @@ function quantizeBlocks(
   }
 }
 
-/** The borders below x, from what its part says; 0 for NaN, which no border is below. */
+/** The number of borders below x, given the code of its part; 0 for NaN, since no border is below it. */
 function decided(code: number, x: number): number {
   if (code < UNDECIDED) return code;
   const before = code - UNDECIDED;
   return x > (NF4_BORDERS[before] as number) ? before + 1 : before;
 }
 
-/** Returns the same codes, with the scales in 8 bits. */
+/** Returns the same codes, with scales in 8 bits. */
 export function quantizeTwice(values: Float32Array): BlockCodes {
   const { codes, scales } = quantizeNf4(values);
   const ranges = Math.ceil(scales.length / SCALE_RANGE);
@@ -119,7 +122,7 @@ export function quantizeTwice(values: Float32Array): BlockCodes {
   return { codes, scales: bytes, low, step };
 }
 
-/** The values of the variables of one weight. */
+/** Yields the values of the variables of one weight. */
 export async function* encodeNf4(
   { name, shape }: Pick<VariableSpec, 'name' | 'shape'>,
   values: StoredValues,
@@ -133,10 +136,10 @@ export async function* encodeNf4(
   yield { name: variables.step.name, data: step };
 }
 
-/** [256, 2]: both numbers of a byte, found in one step. */
+/** [256, 2]: both values of each byte, so that one lookup decodes a byte. */
 const PAIRS = Float32Array.from({ length: 512 }, (_, i) => NF4_LEVELS[i % 2 === 0 ? i >> 5 : (i >> 1) & 15] as number);
 
-/** The weight in float32. */
+/** The dequantized weight in float32. */
 export function readNf4(graph: Graph, name: string, shape: Shape): Node {
   const { codes, scales, low, step } = nf4Variables(name, shape);
   const count = elementCount(shape);

@@ -1,4 +1,4 @@
-/** Parameters that files hold in another form than the model computes with: stacks of matrices, one for each expert. */
+/** Parameters that files store in another form than the model uses: stacks of matrices, one per expert. */
 
 import { elementCount, toBfloat16 } from '../graph/types.ts';
 import { elementAt } from '../narrow.ts';
@@ -14,7 +14,7 @@ const isStacked = (spec: ParameterSpec): spec is Stacked => spec.stack !== undef
 interface Sizes {
   readonly experts: number;
   readonly rows: number;
-  /** 1 of a bias. */
+  /** Number of columns; 1 for a bias. */
   readonly width: number;
 }
 
@@ -49,13 +49,13 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
   }
 }
 
-/** The form in which a file has a parameter; undefined where it has it as the model does, or not at all. */
+/** The form in which a file stores a parameter; undefined if it stores the parameter as the model uses it, or not at all. */
 function formIn(spec: ParameterSpec, tensors: Tensors): StoredForm | undefined {
   if (!isStacked(spec) || tensors.get(spec.name)?.shape.join() === spec.shape.join()) return undefined;
   return spec.stack.forms.find(form => tensorsOf(spec, form).some(({ name }) => tensors.has(name)));
 }
 
-/** Every mismatch, as a sentence, of the tensors that stand for a parameter. Returns undefined where a file holds it as it is, or not at all. */
+/** Every mismatch, as a sentence, of the tensors that replace a parameter; undefined if a file stores it unchanged, or not at all. */
 export function stackMismatches(spec: ParameterSpec, tensors: Tensors): string[] | undefined {
   const form = formIn(spec, tensors);
   if (!form || !isStacked(spec)) return undefined;
@@ -71,7 +71,7 @@ export function stackMismatches(spec: ParameterSpec, tensors: Tensors): string[]
   return next !== undefined && tensors.has(next) ? [...wrong, `${next} is in the file, and ${key} is ${experts}`] : wrong;
 }
 
-/** The name that one expert more would have. */
+/** The name that an additional expert would have. */
 function nextName(names: readonly string[]): string | undefined {
   const [first = '', last = ''] = [names[0], names.at(-1)];
   const parts = first.split('.');
@@ -79,7 +79,10 @@ function nextName(names: readonly string[]): string | undefined {
   return at < 0 ? undefined : parts.map((part, i) => (i === at ? String(names.length) : part)).join('.');
 }
 
-/** A source that also gives, by the model's names, tensors that the file holds in another form: one expert's part is in memory together with the whole. */
+/**
+ * A source that also provides, under the model's names, tensors that the file stores in another form. While it reads one, memory holds the
+ * whole and one expert's part.
+ */
 export function withStacks(parameters: readonly ParameterSpec[], source: WeightSource): WeightSource {
   const held = new Map(
     parameters.flatMap(spec => {
@@ -101,7 +104,7 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
       }
       return out;
     },
-    // Rounded as the whole would be when it is loaded.
+    // Rounded the way the whole tensor would be when it is loaded.
     readBfloat16: async (name, memory) => {
       const found = held.get(name);
       if (!found) return source.readBfloat16?.(name, memory);
@@ -115,13 +118,13 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
   };
 }
 
-/** The tensor that those of a form are together. */
+/** The tensor that the tensors of a form add up to. */
 function wholeOf({ spec, form }: { readonly spec: Stacked; readonly form: StoredForm }, tensors: Tensors): SourceTensor {
   const byteLength = tensorsOf(spec, form).reduce((sum, { name }) => sum + (tensors.get(name)?.byteLength ?? 0), 0);
   return { shape: spec.shape, ...(byteLength > 0 && { byteLength }) };
 }
 
-/** One expert's rows [rows, width]. */
+/** Reads one expert's rows [rows, width]. */
 async function readExpert(spec: Stacked, form: StoredForm, expert: number, source: WeightSource): Promise<Float32Array> {
   const { rows, width } = sizesOf(spec);
   const part = async (name: string, begin: number, own = rows): Promise<Float32Array> =>
@@ -159,7 +162,7 @@ function turned(x: Float32Array, rows: number, width: number): Float32Array {
   return out;
 }
 
-/** The rows of both in turn. */
+/** Interleaves the rows of both. */
 function woven(first: Float32Array, second: Float32Array, width: number): Float32Array {
   const out = new Float32Array(2 * first.length);
   for (let at = 0; at < first.length; at += width) {
@@ -169,20 +172,20 @@ function woven(first: Float32Array, second: Float32Array, width: number): Float3
   return out;
 }
 
-/** A tensor of a file that is made of parameters of the model, as an export writes it. */
+/** A tensor of an exported file that is made from parameters of the model. */
 export interface StoredTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  /** The parameters that have a part of it. */
+  /** The parameters that it contains parts of. */
   readonly parameters: readonly string[];
-  /** @param read a parameter of the model */
+  /** @param read reads a parameter of the model */
   readonly values: (read: (name: string) => Promise<Float32Array>) => Promise<Float32Array>;
 }
 
 /**
- * The tensors of the first form whose names are all accepted, in place of a stack of experts.
- * @returns undefined for a parameter that is no stack
- * @throws Error where no form is accepted
+ * The tensors that replace a stack of experts, in the first form whose names are all accepted.
+ * @returns undefined for a parameter that is not a stack
+ * @throws Error if no form is accepted
  */
 export function tensorsNamed(spec: ParameterSpec, accepts: (name: string) => boolean): readonly StoredTensor[] | undefined {
   if (!isStacked(spec)) return undefined;
@@ -200,7 +203,7 @@ export function tensorsNamed(spec: ParameterSpec, accepts: (name: string) => boo
   }));
 }
 
-/** The tensors of a file that hold a parameter, and whether they are blocks of four bits. */
+/** The tensors of a file that store a parameter, and whether they are four-bit blocks. */
 export function heldTensors(spec: ParameterSpec, tensors: Tensors): { readonly names: readonly string[]; readonly isMxfp4: boolean } {
   const form = formIn(spec, tensors);
   if (!form || !isStacked(spec)) return { names: [spec.name], isMxfp4: false };
@@ -208,8 +211,8 @@ export function heldTensors(spec: ParameterSpec, tensors: Tensors): { readonly n
 }
 
 /**
- * The tensors of an exported file that stand for parameters in another form, by their names: as the base has them, or where it has no form that
- * Transformers writes (`isForeign`: GGUF) or one of four bits, the first form of plain numbers.
+ * The tensors that an export writes for parameters in another form, by name. They have the form of the base; if that form is four-bit or
+ * not one that Transformers writes (`isForeign`: GGUF), they have the first form of plain numbers.
  */
 export function storedTensors(parameters: readonly ParameterSpec[], tensors: Tensors, isForeign: boolean): Map<string, StoredTensor> {
   const found = new Map<string, { shape: readonly number[]; parts: { spec: Stacked; form: StoredForm; expert: number }[] }>();
@@ -222,7 +225,7 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
   for (const spec of parameters) {
     const held = formIn(spec, tensors);
     if (!held || !isStacked(spec)) continue;
-    // Transformers has the whole.
+    // Transformers stores the whole parameter as one tensor.
     if (held.kind === 'runs') {
       wholes.push({ name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) });
       continue;
@@ -249,14 +252,14 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
   ]);
 }
 
-/** The tensors of a file in the place of which others are exported. */
+/** The tensors of a file that an export replaces by others. */
 export const replacedTensors = (parameters: readonly ParameterSpec[], tensors: Tensors): string[] =>
   parameters.flatMap(spec => {
     const form = formIn(spec, tensors);
     return form && isStacked(spec) ? tensorsOf(spec, form).map(({ name }) => name) : [];
   });
 
-/** Puts a parameter's numbers where a tensor of a file has them. @param expert the place of the tensor among those of the form */
+/** Copies the values of a tensor into a parameter. @param expert the index of the tensor among those of the form */
 function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number, values: Float32Array): void {
   const { experts, rows, width } = sizesOf(spec);
   const size = rows * width;
@@ -278,11 +281,11 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
 interface Matrix {
   readonly own: Float32Array;
   readonly width: number;
-  /** Its place in the stack. */
+  /** Its index in the stack. */
   readonly matrix: number;
 }
 
-/** Puts the rows of one matrix that a tensor has where it has them. */
+/** Copies those rows of one matrix that the tensor contains. */
 function putRuns(out: Float32Array, tensor: string | undefined, parts: readonly RowRun[], { own, width, matrix }: Matrix): void {
   let at = 0;
   for (const { name, begin, rows } of parts) {

@@ -1,4 +1,4 @@
-/** The one seam between models and methods: every layer that has neurons is built here, and a method may change it here. */
+/** The one seam between models and methods: every layer with neurons is built here, and a method may change it here. */
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { dimensions } from '../graph/types.ts';
@@ -9,56 +9,59 @@ import { responseNorm } from './layer/response-norm.ts';
 import type { BatchNormSpec, BiasedSpec, ConvSpec, ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
-/** The values that pass through a module, for importance and coverage. */
+/** The tensors that pass through a module, for importance and coverage. */
 export interface ModuleTap {
-  /** Rows [rows, in] of a linear layer, ids [rows] of an embedding, [batch, height, width, channels] of a convolution. */
+  /** Rows [rows, in] of a linear layer, ids [rows] of an embedding, or [batch, height, width, channels] of a convolution. */
   readonly x: Node;
   readonly y: Node;
-  /** How many of the last rows of x and y belong to no sample (positions, which all samples share). The others are sample by sample. */
+  /** How many rows at the end of x and y belong to no sample (positions, which all samples share). The other rows are sample by sample. */
   readonly shared: number;
   /** The expert of each row of y, int32 [assignments]; row t of y comes from row ⌊t · rows / assignments⌋ of x. */
   readonly experts?: Node;
-  /** The part of y that the module adds to its own product, in the shape of the parameter; left out where there is none. */
+  /** The bias that the module adds to its product, in the shape of the parameter; undefined without a bias. */
   readonly bias?: Node;
 }
 
-/** A method's say in the forward pass of a linear layer, of experts (`ids`: the expert of each row of y) or of a convolution: `y` is the output of the frozen layer. */
+/**
+ * A method's change to the forward pass of a linear layer, of experts (`ids`: the expert of each row of y) or of a convolution: `y` is the
+ * output of the frozen layer.
+ */
 export type LinearHook = (tracer: Tracer, module: ModuleSpec, x: Node, y: Node, ids?: Node) => Node;
 
-/** `frozen`: running statistics normalize and stay. `updated`: those of the batch normalize, and the running ones follow them. */
+/** `frozen`: running statistics normalize and do not change. `updated`: those of the batch normalize, and the running ones are updated. */
 export type BatchNormMode = 'frozen' | 'updated';
 
 export interface TracerParams {
   readonly graph: Graph;
   readonly linearHook?: LinearHook;
-  /** Called as soon as a module has its output: what is built here runs there, so that nothing is kept for it. */
+  /** Called as soon as a module's output exists. Nodes built in this callback run at that point, so no tensor is kept for them. */
   readonly onTap?: (module: ModuleSpec, tap: ModuleTap) => void;
-  /** int32[2]; dropout is on where it is given. */
+  /** int32 [2]; enables dropout if given. */
   readonly seed?: Node;
-  /** `frozen` where not given, which is what evaluation needs. */
+  /** `frozen` by default, which evaluation needs. */
   readonly batchNorm?: BatchNormMode;
-  /** How weights are held and what products are computed in; float32 where not given. */
+  /** How weights are stored and in which type products are computed; float32 by default. */
   readonly storage?: WeightStorage;
-  /** By the weight's name, the variable with the columns of a linear layer that a step trains in place. */
+  /** The variables with those columns of linear layers that a step trains in place, by the weight's name. */
   readonly trainedColumns?: ReadonlyMap<string, VariableSpec>;
   /** See `Tracer.longest`. */
   readonly longest?: number;
 }
 
-/** The model's own dropout starts its streams here; those below are the methods'. */
+/** The first stream of the model's own dropout; those below belong to methods. */
 const FIRST_STREAM = 2 ** 20;
 
 export class Tracer {
   readonly graph: Graph;
   readonly seed: Node | undefined;
   /**
-   * The longest text, in tokens, of a trace whose steps hold for every text up to it: another length changes sizes and how far its tables are
-   * read, no step. Left out, a trace is for one length, which may take shortcuts.
+   * The longest text, in tokens, if the trace must be valid for every text up to that length: the length then changes only sizes and how
+   * far tables are read. If undefined, the trace is for one length and may take shortcuts.
    */
   readonly longest: number | undefined;
-  /** The taps of each module by its name, one for each of its uses: blocks that share weights use one several times. */
+  /** The taps of each module by its name, one per use: blocks that share weights use a module several times. */
   private readonly taps = new Map<string, readonly ModuleTap[]>();
-  /** New values of buffers, to be assigned when the step is over. */
+  /** New values of buffers, assigned at the end of the step. */
   readonly updates = new Map<ParameterSpec, Node>();
   private readonly storage: WeightStorage;
   private readonly linearHook: LinearHook | undefined;
@@ -78,17 +81,17 @@ export class Tracer {
     this.longest = params.longest;
   }
 
-  /** Whether this is a step of training. Otherwise somebody may look at what passes through the modules. */
+  /** Whether this is a training step. Otherwise, the values that pass through the modules may be observed. */
   get trains(): boolean {
     return this.seed !== undefined;
   }
 
-  /** A parameter in float32, however it is held. */
+  /** A parameter in float32, whatever its stored form. */
   parameter(spec: ParameterSpec): Node {
     return this.graph.cast(this.storage.weight(this.graph, spec), 'float32');
   }
 
-  /** A weight in the element type that products are computed in. */
+  /** A weight in the element type of products. */
   factor(spec: ParameterSpec): Node {
     return this.graph.cast(this.storage.weight(this.graph, spec), this.compute);
   }
@@ -98,19 +101,20 @@ export class Tracer {
     return this.storage.compute;
   }
 
-  /** The element type that products with this weight are computed in, and those that a method adds to them. */
+  /** The element type of products with this weight, and of those that a method adds to them. */
   computeOf(spec: ParameterSpec): ComputeType {
     return this.storage.computeOf(spec);
   }
 
-  /** Whether one kernel of the device computes attention, where that has the form. */
+  /** Whether a fused kernel of the device computes attention, if it supports the form. */
   get fusesAttention(): boolean {
     return this.storage.fusesAttention;
   }
 
   /**
-   * Has the backward pass keep this tensor in place of the product that it is a cheap form of, in the element type of products.
-   * @param isShared whether other blocks read it too: then it is kept at every level of recomputation
+   * Keeps this tensor for the backward pass, in the element type of products. It is cheap to compute from a product and is kept in place of
+   * it.
+   * @param isShared whether other blocks read it too; then it is kept at every recompute level
    */
   keep(x: Node, isShared = false): Node {
     const narrow = this.graph.cast(x, this.storage.compute);
@@ -133,7 +137,7 @@ export class Tracer {
     return this.keep(hooked);
   }
 
-  /** x [rows, in], and the expert of each assignment, int32 [assignments], a multiple of the rows → [assignments, out]. */
+  /** x [rows, in], with the expert of each assignment, int32 [assignments], a multiple of the rows → [assignments, out]. */
   experts(module: ExpertsSpec, x: Node, ids: Node): Node {
     const { graph, storage } = this;
     const product = storage.experts(graph, x, module, ids);
@@ -148,7 +152,7 @@ export class Tracer {
     return this.keep(hooked);
   }
 
-  /** x [batch, height, width, in], in float32 or in what products are computed in, → [batch, height, width, out]. */
+  /** x [batch, height, width, in], in float32 or the element type of products → [batch, height, width, out]. */
   conv(module: ConvSpec, x: Node): Node {
     const { graph } = this;
     const product = graph.cast(graph.conv2d(graph.cast(x, this.compute), this.factor(module.weight), module.window), 'float32');
@@ -175,8 +179,8 @@ export class Tracer {
   }
 
   /**
-   * Over the channels of x [batch, height, width, channels].
-   * @param momentum the weight of a batch's own statistics in the running ones
+   * Batch norm over the channels of x [batch, height, width, channels].
+   * @param momentum the weight of a batch's statistics in the running statistics
    */
   batchNorm(module: BatchNormSpec, x: Node, { epsilon, momentum }: { epsilon: number; momentum: number }): Node {
     const { graph } = this;
@@ -203,14 +207,14 @@ export class Tracer {
     return y;
   }
 
-  /** The taps of a module so far, one for each of its uses. */
+  /** The taps of a module so far, one per use. */
   tapsOf({ name }: Pick<ModuleSpec, 'name'>): readonly ModuleTap[] {
     return this.taps.get(name) ?? [];
   }
 
   /**
-   * The stream of random numbers of a method's hook, which is another at each use of its module.
-   * @param place of the module among `count` that the method tunes
+   * The random stream of a method's hook, different for each use of its module.
+   * @param place index of the module among the `count` modules that the method tunes
    */
   hookStream(module: ModuleSpec, place: number, count: number): number {
     return place + (this.tapsOf(module).length - 1) * count;
@@ -221,13 +225,13 @@ export class Tracer {
     this.onTap?.(module, tap);
   }
 
-  /** x with elements dropped at this rate, where the trace is one of training. */
+  /** x with elements dropped at this rate, in training traces only. */
   dropout(x: Node, rate: number): Node {
     const mask = this.dropoutMask(rate);
     return mask ? this.graph.mul(x, mask(x.shape)) : x;
   }
 
-  /** x [batch · positions, channels] with what its norm over the positions of each image adds to it. */
+  /** x [batch · positions, channels] with global response normalization over the positions of each image. */
   responseNorm(module: BiasedSpec, x: Node, batch: number): Node {
     const { graph } = this;
     const [rows, channels] = dimensions(x.shape, 2);
@@ -239,14 +243,16 @@ export class Tracer {
     return graph.add(x, y);
   }
 
-  /** y = x · scale, feature by feature: the scale of what a layer adds to the stream (Touvron et al. 2021). */
+  /**
+   * y = x · scale, one scale per feature: LayerScale, applied to a layer's output before it is added to the stream (Touvron et al. 2021).
+   */
   scale(module: ModuleSpec, x: Node): Node {
     const y = this.graph.mul(x, this.parameter(module.weight));
     this.tap(module, { x, y, shared: 0 });
     return y;
   }
 
-  /** Leaves out x [batch · positions, features] of whole samples at this rate, where the trace is one of training (Huang et al. 2016). */
+  /** Drops whole samples of x [batch · positions, features] at this rate, in training traces only (stochastic depth, Huang et al. 2016). */
   dropPath(x: Node, rate: number, batch: number): Node {
     const mask = this.dropoutMask(rate);
     if (!mask) return x;
@@ -255,13 +261,13 @@ export class Tracer {
     return graph.reshape(graph.mul(graph.reshape(x, [batch, rows / batch, features]), mask([batch, 1, 1])), [rows, features]);
   }
 
-  /** Numbers between 0 and 1, [count, 1], where the trace is one of training. */
+  /** Random values between 0 and 1, [count, 1], in training traces only. */
   uniform(count: number): Node | undefined {
     const { graph, seed } = this;
     return seed && uniform(graph, count, { seed, stream: this.streams++ });
   }
 
-  /** Gives masks (0, or 1 / (1 − rate)) of any shape, each from a stream of its own; undefined where nothing is dropped. */
+  /** Returns masks (0, or 1 / (1 − rate)) of any shape, each from its own stream; undefined if nothing is dropped. */
   dropoutMask(rate: number): ((shape: readonly number[]) => Node) | undefined {
     const { graph, seed } = this;
     return seed && rate > 0 ? shape => dropoutMask(graph, shape, { rate, seed, stream: this.streams++ }) : undefined;

@@ -1,4 +1,4 @@
-/** The answer to a class of models that is not supported: what it needs that is missing here, and the supported class that is most like it. */
+/** The message for an unsupported model class: the missing feature, and the most similar supported class. */
 
 import { didYouMean } from '../catalog/did-you-mean.ts';
 import type { ConfigJson } from './config-json.ts';
@@ -7,17 +7,17 @@ import { type Missing, missingOfTimm, missingParts } from './missing-parts.ts';
 const ENDING = /(For[A-Z]\w*|Model)$/;
 const nearestByEnding: readonly (readonly [RegExp, string])[] = [
   [/ImageClassification$/, 'ViTForImageClassification'],
-  // Before the names that end with Model.
+  // Must come before the names that end with Model.
   [/(CausalLM|ConditionalGeneration|LMHeadModel)$/, 'LlamaForCausalLM'],
   [/SequenceClassification$|MaskedLM$|TokenClassification$|Model$/, 'BertForSequenceClassification'],
 ];
 
-/** The page that lists the families with what works for each. */
+/** The page that lists the families and what is supported for each. */
 const LISTED = 'docs/reference/models.md';
-/** The page with the names of timm. */
+/** The page that lists timm's names. */
 const LISTED_TIMM = 'docs/reference/model-folders.md';
 
-/** Endings of classes that are supported, where a family has none like the one that was named. */
+/** Endings of supported classes, tried when no class of the family has the same ending. */
 const TASKS = ['ForImageClassification', 'ForSequenceClassification', 'ForCausalLM'];
 
 interface Answer {
@@ -38,7 +38,7 @@ function answer({ what, found, nearest, listed }: Answer): string {
   ].join('');
 }
 
-/** @param named the classes that config.json names @param supported all that are computed */
+/** @param named the classes that config.json names @param supported all supported classes */
 export function unsupportedArchitecture(named: readonly string[], config: ConfigJson, supported: readonly string[]): string {
   const [first] = named;
   if (first === undefined) return `config.json names no architecture: add "architectures" with one of the classes in ${LISTED}`;
@@ -56,7 +56,7 @@ export function unsupportedArchitecture(named: readonly string[], config: Config
   return answer({ what: `the architecture ${named.join(', ')}`, found, nearest, listed: LISTED });
 }
 
-/** @param name as config.json has it */
+/** @param name the name in config.json */
 export function unsupportedTimm(name: string): string {
   const [found] = missingOfTimm.filter(({ names }) => names?.test(name));
   const nearest = found && `the nearest supported model is ${found.nearest}`;
@@ -77,8 +77,8 @@ function nearestClass(name: string, found: readonly Missing[], supported: readon
 }
 
 /**
- * The supported class that a misspelled name was meant to be: family and ending ("ForCausalLM") are compared apart, as most endings are
- * alike. A class that is known to need something else was meant as it is.
+ * The supported class that a misspelled name probably means. Family and ending ("ForCausalLM") are compared separately, as most endings are
+ * alike. A class whose missing feature is known is not a misspelling.
  */
 export function supportedByName(name: string, supported: readonly string[]): string | undefined {
   if (missingParts.some(missing => isNamed(missing, name))) return undefined;

@@ -1,23 +1,23 @@
 /** The interface of a source of weights. */
 
-/** Gives so many bytes, from the start of their buffer on. */
+/** Returns this many bytes, at the start of their buffer. */
 export type Memory = (bytes: number) => Uint8Array<ArrayBuffer>;
 
-/** A weight file, by the names that the model uses. */
+/** A weight file, accessed by the names that the model uses. */
 export interface WeightSource {
   readonly tensors: ReadonlyMap<string, SourceTensor>;
-  /** @param memory for the numbers, of a source that reads them as they are; a source may take memory of its own */
+  /** @param memory for the values; a source that converts them may allocate its own */
   readFloat32(name: string, memory?: Memory): Promise<Float32Array>;
-  /** Bits of bfloat16, of a source that has them without going through float32. */
+  /** Reads bfloat16 bits; only in sources that have them without a conversion. */
   readBfloat16?(name: string, memory?: Memory): Promise<Uint16Array | undefined>;
-  /** `count` numbers of a tensor from its `begin`-th on, in its flat order, of a source that reads them alone. */
+  /** Reads `count` values of a tensor in flat order, starting at `begin`; only in sources that can read a part. */
   readPart?(name: string, begin: number, count: number): Promise<Float32Array>;
-  /** The same of its bytes as the file has them. */
+  /** Reads bytes as they are in the file, with the same range. */
   readBytes?(name: string, begin: number, count: number): Promise<Uint8Array>;
 }
 
 export interface SourceTensor {
   readonly shape: readonly number[];
-  /** The bytes it takes in its file, where it is in one. */
+  /** The size of the tensor in its file, in bytes, if it is in one. */
   readonly byteLength?: number;
 }

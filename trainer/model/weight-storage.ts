@@ -1,4 +1,4 @@
-/** How weights are held in an engine and what products are computed in: the seam between a model and its precision. */
+/** How an engine holds weights and in which type it computes products: the seam between a model and its precision. */
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
@@ -13,13 +13,13 @@ import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
 
 /** The element type of products; norms, softmax, losses and sums over blocks are float32. */
 export type ComputeType = 'float32' | 'bfloat16';
-/** The form of the frozen linear layers; `none`: that of the products. */
+/** The form of the frozen linear layers; `none`: the same type as products. */
 export type Quantization = 'none' | 'int8' | 'nf4';
 
 export interface Precision {
   readonly dtype: ComputeType;
   readonly quantize: Quantization;
-  /** Attention is one kernel of the device, where that has the form; chunks compute it if left out. */
+  /** Whether a fused kernel of the device computes attention, if it supports the form; chunks by default. */
   readonly fusesAttention?: boolean;
 }
 
@@ -28,12 +28,12 @@ export const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
 /** Rows or columns of a quantized weight that are held separately in float32; in the weight itself they are 0. */
 export interface FloatPart {
   readonly unit: 'rows' | 'columns';
-  /** int32 [r]. */
+  /** int32 [r], the chosen rows or columns. */
   readonly chosen: VariableSpec;
   readonly indices: Int32Array;
-  /** float32 [r, in] of rows, [out, r] of columns. */
+  /** float32 [r, in] for rows, [out, r] for columns. */
   readonly values: VariableSpec;
-  /** int32 [out] of rows, [in] of columns: for each its place among the chosen ones, or r. */
+  /** int32 [out] for rows, [in] for columns: the index of each among the chosen ones, or r. */
   readonly places: VariableSpec;
 }
 
@@ -43,7 +43,7 @@ export interface WeightStorageParams {
   readonly parameters: readonly ParameterSpec[];
   /** Names of the weights that are quantized. */
   readonly quantized: ReadonlySet<string>;
-  /** By the weight's name. */
+  /** The float parts, by the weight's name. */
   readonly floatParts: ReadonlyMap<string, FloatPart>;
 }
 
@@ -62,7 +62,7 @@ export class WeightStorage {
     return this.params.precision.fusesAttention ?? false;
   }
 
-  /** Matrices and filters are held as what products are computed in; vectors, tables of images and buffers are float32. */
+  /** The form of a parameter: matrices and filters have the type of products; vectors, tables of images and buffers are float32. */
   formOf(spec: ParameterSpec): ComputeType | Exclude<Quantization, 'none'> {
     const { precision, quantized } = this.params;
     const { name, shape, buffer } = spec;
@@ -70,7 +70,7 @@ export class WeightStorage {
     return (shape.length === 2 || shape.length === 4) && !buffer ? this.computeOf(spec) : 'float32';
   }
 
-  /** The element type that products with this weight are computed in. */
+  /** The element type of products with this weight. */
   computeOf({ float32 }: ParameterSpec): ComputeType {
     return float32 ? 'float32' : this.compute;
   }
@@ -89,7 +89,7 @@ export class WeightStorage {
     }
   }
 
-  /** Values of these variables from those of the parameter, in float32 or as bits of bfloat16, whichever the file has. */
+  /** Yields the values of these variables, converted from the parameter's, which are float32 or bfloat16 bits, depending on the file. */
   async *encode(value: VariableData, coder: WeightCoder = javascriptCoder): AsyncGenerator<VariableData> {
     const { name, data: values } = value;
     const spec = this.byName.get(name);
@@ -103,7 +103,7 @@ export class WeightStorage {
     }
   }
 
-  /** In memory of its own. */
+  /** Encodes into new memory. */
   private async *encodeAs(
     form: ReturnType<WeightStorage['formOf']>,
     { name, data: values }: { readonly name: string; readonly data: StoredValues },
@@ -120,7 +120,7 @@ export class WeightStorage {
     }
   }
 
-  /** The weight in the form it is held in; a quantized one as float32, made anew wherever it is used. */
+  /** The weight in its stored form. A quantized weight is dequantized to float32 again at each use. */
   weight(graph: Graph, spec: ParameterSpec): Node {
     const { name, shape } = spec;
     const form = this.formOf(spec);
@@ -133,19 +133,19 @@ export class WeightStorage {
     });
   }
 
-  /** x [rows, in] · Wᵀ [rows, out], float32. @param columns int32 [c], those of W that are trained in place, where some are */
+  /** x [rows, in] · Wᵀ [rows, out], float32. @param columns int32 [c], the columns of W that are trained in place, if any */
   linear(graph: Graph, x: Node, spec: ParameterSpec, columns?: Node): Node {
     if (columns) return this.columnsProduct(graph, x, spec, columns);
     const narrow = graph.cast(x, this.computeOf(spec));
     const y = this.frozenProduct(graph, narrow, spec);
     const part = this.params.floatParts.get(spec.name);
     if (!part) return y;
-    // Both products read the same narrow x, so that their gradients toward it are added in its type.
+    // Both products read the same narrow x, so that their gradients are added in its type.
     const own = part.unit === 'rows' ? productOfRows(graph, narrow, part) : productOfColumns(graph, narrow, part);
     return graph.add(y, graph.cast(own, 'float32'));
   }
 
-  /** x [rows, in] by the matrix of each assignment's expert → [assignments, out], float32. */
+  /** x [rows, in] multiplied by the matrix of each assignment's expert → [assignments, out], float32. */
   experts(graph: Graph, x: Node, { weight, experts }: ExpertsSpec, ids: Node): Node {
     const stack = graph.within({ transient: true }, () => graph.cast(this.weight(graph, weight), this.compute));
     return graph.cast(graph.expertProduct(graph.cast(x, this.compute), stack, ids, { experts, transposed: false }), 'float32');
@@ -157,7 +157,7 @@ export class WeightStorage {
     return graph.cast(columnProduct(graph, graph.cast(x, compute), weight, columns), 'float32');
   }
 
-  /** @param narrow x in the type of products */
+  /** @param narrow x in the element type of products */
   private frozenProduct(graph: Graph, narrow: Node, spec: ParameterSpec): Node {
     const by = (weight: Node): Node =>
       graph.cast(
@@ -169,28 +169,31 @@ export class WeightStorage {
         'float32',
       );
     if (this.formOf(spec) !== 'int8') return by(this.weight(graph, spec));
-    // A scale a row of W is one a column of the product.
+    // One scale per row of W is one per column of the product.
     const { codes, scales } = int8Variables(spec.name, spec.shape);
     return graph.mul(by(graph.read(codes)), graph.read(scales));
   }
 }
 
-/** x [n, in] by separate rows of W, [n, out], in the type of x: they give their columns of y, where W's own are 0. */
+/** x [n, in] multiplied by the separate rows of W, [n, out], in the type of x: fills those columns of y for which W itself has zeros. */
 function productOfRows(graph: Graph, x: Node, { chosen, values, places }: FloatPart): Node {
   const own = graph.matmul(x, readAs(graph, values, x.dtype), { transposeB: true });
   return spread(graph, own, { from: chosen, to: places });
 }
 
-/** x [n, in] by separate columns of W, [n, out], in the type of x: of x only what they read is kept for the backward pass. */
+/**
+ * x [n, in] multiplied by the separate columns of W, [n, out], in the type of x: the backward pass keeps only the columns of x that they
+ * read.
+ */
 function productOfColumns(graph: Graph, x: Node, { chosen, values, places }: FloatPart): Node {
   const read = graph.gather(x, graph.read(chosen), -1);
-  // Nothing reads it where x has no gradient.
+  // Unused if x has no gradient, so it is declared here.
   graph.declare(places);
   read.custom = { inputs: [x], rule: ({ dy }) => [spread(graph, dy, { from: chosen, to: places })] };
   return graph.matmul(read, readAs(graph, values, x.dtype), { transposeB: true });
 }
 
-/** A variable in the type of products, made anew wherever it is used, so that none is kept for the backward pass. */
+/** A variable in the type of products, converted again at each use, so that the backward pass keeps no copy. */
 export const readAs = (graph: Graph, variable: VariableSpec, dtype: DType): Node =>
   graph.within({ transient: true }, () => graph.cast(graph.read(variable), dtype));
 
@@ -198,7 +201,7 @@ export const readAs = (graph: Graph, variable: VariableSpec, dtype: DType): Node
 export const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
   graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
-/** [n, r] → [n, all]: each column at its place among all, and 0 elsewhere. */
+/** [n, r] → [n, all]: each column at its index among all columns, and 0 elsewhere. */
 function spread(graph: Graph, own: Node, { from, to }: { readonly from: VariableSpec; readonly to: VariableSpec }): Node {
   const all = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(to), -1);
   const chosen = graph.read(from);
@@ -206,10 +209,10 @@ function spread(graph: Graph, own: Node, { from, to }: { readonly from: Variable
   return all;
 }
 
-/** Everything in float32. */
+/** Stores and computes everything in float32. */
 export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), floatParts: new Map() });
 
-/** The weights of linear layers, heads apart: what is quantized unless it is trained whole. */
+/** The weights of linear layers except heads and routers: the ones that are quantized unless they are trained whole. */
 export const quantizable = ({ modules }: { readonly modules: readonly ModuleSpec[] }): string[] =>
   modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head' && part !== 'router').map(({ weight }) => weight.name);
 
@@ -225,7 +228,7 @@ export function zeroUnits<Values extends StoredValues>(
   return values;
 }
 
-/** The same rows or columns as in other values, in place. */
+/** Copies the same rows or columns from other values, in place. */
 export function copyUnits(
   values: Float32Array,
   from: Float32Array,
@@ -241,8 +244,8 @@ export function copyUnits(
 }
 
 /**
- * Parameters in the order in which they are loaded: by the bytes they are held in, the largest first, and as they stand where these are equal. What
- * is in memory twice while it is loaded is then largest when least is loaded.
+ * Parameters in load order: largest stored size first, otherwise in their given order. A parameter is in memory twice while it loads, so
+ * the largest ones load while little else is loaded.
  */
 export function largestFirst(parameters: readonly ParameterSpec[], storage = FLOAT32_STORAGE): ParameterSpec[] {
   const bytesOf = (spec: ParameterSpec): number => storage.variables(spec).reduce((sum, variable) => sum + byteSize(variable), 0);

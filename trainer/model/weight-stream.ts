@@ -1,4 +1,4 @@
-/** A model's weights on their way into an engine, one tensor at a time. */
+/** Streams a model's weights into an engine, one tensor at a time. */
 
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, sameShape } from '../graph/types.ts';
@@ -12,7 +12,7 @@ import { withStacks } from './stored-form.ts';
 import type { Memory, SourceTensor, WeightSource } from './weight-source.ts';
 import { largestFirst, type WeightStorage } from './weight-storage.ts';
 
-/** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
+/** @throws ModelConfigError listing every disagreement between config.json and the weights */
 export function checkWeights(model: Model, weights: Pick<WeightSource, 'tensors'>): void {
   const wrong = weightMismatches(model, weights.tensors);
   if (wrong.length > 0)
@@ -21,7 +21,10 @@ export function checkWeights(model: Model, weights: Pick<WeightSource, 'tensors'
     );
 }
 
-/** A source by the model's names: it also holds the start values of what the weight file lacks (a new head), and stacks of what it has apart. */
+/**
+ * A source under the model's names that adds the initial values of parameters missing in the weight file (a new head), and stacks that the
+ * file stores as separate tensors.
+ */
 export function withInitial(model: Model, file: WeightSource): WeightSource {
   const weights = withStacks(model.parameters, file);
   const fresh = new Map(model.parameters.filter(({ initial }) => initial).map(spec => [spec.name, spec]));
@@ -33,7 +36,7 @@ export function withInitial(model: Model, file: WeightSource): WeightSource {
   };
 }
 
-/** The model with every parameter from its weights: of a head that has been trained, no start values. */
+/** Returns the model with every parameter read from its weights: a trained head gets no initial values. */
 export const withoutInitial = <M extends Model>(model: M): M => ({
   ...model,
   parameters: model.parameters.map(({ initial: _, ...parameter }) => parameter),
@@ -45,30 +48,30 @@ function initialValues(spec: ParameterSpec | undefined): Float32Array | undefine
   const { initial } = spec;
   if (initial.kind === 'zeros') return new Float32Array(count);
   const random = createRandom(hashSeed(initial.seed, spec.name));
-  // Box and Muller (1958); 1 − u lies in (0, 1], where the logarithm is finite.
+  // Box and Muller (1958); 1 − u lies in (0, 1], so the logarithm is finite.
   const draw = () => initial.std * Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
   return Float32Array.from({ length: count }, draw);
 }
 
-/** Bytes of one number of a start value, which no file has. */
+/** Bytes per initial value, which no file contains. */
 const FLOAT32_BYTES = 4;
 
 export interface StreamOptions {
-  /** Called before the first tensor and after each one, with the bytes of the file that are read. */
+  /** Called before the first tensor and after each one, with the number of file bytes read so far. */
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
   /**
-   * How the weights are held. Given, the values come as the file has them, for `storage.encode`: as bits where that is bfloat16. Left out, all of them
+   * How the weights are stored. If given, values come in the file's type for `storage.encode`: bfloat16 as bits. By default, all values
    * come in float32.
    */
   readonly storage?: WeightStorage | undefined;
 }
 
-/** A tensor that takes more in its file is not read before its turn: it would be in memory next to another one of its size. */
+/** A tensor larger than this in its file is not read ahead: it would be in memory next to another one of its size. */
 const MOST_BYTES_AHEAD = 128 * 2 ** 20;
 
 /**
- * Every parameter of the model, the largest first; of a new head its start values, unless the source has trained ones of that shape. While one is used,
- * the next is read, into the memory of one that was released.
+ * Yields every parameter of the model, the largest first; initial values for a new head, unless the source has trained ones of that shape.
+ * While one is used, the next is read into the memory of a released one.
  */
 export async function* weightStream(
   model: Model,
@@ -91,14 +94,14 @@ export async function* weightStream(
       const data = await (ahead ?? read(spec));
       const next = order[i + 1];
       ahead = next && bytesOf(next) <= MOST_BYTES_AHEAD ? read(next) : undefined;
-      // A failure is reported in its turn.
+      // A failure is reported when the tensor's turn comes.
       ahead?.catch(() => undefined);
       yield { name: spec.name, data, release: () => spare.give(data) };
       done += bytesOf(spec);
       onBytes?.(done, total);
     }
   } finally {
-    // Whoever closes the file next finds nobody reading it.
+    // Wait, so that no read is in progress when the caller closes the file.
     await ahead?.catch(() => undefined);
   }
 }
@@ -111,7 +114,7 @@ async function readParameter(
   const { name, initial, shape, stack } = spec;
   const fresh = initial && !sameShape(weights.tensors.get(name)?.shape ?? [], shape) ? initialValues(spec) : undefined;
   if (fresh) return fresh;
-  // The bits of a stack may have been rounded.
+  // The bfloat16 bits of a stack may be rounded, so they serve only a parameter that is stored as bfloat16.
   const takesBits = storage && (stack === undefined || storage.formOf(spec) === 'bfloat16');
   return (takesBits ? await weights.readBfloat16?.(name, memory) : undefined) ?? weights.readFloat32(name, memory);
 }

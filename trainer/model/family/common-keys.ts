@@ -1,13 +1,13 @@
-/** Keys of a config.json that every family, or every kind of model, has in common: see `config-keys.ts`. */
+/** Keys of a config.json that all families, or all models of one kind, share: see `config-keys.ts`. */
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type RefusedKey, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
 import { activations } from '../layer/activation.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 
-/** Sizes beyond the bounds that a family gives are a broken file, not a model. */
+/** An integer up to a bound. A size beyond the bounds of its family means a broken file, not a model. */
 export const size = (most: number) => z.number().int().positive().max(most);
 
-/** A probability of dropping. */
+/** A dropout probability. */
 export const rate = z.number().min(0).max(0.99);
 
 /** The name of an activation function. */
@@ -15,7 +15,9 @@ export const activation = (usual: string) => computed(z.string().default(usual),
 
 const FLOATS = ['float32', 'float16', 'bfloat16', 'float64', 'float8_e4m3fn', 'float8_e5m2', 'auto'];
 
-/** The weights have types of their own, and the recipe says what is computed in: the name has to be one that there is. */
+/**
+ * Refuses unknown types. The weights have types of their own and the recipe chooses the type of products, so the value has no other effect.
+ */
 const floatType: RefusedKey = {
   class: 'refused',
   unless: () => FLOATS.flatMap(name => [name, `torch.${name}`]),
@@ -33,7 +35,7 @@ const sampling = withoutEffect(
   ...(['target_lookbehind', 'max_new_tokens', 'min_p'] as const),
 );
 
-/** Keys of all families. */
+/** Keys that all families share. */
 export const commonKeys = {
   architectures: computed(z.unknown().optional()),
   model_type: computed(z.unknown().optional()),
@@ -70,7 +72,7 @@ export const commonKeys = {
   ...refusedUnless([false], 'is_encoder_decoder', 'is_decoder', 'add_cross_attention'),
   ...refusedUnless([{}], 'pruned_heads', 'per_layer_config'),
   ...refused('quantization_config', 'compression_config'),
-  // Read of any config by code that serves models of several parts.
+  // Read from any config by code for models with several parts.
   ...refused('text_config', 'text_encoder', 'decoder', 'generator', 'kv_sharing_modes', 'mtp_layer_types'),
   ...refused('vision_aspect_ratio', 'vision_feature_layer', 'vision_feature_select_strategy'),
   dtype: floatType,
@@ -84,7 +86,7 @@ export const causalKeys = {
   ...withoutEffect('is for new layers, and a decoder has none', 'initializer_range'),
 } as const;
 
-/** ImageNet-21k has 21 843. */
+/** Upper bound of labels; ImageNet-21k has 21,843. */
 const MAX_LABELS = 2 ** 20;
 
 /** The keys that `labels.ts` reads. */
@@ -95,7 +97,7 @@ export const labelKeys = {
   ...withoutEffect('says what id2label says', 'label2id'),
 } as const;
 
-/** Keys of models that classify. */
+/** Keys of classifiers. */
 export const classifierKeys = {
   ...commonKeys,
   ...labelKeys,
@@ -103,7 +105,7 @@ export const classifierKeys = {
   ...refused('layer_types', 'rope_parameters'),
 } as const;
 
-/** The sizes that transformer encoders have in common, of text and of images; four times the largest published ones. */
+/** The sizes that text and image transformer encoders share; the bounds are four times the largest published ones. */
 export const encoderKeys = {
   ...classifierKeys,
   hidden_size: computed(size(16384)),
@@ -118,13 +120,13 @@ export const encoderKeys = {
   ...refusedUnless([false], 'is_causal'),
 } as const;
 
-/** Contradictions between the sizes of an encoder. */
+/** Returns contradictions between the sizes of an encoder. */
 export const encoderProblems = (c: Pick<ConfigValues<typeof encoderKeys>, 'hidden_size' | 'num_attention_heads'>): ConfigProblem[] =>
   c.hidden_size % c.num_attention_heads
     ? [contradiction('hidden_size', `hidden_size ${c.hidden_size} is not a multiple of num_attention_heads ${c.num_attention_heads}`)]
     : [];
 
-/** The sizes and rates of an encoder of text, by the keys that these families share. */
+/** The sizes and rates of a text encoder, from the keys that these families share. */
 export const encoderSizes = (c: ConfigValues<typeof encoderKeys> & { readonly vocab_size: number; readonly type_vocab_size: number }) => ({
   vocabularySize: c.vocab_size,
   hiddenSize: c.hidden_size,
@@ -137,16 +139,16 @@ export const encoderSizes = (c: ConfigValues<typeof encoderKeys> & { readonly vo
   attentionDropout: c.attention_probs_dropout_prob,
 });
 
-/** Which row of the embedding padding has; a negative id counts from the end, as PyTorch does. */
+/** The embedding row of padding; a negative id counts from the end, as in PyTorch. */
 export const paddingRow = (id: number | null | undefined, rows: number): number | undefined => {
   const row = id === null || id === undefined ? -rows - 1 : id < 0 ? id + rows : id;
   return row >= 0 && row < rows ? row : undefined;
 };
 
-/** Height and width in pixels, given as one number or as two. */
+/** Height and width in pixels, given as one number or two. */
 const sides = z.union([size(8192).transform((n): [number, number] => [n, n]), z.tuple([size(8192), size(8192)])]);
 
-/** Keys of models that cut images into patches. @param patch the usual side of one */
+/** Keys of models that cut images into patches. @param patch the default side of a patch */
 export const imageKeys = (patch: number) =>
   ({
     image_size: computed(sides.default([224, 224])),
@@ -155,7 +157,7 @@ export const imageKeys = (patch: number) =>
     ...withoutEffect('is of no token of this model', 'pad_token_id'),
   }) as const;
 
-/** Keys of models of images that can be parts of others. */
+/** Keys of image models that can be parts of others. */
 export const backboneKeys = {
   ...withoutEffect('names outputs of a backbone, and a classifier reads the last', 'stage_names', 'out_features', 'out_indices'),
   ...withoutEffect('is for a backbone, and a classifier does without', 'apply_layernorm', 'reshape_hidden_states', 'return_class_token'),

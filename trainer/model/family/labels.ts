@@ -1,4 +1,4 @@
-/** A classifier's classes: labels and kind of problem, from config.json and from the task at hand. */
+/** A classifier's classes: labels and kind of problem, from config.json and the task. */
 
 import type { ModelOptions } from '../config-json.ts';
 import { type ConfigValues, contradiction, readConfig, refuse } from '../config-keys.ts';
@@ -9,7 +9,7 @@ import { labelKeys } from './common-keys.ts';
 export interface Labels {
   readonly labels: readonly string[];
   readonly problem: Problem;
-  /** How a head starts that the weight file does not have, or has for another number of labels. */
+  /** The initial values of a head that the weight file does not have, or has for another number of labels. */
   readonly fresh: Initial | undefined;
 }
 
@@ -17,14 +17,14 @@ export interface LabelParams {
   readonly architecture: string;
   readonly json: Readonly<Record<string, unknown>>;
   readonly options: ModelOptions;
-  /** Does the weight file have a head, by its architecture? */
+  /** Whether the weight file has a head, judging by its architecture. */
   readonly hasHead: boolean;
-  /** Does the weight file have a head that labels each token? Left out, the family has no such head. */
+  /** Whether the weight file has a head that labels each token; undefined if the family has no such head. */
   readonly hasTokenHead?: boolean;
   readonly std: number;
 }
 
-/** @throws ModelConfigError where labels and problem do not fit each other */
+/** @throws ModelConfigError if labels and problem do not fit each other */
 export function readLabels({ architecture, json, options, hasHead, hasTokenHead, std }: LabelParams): Labels {
   const { values: config } = readConfig(labelKeys, architecture, json);
   const own = configLabels(config);
@@ -42,13 +42,13 @@ export function readLabels({ architecture, json, options, hasHead, hasTokenHead,
   return { labels, problem, fresh: isFresh ? { kind: 'normal', std, seed: options.headSeed ?? 0 } : undefined };
 }
 
-/** A task without labels of its own yet, before its data is read: those of the config, or two where it has fewer; a number has one. */
+/** The labels of a task before its data is read: those of the config, or two if it has fewer; one for a regression. */
 function labelsFor(own: readonly string[], problem: Problem | undefined): readonly string[] {
   if (problem === 'regression') return own.length === 1 ? own : ['LABEL_0'];
   return own.length < 2 && (problem === 'token_label' || problem === 'single_label') ? ['LABEL_0', 'LABEL_1'] : own;
 }
 
-/** The labels of `id2label`, in the order of their numbers; Transformers' default is two. */
+/** The labels of `id2label` in numeric order; two by default, as in Transformers. */
 function configLabels({ id2label, num_labels }: ConfigValues<typeof labelKeys>): string[] {
   if (id2label && Object.keys(id2label).length > 0)
     return Object.entries(id2label)
@@ -57,7 +57,7 @@ function configLabels({ id2label, num_labels }: ConfigValues<typeof labelKeys>):
   return Array.from({ length: num_labels ?? 2 }, (_, i) => `LABEL_${i}`);
 }
 
-/** `problem_type` of Transformers → ours. */
+/** Transformers' `problem_type` → `Problem`. */
 const PROBLEMS: ReadonlyMap<string, Problem> = new Map([
   ['single_label_classification', 'single_label'],
   ['multi_label_classification', 'multi_label'],
@@ -67,6 +67,6 @@ const PROBLEMS: ReadonlyMap<string, Problem> = new Map([
 const configProblem = (type: string | null | undefined, count: number): Problem =>
   PROBLEMS.get(type ?? '') ?? (count === 1 ? 'regression' : 'single_label');
 
-/** A module of the head, new where it has to be. */
+/** A module of the head, with new initial values if needed. */
 export const headSpec = <Spec extends ModuleSpec>(module: Spec, fresh: Initial | undefined): Spec =>
   fresh ? freshSpec(module, fresh) : module;

@@ -1,4 +1,7 @@
-/** The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers alike. */
+/**
+ * The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers
+ * alike.
+ */
 
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { elementAt } from '../../../narrow.ts';
@@ -82,7 +85,7 @@ export const isDecoder = (architecture: string | undefined): architecture is Dec
 
 /**
  * @param names where the file has other names than the family's
- * @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value
+ * @throws ModelConfigError with every key that is missing, out of bounds or unsupported
  */
 export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig {
   // Its `own` is given the values of its own `keys` below, and the keys read here are those that all families share.

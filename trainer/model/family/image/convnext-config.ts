@@ -23,18 +23,18 @@ export const convNextV2Keys = {
   initializer_range: computed(z.number().min(0).max(10).default(0.02)),
 } as const satisfies KeyTable;
 
-/** The scale is there where it does not start at 0. */
+/** The scale exists if its initial value is not 0. */
 export const convNextKeys = { ...convNextV2Keys, layer_scale_init_value: computed(z.number().min(0).default(1e-6)) } as const;
 
 /** The contents of an architecture's file. */
 export interface ConvNextForm {
   readonly family: ConvNextConfig['family'];
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function convNextConfig(
   architecture: string,
   { family, prefix, hasHead }: ConvNextForm,
@@ -45,7 +45,7 @@ export function convNextConfig(
   const image = options.imageSize ?? c.image_size;
   const uneven = (key: 'hidden_sizes' | 'depths') =>
     c[key].length === c.num_stages ? [] : [contradiction(key, `${key} has ${c[key].length} entries, num_stages says ${c.num_stages}`)];
-  // Each stage but the first halves the image.
+  // Each stage except the first halves the image.
   const halvings = 2 ** (c.num_stages - 1);
   const smallest: [number, number] = [c.patch_size[0] * halvings, c.patch_size[1] * halvings];
   refuse([...problems, ...uneven('hidden_sizes'), ...uneven('depths'), ...patchProblems(image, smallest)], architecture);

@@ -1,4 +1,4 @@
-/** The names of a ConvNeXt's tensors: as Transformers saves them, and as timm does. */
+/** The names of a ConvNeXt's tensors in files of Transformers and of timm. */
 
 export interface ConvNextNames {
   readonly stem: { readonly conv: string; readonly norm: string };
@@ -15,7 +15,7 @@ export interface LayerNames {
   readonly up: string;
   readonly response: string;
   readonly down: string;
-  /** The whole name of the tensor. */
+  /** The full name of the tensor. */
   readonly scale: string;
 }
 
@@ -40,7 +40,7 @@ export const transformersNames = (prefix: string): ConvNextNames => ({
   head: 'classifier',
 });
 
-/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
+/** @param prefix empty in timm's own files; `timm_model.` in files of Transformers' wrapper */
 export const timmNames = (prefix: string): ConvNextNames => ({
   stem: { conv: `${prefix}stem.0`, norm: `${prefix}stem.1` },
   downsample: stage => {

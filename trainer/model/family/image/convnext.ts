@@ -1,4 +1,7 @@
-/** ConvNeXt (Liu et al. 2022) and ConvNeXt V2 (Woo et al. 2023): depthwise convolutions, each followed by an MLP at every place of the image. */
+/**
+ * ConvNeXt (Liu et al. 2022) and ConvNeXt V2 (Woo et al. 2023): depthwise convolutions, each followed by an MLP at every position of the
+ * image.
+ */
 
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -24,20 +27,20 @@ import { imageClassifier } from './image-input.ts';
 export interface ConvNextConfig extends Labels {
   readonly family: 'convnext' | 'convnextv2';
   readonly names: ConvNextNames;
-  /** Pixels, height and width: any that halve often enough. */
+  /** Height and width in pixels: any that can be halved often enough. */
   readonly image: readonly [number, number];
   readonly channels: number;
-  /** Pixels that the first convolution joins. */
+  /** Size of the first convolution's patches, in pixels. */
   readonly patch: readonly [number, number];
   readonly stages: readonly { readonly depth: number; readonly width: number }[];
   readonly activation: string;
-  /** The MLP's layers are convolutions of 1 × 1, as timm keeps those of its small models. */
+  /** Whether the MLP's layers are stored as 1 × 1 convolutions, as in timm's small models. */
   readonly hasConvMlp: boolean;
-  /** The restraint on channels: a scale of what a layer adds, a norm over the image inside the MLP, or neither. */
+  /** How channels are kept in check: a scale of each layer's output, a norm over the image inside the MLP, or neither. */
   readonly restraint: 'scale' | 'response' | 'none';
   /** Epsilon of the last norm. */
   readonly epsilon: number;
-  /** How often a sample goes past the last layer; it rises from 0 at the first. */
+  /** Probability that a sample skips the last layer; it rises from 0 at the first layer. */
   readonly pathDropout: number;
 }
 
@@ -66,7 +69,7 @@ interface Parts {
 
 /** Epsilon of every norm but the last. */
 const EPSILON = 1e-6;
-/** The MLP is this much wider inside. */
+/** Width of the MLP inside, as a multiple of its input. */
 const EXPANSION = 4;
 
 export function convNext(config: ConvNextConfig): ClassifierModel {
@@ -99,7 +102,7 @@ export function convNext(config: ConvNextConfig): ClassifierModel {
 const modulesOf = ({ conv, norm, up, response, down, scale }: Layer): ModuleSpec[] =>
   [conv, norm, up, response, down, scale].filter(module => module !== undefined);
 
-/** A layer's number counts through; what halves the image belongs to the layer behind it. */
+/** The stages with their layers. Layers are numbered across stages; a downsampling layer belongs to the layer after it. */
 function stagesOf({ names, stages, restraint, hasConvMlp, pathDropout }: ConvNextConfig): Stage[] {
   const count = stages.reduce((sum, { depth }) => sum + depth, 0);
   let number = 0;
@@ -139,7 +142,7 @@ function stagesOf({ names, stages, restraint, hasConvMlp, pathDropout }: ConvNex
   });
 }
 
-/** The input of the head, the mean over all places: [batch, channels]. */
+/** The input of the head, the mean over all positions: [batch, channels]. */
 function features(tracer: Tracer, pixels: Node, { config, stem, stages, finalNorm }: Parts): Node {
   const { graph } = tracer;
   let x = tracer.layerNorm(stem.norm, tracer.conv(stem.conv, pixels), EPSILON);

@@ -1,4 +1,4 @@
-/** Reads the config.json of DINOv2, with registers or without, as Transformers writes it. */
+/** Reads the config.json of DINOv2, with or without registers, as Transformers writes it. */
 
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
@@ -42,12 +42,12 @@ export const dinov2RegisterKeys = {
 /** The contents of an architecture's file. */
 export interface Dinov2Form {
   readonly hasRegisters: boolean;
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function dinov2Config(architecture: string, form: Dinov2Form, json: ConfigJson, options: ModelOptions): VitConfig {
   const { hasRegisters, prefix, hasHead } = form;
   const { values: c, problems } = readConfig(hasRegisters ? dinov2RegisterKeys : dinov2Keys, architecture, json);
@@ -82,7 +82,7 @@ export function dinov2Config(architecture: string, form: Dinov2Form, json: Confi
   };
 }
 
-/** A gated MLP has three layers, so it is two thirds as wide, in steps of eight. */
+/** A gated MLP has three layers, so its width is two thirds, rounded to a multiple of eight. */
 function innerSize(hiddenSize: number, ratio: number, isGated: boolean): number {
   const plain = Math.floor(hiddenSize * ratio);
   return isGated ? Math.ceil(Math.floor((plain * 2) / 3) / 8) * 8 : plain;

@@ -11,7 +11,7 @@ import { patchProblems, vitSizes } from './vit-config.ts';
 import { dinov3Names } from './vit-names.ts';
 
 const isBiased = (usual: boolean) => computed(z.boolean().default(usual));
-/** The largest factor of positions; its inverse is the smallest. */
+/** The largest factor for positions; its inverse is the smallest. */
 const stretch = z.number().min(1).max(1e6);
 
 export const dinov3Keys = {
@@ -43,7 +43,7 @@ export const dinov3Keys = {
   ...withoutEffect('is how scales of layers start that every file holds', 'layerscale_value'),
 } as const satisfies KeyTable;
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function dinov3Config(architecture: string, hasHead: boolean, json: ConfigJson, options: ModelOptions): VitConfig {
   const { values: c, problems } = readConfig(dinov3Keys, architecture, json);
   const headDim = c.hidden_size / c.num_attention_heads;

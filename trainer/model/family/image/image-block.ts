@@ -1,4 +1,4 @@
-/** The block of vision transformers: a norm before attention and before the MLP, and scales behind them where a family has them. */
+/** The block of vision transformers: a norm before attention and before the MLP, and in some families scales after them. */
 
 import type { Node } from '../../../graph/graph.ts';
 import { atLeast, elementAt } from '../../../narrow.ts';
@@ -11,18 +11,18 @@ import type { BlockNames } from './vit-names.ts';
 
 export interface ImageBlockConfig {
   readonly hiddenSize: number;
-  /** Between the layers of the MLP. */
+  /** Width between the layers of the MLP. */
   readonly intermediateSize: number;
   readonly heads: number;
   readonly biased: { readonly q: boolean; readonly k: boolean; readonly v: boolean; readonly o: boolean; readonly mlp: boolean };
-  /** Is what attention and the MLP give scaled, feature by feature? */
+  /** Whether the outputs of attention and the MLP are scaled per feature. */
   readonly isScaled: boolean;
   readonly epsilon: number;
   readonly activation: string;
-  /** Dropout of what attention and the MLP add to the stream. */
+  /** Dropout of the outputs of attention and the MLP, before they are added to the stream. */
   readonly dropout: number;
   readonly attentionDropout: number;
-  /** How often a sample goes past attention, and past the MLP. */
+  /** Probability that a sample skips attention, and that it skips the MLP. */
   readonly pathDropout: { readonly attention: number; readonly mlp: number };
 }
 
@@ -30,9 +30,9 @@ export interface ImageBlock {
   /** Queries, keys and values, from three layers or from one. */
   readonly qkv: readonly ModuleSpec[];
   readonly o: ModuleSpec;
-  /** The layer that goes through the activation and multiplies `up`, if it is a layer of its own. */
+  /** The layer whose output passes through the activation and multiplies `up`, if it is a separate layer. */
   readonly gate: ModuleSpec | undefined;
-  /** With a fused gate its first half is the gate. */
+  /** With a fused gate, its first half is the gate. */
   readonly up: ModuleSpec;
   readonly hasFusedGate: boolean;
   readonly down: ModuleSpec;
@@ -67,15 +67,15 @@ export function imageBlock(config: ImageBlockConfig, layer: number, names: Block
   };
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export function imageBlockModules({ inputNorm, qkv, o, scales, middleNorm, gate, up, down }: ImageBlock): ModuleSpec[] {
   const [afterAttention, afterMlp] = scales ?? [];
   return [inputNorm, ...qkv, o, afterAttention, middleNorm, gate, up, down, afterMlp].filter(module => module !== undefined);
 }
 
 /**
- * x [batch · tokens, hiddenSize] → the same.
- * @param attendTo what attention makes of the first norm, [batch · tokens, hiddenSize]
+ * x [batch · tokens, hiddenSize] → the same shape.
+ * @param attendTo computes attention from the output of the first norm, [batch · tokens, hiddenSize]
  */
 export function runImageBlock(
   tracer: Tracer,
@@ -96,7 +96,7 @@ export function runImageBlock(
   return add(middle, tracer.linear(block.down, inner), block.scales?.[1], config.pathDropout.mlp);
 }
 
-/** Attention of all tokens to all. @param rotary turns queries and keys */
+/** Attention from all tokens to all tokens. @param rotary rotates queries and keys */
 export function attendToAll(
   tracer: Tracer,
   config: ImageBlockConfig,

@@ -1,4 +1,4 @@
-/** The parts that models of images share: their input, and the classifier that one head makes of their features. */
+/** The parts that image models share: their input, and a classifier with one head on their features. */
 
 import type { Node } from '../../../graph/graph.ts';
 import { type ClassifierBatch, type ClassifierModel, ModelConfigError } from '../../model-spec.ts';
@@ -6,14 +6,14 @@ import { type ModuleSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { Labels } from '../labels.ts';
 
-/** @throws ModelConfigError where a model of images is given text */
+/** @throws ModelConfigError if an image model is given text */
 export function pixelsOf(batch: ClassifierBatch): Node {
   if (batch.kind !== 'image') throw new ModelConfigError('this model reads images, and was given text');
   return batch.pixels;
 }
 
 interface ImageConfig extends Pick<Labels, 'labels' | 'problem'> {
-  /** Pixels, height and width. */
+  /** Height and width in pixels. */
   readonly image: readonly [number, number];
   readonly channels: number;
 }
@@ -22,11 +22,11 @@ interface ImageClassifier extends Pick<ClassifierModel, 'family' | 'blocks' | 'h
   readonly head: ModuleSpec;
   /** Whether images may have another size. */
   readonly resizable: boolean;
-  /** The features that the head reads, [batch, hiddenSize], from pixels. */
+  /** Computes the features that the head reads, [batch, hiddenSize], from pixels. */
   readonly features: (tracer: Tracer, pixels: Node) => Node;
 }
 
-/** A classifier of images with one head on its features. */
+/** An image classifier with one head on its features. */
 export const imageClassifier = (
   { labels, problem, image: [height, width], channels }: ImageConfig,
   { head, resizable, features, modules, ...model }: ImageClassifier,

@@ -25,10 +25,10 @@ export const resnetKeys = {
   ...withoutEffect('is of no token of this model', 'pad_token_id'),
 } as const;
 
-/** The size of the images that convolutional networks were trained on, if nothing says otherwise. */
+/** The image size that convolutional networks were trained on, unless specified otherwise. */
 export const IMAGENET_SIZE = [224, 224] as const;
 
-/** As ResNetConfig of Transformers leaves the weights of new linear layers: PyTorch's spread, near 1 / √features. */
+/** The deviation of new linear layers, PyTorch's default for them, which Transformers' ResNet keeps. */
 export const headDeviation = (features: number): number => 1 / Math.sqrt(3 * features);
 
 /** Transformers' bottlenecks are four times narrower inside. */
@@ -39,7 +39,7 @@ export interface ResNetForm {
   readonly hasHead: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function resnetConfig(architecture: string, { prefix, hasHead }: ResNetForm, json: ConfigJson, options: ModelOptions): ResNetConfig {
   const { values: c, problems } = readConfig(resnetKeys, architecture, json);
   const isBottleneck = c.layer_type === 'bottleneck';

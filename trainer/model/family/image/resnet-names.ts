@@ -1,4 +1,4 @@
-/** The names of a residual network's tensors: as Transformers saves them, and as timm (and torchvision) does. */
+/** The names of a residual network's tensors in files of Transformers and of timm (and torchvision). */
 
 export interface ConvNames {
   readonly conv: string;
@@ -22,7 +22,7 @@ export const transformersNames = (prefix: string): ResNetNames => ({
   shortcut: (stage, layer) => transformersPair(`${prefix}encoder.stages.${stage}.layers.${layer}.shortcut`),
 });
 
-/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
+/** @param prefix empty in timm's own files; `timm_model.` in files of Transformers' wrapper */
 export const timmNames = (prefix: string): ResNetNames => {
   const at = (stage: number, layer: number) => `${prefix}layer${stage + 1}.${layer}`;
   return {

@@ -22,7 +22,7 @@ import type { ConvNames, ResNetNames } from './resnet-names.ts';
 export interface ResNetConfig extends Labels {
   readonly family: 'resnet' | 'resnext';
   readonly names: ResNetNames;
-  /** Pixels, height and width: any that halve often enough. */
+  /** Height and width in pixels: any that can be halved often enough. */
   readonly image: readonly [number, number];
   readonly channels: number;
   readonly stemSize: number;
@@ -32,15 +32,15 @@ export interface ResNetConfig extends Labels {
 
 export interface Stage {
   readonly depth: number;
-  /** Channels that its layers give. */
+  /** Number of output channels of its layers. */
   readonly out: number;
-  /** Channels inside a bottleneck; undefined: basic layers of two 3 × 3 convolutions. */
+  /** Sizes inside a bottleneck; undefined for basic layers of two 3 × 3 convolutions. */
   readonly bottleneck: { readonly width: number; readonly groups: number; readonly stridesFirst: boolean } | undefined;
   /** The stride of its first layer. */
   readonly stride: number;
 }
 
-/** A convolution and the norm behind it. */
+/** A convolution and the norm after it. */
 interface Pair {
   readonly conv: ConvSpec;
   readonly norm: BatchNormSpec;
@@ -55,11 +55,11 @@ interface Parts {
   readonly stem: Pair;
   readonly layers: readonly Layer[];
   readonly head: ModuleSpec;
-  /** Behind the stem and behind each sum; between the convolutions of a layer it is always relu, as in Transformers. */
+  /** The activation after the stem and after each sum; between the convolutions of a layer it is always relu, as in Transformers. */
   readonly activation: Activation;
 }
 
-/** PyTorch's defaults, which every model of this family was trained with. */
+/** PyTorch's defaults, used to train every model of this family. */
 const BATCH_NORM = { epsilon: 1e-5, momentum: 0.1 } as const;
 
 export function resnet(config: ResNetConfig): ClassifierModel {
@@ -90,7 +90,7 @@ const pair = ({ conv, norm }: ConvNames, layer: number, sizes: ConvSizes): Pair 
   norm: batchNormSpec(norm, layer, sizes.out),
 });
 
-/** All layers of all stages; a layer's number counts through. */
+/** All layers of all stages; layers are numbered across stages. */
 function layersOf({ stages, stemSize, names }: ResNetConfig): Layer[] {
   let before = stemSize;
   let number = 0;
@@ -124,7 +124,7 @@ function convolutionsOf({ out, bottleneck }: Stage, from: number, stride: number
 
 const runPair = (tracer: Tracer, { conv, norm }: Pair, x: Node): Node => tracer.batchNorm(norm, tracer.conv(conv, x), BATCH_NORM);
 
-/** The input of the head, the mean over all places: [batch, hiddenSize]. */
+/** The input of the head, the mean over all positions: [batch, hiddenSize]. */
 function features(tracer: Tracer, pixels: Node, { stem, layers, activation }: Parts): Node {
   const { graph } = tracer;
   let x = graph.maxPool2d(activation(graph, runPair(tracer, stem, pixels)), { ...squareWindow(2, 1), size: [3, 3] });
@@ -132,7 +132,7 @@ function features(tracer: Tracer, pixels: Node, { stem, layers, activation }: Pa
     x = graph.checkpointed(x, () => {
       const inner = pairs.reduce((y, each, i) => {
         const normal = runPair(tracer, each, y);
-        // Rounding comes first: one narrow tensor is all that the backward pass needs of it and of the next convolution's input.
+        // Round first: then the backward pass and the next convolution need only one narrow tensor.
         return i < pairs.length - 1 ? graph.relu(graph.cast(normal, tracer.compute)) : normal;
       }, x);
       return activation(graph, graph.add(inner, shortcut ? runPair(tracer, shortcut, x) : x));

@@ -1,4 +1,4 @@
-/** Reads the config.json of SigLIP: of its two towers the one for images, with the head that Transformers' classifier has. */
+/** Reads the config.json of SigLIP: only the image tower, with the head of Transformers' classifier. */
 
 import { z } from 'zod';
 import { isRecord } from '../../../narrow.ts';
@@ -45,13 +45,13 @@ const towerKeys = {
   attention_dropout: computed(rate.default(0)),
 } as const satisfies KeyTable;
 
-/** The keys of `vision_config` that nobody knows. */
+/** Returns the unknown keys of `vision_config`. */
 export const unknownTowerKeys = ({ vision_config: tower }: ConfigJson): string[][] =>
   isRecord(tower) ? unknownKeys(towerKeys, tower).map(key => ['vision_config', key]) : [];
 
 type Tower = ConfigValues<typeof towerKeys>;
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function siglipConfig(architecture: string, json: ConfigJson, options: ModelOptions): VitConfig {
   const { values, problems } = readConfig(siglipKeys, architecture, json);
   const tower = readConfig(towerKeys, `${architecture} (vision_config)`, values.vision_config ?? {});

@@ -33,24 +33,24 @@ export const swinKeys = {
 
 /** The contents of an architecture's file. */
 export interface SwinForm {
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
 }
 
-/** The sizes that stages follow from. */
+/** The sizes that determine the stages. */
 export interface StageSizes {
   readonly width: number;
   readonly depths: readonly number[];
   readonly heads: readonly number[];
   readonly ratio: number;
   readonly pathDropout: number;
-  /** timm lets samples go past the MLP too. */
+  /** Whether samples can skip the MLP too, as in timm. */
   readonly dropsMlp: boolean;
   readonly block: Pick<ImageBlockConfig, 'biased' | 'epsilon' | 'activation' | 'dropout' | 'attentionDropout'>;
 }
 
-/** Each stage is twice as wide as the one before; samples go past later blocks more often. */
+/** The stages: each is twice as wide as the one before, and the probability of skipping rises with each block. */
 export function swinStages({ width, depths, heads, ratio, pathDropout, dropsMlp, block }: StageSizes): SwinStage[] {
   const count = depths.reduce((sum, depth) => sum + depth, 0);
   let layer = 0;
@@ -70,7 +70,7 @@ export function swinStages({ width, depths, heads, ratio, pathDropout, dropsMlp,
   }));
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function swinConfig(architecture: string, { prefix, hasHead }: SwinForm, json: ConfigJson, options: ModelOptions): SwinConfig {
   const { values: c, problems } = readConfig(swinKeys, architecture, json);
   const uneven =
@@ -114,7 +114,9 @@ export function swinConfig(architecture: string, { prefix, hasHead }: SwinForm, 
   return config;
 }
 
-/** A stage with fewer places than a window has: its table of relative positions would not fit, in Transformers neither. */
+/**
+ * Returns a problem for each stage with fewer places than a window: its table of relative positions would not fit, in Transformers neither.
+ */
 export const windowProblems = (config: Pick<SwinConfig, 'image' | 'patch' | 'stages' | 'window'>) =>
   gridsOf(config).flatMap((grid, s) =>
     Math.min(...grid) < config.window

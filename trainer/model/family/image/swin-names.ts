@@ -1,13 +1,13 @@
-/** The names of a Swin transformer's tensors: as Transformers saves them, and as timm does. */
+/** The names of a Swin transformer's tensors in files of Transformers and of timm. */
 import type { BlockNames } from './vit-names.ts';
 
 export interface SwinNames {
   readonly patches: string;
   readonly patchNorm: string;
-  /** Positions that are added to patches, where there are any. */
+  /** Positions that are added to patches, if the model has any. */
   readonly positions: string;
   readonly block: (stage: number, block: number) => BlockNames & { readonly relative: string };
-  /** The layers that halve the image behind a stage. */
+  /** The layers that halve the image after a stage. */
   readonly merging: (stage: number) => { readonly norm: string; readonly reduction: string };
   readonly finalNorm: string;
   readonly head: string;
@@ -37,7 +37,7 @@ export const transformersNames = (prefix: string): SwinNames => ({
   head: 'classifier',
 });
 
-/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
+/** @param prefix empty in timm's own files; `timm_model.` in files of Transformers' wrapper */
 export const timmNames = (prefix: string): SwinNames => ({
   patches: `${prefix}patch_embed.proj`,
   patchNorm: `${prefix}patch_embed.norm`,
@@ -54,7 +54,7 @@ export const timmNames = (prefix: string): SwinNames => ({
       relative: `${at}.attn.relative_position_bias_table`,
     };
   },
-  // timm merges at the beginning of the next stage.
+  // timm merges at the start of the next stage.
   merging: stage => {
     const at = `${prefix}layers.${stage + 1}.downsample`;
     return { norm: `${at}.norm`, reduction: `${at}.reduction` };

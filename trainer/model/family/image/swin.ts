@@ -25,13 +25,13 @@ import type { SwinNames } from './swin-names.ts';
 /** The sizes and switches of one model. */
 export interface SwinConfig extends Labels {
   readonly names: SwinNames;
-  /** Pixels, height and width. */
+  /** Height and width in pixels. */
   readonly image: readonly [number, number];
-  /** Does it read images of any size? timm's windows follow the size of the image. */
+  /** Whether it takes images of any size. timm's windows depend on the image size. */
   readonly isResizable: boolean;
   readonly patch: readonly [number, number];
   readonly channels: number;
-  /** Places of a window's side. */
+  /** Side of a window, in places. */
   readonly window: number;
   readonly hasPositions: boolean;
   readonly stages: readonly SwinStage[];
@@ -46,7 +46,7 @@ export interface SwinStage {
 interface Block {
   readonly config: ImageBlockConfig;
   readonly modules: ImageBlock;
-  /** The number that each head adds to the score of two places by how they lie to each other, [(2 · window − 1)², heads]. */
+  /** The bias of each head for two places, by their relative position, [(2 · window − 1)², heads]. */
   readonly relative: ModuleSpec;
   readonly windows: WindowParams;
 }
@@ -67,10 +67,10 @@ interface Parts {
   readonly head: ModuleSpec;
 }
 
-/** PyTorch's default, of the norms of patches and of those that are merged. */
+/** PyTorch's default, for the norms of patches and of merged patches. */
 const EPSILON = 1e-5;
 
-/** The places of each stage: each but the first has half as many along both axes, rounded up. */
+/** The grid of each stage: each except the first has half as many places along both axes, rounded up. */
 export function gridsOf({ image, patch, stages }: Pick<SwinConfig, 'image' | 'patch' | 'stages'>): GridSize[] {
   const first: GridSize = [Math.ceil(image[0] / patch[0]), Math.ceil(image[1] / patch[1])];
   return stages.map((_, s) => [Math.ceil(first[0] / 2 ** s), Math.ceil(first[1] / 2 ** s)]);
@@ -107,7 +107,7 @@ export function swin(config: SwinConfig): ClassifierModel {
   });
 }
 
-/** A block's number counts through; what merges patches belongs to the block before it. */
+/** The stages with their blocks. Blocks are numbered across stages; a merging layer belongs to the block before it. */
 function stagesOf({ names, stages, window }: SwinConfig, grids: readonly GridSize[]): Stage[] {
   let number = 0;
   return stages.map((stage, s) => {
@@ -119,7 +119,7 @@ function stagesOf({ names, stages, window }: SwinConfig, grids: readonly GridSiz
         config,
         modules: imageBlock(config, layer, own),
         relative: { ...parameterSpec(own.relative, [(2 * window - 1) ** 2, config.heads]), part: 'attention', layer },
-        // One window that covers an axis cannot be shifted.
+        // A window that covers a whole axis cannot be shifted.
         windows: { grid, size: window, shift: b % 2 === 1 && Math.min(...grid) > window ? Math.floor(window / 2) : 0 },
       };
     });
@@ -156,7 +156,7 @@ function features(tracer: Tracer, pixels: Node, parts: Parts): Node {
   return graph.mean(graph.reshape(states, [batch, rows / batch, width]), [1]);
 }
 
-/** Patches, with zeros where the last ones reach over the edge: [batch · places, features]. */
+/** The embedded patches, padded with zeros where the last ones reach over the edge: [batch · places, features]. */
 function embed(tracer: Tracer, pixels: Node, { config, patches, patchNorm, positions }: Parts): Node {
   const { graph } = tracer;
   const [batch, height, width] = dimensions(pixels.shape, 4);
@@ -189,7 +189,7 @@ function runBlock(tracer: Tracer, { config, modules, relative, windows }: Block,
   });
 }
 
-/** Joins four places into one: x [batch · places, features] → [batch · places / 4, next stage's features]. */
+/** Merges four places into one: x [batch · places, features] → [batch · places / 4, next stage's features]. */
 function merge(tracer: Tracer, { norm, reduction }: NonNullable<Stage['merging']>, x: Node, batch: number, grid: GridSize): Node {
   const { graph } = tracer;
   const features = x.shape[1] as number;

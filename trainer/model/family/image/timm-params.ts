@@ -1,4 +1,4 @@
-/** The parts of config.json that timm's architectures share: labels, arguments of the model, pooling. */
+/** The parts of config.json that timm's architectures share: labels, model arguments and pooling. */
 import { z } from 'zod';
 import type { ModelOptions } from '../../config-json.ts';
 import {
@@ -16,7 +16,7 @@ import type { ConfigProblem } from '../../model-spec.ts';
 import { commonKeys, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 
-/** The keys of timm's own files, and of those that Transformers wraps. */
+/** The keys of timm's own files, and of files of Transformers' wrapper. */
 export const timmKeys = {
   ...commonKeys,
   architecture: computed(z.string()),
@@ -40,7 +40,7 @@ type TimmConfig = ConfigValues<typeof timmKeys>;
 
 export interface TimmParams {
   readonly name: string;
-  /** Stands before timm's names, where Transformers has wrapped the model. */
+  /** Prefix of timm's names in files of Transformers' wrapper. */
   readonly prefix: string;
   readonly config: TimmConfig;
   readonly options: ModelOptions;
@@ -55,7 +55,7 @@ export const labelsOf = ({ name, config, options }: TimmParams, std: number) =>
     std,
   });
 
-/** Reads the arguments that timm builds a model with: every one has an effect, so one that is not listed is refused. */
+/** Reads the arguments that timm builds a model with. Every argument has an effect, so one that is not listed is refused. */
 export function readArgs<Table extends KeyTable>(table: Table, { name, config }: TimmParams): ConfigValues<Table> {
   const { model_args: args } = config;
   const others = unknownKeys(table, args ?? {}).map(key => notSupported(['model_args', key], args?.[key], Object.keys(table).join(', ')));
@@ -71,7 +71,7 @@ export const commonArgs = {
 
 export const imageArg = computed(z.union([size(8192), z.tuple([size(8192), size(8192)])]).optional());
 
-/** The problem of a pooling other than the one that is computed. */
+/** Returns a problem if the config uses a pooling other than the supported one. */
 export function poolProblems({ global_pool, model_args: args }: TimmConfig, supported: string): ConfigProblem[] {
   const own = args?.global_pool;
   const pool = own ?? global_pool ?? supported;

@@ -1,4 +1,4 @@
-/** ConvNeXt and Swin under timm's names: the name stands for the sizes, and `model_args` changes them. */
+/** ConvNeXt and Swin under timm's names: the name determines the sizes, and `model_args` changes them. */
 
 import { z } from 'zod';
 import { required } from '../../../narrow.ts';
@@ -19,7 +19,7 @@ interface StageSizes {
   readonly dims: readonly number[];
 }
 
-/** These keep the layers of the MLP as convolutions. */
+/** Names of models whose MLP layers are stored as convolutions. */
 const CONV_MLP = /_(atto|femto|pico|nano)$/;
 
 const convNexts: Readonly<Record<string, StageSizes>> = {
@@ -55,7 +55,7 @@ const swins: Readonly<
 /** For example `swin_tiny_patch4_window7_224`. */
 const SWIN_NAME = /^swin_(tiny|small|base|large)_patch(\d+)_window(\d+)_(\d+)$/;
 
-/** Returns the model, or undefined where the name is of another family. */
+/** Returns the model, or undefined if the name belongs to another family. */
 export function timmStaged(params: TimmParams): ClassifierModel | undefined {
   const convNext = Object.hasOwn(convNexts, params.name) ? convNexts[params.name] : undefined;
   if (convNext) return timmConvNext(convNext, params);
@@ -70,9 +70,9 @@ const four = (most: number) => computed(z.array(size(most)).length(4).optional()
 
 const convNextArgs = { ...commonArgs, depths: four(512), dims: four(65536), drop_path_rate: computed(rate.optional()) } as const;
 
-/** Pixels that the first convolution joins. */
+/** Size of the first convolution's patches, in pixels. */
 const STEM = 4;
-/** Pixels of a place behind the last stage. */
+/** Size of one place after the last stage, in pixels. */
 const SHRINKS = STEM * 2 ** 3;
 
 function timmConvNext(sizes: StageSizes, params: TimmParams): ClassifierModel {
@@ -149,7 +149,7 @@ function timmSwin([, named = 'base', patch, window, image]: readonly string[], p
   return swin(built);
 }
 
-/** Returns the contradictions of the stages; a side that one window covers is not shifted in timm, although the other may be. */
+/** Returns contradictions between the stages. In timm, an axis that one window covers is not shifted, although the other axis may be. */
 function stageProblems(
   args: { readonly embed_dim: number; readonly depths: readonly number[]; readonly num_heads: readonly number[] },
   built: SwinConfig,

@@ -1,4 +1,4 @@
-/** Models that timm has saved: the architecture's name stands for its sizes, and `model_args` changes them. */
+/** Models saved by timm: the architecture's name determines the sizes, and `model_args` changes them. */
 
 import { z } from 'zod';
 import { entryOf } from '../../../catalog/entries.ts';
@@ -55,8 +55,8 @@ const VIT_NAME = /^(vit|deit)_(tiny|small|base|large)(_distilled)?_patch(\d+)_(\
 const DINO_NAME = /^vit_(small|base|large)_patch(\d+)_(?:reg(\d+)_)?dinov2$/;
 
 /**
- * @param prefix before timm's names, where Transformers has wrapped the model
- * @throws ModelConfigError for an architecture or an argument that is not supported
+ * @param prefix of timm's names in files of Transformers' wrapper
+ * @throws ModelConfigError for an unsupported architecture or argument
  */
 export function timm(prefix: string, json: ConfigJson, options: ModelOptions): ClassifierModel {
   const { values: config, problems } = readConfig(timmKeys, 'timm model', json);
@@ -81,7 +81,7 @@ const resnetArgs = {
   base_width: computed(size(4096).optional()),
 } as const;
 
-/** timm's stem; `stem_width` is for deep stems only. */
+/** Channels of timm's stem; `stem_width` applies to deep stems only. */
 const STEM = 64;
 const EXPANSION = 4;
 
@@ -142,7 +142,7 @@ function timmVit([, kind, named = 'base', distilled, patch, image]: readonly str
 /** The image size of DINOv2 in timm. */
 const DINO_SIDE = 518;
 
-/** DINOv2: the class token alone is read, and registers have no positions. */
+/** DINOv2: the head reads only the class token, and registers have no positions. */
 const timmDino = ([, named = 'base', patch, registers]: readonly string[], params: TimmParams): ClassifierModel =>
   timmTransformer(params, {
     family: 'dinov2',
@@ -159,16 +159,16 @@ const timmDino = ([, named = 'base', patch, registers]: readonly string[], param
 /** The differences between timm's vision transformers. */
 interface TransformerForm {
   readonly family: string;
-  /** Its size: `tiny`, `small` … */
+  /** The size in its name: `tiny`, `small` … */
   readonly named: string;
-  /** Pixels of a side of the image and of a patch, where no argument says otherwise. */
+  /** Side of the image and of a patch in pixels, unless an argument changes it. */
   readonly side: number;
   readonly patch: number;
   readonly names: ReturnType<typeof vitNames>;
   /** The number of heads. */
   readonly heads: number;
   readonly tokens: readonly number[];
-  /** Tokens before those of the image that have positions. */
+  /** Number of tokens before the patches that have positions. */
   readonly firsts: number;
   readonly isScaled: boolean;
 }
@@ -201,7 +201,7 @@ function timmTransformer(params: TimmParams, form: TransformerForm): ClassifierM
     biased: { q: isBiased, k: isBiased, v: isBiased, o: true, mlp: true },
     isScaled,
     pathDropout: { attention: 0, mlp: 0 },
-    // timm's, where Transformers has 1e-12.
+    // timm's value; Transformers uses 1e-12.
     epsilon: 1e-6,
     activation: 'gelu',
     dropout: 0,

@@ -22,16 +22,16 @@ export const vitKeys = {
   ...withoutEffect('is for reconstructing images', 'encoder_stride'),
 } as const satisfies KeyTable;
 
-/** The content of an architecture's file. */
+/** The contents of an architecture's file. */
 export interface VitForm {
   readonly family: 'vit' | 'deit';
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
-  /** `teacher`: a second head on the distillation token, and the mean of both as the answer. */
+  /** `teacher`: a second head on the distillation token; the output is the mean of both. */
   readonly head: 'none' | 'one' | 'teacher';
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function vitConfig(architecture: string, { family, prefix, head }: VitForm, json: ConfigJson, options: ModelOptions): VitConfig {
   const { values: c, problems } = readConfig(vitKeys, architecture, json);
   refuse([...problems, ...encoderProblems(c), ...patchProblems(c.image_size, c.patch_size)], architecture);
@@ -57,7 +57,7 @@ export function vitConfig(architecture: string, { family, prefix, head }: VitFor
   };
 }
 
-/** The sizes that the configs of all vision transformers name alike. */
+/** The sizes that all vision transformers' configs name alike. */
 export const vitSizes = (c: {
   readonly patch_size: GridSize;
   readonly num_channels: number;
@@ -74,7 +74,7 @@ export const vitSizes = (c: {
   epsilon: c.layer_norm_eps,
 });
 
-/** A table with an entry for each of the first tokens and of the patches. */
+/** A position table with an entry for each of the first tokens and each patch. */
 export const tablePositions = (params: {
   readonly grid: GridSize;
   readonly firsts: number;
@@ -85,7 +85,7 @@ export const tablePositions = (params: {
   return { kind: 'table', grid, firsts, shape: [1, firsts + grid[0] * grid[1], hiddenSize], antialias };
 };
 
-/** Problems of patches that are larger than the image; a rest at its edges that fills no patch is left out. */
+/** Returns a problem if patches are larger than the image. A rest at the edges that fills no patch is ignored. */
 export const patchProblems = (image: readonly [number, number], patch: readonly [number, number]): ConfigProblem[] =>
   image.some((side, i) => side < (patch[i] as number))
     ? [contradiction('patch_size', `patch_size [${patch}] is larger than image_size [${image}]`)]

@@ -1,4 +1,4 @@
-/** The names of a vision transformer's tensors: as Transformers saves them, and as timm does. */
+/** The names of a vision transformer's tensors in files of Transformers and of timm. */
 
 export interface VitNames {
   /** The tokens before the patches: the class token, then a distillation token or registers. */
@@ -12,17 +12,17 @@ export interface VitNames {
 }
 
 export interface BlockNames {
-  /** Queries, keys and values; or the one layer that gives all three. */
+  /** Queries, keys and values; or one layer for all three. */
   readonly qkv: readonly [string, string, string] | string;
   readonly o: string;
-  /** The layer before the activation; or both of a gated MLP. */
+  /** The layer before the activation; or both layers of a gated MLP. */
   readonly mlp: string | { readonly gate: string; readonly up: string };
-  /** One layer gives the gate and what it multiplies. */
+  /** Whether one layer computes both the gate and the part it multiplies. */
   readonly hasFusedGate?: boolean;
   readonly down: string;
   readonly inputNorm: string;
   readonly middleNorm: string;
-  /** Modules that scale what attention and the MLP add, with the whole names of their weights. */
+  /** Modules that scale the outputs of attention and the MLP, with the full names of their weights. */
   readonly scales?: readonly [ScaleName, ScaleName];
 }
 
@@ -113,8 +113,8 @@ export const siglipNames: VitNames = {
 };
 
 /**
- * @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them
- * @param second the tokens behind the class token
+ * @param prefix empty in timm's own files; `timm_model.` in files of Transformers' wrapper
+ * @param second the tokens after the class token
  */
 export const timmNames = (prefix: string, second: 'dist_token' | 'reg_token' = 'dist_token'): VitNames => ({
   tokens: [`${prefix}cls_token`, `${prefix}${second}`],

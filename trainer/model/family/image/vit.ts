@@ -1,6 +1,6 @@
 /**
- * Vision transformers: ViT (Dosovitskiy et al. 2021), DeiT with its distillation token (Touvron et al. 2021), DINOv2 (Oquab et al. 2023) and
- * DINOv3 (Siméoni et al. 2025), and the vision tower of SigLIP (Zhai et al. 2023). They differ in the tokens before the patches, in how
+ * Vision transformers: ViT (Dosovitskiy et al. 2021), DeiT with its distillation token (Touvron et al. 2021), DINOv2 (Oquab et al. 2023)
+ * and DINOv3 (Siméoni et al. 2025), and the vision tower of SigLIP (Zhai et al. 2023). They differ in the tokens before the patches, in how
  * patches get their positions, and in what the head reads.
  */
 
@@ -31,26 +31,26 @@ import type { VitNames } from './vit-names.ts';
 export interface VitConfig extends Labels, ImageBlockConfig {
   readonly family: string;
   readonly names: VitNames;
-  /** Pixels, height and width. */
+  /** Height and width in pixels. */
   readonly image: readonly [number, number];
-  /** Are there positions for images of any size? */
+  /** Whether it has positions for images of any size. */
   readonly isResizable: boolean;
   readonly patch: readonly [number, number];
   readonly channels: number;
-  /** How many tokens there are of each name before the patches. */
+  /** The number of tokens before the patches, for each name. */
   readonly tokens: readonly number[];
   readonly positions: TablePositions | RotaryPositions;
   readonly pooling: Pooling;
-  /** Dropout of patches and first tokens with their positions. */
+  /** Dropout of patches and first tokens after their positions are added. */
   readonly embeddingDropout: number;
   readonly blocks: number;
 }
 
 export interface TablePositions {
   readonly kind: 'table';
-  /** Patches that the table is for. */
+  /** The grid of patches that the table was made for. */
   readonly grid: GridSize;
-  /** Tokens that have an entry before those of the patches; the tokens behind these have none. */
+  /** Number of tokens with an entry before those of the patches; the tokens after them have none. */
   readonly firsts: number;
   /** The table's shape in the file. */
   readonly shape: readonly number[];
@@ -64,8 +64,8 @@ export interface RotaryPositions {
 }
 
 /**
- * first: each of the first tokens that has a head, and the mean of their answers; first-and-mean: the first token's state and the mean of the
- * patches'; mean: the mean of all.
+ * first: each first token that has a head, averaging their logits; first-and-mean: the first token's state and the mean of the patches';
+ * mean: the mean of all.
  */
 export type Pooling = 'first' | 'first-and-mean' | 'mean';
 
@@ -113,7 +113,7 @@ export function vit(config: VitConfig): ClassifierModel {
   };
 }
 
-/** Patches behind the first tokens, each with its position: [batch, tokens, hiddenSize]. */
+/** The first tokens followed by the patches, each with its position: [batch, tokens, hiddenSize]. */
 function embed(tracer: Tracer, pixels: Node, { config, patches, tokens, positions }: Parts): Node {
   const { graph } = tracer;
   const cut = tracer.conv(patches, pixels);
@@ -128,7 +128,7 @@ function embed(tracer: Tracer, pixels: Node, { config, patches, tokens, position
   return tracer.dropout(placed, config.embeddingDropout);
 }
 
-/** The positions of all tokens, [1, tokens, hiddenSize]; 0 of those that have none. */
+/** The positions of all tokens, [1, tokens, hiddenSize]; 0 for tokens without one. */
 function tableOf(
   tracer: Tracer,
   { hiddenSize }: VitConfig,
@@ -176,13 +176,13 @@ function run(tracer: Tracer, config: VitConfig, block: ImageBlock, x: Node, batc
   return runImageBlock(tracer, config, block, x, batch, normal => attendToAll(tracer, config, block, normal, batch, rotary));
 }
 
-/** The last norm of x [batch, tokens, hiddenSize]. */
+/** Applies the last norm to x [batch, tokens, hiddenSize]. */
 function normal(tracer: Tracer, x: Node, { config, finalNorm }: Parts): Node {
   const [batch, tokens, width] = dimensions(x.shape, 3);
   return tracer.graph.reshape(tracer.layerNorm(finalNorm, tracer.graph.reshape(x, [batch * tokens, width]), config.epsilon), x.shape);
 }
 
-/** The final states of the first `count` tokens, each [batch, hiddenSize]; the last norm is taken of no others. */
+/** The final states of the first `count` tokens, each [batch, hiddenSize]; the last norm is applied only to these. */
 function firstStates(tracer: Tracer, x: Node, parts: Parts, count: number): Node[] {
   const { graph } = tracer;
   const [batch, , width] = dimensions(x.shape, 3);

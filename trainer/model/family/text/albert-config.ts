@@ -1,4 +1,6 @@
-/** Reads the config.json of ALBERT (Lan et al. 2020): BERT whose layers share their weights, with tables narrower than its blocks. */
+/**
+ * Reads the config.json of ALBERT (Lan et al. 2020): BERT whose layers share their weights, with embedding tables narrower than its blocks.
+ */
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import {
@@ -39,14 +41,14 @@ export const albertKeys = {
 
 /** The contents of a file, and the names of its tensors. */
 export interface AlbertForm {
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
   readonly hasTokenHead?: boolean;
   readonly hasPooler: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function albertConfig(architecture: string, form: AlbertForm, json: ConfigJson, options: ModelOptions): BertConfig {
   const { values: c, problems } = readConfig(albertKeys, architecture, json);
   const { prefix } = form;
@@ -84,7 +86,7 @@ export function albertConfig(architecture: string, form: AlbertForm, json: Confi
 
 type Groups = Pick<ConfigValues<typeof albertKeys>, 'num_hidden_layers' | 'num_hidden_groups' | 'inner_group_num'>;
 
-/** A group without a layer would have weights that nothing uses. */
+/** Returns a problem if there are more groups than layers: the weights of a group without a layer would be unused. */
 const groupProblems = ({ num_hidden_layers: layers, num_hidden_groups: groups }: Groups): ConfigProblem[] =>
   groups > layers
     ? [
@@ -95,7 +97,7 @@ const groupProblems = ({ num_hidden_layers: layers, num_hidden_groups: groups }:
       ]
     : [];
 
-/** Every layer runs all blocks of its group; the group is rounded as Transformers rounds it. */
+/** The order of the blocks: every layer runs all blocks of its group. The group is rounded as in Transformers. */
 const blockOrder = ({ num_hidden_layers: layers, num_hidden_groups: groups, inner_group_num: inner }: Groups): number[] =>
   Array.from({ length: layers }, (_, layer) => {
     const group = Math.floor(layer / (layers / groups));

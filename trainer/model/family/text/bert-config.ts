@@ -1,4 +1,4 @@
-/** Reads the config.json of BERT and RoBERTa (and of models in their form, as MiniLM and XLM-RoBERTa). */
+/** Reads the config.json of BERT and RoBERTa, and of models in the same form such as MiniLM and XLM-RoBERTa. */
 
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
@@ -24,24 +24,24 @@ export const bertKeys = {
   ),
 } as const;
 
-/** The names of a family's tensors, and the content of its file. */
+/** The names of a family's tensors, and the contents of its file. */
 export interface BertForm {
   readonly family: 'bert' | 'roberta';
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
   readonly hasTokenHead?: boolean;
-  /** bert: does the file hold the pooler? */
+  /** bert: whether the file has the pooler. */
   readonly hasPooler: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function bertConfig(architecture: string, form: BertForm, json: ConfigJson, options: ModelOptions): BertConfig {
   const { values: c, problems } = readConfig(bertKeys, architecture, json);
   const { family } = form;
   const usualPad = family === 'roberta' ? 1 : 0;
   const padId = c.pad_token_id ?? usualPad;
-  // RoBERTa counts positions from behind the pad token, which has a position of its own.
+  // RoBERTa counts positions starting after the pad token, which has its own position.
   const uncounted = family === 'roberta' ? padId : undefined;
   const firstPosition = uncounted === undefined ? 0 : uncounted + 1;
   const wrong = [...problems, ...encoderProblems(c)];

@@ -1,4 +1,7 @@
-/** BERT (Devlin et al. 2019) and its descendants with the same blocks, with Transformers' numbers: they differ in positions, widths and head. */
+/**
+ * BERT (Devlin et al. 2019) and descendants with the same blocks, matching Transformers' outputs. They differ in positions, widths and
+ * head.
+ */
 
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -25,7 +28,7 @@ export interface BertConfig extends Labels, TextConfig, PostNormConfig {
   readonly family: string;
   /** The weight file's names for the layers of each block. */
   readonly blockNames: readonly BlockNames[];
-  /** Numbers of the blocks in the order in which they run, where some run more than once; left out, each runs once. */
+  /** Indices of the blocks in the order in which they run, if some run more than once; by default, each runs once. */
   readonly blockOrder?: readonly number[];
   readonly heads: number;
   readonly padId: number;

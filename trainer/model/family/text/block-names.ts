@@ -1,7 +1,7 @@
-/** The names that weight files use for the layers of a block of BERT and its descendants. */
+/** The names of the layers of a block in weight files of BERT and its descendants. */
 import type { BlockNames } from './post-norm-block.ts';
 
-/** @param projections of queries, keys and values */
+/** @param projections names of queries, keys and values */
 export function bertBlock(prefix: string, block: number, projections: readonly [string, string, string]): BlockNames {
   const at = `${prefix}encoder.layer.${block}`;
   const [q, k, v] = projections;

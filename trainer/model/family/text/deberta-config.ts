@@ -11,7 +11,7 @@ import type { DebertaConfig } from './deberta.ts';
 /** `["p2c", "c2p"]`, or in older files `"p2c|c2p"`. */
 const attentionTypes = z.union([z.array(z.string()), z.string().transform(text => text.toLowerCase().split('|'))]);
 
-/** A width that has to be the hidden size, or a head's share of it. */
+/** A width that must equal the hidden size, or a head's share of it. */
 const widthOf = (share: (config: ConfigJson) => number): RefusedKey => ({ class: 'refused', unless: config => [share(config)] });
 
 /** The keys of DeBERTa-v2 and v3. */
@@ -44,7 +44,7 @@ export const debertaKeys = {
   pooler_hidden_act: activation('gelu'),
   pooler_dropout: computed(rate.default(0)),
   cls_dropout: computed(rate.nullish()),
-  // What larger models have: a convolution, smaller embeddings, heads of another size.
+  // Options of larger models: a convolution, smaller embeddings, another head size.
   conv_kernel_size: { class: 'refused', unless: () => [0] },
   ...withoutEffect('is of the convolution, which conv_kernel_size asks for', 'conv_act', 'conv_groups'),
   embedding_size: widthOf(c => Number(c.hidden_size)),
@@ -58,13 +58,13 @@ export const debertaKeys = {
 } as const satisfies KeyTable;
 
 export interface DebertaForm {
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
   readonly hasTokenHead?: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function debertaConfig(
   architecture: string,
   { prefix, hasHead, hasTokenHead = false }: DebertaForm,

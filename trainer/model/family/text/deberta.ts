@@ -1,4 +1,4 @@
-/** DeBERTa-v2 and v3 (He et al. 2021 and 2023): attention by content and by relative position, with Transformers' numbers. */
+/** DeBERTa-v2 and v3 (He et al. 2021 and 2023): attention by content and by relative position, matching Transformers' outputs. */
 
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -18,19 +18,19 @@ export interface DebertaConfig extends Omit<BertConfig, 'family'> {
   readonly maxPositions: number;
   /** Half the rows of the table of relative positions. */
   readonly span: number;
-  /** 0: each distance has a row of its own; else buckets that widen up to `maxDistance`. */
+  /** 0: each distance has its own row; otherwise the number of buckets, which widen up to `maxDistance`. */
   readonly buckets: number;
   readonly maxDistance: number;
-  /** Content looks at positions; positions look at content. */
+  /** Whether content attends to positions (c2p), and positions to content (p2c). */
   readonly c2p: boolean;
   readonly p2c: boolean;
-  /** Positions are projected by the layers that project content. */
+  /** Whether the layers that project content also project positions. */
   readonly sharedKeys: boolean;
   readonly normalizesPositions: boolean;
 }
 
 interface Block extends PostNormBlock {
-  /** The key projection of positions, if they have projections of their own. */
+  /** The key projection of positions, if positions have their own projections. */
   readonly positionKey: ModuleSpec | undefined;
   readonly positionQuery: ModuleSpec | undefined;
 }
@@ -110,7 +110,7 @@ function hidden(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
   for (const block of parts.blocks) {
     x = graph.checkpointed(x, () => {
       const { q, k, v, positionKeys, positionQueries } = project(tracer, { config, block, x, positions, batch });
-      // One term by content, and those by position.
+      // One term for content, and one for each kind of position term.
       const scale = ((q.shape[3] as number) * (1 + Number(config.c2p) + Number(config.p2c))) ** -0.5;
       const scores = relativeScores(graph, { q, k, positionKeys, positionQueries, rows: rows.ofDistance, scale });
       return finishBlock(tracer, config, block, x, attend(tracer, { q, k, v, mask, scale, scores, dropout: config.attentionDropout }));
@@ -119,7 +119,7 @@ function hidden(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
   return x;
 }
 
-/** The used rows of the table of relative positions, [count, hiddenSize]; the same for all blocks and samples. */
+/** The used rows of the table of relative positions, [count, hiddenSize]; shared by all blocks and samples. */
 function positionStates(tracer: Tracer, { config, relative, relativeNorm }: Parts, first: number, count: number): Node {
   const isWhole = tracer.longest !== undefined;
   const rows = isWhole ? tracer.parameter(relative.weight) : tracer.embedding(relative, counting(tracer.graph, first, count), count);
@@ -144,7 +144,7 @@ interface Projected {
   readonly positionQueries: Node | undefined;
 }
 
-/** If layers are shared, positions pass them as rows behind the tokens, so that each layer is run once. */
+/** Projects tokens and positions. If the layers are shared, positions are appended to the tokens as rows, so that each layer runs once. */
 function project(tracer: Tracer, { config, block, x, positions, batch }: ProjectParams): Projected {
   const { graph } = tracer;
   const { c2p, p2c, sharedKeys, heads } = config;

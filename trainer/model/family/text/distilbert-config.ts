@@ -1,4 +1,4 @@
-/** Reads the config.json of DistilBERT (Sanh et al. 2019): BERT without segments and pooler, under names of its own. */
+/** Reads the config.json of DistilBERT (Sanh et al. 2019): BERT without segments and pooler, with its own key names. */
 
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
@@ -17,7 +17,7 @@ import { readLabels } from '../labels.ts';
 import type { BertConfig } from './bert.ts';
 import { distilBertBlock } from './block-names.ts';
 
-/** Another name of a key, which Transformers reads too: it has to say the same. */
+/** An alias of a key, which Transformers reads too: both must have the same value. */
 const alias = (key: string): RefusedKey => ({ class: 'refused', unless: config => [config[key]] });
 
 export const distilBertKeys = {
@@ -43,18 +43,18 @@ export const distilBertKeys = {
   ...withoutEffect('is for the head of the pretraining, which is not used', 'tie_weights_'),
 } as const satisfies KeyTable;
 
-/** The content of a file, and its names. */
+/** The contents of a file, and its tensor names. */
 export interface DistilBertForm {
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
   readonly hasTokenHead?: boolean;
 }
 
-/** The epsilon of all norms; Transformers has it in its code. */
+/** The epsilon of all norms, hard-coded in Transformers. */
 const EPSILON = 1e-12;
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function distilBertConfig(
   architecture: string,
   { prefix, hasHead, hasTokenHead = false }: DistilBertForm,

@@ -1,4 +1,4 @@
-/** Reads the config.json of ELECTRA (Clark et al. 2020): BERT whose tables may be narrower than its blocks, with a head of its own. */
+/** Reads the config.json of ELECTRA (Clark et al. 2020): BERT whose embedding tables may be narrower than its blocks, with its own head. */
 
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
@@ -23,15 +23,15 @@ export const electraKeys = {
   ),
 } as const satisfies KeyTable;
 
-/** The content of a file, and its names. */
+/** The contents of a file, and its tensor names. */
 export interface ElectraForm {
-  /** Before the names of the encoder's tensors; the bare encoder is saved without. */
+  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
   readonly prefix: string;
   readonly hasHead: boolean;
   readonly hasTokenHead?: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function electraConfig(architecture: string, form: ElectraForm, json: ConfigJson, options: ModelOptions): BertConfig {
   const { prefix, hasHead, hasTokenHead = false } = form;
   const { values: c, problems } = readConfig(electraKeys, architecture, json);

@@ -1,4 +1,7 @@
-/** The head of BERT and its descendants: the first token's state through a layer and an activation, then the classifier; or each token's own state. */
+/**
+ * The head of BERT and its descendants: the first token's state through a dense layer, an activation and the classifier; or a classifier on
+ * each token's state.
+ */
 
 import type { Node } from '../../../graph/graph.ts';
 import { activationOf } from '../../layer/activation.ts';
@@ -8,22 +11,22 @@ import { headSpec, type Labels } from '../labels.ts';
 import { firstToken } from './text-encoder.ts';
 
 export interface FirstTokenHeadConfig {
-  /** The weight file's names for both layers. */
+  /** The names of both layers in the weight file. */
   readonly names: { readonly dense: string; readonly classifier: string };
   readonly activation: string;
-  /** How the first layer starts, where the weight file lacks it. */
+  /** The initial values of the dense layer, if it is missing in the weight file. */
   readonly freshDense: Initial | undefined;
-  /** The dropout of the inputs of the first layer, of the classifier, and of the classifier of tokens. */
+  /** Dropout before the dense layer, before the classifier, and before the token classifier. */
   readonly dropout: { readonly dense: number; readonly classifier: number; readonly tokens: number };
 }
 
 export interface FirstTokenHead {
-  /** Left out where each token has a label: its state goes to the classifier as it is. */
+  /** Undefined if each token has a label: then the classifier reads the token's state directly. */
   readonly dense?: ModuleSpec;
   readonly classifier: ModuleSpec;
 }
 
-/** The name that all families give the layer that labels tokens. */
+/** The name of the layer that labels tokens, in all families. */
 const TOKEN_CLASSIFIER = 'classifier';
 
 export function firstTokenHead(config: FirstTokenHeadConfig, hiddenSize: number, { labels, problem, fresh }: Labels): FirstTokenHead {
@@ -38,7 +41,7 @@ export function firstTokenHead(config: FirstTokenHeadConfig, hiddenSize: number,
 
 /**
  * @param states the last hidden states, [batch · tokens, hiddenSize]
- * @returns [batch, labels], or [batch · tokens, labels] where each token has a label
+ * @returns [batch, labels], or [batch · tokens, labels] if each token has a label
  */
 export function headLogits(tracer: Tracer, config: FirstTokenHeadConfig, head: FirstTokenHead, states: Node, batch: number): Node {
   const { dropout } = config;

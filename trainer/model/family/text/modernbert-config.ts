@@ -58,13 +58,13 @@ export const modernBertKeys = {
   ...withoutEffect('is an older name that Transformers does not read', 'layer_norm_eps', 'gradient_checkpointing'),
 } as const satisfies KeyTable;
 
-/** The contents of a file; both have the layers between encoder and classifier. */
+/** The contents of a file; both kinds have the layers between encoder and classifier. */
 export interface ModernBertForm {
   readonly hasHead: boolean;
   readonly hasTokenHead?: boolean;
 }
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function modernBertConfig(
   architecture: string,
   { hasHead, hasTokenHead = false }: ModernBertForm,
@@ -105,6 +105,6 @@ export function modernBertConfig(
   };
 }
 
-/** Every n-th block sees the whole text, from the first on. */
+/** Every n-th block attends to the whole text, from the first block on. */
 const alternating = (blocks: number, every: number) =>
   Array.from({ length: blocks }, (_, block) => (block % every === 0 ? 'full_attention' : 'sliding_attention'));

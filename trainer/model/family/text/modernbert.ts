@@ -1,4 +1,6 @@
-/** ModernBERT (Warner et al. 2024), with Transformers' numbers: blocks that see the whole text between blocks that see its surroundings. */
+/**
+ * ModernBERT (Warner et al. 2024), matching Transformers' outputs: blocks with global attention alternate with blocks with local attention.
+ */
 
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -21,10 +23,10 @@ export interface ModernBertConfig extends Labels {
   readonly intermediateSize: number;
   readonly heads: number;
   readonly maxPositions: number;
-  /** For each block: whether a token sees only those up to `distance` away. */
+  /** For each block: whether a token attends only to tokens within `distance`. */
   readonly isLocal: readonly boolean[];
   readonly distance: number;
-  /** By which positions are turned, in blocks of both kinds. */
+  /** RoPE bases of blocks with global and with local attention. */
   readonly thetas: { readonly whole: number; readonly local: number };
   readonly paddingRow: number | undefined;
   readonly padId: number;
@@ -38,13 +40,13 @@ export interface ModernBertConfig extends Labels {
 }
 
 interface Block {
-  /** The first block reads what the norm of the embedding gives. */
+  /** Undefined in the first block, which reads the normalized embedding. */
   readonly attentionNorm: ModuleSpec | undefined;
   /** Queries, keys and values of all heads. */
   readonly qkv: ModuleSpec;
   readonly o: ModuleSpec;
   readonly mlpNorm: ModuleSpec;
-  /** The part that goes through the activation, and the part that it multiplies. */
+  /** Both the part that passes through the activation, and the part it multiplies. */
   readonly gateAndUp: ModuleSpec;
   readonly down: ModuleSpec;
 }

@@ -1,4 +1,4 @@
-/** The block of BERT and its descendants: the norm stands behind each sum. */
+/** The block of BERT and its descendants: a norm follows each sum. */
 
 import type { Node } from '../../../graph/graph.ts';
 import { activationOf } from '../../layer/activation.ts';
@@ -26,7 +26,7 @@ export interface PostNormConfig {
   readonly outputDropout: { readonly attention: number; readonly mlp: number };
 }
 
-/** The weight file's names for the layers of a block. */
+/** The names of the layers of a block in the weight file. */
 export type BlockNames = Readonly<Record<keyof PostNormBlock, string>>;
 
 export function postNormBlock({ hiddenSize, heads, intermediateSize }: PostNormConfig, layer: number, names: BlockNames): PostNormBlock {
@@ -49,9 +49,9 @@ export function postNormBlock({ hiddenSize, heads, intermediateSize }: PostNormC
 export const blockModules = (b: PostNormBlock): ModuleSpec[] => [b.q, b.k, b.v, b.o, b.attentionNorm, b.up, b.down, b.outputNorm];
 
 /**
- * The part of a block after attention: both [batch · tokens, hiddenSize].
+ * The part of a block after attention; takes and returns [batch · tokens, hiddenSize].
  * @param x the block's input
- * @param attended the heads' outputs
+ * @param attended the outputs of the heads
  */
 export function finishBlock(tracer: Tracer, config: PostNormConfig, block: PostNormBlock, x: Node, attended: Node): Node {
   const { graph } = tracer;

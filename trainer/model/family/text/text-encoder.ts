@@ -1,4 +1,4 @@
-/** The parts that encoders of text share: how tokens become vectors, and how the last states are pooled. */
+/** The parts that text encoders share: the embedding of tokens, and the pooling of the last states. */
 
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -9,7 +9,7 @@ import type { Tracer } from '../../tracer.ts';
 
 export type TokenBatch = Extract<ClassifierBatch, { kind: 'tokens' }>;
 
-/** @throws ModelConfigError where a model of text is given an image */
+/** @throws ModelConfigError if a text model is given an image */
 export function tokensOf(batch: ClassifierBatch): TokenBatch {
   if (batch.kind !== 'tokens') throw new ModelConfigError('this model reads text, and was given an image');
   return batch;
@@ -19,14 +19,14 @@ export interface TextConfig {
   readonly prefix: string;
   readonly vocabularySize: number;
   readonly hiddenSize: number;
-  /** Width of the tables, and the layer that brings it to the hidden size; left out, they have the hidden size. */
+  /** Width of the embedding tables, and the layer that projects it to the hidden size; by default, the tables have the hidden size. */
   readonly narrow?: { readonly size: number; readonly projection: string } | undefined;
   /** Rows of the position table (0: none), and the row of a sequence's first token. */
   readonly positions: number;
   readonly firstPosition: number;
-  /** RoBERTa: the token that has no position of its own, wherever it stands; others are counted from behind it. */
+  /** RoBERTa: the token that has no position of its own, wherever it occurs; other positions are counted from after it. */
   readonly uncounted: number | undefined;
-  /** The row of the word table that padding has, which no gradient reaches. */
+  /** The padding row of the word table, which gets no gradient. */
   readonly paddingRow: number | undefined;
   /** Rows of the segment table; 0: none. */
   readonly tokenTypes: number;
@@ -59,7 +59,7 @@ export function textEmbedding(config: TextConfig): TextEmbedding {
 export const embeddingModules = ({ words, positions, types, norm, projection }: TextEmbedding): ModuleSpec[] =>
   [words, positions, types, norm, projection].filter(module => module !== undefined);
 
-/** Word, segment and position, added up, normalized and brought to the hidden size: [batch · tokens, hiddenSize]. */
+/** The sum of word, segment and position embeddings, normalized and projected to the hidden size: [batch · tokens, hiddenSize]. */
 export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: TextEmbedding, config: TextConfig): Node {
   const { graph } = tracer;
   const [batch, tokens] = dimensions(ids.shape, 2);
@@ -70,7 +70,7 @@ export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: T
   return modules.projection ? tracer.linear(modules.projection, x) : x;
 }
 
-/** Without types every token is of the first: one row, [1, hiddenSize]. */
+/** The segment embeddings. Without types, every token has the first segment: one row, [1, hiddenSize]. */
 function typesOf(tracer: Tracer, table: ModuleSpec, types: Node | undefined): Node {
   const { graph } = tracer;
   if (!types) return tracer.embedding(table, counting(graph, 0, 1), 1);
@@ -82,12 +82,12 @@ function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { f
   const { graph } = tracer;
   const [batch, tokens] = dimensions(ids.shape, 2);
   if (uncounted !== undefined) return graph.add(x, tracer.embedding(table, countedPositions(tracer, ids, uncounted)));
-  // Every sequence counts from the same row, so each position is looked up once.
+  // All sequences count from the same row, so each position is looked up once.
   const position = tracer.embedding(table, counting(graph, firstPosition, tokens), tokens);
   return graph.reshape(graph.add(graph.reshape(x, [batch, tokens, x.shape[1] as number]), position), x.shape);
 }
 
-/** `uncounted` where that token stands, else `uncounted` and the number of other tokens up to this one: int32 [batch · tokens]. */
+/** `uncounted` for that token itself, otherwise `uncounted` plus the number of other tokens up to this one: int32 [batch · tokens]. */
 function countedPositions({ graph, longest }: Tracer, ids: Node, uncounted: number): Node {
   const [batch, tokens] = dimensions(ids.shape, 2);
   const counts = graph.sub(graph.scalar(1), graph.cast(graph.equal(ids, graph.scalar(uncounted, 'int32')), 'float32'));
@@ -95,7 +95,7 @@ function countedPositions({ graph, longest }: Tracer, ids: Node, uncounted: numb
   return graph.reshape(graph.cast(graph.add(graph.mul(sums, counts), uncounted), 'int32'), [batch * tokens]);
 }
 
-/** The sums of x [batch, tokens] over the tokens up to each, by doubling: after each round an entry holds the sum of twice as many. */
+/** Cumulative sums of x [batch, tokens], by doubling: after each round, an entry holds the sum of twice as many tokens. */
 function runningSums(graph: Graph, x: Node, tokens: number): Node {
   let sums = x;
   for (let step = 1; step < tokens; step *= 2)
@@ -103,7 +103,7 @@ function runningSums(graph: Graph, x: Node, tokens: number): Node {
   return sums;
 }
 
-/** 1 where the column is the row or behind it, [tokens, tokens]. */
+/** [tokens, tokens], 1 where the column is at or after the row. */
 function upTo(graph: Graph, tokens: number): Node {
   const positions = counting(graph, 0, tokens);
   return graph.cast(graph.greaterEqual(graph.reshape(positions, [1, tokens]), graph.reshape(positions, [tokens, 1])), 'float32');
@@ -116,7 +116,7 @@ export function firstToken(graph: Graph, hidden: Node, batch: number): Node {
   return graph.reshape(graph.sliceAxis(states, 1, 0, 1), [batch, width]);
 }
 
-/** The mean state of the tokens that are there, [batch, features]: the sentence embedding of MiniLM, before it is brought to length 1. */
+/** The mean state of the real tokens, [batch, features]: the sentence embedding of MiniLM, before normalization to length 1. */
 export function meanOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
   const [batch, tokens] = dimensions(seen.shape, 2);
   const width = hidden.shape[1] as number;
