@@ -1,4 +1,4 @@
-/** Two attachments at once: all that both train, their hooks one after the other. */
+/** Combines two attachments: everything that both train, and their hooks one after the other. */
 
 import type { MethodName } from '../catalog/methods.ts';
 import type { LinearHook } from '../model/tracer.ts';

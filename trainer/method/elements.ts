@@ -7,7 +7,7 @@ import type { Selection } from '../selection.ts';
 import type { MethodSettings, Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
-/** A share of the elements of each weight, or as many as two low-rank factors of this rank have. */
+/** A share of the elements of each weight, or as many elements as two low-rank factors of this rank have. */
 export type ElementBudget = { readonly share: number } | { readonly rank: number };
 
 /** The budget of a method that chooses elements. */
@@ -27,7 +27,7 @@ export function elementsTrainable({ name, weight }: ModuleSpec, selection: Selec
 }
 
 /**
- * Elements of each module that a budget pays for; at least one.
+ * The number of elements of each module that a budget covers, at least one.
  * @throws TargetError that names the modules with fewer elements
  */
 export function elementCounts(modules: readonly ModuleSpec[], budget: ElementBudget): ReadonlyMap<string, number> {
@@ -46,23 +46,23 @@ export function elementCounts(modules: readonly ModuleSpec[], budget: ElementBud
 const paidElements = (module: ModuleSpec, budget: ElementBudget): number =>
   'share' in budget ? Math.max(1, Math.round(budget.share * elementCount(module.weight.shape))) : budget.rank * elementsOfRank(module);
 
-/** Numbers of two factors of rank 1: a row and a column of the weight, of each expert. */
+/** The number of elements of two factors of rank 1: a row and a column of the weight, per expert. */
 function elementsOfRank(module: ModuleSpec): number {
   const [out = 0, ...rest] = module.weight.shape;
   return out + expertsOf(module) * elementCount(rest);
 }
 
-/** The highest rank whose factors have no more numbers than the weight; 0 where even one row and column do. */
+/** The highest rank whose factors have no more elements than the weight; 0 if one row and one column already have more. */
 export const mostElementsRank = (module: ModuleSpec): number => Math.floor(elementCount(module.weight.shape) / elementsOfRank(module));
 
-/** As many elements as the budget pays for, whichever they are: enough to know sizes. All are views of one array. */
+/** The first elements that the budget covers: enough to know sizes. All are views of one array. */
 export function firstElements(modules: readonly ModuleSpec[], budget: ElementBudget): Selection {
   const counts = elementCounts(modules, budget);
   const first = Int32Array.from({ length: Math.max(0, ...counts.values()) }, (_, i) => i);
   return new Map([...counts].map(([name, count]) => [name, first.subarray(0, count)]));
 }
 
-/** Elements drawn at random, each module from a stream of its own, so that the draw of one depends on no other. */
+/** Elements drawn at random. Each module has its own stream, so that its draw does not depend on other modules. */
 export function randomElements(modules: readonly ModuleSpec[], budget: ElementBudget, seed: number): Selection {
   const counts = elementCounts(modules, budget);
   return new Map(

@@ -1,4 +1,4 @@
-/** Weights of the base in the host's memory while a method trains: those of which nothing is trained, or a part. */
+/** Base weights in host memory while a method trains: weights of which nothing or only a part is trained. */
 
 import type { PartApart, Place } from '../graph/program.ts';
 import { hostable } from '../model/hosted-weights.ts';
@@ -6,7 +6,10 @@ import type { Model } from '../model/model-spec.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import type { Trainable } from './method.ts';
 
-/** @param of.trainables as the engine holds them, parts of weights with their masters @param of.from bytes of the smallest weight @returns the place of each weight on the host, by variable */
+/**
+ * @param of.trainables as the engine holds them: parts of weights, with their masters @param of.from minimum size of a weight in bytes
+ * @returns the place of each weight on the host, by variable
+ */
 export function hostedWeights(
   model: Pick<Model, 'modules'>,
   storage: WeightStorage,
@@ -23,7 +26,7 @@ export function hostedWeights(
   );
 }
 
-/** The part of a weight that the device holds while the weight lies on the host; undefined for a weight that is trained as a whole. */
+/** The part of a weight that the device holds while the weight is on the host; undefined for a weight that is trained as a whole. */
 function partOf({ rows, columns, elements, master: values }: Trainable): PartApart | undefined {
   if (!values) return undefined;
   if (rows) return { of: 'rows', chosen: rows.variable, values };

@@ -1,16 +1,16 @@
 /**
- * Names of the layers of ViT, DeiT, DINOv2 and Swin: files have those of Transformers 4, which version 5 changes as it
- * loads them. PEFT's adapters go by the names of the model in memory. Those of version 5 are written, and both are read.
+ * Names of the layers of ViT, DeiT, DINOv2 and Swin. Files use those of Transformers 4, which version 5 renames when it loads them. PEFT's
+ * adapters use the names of the model in memory. Version 5's names are written, and both are read.
  */
 
 interface Renaming {
-  /** A layer in files and in memory: what stands before it, its number, what stands behind. */
+  /** Patterns for a layer in files and in memory: the text before it, its number, and the text after it. */
   readonly inFile: RegExp;
   readonly inMemory: RegExp;
-  /** The path between the model's name and the number. */
+  /** The path between the model's name and the layer number. */
   readonly fileLayers: string;
   readonly memoryLayers: string;
-  /** In files → in memory, within a layer. */
+  /** Pairs of names within a layer, in files → in memory. */
   readonly names: readonly (readonly [file: string, memory: string])[];
 }
 
@@ -53,11 +53,11 @@ const RENAMINGS: readonly Renaming[] = [
   },
 ];
 
-/** The name in memory of a module or of one of its tensors, with whatever stands before it. */
+/** The name in memory of a module or of one of its tensors, with any prefix. */
 export const nameInMemory = (name: string): string =>
   RENAMINGS.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name);
 
-/** The name in files of a module or of one of its tensors, with whatever stands before it. */
+/** The name in files of a module or of one of its tensors, with any prefix. */
 export const nameInFile = (name: string): string =>
   RENAMINGS.reduce(
     (now, { inMemory, fileLayers, names }) =>

@@ -1,11 +1,11 @@
-/** Names of factors of parameters (`target_parameters`): PEFT wraps a module once for each of its parameters, the first the innermost. */
+/** Names of factors of parameters (`target_parameters`): PEFT wraps a module once per parameter; the first one is the innermost. */
 
 export interface ParameterNames {
-  /** Our names → PEFT's, of all tensors. A parameter's factors are named after it, that of a matrix after its module. */
+  /** Maps our names to PEFT's, for all tensors. Factors of a parameter are named after it, factors of a matrix after its module. */
   readonly names: ReadonlyMap<string, string>;
   /** The parameters with factors, by our names. */
   readonly parameters: ReadonlySet<string>;
-  /** Those among them of three axes, which hold the weights of all experts. */
+  /** Those parameters with three axes, which hold the weights of all experts. */
   readonly stacks: ReadonlySet<string>;
 }
 
@@ -15,9 +15,9 @@ const MATRIX = 'weight';
 const EXPERTS = 'experts';
 
 /**
- * @param plain names as if every wrapper were a module → PEFT's
+ * @param plain maps names that treat every wrapper as a module to PEFT's
  * @param targets `target_parameters` of the config
- * @param problems gets what is not read
+ * @param problems receives names that cannot be read
  */
 export function parameterNames(plain: ReadonlyMap<string, string>, targets: readonly string[], problems: string[]): ParameterNames {
   const wanted = targets.map(target => {
@@ -51,13 +51,13 @@ export function parameterNames(plain: ReadonlyMap<string, string>, targets: read
   return { names, parameters, stacks };
 }
 
-/** `….experts.base_layer.lora_A.weight` → the module, how deep inside it is, and the end; a name of another kind has no module. */
+/** Splits `….experts.base_layer.lora_A.weight` into the module, its nesting depth, and the ending; other names have no module. */
 function partsOf(name: string): { readonly path?: string; readonly depth: number; readonly end?: string } {
   const [, path, nested = '', end] = /^(.+?)((?:\.base_layer)*)\.(lora_[AB]\.weight)$/.exec(name) ?? [];
   return path === undefined || end === undefined ? { depth: 0 } : { path, depth: nested.split('.').length - 1, end };
 }
 
-/** The targeted parameters of a module, in the order in which it declares them. A target without a module is one of experts. */
+/** The targeted parameters of a module, in the order in which it declares them. A target without a module belongs to experts. */
 function parametersOf(path: string, wanted: readonly { readonly module: string; readonly parameter: string }[]): string[] {
   const own = new Set(
     wanted

@@ -1,6 +1,6 @@
 /**
- * Places trained parameters next to weights with fewer bits: float32 masters of bfloat16 parameters, rows or columns next
- * to quantized weights.
+ * Places trained parameters next to weights with fewer bits: float32 masters of bfloat16 parameters, and rows or columns next to quantized
+ * weights.
  */
 
 import type { VariableSpec } from '../graph/graph.ts';
@@ -14,9 +14,10 @@ import { type Attachment, chosenOf, type LoadedWeight, type Trainable } from './
 import { TargetError } from './targets.ts';
 
 /**
- * The attachment for a model of this precision; names and shapes of what is trained stay, so that checkpoints and adapters do too.
- * @param hostFrom bytes of the smallest weight of a block that lies in the host's memory; none does if left out
- * @throws TargetError where the method trains single elements of a quantized weight, or nothing is left to quantize
+ * Returns the attachment for a model of this precision. Names and shapes of the trained values do not change, so checkpoints and adapters
+ * do not either.
+ * @param hostFrom minimum size in bytes of the block weights in host memory; undefined if there are none
+ * @throws TargetError if the method trains single elements of a quantized weight, or nothing is left to quantize
  */
 export function placeTrained(attachment: Attachment, model: Model, precision: Precision, hostFrom?: number): Attachment {
   if (precision.dtype === 'float32' && precision.quantize === 'none' && hostFrom === undefined) return attachment;
@@ -65,13 +66,13 @@ export function placeTrained(attachment: Attachment, model: Model, precision: Pr
   };
 }
 
-/** Rows or columns of a weight that were trained; everything of it where there are none. */
+/** The rows or columns of a weight that were trained; without either, the whole weight was. */
 export type TunedPart = Pick<Trainable, 'rows' | 'columns'>;
 
 /**
- * The attachment of a tuned model that is only evaluated, with its base held as in the run that tuned it: rows and columns that were trained
- * are in float32 next to a quantized weight, and a weight that was changed in other ways is not quantized.
- * @param tuned by the name of the weight, for all that were changed
+ * Returns the attachment of a tuned model that is only evaluated, with its base stored as in the run that tuned it: trained rows and
+ * columns are in float32 next to a quantized weight, and a weight that was changed in other ways is not quantized.
+ * @param tuned all changed weights, by name
  */
 export function placeTuned(attachment: Attachment, model: Model, precision: Precision, tuned: ReadonlyMap<string, TunedPart>): Attachment {
   if (precision.dtype === 'float32' && precision.quantize === 'none') return attachment;
@@ -88,7 +89,7 @@ export function placeTuned(attachment: Attachment, model: Model, precision: Prec
   return { ...withFloatParts(attachment, floatParts), storage };
 }
 
-/** Adds the variables of the parts of quantized weights that are held in float32. */
+/** Adds the variables for the parts of quantized weights that are stored in float32. */
 const withFloatParts = (attachment: Attachment, floatParts: ReadonlyMap<string, FloatPart>): Attachment => ({
   ...attachment,
   frozen: [...(attachment.frozen ?? []), ...[...floatParts.values()].flatMap(({ chosen, places }) => [chosen, places])],
@@ -106,7 +107,7 @@ const withFloatParts = (attachment: Attachment, floatParts: ReadonlyMap<string, 
   },
 });
 
-/** Undefined where neither rows nor columns are trained. */
+/** The float part of a weight; undefined if neither rows nor columns are trained. */
 function floatPartOf({ variable: { name, shape }, rows, columns }: TunedPart & Pick<Trainable, 'variable'>): FloatPart | undefined {
   const chosen = rows ?? columns;
   if (!chosen) return undefined;
@@ -121,7 +122,7 @@ function floatPartOf({ variable: { name, shape }, rows, columns }: TunedPart & P
   };
 }
 
-/** For each of `count` rows or columns its place among `indices`, or their number. */
+/** The index of each of `count` rows or columns among `indices`, or the length of `indices` if it is not among them. */
 function placesAmong(indices: Int32Array, count: number): Int32Array {
   const places = new Int32Array(count).fill(indices.length);
   indices.forEach((index, i) => {
@@ -136,7 +137,7 @@ function withMaster(trainable: Trainable, dtype: ComputeType): Trainable {
   return { ...trainable, variable: { ...variable, dtype }, master };
 }
 
-/** The trained numbers of a weight, in float32. Of bits, only those that are picked become numbers. */
+/** The trained values of a weight, in float32. If the weight comes as bits, only the chosen ones are converted. */
 function valuesOf(
   { name, shape }: VariableSpec,
   weight: LoadedWeight,
@@ -148,7 +149,7 @@ function valuesOf(
   return { name, data: data === 'zeros' ? data : pick(new Float32Array(elementCount(shape)), data, chosen) };
 }
 
-/** Fills `values` with the chosen numbers of a weight, or with all of them. */
+/** Fills `values` with the chosen elements of a weight, or with all of them. */
 function pick<Values extends Float32Array | Uint16Array>(
   values: Values,
   data: ArrayLike<number>,

@@ -1,4 +1,4 @@
-/** `modules_to_save`: modules trained as a whole in addition to the method, as in PEFT. */
+/** `modules_to_save`: modules that are trained as a whole in addition to the method, as in PEFT. */
 import type { ModuleSpec } from '../model/module-specs.ts';
 import { type Attach, type Trainable, whole } from './method.ts';
 import { savedModules } from './targets.ts';
@@ -7,7 +7,7 @@ import { savedModules } from './targets.ts';
 export const wholeModule = ({ weight, bias }: ModuleSpec): Trainable[] =>
   (bias ? [weight, bias] : [weight]).map(({ name, shape }) => whole({ name, shape, dtype: 'float32' }));
 
-/** The same method, and the modules that the settings name trained whole. */
+/** Extends a method so that it also trains the modules that the settings name as a whole. */
 export const withSavedModules =
   (attach: Attach): Attach =>
   (model, settings, selection) => {

@@ -1,17 +1,17 @@
-/** Copies of the numbers that training changes inside the model's own weights, so that the base can be read between two updates. */
+/** Copies of the values that training changes inside the model's own weights, so that the base can be read between two updates. */
 import { partApart } from '../graph/program.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Attachment, StartCopy, Trainable } from './method.ts';
 
-/** One row, so that all of it is written in place. */
+/** Creates a copy with a single row, so that it is written in place as a whole. */
 const copyOf = (trainable: Trainable): StartCopy => ({
   trainable,
   copy: { name: `${trainable.name}.start`, shape: [1, ...trainable.shape], dtype: trainable.variable.dtype },
 });
 
 /**
- * The same attachment with such copies. What a method adds needs none: it has no effect where the method has no say in the forward pass. Neither do
- * parts that lie apart from a weight in the host's memory, which stays as it is.
+ * Returns the attachment with such copies. Added tensors need none: without the method's hooks they have no effect. Neither do parts that
+ * are separate from a weight in host memory, which does not change.
  */
 export function withStarts(attachment: Attachment, { parameters }: Model): Attachment {
   const own = new Set(parameters.map(({ name }) => name));

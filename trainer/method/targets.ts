@@ -1,4 +1,4 @@
-/** Which modules of a model a method tunes: `target_modules`, `freeze` and `modules_to_save` of the recipe. */
+/** The modules of a model that a method tunes: `target_modules`, `freeze` and `modules_to_save` of the recipe. */
 
 import type { CausalModel, ClassifierModel, Model } from '../model/model-spec.ts';
 import type { ModelPart, ModuleSpec } from '../model/module-specs.ts';
@@ -7,11 +7,11 @@ import { linearPattern } from '../protocol/text/linear-pattern.ts';
 export interface TargetSettings {
   readonly targetModules: readonly string[];
   readonly freeze: readonly ModelPart[];
-  /** Trained as a whole in addition to the method; `head` is the output head, whatever its name. */
+  /** Modules trained as a whole in addition to the method; `head` is the output head, whatever its name. */
   readonly modulesToSave?: readonly string[];
 }
 
-/** target_modules that match nothing, or nothing left after freezing. */
+/** Error for target_modules that match nothing, or leave nothing after freezing. */
 export class TargetError extends Error {
   override name = 'TargetError';
 }
@@ -21,10 +21,10 @@ const ALL_LINEAR_KINDS: ReadonlySet<ModuleSpec['kind']> = new Set<ModuleSpec['ki
 const HEAD = 'head';
 
 /**
- * The targeted modules, in the model's order, without those that are trained whole. `all-linear` is every linear layer of the blocks
- * (not the output head), as in PEFT, those of experts among them, and every convolution. What routes tokens to experts is trained only where it
- * is named: a router that moves sends tokens to experts that never saw their like.
- * @throws TargetError that names the entries matching nothing and the names that exist
+ * The targeted modules in the model's order, without those that are trained as a whole. As in PEFT, `all-linear` means every linear layer
+ * of the blocks (not the output head), including those of experts, and every convolution. Routers of experts are trained only if they are
+ * named: a router that changes sends tokens to experts that never saw similar ones.
+ * @throws TargetError that lists the entries without a match and the existing names
  */
 export function targetModules(model: Model, settings: TargetSettings): ModuleSpec[] {
   const saved = new Set(savedModules(model, settings));
@@ -39,8 +39,8 @@ export function targetModules(model: Model, settings: TargetSettings): ModuleSpe
 }
 
 /**
- * The modules that modules_to_save names and freeze does not, and any that the weight file does not hold: a new head can but be trained
- * whole, and then an adapter has all of it.
+ * The modules in modules_to_save that are not frozen, and all that the weight file does not contain: a new head can only be trained as a
+ * whole, and the adapter then holds all of it.
  * @throws TargetError as `targetModules`
  */
 export function savedModules(model: Model, { modulesToSave = [], freeze }: TargetSettings): ModuleSpec[] {
@@ -56,15 +56,15 @@ export function savedModules(model: Model, { modulesToSave = [], freeze }: Targe
   return model.modules.filter(module => isNew(module) || ((named.has(module) || heads.has(module)) && !freeze.includes(module.part)));
 }
 
-/** The modules of the output head; of a language model whose head is tied to the embedding, that embedding. */
+/** The modules of the output head. If the head of a language model is tied to the embedding, this is the embedding. */
 export function headModules(model: Model & Partial<Pick<CausalModel, 'head'> & Pick<ClassifierModel, 'heads'>>): readonly ModuleSpec[] {
   return model.heads ?? (model.head ? [model.head] : model.modules.filter(({ part }) => part === 'head'));
 }
 
-/** The last parts of the modules' names, each once: q_proj, k_proj, … */
+/** The last parts of the modules' names, without duplicates: q_proj, k_proj, … */
 export const moduleNames = (model: Model): string[] => [...new Set(model.modules.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)))];
 
-/** Does an entry of target_modules or modules_to_save, other than 'head', name anything in the model? */
+/** True if an entry of target_modules or modules_to_save, other than 'head', matches a module of the model. */
 export const matchesAny = (model: Model, entry: string): boolean => model.modules.some(matcherOf(entry));
 
 function matching(model: Model, entries: readonly string[], setting: string): ModuleSpec[] {
@@ -77,7 +77,7 @@ function matching(model: Model, entries: readonly string[], setting: string): Mo
   return model.modules.filter(module => matchers.some(({ matches }) => matches(module)));
 }
 
-/** The entry of target_modules that matches the module of this name and no other, such as one whose name ends with it. */
+/** The entry of target_modules that matches only the module with this name, and no module whose name ends with it. */
 export const targetExactly = (name: string): string => `/^${name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')}$/`;
 
 function matcherOf(entry: string): (module: ModuleSpec) => boolean {
@@ -89,5 +89,5 @@ function matcherOf(entry: string): (module: ModuleSpec) => boolean {
   return module => module.name === entry || module.name.endsWith(`.${entry}`);
 }
 
-/** Is it the default of target_modules, which means the whole model to the methods that are not about linear layers? */
+/** True for the default of target_modules, which means the whole model for methods that are not about linear layers. */
 export const targetsDefault = ({ targetModules: entries }: TargetSettings): boolean => entries.length === 1 && entries[0] === ALL_LINEAR;

@@ -1,10 +1,10 @@
-/** The content of a model's adapter as a method sees it: which parts were trained, and their values. */
+/** The content of a model's adapter as a method sees it: the trained parts and their values. */
 import type { MethodName } from '../catalog/methods.ts';
 import type { Selection } from '../selection.ts';
 
-/** For one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
+/** The factors of one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
 export interface AdapterRank extends LoraRank {
-  /** Adapters of PEFT with lora_bias: B has a bias c, which adds to the module's own. */
+  /** Set for PEFT adapters with lora_bias: B has a bias c, which is added to the module's own. */
   readonly hasBias?: true;
 }
 
@@ -12,19 +12,19 @@ export interface PartsDescription {
   readonly method: MethodName;
   /** Names of the tuned modules, in the model's order. */
   readonly modules: readonly string[];
-  /** The trained rows of each module that is trained by rows, ascending. */
+  /** The trained rows of each module that is trained by rows, in ascending order. */
   readonly rows: Selection;
-  /** The trained columns of the weight of each module that is trained by columns, ascending. */
+  /** The trained columns of the weight of each module that is trained by columns, in ascending order. */
   readonly columns: Selection;
-  /** The trained elements of the weight of each module that is trained by single elements, ascending, in its flat order. */
+  /** The trained elements of the weight of each module that is trained by single elements: flat indices in ascending order. */
   readonly elements: Selection;
-  /** For modules whose elements are given by their changes and places, as PEFT has them: how many. */
+  /** The number of elements of each module that stores changes and their indices, as in PEFT. */
   readonly changes?: ReadonlyMap<string, number>;
-  /** Rank and alpha of each module that has two factors; with the method dora it has magnitudes too. */
+  /** Rank and alpha of each module with two factors; with the method dora it has magnitudes too. */
   readonly lora: ReadonlyMap<string, AdapterRank>;
-  /** For the method vera. */
+  /** The shared matrices of the method vera. */
   readonly vera?: VeraShape;
-  /** Modules that were trained whole. */
+  /** Modules that were trained as a whole. */
   readonly whole: readonly string[];
 }
 
@@ -35,13 +35,13 @@ export interface TrainedParts {
   readonly readFloat32: (name: string) => Promise<Float32Array>;
 }
 
-/** One tensor that an adapter of a description must hold. */
+/** One tensor that an adapter must contain according to its description. */
 export interface ExpectedTensor {
   readonly name: string;
   readonly shape: readonly number[];
 }
 
-/** The two factors of one weight: their product is scaled by alpha / r. */
+/** Rank and alpha of the two factors of one weight, whose product is multiplied by alpha / r. */
 export interface LoraRank {
   readonly r: number;
   readonly alpha: number;
@@ -50,7 +50,7 @@ export interface LoraRank {
 /** The frozen matrices that all layers of vera share. */
 export interface VeraShape {
   readonly r: number;
-  /** The widest input and output among the targets; an adapter that does not hold the matrices may leave the input at 0. */
+  /** The widest input and output among the targets; input may be 0 in an adapter that does not store the matrices. */
   readonly input: number;
   readonly output: number;
   readonly projectionKey: number;

@@ -1,4 +1,4 @@
-/** Rows that a second choice has added: which of the trained ones they are. */
+/** Young rows: trained rows that a second choice has added. */
 import type { Attachment, Trainable } from './method.ts';
 
 /** A second choice of rows: the update after which it was made, and the rows of each module that had been trained before. */
@@ -7,7 +7,7 @@ export interface SecondChoice {
   readonly kept: Readonly<Record<string, readonly number[]>>;
 }
 
-/** The attachment with the rows marked that were not trained before. A trainable whose rows all were is as it is. */
+/** Returns the attachment with marks on the rows that were not trained before. A trainable without such rows does not change. */
 export function withYoung(attachment: Attachment, { kept }: SecondChoice): Attachment {
   return { ...attachment, trainables: attachment.trainables.map(trainable => ({ ...trainable, ...youngOf(trainable, kept) })) };
 }
@@ -19,5 +19,5 @@ function youngOf({ rows }: Trainable, kept: SecondChoice['kept']): Pick<Trainabl
   return young.includes(1) ? { young } : {};
 }
 
-/** Whether any row of these was added. */
+/** True if any of the trained rows was added. */
 export const hasYoung = ({ trainables }: Pick<Attachment, 'trainables'>): boolean => trainables.some(({ young }) => young !== undefined);

@@ -1,11 +1,11 @@
-/** Biases alone (Ben Zaken et al. 2022). */
+/** Trains only biases (Ben Zaken et al. 2022). */
 
 import type { Attach, Method } from '../method.ts';
 import { whole } from '../method.ts';
 import { withSavedModules } from '../saved-modules.ts';
 import { moduleNames, savedModules, TargetError, targetModules, targetsDefault } from '../targets.ts';
 
-/** `all-linear`, the default of the other methods, means every bias of the model here, those of norms included. */
+/** Here `all-linear`, the default for the other methods, means every bias of the model, including those of norms. */
 const attachBitfit: Attach = (model, settings) => {
   const saved = new Set(savedModules(model, settings));
   const modules = targetsDefault(settings)

@@ -1,7 +1,8 @@
 /**
- * Weight-decomposed low-rank adaptation (Liu et al. 2024): with V = W + (alpha / r)·B·A, y = m ∘ (x·Vᵀ) / ‖V‖ + b, one magnitude m and
- * one norm a row, of linear layers and convolutions. As in PEFT the norm is a constant to the gradient. Dropout acts on the product's input alone; PEFT also drops in the
- * rest of (m / ‖V‖ − 1)·x·Wᵀ, which has the same mean and costs a second product by W.
+ * Weight-decomposed low-rank adaptation (Liu et al. 2024): with V = W + (alpha / r)·B·A, y = m ∘ (x·Vᵀ) / ‖V‖ + b, with one magnitude m and
+ * one norm per row, for linear layers and convolutions. As in PEFT, the norm is a constant for the gradient. Dropout applies only to the
+ * input of the low-rank product. PEFT also applies it to the remaining (m / ‖V‖ − 1)·x·Wᵀ, which has the same mean and costs a second
+ * product with W.
  */
 
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
@@ -13,14 +14,14 @@ import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { factors, initialPairs, type LoraPair, type LowRank, lowRankParts, lowRankTargets, productOf } from '../lora/attach.ts';
 import { type Attach, whole } from '../method.ts';
 
-/** m, [out], of a convolution [1, out, 1, 1], under PEFT's name and of its shape. */
+/** m, [out], or [1, out, 1, 1] for a convolution, with PEFT's name and shape. */
 export const magnitudeOf = ({ name, weight: { shape } }: Pick<ModuleSpec, 'name' | 'weight'>): VariableSpec => ({
   name: `${name}.lora_magnitude_vector`,
   shape: shape.length > 2 ? [1, shape[0] as number, ...shape.slice(2).map(() => 1)] : [shape[0] as number],
   dtype: 'float32',
 });
 
-/** ‖W‖² of each row, [out]: W is frozen, so this is found once. */
+/** ‖W‖² of each row, [out]. W is frozen, so it is computed once. */
 const squareOf = ({ name, weight }: ModuleSpec): VariableSpec => ({
   name: `${name}.weight_square`,
   shape: [weight.shape[0] as number],
@@ -45,7 +46,7 @@ export const attachDora: Attach = (model, settings) => {
   };
 };
 
-/** B starts at 0, so the magnitudes start at the norms of the rows of W. */
+/** The initial magnitudes: since B starts at 0, they are the norms of the rows of W. */
 function* rowNorms(module: ModuleSpec, { data }: VariableData): Generator<VariableData> {
   const rows = module.weight.shape[0] as number;
   const squares = new Float64Array(rows);
@@ -70,7 +71,7 @@ function doraHook(parts: LowRank): LinearHook {
     const { graph } = tracer;
     const bias = module.bias && tracer.parameter(module.bias);
     const sum = graph.add(bias ? graph.sub(y, bias) : y, added);
-    // m's gradient reads the sum, and what comes after it is a product with one number a column.
+    // The gradient of m reads the sum, and the next operation only multiplies it by one factor per column.
     sum.kept = true;
     const inverse = inverseNorm(tracer, module, pair, parts.scale);
     const m = graph.reshape(graph.read(magnitudeOf(module)), inverse.shape);
@@ -80,8 +81,8 @@ function doraHook(parts: LowRank): LinearHook {
 }
 
 /**
- * 1 / ‖W + s·B·A‖ of each row, [out], without that matrix: with C = W·Aᵀ and G = A·Aᵀ, ‖w + s·b·A‖² = ‖w‖² + Σ b ∘ (2s·C + s²·b·G).
- * One product with r columns. It stands outside the blocks, as one number a row costs nothing to keep.
+ * 1 / ‖W + s·B·A‖ of each row, [out], without computing that matrix: with C = W·Aᵀ and G = A·Aᵀ, ‖w + s·b·A‖² = ‖w‖² + Σ b ∘ (2s·C +
+ * s²·b·G). It takes one product with r columns. It is outside the blocks, as one value per row costs almost no memory to keep.
  */
 function inverseNorm(tracer: Tracer, module: ModuleSpec, pair: LoraPair, s: number): Node {
   const { graph } = tracer;
@@ -96,12 +97,12 @@ function inverseNorm(tracer: Tracer, module: ModuleSpec, pair: LoraPair, s: numb
   });
 }
 
-/** A row of zeros has no direction: its output stays 0 instead of becoming 0 / 0. */
+/** Smallest squared norm. A row of zeros has no direction: its output stays 0 instead of becoming 0 / 0. */
 const SMALLEST_SQUARE = 1e-30;
 
 /**
- * y ∘ m ∘ inverse, with inverse a constant to the gradient: dy ↦ dy ∘ m ∘ inverse, dm = inverse ∘ Σ dy ∘ y.
- * @param y [rows, out], of a convolution [batch, height, width, out] @param m [out] @param inverse [out]
+ * y ∘ m ∘ inverse, where inverse is a constant for the gradient: dy ↦ dy ∘ m ∘ inverse, dm = inverse ∘ Σ dy ∘ y.
+ * @param y [rows, out], or [batch, height, width, out] for a convolution @param m [out] @param inverse [out]
  */
 function rescale(graph: Graph, y: Node, m: Node, inverse: Node): Node {
   const factor = graph.within({ block: -1 }, () => graph.mul(m, inverse));

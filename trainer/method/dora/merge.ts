@@ -20,10 +20,10 @@ export const addedMagnitudes: AddedTensors = {
       return async weight => withLengths(await merge(weight), await adapter.readFloat32(magnitude));
     };
   },
-  // None is unmerged: the norm of each row takes the whole product.
+  // Nothing stays unmerged: the norm of each row needs the whole product.
 };
 
-/** Each row brought to its length, in place. */
+/** Scales each row to its length, in place. */
 function withLengths(weight: Float32Array, lengths: Float32Array): Float32Array {
   const width = weight.length / lengths.length;
   lengths.forEach((length, i) => {

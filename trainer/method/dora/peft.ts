@@ -23,5 +23,5 @@ export const magnitudesInPeft: PeftForm = {
   },
 };
 
-/** The norm is of a product of [out / groups, R] and [R, in], whose rows are none of the weight's. */
+/** The reason to refuse: PEFT's norm is over rows of a product of [out / groups, R] and [R, in], which are not rows of the weight. */
 const OTHER_NORM = 'of which PEFT takes the norm over rows that are not those of the weight';

@@ -1,9 +1,9 @@
-/** Dense fine-tuning: every weight that is not frozen. */
+/** Dense fine-tuning: trains every weight that is not frozen. */
 import type { Attach, Method } from '../method.ts';
 import { wholeModule } from '../saved-modules.ts';
 import { savedModules, TargetError, targetModules, targetsDefault } from '../targets.ts';
 
-/** `all-linear`, the default of the other methods, means the whole model here, without what routes tokens to experts: see `targetModules`. */
+/** Here `all-linear`, the default for the other methods, means the whole model except the routers of experts: see `targetModules`. */
 const attachFull: Attach = (model, settings) => {
   const saved = new Set(savedModules(model, settings));
   const targeted = targetsDefault(settings)

@@ -1,4 +1,4 @@
-/** A low-rank product added to a weight. */
+/** Adds a low-rank product to a weight. */
 import type { AdapterRank } from '../trained-parts.ts';
 
 /**

@@ -1,8 +1,7 @@
 /**
- * Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ, of linear layers and convolutions. Of a grouped
- * convolution the weight is taken as its file has it, [out, in / groups, kh, kw]: all groups share the filters of A, so that any rank fits
- * and W + (alpha / r)·B·A is a weight of the same convolution. Each expert of a mixture has factors of its own, as with PEFT's
- * `target_parameters`.
+ * Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ, for linear layers and convolutions. For a grouped
+ * convolution, the weight has the shape of its file, [out, in / groups, kh, kw]: all groups share the filters of A, so that any rank works
+ * and W + (alpha / r)·B·A is a weight of the same convolution. Each expert has factors of its own, as with PEFT's `target_parameters`.
  */
 
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
@@ -21,15 +20,15 @@ import type { LoraRank } from '../trained-parts.ts';
 import { startInWeights, withStoredForms } from './principal-start.ts';
 
 export interface LoraPair {
-  /** [r, in]; of a convolution [r, in / groups, kh, kw]; of experts [experts · r, in]. */
+  /** [r, in]; [r, in / groups, kh, kw] for a convolution; [experts · r, in] for experts. */
   readonly a: VariableSpec;
-  /** [out, r]; of a convolution [out, r, 1, 1]; of experts [experts · out, r]. */
+  /** [out, r]; [out, r, 1, 1] for a convolution; [experts · out, r] for experts. */
   readonly b: VariableSpec;
-  /** From the module, as in `ModuleSpec`. */
+  /** The module's block: see `ModuleSpec`. */
   readonly layer: number;
 }
 
-/** The two factors of a module, under PEFT's names and, but for grouped convolutions, of PEFT's shapes. */
+/** The two factors of a module, with PEFT's names and, except for grouped convolutions, PEFT's shapes. */
 function loraPair(module: ModuleSpec, r: number): LoraPair {
   const { name, layer, weight } = module;
   const [out, ...rest] = atLeast(weight.shape, 1);
@@ -42,8 +41,8 @@ function loraPair(module: ModuleSpec, r: number): LoraPair {
 
 /**
  * The targets of a method that multiplies by low-rank factors.
- * @param kinds of modules that it can take
- * @throws TargetError that names the others, where they are asked for by name
+ * @param kinds of modules that the method supports
+ * @throws TargetError that lists other modules, if they are requested by name
  */
 export function lowRankTargets(
   model: Model,
@@ -55,7 +54,7 @@ export function lowRankTargets(
   const modules = targetModules(model, settings);
   const fits = (module: ModuleSpec): boolean => kinds.includes(module.kind) && module.part !== 'head';
   const other = modules.filter(module => !fits(module));
-  // `all-linear` asks for what the method can take.
+  // `all-linear` means everything that the method supports.
   if (other.length === 0 || (targetsDefault(settings) && other.length < modules.length)) return modules.filter(fits);
   if (targetsDefault(settings))
     throw new TargetError(
@@ -67,7 +66,7 @@ export function lowRankTargets(
   );
 }
 
-/** For a convolution; otherwise 1. */
+/** Number of groups of a convolution; otherwise 1. */
 export const groupsOf = (module: ModuleSpec): number => (isConv(module) ? module.window.groups : 1);
 
 export interface LowRank {
@@ -75,7 +74,7 @@ export interface LowRank {
   readonly lora: ReadonlyMap<string, LoraRank>;
   readonly scale: number;
   readonly rate: number;
-  /** LoRA+ (Hayou et al. 2024): the learning rate of B, relative to that of A. */
+  /** LoRA+ (Hayou et al. 2024): the learning rate of B relative to that of A. */
   readonly ratio: number;
 }
 
@@ -92,7 +91,7 @@ export function lowRankParts(modules: readonly ModuleSpec[], settings: LowRankSe
   };
 }
 
-/** `all-linear` leaves experts alone, as in PEFT; they are tuned where they are named. */
+/** Kinds of modules tuned if named. `all-linear` skips experts, as in PEFT. */
 const NAMED_KINDS = ['linear', 'conv', 'experts'] as const;
 
 export const attachLora: Attach = (model, settings) => {
@@ -129,13 +128,16 @@ function loraHook(parts: LowRank): LinearHook {
     const added = product(tracer, module, x, ids);
     if (!added) return y;
     const sum = tracer.graph.add(y, added);
-    // The sum is what the backward pass reads; without this, both parts of it would be kept.
+    // The backward pass reads the sum; without this, it would keep both terms.
     sum.kept = true;
     return sum;
   };
 }
 
-/** Gives scale · dropout(x)·Aᵀ·Bᵀ of a module, multiplied in the type of its products, and nothing for a module that has no factors. */
+/**
+ * Returns a function that computes scale · dropout(x)·Aᵀ·Bᵀ for a module, in the type of its products, or undefined for a module without
+ * factors.
+ */
 export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, module: ModuleSpec, x: Node, ids?: Node) => Node | undefined {
   const order = new Map([...pairs.keys()].map((name, i) => [name, i]));
   return (tracer, module, x, ids) => {
@@ -147,7 +149,7 @@ export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, mod
     const compute = tracer.computeOf(module.weight);
     const dropped = graph.cast(drops ? masked(graph, x, keepMask(graph, x.shape, drops)) : x, compute);
     const [a, b] = [readAs(graph, pair.a, compute), readAs(graph, pair.b, compute)];
-    // What is not dropped is scaled up between the products, where it takes r numbers a row.
+    // Dropout's scale is applied between the products, where a row has only r elements.
     const factor = drops ? scale * keepScale(rate) : scale;
     if (isConv(module)) return graph.cast(convProduct(graph, module, { x: dropped, a, b, factor }), 'float32');
     if (isExperts(module) && ids) {
@@ -170,7 +172,7 @@ interface ConvProduct {
   readonly factor: number;
 }
 
-/** factor · (x ∗ A) ∗ B: the groups of x are convolved as if they were images; a convolution by 1 × 1 is a product over the channels. */
+/** factor · (x ∗ A) ∗ B: the groups of x are convolved as if they were images; the 1 × 1 convolution is a product over the channels. */
 function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: ConvProduct): Node {
   const { groups } = window;
   const low = graph.within({ cheap: true }, () => graph.conv2d(groupsAsImages(graph, x, groups), a, { ...window, groups: 1 }));
@@ -187,7 +189,7 @@ function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: Co
   return graph.reshape(graph.transpose(product, [1, 0, 2]), [batch, ...places, out]);
 }
 
-/** [batch, height, width, channels] → [groups · batch, height, width, channels / groups], one group after the other. */
+/** [batch, height, width, channels] → [groups · batch, height, width, channels / groups], group by group. */
 function groupsAsImages(graph: Graph, x: Node, groups: number): Node {
   if (groups === 1) return x;
   const [batch, height, width, channels] = dimensions(x.shape, 4);
@@ -195,7 +197,7 @@ function groupsAsImages(graph: Graph, x: Node, groups: number): Node {
   return graph.reshape(apart, [groups * batch, height, width, channels / groups]);
 }
 
-/** A: uniform in ±1/√in, as Kaiming's with a = √5, which PEFT uses; B: zeros. */
+/** Initial factors. A: uniform in ±1/√in, which is Kaiming's with a = √5, as in PEFT; B: zeros. */
 export function* initialPairs({ pairs }: LowRank, seed: number): Generator<VariableData> {
   for (const { a, b } of pairs.values()) {
     const random = createRandom(hashSeed(seed, a.name));

@@ -1,4 +1,4 @@
-/** PEFT's factors of experts in our form, for a model at hand: see `experts-to-peft.ts`. Factors of each expert by itself are read too. */
+/** Converts PEFT's factors of experts for a given model: see `experts-to-peft.ts`. Separate factors for each expert are read too. */
 import { elementCount, sameShape } from '../../graph/types.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { type ExpertsSpec, isExperts } from '../../model/module-specs.ts';
@@ -10,8 +10,8 @@ import { targetOf } from './experts-to-peft.ts';
 type Fitted = readonly FittedModule[];
 
 /**
- * The factors of an adapter under the names of the model. What the model does not have keeps its name, which is then refused.
- * @param parameters names of parameters of Transformers that have factors
+ * The factors of an adapter under the model's names. Factors that do not belong to the model keep their names and are refused later.
+ * @param parameters names of Transformers' parameters that have factors
  */
 export async function fitToModel(
   adapter: TrainedParts,
@@ -44,7 +44,7 @@ function moved(adapter: TrainedParts, from: string, to: string): FittedModule {
   return { name: to, rank: rankOf(adapter, from), a: tensor(A), b: tensor(B) };
 }
 
-/** Reports the factors of a name that have other shapes than the model needs. */
+/** Reports factors whose shapes differ from those that the model needs. */
 function checkShapes(adapter: TrainedParts, name: string, needed: Readonly<Record<string, readonly number[]>>, problems: string[]): void {
   for (const [end, shape] of Object.entries(needed)) {
     const own = adapter.tensors.get(`${name}.${end}`)?.shape ?? [];
@@ -52,7 +52,7 @@ function checkShapes(adapter: TrainedParts, name: string, needed: Readonly<Recor
   }
 }
 
-/** The factors of a parameter, for each module that has rows in it. */
+/** The factors of a parameter, split into those of each module that has rows in it. */
 async function split(adapter: TrainedParts, name: string, members: readonly ExpertsSpec[], problems: string[]): Promise<Fitted> {
   const { r, alpha } = rankOf(adapter, name);
   const { experts, fused, weight } = elementAt(members, 0);
@@ -83,13 +83,13 @@ async function split(adapter: TrainedParts, name: string, members: readonly Expe
 
 interface Used {
   readonly module: ExpertsSpec;
-  /** The factors that reach its rows. */
+  /** Indices of the factors that affect its rows. */
   readonly used: readonly number[];
 }
 
 /**
- * Which factors each module needs: where gate and up have equal shares of them, each its own; otherwise all of them, for those modules
- * that they change at all.
+ * The factors that each module needs. If gate and up use separate shares of equal size, each needs its own; otherwise a module that is
+ * changed at all needs all of them.
  */
 function usedFactors(b: Float32Array, members: readonly ExpertsSpec[], r: number): Used[] {
   const all = Array.from({ length: r }, (_, k) => k);
@@ -102,7 +102,7 @@ function usedFactors(b: Float32Array, members: readonly ExpertsSpec[], r: number
   return (changed.length > 0 ? changed : touched).map(({ module }) => ({ module, used: all }));
 }
 
-/** The factors with a number other than 0 in the module's rows of B. */
+/** Indices of the factors with a nonzero value in the module's rows of B. */
 function factorsWithNumbers(b: Float32Array, { fused, experts, weight }: ExpertsSpec, r: number): Set<number> {
   const found = new Set<number>();
   const out = (weight.shape[0] as number) / experts;
@@ -132,7 +132,10 @@ function chosenB(b: Float32Array, used: readonly number[], r: number, { fused, e
   return own;
 }
 
-/** The factors of single experts, as PEFT had them with Transformers 4, in one stack under the name of the first; experts without any have zeros. */
+/**
+ * Stacks the factors of single experts, PEFT's form with Transformers 4, under the name of the first expert; experts without factors get
+ * zeros.
+ */
 function joined(adapter: TrainedParts, module: ExpertsSpec, problems: string[]): ReadonlyMap<string, Fitted> {
   const apart = module.weight.stack?.forms.find(form => form.kind === 'apart');
   const names = apart?.kind === 'apart' ? apart.names.map(name => name.replace(/\.weight$/, '')) : [];

@@ -1,8 +1,8 @@
 /**
- * Factors of experts as PEFT has them. Transformers 5 holds the weights of all experts in one parameter [experts, every, in], often gate and
- * up together, and PEFT's `target_parameters` gives each expert factors: A [experts · R, in], expert by expert, and B [every, R · experts],
- * whose column k · experts + e is factor k of expert e. The factors of gate and up stand side by side: R is the sum of their ranks, and B
- * has zeros where the rows of the one meet the factors of the other.
+ * Converts factors of experts to PEFT's form. Transformers 5 holds the weights of all experts in one parameter [experts, every, in], often
+ * gate and up together, and PEFT's `target_parameters` gives each expert factors: A [experts · R, in], expert by expert, and B [every, R ·
+ * experts], whose column k · experts + e is factor k of expert e. Factors of gate and up are side by side: R is the sum of their ranks, and
+ * B is zero where rows of one meet factors of the other.
  */
 import type { ExpertsSpec, FusedRows } from '../../model/module-specs.ts';
 import { elementAt } from '../../narrow.ts';
@@ -10,24 +10,24 @@ import type { PeftTensor, ToPeftParams } from '../peft-form.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { rowChange } from './row-change.ts';
 
-/** One module's part of the factors of a parameter. */
+/** The contribution of one module to the factors of a parameter. */
 interface Member {
   readonly module: ExpertsSpec;
   readonly trained?: AdapterRank | undefined;
-  /** Trained rows, by expert: their places among all that were trained, and their numbers within the expert. */
+  /** Trained rows by expert: the index of each among all trained rows, and its row number within the expert. */
   readonly rows: readonly (readonly { readonly place: number; readonly row: number }[])[];
   readonly r: number;
 }
 
 /** The factors of one parameter. */
 export interface ParameterFactors {
-  /** As `target_parameters` names it. */
+  /** Its name in `target_parameters`. */
   readonly target: string;
   readonly rank: AdapterRank;
   readonly tensors: readonly PeftTensor[];
 }
 
-/** @param modules stacks of experts that were tuned, in the model's order */
+/** @param modules tuned stacks of experts, in the model's order */
 export function parameterFactors(params: ToPeftParams, modules: readonly ExpertsSpec[]): ParameterFactors[] {
   const byName = new Map<string, ExpertsSpec[]>();
   const inModule = new Map<string, FusedRows[]>();
@@ -40,7 +40,7 @@ export function parameterFactors(params: ToPeftParams, modules: readonly Experts
   return [...byName].map(([target, own]) => {
     const { fused } = elementAt(own, 0);
     const siblings = inModule.get(fused.module) ?? [];
-    // PEFT wraps a module once for each of its parameters: the first parameter is the innermost.
+    // PEFT wraps a module once per parameter; the first parameter is the innermost.
     const inside = siblings.length - 1 - siblings.findIndex(({ parameter }) => parameter === fused.parameter);
     return factorsOf(params, {
       target,
@@ -75,7 +75,7 @@ function factorsOf(params: ToPeftParams, { target, path, members }: Parts): Para
   const { experts, fused, weight } = first.module;
   const width = weight.shape[1] as number;
   const r = members.reduce((sum, member) => sum + member.r, 0);
-  // One scale for all; where they differ, it goes into B.
+  // All factors share one scale; if the members' scales differ, they are multiplied into B.
   const scale = members.every(member => scaleOf(member) === scaleOf(first)) ? scaleOf(first) : 1;
   const a = async (): Promise<Float32Array> => {
     const all = new Float32Array(experts * r * width);
@@ -112,7 +112,7 @@ function factorsOf(params: ToPeftParams, { target, path, members }: Parts): Para
   };
 }
 
-/** [experts, r, in]: of each expert the trained factors, and the changes of its rows. */
+/** [experts, r, in]: for each expert, the trained factors and the changes of its rows. */
 async function memberA({ weights, adapter }: ToPeftParams, { module, trained, rows, r }: Member, width: number): Promise<Float32Array> {
   const name = `${module.name}.lora_A.weight`;
   const own = trained?.r ?? 0;
@@ -128,7 +128,7 @@ async function memberA({ weights, adapter }: ToPeftParams, { module, trained, ro
   return all;
 }
 
-/** [experts · out, r]: of each expert the trained factors, divided by the common scale, and the selectors of its rows. */
+/** [experts · out, r]: for each expert, the trained factors divided by the common scale, and the selectors of its rows. */
 async function memberB({ adapter }: ToPeftParams, member: Member, scale: number): Promise<Float32Array> {
   const { module, trained, rows, r } = member;
   const all = module.weight.shape[0] as number;

@@ -1,4 +1,4 @@
-/** The factors of an adapter of PEFT: their ranks and scales. */
+/** Reads the factors of a PEFT adapter: their ranks and scales. */
 import { linearPattern, PatternError } from '../../protocol/text/linear-pattern.ts';
 import type { FromPeft, PeftConfig, PeftFile } from '../peft-form.ts';
 import { nameInMemory } from '../peft-names.ts';
@@ -29,7 +29,7 @@ function ranksOf({ config, shapes, stacks }: PeftFile, problems: string[]): Map<
     if (factor !== 'A') continue;
     const found = shapes.get(name)?.[0] ?? 0;
     const expected = patternValue(rankPatterns, module) ?? config.r;
-    // A stack has as many for each expert.
+    // A stack has this many factors per expert.
     const r = stacks.has(module) && found % expected === 0 ? expected : found;
     if (r !== expected) problems.push(`${name} has rank ${r}; adapter_config.json says ${expected}`);
     const alpha = patternValue(alphaPatterns, module) ?? config.lora_alpha ?? 0;
@@ -45,12 +45,15 @@ interface ModulePattern {
   readonly value: number;
 }
 
-/** Keys are regular expressions over the end of a module's name, as PEFT's get_pattern_key reads them; the first that matches counts. */
+/**
+ * Reads patterns for module names. Keys are regular expressions for the end of a module's name, as in PEFT's get_pattern_key; the first
+ * match counts.
+ */
 function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, problems: string[]): ModulePattern[] {
   return Object.entries(config[key] ?? {}).flatMap(([expression, value]) => {
     const shown = expression.length > 100 ? `${expression.slice(0, 100)}…` : expression;
     try {
-      // By itself first, so that parentheses in it do not close ours.
+      // Checked separately first, so that its parentheses cannot close those added here.
       linearPattern(expression);
       return [{ matches: linearPattern(`^(.*\\.)?(${expression})$`), value }];
     } catch (error) {

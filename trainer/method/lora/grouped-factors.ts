@@ -1,7 +1,8 @@
 /**
- * LoRA of a grouped convolution in PEFT's form and in ours. In PEFT the filters of A [R, in, kh, kw] see the channels of all groups, and
- * B [out, R / groups, 1, 1] adds up those of one group. Where the filters of each group are zero outside of its own channels, that is our
- * A [r, in / groups, kh, kw] with B [out, r, 1, 1], which belongs to a weight; other filters belong to no weight of a grouped convolution.
+ * Converts LoRA of a grouped convolution between PEFT's form and ours. In PEFT, the filters of A [R, in, kh, kw] read the channels of all
+ * groups, and B [out, R / groups, 1, 1] combines those of one group. If the filters of each group are zero outside its own channels, this
+ * equals our A [r, in / groups, kh, kw] with B [out, r, 1, 1], which corresponds to a weight. Other filters do not correspond to a weight
+ * of a grouped convolution.
  */
 import type { PeftTensor } from '../peft-form.ts';
 import type { TrainedParts } from '../trained-parts.ts';
@@ -12,9 +13,9 @@ export interface Factors {
 }
 
 /**
- * Our factors in PEFT's form, of the rank groups · m with m the most factors that one group uses.
+ * Converts our factors to PEFT's form with rank groups · m, where m is the largest number of factors that one group uses.
  * @param b [out, r]
- * @param used for each group the factors that it uses, by their number
+ * @param used the indices of the factors that each group uses
  */
 export function acrossGroups({ a, b }: Factors, r: number, used: readonly (readonly number[])[]): Factors {
   const groups = used.length;
@@ -32,7 +33,7 @@ export function acrossGroups({ a, b }: Factors, r: number, used: readonly (reado
 
 export const mostUsed = (used: readonly (readonly number[])[]): number => Math.max(1, ...used.map(({ length }) => length));
 
-/** PEFT's A [R, in, kh, kw] in our form, [R, in / groups, kh, kw]; undefined where a filter sees channels outside of its group. */
+/** Converts PEFT's A [R, in, kh, kw] to our form, [R, in / groups, kh, kw]; undefined if a filter reads channels outside its group. */
 export function ownFilters(a: Float32Array, rank: number, groups: number): Float32Array | undefined {
   const width = a.length / rank / groups;
   const own = new Float32Array(rank * width);
@@ -46,7 +47,7 @@ export function ownFilters(a: Float32Array, rank: number, groups: number): Float
   return others === 0 ? own : undefined;
 }
 
-/** PEFT's B [out, R / groups, 1, 1] in our form, [out, R, 1, 1]. */
+/** Converts PEFT's B [out, R / groups, 1, 1] to our form, [out, R, 1, 1]. */
 export function ownMixture(b: Float32Array, rank: number, groups: number): Float32Array {
   const m = rank / groups;
   const out = b.length / m;
@@ -58,7 +59,7 @@ export function ownMixture(b: Float32Array, rank: number, groups: number): Float
 /** The group of row or factor `i` of `count`. */
 export const groupOf = (i: number, count: number, groups: number): number => Math.floor((i * groups) / count);
 
-/** Returns the factors of grouped convolutions in our form; those that have none go to `problems`. */
+/** Returns the factors of grouped convolutions in our form; those that cannot be converted are added to `problems`. */
 export async function convertedFactors(adapter: TrainedParts, problems: string[]): Promise<Map<string, PeftTensor>> {
   const { description, tensors, readFloat32: read } = adapter;
   const own = new Map<string, PeftTensor>();
@@ -78,7 +79,7 @@ export async function convertedFactors(adapter: TrainedParts, problems: string[]
   return own;
 }
 
-/** Returns the modules of an adapter of PEFT whose factors belong to a convolution of several groups. */
+/** Returns the modules of a PEFT adapter whose factors belong to a grouped convolution. */
 export const groupedModules = ({ description, tensors }: TrainedParts): string[] =>
   [...description.lora].flatMap(([module, { r }]) => {
     const { window, ofGroup } = storedFactors(tensors, module, r);

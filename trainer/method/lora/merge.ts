@@ -1,4 +1,4 @@
-/** Low-rank factors of a weight: their tensors in an adapter, how they are merged, and how they compute unmerged. */
+/** Low-rank factors of a weight: their tensors in an adapter, how they are merged, and how they are computed unmerged. */
 import { expertsOf, type ModuleSpec } from '../../model/module-specs.ts';
 import { combine } from '../combine.ts';
 import type { AddedTensors } from '../method.ts';
@@ -25,7 +25,7 @@ export const addedFactors: AddedTensors = {
           .map(({ name }) => name),
       ),
     attach: (model, { description: { lora, method } }, modules) => {
-      // One attachment for each pair of rank and alpha: PEFT's adapters may have several.
+      // One attachment per pair of rank and alpha, since a PEFT adapter may have several.
       const groups = new Map<string, LoraRank & { modules: string[] }>();
       for (const [module, { r, alpha }] of lora) {
         if (!modules.has(module)) continue;
@@ -42,7 +42,7 @@ export const addedFactors: AddedTensors = {
   },
 };
 
-/** Settings of an attachment in which nothing is trained. */
+/** Settings of an attachment that trains nothing. */
 export const UNTRAINED = {
   freeze: [],
   budget: { r: 1 },
@@ -56,7 +56,7 @@ export const UNTRAINED = {
   seed: 0,
 } as const;
 
-/** A module whose factors may stay unmerged: a grouped convolution would need one product per group. */
+/** True for a module whose factors may stay unmerged: a grouped convolution would need one product per group. */
 export const isUngrouped = (module: ModuleSpec): boolean =>
   (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head' && groupsOf(module) === 1;
 
@@ -70,7 +70,7 @@ function embeddingTensors({ lora }: PartsDescription, { name, weight }: ModuleSp
   ];
 }
 
-/** For a linear layer, a convolution or a stack of experts. */
+/** The tensors of the factors for a linear layer, a convolution or a stack of experts. */
 export function factorTensors({ lora }: PartsDescription, module: ModuleSpec, problems: string[]): ExpectedTensor[] {
   const { name, kind, weight } = module;
   const rank = lora.get(name);
@@ -90,7 +90,7 @@ export function factorTensors({ lora }: PartsDescription, module: ModuleSpec, pr
 export async function addFactors(weight: Float32Array, adapter: TrainedParts, module: string, rank: AdapterRank): Promise<Float32Array> {
   if (adapter.tensors.has(`${module}.lora_embedding_A`)) {
     const [a, b] = [await adapter.readFloat32(`${module}.lora_embedding_A`), await adapter.readFloat32(`${module}.lora_embedding_B`)];
-    // A row of an embedding is a token: W + s·(B·A)ᵀ = W + s·Aᵀ·Bᵀ.
+    // Each row of an embedding belongs to a token: W + s·(B·A)ᵀ = W + s·Aᵀ·Bᵀ.
     return addProduct(weight, transpose(b, rank.r), transpose(a, a.length / rank.r), rank);
   }
   const [a, b] = [await adapter.readFloat32(`${module}.lora_A.weight`), await adapter.readFloat32(`${module}.lora_B.weight`)];

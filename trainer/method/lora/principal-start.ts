@@ -1,7 +1,7 @@
 /**
- * The start of PiSSA (Meng et al. 2024), as in PEFT: with W = U·diag(σ)·Vᵀ and the scale s = alpha / r, A = diag(√(σ/s))·Vᵀ and B = U·diag(√(σ/s))
- * of the r largest singular values. The engine holds the rest of the weight, W − s·B·A, and trains A and B. An adapter belongs to W itself, so it
- * holds factors of rank 2r: those that are trained, and their start with the other sign.
+ * PiSSA's initial factors (Meng et al. 2024), as in PEFT: with W = U·diag(σ)·Vᵀ and the scale s = alpha / r, A = diag(√(σ/s))·Vᵀ and B =
+ * U·diag(√(σ/s)) for the r largest singular values. The engine holds the rest of the weight, W − s·B·A, and trains A and B. An adapter
+ * refers to W itself, so it has factors of rank 2r: the trained ones, and their initial values with the opposite sign.
  */
 import type { VariableSpec } from '../../graph/graph.ts';
 import type { VariableData } from '../../graph/program.ts';
@@ -25,7 +25,7 @@ interface Factors {
   readonly b: Float32Array;
 }
 
-/** The parts of an attachment that a start inside the weights changes. @param r the rank of every pair */
+/** The parts of an attachment that change if the initial factors come from the weights. @param r the rank of every pair */
 export function startInWeights(
   modules: readonly ModuleSpec[],
   { pairs, scale }: { readonly pairs: ReadonlyMap<string, Pair>; readonly scale: number },
@@ -70,7 +70,7 @@ export function startInWeights(
   };
 }
 
-/** The trainables with the form in which an adapter holds them. */
+/** The trainables with the form that adapters store them in. */
 export const withStoredForms = (trainables: readonly Trainable[], forms: ReadonlyMap<string, StoredForm>): Trainable[] =>
   trainables.map(trainable => ({ ...trainable, stored: forms.get(trainable.name) }));
 
@@ -98,7 +98,7 @@ function firstFactors({ weight: { shape } }: ModuleSpec, data: VariableData['dat
   return { a, b };
 }
 
-/** A [r, …] over its start: [2r, …]. */
+/** A [r, …] above its initial value: [2r, …]. */
 function storedA({ shape }: Pair['a'], startOf: () => Float32Array): StoredForm {
   const [r, ...rest] = [elementAt(shape, 0), ...shape.slice(1)];
   return {
@@ -115,7 +115,7 @@ function storedA({ shape }: Pair['a'], startOf: () => Float32Array): StoredForm 
 
 const secondRows = (both: Float32Array): Float32Array => both.slice(both.length / 2);
 
-/** B [out, r, …] next to its start with the other sign: [out, 2r, …]. */
+/** B [out, r, …] next to its initial value with the opposite sign: [out, 2r, …]. */
 function storedB({ shape }: Pair['b'], r: number, startOf: () => Float32Array): StoredForm {
   return {
     shape: [elementAt(shape, 0), 2 * r, ...shape.slice(2)],

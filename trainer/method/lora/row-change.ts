@@ -1,4 +1,4 @@
-/** The change of trained rows or columns. */
+/** Computes how training changed rows or columns. */
 import type { ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import type { TrainedParts } from '../trained-parts.ts';

@@ -1,4 +1,4 @@
-/** Factors as PEFT has them: those that were trained, and rows or columns written as factors, exactly. */
+/** Factors in PEFT's form: the trained ones, and rows or columns written exactly as factors. */
 
 import { isExperts, type ModuleSpec } from '../../model/module-specs.ts';
 import {
@@ -18,8 +18,8 @@ import { transpose } from './merge.ts';
 import { columnChange, rowChange } from './row-change.ts';
 
 /**
- * Rows of a linear layer, an embedding or a convolution are factors exactly: B selects them, A is their change. Of the columns of a linear
- * layer, A selects them and B is their change.
+ * Writes rows of a linear layer, an embedding or a convolution exactly as factors: B selects the rows, A is their change. For columns of a
+ * linear layer, A selects the columns and B is their change.
  */
 export function factorsToPeft(params: ToPeftParams): PeftContent {
   const { description, tensors } = params.adapter;
@@ -31,7 +31,7 @@ export function factorsToPeft(params: ToPeftParams): PeftContent {
       if (columns) return { module, rank: { r: columns.length, alpha: columns.length }, columns, used: [[...columns.keys()]] };
       const used = usedFactors(module, trained?.r ?? 0, rows);
       const r = used.length * mostUsed(used);
-      // With rows the scale is 1: alpha is r.
+      // With rows, the scale is 1, so alpha is r.
       const scale = rows || !trained ? 1 : trained.alpha / trained.r;
       return { module, rank: { r, alpha: scale * r }, rows, trained, used };
     });
@@ -50,7 +50,7 @@ export function factorsToPeft(params: ToPeftParams): PeftContent {
 interface Target {
   readonly target: string;
   readonly rank: AdapterRank;
-  /** One of `target_parameters`, not a module. */
+  /** True for an entry of `target_parameters`, which is not a module. */
   readonly isParameter: boolean;
 }
 
@@ -88,20 +88,20 @@ function loraConfig({ model }: ToPeftParams, targets: readonly Target[], hasBias
   };
 }
 
-/** Factors of one module: those that were trained, rows written as factors, or both one under the other. */
+/** Factors of one module: trained ones, rows written as factors, or both stacked. */
 interface Factors {
   readonly module: ModuleSpec;
   readonly rank: AdapterRank;
   readonly rows?: Int32Array;
-  /** The columns that the factors are made of, in place of anything else. */
+  /** Trained columns; if present, the factors consist of these alone. */
   readonly columns?: Int32Array;
-  /** The rank and scale of the trained factors, if there are any. */
+  /** Rank and alpha of the trained factors, if there are any. */
   readonly trained?: AdapterRank;
-  /** For each group the factors that it uses; one group but for a grouped convolution. */
+  /** Indices of the factors that each group uses; there is one group except for a grouped convolution. */
   readonly used: readonly (readonly number[])[];
 }
 
-/** Each group uses the trained factors, and of those that rows are written as its own. */
+/** Each group uses the trained factors and those of its own rows. */
 function usedFactors(module: ModuleSpec, trained: number, rows: Int32Array = new Int32Array()): number[][] {
   const [groups, out] = [groupsOf(module), module.weight.shape[0] as number];
   const ofAll = Array.from({ length: trained }, (_, k) => k);
@@ -110,7 +110,7 @@ function usedFactors(module: ModuleSpec, trained: number, rows: Int32Array = new
   );
 }
 
-/** The tensors of one module, under PEFT's names. */
+/** The tensors of one module, with PEFT's names. */
 function factorTensors(params: ToPeftParams, part: Factors, hasBias: boolean): PeftTensor[] {
   const { adapter, weights } = params;
   const { module, rank, rows } = part;
@@ -120,7 +120,7 @@ function factorTensors(params: ToPeftParams, part: Factors, hasBias: boolean): P
   if (kind === 'embedding') {
     const [a, b] = [`${name}.lora_embedding_A`, `${name}.lora_embedding_B`];
     const features = rest[0] ?? 0;
-    // A row is a token, so the two sides change places: A selects tokens, B is their change.
+    // A row belongs to a token, so the two sides are swapped: A selects tokens, B is their change.
     return [
       {
         name: a,
@@ -161,14 +161,17 @@ async function bothFactors(params: ToPeftParams, part: Factors): Promise<{ a: Fl
 
 const ownRank = ({ rows, trained }: Factors): number => (trained?.r ?? 0) + (rows?.length ?? 0);
 
-/** [r, in]: the trained A, and under it the change of the rows; of columns their selector. */
+/** [r, in]: the trained A followed by the changes of the rows; for columns, their selector. */
 async function factorA({ weights, adapter }: ToPeftParams, { module, rows, columns, trained }: Factors): Promise<Float32Array> {
   if (columns) return transpose(selector(columns, module.weight.shape[1] as number), columns.length);
   const a = trained ? await adapter.readFloat32(`${module.name}.lora_A.weight`) : new Float32Array();
   return rows ? joined(a, await rowChange(weights, adapter, module.weight, rows)) : a;
 }
 
-/** [out, r]: the trained B, scaled where rows make the common scale 1, followed by the selector of the rows; of columns their change. */
+/**
+ * [out, r]: the trained B, multiplied by its scale if rows make the common scale 1, followed by the selector of the rows; for columns,
+ * their change.
+ */
 async function factorB({ weights, adapter }: ToPeftParams, part: Factors): Promise<Float32Array> {
   const { module, rows, columns, trained } = part;
   if (columns) return columnChange(weights, adapter, module.weight, columns);
@@ -206,7 +209,7 @@ const joined = (a: Float32Array, b: Float32Array): Float32Array => {
   return both;
 };
 
-/** [out, r] with one 1 a column: column k is the row `rows[k]`. For columns, it is the transpose of what selects them. */
+/** [out, r] with a single 1 per column, at row `rows[k]` in column k. Its transpose selects columns. */
 function selector(rows: Int32Array, out: number): Float32Array {
   const b = new Float32Array(out * rows.length);
   rows.forEach((row, k) => {

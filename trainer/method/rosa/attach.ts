@@ -1,6 +1,6 @@
 /**
- * Robust adaptation (Nikdan et al. 2024): W + (alpha / r)·B·A + S, where S has few elements, those of the largest accumulated gradient.
- * As with rows, the elements of S are trained inside W, so S costs the forward pass nothing.
+ * Robust adaptation (Nikdan et al. 2024): W + (alpha / r)·B·A + S, where S has a few elements, those with the largest accumulated gradient.
+ * As with rows, the elements of S are trained inside W, so S adds no cost to the forward pass.
  */
 import { combine } from '../combine.ts';
 import { elementsTrainable } from '../elements.ts';

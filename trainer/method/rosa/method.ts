@@ -1,4 +1,4 @@
-/** Robust adaptation: single elements inside the weights, and a low-rank product in addition. */
+/** Robust adaptation: trains single elements inside the weights, plus a low-rank product. */
 
 import { addedFactors } from '../lora/merge.ts';
 import type { Method } from '../method.ts';

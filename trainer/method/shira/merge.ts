@@ -1,15 +1,15 @@
 /**
- * Elements of a weight as PEFT has them: their changes and their places, as tensors next to the weight. Ours are trained
- * in place and need neither.
+ * Trained elements in PEFT's form: their changes and their indices, as tensors next to the weight. Ours are trained in place and need
+ * neither.
  */
 import type { Model } from '../../model/model-spec.ts';
 import { valueFor } from '../../narrow.ts';
 import type { AddedTensors } from '../method.ts';
 import type { TrainedParts } from '../trained-parts.ts';
 
-/** The changes [k] of a module's elements. */
+/** Name of the changes [k] of a module's elements. */
 export const CHANGES = 'shira_weight';
-/** Their places [2, k]: rows, then columns. */
+/** Name of their indices [2, k]: rows, then columns. */
 export const PLACES = 'shira_indices';
 
 export const addedChanges: AddedTensors = {
@@ -46,7 +46,7 @@ async function addChanges(weight: Float32Array, adapter: TrainedParts, module: s
   return weight;
 }
 
-/** The first place outside a module's weight. */
+/** Reports the first index outside a module's weight. */
 async function misplaced(adapter: TrainedParts, { modules }: Model, module: string): Promise<string[]> {
   const [out = 0, width = 0] = modules.find(({ name }) => name === module)?.weight.shape ?? [];
   const places = await adapter.readFloat32(`${module}.${PLACES}`);

@@ -1,4 +1,4 @@
-/** Elements in the form of PEFT's SHiRA: the changes of as many elements as LoRA's factors of rank r have, and their places. */
+/** Trained elements in PEFT's SHiRA form: the changes of as many elements as LoRA's factors of rank r have, and their indices. */
 
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
@@ -28,7 +28,7 @@ export const elementsInPeft: PeftForm = {
   fromPeft: { reads: () => true, partsOf },
 };
 
-/** The rank whose factors have as many numbers as a module has trained elements. */
+/** The rank whose factors have as many elements as a module trains. */
 function rankOf({ description, tensors }: TrainedParts, { name, weight: { shape } }: ModuleSpec): number {
   const count = description.elements.get(name)?.length ?? tensors.get(`${name}.${CHANGES}`)?.shape[0] ?? 0;
   return count / ((shape[0] ?? 0) + (shape[1] ?? 0));
@@ -59,7 +59,7 @@ async function changesOf(weights: WeightSource, adapter: TrainedParts, name: str
   return trained.map((value, i) => value - (base[elements[i] as number] as number));
 }
 
-/** Rows, then columns: [2, k]. */
+/** The indices as rows, then columns: [2, k]. */
 function placesOf(elements: Int32Array, width: number): Float32Array {
   const places = new Float32Array(2 * elements.length);
   elements.forEach((place, i) => {

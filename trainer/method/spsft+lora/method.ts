@@ -1,4 +1,4 @@
-/** Rows in place and a low-rank product for the same weights: rows by `ratio`, the product's rank by `r`. */
+/** Trains rows in place and a low-rank product for the same weights: `ratio` sets the rows, `r` the product's rank. */
 
 import { combine } from '../combine.ts';
 import { attachLora } from '../lora/attach.ts';

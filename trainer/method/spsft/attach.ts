@@ -1,13 +1,11 @@
-/** Structured-pruning-based sparse fine-tuning: the chosen rows or columns are trained where they are, inside the weights. */
+/** Structured-pruning-based sparse fine-tuning: trains the chosen rows or columns in place, inside the weights. */
 import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
 import { required } from '../../narrow.ts';
 import type { Attach, Trainable } from '../method.ts';
 import { coupledTrainables, isCoupled } from './coupled-rows.ts';
 import { targetsByUnit } from './targets.ts';
 
-/**
- * The forward pass is the model's own, and there is nothing to merge: rows are inside W, each with its bias entry, and so are columns.
- */
+/** Leaves the forward pass unchanged, and there is nothing to merge: rows (each with its bias entry) and columns are inside W. */
 export const attachSpsft: Attach = (model, settings, selection) => {
   if (isCoupled(settings)) {
     const trainables = coupledTrainables(model, settings, selection, { rows: rowsTrainable, columns: columnsTrainable });
@@ -31,7 +29,7 @@ function rowsTrainable(module: ModuleSpec, parameter: ParameterSpec, rows: Int32
   };
 }
 
-/** The bias is no part of a column, and stays as it is. */
+/** Trains columns of a weight. The bias is not part of a column and is not trained. */
 function columnsTrainable({ name, layer, weight }: ModuleSpec, columns: Int32Array): Trainable {
   return {
     name: weight.name,

@@ -1,7 +1,8 @@
 /**
- * spsft of coupled channels: with the chosen rows, the columns that read them are trained, all in place; with dependencies also those of the
- * stream between blocks, and norm entries. A weight of which both rows and columns are trained is trained by single elements (rows and columns together, so that none is moved twice). Their gradient is that
- * of the rows and that of the columns; only of a convolution, or of a head, whose loss reads it itself, it is cut out of the whole weight's.
+ * spsft of coupled channels: trains the chosen rows together with the columns that read them, in place; with dependencies also those of the
+ * stream between blocks, and norm entries. If both rows and columns of a weight are trained, it is trained by single elements (the union,
+ * so that no element is updated twice). Their gradient is that of the rows and that of the columns. Only for a convolution, or a head whose
+ * loss reads its weight directly, it is cut out of the gradient of the whole weight.
  */
 
 import { type CoupledGroup, coupledGroups, DependencyError } from '../../coupling/coupled-groups.ts';
@@ -15,15 +16,15 @@ import { TargetError, type TargetSettings, targetModules } from '../targets.ts';
 
 export type CouplingSettings = TargetSettings & Pick<MethodSettings, 'trains' | 'dependencies'>;
 
-/** Whether layers share a choice: rows, and what is trained with them elsewhere. */
+/** True if layers share a choice: rows, and the parameters trained with them in other layers. */
 export const isCoupled = ({ trains, dependencies }: CouplingSettings): boolean => trains === 'coupled' || dependencies === true;
 
 const isTraceable = (model: Model): model is AnyModel => 'kind' in model;
 
-/** Tracing a model takes longer than anything that is done with its groups. */
+/** Caches the traced groups, because tracing a model takes longer than any use of its groups. */
 const traced = new WeakMap<Model, CoupledGroup[]>();
 
-/** The groups of a model as far as these settings train them. @throws TargetError */
+/** The groups of a model that these settings train. @throws TargetError */
 export function groupsToTrain(model: Model, settings: CouplingSettings): CoupledGroup[] {
   if (!isTraceable(model)) throw new TargetError(`the dependencies of a ${model.family} cannot be traced`);
   const all = traced.get(model) ?? traceGroups(model, settings);
@@ -47,7 +48,7 @@ function traceGroups(model: AnyModel, { trains }: CouplingSettings): CoupledGrou
   }
 }
 
-/** How rows and columns of one weight are trained. */
+/** How to train rows and columns of one weight. */
 export interface UnitTrainables {
   readonly rows: (module: ModuleSpec, parameter: ParameterSpec, rows: Int32Array) => Trainable;
   readonly columns: (module: ModuleSpec, columns: Int32Array) => Trainable;
@@ -75,7 +76,7 @@ export function coupledTrainables(
   });
 }
 
-/** Places are worked out when they are loaded: to know sizes takes none of them. */
+/** Creates a choice whose indices are computed when they are loaded: sizes are known without them. */
 const chosen = ({ name }: ModuleSpec, what: string, count: number, places: () => Int32Array): Chosen => {
   let known: Int32Array | undefined;
   return {

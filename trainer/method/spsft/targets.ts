@@ -1,4 +1,4 @@
-/** The layers of which spsft trains a part, and what of them competes for its budget. */
+/** The layers that spsft trains parts of, and the parts that compete for its budget. */
 import { selectCoupled } from '../../coupling/coupling.ts';
 import type { Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
@@ -9,9 +9,9 @@ import { targetModules } from '../targets.ts';
 import { type CouplingSettings, groupsToTrain } from './coupled-rows.ts';
 
 /**
- * The modules whose rows or columns are scored and chosen. Columns are the inputs of a linear layer; whatever else `all-linear` matches is left
- * out. Of coupled layers, those whose rows make the channels.
- * @throws TargetError where nothing is left, or target_modules name a module without columns
+ * The modules whose rows or columns are scored and chosen. Columns are the inputs of a linear layer; anything else that `all-linear`
+ * matches is excluded. For coupled layers, these are the layers whose rows produce the channels.
+ * @throws TargetError if no module is left, or target_modules names a module without columns
  */
 export function targetsByUnit(model: Model, settings: CouplingSettings): ModuleSpec[] {
   switch (settings.trains) {
@@ -27,7 +27,10 @@ export function targetsByUnit(model: Model, settings: CouplingSettings): ModuleS
   }
 }
 
-/** These modules with the rows or columns that a budget counts and a measure scores; those of a head go together where heads are chosen. */
+/**
+ * These modules with the rows or columns that a budget counts and a measure scores; those of an attention head stay together if heads are
+ * chosen.
+ */
 export function unitsOf(modules: readonly ModuleSpec[], { trains, heads }: Pick<MethodSettings, 'trains' | 'heads'>): readonly RowsOf[] {
   if (trains === 'columns') return modules.map(module => byColumns(module, heads ? columnsOfHead(module) : undefined));
   return heads ? modules.map(withBlocks) : modules;
@@ -37,7 +40,7 @@ const columnsOfHead = ({ head }: ModuleSpec): number | undefined => (head && 'co
 
 const withBlocks = (module: ModuleSpec): RowsOf => (module.head && 'rows' in module.head ? { ...module, block: module.head.rows } : module);
 
-/** The first rows or columns that a budget pays for: enough to know sizes. @throws SelectionError where a layer has fewer */
+/** The first rows or columns that a budget covers: enough to know sizes. @throws SelectionError if a layer has fewer */
 export function firstUnits(model: Model, settings: CouplingSettings & Pick<MethodSettings, 'budget' | 'heads'>): Selection {
   const modules = targetsByUnit(model, settings);
   if (settings.trains !== 'coupled') return firstRows(unitsOf(modules, settings), settings.budget);

@@ -1,6 +1,6 @@
 /**
- * Vector-based random matrix adaptation (Kopiczko et al. 2024): y = x·Wᵀ + b ∘ ((d ∘ (dropout(x)·Aᵀ))·Bᵀ), where A and B are random,
- * frozen and shared by all layers, each of which takes the corner of them that fits; the vectors d and b are trained.
+ * Vector-based random matrix adaptation (Kopiczko et al. 2024): y = x·Wᵀ + b ∘ ((d ∘ (dropout(x)·Aᵀ))·Bᵀ). A and B are random, frozen and
+ * shared by all layers; each layer uses their top left part that fits. The vectors d and b are trained.
  */
 
 import type { Node, VariableSpec } from '../../graph/graph.ts';
@@ -24,19 +24,19 @@ export interface VeraProjections {
   readonly b: VariableSpec;
 }
 
-/** Under PEFT's names. */
+/** The shared matrices, with PEFT's names. */
 export const veraProjectionsOf = ({ r, input, output }: Pick<VeraShape, 'r' | 'input' | 'output'>): VeraProjections => ({
   a: { name: 'vera_A', shape: [r, input], dtype: 'float32' },
   b: { name: 'vera_B', shape: [output, r], dtype: 'float32' },
 });
 
-/** As large as the largest of the targets in each direction. */
+/** The shape of the shared matrices: the largest target size in each direction. */
 function veraShape(modules: readonly ModuleSpec[], r: number, projectionKey: number): VeraShape {
   const most = (axis: number): number => Math.max(...modules.map(({ weight }) => weight.shape[axis] as number));
   return { r, input: most(1), output: most(0), projectionKey };
 }
 
-/** d [r] and b [out] of a module, under PEFT's names. */
+/** The vectors d [r] and b [out] of a module, with PEFT's names. */
 const veraVectors = ({ name, weight }: ModuleSpec, r: number): { readonly d: VariableSpec; readonly b: VariableSpec } => ({
   d: { name: `${name}.vera_lambda_d`, shape: [r], dtype: 'float32' },
   b: { name: `${name}.vera_lambda_b`, shape: [weight.shape[0] as number], dtype: 'float32' },
@@ -64,7 +64,7 @@ export const attachVera: Attach = (model, settings) => {
   };
 };
 
-/** Kaiming's uniform distribution with a gain of √2, A before B, from PyTorch's generator: PEFT gives the same numbers for a key. */
+/** Kaiming's uniform distribution with a gain of √2, A before B, from PyTorch's generator: PEFT draws the same values for a key. */
 export function* projectionValues(
   { a, b }: VeraProjections,
   key: VeraSettings['projectionKey'],
@@ -90,8 +90,8 @@ function veraHook(modules: readonly ModuleSpec[], projections: VeraProjections, 
 }
 
 /**
- * b ∘ ((d ∘ l)·Bᵀ) with l = x·Aᵀ. With t = (dy ∘ b)·B: dd = Σ t ∘ l, dx = (t ∘ d)·A, and db = Σ_r (dyᵀ·(d ∘ l)) ∘ B, which needs
- * neither the product to be kept nor to be computed again.
+ * b ∘ ((d ∘ l)·Bᵀ) with l = x·Aᵀ. With t = (dy ∘ b)·B: dd = Σ t ∘ l, dx = (t ∘ d)·A, and db = Σ_r (dyᵀ·(d ∘ l)) ∘ B, so that the product is
+ * neither kept nor recomputed.
  */
 function veraProduct(tracer: Tracer, module: ModuleSpec, projections: VeraProjections, x: Node): Node {
   const { graph } = tracer;
@@ -100,7 +100,7 @@ function veraProduct(tracer: Tracer, module: ModuleSpec, projections: VeraProjec
   const r = projections.a.shape[0] as number;
   const vectors = veraVectors(module, r);
   const [d, b] = [graph.read(vectors.d), graph.read(vectors.b)];
-  // Cut anew in each pass, so that no corner is kept for the backward one.
+  // Sliced again in each pass, so that the backward pass keeps no copy.
   const cornerA = () => graph.slice(graph.read(projections.a), [0, 0], [r, width]);
   const cornerB = () => graph.slice(graph.read(projections.b), [0, 0], [out, r]);
   const low = graph.within({ cheap: true }, () => product(graph, compute, x, cornerA(), { transposeB: true }));

@@ -1,4 +1,4 @@
-/** Two vectors per weight around frozen matrices that all weights share: checked, merged, and computed unmerged. */
+/** Two vectors per weight around frozen matrices that all weights share: checked, merged, or used unmerged. */
 
 import type { WeightSource } from '../../model/weight-source.ts';
 import { atLeast } from '../../narrow.ts';
@@ -31,7 +31,7 @@ export const addedVectors: AddedTensors = {
   },
   unmerged: {
     modulesOf: (model, { description: { vera }, tensors }) => {
-      // The shared matrices are as large as the largest target: where a corner is all that is left, they are not made anew.
+      // The shared matrices have the size of the largest target. If only smaller parts are needed, they are not generated here.
       const tuned = model.modules.filter(module => isUngrouped(module) && tensors.has(`${module.name}.vera_lambda_b`));
       const most = (axis: number): number => Math.max(0, ...tuned.map(({ weight }) => weight.shape[axis] as number));
       const isWhole = vera !== undefined && [0, most(1)].includes(vera.input) && most(0) === vera.output;
@@ -52,7 +52,7 @@ export const addedVectors: AddedTensors = {
   },
 };
 
-/** Throws for an adapter without the sizes of the matrices. */
+/** Returns the sizes of the matrices. Throws for an adapter that does not state them. */
 export function shapeOf(vera: VeraShape | undefined): VeraShape {
   if (!vera) throw new Error('the adapter does not tell the matrices of vera');
   return vera;
@@ -61,12 +61,12 @@ export function shapeOf(vera: VeraShape | undefined): VeraShape {
 interface SharedMatrices {
   readonly a: Float32Array;
   readonly b: Float32Array;
-  /** Columns of a. */
+  /** Number of columns of a. */
   readonly input: number;
   readonly r: number;
 }
 
-/** Gives the frozen matrices: from the adapter where it holds them, else made from their key, once. */
+/** Returns a function for the frozen matrices: read from the adapter if it stores them, otherwise generated once from their key. */
 function sharedMatrices(adapter: TrainedParts, { tensors }: Pick<WeightSource, 'tensors'>): () => Promise<SharedMatrices> {
   let made: SharedMatrices | undefined;
   return async () => {
@@ -85,7 +85,7 @@ export async function veraMatrices(adapter: TrainedParts, shape: VeraShape): Pro
   return { a: a.data, b: b.data };
 }
 
-/** W + (b ∘ B)·(d ∘ A), with the corners of A and B that fit the weight. */
+/** W + (b ∘ B)·(d ∘ A), with the top left parts of A and B that fit the weight. */
 async function addVectors(
   weight: Float32Array,
   adapter: TrainedParts,

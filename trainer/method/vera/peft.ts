@@ -1,11 +1,11 @@
-/** Vectors and shared matrices in the form of PEFT's VeRA. */
+/** Vectors and shared matrices in PEFT's VeRA form. */
 import type { PeftFile, PeftForm, PeftTensor } from '../peft-form.ts';
 import { peftTargets } from '../peft-form.ts';
 import type { TrainedParts, VeraShape } from '../trained-parts.ts';
 import { veraProjectionsOf } from './attach.ts';
 import { shapeOf, veraMatrices } from './merge.ts';
 
-/** The end of the name of a module's vector over its outputs. */
+/** Ending of the name of a module's output vector. */
 const SCALES = '.vera_lambda_b';
 
 export const vectorsInPeft: PeftForm = {
@@ -44,7 +44,7 @@ const asTrained = (adapter: TrainedParts, name: string): PeftTensor => ({
   values: () => adapter.readFloat32(name),
 });
 
-/** The matrices that all modules share: those of the adapter, or made from their key. */
+/** The matrices that all modules share: read from the adapter, or generated from their key. */
 function matrices(adapter: TrainedParts, vera: VeraShape): PeftTensor[] {
   const { a, b } = veraProjectionsOf(vera);
   let made: ReturnType<typeof veraMatrices> | undefined;
@@ -58,7 +58,7 @@ function matrices(adapter: TrainedParts, vera: VeraShape): PeftTensor[] {
   ];
 }
 
-/** The size of the shared matrices: as they are in the file, else as PEFT would make them for these vectors. */
+/** The size of the shared matrices: from the file if it stores them, otherwise the size that PEFT would use for these vectors. */
 function veraShapeOf({ config, shapes }: PeftFile, problems: string[]): VeraShape {
   const projectionKey = config.projection_prng_key ?? 0;
   const [r = 0, input = 0] = shapes.get('vera_A') ?? [];
@@ -69,7 +69,7 @@ function veraShapeOf({ config, shapes }: PeftFile, problems: string[]): VeraShap
       problems.push(`vera_A and vera_B have the ranks ${r} and ${columns}; adapter_config.json says ${config.r}`);
     return { r: config.r, input, output, projectionKey };
   }
-  // Their width is that of the base's widest target, which is not in the file.
+  // Their width is that of the base's widest target, which the file does not state.
   const widest = [...shapes].flatMap(([name, [rows = 0]]) => (name.endsWith(SCALES) ? [rows] : []));
   return { r: config.r, input: 0, output: Math.max(0, ...widest), projectionKey };
 }

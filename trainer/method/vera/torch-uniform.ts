@@ -1,4 +1,4 @@
-/** Uniform float32 numbers as PyTorch's CPU generator gives them, so that matrices that PEFT makes from a key need not be stored. */
+/** Uniform float32 values from PyTorch's CPU generator, so that matrices that PEFT generates from a key need not be stored. */
 
 const WORDS = 624;
 const SHIFT = 397;
@@ -32,10 +32,7 @@ function mersenneTwister(seed: number): () => number {
 }
 
 export interface TorchUniform {
-  /**
-   * `tensor.uniform_(-bound, bound, generator=generator)` of this many numbers; calls continue where the last one
-   * ended.
-   */
+  /** `tensor.uniform_(-bound, bound, generator=generator)` with this many values; a call continues where the last one ended. */
   fill(count: number, bound: number): Float32Array;
 }
 
@@ -46,7 +43,7 @@ export function torchUniform(seed: number): TorchUniform {
     fill: (count, bound) => {
       const low = Math.fround(-bound);
       const width = Math.fround(Math.fround(bound) - low);
-      // 24 bits of each word. Product and sum are rounded once, by the array, as by the fused operation of a current processor.
+      // Uses 24 bits of each word. Product and sum are rounded once, by the array, like the fused multiply-add of current processors.
       return Float32Array.from({ length: count }, () => (word() % 2 ** 24) * 2 ** -24 * width + low);
     },
   };
