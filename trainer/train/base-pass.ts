@@ -1,6 +1,6 @@
 /**
- * The signatures by which training reads the base in front of a batch: the forward pass without the method, and those that put back the numbers
- * that the model's own weights started with.
+ * The signatures that let training read the base before a batch: the forward pass without the method, and those that restore the initial
+ * values inside the model's own weights.
  */
 import { type ComputedParts, Graph, type Node } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
@@ -11,21 +11,21 @@ import { type BatchShape, shapeName } from './task.ts';
 import { readTrained, writeTrained } from './trained-part.ts';
 import type { TraceParams } from './training-params.ts';
 
-/** Gives `nll`, that of each target under the base, while the start values are in place. */
+/** Computes `nll` of each target under the base, while the initial values are in place. */
 export const baseSignature = (shape: BatchShape): string => `base/${shapeName(shape)}`;
-/** Copies the start values, which are in place. */
+/** Copies the initial values, which are in place. */
 export const KEEP_START = 'start/keep';
-/** Exchanges what is in place with what is copied. */
+/** Swaps the values in place with the copies. */
 export const SWAP_START = 'start/swap';
 
 export function traceBase({ task, attachment, parts }: Pick<TraceParams, 'task' | 'attachment' | 'parts'>, shape: BatchShape): Traced {
-  // Each process reads the base of its own batches; devices do so together.
+  // Each process reads the base for its own batches; devices read it together.
   const graph = new Graph(parts?.own === 'each' ? parts : undefined);
   const { nll } = task.evaluation(new Tracer({ graph, storage: attachment.storage }), shape);
   return { graph, outputs: { nll: required(nll, 'the losses of targets') }, effects: [], readsBase: true };
 }
 
-/** None where training does not read the base, or changes none of the model's own weights. */
+/** Traces these signatures; there are none if training does not read the base or changes none of the model's own weights. */
 export function startTraces({ starts = [] }: Attachment, parts: ComputedParts | undefined): Record<string, Traced> {
   if (starts.length === 0) return {};
   return { [KEEP_START]: traceEach(starts, keep, parts), [SWAP_START]: traceEach(starts, swap, parts) };
@@ -49,12 +49,12 @@ function swap(graph: Graph, start: StartCopy): Node[] {
   return [writeTrained(graph, inPlace(start), kept), writeCopy(graph, start, own)];
 }
 
-/** The trainable without its master, whose numbers the weight has rounded. */
+/** Removes the trainable's master: the weight holds its rounded values. */
 const inPlace = ({ trainable: { master: _, ...trainable } }: StartCopy): StartCopy['trainable'] => trainable;
 
 const firstRow = (graph: Graph): Node => graph.constant(Int32Array.of(0), [1], 'int32');
 
-/** [1, …shape] in a buffer of its own. */
+/** Reads the values in place into a new buffer, [1, …shape]. */
 function readInPlace(graph: Graph, start: StartCopy): Node {
   const { shape } = start.copy;
   return graph.gather(graph.reshape(readTrained(graph, inPlace(start)), shape), firstRow(graph));

@@ -1,4 +1,4 @@
-/** One batch whose outputs are cached: forward pass, loss, and backward pass, the model a mini-batch at a time. */
+/** One batch with cached outputs: forward pass, loss, and backward pass, with the model run on one mini-batch at a time. */
 import type { Session } from '../engine/engine.ts';
 import { float32Of, type HostArray } from '../graph/types.ts';
 import { required } from '../narrow.ts';
@@ -7,15 +7,15 @@ import { forwardSignature, lossSignature, miniBatches, trainSignature } from './
 
 export interface CachedBatch {
   readonly shape: BatchShape;
-  /** Rows that belong to a sample; the rest only fill the shape, and mini-batches of them alone are not computed. */
+  /** Number of rows that belong to a sample. The others are padding; mini-batches of padding are skipped. */
   readonly rows: number;
-  /** The feeds of the batch; the first axis of all but those of the loss is its rows. */
+  /** The feeds of the batch; except for those of the loss, the first axis is its rows. */
   readonly feeds: Readonly<Record<string, HostArray>>;
-  /** The seed of a mini-batch, the same in both passes. */
+  /** Returns the seed of a mini-batch, the same in both passes. */
   readonly seedOf: (miniBatch: number) => Int32Array;
 }
 
-/** Adds the gradients of a batch to those of the update. @returns `loss` of the batch */
+/** Adds the gradients of a batch to those of the update. @returns the `loss` of the batch */
 export async function runCachedBatch(
   session: Pick<Session, 'run'>,
   cached: CachedLoss,

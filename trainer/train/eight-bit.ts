@@ -1,33 +1,33 @@
 /**
- * Adam's moments in 8 bits (after Dettmers et al. 2022, "8-bit optimizers via block-wise quantization"). Each block
- * stores codes and its largest magnitude: x = largest · sign · (code / levels)⁴. The fourth power covers 1 down to
- * 2e-10 (unsigned) in steps of a few percent, where the paper uses a lookup table.
+ * Adam's moments in 8 bits (after Dettmers et al. 2022, "8-bit optimizers via block-wise quantization"). Each block stores codes and its
+ * largest magnitude: x = largest · sign · (code / levels)⁴. The fourth power covers 1 down to 2e-10 (unsigned) in steps of a few percent;
+ * the paper uses a lookup table instead.
  */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import { chosenOf } from '../method/method.ts';
 import type { UpdateGroup } from './update-group.ts';
 
-/** Numbers that share a scale, as in bitsandbytes. */
+/** Number of values that share a scale, as in bitsandbytes. */
 const EIGHT_BIT_BLOCK = 256;
-/** Moments of fewer numbers than this stay in float32, as in bitsandbytes: biases, norms and small factors, where 8 bits save nothing. */
+/** Moments with fewer values stay in float32, as in bitsandbytes: for biases, norms and small factors, 8 bits save nothing. */
 export const EIGHT_BIT_FROM = 4096;
-/** A whole variable is updated this many numbers at a time, so that the float32 copies within the step stay small. */
+/** Number of values of a whole variable that are updated at a time, so that the float32 copies within the step stay small. */
 const PART_NUMBERS = 2 ** 22;
 
 /** `signed`: codes 1 … 255 stand for −127 … 127. `unsigned`: codes 0 … 255. */
 export type CodeKind = 'signed' | 'unsigned';
 
 const LEVELS: Record<CodeKind, number> = { signed: 127, unsigned: 255 };
-/** The code of 0 among signed ones. */
+/** The code of 0 in signed codes. */
 const MIDDLE = 128;
-/** Keeps the division of a block of zeros finite: the smallest normal float32. */
+/** Smallest normal float32; keeps the division finite for a block of zeros. */
 const TINY = 2 ** -126;
 
-/** A moment of some numbers: their codes, and the largest magnitude of each block. */
+/** A moment of some values: their codes, and the largest magnitude of each block. */
 export interface EightBitState {
   readonly kind: CodeKind;
-  /** uint8 [1, blocks, 256]: one row, so that all of it is written in place. */
+  /** uint8 [1, blocks, 256]: one row, so that it is written in place as a whole. */
   readonly codes: VariableSpec;
   /** float32 [1, blocks, 1]. */
   readonly scales: VariableSpec;
@@ -42,14 +42,17 @@ export function eightBitState(name: string, count: number, kind: CodeKind): Eigh
   };
 }
 
-/** Rows [begin, begin + rows) of a group that are updated at once; `suffix` tells its state from that of the others. */
+/** Rows [begin, begin + rows) of a group that are updated at once; `suffix` distinguishes their state from that of other parts. */
 export interface GroupPart {
   readonly begin: number;
   readonly rows: number;
   readonly suffix: string;
 }
 
-/** A whole variable in parts of some four million numbers; chosen rows all at once, since they are read and written together. */
+/**
+ * Splits a group for its updates: a whole variable into parts of about four million values. Chosen rows are not split, since they are read
+ * and written together.
+ */
 export function groupParts({ members, shape: [rows = 1, ...rest] }: UpdateGroup): GroupPart[] {
   const [only] = members;
   const isWhole = members.length === 1 && only !== undefined && !chosenOf(only);
@@ -71,7 +74,7 @@ export function eightBitMoments(
   return { m: eightBitState(`${name}.m${suffix}`, count, 'signed'), v: eightBitState(`${name}.v${suffix}`, count, 'unsigned') };
 }
 
-/** x of any shape as blocks [1, blocks, 256], filled up with zeros. */
+/** x of any shape as blocks [1, blocks, 256], padded with zeros. */
 export function toBlocks(graph: Graph, x: Node): Node {
   const count = elementCount(x.shape);
   const blocks = Math.ceil(count / EIGHT_BIT_BLOCK);
@@ -96,8 +99,8 @@ export function readEightBit(graph: Graph, { kind, codes, scales }: EightBitStat
 }
 
 /**
- * Writes values [1, blocks, 256] into a state. Each is rounded up with the probability that keeps its mean: v moves by a thousandth a step,
- * which rounding to the nearest code would never let through.
+ * Writes values [1, blocks, 256] into a state with stochastic rounding, which preserves their mean: v changes by a thousandth per step,
+ * which rounding to the nearest code would always discard.
  * @param noise [1, 1, 256] in [0, 1)
  */
 export function writeEightBit(graph: Graph, { kind, codes, scales }: EightBitState, values: Node, noise: Node): Node[] {
@@ -109,7 +112,7 @@ export function writeEightBit(graph: Graph, { kind, codes, scales }: EightBitSta
   const below = fourth(lower);
   const share = graph.div(graph.sub(power, below), graph.sub(fourth(graph.add(lower, 1)), below));
   const code = graph.add(lower, graph.floor(graph.add(share, noise)));
-  // A second moment of 0 would divide by ε alone: the smallest level stands in for all below it.
+  // With a second moment of 0, Adam would divide by ε alone, so smaller values become the smallest level.
   const shifted = kind === 'signed' ? graph.add(graph.mul(graph.sign(values), code), MIDDLE) : graph.maximum(code, 1);
   graph.declare(codes);
   graph.declare(scales);
@@ -117,12 +120,10 @@ export function writeEightBit(graph: Graph, { kind, codes, scales }: EightBitSta
   return [graph.updateRows(codes.name, row, graph.cast(shifted, 'uint8')), graph.updateRows(scales.name, row, largest)];
 }
 
-/** Consecutive multiples of these, less their whole part, fill [0, 1) evenly (Roberts 2018, the sequence R₂). */
+/** The fractional parts of consecutive multiples of these fill [0, 1) evenly (Roberts 2018, the sequence R₂). */
 const [ALONG_BLOCK, ALONG_STEPS] = [0.7548776662466927, 0.5698402909980532];
 
-/**
- * The contribution of the step number to the noise: a step always rounds the same way, so a resumed run is identical.
- */
+/** The step's contribution to the noise. It depends only on the step number, so a resumed run is identical. */
 export const ditherOf = (step: number): number => (step * ALONG_STEPS) % 1;
 
 /** The noise of one step, [1, 1, 256], from the feed `dither`. */

@@ -1,15 +1,18 @@
-/** The sums of gradients over the processes of a run. Small gradients travel together, because every sum costs its latency, whatever its size. */
+/**
+ * Sums gradients over the processes of a run. Small gradients are sent together, because every sum costs its latency, whatever its size.
+ */
 import type { Graph, Node } from '../graph/graph.ts';
 import type { SumType } from '../graph/sum-forms.ts';
 import { elementCount } from '../graph/types.ts';
 import type { UpdateGroup } from './update-group.ts';
 
 /**
- * A gradient with fewer numbers joins others. It is then copied twice, to join and to part, which takes some 50 µs for so many numbers: about the
- * latency of a sum over a few ranks of a fast network. Copies are not hidden behind the backward pass, so larger gradients travel alone.
+ * Gradients with fewer elements are joined. Joining and splitting copy a gradient twice, which takes about 50 µs for this many elements,
+ * roughly the latency of a sum over a few ranks of a fast network. The copies do not overlap with the backward pass, so larger gradients
+ * are sent alone.
  */
 const SMALL = 2 ** 16;
-/** Joined gradients leave when they have so many numbers: latency is then a small part of the time of their sum. */
+/** Joined gradients are sent once they have this many elements: latency is then a small part of the time of their sum. */
 const FULL = 2 ** 18;
 
 export interface GroupGradient {
@@ -17,7 +20,7 @@ export interface GroupGradient {
   readonly gradient: Node;
 }
 
-/** A sum that has begun, of one gradient or of several joined ones. */
+/** A sum in progress, of one gradient or of several joined ones. */
 export interface BegunSum<G extends GroupGradient> {
   readonly members: readonly G[];
   readonly sum: Node;
@@ -33,21 +36,21 @@ export class GradientExchange<G extends GroupGradient> {
     this.type = type;
   }
 
-  /** Takes the gradient of this process. @returns the sum that begins now, if one does */
+  /** Adds a gradient of this process. @returns the sum that starts now, if any */
   give(own: G): BegunSum<G> | undefined {
     if (countOf(own) >= SMALL) return this.begin([own]);
     this.waiting.push(own);
     return this.waiting.reduce((sum, each) => sum + countOf(each), 0) >= FULL ? this.giveRest() : undefined;
   }
 
-  /** Begins the sum of the small gradients that still wait for others. */
+  /** Starts the sum of the small gradients that are still waiting to be joined. */
   giveRest(): BegunSum<G> | undefined {
     const members = this.waiting;
     this.waiting = [];
     return members.length === 0 ? undefined : this.begin(members);
   }
 
-  /** The gradients of all processes. */
+  /** Waits for a sum. Returns the gradients summed over all processes. */
   end({ members, sum }: BegunSum<G>): G[] {
     const { graph } = this;
     const total = graph.endSum(sum);
@@ -77,7 +80,7 @@ export class GradientExchange<G extends GroupGradient> {
 
 const countOf = ({ group }: Pick<GroupGradient, 'group'>): number => elementCount(group.shape);
 
-/** The most numbers of a sum of these groups. */
+/** The largest number of elements of a sum of these groups. */
 export function largestSum(groups: readonly UpdateGroup[]): number {
   const counts = groups.map(group => countOf({ group }));
   const joined = counts.filter(count => count < SMALL).reduce((sum, count) => sum + count, 0);

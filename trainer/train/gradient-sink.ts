@@ -1,4 +1,4 @@
-/** The end of a backward pass: gradients become updates, or are summed for later. */
+/** The end of a backward pass: gradients become updates, or are accumulated. */
 import type { Graph, Node } from '../graph/graph.ts';
 import type { Trainable } from '../method/method.ts';
 import { elementAt, valueFor } from '../narrow.ts';
@@ -12,20 +12,20 @@ interface Arrived extends GroupGradient {
 }
 
 /**
- * Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. With several processes a
- * gradient leaves as soon as it is there, small ones together, and its update waits for the next to leave, so that the sum travels while that one is
- * computed.
+ * Handles each gradient as it arrives, according to the settings: updates at once, holds it back for clipping, or accumulates it. With
+ * several processes a gradient is sent as soon as it exists, small ones together, and its update waits until the next one is sent, so that
+ * communication overlaps with computation.
  */
 export class GradientSink {
   private readonly graph: Graph;
   private readonly params: TraceParams;
   private readonly feeds: ReturnType<typeof declareFeeds> | undefined;
   private readonly groupOf = new Map<Trainable, UpdateGroup>();
-  /** Gradients of groups that are not complete yet. */
+  /** Gradients of groups that are still incomplete. */
   private readonly arrived = new Map<Trainable, Node>();
   private readonly held: Arrived[] = [];
   private readonly exchange: GradientExchange<Arrived>;
-  /** Sums that are waited for at the end. */
+  /** Sums to wait for at the end. */
   private readonly begun: BegunSum<Arrived>[] = [];
   private leaving: BegunSum<Arrived> | undefined;
   private readonly effects: Node[] = [];
@@ -40,7 +40,7 @@ export class GradientSink {
       for (const member of group.members) this.groupOf.set(member, group);
   }
 
-  /** @param block where the variable is used */
+  /** @param block that uses the variable */
   take(trainable: Trainable, gradient: Node, block: number): void {
     this.arrived.set(trainable, gradient);
     const group = valueFor(this.groupOf, trainable);
@@ -80,7 +80,7 @@ export class GradientSink {
     return this.graph.within({ block: elementAt(begun.members, 0).block }, () => this.exchange.end(begun));
   }
 
-  /** @param sum its gradient is that of the whole batch */
+  /** @param sum whose gradient is that of the whole batch */
   private takeSum(sum: Arrived): void {
     const { graph, params } = this;
     this.addSquare(sum.gradient);
@@ -93,7 +93,7 @@ export class GradientSink {
     this.squares = this.squares ? this.graph.add(this.squares, square) : square;
   }
 
-  /** The gradients that are held back, of the whole batch. */
+  /** Returns the gradients that were held back, for the whole batch. */
   private endHeld(): Arrived[] {
     const { graph } = this;
     if (graph.parts.count === 1) return this.held;
@@ -125,7 +125,7 @@ export class GradientSink {
   }
 }
 
-/** Along the last axis first: a fused step then squares and sums in one pass, and no second tensor of the gradient's size is there. */
+/** Sums along the last axis first: a fused step then squares and sums in one pass, without a second tensor of the gradient's size. */
 export const squaredNorm = (graph: Graph, gradient: Node): Node => graph.sumAll(graph.sum(graph.square(gradient), [-1]));
 
 /** PyTorch's clip_grad_norm_: min(1, most / (norm + 1e-6)). */

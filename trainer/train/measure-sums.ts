@@ -1,6 +1,6 @@
-/** Measures of the samples of many batches, as sums that can be added and saved. */
+/** Measures of the samples of many batches, stored as sums that can be added and saved. */
 
-/** By name: the sum over what was measured, and how many that were. */
+/** By name: the sum of the measured values, and their count. */
 export type MeasureSums = Readonly<Record<string, [sum: number, count: number]>>;
 
 export function addSums(a: MeasureSums, b: MeasureSums): MeasureSums {
@@ -12,6 +12,6 @@ export function addSums(a: MeasureSums, b: MeasureSums): MeasureSums {
   return all;
 }
 
-/** The mean of each measure; one of nothing is left out. */
+/** The mean of each measure; measures without values are omitted. */
 export const meansOf = (sums: MeasureSums): Record<string, number> =>
   Object.fromEntries(Object.entries(sums).flatMap(([name, [sum, count]]) => (count > 0 ? [[name, sum / count]] : [])));

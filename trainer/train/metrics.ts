@@ -1,9 +1,9 @@
 /** Measures of predictions against the truth, as scikit-learn and SciPy define them. */
 
-/** counts[true class][given class]. */
+/** counts[actual class][predicted class]. */
 export type Confusion = readonly (readonly number[])[];
 
-/** The value of 0 / 0 is 0, as with scikit-learn's `zero_division`. */
+/** Defines 0 / 0 as 0, as with scikit-learn's `zero_division`. */
 const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
 const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
@@ -15,13 +15,13 @@ export function f1(counts: Confusion, label: number): number {
   return ratio(2 * hits, total(counts[label] ?? []) + given(counts, label));
 }
 
-/** The mean of the classes' F1, each class alike; those that neither are there nor are given do not count, as in scikit-learn. */
+/** The unweighted mean of the classes' F1; classes that neither occur nor are predicted do not count, as in scikit-learn. */
 export function macroF1(counts: Confusion): number {
   const met = counts.flatMap((row, label) => (total(row) + given(counts, label) > 0 ? [f1(counts, label)] : []));
   return ratio(total(met), met.length);
 }
 
-/** Matthews correlation of any number of classes (Gorodkin 2004); 0 where one side never varies. */
+/** Matthews correlation for any number of classes (Gorodkin 2004); 0 if one side is constant. */
 export function matthews(counts: Confusion): number {
   const samples = total(counts.map(total));
   const hits = total(counts.map((row, i) => row[i] ?? 0));
@@ -32,7 +32,7 @@ export function matthews(counts: Confusion): number {
   return ratio(cross, Math.sqrt(spread(truth) * spread(guess)));
 }
 
-/** The place of the largest of `count` logits in row `row`, and its share of the softmax; −1 among logits that are not numbers. */
+/** The index of the largest of `count` logits in row `row`, and its softmax probability; −1 if the logits are not numbers. */
 export function likeliestLabel(
   logits: ArrayLike<number> | undefined,
   row: number,
@@ -43,7 +43,7 @@ export function likeliestLabel(
   return { place: scores.indexOf(top), probability: 1 / scores.reduce((sum, score) => sum + Math.exp(score - top), 0) };
 }
 
-/** The share of each class's samples that are given their own label; undefined for classes without samples. */
+/** The accuracy on each class's samples; undefined for classes without samples. */
 export const classAccuracies = (counts: Confusion): (number | undefined)[] =>
   counts.map((row, i) => (total(row) === 0 ? undefined : (row[i] ?? 0) / total(row)));
 
@@ -55,7 +55,7 @@ export interface Quartiles {
   readonly max: number;
 }
 
-/** Linear between neighbors, as NumPy's default. */
+/** Quartiles by linear interpolation, NumPy's default. */
 export function quartiles(values: readonly number[]): Quartiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => {
@@ -66,7 +66,7 @@ export function quartiles(values: readonly number[]): Quartiles {
   return { min: at(0), q1: at(0.25), median: at(0.5), q3: at(0.75), max: at(1) };
 }
 
-/** Pearson's correlation; 0 where one side never varies. */
+/** Pearson's correlation; 0 if one side is constant. */
 export function pearson(a: readonly number[], b: readonly number[]): number {
   const [meanA, meanB] = [total(a) / a.length, total(b) / b.length];
   const covariance = total(a.map((x, i) => (x - meanA) * ((b[i] ?? 0) - meanB)));
@@ -89,10 +89,10 @@ function ranks(values: readonly number[]): number[] {
   return found;
 }
 
-/** As many as Guo et al. (2017) take. */
+/** Number of bins, as in Guo et al. (2017). */
 const BINS = 15;
 
-/** Expected calibration error (Guo et al. 2017): how far confidence is from accuracy, over bins of equal width. */
+/** Expected calibration error (Guo et al. 2017): the difference between confidence and accuracy, over bins of equal width. */
 export function calibrationError(confidences: readonly number[], hits: readonly boolean[]): number {
   const bins = Array.from({ length: BINS }, () => ({ confidence: 0, hits: 0 }));
   for (const [i, confidence] of confidences.entries()) {

@@ -1,4 +1,4 @@
-/** Optimizer state outside the memory of the compute device: in host memory next to a GPU, or on disk. */
+/** Optimizer state outside the compute device's memory: in host memory next to a GPU, or on disk. */
 
 import type { VariableSpec } from '../graph/graph.ts';
 import type { Place } from '../graph/program.ts';
@@ -8,17 +8,17 @@ import { optimizerState } from './optimizer.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 import { isOffloaded, updateGroups } from './update-group.ts';
 
-/** Moving a smaller variable takes as much memory as the variable itself: six TensorFlow nodes. */
+/** Minimum number of values: moving a smaller variable takes as much memory as the variable itself (six TensorFlow nodes). */
 export const OFFLOAD_FROM = 2 ** 14;
 
-/** Moments and float32 masters, where they lie elsewhere. */
+/** Moments and float32 masters that are stored elsewhere. */
 export function offloadedVariables({ trainables }: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] {
   return updateGroups(trainables, settings)
     .filter(group => isOffloaded(settings, group))
     .flatMap(group => [...group.members.flatMap(({ master }) => (master ? [master] : [])), ...optimizerState(settings, group)]);
 }
 
-/** By the name of a variable: optimizer state, and weights of the base. */
+/** The places of optimizer state and of weights of the base, by variable name. */
 export const offloadPlaces = (
   attachment: Pick<Attachment, 'trainables' | 'hosted'>,
   settings: OptimizerSettings,
@@ -28,7 +28,7 @@ export const offloadPlaces = (
   return new Map<string, Place>([...state, ...(attachment.hosted ?? [])]);
 };
 
-/** Those that are moved to where the update computes, from disk or from the host's memory. */
+/** The variables that are moved to where the update is computed, from disk or from host memory. */
 export const movedVariables = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] =>
   settings.offload && (settings.offload.to === 'disk' || !settings.offload.fromGpu) ? offloadedVariables(attachment, settings) : [];
 

@@ -9,18 +9,23 @@ export interface OptimizerSettings {
   readonly beta2: number;
   readonly epsilon: number;
   readonly momentum: number;
-  /** The update after which young rows began (`Trainable.young`); their moments are corrected by the updates since. */
+  /**
+   * The update after which young rows were added (`Trainable.young`); the bias correction of their moments counts the updates since then.
+   */
   readonly youngAfter?: number;
-  /** Moments of at least so many numbers are kept in 8 bits; left out, all are float32. */
+  /** Moments with at least this many values are stored in 8 bits; by default, all are float32. */
   readonly eightBitFrom?: number;
-  /** Left out, the state lies where the model is computed. */
+  /** The place that the state is offloaded to; by default, it stays where the model is computed. */
   readonly offload?: Offload;
 }
 
 export interface Offload {
   readonly to: 'host' | 'disk';
-  /** The weights lie in a GPU's memory and the update runs on the host, so that its numbers travel; else the state does. */
+  /**
+   * True if the weights are in GPU memory and the update runs on the host, so that gradients and new values are moved; otherwise the state
+   * is moved.
+   */
   readonly fromGpu: boolean;
-  /** Groups of fewer trained numbers stay where they are. */
+  /** Groups with fewer trained values are not offloaded. */
   readonly from: number;
 }

@@ -19,13 +19,13 @@ import type { OptimizerSettings } from './optimizer-settings.ts';
 import { followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
 import { isEightBitAdam, isOffloaded, joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
 
-/** Values that change from step to step, as scalar feeds. */
+/** Values that change with every step, as scalar feeds. */
 const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;
 type FeedName = (typeof OPTIMIZER_FEEDS)[number];
-/** The same of rows that began later. */
+/** The same values for rows that were added later. */
 const YOUNG_FEEDS = ['youngBeta1Power', 'youngBeta2Power', 'youngEpsilon'] as const;
 
-/** The feeds at update number `step` (from 1). ε is scaled so that PyTorch's form comes out: see the `adam` operation. */
+/** The feeds of update number `step` (from 1). ε is scaled to give PyTorch's formula: see the `adam` operation. */
 export function optimizerFeeds(settings: OptimizerSettings, learningRate: number, step: number): Record<string, Float32Array> {
   const { youngAfter } = settings;
   const values: Readonly<Record<FeedName, number>> & Partial<Record<(typeof YOUNG_FEEDS)[number] | 'dither', number>> = {
@@ -47,7 +47,7 @@ function youngCorrections(settings: OptimizerSettings, step: number): Record<(ty
   return { youngBeta1Power: beta1Power, youngBeta2Power: beta2Power, youngEpsilon: epsilon };
 }
 
-/** The variables that an optimizer keeps for a group: of the group's own shape, or codes and scales of 8-bit moments. */
+/** The variables that an optimizer stores for a group: of the group's shape, or codes and scales of 8-bit moments. */
 export function optimizerState(settings: OptimizerSettings, group: UpdateGroup): VariableSpec[] {
   if (!isEightBit(settings, group))
     return stateNames(settings).map(name => ({ name: `${group.name}.${name}`, shape: group.shape, dtype: 'float32' }));
@@ -57,7 +57,7 @@ export function optimizerState(settings: OptimizerSettings, group: UpdateGroup):
   });
 }
 
-/** Trained numbers whose moments are in 8 bits. */
+/** Number of trained values whose moments are in 8 bits. */
 export const eightBitCount = (settings: OptimizerSettings, groups: readonly UpdateGroup[]): number =>
   groups.filter(group => isEightBit(settings, group)).reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
@@ -73,26 +73,26 @@ export function declareFeeds(graph: Graph): Readonly<Record<FeedName, Node>> {
   return { learningRate: feed('learningRate'), beta1Power: feed('beta1Power'), beta2Power: feed('beta2Power'), epsilon: feed('epsilon') };
 }
 
-/** Decay of a group: its members are all decayed, or none is. */
+/** Weight decay of a group: it applies to all members or to none. */
 const decayOf = ({ settings, group }: Pick<UpdateParams, 'settings' | 'group'>): number =>
   group.members.some(({ undecayed }) => undecayed) ? 0 : settings.weightDecay;
 
 export interface UpdateParams {
   readonly settings: OptimizerSettings;
   readonly group: UpdateGroup;
-  /** Shape of the group. */
+  /** In the shape of the group. */
   readonly gradient: Node;
   readonly feeds: Readonly<Record<FeedName, Node>>;
 }
 
-/** The effects that move one group by one step. */
+/** The effects that update one group by one step. */
 export function update(graph: Graph, given: UpdateParams): Node[] {
   const { group, settings } = given;
   const params = { ...given, feeds: ratesOf(graph, given) };
   const only = elementAt(group.members, 0);
   const isWhole = group.members.length === 1 && !chosenOf(only);
   if (isWhole && isEightBit(settings, group)) return updateInParts(graph, params, only);
-  // One operation updates weights and moments, and they have to be in the same memory.
+  // One operation updates weights and moments, so they must be in the same memory.
   const isTogether = !runsOnHost(params) || only.master !== undefined;
   if (isWhole && settings.name !== 'sgd' && isTogether) return updateWhole(graph, params, only);
   const current = joinMembers(
@@ -107,13 +107,16 @@ export function update(graph: Graph, given: UpdateParams): Node[] {
   return [...effects, ...writes];
 }
 
-/** The feeds with the learning rate of the group, whose members share one. */
+/** The feeds with the learning rate of the group, which all members share. */
 function ratesOf(graph: Graph, { group, feeds }: UpdateParams): UpdateParams['feeds'] {
   const { rateFactor = 1 } = elementAt(group.members, 0);
   return rateFactor === 1 ? feeds : { ...feeds, learningRate: graph.mul(feeds.learningRate, rateFactor) };
 }
 
-/** Only numbers travel between the two memories: the weights are read and written where they are. */
+/**
+ * True if the update runs on the host. Only gradients and new values move between the two memories: the weights are read and written where
+ * they are.
+ */
 const runsOnHost = ({ settings, group }: UpdateParams): boolean => (settings.offload?.fromGpu ?? false) && isOffloaded(settings, group);
 
 /** Adam on a whole variable, by the engine's fused operation. */
@@ -138,7 +141,7 @@ function updateWhole(graph: Graph, params: UpdateParams, trainable: Trainable): 
   return [...shrink, step, ...followMaster(graph, trainable, { begin: 0, count: group.shape[0] as number, version: 1 })];
 }
 
-/** Adam with 8-bit moments on a whole variable, some rows at a time. */
+/** Adam with 8-bit moments on a whole variable, in parts of some rows each. */
 function updateInParts(graph: Graph, params: UpdateParams, trainable: Trainable): Node[] {
   const { group, gradient } = params;
   const home = homeOf(trainable);
@@ -153,7 +156,7 @@ function updateInParts(graph: Graph, params: UpdateParams, trainable: Trainable)
   });
 }
 
-/** New values of the moments, and the effects that keep them. */
+/** The new values of the moments, and the effects that store them. */
 function moveMoments(graph: Graph, { settings, group }: UpdateParams, g: Node, part: GroupPart): { m: Node; v: Node; effects: Node[] } {
   const [rate1, rate2] = [1 - settings.beta1, 1 - settings.beta2];
   if (!isEightBit(settings, group)) {
@@ -172,7 +175,7 @@ function moveMoments(graph: Graph, { settings, group }: UpdateParams, g: Node, p
   return { m: fromBlocks(graph, m, g.shape), v: fromBlocks(graph, v, g.shape), effects };
 }
 
-/** Adam on rows alone (Kingma & Ba 2015; decoupled decay as Loshchilov & Hutter 2019). */
+/** Adam on rows only (Kingma & Ba 2015; decoupled decay as in Loshchilov & Hutter 2019). */
 function adamRows(graph: Graph, params: UpdateParams, current: Node, part?: GroupPart): { next: Node; effects: Node[] } {
   const { settings, group, gradient, feeds } = params;
   const weightDecay = decayOf(params);
@@ -187,8 +190,8 @@ function adamRows(graph: Graph, params: UpdateParams, current: Node, part?: Grou
 }
 
 /**
- * Adam's step with its bias corrections, and ε in their scale: scalars, or one of each for every row of a group with young rows, whose
- * moments began at 0 later than those of the others. An old row has the numbers of a group without young ones.
+ * Adam's step size with bias corrections, and ε on the same scale. Both are scalars, or one value per row for a group with young rows,
+ * whose moments started at 0 later. Old rows get the same values as in a group without young ones.
  */
 function correctedRate(graph: Graph, group: UpdateGroup, { learningRate, beta1Power, beta2Power, epsilon }: UpdateParams['feeds']) {
   const one = graph.scalar(1);
@@ -217,8 +220,8 @@ function youngColumn(graph: Graph, { members, shape }: UpdateGroup): Node {
 }
 
 /**
- * state ← state + (target − state) · rate, in place: a state that changed its buffer at every step would break the heap into pieces
- * (100 MB on a 135M model).
+ * state ← state + (target − state) · rate, in place: a new buffer for the state at every step would fragment the heap (100 MB for a 135M
+ * model).
  */
 function moveTowards(graph: Graph, state: VariableSpec, target: Node, rate: number): { effect: Node; value: Node } {
   const effect = graph.assignAdd(state.name, graph.mul(graph.sub(target, graph.read(state)), rate));

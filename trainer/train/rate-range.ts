@@ -1,6 +1,6 @@
 /**
- * The learning-rate range test (Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3): the
- * rate of a short run rises exponentially, and the curve of its loss shows which rates work.
+ * The learning-rate range test (Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3): the rate of a short run
+ * rises exponentially, and the loss curve shows which rates work.
  */
 import { elementAt } from '../narrow.ts';
 
@@ -8,22 +8,22 @@ export interface RatePoint {
   readonly learningRate: number;
   /** Mean loss of the batch before its update. */
   readonly loss: number;
-  /** Exponentially weighted mean of the losses so far, corrected for its start as in Adam. */
+  /** Exponentially weighted mean of the losses so far, bias-corrected as in Adam. */
   readonly smoothed: number;
 }
 
 export interface RateSuggestion {
-  /** The rate at which the smoothed loss falls fastest per factor of the rate, as in fastai's `steep`. */
+  /** The rate at which the smoothed loss falls fastest per factor of the rate, like fastai's `steep`. */
   readonly steepest: number;
   /** A tenth of the rate with the lowest smoothed loss: a bound that is rarely too low. */
   readonly tenthOfMinimum: number;
 }
 
-/** Weight of the past: 20 updates, a fifth of the default length. */
+/** Weight of earlier losses: averages about 20 updates, a fifth of the default length. */
 const SMOOTHING = 0.95;
-/** fastai's bound: beyond it, the run has diverged. */
+/** fastai's threshold: a smoothed loss this many times the lowest one means that the run has diverged. */
 const DIVERGED = 4;
-/** The mean of the first updates is not yet stable. */
+/** Share of the points at the start that are skipped, since their mean is not yet stable. */
 const SKIPPED_SHARE = 0.1;
 
 /** @param index from 0 to steps − 1 */
@@ -36,7 +36,7 @@ export class RateCurve {
   readonly points: RatePoint[] = [];
   private mean = 0;
 
-  /** @returns whether the loss has diverged, so that higher rates show nothing more */
+  /** @returns true if the loss has diverged, so that higher rates are of no interest */
   add(learningRate: number, loss: number): boolean {
     if (!Number.isFinite(loss)) return true;
     this.mean = SMOOTHING * this.mean + (1 - SMOOTHING) * loss;
@@ -46,7 +46,7 @@ export class RateCurve {
   }
 }
 
-/** Undefined if the loss never falls. */
+/** Suggests rates; undefined if the loss never falls. */
 export function suggestRate(points: readonly RatePoint[]): RateSuggestion | undefined {
   const from = Math.floor(SKIPPED_SHARE * points.length);
   const lowest = points.reduce((best, { smoothed }, i) => (smoothed < elementAt(points, best).smoothed ? i : best), 0);

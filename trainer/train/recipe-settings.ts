@@ -1,4 +1,4 @@
-/** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
+/** Derives the settings of method and optimizer from a recipe, so that training and the memory estimate agree. */
 
 import type { CardName } from '../catalog/cards.ts';
 import type { DeviceCard } from '../catalog/device-card.ts';
@@ -44,7 +44,7 @@ export function withTraining(
   return recipe.decay_norms_and_biases ? attached : withoutNormDecay(attached, model);
 }
 
-/** How a recipe's run holds weights and computes; `auto` counts as float32 until the device was measured. */
+/** How a recipe's run stores weights and computes; `auto` counts as float32 until the device has been measured. */
 export const precisionOf = ({ dtype, quantize }: Pick<Recipe, 'dtype' | 'quantize'>): Precision => ({
   dtype: dtype === 'auto' ? 'float32' : dtype,
   quantize,
@@ -62,16 +62,16 @@ const OPTIMIZERS: Readonly<Record<Recipe['optim'], Pick<OptimizerSettings, 'name
 export interface ComputesOn {
   readonly engine: EngineName;
   readonly device: 'cpu' | 'gpu';
-  /** The graphics card, where it is named. */
+  /** The graphics card, if the recipe names one. */
   readonly card?: CardName | undefined;
-  /** The GPU that is there, where no card is named. */
+  /** The GPU of this computer, if no card is named. */
   readonly gpu?: DeviceCard | undefined;
 }
 
 /**
- * The copies of a run that share one memory, that of the machine: each process has one, and so has each device into which the processor is divided.
- * Other devices have memories of their own.
- * @param apart each process and each device has a memory of its own, as on cards of their own
+ * Number of copies of a run that share one memory, that of the machine: one per process, and one per device if the processor is divided
+ * into devices. Other devices have their own memory.
+ * @param apart every process and device has its own memory, such as a separate card
  */
 export const copiesInMemory = (
   { processes, devices }: Pick<Recipe, 'processes' | 'devices'>,
@@ -79,22 +79,22 @@ export const copiesInMemory = (
   apart = false,
 ): number => (apart ? 1 : processes * (device === 'cpu' ? devices : 1));
 
-/** The parts of a batch that the devices of one process compute, each its own; undefined for one device. */
+/** The parts of a batch that the devices of one process compute, one each; undefined for one device. */
 export const deviceParts = ({ devices }: Pick<Recipe, 'devices'>): ComputedParts | undefined =>
   devices > 1 ? { count: devices, own: 'each' } : undefined;
 
-/** Without a GPU the host's memory is where everything is. */
+/** The place that the optimizer state is offloaded to. Without a GPU, everything is in host memory anyway. */
 function offloadOf({ optimizer_offload: to }: Recipe, { engine, device }: ComputesOn): Offload | undefined {
   const { offloadsTo, updatesOnHost = false } = engineCatalog[engine];
   if (to === 'none' || !offloadsTo.includes(to) || (to === 'host' && device === 'cpu')) return undefined;
   return { to, fromGpu: updatesOnHost && device === 'gpu', from: OFFLOAD_FROM };
 }
 
-/** Bytes of the smallest weight of a block that lies in the host's memory; undefined where none does. */
+/** Minimum size in bytes of the block weights kept in host memory; undefined if none are. */
 export const hostFrom = ({ base_offload: to }: Recipe, { engine }: Pick<ComputesOn, 'engine'>): number | undefined =>
   to === 'host' && engineCatalog[engine].hostsWeights ? HOSTED_FROM : undefined;
 
-/** @param on left out where nothing is updated: no state lies anywhere then */
+/** @param on undefined if nothing is updated, so there is no optimizer state */
 export const optimizerSettings = (recipe: Recipe, on?: ComputesOn): OptimizerSettings => ({
   ...OPTIMIZERS[recipe.optim],
   offload: on && offloadOf(recipe, on),

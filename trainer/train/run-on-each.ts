@@ -1,4 +1,4 @@
-/** Runs a signature on several devices: for the parts of a batch, or for whole batches. */
+/** Runs a signature on several devices, either on parts of a batch or on whole batches. */
 import type { Session } from '../engine/engine.ts';
 import { OWN_PART, ownPartFeed } from '../graph/graph.ts';
 import type { HostArray } from '../graph/types.ts';
@@ -6,9 +6,9 @@ import type { HostArray } from '../graph/types.ts';
 type Values = Readonly<Record<string, HostArray>>;
 
 /**
- * @param feeds those of each device, but for the number of its part; of one, the signature has no replicas
+ * @param feeds for each device, without the index of its part; with a single entry, the signature has no replicas
  * @returns the outputs of each device
- * @throws TypeError where the engine runs on one device and there are several
+ * @throws TypeError if there are several devices and the engine supports one
  */
 export async function runOnEach(
   session: Pick<Session, 'run' | 'runEach'>,
@@ -25,11 +25,11 @@ export async function runOnEach(
 }
 
 /**
- * Runs a signature that changes nothing for several batches at the same time. Devices without one repeat the first.
- * @param feeds those of each batch, at most one for each device
- * @param devices those that the signature runs on
+ * Runs a signature without effects for several batches at the same time. Devices without a batch repeat the first one.
+ * @param feeds for each batch, at most one per device
+ * @param devices that the signature runs on
  * @returns the outputs of each batch
- * @throws TypeError where the engine runs on one device and there are several
+ * @throws TypeError if there are several devices and the engine supports one
  */
 export async function runForEach(
   session: Pick<Session, 'run' | 'runEach'>,

@@ -20,42 +20,42 @@ export interface ScheduleSettings {
     | 'warmup_stable_decay'
     | 'constant'
     | 'constant_with_warmup';
-  /** After warm-up. */
+  /** The rate after warm-up. */
   readonly learningRate: number;
-  /** At the end of a cosine. */
+  /** The rate at the end of a cosine. */
   readonly minLearningRate: number;
   readonly warmupSteps: number;
   readonly totalSteps: number;
-  /** By Transformers' names. */
+  /** Transformers' arguments by name. */
   readonly arguments: ScheduleArguments;
 }
 
-/** Updates from a count or, below 1, a share of all, rounded up. */
+/** A number of updates, given as a count or, below 1, as a share of all updates, rounded up. */
 export const stepsOf = (given: number, totalSteps: number): number => (given < 1 ? Math.ceil(given * totalSteps) : given);
 
-/** warmup_steps stands in place of warmup_ratio. */
+/** The number of warm-up updates; warmup_steps overrides warmup_ratio. */
 export const warmupStepsOf = (settings: { readonly steps?: number; readonly ratio?: number; readonly totalSteps: number }): number =>
   settings.steps === undefined ? Math.ceil((settings.ratio ?? 0) * settings.totalSteps) : stepsOf(settings.steps, settings.totalSteps);
 
-/** @param step updates done before this one: the first has 0, so a warm-up begins with a rate of 0 */
+/** @param step number of earlier updates: it is 0 for the first update, so a warm-up starts with a rate of 0 */
 export function learningRateAt(settings: ScheduleSettings, step: number): number {
   const { type, learningRate, warmupSteps } = settings;
   if (type !== 'constant' && step < warmupSteps) return learningRate * warmUp(settings, step / Math.max(1, warmupSteps));
   return learningRate * factorAt[type](settings, step);
 }
 
-/** From 0, but for warmup_stable_decay from the share that it ends with. */
+/** The warm-up factor: it starts at 0, or for warmup_stable_decay at its final minimum ratio. */
 function warmUp({ type, arguments: { min_lr_ratio: floor = 0 } }: ScheduleSettings, progress: number): number {
   return type === 'warmup_stable_decay' ? progress * (1 - floor) + floor : progress;
 }
 
 const halfCosine = (turns: number): number => 0.5 * (1 + Math.cos(Math.PI * turns));
 
-/** From 0 behind the warm-up to 1 at the end. */
+/** The progress from 0 after the warm-up to 1 at the end. */
 const progressAt = ({ totalSteps, warmupSteps }: ScheduleSettings, step: number): number =>
   (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
 
-/** Rates after the warm-up. */
+/** Factors on the learning rate after the warm-up. */
 const factorAt: Readonly<Record<ScheduleSettings['type'], (settings: ScheduleSettings, step: number) => number>> = {
   constant: () => 1,
   constant_with_warmup: () => 1,

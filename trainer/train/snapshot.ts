@@ -1,4 +1,4 @@
-/** Taking out and putting back everything that training changes: trained numbers and optimizer state, a part at a time. */
+/** Saves and restores everything that training changes, trained values and optimizer state, one part at a time. */
 
 import type { Session, VariableData } from '../engine/engine.ts';
 import { type ComputedParts, Graph, type Node, type VariableSpec } from '../graph/graph.ts';
@@ -11,23 +11,23 @@ import type { OptimizerSettings } from './optimizer-settings.ts';
 import { readTrained, writeTrained } from './trained-part.ts';
 import { updateGroups } from './update-group.ts';
 
-/** One tensor of a snapshot: what is trained of a variable, or a whole one of the optimizer's. */
+/** One tensor of a snapshot: the trained part of a variable, or a whole optimizer variable. */
 interface Part {
   readonly spec: VariableSpec;
   readonly of: Trainable;
 }
 
 /**
- * Data read at once exists twice, here and on the host, and TensorFlow's allocator keeps its part for the rest of the
- * run.
+ * Limit for tensors that are read together: their data exists twice, here and on the host, and TensorFlow's allocator keeps its copy for
+ * the rest of the run.
  */
 const GROUP_BYTES = 16 * 2 ** 20;
 
-/** The tensors of a snapshot, by name: trainables and buffers each under their own, the optimizer state of a group under `<group>.<state>`. */
+/** The tensors of a snapshot: trainables and buffers under their own names, the optimizer state of a group under `<group>.<state>`. */
 export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
   partsOf(attachment, optimizer).map(part => part.spec);
 
-/** The same tensors as checkpoints hold them. */
+/** The same tensors in the form in which checkpoints store them. */
 export const storedSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
   partsOf(attachment, optimizer).map(({ spec, of }) => ({ ...spec, shape: of.stored?.shape ?? spec.shape }));
 
@@ -59,10 +59,10 @@ function groupsOf(parts: readonly Part[]): Part[][] {
   return groups;
 }
 
-/** Is it all of a variable, as the variable holds it? Then the engine moves it without a signature. */
+/** True for a whole variable in its own element type: the engine transfers it without a signature. */
 const isWhole = ({ spec, of }: Part): boolean => !chosenOf(of) && !of.master && of.variable.dtype === spec.dtype;
 
-/** The variables of which a snapshot takes all. */
+/** The variables that a snapshot contains as a whole. */
 export const wholeParts = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
   partsOf(attachment, optimizer)
     .filter(isWhole)
@@ -71,7 +71,7 @@ export const wholeParts = (attachment: Attachment, optimizer: OptimizerSettings)
 const snapshotName = (group: number): string => `snapshot/${group}`;
 const restoreName = (group: number): string => `restore/${group}`;
 
-/** The signatures that `readSnapshot` and `writeSnapshot` run: for what is only a part of its variable, or rounded in it. */
+/** The signatures that `readSnapshot` and `writeSnapshot` run: for tensors that are a part of their variable, or rounded in it. */
 export function snapshotTraces(attachment: Attachment, optimizer: OptimizerSettings, computed?: ComputedParts): Record<string, Traced> {
   const traces: Record<string, Traced> = {};
   groupsOf(partsOf(attachment, optimizer)).forEach((group, i) => {
@@ -96,7 +96,7 @@ function traceWrite(parts: readonly Part[], computed: ComputedParts | undefined)
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 
-/** Everything that training has changed, tensor by tensor, or only the tensors whose names are wanted. */
+/** Yields everything that training has changed, tensor by tensor, or only the tensors with the given names. */
 export async function* readSnapshot(
   session: Session,
   attachment: Attachment,
@@ -113,7 +113,7 @@ export async function* readSnapshot(
   }
 }
 
-/** Puts a snapshot back; `read` gives each tensor by name. */
+/** Restores a snapshot; `read` returns each tensor by name. */
 export async function writeSnapshot(
   session: Session,
   attachment: Attachment,

@@ -1,7 +1,4 @@
-/**
- * A task's view of a model: the inputs of a batch, the loss with its initial gradients, and the outputs of an
- * evaluation.
- */
+/** A task's view of a model: the inputs of a batch, the loss with its initial gradients, and the outputs of an evaluation. */
 
 import type { Graph, Node } from '../graph/graph.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -11,9 +8,9 @@ import type { Tracer } from '../model/tracer.ts';
 /** The static shape of one kind of batch. */
 export interface BatchShape {
   readonly batch: number;
-  /** Tokens of a row; 1 where a sample has no length. */
+  /** Tokens per row; 1 if samples have no length. */
   readonly tokens: number;
-  /** Room for what counts in the loss. */
+  /** Maximum number of targets, which count in the loss. */
   readonly targets: number;
 }
 
@@ -25,24 +22,24 @@ export type GradientRequest = 'none' | 'all' | { readonly rows: Node };
 export interface LossWithSeeds {
   /** Σ weight · loss of a target, a scalar. */
   readonly loss: Node;
-  /** The start of the backward pass. */
+  /** The initial gradients of the backward pass. */
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
   /** Further outputs of a training step. */
   readonly outputs?: Readonly<Record<string, Node>>;
 }
 
 /**
- * A loss that reads one output of each row, and compares the rows of a batch. The gradient toward the outputs is computed first and kept, so
- * that forward and backward passes may run over a mini-batch at a time (GradCache, Gao et al. 2021).
+ * A loss that reads one output of each row and compares the rows of a batch. The gradient of the outputs is computed first and kept, so
+ * that forward and backward passes can run on one mini-batch at a time (GradCache, Gao et al. 2021).
  */
 export interface CachedLoss {
-  /** Rows of a mini-batch; the last one of a batch may have fewer. */
+  /** Rows per mini-batch; the last one of a batch may have fewer. */
   readonly rows: number;
-  /** Numbers of an output. */
+  /** Number of values in an output. */
   readonly width: number;
   /** Declares the feeds of rows and builds their forward pass. @returns float32 [rows, width] */
   readonly outputs: (tracer: Tracer, shape: BatchShape) => Node;
-  /** Declares the other feeds and builds the loss of a batch, a scalar. @param outputs of all its rows */
+  /** Declares the other feeds and builds the loss of a batch, a scalar. @param outputs of all rows */
   readonly loss: (graph: Graph, outputs: Node) => Node;
   /** The feeds that `loss` declares. */
   readonly lossFeeds: readonly string[];
@@ -50,12 +47,12 @@ export interface CachedLoss {
 
 export interface Task {
   readonly model: Model;
-  /** Neighboring rows of a batch that belong to one sample; 1 where it is left out. */
+  /** Number of neighboring rows of a batch that form one sample; 1 by default. */
   readonly rowsPerSample?: number;
   /**
-   * Declares the feeds of a batch and builds forward pass and loss.
-   * @param requestFor the requested gradient of a parameter that the loss reads itself
-   * @param labelSmoothing share of each target that is spread evenly over all classes; 0 where it is left out
+   * Declares the feeds of a batch and builds the forward pass and loss.
+   * @param requestFor returns the requested gradient of a parameter that the loss reads directly
+   * @param labelSmoothing share of each target that is spread evenly over all classes, 0 by default
    */
   readonly loss: (
     tracer: Tracer,
@@ -63,8 +60,8 @@ export interface Task {
     requestFor: (parameter: ParameterSpec) => GradientRequest,
     labelSmoothing?: number,
   ) => LossWithSeeds;
-  /** Present where training runs over a mini-batch at a time: the same loss. */
+  /** The same loss, present if training runs on one mini-batch at a time. */
   readonly cached?: CachedLoss;
-  /** The outputs of an evaluation, `loss` among them. */
+  /** Builds the outputs of an evaluation, including `loss`. */
   readonly evaluation: (tracer: Tracer, shape: BatchShape) => Record<string, Node>;
 }

@@ -1,5 +1,6 @@
 /**
- * The signatures that train on a batch: one, or, where the loss is computed from cached outputs, those of a mini-batch and that of the loss.
+ * The signatures that train on a batch: a single one or, if the loss is computed from cached outputs, those of a mini-batch and that of the
+ * loss.
  */
 import { backward } from '../graph/gradient.ts';
 import { Graph, type Node } from '../graph/graph.ts';
@@ -15,9 +16,9 @@ import { gradientRequest, trainedGradient } from './trained-part.ts';
 import type { TraceParams } from './training-params.ts';
 
 export const trainSignature = (shape: BatchShape): string => `train/${shapeName(shape)}`;
-/** Gives the outputs of a mini-batch. */
+/** Computes the outputs of a mini-batch. */
 export const forwardSignature = (shape: BatchShape): string => `forward/${shapeName(shape)}`;
-/** Gives the loss of a batch and its gradient, from the outputs of all rows. */
+/** Computes the loss of a batch and its gradient, from the outputs of all rows. */
 export const lossSignature = ({ batch }: BatchShape): string => `loss/${batch}`;
 
 type PassesOf = Pick<TraceParams, 'task' | 'attachment'>;
@@ -51,7 +52,7 @@ export function trainPasses({ task: { cached }, attachment: { starts } }: Passes
 
 /** Some neighboring rows of a batch. */
 export interface MiniBatch {
-  /** Its first row. */
+  /** Index of its first row. */
   readonly start: number;
   readonly shape: BatchShape;
 }
@@ -70,13 +71,16 @@ const of =
   params =>
     trace(params, required(params.task.cached, 'the cached loss of the task'), shape);
 
-/** With the dropout of training: a mini-batch is given the same seed in both passes. */
+/** Traces the forward pass with training's dropout: a mini-batch gets the same seed in both passes. */
 const traceForward: CachedTrace = ({ attachment }, cached, shape) => {
   const graph = new Graph();
   return { graph, outputs: { outputs: cached.outputs(trainTracer(graph, attachment), shape) }, effects: [] };
 };
 
-/** The only pass that exchanges vectors: each process has the outputs of its own rows, and gets their gradient from the losses of all processes. */
+/**
+ * Traces the only pass that exchanges vectors: each process has the outputs of its own rows, and gets their gradient from the losses of all
+ * processes.
+ */
 const traceLoss: CachedTrace = ({ parts }, cached, { batch }) => {
   const graph = new Graph(parts);
   const outputs = graph.feed('outputs', [batch, cached.width]);
@@ -87,8 +91,8 @@ const traceLoss: CachedTrace = ({ parts }, cached, { batch }) => {
 };
 
 /**
- * The backward pass begins with the gradient of the outputs, a feed. It is traced as for a single process: a
- * mini-batch is no part of a larger one here, and each has a seed of its own, whichever process computes it.
+ * Traces the backward pass, which starts with the gradient of the outputs, a feed. It is traced as for a single process: here a mini-batch
+ * is not part of a larger one, and each has its own seed, whichever process computes it.
  */
 const traceBackward: CachedTrace = (params, cached, shape) => {
   const loss: Task['loss'] = tracer => {
@@ -100,7 +104,7 @@ const traceBackward: CachedTrace = (params, cached, shape) => {
   return traceTrain({ ...params, parts: undefined, task: { ...params.task, loss } }, shape);
 };
 
-/** One update, or one batch's share of it. */
+/** Traces one update, or one batch's share of it. */
 export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   const { task, attachment } = params;
   const graph = new Graph(params.parts);

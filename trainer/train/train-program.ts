@@ -1,4 +1,4 @@
-/** The programs of training: what is compiled once and run for every batch. */
+/** The training programs, compiled once and run for every batch. */
 
 import { Graph } from '../graph/graph.ts';
 import { assemble, type Program, replicasOf, type Traced } from '../graph/program.ts';
@@ -20,10 +20,10 @@ type SharedParams = Pick<
 >;
 
 export const evalSignature = (shape: BatchShape): string => `eval/${shapeName(shape)}`;
-/** Applies accumulated gradients. */
+/** Signature that applies accumulated gradients. */
 export const APPLY = 'apply';
 
-/** Signatures for every shape of batch, and for reading and restoring what is trained. */
+/** Builds signatures for every batch shape, and for saving and restoring the trained values. */
 export function trainProgram(params: TrainProgramParams): Program {
   const traces: Record<string, Traced> = {};
   for (const pass of params.trainShapes.flatMap(shape => trainPasses(params, shape))) traces[pass.name] ??= pass.trace(params);
@@ -32,7 +32,7 @@ export function trainProgram(params: TrainProgramParams): Program {
   return { ...program, places: offloadPlaces(params.attachment, params.optimizer) };
 }
 
-/** Signatures for evaluating a model in which nothing is trained, by itself or with an adapter. */
+/** Builds signatures to evaluate a model that is not trained, by itself or with an adapter. */
 export const evaluationProgram = (
   of: Pick<TrainProgramParams, 'task' | 'attachment' | 'further' | 'parts'>,
   shapes: readonly BatchShape[],
@@ -44,7 +44,7 @@ export const evaluationProgram = (
     ...of.further,
   });
 
-/** The signatures that there are once, whatever the shapes of batches. */
+/** The signatures that exist once, independent of batch shapes. */
 export function sharedTraces(params: SharedParams): Record<string, Traced> {
   const { attachment, optimizer, parts } = params;
   const kept = { ...snapshotTraces(attachment, optimizer, parts), ...startTraces(attachment, parts) };
@@ -71,7 +71,7 @@ function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }:
   return { graph, outputs: { gradNorm: norm }, effects };
 }
 
-/** @param params with parts for devices, each of them evaluates whole batches of its own */
+/** @param params if they have parts for devices, each device evaluates whole batches of its own */
 export function traceEval({ task, attachment, parts }: Pick<TraceParams, 'task' | 'attachment' | 'parts'>, shape: BatchShape): Traced {
   const graph = new Graph();
   const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage }), shape);

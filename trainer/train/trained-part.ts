@@ -1,10 +1,10 @@
-/** The numbers of a trainable where they are: rows, columns or elements inside a variable, or all of it. */
+/** The values of a trainable in place: rows, columns or elements inside a variable, or all of it. */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import { type Chosen, chosenOf, type Trainable } from '../method/method.ts';
 import { atLeast } from '../narrow.ts';
 
-/** The places that are trained, each variable of them once: several trainables may share one. */
+/** The chosen indices of all trainables, each variable once: several trainables may share one. */
 export function chosenElements(trainables: readonly Trainable[]): Chosen[] {
   const all = trainables.flatMap(({ rows, columns, elements, cross }) => [
     rows,
@@ -20,7 +20,7 @@ export function chosenElements(trainables: readonly Trainable[]): Chosen[] {
 
 const flat = (graph: Graph, x: Node): Node => graph.reshape(x, [elementCount(x.shape)]);
 
-/** Its numbers in float32, of the trainable's shape. */
+/** The trained values in float32, in the trainable's shape. */
 export function readTrained(graph: Graph, { variable, rows, columns, elements, master, shape }: Trainable): Node {
   if (master) return graph.reshape(graph.read(master), shape);
   const value = graph.read(variable);
@@ -29,7 +29,7 @@ export function readTrained(graph: Graph, { variable, rows, columns, elements, m
   return elements ? graph.gather(flat(graph, value), graph.read(elements.variable)) : value;
 }
 
-/** The effect that puts `value`, float32 of the trainable's shape, in their place. */
+/** The effect that writes `value`, float32 in the trainable's shape, in place. */
 export function writeTrained(graph: Graph, trainable: Trainable, value: Node): Node {
   const { variable, master } = trainable;
   graph.declare(variable);
@@ -48,10 +48,10 @@ function writeRounded(graph: Graph, { variable, rows, columns, elements }: Train
   return elements ? graph.updateElements(variable.name, graph.read(elements.variable), value) : graph.assign(variable.name, value);
 }
 
-/** The target of the values of a variable that is trained as a whole. */
+/** The variable to write when a whole variable is trained. */
 export const homeOf = ({ variable, master }: Trainable): VariableSpec => master ?? variable;
 
-/** Effects that bring the rows [begin, begin + count) of a variable up to its master's; `version` is that of a read behind the update. */
+/** Effects that copy rows [begin, begin + count) of the master to the variable; `version` is that of a read after the update. */
 export function followMaster(
   graph: Graph,
   { variable, master }: Trainable,
@@ -72,8 +72,9 @@ export const rowRange = (graph: Graph, begin: number, count: number): Node =>
   );
 
 /**
- * The gradient of a trainable from what the backward pass gives for its variable: of rows or columns it is theirs already, of single elements
- * it is the whole weight's, which is let go here, or that of rows and columns, where they are.
+ * The gradient of a trainable, from what the backward pass computes for its variable. For rows or columns, that is already theirs. For
+ * single elements, it is gathered from that of the whole weight, which is then freed, or from that of rows and columns if they have a
+ * `cross`.
  */
 export function trainedGradient(graph: Graph, { elements, cross }: Trainable, gradient: Node): Node {
   const places = cross?.places ?? elements;

@@ -1,4 +1,4 @@
-/** Everything that the programs of training are made of. */
+/** The parameters that the training programs are built from. */
 
 import type { ComputedParts } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
@@ -14,24 +14,24 @@ export interface TrainProgramParams {
   readonly optimizer: OptimizerSettings;
   /** Share of each target that the training loss spreads evenly over all classes or tokens. */
   readonly labelSmoothing?: number;
-  /** Largest global gradient norm; 0: no clipping, and each update is applied as soon as its gradient exists. */
+  /** Maximum global gradient norm. 0: no clipping, and each update is applied as soon as its gradient exists. */
   readonly maxGradNorm: number;
-  /** Above 1, gradients are summed over this many batches and applied by a signature of their own. */
+  /** Number of batches whose gradients are summed; above 1, a separate signature applies them. */
   readonly accumulationSteps: number;
-  /** Left out: one process computes the whole batch, on one device. */
+  /** The parts of a batch; by default, one process computes the whole batch, on one device. */
   readonly parts?: ComputedParts | undefined;
-  /** The type in which gradients travel between processes; float32 if left out. */
+  /** The type in which gradients are sent between processes, float32 by default. */
   readonly exchangeType?: SumType;
   readonly recompute: RecomputePolicy;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
-  /** Further signatures of the program: those of decoding. */
+  /** Additional signatures of the program, for decoding. */
   readonly further?: Readonly<Record<string, Traced>>;
 }
 
 /** Parameters of one signature; see `BackwardParams` for `groupBlocks`. */
 export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes' | 'further'> & { readonly groupBlocks?: number };
 
-/** Whether the gradients of several runs are summed, and applied by a signature of their own. */
+/** True if the gradients of several runs are summed, and applied by a separate signature. */
 export const accumulates = ({ task: { cached }, accumulationSteps }: Pick<TrainProgramParams, 'task' | 'accumulationSteps'>): boolean =>
   accumulationSteps > 1 || cached !== undefined;

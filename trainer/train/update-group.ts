@@ -1,4 +1,4 @@
-/** Trainables that are updated together: one set of optimizer arithmetic for the chosen rows of several layers of a block. */
+/** Trainables that are updated together: one set of optimizer operations for the chosen rows of several layers of a block. */
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
@@ -7,24 +7,27 @@ import { elementAt } from '../narrow.ts';
 import type { OptimizerSettings } from './optimizer-settings.ts';
 
 export interface UpdateGroup {
-  /** Names its optimizer state and its summed gradient. */
+  /** The name prefix of its optimizer state and its summed gradient. */
   readonly name: string;
-  /** In the order in which their numbers stand in the group. */
+  /** The members, in the order of their values in the group. */
   readonly members: readonly Trainable[];
-  /** Shape of the members' trained parameters: rows (or the columns' parts of them) stacked, whole variables flattened and concatenated. */
+  /**
+   * Shape of the members' trained parameters: stacked for rows (or the columns' parts of them), flattened and concatenated for whole
+   * variables.
+   */
   readonly shape: readonly number[];
 }
 
 /**
- * Groups the members of one batch (see `Trainable.batch`); any other is a group of its own. A block of a Llama has two groups instead of
- * seven, which makes a third of the step's operations and two thirds of its state variables unnecessary. Whole variables are joined only
- * for moments in 8 bits, whose update takes some sixty operations; in 32 bits it is one operation of the engine's on each.
+ * Groups the members of one batch (see `Trainable.batch`); any other trainable is a group of its own. A Llama block has two groups instead
+ * of seven, which saves a third of the step's operations and two thirds of its state variables. Whole variables are joined only for 8-bit
+ * moments, whose update takes about sixty operations; in 32 bits, the engine updates each with a single operation.
  */
 export function updateGroups(trainables: readonly Trainable[], optimizer: OptimizerSettings): UpdateGroup[] {
   const batches = new Map<string, Trainable[]>();
   for (const trainable of trainables) {
     const isJoined = trainable.batch !== undefined && (chosenOf(trainable) !== undefined || isEightBitAdam(optimizer));
-    // Those of a group share one decay and one learning rate.
+    // The members of a group share one decay and one learning rate.
     const { batch, undecayed, rateFactor = 1 } = trainable;
     const key = isJoined ? `batch ${batch}${undecayed ? ', undecayed' : ''}, rate ${rateFactor}` : `alone ${trainable.name}`;
     batches.set(key, [...(batches.get(key) ?? []), trainable]);
@@ -38,20 +41,20 @@ export function updateGroups(trainables: readonly Trainable[], optimizer: Optimi
   });
 }
 
-/** Are there moments, and are those of many numbers in 8 bits? */
+/** True if there are moments, and large ones are stored in 8 bits. */
 export const isEightBitAdam = ({ name, eightBitFrom }: OptimizerSettings): boolean => name !== 'sgd' && eightBitFrom !== undefined;
 
-/** A member's size along the first axis of a group of several. */
+/** A member's size along the first axis of a group with several members. */
 const extent = (member: Trainable): number => (chosenOf(member) ? (member.shape[0] as number) : elementCount(member.shape));
 
-/** The gradients of a group, summed over batches. */
+/** The variable for a group's gradients, summed over batches. */
 export const gradientVariable = (group: UpdateGroup): VariableSpec => ({
   name: `${group.name}.gradient`,
   shape: group.shape,
   dtype: 'float32',
 });
 
-/** One tensor of the group's shape from one for each member. */
+/** Joins one tensor per member into one of the group's shape. */
 export function joinMembers(graph: Graph, { members }: UpdateGroup, parts: readonly Node[]): Node {
   const isFlat = members.length > 1 && !chosenOf(elementAt(members, 0));
   return graph.concat(isFlat ? parts.map(part => graph.reshape(part, [elementCount(part.shape)])) : parts, 0);

@@ -1,4 +1,4 @@
-/** Fills the variables of a program: the model's weights, what the method adds, the chosen rows, and zeros for the optimizer. */
+/** Fills the variables of a program: the model's weights, the method's added tensors, the chosen rows, and zeros for the optimizer. */
 import { namesOf } from '../catalog/entries.ts';
 import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
@@ -14,21 +14,21 @@ import { chosenElements } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
 
 export interface StartValues {
-  /** Weights in float32, or as bits of bfloat16 where a file has those. */
+  /** Weights in float32, or as bfloat16 bits if the file has those. */
   readonly model: AsyncIterable<VariableData>;
   readonly attachment: Attachment;
-  /** Left out where nothing is trained. */
+  /** Undefined if nothing is trained. */
   readonly optimizer?: OptimizerSettings;
-  /** Gradients are summed over batches, from zero, for the optimizer. */
+  /** True if gradients are summed over batches, starting from zero. */
   readonly accumulates?: boolean;
-  /** Values that stand in place of the method's own start, by variable: an adapter that is loaded. */
+  /** Values that replace the method's initial values, by variable: those of a loaded adapter. */
   readonly start?: ReadonlyMap<string, HostArray>;
 }
 
-/** In the order in which they are loaded. */
+/** The parts in load order. */
 export type LoadedPart = 'weights' | 'trained' | 'gradient' | 'optimizer';
 
-/** The weights of a model as {@link loadVariables} takes them: as their file has them. @param onBytes see `StreamOptions` */
+/** The weights of a model as {@link loadVariables} takes them: in the type of their file. @param onBytes see `StreamOptions` */
 export const storedWeights = (
   model: Model,
   file: WeightSource,
@@ -36,7 +36,7 @@ export const storedWeights = (
   onBytes?: StreamOptions['onBytes'],
 ): AsyncGenerator<VariableData> => weightStream(model, file, { storage, onBytes });
 
-/** @param onPart is called when the session holds a part */
+/** @param onPart called when the session holds a part */
 export async function loadVariables(
   session: Pick<Session, 'load' | 'coder'>,
   values: StartValues,
@@ -61,7 +61,7 @@ async function* weightValues(values: StartValues, coder: WeightCoder | undefined
   const { storage = FLOAT32_STORAGE } = attachment;
   for await (const weight of model) {
     const wide = inFloat32(weight);
-    // Taken before the engine is given the weight, which it may keep or let go.
+    // Computed before the engine gets the weight, which it may keep or free.
     const derived = [...(attachment.derived?.(wide) ?? [])];
     const held = attachment.taken?.restOf(wide) ?? weight;
     yield* storage.encode(held, coder);
@@ -76,7 +76,7 @@ function* trainedValues(values: StartValues): Generator<VariableData> {
     given.add(value.name);
     yield startOf(values, value);
   }
-  // The rows next to a quantized weight come with it, and its bias has the same.
+  // The float rows of a quantized weight were loaded with it, and its bias uses the same rows.
   for (const { variable, indices } of chosenElements(attachment.trainables))
     if (!given.has(variable.name)) yield { name: variable.name, data: indices };
 }
@@ -92,7 +92,7 @@ function* optimizerZeros({ attachment, optimizer }: StartValues): Generator<Vari
     for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
 }
 
-/** Most weights derive nothing, and rows are picked from the bits, so all of them become numbers only when somebody looks. */
+/** A weight that is converted to float32 only on access: most weights derive nothing, and rows are picked from the bits. */
 function inFloat32({ name, data }: VariableData): LoadedWeight {
   if (!(data instanceof Uint16Array)) return { name, data };
   let values: Float32Array | undefined;
