@@ -20,7 +20,7 @@ import { createPages, type Pages } from './pages/page-panel.ts';
 import type { PageServices } from './pages/page-services.ts';
 import { pageDefinitions } from './pages/pages.ts';
 
-/** Includes starting the trainer's command line. */
+/** The shared parts, including the trainer's command line. */
 export interface App extends Trainer {
   readonly context: ExtensionContext;
   readonly output: Output;
@@ -32,13 +32,10 @@ export interface App extends Trainer {
   readonly notify: Notifier;
   /** The current settings. */
   settings(): ClientSettings;
-  /** The state folder and the cache of the trainer on this machine. */
+  /** The state folder and the cache folder of the trainer on this machine. */
   readonly folders: { readonly stateDir: string; readonly cacheDir: string };
   onDaemonState(listener: (state: LinkState) => void): () => void;
-  /**
-   * False after the daemon was stopped (from this or another window) or failed to start: only commands start one then,
-   * views do not.
-   */
+  /** False after the daemon was stopped (from this or another window) or failed to start. Then only commands start one; views do not. */
   isDaemonWanted(): boolean;
 }
 
@@ -89,7 +86,7 @@ export function createApp(context: ExtensionContext): App {
   };
 }
 
-/** The states of the daemon, and whether views may start one. */
+/** Tracks the state of the daemon and whether views may start one. */
 function createDaemonStates() {
   const listeners = new Set<(state: LinkState) => void>();
   let isWanted = true;

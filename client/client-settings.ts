@@ -3,7 +3,7 @@
  */
 import type { LogLevel } from '../trainer/protocol/messages/job-messages.ts';
 
-/** Defaults by name without `rowtune.`, the same as in package.json. */
+/** Defaults by name without the prefix `rowtune.`; the same as in package.json. */
 export const DEFAULTS = {
   trainerPath: '',
   node: '',
@@ -24,21 +24,21 @@ export const DEFAULTS = {
 export type SettingName = keyof typeof DEFAULTS;
 
 export interface ClientSettings {
-  /** The bundle of the command line; empty for the one that comes with the extension. */
+  /** Path of the command line's bundle; empty for the one that comes with the extension. */
   readonly trainerPath: string;
   readonly node: string;
-  /** 'default' leaves the choice to the recipe and the environment. */
+  /** The engine; 'default' leaves the choice to the recipe and the environment. */
   readonly engine: string;
-  /** A graphics card by its name in the catalog; empty for this machine. */
+  /** The name of a graphics card in the catalog; empty for this machine. */
   readonly card: string;
-  /** Empty for the daemon on this machine. */
+  /** Address of the daemon; empty for the daemon on this machine. */
   readonly daemonUrl: string;
-  /** A PEM file with its certificate; empty uses the certificates that this machine trusts. */
+  /** PEM file with the daemon's certificate; empty uses the certificates that this machine trusts. */
   readonly daemonCertificate: string;
-  /** The folder on the daemon's machine that stands for this workspace; empty where the paths are equal. */
+  /** The folder on the daemon's machine that corresponds to this workspace; empty if the paths are equal. */
   readonly daemonFolder: string;
   readonly idleMinutes: number;
-  /** Minutes for which a model of the chat stays loaded after an answer; 0 unloads it. */
+  /** Minutes that a chat model stays loaded after an answer; 0 unloads it at once. */
   readonly chatKeepMinutes: number;
   readonly logLevel: LogLevel;
   readonly heatmapColorMap: string;
@@ -46,11 +46,11 @@ export interface ClientSettings {
   readonly tellsFinished: boolean;
 }
 
-/** Below this interval nobody can read the numbers; above it they no longer feel live. */
+/** Bounds of the update interval: nobody can read faster updates, and slower ones no longer feel live. */
 const UPDATE_BOUNDS_MS = { min: 100, max: 60_000 } as const;
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warning', 'error'];
 
-/** @param read returns a value as the user wrote it, which may be anything */
+/** @param read returns the value as the user wrote it, which may be of any type */
 export function readClientSettings(read: (name: SettingName) => unknown): ClientSettings {
   const text = (name: SettingName): string => {
     const value = read(name);
@@ -78,5 +78,5 @@ export function readClientSettings(read: (name: SettingName) => unknown): Client
   };
 }
 
-/** Whether a log line is shown at the chosen level. */
+/** True if a log line is shown at the chosen level. */
 export const isLogged = (level: LogLevel, lowest: LogLevel): boolean => LEVELS.indexOf(level) >= LEVELS.indexOf(lowest);

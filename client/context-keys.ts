@@ -1,4 +1,4 @@
-/** The keys in `when` clauses of package.json, set only when they change. */
+/** Sets the keys of the `when` clauses in package.json, only when a value changes. */
 import { commands } from 'vscode';
 
 export type ContextKey =

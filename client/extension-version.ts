@@ -1,4 +1,4 @@
-/** The version in the manifest of the extension. */
+/** The version in the extension's manifest. */
 import type { ExtensionContext } from 'vscode';
 
 export function extensionVersion({ extension }: ExtensionContext): string {

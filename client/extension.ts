@@ -1,4 +1,4 @@
-/** Entry of the VS Code extension: connects the parts. Heavy parts are loaded on first use. */
+/** Entry point of the VS Code extension: connects its parts. Heavy parts are loaded on first use. */
 import type { ExtensionContext } from 'vscode';
 import { registerChatModels } from './agent/chat-provider.ts';
 import { registerLanguageModelTools } from './agent/language-model-tools.ts';

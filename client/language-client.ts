@@ -1,4 +1,4 @@
-/** The language server: started by command, or when the first recipe or model config opens. */
+/** The language server's client. The server starts by command, or when the first recipe or model config opens. */
 import path from 'node:path';
 import { type ExtensionContext, type LogOutputChannel, type TextDocument, window, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
@@ -12,7 +12,7 @@ const DOCUMENTS = [
   '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index}.json',
 ] as const;
 
-/** Files that the server reads in addition to open documents: models, their weights, data. */
+/** Files that the server reads in addition to open documents: models, weights, data. */
 const WATCHED = [
   RECIPE_GLOB,
   '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index,tokenizer,tokenizer_config}.json',
@@ -41,10 +41,10 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   const mark = (running: boolean): void => setContext('rowtune.serverRunning', running);
 
   const start = async (): Promise<void> => {
-    // Half a megabyte that a window without recipes never reads.
+    // Loaded here because it is half a megabyte that a window without recipes never needs.
     const { LanguageClient, TransportKind, State } = await (await import('./lazy-modules.ts')).languageClient();
     if (client !== undefined && client.state !== State.Stopped) return;
-    // A server that died too often was given up; it can be started again.
+    // After too many crashes, the client gave up; a new one can start the server again.
     await client?.dispose().catch(() => undefined);
     const started = new LanguageClient(
       'rowtune',
@@ -78,7 +78,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
     mark(false);
     await running?.dispose();
   };
-  /** One change at a time: stopping during a start would leave a process behind. */
+  /** Runs one change at a time: stopping during a start would leave a process behind. */
   const inTurn = (change: () => Promise<void>): Promise<void> => {
     const next = changing.then(change);
     changing = next.catch(() => undefined);
@@ -103,7 +103,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   };
   const waiting = workspace.onDidOpenTextDocument(startFor);
   context.subscriptions.push(waiting);
-  // Runs after activation, which the editor waits for.
+  // Deferred until after activation, because the editor waits for activation.
   setTimeout(() => workspace.textDocuments.some(startFor));
   return control;
 }

@@ -1,7 +1,6 @@
 /**
- * Modules that are loaded on first use. scripts/build.mjs bundles them separately, so a window that only opens does not
- * parse them.
- * Import this file with `await import('./lazy-modules.ts')`, and import its modules in no other way.
+ * Modules that are loaded on first use. scripts/build.mjs bundles each of them separately, so that opening a window does not parse them.
+ * Import this file only with `await import('./lazy-modules.ts')`, and its modules in no other way.
  */
 export const languageClient = () => import('vscode-languageclient/node');
 export const connect = () => import('../trainer/rpc/connection/connect.ts');

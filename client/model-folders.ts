@@ -1,13 +1,16 @@
-/** Tells the menus of the explorer which folders hold a model, and one that writes text: `resourcePath in rowtune.modelFolders`. */
+/**
+ * Sets the context keys for the explorer's menus: folders that hold a model, and folders whose model writes text (`resourcePath in
+ * rowtune.modelFolders`).
+ */
 import path from 'node:path';
 import { workspace } from 'vscode';
 import { setContext } from './context-keys.ts';
 import { configWritesText } from './recipe/config-writes-text.ts';
 import { EXCLUDED_GLOB } from './recipe/recipe-names.ts';
 
-/** A search that finds more has better things to do than menus. */
+/** Maximum number of files found, to bound the search. */
 const MAX_FILES = 500;
-/** The window comes up first. */
+/** Delay of the first search, so that the window comes up first. */
 const DELAY_MS = 1500;
 
 export function watchModelFolders(): { dispose(): void } {
@@ -29,7 +32,7 @@ export function watchModelFolders(): { dispose(): void } {
   const soon = (): void => {
     timer ??= setTimeout(() => {
       timer = undefined;
-      // Without a search the menus lack an entry, and nothing else.
+      // If the search fails, the menus only lack an entry.
       look().catch(() => undefined);
     }, DELAY_MS);
   };

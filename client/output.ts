@@ -1,4 +1,4 @@
-/** The output channel *Rowtune*: what the extension and the jobs say, from the wanted level up. */
+/** The output channel *Rowtune*: lines of the extension and of jobs, from the chosen level up. */
 import { type OutputChannel, window } from 'vscode';
 import type { LogLevel } from '../trainer/protocol/messages/job-messages.ts';
 import { isLogged } from './client-settings.ts';
@@ -9,9 +9,9 @@ export interface Output {
   dispose(): void;
 }
 
-/** @param lowest asked for at every line, as the setting may change */
+/** @param lowest called for every line, because the setting may change */
 export function createOutput(lowest: () => LogLevel): Output {
-  // Its language colors times and levels.
+  // The language `log` colors times and levels.
   const channel = window.createOutputChannel('Rowtune', 'log');
   return {
     channel,

@@ -1,4 +1,4 @@
-/** Shows unsaved Markdown reports, each in its own tab. */
+/** Shows Markdown reports as unsaved documents, each in its own tab. */
 import { commands, EventEmitter, type TextDocumentContentProvider, Uri, workspace } from 'vscode';
 
 const SCHEME = 'rowtune-report';

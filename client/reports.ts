@@ -1,4 +1,4 @@
-/** Results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
+/** Formats the results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
 import { labelIn } from '../trainer/catalog/labels.ts';
 import { batchSize, byteSize, compact, countedText, duration, flopCount, grouped, percent } from '../trainer/protocol/text/format.ts';
 
@@ -9,13 +9,13 @@ const list = (value: unknown): readonly Facts[] => (Array.isArray(value) ? value
 const numberOf = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);
 const bytes = (value: unknown): string => (typeof value === 'number' ? byteSize(value) : 'unknown');
 
-/** Cells are our own text or numbers; a bar in a model's name would end its cell. */
+/** Builds a table. Cells are our own text or numbers; a vertical bar in a model name would end its cell. */
 function markdownTable(header: readonly string[], rows: readonly (readonly string[])[], align: '---' | '---:' = '---:'): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(cell => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
   return [line(header), line(header.map((_, i) => (i === 0 ? '---' : align))), ...rows.map(line)].join('\n');
 }
 
-/** One sentence for a notification. */
+/** Returns one sentence for a notification. */
 export function estimateSentence(value: unknown): string {
   const { totalBytes, availableBytes, trainable, trainableShare, recompute, gpu } = asFacts(value);
   const { name, memoryBytes, assumed } = asFacts(gpu);
@@ -23,7 +23,7 @@ export function estimateSentence(value: unknown): string {
   return `About ${bytes(totalBytes)} (recompute: ${String(recompute)}) of ${bytes(availableBytes)} ${typeof memoryBytes === 'number' ? `on ${String(name)}` : 'free'}${fits ? '' : ', more than is available'}; trains ${grouped(numberOf(trainable))} parameters, ${percent(numberOf(trainableShare), 2)}.${typeof assumed === 'string' ? ` ${assumed}.` : ''}`;
 }
 
-/** One sentence about a recipe on the card of the settings. */
+/** Returns one sentence about how a recipe fits the card in the settings. */
 export function cardSentence(value: unknown): string {
   const { card, totalBytes, source, fits } = asFacts(value);
   const { label, usableBytes } = asFacts(card);
@@ -31,7 +31,7 @@ export function cardSentence(value: unknown): string {
   return `About ${bytes(totalBytes)} of ${bytes(usableBytes)} on ${String(label)}, ${by}${fits === true ? '' : '; more than a run may take there'}. GPU: unmeasured.`;
 }
 
-/** The settings that fit the card, below the sentence about it. */
+/** Lists the settings that fit the card, below a sentence about it. */
 export function cardReport(name: string, value: unknown): string {
   const options = list(asFacts(value).options);
   const cells = ({ precision, batch, recompute, totalBytes, source, overrides }: Facts): string[] => [
@@ -94,7 +94,7 @@ export function estimateReport(name: string, value: unknown): string {
   ].join('\n\n');
 }
 
-/** The batch that the figure is for: the data may make shorter ones. */
+/** Names the full batch that the estimate is for; the data may have smaller ones. */
 function fullBatch(buckets: unknown): string {
   const { batch, tokens } = asFacts(list(buckets)[0]?.shape);
   return typeof batch === 'number' && typeof tokens === 'number' ? `, a full batch of ${batchSize({ batch, tokens })}` : '';
@@ -113,7 +113,7 @@ export function evaluationSentence(value: unknown): string {
   ].join(', ');
 }
 
-/** The engine and the machine, and each problem with its fix. */
+/** Reports the engine, the machine, and each problem with its fix. */
 export function doctorReport(value: unknown): string {
   const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, installedPlugins, clearedVariables, problems } =
     asFacts(value);
@@ -172,7 +172,7 @@ export function doctorReport(value: unknown): string {
 export interface StatusFacts {
   readonly extensionVersion: string;
   readonly daemon: string;
-  /** The daemon's own status, if it is connected. */
+  /** The daemon's own status, if connected. */
   readonly daemonStatus?: unknown;
   readonly isServerRunning: boolean;
   readonly node: string;

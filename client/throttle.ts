@@ -1,10 +1,10 @@
-/** Calls a function at once and then at most once per interval; the last call is never lost. */
+/** Calls a function at once, then at most once per interval; the last call is never dropped. */
 export interface Throttled {
   readonly call: () => void;
   dispose(): void;
 }
 
-/** @param intervalMs read at every call, because the setting may change */
+/** @param intervalMs called every time, because the setting may change */
 export function throttle(work: () => void, intervalMs: () => number): Throttled {
   let timer: NodeJS.Timeout | undefined;
   let isDue = false;

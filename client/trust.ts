@@ -10,8 +10,7 @@ export function requireTrust(): void {
 }
 
 /**
- * The commands that the manifest enables in trusted workspaces only. The palette and menus respect that; lenses, links
- * and buttons do not.
+ * The commands that the manifest enables only in trusted workspaces. The palette and menus respect that; lenses, links and buttons do not.
  * @param manifest package.json
  */
 export function commandsWithTrust(manifest: unknown): ReadonlySet<string> {

@@ -1,4 +1,4 @@
-/** One answer of a run in a chat: a job of the daemon, as on the Try page, whose text is passed on as it arrives. */
+/** Answers one chat message with a run: a job of the daemon, as on the Try page, whose text is streamed to the chat. */
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../../trainer/narrow.ts';
 import type { Conversation, GenerateOptions } from '../../trainer/protocol/messages/job-messages.ts';
@@ -16,17 +16,17 @@ export interface ChatAnswerParams {
   readonly services: Pick<PageServices, 'daemon' | 'onJobEvent' | 'onJobChanged'>;
   readonly model: ChatModel;
   readonly conversation: Conversation;
-  /** Settings of the caller (`temperature`, `top_p`, `max_tokens`, `seed`); others have no effect. */
+  /** Settings of the caller (`temperature`, `top_p`, `max_tokens`, `seed`); others are ignored. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly onText: (chunk: string) => void;
-  /** The model stays loaded for so long after the answer. */
+  /** How long the model stays loaded after the answer, in seconds. */
   readonly keepSeconds: number;
   /** Ends the job. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Resolves with the tool calls in the answer, or with none if it was canceled.
+ * Resolves with the tool calls in the answer, or with an empty list if it was canceled.
  * @throws DaemonError with what went wrong and how to fix it
  */
 export async function chatAnswer({ services, model, conversation, settings, onText, keepSeconds, signal }: ChatAnswerParams) {
@@ -36,7 +36,7 @@ export async function chatAnswer({ services, model, conversation, settings, onTe
     const ended = new Promise<JobRecord>(resolve => {
       forget.push(
         services.onJobEvent(({ jobId, event }) => {
-          // A chat has no place for the reasoning of a model.
+          // A chat cannot show a model's reasoning.
           if (jobId === id && event.type === 'text' && event.part === undefined && !signal.aborted) onText(event.chunk);
         }),
         services.onJobChanged(record => {
@@ -61,7 +61,7 @@ export async function chatAnswer({ services, model, conversation, settings, onTe
     };
     await daemon.request('generate', { id, ...request });
     const abort = (): void => {
-      // An answer that has ended meanwhile needs no abort.
+      // The answer may have ended in the meantime; then nothing is aborted.
       daemon.request('abortJob', { id }).catch(() => undefined);
     };
     if (signal.aborted) abort();
@@ -76,7 +76,7 @@ export async function chatAnswer({ services, model, conversation, settings, onTe
 function callsOf({ state, failure, result }: JobRecord): readonly AnsweredCall[] {
   if (state === 'failed') {
     const { code, message, hint } = failure ?? { code: 'failed', message: 'The run gave no answer.', hint: undefined };
-    // The chat shows the message alone.
+    // The chat shows only the message, so the hint is part of it.
     throw new DaemonError(code, [message, hint].filter(text => text !== undefined).join('. '), { hint });
   }
   const calls: readonly unknown[] = isRecord(result) && Array.isArray(result.toolCalls) ? result.toolCalls : [];
@@ -85,12 +85,12 @@ function callsOf({ state, failure, result }: JobRecord): readonly AnsweredCall[]
   );
 }
 
-/** The longest answer, unless the caller names a length; half of what a small model can hold. */
+/** The token limit of an answer if the caller sets none; at most half of the model's context. */
 export const longestAnswer = ({ positions }: Pick<ChatModel, 'positions'>): number =>
   Math.max(1, Math.min(MAX_ANSWER_TOKENS, Math.floor(positions / 2)));
 const MAX_ANSWER_TOKENS = 2048;
 
-/** Greedy, where the caller names no temperature. */
+/** The generation options; greedy decoding unless the caller sets a temperature. */
 function generateOptions(model: ChatModel, settings: Readonly<Record<string, unknown>>): GenerateOptions {
   const number = (name: string, { min, max, other }: { readonly min: number; readonly max: number; readonly other: number }): number => {
     const given = settings[name];

@@ -1,4 +1,7 @@
-/** From the messages of the editor's chat to the conversation that a model reads. No vscode here: parts are told apart by their fields. */
+/**
+ * Converts the messages of the editor's chat to the conversation that a model reads. Does not import vscode: the kind of a part follows
+ * from its fields.
+ */
 import { isRecord } from '../../trainer/narrow.ts';
 import type { Conversation, ConversationMessage } from '../../trainer/protocol/messages/job-messages.ts';
 import type { ChatRequestMessage, ChatResponseOptions } from './chat-provider-api.ts';
@@ -6,19 +9,19 @@ import type { ChatRequestMessage, ChatResponseOptions } from './chat-provider-ap
 const ROLES: Readonly<Record<number, string>> = { 1: 'user', 2: 'assistant' };
 const REQUIRED = 2;
 
-/** @throws Error for what cannot be passed to a model */
+/** @throws Error for parts that cannot be passed to a model */
 export function conversationOf(messages: readonly ChatRequestMessage[], { tools = [], toolMode }: ChatResponseOptions): Conversation {
   if (tools.length > 0 && toolMode === REQUIRED) throw new Error('A run cannot be made to call a tool. Let the model decide.');
   const described = tools.map(({ name, description, inputSchema }) => ({
     type: 'function',
     function: { name, description, parameters: inputSchema ?? { type: 'object', properties: {} } },
   }));
-  /** Names of called tools by the ids of their calls. */
+  /** Names of the called tools, by call id. */
   const names = new Map<string, string>();
   return { messages: joined(messages.flatMap(message => turnsOf(message, names))), ...(described.length > 0 && { tools: described }) };
 }
 
-/** The text of a message as its tokens are counted: words, calls and results. */
+/** The text of a message whose tokens are counted: words, tool calls and results. */
 export const countedText = (message: string | ChatRequestMessage): string =>
   typeof message === 'string'
     ? message
@@ -26,7 +29,7 @@ export const countedText = (message: string | ChatRequestMessage): string =>
         .map(({ content, tool_calls: calls }) => `${String(content ?? '')}${calls === undefined ? '' : JSON.stringify(calls)}`)
         .join('\n');
 
-/** The results of tools are messages of their own, before the text of the user. */
+/** Tool results become messages of their own, before the text of the user. */
 function turnsOf({ role, content }: ChatRequestMessage, names: Map<string, string>): readonly ConversationMessage[] {
   const results: ConversationMessage[] = [];
   const calls: object[] = [];
@@ -53,7 +56,7 @@ const textOf = (content: unknown): string =>
         .join('')
     : '';
 
-/** The editor sends context as several messages of the user; templates expect turns. */
+/** Merges consecutive messages of the user, because the editor sends context as several messages and chat templates expect turns. */
 function joined(messages: readonly ConversationMessage[]): readonly ConversationMessage[] {
   const turns: ConversationMessage[] = [];
   for (const message of messages) {

@@ -1,6 +1,6 @@
 /**
- * The editor's interface for models in its chat, which editors since 1.104 have. The types of the oldest supported
- * editor do not describe it, so the part that is used here is written down, as in `vscode.d.ts` of 1.140.
+ * The editor's interface for models in its chat, available since version 1.104. The types of the oldest supported editor do not describe
+ * it, so this file declares the part that is used here, as in `vscode.d.ts` of 1.140.
  */
 import type { CancellationToken, Disposable, Event, LanguageModelTextPart, LanguageModelToolCallPart, Progress } from 'vscode';
 
@@ -10,7 +10,7 @@ export interface ChatModelInformation {
   readonly family: string;
   readonly version: string;
   readonly tooltip: string;
-  /** Text next to the name. */
+  /** Text shown next to the name. */
   readonly detail: string;
   readonly maxInputTokens: number;
   readonly maxOutputTokens: number;
@@ -18,16 +18,16 @@ export interface ChatModelInformation {
 }
 
 export interface ChatRequestMessage {
-  /** 1 user, 2 assistant; messages of the editor itself may have another one. */
+  /** 1 is the user, 2 the assistant; messages of the editor itself may have another role. */
   readonly role: number;
-  /** Each part is a text, a call of a tool, the result of one, or data. */
+  /** Each part is a text, a tool call, a tool result, or data. */
   readonly content: readonly (object | string)[];
 }
 
 export interface ChatResponseOptions {
   readonly modelOptions?: Readonly<Record<string, unknown>>;
   readonly tools?: readonly { readonly name: string; readonly description: string; readonly inputSchema?: object }[];
-  /** 1 the model decides, 2 it has to call a tool. */
+  /** 1: the model decides; 2: it must call a tool. */
   readonly toolMode: number;
 }
 
@@ -44,7 +44,7 @@ export interface ChatProvider<Information extends ChatModelInformation> {
   provideTokenCount(model: Information, text: string | ChatRequestMessage, token: CancellationToken): Promise<number>;
 }
 
-/** `vscode.lm` of an editor that has the interface. */
+/** The `vscode.lm` of an editor that has the interface. */
 export interface ChatProviderHost {
   registerLanguageModelChatProvider<Information extends ChatModelInformation>(
     vendor: string,

@@ -1,4 +1,4 @@
-/** Offers runs in the model picker of the editor's chat, where the editor has that interface. */
+/** Offers runs in the model picker of the editor's chat, if the editor has that interface. */
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
 import { methodLabel } from '../../trainer/catalog/labels.ts';
@@ -12,11 +12,11 @@ import { type ChatModelInformation, type ChatProvider, hostsChatProviders } from
 import { ListedModels } from './listed-models.ts';
 import { TokenCounter } from './token-counter.ts';
 
-/** The vendor in package.json. */
+/** The vendor name in package.json. */
 const VENDOR = 'rowtune';
 
 interface RunInformation extends ChatModelInformation {
-  /** The editor hands back the object that it was given. */
+  /** The run; the editor passes this object back unchanged. */
   readonly run: ChatModel;
 }
 

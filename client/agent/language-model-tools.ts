@@ -1,5 +1,5 @@
 /**
- * The tools of the catalog for language models in the editor's chat. Each runs as a command of the command line; one that starts or stops a
+ * The catalog's tools for language models in the editor's chat. Each runs as a command of the command line; a tool that starts or stops
  * training asks the user first.
  */
 
@@ -19,7 +19,7 @@ import type { App } from '../app.ts';
 
 type Input = Readonly<Record<string, unknown>>;
 
-/** The name in package.json. */
+/** The tool's name in package.json. */
 const contributedName = (name: AgentToolName): string => `rowtune_${name}`;
 
 export const registerLanguageModelTools = (app: App): Disposable[] =>
@@ -55,7 +55,7 @@ function confirmation(question: string, input: Input): MarkdownString {
   return text;
 }
 
-/** Relative paths start from the first folder of the workspace. */
+/** Resolves relative paths against the first folder of the workspace. */
 function absolute(file: string): string {
   const folder = workspace.workspaceFolders?.[0]?.uri.fsPath;
   return folder === undefined ? file : path.resolve(folder, file);

@@ -1,4 +1,7 @@
-/** Notices, from the lists of runs, that the chat has other models now: a run was renamed, archived, deleted, or has its first checkpoint. Pure. */
+/**
+ * Detects, from the lists of runs, that the models offered in the chat changed: a run was renamed, archived or deleted, or saved its first
+ * checkpoint. Pure.
+ */
 import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 
 type Listed = Pick<RunInfo, 'runDir' | 'name' | 'archived' | 'resumable'>;
@@ -6,7 +9,7 @@ type Listed = Pick<RunInfo, 'runDir' | 'name' | 'archived' | 'resumable'>;
 export class ListedModels {
   #shown: string | undefined;
 
-  /** Returns whether this list gives other models, or other names, than the one before. */
+  /** Returns true if this list offers other models, or other names, than the previous one. */
   differ(runs: readonly Listed[]): boolean {
     const shown = JSON.stringify(
       runs

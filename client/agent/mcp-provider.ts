@@ -1,8 +1,8 @@
-/** Offers the MCP server to the editor, where the editor has that interface (1.101 and later): the user starts it from the list of servers. */
+/** Offers the MCP server to the editor if it has that interface (1.101 and later). The user starts the server from the editor's list. */
 import * as vscode from 'vscode';
 import type { App } from '../app.ts';
 
-/** The part of the interface that newer editors have and the oldest supported one has not. */
+/** The part of the interface that newer editors have and the oldest supported one lacks. */
 interface NewerEditor {
   readonly McpStdioServerDefinition: new (
     label: string,
@@ -19,7 +19,9 @@ interface NewerEditor {
   };
 }
 
-/** 1.100 has a draft under the same names, which refuses a provider that package.json declares as later editors want it. */
+/**
+ * Version 1.100 has a draft of the interface under the same names, which rejects the declaration in package.json that later editors need.
+ */
 const FIRST_MINOR = 101;
 
 function isNewer(editor: object): editor is NewerEditor {
@@ -28,7 +30,7 @@ function isNewer(editor: object): editor is NewerEditor {
   return isFinal && 'McpStdioServerDefinition' in editor && 'registerMcpServerDefinitionProvider' in vscode.lm;
 }
 
-/** The id in package.json. */
+/** The provider's id in package.json. */
 const PROVIDER = 'rowtune';
 
 export function registerMcpServer(app: App): vscode.Disposable[] {
@@ -37,7 +39,7 @@ export function registerMcpServer(app: App): vscode.Disposable[] {
   const provideMcpServerDefinitions = async (): Promise<readonly object[]> => {
     if (!vscode.workspace.isTrusted) return [];
     const { node, program, env, version } = await app.launch();
-    // The editor may store and show a definition.
+    // The editor may store and show a definition, so it contains no secret.
     const { HF_TOKEN: _secret, ...shown } = env;
     return [new editor.McpStdioServerDefinition('Rowtune', node.command, [program, 'mcp'], { ...shown, ...node.env }, version)];
   };

@@ -1,6 +1,6 @@
-/** Counts of tokens, for which the daemon loads a tokenizer: texts that are asked for during a request share the next one. */
+/** Counts tokens with a tokenizer that the daemon loads. Texts that arrive during a request are sent together in the next one. */
 
-/** A chat counts the same messages again and again. */
+/** Number of counts that are memoized: a chat counts the same messages again and again. */
 const MAX_KNOWN = 2000;
 
 export class TokenCounter {
@@ -10,12 +10,12 @@ export class TokenCounter {
   #before: Promise<unknown> = Promise.resolve();
   #next: { readonly texts: string[]; readonly counts: Promise<readonly number[]> } | undefined;
 
-  /** @param request counts several texts, in their order */
+  /** @param request counts several texts; the counts are in the order of the texts */
   constructor(request: (texts: readonly string[]) => Promise<readonly number[]>) {
     this.#request = request;
   }
 
-  /** Rejects as the request does. */
+  /** Rejects if the request does. */
   async count(text: string): Promise<number> {
     return this.#known.get(text) ?? this.#wanted.get(text) ?? this.#ask(text);
   }
@@ -40,7 +40,7 @@ export class TokenCounter {
     return own;
   }
 
-  /** Starts when the request before it has ended. */
+  /** Starts a request when the previous one has ended. */
   #newRequest() {
     const texts: string[] = [];
     const counts = this.#before.then(() => {

@@ -1,9 +1,8 @@
 /**
- * Turns anything that was thrown into a message for the user: a sentence, a hint and buttons that follow the hint.
- * Never a stack trace.
+ * Turns any thrown value into a message for the user: a sentence, a hint, and buttons for the steps in the hint. Never shows a stack trace.
  */
 
-/** The action of a button; `client/ask/notify.ts` implements each. */
+/** The actions of the buttons; `client/ask/notify.ts` implements them. */
 export type Remedy =
   | 'installEngine'
   | 'showDaemonLog'
@@ -25,12 +24,12 @@ export interface ErrorReport {
 }
 
 interface Known {
-  /** Hints that replace those of the daemon, which are written for a terminal. */
+  /** Replaces the daemon's hint, which is written for a terminal. */
   readonly hint?: string;
   readonly remedies: readonly Remedy[];
 }
 
-/** Hints by error code; other errors have a hint of their own and the log. */
+/** Hints by error code. Other errors keep their own hint and offer the log. */
 const KNOWN: Readonly<Record<string, Known>> = {
   'bad-recipe': { hint: 'Fix the problems that are marked in the recipe.', remedies: ['openRecipe', 'showProblems'] },
   'daemon-missing': { hint: 'Start the daemon.', remedies: ['startDaemon', 'showDaemonLog'] },
@@ -66,7 +65,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
   importance: { remedies: ['openRecipe'] },
 };
 
-/** Further steps where the daemon is on another machine. */
+/** Further hints if the daemon is on another machine. */
 const KNOWN_FAR: Readonly<Record<string, Known>> = {
   'daemon-missing': {
     hint: 'Check that the daemon is running on that machine, that the tunnel is up, and that rowtune.daemon.url is right.',
@@ -79,10 +78,10 @@ const KNOWN_FAR: Readonly<Record<string, Known>> = {
   'protocol-mismatch': { hint: 'Install the same version of Rowtune on both machines.', remedies: ['openUrlSetting'] },
 };
 
-/** Longer messages are cut: a notification is read at a glance, and the log has the whole text. */
+/** Longer messages are truncated: people only glance at a notification, and the log has the whole text. */
 const MAX_MESSAGE = 400;
 
-/** @param given the context: without a recipe there is none to open */
+/** @param given the context: without a recipe, there is no recipe to open */
 export function reportError(error: unknown, given: { readonly hasRecipe: boolean; readonly isRemote: boolean }): ErrorReport {
   const { code, hint } = codeAndHint(error);
   const known = code === undefined ? undefined : ((given.isRemote ? KNOWN_FAR[code] : undefined) ?? KNOWN[code]);
@@ -92,12 +91,10 @@ export function reportError(error: unknown, given: { readonly hasRecipe: boolean
   return { message: advice === undefined ? message : `${withStop(message)} ${withStop(advice)}`, remedies };
 }
 
-/** True where the user ended it, so there is nothing to report. */
+/** True if the user ended the action, so there is nothing to report. */
 export const isCanceled = (error: unknown): boolean => ['canceled', 'stopped'].includes(codeAndHint(error).code ?? '');
 
-/**
- * The log entry of an error: the message of an error with a code, the stack of any other one, which is a bug of ours.
- */
+/** The log entry of an error: the message if the error has a code, otherwise the stack, because it is a bug of ours. */
 export function logText(error: unknown): string {
   const { code, hint } = codeAndHint(error);
   if (code === undefined && error instanceof Error) return error.stack ?? error.message;
@@ -118,7 +115,7 @@ function messageOf(error: unknown): string {
 
 function oneParagraph(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  // Addresses and names of files and settings keep their spelling.
+  // Keep the spelling of addresses and of names of files and settings.
   const sentence = /^\S+[./\\_]\S/.test(line) ? line : line.charAt(0).toUpperCase() + line.slice(1);
   return sentence.length <= MAX_MESSAGE ? sentence : `${sentence.slice(0, MAX_MESSAGE - 1)}…`;
 }

@@ -1,16 +1,16 @@
-/** Notifications: an error with its hint and the buttons that follow the hint. */
+/** Notifications: an error with its hint, and buttons for the steps in the hint. */
 import { commands, type Uri, window } from 'vscode';
 import { COMMANDS } from '../commands/command-ids.ts';
 import type { Output } from '../output.ts';
 import { isCanceled, logText, type Remedy, reportError } from './error-report.ts';
 
 export interface ErrorPlace {
-  /** The subject of the error. */
+  /** The recipe that the error is about. */
   readonly recipe?: Uri;
 }
 
 export interface Notifier {
-  /** Logs the whole error and shows the user a sentence; shows nothing where the user ended the action. */
+  /** Logs the whole error and shows the user a sentence; shows nothing if the user ended the action. */
   error(error: unknown, place?: ErrorPlace): void;
   warn(message: string, remedies?: readonly Remedy[]): void;
   info(message: string): void;
@@ -32,7 +32,7 @@ const LABELS: Readonly<Record<Remedy, string>> = {
   manageTrust: 'Manage Trust',
 };
 
-/** @param isRemote whether the daemon is on another machine */
+/** @param isRemote true if the daemon is on another machine */
 export function createNotifier(output: Output, isRemote: () => boolean): Notifier {
   const remedy = (name: Remedy, { recipe }: ErrorPlace): Thenable<unknown> | undefined => {
     const run: Readonly<Record<Remedy, () => Thenable<unknown> | undefined>> = {

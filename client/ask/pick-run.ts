@@ -1,4 +1,4 @@
-/** Finds the run of a command: from an item of the view, a link or a folder, or picked from a list. */
+/** Finds the run that a command is about: an item of the view, a link, a folder, or the user's choice from a list. */
 import path from 'node:path';
 import { CancellationTokenSource, type QuickPickItem, type QuickPickOptions, ThemeIcon, Uri, window } from 'vscode';
 import type { App } from '../app.ts';
@@ -10,7 +10,7 @@ export interface RunPick {
   readonly placeHolder: string;
   /** The capability that the run must have. */
   readonly flag: RunFlag;
-  /** The message where no run has it. */
+  /** The message if no run has it. */
   readonly none: string;
 }
 
@@ -20,7 +20,7 @@ export async function runItems({ daemon, store }: App, views: Views): Promise<re
   return runTree({ runs, jobs: store.list(), nowMs: Date.now() }).flatMap(({ items }) => items);
 }
 
-/** Undefined where the user picked none, or where there is none to pick, which is shown. */
+/** Returns undefined if the user picked no run. If there is none to pick, a message says so. */
 export async function runFor(app: App, views: Views, argument: unknown, pick: RunPick): Promise<RunItem | undefined> {
   if (isRunItem(argument)) return argument;
   const listing = runItems(app, views);
@@ -41,7 +41,7 @@ export async function runFor(app: App, views: Views, argument: unknown, pick: Ru
   }
   const fitting = items.filter(({ flags }) => flags.includes(pick.flag));
   const [only] = fitting;
-  // A single running job is stopped without a list.
+  // A single running job is stopped without asking.
   if (fitting.length === 1 && isEnding) return only;
   return pickItem(Promise.resolve(fitting), pick);
 }
@@ -54,7 +54,7 @@ async function pickItem(fitting: Promise<readonly RunItem[]>, { placeHolder, non
   return chosen?.item;
 }
 
-/** Opens a list before its items are known; shows a message instead where there are none. */
+/** Opens a list before its items are known; shows a message instead if there are none. */
 export async function pickOrTell<T extends QuickPickItem>(
   items: Promise<readonly T[]>,
   { none, ...options }: QuickPickOptions & { readonly none: string },

@@ -1,4 +1,4 @@
-/** Finds the scores of a heatmap: of a run, of a standalone score file, or picked from a list of both. */
+/** Finds the scores for a heatmap: those of a run, those of a standalone score file, or the user's choice from a list of both. */
 import path from 'node:path';
 import { type QuickPickItem, QuickPickItemKind, ThemeIcon, workspace } from 'vscode';
 import type { App } from '../app.ts';
@@ -8,18 +8,18 @@ import type { Views } from '../views/views.ts';
 import { asPick, pickOrTell, runFor, runItems } from './pick-run.ts';
 
 const SCORES_GLOB = `**/*${SCORES_ENDING}`;
-/** The search stops here: nobody picks from more files. */
+/** Maximum number of files found: nobody picks from more. */
 const MAX_FILES = 200;
 
 export interface ScoresPlace {
-  /** The folder of a run, or a score file. */
+  /** The folder of a run, or the path of a score file. */
   readonly path: string;
   readonly label: string;
-  /** A file on this machine, wherever the daemon is. */
+  /** True for a file on this machine, even if the daemon is remote. */
   readonly isHere?: boolean;
 }
 
-/** Undefined where the user picked none, or where there are none, which is shown. */
+/** Returns undefined if the user picked nothing. If there are no scores, a message says so. */
 export async function scoresFor(app: App, views: Views, argument: unknown): Promise<ScoresPlace | undefined> {
   const uri = uriOf(argument);
   if (uri?.path.endsWith('.safetensors')) return { path: uri.fsPath, label: path.basename(uri.fsPath, SCORES_ENDING), isHere: true };

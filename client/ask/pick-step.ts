@@ -1,7 +1,7 @@
-/** One step of a wizard: a list to pick from, with a way back to the step before. */
+/** One step of a wizard: a list to pick from, with a Back button. */
 import { QuickInputButtons, type QuickPickItem, window } from 'vscode';
 
-/** The answer that returns to the step before. */
+/** The answer that returns to the previous step. */
 export const BACK = Symbol('back');
 
 export interface Choice<T> extends QuickPickItem {
@@ -13,14 +13,14 @@ export interface StepPick<T> {
   readonly step: number;
   readonly totalSteps: number;
   readonly placeHolder: string;
-  /** The list is shown before its items are known. */
+  /** The choices; if they are a promise, the list opens before they are known. */
   readonly items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>;
-  /** The same items with more about each, which takes longer. */
+  /** The same choices with more detail, which takes longer to load. */
   readonly detailed?: Promise<readonly Choice<T>[]>;
   readonly canGoBack: boolean;
 }
 
-/** @returns undefined where the user closed it; rejects where loading the items fails */
+/** @returns undefined if the user closed the list; rejects if loading the items fails */
 export function pickStep<T>({
   title,
   step,

@@ -1,7 +1,7 @@
-/** From the tags that a user typed to the change of a run's notes. */
+/** Turns the tags that a user typed into a change of a run's notes. */
 import type { RunNotesChange } from '../../trainer/protocol/messages/rpc-messages.ts';
 
-/** @param text the tags that stay and come, with commas between them */
+/** @param text the new tags, separated by commas */
 export function tagsChange(before: readonly string[], text: string): RunNotesChange {
   const wanted = new Set(
     text

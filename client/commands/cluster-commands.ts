@@ -1,4 +1,4 @@
-/** Train on Slurm, Start Sweep on Slurm: what is submitted is shown and confirmed before. */
+/** Train on Slurm, Start Sweep on Slurm: both show what they will submit and ask for confirmation. */
 import path from 'node:path';
 import { Uri, window } from 'vscode';
 import type { ClusterProfile, SubmitParams } from '../../trainer/protocol/run/cluster.ts';
@@ -15,7 +15,7 @@ interface Submitting {
   /** The name of the recipe, the run or the sweep. */
   readonly name: string;
   readonly what: SubmitParams['what'];
-  /** The folder in which a profile may be. */
+  /** The folder that may contain a profile. */
   readonly folder: string;
 }
 
@@ -24,7 +24,7 @@ const OTHER = 'Choose Profile…';
 
 export function clusterCommands({ app, views }: CommandContext): CommandTable<'trainOnSlurm' | 'sweepOnSlurm'> {
   const starts = new PendingStarts();
-  /** The command was started and waits for its confirmation: whoever starts it once more means the same. */
+  /** True while the command waits for its confirmation; starting it again does nothing. */
   let isAsking = false;
 
   async function submit(submitting: Submitting): Promise<void> {
@@ -49,7 +49,7 @@ export function clusterCommands({ app, views }: CommandContext): CommandTable<'t
     });
   }
 
-  /** The profile that the user has confirmed; undefined if nothing is to be submitted. */
+  /** Returns the profile that the user confirmed; undefined if nothing is to be submitted. */
   async function chooseProfile(client: DaemonClient, name: string, folder: string): Promise<ClusterProfile | undefined> {
     let { profiles } = await client.request('clusterProfiles', { folder });
     for (;;) {
@@ -68,7 +68,7 @@ export function clusterCommands({ app, views }: CommandContext): CommandTable<'t
     }
   }
 
-  /** A file of the daemon's machine. */
+  /** Asks for the path of a profile on the daemon's machine. */
   async function otherProfile(folder: string): Promise<string | undefined> {
     if (app.services.isRemote())
       return window.showInputBox({

@@ -58,5 +58,5 @@ export type CommandName = keyof typeof COMMANDS;
 /** The argument that a menu, a lens, a view or the palette passes to a command. */
 export type CommandHandler = (...args: readonly unknown[]) => unknown;
 
-/** The commands of one topic. Registration does not compile unless all topics together cover every command. */
+/** The commands of one topic. Registration only compiles if the topics together cover every command. */
 export type CommandTable<Names extends CommandName> = Readonly<Record<Names, CommandHandler>>;

@@ -1,4 +1,4 @@
-/** Convert Recipe: a recipe of another tool becomes one of ours. */
+/** Convert Recipe: converts a recipe of another tool to one of ours. */
 import path from 'node:path';
 import { type TextDocument, Uri, WorkspaceEdit, window, workspace } from 'vscode';
 import { orList } from '../../trainer/catalog/entries.ts';
@@ -11,7 +11,7 @@ import { EXCLUDED_GLOB, isRecipeName, recipeStem } from '../recipe/recipe-names.
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
-/** Files of a workspace that are looked at where no recipe is open. */
+/** Maximum number of workspace files that are searched if no recipe is open. */
 const MAX_FILES = 500;
 const GLOB = '**/*.{yaml,yml,json}';
 
@@ -38,7 +38,10 @@ const MAX_LISTED = 5;
 const listed = (keys: readonly string[]): string =>
   keys.length <= MAX_LISTED ? keys.join(', ') : `${keys.slice(0, MAX_LISTED).join(', ')} and ${keys.length - MAX_LISTED} more`;
 
-/** The file that a lens or a menu names, or else the one in the active editor if it is a recipe of another tool, or one that the user picks. */
+/**
+ * Returns the file that a lens or a menu names. Otherwise, the file in the active editor if it is a recipe of another tool, or the user's
+ * choice.
+ */
 async function documentFor(argument: unknown): Promise<TextDocument | undefined> {
   const named = uriOf(argument);
   if (named !== undefined) return workspace.openTextDocument(named);
@@ -75,7 +78,7 @@ async function replace(document: TextDocument, text: string): Promise<void> {
   await window.showTextDocument(document);
 }
 
-/** The original stays. */
+/** Writes the converted recipe next to the original, which stays unchanged. */
 async function writeNextTo(original: Uri, text: string): Promise<void> {
   const ending = path.posix.extname(original.path);
   const folder = original.scheme === 'file' ? Uri.joinPath(original, '..') : workspace.workspaceFolders?.[0]?.uri;

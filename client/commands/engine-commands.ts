@@ -1,4 +1,4 @@
-/** Doctor, Install Engine and Set Hub Token, and the offer to install an engine before the first training. */
+/** Doctor, Install Engine, Set Hub Token, and the offer to install an engine before the first training. */
 import { window } from 'vscode';
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { runCommandLine } from '../daemon/run-command-line.ts';
@@ -8,7 +8,7 @@ import { doctorReport } from '../reports.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
-/** Key of the global state: the user does not want the offer of an engine again. */
+/** Key in the global state: the user declined the offer to install an engine. */
 const ENGINE_DECLINED = 'rowtune.engineDeclined';
 
 export function engineCommands(context: CommandContext): CommandTable<'doctor' | 'installEngine' | 'setHubToken'> {
@@ -40,7 +40,7 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
   };
 }
 
-/** Shows every line as it arrives. @returns whether an engine is installed now */
+/** Shows every line as it arrives. @returns true if an engine is now installed */
 export async function installEngine({ app, views }: CommandContext): Promise<boolean> {
   const { channel } = app.output;
   channel.show(true);
@@ -60,14 +60,14 @@ export async function installEngine({ app, views }: CommandContext): Promise<boo
 }
 
 /**
- * Offers to install an engine before a training on a machine without TensorFlow.
- * @returns whether to continue
+ * Offers to install an engine before training on a machine without TensorFlow.
+ * @returns true to continue
  */
 export async function offerEngine(context: CommandContext, client: DaemonClient): Promise<boolean> {
   const { app } = context;
   const { globalState } = app.context;
   if (globalState.get(ENGINE_DECLINED) === true) return true;
-  // The engine of another machine can't be installed from here.
+  // An engine on another machine can't be installed from here.
   if (app.daemon.state.kind === 'connected' && app.daemon.state.isRemote) return true;
   if ((await client.request('engineStatus', {})).installedEngines.length > 0) return true;
   const install = 'Install Engine';

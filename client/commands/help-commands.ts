@@ -1,4 +1,4 @@
-/** Open Settings and Get Started: places of the editor that belong to this extension. */
+/** Open Settings and Get Started: open the editor's pages about this extension. */
 import { commands } from 'vscode';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';

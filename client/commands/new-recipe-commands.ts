@@ -1,4 +1,4 @@
-/** New Recipe: asks for model, data, task and method, then opens a commented file. */
+/** New Recipe: asks for the model, data, task and method, then opens a commented recipe. */
 import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import { methodNames } from '../../trainer/catalog/methods.ts';
@@ -20,15 +20,15 @@ import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
-/** Those that are read for their descriptions: more than fit on a screen. */
+/** Maximum number of data files that are read for their descriptions; more than fit on a screen. */
 const MAX_DESCRIBED = 50;
 const DATA_GLOB = `**/*.{${DATA_ENDINGS}}`;
 const MAX_DATA_FILES = 500;
 
 interface ModelChoice {
-  /** A name on the hub, or a path. */
+  /** A hub name, or a path. */
   readonly name: string;
-  /** Its folder, if it is on this machine. */
+  /** The model's folder, if it is on this machine. */
   readonly path?: string;
 }
 
@@ -44,7 +44,7 @@ interface DataChoice {
   readonly file?: string;
 }
 
-/** Adds an answer to those before it. */
+/** Adds an answer to the previous ones. */
 type Question = (before: Answers, place: Place) => Promise<Answers | typeof BACK | undefined>;
 
 type Place = Pick<StepPick<unknown>, 'title' | 'step' | 'totalSteps' | 'canGoBack'>;
@@ -61,7 +61,7 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       while (await askAll(questions, stack)) {
         const failure = await writeRecipe(app, folder, stack.at(-1)).then(() => undefined, failureOf);
         if (failure === undefined) return;
-        // The answers are kept, because an error may be that of the daemon alone.
+        // Keep the answers, because only the connection to the daemon may have failed.
         const next = await offerRetry(app, failure.error);
         if (next === undefined) return;
         if (next === 'change') stack.pop();
@@ -80,19 +80,19 @@ async function offerRetry(app: App, error: unknown): Promise<'again' | 'change' 
   return chosen === again ? 'again' : chosen === change ? 'change' : undefined;
 }
 
-/** @throws DaemonError that says what is wrong with the model or the data, or that the daemon does not answer */
+/** @throws DaemonError with what is wrong with the model or the data, or if the daemon does not answer */
 async function writeRecipe(app: App, folder: Uri, answers: Answers = {}): Promise<void> {
   const { model, data } = answers;
   const [task, method] = [objectiveNames.find(name => name === answers.task), methodNames.find(name => name === answers.method)];
   if (model === undefined || task === undefined || method === undefined) return;
   const { freeName, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
-  // A folder outside the workspace is not part of its search.
+  // The workspace search does not cover a folder outside the workspace.
   const beside = (await workspace.fs.readDirectory(folder)).map(([file]) => file).filter(isRecipeName);
   const taken = new Set([...(await findRecipes()).map(uri => uri.path), ...beside].map(recipeStem));
   const name = freeName(model.name, method, taken);
   const uri = Uri.joinPath(folder, recipeFileName(name));
   const client = await app.daemon.ensure();
-  // A daemon on another machine does not have these files.
+  // A daemon on another machine can't read these files.
   const looked = app.services.isRemote() ? undefined : data?.file;
   const baseDir = app.settings().daemonFolder || folder.fsPath;
   const found = await client.request('newRecipe', { model: model.path ?? model.name, data: looked, task, method, baseDir });
@@ -103,7 +103,7 @@ async function writeRecipe(app: App, folder: Uri, answers: Answers = {}): Promis
   await window.showTextDocument(uri, { preview: false });
 }
 
-/** Runs the steps in order, back and forth, from the last answer on. Returns false where the user closed one. */
+/** Runs the steps in order, forward and back, starting at the last answer. Returns false if the user closed a step. */
 async function askAll(questions: readonly Question[], answers: Answers[]): Promise<boolean> {
   while (answers.length <= questions.length) {
     const at = answers.length - 1;
@@ -116,11 +116,11 @@ async function askAll(questions: readonly Question[], answers: Answers[]): Promi
   return true;
 }
 
-/** Only those that the model can be tuned for, if it is on this machine. */
+/** Offers only the tasks that the model can be tuned for, if it is on this machine. */
 const askTask =
   (app: App): Question =>
   async (before, place) => {
-    // The schema is not needed earlier.
+    // Loaded here because nothing needs the schema earlier.
     const { choicesOf, taskOfConfig } = await (await import('../lazy-modules.ts')).recipeText();
     const items = async () => {
       const [tasks, config] = await Promise.all([tasksOf(app, before.model), readConfig(before.model?.path)]);
@@ -139,7 +139,7 @@ const askTask =
     return typeof task === 'string' ? { ...before, task } : task;
   };
 
-/** Undefined where the daemon can't read the model, or it is not downloaded yet. */
+/** Returns undefined if the daemon can't read the model, or if it is not downloaded yet. */
 async function tasksOf(app: App, model: ModelChoice | undefined): Promise<readonly string[] | undefined> {
   if (model?.path === undefined) return undefined;
   try {
@@ -163,7 +163,7 @@ const askMethod: Question = async (before, place) => {
   return typeof method === 'string' ? { ...before, method } : method;
 };
 
-/** Facts of a model on this machine; a file that is missing or is not JSON yields none. */
+/** The config of a model on this machine; undefined if the file is missing or is not JSON. */
 async function readConfig(folder: string | undefined): Promise<unknown> {
   if (folder === undefined) return undefined;
   try {
@@ -173,7 +173,7 @@ async function readConfig(folder: string | undefined): Promise<unknown> {
   }
 }
 
-/** An item of the Models view, or a model folder in the explorer. */
+/** The model of an item in the Models view, or of a model folder in the explorer. */
 function modelOf(argument: unknown): ModelChoice | undefined {
   if (isModelItem(argument)) return { name: argument.model, path: argument.path };
   return argument instanceof Uri ? { name: argument.fsPath, path: argument.fsPath } : undefined;
@@ -268,13 +268,13 @@ async function findData(): Promise<readonly FoundData[]> {
   return (
     files
       .map(uri => ({ label: workspace.asRelativePath(uri), file: uri.fsPath }))
-      // Metrics of runs are not training data.
+      // Exclude run folders: their metrics are not training data.
       .filter(({ label }) => !/(^|\/)runs\//.test(label))
       .sort((a, b) => Number(isHeldOut(a.label)) - Number(isHeldOut(b.label)) || a.label.localeCompare(b.label))
   );
 }
 
-/** In order; nothing where the daemon is on another machine, which does not have these files. */
+/** Describes the files in order; returns an empty list if the daemon is on another machine, which can't read them. */
 async function describeFiles(app: App, files: readonly FoundData[]): Promise<readonly DataFileInfo[]> {
   if (app.services.isRemote() || files.length === 0) return [];
   try {
@@ -295,11 +295,11 @@ function dataChoices(files: readonly FoundData[], known: readonly DataFileInfo[]
   ];
 }
 
-/** A name that suggests evaluation data, which is listed after the others. */
+/** True if the name suggests held-out data; such files are listed last. */
 const isHeldOut = (file: string): boolean =>
   /(^|[^a-z])(held[-_ ]?out|eval|valid|validation|val|dev|test)([^a-z]|$)/i.test(path.basename(file));
 
-/** A path inside the folder is written relative to it, so the folder can be moved; hub names stay. */
+/** A path inside the folder is written relative to it, so the folder can be moved; hub names stay unchanged. */
 function written(value: string, folder: string): string {
   if (!path.isAbsolute(value)) return value.trim();
   const relative = path.relative(folder, value);

@@ -1,4 +1,7 @@
-/** Commands that write people's notes about a run: another name, tags, a text, pinned, archived. They lie in its folder, where every client sees them. */
+/**
+ * Commands that write notes about a run: its display name, tags, text, and whether it is pinned or archived. Notes are stored in the run's
+ * folder, where every client sees them.
+ */
 import { window } from 'vscode';
 import type { RunNotesChange } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { runFor } from '../ask/pick-run.ts';
@@ -9,7 +12,7 @@ import type { CommandHandler, CommandTable } from './command-ids.ts';
 
 type Names = 'renameRun' | 'tagRun' | 'noteRun' | 'pinRun' | 'archiveRun';
 
-/** The change that the user wants; undefined if none. */
+/** Returns the change that the user wants; undefined if none. */
 type Ask = (item: RunItem) => Promise<RunNotesChange | undefined> | RunNotesChange;
 
 export function noteCommands({ app, views }: CommandContext): CommandTable<Names> {

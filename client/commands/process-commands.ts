@@ -1,4 +1,4 @@
-/** Start, stop, restart, log and status of the daemon and the language server. */
+/** Commands for the daemon and the language server: start, stop, restart, log and status. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ConfigurationTarget, ProgressLocation, Uri, window, workspace } from 'vscode';
@@ -35,7 +35,7 @@ function daemonCommands({ app }: CommandContext): CommandTable<DaemonNames> {
     startDaemon,
     stopDaemon,
     restartDaemon: async () => {
-      // A daemon on another machine is started there; from here only the connection can be renewed.
+      // A daemon on another machine can't be started from here; only the connection can be renewed.
       if (app.services.isRemote()) app.daemon.disconnect();
       else if (!(await stopDaemon())) return;
       await startDaemon();
@@ -74,7 +74,7 @@ async function confirmStop({ store, services, settings }: App): Promise<boolean>
 
 async function showDaemonLog({ daemon, folders, output, services }: App): Promise<void> {
   const known = daemon.current === undefined ? undefined : (await daemon.current.request('daemonStatus', {})).logFile;
-  // Its output shows why it did not start.
+  // If the daemon did not start, `daemon.out` shows why.
   const files = [known, path.join(folders.stateDir, 'daemon.log'), path.join(folders.stateDir, 'daemon.out')];
   const isFar = services.isRemote();
   const found = isFar ? undefined : files.find(file => file !== undefined && existsSync(file));
@@ -83,7 +83,7 @@ async function showDaemonLog({ daemon, folders, output, services }: App): Promis
   else await window.showTextDocument(Uri.file(found), { preview: true });
 }
 
-/** Stores the token of a daemon on another machine, and its address if it is new. Returns false if the user gave none. */
+/** Stores the token of a remote daemon, and its address if it is new. Returns false if the user entered none. */
 async function askToken({ context, settings }: App): Promise<boolean> {
   const { daemonUrl } = settings();
   const url = daemonUrl === '' ? await askAddress() : daemonUrl;

@@ -1,4 +1,4 @@
-/** Push to the Hub: asks for an export, its name there, and who may read it. */
+/** Push to the Hub: asks for an export, the name of the repository, and who may read it. */
 import path from 'node:path';
 import { env, Uri, window, workspace } from 'vscode';
 import { EXPORT_MANIFEST } from '../../trainer/protocol/export-manifest-name.ts';
@@ -10,10 +10,10 @@ import { EXCLUDED_GLOB } from '../recipe/recipe-names.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
-/** Every export has this list of its files. */
+/** Matches the manifest that lists the files of an export. */
 const EXPORTS_GLOB = `**/${EXPORT_MANIFEST}`;
 const MAX_EXPORTS = 100;
-/** Key of the global state: the owner of the repository that was pushed to last. */
+/** Key in the global state: the owner of the last repository that was pushed to. */
 const LAST_OWNER = 'rowtune.hubOwner';
 
 const VISIBILITIES = [
@@ -45,7 +45,7 @@ export function pushCommands({ app }: CommandContext): CommandTable<'pushExport'
   };
 }
 
-/** The folder of an export: given, or picked from those of the workspace and others. */
+/** Returns the folder of an export: the argument, or the user's choice from those in the workspace and elsewhere. */
 async function folderOf(argument: unknown): Promise<string | undefined> {
   if (typeof argument === 'string') return argument;
   const uri = uriOf(argument);

@@ -1,4 +1,4 @@
-/** Compute Importance, Preview Data, Evaluate and Estimate Memory: requests about a recipe or a run without training. */
+/** Compute Importance, Preview Data, Evaluate, Estimate Memory: requests about a recipe or a run that do not train. */
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
@@ -27,9 +27,9 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
         title: `Importance of ${name}`,
         start: async (client, id) => {
           const job = await client.request('importance', { id, recipe: source, outputFile });
-          // Announced before the page looks, so missing scores are not reported as a problem.
+          // Announce the job before the page looks, so that missing scores are not reported as a problem.
           app.store.put(job);
-          // The page shows scores while they are computed.
+          // The page shows scores while they are being computed.
           await app.pages.open('heatmap', { kind: 'heatmap', sources: [{ path: outputFile, label: name, jobId: id }] });
           return job;
         },
@@ -57,7 +57,7 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
     }
   }
 
-  /** Asks the card's own compiler, where it is installed: the hints of the editor know its answer then, too. */
+  /** Estimates with the compiler of the card, if installed. The editor's hints then use its result, too. */
   async function estimateOnCard(recipe: Uri, card: string): Promise<void> {
     const name = recipeStem(recipe.path);
     try {
@@ -107,7 +107,7 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
   };
 }
 
-/** A run that has trained, or the base model of a recipe; the recipe in the editor comes first. */
+/** Asks for a trained run, or for a recipe whose base model is evaluated; the recipe in the editor comes first. */
 async function pickEvaluated(context: CommandContext): Promise<RunItem | Uri | undefined> {
   const listing = Promise.all([runItems(context.app, context.views), findRecipes()]);
   const items = listing.then(([runs, recipes]): readonly EvaluatedItem[] => {
@@ -128,14 +128,14 @@ interface EvaluatedItem extends QuickPickItem {
 const group = (label: string, items: readonly EvaluatedItem[]): readonly EvaluatedItem[] =>
   items.length === 0 ? [] : [{ label, kind: QuickPickItemKind.Separator }, ...items];
 
-/** The recipe of a run, wherever the run is. */
+/** Reads the recipe of a local or remote run. */
 export async function runRecipe(context: CommandContext, runDir: string): Promise<RecipeSource> {
   return { text: await readRunFile(context, runDir, 'recipe'), fileName: `${runDir}/${RUN_FILES.recipe}`, baseDir: runDir };
 }
 
-/** A file of a run, wherever the run is. @throws Error if there is none */
+/** Reads a file of a local or remote run. @throws Error if the file does not exist */
 export async function readRunFile({ app }: CommandContext, runDir: string, file: 'recipe' | 'log'): Promise<string> {
-  // Loads the readers of runs, which a window that only edits recipes does not need.
+  // Loaded here because a window that only edits recipes does not need the readers of runs.
   const { openRunSource, WholeFile } = await (await import('../lazy-modules.ts')).runSource();
   const text = await new WholeFile(file).read(openRunSource(runDir, app.services));
   if (text === undefined) throw new Error(`There is no ${file} in ${runDir}`);

@@ -1,4 +1,4 @@
-/** Registers every command and shows the error, with its hint, of one that throws. */
+/** Registers every command. If a command throws, the user sees the error with its hint. */
 
 import { commands, type Disposable } from 'vscode';
 import { namesOf } from '../../trainer/catalog/entries.ts';
@@ -19,7 +19,7 @@ import { sweepCommands } from './sweep-commands.ts';
 import { trainingCommands } from './training-commands.ts';
 
 export function registerCommands(context: CommandContext): Disposable[] {
-  // A missing handler does not compile.
+  // The type requires a handler for every command.
   const table: CommandTable<CommandName> = {
     ...trainingCommands(context),
     ...sweepCommands(context),

@@ -44,7 +44,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
   const pick = (argument: unknown, placeHolder: string): Promise<RunItem | undefined> =>
     runFor(app, views, argument, { placeHolder, flag: 'run', none: NO_RUNS });
 
-  /** Asking for runs starts a daemon; a new connection redraws every view. */
+  /** Reloads a view. A request for runs starts a daemon, and a new connection reloads every view. */
   async function refresh(reload: () => Promise<void>): Promise<void> {
     if (app.daemon.current !== undefined) return reload();
     await app.daemon.ensure();
@@ -87,7 +87,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
   };
 }
 
-/** A copy of a remote run's file in its current state. */
+/** Opens a file of a run; for a remote run, a copy of its current state. */
 async function openFileOf(context: CommandContext, argument: unknown, file: 'recipe' | 'log', placeHolder: string): Promise<void> {
   const { app, views } = context;
   const item = await runFor(app, views, argument, { placeHolder, flag: 'folder', none: NO_RUNS });
@@ -102,13 +102,13 @@ async function showFolderOf({ app, views }: CommandContext, argument: unknown): 
   if (item?.runDir === undefined) return;
   if (app.services.isRemote()) return app.notify.info(`The folder is on the daemon's machine: ${item.runDir}`);
   const uri = Uri.file(item.runDir);
-  // The explorer only shows files of the workspace.
+  // The explorer only reveals files of the workspace.
   await commands.executeCommand(workspace.getWorkspaceFolder(uri) === undefined ? 'revealFileInOS' : 'revealInExplorer', uri);
 }
 
-/** The folder of a recipe's newest run, or of the newest run of all. */
+/** The folder of the recipe's newest run, or of the newest run of any recipe. */
 async function lastRun({ app, views }: CommandContext, argument: unknown, folder: unknown): Promise<string | undefined> {
-  // The lens knows the folder if the runs are on this machine.
+  // The lens provides the folder if the runs are on this machine.
   if (typeof folder === 'string' && !app.services.isRemote()) return folder;
   const recipe = uriOf(argument) ?? activeRecipe();
   const stem = recipe === undefined ? undefined : recipeStem(recipe.path);
@@ -118,7 +118,7 @@ async function lastRun({ app, views }: CommandContext, argument: unknown, folder
   return runDir;
 }
 
-/** @param all the selection of the view, if the command comes from there */
+/** @param all the selection in the view, if the command was started there */
 async function deleteRuns({ app, views }: CommandContext, argument: unknown, all: unknown): Promise<void> {
   const given = (Array.isArray(all) ? all : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('deletable'));
   const picked =
@@ -142,7 +142,7 @@ async function deleteRuns({ app, views }: CommandContext, argument: unknown, all
   await views.reloadRuns();
 }
 
-/** The name that a recipe gives to its runs, from its text alone, which may be incomplete. */
+/** The name that a recipe gives its runs, read from its text, which may be incomplete. */
 async function nameOf(recipe: Uri): Promise<string | undefined> {
   const open = workspace.textDocuments.find(document => document.uri.toString() === recipe.toString());
   const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(recipe));
@@ -209,7 +209,7 @@ async function exportRun(context: CommandContext, argument: unknown): Promise<vo
   });
   if (item?.runDir === undefined) return;
   const { runDir, label } = item;
-  // A run whose recipe cannot be read offers all formats, and the export says what is wrong.
+  // If the recipe of the run cannot be read, all formats are offered, and the export reports what is wrong.
   const recipe = await recipeOfRun(context, runDir).catch(() => undefined);
   const chosen = await window.showQuickPick(formatItems(recipe?.task), {
     title: `Export ${label}`,
@@ -227,8 +227,7 @@ async function exportRun(context: CommandContext, argument: unknown): Promise<vo
   const isRemote = app.services.isRemote();
   const outputDir = isRemote ? await askFarFolder(label, suggested) : await askFolder(label, suggested);
   if (outputDir === undefined) return;
-  // The save dialog has already asked whether to replace a folder. Folders on another machine are unknown, so none is
-  // replaced.
+  // The save dialog has already asked whether to replace the folder. Folders on another machine can't be checked, so none is replaced.
   const isThere = !isRemote && existsSync(outputDir);
   const job = await runJob(app, {
     title: `Exporting ${label}`,
@@ -258,7 +257,7 @@ async function askFolder(label: string, suggested: string): Promise<string | und
   return target?.fsPath;
 }
 
-/** A dialog can't browse the disk of another machine. */
+/** Asks for a folder with an input box, because a dialog can't browse the disk of another machine. */
 const askFarFolder = (label: string, suggested: string): Thenable<string | undefined> =>
   window.showInputBox({
     title: `Export ${label} to this folder on the daemon's machine`,

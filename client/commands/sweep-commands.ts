@@ -16,7 +16,7 @@ export function sweepCommands(context: CommandContext): CommandTable<'startSweep
   const { app, views } = context;
   const starts = new PendingStarts();
 
-  /** From a group of the view Runs, or picked from a list. */
+  /** The sweep of a group in the Runs view, or the user's choice from a list. */
   async function sweepFor(argument: unknown, placeHolder: string): Promise<SweepStatus | undefined> {
     const given = typeof argument === 'object' && argument !== null && 'sweepDir' in argument ? String(argument.sweepDir) : undefined;
     const sweepDir = given ?? (await pickSweep(placeHolder));

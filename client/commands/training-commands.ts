@@ -75,7 +75,7 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
   };
 }
 
-/** The page of the run opens at once, so it shows the preparation too. */
+/** Opens the page of the run at once, so that it shows the preparation, too. */
 async function began(app: App, job: JobRecord): Promise<void> {
   app.store.put(job);
   if (job.runDir !== undefined) await app.pages.open('run', { runDir: job.runDir });

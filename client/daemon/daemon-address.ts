@@ -1,4 +1,4 @@
-/** The address of the daemon: a folder on this machine, or the address of the settings with its token and certificate. */
+/** The address of the daemon: a folder on this machine, or the URL in the settings with its token and certificate. */
 import type { ExtensionContext } from 'vscode';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
@@ -6,10 +6,10 @@ import type { DaemonAddress } from '../../trainer/rpc/connection/connect.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import type { ClientSettings } from '../client-settings.ts';
 
-/** The secret that holds the token of a daemon. */
+/** The key of the secret that holds the token of a daemon. */
 export const daemonTokenKey = (url: string): string => `rowtune.daemonToken:${url}`;
 
-/** @throws DaemonError if the token or the certificate of another machine's daemon is missing */
+/** @throws DaemonError if the token or the certificate of a remote daemon is missing */
 export async function daemonAddress(
   { secrets }: Pick<ExtensionContext, 'secrets'>,
   { daemonUrl: url, daemonCertificate: file }: ClientSettings,

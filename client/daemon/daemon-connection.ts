@@ -1,6 +1,4 @@
-/**
- * The client's one connection to the daemon: opened when needed, reopened when lost, without gaps in the job events.
- */
+/** The client's one connection to the daemon: opened when needed and reopened when lost, without gaps in the job events. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobEvent } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { ConnectOptions, DaemonAddress, DaemonClient } from '../../trainer/rpc/connection/connect.ts';
@@ -12,18 +10,18 @@ import type { RestartPolicy } from './restart-policy.ts';
 export interface LinkOptions {
   readonly store: JobStore;
   readonly client: ConnectOptions['client'];
-  /** Returns the address of the daemon; called for every connection because settings change. */
+  /** Returns the address of the daemon; called for every connection, because settings change. */
   readonly address: () => Promise<DaemonAddress>;
-  /** Starts the daemon on this machine and resolves when it answers. */
+  /** Starts the daemon on this machine; resolves when it answers. */
   readonly start: () => Promise<void>;
   readonly policy: RestartPolicy;
   readonly onState: (state: LinkState) => void;
-  /** Called after a daemon that died was restarted; its jobs are in the store. */
+  /** Called after a daemon that died was restarted; its jobs are already in the store. */
   readonly onRestarted: () => void;
   readonly log: (message: string) => void;
 }
 
-/** Delays between reconnection attempts in ms: a tunnel that returns after a sleep is found within a minute. */
+/** Delays between attempts to reconnect, in ms: a tunnel that comes back after sleep is found within a minute. */
 const RETRY_MS = [200, 500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
 /** A local daemon is considered dead after this many failed attempts. */
 const LOCAL_ATTEMPTS = 3;
@@ -36,10 +34,10 @@ export class DaemonKeeper {
   #opening: { readonly client: Promise<DaemonClient>; readonly starts: boolean } | undefined;
   /** Settles when a lost connection was reopened or given up. */
   #recovering: Promise<void> | undefined;
-  /** The last event received, and which start of the daemon sent it. */
+  /** The last event received, and the epoch of the daemon process that sent it. */
   #position: { readonly epoch: string; seq: number } | undefined;
   #isDisposed = false;
-  /** Counts changes of address: answers meant for an earlier address are dropped. */
+  /** Counts changes of address; answers for an earlier address are dropped. */
   #given = 0;
 
   constructor(options: LinkOptions) {
@@ -56,17 +54,17 @@ export class DaemonKeeper {
   }
 
   /**
-   * Connects, and starts a local daemon if none runs.
+   * Connects; starts a local daemon if none runs.
    * @throws DaemonError
    */
   async ensure(): Promise<DaemonClient> {
-    // Callers during a recovery must not start a daemon past the restart policy. A remote one is contacted at once.
+    // Wait for a recovery, so that callers do not start a daemon past the restart policy. A remote daemon is contacted at once.
     if (this.#state.kind !== 'reconnecting' || !this.#state.isRemote) await this.#recovering;
     return this.#openOrStart();
   }
 
   async #openOrStart(): Promise<DaemonClient> {
-    // A new window joins an existing daemon while its views request one: if the join finds none, the start follows.
+    // The views of a new window only join a daemon. If that attempt finds none, start one.
     if (this.#opening?.starts === false) await this.#opening.client.catch(() => undefined);
     return this.#once(true, async given => {
       const address = await this.#options.address();
@@ -81,7 +79,7 @@ export class DaemonKeeper {
     });
   }
 
-  /** Connects if a daemon already runs (a remote one counts as running). Reports nothing if none answers. */
+  /** Connects if a daemon is already running (a remote one counts as running). Reports nothing if none answers. */
   async join(): Promise<DaemonClient | undefined> {
     try {
       return await this.#once(false, async given => this.#connect(await this.#options.address(), given));
@@ -91,7 +89,7 @@ export class DaemonKeeper {
     }
   }
 
-  /** Stops the daemon; training saves first. */
+  /** Stops the daemon, which saves running trainings first. */
   async stop(): Promise<void> {
     const client = this.#client ?? (await this.join());
     if (client === undefined) return;
@@ -174,7 +172,7 @@ export class DaemonKeeper {
     return client;
   }
 
-  /** The events since the last connection; none if that was to another daemon, whose jobs arrive as records. */
+  /** The events since the last connection; none if that was to another daemon, because its jobs arrive as records. */
   async #replay(client: DaemonClient): Promise<readonly JobEvent[]> {
     const { startedAt: epoch, seq } = client.server;
     if (this.#position?.epoch !== epoch) {
@@ -195,13 +193,13 @@ export class DaemonKeeper {
   #setState(state: LinkState): void {
     const before = this.#state;
     this.#state = state;
-    // A caller that retries gets no advice to retry: the result would be the same.
+    // Do not report the same state again: advice to retry would not help a caller that just did.
     if (state.kind === 'off' && before.kind === 'off') return;
     if (before.kind === 'failed' && state.kind === 'failed' && String(before.error) === String(state.error)) return;
     if (!this.#isDisposed) this.#options.onState(state);
   }
 
-  /** False if it is not the current connection. */
+  /** Returns false if it is not the current connection. */
   #lost(client: DaemonClient, state: LinkState): boolean {
     if (this.#client !== client || this.#isDisposed) return false;
     this.#client = undefined;
@@ -209,7 +207,9 @@ export class DaemonKeeper {
     return true;
   }
 
-  /** Handles the end of a connection. Intended: nothing to do. Lost: reconnect. Dead: restart a few times. */
+  /**
+   * Handles the end of a connection: does nothing if it was intended, reconnects if it was lost, and restarts a dead daemon a few times.
+   */
   async #recover(client: DaemonClient, reason: string): Promise<void> {
     const isRemote = this.#state.kind === 'connected' && this.#state.isRemote;
     if (!this.#lost(client, { kind: 'reconnecting', reason, isRemote })) return;
@@ -235,8 +235,7 @@ export class DaemonKeeper {
       this.#options.onRestarted();
     } catch (error) {
       const now = new Date().toISOString();
-      // On the other machine training continues; callers that wait for other jobs get an error, because their answer is
-      // lost.
+      // Training on the other machine continues. Callers that wait for other jobs get an error, because their results are lost.
       if (isRemote)
         store.daemonEnded(
           'the connection was lost; the job may still be running',
@@ -258,8 +257,8 @@ export class DaemonKeeper {
   }
 }
 
-/** Nothing answers at the address; a local daemon can be started. */
+/** True if nothing answers at the address, so a local daemon can be started. */
 export const isDaemonMissing = (error: unknown): boolean => ['daemon-missing', 'daemon-gone'].includes(codeOf(error));
 
-/** Compares codes, because each bundle has its own copy of the class. */
+/** The code of an error. Compared instead of the class, because each bundle has its own copy of it. */
 const codeOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '');

@@ -1,10 +1,10 @@
-/** The daemon's jobs as the client knows them: records and events of any connection, in one place with listeners. */
+/** The daemon's jobs as the client knows them: records and events of all connections, in one place with listeners. */
 import type { JobEvent, JobRecord, JobState } from '../../trainer/protocol/messages/rpc-messages.ts';
 
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 export const isTraining = ({ kind }: Pick<JobRecord, 'kind'>): boolean => kind === 'train' || kind === 'resume';
-/** Whether runs come and change with the state of a job: its own, or those of its sweep. */
+/** True if the job creates or changes runs: its own, or those of its sweep. */
 export const writesRuns = (job: Pick<JobRecord, 'kind'>): boolean => isTraining(job) || job.kind === 'sweep';
 
 type Listener<T> = (value: T) => void;
@@ -14,7 +14,7 @@ export class JobStore {
   readonly #onChanged = new Set<Listener<JobRecord>>();
   readonly #onEvent = new Set<Listener<JobEvent>>();
 
-  /** In order of creation. */
+  /** All jobs, in order of creation. */
   list(): readonly JobRecord[] {
     return [...this.#jobs.values()].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
   }
@@ -42,14 +42,14 @@ export class JobStore {
     for (const listener of this.#onChanged) listener(record);
   }
 
-  /** Replaces all jobs by those that the daemon knows. */
+  /** Replaces all jobs with those that the daemon knows. */
   replaceAll(records: readonly JobRecord[]): void {
     this.#jobs.clear();
     for (const record of records) this.#jobs.set(record.id, record);
     for (const record of records) for (const listener of this.#onChanged) listener(record);
   }
 
-  /** Progress arrives as events only, so the record is updated from them. */
+  /** Updates a record from an event, because progress arrives only as events. */
   event(event: JobEvent): void {
     const record = this.#jobs.get(event.jobId);
     if (record !== undefined && !hasEnded(record)) this.#jobs.set(record.id, withEvent(record, event.event));

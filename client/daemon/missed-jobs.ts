@@ -1,6 +1,4 @@
-/**
- * Events while no window was open: the jobs that ran when the last one closed, compared with the current ones. Pure.
- */
+/** Reports what happened while no window was open, by comparing the jobs that ran when the last one closed with the current ones. Pure. */
 import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { kindText, metricText, shortProgressText } from '../status/status-text.ts';
 import { hasEnded, isTraining } from './job-store.ts';
@@ -12,7 +10,7 @@ export interface AwayNotice {
 }
 
 /**
- * One sentence for each longer job that this window knew as running.
+ * Returns one sentence for each longer job that was running when the window closed.
  * @param remembered ids of jobs that were running when last seen
  */
 export function awayNotices(remembered: readonly string[], jobs: readonly JobRecord[]): readonly AwayNotice[] {
@@ -31,6 +29,6 @@ function noticeOf(job: JobRecord): Omit<AwayNotice, 'job'> {
   return { severity: 'info', message: `${what} was ${job.state} while you were away${numbers}.` };
 }
 
-/** Jobs that a window remembers; short ones end with it. */
+/** Ids of the jobs that a window remembers when it closes; short jobs are not worth a notice. */
 export const toRemember = (jobs: readonly JobRecord[]): readonly string[] =>
   jobs.filter(job => !hasEnded(job) && (isTraining(job) || job.kind === 'importance' || job.kind === 'export')).map(({ id }) => id);

@@ -1,15 +1,16 @@
 /** Limits how often a process that dies is restarted. */
 
 /**
- * A process that crashes on every start is given up within seconds; one that crashes every few minutes is restarted.
+ * Number of restarts: a process that crashes on every start is given up within seconds, and one that crashes every few minutes is
+ * restarted.
  */
 const MAX_RESTARTS = 3;
 const WITHIN_MS = 3 * 60_000;
 
 export interface RestartPolicy {
-  /** Records a death; returns whether to restart. */
+  /** Records a death; returns true if the process may be restarted. */
   allows(nowMs: number): boolean;
-  /** Forgets earlier deaths, because the user started it. */
+  /** Forgets earlier deaths, because the user started the process. */
   reset(): void;
 }
 

@@ -1,11 +1,11 @@
-/** Runs the trainer's command line: chooses Node and the environment, and parses the last line of JSON. */
+/** Runs the trainer's command line: chooses Node and the environment, and parses the last line of its output as JSON. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 
 /** The oldest Node that the trainer supports. */
 const OLDEST_NODE = 20;
-/** `node --version` answers at once; a wrapper that first downloads a Node is given up. */
+/** `node --version` takes milliseconds; a wrapper that first downloads Node is given up. */
 const VERSION_TIMEOUT_MS = 10_000;
 /** A result is one line; more output than this is discarded. */
 const MAX_OUTPUT_CHARS = 4 * 2 ** 20;
@@ -17,15 +17,15 @@ export interface NodeProgram {
 }
 
 export interface NodeSearch {
-  /** The setting `rowtune.node`; empty searches for one. */
+  /** The setting `rowtune.node`; empty to search for Node. */
   readonly configured: string;
-  /** The program of this process. */
+  /** The executable of this process. */
   readonly execPath: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
 /**
- * Returns the configured Node, or else `node` on the PATH, or else the editor's own.
+ * Returns the configured Node. If none is configured, returns `node` on the PATH, or else the editor's own.
  * @throws DaemonError 'node-unusable' if the configured one does not start or is too old
  */
 export async function findNode({ configured, execPath, env }: NodeSearch): Promise<NodeProgram> {
@@ -42,7 +42,7 @@ export async function findNode({ configured, execPath, env }: NodeSearch): Promi
   return { command: execPath, env: { ELECTRON_RUN_AS_NODE: '1' } };
 }
 
-/** The major version, or undefined if it does not start. */
+/** Returns the major version; undefined if it does not start. */
 function nodeVersion(command: string, env: NodeJS.ProcessEnv): Promise<number | undefined> {
   return new Promise(resolve => {
     const child = spawn(command, ['--version'], { env, stdio: ['ignore', 'pipe', 'ignore'], timeout: VERSION_TIMEOUT_MS });
@@ -59,8 +59,8 @@ function nodeVersion(command: string, env: NodeJS.ProcessEnv): Promise<number | 
 }
 
 /**
- * The environment without the editor's own variables, and without NODE_OPTIONS, which would affect the command line itself. A variable tells
- * the daemon that NODE_OPTIONS was set; the daemon clears everything else.
+ * Returns the environment without the editor's own variables and without NODE_OPTIONS, which would affect the command line itself. A
+ * variable informs the daemon that NODE_OPTIONS was set; the daemon clears everything else.
  */
 export function cleanEnvironment({ NODE_OPTIONS: options, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(([name]) => !/^(VSCODE_|ELECTRON_|CODE_SERVER_)/.test(name));
@@ -73,13 +73,13 @@ export interface RowtuneCall {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** Receives lines of text as they arrive. */
+  /** Called with each line of text as it arrives. */
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Runs `rowtune ARGS --json` to the end.
+ * Runs `rowtune ARGS --json` to its end.
  * @returns the object that it prints last
  * @throws DaemonError with the program's code, message and hint; 'canceled' if the signal ended it
  */

@@ -1,8 +1,8 @@
-/** Runs a command of the trainer with a notification that shows its newest line and offers to cancel it. */
+/** Runs a command of the trainer. A notification shows its newest line and a Cancel button. */
 import { ProgressLocation, window } from 'vscode';
 import type { App } from '../app.ts';
 
-/** Characters of a line that fit a notification. */
+/** Number of characters of a line that fit in a notification. */
 const SHOWN_CHARS = 120;
 
 export interface CommandLine {

@@ -1,4 +1,4 @@
-/** Starts a job and waits for its end, with a notification that shows progress and offers to cancel it. */
+/** Starts a job and waits for its end. A notification shows progress and a Cancel button. */
 import { randomUUID } from 'node:crypto';
 import { ProgressLocation, window } from 'vscode';
 import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';

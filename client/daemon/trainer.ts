@@ -1,4 +1,4 @@
-/** Runs the trainer's command line with the Node, the engine and the token of the user. */
+/** Runs the trainer's command line with the user's Node, engine and token. */
 import path from 'node:path';
 import type { ExtensionContext } from 'vscode';
 import type { ClientSettings } from '../client-settings.ts';
@@ -7,7 +7,7 @@ import type { Output } from '../output.ts';
 import { requireTrust } from '../trust.ts';
 import { cleanEnvironment, findNode, type NodeProgram, runRowtune } from './rowtune-program.ts';
 
-/** The secret that holds the token of the hub. */
+/** The key of the secret that holds the hub token. */
 export const HUB_TOKEN = 'rowtune.hubToken';
 
 export interface RowtuneOptions {
@@ -15,13 +15,13 @@ export interface RowtuneOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The parts with which the command line is started. */
+/** The program and environment for starting the command line. */
 export interface Launch {
-  /** The user's. */
+  /** The user's Node. */
   readonly node: NodeProgram;
-  /** The bundle, or the program of the settings. */
+  /** The bundle of the command line, or the program in the settings. */
   readonly program: string;
-  /** With the token of the hub. */
+  /** The environment, including the hub token. */
   readonly env: NodeJS.ProcessEnv;
   /** The version of the extension. */
   readonly version: string;
@@ -69,7 +69,7 @@ export function createTrainer({ context, output, settings, folders }: TrainerPar
   };
 }
 
-/** Finds Node once for each value of its setting. */
+/** Finds Node once per value of its setting. */
 function createNodeFinder(setting: () => string): () => Promise<NodeProgram> {
   let node: { readonly configured: string; readonly found: Promise<NodeProgram> } | undefined;
   return () => {
@@ -77,7 +77,7 @@ function createNodeFinder(setting: () => string): () => Promise<NodeProgram> {
     if (node?.configured !== configured) {
       const found = findNode({ configured, execPath: process.execPath, env: cleanEnvironment(process.env) });
       node = { configured, found };
-      // Retried on the next use: the user may have installed the missing program.
+      // Search again on the next use: the user may have installed Node in the meantime.
       found.catch(() => {
         node = undefined;
       });

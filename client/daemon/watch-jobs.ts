@@ -12,7 +12,7 @@ import type { Views } from '../views/views.ts';
 import { hasEnded, isTraining, writesRuns } from './job-store.ts';
 import { type AwayNotice, awayNotices, toRemember } from './missed-jobs.ts';
 
-/** Key of the workspace state: ids of jobs that were running. */
+/** Key in the workspace state: ids of jobs that were running. */
 const REMEMBERED = 'rowtune.activeJobs';
 
 export function watchJobs(app: App, views: Views): { dispose(): void } {
@@ -25,7 +25,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     },
     () => app.settings().updateIntervalMs,
   );
-  /** A record changes with its state and phase, for example when the folder exists or the run ended. */
+  /** Reloads the views when a record changes its state or phase, for example because the folder exists now or the run ended. */
   const reload = throttle(
     () => void views.reloadRuns(),
     () => 2 * app.settings().updateIntervalMs,
@@ -51,7 +51,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     followSettings(app, views, names => names.some(name => change.affectsConfiguration(name)));
   });
   const trust = workspace.onDidGrantWorkspaceTrust(() => void joinQuietly(app));
-  // Runs after activation, which the editor waits for.
+  // Deferred until after activation, because the editor waits for activation.
   const joining = setTimeout(() => void joinQuietly(app));
   return {
     dispose() {
@@ -65,7 +65,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   };
 }
 
-/** Tells the user when a training ends, or has ended while no window was open. */
+/** Notifies the user when a training ends, or ended while no window was open. */
 function createNotices(app: App, views: Views) {
   const { store, context } = app;
   let remembered = context.workspaceState.get<readonly string[]>(REMEMBERED, []);
@@ -78,7 +78,7 @@ function createNotices(app: App, views: Views) {
     void context.workspaceState.update(REMEMBERED, ids);
   };
 
-  /** The command that started another kind of job reports its end itself. */
+  /** Reports the end of a training; for other jobs, the command that started the job does. */
   const tellEnd = (job: JobRecord): void => {
     if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
     if (job.state === 'failed') {
@@ -94,10 +94,10 @@ function createNotices(app: App, views: Views) {
   return {
     changed: (job: JobRecord): void => {
       tellEnd(job);
-      // Runs after a complete list of records, any of which may end a remembered job.
+      // Deferred until the list of records is complete, because any of them may end a remembered job.
       if (isCaughtUp) queueMicrotask(remember);
     },
-    /** Once per window: its jobs when it was last closed. */
+    /** Reports, once per window, the jobs that ended since it was last closed. */
     catchUp: (): void => {
       if (isCaughtUp) return;
       isCaughtUp = true;
@@ -107,7 +107,7 @@ function createNotices(app: App, views: Views) {
   };
 }
 
-/** Shows a message about a run, with what can be done next. */
+/** Shows a message about a run with buttons for the next steps. */
 async function tell(app: App, views: Views, { job, message, severity }: AwayNotice): Promise<void> {
   const open = job.runDir === undefined ? [] : ['Open Run'];
   const resume = severity === 'error' && job.resume !== undefined ? ['Resume'] : [];
@@ -120,14 +120,14 @@ async function tell(app: App, views: Views, { job, message, severity }: AwayNoti
   if (chosen === 'Try the Model') await commands.executeCommand(COMMANDS.tryModel, job.runDir);
 }
 
-/** Whether the model of a run can be tried. */
+/** True if the model of a run can be tried. */
 async function answers({ daemon }: App, views: Views, { runDir }: JobRecord): Promise<boolean> {
   const client = daemon.current;
   const runs = client === undefined ? [] : await views.listRuns(client).catch(() => []);
   return runs.some(run => run.runDir === runDir && canBeTried(run.task));
 }
 
-/** @param changed whether one of these settings has changed */
+/** @param changed returns true if one of the named settings changed */
 function followSettings(app: App, views: Views, changed: (names: readonly string[]) => boolean): void {
   if (changed(['rowtune.daemon.url', 'rowtune.daemon.certificate'])) {
     app.daemon.disconnect();
@@ -137,13 +137,13 @@ function followSettings(app: App, views: Views, changed: (names: readonly string
   if (changed(['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'])) void offerRestart(app);
 }
 
-/** Connects to a daemon that already runs; reports nothing if there is none. */
+/** Connects to a daemon that is already running; reports nothing if there is none. */
 async function joinQuietly(app: App): Promise<void> {
   if (!workspace.isTrusted) return;
   await app.daemon.join().catch((error: unknown) => app.output.write('warning', String(error)));
 }
 
-/** A setting that the daemon reads only when it starts. */
+/** Offers a restart because the daemon reads this setting only when it starts. */
 async function offerRestart({ daemon }: App): Promise<void> {
   if (daemon.state.kind !== 'connected' || daemon.state.isRemote) return;
   const chosen = await window.showInformationMessage('The trainer daemon uses this setting after a restart.', 'Restart Daemon');

@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import type { AnswersPatch, StepAnswer } from '../../trainer/protocol/view/run.ts';
 
-/** A page shows the end of a long prompt and the beginning of a long answer. */
+/** Maximum length of a shown text: the end of a prompt, or the beginning of an answer. */
 const MAX_CHARACTERS = 2000;
 
 const start = z.string().transform(text => text.slice(0, MAX_CHARACTERS));
 
-/** JSON has no NaN, which a broken reward model gives. */
+/** A score; null, JSON's form of a NaN from a broken reward model, becomes undefined. */
 const number = z
   .number()
   .nullish()
@@ -23,7 +23,7 @@ const answerSchema: z.ZodType<StepAnswer> = z.object({
   baseReward: number,
 });
 
-/** Skips lines that are no answers. */
+/** Parses the lines; skips those that are not answers. */
 export const answersPatch = (lines: readonly string[], reset: boolean): AnswersPatch => ({
   type: 'answers',
   reset,

@@ -1,4 +1,4 @@
-/** Host of the Compare page: one feed per run; each patch names its run. */
+/** Host of the Compare page: one feed per run; each patch says which run it belongs to. */
 import path from 'node:path';
 import { z } from 'zod';
 import { distinctNames } from '../../trainer/protocol/run/run-names.ts';
@@ -16,7 +16,7 @@ const fromPage: z.ZodType<CompareFromPage> = z.discriminatedUnion('type', [
   z.object(savedFile),
 ]);
 
-/** `state`: `{ runDirs }` with absolute paths; any other state shows an empty page. */
+/** Connects the page. Its `state` is `{ runDirs }` with absolute paths; any other state shows an empty page. */
 export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, post, keep, setTitle }) => {
   const feeds = new Map<string, RunFeed>();
   const asked = new Set(stateSchema.safeParse(state).data?.runDirs ?? []);

@@ -1,4 +1,4 @@
-/** Host of the data page: one job shows samples, another one reads all of them; both read the recipe as it is in the editor. */
+/** Host of the data page: one job shows samples, another reads all samples. Both use the recipe as it is in the editor. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
@@ -26,7 +26,7 @@ const fromPage: z.ZodType<DataFromPage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('map'), columns: z.record(z.string(), z.string().min(1)) }),
 ]);
 
-/** The parts that are checked here; the rest comes from our own worker. */
+/** Checks only these parts; the rest comes from our own worker. */
 const resultSchema = z.looseObject({ page: z.looseObject({ samples: z.array(z.unknown()), parts: z.array(z.unknown()) }) });
 const isDataResult = (value: unknown): value is DataResult => resultSchema.safeParse(value).success;
 
@@ -40,14 +40,14 @@ const START: Place = { part: 'train', from: 0 };
 type JobKind = 'samples' | 'statistics';
 
 interface DataJobs {
-  /** Starts a job in place of the one before. @returns undefined where another job took its place meanwhile */
+  /** Starts a job that replaces the previous one of its kind. @returns undefined if another job replaced it in the meantime */
   readonly run: (kind: JobKind, asked: Place & { readonly count: number }) => Promise<DataResult | undefined>;
-  /** The newest job of a kind while it runs: results of earlier ones are not shown. */
+  /** Id of the newest running job of a kind; results of earlier ones are ignored. */
   readonly newest: (kind: JobKind) => string | undefined;
   readonly abort: () => void;
 }
 
-/** The jobs of a page: one of each kind at a time. */
+/** The jobs of a page: at most one of each kind at a time. */
 function dataJobs(recipe: string, services: PageServices): DataJobs {
   const newest = new Map<JobKind, string>();
   return {
@@ -82,7 +82,7 @@ function dataJobs(recipe: string, services: PageServices): DataJobs {
   };
 }
 
-/** `state`: `{ recipe, label }`, the address of the recipe and its name. */
+/** Connects the page. Its `state` is `{ recipe, label }`, the address of the recipe and its name. */
 export const connectData: ConnectPage<DataToPage> = ({ state, services, post, setTitle }) => {
   const source = stateSchema.safeParse(state).data;
   if (source === undefined)
@@ -111,7 +111,7 @@ export const connectData: ConnectPage<DataToPage> = ({ state, services, post, se
   async function showStatistics(): Promise<void> {
     post({ type: 'progress', text: 'Starting' });
     try {
-      // They are about all samples: none is passed over before.
+      // Statistics cover all samples, so none is skipped.
       const result = await jobs.run('statistics', { ...START, count: 0 });
       if (result) post({ type: 'statistics', statistics: result.statistics, failure: result.failure });
     } catch (error) {

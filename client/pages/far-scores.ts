@@ -7,13 +7,13 @@ import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import { HEATMAP_FILES, readRunRecipe } from '../../trainer/run/run-folder.ts';
 
-/** Ten times the scores of a model with 405 billion parameters. */
+/** Maximum size of a copied file, in bytes: ten times the scores of a model with 405 billion parameters. */
 const MAX_BYTES = 2 ** 30;
 
 export interface FarScores {
   /**
-   * Returns a current copy of a run's folder or of a score file; files missing there are missing here. @throws
-   * DaemonError
+   * Returns a current copy of a run's folder or of a score file. Files that are missing on the remote machine are missing in the copy.
+   * @throws DaemonError
    */
   copyOf(source: string): Promise<string>;
   dispose(): Promise<void>;
@@ -22,7 +22,7 @@ export interface FarScores {
 export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'request'>>): FarScores {
   let root: Promise<string> | undefined;
   const copies = new Map<string, string>();
-  /** The version of each remote file that was copied. */
+  /** The version of each copied remote file. */
   const versions = new Map<string, string>();
 
   async function placeOf(source: string): Promise<string> {
@@ -52,14 +52,14 @@ export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'reques
         at += bytes.length;
         if (at >= size) break;
         page = await client.request('readScores', { path: from, from: at, version });
-        // The file was replaced meanwhile: the next look copies the new one.
+        // The file was replaced in the meantime: the next look copies the new one.
         if (page.version !== version || page.base64 === '') return;
       }
     } finally {
       await handle.close();
     }
     await rename(`${to}.part`, to);
-    // Modification times decide whether the complete or the partial scores are newer.
+    // The modification times decide whether the complete or the partial scores are newer.
     await utimes(to, modifiedMs / 1000, modifiedMs / 1000);
     versions.set(from, version);
   }
@@ -74,7 +74,7 @@ export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'reques
       await mkdir(place, { recursive: true });
       for (const name of HEATMAP_FILES) await bring(path.posix.join(source, name), path.join(place, name));
       const [own, copy] = [path.posix.join(source, RUN_FILES.scores), path.join(place, RUN_FILES.scores)];
-      // A run without scores of its own may use a saved score file on that machine; the copy stands in its folder.
+      // A run without its own scores may use a saved score file on that machine; its copy takes their place in the run's folder.
       if (versions.has(own) || versions.has(partialPath(own))) return place;
       const saved = (await readRunRecipe(place).catch(() => undefined))?.importance.scores;
       if (saved !== undefined) await bring(saved, copy);

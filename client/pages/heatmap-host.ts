@@ -1,4 +1,4 @@
-/** Host of the heatmap page: sends the sources, then scores on request, and sends changes while scores are computed. */
+/** Host of the heatmap page: sends the sources, scores on request, and changes while scores are being computed. */
 import type { HeatmapFromPage, HeatmapSource, HeatmapState, HeatmapToPage, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { fromPageSchema, MAX_SOURCES, stateSchema } from './heatmap-messages.ts';
 import type { ReadSource } from './heatmap-source.ts';
@@ -6,7 +6,7 @@ import type { ConnectPage, PageHost, PageServices } from './page-services.ts';
 import { createScoreSender } from './score-sender.ts';
 import { createSourceReader } from './source-reader.ts';
 
-/** The status of a job that ended; a job that succeeded shows its scores instead. */
+/** Status text of a job that ended; after success, the page shows the scores instead. */
 const END_WORDS: Readonly<Record<string, string>> = {
   failed: 'The job failed.',
   stopped: 'The job was stopped.',
@@ -34,7 +34,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
     const { sources } = feed;
     switch (message.type) {
       case 'ready':
-        // A page that reloads has no data.
+        // A reloaded page has no data.
         feed.reset();
         queue.add(feed.sendSources);
         break;
@@ -73,13 +73,13 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
       isOpen = false;
       clearInterval(timer);
       stopJobs();
-      // Waits for the copy that is being read.
+      // Waits until the copy is no longer being read.
       queue.end(feed.dispose);
     },
   };
 };
 
-/** One task at a time, so that messages arrive in order. */
+/** Runs one task at a time, so that messages arrive in order. */
 function createQueue(services: PageServices, isOpen: () => boolean) {
   let work = Promise.resolve();
   return {
@@ -95,7 +95,7 @@ function createQueue(services: PageServices, isOpen: () => boolean) {
 
 type Feed = ReturnType<typeof createFeed>;
 
-/** The sources of the page, as they were last read, and the messages that bring it up to date. */
+/** Holds the sources of the page as they were last read, and sends the messages that update it. */
 function createFeed(
   services: PageServices,
   post: (message: HeatmapToPage) => void,
@@ -111,7 +111,7 @@ function createFeed(
     const file = known.get(set.path)?.place?.file;
     if (file !== undefined) await sender.send(set, file);
   };
-  /** Tells the page about a source, and sends the scores that it waits for: it asks for each set once. */
+  /** Sends the page a source and the scores of its requested sets, because the page requests each set only once. */
   const take = async ({ path }: HeatmapSource, now: ReadSource): Promise<void> => {
     known.set(path, now);
     post({ type: 'source', source: now.info });
@@ -133,7 +133,7 @@ function createFeed(
       const candidates = await reader.candidates(sources);
       post({ type: 'sources', sources: infos, candidates, colorMap: services.setting('heatmap.colorMap') });
     },
-    /** Sends what has changed since the last look. */
+    /** Sends everything that changed since the last look. */
     async look(): Promise<void> {
       for (const source of sources) {
         const before = known.get(source.path);
@@ -146,7 +146,7 @@ function createFeed(
         if (now.place) await take(source, now);
       }
     },
-    /** A job has ended: its scores are there now, or there is nothing to wait for. */
+    /** Reads a source again after its job ended: either its scores exist now, or nothing more will come. */
     async readAnew(path: string): Promise<void> {
       const source = sources.find(each => each.path === path);
       if (source !== undefined && known.get(path)?.place === undefined) await take(source, await reader.read(source));
@@ -160,7 +160,7 @@ function createFeed(
   };
 }
 
-/** Shows the progress of the jobs that compute these sources. Returns how to stop. */
+/** Shows the progress of the jobs that compute these sources. Returns a function that stops it. */
 function followJobs(services: PageServices, feed: Feed, post: (message: HeatmapToPage) => void, onEnd: (path: string) => void): () => void {
   /** The source that a job works on. */
   const sourceOf = (jobId: string): string | undefined => {

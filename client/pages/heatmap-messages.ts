@@ -1,10 +1,10 @@
-/** The messages and the kept state of the heatmap page, which are checked. */
+/** Schemas of the heatmap page's messages and of its saved state. */
 import { z } from 'zod';
 import type { HeatmapFromPage } from '../../trainer/protocol/view/heatmap.ts';
 
-/** More sources can't be told apart in a list. */
+/** Maximum number of sources: more can't be told apart in a list. */
 export const MAX_SOURCES = 16;
-/** A picture or table of the largest model takes a tenth of this. */
+/** Maximum size of a saved file: a picture or table of the largest model takes a tenth of this. */
 const MAX_SAVED_BYTES = 64 * 2 ** 20;
 
 const sourceSchema = z.object({ path: z.string().min(1), label: z.string(), jobId: z.string().optional(), isHere: z.boolean().optional() });

@@ -21,11 +21,13 @@ import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trai
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 import { SCORES_ENDING } from '../recipe/recipe-names.ts';
 
-/** A list of all rows of a model with 405 billion parameters takes 150 MB; selections take a tenth of that. */
+/**
+ * Maximum size of a selection: a list of all rows of a model with 405 billion parameters takes 150 MB, and selections take a tenth of that.
+ */
 const MAX_SELECTION_BYTES = 64 * 2 ** 20;
-/** 100,000 modules of 150 bytes. */
+/** Maximum size of the coverage file: 100,000 modules of 150 bytes. */
 const MAX_COVERAGE_BYTES = 16 * 2 ** 20;
-/** The most entries of a folder that are searched for comparable scores. */
+/** Maximum number of folder entries that are searched for comparable scores. */
 const MAX_ENTRIES = 500;
 const MAX_CANDIDATES = 50;
 
@@ -41,7 +43,7 @@ const coverageSchema = z.object({
 export interface ScoresPlace {
   readonly file: string;
   readonly isPartial: boolean;
-  /** Changes when the file was replaced or a run has chosen its rows. */
+  /** Changes when the file is replaced or the run chooses its rows. */
   readonly version: string;
 }
 
@@ -56,13 +58,13 @@ const isFolder = (file: string): Promise<boolean> =>
     () => false,
   );
 
-/** The complete scores, if they are newer than partial ones. */
+/** Returns the complete scores, or the partial ones if they are newer. */
 export async function placeOfScores(source: string): Promise<ScoresPlace | undefined> {
   const isRun = await isFolder(source);
   const file = isRun ? await scoresOfRun(source) : source;
   const look = (names: readonly string[]) => Promise.all(names.map(async name => stat(name).catch(() => undefined)));
   const [whole, partial] = await look([file, partialPath(file)]);
-  // A run chooses its rows after scoring them.
+  // Included in the version because a run chooses its rows after scoring them.
   const chosen = isRun ? await look([RUN_FILES.selection, RUN_FILES.coverage].map(name => path.join(source, name))) : [];
   const found = partial && (!whole || partial.mtimeMs > whole.mtimeMs) ? partial : whole;
   if (!found?.isFile()) return undefined;
@@ -74,7 +76,7 @@ export async function placeOfScores(source: string): Promise<ScoresPlace | undef
   };
 }
 
-/** A run whose recipe names saved scores has none of its own. */
+/** The path of a run's scores: its own, or the saved scores that its recipe names. */
 async function scoresOfRun(runDir: string): Promise<string> {
   const own = path.join(runDir, RUN_FILES.scores);
   const has = await Promise.all([own, partialPath(own)].map(name => stat(name).then(Boolean, () => false)));
@@ -85,7 +87,7 @@ async function scoresOfRun(runDir: string): Promise<string> {
 
 /**
  * Reports missing or damaged files in `problem` instead of throwing.
- * @param isAtWork whether a job is computing the scores, so that missing ones are not a problem
+ * @param isAtWork true while a job computes the scores; then missing scores are not a problem
  */
 export async function readSource({ path: source, label }: HeatmapSource, isAtWork = false): Promise<ReadSource> {
   const isRun = await isFolder(source);
@@ -131,7 +133,7 @@ function modulesOf({ modules }: ScoreSetFile, rowParameters: ReadonlyMap<string,
   });
 }
 
-/** The trained rows of each module, those of its sections by themselves. */
+/** The trained rows of each module; for modules with sections, of each section. */
 function ofSections(selection: HeatmapSourceInfo['selection'], { modules }: ScoreSetFile): HeatmapSourceInfo['selection'] {
   return selection?.flatMap(chosen => {
     const parts = [...modules].filter(([name, { module }]) => module === chosen.module && name !== module);
@@ -186,10 +188,7 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
 
 type BudgetSettings = Pick<Recipe, 'method' | 'trains' | 'r' | 'ratio' | 'dependencies' | 'importance'>;
 
-/**
- * The number of rows that a recipe trains if its method chooses rows; the rank of a method with both is not a budget of
- * rows.
- */
+/** The number of rows that a recipe trains, if its method chooses rows. The rank of a method that has both is not a row budget. */
 function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' | 'selectionMode' | 'minRows'> {
   if (recipe === undefined) return {};
   const { method, r, ratio, importance } = recipe;
@@ -202,13 +201,13 @@ function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' |
   };
 }
 
-/** Standalone scores are next to their recipe, under its name. */
+/** Reads the recipe next to standalone scores, which has the same name. */
 async function readRecipeBeside(file: string): Promise<RunParts> {
   if (!file.endsWith(SCORES_ENDING)) return {};
   for (const ending of ['yaml', 'yml', 'json']) {
     const recipe = `${file.slice(0, -SCORES_ENDING.length)}.rowtune.${ending}`;
     const text = await readRegularText(recipe, MAX_STATE_BYTES).catch(() => undefined);
-    // Other mistakes in the recipe do not matter here: every setting is valid or at its default.
+    // Other mistakes in the recipe do not matter here: every setting is valid or has its default.
     if (text !== undefined) return budgetOf(parseRecipe(text, { fileName: recipe }).resolved);
   }
   return {};
@@ -219,13 +218,13 @@ function whyNoScores({ method }: RunParts): string {
   return `this run was trained by ${labelIn('method', method)}, which does not score rows; open Coverage on the page of the run to see what it trained`;
 }
 
-/** Undefined if there is no such file. */
+/** Returns undefined if the file does not exist. */
 async function readJson<T>(file: string, schema: z.ZodType<T>, limit: number): Promise<T | undefined> {
   if (!(await stat(file).catch(() => undefined))) return undefined;
   return schema.parse(JSON.parse(await readRegularText(file, limit)));
 }
 
-/** Runs and score files near the sources: in the same folder and in its `runs` folder. */
+/** Finds runs and score files near the sources: in their folder and in its `runs` folder. */
 export async function candidatesBeside(sources: readonly HeatmapSource[]): Promise<HeatmapSource[]> {
   const folders = new Set(sources.flatMap(({ path: source }) => [path.dirname(source), path.join(path.dirname(source), 'runs')]));
   const found: HeatmapSource[] = [];

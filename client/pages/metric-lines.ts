@@ -1,12 +1,12 @@
 /** Parses lines of metrics.jsonl into columns for a page. */
 import type { MetricsPatch } from '../../trainer/protocol/view/run.ts';
 
-/** A run writes about a dozen names; a damaged file must not create a column for each line. */
+/** Maximum number of metrics: a run writes about a dozen, and a damaged file must not create a column for each line. */
 const MAX_NAMES = 64;
-/** Names that would change the object that holds the columns. */
+/** Valid names; `__proto__` would change the object that holds the columns. */
 const NAME = /^(?!__proto__$)[\w.:/-]{1,100}$/;
 
-/** Skips lines that are not JSON objects with a step. */
+/** Parses the lines; skips those that are not JSON objects with a step. */
 export function metricsPatch(lines: readonly string[], reset: boolean): MetricsPatch {
   const rows = lines.flatMap(line => numbersOf(line) ?? []);
   const names = [...new Set(rows.flatMap(row => [...row.keys()]))].slice(0, MAX_NAMES);

@@ -1,30 +1,30 @@
-/** The HTML of a page: a strict policy, one script, one style sheet, and the state that survives a reload. */
+/** The HTML of a page: a strict content security policy, one script, one style sheet, and the state that survives a reload. */
 import type { PageState } from './page-services.ts';
 
 export interface PageDocument {
   readonly title: string;
   readonly scriptUri: string;
-  /** Absent if the page has none. */
+  /** Absent if the page has no style sheet. */
   readonly styleUri?: string;
   /** The editor's name for the origin of the extension's own files. */
   readonly cspSource: string;
-  /** New for every document. */
+  /** A new value for every document. */
   readonly nonce: string;
   readonly state: PageState;
 }
 
-/** The message by which the host replaces the state that survives a reload; the page never sees it. */
+/** The type of the message with which the host replaces the state that survives a reload; the page never sees it. */
 export const KEEP_STATE = 'rowtune.keepState';
 
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, char => ESCAPES[char] ?? char);
 
-/** JSON that is safe inside a script element. */
+/** Returns JSON that is safe inside a script element. */
 const scriptJson = (value: unknown): string => JSON.stringify(value).replace(/</g, '\\u003c');
 
 /**
- * Keeps the page's own `setState` and `getState` working: its value is stored as `view` next to the host's state, so
- * the editor's single state per page restores both.
+ * Keeps the page's own `setState` and `getState` working: their value is stored as `view` next to the host's state, so that the editor's
+ * single state per page restores both.
  */
 const keepBoth = (state: PageState): string => `
 const api = acquireVsCodeApi();
@@ -50,7 +50,9 @@ export function restoredState(kept: unknown): PageState {
   return typeof host === 'object' ? { ...host } : {};
 }
 
-/** Allows only the extension's own files and no connections: `connect-src` falls back to the closed default. */
+/**
+ * Returns a document that loads only the extension's own files and opens no connections: `connect-src` falls back to the closed default.
+ */
 export function pageHtml({ title, scriptUri, styleUri, cspSource, nonce, state }: PageDocument): string {
   const policy = [
     "default-src 'none'",

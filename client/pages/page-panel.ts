@@ -12,22 +12,22 @@ export interface PageDefinition {
   readonly icon: string;
   /** Identifies a page among others of its kind; defaults to its whole state. */
   readonly identity?: (state: PageState) => unknown;
-  /** Folders of the runs that the page shows. */
+  /** Returns the folders of the runs that the page shows. */
   readonly runsOf: (state: PageState) => readonly unknown[];
-  /** Loads the host with the first page of the kind. Messages are only passed on here. */
+  /** Loads the host when the first page of this kind opens. This file only forwards messages. */
   readonly connect: () => Promise<ConnectPage<unknown>>;
 }
 
 export interface Pages extends Disposable {
   open(kind: PageKind, state: PageState): Promise<void>;
-  /** Closes pages that show only these runs. */
+  /** Closes pages that show only deleted runs. */
   runsDeleted(runDirs: readonly string[]): void;
 }
 
 interface OpenPage {
   readonly panel: WebviewPanel;
   readonly definition: PageDefinition;
-  /** The state it was opened with, or has kept since. */
+  /** The state that the page was opened with, or the last one it kept. */
   state: PageState;
 }
 
@@ -35,8 +35,8 @@ interface OpenPage {
 const viewType = (kind: PageKind): string => `rowtune.${kind}`;
 
 /**
- * @param extensionUri the folder of the extension
- * @param services created when the first page opens
+ * @param extensionUri the extension's folder
+ * @param services called when the first page opens
  */
 export function createPages(extensionUri: Uri, definitions: readonly PageDefinition[], services: () => PageServices): Pages {
   const open = new Set<OpenPage>();
@@ -85,7 +85,7 @@ interface ConnectParams {
   onTitle(title: string): void;
 }
 
-/** Fills a panel with its page, and connects it to its host as soon as that is loaded. */
+/** Fills a panel with its page, and connects it to its host as soon as the host is loaded. */
 async function connectPanel({ page, extensionUri, services, onTitle }: ConnectParams): Promise<void> {
   const { panel, definition, state } = page;
   let isOpen = true;
@@ -121,7 +121,7 @@ async function connectPanel({ page, extensionUri, services, onTitle }: ConnectPa
   for (const message of early) host.receive(message);
 }
 
-/** The document of a page, which may load its own files only. */
+/** Shows the document of a page, which may load only the extension's own files. */
 function showDocument(panel: WebviewPanel, { kind, title, icon }: PageDefinition, extensionUri: Uri, state: PageState): void {
   const media = Uri.joinPath(extensionUri, 'dist', 'media');
   const style = Uri.joinPath(media, `${kind}.css`);
@@ -138,16 +138,16 @@ function showDocument(panel: WebviewPanel, { kind, title, icon }: PageDefinition
 }
 
 /**
- * After a reload the editor restores a page when its tab is selected. If a command opens the page before that, the old
- * tab, which only its title identifies, is closed, unless two tabs have that title.
- * @returns a function that closes it once the title of the new page is known
+ * Finds the tab of a page that the editor has not restored yet, which happens when its tab is selected. If a command opens the page first,
+ * the old tab is closed, unless two tabs have its title, by which alone it is recognized.
+ * @returns a function that closes the tab once the title of the new page is known
  */
 function findAsleep(kind: PageKind, open: ReadonlySet<OpenPage>): (title: string) => void {
   const isOfKind = (input: unknown): boolean => input instanceof TabInputWebview && input.viewType.endsWith(viewType(kind));
   const tabs = window.tabGroups.all.flatMap(group => group.tabs).filter(({ input }) => isOfKind(input));
   const awake = new Set([...open].flatMap(page => (page.definition.kind === kind ? [page.panel.title] : [])));
   return title => {
-    // Pages that were restored meanwhile report later titles.
+    // Pages that were restored in the meantime report their titles later.
     const [asleep, another] = tabs.splice(0).filter(({ label }) => label === title);
     if (asleep !== undefined && another === undefined && !awake.has(title)) void window.tabGroups.close(asleep, true);
   };

@@ -1,7 +1,4 @@
-/**
- * The services for the host side of a page: the daemon, the editor's files and pages, and messages to its page. No
- * vscode here.
- */
+/** The services for the host side of a page: the daemon, the editor's files and pages, and messages to the page. Does not import vscode. */
 
 import type { JobEvent, JobRecord, RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { TextChange } from '../../trainer/protocol/recipe/set-columns.ts';
@@ -25,36 +22,32 @@ export interface PageLog {
 
 export interface PageServices {
   /**
-   * The current connection: starts a daemon if none runs and reconnects a lost one. Call it for every use instead of
-   * keeping it.
+   * Returns the current connection; starts a daemon if none runs, and reopens a lost connection. Call this for every use instead of keeping
+   * the result.
    * @throws DaemonError with a hint for the user
    */
   daemon(): Promise<DaemonLink>;
-  /** Whether the daemon, and its folders, are on another machine. */
+  /** True if the daemon and its folders are on another machine. */
   isRemote(): boolean;
-  /** The jobs known now, without a request to a daemon. */
+  /** The jobs known now, without a request to the daemon. */
   jobs(): readonly JobRecord[];
-  /**
-   * Subscribes to all job events of any connection, without gaps over a reconnection. Returns the unsubscribe function.
-   */
+  /** Subscribes to the job events of all connections, without gaps when reconnecting. Returns the unsubscribe function. */
   onJobEvent(listener: (event: JobEvent) => void): () => void;
-  /**
-   * Subscribes to changes of job records, and to all of them after a reconnection. Returns the unsubscribe function.
-   */
+  /** Subscribes to changes of job records, and to all records after a reconnection. Returns the unsubscribe function. */
   onJobChanged(listener: (job: JobRecord) => void): () => void;
-  /** Asks for a path and writes the file. Returns the path, or undefined if the user canceled. */
+  /** Asks the user for a path and writes the file. Returns the path, or undefined if the user canceled. */
   saveFile(file: { readonly suggestedName: string; readonly content: string | Uint8Array }): Promise<string | undefined>;
-  /** Opens a file in a second editor column. @param line from 1 */
+  /** Opens a file in a second editor column. @param line counted from 1 */
   openFile(path: string, line?: number): Promise<void>;
-  /** The recipe at an address, as it is in the editor, saved or not. */
+  /** The recipe at an address, as it is in the editor, saved or unsaved. */
   recipeSource(uri: string): Promise<RecipeSource>;
-  /** Changes the text of a recipe in its editor, where it can be undone. */
+  /** Changes the text of a recipe in its editor, so that the user can undo it. */
   editRecipe(uri: string, edit: (text: string) => TextChange | undefined): Promise<void>;
   /** Opens another page, or shows the one with the same kind and state. */
   openPage(page: { readonly kind: PageKind; readonly state: PageState }): Promise<void>;
-  /** Runs a command of the extension, as the menu of a run does. */
+  /** Runs a command of the extension, like the context menu of a run. */
   command(name: CommandName, run: { readonly runDir: string }): Promise<unknown>;
-  /** Shows an error with its hint, and a button that follows the hint if there is one. */
+  /** Shows an error with its hint, and a button for the step in the hint, if any. */
   showError(error: unknown): void;
   /** The current value of a setting `rowtune.<name>` that pages may read. */
   setting(name: PageSetting): string;
@@ -67,19 +60,19 @@ export type PageSetting = 'heatmap.colorMap';
 
 /** The arguments of a `connect<Page>` function. */
 export interface PageConnection<ToPage> {
-  /** As `openPage` or the reload passed it: not yet checked. */
+  /** The state as `openPage` or a reload passed it, not validated. */
   readonly state: PageState;
   readonly services: PageServices;
-  /** Sends a message to the page; does nothing after the page is closed. */
+  /** Sends a message to the page; does nothing once the page is closed. */
   readonly post: (message: ToPage) => void;
   /** Replaces the state that restores the page after a reload. */
   readonly keep: (state: PageState) => void;
-  /** The title of the tab. */
+  /** Sets the title of the tab. */
   readonly setTitle: (title: string) => void;
 }
 
 export interface PageHost {
-  /** A message of the page: not yet checked. */
+  /** Handles a message of the page, not validated. */
   receive(message: unknown): void;
   dispose(): void;
 }

@@ -1,7 +1,7 @@
-/** The pages of the editor: the title of each, and its host, loaded with the first page of its kind. */
+/** The pages of the editor: the title of each, and its host, which is loaded with the first page of its kind. */
 import type { PageDefinition } from './page-panel.ts';
 
-/** A list in a state, which comes back from a reload unchecked. */
+/** Reads a list from a state, which is not validated after a reload. */
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 export const pageDefinitions: readonly PageDefinition[] = [

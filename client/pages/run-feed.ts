@@ -1,7 +1,6 @@
 /**
- * The data of one run as patches: everything first, then changes. The files of the run are the only source of truth.
- * Daemon events only trigger a look, and a slow timer looks at runs that no daemon knows, so nothing is missed or sent
- * twice.
+ * Sends the data of one run as patches: everything first, then changes. The files of the run are the only source of truth. Daemon events
+ * only trigger a look, and a slow timer looks at runs that no daemon knows, so nothing is missed or sent twice.
  */
 
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
@@ -18,7 +17,7 @@ import { openRunSource, type RunSource, WholeFile } from './run-source.ts';
 
 /** Interval for a run that is being written without daemon events. */
 const ACTIVE_LOOK_MS = 1000;
-/** Interval for a run at rest: another program may resume or delete it. */
+/** Interval for an inactive run: another program may resume or delete it. */
 const IDLE_LOOK_MS = 5000;
 
 export type FeedServices = Pick<PageServices, 'isRemote' | 'daemon' | 'jobs' | 'onJobEvent' | 'onJobChanged' | 'updateIntervalMs' | 'log'>;
@@ -26,14 +25,14 @@ export type FeedServices = Pick<PageServices, 'isRemote' | 'daemon' | 'jobs' | '
 export interface FeedParams {
   readonly runDir: string;
   readonly services: FeedServices;
-  /** Whether log lines and answers to held-out prompts are wanted too. */
+  /** True to send log lines and answers to held-out prompts, too. */
   readonly withLog: boolean;
   readonly onPatch: (patch: RunPatch) => void;
-  /** Reports why the run can't be read; empty when it can again. */
+  /** Reports why the run can't be read; an empty message when it can be read again. */
   readonly onTrouble?: (message: string) => void;
 }
 
-/** The patch of lines that were added to a file. */
+/** Returns the patch for lines that were added to a file. */
 const patchOf = {
   metrics: metricsPatch,
   answers: answersPatch,
@@ -45,7 +44,7 @@ type LinesFile = keyof typeof patchOf;
 interface Place {
   from: number;
   version: string;
-  /** Something was sent, even if only that there is nothing yet. */
+  /** True once a patch was sent, even if only to say that the file has no lines. */
   isBegun: boolean;
 }
 
@@ -76,7 +75,7 @@ export class RunFeed {
   private isAwaited = false;
   private isOpen = true;
   private lookedMs = Number.NEGATIVE_INFINITY;
-  /** Counts requests to start over: results of an older look are dropped. */
+  /** Counts requests to start over; results of an older look are dropped. */
   private beginning = 0;
 
   constructor(params: FeedParams) {
@@ -95,12 +94,12 @@ export class RunFeed {
     return this.job;
   }
 
-  /** The place of the run on a cluster. */
+  /** The cluster job of the run. */
   get place(): ClusterPlace | undefined {
     return this.info?.cluster;
   }
 
-  /** Sends everything from the first line. */
+  /** Sends everything, starting at the first line. */
   begin(): void {
     this.beginning++;
     this.places = startAll();
@@ -109,7 +108,7 @@ export class RunFeed {
     this.poke();
   }
 
-  /** Looks soon: now, or when the interval since the last look is over. */
+  /** Looks soon: now, or when the interval since the last look has passed. */
   poke(): void {
     if (!this.isOpen || this.beginning === 0) return;
     if (this.isLooking) {
@@ -148,7 +147,7 @@ export class RunFeed {
       await this.send(beginning);
       this.tell('');
     } catch (error) {
-      // The daemon is unreachable or a file was removed during the read; the next look retries.
+      // The daemon is unreachable, or a file was removed during the read; the next look retries.
       this.tell(messageOf(error));
     } finally {
       this.isLooking = false;
@@ -180,9 +179,9 @@ export class RunFeed {
       if (isWanted) this.params.onPatch(patch);
       return isWanted;
     };
-    // These positions belong to this start: a later start has its own, which an older look must not move.
+    // The positions belong to this start. A later start has its own, which an older look must not change.
     const { source, places } = this;
-    // State is read before lines: if it says that the run ended, all lines are there.
+    // Read the state before the lines: if it says that the run ended, all lines exist.
     this.info = await source.info();
     if (!this.info) {
       const job = shownJob(this.job);
@@ -190,7 +189,7 @@ export class RunFeed {
       return;
     }
     const overview = overviewOf(this.info, this.job);
-    // The age alone is not a change.
+    // A change of the age alone is not sent.
     this.once('overview', JSON.stringify({ ...overview, ageSeconds: 0 }), () => post({ type: 'overview', overview }));
     await this.sendFiles(source, post);
     for (const file of this.params.withLog ? (['metrics', 'answers', 'log'] as const) : (['metrics'] as const))
@@ -219,13 +218,13 @@ export class RunFeed {
       const found = parseEvaluation(text);
       return !found || post({ type: 'evaluation', evaluation: found });
     });
-    // The state from before a resume says nothing about the resumed run.
+    // A summary from before a resume says nothing about the resumed run.
     const hasEnded = this.info?.state === 'finished' || this.info?.state === 'stopped';
     const told = hasEnded ? summary : undefined;
     this.once('summary', told ?? '', () => post({ type: 'summary', summary: told === undefined ? null : (parseSummary(told) ?? null) }));
   }
 
-  /** Parsed only if the text changed. */
+  /** Parses and sends a file only if its text changed. */
   private sendFile(what: string, text: string | undefined, send: (text: string) => boolean): void {
     if (text !== undefined) this.once(what, text, () => send(text));
   }
@@ -235,7 +234,7 @@ export class RunFeed {
     if (post()) this.sent.set(what, content);
   }
 
-  /** Reads to the end; sends a patch when it is full or the file ends. */
+  /** Reads to the end of the file; sends a patch when it is full or the file ends. */
   private async sendLines(source: RunSource, file: LinesFile, place: Place, post: (patch: RunPatch) => boolean): Promise<void> {
     let reset = !place.isBegun;
     let lines: string[] = [];
@@ -250,14 +249,14 @@ export class RunFeed {
     for (let more = true; more; ) {
       const page = await source.tail(file, place.from, place.version);
       if (page.rewound) {
-        // The run restarted from an earlier checkpoint or from scratch: earlier lines are void.
+        // The run restarted from an earlier checkpoint or from scratch: discard earlier lines.
         lines = [];
         reset = true;
         Object.assign(place, start());
         continue;
       }
       lines.push(...page.lines);
-      // Only the newest lines of a log are wanted, however long it is.
+      // Keep only the newest lines of a log, however long it is.
       if (file === 'log' && lines.length > 2 * KEPT_LOG_LINES) lines = lines.slice(-KEPT_LOG_LINES);
       place.from = page.next;
       place.version = page.version;
@@ -276,9 +275,9 @@ function shownJob(job: JobRecord | undefined): ShownJob | undefined {
 
 function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {
   const isOver = info.state === 'stopped' || info.state === 'failed' || info.state === 'interrupted';
-  // A run without an update starts over, from its recipe.
+  // A run without a completed update has nothing to resume; it starts over from its recipe.
   const resumable = isOver && !isOnCluster(info.cluster) && info.step > 0 && info.step < (info.totalSteps || Number.POSITIVE_INFINITY);
-  // The run was resumed in a terminal: a job that ended earlier says nothing about it.
+  // The run was resumed in a terminal, so a job that ended before says nothing about it.
   const isElsewhere = !isOver && info.state !== 'finished' && job?.endedAt !== undefined && info.updatedAt > job.endedAt;
   return { ...info, job: isElsewhere ? undefined : shownJob(job), resumable };
 }

@@ -1,7 +1,4 @@
-/**
- * Parses the files of a run folder for the pages. They may be damaged or from another version: invalid parts are left
- * out.
- */
+/** Parses the files of a run folder for the pages. Files may be damaged or from another version; invalid parts are omitted. */
 import { z } from 'zod';
 import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
 import { givenBy, settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
@@ -100,7 +97,7 @@ const summarySchema: z.ZodType<SummaryView> = z.object({
   recompute: z.string(),
 });
 
-/** JSON has no infinity: the perplexity of a model that has not learned yet may be null. */
+/** Turns null into undefined: JSON has no infinity, so the perplexity of an untrained model may be null. */
 function orAbsent(value: number | null | undefined): number | undefined {
   return value ?? undefined;
 }
@@ -119,7 +116,7 @@ export const parseRanks = (text: string): RanksView | undefined => parse(ranksSc
 export const parseEvaluation = (text: string): NewestEvaluation | undefined => parse(newestSchema, text);
 export const parseSummary = (text: string): SummaryView | undefined => parse(summarySchema, text);
 
-/** The settings of recipe.yaml one by one; a setting is at its default if leaving it out would change nothing. */
+/** Splits recipe.yaml into its settings. A setting is at its default if removing it would change nothing. */
 export function parseRecipeFile(text: string): { readonly text: string; readonly entries: readonly RecipeEntry[] } {
   const { resolved } = parseRecipe(text);
   const given = givenBy(resolved);

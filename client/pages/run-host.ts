@@ -9,7 +9,7 @@ import { RunFeed } from './run-feed.ts';
 
 const stateSchema = z.object({ runDir: z.string().refine(path.isAbsolute) });
 
-/** A table of 100,000 lines takes a tenth of this. */
+/** Maximum size of a saved file, in characters: a table of 100,000 lines takes a tenth of this. */
 const MAX_SAVED_CHARACTERS = 64 * 2 ** 20;
 export const savedFile = {
   type: z.literal('save'),
@@ -26,7 +26,7 @@ const fromPage: z.ZodType<RunFromPage> = z.discriminatedUnion('type', [
   z.object(savedFile),
 ]);
 
-/** `state`: `{ runDir }`, an absolute path. */
+/** Connects the page. Its `state` is `{ runDir }`, an absolute path. */
 export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setTitle }) => {
   const runDir = stateSchema.safeParse(state).data?.runDir;
   if (runDir === undefined) {
@@ -37,7 +37,7 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     services,
     withLog: true,
     onPatch: post,
-    // A local file that is being replaced is read at the next look; a remote daemon may be away for long.
+    // Local trouble is not shown: a file that is being replaced is read at the next look. A remote daemon may be unreachable for long.
     onTrouble: message => services.isRemote() && post({ type: 'notice', level: 'error', message }),
   });
   setTitle(`Run: ${path.basename(runDir)}`);
@@ -64,7 +64,7 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     jobLog: openJobLog,
   };
 
-  /** Opens the log of a cluster's job. */
+  /** Opens the log of the cluster job. */
   async function openJobLog(): Promise<void> {
     const log = feed.place?.log;
     if (log === undefined) return;

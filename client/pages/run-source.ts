@@ -1,16 +1,16 @@
-/** Reads a run from its folder, or from the daemon of the machine that has it. */
+/** Reads a run from its folder, or through the daemon on the machine that has it. */
 import type { RunInfo, TailedFile, TailResult } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { readRun } from '../../trainer/rpc/cluster-runs.ts';
 import { tailRun } from '../../trainer/rpc/run-reader.ts';
 import type { PageServices } from './page-services.ts';
 
 export interface RunSource {
-  /** Undefined if there is no run. */
+  /** Returns undefined if there is no run. */
   info(): Promise<RunInfo | undefined>;
   tail(file: TailedFile, from: number, version: string): Promise<TailResult>;
 }
 
-/** Reading a local run needs no daemon and starts none. */
+/** Opens a run. Reading a local run needs no daemon and starts none. */
 export function openRunSource(runDir: string, { isRemote, daemon }: Pick<PageServices, 'isRemote' | 'daemon'>): RunSource {
   if (!isRemote()) return { info: () => readRun(runDir), tail: (file, from, version) => tailRun({ runDir, file, from, version }) };
   return {
@@ -19,11 +19,11 @@ export function openRunSource(runDir: string, { isRemote, daemon }: Pick<PageSer
   };
 }
 
-/** Limit for a recipe or a list of modules; far more than the largest model needs. */
+/** Maximum number of lines of a recipe or a list of modules; far more than the largest model needs. */
 const MAX_LINES = 200_000;
 const MAX_CHARACTERS = 64 * 2 ** 20;
 
-/** A file that is always replaced as a whole: read again only when it was replaced. */
+/** A file that is only ever replaced as a whole; it is read again only after that. */
 export class WholeFile {
   private readonly file: TailedFile;
   private lines: string[] = [];
@@ -34,7 +34,7 @@ export class WholeFile {
     this.file = file;
   }
 
-  /** Undefined if there is no such file. */
+  /** Returns undefined if the file does not exist. */
   async read(source: RunSource): Promise<string | undefined> {
     for (let more = true; more && this.lines.length < MAX_LINES && this.characters < MAX_CHARACTERS; ) {
       const page = await source.tail(this.file, this.lines.length, this.version);

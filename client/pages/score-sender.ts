@@ -1,24 +1,22 @@
-/** Sends the scores that the page wants, each module once until it changes. */
+/** Sends the scores that the page requested; each module only once until it changes. */
 import { openScoreSets } from '../../trainer/importance/score-sets.ts';
 import type { HeatmapToPage, ModuleScores, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 
-/**
- * Bytes of scores per message: large enough to be efficient, small enough that the page draws while the rest arrives.
- */
+/** Size of a message of scores, in bytes: large enough to be efficient, small enough that the page draws while the rest arrives. */
 const MESSAGE_BYTES = 4 * 2 ** 20;
 
 export interface ScoreSender {
   /** The sets that the page shows. */
   readonly wanted: readonly ScoreSetRef[];
-  /** Takes the sets that the page shows now; returns those that it did not show before. */
+  /** Sets the sets that the page shows now; returns those that it did not show before. */
   want(sets: readonly ScoreSetRef[]): readonly ScoreSetRef[];
   /** Sends the modules of a set whose scores the page does not have yet. */
   send(set: ScoreSetRef, file: string): Promise<void>;
-  /** The page has no data any more. */
+  /** Forgets what was sent, because the page has no data any more. */
   reset(): void;
 }
 
-/** @param isOpen false once the page is closed */
+/** @param isOpen returns false once the page is closed */
 export function createScoreSender(post: (message: HeatmapToPage) => void, isOpen: () => boolean): ScoreSender {
   let wanted: readonly ScoreSetRef[] = [];
   /** The hash of each module that the page has. */
@@ -31,7 +29,7 @@ export function createScoreSender(post: (message: HeatmapToPage) => void, isOpen
     want(sets) {
       const fresh = sets.filter(set => !isWanted(set));
       wanted = sets;
-      // The page asks again for sets that it dropped.
+      // The page requests sets again that it dropped.
       for (const id of sent.keys()) if (!wanted.some(set => id.startsWith(idOf(set, '')))) sent.delete(id);
       return fresh;
     },
@@ -65,7 +63,7 @@ export function createScoreSender(post: (message: HeatmapToPage) => void, isOpen
 
 const idOf = ({ path, key }: ScoreSetRef, module: string): string => `${path}\n${key}\n${module}`;
 
-/** FNV-1a over the bits: tells which modules changed since they were sent. */
+/** FNV-1a over the bits; shows which modules changed since they were sent. */
 function hashOf(scores: Float32Array): number {
   let hash = 0x811c9dc5;
   for (const word of new Uint32Array(scores.buffer, scores.byteOffset, scores.length)) hash = Math.imul(hash ^ word, 0x01000193);

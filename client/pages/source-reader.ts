@@ -1,4 +1,4 @@
-/** Reads the sources of a heatmap, wherever the daemon is, and finds more to compare with. */
+/** Reads the sources of a heatmap from this machine or from the daemon's, and finds more to compare with. */
 import { dirname } from 'node:path';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
@@ -10,7 +10,7 @@ import type { PageServices } from './page-services.ts';
 
 export interface SourceReader {
   read(source: HeatmapSource): Promise<ReadSource>;
-  /** The file of a source's scores and its version; undefined if there is none, or if it cannot be read now. */
+  /** Returns the file of a source's scores and its version; undefined if it does not exist or cannot be read now. */
   place(source: HeatmapSource): Promise<ReadSource['place']>;
   /** Runs and score files near these sources. */
   candidates(sources: readonly HeatmapSource[]): Promise<readonly HeatmapSource[]>;
@@ -21,7 +21,7 @@ export function createSourceReader(services: PageServices): SourceReader {
   /** Local copies of files on a remote daemon's machine. */
   const far = services.isRemote() ? createFarScores(services.daemon) : undefined;
   const pathOf = async ({ path, isHere }: HeatmapSource): Promise<string> => (far && !isHere ? far.copyOf(path) : path);
-  /** Whether a job is computing the scores of this source. */
+  /** True while a job computes the scores of this source. */
   const isAtWork = ({ path, jobId }: HeatmapSource): boolean =>
     services.jobs().some(job => (job.id === jobId || job.runDir === path) && !hasEnded(job));
   return {

@@ -1,4 +1,4 @@
-/** The questions and answers of a Try page, and the jobs that write the last ones. */
+/** The questions and answers of a Try page, and the jobs that write the latest answers. */
 import { randomUUID } from 'node:crypto';
 import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { TryAnswer, TryRound, TrySide, TryToPage } from '../../trainer/protocol/view/try.ts';
@@ -7,15 +7,15 @@ import { progressText, waitingText } from '../status/status-text.ts';
 import type { PageServices } from './page-services.ts';
 import { endOf } from './try-result.ts';
 
-/** The most questions kept over a reload; the newest stay. */
+/** Maximum number of questions kept over a reload; the newest stay. */
 const MAX_ROUNDS = 50;
-/** Characters of an answer as the page shows it after a reload. */
+/** Number of characters of an answer that are kept over a reload. */
 const MAX_KEPT_TEXT = 20_000;
 
 /** The part of the page's state that survives a reload. */
 export interface KeptConversation {
   readonly rounds: readonly TryRound[];
-  /** Running jobs of the last question. */
+  /** Running jobs of the latest question. */
   readonly jobs: readonly { readonly side: TrySide; readonly id: string }[];
 }
 
@@ -52,7 +52,7 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
     const answer = answerOf(side);
     if (answer !== undefined) post({ type: 'answer', answer });
   };
-  /** Ends all answers that are on their way. */
+  /** Ends all unfinished answers. */
   const endAll = (next: Partial<TryAnswer>): void => {
     for (const side of jobs.values()) change(side, next);
     jobs.clear();
@@ -74,7 +74,7 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
       keepNow();
       return new Map(jobs);
     },
-    /** Takes the record of a job, which may be another one's. */
+    /** Applies the record of a job; ignores jobs of others. */
     follow(job: JobRecord): void {
       const side = jobs.get(job.id);
       if (side === undefined) return;
@@ -88,7 +88,7 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
           job.state === 'queued' ? { state: 'waiting', note: waitingText(list()) } : { state: 'loading', note: progressText(job) },
         );
     },
-    /** Takes an event of a job: a piece of text, or progress before the first one. */
+    /** Applies an event of a job: a piece of text, or progress before the first piece. */
     hear({ jobId, event }: Parameters<Parameters<PageServices['onJobEvent']>[0]>[0]): void {
       const side = jobs.get(jobId);
       if (side === undefined) return;
@@ -103,7 +103,7 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
       }
     },
     fail: (note: string): void => endAll({ state: 'failed', note }),
-    /** Returns the ids of the jobs to abort. */
+    /** Stops all answers; returns the ids of the jobs to abort. */
     stop(): readonly string[] {
       const ids = [...jobs.keys()];
       endAll({ state: 'stopped', note: undefined });

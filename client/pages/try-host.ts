@@ -31,24 +31,24 @@ const answerSchema: z.ZodType<TryAnswer> = z.object({
 });
 
 const stateSchema = z.object({
-  /** A name on the hub, or a path. */
+  /** A hub name, or a path. */
   model: z.string().min(1),
   revision: z.string().min(1),
-  /** The adapter of a run, compared with its base. */
+  /** The adapter of a run, which is compared with its base. */
   adapter: z.string().refine(path.isAbsolute).optional(),
-  /** The adapter labels words; its base has no head that could. */
+  /** True if the adapter labels words; its base has no head that could. */
   labelsWords: z.boolean().optional(),
-  /** The adapter gives vectors of texts, which are compared with those of the run's data. */
+  /** True if the adapter embeds texts, which are compared with those of the run's data. */
   comparesTexts: z.boolean().optional(),
-  /** The adapter was tuned on answers that were compared or judged: those of samples can be scored. */
+  /** True if the adapter was tuned on compared or judged answers, so those of samples can be scored. */
   comparesAnswers: z.boolean().optional(),
-  /** The adapter's model scores answers, and writes none. */
+  /** True if the adapter's model scores answers and writes none. */
   scoresOnly: z.boolean().optional(),
-  /** The base of a relative model path. */
+  /** The folder against which a relative model path is resolved. */
   baseDir: z.string().refine(path.isAbsolute),
   label: z.string(),
   rounds: z.array(z.object({ prompt: z.string(), answers: z.array(answerSchema) })).optional(),
-  /** Running jobs of the last question. */
+  /** Running jobs of the latest question. */
   jobs: z.array(z.object({ side: z.enum(['base', 'tuned']), id: z.string() })).optional(),
 });
 
@@ -83,7 +83,7 @@ type Source = Omit<z.infer<typeof stateSchema>, 'rounds' | 'jobs'>;
 
 type AnswerRequest = Omit<RequestParams<'generate'>, 'id'>;
 
-/** `state`: `{ model, revision, baseDir, label, adapter? }`; with an adapter, the base model answers too. */
+/** Connects the page. Its `state` is `{ model, revision, baseDir, label, adapter? }`; with an adapter, the base model answers, too. */
 export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep, setTitle }) => {
   const checkedState = stateSchema.safeParse(state).data;
   if (checkedState === undefined) {
@@ -107,7 +107,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     try {
       const daemon = await services.daemon();
       for (const [id, side] of started) {
-        // The job was stopped meanwhile.
+        // The job was stopped in the meantime.
         if (!talk.isWaitingFor(id)) continue;
         talk.follow(await daemon.request('generate', { id, ...requestFor(side) }));
       }
@@ -135,7 +135,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
         return ask(message.prompt, sides, side => requestOf(source, side, message.prompt, message.options));
       case 'compare': {
         const prompt = `Sample ${message.sample + 1}`;
-        // One job scores the answers by both models.
+        // One job scores the answers with both models.
         return ask(prompt, comparesAnswers ? ['tuned'] : [], side => ({
           ...requestOf(source, side, prompt, TRY_DEFAULTS),
           sample: message.sample,
@@ -162,7 +162,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
   };
 };
 
-/** The models that write an answer: a head for words is the adapter's own. */
+/** The models that write an answer. A head that labels words belongs to the adapter, so the base has no answer. */
 function sidesOf({ adapter, labelsWords, scoresOnly }: Source): readonly TrySide[] {
   if (adapter === undefined) return ['base'];
   if (scoresOnly) return [];

@@ -1,17 +1,17 @@
-/** The end of an answer, from the result of its job. */
+/** Reads the end of an answer from the result of its job. */
 import { z } from 'zod';
 import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { counted, grouped } from '../../trainer/protocol/text/format.ts';
 import { DATA_PARTS } from '../../trainer/protocol/view/data.ts';
 import type { TryAnswer } from '../../trainer/protocol/view/try.ts';
 
-/** The form of entities in an answer. */
+/** Schema of the entities in an answer. */
 export const entitiesSchema = z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() }));
 
-/** The form of near texts in an answer. */
+/** Schema of the nearest texts in an answer. */
 export const nearestSchema = z.array(z.object({ text: z.string(), similarity: z.number() }));
 
-/** The form of a sample with its scores in an answer. */
+/** Schema of a sample with its scores in an answer. */
 export const comparedSchema = z.object({
   part: z.enum(DATA_PARTS),
   index: z.number(),
@@ -61,7 +61,7 @@ export function endOf(job: JobRecord): Partial<TryAnswer> {
   if (result.nearest) return { state: 'done', text: result.text, nearest: result.nearest, note: 'nearest texts of the data' };
   const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} per second` : '';
   const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';
-  // The complete text, because some of it may have arrived while nobody listened.
+  // Take the complete text, because some of it may have arrived before the page listened.
   const how = result.asTrained ? ', prompt formatted as in training' : result.chat ? ', prompt formatted by the chat template' : '';
   const { text, reasoning } = result;
   return { state: 'done', text, reasoning, note: `${counted(result.ids.length, 'token')}${rate}${cut}${how}` };

@@ -1,8 +1,8 @@
-/** Whether a model writes text, from its config.json alone: menus cannot wait for its headers. */
+/** Determines from config.json alone whether a model writes text, because menus cannot wait for its headers. */
 import { classWritesText } from '../../trainer/catalog/objectives.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 
-/** False where it can't be read. */
+/** Returns false if the file can't be read. */
 export async function configWritesText(file: string): Promise<boolean> {
   try {
     const config: unknown = JSON.parse(await readRegularText(file, MAX_STATE_BYTES));

@@ -1,5 +1,5 @@
-/** Which files of a workspace are looked at as data: those whose ending says so. `.json` and `.txt` are mostly something else. */
+/** File extensions that mark a workspace file as data. `.json` and `.txt` are omitted because they mostly hold something else. */
 import { taggedExtensions } from '../../trainer/protocol/data-extensions.ts';
 
-/** For a pattern in braces. */
+/** The extensions for a glob pattern in braces. */
 export const DATA_ENDINGS = ['.jsonl', '.csv', '.tsv', '.parquet', ...taggedExtensions].map(ending => ending.slice(1)).join(',');

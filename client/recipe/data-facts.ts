@@ -1,4 +1,4 @@
-/** The facts of a data file next to its name in a list. Pure. */
+/** Describes a data file next to its name in a list. Pure. */
 import { byteSize } from '../../trainer/protocol/text/format.ts';
 import type { DataFileInfo } from '../../trainer/protocol/view/data.ts';
 

@@ -1,9 +1,9 @@
-/** Files that may be recipes of other tools, told by a look at their keys before anything is parsed. Pure. */
+/** Detects files that may be recipes of other tools by their keys, without parsing them. Pure. */
 
-/** A recipe is a page; what is longer is something else. */
+/** Maximum length of a recipe, in characters; longer files are something else. */
 export const MAX_FOREIGN_LENGTH = 200_000;
 
-/** Keys that other tools have in their recipes, without plain words. */
+/** Keys in recipes of other tools; common words are omitted. */
 const OWN_KEYS = [
   ...['base_model', 'micro_batch_size', 'sequence_len', 'sample_packing', 'val_set_size', 'dataset_prepared_path', 'num_epochs'],
   ...['model_name_or_path', 'finetuning_type', 'cutoff_len', 'lora_rank', 'lora_target', 'dataset_dir', 'plot_loss'],
@@ -14,5 +14,5 @@ const OWN_KEYS = [
 ];
 const MARKS = new RegExp(`(?<![\\w.-])(?:${OWN_KEYS.join('|')})"?\\s*:`);
 
-/** Whether it is worth a look by the converter. */
+/** True if the converter should look at the text. */
 export const mayBeForeign = (text: string): boolean => text.length <= MAX_FOREIGN_LENGTH && MARKS.test(text);

@@ -1,4 +1,4 @@
-/** A lens and a lightbulb in recipes of other tools, whatever their names, that convert them. */
+/** A code lens and a lightbulb that convert recipes of other tools, whatever their file names. */
 import { CodeAction, CodeActionKind, CodeLens, type Disposable, languages, Range, type TextDocument } from 'vscode';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { mayBeForeign } from './foreign-marks.ts';
@@ -12,14 +12,14 @@ export interface ForeignRecipe {
   readonly dropped: readonly string[];
 }
 
-/** Undefined if it is no recipe of another tool that is known. */
+/** Returns undefined if the text is not a recipe of a supported tool. */
 export async function foreignRecipe(text: string, file: string): Promise<ForeignRecipe | undefined> {
   if (!mayBeForeign(text)) return undefined;
   const { conversion } = await (await import('../lazy-modules.ts')).quickFixes();
   return conversion({ text, file });
 }
 
-/** The tool of an open document; the editor asks often about the same text. */
+/** Memoizes the tool of an open document, because the editor asks often about the same text. */
 class KnownTools {
   readonly #known = new WeakMap<TextDocument, { readonly version: number; readonly tool: Promise<string | undefined> }>();
 
@@ -53,7 +53,7 @@ export function offerConversions(): Disposable[] {
       documents,
       {
         provideCodeActions: async document => {
-          // The language server offers it in files with our names.
+          // In files with our names, the language server offers the conversion.
           const tool = isRecipeName(document.uri.path) ? undefined : await tools.of(document);
           if (tool === undefined) return [];
           const action = new CodeAction(`Convert this recipe of ${tool}`, CodeActionKind.RefactorRewrite);

@@ -1,14 +1,14 @@
-/** Recipes in the editor: finds the recipe of a command, and its text in the buffer. */
+/** Finds the recipe that a command is about, and its text in the buffer. */
 import path from 'node:path';
 import { Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import type { ClientSettings } from '../client-settings.ts';
 import { EXCLUDED_GLOB, hasSweepSection, inOrderOfUse, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
 
-/** The search stops here: nobody picks from more recipes. */
+/** Maximum number of recipes found: nobody picks from more. */
 const MAX_FOUND = 500;
 
-/** The recipe that a menu or lens names, or else the one in the active editor, or else one that the user picks. */
+/** Returns the recipe that a menu or lens names. Otherwise, the recipe in the active editor, or the user's choice. */
 export async function recipeFor(argument: unknown, placeHolder: string): Promise<Uri | undefined> {
   const known = uriOf(argument) ?? activeRecipe();
   if (known !== undefined) return known;
@@ -18,7 +18,7 @@ export async function recipeFor(argument: unknown, placeHolder: string): Promise
   return undefined;
 }
 
-/** A lens passes a URI as text, a menu as an object. A path may contain colons and begin with a drive letter. */
+/** Returns the URI that a lens passes as text or a menu as an object. A path may contain colons and begin with a drive letter. */
 export function uriOf(argument: unknown): Uri | undefined {
   if (argument instanceof Uri) return argument;
   return typeof argument === 'string' && /^[a-z][a-z\d+.-]+:/i.test(argument) ? Uri.parse(argument, true) : undefined;
@@ -29,7 +29,7 @@ export function activeRecipe(): Uri | undefined {
   return uri !== undefined && isRecipeName(uri.path) ? uri : undefined;
 }
 
-/** Recipes of the workspace, and open ones that were never saved. */
+/** Finds the recipes of the workspace, including open ones that were never saved. */
 export async function findRecipes(): Promise<readonly Uri[]> {
   const found = await workspace.findFiles(RECIPE_GLOB, EXCLUDED_GLOB, MAX_FOUND);
   const open = workspace.textDocuments.map(({ uri }) => uri).filter(uri => isRecipeName(uri.path));
@@ -37,7 +37,7 @@ export async function findRecipes(): Promise<readonly Uri[]> {
   return [...unsaved, ...found];
 }
 
-/** The sweep of the menu's recipe, or one that the user picks from those with a sweep section. */
+/** Returns the menu's recipe, or the user's choice from the recipes with a sweep section. */
 export async function sweepRecipeFor(argument: unknown): Promise<Uri | undefined> {
   const given = uriOf(argument);
   if (given !== undefined) return given;
@@ -49,7 +49,7 @@ export async function sweepRecipeFor(argument: unknown): Promise<Uri | undefined
   return undefined;
 }
 
-/** Order: the active editor, other visible editors, then the rest by path. */
+/** Asks for a recipe. The active editor comes first, then other visible editors, then the rest by path. */
 export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): Promise<Uri | undefined> {
   const inSight = [window.activeTextEditor, ...window.visibleTextEditors].flatMap(editor => editor?.document.uri.toString() ?? []);
   const items = inOrderOfUse(
@@ -65,8 +65,8 @@ async function textOf(uri: Uri): Promise<string> {
 }
 
 /**
- * The text of the buffer if the file is open, saved or not.
- * @param daemonFolder the base of its relative paths, if that is on another machine
+ * Returns the text of the buffer if the file is open, saved or unsaved.
+ * @param daemonFolder the base of relative paths if the daemon is on another machine
  */
 export async function recipeSource(uri: Uri, { daemonFolder }: Pick<ClientSettings, 'daemonFolder'>): Promise<RecipeSource> {
   const text = await textOf(uri);

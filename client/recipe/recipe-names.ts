@@ -9,7 +9,7 @@ export const isRecipeName = (file: string): boolean => RECIPE.test(file);
 export const RECIPE_GLOB = '**/*.rowtune.{yaml,yml,json}';
 export const EXCLUDED_GLOB = '**/{node_modules,.git,checkpoints}/**';
 
-/** Whether a recipe in YAML or JSON has a sweep section, as far as can be seen without parsing it. */
+/** True if a recipe in YAML or JSON seems to have a sweep section; the text is not parsed. */
 export const hasSweepSection = (text: string): boolean => /^[ \t{,]*["']?sweep["']?[ \t]*:/m.test(text);
 
 interface Listed {
@@ -17,7 +17,7 @@ interface Listed {
   readonly description: string;
 }
 
-/** Used recipes come first, in the order of `used`; the others follow by their descriptions. */
+/** Sorts used recipes first, in the order of `used`, and the others by their descriptions. */
 export function inOrderOfUse<T extends Listed>(items: readonly T[], used: readonly string[]): T[] {
   const rank = ({ key }: Listed): number => (used.includes(key) ? used.indexOf(key) : used.length);
   return [...items].sort((a, b) => rank(a) - rank(b) || a.description.localeCompare(b.description));
@@ -26,8 +26,8 @@ export function inOrderOfUse<T extends Listed>(items: readonly T[], used: readon
 /** spam.rowtune.yaml → spam */
 export const recipeStem = (file: string): string => path.basename(file).replace(RECIPE, '');
 
-/** The suffix of score files. */
+/** The file name suffix of score files. */
 export const SCORES_ENDING = '.scores.safetensors';
 
-/** The path of the standalone scores of a recipe: next to it. */
+/** The path of a recipe's standalone scores, next to the recipe. */
 export const scoresFile = (recipeFile: string, baseDir: string): string => path.join(baseDir, `${recipeStem(recipeFile)}${SCORES_ENDING}`);

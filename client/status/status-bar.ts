@@ -1,4 +1,4 @@
-/** The status bar item: the current job, its progress and the time left; its tooltip has the actions. */
+/** The status bar item: the current job, its progress and the remaining time. Its tooltip has the actions. */
 import { MarkdownString, StatusBarAlignment, ThemeColor, window } from 'vscode';
 import type { App } from '../app.ts';
 import { COMMANDS } from '../commands/command-ids.ts';

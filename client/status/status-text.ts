@@ -27,7 +27,7 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
 
 export const kindText = ({ kind }: Pick<JobRecord, 'kind'>): string => KINDS[kind];
 
-/** "training, step 12 of 60 (20%), 3 min 5 s left", or that it is waiting. */
+/** "training, step 12 of 60 (20%), 3 min 5 s left", or what the job waits for. */
 export function progressText({ state, phase, progress }: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
   if (state === 'queued') return 'waiting for another job';
   if (state === 'stopping') return 'ending';
@@ -47,7 +47,7 @@ export function waitingText(jobs: readonly JobRecord[]): string {
   return `waiting for the ${kindText(ahead).toLowerCase()} of ${ahead.title} to finish${how}`;
 }
 
-/** "55% · 20 s left" for narrow places; the stage if there is no percentage. */
+/** "55% · 20 s left" for narrow places; the stage if the percentage is unknown. */
 export function shortProgressText(job: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
   const counted = currentProgress(job);
   if (job.state !== 'running' || counted === undefined || counted.total <= 0) return progressText(job);
@@ -56,14 +56,14 @@ export function shortProgressText(job: Pick<JobRecord, 'state' | 'phase' | 'prog
   return `${phase === 'train' ? '' : `${stageText(phase)} `}${Math.floor((100 * done) / total)}%${left}`;
 }
 
-/** The metrics that judge a running run, best first. */
+/** The metrics shown for a running run, most informative first. */
 const METRICS: readonly { readonly name: string; readonly show: (value: number) => string }[] = [
   { name: 'eval_accuracy', show: value => `accuracy ${percent(value)}` },
   { name: 'eval_loss', show: value => `held-out loss ${compact(value)}` },
   { name: 'loss', show: value => `loss ${compact(value)}` },
 ];
 
-/** "accuracy 97.5%": from the newest evaluation, or else the loss. */
+/** "accuracy 97.5%", from the newest evaluation; otherwise the loss. */
 export function metricText(values: Readonly<Record<string, number>> | undefined): string | undefined {
   for (const { name, show } of METRICS) {
     const value = values?.[name];
@@ -89,7 +89,7 @@ export interface StatusBarText {
   readonly kind: 'normal' | 'warning' | 'error';
 }
 
-/** The job that the status bar shows: a training first, then any running job, then a waiting one. */
+/** The job that the status bar shows: a training, or else another running job, or else a waiting one. */
 export function foremost(jobs: readonly JobRecord[]): JobRecord | undefined {
   const rank = ({ kind, state }: JobRecord): number => (state === 'queued' ? 2 : 0) + (kind === 'train' || kind === 'resume' ? 0 : 1);
   return [...jobs].sort((a, b) => rank(a) - rank(b))[0];
@@ -110,7 +110,7 @@ export function statusBarText(link: LinkState, active: readonly JobRecord[]): St
   return { text: `$(sync~spin) ${job.title}: ${shortProgressText(job)}${others}`, tooltip, kind: 'normal' };
 }
 
-/** Jobs with their actions, then the daemon. */
+/** Lists the jobs with their actions, then the daemon. */
 function tooltipText(link: LinkState, active: readonly JobRecord[]): string {
   const lines = active.map(job => {
     const actions = [

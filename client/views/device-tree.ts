@@ -10,14 +10,14 @@ export interface DeviceItem {
   readonly description: string;
   readonly tooltip: readonly string[];
   readonly icon: string;
-  /** The command of a click. */
+  /** The command that a click runs. */
   readonly command?: { readonly id: string; readonly title: string };
 }
 
-/** With less free memory, training even a small model is likely to fail. */
+/** Threshold for a warning: with less free memory, training even a small model is likely to fail. */
 const LOW_MEMORY_BYTES = 2e9;
 
-/** @param isRemote whether the daemon is on another machine, where this window can't install anything */
+/** @param isRemote true if the daemon is on another machine, where this window can't install anything */
 export function deviceTree(status: EngineStatus, isRemote: boolean): readonly DeviceItem[] {
   const { machine, installedEngines, freeDiskBytes, gpu } = status;
   const { cpu, memory } = machine;

@@ -1,28 +1,25 @@
-/**
- * A tree view of groups with items. It loads when it becomes visible; later changes redraw single items, so nothing
- * flickers.
- */
+/** A tree view of groups with items. It loads when it becomes visible; later changes redraw single items, so that nothing flickers. */
 import { EventEmitter, type TreeDataProvider, TreeItem, TreeItemCollapsibleState, type TreeView, window } from 'vscode';
 import { changesOf, type ViewGroup } from './view-changes.ts';
 
 export interface GroupViewParams<Item> {
   readonly id: string;
   /**
-   * Groups under headings, or one without a name, whose items are at the top level. An error is shown in place of the
-   * items.
+   * Loads groups with headings, or one group without a name, whose items are at the top level. If this fails, the view shows the error
+   * instead.
    */
   readonly load: () => Promise<readonly ViewGroup<Item>[]>;
   readonly draw: (item: Item) => TreeItem;
   /** A message above the items, if there is one. */
   readonly note?: () => string | undefined;
-  /** The text for an error in place of the items. */
+  /** Returns the text of an error that is shown instead of the items. */
   readonly sentenceOf: (error: unknown) => string;
   readonly canSelectMany?: boolean;
 }
 
 export interface GroupView<Item> {
   readonly view: TreeView<ViewGroup<Item> | Item>;
-  /** Reloads it: now if it is visible, otherwise when it becomes visible. */
+  /** Reloads the view now if it is visible, or else when it becomes visible. */
   reload(): Promise<void>;
   /** Replaces the loaded items. */
   show(groups: readonly ViewGroup<Item>[]): void;
@@ -37,7 +34,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
   const closed = new Set<string>();
   let groups: readonly ViewGroup<Item>[] | undefined;
 
-  /** Nobody asked for this view, so errors do not interrupt. */
+  /** Loads the groups; errors do not interrupt the user, who did not request this view. */
   async function load(): Promise<readonly ViewGroup<Item>[]> {
     try {
       const loaded = await params.load();
@@ -80,7 +77,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
       changed.fire(undefined);
       return;
     }
-    // The editor identifies a node by its object, so the object is updated in place.
+    // The editor identifies a node by its object, so update the object in place.
     for (const { shown, now } of changes) Object.assign(shown, now);
     if (changes.length > 0) changed.fire(changes.map(({ shown }) => shown));
   }

@@ -13,7 +13,7 @@ export interface ModelItem {
   readonly model: string;
   readonly path: string;
   readonly isBroken: boolean;
-  /** The kinds of items that menus match by `viewItem`. */
+  /** Kinds of items; menus match them with `viewItem`. */
   readonly flags: readonly ('model' | 'answers' | 'broken')[];
 }
 
@@ -22,7 +22,7 @@ export interface ModelGroup {
   readonly items: readonly ModelItem[];
 }
 
-/** Models of the workspace come first: they are fewer, and the ones in use. */
+/** Groups the models; those of the workspace come first, because they are fewer and in use. */
 export function modelTree(models: readonly ModelInfo[]): readonly ModelGroup[] {
   const group = (name: string, source: ModelInfo['source']): ModelGroup => ({
     name,
@@ -52,7 +52,7 @@ function modelItem(model: ModelInfo): ModelItem {
   };
 }
 
-/** Whether a menu passed an item of this view. */
+/** True if a menu passed an item of this view. */
 export const isModelItem = (value: unknown): value is ModelItem =>
   typeof value === 'object' && value !== null && 'model' in value && 'isBroken' in value;
 

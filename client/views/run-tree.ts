@@ -14,38 +14,41 @@ import { ageText, kindText, metricText, progressText, shortProgressText } from '
 
 export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished' | 'Archived';
 
-/** In the order of the view; deletable ones come last. */
+/** Groups in the order of the view; those with deletable runs come last. */
 const GROUPS: readonly RunGroupName[] = ['Running', 'Waiting', 'Stopped', 'Failed', 'Finished', 'Archived'];
 
 export interface RunItem {
-  /** Stable for a run, so that the tree keeps its selection. */
+  /** Identifies a run across redraws, so that the tree keeps its selection. */
   readonly id: string;
   readonly group: RunGroupName;
-  /** The name of its folder, with enough of its path to tell it from other runs. */
+  /** The name of the run's folder, with enough of its path to distinguish it from other runs. */
   readonly label: string;
   /** The name of the recipe, if the run has a folder. */
   readonly title?: string;
-  /** Text after the label: progress and metric of a running run, metric and age of an ended one. */
+  /** Text after the label: progress and metric of a running run, or metric and age of an ended one. */
   readonly description: string;
   /** Lines of plain text. */
   readonly tooltip: readonly string[];
-  /** A codicon. */
+  /** The name of a codicon. */
   readonly icon: string;
-  /** The possible actions, as words that a menu's `when` matches. */
+  /** The possible actions, as words that the `when` clause of a menu matches. */
   readonly flags: readonly RunFlag[];
   readonly runDir?: string;
   /** The folder of the sweep that the run belongs to. */
   readonly sweepDir?: string;
-  /** A cluster trains it, or will. */
+  /** True if a cluster trains the run, or will. */
   readonly isOnCluster?: boolean;
   readonly jobId?: string;
-  /** Notes of people about the run. */
+  /** Notes of the user about the run. */
   readonly notes?: Pick<RunInfo, 'tags' | 'note' | 'pinned' | 'archived'>;
-  /** Start time, as ISO 8601. */
+  /** Start time in ISO 8601. */
   readonly startedAt?: string;
 }
 
-/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: its model can be tried; `job`: it is not a training; `sweep`: it is the group of a sweep; `cluster`: a cluster has it, and can end it. */
+/**
+ * `run`: it has a page. `folder`: it has files. `scores`: it has scores or is computing them. `answers`: its model can be tried. `job`: it
+ * is not a training. `sweep`: it is the group of a sweep. `cluster`: it is on a cluster, where it can be stopped.
+ */
 export type RunFlag =
   | 'run'
   | 'job'
@@ -61,15 +64,15 @@ export type RunFlag =
   | 'sweep';
 
 export interface RunGroup {
-  /** The state of its runs, or the name of their sweep. */
+  /** The state of the group's runs, or the name of their sweep. */
   readonly name: string;
   readonly sweepDir?: string;
-  /** A cluster has the sweep, and can end it. */
+  /** True if the sweep is on a cluster, where it can be stopped. */
   readonly isOnCluster?: boolean;
   readonly items: readonly RunItem[];
 }
 
-/** Whether the argument of a command is the group of a sweep. */
+/** True if the argument of a command is the group of a sweep. */
 export const isRunGroup = (argument: unknown): argument is RunGroup & { readonly sweepDir: string } =>
   typeof argument === 'object' &&
   argument !== null &&
@@ -83,10 +86,10 @@ export interface RunTreeParams {
   readonly nowMs: number;
 }
 
-/** A start that failed without a folder is shown for a day. */
+/** A start that failed before it had a folder is shown for one day. */
 const SHOWN_WITHOUT_FOLDER_MS = 86_400_000;
 
-/** The groups that have items. A run and its newest job are one item; other jobs are shown while they run. */
+/** Returns the groups that have items. A run and its newest job share an item; other jobs are shown while they run. */
 export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup[] {
   const newest = new Map<string, JobRecord>();
   for (const job of jobs) if (isTraining(job) && job.runDir !== undefined) newest.set(job.runDir, job);
@@ -110,7 +113,7 @@ export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup
   );
 }
 
-/** One group per sweep, that of the newest run first; its runs in the order of their names. */
+/** Returns one group per sweep, newest run first; the runs of a group are sorted by name. */
 function sweepGroups(items: readonly RunItem[]): readonly RunGroup[] {
   const dirs = [...new Set(items.flatMap(({ sweepDir }) => sweepDir ?? []))];
   const names = distinctNames(dirs);
@@ -125,7 +128,7 @@ function sweepGroups(items: readonly RunItem[]): readonly RunGroup[] {
   }));
 }
 
-/** The newest run, of the named recipe if given, in any group. */
+/** Returns the newest run of any group, or of the named recipe. */
 export function newestRun(items: readonly RunItem[], name?: string): RunItem | undefined {
   const ofName = items.filter(
     ({ runDir, title }) => runDir !== undefined && (name === undefined || title === name || isNamedAfter(folderName(runDir), name)),
@@ -164,7 +167,7 @@ interface RunItemParams {
   readonly run?: RunInfo;
   readonly job?: JobRecord;
   readonly nowMs: number;
-  /** Runs by folder. */
+  /** Labels of runs, by folder. */
   readonly names: ReadonlyMap<string, string>;
 }
 
@@ -172,7 +175,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
   const isActive = job !== undefined && !hasEnded(job);
   const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : run?.archived === true ? 'Archived' : groupOf(run, job);
   const isBusy = group === 'Running' || group === 'Waiting';
-  // The runs of a sweep share a job array, which no single one of them ends.
+  // The runs of a sweep share a job array, which can't be stopped for a single run.
   const isOwn = !isActive && isOnCluster(run?.cluster) && run?.sweepDir === undefined;
   const hasSaved = run !== undefined && (run.resumable ?? run.step > 0);
   // A run started from the command line has no job of the daemon.
@@ -225,14 +228,14 @@ const JOB_GROUPS: Readonly<Record<JobRecord['state'], RunGroupName>> = {
   failed: 'Failed',
 };
 
-/** A run that a cluster has not begun has none. */
+/** True if the run has a folder; a run that waits on a cluster has none yet. */
 const hasFolder = (run: RunInfo | undefined): boolean => run !== undefined && run.state !== 'queued';
 
-/** The group of a run that the daemon does not train. */
+/** The group of a run that the daemon is not training. */
 function groupOf(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
   if (run?.cluster?.phase === 'waiting') return 'Waiting';
   if (run?.cluster?.phase === 'running') return 'Running';
-  // Its job ended after the run was read.
+  // The job ended after the run was read.
   if (run !== undefined && isActive(run.state) && job?.endedAt !== undefined && run.updatedAt <= job.endedAt) return JOB_GROUPS[job.state];
   switch (run?.state) {
     case 'queued':
@@ -254,15 +257,15 @@ function groupOf(run: RunInfo | undefined, job: JobRecord | undefined): RunGroup
 
 const tagsText = (run: RunInfo | undefined): string | undefined => run?.tags?.map(tag => `#${tag}`).join(' ');
 
-/** A resuming job has no numbers yet; the run has. */
+/** A resuming job has no metrics yet, so the run's are shown. */
 const activeText = (job: JobRecord, run: RunInfo | undefined): string =>
   join(shortProgressText(job), metricText({ ...run?.metrics, ...job.metrics?.values }));
 
 function restText(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): string {
   if (run === undefined) return job?.failure?.message ?? '';
   const steps = run.totalSteps > 0 && run.state !== 'finished' ? `step ${grouped(run.step)} of ${grouped(run.totalSteps)}` : undefined;
-  // The folder describes the handed-over checkpoint, which may be the best one; the job knows its last numbers. Older
-  // runs stored the loss alone.
+  // The folder describes the checkpoint that was handed over, which may be the best one; the job has its last metrics. Older runs stored
+  // only the loss.
   const metric = metricText(run.metrics ?? job?.metrics?.values) ?? metricText(run.loss === undefined ? {} : { loss: run.loss });
   return join(steps, metric, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
 }
@@ -288,7 +291,7 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
   ].filter(line => line !== '');
 }
 
-/** The part of the machine that a job has. */
+/** Describes the part of the machine that a job uses. */
 const shareLines = (job: JobRecord): readonly string[] => (job.share === undefined || hasEnded(job) ? [] : [shareText(job.share)]);
 
 const join = (...parts: readonly (string | undefined)[]): string => parts.filter(part => part !== undefined && part !== '').join(' · ');

@@ -1,4 +1,4 @@
-/** The editor's items of the trees, drawn from plain data. */
+/** Creates the editor's tree items from plain data. */
 import { MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState } from 'vscode';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { escapeMarkdown } from '../status/status-text.ts';
@@ -24,8 +24,8 @@ export function drawRun(run: RunItem): TreeItem {
   item.tooltip = lines(tooltip);
   item.iconPath = new ThemeIcon(icon, color === undefined ? undefined : new ThemeColor(color));
   item.contextValue = flags.join(' ');
-  // With arguments, the editor would identify the command by a number that every redraw revokes before the tree has the
-  // next one.
+  // If the command had arguments, the editor would identify it by a number. Every redraw revokes that number before the tree has the next
+  // one.
   if (flags.includes('run')) item.command = { command: COMMANDS.openSelectedRun, title: 'Open Run' };
   item.accessibilityInformation = { label: `${label}, ${group}, ${description}` };
   return item;

@@ -1,18 +1,18 @@
-/** Notices runs that were deleted by another window or the command line, from the lists of runs. */
+/** Detects, from the lists of runs, that another window or the command line deleted runs. */
 
 export interface RunListing {
-  /** Whose runs were listed. */
+  /** The folders whose runs were listed. */
   readonly folders: readonly string[];
   readonly runs: readonly { readonly runDir: string }[];
-  /** There may be more runs. */
+  /** True if there may be more runs. */
   readonly truncated: boolean;
-  /** Folders in which a job is at work: a run that is replaced is not there for a moment. */
+  /** Folders of running jobs: a run that is being replaced is missing for a moment. */
   readonly busy: readonly string[];
 }
 
 export interface Vanished {
   readonly deleted: readonly string[];
-  /** Some are missing for the first time: another list tells whether they come back. */
+  /** True if some runs are missing for the first time; the next list shows whether they come back. */
   readonly isUnsure: boolean;
 }
 
@@ -21,7 +21,7 @@ export class VanishedRuns {
   #known: ReadonlySet<string> = new Set();
   #missing: ReadonlySet<string> = new Set();
 
-  /** Runs that were listed before and are missing from two complete lists of the same folders were deleted. */
+  /** Finds deleted runs: those listed before that are missing from two complete lists of the same folders. */
   look({ folders, runs, truncated, busy }: RunListing): Vanished {
     const there = new Set(runs.map(({ runDir }) => runDir));
     const scope = JSON.stringify(folders);

@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 
 export interface ViewGroup<Item> {
   readonly name: string;
-  /** The folder of a sweep, whose runs are the items. */
+  /** The folder of a sweep whose runs are the items. */
   readonly sweepDir?: string;
-  /** A cluster has the sweep, and can end it. */
+  /** True if the sweep is on a cluster, where it can be stopped. */
   readonly isOnCluster?: boolean;
   readonly items: readonly Item[];
 }
@@ -15,7 +15,7 @@ export interface ItemChange<Item> {
   readonly now: Item;
 }
 
-/** Items whose text changed; undefined if items were added, removed or moved, so that everything is redrawn. */
+/** Returns the items whose text changed; undefined if items were added, removed or moved, so that everything must be redrawn. */
 export function changesOf<Item extends { readonly id: string }>(
   shown: readonly ViewGroup<Item>[],
   now: readonly ViewGroup<Item>[],

@@ -1,4 +1,4 @@
-/** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
+/** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon while it is visible. */
 import path from 'node:path';
 import { type Event, EventEmitter, type Uri, workspace } from 'vscode';
 import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
@@ -22,35 +22,33 @@ export interface Views {
   reloadRuns(): Promise<void>;
   reloadModels(): Promise<void>;
   reloadDevices(): Promise<void>;
-  /** The run last selected in the view *Runs*; a click selects it before opening it. */
+  /** The run last selected in the *Runs* view; a click selects a run before opening it. */
   selectedRun(): RunItem | undefined;
   /** The runs that the daemon lists now. */
   listRuns(client: DaemonClient): Promise<readonly RunInfo[]>;
-  /** Each list of runs, by whatever it was loaded. */
+  /** Fires with each list of runs, however it was loaded. */
   readonly onRunsListed: Event<readonly RunInfo[]>;
   dispose(): void;
 }
 
-/**
- * The folders whose models and runs are listed: those of the workspace, or their counterparts on the daemon's machine.
- */
+/** The folders whose models and runs are listed: the workspace folders, or their counterparts on the daemon's machine. */
 export function trainerFolders({ settings }: Pick<App, 'settings'>): readonly string[] {
   const { daemonFolder } = settings();
   if (daemonFolder !== '') return [daemonFolder];
   return (workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file').map(({ uri }) => uri.fsPath);
 }
 
-/** Ages are shown in minutes. */
+/** Redraw interval; ages are shown in minutes. */
 const REDRAW_MS = 30_000;
-/** Places in the queue of a cluster change without a change of a file. */
+/** Interval for runs on a cluster: their position in the queue changes without a change of a file. */
 const CLUSTER_LOOK_MS = 10_000;
-/** Command-line runs write their state about once a second. */
+/** Minimum interval between reloads; runs from the command line write their state about once a second. */
 const FILE_CHANGES_MS = 2000;
-/** Headers are read again, and a model that is copied comes in several files. */
+/** Minimum interval between reloads of models: each one reads headers, and a model that is being copied arrives as several files. */
 const MODEL_CHANGES_MS = 5000;
-/** Files by which the daemon knows a model. */
+/** Files by which the daemon recognizes a model. */
 const MODEL_FILES = '**/{config.json,*.safetensors,*.gguf,pytorch_model*.bin}';
-/** Written by runs while they train; none of them is listed. */
+/** True for files of checkpoints, which runs write while they train and no view lists. */
 const isOfCheckpoint = ({ path }: Uri): boolean => path.includes('/checkpoints/');
 
 export function createViews(app: App): Views {
@@ -63,12 +61,12 @@ export function createViews(app: App): Views {
   runs.view.onDidChangeSelection(({ selection }) => {
     selectedRun = selection.find(node => 'flags' in node) ?? selectedRun;
   });
-  /** Menus and the palette depend on the runs even if the view is hidden. */
+  /** Reloads the runs even if the view is hidden, because menus and the palette depend on them. */
   const reloadRuns = async (): Promise<void> => {
     await runs.reload();
     const client = app.daemon.current;
     if (runs.view.visible || client === undefined) return;
-    // Hidden views do not interrupt with errors.
+    // Errors of hidden views do not interrupt the user.
     await list.load(client).then(list.draw, error => app.output.write('debug', `runs can't be listed: ${String(error)}`));
   };
   const reloadAll = (): void => {
@@ -91,7 +89,7 @@ export function createViews(app: App): Views {
   };
   const states = workspace.createFileSystemWatcher('**/state.json');
   const modelFiles = workspace.createFileSystemWatcher(MODEL_FILES);
-  // Of a folder that is deleted, older editors report nothing inside.
+  // When a folder is deleted, older editors report nothing about the files inside.
   const deleted = workspace.createFileSystemWatcher('**/*', true, true);
   const timer = setInterval(redrawRuns, REDRAW_MS);
   const clusterTimer = setInterval(() => list.isOnCluster && runs.view.visible && onFiles.call(), CLUSTER_LOOK_MS);
@@ -144,14 +142,14 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
   let listed: readonly RunInfo[] | undefined;
   let isCut = false;
   return {
-    /** A cluster has some of them: no file changes while they move up in its queue. */
+    /** True if a cluster has some of the runs: no file changes while they move up in its queue. */
     get isOnCluster() {
       return listed?.some(({ cluster }) => isOnCluster(cluster)) ?? false;
     },
     get isLoaded() {
       return listed !== undefined;
     },
-    /** The daemon did not search all folders. */
+    /** True if the daemon did not search all folders. */
     get isCut() {
       return isCut;
     },
@@ -160,12 +158,12 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
       const { runs, truncated } = await client.request('listRuns', { folders });
       [listed, isCut] = [runs, truncated];
       const busy = store.active().flatMap(({ runDir }) => runDir ?? []);
-      // One that only waits for a cluster is not deleted when it leaves the queue, or when the cluster does not answer.
+      // A queued cluster run is not deleted when it leaves the queue or when the cluster does not answer.
       const begun = runs.filter(({ state }) => state !== 'queued');
       const { deleted, isUnsure } = vanished.look({ folders, runs: begun, truncated, busy });
       app.pages.runsDeleted(deleted);
       onListed(runs);
-      // A run that is being replaced is not there for a moment.
+      // A run that is being replaced is missing for a moment.
       if (isUnsure) lookAgain();
       return runs;
     },
@@ -183,7 +181,7 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
   };
 }
 
-/** The trees of runs, models and devices; each is empty without a daemon. */
+/** Creates the trees of runs, models and devices; each is empty without a daemon. */
 function createTrees(app: App, list: ReturnType<typeof createRunList>) {
   const sentenceOf = (error: unknown): string => reportError(error, { hasRecipe: false, isRemote: app.services.isRemote() }).message;
   const cutText = (what: string): string => `The folders are too large to search completely. There may be more ${what}.`;
@@ -230,8 +228,8 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
 }
 
 /**
- * Starts a daemon for a visible view, unless the user stopped it. Undefined if none runs on this machine: the empty
- * view then shows its welcome text with a start button.
+ * Starts a daemon for a visible view, unless the user stopped it. Returns undefined if none runs on this machine; the empty view then shows
+ * its welcome text with a start button.
  * @throws DaemonError if a remote daemon does not answer, or a local one fails to start
  */
 export async function connected({ daemon, isDaemonWanted, services }: App): Promise<DaemonClient | undefined> {
@@ -244,7 +242,7 @@ function noneRuns(error: unknown): undefined {
   if (!isDaemonMissing(error)) throw error;
 }
 
-/** Folders of the workspace, and those of jobs that were started elsewhere. */
+/** The workspace folders, and the folders of jobs that were started elsewhere. */
 export function runFolders(app: App): readonly string[] {
   const { store } = app;
   const folders = trainerFolders(app);
