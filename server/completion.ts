@@ -1,4 +1,4 @@
-/** Keys and values to choose from at a cursor, from the schema, the model, the data and the folders nearby. */
+/** Completions at a cursor: keys and values from the schema, the model, the data and nearby folders. */
 import path from 'node:path';
 import { firstEntries } from '../trainer/files/folder-walk.ts';
 import { listComplete } from '../trainer/hub/hub-cache.ts';
@@ -29,8 +29,8 @@ const MAX_ENTRIES = 500;
 const FILE_SETTINGS = new Set(['data.train', 'data.eval']);
 
 /**
- * Never rejects: a folder that can't be read has no entries.
- * @param cacheDir where downloaded models are
+ * Returns completions. Never rejects: a folder that can't be read has no entries.
+ * @param cacheDir the folder of downloaded models
  */
 export async function completionsAt(view: RecipeView, at: Position, cacheDir: string): Promise<Choice[]> {
   const spot = typingSpot(view.text, at);
@@ -74,7 +74,7 @@ function keyEntries({ root, parsed, text }: RecipeView, { path: keys, range }: T
   const given: ReadonlyMap<string, Located> = home?.content.kind === 'map' ? home.content.entries : new Map();
   return Object.entries(fields).flatMap(([label, entry]): Entry[] => {
     const own = given.get(label)?.keyRange;
-    // A key that is typed to its end is still offered: Enter would put another one in its place.
+    // Offer a key that is typed to its end, too; otherwise, Enter would insert another one.
     if (given.has(label) && (isComplete || own === undefined || !overlaps(own, range))) return [];
     if (isGroup(entry)) return [{ label, kind: 'group', insert: `${label}:\n  `, documentation: entry.doc }];
     const dotted = top === undefined ? label : `${top}.${label}`;
@@ -82,7 +82,7 @@ function keyEntries({ root, parsed, text }: RecipeView, { path: keys, range }: T
   });
 }
 
-/** The settings that a sweep can change and that this one does not list yet. */
+/** The settings that a sweep can change and that this sweep does not list yet. */
 function tunableEntries({ root }: RecipeView): Entry[] {
   const home = root === undefined ? undefined : follow(root, ['sweep', 'over']);
   const given = home?.complete && home.found.content.kind === 'map' ? home.found.content.entries : new Map();
@@ -93,7 +93,7 @@ function tunableEntries({ root }: RecipeView): Entry[] {
   );
 }
 
-/** The keys of a range, or the words of its scale. */
+/** The keys of a range, or the possible values of its scale. */
 function rangeEntries([key]: readonly string[]): Entry[] {
   const kind = key === undefined ? 'key' : 'value';
   const words = key === undefined ? RANGE_KEYS : key === 'scale' ? RANGE_SCALES : {};
@@ -144,7 +144,7 @@ async function downloadedModels(cacheDir: string): Promise<Entry[]> {
   return [...names].map(label => ({ label, kind: 'model', detail: 'downloaded from the hub' }));
 }
 
-/** Folders, and the files that are wanted, in the folder that the typed path names. */
+/** The folders and matching files in the folder that the typed path names. */
 async function fileEntries(baseDir: string, typed: string, isWanted: (name: string) => boolean): Promise<Entry[]> {
   const folder = typed.slice(0, typed.lastIndexOf('/') + 1);
   const found = await firstEntries(path.resolve(baseDir, folder), MAX_ENTRIES);
@@ -156,7 +156,7 @@ async function fileEntries(baseDir: string, typed: string, isWanted: (name: stri
   });
 }
 
-/** @param isQuoted whether it is typed between quotes, which stay */
+/** @param isQuoted true if the cursor is between quotes, which stay */
 function jsonText({ label, kind }: Entry, isQuoted: boolean): string {
   const word = JSON.stringify(label);
   if (isQuoted) return word.slice(1, -1);
@@ -165,6 +165,6 @@ function jsonText({ label, kind }: Entry, isQuoted: boolean): string {
   return /^(?:true|false)$/.test(label) ? label : word;
 }
 
-/** YAML reads a plain word as text unless it looks like something else. */
+/** Quotes a word if YAML would not read it as text. */
 const yamlWord = (word: string): string =>
   /^[A-Za-z_][\w./-]*$/.test(word) || /^(?:true|false)$/.test(word) ? word : JSON.stringify(word);

@@ -1,4 +1,4 @@
-/** The context of a cursor in a recipe: from the parsed text, or from its lines while they are incomplete. */
+/** The context of a cursor in a recipe, from the parsed text, or from its lines if they are incomplete. */
 
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import type { Located } from '../trainer/protocol/recipe/located.ts';
@@ -16,7 +16,7 @@ export const overlaps = (a: Range, b: Range): boolean => !before(a.end, b.start)
 
 const before = (a: Position, b: Position): boolean => a.line < b.line || (a.line === b.line && a.column < b.column);
 
-/** The innermost key or value under a position. */
+/** The innermost key or value at a position. */
 export function spotAt(root: Located | undefined, at: Position, path: readonly (string | number)[] = []): Spot | undefined {
   if (root === undefined) return undefined;
   const { content } = root;
@@ -36,21 +36,21 @@ export interface TypingSpot {
   readonly kind: 'key' | 'value';
   /** Path of the group, or of the setting. */
   readonly path: readonly string[];
-  /** The word before and after the cursor, which a completion replaces. */
+  /** The range of the word around the cursor, which a completion replaces. */
   readonly range: Range;
   readonly word: string;
 }
 
-/** A key with what stands before and behind it; quotes as in JSON are allowed. */
+/** Matches a key with the text before and after it; quotes as in JSON are allowed. */
 const KEY = /^(\s*)["']?([\w.-]+)["']?\s*:(?:\s|$)/;
 const indentOf = (line: string): number => /^\s*/.exec(line)?.[0].length ?? 0;
 
-/** Works on lines alone, so that text that does not parse has completions too. */
+/** Finds the item being typed. Reads lines only, so that text with syntax errors has completions, too. */
 export function typingSpot(text: string, cursor: Position): TypingSpot | undefined {
   const lines = linesOf(text);
   const line = lines[cursor.line];
   if (line === undefined) return undefined;
-  // A column beyond its line stands for the line's end.
+  // A column beyond the end of its line means the end of the line.
   const at = { line: cursor.line, column: Math.min(cursor.column, line.length) };
   const left = line.slice(0, at.column);
   if (/(?:^|\s)#/.test(left)) return undefined;
@@ -71,7 +71,7 @@ export function typingSpot(text: string, cursor: Position): TypingSpot | undefin
   return { kind: isItem ? 'value' : 'key', path: parents, range, word };
 }
 
-/** The keys above that hold a line of this indentation, outermost first. */
+/** The keys of the groups that contain a line of this indentation, outermost first. */
 function parentsOf(lines: readonly string[], line: number, indent: number): string[] {
   const parents: string[] = [];
   let limit = indent;

@@ -1,4 +1,4 @@
-/** The open documents: what kind each is, and its view, read once for each text and again when files may have changed. */
+/** The open documents: the kind of each, and its view, which is read once per text and again when files may have changed. */
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { type LintSources, recipeProblems, unreadableConfig } from '../trainer/l
 import type { LintProblem } from '../trainer/lint/problems/lint-problem.ts';
 import { type RecipeView, readRecipeView, type ViewSources } from '../trainer/lint/recipe-view.ts';
 
-/** Within this time the files around a recipe are taken to be as they were; the editor also tells of changes. */
+/** Time in ms during which files around a recipe are assumed unchanged; the editor also reports changes. */
 const FRESH_MS = 1000;
 
 export type DocumentSources = ViewSources & Pick<LintSources, 'lintConfig'>;
@@ -24,7 +24,7 @@ export class Documents {
   readonly #open = new Map<string, Open>();
   readonly #sources: DocumentSources;
   readonly #estimates: EstimateCache;
-  /** The base of paths in unsaved recipes. */
+  /** Base folder of the paths in unsaved recipes. */
   folder = os.homedir();
 
   constructor(sources: DocumentSources, estimates: EstimateCache) {
@@ -41,7 +41,7 @@ export class Documents {
     this.#open.delete(uri);
   }
 
-  /** Undefined for a document that is not open. */
+  /** Returns the text; undefined if the document is not open. */
   text(uri: string): string | undefined {
     return this.#open.get(uri)?.text;
   }
@@ -50,12 +50,12 @@ export class Documents {
     return [...this.#open.keys()];
   }
 
-  /** Files around the documents have changed. */
+  /** Discards the views, because files around the documents changed. */
   forgetViews(): void {
     for (const open of this.#open.values()) open.view = undefined;
   }
 
-  /** Undefined for a document that is not open or is no recipe. */
+  /** Returns the view; undefined if the document is not open or is not a recipe. */
   async view(uri: string): Promise<RecipeView | undefined> {
     const open = this.#open.get(uri);
     if (open?.kind !== 'recipe') return undefined;
@@ -77,7 +77,7 @@ export class Documents {
     return view === undefined ? [] : recipeProblems(view);
   }
 
-  /** The input of quick fixes, for a recipe or a config. */
+  /** The input of quick fixes for a recipe or a config. */
   source(uri: string): { readonly text: string; readonly file: string } | undefined {
     const open = this.#open.get(uri);
     return open === undefined ? undefined : { text: open.text, file: this.#file(uri) };
@@ -88,7 +88,7 @@ export class Documents {
   }
 }
 
-/** The path of a file on this machine; undefined for other documents, and for an address that no file can have (`file://.`). */
+/** The path of a file on this machine; undefined for other documents, and for addresses that no file can have (`file://.`). */
 export function pathOf(uri: string): string | undefined {
   if (!uri.startsWith('file:')) return undefined;
   try {

@@ -1,8 +1,8 @@
-/** Formats a recipe: two spaces of indentation, one behind a colon; comments and order stay as they are. Pure. */
+/** Formats a recipe: two spaces of indentation, one space after a colon. Comments and order stay unchanged. Pure. */
 import path from 'node:path';
 import { keepAlignment, parseForEditing, plainLines, smallestChange, type TextChange, withLineEndsOf } from '../trainer/lint/text-edits.ts';
 
-/** Nothing for text with errors of syntax, or that is in shape already. */
+/** Returns undefined if the text has syntax errors or is already formatted. */
 export function formatRecipe(text: string, file: string): TextChange | undefined {
   const plain = plainLines(text);
   const document = parseForEditing(plain);

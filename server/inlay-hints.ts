@@ -1,4 +1,4 @@
-/** Numbers that follow from a recipe, shown behind the settings they follow from. Pure. */
+/** Numbers computed from a recipe, shown after the settings that determine them. Pure. */
 
 import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
@@ -22,7 +22,7 @@ export interface Hint {
 
 export function inlayHints(view: RecipeView): Hint[] {
   const hints: Hint[] = [];
-  /** Behind the first of the settings that the text gives. */
+  /** Adds a hint after the first of these settings that the text contains. */
   const add = (keys: readonly string[], label: string | undefined, tooltip?: string): void => {
     const at = keys.map(key => endOf(view, key)).find(end => end !== undefined);
     if (at !== undefined && label !== undefined) hints.push({ at, label, tooltip });
@@ -48,7 +48,7 @@ function endOf({ root }: RecipeView, key: string): Position | undefined {
   return complete && found.content.kind === 'scalar' && found.content.value !== null ? found.range.end : undefined;
 }
 
-/** "1.2M trained, 0.9%"; nothing where the method does not fit the model, which is a problem of its own. */
+/** "1.2M trained, 0.9%"; undefined if the method does not fit the model, which is reported as a problem. */
 function trainedText({ model, values }: RecipeView): string | undefined {
   if (model?.kind !== 'ready') return undefined;
   try {

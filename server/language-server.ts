@@ -1,4 +1,4 @@
-/** Connects the editor's requests to the functions that answer them. */
+/** Entry point of the language server: connects the editor's requests to the functions that answer them. */
 import os from 'node:os';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
 import type { CardName } from '../trainer/catalog/cards.ts';
@@ -36,24 +36,24 @@ import {
   toSymbol,
 } from './to-protocol.ts';
 
-/** Two keystrokes nearer than this give one round of diagnostics. */
+/** Debounce of diagnostics in ms. */
 const DEBOUNCE_MS = 25;
-/** An estimate takes longer than a keystroke may: it waits until nobody types. */
+/** Delay in ms until the user stops typing: an estimate takes longer than a keystroke may. */
 const IDLE_MS = 300;
-/** A run writes its lines more often than an editor needs to look at files again. */
+/** Minimum interval between refreshes in ms: a run writes its files more often than an editor needs to look at them. */
 const REFRESH_MS = 500;
 
-/** The page of this package that has a section for each code; both the sources and the bundle are one folder below its root. */
+/** The documentation page with a section for each code. Sources and bundle are both one folder below the root of the package. */
 const docs = new URL('../docs/reference/diagnostics.md', import.meta.url).href;
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const estimates = new EstimateCache({ allLevels: true, compare: true });
 const sources = readSources(new Reader(), cacheDir);
-/** Documents whose estimate waits for the one that is being computed. */
+/** Documents that wait while another document is being estimated. */
 const waiting = new Set<string>();
 let isEstimating = false;
-/** Looked at again when nobody types: it takes longer than a keystroke may. */
+/** Available memory, read only before an estimate, because reading it takes longer than a keystroke may. */
 let availableBytes = availableMemoryBytes();
-/** By the settings of the editor. */
+/** The remote daemon in the editor's settings. */
 let farDaemon: FarDaemon | undefined;
 let card: CardName | undefined;
 const documents = new Documents(
@@ -78,7 +78,7 @@ connection.onInitialize(({ capabilities: { textDocument, workspace }, workspaceF
   return {
     serverInfo: { name: 'rowtune' },
     capabilities: {
-      // A recipe is a page, so the whole text comes with every change.
+      // Recipes are short, so every change sends the whole text.
       textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full, save: true },
       ...(client.pulls ? { diagnosticProvider: { interFileDependencies: true, workspaceDiagnostics: false } } : {}),
       codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.SourceFixAll] },
@@ -169,7 +169,7 @@ connection.onDocumentFormatting(({ textDocument: { uri } }) =>
 );
 connection.listen();
 
-/** The one boundary: what goes wrong is logged, and the editor gets an empty answer. */
+/** Runs a request. Errors are caught only here: they are logged, and the editor gets an empty answer. */
 async function guarded<T>(what: string, fallback: T, work: () => Promise<T> | T): Promise<T> {
   try {
     return await work();
@@ -193,7 +193,7 @@ function scheduleAll(): void {
   for (const uri of documents.uris()) schedule(uri, DEBOUNCE_MS);
 }
 
-/** Files have changed; an editor with pull diagnostics pulls when the server requests it. */
+/** Called when files changed; an editor with pull diagnostics pulls again when the server requests it. */
 function lookAgain(): void {
   scheduleAll();
   if (pulling !== undefined) return;
@@ -203,7 +203,7 @@ function lookAgain(): void {
   }, REFRESH_MS);
 }
 
-/** Diagnostics soon, the estimate once nobody types. */
+/** Schedules diagnostics soon, and the estimate once the user stops typing. */
 function schedule(uri: string, delayMs: number): void {
   clearTimeout(timers.get(uri));
   timers.set(
@@ -222,11 +222,11 @@ async function publish(uri: string): Promise<void> {
   if (client.pulls) return;
   const text = documents.text(uri);
   const diagnostics = await diagnosticsOf(uri);
-  // A round of its own follows every change.
+  // If the text changed in the meantime, its own diagnostics follow.
   if (text !== undefined && documents.text(uri) === text) await connection.sendDiagnostics({ uri, diagnostics });
 }
 
-/** One at a time; a document that comes meanwhile waits. */
+/** Computes one estimate at a time; a document that arrives in the meantime waits. */
 async function estimate(uri: string): Promise<void> {
   if (isEstimating) {
     waiting.add(uri);
@@ -248,7 +248,7 @@ async function estimate(uri: string): Promise<void> {
 async function refreshEstimate(uri: string): Promise<void> {
   availableBytes = availableMemoryBytes();
   documents.forgetViews();
-  // What the run takes is shown before what other levels and methods would take is known; by then the text may be another.
+  // The run's own estimate is shown before those of other levels and methods. The text may have changed by then.
   for (;;) {
     const view = await documents.view(uri);
     if (view === undefined || !estimates.isDue(view)) return;
@@ -258,7 +258,7 @@ async function refreshEstimate(uri: string): Promise<void> {
   }
 }
 
-/** Asks the editor to ask again for what it pulls. */
+/** Requests that the editor pull diagnostics and hints again. */
 async function refreshClient(): Promise<void> {
   if (client.pulls && client.refreshesDiagnostics) await connection.languages.diagnostics.refresh();
   if (client.refreshesHints) await connection.languages.inlayHint.refresh();

@@ -1,4 +1,4 @@
-/** The memory effect of one setting on this run, in numbers. Pure. */
+/** Describes how one setting affects the memory of this run, in numbers. Pure. */
 import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import { memoryOwner, type RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';
@@ -9,7 +9,7 @@ type Say = (estimate: RecipeEstimate, values: RecipeView['values']) => string;
 
 const elsewhere = (offloadedBytes: number): string => (offloadedBytes > 0 ? `, and ${byteSize(offloadedBytes)} more lie elsewhere` : '');
 
-/** Settings that change the memory, and the sentence of each. */
+/** Settings that affect memory, and a sentence for each. */
 const sentences: Readonly<Record<string, Say>> = {
   model: ({ weightsBytes }) => `The weights take ${byteSize(weightsBytes)}.`,
   dtype: ({ weightsBytes }) => `The weights take ${byteSize(weightsBytes)}.`,
@@ -60,7 +60,7 @@ const table = (head: string, rows: readonly (readonly [string, number, number])[
     ...rows.map(([name, total, activations]) => `| ${name} | ${byteSize(total)} | ${byteSize(activations)} |`),
   ].join('\n');
 
-/** Undefined where there is no estimate, or for a setting that takes no memory. @param path dotted */
+/** Returns undefined without an estimate, or for a setting that needs no memory. @param path dotted */
 export function memoryText({ estimate, values, availableBytes, card, gpu, apart }: RecipeView, path: string): string | undefined {
   if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
   const own = sentences[path]?.(estimate, values) ?? '';
@@ -69,7 +69,10 @@ export function memoryText({ estimate, values, availableBytes, card, gpu, apart 
 
 type FreeMemory = Pick<RecipeView, 'availableBytes' | 'card' | 'gpu' | 'apart' | 'values'>;
 
-/** " of 8.1 GB free", " of 24.7 GB on RTX 4090", or " of 24.7 GB on each RTX 4090" for several processes or devices; nothing where the free memory is not known. */
+/**
+ * " of 8.1 GB free", " of 24.7 GB on RTX 4090", or " of 24.7 GB on each RTX 4090" for several processes or devices; empty if the free
+ * memory is unknown.
+ */
 export function ofFree({ availableBytes, card, gpu, apart, values }: FreeMemory): string {
   if (!Number.isFinite(availableBytes)) return '';
   const device = memoryOwner({ card, gpu, apart });

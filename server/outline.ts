@@ -1,4 +1,4 @@
-/** The shape of a recipe: symbols, folding ranges and links to the files it names. Pure. */
+/** The structure of a recipe: symbols, folding ranges and links to the files it names. Pure. */
 import path from 'node:path';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { Range } from '../trainer/protocol/problem.ts';
@@ -9,7 +9,7 @@ export interface OutlineEntry {
   readonly name: string;
   readonly detail: string;
   readonly kind: 'group' | 'list' | 'setting';
-  /** Key and value. */
+  /** The range of key and value. */
   readonly range: Range;
   readonly keyRange: Range;
   readonly children: readonly OutlineEntry[];
@@ -19,7 +19,7 @@ export function symbolsOf(located: Located | undefined): OutlineEntry[] {
   if (located?.content.kind !== 'map') return [];
   return [...located.content.entries].flatMap(([name, entry]): OutlineEntry[] => {
     const { keyRange, content, range } = entry;
-    // An alias stands before its key.
+    // The value of an alias is located before its key.
     if (keyRange === undefined || name === '' || range.start.line < keyRange.start.line) return [];
     const kind = content.kind === 'map' ? 'group' : content.kind === 'list' ? 'list' : 'setting';
     const detail = content.kind === 'scalar' ? (content.source.split('\n')[0] ?? '') : '';
@@ -27,13 +27,13 @@ export function symbolsOf(located: Located | undefined): OutlineEntry[] {
   });
 }
 
-/** The line of a setting at the top of a recipe, from 0; undefined where it is not written. */
+/** The line of a top-level setting, counted from 0; undefined if the text does not contain it. */
 export const lineOf = (located: Located | undefined, name: string): number | undefined =>
   located?.content.kind === 'map' ? located.content.entries.get(name)?.keyRange?.start.line : undefined;
 
 export interface Fold {
   readonly startLine: number;
-  /** Inclusive. */
+  /** The last line, inclusive. */
   readonly endLine: number;
   readonly kind?: 'comment';
 }
@@ -42,7 +42,7 @@ export function foldsOf({ root, text }: Pick<RecipeView, 'root' | 'text'>): Fold
   const folds: Fold[] = [];
   const addAll = (symbols: readonly OutlineEntry[]): void => {
     for (const { range, children } of symbols) {
-      // A block ends at the start of the line behind it.
+      // A block ends at the start of the line after it.
       const endLine = range.end.column === 0 ? range.end.line - 1 : range.end.line;
       if (endLine > range.start.line) folds.push({ startLine: range.start.line, endLine });
       addAll(children);
@@ -62,11 +62,11 @@ export function foldsOf({ root, text }: Pick<RecipeView, 'root' | 'text'>): Fold
 
 export interface FileLink {
   readonly range: Range;
-  /** Absolute. */
+  /** Absolute path. */
   readonly file: string;
 }
 
-/** Names of the existing files. */
+/** Returns links for the names of existing files. */
 export function linksOf({ root, data, model, values }: RecipeView): FileLink[] {
   if (root === undefined) return [];
   const links: FileLink[] = [];

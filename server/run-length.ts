@@ -1,17 +1,17 @@
-/** How many updates a run makes, from the samples of its data and the batch. Pure. */
+/** The number of updates of a run, from the samples of its data and the batch size. Pure. */
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { counted, grouped } from '../trainer/protocol/text/format.ts';
 
 export interface RunLength {
-  /** "≈ 150 updates (50 per epoch)" */
+  /** The text of the hint: "≈ 150 updates (50 per epoch)". */
   readonly label: string;
-  /** The source of the number. */
+  /** How the number was computed. */
   readonly tooltip: string;
 }
 
 /**
- * Undefined if samples can't be derived by counting lines: packed, plain text, folders. Batches contain samples of
- * similar length, so the last batch of each length may be short: the number is approximate.
+ * Returns undefined if the number of samples does not follow from counting lines: packed data, plain text, folders. The result is
+ * approximate: batches contain samples of similar length, so the last batch of each length may be short.
  */
 export function runLength({ data, values }: RecipeView): RunLength | undefined {
   const {
@@ -40,7 +40,7 @@ function samplesOf(
   let count = 0;
   let isExact = true;
   for (const { rows, format, bytes = 0 } of train) {
-    // A token has a byte at least: texts that hold more than this are cut into several samples.
+    // A token has at least one byte, so texts with more bytes than this are cut into several samples.
     if (rows === undefined || (format === 'text' && bytes > rows.count * values.max_length)) return undefined;
     count += rows.count;
     isExact &&= rows.isExact;

@@ -1,10 +1,10 @@
-/** The setting whose values a sweep lists: a key under `sweep.over`. Pure. */
+/** Finds the setting whose values a sweep lists: a key under `sweep.over`. Pure. */
 import { type Setting, settings } from '../trainer/protocol/recipe/recipe-schema.ts';
 
 export interface SweptSetting {
   readonly name: string;
   readonly setting: Setting;
-  /** Keys inside its range: min, max, scale, count. */
+  /** The path inside the setting's range: min, max, scale or count. */
   readonly rest: readonly string[];
 }
 
@@ -17,7 +17,7 @@ export function sweptSettingAt(keys: readonly string[]): SweptSetting | undefine
   return name === undefined || setting === undefined ? undefined : { name, setting, rest };
 }
 
-/** Whether the names of settings are keys here. */
+/** True if the keys at this path are names of settings. */
 export const namesSweptSettings = (keys: readonly string[]): boolean => keys.length === 2 && isOver(keys);
 
 export const RANGE_KEYS: Readonly<Record<string, string>> = {

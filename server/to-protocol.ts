@@ -1,4 +1,4 @@
-/** From the values of this room to those of the Language Server Protocol. Pure. */
+/** Converts the values of this room to those of the Language Server Protocol. Pure. */
 import { pathToFileURL } from 'node:url';
 import {
   type CodeAction,
@@ -38,7 +38,7 @@ const toRange = ({ start, end }: Range): LspRange => ({ start: toPosition(start)
 export const fromPosition = ({ line, character }: { line: number; character: number }): Position => ({ line, column: character });
 export const fromRange = ({ start, end }: LspRange): Range => ({ start: fromPosition(start), end: fromPosition(end) });
 
-/** @param docs the address of the page that has a section for each code */
+/** @param docs address of the page with a section for each code */
 export function toDiagnostic({ code, severity, message, range, related }: LintProblem, docs: string): Diagnostic {
   const diagnostic: Diagnostic = {
     range: toRange(range),
@@ -64,7 +64,7 @@ export const toCodeAction = ({ title, change, preferred, problem }: QuickFix, ur
   edit: { changes: { [uri]: [toEdit(change)] } },
 });
 
-/** A conversion is offered on the first line, without a problem of its own. */
+/** A conversion is offered on the first line and has no diagnostic of its own. */
 export const toConversion = (title: string, change: TextChange, uri: string): CodeAction => ({
   title,
   kind: CodeActionKind.QuickFix,
@@ -93,7 +93,7 @@ const choiceKinds: Readonly<Record<Choice['kind'], CompletionItemKind>> = {
   column: CompletionItemKind.Field,
 };
 
-/** The order is the table's, not the alphabet's. */
+/** Keeps the order of the table instead of the alphabet. */
 export const toCompletion = ({ label, kind, insert, range, detail, documentation }: Choice, index: number): CompletionItem => ({
   label,
   kind: choiceKinds[kind],
@@ -136,10 +136,10 @@ const lensCommands = [
 ] as const;
 
 /**
- * Above the first line: what can be done with a recipe. The client has the commands; each gets the recipe's address.
- * Above `data:`: its preview.
- * @param dataLine the line of `data:`, from 0, where the recipe has it
- * @param lastRun folder of the newest run of this recipe, where there is one: a second argument of `rowtune.openLastRun`
+ * Returns the lenses above the first line for actions on the recipe, and a preview above `data:`. The commands belong to the client; each
+ * gets the recipe's address.
+ * @param dataLine the line of `data:`, counted from 0, if the recipe has it
+ * @param lastRun folder of the newest run of this recipe, if any: the second argument of `rowtune.openLastRun`
  */
 export function codeLenses(uri: string, lastRun: string | undefined, dataLine: number | undefined): CodeLens[] {
   const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };

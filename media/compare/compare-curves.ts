@@ -69,7 +69,7 @@ export function createCompareCurves(kept: Partial<CompareCurvesSettings>, keep: 
   };
 }
 
-/** "step 120", "epoch 1.25", "3 min 20 s". */
+/** Formats a position: "step 120", "epoch 1.25", "3 min 20 s". */
 function placeText(axis: XAxis, x: number): string {
   if (axis === 'train_seconds') return duration(x);
   return axis === 'epoch' ? `epoch ${x.toFixed(2)}` : `step ${grouped(x)}`;

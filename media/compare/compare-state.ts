@@ -1,22 +1,22 @@
-/** The state of the Compare page and how each event changes it. The models of runs are filled in place: they hold long curves. */
+/** The state of the Compare page and how each event changes it. Run models are updated in place, because they hold long curves. */
 import { distinctNames } from '../../trainer/protocol/run/run-names.ts';
 import type { CompareToPage } from '../../trainer/protocol/view/compare.ts';
 import { RunModel } from '../shared/run-model.ts';
 import type { ComparedRun } from './compared-run.ts';
 
 export interface CompareState {
-  /** In the order in which the host lists them. */
+  /** The runs in the order of the host's list. */
   readonly runs: readonly ComparedRun[];
   /** Folders of runs whose curves the user has hidden. */
   readonly hidden: readonly string[];
-  /** Whether the host has sent its list. */
+  /** True once the host has sent its list. */
   readonly isReady: boolean;
   readonly notice?: Extract<CompareToPage, { type: 'notice' }>;
 }
 
 export type CompareEvent = CompareToPage | { readonly type: 'show'; readonly runDir: string; readonly isShown: boolean };
 
-/** @param hidden from an earlier page: not trusted */
+/** @param hidden kept by an earlier page, so not validated */
 export const startCompare = (hidden: unknown): CompareState => ({
   runs: [],
   hidden: Array.isArray(hidden) ? hidden.filter(each => typeof each === 'string') : [],
@@ -51,7 +51,7 @@ function listed({ runs, hidden }: CompareState, runDirs: readonly string[]): rea
   });
 }
 
-/** A run with the first color that no other one has. */
+/** Creates a run with the first color that no other run has. */
 function newRun(runDir: string, taken: Set<number>): ComparedRun {
   let look = 0;
   while (taken.has(look)) look++;

@@ -4,7 +4,7 @@ import type { RunModel } from '../shared/run-model.ts';
 export interface ComparedRun {
   readonly runDir: string;
   readonly model: RunModel;
-  /** Its position among the runs when it was added: its color stays when others are removed. */
+  /** Index of the run's color and dash pattern, which stays the same when other runs are removed. */
   readonly look: number;
   readonly isShown: boolean;
 }

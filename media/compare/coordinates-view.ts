@@ -1,17 +1,17 @@
-/** Parallel coordinates of the runs that are shown: a line each through its settings to its result. */
+/** Parallel coordinates of the visible runs: one line per run, through its settings to its result. */
 import { element, fill } from '../shared/element.ts';
 import { curveLook } from '../shared/series/curve-look.ts';
 import type { ComparedRun } from './compared-run.ts';
 import { type Axis, coordinatesOf } from './setting-axes.ts';
 
 const SVG = 'http://www.w3.org/2000/svg';
-/** In the units of the picture, which is as wide as the page. */
+/** Distance between axes, in units of the picture, which is scaled to the width of the page. */
 const AXIS_GAP = 150;
-/** Names stand left of the first axis, and right of all others. */
+/** Margins for labels: those of the first axis are on its left, all others on the right. */
 const [LEFT, RIGHT] = [130, 90];
 const [TOP, BOTTOM] = [34, 206];
 const HEIGHT = 224;
-/** Characters between two axes. */
+/** Maximum number of characters between two axes. */
 const MAX_LABEL = 20;
 
 export function createCoordinates(): { readonly element: HTMLElement; update(runs: readonly ComparedRun[]): void } {
@@ -42,7 +42,7 @@ export function createCoordinates(): { readonly element: HTMLElement; update(run
           { viewBox: `0 0 ${width} ${HEIGHT}`, width, class: 'coordinates', role: 'img', 'aria-label': label },
           found.axes.map(axisElement),
           lines,
-          // Over the lines, so that they can be read.
+          // The labels come last, on top of the lines, so that they stay readable.
           found.axes.flatMap(tickElements),
         ),
       );
@@ -63,7 +63,7 @@ function tickElements({ ticks }: Axis, index: number): SVGElement[] {
   return ticks.map(({ position, label }) => textOf({ ...side, y: heightOf(position) + 4, class: 'axis-tick' }, label));
 }
 
-/** A text that fits next to its axis; where it is cut, the mouse shows all of it. */
+/** A label that fits next to its axis; if it is cut, its tooltip shows the full text. */
 const textOf = (attributes: Readonly<Record<string, string | number>>, label: string): SVGElement =>
   label.length <= MAX_LABEL
     ? svg('text', attributes, [label])
@@ -71,7 +71,7 @@ const textOf = (attributes: Readonly<Record<string, string | number>>, label: st
 
 const positionsOf = (axes: readonly Axis[], run: number): (number | undefined)[] => axes.map(({ positions }) => positions[run]);
 
-/** A run that lacks a setting has a gap there. */
+/** The line of a run, with a gap at each setting that the run lacks. */
 function runLine({ model, look }: ComparedRun, positions: readonly (number | undefined)[], isBest: boolean): SVGElement {
   const { color, dash } = curveLook(look);
   const path = positions.flatMap((position, i) => {

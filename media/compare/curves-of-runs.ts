@@ -8,26 +8,26 @@ import type { ComparedRun } from './compared-run.ts';
 
 const LEADING = ['loss', 'eval_loss'];
 const TRAILING = ['learning_rate', 'grad_norm', 'tokens_per_second', 'memory_peak_bytes'];
-/** Metrics with few points, each of them a measurement. */
+/** True for metrics with few points, each of which is a measurement. */
 const isMeasurement = (name: string): boolean => name.startsWith('eval_');
 
-/** Metrics with a chart of their own, in order. */
+/** The metrics that have a chart, in order. */
 export function chartNames(runs: readonly Pick<ComparedRun, 'model'>[]): readonly string[] {
   const all = [...new Set(runs.flatMap(({ model }) => model.history.names))];
   return [...LEADING, ...evaluationNames(all), ...TRAILING].filter(name => all.includes(name));
 }
 
-/** The lowest value that a chart always shows. */
+/** The lowest value that the axis of a chart must include. */
 export const floorOf = (name: string): number | undefined => (TRAILING.includes(name) ? 0 : undefined);
 
 export interface CurveSettings {
   readonly axis: XAxis;
-  /** The weight of the smoothing; 0 for none. */
+  /** Smoothing weight; 0 for none. */
   readonly weight: number;
   readonly isLogarithmic: boolean;
 }
 
-/** One curve for each visible run. */
+/** The content of a chart: one curve per visible run. */
 export function chartOf(runs: readonly ComparedRun[], name: string, { axis, weight, isLogarithmic }: CurveSettings): ChartContent {
   const isSmoothed = weight > 0 && !isMeasurement(name) && name !== 'learning_rate' && !name.endsWith('_bytes');
   const curves = runs

@@ -4,16 +4,16 @@ import type { RecipeEntry } from '../../trainer/protocol/view/run.ts';
 export interface RecipeRow {
   readonly key: string;
   readonly doc: string;
-  /** Values by run; undefined if a run does not have the setting. */
+  /** Values by run; undefined if the run does not have the setting. */
   readonly values: readonly (string | undefined)[];
   readonly differs: boolean;
 }
 
-/** Output paths do not affect the result. */
+/** Settings that are not compared: names and output paths do not affect the result. */
 const OWN_TO_EACH = new Set(['name', 'output_dir', 'overwrite_output_dir']);
 
 /**
- * The settings in recipe order. A setting differs if two runs with a known recipe have different values.
+ * Returns the settings in recipe order. A setting differs if two runs with a known recipe have different values.
  * @param recipes undefined for a run whose recipe is not known (yet)
  */
 export function recipeRows(recipes: readonly (readonly RecipeEntry[] | undefined)[]): RecipeRow[] {

@@ -1,4 +1,4 @@
-/** The settings of each run, one column per run; at first only those that differ. */
+/** The settings of each run, one column per run; by default, only those that differ. */
 import { labelOfSetting } from '../../trainer/catalog/labels.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';

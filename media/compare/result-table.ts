@@ -39,7 +39,7 @@ export function createResultTable(actions: ResultActions): ResultTable {
     update: next => {
       runs = next;
       const columns = resultColumns(runs.map(({ model }) => model));
-      // A button must not disappear under the pointer because of numbers that did not change.
+      // Redraw only if something changed, because a redraw would replace a button under the pointer.
       const now = JSON.stringify([
         runs.map(({ runDir, model, isShown, look }) => [
           runDir,

@@ -9,13 +9,13 @@ export interface ResultColumn {
   readonly id: string;
   readonly label: string;
   readonly format: (value: number) => string;
-  /** Whether higher or lower is better; undefined if neither is. */
+  /** Which direction is better; undefined if neither is. */
   readonly better?: 'low' | 'high';
   /** Values by run. */
   readonly values: readonly (number | undefined)[];
 }
 
-/** The last metrics line depends on chance, so the mean of this many lines is shown next to it. */
+/** Number of lines whose mean is shown: a single line of metrics is noisy. */
 const FINAL_LINES = 10;
 
 export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
@@ -67,7 +67,7 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
   return columns.filter(({ values }) => values.some(value => value !== undefined));
 }
 
-/** Indices of the best runs in a column; none if all are equal or only one has a value. */
+/** Returns the indices of the best runs in a column; none if all are equal or only one has a value. */
 export function bestOf({ values, better }: Pick<ResultColumn, 'values' | 'better'>): Set<number> {
   const known = values.filter(value => value !== undefined);
   if (better === undefined || new Set(known).size < 2) return new Set();
@@ -75,7 +75,7 @@ export function bestOf({ values, better }: Pick<ResultColumn, 'values' | 'better
   return new Set(values.flatMap((value, i) => (value === best ? [i] : [])));
 }
 
-/** Indices of the runs in order; runs without a value always come last. */
+/** Returns the indices of the runs in sorted order; runs without a value come last. */
 export function sortedPlaces(values: readonly (number | string | undefined)[], direction: 'ascending' | 'descending'): number[] {
   const sign = direction === 'ascending' ? 1 : -1;
   const places = values.map((_, i) => i);
@@ -92,8 +92,8 @@ function finalLoss({ history }: RunModel): number | undefined {
 }
 
 /**
- * The handed-over evaluation, which may be the best checkpoint's; during a run, the newest evaluation after the first
- * update.
+ * Returns a metric of the final evaluation, which may be that of the best checkpoint. During a run, returns the newest evaluation after the
+ * first update.
  */
 function evaluated({ summary, history }: RunModel, name: string): number | undefined {
   const told = summary?.after && measureOf(summary.after, name);
@@ -102,7 +102,7 @@ function evaluated({ summary, history }: RunModel, name: string): number | undef
   return (x.at(-1) ?? 0) > 0 ? y.at(-1) : undefined;
 }
 
-/** The growth of the loss on general text over tuning, in nats per token. */
+/** Increase of the loss on general text through tuning, in nats per token. */
 const growth = (forgetting: ForgettingView | undefined): number | undefined => forgetting && forgetting.tuned - forgetting.base;
 
 const positive = (value: number | undefined): number | undefined => (value !== undefined && value > 0 ? value : undefined);

@@ -1,4 +1,4 @@
-/** Parallel coordinates: an axis for each setting in which runs differ, and one for their result. Pure. */
+/** Parallel coordinates: one axis for each setting that differs between runs, and one for the result. Pure. */
 import { labelOfSetting } from '../../trainer/catalog/labels.ts';
 import { compact } from '../../trainer/protocol/text/format.ts';
 import { createScale, type Scale, type Tick } from '../shared/scale.ts';
@@ -9,30 +9,30 @@ import { bestOf, resultColumns } from './results.ts';
 export interface Axis {
   readonly key: string;
   readonly label: string;
-  /** From 0 at the lower end to 1. */
+  /** Ticks with positions from 0 (lower end) to 1. */
   readonly ticks: readonly Tick[];
-  /** By run; undefined where a run has no value. */
+  /** Positions by run; undefined if the run has no value. */
   readonly positions: readonly (number | undefined)[];
 }
 
 export interface Coordinates {
-  /** The result is the last one. */
+  /** The axes; the last one is the result. */
   readonly axes: readonly Axis[];
   /** The runs with the best result. */
   readonly best: ReadonlySet<number>;
 }
 
-/** Two runs are a line each, which the tables show better. */
+/** Minimum number of runs; the tables show two runs better. */
 const FEWEST_RUNS = 3;
-/** As many fit next to each other. */
+/** Maximum number of settings that fit side by side. */
 const MOST_SETTINGS = 8;
 const MOST_TICKS = 5;
-/** The least distance of two texts that can be read. */
+/** Minimum distance between readable tick labels, as a share of the axis. */
 const LEAST_GAP = 0.08;
-/** Rates of a sweep are spread over powers of ten. */
+/** Ratio of the largest to the smallest value above which an axis is logarithmic, as for learning rates in a sweep. */
 const LOG_SPAN = 15;
 
-/** Undefined where there is nothing to compare: too few runs, no setting in which they differ, or no result yet. */
+/** Returns undefined if there is nothing to compare: too few runs, no setting that differs, or no result yet. */
 export function coordinatesOf(runs: readonly ComparedRun[]): Coordinates | undefined {
   const models = runs.map(({ model }) => model);
   const settings = recipeRows(models.map(({ recipe }) => recipe?.entries)).filter(({ differs }) => differs);
@@ -68,7 +68,7 @@ function numberAxis(key: string, label: string, values: readonly (number | undef
   };
 }
 
-/** The values themselves, where they are few and lie apart. */
+/** Returns the values themselves as ticks, if they are few and far enough apart. */
 function ticksAt(values: readonly number[], scale: Scale): Tick[] | undefined {
   const distinct = [...new Set(values)].sort((a, b) => a - b);
   const ticks = distinct.map(value => ({ position: scale.position(value), label: compact(value) }));

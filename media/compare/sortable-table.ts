@@ -6,20 +6,20 @@ export interface TableColumn {
   readonly label: string;
   readonly title?: string;
   readonly isNumber: boolean;
-  /** Sort keys by row. */
+  /** Sort keys, one per row. */
   readonly values: readonly (number | string | undefined)[];
   readonly cell: (row: number) => HTMLElement | string;
 }
 
 export interface Sorting {
-  /** The label of a column; '' keeps the original order. */
+  /** The label of the sorted column; '' keeps the original order. */
   readonly by: string;
   readonly direction: 'ascending' | 'descending';
 }
 
 export interface SortableTable {
   readonly element: HTMLElement;
-  /** The first column is the header of each row. */
+  /** Redraws the table. The first column contains the row headers. */
   update(columns: readonly TableColumn[], rowClasses?: readonly string[]): void;
 }
 
@@ -32,7 +32,7 @@ export function createSortableTable(caption: string): SortableTable {
 
   function press(label: string): void {
     const isSame = sorting.by === label;
-    // Cycles through ascending, descending and original order.
+    // Clicks cycle through ascending, descending and original order.
     if (isSame && sorting.direction === 'descending') sorting = { by: '', direction: 'ascending' };
     else sorting = { by: label, direction: isSame ? 'descending' : 'ascending' };
     draw();

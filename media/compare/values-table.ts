@@ -1,4 +1,4 @@
-/** One metric of all runs by step, as a table: for screen readers, for looking up a value, and for export. */
+/** One metric of all runs by step, as a table: for screen readers, for looking up values, and for export. */
 import { grouped } from '../../trainer/protocol/text/format.ts';
 import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { csv } from '../shared/csv.ts';
@@ -13,10 +13,10 @@ export interface ValuesTable {
   update(runs: readonly ComparedRun[]): void;
 }
 
-/** The x axis of the values. */
+/** Metrics that serve as x axes and are not listed as values. */
 const AXES: ReadonlySet<string> = new Set(X_AXES);
 
-/** Steps per page. */
+/** Number of steps per page. */
 const PAGE = 50;
 
 export function createValuesTable(save: (suggestedName: string, content: string) => void): ValuesTable {
@@ -44,7 +44,7 @@ export function createValuesTable(save: (suggestedName: string, content: string)
     choice.value = names.includes(value) ? value : (names[0] ?? '');
   }
 
-  /** A closed table costs nothing. */
+  /** Redraws the table; skipped while it is closed. */
   function draw(): void {
     if (!details.open) return;
     updateChoice();

@@ -6,16 +6,16 @@ type Numbers = Pick<RunModel, 'history'>;
 
 const LEADING = ['step', 'epoch', 'loss', 'eval_loss'];
 
-/** Metrics of all runs, the most useful first. */
+/** Names of the metrics of all runs, most useful first. */
 export function metricNames(runs: readonly Numbers[]): string[] {
   const all = new Set(runs.flatMap(({ history }) => history.names));
   return [...new Set([...LEADING.filter(name => all.has(name)), ...all])];
 }
 
 export interface ValuesByStep {
-  /** Ascending steps at which any run has a value. */
+  /** Steps at which any run has a value, ascending. */
   readonly steps: readonly number[];
-  /** Values by run. */
+  /** Values by step, one map per run. */
   readonly columns: readonly ReadonlyMap<number, number>[];
 }
 
@@ -28,7 +28,7 @@ export function valuesByStep(runs: readonly Numbers[], name: string): ValuesBySt
   return { steps, columns };
 }
 
-/** One line per metrics line of each run, below a header of names. */
+/** Returns one row per line of metrics of each run, below a header of names. */
 export function metricRows(runs: readonly { readonly runDir: string; readonly model: Pick<RunModel, 'name' | 'history'> }[]): Cell[][] {
   const names = metricNames(runs.map(({ model }) => model));
   const lines = runs.flatMap(({ runDir, model: { name, history } }) =>

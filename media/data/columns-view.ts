@@ -1,9 +1,9 @@
-/** The columns of the data and what each is taken for; another choice is written into the recipe. */
+/** The columns of the data and the field that each provides. The user's choice is written into the recipe. */
 import type { SamplePage } from '../../trainer/protocol/view/data.ts';
 import { element, fill } from '../shared/element.ts';
 import type { DataState } from './data-state.ts';
 
-/** The mapping that a form describes: names that are taken from another column. */
+/** Returns the mapping from the form: only the fields that come from another column. */
 function mappingOf(chosen: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(chosen).filter(([role, column]) => column !== '' && column !== role));
 }

@@ -1,4 +1,4 @@
-/** The data page: samples as the model will see them, facts about all of them, and the columns they are read from. */
+/** The data page: samples as the model will see them, facts about all samples, and the columns that they are read from. */
 import {
   DATA_PARTS,
   type DataFromPage,
@@ -72,7 +72,7 @@ export function mountData(root: HTMLElement, editor: Editor<DataFromPage, KeptDa
 
 const PARTS: Readonly<Record<DataPart, string>> = { train: 'Training data', eval: 'Evaluation data' };
 
-/** A page of samples, with buttons for the ones before and after. */
+/** A page of samples, with buttons for the previous and the next page. */
 function createSamplesView(show: (part: DataPart, from: number) => void, open: OpenPlace) {
   const part = element(
     'select',

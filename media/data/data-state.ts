@@ -12,14 +12,14 @@ import { SIDE_NAMES } from '../shared/side-names.ts';
 
 export interface DataState {
   readonly label: string;
-  /** The samples that are shown; they stay while others are read. */
+  /** The samples shown; they stay while others are being read. */
   readonly page?: SamplePage;
   readonly isLoading: boolean;
   /** The reason why no samples are shown. */
   readonly problem?: string;
   readonly progress?: { readonly text: string; readonly share?: number };
   readonly statistics?: DataStatistics;
-  /** The error with which training would stop. */
+  /** The error that would stop training. */
   readonly failure?: string;
 }
 
@@ -38,7 +38,7 @@ export function updateData(state: DataState, message: DataToPage): DataState {
     case 'progress':
       return { ...state, progress: { text: message.text, share: message.share } };
     case 'statistics':
-      // All samples are still being read after facts about some.
+      // If the statistics cover only a drawn subset, reading all samples still continues.
       return {
         ...state,
         progress: message.statistics?.drawn ? state.progress : undefined,
@@ -48,14 +48,14 @@ export function updateData(state: DataState, message: DataToPage): DataState {
   }
 }
 
-/** "samples 21 to 40", or that there are none. */
+/** "Samples 21 to 40", or a text for none. */
 export function rangeText({ page, isLoading }: DataState): string {
   if (isLoading) return 'Reading samples …';
   if (!page || page.samples.length === 0) return 'No samples';
   return `Samples ${grouped(page.from + 1)} to ${grouped(page.from + page.samples.length)}`;
 }
 
-/** The name of the file, with the line where there is one. */
+/** The name of the file, with the line if known. */
 export function placeName({ file, line }: Pick<ShownSample, 'file' | 'line'>): string {
   const name = file.split(/[\\/]/).at(-1) ?? file;
   return line === undefined ? name : `${name}:${line}`;
@@ -73,7 +73,7 @@ export function sequenceTitle({ side, length, targets, cut, cutsMore }: ShownSeq
   return parts.join(' · ');
 }
 
-/** The sentence that is announced after a message. */
+/** The sentence announced after a message. */
 export function sentenceOf(message: DataToPage, state: DataState): string | undefined {
   if (message.type === 'samples') return message.page.problem ?? rangeText(state);
   if (message.type === 'failed') return message.message;

@@ -1,4 +1,4 @@
-/** A sample as the model sees it: its tokens by their use, told apart by color, by line and by words for screen readers. */
+/** A sample as the model sees it. The use of tokens is shown by color, by line, and by words for screen readers. */
 import type { ShownSample, ShownSequence, ShownToken, TokenRun, TokenUse } from '../../trainer/protocol/view/data.ts';
 import { element } from '../shared/element.ts';
 import { sampleTitle, sequenceTitle } from './data-state.ts';
@@ -52,7 +52,7 @@ function sequenceElement(sequence: ShownSequence): HTMLElement {
   );
 }
 
-/** A listener hears where trained and cut-off text begins and ends. */
+/** A run of tokens; a screen reader announces where trained and cut-off text begins and ends. */
 function runElement({ use, weight, tokens }: TokenRun): HTMLElement {
   const { label, title } = USES[use];
   const spoken = (text: string) => (use === 'context' ? undefined : element('span', { class: 'visually-hidden' }, text));
@@ -75,5 +75,5 @@ function tokenElement({ text, ids, tag }: ShownToken): HTMLElement {
   return tag === undefined ? shown : element('span', { class: 'word' }, shown, element('span', { class: 'tag' }, tag));
 }
 
-/** Line ends are shown as signs in addition to their effect; a token of nothing would have no width. */
+/** Returns text in which line breaks and empty tokens are visible; an empty token would have no width. */
 const visible = (text: string): string => (text === '' ? '∅' : text.replaceAll('\n', '⏎\n'));

@@ -1,4 +1,4 @@
-/** Facts about all samples: lengths and padding as pictures with their numbers, labels, and samples that are worth a look. */
+/** Facts about all samples: lengths and padding as charts with numbers, labels, and samples worth a look. */
 import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import { type DataStatistics, drawnText, type Finding, type PartStatistics, type SamplePlace } from '../../trainer/protocol/view/data.ts';
 import { element, fill } from '../shared/element.ts';
@@ -74,7 +74,7 @@ function partElement(part: PartStatistics, open: OpenPlace): HTMLElement {
   );
 }
 
-/** A table whose numbers are also drawn: the picture adds nothing that a reader of the table would miss. */
+/** A table with a bar for each number; the bars add no information to the numbers. */
 function barTable(
   caption: string,
   [first, second]: readonly [string, string],

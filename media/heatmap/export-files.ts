@@ -1,4 +1,4 @@
-/** The map as a picture, and its values and those of a cell as tables. Pure. */
+/** The map as a picture, and the values of the map or of a cell as tables. Pure. */
 import { COLORS, colorIndex, inkOn } from '../shared/color-maps.ts';
 import { type Cell, csv } from '../shared/csv.ts';
 import type { Scene, SceneRect, SceneText } from '../shared/scene.ts';
@@ -14,7 +14,7 @@ const LEGEND = { width: 256, height: 12, space: 64 } as const;
 const INK = '#1f1f1f';
 const MUTED = '#5f5f5f';
 
-/** The whole grid on white, with labels and legend. */
+/** Draws the whole grid on white, with labels and a legend. */
 export function heatmapScene(picture: Picture, title: string): Scene {
   const { grid, positions, map, scale, meaning } = picture;
   const [width, height] = [LEFT + grid.columns.length * CELL.width + 16, TOP + grid.rows.length * CELL.height + LEGEND.space];
@@ -74,7 +74,7 @@ const text = (x: number, y: number, content: string, look: Partial<Pick<SceneTex
   ...look,
 });
 
-/** One line per module; `shown` is the value that the cell is colored by. */
+/** Returns one line per module; `shown` is the value that determines the color of the cell. */
 export function heatmapCsv(picture: Picture, describe: { readonly a: string; readonly b?: string }): string {
   const { names, modules, grid, a, b, counts, values, overlaps, state, countsB } = picture;
   const hasB = state.b !== undefined;
@@ -110,7 +110,7 @@ export function heatmapCsv(picture: Picture, describe: { readonly a: string; rea
   return csv([[...head, ...more, 'shown', 'scores', ...(hasB ? ['compared_with'] : [])], ...lines]);
 }
 
-/** One line per row or column of a module, by position. */
+/** Returns one line per row or column of a module, in order of position. */
 export function cellCsv(picture: Picture, module: number): string {
   const name = picture.names[module] ?? '';
   const [cellA, cellB] = [picture.a.get(name), picture.b.get(name)];
@@ -135,7 +135,7 @@ export function cellCsv(picture: Picture, module: number): string {
   ]);
 }
 
-/** A file name from the view, without characters that file systems refuse. */
+/** Returns a file name for the view, without characters that file systems reject. */
 export const fileName = (description: string, extension: string): string =>
   `${
     description

@@ -1,4 +1,4 @@
-/** Everything that a change of the heatmap page does outside it: messages to the host, kept choices, announcements. */
+/** The effects of a change outside the heatmap page: messages to the host, saved choices, announcements. */
 import type { HeatmapFromPage, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import type { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
@@ -17,7 +17,7 @@ export interface EffectParams {
   picture(): Picture | undefined;
 }
 
-/** A slider is announced when it is released, not while it moves. */
+/** Delay in ms, so that a slider is announced when it is released rather than while it moves. */
 const SETTLE_MS = 600;
 
 export function createEffects({ editor, store, announcer, picture }: EffectParams) {
@@ -32,7 +32,7 @@ export function createEffects({ editor, store, announcer, picture }: EffectParam
     }, SETTLE_MS);
   }
 
-  /** Keeps the choices, and requests the scores of sets that became visible. */
+  /** Saves the choices, and requests the scores of sets that became visible. */
   function takeChoices(choices: HeatmapViewState): void {
     editor.keep(choices);
     const sets = wantedSets(choices);

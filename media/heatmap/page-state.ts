@@ -1,4 +1,4 @@
-/** The state of the heatmap page, how each event changes it, and the sets and sentences that follow from it. Pure. */
+/** The state of the heatmap page, how each event changes it, and the sets and sentences derived from it. Pure. */
 import { amountText } from '../../trainer/protocol/messages/job-stage.ts';
 import { duration } from '../../trainer/protocol/text/format.ts';
 import type { HeatmapSource, HeatmapSourceInfo, HeatmapToPage, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
@@ -9,21 +9,21 @@ export interface PageState {
   readonly sources: readonly HeatmapSourceInfo[];
   /** Runs and score files nearby that can be opened for a comparison. */
   readonly candidates: readonly HeatmapSource[];
-  /** The setting of the default color map. */
+  /** The default color map in the settings. */
   readonly colorSetting: string;
-  /** Whether the host has sent the sources. */
+  /** True once the host has sent the sources. */
   readonly isReady: boolean;
-  /** The path of a source that the user added to compare with; it becomes B when it arrives. */
+  /** The path of a source that the user added for comparison; it becomes B when it arrives. */
   readonly added?: string;
-  /** The progress of the jobs that compute scores, a sentence for each path. */
+  /** The progress of the jobs that compute scores: one sentence per path. */
   readonly progress: Readonly<Record<string, string>>;
-  /** The line below the map: progress, or the file that was saved last. */
+  /** The line below the map: progress, or the file saved last. */
   readonly status: string;
 }
 
 export type PageEvent =
   | HeatmapToPage
-  /** The user chose something. */
+  /** A choice of the user. */
   | { readonly type: 'choose'; readonly change: Partial<HeatmapViewState> }
   | { readonly type: 'add'; readonly source: HeatmapSource }
   | { readonly type: 'remove'; readonly path: string };
@@ -48,7 +48,7 @@ export function updatePage(state: PageState, event: PageEvent): PageState {
       return withSources({ ...state, candidates: event.candidates, colorSetting: event.colorMap, isReady: true }, event.sources);
     case 'source': {
       const { source } = event;
-      // Before the list of sources arrives, choices can't be checked.
+      // Choices can't be checked before the list of sources arrives.
       if (!state.sources.some(({ path }) => path === source.path)) return state;
       return withSources(
         state,
@@ -61,7 +61,7 @@ export function updatePage(state: PageState, event: PageEvent): PageState {
     }
     case 'saved':
       return { ...state, status: `Saved ${event.path}` };
-    // The scores are in a store of their own, and the host removes a source.
+    // Scores have their own store, and sources are removed by the host.
     case 'scores':
     case 'remove':
       return state;
@@ -71,7 +71,7 @@ export function updatePage(state: PageState, event: PageEvent): PageState {
 function withSources(state: PageState, sources: readonly HeatmapSourceInfo[]): PageState {
   const fresh = sources.find(({ path }) => path === state.added);
   if (!fresh) return { ...state, sources, choices: settle(state.choices, sources) };
-  // Among several measures, the visible one is easiest to compare.
+  // If there are several measures, preselect the visible one, which is easiest to compare.
   const { a } = state.choices;
   const measure = sourceOf(sources, a)?.sets.find(({ key }) => key === a?.key)?.measure;
   const set = fresh.sets.find(each => each.measure === measure) ?? fresh.sets[0];
@@ -90,13 +90,13 @@ export function progressSentence({ progress, message }: Extract<HeatmapToPage, {
   return `${message}: ${amountText(progress)}${left}`;
 }
 
-/** The sets that are visible, each once: the host sends their scores. */
+/** The distinct visible sets, whose scores the host sends. */
 export function wantedSets({ a, b }: HeatmapViewState): readonly ScoreSetRef[] {
   if (!a) return b ? [b] : [];
   return b && (b.path !== a.path || b.key !== a.key) ? [a, b] : [a];
 }
 
-/** The sentence that is announced at once after an event. */
+/** The sentence announced right after an event. */
 export function sentenceAfter(event: PageEvent, before: PageState): string | undefined {
   switch (event.type) {
     case 'remove':

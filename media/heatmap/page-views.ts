@@ -33,7 +33,7 @@ export interface PageViews {
 
 const READING = 'Reading scores…';
 
-/** @param root holds the tooltip, above everything else */
+/** @param root contains the tooltip, above everything else */
 export function createPageViews(root: HTMLElement, actions: ViewActions): PageViews {
   const tooltip = createTooltip(root);
   let picture: Picture | undefined;
@@ -64,7 +64,7 @@ export function createPageViews(root: HTMLElement, actions: ViewActions): PageVi
       grid.update(gridContent(now), theme);
       table.update(now);
       legend.update(now.meaning, now.map, now.scale);
-      // A table has no colors to explain.
+      // The legend is hidden because a table has no colors.
       legend.element.hidden = now.state.isTable;
       cell.update(now, now.opened, theme);
       setText(status, state.status);
@@ -76,7 +76,7 @@ export function createPageViews(root: HTMLElement, actions: ViewActions): PageVi
   };
 }
 
-/** The message in place of a map. */
+/** The message shown if there is no map. */
 function emptyText({ isReady }: PageState, { sourceA }: Picture): string {
   if (!isReady) return READING;
   if (sourceA?.isAwaited) return 'The scores are being computed. The first ones will appear here soon.';

@@ -1,4 +1,4 @@
-/** The heatmap page: its state, its views, and what they say to the host and to screen readers. */
+/** The heatmap page: its state, its views, its messages to the host, and its announcements. */
 import type { HeatmapFromPage, HeatmapToPage } from '../../trainer/protocol/view/heatmap.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
@@ -38,7 +38,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     react: (event, before, after) => {
       effects(event, before, after);
       if (after.choices !== before.choices) views.hideTooltip();
-      // The pressed button disappears with its source.
+      // The pressed button disappears with its source, so move the focus.
       if (event.type === 'remove') views.focusControls();
     },
   });

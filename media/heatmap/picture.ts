@@ -22,15 +22,15 @@ import type { PageState } from './page-state.ts';
 import type { ScoreStore, SetScores } from './score-store.ts';
 import { type BudgetChoice, budgetOfSource, choiceOf, describeSet, type HeatmapViewState, setOf, sourceOf } from './view-state.ts';
 
-/** The comparison: the choices, the two sources, and the modules and scores that they have. */
+/** The comparison: the choices, the two sources, and their modules and scores. */
 interface Sides {
   readonly state: HeatmapViewState;
   readonly sourceA: HeatmapSourceInfo | undefined;
   readonly sourceB: HeatmapSourceInfo | undefined;
-  /** The names of both sets, as in a title: "spam · Taylor (rows)". */
+  /** The titles of both sets: "spam · Taylor (rows)". */
   readonly titleA: string;
   readonly titleB?: string;
-  /** The measures of both sets. */
+  /** The names of both sets' measures. */
   readonly measureA?: string;
   readonly measureB?: string;
   readonly modules: readonly HeatmapModule[];
@@ -40,7 +40,7 @@ interface Sides {
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
 }
 
-/** The word for the rows of the modules, which may be columns of their weights. */
+/** What the scored units of a module are called: its rows, or the columns of its weight. */
 export type Units = 'rows' | 'columns';
 
 export const oneOf = (units: Units): 'row' | 'column' => (units === 'columns' ? 'column' : 'row');
@@ -48,24 +48,24 @@ export const oneOf = (units: Units): 'row' | 'column' => (units === 'columns' ? 
 /** The rows that the budget selects. */
 interface Selected {
   readonly budget: BudgetChoice;
-  /** Whether the trained rows can be shown. */
+  /** True if the trained rows can be shown. */
   readonly hasTrained: boolean;
   readonly choice: Choice;
-  /** Selected rows of each module. */
+  /** Number of selected rows of each module. */
   readonly counts: Int32Array;
   readonly countsB?: Int32Array;
   readonly problem?: string;
   /** True while the counts are per layer because not all rows are sorted yet. */
   readonly isPending: boolean;
-  /** Whether the selection depends on the order of rows, which is computed in the background. */
+  /** True if the selection depends on the order of rows, which is computed in the background. */
   readonly needsOrders: boolean;
   readonly selection: {
     readonly rows: number;
     readonly ofRows: number;
-    /** The word for them. */
+    /** What the counted units are called. */
     readonly units: Units;
     readonly parameters?: number;
-    /** Parameters of the scored modules, and of the whole model if known. */
+    /** Number of parameters of the scored modules; of the whole model in `modelParameters`, if known. */
     readonly ofParameters?: number;
     readonly modelParameters?: number;
   };
@@ -73,23 +73,23 @@ interface Selected {
 
 export interface Picture extends Sides, Selected {
   readonly grid: Grid;
-  /** The module whose cell is open. */
+  /** Index of the module whose cell is open. */
   readonly opened?: number;
-  /** The value of each cell and its position in the color map. */
+  /** The value of each cell, and its position in the color map. */
   readonly values: Float64Array;
   readonly positions: Float64Array;
   readonly scale: Scale;
   readonly map: ColorMap;
   readonly mapName: ColorMapName;
-  /** The scale of scores when `map` shows differences. */
+  /** The color map of scores while `map` shows differences. */
   readonly bandMap: ColorMap;
   readonly meaning: string;
   readonly overlaps: readonly (Overlap | undefined)[];
-  /** Over all cells with a known overlap. */
+  /** The overlap over all cells for which it is known. */
   readonly overall?: Overlap;
 }
 
-/** The words for a statistic of rows or columns. */
+/** Describes a statistic of rows or columns. */
 function wordsOf(statistic: Statistic, units: Units): string {
   switch (statistic) {
     case 'mean':
@@ -101,7 +101,7 @@ function wordsOf(statistic: Statistic, units: Units): string {
   }
 }
 
-/** Memoized, because every move of the slider needs the grid. */
+/** The memoized grid, which is needed on every move of the slider. */
 let known: { readonly key: string; readonly grid: Grid } | undefined;
 function gridOf(names: readonly string[]): Grid {
   const key = names.join('\n');
@@ -109,18 +109,18 @@ function gridOf(names: readonly string[]): Grid {
   return known.grid;
 }
 
-/** All modules of both sources, those of the first in its order. */
+/** The modules of both sources; those of the first come first, in its order. */
 function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): HeatmapModule[] {
   const modules = new Map<string, HeatmapModule>();
   for (const module of [...(a?.modules ?? []), ...(b?.modules ?? [])]) if (!modules.has(module.name)) modules.set(module.name, module);
   return [...modules.values()];
 }
 
-/** A run without scores still shows the rows that it trains. */
+/** The statistic to show; a run without scores still shows its trained rows. */
 const statisticOf = ({ statistic }: HeatmapViewState, source: HeatmapSourceInfo | undefined): Statistic =>
   source?.sets.length === 0 ? 'selected' : statistic;
 
-/** Everything that a picture depends on, apart from the scores. */
+/** The inputs of a picture, except the scores. */
 export type PictureInput = Pick<PageState, 'choices' | 'sources' | 'colorSetting'>;
 
 export function makePicture(input: PictureInput, store: ScoreStore): Picture {
@@ -169,7 +169,7 @@ function sidesOf({ choices, sources }: PictureInput, store: ScoreStore): Sides {
   };
 }
 
-/** Each side uses its own modules: modules of the other source do not count toward its budget. */
+/** Selects rows on each side from its own modules; modules of the other source do not count toward its budget. */
 function selectedOf({ state, sourceA, sourceB, names, a, b, trained }: Sides): Selected {
   const hasTrained = haveTrained(sourceA, sourceB);
   const budget = withinReach(state.budget ?? budgetOfSource(sourceA), hasTrained);
@@ -217,7 +217,7 @@ function overlapsOf(
   );
 }
 
-/** The values that color the cells, and what they mean. */
+/** The values that determine the colors of the cells, and what they mean. */
 function valuesOf(
   { state, names, modules, a, b, measureA, measureB }: Sides,
   { counts, countsB, selection: { units } }: Selected,
@@ -245,20 +245,22 @@ function valuesOf(
   }
 }
 
-/** The counts of these modules at their positions among all; 0 elsewhere. */
+/** Arranges the counts of these modules at their positions among all names; 0 elsewhere. */
 function spread(modules: readonly HeatmapModule[], counts: Int32Array, names: readonly string[]): Int32Array {
   const byName = new Map(modules.map(({ name }, i) => [name, counts[i] ?? 0]));
   return Int32Array.from(names, name => byName.get(name) ?? 0);
 }
 
-/** Rows are sorted in the background: see order-queue.ts. */
+/** Returns undefined until the rows are sorted, which happens in the background (order-queue.ts). */
 function overlapIfCheap(params: Parameters<typeof cellOverlap>[0]): Overlap | undefined {
   const { choice, a, b, module } = params;
   if (choice.kind === 'budget' && !(a.get(module)?.isOrdered && b.get(module)?.isOrdered)) return undefined;
   return cellOverlap(params);
 }
 
-/** 'as trained' needs a run, and a comparison needs two different runs: one run did not choose its rows twice. */
+/**
+ * True if 'as trained' is possible: it needs a run, and a comparison needs two different runs, because one run chose its rows only once.
+ */
 const haveTrained = (a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): boolean =>
   a?.selection !== undefined && (b === undefined || (b.selection !== undefined && b.path !== a.path));
 
@@ -271,7 +273,7 @@ function sumOf(overlaps: readonly (Overlap | undefined)[]): Overlap | undefined 
   return { both: there.reduce((sum, { both }) => sum + both, 0), either: there.reduce((sum, { either }) => sum + either, 0) };
 }
 
-/** A sentence about two sources of which one has scores by row and the other by column; undefined for all others. */
+/** Explains that one source has scores by row and the other by column, or that they share no modules; undefined otherwise. */
 export function apartNote({ sourceA, sourceB }: Pick<Picture, 'sourceA' | 'sourceB'>): string | undefined {
   const [a, b] = [sourceA?.modules ?? [], sourceB?.modules ?? []];
   const own = new Set(a.map(({ name }) => name));
@@ -284,7 +286,7 @@ export function apartNote({ sourceA, sourceB }: Pick<Picture, 'sourceA' | 'sourc
 const unitsOf = (modules: readonly HeatmapModule[]): Units =>
   modules.length > 0 && modules.every(({ unit }) => unit === 'columns') ? 'columns' : 'rows';
 
-/** A sentence about scores that are drawn at random; undefined for all others. */
+/** Explains that scores are random; undefined for other measures. */
 export function chanceNote({ measureA, selection: { units } }: Pick<Picture, 'measureA' | 'selection'>): string | undefined {
   return entryOf(measureCatalog, measureA)?.needs === 'nothing'
     ? `These ${units} were chosen at random: colors show the draw, not importance. To see which rows matter for your data, use Rowtune: Compute Importance on the recipe.`

@@ -1,4 +1,4 @@
-/** The files that the heatmap saves, with their names. */
+/** The files that the heatmap saves, and their names. */
 import { toSvg } from '../shared/scene.ts';
 import { toPng } from '../shared/scene-png.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from './export-files.ts';
@@ -12,7 +12,7 @@ export interface MadeFile {
   readonly content: string | Uint8Array;
 }
 
-/** The map in a format. */
+/** The map in the given format. */
 export async function mapFile(picture: Picture, format: MapFormat): Promise<MadeFile> {
   const { titleA: a, titleB: b } = picture;
   const title = b === undefined ? a : `${a} (A), ${b} (B)`;

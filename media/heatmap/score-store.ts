@@ -1,9 +1,9 @@
-/** The scores that the host sent, and values derived on demand: figures, order, ranks, maxima. */
+/** The scores that the host sent, and values derived from them on demand: figures, order, ranks, maxima. */
 import type { ModuleScores, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { blockOrder, rowOrder } from '../../trainer/selection.ts';
 import { createRangeMax, type RangeMax } from './cell/range-max.ts';
 
-/** Scores of one module in one set. */
+/** The scores of one module in one set. */
 export interface CellScores {
   readonly scores: Float32Array;
   readonly mean: number;
@@ -13,19 +13,16 @@ export interface CellScores {
   readonly order: Int32Array;
   /** The rank of each row. */
   readonly ranks: Int32Array;
-  /** Neighboring rows that a budget chooses together; 1 where each is chosen by itself. */
+  /** Number of neighboring rows that a budget chooses together; 1 if each row is chosen alone. */
   readonly block: number;
-  /** Rows in the order in which a budget takes them, and the place of each row: by block, else as `order` and `ranks`. */
+  /** Rows in the order in which a budget takes them, and the position of each row. Differs from `order` and `ranks` only with blocks. */
   readonly choiceOrder: Int32Array;
   readonly choiceRanks: Int32Array;
-  /** Scores by position. */
+  /** Range maxima of the scores, by position. */
   readonly maxima: RangeMax;
-  /**
-   * The largest scores of PROFILE_PARTS equal parts of the rows (or of every row, if there are fewer), relative to the
-   * maximum.
-   */
+  /** The largest score in each of PROFILE_PARTS equal parts of the rows, relative to the maximum; every row if there are fewer. */
   readonly profile: Float32Array;
-  /** Whether order and ranks are known: computing them takes milliseconds for a large module. */
+  /** True if order and ranks are known; computing them takes milliseconds for a large module. */
   readonly isOrdered: boolean;
   readonly hasProfile: boolean;
 }
@@ -35,11 +32,11 @@ export type SetScores = ReadonlyMap<string, CellScores>;
 export interface ScoreStore {
   apply(set: ScoreSetRef, modules: readonly ModuleScores[]): void;
   of(set: ScoreSetRef | undefined): SetScores;
-  /** Drops every other set; the host sends it again on request. */
+  /** Drops all other sets; the host sends them again on request. */
   keepOnly(sets: readonly ScoreSetRef[]): void;
 }
 
-/** The number of pixels of a zoomed-in cell. */
+/** Number of parts, the width of a zoomed-in cell in pixels. */
 const PROFILE_PARTS = 96;
 
 const idOf = ({ path, key }: ScoreSetRef): string => `${path}\n${key}`;
@@ -61,7 +58,7 @@ export function createScoreStore(): ScoreStore {
   };
 }
 
-/** @param block neighboring rows that are chosen together */
+/** @param block number of neighboring rows that are chosen together */
 export function cellScores(scores: Float32Array, block = 1): CellScores {
   let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let i = 0; i < scores.length; i++) {

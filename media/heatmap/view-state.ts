@@ -12,20 +12,20 @@ export interface BudgetChoice {
   readonly kind: 'r' | 'ratio' | 'trained';
   readonly r: number;
   readonly ratio: number;
-  /** How the budget is spent over the layers. */
+  /** How the budget is distributed over the layers. */
   readonly mode: SelectionMode;
-  /** The rows that every layer keeps where they compete across layers. */
+  /** Minimum number of rows per layer, if rows compete across layers. */
   readonly least: number;
 }
 
 export interface HeatmapViewState {
-  /** The shown set and the set it is compared with. */
+  /** The set that is shown, and the set that it is compared with. */
   readonly a?: ScoreSetRef;
   readonly b?: ScoreSetRef;
   readonly view: View;
   readonly statistic: Statistic;
   readonly scale: ScaleName;
-  /** Defaults to the color map of the settings. */
+  /** Defaults to the color map in the settings. */
   readonly colorMap?: ColorMapName;
   /** Defaults to the budget of the run. */
   readonly budget?: BudgetChoice;
@@ -42,7 +42,7 @@ export const startBudget: BudgetChoice = { kind: 'r', r: 32, ratio: 0.05, mode: 
 
 const oneOf = <T extends string>(values: readonly T[], value: unknown, otherwise: T): T => values.find(each => each === value) ?? otherwise;
 
-/** Restores state of this or another version; parts that are not understood are dropped. */
+/** Restores a state that this or another version saved; drops parts that are not valid. */
 export function restoreState(kept: Partial<Record<keyof HeatmapViewState, unknown>> | undefined): HeatmapViewState {
   if (!kept) return startState;
   return {
@@ -59,7 +59,7 @@ export function restoreState(kept: Partial<Record<keyof HeatmapViewState, unknow
   };
 }
 
-/** The fields of a kept value, which may be anything. */
+/** The fields of a saved value of any type. */
 const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> => (typeof value === 'object' ? { ...value } : {});
 
 function refOf(value: unknown): ScoreSetRef | undefined {
@@ -82,10 +82,7 @@ function budgetOf(value: unknown): BudgetChoice | undefined {
 export const choiceOf = ({ kind, r, ratio, mode, least }: BudgetChoice): Choice =>
   kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio }, mode, least };
 
-/**
- * The initial budget of a source: the rows that it trains, or else its recipe's budget, or else one that every module
- * can satisfy.
- */
+/** The initial budget of a source: the rows that it trains, or else its recipe's budget, or else a budget that every module can satisfy. */
 export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetChoice {
   const given = source?.budget;
   const fewest = Math.min(startBudget.r, ...(source?.modules ?? []).map(({ shape }) => shape[0] ?? 1));
@@ -99,14 +96,14 @@ export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetCho
   return source?.selection ? { ...sized, kind: 'trained' } : sized;
 }
 
-/** Sets that no longer exist are replaced by the first one; a comparison with such a set ends. */
+/** Replaces a set that no longer exists with the first one; ends a comparison with such a set. */
 export function settle(state: HeatmapViewState, sources: readonly HeatmapSourceInfo[]): HeatmapViewState {
   const exists = (ref: ScoreSetRef | undefined): boolean => {
     const source = sources.find(({ path }) => path === ref?.path);
     return source !== undefined && (source.sets.length === 0 ? ref?.key === '' : source.sets.some(({ key }) => key === ref?.key));
   };
   const [first] = sources;
-  // A source without scores may have some by now.
+  // A source that had no scores may have some now.
   const same = sources.find(({ path }) => path === state.a?.path) ?? first;
   const a = exists(state.a) ? state.a : same && { path: same.path, key: same.sets[0]?.key ?? '' };
   const b = exists(state.b) ? state.b : undefined;
@@ -119,7 +116,7 @@ export const sourceOf = (sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef
 export const setOf = (sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): ScoreSetInfo | undefined =>
   sourceOf(sources, ref)?.sets.find(({ key }) => key === ref?.key);
 
-/** `spam · Taylor (rows), class ham` */
+/** Describes a set: `spam · Taylor (rows), class ham`. */
 export function describeSet(sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): string {
   const [source, set] = [sourceOf(sources, ref), setOf(sources, ref)];
   if (!source) return '';

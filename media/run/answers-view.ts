@@ -1,16 +1,16 @@
-/** Answers to held-out prompts, sample by sample: those of the original model next to those of an evaluation. */
+/** Answers to held-out prompts, one row per sample: those of the original model next to those of an evaluation. */
 import { counted, grouped } from '../../trainer/protocol/text/format.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { createTurnButtons } from '../shared/turn-buttons.ts';
 import { type AnswerRow, answerRows } from './answers.ts';
 import type { View } from './view.ts';
 
-/** Rows on a page. */
+/** Number of rows per page. */
 const PAGE = 20;
 
 export function createAnswersView(): View {
   let update = (): void => undefined;
-  /** The chosen evaluation; undefined follows the newest. */
+  /** The step of the chosen evaluation; undefined follows the newest one. */
   let chosen: number | undefined;
   let first = 0;
   let drawn = '';
@@ -85,7 +85,7 @@ export function createAnswersView(): View {
 interface Column {
   readonly label: string;
   readonly textOf: (row: AnswerRow) => string;
-  /** It holds what was written, as it was written. */
+  /** True if the cell holds text of the data or the model, shown verbatim. */
   readonly isAnswer?: true;
   readonly isShown?: (rows: readonly AnswerRow[]) => boolean;
 }
@@ -95,7 +95,7 @@ const nameOf = (step: number): string => (step === 0 ? 'Original model' : `Step 
 const rangeText = (first: number, shown: number, all: number): string =>
   all === 0 ? 'no prompts' : `prompts ${grouped(first + 1)} to ${grouped(first + shown)} of ${grouped(all)}`;
 
-/** The columns of the evaluation after so many steps; the first one names the row. */
+/** The columns for the evaluation after `step` updates; the first one is the row header. */
 const columnsOf = (step: number): readonly Column[] => [
   { label: 'Prompt', textOf: ({ prompt }) => prompt, isAnswer: true },
   { label: 'Expected', textOf: ({ reference }) => reference, isAnswer: true },

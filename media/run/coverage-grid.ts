@@ -1,32 +1,30 @@
-/** The trained modules of each block, as a grid: kinds of modules by blocks. */
+/** The trained modules as a grid of module kinds by blocks. */
 import type { CoverageView } from '../../trainer/protocol/view/run.ts';
 
 type Module = CoverageView['modules'][number];
 
 export interface CoverageKind {
-  /** "self_attn.q_proj": the name of a module without its block. */
+  /** The name of a module without its block: "self_attn.q_proj". */
   readonly kind: string;
-  /** By the index of the block in `blocks`. */
+  /** Modules by the index of their block in `blocks`. */
   readonly modules: readonly (Module | undefined)[];
   readonly count: number;
   readonly rows: number;
   readonly trainedRows: number;
-  /** The word for what is counted as rows. */
+  /** What is counted. */
   readonly unit: 'rows' | 'columns';
   readonly parameters: number;
   readonly trainable: number;
 }
 
 export interface CoverageGrid {
-  /** Block numbers in order; '' stands for modules outside the blocks. */
+  /** Block numbers in ascending order; '' stands for modules outside the blocks. */
   readonly blocks: readonly string[];
-  /** In the order of the model. */
+  /** Kinds in the order of the model. */
   readonly kinds: readonly CoverageKind[];
 }
 
-/**
- * "model.layers.3.mlp.up_proj" → "model.layers", "3", "mlp.up_proj"; the first number of a name is that of its block.
- */
+/** Splits a name: "model.layers.3.mlp.up_proj" → "model.layers", "3", "mlp.up_proj". The first number in a name is its block. */
 export function placeOf(module: string): { readonly stack: string; readonly block: string; readonly kind: string } {
   const parts = module.split('.');
   const at = parts.findIndex(part => /^\d+$/.test(part));
@@ -38,7 +36,7 @@ export function placeOf(module: string): { readonly stack: string; readonly bloc
 export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): CoverageGrid {
   const found = modules.map(module => ({ ...placeOf(module.module), module }));
   const stacks = new Set(found.map(({ stack }) => stack).filter(Boolean));
-  // An encoder and a decoder each have a block 0.
+  // If there are several stacks, prefix the kind: an encoder and a decoder both have a block 0.
   const placed = found.map(place => (stacks.size > 1 && place.stack ? { ...place, kind: `${place.stack}.*.${place.kind}` } : place));
   const blocks = [...new Set(placed.map(({ block }) => block))].sort((a, b) => (a === '' ? 1 : b === '' ? -1 : Number(a) - Number(b)));
   const kinds = [...new Set(placed.map(({ kind }) => kind))].map((kind): CoverageKind => {
@@ -58,11 +56,11 @@ export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): Covera
   return { blocks, kinds };
 }
 
-/** The trained share of a module: of its rows, or of its parameters if no row is trained itself. */
+/** The trained share of a module's rows, or of its parameters if no row is trained on its own. */
 export const shareOf = ({ rows, trainedRows, parameters, trainable }: Omit<Module, 'module'>): number =>
   trainedRows > 0 ? trainedRows / rows : parameters > 0 ? trainable / parameters : 0;
 
-/** The part of each weight that is trained, as `trains` of a recipe names it. */
+/** The part of each weight that is trained, with the names of the recipe's `trains`. */
 export function trainedPart({ modules }: Pick<CoverageView, 'modules'>): 'rows' | 'columns' | 'coupled' {
   const units = new Set(modules.map(({ unit = 'rows' }) => unit));
   return units.size > 1 ? 'coupled' : units.has('columns') ? 'columns' : 'rows';

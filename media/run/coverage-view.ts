@@ -1,4 +1,4 @@
-/** Trained modules by block: how many of their rows, and which share of the model. */
+/** Trained modules by block: the number of trained rows, and their share of the model. */
 import { methodLabel } from '../../trainer/catalog/labels.ts';
 import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import { element, fill } from '../shared/element.ts';
@@ -71,7 +71,7 @@ function kindTable(kinds: readonly CoverageKind[], parameters: number): HTMLElem
   );
 }
 
-/** A single row or column would repeat the table above. */
+/** Returns undefined for a single row or column, which would repeat the table above. */
 function gridTable(kinds: readonly CoverageKind[], blocks: readonly string[]): HTMLElement | undefined {
   if (blocks.length < 2) return undefined;
   const most = Math.max(...kinds.flatMap(({ modules }) => modules.map(module => (module ? shareOf(module) : 0))));

@@ -15,9 +15,9 @@ const GREEN = curveLook(2);
 export type RunChart = 'loss' | 'evaluation' | 'learningRate' | 'gradNorm' | 'tokens' | 'memory';
 
 export interface RunCurveSettings {
-  /** The held-out metric that is drawn; empty before the first evaluation. */
+  /** The held-out metric shown; empty before the first evaluation. */
   readonly evaluation: string;
-  /** The weight of the smoothing; 0 for none. */
+  /** Smoothing weight; 0 for none. */
   readonly weight: number;
   readonly isLogarithmic: boolean;
 }
@@ -34,7 +34,7 @@ export function curvesOfRun(
     kind,
     points: history.points(name),
   });
-  /** The raw curve, faint, and a smoothed one in front of it. */
+  /** The raw curve, drawn faintly, with a smoothed curve in front of it. */
   const smoothed = (name: string, label: string, look = BLUE): readonly Curve[] => {
     const curve = plain(name, label, look);
     if (weight === 0) return [curve];
@@ -63,7 +63,7 @@ export function curvesOfRun(
   };
 }
 
-/** The peak and the resident memory over the predicted bands. */
+/** The peak and resident memory over the predicted bands. */
 function memoryChart(plan: RunModel['memory'], plain: (name: string, label: string, look?: Curve['look']) => Curve): ChartContent {
   const where = plan?.device === 'gpu' ? ' of the host' : '';
   const peak = plain('memory_peak_bytes', `peak${where}`, ORANGE);

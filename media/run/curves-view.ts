@@ -1,4 +1,4 @@
-/** The charts of a run: one for each metric of training, over the same steps. */
+/** The charts of a run: one per training metric, over the same steps. */
 import { byteSize, compact, grouped } from '../../trainer/protocol/text/format.ts';
 import { formatOf, shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { element, fill, setText } from '../shared/element.ts';
@@ -11,7 +11,7 @@ import { type ChartOptions, TimeChart } from '../shared/series/time-chart.ts';
 import { curvesOfRun, type RunChart } from './curves-of-run.ts';
 
 export interface CurvesSettings extends ChartSettings {
-  /** The held-out metric that is drawn. */
+  /** The held-out metric shown. */
   readonly evaluation: string;
 }
 
@@ -23,7 +23,7 @@ export interface CurvesView {
 
 const stepText = (step: number): string => `step ${grouped(step)}`;
 
-/** @param showMemory shows memory by component, which explains the bands of its chart */
+/** @param showMemory opens the table of memory by component, which explains the bands of the memory chart */
 export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: CurvesSettings) => void, showMemory: () => void): CurvesView {
   const group = new ChartGroup();
   let model: RunModel | undefined;

@@ -1,12 +1,12 @@
-/** The entries of a log as a list that grows at its end: entries that are already shown are not drawn again. */
+/** The entries of a log as a list that grows at its end; entries that are already shown are not redrawn. */
 import { element, fill } from '../shared/element.ts';
 import type { LogEntry } from '../shared/log-lines.ts';
 
 export interface LogList {
   readonly element: HTMLElement;
-  /** Shows entries that continue those before. */
+  /** Shows entries that continue the previous ones. */
   update(entries: readonly LogEntry[]): void;
-  /** Draws everything anew with the next update. */
+  /** Redraws everything at the next update. */
   reset(): void;
 }
 
@@ -19,7 +19,7 @@ export function createLogList(): LogList {
       const before = last;
       if (!before) fill(list, entries.map(item));
       else {
-        // The last entry may have grown by a line.
+        // The last entry may have gained a line.
         const grown = entries.find(({ id }) => id === before.id);
         if (grown && grown.text !== before.text) list.lastElementChild?.replaceWith(item(grown));
         list.append(...entries.filter(({ id }) => id > before.id).map(item));

@@ -1,4 +1,4 @@
-/** The log as it is written: filter by level, search, follow. */
+/** The log as it is written: filter by level, search, and follow. */
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
 import { filterLog, LOG_LEVELS, type LogLevel } from '../shared/log-lines.ts';
@@ -6,9 +6,9 @@ import type { RunModel } from '../shared/run-model.ts';
 import { createLogList } from './log-list.ts';
 import type { View } from './view.ts';
 
-/** Entries on the page; a button shows more. */
+/** Number of entries on the page; a button shows more. */
 const PAGE = 500;
-/** The distance from the end that counts as the end. */
+/** Distance in pixels from the end within which the view follows new entries. */
 const END_PX = 24;
 const LEVELS: Readonly<Record<LogLevel, string>> = {
   debug: 'all',

@@ -7,15 +7,14 @@ export interface MemoryRow {
   readonly cause: string;
   readonly color: CurveColor;
   readonly predicted: number;
-  /** Undefined before the first measurement, or on a device whose memory does not belong to the process. */
+  /** Undefined before the first measurement, or if the memory of the device does not belong to the process. */
   readonly measured: number | undefined;
   readonly note: string;
 }
 
 /**
- * The memory of tensors that live for the whole run is measured as the growth of the process while they were loaded;
- * runs of older versions did not measure it, so it follows from their shapes. Activations can't be separated from the
- * rest of the peak.
+ * Returns one row per component. Tensors that live for the whole run are measured as the growth of the process while they were loaded. Runs
+ * of older versions did not measure this, so it is computed from the shapes. Activations can't be separated from the rest of the peak.
  * @param peakBytes the highest peak during training
  */
 export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {

@@ -1,4 +1,4 @@
-/** Memory and speed of the processes of a run. */
+/** Memory and speed of each process of a run. */
 import { byteSize, compact, percent } from '../../trainer/protocol/text/format.ts';
 import type { RanksView, RankView } from '../../trainer/protocol/view/run.ts';
 import { element } from '../shared/element.ts';
@@ -9,7 +9,7 @@ interface Column {
   readonly text: (rank: RankView) => string;
 }
 
-/** Columns of numbers. */
+/** The numeric columns. */
 const COLUMNS: readonly Column[] = [
   { label: 'Memory', title: 'Resident memory', text: ({ residentBytes }) => byteSize(residentBytes) },
   { label: 'Peak', title: 'Highest peak during training', text: ({ peakBytes }) => byteSize(peakBytes) },

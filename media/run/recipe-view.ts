@@ -21,7 +21,7 @@ export function createRecipeView(act: (action: RunAction) => void): View {
   let entries: Parameters<View['update']>[0]['recipe'];
 
   function draw(): void {
-    // Settings from the recipe come first, then defaults.
+    // Settings given in the recipe come first, then defaults.
     const all = entries?.entries ?? [];
     const shown = [...all.filter(({ isDefault }) => !isDefault), ...(changedOnly.checked ? [] : all.filter(({ isDefault }) => isDefault))];
     fill(

@@ -1,4 +1,4 @@
-/** Results on held-out data: before and after, and the confusion matrix of a task with labels. */
+/** Results on held-out data, before and after; for tasks with labels, the confusion matrix. */
 import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import type { ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
@@ -6,7 +6,7 @@ import { createAnswersView } from './answers-view.ts';
 import { forgettingRows, type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
 import type { View } from './view.ts';
 
-/** A table of more labels has no room for one column each. */
+/** Maximum number of labels that have a column in the confusion matrix. */
 const MAX_COLUMNS = 20;
 
 export function createResultsView(): View {
@@ -110,7 +110,7 @@ function confusion(rows: readonly LabelRow[]): HTMLElement {
   );
 }
 
-/** The color strength is the share of the row; correct and wrong cells have different colors. */
+/** A cell of the matrix. The color strength is its share of the row; correct and wrong cells have different colors. */
 function cell(count: number, samples: number, isRight: boolean): HTMLElement {
   const made = element('td', { class: isRight ? 'right' : 'wrong' }, grouped(count));
   made.style.setProperty('--share', `${samples > 0 ? Math.round((35 * count) / samples) : 0}%`);

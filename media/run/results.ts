@@ -9,7 +9,7 @@ export interface ResultRow {
   readonly label: string;
   readonly before: string;
   readonly after: string;
-  /** "+20.0 points", "−6.9". */
+  /** The change, with a sign: "+20.0 points", "−6.9". */
   readonly change: string;
   readonly isBetter: boolean | undefined;
 }
@@ -17,21 +17,21 @@ export interface ResultRow {
 type Labels = NonNullable<EvaluationView['labels']>;
 
 export interface Results {
-  /** The update that the column `after` describes; undefined if only the original model was evaluated. */
+  /** The step of the column `after`; undefined if only the original model was evaluated. */
   readonly step: number | undefined;
-  /** The handed-over evaluation, which may be the best checkpoint's. */
+  /** True for the final evaluation, which may be that of the best checkpoint. */
   readonly isFinal: boolean;
   readonly samples: number | undefined;
   readonly rows: readonly ResultRow[];
-  /** Only for a task with labels. */
+  /** Present for tasks with labels. */
   readonly labels?: { readonly after: Labels; readonly before: Labels | undefined };
 }
 
-/** Undefined before the first evaluation. During a run, the newest evaluation is used instead of the last. */
+/** Returns undefined before the first evaluation. During a run, uses the newest evaluation. */
 export function resultsOf({ history, summary, evaluation }: Pick<RunModel, 'history' | 'summary' | 'evaluation'>): Results | undefined {
   const names = ['eval_loss', ...evaluationNames(history.names)].filter(name => history.names.includes(name));
   if (names.length === 0) return undefined;
-  // A run that returned to an earlier checkpoint, or started over, left a file from a later step.
+  // A run that returned to an earlier checkpoint, or started over, has left a file from a later step.
   const told = evaluation && evaluation.step <= (history.points('eval_loss').x.at(-1) ?? -1) ? evaluation : undefined;
   const before = summary?.before ?? told?.before ?? undefined;
   const after = summary?.after ?? told?.newest;
@@ -71,7 +71,7 @@ function resultRow(name: string, before: number | undefined, after: number | und
   };
 }
 
-/** The tuned model next to its base on general text. */
+/** Compares the tuned model with its base on general text. */
 export function forgettingRows({ base, tuned, divergence }: ForgettingView): ResultRow[] {
   const format = formatOf('eval_loss');
   return [
@@ -83,16 +83,16 @@ export function forgettingRows({ base, tuned, divergence }: ForgettingView): Res
 export interface LabelRow {
   readonly label: string;
   readonly samples: number;
-  /** Share of the label's samples that were predicted as this label. */
+  /** Share of the label's samples that were predicted as the label. */
   readonly recall: number | undefined;
   /** Share of the predictions of this label that are correct. */
   readonly precision: number | undefined;
   readonly recallBefore: number | undefined;
-  /** Predictions by label, in the order of the rows. */
+  /** Number of predictions of each label, in the order of the rows. */
   readonly answers: readonly number[];
 }
 
-/** One row per actual label. */
+/** Returns one row per actual label. */
 export function labelRows(after: Labels, before: Labels | undefined): LabelRow[] {
   const names = Object.keys(after.confusion);
   const count = ({ confusion }: Labels, truth: string, answer: string): number => confusion[truth]?.[answer] ?? 0;
@@ -113,7 +113,7 @@ export function labelRows(after: Labels, before: Labels | undefined): LabelRow[]
   });
 }
 
-/** A sentence that compares the model with always predicting the most common label. */
+/** Compares the accuracy with that of always predicting the most common label. */
 export function labelSentence({ accuracy, majority }: Labels, samples: number): string {
   return `${percent(accuracy)} of ${grouped(samples)} held-out samples are correct; always predicting the most common label would reach ${percent(majority)}.`;
 }

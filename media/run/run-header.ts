@@ -13,16 +13,16 @@ interface ActionButton {
   readonly action: RunAction;
   readonly label: string;
   readonly title: string;
-  /** Omitted if it does not apply. */
+  /** Returns false to hide the action. */
   readonly isShown: (model: RunModel) => boolean;
-  /** The reason why it is unavailable now. */
+  /** Returns why the action is unavailable now. */
   readonly obstacle?: (model: RunModel) => string | undefined;
 }
 
 const IN_TERMINAL = 'This run was started in a terminal. Press Ctrl+C there';
 const IN_SWEEP = 'This run belongs to a sweep on Slurm. Stop the whole sweep in the Runs view, or in a terminal: rowtune runs --stop';
 const hasTrained = ({ overview, summary }: RunModel): boolean => summary?.checkpoint != null || (overview?.step ?? 0) > 0;
-/** A waiting run has no folder yet, but its job can be ended. */
+/** True for a waiting run, which has no folder yet but whose job can be stopped. */
 const waits = ({ missing, overview }: RunModel): boolean =>
   missing?.job?.state === 'queued' || missing?.job?.state === 'running' || overview?.cluster?.phase === 'waiting';
 const notStoppable = ({ overview, missing }: RunModel): string | undefined => {
@@ -57,7 +57,7 @@ const BUTTONS: readonly ActionButton[] = [
     action: 'heatmap',
     label: 'Open Heatmap',
     title: 'Which rows matter, and which are trained',
-    // There is no map of a run that scores nothing, or that ended before it had chosen its rows.
+    // There is no map if the run scores nothing, or if it ended before it chose its rows.
     isShown: model =>
       model.recipe !== undefined && choosesByScores(model.setting('method')) && (model.isActive || model.coverage !== undefined),
   },
@@ -131,7 +131,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
   };
 }
 
-/** Without a total, an active run has a bar that moves. */
+/** Shows the progress; without a known total, an active run has an indeterminate bar. */
 function showProgress(bar: HTMLProgressElement, { total, done, kind }: RunStatus): void {
   if (total > 0) {
     bar.max = total;
@@ -144,7 +144,7 @@ function createActions(press: (action: RunAction) => void) {
   const buttons = BUTTONS.map(button => {
     const { action, label, title } = button;
     const look = action === 'stop' || action === 'resume' ? 'primary' : 'secondary';
-    // No actions until the state of the run is known.
+    // No actions are shown until the state of the run is known.
     const made = element('button', { type: 'button', class: look, title, hidden: true, onclick: () => press(action) }, label);
     return { ...button, made };
   });
@@ -188,7 +188,7 @@ function createQuestion(confirm: () => void) {
   );
   return {
     element: box,
-    /** @param done is called after the answer, to return the focus */
+    /** @param done called after the answer, to return the focus */
     ask: (done: () => void): void => {
       afterwards = done;
       setText(words, lost > 0 ? 'Updates since the last checkpoint are lost.' : 'The run ends now.');
@@ -202,7 +202,7 @@ function createQuestion(confirm: () => void) {
   };
 }
 
-/** "spam · LoRA · Text classification": the recipe if its name is not the run's, the method and the task. */
+/** "spam · LoRA · Text classification": the method, the task, and the recipe if its name differs from the run's. */
 function aboutText(model: RunModel): string {
   const [method, task] = [model.setting('method'), model.setting('task')];
   return [model.recipeName, method && methodLabel(method, model.setting('trains')), task && labelIn('objective', task)]
@@ -210,7 +210,7 @@ function aboutText(model: RunModel): string {
     .join(' · ');
 }
 
-/** Time spent in updates, without the days between a stop and a resume. */
+/** Time spent in updates, without breaks between a stop and a resume. */
 function trainedFor({ history }: RunModel): string[] {
   const seconds = history.last('train_seconds') ?? 0;
   return seconds > 0 ? [`${duration(seconds)} of training`] : [];

@@ -1,4 +1,4 @@
-/** The page of one run: its parts, drawn from the patches of the host. */
+/** The page of one run: its parts, drawn from the host's patches. */
 import type { RunAction, RunFromPage, RunToPage } from '../../trainer/protocol/view/run.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
@@ -18,7 +18,7 @@ import { createStages } from './stages-view.ts';
 import { createValuesView } from './values-view.ts';
 import type { View } from './view.ts';
 
-/** The view settings that survive a reload; the host sends the data. */
+/** The view settings that survive a reload; the data comes from the host. */
 export interface KeptRunPage {
   readonly curves: CurvesSettings;
   readonly tab: string;

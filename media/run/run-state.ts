@@ -1,4 +1,4 @@
-/** The state of the run page and how each event changes it. The model of the run is filled in place: it holds long curves and a log. */
+/** The state of the run page and how each event changes it. The run's model is updated in place, because it holds long curves and a log. */
 import type { Notice, RunToPage } from '../../trainer/protocol/view/run.ts';
 import { RunModel } from '../shared/run-model.ts';
 
@@ -26,7 +26,7 @@ export type RunEvent = RunToPage | { readonly type: 'tab'; readonly tab: string 
 
 const tabOf = (tab: unknown): RunTab | undefined => runTabs.find(each => each === tab);
 
-/** @param tab from an earlier page: not trusted */
+/** @param tab kept by an earlier page, so not validated */
 export const startRun = (tab: unknown): RunState => ({ model: new RunModel(), tab: tabOf(tab) ?? 'log' });
 
 export function updateRun(state: RunState, event: RunEvent): RunState {

@@ -7,10 +7,10 @@ import { compact, duration, grouped } from '../../trainer/protocol/text/format.t
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface RunStatus {
-  /** One word for the state. */
+  /** The state in one word. */
   readonly state: string;
   readonly kind: 'active' | 'good' | 'waiting' | 'bad';
-  /** The reason why it stopped or failed. */
+  /** The reason why the run stopped or failed. */
   readonly reason?: string;
   readonly done: number;
   /** 0 while unknown. */
@@ -19,7 +19,7 @@ export interface RunStatus {
   readonly facts: readonly string[];
 }
 
-/** The current pace is measured over this many lines of metrics. */
+/** Number of metrics lines over which the current pace is measured. */
 const RECENT = 20;
 
 const STATES: Readonly<Record<string, readonly [string, RunStatus['kind']]>> = {
@@ -45,7 +45,7 @@ export function statusOf(model: RunModel): RunStatus {
   return { state, kind, reason, done: overview.step, total: overview.totalSteps, facts: [steps(model), ...epoch(model)] };
 }
 
-/** The place of a run: "Slurm job 12: pending (Resources), behind 3 jobs", or its part of this machine: "2 processes on 2 of 8 cores". */
+/** Where the run is: "Slurm job 12: pending (Resources), behind 3 jobs", or its part of this machine: "2 processes on 2 of 8 cores". */
 export function whereText({ overview, isActive }: RunModel): string | undefined {
   if (overview?.cluster) return placeText(overview.cluster);
   const share = isActive ? overview?.job?.share : undefined;
@@ -84,7 +84,7 @@ function training(model: RunModel): RunStatus {
   return { state: 'training', kind: 'active', done, total, facts: [steps(model), ...epoch(model), ...aside, ...pace, ...left] };
 }
 
-/** Seconds per update, the median of the newest lines; before the first line, as the job reports. */
+/** Seconds per update: the median of the newest lines, or the job's own report before the first line. */
 function paceOf({ history, overview }: RunModel): number | undefined {
   const recent = [...history.points('seconds').y.slice(-RECENT)].sort((a, b) => a - b);
   const progress = overview?.job?.progress;
@@ -92,7 +92,7 @@ function paceOf({ history, overview }: RunModel): number | undefined {
   return recent[Math.floor(recent.length / 2)] ?? told;
 }
 
-/** state.json lags behind the metrics by a second. */
+/** The current step; state.json may be a second behind the metrics. */
 function stepsOf({ overview, history }: RunModel): { readonly done: number; readonly total: number } {
   return { done: Math.max(overview?.step ?? 0, history.last('step') ?? 0), total: overview?.totalSteps ?? 0 };
 }
@@ -107,7 +107,7 @@ function epoch({ history, overview }: RunModel): string[] {
   return value === undefined ? [] : [`epoch ${compact(Math.round(value * 100) / 100)}`];
 }
 
-/** A sentence for screen readers. */
+/** The status as a sentence for screen readers. */
 export function sentenceOf(model: RunModel): string {
   const { state, reason, facts } = statusOf(model);
   const loss = model.history.last('loss');

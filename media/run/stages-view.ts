@@ -1,4 +1,4 @@
-/** The stages before the first update, shown in place of the curves. */
+/** The stages before the first update, shown instead of the curves. */
 import { element, fill } from '../shared/element.ts';
 import { type Stage, stagesOf } from './stages.ts';
 import type { View } from './view.ts';

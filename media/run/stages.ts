@@ -5,28 +5,28 @@ import { counted, duration, grouped } from '../../trainer/protocol/text/format.t
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface Stage {
-  /** "loading the model". */
+  /** The name of the stage: "loading the model". */
   readonly text: string;
   readonly state: 'done' | 'now' | 'next';
-  /** "5 of 8 batches, 20 s left"; empty for a stage without counts. */
+  /** "5 of 8 batches, 20 s left"; empty if the stage has no counts. */
   readonly detail: string;
   /** Progress of the current stage, if it has counts. */
   readonly share?: number;
 }
 
-/** Empty if no daemon knows the current stage, as for a run started in a terminal. */
+/** Returns an empty list if no daemon knows the current stage, as for a run started in a terminal. */
 export function stagesOf({ overview, missing, recipe }: Pick<RunModel, 'overview' | 'missing' | 'recipe'>): Stage[] {
   const job = overview?.job ?? missing?.job;
   if (!job || (overview && overview.state !== 'preparing')) return [];
   const method = recipe?.entries.find(({ key }) => key === 'method')?.value;
   const before = overview?.step ?? 0;
   const isAhead: Readonly<Record<string, boolean>> = {
-    // Known with the recipe, which a run writes first; a resumed run keeps its rows.
+    // The method is known once the recipe is, which a run writes first. A resumed run keeps its rows.
     importance: before === 0 && method !== undefined && choosesByScores(method),
     rehearse: before === 0,
   };
   const names = PREPARING.filter(name => isAhead[name] !== false || name === job.phase);
-  // A nested stage belongs to the stage that needs it: a download belongs to loading.
+  // A nested stage counts as the stage that contains it: a download belongs to loading.
   const at = names.findIndex(name => name === (job.phase === 'download' ? 'load' : job.phase));
   const progress = currentProgress(job);
   const all = overview?.totalSteps ?? 0;

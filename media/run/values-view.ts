@@ -1,4 +1,4 @@
-/** The curves as a table: for screen readers, for looking up a value, and for export. */
+/** The curves as a table: for screen readers, for looking up values, and for export. */
 import { grouped } from '../../trainer/protocol/text/format.ts';
 import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { csv } from '../shared/csv.ts';
@@ -8,12 +8,12 @@ import type { RunModel } from '../shared/run-model.ts';
 import type { MetricHistory } from '../shared/series/metric-history.ts';
 import type { View } from './view.ts';
 
-/** Lines on a page. */
+/** Number of lines per page. */
 const PAGE = 100;
-/** These come first, then the rest in order of appearance. */
+/** Metrics that come first; the others follow in order of appearance. */
 const LEADING = ['step', 'epoch', 'loss', 'learning_rate', 'grad_norm', 'eval_loss'];
 
-/** @param save receives the name and the content of a file */
+/** @param save called with the name and content of a file */
 export function createValuesView(save: (suggestedName: string, content: string) => void): View {
   let model: RunModel | undefined;
   const table = createPagedTable('Values', 'lines', PAGE);

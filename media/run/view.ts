@@ -1,4 +1,4 @@
-/** A part of the run page, redrawn from everything that is known about the run. */
+/** A part of the run page that is drawn from the run's model. */
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface View {

@@ -1,7 +1,7 @@
 /** Announcements for screen readers: events at once, changing numbers at intervals. */
 import { element } from './element.ts';
 
-/** Listeners want to hear other things too. */
+/** Minimum interval between announcements of numbers, so that screen readers can read other things. */
 const QUIET_MS = 30_000;
 
 export class Announcer {

@@ -3,7 +3,7 @@
 export type ColorMapName = 'viridis' | 'cividis' | 'magma';
 export const colorMapNames: readonly ColorMapName[] = ['viridis', 'cividis', 'magma'];
 
-/** Equally spaced samples with linear interpolation: within 11 of 255 of the published 256 colors. */
+/** Equally spaced control points with linear interpolation: within 11 of 255 of the published 256 colors. */
 const CONTROL_POINTS: Readonly<Record<ColorMapName | 'difference', string>> = {
   viridis: '440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26818e 21908c 1f9f88 28ae80 3ebc74 5dc963 82d34c abdc32 d5e21a fde725',
   cividis: '00224e 002e6a 1a386f 32436d 434e6c 52596d 61656f 6f7073 7c7b78 8b8778 9b9376 aba072 bbad6c ccba64 ddc958 efd748 fee838',
@@ -11,11 +11,11 @@ const CONTROL_POINTS: Readonly<Record<ColorMapName | 'difference', string>> = {
   difference: '053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f',
 };
 
-/** Finer than a screen can show. */
+/** Number of colors; finer than a screen can show. */
 export const COLORS = 256;
 
 export interface ColorMap {
-  /** [COLORS × 3] red, green, blue. */
+  /** Red, green and blue values. [COLORS × 3] */
   readonly rgb: Uint8ClampedArray;
   /** The same colors for style sheets and canvases. */
   readonly css: readonly string[];
@@ -45,7 +45,7 @@ export function colorMap(name: ColorMapName | 'difference'): ColorMap {
 /** @param position from 0 to 1 */
 export const colorIndex = (position: number): number => Math.round(Math.min(1, Math.max(0, position)) * (COLORS - 1));
 
-/** Black or white, whichever is readable on this color (relative luminance of WCAG 2). */
+/** Returns black or white, whichever is readable on this color (relative luminance of WCAG 2). */
 export function inkOn({ rgb }: ColorMap, index: number): '#000' | '#fff' {
   const [r = 0, g = 0, b = 0] = [...rgb.subarray(3 * index, 3 * index + 3)].map(value => {
     const share = value / 255;

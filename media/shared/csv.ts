@@ -1,8 +1,8 @@
-/** Tables as CSV (RFC 4180). */
+/** Formats tables as CSV (RFC 4180). */
 
 export type Cell = string | number | undefined;
 
-/** Quotes text where needed; a spreadsheet formula is turned into text by an apostrophe. */
+/** Returns the table as CSV. Text is quoted where necessary, and an apostrophe turns spreadsheet formulas into text. */
 export function csv(rows: readonly (readonly Cell[])[]): string {
   return rows.map(row => `${row.map(cellText).join(',')}\r\n`).join('');
 }

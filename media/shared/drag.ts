@@ -1,15 +1,15 @@
-/** Drags and clicks on a canvas. */
+/** Distinguishes drags from clicks on a canvas. */
 
 export interface DragParams<Held> {
-  /** Called when the button goes down; what it returns is handed to each move. Undefined begins no drag. */
+  /** Called when the button goes down. Its result is passed to each move; undefined starts no drag. */
   hold(event: PointerEvent): Held | undefined;
   move(held: Held, event: PointerEvent): void;
-  /** Called when the pointer moves without dragging, or with `hoversInDrag` in any case. */
+  /** Called when the pointer moves without dragging; with `hoversInDrag`, also during a drag. */
   hover(event: PointerEvent): void;
   leave(): void;
-  /** Called when the button goes up and the pointer has not been dragged. */
+  /** Called when the button goes up without a drag. */
   click?(event: PointerEvent): void;
-  /** Pixels that a click may move. */
+  /** Pixels that the pointer may move during a click. */
   readonly slackPx: number;
   readonly hoversInDrag?: boolean;
 }

@@ -1,9 +1,9 @@
-/** The API that VS Code gives a page. */
+/** The API that VS Code offers to a page. */
 
-/** Messages to the host, and state that survives a reload. */
+/** Sends messages to the host and keeps state that survives a reload. */
 export interface Editor<FromPage, Kept> {
   post(message: FromPage): void;
-  /** Undefined the first time, and never trusted: another version may have stored it. */
+  /** Returns the saved state, undefined the first time. It is not validated, because another version may have stored it. */
   kept(): Partial<Kept> | undefined;
   keep(state: Kept): void;
 }
@@ -14,14 +14,14 @@ declare function acquireVsCodeApi(): {
   setState(state: unknown): void;
 };
 
-/** May be called only once, by VS Code's rules. */
+/** Acquires the API; VS Code allows this only once per page. */
 export function acquireEditor<FromPage, Kept>(): Editor<FromPage, Kept> {
   const api = acquireVsCodeApi();
   return {
     post: message => api.postMessage(message),
     kept: () => {
       const state = api.getState();
-      // The page wrote it itself, by `keep`; an older version may have kept less, hence `Partial`.
+      // The page stored this value itself with `keep`; an older version may have stored fewer fields, hence `Partial`.
       return state !== null && typeof state === 'object' ? (state as Partial<Kept>) : undefined;
     },
     keep: state => api.setState(state),

@@ -1,14 +1,14 @@
 /**
- * Creates elements. Text is set as text, never as markup, and styles through the object model, which a strict policy
- * allows.
+ * Creates elements. Text is set as text, never as markup, and styles through the object model, as a strict content security policy
+ * requires.
  */
 
 type Attributes = Readonly<Record<string, string | number | boolean | undefined | ((event: never) => void)>>;
 type Child = Node | string | undefined;
 
 /**
- * `onclick` and the like become listeners, `class` and `aria-*` attributes; true is an attribute without a value, false
- * and undefined omit it.
+ * Creates an element. Functions such as `onclick` become listeners; `class` and `aria-*` become attributes. True sets an attribute without
+ * a value; false and undefined omit it.
  */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
@@ -17,7 +17,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    // `Attributes` types a listener by its event, and the name says which event it is added for.
+    // The attribute's name determines the event type, which `Attributes` cannot express.
     if (typeof value === 'function') made.addEventListener(name.slice(2), value as (event: Event) => void);
     else if (value === true) made.setAttribute(name, '');
     else if (value !== false && value !== undefined) made.setAttribute(name, String(value));
@@ -26,22 +26,22 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Adds the landmark of a page, whose children take part in the layout of the body. */
+/** Adds the main landmark of a page; its children take part in the layout of the body. */
 export function addMain(): HTMLElement {
   const main = element('main', { class: 'page' });
   document.body.append(main);
   return main;
 }
 
-/** Sets text only if it differs, so that selections and screen readers are not disturbed. */
+/** Sets the text only if it differs, so that selections and screen readers are not disturbed. */
 export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Elements with listeners are replaced as a whole. */
+/** Elements with listeners, which are replaced as a whole. */
 const INTERACTIVE = new Set(['BUTTON', 'INPUT', 'SELECT', 'TEXTAREA', 'A']);
 
-/** Updates the children to the given list and keeps equal ones, so that a pressed button and the focus stay. */
+/** Updates the children to the given list. Equal children stay, so that a pressed button and the focus are kept. */
 export function renew(parent: Element, children: readonly Node[]): void {
   for (const [i, child] of children.entries()) {
     const old = parent.childNodes[i];
@@ -56,7 +56,7 @@ export function renew(parent: Element, children: readonly Node[]): void {
   while (parent.childNodes.length > children.length) parent.lastChild?.remove();
 }
 
-/** Only the content differs, so only it changes. */
+/** True if only the content differs, so that the element itself can stay. */
 const isSameFrame = (old: Node, next: Node): old is Element =>
   old instanceof Element &&
   !INTERACTIVE.has(old.tagName) &&

@@ -1,13 +1,13 @@
-/** The log of a run: its newest entries, each with its level; continuation lines belong to the entry before them. */
+/** The newest log entries of a run, each with its level; continuation lines belong to the previous entry. */
 import { KEPT_LOG_LINES } from '../../trainer/protocol/view/run.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface LogEntry {
-  /** Increases over all entries of the run. */
+  /** A number that increases over all entries of the run. */
   readonly id: number;
-  /** ISO 8601; empty for lines without a time. */
+  /** Time in ISO 8601; empty for lines without a time. */
   readonly time: string;
   readonly level: LogLevel;
   /** May contain several lines. */
@@ -19,7 +19,7 @@ const HEAD = /^(\d{4}-\d\d-\d\dT[\d:.]+Z) (debug|info|warning|error) (.*)$/;
 export class LogLines {
   private list: LogEntry[] = [];
   private next = 0;
-  /** The newest reset. */
+  /** Number of resets so far. */
   generation = 0;
 
   get entries(): readonly LogEntry[] {
@@ -32,7 +32,7 @@ export class LogLines {
       this.generation++;
     }
     for (const line of lines) this.add(line);
-    // In blocks: moving the whole list for every line would be slow.
+    // Trim in blocks, because shifting the whole list for every line would be slow.
     if (this.list.length > 1.25 * KEPT_LOG_LINES) this.list = this.list.slice(-KEPT_LOG_LINES);
   }
 
@@ -49,7 +49,7 @@ export class LogLines {
   }
 }
 
-/** Entries of at least this level that contain the words, ignoring case. */
+/** Returns the entries of at least this level that contain the words, ignoring case. */
 export function filterLog(entries: readonly LogEntry[], level: LogLevel, words: string): LogEntry[] {
   const least = LOG_LEVELS.indexOf(level);
   const wanted = words.trim().toLowerCase();

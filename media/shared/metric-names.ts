@@ -1,11 +1,11 @@
-/** Which metrics of held-out data judge a run, and in what order. */
+/** The metrics of held-out data that judge a run, and their order. */
 import { hasLabel } from '../../trainer/protocol/text/metric-text.ts';
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 
-/** The time of an evaluation says nothing about the model. */
+/** Metrics that do not rate the model: times, and the loss, which is shown separately. */
 const NO_QUALITY = new Set(['eval_loss', 'eval_runtime', 'eval_samples_per_second']);
 
-/** The order of metrics of held-out data; the others stand between accuracy and token accuracy. */
+/** The order of held-out metrics; those not listed come between accuracy and token accuracy. */
 const RANKS: Readonly<Record<string, number>> = {
   eval_ndcg_at_10: -3,
   eval_margin: -2,
@@ -14,12 +14,12 @@ const RANKS: Readonly<Record<string, number>> = {
   eval_perplexity: 2,
 };
 
-/** The training metric with the same meaning as one of held-out data: eval_margin → margin. */
+/** The training metric that corresponds to a held-out metric: eval_margin → margin. */
 export const inTraining = (name: string): string => name.replace(/^eval_/, '');
 
 /**
- * The metrics that judge a run on held-out data, best first; the loss is shown with the training loss. A measure of the training samples
- * stands for the same one of held-out data.
+ * Returns the metrics that judge a run on held-out data, best first; the loss is shown with the training loss. A training metric implies
+ * the held-out metric of the same name.
  */
 export function evaluationNames(names: readonly string[]): string[] {
   const rank = (name: string): number => RANKS[name] ?? 0;
@@ -28,10 +28,10 @@ export function evaluationNames(names: readonly string[]): string[] {
   return [...new Set([...ofHeldOut, ...ofTraining])].sort((a, b) => rank(a) - rank(b));
 }
 
-/** Metrics for which lower is better; for others, higher is. */
+/** True for metrics where lower is better; for all others, higher is better. */
 export const isBetterLow = (name: string): boolean => /loss|perplexity|seconds|bytes|error|memory|_(kl|nll)$/.test(name);
 
-/** The value of an evaluation that a metric of this name has. */
+/** The value of a metric in an evaluation. */
 export function measureOf(evaluation: EvaluationView, name: string): number | undefined {
   const { loss, perplexity, tokenAccuracy, labels, measures = {} } = evaluation;
   const own: Readonly<Record<string, number | undefined>> = {

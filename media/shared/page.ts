@@ -1,23 +1,23 @@
 /**
- * The pattern of a page: one state, one pure function that computes the next state from an event (a message of the host
- * or an action of the user), and views that are drawn from the state.
+ * The pattern of a page: one state, one pure function that computes the next state from an event (a message of the host or an action of the
+ * user), and views that are drawn from the state.
  */
 
 export interface PageParams<State, Event> {
   readonly start: State;
-  /** Pure. Returns the same state if the event changes nothing. */
+  /** Returns the next state, or the same one if the event changes nothing. Pure. */
   readonly update: (state: State, event: Event) => State;
-  /** Draws the views, at most once per frame, however many events arrive. */
+  /** Draws the views; called at most once per frame, regardless of the number of events. */
   readonly draw: (state: State) => void;
-  /** Everything that a change does outside the page: messages to the host, kept settings, announcements. */
+  /** Performs the effects of a change outside the page: messages to the host, saved settings, announcements. */
   readonly react?: (event: Event, before: State, after: State) => void;
 }
 
 export interface Page<State, Event> {
-  /** The newest state, which the views may not show yet. */
+  /** The newest state, which may not be drawn yet. */
   readonly state: State;
   receive(event: Event): void;
-  /** Draws again with the next frame, as after a theme change. */
+  /** Draws again in the next frame, for example after a theme change. */
   redraw(): void;
 }
 

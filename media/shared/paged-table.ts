@@ -1,21 +1,21 @@
-/** A table of numbers that is shown page by page and follows its newest rows. */
+/** A table of numbers that is shown in pages and follows its newest rows. */
 import { grouped } from '../../trainer/protocol/text/format.ts';
 import { element, fill, setText } from './element.ts';
 import { type FirstRow, pageAt, turned } from './paging.ts';
 import { createTurnButtons } from './turn-buttons.ts';
 
 export interface PagedContent {
-  /** Changes with the content of rows that are already shown. */
+  /** A key that changes with the content of rows that are already shown. */
   readonly key: string;
   readonly length: number;
   readonly caption: string;
   readonly columns: readonly { readonly label: string; readonly title?: string }[];
-  /** The cells of a row; the first one is its header. */
+  /** Returns the cells of a row; the first one is its header. */
   readonly row: (index: number) => readonly string[];
 }
 
 export interface PagedTable {
-  /** Buttons and the range of rows that is shown. */
+  /** The buttons and the range of visible rows. */
   readonly tools: readonly HTMLElement[];
   readonly element: HTMLElement;
   update(content: PagedContent): void;
@@ -23,7 +23,7 @@ export interface PagedTable {
   reset(): void;
 }
 
-/** @param noun the rows, as in "lines 1 to 100 of 2,000" */
+/** @param noun what the rows are, as in "lines 1 to 100 of 2,000" */
 export function createPagedTable(label: string, noun: string, size: number): PagedTable {
   let content: PagedContent | undefined;
   let first: FirstRow;
@@ -32,7 +32,7 @@ export function createPagedTable(label: string, noun: string, size: number): Pag
   const body = element('tbody', {});
   const caption = element('caption', { class: 'visually-hidden' });
   const where = element('span', { class: 'hint' });
-  /** Announced when the user turns the page, not with every new row. */
+  /** Announces the range when the user turns the page, rather than with every new row. */
   const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
   const buttons = createTurnButtons(['Earlier', 'Later'], turn);
 

@@ -1,11 +1,11 @@
-/** Canvases at the screen's resolution, drawn at most once per frame. */
+/** Draws canvases at the screen's resolution, at most once per frame. */
 
 export interface Painter {
   readonly canvas: HTMLCanvasElement;
   readonly context: CanvasRenderingContext2D;
-  /** In CSS pixels. */
+  /** Size in CSS pixels. */
   readonly size: { readonly width: number; readonly height: number };
-  /** Draws in the next frame, however often it is called. */
+  /** Requests a redraw in the next frame; repeated calls have no further effect. */
   request(): void;
   dispose(): void;
 }
@@ -34,7 +34,7 @@ export function createPainter(canvas: HTMLCanvasElement, draw: (painter: Painter
   const watcher = new ResizeObserver(() => {
     size.width = canvas.clientWidth;
     size.height = canvas.clientHeight;
-    // Drawn at once, because a canvas of the old size would flicker.
+    // Draw at once, because a resized canvas would flicker.
     if (frame !== undefined) cancelAnimationFrame(frame);
     paint();
   });

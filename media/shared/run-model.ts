@@ -1,4 +1,4 @@
-/** The state of one run on a page, built from the patches of the host. */
+/** The state of one run on a page, built from the host's patches. */
 
 import { objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { isActive } from '../../trainer/protocol/run/run-activity.ts';
@@ -19,19 +19,19 @@ import { MetricHistory } from './series/metric-history.ts';
 import { WrittenAnswers } from './written-answers.ts';
 
 export class RunModel {
-  /** Its display name, if the folder name alone is ambiguous. */
+  /** The display name, if the folder name alone is ambiguous. */
   givenName: string | undefined;
   overview: RunOverview | undefined;
-  /** There is no run folder (yet, or any more), with the job that will create it. */
+  /** Set if there is no run folder (yet, or any more), with the job that will create it. */
   missing: { readonly runDir: string; readonly job?: ShownJob } | undefined;
   recipe: { readonly text: string; readonly entries: readonly RecipeEntry[] } | undefined;
   coverage: CoverageView | undefined;
   memory: MemoryPlan | undefined;
-  /** Present in a run of several processes. */
+  /** Set for a run of several processes. */
   ranks: RanksView | undefined;
   evaluation: NewestEvaluation | undefined;
   summary: SummaryView | null = null;
-  /** The last progress that the job reported while training, so that the page and the status bar agree. */
+  /** The remaining time that the job last reported while training, so that the page and the status bar agree. */
   secondsLeft: number | undefined;
   readonly history = new MetricHistory();
   readonly log = new LogLines();
@@ -82,7 +82,7 @@ export class RunModel {
     return isActive(this.overview?.state);
   }
 
-  /** A setting of its recipe, if known. */
+  /** The value of a recipe setting, if known. */
   setting(key: string): string | undefined {
     return this.recipe?.entries.find(entry => entry.key === key)?.value;
   }
@@ -93,20 +93,20 @@ export class RunModel {
     return objectiveNames.some(name => name === task && objectiveCatalog[name].unit === 'images') ? 'images' : 'tokens';
   }
 
-  /** The name of its folder, which tells two runs of one recipe apart. */
+  /** The name of the run's folder, which distinguishes runs of one recipe. */
   get name(): string {
     const runDir = this.overview?.runDir ?? this.missing?.runDir;
     return this.givenName ?? (runDir === undefined ? 'run' : folderName(runDir));
   }
 
-  /** The name of the recipe, unless the folder has the same name. */
+  /** The name of the recipe; undefined if the folder has the same name. */
   get recipeName(): string | undefined {
     const name = this.overview?.name;
     return name === undefined || isNamedAfter(folderName(this.name), name) ? undefined : name;
   }
 }
 
-/** An evaluation between two updates is separate: earlier values stay. */
+/** The remaining seconds; during an evaluation between updates, the earlier value. */
 function secondsLeftOf({ job, state }: RunOverview, before: number | undefined): number | undefined {
   if (state !== 'running' || job === undefined) return undefined;
   return job.progress?.phase === 'train' ? job.progress.secondsLeft : before;

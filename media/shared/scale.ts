@@ -1,13 +1,13 @@
-/** Maps values to positions between 0 and 1: linear, logarithmic, or by rank. All of them are increasing. */
+/** Maps values to positions between 0 and 1: linear, logarithmic, or by rank. All scales are increasing. */
 import { compact } from '../../trainer/protocol/text/format.ts';
 
 export type ScaleName = 'linear' | 'log' | 'rank';
 export const scaleNames: readonly ScaleName[] = ['linear', 'log', 'rank'];
 
 export interface Scale {
-  /** 0 to 1; NaN for NaN. */
+  /** Returns the position from 0 to 1; NaN for NaN. */
   position(value: number): number;
-  /** At most `count` ticks for a legend. */
+  /** Returns at most `count` ticks for a legend. */
   ticks(count: number): readonly Tick[];
   readonly isEmpty: boolean;
 }
@@ -19,13 +19,13 @@ export interface Tick {
 
 type Values = ArrayLike<number>;
 
-/** Finite values, ascending. */
+/** The finite values in ascending order. */
 function sortedValues(values: Values): Float64Array {
   const finite = Float64Array.from(values).filter(Number.isFinite);
   return finite.sort();
 }
 
-/** @param values the values to span; non-finite ones are ignored */
+/** @param values the values that the scale covers; non-finite values are ignored */
 export function createScale(name: ScaleName, values: Values): Scale {
   const sorted = sortedValues(values);
   switch (name) {
@@ -47,7 +47,7 @@ export function linearScale(low: number, high: number, isEmpty = false): Scale {
   };
 }
 
-/** Values at or below zero have no logarithm and map to the lower end. */
+/** A logarithmic scale; values at or below zero map to the lower end. */
 function logScale(sorted: Float64Array): Scale {
   const positive = sorted.filter(value => value > 0);
   const [low, high] = [Math.log10(positive[0] ?? 1), Math.log10(positive.at(-1) ?? 1)];
@@ -61,13 +61,13 @@ function logScale(sorted: Float64Array): Scale {
   };
 }
 
-/** The share of values below, counting equal ones half, so that ties share a position. */
+/** Positions by the share of values below, with equal values counted half, so that ties share a position. */
 function rankScale(sorted: Float64Array): Scale {
   const count = sorted.length;
   const position = (value: number): number => {
     if (Number.isNaN(value)) return Number.NaN;
     const [below, notAbove] = [firstAt(sorted, value, false), firstAt(sorted, value, true)];
-    // From the center of the first to the center of the last.
+    // From the center of the first value to the center of the last.
     return count < 2 ? 0.5 : clamp(((below + notAbove) / 2 - 0.5) / (count - 1));
   };
   const valueAt = (at: number): number => sorted[Math.round(clamp(at) * (count - 1))] ?? Number.NaN;
@@ -84,7 +84,7 @@ function rankScale(sorted: Float64Array): Scale {
   };
 }
 
-/** Zero in the center, both ends at equal distance. */
+/** A scale with zero in the center and both ends at equal distance. */
 export function differenceScale(values: Values): Scale {
   let furthest = 0;
   for (let i = 0; i < values.length; i++) {
@@ -98,7 +98,7 @@ export function differenceScale(values: Values): Scale {
 const clamp = (share: number): number => Math.min(1, Math.max(0, share));
 const rounded = (value: number): number => Number(value.toPrecision(3));
 
-/** The number of sorted values below `value`, or at most `value` with `orEqual`. */
+/** Returns the number of sorted values below `value`; with `orEqual`, at most `value`. */
 export function firstAt(sorted: ArrayLike<number>, value: number, orEqual: boolean): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
@@ -110,7 +110,7 @@ export function firstAt(sorted: ArrayLike<number>, value: number, orEqual: boole
   return low;
 }
 
-/** Round numbers in a range, including round ends. */
+/** Returns round numbers in a range, including round ends. */
 export function niceTicks(low: number, high: number, count: number): number[] {
   const span = high - low;
   if (!(span > 0) || count < 2) return [low];
@@ -122,7 +122,7 @@ export function niceTicks(low: number, high: number, count: number): number[] {
   return Array.from({ length: Math.max(0, last - first) + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-/** Powers of ten if there are enough, otherwise also their halves and fifths. */
+/** Returns powers of ten if the range spans enough of them, otherwise also other round multiples. */
 function logTicks(low: number, high: number, count: number): number[] {
   const factors = high - low >= 2 ? [1] : high - low >= 0.7 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9];
   const all: number[] = [];

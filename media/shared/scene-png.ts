@@ -1,10 +1,10 @@
-/** A scene as PNG, drawn on a canvas. */
+/** Draws a scene on a canvas and saves it as PNG. */
 import { SCENE_FONT, type Scene } from './scene.ts';
 
-/** The largest side that every browser can draw. */
+/** Largest canvas side that every browser can draw, in pixels. */
 const MAX_CANVAS_SIDE = 8192;
 
-/** @returns the bytes of a PNG at twice the size, or at the largest size of a canvas */
+/** @returns the bytes of a PNG at twice the size, limited by the largest canvas */
 export async function toPng(scene: Scene): Promise<Uint8Array> {
   const ratio = Math.min(2, MAX_CANVAS_SIDE / scene.width, MAX_CANVAS_SIDE / scene.height);
   const canvas = document.createElement('canvas');

@@ -1,4 +1,4 @@
-/** A picture as a list of rectangles and texts, so that PNG and SVG show the same. */
+/** A picture as a list of rectangles and texts, so that PNG and SVG look the same. */
 
 export interface SceneRect {
   readonly kind: 'rect';
@@ -7,7 +7,7 @@ export interface SceneRect {
   readonly width: number;
   readonly height: number;
   readonly fill: string;
-  /** The title of the SVG for screen readers. */
+  /** The SVG's title for screen readers. */
   readonly title?: string;
 }
 

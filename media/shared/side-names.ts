@@ -1,4 +1,4 @@
-/** The names of compared and judged answers. */
+/** The labels of compared and judged answers. */
 import type { ShownSide } from '../../trainer/protocol/view/data.ts';
 
 export const SIDE_NAMES: Readonly<Record<ShownSide, string>> = {

@@ -1,4 +1,4 @@
-/** A tab list with panels as ARIA describes it, for mouse and arrow keys. */
+/** A tab list with panels, following the ARIA pattern, for mouse and arrow keys. */
 import { element } from './element.ts';
 
 export interface Tab {
@@ -13,7 +13,7 @@ export interface Tabs {
   select(id: string): void;
 }
 
-/** @param onSelect receives every choice of the user */
+/** @param onSelect called with every choice of the user */
 export function createTabs(label: string, tabs: readonly Tab[], first: string, onSelect: (id: string) => void): Tabs {
   let selected = tabs.some(({ id }) => id === first) ? first : (tabs[0]?.id ?? '');
   const buttons = tabs.map(tab =>

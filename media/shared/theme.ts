@@ -1,4 +1,4 @@
-/** The editor's colors for canvases, which style sheets do not reach. */
+/** The editor's colors for canvases, which can't use style sheets. */
 
 export interface Theme {
   readonly foreground: string;
@@ -6,15 +6,15 @@ export interface Theme {
   readonly background: string;
   readonly border: string;
   readonly focus: string;
-  /** Trained rows. */
+  /** The color of trained rows. */
   readonly accent: string;
   readonly plain: string;
   readonly font: string;
-  /** Borders replace color contrast in high-contrast themes. */
+  /** True for high-contrast themes, where borders replace color contrast. */
   readonly isHighContrast: boolean;
 }
 
-/** The properties that heatmap.css derives from the editor's theme, with fallbacks. */
+/** The CSS properties that heatmap.css derives from the editor's theme, with fallbacks. */
 const NAMES: Readonly<Record<Exclude<keyof Theme, 'isHighContrast' | 'font'>, string>> = {
   foreground: '--foreground',
   muted: '--muted',

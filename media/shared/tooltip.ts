@@ -3,15 +3,15 @@ import { element, fill } from './element.ts';
 import type { TooltipContent } from './tooltip-content.ts';
 
 export interface Tooltip {
-  /** @param at in pixels of the window */
+  /** @param at position in the window, in pixels */
   show(content: TooltipContent, at: { readonly x: number; readonly y: number }): void;
   hide(): void;
 }
 
-/** Distance between the pointer and the box. */
+/** Distance between the pointer and the box, in pixels. */
 const DISTANCE = 14;
 
-/** For pointers only: keyboard and screen reader users get the live region. */
+/** Creates a tooltip for pointers; keyboard and screen reader users get the live region instead. */
 export function createTooltip(parent: HTMLElement): Tooltip {
   const box = parent.appendChild(element('div', { class: 'tooltip', 'aria-hidden': 'true', hidden: true }));
   return {

@@ -3,11 +3,11 @@ import { element } from './element.ts';
 
 export interface TurnButtons {
   readonly elements: readonly HTMLElement[];
-  /** Whether there is a page to turn to. */
+  /** Enables each button if there is a page to turn to. */
   update(has: { readonly earlier: boolean; readonly later: boolean }): void;
 }
 
-/** Creates them. One without a page to turn to keeps the focus: who turns pages by keyboard would lose it at the last one. */
+/** Creates the buttons. A button without a page to turn to keeps the focus, which keyboard users would otherwise lose at the last page. */
 export function createTurnButtons([earlierLabel, laterLabel]: readonly [string, string], turn: (by: -1 | 1) => void): TurnButtons {
   const create = (label: string, by: -1 | 1): HTMLElement => {
     const onclick = (): void => {

@@ -1,7 +1,7 @@
 /** The answers to held-out prompts of a run, by evaluation. */
 import type { AnswersPatch, AnswerView } from '../../trainer/protocol/view/run.ts';
 
-/** Beyond this, those of early evaluations leave, except the first. */
+/** Maximum number of answers kept; beyond it, early evaluations are dropped, except the first. */
 const MAX_KEPT = 20_000;
 
 export class WrittenAnswers {
@@ -26,7 +26,7 @@ export class WrittenAnswers {
     }
   }
 
-  /** Updates before each evaluation, in order. */
+  /** The steps of the evaluations, in order. */
   get steps(): number[] {
     return [...this.bySteps.keys()];
   }

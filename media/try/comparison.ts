@@ -1,4 +1,4 @@
-/** The scores of a sample's answers as rows of a table, and in words. Pure. */
+/** The scores of a sample's answers as table rows and in sentences. Pure. */
 import { compact } from '../../trainer/protocol/text/format.ts';
 import type { ComparedAnswer, ComparedSample } from '../../trainer/protocol/view/compared-sample.ts';
 import type { TrySide } from '../../trainer/protocol/view/try.ts';
@@ -15,11 +15,11 @@ export const MEASURES: Readonly<Record<ComparedSample['measure'], string>> = {
 
 export interface ScoreRow {
   readonly name: string;
-  /** One for each model. */
+  /** One score per model. */
   readonly scores: readonly string[];
 }
 
-/** The score of each answer, and of two answers the margin between them. */
+/** Returns the score of each answer; for two answers, also their margin. */
 export function scoreRows(sample: ComparedSample): readonly ScoreRow[] {
   const models = modelsOf(sample);
   const margins = marginsOf(sample);
@@ -29,7 +29,7 @@ export function scoreRows(sample: ComparedSample): readonly ScoreRow[] {
   ];
 }
 
-/** The sentences below the table: which answer each model prefers, and how tuning has changed that. */
+/** The sentences below the table: which answer each model prefers, and how tuning changed that. */
 export function verdictOf(sample: ComparedSample): string {
   const [first, second] = sample.answers;
   if (first && !second) return judgedVerdict(first);
@@ -57,7 +57,7 @@ const change = (what: string, before: number, after: number): string =>
     ? `${what} stayed at ${compact(after)}.`
     : `${what} ${after > before ? 'rose' : 'fell'} from ${compact(before)} to ${compact(after)}.`;
 
-/** The lead of the better answer by each model; empty for a judged answer. */
+/** The margin of the better over the worse answer, by model; empty for a judged answer. */
 function marginsOf(sample: ComparedSample): readonly number[] {
   const [better, worse] = sample.answers;
   return better && worse ? modelsOf(sample).map(model => scoreBy(better, model) - scoreBy(worse, model)) : [];

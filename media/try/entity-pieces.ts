@@ -1,18 +1,18 @@
 /** The pieces of a text with entities, and the color of each type. Pure. */
 import type { TryEntity } from '../../trainer/protocol/view/try.ts';
 
-/** The swatches of types; a seventh type has the color of the first. */
+/** Colors of entity types; a seventh type has the color of the first. */
 export const ENTITY_COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
 
 export interface EntityPiece {
   readonly text: string;
-  /** Left out for text between entities. */
+  /** Undefined for text between entities. */
   readonly entity?: TryEntity;
-  /** The color of the entity: types have colors in the order of their names. */
+  /** The color of the entity; types get colors in alphabetical order. */
   readonly color?: (typeof ENTITY_COLORS)[number];
 }
 
-/** All of the text in its order. Entities that overlap, or lie outside of the text, are left out. */
+/** Splits the whole text into pieces, in order. Entities that overlap, or lie outside the text, are omitted. */
 export function entityPieces(text: string, entities: readonly TryEntity[]): EntityPiece[] {
   const types = [...new Set(entities.map(({ type }) => type))].sort();
   const pieces: EntityPiece[] = [];

@@ -24,7 +24,7 @@ export interface OptionsView {
   read(): TryOptions;
 }
 
-/** @param kept from an earlier page: not trusted */
+/** @param kept by an earlier page, so not validated */
 export function createOptions(kept: Partial<TryOptions> | undefined, onChange: () => void): OptionsView {
   const start = { ...TRY_DEFAULTS, ...kept };
   const prompt = element(

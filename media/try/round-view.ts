@@ -88,13 +88,13 @@ function createAnswer(first: TryAnswer, prompt: string) {
   return { element: box, update };
 }
 
-/** A growing text is not laid out again as a new string each time. */
+/** Extends a growing text, because setting a new string would lay it out again. */
 function grow(text: Text, whole: string): void {
   if (whole.startsWith(text.data)) text.appendData(whole.slice(text.length));
   else text.data = whole;
 }
 
-/** The prompt with its entities marked: a color for each type, and its name behind each entity. */
+/** The prompt with its entities marked: a color for each type, and the type's name after each entity. */
 const labeled = (prompt: string, entities: readonly TryEntity[]): (Node | string)[] =>
   entityPieces(prompt, entities).map(({ text, entity, color }) =>
     entity === undefined
@@ -107,7 +107,7 @@ const labeled = (prompt: string, entities: readonly TryEntity[]): (Node | string
         ),
   );
 
-/** A text of the data, and a bar of its similarity. */
+/** A text of the data with a bar that shows its similarity. */
 function nearItem({ text, similarity }: TryNearText): HTMLElement {
   const bar = element('span', { class: 'similarity-bar', 'aria-hidden': 'true' });
   bar.style.width = `${100 * Math.max(0, similarity)}%`;

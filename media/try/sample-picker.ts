@@ -1,13 +1,13 @@
-/** The field that picks a sample of the run's data. */
+/** The field that selects a sample of the run's data. */
 import { MAX_SAMPLES } from '../../trainer/protocol/view/compared-sample.ts';
 import { element, setText } from '../shared/element.ts';
 import type { TryState } from './try-state.ts';
 
 export interface SamplePickerParams {
-  /** From 1; from an earlier page, so not trusted. */
+  /** Sample number, counted from 1; kept by an earlier page, so not validated. */
   readonly start: unknown;
   readonly onChange: () => void;
-  /** @param sample from 0 */
+  /** @param sample index from 0 */
   readonly onPick: (sample: number) => void;
 }
 
@@ -40,7 +40,7 @@ export function createSamplePicker({ start, onChange, onPick }: SamplePickerPara
     update({ comparesAnswers, rounds }: TryState, isBusy: boolean): void {
       this.element.hidden = !comparesAnswers;
       button.disabled = isBusy;
-      // The number of samples is known when one was scored.
+      // The number of samples is known once a sample was scored.
       const known = rounds.flatMap(({ answers }) => answers.flatMap(({ compared }) => compared?.count ?? [])).at(-1);
       input.max = String(known ?? MAX_SAMPLES);
       setText(count, known === undefined ? '' : `of ${known}`);

@@ -1,4 +1,4 @@
-/** The page that tries a model: questions above, a box for the next one below. */
+/** The page that tries a model: questions above, and a box for the next question below. */
 import { MAX_PROMPT, type TryFromPage, type TryOptions, type TryToPage } from '../../trainer/protocol/view/try.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
@@ -13,11 +13,11 @@ import { invitationOf, isBusy, sentenceOf, startTry, subtitleOf, type TryState, 
 export interface KeptTryPage {
   readonly draft: string;
   readonly options: TryOptions;
-  /** The sample that was picked last, from 1. */
+  /** Number of the sample selected last, counted from 1. */
   readonly sample: number;
 }
 
-/** Within this distance from the end, the page follows new text. */
+/** Distance in pixels from the end within which the page follows new text. */
 const FOLLOW_PX = 80;
 
 export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryPage>): { receive(message: TryToPage): void } {
@@ -73,13 +73,13 @@ function createRounds() {
   let views: readonly RoundView[] = [];
   return {
     element: box,
-    /** Returns whether there are other questions than before. */
+    /** Redraws the questions. Returns true if they changed. */
     update(state: TryState): boolean {
       const { rounds } = state;
       setText(empty, invitationOf(state));
       const isSame = rounds.length === views.length && rounds.every(({ prompt }, i) => views[i]?.prompt === prompt);
       if (!isSame || rounds.length === 0) {
-        // Questions that stay keep their elements.
+        // Questions that remain keep their elements.
         views = rounds.map((round, i) => (views[i]?.prompt === round.prompt ? views[i] : createRound(round)));
         fill(box, views.length === 0 ? empty : views.map(view => view.element));
       }
@@ -89,7 +89,7 @@ function createRounds() {
   };
 }
 
-/** The box for the next question, and the options. */
+/** Creates the box for the next question, and the options. */
 function createFooter(editor: Editor<TryFromPage, KeptTryPage>, busy: () => boolean) {
   const kept = editor.kept();
   const keep = (): void => editor.keep({ draft: prompt.value, options: options.read(), sample: picker.read() });

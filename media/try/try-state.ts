@@ -6,9 +6,9 @@ import { verdictOf } from './comparison.ts';
 export interface TryState {
   readonly label: string;
   readonly model: string;
-  /** Empty if there is no model to ask. */
+  /** The models that answer; empty if none can. */
   readonly sides: readonly TrySide[];
-  /** Whether samples of the run's data can be scored. */
+  /** True if samples of the run's data can be scored. */
   readonly comparesAnswers: boolean;
   readonly rounds: readonly TryRound[];
 }
@@ -33,7 +33,7 @@ export function updateTry(state: TryState, message: TryToPage): TryState {
   }
 }
 
-/** Changes one answer to the last question. */
+/** Changes one answer to the latest question. */
 function changed(state: TryState, side: TrySide, change: (answer: TryAnswer) => TryAnswer): TryState {
   const last = state.rounds.at(-1);
   if (!last) return state;
@@ -43,12 +43,12 @@ function changed(state: TryState, side: TrySide, change: (answer: TryAnswer) => 
 
 const BUSY: readonly TryAnswer['state'][] = ['waiting', 'loading', 'writing'];
 
-/** Whether an answer to the last question is on its way. */
+/** True while an answer to the latest question is incomplete. */
 export const isBusy = ({ rounds }: TryState): boolean => rounds.at(-1)?.answers.some(({ state }) => BUSY.includes(state)) ?? false;
 
 export const SIDES: Readonly<Record<TrySide, string>> = { base: 'Base model', tuned: 'Tuned model' };
 
-/** A name on the hub, or the last part of a path. */
+/** A hub name, or the last part of a path. */
 const nameOf = (model: string): string =>
   /^(\/|[A-Za-z]:[\\/])/.test(model) ? (model.split(/[\\/]/).findLast(part => part !== '') ?? model) : model;
 
@@ -60,14 +60,14 @@ export const subtitleOf = ({ model, sides, comparesAnswers }: TryState): string 
       ? `${nameOf(model)}, compared with the tuned model. Prompts are formatted as in training unless you change the options.`
       : nameOf(model);
 
-/** The line in place of the questions, before the first one. */
+/** The text shown before the first question. */
 export const invitationOf = ({ sides, comparesAnswers }: TryState): string =>
   [
     ...(sides.length > 0 || !comparesAnswers ? ['Ask something to compare both models.'] : []),
     ...(comparesAnswers ? ["Pick a sample of the run's data to see what the model thinks of its answers before and after tuning."] : []),
   ].join(' ');
 
-/** The sentence that is announced after a message. */
+/** The sentence announced after a message. */
 export function sentenceOf(message: TryToPage): string | undefined {
   if (message.type !== 'answer') return undefined;
   const { side, state, text, note = '', compared } = message.answer;

@@ -1,4 +1,4 @@
-/** Everything that the panel of a cell shows. Pure; the figures that do not depend on the budget are memoized with the scores. */
+/** The content of the cell panel. Pure; figures that do not depend on the budget are memoized with the scores. */
 import { counted, grouped, percent } from '../../../trainer/protocol/text/format.ts';
 import type { TooltipContent } from '../../shared/tooltip-content.ts';
 import type { Picture } from '../picture.ts';
@@ -11,17 +11,17 @@ import { createStrip, type StripContent } from './strip-drawing.ts';
 /** The scores of one module in both sets, and its marked rows. */
 export interface CellNeurons {
   readonly a: CellScores;
-  /** Undefined also if the module of the other set has another size, and so other neurons. */
+  /** Undefined if the other set has no scores of the module, or if the module has another size there, so its neurons differ. */
   readonly b: CellScores | undefined;
   /** [rows] 1 for marked rows. */
   readonly isSelected: Uint8Array;
   /** [rows] 1 for rows that the run trains, whatever the budget selects. */
   readonly isTrained: Uint8Array;
-  /** The word for marked rows. */
+  /** What marked rows are called. */
   readonly mark: ReturnType<typeof markOf>;
-  /** The word for one of them: a row is a neuron. */
+  /** What one row is called: a neuron or a column. */
   readonly one: 'neuron' | 'column';
-  /** The neuron at a position of the strip. */
+  /** Returns the neuron at a position of the strip. */
   readonly neuronAt: (place: number) => number;
 }
 
@@ -31,7 +31,7 @@ export interface CellContent {
   readonly neurons?: CellNeurons & {
     readonly strip: StripContent;
     readonly histogram: HistogramContent;
-    /** A sentence about all scores, for screen readers. */
+    /** A sentence that summarizes all scores for screen readers. */
     readonly sentence: string;
   };
 }
@@ -87,7 +87,7 @@ function marksOf(rows: number, chosen: Int32Array): Uint8Array {
   return marks;
 }
 
-/** The neuron at a position of the strip; undefined beyond its end. */
+/** The facts about the neuron at a position of the strip; undefined beyond its end. */
 export function neuronFacts(neurons: CellNeurons, place: number): TooltipContent | undefined {
   const { a, b, one, neuronAt, isSelected, isTrained, mark } = neurons;
   const rows = a.scores.length;

@@ -1,4 +1,4 @@
-/** The description of a cell in the tooltip, for screen readers and in the table. */
+/** Describes a cell for the tooltip, for screen readers and for the table. */
 import { compact, grouped, percent } from '../../../trainer/protocol/text/format.ts';
 import type { TooltipContent } from '../../shared/tooltip-content.ts';
 import type { Picture } from '../picture.ts';
@@ -7,13 +7,13 @@ import { jaccard, jaccardByChance, markOf } from './selection-view.ts';
 export const scoreText = (score: number | undefined): string =>
   score === undefined || Number.isNaN(score) ? '–' : compact(Number(score.toPrecision(4)));
 
-/** Formats every score with the same number of digits, trailing zeros included, so that cells can be compared. */
+/** Formats every score with three digits, including trailing zeros, so that cells can be compared. */
 function threeDigits(value: number): string {
   const size = Math.abs(value);
   return size >= 1e-3 && size < 1000 ? value.toPrecision(3) : compact(Number(value.toPrecision(3)));
 }
 
-/** The value that a cell is colored by, in short form. */
+/** The value that determines the color of a cell, in short form. */
 export function valueText({ values, state }: Picture, module: number): string {
   const value = values[module];
   if (value === undefined || Number.isNaN(value)) return '–';
@@ -31,7 +31,7 @@ export function cellFacts(picture: Picture, module: number): TooltipContent {
   const units = info?.unit ?? 'rows';
   const count = counts[module] ?? 0;
   const [cellA, cellB] = [a.get(name), b.get(name)];
-  // Scores by column come in the order of the columns.
+  // Scores by column are in the order of the columns.
   const shape = units === 'columns' ? [...(info?.shape ?? [])].reverse() : (info?.shape ?? []);
   const facts: (readonly [string, string])[] = [['shape', shape.join(' × ')]];
   const tag = state.b ? ' A' : '';
@@ -58,10 +58,10 @@ export function cellSentence(picture: Picture, module: number): string {
   return `${title}: ${facts.map(([fact, value]) => `${fact} ${value}`).join(', ')}`;
 }
 
-/** The overlap of two empty selections is undefined. */
+/** Formats a share; the overlap of two empty selections is undefined and shown as a dash. */
 const share = (value: number, digits = 2): string => (Number.isNaN(value) ? '–' : value.toFixed(digits));
 
-/** The rows and parameters that the budget selects. */
+/** The number of rows and parameters that the budget selects. */
 export function selectionText({ selection, isPending }: Picture): string {
   const { rows, ofRows, units, parameters, ofParameters, modelParameters } = selection;
   if (isPending) return `Ranking the ${units} of all layers…`;

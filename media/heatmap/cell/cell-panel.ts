@@ -27,7 +27,7 @@ export interface CellPanel {
 }
 
 const ZOOM = 2;
-/** While a page that was hidden asks for the scores again. */
+/** Shown while a page that was hidden requests its scores again. */
 const READING = 'Reading scores…';
 const ORDERS: readonly Option<StripOrder>[] = [
   { value: 'position', label: 'by position' },
@@ -71,7 +71,7 @@ export function createCellPanel(params: CellPanelParams): CellPanel {
   };
 }
 
-/** Title, figures, export and close. */
+/** Creates the title, the figures, and the Export and Close buttons. */
 function createHead({ onClose, onExport }: Pick<CellPanelParams, 'onClose' | 'onExport'>) {
   const title = element('h2', { tabindex: '-1' });
   const name = element('div', { class: 'subtitle' });
@@ -93,7 +93,7 @@ function createHead({ onClose, onExport }: Pick<CellPanelParams, 'onClose' | 'on
   };
 }
 
-/** The strip of all neurons with its order and zoom. */
+/** Creates the strip of all neurons with its order and zoom. */
 function createNeurons({ tooltip, onOrder }: Pick<CellPanelParams, 'tooltip' | 'onOrder'>) {
   let shown: CellContent['neurons'];
   const title = element('h3');

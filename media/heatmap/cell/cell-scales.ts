@@ -1,23 +1,20 @@
-/**
- * The scales of an open cell and the distribution of its scores: independent of the budget, and memoized with the
- * scores.
- */
+/** The scales of an open cell and the distribution of its scores. They do not depend on the budget, and are memoized with the scores. */
 import { createScale, linearScale, type Scale, type ScaleName } from '../../shared/scale.ts';
 import type { CellScores } from '../score-store.ts';
 
 export interface CellScales {
-  /** Scale of the profile: linear bars begin at zero, so that their lengths can be compared. */
+  /** Scale of the profile; linear bars start at zero, so that their lengths can be compared. */
   readonly profile: Scale;
-  /** Scale of the histogram: ranks are uniform by definition, so it uses the linear scale for them. */
+  /** Scale of the histogram; linear in place of ranks, which are uniform by definition. */
   readonly spread: Scale;
-  /** Bins of the histogram. */
+  /** Counts of the histogram's bins. */
   readonly counts: Int32Array;
 }
 
 export interface Histogram {
-  /** Counts in equal parts of the scale. */
+  /** Number of rows in each of several equal parts of the scale. */
   readonly counts: Int32Array;
-  /** Counts of the selected rows. */
+  /** Number of selected rows in each part. */
   readonly selected: Int32Array;
 }
 
@@ -26,7 +23,7 @@ export interface HistogramContent {
   readonly scale: Scale;
   /** The lowest selected score. */
   readonly threshold?: number;
-  /** The word for marked rows: "selected" or "trained". */
+  /** What marked rows are called: "selected" or "trained". */
   readonly mark: string;
 }
 
@@ -47,7 +44,7 @@ export function scalesOf(cell: CellScores, name: ScaleName): CellScales {
   return made;
 }
 
-/** @param rows only these, or all */
+/** @param rows the rows to count; undefined for all */
 export function binCounts(scores: Float32Array, rows: Int32Array | undefined, scale: Scale, bins: number): Int32Array {
   const counts = new Int32Array(bins);
   const { length } = rows ?? scores;

@@ -1,4 +1,4 @@
-/** Histogram of a cell's scores, with the selected part highlighted. */
+/** A histogram of a cell's scores, with the selected part highlighted. */
 import { compact } from '../../../trainer/protocol/text/format.ts';
 import { element } from '../../shared/element.ts';
 import { createPainter, type Painter } from '../../shared/painter.ts';
@@ -28,7 +28,7 @@ export function createHistogramView(): HistogramView {
   };
 }
 
-/** Logarithmic counts: the few selected rows would be invisible next to the rest. */
+/** Draws the histogram with logarithmic counts, because a few selected rows would be invisible next to the rest. */
 function drawHistogram({ context, size }: Painter, { histogram, scale, threshold, mark }: HistogramContent, theme: Theme): void {
   const plot = size.height - AXIS;
   const { counts, selected } = histogram;

@@ -1,13 +1,13 @@
-/** Sorts the rows of all modules between frames: 24 million rows take seconds, and no frame may wait for them. */
+/** Sorts the rows of all modules between frames: 24 million rows take seconds, and no frame may wait that long. */
 import type { CellScores, SetScores } from '../score-store.ts';
 
-/** Time budget in ms of a 16 ms frame. */
+/** Sorting time per 16 ms frame, in ms. */
 const SLICE_MS = 6;
-/** Interval in ms between two progress updates. */
+/** Interval between progress updates, in ms. */
 const SHOW_MS = 200;
 
 export interface OrderQueue {
-  /** Starts with the modules of these sets whose order is unknown; calls `onProgress` at intervals and at the end. */
+  /** Sorts the modules of these sets that are not sorted yet; calls `onProgress` at intervals and at the end. */
   start(sets: readonly SetScores[]): void;
   readonly isBusy: boolean;
 }

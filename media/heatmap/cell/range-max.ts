@@ -1,4 +1,4 @@
-/** Range-maximum queries in logarithmic time: a strip of 50,000 neurons is drawn from them frame by frame. */
+/** Range-maximum queries in logarithmic time, which draw a strip of 50,000 neurons in every frame. */
 
 export interface RangeMax {
   readonly length: number;
@@ -6,7 +6,7 @@ export interface RangeMax {
   max(from: number, to: number): number;
 }
 
-/** A tree of maxima over the values: each level has half the entries of the one below. */
+/** Builds a tree of maxima over the values; each level has half as many entries as the one below. */
 export function createRangeMax(values: ArrayLike<number>): RangeMax {
   const { length } = values;
   const tree = new Float32Array(2 * length);

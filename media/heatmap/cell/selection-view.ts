@@ -1,4 +1,4 @@
-/** The rows that a budget selects, by the trainer's own code, and the overlap of two selections. */
+/** The rows that a budget selects, computed with the trainer's own code, and the overlap of two selections. */
 import type { HeatmapModule, HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
 import { type Budget, checkBudget, countsAcross, rowBudget, SelectionError, type SelectionMode } from '../../../trainer/selection.ts';
 import type { CellScores, SetScores } from '../score-store.ts';
@@ -8,7 +8,7 @@ export type Choice =
   | { readonly kind: 'budget'; readonly budget: Budget; readonly mode: SelectionMode; readonly least: number }
   | { readonly kind: 'trained' };
 
-/** The word for marked rows: "trained" for rows that a run trained, "selected" for those that a budget would choose. */
+/** What marked rows are called: "trained" if a run trained them, "selected" if a budget would choose them. */
 export const markOf = ({ kind }: Pick<Choice, 'kind'>): 'trained' | 'selected' => (kind === 'trained' ? 'trained' : 'selected');
 
 /** The trained rows of each module of a run. */
@@ -17,7 +17,7 @@ export type TrainedRows = ReadonlyMap<string, Int32Array>;
 export const trainedRows = (source: HeatmapSourceInfo | undefined): TrainedRows =>
   new Map(source?.selection?.map(({ module, rows }) => [module, rows]));
 
-/** The module description that `selectRows` takes. */
+/** Returns the description of a module that `selectRows` takes. */
 const rowsOf = ({ name, shape, block }: HeatmapModule): Parameters<typeof rowBudget>[0] => ({
   name,
   weight: { name, shape },
@@ -25,11 +25,11 @@ const rowsOf = ({ name, shape, block }: HeatmapModule): Parameters<typeof rowBud
 });
 
 export interface Counts {
-  /** Selected rows by module. */
+  /** Number of selected rows by module. */
   readonly counts: Int32Array;
   /** The problem with the budget, if any. */
   readonly problem?: string;
-  /** Rows of all layers compete and their order is not known yet: these are the counts per layer. */
+  /** True while rows compete across layers and are not sorted yet; `counts` are then those of a budget per layer. */
   readonly isPending?: boolean;
 }
 
@@ -65,7 +65,7 @@ export function selectedParameters(modules: readonly HeatmapModule[], counts: In
   return sum;
 }
 
-/** The selected rows of a cell, in no order. */
+/** The selected rows of a cell, in any order. */
 export function selectedRows(cell: CellScores | undefined, count: number, rows: Int32Array | undefined, choice: Choice): Int32Array {
   if (choice.kind === 'trained') return rows ?? new Int32Array(0);
   return cell ? cell.choiceOrder.subarray(0, count) : new Int32Array(0);
@@ -76,7 +76,7 @@ export interface Overlap {
   readonly either: number;
 }
 
-/** |A ∩ B| and |A ∪ B| of two lists of rows, each without repeats. */
+/** Returns |A ∩ B| and |A ∪ B| of two lists of distinct rows. */
 export function overlapOf(a: Int32Array, b: Int32Array, rows: number): Overlap {
   const inA = new Uint8Array(rows);
   for (const row of a) inA[row] = 1;
@@ -85,7 +85,7 @@ export function overlapOf(a: Int32Array, b: Int32Array, rows: number): Overlap {
   return { both, either: a.length + b.length - both };
 }
 
-/** The overlap of the top rows of two orders, without building lists. */
+/** The overlap of the top rows in two orders, without building lists. */
 function overlapOfTops(a: CellScores, countA: number, b: CellScores, countB: number): Overlap {
   const { choiceOrder: order } = a;
   const { choiceRanks: ranks } = b;
@@ -94,7 +94,7 @@ function overlapOfTops(a: CellScores, countA: number, b: CellScores, countB: num
   return { both, either: countA + countB - both };
 }
 
-/** The Jaccard index; undefined for two empty selections. */
+/** The Jaccard index; NaN for two empty selections. */
 export const jaccard = ({ both, either }: Overlap): number => (either === 0 ? Number.NaN : both / either);
 
 /** The approximate Jaccard index of two independent random selections of these sizes. */
@@ -113,7 +113,7 @@ export interface OverlapParams {
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
 }
 
-/** Undefined if scores of either set are missing. */
+/** Returns undefined if the scores of either set are missing. */
 export function cellOverlap({ module, rows, counts, choice, a, b, trained }: OverlapParams): Overlap | undefined {
   if (choice.kind === 'trained') {
     const [rowsA, rowsB] = [trained.a.get(module), trained.b.get(module)];

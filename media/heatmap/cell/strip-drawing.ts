@@ -1,6 +1,4 @@
-/**
- * The content of each pixel of a strip of neurons: the highest score there, and how many neurons are selected. Pure.
- */
+/** The content of each pixel column of a strip of neurons: the highest score, and the number of selected neurons. Pure. */
 
 import type { ColorMap } from '../../shared/color-maps.ts';
 import type { Scale } from '../../shared/scale.ts';
@@ -14,17 +12,17 @@ export type StripOrder = 'position' | 'sorted';
 export interface Strip {
   readonly rows: number;
   readonly maxima: RangeMax;
-  /** Selected neurons among the first i, [rows + 1]. */
+  /** Number of selected neurons among the first i. [rows + 1] */
   readonly selectedBefore: Int32Array;
-  /** The neuron at a position. */
+  /** Returns the neuron at a position. */
   readonly neuronAt: (place: number) => number;
 }
 
-/** The content of a strip, or of two aligned ones. */
+/** The content of one strip, or of two aligned strips. */
 export interface StripContent {
   readonly a: Strip;
   readonly scaleA: Scale;
-  /** The second cell, below and upside down. */
+  /** The strip of the second cell, drawn upside down below the first. */
   readonly b?: Strip;
   readonly scaleB?: Scale;
   readonly map: ColorMap;
@@ -46,8 +44,8 @@ function maximaInOrder(cell: CellScores, by: CellScores): RangeMax {
 }
 
 /**
- * @param isSelected [rows] 1 for trained rows
- * @param by the cell whose order 'sorted' uses: two aligned strips need the same one
+ * @param isSelected [rows] 1 for selected rows
+ * @param by the cell whose order 'sorted' uses; two aligned strips need the same one
  */
 export function createStrip(cell: CellScores, isSelected: Uint8Array, order: StripOrder, by: CellScores = cell): Strip {
   const rows = cell.scores.length;
@@ -61,7 +59,7 @@ export function createStrip(cell: CellScores, isSelected: Uint8Array, order: Str
   return { rows, maxima, selectedBefore, neuronAt: place => sorted?.[place] ?? place };
 }
 
-/** Positions covered by one pixel column, at least one. */
+/** Returns the positions that one pixel column covers; at least one. */
 export function placesAt(
   { start, length }: Viewport,
   x: number,

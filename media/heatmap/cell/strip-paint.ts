@@ -1,4 +1,4 @@
-/** Draws a strip: bars of scores, a band of colors, marks at the selected rows, and an axis. */
+/** Draws a strip: bars of scores, a color band, marks at the selected rows, and an axis. */
 import { grouped } from '../../../trainer/protocol/text/format.ts';
 import { colorIndex } from '../../shared/color-maps.ts';
 import type { Painter } from '../../shared/painter.ts';
@@ -27,7 +27,7 @@ export function drawStrip({ context, size }: Painter, content: StripContent, the
   drawAxis(context, size, content, theme, view);
 }
 
-/** A line through the neuron, as wide as the neuron if there is room. */
+/** Draws a line through the neuron, as wide as the neuron if there is room. */
 export function drawCursor({ context, size }: Painter, theme: Theme, view: Viewport, cursor: number): void {
   const wide = size.width / view.length;
   context.strokeStyle = theme.foreground;
@@ -46,13 +46,13 @@ interface SideParams {
 interface Side {
   readonly base: number;
   readonly height: number;
-  /** −1 for upward. */
+  /** −1 draws upward. */
   readonly direction: 1 | -1;
-  /** Vertical position of the marks of trained rows. */
+  /** Vertical position of the marks at selected rows. */
   readonly marks?: number;
 }
 
-/** Columns one pixel wide, or as wide as neurons when zoomed in. */
+/** Yields columns that are one pixel wide, or as wide as a neuron when zoomed in. */
 function* columns(view: Viewport, width: number, rows: number): Generator<{ x: number; width: number; from: number; to: number }> {
   const wide = width / view.length;
   if (wide <= 1) {
@@ -65,7 +65,7 @@ function* columns(view: Viewport, width: number, rows: number): Generator<{ x: n
 }
 
 function drawSide({ context, size, theme, view }: SideParams, strip: Strip, scale: Scale, side: Side): void {
-  // Two passes, so that the color is set twice instead of a thousand times.
+  // Two passes, so that the color is set twice rather than a thousand times.
   for (const isSelected of [false, true]) {
     context.fillStyle = isSelected ? theme.accent : theme.plain;
     for (const { x, width, from, to } of columns(view, size.width, strip.rows)) {

@@ -1,6 +1,6 @@
 /**
- * All neurons of a cell side by side: a profile of scores, a band of colors, and marks at trained rows. Pans and zooms
- * down to single neurons; with the keyboard, a cursor moves over them, exposed to screen readers as a slider.
+ * All neurons of a cell side by side: a profile of scores, a color band, and marks at selected rows. Pans and zooms down to single neurons.
+ * The keyboard moves a cursor, which screen readers see as a slider.
  */
 import { onDrag } from '../../shared/drag.ts';
 import { element } from '../../shared/element.ts';
@@ -19,17 +19,17 @@ export interface StripView {
 }
 
 export interface StripViewParams {
-  /** The position under the pointer or at the cursor. */
+  /** Called with the position under the pointer or at the cursor. */
   onHover(place: number | undefined, at: { readonly x: number; readonly y: number }): void;
-  /** The description of a position. */
+  /** Returns the description of a position. */
   sentenceOf(place: number): string;
 }
 
-/** Maximum zoom: a neuron is at most this fraction of the view's width. */
+/** Number of neurons in view at maximum zoom. */
 const LEAST_NEURONS = 8;
 const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
-/** Keys move by this fraction of the visible range, or by one neuron when zoomed in. */
+/** Number of key presses that cross the visible range; when zoomed in, a key press moves by one neuron. */
 const KEY_PARTS = 400;
 
 export function createStripView(params: StripViewParams): StripView {
@@ -59,12 +59,12 @@ interface StripScene {
   readonly view: Viewport;
   /** The keyboard cursor, in positions of the strip. */
   readonly cursor: number;
-  /** Positions of the strip. */
+  /** Number of positions of the strip. */
   readonly total: number;
   show(content: StripContent, theme: Theme): void;
   /** Moves the cursor into view and describes its neuron. */
   moveTo(place: number): void;
-  /** @param anchor 0 to 1, the position that stays in place */
+  /** @param anchor the position in the view that stays in place, 0 to 1 */
   zoom(factor: number, anchor: number): void;
   pan(from: Viewport, places: number): void;
   fit(): void;
@@ -125,7 +125,7 @@ function createStripScene(canvas: HTMLCanvasElement, { onHover, sentenceOf }: St
 function takeKeys(canvas: HTMLCanvasElement, scene: StripScene): void {
   const step = ({ shiftKey }: KeyboardEvent): number => Math.max(1, Math.round(scene.view.length / KEY_PARTS)) * (shiftKey ? 10 : 1);
   const by = (steps: number) => (event: KeyboardEvent) => scene.moveTo(scene.cursor + steps * step(event));
-  /** The cursor stays in place. */
+  /** Zooms around the cursor. */
   const zoom = (factor: number) => () => {
     scene.zoom(factor, (scene.cursor + 0.5 - scene.view.start) / scene.view.length);
     scene.moveTo(scene.cursor);
@@ -158,7 +158,7 @@ function takePointer(canvas: HTMLCanvasElement, scene: StripScene, { onHover }: 
   });
 }
 
-/** The strip does not scroll vertically, so the wheel zooms; horizontal scrolling pans. */
+/** Zooms with the vertical wheel, because the strip does not scroll vertically; horizontal scrolling pans. */
 function takeWheel(event: WheelEvent, scene: StripScene, canvas: HTMLCanvasElement): void {
   const { view } = scene;
   const scale = event.deltaMode === 0 ? 1 : 16;

@@ -9,7 +9,7 @@ export interface TopList {
   update(neurons: Pick<CellNeurons, 'a' | 'b' | 'isSelected' | 'mark' | 'one'>): void;
 }
 
-/** The exported table has more. */
+/** Maximum number of rows shown; the exported table has all of them. */
 const TOP_ROWS = 100;
 
 export function createTopList(): TopList {

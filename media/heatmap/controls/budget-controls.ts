@@ -1,4 +1,4 @@
-/** The third line of the toolbar: the budget, the rows that it selects, and how they are chosen. */
+/** The third line of the toolbar: the budget, the rows that it selects, and the way they are chosen. */
 import { element, setText } from '../../shared/element.ts';
 import { overlapText, selectionText } from '../cell/cell-facts.ts';
 import type { Picture, Units } from '../picture.ts';
@@ -15,7 +15,7 @@ export function createBudgetControls(choose: (change: { readonly budget: BudgetC
   let budget: BudgetChoice | undefined;
   let hasTrained = false;
   let units: Units = 'rows';
-  /** Rows of the smallest module. */
+  /** Number of rows of the smallest module. */
   let fewest = 1;
   const kind = createSwitch<BudgetChoice['kind']>('Budget', value => change({ kind: value }));
   const slider = createSlider('Budget', value => change(budget?.kind === 'ratio' ? { ratio: value } : { r: value }));
@@ -24,7 +24,7 @@ export function createBudgetControls(choose: (change: { readonly budget: BudgetC
   const overlap = element('span', { class: 'selection' });
   const note = element('p', { class: 'note budget-note' });
 
-  /** Shown at once: the next input is read in the unit that the field shows. */
+  /** Applies a change and shows it at once, because the next input is read in the unit that the field shows. */
   function change(next: Partial<BudgetChoice>): void {
     if (!budget) return;
     budget = { ...budget, ...next };

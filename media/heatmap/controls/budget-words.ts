@@ -1,4 +1,4 @@
-/** The choices of the budget, its slider, and what it means. Pure. */
+/** The choices of the budget, its slider, and the text that explains it. Pure. */
 import { compact } from '../../../trainer/protocol/text/format.ts';
 import { oneOf, type Units } from '../picture.ts';
 import type { BudgetChoice } from '../view-state.ts';
@@ -29,7 +29,7 @@ export const kindsOf = (hasTrained: boolean, units: Units): readonly Option<Budg
   },
 ];
 
-/** @param fewest rows of the smallest module, which bounds the number of rows for each layer */
+/** @param fewest number of rows of the smallest module, which bounds the rows per layer */
 export function sliderOf(
   { kind, r, ratio }: BudgetChoice,
   fewest: number,
@@ -43,7 +43,7 @@ export function sliderOf(
   return { value: r, range: { least: 1, most: Number.isFinite(fewest) ? fewest : 1, isWhole: true }, text: `${r}` };
 }
 
-/** How a budget across layers is spent; the others explain themselves. */
+/** Explains how a budget is spent across layers; other budgets need no explanation. */
 export function budgetNote({ kind, r, ratio, mode, least }: BudgetChoice, units: Units): string {
   if (kind === 'trained' || mode === 'per_layer') return '';
   const each = kind === 'ratio' ? `${compact(Number((100 * ratio).toPrecision(3)))}% of each layer` : `${r} ${units} of each layer`;

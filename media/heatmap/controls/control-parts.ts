@@ -4,7 +4,7 @@ import { type Option, type Range, STEPS, stepOfValue, valueAtStep } from './opti
 
 export interface Select<Value extends string = string> {
   readonly element: HTMLElement;
-  /** Hidden if there is nothing to choose. */
+  /** Shows the options and the value; the control is hidden if there is nothing to choose. */
   update(options: readonly Option<Value>[], value: string, isShown: boolean): void;
   focus(): void;
 }
@@ -21,7 +21,7 @@ export function createSelect<Value extends string>(label: string, onChange: (val
     element: box,
     update(options, value, isShown) {
       box.hidden = !isShown;
-      // Refilling an open list would close it.
+      // Refilling a list that is open would close it.
       if (JSON.stringify(options) !== JSON.stringify(shown)) fill(list, ...grouped(options));
       shown = options;
       if (list.value !== value) list.value = value;
@@ -47,7 +47,7 @@ export interface Switch<Value extends string = string> {
   update(options: readonly Option<Value>[], value: Value): void;
 }
 
-/** A few options in a row: radio buttons, so the arrow keys move between them. */
+/** Creates radio buttons for a few options in a row; arrow keys move between them. */
 export function createSwitch<Value extends string>(label: string, onChange: (value: Value) => void): Switch<Value> {
   const name = `switch-${label.replace(/\W/g, '-')}`;
   const box = element('div', { class: 'switch', role: 'radiogroup', 'aria-label': label });
@@ -84,7 +84,7 @@ export function createSlider(label: string, onChange: (value: number) => void): 
   track.addEventListener('input', () => {
     const step = Number(track.value);
     const value = valueAtStep(step, now);
-    // Small integers are many slider steps apart; the thumb stays where it was dragged.
+    // Small integers are many slider steps apart; the thumb stays where the user dragged it.
     stepped = { step, value };
     onChange(value);
   });

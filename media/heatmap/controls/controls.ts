@@ -1,4 +1,4 @@
-/** The toolbar: scores and comparison, colors, and budget; problems below. */
+/** The toolbar: scores and comparison, colors, and budget, with problems below. */
 import { element, setText } from '../../shared/element.ts';
 import type { PageState } from '../page-state.ts';
 import { apartNote, chanceNote, type Picture } from '../picture.ts';
@@ -44,7 +44,7 @@ export function createControls(actions: ControlActions): Controls {
   };
 }
 
-/** Problems with reading either source, and with the budget. */
+/** The problems with reading the sources and with the budget. */
 function problemsOf({ sourceA, sourceB, problem }: Picture): readonly string[] {
   const ofSources = [sourceA, sourceB].flatMap(source => (source?.problem ? [`${source.label}: ${source.problem}`] : []));
   return [...new Set(ofSources), ...(problem ? [problem] : [])];

@@ -3,21 +3,21 @@
 export interface Option<Value extends string = string> {
   readonly value: Value;
   readonly label: string;
-  /** A sentence for a tooltip. */
+  /** A sentence for the tooltip. */
   readonly title?: string;
   /** Options with the same group name are listed under it. */
   readonly group?: string;
   readonly isDisabled?: boolean;
 }
 
-/** Integers or shares on a logarithmic scale: people choose among small budgets. */
+/** The range of a slider on a logarithmic scale, because people choose among small budgets; integers or shares. */
 export interface Range {
   readonly least: number;
   readonly most: number;
   readonly isWhole: boolean;
 }
 
-/** Positions of a slider. */
+/** Number of slider positions. */
 export const STEPS = 1000;
 
 export const valueAtStep = (step: number, { least, most, isWhole }: Range): number => {

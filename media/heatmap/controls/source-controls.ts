@@ -1,4 +1,4 @@
-/** The first line of the toolbar: the scores that are shown and those that they are compared with. */
+/** The first line of the toolbar: the scores that are shown, and those they are compared with. */
 import type { HeatmapSource, HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
 import { element } from '../../shared/element.ts';
 import type { View } from '../grid/cell-values.ts';
@@ -10,7 +10,7 @@ import type { Option } from './options.ts';
 import { classOptions, comparisonOptions, entryOf, NONE, scoreEntries } from './source-options.ts';
 
 export interface SourceActions {
-  /** The current choices; the picture may be one frame behind. */
+  /** Returns the current choices; the picture may be one frame behind. */
   chosen(): HeatmapViewState;
   choose(change: Partial<HeatmapViewState>): void;
   add(source: HeatmapSource): void;
@@ -69,7 +69,7 @@ export function createSourceControls({ chosen, choose, add, remove, openRun }: S
       shownClass.update(classesA, choices.a?.key ?? '', classesA.length > 0);
       other.update(comparisonOptions(entries, next.candidates), entryOf(next.sources, choices.b), true);
       otherClass.update(classesB, choices.b?.key ?? '', classesB.length > 0);
-      // The last source can't be removed, and one button removes all measures of a source.
+      // The last source can't be removed. One button removes all measures of a source.
       const isRemovable = next.sources.length > 1;
       removeA.update(isRemovable ? sourceA : undefined);
       removeB.update(isRemovable && sourceB?.path !== sourceA?.path ? sourceB : undefined);
@@ -80,7 +80,7 @@ export function createSourceControls({ chosen, choose, add, remove, openRun }: S
   };
 }
 
-/** A button that removes a source, hidden without one. */
+/** Creates a button that removes a source; it is hidden if no source can be removed. */
 function createRemover(remove: (path: string) => void) {
   let path = '';
   const button = createButton('×', '', () => remove(path));

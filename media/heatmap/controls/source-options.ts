@@ -4,12 +4,12 @@ import type { HeatmapSource, HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from
 import { setOf } from '../view-state.ts';
 import type { Option } from './options.ts';
 
-/** The value of "nothing to compare with". */
+/** The value that stands for no comparison. */
 export const NONE = '';
 
-/** An entry of a list: one measure of one source, over all classes or by class. */
+/** An entry of a list: one measure of one source, with its sets over all classes and by class. */
 export interface ScoreEntry extends Option {
-  /** The first set of the entry: the one over all classes if it exists. */
+  /** The first set of the entry; the set over all classes if it exists. */
   readonly ref: ScoreSetRef;
 }
 
@@ -41,14 +41,14 @@ export function scoreEntries(sources: readonly HeatmapSourceInfo[]): readonly Sc
 export const entryOf = (sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): string =>
   ref ? idOf(ref.path, setOf(sources, ref)?.measure ?? '') : NONE;
 
-/** Everything to compare with: the open scores, then runs and files nearby. */
+/** Options for the comparison: the open scores, then runs and files nearby. */
 export const comparisonOptions = (entries: readonly ScoreEntry[], candidates: readonly HeatmapSource[]): readonly Option[] => [
   { value: NONE, label: 'nothing' },
   ...entries.map(({ value, label, group }) => ({ value, label, group: group ?? 'Open' })),
   ...candidates.map(({ path, label }) => ({ value: path, label, group: 'Open and compare' })),
 ];
 
-/** The classes of a set's measure; empty if there is nothing to choose. */
+/** The classes of a set's measure; empty if there is no choice. */
 export function classOptions(source: HeatmapSourceInfo | undefined, ref: ScoreSetRef | undefined): readonly Option[] {
   const set = source?.sets.find(({ key }) => key === ref?.key);
   const options = setsOf(source, set?.measure).map(({ key, className }) => ({ value: key, label: className ?? 'all' }));

@@ -1,14 +1,14 @@
-/** One number per cell of the grid, which determines its color. */
+/** The value of each cell of the grid, which determines its color. */
 import { createScale, differenceScale, linearScale, type Scale, type ScaleName } from '../../shared/scale.ts';
 import type { SetScores } from '../score-store.ts';
 
 export type Statistic = 'mean' | 'max' | 'selected';
 export const statistics: readonly Statistic[] = ['mean', 'max', 'selected'];
 
-/** importance: one set. difference: A − B. overlap: Jaccard index of the selections. */
+/** importance: one set. difference: A − B. overlap: the Jaccard index of the selections. */
 export type View = 'importance' | 'difference' | 'overlap';
 
-/** NaN if there are no scores (yet). */
+/** Returns the value of each cell; NaN without scores. */
 export function importanceValues(names: readonly string[], scores: SetScores, statistic: Statistic, shares: Float64Array): Float64Array {
   if (statistic === 'selected') return shares;
   return Float64Array.from(names, name => scores.get(name)?.[statistic] ?? Number.NaN);
@@ -16,14 +16,14 @@ export function importanceValues(names: readonly string[], scores: SetScores, st
 
 export interface Comparison {
   readonly values: Float64Array;
-  /** The meaning of a difference of 1. */
+  /** What a difference of 1 means. */
   readonly unit: string;
 }
 
 /**
- * A − B of each cell, comparable for any measures. For one measure, the plain difference; for two, each is first
- * divided by its mean over the cells. On the logarithmic scale, log10(A / B) of these; by rank, the difference of the
- * share of cells below.
+ * Computes A − B of each cell, for any pair of measures. For one measure, this is the plain difference. For two measures, each value is
+ * first divided by the mean of its measure over the cells. On the logarithmic scale, it is log10(A / B) of these values; by rank, the
+ * difference of the shares of cells below.
  */
 export function differences(a: Float64Array, b: Float64Array, scale: ScaleName, isSameMeasure: boolean): Comparison {
   if (scale === 'rank') {

@@ -8,10 +8,10 @@ export interface Cursor {
 
 export type CursorKey = 'ArrowUp' | 'ArrowDown' | 'ArrowLeft' | 'ArrowRight' | 'PageUp' | 'PageDown' | 'Home' | 'End';
 
-/** The index of the module in a cell; −1 for an empty one. */
+/** The index of the module in a cell; −1 for an empty cell. */
 export const moduleAt = ({ cells, columns }: Grid, { row, column }: Cursor): number => cells[row * columns.length + column] ?? -1;
 
-/** @param page rows that Page Up and Page Down move by */
+/** @param page number of rows that Page Up and Page Down move by */
 export function movedCursor(grid: Grid, cursor: Cursor, key: CursorKey, page: number): Cursor {
   const { row, column } = cursor;
   switch (key) {
@@ -34,7 +34,7 @@ export function movedCursor(grid: Grid, cursor: Cursor, key: CursorKey, page: nu
   }
 }
 
-/** Ragged rows have holes: the next cell in the direction of the step, or the same one if there is none. */
+/** Moves to the next cell with a module in the given direction; rows have gaps. Stays in place if there is none. */
 function stepped(grid: Grid, cursor: Cursor, dRow: number, dColumn: number): Cursor {
   let { row, column } = cursor;
   for (;;) {

@@ -1,4 +1,4 @@
-/** Draws the visible part of the grid: labels, cells, and values and profiles if they fit. Stateless between frames. */
+/** Draws the visible part of the grid: labels and cells, with values and profiles if they fit. Stateless between frames. */
 import { type ColorMap, colorIndex, inkOn } from '../../shared/color-maps.ts';
 import type { Theme } from '../../shared/theme.ts';
 import type { CellScores } from '../score-store.ts';
@@ -9,22 +9,22 @@ import type { Viewport } from './viewport.ts';
 export interface GridContent {
   readonly grid: Grid;
   readonly names: readonly string[];
-  /** The position of each module in the color map, 0 to 1; NaN if unknown. */
+  /** Position of each module in the color map, 0 to 1; NaN if unknown. */
   readonly positions: Float64Array;
   readonly map: ColorMap;
-  /** The text inside a cell that is large enough. */
+  /** Returns the text inside a cell, if it is large enough. */
   readonly textOf: (module: number) => string;
-  /** The full description of a cell. */
+  /** Returns the full description of a cell. */
   readonly sentenceOf: (module: number) => string;
-  /** Undefined without scores. */
+  /** Returns undefined without scores. */
   readonly cellOf: (module: number) => CellScores | undefined;
   readonly opened?: number;
 }
 
 export interface GridGeometry {
-  /** Width to the left of the cells for row labels. */
+  /** Width of the row labels, left of the cells. */
   readonly gutter: number;
-  /** Height above the cells for column labels. */
+  /** Height of the column labels, above the cells. */
   readonly header: number;
   readonly cellWidth: number;
   readonly cellHeight: number;
@@ -33,16 +33,16 @@ export interface GridGeometry {
 }
 
 const FONT_SIZE = 11;
-/** Names the rows, above their labels. */
+/** The heading above the row labels. */
 const ROW_TITLE = 'layer';
 const HEADER = 24;
-/** Width of the bar that shows the position of the view. */
+/** Width of the bar that shows the visible range. */
 const MARGIN = 10;
-/** Cells from this size show their value or their profile. */
+/** Minimum sizes of cells that show their value or profile. */
 const TEXT_HEIGHT = 15;
 const PROFILE_HEIGHT = 34;
 const PROFILE_WIDTH = 40;
-/** Time in ms that new profiles may take in a frame; the others follow in the next one. */
+/** Time for drawing new profiles in a frame, in ms; the rest follow in the next frame. */
 const PROFILES_MS = 3;
 const WIDEST_GUTTER = 110;
 
@@ -75,7 +75,7 @@ export interface DrawGridParams {
   readonly theme: Theme;
   readonly geometry: GridGeometry;
   readonly cursor: { readonly row: number; readonly column: number } | undefined;
-  /** A module, or −1. */
+  /** Index of the hovered module, or −1. */
   readonly hovered: number;
 }
 
@@ -97,7 +97,7 @@ export function drawGrid(params: DrawGridParams): boolean {
   return isWhole;
 }
 
-/** Rounded to whole pixels, so that neighbors share an edge. */
+/** Rounds to whole pixels, so that neighbors share an edge. */
 const topOf = ({ header, view, cellHeight }: GridGeometry, row: number): number => Math.round(header + (row - view.start) * cellHeight);
 const leftOf = ({ gutter, cellWidth }: GridGeometry, column: number): number => Math.round(gutter + column * cellWidth);
 
@@ -149,7 +149,7 @@ interface Box {
   readonly height: number;
 }
 
-/** @returns false if there is a profile but no time left to draw it */
+/** @returns false if a profile exists but there was no time left to draw it */
 function drawInside(
   context: CanvasRenderingContext2D,
   content: GridContent,
@@ -186,7 +186,7 @@ function drawInside(
   return true;
 }
 
-/** Memoized text widths; one font size has few different texts. */
+/** Memoized text widths; few different texts occur at one font size. */
 const widths = new Map<string, number>();
 const MAX_WIDTHS = 5000;
 
@@ -211,10 +211,10 @@ function drawRowLabels({ context, content, theme, geometry }: DrawGridParams, fi
   let lowest = Number.NEGATIVE_INFINITY;
   for (let row = first; row < last; row++) {
     const { label, isBlock } = content.grid.rows[row] ?? { label: '', isBlock: true };
-    // A label taller than its row would be cut off at either end.
+    // A label that is taller than its row would be cut off at the top or bottom edge.
     const middle = topOf(geometry, row) + cellHeight / 2;
     const y = cellHeight < FONT_SIZE ? Math.min(Math.max(middle, top + FONT_SIZE / 2), top + bodyHeight - FONT_SIZE / 2) : middle;
-    // Rows outside the blocks are always labeled, unless the label would cover another.
+    // Rows outside the blocks are always labeled, unless the label would cover another one.
     const number = row - content.grid.rows.findIndex(each => each.isBlock);
     if ((isBlock && number % niceStride(stride) !== 0) || y - lowest < FONT_SIZE) continue;
     context.fillText(fitText(context, label, gutter - 6), gutter - 6, y);
@@ -222,7 +222,7 @@ function drawRowLabels({ context, content, theme, geometry }: DrawGridParams, fi
   }
 }
 
-/** 1, 2, 5, 10, 20, … */
+/** Rounds up to 1, 2, 5, 10, 20, … */
 function niceStride(stride: number): number {
   const power = 10 ** Math.floor(Math.log10(stride));
   return [1, 2, 5, 10].map(factor => factor * power).find(nice => nice >= stride) ?? stride;
@@ -241,7 +241,7 @@ function drawColumnLabels({ context, content, theme, geometry }: DrawGridParams)
   for (const { first, count, label } of runs) {
     context.fillStyle = theme.foreground;
     context.fillText(fitText(context, label, count * cellWidth - 2), gutter + (first + count / 2) * cellWidth, HEADER / 2);
-    // Where its columns begin and end, since the cells show no gap there.
+    // Mark where the columns of the label begin and end, because narrow cells have no gaps.
     context.fillStyle = theme.muted;
     if (count > 1) for (const edge of [first, first + count]) context.fillRect(leftOf(geometry, edge) - 1, HEADER - 7, 1, 6);
   }
@@ -257,7 +257,7 @@ function drawOutlines(params: DrawGridParams): void {
   }
 }
 
-/** A bar at the right that shows which part of the layers is visible. */
+/** Draws a bar at the right that shows which part of the layers is visible. */
 function drawPlace({ context, size, content, theme, geometry }: DrawGridParams): void {
   const total = content.grid.rows.length;
   const { view, header, bodyHeight } = geometry;

@@ -1,4 +1,4 @@
-/** The state of the drawn grid: its content, the visible rows, the cursor and the hovered cell; every change redraws the canvas. */
+/** The state of the drawn grid: its content, the visible rows, the cursor and the hovered cell. Every change redraws the canvas. */
 import { createPainter } from '../../shared/painter.ts';
 import type { Theme } from '../../shared/theme.ts';
 import type { Grid } from './grid.ts';
@@ -9,36 +9,36 @@ import { bounded, type Limits, panned, revealing, type Viewport, whole, zoomed }
 export interface GridState {
   readonly content: GridContent;
   readonly theme: Theme;
-  /** Undefined until the first frame chooses it by the size of the canvas. */
+  /** Undefined until the first frame, which chooses the view by the size of the canvas. */
   readonly view: Viewport | undefined;
   readonly cursor: Cursor;
-  /** A module, or −1. */
+  /** Index of the hovered module, or −1. */
   readonly hovered: number;
 }
 
 export interface GridScene {
-  /** Undefined before the first content. */
+  /** Undefined until there is content. */
   readonly state: GridState | undefined;
   /** The layout of the canvas; undefined without rows. */
   readonly geometry: GridGeometry | undefined;
   show(content: GridContent, theme: Theme): void;
   set(change: Partial<Pick<GridState, 'cursor' | 'hovered'>>): void;
   moveCursor(key: CursorKey): void;
-  /** @param anchor 0 to 1, the height that stays in place */
+  /** @param anchor the height in the view that stays in place, 0 to 1 */
   zoom(factor: number, anchor: number): void;
-  /** Shows a view moved by rows. Returns false if it is at the end and did not move. */
+  /** Moves the view by a number of rows. Returns false if it is at the end and did not move. */
   pan(from: Viewport, rows: number): boolean;
   fit(): void;
   redraw(): void;
 }
 
-/** Cells below this height are hard to hit, so the view starts zoomed in. */
+/** Height below which cells are hard to hit, so that the view starts zoomed in. */
 const LEAST_CELL_HEIGHT = 3;
 const LARGEST_CELL_HEIGHT = 120;
-/** Pixels of column labels and the space below the cells. */
+/** Height of the column labels and of the space below the cells, in pixels. */
 const AROUND_CELLS = 40;
 
-/** @param hasFocus whether the cursor is drawn */
+/** @param hasFocus returns true if the cursor is drawn */
 export function createGridScene(canvas: HTMLCanvasElement, hasFocus: () => boolean): GridScene {
   let state: GridState | undefined;
   const painter = createPainter(canvas, ({ context, size }) => {
@@ -105,7 +105,7 @@ export function createGridScene(canvas: HTMLCanvasElement, hasFocus: () => boole
 
 const isSameShape = (a: Grid, b: Grid): boolean => a.rows.length === b.rows.length && a.columns.length === b.columns.length;
 
-/** The module under the pointer, or −1. */
+/** Returns the module under the pointer, or −1. */
 export function moduleUnder({ clientX, clientY }: MouseEvent, { state, geometry }: GridScene, canvas: HTMLCanvasElement): number {
   if (!state || !geometry) return -1;
   const { grid } = state.content;
@@ -116,10 +116,10 @@ export function moduleUnder({ clientX, clientY }: MouseEvent, { state, geometry 
   return x < 0 || y < 0 || row >= grid.rows.length || column >= grid.columns.length ? -1 : moduleAt(grid, { row, column });
 }
 
-/** The module at the cursor, or −1. */
+/** Returns the module at the cursor, or −1. */
 export const moduleAtCursor = ({ state }: GridScene): number => (state ? moduleAt(state.content.grid, state.cursor) : -1);
 
-/** The cursor's position in the view, 0 to 1, which zooming by keys keeps in place. */
+/** Returns the cursor's position in the view, 0 to 1, which stays in place when zooming with keys. */
 export function anchorOfCursor({ state }: GridScene): number {
   if (!state?.view) return 0.5;
   const place = (state.cursor.row + 0.5 - state.view.start) / state.view.length;

@@ -1,6 +1,6 @@
 /**
- * The grid on its canvas, for mouse and keyboard: pans and zooms along the layers, has a cell cursor, and shows each
- * cell's neurons when there is room.
+ * The grid on its canvas, for mouse and keyboard. It pans and zooms along the layers, has a cell cursor, and shows the neurons of each cell
+ * if there is room.
  */
 import { onDrag } from '../../shared/drag.ts';
 import { element, setText } from '../../shared/element.ts';
@@ -25,7 +25,7 @@ export interface GridViewParams {
 
 const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
-/** A pointer that moves less than this has clicked. */
+/** Pixels that a pointer may move during a click. */
 const CLICK_DISTANCE = 4;
 const CURSOR_KEYS: readonly CursorKey[] = ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight', 'PageUp', 'PageDown', 'Home', 'End'];
 
@@ -58,7 +58,7 @@ export function createGridView(params: GridViewParams): GridView {
   };
 }
 
-/** The canvas, and one cell that stands for the cursor and is read by screen readers. */
+/** Creates the canvas and one element that represents the cell at the cursor to screen readers. */
 function createParts() {
   const id = 'heatmap-cursor';
   const canvas = element('canvas', { 'aria-hidden': 'true' });
@@ -126,7 +126,7 @@ function takePointer(canvas: HTMLCanvasElement, scene: GridScene, { onHover, onO
   });
 }
 
-/** The wheel pans; with Ctrl or Cmd it zooms. At either end, the page scrolls. */
+/** Pans with the wheel; with Ctrl or Cmd, zooms. At either end, the page scrolls. */
 function takeWheel(event: WheelEvent, scene: GridScene, canvas: HTMLCanvasElement): void {
   const { geometry } = scene;
   if (!geometry) return;
@@ -138,5 +138,5 @@ function takeWheel(event: WheelEvent, scene: GridScene, canvas: HTMLCanvasElemen
   event.preventDefault();
 }
 
-/** Wheels that scroll in lines or pages. */
+/** Converts wheel steps of lines or pages to pixels. */
 const pixels = ({ deltaY, deltaMode }: WheelEvent): number => deltaY * (deltaMode === 0 ? 1 : deltaMode === 1 ? 16 : 400);

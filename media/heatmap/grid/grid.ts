@@ -1,10 +1,10 @@
 /** Arranges the modules of any model in a grid by their names: one row per block, one column per kind of module. */
 
 export interface GridRow {
-  /** The part of the names that the row stands for: `model.layers.3`, or 'embedding', 'head', … */
+  /** The part of the names that the row represents: `model.layers.3`, or 'embedding', 'head', … */
   readonly key: string;
   readonly label: string;
-  /** Rows of blocks share columns; cells of other rows have labels of their own. */
+  /** True for a block. Blocks share columns; cells of other rows have their own labels. */
   readonly isBlock: boolean;
 }
 
@@ -17,7 +17,7 @@ export interface GridColumn {
 export interface Grid {
   readonly rows: readonly GridRow[];
   readonly columns: readonly GridColumn[];
-  /** Index of the module in each cell, [rows × columns]; −1 for an empty cell. */
+  /** Index of the module in each cell, or −1. [rows × columns] */
   readonly cells: Int32Array;
   /** Row and column of each module. */
   readonly places: readonly { readonly row: number; readonly column: number }[];
@@ -30,7 +30,7 @@ const INNER_LISTS = new Set(['layers', 'blocks', 'block', 'albert_layers']);
 const isNumber = (part: string | undefined): boolean => part !== undefined && /^\d+$/.test(part);
 
 interface Split {
-  /** Undefined outside the blocks. */
+  /** Undefined for modules outside the blocks. */
   readonly block?: string;
   readonly tail: string;
 }
@@ -45,7 +45,7 @@ export function splitName(name: string): Split {
   return { block: parts.slice(0, end).join('.'), tail: parts.slice(end).join('.') };
 }
 
-/** The row of a module outside the blocks, in this order: embeddings above the blocks, the others below. */
+/** The rows of modules outside the blocks, in order: embeddings above the blocks, the others below. */
 const OUTSIDE: readonly (readonly [row: string, pattern: RegExp])[] = [
   ['embedding', /embed|(^|\.)(wte|wpe|stem|conv1|bn1)(\.|$)/i],
   ['norm', /norm|(^|\.)ln_f(\.|$)/i],
@@ -53,7 +53,7 @@ const OUTSIDE: readonly (readonly [row: string, pattern: RegExp])[] = [
 ];
 const outsideRow = (name: string): string => OUTSIDE.find(([, pattern]) => pattern.test(name))?.[0] ?? name.split('.')[0] ?? name;
 
-/** @param names of the modules, in the model's order, each once */
+/** @param names distinct names of the modules, in the model's order */
 export function deriveGrid(names: readonly string[]): Grid {
   const splits = names.map(splitName);
   const blocks = unique(splits.flatMap(({ block }) => block ?? []));
@@ -100,7 +100,7 @@ export interface ColumnRun {
   readonly label: string;
 }
 
-/** Returns runs of columns whose labels differ by a number alone: `gate 0` … `gate 127` becomes `gate 0–127`. */
+/** Groups columns whose labels differ only in a number: `gate 0` … `gate 127` becomes `gate 0–127`. */
 export function columnRuns(columns: readonly GridColumn[]): ColumnRun[] {
   const parts = columns.map(({ label }) => /^(.*\D) (\d+)$/.exec(label));
   const runs: { first: number; count: number }[] = [];
@@ -118,17 +118,14 @@ export function columnRuns(columns: readonly GridColumn[]): ColumnRun[] {
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
 const outsideGridRow = (key: string): GridRow => ({ key, label: key, isBlock: false });
 
-/** The short name of a module outside the blocks: its last part, or two if that is not specific. */
+/** The short name of a module outside the blocks: its last part, or the last two if one is not specific. */
 export function lastParts(name: string): string {
   const parts = name.split('.');
   const last = parts.at(-1) ?? name;
   return parts.slice(EMPTY_WORDS.test(last) || last.toLowerCase() in KIND_WORDS ? -2 : -1).join('.');
 }
 
-/**
- * The label of a block: its numbers, and the part that tells lists of blocks apart: `3`, `1.0`, `encoder 3`,
- * `layer1.0`.
- */
+/** The labels of blocks: their numbers, and the part that distinguishes lists of blocks: `3`, `1.0`, `encoder 3`, `layer1.0`. */
 function labelBlocks(blocks: readonly string[]): string[] {
   const split = blocks.map(block => block.split('.'));
   const words = split.map(parts => parts.filter(part => !isNumber(part)));
@@ -142,15 +139,15 @@ function labelBlocks(blocks: readonly string[]): string[] {
   while (tail < shortest - head && same(list => list.at(-1 - tail))) tail++;
   return words.map((parts, i) => {
     const rest = parts.slice(head, parts.length - tail).join('.');
-    // One list inside another: `layers.1.blocks.0` and `layers.1.downsample`.
+    // A list inside another list: `layers.1.blocks.0` and `layers.1.downsample`.
     if (rest === '') return `${parts.at(-1)} ${numbers[i]}`;
     return `${rest}${/\d$/.test(rest) ? '.' : ' '}${numbers[i]}`;
   });
 }
 
-/** Words that say nothing on their own. */
+/** Words that are not specific on their own. */
 const EMPTY_WORDS = /^(\d+|dense|linear|self|module|layer)$/i;
-/** Words that name a kind but not which one. */
+/** Words that name a kind of module but not a particular one. */
 const KIND_WORDS: Readonly<Record<string, string>> = {
   conv: 'conv',
   convolution: 'conv',
@@ -160,7 +157,7 @@ const KIND_WORDS: Readonly<Record<string, string>> = {
   batchnorm: 'norm',
 };
 
-/** The shortest suffix of each tail that tells the columns apart. */
+/** The shortest suffix of each tail that distinguishes the columns. */
 function labelTails(tails: readonly string[]): string[] {
   const words = tails.map(wordsOf);
   const take = words.map(list => Math.min(list.length, firstTake(list)));
@@ -179,7 +176,7 @@ function labelTails(tails: readonly string[]): string[] {
   return labels.map((text, i) => (labels.indexOf(text) === labels.lastIndexOf(text) ? text : (tails[i] ?? text)));
 }
 
-/** A number belongs to the word before it, or to the word after it if the former is not specific. */
+/** Splits a tail into words. A number belongs to the word before it, or to the word after it if the former is not specific. */
 function wordsOf(tail: string): string[] {
   const words: string[] = [];
   let waiting = '';
@@ -209,5 +206,5 @@ function wordOf(part: string): string {
   return short === '' ? part : short;
 }
 
-/** A word such as 'conv' follows the word that specifies it. */
+/** Number of words to start with: a word such as 'conv' needs the more specific word before it. */
 const firstTake = (words: readonly string[]): number => (/^(conv|norm)$/.test(words.at(-1) ?? '') && words.length > 1 ? 2 : 1);

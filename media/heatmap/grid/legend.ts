@@ -1,4 +1,4 @@
-/** The color bar with its values, and the meaning of the colors. */
+/** The color bar with its values, and what the colors mean. */
 import { COLORS, type ColorMap } from '../../shared/color-maps.ts';
 import { element, fill, setText } from '../../shared/element.ts';
 import type { Scale } from '../../shared/scale.ts';
@@ -37,7 +37,7 @@ export function createLegend(): Legend {
         ...(scale.isEmpty ? [] : scale.ticks(TICKS)).map(({ position, label }) => {
           const tick = element('span', {}, label);
           tick.style.left = `${100 * position}%`;
-          // The labels at both ends stay within the bar.
+          // Keep the labels at both ends within the bar.
           tick.style.transform = `translateX(${position < 0.08 ? 0 : position > 0.92 ? -100 : -50}%)`;
           return tick;
         }),

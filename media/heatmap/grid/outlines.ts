@@ -5,20 +5,20 @@ export interface Outline {
   readonly row: number;
   readonly column: number;
   readonly color: string;
-  /** In pixels. */
+  /** Line width in pixels. */
   readonly width: number;
 }
 
 interface OutlinedCells {
   readonly content: { readonly grid: Pick<Grid, 'places'>; readonly opened?: number };
   readonly cursor: Pick<Outline, 'row' | 'column'> | undefined;
-  /** A module, or −1. */
+  /** Index of the hovered module, or −1. */
   readonly hovered: number;
 }
 
 /**
- * The outlines of cells, in the order in which they are drawn. Cells are dark and light, and a line of one color is lost on some of them: the
- * cell that is open and the one under the cursor have a frame in the background's color around theirs.
+ * Returns the outlines of cells in drawing order. Because cells are dark or light, a line of one color would be invisible on some. The open
+ * cell and the cell under the cursor therefore have a second frame in the background's color around the first.
  */
 export function outlinesOf(
   { content, cursor, hovered }: OutlinedCells,

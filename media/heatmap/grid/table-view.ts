@@ -1,4 +1,4 @@
-/** The grid as a table, for screen readers and for copying: the same values, each a button that opens its cell. */
+/** The grid as a table, for screen readers and for copying. It has the same values; each is a button that opens its cell. */
 import { element, fill, setText } from '../../shared/element.ts';
 import { valueText } from '../cell/cell-facts.ts';
 import type { Picture } from '../picture.ts';
@@ -7,7 +7,7 @@ import { type Grid, lastParts } from './grid.ts';
 export interface TableView {
   readonly element: HTMLElement;
   update(picture: Picture): void;
-  /** The button of a module. */
+  /** Focuses the button of a module. */
   focus(module: number): void;
 }
 
@@ -26,7 +26,7 @@ export function createTableView(onOpen: (module: number) => void): TableView {
       root.hidden = !picture.state.isTable;
       if (root.hidden) return;
       const { grid } = picture;
-      // Changing values keep the buttons in place: one may be pressed or focused.
+      // Keep the buttons when values change: one may be pressed or focused.
       if (grid !== shown) fill(table, element('caption'), ...rowsOf(grid));
       shown = grid;
       if (table.caption) setText(table.caption, `${picture.meaning}, by layer and module`);
@@ -55,7 +55,7 @@ function rowsOf({ rows, columns, cells }: Grid): HTMLElement[] {
       ...columns.map((_, column) => {
         const module = cells[row * columns.length + column] ?? -1;
         if (module < 0) return element('td');
-        // Modules outside the blocks have names of their own.
+        // Modules outside the blocks show their own names.
         return element('td', {}, element('button', { type: 'button', 'data-module': module, 'data-own': isBlock ? undefined : 'name' }));
       }),
     ),

@@ -1,7 +1,4 @@
-/**
- * The visible part of a row of items: its start and length in items. Zooming keeps the point under the pointer in
- * place.
- */
+/** The visible part of a row of items: its start and length, in items. Zooming keeps the point under the pointer in place. */
 
 export interface Viewport {
   readonly start: number;
@@ -11,13 +8,13 @@ export interface Viewport {
 export interface Limits {
   /** Total number of items. */
   readonly total: number;
-  /** The fewest items that may fill the view. */
+  /** Minimum number of visible items. */
   readonly least: number;
 }
 
 export const whole = ({ total }: Limits): Viewport => ({ start: 0, length: total });
 
-/** The view never extends past either end. */
+/** Limits a view so that it does not extend past either end. */
 export function bounded({ start, length }: Viewport, { total, least }: Limits): Viewport {
   const fits = Math.min(total, Math.max(Math.min(least, total), length));
   return { start: Math.min(Math.max(0, start), total - fits), length: fits };
@@ -25,7 +22,7 @@ export function bounded({ start, length }: Viewport, { total, least }: Limits): 
 
 /**
  * @param factor above 1 zooms in
- * @param anchor 0 to 1, the position in the view that stays in place
+ * @param anchor the position in the view that stays in place, 0 to 1
  */
 export function zoomed(view: Viewport, factor: number, anchor: number, limits: Limits): Viewport {
   const length = bounded({ start: 0, length: view.length / factor }, limits).length;

@@ -1,7 +1,7 @@
 /** The colors of charts, from the editor's current theme. */
 import type { CurveColor } from './curve-look.ts';
 
-/** Fallbacks from the default dark theme. */
+/** Fallback colors, from the default dark theme. */
 const FALLBACKS: Readonly<Record<CurveColor, string>> = {
   blue: '#3794ff',
   orange: '#d18616',
@@ -13,9 +13,7 @@ const FALLBACKS: Readonly<Record<CurveColor, string>> = {
   lines: 'rgba(204, 204, 204, 0.5)',
 };
 
-/**
- * The current color; query it again after a theme change. The editor's orange is translucent and too dark for a line.
- */
+/** The current color; query it again after a theme change. The editor's orange is translucent and too dark for a line, so it is adapted. */
 export function colorOf(color: CurveColor): string {
   const found = property(`--vscode-charts-${color}`) || FALLBACKS[color];
   return color === 'orange' ? `rgb(from ${found} r g b / 1)` : found;
@@ -26,7 +24,7 @@ export const chartFont = (): string => `11px ${property('--vscode-font-family') 
 
 const property = (name: string): string => getComputedStyle(document.body).getPropertyValue(name).trim();
 
-/** Calls back when the editor's theme changes. */
+/** Calls `changed` when the editor's theme changes. Returns the unsubscribe function. */
 export function onThemeChange(changed: () => void): () => void {
   const observer = new MutationObserver(changed);
   observer.observe(document.body, { attributes: true, attributeFilter: ['class', 'data-vscode-theme-id'] });

@@ -5,17 +5,14 @@ import type { Points } from './metric-history.ts';
 export interface Curve {
   readonly label: string;
   readonly look: CurveLook;
-  /**
-   * `faint`: the raw curve behind a smoothed one, in its color and without a legend entry. `dots`: few points, each
-   * marked.
-   */
+  /** `faint` is the raw curve behind a smoothed one, in the same color and without a legend entry. `dots` marks each of a few points. */
   readonly kind: 'line' | 'faint' | 'dots';
   readonly points: Points;
-  /** The values that the legend shows for a smoothed curve; the legend then marks the line as smoothed. */
+  /** The values that the legend shows for a smoothed curve, which it marks as smoothed. */
   readonly measured?: Points;
 }
 
-/** A band behind the curves, between two values. */
+/** A band between two values, behind the curves. */
 export interface Level {
   readonly color: CurveColor;
   readonly from: number;
@@ -28,7 +25,7 @@ export interface ChartContent {
   readonly logarithmic?: boolean;
 }
 
-/** Names the lines that are smoothed, for the legend, whose values are not. */
+/** Names the smoothed curves for the legend, whose values are not smoothed. */
 export function smoothedText(curves: readonly Curve[]): string {
   const smoothed = curves.filter(({ measured }) => measured !== undefined);
   if (smoothed.length === 0) return '';

@@ -1,16 +1,16 @@
-/** Charts over one axis: they share the visible range and the cursor. */
+/** Charts with a common x axis: they share the visible range and the cursor. */
 import type { Range } from './resample.ts';
 
 export interface GroupMember {
-  /** From the first to the last point; undefined without points. */
+  /** The first and last x; undefined without points. */
   extent(): Range | undefined;
-  /** The shared range or the data changed. */
+  /** Called when the shared range or the data changed. */
   draw(): void;
-  /** Undefined if there is no cursor. */
+  /** Shows the cursor at `x`; undefined hides it. */
   showCursor(x: number | undefined): void;
 }
 
-/** Fewer updates than this do not fill a chart. */
+/** Minimum visible share of the full range. */
 const NARROWEST = 1e-9;
 
 export class ChartGroup {
@@ -26,7 +26,7 @@ export class ChartGroup {
     return () => this.members.delete(member);
   }
 
-  /** The full range until the user zooms: it follows a running run. */
+  /** The visible range: the full range until the user zooms, so that it grows with a running run. */
   get range(): Range {
     return this.zoomed ?? this.extent;
   }
@@ -93,7 +93,7 @@ export class ChartGroup {
     this.changed();
   }
 
-  /** Draws every chart once in the next frame, however often it is called. */
+  /** Draws every chart in the next frame, once for any number of calls. */
   changed(): void {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;

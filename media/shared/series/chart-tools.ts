@@ -1,10 +1,10 @@
-/** Settings for all charts of a page: smoothing, logarithmic values, and resetting the zoom. */
+/** Settings for all charts of a page: smoothing, logarithmic values, and a button that resets the zoom. */
 import { element, setText } from '../element.ts';
 import type { ChartGroup } from './chart-group.ts';
 import { smoothingText, smoothingWeight } from './smooth.ts';
 
 export interface ChartSettings {
-  /** From 0 to 1, the position of the slider. */
+  /** Position of the slider, 0 to 1. */
   readonly smoothing: number;
   readonly isLogarithmic: boolean;
 }

@@ -3,20 +3,20 @@ import { TrainingTime } from '../../../trainer/protocol/run/training-time.ts';
 import type { MetricsPatch } from '../../../trainer/protocol/view/run.ts';
 import { Numbers } from './numbers.ts';
 
-/** A curve: x ascending, no gaps. */
+/** The points of a curve: x is ascending, without gaps. */
 export interface Points {
   readonly x: Float64Array;
   readonly y: Float64Array;
 }
 
-/** The x axis of a curve. `train_seconds`: time spent in updates up to this line. */
+/** The possible x axes of a curve. `train_seconds` is the time spent in updates up to a line. */
 export const X_AXES = ['step', 'epoch', 'train_seconds'] as const;
 export type XAxis = (typeof X_AXES)[number];
 
 interface Curve {
   readonly x: Numbers;
   readonly y: Numbers;
-  /** Rows processed so far. */
+  /** Number of rows processed so far. */
   rows: number;
 }
 
@@ -25,10 +25,10 @@ export class MetricHistory {
   private curves = new Map<string, Curve>();
   private rows = 0;
   private time = new TrainingTime();
-  /** The newest reset: everything before it is void. */
+  /** Number of resets; values from before the newest one are discarded. */
   generation = 0;
 
-  /** Metrics lines. */
+  /** Number of metrics lines. */
   get length(): number {
     return this.rows;
   }
@@ -54,7 +54,7 @@ export class MetricHistory {
     }
   }
 
-  /** The points of one metric that has values. After more lines, the same arrays are longer. */
+  /** The points of a metric that has values. The same arrays grow with later lines. */
   points(name: string, axis: XAxis = 'step'): Points {
     const key = `${axis} ${name}`;
     const curve = this.curves.get(key) ?? { x: new Numbers(), y: new Numbers(), rows: 0 };
@@ -82,7 +82,7 @@ export class MetricHistory {
     return undefined;
   }
 
-  /** All values of one line by name; names without a value are omitted. */
+  /** The values of one line by name, without missing ones. */
   row(index: number): Record<string, number> {
     return Object.fromEntries(
       [...this.columns].flatMap(([name, column]) => (Number.isFinite(column.at(index)) ? [[name, column.at(index)]] : [])),

@@ -1,4 +1,4 @@
-/** A growing list of numbers in one block of memory: 100,000 points take 800 kB, and a view of them is free. */
+/** A growing list of numbers in one block of memory: 100,000 points take 800 kB, and a view of them costs nothing. */
 
 const START_LENGTH = 1024;
 
@@ -23,13 +23,13 @@ export class Numbers {
     return index < this.count ? (this.data[index] ?? Number.NaN) : Number.NaN;
   }
 
-  /** Valid until the next push. */
+  /** The values so far; the view is valid until the next push. */
   view(): Float64Array {
     return this.data.subarray(0, this.count);
   }
 }
 
-/** Index of the last value that is at most `x` in ascending values; -1 if all are greater. */
+/** Index of the last value that is at most `x`, in ascending values; -1 if all are greater. */
 export function lastAtMost(values: ArrayLike<number>, x: number): number {
   let [low, high] = [0, values.length];
   while (low < high) {
@@ -40,7 +40,7 @@ export function lastAtMost(values: ArrayLike<number>, x: number): number {
   return low - 1;
 }
 
-/** Index of the value nearest to `x` in ascending values; -1 if there is none. */
+/** Index of the value nearest to `x`, in ascending values; -1 if there are none. */
 export function nearest(values: ArrayLike<number>, x: number): number {
   const below = lastAtMost(values, x);
   const above = below + 1;

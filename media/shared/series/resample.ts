@@ -1,8 +1,8 @@
-/** Reduces curves to what a chart of a given width can show of 100,000 points. */
+/** Reduces curves of 100,000 points to what a chart of a given width can show. */
 import type { Points } from './metric-history.ts';
 import { lastAtMost } from './numbers.ts';
 
-/** One x for all curves, as uPlot requires; null if a curve has no point there. */
+/** Curves with a common x, as uPlot requires; null if a curve has no point there. */
 export interface Aligned {
   readonly x: readonly number[];
   readonly ys: readonly (readonly (number | null)[])[];
@@ -14,10 +14,9 @@ export interface Range {
 }
 
 /**
- * The points in a range, and one on either side, so that lines leave the chart in the right direction. With more than
- * two points per pixel, each pixel column keeps the lowest and the highest value of each curve in their order, so no
- * peak is lost.
- * @param columns pixels of the chart
+ * Returns the points in a range and one on either side, so that lines leave the chart in the right direction. With more than two points per
+ * pixel, each pixel column keeps the lowest and the highest value of each curve in their original order, so that no peak is lost.
+ * @param columns width of the chart in pixels
  */
 export function resample(curves: readonly Points[], range: Range, columns: number): Aligned {
   const windows = curves.map(({ x }) => [Math.max(0, lastAtMost(x, range.min)), Math.min(x.length, lastAtMost(x, range.max) + 2)] as const);
@@ -44,7 +43,7 @@ function union(curves: readonly Points[], windows: readonly Window[]): Aligned {
 
 function buckets(curves: readonly Points[], windows: readonly Window[], { min, max }: Range, columns: number): Aligned {
   const width = (max - min) / columns;
-  // A column before and after the range, for the neighbors outside.
+  // One more column before and after the range, for the neighbors outside.
   const x = Array.from(
     { length: 2 * (columns + 2) },
     (_, i) => min + (Math.floor(i / 2) - 1) * width + (i % 2 === 0 ? 0.25 : 0.75) * width,

@@ -1,7 +1,4 @@
-/**
- * One chart of curves over steps: drawn by uPlot, controlled by mouse and keyboard, exposed to screen readers as a
- * slider.
- */
+/** A chart of curves over steps: drawn by uPlot, controlled by mouse and keyboard, and exposed to screen readers as a slider. */
 import uPlot from 'uplot';
 import { element, setText } from '../element.ts';
 import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
@@ -16,29 +13,29 @@ export interface ChartOptions {
   readonly title: string;
   readonly group: ChartGroup;
   readonly format: (value: number) => string;
-  /** "step 120". */
+  /** Formats an x value: "step 120". */
   readonly formatX: (x: number) => string;
   /** The unit after the numbers of the x axis: " s". */
   readonly unitX?: () => string;
   /** The name of the x axis: "step". */
   readonly labelX: () => string;
-  /** The x axis counts integers: steps. */
+  /** True if the x axis counts integers, such as steps. */
   readonly isWholeX?: () => boolean;
-  /** The lowest value that is always visible. */
+  /** The lowest value that must be visible. */
   readonly floor?: number;
-  /** A control after the title that chooses the metric. */
+  /** A control after the title that selects the metric. */
   readonly control?: HTMLElement;
-  /** The text while there is nothing to draw. */
+  /** The text shown while there is nothing to draw. */
   readonly empty?: string;
 }
 
-/** Keys move by this fraction of the visible range, or by one point when zoomed in. */
+/** Number of key presses that cross the visible range; when zoomed in, a key press moves by one point. */
 const KEY_PARTS = 400;
 const WHEEL_FACTOR = 1.2;
-/** A shorter drag is a click. */
+/** Minimum length of a drag in pixels; anything shorter is a click. */
 const SMALLEST_DRAG_PX = 4;
 const FAINT_ALPHA = 0.35;
-/** Steps of the ticks of the x axis: … 0.5, 1, 2, 5, 10 … */
+/** Possible distances between ticks of the x axis: … 0.5, 1, 2, 5, 10 … */
 const INCREMENTS = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map(part => part * 10 ** (i - 4))).flat();
 const WHOLE_INCREMENTS = INCREMENTS.filter(increment => increment >= 1);
 
@@ -85,7 +82,7 @@ export class TimeChart implements GroupMember {
     this.element.remove();
   }
 
-  /** Drawn in the next frame with the other charts of the group. */
+  /** Sets the content, which is drawn in the next frame with the other charts of the group. */
   set(content: ChartContent): void {
     this.content = content;
     this.options.group.changed();
@@ -124,7 +121,7 @@ export class TimeChart implements GroupMember {
     return this.content.curves.reduce((best, { points }) => (points.x.length > best.x.length ? points : best), empty);
   }
 
-  /** First or last x of every curve that has points. */
+  /** The first or last x of every curve that has points. */
   private outer(at: 0 | -1): number[] {
     return this.content.curves.flatMap(({ points }) => points.x.at(at) ?? []);
   }
@@ -136,7 +133,7 @@ export class TimeChart implements GroupMember {
     this.draw();
   }
 
-  /** Rebuilds the chart for other curves or another theme. */
+  /** Rebuilds the chart for different curves or another theme. */
   private rebuild(): void {
     this.chart?.destroy();
     this.chart = undefined;
@@ -163,7 +160,7 @@ export class TimeChart implements GroupMember {
       Math.max(50, Math.round(this.chart.bbox.width / devicePixelRatio)),
     );
     const positive = (y: number | null): number | null => (y !== null && y > 0 ? y : null);
-    // uPlot's type of its data wants arrays that it may change, which it does not.
+    // uPlot's data type requires mutable arrays, but uPlot does not change them.
     const data = [x, ...(logarithmic ? ys.map(values => values.map(positive)) : ys)] as uPlot.AlignedData;
     this.chart.batch(() => {
       this.chart?.setData(data, false);
@@ -270,7 +267,7 @@ export class TimeChart implements GroupMember {
     this.plot.addEventListener(
       'wheel',
       event => {
-        // Without a key the wheel scrolls the page, as everywhere; a pinch on a touch pad sets ctrlKey.
+        // Without a modifier key, the wheel scrolls the page as everywhere; a pinch on a touch pad sets ctrlKey.
         if (!this.chart || !(event.ctrlKey || event.metaKey || event.shiftKey)) return;
         event.preventDefault();
         if (event.shiftKey) return group.pan(Math.sign(event.deltaY || event.deltaX) * 0.1);
@@ -325,7 +322,7 @@ export class TimeChart implements GroupMember {
     this.legend.replaceChildren(...items, ...note);
   }
 
-  /** The values under the cursor, or the newest ones. */
+  /** Describes the values under the cursor, or the newest ones. */
   private describe(): void {
     const { format, formatX, group } = this.options;
     const x = group.cursor;
@@ -359,7 +356,7 @@ function seriesOf({ label, look, kind }: Curve): uPlot.Series {
   };
 }
 
-/** A curve of one point would be invisible as a line. */
+/** True for a point without neighbors, which would be invisible as a line. */
 const isLonely = (chart: uPlot, i: number): boolean => {
   const values = chart.data[i] ?? [];
   let count = 0;
@@ -367,7 +364,7 @@ const isLonely = (chart: uPlot, i: number): boolean => {
   return count === 1;
 };
 
-/** Formats 1200 as 1.2k, which fits an axis. */
+/** Formats 1200 as 1.2k, which fits on an axis. */
 function shortNumber(value: number): string {
   const size = Math.abs(value);
   if (size >= 1e6) return `${Number((value / 1e6).toPrecision(4))}M`;
