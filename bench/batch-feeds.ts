@@ -1,10 +1,10 @@
-/** One batch of any model, the same numbers each time: those of `batch_of` in peers/pytorch_peft.py. */
+/** Feeds one batch of any model with fixed values, the same as `batch_of` in peers/pytorch_peft.py. */
 import type { Signature } from '../trainer/graph/program.ts';
 import { elementCount, type HostArray } from '../trainer/graph/types.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import type { BatchShape } from '../trainer/train/task.ts';
 
-/** Every token but the first of a row is a target, every sample has a label, nothing is filled up. */
+/** Returns the feeds: every token of a row except the first is a target, every sample has a label, and there is no padding. */
 export function batchFeeds({ feeds }: Signature, model: AnyModel, { batch, tokens, targets }: BatchShape): Record<string, HostArray> {
   const input = model.kind === 'causal' ? model : model.input;
   const vocabulary = 'vocabularySize' in input ? input.vocabularySize : 1;

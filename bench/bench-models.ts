@@ -1,31 +1,31 @@
-/** The models that both sides train, and the batch of each: what a step of them costs differs in kind, not only in size. */
+/** The models that both sides train, and the batch of each. Their steps differ in kind, not only in size. */
 import { namesOf } from '../trainer/catalog/entries.ts';
 import { gemma3, paperModels, qwen3, qwen3Moe, smolLm2 } from './memory/memory-models.ts';
 
 export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet' | 'gemma' | 'experts' | GpuModel;
-/** Those of `--part gpu`; the tiny one is for a trial. */
+/** Models of `--part gpu`; the tiny one is for a trial. */
 export type GpuModel = 'smollm2-1.7b' | 'llama3-8b' | 'qwen3-8b' | 'tiny';
 
 export interface BenchModel {
   readonly title: string;
-  /** `generated`: bfloat16 numbers by a seed, which take no time to draw. */
+  /** `generated`: bfloat16 values from a seed, which are fast to generate. */
   readonly weights: 'real' | 'random' | 'generated';
   readonly batch: number;
-  /** The length of a sequence; 1 for images. */
+  /** Length of a sequence; 1 for images. */
   readonly tokens: number;
-  /** The rows of each layer that SPSFT trains: the even number that comes nearest to LoRA's trained parameters at LORA_RANK. */
+  /** Number of rows per layer that SPSFT trains: the even number with the parameter count closest to LoRA's at LORA_RANK. */
   readonly rows: number;
-  /** The columns that come nearest to them, of a language model. */
+  /** Number of columns with the closest parameter count, for a language model. */
   readonly columns?: number;
-  /** Transformers cannot compute blocks of it again. */
+  /** True if Transformers does not support gradient checkpointing for the model. */
   readonly withoutCheckpointing?: true;
-  /** PEFT's SHiRA has linear layers only, and finds none here. */
+  /** True if PEFT's SHiRA, which supports only linear layers, has none to train. */
   readonly convolutional?: true;
-  /** Experts are trained too: PEFT targets their parameters, and has neither dropout nor other methods than LoRA for those. */
+  /** True if experts are trained, too. PEFT targets their parameters, with LoRA only and without dropout. */
   readonly withExperts?: true;
-  /** A brief run has SPSFT and LoRA alone, since a step takes many seconds. */
+  /** True if a step takes many seconds; a brief run then has only SPSFT and LoRA. */
   readonly slow?: true;
-  /** The cost of a step in terms of that of SmolLM2-135M: a first guess. */
+  /** First guess of the cost of a step, relative to SmolLM2-135M. */
   readonly cost: number;
 }
 
@@ -62,10 +62,10 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
   tiny: { title: 'a tiny Llama', weights: 'generated', batch: 1, tokens: 32, rows: 34, cost: 0.01 },
 };
 
-/** Those of the frontier. */
+/** The models of the frontier. */
 export const MODEL_NAMES = namesOf(benchModels).filter(name => benchModels[name].weights !== 'generated');
 
-/** Both sides read what they are from these. */
+/** The keys by which both sides recognize the architecture. */
 const LLAMA = { architectures: ['LlamaForCausalLM'], model_type: 'llama' } as const;
 
 const numbered = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [i, `label ${i}`]));
@@ -75,7 +75,7 @@ const labeled = (count: number) => ({
 });
 
 /**
- * The config.json of a bench folder. No model has dropout of its own: masks drawn by the two sides would give two losses.
+ * The config.json of each bench folder. No model has dropout of its own, because masks drawn by the two sides would give different losses.
  * MiniLM's config comes from its own folder, with these keys replaced.
  */
 export const benchConfigs = {

@@ -1,6 +1,6 @@
 /**
- * Charts as SVG text: panels of points and lines over linear or logarithmic axes. By hand, since what draws SVG outside a browser brings
- * a browser's document with it.
+ * Charts as SVG text: panels of points and lines over linear or logarithmic axes. Written by hand, because libraries that draw SVG outside
+ * a browser bring a browser's DOM with them.
  */
 import { elementAt, lastOf } from '../trainer/narrow.ts';
 
@@ -16,7 +16,7 @@ export interface Series {
   readonly name: string;
   readonly color: string;
   readonly line: 'solid' | 'dashed' | 'none';
-  /** Hollow markers tell one side from the other without color. */
+  /** True for hollow markers, which distinguish the two sides without color. */
   readonly hollow: boolean;
   readonly points: readonly Point[];
 }
@@ -24,9 +24,9 @@ export interface Series {
 export interface Axis {
   readonly label: string;
   readonly scale: 'linear' | 'log';
-  /** False for a linear axis that begins where the values do instead of at 0. */
+  /** False for a linear axis that starts at the smallest value instead of 0. */
   readonly fromZero?: false;
-  /** The axis reaches at least up to this value. */
+  /** A value that the axis must include. */
   readonly to?: number;
 }
 
@@ -40,7 +40,7 @@ export interface Panel {
 export interface ChartParams {
   readonly title: string;
   readonly panels: readonly Panel[];
-  /** The meaning of each marker, for the legend. */
+  /** What each marker means, for the legend. */
   readonly markers: readonly { readonly marker: Marker; readonly meaning: string }[];
 }
 
@@ -124,7 +124,7 @@ export interface Scale {
   readonly place: (value: number) => number;
 }
 
-/** Maps values to places; the range ends at round numbers. */
+/** Returns the mapping from values to positions; the range ends at round numbers. */
 export function scaleOf(
   { scale, fromZero, to: least = Number.NEGATIVE_INFINITY }: Axis,
   values: readonly number[],
@@ -144,7 +144,7 @@ export function scaleOf(
 
 const STEPS = [1, 2, 5];
 
-/** 1, 2, 5 times powers of ten that enclose the values; at least two. */
+/** Returns powers of ten times 1, 2 and 5 that enclose the values; at least two. */
 export function logTicks(low: number, high: number): number[] {
   const all: number[] = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
@@ -154,7 +154,7 @@ export function logTicks(low: number, high: number): number[] {
   return all.slice(first, Math.max(last, first + 1) + 1);
 }
 
-/** Four to nine round numbers that enclose the values. */
+/** Returns four to nine round numbers that enclose the values. */
 export function linearTicks(low: number, high: number): number[] {
   const span = high > low ? high - low : Math.abs(high) || 1;
   const power = 10 ** Math.floor(Math.log10(span / 4));

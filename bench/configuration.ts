@@ -1,42 +1,42 @@
-/** One measured configuration of one side, and the plan of the comparison on SmolLM2-135M. */
+/** A measured configuration of one side, and the plan of the comparison on SmolLM2-135M. */
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { benchModels, LORA_RANK, type ModelName } from './bench-models.ts';
 
 export type Implementation = 'rowtune' | 'pytorch';
-/** `spsft` trains rows, `columns` random columns: what SPSFT trains of a language model by default. */
+/** `spsft` trains rows. `columns` trains random columns, the default of SPSFT for language models. */
 export type BenchMethod = 'inference' | 'full' | 'lora' | 'dora' | 'shira' | 'spsft' | 'columns';
-/** `autocast`, of theirs: float32 weights, products in bfloat16. */
+/** `autocast`, for PyTorch only: float32 weights with bfloat16 products. */
 export type BenchType = 'float32' | 'bfloat16' | 'autocast';
 
 export interface Configuration {
   readonly implementation: Implementation;
   readonly method: BenchMethod;
-  /** The rank, or the trained rows or columns of each layer. */
+  /** The rank, or the number of trained rows or columns per layer. */
   readonly r: number;
-  /** The dropout of LoRA and DoRA; 0 for the others. */
+  /** The dropout of LoRA and DoRA; 0 for other methods. */
   readonly dropout: number;
   /**
-   * Which forward values are computed again: a recompute level of ours, or `disk`, which is `sqrt` with the optimizer's state on disk; of
-   * theirs `none`, `checkpointing`, `compile` (torch.compile), or both.
+   * How activations are recomputed. Our side: a recompute level, or `disk`, which is `sqrt` with the optimizer state on disk. PyTorch's
+   * side: `none`, `checkpointing`, `compile` (torch.compile), or both.
    */
   readonly setting: RecomputePolicy | 'disk' | 'checkpointing' | 'compile' | 'compile+checkpointing';
   readonly model: ModelName;
   readonly batch: number;
-  /** The length of a sequence. */
+  /** Length of a sequence. */
   readonly tokens: number;
-  /** The first blocks of the model; left out: all. */
+  /** Number of leading blocks of the model; undefined for all. */
   readonly layers?: number;
   readonly dtype: BenchType;
-  /** The attention of their side: flash or an error. Left out: the one that PyTorch chooses. */
+  /** The attention of PyTorch's side: flash attention or an error. Undefined if PyTorch chooses. */
   readonly attention?: 'flash';
 }
 
-/** A run of a single step has long steps: one warm-up step is enough. */
+/** Number of warm-up steps; one is enough for a run of a single step, because its steps are long. */
 export const warmUpSteps = (steps: number): number => (steps === 1 ? 1 : 2);
 
 export type Setting = Configuration['setting'];
 
-/** The defaults of most configurations: the model's own batch, float32, the rank or rows of the equal budget. */
+/** The choices of a configuration. Everything else defaults to the model's own batch, float32, and the rank or rows of the equal budget. */
 type Choice = Pick<Configuration, 'method'> & Partial<Omit<Configuration, 'implementation' | 'method'>>;
 
 export function configure(implementation: Implementation, choice: Choice): Configuration {
@@ -51,12 +51,12 @@ const ours = (method: BenchMethod, setting?: Setting, dropout?: number) => confi
 const theirs = (method: BenchMethod, setting?: Setting, dropout?: number) =>
   configure('pytorch', { method, ...given({ setting, dropout }) });
 
-/** Without what is undefined, which would stand in the place of a default. */
+/** Removes undefined values, which would override defaults. */
 const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  // The entries that are left are those of the type.
+  // The remaining entries are those of the type.
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** Configurations that are compared with each other run close together, so that a drift of the machine affects both. */
+/** Our configurations. Those compared with each other run close together, so that a drift of the machine affects both. */
 const OURS: readonly Configuration[] = [
   ours('inference'),
   ours('spsft', 'cheap'),
@@ -94,16 +94,19 @@ const THEIRS: readonly Configuration[] = [
   theirs('full', 'checkpointing'),
 ];
 
-/** SPSFT, whatever it trains of a weight. */
+/** True for SPSFT, with rows or columns. */
 export const trainsInPlace = (method: BenchMethod): boolean => method === 'spsft' || method === 'columns';
 
-/** The short run: what the target ratios need. */
+/** True for the configurations of the short run, which the target ratios need. */
 const isQuick = ({ implementation, method, setting }: Configuration): boolean =>
   method === 'inference' ||
   (trainsInPlace(method) && implementation === 'rowtune') ||
   (method === 'lora' && (implementation === 'pytorch' || setting === 'cheap' || setting === 'block'));
 
-/** Whether a second run on more cores repeats it: memory hardly depends on cores, so the other methods skip their outer levels. */
+/**
+ * True for configurations that are measured again on more cores. Memory hardly depends on cores, so other methods skip their outer
+ * recompute levels.
+ */
 const isRepeated = ({ implementation, method, setting }: Configuration): boolean =>
   implementation === 'pytorch' || method === 'inference' || trainsInPlace(method) || setting === 'cheap' || setting === 'block';
 
@@ -112,17 +115,17 @@ export function plan({ quick, threads }: { readonly quick: boolean; readonly thr
   return inTurn(OURS.filter(isWanted), THEIRS.filter(isWanted));
 }
 
-/** Ours, theirs, ours, theirs, … */
+/** Alternates ours and theirs. */
 export function inTurn(mine: readonly Configuration[], others: readonly Configuration[]): Configuration[] {
   return Array.from({ length: Math.max(mine.length, others.length) }, (_, i) => [mine[i], others[i]])
     .flat()
     .filter(configuration => configuration !== undefined);
 }
 
-/** The measurement that memory is counted from. */
+/** True for the measurement that memory is counted from. */
 export const isInference = ({ method }: Configuration): boolean => method === 'inference';
 
-/** Whole blocks are computed again, as PyTorch's checkpointing does. */
+/** True if whole blocks are recomputed, as in PyTorch's checkpointing. */
 export const checkpoints = ({ setting }: Configuration): boolean =>
   setting === 'block' || setting === 'sqrt' || setting === 'disk' || setting.includes('checkpointing');
 
@@ -132,11 +135,11 @@ export const recomputeOf = ({ setting }: Configuration) => ({
   offloads: setting === 'disk',
 });
 
-/** Do both compute the same batch with the same model? */
+/** True if both compute the same batch with the same model. */
 export const sameWork = (a: Configuration, b: Configuration): boolean =>
   a.model === b.model && a.batch === b.batch && a.tokens === b.tokens && a.layers === b.layers;
 
-/** Within one model and batch. */
+/** Describes a configuration within one model and batch. */
 export const describe = ({ implementation, method, r, dropout, setting, dtype, attention }: Configuration): string =>
   [
     implementation,
@@ -150,22 +153,22 @@ export const describe = ({ implementation, method, r, dropout, setting, dtype, a
     .filter(part => part !== '')
     .join(' ');
 
-/** The model in words: SmolLM2-135M, 2 × 256 tokens. */
+/** Describes the model and batch: SmolLM2-135M, 2 × 256 tokens. */
 export function describeWork({ model, batch, tokens, layers }: Pick<Configuration, 'model' | 'batch' | 'tokens' | 'layers'>): string {
   const items = tokens > 1 ? `${batch} × ${tokens} tokens` : `${batch} images`;
   return `${benchModels[model].title}${layers ? ` of ${layers} layers` : ''}, ${items}`;
 }
 
-/** Seconds a step of SmolLM2 on one core of a 2024 server, and seconds to start: only the first guess of how long a run takes. */
+/** Seconds per step of SmolLM2 on one core of a 2024 server, and seconds to start; used only for the first guess of the duration. */
 const GUESSED_STEP_SECONDS: Record<Implementation, Record<BenchMethod, number>> = {
   rowtune: { inference: 1.1, full: 4, lora: 3, dora: 4, shira: 3, spsft: 2.6, columns: 2.6 },
   pytorch: { inference: 1.2, full: 4.2, lora: 3.6, dora: 6.5, shira: 4.5, spsft: 3, columns: 3 },
 };
 const GUESSED_START_SECONDS: Record<Implementation, number> = { rowtune: 4, pytorch: 9 };
-/** The time torch.compile needs to compile a transformer's step. */
+/** Seconds that torch.compile needs to compile a transformer's step. */
 const GUESSED_COMPILE_SECONDS = 90;
 const GUESSED_GAIN_PER_CORE = 0.7;
-/** The speed-up by bfloat16 on a processor that has bfloat16 products. */
+/** Speed-up of bfloat16 on a processor with bfloat16 products. */
 const GUESSED_GAIN_OF_HALF = 1.5;
 
 export function guessSeconds(one: Configuration, threads: number, steps: number): number {

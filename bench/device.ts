@@ -1,11 +1,11 @@
-/** Which device computes, and how much memory of it is taken. */
+/** Checks which device computes, and reads how much of its memory is used. */
 import { execFileSync } from 'node:child_process';
 import { type Engine, EngineError } from '../trainer/engine/engine.ts';
 import { processMemory } from '../trainer/machine/process-memory.ts';
 
 export type Device = 'cpu' | 'gpu';
 
-/** @throws EngineError where a GPU is asked for and the engine computes on the CPU */
+/** @throws EngineError if a GPU was requested and the engine computes on the CPU */
 export function checkDevice({ description }: Engine, device: Device): void {
   if (description.device !== device)
     throw new EngineError(
@@ -16,8 +16,8 @@ export function checkDevice({ description }: Engine, device: Device): void {
 }
 
 /**
- * The memory of the process on a CPU. On a GPU what its allocator counts; where the engine does not know that, all that the driver counts:
- * allocators keep what they freed, so the end shows the peak.
+ * Returns the used memory: of the process on a CPU, and as its allocator counts on a GPU. If the engine does not know that, returns what
+ * the driver counts; allocators keep freed memory, so the final value is the peak.
  */
 export function takenMemory(device: Device, { deviceMemory }: Pick<Engine, 'deviceMemory'>): ReturnType<typeof processMemory> {
   if (device === 'cpu') return processMemory();

@@ -18,11 +18,11 @@ import { randomWeights } from './random-weights.ts';
 export interface FolderContents {
   readonly config: Readonly<Record<string, unknown>>;
   readonly weights: WeightSource;
-  /** The name in the file of a tensor of `weights`; left out, its own. */
+  /** Returns the name in the file of a tensor of `weights`; by default, its own name. */
   readonly nameOf?: (name: string) => string;
 }
 
-/** The config comes first and the weights last, and those appear whole: where they are, the folder is complete. */
+/** Writes the config first and the weights last, in one operation: a folder with weights is complete. */
 export async function writeFloat32Folder(dir: string, { config, weights, nameOf = name => name }: FolderContents): Promise<void> {
   await mkdir(dir, { recursive: true });
   await writeFile(path.join(dir, 'config.json'), `${JSON.stringify({ ...config, torch_dtype: 'float32' }, null, 2)}\n`);
@@ -35,7 +35,7 @@ export async function writeFloat32Folder(dir: string, { config, weights, nameOf 
   await writeSafetensors(path.join(dir, SINGLE_FILE), entries, { format: 'pt' });
 }
 
-/** Weights as files hold them: a tensor for each expert, where the model computes with all in one. */
+/** The weights as stored in files: one tensor per expert, where the model computes with one tensor for all. */
 function asStored(model: AnyModel, weights: WeightSource): WeightSource {
   const stored = new Map(
     model.parameters.flatMap(spec => tensorsNamed(spec, () => true) ?? []).map(tensor => [tensor.name, tensor] as const),
@@ -43,7 +43,7 @@ function asStored(model: AnyModel, weights: WeightSource): WeightSource {
   if (stored.size === 0) return weights;
   const plain = model.parameters.filter(({ stack }) => !stack).map(spec => [spec.name, spec] as const);
   let last: { readonly name: string; readonly values: Promise<Float32Array> } | undefined;
-  // The experts of a stack come one after the other, and drawing it takes a while.
+  // Remember the last stack, because its experts are read one after the other and drawing it is slow.
   const remembered = (name: string): Promise<Float32Array> => {
     if (last?.name !== name) last = { name, values: weights.readFloat32(name) };
     return last.values;
@@ -54,12 +54,12 @@ function asStored(model: AnyModel, weights: WeightSource): WeightSource {
   };
 }
 
-/** Any other seed would do, if it were the same each time. */
+/** An arbitrary but fixed seed. */
 const WEIGHT_SEED = 5;
 
 /**
- * The folder of a model of the benchmark, written at the first call.
- * @param source the real weights as a file or folder that our hub reader opens; left out for those drawn at random
+ * Returns the folder of a benchmark model, written on the first call.
+ * @param source the real weights as a file or folder that our hub reader opens; undefined for random weights
  */
 export async function benchFolder(
   name: ModelName,
@@ -80,7 +80,7 @@ export async function benchFolder(
   try {
     if (loadModel(folder.config).kind === 'causal') await writeFloat32Folder(dir, folder);
     else {
-      // An encoder: its new head is written with it, under the names of the whole model.
+      // An encoder's new head is written with it, under the names of the whole model.
       const config = { ...folder.config, ...benchConfigs[name] };
       const { architectures: _, ...encoder } = config;
       const model = loadModel({ ...encoder, architectures: folder.config.architectures }, { headSeed: WEIGHT_SEED });

@@ -1,17 +1,20 @@
-/** How a cost grows: the line through its points, how well that describes them, and the power of the size that it follows. */
+/** Describes how a cost grows: the line through its points, how well it fits, and the power of the size that the cost follows. */
 
 export interface LineFit {
   readonly intercept: number;
   readonly slope: number;
-  /** The share of the variance that the line explains; 1 where the points do not vary. */
+  /** Share of the variance that the line explains; 1 if the points do not vary. */
   readonly r2: number;
-  /** The exponent p in cost − intercept ~ sizeᵖ is near 1 for a line; for the whole cost it is lower where a part does not grow. */
+  /**
+   * The exponent p in cost − intercept ~ sizeᵖ. It is near 1 for a line; without subtracting the intercept, it is lower if part of the cost
+   * is constant.
+   */
   readonly exponent: number;
 }
 
 export type SizeAndCost = readonly [size: number, cost: number];
 
-/** Least squares; the exponent is the slope over the logarithms of both. @throws RangeError for fewer than two sizes */
+/** Fits by least squares; the exponent is the slope of the logarithms. @throws RangeError for fewer than two sizes */
 export function fitLine(points: readonly SizeAndCost[]): LineFit {
   const { slope, intercept, r2 } = leastSquares(points);
   const positive = points.filter(([size, cost]) => size > 0 && cost > 0);
@@ -21,7 +24,10 @@ export function fitLine(points: readonly SizeAndCost[]): LineFit {
   };
 }
 
-/** Least squares of relative errors: costs of several magnitudes count alike. @throws RangeError for fewer than two sizes */
+/**
+ * Fits by least squares of relative errors, so that costs of different magnitudes count equally. @throws RangeError for fewer than two
+ * sizes
+ */
 export const fitRelativeLine = (points: readonly SizeAndCost[]): Omit<LineFit, 'exponent'> =>
   leastSquares(points, ([, cost]) => cost ** -2);
 

@@ -1,4 +1,4 @@
-/** Long context on SmolLM2-135M, one sequence of 2048 and of 8192 tokens: activations rule, and attention grows with the square. */
+/** Long context on SmolLM2-135M: one sequence of 2048 and of 8192 tokens. Activations dominate, and attention grows quadratically. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Configuration, configure, describe, describeWork, inTurn } from './configuration.ts';
@@ -10,7 +10,7 @@ import { compareWork, coreSets, measureRates, type Rates, withMemory } from './r
 
 export const LENGTHS = [2048, 8192] as const;
 
-/** Measured steps of a length: one of 8192 tokens takes a minute on two cores. */
+/** Measured steps per length; a step of 8192 tokens takes a minute on two cores. */
 const STEPS: Readonly<Record<(typeof LENGTHS)[number], number>> = { 2048: 3, 8192: 1 };
 
 export function longPlan(steps: number): Planned[] {
@@ -18,7 +18,7 @@ export function longPlan(steps: number): Planned[] {
     const at = (implementation: Configuration['implementation']) => (method: Configuration['method'], setting: Configuration['setting']) =>
       configure(implementation, { method, setting, batch: 1, tokens });
     const [ours, theirs] = [at('rowtune'), at('pytorch')];
-    // At 8192 tokens what is kept without computing blocks again would be more than ten gigabytes.
+    // At 8192 tokens, activations without recomputed blocks would take more than ten gigabytes.
     const kept = tokens <= 2048;
     const mine = [
       ours('inference', 'none'),
@@ -39,7 +39,7 @@ export interface LongResults {
   readonly notes: readonly string[];
 }
 
-/** For each of theirs the nearest to three quarters of its time and a third of its memory. */
+/** For each of their rows, our row closest to three quarters of its time and a third of its memory. */
 function comparison(rows: readonly Row[]): string {
   const lines = rows
     .filter(row => row.implementation === 'pytorch' && row.method === 'lora')
@@ -73,7 +73,7 @@ ${comparison(rows)}
 ${parts.join('\n')}${notes.length > 0 ? `\n## Doubts\n\n${notes.map(note => `- ${note}`).join('\n')}\n` : ''}`;
 }
 
-/** @returns false when something could not be measured, or the two sides did not do the same work */
+/** @returns false if something could not be measured, or if the two sides did not do the same work */
 export async function runLong({ sides, facts, store, threads, jobs, steps, results }: PartContext): Promise<boolean> {
   const params = { sides, planned: longPlan(steps), threads, jobs, store };
   const clock = new Clock(guessAll(params), jobs);

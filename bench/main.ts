@@ -1,4 +1,4 @@
-/** Runs the benchmark: both sides in turn, a table and a JSON file for each number of cores. Started by scripts/bench.mjs. */
+/** Runs the benchmark: both sides in turn, with a table and a JSON file for each number of cores. Started by scripts/bench.mjs. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -17,9 +17,9 @@ import { BenchError, compareWork, coreSets, coresFor, measureRates, peerVersions
 export interface SidesParams {
   readonly device: Device;
   readonly cacheDir: string;
-  /** Left out: their side is not measured. */
+  /** Undefined if PyTorch's side is not measured. */
   readonly python: string | undefined;
-  /** For each measured model, its real weights as a folder or file that our hub reader opens, or undefined for random ones. */
+  /** For each measured model, its real weights as a folder or file that our hub reader opens, or undefined for random weights. */
   readonly sources: Readonly<Partial<Record<ModelName, string | undefined>>>;
   readonly root: string;
 }
@@ -29,17 +29,17 @@ export interface BenchParams extends SidesParams {
   readonly json: boolean;
   /** Numbers of cores, measured one after the other. */
   readonly threads: readonly number[];
-  /** Measured steps of each process. */
+  /** Number of measured steps per process. */
   readonly steps: number;
 }
 
-/** Before anything is downloaded. @throws BenchError where there is no such device */
+/** Checks the device before anything is downloaded. @throws BenchError if there is no such device */
 export async function checkMachine(device: Device): Promise<void> {
   if (device === 'gpu' && !(await findNvidiaGpu()))
     throw new BenchError('--device gpu measures an NVIDIA GPU, and nvidia-smi finds none on this machine; leave it out to measure the CPU');
 }
 
-/** Writes the models' folders where they are missing. */
+/** Opens both sides; writes model folders that are missing. */
 export async function openSides({ cacheDir, python, root, sources, device }: SidesParams): Promise<Sides> {
   const folders: Partial<Record<ModelName, string>> = {};
   for (const name of MODEL_NAMES)
@@ -50,7 +50,7 @@ export async function openSides({ cacheDir, python, root, sources, device }: Sid
 
 const TENSORFLOW_VERSIONS: Readonly<Record<string, string>> = { tensorflow: TENSORFLOW_VERSION, [ADDON_PACKAGE]: ADDON_VERSION };
 
-/** @param ours versions of our side's engine */
+/** @param ours versions of our engine */
 export async function gatherFacts(sides: Sides, ours = TENSORFLOW_VERSIONS): Promise<Facts> {
   const { cpu, memory } = describeMachine();
   const gpu = sides.device === 'gpu' ? await findNvidiaGpu() : undefined;
@@ -79,7 +79,7 @@ async function writeResults(folder: string, results: Results): Promise<void> {
   log(`wrote ${file}.md and .json`);
 }
 
-/** @returns false when something could not be measured, or the two sides did not do the same work */
+/** @returns false if something could not be measured, or if the two sides did not do the same work */
 export async function runBench(params: BenchParams): Promise<boolean> {
   for (const threads of params.threads) coresFor(threads);
   const sides = await openSides(params);

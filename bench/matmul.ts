@@ -1,4 +1,4 @@
-/** Our engine's matrix-multiply rates, in a process of its own: prints one JSON line. */
+/** Measures the rates of our engine's matrix products, in its own process: prints one JSON line. */
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { measureMatmul } from '../trainer/engine/measure-matmul.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';

@@ -1,4 +1,4 @@
-/** Makes measurements one after the other or several at a time, keeps each as soon as it is there, and tells how long the rest takes. */
+/** Runs measurements one or several at a time, stores each at once, and reports the remaining time. */
 
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -8,29 +8,29 @@ import { messageOf } from '../trainer/protocol/error-facts.ts';
 import { type Configuration, describe, describeWork, guessSeconds } from './configuration.ts';
 import { coreSets, measure, type RawRow, type Sides } from './run-side.ts';
 
-/** A configuration and how often its step is measured. */
+/** A configuration and the number of its measured steps. */
 export interface Planned {
   readonly configuration: Configuration;
   readonly steps: number;
-  /** A better guess of how long its process takes than that from the model's cost on a processor. */
+  /** A better guess of the process's duration than the one from the model's cost on a processor, in seconds. */
   readonly seconds?: number;
 }
 
-/** The guess for its process, in seconds of `threads` cores. */
+/** The estimated duration of the process in seconds, on `threads` cores. */
 const guessOf = ({ configuration, steps, seconds }: Planned, threads: number): number =>
   seconds ?? guessSeconds(configuration, threads, steps);
 
 export const log = (line: string): void => console.error(line);
 export const minutes = (seconds: number): string => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
-/** Learns from what is done how long the rest takes. */
+/** Estimates the remaining time from what is done. */
 export class Clock {
   private readonly started = performance.now();
   private done = 0;
   private readonly total: number;
   private readonly jobs: number;
 
-  /** @param total guessed seconds of all processes, of which so many run at a time */
+  /** @param total estimated seconds of all processes, of which `jobs` run at a time */
   constructor(total: number, jobs = 1) {
     this.total = total;
     this.jobs = jobs;
@@ -46,12 +46,12 @@ export class Clock {
   }
 }
 
-/** Lines of JSON, one a measurement; those of an interrupted run are found again, unless code was changed since. */
+/** Measurements as lines of JSON. Those of an interrupted run are reused, unless the code has changed since. */
 export class MeasurementStore<Row extends object = RawRow> {
   private readonly known = new Map<string, Row>();
   private readonly file: string;
 
-  /** @param resume false: what earlier runs kept is not looked at */
+  /** @param resume false to ignore the measurements of earlier runs */
   constructor(file: string, resume: boolean) {
     this.file = file;
     mkdirSync(path.dirname(file), { recursive: true });
@@ -67,12 +67,12 @@ export class MeasurementStore<Row extends object = RawRow> {
   }
 
   keep(key: string, row: Row): void {
-    // A line of its own, whatever the one before it was cut off from.
+    // Start on a new line, because the previous one may be cut off.
     appendFileSync(this.file, `\n${JSON.stringify({ key, row })}`);
   }
 }
 
-/** The last line may have been cut off. */
+/** Parses a line; the last one may be cut off. */
 function parseEntry<Row>(line: string): { readonly key: string; readonly row: Row } | undefined {
   try {
     return JSON.parse(line);
@@ -81,7 +81,7 @@ function parseEntry<Row>(line: string): { readonly key: string; readonly row: Ro
   }
 }
 
-/** A measurement depends on the configuration and on the code of its side. */
+/** Identifies a measurement by its configuration and the code of its side. */
 export function measurementKey(
   sides: Pick<Sides, 'peer' | 'scripts' | 'device' | 'engine'>,
   { configuration, steps }: Planned,
@@ -91,25 +91,25 @@ export function measurementKey(
   return JSON.stringify({ ...configuration, steps, threads, device: sides.device, engine: sides.engine, code: codeHash(script) });
 }
 
-/** Tells one version of a bundle or script from another. */
+/** Returns a hash that identifies the version of a bundle or script. */
 export const codeHash = (script: string): string => createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 12);
 
 export interface MeasureAllParams {
   readonly sides: Sides;
   readonly planned: readonly Planned[];
   readonly threads: number;
-  /** How many processes run at a time, each on cores of its own. */
+  /** Number of processes that run at a time, each on its own cores. */
   readonly jobs: number;
   readonly clock: Clock;
-  /** Left out: everything is measured, and kept by the caller alone. */
+  /** Undefined to measure everything; the caller then keeps the results. */
   readonly store?: MeasurementStore;
-  /** Called before each that is not kept: brings what it needs. */
+  /** Called before each new measurement, to provide what it needs. */
   readonly prepare?: (configuration: Configuration) => Promise<void>;
-  /** In milliseconds since 1970: what would not be done by then is left out and said, and what still runs then is ended. */
+  /** In milliseconds since 1970: measurements that would not finish by then are skipped and named, and running ones are ended. */
   readonly until?: number | undefined;
 }
 
-/** @returns rows in the order of the plan, and as sentences what failed and what the time did not allow */
+/** @returns rows in the order of the plan, and sentences about failures and about measurements for which there was no time */
 export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawRow[]; failures: string[]; left: string[] }> {
   const { sides, planned, threads, jobs, clock, store, prepare, until = Number.POSITIVE_INFINITY } = params;
   const rows: (RawRow | undefined)[] = planned.map(() => undefined);
@@ -150,6 +150,6 @@ export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawR
 const summary = ({ secondsPerStep, peakBytes, cpuShare, loadAverage }: RawRow): string =>
   `${secondsPerStep.toFixed(2)} s/step  peak ${(peakBytes / 2 ** 20).toFixed(0)} MiB  CPU ${(100 * cpuShare).toFixed(0)}%  load ${loadAverage.toFixed(1)}`;
 
-/** Seconds of processor time, of what is not kept already. */
+/** The estimated seconds of processor time for measurements that are not stored yet. */
 export const guessAll = ({ sides, planned, threads, store }: Omit<MeasureAllParams, 'clock' | 'jobs'>): number =>
   planned.filter(one => !store?.find(measurementKey(sides, one, threads))).reduce((sum, one) => sum + guessOf(one, threads), 0);

@@ -1,35 +1,37 @@
-/** Frames of the heatmap at the size of the largest open model, in a real browser, while it is panned and zoomed as a hand does it. */
+/**
+ * Measures frames of the heatmap at the size of the largest open model, in a real browser, while it is panned and zoomed as a user would.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { pageHtml } from '../client/pages/page-html.ts';
 import type { HeatmapToPage } from '../trainer/protocol/view/heatmap.ts';
 
-/** Llama 3.1 405B. */
+/** The sizes of Llama 3.1 405B. */
 const LAYERS = 126;
 const ROWS = { q: 16384, k: 1024, v: 1024, o: 16384, gate: 53248, up: 53248, down: 16384 } as const;
 const ORIGIN = 'http://page.test';
 const NONCE = 'bench';
 const FILE = '/scores';
 const SET = { path: FILE, key: 'taylor' };
-/** The time of one frame at 60 frames per second. */
+/** Time of one frame at 60 frames per second. */
 const FRAME_MS = 1000 / 60;
-/** Moves of the mouse in one gesture. */
+/** Number of mouse moves in one gesture. */
 const MOVES = 120;
 
 export interface Gesture {
   readonly name: string;
   readonly frames: number;
-  /** Work of the page in one frame, ms. */
+  /** Work of the page in one frame, in ms. */
   readonly medianMs: number;
   readonly p95Ms: number;
   readonly worstMs: number;
-  /** Frames whose work alone is longer than a frame may be. */
+  /** Number of frames whose work alone exceeds the time of a frame. */
   readonly late: number;
 }
 
 export interface PagesParams {
-  /** With the bundles of the pages in it. */
+  /** The folder with the bundles of the pages. */
   readonly mediaDir: string;
   readonly executablePath: string;
 }
@@ -43,7 +45,7 @@ export async function runPagesBench({ mediaDir, executablePath }: PagesParams): 
     results.push(await measured(page, 'grid: zoom', () => wheel(page, grid, true)));
     results.push(await measured(page, 'grid: pan', () => drag(page, grid, 'y')));
     results.push(await measured(page, 'budget slider', () => slide(page)));
-    // The largest module stands in the fifth column.
+    // The largest module is in the fifth column.
     await page
       .getByRole('button', { name: 'Show all' })
       .or(page.getByRole('button', { name: 'Fit' }))
@@ -101,13 +103,13 @@ async function openHeatmap(browser: Browser, mediaDir: string): Promise<Page> {
   };
   await page.evaluate(`postMessage(${JSON.stringify(sources)}, '*'); sendScores(${JSON.stringify(modules)}, ${JSON.stringify(SET)})`);
   await page.getByText(/ rows \(\d/).waitFor({ timeout: 120_000 });
-  // Rows are put in order between frames; that has an end.
+  // Wait for the end of sorting, which runs between frames.
   await page.waitForFunction('document.querySelector(".message")?.hidden !== false');
   await page.waitForTimeout(15_000);
   return page;
 }
 
-/** In the page: the editor's part, scores of a heavy-tailed spread, and a clock around each frame's work. */
+/** Code that runs in the page: the editor's API, scores with a heavy-tailed distribution, and a timer around the work of each frame. */
 const PRELUDE = `
 globalThis.acquireVsCodeApi = () => ({ postMessage: () => {}, getState: () => undefined, setState: () => {} });
 let seed = 1;
@@ -156,7 +158,7 @@ async function move(page: Page, target: Target, margin: number): Promise<void> {
   for (let i = 0; i < MOVES; i++) await page.mouse.move(x + margin + (width * i) / MOVES, y + height * (0.1 + (0.8 * i) / MOVES));
 }
 
-/** In and out again. */
+/** Turns the wheel in one direction and back; with the key, this zooms in and out. */
 async function wheel(page: Page, target: Target, withKey: boolean): Promise<void> {
   const { x, y, width, height } = await boxOf(target);
   await page.mouse.move(x + width / 2, y + height / 2);
@@ -182,7 +184,7 @@ async function slide(page: Page): Promise<void> {
 }
 
 export function pagesReport(gestures: readonly Gesture[]): string {
-  // What only moves a tooltip draws no frame of its own.
+  // Gestures that only move a tooltip draw no frame.
   const ms = (value: number): string => (Number.isNaN(value) ? '–' : value.toFixed(1));
   return [
     '| gesture | frames | median ms | 95% ms | worst ms | over 16.7 ms |',

@@ -23,26 +23,26 @@ export interface PartsParams extends SidesParams {
   readonly parts: readonly Part[];
   readonly models: readonly ModelName[];
   readonly precisions: readonly Precision[];
-  /** Measured steps of each process. */
+  /** Number of measured steps per process. */
   readonly steps: number;
   readonly threads: number;
   readonly jobs: number;
   readonly brief: boolean;
-  /** The most layers of a model of true size; left out: all that fit. */
+  /** Maximum number of layers of a true-size model; undefined for all that fit. */
   readonly layers?: number;
-  /** Whether measurements of an interrupted run are reused. */
+  /** True to reuse the measurements of an interrupted run. */
   readonly resume: boolean;
-  /** A Python that has TRL, where the part about preferences is measured. */
+  /** A Python that has TRL, for the part about preferences. */
   readonly trlPython: string | undefined;
-  /** Lines of {"text"} for continued pre-training. */
+  /** A file of lines {"text"} for continued pre-training. */
   readonly texts: string;
 }
 
-/** The context that each part works with. */
+/** The context that every part receives. */
 export interface PartContext extends Omit<PartsParams, 'parts' | 'python'> {
   readonly sides: Sides;
   readonly facts: Facts;
   readonly store: MeasurementStore;
-  /** Folder of the results. */
+  /** Folder for the results. */
   readonly results: string;
 }

@@ -1,4 +1,4 @@
-/** The parts of the benchmark beyond SmolLM2's own comparison, on the same sides and in the same process. */
+/** The parts of the benchmark beyond the comparison on SmolLM2, with the same sides and in the same process. */
 import path from 'node:path';
 import { runFrontier } from './frontier/frontier.ts';
 import { runGpu } from './gpu/gpu.ts';
@@ -26,13 +26,13 @@ const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> =
   serve: runServe,
   preferences: runPreferences,
   'true-size': runTrueSize,
-  // The model begins from what was measured.
+  // The cost model is fitted to these measurements.
   scale: async context => (await runScale(context)) && (await writeScaleModel(context)),
   'scale-model': writeScaleModel,
   gpu: context => runGpu({ ...context, models: GPU_MODELS, checks: {} }),
 };
 
-/** @returns false when something could not be measured */
+/** @returns false if something could not be measured */
 export async function runParts(params: PartsParams): Promise<boolean> {
   coreSets(params.threads, params.jobs);
   const sides = await openSides(params);

@@ -1,4 +1,4 @@
-/** The effect of fewer bits on a run: the held-out loss over 200 steps and the memory of bfloat16, quantized bases and 8-bit moments. */
+/** The effect of fewer bits on a run: the held-out loss over 200 steps, and the memory of bfloat16, quantized bases and 8-bit moments. */
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -11,16 +11,16 @@ import type { PartContext } from './part.ts';
 import { type Facts, factLines, megabytes, table } from './report.ts';
 import { coreSets, runPinned } from './run-side.ts';
 
-/** One run: its own settings, added to those that all runs share. */
+/** The settings of one run, added to those that all runs share. */
 export interface PrecisionCase {
   readonly name: string;
   readonly settings: Readonly<Record<string, string | number>>;
   readonly color: string;
 }
 
-/** The precision that the others are compared with. */
+/** The precision with which the others are compared. */
 export const REFERENCE = 'float32';
-/** Another order of the same samples: how far two runs of equal precision lie apart. */
+/** The same samples in another order, to show how much two runs of equal precision differ. */
 export const NOISE = 'float32, other order';
 
 const SPSFT = { method: 'spsft', r: 32 };
@@ -38,12 +38,12 @@ export const PRECISION_CASES: readonly PrecisionCase[] = [
   { name: 'full, 8-bit Adam', settings: { method: 'full', learning_rate: 2e-5, optim: 'adamw_8bit' }, color: '#f0e442' },
 ];
 
-/** Training steps from one evaluation to the next; `--steps` says how many of them. */
+/** Training steps between evaluations; `--steps` sets the number of evaluations. */
 const STEPS_BETWEEN = 40;
-/** Documents that are held out. */
+/** Number of held-out documents. */
 const HELD_OUT = 8;
 const TOKENS = 128;
-/** On one core, with the evaluations. */
+/** Estimated seconds per step on one core, including evaluations. */
 const GUESSED_SECONDS_PER_STEP = 0.9;
 
 export interface PrecisionResult {
@@ -51,12 +51,12 @@ export interface PrecisionResult {
   /** Held-out loss by step. */
   readonly losses: readonly { readonly step: number; readonly loss: number }[];
   readonly secondsPerStep: number;
-  /** The memory of inference, and what training adds to it. */
+  /** Memory of inference, and what training adds to it. */
   readonly modelBytes: number;
   readonly trainingBytes: number;
 }
 
-/** Mean distance of two curves at the steps that both have, the start left out. */
+/** Mean distance of two curves at their common steps, without the start. */
 export function distance(a: PrecisionResult, b: PrecisionResult): number {
   const gaps = a.losses.flatMap(({ step, loss }) => {
     const other = b.losses.find(one => one.step === step);
@@ -114,7 +114,7 @@ async function runCase(context: PartContext, recipe: string, one: PrecisionCase,
   };
 }
 
-/** A run is held against the float32 run of its own method. */
+/** The float32 run of the same method, with which a run is compared. */
 export const referenceOf = (name: string): string => (name.endsWith(', 8-bit Adam') ? name.slice(0, -', 8-bit Adam'.length) : REFERENCE);
 
 export function precisionMarkdown(results: readonly PrecisionResult[], { facts, steps, threads, notes }: PrecisionFacts): string {
@@ -187,7 +187,7 @@ export function precisionPicture(results: readonly PrecisionResult[]): string {
   });
 }
 
-/** @returns false when a run failed */
+/** @returns false if a run failed */
 export async function runPrecision(context: PartContext): Promise<boolean> {
   const { facts, threads, jobs, results, steps } = context;
   const folder = path.join(context.cacheDir, 'bench', 'precision');

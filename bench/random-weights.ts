@@ -1,4 +1,4 @@
-/** Weights drawn at random for any model of ours: the sizes of a known model without its file. */
+/** Draws random weights for any of our models: the sizes of a known model without its file. */
 
 import { elementCount } from '../trainer/graph/types.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
@@ -8,20 +8,20 @@ import { valueFor } from '../trainer/narrow.ts';
 import { createRandom, hashSeed } from '../trainer/random.ts';
 
 export interface RandomWeightsParams {
-  /** Each tensor is drawn from the seed and its name. */
+  /** The seed; each tensor is drawn from the seed and its name. */
   readonly seed: number;
-  /** The gain of convolutions: √2 keeps the variance through a ReLU (He et al. 2015); 1 keeps many residual blocks from exploding. */
+  /** Gain of convolutions: √2 keeps the variance through a ReLU (He et al. 2015); 1 keeps many residual blocks from exploding. */
   readonly gain: number;
 }
 
-/** Convolutions by their inputs, 0.05 for the rest of the matrices, norms that change nothing. */
+/** Draws convolutions scaled by their inputs, other matrices with 0.05, and norms that change nothing. */
 export function randomWeights(model: AnyModel, params: RandomWeightsParams): WeightSource {
   const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
   const ones = onesOf(model);
   return { tensors, readFloat32: async name => startOf(valueFor(tensors, name), ones.has(name), params) };
 }
 
-/** Scales and running variances of norms. */
+/** Names of tensors that are 1: scales and running variances of norms. */
 const onesOf = (model: AnyModel): Set<string> =>
   new Set(
     model.modules.flatMap(module =>
@@ -41,5 +41,5 @@ function startOf({ name, shape }: ParameterSpec, isOne: boolean, { seed, gain }:
   return values;
 }
 
-/** Box and Muller. */
+/** The Box–Muller transform. */
 const normal = (u: number, v: number): number => Math.sqrt(-2 * Math.log(1 - u)) * Math.cos(2 * Math.PI * v);

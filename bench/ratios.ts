@@ -1,33 +1,35 @@
-/** The target ratios, and which of our settings comes closest to each. Pure: rows in, verdicts out. */
+/** The target ratios, and our setting that comes closest to each. Pure: rows in, verdicts out. */
 import type { BenchMethod, Configuration } from './configuration.ts';
 
-/** One configuration, measured. */
+/** The measurement of one configuration. */
 export interface Row extends Configuration {
   readonly checkpointing: boolean;
   readonly threads: number;
-  /** The median of `stepSeconds`. */
+  /** Median of `stepSeconds`. */
   readonly secondsPerStep: number;
   readonly stepSeconds: readonly number[];
-  /** Peak of the resident memory less that of inference by the same implementation. */
+  /** Peak resident memory minus that of inference on the same side. */
   readonly memoryBytes: number;
-  /** Peak of the resident memory, weights and libraries included. */
+  /** Peak resident memory, including weights and libraries. */
   readonly peakBytes: number;
-  /** Resident when the weights were loaded. */
+  /** Resident memory after the weights were loaded. */
   readonly residentBytes: number;
   readonly trainable: number;
-  /** Processor time during the measured steps, of what the cores had to give: far below 1 on one core, others were using it. */
+  /**
+   * Processor time during the measured steps, as a share of what the cores offered. Far below 1 on one core, other processes were using it.
+   */
   readonly cpuShare: number;
-  /** The machine's load before it started. */
+  /** The load of the machine before the process started. */
   readonly loadAverage: number;
   readonly losses: readonly number[];
-  /** Floating-point operations that a step needs, those computed again not counted; where the side counts them. */
+  /** Floating-point operations that a step needs, without recomputation, if the side counts them. */
   readonly flops?: number;
-  /** One kernel of the device computed attention; left out where the side does not say. */
+  /** True if one kernel of the device computed attention; undefined if the side does not report it. */
   readonly fusesAttention?: boolean;
 }
 
 interface Bound {
-  /** Theirs, without regard to the rank. */
+  /** Dropout of the PyTorch row; its rank does not matter. */
   readonly dropout: number;
   readonly setting: 'none' | 'checkpointing';
   readonly time: number;
@@ -38,7 +40,7 @@ export interface Target {
   readonly name: string;
   readonly method: BenchMethod;
   readonly dropout: number;
-  /** Among the settings that meet every bound, the one with the least of this is taken. */
+  /** Which value to minimize among the settings that meet every bound. */
   readonly prefer: 'secondsPerStep' | 'memoryBytes';
   readonly bounds: readonly Bound[];
 }
@@ -59,10 +61,10 @@ export const TARGETS: readonly Target[] = [
 ];
 
 export interface Ratio {
-  /** For example "fastest SPSFT / LoRA, dropout 0.1". */
+  /** The name: "fastest SPSFT / LoRA, dropout 0.1". */
   readonly name: string;
   readonly threads: number;
-  /** Our recompute level that was taken. */
+  /** The recompute level of our chosen row. */
   readonly setting: Configuration['setting'];
   readonly time: number;
   readonly memory: number;
@@ -71,7 +73,7 @@ export interface Ratio {
   readonly reached: boolean;
 }
 
-/** Ratios of every target for which both sides were measured on that many cores. */
+/** Returns the ratios of every target for which both sides were measured with this number of cores. */
 export function computeRatios(rows: readonly Row[], threads: number, targets: readonly Target[] = TARGETS): Ratio[] {
   const present = rows.filter(row => row.threads === threads);
   return targets.flatMap(target => {
@@ -87,7 +89,7 @@ export function computeRatios(rows: readonly Row[], threads: number, targets: re
   });
 }
 
-/** The bound that one of our rows must meet. */
+/** A bound that our row must meet. */
 export interface PeerBound {
   readonly peer: Row;
   readonly time: number;
@@ -97,7 +99,7 @@ export interface PeerBound {
 const isPeer = (row: Row, { dropout, setting }: Bound): boolean =>
   row.implementation === 'pytorch' && row.method === 'lora' && row.dropout === dropout && row.setting === setting;
 
-/** Above 1, a bound is missed by that factor. */
+/** The factor by which the row misses its bounds; at most 1 if it meets them all. */
 const worst = (row: Row, bounds: readonly PeerBound[]): number =>
   Math.max(
     ...bounds.flatMap(({ peer, time, memory }) => [
@@ -106,7 +108,7 @@ const worst = (row: Row, bounds: readonly PeerBound[]): number =>
     ]),
   );
 
-/** The preferred among those that meet all bounds; where none does, the one that misses by the smallest factor. */
+/** Returns the preferred row among those that meet all bounds. If none does, returns the one that misses by the smallest factor. */
 export function choose(rows: readonly Row[], bounds: readonly PeerBound[], prefer: Target['prefer']): Row | undefined {
   const meeting = rows.filter(row => worst(row, bounds) <= 1);
   const [sorted] =

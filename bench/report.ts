@@ -1,4 +1,4 @@
-/** The results as Markdown. Pure. */
+/** Reports the results as Markdown. Pure. */
 import { benchModels } from './bench-models.ts';
 import { describe, isInference, sameWork } from './configuration.ts';
 import type { Ratio, Row } from './ratios.ts';
@@ -11,7 +11,7 @@ export interface Facts {
   readonly cores: number;
   readonly memoryBytes: number;
   readonly kernel: string;
-  /** Card and driver, where it is what computes. */
+  /** Card and driver, if the card computes. */
   readonly gpu?: string;
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -23,16 +23,16 @@ export interface Results {
   readonly rates: Rates;
   readonly rows: readonly Row[];
   readonly ratios: readonly Ratio[];
-  /** Why a number is to be doubted. */
+  /** Reasons to doubt a number. */
   readonly notes: readonly string[];
 }
 
-/** Below this, on one core, others took so much of it that the time says little. */
+/** Share of processor time on one core below which other processes took so much that the time says little. */
 const QUIET_CPU_SHARE = 0.95;
-/** A load of this much more than there are cores is a machine with more to do than it can. */
+/** Load above the number of cores beyond which the machine counts as overloaded. */
 const QUIET_EXTRA_LOAD = 0.5;
 
-/** Rows whose cores were not theirs alone. */
+/** Describes the rows that shared their cores with other processes. */
 export const disturbed = (rows: readonly RawRow[], cores: number): string[] =>
   rows.flatMap(row => {
     const lost = row.threads === 1 && row.cpuShare < QUIET_CPU_SHARE;
@@ -48,7 +48,7 @@ export const signed = (value: number, digits: number): string => `${value < 0 ? 
 
 export const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
-/** Operations that the method needs, whatever is computed again; for PyTorch's side those that our own program of the method has. */
+/** Operations that the method needs, without recomputation. For PyTorch's side, those of our own program for the method. */
 export const usefulFlops = (row: RawRow, rows: readonly RawRow[]): number | undefined =>
   row.flops ??
   rows.find(other => other.method === row.method && other.dropout === row.dropout && sameWork(other, row) && other.flops !== undefined)
@@ -101,7 +101,7 @@ export const ratiosTable = (ratios: readonly Ratio[]): string =>
 
 const { batch, tokens } = benchModels.smollm2;
 
-/** When, on what, with what. */
+/** Lists the date, the machine and the versions. */
 export function factLines({ date, cpu, features, cores, memoryBytes, kernel, gpu, versions }: Facts): string {
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return `- ${date}

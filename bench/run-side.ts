@@ -1,4 +1,4 @@
-/** Measures one configuration in a fresh process, pinned to its cores; both sides get the same environment for threads. */
+/** Measures one configuration in a fresh process, pinned to its cores. Both sides get the same thread settings. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -12,40 +12,40 @@ import type { Device } from './device.ts';
 import type { Row } from './ratios.ts';
 
 export interface Sides {
-  /** Hugging Face folders with float32 weights: what both sides load. */
+  /** Hugging Face folders with float32 weights, which both sides load. */
   readonly folders: Readonly<Partial<Record<ModelName, string>>>;
   readonly cacheDir: string;
-  /** A Python that has PyTorch, Transformers and PEFT; without one, their side cannot be measured. */
+  /** A Python that has PyTorch, Transformers and PEFT; without it, PyTorch's side cannot be measured. */
   readonly python: string | undefined;
-  /** Script of PyTorch's side. */
+  /** The script of PyTorch's side. */
   readonly peer: string;
-  /** The folder of our own bundled scripts. */
+  /** The folder of our bundled scripts. */
   readonly scripts: string;
   readonly device: Device;
   /** The engine of our side. */
   readonly engine: EngineName;
-  /** Memory of a GPU by what the allocators of both sides have given out, instead of by what the driver counts. */
+  /** True to measure GPU memory as the allocators of both sides count it, instead of as the driver does. */
   readonly countsAllocations?: boolean;
 }
 
 /** The measurements that one process reports about itself. */
 export interface Measured
   extends Pick<Row, 'stepSeconds' | 'peakBytes' | 'residentBytes' | 'trainable' | 'losses' | 'flops' | 'fusesAttention'> {
-  /** Peak until the end of the first step, where `peakBytes` counts only what came after. */
+  /** Peak until the end of the first step, if `peakBytes` covers only the time after it. */
   readonly firstPeak?: number;
   /** Processor time of the measured steps. */
   readonly cpuSeconds: number;
 }
 
-/** A row whose memory is not yet counted from inference. */
+/** A row whose memory beyond inference is not computed yet. */
 export type RawRow = Omit<Row, 'memoryBytes'>;
 
-/** A process that failed; the message ends with what it said. */
+/** A failed process; the message ends with its output. */
 export class BenchError extends Error {
   override name = 'BenchError';
 }
 
-/** The last `threads` of the cores that this process may use: the first serve interrupts on most machines. */
+/** Returns the last `threads` of the cores that this process may use, because the first handle interrupts on most machines. */
 export function coresFor(threads: number, status: string = readFileSync('/proc/self/status', 'utf8')): number[] {
   const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '';
   const cores = list.split(',').flatMap(range => {
@@ -57,13 +57,13 @@ export function coresFor(threads: number, status: string = readFileSync('/proc/s
   return cores.slice(-threads);
 }
 
-/** The cores of each of `jobs` measurements that run at the same time. */
+/** Returns the cores of each of `jobs` measurements that run at the same time. */
 export function coreSets(threads: number, jobs: number): number[][] {
   const all = coresFor(threads * jobs);
   return Array.from({ length: jobs }, (_, i) => all.slice(all.length - (i + 1) * threads, all.length - i * threads));
 }
 
-/** Runs `command` on these cores and takes its last line as JSON. @throws BenchError when it fails */
+/** Runs `command` on these cores and parses its last line as JSON. @throws BenchError if it fails */
 export async function runPinned<T>(
   command: readonly string[],
   cores: readonly number[],
@@ -102,13 +102,13 @@ export async function runTheirs<T>(sides: Sides, args: readonly string[], cores:
   return runPinned<T>(
     [sides.python, '-W', 'ignore', sides.peer, ...args, '--threads', String(cores.length), '--device', sides.device],
     cores,
-    // Its compiler's workers would take the cores of others, and their memory would be nobody's: neither matters where a GPU computes.
+    // On a CPU, compiler workers would use the cores of others, and their memory would not be counted; on a GPU, neither matters.
     { TORCHINDUCTOR_COMPILE_THREADS: sides.device === 'gpu' ? String(cores.length) : '1' },
     timeoutMs,
   );
 }
 
-/** The arguments of PyTorch's side for the model in a folder. */
+/** Returns the arguments of PyTorch's side for the model in a folder. */
 export function peerArguments(
   { method, r, dropout, setting, dtype, batch, tokens, attention }: Omit<Configuration, 'implementation' | 'model'>,
   folder: string,
@@ -130,22 +130,23 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * For training, the first step counts, including what compilation takes. For inference it does not: it starts on top of what loading left
- * in the heap, which goes back to the system when the first run ends. Counted in, the leftover would make the baseline larger and every
- * difference smaller, since training fills it unseen. PyTorch's side gives its leftover back before it starts, and has no `firstPeak`.
+ * Returns the peak of a configuration. For training, the first step counts, including compilation. For inference, it does not: it runs on
+ * top of what loading left in the heap, which is freed when the first run ends. Counting these leftovers would enlarge the baseline and
+ * shrink every difference, because training reuses that memory. PyTorch's side frees its leftovers before it starts, and has no
+ * `firstPeak`.
  */
 export const peakOf = (configuration: Configuration, { peakBytes, firstPeak = 0 }: Pick<Measured, 'peakBytes' | 'firstPeak'>): number =>
   isInference(configuration) ? peakBytes : Math.max(peakBytes, firstPeak);
 
 export interface MeasureParams {
   readonly cores: readonly number[];
-  /** Measured ones, after those that warm up. */
+  /** Number of measured steps, after the warm-up. */
   readonly steps: number;
-  /** Longer than this, the process is ended. */
+  /** Time after which the process is ended. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** @throws BenchError when its process fails */
+/** @throws BenchError if the process fails */
 export async function measure(sides: Sides, configuration: Configuration, { cores, steps, timeoutMs }: MeasureParams): Promise<RawRow> {
   const [loadAverage = Number.NaN] = os.loadavg();
   const folder = required(sides.folders[configuration.model], `the folder of ${configuration.model}`);
@@ -169,15 +170,15 @@ export async function measure(sides: Sides, configuration: Configuration, { core
   };
 }
 
-/** Matrix products of a linear layer's size, in GFLOP/s, by each side. */
+/** Rate of matrix products of a linear layer's size, in GFLOP/s, by side. */
 export interface Rates {
   readonly rowtune: number;
   readonly pytorch: number;
 }
 
 /**
- * As the steps are measured: with as many processes at a time, whose mean it is.
- * @throws BenchError where a side cannot compute on the device
+ * Measures the rates with as many processes at a time as the steps use, and returns the mean over them.
+ * @throws BenchError if a side cannot compute on the device
  */
 export async function measureRates(
   sides: Sides,
@@ -197,8 +198,9 @@ export async function measureRates(
 export const peerVersions = async (sides: Sides): Promise<Record<string, string>> => runTheirs(sides, ['versions'], coresFor(1));
 
 /**
- * Counts memory from the inference of the same implementation, batch, precision and number of cores; rows without one are left out. Autocast
- * counts from float32, whose weights it holds, where that was measured: its own inference keeps a second copy of them in 16 bits.
+ * Computes memory beyond inference of the same implementation, batch, precision and number of cores; rows without such an inference are
+ * omitted. Autocast is compared with float32 inference if measured, because it keeps float32 weights; its own inference keeps a second
+ * 16-bit copy of them.
  */
 export function withMemory(rows: readonly RawRow[]): Row[] {
   return rows.flatMap(row => {
@@ -216,17 +218,17 @@ export function withMemory(rows: readonly RawRow[]): Row[] {
   });
 }
 
-/** The tolerance of a loss, relative above 1: float32 sums in another order differ by about 1e-5; a bfloat16 has 8 bits. */
+/** Tolerance of a loss, relative above 1: float32 sums in a different order differ by about 1e-5; a bfloat16 has 8 bits. */
 const LOSS_TOLERANCE = { float32: 1e-3, other: 3e-2 };
 
-/** Complaints where the two sides did not do the same work: the same weights and the same batch give the same first loss. */
+/** Returns complaints if the two sides did not do the same work: the same weights and batch must give the same first loss. */
 export function compareWork(rows: readonly RawRow[]): string[] {
   return rows.flatMap(row => {
     const first = rows.find(other => sameWork(other, row)) ?? row;
     const [loss, expected] = [elementAt(row.losses, 0), elementAt(first.losses, 0)];
     const tolerance = row.dtype === first.dtype && row.dtype === 'float32' ? LOSS_TOLERANCE.float32 : LOSS_TOLERANCE.other;
     const strays = !(Math.abs(loss - expected) <= tolerance * Math.max(1, Math.abs(expected)));
-    // Factors of experts: gate and up have one pair in PEFT and two here, as the report says.
+    // Factors of experts differ: gate and up share one pair in PEFT and have two here, as the report says.
     const peer = rows.find(
       other => other.implementation !== row.implementation && other.method === row.method && other.r === row.r && sameWork(other, row),
     );

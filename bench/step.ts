@@ -1,4 +1,4 @@
-/** One configuration of our own side of the benchmark, in a process of its own: prints one JSON line. */
+/** Measures one configuration of our side of the benchmark, in its own process: prints one JSON line. */
 
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
@@ -35,7 +35,7 @@ import type { BenchMethod } from './configuration.ts';
 import { checkDevice, type Device, takenMemory } from './device.ts';
 import { readRequest } from './request.ts';
 
-/** The request that `bench/run-side.ts` sends. */
+/** The request from `bench/run-side.ts`. */
 export interface StepRequest {
   readonly folder: string;
   readonly cacheDir: string;
@@ -45,7 +45,7 @@ export interface StepRequest {
   readonly r: number;
   readonly dropout: number;
   readonly recompute: RecomputePolicy;
-  /** The optimizer's state lies on disk. */
+  /** True if the optimizer state is on disk. */
   readonly offloads?: boolean;
   readonly dtype: ComputeType;
   readonly batch: number;
@@ -53,7 +53,7 @@ export interface StepRequest {
   readonly layers?: number;
   readonly steps: number;
   readonly warmUp: number;
-  /** Rows by chance (columns are always) instead of those of the largest norm: what a step costs does not depend on them. */
+  /** True for random rows (columns always are) instead of those with the largest norm; the cost of a step does not depend on the choice. */
   readonly anyRows?: boolean;
 }
 
@@ -67,7 +67,7 @@ const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const folder = await openModel(request.folder);
 const model = loadModel({ ...folder.config, ...(request.layers !== undefined && { num_hidden_layers: request.layers }) });
-/** As PyTorch's side: of a classifier the head is trained whole; of a mixture the experts are trained and the router is not. */
+/** As on PyTorch's side, a classifier's head is trained whole; of a mixture, the experts are trained and the router is not. */
 const hasExperts = model.modules.some(isExperts);
 const targets = {
   targetModules: hasExperts ? ['/_proj$/'] : ['all-linear'],
@@ -131,7 +131,7 @@ const programWith = (attachment: Attachment, recompute: RecomputePolicy): Progra
     evalShapes: trains ? [] : [shape],
   });
 
-/** As a run decides it. */
+/** Decides as a run does whether attention is one kernel. */
 async function passesAsKernel(): Promise<boolean> {
   if (!engine.description.fusedAttention) return false;
   const forms = attentionForms(programWith(placed(true), 'none'));
@@ -141,7 +141,7 @@ const fusesAttention = await passesAsKernel();
 const attachment = placed(fusesAttention);
 const programOf = (recompute: RecomputePolicy): Program => programWith(attachment, recompute);
 const signatureOf = ({ signatures }: Program): Signature => required(signatures[name], name);
-/** As in a run, nobody keeps the graph during the steps. */
+/** Compiles in a function, so that, as in a run, nothing keeps the graph during the steps. */
 async function compile() {
   const program = programOf(request.recompute);
   return {
@@ -185,7 +185,7 @@ console.log(
     trainable: trains ? trainableCount(attachment) : 0,
     nodes: signature.schedule.length,
     plannedBytes: liveness(signature, engine.description.fuses ? fusedSteps(signature) : singleSteps(signature)).peakBytes,
-    // What the method needs, whatever is computed again.
+    // The operations that the method needs, without recomputation.
     flops: nodesFlops(signatureOf(programOf('none')).schedule),
     loadSeconds,
     firstStepSeconds: seconds[0],

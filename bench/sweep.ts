@@ -1,4 +1,4 @@
-/** Whether the cost of SPSFT on SmolLM2-135M is linear in tokens, layers and rows: one of them is varied at a time. */
+/** Measures whether the cost of SPSFT on SmolLM2-135M is linear in tokens, layers and rows, by varying one at a time. */
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import type { PartContext } from './part.ts';
 import { disturbed, type Facts, factLines, megabytes, table } from './report.ts';
 import type { RawRow } from './run-side.ts';
 
-/** Measured steps of a point: there are many, and the line averages over them. */
+/** Measured steps per point; few, because the line averages over many points. */
 const STEPS = 3;
 
 export interface Sweep {
@@ -85,7 +85,7 @@ ${table(['', 'at', 's/step', 'MiB'], points)}
 ${notes.length > 0 ? `\n## Doubts\n\n${notes.map(note => `- ${note}`).join('\n')}\n` : ''}`;
 }
 
-/** Each sweep in terms of its largest value, so that all stand in one picture. */
+/** Draws each sweep relative to its largest value, so that all fit in one picture. */
 export function sweepPicture(results: readonly SweepResult[]): string {
   const colors = ['#0072b2', '#56b4e9', '#d55e00', '#009e73', '#cc79a7'];
   const panel = (title: string, of: (point: SweepResult['points'][number]) => number): Panel => ({
@@ -110,7 +110,7 @@ export function sweepPicture(results: readonly SweepResult[]): string {
   });
 }
 
-/** @returns false when a point could not be measured */
+/** @returns false if a point could not be measured */
 export async function runSweep({ sides, facts, store, threads, jobs, steps, results }: PartContext): Promise<boolean> {
   const planned = SWEEPS.flatMap(({ values, at }) => values.map(value => ({ configuration: at(value), steps: Math.min(steps, STEPS) })));
   const params = { sides, planned, threads, jobs, store };
@@ -133,5 +133,5 @@ export async function runSweep({ sides, facts, store, threads, jobs, steps, resu
 }
 
 const isOf = (row: RawRow, wanted: Configuration): boolean =>
-  // The keys of a configuration are those of a row.
+  // A row has all keys of a configuration.
   Object.entries(wanted).every(([key, value]) => row[key as keyof Configuration] === value);

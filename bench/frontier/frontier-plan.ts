@@ -1,4 +1,4 @@
-/** The runs of the frontier for each model and precision: every method of both sides, at every recompute level. */
+/** The runs of the frontier for each model and precision: every method of both sides at every recompute level. */
 import { RECOMPUTE_POLICIES } from '../../trainer/graph/recompute.ts';
 import { benchModels, type ModelName } from '../bench-models.ts';
 import { type BenchMethod, type BenchType, type Configuration, configure, inTurn, type Setting, trainsInPlace } from '../configuration.ts';
@@ -9,18 +9,18 @@ export type Precision = 'float32' | 'bfloat16';
 export interface FrontierPlanParams {
   readonly model: ModelName;
   readonly dtype: Precision;
-  /** Measured steps of the methods that are compared; the others have at most OTHER_STEPS. */
+  /** Number of measured steps of the compared methods; the others have at most OTHER_STEPS. */
   readonly steps: number;
-  /** Only what a target ratio is likely to take. */
+  /** True to measure only what a target ratio is likely to need. */
   readonly brief: boolean;
 }
 
-/** Enough for a median where a point is far from every target. */
+/** Number of steps for points far from every target; enough for a median. */
 const OTHER_STEPS = 3;
 
 type Point = readonly [method: BenchMethod, setting: Setting, dropout?: number];
 
-/** The likely winners first: an interrupted run has them. */
+/** Our points, likely winners first, so that an interrupted run has them. */
 const OURS: readonly Point[] = [
   ['inference', 'none'],
   ['spsft', 'cheap'],
@@ -41,7 +41,7 @@ const OURS: readonly Point[] = [
   ['dora', 'block', 0],
 ];
 
-/** The outer levels of the other methods. */
+/** The outer recompute levels of the other methods. */
 const OURS_TOO: readonly Point[] = (['none', 'sqrt'] as const).flatMap((setting): Point[] => [
   ['lora', setting, 0],
   ['lora', setting, 0.1],
@@ -63,17 +63,17 @@ const THEIRS: readonly Point[] = [
   ['dora', 'checkpointing', 0],
 ];
 
-/** Compiling takes a minute or more, so one method stands for all. */
+/** The only compiled point, because compiling takes a minute or more. */
 const COMPILED: Point = ['lora', 'compile', 0];
 
-/** float32 weights with products in bfloat16. */
+/** Points with float32 weights and bfloat16 products. */
 const AUTOCAST: readonly Point[] = [
   ['inference', 'none'],
   ['lora', 'none', 0],
   ['lora', 'checkpointing', 0],
 ];
 
-/** The methods that both sides have for experts, and SPSFT. */
+/** The methods that both sides support for experts, and SPSFT. */
 const COMPARED: readonly BenchMethod[] = ['inference', 'spsft', 'columns', 'lora'];
 
 const isMain = ({ method, setting }: Configuration): boolean =>
@@ -100,5 +100,5 @@ export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams)
   }));
 }
 
-/** The levels that a plan which is not brief has of each of our methods. */
+/** The recompute levels of each of our methods in a full plan. */
 export const LEVELS = RECOMPUTE_POLICIES;

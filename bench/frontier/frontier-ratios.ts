@@ -1,4 +1,4 @@
-/** Our points compared with PyTorch's: the best of ours for each of theirs, and the goals of the whole. Pure: rows in, verdicts out. */
+/** Compares our points with PyTorch's: our best point for each of theirs, and the overall goals. Pure: rows in, verdicts out. */
 
 import { choose, type Row } from '../ratios.ts';
 import { usefulFlops } from '../report.ts';
@@ -21,13 +21,13 @@ export interface Pair {
 
 export interface Verdict {
   readonly peer: Row;
-  /** The fastest of our points that meets both goals, or else the nearest. */
+  /** Our fastest point that meets both goals, or else the nearest one. */
   readonly any: Pair;
-  /** The same among those of the same method; undefined where we have none. */
+  /** The same among points of the same method; undefined if we have none. */
   readonly same?: Pair;
 }
 
-/** To reach, in terms of each PEFT point at the same precision. */
+/** Maximum time and memory, relative to each PEFT point at the same precision. */
 export const MOST_TIME = 0.75;
 export const MOST_MEMORY = 0.35;
 
@@ -63,15 +63,15 @@ function pair(mine: readonly Row[], peer: Row): Pair | undefined {
   return { ours, time, memory, reached: time <= MOST_TIME && memory <= MOST_MEMORY };
 }
 
-/** One number that is to be reached. */
+/** A value with a target. */
 export interface Goal {
   readonly name: string;
   readonly value: number;
   readonly target: number;
-  /** `most`: the value is to be no more than the target. */
+  /** `most`: the value must not exceed the target. `least`: it must reach the target. */
   readonly bound: 'most' | 'least';
   readonly reached: boolean;
-  /** The points it was made of. */
+  /** The points that the value was computed from. */
   readonly points: readonly Row[];
 }
 
@@ -80,7 +80,7 @@ const seconds = (row: Row): number => row.secondsPerStep;
 const bytes = (row: Row): number => row.memoryBytes;
 const isLora = ({ method, setting }: Row): boolean => method === 'lora' && setting !== 'checkpointing';
 
-/** Those for which both sides were measured. */
+/** Returns the goals for which both sides were measured. */
 export function goals({ rows, rates }: FrontierRows): Goal[] {
   const half = least(of(rows, 'rowtune', 'bfloat16'), seconds);
   const ratio = (name: string, target: number, ours: Row | undefined, peer: Row | undefined, by: (row: Row) => number): Goal[] => {
@@ -104,7 +104,7 @@ export function goals({ rows, rates }: FrontierRows): Goal[] {
   ];
 }
 
-/** Useful operations a second of the point that makes the most of them, in terms of the machine's matrix products. */
+/** The goal for useful operations per second: the highest rate of our points, relative to the machine's matrix products. */
 function rateGoal(mine: readonly Row[], rows: readonly Row[], precision: Precision, rates: Rates | undefined): Goal[] {
   const rateOf = (row: Row): number => (usefulFlops(row, rows) ?? 0) / row.secondsPerStep;
   const best = least(mine, row => -rateOf(row));

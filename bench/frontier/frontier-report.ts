@@ -1,4 +1,4 @@
-/** The frontier as Markdown and as a picture. Pure. */
+/** Reports the frontier as Markdown and as a picture. Pure. */
 import { elementAt } from '../../trainer/narrow.ts';
 import { benchModels, type ModelName } from '../bench-models.ts';
 import { chart, type Marker, type Panel, type Series } from '../chart.ts';
@@ -23,7 +23,7 @@ export interface Frontier extends FrontierRows {
   readonly model: ModelName;
   readonly facts: Facts;
   readonly threads: number;
-  /** How many processes ran at a time, each on cores of its own. */
+  /** Number of processes that ran at the same time, each on its own cores. */
   readonly jobs: number;
   readonly steps: number;
   readonly notes: readonly string[];
@@ -58,7 +58,7 @@ const goalTable = (all: readonly Goal[]): string =>
     ]),
   );
 
-/** @param picture the name of the picture file in the same folder */
+/** @param picture name of the picture file in the same folder */
 export function frontierMarkdown(frontier: Frontier, picture: string): string {
   const { model, facts, threads, jobs, steps, rows, rates, notes } = frontier;
   const [first] = rows;
@@ -104,7 +104,7 @@ ${goalTable(goals(frontier))}
 ${parts.join('\n')}${notes.length > 0 ? `\n## Doubts\n\n${notes.map(note => `- ${note}`).join('\n')}\n` : ''}`;
 }
 
-/** One line a model and precision. */
+/** Returns one line per model and precision. */
 export function summaryMarkdown(all: readonly Frontier[]): string {
   const lines = all.flatMap(frontier =>
     PRECISIONS.flatMap(precision => {
@@ -150,7 +150,7 @@ const MEANINGS = [
   { marker: 'cross', meaning: 'torch.compile' },
 ] as const;
 
-/** By what is tuned; theirs hollow. From a palette that color-blind readers can tell apart (Okabe and Ito 2008). */
+/** Colors by method; theirs are hollow. From a palette that color-blind readers can distinguish (Okabe and Ito 2008). */
 const COLORS: Readonly<Record<string, string>> = {
   spsft: '#0072b2',
   columns: '#56b4e9',

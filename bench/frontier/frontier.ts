@@ -1,4 +1,4 @@
-/** Measures the frontier model by model, and writes a table, a picture and a JSON file of each as soon as it is there. */
+/** Measures the frontier model by model. Writes a table, a picture and a JSON file for each as soon as it is measured. */
 
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -22,11 +22,11 @@ export interface FrontierParams {
   readonly brief: boolean;
   readonly threads: number;
   readonly jobs: number;
-  /** Folder of the results. */
+  /** Folder for the results. */
   readonly results: string;
 }
 
-/** @returns false when something could not be measured, or the two sides did not do the same work */
+/** @returns false if something could not be measured, or if the two sides did not do the same work */
 export async function runFrontier(params: FrontierParams): Promise<boolean> {
   const { sides, facts, store, models, precisions, steps, brief, threads, jobs } = params;
   const rounds = models.map(model => ({
@@ -54,7 +54,7 @@ export async function runFrontier(params: FrontierParams): Promise<boolean> {
   return isWhole;
 }
 
-/** Those of a GPU do not replace those of the processor. */
+/** The name of the results file; those of a GPU do not replace those of the processor. */
 const fileName = (model: string, { device }: Pick<Sides, 'device'>): string => `frontier-${model}${device === 'gpu' ? '-gpu' : ''}`;
 
 async function write({ results, sides }: FrontierParams, frontier: Frontier): Promise<void> {
@@ -66,10 +66,10 @@ async function write({ results, sides }: FrontierParams, frontier: Frontier): Pr
   log(`wrote ${path.join(results, name)}.md, .svg and .json`);
 }
 
-/** Over all models that have results, those of earlier runs too. */
+/** Summarizes all models that have results, including those of earlier runs. */
 async function writeSummary({ results, sides }: FrontierParams): Promise<void> {
   const files = MODEL_NAMES.map(model => path.join(results, `${fileName(model, sides)}.json`)).filter(file => existsSync(file));
-  // Files that `write` made.
+  // Files that `write` created.
   const all = await Promise.all(files.map(async file => JSON.parse(await readFile(file, 'utf8')) as Frontier));
   await writeFile(path.join(results, sides.device === 'gpu' ? 'frontier-gpu.md' : 'frontier.md'), summaryMarkdown(all));
 }

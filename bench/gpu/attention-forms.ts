@@ -1,7 +1,7 @@
-/** The forms of attention that the kit for a GPU tries as one kernel of the device. */
+/** The forms of attention that the GPU kit tries as one kernel of the device. */
 import type { AttentionForm } from '../../trainer/plan/choices/check-attention.ts';
 
-/** Heads of 64 numbers are those of SmolLM2 and BERT, heads of 128 those of Llama and Qwen3. */
+/** Forms with heads of 64 dimensions, as in SmolLM2 and BERT, and of 128, as in Llama and Qwen3. */
 const small = { compute: 'bfloat16', headDim: 64, group: 3, tokens: 512, scale: 64 ** -0.5, causal: true, isPadded: false } as const;
 const large = { ...small, headDim: 128, group: 4, scale: 128 ** -0.5 } as const;
 
@@ -14,11 +14,11 @@ export const attentionForms: readonly AttentionForm[] = [
   { ...small, group: 1, causal: false },
   { ...small, group: 1, causal: false, isPadded: true },
   { ...small, group: 1, isPadded: true },
-  // Newer cards than the A100 have it.
+  // Supported by cards newer than the A100.
   { ...large, headDim: 256, scale: 1 / 16 },
 ];
 
-/** For example "attention: 4 × 128 numbers, 512 tokens, causal, window". */
+/** Describes a form: "attention: 4 × 128 numbers, 512 tokens, causal, window". */
 export function describeForm({ headDim, group, tokens, causal, window, isPadded }: AttentionForm): string {
   const parts = [causal ? 'causal' : 'all keys', window === undefined ? '' : 'window', isPadded ? 'filled up' : ''];
   return `attention: ${group} × ${headDim} numbers, ${tokens} tokens, ${parts.filter(part => part !== '').join(', ')}`;

@@ -1,6 +1,6 @@
 /**
- * bfloat16 products with float32 sums, dense, in TFLOP/s: NVIDIA's data sheets and architecture papers (half of the rate that they give
- * "with sparsity"); of the GeForce cards twice their float32 rate. The H100's and the H200's are those of the SXM boards.
+ * Dense bfloat16 products with float32 sums, in TFLOP/s, from NVIDIA's data sheets and architecture papers (half of the rate "with
+ * sparsity"). For GeForce cards, twice their float32 rate. The H100 and the H200 are the SXM boards.
  */
 import { type CardName, cardCatalog } from '../../trainer/catalog/cards.ts';
 import { cardOfDevice } from '../../trainer/catalog/device-card.ts';
@@ -20,7 +20,7 @@ const PEAK_TFLOPS: Readonly<Record<CardName, number>> = {
   b200: 2250,
 };
 
-/** The peak of the card in FLOP/s, with its label; undefined for a card without an entry. */
+/** Returns the peak of the card in FLOP/s with its label; undefined for a card without an entry. */
 export function peakOfCard(deviceName: string): { readonly label: string; readonly flops: number } | undefined {
   const card = cardOfDevice(deviceName);
   return card && { label: cardCatalog[card].label, flops: PEAK_TFLOPS[card] * 1e12 };

@@ -1,4 +1,4 @@
-/** The one command of the kit for a GPU: installs the plugin that is on the machine, checks it, measures, and writes the results. */
+/** The command of the GPU kit: installs the plugin that is on the machine, checks it, measures, and writes the results. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -25,13 +25,13 @@ jax-cuda13-pjrt and its libraries, and for the other side torch, transformers an
   --device cpu     compute on the processor, with a plugin for it: a trial of the kit, which says nothing of a GPU
   --tiny           a tiny model and one case of each operation: a trial of the kit`;
 
-/** The part of the time that the checks may take. */
+/** Share of the time after which no check starts. */
 const CHECKS_SHARE = 0.3;
-/** Checks that have begun by then may take until here. */
+/** Share of the time after which running checks are ended. */
 const MOST_CHECKS_SHARE = 0.45;
 const MOST_MINUTES = 24 * 60;
 
-/** The kit's folder: this file is `dist/bench/kit.mjs` in it. */
+/** The kit's folder; this file is `dist/bench/kit.mjs` in it. */
 const root = path.resolve(import.meta.dirname, '..', '..');
 const cacheDir = path.join(root, 'cache');
 
@@ -76,7 +76,7 @@ function parse<T>(read: () => T): T {
   }
 }
 
-/** The first plugin for NVIDIA's GPUs among Python's packages. @throws BenchError that says where it was looked for */
+/** Finds the first plugin for NVIDIA GPUs among Python's packages. @throws BenchError with the places that were searched */
 async function findPlugin(python: string): Promise<string> {
   const files = pjrtVariants.map(variant => pjrtPlugins[variant]).flatMap(({ device, library }) => (device === 'nvidia' ? [library] : []));
   const script = `import os, sys
@@ -89,7 +89,7 @@ print(found[0] if found else '')`;
   return found;
 }
 
-/** Compiles the addon and loads the plugin. @throws BenchError with what the installer said */
+/** Compiles the addon and loads the plugin. @throws BenchError with the installer's output */
 async function install(plugin: string): Promise<void> {
   const { status, output } = await runCommand(
     process.execPath,
@@ -100,7 +100,7 @@ async function install(plugin: string): Promise<void> {
   if (status !== 0) throw new BenchError(`the plugin could not be installed: ${output.trim().slice(-1000)}`);
 }
 
-/** The other side's Python; undefined, with a line that says why, where a package is missing. */
+/** Returns the Python of PyTorch's side; logs the reason and returns undefined if a package is missing. */
 async function findPeer(python: string): Promise<string | undefined> {
   const { status, output } = await runCommand(python, ['-c', 'import torch, transformers, peft']);
   if (status === 0) return python;
@@ -115,13 +115,14 @@ const goldenFolders = (isTiny: boolean): Promise<string[]> =>
   });
 
 interface Checked extends Partial<SmokeResults> {
-  /** Why the process ended before it was done. */
+  /** Why the process ended early. */
   readonly problem?: string;
 }
 
 /**
- * Those of an earlier run of this kit, or new ones. A process that a program for the device ends, or that waits for it without end, takes only itself.
- * @param until when no further check begins @param end when the process is ended, both in milliseconds since 1970
+ * Returns the results of checks, from an earlier run of this kit if it resumes. The checks run in their own process, because a program for
+ * the device may crash or hang it.
+ * @param until when no further check starts @param end when the process is ended, both in milliseconds since 1970
  */
 async function check({ device, isTiny, resume }: Wanted, until: number, end: number): Promise<Checked> {
   const file = path.join(cacheDir, `checks-${device}.json`);
@@ -143,7 +144,7 @@ async function check({ device, isTiny, resume }: Wanted, until: number, end: num
   return status === 0 ? { ...found } : { ...found, problem: `the checks ended with status ${status}: ${output.trim().slice(-1000)}` };
 }
 
-/** @returns whether everything passed that was run */
+/** @returns true if everything that ran passed */
 async function runKit(wanted: Wanted): Promise<boolean> {
   const { device, isTiny, minutes, resume, out } = wanted;
   const started = Date.now();

@@ -1,4 +1,4 @@
-/** The runs of `--part gpu`: ours next to PyTorch + PEFT at equal budgets, those first that the goals are about. */
+/** The runs of `--part gpu`: ours next to PyTorch + PEFT at equal budgets. The runs that the goals are about come first. */
 import { elementCount } from '../../trainer/graph/types.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import type { ConfigJson } from '../../trainer/model/config-json.ts';
@@ -7,15 +7,15 @@ import { benchConfigs, type GpuModel, LORA_RANK } from '../bench-models.ts';
 import { type BenchMethod, type Configuration, configure, inTurn, type Setting, trainsInPlace, warmUpSteps } from '../configuration.ts';
 import type { Planned } from '../measurements.ts';
 
-/** The order of importance: the goals are about the first. */
+/** Models in order of importance; the goals are about the first. */
 export const GPU_MODELS = ['llama3-8b', 'smollm2-1.7b', 'qwen3-8b'] as const satisfies readonly GpuModel[];
 
 const LARGER_RANK = 64;
 
-/** @param rank of LoRA, whose number of parameters SPSFT's columns or rows are to come nearest to */
+/** @param rank of LoRA, whose parameter count SPSFT's columns or rows should match as closely as possible */
 type Point = readonly [method: BenchMethod, setting: Setting, rank?: number, attention?: 'flash'];
 
-/** With blocks computed again, as a model takes that hardly fits its card. Columns are what a recipe trains that names nothing else. */
+/** Our points with recomputed blocks, as for a model that barely fits its card. Columns are the default of a recipe. */
 const OURS: readonly Point[] = [
   ['lora', 'block'],
   ['columns', 'block'],
@@ -24,7 +24,7 @@ const THEIRS: readonly Point[] = [
   ['lora', 'checkpointing'],
   ['lora', 'none'],
 ];
-/** A model that fits with all its moments is trained whole, too. */
+/** Full tuning, for models that fit with all optimizer moments. */
 const OURS_WHOLE: readonly Point[] = [['full', 'block']];
 const THEIRS_WHOLE: readonly Point[] = [['full', 'checkpointing']];
 
@@ -45,7 +45,7 @@ const THEIRS_LATER: readonly Point[] = [
   ['spsft', 'checkpointing'],
 ];
 
-/** The even number of rows, or of columns, of each layer that comes nearest to the parameters of LoRA at a rank. */
+/** Returns the even number of rows or columns per layer whose parameter count is closest to that of LoRA at a rank. */
 export function unitsLike(config: ConfigJson, rank: number, unit: 'rows' | 'columns'): number {
   const modules = targetModules(loadModel(config), { targetModules: ['all-linear'], freeze: [] });
   const sizes = modules.map(({ weight: { shape } }) => ({ out: shape[0] ?? 1, width: shape[1] ?? 1 }));
@@ -77,7 +77,7 @@ const GUESS = {
   parametersPerSecond: 15e9,
 } as const;
 
-/** Seconds of a process: starting, loading, compiling, and steps. */
+/** The estimated seconds of a process: starting, loading, compiling, and steps. */
 export function guessGpuSeconds({ implementation, model, setting }: Configuration & { readonly model: GpuModel }, steps: number): number {
   const parameters = parametersOf(model);
   const compiles = implementation === 'rowtune' || setting.includes('compile');
@@ -92,11 +92,11 @@ export function guessGpuSeconds({ implementation, model, setting }: Configuratio
 export interface GpuPlanParams {
   readonly models: readonly GpuModel[];
   readonly steps: number;
-  /** Only what the goals are about. */
+  /** True for only the runs that the goals are about. */
   readonly isBrief: boolean;
 }
 
-/** Everything for the goals of each model, then the other points of each. */
+/** Plans everything for the goals of each model, then the other points of each. */
 export function gpuPlan({ models, steps, isBrief }: GpuPlanParams): Planned[] {
   const points = (model: GpuModel, mine: readonly Point[], others: readonly Point[]): Planned[] =>
     inTurn(

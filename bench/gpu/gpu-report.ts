@@ -1,48 +1,48 @@
-/** The results of `--part gpu` as Markdown. Pure. */
+/** Reports the results of `--part gpu` as Markdown. Pure. */
 import { benchModels, type GpuModel, LORA_RANK } from '../bench-models.ts';
 import { checkpoints, describe, describeWork } from '../configuration.ts';
 import { type Facts, factLines, table, usefulFlops } from '../report.ts';
 import type { RawRow } from '../run-side.ts';
 import { peakOfCard } from './card-peaks.ts';
 
-/** One of the checks before anything is measured: all operations, or folders with reference numbers. */
+/** The result of a check before the measurements: all operations, or folders with reference numbers. */
 export interface Smoke {
   readonly passed: number;
-  /** Each with the reason. */
+  /** The failed cases, each with the reason. */
   readonly failed: readonly string[];
-  /** Those that the time did not allow. */
+  /** Number of cases for which there was no time. */
   readonly left: number;
   readonly seconds: number;
 }
 
 export interface GpuResults {
   readonly facts: Facts;
-  /** The card as its driver names it; a processor's name in a trial. */
+  /** The card as its driver names it; the name of the processor in a trial. */
   readonly device: string;
   readonly steps: number;
   readonly models: readonly GpuModel[];
   readonly rows: readonly RawRow[];
-  /** Bytes that `rowtune estimate` says, by the description of a configuration and its model. */
+  /** Bytes that `rowtune estimate` predicts for each row. */
   readonly predicted: ReadonlyMap<RawRow, number>;
   readonly operations?: Smoke;
   readonly goldens?: Smoke;
-  /** Attention as one kernel, in several forms; left out where the device has no kernel for it. */
+  /** Attention as one kernel, in several forms; undefined if the device has no kernel for it. */
   readonly attention?: Smoke | undefined;
   readonly failures: readonly string[];
-  /** Configurations that the time did not allow. */
+  /** Configurations for which there was no time. */
   readonly left: readonly string[];
-  /** A trial of the kit on a processor says nothing of a GPU. */
+  /** True for a trial of the kit on a processor, which says nothing about a GPU. */
   readonly isTrial: boolean;
 }
 
-/** The project's own goals: ours next to PEFT's LoRA at equal parameters. */
+/** The project's goals, relative to PEFT's LoRA at equal parameters. */
 const GOALS = { time: 0.75, memory: 0.6, utilization: 0.45, prediction: 0.05 } as const;
 
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
 const percent = (share: number): string => `${(100 * share).toFixed(0)}%`;
 const signed = (share: number): string => `${share >= 0 ? '+' : '−'}${Math.abs(100 * share).toFixed(1)}%`;
 
-/** Floating-point operations that the method needs, of what the card can do in that time. */
+/** Floating-point operations that the method needs, as a share of what the card can compute in that time. */
 export function utilization(row: RawRow, rows: readonly RawRow[], device: string): number | undefined {
   const [peak, flops] = [peakOfCard(device), usefulFlops(row, rows)];
   return peak === undefined || flops === undefined ? undefined : flops / row.secondsPerStep / peak.flops;
@@ -65,7 +65,7 @@ function rowLine(row: RawRow, { rows, predicted, device }: GpuResults): string[]
 
 const HEADER = ['', 'million trained', 's/step', 'tokens/s', 'MFU', 'peak GiB', 'predicted GiB', 'error', 'first loss'];
 
-/** A run of ours next to the fastest LoRA of theirs at the same budget that computes as much again. */
+/** A run of ours next to PyTorch's fastest LoRA with the same budget and the same kind of recomputation. */
 export interface GpuRatio {
   readonly own: RawRow;
   readonly peer: RawRow;
@@ -115,7 +115,7 @@ function smokeLine(what: string, smoke: Smoke | undefined): string {
 
 const NO_KERNEL = '- Attention as one kernel of the device: it has none.';
 
-/** How the measured steps of ours attend. */
+/** Describes how attention was computed in our measured steps. */
 function attentionText(rows: readonly RawRow[]): string {
   const ours = rows.filter(({ implementation }) => implementation === 'rowtune');
   const fused = ours.filter(({ fusesAttention }) => fusesAttention).length;

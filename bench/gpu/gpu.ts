@@ -1,4 +1,7 @@
-/** Training steps of whole language models on a GPU, next to PyTorch + PEFT: `npm run bench -- --part gpu`, and what the kit for a GPU runs. */
+/**
+ * Measures training steps of whole language models on a GPU, next to PyTorch + PEFT. Run by `npm run bench -- --part gpu` and by the GPU
+ * kit.
+ */
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,17 +21,17 @@ import { writeSyntheticFolder } from '../true-size/synthetic-folder.ts';
 import { gpuPlan } from './gpu-plan.ts';
 import { type GpuResults, gpuMarkdown, resultsName } from './gpu-report.ts';
 
-/** The engine that reaches every vendor's GPU. */
+/** The engine that supports GPUs of every vendor. */
 const ENGINE = 'pjrt';
 
 export interface GpuParams extends Pick<PartContext, 'sides' | 'facts' | 'store' | 'steps' | 'threads' | 'cacheDir' | 'results'> {
   readonly models: readonly GpuModel[];
-  /** Only what the goals are about. */
+  /** True for only the runs that the goals are about. */
   readonly isBrief?: boolean;
   readonly checks: Pick<GpuResults, 'operations' | 'goldens' | 'attention'>;
-  /** Sentences about what went wrong before. */
+  /** Sentences about what went wrong earlier. */
   readonly problems?: readonly string[];
-  /** In milliseconds since 1970: what would not be done by then is left out. */
+  /** In milliseconds since 1970; runs that would not finish by then are skipped. */
   readonly until?: number;
 }
 
@@ -36,7 +39,7 @@ const isGenerated = (model: Configuration['model']): model is GpuModel => benchM
 
 type PricedConfiguration = Configuration & Pick<RawRow, 'fusesAttention'>;
 
-/** The recipe of a configuration of ours, as a user would write it. */
+/** The recipe for a configuration of ours, as a user would write it. */
 const recipeOf = ({
   method,
   r,
@@ -55,14 +58,14 @@ max_grad_norm: 0
 attention: ${fusesAttention ? 'fused' : 'chunked'}
 `;
 
-/** Bytes that the estimate of a configuration says. @param gpu the one that it runs on */
+/** Returns the estimated bytes of a configuration. @param gpu the GPU that it runs on */
 export function predictedBytes(configuration: PricedConfiguration, device: Device, gpu?: DeviceCard): number {
   const recipe = benchRecipe(recipeOf(configuration));
   const headers = headersOf(benchConfigs[configuration.model]);
   return priceRun(planRun({ recipe, headers, on: { engine: ENGINE, device, gpu } })).totalBytes;
 }
 
-/** Folders of weights, each written before the first process that loads it. */
+/** Folders of weights; each is written before the first process that loads it. */
 class Folders {
   readonly written: Partial<Record<Configuration['model'], string>> = {};
   private readonly parent: string;
@@ -84,7 +87,7 @@ class Folders {
   }
 }
 
-/** @returns false when something failed, or the two sides did not do the same work; what the time did not allow is named in the results */
+/** @returns false if something failed, or if the two sides did not do the same work; the results name runs for which there was no time */
 export async function runGpu(params: GpuParams): Promise<boolean> {
   const { sides: given, facts, store, steps, threads, cacheDir, results, models, isBrief = false, checks, problems = [], until } = params;
   const folders = new Folders(cacheDir);
@@ -115,5 +118,5 @@ export async function runGpu(params: GpuParams): Promise<boolean> {
   }
 }
 
-/** Without the driver, which follows the name. */
+/** The device name without the driver version after it. */
 const nameOf = (device: string): string => device.split(', driver')[0] ?? device;

@@ -1,4 +1,7 @@
-/** Every operation and folders with reference numbers on the PJRT engine, in a process of its own: prints a JSON line after each part, with all so far. */
+/**
+ * Checks every operation and folders with reference numbers on the PJRT engine, in its own process. Prints all results so far as a JSON
+ * line after each part.
+ */
 import path from 'node:path';
 import { verifyFolder } from '../../test/support/golden/verify-folder.ts';
 import { compareCase } from '../../test/support/numbers/compare-case.ts';
@@ -12,33 +15,33 @@ import { readRequest } from '../request.ts';
 import { attentionForms, describeForm } from './attention-forms.ts';
 import type { Smoke } from './gpu-report.ts';
 
-/** The request of the kit for a GPU. */
+/** The request of the GPU kit. */
 export interface SmokeRequest {
   readonly cacheDir: string;
   readonly device: Device;
   /** Folders with reference numbers. */
   readonly goldens: readonly string[];
-  /** One case of each operation instead of all. */
+  /** True to check one case per operation instead of all. */
   readonly isBrief: boolean;
-  /** Cases at a time: most of each is its compilation. */
+  /** Number of cases at a time; most of each is compilation. */
   readonly jobs: number;
-  /** In milliseconds since 1970; what has not begun by then is left out. */
+  /** In milliseconds since 1970; cases that have not started by then are skipped. */
   readonly until: number;
 }
 
 export interface SmokeResults {
-  /** Each part is left out where the process ended before it was done. */
+  /** Each part is missing if the process ended before it was done. */
   readonly operations?: Smoke;
   readonly goldens?: Smoke;
-  /** Attention as one kernel of the device; left out where it has none. */
+  /** Attention as one kernel of the device; missing if the device has none. */
   readonly attention?: Smoke;
-  /** The engine in words. */
+  /** A description of the engine. */
   readonly engine: string;
 }
 
 interface Check {
   readonly title: string;
-  /** The reasons why it does not pass. */
+  /** Returns the reasons why the case fails; empty if it passes. */
   readonly run: () => Promise<readonly string[]>;
 }
 
@@ -50,7 +53,7 @@ const reference = await openPortable({ backend: 'cpu' });
 const all = casesOf('pjrt');
 const cases = all.filter(({ op }, i) => !request.isBrief || all.findIndex(other => other.op === op) === i);
 const results: { -readonly [K in keyof SmokeResults]: SmokeResults[K] } = { engine: engine.description.summary };
-// A process that ends before them has run none of them.
+// Count the attention forms as not run, in case the process ends before them.
 if (engine.description.fusedAttention) results.attention = { passed: 0, failed: [], left: attentionForms.length, seconds: 0 };
 
 results.operations = await runAll(

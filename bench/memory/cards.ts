@@ -1,6 +1,6 @@
 /**
- * Memory on cards that are not there: `npm run bench -- --cards`. What each run takes on each card by the model of the compiler's buffers, and
- * that model next to the card's own compiler (each step is compiled once, then found in the cache).
+ * Memory on cards that are not present: `npm run bench -- --cards`. Predicts the memory of each run on each card with the model of the
+ * compiler's buffers, and compares that model with the card's own compiler. Each step is compiled once and then cached.
  */
 
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -35,7 +35,7 @@ const ONE = 'per_device_train_batch_size: 1\nper_device_eval_batch_size: 1\nmax_
 
 const methods = {
   'SPSFT r 128': 'r: 128',
-  // Nearly the same number of parameters; random columns are what a language model trains by default.
+  // About the same number of parameters; random columns are the default for a language model.
   'SPSFT columns r 120': 'trains: columns\nr: 120',
   'LoRA r 64': 'method: lora\nr: 64',
   'SPSFT r 128, nf4': 'r: 128\nquantize: nf4',
@@ -44,7 +44,7 @@ const methods = {
   full: 'method: full',
 } as const;
 
-/** A training step that is compiled for a card. */
+/** A training step compiled for a card. */
 export interface CompiledCase {
   readonly name: string;
   readonly config: Config;
@@ -76,7 +76,7 @@ const whole = (name: Size, method: keyof typeof methods, card: CardName): Compil
   card,
 });
 
-/** The steps of bench/results/cards.md: small models and a few blocks of large ones, then whole models. */
+/** The steps in bench/results/cards.md: small models and a few blocks of large ones, then whole models. */
 export const compiledParts: readonly CompiledCase[] = [
   ofSmol('r: 32', 'cheap'),
   ofSmol('r: 32', 'block'),
@@ -117,14 +117,14 @@ function predictedRow(model: string, config: Config, method: keyof typeof method
   return `| ${model} | ${method} | ${(trainable / 1e6).toFixed(1)} | ${gibibytes(activationBytes)} | ${gibibytes(totalBytes)} | ${gibibytes(offloadedBytes)} | ${fits.join(', ') || 'none'} |`;
 }
 
-/** Memory over inference on a card next to that of the paper, GB. */
+/** Memory beyond inference on a card, next to that of the paper, in GB. */
 function paperRow({ model, name, recipe, paper }: PaperRow): string {
   const priced = priceRun(planOf(paperModels[model], `${ONE}${recipe}`, 'block'));
   return `| ${model} ${name} | ${(priced.trainable / 1e6).toFixed(1)} | ${paper.memory.toFixed(2)} | ${(overInference(priced) / 1e9).toFixed(2)} |`;
 }
 
 export interface CompiledStep extends CompiledPass {
-  /** Bytes of the temporaries by the model of buffers. */
+  /** Bytes of the temporaries, predicted by the model of buffers. */
   readonly predicted: number;
 }
 
@@ -134,7 +134,10 @@ export async function compileCase({ config, recipe, level, card }: CompiledCase,
   return { ...found, predicted: modeledTemporaries(plan, level) };
 }
 
-/** Bytes of the temporaries of a plan's largest training step by the model of buffers: what it prices without the batch, which is an argument. */
+/**
+ * Bytes of the temporaries of a plan's largest training step, predicted by the model of buffers: its activations without the batch, which
+ * is an argument.
+ */
 export function modeledTemporaries(plan: RunPlan, level: RecomputePolicy): number {
   const steps = priceRun(plan).buckets.flatMap(({ training }) => training.filter(({ recompute }) => recompute === level));
   const { feeds } = trainingStep(plan, level).signature;
@@ -154,9 +157,9 @@ function compiledRow({ name, recipe, level, card }: CompiledCase, found: Compile
 }
 
 /**
- * Writes bench/results/cards.md after every row, so that an interrupted run leaves what it has. Compiled steps are cached for the next run.
+ * Writes bench/results/cards.md after every row, so that an interrupted run leaves its results. Compiled steps are cached for the next run.
  *
- * @returns false where a program could not be compiled
+ * @returns false if a program could not be compiled
  */
 export async function runCardsBench({ root, cacheDir }: { readonly root: string; readonly cacheDir: string }): Promise<boolean> {
   const file = path.join(root, 'bench', 'results', 'cards.md');
@@ -166,7 +169,7 @@ export async function runCardsBench({ root, cacheDir }: { readonly root: string;
   const write = () => writeFile(file, markdown({ predicted, compiled, missing: [...missing].map(titleOf), paper }));
   const priced = [
     ...Object.entries(models).flatMap(([model, config]) =>
-      // The keys of a table of ours: it has no others.
+      // All keys of this table are known.
       (Object.keys(methods) as (keyof typeof methods)[]).map(method => ({
         title: `${model}, ${method}`,
         add: () => predicted.push(predictedRow(model, config, method)),
@@ -199,7 +202,7 @@ export async function runCardsBench({ root, cacheDir }: { readonly root: string;
 
 const titleOf = ({ name, recipe, card }: CompiledCase): string => `${name}, ${methodOf(recipe)}, for ${cardCatalog[card].label}`;
 
-/** The lines of a recipe that say how the model is trained. */
+/** The lines of a recipe that describe how the model is trained. */
 const methodOf = (recipe: string): string =>
   recipe
     .trim()

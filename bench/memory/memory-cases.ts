@@ -1,4 +1,4 @@
-/** The configurations whose memory is measured: methods, levels and families. */
+/** The configurations whose memory is measured: methods, recompute levels and model families. */
 import type { EngineName } from '../../trainer/engine/engine.ts';
 import { benchConfigs } from '../bench-models.ts';
 import { type Config, decoderModels, familyModels, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
@@ -10,18 +10,18 @@ export interface MemoryCase {
   readonly recipe: string;
   readonly engine: EngineName;
   readonly steps?: number;
-  /** The reward model that scores answers. */
+  /** Config of the reward model that scores answers. */
   readonly judge?: Config;
 }
 
-/** Steps of each process: the first compiles, and the peak of the second is that of all others. */
+/** Number of steps per process: the first compiles, and the peak of the second is that of all others. */
 export const STEPS = 3;
-/** Steps of tiny models, whose memory is mostly that of JavaScript: it settles later. */
+/** Number of steps of tiny models; their memory is mostly JavaScript's, which settles later. */
 export const STEPS_OF_TINY = 20;
-/** Steps of the long run. */
+/** Number of steps of the long run. */
 export const LONG_STEPS = 1000;
 
-/** Methods, and what can be said of any of them, at MiniLM's size. */
+/** Methods and their variants, at the size of MiniLM. */
 const VARIANTS: readonly string[] = [
   'method: spsft; r: 8',
   'ratio: 0.05',
@@ -51,20 +51,20 @@ const VARIANTS: readonly string[] = [
   'r: 8; trains: coupled; quantize: int8',
   'method: lora; r: 8; quantize: int8',
   'method: lora; r: 8; quantize: nf4; dtype: bfloat16; optim: adamw_8bit',
-  // Evaluation takes more than training.
+  // Evaluation takes more memory than training.
   'r: 8; per_device_eval_batch_size: 64',
 ];
 
-/** The engine whose programs a compiler makes, on the processor. */
+/** The engine whose programs are compiled, on the processor. */
 const PJRT: EngineName = 'pjrt';
 
-/** Tokens of a sample, by the task. */
+/** Maximum tokens of a sample, by task. */
 const lengths = { causal_lm: 'max_length: 256; ', sequence_classification: 'max_length: 128; ', image_classification: '' } as const;
 const inSmallBatches = 'per_device_train_batch_size: 2; per_device_eval_batch_size: 2';
 
 type CaseOf = (recipe: string, engine?: EngineName) => MemoryCase;
 
-/** The cases of one model. */
+/** Creates the cases of one model. */
 const casesOf =
   (model: string, config: Config, task: string, settings = ''): CaseOf =>
   (recipe, engine = 'tensorflow') => ({ model, config, task, recipe: settings ? `${recipe}; ${settings}` : recipe, engine });
@@ -126,7 +126,7 @@ function tinyCases(root: string): MemoryCase[] {
   ];
 }
 
-/** The methods, levels and precisions that differ most in what a compiler makes of them, and a step of each family. */
+/** The methods, levels and precisions that a compiler treats most differently, and a step of each family. */
 const ON_PJRT: readonly MemoryCase[] = [
   ...[
     'r: 8',
@@ -167,7 +167,7 @@ const LARGE: readonly MemoryCase[] = [
   ...['none', 'cheap', 'block', 'sqrt'].flatMap(level =>
     ['r: 32', 'method: lora; r: 16; lora_dropout: 0.1', 'method: full'].map(method => ofSmolLm2(`${method}; recompute: ${level}`)),
   ),
-  // The layers whose inputs are widest: as many numbers by rows and by columns.
+  // The layers with the widest inputs, with the same number of parameters for rows and columns.
   ...['none', 'cheap', 'block'].flatMap(level =>
     ['r: 32', 'trains: columns; r: 59'].map(unit => ofSmolLm2(`${unit}; target_modules: [o_proj, down_proj]; recompute: ${level}`)),
   ),
@@ -207,10 +207,10 @@ const LARGE: readonly MemoryCase[] = [
 ];
 
 /**
- * All cases.
+ * Returns all cases.
  *
  * @param root folder of the golden models
- * @param quick tiny models and MiniLM alone
+ * @param quick true for only tiny models and MiniLM
  */
 export function memoryCases({ root, quick }: { readonly root: string; readonly quick: boolean }): MemoryCase[] {
   return [...tinyCases(root), ...SMALL, ...(quick ? [] : LARGE)];

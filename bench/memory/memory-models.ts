@@ -1,10 +1,10 @@
-/** The sizes of the models whose memory is measured or predicted: config.json without weights. */
+/** The configs of the models whose memory is measured or predicted, without weights. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export type Config = Readonly<Record<string, unknown>>;
 
-/** A tiny model of test/golden. */
+/** The config of a tiny model in test/golden. */
 export const goldenConfig = (root: string, name: string): Config =>
   // A config.json is an object.
   JSON.parse(readFileSync(path.join(root, 'test', 'golden', name, 'config.json'), 'utf8')) as Config;
@@ -22,7 +22,7 @@ export const miniLm: Config = {
   id2label: { 0: 'a', 1: 'b', 2: 'c' },
 };
 
-/** Llama-3.2-1B with the vocabulary of SmolLM2, whose tokenizer is at hand. */
+/** Llama-3.2-1B with the vocabulary of SmolLM2, whose tokenizer is available. */
 export const llama1b: Config = {
   architectures: ['LlamaForCausalLM'],
   hidden_size: 2048,
@@ -52,7 +52,7 @@ export const smolLm2: Config = {
   tie_word_embeddings: true,
 };
 
-/** Gemma 3 270M: a vocabulary that outweighs the blocks, windows, and a norm of each head. */
+/** Gemma 3 270M: a vocabulary larger than the blocks, attention windows, and a norm per head. */
 export const gemma3: Config = {
   architectures: ['Gemma3ForCausalLM'],
   model_type: 'gemma3_text',
@@ -70,7 +70,7 @@ export const gemma3: Config = {
   tie_word_embeddings: true,
 };
 
-/** A mixture of 32 experts, four of them for each token: 97 million parameters. */
+/** A mixture of 32 experts, four per token: 97 million parameters. */
 export const qwen3Moe: Config = {
   architectures: ['Qwen3MoeForCausalLM'],
   model_type: 'qwen3_moe',
@@ -91,7 +91,7 @@ export const qwen3Moe: Config = {
   tie_word_embeddings: true,
 };
 
-/** A Llama small enough for the portable engine. */
+/** A Llama that is small enough for the portable engine. */
 export const smallLlama: Config = {
   architectures: ['LlamaForCausalLM'],
   hidden_size: 256,
@@ -132,7 +132,7 @@ const writes = (architecture: string, config: Config = {}): FamilyModel => ({
   task: 'causal_lm',
 });
 
-/** Decoders of one size, each with what is special to its family, and Gemma 3 as it is published. */
+/** Decoders of one size with the special features of their families, and Gemma 3 as published. */
 export const decoderModels: Readonly<Record<string, FamilyModel>> = {
   'Qwen3, 6 layers': writes('Qwen3'),
   'Qwen3.5, 8 layers': writes('Qwen3_5', {
@@ -211,13 +211,13 @@ export const familyModels: Readonly<Record<string, FamilyModel>> = {
   'SigLIP-base': sees('Siglip', { vision_config: { ...base, image_size: 224, patch_size: 16 }, text_config: {} }),
 };
 
-/** A dense Qwen3 of these sizes. */
+/** Returns the config of a dense Qwen3 of the given sizes. */
 export const qwen3 = <Sizes extends Config>(sizes: Sizes) => ({
   ...{ architectures: ['Qwen3ForCausalLM'], rms_norm_eps: 1e-6, rope_theta: 1e6, vocab_size: 151936, max_position_embeddings: 40960 },
   ...{ head_dim: 128, num_key_value_heads: 8, tie_word_embeddings: false, ...sizes },
 });
 
-/** The models of the paper's table 7 and of its estimate for 405 billion parameters. */
+/** The models in the paper's table 7 and in its estimate for 405 billion parameters. */
 export const paperModels = {
   'Llama-2-7B': {
     ...llama,

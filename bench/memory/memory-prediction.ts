@@ -1,4 +1,4 @@
-/** The predicted memory of a configuration, as `bench/memory/memory.ts` compares it with the measured one. */
+/** The predicted memory of a configuration, which `bench/memory/memory.ts` compares with the measured one. */
 import type { EngineName } from '../../trainer/engine/engine.ts';
 import { headersOf } from '../../trainer/plan/config-headers.ts';
 import { codeBytes, tokenizerBytes } from '../../trainer/plan/memory/engine-overhead.ts';
@@ -11,11 +11,11 @@ export interface Configured {
   readonly config: Readonly<Record<string, unknown>>;
   /** Lines of a recipe: task, method, batch, lengths. */
   readonly recipe: string;
-  /** config.json of the reward model that scores answers. */
+  /** The config.json of the reward model that scores answers. */
   readonly judge?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The plan of a run at its recipe's level of recomputation, `none` for `auto`. */
+/** The plan of a run at the recipe's recompute level; `none` for `auto`. */
 export function planOf(
   { engine, config, recipe: lines, judge }: Configured,
   changed = (recipe: ReturnType<typeof benchRecipe>) => recipe,
@@ -26,7 +26,7 @@ export function planOf(
 }
 
 export interface Prediction {
-  /** Without tokenizer and code: none is loaded in a measurement, and how much of the code is resident is the system's affair. */
+  /** Excludes the tokenizer, which a measurement does not load, and code, because the system decides how much of it is resident. */
   readonly predictedBytes: number;
   readonly estimate: MemoryEstimate;
 }

@@ -1,4 +1,4 @@
-/** The memory of one configuration, in a process of its own: a model of given sizes with arbitrary weights; prints one JSON line. */
+/** Measures the memory of one configuration in its own process: a model of given sizes with arbitrary weights. Prints one JSON line. */
 
 import { tmpdir } from 'node:os';
 import { openEngine } from '../../trainer/engine/open-engine.ts';
@@ -31,15 +31,18 @@ import { batchFeeds } from '../batch-feeds.ts';
 import { readRequest } from '../request.ts';
 import { type Configured, planOf, predict } from './memory-prediction.ts';
 
-/** The request that `bench/memory/memory.ts` sends. */
+/** The request from `bench/memory/memory.ts`. */
 export interface MemoryStepRequest extends Configured {
   readonly cacheDir: string;
   readonly steps: number;
 }
 
-/** Enough that every signature of an answer has run. */
+/** Number of tokens written; enough to run every signature of an answer. */
 const WRITTEN_TOKENS = 3;
-/** From here on a run must not grow: by then V8 has compiled the loop, and most of the holes are touched that a compiler has left in the heap. */
+/**
+ * Step after which memory must not grow: by then, V8 has compiled the loop, and most holes that a compiler left in the heap have been
+ * touched.
+ */
 const SETTLED_STEP = 100;
 
 const request = readRequest<MemoryStepRequest>();
@@ -77,7 +80,7 @@ const inOnePass = planOf(request, ({ embedding: { mini_batch_size: _, ...embeddi
 );
 const signature = required(inOnePass.signatures[trainSignature(shape)], 'the signature of the whole batch');
 const { cached } = plan.task;
-/** Feeds that are used again, as in a run of images: of the batch at work and of two that are decoded ahead. */
+/** Reused feeds, as in a run of images: those of the current batch and of two that are decoded ahead. */
 const batches = Array.from({ length: 3 }, () => batchFeeds(signature, model, shape));
 for (let step = 1; step <= request.steps; step++) {
   const seed = Int32Array.of(0, step);
@@ -93,7 +96,7 @@ await writeAndScore();
 const stepPeak = processMemory().peakBytes;
 const peakBytes = Math.max(firstPeak, stepPeak);
 const afterBytes = residentBytes();
-/** Since the step when everything has been used once; undefined where there were not that many. */
+/** Growth since everything was used once; undefined if there were fewer steps. */
 const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program, {
   plan: fusedSteps,
@@ -104,7 +107,7 @@ const lowered = lowerProgram(program, {
 });
 const peakOf = (each: Signature): number =>
   liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;
-// Of the engines' sessions, only this one has the method.
+// Only the sessions of this engine have the method.
 const countedIn = 'compiledMemory' in session ? (session as PjrtSession) : undefined;
 const { predictedBytes, estimate } = predict(plan);
 const { variables, signatures } = program;
@@ -113,7 +116,7 @@ console.log(
     predictedBytes,
     measuredBytes: peakBytes - processMemory().codeBytes,
     codeBytes: processMemory().codeBytes,
-    /** The heap of WebAssembly, where the portable engine holds its tensors. */
+    /** The heap of WebAssembly, where the portable engine keeps its tensors. */
     heapBytes: process.memoryUsage().external - process.memoryUsage().arrayBuffers,
     grownBytes,
     method: plan.method,
@@ -126,7 +129,7 @@ console.log(
       eval: peakOf(evaluation),
       train: Math.max(...plan.passesOf(shape).map(({ name }) => peakOf(required(signatures[name], name)))),
     },
-    /** By the engine's own compiler, if it counts. */
+    /** Memory that the engine's own compiler reports, if it does. */
     compiled: countedIn && {
       eval: await countedIn.compiledMemory(evalSignature(evalShape)),
       train: await countedIn.compiledMemory(trainSignature(shape)),
@@ -155,7 +158,7 @@ function takePeak(): number {
   return peakBytes;
 }
 
-/** Writes a few tokens behind the longest prompts, as an evaluation does, and has the reward model score a batch, if the recipe has one. */
+/** Writes a few tokens after the longest prompts, as an evaluation does. If the recipe has a reward model, it scores a batch. */
 async function writeAndScore(): Promise<void> {
   if (!answerCache || model.kind !== 'causal') return;
   const decoder = new Decoder(session, { ...answerCache, model });
@@ -179,7 +182,7 @@ async function writeAndScore(): Promise<void> {
   });
 }
 
-/** Small numbers of both signs: memory does not depend on them, and nothing overflows. */
+/** Small weights of both signs: memory does not depend on them, and nothing overflows. */
 function arbitraryWeights(config: Configured['config']) {
   const { tensors } = headersOf(config);
   const readFloat32 = async (name: string): Promise<Float32Array> => {

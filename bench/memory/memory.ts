@@ -1,4 +1,6 @@
-/** Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. Each configuration is a process of its own. */
+/**
+ * Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. Each configuration has its own process.
+ */
 
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,11 +22,11 @@ export interface MemoryBenchParams {
   readonly root: string;
   readonly cacheDir: string;
   readonly json: boolean;
-  /** Tiny models and MiniLM alone; writes no files. */
+  /** True for only tiny models and MiniLM, without writing files. */
   readonly quick: boolean;
-  /** Rows with this in their model, engine or recipe are measured; the results have the others as they were. Left out: all. */
+  /** Measures only rows with this text in their model, engine or recipe; the results keep the others. Undefined for all. */
   readonly only?: string | undefined;
-  /** Only predictions are updated; measurements stay as they are. */
+  /** True to update only predictions; measurements stay unchanged. */
   readonly predict: boolean;
 }
 
@@ -34,15 +36,15 @@ interface MemoryRow {
   readonly recipe: string;
   readonly predictedBytes: number;
   readonly measuredBytes: number;
-  /** predicted / measured − 1. */
+  /** The relative error: predicted / measured − 1. */
   readonly error: number;
-  /** Resident after the last step, less that after the hundredth; of long runs. */
+  /** For long runs: resident bytes after the last step minus those after the hundredth. */
   readonly grownBytes?: number;
 }
 
-/** The long run may end with so much more than it had after a hundred steps. */
+/** Maximum growth of the long run after a hundred steps, in bytes. */
 const MOST_GROWTH_BYTES = 8e6;
-/** The project's own goals for the prediction. */
+/** The project's goals for the prediction error: at worst, and in the median. */
 const WORST_ERROR = 0.1;
 const MEDIAN_ERROR = 0.05;
 
@@ -53,7 +55,7 @@ const configuredOf = ({ config, task, recipe, engine, judge }: MemoryCase): Conf
   recipe: `task: ${task}\n${recipe.replaceAll('; ', '\n')}\n`,
 });
 
-/** Measures as at the first start: an engine that keeps its programs finds none. @throws as `measureIn` does */
+/** Measures a first start: an engine that stores its programs finds none. @throws as `measureIn` does */
 async function measureCase(planned: MemoryCase, { cacheDir }: MemoryBenchParams): Promise<MemoryRow> {
   if (!engineCatalog[planned.engine].keepsPrograms) return measureIn(cacheDir, planned);
   const fresh = await mkdtemp(path.join(tmpdir(), 'rowtune-memory-'));
@@ -65,7 +67,7 @@ async function measureCase(planned: MemoryCase, { cacheDir }: MemoryBenchParams)
   }
 }
 
-/** @throws Error with what the process said, where it fails */
+/** @throws Error with the process's output if it fails */
 async function measureIn(cacheDir: string, planned: MemoryCase): Promise<MemoryRow> {
   const { model, recipe, engine, steps = STEPS } = planned;
   const request: MemoryStepRequest = { ...configuredOf(planned), cacheDir, steps };
@@ -113,10 +115,10 @@ ${cells.join('\n')}
 const keyOf = ({ model, engine, recipe }: Pick<MemoryRow, 'model' | 'engine' | 'recipe'>): string => [model, engine, recipe].join(' · ');
 
 const lastRows = async (folder: string): Promise<readonly MemoryRow[]> =>
-  // A file that this part wrote.
+  // A file that this part of the benchmark wrote.
   (JSON.parse(await readFile(path.join(folder, 'memory.json'), 'utf8')) as { readonly rows: readonly MemoryRow[] }).rows;
 
-/** The row with an updated prediction; undefined if nothing was measured. */
+/** Returns the row with an updated prediction; undefined if nothing was measured. */
 function predictAnew(planned: MemoryCase, row: MemoryRow | undefined): MemoryRow | undefined {
   if (!row) return undefined;
   const { predictedBytes } = predict(planOf(configuredOf(planned)));
@@ -127,12 +129,12 @@ interface Summary {
   readonly rows: readonly MemoryRow[];
   readonly median: number;
   readonly worst: number;
-  /** The most that a long run has grown by; infinite where none was measured. */
+  /** Maximum growth of a long run; infinite if none was measured. */
   readonly grownBytes: number;
   readonly text: string;
 }
 
-/** The largest numbers of these rows, and the median of their errors. */
+/** The worst error and growth of these rows, and the median error. */
 function numbersOf(rows: readonly MemoryRow[]): Omit<Summary, 'rows' | 'text'> {
   const errors = rows.map(({ error }) => Math.abs(error));
   const grownBy = rows.flatMap(({ grownBytes }) => (grownBytes === undefined ? [] : [grownBytes]));
@@ -173,9 +175,9 @@ async function writeResults(folder: string, { rows, median: middle, worst, text 
 }
 
 /**
- * With `only`, the results are written after each row, so that an interrupted run leaves what it has measured.
+ * Measures all configurations. With `only`, writes the results after each row, so that an interrupted run keeps its measurements.
  *
- * @returns false where a process failed or the prediction misses its goal
+ * @returns false if a process failed or the prediction misses its goal
  */
 export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean> {
   const planned = memoryCases(params);
@@ -183,7 +185,7 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
   const rowsBefore = async () => new Map((await lastRows(folder)).map(row => [keyOf(row), row]));
   const recorded = params.predict ? await rowsBefore() : new Map<string, MemoryRow>();
   const found = new Map<string, MemoryRow>();
-  // Read when they are needed, since another process may measure other models.
+  // Read on demand, because another process may measure other models.
   const results = async (): Promise<Summary> => {
     const kept = params.only === undefined ? recorded : await rowsBefore();
     return summarize(planned.flatMap(one => found.get(keyOf(one)) ?? kept.get(keyOf(one)) ?? []));

@@ -1,4 +1,4 @@
-/** The paper's memory figures compared with the predictions for the same models and ranks in float32. No weights are needed. */
+/** Compares the paper's memory figures with predictions for the same models and ranks in float32. Needs no weights. */
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ export interface PaperRow {
   readonly model: 'Llama-2-7B' | 'Llama-3-8B';
   readonly name: string;
   readonly recipe: string;
-  /** GB over inference, millions of parameters. */
+  /** Memory beyond inference in GB, and trainable parameters in millions. */
   readonly paper: { readonly memory: number; readonly trainable: number };
 }
 
@@ -31,7 +31,9 @@ export const TABLE_7: readonly PaperRow[] = [
   { model: 'Llama-3-8B', name: 'FA-SPSFT r 128', recipe: spsft + frozen, paper: { memory: 22.41, trainable: 92.3 } },
 ];
 
-/** The paper names neither its batch nor the lengths that its samples came to: two batches of one sample show how much hangs on it. */
+/**
+ * Tokens of two batches of one sample. The paper states neither its batch size nor its sample lengths; the two show how much they matter.
+ */
 const TOKENS = [512, 1024] as const;
 
 const predict = (config: Config, recipe: string): RecipeEstimate =>
@@ -40,7 +42,7 @@ const predict = (config: Config, recipe: string): RecipeEstimate =>
     headers: headersOf(config),
   });
 
-/** The bytes that training needs in addition to inference, counted as the paper does. */
+/** The bytes that training needs beyond inference, counted as in the paper. */
 export function overInference({ trainedBytes, gradientBytes, optimizerBytes, activationBytes, buckets }: MemoryEstimate): number {
   const inference = Math.max(...buckets.map(({ evaluation }) => evaluation.activationBytes));
   return trainedBytes + gradientBytes + optimizerBytes + activationBytes - inference;

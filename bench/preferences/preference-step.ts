@@ -1,4 +1,4 @@
-/** Updates of DPO on pairs of token ids, as the training loop makes them, in a process of their own: prints one JSON line. */
+/** Runs updates of DPO on pairs of token ids, as the training loop does, in its own process: prints one JSON line. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -28,11 +28,11 @@ import { loadVariables } from '../../trainer/train/variables.ts';
 import { benchRecipe } from '../recipe.ts';
 import { readRequest } from '../request.ts';
 
-/** The request that `bench/preferences/preferences.ts` sends. */
+/** The request from `bench/preferences/preferences.ts`. */
 export interface PreferenceStepRequest {
   readonly folder: string;
   readonly cacheDir: string;
-  /** Left out: the inference of one batch. */
+  /** Undefined to measure the inference of one batch. */
   readonly method?: 'spsft' | 'lora';
   readonly reference?: ReferenceName;
   readonly recompute?: string;
@@ -46,20 +46,20 @@ export interface PreferenceStepRequest {
 
 /** The measurements that a process of either side reports about itself. */
 export interface PreferenceMeasured {
-  /** When the weights were loaded, or, of a run of ours, the optimizer's state too. */
+  /** Resident bytes after the weights were loaded; on our side, after the optimizer state was, too. */
   readonly residentBytes: number;
-  /** From then on. */
+  /** Peak from then on. */
   readonly peakBytes: number;
-  /** The estimate for the whole process without a tokenizer, since pairs come as token ids; of ours. */
+  /** On our side: the estimate for the whole process without a tokenizer, because pairs are given as token ids. */
   readonly predictedBytes?: number;
   readonly trainable?: number;
   readonly stepSeconds?: readonly number[];
   /** Processor time of these steps. */
   readonly cpuSeconds?: number;
-  /** The pass of the base over all pairs before the first update, opening the model included. */
+  /** Seconds of the base model's pass over all pairs before the first update, including opening the model. */
   readonly referenceSeconds?: number | null;
   readonly losses?: readonly number[];
-  /** The mean log-probability of the better answers of the first batch. */
+  /** Mean log-probability of the better answers in the first batch. */
   readonly logps?: number;
 }
 
@@ -74,7 +74,7 @@ const recipe = benchRecipe(
   ].join('\n'),
 );
 const job = new Job(() => undefined);
-/** Its numbers are of this measurement alone. */
+/** A cache of its own, so that the numbers belong to this measurement. */
 const ownCache = mkdtempSync(path.join(tmpdir(), 'rowtune-bench-'));
 const scope = {
   recipe: { ...recipe, model: request.folder },
@@ -115,13 +115,13 @@ async function measureInference(): Promise<PreferenceMeasured> {
   const batch = await source.fill(elementAt(source.plan.epoch(0), 0));
   for (let run = 0; run < warmUp; run++) {
     await session.run(evalSignature(shape), batch.feeds(1));
-    // What loading has left in the heap goes back when the first run ends.
+    // Leftovers of loading in the heap are freed when the first run ends.
     if (run === 0) resetPeak();
   }
   return { residentBytes, peakBytes: processMemory().peakBytes };
 }
 
-/** The resident memory, from which peaks count. */
+/** Resets the peak and returns the resident memory. */
 function settle(): number {
   globalThis.gc?.();
   resetPeak();

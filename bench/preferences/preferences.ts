@@ -1,4 +1,4 @@
-/** DPO next to TRL's DPOTrainer with PEFT's LoRA: seconds of a step and memory, the reference included. */
+/** Compares DPO with TRL's DPOTrainer and PEFT's LoRA: seconds per step and memory, including the reference model. */
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import { type Facts, factLines, megabytes, table } from '../report.ts';
 import { BenchError, coresFor, median, runOurs, runTheirs, type Sides } from '../run-side.ts';
 import type { PreferenceMeasured, PreferenceStepRequest } from './preference-step.ts';
 
-/** Pairs of a batch, tokens of a prompt, and of a prompt with its answer. */
+/** Pairs per batch, tokens of a prompt, and tokens of a prompt with its answer. */
 const WORK = { pairs: 2, promptTokens: 64, tokens: 256 } as const;
 
 interface Case extends Pick<PreferenceStepRequest, 'method' | 'reference' | 'recompute' | 'r'> {
@@ -27,7 +27,7 @@ const theirs = (title: string, recompute: 'none' | 'checkpointing', reference: '
   ...{ side: 'trl', title: `TRL LoRA, ${title}`, method: 'lora', reference, recompute, r: LORA_RANK },
 });
 
-/** Those that are compared run close together, so that a drift of the machine affects both. */
+/** The cases; those compared with each other run close together, so that a drift of the machine affects both. */
 export const preferenceCases: readonly Case[] = [
   { side: 'rowtune', title: 'Rowtune inference' },
   { side: 'trl', title: 'TRL inference' },
@@ -43,7 +43,7 @@ export const preferenceCases: readonly Case[] = [
 ];
 
 export interface PreferenceRow extends Case, PreferenceMeasured {
-  /** The load of the machine before it started. */
+  /** The load of the machine before the process started. */
   readonly loadAverage: number;
 }
 
@@ -57,7 +57,7 @@ export interface PreferenceResults {
 
 const isInference = ({ method }: Case): boolean => method === undefined;
 
-/** Peak of a training less that of the inference of its side. */
+/** The peak of training minus the peak of inference on the same side. */
 function overInference(row: PreferenceRow, rows: readonly PreferenceRow[]): number {
   const inference = rows.find(other => other.side === row.side && isInference(other));
   return row.peakBytes - required(inference, `the inference of ${row.side}`).peakBytes;
@@ -65,7 +65,7 @@ function overInference(row: PreferenceRow, rows: readonly PreferenceRow[]): numb
 
 const secondsOf = ({ stepSeconds = [] }: PreferenceMeasured): number => median(stepSeconds);
 
-/** The rows that both sides have: with the reference in the step or before it, and with blocks computed again or not. */
+/** True if both rows compute the reference at the same point (in the step or before it) and both or neither recompute blocks. */
 const isComparable = (mine: Case, peer: Case): boolean =>
   mine.side === 'rowtune' &&
   peer.side === 'trl' &&
@@ -149,10 +149,10 @@ async function measureCase(one: Case, { sides, steps, threads }: MeasureCase): P
   return { ...one, loadAverage, ...(await runTheirs<PreferenceMeasured>(sides, [...args, ...work, ...length, ...options], cores)) };
 }
 
-/** The log-probability of an answer of 192 tokens sums as many rounded numbers. */
+/** Tolerance of log-probabilities: an answer of 192 tokens sums as many rounded numbers. */
 const LOGPS_TOLERANCE = 1e-4;
 
-/** Complaints where the two sides did not do the same work. */
+/** Returns complaints if the two sides did not do the same work. */
 export function comparePreferences(rows: readonly PreferenceRow[]): string[] {
   const training = rows.filter(row => !isInference(row));
   const first = elementAt(training, 0);
@@ -167,7 +167,7 @@ export function comparePreferences(rows: readonly PreferenceRow[]): string[] {
   });
 }
 
-/** @throws BenchError without a Python that has TRL */
+/** @throws BenchError if no Python has TRL */
 export async function runPreferences({ sides: given, trlPython, facts, threads, steps, results, root }: PartContext): Promise<boolean> {
   if (trlPython === undefined) throw new BenchError('there is no Python with TRL');
   const sides: Sides = { ...given, python: trlPython, peer: path.join(root, 'bench', 'peers', 'trl_dpo.py') };

@@ -1,6 +1,6 @@
 /**
- * The cost model of several processes: fitted on the measurements of `--part scale`, compared with them, and carried to more ranks and larger models,
- * by the programs, batches and schedules of real runs with a model of time.
+ * The cost model of several processes. It is fitted to the measurements of `--part scale`, compared with them, and extrapolated to more
+ * ranks and larger models, with the programs, batches and schedules of real runs and modeled times.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -40,7 +40,7 @@ const NETWORKS: Readonly<Record<string, Network>> = {
   '100 Gbit/s': { latencySeconds: 5e-6, bytesPerSecond: 12.5e9 },
   '10 Gbit/s': { latencySeconds: 20e-6, bytesPerSecond: 1.25e9 },
 };
-/** Bytes on the way of a number of a gradient. */
+/** Bytes per gradient element during an exchange. */
 const WIDTH = 4;
 
 const SWEEP = { runs: 10_000, reductionFactor: 3, minEvaluations: 1, evaluations: 81, seed: 1 } as const;
@@ -54,7 +54,7 @@ const SWEEP_WORKERS = [
 ] as const;
 const SHARDING = { ranks: 1024, samples: 10_000, batchSize: 2, seed: 1 } as const;
 
-/** The nodes of a training step in their order, with the sums that a run of several processes has. */
+/** The nodes of a training step in schedule order, including the sums of a run of several processes. */
 export function scheduleOf(config: Config, lines: string): readonly Node[] {
   const plan: RunPlan = planRun({
     recipe: benchRecipe(`processes: 2\nper_device_train_batch_size: 1\n${lines}`),
@@ -65,7 +65,7 @@ export function scheduleOf(config: Config, lines: string): readonly Node[] {
   return plan.trainPass(pass, plan.recompute === 'auto' ? 'cheap' : plan.recompute).signature.schedule;
 }
 
-/** @returns true: what is not there to be compared is said in the file */
+/** @returns true; the file says which comparisons are missing */
 export async function writeScaleModel({ results }: PartContext): Promise<boolean> {
   const measured: ScaleResults = JSON.parse(await readFile(path.join(results, 'scale.json'), 'utf8'));
   await writeFile(path.join(results, 'scale-model.md'), scaleModelMarkdown(measured));
@@ -79,7 +79,7 @@ const networkOf = ({ exchanges, threads }: ScaleResults, route: NonNullable<Scal
     threads,
   );
 
-/** One line for each measurement of several processes whose process alone was measured too. */
+/** Returns one line per measurement of several processes for which the single process was measured, too. */
 function comparison(measured: ScaleResults): string[][] {
   const { rows, threads } = measured;
   return METHODS.flatMap(({ name, settings }) => {
@@ -89,7 +89,7 @@ function comparison(measured: ScaleResults): string[][] {
     const schedule = scheduleOf(smolLm2, `${lines.join('')}max_length: ${TOKENS}\nrecompute: cheap\n`);
     return rows.flatMap((row): string[][] => {
       if (row.method !== name || row.route === undefined) return [];
-      // Where two processes share a core, each has half of it.
+      // If two processes share a core, each has half of it.
       const share = Math.min(1, threads / row.processes);
       const flopsPerSecond = (share * nodesFlops(schedule)) / alone.secondsPerStep;
       const found = simulateStep(schedule, { ranks: row.processes, network: networkOf(measured, row.route), flopsPerSecond });

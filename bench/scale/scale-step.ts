@@ -1,4 +1,4 @@
-/** One rank of a measurement of exchanges alone, started by mpiexec: rank 0 prints one JSON line. */
+/** One rank of a measurement of exchanges alone, started by mpiexec; rank 0 prints one JSON line. */
 import { openEngine } from '../../trainer/engine/open-engine.ts';
 import { Graph } from '../../trainer/graph/graph.ts';
 import { assemble } from '../../trainer/graph/program.ts';
@@ -6,16 +6,16 @@ import { required } from '../../trainer/narrow.ts';
 import { readRequest } from '../request.ts';
 
 export interface ExchangeTime {
-  /** Bytes that each rank gives. */
+  /** Bytes that each rank contributes. */
   readonly bytes: number;
-  /** The median of the repetitions, of the rank that took longest. */
+  /** Median of the repetitions, on the slowest rank. */
   readonly seconds: number;
 }
 
 export interface ScaleStepRequest {
   readonly cacheDir: string;
   readonly library: string;
-  /** Numbers in float32 of each sum. */
+  /** Number of float32 elements in each sum. */
   readonly counts: readonly number[];
   readonly repetitions: number;
 }
@@ -29,7 +29,7 @@ if (group.rank === 0) console.log(JSON.stringify({ ranks: group.size, exchanges 
 group.leave();
 process.exit(0);
 
-/** @returns seconds in which a sum of so many numbers is on its way */
+/** @returns the seconds that a sum of `count` elements takes */
 async function measure(count: number): Promise<number> {
   const graph = new Graph();
   const x = graph.feed('x', [count]);
@@ -37,7 +37,7 @@ async function measure(count: number): Promise<number> {
   const session = await engine.compile(assemble({ sum: { graph, outputs: { y }, effects: [] } }));
   const feeds = { x: new Float32Array(count).fill(0.5) };
   const times: number[] = [];
-  // The first one opens connections.
+  // The first repetition opens connections.
   for (let i = 0; i <= request.repetitions; i++) {
     group.gather(new Uint8Array(1));
     const before = group.counts();

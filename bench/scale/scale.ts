@@ -1,6 +1,7 @@
 /**
- * Several processes next to several threads: the same batches of SmolLM2-135M in one process of N threads, and in N processes of one, through
- * shared memory and through the network of this machine. And exchanges alone, from which docs/explanation/scale.md takes latency and bandwidth.
+ * Compares several processes with several threads: the same batches of SmolLM2-135M in one process of N threads, and in N processes of one
+ * thread, through shared memory and through this machine's network. Also measures exchanges alone, from which docs/explanation/scale.md
+ * takes latency and bandwidth.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -19,9 +20,9 @@ import { coresFor, median, runPinned } from '../run-side.ts';
 import type { ExchangeTime, ScaleStepRequest } from './scale-step.ts';
 import { fitNetwork } from './step-time.ts';
 
-/** How processes reach each other. */
+/** How processes communicate. */
 type Route = 'shared memory' | 'TCP';
-/** MPICH takes the network between processes of one machine too. */
+/** Makes MPICH use the network even between processes of one machine. */
 const OVER_NETWORK = ['-env', 'MPIR_CVAR_NOLOCAL', '1'];
 
 export const METHODS = [
@@ -29,10 +30,10 @@ export const METHODS = [
   { name: `LoRA r${LORA_RANK}`, settings: { method: 'lora', r: LORA_RANK, lora_dropout: 0 } },
   { name: 'full', settings: { method: 'full', learning_rate: 1e-5 } },
 ] as const;
-/** Each configuration is measured so often, in turn with the others; once with --brief. */
+/** How often each configuration is measured, in turn with the others; once with --brief. */
 const ROUNDS = 3;
 export const TOKENS = 256;
-/** Numbers in a sum: from one to a group of full tuning. */
+/** Number of elements in a sum: from one to a group of full tuning. */
 const COUNTS = [1, 1000, 10_000, 100_000, 1_000_000, 5_000_000];
 const REPETITIONS = 20;
 
@@ -40,20 +41,20 @@ export interface ScaleRow {
   readonly method: string;
   readonly processes: number;
   readonly threadsEach: number;
-  /** Rows of a batch of each process. */
+  /** Rows of each process's batch. */
   readonly batchEach: number;
-  /** Undefined for one process. */
+  /** Undefined for a single process. */
   readonly route?: Route;
   readonly secondsPerStep: number;
-  /** The last loss: the same batches give the same. */
+  /** The last loss; equal batches give equal losses. */
   readonly loss: number;
-  /** Bytes that each rank gives per update. */
+  /** Bytes that each rank contributes per update. */
   readonly bytesPerStep: number;
-  /** Seconds of an update in which exchanges are on their way, of the rank with the most. */
+  /** Seconds per update during which exchanges are in progress, on the rank with the most. */
   readonly exchangeSeconds: number;
-  /** Seconds of an update in which the program waits for them, of the rank with the least: the others wait for it too. */
+  /** Seconds per update that the program waits for exchanges, on the rank with the least, because the others also wait for it. */
   readonly waitedSeconds: number;
-  /** The highest peak of each process. */
+  /** Peak memory of each process. */
   readonly peakBytes: number;
 }
 
@@ -70,7 +71,10 @@ interface Planned extends Pick<ScaleRow, 'processes' | 'threadsEach' | 'batchEac
   readonly method: (typeof METHODS)[number];
 }
 
-/** With twice as many processes as cores, two share one. A process alone, with the batch of one of several, is what the cost model begins from. */
+/**
+ * Plans the measurements. With twice as many processes as cores, two share a core. The cost model starts from a single process with the
+ * batch of one of several.
+ */
 export const scalePlan = (cores: number): Planned[] =>
   METHODS.flatMap((method): Planned[] => [
     { method, processes: 1, threadsEach: cores, batchEach: cores },
@@ -80,7 +84,7 @@ export const scalePlan = (cores: number): Planned[] =>
     { method, processes: 2 * cores, threadsEach: 1, batchEach: 1, route: 'TCP' },
   ]);
 
-/** The updates of the second metrics line count; those of the first warm up. */
+/** Measures the updates of the second metrics line; those of the first are the warm-up. */
 const recipeOf = ({ sources, texts, steps }: PartContext): string => `model: ${JSON.stringify(sources.smollm2)}
 data: { train: ${JSON.stringify(texts)}, format: text }
 max_length: ${TOKENS}
@@ -144,12 +148,12 @@ async function measureExchanges({ context, cores }: Launch, processes: number, r
   const request: ScaleStepRequest = { cacheDir: context.cacheDir, library, counts: COUNTS, repetitions: REPETITIONS };
   const script = [process.execPath, ...WORKER_FLAGS, path.join(context.sides.scripts, 'scale-step.mjs'), JSON.stringify(request)];
   const command = [launcher, '-n', String(processes), ...(route === 'TCP' ? OVER_NETWORK : []), ...script];
-  // One JSON line of scale-step.ts.
+  // The JSON line of scale-step.ts.
   const found = (await runPinned(command, cores, workerEnvironment({ threads: 1 }))) as { readonly exchanges: readonly ExchangeTime[] };
   return found.exchanges;
 }
 
-/** @returns false when the processes did not give the losses of one */
+/** @returns false if the processes did not reproduce the losses of a single one */
 export async function runScale(context: PartContext): Promise<boolean> {
   const { threads, steps, facts, cacheDir, results, brief } = context;
   const rounds = brief ? 1 : ROUNDS;
@@ -192,10 +196,10 @@ function medianRow(repetitions: readonly ScaleRow[]): ScaleRow {
   return required(nearest, 'a repetition');
 }
 
-/** All processes together have the batch of one with all cores. */
+/** True if all processes together have the same batch as one process with all cores. */
 const isWhole = ({ processes, batchEach }: ScaleRow, cores: number): boolean => processes * batchEach === cores;
 
-/** One process with all cores. */
+/** The row of one process with all cores. */
 const singleOf = ({ method }: ScaleRow, rows: readonly ScaleRow[]): ScaleRow =>
   required(
     rows.find(row => row.method === method && row.processes === 1 && row.batchEach > 1),

@@ -1,4 +1,7 @@
-/** The batches of many ranks as each of them plans them: whether all have the same shapes, and every sample is trained exactly once. */
+/**
+ * Plans the batches of many ranks as each of them does, and checks that all have the same shapes and that every sample is trained exactly
+ * once.
+ */
 import { type BatchSettings, planBatches } from '../../trainer/data/batch/batch-plan.ts';
 import { elementAt } from '../../trainer/narrow.ts';
 import { createRandom } from '../../trainer/random.ts';
@@ -7,15 +10,15 @@ export interface Sharding {
   readonly ranks: number;
   readonly samples: number;
   readonly batches: number;
-  /** Static shapes that the ranks compile. */
+  /** Number of static shapes that the ranks compile. */
   readonly shapes: number;
-  /** Seconds in which one rank plans an epoch. */
+  /** Seconds that one rank needs to plan an epoch. */
   readonly planSeconds: number;
 }
 
 /**
  * Plans an epoch in all ranks.
- * @throws Error that names the first rank or sample for which the accounting is wrong
+ * @throws Error that names the first rank or sample with a mistake
  */
 export function planInRanks({
   ranks,

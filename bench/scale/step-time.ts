@@ -1,4 +1,7 @@
-/** The time of one training step by the very program that its ranks run: its operations, and the sums that leave and are waited for among them. */
+/**
+ * Simulates the time of a training step from the program that the ranks run: its operations, and the sums that start and are awaited among
+ * them.
+ */
 import { isOp, type Node } from '../../trainer/graph/graph.ts';
 import { nodesFlops } from '../../trainer/graph/liveness.ts';
 import { sumForms } from '../../trainer/graph/sum-forms.ts';
@@ -12,20 +15,20 @@ export interface Network {
   readonly bytesPerSecond: number;
 }
 
-/** Messages of a sum over so many ranks that follow each other. */
+/** Number of consecutive messages in a sum over this many ranks. */
 const messagesOf = (ranks: number): number => 2 * Math.ceil(Math.log2(ranks));
-/** The share of its numbers that a rank sends twice: once to be summed, once as a sum. */
+/** Elements that a rank sends, relative to its own: it sends its share once to be summed and once as a sum. */
 const sentShare = (ranks: number): number => (2 * (ranks - 1)) / ranks;
 
 /**
- * Seconds of one sum: recursive halving and doubling, for which 2 · log₂ N messages and 2 · (N − 1) / N of the bytes follow each other (Thakur,
- * Rabenseifner and Gropp, "Optimization of Collective Communication Operations in MPICH", 2005).
- * @param bytes of the numbers that each rank gives
+ * Seconds of one sum by recursive halving and doubling, which takes 2 · log₂ N messages and sends 2 · (N − 1) / N of the bytes one after
+ * the other (Thakur, Rabenseifner and Gropp, "Optimization of Collective Communication Operations in MPICH", 2005).
+ * @param bytes of the elements that each rank contributes
  */
 export const sumSeconds = (bytes: number, ranks: number, { latencySeconds, bytesPerSecond }: Network): number =>
   ranks === 1 ? 0 : messagesOf(ranks) * latencySeconds + (sentShare(ranks) * bytes) / bytesPerSecond;
 
-/** The network that explains measured sums best, each by its relative error. @param points bytes and seconds of a sum over these ranks */
+/** Fits the network to measured sums, minimizing relative errors. @param points bytes and seconds of a sum over these ranks */
 export function fitNetwork(points: readonly SizeAndCost[], ranks: number): Network {
   const { intercept, slope } = fitRelativeLine(points);
   return { latencySeconds: Math.max(0, intercept) / messagesOf(ranks), bytesPerSecond: sentShare(ranks) / slope };
@@ -34,23 +37,25 @@ export function fitNetwork(points: readonly SizeAndCost[], ranks: number): Netwo
 export interface StepMachine {
   readonly ranks: number;
   readonly network: Network;
-  /** Floating-point operations of a rank. */
+  /** Floating-point operations per second of a rank. */
   readonly flopsPerSecond: number;
 }
 
 export interface StepTime {
   readonly seconds: number;
   readonly computeSeconds: number;
-  /** The time in which sums are on their way. */
+  /** Seconds during which sums are in progress. */
   readonly exchangeSeconds: number;
-  /** The time in which the program waits for them; the rest is hidden behind the backward pass. */
+  /** Seconds that the program waits for sums; the rest overlaps with the backward pass. */
   readonly waitedSeconds: number;
-  /** The size of the gradients of a rank as they travel. */
+  /** Bytes of a rank's gradients during an exchange. */
   readonly bytes: number;
   readonly sums: number;
 }
 
-/** Sums use the connection one after the other, in the order in which they begin. Nothing but products and arithmetic takes time. */
+/**
+ * Simulates a step. Sums use the connection one after the other, in the order in which they start. Only products and arithmetic take time.
+ */
 export function simulateStep(schedule: readonly Node[], machine: StepMachine): StepTime {
   const { ranks, network, flopsPerSecond } = machine;
   const ends = new Map<Node, number>();

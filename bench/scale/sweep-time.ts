@@ -1,36 +1,36 @@
-/** A sweep in simulated time: the schedule of real sweeps, with workers whose runs take time and give losses by a formula. */
+/** Simulates the time of a sweep: the schedule of real sweeps, with workers whose runs take time and compute losses by a formula. */
 import { elementAt } from '../../trainer/narrow.ts';
 import { createRandom } from '../../trainer/random.ts';
 import { SweepJournal } from '../../trainer/sweep/sweep-journal.ts';
 import { type ScheduleSettings, type Segment, type SegmentResult, SweepSchedule } from '../../trainer/sweep/sweep-schedule.ts';
 
 export interface SweepTime {
-  /** Segments that were started, each of which has ended. */
+  /** Number of segments; each one started and ended. */
   readonly segments: number;
   readonly evaluations: number;
-  /** From the first start to the last end, in units of one evaluation of a run of mean speed. */
+  /** From the first start to the last end, in units of one evaluation of an average run. */
   readonly time: number;
-  /** The share of that time in which a worker works. */
+  /** Share of that time in which workers are busy. */
   readonly busy: number;
   readonly mostAtOnce: number;
-  /** The place of the best run that was trained to its end among all runs, had all been trained to theirs; 1 is the best. */
+  /** Rank of the best fully trained run among all runs, if all had been fully trained; 1 is the best. */
   readonly winnerPlace: number;
 }
 
 export interface SweepTimeParams extends Omit<ScheduleSettings, 'strategy' | 'mode' | 'parallel'> {
   /**
-   * The order of decisions. In a fixed one, decision k uses the results of the decisions up to k − ahead; a sweep of
+   * The order of decisions. With a fixed order, decision k uses the results of decisions up to k − ahead. With `arrival`, a sweep of
    * several workers decides by the results that have arrived, and its journal records them.
    */
   readonly order: { readonly ahead: number } | 'arrival';
-  /** Runs that train at the same time. */
+  /** Number of runs that train at the same time. */
   readonly workers: number;
   /** Evaluations of a whole run. */
   readonly evaluations: number;
   readonly seed: number;
 }
 
-/** @throws Error if a segment of a run does not begin where the one before it ended */
+/** @throws Error if a segment of a run does not start where the previous one ended */
 export function simulateSweep({ evaluations: whole, seed, workers, order, ...given }: SweepTimeParams): SweepTime {
   const settings = { ...given, strategy: 'halving', mode: 'min', parallel: order === 'arrival' ? workers : order.ahead } as const;
   const decider = order === 'arrival' ? byArrival(settings) : byPlan(settings);
@@ -73,7 +73,7 @@ export function simulateSweep({ evaluations: whole, seed, workers, order, ...giv
 
 interface Decider {
   issued(): readonly Segment[];
-  /** Starts the next segment; undefined if there is none now. */
+  /** Starts the next segment; returns undefined if there is none at present. */
   start(): Segment | undefined;
   end(index: number, result: SegmentResult): void;
 }
@@ -107,10 +107,10 @@ function byArrival(settings: ScheduleSettings): Decider {
   };
 }
 
-/** The time of an evaluation interval: runs differ by a factor of up to four, as their batches and ranks do. */
+/** Relative time between evaluations; runs differ by a factor of up to four, as their batches and ranks do. */
 const slownessOf = (run: number, seed: number): number => 0.4 + 1.2 * createRandom(seed, run, 1).uniform();
 
-/** Noisy curves that cross. */
+/** Noisy loss curves that cross each other. */
 function lossOf(run: number, evaluations: number, seed: number): number {
   const random = createRandom(seed, run, 2);
   const [floor, speed] = [random.uniform(), 0.2 + random.uniform()];

@@ -1,4 +1,7 @@
-/** Rates of writing several answers at the same time, by our engine or by llama.cpp, in a process of its own: prints one JSON line. */
+/**
+ * Measures the rate of writing several answers at the same time, with our engine or with llama.cpp, in its own process: prints one JSON
+ * line.
+ */
 
 import { installedPackage } from '../../trainer/engine/install/optional-packages.ts';
 import { openEngine } from '../../trainer/engine/open-engine.ts';
@@ -13,12 +16,12 @@ import { readRequest } from '../request.ts';
 
 export interface ServeStepRequest {
   readonly side: 'rowtune' | 'llama.cpp';
-  /** The same GGUF file for both sides. */
+  /** The GGUF file, the same for both sides. */
   readonly source: string;
   readonly cacheDir: string;
   readonly device: Device;
   readonly threads: number;
-  /** Answers at the same time. */
+  /** Number of simultaneous answers. */
   readonly parallel: number;
   readonly promptTokens: number;
   readonly answerTokens: number;
@@ -26,13 +29,13 @@ export interface ServeStepRequest {
 }
 
 export interface ServeStepResult {
-  /** Tokens a second of all prompts and of all answers together, round by round. */
+  /** Tokens per second of all prompts and of all answers together, by round. */
   readonly read: readonly number[];
   readonly written: readonly number[];
   readonly residentBytes: number;
 }
 
-/** Writes an answer of so many tokens to each prompt, all at the same time. */
+/** Writes an answer of `tokens` tokens to each prompt, all at the same time. */
 type Answer = (prompts: readonly (readonly number[])[], tokens: number) => Promise<void>;
 
 const request = readRequest<ServeStepRequest>();
@@ -46,7 +49,7 @@ async function openOurs(): Promise<Answer> {
   const tokenizer = await folder.loadTokenizer();
   const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens: room, texts: request.parallel });
   await folder.weights.close();
-  // Every answer has its full length.
+  // No end token, so that every answer has its full length.
   const answers = new BatchedAnswers(decoder, { eosIds: [], decodeStream: () => tokenizer.decodeStream({ skipSpecialTokens: true }) });
   return async (prompts, tokens) => {
     const options = { temperature: 0, topK: 0, topP: 1, seed: 0, maxNewTokens: tokens };
@@ -54,7 +57,7 @@ async function openOurs(): Promise<Answer> {
   };
 }
 
-/** The used part of node-llama-cpp, which is no dependency and so has no types here. */
+/** The part of node-llama-cpp that is used; it is not a dependency, so its types are not available. */
 interface Binding {
   getLlama(options: object): Promise<{
     loadModel(options: object): Promise<{ createContext(options: object): Promise<{ getSequence(): Sequence }> }>;
@@ -66,7 +69,7 @@ interface Sequence {
 }
 
 async function openTheirs(): Promise<Answer> {
-  // A package that is not ours, in the version that this program installs.
+  // A foreign package, in the version that this program installs.
   const { getLlama } = (await import(installedPackage(request.cacheDir, { name: llamaCppName }, 'node-llama-cpp'))) as Binding;
   const llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, progressLogs: false, maxThreads: request.threads });
   const model = await llama.loadModel({ modelPath: request.source, gpuLayers: 0 });
@@ -78,7 +81,7 @@ async function openTheirs(): Promise<Answer> {
       sequences.map(async (sequence, i) => {
         await sequence.clearHistory();
         let written = 0;
-        // An answer that the model would end is continued, as on our side.
+        // Continue past the end of an answer, as on our side.
         for await (const _ of sequence.evaluate(prompts[i] ?? [], { temperature: 0, yieldEogToken: true })) if (++written >= tokens) break;
       }),
     );
@@ -92,7 +95,7 @@ const secondsOf = async (work: Promise<void>, begin = performance.now()): Promis
 
 const answer = await (request.side === 'rowtune' ? openOurs() : openTheirs());
 const { parallel, promptTokens, answerTokens, rounds } = request;
-/** Prompts that begin differently each time, so that no cache knows them. */
+/** Prompts with a different beginning in each round, so that no cache has them. */
 const promptsOf = (round: number, length: number): number[][] =>
   Array.from({ length: parallel }, (_, text) =>
     Array.from({ length }, (_each, i) => 100 + ((i * 37 + 1009 * (round * parallel + text)) % 20_000)),

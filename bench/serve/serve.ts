@@ -1,4 +1,4 @@
-/** Tokens a second of serving, next to llama.cpp on the same weights: one, four and eight answers at the same time. */
+/** Measures the tokens per second of serving, next to llama.cpp on the same weights: one, four and eight simultaneous answers. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { hasLlamaCpp, INSTALL_LLAMA_CPP } from '../../trainer/llama-cpp/llama-cpp-packages.ts';
@@ -44,7 +44,7 @@ ${table(['', 'answers at the same time', 'prompt tokens/s', 'answer tokens/s', '
 `;
 }
 
-/** @throws BenchError where llama.cpp is not installed */
+/** @throws BenchError if llama.cpp is not installed */
 export async function runServe({ sides, facts, threads, steps, results, cacheDir, sources }: PartContext): Promise<boolean> {
   if (!hasLlamaCpp(cacheDir)) throw new BenchError(`llama.cpp is the other side: ${INSTALL_LLAMA_CPP}`);
   const source = sources.smollm2;

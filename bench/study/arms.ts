@@ -1,33 +1,33 @@
-/** The arms of the study: ways to tune a model, at equal trained parameters where the method has a budget. Pure. */
+/** The arms of the study: ways to tune a model, with equal numbers of trained parameters if the method has a budget. Pure. */
 import { namesOf } from '../../trainer/catalog/entries.ts';
 import type { ObjectiveEntry } from '../../trainer/catalog/objectives.ts';
 
-/** Settings of a recipe by their dotted names. */
+/** Settings of a recipe by dotted name. */
 export type Settings = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
-/** LoRA's rank, and the rows per layer whose parameters come nearest to it. */
+/** LoRA's rank, and the number of rows per layer with the closest parameter count. */
 export interface ArmBudget {
   readonly lora: number;
   readonly spsft: number;
 }
 
-/** Columns or coupled channels per layer whose parameters come nearest to those of the rows. */
+/** Number of columns or coupled channels per layer with the parameter count closest to that of the rows. */
 export interface UnitBudget {
   readonly columns: number;
   readonly coupled: number;
-  /** The rows of one head of attention: the budget of arms that train heads, or as many rows, of queries, keys and values alone. */
+  /** Number of rows in one attention head: the budget of arms that train heads, or that many rows, of only queries, keys and values. */
   readonly heads?: number;
 }
 
 interface Arm {
-  /** Arms of a family start their search for a learning rate at the same place. */
+  /** Arms of a family start their search for a learning rate at the same value. */
   readonly family: ArmFamily;
   readonly settings: (budget: ArmBudget & Partial<UnitBudget>) => Settings;
-  /** The rates of an arm that searches none, by the kind of model; a kind without one has not the arm. */
+  /** Fixed learning rates by kind of model, for an arm that searches none. The arm does not exist for a kind without a rate. */
   readonly learningRates?: Readonly<Partial<Record<ObjectiveEntry['model'], number>>>;
-  /** Trains columns, coupled channels or heads in place of rows, so that it has a budget of its own. */
+  /** The unit that the arm trains instead of rows (columns, coupled channels or heads), which has its own budget. */
   readonly unit?: keyof UnitBudget;
-  /** An arm of an earlier plan: its runs are shown, and none is added. */
+  /** True for an arm of an earlier plan: its runs are shown, and no more are added. */
   readonly isPast?: true;
 }
 
@@ -49,14 +49,14 @@ const acrossLayers = (selection: string): Arm => ({
   }),
 });
 
-/** A task without a budget of this unit leaves the arm out. */
+/** An arm that trains another unit; tasks without a budget for it omit the arm. */
 const units = (unit: keyof UnitBudget, measure: string): Arm => ({
   family: 'rows',
   unit,
   settings: budget => ({ method: 'spsft', trains: unit, r: budget[unit] ?? 0, 'importance.measure': measure }),
 });
 
-/** Rows of queries, keys and values alone. */
+/** An arm that trains rows of only queries, keys and values. */
 const inAttention = (more: Settings = {}): Arm => ({
   family: 'rows',
   unit: 'heads',
@@ -66,7 +66,7 @@ const inAttention = (more: Settings = {}): Arm => ({
   }),
 });
 
-/** lora_alpha = r, so that the scale is 1, and √r for rsLoRA. */
+/** An arm with lora_alpha = r, so that the scale is 1, or √r for rsLoRA. */
 const product = (method: string, more: Settings = {}): Arm => ({
   family: 'product',
   settings: ({ lora }) => ({ method, r: lora, lora_alpha: lora, ...more }),
@@ -82,7 +82,7 @@ const table = {
   'rows, wanda': rows('wanda'),
   'rows, activation': rows('activation'),
   'rows, taylor_row': rows('taylor_row'),
-  // The gradient of each batch: the exact mean takes several passes over the data.
+  // Uses the gradient of each batch; the exact mean takes several passes over the data.
   'rows, taylor': rows('taylor', { 'importance.exact': false }),
   'rows, taylor_squared': rows('taylor_squared', { 'importance.exact': false }),
   'rows, fisher': rows('fisher'),
@@ -91,10 +91,10 @@ const table = {
   'rows, qm_taylor': rows('qm_taylor'),
   'rows, class_max_taylor': rows('class_max_taylor'),
   'rows, class_mean_taylor': rows('class_mean_taylor'),
-  // Other budgets of the layers, each with a quarter of the rows as its floor.
+  // Other distributions of the budget over layers, with at least a quarter of the rows for each.
   'taylor_row, global': acrossLayers('global'),
   'taylor_row, proportional': acrossLayers('proportional'),
-  // The second choice is by the scores of the model tuned so far.
+  // The second choice uses scores of the partially tuned model.
   'taylor_row, chosen twice': rows('taylor_row', { 'importance.choose_again_after': 0.25 }),
   'columns, random': units('columns', 'random'),
   'columns, wanda': units('columns', 'wanda'),
@@ -109,18 +109,18 @@ const table = {
   'lora+': product('lora', { loraplus_lr_ratio: 16 }),
   pissa: product('lora', { init_lora_weights: 'pissa' }),
   dora: product('dora'),
-  // As many elements as the factors of that rank have numbers.
+  // As many elements as the factors of that rank.
   shira: { family: 'rows', settings: ({ lora }) => ({ method: 'shira', r: lora }) },
   bitfit: plain('bitfit', 'biases'),
   head: plain('head', 'head'),
   full: plain('full', 'whole'),
-  // Written out, as the names are in every row: other defaults are other arms.
+  // The rates are literal because every row records the arm's name: different defaults are different arms.
   'rows by wanda, default rate': { ...rows('wanda'), learningRates: { causal: 1e-3, classifier: 3e-3 } },
   'random columns, default rate': { ...units('columns', 'random'), learningRates: { causal: 2e-3, classifier: 6e-3 } },
   'lora, default rate': { ...product('lora'), learningRates: { causal: 2e-4, classifier: 2e-3 } },
-  // A candidate for the default of new heads; language models have theirs.
+  // A candidate for the default of new heads; language models have their own.
   'rows by wanda, higher rate': { ...rows('wanda'), learningRates: { classifier: 5.6e-3 } },
-  // Defaults that this study has changed.
+  // Earlier defaults that this study changed.
   'wanda at 1e-3': { ...rows('wanda'), learningRates: always(1e-3), isPast: true },
   'lora at 1e-4': { ...product('lora'), learningRates: always(1e-4), isPast: true },
   'magnitude at 2e-5': { ...rows('magnitude'), learningRates: always(2e-5), isPast: true },
@@ -131,18 +131,18 @@ export type ArmName = keyof typeof table;
 export const arms: Readonly<Record<ArmName, Arm>> = table;
 export const armNames = namesOf(table);
 
-/** The arms that are compared: each at the best rate of its own search. */
+/** The arms that are compared, each at the best rate of its own search. */
 export const searchingArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRates === undefined);
-/** The arms at the rates that users get, or got before this study. */
+/** The arms at the default rates, current or before this study. */
 export const defaultArms: readonly ArmName[] = armNames.filter(name => arms[name].learningRates !== undefined);
 
-/** The arm that SPSFT is for a recipe that says nothing about it, by the kind of model. */
+/** The arm that corresponds to SPSFT's defaults, by kind of model. */
 export const defaultOfSpsft: Readonly<Record<ObjectiveEntry['model'], ArmName>> = {
   causal: 'random columns, default rate',
   classifier: 'rows by wanda, default rate',
 };
 export const DEFAULT_OF_LORA: ArmName = 'lora, default rate';
 
-/** The arms that all others are compared with. */
+/** The arms with which all others are compared. */
 export const RANDOM_ROWS: ArmName = 'rows, random';
 export const LORA: ArmName = 'lora';

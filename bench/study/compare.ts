@@ -1,17 +1,17 @@
-/** Comparisons from the rows of the study: the runs of each arm, and its paired comparison with another arm, within a task and over tasks. Pure. */
+/** Compares the rows of the study: the runs of each arm, and paired comparisons of two arms, within a task and over tasks. Pure. */
 import { type ArmName, searchingArms } from './arms.ts';
 import { planOfRow, SEEDS, type TaskPlan } from './plan.ts';
 import type { StudyRow } from './rows.ts';
 import { holm, mean, type Paired, pairedTest } from './statistics.ts';
 
-/** The rows of one task on one base, made by the plan as it is now. */
+/** The rows of one task on one base that belong to the current plan. */
 export interface TaskRows {
   readonly task: TaskPlan;
   readonly base: string;
   readonly rows: readonly StudyRow[];
 }
 
-/** By task in the order of the plan; a task that ran on two bases (vision models trained on two machines) appears twice. */
+/** Groups rows by task in the order of the plan. A task that ran on two bases (vision models trained on two machines) appears twice. */
 export const rowsByTask = (tasks: readonly TaskPlan[], rows: readonly StudyRow[]): TaskRows[] =>
   tasks.flatMap(task => {
     const own = rows.filter(row => row.task === task.name && row.plan === planOfRow(task, row.arm));
@@ -26,15 +26,15 @@ export const isComplete = (found: TaskRows, arm: ArmName): boolean => testsOf(fo
 
 export interface Difference {
   readonly arm: ArmName;
-  /** Differences of ln(held-out loss), by seed: below 0 the arm is better; −0.1 is a loss that is 10% lower. */
+  /** Differences of ln(held-out loss) by seed: below 0 the arm is better; −0.1 means a loss 10% lower. */
   readonly loss: Paired;
-  /** Holm's p value of the loss among the comparisons of the table. */
+  /** Holm's adjusted p value of the loss over the comparisons in the table. */
   readonly adjusted: number;
-  /** In points, where the task has an accuracy. */
+  /** Differences in percentage points, if the task has an accuracy. */
   readonly accuracy: Paired | undefined;
 }
 
-/** Every arm against another, seed by seed; arms of which a seed is missing or diverged are left out. */
+/** Compares every arm with another one, seed by seed. Arms with a missing or diverged seed are omitted. */
 export function compareWith(found: TaskRows, other: ArmName): Difference[] {
   const reference = new Map(testsOf(found, other).map(row => [row.seed, row]));
   const tested = searchingArms.flatMap(arm => {
@@ -55,18 +55,18 @@ export function compareWith(found: TaskRows, other: ArmName): Difference[] {
 
 export interface OverTasks {
   readonly arm: ArmName;
-  /** Tasks in which both arms are complete. */
+  /** Number of tasks in which both arms are complete. */
   readonly tasks: number;
-  /** Tasks with a lower mean loss. */
+  /** Number of tasks with a lower mean loss. */
   readonly better: number;
-  /** The mean over tasks of the mean difference of ln(loss); undefined spread for a single task. */
+  /** Mean over tasks of the mean difference of ln(loss). */
   readonly mean: number;
-  /** Over the means of tasks, the unit that could be drawn anew; undefined for a single task. */
+  /** The paired test over the means of tasks, which are the sampled unit; undefined for a single task. */
   readonly paired: Paired | undefined;
   readonly adjusted: number;
 }
 
-/** Every arm against another over all tasks that have both. */
+/** Compares every arm with another one over all tasks that have both. */
 export function compareOverTasks(all: readonly TaskRows[], other: ArmName): OverTasks[] {
   const byTask = all.map(found => compareWith(found, other));
   const compared = searchingArms.flatMap(arm => {

@@ -1,4 +1,4 @@
-/** The study's data and bases, as folders and files below one folder: parts of the sources, and small vision models to tune. */
+/** The study's data and bases as folders and files in one folder: parts of the sources, and small vision models to tune. */
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import type { StudyJobs } from './jobs.ts';
 import { BASE_SEED, type DataName, planOf, type TaskPlan } from './plan.ts';
 import { RESNET_CONFIG, VIT_CONFIG, writeRandomModel } from './vision-bases.ts';
 
-/** The sources that `scripts/bench-study.mjs` has fetched: folders of images by class, or files with one JSON sample per line. */
+/** The sources that `scripts/bench-study.mjs` downloaded: folders of images by class, or files with one JSON sample per line. */
 export interface StudySources {
   readonly data: Readonly<Record<DataName, { readonly train: string; readonly heldOut: string }>>;
   readonly models: { readonly minilm: string; readonly smollm2: string };
@@ -29,10 +29,10 @@ export interface DataParams {
   readonly jobs: StudyJobs;
 }
 
-/** The base knows only these classes, and was made of images that are neither trained nor validated on. */
+/** Number of classes that the base knows; it was trained on images that are used for neither training nor validation. */
 const BASE_CLASSES = 5;
 
-/** Writes what a task needs; a base that is made is not made again. */
+/** Writes what a task needs; an existing base is reused. */
 export async function dataOf(task: TaskPlan, params: DataParams): Promise<TaskData> {
   const { base, data } = task;
   const parts = data === 'digits' ? await digitParts(task, params) : await lineParts(task, params);
@@ -81,7 +81,7 @@ async function digitParts(task: TaskPlan, { folder, sources }: DataParams): Prom
   };
 }
 
-/** Links to the images that `take` picks of each class; a class without any is left out. */
+/** Links the images that `take` selects from each class; a class without any is omitted. */
 async function linkImages(from: string, to: string, take: (files: readonly string[], label: string) => readonly string[]): Promise<string> {
   await rm(to, { recursive: true, force: true });
   for (const label of (await readdir(from)).sort()) {
@@ -93,7 +93,7 @@ async function linkImages(from: string, to: string, take: (files: readonly strin
   return to;
 }
 
-/** Images of each class that are kept for training and validation. */
+/** Number of images per class reserved for training and validation. */
 const RESERVED = 40;
 
 /** @returns the folder of a model that knows the first five digits */

@@ -1,4 +1,4 @@
-/** The figures of the study: the validation loss over the learning rate, one panel for each task. Pure. */
+/** The figures of the study: validation loss over learning rate, with one panel per task. Pure. */
 import { chart, type Panel } from '../chart.ts';
 import { type ArmName, armNames } from './arms.ts';
 import { rowsByTask, type TaskRows } from './compare.ts';
@@ -15,10 +15,10 @@ export const COLORS: Partial<Record<ArmName, string>> = {
   lora: '#cc79a7',
 };
 
-/** Panels in a row: more do not fit a page. */
+/** Number of panels in a row; more do not fit on a page. */
 const PANELS = 3;
 
-/** Name of the file → SVG; none without rows. */
+/** Maps file names to SVG; empty without rows. */
 export function figures(rows: readonly StudyRow[]): ReadonlyMap<string, string> {
   const charts = inPanels(rowsByTask(tasks, rows).flatMap(ratePanel));
   return new Map(
@@ -26,7 +26,7 @@ export function figures(rows: readonly StudyRow[]): ReadonlyMap<string, string> 
   );
 }
 
-/** The panels of each chart. */
+/** Groups panels into charts. */
 export const inPanels = (panels: readonly Panel[]): Panel[][] =>
   Array.from({ length: Math.ceil(panels.length / PANELS) }, (_, i) => panels.slice(i * PANELS, (i + 1) * PANELS));
 

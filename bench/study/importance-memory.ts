@@ -1,6 +1,7 @@
 /**
- * The memory that each measure of importance takes above inference: measured on SmolLM2-135M and on the sizes of Llama-3.2-1B, each in a
- * process of its own, compared with the liveness prediction for the same programs; and the prediction for Llama-3-8B. `npm run study -- --importance`.
+ * The memory that each measure of importance takes beyond inference. It is measured on SmolLM2-135M and at the sizes of Llama-3.2-1B, each
+ * in its own process, and compared with the liveness prediction for the same programs. Llama-3-8B is only predicted. Run by `npm run study
+ * -- --importance`.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -45,14 +46,14 @@ interface Request {
   readonly spam: { readonly train: string };
   readonly models: { readonly smollm2: string };
   readonly threads: number;
-  /** Takes what an interrupted call has measured. */
+  /** True to reuse the measurements of an interrupted call. */
   readonly resume: boolean;
-  /** The job of a child process: the pass to run on the model in this folder. */
+  /** Set for a child process: the pass to run on the model in this folder. */
   readonly child?: { readonly pass: Pass; readonly model: string };
 }
 
 type Pass = MeasureName | 'inference' | typeof EXACT;
-/** `taylor` of the mean gradient over all samples, in one sweep. */
+/** The measure `taylor` with the mean gradient over all samples, in one sweep. */
 const EXACT = 'taylor, exact';
 const measureOf = (pass: Exclude<Pass, 'inference'>): MeasureName => (pass === EXACT ? 'taylor' : pass);
 
@@ -65,7 +66,7 @@ const SAMPLES = 4;
 const CLASSES = 2;
 const LARGE_SHAPE = { batch: 1, tokens: 512, targets: 8 };
 const TARGETS = { targetModules: ['all-linear'], freeze: [] };
-/** One of each way to come by a score: the others hold what these do. */
+/** One measure for each way to compute scores; the others keep the same tensors. */
 const ofMiddle: readonly Pass[] = ['activation', 'taylor', 'taylor_row'];
 const passes: readonly Pass[] = measureNames.filter(needsData);
 const request = readRequest<Request>();
@@ -83,7 +84,10 @@ const recipe = recipeOf({
 
 const inferenceProgram = (task: Task, shapes: readonly BatchShape[]): Program => evaluationProgram({ task, attachment: untouched }, shapes);
 
-/** All live tensors that are not weights, at the worst moment of the worst batch, plus the mean gradients of the exact measure. */
+/**
+ * Predicts the bytes of all live tensors that are not weights, at the worst point of the worst batch, plus the mean gradients of the exact
+ * measure.
+ */
 function predict(pass: Pass, task: Task, model: Model, shapes: readonly BatchShape[]): number {
   if (pass === 'inference') return peakOf(inferenceProgram(task, shapes));
   const modules = targetModules(model, TARGETS);
@@ -115,7 +119,7 @@ async function measure(pass: Pass): Promise<Peaks> {
       weights: base.folder.weights,
       seed: 0,
       data: { ...data, exact: pass === EXACT, sweepBytes: Number.POSITIVE_INFINITY },
-      // Called first when the weights are loaded.
+      // The first call comes when the weights are loaded.
       onProgress: done => {
         if (done === 0) startPeak();
       },
@@ -124,7 +128,7 @@ async function measure(pass: Pass): Promise<Peaks> {
   return { measured, predicted: predict(pass, setup.task, setup.model, data.source.plan.buckets) };
 }
 
-/** Loading holds a tensor twice for a moment, which is neither's. */
+/** Resets the peak after loading, which briefly holds a tensor twice. */
 function startPeak(): void {
   globalThis.gc?.();
   resetPeak();
@@ -137,7 +141,7 @@ async function runInference(base: Base, model: Model, { task, source }: Importan
   for await (const batch of epochBatches(source, 0)) await session.run(evalSignature(batch.bucket), batch.feeds(1));
 }
 
-/** Measurements by model and pass, kept until all of them exist. */
+/** Measurements by model and pass, stored until all of them exist. */
 const keptFile = path.join(request.cacheDir, 'study', 'importance-memory.json');
 const kept: Record<string, Peaks> = request.resume && existsSync(keptFile) ? JSON.parse(readFileSync(keptFile, 'utf8')) : {};
 
@@ -154,7 +158,7 @@ function inProcess(pass: Pass, model: string): Peaks {
     },
   );
   if (status !== 0) throw new Error(`the pass '${pass}' failed`);
-  // What the child prints below.
+  // The last line that the child prints below.
   const peaks = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Peaks;
   kept[key] = peaks;
   writeFileSync(keptFile, JSON.stringify(kept));
@@ -164,7 +168,7 @@ function inProcess(pass: Pass, model: string): Peaks {
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
 
-/** Weights drawn at random, and SmolLM2's tokenizer; 4.3 GB on the disk. */
+/** Writes random weights and SmolLM2's tokenizer; 4.3 GB on disk. */
 async function writeLlama1b(): Promise<string> {
   const dir = path.join(request.cacheDir, 'study', 'llama-1b');
   if (existsSync(path.join(dir, 'tokenizer.json'))) return dir;
@@ -176,7 +180,7 @@ async function writeLlama1b(): Promise<string> {
   return dir;
 }
 
-/** The memory of inference, and what each measure takes above it. */
+/** The memory of inference, and the memory of each measure beyond it. */
 function compare(model: string, chosen: readonly Pass[]): { readonly inference: Peaks; readonly above: ReadonlyMap<Pass, Peaks> } {
   const inference = inProcess('inference', model);
   const above = chosen.map(pass => {

@@ -1,4 +1,4 @@
-/** Jobs of the trainer, run in this process by settings rather than by a file. */
+/** Runs jobs of the trainer in this process, with settings instead of a recipe file. */
 
 import { runJob } from '../../trainer/handlers/job-handlers.ts';
 import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';

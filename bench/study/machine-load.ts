@@ -1,21 +1,23 @@
-/** Whether a run shared the machine with work that is not of the study. */
+/** Detects whether a run shared the machine with processes outside the study. */
 import os from 'node:os';
 
-/** Processor time of the whole machine since it started, that of idle cores left out. */
+/** Processor time of the whole machine since it started, without idle time. */
 export const busySeconds = (): number =>
   os.cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + (user + nice + sys + irq) / 1000, 0);
 
-/** The share of a core that an idle system takes. */
+/** Cores' worth of processor time that an idle system uses. */
 const SYSTEM_SHARE = 0.15;
 
 export interface Load {
-  /** Processor time of all processes but the run's own while it ran. */
+  /** Processor time of all other processes during the run. */
   readonly others: number;
-  /** The length of the run. */
+  /** Duration of the run. */
   readonly seconds: number;
-  /** Cores that the other workers of the study may use. */
+  /** Number of cores that the other workers of the study may use. */
   readonly siblings: number;
 }
 
-/** Whether others used more than the other workers can. Then the seconds say little, and loss and accuracy are what they are. */
+/**
+ * True if others used more processor time than the other workers can. The seconds are then unreliable; loss and accuracy are not affected.
+ */
 export const isBeside = ({ others, seconds, siblings }: Load): boolean => others > (siblings + SYSTEM_SHARE) * seconds;

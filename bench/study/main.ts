@@ -1,4 +1,4 @@
-/** `npm run study`: starts the workers, runs the parts until they are done or the time is up, and writes the page from all rows. */
+/** `npm run study`: starts the workers, runs the parts until they are done or time is up, and writes the page from all rows. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../../trainer/files/durable-file.ts';
@@ -11,7 +11,7 @@ import { Pool } from './pool.ts';
 import { appendRow, readRows, type StudyRow } from './rows.ts';
 import { runStudy } from './study.ts';
 
-/** Sent by `scripts/bench-study.mjs`. */
+/** The request from `scripts/bench-study.mjs`. */
 export interface StudyRequest {
   readonly cacheDir: string;
   /** The folder of study.jsonl, study.md and the figures. */
@@ -21,11 +21,11 @@ export interface StudyRequest {
   readonly tasks: readonly string[];
   /** Names of arms; empty for all. */
   readonly arms: readonly string[];
-  /** Infinite if absent. */
+  /** Time limit; none if absent. */
   readonly minutes?: number;
   readonly workers: number;
   readonly threads: number;
-  /** Two updates per run: shows that every part works. */
+  /** True for two updates per run, to show that every part works. */
   readonly tiny: boolean;
   readonly script: string;
   readonly flags: readonly string[];
@@ -34,7 +34,7 @@ export interface StudyRequest {
 
 const minutesSince = (began: number): string => `${((performance.now() - began) / 60_000).toFixed(1)} min`;
 
-/** @returns whether all parts are done */
+/** @returns true if all parts are done */
 export async function study(request: StudyRequest): Promise<boolean> {
   const { results, cacheDir, sources, threads, minutes = Number.POSITIVE_INFINITY } = request;
   const began = performance.now();

@@ -1,4 +1,4 @@
-/** The figures of the study that set loss against memory: a point for each arm, a panel for each task. Pure. */
+/** The figures of loss over memory: one point per arm, and one panel per task. Pure. */
 import { chart, type Marker, type Panel, type Series } from '../chart.ts';
 import { type ArmName, armNames, arms } from './arms.ts';
 import { isComplete, rowsByTask, type TaskRows, testsOf } from './compare.ts';
@@ -14,12 +14,12 @@ const MARKERS = [
   { marker: 'diamond', meaning: 'head, biases, full' },
 ] as const satisfies readonly { readonly marker: Marker; readonly meaning: string }[];
 
-/** Arms without a color of their own, in their order. */
+/** Colors of arms that have none of their own, in order. */
 const FURTHER = ['#882255', '#44aa99', '#999933', '#332288', '#aa4499', '#117733', '#ddaa33', '#004488', '#bb5566', '#555555'];
 
 export const memoryFigureName = (index: number): string => `study-memory-${index + 1}.svg`;
 
-/** Name of the file → SVG; none before two arms of a task have all their seeds. */
+/** Maps file names to SVG; empty until two arms of a task have all their seeds. */
 export function memoryFigures(rows: readonly StudyRow[]): ReadonlyMap<string, string> {
   const title = 'Held-out loss (test data, mean of seeds) by predicted memory of training next to the weights';
   const charts = inPanels(rowsByTask(tasks, rows).flatMap(memoryPanel));
@@ -29,7 +29,7 @@ export function memoryFigures(rows: readonly StudyRow[]): ReadonlyMap<string, st
 function memoryPanel(found: TaskRows): Panel[] {
   const series = armNames.flatMap((arm): Series[] => {
     const point = pointOf(found, arm);
-    // The arms at the defaults are other rates of arms that are shown.
+    // Omit the arms at default rates, which repeat other arms.
     if (!point || !isComplete(found, arm) || arms[arm].learningRates !== undefined) return [];
     return [
       {
@@ -52,7 +52,7 @@ function memoryPanel(found: TaskRows): Panel[] {
   ];
 }
 
-/** Means over the seeds of an arm, in megabytes and nats; undefined before the first. */
+/** Means over the seeds of an arm, in megabytes and nats; undefined without runs. */
 export function pointOf(found: TaskRows, arm: ArmName): { readonly x: number; readonly y: number } | undefined {
   const known = testsOf(found, arm).flatMap(({ result, memoryBytes }) =>
     result && memoryBytes !== undefined ? [{ x: memoryBytes / 1e6, y: result.loss }] : [],

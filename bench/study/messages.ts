@@ -1,4 +1,4 @@
-/** Requests of the study's main process to a worker process, and its answers. */
+/** Requests of the study's main process to a worker, and the answers. */
 import type { StudySources, TaskData } from './data.ts';
 import type { PlannedRun, TaskPlan } from './plan.ts';
 import type { StudyRow } from './rows.ts';
@@ -8,7 +8,7 @@ export interface WorkerSetup {
   readonly cacheDir: string;
   readonly folder: string;
   readonly threads: number;
-  /** All workers of the study, this one among them. */
+  /** Number of workers of the study, including this one. */
   readonly workers: number;
   readonly sources: StudySources;
 }

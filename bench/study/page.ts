@@ -1,4 +1,6 @@
-/** The page of the study, generated from all rows: over tasks, then each task with its arms, comparisons and learning rates. Pure. */
+/**
+ * The page of the study, generated from all rows: a summary over tasks, then each task with its arms, comparisons and learning rates. Pure.
+ */
 import { signed, table } from '../report.ts';
 import { median } from '../run-side.ts';
 import { type ArmName, armNames, defaultArms, defaultOfSpsft, LORA, RANDOM_ROWS } from './arms.ts';
@@ -74,7 +76,7 @@ ${images}`,
   ];
 }
 
-/** The losses of a user who sets no rate, task by task, next to the best rate that the same measure found. */
+/** The losses at default rates, by task, next to the best rate that the same measure found. */
 function atDefaults(found: readonly TaskRows[]): string[] {
   const meanLoss = (one: TaskRows, arm: ArmName): string => {
     const losses = testsOf(one, arm).flatMap(({ result }) => (result ? [result.loss] : []));
@@ -122,7 +124,7 @@ function facts({ task, base }: TaskRows, tested: readonly StudyRow[]): string {
   return `${size}task \`${task.name}\`, base ${base.slice(0, 8)}${where === '' ? '' : `; ${where}`}`;
 }
 
-/** Columns of language models. */
+/** Columns for language models. */
 const FORGETTING = ['loss on general text', 'divergence from the base'];
 
 function armLine(found: TaskRows, arm: ArmName, forgets: boolean): string[][] {
@@ -181,7 +183,7 @@ const searchesOf = (found: TaskRows): { readonly arm: ArmName; readonly own: rea
     return own.length === TRIALS ? [{ arm, own }] : [];
   });
 
-/** How much more loss a rate has that is off by one or two steps, over all complete searches. */
+/** How much the loss increases if the rate is off by one or two steps, over all complete searches. */
 function rateCosts(found: readonly TaskRows[]): string[] {
   const searches = found.flatMap(one => searchesOf(one).map(({ own }) => own));
   const lines = [1, 2].flatMap(steps => {
@@ -194,7 +196,7 @@ function rateCosts(found: readonly TaskRows[]): string[] {
     : [`Validation loss above that of the best rate, ${searches.length} searches:\n\n${table(['off by', 'median', 'rates'], lines)}`];
 }
 
-/** A note on the arms that ended their search with the best rate at an end. */
+/** Notes the arms whose best rate is at an end of their search. */
 function rateNote(found: TaskRows): string {
   const open = searchesOf(found).flatMap(({ arm, own }) => {
     const end = endOfBest(own);

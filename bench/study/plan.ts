@@ -1,4 +1,7 @@
-/** The plan of the study as data: tasks with their models and sizes, the arms of each, and the order of the parts. plan.md is its text. Pure. */
+/**
+ * The plan of the study as data: tasks with their models and sizes, the arms of each, and the order of the parts. plan.md describes it.
+ * Pure.
+ */
 import { createHash } from 'node:crypto';
 import { entryOf } from '../../trainer/catalog/entries.ts';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
@@ -33,22 +36,31 @@ export interface TaskPlan {
   readonly base: BaseName;
   readonly data: DataName;
   readonly settings: Settings;
-  /** Samples to train on, to choose the learning rate by, and to test on; for images, per class, and all test images are used. */
+  /**
+   * Number of samples for training, for choosing the learning rate, and for testing. For images, counts are per class, and all test images
+   * are used.
+   */
   readonly samples: { readonly tune: number; readonly validate: number; readonly test: number };
   readonly budget: ArmBudget;
-  /** Columns and coupled channels; left out of a model without linear layers in its blocks. */
+  /** Budgets of columns and coupled channels; absent for models whose blocks have no linear layers. */
   readonly units?: UnitBudget;
   /** The middle of the first three learning rates. */
   readonly rates: Readonly<Record<ArmFamily, number>>;
-  /** Arms that the model has no place for, or whose score the task can't give. */
+  /** Arms that do not fit the model, or whose score the task can't provide. */
   readonly without?: readonly ArmName[];
-  /** Arms of the first part that this task runs among the remaining ones: its runs are long. */
+  /** Arms of the first part that this task runs with the remaining ones, because its runs are long. */
   readonly later?: readonly ArmName[];
-  /** Tokens of the longest answer, where a test run also answers the prompts of its test samples: the share of exact matches is its accuracy. */
+  /**
+   * Maximum tokens of an answer. If set, a test run also answers the prompts of its test samples; its accuracy is the share of exact
+   * matches.
+   */
   readonly answerTokens?: number;
 }
 
-/** Not that of the bases: a new head drawn from the same seed would begin as theirs did, and their features fit it. */
+/**
+ * Seed of the bases. It differs from the other seeds, because a new head drawn from the same seed would start like the base's head, which
+ * fits the features.
+ */
 export const BASE_SEED = 1;
 /** The seed of the runs that choose the learning rate. */
 export const TUNING_SEED = 7;
@@ -58,9 +70,9 @@ const imageRates = { rows: 1e-2, product: 1e-2, head: 1e-1, biases: 3.2e-2, whol
 const encoderRates = { rows: 3.2e-3, product: 3.2e-3, head: 1e-2, biases: 1e-2, whole: 1.8e-4 };
 const decoderRates = { rows: 3.2e-3, product: 1e-3, head: 1e-3, biases: 1e-2, whole: 1e-4 };
 
-/** Per layer, of MiniLM 3456 and 1538 numbers, and of rows 3462. */
+/** Units per layer of MiniLM. Columns are 3456 parameters, coupled channels 1538, and the rows 3462. */
 const encoderUnits: UnitBudget = { columns: 16, coupled: 36, heads: 32 };
-/** Per layer, of SmolLM2 5184 and 4032 numbers, and of rows 4992. */
+/** Units per layer of SmolLM2. Columns are 5184 parameters, coupled channels 4032, and the rows 4992. */
 const decoderUnits: UnitBudget = { columns: 15, coupled: 20 };
 
 const images: Settings = {
@@ -101,7 +113,7 @@ const decoder: Settings = {
   'importance.samples': 16,
 };
 
-/** Scores by class; a language model that answers with a label has none. */
+/** Arms with scores by class, which a language model that answers with a label does not have. */
 const BY_CLASS: readonly ArmName[] = ['rows, qm_taylor', 'rows, class_max_taylor', 'rows, class_mean_taylor'];
 
 const LONG: readonly ArmName[] = ['rows, activation', 'rows, taylor'];
@@ -193,7 +205,7 @@ const table = {
   'minilm-sentiments': { title: 'MiniLM, whether a word sounds good or bad', ...onMiniLm, data: 'sentiments' },
 } as const satisfies Readonly<Record<string, Omit<TaskPlan, 'name'>>>;
 
-/** The tasks that have a longer form, too: four times as many updates, at the fixed rates alone. */
+/** The tasks that also have a longer form: four times as many updates, at the fixed rates only. */
 const LONGER: readonly (keyof typeof table)[] = ['minilm-mails', 'minilm-emojis', 'smollm2-mails', 'smollm2-arithmetic'];
 
 const longer = (task: Omit<TaskPlan, 'name'>): Omit<TaskPlan, 'name'> => ({
@@ -208,7 +220,7 @@ export const tasks: readonly TaskPlan[] = [
   ...LONGER.map(name => ({ name: `${name}-long`, ...longer(table[name]) })),
 ];
 
-/** The arms that answer which rows to train, and whether to train rows. */
+/** The arms that answer the main questions: which rows to train, and whether to train rows. */
 const QUESTION: readonly ArmName[] = [
   'rows, random',
   'rows, magnitude',
@@ -226,11 +238,13 @@ export interface Part {
 
 const isFirst = (task: TaskPlan, arm: ArmName): boolean => QUESTION.includes(arm) && !task.later?.includes(arm);
 
-/** The rate of an arm that searches none. */
+/** The fixed learning rate of an arm; undefined if it searches one. */
 export const fixedRateOf = ({ settings }: TaskPlan, arm: ArmName): number | undefined =>
   arms[arm].learningRates?.[entryOf(objectiveCatalog, settings.task)?.model ?? 'causal'];
 
-/** Whether the model has what the arm trains, and the task what it scores by. An arm at fixed rates may have none for a kind of model. */
+/**
+ * True if the model has what the arm trains, and the task has what it scores by. An arm with fixed rates may have none for a kind of model.
+ */
 export const hasArm = (task: TaskPlan, arm: ArmName): boolean => {
   const { unit, learningRates } = arms[arm];
   if (task.without?.includes(arm) || (unit && task.units?.[unit] === undefined)) return false;
@@ -240,14 +254,14 @@ export const hasArm = (task: TaskPlan, arm: ArmName): boolean => {
 const armsOf = (task: TaskPlan, first: boolean): ArmName[] =>
   searchingArms.filter(arm => isFirst(task, arm) === first && hasArm(task, arm));
 
-/** The parts in the order of their value: the question on every task first, then the defaults, then the remaining arms of every task. */
+/** The parts in order of value: the main questions on every task, then the defaults, then the remaining arms of every task. */
 export const parts: readonly Part[] = [
   ...tasks.map(task => ({ task, arms: armsOf(task, true) })),
   ...tasks.map(task => ({ task, arms: defaultArms.filter(arm => !arms[arm].isPast && hasArm(task, arm)) })),
   ...tasks.map(task => ({ task, arms: armsOf(task, false) })),
 ];
 
-/** The settings that are the same for all tasks. */
+/** The settings that all tasks share. */
 export const COMMON: Settings = {
   warmup_ratio: 0.1,
   eval_strategy: 'no',
@@ -276,7 +290,7 @@ export const settingsOf = ({ task, arm, purpose, learningRate, seed }: PlannedRu
   ...COMMON,
   ...task.settings,
   ...arms[arm].settings({ ...task.budget, ...task.units }),
-  // Measured after the run, so they change none of the other numbers.
+  // Measured after the run, so that they affect no other numbers.
   ...(purpose === 'test' && task.settings.task === 'causal_lm' ? { eval_forgetting: true } : {}),
   ...(purpose === 'test' && task.answerTokens !== undefined ? answersOf(task.samples.test, task.answerTokens) : {}),
   learning_rate: learningRate,
@@ -284,8 +298,8 @@ export const settingsOf = ({ task, arm, purpose, learningRate, seed }: PlannedRu
 });
 
 /**
- * A fingerprint of what the numbers of an arm of a task depend on; runs of another plan are not taken for this one's. A unit's budget is part of
- * its own arms' alone.
+ * Returns a fingerprint of everything that the numbers of an arm of a task depend on, which distinguishes runs of different plans. The
+ * budget of a unit is included only for its own arms.
  */
 export function planOf({ settings, samples, budget, units }: TaskPlan, arm?: ArmName): string {
   const unit = arm && arms[arm].unit;
@@ -295,14 +309,14 @@ export function planOf({ settings, samples, budget, units }: TaskPlan, arm?: Arm
     .slice(0, 12);
 }
 
-/** The fingerprint that a row of this arm's name has if it is of the plan; that of no unit for an arm that is gone. */
+/** The fingerprint of a row with this arm's name if it belongs to the plan; without a unit for an arm that no longer exists. */
 export const planOfRow = (task: TaskPlan, arm: string): string =>
   planOf(
     task,
     armNames.find(name => name === arm),
   );
 
-/** A plan of the same form that takes seconds: it shows that every part works, and its numbers mean nothing. */
+/** Returns a plan of the same form that takes seconds, to show that every part works. Its numbers are meaningless. */
 export const tinyTask = (task: TaskPlan): TaskPlan => ({
   ...task,
   settings: { ...task.settings, max_steps: 2, 'importance.samples': 4 },

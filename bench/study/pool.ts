@@ -1,8 +1,8 @@
-/** Worker processes that take requests by priority, until a deadline. */
+/** Worker processes that take requests by priority until a deadline. */
 import { type ChildProcess, fork } from 'node:child_process';
 import type { WorkAnswer, WorkerSetup, WorkRequest } from './messages.ts';
 
-/** There is no time left for a request. */
+/** Thrown if there is no time left for a request. */
 export class TimeIsUp extends Error {
   override name = 'TimeIsUp';
 }
@@ -14,7 +14,7 @@ export interface PoolParams {
   readonly flags: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly setup: WorkerSetup;
-  /** In milliseconds, as `performance.now()`; infinite without a limit. */
+  /** In milliseconds, as `performance.now()`; infinite for no limit. */
   readonly deadline: number;
 }
 
@@ -38,15 +38,15 @@ export class Pool {
   }
 
   /**
-   * Runs a request when a worker is free and no request of a lower number waits.
-   * @param expectedSeconds asked when its turn comes: it is not started if it would end after the deadline
+   * Runs a request when a worker is free and no request with a lower priority number waits.
+   * @param expectedSeconds called when the request's turn comes; the request does not start if it would end after the deadline
    * @throws TimeIsUp, or Error if the worker ended
    */
   ask(request: WorkRequest, place: { readonly priority: number; readonly expectedSeconds: () => number }): Promise<WorkAnswer> {
     return new Promise((done, failed) => {
       this.queue.push({ request, ...place, done, failed });
       this.queue.sort((a, b) => a.priority - b.priority);
-      // Requests of the same moment are all in the queue before the first is taken.
+      // Deferred, so that all requests of the same moment are queued before the first one is taken.
       setImmediate(() => this.next());
     });
   }

@@ -1,4 +1,4 @@
-/** Which learning rates an arm tries: the same number for every arm, chosen by the losses on the validation data. Pure. */
+/** The learning rates that an arm tries: the same number for every arm, chosen by the losses on the validation data. Pure. */
 
 /** The result of one learning rate on the validation data. */
 export interface RateResult {
@@ -7,28 +7,28 @@ export interface RateResult {
   readonly loss: number;
 }
 
-/** The rates that every arm tries. */
+/** Number of rates that every arm tries. */
 export const TRIALS = 5;
-/** The first rates are half a decade apart. */
+/** The first rates, half a decade apart, as steps from the starting rate. */
 const FIRST = [0, -2, 2];
 export const STEPS_PER_DECADE = 4;
 
-/** The rate `steps` quarters of a decade above `rate` (below, if negative), in two digits: 0.001, 0.0018, 0.0032, 0.0056. */
+/** Returns the rate `steps` quarter decades above `rate` (below it, if negative), with two digits: 0.001, 0.0018, 0.0032, 0.0056. */
 export function neighborRate(rate: number, steps: number): number {
   const rung = Math.round(STEPS_PER_DECADE * Math.log10(rate)) + steps;
   return Number((10 ** (rung / STEPS_PER_DECADE)).toPrecision(2));
 }
 
-/** The best of the tried rates; of equal ones the lowest. */
+/** Returns the best of the tried rates; the lowest among equal ones. */
 export const bestOf = <T extends RateResult>(results: readonly T[]): T | undefined =>
   [...results].sort((a, b) => compare(a.loss, b.loss) || a.learningRate - b.learningRate)[0];
 
-/** Two infinite losses are equal; their difference would not be a number. */
+/** Compares losses. Two infinite losses are equal; their difference would be NaN. */
 const compare = (a: number, b: number): number => (a === b ? 0 : a - b);
 
 /**
- * The rates to try next, which may run at the same time; none after `TRIALS`. After the first three the search goes half a decade on if the
- * best rate is at an end, and otherwise to the untried middle between the best rate and the better one of its neighbors.
+ * Returns the rates to try next, which may run at the same time; none after `TRIALS`. After the first three, the search extends by half a
+ * decade if the best rate is at an end. Otherwise, it tries the midpoint between the best rate and the better one of its neighbors.
  */
 export function nextRates(start: number, results: readonly RateResult[]): number[] {
   const isTried = (rate: number): boolean => results.some(({ learningRate }) => learningRate === rate);
@@ -43,7 +43,7 @@ export function nextRates(start: number, results: readonly RateResult[]): number
   return open[0] === undefined ? [] : [open[0].rate];
 }
 
-/** The losses at the rates that are this many steps from the best one, relative to its loss. */
+/** Returns the losses at the rates this many steps from the best one, relative to its loss. */
 export function ratiosAt(results: readonly RateResult[], steps: number): number[] {
   const best = bestOf(results);
   if (best === undefined) return [];
@@ -51,13 +51,13 @@ export function ratiosAt(results: readonly RateResult[], steps: number): number[
   return results.filter(({ learningRate }) => at.includes(learningRate)).map(({ loss }) => loss / best.loss);
 }
 
-/** The loss of the nearest tried rate on one side. */
+/** Returns the loss of the nearest tried rate on one side. */
 function lossBeyond(results: readonly RateResult[], rate: number, step: number): number {
   const beyond = results.filter(({ learningRate }) => (learningRate - rate) * step > 0);
   return beyond.sort((a, b) => Math.abs(a.learningRate - rate) - Math.abs(b.learningRate - rate))[0]?.loss ?? Number.POSITIVE_INFINITY;
 }
 
-/** The best rate if it is the lowest or the highest of those tried, and the direction in which to look further. */
+/** Returns the best rate if it is the lowest or highest one tried, and the direction in which to extend the search. */
 export function endOfBest(results: readonly RateResult[]): { readonly learningRate: number; readonly step: 1 | -1 } | undefined {
   const best = bestOf(results);
   if (!best) return undefined;

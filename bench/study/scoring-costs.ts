@@ -1,4 +1,4 @@
-/** The cost of scoring rows for a run, and its gain next to random rows, which need no scores. Pure. */
+/** The cost of scoring rows for a run, and the gain over random rows, which need no scores. Pure. */
 import { signed, table } from '../report.ts';
 import { type ArmName, RANDOM_ROWS } from './arms.ts';
 import { compareWith, type TaskRows, testsOf } from './compare.ts';
@@ -6,13 +6,13 @@ import { mean } from './statistics.ts';
 
 const SCORED: readonly ArmName[] = ['rows, wanda', 'rows, taylor_row', 'rows, taylor'];
 
-/** Mean processor time of the runs of an arm on an otherwise idle machine. */
+/** Mean processor time of an arm's runs on an otherwise idle machine. */
 function secondsOf(found: TaskRows, arm: ArmName): number | undefined {
   const known = testsOf(found, arm).flatMap(({ cpuSeconds, beside }) => (cpuSeconds === undefined || beside ? [] : [cpuSeconds]));
   return known.length > 0 ? mean(known) : undefined;
 }
 
-/** A section of the page; none before two arms of a task have their times. */
+/** A section of the page; empty until two arms of a task have times. */
 export function scoringCosts(all: readonly TaskRows[]): string[] {
   const lines = all.flatMap(found => {
     const plain = secondsOf(found, RANDOM_ROWS);

@@ -1,4 +1,4 @@
-/** Paired comparisons: the t test, its effect size and confidence interval, and Holm's correction for several comparisons. Pure. */
+/** Paired comparisons: the t test, effect size and confidence interval, and Holm's correction for multiple comparisons. Pure. */
 
 export interface Paired {
   readonly pairs: number;
@@ -7,19 +7,19 @@ export interface Paired {
   readonly margin: number;
   /** Mean over standard deviation of the differences, corrected for few pairs (Hedges' g of paired samples). */
   readonly effect: number;
-  /** Two-sided, of Student's paired t test. 1 if all differences are 0. */
+  /** Two-sided p value of Student's paired t test; 1 if all differences are 0. */
   readonly p: number;
 }
 
 export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** The standard deviation of a sample, over n − 1; 0 of a single value. */
+/** Standard deviation of a sample, over n − 1; 0 for a single value. */
 export function deviation(values: readonly number[]): number {
   const center = mean(values);
   return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / Math.max(1, values.length - 1));
 }
 
-/** Undefined for fewer than two differences, which have no spread. */
+/** Returns undefined for fewer than two differences, which have no spread. */
 export function pairedTest(differences: readonly number[]): Paired | undefined {
   const pairs = differences.length;
   if (pairs < 2) return undefined;
@@ -38,10 +38,10 @@ export function pairedTest(differences: readonly number[]): Paired | undefined {
   return { pairs, mean: center, margin, effect, p: twoSidedP(center / error, freedom) };
 }
 
-/** P(|T| ≥ |t|) of Student's distribution: the regularized incomplete beta function I of ν/2 and 1/2 at ν / (ν + t²). */
+/** P(|T| ≥ |t|) of Student's distribution: the regularized incomplete beta function I with parameters ν/2 and 1/2 at ν / (ν + t²). */
 export const twoSidedP = (t: number, freedom: number): number => incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5);
 
-/** The t that 5% of the distribution lie beyond, by bisection. */
+/** The t beyond which 5% of the distribution lie, found by bisection. */
 function criticalT(freedom: number): number {
   let [low, high] = [0, 100];
   for (let i = 0; i < 60; i++) {
@@ -53,8 +53,8 @@ function criticalT(freedom: number): number {
 }
 
 /**
- * Holm's step-down p values of a family of tests (Holm 1979): the smallest is multiplied by their number, the next by one less, and so on;
- * none is smaller than the one before it.
+ * Holm's step-down p values of a family of tests (Holm 1979): the smallest is multiplied by the number of tests, the next by one less, and
+ * so on. None is smaller than the previous one.
  */
 export function holm(pValues: readonly number[]): number[] {
   const order = pValues.map((p, i) => ({ p, i })).sort((a, b) => a.p - b.p);
@@ -73,7 +73,7 @@ const ENOUGH = 1e-14;
 /** I_x(a, b) by its continued fraction (Lentz's method; Abramowitz and Stegun 26.5.8). */
 function incompleteBeta(x: number, a: number, b: number): number {
   if (x <= 0 || x >= 1) return x <= 0 ? 0 : 1;
-  // The fraction converges fast below this border.
+  // The fraction converges quickly below this threshold.
   if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);
   const front = Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log(1 - x)) / a;
   const away = (value: number): number => (Math.abs(value) < SMALLEST ? SMALLEST : value);
@@ -94,7 +94,7 @@ function incompleteBeta(x: number, a: number, b: number): number {
   return front * fraction;
 }
 
-/** ln Γ(z) by Stirling's series, whose argument is first raised above 10. */
+/** ln Γ(z) by Stirling's series, after raising the argument above 10. */
 function logGamma(z: number): number {
   let [shift, x] = [0, z];
   for (; x < 10; x++) shift += Math.log(x);

@@ -1,6 +1,6 @@
 /**
  * The study: every arm of every part searches its learning rate on the validation data, then runs all seeds on the test data. Runs that are
- * in the file of rows are not made again, so an interrupted study continues where it was.
+ * already in the file of rows are skipped, so an interrupted study continues.
  */
 import { type ArmName, arms } from './arms.ts';
 import type { TaskData } from './data.ts';
@@ -10,7 +10,7 @@ import { TimeIsUp } from './pool.ts';
 import { bestOf, nextRates, type RateResult } from './rates.ts';
 import { isSameRun, type RunKey, type StudyRow } from './rows.ts';
 
-/** Before a run of a task was timed. */
+/** Estimated seconds of a run before a run of its task was timed. */
 const FIRST_SECONDS = 60;
 
 export interface StudyParams {
@@ -20,7 +20,7 @@ export interface StudyParams {
   readonly onRow: (row: StudyRow) => Promise<void>;
 }
 
-/** Whether all parts are done; false if the time was up before. @throws Error of the first run that failed */
+/** Returns true if all parts are done; false if time was up. @throws Error of the first failed run */
 export async function runStudy(params: StudyParams): Promise<boolean> {
   const study = new Study(params);
   const outcomes = await Promise.allSettled(params.parts.map((part, index) => study.part(part, index)));
@@ -40,7 +40,7 @@ class Study {
     this.rows = [...params.rows];
   }
 
-  /** Requests of earlier parts come first; within a part, all arms advance together, so that pairs are complete when the time is up. */
+  /** Requests of earlier parts come first. Within a part, all arms advance together, so that pairs are complete when time is up. */
   async part({ task, arms: chosen }: Part, index: number): Promise<void> {
     const data = await this.prepare(task, index);
     const outcomes = await Promise.allSettled(
@@ -101,7 +101,7 @@ class Study {
     return row;
   }
 
-  /** The longest of the last runs of the task; of none, a guess. */
+  /** The longest of the last runs of the task; a guess if there are none. */
   private expectedSeconds({ task, plan }: RunKey): number {
     const own = this.rows.filter(row => row.task === task && row.plan === plan).slice(-10);
     return own.length === 0 ? FIRST_SECONDS : Math.max(...own.map(({ seconds }) => seconds));

@@ -1,4 +1,4 @@
-/** Small vision models to tune: weights drawn at random, then trained from scratch on a part of the digits, so that there is a base worth tuning. */
+/** Small vision models to tune: random weights, trained from scratch on a part of the digits, so that the base is worth tuning. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadModel } from '../../trainer/model/load-model.ts';
@@ -45,7 +45,7 @@ export const RESNET_CONFIG = {
 
 const PREPROCESSOR = { image_mean: [0.3], image_std: [0.35] };
 
-/** A model folder with random weights, and what its images are normalized by. */
+/** Writes a model folder with random weights and the normalization of its images. */
 export async function writeRandomModel(dir: string, config: Readonly<Record<string, unknown>>, seed: number): Promise<void> {
   await writeFloat32Folder(dir, { config, weights: randomWeights(loadModel(config), { seed, gain: Math.SQRT2 }) });
   await writeFile(path.join(dir, 'preprocessor_config.json'), `${JSON.stringify(PREPROCESSOR, null, 2)}\n`);

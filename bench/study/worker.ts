@@ -1,4 +1,4 @@
-/** A worker of the study: prepares tasks and makes runs, one after the other, in a process that TensorFlow's environment was set for. */
+/** A worker of the study: prepares tasks and runs them one after the other, in a process with TensorFlow's environment. */
 import { readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -56,7 +56,7 @@ async function makeRun(run: PlannedRun, data: TaskData): Promise<StudyRow> {
   };
 }
 
-/** @returns undefined if the loss diverged, which is a result; any other failure ends the study */
+/** @returns undefined if the loss diverged, which is a valid result; any other failure ends the study */
 async function train(run: PlannedRun, data: TaskData, runDir: string): Promise<TrainResult | undefined> {
   const settings = {
     ...settingsOf(run),
@@ -93,7 +93,7 @@ const memorySchema = z.object({
   predicted: z.object({ trainedBytes: z.number(), gradientBytes: z.number(), optimizerBytes: z.number(), activationBytes: z.number() }),
 });
 
-/** Predicted rather than measured: the heap of a process that has made other runs says little about one of them. */
+/** Predicted rather than measured, because the heap of a process that made other runs says little about a single one. */
 async function predictedMemory(runDir: string): Promise<number> {
   const { predicted } = memorySchema.parse(JSON.parse(await readFile(path.join(runDir, RUN_FILES.memory), 'utf8')));
   return predicted.trainedBytes + predicted.gradientBytes + predicted.optimizerBytes + predicted.activationBytes;
@@ -108,5 +108,5 @@ async function reply(request: WorkRequest): Promise<void> {
 }
 
 process.on('message', (request: WorkRequest) => void reply(request));
-// A worker whose study has been killed has nobody to answer.
+// If the study was killed, nothing receives the worker's answers.
 process.once('disconnect', () => process.exit());

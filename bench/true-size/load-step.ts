@@ -1,4 +1,4 @@
-/** Loads a model folder into the engine, in a process of its own, and runs it once: prints one JSON line. */
+/** Loads a model folder into the engine in its own process, and runs it once: prints one JSON line. */
 
 import { openEngine } from '../../trainer/engine/open-engine.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
@@ -19,13 +19,13 @@ import { readRequest } from '../request.ts';
 export interface LoadStepResult {
   /** From opening the folder to the last variable. */
   readonly seconds: number;
-  /** Processor time in these seconds, of all threads. */
+  /** Processor time of all threads during these seconds. */
   readonly cpuSeconds: number;
-  /** The most that JavaScript's heap and array buffers held at once. */
+  /** Peak of JavaScript's heap and array buffers together. */
   readonly heapBytes: number;
   readonly largestTensorBytes: number;
   readonly residentBytes: number;
-  /** The loss of one forward pass, which shows that the weights were loaded. */
+  /** The loss of one forward pass, which proves that the weights were loaded. */
   readonly loss: number;
 }
 

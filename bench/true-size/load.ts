@@ -1,4 +1,7 @@
-/** Loads a folder of seven billion parameters, and reads the same files plainly: whether weights stream in at the speed of the disk. */
+/**
+ * Loads a folder of seven billion parameters, and reads the same files plainly, to find out whether weights stream in at the speed of the
+ * disk.
+ */
 import { existsSync } from 'node:fs';
 import { open, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,15 +16,15 @@ import type { LoadStepResult } from './load-step.ts';
 import { layersThatFit, writeSyntheticFolder } from './synthetic-folder.ts';
 
 const CONFIG = paperModels['Llama-2-7B'];
-/** The largest share of the free memory that the loaded weights may take. */
+/** Maximum share of free memory for the loaded weights. */
 const MOST_OF_MEMORY = 0.8;
-/** Plain reading asks for this much at a time, as `dd` and other readers of large files do. */
+/** Read size of plain reading, as in `dd` and other readers of large files. */
 const READ_BYTES = 8 * 2 ** 20;
 
 const weightFiles = async (dir: string): Promise<string[]> =>
   (await readdir(dir)).filter(name => name.endsWith('.safetensors')).map(name => path.join(dir, name));
 
-/** Has the system forget what it holds of these files, so that they come from the disk again. @returns whether it could be asked */
+/** Drops the system's cached pages of these files, so that they are read from disk. @returns false if that was not possible */
 async function forget(dir: string): Promise<boolean> {
   for (const file of await weightFiles(dir)) {
     const { status } = await runCommand('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);
@@ -36,7 +39,7 @@ interface Reading {
   readonly cpuSeconds: number;
 }
 
-/** One file after the other from begin to end, nothing done with the bytes. */
+/** Reads the files one after the other from start to end and discards the bytes. */
 async function readPlainly(dir: string): Promise<Reading> {
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   const begin = performance.now();
@@ -58,13 +61,13 @@ export interface LoadResults {
   readonly threads: number;
   readonly layers: number;
   readonly bytes: number;
-  /** False: the files may have come from memory both times. */
+  /** False if the files may have come from memory both times. */
   readonly fromDisk: boolean;
-  /** Each with the plain reading right before it: what else the machine does then disturbs both. */
+  /** Each load with a plain reading right before it, so that other activity of the machine affects both. */
   readonly loads: readonly (LoadStepResult & { readonly form: string; readonly plain: Reading })[];
 }
 
-/** The forms in which the engine is asked to hold the weights. */
+/** The forms in which the engine holds the weights. */
 const FORMS = [
   { form: 'bfloat16', dtype: 'bfloat16', quantize: 'none' },
   { form: 'int8', dtype: 'bfloat16', quantize: 'int8' },
@@ -102,7 +105,7 @@ ${table(['', 'seconds', 'GB/s of the files', 'of plain reading', 'processor, s',
 `;
 }
 
-/** @returns false when a load failed */
+/** @returns false if a load failed */
 export async function runLoad({ sides, facts, threads, results, cacheDir }: PartContext): Promise<boolean> {
   const dir = path.join(cacheDir, 'bench', 'synthetic-7b');
   await rm(dir, { recursive: true, force: true });

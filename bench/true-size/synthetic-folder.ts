@@ -1,4 +1,4 @@
-/** A folder of bfloat16 weights drawn by a seed, shard by shard: the sizes of a large model without its file. */
+/** Writes a folder of bfloat16 weights drawn from a seed, shard by shard: the sizes of a large model without its file. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { INDEX_FILE } from '../../trainer/format/safetensors/safetensors-source.ts';
@@ -9,9 +9,9 @@ import type { ParameterSpec } from '../../trainer/model/module-specs.ts';
 import { hashSeed } from '../../trainer/random.ts';
 
 const BYTES_OF_ELEMENT = 2;
-/** The largest share of the free disk that the folder may take. */
+/** Maximum share of the free disk space for the folder. */
 const MOST_OF_DISK = 0.5;
-/** Tensors begin at different places of one long run of numbers, this far apart at most. */
+/** Maximum distance between the positions at which tensors start in one long array of numbers. */
 const SPREAD = 2 ** 20;
 const SEED = 5;
 
@@ -20,7 +20,10 @@ type Config = Readonly<Record<string, unknown>> & { readonly num_hidden_layers: 
 const elementsOf = (config: Config, layers: number): number =>
   loadModel({ ...config, num_hidden_layers: layers }).parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
-/** As many of the layers as fit, at least one. `diskBytes` are free; `memoryBytes` are what the loaded weights may take. */
+/**
+ * Returns how many layers fit, at least one. `diskBytes` is the free disk space; `memoryBytes` is the memory that the loaded weights may
+ * take.
+ */
 export function layersThatFit(config: Config, available: { readonly diskBytes: number; readonly memoryBytes: number }): number {
   const bytes = Math.min(MOST_OF_DISK * available.diskBytes, available.memoryBytes);
   const layer = elementsOf(config, 2) - elementsOf(config, 1);
@@ -28,7 +31,7 @@ export function layersThatFit(config: Config, available: { readonly diskBytes: n
   return Math.max(1, Math.min(config.num_hidden_layers, Math.floor((bytes / BYTES_OF_ELEMENT - outside) / layer)));
 }
 
-/** bfloat16 numbers of both signs between 0.004 and 0.03 (Marsaglia's xorshift). */
+/** Returns bfloat16 values of both signs between 0.004 and 0.03 (Marsaglia's xorshift). */
 function numbers(count: number): Uint16Array {
   const values = new Uint16Array(count);
   let state = SEED;
@@ -44,7 +47,7 @@ function numbers(count: number): Uint16Array {
 
 const ONE = 0x3f80;
 
-/** A shard for each layer and one for what is outside, with their index; norms are 1. @returns its bytes */
+/** Writes a shard per layer and one for everything else, with their index; norms are 1. @returns the size in bytes */
 export async function writeSyntheticFolder(dir: string, config: Config): Promise<number> {
   await mkdir(dir, { recursive: true });
   await writeFile(path.join(dir, 'config.json'), JSON.stringify({ ...config, torch_dtype: 'bfloat16' }));

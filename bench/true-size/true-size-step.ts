@@ -1,4 +1,4 @@
-/** One configuration of a model of true size, as a run executes it, in a process of its own: prints one JSON line. */
+/** Measures one configuration of a true-size model, executed as in a run, in its own process: prints one JSON line. */
 
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
@@ -30,16 +30,16 @@ import { checkDevice, type Device } from '../device.ts';
 import { benchRecipe } from '../recipe.ts';
 import { readRequest } from '../request.ts';
 
-/** The request that `bench/true-size/true-size.ts` sends. */
+/** The request from `bench/true-size/true-size.ts`. */
 export interface TrueSizeRequest {
   readonly folder: string;
   readonly cacheDir: string;
   readonly device: Device;
   /** Lines of a recipe: method, precision, level. */
   readonly recipe: string;
-  /** The first of them warms up. */
+  /** Number of steps; the first is a warm-up. */
   readonly steps: number;
-  /** Scores the rows by this measure instead of training. */
+  /** Set to score the rows with this measure instead of training. */
   readonly measure?: MeasureName;
 }
 
@@ -51,9 +51,9 @@ export interface TrueSizeStep {
   readonly stepSeconds: readonly number[];
   readonly losses: readonly number[];
   readonly peakBytes: number;
-  /** As the estimate of the recipe says, without a tokenizer, and without code that the system may or may not hold. */
+  /** The estimate for the recipe, without a tokenizer and without code, which may or may not be resident. */
   readonly predictedBytes: number;
-  /** The peak to compare with that: without code. */
+  /** The peak to compare with the estimate, without code. */
   readonly measuredBytes: number;
   readonly checkpoint: { readonly bytes: number; readonly seconds: number };
 }
@@ -125,7 +125,7 @@ async function train(): Promise<TrueSizeStep> {
   };
 }
 
-/** Everything that a checkpoint holds, in one file. */
+/** Writes everything that a checkpoint contains to one file. */
 async function writeCheckpoint(session: Session, { attachment, optimizer }: RunPlan): Promise<TrueSizeStep['checkpoint']> {
   const file = path.join(request.folder, `checkpoint-${createHash('sha256').update(request.recipe).digest('hex').slice(0, 8)}`);
   const started = performance.now();
@@ -169,7 +169,7 @@ async function score(measure: MeasureName): Promise<TrueSizeScores> {
     recompute: 'block' as const,
     exact: false,
     sweepBytes: 0,
-    // As before training: no rows are held apart from a quantized weight.
+    // As before training: no rows are held separately from a quantized weight.
     storage: untouchedIn(model, precision).storage,
   };
   resetPeak();

@@ -1,4 +1,6 @@
-/** One step of the paper's models at their true size: bfloat16 and quantized bases of ours, next to LoRA of PEFT on the same weights. */
+/**
+ * Measures one step of the paper's models at their true size: our bfloat16 and quantized bases, next to PEFT's LoRA on the same weights.
+ */
 
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -20,9 +22,9 @@ type ModelName = (typeof MODELS)[number];
 const SCRIPT = 'true-size-step.mjs';
 
 const TOKENS = 512;
-/** Each process makes two steps, of which the first warms up. */
+/** Steps per process; the first is a warm-up. */
 const STEPS = 2;
-/** Above the weights, of the largest configuration: factors, their gradients and moments, and the activations of a block. */
+/** Bytes beyond the weights for the largest configuration: factors, their gradients and moments, and the activations of a block. */
 const BESIDE_WEIGHTS = 4e9;
 
 const RECIPE = `per_device_train_batch_size: 1
@@ -56,7 +58,7 @@ const SCORES: readonly Ours[] = [
 const THEIRS = 'PEFT LoRA r 64, bfloat16, checkpointing';
 const THEIR_STEP = { method: 'lora', r: 64, dropout: 0, setting: 'checkpointing', batch: 1, tokens: TOKENS, dtype: 'bfloat16' } as const;
 
-/** Measurements that a process of the PyTorch side makes of itself. */
+/** Measurements that a process of PyTorch's side reports about itself. */
 interface PeerStep {
   readonly trainable: number;
   readonly stepSeconds: readonly number[];
@@ -68,7 +70,7 @@ interface PeerStep {
 interface Row extends PeerStep {
   readonly model: ModelName;
   readonly name: string;
-  /** Only of ours. */
+  /** Only on our side. */
   readonly ours?: TrueSizeStep;
 }
 
@@ -164,7 +166,7 @@ ${factLines(facts)}
 ${parts.join('\n')}${failures.length > 0 ? `\n**Not measured.** ${failures.join('; ')}\n` : ''}`;
 }
 
-/** @returns false when something could not be measured */
+/** @returns false if something could not be measured */
 export async function runTrueSize(context: PartContext): Promise<boolean> {
   const { facts, threads, results, cacheDir, brief } = context;
   const layersOf: Partial<Record<ModelName, number>> = {};
@@ -205,21 +207,21 @@ interface ModelRun {
   readonly store: MeasurementStore<object>;
   readonly model: ModelName;
   readonly layers: number;
-  /** The folder of its weights. */
+  /** The folder with the model's weights. */
   readonly dir: string;
-  /** Writes what was found so far. */
+  /** Writes the results so far. */
   readonly keep: () => Promise<void>;
 }
 
-/** All configurations of a model, each in a process of its own; a failure is noted and the others continue. */
+/** Measures all configurations of a model, each in its own process; notes a failure and continues with the others. */
 async function measureModel(found: Found, { context, store, model, layers, dir, keep }: ModelRun): Promise<void> {
   const { sides, threads } = context;
   const cores = coresFor(threads);
   const scripts = { ours: path.join(sides.scripts, SCRIPT), theirs: sides.peer };
-  /** @returns what an interrupted run of the same code has measured, or a new measurement */
+  /** @returns a measurement from an interrupted run of the same code, or a new one */
   const measured = async <T extends PeerStep | TrueSizeScores>(side: keyof typeof scripts, of: object, run: () => Promise<T>) => {
     const key = JSON.stringify({ model, layers, threads, ...of, code: codeHash(scripts[side]) });
-    const kept = store.find(key) as T | undefined; // its key names what it measures
+    const kept = store.find(key) as T | undefined; // its key identifies the measurement
     const row = kept ?? (await run());
     if (!kept) store.keep(key, row);
     return row;

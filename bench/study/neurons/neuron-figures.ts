@@ -1,4 +1,4 @@
-/** The figures of chosen rows: for each base, the overlap of choices by block, a panel for each measure. Pure. */
+/** The figures of chosen rows: for each base, the overlap of choices by block, with one panel per measure. Pure. */
 import { chart, type Panel, type Series } from '../../chart.ts';
 import { mean } from '../statistics.ts';
 import { bases, type PairKind } from './neuron-plan.ts';
@@ -12,7 +12,7 @@ const KINDS: readonly { readonly kind: PairKind; readonly name: string; readonly
 
 export const neuronFigureName = (base: string): string => `neurons-${base}.svg`;
 
-/** Name of the file → SVG; none without parts. */
+/** Maps file names to SVG; empty without parts. */
 export function neuronFigures(rows: readonly NeuronRow[]): ReadonlyMap<string, string> {
   const found = bases.flatMap(base => {
     const panels = rows.flatMap(row => (row.kind === 'overlap' && row.base === base && row.measure !== 'random' ? [panel(row)] : []));

@@ -54,7 +54,7 @@ const overlapLine = (row: OverlapRow): string[] => [
   `${(100 * mean(Object.values(row.ownShare))).toFixed(0)}%`,
 ];
 
-/** Each pair of tasks by itself. */
+/** A table with one line per pair of tasks. */
 function pairTable(overlaps: readonly OverlapRow[]): string[] {
   const pairs = overlaps[0]?.pairs.filter(({ kind }) => kind === 'tasks') ?? [];
   const task = (key: string): string => key.split(',')[0] ?? key;

@@ -1,32 +1,32 @@
-/** The plan of the question whether chosen rows differ by task and seed: bases, tasks, measures and parts, as data. Pure. */
+/** The plan of the experiment on whether chosen rows differ by task and seed: bases, tasks, measures and parts, as data. Pure. */
 import { createHash } from 'node:crypto';
 import type { MeasureName } from '../../../trainer/catalog/measures.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 import { type BaseName, COMMON, type TaskPlan, tasks } from '../plan.ts';
 
-/** The bases with several tasks of the study. */
+/** The bases that have several tasks in the study. */
 export const bases = ['minilm', 'smollm2'] as const satisfies readonly BaseName[];
 export type NeuronBase = (typeof bases)[number];
 
-/** `random` is drawn anew by each seed, and must come out as chance says. */
+/** The measures of each base. `random` is drawn from each seed, so its overlap must match chance. */
 export const measuresOf: Readonly<Record<NeuronBase, readonly MeasureName[]>> = {
   minilm: ['wanda', 'activation', 'taylor_row', 'movement', 'random'],
   smollm2: ['wanda', 'activation', 'taylor_row', 'random'],
 };
 
-/** The measures whose rows are taken away. */
+/** The measures whose rows are ablated. */
 export const ablatedMeasures: readonly MeasureName[] = ['wanda', 'taylor_row'];
 
-/** Samples that a measure looks at, of which each half has half, and held-out samples for a loss. */
+/** Number of samples for scoring (each half has half of them), and of held-out samples for a loss. */
 export const sizes: Readonly<Record<NeuronBase, { readonly scored: number; readonly heldOut: number }>> = {
   minilm: { scored: 96, heldOut: 120 },
   smollm2: { scored: 32, heldOut: 24 },
 };
 
-/** They draw the samples and the new head of a classifier. */
+/** Seeds for drawing the samples and a classifier's new head. */
 export const SEEDS = [2, 3] as const;
 
-/** The samples of a choice: those of a seed, or one half of those of the first. */
+/** The sample sets of a choice: all samples of a seed, or one half of the first seed's. */
 export const draws = ['seed 2', 'seed 3', 'half 1', 'half 2'] as const;
 export type Draw = (typeof draws)[number];
 
@@ -37,7 +37,7 @@ const compared: Readonly<Record<NeuronBase, readonly string[]>> = {
 
 export const tasksOf = (base: NeuronBase): readonly TaskPlan[] => tasks.filter(({ name }) => compared[base].includes(name));
 
-/** A part is computed at once, and is a line of the results. */
+/** A part, which is computed in one go and becomes one line of the results. */
 export type NeuronPart =
   | { readonly kind: 'overlap'; readonly base: NeuronBase; readonly measure: MeasureName }
   | { readonly kind: 'ablation'; readonly base: NeuronBase; readonly measure: MeasureName; readonly task: string };
@@ -50,7 +50,7 @@ export const neuronParts: readonly NeuronPart[] = bases.flatMap(base => [
 export const partName = (part: NeuronPart): string =>
   [part.kind, part.base, part.measure, ...(part.kind === 'ablation' ? [part.task] : [])].join(' ');
 
-/** A fingerprint of what the numbers of a part depend on. */
+/** A fingerprint of everything that the numbers of a part depend on. */
 export const planOfPart = (part: NeuronPart): string =>
   createHash('sha256')
     .update(
@@ -64,7 +64,7 @@ export const planOfPart = (part: NeuronPart): string =>
     .digest('hex')
     .slice(0, 12);
 
-/** The pairs of draws that are compared: halves and seeds within each task, and tasks with each other. */
+/** Kinds of compared pairs: halves and seeds within each task, and different tasks. */
 export type PairKind = 'halves' | 'seeds' | 'tasks';
 
 export interface DrawOf {
@@ -82,7 +82,7 @@ export function pairsOf(names: readonly string[]): { readonly kind: PairKind; re
   return [...within('halves', 'half 1', 'half 2'), ...within('seeds', 'seed 2', 'seed 3'), ...between];
 }
 
-/** The places in the training data that a draw looks at. @param drawn those of its seed, ascending */
+/** The indices of training samples that a draw uses. @param drawn indices of its seed, ascending */
 export function placesOf(draw: Draw, drawn: readonly number[]): readonly number[] {
   if (draw === 'half 1') return drawn.filter((_, i) => i % 2 === 0);
   return draw === 'half 2' ? drawn.filter((_, i) => i % 2 === 1) : drawn;

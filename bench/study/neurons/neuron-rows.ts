@@ -8,40 +8,40 @@ const common = { plan: z.string(), base: z.string(), measure: z.string(), cpuSec
 const overlapSchema = z.object({
   kind: z.literal('overlap'),
   ...common,
-  /** Rows that a choice has, of all that it could have. */
+  /** Number of rows that a choice has, of all available rows. */
   chosen: z.number(),
   rows: z.number(),
-  /** The mean over modules of the overlap to expect by chance. */
+  /** Mean over modules of the overlap expected by chance. */
   chance: z.number(),
   pairs: z.array(
     z.object({
       kind: z.enum(['halves', 'seeds', 'tasks']),
       a: z.string(),
       b: z.string(),
-      /** The mean over modules, and over the modules of each block, from the first. */
+      /** Mean overlap over all modules, and over the modules of each block in order. */
       mean: z.number(),
       byLayer: z.array(z.number()),
     }),
   ),
-  /** The share of the rows of each task that no other task chooses, with the first seed. */
+  /** Share of each task's rows that no other task chooses, for the first seed. */
   ownShare: z.record(z.string(), z.number()),
 });
 
 const ablationSchema = z.object({
   kind: z.literal('ablation'),
   ...common,
-  /** The task whose tuned model and held-out samples these are. */
+  /** The task of the tuned model and the held-out samples. */
   task: z.string(),
   samples: z.number(),
-  /** The loss of the tuned model, and of the base with its head. */
+  /** Loss of the tuned model, and of the base with its head. */
   tuned: z.number(),
   sets: z.array(
     z.object({
-      /** Whose rows are taken away. */
+      /** Whose rows are ablated. */
       of: z.enum(['own', 'others', 'only own', 'only others', 'random']),
       from: z.string(),
       rows: z.number(),
-      /** With these rows at zero, and as they were before tuning. */
+      /** Loss with these rows set to zero, and with these rows reset to their values before tuning. */
       zeroed: z.number(),
       reset: z.number(),
     }),
@@ -54,7 +54,7 @@ export type NeuronRow = z.infer<typeof rowSchema>;
 export type OverlapRow = z.infer<typeof overlapSchema>;
 export type AblationRow = z.infer<typeof ablationSchema>;
 
-/** @throws Error that names a line which is no row */
+/** @throws Error with the number of a line that is not valid */
 export async function readNeuronRows(file: string): Promise<NeuronRow[]> {
   const text = await readFile(file, 'utf8').catch(error => {
     if (systemErrorCode(error) === 'ENOENT') return '';

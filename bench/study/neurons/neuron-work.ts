@@ -1,4 +1,4 @@
-/** Computes the parts: scores of samples of each task, the rows that they choose, and the loss of a tuned model without them. */
+/** Computes the parts: scores on samples of each task, the rows that they choose, and the loss of a tuned model without them. */
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -65,7 +65,7 @@ export async function computePart(part: NeuronPart, work: NeuronWork): Promise<N
 
 type Found<Row> = Omit<Row, 'plan' | 'cpuSeconds' | 'machine' | 'date'>;
 
-/** The recipe of a task as the study trains its rows, with another measure and other samples. */
+/** The recipe with which the study trains rows for a task, with another measure and other samples. */
 function recipeFor(task: TaskPlan, data: TaskData, measure: MeasureName, seed: number, work: NeuronWork): Recipe {
   const { base } = task;
   const { scored } = sizes[base === 'minilm' ? 'minilm' : 'smollm2'];
@@ -80,13 +80,13 @@ function recipeFor(task: TaskPlan, data: TaskData, measure: MeasureName, seed: n
   });
 }
 
-/** A choice of rows, of how many, and the block of each module. */
+/** The chosen rows, the total number of rows, and the block of each module. */
 interface Choice {
   readonly rows: Selection;
   readonly counts: ReadonlyMap<string, { readonly all: number; readonly layer: number }>;
 }
 
-/** The rows that a measure chooses on the samples of a draw. */
+/** Returns the rows that a measure chooses on the samples of a draw. */
 async function choose(task: TaskPlan, draw: Draw, measure: MeasureName, work: NeuronWork): Promise<Choice> {
   const data = await dataOf(task, work);
   const recipe = recipeFor(task, data, measure, seedOf(draw), work);
@@ -94,7 +94,7 @@ async function choose(task: TaskPlan, draw: Draw, measure: MeasureName, work: Ne
   try {
     const { setup, modules, units } = params;
     const places = placesOf(draw, drawSamples(setup.samples, recipe.importance));
-    // A control has no samples: each draw is a seed of its own.
+    // A control uses no samples; each draw is a different seed.
     const seed =
       measure === 'random'
         ? draws.indexOf(draw) + 1000 * tasksOf(task.base === 'minilm' ? 'minilm' : 'smollm2').indexOf(task)
@@ -176,7 +176,7 @@ function overlapByLayer({ counts }: Choice, a: Selection, b: Selection): { reado
   return { mean: mean(all), byLayer: byLayer.map(mean) };
 }
 
-/** A tuned model of each task: all of its weights moved by LoRA, so that no choice of rows is favored. */
+/** Trains a model for each task with LoRA, which changes all weights, so that no choice of rows is favored. */
 async function tunedAdapter(task: TaskPlan, data: TaskData, { folder, jobs, threads }: NeuronWork): Promise<string> {
   const runDir = path.join(folder, `neurons-${task.name}-${planOf(task)}`);
   const done = path.join(runDir, 'summary.json');
@@ -195,7 +195,7 @@ async function tunedAdapter(task: TaskPlan, data: TaskData, { folder, jobs, thre
   return runDir;
 }
 
-/** The weights of a model whose new head has been trained: nothing of them is a start value. */
+/** Returns a model with a trained head: none of its weights is an initial value any more. */
 const asTrained = <M extends Model>(model: M): M => ({ ...model, parameters: model.parameters.map(({ initial: _, ...rest }) => rest) });
 
 async function ablation(part: Extract<NeuronPart, { kind: 'ablation' }>, work: NeuronWork): Promise<Found<AblationRow>> {
@@ -243,7 +243,7 @@ async function lossesWithout(
   work: NeuronWork,
 ): Promise<{ readonly samples: number; readonly zeroed: number[]; readonly reset: number[] }> {
   const runDir = await tunedAdapter(task, data, work);
-  // The held-out samples stand where a recipe has its training data: losses of them are measured, and nothing is trained.
+  // The recipe's training data are the held-out samples: only their losses are measured, and nothing is trained.
   const recipe = recipeFor(task, { ...data, train: data.test }, measure, elementAt(SEEDS, 0), work);
   const { params, close } = await openTask(recipe, work);
   const adapter = await readAdapter(runDir);

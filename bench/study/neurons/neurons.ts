@@ -1,4 +1,7 @@
-/** `npm run study -- --neurons`: whether chosen rows differ by task, data and seed, part by part; writes neurons.md and its figures from all parts. */
+/**
+ * `npm run study -- --neurons`: determines whether chosen rows differ by task, data and seed, part by part. Writes neurons.md and its
+ * figures from all parts.
+ */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../../../trainer/files/durable-file.ts';
@@ -17,7 +20,7 @@ interface Request {
   readonly results: string;
   readonly sources: StudySources;
   readonly threads: number;
-  /** Infinite if absent: no part is begun later. */
+  /** Time limit for starting a part; none if absent. */
   readonly minutes?: number;
 }
 
