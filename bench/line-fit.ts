@@ -24,10 +24,7 @@ export function fitLine(points: readonly SizeAndCost[]): LineFit {
   };
 }
 
-/**
- * Fits by least squares of relative errors, so that costs of different magnitudes count equally. @throws RangeError for fewer than two
- * sizes
- */
+/** Fits by least squares of relative errors, so that costs of all magnitudes count equally. @throws RangeError for fewer than two sizes */
 export const fitRelativeLine = (points: readonly SizeAndCost[]): Omit<LineFit, 'exponent'> =>
   leastSquares(points, ([, cost]) => cost ** -2);
 

@@ -1,6 +1,4 @@
-/**
- * Measures frames of the heatmap at the size of the largest open model, in a real browser, while it is panned and zoomed as a user would.
- */
+/** Measures frames of the heatmap at the size of the largest open model, in a real browser, while a user pans and zooms. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';

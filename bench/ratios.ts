@@ -15,9 +15,7 @@ export interface Row extends Configuration {
   /** Resident memory after the weights were loaded. */
   readonly residentBytes: number;
   readonly trainable: number;
-  /**
-   * Processor time during the measured steps, as a share of what the cores offered. Far below 1 on one core, other processes were using it.
-   */
+  /** Processor time during the measured steps, as a share of what the cores offered; lower if other processes used them. */
   readonly cpuShare: number;
   /** The load of the machine before the process started. */
   readonly loadAverage: number;

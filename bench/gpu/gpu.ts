@@ -1,7 +1,4 @@
-/**
- * Measures training steps of whole language models on a GPU, next to PyTorch + PEFT. Run by `npm run bench -- --part gpu` and by the GPU
- * kit.
- */
+/** Measures training steps of language models on a GPU, next to PyTorch + PEFT, for `npm run bench -- --part gpu` and the GPU kit. */
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,6 +1,4 @@
-/**
- * Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. Each configuration has its own process.
- */
+/** Memory predicted and measured, over methods, levels and families: `npm run bench -- --memory`. One process per configuration. */
 
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -31,9 +31,7 @@ export const TABLE_7: readonly PaperRow[] = [
   { model: 'Llama-3-8B', name: 'FA-SPSFT r 128', recipe: spsft + frozen, paper: { memory: 22.41, trainable: 92.3 } },
 ];
 
-/**
- * Tokens of two batches of one sample. The paper states neither its batch size nor its sample lengths; the two show how much they matter.
- */
+/** Tokens of two batches of one sample; the paper states neither batch size nor sample lengths, and the two show how much they matter. */
 const TOKENS = [512, 1024] as const;
 
 const predict = (config: Config, recipe: string): RecipeEstimate =>

@@ -1,7 +1,4 @@
-/**
- * Plans the batches of many ranks as each of them does, and checks that all have the same shapes and that every sample is trained exactly
- * once.
- */
+/** Plans the batches of many ranks as each does, and checks that all have the same shapes and every sample is trained exactly once. */
 import { type BatchSettings, planBatches } from '../../trainer/data/batch/batch-plan.ts';
 import { elementAt } from '../../trainer/narrow.ts';
 import { createRandom } from '../../trainer/random.ts';

@@ -53,9 +53,7 @@ export interface StepTime {
   readonly sums: number;
 }
 
-/**
- * Simulates a step. Sums use the connection one after the other, in the order in which they start. Only products and arithmetic take time.
- */
+/** Simulates a step. Sums use the connection one after the other, in starting order. Only products and arithmetic take time. */
 export function simulateStep(schedule: readonly Node[], machine: StepMachine): StepTime {
   const { ranks, network, flopsPerSecond } = machine;
   const ends = new Map<Node, number>();

@@ -1,7 +1,4 @@
-/**
- * Measures the rate of writing several answers at the same time, with our engine or with llama.cpp, in its own process: prints one JSON
- * line.
- */
+/** Measures the rate of writing several answers at the same time, by our engine or llama.cpp, in its own process: prints one JSON line. */
 
 import { installedPackage } from '../../trainer/engine/install/optional-packages.ts';
 import { openEngine } from '../../trainer/engine/open-engine.ts';

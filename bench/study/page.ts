@@ -1,6 +1,4 @@
-/**
- * The page of the study, generated from all rows: a summary over tasks, then each task with its arms, comparisons and learning rates. Pure.
- */
+/** The page of the study, generated from all rows: a summary, then each task with its arms, comparisons and learning rates. Pure. */
 import { signed, table } from '../report.ts';
 import { median } from '../run-side.ts';
 import { type ArmName, armNames, defaultArms, defaultOfSpsft, LORA, RANDOM_ROWS } from './arms.ts';

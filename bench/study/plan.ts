@@ -1,7 +1,4 @@
-/**
- * The plan of the study as data: tasks with their models and sizes, the arms of each, and the order of the parts. plan.md describes it.
- * Pure.
- */
+/** The plan of the study as data: tasks with models and sizes, the arms of each, and the order of the parts (see plan.md). Pure. */
 import { createHash } from 'node:crypto';
 import { entryOf } from '../../trainer/catalog/entries.ts';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
@@ -36,10 +33,7 @@ export interface TaskPlan {
   readonly base: BaseName;
   readonly data: DataName;
   readonly settings: Settings;
-  /**
-   * Number of samples for training, for choosing the learning rate, and for testing. For images, counts are per class, and all test images
-   * are used.
-   */
+  /** Samples for training, for choosing the learning rate, and for testing. For images, per class, and all test images are used. */
   readonly samples: { readonly tune: number; readonly validate: number; readonly test: number };
   readonly budget: ArmBudget;
   /** Budgets of columns and coupled channels; absent for models whose blocks have no linear layers. */
@@ -50,10 +44,7 @@ export interface TaskPlan {
   readonly without?: readonly ArmName[];
   /** Arms of the first part that this task runs with the remaining ones, because its runs are long. */
   readonly later?: readonly ArmName[];
-  /**
-   * Maximum tokens of an answer. If set, a test run also answers the prompts of its test samples; its accuracy is the share of exact
-   * matches.
-   */
+  /** Maximum tokens of an answer. If set, a test run also answers its test prompts; its accuracy is the share of exact matches. */
   readonly answerTokens?: number;
 }
 
@@ -242,9 +233,7 @@ const isFirst = (task: TaskPlan, arm: ArmName): boolean => QUESTION.includes(arm
 export const fixedRateOf = ({ settings }: TaskPlan, arm: ArmName): number | undefined =>
   arms[arm].learningRates?.[entryOf(objectiveCatalog, settings.task)?.model ?? 'causal'];
 
-/**
- * True if the model has what the arm trains, and the task has what it scores by. An arm with fixed rates may have none for a kind of model.
- */
+/** True if the model has what the arm trains, and the task has its scores. An arm with fixed rates may lack one for a kind of model. */
 export const hasArm = (task: TaskPlan, arm: ArmName): boolean => {
   const { unit, learningRates } = arms[arm];
   if (task.without?.includes(arm) || (unit && task.units?.[unit] === undefined)) return false;

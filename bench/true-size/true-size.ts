@@ -1,6 +1,4 @@
-/**
- * Measures one step of the paper's models at their true size: our bfloat16 and quantized bases, next to PEFT's LoRA on the same weights.
- */
+/** Measures one step of the paper's models at true size: our bfloat16 and quantized bases, next to PEFT's LoRA on the same weights. */
 
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';

@@ -1,7 +1,4 @@
-/**
- * Detects, from the lists of runs, that the models offered in the chat changed: a run was renamed, archived or deleted, or saved its first
- * checkpoint. Pure.
- */
+/** Detects, from the lists of runs, that the chat's models changed: a run was renamed, archived, deleted, or has its first checkpoint. */
 import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 
 type Listed = Pick<RunInfo, 'runDir' | 'name' | 'archived' | 'resumable'>;

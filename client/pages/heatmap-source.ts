@@ -21,9 +21,7 @@ import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trai
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 import { SCORES_ENDING } from '../recipe/recipe-names.ts';
 
-/**
- * Maximum size of a selection: a list of all rows of a model with 405 billion parameters takes 150 MB, and selections take a tenth of that.
- */
+/** Maximum size of a selection: a list of all rows of a model with 405 billion parameters takes 150 MB, a selection a tenth of that. */
 const MAX_SELECTION_BYTES = 64 * 2 ** 20;
 /** Maximum size of the coverage file: 100,000 modules of 150 bytes. */
 const MAX_COVERAGE_BYTES = 16 * 2 ** 20;
