@@ -40,7 +40,7 @@ export interface Panel {
 export interface ChartParams {
   readonly title: string;
   readonly panels: readonly Panel[];
-  /** What each marker means, for the legend. */
+  /** The meaning of each marker, for the legend. */
   readonly markers: readonly { readonly marker: Marker; readonly meaning: string }[];
 }
 

@@ -38,7 +38,7 @@ export interface Target {
   readonly name: string;
   readonly method: BenchMethod;
   readonly dropout: number;
-  /** Which value to minimize among the settings that meet every bound. */
+  /** The value to minimize among the settings that meet every bound. */
   readonly prefer: 'secondsPerStep' | 'memoryBytes';
   readonly bounds: readonly Bound[];
 }

@@ -67,7 +67,7 @@ const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
 const folder = await openModel(request.folder);
 const model = loadModel({ ...folder.config, ...(request.layers !== undefined && { num_hidden_layers: request.layers }) });
-/** As on PyTorch's side, a classifier's head is trained whole; of a mixture, the experts are trained and the router is not. */
+/** Trains as PyTorch's side does: all of a classifier's head, and the experts of a mixture but not its router. */
 const hasExperts = model.modules.some(isExperts);
 const targets = {
   targetModules: hasExperts ? ['/_proj$/'] : ['all-linear'],

@@ -1,4 +1,4 @@
-/** `npm run bench:pages`: frame times of the heatmap in a real browser, into bench/results/pages.md. See bench/pages.ts. */
+/** `npm run bench:pages`: measures frame times of the heatmap in a real browser for bench/results/pages.md. See bench/pages.ts. */
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

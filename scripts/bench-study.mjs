@@ -1,10 +1,10 @@
-/** `npm run study`: which rows to train, at which learning rate, and against what. See bench/study/plan.md. */
+/** `npm run study`: finds out which rows to train, at which learning rate, and compared with what. See bench/study/plan.md. */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, run, runScript, StepError } from './steps.mjs';
 
-/** Half of each are spam; more than any task takes. */
+/** Number of mails, half of them spam; more than any task uses. */
 const MAILS = { train: 600, heldOut: 240 };
 const HELP = `npm run study [-- options]
   --minutes N  stop before a run that would end later; the next call continues
@@ -102,7 +102,7 @@ async function prepareAndRun({ tasks, arms, threads, workers, minutes, tiny, imp
   });
 }
 
-/** @throws Error if it is not a whole number above 0 */
+/** @throws Error if it is not a positive integer */
 function whole(name, text) {
   if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
   throw new Error(`--${name} takes a whole number above 0, not '${text}'`);
@@ -131,7 +131,7 @@ function readOptions() {
   return {
     ...values,
     tasks: namesIn(values.tasks, ','),
-    // Names of arms have commas.
+    // Separated by semicolons, because names of arms contain commas.
     arms: namesIn(values.arms, ';'),
     minutes: values.minutes === undefined ? undefined : whole('minutes', values.minutes),
     workers: whole('workers', values.workers),

@@ -1,4 +1,4 @@
-/** `npm run bench`: this project against PyTorch and PEFT, on the same weights, in one run. See bench/main.ts and bench/parts.ts. */
+/** `npm run bench`: compares this project with PyTorch and PEFT, on the same weights, in one run. See bench/main.ts and bench/parts.ts. */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,7 +7,7 @@ import { buildBundles, cacheFolder, ensureEngine, ensurePackages, ensurePjrt, ro
 
 const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load', 'serve', 'preferences', 'true-size', 'scale', 'scale-model', 'gpu'];
 const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma', 'experts'];
-/** Those that ask for no license to be accepted. */
+/** Models whose license needs no explicit acceptance. */
 const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
 const PRECISIONS = ['float32', 'bfloat16'];
 
@@ -43,7 +43,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
   --json         one JSON object, last on stdout
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
 
-/** A benchmark of more is a slip of the keyboard. */
+/** Maximum number of threads; a larger value is a typing error. */
 const MOST_THREADS = 256;
 const MOST_STEPS = 1000;
 const MOST_LAYERS = 1000;
@@ -55,7 +55,7 @@ function wholeNumber(text, most, option) {
   return value;
 }
 
-/** @returns {string[]} in the order of `known` */
+/** @returns {string[]} the names in the order of `known` */
 function namesAmong(text, known, option) {
   const names = text.split(',');
   const wrong = names.find(name => !known.includes(name));
@@ -92,7 +92,7 @@ function readArguments() {
   const onGpu = values.device === 'gpu';
   const parts = values.part ? namesAmong(values.part, PARTS, '--part') : onGpu ? ['frontier'] : [];
   if (parts.includes('gpu') && !onGpu) throw new Error('--part gpu needs --device gpu');
-  // On a GPU, cores only feed it.
+  // On a GPU, the cores only feed it.
   const threads = (values.threads ?? (onGpu ? String(availableParallelism()) : parts.length > 0 ? '1' : '1,2'))
     .split(',')
     .map(one => wholeNumber(one, MOST_THREADS, '--threads'));
@@ -147,7 +147,7 @@ async function bundle() {
   return outdir;
 }
 
-/** Real weights where they are to be had; undefined stands for weights drawn at random. */
+/** Returns the real weights, where they are available; undefined stands for random weights. */
 async function sourcesOf(models, { cacheDir, acceptsGemma }) {
   const { ensureModel } = await import('./demo/model.mjs');
   const { ensureMiniLm } = await import('./demo/minilm.mjs');
@@ -158,7 +158,7 @@ async function sourcesOf(models, { cacheDir, acceptsGemma }) {
   return sources;
 }
 
-/** Brings everything that both sides need, then measures. @returns {Promise<boolean>} false when something could not be measured */
+/** Prepares everything that both sides need, then measures. @returns {Promise<boolean>} false if something could not be measured */
 async function prepareAndRun(wanted) {
   ensurePackages();
   buildBundles();

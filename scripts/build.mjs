@@ -7,10 +7,10 @@ import { build } from 'esbuild';
 
 const root = path.dirname(import.meta.dirname);
 
-/** Found at run time, each where its own installer puts it. */
+/** Modules that are not bundled but found at run time, where their own installers put them. */
 const EXTERNAL = ['webgpu', '@tensorflow/tfjs-backend-webgpu', '@tensorflow/tfjs-node-gpu', 'vscode'];
 
-/** The names that CommonJS packages inside an ES module still use; tfjs's WebAssembly loader uses all three. */
+/** Names that CommonJS packages still use inside an ES module; tfjs's WebAssembly loader uses all three. */
 const COMMONJS_NAMES = [
   "import { createRequire as bundleCreateRequire } from 'node:module';",
   "import { dirname as bundleDirname } from 'node:path';",
@@ -20,7 +20,7 @@ const COMMONJS_NAMES = [
   'const __dirname = bundleDirname(__filename);',
 ].join('\n');
 
-/** Processes of their own, as ES modules. */
+/** Entry points of processes, as ES modules. */
 const NODE_ENTRIES = {
   rowtune: 'trainer/cli/main.ts',
   worker: 'trainer/worker-main.ts',
@@ -30,10 +30,10 @@ const NODE_ENTRIES = {
   mcp: 'trainer/agent/mcp-server.ts',
 };
 
-/** VS Code loads an extension with `require`; where it lies is then known by another name. */
+/** Replaces `import.meta.url`, because VS Code loads an extension with `require`. */
 const OWN_URL = "const bundleUrl = require('node:url').pathToFileURL(__filename).href;";
 
-/** zod brings its messages in fifty languages, two thirds of it; ours are English, and each window parses what it loads. */
+/** Omits zod's messages in fifty other languages, which are two thirds of its size and would be parsed by every window. */
 const ENGLISH_ONLY = {
   name: 'english-only',
   setup: ({ onLoad }) =>
@@ -43,7 +43,7 @@ const ENGLISH_ONLY = {
     })),
 };
 
-/** Code that the extension loads only when needed has a file of its own, so that the editor parses less at startup. */
+/** Keeps code that the extension loads on demand in its own file, so that the editor parses less at startup. */
 const LATER_APART = {
   name: 'lazy-modules-apart',
   setup: ({ onResolve }) =>
@@ -53,8 +53,9 @@ const LATER_APART = {
 };
 
 /**
- * @param {{ outdir: string, isRelease: boolean }} options outdir: its bundles are replaced. A release is smaller and has no source maps
- * @returns {Promise<string[]>} the files that the bundles were made of, relative to the root; rejects with esbuild's list of errors
+ * Builds all bundles.
+ * @param {{ outdir: string, isRelease: boolean }} options outdir: the folder whose bundles are replaced. A release is smaller and has no source maps
+ * @returns {Promise<string[]>} the input files of the bundles, relative to the root; rejects with esbuild's list of errors
  */
 export async function buildBundles({ outdir, isRelease }) {
   const shared = sharedOptions(isRelease);
@@ -66,7 +67,7 @@ export async function buildBundles({ outdir, isRelease }) {
       plugins: [ENGLISH_ONLY, LATER_APART],
       entryPoints: { extension: 'client/extension.ts', lazy: 'client/lazy-modules.ts' },
       outdir,
-      // Its imports become requires, which know the editor's own module.
+      // Compile imports to `require`, which finds the editor's own module.
       supported: { 'dynamic-import': false },
       outExtension: { '.js': '.cjs' },
       format: 'cjs',
@@ -86,9 +87,9 @@ export async function buildBundles({ outdir, isRelease }) {
 }
 
 /**
- * Bundles programs that run in Node, each with everything that it imports. What several of them import is in files that they share; files of an
- * earlier build stay, since a daemon that runs may load from them yet.
- * @param {{ entryPoints: Record<string, string>, outdir: string, isRelease: boolean, extension?: string }} options sources by the names of bundles
+ * Bundles Node programs with everything that they import. Code that several of them import is in shared files. Files of an earlier build
+ * stay, because a running daemon may still load them.
+ * @param {{ entryPoints: Record<string, string>, outdir: string, isRelease: boolean, extension?: string }} options entryPoints: sources by bundle name
  */
 export function buildProcesses({ entryPoints, outdir, isRelease, extension = '.js' }) {
   return build({
@@ -118,20 +119,20 @@ const sharedOptions = isRelease => ({
   logLevel: 'warning',
   metafile: true,
   sourcemap: isRelease ? false : 'linked',
-  // Names stay, so that the stack of a fault that a user reports can be read.
+  // Keep names, so that stacks in users' reports are readable.
   minifySyntax: isRelease,
   minifyWhitespace: isRelease,
-  // A release carries the licenses of all packages whole: scripts/notices.mjs.
+  // A release includes the full licenses of all packages: scripts/notices.mjs.
   legalComments: isRelease ? 'none' : 'linked',
 });
 
-/** Files of packages that are used as they are. @returns {string[]} one file of each package */
+/** Copies files of packages that are used unchanged. @returns {string[]} one file of each package */
 export function copyFiles(outdir) {
   const require = createRequire(import.meta.url);
   const folderOf = name => path.dirname(require.resolve(`${name}/package.json`));
   const taken = [
     { from: path.join(folderOf('@tensorflow/tfjs-backend-wasm'), 'dist'), to: 'wasm', kind: /\.wasm$/ },
-    // Compiled where the engine is installed.
+    // Compiled when the engine is installed.
     { from: path.join(folderOf('@tensorflow/tfjs-node-gpu'), 'binding'), to: 'addon/binding', kind: /\.(cc|h)$/ },
     { from: path.join(folderOf('node-api-headers'), 'include'), to: 'addon/include', kind: /\.h$/ },
     { from: path.join(root, 'trainer', 'engine', 'tensorflow', 'native'), to: 'addon/tensorflow', kind: /\.(cc|h)$/ },

@@ -1,9 +1,10 @@
 /**
- * `npm run demo`: in a fresh clone, from nothing to a fine-tuned model. Installs, builds, fetches a real model and real data, scores the
- * rows, trains, and shows what it gave. `npm run demo -- gemma` does the same with Gemma 3 270M, whose license has to be accepted;
- * `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- dpo` teaches it to prefer answers that are
- * JSON; `npm run demo -- embeddings` teaches MiniLM to find mails by their subjects, `npm run demo -- ner` to find the parts of addresses;
- * `npm run demo -- tiny` needs no download. What was fetched is kept; further `key=value` go to the recipe.
+ * `npm run demo`: goes from a fresh clone to a fine-tuned model. It installs, builds, downloads a real model and real data, scores the
+ * rows, trains, and shows the result. What was downloaded is kept; further `key=value` arguments are passed to the recipe.
+ *
+ * `npm run demo -- gemma` uses Gemma 3 270M, whose license you must accept. `-- text` continues pre-training on plain text. `-- dpo`
+ * teaches the model to prefer answers in JSON. `-- embeddings` teaches MiniLM to find mails by their subjects. `-- ner` teaches it to find
+ * the parts of addresses. `-- tiny` needs no download.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -25,7 +26,7 @@ async function main([first, ...rest]) {
   return demos[name](path.join(cacheFolder(), 'demo'), overrides);
 }
 
-/** Each returns the exit status of its training. The modules are loaded here because they use packages that `main` installs. */
+/** The demos; each returns the exit status of its training. Modules are loaded here because they use packages that `main` installs. */
 const demos = {
   async spam(folder, overrides) {
     const { ensureModel } = await import('./demo/model.mjs');
@@ -68,7 +69,7 @@ const demos = {
   },
 };
 
-/** Scores the rows where that is not done yet, and trains. @returns {Promise<number>} the exit status */
+/** Scores the rows, if not done yet, and trains. @returns {Promise<number>} the exit status */
 async function tuneOnSpam(folder, model, overrides) {
   const { ensureSpamData } = await import('./demo/spam-data.mjs');
   const sources = { model, ...ensureSpamData(path.join(folder, 'spam')) };
@@ -99,14 +100,14 @@ const settingsOf = ({ model, train, heldOut }) => [
 /** Trains an example. @param {string} name @param {Sources} sources @param {readonly string[]} overrides */
 const train = (name, sources, overrides) => rowtune(['train', exampleOf(name), ...settingsOf(sources), ...overrides]);
 
-/** Scores for a recipe or data that changed since are not taken for these. */
+/** Hashes the files, so that scores for an earlier recipe or earlier data are not reused. */
 function digest(files) {
   const hash = createHash('sha256');
   for (const file of files) hash.update(readFileSync(file));
   return hash.digest('hex').slice(0, 8);
 }
 
-/** The command as anyone could type it, with its own output. */
+/** Runs the command as a user would type it, with its own output. */
 function rowtune(args) {
   say(`\n$ rowtune ${args.map(arg => (/[\s"']/.test(arg) ? JSON.stringify(arg) : arg)).join(' ')}`);
   return waitFor(process.execPath, [path.join(root, 'bin', 'rowtune.mjs'), ...args], { cwd: root });

@@ -1,6 +1,6 @@
 /**
- * `npm run gpu-kit`: dist/rowtune-gpu-kit.tar.gz, which carries everything that a measurement on a GPU needs to a machine without network
- * and without Node. `./run` in it is the one command. See bench/gpu/gpu-kit.ts.
+ * `npm run gpu-kit`: writes dist/rowtune-gpu-kit.tar.gz, which contains everything that a measurement on a GPU needs on a machine without
+ * network and without Node. `./run` in it is the only command. See bench/gpu/gpu-kit.ts.
  */
 import { chmodSync, cpSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,9 +10,9 @@ import { thirdPartyNotices } from './notices.mjs';
 import { ensurePackages, root, run, StepError, say } from './steps.mjs';
 
 const NAME = 'rowtune-gpu-kit';
-/** Larger things hardly reach the machines that this is for. */
+/** Maximum size of the kit; larger files are hard to transfer to the machines that it is for. */
 const MOST_BYTES = 60e6;
-/** A Node of a distribution may be a small program with a large library, and that library would stay here. */
+/** Minimum size of a self-contained Node: a distribution's Node may be a small program with a large library, which the kit would lack. */
 const LEAST_NODE_BYTES = 50e6;
 
 const PROGRAMS = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker-main.ts', reader: 'trainer/reader/reader-process.ts' };
@@ -23,7 +23,7 @@ folder=$(dirname "$0")
 exec "$folder/bin/node" "$folder/dist/bench/kit.mjs" "$@"
 `;
 
-/** The Node that runs this. @returns {string} its path */
+/** Returns the Node to include. @returns {string} its path */
 function nodeThatTravels() {
   const isWhole = statSync(process.execPath).size >= LEAST_NODE_BYTES;
   if (process.platform === 'linux' && process.arch === 'x64' && isWhole) return process.execPath;
@@ -32,7 +32,7 @@ function nodeThatTravels() {
   );
 }
 
-/** The folders of `test/golden` that stand for all. @returns {Promise<readonly string[]>} */
+/** The folders of `test/golden` that represent all of them. @returns {Promise<readonly string[]>} */
 async function goldenNames(stage) {
   await buildProcesses({
     entryPoints: { folders: 'test/support/golden/verify-folder.ts' },
@@ -46,7 +46,7 @@ async function goldenNames(stage) {
   return folderOfEachLayer;
 }
 
-/** Lays the kit out file by file. @returns {Promise<string>} its folder */
+/** Creates the kit's folder, file by file. @returns {Promise<string>} its path */
 async function layOut(parent) {
   const stage = path.join(parent, NAME);
   rmSync(stage, { recursive: true, force: true });
@@ -75,7 +75,8 @@ async function layOut(parent) {
 }
 
 /**
- * @param {string} parent the folder that the archive goes into
+ * Builds the kit.
+ * @param {string} parent the folder for the archive
  * @returns {Promise<string>} the path of the archive
  */
 export async function makeGpuKit(parent = path.join(root, 'dist')) {

@@ -1,4 +1,7 @@
-/** `npm run hostile`: attacks the trainer with kills, faults, mutated files, frames and recipes, and counts what was lost. See docs/explanation/reliability.md. */
+/**
+ * `npm run hostile`: attacks the trainer with kills, faults, and mutated files, frames and recipes, and counts losses. See
+ * docs/explanation/reliability.md.
+ */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -38,7 +41,7 @@ async function bundle() {
   const outdir = path.join(root, 'dist', 'hostile');
   const shared = { outdir, bundle: true, platform: 'node', target: 'node20', packages: 'external', logLevel: 'warning' };
   const entries = names => names.map(name => path.join(root, 'test', 'hostile', `${name}.ts`));
-  // Files that the tests expect in their own folder are copied next to the bundle.
+  // The tests read files from their own folder, so bundled modules keep their original folder name.
   const bundled = {
     name: 'bundled',
     setup: ({ onLoad }) =>

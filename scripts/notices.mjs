@@ -1,11 +1,11 @@
-/** The licenses of the packages whose code is inside the bundles, as their terms ask for. */
+/** The licenses of the packages whose code is in the bundles, as their terms require. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const LICENSE_FILE = /^(licen[cs]e|notice|copying)(\.|-|$)/i;
 
 /**
- * The folder of the package that a file belongs to: the innermost below `node_modules`.
+ * Returns the folder of the package that a file belongs to: the innermost one below `node_modules`.
  * @param {string} file path with slashes @returns {string | undefined}
  */
 export function packageOf(file) {
@@ -13,9 +13,10 @@ export function packageOf(file) {
 }
 
 /**
+ * Returns the notices of all bundled packages.
  * @param {string} root folder that `files` are relative to
  * @param {readonly string[]} files inputs of a bundle
- * @returns {string} one section a package, by name; a package without a license file is named with what its manifest says
+ * @returns {string} one section per package, sorted by name; a package without a license file is listed with the license in its manifest
  */
 export function thirdPartyNotices(root, files) {
   const folders = [...new Set(files.map(packageOf).filter(folder => folder !== undefined))];

@@ -19,15 +19,15 @@ export function paragraphsOf(markdown) {
   return found;
 }
 
-/** A regular expression begins where an operand may stand. */
+/** Matches code after which a regular expression may start, because an operand is expected. */
 const BEFORE_PATTERN = /(?:^|[=(,:;!&|?{}[+*%<>~^-]|\breturn|\bcase|\btypeof|\bin|\bof|=>)\s*$/;
 const TOKEN = /\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^'\\\n]|\\[\s\S])*'|"(?:[^"\\\n]|\\[\s\S])*"|`|[{}]|\/(?=[^/*\n])/g;
 const PATTERN = /\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y;
 const TEMPLATE = /(?:[^`\\$]|\\[\s\S]|\$(?!\{))*/y;
 
 /**
- * Returns the comments and string literals of TypeScript, JavaScript, C++ or CSS, in order. A template literal is one piece; each expression
- * inside it reads `${…}`.
+ * Returns the comments and string literals of TypeScript, JavaScript, C++ or CSS, in order. A template literal is one piece, in which each
+ * expression becomes `${…}`.
  * @returns {{ kind: 'comment' | 'string', text: string, offset: number, end: number }[]}
  */
 export function proseOfCode(code) {

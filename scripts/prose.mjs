@@ -1,4 +1,4 @@
-/** Checks the prose of comments, string literals and Markdown against prose-rules.json; `npm run check` runs it. */
+/** Checks the prose of comments, string literals and Markdown against prose-rules.json. Run by `npm run check`. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,12 +8,12 @@ import { paragraphsOf, proseOfCode } from './prose-pieces.mjs';
 const root = path.dirname(import.meta.dirname);
 const { rules, exempt } = JSON.parse(readFileSync(path.join(root, 'scripts', 'prose-rules.json'), 'utf8'));
 const patterns = rules.map(rule => ({ ...rule, pattern: new RegExp(rule.pattern, 'i') }));
-/** Columns of a line of Markdown that is neither a table, code nor a single long link. */
+/** Maximum columns of a Markdown line, except tables, code and lines that are a single long link. */
 const WIDTH = 100;
 
 /**
- * Returns what the rules find in one file.
- * @param {string} file its path, whose ending says how it is read
+ * Returns the findings of the rules in one file.
+ * @param {string} file path, whose extension determines how the text is read
  * @param {string} text
  * @returns {{ line: number, text: string, rule: string, instead: string }[]}
  */
@@ -32,7 +32,7 @@ export function findings(file, text) {
   return found.map(({ offset, ...rest }) => ({ line: text.slice(0, offset).split('\n').length, ...rest }));
 }
 
-/** Returns the findings of every tracked file that has some. */
+/** Returns the files with findings, among all tracked files. */
 function inRepository() {
   const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' }).split(
     '\n',
@@ -48,7 +48,7 @@ function inRepository() {
   );
 }
 
-/** A file that git lists may be deleted in the working tree. */
+/** Reads a file; git may list files that are deleted in the working tree. */
 function read(file) {
   try {
     return readFileSync(path.join(root, file), 'utf8');

@@ -1,11 +1,14 @@
-/** Python environments in the cache folder: PyTorch, Transformers and PEFT, which tests and the benchmark compare with, and trackers, which read what runs report. */
+/**
+ * Python environments in the cache folder: PyTorch, Transformers and PEFT as references for tests and the benchmark, and trackers, which
+ * read what runs report.
+ */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './steps.mjs';
 
-/** Files of requirements, the modules that must load, and the variable that names a Python which has them already. */
+/** For each environment, its requirements file, the modules that must load, and the variable that can name a Python that has them. */
 const SETS = {
   reference: { file: 'python-requirements.txt', modules: 'torch, transformers, peft', variable: 'ROWTUNE_PYTHON' },
   preferences: { file: 'preference-requirements.txt', modules: 'torch, transformers, peft, trl', variable: 'ROWTUNE_TRL_PYTHON' },
@@ -25,8 +28,8 @@ function environmentIn(cacheDir, set) {
 }
 
 /**
- * A variable (ROWTUNE_PYTHON, ROWTUNE_TRL_PYTHON, ROWTUNE_TRACKER_PYTHON) names a Python that has the packages already; else it is the environment's, where that is
- * complete.
+ * Returns the Python that a variable names (ROWTUNE_PYTHON, ROWTUNE_TRL_PYTHON, ROWTUNE_TRACKER_PYTHON). Otherwise, returns the Python of
+ * the environment, if that is complete.
  * @param {{ cacheDir: string, set?: keyof typeof SETS }} params
  * @returns {string | undefined} the path of the Python to run
  */
@@ -38,8 +41,8 @@ export function findPython({ cacheDir, set = 'reference' }) {
 }
 
 /**
- * Makes the environment once for each set of requirements (about 1 GB on the disk each) and returns its Python at once afterwards; an
- * interrupted install is continued. Where its variable is set, nothing is installed.
+ * Creates the environment on the first call for a set of requirements (about 1 GB on disk each). Later calls return its Python at once; an
+ * interrupted installation is continued. If the variable is set, nothing is installed.
  * @param {{ cacheDir: string, set?: keyof typeof SETS, log: (line: string) => void }} params
  * @returns {string} the path of the Python to run
  * @throws Error that says what is missing
@@ -61,10 +64,10 @@ export function ensurePython({ cacheDir, set = 'reference', log }) {
   return python;
 }
 
-/** @returns {string[]} the command line of a pip that installs into it */
+/** @returns {string[]} the command line of a pip that installs into the environment */
 function makeEnvironment(folder, python) {
   if (spawnSync('python3', ['-m', 'venv', folder], { stdio: 'ignore' }).status === 0) return [python, '-m', 'pip'];
-  // Debian's Python has venv and pip but not what puts pip into a venv; pip 22.3 and later install into one from outside.
+  // Debian's Python has venv and pip but lacks ensurepip; pip 22.3 and later can install into an environment from outside.
   run('python3', ['-m', 'venv', '--clear', '--without-pip', folder]);
   return ['python3', '-m', 'pip', '--python', python];
 }

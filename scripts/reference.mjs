@@ -1,6 +1,6 @@
 /**
- * `npm run reference`: writes the generated pages of docs/reference. With --check it writes nothing and fails where a page is out of date;
- * with --measure it first compares the model folders of test/golden (or those that are named) with their reference numbers on each engine, and
+ * `npm run reference`: writes the generated pages of docs/reference. With --check, it writes nothing and fails if a page is out of date.
+ * With --measure, it first compares the model folders of test/golden (or the named ones) with their reference numbers on each engine, and
  * writes the largest errors to test/golden/errors.json.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ async function bundle() {
 
 const kindOf = name => (name.startsWith('logits') ? 'logits' : name.startsWith('loss') ? 'loss' : 'gradients');
 
-/** Runs `rowtune verify` over model folders, once for each engine. */
+/** Runs `rowtune verify` on model folders, once per engine. */
 function measureGolden() {
   buildBundles();
   const golden = path.join(root, 'test', 'golden');

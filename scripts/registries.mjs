@@ -1,13 +1,13 @@
 /**
- * `npm run registries`: writes the tables of what has a folder of its own, so that a new folder is listed nowhere by hand. The name of a
- * folder is its name in the catalog. With --check it writes nothing and fails where a table is out of date.
+ * `npm run registries`: writes the tables of entries that have their own folder, so that a new folder needs no manual listing. A folder is
+ * named after its entry in the catalog. With --check, it writes nothing and fails if a table is out of date.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root as checkout, say } from './steps.mjs';
 
-/** One table each: every folder of `room` that has the file `part` exports `<kind>` from it. */
+/** The tables: every folder of `room` with a file `part` exports `<kind>` from it. */
 const TABLES = [
   {
     room: 'trainer/method',
@@ -66,17 +66,17 @@ const TABLES = [
   },
 ];
 
-/** spsft+lora → spsftLora */
+/** Converts a name to an identifier: spsft+lora → spsftLora. */
 const identifierOf = name => name.replace(/[^a-z0-9]+([a-z0-9])/g, (_, letter) => letter.toUpperCase());
 
-/** Folder by folder, those above first. */
+/** Sorts by folder, parent folders first. */
 function byPath(a, b) {
   const [left, right] = [a, b].map(({ from }) => from.replace(/^\.\.\//, ' /').split('/'));
   const at = left.findIndex((part, i) => part !== right[i]);
   return left[at] < (right[at] ?? '') ? -1 : 1;
 }
 
-/** @returns {{ file: string, text: string }[]} the tables of a checkout, by their paths in it */
+/** @returns {{ file: string, text: string }[]} the tables of a checkout, with their paths in it */
 export function registriesOf(root) {
   return TABLES.map(({ room, part, kind, table, type, typeFrom, name, nameFrom, purpose }) => {
     const folders = readdirSync(path.join(root, room), { withFileTypes: true })
@@ -111,7 +111,7 @@ export function registriesOf(root) {
   });
 }
 
-/** Those that are not as their folders say. */
+/** The tables that do not match their folders. */
 export const outdatedRegistries = root =>
   registriesOf(root).filter(({ file, text }) => !existsSync(path.join(root, file)) || readFileSync(path.join(root, file), 'utf8') !== text);
 

@@ -1,4 +1,4 @@
-/** Runs steps by their names, one after the other: `node scripts/run-steps.mjs ensureVulkan ensureSlurm`. */
+/** Runs steps by name, one after the other: `node scripts/run-steps.mjs ensureVulkan ensureSlurm`. */
 import { ensureCardCompiler, ensureEngine, ensurePjrt, ensureSlurm, ensureVulkan } from './steps.mjs';
 
 const steps = { ensureEngine, ensurePjrt, ensureCardCompiler, ensureVulkan, ensureSlurm };

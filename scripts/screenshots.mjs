@@ -1,6 +1,6 @@
 /**
- * `npm run screenshots`: takes the pictures of the documentation anew, in a real editor with the demo's run, which takes minutes.
- * `npm run screenshots -- themes` also shows every page in every kind of theme; those pictures are left in dist/screenshots, to be looked at.
+ * `npm run screenshots`: retakes the pictures of the documentation in a real editor with the demo's run, which takes minutes. `npm run
+ * screenshots -- themes` also takes every page in every kind of theme and leaves those pictures in dist/screenshots for review.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
@@ -8,14 +8,16 @@ import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepErro
 
 const TAKEN = path.join(root, 'dist', 'screenshots');
 
-/** The place of each picture in the documentation. */
+/** The path of each picture in the documentation. */
 const PLACES = {
   'docs-run': 'media/walkthrough/run.png',
   'docs-heatmap': 'media/walkthrough/heatmap.png',
   'docs-recipe': 'docs/images/recipe.png',
 };
 
-/** The colors of an editor fit a palette, which makes a third of the bytes: two of the pictures are part of the package. */
+/**
+ * Copies the pictures. An editor's colors fit a palette, which reduces the size to a third; two of the pictures are part of the package.
+ */
 async function place() {
   const { default: sharp } = await import('sharp');
   for (const [name, file] of Object.entries(PLACES)) {
@@ -40,7 +42,7 @@ async function main([first]) {
     stdio: 'inherit',
     env: {
       ...process.env,
-      // Without an editor there is no picture, which must not pass for success.
+      // With CI set, a missing editor is an error instead of a silent skip.
       CI: '1',
       ROWTUNE_SCREENSHOTS: TAKEN,
       ROWTUNE_SCREENSHOT_DEMO: JSON.stringify(demo),

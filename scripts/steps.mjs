@@ -1,4 +1,4 @@
-/** The steps that a fresh clone needs before anything else runs: packages, bundles, engine. Plain Node, since it runs before `npm ci`. */
+/** The steps that a fresh clone needs first: packages, bundles, engine. Plain Node, because it runs before `npm ci`. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,20 +11,20 @@ export class StepError extends Error {
   name = 'StepError';
 }
 
-/** Runs a program, its stdout shown on stderr. @throws StepError when it fails */
+/** Runs a program whose stdout goes to stderr. @throws StepError if it fails */
 export function run(program, args, options = {}) {
   const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
   if (status !== 0) throw new StepError(`${[program, ...args].join(' ')} failed (${error?.message ?? `exit status ${status}`})`);
 }
 
-/** npm itself, started without a shell where that can be: on Windows `npm` is a script that only a shell finds. */
+/** Runs npm, without a shell if possible; on Windows, `npm` is a script that only a shell finds. */
 export function npm(args, options = {}) {
   const script = process.env.npm_execpath;
   if (script?.endsWith('.js')) run(process.execPath, [script, ...args], options);
   else run(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, { shell: process.platform === 'win32', ...options });
 }
 
-/** True when node_modules holds exactly the versions of package-lock.json; npm's own record in node_modules says what is there. */
+/** True if node_modules has exactly the versions in package-lock.json, according to npm's own record in node_modules. */
 export function packagesAreInstalled() {
   const record = path.join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(record)) return false;
@@ -42,13 +42,13 @@ export function ensurePackages() {
   npm(['ci', '--no-audit', '--no-fund']);
 }
 
-/** Always: it takes less than a second, less than finding out whether it is needed would be worth. */
+/** Always builds: it takes less than a second, so checking whether it is necessary is not worthwhile. */
 export function buildBundles() {
   run(process.execPath, [path.join(root, 'scripts', 'build.mjs')]);
 }
 
 /**
- * Runs the command line and gives what it prints with --json. Its own messages go to stderr as they come.
+ * Runs the command line with --json and returns its result. Its messages go to stderr as they are printed.
  * @returns {{ status: number, value: any }}
  */
 export function rowtune(args, options = {}) {
@@ -63,35 +63,35 @@ export function rowtune(args, options = {}) {
   return { status: status ?? 1, value: JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null') };
 }
 
-/** The folder of engines, models and data. Only the command line decides where it is. */
+/** The folder of engines, models and data. Only the command line determines its path. */
 export const cacheFolder = () => rowtune(['engine', 'list']).value.cacheDir;
 
-/** Whether one of these builds is installed, with everything that this version of Rowtune compiles. */
+/** True if one of these builds is installed, with everything that this version of Rowtune compiles. */
 function isReady(...variants) {
   const found = rowtune(['engine', 'list']).value.engines.filter(({ manifest }) => variants.includes(manifest.variant));
   return found.length > 0 && found.every(({ isCurrent }) => isCurrent);
 }
 
-/** Installs the PJRT plugin for CPUs (63 MB) where it can be; tests that need it are skipped elsewhere. */
+/** Installs the PJRT plugin for CPUs (63 MB), if possible; otherwise, tests that need it are skipped. */
 export function ensurePjrt() {
   if (isReady('pjrt-cpu')) return;
   const { status } = rowtune(['engine', 'install', '--variant', 'pjrt-cpu']);
   if (status !== 0) say('continuing without the PJRT plugin');
 }
 
-/** Installs NVIDIA's plugin to compile for cards that are not there (234 MB) where it can be; tests that need it are skipped elsewhere. */
+/** Installs NVIDIA's plugin to compile for cards that are not present (234 MB), if possible; otherwise, tests that need it are skipped. */
 export function ensureCardCompiler() {
   if (isReady('cuda13', 'cuda12')) return;
   const { status } = rowtune(['engine', 'install', '--variant', 'cuda13', '--compile-only']);
   if (status !== 0) say('continuing without the compiler for cards');
 }
 
-/** A server that does not answer is given up, as is another program that installs packages. */
+/** Gives up on a server that does not answer, and on another program that is installing packages. */
 const APT_OPTIONS = ['-qq', '-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'DPkg::Lock::Timeout=60'];
-/** Unpacking takes a few seconds; its limit is longer, since an installation that is broken off has to be repaired. */
+/** Time limits in ms. Unpacking takes a few seconds; its limit is longer, because an interrupted installation must be repaired. */
 const APT_LIMITS_MS = { update: 120_000, download: 300_000, install: 300_000 };
 
-/** Runs apt-get within a time. @returns {string | undefined} what it said when it failed, in one line */
+/** Runs apt-get with a time limit. @returns {string | undefined} the error in one line if it failed */
 function aptGet(name, args, timeout) {
   const { status, error, stderr } = spawnSync('apt-get', [...APT_OPTIONS, name, ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
@@ -104,16 +104,16 @@ function aptGet(name, args, timeout) {
   return error?.message ?? stderr.trim().split('\n').at(-1);
 }
 
-/** Installs packages of Debian. @returns {string | undefined} why they cannot be installed */
+/** Installs Debian packages. @returns {string | undefined} why they cannot be installed */
 function installPackages(packages) {
   const wanted = ['--yes', '--no-install-recommends', ...packages];
   const download = () => aptGet('install', [...wanted, '--download-only'], APT_LIMITS_MS.download);
-  // The lists of packages may be missing, or be older than the packages.
+  // The package lists may be missing or out of date.
   const failed = download() && (aptGet('update', [], APT_LIMITS_MS.update) ?? download());
   return failed ?? aptGet('install', [...wanted, '--no-download'], APT_LIMITS_MS.install);
 }
 
-/** The folders in which Vulkan's loader looks for drivers on Linux, if no variable names them. */
+/** Folders that Vulkan's loader searches for drivers on Linux, if no variable names any. */
 const VULKAN_DRIVERS = ['/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/usr/share/vulkan/icd.d'];
 const VULKAN_VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES', 'VK_ADD_DRIVER_FILES'];
 const VULKAN_PACKAGES = ['libvulkan1', 'mesa-vulkan-drivers'];
@@ -122,8 +122,8 @@ const hasVulkan = () =>
   VULKAN_VARIABLES.some(name => process.env[name]) || VULKAN_DRIVERS.some(folder => existsSync(folder) && readdirSync(folder).length > 0);
 
 /**
- * Installs Mesa's drivers for Vulkan, one of which computes on the processor, so that the tests of WebGPU run without a GPU: in continuous
- * integration, as root, with apt-get. Elsewhere nothing is installed, and where there is no driver those tests are skipped, with the reason.
+ * Installs Mesa's Vulkan drivers, one of which computes on the processor, so that the WebGPU tests run without a GPU. This happens only in
+ * continuous integration, as root, with apt-get. Without a driver, those tests are skipped with the reason.
  */
 export function ensureVulkan() {
   if (process.platform !== 'linux' || hasVulkan()) return;
@@ -137,14 +137,14 @@ export function ensureVulkan() {
   if (reason !== undefined) say(`continuing without a driver for Vulkan: ${reason}`);
 }
 
-/** The programs that the tests start, in the folders of Debian. */
+/** The programs that the tests start, as named in Debian's folders. */
 const SLURM_PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'];
 const PROGRAM_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 const SLURM_PACKAGES = ['slurm-wlm', 'munge'];
 
 /**
- * Installs Debian's Slurm (8 MB), whose daemons the tests start, in continuous integration or where it was asked for, as root, with apt-get.
- * Elsewhere nothing is installed, and without Slurm those tests are skipped, with the reason.
+ * Installs Debian's Slurm (8 MB), whose daemons the tests start, in continuous integration or on request, as root, with apt-get. Without
+ * Slurm, those tests are skipped with the reason.
  */
 export function ensureSlurm() {
   if (process.platform !== 'linux') return;
@@ -158,7 +158,10 @@ export function ensureSlurm() {
   if (reason !== undefined) say(`continuing without Slurm: ${reason}`);
 }
 
-/** Installs TensorFlow where it can be; without it the portable engine runs, and that is said. @returns {boolean} whether it is there */
+/**
+ * Installs TensorFlow, if possible; otherwise, a message says that the portable engine runs. @returns {boolean} true if TensorFlow is
+ * installed
+ */
 export function ensureEngine() {
   if (isReady('cpu', 'cuda')) return true;
   const { status } = rowtune(['engine', 'install']);
@@ -167,10 +170,10 @@ export function ensureEngine() {
 }
 
 /**
- * Runs a script that people type: its options first, then the work, with each mistake in one line.
+ * Runs a script that people type: reads its options, then does the work, and reports each mistake in one line.
  * @template {{ help?: boolean }} Options
  * @param {{ name: string, help: string, readOptions: () => Options, run: (options: Options) => Promise<boolean | void> }} script
- * @returns {Promise<number>} the exit status: 2 for wrong options, 1 where the work failed or `run` gives false
+ * @returns {Promise<number>} the exit status: 2 for wrong options, 1 if the work failed or `run` resolves with false
  */
 export async function runScript({ name, help, readOptions, run: work }) {
   let wanted;

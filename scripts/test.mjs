@@ -1,7 +1,8 @@
 /**
- * `npm test`: everything a fresh clone needs, `npm run check`, then the tests. With `--all`, also files of a quarter of a minute or more, those in an
- * editor, and those on a GPU or a software one. A few files that failed are run a second time, when nothing else runs, and what passes only then is
- * named. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped.
+ * `npm test`: installs everything that a fresh clone needs, runs `npm run check`, then the tests. With `--all`, also runs files that take
+ * 15 seconds or more, tests in an editor, and tests on a GPU or a software one. If only a few files fail, they run a second time with
+ * nothing else running; tests that pass only then are named. Lists the ten slowest files and ends with one line: N passed, N failed, N
+ * skipped.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { buildBundles, cacheFolder, ensurePackages, root, say } from './steps.mj
 
 const SLOWEST_SHOWN = 10;
 
-/** More files than these fail for a reason, and not by chance. */
+/** Maximum number of failed files that run again; if more fail, it is not by chance. */
 const MOST_RUN_AGAIN = 3;
 
 /**
@@ -19,7 +20,7 @@ const MOST_RUN_AGAIN = 3;
  * @typedef {{ file: string, seconds: number, counts: Counts, failures: readonly string[] }} TestFile
  */
 
-/** Reads a report of vitest. @returns {readonly TestFile[] | undefined} undefined when vitest broke off */
+/** Reads a report of vitest. @returns {readonly TestFile[] | undefined} undefined if vitest crashed */
 function readReport(report) {
   try {
     return JSON.parse(readFileSync(report, 'utf8')).testResults.map(readFile);
@@ -28,7 +29,7 @@ function readReport(report) {
   }
 }
 
-/** @returns {TestFile} a file that does not even load has no tests, and counts as one that failed */
+/** @returns {TestFile} the result of a file; one that does not load has no tests and counts as failed */
 function readFile({ name, status, startTime, endTime, assertionResults: tests }) {
   const failures = tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
   if (status === 'failed' && failures.length === 0) failures.push('the file itself');
@@ -39,7 +40,7 @@ function readFile({ name, status, startTime, endTime, assertionResults: tests })
 
 const hasFailed = ({ failures }) => failures.length > 0;
 
-/** Returns the lines about the files whose tests took longest. @param {readonly TestFile[]} files */
+/** Returns lines about the files whose tests took longest. @param {readonly TestFile[]} files */
 function slowestLines(files) {
   const slowest = files.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN);
   return [
@@ -49,8 +50,8 @@ function slowestLines(files) {
 }
 
 /**
- * Runs a script of Node. @param {readonly string[]} args @param {boolean} isQuiet its output is shown when it ends
- * @returns {Promise<boolean>} whether all went well
+ * Runs a Node script. @param {readonly string[]} args @param {boolean} isQuiet true to show its output only when it ends
+ * @returns {Promise<boolean>} true if it succeeded
  */
 function runNode(args, isQuiet) {
   const output = isQuiet ? 'pipe' : 'inherit';
@@ -67,8 +68,9 @@ function runNode(args, isQuiet) {
 }
 
 /**
- * Runs vitest. @param {{ args: readonly string[], report: string, isQuiet: boolean }} run isQuiet: its output is shown when it ends
- * @returns {Promise<boolean>} whether all went well
+ * Runs vitest. @param {{ args: readonly string[], report: string, isQuiet: boolean }} run isQuiet: true to show its output only when it
+ * ends
+ * @returns {Promise<boolean>} true if it succeeded
  */
 function runVitest({ args, report, isQuiet }) {
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
@@ -78,21 +80,21 @@ function runVitest({ args, report, isQuiet }) {
 
 /**
  * Runs steps of `steps.mjs` one after the other, in a process next to this one. @param {readonly string[]} names
- * @throws Error when one of them fails rather than doing without
+ * @throws Error if a step fails instead of continuing without its program
  */
 async function runSteps(names) {
   if (!(await runNode([path.join(root, 'scripts', 'run-steps.mjs'), ...names], false)))
     throw new Error(`a step of ${names.join(', ')} failed; see above`);
 }
 
-/** Engines wait for each other, since they share a folder of downloads. @param {boolean} isAll whether everything is tested */
+/** Installs engines one after the other, because they share a folder of downloads. @param {boolean} isAll true if everything is tested */
 async function installTestedWith(isAll) {
   const engines = ['ensureEngine', 'ensurePjrt', ...(isAll ? ['ensureCardCompiler'] : [])];
   const programs = [...(isAll ? ['ensureVulkan'] : []), ...(isAll || process.env.ROWTUNE_TEST_SLURM ? ['ensureSlurm'] : [])];
   await Promise.all([runSteps(engines), runSteps(programs), fetchModelsAndData()]);
 }
 
-/** Some tests run real models on real data; those of which something is missing are skipped, by name. */
+/** Downloads real models and data for the tests that use them; tests that lack something are skipped by name. */
 async function fetchModelsAndData() {
   const { ensureModel } = await import('./demo/model.mjs');
   const { ensureMiniLm } = await import('./demo/minilm.mjs');
@@ -107,8 +109,8 @@ async function fetchModelsAndData() {
 }
 
 /**
- * Checks next to installations and tests; the output of each check is shown when it ends.
- * @returns {Promise<boolean>} whether formatting, lint, types, the generated reference and prose are right
+ * Runs the checks in parallel with installations and tests; the output of each check is shown when it ends.
+ * @returns {Promise<boolean>} true if formatting, lint, types, the generated reference and prose are right
  */
 async function check() {
   const commands = [
@@ -118,15 +120,15 @@ async function check() {
     [path.join(root, 'scripts', 'prose.mjs')],
   ];
   let isRight = true;
-  // One after the other: installations and tests take what else there is of the machine.
+  // Run one after the other, because installations and tests use the rest of the machine.
   for (const command of commands) isRight = (await runNode(command, true)) && isRight;
   return isRight;
 }
 
 /**
- * Runs the tests, and files that failed a second time where they are few: that separates tests that other work disturbs from broken ones.
+ * Runs the tests; if only a few files fail, runs them again, which distinguishes tests that other work disturbed from broken ones.
  * @param {readonly { args: readonly string[], isQuiet: boolean }[]} runs @param {string} folder for reports
- * @returns {Promise<{ files: readonly TestFile[], unstable: readonly string[], isWhole: boolean }>} isWhole: vitest ended as its report says
+ * @returns {Promise<{ files: readonly TestFile[], unstable: readonly string[], isWhole: boolean }>} isWhole: true if vitest ended as its report says
  */
 async function runTests(runs, folder) {
   const run = async (options, name) => {
@@ -150,7 +152,10 @@ async function runTests(runs, folder) {
   return { files: files.map(file => (hasFailed(file) && second(file.file)) || file), unstable, isWhole: again.isWhole };
 }
 
-/** Tests that mostly wait, in a real editor or for processes, run one at a time next to the others: a core would be idle else. */
+/**
+ * The runs of vitest. Tests that mostly wait, in a real editor or for processes, run one at a time next to the others, to keep all cores
+ * busy.
+ */
 const runsOf = isQuick => [
   { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
   { args: ['--project', 'waiting', ...(isQuick ? [] : ['--project', 'editor'])], isQuiet: true },
@@ -161,7 +166,7 @@ async function main() {
   const isAll = process.argv.includes('--all');
   const isQuick = chosen.length === 0 && !isAll;
   if (isQuick) process.env.ROWTUNE_TEST_QUICK = '1';
-  // They run on a software GPU where there is no other.
+  // These tests run on a software GPU if there is no other.
   if (isAll) process.env.ROWTUNE_TEST_GPU = '1';
   ensurePackages();
   buildBundles();

@@ -9,7 +9,7 @@ export interface ResultColumn {
   readonly id: string;
   readonly label: string;
   readonly format: (value: number) => string;
-  /** Which direction is better; undefined if neither is. */
+  /** The better direction; undefined if neither is. */
   readonly better?: 'low' | 'high';
   /** Values by run. */
   readonly values: readonly (number | undefined)[];

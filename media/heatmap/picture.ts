@@ -40,7 +40,7 @@ interface Sides {
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
 }
 
-/** What the scored units of a module are called: its rows, or the columns of its weight. */
+/** The name of the scored units of a module: its rows, or the columns of its weight. */
 export type Units = 'rows' | 'columns';
 
 export const oneOf = (units: Units): 'row' | 'column' => (units === 'columns' ? 'column' : 'row');
@@ -62,7 +62,7 @@ interface Selected {
   readonly selection: {
     readonly rows: number;
     readonly ofRows: number;
-    /** What the counted units are called. */
+    /** The name of the counted units. */
     readonly units: Units;
     readonly parameters?: number;
     /** Number of parameters of the scored modules; of the whole model in `modelParameters`, if known. */

@@ -11,7 +11,7 @@ export interface CoverageKind {
   readonly count: number;
   readonly rows: number;
   readonly trainedRows: number;
-  /** What is counted. */
+  /** The counted unit. */
   readonly unit: 'rows' | 'columns';
   readonly parameters: number;
   readonly trainable: number;

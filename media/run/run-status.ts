@@ -45,7 +45,7 @@ export function statusOf(model: RunModel): RunStatus {
   return { state, kind, reason, done: overview.step, total: overview.totalSteps, facts: [steps(model), ...epoch(model)] };
 }
 
-/** Where the run is: "Slurm job 12: pending (Resources), behind 3 jobs", or its part of this machine: "2 processes on 2 of 8 cores". */
+/** The place of the run: "Slurm job 12: pending (Resources), behind 3 jobs", or its part of this machine: "2 processes on 2 of 8 cores". */
 export function whereText({ overview, isActive }: RunModel): string | undefined {
   if (overview?.cluster) return placeText(overview.cluster);
   const share = isActive ? overview?.job?.share : undefined;

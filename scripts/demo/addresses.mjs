@@ -1,6 +1,6 @@
 /**
- * US addresses whose words people labeled (number, street, place, state …), from the source package of `usaddress` 0.5.16 on PyPI, which is
- * under the MIT license (© 2014 The Atlanta Journal Constitution).
+ * US addresses with words labeled by people (number, street, place, state …), from the source package of `usaddress` 0.5.16 on PyPI, which
+ * is under the MIT license (© 2014 The Atlanta Journal Constitution).
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ const HELD_OUT = 300;
 const SEED = 42;
 const ENTITIES = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&apos;': "'" };
 
-/** @returns {Promise<{ train: string, heldOut: string }>} two files of lines {"tokens", "tags"}, written at the first call */
+/** @returns {Promise<{ train: string, heldOut: string }>} two files of lines {"tokens", "tags"}, written on the first call */
 export async function ensureAddresses(folder) {
   const train = path.join(folder, 'train.jsonl');
   const heldOut = path.join(folder, `heldout-${HELD_OUT}.jsonl`);
@@ -33,7 +33,7 @@ export async function ensureAddresses(folder) {
   return { train, heldOut };
 }
 
-/** Each address once, whatever its case: copies must not be in both files. */
+/** Reads each address once, ignoring case, so that no copy is in both files. */
 function readAddresses(xml) {
   const found = new Map();
   for (const [, content] of xml.matchAll(/<AddressString>(.*?)<\/AddressString>/gs)) {
@@ -44,11 +44,11 @@ function readAddresses(xml) {
   return [...found.values()];
 }
 
-/** The words of a labeled stretch; punctuation after it belongs to its last word. */
+/** Returns the words of a labeled span; punctuation after it belongs to its last word. */
 function wordsOf(label, text, after) {
   const plain = `${text.trim()}${after.trim()}`.replace(/&\w+;/g, entity => ENTITIES[entity] ?? entity);
   return plain.split(/\s+/).flatMap(word => (word === '' ? [] : [{ label, text: word }]));
 }
 
-/** Neighbors of one label are one entity. */
+/** Returns the tags; neighboring words with the same label form one entity. */
 const tagsOf = words => words.map(({ label }, i) => `${words[i - 1]?.label === label ? 'I' : 'B'}-${label}`);

@@ -1,6 +1,6 @@
 /**
- * 1797 handwritten digits of 8 × 8 pixels (E. Alpaydin and C. Kaynak, UCI repository), from the data folder of scikit-learn's wheel, as
- * PNG files in one folder a class: real images, small enough to train on in seconds.
+ * 1797 handwritten digits of 8 × 8 pixels (E. Alpaydin and C. Kaynak, UCI repository), from the data folder of scikit-learn's wheel. They
+ * become PNG files with one folder per class: real images, small enough to train on in seconds.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -8,12 +8,14 @@ import { gunzipSync } from 'node:zlib';
 import { fetchFromWheel } from './wheel-file.mjs';
 
 const SIDE = 8;
-/** Each fifth image is a test image. */
+/** Every fifth image is a test image. */
 const TEST_EVERY = 5;
-/** Pixels are 0 to 16. */
+/** Maximum pixel value; the minimum is 0. */
 const BRIGHTNESS = 16;
 
-/** @returns {Promise<{ train: string, test: string }>} folders train/3/17.png, written at the first call. @throws StepError */
+/**
+ * @returns {Promise<{ train: string, test: string }>} folders of files such as train/3/17.png, written on the first call. @throws StepError
+ */
 export async function ensureDigits(folder) {
   const parts = { train: path.join(folder, 'train'), test: path.join(folder, 'test') };
   if (existsSync(parts.train) && existsSync(parts.test)) return parts;
@@ -45,7 +47,7 @@ export async function ensureDigits(folder) {
   return parts;
 }
 
-/** Lines of 64 pixels and the digit. */
+/** Reads lines of 64 pixels and the digit. */
 function readDigits(table) {
   const lines = gunzipSync(readFileSync(table)).toString('utf8').trim().split('\n');
   return lines.map(line => {

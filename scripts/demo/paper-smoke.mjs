@@ -1,6 +1,7 @@
 /**
- * Tiny models and small real data in the places that `rowtune reproduce --smoke` looks at: the models of the tests (random weights), the
- * 8 × 8 digits as CIFAR binaries and as folders, and mails in the files of GLUE and Alpaca. Each row's path is run; its numbers mean nothing.
+ * Puts tiny models and small real data where `rowtune reproduce --smoke` looks for them: the models of the tests (random weights), the 8 ×
+ * 8 digits as CIFAR binaries and as folders, and mails in the file formats of GLUE and Alpaca. The path of each row runs; its numbers are
+ * meaningless.
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +10,7 @@ import { ensureDigits } from './digits.mjs';
 import { mailsOf } from './spam-data.mjs';
 
 const GOLDEN = path.join(root, 'test', 'golden');
-/** Folder as `--models` has it → the test's model. */
+/** Maps the folder names in `--models` to models of the tests. */
 const MODELS = {
   'deit-base-patch16-224': 'deit',
   'vit-base-patch16-224': 'vit',
@@ -25,7 +26,7 @@ const MAILS = { train: 12, test: 6 };
 const SIDE = 32;
 const LONGEST = 40;
 
-/** @returns {Promise<{ models: string, data: string }>} folders for --models and --data, written at the first call. @throws StepError */
+/** @returns {Promise<{ models: string, data: string }>} folders for --models and --data, written on the first call. @throws StepError */
 export async function ensureSmoke(cache) {
   const folder = path.join(cache, 'paper-smoke-2');
   const places = { models: path.join(folder, 'models'), data: path.join(folder, 'data') };
@@ -51,13 +52,13 @@ function writeModels(to) {
   }
 }
 
-/** A letter is a token, and Alpaca's prompt is long; rotary positions need no weights, so there can be more of them. */
+/** Raises the number of positions, because each letter is a token and Alpaca's prompt is long. Rotary positions need no weights. */
 function lengthen(file) {
   const config = JSON.parse(readFileSync(file, 'utf8'));
   writeFileSync(file, `${JSON.stringify({ ...config, max_position_embeddings: 1024 }, null, 2)}\n`);
 }
 
-/** The first images of each class, the classes in turn. */
+/** Returns the first images of each class, alternating between classes. */
 function digitsOf(folder, perClass) {
   const labels = readdirSync(folder).sort();
   return Array.from({ length: perClass }).flatMap((_, i) =>
@@ -98,7 +99,7 @@ function writeInto(folder, name, bytes) {
   writeFileSync(path.join(folder, name), bytes);
 }
 
-/** The header of a task's file, and a line of it for a mail: `first` and `second` are its subject and its body, `place` is 0 or 1. */
+/** For each task, the header of its file and a line for a mail: `first` and `second` are subject and body, `place` is 0 or 1. */
 const GLUE = {
   CoLA: { line: ({ first, place }) => ['m', place, place ? '' : '*', first] },
   'SST-2': { header: ['sentence', 'label'], line: ({ first, place }) => [first, place] },
@@ -177,7 +178,7 @@ function writeTexts(data) {
     writeInto(path.join(data, 'benchmarks'), file, readFileSync(path.join(choices, file)));
 }
 
-/** Subject and body of a mail, each short, on one line, and only of the letters that the tiny tokenizer has. */
+/** Returns the subject and body of a mail, each short, on one line, and with only the letters that the tiny tokenizer has. */
 function shorten({ text }) {
   const [subject = '', ...body] = text.split('\n');
   const plain = part =>

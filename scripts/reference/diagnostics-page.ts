@@ -1,14 +1,14 @@
-/** docs/reference/diagnostics.md: every code of the linter, with the severity and an example from the fixtures of the tests. */
+/** docs/reference/diagnostics.md: every code of the linter, with its severity and an example from the tests' fixtures. */
 import { diagnosticSections } from '../../trainer/lint/diagnostics/diagnostics.ts';
 import { code, list, page, paragraph } from './markdown.ts';
 
 interface Shown {
   readonly severities: Set<string>;
-  /** The line of the first fixture that is a page of YAML by itself. */
+  /** The line of the first fixture that is a complete YAML page. */
   readonly example?: string;
 }
 
-/** @param fixtures the texts of the tests: lines with carets under what is wrong, and severity and code after them */
+/** @param fixtures texts of the tests: lines with carets below the problem, followed by severity and code */
 export function diagnosticsPage(fixtures: readonly string[]): string {
   const shown = readFixtures(fixtures);
   const sections = diagnosticSections.flatMap(({ title, about, diagnostics }) => [

@@ -1,4 +1,4 @@
-/** Pieces of Markdown: prose that wraps at 100 columns, lists, tables. Pure. */
+/** Builds Markdown: prose that wraps at 100 columns, lists, tables. Pure. */
 
 const COLUMNS = 100;
 
@@ -28,7 +28,7 @@ export const code = (text: string): string => `\`${text}\``;
 
 export const codes = (texts: readonly string[]): string => texts.map(code).join(', ');
 
-/** A vertical bar would end the cell. */
+/** Escapes vertical bars, which would end the cell. */
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -42,6 +42,6 @@ export const sentence = (text: string): string => {
   return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?]$/.test(trimmed) ? '' : '.');
 };
 
-/** A page from its parts, with the note that nobody edits it by hand. */
+/** Joins the parts of a page and adds a note that it is generated. */
 export const page = (title: string, source: string, parts: readonly string[]): string =>
   `${[`# ${title}`, `<!-- Written by npm run reference from ${source}. Do not edit. -->`, ...parts].join('\n\n')}\n`;

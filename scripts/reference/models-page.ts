@@ -1,4 +1,4 @@
-/** docs/reference/models.md: the families, their classes, what works for each, and its measured errors against Transformers. */
+/** docs/reference/models.md: the families, their classes, what works for each, and the measured errors compared with Transformers. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
@@ -15,7 +15,9 @@ type Quantity = keyof typeof TOLERANCES;
 type Errors = Readonly<Record<Quantity, number>>;
 
 const byEngine = z.record(z.string(), z.object({ logits: z.number(), loss: z.number(), gradients: z.number() }));
-/** Written by `npm run reference -- --measure`: the largest error of each folder, by engine; and how each engine described itself. */
+/**
+ * The file that `npm run reference -- --measure` writes: the largest error of each folder by engine, and the description of each engine.
+ */
 export const goldenErrors = z.object({ engines: z.record(z.string(), z.string()), folders: z.record(z.string(), byEngine) });
 export type GoldenErrors = z.infer<typeof goldenErrors>;
 
@@ -28,7 +30,7 @@ const classesOf = (family: string): Architecture[] => classes.filter(name => fam
 const tasksOf = (family: string): ObjectiveName[] => {
   const own = classesOf(family);
   const writes = own.some(classWritesText);
-  // The text part of models that also see images is trained.
+  // The text part of models that also process images is trained.
   const text = own.map(name => name.replace(/ForConditionalGeneration$/, 'ForCausalLM'));
   const trained = [...text, ...own.flatMap(name => headedClass(name, 'single_label') ?? [])];
   return objectiveNames.filter(task => {
@@ -37,7 +39,7 @@ const tasksOf = (family: string): ObjectiveName[] => {
   });
 };
 
-/** Tasks with the same families stand in one column. */
+/** Tasks with the same families share a column. */
 const taskGroups = groupsOf(objectiveNames, task =>
   families
     .filter(family => tasksOf(family).includes(task))
@@ -45,7 +47,7 @@ const taskGroups = groupsOf(objectiveNames, task =>
     .join(),
 );
 
-/** @returns at least one name in each group */
+/** @returns groups with at least one name */
 function groupsOf<Name>(names: readonly Name[], keyOf: (name: Name) => string): (readonly [Name, ...Name[]])[] {
   const groups = new Map<string, [Name, ...Name[]]>();
   for (const name of names) {
@@ -62,7 +64,7 @@ const ggufOf = (family: string): string[] =>
     [own, own.withExperts].some(each => each && [each.class, ...(each.writes ?? [])].some(one => familyOf(one) === family)) ? [name] : [],
   );
 
-/** @param golden the folder that holds the model folders with reference numbers */
+/** @param golden the folder of the model folders with reference numbers */
 export function modelsPage(errors: GoldenErrors, golden: string): string {
   const folders = foldersByFamily(golden);
   const engines = Object.keys(errors.engines);

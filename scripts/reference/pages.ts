@@ -1,4 +1,4 @@
-/** Every generated page of docs/reference, by its path from the root. The test and `npm run reference` read this table. */
+/** All generated pages of docs/reference, by path from the root. The test and `npm run reference` read this table. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { enginesPage, exportsPage, measuresPage, methodsPage, tasksPage } from './catalog-pages.ts';

@@ -36,7 +36,7 @@ const sections: readonly Section[] = [
   { title: 'Sweep', fields: groups.sweep?.fields ?? {}, prefix: 'sweep.' },
 ];
 
-/** @throws Error where a setting of the recipe is in no section */
+/** @throws Error if a setting of the recipe is in no section */
 export function settingsPage(): string {
   const shown = sections.flatMap(({ fields, prefix = '' }) => Object.keys(fields).map(name => prefix + name));
   const missing = Object.keys(settings).filter(path => !shown.includes(path));
@@ -77,10 +77,10 @@ function settingText(path: string, { doc, type, presence, defaultText, memory, n
   return [`### ${path}`, paragraph(doc), list(facts), ...(choices.length === 0 ? [] : ['Words:', list(choices)])].join('\n\n');
 }
 
-/** JSON, in contrast to a phrase that says where the default comes from. */
+/** True for JSON, false for a phrase that says where the default comes from. */
 const isValue = (text: string): boolean => /^([[{"].*|-?[\d.e-]+|true|false)$/s.test(text);
 
-/** The choices follow in a list of their own. */
+/** Shortens a type whose choices follow in their own list. */
 const typeWithChoices = (name: string): string => (name.startsWith("one of '") || name.startsWith("'") ? 'one of the words below' : name);
 
 function otherNames(path: string): string[] {

@@ -1,17 +1,17 @@
-/** US addresses and their parts as JSON, made from the labels that people gave to their words (see scripts/demo/addresses.mjs). */
+/** US addresses and their parts as JSON, from the labels that people gave to their words (see scripts/demo/addresses.mjs). */
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ensureAddresses } from '../demo/addresses.mjs';
 import { writeHalves } from './halves.mjs';
 
 const SAMPLES = { train: 400, heldOut: 100 };
-/** Longer ones would not fit into a sample of the study. */
+/** Maximum length of an address; a longer one would not fit in a sample of the study. */
 const MAX_CHARACTERS = 56;
 const QUESTION = 'Write this address as JSON with the keys street, city, state and zip.';
-/** The keys of an answer, and the labels whose words it has; all other words are of the street. */
+/** The keys of an answer by label; all words with other labels belong to the street. */
 const KEYS = { PlaceName: 'city', StateName: 'state', ZipCode: 'zip' };
 
-/** @returns {Promise<{ train: string, heldOut: string }>} files of {"prompt", "completion"}, written at the first call */
+/** @returns {Promise<{ train: string, heldOut: string }>} files of {"prompt", "completion"}, written on the first call */
 export async function ensureAddressParts(folder) {
   const source = path.join(folder, 'addresses');
   mkdirSync(source, { recursive: true });
@@ -34,7 +34,7 @@ const samples = file =>
       return isWhole && address.length <= MAX_CHARACTERS ? [{ prompt: `${QUESTION}\n${address}`, completion: JSON.stringify(parts) }] : [];
     });
 
-/** The words of each key in their order, without the punctuation at their ends. */
+/** Returns the words of each key in order, without punctuation at the ends. */
 function partsOf(tokens, tags) {
   const words = { street: [], city: [], state: [], zip: [] };
   for (const [i, tag] of tags.entries()) words[KEYS[tag.slice(2)] ?? 'street'].push(tokens[i]);

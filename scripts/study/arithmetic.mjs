@@ -1,9 +1,12 @@
-/** Sums and differences in words, with one right answer each: made here by a fixed seed, so they have no license but this project's. */
+/**
+ * Sums and differences as word problems with one correct answer each. They are generated from a fixed seed, so only this project's license
+ * applies.
+ */
 import { mkdirSync } from 'node:fs';
 import { shuffled, writeHalves } from './halves.mjs';
 
 const SAMPLES = { train: 400, heldOut: 100 };
-/** Operands are below this, so that an answer has at most two digits. */
+/** Upper bound of the operands, so that an answer has at most two digits. */
 const BELOW = 50;
 
 const NAMES = ['Ann', 'Ben', 'Cleo', 'Dan', 'Eve', 'Finn', 'Gina', 'Hugo'];
@@ -17,13 +20,15 @@ const DIFFERENCES = [
   (name, a, things, b) => `There are ${a} ${things} in a box, and ${name} takes out ${b}. How many ${things} stay in the box?`,
 ];
 
-/** @returns {{ train: string, heldOut: string }} files of {"prompt", "completion"}, written at the first call; no two questions have the same numbers */
+/**
+ * @returns {{ train: string, heldOut: string }} files of {"prompt", "completion"}, written on the first call; no two questions have the same numbers
+ */
 export function ensureArithmetic(folder) {
   mkdirSync(folder, { recursive: true });
   return writeHalves(folder, 'arithmetic', questions);
 }
 
-/** Every pair of numbers once, for a sum or for a difference; those that are held out stand in no training question. */
+/** Returns a question for every pair of numbers, either a sum or a difference; held-out pairs are in no training question. */
 export function questions() {
   const pairs = [];
   for (let small = 2; small < BELOW; small++) for (let large = small; large < BELOW; large++) pairs.push({ small, large });

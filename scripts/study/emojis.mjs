@@ -1,11 +1,14 @@
-/** The group of an emoji by its English name: "tram" is of travel and places (npm package emojibase-data; MIT). */
+/** The group of an emoji by its English name: "tram" belongs to travel and places (npm package emojibase-data; MIT). */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { shuffled, writeHalves } from './halves.mjs';
 import { ensurePackage } from './npm-file.mjs';
 
 const PACKAGE = { name: 'emojibase-data@17.0.0', what: 'names of emojis (7 MB)', as: 'emojis', has: 'en' };
-/** By the number of the group in meta/groups.json; parts of emojis have no meaning of their own, and all names of flags begin alike. */
+/**
+ * Groups by number in meta/groups.json. Parts of emojis are omitted because they have no meaning of their own, and flags because their
+ * names all start alike.
+ */
 const GROUPS = new Map([
   [0, 'smileys'],
   [1, 'people'],
@@ -18,7 +21,7 @@ const GROUPS = new Map([
 ]);
 const TRAIN = 1000;
 
-/** @returns {{ train: string, heldOut: string }} files of {"text", "label"}, written at the first call */
+/** @returns {{ train: string, heldOut: string }} files of {"text", "label"}, written on the first call */
 export function ensureEmojis(folder) {
   const source = ensurePackage(folder, PACKAGE);
   return writeHalves(folder, 'emojis', () => {

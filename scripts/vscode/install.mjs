@@ -1,6 +1,6 @@
 /**
- * Installs a real VS Code for the tests, once, below the cache folder. By hand: `node scripts/vscode/install.mjs [current|oldest]`.
- * Its makers' packages come from npm as sources with a lock of their own; the few native parts are compiled here.
+ * Installs a real VS Code for the tests, once, below the cache folder. To do so by hand: `node scripts/vscode/install.mjs
+ * [current|oldest]`. The publisher's npm packages are sources with their own lock file; the few native parts are compiled here.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -10,16 +10,17 @@ import { cacheFolder, npm, StepError, say } from '../steps.mjs';
 import { EDITORS } from './editors.mjs';
 import { ensureProgram } from './programs.mjs';
 
-/** Written last: a folder without it was cut off. */
+/** A file that is written last; a folder without it is incomplete. */
 const DONE = 'installed.json';
-/** Its packages are large trees with many warnings, none of them ours. */
+/** Hides the warnings of the editor's packages, which are not ours to fix. */
 const QUIET = ['ignore', 'ignore', 2];
 
 const editorFolder = (cacheDir, name) => path.join(cacheDir, 'vscode', EDITORS[name].codeServer);
 
 /**
+ * Returns an installed editor.
  * @param {string} cacheDir @param {keyof typeof EDITORS} name
- * @returns {{ node: string, main: string } | undefined} the Node to start and the server's script; undefined where it is not installed
+ * @returns {{ node: string, main: string } | undefined} the Node to start and the server's script; undefined if it is not installed
  */
 export function findEditor(cacheDir, name) {
   const folder = editorFolder(cacheDir, name);
@@ -35,7 +36,7 @@ function nodeOf(folder, name) {
   return { program: path.join(root, 'bin', 'node'), root };
 }
 
-/** @throws StepError where it cannot be installed */
+/** @throws StepError if the editor cannot be installed */
 export function ensureEditor(cacheDir, name) {
   if (!(name in EDITORS)) throw new StepError(`there is no editor '${name}', only ${Object.keys(EDITORS).join(' and ')}`);
   const present = findEditor(cacheDir, name);
@@ -52,7 +53,7 @@ export function ensureEditor(cacheDir, name) {
   const packages = [`code-server@${codeServer}`, ...(node === undefined ? [] : [`node-${process.platform}-${process.arch}@${node}`])];
   npm(['install', ...options, ...packages], { cwd: partial, stdio: QUIET });
   const vscode = vscodeOf(partial);
-  // The editor's own Node first on the path, and its headers for what is compiled.
+  // The editor's own Node comes first on the path, and its headers are used for compiling.
   const { program, root } = nodeOf(partial, name);
   const hasHeaders = existsSync(path.join(root, 'include', 'node', 'node.h'));
   const env = {
@@ -71,10 +72,13 @@ export function ensureEditor(cacheDir, name) {
   return findEditor(cacheDir, name);
 }
 
-/** A part may fail in a step that does not matter, or come compiled; so what counts is that the editor's Node loads each. */
+/**
+ * Compiles the native parts. A part may fail in a step that does not matter, or come compiled, so the test is whether the editor's Node
+ * loads it.
+ */
 function compile(vscode, packages, node, env) {
   try {
-    // Under `npm test` the project's own .npmrc, which runs no scripts of packages, would hold here too.
+    // Under `npm test`, the project's own .npmrc, which disables scripts of packages, would apply here, too.
     npm(['rebuild', '--ignore-scripts=false', ...packages], { cwd: vscode, env, stdio: 'ignore' });
   } catch (error) {
     say(`${error.message}; continuing where the parts load`);
@@ -85,7 +89,7 @@ function compile(vscode, packages, node, env) {
     throw new StepError(`native parts of VS Code do not load (compiling them takes python3, make and g++): ${stderr.trim()}`);
 }
 
-/** Looking for files needs it. The editor of today brings its own; that of older ones is a download of its makers'. */
+/** Links ripgrep, which searching for files needs. The current editor includes it; older ones would download it. */
 function linkRipgrep(vscode) {
   const bin = path.join(vscode, 'node_modules', '@vscode', 'ripgrep', 'bin');
   if (!existsSync(path.dirname(bin)) || existsSync(path.join(bin, 'rg'))) return;

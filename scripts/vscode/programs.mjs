@@ -1,18 +1,19 @@
-/** Programs of the system that the tests in an editor need; Debian's are installed where this process may. */
+/** System programs that the tests in an editor need; Debian packages are installed if this process may. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { run, StepError, say } from '../steps.mjs';
 
-/** @param {readonly string[]} names in order of preference @returns {string | undefined} the path of the first that is there */
+/** @param {readonly string[]} names in order of preference @returns {string | undefined} the path of the first one found */
 export function findProgram(names) {
   const folders = (process.env.PATH ?? '').split(path.delimiter);
   return names.flatMap(name => folders.map(folder => path.join(folder, name))).find(existsSync);
 }
 
 /**
- * @param {{ names: readonly string[], packages: readonly string[], otherwise?: string }} program its names, Debian's packages, another way to have it
- * @returns {string} its path @throws StepError saying how to get it
+ * Finds a program, or installs it.
+ * @param {{ names: readonly string[], packages: readonly string[], otherwise?: string }} program its names, its Debian packages, and another way to get it
+ * @returns {string} its path @throws StepError that says how to get it
  */
 export function ensureProgram({ names, packages, otherwise = '' }) {
   const present = findProgram(names);
@@ -34,5 +35,5 @@ const CHROMIUM = {
   otherwise: ' or name one with ROWTUNE_CHROMIUM',
 };
 
-/** The browser that shows the workbench. @throws StepError saying how to get one */
+/** The browser that shows the workbench. @throws StepError that says how to get one */
 export const ensureChromium = () => process.env.ROWTUNE_CHROMIUM ?? ensureProgram(CHROMIUM);

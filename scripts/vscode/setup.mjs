@@ -1,6 +1,6 @@
 /**
- * Before the tests in a real editor: the editor, a browser and the package, which is made anew and installed as a user does it. What is missing
- * is handed on as a reason.
+ * Prepares the tests in a real editor: the editor, a browser and the package, which is rebuilt and installed as a user would. If something
+ * is missing, the tests get the reason.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,10 +11,10 @@ import { cacheFolder, say } from '../steps.mjs';
 import { ensureEditor } from './install.mjs';
 import { ensureChromium } from './programs.mjs';
 
-/** Which editor of `editors.mjs` the tests run in; ROWTUNE_TEST_VSIX is a package that is tested as it is. */
+/** Name of the editor in `editors.mjs`. ROWTUNE_TEST_VSIX is an existing package to test instead of a new one. */
 const EDITOR = process.env.ROWTUNE_TEST_EDITOR ?? 'current';
 
-/** Has the editor install the package. @returns {string} a folder with the extensions, of which each test's editor takes a copy */
+/** Installs the package in the editor. @returns {string} a folder with the extensions, which each test's editor copies */
 function installPackage({ node, main }, vsix, folder) {
   const extensions = path.join(folder, 'extensions');
   const places = ['--extensions-dir', extensions, '--user-data-dir', path.join(folder, 'user-data')];
@@ -25,7 +25,7 @@ function installPackage({ node, main }, vsix, folder) {
 
 /**
  * Called by vitest. @param {{ provide: (key: string, value: unknown) => void }} project
- * @returns {Promise<() => void>} removes what was installed
+ * @returns {Promise<() => void>} a function that removes what was installed
  */
 export default async function setup(project) {
   const vsix = process.env.ROWTUNE_TEST_VSIX ?? (await makePackage());

@@ -17,9 +17,9 @@ export interface CellNeurons {
   readonly isSelected: Uint8Array;
   /** [rows] 1 for rows that the run trains, whatever the budget selects. */
   readonly isTrained: Uint8Array;
-  /** What marked rows are called. */
+  /** The term for marked rows. */
   readonly mark: ReturnType<typeof markOf>;
-  /** What one row is called: a neuron or a column. */
+  /** The term for one row: a neuron or a column. */
   readonly one: 'neuron' | 'column';
   /** Returns the neuron at a position of the strip. */
   readonly neuronAt: (place: number) => number;

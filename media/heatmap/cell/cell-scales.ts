@@ -23,7 +23,7 @@ export interface HistogramContent {
   readonly scale: Scale;
   /** The lowest selected score. */
   readonly threshold?: number;
-  /** What marked rows are called: "selected" or "trained". */
+  /** The term for marked rows: "selected" or "trained". */
   readonly mark: string;
 }
 

@@ -8,7 +8,7 @@ export type Choice =
   | { readonly kind: 'budget'; readonly budget: Budget; readonly mode: SelectionMode; readonly least: number }
   | { readonly kind: 'trained' };
 
-/** What marked rows are called: "trained" if a run trained them, "selected" if a budget would choose them. */
+/** The term for marked rows: "trained" if a run trained them, "selected" if a budget would choose them. */
 export const markOf = ({ kind }: Pick<Choice, 'kind'>): 'trained' | 'selected' => (kind === 'trained' ? 'trained' : 'selected');
 
 /** The trained rows of each module of a run. */

@@ -16,7 +16,7 @@ export function importanceValues(names: readonly string[], scores: SetScores, st
 
 export interface Comparison {
   readonly values: Float64Array;
-  /** What a difference of 1 means. */
+  /** The meaning of a difference of 1. */
   readonly unit: string;
 }
 
