@@ -1,4 +1,4 @@
-/** The text of a recipe after a change of the linter, as an editor makes it; the same text without a change. */
+/** Applies a change of the linter to the text of a recipe, as an editor does; without a change, the text stays the same. */
 import type { TextChange } from '../../trainer/lint/text-edits.ts';
 import { offsetsIn } from '../../trainer/protocol/text/line-starts.ts';
 

@@ -1,4 +1,4 @@
-/** The folder of engines and models for tests: the user's own cache, as on the command line. */
+/** The cache folder of engines and models for tests: the user's own, as on the command line. */
 import { homedir } from 'node:os';
 import { resolveSettings } from '../../trainer/settings.ts';
 

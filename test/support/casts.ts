@@ -1,17 +1,17 @@
-/** Finds the casts of TypeScript: what a file states about a type and does not check. */
+/** Finds the casts in TypeScript: statements about types that nothing checks. */
 import { proseOfCode } from '../../scripts/prose-pieces.mjs';
 
 export interface Cast {
   readonly cast: string;
-  /** Counted from 1. */
+  /** Line number, counted from 1. */
   readonly line: number;
-  /** Whether a comment stands on its line, or ends on the line above. */
+  /** True if its line has a comment, or if a comment ends on the line above. */
   readonly hasReason: boolean;
 }
 
 const blank = (piece: string): string => piece.replace(/[^\n]/g, ' ');
 
-/** A template without its text: the expressions of `${…}` are code. The strings in them are blank already. */
+/** Blanks the text of a template; the expressions in `${…}` are code. Strings in them are already blank. */
 function blankTemplate(template: string): string {
   let depth = 0;
   return template.replace(/\\[\s\S]|\$\{|[{}]|[^\n]/g, piece => {
@@ -23,13 +23,13 @@ function blankTemplate(template: string): string {
   });
 }
 
-/** A regular expression, where an operand may stand. */
+/** A regular expression in a position where an operand is expected. */
 const PATTERN = /(?<=(?:[=(,:;!&|?{}[+*%<>~^-]|\breturn)\s*)\/(?![*/])(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/g;
 
-/** Names of imports and exports, and the new keys of a mapped type. */
+/** Names in imports and exports, and the new keys of a mapped type. */
 const NAMES = /^(import|export)\b[^;{]*(\{[^}]*\}|\* as \w+)\s*from\b|\bin keyof \w+ as\b/gm;
 
-/** Returns the casts of a file's code. `as const` states nothing, and `x[i] as number` reads an element in bounds: neither is among them. */
+/** Returns the casts in a file's code, except `as const`, which states nothing, and `x[i] as number`, which reads an element in bounds. */
 export function castsOf(text: string): Cast[] {
   let code = text;
   for (const { offset, end } of proseOfCode(text)) {

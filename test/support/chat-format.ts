@@ -1,9 +1,9 @@
-/** Settings of a chat as training reads it, with the published template that a test gives. */
+/** Settings of a chat format as training reads it, with a published template chosen by the test. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FormatSettings } from '../../trainer/data/example/format-example.ts';
 
-/** All but the format and the renderer. */
+/** All settings except the format and the renderer. */
 export const CHAT_FORMAT = {
   promptTemplate: '',
   labels: [],
@@ -15,5 +15,5 @@ export const CHAT_FORMAT = {
 
 export const TEMPLATES = join(import.meta.dirname, '../golden/jinja/templates');
 
-/** The source of a template of `TEMPLATES`. */
+/** Returns the source of a template in `TEMPLATES`. */
 export const templateNamed = (name: string): string => readFileSync(join(TEMPLATES, `${name}.jinja`), 'utf8');

@@ -1,4 +1,4 @@
-/** The engines that this machine can run, in addition to the reference. Each that it cannot run is named with its reason. */
+/** The engines that this machine can run, in addition to the reference. Engines that it cannot run are listed with the reason. */
 
 import { memory } from '@tensorflow/tfjs-core';
 import { type EngineName, engineCatalog, engineNames } from '../../trainer/catalog/engines.ts';
@@ -9,23 +9,23 @@ import { openPortable } from '../../trainer/engine/portable/engine.ts';
 import { cacheDir } from './cache-dir.ts';
 import { describeWith } from './describe-with.ts';
 
-/** Facts of an engine that tests depend on. */
+/** Properties of an engine that tests depend on. */
 interface EngineTraits {
-  /** It takes a second of a processor or more to compile a program: tests give it few cases. */
+  /** True if compiling a program takes at least a second of processor time; such engines get few cases. */
   readonly compilesSlowly?: true;
-  /** A run that is stopped finishes the update that has begun (`Session.runsAhead`). */
+  /** True if a stopped run finishes the update that has started (`Session.runsAhead`). */
   readonly runsAhead?: true;
-  /** The number of tensors that it holds now, where tfjs does not count them. */
+  /** Returns the number of live tensors, if tfjs does not count them. */
   readonly countTensors?: (engine: Engine) => number;
 }
 
-/** The one list of what differs between engines in tests, by their names in the catalog; one without an entry is like most. */
+/** The properties by engine name. This is the only list of differences between engines in tests; engines without an entry have none. */
 const traits: Readonly<Partial<Record<EngineName, EngineTraits>>> = {
   pjrt: {
     compilesSlowly: true,
     runsAhead: true,
     countTensors: engine => {
-      // The entry of the catalog that `openPjrt` opens.
+      // `openPjrt` opens this entry of the catalog.
       const { addon, client } = (engine as PjrtEngine).device;
       return addon.alive(client).buffers;
     },
@@ -33,43 +33,46 @@ const traits: Readonly<Partial<Record<EngineName, EngineTraits>>> = {
 };
 
 export interface EngineUnderTest {
-  /** Its name in the catalog, or a backend of the portable engine. */
+  /** The name in the catalog, or a backend of the portable engine. */
   readonly name: string;
   readonly engine?: Engine;
-  /** Why it does not run here. */
+  /** Why the engine does not run here. */
   readonly missing?: string;
 }
 
-/** The slow obvious interpreter that every other engine is compared with. */
+/** Opens the slow, obvious interpreter that every other engine is compared with. */
 export const openReference = (): Promise<Engine> => openPortable({ backend: 'cpu' });
 
-/** The portable engine as most machines run it, several times as fast as the reference: for tests whose subject is not the engine. */
+/**
+ * Opens the portable engine as most machines run it. It is several times as fast as the reference, for tests of something other than
+ * engines.
+ */
 export const openFast = (): Promise<Engine> => openPortable({ backend: 'wasm' });
 
-/** An engine of the catalog. What comes with Rowtune runs everywhere, and has to open. */
+/** Opens an engine of the catalog. A built-in engine runs everywhere, so it must open. */
 const openNamed = async (name: EngineName): Promise<EngineUnderTest> =>
   engineCatalog[name].isBuiltIn
     ? { name: 'portable, wasm', engine: await openFast() }
     : attempt(name, () => openEngine(name, { cacheDir }));
 
-/** Those that are built in first: they run everywhere. */
+/** Engine names with the built-in ones first, which run everywhere. */
 const inOrder = [...engineNames].sort((a, b) => Number(engineCatalog[b].isBuiltIn) - Number(engineCatalog[a].isBuiltIn));
 
 const openThose = (names: readonly EngineName[]): Promise<EngineUnderTest[]> => Promise.all(names.map(openNamed));
 
-/** The engines that start a program at once. */
+/** Opens the engines that compile quickly. */
 export const openOthers = (): Promise<EngineUnderTest[]> => openThose(inOrder.filter(name => !traits[name]?.compilesSlowly));
 
-/** All but the reference: for tests with few programs, or with {@link casesOn}. */
+/** Opens all engines except the reference, for tests with few programs or with {@link casesOn}. */
 export const openAllOthers = (): Promise<EngineUnderTest[]> => openThose(inOrder);
 
-/** The reference and all others. */
+/** Opens the reference and all other engines. */
 export const openAll = async (): Promise<EngineUnderTest[]> => [
   { name: 'portable, cpu', engine: await openReference() },
   ...(await openAllOthers()),
 ];
 
-/** An engine of the catalog for tests of whole jobs, which name it in their recipes; `missing` says why it does not run here. */
+/** An engine of the catalog for tests of whole jobs, whose recipes name it. `missing` says why it does not run here. */
 export interface NamedEngine extends Pick<EngineTraits, 'runsAhead'> {
   readonly name: EngineName;
   readonly missing?: string | undefined;
@@ -78,26 +81,26 @@ export interface NamedEngine extends Pick<EngineTraits, 'runsAhead'> {
 export const listEngines = (): Promise<NamedEngine[]> =>
   Promise.all(inOrder.map(async name => ({ name, missing: (await openNamed(name)).missing, runsAhead: traits[name]?.runsAhead })));
 
-/** The cases to run on an engine: few where compiling each takes seconds, and all of them with ROWTUNE_TEST_PJRT=all. */
+/** Returns the cases to run on an engine: few if each takes seconds to compile, and all of them with ROWTUNE_TEST_PJRT=all. */
 export const casesOn = <T>(engineName: string, all: readonly T[], isAmongFew: (one: T) => boolean): readonly T[] =>
   engineNames.some(name => name === engineName && traits[name]?.compilesSlowly) && process.env.ROWTUNE_TEST_PJRT !== 'all'
     ? all.filter(isAmongFew)
     : all;
 
-/** Tensors that are alive in an engine, and in tfjs. */
+/** Returns the number of live tensors in an engine and in tfjs. */
 export const tensorsAlive = (engine: Engine): number =>
   memory().numTensors + (traits[engine.description.name]?.countTensors?.(engine) ?? 0);
 
-/** One engine of these, by its name. */
+/** Returns the engine with this name. */
 export const engineNamed = (engines: readonly EngineUnderTest[], wanted: string): EngineUnderTest =>
   engines.find(({ name }) => name === wanted) ?? { name: wanted, missing: 'it is not among the engines under test' };
 
-/** Declares the tests of each engine in a suite of its own. An engine that does not run here is one skipped test, which says why. */
+/** Declares the tests of each engine in a separate suite. An engine that does not run here becomes one skipped test with the reason. */
 export function describeOn(engines: readonly EngineUnderTest[], declare: (engine: Engine, name: string) => void): void {
   for (const { name, engine, missing } of engines) describeWith(name, engine, missing, found => declare(found, name));
 }
 
-/** Opens an engine, or says why it does not run here. */
+/** Opens an engine, or returns why it does not run here. */
 export async function attempt(name: string, open: () => Promise<Engine>): Promise<EngineUnderTest> {
   try {
     return { name, engine: await open() };

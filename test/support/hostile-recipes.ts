@@ -1,4 +1,4 @@
-/** Recipes that exhausted or ended their reader, or that have the same form. Made here, as they are large. */
+/** Recipes that exhausted or crashed their reader, and recipes of the same form. Generated here, because they are large. */
 
 const page = 'model: m\ndata: {train: a.jsonl}\n';
 const lines = (count: number, line: (i: number) => string): string => Array.from({ length: count }, (_, i) => line(i)).join('\n');

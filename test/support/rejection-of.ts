@@ -1,8 +1,8 @@
-/** The error that a promise ends with. */
+/** Returns the error that a promise rejects with. */
 
 type ErrorClass<Kind> = (abstract new (...args: never[]) => Kind) & { readonly name: string };
 
-/** @throws Error if the work succeeds, or ends with an error of another class */
+/** @throws Error if the work succeeds, or rejects with an error of another class */
 export async function rejectionOf<Kind extends Error>(work: Promise<unknown>, kind: ErrorClass<Kind>): Promise<Kind> {
   const error: unknown = await work.then(
     () => undefined,

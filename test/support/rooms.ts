@@ -1,4 +1,4 @@
-/** Which room may import which: `test/unit/tidy.test.ts` holds it. */
+/** Lists which rooms may import which; `test/unit/tidy.test.ts` enforces it. */
 
 /** The rooms that writing, opening and verifying an export need. */
 const artifactRooms = [
@@ -20,8 +20,8 @@ const artifactRooms = [
 ] as const;
 
 /**
- * The rooms, and which rooms each may import in addition to itself, trainer/catalog, trainer/protocol and trainer/narrow.ts. A room is a folder, or a file of
- * trainer/ that stands by itself; a folder inside a room that is listed is a room of its own. The table has no cycle.
+ * The rooms, and which rooms each may import in addition to itself, trainer/catalog, trainer/protocol and trainer/narrow.ts. A room is a
+ * folder, or a single file of trainer/. A listed folder inside a room is a separate room. The table has no cycle.
  */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/artifact/export-manifest.ts': ['trainer/adapter', 'trainer/files'],
@@ -276,5 +276,5 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/worker-main.ts': ['trainer/engine', 'trainer/handlers', 'trainer/job', 'trainer/ranks', 'trainer/run-error.ts'],
 };
 
-/** Pure data that every room may read, and the functions that read what must be there. */
+/** Rooms that every room may import: pure data, and functions that check required values. */
 export const everywhere = ['trainer/catalog', 'trainer/narrow.ts', 'trainer/protocol'];

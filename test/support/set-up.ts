@@ -1,4 +1,4 @@
-/** Runs before each file of tests, in its process. */
+/** Runs before each test file, in its process. */
 import { afterAll } from 'vitest';
 import { removeTemporaryFolders } from './machine/temporary-folder.ts';
 

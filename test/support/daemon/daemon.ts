@@ -1,4 +1,4 @@
-/** A daemon in this process or in one of its own, with a state folder that is thrown away. */
+/** A daemon in this process or in its own, with a temporary state folder. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectDaemon, type DaemonClient } from '../../../trainer/rpc/connection/connect.ts';

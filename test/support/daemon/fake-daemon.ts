@@ -1,4 +1,4 @@
-/** A connection to a daemon that is a table of answers. */
+/** A connection to a daemon that answers from a table. */
 import {
   PROTOCOL_VERSION,
   type RequestName,
@@ -11,7 +11,7 @@ type Answers = {
   readonly [Name in RequestName]: (params: RequestParams<Name>) => RequestResult<Name> | Promise<RequestResult<Name>>;
 };
 
-/** @param answers to requests; every other request is refused */
+/** @param answers by request; every other request is rejected */
 export function fakeDaemon(answers: Partial<Answers>): DaemonClient {
   const answerTo = <Name extends RequestName>(name: Name): Answers[Name] => {
     const answer: Answers[Name] | undefined = answers[name];

@@ -1,7 +1,7 @@
-/** The record of a job, as the daemon tells it to its clients. */
+/** The record of a job, as the daemon sends it to clients. */
 import type { JobRecord } from '../../../trainer/protocol/messages/rpc-messages.ts';
 
-/** @param change of a training named spam that runs */
+/** @param change to the record of a running training named spam */
 export const jobRecord = (change: Partial<JobRecord> = {}): JobRecord => ({
   id: 'one',
   kind: 'train',

@@ -1,4 +1,4 @@
-/** Frames that a client may send, and ten thousand ways to get them wrong; the same ones for the same seed. */
+/** Frames that a client may send, and ten thousand ways to corrupt them; the same seed gives the same frames. */
 import { elementAt, isRecord } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
 
@@ -33,7 +33,7 @@ const METHODS = [
   'constructor',
   'x/y',
 ];
-/** Frames as text, which JSON.stringify would not write. */
+/** Frames as text that JSON.stringify would not write. */
 const RAW = [
   ...[
     'null',
@@ -67,10 +67,10 @@ const RAW = [
   `{"jsonrpc":"2.0","id":"${'i'.repeat(100_000)}","method":"jobs/list"}`,
 ];
 
-/** Whether names can be set on a value: an object or a list. */
+/** True for an object or a list, on which keys can be set. */
 const isNode = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
-/** @param valid frames as a client sends them: objects with `jsonrpc`, `method` or `result` */
+/** @param valid frames that a client may send: objects with `jsonrpc`, `method` or `result` */
 export function* mutatedFrames(valid: readonly object[], count: number, seed: number): Generator<string> {
   const { below } = createRandom(seed);
   const pick = <T>(all: readonly T[]): T => structuredClone(elementAt(all, below(all.length)));

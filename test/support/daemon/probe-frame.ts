@@ -1,12 +1,12 @@
-/** Sends a frame to the daemon, and finds out whether the connection still answers behind it. */
+/** Sends a frame to the daemon, and finds out whether the connection still answers afterwards. */
 import type { WebSocket } from 'ws';
 
-/** Longer than the daemon takes on a busy machine. */
+/** Time limit for an answer in ms; longer than the daemon takes on a busy machine. */
 const ANSWER_MS = 30_000;
 
 export type FrameOutcome = 'answered' | 'closed' | 'silent';
 
-/** Sends a frame, and a question behind it; resolves when the question is answered, the connection closed, or its time is over. */
+/** Sends a frame followed by a request. Resolves when the request is answered, the connection closes, or time runs out. */
 export function probeFrame(socket: WebSocket, frame: string, probe: string): Promise<FrameOutcome> {
   return new Promise(resolve => {
     const done = (outcome: FrameOutcome): void => {

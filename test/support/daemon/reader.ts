@@ -1,4 +1,4 @@
-/** The requests of a reading process, answered in this one. */
+/** Answers the requests to a reader process in this process. */
 import type { AskReader } from '../../../trainer/reader/reader.ts';
 import {
   type ReaderAnswerOf,

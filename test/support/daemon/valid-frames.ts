@@ -1,21 +1,21 @@
-/** One valid frame of each message that a client may send: what mutations begin from. */
+/** One valid frame for each message that a client may send; mutations start from these. */
 import { join } from 'node:path';
 import { valueFor } from '../../../trainer/narrow.ts';
 import { PROTOCOL_VERSION, requests } from '../../../trainer/protocol/messages/rpc-messages.ts';
 
 export const handshake = { protocol: PROTOCOL_VERSION, client: { name: 'hostile', version: '1' }, capabilities: { events: true } };
 
-/** `shutdown` and the notification `exit` do what they say. */
+/** True for frames that would really stop the daemon: `shutdown` and the notification `exit`. */
 export const isOrder = (text: string): boolean => /"(shutdown|exit)"/.test(text);
 
 const methodOf = new Map(Object.entries(requests).map(([name, { method }]) => [name, method]));
 
-/** @param folder where paths lead */
+/** @param folder the folder that paths point to */
 export function validFrames(folder: string): readonly object[] {
   const recipe = { text: 'model: ./model\nlearning_rate: 1e-4\n', fileName: 'x.rowtune.yaml', baseDir: folder };
   const options = { engine: 'portable', chat: false, maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1 };
   const inside = join(folder, 'run');
-  /** One of each request; `shutdown` and the notification `exit` do what they say. */
+  /** Parameters of each request; `shutdown` and the notification `exit` would really stop the daemon. */
   const params = {
     initialize: handshake,
     daemonStatus: {},

@@ -1,4 +1,4 @@
-/** A real worker process, as a parent sees it. */
+/** A real worker process, as its parent sees it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const WORKER = join(import.meta.dirname, '..', '..', '..', 'dist', 'worker.js');
 export interface WorkerRun {
   readonly child: ChildProcess;
   readonly events: readonly WorkerEvent[];
-  /** When the process is gone and all it said has come. */
+  /** Resolves when the process has ended and all its messages have arrived. */
   readonly ended: Promise<{
     readonly status: number | null;
     readonly signal: NodeJS.Signals | null;
@@ -41,7 +41,7 @@ export function startWorker(request: JobRequest, onEvent: (event: WorkerEvent, c
       resolve({ status, signal, last: last?.type === 'result' || last?.type === 'failed' ? last : undefined });
     };
     child.on('close', finish);
-    // A child that was disconnected from does not close.
+    // A disconnected child emits no `close` event.
     child.on('exit', (status, signal) => child.connected || finish(status, signal));
   });
   child.send(request);

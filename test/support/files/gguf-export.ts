@@ -1,4 +1,4 @@
-/** An export to GGUF as tests make it and look at it: its file, the file's header, and whether it was verified. */
+/** Exports to GGUF for tests: the file, its header, and whether it was verified. */
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type ExportParams, type ExportResult, exportModel } from '../../../trainer/artifact/export-model.ts';
@@ -11,12 +11,12 @@ import { cacheDir } from '../cache-dir.ts';
 import { temporaryFolder } from '../machine/temporary-folder.ts';
 import { tinyAdapter } from '../models/tiny-adapter.ts';
 
-/** Whether llama.cpp is installed here. */
+/** True if llama.cpp is installed here. */
 export const LLAMA_CPP = hasLlamaCpp(cacheDir);
 
 export type GgufChange = Partial<ExportParams> & { readonly adapterPath?: string };
 
-/** Exports a base into a new folder, by default with an adapter of SPSFT. */
+/** Exports a base to a new folder; by default, with an adapter of SPSFT. */
 export async function exportGguf(engine: Engine, base: string, change: GgufChange = {}): Promise<ExportResult> {
   const adapterPath = change.adapterPath ?? (await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base }));
   return exportModel({
@@ -38,7 +38,7 @@ export async function headerOf(path: string): Promise<GgufHeader> {
   return readGgufHeader(file).finally(() => file.close());
 }
 
-/** Expects logits within the tolerance, and that llama.cpp computed the same or was reported missing. */
+/** Expects that the logits are within the tolerance, and that llama.cpp computed the same or was reported missing. */
 export function expectVerified({ largestDifference, tolerance, crossCheck }: ExportResult): void {
   expect(largestDifference).toBeLessThanOrEqual(tolerance);
   if (!LLAMA_CPP) expect(crossCheck).toEqual({ missing: expect.stringContaining('rowtune engine install --with llama.cpp') });

@@ -1,4 +1,4 @@
-/** Makes Parquet files of texts, uncompressed, so that a test knows how many bytes each column takes. */
+/** Creates uncompressed Parquet files of texts, so that a test knows the size of each column. */
 
 import { integerField, listField, structField, structOf, type ThriftField } from '../../../trainer/data/read/parquet-thrift.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
@@ -7,7 +7,7 @@ export type TextColumns = Readonly<Record<string, readonly string[]>>;
 
 const MAGIC = Buffer.from('PAR1');
 
-/** @param columns with as many texts each. @param groupRows rows of a row group */
+/** @param columns lists of texts of equal length. @param groupRows number of rows per row group */
 export function parquetFile(columns: TextColumns, groupRows: number): Buffer {
   const names = Object.keys(columns);
   const rows = elementAt(Object.values(columns), 0).length;
@@ -36,11 +36,11 @@ export function parquetFile(columns: TextColumns, groupRows: number): Buffer {
   return Buffer.concat([...parts, footer, length, MAGIC]);
 }
 
-/** Types of Thrift's compact protocol. */
+/** Types in Thrift's compact protocol. */
 const BINARY = 8;
 const LIST = 9;
 const I32 = 5;
-/** Parquet's type of bytes, UTF-8 texts, and a column that every row has. */
+/** Parquet's codes for a byte array, for UTF-8 text, and for a required column. */
 const [BYTE_ARRAY, UTF8, REQUIRED] = [6, 0, 0];
 
 const elementOf = (name: string): Uint8Array =>
@@ -48,10 +48,10 @@ const elementOf = (name: string): Uint8Array =>
 
 const textField = (id: number, text: string): ThriftField => ({ id, type: BINARY, bytes: binary(text) });
 
-/** Its length must be below 128. */
+/** Encodes a text of fewer than 128 bytes. */
 const binary = (text: string): Buffer => Buffer.concat([Uint8Array.of(Buffer.byteLength(text)), Buffer.from(text)]);
 
-/** A data page whose texts follow each other, each after its length. */
+/** Returns a data page of texts, each preceded by its length. */
 function pageOf(texts: readonly string[]): Buffer {
   const body = Buffer.concat(
     texts.map(text => {

@@ -1,4 +1,4 @@
-/** A Parquet file of one column of integers, whose metadata may lie. */
+/** A Parquet file with one column of integers, whose metadata may be false. */
 
 type Field = readonly [id: number, type: number, value: readonly number[]];
 
@@ -14,7 +14,7 @@ export function varint(value: number): number[] {
 const integer = (value: number): number[] => varint(value < 0 ? -2 * value - 1 : 2 * value);
 const text = (value: string): number[] => [...varint(value.length), ...Buffer.from(value)];
 export const listOf = (type: number, count: number, items: readonly number[]): number[] => [0xf0 + type, ...varint(count), ...items];
-/** Fields in the order of their ids. */
+/** Encodes fields in the order of their ids. */
 const struct = (fields: readonly Field[]): number[] => {
   let before = 0;
   return [
@@ -28,18 +28,18 @@ const struct = (fields: readonly Field[]): number[] => {
 };
 
 export interface ParquetLies {
-  /** The page says that it unpacks to so many bytes. */
+  /** The uncompressed size that the page claims, in bytes. */
   readonly pageBytes?: number;
   readonly pageValues?: number;
   readonly rows?: number;
-  /** 0: stored as it is, 6: Zstandard. */
+  /** 0: uncompressed, 6: Zstandard. */
   readonly codec?: number;
   readonly page?: readonly number[];
-  /** Instead of the metadata. */
+  /** Replaces the metadata. */
   readonly footer?: readonly number[];
 }
 
-/** One page with the integers 1, 2 and 3, unless it lies. */
+/** Creates a file with one page of the integers 1, 2 and 3, and the given false metadata. */
 export function tinyParquet({ pageBytes, pageValues = 3, rows = 3, codec = 0, page, footer }: ParquetLies = {}): Buffer {
   const data = page ?? [...Buffer.from(Int32Array.of(1, 2, 3).buffer)];
   const values: Field[] = [

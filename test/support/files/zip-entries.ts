@@ -1,8 +1,8 @@
-/** The files in a zip archive of ours. */
+/** Reads the files in a zip archive that we wrote. */
 import { buffer } from 'node:stream/consumers';
 import yauzl from 'yauzl';
 
-/** The contents by the names. */
+/** Returns the contents by name. */
 export async function zipEntries(archive: Buffer): Promise<Map<string, Buffer>> {
   const zip = await yauzl.fromBufferPromise(archive);
   const entries = new Map<string, Buffer>();

@@ -1,4 +1,4 @@
-/** The smallest training step of each family in test/golden, planned for a card that need not be there. */
+/** The smallest training step of each family in test/golden, planned for a card that need not be present. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { CardName } from '../../../trainer/catalog/cards.ts';
@@ -12,21 +12,21 @@ import { readRecord } from '../files/read-json.ts';
 import { recipeIn } from '../runs/recipe-of.ts';
 
 const installed = locateCardCompiler(cacheDir);
-/** undefined where none is installed, or one for another version of the addon. */
+/** The compiler for cards; undefined if none is installed, or only one for another version of the addon. */
 export const compilerHere = installed !== undefined && pjrtAddonIsCurrent(installed.folder) ? openCardCompiler(cacheDir) : undefined;
 export const noCompiler = 'run rowtune engine install --variant cuda13 --compile-only';
 
-/** The longest that a step may take to compile next to other work. */
+/** Maximum time to compile a step on a busy machine, in ms. */
 export const COMPILE_MS = 1_200_000;
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
 export type Config = Readonly<Record<string, unknown>>;
 
-/** Families with the same layers as another one. */
+/** Families with the same layers as another family. */
 const SAME_LAYERS = ['glm4_moe_lite'];
 
-/** The folder of each family in test/golden whose name comes first, and each of timm: those are of many families. */
+/** Returns the first folder of each family in test/golden, and every timm folder, because those belong to many families. */
 export function families(): readonly { readonly folder: string; readonly config: Config }[] {
   const seen = new Set<string>();
   return readdirSync(golden)
@@ -45,12 +45,15 @@ export function families(): readonly { readonly folder: string; readonly config:
 export const configOf = (folder: string): Config => readRecord(path.join(golden, folder, 'config.json'));
 
 interface CardStep {
-  /** The tokens of each sample; 16 if left out. */
+  /** Number of tokens per sample; 16 by default. */
   readonly tokens?: number;
   readonly card?: CardName;
 }
 
-/** SPSFT of two rows a layer, unless `more` lines of the recipe say otherwise, on two samples of so many tokens, recomputed as `cheap`. */
+/**
+ * Plans a step on two samples with the recompute level `cheap`. It trains SPSFT with two rows per layer, unless `more` lines of the recipe
+ * say otherwise.
+ */
 export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }: CardStep = {}): RunPlan {
   const model = loadModel(config);
   const isImage = model.kind !== 'causal' && model.input.kind === 'image';
@@ -62,5 +65,5 @@ export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }:
   return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu', card }, recompute: 'cheap' });
 }
 
-/** The most by which the model of XLA's buffers may miss the temporaries that the compiler counts. */
+/** Maximum relative error of the model of XLA's buffers, compared with the temporaries that the compiler reports. */
 export const MOST_MISSED = 0.1;

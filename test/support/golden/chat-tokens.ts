@@ -1,4 +1,4 @@
-/** Chats as tokens, by published templates and the tokenizer that was made for their 40 conversations. */
+/** Tokenizes chats with published templates, and with the tokenizer that was created for their 40 conversations. */
 import { z } from 'zod';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import type { FormatSettings } from '../../../trainer/data/example/format-example.ts';
@@ -35,7 +35,7 @@ export interface TokenChanges extends Partial<FormatSettings> {
 
 const renderers = new Map<string | undefined, ReturnType<typeof chatRendererOf>>();
 
-/** The renderer of a template, made once. */
+/** Returns the memoized renderer of a template. */
 function rendererOf(chatTemplate: string | undefined): ReturnType<typeof chatRendererOf> {
   const made =
     renderers.get(chatTemplate) ??
@@ -44,7 +44,7 @@ function rendererOf(chatTemplate: string | undefined): ReturnType<typeof chatRen
   return made;
 }
 
-/** The tokens of a record as training reads it, with the remarks about it. @param template its source */
+/** Returns the tokens of a record as training reads it, with the warnings about it. @param template source of the template */
 export function madeOf(template: string | undefined, value: Record<string, unknown>, { maxLength = 4096, ...changes }: TokenChanges = {}) {
   const formatting: FormatSettings = { ...CHAT_FORMAT, format: 'messages', ...changes };
   const tools = { tokenizer: goldenTokenizer, chatRenderer: rendererOf(template) };
@@ -54,10 +54,10 @@ export function madeOf(template: string | undefined, value: Record<string, unkno
 export const tokensOf = (template: string | undefined, value: Record<string, unknown>, changes: TokenChanges = {}): TokenSequence =>
   elementAt(madeOf(template, value, changes).sequences, 0);
 
-/** The text of tokens, with special ones. */
+/** Decodes tokens, including special ones. */
 export const textOfTokens = (ids: Iterable<number>): string => goldenTokenizer.decode([...ids], { skipSpecialTokens: false });
 
-/** The trained text, as one string for each stretch. */
+/** Returns the trained text, one string per contiguous span. */
 export function trainedTexts({ ids, train }: TokenSequence): string[] {
   const stretches: number[][] = [];
   ids.forEach((id, i) => {

@@ -1,4 +1,4 @@
-/** Embeddings against sentence-transformers: batches of tokenized texts, what a model computes of them, and how it is compared. */
+/** Compares embeddings with sentence-transformers: batches of tokenized texts, the model's results, and the comparison. */
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
@@ -29,12 +29,12 @@ export const caseForm = z.object({
   texts: z.number(),
   loss: z.number(),
   grads: z.record(z.string(), z.object({ l2: z.number(), first4: z.array(z.number()) })),
-  /** The vectors of the anchors. */
+  /** The embeddings of the anchors. */
   vectors: rowsForm,
 });
 type Case = z.infer<typeof caseForm>;
 
-/** A model folder with how it makes vectors, and the texts of each sample. */
+/** A model folder with its pooling, and the texts of each sample. */
 export interface Embeddings {
   readonly dir: string;
   readonly pooling: Pooling;
@@ -59,7 +59,7 @@ async function openEmbedder({ dir, pooling }: Embeddings) {
   return { model: withoutDropout(classifierOf(folder.config, { problem: 'embedding', pooling })), folder };
 }
 
-/** The samples in a batch of this many; rows without a sample count for nothing. */
+/** Creates a batch of this size; rows without a sample have no weight. */
 async function batchOf({ texts: all, scores }: Embeddings, texts: number, types: boolean, batchSize = all.length) {
   const groups = all.map((sides, i) => ({
     texts: sides.slice(0, texts).map(ids => Int32Array.from(ids)),
@@ -75,7 +75,7 @@ async function batchOf({ texts: all, scores }: Embeddings, texts: number, types:
   return { shape: batch.bucket, feeds: batch.feeds(batch.targetCount) };
 }
 
-/** The loss, the vectors [texts, width] and the gradient of each parameter, under its name. */
+/** Returns the loss, the embeddings [texts, width], and the gradient of each parameter by name. */
 export async function computeCase(
   engine: Engine,
   of: Embeddings,
@@ -114,10 +114,10 @@ export async function computeCase(
   return found;
 }
 
-/** Loss and vectors within 1e-5, gradients within 1e-3 of their norm. */
+/** Expects loss and embeddings within 1e-5, and gradients within 1e-3 of their norm. */
 export function expectCase(found: Record<string, HostArray>, { loss, grads, vectors, texts }: Case): void {
   expect(Math.abs((found.loss?.[0] as number) - loss) / Math.max(1, Math.abs(loss))).toBeLessThan(1e-5);
-  // A training over mini-batches gives none.
+  // Training over mini-batches returns no embeddings.
   (found.vectors ? vectors : []).forEach((vector, sample) => {
     const start = sample * texts * vector.length;
     for (const [i, value] of vector.entries())
@@ -132,7 +132,7 @@ export function expectCase(found: Record<string, HostArray>, { loss, grads, vect
   }
 }
 
-/** The losses of four steps of AdamW by a method. */
+/** Returns the losses of four AdamW steps with a method. */
 export async function traceOf(
   engine: Engine,
   of: Embeddings,

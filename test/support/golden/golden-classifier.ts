@@ -1,4 +1,4 @@
-/** A classifier of `test/golden` on the batch of its reference numbers: logits and gradients, with whatever a method attaches. */
+/** Computes a classifier of `test/golden` on the batch of its reference numbers: logits and gradients, with an attached method. */
 
 import { join } from 'node:path';
 import type { Engine } from '../../../trainer/engine/engine.ts';
@@ -42,10 +42,10 @@ export async function openGoldenClassifier(family: string): Promise<GoldenClassi
 export interface ComputeParams {
   readonly engine: Engine;
   readonly attachment: Attachment;
-  /** The weights that replace the base's. */
+  /** Weights that replace the base's. */
   readonly weights?: WeightSource;
   readonly start?: ReadonlyMap<string, HostArray>;
-  /** Variables whose gradients are wanted. */
+  /** Variables whose gradients are computed. */
   readonly wrt?: readonly VariableSpec[];
 }
 

@@ -1,4 +1,4 @@
-/** The scores of rows as the reference scripts write them down: their norm, and the score of every eleventh row. */
+/** Scores of rows in the form that the reference scripts write: their norm, and the score of every eleventh row. */
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
@@ -6,10 +6,13 @@ import { required, valueFor } from '../../../trainer/narrow.ts';
 
 const numbersForm = z.tuple([z.number()], z.number());
 
-/** By module and measure. */
+/** Scores by module and measure. */
 export const scoresForm = z.record(z.string(), z.record(z.string(), numbersForm));
 
-/** Expects each module's scores to be those of the reference. @param count rows that the reference writes down @param smallest the remainder of sums that cancel */
+/**
+ * Expects each module's scores to match the reference. @param count number of rows that the reference lists @param smallest the remainder
+ * of sums that cancel
+ */
 export function expectScores(
   modules: readonly ModuleSpec[],
   scores: ReadonlyMap<string, Float32Array>,

@@ -1,4 +1,4 @@
-/** A few steps of AdamW on a golden folder: the losses that the trace tests hold against PyTorch's. */
+/** Runs a few AdamW steps on a golden folder; the trace tests compare the losses with PyTorch's. */
 
 import { z } from 'zod';
 import type { Engine } from '../../../trainer/engine/engine.ts';
@@ -13,13 +13,13 @@ import { APPLY, trainProgram } from '../../../trainer/train/train-program.ts';
 import type { TrainProgramParams } from '../../../trainer/train/training-params.ts';
 import { loadVariables, type StartValues } from '../../../trainer/train/variables.ts';
 
-/** Losses of a reference by what trains: before each step, and after the last. */
+/** Losses of a reference by what is trained: before each step, and after the last one. */
 export const lossesForm = z.object({ full: z.array(z.number()), spsft: z.array(z.number()), lora: z.array(z.number()) });
 
-/** AdamW as the reference scripts have it, without weight decay. */
+/** AdamW as in the reference scripts, without weight decay. */
 export const TRACE_OPTIMIZER = { name: 'adamw', weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
 
-/** The reference scripts take so many steps. */
+/** Number of steps in the reference scripts. */
 const STEPS = 4;
 
 export interface LossTraceParams
@@ -32,7 +32,7 @@ export interface LossTraceParams
   readonly feeds: Readonly<Record<string, HostArray>>;
 }
 
-/** Losses before each of four steps on the same batch, and after the last. */
+/** Returns the losses before each of four steps on the same batch, and after the last one. */
 export async function lossTrace(
   engine: Engine,
   { task, attachment, recompute, model, start, optimizer = TRACE_OPTIMIZER, shape, rate, feeds }: LossTraceParams,
@@ -54,7 +54,7 @@ export async function lossTrace(
   return found;
 }
 
-/** Feeds of a language model: each token but the first of a row is to be predicted, and all count the same. */
+/** Feeds of a language model: each token of a row except the first is a target, and all have the same weight. */
 export function nextTokenFeeds(ids: Int32Array, tokens: number): Readonly<Record<string, HostArray>> {
   const positions = [...ids.keys()].filter(i => i % tokens < tokens - 1);
   return {
@@ -65,10 +65,10 @@ export function nextTokenFeeds(ids: Int32Array, tokens: number): Readonly<Record
   };
 }
 
-/** Every n-th of `count` rows, as the reference scripts choose them. */
+/** Returns every n-th of `count` rows, as the reference scripts choose them. */
 export const everyNth = (count: number, n: number): Int32Array => Int32Array.from({ length: Math.ceil(count / n) }, (_, i) => i * n);
 
-/** The start values of low-rank factors in `scripts/four_steps.py`. @param nameOf the name that the script knows a module by */
+/** Returns the start values of low-rank factors in `scripts/four_steps.py`. @param nameOf returns the script's name of a module */
 export function waveFactors(
   { trainables }: Attachment,
   modules: readonly ModuleSpec[],

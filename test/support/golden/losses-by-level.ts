@@ -1,4 +1,4 @@
-/** Losses of a decoder at each level of recomputation. */
+/** Computes the losses of a decoder at each recompute level. */
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -12,13 +12,13 @@ import { lossTrace, nextTokenFeeds } from './loss-trace.ts';
 interface LevelsParams {
   readonly engine: Engine;
   readonly model: CausalModel;
-  /** With the weights. */
+  /** The folder with the weights. */
   readonly folder: string;
-  /** Two texts, one behind the other. */
+  /** Token ids of two texts, one after the other. */
   readonly ids: Int32Array;
 }
 
-/** Trains all weights from the start at each level. @returns the losses of each */
+/** Trains all weights from the start at each recompute level. @returns the losses of each level */
 export async function lossesByLevel({ engine, model, folder, ids }: LevelsParams): Promise<(readonly number[])[]> {
   const { weights } = await openModel(folder);
   const tokens = ids.length / 2;

@@ -1,4 +1,4 @@
-/** The pairs, gradients and starts of `make_preference_traces.py`, for the tests of what TRL's trainers compute. */
+/** The pairs, gradients and start values of `make_preference_traces.py`, to test the results of TRL's trainers. */
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { z } from 'zod';
@@ -47,7 +47,7 @@ export const pairsOf = (vocabulary: number, count: number): Pair[] =>
     const [better, worse] = [idsOf(vocabulary, 3 * k + 1, chosen), idsOf(vocabulary, 3 * k + 2, rejected)];
     return { chosen: side(asked, better), rejected: side(asked, worse), file: 'golden', line: k + 1 };
   });
-/** The rows of a layer that train. */
+/** Returns the trained rows of a layer. */
 export const rowsOf = (count: number) => Int32Array.from(new Set([0, 2, Math.floor(count / 2), count - 1])).sort();
 
 export interface OpenedFolder<Model extends AnyModel = AnyModel> {
@@ -55,7 +55,7 @@ export interface OpenedFolder<Model extends AnyModel = AnyModel> {
   readonly weights: WeightSource;
 }
 
-/** The outputs of an evaluation and of a training step on one batch, and the gradients of that step by parameter. */
+/** Returns the outputs of an evaluation and of a training step on one batch, and the gradients of that step by parameter. */
 export async function judged(engine: Engine, { model, weights }: OpenedFolder, task: Task, batch: Batch) {
   const attachment = methods.full.attach(model, settings, new Map());
   const shape = batch.bucket;
@@ -79,7 +79,7 @@ export interface TuningParams extends Partial<Pick<TrainProgramParams, 'recomput
   readonly feeds: Readonly<Record<string, HostArray>>;
 }
 
-/** Losses before each of four updates and after the last. */
+/** Returns the losses before each of four updates and after the last one. */
 export function tuningTrace(
   engine: Engine,
   { model, weights }: OpenedFolder,
@@ -93,7 +93,7 @@ export function tuningTrace(
   });
 }
 
-/** A language model of the golden folders. */
+/** Opens a language model of the golden folders. */
 export async function openGolden(name: string): Promise<OpenedFolder<CausalModel> & { readonly close: () => Promise<void> }> {
   const folder = await openModel(join(import.meta.dirname, '..', '..', 'golden', name));
   return { model: causalModel(folder.config), weights: folder.weights, close: () => folder.weights.close() };
@@ -113,11 +113,11 @@ function startOf(model: AnyModel): Map<string, HostArray> {
 const wave = (values: Float32Array): number => values.reduce((sum, value, i) => sum + value * Math.sin(0.7 * i), 0);
 const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 
-/** Within 1e-5 of what TRL computes, relative to numbers above 1. */
+/** Expects a value within 1e-5 of TRL's; relative for values above 1. */
 export const close = (found: number, wanted: number, what: string): void =>
   expect(Math.abs(found - wanted), `${what}: ${found}, TRL ${wanted}`).toBeLessThan(1e-5 * Math.max(1, Math.abs(wanted)));
 
-/** By parameter: the norm of its gradient, and the product with a wave. */
+/** The norm of each parameter's gradient, and its dot product with a wave. */
 export const gradientsForm = z.record(z.string(), z.tuple([z.number(), z.number()]));
 export type GoldenGradients = z.infer<typeof gradientsForm>;
 

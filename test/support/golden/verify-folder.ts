@@ -1,4 +1,4 @@
-/** A model folder next to its reference numbers, on an engine that is open already. */
+/** Compares a model folder with its reference numbers on an engine that is already open. */
 import { join } from 'node:path';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -7,7 +7,7 @@ import { weightStream } from '../../../trainer/model/weight-stream.ts';
 import { type Golden, imageSizeOf, readGolden } from '../../../trainer/verify/golden.ts';
 import { type Check, verifyModel, verifyProgram } from '../../../trainer/verify/verify-model.ts';
 
-/** One folder of `test/golden` for each kind of layer: where compiling takes seconds, these stand for all. */
+/** One folder of `test/golden` per kind of layer; if compiling takes seconds, these represent all folders. */
 export const folderOfEachLayer: readonly string[] = [
   ...[
     'llama',
@@ -34,7 +34,7 @@ export const folderOfEachLayer: readonly string[] = [
   ],
 ];
 
-/** The checks of a folder, and the names of everything that its reference has a number for. */
+/** Returns the checks of a folder, and the names of everything that its reference has a number for. */
 export async function verifyFolder(engine: Engine, dir: string): Promise<{ checks: Check[]; expected: string[] }> {
   const folder = await openModel(dir);
   const golden = await readGolden(join(dir, 'golden.json'));

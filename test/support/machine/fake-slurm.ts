@@ -1,6 +1,6 @@
 /**
- * Slurm's commands that answer from files, for tests of what is shown and asked of it: a job that is submitted waits until it is canceled. The real one is
- * in slurm-node.ts.
+ * Slurm commands that answer from files, for tests of what is displayed and requested. A submitted job waits until it is canceled. The real
+ * Slurm is in slurm-node.ts.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -8,18 +8,18 @@ import process from 'node:process';
 import { SUBMISSION } from '../../../trainer/protocol/run/run-files.ts';
 
 export interface FakeSlurm {
-  /** The user's tasks: number, state, reason, nodes and partition, with | between them. */
+  /** Sets the user's tasks: number, state, reason, nodes and partition, separated by |. */
   setTasks(...tasks: readonly string[]): void;
-  /** The numbers of the jobs that wait for each partition, in order. */
+  /** Sets the numbers of the jobs that wait for each partition, in order. */
   setWaiting(...ids: readonly string[]): void;
-  /** The scripts of the jobs that were submitted by its `sbatch`, which gives them numbers from 101. */
+  /** Returns the scripts of the jobs submitted with its `sbatch`, which are numbered from 101. */
   scripts(): readonly string[];
-  /** Makes a folder look as if it had been submitted. */
+  /** Makes a folder look submitted. */
   submit(folder: string, id: string): void;
   remove(): void;
 }
 
-/** Comes first in the PATH of this process until it is removed. */
+/** Creates the commands, which come first in this process's PATH until they are removed. */
 export function fakeSlurm(folder: string): FakeSlurm {
   const bin = join(folder, 'bin');
   mkdirSync(bin, { recursive: true });

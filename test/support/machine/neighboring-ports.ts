@@ -1,11 +1,11 @@
-/** Ports in a row that are free now, below those that the system gives to outgoing connections. */
+/** Finds consecutive free ports below those that the system uses for outgoing connections. */
 import net from 'node:net';
 
 const [FIRST, LAST] = [20_000, 32_000];
 
-/** @returns the first of them */
+/** @returns the first port */
 export async function neighboringPorts(count: number): Promise<number> {
-  // Tests of several processes look at the same time, so they begin at different places.
+  // Tests in several processes search at the same time, so they start at different ports.
   for (let port = FIRST + ((process.pid * 16) % (LAST - FIRST - 1000)); port < LAST; port += count) {
     const ports = Array.from({ length: count }, (_, i) => port + i);
     if ((await Promise.all(ports.map(isFree))).every(free => free)) return port;

@@ -1,4 +1,4 @@
-/** The port that a test's server got. */
+/** Returns the port of a test's server. */
 import type { Server } from 'node:net';
 
 /** @throws Error if the server does not listen on a port */

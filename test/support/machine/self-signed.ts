@@ -1,4 +1,4 @@
-/** A certificate for 127.0.0.1 and localhost that signs itself, made anew for each test: Node can sign, and the rest is a little DER. */
+/** Creates a self-signed certificate for 127.0.0.1 and localhost, a new one for each test. Node can sign, and the rest is a little DER. */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 const der = (tag: number, ...parts: readonly Uint8Array[]): Buffer => {
@@ -11,7 +11,7 @@ const oid = (...bytes: number[]): Buffer => der(0x06, Buffer.from(bytes));
 const utcTime = (date: Date): Buffer => der(0x17, Buffer.from(`${date.toISOString().replace(/\D/g, '').slice(2, 14)}Z`));
 const name = (common: string): Buffer => sequence(der(0x31, sequence(oid(0x55, 4, 3), der(0x0c, Buffer.from(common)))));
 
-/** RFC 5280, version 3, ECDSA on P-256 with SHA-256. PEM texts. */
+/** Returns PEM texts (RFC 5280, version 3, ECDSA on P-256 with SHA-256). */
 export function selfSigned(validDays = 1): { readonly cert: string; readonly key: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2));

@@ -1,4 +1,7 @@
-/** A real Slurm of one node, this machine, in a folder that is thrown away: its own munge, controller and node daemon. Needs root and Debian's packages. */
+/**
+ * A real Slurm of one node, this machine, in a temporary folder: its own munge, controller and node daemon. Needs root and Debian's
+ * packages.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,9 +14,9 @@ import { until } from './until.ts';
 export interface SlurmNode {
   /** The name of the node. */
   readonly name: string;
-  /** Variables with which its commands find it. */
+  /** Variables with which the commands find this Slurm. */
   readonly environment: Readonly<Record<string, string>>;
-  /** The answer of one of its commands. @throws Error with what it said */
+  /** Runs a command and returns its output. @throws Error with its message */
   ask(program: string, ...args: string[]): Promise<string>;
   stop(): Promise<void>;
 }
@@ -23,15 +26,15 @@ const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'];
 const FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 const isThere = (program: string): boolean => FOLDERS.some(folder => existsSync(join(folder, program)));
 
-/** Why none can be started here; undefined if one can. */
+/** Returns why Slurm cannot be started here; undefined if it can. */
 export function whyNoSlurm(): string | undefined {
   if (process.getuid?.() !== 0) return 'its daemons need root';
   return PROGRAMS.every(isThere) ? undefined : 'it is not installed: run npm run test:slurm';
 }
 
 /**
- * A Slurm, or why its daemons do not run here; where it was asked for (`npm run test:slurm`), that is an error.
- * @throws Error with the end of the logs of the daemons
+ * Starts a Slurm, or returns why its daemons do not run here. If it was requested with `npm run test:slurm`, failure is an error.
+ * @throws Error with the end of the daemons' logs
  */
 export async function slurmHere(): Promise<SlurmNode | string> {
   try {
@@ -43,10 +46,10 @@ export async function slurmHere(): Promise<SlurmNode | string> {
   }
 }
 
-/** A partition whose jobs give way, and one whose jobs take their place. */
+/** A partition whose jobs are preempted, and one whose jobs replace them. */
 export const PARTITIONS = { low: 'low', high: 'high' } as const;
 
-/** Between the choice of ports and the start of the daemons, another process may take one of them. */
+/** Number of attempts: between choosing ports and starting the daemons, another process may take a port. */
 const ATTEMPTS = 3;
 
 async function startSlurm(): Promise<SlurmNode> {
@@ -107,7 +110,7 @@ const nodeName = (): string => hostname().split('.')[0] ?? 'localhost';
 
 const isOver = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
-/** The settings of a Slurm whose files are all in the folder. */
+/** Writes the settings of a Slurm whose files are all in the folder. */
 async function writeSettings(folder: string): Promise<void> {
   const at = (name: string): string => join(folder, name);
   for (const name of ['munge', 'state', 'spool']) mkdirSync(at(name), { mode: 0o700 });
@@ -120,7 +123,7 @@ async function writeSettings(folder: string): Promise<void> {
     SlurmUser: 'root',
     SlurmdUser: 'root',
     AuthType: 'auth/munge',
-    // Also the time that a job waits before it starts again; 120 s by default.
+    // Also the time that a job waits before it is restarted; 120 s by default.
     AuthInfo: `socket=${at('munge/socket')},cred_expire=5`,
     CredType: 'cred/munge',
     SlurmctldPort: controllerPort,
@@ -138,7 +141,7 @@ async function writeSettings(folder: string): Promise<void> {
     ReturnToService: 2,
     PreemptType: 'preempt/partition_prio',
     PreemptMode: 'REQUEUE',
-    // Seconds between two looks for jobs that can start; 60 and 30 by default.
+    // Seconds between searches for jobs that can start; 60 and 30 by default.
     SchedulerParameters: 'sched_interval=2,bf_interval=2',
   };
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
@@ -154,7 +157,7 @@ PartitionName=${PARTITIONS.high} Nodes=ALL PriorityTier=10 PreemptMode=OFF
   chmodSync(folder, 0o755);
 }
 
-/** Two ports that no process listens on, held at the same time so that they differ. */
+/** Finds two free ports, both held at the same time so that they differ. */
 async function freePorts(): Promise<readonly [number, number]> {
   const [one, other] = [createServer(), createServer()];
   const ports = [await portOf(one), await portOf(other)] as const;

@@ -1,13 +1,13 @@
-/** A disk in memory that is mounted on a folder, to be filled. Needs root. */
+/** A small disk in memory, mounted on a folder, that tests can fill. Needs root. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf } from '../../../trainer/protocol/error-facts.ts';
 
 export interface SmallDisk {
-  /** Leaves no free byte. */
+  /** Fills the disk completely. */
   fill(): void;
-  /** Removes what filled it. */
+  /** Removes the file that fills the disk. */
   free(): void;
   unmount(): void;
 }
@@ -31,12 +31,12 @@ export function mountSmallDisk(folder: string, options: string): SmallDisk {
       }
     },
     free: () => rmSync(filler),
-    // A process that has just ended may still be in it.
+    // A process that has just ended may still use it.
     unmount: () => void execFileSync('umount', ['-l', folder], { stdio: 'pipe' }),
   };
 }
 
-/** Why there can be none here, or undefined. */
+/** Returns why a disk cannot be mounted here; undefined if it can. */
 export function whyNoSmallDisk(folder: string): string | undefined {
   try {
     mountSmallDisk(folder, 'size=64k').unmount();

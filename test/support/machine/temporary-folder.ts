@@ -6,17 +6,17 @@ import { join } from 'node:path';
 
 const temporary: string[] = [];
 
-/** An empty folder that is removed after the file's tests. */
+/** Creates an empty folder that is removed after the file's tests. */
 export function makeTemporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'rowtune-test-'));
   temporary.push(folder);
   return folder;
 }
 
-/** The same as a promise, for callers that await it. */
+/** Returns the same as a promise, for callers that await it. */
 export const temporaryFolder = async (): Promise<string> => makeTemporaryFolder();
 
-/** Removes the folders of this file's tests; called once for each file, whatever modules files share. */
+/** Removes the folders of this file's tests; called once per file, even if files share modules. */
 export const removeTemporaryFolders = async (): Promise<void> => {
   await Promise.all(temporary.splice(0).map(folder => rm(folder, { recursive: true, force: true })));
 };

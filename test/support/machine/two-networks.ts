@@ -1,18 +1,21 @@
-/** Two network namespaces with an address each, joined by a cable: what runs in them reaches the other only through it. Needs root and iproute2. */
+/**
+ * Two network namespaces with one address each, joined by a cable. Processes in them reach the other only through it. Needs root and
+ * iproute2.
+ */
 import { execFileSync } from 'node:child_process';
 
 export interface TwoNetworks {
   readonly addresses: readonly [string, string];
-  /** Arguments of ip before a command that run it in one of them. */
+  /** Arguments of `ip` before a command that run it in the first or second namespace. */
   readonly enter: readonly [readonly string[], readonly string[]];
-  /** Pulls the cable of the second network, or plugs it in. */
+  /** Connects or disconnects the cable of the second network. */
   plug(isIn: boolean): void;
   remove(): void;
 }
 
 const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: 'pipe' });
 
-/** @returns the reason as a text, if there can be none here */
+/** @returns the reason as text if networks cannot be created here */
 export function makeTwoNetworks(): TwoNetworks | string {
   const names = [`rowtune-${process.pid}-a`, `rowtune-${process.pid}-b`] as const;
   const cables = [`rt${process.pid % 1e6}a`, `rt${process.pid % 1e6}b`] as const;
@@ -22,7 +25,7 @@ export function makeTwoNetworks(): TwoNetworks | string {
       try {
         ip('netns', 'del', name);
       } catch {
-        // It was not made.
+        // It was not created.
       }
   };
   try {

@@ -1,10 +1,10 @@
-/** Waiting in tests: polls to a deadline, and says how long it waited. */
+/** Waits in tests by polling until a deadline; errors say how long they waited. */
 
 const PAUSE_MS = 20;
-/** Pauses are so many times as long as a look: one that starts a program or asks an editor would keep a processor from what is waited for. */
+/** Ratio of pause to poll duration, because a poll that starts a program or queries an editor would slow down what it waits for. */
 const PAUSES_A_LOOK = 4;
 
-/** Polls until it holds. @throws Error naming what did not come */
+/** Polls until the condition holds. @throws Error that names what did not happen */
 export async function until(holds: () => boolean | Promise<boolean>, what: string, timeoutMs = 90_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -6,7 +6,7 @@ import { openSafetensors, SINGLE_FILE } from '../../../trainer/format/safetensor
 import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { readRecord } from '../files/read-json.ts';
 
-/** Copies a folder of a small Llama, and gives its linear layers biases. */
+/** Copies the folder of a small Llama and adds biases to its linear layers. */
 export async function giveBiases(from: string, folder: string): Promise<void> {
   cpSync(from, folder, { recursive: true });
   const config = readRecord(join(folder, 'config.json'));

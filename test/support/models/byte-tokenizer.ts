@@ -1,4 +1,4 @@
-/** A tokenizer whose alphabet is bytes, as GPT-2's, and a chat template like that of SmolLM2. */
+/** A byte-level tokenizer like GPT-2's, with a chat template like SmolLM2's. */
 
 export const CHATML =
   "{% for m in messages %}{% if loop.first and m.role != 'system' %}<|im_start|>system\nYou help.<|im_end|>\n{% endif %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -9,11 +9,11 @@ const MARKS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
 interface ByteSettings {
   readonly merges?: string[][];
   readonly normalizer?: object | undefined;
-  /** Bytes that no token is made of. */
+  /** Bytes that no token contains. */
   readonly without?: readonly number[];
 }
 
-/** The text of a tokenizer.json of 259 ids, and of nine more with some merges. */
+/** Returns the text of a tokenizer.json with 259 ids, and nine more with some merges. */
 export function byteLevelTokenizer({ merges = MERGES, normalizer, without = [] }: ByteSettings = {}): string {
   const printable = (byte: number) => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
   let next = 256;
@@ -29,7 +29,7 @@ export function byteLevelTokenizer({ merges = MERGES, normalizer, without = [] }
   });
 }
 
-/** The text of a tokenizer.json of SentencePiece's kind: small letters are pieces, and whatever else is none falls back to its bytes. */
+/** Returns the text of a tokenizer.json like SentencePiece's: lowercase letters are pieces, and everything else falls back to bytes. */
 export function pieceTokenizer({ prefix = false }: { readonly prefix?: boolean } = {}): string {
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   const letters = ['\u2581', ...'abcdefghijklmnopqrstuvwxyz'];

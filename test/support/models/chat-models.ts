@@ -1,4 +1,4 @@
-/** Models with chat templates of several kinds, each of which writes one answer. */
+/** Models with various chat templates, each of which writes one fixed answer. */
 import { cpSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeScriptedModel } from './scripted-model.ts';
@@ -6,17 +6,17 @@ import { writeScriptedModel } from './scripted-model.ts';
 const TEMPLATE =
   '{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content }}; {% endfor %}{% if tools %}{{ tools[0].function.name }} {% endif %}{% if add_generation_prompt %}a:{% endif %}';
 
-/** Writes calls as JSON after a mark. */
+/** A template that writes tool calls as JSON after a marker. */
 const CALLING =
   '{{ bos_token }}{% if tools %}{{ tools[0].function.name }} {% endif %}{% for m in messages %}{{ m.role[0] }}:{{ m.content or "" }}{% for c in m.tool_calls or [] %}<tool_call>{{ {"name": c.function.name, "arguments": c.function.arguments} | tojson }}</tool_call>{% endfor %}; {% endfor %}{% if add_generation_prompt %}a:{% endif %}';
 export const CALL = ['<tool_call>', '{"name": "find", ', '"arguments": {"text": "a note"}}', '</tool_call>'];
 
-/** Writes calls in tags, which are special tokens. */
+/** A template that writes tool calls in tags, which are special tokens. */
 const TAGGING =
   '{{ bos_token }}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}{{ m.role[0] }}:{{ m.content or "" }}{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}{% for k, v in c.function.arguments.items() %}<key>{{ k }}<is>{{ v }}<end>{% endfor %}</call>{% endfor %}; {% endfor %}{% if add_generation_prompt %}a:{% endif %}';
 const TAGS = ['<call>', 'find', '<key>', 'text', '<is>', 'a note', '<end>', '</call>'];
 
-/** Writes reasoning in tags that are texts, and in messages whose heads are special tokens. */
+/** Templates that write reasoning in plain-text tags, and in messages whose headers are special tokens. */
 export const REASONING = {
   thinker: {
     template:
@@ -30,7 +30,7 @@ export const REASONING = {
   },
 } as const;
 
-/** Makes the folders `caller`, `talker`, `tagger`, `thinker`, `speaker` and `chatty` of the one called `model`. */
+/** Creates the folders `caller`, `talker`, `tagger`, `thinker`, `speaker` and `chatty` from the folder `model`. */
 export async function writeChatModels(folder: string): Promise<void> {
   for (const [name, { template, pieces }] of Object.entries(REASONING)) {
     cpSync(path.join(folder, 'model'), path.join(folder, name), { recursive: true });

@@ -1,4 +1,4 @@
-/** A model that must be a classifier. */
+/** Loads a model that must be a classifier. */
 import type { ConfigJson, ModelOptions } from '../../../trainer/model/config-json.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
@@ -10,7 +10,7 @@ export function classifierOf(config: ConfigJson, options?: ModelOptions): Classi
   throw new Error(`${model.family} predicts the next token; the test needs a classifier`);
 }
 
-/** The model without dropout, as references compute. */
+/** Returns the model without dropout, because references are computed without it. */
 export const withoutDropout = (model: ClassifierModel): ClassifierModel => ({
   ...model,
   logits: (tracer, batch) => model.logits(Object.create(tracer, { seed: { value: undefined } }), batch),

@@ -1,4 +1,6 @@
-/** A golden classifier as its encoder alone, as encoders are published: without its head, under the names and the class of the bare model. */
+/**
+ * Reduces a golden classifier to its encoder, as encoders are published: without the head, and with the names and class of the bare model.
+ */
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { jsonLike } from '../../../trainer/files/json-text.ts';
@@ -7,7 +9,7 @@ import { openModel } from '../../../trainer/hub/open-model.ts';
 import { temporaryFolder } from '../machine/temporary-folder.ts';
 import { goldenFolder } from './tiny-classifier-adapter.ts';
 
-/** How the names of a class without a head begin (`bert.`, or nothing), by what the classifier's begin with. */
+/** A class without a head: the prefix of the classifier's tensor names, and whether this class keeps it (`bert.`) or has none. */
 export interface Headless {
   readonly family: string;
   readonly architecture: string;
@@ -44,7 +46,7 @@ export async function headlessBase({ family, architecture, prefix, keepsPrefix, 
       if (dtype === 'GGML') throw new Error(`${name} is quantized`);
       return { name: keepsPrefix ? name : name.replace(new RegExp(`^${prefix}`), ''), dtype, shape, data: () => weights.readRaw(name) };
     });
-  // Tensors that a class for pretraining has in addition to the encoder, and that a classifier does not use.
+  // A tensor that a class for pretraining has in addition to the encoder, and that a classifier does not use.
   entries.push({ name: 'cls.predictions.bias', dtype: 'F32', shape: [2], data: () => new Uint8Array(8) });
   const written = join(folder, 'written.safetensors');
   await writeSafetensors(written, entries);

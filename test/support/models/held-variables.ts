@@ -1,4 +1,4 @@
-/** Variables of the types that take less memory than float32. */
+/** Variables of types that take less memory than float32. */
 import { expect } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 
@@ -9,7 +9,7 @@ const given = {
   flag: { dtype: 'bool', data: Uint8Array.of(0, 1, 1, 0) },
 } as const;
 
-/** Expects an engine to hold them as the host gave them, read one by one and together. */
+/** Expects an engine to return them unchanged, read one by one and together. */
 export async function expectHeldAsGiven(engine: Engine): Promise<void> {
   const variables = Object.entries(given).map(([name, { dtype }]) => ({ name, shape: [4], dtype }));
   const session = await engine.compile({ variables, signatures: {} });

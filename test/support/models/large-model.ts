@@ -1,4 +1,7 @@
-/** A model folder of 7 billion parameters as far as headers go: shapes of Llama 2 7B, and weights that are holes in their files. */
+/**
+ * A model folder that has 7 billion parameters according to its headers: the shapes of Llama 2 7B, with weights that are holes in sparse
+ * files.
+ */
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 
@@ -7,7 +10,7 @@ const INTERMEDIATE = 11008;
 const BLOCKS = 32;
 const VOCABULARY = 32000;
 
-/** Name → shape, in the order of the file. */
+/** Shapes by name, in file order. */
 function tensorShapes(): Map<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>([['model.embed_tokens.weight', [VOCABULARY, HIDDEN]]]);
   for (let block = 0; block < BLOCKS; block++) {
@@ -22,7 +25,7 @@ function tensorShapes(): Map<string, readonly number[]> {
   return shapes;
 }
 
-/** Two shards in float16 with their index. */
+/** Writes two shards in float16 with their index. */
 export function makeLargeModel(folder: string): void {
   mkdirSync(folder, { recursive: true });
   const tensors = [...tensorShapes()];

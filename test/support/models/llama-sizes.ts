@@ -1,4 +1,4 @@
-/** The config.json of real models of the Llama family, sizes only. */
+/** The config.json of real models of the Llama family; only their sizes. */
 const common = {
   architectures: ['LlamaForCausalLM'],
   hidden_size: 4096,
@@ -26,7 +26,7 @@ export const llama3Of8b = {
   rope_theta: 500000,
 };
 
-/** Eight blocks, small enough to run on the reference engine, deep enough that levels of recomputation differ. */
+/** A model with eight blocks: small enough for the reference engine, and deep enough that recompute levels differ. */
 export const eightBlocks = {
   ...common,
   hidden_size: 16,

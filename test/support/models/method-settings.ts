@@ -1,4 +1,4 @@
-/** Settings of methods for tests, and a choice of rows or elements that needs no data. */
+/** Settings of methods for tests, and a selection of rows or elements that needs no data. */
 
 import { type MethodName, methodCatalog } from '../../../trainer/catalog/methods.ts';
 import { selectCoupled } from '../../../trainer/coupling/coupling.ts';
@@ -28,7 +28,7 @@ export const settingsOf = (changes: Partial<MethodSettings> = {}): MethodSetting
   ...changes,
 });
 
-/** Rows, columns and elements scattered over each weight, always the same. */
+/** Selects rows, columns and elements scattered over each weight; always the same ones. */
 export function scattered(model: Model, method: MethodName, settings: MethodSettings): Selection {
   const { chooses } = methodCatalog[method];
   if (chooses === 'nothing') return new Map();

@@ -1,4 +1,4 @@
-/** A real model that writes what a test says: each token is followed by the one that its weights name, whatever stands before. */
+/** A real model that writes a text chosen by the test: its weights map each token to the next one, regardless of the context. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
@@ -6,16 +6,16 @@ import { writeSafetensors } from '../../../trainer/format/safetensors/safetensor
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { isRecord } from '../../../trainer/narrow.ts';
 
-/** The end token of the tiny tokenizer. */
+/** Id of the end token in the tiny tokenizer. */
 const END = 2;
 const LOGIT = 10;
 
 export interface ScriptedModelParams {
-  /** The character that a prompt ends with. */
+  /** The last character of the prompt. */
   readonly after: string;
-  /** Tokens of the answer, each once. */
+  /** Distinct tokens of the answer. */
   readonly pieces: readonly string[];
-  /** Those that are special tokens, which are no part of a text. */
+  /** Returns true for special tokens, which are not part of the text. */
   readonly isSpecial?: (piece: string) => boolean;
 }
 
@@ -24,7 +24,7 @@ const json = (file: string): Readonly<Record<string, unknown>> => {
   return isRecord(value) ? value : {};
 };
 
-/** Turns a folder with the tiny Llama and its tokenizer into such a model: its blocks add nothing, so a token's logits are its own. */
+/** Converts a folder with the tiny Llama and its tokenizer. The blocks add nothing, so the logits depend only on the current token. */
 export async function writeScriptedModel(folder: string, { after, pieces, isSpecial = () => false }: ScriptedModelParams): Promise<void> {
   const file = (name: string): string => path.join(folder, name);
   const tokenizer = json(file('tokenizer.json'));

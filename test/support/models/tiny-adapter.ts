@@ -1,4 +1,4 @@
-/** A tiny Llama, tuned for a few steps by any method, saved as an adapter. */
+/** Tunes a tiny Llama for a few steps with any method, and saves it as an adapter. */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeAdapter, writeAdapter } from '../../../trainer/adapter/write-adapter.ts';
@@ -36,7 +36,7 @@ export interface TinyAdapterParams {
   readonly settings?: Partial<MethodSettings>;
 }
 
-/** A copy of the tiny Llama that has a tokenizer, of one token a character. */
+/** Copies the tiny Llama with a tokenizer that has one token per character. */
 export async function tinyWithTokenizer(): Promise<string> {
   const folder = await temporaryFolder();
   for (const part of ['llama', 'tiny-tokenizer']) await cp(join(TINY_LLAMA, '..', part), folder, { recursive: true });

@@ -1,4 +1,4 @@
-/** Adapters of classifiers, by any method, with random numbers near the base's. */
+/** Adapters of classifiers for any method, with random values near the base's. */
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { modelOfAdapter } from '../../../trainer/adapter/adapter.ts';
@@ -18,7 +18,7 @@ import { scattered, settingsOf } from './method-settings.ts';
 
 export const goldenFolder = (family: string): string => join(import.meta.dirname, '..', '..', 'golden', family);
 
-/** A copy of a golden folder; a model of timm takes smaller images there, which keeps the interpreter quick. */
+/** Copies a golden folder; timm models take smaller images in it, to keep the interpreter fast. */
 export async function copyOfGolden(family: string): Promise<string> {
   const base = join(await temporaryFolder(), family);
   await cp(goldenFolder(family), base, { recursive: true });
@@ -29,27 +29,27 @@ export async function copyOfGolden(family: string): Promise<string> {
   return base;
 }
 
-/** The labels of a head for data other than the base's. */
+/** Labels of a head for data that differ from the base's. */
 export const NEW_LABELS = ['cat', 'dog', 'fox', 'hen', 'owl'];
 
-/** Norms and variances. */
+/** Tensors whose values must be positive: magnitudes and variances. */
 const POSITIVE = /magnitude|running_var/;
 
 export interface TinyClassifierParams {
   readonly base: string;
   readonly method: MethodName;
-  /** The labels of the new head; `NEW_LABELS` where not given. */
+  /** Labels of the new head; `NEW_LABELS` by default. */
   readonly labels?: readonly string[];
-  /** The problem that the new head solves; one label of several where not given. */
+  /** The problem that the new head solves; single-label classification by default. */
   readonly problem?: Problem;
-  /** Present on embedders. */
+  /** Set for embedders. */
   readonly pooling?: Pooling;
-  /** The size of images, of a model that takes any. */
+  /** Size of images, for a model that takes any size. */
   readonly imageSize?: readonly [number, number];
-  /** Keeps the base's head instead of a new one. */
+  /** True to keep the base's head. */
   readonly ownHead?: boolean;
   readonly settings?: Partial<MethodSettings>;
-  /** Updated ones have running statistics of their own in the adapter. */
+  /** With updated batch norms, the adapter contains their running statistics. */
   readonly batchNorm?: BatchNormMode;
 }
 

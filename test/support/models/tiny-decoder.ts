@@ -1,4 +1,4 @@
-/** A small decoder of any family with random weights and a byte-level tokenizer: what exports to other programs are tried on. */
+/** A small decoder of any family with random weights and a byte-level tokenizer, to test exports to other programs. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
@@ -13,16 +13,19 @@ import { temporaryFolder } from '../machine/temporary-folder.ts';
 const GOLDEN = join(import.meta.dirname, '..', '..', 'golden');
 
 export interface TinyDecoderParams {
-  /** A folder of test/golden, whose config.json is taken. */
+  /** A folder of test/golden whose config.json is used. */
   readonly like: string;
-  /** Settings that the config takes; its text part, where the model also sees images. */
+  /** Changes to the config; to its text part if the model also takes images. */
   readonly changes?: Readonly<Record<string, unknown>>;
-  /** Files of a tokenizer; that of tiny-llama.gguf where not given, of 320 tokens. */
+  /** Files of a tokenizer; by default, that of tiny-llama.gguf with 320 tokens. */
   readonly tokenizer?: ReadonlyMap<string, string>;
-  /** Rows of the embedding. */
+  /** Number of rows of the embedding. */
   readonly rows?: number;
   readonly dtype?: 'F32' | 'F16' | 'BF16';
-  /** The size of the weights that norm queries; 1 if left out. Models that do not divide scores by the root of the head size have smaller ones. */
+  /**
+   * Size of the weights that norm queries; 1 by default. Models that do not divide scores by the square root of the head size have smaller
+   * weights.
+   */
   readonly queryNorm?: number;
 }
 
@@ -60,7 +63,7 @@ export async function tinyDecoder({
   return dir;
 }
 
-/** Norms near one, everything else of the size that keeps activations near one. */
+/** Returns values near one for norms, and otherwise values that keep activations near one. */
 function numbers(name: string, shape: readonly number[]): Float32Array {
   const random = createRandom(hashSeed(7, name));
   const isNorm = name.includes('norm');

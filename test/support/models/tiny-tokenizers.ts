@@ -1,9 +1,9 @@
-/** The tokenizer of the tiny model, without a chat template and with one. */
+/** The tokenizer of the tiny model, with and without a chat template. */
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { tinyWithTokenizer } from './tiny-adapter.ts';
 
-/** @param chatTemplate Jinja */
+/** @param chatTemplate in Jinja */
 export async function tinyTokenizers(chatTemplate: string): Promise<{ readonly plain: Tokenizer; readonly chatting: Tokenizer }> {
   const folder = await openModel(await tinyWithTokenizer());
   try {

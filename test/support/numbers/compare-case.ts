@@ -1,14 +1,14 @@
-/** One case of an operation on an engine, next to the slow obvious interpreter: values, variables and gradients. */
+/** Compares one case of an operation on an engine with the slow, obvious interpreter: values, variables and gradients. */
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { largestError } from './largest-error.ts';
 import type { OperationCase } from './operation-case.ts';
 import { type CaseResult, runCase, runGradients } from './run-case.ts';
 
-/** Between two float32 implementations, per 1 + |value|: sums in another order and other polynomials for exp. */
+/** Tolerance between two float32 implementations, per 1 + |value|: sums have another order, and exp another polynomial. */
 export const ENGINE_TOLERANCE = 1e-5;
 
 export interface Deviation {
-  /** The value, the variable or the gradient that deviates. */
+  /** The name of the value, variable or gradient that deviates. */
   readonly what: string;
   /** The largest |actual − expected| / (1 + |expected|). */
   readonly error: number;
@@ -28,7 +28,7 @@ async function compute(engine: Engine, test: OperationCase): Promise<Computed> {
 
 const gradientsOf = (test: OperationCase): string[] => Object.keys({ ...test.gradients, ...test.expectedGradients });
 
-/** Results of the reference, computed once for all engines that are compared with it. */
+/** Results of the reference, computed once for all engines. */
 const known = new WeakMap<Engine, Map<OperationCase, Promise<Computed>>>();
 
 function computeOnce(reference: Engine, test: OperationCase): Promise<Computed> {
@@ -39,7 +39,7 @@ function computeOnce(reference: Engine, test: OperationCase): Promise<Computed> 
   return computed;
 }
 
-/** The numbers that are further from the reference than the tolerance of the case. */
+/** Returns the results that deviate from the reference by more than the tolerance of the case. */
 export async function compareCase(engine: Engine, reference: Engine, test: OperationCase): Promise<Deviation[]> {
   const tolerance = test.tolerance ?? ENGINE_TOLERANCE;
   const compare = (what: string, actual: readonly number[] = [], expected: readonly number[] = []): Deviation[] => {

@@ -1,4 +1,4 @@
-/** Gradients by central differences, the loss summed in double precision. */
+/** Computes gradients by central differences, with the loss summed in double precision. */
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import { required } from '../../../trainer/narrow.ts';
@@ -11,7 +11,7 @@ import { forwardProgram, inputsOf, lossWeights, withSession } from './run-case.t
  */
 export const STEP = 4e-3;
 
-/** ∂(Σ y·w)/∂input for each entry of one input, in its own order. */
+/** Returns ∂(Σ y·w)/∂input for each element of one input, in order. */
 export function finiteDifferences(engine: Engine, test: OperationCase, name: string): Promise<number[]> {
   return withSession(engine, test, forwardProgram(test), async run => {
     const inputs = inputsOf(test);

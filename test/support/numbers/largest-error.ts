@@ -1,6 +1,6 @@
-/** How far two lists of numbers are apart. */
+/** Measures how far two lists of numbers differ. */
 
-/** The largest |actual − expected| / (1 + |expected|); NaN counts as infinitely far from anything but NaN. */
+/** Returns the largest |actual − expected| / (1 + |expected|); NaN is infinitely far from anything except NaN. */
 export function largestError(actual: readonly number[], expected: readonly number[]): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   return actual.reduce((worst, x, i) => {

@@ -1,8 +1,8 @@
-/** Independent, obvious formulas in double precision. Row-major nested loops and nothing clever. */
+/** Independent, obvious formulas in double precision: row-major nested loops and nothing clever. */
 import type { Window2d } from '../../../trainer/graph/attributes.ts';
 import type { Shape } from '../../../trainer/graph/types.ts';
 
-/** Every index of a shape, in row-major order. */
+/** Returns every index of a shape, in row-major order. */
 export function indicesOf(shape: Shape): number[][] {
   return shape.reduce<number[][]>((all, size) => all.flatMap(index => Array.from({ length: size }, (_, i) => [...index, i])), [[]]);
 }
@@ -12,7 +12,7 @@ export const flatIndex = (index: readonly number[], shape: Shape): number =>
 
 export const at = (values: readonly number[], shape: Shape, index: readonly number[]): number => values[flatIndex(index, shape)] as number;
 
-/** The value that broadcasting gives at an index of the (wider) output. */
+/** Returns the broadcast value at an index of the (wider) output. */
 export function broadcastAt(values: readonly number[], shape: Shape, index: readonly number[]): number {
   const aligned = index.slice(index.length - shape.length);
   return at(
@@ -22,7 +22,7 @@ export function broadcastAt(values: readonly number[], shape: Shape, index: read
   );
 }
 
-/** f(a, b) with broadcasting to `out`. */
+/** Computes f(a, b) with broadcasting to `out`. */
 export const pointwise = (
   out: Shape,
   a: readonly number[],
@@ -32,7 +32,7 @@ export const pointwise = (
   f: (a: number, b: number) => number,
 ) => indicesOf(out).map(index => f(broadcastAt(a, aShape, index), broadcastAt(b, bShape, index)));
 
-/** Folds the entries that a reduction joins. */
+/** Folds the elements that a reduction combines. */
 export function reduceOver(values: readonly number[], shape: Shape, axes: readonly number[], fold: (parts: number[]) => number): number[] {
   const groups = new Map<string, number[]>();
   for (const index of indicesOf(shape)) {
@@ -44,7 +44,7 @@ export function reduceOver(values: readonly number[], shape: Shape, axes: readon
 
 export const addUp = (parts: readonly number[]): number => parts.reduce((sum, x) => sum + x, 0);
 
-/** [m, k]·[k, n] by definition. */
+/** Computes [m, k]·[k, n] by definition. */
 export function multiply(a: readonly number[], b: readonly number[], m: number, k: number, n: number): number[] {
   return indicesOf([m, n]).map(([i = 0, j = 0]) =>
     addUp(Array.from({ length: k }, (_, l) => (a[i * k + l] as number) * (b[l * n + j] as number))),
@@ -54,7 +54,7 @@ export function multiply(a: readonly number[], b: readonly number[], m: number, 
 export const transpose2d = (a: readonly number[], rows: number, columns: number): number[] =>
   indicesOf([columns, rows]).map(([j = 0, i = 0]) => a[i * columns + j] as number);
 
-/** Calls `visit` for every (output position, tap) whose input position lies inside the image. */
+/** Calls `visit` for every (output position, tap) whose input position is inside the image. */
 export function slideWindow(
   [height, width]: readonly [number, number],
   [outHeight, outWidth]: readonly [number, number],
@@ -69,7 +69,7 @@ export function slideWindow(
   }
 }
 
-/** Calls `visit` with the flat places (x, filter, y) of every product that a convolution adds up. */
+/** Calls `visit` with the flat indices (x, filter, y) of every product that a convolution sums. */
 export function convolutionTerms(
   input: Shape,
   filter: Shape,
@@ -88,7 +88,7 @@ export function convolutionTerms(
   });
 }
 
-/** erf by its Taylor series where that converges fast, else by the continued fraction of erfc; error below 1e-14. */
+/** Computes erf by its Taylor series where that converges fast, otherwise by the continued fraction of erfc; error below 1e-14. */
 export function erf(x: number): number {
   const z = Math.abs(x);
   if (z > 6) return Math.sign(x);

@@ -1,4 +1,4 @@
-/** The form of a test case of one graph operation, and the numbers it is fed. */
+/** The form of a test case of one graph operation, and its input data. */
 
 import type { EngineName } from '../../../trainer/catalog/engines.ts';
 import type { OpName } from '../../../trainer/graph/attributes.ts';
@@ -10,7 +10,7 @@ export interface Data extends TensorSpec {
   readonly data: HostArray;
 }
 
-/** The inputs that cases have; a case has some of them. */
+/** The inputs that a case may have. */
 export type InputNodes = Readonly<
   Record<
     | (
@@ -38,32 +38,32 @@ export type InputNodes = Readonly<
   >
 >;
 
-/** Inputs by name. Reading one that is not among them throws. */
+/** Returns inputs by name; reading a missing one throws. */
 export const inputNodes = (nodes: Readonly<Record<string, Node>>): InputNodes =>
-  // What is not there is never given.
+  // A missing input is never returned.
   new Proxy(nodes, { get: (all, name) => required(all[String(name)], `the input ${String(name)}`) }) as InputNodes;
 
 export interface OperationCase {
   readonly title: string;
   readonly feeds?: Readonly<Record<string, Data>>;
-  /** Loaded before the run and read back after it. */
+  /** Variables that are loaded before the run and read afterwards. */
   readonly variables?: Readonly<Record<string, Data>>;
   readonly build: (graph: Graph, inputs: InputNodes) => { readonly y?: Node; readonly effects?: readonly Node[] };
-  /** The expected `y`, by an independent formula in double precision. */
+  /** Returns the expected `y`, from an independent formula in double precision. */
   readonly expected?: (inputs: Readonly<Record<string, readonly number[]>>) => readonly number[];
-  /** The expected value of each variable after the run. */
+  /** Returns the expected value of each variable after the run. */
   readonly expectedVariables?: (inputs: Readonly<Record<string, readonly number[]>>) => Readonly<Record<string, readonly number[]>>;
-  /** Inputs whose gradient is compared with finite differences, with the rows asked for (all where empty). */
+  /** Inputs whose gradients are compared with finite differences, with the rows to compare (all if empty). */
   readonly gradients?: Readonly<Record<string, { readonly rows?: readonly number[] }>>;
-  /** Gradients of Σ y known in closed form, where finite differences mean nothing (ties). */
+  /** Gradients of Σ y in closed form, where finite differences are meaningless (ties). */
   readonly expectedGradients?: Readonly<Record<string, readonly number[]>>;
-  /** Largest |error| / (1 + |expected|) between engines; 1e-5 where not given. */
+  /** Maximum |error| / (1 + |expected|) between engines; 1e-5 by default. */
   readonly tolerance?: number;
-  /** The only engine that has the operation in this element type; left out, all have it. */
+  /** The only engine that supports the operation in this element type; undefined if all do. */
   readonly engine?: EngineName;
 }
 
-/** A small linear congruential generator (Numerical Recipes): the same numbers on every run. */
+/** A small linear congruential generator (Numerical Recipes), which gives the same values in every run. */
 export function randomNumbers(count: number, low: number, high: number, seed: number): number[] {
   let state = (seed * 2654435761) >>> 0;
   return Array.from({ length: count }, () => {
@@ -78,7 +78,7 @@ export const floats = (shape: Shape, { low = -1.5, high = 1.5, seed = 1 } = {}):
 
 export const floatsOf = (shape: Shape, values: readonly number[]): Data => ({ shape, dtype: 'float32', data: Float32Array.from(values) });
 
-/** Uniform with |x| ≥ 0.2, for functions with a kink at 0. */
+/** Data with |x| ≥ 0.2, uniform otherwise, for functions with a kink at 0. */
 export function awayFromZero(shape: Shape, seed = 1): Data {
   const values = Array.from(floats(shape, { seed }).data, x => (x < 0 ? x - 0.2 : x + 0.2));
   return floatsOf(shape, values);
@@ -92,7 +92,7 @@ export const ints = (shape: Shape, values: readonly number[], dtype: DType = 'in
 
 export const bools = (shape: Shape, values: readonly number[]): Data => ({ shape, dtype: 'bool', data: Uint8Array.from(values) });
 
-/** Gradients of all these inputs, whole. */
+/** Requests the full gradients of all these inputs. */
 export const whole = (...names: string[]): OperationCase['gradients'] => Object.fromEntries(names.map(name => [name, {}]));
 
 export type CaseTable = { readonly [Op in OpName]: readonly OperationCase[] };

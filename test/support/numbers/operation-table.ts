@@ -1,4 +1,4 @@
-/** Test cases for every operation; one without cases does not compile. */
+/** Test cases for every operation; an operation without cases does not compile. */
 
 import type { EngineName } from '../../../trainer/catalog/engines.ts';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
@@ -34,6 +34,6 @@ export const allCases: readonly { readonly op: OpName; readonly test: OperationC
   caseTable[op].map(test => ({ op, test })),
 );
 
-/** The cases that an engine has. */
+/** Returns the cases that an engine supports. */
 export const casesOf = (engine: EngineName): typeof allCases =>
   allCases.filter(({ test }) => test.engine === undefined || test.engine === engine);

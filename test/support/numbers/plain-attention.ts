@@ -1,4 +1,4 @@
-/** Attention that stands in for a kernel where there is none, and the CPU plugin of PJRT, on which it runs. */
+/** Attention that replaces a kernel on devices without one, and PJRT's CPU plugin, on which it runs. */
 import { openEngine } from '../../../trainer/engine/open-engine.ts';
 import type { Graph, Node } from '../../../trainer/graph/graph.ts';
 import { dimensions } from '../../../trainer/graph/types.ts';
@@ -11,11 +11,11 @@ const { engine, missing = 'the installed PJRT plugin is not the one for processo
   openEngine('pjrt', { cacheDir }),
 );
 
-/** Undefined where it is not installed, for the reason of `noCpuPlugin`. */
+/** The engine with PJRT's CPU plugin; undefined if it is not installed (see `noCpuPlugin`). */
 export const cpuPlugin = engine?.description.device === 'cpu' ? engine : undefined;
 export const noCpuPlugin = missing;
 
-/** Attention without chunks and in 32 bits, with `factor` times the scale. */
+/** Computes attention without chunks in 32 bits, with the scale multiplied by `factor`. */
 export const plainAttention =
   (factor = 1): Attend =>
   (graph, { q, k, v, scale, mask }) => {

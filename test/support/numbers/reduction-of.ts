@@ -1,4 +1,4 @@
-/** How a class-wise measure turns the scores of one row by class into one number. */
+/** How a class-wise measure reduces a row's scores by class to one number. */
 import type { MeasureName } from '../../../trainer/catalog/measures.ts';
 import { measures } from '../../../trainer/importance/measures.ts';
 

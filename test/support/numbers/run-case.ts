@@ -1,4 +1,4 @@
-/** Runs a test case of an operation on an engine. The only place in the operation tests that touches the engine's interface. */
+/** Runs a test case of an operation on an engine. No other operation test uses the engine's interface. */
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
@@ -8,7 +8,7 @@ import { required } from '../../../trainer/narrow.ts';
 import { inputNodes, type OperationCase, randomNumbers } from './operation-case.ts';
 
 export interface CaseResult {
-  /** The output, empty for a case of effects only. */
+  /** The output; empty for a case that only has effects. */
   readonly y: number[];
   readonly variables: Record<string, number[]>;
 }
@@ -18,7 +18,7 @@ export type Inputs = Readonly<Record<string, HostArray>>;
 export const inputsOf = (test: OperationCase): Inputs =>
   Object.fromEntries(Object.entries(test.feeds ?? {}).map(([name, { data }]) => [name, data]));
 
-/** The inputs and variables as plain numbers, for a naive formula. */
+/** Returns the inputs and variables as plain numbers, for a naive formula. */
 export const numbersOf = (test: OperationCase): Record<string, number[]> =>
   Object.fromEntries(Object.entries({ ...test.feeds, ...test.variables }).map(([name, { data }]) => [name, Array.from(data)]));
 
@@ -35,7 +35,7 @@ export function forwardProgram(test: OperationCase): Program {
   return assemble({ run: { graph, outputs: y ? { y } : {}, effects } });
 }
 
-/** Compiles a program, loads the case's variables, and hands over a function that runs it. */
+/** Compiles a program, loads the case's variables, and calls `use` with a function that runs the program. */
 export async function withSession<T>(
   engine: Engine,
   test: OperationCase,
@@ -63,10 +63,10 @@ export function runCase(engine: Engine, test: OperationCase): Promise<CaseResult
   });
 }
 
-/** Fixed weights w of the loss Σ y·w, so that a gradient of the wrong place or order shows. */
+/** Returns fixed weights w of the loss Σ y·w, so that a gradient at the wrong position or in the wrong order is detected. */
 export const lossWeights = (count: number): number[] => randomNumbers(count, 0.5, 1.5, 77);
 
-/** Gradients of Σ y·w toward the inputs that the case names, by the gradient builder. `flat` weights are all 1. */
+/** Returns the gradients of Σ y·w for the inputs that the case names, from the gradient builder. `flat` weights are all 1. */
 export async function runGradients(
   engine: Engine,
   test: OperationCase,

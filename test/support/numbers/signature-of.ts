@@ -1,4 +1,4 @@
-/** The signature of one trace alone. */
+/** Creates a signature from a single trace. */
 import { assemble, type Signature, type Traced } from '../../../trainer/graph/program.ts';
 import { required } from '../../../trainer/narrow.ts';
 

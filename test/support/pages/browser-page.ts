@@ -1,4 +1,4 @@
-/** A page of the editor in a real browser: its own document with its strict policy, the bundle of now, and a host behind it. */
+/** A page of the editor in a real browser: its real document with its strict policy, the current bundle, and a host. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -9,40 +9,40 @@ import { openTestPage } from './page-host.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const ORIGIN = 'http://page.test';
-/** For what a page does by itself, on a machine that does other things too. */
+/** Time limit for a page's own actions, on a busy machine. */
 const PATIENCE_MS = 60_000;
 
-/** The browser of this machine; undefined where there is none. */
+/** Finds a browser on this machine; returns undefined if there is none. */
 export function findChromium(): string | undefined {
   for (const name of ['chromium', 'chromium-browser', 'google-chrome'])
     try {
       return execFileSync('which', [name], { encoding: 'utf8' }).trim();
     } catch {
-      // The next name.
+      // Try the next name.
     }
   return undefined;
 }
 
 export interface BrowserPage<FromPage> {
   readonly page: Page;
-  /** The messages of the page, oldest first. */
+  /** The page's messages, oldest first. */
   readonly said: FromPage[];
-  /** Errors of scripts, and what the policy forbade. */
+  /** Errors of scripts, and violations of the policy. */
   readonly errors: string[];
-  /** Sends a message of the host, after those before it. */
+  /** Sends a message from the host, after all earlier ones. */
   post(message: unknown): Promise<void>;
-  /** Draws it again, as after a reload of the window: with what the page has kept, and nothing else. */
+  /** Reloads the page as after a reload of the window: only with the state that it saved. */
   reload(): Promise<void>;
 }
 
-/** The object that `acquireVsCodeApi` returns; its state is stored at once, so that a reload right after it finds it. */
+/** The object that `acquireVsCodeApi` returns. It stores state at once, so that an immediate reload finds it. */
 const EDITOR_API = `globalThis.acquireVsCodeApi = () => ({
   postMessage: message => sayToHost(message),
   getState: () => JSON.parse(sessionStorage.getItem('state') ?? 'null') ?? undefined,
   setState: state => sessionStorage.setItem('state', JSON.stringify(state)),
 });`;
 
-/** @param onSay receives each message of the page */
+/** @param onSay called with each message of the page */
 export async function openInBrowser<FromPage>(
   browser: Browser,
   kind: PageKind,
@@ -100,7 +100,7 @@ export async function openInBrowser<FromPage>(
   };
 }
 
-/** A page with its host behind it; both end with the page. */
+/** Opens a page with its host; both end with the page. */
 export async function openWithHost<FromPage, ToPage>(
   browser: Browser,
   kind: PageKind,
@@ -116,7 +116,7 @@ export async function openWithHost<FromPage, ToPage>(
   return shown;
 }
 
-/** An expression that makes the value: the protocol of the browser has no typed arrays. */
+/** Returns an expression that creates the value, because the browser protocol has no typed arrays. */
 function expression(value: unknown): string {
   if (value instanceof Float32Array || value instanceof Int32Array) return `new ${value.constructor.name}([${value.join()}])`;
   if (Array.isArray(value)) return `[${value.map(expression).join()}]`;

@@ -1,4 +1,4 @@
-/** An extension that talks to models as the editor's chat does, and writes what it gets to a file of the workspace. */
+/** An extension that uses models like the editor's chat, and writes the results to a file of the workspace. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createVSIX } from '@vscode/vsce';
@@ -6,7 +6,10 @@ import { makeTemporaryFolder } from '../machine/temporary-folder.ts';
 
 /** The title of its command in the palette. */
 export const ASK_MODELS = 'Chat Probe: Ask the Models';
-/** The file that it writes, which is there as a whole or not at all: the models, the answer of the first one, and whether a second answer ended when it was canceled. */
+/**
+ * The file that it writes in one operation: the models, the answer of the first one, and whether a second answer ended when it was
+ * canceled.
+ */
 export const ANSWERS = 'answers.json';
 
 const MANIFEST = {

@@ -1,4 +1,4 @@
-/** Services of the data page whose daemon is this process: each preview is the real job, and the recipe is a text in memory. */
+/** Services of the data page with this process as the daemon: each preview is the real job, and the recipe is a text in memory. */
 
 import { messageOf } from '../../../trainer/protocol/error-facts.ts';
 import type { JobRecord, RequestParams } from '../../../trainer/protocol/messages/rpc-messages.ts';

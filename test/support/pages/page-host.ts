@@ -1,17 +1,17 @@
-/** A page's host without an editor: what it posts is kept, what it asks of the editor is written down. */
+/** A page's host without an editor: messages to the page and calls of the editor are recorded. */
 import { JobStore } from '../../../client/daemon/job-store.ts';
 import type { ConnectPage, PageHost, PageServices, PageState } from '../../../client/pages/page-services.ts';
 import type { DaemonClient } from '../../../trainer/rpc/connection/connect.ts';
 
 export interface TestServices extends PageServices {
-  /** Calls of the editor: name, then what it was given. */
+  /** Calls of the editor: the name and the argument. */
   readonly calls: (readonly [string, unknown])[];
   readonly store: JobStore;
-  /** Hears this connection from here on, as the client does after it has connected again. */
+  /** Follows a connection from now on, like the client after reconnecting. */
   follow(client: DaemonClient): Promise<void>;
 }
 
-/** Without a daemon until one is followed. */
+/** Creates services without a daemon until a connection is followed. */
 export function testServices(): TestServices {
   const calls: (readonly [string, unknown])[] = [];
   const store = new JobStore();
@@ -59,7 +59,7 @@ export interface TestPage<ToPage> extends PageHost {
   readonly kept: PageState[];
 }
 
-/** Connects a host to a page that only keeps what it is sent. */
+/** Connects a host to a page that only records what it receives. */
 export function openTestPage<ToPage>(
   connect: ConnectPage<ToPage>,
   { state, services, onPost = () => undefined }: { state: PageState; services: PageServices; onPost?: (message: ToPage) => void },
@@ -70,7 +70,7 @@ export function openTestPage<ToPage>(
   const host = connect({
     state,
     services,
-    // As the editor does it: what is no plain data does not arrive.
+    // As in the editor, only plain data arrives.
     post: message => {
       const arrived = structuredClone(message);
       posted.push(arrived);

@@ -1,12 +1,12 @@
 /**
- * The colors of VS Code's own themes that the pages use, as the editor resolves them (version 1.139): the files of the
- * theme, and for what they leave out the defaults of its color registry. Its high-contrast themes have no orange.
+ * The colors of VS Code's own themes that the pages use, as the editor (version 1.139) resolves them: from the theme's files, with defaults
+ * from its color registry. High-contrast themes have no orange.
  */
 
 export interface EditorTheme {
   /** The class of the page's body. */
   readonly bodyClass: string;
-  /** Colors by their property, without `--vscode-`. */
+  /** Colors by CSS property, without `--vscode-`. */
   readonly colors: Readonly<Record<string, string>>;
 }
 

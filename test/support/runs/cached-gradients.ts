@@ -1,4 +1,4 @@
-/** The loss of a batch and its gradients by all parameters, as training over mini-batches adds them up. */
+/** Computes the loss of a batch and its gradients for all parameters, as training over mini-batches accumulates them. */
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount, float32Of, type HostArray } from '../../../trainer/graph/types.ts';
 import { methods } from '../../../trainer/method/methods.ts';
@@ -16,7 +16,7 @@ export interface CachedGradientsParams extends CachedBatch, Pick<StartValues, 'm
   readonly task: Task;
 }
 
-/** @returns `loss`, and the gradient of each parameter by its name */
+/** @returns `loss`, and the gradient of each parameter by name */
 export async function cachedGradients(
   engine: Engine,
   { task, model, ...batch }: CachedGradientsParams,

@@ -1,4 +1,4 @@
-/** A tiny BERT with a tokenizer and two data files, to train a task of an encoder on. */
+/** A tiny BERT with a tokenizer and two data files, to train an encoder's task. */
 import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,15 +10,15 @@ import { type TrainRun, trainRunsIn } from './run-in-process.ts';
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 
 export interface EncoderTask {
-  /** The caller removes it. */
+  /** The folder, which the caller removes. */
   readonly folder: string;
   readonly context: { readonly cacheDir: string; readonly baseDir: string; readonly hub: { readonly offline: true } };
   readonly recipe: (...overrides: string[]) => Recipe;
-  /** The runs lie in the folder. */
+  /** Trains a run in the folder. */
   readonly train: TrainRun;
 }
 
-/** @param task settings of the recipe @param files by their names */
+/** @param task settings of the recipe @param files contents by name */
 export function makeEncoderTask(task: readonly string[], files: Readonly<Record<string, string>>): EncoderTask {
   const folder = mkdtempSync(join(tmpdir(), 'rowtune-encoder-'));
   const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;

@@ -1,4 +1,4 @@
-/** Reads the numbers of an evaluation that must have them. */
+/** Reads values that an evaluation must have. */
 import { required } from '../../../trainer/narrow.ts';
 
 interface Evaluated {

@@ -1,4 +1,4 @@
-/** Samples as a data set holds them, from samples that a test writes down. */
+/** Converts samples written in a test to the form of a data set. */
 import { ColumnBuilder } from '../../../trainer/data/tokens/column-builder.ts';
 import { createExamples, type Examples } from '../../../trainer/data/tokens/example-store.ts';
 import { memorySink } from '../../../trainer/data/tokens/packed-tokens.ts';
@@ -6,7 +6,7 @@ import { MadeSamples } from '../../../trainer/data/tokens/tokenize-records.ts';
 import type { Example } from '../../../trainer/data/types.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
 
-/** Neighbors of the same file, line and element are parts of one document. */
+/** Neighbors with the same file, line and element are parts of one document. */
 export function examplesOf(examples: readonly Example[]): Examples {
   const columns = new ColumnBuilder([]);
   const sink = memorySink();

@@ -1,4 +1,4 @@
-/** A task whose training data is large in bytes and quick to train on: the tiny Llama with a tokenizer of bytes. */
+/** A task whose training data has many bytes but trains quickly: the tiny Llama with a byte tokenizer. */
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { byteLevelTokenizer } from '../models/byte-tokenizer.ts';
@@ -8,7 +8,7 @@ export const LARGE_TEMPLATE =
   '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
 
 const SAMPLES = 1200;
-/** A column that is not read: 36 MB together. */
+/** A column that is not read; 36 MB total. */
 const note = 'n'.repeat(30_000);
 
 /** @param change replaces fields of a sample */
@@ -29,7 +29,7 @@ export function makeLargeTask(): LargeTask {
   const setTemplate = (template: string): void =>
     writeFileSync(join(model, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|endoftext|>', chat_template: template }));
   rmSync(model, { recursive: true });
-  // Its embedding has a row for each byte.
+  // This model's embedding has a row for each byte.
   cpSync(join(import.meta.dirname, '..', '..', 'golden', 'llama_torch'), model, { recursive: true });
   rmSync(join(model, 'tokenizer.model'));
   writeFileSync(join(model, 'tokenizer.json'), byteLevelTokenizer({ merges: [] }));
@@ -38,5 +38,5 @@ export function makeLargeTask(): LargeTask {
   return { ...task, setTemplate };
 }
 
-/** Settings with which it begins before all samples are tokenized. */
+/** Settings with which training starts before all samples are tokenized. */
 export const IN_ORDER = ['data.eval=[]', 'max_length=64', 'group_by_length=false', 'method=full'];

@@ -11,7 +11,7 @@ export interface PairRuns {
   readonly train: TrainRun;
 }
 
-/** Writes pairs.jsonl and held.jsonl. The better answer is a short one. @param more further keys of a sample */
+/** Writes pairs.jsonl and held.jsonl. The better answer is the short one. @param more further keys of a sample */
 export function pairRuns(task: TinyTask, objective: string, context: JobContext, more: (n: number) => object = () => ({})): PairRuns {
   const pair = (n: number): string =>
     `${JSON.stringify({ prompt: `Q${n}: `, chosen: `ok ${n % 7}`, rejected: `no${'!'.repeat(3 + (n % 9))}`, ...more(n) })}\n`;

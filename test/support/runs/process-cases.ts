@@ -1,4 +1,7 @@
-/** Recipes whose losses, metrics and weights in several processes, or on several devices, are those of one with the whole batch, whatever connects them. */
+/**
+ * Recipes whose losses, metrics and weights must be the same in several processes, or on several devices, as in one with the whole batch,
+ * regardless of the transport.
+ */
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -13,27 +16,32 @@ import { distanceOf, expectCloseMetrics, trainedTensors, trainIn } from './proce
 import { recipeOf } from './recipe-of.ts';
 import type { Lengths, TinyTask } from './tiny-task.ts';
 
-/** Settings of all cases: four updates, every number of which is kept. */
+/** Settings of all cases: four updates, with all metrics and checkpoints. */
 export const FOUR_UPDATES = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'max_steps=4', 'save_total_limit=9', 'logging_steps=1'];
-/** Relative; sums are in another order. */
+/** Relative tolerance of losses; sums have a different order. */
 export const LOSS = 1e-5;
-/** Relative distance of all trained numbers after four updates: AdamW divides by the size of gradients, and so enlarges the difference of small ones. */
+/**
+ * Relative distance of all trained weights after four updates. AdamW divides by the size of gradients, which enlarges differences of small
+ * ones.
+ */
 const WEIGHTS = 1e-5;
 
-/** A recipe that is trained by one process and by several, or by as many devices. */
+/** A recipe that is trained by one process, and by several processes or devices. */
 export interface ProcessCase {
   readonly title: string;
   readonly processes: number;
-  /** Rows of the whole batch. */
+  /** Number of rows of the whole batch. */
   readonly batch: number;
   readonly settings: readonly string[];
-  /** How it exchanges, if the first case to exchange so: all transports have these cases, and one has all. */
+  /** The exchanged values, if this is the first such case. Every transport runs these cases, and one transport runs all. */
   readonly exchange?: string;
-  /** A recipe for the files that {@link makeProcessData} writes; without it, the recipe is that of the tiny task. */
+  /** A recipe for the files that {@link makeProcessData} writes; by default, that of the tiny task. */
   readonly recipe?: (...overrides: string[]) => Recipe;
-  /** In place of LOSS and WEIGHTS. */
+  /** Replaces LOSS and WEIGHTS. */
   readonly tolerance?: number;
-  /** The most bytes of a trained number on its way, with the counts and losses of a small model, if gradients travel in fewer bits. */
+  /**
+   * Maximum bytes exchanged per trained element, including counts and losses of a small model, if gradients are exchanged with fewer bits.
+   */
   readonly mostBytes?: number;
 }
 
@@ -43,7 +51,7 @@ const imageClassifier = (...overrides: string[]): Recipe =>
   recipeOf('model=resnet', 'task=image_classification', 'data.train=images', ...overrides);
 
 const HELD = ['val_size=4'];
-// The held-out loss compares the samples of a batch, so that has to be the same.
+// The held-out loss compares the samples of a batch, so the batch must be the same.
 const SAME_BATCH = 'per_device_eval_batch_size=4';
 const embedding = (...overrides: string[]): Recipe =>
   recipeOf('model=bert', 'task=embedding', 'data.train=sentences.jsonl', ...HELD, 'max_length=32', SAME_BATCH, ...overrides);
@@ -52,11 +60,11 @@ const comparing =
   (...overrides: string[]): Recipe =>
     recipeOf('model=llama', `task=${objective}`, `data.train=${file}`, ...HELD, 'max_length=48', ...settings, ...overrides);
 
-/** The case whose batches have several lengths, and a short one, wherever it runs. */
+/** The case whose batches have several lengths and a short one, wherever it runs. */
 export const CASE_OF_LENGTHS = 'SPSFT with importance, clipping and evaluation';
 
 export const processCases: readonly ProcessCase[] = [
-  // 24 samples in batches of 5: the last one is short, and one of the processes has nothing there.
+  // 24 samples in batches of 5: the last batch is short, and one process has no samples in it.
   {
     title: CASE_OF_LENGTHS,
     processes: 2,
@@ -68,7 +76,7 @@ export const processCases: readonly ProcessCase[] = [
     title: 'RoSA, whose mask comes from the gradients of all',
     processes: 2,
     batch: 4,
-    // Gradients are squared by batches, which are otherwise those of a process.
+    // Gradients are squared per batch, which would otherwise be per process.
     settings: ['method=rosa', 'sparse_ratio=0.02', 'importance.batch_size=2'],
   },
   {
@@ -92,7 +100,7 @@ export const processCases: readonly ProcessCase[] = [
     batch: 8,
     exchange: 'narrowed gradients',
     settings: ['method=full', 'gradient_exchange_dtype=bfloat16'],
-    // Numbers are rounded twice by at most 2⁻⁹ of each.
+    // Values are rounded twice, each time by at most 2⁻⁹ of their size.
     tolerance: 2e-3,
     mostBytes: 3,
   },
@@ -100,7 +108,7 @@ export const processCases: readonly ProcessCase[] = [
     title: 'full tuning with gradients that travel in int8',
     processes: 4,
     batch: 8,
-    // Updates in proportion to gradients: what is lost of one is in the next, and what is lost of the last is missing.
+    // With updates proportional to gradients, rounding errors carry over to the next update; only those of the last are lost.
     settings: ['method=full', 'gradient_exchange_dtype=int8', 'optim=sgd', 'learning_rate=0.05', 'max_grad_norm=0'],
     tolerance: 2e-3,
     mostBytes: 2,
@@ -125,11 +133,11 @@ export const processCases: readonly ProcessCase[] = [
     batch: 8,
     exchange: 'statistics in the forward pass',
     settings: ['method=full', 'batch_norm=updated', 'optim=sgd', 'learning_rate=1e-3'],
-    // Statistics of a few small maps are divided by their square root: rounding grows.
+    // Statistics of a few small maps are divided by their square root, which amplifies rounding.
     tolerance: 1e-3,
     recipe: imageClassifier,
   },
-  // 21 answers in batches of 8: the last one has samples for the first process only.
+  // 21 answers in batches of 8: in the last batch, only the first process has samples.
   {
     title: 'judged answers, with one reference point and a pass of the base model for all processes',
     processes: 2,
@@ -167,7 +175,7 @@ export const processCases: readonly ProcessCase[] = [
     settings: ['method=full', 'learning_rate=1e-3', 'eval_strategy=epoch'],
     recipe: (...overrides) => recipeOf('model=bert', 'task=reward', 'data.train=pairs.jsonl', ...HELD, 'max_length=32', ...overrides),
   },
-  // 21 samples in batches of 10: in the last one, the second process has none, and compares nothing.
+  // 21 samples in batches of 10: in the last batch, the second process has none and compares nothing.
   {
     title: 'embeddings, whose wrong answers are those of all processes, with hard ones and short vectors too',
     processes: 2,
@@ -199,10 +207,10 @@ export const processCases: readonly ProcessCase[] = [
   },
 ];
 
-/** The metrics of both runs have to be the same; those of preferences and of distillation are sums and means over the whole batch. */
+/** Metrics that must be the same in both runs; those of preferences and distillation are sums and means over the whole batch. */
 const COMPARED = [
   ...['loss', 'grad_norm', 'learning_rate', 'eval_loss', 'eval_accuracy', 'eval_token_accuracy'],
-  // Without accuracy: at first, both answers are worth the same up to rounding.
+  // Not accuracy: at first, both answers have equal rewards up to rounding.
   ...['margin', 'kl', 'nll', 'reward_chosen', 'reward_desirable', 'reward_undesirable', 'logp_rejected', 'logp_desirable'],
   ...['teacher_divergence', 'eval_kl', 'eval_margin', 'eval_teacher_divergence'],
 ];
@@ -211,7 +219,7 @@ const COMPARED = [
 export async function makeProcessData(folder: string, { lengths = 'several' }: { readonly lengths?: Lengths } = {}): Promise<void> {
   const golden = join(import.meta.dirname, '..', '..', 'golden');
   for (const name of ['bert', 'resnet', 'llama']) cpSync(join(golden, name), join(folder, name), { recursive: true });
-  // Other positions, so other predictions.
+  // Different positions give different predictions.
   cpSync(join(golden, 'llama'), join(folder, 'teacher'), { recursive: true });
   const config = readRecord(join(folder, 'teacher', 'config.json'));
   writeFileSync(join(folder, 'teacher', 'config.json'), JSON.stringify({ ...config, rope_theta: 10, rope_parameters: undefined }));
@@ -234,7 +242,7 @@ export async function makeProcessData(folder: string, { lengths = 'several' }: {
   for (let i = 0; i < 13; i++) {
     const place = join(folder, 'images', i % 2 ? 'light' : 'dark');
     mkdirSync(place, { recursive: true });
-    // A pattern of its own for each image: batch norm over flat ones would divide by almost nothing.
+    // Each image has a different pattern; batch norm over uniform images would divide by almost zero.
     const pixels = Uint8Array.from(
       { length: 32 * 32 * 3 },
       (_, at) => (Math.imul(at + 1, 2654435761 + 97 * i) >>> 24) % (i % 2 ? 256 : 180),
@@ -246,23 +254,23 @@ export async function makeProcessData(folder: string, { lengths = 'several' }: {
 }
 
 export interface Surroundings {
-  /** The folder of {@link makeProcessData}, in which runs are made. */
+  /** The folder of {@link makeProcessData}, in which runs are created. */
   readonly folder: string;
   readonly task: TinyTask;
   /** Settings of both runs. */
   readonly settings?: readonly string[];
-  /** Settings of the run of several processes alone. */
+  /** Settings of only the run with several processes. */
   readonly transport?: readonly string[];
-  /** Whether processes or devices have the parts of a batch; processes if left out. */
+  /** The kind of workers that compute the parts of a batch; processes by default. */
   readonly parts?: 'processes' | 'devices';
 }
 
-/** Trains a case in one process and in several, or on several devices, and compares what they report and what they have trained. */
+/** Trains a case in one process, and in several processes or on several devices, and compares their reports and weights. */
 export async function expectResultOfOne(
   { title, processes, batch, settings, recipe, tolerance, mostBytes }: ProcessCase,
   { folder, task, settings: further = [], transport = [], parts = 'processes' }: Surroundings,
 ): Promise<void> {
-  // As a person who has typed the command: some transports open ports.
+  // As if the user had typed the command, because some transports open ports.
   const context = { ...task.context, baseDir: recipe ? folder : task.folder, opensPorts: true };
   const make = recipe ?? task.recipe;
   const [oneDir, severalDir] = [join(folder, 'runs', title, 'one'), join(folder, 'runs', title, 'several')];
@@ -279,11 +287,11 @@ export async function expectResultOfOne(
   const distance = distanceOf(expected, found);
   console.log(`${title}: weights ${distance.toExponential(1)} apart`);
   expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
-  // What devices exchange does not leave their program.
+  // Exchanges between devices stay within their program.
   if (parts === 'devices') return;
   const { trainable } = checkResult('train', readRecord(join(severalDir, RUN_FILES.summary)));
   const { ranks } = required(parseRanks(readFileSync(join(severalDir, RUN_FILES.byRank), 'utf8')), 'ranks.json');
-  // Counts and losses travel too.
+  // Counts and losses are exchanged, too.
   console.log(`${title}: ${ranks.map(({ bytesPerUpdate }) => (bytesPerUpdate / trainable).toFixed(2)).join(', ')} bytes per number`);
   for (const { bytesPerUpdate } of ranks)
     if (mostBytes !== undefined) expect(bytesPerUpdate / trainable).toBeLessThan(mostBytes);

@@ -1,4 +1,4 @@
-/** Runs of one and of several processes, to be compared. */
+/** Trains runs of one and of several processes, and compares them. */
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
@@ -23,7 +23,7 @@ export async function runJobOfRun(request: Extract<JobRequest, { runDir: string 
 export const trainIn = (runDir: string, recipe: Recipe, context: JobContext): Promise<Finished> =>
   runJobOfRun({ kind: 'train', recipe, runDir, context });
 
-/** The trained tensors of a checkpoint. */
+/** Returns the trained tensors of a checkpoint. */
 export async function trainedTensors(runDir: string, step: number): Promise<Map<string, Float32Array>> {
   const source = await openSafetensors(join(runDir, 'checkpoints', `step-${String(step).padStart(6, '0')}`, 'adapter_model.safetensors'));
   try {
@@ -35,7 +35,7 @@ export async function trainedTensors(runDir: string, step: number): Promise<Map<
   }
 }
 
-/** √Σ(a − b)² / √Σa² over all tensors. */
+/** Returns √Σ(a − b)² / √Σa² over all tensors. */
 export function distanceOf(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, Float32Array>): number {
   let [apart, size] = [0, 0];
   for (const [name, values] of a)
@@ -46,7 +46,7 @@ export function distanceOf(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<
   return Math.sqrt(apart / size);
 }
 
-/** Expects these metrics of each line to be the same up to the bound, relative to 1 + their size, or in neither run. */
+/** Expects these metrics of each line to be equal within the bound, relative to 1 + their size, or missing in both runs. */
 export function expectCloseMetrics(
   { metrics: expected }: Finished,
   { metrics: found }: Finished,
@@ -66,11 +66,11 @@ export interface SignaledRunParams {
   readonly runDir: string;
   readonly context: JobContext;
   readonly signal: NodeJS.Signals;
-  /** The rank that gets the signal, after the fourth update. */
+  /** The rank that receives the signal after the fourth update. */
   readonly victim: 0 | 1;
 }
 
-/** A run of two processes, one of which gets a signal: how the run ended, and the ids of the processes. */
+/** Trains a run of two processes, one of which receives a signal. Returns how the run ended and the ids of the processes. */
 export async function signaledRun({ recipe, runDir, context, signal, victim }: SignaledRunParams): Promise<{
   readonly last: WorkerEvent | undefined;
   readonly pids: readonly number[];
@@ -89,5 +89,5 @@ export async function signaledRun({ recipe, runDir, context, signal, victim }: S
   return { last, pids: (await sent) ?? [] };
 }
 
-/** The training losses, in order. */
+/** Returns the training losses, in order. */
 export const lossesOf = (metrics: readonly MetricsLine[]): number[] => metrics.flatMap(({ loss }) => loss ?? []);

@@ -12,7 +12,7 @@ import type { DataResult } from '../../../trainer/protocol/view/data.ts';
 export interface InProcess<T> {
   readonly value: T;
   readonly events: readonly WorkerEvent[];
-  /** Step → loss, of the lines of metrics. */
+  /** Losses by step, from the lines of metrics. */
   readonly losses: ReadonlyMap<number, number>;
 }
 
@@ -30,26 +30,26 @@ export async function runInProcess<Kind extends JobKind>(
   return { value: await runJob<Kind>(request, job), events, losses };
 }
 
-/** The preview of a recipe's training data, with facts about all samples. */
+/** Returns the preview of a recipe's training data, with facts about all samples. */
 export const previewInProcess = (recipe: Recipe, context: JobContext, changes: PreviewChanges = {}): Promise<InProcess<DataResult>> =>
   runInProcess({ kind: 'data', recipe, context, part: 'train', from: 0, count: 50, statistics: true, ...changes });
 
 type PreviewChanges = Partial<Pick<Extract<JobRequest, { kind: 'data' }>, 'from' | 'count' | 'part' | 'statistics'>>;
 
-/** Trains a run in a folder of its own. */
+/** Trains a run in a new folder. */
 export type TrainRun = (
   runDir: string,
   overrides: readonly string[],
   onEvent?: Parameters<typeof runInProcess>[1],
 ) => Promise<InProcess<TrainResult>>;
 
-/** The runs lie in `folder`. */
+/** Trains runs in `folder`. */
 export const trainRunsIn =
   (folder: string, context: JobContext, recipe: (...overrides: string[]) => Recipe): TrainRun =>
   (runDir, overrides, onEvent) =>
     runInProcess({ kind: 'train', recipe: recipe(...overrides), runDir: join(folder, runDir), context }, onEvent);
 
-/** Stops, saving, after a step. */
+/** Stops the run after a step and saves it. */
 export const stopAfter =
   (step: number, save = true) =>
   (event: WorkerEvent, job: Job): void => {

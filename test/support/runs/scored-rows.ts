@@ -1,4 +1,4 @@
-/** Scores of rows by the loss of an objective. */
+/** Scores rows with the loss of an objective. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -7,14 +7,14 @@ import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { runInProcess } from './run-in-process.ts';
 
 export interface ScoredRowsParams {
-  /** The folder of the file of scores. */
+  /** The folder of the score file. */
   readonly folder: string;
   readonly context: JobContext;
   readonly recipe: (...overrides: string[]) => Recipe;
   readonly measures: readonly string[];
 }
 
-/** Expects each measure to score the rows by eight samples. */
+/** Expects each measure to score the rows with eight samples. */
 export async function expectScoredRows({ folder, context, recipe, measures }: ScoredRowsParams): Promise<void> {
   const outputFile = join(folder, 'scores.safetensors');
   for (const measure of measures) {

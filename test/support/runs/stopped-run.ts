@@ -1,4 +1,4 @@
-/** A run that is stopped and resumed, held against one that was not stopped. */
+/** Compares a run that is stopped and resumed with one that is not. */
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
@@ -6,11 +6,11 @@ import type { JobContext } from '../../../trainer/protocol/messages/job-messages
 import { type InProcess, runInProcess, stopAfter, type TrainRun } from './run-in-process.ts';
 
 export interface StoppedRunParams {
-  /** The folder in which `train` makes its runs. */
+  /** The folder in which `train` creates its runs. */
   readonly folder: string;
   readonly context: JobContext;
   readonly train: TrainRun;
-  /** The runs are `NAME whole` and `NAME parts`. */
+  /** The name; the runs are `NAME whole` and `NAME parts`. */
   readonly name: string;
   readonly settings: readonly string[];
   /** The step after which the first part stops. */
@@ -18,7 +18,7 @@ export interface StoppedRunParams {
   readonly beforeResume?: () => void;
 }
 
-/** Expects the losses and the last measures of both runs to be equal to the bit. */
+/** Expects the losses and the last metrics of both runs to be equal bit for bit. */
 export async function expectSameWhenStopped(params: StoppedRunParams): Promise<{
   readonly whole: InProcess<TrainResult>;
   /** The second part. */

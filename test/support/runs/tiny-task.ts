@@ -1,4 +1,4 @@
-/** A task that trains in a second: the tiny Llama with a character tokenizer, and short texts whose label their characters tell. */
+/** A task that trains in a second: the tiny Llama with a character tokenizer, and short texts whose characters determine the label. */
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,16 +12,16 @@ const golden = join(import.meta.dirname, '..', '..', 'golden');
 export interface TinyTask {
   readonly folder: string;
   readonly context: JobContext;
-  /** The recipe without overrides, as it is written. */
+  /** The recipe's text, without overrides. */
   readonly text: string;
-  /** Settings as `key=value`; what is left out is small and quick. */
+  /** Returns the recipe with settings as `key=value`; all others are small and fast. */
   recipe(...overrides: readonly string[]): Recipe;
 }
 
 const TEXT = [
   'model: model',
   'method: spsft',
-  // Rows by scores, which pages and charts show.
+  // Rows chosen by scores, which pages and charts show.
   'trains: rows',
   'r: 8',
   'data:',
@@ -33,12 +33,14 @@ const TEXT = [
   'per_device_train_batch_size: 4',
   'learning_rate: 5.0e-3',
   'eval_strategy: "no"',
-  // The cache folder is the user's own, for the engine that is installed there.
+  // The cache folder is the user's own, because the engine is installed there.
   'importance: {cache: false}',
   '',
 ].join('\n');
 
-/** Samples are in several buckets of lengths or in one. A run compiles a step for each, which takes most of the time of a small run on PJRT. */
+/**
+ * Puts samples in several length buckets or in one. A run compiles a step per bucket, which takes most of the time of a small run on PJRT.
+ */
 export type Lengths = 'several' | 'one';
 
 /** Writes the task. @param lengths of the training samples */
@@ -56,7 +58,7 @@ export function makeTinyTask({ lengths = 'several' }: { readonly lengths?: Lengt
   };
 }
 
-/** Lengths differ by up to so many tokens: with a few, all samples are in one bucket. */
+/** Returns samples whose lengths differ by up to `most` tokens; with a small value, all are in one bucket. */
 const samples = (from: number, to: number, most: number): string =>
   Array.from({ length: to - from }, (_, i) => {
     const n = from + i;

@@ -1,4 +1,4 @@
-/** Training of a tiny model on an engine: the one place in the tests of methods that touches sessions and feeds. */
+/** Trains a tiny model on an engine. No other test of methods uses sessions and feeds. */
 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ import { loadVariables } from '../../../trainer/train/variables.ts';
 import { randomNumbers } from '../numbers/operation-case.ts';
 
 export const adamw: OptimizerSettings = { name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 };
-/** Moves each number by exactly its gradient, at a learning rate of 1. */
+/** An optimizer that, at a learning rate of 1, changes each weight by exactly its gradient. */
 export const plainSgd: OptimizerSettings = { ...adamw, name: 'sgd', weightDecay: 0 };
 
 export interface TinyModel {
@@ -33,7 +33,7 @@ export interface TinyModel {
   readonly weights: WeightSource;
 }
 
-/** A model folder of `test/golden`, its weights in memory. */
+/** Opens a model folder of `test/golden` with its weights in memory. */
 export async function openTiny(name: string): Promise<TinyModel> {
   const folder = await openModel(join(import.meta.dirname, '..', '..', 'golden', name));
   const values = new Map<string, Float32Array>();
@@ -43,7 +43,7 @@ export async function openTiny(name: string): Promise<TinyModel> {
   return { model: causalModel(folder.config), weights };
 }
 
-/** A planner for all programs of a file, which are much alike: it remembers what it has built. */
+/** One planner for all programs of a file, because they are similar and it memoizes what it has built. */
 const fuse = planner();
 
 const TOKENS = 10;
@@ -52,8 +52,8 @@ export const wholeShape: BatchShape = { batch: BATCH, tokens: TOKENS, targets: B
 export const halfShape: BatchShape = { batch: 1, tokens: TOKENS, targets: TOKENS - 1 };
 
 /**
- * Rows [from, to) of a fixed batch; every token but the first of a row is a target, and the loss is the mean over the whole batch, times
- * `lossScale`.
+ * Returns rows [from, to) of a fixed batch. Every token of a row except the first is a target, and the loss is the mean over the whole
+ * batch, times `lossScale`.
  */
 export function feedsOf(vocabulary: number, from = 0, to = BATCH, lossScale = 1): Record<string, HostArray> {
   const all = Int32Array.from(randomNumbers(BATCH * TOKENS, 0, vocabulary, 5), Math.floor);
@@ -78,11 +78,11 @@ export interface TinyRunParams {
   readonly maxGradNorm?: number;
   readonly accumulationSteps?: number;
   readonly recompute?: RecomputePolicy;
-  /** Values in place of the method's own start. */
+  /** Values that replace the method's start values. */
   readonly start?: ReadonlyMap<string, HostArray>;
 }
 
-/** Settings that are no part of the program: a run that begins anew may have others. */
+/** Settings that are not part of the program, so a new run may change them. */
 export type StartOfRun = Pick<TinyRunParams, 'tiny' | 'learningRate' | 'lossScale' | 'start'>;
 
 export class TinyRun {
@@ -116,7 +116,7 @@ export class TinyRun {
     return run;
   }
 
-  /** Gives every variable its first value: the program, which takes longer to compile than to run, serves another run. */
+  /** Sets every variable to its first value. This reuses the program, which takes longer to compile than to run. */
   async begin({ tiny, learningRate, lossScale, start }: StartOfRun): Promise<void> {
     this.params = { ...this.params, tiny, learningRate, lossScale, start };
     this.stepsDone = 0;
@@ -125,7 +125,7 @@ export class TinyRun {
     await loadVariables(this.session, { model, attachment, optimizer, accumulates: accumulationSteps > 1, start });
   }
 
-  /** Rows [from, to) of the batch; all by default. */
+  /** Returns rows [from, to) of the batch; all by default. */
   private batch(from?: number, to?: number): Record<string, HostArray> {
     return feedsOf(this.params.tiny.model.vocabularySize, from, to, this.params.lossScale);
   }
@@ -135,7 +135,7 @@ export class TinyRun {
     return optimizerFeeds(optimizer, learningRate, ++this.stepsDone);
   }
 
-  /** One update on the whole batch. */
+  /** Runs one update on the whole batch. */
   async step(seed = 0): Promise<{ loss: number; gradNorm: number }> {
     const feeds = { ...this.batch(), ...this.scalars(), seed: Int32Array.of(0, seed) };
     const { loss, gradNorm } = await this.session.run(trainSignature(wholeShape), feeds);
@@ -148,7 +148,7 @@ export class TinyRun {
     return losses;
   }
 
-  /** One update from two halves of the batch. */
+  /** Runs one update on two halves of the batch. */
   async accumulatedStep(): Promise<{ gradNorm: number }> {
     for (const row of [0, 1]) await this.session.run(trainSignature(halfShape), this.batch(row, row + 1));
     const { gradNorm } = await this.session.run(APPLY, this.scalars());
@@ -160,7 +160,7 @@ export class TinyRun {
     return loss?.[0] ?? Number.NaN;
   }
 
-  /** Everything that training changes, by name. */
+  /** Returns everything that training changes, by name. */
   async snapshot(): Promise<Map<string, HostArray>> {
     const { attachment, optimizer = adamw } = this.params;
     const parts = new Map<string, HostArray>();
@@ -179,7 +179,7 @@ export class TinyRun {
   }
 }
 
-/** Runs of one attachment, which share the programs that are alike; each begins with fresh variables. */
+/** Runs of one attachment, which share equal programs; each starts with fresh variables. */
 export class SharedRuns {
   private readonly base: TinyRunParams;
   private readonly opened = new Map<string, TinyRun>();
@@ -188,7 +188,7 @@ export class SharedRuns {
     this.base = base;
   }
 
-  /** One at a time. */
+  /** Uses one run at a time. */
   async use<T>(changes: Partial<Omit<TinyRunParams, 'engine' | 'attachment'>>, use: (run: TinyRun) => Promise<T>): Promise<T> {
     const params = { ...this.base, ...changes };
     const { tiny: _, learningRate: __, lossScale: ___, start: ____, ...compiled } = changes;
@@ -216,7 +216,10 @@ export async function withTinyRun<T>(params: TinyRunParams, use: (run: TinyRun) 
   }
 }
 
-/** Three more steps of a run, and those of another that was restored to the same place: bit by bit the same. @returns what was restored */
+/**
+ * Expects that three more steps of a run and of one that was restored to the same point are equal bit for bit. @returns the restored
+ * variables
+ */
 export async function expectSameAfterRestore(params: TinyRunParams): Promise<ReadonlyMap<string, HostArray>> {
   const [straight, parts] = await withTinyRun(params, async run => {
     await run.steps(3);

@@ -1,9 +1,9 @@
-/** The numbers of a model's parameters that a method may change. */
+/** The elements of a model's parameters that a method may change. */
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { type Attachment, chosenOf } from '../../../trainer/method/method.ts';
 import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 
-/** Their places in the parameter, in flat order; `all` where that is every one. */
+/** Returns flat indices in the parameter; `all` if every element may change. */
 export function trainedPlaces({ trainables }: Pick<Attachment, 'trainables'>, { name, shape }: ParameterSpec): ReadonlySet<number> | 'all' {
   const width = elementCount(shape.slice(1));
   const found = trainables.filter(({ variable }) => variable.name === name);

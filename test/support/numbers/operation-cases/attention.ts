@@ -1,4 +1,7 @@
-/** Cases of attention as one kernel. In float32 only the interpreter has it: a kernel of a device is compared with chunks on the device itself. */
+/**
+ * Cases of attention as one kernel. In float32, only the interpreter supports it; kernels of devices are compared with chunks on the device
+ * itself.
+ */
 import type { AttentionScores } from '../../../../trainer/graph/attributes.ts';
 import { type CaseTable, floats, ints, type OperationCase, whole } from '../operation-case.ts';
 
@@ -16,7 +19,7 @@ type Inputs = Readonly<Record<string, readonly number[]>>;
 const isSeen = ({ causal, window = Number.POSITIVE_INFINITY }: AttentionScores, query: number, key: number, length: number): boolean =>
   (!causal || key <= query) && query - key < window && key < length;
 
-/** Calls `visit` with each query's place in q, the exponentials of its scores, 0 where a key is hidden, and the first place of its keys. */
+/** Calls `visit` with the index of each query in q, the exponentials of its scores (0 for hidden keys), and the index of its first key. */
 function forEachQuery(
   { batch, heads, kvHeads, tokens, width, lengths }: Sizes,
   scores: AttentionScores,
@@ -94,7 +97,7 @@ export const attentionCases: Pick<CaseTable, 'attention' | 'attentionGradient'> 
       expected: inputs => naiveLogSum(small, causal, inputs),
     },
   ],
-  // The gradients above are made by it, and compared with finite differences.
+  // Creates the gradients that the cases above compare with finite differences.
   attentionGradient: [
     {
       title: 'attentionGradient: toward values, of a single key',
@@ -104,7 +107,7 @@ export const attentionCases: Pick<CaseTable, 'attention' | 'attentionGradient'> 
         const logSum = graph.node('attention', [q, k, v], { ...causal, of: 'logSum' });
         return { y: graph.node('attentionGradient', [q, k, v, logSum, graph.zeros(q.shape), dy], { ...causal, toward: 'v' }) };
       },
-      // With one key its probability is 1: each value gets the gradients of the two heads that share it.
+      // A single key has probability 1, so each value gets the gradients of the two heads that share it.
       expected: ({ dy = [] }) =>
         Array.from({ length: 12 }, (_, i) => {
           const [pair, at] = [Math.floor(i / 3), i % 3];

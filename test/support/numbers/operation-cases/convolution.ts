@@ -50,7 +50,7 @@ const outputShape = ({ x, filter, attrs }: ConvCase): Shape => [
   filter[0] as number,
 ];
 
-/** Adds a(p)·b(q) into place r for every term of a convolution. */
+/** Adds a(p)·b(q) at index r for every term of a convolution. */
 function accumulate(
   test: ConvCase,
   size: number,
@@ -89,7 +89,7 @@ const filterGradient = (test: ConvCase): OperationCase => ({
   expected: ({ x = [], dy = [] }) => accumulate(test, elementCount(test.filter), (p, q, y) => [q, (dy[y] as number) * (x[p] as number)]),
 });
 
-/** The same in bfloat16: of rounded numbers, with a result that is rounded once. */
+/** The same case in bfloat16: inputs are rounded, and the result is rounded once. */
 const narrow = (test: OperationCase): OperationCase => ({
   title: `${test.title}, bfloat16`,
   feeds: test.feeds,
@@ -118,7 +118,7 @@ const POOLS: readonly PoolCase[] = [
   { title: 'overlapping', x: [1, 4, 3, 2], attrs: { ...WINDOW, size: [2, 2], strides: [1, 1] } },
 ];
 
-/** All numbers far apart, so that a small step changes no maximum; negative ones too, so that padding never wins. */
+/** Values far enough apart that a small step changes no maximum. Some are negative, so that padding never wins. */
 function distinct(shape: Shape): number[] {
   const order = randomNumbers(elementCount(shape), 0, 1, 4)
     .map((key, i) => ({ key, i }))
@@ -130,7 +130,7 @@ function distinct(shape: Shape): number[] {
   return values;
 }
 
-/** For each output, the flat input place of the first maximum. */
+/** Returns, for each output, the flat input index of the first maximum. */
 function winners({ x: shape, attrs }: PoolCase, x: readonly number[]): number[] {
   const [batch = 0, height = 0, width = 0, channels = 0] = shape;
   const [outHeight, outWidth] = windowOutput(height, width, attrs.size, attrs);

@@ -2,7 +2,7 @@
 import { type CaseTable, floats, floatsOf, ints } from '../operation-case.ts';
 
 const RATES = { beta1: 0.9, beta2: 0.999 };
-/** Large, so that its place in the formula shows. */
+/** Large, to show where it appears in the formula. */
 const EPSILON = 0.05;
 const STEP = 3;
 

@@ -44,7 +44,7 @@ type Make = (shape: Shape, seed: number) => Data;
 
 const anywhere: Make = (shape, seed) => floats(shape, { seed });
 const positive: Make = (shape, seed) => floats(shape, { low: 0.5, high: 2, seed });
-/** On a grid of 0.1, shifted by the seed, so that two inputs of different seeds are never close to a tie. */
+/** Data on a grid of 0.1, shifted by the seed, so that two inputs with different seeds are never close to a tie. */
 const onGrid: Make = (shape, seed) =>
   floatsOf(
     shape,
@@ -61,7 +61,7 @@ function binary(op: Binary, f: (a: number, b: number) => number, a: Make = anywh
   }));
 }
 
-/** Integers, and for maximum and minimum an exact tie, whose gradient goes to the first input. */
+/** Integers; for maximum and minimum, with an exact tie, whose gradient goes to the first input. */
 function integers(op: Binary, f: (a: number, b: number) => number): OperationCase {
   return {
     title: `${op} of int32`,
@@ -93,7 +93,7 @@ function comparison(op: Exclude<Comparison, 'logicalAnd'>, f: (a: number, b: num
   ];
 }
 
-/** Cases on both sides of a tie of bfloat16's rounding (8 significant bits), large and small numbers. */
+/** Values on both sides of a tie in bfloat16 rounding (8 significant bits), and large and small values. */
 const ROUNDING = [1, 1.00390625, 1.01171875, 1.005, -1.01171875, 3.14159274, -1e-20, 6.5e37, 3.3895313892515355e38, 0, -0.1];
 
 function roundBfloat16(x: number): number {
@@ -154,7 +154,7 @@ export const elementwiseCases: Pick<CaseTable, Elementwise> = {
     {
       title: 'erf near 0 and in its tails, to 4 units in the last place',
       feeds: { x: floatsOf([8], [1e-6, -1e-4, 0.01, 3, -3.5, 4, -10, 0]) },
-      // Divided by x where that is small, so that a relative error shows.
+      // Divided by x for small x, so that a relative error is visible.
       build: (graph, { x }) => ({ y: graph.div(graph.erf(x), graph.maximum(graph.minimum(graph.abs(x), 1), 1e-6)) }),
       expected: ({ x = [] }) => x.map(v => erf(v) / Math.max(Math.min(Math.abs(v), 1), Math.fround(1e-6))),
       tolerance: 5e-7,

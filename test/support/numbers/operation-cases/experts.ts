@@ -1,11 +1,11 @@
-/** Cases of the products grouped by expert. */
+/** Cases of products grouped by expert. */
 import { type CaseTable, floats, ints, type OperationCase } from '../operation-case.ts';
 
 interface Sizes {
   readonly experts: number;
   readonly out: number;
   readonly width: number;
-  /** Rows of x. */
+  /** Number of rows of x. */
   readonly m: number;
   readonly ids: readonly number[];
 }
@@ -64,7 +64,7 @@ const gradient = (
 });
 
 const few: Sizes = { experts: 3, out: 2, width: 4, m: 3, ids: [2, 0, 0, 2, 0, 2] };
-/** Large enough for the fast paths of every engine; the fourth expert has nothing to do. */
+/** Large enough for the fast paths of every engine; the fourth expert has no rows. */
 const many: Sizes = {
   experts: 6,
   out: 37,
@@ -72,7 +72,7 @@ const many: Sizes = {
   m: 40,
   ids: Array.from({ length: 120 }, (_, t) => [0, 5, 1, 2, 5, 4, 5][(t * t) % 7] as number),
 };
-/** More than a block of assignments for some experts, and in no order. */
+/** More than a block of assignments for some experts, unsorted. */
 const blocks: Sizes = {
   experts: 5,
   out: 3,
@@ -80,7 +80,7 @@ const blocks: Sizes = {
   m: 350,
   ids: Array.from({ length: 700 }, (_, t) => [0, 4, 1, 4, 2, 4, 1][(t * t + 3 * t) % 7] as number),
 };
-/** Every seventh row of the stack, in no order. */
+/** Every seventh row of the stack, unsorted. */
 const scattered = Array.from({ length: 31 }, (_, i) => ((i * 13) % 31) * 7);
 
 export const expertCases: Pick<CaseTable, 'expertProduct' | 'expertGradient'> = {

@@ -1,11 +1,11 @@
-/** Cases of the operations that pick or sum by index. */
+/** Cases of the operations that gather or sum by index. */
 import type { Shape } from '../../../../trainer/graph/types.ts';
 import { at, indicesOf } from '../naive.ts';
 import { type CaseTable, floats, ints, type OperationCase, whole } from '../operation-case.ts';
 
 const SHAPE = [3, 4, 2];
 
-/** Gathers with repeated indices. */
+/** A gather with repeated indices. */
 const gathered = (axis: number, indices: readonly number[], shape: Shape): OperationCase => ({
   title: `gather on axis ${axis} by indices of [${shape}]`,
   feeds: { x: floats(SHAPE), i: ints(shape, indices) },

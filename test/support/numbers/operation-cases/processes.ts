@@ -1,4 +1,4 @@
-/** Cases of the sums over processes, in one process; `test/boundary/processes.long.test.ts` has those over several. */
+/** Cases of sums over processes, in a single process; those over several are in `test/boundary/processes.long.test.ts`. */
 import { type CaseTable, floats, whole } from '../operation-case.ts';
 
 export const processCases: Pick<CaseTable, 'beginSum' | 'endSum'> = {

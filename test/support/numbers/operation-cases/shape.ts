@@ -1,4 +1,4 @@
-/** Cases of the operations that move elements about. */
+/** Cases of the operations that rearrange elements. */
 import type { Shape } from '../../../../trainer/graph/types.ts';
 import { at, broadcastAt, indicesOf } from '../naive.ts';
 import { type CaseTable, floats, ints, type OperationCase, whole } from '../operation-case.ts';

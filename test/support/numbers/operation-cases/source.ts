@@ -1,4 +1,7 @@
-/** Cases of the operations that bring tensors in. Random numbers are compared between engines only where one says so; here with themselves. */
+/**
+ * Cases of the operations that create tensors. Random values are compared between engines only if a case says so, and otherwise with
+ * themselves.
+ */
 import type { Node } from '../../../../trainer/graph/graph.ts';
 import { type CaseTable, floats, floatsOf, ints } from '../operation-case.ts';
 
