@@ -1,6 +1,6 @@
 /**
- * Multiple-choice benchmarks as lm-evaluation-harness 0.4 words them (EleutherAI, MIT license; its task files are the source of every
- * prompt): from a record to contexts with their continuations, of which the likeliest is the model's answer.
+ * Multiple-choice benchmarks with the wording of lm-evaluation-harness 0.4 (EleutherAI, MIT license; its task files are the source of every
+ * prompt). Turns a record into contexts with continuations; the model's answer is the most likely continuation.
  */
 import { isRecord } from '../narrow.ts';
 import type { ChoiceTask } from '../protocol/recipe/settings/run-settings.ts';
@@ -9,12 +9,12 @@ import { fieldError, requiredText } from './read/record-fields.ts';
 import type { DataRecord } from './types.ts';
 
 export interface ChoiceQuestion {
-  /** A continuation is judged behind its context. */
+  /** A continuation is scored given its context. */
   readonly choices: readonly { readonly context: string; readonly continuation: string; readonly text: string }[];
   readonly answer: number;
 }
 
-/** @throws DataError (file, line, key) for a record that lacks what the task needs */
+/** Returns the question of a record. @throws DataError (file, line, key) for a record that lacks what the task needs */
 export const choiceQuestion = (task: ChoiceTask, record: DataRecord): ChoiceQuestion => readers[task](record);
 
 const readers: Readonly<Record<ChoiceTask, (record: DataRecord) => ChoiceQuestion>> = {
@@ -58,7 +58,7 @@ function arc(record: DataRecord): ChoiceQuestion {
   return lettered(record, `Question: ${requiredText(record, 'question')}\nAnswer:`);
 }
 
-/** `choices: {text: […], label: […]}` and `answerKey`. */
+/** Reads `choices: {text: […], label: […]}` and `answerKey`. */
 function lettered(record: DataRecord, context: string): ChoiceQuestion {
   const { text, label } = isRecord(record.value.choices) ? record.value.choices : {};
   const texts = stringList(record, 'choices.text', text);
@@ -96,7 +96,7 @@ function stringList(record: DataRecord, key: string, value: unknown): string[] {
   });
 }
 
-/** WikiHow's marks are taken out, as the harness does. */
+/** The text without WikiHow's marks, as the harness removes them. */
 const withoutMarks = (text: string): string =>
   text
     .trim()

@@ -1,4 +1,4 @@
-/** The columns that a recipe reads of a data set. Others need not be there. */
+/** The columns of a data set that a recipe reads. Other columns may be missing. */
 import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { type ColumnNames, detectFormat, renameColumns } from './detect-format.ts';
@@ -12,24 +12,24 @@ import type { DataFormat, DataRecord } from './types.ts';
 export interface ColumnsQuestion {
   /** All columns, as the file names them. */
   readonly columns: readonly string[];
-  /** For messages; official data sets are recognized by their folders, too. */
+  /** The file, for messages; official data sets are also recognized by their folders. */
   readonly file: string;
   readonly recipe: Pick<Recipe, 'task' | 'data'>;
 }
 
-/** A file, and the columns that are read of it. */
+/** A file, and the names of the columns that are read from it. */
 export interface NamedFile extends RemoteFile {
   readonly names: ReadonlySet<string>;
 }
 
-/** @throws DataError as `columnsRead` */
+/** Adds the names of the columns that are read from each file. @throws DataError as `columnsRead` */
 export const withNames = (files: readonly RemoteFile[], recipe: ColumnsQuestion['recipe']): NamedFile[] =>
   files.map(file => ({ ...file, names: new Set(columnsRead({ columns: columnsOf(file), file: file.source.path, recipe })) }));
 
 /** The keys that a chat may have next to its turns. */
 const OF_CHATS = ['tools', 'documents', 'chat_template_kwargs'] as const;
 
-/** Everything that the readers of a format look at. */
+/** The columns that the readers of each format use. */
 const OF_FORMAT: Readonly<Record<DataFormat, readonly string[]>> = {
   preference: ['chosen', 'rejected'],
   alpaca: ['instruction', 'input', 'output', 'system', 'tools'],
@@ -40,14 +40,14 @@ const OF_FORMAT: Readonly<Record<DataFormat, readonly string[]>> = {
   text_label: ['text', 'label', 'tools'],
 };
 
-/** Everything that the readers of answers look at which were compared or judged. */
+/** The columns that the readers of compared or judged answers use. */
 const OF_ANSWERS: readonly string[] = [...new Set([...Object.values(OF_FORMAT).flat(), 'question', 'margin', 'kto_tag'])];
 
 const OF_IMAGES = ['image', 'img', 'label', 'fine_label', 'labels'] as const;
 
 /**
- * @returns names of the file in its order; what is detected by them is the same as by all
- * @throws DataError where it lacks a column that the recipe names, or has none that are known
+ * @returns names of the file's columns, in its order; detection of the format gives the same result as with all columns
+ * @throws DataError if the file lacks a column that the recipe names, or has no known column
  */
 export function columnsRead({ columns, file, recipe }: ColumnsQuestion): string[] {
   const names: ColumnNames = recipe.data.columns;
@@ -72,7 +72,7 @@ function keysOf(record: DataRecord, { columns, file, recipe: { task, data } }: C
     case 'labels':
     case 'number': {
       const { first, second, label, flags = [] } = findColumns(record, target === 'labels' ? data.labels : []);
-      // A task that is known by its columns stays known.
+      // A task that is recognized by its columns must stay recognizable.
       return glueTask(file, columns) === undefined ? [first, ...(second === undefined ? [] : [second]), label, ...flags] : columns;
     }
     case 'tags': {

@@ -1,8 +1,11 @@
-/** Identifies the samples of a run, so that a resume notices data that changed underneath: its place in them would mean something else. */
+/** Identifies the samples of a run, so that a resume notices changed data: the saved position would refer to other samples. */
 import { basename } from 'node:path';
 import { checksum, showChecksum } from '../files/checksum.ts';
 
-/** The parts of a sample that the digest covers: its tokens; or the name of its file and a checksum of its content, where it is read when its turn comes; its label. */
+/**
+ * The parts of a sample that the digest covers: its tokens and its label. A sample that is read on demand has the name of its file and a
+ * checksum of its content in place of tokens.
+ */
 export interface DigestSample {
   readonly ids?: Int32Array;
   readonly train?: Uint8Array;
@@ -23,7 +26,7 @@ export interface DataDigest {
   readonly held: string;
 }
 
-/** The number of samples, a checksum over all of them in their order, and one over the contents of those that are read later. */
+/** The number of samples, a checksum over all of them in order, and a checksum over the contents of the samples that are read on demand. */
 export function digestSamples(samples: Iterable<DigestSample>): string {
   let [value, count] = [0, 0];
   const contents: Array<number | null> = [];
@@ -42,10 +45,10 @@ export function digestSamples(samples: Iterable<DigestSample>): string {
   return `${named}:${showChecksum(checksum(Buffer.from(JSON.stringify(Array.from(contents, content => content ?? null)))))}`;
 }
 
-/** The number of samples that a digest is of. */
+/** The number of samples that a digest covers. */
 export const sampleCount = (digest: string): number => Number.parseInt(digest, 10);
 
-/** The difference between two digests; undefined if there is none. Digests of earlier versions do not cover contents. */
+/** Describes the difference between two digests; undefined if there is none. Digests of earlier versions do not cover contents. */
 export function describeDifference(before: string, now: string): string | undefined {
   const [countBefore, namesBefore, contentsBefore] = before.split(':');
   const [count, names, contents] = now.split(':');

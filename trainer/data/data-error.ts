@@ -1,8 +1,8 @@
-/** The error of everything that is wrong with a user's data: it names the file, the line, the key, what was expected and what to do. */
+/** The error for everything that is wrong with a user's data. It names the file, line and key, what was expected and how to fix it. */
 
 export interface DataPlace {
   readonly file: string;
-  /** From 1; the row in a Parquet file. */
+  /** The line, from 1; the row in a Parquet file. */
   readonly line?: number;
   readonly key?: string;
 }
@@ -10,15 +10,15 @@ export interface DataPlace {
 export interface DataProblem extends Partial<DataPlace> {
   /** The problem, and what was expected instead. */
   readonly problem: string;
-  /** The user's way to fix it. */
+  /** How the user can fix it. */
   readonly advice: string;
-  /** Other samples that cannot be used, in the order of the files. */
+  /** Errors of other samples that cannot be used, in the order of the files. */
   readonly others?: readonly DataError[];
-  /** Reading ended before all of them were found. */
+  /** True if reading ended before all problems were found. */
   readonly isCut?: boolean;
 }
 
-/** Its message reads `file:line: key "text": problem. advice.` */
+/** An error with the message `file:line: key "text": problem. advice.` */
 export class DataError extends Error {
   override name = 'DataError';
   readonly place: Partial<DataPlace>;
@@ -34,14 +34,17 @@ export class DataError extends Error {
   }
 }
 
-/** As many as are read at once; a file that is wrong throughout says so with fewer. */
+/** The maximum number of problems in one error; even a file that is wrong throughout needs no more to show it. */
 const MAX_PROBLEMS = 20;
 
-/** The problems of a data set's samples: all of them in one error, up to a bound, so that a file is fixed in one go. */
+/** Collects the problems of a data set's samples into one error, up to a bound, so that the user can fix a file in one pass. */
 export class DataProblems {
   private readonly found: DataError[] = [];
 
-  /** The value, or undefined where the sample cannot be used. @throws DataError where the problem is of no single sample, or one of too many */
+  /**
+   * Returns the result of `work`, or undefined if the sample cannot be used.
+   * @throws DataError if the problem does not belong to a single sample, or there are too many
+   */
   take<T>(work: () => T): T | undefined {
     try {
       return work();
@@ -53,7 +56,7 @@ export class DataProblems {
   }
 
   add(error: DataError): void {
-    // Data of which all labels have to be known first is read twice.
+    // Data whose labels must all be known first is read twice.
     if (this.found.some(({ message }) => message === error.message)) return;
     this.found.push(error);
     if (this.found.length >= MAX_PROBLEMS) this.end(true);
@@ -61,7 +64,7 @@ export class DataProblems {
 
   /** @throws DataError that lists every problem found */
   end(isCut = false): void {
-    // Malformed lines are met while reading, what is wrong within a sample when all labels are known.
+    // Malformed lines are found while reading, problems within a sample once all labels are known.
     const files = [...new Set(this.found.map(({ place }) => place.file))];
     const inOrder = [...this.found].sort(
       ({ place: a }, { place: b }) => files.indexOf(a.file) - files.indexOf(b.file) || (a.line ?? 0) - (b.line ?? 0),
@@ -73,14 +76,14 @@ export class DataProblems {
   }
 }
 
-/** None of these files has a sample. */
+/** The error for files that have no sample. */
 export function noSample(files: readonly Pick<DataPlace, 'file'>[]): DataError {
   const file = files[0]?.file;
   const others = files.length === 1 ? '' : `, nor do the ${files.length - 1} others`;
   return new DataError({ file, problem: `it holds no sample${others}`, advice: 'Check the path, and that the files are not empty' });
 }
 
-/** A problem that several samples of a file have stands once, with their lines. */
+/** Lists a problem that several samples of a file share once, with their lines. */
 function dataMessage({ others = [], isCut = false, ...first }: DataProblem): string {
   const alike = new Map<string, DataProblem[]>();
   for (const found of [first, ...others.map(({ place, problem, advice }) => ({ ...place, problem, advice }))]) {
@@ -93,7 +96,7 @@ function dataMessage({ others = [], isCut = false, ...first }: DataProblem): str
   return [...messages, ...(isCut ? ['There may be more.'] : [])].join('\n');
 }
 
-/** " Lines 3, 7–9 have the same problem.", or nothing for no line. */
+/** Returns " Lines 3, 7–9 have the same problem.", or an empty text for no lines. */
 export function linesAlike(lines: readonly number[]): string {
   const ranges: [first: number, last: number][] = [];
   for (const line of lines) {
@@ -114,7 +117,7 @@ function oneMessage({ file, line, key, problem, advice }: DataProblem): string {
 
 const KINDS: Readonly<Record<string, string>> = { string: 'a string', number: 'a number', bigint: 'a number', boolean: 'true or false' };
 
-/** How a value is named in a message: "a string", "a list", "nothing". */
+/** The type of a value for a message: "a string", "a list", "nothing". */
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
@@ -123,10 +126,10 @@ export function describeValue(value: unknown): string {
   return KINDS[typeof value] ?? 'an object';
 }
 
-/** Enough to recognize the columns of a file. */
+/** Enough keys to recognize the columns of a file. */
 const MAX_KEYS = 20;
 
-/** How the keys of a sample are named in a message: "text", "label". */
+/** The keys of a sample for a message: "text", "label". */
 export const describeKeys = (value: object): string =>
   Object.keys(value)
     .slice(0, MAX_KEYS)

@@ -1,11 +1,11 @@
-/** Tells how a sample is laid out from its keys, renames columns, and holds all samples to one layout. */
+/** Detects the format of a sample from its keys, renames columns, and checks that all samples have one format. */
 import { closest, distance } from 'fastest-levenshtein';
 import { namesOf } from '../catalog/entries.ts';
 import { chatColumns } from '../protocol/recipe/column-roles.ts';
 import { DataError } from './data-error.ts';
 import type { DataFormat, DataRecord } from './types.ts';
 
-/** The keys each format must have, in the order in which formats are tried: what is more specific comes first. */
+/** The keys that each format requires, in the order in which formats are tried: more specific formats come first. */
 const formatKeys = {
   preference: ['chosen', 'rejected'],
   messages: ['messages'],
@@ -23,11 +23,11 @@ export type ColumnNames = Readonly<Record<string, string>>;
 
 export interface DetectedFormat {
   readonly format: DataFormat;
-  /** For the log: 'the samples have the keys "text" and "label"'. */
+  /** The reason, for the log: 'the samples have the keys "text" and "label"'. */
   readonly reason: string;
 }
 
-/** Gives the columns their expected names. Throws DataError (file, line, key) for a column that the sample lacks. */
+/** Renames the columns to their expected names. @throws DataError (file, line, key) for a column that the sample lacks */
 export function renameColumns(record: DataRecord, columns: ColumnNames): DataRecord {
   const renames = Object.entries(columns).filter(([ours, theirs]) => ours !== theirs);
   if (renames.length === 0) return record;
@@ -40,7 +40,7 @@ export function renameColumns(record: DataRecord, columns: ColumnNames): DataRec
   return { ...record, value };
 }
 
-/** The format of a record whose columns have their expected names. Throws DataError where no format fits its keys. */
+/** The format of a record whose columns have their expected names. @throws DataError if no format fits its keys */
 export function detectFormat(record: DataRecord): DetectedFormat {
   const format = fittingFormat(record);
   if (format !== undefined)
@@ -60,7 +60,7 @@ function shownColumns(keys: readonly string[]): string {
   return instruction === undefined ? `{text: ${keys[0] ?? 'body'}}` : `{instruction: ${instruction}, output: ${output}}`;
 }
 
-/** Throws DataError at the first record of another format than `first`. */
+/** @throws DataError for a record of another format than `first` */
 export function checkSameFormat(record: DataRecord, expected: DataFormat, first: DataRecord): void {
   const found = fittingFormat(record);
   if (found === expected) return;

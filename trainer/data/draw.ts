@@ -1,23 +1,23 @@
 /**
- * Draws samples where a recipe wants fewer than there are: by a seed, each as likely as any other, since files are often sorted by label.
- * Reservoir sampling (Vitter 1985, algorithm R): one pass, no more in memory than is drawn.
+ * Draws a random subset of the samples if a recipe asks for fewer than exist. Each sample is equally likely, because files are often sorted
+ * by label. Reservoir sampling (Vitter 1985, algorithm R): one pass, and only the drawn samples are held in memory.
  */
 import { createRandom } from '../random.ts';
 
-/** The stream of random numbers of the draw; batches, the split and importance take others. */
+/** The random stream of the draw; batches, the split and importance use others. */
 const DRAW = 5;
 
 export interface DrawSettings {
-  /** At most so many are drawn; undefined draws all. */
+  /** Maximum number of samples to draw; undefined draws all. */
   readonly count: number | undefined;
   readonly seed: number;
 }
 
 export interface Reservoir<T> {
   readonly add: (item: T) => void;
-  /** In the order in which they came. */
+  /** Returns the drawn samples in their original order. */
   readonly drawn: () => T[];
-  /** How many there were. */
+  /** Returns the number of samples offered. */
   readonly seen: () => number;
 }
 
@@ -36,7 +36,10 @@ export function reservoir<T>({ count = Number.POSITIVE_INFINITY, seed }: DrawSet
   };
 }
 
-/** Draws from a stream; if all samples are drawn they pass as they come. @param onSeen receives their number at the end */
+/**
+ * Draws from a stream. If all samples are drawn, they pass through as they arrive.
+ * @param onSeen receives the number of samples at the end
+ */
 export async function* drawStream<T>(
   source: AsyncIterable<T> | Iterable<T>,
   settings: DrawSettings,
@@ -56,7 +59,7 @@ export function drawFrom<T>(items: readonly T[], settings: DrawSettings): readon
   return found.drawn();
 }
 
-/** The places of those that `drawStream` draws of so many, ascending. */
+/** The indices, ascending, that `drawStream` draws from `total` samples. */
 export function drawPlaces(total: number, settings: DrawSettings): readonly number[] {
   const found = reservoir<number>(settings);
   for (let place = 0; place < total; place++) found.add(place);

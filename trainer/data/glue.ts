@@ -1,12 +1,15 @@
-/** The tasks of the GLUE benchmark in their official files: how each is known by its columns, where it has texts and label, what it is judged by. */
+/**
+ * The tasks of the GLUE benchmark in their official files: how to recognize each by its columns, where its texts and label are, and its
+ * metrics.
+ */
 import path from 'node:path';
 
-/** Names of measures of an evaluation. */
+/** Names of evaluation metrics. */
 export type GlueMetric = 'accuracy' | 'f1' | 'matthews' | 'pearson' | 'spearman';
 
 export interface GlueTask {
   readonly name: string;
-  /** The first one is what papers quote. */
+  /** The metrics; papers quote the first one. */
   readonly metrics: readonly [GlueMetric, ...GlueMetric[]];
   readonly regression?: true;
 }
@@ -25,10 +28,10 @@ const tasks = {
 
 type TaskKey = keyof typeof tasks;
 
-/** The columns of CoLA's files, which have no line that names them. */
+/** The columns of CoLA's files, which have no header line. */
 export const COLA_COLUMNS = ['source', 'label', 'mark', 'sentence'] as const;
 
-/** Columns that the official TSV files of a task have and no others do. */
+/** Columns that only the official TSV files of a task have. */
 const SIGNATURES: readonly (readonly [TaskKey, readonly string[]])[] = [
   ['cola', COLA_COLUMNS],
   ['mrpc', ['Quality', '#1 String', '#2 String']],
@@ -52,7 +55,7 @@ const SHARED_COLUMNS: Readonly<Record<TaskKey, readonly string[]>> = {
   wnli: ['sentence1', 'sentence2', 'label'],
 };
 
-/** @param columns of the first sample, as the file names them */
+/** The GLUE task of a file, or undefined. @param columns the columns of the first sample, as the file names them */
 export function glueTask(file: string, columns: readonly string[]): GlueTask | undefined {
   const has = (wanted: readonly string[]): boolean => wanted.every(name => columns.includes(name));
   const signed = SIGNATURES.find(([, wanted]) => has(wanted));
@@ -60,26 +63,26 @@ export function glueTask(file: string, columns: readonly string[]): GlueTask | u
   return key && (signed !== undefined || has(SHARED_COLUMNS[key])) ? tasks[key] : undefined;
 }
 
-/** By the two folders above the file, then by its own name up to the first `-`, `_` or `.`. */
+/** The task named by one of the two folders above the file, or by the file name up to the first `-`, `_` or `.`. */
 function keyOfPath(file: string): TaskKey | undefined {
   const parts = path.resolve(file).toLowerCase().split(path.sep).slice(-3);
   const names = [...parts.slice(0, -1).reverse(), parts.at(-1)?.split(/[-_.]/)[0] ?? ''];
   return names.map(name => FOLDERS[name] ?? name).find((name): name is TaskKey => Object.hasOwn(tasks, name));
 }
 
-/** A first line of CoLA: source, 0 or 1, * or nothing, sentence. */
+/** True for a first line of CoLA: source, 0 or 1, * or nothing, sentence. */
 export function isColaLine(line: string): boolean {
   const fields = line.replace(/^\uFEFF/, '').split('\t');
   return fields.length === 4 && /^[01]$/.test(fields[1] ?? '') && /^\*?$/.test(fields[2] ?? '');
 }
 
-/** QQP's official files have a few lines with too few fields, which everyone leaves out. */
+/** True for QQP's official files, which have a few lines with too few fields that everyone skips. */
 export const hasShortLines = (header: string): boolean => {
   const columns = header.trim().split('\t');
   return SIGNATURES.some(([key, wanted]) => key === 'qqp' && wanted.every(name => columns.includes(name)));
 };
 
-/** For the log: which task it is, and what it is judged by. */
+/** The task and its metric, for the log. */
 export function describeGlue({ name, metrics }: GlueTask): string {
   const [first] = metrics;
   return `GLUE's ${name}, judged by ${metrics.join(' and ')} (metric_for_best_model: ${first})`;

@@ -1,21 +1,22 @@
-/** The labels of a sample that may have any number of them. */
+/** Reads the labels of a sample that may have any number of them. */
 import type { DataError } from './data-error.ts';
 import { describeValue } from './data-error.ts';
 import { fieldError, labelName } from './read/record-fields.ts';
 import type { DataRecord } from './types.ts';
 
-/** Between the labels of a text cell, as in CSV files. */
+/** The separator of labels in a text cell, as in CSV files. */
 const SEPARATOR = '|';
 
 export interface SeveralColumns {
   readonly label: string;
-  /** A column for each label, with 1 where a sample has it, instead of one column. */
+  /** Columns with 1 if a sample has the label, one for each label, in place of a single column. */
   readonly flags?: readonly string[];
 }
 
 /**
- * The names of a sample's labels: a list of names or places, a text of names with `|` between them, or a column for each label.
- * @param labels the permitted names by place; empty permits any. @throws DataError (file, line, key)
+ * The names of a sample's labels: from a list of names or indices, a text of names separated by `|`, or one column per label.
+ * @param labels the permitted names by index; an empty list permits any
+ * @throws DataError (file, line, key)
  */
 export function labelNames(record: DataRecord, { label: key, flags }: SeveralColumns, labels: readonly string[]): readonly string[] {
   if (flags) return flags.filter(flag => isSet(record, flag));

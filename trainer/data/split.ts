@@ -1,4 +1,4 @@
-/** Parts samples into training and validation by a seed, in equal shares of each label. */
+/** Splits samples into training and validation data with a seed, in equal proportions of each label. */
 
 import { createRandom, permutation } from '../random.ts';
 import { DataError } from './data-error.ts';
@@ -6,26 +6,26 @@ import type { Examples } from './tokens/example-store.ts';
 
 export interface SplitSettings {
   readonly count: number;
-  /** Below 1 a share of the samples, from 1 a number of them; 0 holds out none. */
+  /** Below 1, the share of samples to hold out; from 1, their number; 0 holds out none. */
   readonly validation: number;
   readonly seed: number;
-  /** The label of each sample; without it there is one stratum. */
+  /** The label of each sample; without labels, there is one stratum. */
   readonly labels?: readonly string[];
 }
 
 export interface Split {
-  /** Both ascending; together every sample once. */
+  /** Sample indices, ascending; each sample is in either `train` or `validation`. */
   readonly train: readonly number[];
   readonly validation: readonly number[];
 }
 
-/** The stream of random numbers of the split; the batches take others. */
+/** The random stream of the split; batches use other streams. */
 const SPLIT = 3;
 
-/** Below this many samples the parts of long documents are split instead: a text in one file can hold out a share of itself too. */
+/** With fewer documents than this, their parts are split instead, so that a text in one file can have held-out data too. */
 const MIN_DOCUMENTS = 20;
 
-/** Parts examples, the parts of one document staying together where there are enough documents. Labels share equally. */
+/** Splits examples in equal proportions of each label. The parts of one document stay together if there are enough documents. */
 export function splitExamples(
   examples: Examples,
   { validation, seed }: Pick<SplitSettings, 'validation' | 'seed'>,
@@ -50,7 +50,7 @@ export function splitExamples(
 }
 
 /**
- * Parts samples of which each is a document of its own without a label, as `splitExamples` does; their tokens are not asked for.
+ * Splits samples as `splitExamples` does, if each sample is a document without a label. Does not read their tokens.
  * @throws DataError as `splitSamples` does
  */
 export function splitPlaces(
@@ -70,13 +70,13 @@ export function splitPlaces(
   return { train, validation: kept };
 }
 
-/** The samples of units that are held out, or are not: unit by unit, which is their own order unless a file is listed twice. */
+/** The samples of held-out units, or of the others: unit by unit, which is the original order unless a file is listed twice. */
 function byUnit(examples: Examples, unitOf: Int32Array, held: Uint8Array, wanted: 0 | 1): Examples {
   const places = Array.from(unitOf.keys()).filter(index => held[unitOf[index] as number] === wanted);
   return examples.select(places.sort((a, b) => (unitOf[a] as number) - (unitOf[b] as number)));
 }
 
-/** A pure function of its settings. Throws DataError where no sample would be left on one side. */
+/** Splits samples; a pure function of its settings. @throws DataError if one side would have no sample */
 export function splitSamples({ count, validation, seed, labels }: SplitSettings): Split {
   if (validation === 0) return { train: Array.from({ length: count }, (_, index) => index), validation: [] };
   const wanted = heldCount(count, validation);
@@ -97,7 +97,7 @@ export function splitSamples({ count, validation, seed, labels }: SplitSettings)
   return { train: all.filter(index => !held.has(index)), validation: all.filter(index => held.has(index)) };
 }
 
-/** @throws DataError where nothing would be left to train on */
+/** The number of samples to hold out. @throws DataError if nothing would be left for training */
 function heldCount(count: number, validation: number): number {
   const wanted = validation < 1 ? Math.max(1, Math.round(validation * count)) : validation;
   if (Number.isInteger(wanted) && wanted < count) return wanted;
@@ -105,7 +105,7 @@ function heldCount(count: number, validation: number): number {
   throw new DataError({ problem, advice: 'Lower val_size, or add samples' });
 }
 
-/** Parts samples so that those of one group stay together. @param groups the group of each sample, of which `validation` counts or shares */
+/** Splits samples so that those of one group stay together. @param groups the group of each sample; `validation` refers to groups */
 export function splitGroups(groups: readonly string[], settings: Pick<SplitSettings, 'validation' | 'seed'>): Split {
   const names = [...new Set(groups)];
   const held = new Set(splitSamples({ count: names.length, ...settings }).validation.map(place => names[place]));
@@ -113,7 +113,7 @@ export function splitGroups(groups: readonly string[], settings: Pick<SplitSetti
   return { train: places.filter(index => !held.has(groups[index])), validation: places.filter(index => held.has(groups[index])) };
 }
 
-/** Whole numbers in proportion to the sizes that add up to `total` (Hamilton's method; ties go to the first). */
+/** Integers in proportion to the sizes that add up to `total` (Hamilton's method; ties go to the first). */
 function largestRemainders(sizes: readonly number[], total: number): number[] {
   const sum = sizes.reduce((all, size) => all + size, 0);
   const exact = sizes.map(size => (size * total) / sum);

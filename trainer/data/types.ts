@@ -1,24 +1,24 @@
 /** The values that flow through the data pipeline: record → pieces → example → row → batch. */
 
-/** One sample as the file has it. */
+/** One sample as it is in the file. */
 export interface DataRecord {
   readonly file: string;
-  /** From 1: where the record starts; the row in a Parquet file. */
+  /** The line where the record starts, from 1; the row in a Parquet file. */
   readonly line: number;
-  /** From 0: its place in a list of JSON, of which one line may hold many records. */
+  /** Index in a JSON list, from 0; one line may hold many records. */
   readonly element?: number;
   readonly value: Readonly<Record<string, unknown>>;
 }
 
 export const dataFormats = ['preference', 'alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
 export type DataFormat = (typeof dataFormats)[number];
-/** The formats that a prompt can be written in; pairs of answers have a prompt like that of another one. */
+/** The formats of a prompt; a pair of answers has a prompt of one of the other formats. */
 export type PromptFormat = Exclude<DataFormat, 'preference'>;
 
-/** A turn of a chat with every field that the data gives it (`tool_calls`, `reasoning_content`, `name` …). */
+/** A turn of a chat with every field of the data (`tool_calls`, `reasoning_content`, `name` …). */
 export interface ChatMessage {
   readonly role: string;
-  /** A string or a list of text parts; absent in a turn of tool calls alone. */
+  /** A string or a list of text parts; missing in a turn that consists of tool calls. */
   readonly content?: unknown;
   readonly [field: string]: unknown;
 }
@@ -26,7 +26,7 @@ export interface ChatMessage {
 /** A chat with everything that a template may read. */
 export interface Conversation {
   readonly messages: readonly ChatMessage[];
-  /** For each message: how much it counts in the loss; 0 leaves it as context. Undefined where its role decides whether it is trained. */
+  /** The weight of each message in the loss; 0 leaves it as context. Undefined if its role decides whether it is trained. */
   readonly weights?: ReadonlyArray<number | undefined>;
   /** Descriptions of functions, as JSON schemas. */
   readonly tools?: readonly unknown[];
@@ -35,25 +35,25 @@ export interface Conversation {
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
-/** The question of a sample, apart from its own answer. */
+/** The question of a sample, without its answer. */
 export interface Question {
-  /** The turns before the answer; left out where the data is plain text. */
+  /** The turns before the answer; left out if the data is plain text. */
   readonly chat?: Conversation;
-  /** The text before the answer for a model without a chat template; left out where the data is a chat. */
+  /** The text before the answer, for a model without a chat template; left out if the data is a chat. */
   readonly text?: string;
 }
 
 export interface RenderedChat {
   readonly text: string;
-  /** Stretches that the template itself marks as written by the assistant, as places in the text. */
+  /** Stretches that the template marks as written by the assistant, as offsets in the text. */
   readonly generated: ReadonlyArray<readonly [from: number, to: number]>;
 }
 
-/** The model's chat template, special tokens included. */
+/** The model's chat template with its special tokens. */
 export interface ChatRenderer {
-  /** Whether the template marks what the assistant writes. */
+  /** Whether the template marks the assistant's text. */
   readonly marksGeneration: boolean;
-  /** Whether the template names a field anywhere. */
+  /** True if the template mentions a field anywhere. */
   mentions(field: string): boolean;
   render(conversation: Conversation, options: { readonly addGenerationPrompt: boolean }): RenderedChat;
 }
@@ -62,26 +62,26 @@ export interface ChatRenderer {
 export interface TextTokenizer {
   encode(text: string, options: { addSpecialTokens: boolean }): readonly number[];
   decode(ids: readonly number[], options: { skipSpecialTokens: boolean }): string;
-  /** The tokenizer's own comes first. */
+  /** Ids of end tokens; the tokenizer's own comes first. */
   readonly eosIds: readonly number[];
 }
 
 /** A stretch of a sample's text; neighbors with the same `train` are tokenized as one. */
 export interface Piece {
   readonly text: string;
-  /** Whether its tokens are targets to learn. */
+  /** Whether its tokens are targets. */
   readonly train: boolean;
   /** Whether this stretch is shortened first if the sample is too long. */
   readonly shrink?: boolean;
-  /** A call of a tool, which has no meaning if it is cut. */
+  /** Whether this is a tool call, which is useless if it is cut. */
   readonly isCall?: boolean;
-  /** How much its targets count in the loss; left out, 1. */
+  /** The weight of its targets in the loss; if left out, 1. */
   readonly weight?: number;
-  /** An answer in a sample of which every token is trained. */
+  /** Whether this is an answer in a sample whose tokens are all trained. */
   readonly isAnswer?: boolean;
-  /** Stretches of a trained text that are no targets, such as reasoning. They do not change its tokens. */
+  /** Stretches of a trained text that are not targets, such as reasoning. They do not change its tokens. */
   readonly context?: ReadonlyArray<readonly [from: number, to: number]>;
-  /** Stretches of a text that is not trained otherwise, such as turns of the user. They do not change its tokens. */
+  /** Stretches of a text that are targets although the text is not trained, such as user turns. They do not change its tokens. */
   readonly targets?: readonly Target[];
 }
 
@@ -94,33 +94,36 @@ export interface Target {
 
 export interface FormattedExample {
   readonly pieces: readonly Piece[];
-  /** The text came out of a chat template, which writes the special tokens itself. */
+  /** Whether the text comes from a chat template, which writes the special tokens itself. */
   readonly chat: boolean;
   /** The name of the label (text_label). */
   readonly label?: string;
   /** Remarks about the sample that a report counts, such as a field that the template does not use. */
   readonly notes?: readonly string[];
-  /** The answer of a pair begins with its prompt. */
+  /** Present if the answer of a pair begins with its prompt. */
   readonly repeatsPrompt?: true;
 }
 
-/** A tokenized sample. `train[i]` is 1 where token i is a target; never at 0, which nothing predicts. */
+/** A tokenized sample. `train[i]` is 1 if token i is a target; `train[0]` is 0, because nothing predicts the first token. */
 export interface TokenSequence {
   readonly ids: Int32Array;
   readonly train: Uint8Array;
-  /** How much each target counts in the loss, a multiple of 1 / `WEIGHT_STEPS`; left out, all count 1. */
+  /** The weight of each target in the loss, a multiple of 1 / `WEIGHT_STEPS`; if left out, all weigh 1. */
   readonly weights?: Float32Array;
-  /** The tokens at which trained answers begin. Two in a row may have nothing between them, and trained turns of other roles are none. */
+  /**
+   * Indices of the tokens at which trained answers begin. Two consecutive answers may have nothing between them. Trained turns of other
+   * roles do not count.
+   */
   readonly answers?: readonly number[];
 }
 
-/** Steps of the weights of turns from 0 to 1. */
+/** Number of steps of the weights of turns from 0 to 1. */
 export const WEIGHT_STEPS = 100;
 
 export interface Example extends TokenSequence {
   readonly file: string;
   readonly line: number;
-  /** As of its record. */
+  /** Index in a list, as in the record. */
   readonly element?: number;
   readonly label?: string;
 }
@@ -129,21 +132,21 @@ export interface Example extends TokenSequence {
 export interface Pair {
   readonly chosen: TokenSequence;
   readonly rejected: TokenSequence;
-  /** By how much the better answer is better, where the data says it and the objective reads it. */
+  /** The margin by which the better answer is better, if the data has it and the objective reads it. */
   readonly margin?: number;
   readonly file: string;
   readonly line: number;
-  /** As of its record. */
+  /** Index in a list, as in the record. */
   readonly element?: number;
 }
 
-/** One answer to a prompt, and what people think of it. */
+/** One answer to a prompt, and its judgment. */
 export interface JudgedAnswer {
   readonly sequence: TokenSequence;
   readonly isGood: boolean;
   readonly file: string;
   readonly line: number;
-  /** As of its record. */
+  /** Index in a list, as in the record. */
   readonly element?: number;
 }
 

@@ -1,7 +1,10 @@
-/** Batches that several devices compute at the same time: a program has one shape. */
+/** Groups batches of one shape for several devices, which compute them at the same time: a program has one shape. */
 import type { PlannedBatch } from './batch-plan.ts';
 
-/** As many batches of one shape in a row as there are devices, fewer at the end of a shape. On one device, each batch by itself, in their order. */
+/**
+ * Groups of `devices` consecutive batches of one shape; the last group of a shape may be smaller. On one device, each batch is a group, in
+ * the original order.
+ */
 export function alikeBatches(all: readonly PlannedBatch[], devices: number): (readonly PlannedBatch[])[] {
   if (devices === 1) return all.map(batch => [batch]);
   const shapes = new Map<string, PlannedBatch[]>();

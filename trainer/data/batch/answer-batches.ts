@@ -1,4 +1,4 @@
-/** The batches of samples that are one or several answers: each answer in a row, those of a sample in neighboring rows. */
+/** Batches of samples that have one or several answers. Each answer takes a row, and the answers of a sample are in neighboring rows. */
 
 import type { HostArray } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
@@ -8,30 +8,33 @@ import { type BatchPlan, type BatchSettings, planBatches, type Row, type SampleS
 import { type Batch, type BatchSource, type TokenBatch, tokenSource } from './batches.ts';
 import { withRowsPerSample } from './rows-per-sample.ts';
 
-/** A batch of answers. Its targets are those of the rows; `targetCount` counts samples. */
+/** A batch of answers. `rows` has the targets of the rows; `targetCount` counts samples. */
 export interface AnswerBatch extends Batch {
   readonly rows: Pick<TokenBatch, 'targetPositions' | 'targetSamples' | 'targetWeights' | 'targetCount'>;
-  /** int32 [targets] the row of each. */
+  /** int32 [targets] the row of each target. */
   readonly targetRows: Int32Array;
-  /** [targets] 1 for targets of an answer, 0 for those of a prompt and in slots that only fill the shape. */
+  /** [targets] 1 for targets of an answer, 0 for targets of a prompt and for slots that only fill the shape. */
   readonly presence: Float32Array;
-  /** As in `Batch`; 0 where it is not known, or not yet. */
+  /** The NLL under the base model as in `Batch`; 0 if it is unknown or not computed yet. */
   readonly baseNll: Float32Array;
 }
 
-/** The NLL of each target of a sequence under the base model, by the sequence's number: rows per sample · sample + its row. */
+/**
+ * Returns the NLL of each target of a sequence under the base model. The sequence number is rows per sample · sample + row within the
+ * sample.
+ */
 export type BaseNlls = (sequence: number) => Float32Array | undefined;
 
-/** Room for all answers of a sample, of which each takes a row. */
+/** The size of a sample whose answers take one row each: the longest answer, and the targets of all answers. */
 export const sizeOfAnswers = (answers: readonly TokenSequence[]): SampleSize => ({
   length: Math.max(...answers.map(({ ids }) => ids.length)),
   targets: answers.reduce((sum, answer) => sum + countTargets(answer), 0),
 });
 
-/** Tokens of all answers of a sample. */
+/** The number of tokens of all answers of a sample. */
 export const tokensOf = (answers: readonly TokenSequence[]): number => answers.reduce((sum, { ids }) => sum + ids.length, 0);
 
-/** A plan whose samples are answers and whose batches have a row for each. @param samples all with as many answers; at least one sample */
+/** Plans batches with one row for each answer of a sample. @param samples at least one; all have the same number of answers */
 export function planAnswers(samples: readonly (readonly TokenSequence[])[], settings: BatchSettings): BatchPlan {
   const plan = planBatches(samples.map(sizeOfAnswers), settings);
   const rowsPerSample = samples[0]?.length ?? 1;
@@ -42,20 +45,21 @@ export function planAnswers(samples: readonly (readonly TokenSequence[])[], sett
 }
 
 export interface AnswerSourceParams {
-  /** Its batches have the rows of all answers. */
+  /** A plan whose batches have a row for each answer. */
   readonly plan: BatchPlan;
-  /** Those of each sample, one sample after the other. */
+  /** The sequences, sample by sample. */
   readonly sequences: readonly TokenSequence[];
   readonly rowsPerSample: number;
-  /** The sequences with the answers alone as targets; left out, these are all targets. */
+  /** The same sequences with only the answers as targets; if left out, all targets belong to answers. */
   readonly answers?: readonly TokenSequence[];
   readonly padId: number;
   readonly baseNlls?: BaseNlls | undefined;
 }
 
 /**
- * Feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds`, `targetRows` int32 [targets], the row of each; `targetPresence`
- * [targets], 1 for those of an answer; `baseNll` [targets]; `lossWeights` [batch / rows per sample], 1 over the samples of the update, or 0.
+ * Returns a source with these feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds` and `targetRows` (the row of each target),
+ * int32 [targets]; `targetPresence` [targets], 1 for targets of an answer; `baseNll` [targets]; `lossWeights` [batch / rows per sample], 1
+ * / the samples of the update, or 0.
  */
 export function answerSource(params: AnswerSourceParams): BatchSource<AnswerBatch> {
   const { plan, sequences, rowsPerSample, answers = sequences, padId, baseNlls = () => undefined } = params;
@@ -83,7 +87,7 @@ export function answerSource(params: AnswerSourceParams): BatchSource<AnswerBatc
         tokenCount: rows.tokenCount,
         targetCount: sampleIndices.length,
         segments: rows.segments,
-        // What travels between processes has no functions.
+        // Only plain data, no functions: this object is sent between processes.
         rows: { targetPositions, targetSamples, targetWeights, targetCount: rows.targetCount },
         targetRows,
         presence,
@@ -102,7 +106,7 @@ function rowsOf(sequences: readonly TokenSequence[], sample: number, rowsPerSamp
   });
 }
 
-/** Targets of a sequence stand together, in their order. */
+/** The targets of a sequence are contiguous and in order. */
 function baseNllOf({ targetSamples }: TokenBatch, baseNlls: BaseNlls): Float32Array {
   let [current, at] = [-1, 0];
   return Float32Array.from(targetSamples, sequence => {

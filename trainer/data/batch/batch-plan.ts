@@ -9,20 +9,23 @@ import { chooseBuckets } from './choose-buckets.ts';
 import { packInOrder, packSequences } from './pack-sequences.ts';
 
 export interface BatchSettings {
-  /** Rows in a batch, or in a part of it. */
+  /** Rows in a batch, or in one part of it. */
   readonly batchSize: number;
-  /** Batches are of so many parts, of which the plan gives one; all plans have the same shapes in the same order. Left out: one. */
+  /**
+   * Splits each batch into this many parts, of which the plan returns one. The plans of all parts have the same shapes in the same order.
+   * If left out, a batch is one part.
+   */
   readonly parts?: Parts | undefined;
-  /** The longest row in tokens; with packing, the length of every row. */
+  /** The maximum length of a row in tokens; with packing, the length of every row. */
   readonly maxLength: number;
   readonly packing: boolean;
   readonly shuffle: boolean;
   /**
-   * Batches are made of rows of similar length. Without it each batch is the next rows in their order, and without `shuffle` too, rows are packed in the order
-   * of the sequences.
+   * Whether a batch is made of rows of similar length. If not, each batch takes the next rows in order; without `shuffle`, rows are then
+   * packed in the order of the sequences.
    */
   readonly grouped: boolean;
-  /** Runs begun by versions before 0.2 could have up to two batches more in an epoch, and are resumed with them. */
+  /** Versions before 0.2 could plan up to two more batches per epoch; their runs are resumed with the same plan. */
   readonly looseGroups?: boolean;
   readonly seed: number;
   readonly maxBuckets: number;
@@ -30,7 +33,7 @@ export interface BatchSettings {
   readonly multipleOf: number;
   /** Numbers of target slots are multiples of this. */
   readonly targetMultiple: number;
-  /** At most this many numbers of target slots a row length. */
+  /** Maximum number of different target slot counts per row length. */
   readonly maxTargetSizes: number;
 }
 
@@ -41,7 +44,7 @@ export interface Bucket {
   readonly targets: number;
 }
 
-/** One row of a batch: one sequence, or several packed one after the other. */
+/** One row of a batch: one sequence, or several that are packed one after the other. */
 export interface Row {
   /** Indices into the sequences. */
   readonly sequences: readonly number[];
@@ -49,43 +52,45 @@ export interface Row {
   readonly targets: number;
 }
 
-/** At most `bucket.batch` rows, each at most `bucket.tokens` long, with at most `bucket.targets` targets together. */
+/** A batch of at most `bucket.batch` rows, each at most `bucket.tokens` long, with at most `bucket.targets` targets in total. */
 export interface PlannedBatch {
   readonly epoch: number;
   readonly bucket: Bucket;
   readonly rows: readonly Row[];
-  /** The rows that a short part repeats where a row has to be something: those that the whole batch would repeat there. */
+  /** Rows that fill the empty places of an incomplete part: the ones that an undivided batch would repeat there. */
   readonly fillers?: readonly Row[];
 }
 
 export interface BatchPlan {
   readonly rows: readonly Row[];
-  /** Every shape that a batch can have, by tokens, then targets. */
+  /** Every shape that a batch can have, sorted by tokens, then by targets. */
   readonly buckets: readonly Bucket[];
-  /** The same in every epoch. */
+  /** Number of batches per epoch; the same in every epoch. */
   readonly batchesPerEpoch: number;
   /** The share of positions that are padding in the first epoch. */
   readonly paddingShare: number;
   /** The batches of an epoch (from 0) in order. */
   epoch(epoch: number): readonly PlannedBatch[];
   /**
-   * Some of the batches of an epoch. Present where samples are read when a batch needs them: `rows` and `epoch` then read all of them.
+   * The batches `from` to `to` of an epoch. Present if samples are read only when a batch needs them; `rows` and `epoch` then read every
+   * sample.
    */
   slice?(epoch: number, from: number, to: number): readonly PlannedBatch[];
 }
 
-/** Batches `from` to `to` of an epoch, fewer at its end. */
+/** The batches `from` to `to` of an epoch; fewer at the end of the epoch. */
 export const plannedBatches = (plan: BatchPlan, epoch: number, from: number, to: number): readonly PlannedBatch[] =>
   plan.slice?.(epoch, from, to) ?? plan.epoch(epoch).slice(from, to);
 
-/** Streams of random numbers of one (seed, epoch). */
+/** Numbers of the random streams of one (seed, epoch). */
 export const ROW_ORDER = 1;
 export const BATCH_ORDER = 2;
 
 /**
- * Every sequence is in exactly one batch of each epoch, and an epoch has ⌈rows / batchSize⌉ batches. Rows are shuffled and cut into batches;
- * where they are grouped, they are first sorted into length buckets, and the remainder of a bucket moves up to the next one where this saves a
- * batch. Throws DataError for no sequences, or for one above `maxLength`.
+ * Plans batches such that every sequence is in exactly one batch of each epoch. An epoch has ⌈rows / batchSize⌉ batches. Rows are shuffled
+ * and cut into batches. If they are grouped, they are first sorted into length buckets, and the remainder of a bucket moves up to the next
+ * bucket if this saves a batch.
+ * @throws DataError if there is no sequence, or one is longer than `maxLength`
  */
 export const createBatchPlan = (sequences: readonly TokenSequence[], settings: BatchSettings): BatchPlan =>
   planBatches(
@@ -93,14 +98,14 @@ export const createBatchPlan = (sequences: readonly TokenSequence[], settings: B
     settings,
   );
 
-/** The size of a sample, which is all that a plan needs. */
+/** The size of a sample, which is all that planning needs. */
 export interface SampleSize {
-  /** In tokens; 1 where a sample has no length. */
+  /** Length in tokens; 1 for samples without a length. */
   readonly length: number;
   readonly targets: number;
 }
 
-/** The same from the sizes of the samples alone. */
+/** Plans batches as `createBatchPlan` does, from the sizes of the samples alone. */
 export function planBatches(sizes: Iterable<SampleSize>, settings: BatchSettings): BatchPlan {
   const rows = planRows(sizes, settings);
   const limits = { maxBuckets: settings.packing ? 1 : settings.maxBuckets, multipleOf: settings.multipleOf, limit: settings.maxLength };
@@ -162,13 +167,16 @@ function orderRows(rows: readonly Row[], settings: BatchSettings, epoch: number)
   return Array.from(order, index => rows[index]).filter(row => row !== undefined);
 }
 
-/** One batch before it has a shape: `length` is the place of its row length among all. */
+/** A batch without its shape. `length` is the index of its row length in the list of lengths. */
 export interface Cut {
   readonly length: number;
   readonly rows: readonly Row[];
 }
 
-/** The row lengths that shapes are chosen for: those of rows, or of the longest row of each batch, and of the longest of all, which any batch may have. */
+/**
+ * The row lengths that the shapes must hold: the length of every row if rows are grouped; otherwise the longest row of each batch of the
+ * first epoch, and the longest row overall, which any batch may contain.
+ */
 function lengthsToHold(rows: readonly Row[], settings: BatchSettings): number[] {
   if (settings.grouped) return rows.map(({ length }) => length);
   const batches = chunks(orderRows(rows, settings, 0), settings.batchSize * (settings.parts?.count ?? 1));
@@ -182,7 +190,7 @@ export const lengthFor = (lengths: readonly number[], needed: number): number =>
 const inOrder = (rows: readonly Row[], lengths: readonly number[], batchSize: number): Cut[] =>
   chunks(rows, batchSize).map(batch => ({ length: lengthFor(lengths, longest(batch)), rows: batch }));
 
-/** Batches of rows of similar length, the shortest first. */
+/** Batches of rows of similar length, shortest first. */
 export function groupRows(rows: readonly Row[], lengths: readonly number[], { batchSize, looseGroups }: BatchSettings): Cut[] {
   const pools: Row[][] = lengths.map(() => []);
   for (const row of rows) pools[lengthFor(lengths, row.length)]?.push(row);
@@ -201,7 +209,7 @@ const chunks = (rows: readonly Row[], size: number): Row[][] =>
 
 const batchesOf = (rows: number, batchSize: number): number => Math.ceil(rows / batchSize);
 
-/** The shapes of one row length: their largest holds any batch that can ever form, the others suit those of the first epoch. */
+/** The shapes of one row length. The largest holds any batch that can ever form; the others fit the batches of the first epoch. */
 function targetSizes(rows: readonly Row[], tokens: number, batches: readonly (readonly Row[])[], settings: BatchSettings): Bucket[] {
   const { batchSize, maxTargetSizes, targetMultiple } = settings;
   const counts = rows.filter(row => row.length <= tokens).map(row => row.targets);
@@ -211,7 +219,9 @@ function targetSizes(rows: readonly Row[], tokens: number, batches: readonly (re
   return sizes.map(targets => ({ batch: batchSize, tokens, targets }));
 }
 
-/** The rows of each part: the first has as many as it can hold, so that a row has one place however many parts there are. */
+/**
+ * Splits the rows of a batch into parts. The first parts are filled completely, so a row has the same place whatever the number of parts.
+ */
 export const partsOf = (rows: readonly Row[], { batchSize, parts }: BatchSettings): Row[][] =>
   Array.from({ length: parts?.count ?? 1 }, (_, part) => rows.slice(part * batchSize, (part + 1) * batchSize));
 
@@ -223,7 +233,7 @@ export const withShapes = (
 ): PlannedBatch[] =>
   cuts.map(({ length, rows }) => {
     const parts = partsOf(rows, settings);
-    // One shape for all parts: sums between them must meet.
+    // All parts have one shape, so that they take part in the same sums.
     const targets = Math.max(...parts.map(targetsOf));
     const bucket = shapes[length]?.find(shape => shape.targets >= targets);
     if (bucket === undefined) throw new RangeError(`no shape holds ${targets} targets`);
@@ -231,7 +241,7 @@ export const withShapes = (
     return { epoch, bucket, rows: parts[own] ?? [], ...(settings.parts && { fillers: fillersOf(rows, own, settings.batchSize) }) };
   });
 
-/** Rows of the whole batch, from its first, in the places of a part that have none of their own. */
+/** Rows that fill the empty places of a part: the rows of the whole batch again, from its first. */
 function fillersOf(rows: readonly Row[], part: number, batchSize: number): Row[] {
   const first = Math.max(rows.length, part * batchSize);
   return Array.from({ length: Math.max(0, (part + 1) * batchSize - first) }, (_, i) => rows[(first + i) % rows.length]).flatMap(

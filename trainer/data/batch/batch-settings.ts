@@ -1,12 +1,12 @@
-/** How batches are laid out: how many shapes there may be, as each is a program of its own to build. */
+/** Settings for laying out batches. They limit the number of shapes, because each shape is a separate program to build. */
 import type { Parts } from '../../graph/graph.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { BatchSettings } from './batch-plan.ts';
 
-/** Three lengths keep padding near a tenth for text of mixed lengths; a shape of a 135M model takes about a third of a second to build. */
+/** Three lengths keep padding near 10% for text of mixed lengths. Building one shape of a 135M model takes about a third of a second. */
 export const BUCKETS = { maxBuckets: 3, multipleOf: 16, targetMultiple: 8, maxTargetSizes: 2 } as const;
 
-/** How the samples of an epoch are ordered and made into batches. */
+/** The settings for ordering the samples of an epoch and grouping them into batches. */
 export type OrderSettings = Pick<BatchSettings, 'shuffle' | 'grouped' | 'looseGroups' | 'seed' | 'parts'>;
 
 export const orderSettings = ({ data, group_by_length, data_seed }: Recipe, looseGroups = false): OrderSettings => ({
@@ -16,10 +16,10 @@ export const orderSettings = ({ data, group_by_length, data_seed }: Recipe, loos
   seed: data_seed,
 });
 
-/** The order of passes whose result does not depend on it: evaluation and importance. */
+/** The order for passes whose result does not depend on it: evaluation and importance. */
 export const freeOrder = (seed: number): OrderSettings => ({ shuffle: false, grouped: true, seed });
 
-/** @param parts of a batch, if several processes train */
+/** The batch settings of training. @param parts the parts of a batch, if several processes train */
 export const trainBatchSettings = (recipe: Recipe, looseGroups?: boolean, parts?: Parts): BatchSettings => ({
   parts,
   batchSize: recipe.per_device_train_batch_size,
@@ -29,7 +29,7 @@ export const trainBatchSettings = (recipe: Recipe, looseGroups?: boolean, parts?
   ...BUCKETS,
 });
 
-/** Settings of passes whose result does not depend on how samples are made into batches. */
+/** The batch settings of passes whose result does not depend on the grouping into batches. */
 export const evalBatchSettings = (recipe: Recipe, batchSize = recipe.per_device_eval_batch_size): BatchSettings => ({
   batchSize,
   maxLength: recipe.max_length,

@@ -1,41 +1,44 @@
-/** Fills the arrays of a planned batch, and walks through the batches of a run by a cursor that is enough to resume. */
+/** Fills the arrays of a planned batch, and iterates over the batches of a run with a cursor that is enough to resume. */
 import type { HostArray } from '../../graph/types.ts';
 import type { List } from '../tokens/example-store.ts';
 import type { TokenSequence } from '../types.ts';
 import { type BatchPlan, type Bucket, type PlannedBatch, plannedBatches } from './batch-plan.ts';
 
-/** A batch as the loop sees it, whatever the task. */
+/** A batch as the training loop sees it, for any task. */
 export interface Batch {
   readonly bucket: Bucket;
   /** The samples in the batch, row by row. */
   readonly sampleIndices: readonly number[];
-  /** Tokens that are no padding; of samples without a length, the samples. */
+  /** Number of tokens without padding; the number of samples if samples have no length. */
   readonly tokenCount: number;
   readonly targetCount: number;
-  /** The sum of the weights of targets; left out, each weighs 1. */
+  /** The sum of the targets' weights; if left out, each weighs 1. */
   readonly targetWeight?: number;
-  /** Targets of each sample in the order of `sampleIndices`, of samples that have several; left out, each has one. */
+  /** Number of targets of each sample, in the order of `sampleIndices`; if left out, each sample has one. */
   readonly targetsOfSamples?: readonly number[];
-  /** Targets of a second loss, where one is added that has its own. */
+  /** Number of targets of a second loss that has targets of its own. */
   readonly furtherTargets?: number;
-  /** [batch × tokens] of rows of tokens: 0 is padding. */
+  /** [batch × tokens] the segment of each token; 0 is padding. */
   readonly segments?: Int32Array;
-  /** [targets] the NLL of each target under the base model, where the loss compares with it; `feeds` gives what is written here. */
+  /** [targets] the NLL of each target under the base model, if the loss compares with it. `feeds` passes on the values written here. */
   readonly baseNll?: Float32Array;
   /**
    * Returns the feeds of the task's signatures.
-   * @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step
-   * @param furtherTargets the same of the second loss; left out, the batch counts as its share of the targets
+   * @param targetCount divisor of the loss, which is summed over the batch: all targets of an optimizer step
+   * @param furtherTargets the same for the second loss; if left out, the batch counts in proportion to its share of the targets
    */
   readonly feeds: (targetCount: number, furtherTargets?: number) => Record<string, HostArray>;
 }
 
-/** A plan, and how the arrays of its batches are filled: by reading and decoding where samples are files. */
+/** A plan, and a function that fills the arrays of its batches, which may read and decode files. */
 export interface BatchSource<B extends Batch = Batch> {
   readonly plan: BatchPlan;
-  /** @param following the batches that are filled next, which may be begun; left out, those after it in its epoch */
+  /**
+   * Fills a batch.
+   * @param following batches that are filled next and may be started already; if left out, the ones after it in its epoch
+   */
   readonly fill: (planned: PlannedBatch, following?: readonly PlannedBatch[]) => B | Promise<B>;
-  /** Takes back the arrays of a batch, whose feeds are not asked for again, to fill them anew. Left out where arrays are small. */
+  /** Takes back the arrays of a batch for reuse; its feeds are not read again. Left out if arrays are small. */
   readonly release?: (batch: Batch) => void;
 }
 
@@ -43,44 +46,47 @@ export interface BatchSource<B extends Batch = Batch> {
 export interface TokenBatch extends Batch {
   /** [batch × tokens]; padding is `padId`. */
   readonly ids: Int32Array;
-  /** [batch × tokens] the sequence of a row that a token belongs to, from 1; 0 is padding. Attention stays within a segment. */
+  /** [batch × tokens] the sequence within its row that a token belongs to, from 1; 0 is padding. Attention stays within a segment. */
   readonly segments: Int32Array;
-  /** [batch × tokens] from 0 in each segment; 0 in padding. */
+  /** [batch × tokens] position within the segment, from 0; 0 in padding. */
   readonly positions: Int32Array;
-  /** [targets] flat index b·tokens + t of the position whose output predicts the target: the one before it. */
+  /** [targets] flat index b·tokens + t of the position whose output predicts the target, which is the position before the target. */
   readonly targetPositions: Int32Array;
   /** [targets] */
   readonly targetIds: Int32Array;
-  /** [targets] 1 or the weight of a turn, and 0 in slots that only fill the shape. */
+  /** [targets] the weight of the target's turn (1 by default); 0 in slots that only fill the shape. */
   readonly targetWeights: Float32Array;
-  /** [targets] the sequence of each target as an index into the plan's sequences; −1 in slots that only fill the shape. */
+  /** [targets] the sequence of each target, as an index into the plan's sequences; −1 in slots that only fill the shape. */
   readonly targetSamples: Int32Array;
 }
 
 export const isTokenBatch = (batch: Batch): batch is TokenBatch => 'targetSamples' in batch;
 
-/** The next batch to train on: all that has to be saved of the data. */
+/** The next batch to train on: the only state of the data that has to be saved. */
 export interface DataCursor {
   readonly epoch: number;
   readonly batchIndex: number;
 }
 
 export interface OptimizerStep {
-  /** Micro-batches whose gradients are added up. */
+  /** The micro-batches whose gradients are summed. */
   readonly batches: readonly Batch[];
-  /** The loss of every micro-batch is its summed loss over this: the targets, or the sum of their weights. */
+  /** Divisor of each micro-batch's summed loss: the number of targets, or the sum of their weights. */
   readonly targetCount: number;
   readonly next: DataCursor;
 }
 
 export const dataStart: DataCursor = { epoch: 0, batchIndex: 0 };
 
-/** Optimizer steps an epoch; the last one takes the batches that are left. */
+/** Number of optimizer steps per epoch; the last step takes the remaining batches. */
 export function stepsPerEpoch(plan: BatchPlan, accumulationSteps: number): number {
   return Math.ceil(plan.batchesPerEpoch / accumulationSteps);
 }
 
-/** The batches of the optimizer step at a cursor; a step ends with its epoch. Throws RangeError for a cursor outside the plan. */
+/**
+ * The batches of the optimizer step at a cursor. A step never extends beyond its epoch.
+ * @throws RangeError for a cursor outside the plan
+ */
 export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, accumulationSteps: number): Promise<OptimizerStep> {
   const { epoch, batchIndex } = cursor;
   const planned = plannedBatches(plan, epoch, batchIndex, batchIndex + accumulationSteps);
@@ -94,11 +100,11 @@ export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, ac
   };
 }
 
-/** The batches of one epoch in order, as an evaluation reads them. */
+/** The batches of one epoch in order, for an evaluation. */
 export const epochBatches = <B extends Batch>(source: BatchSource<B>, epoch: number): AsyncGenerator<B> =>
   filledBatches(source, source.plan.epoch(epoch));
 
-/** These batches in their order, each until the next one is asked for. */
+/** Fills these batches in order. Each stays valid until the next one is requested. */
 export async function* filledBatches<B extends Batch>(
   { fill, release }: BatchSource<B>,
   batches: Iterable<PlannedBatch>,
@@ -117,13 +123,13 @@ export interface TokenSourceParams {
   readonly packed: boolean;
 }
 
-/** The batches of a plan over sequences. */
+/** A source of the batches of a plan over token sequences. */
 export const tokenSource = ({ plan, sequences, padId, packed }: TokenSourceParams): BatchSource<TokenBatch> => ({
   plan,
   fill: planned => fillBatch(sequences, planned, { padId, packed }),
 });
 
-/** The arrays of a batch. Rows that are missing in a short batch are padding without targets. */
+/** Fills the arrays of a batch. Missing rows of a short batch become padding without targets. */
 function fillBatch(
   sequences: List<TokenSequence>,
   { bucket, rows }: PlannedBatch,

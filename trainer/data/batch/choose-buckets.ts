@@ -1,23 +1,26 @@
-/** Chooses a few static lengths for data of many lengths, so that the least is padded. */
+/** Chooses a few static lengths for data of many lengths, to minimize padding. */
 
 export interface BucketSettings {
-  /** At most this many lengths: each is a program of its own to compile. */
+  /** Maximum number of lengths: each requires a program to be compiled. */
   readonly maxBuckets: number;
   /** Lengths are multiples of this, which suits the kernels. */
   readonly multipleOf: number;
-  /** No length above this, even where it is no multiple. */
+  /** The maximum length, which need not be a multiple of `multipleOf`. */
   readonly limit?: number;
 }
 
-/** A further bucket must save this share of all positions, or it is not worth compiling. */
+/** The share of all positions that a further bucket must save to be worth compiling. */
 const MIN_GAIN = 0.03;
 
-/** More distinct lengths are rounded further first: the search takes the square of their number. */
+/**
+ * The maximum number of distinct lengths. Beyond it, lengths are first rounded more coarsely, because the search is quadratic in their
+ * number.
+ */
 const MAX_CANDIDATES = 1024;
 
 /**
- * The lengths, ascending, whose largest holds the longest sequence and whose sum of (bucket − length) over the data is the least
- * for their number: an exact dynamic program over the histogram. Returns [] for no data.
+ * The bucket lengths, ascending. The largest holds the longest sequence, and the sum of (bucket − length) over the data is minimal for
+ * their number: an exact dynamic program over the histogram. Returns [] for no data.
  */
 export function chooseBuckets(
   lengths: Iterable<number>,
@@ -36,7 +39,7 @@ export function chooseBuckets(
   const upTo = [0];
   for (const [index, size] of sizes.entries()) upTo.push(at(upTo, index) + (counts.get(size) ?? 0));
 
-  // best[j]: positions needed by the j smallest sizes; cuts[k][j]: where the last of k + 1 buckets begins.
+  // best[j]: positions needed by the j smallest sizes; cuts[k][j]: the start of the last of k + 1 buckets.
   let best = upTo.map((count, end) => count * (end === 0 ? 0 : at(sizes, end - 1)));
   const cuts: number[][] = [new Array<number>(sizes.length + 1).fill(0)];
   while (cuts.length < Math.min(maxBuckets, sizes.length)) {
@@ -56,7 +59,7 @@ export function chooseBuckets(
   return chosen;
 }
 
-/** One bucket more: for each number of sizes, the best place where the last bucket begins. */
+/** Adds one bucket: for each number of sizes, the best start of the last bucket. */
 function splitOnce(best: readonly number[], sizes: readonly number[], upTo: readonly number[]): { best: number[]; cut: number[] } {
   const next = [...best];
   const cut = new Array<number>(best.length).fill(0);

@@ -1,22 +1,22 @@
-/** The batches of texts that are compared with each other: the texts of a sample in neighboring rows, its anchor first. */
+/** Batches of texts that are compared with each other. The texts of a sample are in neighboring rows, its anchor first. */
 import type { TextGroup } from '../text-groups/load-groups.ts';
 import type { BatchPlan } from './batch-plan.ts';
 import type { BatchSource } from './batches.ts';
 import { fillTexts } from './text-batches.ts';
 
 export interface GroupSourceParams {
-  /** A plan whose batches have `rowsPerSample` rows for each sample, as long as its longest text. */
+  /** A plan whose batches have `rowsPerSample` rows for each sample; a sample is as long as its longest text. */
   readonly plan: BatchPlan;
   readonly groups: readonly TextGroup[];
   readonly rowsPerSample: number;
   readonly padId: number;
-  /** Feeds tell which token belongs to the second part of a text. */
+  /** Whether feeds mark the tokens of the second part of a text. */
   readonly types: boolean;
 }
 
 /**
- * Feeds: those of texts, [batch, tokens]; `weights` [samples], 1 over the samples of the update, or 0 for a sample that is not there; and
- * `scores` [samples].
+ * Returns a source whose feeds are those of texts, [batch, tokens]; `weights` [samples], 1 / the samples of the update, or 0 for a missing
+ * sample; and `scores` [samples].
  */
 export function groupSource({ plan, groups, rowsPerSample, padId, types }: GroupSourceParams): BatchSource {
   const examples = groups.flatMap(({ texts, secondAts }) => texts.map((ids, i) => ({ ids, secondAt: secondAts?.[i] ?? ids.length })));

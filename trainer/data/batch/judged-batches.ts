@@ -1,6 +1,6 @@
 /**
- * The batches of judged answers whose loss has a reference point: the mean log-ratio of answers to prompts that they were not written for. As in
- * TRL, each prompt is followed by the answer of the sample before it in its batch. So a batch has the same samples in every epoch, and the
+ * Batches of judged answers for losses with a reference point: the mean log-ratio of answers to mismatched prompts. As in TRL, each prompt
+ * is followed by the answer of the previous sample of its batch. A batch therefore has the same samples in every epoch, and the
  * log-probabilities of the base model are computed once.
  */
 import { elementAt, lastOf } from '../../narrow.ts';
@@ -9,10 +9,10 @@ import { planAnswers, sizeOfAnswers, tokensOf } from './answer-batches.ts';
 import { type BatchPlan, type BatchSettings, partsOf, planBatches, type Row, targetsOf } from './batch-plan.ts';
 import { withRowsPerSample } from './rows-per-sample.ts';
 
-/** An answer, and in the row below it the same prompt with the answer of another sample. */
+/** Two rows: the prompt with its own answer, and below it the prompt with the answer of another sample. */
 export const JUDGED_ROWS = 2;
 
-/** The samples of each whole batch: those of the first epoch of a plan in which each sample has one row. */
+/** The samples of each whole batch, taken from the first epoch of a plan with one row per sample. */
 export const fixedBatches = (answers: readonly TokenSequence[], settings: BatchSettings): number[][] =>
   planAnswers(
     answers.map(answer => [answer]),
@@ -22,8 +22,8 @@ export const fixedBatches = (answers: readonly TokenSequence[], settings: BatchS
     .map(({ rows }) => rows.flatMap(row => row.sequences));
 
 /**
- * Each answer with its mismatched one. A sample that is alone in its batch gets the last answer of the batch before.
- * @param batches of at least two samples together
+ * Pairs each answer with its mismatched answer. A sample that is alone in its batch gets the last answer of the previous batch.
+ * @param batches sample indices of each batch; at least two samples overall
  */
 export function withMismatched(
   answers: readonly TokenSequence[],
@@ -48,7 +48,7 @@ function mismatched(asked: TokenSequence, answered: TokenSequence, maxLength: nu
   };
 }
 
-/** A plan whose batches are always these, or one part of each, in another order in each epoch. @param samples the rows of each */
+/** A plan with fixed batches, or one part of each, in a different order in each epoch. @param samples the rows of each sample */
 export function planFixed(
   samples: readonly (readonly TokenSequence[])[],
   batches: readonly (readonly number[])[],

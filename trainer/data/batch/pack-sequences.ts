@@ -1,11 +1,11 @@
-/** Fits sequences into rows of one length, and cuts documents into sequences that fit. */
+/** Packs sequences into rows of one length, and cuts documents into sequences that fit. */
 import { createRandom, permutation } from '../../random.ts';
 import type { TokenSequence } from '../types.ts';
 
 /**
- * First-fit decreasing: the longest sequence first, each into the first row with room for it. Rows need at most 11/9 of the best
- * possible number (Johnson, 1973). Equal lengths are drawn in an order of the seed, so that neighbors in the file part.
- * Returns the sequence numbers of each row. Every length must be at most `rowLength`.
+ * Packs by first-fit decreasing: the longest sequence first, each into the first row with room for it. Needs at most 11/9 of the minimum
+ * number of rows (Johnson, 1973). Sequences of equal length are placed in an order drawn from the seed, which separates neighbors in the
+ * file. Returns the sequence numbers of each row. Every length must be at most `rowLength`.
  */
 export function packSequences(lengths: readonly number[], rowLength: number, seed: number): number[][] {
   const order = [...permutation(lengths.length, createRandom(seed, 1))].sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0));
@@ -20,7 +20,10 @@ export function packSequences(lengths: readonly number[], rowLength: number, see
   return rows;
 }
 
-/** Next-fit: each sequence goes into the last row where there is room for it, else into a new one, so that rows keep the order of the sequences. */
+/**
+ * Packs by next-fit: each sequence goes into the last row if it has room, otherwise into a new one, so rows keep the order of the
+ * sequences.
+ */
 export function packInOrder(lengths: readonly number[], rowLength: number): number[][] {
   const rows: number[][] = [];
   let room = 0;
@@ -37,7 +40,7 @@ export function packInOrder(lengths: readonly number[], rowLength: number): numb
   return rows;
 }
 
-/** The room left in each row, as a tree of maxima: the first row with enough of it is found in logarithmic time. */
+/** The remaining room of each row, as a tree of maxima: finds the first row with enough room in logarithmic time. */
 function createRooms(rows: number, rowLength: number): { take(length: number): number } {
   const leaves = 2 ** Math.ceil(Math.log2(Math.max(rows, 1)));
   const most = new Int32Array(2 * leaves).fill(rowLength);
@@ -54,8 +57,8 @@ function createRooms(rows: number, rowLength: number): { take(length: number): n
 }
 
 /**
- * Consecutive parts of at most `maxLength` tokens. Each part begins with the last token of the part before it, as context only:
- * so every token of the document is a target exactly as often as in the whole, once.
+ * Cuts a document into consecutive parts of at most `maxLength` tokens. Each part begins with the last token of the previous part, as
+ * context only, so every token of the document is a target exactly once, as in the uncut document.
  */
 export function chunkSequence(sequence: TokenSequence, maxLength: number): TokenSequence[] {
   const { ids, train } = sequence;

@@ -1,26 +1,26 @@
-/** The batches of pairs: both answers of each, the better one in an even row and the worse one in the row below it. */
+/** Batches of pairs: the better answer of a pair is in an even row, the worse one in the row below it. */
 
 import type { Pair, TokenSequence } from '../types.ts';
 import { type AnswerBatch, answerSource, type BaseNlls, planAnswers } from './answer-batches.ts';
 import type { BatchPlan, BatchSettings } from './batch-plan.ts';
 import type { Batch, BatchSource } from './batches.ts';
 
-/** Both answers. */
+/** Rows per pair: both answers. */
 export const PAIR_ROWS = 2;
 
 export interface PairBatch extends AnswerBatch {
-  /** Targets in rows of better answers. */
+  /** Number of targets in the rows of better answers. */
   readonly chosenTargets: number;
 }
 
-/** The sequences of pairs, the better answers at even places. */
+/** The sequences of pairs, with the better answers at even indices. */
 export const sidesOf = (pairs: readonly Pair[]): TokenSequence[] => pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
 
 /** The pairs with the prompt of the better answer among its targets. */
 export const withPromptTargets = (pairs: readonly Pair[]): Pair[] =>
   pairs.map(pair => ({ ...pair, chosen: { ...pair.chosen, train: pair.chosen.train.map((_, i) => Number(i > 0)) } }));
 
-/** A plan whose samples are pairs and whose batches have two rows for each. */
+/** A plan whose samples are pairs, with two rows per pair. */
 export const planPairs = (pairs: readonly Pair[], settings: BatchSettings): BatchPlan =>
   planAnswers(
     pairs.map(({ chosen, rejected }) => [chosen, rejected]),
@@ -32,11 +32,14 @@ export interface PairSourceParams {
   readonly pairs: readonly Pair[];
   readonly padId: number;
   readonly baseNlls?: BaseNlls | undefined;
-  /** The prompt of the better answer is among its targets, in the plan too. */
+  /** Whether the prompt of the better answer is among its targets; the plan must count them too. */
   readonly learnsChosen?: boolean;
 }
 
-/** Feeds: those of `answerSource`; with `learnsChosen` `chosenWeights` [targets], 1 over the targets of better answers of the update in their rows. */
+/**
+ * Returns a source with the feeds of `answerSource`. With `learnsChosen`, also `chosenWeights` [targets]: 1 / the targets of better answers
+ * of the update in the rows of better answers.
+ */
 export function pairSource({ plan, pairs, padId, baseNlls, learnsChosen }: PairSourceParams): BatchSource<PairBatch> {
   const answers = sidesOf(pairs);
   const sequences = learnsChosen ? sidesOf(withPromptTargets(pairs)) : answers;

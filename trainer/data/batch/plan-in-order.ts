@@ -1,7 +1,7 @@
 /**
- * Plans batches of samples whose lengths are not known before they are needed. Without length groups each batch is the next rows in their order,
- * and has the samples that it has in `planBatches`. With them, rows of similar length are put together within windows: the next thousand rows in
- * their order. The shapes follow from the first window and from the longest row that is allowed.
+ * Plans batches of samples whose lengths are unknown until they are needed. Without length groups, each batch takes the next rows in order,
+ * and has the same samples as in `planBatches`. With length groups, rows of similar length are put together within windows of about a
+ * thousand rows. The shapes follow from the first window and from the maximum row length.
  */
 import { elementAt } from '../../narrow.ts';
 import { createRandom, permutation, shuffle } from '../../random.ts';
@@ -26,27 +26,27 @@ import {
 } from './batch-plan.ts';
 import { chooseBuckets } from './choose-buckets.ts';
 
-/** Samples of a window, and those of the first, from which shapes are chosen: tokenizing them takes half a second. */
+/** Number of samples in a window. The first window, from which shapes are chosen, takes half a second to tokenize. */
 export const WINDOW = 1024;
 
 /** The samples as rows in the order of an epoch. */
 interface OrderedRows {
   readonly count: number;
-  /** Some of an epoch, fewer at its end. */
+  /** Returns `count` rows of an epoch; fewer at its end. */
   from(epoch: number, first: number, count: number): Row[];
   readonly all: readonly Row[];
 }
 
 /** Cuts epochs into batches. */
 interface Cutter {
-  /** Row lengths of shapes. */
+  /** The row lengths of the shapes. */
   readonly lengths: readonly number[];
   /** The first batches of the first epoch, in any order. */
   readonly first: readonly Cut[];
   at(epoch: number, place: number): Cut;
 }
 
-/** @throws DataError for no samples, and from reading sizes */
+/** Plans the batches. @throws DataError if there is no sample, or from reading sizes */
 export function planInOrder(sizes: List<SampleSize>, settings: BatchSettings): BatchPlan {
   if (settings.packing) throw new TypeError('lengths decide the rows of these batches');
   if (sizes.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
@@ -77,7 +77,9 @@ export function planInOrder(sizes: List<SampleSize>, settings: BatchSettings): B
   };
 }
 
-/** The place that comes at a place of an epoch: in a random order, of 4 bytes for each, or itself without `shuffle`. */
+/**
+ * Returns a function from a place in an epoch to a sample index: random, with 4 bytes per sample, or the place itself without `shuffle`.
+ */
 function orderOf(count: number, stream: number, { seed, shuffle: isShuffled }: BatchSettings): (epoch: number, place: number) => number {
   if (!isShuffled) return (_, place) => place;
   let current: { readonly epoch: number; readonly places: Int32Array } | undefined;
@@ -106,7 +108,7 @@ function rowsInOrder(sizes: List<SampleSize>, settings: BatchSettings): OrderedR
   };
 }
 
-/** Each batch is the next rows. @param whole with the rows of a batch of all parts */
+/** Makes each batch from the next rows. @param whole settings with the batch size of all parts together */
 function cutInOrder(rows: OrderedRows, whole: BatchSettings): Cutter {
   const { batchSize } = whole;
   const count = Math.ceil(rows.count / batchSize);
@@ -119,9 +121,9 @@ function cutInOrder(rows: OrderedRows, whole: BatchSettings): Cutter {
 }
 
 /**
- * Rows of similar length are put together within each window, whose batches have a random order: windows of 50 batches are usual
+ * Puts rows of similar length together within each window, and orders its batches randomly. Windows of 50 batches are usual
  * (`LengthGroupedSampler` in Transformers).
- * @param whole with the rows of a batch of all parts
+ * @param whole settings with the batch size of all parts together
  */
 function cutWindows(rows: OrderedRows, whole: BatchSettings): Cutter {
   const { batchSize, seed, shuffle: isShuffled } = whole;
@@ -152,7 +154,7 @@ function chooseLengths(sampled: readonly number[], { maxBuckets, multipleOf, max
   return chooseBuckets([...sampled, maxLength], { maxBuckets, multipleOf, limit: maxLength });
 }
 
-/** Shapes of one length: the largest holds any batch, since each token of a row but its first may be a target. */
+/** The shapes of one length. The largest holds any batch, because every token of a row except its first may be a target. */
 function targetShapes(tokens: number, batches: readonly (readonly Row[])[], settings: BatchSettings): Bucket[] {
   const { batchSize, maxTargetSizes, targetMultiple } = settings;
   const counts = batches.flatMap(rows => partsOf(rows, settings)).map(targetsOf);

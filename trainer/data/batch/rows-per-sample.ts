@@ -3,8 +3,8 @@ import { valueFor } from '../../narrow.ts';
 import type { BatchPlan, PlannedBatch } from './batch-plan.ts';
 
 /**
- * The same plan with as many rows for each sample: batches have as many samples as before.
- * @param tokensOf tokens of all rows of a sample
+ * The plan with `rowsPerSample` rows for each sample; the number of samples per batch does not change.
+ * @param tokensOf returns the tokens of all rows of a sample
  */
 export function withRowsPerSample(plan: BatchPlan, rowsPerSample: number, tokensOf: (sample: number) => number): BatchPlan {
   const widened = new Map(plan.buckets.map(bucket => [bucket, { ...bucket, batch: rowsPerSample * bucket.batch }]));

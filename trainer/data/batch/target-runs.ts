@@ -1,7 +1,10 @@
-/** The targets of a batch by sample: those of one stand together, in their order. */
+/** Groups the targets of a batch by sample: the targets of a sample are contiguous and in order. */
 import type { TokenBatch } from './batches.ts';
 
-/** [samples + 1] the place of the first target of each sample among the targets of all, and their number. @param counts targets of each */
+/**
+ * [samples + 1] the index of each sample's first target among the targets of all samples; the last entry is the total.
+ * @param counts targets of each sample
+ */
 export function targetStarts(counts: Iterable<number>, samples: number): Float64Array {
   const starts = new Float64Array(samples + 1);
   let sample = 0;
@@ -13,14 +16,14 @@ export function targetStarts(counts: Iterable<number>, samples: number): Float64
 }
 
 export interface TargetRun {
-  /** The place of its first target in the batch. */
+  /** Index of the run's first target in the batch. */
   readonly begin: number;
-  /** The same among the targets of all samples. */
+  /** Index of the run's first target among the targets of all samples. */
   readonly first: number;
   readonly count: number;
 }
 
-/** @param sampleOf the sample of `starts` that a sample of the batch is */
+/** Yields the targets of each sample of a batch. @param sampleOf maps a sample of the batch to its index in `starts` */
 export function* targetRuns(
   { targetSamples, targetCount }: Pick<TokenBatch, 'targetSamples' | 'targetCount'>,
   starts: Float64Array,

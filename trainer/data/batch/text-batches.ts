@@ -1,4 +1,7 @@
-/** The batches of labeled texts: token ids filled up at the right, and a class, several or a number a row, or a label a word. */
+/**
+ * Batches of labeled texts: token ids with padding on the right, and per row a class, several classes or a number, or a label for each
+ * word.
+ */
 import type { HostArray } from '../../graph/types.ts';
 import type { LabeledText } from '../load/load-labeled.ts';
 import { labeledWords, type TaggedText } from '../tagged/load-tagged.ts';
@@ -16,9 +19,9 @@ interface SourceParams<Example extends EncodedText> {
   readonly plan: BatchPlan;
   readonly examples: Pick<List<Example>, 'at' | 'length'>;
   readonly padId: number;
-  /** Feeds tell which token belongs to the second text. */
+  /** Whether feeds mark the tokens of the second text. */
   readonly types: boolean;
-  /** The weight of each label in the loss; left out, all weigh 1. */
+  /** The weight of each label in the loss; if left out, all weigh 1. */
   readonly classWeights?: readonly number[];
 }
 
@@ -40,18 +43,18 @@ export const textSource = (params: TextSourceParams): BatchSource => ({
   },
 });
 
-/** The sum of the weights of targets: the loss is their weighted mean, as that of PyTorch's `CrossEntropyLoss(weight)`. */
+/** The sum of the targets' weights. The loss is the weighted mean, as in PyTorch's `CrossEntropyLoss(weight)`. */
 export const weightOf = (targets: readonly number[], classWeights: readonly number[] | undefined): number =>
   classWeights ? targets.reduce((sum, target) => sum + (classWeights[target] ?? 1), 0) : targets.length;
 
 export interface SeveralSourceParams extends SourceParams<LabeledText> {
-  /** By place. */
+  /** Label names by index. */
   readonly labels: readonly string[];
 }
 
 /**
- * Texts with any number of labels: a target for each label of each text, 0 or 1. A weight of a label counts where a text has it, as
- * `pos_weight` of PyTorch's `BCEWithLogitsLoss`.
+ * Returns a source of texts with any number of labels: each text has a target of 0 or 1 for each label. The weight of a label applies to
+ * the texts that have it, as with `pos_weight` of PyTorch's `BCEWithLogitsLoss`.
  */
 export const severalSource = (params: SeveralSourceParams): BatchSource => ({
   plan: params.plan,
@@ -71,7 +74,7 @@ export const severalSource = (params: SeveralSourceParams): BatchSource => ({
   },
 });
 
-/** Sentences with a label for each word, at its first token. */
+/** Returns a source of sentences with a label for each word, placed at the word's first token. */
 export const taggedSource = (params: SourceParams<TaggedText>): BatchSource => ({
   plan: params.plan,
   fill: planned => {
@@ -98,12 +101,12 @@ export const taggedSource = (params: SourceParams<TaggedText>): BatchSource => (
 });
 
 interface FilledTexts<Example> extends Omit<Batch, 'feeds' | 'targetCount'> {
-  /** In the order of the rows. */
+  /** The samples, in the order of the rows. */
   readonly samples: readonly Example[];
   readonly feeds: Record<string, HostArray>;
 }
 
-/** The arrays of the texts of a batch, one a row. */
+/** Fills the arrays of the texts of a batch, one text per row. */
 export function fillTexts<Example extends EncodedText>(
   { examples, padId, types: hasTypes }: Omit<SourceParams<Example>, 'plan'>,
   { bucket, rows }: PlannedBatch,
@@ -131,11 +134,11 @@ export interface LabelFeedParams {
   readonly batch: number;
   readonly regression: boolean;
   readonly classWeights?: readonly number[] | undefined;
-  /** The loss is the sum over the batch divided by this. */
+  /** Divisor of the loss, which is summed over the batch. */
   readonly of: number;
 }
 
-/** `labels` and `weights` [batch]; rows beyond the samples weigh nothing. */
+/** The feeds `labels` and `weights` [batch]; rows without a sample have weight 0. */
 export function labelFeeds(
   targets: readonly number[],
   { batch, regression, classWeights, of }: LabelFeedParams,

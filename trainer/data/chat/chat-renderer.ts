@@ -1,19 +1,19 @@
-/** A model's chat template as the data pipeline uses it: content and tool calls in the form that the template reads. */
+/** A model's chat template for the data pipeline: converts content and tool calls to the form that the template reads. */
 
 import { type ChatTemplate, createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import { isRecord } from '../../narrow.ts';
 import type { ChatMessage, ChatRenderer } from '../types.ts';
 
 export interface TemplateSource {
-  /** Jinja; undefined where the model has no chat template. */
+  /** A Jinja template; undefined if the model has none. */
   readonly chatTemplate?: string | undefined;
   readonly specialTokens: Readonly<Record<string, string>>;
 }
 
 /**
- * The renderer of a tokenizer's template, or undefined without one.
- * @param now for templates that write the date
- * @throws ChatTemplateError where the template does not parse
+ * The renderer of a tokenizer's template, or undefined if there is no template.
+ * @param now the time, for templates that write the date
+ * @throws ChatTemplateError if the template does not parse
  */
 export function chatRendererOf(
   { chatTemplate: source, specialTokens }: TemplateSource,
@@ -25,7 +25,7 @@ export function chatRendererOf(
   const words = new Set(source.match(/\w+/g));
   return {
     marksGeneration: template.marksGeneration,
-    // Names come from the data, so they are looked up and never become an expression.
+    // Names come from the data, so this looks them up instead of building a regular expression from them.
     mentions: field => words.has(field) || (/\W/.test(field) && source.includes(field)),
     render: ({ messages, tools, documents, variables }, { addGenerationPrompt }) =>
       template.renderMarked(
@@ -35,7 +35,7 @@ export function chatRendererOf(
   };
 }
 
-/** The forms that a template reads. Data of another form is converted, so that nothing is rendered as a quoted list or string. */
+/** The forms that a template reads. Data in another form is converted, so that nothing is rendered as a quoted list or string. */
 interface TemplateForms {
   /** Content as a list of text parts. */
   readonly contentParts: boolean;
@@ -43,7 +43,7 @@ interface TemplateForms {
   readonly toolArguments: 'object' | 'text' | 'either';
 }
 
-/** Renders both forms of a small chat and compares them. */
+/** Renders a small chat in both forms and compares the texts. */
 function templateForms(template: ChatTemplate): TemplateForms {
   const user = (content: unknown): ChatMessage => ({ role: 'user', content });
   const call = (given: unknown): ChatMessage => ({

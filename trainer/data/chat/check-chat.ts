@@ -1,4 +1,4 @@
-/** Checks of what reaches the text that a template makes of a chat: its fields, its tools, and all parts of a trained answer. */
+/** Checks that a template does not drop data: the fields of a chat, its tools, and all parts of a trained answer must reach the text. */
 import { isRecord } from '../../narrow.ts';
 import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
@@ -10,9 +10,9 @@ export interface ChatText {
   readonly place: DataPlace;
 }
 
-/** Fields that must reach the text, and the names under which templates read them. */
+/** Field names under which templates read reasoning. */
 const REASONING = ['reasoning_content', 'thinking'];
-/** Fields of a message that have the reasoning of an answer. */
+/** Fields of a message that may hold the reasoning of an answer. */
 export const reasoningFields = [...REASONING, 'reasoning'];
 const CARRIED: ReadonlyMap<string, readonly string[]> = new Map([
   ['tools', ['tools']],
@@ -21,7 +21,7 @@ const CARRIED: ReadonlyMap<string, readonly string[]> = new Map([
   ...reasoningFields.map((field): [string, string[]] => [field, REASONING]),
 ]);
 
-/** Throws DataError for a field that the template never mentions although it carries what the model should read or write. */
+/** @throws DataError for a field that the template never mentions although it holds text that the model should read or write */
 export function checkFields(chat: Conversation, { renderer, place }: ChatText): void {
   const check = (field: string, key: string): void => {
     const names = CARRIED.get(field);
@@ -40,7 +40,7 @@ export function checkFields(chat: Conversation, { renderer, place }: ChatText): 
   });
 }
 
-/** Throws DataError where the text lacks the name of a tool: some templates read tools from a message only. */
+/** @throws DataError if the text lacks the name of a tool: some templates read tools only from a message */
 export function checkTools({ tools = [] }: Conversation, text: string, { place }: ChatText): void {
   const missing = tools.findIndex(tool => !text.includes(nameOfCall(tool)));
   if (missing < 0) return;
@@ -52,7 +52,7 @@ export function checkTools({ tools = [] }: Conversation, text: string, { place }
   });
 }
 
-/** Throws DataError where the text of a trained turn lacks what the message has: its text, its reasoning or a call. */
+/** @throws DataError if the text of a trained turn lacks a part of the message: its text, its reasoning or a call */
 export function checkTurn(turn: string, message: ChatMessage, index: number, { place }: ChatText): void {
   const text = squeezed(turn);
   const missing = partsOf(message).find(part => !text.includes(squeezed(part)));
@@ -69,7 +69,7 @@ export function checkTurn(turn: string, message: ChatMessage, index: number, { p
   });
 }
 
-/** The parts of an answer: its text, split at the marks of reasoning that templates move, and the names of the functions that it calls. */
+/** The parts of an answer: its text, split at the reasoning tags that templates move, and the names of the functions that it calls. */
 function partsOf({ content, tool_calls: calls, reasoning_content: reasoning }: ChatMessage): string[] {
   const texts = [...textOfContent(content).split(/<\/?think>/), ...(typeof reasoning === 'string' ? [reasoning] : [])];
   const names = Array.isArray(calls) ? calls.map(nameOfCall) : [];
@@ -83,10 +83,10 @@ function nameOfCall(call: unknown): string {
   return typeof found === 'string' ? found : '';
 }
 
-/** The text with one space for any space in it, and none around it. */
+/** The text with each run of white space replaced by one space, and trimmed. */
 export const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
-/** Fields that every template reads, and the one that only says whose result a turn is. */
+/** Fields that every template reads, and `tool_call_id`, which only links a result to its call. */
 const COMMON = new Set(['role', 'content', 'tool_call_id']);
 
 /** Remarks on fields that the template does not use, and on reasoning that it removes. */

@@ -1,4 +1,4 @@
-/** The parts of a trained answer that stay context if the recipe asks for it: its reasoning, and what ends its turn. */
+/** Finds the parts of a trained answer that the recipe keeps as context: its reasoning, and its end-of-turn marks. */
 
 import { DataError } from '../data-error.ts';
 import { NAMED_TAGS, type ReasoningForm, reasoningFormOf, type TagForm } from '../reasoning/reasoning-form.ts';
@@ -11,17 +11,17 @@ export type ContextPart = 'reasoning' | 'end_of_turn';
 
 /** An answer as the template writes it. */
 export interface WrittenAnswer {
-  /** The text that is trained otherwise, up to its end-of-turn token. */
+  /** The text that is trained by default, up to its end-of-turn token. */
   readonly text: string;
-  /** The text of the chat before it. */
+  /** The text of the chat before the answer. */
   readonly before: string;
-  /** The answer; several where the template's own marks do not tell them apart. */
+  /** The answer; several messages if the template's own marks do not separate them. */
   readonly messages: readonly ChatMessage[];
-  /** The place of the first of them in the chat. */
+  /** The index of the first of these messages in the chat. */
   readonly index: number;
 }
 
-/** @throws DataError for a part that cannot be located in the text */
+/** The stretches of an answer that stay context. @throws DataError for a part that cannot be located in the text */
 export function contextParts(answer: WrittenAnswer, parts: readonly ContextPart[], settings: ChatText): Span[] {
   const { form, end } = formOf(settings.renderer);
   return [
@@ -30,7 +30,7 @@ export function contextParts(answer: WrittenAnswer, parts: readonly ContextPart[
   ];
 }
 
-/** The piece of plain text without its reasoning between `<think>` and `</think>`. */
+/** The piece of plain text with its reasoning between `<think>` and `</think>` as context. */
 export function withoutReasoning(piece: Piece): Piece {
   const context = piece.train ? (taggedIn(piece.text, NAMED_TAGS, false) ?? [[0, piece.text.length]]) : [];
   return context.length === 0 ? piece : { ...piece, context };
@@ -38,7 +38,7 @@ export function withoutReasoning(piece: Piece): Piece {
 
 interface AnswerForm {
   readonly form: ReasoningForm | undefined;
-  /** The trained text that the template writes after a last answer, without white space at its end. */
+  /** The text that the template writes after a last answer and that is trained, without trailing white space. */
   readonly end: string;
 }
 
@@ -63,7 +63,7 @@ function endOfAnswers(renderer: ChatRenderer): string {
   return text.slice(at, renderer.marksGeneration ? (stretch?.[1] ?? at) : text.length).trimEnd();
 }
 
-/** Reasoning in the form of the template, and between the usual tags in an answer of a template with another form. */
+/** The reasoning in the template's form, or between the usual tags if the template has another form and the answer uses these tags. */
 function writtenReasoning(answer: WrittenAnswer, form: ReasoningForm | undefined, { place }: ChatText): Span[] {
   const { text, before, messages, index } = answer;
   const own = form === undefined ? [] : form.kind === 'heads' ? headedIn(text, form) : taggedIn(text, form, isBegun(before, form));
@@ -77,16 +77,16 @@ function writtenReasoning(answer: WrittenAnswer, form: ReasoningForm | undefined
   return found;
 }
 
-/** Whether the text before an answer opens its reasoning. */
+/** True if the text before an answer opens its reasoning. */
 const isBegun = (before: string, { opening }: TagForm): boolean => before.trimEnd().endsWith(opening);
 
-/** The stretches between two tags with the space behind each; undefined if the first is never closed. */
+/** The stretches between two tags, each with the white space after it; undefined if the first tag is never closed. */
 function taggedIn(text: string, { opening, closing }: TagForm, isBegun: boolean): Span[] | undefined {
   const found: Span[] = [];
   const first = isBegun ? 0 : text.indexOf(opening);
   for (let from = first; from >= 0; ) {
     const at = text.indexOf(closing, from);
-    // Later in the text, a tag may be what the answer is about.
+    // A tag later in the text may be part of what the answer discusses.
     if (at < 0) return from === first && text.slice(0, from).trim() === '' ? undefined : found;
     const rest = text.slice(at + closing.length);
     const to = text.length - rest.trimStart().length;
@@ -96,7 +96,7 @@ function taggedIn(text: string, { opening, closing }: TagForm, isBegun: boolean)
   return found;
 }
 
-/** The messages of reasoning, each up to the head of the next message. */
+/** The reasoning messages, each up to the header of the next message. */
 function headedIn(text: string, { reasoning, between }: Extract<ReasoningForm, { kind: 'heads' }>): Span[] {
   const found: Span[] = [];
   for (let from = text.indexOf(reasoning); from >= 0; ) {
@@ -108,7 +108,7 @@ function headedIn(text: string, { reasoning, between }: Extract<ReasoningForm, {
   return found;
 }
 
-/** The reasoning that a message has, in its own field or between tags. */
+/** The reasoning of a message, from its own field or from between tags. */
 function thoughtsOf(message: ChatMessage): string[] {
   const fields = reasoningFields.map(name => message[name]).filter(value => typeof value === 'string');
   const content = textOfContent(message.content);

@@ -1,4 +1,4 @@
-/** A chat as pieces of text: the model's own template, of which only the turns of some roles are trained, mostly the assistant's. */
+/** Turns a chat into pieces of text with the model's own template. Only the turns of some roles are trained, usually the assistant's. */
 import { elementAt } from '../../narrow.ts';
 import { DataError } from '../data-error.ts';
 import type { Conversation, Piece, RenderedChat, Target } from '../types.ts';
@@ -8,18 +8,18 @@ import { type ContextPart, contextParts } from './context-parts.ts';
 import { render, type Span } from './render-chat.ts';
 import { answerSpan, trailingSpace, turnSpan } from './turn-spans.ts';
 
-/** Which of a chat's turns are trained, among those of the trained roles. */
+/** Selects which turns of the trained roles are trained. */
 export type TrainedTurns = 'all' | 'last';
 
 /** The roles whose turns are trained, and which of these turns. */
 export interface TurnChoice {
   readonly trainedTurns: TrainedTurns;
-  /** Left out, the assistant's alone. */
+  /** The roles whose turns are trained; if left out, only the assistant. */
   readonly trainedRoles?: readonly string[] | undefined;
 }
 
 export interface ChatSettings extends ChatText, TurnChoice {
-  /** The parts of a trained answer that stay context; left out, none. */
+  /** The parts of a trained answer that stay context; if left out, none. */
   readonly contextParts?: readonly ContextPart[] | undefined;
 }
 
@@ -30,16 +30,15 @@ export interface FormattedChat {
 }
 
 /**
- * Renders the chat and marks as trained what the model itself has to write. Where the template marks that with
- * `{% generation %}`, its marks count. Otherwise each answer is trained from the end of the generation prompt to its
- * end-of-turn token; what the template puts after that token (a line break) is context only. A trained turn of another role is its text with
- * the marks that end it.
- * Throws DataError where the template drops what the data has, or where an answer cannot be found in the text.
+ * Renders the chat and marks the text that the model has to write as trained. If the template marks this text with `{% generation %}`, its
+ * marks apply. Otherwise each answer is trained from the end of the generation prompt to its end-of-turn token; text that the template
+ * writes after that token (a line break) is context only. A trained turn of another role is its text with its end-of-turn marks.
+ * @throws DataError if the template drops data, or an answer cannot be found in the text
  */
 export function chatPieces(chat: Conversation, settings: ChatSettings): FormattedChat {
   checkFields(chat, settings);
   const whole = render(chat, chat.messages.length, false, settings);
-  // An empty message that the text does not have is none, wherever else the template would write it.
+  // An empty first message that is missing from the text counts as absent, even if the template would write it elsewhere.
   if (beginsEmpty(chat) && isTextOf(withoutFirst(chat), whole.text, settings)) return chatPieces(withoutFirst(chat), settings);
   checkTools(chat, whole.text, settings);
   checkTurns(chat, whole.text, settings);
@@ -68,18 +67,20 @@ const rolesWithoutTurn = ({ messages }: Conversation, { trainedRoles = [] }: Tur
 
 const isAnswer = ({ messages }: Conversation, index: number): boolean => messages[index]?.role === ANSWERS;
 
-/** A trained turn of another role; none if it says nothing. */
+/** The trained turn of another role; empty if the turn has no text. */
 function inputTarget(chat: Conversation, whole: string, index: number, settings: ChatSettings): Target[] {
   const withEnd = !settings.contextParts?.includes('end_of_turn');
   const span = turnSpan(chat, whole, index, withEnd, settings);
   return span === undefined ? [] : [{ from: span[0], to: span[1], weight: chat.weights?.[index] ?? 1 }];
 }
 
-/** Whether the text lacks the system message: Mistral's template writes it into the last question, and only while nothing follows that. */
+/**
+ * True if the text lacks the system message: Mistral's template writes it into the last question, and only if nothing follows the question.
+ */
 const dropsSystem = (chat: Conversation, whole: string, settings: ChatSettings): boolean =>
   chat.messages[0]?.role === 'system' && dropsTurn(chat, 0, whole, settings);
 
-/** Whether a turn leaves no trace in the text of the chat. */
+/** True if a turn leaves no trace in the text of the chat. */
 function dropsTurn(chat: Conversation, index: number, whole: string, settings: ChatSettings): boolean {
   const text = textOfContent(elementAt(chat.messages, index).content).trim();
   return text !== '' && !whole.includes(text) && isTextOf(without(chat, index), whole, settings);
@@ -93,11 +94,11 @@ const without = (chat: Conversation, index: number): Conversation => ({
   ...(chat.weights && { weights: chat.weights.filter((_, i) => i !== index) }),
 });
 
-/** Whether a chat begins with a system message that says nothing. */
+/** True if a chat begins with an empty system message. */
 export const beginsEmpty = ({ messages: [first] }: Conversation): boolean =>
   first?.role === 'system' && textOfContent(first.content).trim() === '';
 
-/** Whether the template makes this text of a chat. */
+/** True if the template renders a chat as this text. */
 function isTextOf(chat: Conversation, text: string, settings: ChatSettings): boolean {
   try {
     return render(chat, chat.messages.length, false, settings).text === text;
@@ -106,7 +107,7 @@ function isTextOf(chat: Conversation, text: string, settings: ChatSettings): boo
   }
 }
 
-/** Throws DataError for a later turn that the template drops: gpt-oss's template reads a system message in the first place only. */
+/** @throws DataError for a later turn that the template drops: gpt-oss's template reads a system message only in first place */
 function checkTurns(chat: Conversation, whole: string, settings: ChatSettings): void {
   for (const [index, { role }] of chat.messages.entries()) {
     if (index === 0 || role === 'assistant' || !dropsTurn(chat, index, whole, settings)) continue;
@@ -120,8 +121,9 @@ function checkTurns(chat: Conversation, whole: string, settings: ChatSettings): 
 }
 
 /**
- * The last answer behind the prompt for which the model generates it, which has the system message that the text of the whole chat lacks.
- * Throws DataError where other turns are trained: each answer has another prompt.
+ * The last answer after the prompt for which the model generates it. This prompt has the system message that the text of the whole chat
+ * lacks.
+ * @throws DataError if other turns are trained, because each answer has a different prompt
  */
 function lastAnswerAsGenerated(chat: Conversation, whole: string, turns: readonly number[], settings: ChatSettings): FormattedChat {
   const last = chat.messages.length - 1;
@@ -150,7 +152,7 @@ function lastAnswerAsGenerated(chat: Conversation, whole: string, turns: readonl
 
 const ENDS_DIFFER = "have earlier answers that the model's chat template ends with another token than the last one";
 
-/** Whether special tokens like `<|end|>` and `<|return|>` end the answers, and not the same one. */
+/** True if the answers end with special tokens such as `<|end|>` and `<|return|>`, and not all with the same one. */
 function endsDiffer(text: string, spans: readonly Span[]): boolean {
   const ends = spans.map(([from, to]) => /<\|\w+\|>$/.exec(text.slice(from, to))?.[0]);
   return new Set(ends).size > 1;
@@ -159,7 +161,7 @@ function endsDiffer(text: string, spans: readonly Span[]): boolean {
 /** The role whose turns the model writes. */
 const ANSWERS = 'assistant';
 
-/** The turns that are trained, by their place in the chat: those of the trained roles, and others that have a weight. */
+/** The indices of the trained turns in the chat: turns of the trained roles, and other turns that have a weight. */
 export function trainedTurnsOf({ messages, weights }: Conversation, { trainedTurns, trainedRoles = [ANSWERS] }: TurnChoice): number[] {
   const all: number[] = [];
   let index = 0;
@@ -171,7 +173,7 @@ export function trainedTurnsOf({ messages, weights }: Conversation, { trainedTur
   return weights ? chosen.filter(index => weights[index] !== 0) : chosen;
 }
 
-/** The answers that are trained, by their place in the chat. */
+/** The indices of the trained answers in the chat. */
 export const answersOf = (chat: Conversation, choice: TurnChoice): number[] =>
   trainedTurnsOf(chat, choice).filter(index => isAnswer(chat, index));
 
@@ -182,7 +184,10 @@ interface Stretches {
   readonly spans: readonly Span[];
 }
 
-/** Whether each stretch that is trained holds a call, its weight and its context. @throws DataError as {@link callsAndWeights} and {@link contextParts} */
+/**
+ * Determines for each trained stretch whether it holds a call, its weight and its context.
+ * @throws DataError as {@link callsAndWeights} and {@link contextParts}
+ */
 function kindsOf(
   chat: Conversation,
   answers: readonly number[],
@@ -203,8 +208,9 @@ function kindsOf(
 }
 
 /**
- * Whether each stretch holds a call, and its weight. Where stretches are not answers, one by one, each may hold one, and all have one weight.
- * Throws DataError for answers with several weights then.
+ * Determines for each stretch whether it holds a call, and its weight. If stretches do not correspond to answers one to one, any of them
+ * may hold a call, and all have one weight.
+ * @throws DataError in that case for answers with different weights
  */
 function callsAndWeights(
   { messages, weights }: Conversation,
@@ -227,7 +233,7 @@ function callsAndWeights(
   return Array.from({ length: stretches }, () => shown({ isCall: kinds.some(({ isCall }) => isCall), weight }));
 }
 
-/** @param targets trained stretches outside of the answers */
+/** Splits the text into trained and context pieces. @param targets trained stretches outside of the answers */
 function piecesOf(text: string, spans: readonly Span[], kinds: ReadonlyArray<Partial<Piece>>, targets: readonly Target[] = []): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
@@ -246,7 +252,7 @@ function piecesOf(text: string, spans: readonly Span[], kinds: ReadonlyArray<Par
   return pieces.filter(piece => piece.text !== '');
 }
 
-/** The stretches that the template marks. To choose among them, each answer must have one. */
+/** The stretches that the template marks. To choose among them, each answer must have exactly one. */
 function markedAnswers(
   { messages }: Conversation,
   { generated }: RenderedChat,

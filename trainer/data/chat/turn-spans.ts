@@ -1,4 +1,4 @@
-/** The place of a turn in the text that a chat template makes of the whole chat. */
+/** Finds the span of a turn in the text that a chat template makes of the whole chat. */
 import { elementAt, isRecord } from '../../narrow.ts';
 import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
@@ -8,7 +8,10 @@ import { textOfContent } from './chat-renderer.ts';
 import { type ChatText, checkTurn } from './check-chat.ts';
 import { MARK, render, type Span } from './render-chat.ts';
 
-/** The place of an answer in the whole text: from the end of the generation prompt to its end-of-turn token. @throws DataError where it is not found */
+/**
+ * The span of an answer in the whole text: from the end of the generation prompt to its end-of-turn token.
+ * @throws DataError if it is not found
+ */
 export function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatText): Span {
   const message = elementAt(chat.messages, index);
   const from = startOf(chat, whole, index, settings);
@@ -19,11 +22,11 @@ export function answerSpan(chat: Conversation, whole: string, index: number, set
 }
 
 /**
- * The place of a turn that is no answer: from the beginning of what it says to the marks behind it. No generation prompt opens such a turn, so
- * what the template writes before its text is context.
- * @param withEnd whether the marks that end the turn belong to it
- * @returns undefined for a turn that says nothing
- * @throws DataError where the template does not write the turn
+ * The span of a turn that is not an answer: from the beginning of its text to the marks after it. No generation prompt opens such a turn,
+ * so anything that the template writes before its text is context.
+ * @param withEnd whether the span includes the marks that end the turn
+ * @returns undefined for a turn without text
+ * @throws DataError if the template does not write the turn
  */
 export function turnSpan(chat: Conversation, whole: string, index: number, withEnd: boolean, settings: ChatText): Span | undefined {
   const message = elementAt(chat.messages, index);
@@ -33,20 +36,23 @@ export function turnSpan(chat: Conversation, whole: string, index: number, withE
   const from = commonStart(whole, marked);
   const end = endOfText(chat, whole, index, settings);
   const to = withEnd ? (endOfTurn(chat, whole, index, settings) ?? end) : end;
-  // Behind the text may stand what is no mark, such as the tools that gpt-oss's template writes below a system message.
+  // The text may be followed by more than marks, such as the tools that gpt-oss's template writes below a system message.
   const span: Span = [from, /^\s*\S+$/.test(whole.slice(end, to)) ? to : end];
   checkTurn(whole.slice(...span), message, index, settings);
   return span;
 }
 
-/** As {@link endOf}, or as much of the marks as stands behind the text. Undefined where the template refuses a chat that ends with this turn. */
+/**
+ * The end of the turn as in {@link endOf}, or as far as the marks after the text match. Undefined if the template refuses a chat that ends
+ * with this turn.
+ */
 function endOfTurn(chat: Conversation, whole: string, index: number, settings: ChatText): number | undefined {
   try {
     const found = endOf(chat, whole, index, settings);
     if (found !== undefined) return found;
     const ending = endingOf(chat, index, settings);
     const at = endOfText(chat, whole, index, settings);
-    // Marks like `</tool_response>` or `[/INST]`: what differs behind them begins in the middle of another.
+    // Keep whole marks such as `</tool_response>` or `[/INST]`: the first difference may be in the middle of a mark.
     const shared = ending.slice(0, commonStart(ending, whole.slice(at)));
     return at + Math.max(shared.lastIndexOf('>'), shared.lastIndexOf(']')) + 1;
   } catch {
@@ -54,23 +60,26 @@ function endOfTurn(chat: Conversation, whole: string, index: number, settings: C
   }
 }
 
-/** The end of the generation prompt, or of as much of it as the template writes before an answer. */
+/** The end of the generation prompt, or of the part of it that the template writes before an answer. */
 function startOf(chat: Conversation, whole: string, index: number, settings: ChatText): number | undefined {
   const prompt = index === 0 ? openingPrompt(chat, settings) : render(chat, index, true, settings).text;
   if (whole.startsWith(prompt)) return prompt.length;
-  // Some templates open the reasoning in the generation prompt, and write an answer without it. Both may begin with the same characters.
+  // Some templates open the reasoning in the generation prompt but write an answer without it. Both may begin with the same characters.
   const shared = Math.min(commonStart(prompt, whole), startOfText(chat, whole, index, settings));
   return index > 0 && shared > render(chat, index, false, settings).text.length ? shared : undefined;
 }
 
-/** The place in the whole text where the text of a turn begins; its end if the turn has none, or the template removes its beginning. */
+/**
+ * The offset in the whole text where the text of a turn begins; the end of the turn if it has no text, or if the template removes its
+ * beginning.
+ */
 function startOfText(chat: Conversation, whole: string, index: number, settings: ChatText): number {
   const text = textOfContent(elementAt(chat.messages, index).content);
   if (text.trim() === '') return whole.length;
   return commonStart(whole, textWith(withMarkedStart(chat, index), settings));
 }
 
-/** The generation prompt of a chat without any turn. Throws DataError where the template writes none. */
+/** The generation prompt of a chat without turns. @throws DataError if the template writes none */
 function openingPrompt(chat: Conversation, settings: ChatText): string {
   try {
     return render(chat, 0, true, settings).text;
@@ -85,9 +94,9 @@ function openingPrompt(chat: Conversation, settings: ChatText): string {
 }
 
 /**
- * The end of an answer in the whole text. Where the text up to the answer is a beginning of the whole, that is its end
- * without the white space after the end-of-turn token. Otherwise the template writes an earlier answer in another way than
- * a last one, and the end is found by comparing the text with that of the same chat with one character added to the answer.
+ * The end of an answer in the whole text. If the text up to and including the answer is a prefix of the whole text, this is the end of that
+ * prefix without the white space after the end-of-turn token. Otherwise the template renders an earlier answer differently from a last one,
+ * and the end is found by comparing the text with that of the same chat with one character added to the answer.
  */
 function endOf(chat: Conversation, whole: string, index: number, settings: ChatText): number | undefined {
   const message = elementAt(chat.messages, index);
@@ -101,13 +110,13 @@ function endOf(chat: Conversation, whole: string, index: number, settings: ChatT
   return followed !== undefined && whole.startsWith(followed) ? followed.length - trailingSpace(followed, message) : undefined;
 }
 
-/** The text that the template writes behind the text of a turn where the chat ends with it. */
+/** The text that the template writes after the text of a turn that ends the chat. */
 function endingOf(chat: Conversation, index: number, settings: ChatText): string {
   const upTo = render(chat, index + 1, false, settings).text;
   return upTo.slice(upTo.length - commonEnd(upTo, render(withMarkedEnd(chat, index), index + 1, false, settings).text));
 }
 
-/** The place in the whole text where the text of a turn ends, or its last call. */
+/** The offset in the whole text where the text of a turn, or its last call, ends. */
 const endOfText = (chat: Conversation, whole: string, index: number, settings: ChatText): number =>
   whole.length - commonEnd(whole, textWith(withMarkedEnd(chat, index), settings));
 
@@ -123,7 +132,7 @@ const withMessage = (chat: Conversation, index: number, change: (message: ChatMe
   messages: chat.messages.map((each, i) => (i === index ? change(each) : each)),
 });
 
-/** The first `count` turns as the template writes them in front of another: gpt-oss ends an answer with another token there. */
+/** The first `count` turns as the template writes them before another turn: gpt-oss ends an answer with a different token there. */
 function textBeforeTurn(chat: Conversation, count: number, settings: ChatText): string | undefined {
   const before = render(chat, count - 1, false, settings).text;
   const asked = render(chat, count - 1, true, settings).text;
@@ -132,7 +141,7 @@ function textBeforeTurn(chat: Conversation, count: number, settings: ChatText): 
   return opening !== '' && text.endsWith(opening) ? text.slice(0, -opening.length) : undefined;
 }
 
-/** The message with a mark at the end of what it says: in its last call, or in its text. */
+/** The message with a mark at the end of its content: in its last call, or in its text. */
 function withMark(message: ChatMessage): ChatMessage {
   const { content, tool_calls: calls } = message;
   if (!Array.isArray(calls)) return { ...message, content: textOfContent(content).trimEnd() + MARK };
@@ -146,7 +155,7 @@ function withMarkedArguments(call: unknown): unknown {
   return { ...others, arguments: { ...(isRecord(parsed) && parsed), mark: MARK } };
 }
 
-/** How many characters of white space follow the end-of-turn token; 0 where the turn ends with its own text. */
+/** Number of white-space characters after the end-of-turn token; 0 if the turn ends with its own text. */
 export function trailingSpace(turn: string, { content, tool_calls: calls }: ChatMessage): number {
   const trimmed = turn.trimEnd();
   const text = textOfContent(content).trimEnd();

@@ -1,28 +1,30 @@
-/** Encodes stretches of text so that their ids, one after the other, equal those of the tokenizer for continuous text. */
+/** Encodes consecutive stretches of text so that their concatenated ids equal the tokenizer's ids of the whole text. */
 import type { TextTokenizer } from '../types.ts';
 
-/** Text longer than this is encoded in blocks: time and memory of an encoder grow faster than its text. */
+/** Longer text is encoded in blocks, because an encoder's time and memory grow faster than the length of its text. */
 const BLOCK_CHARACTERS = 2 ** 16;
 
-/** How far a block may grow in search of a line break before a letter, where no tokenizer joins what is on both sides. */
+/** How far a block may grow in search of a line break before a letter; no tokenizer merges across such a break. */
 const BLOCK_SEARCH = 2 ** 14;
 
 const REMEMBERED_CHARACTERS = 512;
 const REMEMBERED_TEXTS = 256;
 
 export interface Encoder {
-  /** The beginning of a sequence: with BOS where the tokenizer writes one, never with a closing EOS. */
+  /** Encodes the beginning of a sequence: with BOS if the tokenizer writes one, never with a closing EOS. */
   start(text: string): number[];
-  /** The beginning of a sequence that writes its own special tokens. */
+  /** Encodes the beginning of a sequence that writes its own special tokens. */
   startPlain(text: string): number[];
-  /** Encodes text that follows other text: without special tokens, and without the space that the tokenizer puts before a word at the start. */
+  /**
+   * Encodes text that follows other text: without special tokens, and without the space that the tokenizer adds before a word at the start.
+   */
   next(text: string): number[];
 }
 
 /**
- * A prompt is encoded alone, as generation sees it, and its completion by `next`: no merge crosses the boundary.
- * SentencePiece tokenizers put a space before text; `next` finds out once whether this one does and then encodes behind a line
- * break, whose own ids it takes off.
+ * Creates an encoder. A prompt is encoded alone, as in generation, and its completion by `next`, so no merge crosses the boundary.
+ * SentencePiece tokenizers add a space before text. `next` checks once whether this tokenizer does; if so, it encodes the text after a line
+ * break and removes the ids of that line break.
  */
 export function createEncoder(tokenizer: TextTokenizer): Encoder {
   const plain = (text: string) => [...tokenizer.encode(text, { addSpecialTokens: false })];
@@ -47,7 +49,7 @@ export function createEncoder(tokenizer: TextTokenizer): Encoder {
     next: remembering(text => (text === '' ? [] : inBlocks(text, nextBlock))),
   };
 
-  /** Takes off an EOS that the tokenizer adds by itself, but not one that the text spells out. */
+  /** Removes an EOS that the tokenizer adds by itself, but not one that the text spells out. */
   function withoutClosing(ids: number[], { eosIds }: TextTokenizer, text: string): number[] {
     const last = ids.at(-1);
     if (last === undefined || !eosIds.includes(last)) return ids;
@@ -55,7 +57,7 @@ export function createEncoder(tokenizer: TextTokenizer): Encoder {
   }
 }
 
-/** Templates and labels come back with every sample: the ids of short texts are kept, the oldest forgotten first. */
+/** Memoizes the ids of short texts, because templates and labels recur with every sample. The oldest entries are dropped first. */
 function remembering(encode: (text: string) => readonly number[]): (text: string) => number[] {
   const known = new Map<string, readonly number[]>();
   return text => {
@@ -69,7 +71,7 @@ function remembering(encode: (text: string) => readonly number[]): (text: string
   };
 }
 
-/** Cuts after line breaks that come before a letter; a text without any is cut where the search ends, between two characters. */
+/** Cuts after line breaks that precede a letter. If the search finds none, it cuts between two characters at its end. */
 function textBlocks(text: string): string[] {
   const blocks: string[] = [];
   const boundary = /\n(?=\p{L})/gu;
@@ -84,7 +86,7 @@ function textBlocks(text: string): string[] {
   return blocks;
 }
 
-/** The position, or the one before it where it would part a surrogate pair. */
+/** The position, or the one before it if it would split a surrogate pair. */
 export function safeCut(text: string, position: number): number {
   if (position >= text.length) return text.length;
   const unit = text.charCodeAt(position);

@@ -1,4 +1,4 @@
-/** Turns a record into pieces of text, each trained or not: one function a format, in one table. */
+/** Turns a record into pieces of text, each trained or not, with one function per format. */
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { type ContextPart, withoutReasoning } from '../chat/context-parts.ts';
@@ -16,41 +16,41 @@ export interface FormatSettings extends TurnChoice {
   readonly labels: readonly string[];
   /** The label names for {labels}. */
   readonly shownLabels: readonly string[];
-  /** Whether prompts become user turns of the chat template; auto: for alpaca and text_label where the model has one. */
+  /** Whether prompts become user turns of the chat template. 'auto': for alpaca and text_label if the model has a template. */
   readonly chat: boolean | 'auto';
-  /** False trains on prompts too. */
+  /** If false, prompts are trained too. */
   readonly completionOnly: boolean;
-  /** The parts of a trained answer that stay context; left out, none. */
+  /** The parts of a trained answer that stay context; if left out, none. */
   readonly contextParts?: readonly ContextPart[] | undefined;
   readonly chatRenderer?: ChatRenderer;
 }
 
-/** The prompt of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line break that alpaca-lora and later tools end it with. */
+/** The prompt of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the final line break that alpaca-lora and later tools add. */
 export function alpacaPrompt(instruction: string, input: string): string {
   const context = input === '' ? '' : ', paired with an input that provides further context';
   const inputPart = input === '' ? '' : `### Input:\n${input}\n\n`;
   return `Below is an instruction that describes a task${context}. Write a response that appropriately completes the request.\n\n### Instruction:\n${instruction}\n\n${inputPart}### Response:\n`;
 }
 
-/** A sample as its record has it: a chat, a prompt with its answer as plain text, or text without a prompt. */
+/** A sample as read from its record: a chat, a prompt with its answer as plain text, or text without a prompt. */
 export type ReadSample =
   | {
       readonly kind: 'chat';
       readonly chat: Conversation;
-      /** The stretch of its prompt that may be shortened. */
+      /** The stretch of the prompt that may be shortened. */
       readonly flexible?: string;
       readonly label?: string;
     }
   | { readonly kind: 'answer'; readonly prompt: string; readonly flexible: string; readonly answer: string; readonly label?: string }
   | { readonly kind: 'text'; readonly text: string };
 
-/** @throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text */
+/** Reads the sample of a record. @throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text */
 export function readSample(record: DataRecord, settings: FormatSettings): ReadSample {
   if (settings.trainedRoles && !WITH_ROLES.has(settings.format)) throw withoutRoles(record, settings);
   return readers[settings.format](record, settings);
 }
 
-/** @throws DataError as `readSample` does, and for what a chat template refuses */
+/** Formats a record. @throws DataError as `readSample` does, and for a chat that the template refuses */
 export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
   const made = written(record, readSample(record, settings), settings);
   const leavesReasoning = !made.chat && settings.contextParts?.includes('reasoning');
@@ -80,7 +80,7 @@ const withoutRoles = ({ file, line }: DataRecord, { format, trainedRoles = [] }:
     advice: 'Write the data as lists of messages, or remove data.trained_roles; data.completion_only: false trains prompts too',
   });
 
-/** Throws DataError: one text cannot be made of two answers. */
+/** @throws DataError, because two answers cannot become one text */
 function refusePair({ file, line }: DataRecord): never {
   const tasks = orList(namesWhere(objectiveCatalog, ({ compares }) => compares !== undefined));
   throw new DataError({
@@ -100,7 +100,7 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
     const output = requiredText(record, 'output');
     const system = optionalText(record, 'system');
     if (usesChat(record, settings, true)) return chatOf(record, alpacaTurns({ instruction, input, system }), output, input);
-    // With false, the template is not known yet.
+    // With `chat: false`, the template is not known yet.
     if (settings.chat !== false) refuseTools(record);
     return { kind: 'answer', prompt: alpacaPrompt(instruction, input), flexible: input, answer: output };
   },
@@ -133,7 +133,7 @@ function chatOf(record: DataRecord, prompt: readonly ChatMessage[], answer: stri
   return { kind: 'chat', chat: { ...toolsOf(record), messages: [...prompt, { role: 'assistant', content: answer }] }, flexible };
 }
 
-/** The pieces of a sample, as if only answers were trained. @throws DataError for what a chat template refuses */
+/** The pieces of a sample with only answers trained. @throws DataError for a chat that the template refuses */
 function written(record: DataRecord, sample: ReadSample, settings: FormatSettings): FormattedExample {
   if (sample.kind === 'text') return { pieces: [{ text: sample.text, train: true }], chat: false };
   const labeled = sample.label !== undefined && { label: sample.label };
@@ -142,7 +142,7 @@ function written(record: DataRecord, sample: ReadSample, settings: FormatSetting
   const [head, ...rest] = example.pieces;
   const { flexible } = sample;
   if (flexible === undefined || head === undefined) return { ...example, ...labeled };
-  // Templates trim what they are given.
+  // Templates trim their input.
   const stretch = head.text.includes(flexible) ? flexible : flexible.trim();
   return { ...example, pieces: [...splitAround(head.text, stretch), ...rest], ...labeled };
 }
@@ -159,7 +159,7 @@ export function sharegptChat(record: DataRecord): Conversation {
   return { ...chat, weights, messages: withSystem(system, chat.messages) };
 }
 
-/** The prompt around the stretch that may be shortened, then the completion. */
+/** Pieces of the prompt before, in and after the stretch that may be shortened, then the completion. */
 function promptPieces(prompt: string, flexible: string, completion: string): Piece[] {
   return [...splitAround(prompt, flexible), { text: completion, train: true }];
 }

@@ -1,6 +1,6 @@
 /**
- * A record with one answer and its judgment, as a sample: a prompt and a completion as texts or as lists of messages (TRL), or any
- * other layout with a prompt (LLaMA-Factory), with `label` or `kto_tag`. A record with two answers gives a good and a bad one.
+ * Turns a record with one answer and its judgment (`label` or `kto_tag`) into a sample. Prompt and completion are texts or lists of
+ * messages (TRL), or any other layout with a prompt (LLaMA-Factory). A record with two answers becomes a good and a bad sample.
  */
 import { DataError, describeValue } from '../data-error.ts';
 import { fieldError } from '../read/record-fields.ts';
@@ -21,7 +21,7 @@ const THUMBS: Readonly<Record<string, boolean>> = { true: true, '1': true, false
 const PROMPTLESS: ReadonlySet<DataFormat> = new Set(['text', 'text_label']);
 
 /**
- * One sample, or those of a good and a bad answer. A long one loses the end of its answer. Of a chat the last answer is judged.
+ * One sample, or a good and a bad one. A sample that is too long loses the end of its answer. In a chat, the last answer is judged.
  * @throws DataError (file, line, key) for a sample without prompt, answer or judgment
  */
 export function formatJudged(record: DataRecord, settings: FormatSettings): readonly FormattedJudgment[] {
@@ -47,17 +47,17 @@ const lastAnswer = (settings: FormatSettings): FormatSettings => ({
   trainedRoles: undefined,
 });
 
-/** The judgments of a record: one, or those of a good and a bad answer. @throws DataError where one is neither yes nor no */
+/** The judgments of a record: one, or true and false for a good and a bad answer. @throws DataError if a judgment is not a yes or no */
 export const judgmentsOf = (record: DataRecord): readonly boolean[] => (isPair(record) ? [true, false] : [judgmentOf(record)]);
 
 const isPair = ({ value }: DataRecord): boolean => Object.hasOwn(value, 'chosen') && Object.hasOwn(value, 'rejected');
 
 const judgmentKey = ({ value }: DataRecord): string => LABELS.find(name => Object.hasOwn(value, name)) ?? LABELS[0];
 
-/** Whether a record with one answer says that it is good or bad. */
+/** True if a record with one answer has a judgment. */
 export const isJudged = (record: DataRecord): boolean => thumbOf(record.value[judgmentKey(record)]) !== undefined;
 
-/** Columns of a CSV file are texts. */
+/** Values in CSV files are strings. */
 const thumbOf = (value: unknown): boolean | undefined => THUMBS[String(value).trim().toLowerCase()];
 
 function judgmentOf(record: DataRecord): boolean {

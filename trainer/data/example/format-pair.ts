@@ -1,7 +1,7 @@
 /**
- * A record with a better and a worse answer, as two samples. The layouts are those of TRL (`prompt`, `chosen`, `rejected` as texts or as lists
- * of messages; without `prompt` it is what both sides begin with), of LLaMA-Factory (`conversations` or `instruction` with two answers) and
- * of Axolotl (`messages`, or `system` and `question`).
+ * Turns a record with a better and a worse answer into two samples. Supports the layouts of TRL (`prompt`, `chosen`, `rejected` as texts or
+ * lists of messages; without `prompt`, it is the common beginning of both sides), LLaMA-Factory (`conversations` or `instruction` with two
+ * answers) and Axolotl (`messages`, or `system` and `question`).
  */
 import { isRecord } from '../../narrow.ts';
 import { type DataError, describeValue } from '../data-error.ts';
@@ -16,8 +16,8 @@ export type Side = (typeof SIDES)[number];
 export type FormattedPair = Readonly<Record<Side, FormattedExample>>;
 
 /**
- * Both answers after their prompt. What a sample loses to fit its length is the end of an answer, so that both sides keep one prompt.
- * Throws DataError (file, line, key) for a missing side, a list without an answer, or sides that are the same.
+ * Both answers after their prompt. A sample that is too long loses the end of its answer, so that both sides keep the same prompt.
+ * @throws DataError (file, line, key) for a missing side, a list without an answer, or identical sides
  */
 export function formatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
   const pair = isChat(record, ...SIDES) ? chatPair(record, settings) : textPair(record, settings);
@@ -26,33 +26,33 @@ export function formatPair(record: DataRecord, settings: FormatSettings): Format
   return { chosen: withoutShrinking(pair.chosen), rejected: withoutShrinking(pair.rejected) };
 }
 
-/** By how much the better answer is better; undefined where a record does not say. @throws DataError for anything but a number */
+/** The margin by which the better answer is better; undefined if the record has none. @throws DataError if it is not a number */
 export function pairMargin(record: DataRecord): number | undefined {
   const { margin } = record.value;
   if (margin === undefined || margin === null || margin === '') return undefined;
-  // Columns of a CSV file are texts.
+  // Values in CSV files are strings.
   const value = typeof margin === 'string' ? Number(margin) : margin;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   throw fieldError(record, 'margin', describeValue(margin), 'Give the margin as a number, or leave it out');
 }
 
-/** Returns whether a prompt or one of the answers is a list of messages, or a message. */
+/** True if a prompt or an answer is a list of messages, or a message. */
 export const isChat = ({ value }: DataRecord, ...answers: readonly string[]): boolean =>
   ['prompt', 'conversations', 'messages', ...answers].some(key => Array.isArray(value[key])) || answers.some(key => isRecord(value[key]));
 
-/** The format whose prompts are like those of a pair. */
+/** The format that has the same kind of prompt as this pair. */
 export const promptFormatOf = (record: DataRecord): PromptFormat =>
   isChat(record, ...SIDES) ? 'messages' : askedMessages(record) ? 'alpaca' : 'prompt_completion';
 
 const textOf = ({ pieces }: FormattedExample): string => pieces.map(({ text }) => text).join('');
 
-/** The sample whose prompt stays whole. */
+/** The sample with a prompt that is never shortened. */
 export const withoutShrinking = (example: FormattedExample): FormattedExample => ({
   ...example,
   pieces: example.pieces.map(({ shrink: _, ...piece }) => piece),
 });
 
-/** The prompt of a record with two texts as answers. @throws DataError as {@link formatPair} */
+/** The prompt of a record whose two answers are texts. @throws DataError as {@link formatPair} */
 export function pairQuestion(record: DataRecord): Question {
   const asked = askedMessages(record);
   return { ...(asked && { chat: { ...toolsOf(record), messages: asked } }), text: textBefore(record, asked, textAnswers(record)) };
@@ -65,13 +65,13 @@ const textAnswers = (record: DataRecord): TextAnswers => ({
   rejected: requiredText(record, 'rejected'),
 });
 
-/** @param asked see {@link askedMessages} */
+/** The text before the answers. @param asked see {@link askedMessages} */
 function textBefore(record: DataRecord, asked: readonly ChatMessage[] | undefined, answers: TextAnswers): string {
   if (asked) return plainPrompt(record);
   return isImplicit(record) ? commonText(answers) : requiredText(record, promptKey(record));
 }
 
-/** Whether the prompt of two texts is what both begin with. */
+/** True if the record has no prompt, so that the prompt is the common beginning of both texts. */
 const isImplicit = ({ value }: DataRecord): boolean => (value.prompt ?? value.question ?? undefined) === undefined;
 
 function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
@@ -81,7 +81,7 @@ function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
     const side = (name: Side): FormattedExample => conversation(record, settings, chatOf(asked, [answer(answers[name])], toolsOf(record)));
     if (usesChat(record, settings, true)) return { chosen: side('chosen'), rejected: side('rejected') };
   }
-  // With false, the template is not known yet.
+  // With `chat: false`, the template is not known yet.
   if (asked === undefined || settings.chat !== false) refuseTools(record);
   const isCommon = asked === undefined && isImplicit(record);
   const prompt = textBefore(record, asked, answers);
@@ -101,7 +101,7 @@ function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
 
 const promptKey = ({ value }: DataRecord): 'prompt' | 'question' => (Object.hasOwn(value, 'prompt') ? 'prompt' : 'question');
 
-/** The turns of a record that asks by an instruction, or by a system message and a question; undefined for one with a prompt. */
+/** The turns of a record with an instruction, or with a system message and a question; undefined for a record with a prompt. */
 function askedMessages(record: DataRecord): ChatMessage[] | undefined {
   const system = optionalText(record, 'system');
   if (Object.hasOwn(record.value, 'instruction')) {
@@ -118,7 +118,7 @@ const plainPrompt = (record: DataRecord): string =>
     ? alpacaPrompt(requiredText(record, 'instruction'), optionalText(record, 'input'))
     : `${[optionalText(record, 'system'), requiredText(record, promptKey(record))].filter(text => text !== '').join('\n\n')}\n`;
 
-/** The text that both begin with, up to the last whole word; a space stays with the answers. */
+/** The common beginning of both texts, up to the last whole word; a space at its end goes to the answers. */
 function commonText({ chosen, rejected }: Readonly<Record<Side, string>>): string {
   let end = 0;
   while (end < chosen.length && end < rejected.length && chosen[end] === rejected[end]) end++;
@@ -133,25 +133,25 @@ function chatPair(record: DataRecord, settings: FormatSettings): FormattedPair {
   return { chosen: side('chosen'), rejected: side('rejected') };
 }
 
-/** The turns before both answers: those of the prompt, or what both begin with. */
+/** The turns before both answers: the turns of the prompt, or the common beginning of both lists. */
 function turnsBefore(record: DataRecord, chosen: Conversation, rejected: Conversation): readonly ChatMessage[] {
   const prompt = promptOf(record) ?? commonTurns(chosen.messages, rejected.messages);
   if (prompt.length > 0) return prompt;
   throw fieldError(record, 'chosen', 'no turn before the answer', 'Add the prompt, under prompt or as the first turn');
 }
 
-/** The answer under a key after its prompt, as a sample. @throws DataError where either is missing */
+/** The answer under a key, after its prompt, as a sample. @throws DataError if the answer or its prompt is missing */
 export const chatAnswer = (record: DataRecord, name: string, settings: FormatSettings): FormattedExample =>
   conversation(record, settings, completedChat(record, name));
 
-/** The turns of one answer under a key, after those of its prompt. @throws DataError where either is missing */
+/** The turns of the prompt and of the answer under a key. @throws DataError if either is missing */
 export function completedChat(record: DataRecord, name: string): Conversation {
   const prompt = promptOf(record) ?? [];
   if (prompt.length === 0) throw fieldError(record, 'prompt', 'no turn before the answer', 'Add the prompt');
   return answerAfter(record, { prompt, name, given: messagesOf(record, name) });
 }
 
-/** The turns of the better answer, after those of its prompt. @throws DataError as {@link formatPair} */
+/** The turns of the prompt and of the better answer. @throws DataError as {@link formatPair} */
 export function chosenChat(record: DataRecord): Conversation {
   const [given, other] = [messagesOf(record, 'chosen'), messagesOf(record, 'rejected')];
   return answerAfter(record, { prompt: turnsBefore(record, given, other), name: 'chosen', given });
@@ -165,7 +165,7 @@ interface ChatSide {
 
 function answerAfter(record: DataRecord, { prompt, name, given }: ChatSide): Conversation {
   const { messages, ...others } = given;
-  // Data sets with a prompt of its own often repeat it in the answers.
+  // Data sets with a separate prompt often repeat it in the answers.
   const isRepeated = startsWith(messages, prompt);
   const begin = isRepeated ? prompt.length : 0;
   const answers = messages.slice(begin);
@@ -176,7 +176,7 @@ function answerAfter(record: DataRecord, { prompt, name, given }: ChatSide): Con
   return chatOf(prompt, answers, others);
 }
 
-/** The loss of an answer is that of all its tokens, as in TRL. */
+/** The error for a sample whose answer would not be trained whole: as in TRL, the loss covers all tokens of an answer. */
 function leftOut(record: DataRecord, name: string, index: number): DataError {
   const given = record.value[name];
   const [field, value] = trainFieldOf(Array.isArray(given) ? given[index] : given) ?? ['train', false];
@@ -188,7 +188,7 @@ function leftOut(record: DataRecord, name: string, index: number): DataError {
   );
 }
 
-/** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text is a turn of the user. */
+/** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text becomes a user turn. */
 function promptOf(record: DataRecord): readonly ChatMessage[] | undefined {
   const { prompt, conversations, messages } = record.value;
   if (typeof prompt === 'string') return withSystem(optionalText(record, 'system'), [{ role: 'user', content: prompt }]);
@@ -206,7 +206,7 @@ function messagesOf(record: DataRecord, side: string): Conversation {
   return readConversation({ ...record, value: { ...record.value, [side]: turns } }, side, namesOf(turns));
 }
 
-/** ShareGPT's names, or those of everybody else. */
+/** ShareGPT's key names, or the common ones. */
 const namesOf = (turns: unknown) =>
   Array.isArray(turns) && isRecord(turns[0]) && Object.hasOwn(turns[0], 'from')
     ? { role: 'from', content: 'value' }
@@ -214,7 +214,7 @@ const namesOf = (turns: unknown) =>
 
 const answer = (content: string): ChatMessage => ({ role: 'assistant', content });
 
-/** Only answers after the prompt are trained. */
+/** Gives only the answers after the prompt a weight, so that no other turn is trained. */
 const chatOf = (
   prompt: readonly ChatMessage[],
   answers: readonly ChatMessage[],
@@ -230,7 +230,7 @@ const sameTurn = (a: ChatMessage | undefined, b: ChatMessage | undefined): boole
 const startsWith = (messages: readonly ChatMessage[], prompt: readonly ChatMessage[]): boolean =>
   messages.length > prompt.length && prompt.every((turn, i) => sameTurn(turn, messages[i]));
 
-/** The turns that both lists begin with; the last turn of each is an answer. */
+/** The turns that both lists begin with, without their last turns, which are answers. */
 function commonTurns(a: readonly ChatMessage[], b: readonly ChatMessage[]): readonly ChatMessage[] {
   let count = 0;
   while (count < Math.min(a.length, b.length) - 1 && sameTurn(a[count], b[count])) count++;

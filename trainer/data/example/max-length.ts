@@ -1,7 +1,7 @@
-/** Samples are never longer than a model's positions: to cut them there unasked would train on less than the recipe says. */
+/** Checks that samples are not longer than a model's positions. Cutting them silently would train on less than the recipe says. */
 import { DataError } from '../data-error.ts';
 
-/** @throws DataError where samples may be longer than the model's positions */
+/** @throws DataError if samples may be longer than the model's positions */
 export function checkMaxLength(maxLength: number, maxPositions: number): void {
   if (maxLength <= maxPositions) return;
   throw new DataError({

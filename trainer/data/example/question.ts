@@ -1,4 +1,4 @@
-/** The question of a sample, apart from its own answer: it is all that another model needs to judge another answer to it. */
+/** Extracts the question of a sample without its answer, which is all that another model needs to judge another answer. */
 import type { Comparison } from '../../catalog/objectives.ts';
 import { answersOf, type TurnChoice } from '../chat/format-chat.ts';
 import { DataError } from '../data-error.ts';
@@ -10,13 +10,13 @@ import { chosenChat, completedChat, isChat, pairQuestion, SIDES } from './format
 
 export interface QuestionSettings extends Pick<FormatSettings, 'promptTemplate' | 'shownLabels'>, TurnChoice {
   readonly format: DataFormat;
-  /** Present where the samples are answers that were compared or judged. */
+  /** Present if the samples are answers that were compared or judged. */
   readonly answers?: Comparison['answers'] | undefined;
 }
 
 /**
  * The question of a record that training could read.
- * @param trained the number of its trained answers that are left of a chat which was cut to length; the last of them is what is asked for
+ * @param trained number of trained answers that remain of a chat that was cut to length; the question is the one for the last of them
  * @throws DataError for a record without a prompt
  */
 export function questionOf(record: DataRecord, settings: QuestionSettings, trained: number): Question {
@@ -58,9 +58,9 @@ function turnsBefore({ weights, ...chat }: Conversation, choice: TurnChoice, tra
 }
 
 /**
- * An answer to a question as a sample whose answer is trained, for a model with this chat template or without one. A model without a template
- * reads one question of a chat as text.
- * @throws DataError for a chat of several turns where there is no template, and where the template cannot take the answer
+ * A sample with a question and a trained answer, for a model with this chat template or without one. A model without a template reads a
+ * chat that asks one question as text.
+ * @throws DataError for a chat of several turns if there is no template, or if the template refuses the answer
  */
 export function answerTo({ chat, text }: Question, answer: string, { place, chatRenderer }: AnswerSettings): FormattedExample {
   if (chat && chatRenderer) {
@@ -85,7 +85,7 @@ export interface AnswerSettings {
   readonly chatRenderer?: ChatRenderer | undefined;
 }
 
-/** The text of a chat that asks one question: what stands before it, such as a system message, and the question. */
+/** The text of a chat that asks one question: the question, with the system message or the like before it. */
 function questionText(chat: Conversation | undefined): string | undefined {
   const { messages = [], tools, documents } = chat ?? {};
   const isOne = messages.length > 0 && messages.every(({ role }, i) => (i === messages.length - 1 ? role === 'user' : role === 'system'));

@@ -1,8 +1,8 @@
-/** Encodes one text or a pair as a classifier reads them, special tokens in their places, cut to length. */
+/** Encodes one text or a pair as a classifier reads them, with special tokens, cut to length. */
 import { DataError } from '../data-error.ts';
 import { safeCut } from './encoder.ts';
 
-/** The part of a tokenizer that is used here. */
+/** The part of a tokenizer that this encoder needs. */
 export interface SegmentTokenizer {
   encode(text: string, options: { readonly addSpecialTokens: boolean }): readonly number[];
   encodePair(first: string, second: string): { readonly ids: readonly number[]; readonly types: readonly number[] };
@@ -10,13 +10,13 @@ export interface SegmentTokenizer {
 
 export interface Segments {
   readonly ids: Int32Array;
-  /** The start of the second segment; the length if there is none. */
+  /** The start of the second segment; the length if there is no second segment. */
   readonly secondAt: number;
   readonly truncated: boolean;
 }
 
 export interface SegmentEncoder {
-  /** At most `maxLength` tokens: the longer text loses its last ones first, as `longest_first` of Transformers. */
+  /** Encodes to at most `maxLength` tokens. The longer text loses its last tokens first, as with `longest_first` in Transformers. */
   encode(first: string, second: string | undefined, maxLength: number): Segments;
 }
 
@@ -25,17 +25,17 @@ interface Template {
   readonly before: readonly number[];
   readonly between: readonly number[];
   readonly after: readonly number[];
-  /** How many of the tokens between belong to the first segment. */
+  /** Number of the special tokens between the texts that belong to the first segment. */
   readonly firstShare: number;
 }
 
-/** Any two words will do to see what the tokenizer puts around them. */
+/** Arbitrary words that show which special tokens the tokenizer adds around texts. */
 const PROBE = ['one', 'two'] as const;
 
-/** Characters read for each token wanted of a long text, before it is cut: no tokenizer in use has longer tokens on average. */
+/** Characters that are encoded of a long text per token that may be kept: no tokenizer in use has longer tokens on average. */
 const CHARACTERS_PER_TOKEN = 16;
 
-/** @throws DataError where the tokenizer does something else than put tokens around texts */
+/** @throws DataError if the tokenizer does anything other than adding tokens around texts */
 export function createSegmentEncoder(tokenizer: SegmentTokenizer): SegmentEncoder {
   const plain = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   const single = singleTemplate(tokenizer, plain(PROBE[0]));
@@ -64,7 +64,7 @@ export function createSegmentEncoder(tokenizer: SegmentTokenizer): SegmentEncode
   };
 }
 
-/** Token by token off the end of whichever is longer; of equal ones off the second. */
+/** Removes tokens one by one from the end of the longer list; from the second list if both are equally long. */
 function cutLongest([a, b]: readonly [readonly number[], readonly number[]], room: number): [readonly number[], readonly number[]] {
   let [m, n] = [a.length, b.length];
   while (m + n > room) {
@@ -74,7 +74,11 @@ function cutLongest([a, b]: readonly [readonly number[], readonly number[]], roo
   return [a.slice(0, m), b.slice(0, n)];
 }
 
-/** The special tokens around one text. @param word the ids of the probe alone @throws DataError as {@link createSegmentEncoder} */
+/**
+ * The special tokens around one text.
+ * @param word ids of the probe without special tokens
+ * @throws DataError as {@link createSegmentEncoder}
+ */
 export function singleTemplate(tokenizer: SegmentTokenizer, word: readonly number[]): Pick<Template, 'before' | 'after'> {
   const whole = tokenizer.encode(PROBE[0], { addSpecialTokens: true });
   const at = indexOf(whole, word, 0);

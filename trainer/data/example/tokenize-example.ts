@@ -1,4 +1,4 @@
-/** Pieces of text → token ids with a flag for each target, cut to length so that what is trained survives. */
+/** Turns pieces of text into token ids with a flag for each target, cut to length so that trained tokens survive. */
 import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
 import type { FormattedExample, Piece, Target, TokenSequence } from '../types.ts';
@@ -7,17 +7,17 @@ import type { Encoder } from './encoder.ts';
 import { safeCut } from './encoder.ts';
 
 /**
- * The part that a sample longer than allowed loses: the end or the middle of its flexible stretch; or `error`. With `turns`, a chat ends after
- * the last of its answers that fits, and loses the end of its first answer only where that does not fit and calls no tool.
+ * The part that a sample loses if it is too long: the end or the middle of its flexible stretch; 'error' refuses the sample. With 'turns',
+ * a chat ends after the last answer that fits; it loses the end of its first answer only if that answer does not fit and calls no tool.
  */
 export type Truncation = 'turns' | 'end' | 'middle' | 'error';
 
 export interface TokenizeSettings {
   readonly encoder: Encoder;
-  /** In tokens; what is longer is cut, as `truncation` says. Infinity leaves the sequence whole. */
+  /** Maximum length in tokens; longer samples are cut according to `truncation`. Infinity keeps sequences whole. */
   readonly maxLength: number;
   readonly truncation: Truncation;
-  /** Ends a trained text that no chat template ends, so that generation learns to stop. */
+  /** Appended to a trained text that no chat template ends, so that the model learns to stop. */
   readonly eosId?: number;
 }
 
@@ -26,27 +26,27 @@ export type TokenizeResult =
       readonly kind: 'kept';
       readonly sequence: TokenSequence;
       readonly truncated: boolean;
-      /** For the report, as those of a formatted example. */
+      /** Remarks for the report, as in a formatted example. */
       readonly notes?: readonly string[];
     }
   | { readonly kind: 'dropped'; readonly reason: DropReason };
 
 const ENDS_EARLIER = 'end after an earlier answer, because the next one does not fit into max_length';
 
-/** no_target: nothing to learn in the sample. cut_off: nothing left after cutting it to length. */
+/** no_target: the sample has no trained token. cut_off: no trained token is left after cutting it to length. */
 export type DropReason = 'no_target' | 'cut_off';
 
-/** The characters first encoded for each token needed of a long stretch; where they give fewer tokens, more is read. */
+/** Number of characters that are first encoded per required token of a long stretch; more are read if this gives too few tokens. */
 const CHARACTERS_PER_TOKEN = 4;
 
-/** Near a cut of a text, this many tokens may differ from those of the whole text. */
+/** Number of tokens near a cut that may differ from the tokens of the whole text. */
 const EDGE_MARGIN = 16;
 
-/** Throws DataError where the sample is longer than `maxLength` and cutting is not allowed. */
+/** @throws DataError if the sample is longer than `maxLength` and must not be cut */
 export function tokenizeExample(example: FormattedExample, settings: TokenizeSettings, place: DataPlace): TokenizeResult {
   const { encoder, maxLength, truncation } = settings;
   if (truncation === 'turns' && endsAtTurns(example)) return wholeTurns(example.pieces, settings);
-  // What comes after the last target predicts nothing that is learned.
+  // Nothing is learned after the last target.
   const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(isTrained) + 1));
   if (prompt === undefined) return { kind: 'dropped', reason: 'no_target' };
   const rest: EncodedRun[] = others.map(run => encodeRun(run, { first: encoder.next, next: encoder.next }));
@@ -56,11 +56,11 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   const encode: Encode = example.chat ? encoder.startPlain : encoder.start;
   const encodes = { first: encode, next: encoder.next };
 
-  // Of a long stretch only its beginning is encoded, where that already shows that the rest is cut away.
+  // Encode only the beginning of a long stretch if that already shows that the rest is cut away.
   const stretch = truncation === 'error' ? undefined : prompt.pieces.find(piece => piece.shrink)?.text;
   const start = stretch === undefined ? [] : firstTokens(stretch, maxLength + 1, encoder);
   const whole = start.length > maxLength ? undefined : encode(textOf(prompt.pieces));
-  // A run that stands alone ends with EOS itself, cut or not.
+  // If there is no other run, EOS ends this one, cut or not.
   const ending = last === undefined && !example.chat && settings.eosId !== undefined ? [settings.eosId] : [];
   whole?.push(...ending);
   if (whole !== undefined && whole.length <= spare) return result([withIds(prompt, whole, encodes), ...rest], false);
@@ -79,12 +79,12 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   return made.kind === 'kept' && end < (lastAnswerEnd(runs) ?? end) ? { ...made, notes: [ENDS_EARLIER] } : made;
 }
 
-/** Whether every token of a chat is trained and none of it may be shortened. */
+/** True if every token of a chat is trained and no part may be shortened. */
 const endsAtTurns = ({ pieces, chat }: FormattedExample): boolean => chat && trainsAll(pieces) && !pieces.some(({ shrink }) => shrink);
 
 const trainsAll = (pieces: readonly Piece[]): boolean => pieces.some(({ isAnswer }) => isAnswer);
 
-/** A chat of which every token is trained, as if it ended after the last answer that fits. */
+/** The tokens of a chat whose tokens are all trained, cut after the last answer that fits. */
 function wholeTurns(pieces: readonly Piece[], { encoder, maxLength }: TokenizeSettings): TokenizeResult {
   const { startPlain: first, next } = encoder;
   const madeOf = (count: number): EncodedRun => encodeRun({ train: true, pieces: pieces.slice(0, count) }, { first, next });
@@ -103,7 +103,7 @@ function wholeTurns(pieces: readonly Piece[], { encoder, maxLength }: TokenizeSe
   return made.kind === 'kept' ? { ...made, notes: [ENDS_EARLIER] } : made;
 }
 
-/** The end of the last trained run, or trained turn, of which all tokens fit. */
+/** The end of the last trained run, or trained turn, whose tokens all fit. */
 function lastAnswerEnd(runs: readonly EncodedRun[], maxLength = Number.POSITIVE_INFINITY): number | undefined {
   let [at, found]: [number, number | undefined] = [0, undefined];
   for (const { train, ids, targets = [] } of runs) {
@@ -127,11 +127,11 @@ interface EncodedRun extends Partial<RunMarks> {
   readonly isCall?: boolean;
 }
 
-/** Places in the tokens of a trained run. */
+/** Token positions within a run. */
 interface RunMarks {
-  /** Tokens that are no targets, from and to. */
+  /** Ranges of tokens that are not targets. */
   readonly context: readonly TokenRange[];
-  /** The places at which answers begin. */
+  /** The positions at which answers begin. */
   readonly answers: readonly number[];
   /** Stretches of an untrained run that are targets. */
   readonly targets: readonly Target[];
@@ -140,7 +140,7 @@ interface RunMarks {
 type TokenRange = readonly [from: number, to: number];
 type Encode = (text: string) => number[];
 
-/** The encoders of a run: of its beginning, and of what follows that. */
+/** The encoders for the beginning of a run and for the text after it. */
 interface RunEncoder {
   readonly first: Encode;
   readonly next: Encode;
@@ -156,7 +156,10 @@ const withIds = (run: Run, ids: number[], encoder: RunEncoder): EncodedRun => ({
   ...marksOf(run.pieces, ids, encoder),
 });
 
-/** A run whose flexible stretch lost text, which changes the places of the tokens behind it. @param added tokens at its end that are of no piece */
+/**
+ * A run whose flexible stretch was shortened, which moves the tokens after it.
+ * @param added number of tokens at its end that belong to no piece
+ */
 function shortenedRun(run: Run, ids: number[], added: number, { next }: Encoder): EncodedRun {
   const behind = run.pieces.slice(run.pieces.findIndex(piece => piece.shrink) + 1);
   const own = behind.some(({ train }) => train) ? next(textOf(behind)) : [];
@@ -172,7 +175,7 @@ function shortenedRun(run: Run, ids: number[], added: number, { next }: Encoder)
   };
 }
 
-/** The tokens of what is marked in the text. One that holds text of a context and of a target behind it is a target. */
+/** The tokens of the marked stretches. A token with text of a context stretch and of a target after it is a target. */
 function marksOf(pieces: readonly Piece[], ids: readonly number[], encoder: RunEncoder): RunMarks {
   const tokenAt = tokenFinder(textOf(pieces), ids, encoder);
   const context: TokenRange[] = [];
@@ -189,7 +192,9 @@ function marksOf(pieces: readonly Piece[], ids: readonly number[], encoder: RunE
   return { context, answers, targets };
 }
 
-/** Finds the token of a place in the text: the one that holds what stands there. Ascending places are found in one pass through the text. */
+/**
+ * Returns a function that finds the token that contains an offset of the text. Ascending offsets are found in one pass through the text.
+ */
 function tokenFinder(text: string, ids: readonly number[], { first, next }: RunEncoder): (place: number) => number {
   let known = { place: 0, token: 0 };
   return place => {
@@ -198,7 +203,7 @@ function tokenFinder(text: string, ids: readonly number[], { first, next }: RunE
     if (place > known.place) {
       const own = (known.place === 0 ? first : next)(text.slice(known.place, place));
       const count = sharedCount(own, ids, known.token);
-      // If all its tokens are in the text, no token crosses the place.
+      // If all these tokens agree, no token crosses the offset.
       if (count === own.length) {
         known = { place, token: known.token + count };
         return known.token;
@@ -208,7 +213,7 @@ function tokenFinder(text: string, ids: readonly number[], { first, next }: RunE
   };
 }
 
-/** The number of ids that two lists begin with. @param from where the other list begins */
+/** The length of the common prefix of two id lists. @param from start of the comparison in the other list */
 function sharedCount(one: readonly number[], other: readonly number[], from = 0): number {
   const at = one.findIndex((id, i) => id !== other[from + i]);
   return at < 0 ? one.length : at;
@@ -218,7 +223,7 @@ const isTrained = ({ train, targets = [] }: Piece): boolean => train || targets.
 
 const isCall = ({ train, pieces }: Run): boolean => train && pieces.some(piece => piece.isCall);
 
-/** Neighboring pieces with the same flag and weight: each run is encoded as a whole. */
+/** Merges neighboring pieces with the same flag and weight, because each run is encoded as a whole. */
 function trainRuns(pieces: readonly Piece[]): Run[] {
   const runs: { train: boolean; weight?: number | undefined; pieces: Piece[] }[] = [];
   for (const piece of pieces) {
@@ -230,8 +235,8 @@ function trainRuns(pieces: readonly Piece[]): Run[] {
 }
 
 /**
- * A prompt of at most `budget` tokens: the fixed text around the flexible stretch stays, the stretch, whose first tokens are given,
- * loses its end or its middle. Undefined where the fixed text alone is too long.
+ * A prompt of at most `budget` tokens. The fixed text around the flexible stretch stays; the stretch, whose first tokens are given, loses
+ * its end or its middle. Undefined if the fixed text alone is too long.
  */
 function shortenPrompt(
   pieces: readonly Piece[],
@@ -254,7 +259,7 @@ function textOf(pieces: readonly Piece[]): string {
   return pieces.map(piece => piece.text).join('');
 }
 
-/** The first `count` tokens of a text, encoding little more of it than needed. */
+/** The first `count` tokens of a text; encodes little more of the text than that. */
 function firstTokens(text: string, count: number, encoder: Encoder): number[] {
   return edgeTokens(text, count, encoder, characters => text.slice(0, safeCut(text, characters))).slice(0, count);
 }
@@ -264,7 +269,7 @@ function lastTokens(text: string, count: number, encoder: Encoder): number[] {
   return count === 0 ? [] : ids.slice(-count);
 }
 
-/** Reads on until there are clearly more tokens than asked for: the last few may differ from those of the whole text. */
+/** Reads on until there are clearly enough tokens: the last few may differ from the tokens of the whole text. */
 function edgeTokens(text: string, count: number, encoder: Encoder, edge: (characters: number) => string): number[] {
   const needed = count + EDGE_MARGIN;
   for (let characters = needed * CHARACTERS_PER_TOKEN; characters < text.length; ) {
@@ -276,7 +281,7 @@ function edgeTokens(text: string, count: number, encoder: Encoder, edge: (charac
   return encoder.next(text);
 }
 
-/** The sequence, at most `maxLength` long and up to its last target. */
+/** The sequence up to its last target, at most `maxLength` tokens. */
 function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Number.POSITIVE_INFINITY): TokenizeResult {
   const ids = joined(runs);
   const train = new Uint8Array(ids.length);
@@ -304,13 +309,13 @@ function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Num
     ...(weights && { weights: weights.slice(0, end) }),
     ...(answers.length > 0 && { answers }),
   };
-  // Nothing comes before the first token that could predict it.
+  // The first token has no predecessor that could predict it.
   sequence.train[0] = 0;
   if (countTargets(sequence) > 0) return { kind: 'kept', sequence, truncated };
   return { kind: 'dropped', reason: truncated ? 'cut_off' : 'no_target' };
 }
 
-/** The ids of all runs; `Int32Array.from` of a list takes five times as long. */
+/** The ids of all runs. `Int32Array.from` of a list would take five times as long. */
 function joined(runs: readonly EncodedRun[]): Int32Array {
   const all = new Int32Array(runs.reduce((sum, { ids }) => sum + ids.length, 0));
   let at = 0;

@@ -1,37 +1,40 @@
-/** Looks at images before any is trained on: at the header and the ending of each, so that a damaged one is met at the start and not hours later. */
+/** Checks the header and the ending of images before training, so that a damaged image is found at the start and not hours later. */
 import { elementAt } from '../../narrow.ts';
 import type { DataError } from '../data-error.ts';
 import type { ImageSample } from './image-samples.ts';
 import { checkPixels, DECODE, sharpLibrary, undecodable } from './load-image.ts';
 
-/** By the name of the format. Images of other formats are judged by their header alone. */
+/** Image endings (hexadecimal) by format. Images of other formats are checked by their header alone. */
 const ENDINGS: Readonly<Record<string, string>> = {
   jpeg: 'ffd9',
   png: '0000000049454e44ae426082',
   gif: '3b',
 };
 
-/** At 0.3 ms each little more than a minute; of more images so many are looked at, evenly spread. */
+/** The maximum number of images to check, little more than a minute at 0.3 ms each. Larger data sets are sampled evenly. */
 export const MAX_GLANCES = 250_000;
 
-/** An image with something behind its ending may be whole: it is decoded, which takes up to a fifth of a second. No more than so many are. */
+/**
+ * The maximum number of images that are decoded. An image with data after its ending may be intact, so it is decoded, which takes up to a
+ * fifth of a second.
+ */
 const MAX_DECODED = 1000;
 
-/** Files that are open at once. */
+/** Number of files that are open at the same time. */
 const AT_ONCE = 8;
 
 export interface CheckedImages {
-  /** In the order of the samples. */
+  /** Errors of damaged images, in the order of the samples. */
   readonly bad: readonly DataError[];
   readonly checked: number;
-  /** Checksums of the samples' contents, of those that were looked at. */
+  /** Checksums of the contents of the checked samples. */
   readonly contents: ReadonlyMap<ImageSample, number>;
 }
 
 /**
- * Damage in the middle of an image is not seen: that takes decoding it.
- * @param onProgress called after each image; what it throws ends the check
- * @throws DataError where the library is not installed for this system
+ * Checks images. Damage in the middle of an image is not found: that would require decoding it.
+ * @param onProgress called after each image; an error that it throws ends the check
+ * @throws DataError if the image library is not installed for this system
  */
 export async function checkImages(
   samples: readonly ImageSample[],
@@ -70,7 +73,7 @@ async function problemOf(sample: ImageSample, { mayDecode, onContent }: Looking)
     checkPixels({ width, height }, 'has');
     const ending = ENDINGS[format];
     const isWhole = ending === undefined || Buffer.from(tail).toString('hex').endsWith(ending);
-    // From its bytes: of a path, the library keeps that it failed and not why.
+    // Decode from bytes: for a path, the library reports only that it failed, not why.
     if (!isWhole && mayDecode())
       await sharp((await sample.read()).bytes, DECODE)
         .resize(SMALL, SMALL, { fit: 'fill' })
@@ -82,5 +85,5 @@ async function problemOf(sample: ImageSample, { mayDecode, onContent }: Looking)
   }
 }
 
-/** A side of what is thrown away again: nothing to scale up to. */
+/** Side of the decoded image, which is discarded; small, to avoid enlarging anything. */
 const SMALL = 16;

@@ -1,4 +1,4 @@
-/** The batches of labeled images. The next ones are decoded while the step before them runs: the decoder has threads of its own. */
+/** Batches of labeled images. The next batches are decoded while the current step runs: the decoder has its own threads. */
 import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import type { BatchPlan, PlannedBatch } from '../batch/batch-plan.ts';
@@ -9,7 +9,7 @@ import type { ImageSample } from './image-samples.ts';
 import { type Augmentation, loadImage } from './load-image.ts';
 
 export interface LabeledImage extends ImageSample {
-  /** The place of the label among all. */
+  /** Index of the label. */
   readonly target: number;
 }
 
@@ -20,18 +20,18 @@ export interface ImageSourceParams {
   readonly channels: number;
   readonly augment: readonly Augmentation[];
   readonly seed: number;
-  /** The weight of each label in the loss; left out, all weigh 1. */
+  /** The weight of each label in the loss; if left out, all weigh 1. */
   readonly classWeights?: readonly number[];
-  /** Called for an image that does not decode, which is then left out. Without it, that is an error. */
+  /** Called for an image that does not decode and is therefore skipped. Without it, such an image is an error. */
   readonly onSkip?: (error: DataError) => void;
 }
 
-/** Batches that are being decoded ahead: one to be ready, one for a step that is quick. */
+/** Number of batches that are decoded ahead: one that is ready, and one in reserve for a quick step. */
 const AHEAD = 2;
 
 /**
- * Arrays that are used again, by their length: an array for each batch would be 20 to 30 MB of garbage at any time. Those that lie idle, as
- * between two evaluations, are collected.
+ * Reusable arrays by length: a new array for each batch would leave 20 to 30 MB of garbage at any time. Idle arrays, such as between two
+ * evaluations, can be garbage collected.
  */
 class PixelPool {
   readonly #free = new Map<number, WeakRef<Float32Array>[]>();
@@ -56,7 +56,7 @@ class PixelPool {
 export function imageSource(params: ImageSourceParams): BatchSource {
   const { plan } = params;
   const pool = new PixelPool();
-  /** The arrays of batches that were not released. */
+  /** The arrays of batches that were not released yet. */
   const held = new WeakMap<Batch, Float32Array>();
   const start = async (planned: PlannedBatch): Promise<Batch> => {
     const { preprocessing, channels } = params;
@@ -69,7 +69,7 @@ export function imageSource(params: ImageSourceParams): BatchSource {
   const begin = (planned: PlannedBatch): Promise<Batch> => {
     const running = begun.get(planned) ?? start(planned);
     begun.set(planned, running);
-    // Whoever waits for it sees the error; until then it is no unhandled rejection.
+    // A caller that awaits it later sees the error; until then, this prevents an unhandled rejection.
     running.catch(() => undefined);
     return running;
   };
@@ -96,7 +96,7 @@ export function imageSource(params: ImageSourceParams): BatchSource {
   };
 }
 
-/** @param pixels [batch, height, width, channels] zeros, which become the batch's feed */
+/** Fills the feed of a batch. @param pixels [batch, height, width, channels] zeros; becomes the feed */
 async function fillImages(
   params: ImageSourceParams,
   { bucket, rows, fillers = [], epoch }: PlannedBatch,
@@ -126,7 +126,7 @@ async function fillImages(
   const kept = own.filter((_, row) => loaded[row]);
   const copyRow = (from: number, to: number) => pixels.copyWithin(to * size, from * size, (from + 1) * size);
   for (let row = 0, to = 0; row < indices.length; row++) if (loaded[row]) copyRow(row, to++);
-  // Rows that only fill up weigh nothing in the loss, but batch norm takes its mean over all rows: they repeat images.
+  // Rows that only fill up the batch have weight 0 in the loss, but batch norm averages over all rows, so they repeat images.
   if (present.length > 0) for (let row = present.length; row < batch; row++) copyRow(row - present.length, row);
   const targets = kept.map(index => examples[index]?.target ?? 0);
   return {

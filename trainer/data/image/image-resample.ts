@@ -1,6 +1,6 @@
 /**
- * Enlarges images as Pillow does, by its convolution in two passes of bytes. The decoder's library places the pixels of an enlarged image
- * half a pixel of the source elsewhere, which is 3.5 pixels where CIFAR's 32 become a model's 224; to reduce images it agrees and is faster.
+ * Enlarges images as Pillow does, with a convolution in two passes over bytes. When enlarging, the decoder's library shifts pixels by half
+ * a pixel of the source, which is 3.5 pixels if CIFAR's 32 become a model's 224. When reducing, it agrees with Pillow and is faster.
  */
 
 export interface Sides {
@@ -11,7 +11,7 @@ export interface Sides {
 export type Kernel = 'nearest' | 'linear' | 'cubic' | 'lanczos3';
 
 export interface ResampleParams {
-  /** [height, width, channels] of the source. */
+  /** [height, width, channels] pixels of the source. */
   readonly data: Uint8Array;
   readonly from: Sides;
   readonly to: Sides;
@@ -21,20 +21,20 @@ export interface ResampleParams {
 
 const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
 
-/** Each with the reach of its filter; cubic with a = −0.5 (Keys, 1981). */
+/** The filters with their support; cubic with a = −0.5 (Keys, 1981). */
 const filters: Readonly<Record<Exclude<Kernel, 'nearest'>, { readonly reach: number; readonly at: (x: number) => number }>> = {
   linear: { reach: 1, at: x => Math.max(0, 1 - x) },
   cubic: { reach: 2, at: x => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0) },
   lanczos3: { reach: 3, at: x => (x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 };
 
-/** The pixels of the source that a pixel of the result is made of. */
+/** The source pixels that contribute to one pixel of the result. */
 interface Taps {
   readonly start: number;
   readonly weights: Float64Array;
 }
 
-/** @returns [height, width, channels] of the result */
+/** @returns [height, width, channels] pixels of the result */
 export function resample({ data, from, to, channels, kernel }: ResampleParams): Uint8Array {
   const across = pass(data, {
     taps: tapsOf(from.width, to.width, kernel),
@@ -64,15 +64,15 @@ function tapsOf(from: number, to: number, kernel: Kernel): Taps[] {
 
 interface Pass {
   readonly taps: readonly Taps[];
-  /** Lines that are resampled each for itself, and the pixels of a line. */
+  /** Number of lines that are resampled independently; `length` is the number of pixels per line. */
   readonly lines: number;
   readonly length: number;
-  /** From one pixel of a line to the next, and how many numbers a pixel has. */
+  /** Distance between neighboring pixels of a line; `channels` is the number of values per pixel. */
   readonly stride: number;
   readonly channels: number;
 }
 
-/** Rounded and clipped to bytes, as between Pillow's passes. */
+/** Resamples one axis. The result is rounded and clipped to bytes, as between Pillow's passes. */
 function pass(data: Uint8Array, { taps, lines, length, stride, channels }: Pass): Uint8Array {
   const result = new Uint8ClampedArray(lines * taps.length * stride);
   for (let line = 0; line < lines; line++)

@@ -1,4 +1,4 @@
-/** Labeled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
+/** Reads labeled images from common layouts: one folder per class, Tiny-ImageNet, CIFAR's binaries, Parquet files. */
 
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,7 +15,7 @@ import { byNumberOrName, fieldError, labelName } from '../read/record-fields.ts'
 import { readLines } from '../read/utf8-stream.ts';
 import type { DataRecord } from '../types.ts';
 
-/** An encoded image, or its plain bytes, row by row with the channels of a pixel together. */
+/** An encoded image, or its raw bytes, row by row with interleaved channels. */
 export type ImageBytes =
   | { readonly kind: 'encoded'; readonly bytes: Uint8Array }
   | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly width: number; readonly height: number; readonly channels: 1 | 3 };
@@ -23,63 +23,65 @@ export type ImageBytes =
 export interface ImageSample {
   readonly label: string;
   readonly file: string;
-  /** From 1: its number in the file, where a file holds many. */
+  /** The number of the image in its file, from 1, if the file holds several. */
   readonly line?: number;
   readonly read: () => Promise<ImageBytes>;
-  /** A checksum of its bytes, where listing the images reads them anyway. */
+  /** A checksum of its bytes, present if listing the images reads them anyway. */
   readonly content?: number;
-  /** Reads the beginning and the end of an encoded image; missing for plain bytes, which need no decoding. */
+  /** Reads the beginning and the end of an encoded image; missing for raw bytes, which need no decoding. */
   readonly glance?: () => Promise<ImageEnds>;
 }
 
-/** Enough of an image to see whether it is one, without reading the rest. */
+/** Enough of an image to check it without reading the rest. */
 export interface ImageEnds {
-  /** A path, or all bytes: its beginning is looked at. */
+  /** A path, or all bytes; only the beginning is checked. */
   readonly source: string | Uint8Array;
-  /** The last bytes, fewer of a smaller image. */
+  /** The last bytes; fewer for a smaller image. */
   readonly tail: Uint8Array;
-  /** A checksum of its size and of pieces of it: the whole of a small image. Compressed pixels that change move all bytes behind them. */
+  /**
+   * A checksum of the size and of some pieces, or of all bytes of a small image. A change in compressed pixels moves all bytes after it.
+   */
   readonly content: number;
 }
 
 export interface ListImagesInput {
   readonly paths: readonly string[];
   readonly columns: ColumnNames;
-  /** Label names by id, where the files hold numbers. */
+  /** Label names by id, for files that hold numbers. */
   readonly labels: readonly string[];
-  /** Draws at most so many, by the seed; the labels are those of all. */
+  /** Draws at most this many images with the seed; the labels are those of all images. */
   readonly maxSamples?: number;
   readonly seed: number;
 }
 
 export interface ListedImages {
   readonly samples: readonly ImageSample[];
-  /** By id: those of the input, or those that were found, sorted. */
+  /** Label names by id: the names of the input, or the names that were found, sorted. */
   readonly labels: readonly string[];
-  /** How many there are to draw from. */
+  /** Number of images before drawing. */
   readonly count: number;
 }
 
 const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
 
-/** Endings of files that hold many images. */
+/** Extensions of files that hold many images. */
 const COLLECTIONS: readonly string[] = ['.bin', '.parquet'];
 
-/** Whether a file may hold many images, by its name. */
+/** True if a file may hold many images, judging by its name. */
 export const mayHoldImages = (name: string): boolean => COLLECTIONS.includes(path.extname(name).toLowerCase());
 
 export const isImageFile = (name: string): boolean => IMAGE_EXTENSIONS.has(path.extname(name).toLowerCase());
 
-/** ImageNet-21k has 14 million; a list of more paths than that would fill memory before any training. */
+/** The maximum number of images. ImageNet-21k has 14 million; a longer list of paths would fill the memory before training. */
 const MAX_IMAGES = 20_000_000;
 
-/** Larger than any photograph: a file of more is none, or a mistake. */
+/** The maximum size of an image file: larger than any photograph. */
 const MAX_IMAGE_BYTES = 256 * 2 ** 20;
 
-/** In Tiny-ImageNet's validation part. */
+/** The list of labels in Tiny-ImageNet's validation part. */
 export const VALIDATION_LIST = 'val_annotations.txt';
 
-/** @throws DataError (file, line) where a path holds no image, or a label is missing */
+/** Lists images. @throws DataError (file, line) if a path holds no image, or a label is missing */
 export async function listImages(input: ListImagesInput): Promise<ListedImages> {
   const { paths, labels: given, maxSamples, seed } = input;
   if (paths.length === 0) throw new DataError({ problem: 'no image folder is named', advice: 'Name one under data: train' });
@@ -121,7 +123,7 @@ async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGen
   }
 }
 
-/** A class's images, in its folder or in folders below (Tiny-ImageNet has class/images/). */
+/** The images of a class, in its folder or in folders below it (Tiny-ImageNet has class/images/). */
 async function* imagesOfClass(folder: string, label: string, depth = 1): AsyncGenerator<ImageSample> {
   for (const { name, kind } of await folderEntries(folder, depth)) {
     const inner = path.join(folder, name);
@@ -130,7 +132,7 @@ async function* imagesOfClass(folder: string, label: string, depth = 1): AsyncGe
   }
 }
 
-/** Tiny-ImageNet's validation part: images/, and a list of file name and class, parted by tabs. */
+/** Tiny-ImageNet's validation part: images/, and a tab-separated list of file names and classes. */
 async function* tinyImageNetValidation(folder: string): AsyncGenerator<ImageSample> {
   const list = path.join(folder, VALIDATION_LIST);
   for await (const { line, text } of readLines(list)) {
@@ -170,19 +172,19 @@ const imageFile = (file: string, label: string): ImageSample => ({
   },
 });
 
-/** As long as the ending of a PNG. */
+/** The length of a PNG's ending. */
 const TAIL_BYTES = 12;
 
-/** A page of the disk's cache. */
+/** The size of a page in the disk cache. */
 const PIECE_BYTES = 4096;
 
-/** Beginning, middle and end of an image of `size` bytes; all of a small one. */
+/** The ranges at the beginning, in the middle and at the end of an image of `size` bytes; the whole of a small image. */
 function piecesOf(size: number): ReadonlyArray<readonly [start: number, end: number]> {
   if (size <= 3 * PIECE_BYTES) return [[0, size]];
   return [0, Math.floor((size - PIECE_BYTES) / 2), size - PIECE_BYTES].map(start => [start, start + PIECE_BYTES] as const);
 }
 
-/** @returns bytes of the file */
+/** Checks the size of a file. @returns the size */
 function checkSize(file: string, size: number): number {
   if (size <= MAX_IMAGE_BYTES) return size;
   throw new DataError({
@@ -205,7 +207,7 @@ async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerat
     yield parquetImage(renameColumns(record, input.columns), input.labels);
 }
 
-/** As the hub stores images: a column `image` (or `img`) with `{bytes}`, and `label` (CIFAR-100 has `fine_label`). */
+/** Reads an image as the hub stores it: a column `image` (or `img`) with `{bytes}`, and `label` (CIFAR-100 has `fine_label`). */
 function parquetImage(record: DataRecord, labels: readonly string[]): ImageSample {
   const { value, file, line } = record;
   const held = value.image ?? value.img;
@@ -229,7 +231,10 @@ const CIFAR_PIXELS = 3 * SIDE * SIDE;
 
 const isCifarBatch = (name: string): boolean => /^(data_batch_\d+|test_batch|train|test)\.bin$/.test(name);
 
-/** CIFAR-10: a label byte and 3072 pixel bytes, plane by plane; CIFAR-100: coarse and fine label before them. Names from the lists in the folder. */
+/**
+ * Reads CIFAR-10 (a label byte and 3072 pixel bytes, plane by plane) and CIFAR-100 (a coarse and a fine label before them). Label names
+ * come from the lists in the folder.
+ */
 async function* cifarImages(file: string, given: readonly string[]): AsyncGenerator<ImageSample> {
   const { size } = await stat(file);
   const header = size % (CIFAR_PIXELS + 1) === 0 ? 1 : size % (CIFAR_PIXELS + 2) === 0 ? 2 : undefined;
@@ -251,13 +256,16 @@ async function* cifarImages(file: string, given: readonly string[]): AsyncGenera
   }
 }
 
-/** The names that a label byte indexes. The labels of a training may lack some and have another order, so the list of the data takes precedence. */
+/**
+ * The names that a label byte indexes. The list of the data takes precedence, because the labels of a training may be fewer or in another
+ * order.
+ */
 function namesOfBytes(given: readonly string[], listed: readonly string[]): readonly string[] {
   if (listed.length > 0 && given.every(name => listed.includes(name))) return listed;
   return given.every(name => /^\d+$/.test(name)) ? [] : given;
 }
 
-/** Ten names, or a hundred. */
+/** The maximum size of a list of ten or a hundred names. */
 const MAX_NAMES_BYTES = 2 ** 16;
 
 async function cifarNames(folder: string, header: number): Promise<string[]> {
@@ -279,7 +287,7 @@ interface CifarLabel {
   readonly content: number;
 }
 
-/** The label byte of each record, at the place `at` in it. */
+/** Yields the label byte of each record, at offset `at`, and the record's checksum. */
 async function* readLabels(file: string, { record, at }: { readonly record: number; readonly at: number }): AsyncGenerator<CifarLabel> {
   let [label, content, filled] = [0, 0, 0];
   for await (const chunk of readDataBlocks(file, 2 ** 20))

@@ -1,4 +1,4 @@
-/** Decodes an image and brings it into the form that a model sees, with random changes where it is trained on. */
+/** Decodes an image and preprocesses it for a model, with random augmentation in training. */
 import type { Sharp } from 'sharp';
 import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -7,7 +7,7 @@ import { DataError } from '../data-error.ts';
 import { type Kernel, resample, type Sides } from './image-resample.ts';
 import type { ImageSample } from './image-samples.ts';
 
-/** flip: left and right at random; crop: a random part of 80 to 100% of the area. */
+/** flip: mirrors left and right at random; crop: cuts a random part of 80 to 100% of the area. */
 export type Augmentation = 'flip' | 'crop';
 
 export interface LoadImageParams {
@@ -15,9 +15,9 @@ export interface LoadImageParams {
   readonly preprocessing: ImagePreprocessing;
   readonly channels: number;
   readonly augment: readonly Augmentation[];
-  /** For the augmentation. */
+  /** Random numbers for the augmentation. */
   readonly random: Random;
-  /** [height, width, channels], filled. */
+  /** [height, width, channels] the array to fill. */
   readonly into: Float32Array;
 }
 
@@ -25,7 +25,7 @@ type LoadSharp = typeof import('sharp').default;
 
 let loading: Promise<LoadSharp> | undefined;
 
-/** @throws DataError where the library is not installed for this system */
+/** Loads the image library. @throws DataError if it is not installed for this system */
 export function sharpLibrary(): Promise<LoadSharp> {
   loading ??= import('sharp').then(
     module => module.default,
@@ -39,16 +39,16 @@ export function sharpLibrary(): Promise<LoadSharp> {
   return loading;
 }
 
-/** The size beyond which Pillow, and so Transformers, refuses to decode: half a gigabyte as bytes of three channels. */
+/** The size above which Pillow, and so Transformers, refuses to decode: half a gigabyte as bytes of three channels. */
 const MAX_PIXELS = 178_956_970;
 
-/** For every image that is decoded: what is damaged or too large is an error. */
+/** Options for every image that is decoded: damage and excessive size are errors. */
 export const DECODE = { failOn: 'error', limitInputPixels: MAX_PIXELS } as const;
 
-/** The smallest part of the area that a random crop keeps. */
+/** The smallest share of the area that a random crop keeps. */
 const LEAST_AREA = 0.8;
 
-/** @throws DataError that names the file where it does not decode */
+/** @throws DataError that names the file if it does not decode */
 export async function loadImage(params: LoadImageParams): Promise<void> {
   const sharp = await sharpLibrary();
   const { sample, channels, into } = params;
@@ -74,7 +74,7 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
   }
 }
 
-/** An image of one row becomes as long as a road once its shorter side has the model's size. */
+/** Refuses excessive sizes: an image of one row becomes extremely long when its shorter side is scaled to the model's size. */
 export function checkPixels({ width, height }: Sides, verb: string): void {
   if (width * height > MAX_PIXELS) throw new Error(`it ${verb} ${width} × ${height} pixels; at most ${MAX_PIXELS} are decoded`);
 }
@@ -82,7 +82,7 @@ export function checkPixels({ width, height }: Sides, verb: string): void {
 /** The error for an unreadable image, whatever the library or the file system reported. */
 export function undecodable({ file, line }: ImageSample, error: unknown): DataError {
   if (error instanceof DataError) return error;
-  // The library says one thing in several lines, some of them twice, and may end where a reason would follow.
+  // The library may split one message into several lines, repeat some, and end where a reason would follow.
   const lines = messageOf(error)
     .split('\n')
     .map(text => text.trim());
@@ -95,11 +95,11 @@ export function undecodable({ file, line }: ImageSample, error: unknown): DataEr
   });
 }
 
-/** The visible part of an image: cropped, resized, cut, mirrored. */
+/** The transformation of an image: crop, resize, window, mirror. */
 interface View {
-  /** Left out: all of it. */
+  /** The crop; if left out, the whole image. */
   readonly part?: Sides & { readonly left: number; readonly top: number };
-  /** The sides of the part. */
+  /** The size of the crop. */
   readonly from: Sides;
   readonly to: Sides;
   readonly kernel: Kernel;
@@ -130,7 +130,7 @@ function randomPart(from: Sides, random: Random): NonNullable<View['part']> {
   return { ...part, left: random.below(from.width - part.width + 1), top: random.below(from.height - part.height + 1) };
 }
 
-/** The longer side of a shortest edge is cut to whole pixels, as in torchvision and Transformers. */
+/** The longer side is truncated to whole pixels if the shortest edge is given, as in torchvision and Transformers. */
 function sidesOf(from: Sides, { resize, height, width }: ImagePreprocessing): Sides {
   if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
   const short = Math.min(from.width, from.height);

@@ -1,4 +1,4 @@
-/** Finds the samples of large data in one pass over its files, or in two where some are drawn. */
+/** Finds the samples of large data in one pass over its files, or in two if some are drawn. */
 import { elementAt } from '../../narrow.ts';
 import { DataError, DataProblems } from '../data-error.ts';
 import { drawPlaces } from '../draw.ts';
@@ -10,7 +10,10 @@ import { type ScannedSegment, scanSegment } from './scan-segment.ts';
 import { SEGMENT_BYTES, type Segment, segmentsOf } from './segments.ts';
 import { spoolSamples } from './spool-samples.ts';
 
-/** @throws DataError that lists what is wrong with lines; NoPlacesError where places cannot be found, or samples not be copied */
+/**
+ * Finds the samples.
+ * @throws DataError that lists problems of lines; NoPlacesError if positions cannot be found, or samples cannot be copied
+ */
 export async function findSamples(params: FindParams, writer: IndexWriter): Promise<LineIndex> {
   try {
     return await (params.isCopied ? spoolSamples : findPlaces)(params, writer);
@@ -36,9 +39,9 @@ async function findPlaces(params: FindParams, writer: IndexWriter): Promise<Line
 }
 
 interface DrawnRecords {
-  /** All records of the files. */
+  /** Number of records in all files. */
   readonly count: number;
-  /** Those that are drawn of each segment, by their ascending places in it. */
+  /** The drawn records of each segment, as ascending indices within the segment. */
   readonly bySegment: readonly Uint32Array[];
 }
 
@@ -66,14 +69,14 @@ async function drawRecords(params: FindParams, writer: IndexWriter): Promise<Dra
 interface Passed {
   readonly segment: Segment;
   readonly found: ScannedSegment;
-  /** Lines of its file before the segment. */
+  /** Number of lines of the file before the segment. */
   readonly line: number;
 }
 
-/** The work on the segment of a place in their order. */
+/** Returns the work on a segment, by its index. */
 type WorkOf = (segment: number) => Omit<SegmentWork, 'segment'>;
 
-/** One pass over all segments. @param before bytes that were read @throws DataError at its end, of all problems */
+/** Makes one pass over all segments. @param before number of bytes already read @throws DataError at its end, with all problems */
 async function* pass(params: FindParams, workOf: WorkOf, before: number): AsyncGenerator<Passed> {
   const { totalBytes, settings } = params;
   const allBytes = settings.maxSamples === undefined ? totalBytes : 2 * totalBytes;
@@ -90,7 +93,7 @@ async function* pass(params: FindParams, workOf: WorkOf, before: number): AsyncG
   problems.end();
 }
 
-/** In threads where there are several, else here. */
+/** Scans in several threads if possible, otherwise in this one. */
 function scan(
   params: FindParams,
   workOf: WorkOf,

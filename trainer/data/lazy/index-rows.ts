@@ -1,32 +1,32 @@
-/** The rows of an index: five numbers for each sample. */
+/** The rows of an index: five integers for each sample. */
 
 export const ROW = 5;
-/** The upper part of a place and the number of its file share 32 bits: files of up to a terabyte. */
+/** The upper bits of a position share 32 bits with the file number, so files may have up to a terabyte. */
 export const HIGH_BITS = 8;
 
 const FIRST_ROWS = 1024;
 
-/** The samples of a part of the data, which is in one file. */
+/** The samples of a part of the data; a part lies within one file. */
 export interface IndexRows {
   /**
-   * [samples × 5] of each: the place in its file, its lower 32 bits and the rest; its bytes, without the line's end; its line, from 1 among those
-   * that begin in the part; its place in the list of its file, from 1, or 0 where it is in none.
+   * [samples × 5] per sample: the position in its file, as lower 32 bits and the rest; its bytes, without the line end; its line, from 1
+   * within the part; its position in the file's list, from 1, or 0 if there is no list.
    */
   readonly rows: Uint32Array;
-  /** [samples] the label of each among `labelNames`; empty where samples have none. */
+  /** [samples] index of each label in `labelNames`; empty if samples have no labels. */
   readonly labels: Uint32Array;
-  /** The labels of all records that were looked at, in the order of their first appearance. */
+  /** The labels of all records seen, in the order of their first appearance. */
   readonly labelNames: readonly string[];
 }
 
 /** A sample that was found. */
 export interface FoundSample {
   readonly start: number;
-  /** In bytes. */
+  /** Length in bytes. */
   readonly length: number;
-  /** From 1. */
+  /** Line number, from 1. */
   readonly line: number;
-  /** From 0. */
+  /** Index in the file's list, from 0. */
   readonly element: number | undefined;
   readonly label: string | undefined;
 }
@@ -54,7 +54,7 @@ export class RowBuilder {
     if (label !== undefined) this.labels.push(this.name(label));
   }
 
-  /** Adds the label of a record, whether it becomes a sample or not. @returns its place */
+  /** Adds the label of a record, whether or not it becomes a sample. @returns its index */
   name(label: string): number {
     const place = this.names.get(label) ?? this.names.size;
     this.names.set(label, place);
@@ -69,7 +69,11 @@ export class RowBuilder {
 /** The number of samples in rows. */
 export const samplesIn = ({ rows }: Pick<IndexRows, 'rows'>): number => rows.length / ROW;
 
-/** Makes the rows of a part those of all data, in place. @param file the place of the part's file @param lineBefore lines of the file before the part */
+/**
+ * Converts the rows of a part to rows of all data, in place.
+ * @param file index of the part's file
+ * @param lineBefore lines of the file before the part
+ */
 export function placeRows(rows: Uint32Array, file: number, lineBefore: number): void {
   for (let at = 0; at < rows.length; at += ROW) {
     rows[at + 1] = ((rows[at + 1] as number) | (file << HIGH_BITS)) >>> 0;

@@ -1,4 +1,4 @@
-/** Large data of classifiers, whose texts are tokenized when they are asked for: opened after one pass over its samples. */
+/** Opens large data of classifiers after one pass over its samples; texts are tokenized on demand. */
 import { existsSync } from 'node:fs';
 import { DataProblems, noSample } from '../data-error.ts';
 import { createSegmentEncoder } from '../example/segment-encoder.ts';
@@ -23,26 +23,29 @@ export interface LabeledInOrderInput extends LoadLabeledInput, LargeInput {
   readonly onScan?: FindParams['onScan'];
 }
 
-/** A text before the labels have places. */
+/** A text whose label has no index yet. */
 export type OpenedText = Omit<LabeledText, 'target'> & {
-  /** The number to predict; 0 for a class or several. */
+  /** The number to predict; 0 for classification. */
   readonly value: number;
 };
 
 export interface LabeledInOrder {
   readonly texts: List<OpenedText>;
-  /** The labels of a text, which is not tokenized for them; none for a regression. */
+  /** Returns the labels of a text without tokenizing it; none for a regression. */
   labelsOf(sample: number): readonly string[];
   /** Whether a text has any number of labels. */
   readonly multiple: boolean;
-  /** By id; empty for a regression. */
+  /** Label names by id; empty for a regression. */
   readonly labels: readonly string[];
   readonly index: LineIndex;
-  /** Identifies the texts, wherever their files are. */
+  /** Identifies the texts, independent of the location of their files. */
   readonly content: string;
 }
 
-/** Returns the texts, the reason why all are tokenized first, or undefined for small data. @throws DataError as `loadLabeled` does */
+/**
+ * Returns the texts, the reason why all texts must be tokenized first, or undefined for small data.
+ * @throws DataError as `loadLabeled` does
+ */
 export async function openLabeledInOrder(input: LabeledInOrderInput): Promise<LabeledInOrder | Reason | undefined> {
   return openLarge<LabeledInOrder>(input, large => openTexts(input, large));
 }
@@ -95,7 +98,7 @@ async function openTexts(input: LabeledInOrderInput, { files, totalBytes, open }
   };
 }
 
-/** The columns of the first sample, which all have. @throws DataError where it lacks them */
+/** The columns of the first sample, which all samples have. @throws DataError if it lacks them */
 async function peek(input: LabeledInOrderInput, files: readonly DataFile[]) {
   const problems = new DataProblems();
   let [columns, formatReason]: [LabeledColumns | undefined, string] = [undefined, ''];

@@ -1,4 +1,4 @@
-/** Samples that are read from their lines and tokenized when they are asked for. */
+/** Samples that are read from their lines and tokenized on demand. */
 import { closeSync, fstatSync, statSync } from 'node:fs';
 import type { SampleSize } from '../batch/batch-plan.ts';
 import { DataError } from '../data-error.ts';
@@ -12,18 +12,18 @@ import { openRegular, readAt } from './read-at.ts';
 import { tableIn } from './segments.ts';
 import type { FoundTable } from './table-segments.ts';
 
-/** Samples that were asked for last are kept: a batch needs the sizes of its samples, then their tokens. */
+/** Number of tokens to keep from the most recent samples: a batch needs the sizes of its samples first, then their tokens. */
 const KEPT_TOKENS = 2 ** 19;
 
 interface ReadRecord {
   readonly record: DataRecord;
-  /** The name of its file. */
+  /** The name of the record's file. */
   readonly name: string;
   readonly line: number;
   readonly element?: number | undefined;
 }
 
-/** Reads the records of samples. @throws DataError from the function that is returned, for a file that has changed */
+/** Returns a function that reads the record of a sample. @throws DataError from that function, for a file that has changed */
 export function recordReader({ index, files, open, lines }: Omit<LazyParams, 'tokenize' | 'largestId'>): (sample: number) => ReadRecord {
   const { copied } = index;
   return sample => {
@@ -34,7 +34,7 @@ export function recordReader({ index, files, open, lines }: Omit<LazyParams, 'to
   };
 }
 
-/** Makes samples by their places, and keeps those that were asked for last. */
+/** Makes samples by index, and caches the most recent ones. */
 export function keepLast<Sample extends { readonly ids: Int32Array }>(make: (sample: number) => Sample): (sample: number) => Sample {
   const kept = new Map<number, Sample>();
   let tokens = 0;
@@ -53,19 +53,19 @@ export function keepLast<Sample extends { readonly ids: Int32Array }>(make: (sam
   };
 }
 
-/** Data files that are open, each as it was when it was opened. */
+/** Open data files, each as it was when it was opened. */
 export interface OpenFiles {
-  /** For each file, the table that it is. */
+  /** The table in each file, or undefined. */
   readonly tables: ReadonlyArray<FoundTable | undefined>;
-  /** The bytes of a file. @throws DataError where it has changed */
+  /** Reads bytes of a file. @throws DataError if the file has changed */
   read(file: number, start: number, length: number): Buffer;
-  /** @throws DataError where a file has changed, or its name means another file */
+  /** @throws DataError if a file has changed, or its name now refers to another file */
   check(): void;
   close(): void;
 }
 
 /**
- * Opens data files, which stay open: a file that is replaced under its name does not change what is read.
+ * Opens data files and keeps them open, so that replacing a file under its name does not change what is read.
  * @throws NoPlacesError for a table that is read whole
  */
 export function openFiles(files: readonly DataFile[]): OpenFiles {
@@ -109,11 +109,11 @@ export interface LazyParams {
   readonly open: OpenFiles;
   readonly lines: LineSettings;
   readonly tokenize: (record: DataRecord) => MadeOfRecord;
-  /** The largest id that the tokenizer can give. */
+  /** The largest id that the tokenizer can produce. */
   readonly largestId: number;
 }
 
-/** @throws DataError from reading a sample that cannot be tokenized, or of a file that has changed */
+/** Creates the samples. @throws DataError from reading a sample that cannot be tokenized, or whose file has changed */
 export function lazyExamples(params: LazyParams): Examples {
   const { index, files, open, lines, tokenize, largestId } = params;
   const recordAt = recordReader({ index, files, open, lines });

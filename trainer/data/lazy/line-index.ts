@@ -1,4 +1,7 @@
-/** The places of the lines or objects that are samples: 20 bytes each, in a file of the cache, or in memory where nothing can be written. */
+/**
+ * The positions of the lines or objects that are samples: 20 bytes each, in a file of the cache, or in memory if the cache cannot be
+ * written.
+ */
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,26 +18,26 @@ import { openRegular, readAt } from './read-at.ts';
 import { NoPlacesError } from './record-ranges.ts';
 import { labelBuilder, type SampleLabels } from './sample-labels.ts';
 
-/** The place of a sample. */
+/** The position of a sample. */
 export interface LinePlace {
-  /** The place of its file among the files. */
+  /** Index of its file. */
   readonly file: number;
-  /** In bytes. */
+  /** Start in bytes; `length` is in bytes too. */
   readonly start: number;
   readonly length: number;
-  /** From 1. */
+  /** Line number, from 1. */
   readonly line: number;
-  /** Its place in the list of its file. */
+  /** Index in the list of its file. */
   readonly element?: number;
 }
 
 const count = z.number().int().nonnegative();
 const summarySchema = z.object({
   samples: count,
-  /** Records, those included that are left out. */
+  /** Number of records, including dropped ones. */
   read: count,
   dropped: z.record(z.string(), count),
-  /** Records from which those that were read are drawn. */
+  /** Number of records from which the read ones were drawn. */
   drawnFrom: count.optional(),
   format: z.enum(dataFormats),
   formatReason: z.string(),
@@ -44,7 +47,7 @@ const summarySchema = z.object({
 export type LineSummary = z.infer<typeof summarySchema>;
 
 export interface LineIndex extends LineSummary {
-  /** Reads the text of a sample where samples were copied: at the places of this index, and not in their files. */
+  /** Present if samples were copied: reads the text of a sample at a position of this index, which does not refer to its file. */
   readonly copied?: (start: number, length: number) => Buffer;
   readonly labels: SampleLabels;
   at(sample: number): LinePlace;
@@ -52,7 +55,7 @@ export interface LineIndex extends LineSummary {
 
 const ROW_BYTES = ROW * Uint32Array.BYTES_PER_ELEMENT;
 const { lines: LINES, labels: LABELS, copies: COPIES, data: DATA } = CACHE_FILES;
-/** Names of labels may be many. */
+/** Large, because there may be many label names. */
 const MAX_DATA_BYTES = 2 ** 24;
 const READ_BYTES = 2 ** 20;
 
@@ -64,18 +67,22 @@ const storedSchema = summarySchema.extend({
 });
 
 export interface IndexWriter {
-  /** Adds the samples of a segment, whose rows are changed. @param file its place among the files @param lineBefore lines of the file before the segment */
+  /**
+   * Adds the samples of a segment; modifies its rows.
+   * @param file index of its file
+   * @param lineBefore lines of the file before the segment
+   */
   add(found: IndexRows, file: number, lineBefore: number): void;
-  /** Copies the text of a sample. Left out where there is no file for it. @throws NoPlacesError where it cannot be written */
+  /** Copies the text of a sample. Left out if there is no file for it. @throws NoPlacesError if it cannot be written */
   readonly append?: (text: Buffer) => { readonly start: number; readonly length: number };
-  /** Adds names of labels, of whatever records. */
+  /** Adds label names of any records. */
   addLabels(names: readonly string[]): void;
   end(summary: Omit<LineSummary, 'samples'>): Promise<LineIndex>;
-  /** Removes what was written, after a failure. */
+  /** Removes everything that was written, after a failure. */
   abandon(): void;
 }
 
-/** The index that an earlier run has left whole, if there is one. @param folder in the cache of tokens */
+/** The complete index of an earlier run, if it exists. @param folder a folder in the cache of tokens */
 export async function findIndex(folder: string, log: LargeData['log']): Promise<LineIndex | undefined> {
   const file = join(folder, DATA);
   if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
@@ -110,13 +117,13 @@ export async function findIndex(folder: string, log: LargeData['log']): Promise<
   }
 }
 
-/** @throws Error where the copies are not those that were made */
+/** @throws Error if the copies have changed since they were made */
 async function checkCopies(file: string, { bytes, checksum: expected }: z.infer<typeof copiedSchema>): Promise<void> {
   const found = await fileChecksum(file);
   if (showChecksum(found.value) !== expected || found.bytes !== bytes) throw new Error('its copies of samples do not match their checksum');
 }
 
-/** The file stays open as long as the process, so that whoever clears the cache disturbs no run. */
+/** Opens the index. The file stays open as long as the process, so clearing the cache does not disturb a run. */
 function openIndex(folder: string, summary: LineSummary & Pick<LineIndex, 'labels'>, isCopied: boolean): LineIndex {
   const handle = openRegular(join(folder, LINES));
   const copies = isCopied ? openRegular(join(folder, COPIES)) : undefined;
@@ -136,7 +143,7 @@ function placeIn([low = 0, high = 0, length = 0, line = 0, element = 0]: Uint32A
   return element === 0 ? place : { ...place, element: element - 1 };
 }
 
-/** Writes the index into a folder of the cache. @throws Error where nothing can be written */
+/** Creates an index in a folder of the cache. @throws Error if it cannot be written */
 export async function fileIndex(folder: string): Promise<IndexWriter> {
   const draft = temporaryName(folder);
   await mkdir(draft, { recursive: true });
@@ -180,7 +187,7 @@ export async function fileIndex(folder: string): Promise<IndexWriter> {
       const copied = copies && { bytes: copies.bytes, checksum: showChecksum(copies.value) };
       const shown = { ...summary, samples, labelNames: names, checksum: showChecksum(checksum(bytes, value)), ...(copied && { copied }) };
       await writeFile(join(draft, DATA), JSON.stringify(shown));
-      // Another process may have made the same in the meantime.
+      // Another process may have made the same index in the meantime.
       await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
       return openIndex(folder, { ...summary, samples, labels: { names, places } }, copied !== undefined);
     },

@@ -1,18 +1,18 @@
-/** A line of data as a record. */
+/** Turns a line of data into a record. */
 import { type ColumnNames, checkSameFormat, renameColumns } from '../detect-format.ts';
 import { type CsvTable, parseRow } from '../read/read-csv.ts';
 import { parseRecord } from '../read/read-records.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
 
-/** How a line becomes a record. */
+/** Settings for turning a line into a record. */
 export interface LineSettings {
   readonly columns: ColumnNames;
   readonly format: DataFormat;
-  /** The first record of the data, which others have to be like; undefined where the recipe sets the format. */
+  /** The first record of the data, whose format all others must have; undefined if the recipe sets the format. */
   readonly first: DataRecord | undefined;
 }
 
-/** The record on a line that is not empty, or of a table. @throws DataError */
+/** The record on a nonempty line, or of a table. @throws DataError */
 export function recordOf(
   file: string,
   line: number,

@@ -1,4 +1,4 @@
-/** Finds the objects of a list in a JSON file by its bytes, so that each can be read by its place. */
+/** Finds the objects of a list in a JSON file by scanning its bytes, so that each can be read by its position. */
 import { closeSync } from 'node:fs';
 import { openRegular, readAt } from './read-at.ts';
 import { FoundRecords, NoPlacesError, type RangedSegment } from './record-ranges.ts';
@@ -10,14 +10,14 @@ const [LIST, LIST_END, OBJECT, OBJECT_END] = [0x5b, 0x5d, 0x7b, 0x7d];
 /** Space, tab, line feed, carriage return. */
 const SPACES: ReadonlySet<number> = new Set([0x20, 0x09, NEWLINE, 0x0d]);
 
-/** The next thing that may come outside of objects. */
+/** The next token that may follow outside of objects. */
 type Expected = 'list' | 'first' | 'separator' | 'object' | 'nothing';
 
 /**
- * The segments of a list, in its order. Only brackets and strings are looked at: whether an object is well-formed shows when it is parsed.
- * @param segmentBytes from which on a segment ends
- * @param readBytes those that are read at once
- * @throws NoPlacesError from reading for anything but a list of objects from the first byte to the last
+ * Yields the segments of a list, in order. Scans only brackets and strings; parsing shows later whether an object is well-formed.
+ * @param segmentBytes minimum size of a segment, except the last
+ * @param readBytes size of a block that is read at once
+ * @throws NoPlacesError from reading a file that is anything but a list of objects from the first byte to the last
  */
 export function* listSegments(file: string, segmentBytes: number, readBytes = READ_BYTES): Generator<RangedSegment> {
   const found = new FoundRecords(file, { isList: true });
@@ -38,12 +38,12 @@ export function* listSegments(file: string, segmentBytes: number, readBytes = RE
   if (found.bytes > 0) yield found.segment();
 }
 
-/** Reads the bytes of a file in blocks, which may end anywhere. */
+/** Scans the bytes of a file in blocks, which may end anywhere. */
 class ObjectFinder {
   private readonly found: FoundRecords;
   private readonly file: string;
   private expected: Expected = 'list';
-  /** Open brackets of an object; 0 outside of objects. */
+  /** Number of open brackets of an object; 0 outside of objects. */
   private depth = 0;
   private isInString = false;
   /** Whether the next byte of a string is escaped. */
@@ -61,7 +61,7 @@ class ObjectFinder {
     return this.expected === 'nothing';
   }
 
-  /** @param at the place of the block in the file */
+  /** Scans a block. @param at offset of the block in the file */
   take(bytes: Buffer, at: number): void {
     for (let i = 0; i < bytes.length; ) {
       if (this.isInString) i = this.string(bytes, i);
@@ -70,7 +70,7 @@ class ObjectFinder {
     }
   }
 
-  /** Goes behind the end of a string, or to the end of the block. */
+  /** Advances past the end of a string, or to the end of the block. */
   private string(bytes: Buffer, from: number): number {
     let i = from;
     if (this.isEscaped) {
@@ -95,7 +95,7 @@ class ObjectFinder {
     return i;
   }
 
-  /** Goes to the next string of an object, behind its end, or to the end of the block. */
+  /** Advances to the start of the next string in an object, past the end of the object, or to the end of the block. */
   private object(bytes: Buffer, from: number, at: number): number {
     let i = from;
     while (i < bytes.length) {

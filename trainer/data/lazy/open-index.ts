@@ -1,4 +1,4 @@
-/** The places of the samples of large data: from the cache, or found in a pass over the files. */
+/** The positions of the samples of large data: from the cache, or found in a pass over the files. */
 import { join } from 'node:path';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { DataFile } from '../read/list-files.ts';
@@ -8,13 +8,13 @@ import { findSamples } from './find-samples.ts';
 import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } from './line-index.ts';
 
 const INDEXED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson', '.json', '.csv', '.tsv']);
-/** Copied into the cache sample by sample. */
+/** Extensions of files whose samples are copied into the cache. */
 const COPIED: ReadonlySet<string> = new Set(['.parquet']);
 
-/** Whether the samples of files are read from copies. */
+/** True if the samples of files are read from copies. */
 export const areCopied = (files: readonly DataFile[]): boolean => files.some(({ extension }) => COPIED.has(extension));
 
-/** Returns why the samples of files cannot be read by their places, as far as their names show it; undefined where they can. */
+/** Returns the reason why the samples of files cannot be read by position, judging by file names; undefined if they can. */
 export function whyFilesDecide(files: readonly DataFile[]): string | undefined {
   const other = files.find(({ extension }) => !INDEXED.has(extension) && !COPIED.has(extension));
   if (other) return `${other.file} is not JSON Lines, a list of JSON, a table or Parquet, whose samples can be read one by one`;
@@ -22,13 +22,17 @@ export function whyFilesDecide(files: readonly DataFile[]): string | undefined {
 }
 
 export interface IndexPlace {
-  /** The fingerprint of the data and of what decides which samples it has. */
+  /** The fingerprint of the data and of the settings that decide which samples it has. */
   readonly key: string;
   /** Whether the cache can be written. */
   readonly isCached: boolean;
 }
 
-/** @param finding how the samples are found, which is asked for where the cache does not have them @throws as `findSamples` does */
+/**
+ * Opens the index of the data.
+ * @param finding returns how to find the samples; called if they are not in the cache
+ * @throws as `findSamples` does
+ */
 export async function openIndex(
   finding: () => FindParams | Promise<FindParams>,
   { key, isCached }: IndexPlace,

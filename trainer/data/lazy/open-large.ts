@@ -1,4 +1,4 @@
-/** Opens the files of large data, of which samples are found before their tokens are made. */
+/** Opens the files of large data, whose samples are found before they are tokenized. */
 
 import type { DataFile } from '../read/list-files.ts';
 import { listDataFiles } from '../read/list-files.ts';
@@ -9,13 +9,13 @@ import { NoPlacesError } from './record-ranges.ts';
 export interface LargeInput {
   /** Files and folders. */
   readonly paths: readonly string[];
-  /** Data of fewer bytes is tokenized first. */
+  /** Data with fewer bytes is tokenized first. */
   readonly lazyBytes: number;
-  /** Why all samples of large data are tokenized first, where that is known without looking at them. */
+  /** The reason why all samples of large data are tokenized first, if known without reading them. */
   readonly whyFirst?: string | undefined;
 }
 
-/** Files of which all is tokenized before training. */
+/** The reason why all files are tokenized before training. */
 export interface Reason {
   readonly reason: string;
 }
@@ -23,14 +23,14 @@ export interface Reason {
 export interface LargeFiles {
   readonly files: readonly DataFile[];
   readonly totalBytes: number;
-  /** Closed where samples are not read from them. */
+  /** The open files; closed if samples are not read from them. */
   readonly open: OpenFiles;
 }
 
 /**
- * Returns what `find` makes of the files, the reason why all is tokenized first, or undefined for small data.
- * @param find returns undefined, or a reason, or samples that are read from the open files
- * @throws what `find` throws, but a NoPlacesError becomes a reason
+ * Returns the result of `find`, the reason why all files are tokenized first, or undefined for small data.
+ * @param find returns a reason, or samples that are read from the open files
+ * @throws errors of `find`, except NoPlacesError, which becomes a reason
  */
 export async function openLarge<Found extends object>(
   { paths, lazyBytes, whyFirst }: LargeInput,

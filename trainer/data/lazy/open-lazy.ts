@@ -1,4 +1,4 @@
-/** Large data whose samples are tokenized as training goes: opened after one pass over its lines. */
+/** Opens large data whose samples are tokenized during training, after one pass over its lines. */
 import { existsSync } from 'node:fs';
 import { DataError, DataProblems } from '../data-error.ts';
 import { checkMaxLength } from '../example/max-length.ts';
@@ -24,9 +24,9 @@ import { type LargeFiles, type LargeInput, openLarge, type Reason } from './open
 export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'>, LargeInput {
   readonly tokenizer: BoundedTokenizer & { readonly vocabularySize: number };
   readonly large: LargeData;
-  /** Bytes of a file that one thread reads at once; left out, 4 MB. */
+  /** Bytes of a file that one thread reads at once; 4 MB if left out. */
   readonly segmentBytes?: number;
-  /** Tokenizes first, and opens the same samples. */
+  /** Whether to tokenize everything first; the samples are the same. */
   readonly isEager?: boolean;
   readonly onScan?: FindParams['onScan'];
   readonly onProgress?: LoadDatasetInput['onProgress'];
@@ -35,17 +35,20 @@ export interface LazyInput extends Omit<LoadDatasetInput, 'large' | 'onProgress'
 /** Samples whose number and order do not depend on their lengths. */
 export interface OpenedInOrder {
   readonly examples: Examples;
-  /** By id; empty for other formats than text_label. */
+  /** Label names by id; empty for formats other than text_label. */
   readonly labels: readonly string[];
-  /** Identifies the samples, wherever their files are. */
+  /** Identifies the samples, independent of the location of their files. */
   readonly content: string;
-  /** Present where all tokens are known. */
+  /** Present if all tokens are known. */
   readonly tokenized?: OpenedDataset;
-  /** Present where they are not. */
+  /** Present if tokens are not known yet. */
   readonly index?: LineIndex;
 }
 
-/** Returns the samples, the reason why all of them have to be tokenized first, or undefined for small data. @throws DataError as `loadDataset` does */
+/**
+ * Returns the samples, the reason why all of them must be tokenized first, or undefined for small data.
+ * @throws DataError as `loadDataset` does
+ */
 export async function openInOrder(input: LazyInput): Promise<OpenedInOrder | Reason | undefined> {
   checkMaxLength(input.maxLength, input.maxPositions);
   return openLarge<OpenedInOrder>(input, large => openExamples(input, large));
@@ -108,7 +111,7 @@ async function labelsIn(files: readonly DataFile[], settings: LazyInput['setting
   return names;
 }
 
-/** The first record, and what it says about all. */
+/** The first record, and the format and columns that it implies for all. */
 async function peek({ settings }: LazyInput, files: readonly DataFile[]) {
   const { records, detected } = await openRecords(files, settings, new DataProblems());
   const first = await records.next();

@@ -1,31 +1,31 @@
-/** The places of records in a segment of a file in which a line may be no record. */
+/** The positions of records in a segment of a file whose lines need not be records. */
 
 export interface RecordRanges {
-  /** [records] the first byte of each, from the beginning of the segment. */
+  /** [records] the first byte of each record, from the beginning of the segment. */
   readonly starts: Uint32Array;
-  /** [records] in bytes. */
+  /** [records] the length of each record in bytes. */
   readonly lengths: Uint32Array;
-  /** [records] the line of the first byte of each in its file, from 1. */
+  /** [records] the line of each record's first byte in its file, from 1. */
   readonly lines: Uint32Array;
-  /** The place of the first one in the list of its file, from 0; left out where there is no list. */
+  /** Index of the first record in the list of its file, from 0; left out if there is no list. */
   readonly first?: number;
 }
 
-/** A segment of a file with the records that are in it. */
+/** A segment of a file, with the records in it. */
 export interface RangedSegment {
   readonly file: string;
-  /** In bytes. */
+  /** Start in bytes; `to` is in bytes too. */
   readonly from: number;
   readonly to: number;
   readonly ranges: RecordRanges;
 }
 
-/** A file whose records cannot be found by its bytes alone. */
+/** Thrown for a file whose records cannot be found by its bytes alone. */
 export class NoPlacesError extends Error {
   override name = 'NoPlacesError';
 }
 
-/** The records of a segment that is not finished. */
+/** The records of an unfinished segment. */
 export class FoundRecords {
   private readonly file: string;
   private readonly isList: boolean;
@@ -33,7 +33,7 @@ export class FoundRecords {
   private lengths: number[] = [];
   private lines: number[] = [];
   private first = 0;
-  /** From the first record to the end of the last. */
+  /** Number of bytes from the start of the first record to the end of the last. */
   bytes = 0;
 
   constructor(file: string, { isList }: { readonly isList: boolean }) {
@@ -48,7 +48,7 @@ export class FoundRecords {
     this.bytes = start + length - (this.starts[0] ?? 0);
   }
 
-  /** The records so far, without which the next segment begins. */
+  /** Returns the segment with the records so far, and starts the next segment. */
   segment(): RangedSegment {
     const { file, first } = this;
     const from = this.starts[0] ?? 0;

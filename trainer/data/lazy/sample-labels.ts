@@ -1,14 +1,14 @@
-/** The labels of samples by place: names once, and a number for each sample. */
+/** The labels of samples: a list of names, and an index for each sample. */
 
 export interface SampleLabels {
-  /** In the order of their first appearance, those of records included that are no samples. */
+  /** The names in the order of their first appearance, including names of records that are not samples. */
   readonly names: readonly string[];
-  /** [samples] places among the names; empty where samples have no labels. */
+  /** [samples] indices of the names; empty if samples have no labels. */
   readonly places: Uint32Array;
 }
 
 export interface LabelBuilder {
-  /** Adds the labels of some samples. @param names those of some records @param places the labels of the samples among them */
+  /** Adds the labels of some samples. @param names label names of some records @param places indices of the samples' labels in `names` */
   add(names: readonly string[], places: Uint32Array): void;
   end(): SampleLabels;
 }

@@ -8,15 +8,15 @@ import { PlainReader } from './plain/plain-record.ts';
 import type { RecordRanges } from './record-ranges.ts';
 import { readSegment, type Segment } from './segments.ts';
 
-/** The lines of a segment that become samples. The lines of rows count among those that begin in the segment, or where these may be no records, in its file. */
+/** The samples of a segment. Line numbers count within the segment, or within the file if the segment has record ranges. */
 export interface ScannedSegment extends IndexRows {
-  /** Lines that begin in the segment; 0 where these may be no records. */
+  /** Number of lines that begin in the segment; 0 if it has record ranges. */
   readonly lineCount: number;
-  /** Records that were looked at, those included that are left out. */
+  /** Number of records that were checked, including dropped ones. */
   readonly read: number;
-  /** Records that are left out, by reason. */
+  /** Number of dropped records, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
-  /** Problems of single lines, whose numbers count as those of samples, from 1. */
+  /** Problems of single lines; their line numbers count like those of the samples, from 1. */
   readonly problems: readonly DataProblem[];
 }
 
@@ -25,8 +25,9 @@ const RETURN = 13;
 const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 /**
- * @param chosen the records that are looked at, by their ascending places among those of the segment; left out, all
- * @throws DataError for a problem that is of no single line
+ * Scans a segment.
+ * @param chosen ascending indices of the records to check, within the segment; if left out, all
+ * @throws DataError for a problem that does not belong to a single line
  */
 export function scanSegment(segment: Segment, settings: LineSettings, decider: Decider, chosen?: Uint32Array): ScannedSegment {
   const { bytes, at } = readSegment(segment);
@@ -62,7 +63,10 @@ export function scanSegment(segment: Segment, settings: LineSettings, decider: D
   return { ...rows.end(), lineCount: segment.ranges ? 0 : ranges.line, read, dropped, problems };
 }
 
-/** Decides about the record in a range of bytes; undefined where there is none, or none that is wanted. @throws DataError from the function that is returned */
+/**
+ * Returns a function that decides about the record in a range of bytes; undefined if there is no record, or it is not wanted.
+ * @throws DataError from that function
+ */
 function decisionsOf(bytes: Buffer, { file, table }: Segment, settings: LineSettings, { decide, decidePlain }: Decider) {
   const isText = isUtf8(bytes);
   const plain = isText && table === undefined && decidePlain ? new PlainReader(bytes, settings) : undefined;
@@ -80,14 +84,14 @@ function decisionsOf(bytes: Buffer, { file, table }: Segment, settings: LineSett
   };
 }
 
-/** The places of records among the bytes of a segment, one after the other. */
+/** Iterates over the positions of the records within the bytes of a segment. */
 interface RecordPlaces {
   next(): boolean;
   readonly from: number;
   readonly to: number;
-  /** From 1; 0 in front of the first. */
+  /** Line number, from 1; 0 before the first record. */
   readonly line: number;
-  /** Its place in a list. */
+  /** Index in the file's list. */
   readonly element: number | undefined;
 }
 

@@ -8,15 +8,15 @@ import { openRegular, readAt } from './read-at.ts';
 import { NoPlacesError, type RecordRanges } from './record-ranges.ts';
 import { type FoundTable, findTable, tableSegments } from './table-segments.ts';
 
-/** A part of a file: the lines that begin in it, of which the last may end behind it. */
+/** A part of a file: the lines that begin in it. The last line may end after it. */
 export interface Segment {
   readonly file: string;
-  /** In bytes. */
+  /** Start in bytes; `to` is in bytes too. */
   readonly from: number;
   readonly to: number;
-  /** Present where lines may be no records: in lists of JSON, and in tables. */
+  /** Present if lines need not be records: in JSON lists and in tables. */
   readonly ranges?: RecordRanges;
-  /** Present in tables. */
+  /** Present for tables. */
   readonly table?: CsvTable;
 }
 
@@ -24,7 +24,7 @@ export const SEGMENT_BYTES = 4 * 2 ** 20;
 const READ_BYTES = 2 ** 16;
 const NEWLINE = 10;
 
-/** The table that a file is; undefined for one of lines or of JSON. @throws NoPlacesError for a table that is read whole */
+/** The table in a file; undefined for a file of lines or JSON. @throws NoPlacesError for a table that is read whole */
 export function tableIn({ file, extension }: DataFile): FoundTable | undefined {
   if (extension !== '.csv' && extension !== '.tsv') return undefined;
   const table = findTable(file, extension);
@@ -32,7 +32,11 @@ export function tableIn({ file, extension }: DataFile): FoundTable | undefined {
   return table;
 }
 
-/** The segments of files in their order. @param tables those that files are @throws NoPlacesError from reading a file whose records cannot be found */
+/**
+ * Yields the segments of files in order.
+ * @param tables the table in each file, or undefined
+ * @throws NoPlacesError from reading a file whose records cannot be found
+ */
 export function* segmentsOf(
   files: readonly DataFile[],
   tables: ReadonlyArray<FoundTable | undefined>,
@@ -47,13 +51,13 @@ export function* segmentsOf(
 }
 
 export interface SegmentBytes {
-  /** From the beginning of a line or a record to the end of one, or of the file. */
+  /** Bytes from the beginning of a line or record to the end of one, or of the file. */
   readonly bytes: Buffer;
-  /** The place of the first byte in the file. */
+  /** Offset of the first byte in the file. */
   readonly at: number;
 }
 
-/** The memory of the last segment: taking new memory for each costs as much time as reading it. */
+/** Memory that is reused for each segment: allocating it anew takes as long as reading the segment. */
 let memory: Buffer = Buffer.alloc(0);
 
 function memoryOf(bytes: number): Buffer {
@@ -61,7 +65,10 @@ function memoryOf(bytes: number): Buffer {
   return memory;
 }
 
-/** Reads the lines that begin in a segment, or its records, which are valid until the next call. @throws RangeError for a line above the limit of `readLines` */
+/**
+ * Reads the lines that begin in a segment, or its records. The bytes are valid until the next call.
+ * @throws RangeError for a line above the limit of `readLines`
+ */
 export function readSegment({ file, from, to, ranges }: Segment): SegmentBytes {
   const handle = openRegular(file);
   try {
@@ -82,13 +89,13 @@ interface Read {
   readonly file: string;
   readonly to: number;
   readonly bytes: Buffer;
-  /** The memory whose beginning they are. */
+  /** The memory that begins with `bytes`. */
   readonly room: Buffer;
-  /** The place in the file behind them. */
+  /** Offset in the file after `bytes`. */
   readonly end: number;
 }
 
-/** The bytes with the rest of their last line, which ends behind the segment unless a line ends with it. */
+/** The bytes including the rest of their last line, which may end after the segment. */
 function lastLineEnded(handle: number, { file, to, bytes, room, end }: Read): Buffer {
   if (bytes.at(-1) === NEWLINE) return bytes;
   const next = readAt(handle, end, READ_BYTES, room.subarray(bytes.length));

@@ -1,4 +1,4 @@
-/** Copies the samples of files that cannot be read by places, such as Parquet, into lines of the cache, and finds them there. */
+/** Copies the samples of files that cannot be read by position, such as Parquet, into lines of the cache, and finds them there. */
 import { DataProblems } from '../data-error.ts';
 import { drawStream } from '../draw.ts';
 import { readRecords } from '../read/read-records.ts';
@@ -10,17 +10,17 @@ import type { IndexWriter, LineIndex } from './line-index.ts';
 import { recordOf } from './line-record.ts';
 import { NoPlacesError } from './record-ranges.ts';
 
-/** Records between two reports of progress. */
+/** Number of records between two progress reports. */
 const BATCH = 1000;
 
-/** A record with the text that is kept of it. */
+/** A record with the text to copy. */
 interface SpooledRecord {
   readonly record: DataRecord;
   readonly element: number | undefined;
   readonly text: string;
 }
 
-/** @throws DataError that lists what is wrong with records; NoPlacesError where they cannot be copied */
+/** Copies and finds the samples. @throws DataError that lists problems of records; NoPlacesError if they cannot be copied */
 export async function spoolSamples(params: FindParams, writer: IndexWriter): Promise<LineIndex> {
   const { files, lines, settings, detected, totalBytes, onScan } = params;
   const { append } = writer;
@@ -60,10 +60,10 @@ export async function spoolSamples(params: FindParams, writer: IndexWriter): Pro
   return writer.end({ read, dropped, drawnFrom: seen, format: detected.format, formatReason: detected.reason });
 }
 
-/** The text of a value, of which the same value can be made again. @throws NoPlacesError where there is none */
+/** JSON from which the same value can be restored. @throws NoPlacesError if this is impossible */
 export function jsonOf(file: string, value: unknown): string {
   return JSON.stringify(value, function check(this: unknown, key: string, given: unknown) {
-    // Dates become text before they are given.
+    // JSON.stringify converts dates to text before it calls this function.
     const original: unknown = Reflect.get(Object(this), key);
     if (original instanceof Date || ArrayBuffer.isView(original) || (typeof given === 'number' && !Number.isFinite(given)))
       throw new NoPlacesError(`${file} has dates, bytes or numbers that text cannot hold`);
@@ -79,7 +79,7 @@ interface Row extends Decision {
   readonly place: () => { readonly start: number; readonly length: number };
 }
 
-/** Rows of the index that wait to be written together. */
+/** Rows of the index that are buffered and written together. */
 class Rows {
   private readonly writer: IndexWriter;
   private readonly numbers: ReadonlyMap<string, number>;

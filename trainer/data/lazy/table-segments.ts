@@ -1,4 +1,4 @@
-/** Finds the records of a table by its bytes, so that each can be read by its place. */
+/** Finds the records of a table by scanning its bytes, so that each can be read by its position. */
 import { closeSync } from 'node:fs';
 import { DataError } from '../data-error.ts';
 import { hasShortLines, isColaLine } from '../glue.ts';
@@ -7,11 +7,11 @@ import { MAX_LINE_CHARACTERS } from '../read/utf8-stream.ts';
 import { openRegular, readAt } from './read-at.ts';
 import { FoundRecords, type RangedSegment } from './record-ranges.ts';
 
-/** A table, its header read. */
+/** A table whose header was read. */
 export interface FoundTable extends CsvTable {
-  /** The place of the first byte behind the header. */
+  /** Offset of the first byte after the header. */
   readonly start: number;
-  /** The line there, from 1. */
+  /** Line number at that offset, from 1. */
   readonly line: number;
   /** Whether lines end with a carriage return. */
   readonly hasReturns: boolean;
@@ -21,7 +21,7 @@ const HEADER_BYTES = 2 ** 20;
 const READ_BYTES = 4 * 2 ** 20;
 const [NEWLINE, RETURN, QUOTE] = [0x0a, 0x0d, 0x22];
 
-/** Reads the header of a table; undefined where it is one of a kind that is read whole. */
+/** Reads the header of a table; undefined if the table must be read whole. */
 export function findTable(file: string, extension: '.csv' | '.tsv'): FoundTable | undefined {
   const handle = openRegular(file);
   let bytes: Buffer;
@@ -40,7 +40,7 @@ export function findTable(file: string, extension: '.csv' | '.tsv'): FoundTable 
     const header = hasReturns ? text.slice(0, -1) : text;
     if (header === '') continue;
     const delimiter = extension === '.tsv' ? '\t' : delimiterOf(header);
-    // Line breaks in a header, and files without one or with lines that are left out, are for the parser.
+    // A header with line breaks, no header, or lines that are skipped: left to the parser.
     const isSpecial = delimiter === '\t' && (isColaLine(header) || hasShortLines(header));
     const columns =
       isSpecial || header.includes('\r') || (header.split('"').length - 1) % 2 === 1 ? undefined : headerOf(header, delimiter);
@@ -49,9 +49,9 @@ export function findTable(file: string, extension: '.csv' | '.tsv'): FoundTable 
 }
 
 /**
- * The segments of a table, in its order. A line break ends a record unless an odd number of quotes stands in front of it.
- * @param segmentBytes from which on a segment ends
- * @param readBytes those that are read at once
+ * Yields the segments of a table, in order. A line break ends a record if the number of quotes before it is even.
+ * @param segmentBytes minimum size of a segment, except the last
+ * @param readBytes size of a block that is read at once
  * @throws DataError from reading a record that is too large
  */
 export function* tableSegments(
@@ -82,7 +82,7 @@ export function* tableSegments(
   if (found.bytes > 0) yield segment();
 }
 
-/** Reads the bytes of a table in blocks, which may end anywhere. */
+/** Scans the bytes of a table in blocks, which may end anywhere. */
 class RecordFinder {
   private readonly found: FoundRecords;
   private readonly isQuoted: boolean;
@@ -90,7 +90,7 @@ class RecordFinder {
   private isInQuotes = false;
   private line: number;
   private lastByte = 0;
-  /** The place of the record that is not finished, and its line. */
+  /** Offset of the unfinished record; `startLine` is its line. */
   start: number;
   startLine: number;
 
@@ -102,7 +102,7 @@ class RecordFinder {
     [this.line, this.startLine] = [line, line];
   }
 
-  /** @param at the place of the block in the file */
+  /** Scans a block. @param at offset of the block in the file */
   take(bytes: Buffer, at: number): void {
     for (let from = 0; from < bytes.length; ) {
       const newline = bytes.indexOf(NEWLINE, from);

@@ -1,4 +1,4 @@
-/** From files to tokenized samples of one or several answers, and a report. */
+/** Loads files as tokenized samples of one or several answers, with a report. */
 import { DataProblems } from '../data-error.ts';
 import { drawStream } from '../draw.ts';
 import { createEncoder } from '../example/encoder.ts';
@@ -10,36 +10,36 @@ import type { DataFormat, DataRecord, Example } from '../types.ts';
 import { type LoadDatasetInput, nothingLeft, tooManyTokens } from './load-dataset.ts';
 import { openRecords } from './open-records.ts';
 
-/** Five bytes each in memory: 2 GB. */
+/** Maximum number of tokens: at five bytes each, 2 GB of memory. */
 const MAX_ANSWER_TOKENS = 400_000_000;
 
 /** The samples of one record. */
 export interface MadeSamples<Sample> {
   readonly notes: readonly string[];
-  /** The reason why it is left out. */
+  /** The reason why the record is dropped. */
   readonly dropped?: string;
   readonly samples: readonly Sample[];
   readonly truncated?: boolean;
 }
 
 export interface AnswerLoader<Sample> {
-  /** @throws DataError */
+  /** Returns a function that makes the samples of a record. @throws DataError from that function */
   readonly tokenizer: (record: DataRecord, format: DataFormat) => MadeSamples<Sample>;
-  /** The answers of a sample with what the report counts. */
+  /** The answers of a sample, with the properties that the report counts. */
   readonly examplesOf: (sample: Sample) => readonly Example[];
-  /** In the report. */
+  /** The format that the report names. */
   readonly format: (detected: DataFormat) => DataFormat;
 }
 
 export interface LoadedAnswers<Sample> {
-  /** In the order of the files. All answers fit `maxLength`. */
+  /** The samples, in the order of the files. All answers fit `maxLength`. */
   readonly samples: readonly Sample[];
   readonly report: DataReport;
 }
 
 /**
- * Throws DataError (file, line, key where there are such) for anything malformed, for `maxLength` above `maxPositions`, and where no sample is
- * left.
+ * Loads the samples.
+ * @throws DataError (file, line and key if known) for anything malformed, for `maxLength` above `maxPositions`, and if no sample is left
  */
 export async function loadAnswers<Sample>(
   { paths, settings, maxLength, maxPositions }: Omit<LoadDatasetInput, 'large'>,
@@ -87,7 +87,10 @@ export async function loadAnswers<Sample>(
   };
 }
 
-/** An answer that is too long is cut as the settings say, and the end token ends one that no template ends. */
+/**
+ * Returns a function that tokenizes an answer. An answer that is too long is cut according to the settings. The end token is appended if no
+ * template ends the answer.
+ */
 export function answerTokenizing({
   settings,
   tokenizer,

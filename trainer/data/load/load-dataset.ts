@@ -1,4 +1,4 @@
-/** From files to tokenized examples and a report: reads, detects the format, formats, tokenizes, counts. */
+/** Loads files as tokenized examples with a report: reads, detects the format, formats, tokenizes, counts. */
 
 import { existsSync } from 'node:fs';
 import type { ContextPart } from '../chat/context-parts.ts';
@@ -24,17 +24,20 @@ import { type MadeBatch, tokenizeInThreads } from '../tokens/tokenize-threads.ts
 import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from '../types.ts';
 import { labelsOf, type OpenedRecords, openRecords } from './open-records.ts';
 
-/** Four bytes each on the disk: 16 GB, months of training on one machine. Places of tokens are 32-bit numbers. */
+/**
+ * Maximum number of tokens: at four bytes each, 16 GB on disk, which is months of training on one machine. Token positions are 32-bit
+ * integers.
+ */
 const MAX_DATASET_TOKENS = 4_000_000_000;
 
-/** Records that are tokenized at once, and between two reports of progress. */
+/** Number of records that are tokenized at once, and between two progress reports. */
 const BATCH_RECORDS = 100;
 
-/** Optional settings are left out where they have no effect, so that the fingerprint of such data stays the same. */
+/** Settings of the data set. Optional settings without effect are left out, so that the fingerprint of the data does not change. */
 export interface DatasetSettings extends TurnChoice {
   readonly format: DataFormat | 'auto';
   readonly columns: ColumnNames;
-  /** Label names by id; empty takes them from the data, sorted. */
+  /** Label names by id; if empty, the labels of the data, sorted. */
   readonly labels: readonly string[];
   /** The prompt of text_label samples, with {text} and {labels}. */
   readonly promptTemplate: string;
@@ -44,7 +47,7 @@ export interface DatasetSettings extends TurnChoice {
   readonly contextParts?: readonly ContextPart[] | undefined;
   readonly truncation: Truncation;
   readonly textSplit: TextSplit;
-  /** Draws at most so many, by the seed. */
+  /** Draws at most this many samples with the seed. */
   readonly maxSamples?: number;
   readonly seed: number;
 }
@@ -54,14 +57,14 @@ export interface LoadDatasetInput {
   readonly paths: readonly string[];
   readonly settings: DatasetSettings;
   readonly tokenizer: TextTokenizer;
-  /** The model's chat template, where it has one. */
+  /** The model's chat template, if it has one. */
   readonly chatRenderer?: ChatRenderer;
-  /** In tokens. */
+  /** Maximum length in tokens. */
   readonly maxLength: number;
-  /** The positions of the model. */
+  /** Number of positions of the model. */
   readonly maxPositions: number;
   readonly onProgress?: (progress: LoadProgress) => void;
-  /** Present where large data may be tokenized in threads and its tokens kept on the disk. */
+  /** Present if large data may be tokenized in threads and its tokens kept on disk. */
   readonly large?: LargeData;
 }
 
@@ -69,12 +72,12 @@ export interface LoadProgress {
   readonly read: number;
   readonly kept: number;
   readonly tokens: number;
-  /** Bytes of the files that were read, of `totalBytes`. */
+  /** Number of bytes that were read, out of `totalBytes`. */
   readonly bytes: number;
   readonly totalBytes: number;
 }
 
-/** A label and the ids that a model writes for it, the end token left out: to score answers by. */
+/** A label and the ids that a model writes for it, without the end token; used to score answers. */
 export interface LabelCompletion {
   readonly name: string;
   readonly ids: Int32Array;
@@ -83,8 +86,8 @@ export interface LabelCompletion {
 export type Dataset = OpenedDataset;
 
 /**
- * Throws DataError (file, line, key where there are such) for anything malformed, for `maxLength` above `maxPositions`, and where
- * no example is left.
+ * Loads the examples.
+ * @throws DataError (file, line and key if known) for anything malformed, for `maxLength` above `maxPositions`, and if no example is left
  */
 export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   checkMaxLength(input.maxLength, input.maxPositions);
@@ -97,13 +100,13 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   return loadFiles({ ...input, large, totalBytes }, files, cache);
 }
 
-/** The settings that decide what becomes of samples: the seed decides only which are drawn. */
+/** The settings that decide how samples are made: the seed only decides which are drawn. */
 export const deciding = (settings: DatasetSettings): DatasetSettings => ({
   ...settings,
   seed: settings.maxSamples === undefined ? 0 : settings.seed,
 });
 
-/** Takes samples from the cache, or makes them and leaves them there. */
+/** Takes samples from the cache, or makes and caches them. */
 export async function loadFiles(input: TokenizeInput, files: readonly DataFile[], cache: TokenCache | undefined): Promise<Dataset> {
   const known = await cache?.find();
   if (known) return known;
@@ -117,7 +120,7 @@ export async function loadFiles(input: TokenizeInput, files: readonly DataFile[]
   }
 }
 
-/** The records of files, and everything that decides what samples each becomes. */
+/** The records of files, and everything that decides which samples they become. */
 export interface OpenedForTokenizing extends OpenedRecords {
   /** The label names of text_label samples. */
   readonly labels: readonly string[];
@@ -126,11 +129,11 @@ export interface OpenedForTokenizing extends OpenedRecords {
 
 interface ToOpen extends Pick<LoadDatasetInput, 'settings' | 'maxLength'> {
   readonly files: readonly DataFile[];
-  /** Some samples are only shown: all are read for their labels only if a prompt lists them. */
+  /** Whether only some samples are shown: all records are then read for their labels only if a prompt lists them. */
   readonly isShown?: boolean;
 }
 
-/** @throws DataError where the first sample has no known format */
+/** @throws DataError if the first sample has no known format */
 export async function openForTokenizing(
   { files, settings, maxLength, isShown = false }: ToOpen,
   problems: DataProblems,
@@ -140,7 +143,7 @@ export async function openForTokenizing(
   let opened = await open();
   const { format } = opened.detected;
   let labels = format === 'text_label' ? settings.labels : [];
-  // Labels that are known are checked as samples are formatted; those of samples that are not drawn are checked here.
+  // Known labels are checked as samples are formatted; labels of samples that are not drawn are checked here.
   const listsLabels = !isShown || settings.promptTemplate.includes('{labels}');
   if (format === 'text_label' && listsLabels && (labels.length === 0 || settings.maxSamples !== undefined)) {
     labels = await labelsOf(opened.records, settings.labels, problems);
@@ -149,7 +152,7 @@ export async function openForTokenizing(
   return { ...opened, labels, recordSettings: recordSettingsOf({ settings, maxLength }, format, labels) };
 }
 
-/** Returns everything that decides what samples a record becomes. @param shownLabels the labels that a prompt may list */
+/** Returns everything that decides which samples a record becomes. @param shownLabels labels that a prompt may list */
 export function recordSettingsOf(
   { settings, maxLength }: Pick<LoadDatasetInput, 'settings' | 'maxLength'>,
   format: DataFormat,
@@ -160,7 +163,7 @@ export function recordSettingsOf(
 }
 
 export interface TokenizeInput extends LoadDatasetInput {
-  /** Size of all files. */
+  /** Total size of the files. */
   readonly totalBytes: number;
 }
 
@@ -215,7 +218,7 @@ async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], t
   };
 }
 
-/** In threads where the data is large, else here. */
+/** Tokenizes large data in threads, other data here. */
 function tokenizeBatches(
   batches: AsyncIterable<readonly DataRecord[]>,
   settings: RecordSettings,
@@ -246,7 +249,7 @@ function addCounts(all: Record<string, number>, more: Readonly<Record<string, nu
   for (const [name, count] of Object.entries(more)) all[name] = (all[name] ?? 0) + count;
 }
 
-/** The text that the model has to write for each label, as a sample's prompt is continued. */
+/** The text that the model has to write for each label after a sample's prompt. */
 export function labelCompletions(
   labels: readonly string[],
   { settings, tokenizer, chatRenderer }: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer'>,

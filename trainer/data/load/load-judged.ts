@@ -1,4 +1,4 @@
-/** From files to tokenized answers that were judged, and a report. */
+/** Loads files as tokenized judged answers, with a report. */
 import type { FormatSettings } from '../example/format-example.ts';
 import { formatJudged } from '../example/format-judged.ts';
 import { tokenizeExample } from '../example/tokenize-example.ts';
@@ -10,15 +10,15 @@ import type { LoadDatasetInput } from './load-dataset.ts';
 export const loadJudged = (input: LoadDatasetInput): Promise<LoadedAnswers<JudgedAnswer>> =>
   loadAnswers(input, { tokenizer: judgedTokenizer(input), examplesOf: judgedExample, format: detected => detected });
 
-/** For people, and in counts of a file. */
+/** The name of a judgment, for people and for counts in a file. */
 export const judgmentName = (isGood: boolean): 'desirable' | 'undesirable' => (isGood ? 'desirable' : 'undesirable');
 
-/** The answer with what a report counts. */
+/** The answer with the properties that a report counts. */
 export const judgedExample = ({ sequence, isGood, file, line, element }: JudgedAnswer): readonly Example[] => [
   { ...sequence, label: judgmentName(isGood), file, line, element },
 ];
 
-/** @throws DataError from the function that is returned */
+/** Returns a function that tokenizes the answers of a record. @throws DataError from that function */
 export function judgedTokenizer({
   settings,
   tokenizer,

@@ -1,4 +1,4 @@
-/** From files to labeled texts for a classifier or a regression: one text or two, and a class, several, or a number. */
+/** Loads files as labeled texts for a classifier or a regression: one text or two, with a class, several classes, or a number. */
 import path from 'node:path';
 import { DataError, DataProblems, describeKeys, noSample } from '../data-error.ts';
 import type { ColumnNames } from '../detect-format.ts';
@@ -13,7 +13,7 @@ import { type DataReport, summarizeExamples } from '../shown/data-report.ts';
 import type { DataRecord } from '../types.ts';
 import { samplesOf } from './samples-of.ts';
 
-/** Names of columns that the tasks of GLUE and their like use for a text and its partner. */
+/** Column names of a text and its partner in GLUE and similar tasks. */
 const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
   ['text', 'text_pair'],
   ['text'],
@@ -28,16 +28,16 @@ const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
 ];
 const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate', 'Quality'];
 
-/** The value that the hub's test parts have in place of a label. */
+/** The value in place of a label in the hub's test splits. */
 const HIDDEN_LABEL = -1;
 
 export interface LabeledText {
   readonly ids: Int32Array;
   /** The start of the second text; the length if there is none. */
   readonly secondAt: number;
-  /** The name of the class; '' for a regression, and for samples with several. */
+  /** The name of the class; '' for a regression, and for samples with several labels. */
   readonly label: string;
-  /** The prediction target: the index of the label among all, or the number itself; −1 for samples with several. */
+  /** The prediction target: the index of the label, or the number itself; −1 for samples with several labels. */
   readonly target: number;
   /** The names of all labels of a sample that may have several. */
   readonly names?: readonly string[];
@@ -49,38 +49,38 @@ export interface LoadLabeledInput {
   readonly paths: readonly string[];
   readonly tokenizer: SegmentTokenizer;
   readonly columns: ColumnNames;
-  /** A number is predicted, not a class. */
+  /** Whether the target is a number, not a class. */
   readonly regression: boolean;
-  /** A sample is a query with a document, and its number, from 0 to 1, says how relevant that is. */
+  /** Whether a sample is a query with a document; its number, from 0 to 1, is the relevance of the document. */
   readonly ranks?: boolean | undefined;
-  /** A sample has any number of labels. */
+  /** Whether a sample has any number of labels. */
   readonly multiple?: boolean | undefined;
-  /** Label names by id; empty takes them from the data, sorted. */
+  /** Label names by id; if empty, the labels of the data, sorted. */
   readonly labels: readonly string[];
-  /** In tokens, special ones included. */
+  /** Maximum length in tokens, including special tokens. */
   readonly maxLength: number;
-  /** Draws at most so many, by the seed; the labels are those of all. */
+  /** Draws at most this many samples with the seed; the labels are those of all samples. */
   readonly maxSamples?: number;
   readonly seed: number;
 }
 
 export interface LabeledData {
   readonly examples: readonly LabeledText[];
-  /** By id; empty for a regression. */
+  /** Label names by id; empty for a regression. */
   readonly labels: readonly string[];
   readonly report: DataReport;
 }
 
-/** The columns of a sample's text, the text's partner and its label. */
+/** The columns of a sample's text, its partner and its label. */
 export interface LabeledColumns {
   readonly first: string;
   readonly second?: string;
   readonly label: string;
-  /** A column for each label, with 1 where a sample has it, instead of one column. */
+  /** Columns with 1 if a sample has the label, one for each label, in place of a single column. */
   readonly flags?: readonly string[];
 }
 
-/** @throws DataError (file, line, key) for anything malformed, and where there is no sample or but one class */
+/** Loads the texts. @throws DataError (file, line, key) for anything malformed, and if there is no sample or only one class */
 export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData> {
   const { regression, multiple = false, maxLength, maxSamples: count, seed } = input;
   const files = await listDataFiles(input.paths);
@@ -121,7 +121,7 @@ interface LabeledSamplesHooks {
   readonly onSample?: (sample: LabeledRecord) => void;
 }
 
-/** The samples before they are encoded. @throws DataError where the first one lacks a column, or has no class */
+/** The samples before they are encoded. @throws DataError if the first one lacks a column, or has no class */
 export function labeledSamples(
   {
     columns: renames,
@@ -159,11 +159,15 @@ export interface LabeledRecord {
   /** '' for a regression, and for a sample that may have several labels. */
   readonly label: string;
   readonly names?: readonly string[];
-  /** 0 for a class. */
+  /** The number to predict; 0 for a class. */
   readonly value: number;
 }
 
-/** @param labels the permitted names; empty permits any. @throws DataError (file, line, key) */
+/**
+ * Reads the text and label of a record.
+ * @param labels the permitted names; an empty list permits any
+ * @throws DataError (file, line, key)
+ */
 export function labeledRecord(
   record: DataRecord,
   columns: LabeledColumns,
@@ -171,7 +175,7 @@ export function labeledRecord(
 ): LabeledRecord {
   const { first: firstKey, second: secondKey, label } = columns;
   const second = secondKey === undefined ? undefined : optionalText(record, secondKey);
-  // Of a pair one may be empty: QQP has a few.
+  // One text of a pair may be empty: QQP has a few of these.
   const first = second?.trim() ? optionalText(record, firstKey) : requiredText(record, firstKey);
   if (ranks && !second?.trim())
     throw fieldError(record, secondKey ?? 'document', 'no document for the query', 'Give every sample a query, a document and a label');
@@ -191,7 +195,11 @@ function notAClass(record: DataRecord, key: string, { name }: GlueTask): DataErr
   return fieldError(record, key, `${name} has numbers to predict, not classes`, 'Set task: sequence_regression');
 }
 
-/** @param flags names of labels that may have a column each. @throws DataError where a sample has no column of a known name */
+/**
+ * Finds the columns of a record.
+ * @param flags names of labels that may have a column each
+ * @throws DataError if a sample has no column with a known name
+ */
 export function findColumns({ value, file, line }: DataRecord, flags: readonly string[] = []): LabeledColumns {
   const has = (key: string | undefined) => key === undefined || Object.hasOwn(value, key);
   const texts = TEXT_COLUMNS.find(([first, second]) => has(first) && has(second));

@@ -1,4 +1,4 @@
-/** From files to tokenized pairs of answers and a report. */
+/** Loads files as tokenized pairs of answers, with a report. */
 import type { FormatSettings } from '../example/format-example.ts';
 import { formatPair, pairMargin, SIDES } from '../example/format-pair.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from '../example/segment-encoder.ts';
@@ -8,21 +8,21 @@ import { answerTokenizing, type LoadedAnswers, loadAnswers, type MadeSamples } f
 import type { LoadDatasetInput } from './load-dataset.ts';
 
 export interface LoadPairsInput extends LoadDatasetInput {
-  /** Present for an encoder, which reads prompt and answer as two texts with its own tokens around them. */
+  /** Present for an encoder, which reads prompt and answer as two texts with its own special tokens around them. */
   readonly segments?: SegmentTokenizer | undefined;
-  /** Whether the objective reads by how much an answer is better. */
+  /** Whether the objective reads the margin by which an answer is better. */
   readonly readsMargin?: boolean;
 }
 
-/** @throws DataError as `loadAnswers`, and for sides that are the same */
+/** @throws DataError as `loadAnswers`, and for identical sides */
 export const loadPairs = (input: LoadPairsInput): Promise<LoadedAnswers<Pair>> =>
   loadAnswers(input, { tokenizer: pairTokenizer(input), examplesOf: sideExamples, format: () => 'preference' });
 
-/** Both sides with the place of their record. */
+/** Both sides with the position of their record. */
 export const sideExamples = ({ file, line, element, ...pair }: Pair): readonly Example[] =>
   SIDES.map(side => ({ ...pair[side], file, line, element }));
 
-/** @throws DataError from the function that is returned */
+/** Returns a function that tokenizes the pair of a record. @throws DataError from that function */
 export function pairTokenizer({
   settings,
   tokenizer,
@@ -38,7 +38,7 @@ export function pairTokenizer({
   return record => tokenizePair(record, { formatting, tokenize, readsMargin });
 }
 
-/** An answer after its prompt as a reward model reads it: as one text, or by an encoder as two. */
+/** Returns a function that tokenizes an answer after its prompt as a reward model reads it: as one text, or as two for an encoder. */
 export const answerReader = ({
   settings,
   tokenizer,
@@ -54,7 +54,7 @@ const answerTokenizer =
   (example, place) =>
     tokenizeExample(example, tokenizing, place);
 
-/** The longer of prompt and answer loses its end first, as a classifier of two texts cuts them. */
+/** Returns a function that cuts the end of the longer of prompt and answer first, as a classifier of two texts does. */
 function segmentTokenizer(tokenizer: SegmentTokenizer, maxLength: number): TokenizeAnswer {
   const encoder = createSegmentEncoder(tokenizer);
   return ({ pieces }) => {

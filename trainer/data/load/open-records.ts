@@ -1,4 +1,4 @@
-/** The records of a recipe's files in one format, and the labels that occur among them. */
+/** Reads the records of a recipe's files in one format, and the labels that occur in them. */
 import { type DataProblems, noSample } from '../data-error.ts';
 import { type ColumnNames, checkSameFormat, type DetectedFormat, detectFormat, renameColumns } from '../detect-format.ts';
 import type { DataFile } from '../read/list-files.ts';
@@ -18,7 +18,7 @@ export interface OpenedRecords {
   readonly detected: DetectedFormat;
 }
 
-/** Peeks at the first record for the format, and checks the others against it as they pass. */
+/** Detects the format from the first record, and checks the other records against it as they are read. */
 export async function openRecords(
   files: readonly DataFile[],
   settings: RecordsSettings,
@@ -42,7 +42,7 @@ export async function openRecords(
   }
   async function* read() {
     try {
-      // The first one is taken below.
+      // `next()` below takes the first one.
       yield first;
       yield first;
       for await (const given of source) {
@@ -58,12 +58,12 @@ export async function openRecords(
     }
   }
   const records = read();
-  // A generator that never began would not end its source, and the file would stay open.
+  // A generator that never started would not close its source, and the file would stay open.
   await records.next();
   return { records, detected };
 }
 
-/** The names of the labels that occur, sorted, or those given. All have to be known before the first prompt can list them. */
+/** The names of the labels that occur, sorted, or the given names. All labels must be known before the first prompt can list them. */
 export async function labelsOf(
   records: AsyncIterable<DataRecord>,
   given: readonly string[],

@@ -1,4 +1,4 @@
-/** Records of the data by their places: what a few samples were made of. */
+/** Reads the records of some samples by position. */
 import { DataProblems } from '../data-error.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
@@ -7,7 +7,7 @@ import { openRecords, type RecordsSettings } from './open-records.ts';
 export type RecordPlace = Pick<DataRecord, 'file' | 'line' | 'element'>;
 
 export interface FoundRecords {
-  /** In the order of the places. */
+  /** The records, in the order of the positions. */
   readonly records: readonly DataRecord[];
   readonly format: DataFormat;
 }
@@ -15,8 +15,8 @@ export interface FoundRecords {
 const keyOf = ({ file, line, element }: RecordPlace): string => JSON.stringify([file, line, element]);
 
 /**
- * Reads the files up to the last of the records; malformed ones between them have been reported by whoever read the samples.
- * @throws DataError where there is no sample, RangeError where a place has none
+ * Reads the files up to the last of the records. Malformed records between them were reported when the samples were read.
+ * @throws DataError if there is no sample, RangeError if a position has none
  */
 export async function recordsAt(
   paths: readonly string[],

@@ -1,4 +1,4 @@
-/** The samples of files whose columns are those of the first record, problems put aside until all are read. */
+/** Reads the samples of files. The first record determines the columns; problems are collected until all records are read. */
 import type { DataError, DataProblems } from '../data-error.ts';
 import { type ColumnNames, renameColumns } from '../detect-format.ts';
 import { type ReadSettings, readRecords } from '../read/read-records.ts';
@@ -7,13 +7,16 @@ import type { DataRecord } from '../types.ts';
 export interface SamplesInput<Columns, Sample> extends Pick<ReadSettings, 'files' | 'onSkip' | 'tagged'> {
   readonly renames: ColumnNames;
   readonly problems: DataProblems;
-  /** The columns, from the first record: renamed, and as it was given. Throws DataError where it lacks them, as all others will. */
+  /**
+   * Finds the columns in the first record: after renaming, and as given. Throws DataError if they are missing, because all records would
+   * lack them.
+   */
   readonly find: (record: DataRecord, given: DataRecord) => Columns;
   /** Throws DataError for a malformed record. */
   readonly read: (record: DataRecord, columns: Columns) => Sample;
 }
 
-/** @throws DataError for a first record that lacks columns; of other records it is added to `problems` */
+/** @throws DataError for a first record that lacks columns; errors of other records are added to `problems` */
 export async function* samplesOf<Columns, Sample extends object>({
   renames,
   problems,

@@ -1,4 +1,4 @@
-/** Reads stretches of files that are somewhere else: near ones with one request, several requests at the same time, the bytes in order. */
+/** Reads spans of remote files: nearby spans with one request, several requests at the same time, and the bytes in order. */
 import type { AsyncBuffer } from 'hyparquet';
 import type { Span } from './ranged-source.ts';
 
@@ -6,19 +6,19 @@ export interface PlacedSpan extends Span {
   readonly from: Pick<AsyncBuffer, 'slice'>;
 }
 
-/** Bytes between two spans that are fetched with them: another request takes as long as some hundred kilobytes. */
+/** Maximum gap between two spans that are fetched together: another request takes as long as a few hundred kilobytes. */
 const MAX_GAP_BYTES = 2 ** 17;
-/** Bytes that are asked for at a time. */
+/** Maximum number of bytes per request. */
 const MAX_REQUEST_BYTES = 2 ** 23;
-/** Requests at the same time. */
+/** Number of concurrent requests. */
 const AHEAD = 4;
 
 interface RangeRequest extends PlacedSpan {
-  /** The stretches of it that are wanted. */
+  /** The spans within the request that are wanted. */
   readonly parts: readonly Span[];
 }
 
-/** The bytes of spans, one after the other. @param spans sorted by their starts within each file */
+/** Yields the bytes of spans, one after the other. @param spans sorted by start within each file */
 export async function* fetchSpans(spans: Iterable<PlacedSpan>): AsyncGenerator<Uint8Array> {
   const requests = requestsOf(spans);
   const waiting: Promise<Uint8Array>[] = [];
@@ -26,7 +26,7 @@ export async function* fetchSpans(spans: Iterable<PlacedSpan>): AsyncGenerator<U
     const next = requests.next();
     if (next.done === true) return;
     const bytes = partsOf(next.value);
-    // Whoever waits for an earlier one gets its error first.
+    // This error is reported when the result is awaited; an earlier request may fail first.
     bytes.catch(() => undefined);
     waiting.push(bytes);
   };
@@ -38,7 +38,7 @@ export async function* fetchSpans(spans: Iterable<PlacedSpan>): AsyncGenerator<U
   }
 }
 
-/** The spans with those that are near each other as one. @param spans sorted by their starts */
+/** Merges spans that are near each other. @param spans sorted by start */
 export function joinNear(spans: readonly Span[]): Span[] {
   const joined: Span[] = [];
   for (const span of spans) {
@@ -50,7 +50,7 @@ export function joinNear(spans: readonly Span[]): Span[] {
   return joined;
 }
 
-/** A file of which some spans are in memory; others are read from where it is. */
+/** A file with some spans in memory; others are read from the source. */
 export async function holdSpans(source: AsyncBuffer, spans: readonly Span[]): Promise<AsyncBuffer> {
   const held = new Uint8Array(spans.reduce((sum, { start, end }) => sum + end - start, 0));
   let filled = 0;

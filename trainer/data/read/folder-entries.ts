@@ -1,6 +1,6 @@
 /**
- * The entries of a folder of data. A symbolic link counts as its target: the hub's own cache consists of such links. What training wrote
- * below a folder is not part of its data, as of `train: .` next to `runs/`.
+ * Lists a folder of data. A symbolic link counts as its target, because the hub's own cache consists of such links. Folders that training
+ * wrote below a folder are not part of its data, for example with `train: .` next to `runs/`.
  */
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -12,14 +12,14 @@ import { DataError } from '../data-error.ts';
 
 export interface FolderEntry {
   readonly name: string;
-  /** A link that leads nowhere is 'other', and so is what is neither. */
+  /** 'other' for a broken link, and for anything that is neither a folder nor a file. */
   readonly kind: 'folder' | 'file' | 'other';
 }
 
-/** No data set is deeper, and a link that leads back up has no end. The kernel would follow 40 links in a path. */
+/** Maximum depth. No data set is deeper, and a link to a parent folder never ends. The kernel would follow 40 links in a path. */
 const MAX_DEPTH = 16;
 
-/** The kinds of folders that training writes, by files that they all have. */
+/** The kinds of folders that training writes, by files that all of them have. */
 const OUTPUTS: readonly (readonly [kind: string, ...files: string[]])[] = [
   ['a run', RUN_FILES.recipe, STATE_FILE],
   ['a sweep', SWEEP_FILES.plan],
@@ -27,8 +27,8 @@ const OUTPUTS: readonly (readonly [kind: string, ...files: string[]])[] = [
 ];
 
 /**
- * Sorted by name; none of a folder that training wrote below the one that is named.
- * @throws DataError for such a folder that is named itself, and for one so deep that a link must lead in circles
+ * The entries sorted by name, without folders that training wrote below the given folder.
+ * @throws DataError for a given folder that training wrote, and for one so deep that a link must form a cycle
  */
 export async function folderEntries(folder: string, depth = 0): Promise<FolderEntry[]> {
   if (depth > MAX_DEPTH)

@@ -1,7 +1,7 @@
-/** Finds the elements of a list in a JSON text that is read block by block, each with its line, so that an error can name the sample it is in. */
+/** Finds the elements of a list in a JSON text that is read block by block, with line numbers, so that an error can name the sample. */
 
 export interface JsonElement {
-  /** From 1: the line of its first character. */
+  /** The line of its first character, from 1. */
   readonly line: number;
   readonly text: string;
 }
@@ -9,7 +9,7 @@ export interface JsonElement {
 /** A text in blocks, which may end anywhere. */
 export type TextBlocks = AsyncIterable<string>;
 
-/** A single element above the bound, or a file that is none of the two layouts. */
+/** Thrown for a single element above the bound, or a file with neither of the two layouts. */
 export class JsonLayoutError extends Error {
   override name = 'JsonLayoutError';
   readonly kind: 'element' | 'layout';
@@ -22,12 +22,14 @@ export class JsonLayoutError extends Error {
   }
 }
 
-/** Characters of one element: a sample is far shorter, and a file that never closes its brackets must not fill memory. */
+/**
+ * Maximum length of an element in characters. Samples are far shorter, and a file that never closes its brackets must not fill the memory.
+ */
 export const MAX_ELEMENT_CHARACTERS = 64 * 2 ** 20;
 
 const SPACE = /[ \t\r\n\uFEFF]/;
 
-/** Whether a text is several values in a row: JSON Lines under another name. No more than a block of it is held. */
+/** True if a text consists of several values, which is JSON Lines under another name. Holds at most one block. */
 export async function holdsSeveralValues(blocks: TextBlocks): Promise<boolean> {
   const text = new TextReader(blocks);
   try {
@@ -40,9 +42,8 @@ export async function holdsSeveralValues(blocks: TextBlocks): Promise<boolean> {
 }
 
 /**
- * The elements of the list that a text is, or of the list under its key `data`. Malformed JSON gives pieces that JSON.parse refuses, never an
- * endless loop.
- * @throws JsonLayoutError where there is no such list, or an element is too large
+ * The elements of a list, or of the list under the key `data`. Malformed JSON gives pieces that JSON.parse refuses, never an endless loop.
+ * @throws JsonLayoutError if there is no such list, or an element is too large
  */
 export async function* jsonElements(blocks: TextBlocks): AsyncGenerator<JsonElement> {
   const text = new TextReader(blocks);
@@ -64,7 +65,7 @@ async function* elementsOf(text: TextReader): AsyncGenerator<JsonElement> {
     const { line } = text;
     const value = await text.value();
     const separator = await text.peek();
-    // Whatever stands where a comma or the closing bracket belongs makes the element itself malformed.
+    // Anything in place of a comma or the closing bracket is appended, so that parsing the element fails.
     yield { line, text: separator === ',' || separator === ']' ? value : `${value} ${separator ?? ''}` };
     if (separator !== ',') {
       if (separator !== ']') yield { line: text.line, text: '' };
@@ -74,7 +75,7 @@ async function* elementsOf(text: TextReader): AsyncGenerator<JsonElement> {
   }
 }
 
-/** Goes to the opening bracket of the list under the key `data`. */
+/** Advances to the opening bracket of the list under the key `data`. */
 async function enterData(text: TextReader): Promise<void> {
   text.take();
   while ((await text.peek()) === '"') {
@@ -104,7 +105,7 @@ class TextReader {
     this.blocks = blocks[Symbol.asyncIterator]();
   }
 
-  /** The next character that is no space; undefined at the end. */
+  /** The next character that is not white space; undefined at the end. */
   async peek(): Promise<string | undefined> {
     while (true) {
       for (; this.at < this.text.length; this.at++) {
@@ -116,17 +117,17 @@ class TextReader {
     }
   }
 
-  /** Passes the character that was seen. */
+  /** Consumes the character that `peek` returned. */
   take(): void {
     this.at++;
   }
 
-  /** No more of the text is read. */
+  /** Stops reading the text. */
   async close(): Promise<void> {
     await this.blocks.return?.();
   }
 
-  /** The text of the value that begins here; up to the end of the text where it is not closed. @throws JsonLayoutError */
+  /** The text of the value that begins here, or up to the end of the text if the value is not closed. @throws JsonLayoutError */
   async value(): Promise<string> {
     const { line } = this;
     let value = '';
@@ -141,7 +142,7 @@ class TextReader {
     for await (const _ of this.pieces());
   }
 
-  /** The value that begins here, a piece for each block. */
+  /** The value that begins here, one piece per block. */
   private async *pieces(): AsyncGenerator<string> {
     const kind = this.text[this.at];
     const scan = kind === '"' || kind === '{' || kind === '[' ? new NestedScan() : new ScalarScan();
@@ -155,7 +156,7 @@ class TextReader {
     } while (await this.more(this.at));
   }
 
-  /** Another block behind the characters from `from` on; false at the end of the text. */
+  /** Appends another block to the characters from `from`; false at the end of the text. */
   private async more(from: number): Promise<boolean> {
     const next = await this.blocks.next();
     if (next.done === true) return false;
@@ -167,11 +168,11 @@ class TextReader {
 
 interface Scan {
   readonly isOver: boolean;
-  /** The end of the value in this block, or of the block. */
+  /** The end of the value in this block, or the end of the block. */
   end(text: string, from: number): number;
 }
 
-/** A number or a word: up to the character that can't belong to it. */
+/** Scans a number or a word, up to the first character that cannot belong to it. */
 class ScalarScan implements Scan {
   isOver = false;
 
@@ -184,7 +185,7 @@ class ScalarScan implements Scan {
   }
 }
 
-/** A string, a list or an object: up to the character that closes it. */
+/** Scans a string, a list or an object, up to its closing character. */
 class NestedScan implements Scan {
   isOver = false;
   private depth = 0;

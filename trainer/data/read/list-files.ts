@@ -1,11 +1,11 @@
-/** Turns the paths of a recipe (files and folders) into the list of data files, in a fixed order. */
+/** Expands the paths of a recipe (files and folders) into a list of data files, in a fixed order. */
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { type DataExtension, dataExtensions } from '../../protocol/data-extensions.ts';
 import { DataError } from '../data-error.ts';
 import { folderEntries } from './folder-entries.ts';
 
-/** A folder with more files is hardly one data set; listing it further would only fill memory. */
+/** Maximum number of files: a folder with more is unlikely to be one data set, and listing it would fill the memory. */
 const MAX_FILES = 100_000;
 
 export interface DataFile {
@@ -15,8 +15,8 @@ export interface DataFile {
 }
 
 /**
- * Files in the order given; a folder gives its data files and those of its folders, sorted by path, hidden ones left out.
- * Throws DataError for a path that is missing, empty or of an unknown kind, and for a folder of several parts of a data set.
+ * Lists files in the given order. A folder gives the data files in it and in its folders, sorted by path, without hidden ones.
+ * @throws DataError for a path that is missing, empty or of an unknown kind, and for a folder with several splits of a data set
  */
 export async function listDataFiles(paths: readonly string[]): Promise<DataFile[]> {
   if (paths.length === 0) throw new DataError({ problem: 'no data file is named', advice: 'Name one under data: train' });
@@ -65,8 +65,8 @@ const TRAINING = /^(train|training|data_batch)([-_.]|$)/i;
 const HELD_BACK = /^(validation|valid|val|dev|eval|test)([-_.]|$)/i;
 
 /**
- * A folder that holds both the training part of a data set and one that is held back would train on what it is to be judged by.
- * @param names of its files and folders of data
+ * Checks that a folder does not hold both the training split and a held-out split: training on both would invalidate the evaluation.
+ * @param names names of its data files and folders
  * @throws DataError that names one of each
  */
 export function checkOnePart(folder: string, names: readonly string[]): void {

@@ -1,4 +1,4 @@
-/** The first row groups of a Parquet file as a file of its own, made from the ranges that hold them: whatever reads Parquet reads it. */
+/** Makes a Parquet file from the ranges of the first row groups of another, so that any Parquet reader can read them. */
 import { copyFile, open, rename, truncate } from 'node:fs/promises';
 import { temporaryName } from '../../files/durable-file.ts';
 import { elementAt } from '../../narrow.ts';
@@ -9,16 +9,16 @@ import { openRemote, type RangedSource, spanOf } from './ranged-source.ts';
 export interface Beginning {
   readonly path: string;
   readonly rows: number;
-  /** Whether that is all of it. */
+  /** Whether the file has all row groups. */
   readonly isWhole: boolean;
 }
 
-/** The list of row groups in a file's metadata (FileMetaData of parquet.thrift). */
+/** Field of the row groups in a file's metadata (FileMetaData of parquet.thrift). */
 const ROW_GROUPS = 4;
 
 /**
- * Writes a file with the first row groups, as many as hold `rows` rows, or all.
- * @throws DataError if it is no Parquet file; what the source throws
+ * Writes a file with as many of the first row groups as hold `rows` rows, or with all.
+ * @throws DataError if it is not a Parquet file; errors of the source
  */
 export async function writeBeginning(source: RangedSource, rows: number): Promise<Beginning> {
   const { metadata, bytes: whole } = elementAt(await openRemote([source]), 0).footer;

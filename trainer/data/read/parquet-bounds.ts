@@ -1,26 +1,26 @@
-/** Bounds of a Parquet file's metadata and pages, checked before hyparquet allocates them. */
+/** Bounds on a Parquet file's metadata and pages, checked before hyparquet allocates memory for them. */
 import type { AsyncBuffer, Compressors, RowGroup } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { ThriftWalk } from './parquet-thrift.ts';
 import { checkZstd } from './zstd-bounds.ts';
 
-/** A row group is decoded as a whole; twice this in JavaScript objects is what a heap of 4 GB still holds. */
+/** Maximum size of a row group, which is decoded as a whole. A heap of 4 GB can hold twice this size in JavaScript objects. */
 export const MAX_ROW_GROUP_BYTES = 2 ** 30;
-/** The same bound for groups of tiny rows, and for the values of a page. */
+/** Maximum number of rows in a row group, for tiny rows, and of values in a page. */
 export const MAX_ROW_GROUP_ROWS = 10_000_000;
-/** In all columns of a row group, lists included: eight bytes each in memory. */
+/** Maximum number of values in all columns of a row group, including lists: eight bytes each in memory. */
 const MAX_ROW_GROUP_VALUES = 100_000_000;
-/** Writers make pages of a megabyte; a large value has one for itself. */
+/** Maximum size of a page. Writers make pages of a megabyte; a large value has its own page. */
 const MAX_PAGE_BYTES = 2 ** 28;
-/** The metadata of a thousand columns in a hundred row groups takes some 20 MB. */
+/** Maximum size of the metadata. A thousand columns in a hundred row groups take about 20 MB. */
 export const MAX_FOOTER_BYTES = 2 ** 26;
-/** The length of the metadata, and the magic. */
+/** Size of the metadata's length and the magic. */
 export const FOOTER_END_BYTES = 8;
 
 /** Fields of a page header. */
 const PAGE = { uncompressed: 2, compressed: 3, data: 5, dictionary: 7, dataV2: 8, values: 1 } as const;
 
-/** Reads the metadata. @throws Error for metadata that is larger than stated or allowed, or that claims lists which it does not hold */
+/** Reads the metadata. @throws Error for metadata that is larger than stated or allowed, or that declares lists longer than it holds */
 export async function checkedFooter(file: AsyncBuffer): Promise<Uint8Array> {
   const end = file.byteLength - FOOTER_END_BYTES;
   const length = new DataView(await file.slice(end, file.byteLength)).getUint32(0, true);
@@ -32,8 +32,8 @@ export async function checkedFooter(file: AsyncBuffer): Promise<Uint8Array> {
 }
 
 /**
- * Walks the headers of all pages of a row group.
- * @throws Error where they unpack to more bytes or values than a row group may have
+ * Checks the headers of all pages of a row group.
+ * @throws Error if they unpack to more bytes or values than a row group may have
  */
 export async function checkPages(file: AsyncBuffer, { columns }: RowGroup): Promise<void> {
   let [bytes, values] = [0, 0];
@@ -41,7 +41,7 @@ export async function checkPages(file: AsyncBuffer, { columns }: RowGroup): Prom
     if (column === undefined) continue;
     const start = Number(column.dictionary_page_offset || column.data_page_offset);
     const chunk = new Uint8Array(await file.slice(start, start + Number(column.total_compressed_size)));
-    // As hyparquet: a last byte is no page.
+    // As in hyparquet, a single last byte is not a page.
     for (const walk = new ThriftWalk(chunk); walk.position < chunk.length - 1; ) {
       const page = walk.struct();
       const [size, packed] = [page.integers.get(PAGE.uncompressed) ?? 0, page.integers.get(PAGE.compressed) ?? 0];
@@ -63,7 +63,7 @@ export async function checkPages(file: AsyncBuffer, { columns }: RowGroup): Prom
   }
 }
 
-/** The library's. All but Zstandard's make no more than a page's header says. */
+/** The library's decompressors. All except Zstandard's produce no more bytes than the page's header declares. */
 export const boundedCompressors: Compressors = {
   ...compressors,
   ZSTD: (input, length) => {

@@ -1,4 +1,4 @@
-/** Some columns of a remote Parquet file as a file of its own, made from the ranges that hold them: whatever reads Parquet reads it. */
+/** Makes a Parquet file from the ranges of some columns of a remote one, so that any Parquet reader can read them. */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,20 +15,20 @@ interface NamedFile extends RemoteFile {
   readonly names: ReadonlySet<string>;
 }
 
-/** The path of the file with some columns of another one, whether there is one or not. */
+/** The path of the file with some columns of another one; the file need not exist. */
 export const columnsPath = (file: NamedFile): string =>
   `${baseOf(file)}.columns-${keyOf(columnsOf(file).filter(name => file.names.has(name)))}.parquet`;
 
-/** Twelve hexadecimal digits for the names of columns. */
+/** Twelve hexadecimal digits that identify a list of column names. */
 export const keyOf = (names: readonly string[]): string => createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 12);
 
 const baseOf = ({ source }: RemoteFile): string => source.path.replace(/\.parquet$/, '');
 
-/** The bytes of columns in all row groups, or in some. */
+/** Size in bytes of columns in row groups. */
 export const columnBytes = (groups: readonly Pick<RowGroup, 'columns'>[], names?: ReadonlySet<string>): number =>
   groups.reduce((all, group) => chunksOf(group, names).reduce((sum, { start, end }) => sum + end - start, all), 0);
 
-/** The places of columns of a row group, in their order in the file. */
+/** The spans of columns of a row group, in file order. */
 export const chunksOf = ({ columns }: Pick<RowGroup, 'columns'>, names?: ReadonlySet<string>): Span[] =>
   columns
     .filter(chunk => names === undefined || names.has(columnOf(chunk)))
@@ -36,10 +36,10 @@ export const chunksOf = ({ columns }: Pick<RowGroup, 'columns'>, names?: Readonl
     .sort((a, b) => a.start - b.start);
 
 /**
- * Writes the file with some columns, unless it is there. Columns that another such file has are copied from it, and what an earlier call has
- * written is kept.
- * @param onBytes receives the bytes that are done
- * @throws DataError where the metadata is damaged; what the source throws
+ * Writes the file with some columns unless it exists. Columns that another such file has are copied from it, and the output of an
+ * interrupted call is continued.
+ * @param onBytes receives the number of bytes done
+ * @throws DataError if the metadata is damaged; errors of the source
  */
 export async function writeColumns(file: NamedFile, onBytes: (bytes: number) => void): Promise<string> {
   const target = columnsPath(file);
@@ -67,7 +67,7 @@ export async function writeColumns(file: NamedFile, onBytes: (bytes: number) => 
   return target;
 }
 
-/** Begins a file, or cuts one to what it has of the columns. @returns bytes of columns that it has */
+/** Starts a file, or truncates it to the column data that it already has. @returns bytes of that data */
 async function beginFile(handle: FileHandle, whole: number): Promise<number> {
   const { size } = await handle.stat();
   if (size < MAGIC.length) {
@@ -95,7 +95,7 @@ interface KeptChunks {
   readonly close: () => Promise<void>;
 }
 
-/** The chunks in files with other columns of the same file. One that cannot be read is left out: its columns are fetched. */
+/** Finds chunks in local files with other columns of the same file. Unreadable files are skipped: their columns are fetched. */
 async function openKept(file: RemoteFile): Promise<KeptChunks> {
   const folder = path.dirname(file.source.path);
   const begin = `${path.basename(baseOf(file))}.columns-`;
@@ -120,7 +120,7 @@ async function openKept(file: RemoteFile): Promise<KeptChunks> {
   };
 }
 
-/** Each is open meanwhile. */
+/** Maximum number of these files, all of which are open at the same time. */
 const MAX_KEPT_FILES = 16;
 
 const placeOf = (group: number, column: string): string => `${group}:${column}`;

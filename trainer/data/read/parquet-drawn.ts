@@ -1,4 +1,4 @@
-/** The samples of a draw from remote Parquet files: only columns that are read, of row groups that hold a drawn row, are fetched. */
+/** Fetches the samples of a draw from remote Parquet files: only the columns that are read, of row groups with a drawn row. */
 import { open } from 'node:fs/promises';
 import type { RowGroup } from 'hyparquet';
 import { readRegularBlocks } from '../../files/regular-file.ts';
@@ -15,7 +15,7 @@ import { readGroup } from './read-parquet.ts';
 import { readRecords } from './read-records.ts';
 
 interface DrawnGroups {
-  /** Rows of all files. */
+  /** Number of rows of all files. */
   readonly rows: number;
   readonly groups: readonly DrawnGroup[];
 }
@@ -23,20 +23,20 @@ interface DrawnGroups {
 export interface DrawnGroup {
   readonly file: RemoteFile;
   readonly group: RowGroup;
-  /** The place of its first row in the file. */
+  /** Index of its first row in the file. */
   readonly start: number;
-  /** The places of the drawn rows in the file, in order. */
+  /** Indices of the drawn rows in the file, ascending. */
   readonly drawn: readonly number[];
 }
 
-/** Each row takes a random number; beyond that the whole data is read. */
+/** Maximum number of rows, each of which takes a random number; larger data is read whole. */
 const MAX_ROWS = 100_000_000;
 const READ_BYTES = 2 ** 20;
 const NEWLINE = 10;
 
 /**
- * Draws rows as training draws samples, from the metadata of the files alone.
- * @returns undefined where the draw takes all rows, there are too many, or a group says that it has less than none
+ * Draws rows from the metadata of the files alone, as training draws samples.
+ * @returns undefined if the draw takes all rows, there are too many, or a group declares a negative number of rows
  */
 export function drawGroups(
   files: readonly RemoteFile[],
@@ -65,7 +65,7 @@ export function drawGroups(
   return { rows, groups };
 }
 
-/** The rows of files as their reader counts them: the number of all rows in a footer may be another. */
+/** The number of rows as the reader counts them: the total in a footer may differ. */
 export const rowCount = (files: readonly RemoteFile[]): number => countsOf(files).reduce((sum, each) => sum + each, 0);
 
 const countsOf = (files: readonly RemoteFile[]): number[] => files.flatMap(file => groupsOf(file).map(group => Number(group.num_rows)));
@@ -73,20 +73,20 @@ const countsOf = (files: readonly RemoteFile[]): number[] => files.flatMap(file 
 const groupsOf = ({ footer }: RemoteFile): readonly RowGroup[] => footer.metadata.row_groups;
 
 export interface AppendDrawn {
-  /** The columns that a sample has, in their order. */
+  /** The columns of a sample, in order. */
   readonly names: readonly string[];
   /** A file of the same draw with some of these columns, which are not fetched again. */
   readonly known?: string | undefined;
-  /** Rows after which it may stop. */
+  /** Number of rows after which the call may stop. */
   readonly rows?: number | undefined;
-  /** Receives the bytes of the groups that are done. */
+  /** Receives the number of bytes of the finished groups. */
   readonly onBytes?: (bytes: number) => void;
 }
 
 /**
- * Appends the drawn rows to a file of JSON Lines, group by group. What an earlier call has written is kept, and the others are added.
- * @returns the rows that the file has
- * @throws DataError where a group is damaged; what a source throws
+ * Appends the drawn rows to a file of JSON Lines, group by group. Rows that an earlier call has written are kept.
+ * @returns the number of rows in the file
+ * @throws DataError if a group is damaged; errors of a source
  */
 export async function appendDrawn(
   file: string,
@@ -146,14 +146,14 @@ async function rowsOf({ file: { source, footer }, group, start }: DrawnGroup, na
   return readGroup({ file, buffer, metadata, bytes: false, columns: names }, group, { start, end: start + Number(group.num_rows) });
 }
 
-/** Columns without a value stay columns. */
+/** Writes a missing value as null, so that its column stays. */
 const lineOf = (names: readonly string[], value: DataRecord['value']): string =>
   JSON.stringify(Object.fromEntries(names.map(name => [name, value[name]])), (_, held: unknown) => held ?? null);
 
-/** The samples in a file of a draw. */
+/** The number of samples in a file of a draw. */
 export const linesOf = async (file: string): Promise<number> => (await wholeLines(file)).lines;
 
-/** Lines that are complete, and their bytes. */
+/** The number of complete lines, and their bytes. */
 async function wholeLines(file: string): Promise<{ readonly lines: number; readonly bytes: number }> {
   let [lines, bytes, before] = [0, 0, 0];
   for await (const block of readRegularBlocks(file, READ_BYTES)) {

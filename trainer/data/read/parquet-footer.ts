@@ -1,4 +1,4 @@
-/** The metadata of a Parquet file for some of its columns, whose chunks move to other places. */
+/** Writes the metadata of a Parquet file for some of its columns, whose chunks move to other offsets. */
 import type { FileHandle } from 'node:fs/promises';
 import type { ColumnChunk, ColumnMetaData, RowGroup, SchemaElement } from 'hyparquet';
 import { elementAt } from '../../narrow.ts';
@@ -9,9 +9,9 @@ import type { ParquetFooter } from './read-parquet.ts';
 
 export const MAGIC = 'PAR1';
 
-/** A chunk by its place in the whole file. */
+/** The span of a chunk in the whole file. */
 export interface ColumnsChunk extends Span {
-  /** The place of its row group. */
+  /** Index of its row group. */
   readonly group: number;
   /** The path of its column. */
   readonly column: string;
@@ -19,18 +19,18 @@ export interface ColumnsChunk extends Span {
 
 export interface ColumnsFooter {
   readonly bytes: Uint8Array;
-  /** In the new file they follow each other from behind the magic. */
+  /** The chunks; in the new file, they are contiguous and begin after the magic. */
   readonly chunks: readonly ColumnsChunk[];
 }
 
-/** Fields of the structs of parquet.thrift. What is left out describes all columns, or is found by its place in the file. */
+/** Fields of the structs in parquet.thrift. Fields that describe all columns, or refer to offsets in the file, are left out. */
 const FILE = { version: 1, schema: 2, rows: 3, groups: 4, createdBy: 6 } as const;
 const ELEMENT = { children: 5 } as const;
 const GROUP = { columns: 1, bytes: 2, rows: 3 } as const;
 const CHUNK = { offset: 2, metadata: 3 } as const;
 const COLUMN = { data: 9, dictionary: 11, statistics: 12 } as const;
 
-/** @throws Error where the metadata is damaged */
+/** @throws Error if the metadata is damaged */
 export function columnsFooter({ metadata, bytes }: ParquetFooter, names: ReadonlySet<string>, byteLength: number): ColumnsFooter {
   const chunks = metadata.row_groups
     .flatMap(({ columns }, group) =>
@@ -73,7 +73,7 @@ export async function writeFooter(handle: FileHandle, footer: Uint8Array): Promi
 /** The path of a chunk's column in the schema. */
 export const pathOf = ({ meta_data: column }: ColumnChunk): string => (column?.path_in_schema ?? []).join('.');
 
-/** The first element is the root; each is followed by its children. */
+/** Selects elements of the schema. The first element is the root; each is followed by its children. */
 function schemaOf(structs: readonly Uint8Array[], schema: readonly SchemaElement[], names: ReadonlySet<string>): Uint8Array[] {
   const kept: Uint8Array[] = [];
   let count = 0;
@@ -89,14 +89,14 @@ function schemaOf(structs: readonly Uint8Array[], schema: readonly SchemaElement
   return [structOf(root), ...kept];
 }
 
-/** The place behind an element and all below it. */
+/** Index after an element and all elements below it. */
 function endOf(schema: readonly SchemaElement[], at: number): number {
   let end = at + 1;
   for (let left = schema[at]?.num_children ?? 0; left > 0 && end < schema.length; left--) end = endOf(schema, end);
   return end;
 }
 
-/** @param moveOf how far the chunk at a place of the group moves; undefined for one that is left out */
+/** @param moveOf returns how far the chunk at an index of the group moves; undefined for a chunk that is left out */
 function groupOf(struct: Uint8Array, { columns: known }: RowGroup, moveOf: (place: number) => number | undefined): Uint8Array {
   const fields = fieldsOf(struct);
   let bytes = 0;
@@ -120,7 +120,7 @@ function chunkOf(chunk: Uint8Array, column: ColumnMetaData, by: number): Uint8Ar
   const [data, dictionary] = [Number(column.data_page_offset), Number(column.dictionary_page_offset ?? 0)];
   const fields = fieldsOf(given.bytes).flatMap(field => {
     if (field.id === COLUMN.data) return [integerField(COLUMN.data, Math.max(0, data + by), 'i64')];
-    // Some writers give 0 for a dictionary that is not there.
+    // Some writers give 0 for a missing dictionary.
     if (field.id === COLUMN.dictionary) return dictionary === 0 ? [] : [integerField(COLUMN.dictionary, dictionary + by, 'i64')];
     return field.id < COLUMN.data || field.id === COLUMN.statistics ? [field] : [];
   });

@@ -1,13 +1,16 @@
-/** The structs of Parquet (Thrift's compact protocol), walked without building them: hyparquet allocates what a file claims. */
+/** Walks the structs of Parquet (Thrift's compact protocol) without building them: hyparquet would allocate whatever a file declares. */
 
 /** Types of the protocol. */
 const TYPE = { stop: 0, true: 1, false: 2, byte: 3, i16: 4, i32: 5, i64: 6, double: 7, binary: 8, list: 9, struct: 12 } as const;
 
-/** The schema and statistics nest six deep. */
+/** Maximum nesting depth; the schema and statistics nest six deep. */
 const MAX_DEPTH = 16;
-/** Each becomes a value in memory. A thousand columns in a thousand row groups have some 30 million; such a file is better split. */
+/**
+ * Maximum number of values, each of which becomes a value in memory. A thousand columns in a thousand row groups have about 30 million;
+ * such a file is better split.
+ */
 const MAX_VALUES = 8_000_000;
-/** Bytes of a 64-bit integer. */
+/** Maximum number of bytes of a 64-bit integer. */
 const MAX_VARINT_BYTES = 10;
 
 /** The integers and structs of a struct, by field number; lists and texts are only checked. */
@@ -26,14 +29,14 @@ export interface ThriftField {
 /** Returns the fields of a struct. @throws Error as `ThriftWalk.struct` does */
 export const fieldsOf = (struct: Uint8Array): ThriftField[] => new ThriftWalk(struct).fields();
 
-/** Returns the structs of a field that is a list of them. @throws Error if it is another field, or missing */
+/** Returns the structs of a field that is a list of structs. @throws Error if the field is of another type, or missing */
 export function structsOf(fields: readonly ThriftField[], id: number): Uint8Array[] {
   const list = fields.find(field => field.id === id && field.type === TYPE.list);
   if (list === undefined) throw new Error(`its metadata has no list in the field ${id}`);
   return new ThriftWalk(list.bytes).structs();
 }
 
-/** Returns the bytes of a struct. @param fields in the order of their ids */
+/** Returns the bytes of a struct. @param fields in ascending order of their ids */
 export function structOf(fields: readonly ThriftField[]): Uint8Array {
   const parts: Uint8Array[] = [];
   let before = 0;
@@ -57,14 +60,14 @@ export function listField(id: number, structs: readonly Uint8Array[]): ThriftFie
   return { id, type: TYPE.list, bytes: Buffer.concat([Uint8Array.from(head), ...structs]) };
 }
 
-/** @param value from 0 */
+/** Returns an integer field. @param value at least 0 */
 export const integerField = (id: number, value: number, type: 'i32' | 'i64'): ThriftField => ({
   id,
   type: TYPE[type],
   bytes: Uint8Array.from(varint(2 * value)),
 });
 
-/** Seven bits a byte, the lowest first. */
+/** Returns a varint: seven bits per byte, the lowest first. */
 function varint(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
@@ -73,7 +76,7 @@ function varint(value: number): number[] {
 }
 
 export class ThriftWalk {
-  /** Behind the last struct. */
+  /** Offset after the last struct. */
   position: number;
   readonly #bytes: Uint8Array;
   #values = 0;
@@ -83,7 +86,7 @@ export class ThriftWalk {
     this.position = position;
   }
 
-  /** @throws Error for a struct that ends behind the bytes, nests too deep, or has more values than any file needs */
+  /** Reads a struct. @throws Error for a struct that ends after the bytes, nests too deep, or has more values than any file needs */
   struct(depth = 0): ThriftFields {
     if (depth > MAX_DEPTH) throw new Error(`its metadata nests more than ${MAX_DEPTH} levels deep`);
     const integers = new Map<number, number>();
@@ -100,7 +103,7 @@ export class ThriftWalk {
     }
   }
 
-  /** The fields of a struct that begins here; the values of none are read. @throws Error as `struct` does */
+  /** The fields of a struct that begins here, without reading their values. @throws Error as `struct` does */
   fields(): ThriftField[] {
     const found: ThriftField[] = [];
     for (let id = 0; ; ) {
@@ -114,7 +117,7 @@ export class ThriftWalk {
     }
   }
 
-  /** The structs of a list that begins here. @throws Error for a list of other values, or one that ends behind the bytes */
+  /** The structs of a list that begins here. @throws Error for a list of other values, or one that ends after the bytes */
   structs(): Uint8Array[] {
     const head = this.#byte();
     if ((head & 0x0f) !== TYPE.struct) throw new Error('its metadata has a list of other values than structs');
@@ -142,7 +145,7 @@ export class ThriftWalk {
     if (depth > MAX_DEPTH) throw new Error(`its metadata nests more than ${MAX_DEPTH} levels deep`);
     const head = this.#byte();
     const size = head >> 4 === 15 ? this.#varint() : head >> 4;
-    // Each element takes a byte or more.
+    // Each element takes at least a byte.
     if (size > this.#bytes.length - this.position)
       throw new Error(`its metadata has a list of ${size} values in ${this.#bytes.length - this.position} bytes`);
     this.#count(size);
@@ -174,7 +177,7 @@ export class ThriftWalk {
     throw new Error('its metadata has an integer that does not end');
   }
 
-  /** Zigzag: 0, −1, 1, −2 … */
+  /** Decodes zigzag: 0, −1, 1, −2 … */
   #integer(): number {
     const value = this.#varint();
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;

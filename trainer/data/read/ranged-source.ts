@@ -1,4 +1,4 @@
-/** A Parquet file that is somewhere else: its metadata, kept next to where the file would be, and the places of its row groups. */
+/** A remote Parquet file: its metadata, cached next to the path of its copy, and the positions of its row groups. */
 import type { AsyncBuffer, ColumnChunk, RowGroup } from 'hyparquet';
 import { parquetSchema } from 'hyparquet';
 import { writeDurably } from '../../files/durable-file.ts';
@@ -7,15 +7,15 @@ import { openDataFile } from './data-file.ts';
 import { FOOTER_END_BYTES, MAX_FOOTER_BYTES } from './parquet-bounds.ts';
 import { bufferOf, type ParquetFooter, readFooter } from './read-parquet.ts';
 
-/** A file that is somewhere else. */
+/** A remote file. */
 export interface RangedSource extends Pick<AsyncBuffer, 'byteLength' | 'slice'> {
-  /** The path of a copy of the whole file, whether there is one or not. */
+  /** The path of a local copy of the whole file; the copy need not exist. */
   readonly path: string;
-  /** Resolves with the path of a file that begins with so many bytes of it. */
+  /** Resolves with the path of a local file that begins with at least `bytes` bytes of the remote file. */
   keepBeginning(bytes: number): Promise<string>;
 }
 
-/** A file of which only what was kept can be read. */
+/** A source that can only read what is cached. */
 export const keptSource = ({ path, byteLength }: Pick<RangedSource, 'path' | 'byteLength'>): RangedSource => {
   const refuse = async (): Promise<never> => {
     throw new Error(`${path} is not here`);
@@ -23,7 +23,7 @@ export const keptSource = ({ path, byteLength }: Pick<RangedSource, 'path' | 'by
   return { path, byteLength, slice: refuse, keepBeginning: refuse };
 };
 
-/** A file that is here after all; it is open only while a stretch of it is read. @throws DataError for what is not a regular file */
+/** A local file as a source; it is open only while a span is read. @throws DataError for an irregular file */
 export async function wholeSource(path: string): Promise<RangedSource> {
   const read = async <T>(work: (file: RegularFile) => T): Promise<Awaited<T>> => {
     const file = await openDataFile(path);
@@ -41,7 +41,7 @@ export async function wholeSource(path: string): Promise<RangedSource> {
   };
 }
 
-/** A stretch of bytes; the last one is not included. */
+/** A range of bytes; `end` is exclusive. */
 export interface Span {
   readonly start: number;
   readonly end: number;
@@ -52,10 +52,10 @@ export interface RemoteFile {
   readonly footer: ParquetFooter;
 }
 
-/** The metadata of a file with few row groups; more takes a second request. */
+/** Number of bytes that hold the metadata of a file with few row groups; longer metadata takes a second request. */
 const TAIL_BYTES = 2 ** 13;
 
-/** The metadata of files. @throws DataError if one is no Parquet file; what a source throws */
+/** Reads the metadata of files. @throws DataError if one is not a Parquet file; errors of a source */
 export async function openRemote(sources: readonly RangedSource[]): Promise<RemoteFile[]> {
   const files: RemoteFile[] = [];
   for (let at = 0; at < sources.length; at += FILES_AT_ONCE)
@@ -69,10 +69,10 @@ export async function openRemote(sources: readonly RangedSource[]): Promise<Remo
   return files;
 }
 
-/** Requests at the same time. */
+/** Number of concurrent requests. */
 const FILES_AT_ONCE = 8;
 
-/** The same file, with its metadata in memory: errors of reading it are then about its content, and not about the source. */
+/** The file with its metadata in memory, so that errors of parsing it concern its content, not the source. */
 async function withTail(source: RangedSource): Promise<AsyncBuffer> {
   const { byteLength } = source;
   const tail = await tailOf(source);
@@ -83,7 +83,7 @@ async function withTail(source: RangedSource): Promise<AsyncBuffer> {
   };
 }
 
-/** Metadata of the same file never changes, so what was fetched once is kept. */
+/** Returns the last bytes of a file, which hold its metadata. They are cached, because the metadata of a file never changes. */
 async function tailOf(source: RangedSource): Promise<ArrayBuffer> {
   const { byteLength } = source;
   const path = `${source.path}.footer`;
@@ -98,26 +98,26 @@ async function tailOf(source: RangedSource): Promise<ArrayBuffer> {
   return tail;
 }
 
-/** The bytes of the metadata and its end, as the last bytes of a file say it. */
+/** Number of bytes of the metadata and the file's end, read from the last bytes of the file. */
 const tailBytes = (end: Uint8Array): number =>
   end.length < FOOTER_END_BYTES
     ? 0
     : new DataView(end.buffer, end.byteOffset, end.byteLength).getUint32(end.length - FOOTER_END_BYTES, true) + FOOTER_END_BYTES;
 
-/** The names of the columns, in their order. */
+/** The names of the columns, in order. */
 export const columnsOf = ({ footer: { metadata } }: RemoteFile): string[] =>
   parquetSchema(metadata).children.map(({ element }) => element.name);
 
 /** The name of the column that a chunk belongs to; a column of lists or structs has several chunks. */
 export const columnOf = ({ meta_data: column }: ColumnChunk): string => column?.path_in_schema[0] ?? '';
 
-/** The places of the bytes of a chunk. */
+/** The span of a chunk. */
 export function chunkSpan({ meta_data: column }: ColumnChunk): Span {
   const start = Number(column?.dictionary_page_offset || column?.data_page_offset || 0);
   return { start, end: start + Number(column?.total_compressed_size ?? 0) };
 }
 
-/** The places of the bytes of a row group. */
+/** The span of a row group. */
 export function spanOf({ columns }: Pick<RowGroup, 'columns'>): Span {
   const chunks = columns.map(chunkSpan);
   const [start, end] = [Math.min(...chunks.map(chunk => chunk.start)), Math.max(0, ...chunks.map(chunk => chunk.end))];

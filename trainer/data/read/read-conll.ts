@@ -1,12 +1,12 @@
 /**
- * Sentences of CoNLL files: a word on each line with columns behind it, of which the last is its tag, and an empty line between sentences.
- * Lines of `-DOCSTART-` and comments before a sentence are left out.
+ * Reads sentences of CoNLL files: on each line a word and further columns, the last of which is its tag, and an empty line between
+ * sentences. Lines of `-DOCSTART-` and comments before a sentence are skipped.
  */
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { readLines } from './utf8-stream.ts';
 
-/** Longer ones are files without empty lines; models read some thousand tokens. */
+/** Maximum number of words in a sentence. Files with longer ones lack empty lines; models read a few thousand tokens. */
 const MAX_WORDS = 100_000;
 
 const DOCUMENT_START = '-DOCSTART-';
@@ -19,8 +19,9 @@ interface Sentence {
 }
 
 /**
- * Records with the keys `tokens` and `tags` (the first and the last column), and each column under its number from 1, all lists of strings.
- * @param onProblem called with a sentence that is malformed, which is left out; without it the first one is thrown
+ * Yields records with the keys `tokens` and `tags` (the first and the last column), and each column under its number from 1; all are lists
+ * of strings.
+ * @param onProblem called for each malformed sentence, which is then skipped; without it, the first problem is thrown
  * @throws DataError (file, line)
  */
 export async function* readConll(file: string, onProblem?: (problem: DataError) => void): AsyncGenerator<DataRecord> {
@@ -52,7 +53,7 @@ export async function* readConll(file: string, onProblem?: (problem: DataError) 
   if (last) yield last;
 }
 
-/** Tabs separate columns where there are any, since a word may then hold spaces. */
+/** Tabs take precedence as separators, because a word may then contain spaces. */
 const columnsOf = (text: string): string[] => (text.includes('\t') ? text.split('\t').map(part => part.trim()) : text.trim().split(/\s+/));
 
 function recordOf(file: string, { line, rows }: Sentence): DataRecord {

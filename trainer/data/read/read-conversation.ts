@@ -1,4 +1,4 @@
-/** A chat out of a record: turns with all their fields, tools, documents, and which answers are to be trained. */
+/** Reads a chat from a record: turns with all their fields, tools, documents, and the answers to train. */
 
 import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
@@ -25,7 +25,7 @@ const ROLES: Readonly<Record<string, string>> = {
   observation: 'tool',
 };
 
-/** The role whose text is a tool call as JSON (LLaMA-Factory). */
+/** The role whose text is a tool call in JSON (LLaMA-Factory). */
 const CALL_ROLE = 'function_call';
 
 /** Fields that say whether a turn is trained, whatever its role; templates never see them. */
@@ -34,11 +34,11 @@ const TRAIN_FIELDS = ['train', 'training', 'weight'] as const;
 export interface TurnNames {
   readonly role: string;
   readonly content: string;
-  /** Whether a turn may have a weight between 0 and 1, and a turn of any role may be trained. */
+  /** Whether a turn may have a weight between 0 and 1, and turns of any role may be trained. */
   readonly weighs?: boolean;
 }
 
-/** Throws DataError (file, line, key) for anything that is not a chat. */
+/** Reads a chat. @throws DataError (file, line, key) for anything that is not a chat */
 export function readConversation(record: DataRecord, key: string, names: TurnNames): Conversation {
   const turns = record.value[key];
   if (!Array.isArray(turns))
@@ -71,7 +71,7 @@ function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNa
   const [given, content] = [turn[names.role], turn[names.content]];
   const others = otherFields(turn, names);
   const role = roleOf(record, path, names.role, given);
-  // Nearly all turns of large data.
+  // A shortcut for nearly all turns of large data.
   if (others === NONE && given !== CALL_ROLE && typeof content === 'string' && (role !== 'assistant' || hasText(content)))
     return { message: { role, content }, weight: undefined };
   const fields = Object.fromEntries(
@@ -89,12 +89,12 @@ function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNa
   return { message: { ...message, content }, weight };
 }
 
-/** The role that a name of any tool stands for; undefined for an unknown one. */
+/** The role that another tool's name stands for; undefined for an unknown name. */
 export const roleNamed = (name: string): string | undefined => (Object.hasOwn(ROLES, name) ? ROLES[name] : undefined);
 
 const NONE: Readonly<Record<string, unknown>> = {};
 
-/** The fields of a turn but its role and its content. */
+/** The fields of a turn except its role and content. */
 function otherFields(turn: Readonly<Record<string, unknown>>, { role, content }: TurnNames): Readonly<Record<string, unknown>> {
   const others: [string, unknown][] = [];
   for (const name in turn) if (name !== role && name !== content) others.push([name, turn[name]]);
@@ -121,13 +121,13 @@ interface TurnFields {
   readonly isWeighed: boolean;
 }
 
-/** Weights are kept with the tokens in seven bits each. */
+/** True for weights that can be stored: seven bits are stored with each token. */
 const isFraction = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value <= 1 && Math.abs(value * WEIGHT_STEPS - Math.round(value * WEIGHT_STEPS)) < 1e-9;
 
 /**
- * `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves a turn as context, `train: true` trains it whatever its role; with a
- * `weight` between 0 and 1 its tokens count for less in the loss. Undefined where the turn does not say.
+ * The weight of a turn. `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves a turn as context; `train: true` trains it
+ * whatever its role; with a `weight` between 0 and 1, its tokens count less in the loss. Undefined if the turn has none of these fields.
  */
 function weightOf(record: DataRecord, path: string, { role, fields, isWeighed }: TurnFields): number | undefined {
   for (const name of TRAIN_FIELDS) {
@@ -147,7 +147,7 @@ function weightOf(record: DataRecord, path: string, { role, fields, isWeighed }:
   return undefined;
 }
 
-/** Throws DataError for content that is neither text nor a list of text parts. */
+/** @throws DataError for content that is neither text nor a list of text parts */
 function checkContent(record: DataRecord, path: string, content: unknown): void {
   if (typeof content === 'string') return;
   if (!Array.isArray(content)) throw fieldError(record, path, `${describeValue(content)}, expected a string`, 'Write the turn as text');
@@ -176,7 +176,7 @@ function toolCalls(record: DataRecord, path: string, calls: unknown): readonly u
   return calls;
 }
 
-/** A call is `{ function: { name, arguments } }`, or name and arguments alone. */
+/** Checks a call: `{ function: { name, arguments } }`, or only name and arguments. */
 function checkCall(record: DataRecord, path: string, call: unknown): void {
   const inner = functionOf(call);
   const at = inner === call ? path : `${path}.function`;
@@ -194,7 +194,7 @@ function checkCall(record: DataRecord, path: string, call: unknown): void {
     throw fieldError(record, `${at}.arguments`, `${describeValue(given)}, expected an object, or one as JSON text`, 'Fix the arguments');
 }
 
-/** A tool is `{ function: { name, description, parameters } }`, or these alone; one without arguments needs no parameters. */
+/** Checks a tool: `{ function: { name, description, parameters } }`, or only these three. A tool without arguments needs no parameters. */
 function checkTool(record: DataRecord, path: string, tool: unknown): void {
   const inner = functionOf(tool);
   const at = inner === tool ? path : `${path}.function`;
@@ -240,10 +240,10 @@ function callOf(record: DataRecord, path: string, content: unknown): unknown {
   return { type: 'function', function: call };
 }
 
-/** The tools of a record, where it has any. @throws DataError for anything but descriptions of functions */
+/** The tools of a record, if it has any. @throws DataError for anything other than descriptions of functions */
 export const toolsOf = (record: DataRecord): Pick<Conversation, 'tools'> => listField(record, 'tools');
 
-/** Throws DataError for tools next to plain text, which no chat template writes. */
+/** @throws DataError for tools next to plain text, which no chat template writes */
 export function refuseTools(record: DataRecord): void {
   if (toolsOf(record).tools === undefined) return;
   throw fieldError(
@@ -254,7 +254,7 @@ export function refuseTools(record: DataRecord): void {
   );
 }
 
-/** A list under a key of the record: as it is, or as JSON text, as data sets in columns have it. */
+/** A list under a key of the record, or the same list as JSON text, which data sets with columns use. */
 function listField(record: DataRecord, key: 'tools' | 'documents'): Partial<Record<typeof key, readonly unknown[]>> {
   const given = record.value[key];
   if (given === undefined || given === null || given === '') return {};

@@ -1,4 +1,4 @@
-/** Records of tables whose fields commas, semicolons or tabs separate, with a header line or, as CoLA's, without. Every value is a string. */
+/** Reads tables with commas, semicolons or tabs between fields, with a header line or, like CoLA's, without. Every value is a string. */
 
 import { Readable } from 'node:stream';
 import type { Info } from 'csv-parse';
@@ -11,47 +11,50 @@ import { COLA_COLUMNS, hasShortLines, isColaLine } from '../glue.ts';
 import type { DataRecord } from '../types.ts';
 import { MAX_LINE_CHARACTERS, readLines, readUtf8 } from './utf8-stream.ts';
 
-/** More than any table has. */
+/** Maximum number of columns: more than any table has. */
 const MAX_COLUMNS = 100_000;
-/** The parser counts the characters of a record, and none of a field that is empty. A line of text has a comma in some fifty characters. */
+/**
+ * Maximum number of delimiters in a line. The parser counts the characters of a record, but not its empty fields. Text has a comma about
+ * every fifty characters.
+ */
 const MAX_DELIMITERS_IN_LINE = 4_000_000;
 
-/** The facts that the first line shows about a file. */
+/** Properties of a file that its first line shows. */
 interface Layout {
   /** The columns, if no line names them. */
   readonly columns?: readonly string[];
-  /** Lines with another number of fields are left out, as is known of the file. */
+  /** Whether to skip lines with another number of fields, which the file is known to have. */
   readonly skipsShort?: boolean;
 }
 
 /** Callbacks while a table is read. */
 interface Listeners {
-  /** For each line left out. */
+  /** Called for each skipped line. */
   readonly onSkip?: (() => void) | undefined;
   readonly onBytes?: (bytes: number) => void;
 }
 
-/** The character between two fields. Spreadsheets write semicolons where a comma is the decimal sign. */
+/** The character between two fields. Spreadsheets write semicolons if the comma is the decimal separator. */
 export type Delimiter = ',' | ';' | '\t';
 
-/** The character between two fields of a .csv file with this header: the semicolon where it has one, and no comma, outside quotes. */
+/** The delimiter of a .csv file with this header: the semicolon if there is one outside quotes, and no comma. */
 export function delimiterOf(header: string): Delimiter {
   const bare = header.replaceAll(/"[^"]*"/g, '');
   return bare.includes(';') && !bare.includes(',') ? ';' : ',';
 }
 
-/** Commas or semicolons with quoted fields (RFC 4180). */
+/** Reads a file with commas or semicolons and quoted fields (RFC 4180). */
 export async function* readSeparated(file: string, listeners: Listeners = {}): AsyncGenerator<DataRecord> {
   yield* readCsv(file, delimiterOf(await firstLine(file)), listeners);
 }
 
-/** Tabs without quoting (the IANA definition of TSV, and what GLUE's files need). */
+/** Reads a file with tabs and no quoting (the IANA definition of TSV, which GLUE's files need). */
 export async function* readTsv(file: string, listeners: Listeners = {}): AsyncGenerator<DataRecord> {
   const first = await firstLine(file);
   yield* readCsv(file, '\t', listeners, isColaLine(first) ? { columns: COLA_COLUMNS } : { skipsShort: hasShortLines(first) });
 }
 
-/** Empty for a file whose first line cannot be read, which reading its records reports. */
+/** The first line; empty if it cannot be read, which reading the records reports later. */
 async function firstLine(file: string): Promise<string> {
   try {
     for await (const { text } of readLines(file)) if (text.trim() !== '') return text;
@@ -67,7 +70,7 @@ export interface CsvTable {
   readonly columns: readonly string[];
 }
 
-/** The columns of a header line; undefined where they cannot be told apart. */
+/** The columns of a header line; undefined if they cannot be parsed. */
 export function headerOf(line: string, delimiter: Delimiter): readonly string[] | undefined {
   try {
     const [fields = []] = parseText(line, { delimiter, quote: quoteOf(delimiter) });
@@ -79,7 +82,11 @@ export function headerOf(line: string, delimiter: Delimiter): readonly string[] 
 
 const quoteOf = (delimiter: Delimiter): '"' | null => (delimiter === '\t' ? null : '"');
 
-/** One record of a table, as `readCsv` reads it. @param line of its first character @throws DataError for one that has other fields */
+/**
+ * Parses one record of a table, as `readCsv` does.
+ * @param line the line of its first character
+ * @throws DataError if its fields do not match
+ */
 export function parseRow(file: string, line: number, text: string, { delimiter, columns }: CsvTable): Record<string, string> {
   const fields = delimiter === '\t' || !text.includes('"') ? text.split(delimiter) : quotedFields(text, delimiter);
   if (fields?.length === columns.length) return Object.fromEntries(columns.map((name, i) => [name, fields[i] ?? '']));
@@ -98,7 +105,7 @@ export function parseRow(file: string, line: number, text: string, { delimiter, 
   }
 }
 
-/** The fields of a record with quotes; undefined where quotes stand in other places than around a field. */
+/** The fields of a record with quotes; undefined if a quote is anywhere but around a field. */
 function quotedFields(text: string, delimiter: Delimiter): string[] | undefined {
   const fields: string[] = [];
   for (let at = 0; ; at++) {
@@ -124,7 +131,7 @@ function quotedFields(text: string, delimiter: Delimiter): string[] | undefined 
   }
 }
 
-/** Commas or semicolons with quoted fields, or tabs without quoting. */
+/** Reads commas or semicolons with quoted fields, or tabs without quoting. */
 async function* readCsv(
   file: string,
   delimiter: Delimiter,
@@ -148,7 +155,7 @@ async function* readCsv(
   const source = Readable.from(withoutEndlessLines(file, delimiter, onBytes));
   source.on('error', cause => parser.destroy(cause));
   source.pipe(parser);
-  // The parser says where a record ends, and counts a CRLF inside quotes as two lines: both are taken back.
+  // The parser reports the line where a record ends, and counts a CRLF inside quotes as two lines; this corrects both.
   let countedTwice = 0;
   let lastLine = 1;
   try {
@@ -225,7 +232,7 @@ interface CsvPlace {
   readonly line: number;
 }
 
-/** Ways out of a record with another number of fields than the header. */
+/** Advice for a record with another number of fields than the header. */
 const UNEVEN_ADVICE: Readonly<Record<Delimiter, string>> = {
   ',': 'Quote fields that hold commas or line breaks',
   ';': 'Quote fields that hold semicolons or line breaks',

@@ -1,4 +1,4 @@
-/** Records of Parquet files, one row group in memory at a time. */
+/** Reads records of Parquet files, one row group in memory at a time. */
 import type { FileHandle } from 'node:fs/promises';
 import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from 'hyparquet';
 import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
@@ -14,21 +14,22 @@ import {
   MAX_ROW_GROUP_ROWS,
 } from './parquet-bounds.ts';
 
-/** The system refuses reads of 2^31 bytes; no column chunk of a row group within bounds is near. */
+/** Maximum size of a read. The system refuses reads of 2^31 bytes; no column chunk of a permitted row group is near this. */
 const MAX_SLICE_BYTES = 2 ** 30;
-/** The magic at both ends and the length of the footer. */
+/** The size of the magic at both ends and of the footer's length. */
 const MIN_PARQUET_BYTES = 12;
 
 export interface ParquetReading {
   readonly limit: number;
   readonly bytes: boolean;
-  /** Receives the share of the rows that was read. */
+  /** Receives the fraction of the rows that was read. */
   readonly onShare?: (share: number) => void;
 }
 
 /**
- * The rows in order, `line` counting from 1; at most `limit`. 64-bit integers become numbers. Throws DataError for a damaged file.
- * @param bytes columns of bytes that nothing says are text stay bytes; they are taken for text otherwise
+ * Yields at most `limit` rows in order, with `line` counting from 1. 64-bit integers become numbers.
+ * @param bytes whether binary columns that are not declared as text stay bytes; otherwise, they are read as text
+ * @throws DataError for a damaged file
  */
 export async function* readParquet(file: string, { limit, bytes, onShare }: ParquetReading): AsyncGenerator<DataRecord> {
   const opened = await openParquet(file);
@@ -39,7 +40,7 @@ export async function* readParquet(file: string, { limit, bytes, onShare }: Parq
   }
 }
 
-/** A file with its metadata. The caller closes the handle. @throws DataError for a damaged file */
+/** Opens a file and reads its metadata. The caller closes the handle. @throws DataError for a damaged file */
 export async function openParquet(file: string): Promise<{ handle: FileHandle; buffer: AsyncBuffer; metadata: FileMetaData }> {
   const { handle, stats } = await openDataFile(file);
   try {
@@ -51,7 +52,7 @@ export async function openParquet(file: string): Promise<{ handle: FileHandle; b
   }
 }
 
-/** Positioned reads of the one file that was opened and checked. */
+/** Reads by position from a file that was opened and checked. */
 export function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
   const read = async (start: number, end: number): Promise<ArrayBuffer> => {
     const length = end - start;
@@ -71,7 +72,7 @@ export function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
     byteLength: size,
     slice(start, end = size) {
       const bytes = read(start, end);
-      // The library reads ahead, and does not wait for all of it where one part fails: that must not end the process.
+      // The library reads ahead, and does not await all reads if one part fails: this must not end the process.
       bytes.catch(() => undefined);
       return bytes;
     },
@@ -98,11 +99,11 @@ interface OpenedParquet {
   readonly buffer: AsyncBuffer;
   readonly metadata: FileMetaData;
   readonly bytes: boolean;
-  /** The columns that are read; left out, all. */
+  /** The columns to read; if left out, all. */
   readonly columns?: readonly string[];
 }
 
-/** The rows of a row group, by their places in the file. @throws DataError where it is too large, or damaged */
+/** The rows of a row group, by their indices in the file. @throws DataError if the row group is too large or damaged */
 export async function readGroup(
   { file, buffer, metadata, bytes, columns }: OpenedParquet,
   group: RowGroup,
@@ -137,7 +138,7 @@ function withColumns(group: RowGroup, names: readonly string[]): RowGroup {
 
 export interface ParquetFooter {
   readonly metadata: FileMetaData;
-  /** The bytes that it is made of. */
+  /** The encoded metadata. */
   readonly bytes: Uint8Array;
 }
 
@@ -155,8 +156,8 @@ export async function readFooter(file: string, buffer: AsyncBuffer): Promise<Par
 }
 
 /**
- * The library reads every column chunk at once and waits for those that it finds in the schema: the error of another one would be waited for
- * by nobody, and end the process.
+ * Refuses columns that the schema lacks. The library reads all column chunks at once but awaits only those in the schema, so the error of
+ * another chunk would be unhandled and end the process.
  */
 function checkColumns(metadata: FileMetaData): void {
   const leaves = new Set(leavesOf(parquetSchema(metadata)));
@@ -169,7 +170,7 @@ function checkColumns(metadata: FileMetaData): void {
 
 const leavesOf = ({ children, path }: SchemaTree): string[] => (children.length > 0 ? children.flatMap(leavesOf) : [path.join('.')]);
 
-/** The error for a file that cannot be read as one of Parquet. */
+/** The error for a file that cannot be read as Parquet. */
 export function damaged(file: string, cause: unknown, line?: number): DataError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new DataError(
@@ -178,7 +179,7 @@ export function damaged(file: string, cause: unknown, line?: number): DataError 
   );
 }
 
-/** BigInt to number, deep: labels are 64-bit integers in most files. */
+/** Converts BigInt values to numbers, recursively: labels are 64-bit integers in most files. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (Array.isArray(value)) return value.map(plain);

@@ -15,23 +15,23 @@ import { readLines, readUtf8 } from './utf8-stream.ts';
 
 export interface ReadSettings {
   readonly files: readonly DataFile[];
-  /** Reading stops after this many records. */
+  /** Maximum number of records to read. */
   readonly maxSamples?: number;
-  /** How plain text becomes documents. */
+  /** How to split plain text into documents. */
   readonly textSplit: TextSplit;
-  /** Called for each line that is left out because its file is known to have some that are malformed (QQP of GLUE). */
+  /** Called for each skipped line of a file that is known to have malformed lines (QQP of GLUE). */
   readonly onSkip?: () => void;
-  /** Called for each sample that is malformed, which is left out; without it the first one is thrown. */
+  /** Called for each malformed sample, which is then skipped; without it, the first problem is thrown. */
   readonly onProblem?: (problem: DataError) => void;
-  /** Bytes in Parquet files stay what they are, as those of images; left out, they are taken for text. */
+  /** Whether binary columns of Parquet files, such as images, stay bytes; if left out, they are read as text. */
   readonly bytes?: boolean;
-  /** Files of text and of tabs have a word and its tag on each line. */
+  /** Whether files of text and of tabs have a word and its tag on each line. */
   readonly tagged?: boolean;
-  /** Receives how many bytes of all files were read, roughly. */
+  /** Receives the approximate number of bytes read from all files. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
-/** Throws DataError (file, line) at the first malformed sample. Nothing is held but the block, file or row group being read. */
+/** Reads records, holding at most one block, file or row group in memory. @throws DataError (file, line) at the first malformed sample */
 export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataRecord> {
   let left = settings.maxSamples ?? Number.POSITIVE_INFINITY;
   let before = 0;
@@ -48,9 +48,9 @@ export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataR
 }
 
 interface Reading {
-  /** Records that are still wanted. */
+  /** Number of records that are still wanted. */
   readonly left: number;
-  /** Receives the share of the file that was read. */
+  /** Receives the fraction of the file that was read. */
   readonly onShare: (share: number) => void;
 }
 
@@ -88,7 +88,7 @@ async function* readJsonLines(file: string, onProblem: OnProblem, onBytes?: (byt
   }
 }
 
-/** Undefined where the problem was reported instead of thrown. */
+/** Returns undefined if the problem was reported instead of thrown. */
 function orReported<T>(parse: () => T, onProblem: OnProblem): T | undefined {
   try {
     return parse();
@@ -129,7 +129,7 @@ function layoutError(file: string, { kind, line }: JsonLayoutError): DataError {
   });
 }
 
-/** Lists and objects inside one another; the schema of a tool has some 20. Python's reader stops at about a thousand. */
+/** Maximum nesting of lists and objects. The schema of a tool has about 20 levels; Python's reader stops at about a thousand. */
 const MAX_NESTING = 200;
 
 function isDeeper(value: unknown, most: number): boolean {
@@ -137,7 +137,7 @@ function isDeeper(value: unknown, most: number): boolean {
   return most === 0 || Object.values(value).some(inner => isDeeper(inner, most - 1));
 }
 
-/** The sample on a line. @throws DataError for text that is no JSON object, or one that is nested too deeply to be worked on */
+/** The sample on a line. @throws DataError for text that is not a JSON object, or one that is nested too deeply */
 export function parseRecord(file: string, line: number, text: string): Record<string, unknown> {
   let value: unknown;
   try {
@@ -166,7 +166,7 @@ export function parseRecord(file: string, line: number, text: string): Record<st
   return value;
 }
 
-/** Without the line within the sample that newer versions of Node name: the line of the sample in its file is the one that counts. */
+/** The reason without the line number that newer versions of Node add: they count within the sample, not within its file. */
 function reasonOf(cause: unknown): string {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return reason.replace(/ \(line \d+ column \d+\)/, '');

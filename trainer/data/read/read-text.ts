@@ -1,15 +1,15 @@
-/** Plain text files as documents: the whole file, or parts between blank lines or separator lines. */
+/** Reads plain text files as documents: a whole file, or the parts between blank lines or separator lines. */
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { readLines } from './utf8-stream.ts';
 
-/** A document is tokenized in memory, at some 10 bytes a character; a larger text is several documents. */
+/** Maximum length of a document, which is tokenized in memory at about 10 bytes per character. */
 const MAX_DOCUMENT_CHARACTERS = 64 * 2 ** 20;
 
-/** One document a file, one between blank lines, or one between lines that equal the separator. */
+/** Documents are whole files, the parts between blank lines, or the parts between lines that equal the separator. */
 export type TextSplit = 'file' | 'blank_line' | { readonly separator: string };
 
-/** Documents as records `{text}` with the line where each starts; empty ones are left out. */
+/** Yields documents as records `{text}` with the line where each starts; empty ones are skipped. */
 export async function* readText(file: string, split: TextSplit, onBytes?: (bytes: number) => void): AsyncGenerator<DataRecord> {
   const ends = lineEnds(split);
   let lines: string[] = [];

@@ -2,7 +2,7 @@
 import { DataError, describeValue } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 
-/** The text under a key; empty text (or nothing but spaces) is an error. */
+/** The text under a key; empty text, or only white space, is an error. */
 export function requiredText(record: DataRecord, key: string): string {
   const value = record.value[key];
   if (!Object.hasOwn(record.value, key)) throw missingField(record, key);
@@ -11,7 +11,7 @@ export function requiredText(record: DataRecord, key: string): string {
   return value;
 }
 
-/** More keys than these help nobody. */
+/** Maximum number of keys that a message lists. */
 const SHOWN_KEYS = 8;
 
 function missingField(record: DataRecord, key: string): DataError {
@@ -26,7 +26,7 @@ function missingField(record: DataRecord, key: string): DataError {
   );
 }
 
-/** The text under a key, or '' where it is absent, null or empty. */
+/** The text under a key, or '' if it is missing, null or empty. */
 export function optionalText(record: DataRecord, key: string): string {
   const value = record.value[key];
   if (value === undefined || value === null) return '';
@@ -35,8 +35,8 @@ export function optionalText(record: DataRecord, key: string): string {
 }
 
 /**
- * The name of a sample's label. An integer, or a string of digits that is no name itself, indexes `names`; without names it is
- * its own name. Where a name is digits too it is refused: it may be meant either way, or be a label that is not known.
+ * The name of a sample's label. An integer, or a string of digits that is not a name itself, is an index into `names`; without names, it is
+ * its own name. It is refused if any name consists of digits, because it could mean an index or an unknown label.
  */
 export function labelName(record: DataRecord, key: string, names: readonly string[]): string {
   const value = record.value[key];
@@ -70,7 +70,7 @@ export function labelName(record: DataRecord, key: string, names: readonly strin
   return checkedName(record, key, text, names);
 }
 
-/** The order of labels: '2' before '10', names by their letters. */
+/** Compares labels: '2' before '10', names alphabetically. */
 export function byNumberOrName(a: string, b: string): number {
   const [x, y] = [Number(a), Number(b)];
   return Number.isFinite(x) && Number.isFinite(y) ? x - y : a < b ? -1 : Number(a > b);

@@ -1,21 +1,28 @@
-/** Text files as streams of strings and of lines: UTF-8 checked, byte-order mark dropped, line length bounded. */
+/** Reads text files as streams of strings and of lines: checks UTF-8, drops the byte-order mark, bounds the length of lines. */
 import { TextDecoder } from 'node:util';
 import { DataError } from '../data-error.ts';
 import { readDataBlocks } from './data-file.ts';
 
-/** One sample on one line. A longer line is a file of another kind; it would fill the heap before it could be parsed. */
+/**
+ * Maximum length of a line, which holds one sample. A longer line means another kind of file, and would fill the heap before it could be
+ * parsed.
+ */
 export const MAX_LINE_CHARACTERS = 64 * 2 ** 20;
 
 const READ_BYTES = 2 ** 20;
 
 export interface TextLine {
-  /** From 1. */
+  /** Line number, from 1. */
   readonly line: number;
-  /** Without its line ending. */
+  /** The text without its line ending. */
   readonly text: string;
 }
 
-/** The text of a file in blocks of about a megabyte. @param onBytes receives how many were read. Throws DataError for bytes that are not UTF-8. */
+/**
+ * The text of a file in blocks of about a megabyte.
+ * @param onBytes receives the number of bytes read
+ * @throws DataError for bytes that are not UTF-8
+ */
 export async function* readUtf8(file: string, onBytes?: (bytes: number) => void): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let linesBefore = 0;
@@ -34,7 +41,7 @@ export async function* readUtf8(file: string, onBytes?: (bytes: number) => void)
   if (rest !== '') yield rest;
 }
 
-/** The lines of a file, with LF or CRLF endings. Throws DataError for a line above MAX_LINE_CHARACTERS. */
+/** The lines of a file, with LF or CRLF endings. @throws DataError for a line longer than MAX_LINE_CHARACTERS */
 export async function* readLines(file: string, onBytes?: (bytes: number) => void): AsyncGenerator<TextLine> {
   let pending = '';
   let line = 1;

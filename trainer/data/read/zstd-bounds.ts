@@ -1,7 +1,7 @@
-/** The size that a Zstandard stream may unpack to, from its headers alone (RFC 8878): the library allocates whatever they claim. */
+/** Bounds the unpacked size of a Zstandard stream from its headers alone (RFC 8878): the library allocates whatever they declare. */
 
 const FRAME = 0xfd2fb528;
-/** The first of sixteen. */
+/** The first of sixteen magic numbers of skippable frames. */
 const SKIPPABLE = 0x184d2a50;
 /** The largest window that the reference decoder allows by default. */
 const MAX_WINDOW_BYTES = 2 ** 27;
@@ -10,7 +10,7 @@ const BLOCK_HEADER_BYTES = 3;
 /** The type of blocks that repeat one byte. */
 const REPEATED = 1;
 
-/** @throws Error for a stream that is cut, needs a larger window, or may unpack to more than `maxBytes` */
+/** @throws Error for a stream that is truncated, needs a larger window, or may unpack to more than `maxBytes` */
 export function checkZstd(bytes: Uint8Array, maxBytes: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let blocks = 0;
@@ -45,10 +45,10 @@ export function checkZstd(bytes: Uint8Array, maxBytes: number): void {
   }
 }
 
-/** 0 where the frame says nothing. */
+/** The content size that a frame declares; 0 if it declares none. */
 function contentSize(view: DataView, at: number, bytes: number): number {
   if (bytes === 1) return view.getUint8(at);
-  // RFC 8878: a size of two bytes begins at 256.
+  // RFC 8878: a two-byte size has an offset of 256.
   if (bytes === 2) return view.getUint16(at, true) + 256;
   if (bytes === 4) return view.getUint32(at, true);
   return bytes === 8 ? Number(view.getBigUint64(at, true)) : 0;

@@ -1,23 +1,23 @@
-/** The form in which a model marks its reasoning, read off its chat template: no family is listed by hand. */
+/** Detects how a model marks its reasoning from its chat template, without a list of model families. */
 import { commonEnd, commonStart, coreOf, lastWord } from '../tool-calls/marks.ts';
 import type { ChatMessage, ChatRenderer } from '../types.ts';
 
 export type ReasoningForm = TagForm | HeadForm;
 
-/** An answer may begin with reasoning between two marks. */
+/** The form of an answer that may begin with reasoning between two marks. */
 export interface TagForm {
   readonly kind: 'tags';
   readonly opening: string;
   readonly closing: string;
 }
 
-/** An answer is a chain of messages, each with a head that says whether it is reasoning. */
+/** The form of an answer that is a chain of messages, each with a header that says whether it is reasoning. */
 export interface HeadForm {
   readonly kind: 'heads';
-  /** The heads of reasoning and of the answer. */
+  /** The header of reasoning; `answer` is that of the answer. */
   readonly reasoning: string;
   readonly answer: string;
-  /** The end of every head. */
+  /** The end of every header. */
   readonly headEnd: string;
   /** The text between two messages. */
   readonly between: string;
@@ -27,10 +27,10 @@ export interface HeadForm {
 const [THOUGHT, SAID] = ['¤', '§'];
 /** The usual marks. */
 export const NAMED_TAGS: TagForm = { kind: 'tags', opening: '<think>', closing: '</think>' };
-/** The marks of templates that leave reasoning out of what they write, and name where it ends. The second ones are Gemma 4's. */
+/** The marks of templates that do not write reasoning but search for its end mark. The second pair is Gemma 4's. */
 const NAMED: readonly TagForm[] = [NAMED_TAGS, { kind: 'tags', opening: '<|channel>thought', closing: '<channel|>' }];
 
-/** Renders an answer with reasoning, and reads the form off the text. @returns undefined for a template without reasoning */
+/** Renders an answer with reasoning, and detects the form in the text. @returns undefined for a template without reasoning */
 export function reasoningFormOf(renderer: ChatRenderer): ReasoningForm | undefined {
   const asked: ChatMessage = { role: 'user', content: 'Hi' };
   const render = (answers: readonly ChatMessage[]): string => {

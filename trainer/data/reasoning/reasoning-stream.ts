@@ -1,4 +1,4 @@
-/** Separates the reasoning in a text that a model writes from its answer, piece by piece. */
+/** Separates the reasoning in streamed text of a model from its answer, piece by piece. */
 import { commonStart, overlap } from '../tool-calls/marks.ts';
 import type { HeadForm, ReasoningForm } from './reasoning-form.ts';
 
@@ -11,17 +11,17 @@ export interface PartOfText {
 
 export interface ReasoningStreamParams {
   readonly form: ReasoningForm;
-  /** The prompt ends within the reasoning. */
+  /** Whether the prompt ends within the reasoning. */
   readonly isBegun: boolean;
-  /** The mark of a message that is a tool call: it is passed on from there as it is. */
+  /** The mark of a message that is a tool call; text from there on is passed through unchanged. */
   readonly callMark?: string | undefined;
 }
 
 type Say = (part: AnswerPart, text: string) => void;
 
-/** Between two messages of the same part. */
+/** Separates two messages of the same part. */
 const BREAK = '\n\n';
-/** A longer head is none. */
+/** Maximum length of a header; longer text is not one. */
 const MAX_HEAD = 200;
 
 export class ReasoningStream {
@@ -32,7 +32,7 @@ export class ReasoningStream {
   #held = '';
   /** Parts that have text. */
   readonly #said = new Set<AnswerPart>();
-  /** Space at the beginning of a part is left out. */
+  /** Whether the current part has not begun; white space at its beginning is dropped. */
   #isAtStart: boolean;
 
   constructor({ form, isBegun, callMark }: ReasoningStreamParams) {
@@ -42,7 +42,7 @@ export class ReasoningStream {
     this.#isAtStart = this.#state === 'reasoning';
   }
 
-  /** Whether everything so far is reasoning. */
+  /** True if all text so far is reasoning. */
   get isReasoning(): boolean {
     return this.#state === 'reasoning' && !this.#said.has('answer');
   }
@@ -53,7 +53,7 @@ export class ReasoningStream {
     return this.#advance(false);
   }
 
-  /** Returns what was held back: the text is over. */
+  /** Returns the text that was held back; no more text follows. */
   end(): PartOfText[] {
     return this.#advance(true);
   }
@@ -68,7 +68,7 @@ export class ReasoningStream {
     return found;
   }
 
-  /** Reads the head of the next message. @returns whether a part has begun */
+  /** Reads the header of the next message. @returns whether a part has begun */
   #readHead(isEnd: boolean, say: Say): boolean {
     const text = this.#held.trimStart();
     if (text !== '' && this.#takeHead(text, say)) return true;
@@ -78,7 +78,7 @@ export class ReasoningStream {
     return this.#begin('answer', this.#held, say);
   }
 
-  /** The beginnings of heads. */
+  /** The beginnings of possible headers. */
   #starts(): string[] {
     const form = this.#form;
     if (form.kind === 'tags') return [form.opening];
@@ -109,7 +109,7 @@ export class ReasoningStream {
     return true;
   }
 
-  /** Passes on text up to the end of the part. @returns whether it has ended */
+  /** Passes on text up to the end of the part. @returns whether the part has ended */
   #readPart(part: AnswerPart, isEnd: boolean, say: Say): boolean {
     if (this.#isAtStart) this.#held = this.#held.trimStart();
     if (this.#held === '') return false;

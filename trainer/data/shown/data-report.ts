@@ -1,4 +1,4 @@
-/** Counts of the samples of a data set that were read, kept, dropped and cut: for the log, and to be seen before a run goes wrong. */
+/** Counts of the samples of a data set that were read, kept, dropped and cut, for the log and for checking before a run. */
 import { counted, grouped } from '../../protocol/text/format.ts';
 import type { ExampleColumns } from '../tokens/example-store.ts';
 import type { DataFormat, Example } from '../types.ts';
@@ -14,27 +14,27 @@ export interface LengthQuantiles {
 
 export interface DataReport {
   readonly format: DataFormat | 'tags' | 'text groups';
-  /** Why that format: detected from which keys, or set in the recipe. */
+  /** Why this format was chosen: the keys from which it was detected, or the recipe. */
   readonly formatReason: string;
   readonly files: number;
-  /** Samples that were read: those in the files, or those drawn from them. */
+  /** Number of samples that were read: those in the files, or those drawn from them. */
   readonly read: number;
-  /** How many the files have, where fewer are drawn. */
+  /** Number of samples in the files, if fewer are drawn. */
   readonly drawnFrom?: number;
-  /** Samples that became examples; of a long document, one a part. */
+  /** Number of examples; a long document counts once for each of its parts. */
   readonly kept: number;
-  /** Samples left out, by reason. */
+  /** Numbers of dropped samples, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
-  /** Samples by a remark about them, such as a field that the chat template does not use. */
+  /** Numbers of samples by remark, such as a field that the chat template does not use. */
   readonly notes?: Readonly<Record<string, number>>;
-  /** Samples shortened to fit max_length. */
+  /** Number of samples that were shortened to fit max_length. */
   readonly truncated: number;
   readonly tokens: number;
-  /** Tokens that the loss counts. */
+  /** Number of tokens that the loss counts. */
   readonly targets: number;
-  /** In tokens, of the examples. */
+  /** Lengths of the examples in tokens. */
   readonly lengths: LengthQuantiles;
-  /** How often each label occurs among the examples; of words with tags, entities of each type or words of each tag. */
+  /** How often each label occurs among the examples. With word tags: entities of each type, or words of each tag. */
   readonly labelCounts: Readonly<Record<string, number>>;
 }
 
@@ -54,7 +54,7 @@ export function summarizeExamples(
   };
 }
 
-/** The same from typed arrays. */
+/** The same counts from typed arrays. */
 export function summarizeColumns({
   starts,
   targets,
@@ -89,7 +89,7 @@ export function describeData(report: DataReport): string {
   ].join('\n');
 }
 
-/** A remark about samples, for one of them. */
+/** A remark about several samples, reworded for one of them. */
 export const ofOne = (note: string): string => note.replace(/^have\b/, 'has').replace(/^end\b/, 'ends');
 
 export function lengthQuantiles(lengths: ArrayLike<number>): LengthQuantiles {

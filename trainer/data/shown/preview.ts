@@ -1,14 +1,14 @@
-/** Shows samples as the model sees them, what is trained between ⟦ and ⟧, for the log of a run. */
+/** Shows samples as the model sees them, with trained text between ⟦ and ⟧, for the log of a run. */
 import type { List } from '../tokens/example-store.ts';
 import type { Example, TextTokenizer } from '../types.ts';
 
 export interface PreviewSettings {
   readonly samples: number;
-  /** A longer sample shows its two ends. */
+  /** Maximum number of tokens to show; a longer sample shows its two ends. */
   readonly maxTokens: number;
 }
 
-/** One block of text a sample: where it is from, its length, then its text decoded from its ids. */
+/** One block of text per sample: its position in the data, its length, then its text, decoded from its ids. */
 export function previewExamples(examples: List<Example>, tokenizer: TextTokenizer, settings: PreviewSettings): string {
   return Array.from({ length: Math.min(settings.samples, examples.length) }, (_, index) => examples.at(index))
     .filter(example => example !== undefined)
@@ -27,7 +27,7 @@ function previewExample(example: Example, tokenizer: TextTokenizer, maxTokens: n
   return `${title}\n${start} … [${ids.length - 2 * half} tokens] … ${end}`;
 }
 
-/** The text of tokens from `start` to `end`, each stretch of trained ones between ⟦ and ⟧. */
+/** The text of the tokens from `start` to `end`, with each trained stretch between ⟦ and ⟧. */
 function markTrained({ ids, train }: Example, start: number, end: number, tokenizer: TextTokenizer): string {
   let text = '';
   for (let from = start; from < end; ) {

@@ -1,8 +1,8 @@
-/** Identifies samples by their tokens, to find those that are the same. */
+/** Identifies samples by their tokens, to find duplicates. */
 import { createHash } from 'node:crypto';
 import type { TokenSequence } from '../types.ts';
 
-/** Characters of an identity: 96 bits, of which two of a billion samples agree by chance once in 10¹¹ times. */
+/** Number of characters of an identity: 96 bits. The probability that two of a billion samples agree by chance is 1 in 10¹¹. */
 const LENGTH = 16;
 
 export function identityOf(...parts: readonly (Int32Array | Uint8Array | string | number)[]): string {
@@ -14,7 +14,7 @@ export function identityOf(...parts: readonly (Int32Array | Uint8Array | string 
   return hash.digest('base64').slice(0, LENGTH);
 }
 
-/** The tokens before the last answer: its prompt, or the chat before the last turn. All of them in plain text. */
+/** The tokens before the last answer: its prompt, or the chat before the last turn; for plain text, all tokens. */
 export function inputOf({ ids, answers = [] }: TokenSequence): Int32Array {
   const at = answers.at(-1) ?? 0;
   return at > 1 ? ids.subarray(0, at) : ids;

@@ -1,4 +1,4 @@
-/** Texts to compare as training reads them: the anchor first, then its positive and hard negatives. */
+/** Shows the texts to compare as training reads them: the anchor first, then its positive and hard negatives. */
 import { drawStream } from '../draw.ts';
 import { createSegmentEncoder } from '../example/segment-encoder.ts';
 import { listDataFiles } from '../read/list-files.ts';
@@ -7,7 +7,7 @@ import type { Shown } from './show-labeled.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
 import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
-/** @throws DataError where the first sample lacks a column */
+/** @throws DataError if the first sample lacks a column */
 export async function* showGroups(input: LoadGroupsInput & Shown): AsyncGenerator<SampleToShow> {
   const { form, prompts, maxLength, maxSamples: count, seed, tokenizer, onFormat } = input;
   const files = await listDataFiles(input.paths);

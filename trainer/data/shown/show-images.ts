@@ -1,4 +1,4 @@
-/** Labeled images as the model sees them: resized, cut, and with the precision that is left. */
+/** Shows labeled images as the model sees them: resized, cropped, and with the remaining precision. */
 import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { createRandom } from '../../random.ts';
 import { type ImageSample, type ListImagesInput, listImages } from '../image/image-samples.ts';
@@ -11,7 +11,7 @@ export interface ShowImagesInput extends ListImagesInput {
   readonly channels: number;
 }
 
-/** Without the random changes of training. @throws DataError where there is no image */
+/** Shows images without the random augmentation of training. @throws DataError if there is no image */
 export async function* showImages(input: ShowImagesInput): AsyncGenerator<SampleToShow> {
   const { samples } = await listImages(input);
   yield* samplesToShow(each(samples), new ShownProblems(), {
@@ -24,7 +24,7 @@ async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
 }
 
-/** The numbers that the model gets, as bytes of a picture again. */
+/** Converts the model's input values back to the bytes of a picture. */
 async function pictureOf(sample: ImageSample, { preprocessing, channels }: ShowImagesInput) {
   const { height, width, rescale, mean, std } = preprocessing;
   const into = new Float32Array(height * width * channels);

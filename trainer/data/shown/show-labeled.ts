@@ -1,4 +1,4 @@
-/** Samples of classifiers as training reads them: texts with a label, and sentences whose words have tags. */
+/** Shows samples of classifiers as training reads them: texts with a label, and sentences with word tags. */
 import { drawStream } from '../draw.ts';
 import { createSegmentEncoder } from '../example/segment-encoder.ts';
 import { type LoadLabeledInput, labeledSamples } from '../load/load-labeled.ts';
@@ -11,12 +11,12 @@ import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.
 import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
 export interface Shown {
-  /** Shows the tokens. */
+  /** Decodes the tokens. */
   readonly tokenizer: Pick<TextTokenizer, 'decode'>;
   readonly onFormat?: (format: string, reason: string) => void;
 }
 
-/** @throws DataError where the first sample lacks a column */
+/** @throws DataError if the first sample lacks a column */
 export async function* showLabeled(input: LoadLabeledInput & Shown): AsyncGenerator<SampleToShow> {
   const { maxLength, regression, maxSamples: count, seed, tokenizer, onFormat } = input;
   const files = await listDataFiles(input.paths);
@@ -56,7 +56,10 @@ export async function* showLabeled(input: LoadLabeledInput & Shown): AsyncGenera
   });
 }
 
-/** A word trains its first token, which stands for its label. @throws DataError where the first sample lacks a column */
+/**
+ * Shows sentences. The first token of a word is trained; it stands for the word's label.
+ * @throws DataError if the first sample lacks a column
+ */
 export async function* showTagged(input: LoadTaggedInput & Shown): AsyncGenerator<SampleToShow> {
   const { maxLength, maxSamples: count, seed, tokenizer, onFormat } = input;
   const files = await listDataFiles(input.paths);

@@ -1,4 +1,4 @@
-/** Samples of language models as training reads them: the same reader, the same tokens, the same targets. */
+/** Shows samples of language models as training reads them, with the same reader, tokens and targets. */
 import type { ShownSide } from '../../protocol/view/data.ts';
 import { drawStream } from '../draw.ts';
 import { checkMaxLength } from '../example/max-length.ts';
@@ -16,7 +16,7 @@ export type ShowTextsInput = Omit<LoadDatasetInput, 'onProgress' | 'large'> & {
   readonly onFormat?: (format: DataFormat, reason: string) => void;
 };
 
-/** @throws DataError where there is no sample, or the first one has no known format */
+/** @throws DataError if there is no sample, or the first one has no known format */
 export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleToShow> {
   checkMaxLength(input.maxLength, input.maxPositions);
   const { settings, maxLength, tokenizer } = input;
@@ -32,7 +32,7 @@ export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleTo
       const { sequences, dropped, truncated, label, notes } = make(record);
       const [whole] = truncated || dropped !== undefined ? makeWhole(record).sequences : [];
       const shown = sequences.map(sequence => shownTokens(sequence, { tokenizer, whole, most: maxLength + MORE_TOKENS }));
-      // Where nothing is left, all of it was cut.
+      // If nothing remains of a sample, show the whole of it as cut.
       const lost = dropped !== undefined && whole ? [shownTokens(NOTHING, { tokenizer, whole, most: maxLength + MORE_TOKENS })] : [];
       return {
         sequences: [...shown, ...lost],
@@ -44,19 +44,19 @@ export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleTo
   });
 }
 
-/** One answer of a sample, and which it is. */
+/** One answer of a sample, with its side. */
 interface ShownAnswer {
   readonly side: ShownSide;
   readonly sequence: TokenSequence;
 }
 
-/** The length of answers, and how they are cut to it. */
+/** The maximum length of answers, and how they are cut. */
 export interface AnswerCut extends Pick<ShowTextsInput, 'maxLength'> {
   readonly truncation: Truncation;
 }
 
 export interface ShowAnswers<Sample> {
-  /** @throws DataError from the function that is returned */
+  /** Returns a function that makes the samples of a record. @throws DataError from that function */
   readonly tokenizer: (cut: AnswerCut) => (record: DataRecord, format: DataFormat) => MadeSamples<Sample>;
   readonly answersOf: (sample: Sample) => readonly ShownAnswer[];
   readonly format: (detected: DataFormat) => DataFormat;
@@ -97,7 +97,7 @@ const DROPPED: Readonly<Record<string, string>> = {
 const drawOf = ({ maxSamples: count, seed }: ShowTextsInput['settings']) => ({ count, seed });
 
 interface ShowSettings extends Pick<ShowTextsInput, 'tokenizer'> {
-  /** With the tokens that were cut off, as far as `most`. */
+  /** The sequence including the tokens that were cut off, up to `most`. */
   readonly whole?: TokenSequence | undefined;
   readonly most: number;
   readonly side?: ShownSide;

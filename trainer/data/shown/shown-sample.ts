@@ -1,11 +1,11 @@
-/** Samples that are shown when their turn comes: those before a page are only read. */
+/** Samples that are prepared only when they are shown: the samples before a page are read but not tokenized. */
 import type { ShownSample } from '../../protocol/view/data.ts';
 import { DataError, DataProblems } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { ofOne } from './data-report.ts';
 
 export interface SampleToShow {
-  /** The sample, with its place among all. */
+  /** Returns the sample, with its index among all. */
   readonly show: (index: number) => ShownSample | Promise<ShownSample>;
 }
 
@@ -13,7 +13,7 @@ type Place = Pick<DataRecord, 'file' | 'element'> & { readonly line?: number | u
 
 export type ShownContent = Pick<ShownSample, 'sequences'> & Partial<Pick<ShownSample, 'reason' | 'labels' | 'notes' | 'picture'>>;
 
-/** Malformed samples are shown among the others instead of ending the reading. */
+/** Collects malformed samples, which are shown among the others and do not end reading. */
 export class ShownProblems extends DataProblems {
   private readonly waiting: DataError[] = [];
 
@@ -22,16 +22,16 @@ export class ShownProblems extends DataProblems {
   }
 
   override end(): void {
-    // They are shown as samples.
+    // Nothing to throw: the problems are shown as samples.
   }
 
-  /** Those that were met since the last call. */
+  /** Returns the problems since the last call. */
   taken(): DataError[] {
     return this.waiting.splice(0);
   }
 }
 
-/** @param show the content of an item; a DataError that it throws makes the sample malformed, a reason drops it */
+/** @param show returns the content of an item; a DataError that it throws makes the sample malformed, a reason drops it */
 export async function* samplesToShow<Item>(
   items: AsyncIterable<Item>,
   problems: ShownProblems,
@@ -44,7 +44,7 @@ export async function* samplesToShow<Item>(
       yield { show: index => shownItem({ ...placeOf(item), index }, () => show(item)) };
     }
   } catch (error) {
-    // A file without one usable sample.
+    // This is a file without a usable sample.
     const found = malformed();
     if (found.length === 0) throw error;
     yield* found;

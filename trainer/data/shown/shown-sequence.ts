@@ -1,26 +1,26 @@
-/** A sequence as the model sees it, with what was cut off in its place. */
+/** Shows a sequence as the model sees it, with the text that was cut off in its original place. */
 import type { ShownSequence, ShownSide, ShownToken, TokenRun, TokenUse } from '../../protocol/view/data.ts';
 import type { TextTokenizer } from '../types.ts';
 import { tokenTexts } from './token-texts.ts';
 
-/** A longer sequence shows its beginning: a page holds twenty of them. */
+/** Maximum number of tokens to show; a longer sequence shows its beginning. A page holds twenty sequences. */
 const MAX_SHOWN = 4000;
 
-/** Tokens of what is cut off that are shown: enough to see what is lost. */
+/** Number of cut tokens to show: enough to see what is lost. */
 export const MORE_TOKENS = 1000;
 
 export interface SequenceToShow {
-  /** Exactly what training feeds. */
+  /** The ids exactly as training feeds them. */
   readonly ids: ArrayLike<number>;
-  /** Whether token i is a target. */
+  /** True if token i is a target. */
   readonly trains: (index: number) => boolean;
-  /** How much target i counts in the loss; left out, all count 1. */
+  /** The weight of target i in the loss; if left out, all weigh 1. */
   readonly weights?: ArrayLike<number> | undefined;
-  /** Parts of the ids that may each have lost their end or middle: their lengths in the ids, and their whole tokens. */
+  /** Parts of the ids that may have lost their end or middle: the length that was kept, and all tokens of the part. */
   readonly whole?: readonly { readonly kept: number; readonly ids: ArrayLike<number> }[];
-  /** `whole` ends before the sample does. */
+  /** Whether `whole` ends before the sample does. */
   readonly cutsMore?: boolean;
-  /** The label of the word that begins at token i. */
+  /** Returns the label of the word that begins at token i. */
   readonly tag?: (index: number) => string | undefined;
   readonly side?: ShownSide;
 }
@@ -29,7 +29,7 @@ interface Stretch {
   readonly use: TokenUse;
   readonly weight?: number | undefined;
   readonly ids: readonly number[];
-  /** The place of its first token in the sequence; −1 where it is cut off. */
+  /** Index of its first token in the sequence; −1 for a stretch that was cut off. */
   readonly at: number;
 }
 
@@ -66,7 +66,7 @@ function tagged(tokens: readonly ShownToken[], at: number, tag: (index: number) 
   });
 }
 
-/** Stretches of the same use and weight; a stretch that was cut off stands where it was. */
+/** Splits a sequence into stretches of the same use and weight; a stretch that was cut off is in its original place. */
 function stretchesOf({ ids, trains, weights, whole = [] }: SequenceToShow): Stretch[] {
   const cuts = new Map<number, readonly number[]>();
   let start = 0;
@@ -96,7 +96,7 @@ function stretchesOf({ ids, trains, weights, whole = [] }: SequenceToShow): Stre
   return stretches;
 }
 
-/** The tokens that a part has lost, and the place in it where they were: behind its longest common beginning. */
+/** The tokens that a part has lost, and their index in it: after the common prefix. */
 function lostPart(kept: readonly number[], whole: ArrayLike<number>): { readonly at: number; readonly ids: readonly number[] } {
   const lost = whole.length - kept.length;
   let at = 0;

@@ -1,4 +1,4 @@
-/** Facts about all samples of a run's data: lengths, batch shapes, labels, and samples that are worth a look. */
+/** Statistics of all samples of a run's data: lengths, batch shapes, labels, and samples that deserve a look. */
 import type { BatchShape, DataStatistics, Finding, PartStatistics, SamplePlace } from '../../protocol/view/data.ts';
 import type { BatchPlan } from '../batch/batch-plan.ts';
 import { lengthQuantiles } from './data-report.ts';
@@ -6,24 +6,24 @@ import { lengthQuantiles } from './data-report.ts';
 export interface SampleFacts {
   readonly file: string;
   readonly line?: number | undefined;
-  /** Tokens of its longest sequence, and of all of them. */
+  /** Number of tokens of its longest sequence; `tokens` counts those of all its sequences. */
   readonly length: number;
   readonly tokens: number;
   readonly targets: number;
   readonly labels?: readonly string[];
-  /** Identifies what the model is given. */
+  /** Identifies the model's input. */
   readonly input: string;
-  /** Identifies the whole sample, its answer or label included. */
+  /** Identifies the whole sample, including its answer or label. */
   readonly whole: string;
-  /** The answer has nothing but its end. */
+  /** Whether the answer consists only of its end token. */
   readonly isEmpty?: boolean;
 }
 
-/** A part of the data as a run trains on it, or is evaluated on it. */
+/** The training data of a run, or its held-out data. */
 export interface LoadedPart {
   readonly count: number;
   readonly facts: Iterable<SampleFacts>;
-  /** The batches of an epoch, where there is a sample. */
+  /** The batches of an epoch, if there is a sample. */
   readonly plan: BatchPlan | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface LoadedData {
   readonly held: LoadedPart;
 }
 
-/** The facts of each sample are found when its turn comes. */
+/** Creates a part whose facts are computed sample by sample, on demand. */
 export function loadedPart<Sample>(
   samples: Iterable<Sample> & { readonly length: number },
   factsOf: (sample: Sample) => SampleFacts,
@@ -44,14 +44,14 @@ export function loadedPart<Sample>(
   return { count: samples.length, facts: facts(), plan };
 }
 
-/** Each takes some 100 bytes for its two identities. */
+/** Maximum number of samples to compare; each takes about 100 bytes for its two identities. */
 const MAX_COMPARED = 2_000_000;
 const MAX_GROUPS = 20;
 const MAX_IN_GROUP = 5;
 const MAX_LABELS = 1000;
 const BINS = 24;
 
-/** @param reports lines about each part that was read */
+/** Collects the statistics. @param reports lines about each part that was read */
 export async function dataStatistics(
   { train, held }: LoadedData,
   reports: readonly string[],
@@ -79,7 +79,7 @@ export async function dataStatistics(
 
 const placeOf = ({ file, line }: SampleFacts): SamplePlace => (line === undefined ? { file } : { file, line });
 
-/** Samples that belong together by a key; the first of a key is not counted. */
+/** Groups samples by a key; does not count the first sample of a key. */
 class Groups {
   private readonly groups = new Map<string, SamplePlace[]>();
   private count = 0;
@@ -114,7 +114,7 @@ class PartFacts {
     return this.lengths.length;
   }
 
-  /** @returns whether it was compared with the others */
+  /** Adds a sample. @returns whether it is compared with the others */
   add(facts: SampleFacts): boolean {
     this.lengths.push(facts.length);
     this.tokensOf.push(facts.tokens);
@@ -163,7 +163,7 @@ class PartFacts {
   }
 }
 
-/** Bins of the same width from the shortest to the longest. */
+/** Bins of equal width from the shortest to the longest. */
 function histogram(lengths: readonly number[], { min, max }: PartStatistics['lengths']): PartStatistics['histogram'] {
   const width = Math.max(1, Math.ceil((max + 1 - min) / BINS));
   const counts = new Array<number>(Math.ceil((max + 1 - min) / width)).fill(0);
@@ -174,7 +174,7 @@ function histogram(lengths: readonly number[], { min, max }: PartStatistics['len
   return counts.map((count, bin) => ({ from: min + bin * width, to: min + (bin + 1) * width, count }));
 }
 
-/** The shapes of the first epoch, short ones first; targets of a shape are of no interest here. */
+/** The shapes of the first epoch, shortest first; shapes that differ only in targets are merged. */
 function shapesOf(plan: BatchPlan, tokensOf: readonly number[]): BatchShape[] {
   const shapes = new Map<string, { batch: number; tokens: number; batches: number; samples: number; used: number }>();
   for (const { bucket, rows } of plan.epoch(0)) {

@@ -1,13 +1,13 @@
-/** The text of each token of a sequence, as it reads among its neighbors. */
+/** The text of each token of a sequence, in its context. */
 import type { ShownToken } from '../../protocol/view/data.ts';
 import type { TextTokenizer } from '../types.ts';
 
-/** A character takes at most four bytes, and a token at least one. */
+/** Maximum number of bytes of a character, and so of tokens that form one: a token has at least one byte. */
 const MOST_BYTES = 4;
 
 /**
- * Tokens of a sequence with their texts; tokens that are a character only together become one. Each is decoded behind the one before it,
- * since many tokenizers write a word differently at the start of a text.
+ * The tokens of a sequence with their texts; tokens that form a character together are merged. Each is decoded together with the one before
+ * it, because many tokenizers write a word differently at the start of a text.
  */
 export function tokenTexts(ids: ArrayLike<number>, tokenizer: Pick<TextTokenizer, 'decode'>): ShownToken[] {
   const decode = (from: number, to: number): string =>
@@ -19,7 +19,7 @@ export function tokenTexts(ids: ArrayLike<number>, tokenizer: Pick<TextTokenizer
     let to = from + 1;
     let both = decode(before, to);
     while (both.endsWith('\uFFFD') && to < ids.length && to - from < MOST_BYTES) both = decode(before, ++to);
-    // A decoder may change what is before a token, as one that joins words and punctuation does.
+    // A decoder may change the text before a token, for example to join words and punctuation.
     const text = both.startsWith(known) ? both.slice(known.length) : decode(from, to);
     shown.push({ text, ids: Array.prototype.slice.call(ids, from, to) });
     [before, from] = [from, to];

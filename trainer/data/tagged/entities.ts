@@ -1,13 +1,13 @@
-/** Entities of a sequence of tags, and how many of them are found. */
+/** Extracts entities from a sequence of tags, and counts how many are found. */
 
-/** Words `start` up to `end` (exclusive) of a sentence. */
+/** An entity of the words from `start` to `end` (exclusive) of a sentence. */
 export interface Entity {
   readonly type: string;
   readonly start: number;
   readonly end: number;
 }
 
-/** A tag's role in its entity; the last word is `E` or `L`, a single one `S` or `U`. */
+/** The role of a tag in its entity. `E` and `L` mark the last word, `S` and `U` a single word. */
 const ROLES: Readonly<Record<string, 'B' | 'I' | 'E' | 'S'>> = { B: 'B', I: 'I', E: 'E', L: 'E', S: 'S', U: 'S' };
 
 const TAG = /^([BIELSU])-(.+)$/s;
@@ -15,7 +15,7 @@ const TAG = /^([BIELSU])-(.+)$/s;
 /** The tag of a word outside of every entity. */
 export const OUTSIDE = 'O';
 
-/** `B-PER` → its role and type; undefined for `O` and for tags of no scheme. */
+/** `B-PER` → its role and type; undefined for `O` and for tags without a scheme. */
 export function tagParts(tag: string): { readonly role: 'B' | 'I' | 'E' | 'S'; readonly type: string } | undefined {
   const [, letter = '', type = ''] = TAG.exec(tag) ?? [];
   const role = ROLES[letter];
@@ -23,8 +23,8 @@ export function tagParts(tag: string): { readonly role: 'B' | 'I' | 'E' | 'S'; r
 }
 
 /**
- * The entities of one sentence, by the rules of the CoNLL-2000 evaluation that seqeval follows: an entity also begins where a type changes
- * or an inside tag follows an outside one, so every sequence has entities, whether it keeps its scheme or not.
+ * The entities of one sentence, by the rules of the CoNLL-2000 evaluation, as in seqeval. An entity also begins if the type changes or an
+ * inside tag follows an outside one, so every sequence has entities, whether it conforms to its scheme or not.
  */
 export function entitiesOf(tags: readonly string[]): Entity[] {
   const found: Entity[] = [];
@@ -49,11 +49,11 @@ const begins = (role: string): boolean => role === 'B' || role === 'S';
 export interface EntityCounts {
   readonly actual: number;
   readonly predicted: number;
-  /** Predicted with the right words and the right type. */
+  /** Number of predictions with the right words and the right type. */
   readonly correct: number;
 }
 
-/** The counts of each type, over sentences of actual and predicted tags. */
+/** The counts for each type, over sentences of actual and predicted tags. */
 export function countEntities(
   sentences: Iterable<readonly [actual: readonly string[], predicted: readonly string[]]>,
 ): Map<string, EntityCounts> {
@@ -80,11 +80,11 @@ const nameOf = ({ type, start, end }: Entity): string => `${start} ${end} ${type
 export interface EntityScores {
   readonly precision: number;
   readonly recall: number;
-  /** Their harmonic mean. */
+  /** The harmonic mean of precision and recall. */
   readonly f1: number;
 }
 
-/** Scores of counts; 0 where there is nothing to divide by, as in seqeval. */
+/** Scores of counts; 0 in place of a division by zero, as in seqeval. */
 export function entityScores(counts: Iterable<EntityCounts>): EntityScores {
   let [actual, predicted, correct] = [0, 0, 0];
   for (const count of counts) {

@@ -1,4 +1,4 @@
-/** From files to sentences whose words have tags, for token classification. */
+/** Loads files as sentences with word tags, for token classification. */
 import { type DataPlace, DataProblems, noSample } from '../data-error.ts';
 import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
@@ -22,15 +22,15 @@ import { createWordEncoder } from './word-encoder.ts';
 
 export interface TaggedText {
   readonly ids: Int32Array;
-  /** As of a labeled text: there is no second segment. */
+  /** The start of the second segment as in a labeled text; here the length, because there is no second segment. */
   readonly secondAt: number;
-  /** The place of each word's first token, whose label counts; −1 for a word that has none, or is cut off. */
+  /** Index of each word's first token, which carries its label; −1 for a word that has no token or is cut off. */
   readonly firstTokens: Int32Array;
   /** A tag for each word. */
   readonly tags: readonly string[];
-  /** The place of each word's tag among the labels. */
+  /** Index of each word's tag among the labels. */
   readonly targets: Int32Array;
-  /** A sentence has no label of its own. */
+  /** Empty: a sentence has no label of its own. */
   readonly label: '';
   readonly target: -1;
   readonly file: string;
@@ -41,24 +41,24 @@ export interface LoadTaggedInput {
   readonly paths: readonly string[];
   readonly tokenizer: SegmentTokenizer;
   readonly columns: ColumnNames;
-  /** Tags by id; empty takes them from the data. */
+  /** Tags by id; if empty, the tags of the data. */
   readonly labels: readonly string[];
-  /** In tokens, special ones included. */
+  /** Maximum length in tokens, including special tokens. */
   readonly maxLength: number;
-  /** Draws at most so many, by the seed; the labels are those of all. */
+  /** Draws at most this many samples with the seed; the labels are those of all samples. */
   readonly maxSamples?: number;
   readonly seed: number;
 }
 
 export interface TaggedData {
   readonly examples: readonly TaggedText[];
-  /** By id. */
+  /** Tags by id. */
   readonly labels: readonly string[];
   readonly scheme: TagScheme;
   readonly report: DataReport;
 }
 
-/** @throws DataError (file, line, key) for anything malformed, and where there is no sample */
+/** @throws DataError (file, line, key) for anything malformed, and if there is no sample */
 export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
   const { maxLength, maxSamples: count, seed } = input;
   const files = await listDataFiles(input.paths);
@@ -95,7 +95,7 @@ interface TaggedSamplesHooks {
   readonly onTags?: (tags: readonly string[], place: DataPlace) => void;
 }
 
-/** The sentences before they are encoded. @throws DataError where the first one lacks a column */
+/** The sentences before they are encoded. @throws DataError if the first one lacks a column */
 export function taggedSamples(
   { columns: renames, labels }: Pick<LoadTaggedInput, 'columns' | 'labels'>,
   files: readonly DataFile[],
@@ -119,13 +119,13 @@ export function taggedSamples(
   });
 }
 
-/** Gives a sentence the places of its tags among these labels; −1 for one that is not among them. */
+/** Returns a function that adds the index of each tag among these labels; −1 for an unknown tag. */
 export function placeTags(labels: readonly string[]): (example: Omit<TaggedText, 'targets'>) => TaggedText {
   const places = placesOf(labels);
   return example => ({ ...example, targets: Int32Array.from(example.tags, tag => places.get(tag) ?? -1) });
 }
 
-/** Words whose label counts in the loss: those with a token that was not cut off. */
+/** Yields the words whose label counts in the loss: words with a token that was not cut off. */
 export function* labeledWords({ firstTokens, targets }: TaggedText): Generator<{ word: number; token: number; target: number }> {
   for (const [word, token] of firstTokens.entries()) {
     const target = targets[word] ?? -1;
@@ -159,7 +159,7 @@ function reportOf(examples: readonly TaggedText[], columns: TaggedColumns, { fil
   };
 }
 
-/** Entities of each type. */
+/** Number of entities of each type. */
 function entityCounts(examples: readonly TaggedText[]): Record<string, number> {
   const counts = countEntities(examples.map(({ tags }) => [tags, []] as const));
   return Object.fromEntries([...counts].map(([type, { actual }]) => [type, actual]));

@@ -1,4 +1,4 @@
-/** The scheme that the tags of a data set follow. */
+/** The scheme of a data set's tags. */
 import { DataError, type DataPlace } from '../data-error.ts';
 import { byNumberOrName } from '../read/record-fields.ts';
 import { OUTSIDE, tagParts } from './entities.ts';
@@ -6,7 +6,7 @@ import { OUTSIDE, tagParts } from './entities.ts';
 /** `entities`: tags with a role (BIO, IOBES, BILOU); `plain`: labels of words, such as parts of speech. */
 export type TagScheme = 'entities' | 'plain';
 
-/** @param places where each tag is first met. @throws DataError for a tag without a role among tags that have one */
+/** Detects the scheme. @param places where each tag occurs first @throws DataError if only some tags have a role */
 export function tagScheme(places: ReadonlyMap<string, DataPlace>): TagScheme {
   const tags = [...places.keys()];
   const withRole = tags.filter(tag => tagParts(tag));
@@ -28,7 +28,7 @@ export function tagScheme(places: ReadonlyMap<string, DataPlace>): TagScheme {
   return 'entities';
 }
 
-/** The order of tags as labels: outside first, then by type, and within a type by role. */
+/** Sorts tags as labels: outside first, then by type, and within a type by role. */
 export function sortTags(tags: Iterable<string>): string[] {
   const keyOf = (tag: string): string => tagParts(tag)?.type ?? tag;
   return [...tags].sort(

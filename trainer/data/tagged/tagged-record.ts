@@ -1,17 +1,17 @@
-/** Checks one sample of words with tags: lists of both, or a text with the places of its entities. */
+/** Checks one sample of words with tags: lists of both, or a text with the positions of its entities. */
 import { DataError, describeKeys, describeValue } from '../data-error.ts';
 import { fieldError, requiredText } from '../read/record-fields.ts';
 import type { DataRecord } from '../types.ts';
 import { OUTSIDE } from './entities.ts';
 import { splitWords, type TextWord } from './split-words.ts';
 
-/** Names of columns that data sets use for words, for tags, and for the places of entities. */
+/** Column names that data sets use for words, tags, and positions of entities. */
 const WORD_COLUMNS = ['tokens', 'words'];
 const TAG_COLUMNS = ['tags', 'ner_tags', 'pos_tags', 'labels'];
 const TEXT_COLUMN = 'text';
 const SPAN_COLUMNS = ['entities', 'spans', 'label', 'labels'];
 
-/** The columns of a sample: its words with their tags, or its text with the places of entities. */
+/** The columns of a sample: its words with their tags, or its text with the positions of entities. */
 export type TaggedColumns =
   | { readonly kind: 'words'; readonly words: string; readonly tags: string }
   | { readonly kind: 'spans'; readonly text: string; readonly spans: string };
@@ -19,7 +19,7 @@ export type TaggedColumns =
 /** The column that has the tags. */
 export const tagColumn = (columns: TaggedColumns): string => (columns.kind === 'words' ? columns.tags : columns.spans);
 
-/** The columns in a phrase: "tokens" with "tags". */
+/** Describes the columns: "tokens" with "tags". */
 export const describeTaggedColumns = (columns: TaggedColumns): string =>
   `"${columns.kind === 'words' ? columns.words : columns.text}" with "${tagColumn(columns)}"`;
 
@@ -29,7 +29,7 @@ export interface TaggedRecord {
   readonly tags: readonly string[];
 }
 
-/** @throws DataError where a sample has no columns of known names */
+/** @throws DataError if a sample has no columns with known names */
 export function findTaggedColumns({ value, file, line }: DataRecord): TaggedColumns {
   const pick = (names: readonly string[]): string | undefined => names.find(name => Object.hasOwn(value, name));
   const [words, tags, spans] = [pick(WORD_COLUMNS), pick(TAG_COLUMNS), pick(SPAN_COLUMNS)];
@@ -43,7 +43,7 @@ export function findTaggedColumns({ value, file, line }: DataRecord): TaggedColu
   });
 }
 
-/** @param labels the permitted tags by id; empty permits any. @throws DataError (file, line, key) */
+/** Reads a sample. @param labels the permitted tags by id; an empty list permits any @throws DataError (file, line, key) */
 export const taggedRecord = (record: DataRecord, columns: TaggedColumns, labels: readonly string[]): TaggedRecord =>
   columns.kind === 'words' ? ofLists(record, columns, labels) : ofSpans(record, columns, labels);
 
@@ -70,7 +70,7 @@ function listOf(record: DataRecord, key: string, what: string): readonly unknown
   throw fieldError(record, key, `${describeValue(value)}, expected a list of ${what}`, 'Give every sample this key');
 }
 
-/** The name of a tag; a whole number is the place of its name among the labels. */
+/** The name of a tag; an integer is the index of its name among the labels. */
 function tagName(
   record: DataRecord,
   key: string,
@@ -105,7 +105,7 @@ function known(record: DataRecord, key: string, tag: string, labels: readonly st
   throw fieldError(record, key, `the tag "${tag}", expected one of ${labels.join(', ')}`, 'Add it to data: labels, or fix the sample');
 }
 
-/** An entity by its places in a text, counted in characters as Python does. */
+/** An entity by its positions in a text, counted in characters as in Python. */
 interface Span {
   readonly start: number;
   readonly end: number;
@@ -136,13 +136,13 @@ function ofSpans(
 interface TagTarget {
   readonly words: readonly TextWord[];
   readonly tags: string[];
-  /** In UTF-16 units. */
+  /** Offset in UTF-16 units; `to` too. */
   readonly from: number;
   readonly to: number;
   readonly text: string;
 }
 
-/** Marks the words of an entity: the first `B-`, the others `I-`. @throws DataError where it begins or ends within a word */
+/** Marks the words of an entity: the first `B-`, the others `I-`. @throws DataError if the entity begins or ends within a word */
 function tagWords(record: DataRecord, key: string, span: Span, { words, tags, from, to, text }: TagTarget): void {
   const inside = words.flatMap((word, at) => (word.start < to && word.end > from ? [at] : []));
   const [first, last] = [words[inside[0] ?? -1], words[inside.at(-1) ?? -1]];
@@ -155,14 +155,14 @@ function tagWords(record: DataRecord, key: string, span: Span, { words, tags, fr
   for (const [place, at] of inside.entries()) tags[at] = `${place === 0 ? 'B' : 'I'}-${span.label}`;
 }
 
-/** The place in UTF-16 units of each character, and of the end. */
+/** The offset of each character in UTF-16 units, and that of the end. */
 function codeUnits(text: string): number[] {
   const units = [0];
   for (const character of text) units.push((units.at(-1) ?? 0) + character.length);
   return units;
 }
 
-/** `{start, end, label}` as doccano's newer files and Label Studio have it, or `[start, end, label]` as spaCy. */
+/** Reads `{start, end, label}`, as in doccano's newer files and Label Studio, or `[start, end, label]`, as in spaCy. */
 function spanOf(record: DataRecord, key: string, value: unknown, at: number): Span {
   const named = value !== null && typeof value === 'object' && !Array.isArray(value) ? new Map(Object.entries(value)) : undefined;
   const [start, end, label] = Array.isArray(value)

@@ -1,23 +1,23 @@
-/** Encodes the words of a sentence one by one, so that each token belongs to a word: the alignment that `word_ids` of Transformers gives. */
+/** Encodes the words of a sentence one by one, so that each token belongs to a word: the alignment of `word_ids` in Transformers. */
 import { type SegmentTokenizer, singleTemplate } from '../example/segment-encoder.ts';
 
 export interface EncodedWords {
-  /** Special tokens included. */
+  /** Token ids, including special tokens. */
   readonly ids: Int32Array;
-  /** The place of each word's first token; −1 for a word that has none, or is cut off. */
+  /** Index of each word's first token; −1 for a word that has no token or is cut off. */
   readonly firstTokens: Int32Array;
   readonly truncated: boolean;
 }
 
 export interface WordEncoder {
-  /** At most `maxLength` tokens; the last ones are cut off. */
+  /** Encodes to at most `maxLength` tokens; the last ones are cut off. */
   encode(words: readonly string[], maxLength: number): EncodedWords;
 }
 
-/** Any two words will do to see how the tokenizer writes a word within a text. */
+/** Arbitrary words that show how the tokenizer writes a word within a text. */
 const PROBE = ['one', 'two'] as const;
 
-/** @throws DataError where the tokenizer does something else than put tokens around texts */
+/** @throws DataError if the tokenizer does anything other than adding tokens around texts */
 export function createWordEncoder(tokenizer: SegmentTokenizer): WordEncoder {
   const plain = (text: string): readonly number[] => tokenizer.encode(text, { addSpecialTokens: false });
   const { before, after } = singleTemplate(tokenizer, plain(PROBE[0]));
@@ -40,8 +40,8 @@ export function createWordEncoder(tokenizer: SegmentTokenizer): WordEncoder {
 }
 
 /**
- * Byte-level tokenizers write a word in the middle of a text with the space before it: such words get one, as with `add_prefix_space` of
- * Transformers. Others mark words by themselves.
+ * The space to add before each word, or ''. Byte-level tokenizers encode a word in the middle of a text with the space before it, so words
+ * get one, as with `add_prefix_space` in Transformers. Other tokenizers mark words by themselves.
  */
 function spaceBefore(plain: (text: string) => readonly number[]): string {
   const running = plain(PROBE.join(' ')).slice(plain(PROBE[0]).length).join();

@@ -1,8 +1,8 @@
-/** The columns of samples that are texts to compare: an anchor with its positive and hard negatives, or two texts with a score. */
+/** Finds the columns of samples with texts to compare: an anchor with its positive and hard negatives, or two texts with a score. */
 import { DataError, describeKeys } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 
-/** Names that data sets of sentence-transformers and GLUE use for two texts that belong together. */
+/** Column names of two related texts in data sets of sentence-transformers and GLUE. */
 const PAIR_COLUMNS: readonly (readonly [string, string])[] = [
   ['anchor', 'positive'],
   ['query', 'positive'],
@@ -23,18 +23,18 @@ const SCORE_COLUMNS = ['score', 'similarity_score', 'similarity', 'relatedness_s
 /** `negative`, `negative_1`, `negative_2` … */
 const NEGATIVE = /^negative(?:_(\d+))?$/;
 
-/** A list of any number of hard negatives. */
+/** A column with a list of hard negatives. */
 const NEGATIVES = 'negatives';
 
 export interface GroupColumns {
   readonly anchor: string;
   readonly positive: string;
-  /** In their order; a column of lists stands alone. */
+  /** Columns of hard negatives, in order; or only the column with lists of them. */
   readonly negatives: readonly string[];
   readonly score: string | undefined;
 }
 
-/** @throws DataError where a sample has no two texts */
+/** @throws DataError if a sample does not have two texts */
 export function findGroupColumns({ value, file, line }: DataRecord): GroupColumns {
   const has = (key: string): boolean => Object.hasOwn(value, key);
   const pair = PAIR_COLUMNS.find(names => names.every(has));

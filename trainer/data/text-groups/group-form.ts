@@ -1,10 +1,10 @@
-/** The texts that a loss of embeddings reads of each sample. */
+/** Defines which texts an embedding loss reads of each sample. */
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
 export interface GroupForm {
-  /** Hard negatives behind the anchor and its positive. */
+  /** Number of hard negatives after the anchor and its positive. */
   readonly negatives: number;
-  /** Present if the loss compares with a score: scores of the data are divided by this. */
+  /** Present if the loss compares with a score: the scores of the data are divided by this. */
   readonly maxScore?: number;
 }
 
@@ -19,5 +19,5 @@ const forms: Readonly<Record<Settings['loss_type'], (settings: Settings) => Grou
 
 export const groupForm = (settings: Settings): GroupForm => forms[settings.loss_type](settings);
 
-/** Texts of a sample: anchor, positive and hard negatives. */
+/** Number of texts of a sample: anchor, positive and hard negatives. */
 export const textsOf = ({ negatives }: GroupForm): number => 2 + negatives;

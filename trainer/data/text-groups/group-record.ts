@@ -1,4 +1,4 @@
-/** Reads the texts of one sample as a loss of embeddings compares them. */
+/** Reads the texts of one sample as an embedding loss compares them. */
 import { describeValue } from '../data-error.ts';
 import { fieldError, requiredText } from '../read/record-fields.ts';
 import type { DataRecord } from '../types.ts';
@@ -8,14 +8,14 @@ import type { GroupForm } from './group-form.ts';
 export interface GroupTexts {
   /** The anchor, the positive, and the hard negatives. */
   readonly texts: readonly string[];
-  /** From −1 to 1; 0 without scores. */
+  /** The score from −1 to 1; 0 without scores. */
   readonly score: number;
 }
 
-/** Anchor and positive name a pair that belongs together; other names do not say so. */
+/** The column name that implies a matching pair; other names do not imply it. */
 const POSITIVE = 'positive';
 
-/** @throws DataError (file, line, key) */
+/** Reads a sample. @throws DataError (file, line, key) */
 export function groupRecord(record: DataRecord, columns: GroupColumns, { negatives, maxScore }: GroupForm): GroupTexts {
   const { anchor, positive, score } = columns;
   const first = requiredText(record, anchor);
@@ -50,7 +50,7 @@ function negativesOf(record: DataRecord, { negatives }: GroupColumns): readonly 
   });
 }
 
-/** A number within ±`maxScore`, brought to the range of a cosine. */
+/** A number within ±`maxScore`, scaled to the range of a cosine. */
 function requiredScore(record: DataRecord, key: string | undefined, maxScore: number): number {
   const value = key === undefined ? undefined : record.value[key];
   const number =

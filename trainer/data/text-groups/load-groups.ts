@@ -1,4 +1,4 @@
-/** From files to tokenized texts that belong together or apart, and a report. */
+/** Loads files as tokenized texts that belong together or apart, with a report. */
 import { DataProblems, noSample } from '../data-error.ts';
 import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
@@ -13,11 +13,11 @@ import { type GroupTexts, groupRecord } from './group-record.ts';
 
 /** One sample: an anchor with its positive and hard negatives, or two texts with a score. */
 export interface TextGroup {
-  /** Token ids of each text, the anchor first; as many in every sample. */
+  /** Token ids of each text, the anchor first; every sample has the same number of texts. */
   readonly texts: readonly Int32Array[];
-  /** The place where the second part of each text begins, of texts that have two. */
+  /** The index where the second part of each text begins, for texts with two parts. */
   readonly secondAts?: readonly number[];
-  /** From −1 to 1; 0 without scores. */
+  /** The score from −1 to 1; 0 without scores. */
   readonly score: number;
   readonly file: string;
   readonly line: number;
@@ -28,11 +28,11 @@ export interface LoadGroupsInput {
   readonly tokenizer: SegmentTokenizer;
   readonly columns: ColumnNames;
   readonly form: GroupForm;
-  /** Words before the anchor, and before the other texts. */
+  /** Prompts that are prepended to the anchor and to the other texts. */
   readonly prompts?: GroupPrompts | undefined;
-  /** Tokens of each text, special ones included. */
+  /** Maximum number of tokens of each text, including special tokens. */
   readonly maxLength: number;
-  /** Draws at most so many, by the seed. */
+  /** Draws at most this many samples with the seed. */
   readonly maxSamples?: number;
   readonly seed: number;
 }
@@ -46,7 +46,7 @@ export interface GroupPrompts {
 export const promptedTexts = (texts: readonly string[], { query = '', document = '' }: GroupPrompts = {}): string[] =>
   texts.map((text, side) => (side === 0 ? query : document) + text);
 
-/** @throws DataError (file, line, key) for anything malformed, and where there is no sample */
+/** @throws DataError (file, line, key) for anything malformed, and if there is no sample */
 export async function loadGroups(input: LoadGroupsInput): Promise<{ readonly groups: readonly TextGroup[]; readonly report: DataReport }> {
   const { form, maxLength, maxSamples: count, seed } = input;
   const files = await listDataFiles(input.paths);
@@ -90,7 +90,7 @@ interface GroupSamplesHooks {
   readonly onFirst?: (columns: GroupColumns) => void;
 }
 
-/** The texts of each record. @throws DataError where the first record lacks columns */
+/** The texts of each record. @throws DataError if the first record lacks columns */
 export const groupSamples = (
   { columns: renames, form }: Pick<LoadGroupsInput, 'columns' | 'form'>,
   files: readonly DataFile[],
@@ -108,7 +108,7 @@ export const groupSamples = (
     read: (record, known) => groupRecord(record, known, form),
   });
 
-/** Counts what makes a comparison say little or say something wrong. */
+/** Counts samples whose comparison is uninformative or wrong. */
 class GroupNotes {
   private readonly positives = new Set<string>();
   private same = 0;
@@ -128,7 +128,7 @@ class GroupNotes {
   }
 }
 
-/** The columns in a phrase: "anchor" with "positive". */
+/** Describes the columns: "anchor" with "positive". */
 export function describeGroupColumns(
   { anchor, positive, negatives, score }: GroupColumns,
   { maxScore, negatives: used }: GroupForm,
@@ -138,7 +138,7 @@ export function describeGroupColumns(
   return `"${anchor}" with "${positive}"${hard}`;
 }
 
-/** Every text counts as one target. */
+/** Summarizes the samples; every text counts as one target. */
 function summarizeGroups(groups: readonly TextGroup[]): Pick<DataReport, 'kept' | 'tokens' | 'targets' | 'lengths' | 'labelCounts'> {
   const lengths = groups.flatMap(({ texts }) => texts.map(ids => ids.length));
   const tokens = lengths.reduce((sum, length) => sum + length, 0);

@@ -1,4 +1,4 @@
-/** Collects what is known of each sample while data is read: growing typed arrays. */
+/** Collects the properties of each sample in growing typed arrays while data is read. */
 import type { DataRecord } from '../types.ts';
 import type { ExampleColumns } from './example-store.ts';
 import type { TokenizedRecords } from './tokenize-records.ts';
@@ -26,7 +26,7 @@ class Column<T extends Numbers> {
     this.values[this.length++] = value;
   }
 
-  /** Without the room to grow. */
+  /** Returns the values without spare capacity. */
   end(): T {
     const exact = this.make(this.length);
     exact.set(this.values.subarray(0, this.length));
@@ -37,7 +37,7 @@ class Column<T extends Numbers> {
 const whole = () => new Column(length => new Uint32Array(length));
 const signed = () => new Column(length => new Int32Array(length));
 
-/** Names by their order of appearance. */
+/** Assigns indices to names, in the order of their appearance. */
 class Names {
   readonly list: string[] = [];
   private readonly places = new Map<string, number>();
@@ -62,7 +62,7 @@ export class ColumnBuilder {
   private readonly documents = whole();
   private readonly fileNames = new Names();
   private readonly labelNames = new Names();
-  /** Documents of files that are listed more than once; in others, parts of a document follow one another. */
+  /** Document numbers for files that are listed more than once; in other files, the parts of a document are consecutive. */
   private readonly repeated = new Map<string, number>();
   private readonly twice: ReadonlySet<string>;
   private nextDocument = 0;
@@ -79,7 +79,7 @@ export class ColumnBuilder {
     return this.targets.length;
   }
 
-  /** Adds the samples that were made of records. */
+  /** Adds the samples that were made from records. */
   add(records: readonly DataRecord[], made: TokenizedRecords): void {
     let [last, document] = [-1, -1];
     for (const [sample, length] of made.lengths.entries()) {

@@ -1,4 +1,4 @@
-/** The place of the samples of a data set while they are made. */
+/** A destination for the samples of a data set while they are made. */
 import type { DataReport } from '../shown/data-report.ts';
 import { createExamples, type ExampleColumns, type Examples } from './example-store.ts';
 import { memorySink } from './packed-tokens.ts';
@@ -10,9 +10,9 @@ export interface MadeDataset {
 }
 
 export interface OpenedDataset {
-  /** In the order of the files. Each fits the longest length; a long document of format text is several. */
+  /** The examples, in the order of the files. Each fits the maximum length; a long document of format text becomes several examples. */
   readonly examples: Examples;
-  /** By id; empty for other formats than text_label. */
+  /** Label names by id; empty for formats other than text_label. */
   readonly labels: readonly string[];
   readonly report: DataReport;
 }
@@ -20,7 +20,7 @@ export interface OpenedDataset {
 export interface DatasetTarget {
   add(tokens: Int32Array): void;
   end(made: MadeDataset): Promise<OpenedDataset>;
-  /** Removes what was written, after a failure. */
+  /** Removes everything that was written, after a failure. */
   abandon(): void;
 }
 

@@ -1,14 +1,14 @@
-/** Tokenized samples without an object for each: places and sizes in typed arrays, tokens in one file or in memory. */
+/** Stores tokenized samples without an object for each: positions and sizes in typed arrays, tokens in one file or in memory. */
 import type { SampleSize } from '../batch/batch-plan.ts';
 import { type Example, WEIGHT_STEPS } from '../types.ts';
 
-/** A list that is read element by element; arrays are lists too. */
+/** A list that is read element by element; arrays qualify. */
 export interface List<T> extends Iterable<T> {
   readonly length: number;
   at(index: number): T | undefined;
 }
 
-/** A list whose elements are made when they are asked for. */
+/** A list whose elements are made on demand. */
 export const listOf = <T>(length: number, make: (index: number) => T): List<T> => ({
   length,
   at: index => (index >= 0 && index < length ? make(index) : undefined),
@@ -17,39 +17,39 @@ export const listOf = <T>(length: number, make: (index: number) => T): List<T> =
   },
 });
 
-/** The samples of a data set, or a part of them. Reading one takes its tokens from where they are. */
+/** The samples of a data set, or a part of them. Reading a sample reads its tokens from memory or from the file. */
 export interface Examples extends List<Example> {
-  /** Length and targets of each, for plans of batches. */
+  /** Length and number of targets of each sample, for planning batches. */
   readonly sizes: List<SampleSize>;
-  /** The largest id of all. */
+  /** The largest id of all samples. */
   readonly largestId: number;
   /** Whether all tokens are in memory. */
   readonly inMemory: boolean;
   label(index: number): string | undefined;
-  /** The same number for parts of one document; numbers differ by document. */
+  /** Returns the document number, which the parts of one document share. */
   document(index: number): number;
-  /** Some of the samples, by their places here. */
+  /** Returns some of the samples, by their indices. */
   select(indices: ArrayLike<number>): Examples;
 }
 
-/** Tokens with the sign bit set where a token is a target, its weight in the seven bits below it, and the next bit set where an answer begins. */
+/** Packed tokens: the sign bit is set for a target, the seven bits below hold its weight, and the next bit is set if an answer begins. */
 export interface PackedTokens {
-  /** The tokens from `start` on; valid until the next call. */
+  /** Reads tokens from `start`; the result is valid until the next call. */
   read(start: number, count: number): Int32Array;
   readonly inMemory: boolean;
 }
 
-/** Everything about each sample but its tokens. */
+/** All properties of the samples except their tokens. */
 export interface ExampleColumns {
-  /** [samples + 1] the first token of each, and the end. */
+  /** [samples + 1] index of each sample's first token; the last entry is the end. */
   readonly starts: Uint32Array;
   readonly targets: Uint32Array;
-  /** Places in `fileNames`. */
+  /** Indices of `fileNames`. */
   readonly files: Uint32Array;
   readonly lines: Uint32Array;
-  /** −1 where the record is no element of a list. */
+  /** Index of the record in its list; −1 if it is not in a list. */
   readonly elements: Int32Array;
-  /** Places in `labelNames`; −1 without a label. */
+  /** Indices of `labelNames`; −1 without a label. */
   readonly labels: Int32Array;
   readonly documents: Uint32Array;
   readonly fileNames: readonly string[];
@@ -63,15 +63,15 @@ const ID_BITS = 0x7fffffff;
 /** The lowest bit of a target's weight, in steps; 0 stands for the weight 1. */
 const WEIGHT_SHIFT = 24;
 const WEIGHT_MASK = 0x7f;
-/** Ids below are more than an embedding has rows. */
+/** Set if an answer begins; larger than any token id. */
 export const ANSWER_BIT = 0x800000;
 
 export const weightBits = (weight = 1): number => (weight === 1 ? 0 : Math.round(weight * WEIGHT_STEPS) << WEIGHT_SHIFT);
 
-/** @param tokens of a whole data set, or of a part that is read in order */
+/** @param tokens the tokens of a whole data set, or of a part that is read in order */
 export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ahead: (indices: Int32Array) => PackedTokens): Examples {
   const { starts } = columns;
-  // Larger ids, which no model has, are reported as such and not read as marks.
+  // Larger ids, which no model has, are reported as such and not misread as marks.
   const hasMarks = columns.largestId < ANSWER_BIT;
   const exampleAt = (index: number, from: PackedTokens): Example => {
     const start = starts[index] as number;
@@ -124,7 +124,7 @@ export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ah
   return part(Int32Array.from(columns.targets, (_, place) => place));
 }
 
-/** @throws RangeError for no place */
+/** @throws RangeError for an index without an entry */
 export function placeAt(places: Int32Array, index: number): number {
   const place = places[index];
   if (place === undefined) throw new RangeError(`no sample ${index} among ${places.length}`);

@@ -5,25 +5,25 @@ import { readDataBlocks } from '../read/data-file.ts';
 import type { DataFile } from '../read/list-files.ts';
 import type { LargeData } from './large-data.ts';
 
-/** Raised with every change of what is made of the same data, or of how it is stored. */
+/** Increased with every change to how samples are made or stored. */
 const VERSION = 5;
 
 const READ_BYTES = 2 ** 20;
 
 export interface FingerprintInput {
   readonly settings: object;
-  /** In tokens. */
+  /** Maximum length in tokens. */
   readonly maxLength: number;
 }
 
 export interface Fingerprint {
-  /** Identifies the samples, wherever their files are. */
+  /** Identifies the samples, independent of the location of their files. */
   readonly content: string;
-  /** The name of their tokens in the cache: samples know their files. */
+  /** The name of their tokens in the cache, which depends on file names because samples contain them. */
   readonly key: string;
 }
 
-/** Each has forty hexadecimal digits. */
+/** Computes both; each has forty hexadecimal digits. */
 export async function fingerprintOf(
   { settings, maxLength }: FingerprintInput,
   { tokenizer: { files, built, generationConfig }, now }: Pick<LargeData, 'tokenizer' | 'now'>,
@@ -42,14 +42,14 @@ export async function fingerprintOf(
   return { content, key: shown(key) };
 }
 
-/** The blocks of a file, each while the next one is being read. */
+/** Yields the blocks of a file, each while the next one is being read. */
 async function* readAhead(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
   let next = blocks.next();
   for (;;) {
     const block = await next;
     if (block.done === true) return;
     next = blocks.next();
-    // A block that nobody waits for any more fails unseen.
+    // If nothing awaits this block any more, its error is ignored.
     next.catch(() => undefined);
     yield block.value;
   }
@@ -59,7 +59,7 @@ const lineOf = (value: unknown): string => `${JSON.stringify(value)}\n`;
 
 const shown = (hash: Hash): string => hash.digest('hex').slice(0, 40);
 
-/** As much of the time as a template may write: prompts of another day are others. */
+/** The date as far as a template may write it: the prompts of another day differ. */
 function timeIn(text: string, now: Date): string {
   if (!text.includes('strftime_now')) return '';
   return /strftime_now[^)]*%-?[HIMSpPklcfrRTX]/.test(text) ? now.toISOString() : now.toDateString();

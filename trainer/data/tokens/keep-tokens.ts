@@ -1,13 +1,13 @@
-/** Copies samples into memory, which are otherwise made each time they are read. */
+/** Copies samples into memory that would otherwise be made each time they are read. */
 import { ColumnBuilder } from './column-builder.ts';
 import { createExamples, type Examples } from './example-store.ts';
 import { memorySink } from './packed-tokens.ts';
 import { MadeSamples } from './tokenize-records.ts';
 
-/** Samples between two reports. */
+/** Number of samples between two reports. */
 const BATCH = 100;
 
-/** @param onProgress receives how many are done, and is waited for @throws what reading a sample throws */
+/** @param onProgress receives the number of finished samples, and is awaited @throws errors of reading a sample */
 export async function keepTokens(examples: Examples, onProgress: (done: number) => void | Promise<void>): Promise<Examples> {
   const sink = memorySink();
   const columns = new ColumnBuilder([]);

@@ -1,16 +1,16 @@
-/** The tokens of a data set: in memory, in pieces, or in a file that is read by ranges. */
+/** The tokens of a data set: in memory, in chunks, or in a file that is read by ranges. */
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PackedTokens } from './example-store.ts';
 
-/** Tokens of a piece: 4 MB. */
+/** Number of tokens in a chunk: 4 MB. */
 const PIECE_TOKENS = 2 ** 20;
-/** Tokens read at once where samples are read in order: 1 MB. */
+/** Number of tokens to read at once if samples are read in order: 1 MB. */
 const AHEAD_TOKENS = 2 ** 18;
 
 export interface TokenSink {
   add(tokens: Int32Array): void;
-  /** No more are added. @returns the tokens, and a reader of them in order */
+  /** Ends adding. @returns the tokens, and a reader of them in order */
   end(): { readonly tokens: PackedTokens; readonly ahead: () => PackedTokens };
 }
 
@@ -55,7 +55,7 @@ export function memorySink(): TokenSink {
   };
 }
 
-/** A piece of small data grows as it is filled, up to its full size. */
+/** Returns a chunk with enough room; the chunk of small data grows on demand up to its full size. */
 function withRoom(piece: Int32Array, needed: number): Int32Array {
   if (needed <= piece.length) return piece;
   const larger = new Int32Array(Math.min(PIECE_TOKENS, Math.max(needed, 2 * piece.length)));
@@ -75,7 +75,7 @@ export function fileSink(folder: string, name: string): { add(tokens: Int32Array
   };
 }
 
-/** Reads a file of tokens by ranges. It stays open as long as the process, so that whoever clears the cache disturbs no run. */
+/** Reads a file of tokens by ranges. It stays open as long as the process, so clearing the cache does not disturb a run. */
 export function fileTokens(path: string, count: number): ReturnType<TokenSink['end']> {
   const file = openSync(path, 'r');
   const into = (buffer: Int32Array, start: number): void => {

@@ -1,4 +1,4 @@
-/** The JSON file of cached tokens: everything about a data set but tokens and columns. */
+/** The JSON file of cached tokens: everything about a data set except tokens and columns. */
 import { z } from 'zod';
 import { dataFormats } from '../types.ts';
 

@@ -8,7 +8,7 @@ import type { Segment } from '../lazy/segments.ts';
 import type { DataRecord } from '../types.ts';
 import type { RecordSettings, TokenizedRecords } from './tokenize-records.ts';
 
-/** The tokenizer and the chat template, as a thread makes them again, and the settings. */
+/** The description from which a thread creates the tokenizer and the chat template, and the settings. */
 export interface TokenThreadData {
   readonly tokenizer: TokenizerInput;
   /** Milliseconds since 1970: the date that chat templates write. */
@@ -29,9 +29,9 @@ export type ThreadData = TokenThreadData | LabeledThreadData;
 /** A segment to scan. */
 export interface SegmentWork {
   readonly segment: Segment;
-  /** Records are only checked, not decided about. */
+  /** Whether records are only checked, without deciding about them. */
   readonly isCheck?: boolean;
-  /** The records that are looked at (`scanSegment`). */
+  /** The indices of the records to scan (`scanSegment`). */
   readonly chosen?: Uint32Array | undefined;
 }
 
@@ -42,6 +42,6 @@ export type ThreadRequest = ThreadWork & { readonly id: number };
 
 export type ThreadAnswer =
   | { readonly id: number; readonly made: TokenizedRecords | ScannedSegment }
-  /** A problem that is of no single record. */
+  /** A problem that does not belong to a single record. */
   | { readonly id: number; readonly problem: DataProblem }
   | { readonly id: number; readonly failure: string };

@@ -1,4 +1,4 @@
-/** The work that a thread does for its requests: the same function for a thread and for the process itself. */
+/** The work of a thread; the process itself uses the same function. */
 import { createTokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { chatRendererOf } from '../chat/chat-renderer.ts';
 import { recordChecker, sampleDecider } from '../lazy/decide/keeps-target.ts';
@@ -9,7 +9,7 @@ import { recordTokenizer, type TokenizedRecords } from './tokenize-records.ts';
 
 type Work = (work: ThreadWork) => TokenizedRecords | ScannedSegment;
 
-/** @throws DataError from the function that is returned, for a problem that is of no single record */
+/** Returns a function that does the work. @throws DataError from that function, for a problem that does not belong to a single record */
 export const threadWork = (data: ThreadData): Work => ('form' in data ? labeledWork(data) : tokenWork(data));
 
 function labeledWork({ form, lines }: LabeledThreadData): Work {

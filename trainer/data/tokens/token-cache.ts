@@ -1,4 +1,4 @@
-/** Tokens of large data on the disk, by a fingerprint of the data, the tokenizer and everything that decides what is made of them. */
+/** Caches tokens of large data on disk, by a fingerprint of the data, the tokenizer and everything else that determines them. */
 import { rmSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,29 +14,29 @@ import type { LargeData } from './large-data.ts';
 import { fileSink, fileTokens } from './packed-tokens.ts';
 import { parseStored, type Stored } from './stored-dataset.ts';
 
-/** Tokens, then what is known of each sample, then the rest, which is written last. */
+/** The files in the order in which they are written: tokens, properties of samples, then the rest. */
 const { tokens: TOKENS, columns: COLUMNS, data: DATA, lines: LINES, copies: COPIES } = CACHE_FILES;
-/** Names of files and labels, and the report: more would be another program's file. */
+/** Maximum size of the JSON with file names, label names and the report. */
 const MAX_DATA_BYTES = 256 * 2 ** 20;
-/** 28 bytes for each of 76 million samples. */
+/** Maximum size of the columns: 28 bytes for each of 76 million samples. */
 const MAX_COLUMNS_BYTES = 2 ** 31 - 1;
-/** Data sets beyond this much together are removed, those first that were not used for longest. */
+/** Maximum total size of the cache; above it, the least recently used data sets are removed. */
 const MAX_CACHE_BYTES = 50e9;
-/** The name of a data set, or of the places of its samples; earlier versions had those of lines alone. */
+/** The folder name of a data set, or of the positions of its samples; earlier versions had positions only of lines. */
 const KEY = /^[0-9a-f]{40}(\.(?:places|lines))?$/;
-/** Left free for everything else on the disk. */
+/** Number of bytes to leave free on the disk. */
 const SPARE_BYTES = 1e9;
 
 const COLUMN_ORDER = ['starts', 'targets', 'files', 'lines', 'documents', 'elements', 'labels'] as const;
 
 export interface TokenCache {
-  /** The data set, where an earlier run has left it whole. */
+  /** Finds the data set if an earlier run has completed it. */
   find(): Promise<OpenedDataset | undefined>;
-  /** Undefined where the disk has no room, which is said. */
+  /** Starts writing a data set; undefined if the disk has no room, which is logged. */
   begin(): Promise<DatasetTarget | undefined>;
 }
 
-/** Undefined where nothing can be written. @param key of the data set @param bytes of all files */
+/** Opens the cache; undefined if it cannot be written. @param key of the data set @param bytes size of all files */
 export async function openTokenCache(large: LargeData, key: string, bytes: number): Promise<TokenCache | undefined> {
   const warn = (error: unknown): void =>
     large.log('warning', `tokens are not cached (${messageOf(error)}): they take memory, and the next start makes them again`);
@@ -56,7 +56,7 @@ export async function openTokenCache(large: LargeData, key: string, bytes: numbe
     },
     begin: async () => {
       try {
-        // Four bytes for each four characters, and as much again for what is estimated.
+        // Estimated at four bytes for every four characters, doubled for safety.
         await makeRoom(large.cacheDir, 2 * bytes);
         return beginFolder(folder, large);
       } catch (error) {
@@ -67,7 +67,7 @@ export async function openTokenCache(large: LargeData, key: string, bytes: numbe
   };
 }
 
-/** @throws Error where the disk has no room */
+/** @throws Error if the disk has no room */
 async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(cacheDir);
   if (bavail * bsize < bytes + SPARE_BYTES) throw new Error(`the disk of ${cacheDir} has ${Math.round((bavail * bsize) / 1e6)} MB free`);
@@ -81,7 +81,7 @@ async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
   let kept = bytes;
   for (const { folder, bytes: size } of found.sort((a, b) => b.usedMs - a.usedMs)) {
     kept += size;
-    // A run that has the file open keeps it, except on Windows, where this fails and the next start tries again.
+    // A run that has the file open can still read it, except on Windows, where removing fails and the next start tries again.
     if (kept > MAX_CACHE_BYTES) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }
@@ -120,7 +120,7 @@ function readColumns(bytes: Buffer, { columns, samples }: Stored): ExampleColumn
   };
   const whole = (length: number) => new Uint32Array(next(length).buffer);
   const signed = () => new Int32Array(next(samples).buffer);
-  // In the order of COLUMN_ORDER.
+  // These calls must follow the order of COLUMN_ORDER.
   const starts = whole(samples + 1);
   const [targets, files, lines, documents] = [whole(samples), whole(samples), whole(samples), whole(samples)];
   const [elements, labels] = [signed(), signed()];
@@ -141,7 +141,7 @@ function beginFolder(folder: string, large: LargeData): DatasetTarget {
       sink?.close();
       sink = undefined;
       await writeRest(draft, made, showChecksum(value));
-      // Another run may have made the same in the meantime.
+      // Another run may have made the same folder in the meantime.
       await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
       const opened = await openFolder(folder, large);
       if (!opened) throw new Error(`the tokens that were written to ${folder} cannot be read again: check the disk`);

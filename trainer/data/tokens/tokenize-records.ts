@@ -1,4 +1,4 @@
-/** Formats and tokenizes a number of records: the same function for a thread and for the process itself. */
+/** Formats and tokenizes records, in a thread or in the process itself. */
 import { chunkSequence } from '../batch/pack-sequences.ts';
 import { DataError, type DataProblem } from '../data-error.ts';
 import { createEncoder } from '../example/encoder.ts';
@@ -8,26 +8,26 @@ import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../
 import { countTargets } from '../types.ts';
 import { ANSWER_BIT, TARGET_BIT, weightBits } from './example-store.ts';
 
-/** How records become samples; a value that can be sent to a thread. */
+/** Settings for turning records into samples; can be sent to a thread. */
 export interface RecordSettings {
   readonly formatting: Omit<FormatSettings, 'chatRenderer'>;
-  /** In tokens. */
+  /** Maximum length in tokens. */
   readonly maxLength: number;
   readonly truncation: Truncation;
 }
 
-/** The samples made of some records, in their order. */
+/** The samples made from some records, in order. */
 export interface TokenizedRecords {
-  /** The tokens of all samples, one after the other, packed. */
+  /** The packed tokens of all samples, one after the other. */
   readonly tokens: Int32Array;
-  /** [samples] */
+  /** [samples] the length of each sample in tokens. */
   readonly lengths: Int32Array;
   readonly targets: Int32Array;
-  /** [samples] the record of each, by its place among those given. */
+  /** [samples] index of the sample's record among the given records. */
   readonly records: Int32Array;
   readonly labels: ReadonlyArray<string | undefined>;
   readonly largestId: number;
-  /** Records that were cut to length, that were dropped, by reason, and that have a remark. */
+  /** Number of records that were cut to length; `dropped` and `notes` count records by reason and by remark. */
   readonly truncated: number;
   readonly dropped: Readonly<Record<string, number>>;
   readonly notes: Readonly<Record<string, number>>;
@@ -37,9 +37,9 @@ export interface TokenizedRecords {
 
 export type TokenizeRecords = (records: readonly DataRecord[]) => TokenizedRecords;
 
-/** The samples that were made of one record. */
+/** The samples made from one record. */
 export interface MadeOfRecord {
-  /** One; several of a long document; none where the record is dropped. */
+  /** One sequence; several for a long document; none if the record is dropped. */
   readonly sequences: readonly TokenSequence[];
   readonly dropped?: DropReason;
   readonly truncated: boolean;
@@ -47,15 +47,15 @@ export interface MadeOfRecord {
   readonly notes: readonly string[];
 }
 
-/** @throws DataError from the function that is returned */
+/** Returns a function that makes the samples of a record. @throws DataError from that function */
 export function sampleTokenizer(
   { formatting: settings, maxLength, truncation }: RecordSettings,
   { tokenizer, chatRenderer }: { readonly tokenizer: TextTokenizer; readonly chatRenderer?: ChatRenderer | undefined },
 ): (record: DataRecord) => MadeOfRecord {
   const formatting: FormatSettings = { ...settings, chatRenderer };
-  // What follows the last target is not kept, so an end token that is not trained is not written.
+  // Nothing is kept after the last target, so an end token that is not trained is not written.
   const [eosId] = settings.contextParts?.includes('end_of_turn') ? [] : tokenizer.eosIds;
-  // A document of plain text stays whole, and is then cut into samples.
+  // A document of plain text is tokenized whole and then cut into samples.
   const isDocument = settings.format === 'text';
   const tokenizing: TokenizeSettings = {
     encoder: createEncoder(tokenizer),
@@ -73,7 +73,10 @@ export function sampleTokenizer(
   };
 }
 
-/** @throws DataError from the function that is returned, for a problem that is of no single record */
+/**
+ * Returns a function that tokenizes records.
+ * @throws DataError from that function, for a problem that does not belong to a single record
+ */
 export function recordTokenizer(
   settings: RecordSettings,
   tools: { readonly tokenizer: TextTokenizer; readonly chatRenderer?: ChatRenderer | undefined },

@@ -1,10 +1,10 @@
-/** A thread that tokenizes records or scans segments of files: requests in, results out, in the order of the requests. */
+/** A thread that tokenizes records or scans segments of files; it answers requests in order. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataError } from '../data-error.ts';
 import type { ThreadAnswer, ThreadData, ThreadRequest } from './thread-messages.ts';
 import { threadWork } from './thread-work.ts';
 
-// `inThreads` alone starts this thread, and passes nothing else.
+// Only `inThreads` starts this thread, and it passes nothing else.
 const data = workerData as ThreadData;
 const work = threadWork(data);
 

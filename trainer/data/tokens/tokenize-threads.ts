@@ -1,4 +1,4 @@
-/** Tokenizes batches of records, or scans segments of files, in several threads; results come in the order of the work. */
+/** Tokenizes batches of records, or scans segments of files, in several threads; results arrive in the order of the work. */
 import { Worker } from 'node:worker_threads';
 import { DataError } from '../data-error.ts';
 import type { ScannedSegment } from '../lazy/scan-segment.ts';
@@ -7,7 +7,7 @@ import type { DataRecord } from '../types.ts';
 import type { SegmentWork, ThreadAnswer, ThreadData, ThreadRequest, ThreadWork } from './thread-messages.ts';
 import type { TokenizedRecords } from './tokenize-records.ts';
 
-/** Batches that wait at a thread while it works on one: it never runs dry, and memory stays small. */
+/** Number of batches to queue at a thread: it never idles, and memory use stays small. */
 const WAITING = 3;
 
 export interface MadeBatch {
@@ -22,7 +22,7 @@ export interface ThreadsParams {
   readonly data: ThreadData;
 }
 
-/** @throws DataError as the tokenizing of records does; Error where a thread ends unexpectedly */
+/** @throws DataError as tokenizing the records does; Error if a thread ends unexpectedly */
 export async function* tokenizeInThreads(batches: AsyncIterable<readonly DataRecord[]>, params: ThreadsParams): AsyncGenerator<MadeBatch> {
   for await (const { item: records, made } of inThreads(batches, params, item => ({ records: item }))) {
     if (!('tokens' in made)) throw new TypeError('a thread answered records with something else than tokens');
@@ -30,7 +30,7 @@ export async function* tokenizeInThreads(batches: AsyncIterable<readonly DataRec
   }
 }
 
-/** The segments with what was found in each, in their order. @throws as {@link tokenizeInThreads} */
+/** Yields the segments with their results, in order. @throws as {@link tokenizeInThreads} */
 export async function* scanInThreads(
   segments: Iterable<SegmentWork>,
   params: ThreadsParams,
@@ -46,7 +46,7 @@ interface Done<Item> {
   readonly made: Result;
 }
 
-/** Results in the order of the items. */
+/** Yields results in the order of the items. */
 async function* inThreads<Item>(
   items: AsyncIterable<Item> | Iterable<Item>,
   { count, file, data }: ThreadsParams,
@@ -61,7 +61,7 @@ async function* inThreads<Item>(
       const thread = threads[turn++ % count];
       if (thread === undefined) throw new RangeError('at least one thread is needed');
       const result = thread.ask(workOf(item));
-      // Where an earlier item fails, nobody waits for this one.
+      // If an earlier item fails, this result is never awaited.
       result.catch(() => undefined);
       pending.push({ item, made: result });
       const oldest = pending.length > WAITING * count ? pending.shift() : undefined;

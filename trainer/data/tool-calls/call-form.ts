@@ -1,4 +1,4 @@
-/** The form in which a model writes tool calls, read off its chat template: no family is listed by hand. */
+/** Detects how a model writes tool calls from its chat template, without a list of model families. */
 import { isRecord, recordIn } from '../../narrow.ts';
 import type { ChatMessage, ChatRenderer } from '../types.ts';
 import { jsonObjects } from './json-objects.ts';
@@ -7,18 +7,18 @@ import { commonEnd, commonStart, coreOf, firstWords, hasLetter, lastWord, wholeM
 export type ToolCallForm = ObjectForm | NamedForm;
 
 interface BegunForm {
-  /** The mark before the first call, without space; empty if an answer is nothing but a call. */
+  /** The mark before the first call, without white space; empty if an answer consists only of a call. */
   readonly opening: string;
 }
 
-/** A call is a JSON object with two keys. */
+/** The form of a call that is a JSON object with two keys. */
 export interface ObjectForm extends BegunForm {
   readonly kind: 'object';
   readonly nameKey: string;
   readonly argumentsKey: string;
 }
 
-/** A call is the name of the tool, then its arguments. */
+/** The form of a call that is the name of the tool, followed by its arguments. */
 export interface NamedForm extends BegunForm {
   readonly kind: 'named';
   /** The mark before each name. */
@@ -31,11 +31,11 @@ export interface NamedForm extends BegunForm {
   readonly each: ArgumentForm | undefined;
 }
 
-/** An argument is a key and a value, with marks around them. */
+/** The form of an argument: a key and a value, with marks around them. */
 export interface ArgumentForm {
   readonly beforeKey: string;
   readonly afterKey: string;
-  /** The mark around texts, which makes a value a literal; empty if a value stands as it is until `afterValue`. */
+  /** The quotation mark of texts, for values that are literals; empty if a value is raw text up to `afterValue`. */
   readonly quote: string;
   /** The text after a value, up to the next key. */
   readonly afterValue: string;
@@ -44,14 +44,14 @@ export interface ArgumentForm {
 }
 
 export interface ToolUse {
-  /** The template shows tools to the model. */
+  /** Whether the template shows tools to the model. */
   readonly passesTools: boolean;
-  /** Undefined if it shows none, or if it writes calls in a form that is not recognized. */
+  /** Undefined if the template shows no tools, or writes calls in an unrecognized form. */
   readonly form: ToolCallForm | undefined;
 }
 
 const NAME = 'probe_tool';
-/** The keys are in alphabetical order, since a template may sort them. */
+/** A key and value of the probe; the keys are in alphabetical order, because a template may sort them. */
 const TEXT = { key: 'probe_a', value: 'probe value' };
 const NUMBER = { key: 'probe_b', value: 7731 };
 const TOOL = {
@@ -79,7 +79,7 @@ const callMessage = (content: string | null, count: number): ChatMessage => ({
   })),
 });
 
-/** Renders calls of a probe, and reads their form off the text. */
+/** Renders probe calls, and detects their form in the text. */
 export function toolUseOf(renderer: ChatRenderer): ToolUse {
   const render = (messages: readonly ChatMessage[], addGenerationPrompt = false): string | undefined => {
     try {
@@ -100,7 +100,7 @@ export function toolUseOf(renderer: ChatRenderer): ToolUse {
   return { passesTools: true, form: undefined };
 }
 
-/** The part of a chat that an answer has for its calls: without the turns before, and without what ends every answer. */
+/** The calls in a rendered chat, without the turns before them and without the end of an answer. */
 function callsOf(chat: string | undefined, answered: string, asked: string): string | undefined {
   if (chat === undefined) return undefined;
   const [before = '', after = ''] = answered.split(SAID);
@@ -119,7 +119,7 @@ function objectForm(written: string): ObjectForm | undefined {
   return undefined;
 }
 
-/** Arguments as an object, or as a text that holds one. */
+/** Arguments as an object, or from a text that holds one. */
 export const argumentsIn = (held: unknown): Readonly<Record<string, unknown>> | undefined =>
   isRecord(held) ? held : typeof held === 'string' ? recordIn(held) : undefined;
 
@@ -140,7 +140,7 @@ function namedForm(written: string, two: string | undefined): NamedForm | undefi
   // The marks before the first name and before the next one may begin differently.
   const shared = between === undefined ? mark : mark.slice(mark.length - commonEnd(mark, lastWord(between)));
   const isMarked = hasLetter(shared);
-  // Without any mark, a text that begins with a word would be a call.
+  // Without any mark, every text that begins with a word would be a call.
   if (opening === '' && coreOf(found.afterName) === '' && object === undefined) return undefined;
   return { kind: 'named', opening, nameMark: isMarked ? shared : mark, between: isMarked ? '' : (between ?? ''), ...found };
 }
@@ -148,7 +148,7 @@ function namedForm(written: string, two: string | undefined): NamedForm | undefi
 interface CallEnds {
   /** The text after the arguments of each call. */
   readonly end: string;
-  /** The text from there to the next name; undefined if a template writes no second call. */
+  /** The text from `end` to the next name; undefined if the template writes no second call. */
   readonly between: string | undefined;
 }
 
@@ -162,7 +162,7 @@ function callEnds(one: string, two: string | undefined): CallEnds {
   return { end: tail.slice(0, shared), between: rest.slice(shared, next) };
 }
 
-/** Reads how arguments follow a name. */
+/** Detects how arguments follow a name. */
 function argumentForm(
   text: string,
   { end: callEnd, between }: CallEnds,
@@ -181,14 +181,14 @@ function argumentForm(
   const end =
     quote === '' && callEnd.startsWith(afterValue)
       ? firstWords(callEnd.slice(afterValue.length), 2)
-      : // Brackets that close a list may follow that of a single call.
+      : // A single call may be followed by brackets that close a list.
         literalEnd.slice(0, between === undefined ? 1 : literalEnd.length);
-  // Values and calls have to end somewhere.
+  // Values and calls must have an end mark.
   if (end === '' || coreOf(quote === '' ? afterValue : afterName) === '') return undefined;
   return { afterName, each: { beforeKey, afterKey: toNumber, quote, afterValue, end } };
 }
 
-/** The texts before, between and after words that follow one another; undefined if one is missing. */
+/** The texts before, between and after consecutive words; undefined if a word is missing. */
 function piecesBetween(text: string, words: readonly string[]): readonly string[] | undefined {
   const pieces: string[] = [];
   let from = 0;

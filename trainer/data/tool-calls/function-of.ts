@@ -1,4 +1,4 @@
-/** The function of a tool or of a call, which may be written without the object around it. */
+/** Extracts the function of a tool or a call, which may lack the enclosing object. */
 import { isRecord } from '../../narrow.ts';
 
 /** Returns `function` of `{ type, function: { name, … } }`, or the value itself. */

@@ -3,12 +3,12 @@ import { recordIn } from '../../narrow.ts';
 
 export interface FoundObject {
   readonly start: number;
-  /** The place after it. */
+  /** Offset after the object. */
   readonly end: number;
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-/** The outermost JSON objects in a text, with their places. */
+/** The outermost JSON objects in a text, with their offsets. */
 export function* jsonObjects(text: string): Generator<FoundObject> {
   for (let start = text.indexOf('{'); start >= 0; ) {
     const found = jsonObjectAt(text, start);
@@ -17,14 +17,14 @@ export function* jsonObjects(text: string): Generator<FoundObject> {
   }
 }
 
-/** The JSON object that begins at a brace; undefined if it is none. */
+/** The JSON object that begins at a brace; undefined if there is none. */
 export function jsonObjectAt(text: string, start: number): FoundObject | undefined {
   const end = endOfObject(text, start);
   const value = end === undefined ? undefined : recordIn(text.slice(start, end));
   return end === undefined || value === undefined ? undefined : { start, end, value };
 }
 
-/** The place after the brace that closes the one at `start`; undefined if none does. */
+/** The offset after the brace that closes the one at `start`; undefined if none does. */
 function endOfObject(text: string, start: number): number | undefined {
   let depth = 0;
   let isText = false;

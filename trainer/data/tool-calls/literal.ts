@@ -1,7 +1,7 @@
-/** Literals of Python and of JSON as models write them for the arguments of a call. Nothing is evaluated. */
+/** Reads literals of Python and JSON as models write them for the arguments of a call. Nothing is evaluated. */
 import { type MarkReader, markPattern } from './marks.ts';
 
-/** Deeper values than any tool takes are no literals. */
+/** Maximum nesting depth: no tool takes deeper values. */
 const MAX_DEPTH = 32;
 
 export const CONSTANTS: Readonly<Record<string, unknown>> = { True: true, False: false, None: null, true: true, false: false, null: null };
@@ -13,8 +13,8 @@ export interface Literal {
 
 /**
  * Reads the literal that begins here: a text, a number, a constant, a list or a dictionary of literals.
- * @param quote another mark around texts
- * @returns undefined if there is none; the place of the reader then means nothing
+ * @param quote an additional quotation mark of texts
+ * @returns undefined if there is none; the reader's position is then unspecified
  */
 export function readLiteral(reader: MarkReader, quote: string, depth = 0): Literal | undefined {
   reader.take('\\s*');
@@ -28,7 +28,7 @@ export function readLiteral(reader: MarkReader, quote: string, depth = 0): Liter
   return word !== undefined && Object.hasOwn(CONSTANTS, word) ? { value: CONSTANTS[word] } : undefined;
 }
 
-/** A text between quotes, its escapes replaced. A text between marks of the template has no escapes. */
+/** A text between quotes, with its escapes replaced. A text between the template's own marks has no escapes. */
 function textLiteral(reader: MarkReader, quote: string): string | undefined {
   if (!['', '"', "'"].includes(quote) && reader.take(markPattern(quote)) !== undefined) {
     const end = reader.text.indexOf(quote, reader.at);
@@ -55,7 +55,7 @@ function listLiteral(reader: MarkReader, quote: string, depth: number): Literal 
   return { value: values };
 }
 
-/** Keys are texts or names. */
+/** A dictionary whose keys are texts or names. */
 function dictionaryLiteral(reader: MarkReader, quote: string, depth: number): Literal | undefined {
   const entries: [string, unknown][] = [];
   while (reader.take('\\s*\\}') === undefined) {
@@ -69,5 +69,5 @@ function dictionaryLiteral(reader: MarkReader, quote: string, depth: number): Li
   return { value: Object.fromEntries(entries) };
 }
 
-/** Moves past a comma. @returns whether one follows, or the end */
+/** Advances past a comma. @returns whether a comma or the end follows */
 const isSeparated = (reader: MarkReader, end: string): boolean => reader.take(`\\s*(?:,|(?=${end}))`) !== undefined;

@@ -1,4 +1,4 @@
-/** Reads the tool calls in a text that a model wrote, in the form of its chat template. */
+/** Reads the tool calls in text that a model wrote, in the form of its chat template. */
 import { isRecord } from '../../narrow.ts';
 import { type ArgumentForm, argumentsIn, type NamedForm, type ObjectForm, type ToolCallForm } from './call-form.ts';
 import { functionOf } from './function-of.ts';
@@ -12,15 +12,15 @@ export interface ToolCall {
 }
 
 const NAME = '[\\p{L}\\p{N}_.-]{1,128}';
-/** Some models write more between a name and a JSON object than their template does: a type of the content, or a fence of code. */
+/** Some models write more between a name and a JSON object than their template does: a content type, or a code fence. */
 const GAP = '[^{]{0,80}(?=\\{)';
 
-/** The calls in a text, in their order. @param tools those that the model was given, in the form of the API */
+/** The calls in a text, in order. @param tools the tools that the model was given, in the form of the API */
 export function toolCallsIn(text: string, form: ToolCallForm, tools: readonly unknown[]): readonly ToolCall[] {
   return form.kind === 'object' ? objectCalls(text, form) : namedCalls(text, form, tools);
 }
 
-/** Whether a text can be the beginning of a call that has no mark of letters before it. */
+/** True if a text may be the beginning of a call without a mark of letters before it. */
 export function mayBeginCall(text: string, form: ToolCallForm): boolean {
   const given = text.replaceAll(/\s/g, '');
   const start = form.opening;
@@ -44,7 +44,7 @@ function namedCalls(text: string, form: NamedForm, tools: readonly unknown[]): T
   const calls: ToolCall[] = [];
   const reader = new MarkReader(text);
   if (form.between !== '' || !hasLetter(form.nameMark)) {
-    // Calls follow one another from the start on.
+    // Calls follow one another from the start of the text.
     for (let mark = form.nameMark; reader.takeMark(mark); mark = form.between) {
       const call = namedCall(reader, form, tools);
       if (call === undefined) break;
@@ -64,7 +64,7 @@ function namedCalls(text: string, form: NamedForm, tools: readonly unknown[]): T
   return calls;
 }
 
-/** The call whose name stands here. */
+/** Reads a call whose name begins here. */
 function namedCall(reader: MarkReader, form: NamedForm, tools: readonly unknown[]): ToolCall | undefined {
   reader.take('\\s*');
   const name = reader.take(NAME);
@@ -97,7 +97,7 @@ function eachArgument(
     const key = reader.takeMark(form.beforeKey) ? reader.take(NAME) : undefined;
     if (key === undefined) {
       reader.at = before;
-      // An answer that breaks off is no call with fewer arguments.
+      // A truncated answer must not count as a call with fewer arguments.
       return reader.takeMark(form.end) ? Object.fromEntries(found) : undefined;
     }
     const value = read(reader, form, types[key]);
@@ -106,7 +106,7 @@ function eachArgument(
   }
 }
 
-/** A value that stands as it is: the types of the tool's schema say what it is. */
+/** A raw value, whose type comes from the tool's schema. */
 function plainValue(reader: MarkReader, form: ArgumentForm, type: unknown): Literal | undefined {
   const { afterKey, afterValue, beforeKey, end } = form;
   const spaceAfter = /\s*$/.exec(afterKey)?.[0] ?? '';
@@ -125,12 +125,12 @@ function plainValue(reader: MarkReader, form: ArgumentForm, type: unknown): Lite
 function literalValue(reader: MarkReader, { afterKey, afterValue, quote }: ArgumentForm): Literal | undefined {
   if (!reader.takeMark(afterKey)) return undefined;
   const found = readLiteral(reader, quote);
-  // The last value has none behind it.
+  // The last value may lack this mark.
   if (found) reader.takeMark(afterValue);
   return found;
 }
 
-/** The types of a tool's arguments, by their names. */
+/** The types of a tool's arguments, by name. */
 function typesOf(tools: readonly unknown[], name: string): ArgumentTypes {
   for (const tool of tools) {
     const inner = functionOf(tool);
@@ -143,7 +143,7 @@ function typesOf(tools: readonly unknown[], name: string): ArgumentTypes {
   return {};
 }
 
-/** A text that a schema allows to be one stays a text. Without a schema, it is JSON where it can be read as such. */
+/** Converts raw text. It stays text if the schema allows a string; without a schema, it is parsed as JSON if possible. */
 function typedValue(text: string, type: unknown): unknown {
   const types: readonly unknown[] = Array.isArray(type) ? type : [type];
   if (types.includes('string')) return text;

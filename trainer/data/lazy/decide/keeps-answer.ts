@@ -1,7 +1,7 @@
 /**
- * Proves that a chat keeps a token of its first trained answer. The text in front of that answer is never longer than the prompt for which the
- * model would write it (`turn-spans.ts`). Chats of plain texts are measured by the text that the template writes around the texts of any chat
- * with the same roles; others by running the template up to the answer.
+ * Proves that a chat keeps a token of its first trained answer. The text before that answer is never longer than the prompt for which the
+ * model would write it (`turn-spans.ts`). Chats of plain texts are measured with the text that the template writes around the texts of
+ * every chat with the same roles; other chats by rendering the template up to the answer.
  */
 import { elementAt } from '../../../narrow.ts';
 import { textOfContent } from '../../chat/chat-renderer.ts';
@@ -18,49 +18,49 @@ import type { Room, TextBounds } from './text-bounds.ts';
 
 export interface ProofSettings extends TurnChoice {
   readonly renderer: ChatRenderer;
-  /** The parts of answers that are context; left out, none. */
+  /** The parts of answers that stay context; if left out, none. */
   readonly contextParts?: readonly ContextPart[] | undefined;
-  /** False trains every token. */
+  /** If false, every token is trained. */
   readonly completionOnly: boolean;
-  /** In tokens. */
+  /** Maximum length in tokens. */
   readonly maxLength: number;
 }
 
-/** Longer chats have too many shapes. */
+/** Maximum number of turns of a chat that is measured by its shape: longer chats have too many shapes. */
 export const MOST_TURNS = 32;
 const MOST_SHAPES = 1000;
 
-/** The answer that is looked for. */
+/** The first trained answer of a chat. */
 interface Answer {
   readonly index: number;
-  /** Whether all of it has to fit: a call is not cut, and a chat may end after a trained turn of another role in front of it. */
+  /** Whether the whole answer must fit: a call is never cut, and a chat may end after a trained turn of another role before the answer. */
   readonly isWhole: boolean;
 }
 
 /** A chat of plain texts. */
 export interface PlainTurns {
-  /** The role of each turn, with spaces between them, as the reader of the data names it. */
+  /** The role of each turn as the data names it, separated by spaces. */
   readonly roles: string;
   readonly texts: readonly MeasuredText[];
-  /** Left out where no turn has one. */
+  /** Left out if no turn has a weight. */
   readonly weights?: Conversation['weights'];
 }
 
 export interface ChatProof {
   /**
-   * Returns whether a chat surely keeps a target. Where it does not, tokenizing the chat shows whether it does, or what is wrong with it.
+   * True if a chat is certain to keep a target. If false, only tokenizing the chat shows whether it does, or what is wrong with it.
    * @throws DataError for a field that the template does not use
    */
   readonly proves: (chat: Conversation, place: DataPlace) => boolean;
-  /** Returns whether a chat surely keeps a target, as far as its texts show it. */
+  /** True if the texts of a chat prove that it keeps a target. */
   readonly provesTurns: (turns: PlainTurns) => boolean;
 }
 
-/** Everything that chats with the same roles and weights share. */
+/** The properties that all chats with the same roles and weights share. */
 interface Shape {
-  /** Undefined where no answer is trained that has a turn in front of it. */
+  /** Undefined if no trained answer has a turn before it. */
   readonly answer: Answer | undefined;
-  /** Undefined where the template writes something else than texts between others that are always the same. */
+  /** Undefined if the template does more than write the texts between fixed text. */
   readonly frame: CutFrame | 'refused' | undefined;
 }
 
@@ -69,7 +69,7 @@ const NO_SHAPE: Shape = { answer: undefined, frame: undefined };
 export function chatProof(settings: ProofSettings, bounds: TextBounds, specialTexts: readonly string[]): ChatProof {
   const shapes = new Map<string, Shape>();
   const hasContext = (settings.contextParts ?? []).length > 0;
-  // A token of the text and of an end that is context would be context.
+  // Otherwise a token could span the text and its end, which is context, and would then be context too.
   const isApart = (end: string): boolean => !hasContext || specialTexts.some(text => text !== '' && end.startsWith(text));
   const frameOf = (chat: Conversation, index: number): Shape['frame'] => {
     const found = frameFor(chat, index, settings);
@@ -86,7 +86,7 @@ export function chatProof(settings: ProofSettings, bounds: TextBounds, specialTe
     shapes.set(key, shape);
     return shape;
   };
-  /** Undefined where the texts of a chat do not show it. */
+  /** True or false if the texts of a chat prove it; otherwise undefined. */
   const provesByTexts = (turns: PlainTurns): boolean | undefined => {
     const { texts } = turns;
     const { answer, frame } = texts.length > MOST_TURNS ? NO_SHAPE : shapeOf(turns);
@@ -121,7 +121,7 @@ const turnsOf = ({ messages, weights }: Conversation, bounds: TextBounds): Plain
 /** Stands for any text. */
 const PLACEHOLDER = 'text';
 
-/** Undefined where no answer is trained with a turn in front of it. */
+/** The first trained answer, or undefined if it is missing or has no turn before it. */
 function trainedAnswer(chat: Conversation, choice: TurnChoice): Answer | undefined {
   const trained = trainedTurnsOf(chat, choice);
   const index = trained.find(turn => chat.messages[turn]?.role === 'assistant') ?? 0;
@@ -131,27 +131,27 @@ function trainedAnswer(chat: Conversation, choice: TurnChoice): Answer | undefin
   return { index, isWhole: message.tool_calls !== undefined || !isAlone };
 }
 
-/** A text that stands in the text of an answer. */
+/** A text that occurs in the rendered answer. */
 function saidIn({ content, tool_calls: calls }: ChatMessage): string {
   if (!Array.isArray(calls)) return textOfContent(content);
   const called = functionOf(calls[0]);
   return called !== null && typeof called === 'object' && 'name' in called ? String(called.name) : '';
 }
 
-/** Whether a chat has nothing but texts by role. */
+/** True if a chat consists only of texts by role. */
 function isPlain({ messages, tools, documents, variables }: Conversation): boolean {
   if (tools !== undefined || documents !== undefined || variables !== undefined) return false;
   for (const message of messages) {
     if (typeof message.content !== 'string') return false;
     let fields = 0;
     for (const _ in message) fields++;
-    // Its role is the other one.
+    // The second field is the role.
     if (fields > 2) return false;
   }
   return true;
 }
 
-/** The frame of all chats with these roles and weights; 'refused' where the template takes none of them. */
+/** The frame of all chats with these roles and weights; 'refused' if the template refuses them. */
 function frameFor({ messages, weights }: Conversation, answer: number, settings: ProofSettings) {
   try {
     return findFrame({ turns: messages.length, answer }, texts =>
@@ -166,15 +166,15 @@ function frameFor({ messages, weights }: Conversation, answer: number, settings:
   }
 }
 
-/** Whether a chat of which every token is trained has two, however it is cut: a mark of the template, and a token of a text. */
+/** True if a chat whose tokens are all trained keeps two tokens however it is cut: a mark of the template and a token of a text. */
 const trainsTwo = ({ texts, weights = [] }: PlainTurns, { tokens }: CutFrame, { maxLength }: ProofSettings): boolean =>
   tokens > 0 &&
   maxLength > 1 &&
-  // Weights are refused there.
+  // Such a chat must not have weights.
   weights.every(weight => weight === undefined) &&
   texts.some(({ hasToken }) => hasToken);
 
-/** Undefined where the template may take something off a text, and it matters. */
+/** True if the prompt leaves room for the answer; undefined if the template may trim a text and this matters. */
 function fitsFrame(all: readonly MeasuredText[], { index, isWhole }: Answer, frame: CutFrame, bounds: TextBounds): boolean | undefined {
   let bytes = frame.bytes;
   let hasToken = false;
@@ -186,7 +186,7 @@ function fitsFrame(all: readonly MeasuredText[], { index, isWhole }: Answer, fra
   }
   if (!hasToken) return false;
   const room = { tokens: frame.tokens, needed: isWhole ? bounds.most(elementAt(all, index).bytes + frame.endBytes) : 1 };
-  // A template that takes off space makes the text shorter, and leaves its words.
+  // A template that trims white space makes the text shorter, but leaves its words.
   const excess = bounds.excess(bytes, room);
   let saved = 0;
   for (let i = 0; i < index && saved < excess; i++) saved += elementAt(all, i).saved(excess - saved);
@@ -200,7 +200,7 @@ function fitsRendered(chat: Conversation, answer: Answer, { renderer }: ProofSet
     try {
       return renderer.render({ ...chat, messages: chat.messages.slice(0, count) }, { addGenerationPrompt });
     } catch {
-      // What the template refuses is reported where the chat is formatted.
+      // A refusal of the template is reported when the chat is formatted.
       return undefined;
     }
   };
@@ -213,14 +213,14 @@ function fitsRendered(chat: Conversation, answer: Answer, { renderer }: ProofSet
   if (whole === undefined) return false;
   const continues = whole.startsWith(prompt);
   if (!answer.isWhole) return continues && bounds.leavesRoom(prompt, ONE);
-  // A system message that the whole lacks stands in front of its last answer (`chatPieces`).
+  // If the whole text lacks the system message, it is before the last answer (`chatPieces`).
   return (continues || chat.messages[0]?.role !== 'system') && bounds.bytesLeaveRoom(Buffer.byteLength(whole), ONE);
 }
 
-/** Room for a token of an answer; where all of it is measured, for the token that a second text may have more than its bytes. */
+/** Room for one token of an answer; if the whole answer is measured, for the token by which a second text may exceed its bytes. */
 const ONE: Room = { tokens: 0, needed: 1 };
 
-/** As the marks of the template show it. */
+/** True if the answer fits, measured with the template's own generation marks. */
 function fitsMarked({ messages }: Conversation, { index, isWhole }: Answer, whole: RenderedChat | undefined, bounds: TextBounds): boolean {
   const [from, to] = whole?.generated.find(([from, to]) => to > from) ?? [0, 0];
   if (whole === undefined || !bounds.hasToken(whole.text.slice(from, to))) return false;

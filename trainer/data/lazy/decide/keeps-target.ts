@@ -1,7 +1,7 @@
 /**
- * Decides which samples keep a trained token, as tokenizing them would, without tokenizing nearly all of them: their number and so their order
- * are then known before training begins. A sample with an answer keeps a target if its prompt leaves room for a token of it. A prompt has at
- * most as many tokens as bytes; only longer prompts are counted, and only samples whose prompt fills everything are tokenized whole.
+ * Decides which samples keep a trained token, as tokenizing them would, but almost without tokenizing. Their number, and so their order, is
+ * then known before training begins. A sample with an answer keeps a target if its prompt leaves room for one token of the answer. A prompt
+ * has at most as many tokens as bytes. Only longer prompts are counted, and only samples whose prompt fills everything are tokenized whole.
  */
 import { createEncoder } from '../../example/encoder.ts';
 import { type FormatSettings, type ReadSample, readSample } from '../../example/format-example.ts';
@@ -23,7 +23,7 @@ export interface KeepTools {
 /** Formats whose samples have answers. */
 const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion', 'messages', 'sharegpt', 'text_label']);
 
-/** Returns why it takes tokens to know which samples train, or undefined. */
+/** Returns the reason why only tokenizing shows which samples train, or undefined. */
 export function whyTokensDecide({ formatting, truncation }: RecordSettings, { tokenizer }: KeepTools): string | undefined {
   const { format, trainedRoles } = formatting;
   if (!FORMATS.has(format)) return `samples of the format ${format} train only what their tokens show`;
@@ -34,9 +34,9 @@ export function whyTokensDecide({ formatting, truncation }: RecordSettings, { to
 }
 
 /**
- * Decides which records keep a target, and finds their labels.
- * @param settings those for which `whyTokensDecide` has no reason
- * @throws DataError from deciding about a record that cannot be used
+ * Returns a decider for which records keep a target, and for their labels.
+ * @param settings settings for which `whyTokensDecide` returns undefined
+ * @throws DataError from the decider, for a record that cannot be used
  */
 export function sampleDecider(settings: RecordSettings, { tokenizer, chatRenderer }: KeepTools): Decider {
   const formatting: FormatSettings = { ...settings.formatting, chatRenderer };
@@ -51,7 +51,7 @@ export function sampleDecider(settings: RecordSettings, { tokenizer, chatRendere
     if (sample.kind === 'chat') return proof?.proves(sample.chat, { file, line }) ?? false;
     if (sample.kind === 'text') return false;
     const { prompt, answer } = sample;
-    // The token that ends it is the second one at least, and what is cut has more than two.
+    // The end token is at least the second token, and a cut sample has more than two.
     if (contextParts.includes('reasoning') && hasMarks(answer)) return false;
     if (!formatting.completionOnly && contextParts.includes('end_of_turn')) return false;
     if (!formatting.completionOnly) return bounds.hasToken(prompt) && tokenizer.eosIds.length > 0 && settings.maxLength > 1;
@@ -82,7 +82,10 @@ export function sampleDecider(settings: RecordSettings, { tokenizer, chatRendere
   };
 }
 
-/** Takes every record, of which some are then drawn, and finds its label. @throws DataError from deciding about a wrong label */
+/**
+ * Returns a decider that accepts every record, some of which are drawn later, and finds its label.
+ * @throws DataError from the decider, for a wrong label
+ */
 export function recordChecker({ formatting: { format, labels } }: RecordSettings): Decider {
   if (format !== 'text_label') return { decide: () => ({}), decidePlain: () => ({}) };
   return {

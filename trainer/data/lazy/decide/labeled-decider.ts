@@ -1,28 +1,28 @@
-/** Checks the texts of classifiers, each of which is a sample, and finds their labels. */
+/** Checks the records of classifiers, each of which is a sample, and finds their labels. */
 import { type LabeledColumns, type LabeledRecord, labeledRecord } from '../../load/load-labeled.ts';
 import type { DataRecord } from '../../types.ts';
 import type { PlainRecord } from '../plain/plain-record.ts';
 import { beginsText, orParsed, valueIn } from '../plain/plain-values.ts';
 import type { Decider, Decision } from './decider.ts';
 
-/** The form of the texts; a value that can be sent to a thread. */
+/** The form of the texts; can be sent to a thread. */
 export interface LabeledForm {
   readonly columns: LabeledColumns;
-  /** A number is predicted, not a class. */
+  /** Whether the target is a number, not a class. */
   readonly regression: boolean;
-  /** A sample is a query with a document. */
+  /** Whether a sample is a query with a document. */
   readonly ranks?: boolean | undefined;
-  /** A sample has any number of labels. */
+  /** Whether a sample has any number of labels. */
   readonly multiple?: boolean | undefined;
-  /** The permitted names; empty permits any. */
+  /** The permitted label names; an empty list permits any. */
   readonly labels: readonly string[];
 }
 
-/** The label that is kept of a text: its class, or its labels as one name; undefined for a number. */
+/** The label of a text that is stored: its class, or all its labels as one name; undefined for a number. */
 const labelOf = ({ label, names }: LabeledRecord, { regression }: LabeledForm): string | undefined =>
   names ? JSON.stringify(names) : regression ? undefined : label;
 
-/** The labels that `labeledDecider` has made one name of. */
+/** The labels that `labeledDecider` combined into one name. */
 export function labelsIn(name: string): readonly string[] {
   const found: unknown = JSON.parse(name);
   return Array.isArray(found) ? found.map(String) : [];
@@ -31,7 +31,7 @@ export function labelsIn(name: string): readonly string[] {
 /** Stands for any text. */
 const PLACEHOLDER = 'text';
 
-/** @throws DataError from deciding about a malformed record */
+/** @throws DataError from the decider, for a malformed record */
 export function labeledDecider(form: LabeledForm): Decider {
   const { first, second, label, flags = [] } = form.columns;
   const texts = second === undefined ? [first] : [first, second];

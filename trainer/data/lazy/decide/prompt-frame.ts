@@ -1,32 +1,32 @@
-/** The text that a chat template writes around the texts of a chat, so that prompts can be measured without running the template. */
+/** Finds the text that a chat template writes around the texts of a chat, to measure prompts without rendering the template. */
 import type { FormattedExample } from '../../types.ts';
 
-/** The turns of a chat. */
+/** The number of turns of a chat, and its first trained answer. */
 export interface ChatShape {
   readonly turns: number;
-  /** The place of its first trained answer. */
+  /** The index of the first trained answer. */
   readonly answer: number;
 }
 
 export interface PromptFrame {
-  /** The fixed parts of the prompt of that answer: before its first text, between texts, and behind the last. */
+  /** The fixed parts of that answer's prompt: before the first text, between texts, and after the last. */
   readonly parts: readonly string[];
-  /** Bytes that are trained with the text of the answer, such as its end-of-turn token. */
+  /** Number of bytes that are trained with the text of the answer, such as its end-of-turn token. */
   readonly endBytes: number;
-  /** The text of those that stand behind it. */
+  /** The part of these bytes that follows the text. */
   readonly end: string;
 }
 
 type FormattedPieces = Pick<FormattedExample, 'pieces'>;
 
-/** Texts by turn, none of which is in another one or in a template. */
+/** Texts by turn that do not occur in each other or in any template. */
 const PROBES: readonly ((turn: number) => string)[] = [turn => `Q${turn}q`, turn => `Z${turn}z z${turn}z, z.`];
 
 /**
  * Finds the frame of chats of one shape.
  * @param format makes the pieces of a chat with these texts
- * @returns undefined where the template writes something else than these texts between others that are always the same, then the answer
- * @throws as `format` does
+ * @returns undefined if the template writes more than these texts between fixed text, and then the answer
+ * @throws errors of `format`
  */
 export function findFrame(shape: ChatShape, format: (texts: readonly string[]) => FormattedPieces): PromptFrame | undefined {
   const [one, other] = PROBES.map(textOf =>
@@ -47,7 +47,7 @@ function frameOf(texts: readonly string[], answer: number, format: (texts: reado
   const saidAt = trained?.text.indexOf(said) ?? -1;
   if (first < 1 || trained === undefined || saidAt < 0) return undefined;
   const saidTo = saidAt + said.length;
-  // The answer itself may not be context.
+  // The answer itself must not be context.
   if (trained.context?.some(([from, to]) => from < saidTo && to > saidAt)) return undefined;
   let rest = pieces
     .slice(0, first)
@@ -66,13 +66,16 @@ function frameOf(texts: readonly string[], answer: number, format: (texts: reado
 
 /** A frame without the sections that are the same in every prompt. */
 export interface CutFrame extends PromptFrame {
-  /** Tokens of those sections. */
+  /** Number of tokens of those sections. */
   readonly tokens: number;
-  /** Bytes of the parts that are left. */
+  /** Number of bytes of the remaining parts. */
   readonly bytes: number;
 }
 
-/** Special tokens cut a prompt into sections, which are tokenized one by one; those in front of the first text and behind the last need it once. */
+/**
+ * Removes the fixed sections before the first text and after the last. Special tokens cut a prompt into sections that are tokenized
+ * separately, so these need to be tokenized only once.
+ */
 export function cutFrame(
   { parts, endBytes, end: closing }: PromptFrame,
   specialTexts: readonly string[],
@@ -91,7 +94,7 @@ export function cutFrame(
   };
 }
 
-/** The special tokens in a text, in their order. */
+/** The special tokens in a text, in order. */
 function cutsOf(text: string, specialTexts: readonly string[]): readonly { readonly from: number; readonly to: number }[] {
   const found: { from: number; to: number }[] = [];
   for (const special of specialTexts) {
@@ -102,6 +105,6 @@ function cutsOf(text: string, specialTexts: readonly string[]): readonly { reado
   return found.sort((a, b) => a.from - b.from);
 }
 
-/** The prompt with these texts, where the template leaves the space around them as it is. */
+/** The prompt with these texts, for templates that keep the white space around them. */
 export const promptIn = ({ parts }: PromptFrame, texts: readonly string[]): string =>
   parts.map((part, i) => part + (texts[i] ?? '')).join('');

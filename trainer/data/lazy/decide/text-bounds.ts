@@ -1,4 +1,4 @@
-/** Bounds of the tokens of a text by its bytes, and what they show about the room that a prompt leaves. */
+/** Bounds on the number of tokens of a text, derived from its bytes, and the room that a prompt leaves according to them. */
 import type { ByteTokens } from '../../../format/tokenizer/tokenizers/pipeline.ts';
 import type { TextTokenizer } from '../../types.ts';
 import { type TextPlace, WordBounds } from './word-bounds.ts';
@@ -11,36 +11,39 @@ export interface BoundedTokenizer extends TextTokenizer {
 
 /** The room that a prompt has to leave. */
 export interface Room {
-  /** Tokens next to those of the prompt. */
+  /** Number of tokens in addition to the prompt's. */
   readonly tokens: number;
-  /** Tokens that have to fit behind it. */
+  /** Number of tokens that must fit after the prompt. */
   readonly needed: number;
 }
 
 export interface TextBounds {
-  /** Whether a text surely has a token, with or without the space around it. */
+  /** True if a text is certain to have a token, with or without the white space around it. */
   hasToken(text: string): boolean;
-  /** Whether a text that begins with this byte surely has a token. */
+  /** True if a text that begins with this byte is certain to have a token. */
   beginsToken(byte: number): boolean;
-  /** The most tokens that a text of so many bytes can have. */
+  /** The maximum number of tokens of a text with this many bytes. */
   most(bytes: number): number;
   count(text: string): number;
-  /** Whether texts between special tokens have the same tokens alone. */
+  /** Whether texts between special tokens have the same tokens as when they are encoded separately. */
   readonly cutsAtSpecials: boolean;
-  /** Whether a text of so many bytes surely leaves room. */
+  /** True if a text with this many bytes is certain to leave room. */
   bytesLeaveRoom(bytes: number, room: Room): boolean;
-  /** By how many tokens texts have to have fewer than so many bytes can have, so that they leave room. */
+  /** The number of tokens by which texts must fall below the maximum for this many bytes to leave room. */
   excess(bytes: number, room: Room): number;
-  /** By how many tokens the words of a text have fewer than their bytes could have, whatever stands around it; `wanted` have to be found. */
+  /**
+   * A lower bound on how far the words of a text fall below the maximum number of tokens of their bytes, whatever surrounds the text. Stops
+   * once `wanted` is reached.
+   */
   savedWithin(bytes: Buffer, place: TextPlace, wanted: number): number;
-  /** Whether a prompt leaves room, by its bytes or its tokens; false for one that is tokenized in blocks. */
+  /** True if a prompt leaves room, by its bytes or its tokens; false for a prompt that is tokenized in blocks. */
   leavesRoom(prompt: string, room: Room): boolean;
 }
 
-/** Longer texts are tokenized in blocks. */
+/** Texts of at least this length are tokenized in blocks. */
 const MAX_CHARACTERS = 60_000;
 
-/** @param maxLength in tokens */
+/** Creates the bounds of a tokenizer. @param maxLength in tokens */
 export function textBounds(tokenizer: BoundedTokenizer, maxLength: number): TextBounds {
   const {
     mostPerByte = Number.POSITIVE_INFINITY,

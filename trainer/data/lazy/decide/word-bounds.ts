@@ -1,8 +1,8 @@
-/** Counts the tokens of common words once, so that long texts need not be tokenized to know that they have fewer tokens than bytes. */
+/** Counts the tokens of common words once, to prove without tokenizing long texts that they have fewer tokens than bytes. */
 
 const [SPACE, BACKSLASH] = [0x20, 0x5c];
 
-/** Six bits for each sign of a word, from 1; 0 for bytes that words do not have. Signs that stand in front of breaks are 1 to END. */
+/** Six-bit codes, from 1, of the characters of words; 0 for other bytes. Characters that may precede a break have the codes 1 to END. */
 const CODES = new Uint8Array(256);
 const ENDS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,.;:!?)';
 for (const [i, byte] of [...Buffer.from(`${ENDS}-(/`)].entries()) CODES[byte] = i + 1;
@@ -11,20 +11,20 @@ const END = ENDS.length;
 
 const BITS = 6;
 const IN_NUMBER = 5;
-/** Longer words are counted each time. */
+/** The tokens of longer words are counted each time. */
 const MOST_SIGNS = 3 * IN_NUMBER;
-/** Words that are remembered: nearly all of those that come back. */
+/** Maximum number of words to remember: nearly all that recur. */
 const MOST_WORDS = 2 ** 15;
 const PLACES = 2 * MOST_WORDS;
 const MOST_TOKENS = 255;
 
-/** The tokens of words with a space in front, in a table with open addressing: a word is three numbers. */
+/** Token counts of words with a leading space, in a hash table with open addressing. The key of a word is three integers. */
 class KnownWords {
   private readonly keys = new Int32Array(3 * PLACES);
   private readonly tokens = new Uint8Array(PLACES);
   private words = 0;
 
-  /** @param count counts the tokens of a word that is not known @returns MOST_TOKENS where there may be more */
+  /** @param count counts the tokens of an unknown word @returns MOST_TOKENS if there may be more */
   tokensOf(first: number, second: number, third: number, count: () => number): number {
     const { keys, tokens } = this;
     const mixed = Math.imul(first, 0x9e3779b1) ^ Math.imul(second, 0x85ebca6b) ^ Math.imul(third, 0xc2b2ae35);
@@ -40,28 +40,31 @@ class KnownWords {
   }
 }
 
-/** The most tokens of texts that have the tokens of their parts between breaks (`WORD_BREAK`): words are looked up, other parts counted. */
+/**
+ * The maximum number of tokens of texts whose parts between breaks (`WORD_BREAK`) are tokenized separately. Words are looked up, other
+ * parts counted.
+ */
 export class WordBounds {
   private readonly count: (text: string) => number;
   private readonly mostPerByte: number;
   private readonly known = new KnownWords();
-  /** The parts of a text that are no such words. */
+  /** Bounds of the parts of a text that are not such words. */
   private readonly starts: number[] = [];
   private readonly ends: number[] = [];
   private others = 0;
-  /** The first byte of the last part of a text. */
+  /** Start of the last part of a text, in bytes. */
   private lastStart = 0;
 
   /**
-   * @param count the tokens of a part
-   * @param mostPerByte tokens of a text for each of its bytes; one that is no part behind a break may have one more
+   * @param count returns the number of tokens of a part
+   * @param mostPerByte maximum number of tokens per byte; a text that does not follow a break may have one more
    */
   constructor(count: (text: string) => number, mostPerByte: number) {
     this.count = count;
     this.mostPerByte = mostPerByte;
   }
 
-  /** Whether a text has at least so many tokens fewer than the most that its bytes can have. No more of it is counted than that takes. */
+  /** True if a text has at least `wanted` tokens fewer than the maximum for its bytes. Counts no more of the text than necessary. */
   saves(text: string, wanted: number): boolean {
     const bytes = Buffer.from(text);
     const saved = this.savedWithin(bytes, { from: 0, to: bytes.length, hasEscapes: false }, wanted);
@@ -71,13 +74,13 @@ export class WordBounds {
   }
 
   /**
-   * By how many tokens the words inside of a text have fewer than their bytes could have, whatever stands around the text. It is looked at until
-   * there are enough, and otherwise the places of other parts in front of the last are in `starts` and `ends`.
+   * A lower bound on how far the words inside a text fall below the maximum number of tokens of their bytes, whatever surrounds the text.
+   * Stops once `wanted` is reached; otherwise `starts` and `ends` hold the other parts before the last.
    */
   savedWithin(bytes: Buffer, { from, to, hasEscapes }: TextPlace, wanted: number): number {
     this.others = 0;
     let [saved, start, signs, first, second, third] = [0, from, 0, 0, 0, 0];
-    // Whether the part so far is a word, and the last sign may stand in front of a break.
+    // Whether the part so far is a word, and whether the last character may precede a break.
     let isWord = false;
     let isEnd = false;
     for (let i = from; i < to; i++) {
@@ -109,7 +112,7 @@ export class WordBounds {
     return saved;
   }
 
-  // A word is its place and its numbers: an object for each would take more than all else.
+  // A word is passed as offsets and integers: allocating an object for each would take longer than everything else.
   private savedByWord(bytes: Buffer, start: number, end: number, first: number, second: number, third: number): number {
     const tokens = this.known.tokensOf(first, second, third, () => this.count(bytes.toString('latin1', start, end)));
     return tokens === MOST_TOKENS ? 0 : this.mostPerByte * (end - start) - tokens;
@@ -124,7 +127,7 @@ export class WordBounds {
     let saved = 0;
     for (let i = 0; i < this.others && saved < wanted; i++) {
       const [start, end] = [this.starts[i] as number, this.ends[i] as number];
-      // No break is in front of the first.
+      // The first part does not follow a break.
       const most = this.mostPerByte * (end - start) + Number(i === 0);
       saved += most - this.count(bytes.toString('utf8', start, end));
     }
@@ -132,11 +135,11 @@ export class WordBounds {
   }
 }
 
-/** The place of a text among bytes. */
+/** The range of a text within bytes. */
 export interface TextPlace {
   readonly from: number;
   readonly to: number;
-  /** Whether a backslash and what follows it stand for another sign. */
+  /** Whether a backslash with the next byte stands for another character. */
   readonly hasEscapes: boolean;
 }
 

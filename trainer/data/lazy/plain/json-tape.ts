@@ -1,28 +1,28 @@
 /**
- * Reads JSON in its bytes, without making values: a tape of the places of texts, and of where lists and objects end. It knows less than
- * `JSON.parse`: where it takes a text, that would parse it to the same values, and what it does not take is for `JSON.parse` to judge.
+ * Scans JSON bytes without creating values. The result is a tape with the positions of texts and the ends of lists and objects. It accepts
+ * less than `JSON.parse`: input that it accepts would be parsed to the same values, and input that it rejects is left to `JSON.parse`.
  */
 import type { TextPlace } from '../decide/word-bounds.ts';
 
 export const OBJECT = 1;
 export const LIST = 2;
 export const TEXT = 3;
-/** A number, true, false or null. */
+/** The kind of a number, true, false or null. */
 export const WORD = 4;
 
 const [TAB, NEWLINE, RETURN, SPACE, QUOTE, COMMA, MINUS, PLUS, DOT] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x2c, 0x2d, 0x2b, 0x2e];
 const [ZERO, NINE, COLON, BACKSLASH] = [0x30, 0x39, 0x3a, 0x5c];
 const [LIST_BEGIN, LIST_END, OBJECT_BEGIN, OBJECT_END] = [0x5b, 0x5d, 0x7b, 0x7d];
 const [LOWER_E, UPPER_E] = [0x65, 0x45];
-/** Deeper ones are left to `JSON.parse`. */
+/** Maximum nesting depth; deeper values are left to `JSON.parse`. */
 const MOST_DEPTH = 16;
-/** Longer ones too, so that keys can be compared with each other. */
+/** Maximum number of keys of an object, which bounds the comparison of keys with each other; larger objects are left to `JSON.parse`. */
 const MOST_KEYS = 32;
 
-/** The same in each of four bytes. */
+/** The same byte four times in one integer. */
 const [ONES, SPACES, QUOTES, BACKSLASHES, HIGH_BITS] = [0x01010101, 0x20202020, 0x22222222, 0x5c5c5c5c, 0x80808080 | 0];
 
-/** Escapes of one character that is one byte. */
+/** Escapes of one character that stand for one byte. */
 const SIMPLE_ESCAPES = flagsOf('"\\/bfnrt');
 const WORDS = ['true', 'false', 'null'].map(word => Buffer.from(word));
 const NULL = Buffer.from('null');
@@ -35,20 +35,22 @@ function flagsOf(characters: string): Uint8Array {
 
 export class JsonTape {
   private bytes: Buffer = Buffer.alloc(0);
-  /** The memory of the bytes, four in a number, which begins so many bytes in front of them. */
+  /** The memory of the bytes as 32-bit integers; `shift` is the number of its bytes before the first one. */
   private fours: Int32Array = new Int32Array(0);
   private shift = 0;
   private at = 0;
   private end = 0;
   private size = 0;
   private readonly kinds: number[] = [];
-  /** The bytes of an entry; those of a text are inside of its quotes. */
+  /** Byte range of an entry; for a text, the range inside its quotes. */
   private readonly froms: number[] = [];
   private readonly tos: number[] = [];
-  /** The escapes of a text; of others the entry behind all that is in them. */
+  /** For a text, the number of bytes that its escapes save in UTF-8; for an object or list, the next entry after its contents. */
   private readonly details: number[] = [];
 
-  /** Whether the bytes are one value that is known here. They have to be UTF-8. Its entry is 0; entries are valid until the next call. */
+  /**
+   * True if the bytes, which must be UTF-8, are one value that is supported here. Its entry is 0. Entries are valid until the next call.
+   */
   read(bytes: Buffer, from: number, to: number): boolean {
     if (this.bytes !== bytes) {
       this.bytes = bytes;
@@ -72,17 +74,17 @@ export class JsonTape {
     return this.kinds[entry] as number;
   }
 
-  /** The entry behind one and all that is in it. */
+  /** The next entry after an entry and its contents. */
   behind(entry: number): number {
     return (this.kinds[entry] as number) <= LIST ? (this.details[entry] as number) : entry + 1;
   }
 
-  /** The bytes of a text in UTF-8. */
+  /** The length of a text in UTF-8 bytes. */
   byteLength(entry: number): number {
     return (this.tos[entry] as number) - (this.froms[entry] as number) - (this.details[entry] as number);
   }
 
-  /** The first byte of a text, or 0 where it is none that can be seen and stands for itself. */
+  /** The first byte of a text if it is a visible ASCII character that is not escaped; otherwise 0. */
   firstByte(entry: number): number {
     const byte = this.byteLength(entry) === 0 ? 0 : (this.bytes[this.froms[entry] as number] as number);
     return byte > SPACE && byte < 0x7f && byte !== BACKSLASH ? byte : 0;
@@ -105,7 +107,7 @@ export class JsonTape {
     return this.kinds[entry] === WORD && this.hasBytes(entry, NULL);
   }
 
-  /** Whether a text without escapes, or a word, is these bytes. */
+  /** True if a text without escapes, or a word, equals these bytes. */
   hasBytes(entry: number, expected: Uint8Array): boolean {
     const from = this.froms[entry] as number;
     if ((this.tos[entry] as number) - from !== expected.length) return false;
@@ -113,7 +115,7 @@ export class JsonTape {
     return true;
   }
 
-  /** The place of a text in `source`. */
+  /** The range of a text in `source`. */
   place(entry: number): TextPlace {
     return { from: this.froms[entry] as number, to: this.tos[entry] as number, hasEscapes: this.details[entry] !== 0 };
   }
@@ -137,7 +139,7 @@ export class JsonTape {
     this.at = at;
   }
 
-  /** The next byte behind space; −1 at the end. */
+  /** The next byte after white space; −1 at the end. */
   private next(): number {
     if (this.at < this.end && (this.bytes[this.at] as number) <= SPACE) this.skipSpace();
     return this.at < this.end ? (this.bytes[this.at] as number) : -1;
@@ -169,7 +171,7 @@ export class JsonTape {
     return false;
   }
 
-  /** The next quote, backslash or control character, or the end. Four bytes are looked at in one number. */
+  /** Finds the next quote, backslash or control character, or the end. Tests four bytes at a time in one integer. */
   private skipSigns(from: number): number {
     const { bytes, end, fours, shift } = this;
     let at = from;
@@ -181,7 +183,7 @@ export class JsonTape {
     for (; four < last; four++) {
       const value = fours[four] as number;
       const [quotes, slashes] = [value ^ QUOTES, value ^ BACKSLASHES];
-      // Some byte is zero, or below a space, as in "Bit Twiddling Hacks" (Sean Eron Anderson).
+      // Nonzero if some byte is zero or below a space, as in "Bit Twiddling Hacks" (Sean Eron Anderson).
       const found = ((quotes - ONES) & ~quotes) | ((slashes - ONES) & ~slashes) | ((value - SPACES) & ~value);
       if ((found & HIGH_BITS) !== 0) break;
     }
@@ -228,7 +230,7 @@ export class JsonTape {
     return true;
   }
 
-  /** Whether a key has the bytes of another. */
+  /** True if a key has the same bytes as one of these keys. */
   private isAmong(keys: readonly number[], key: number): boolean {
     const [from, to] = [this.froms[key] as number, this.tos[key] as number];
     for (const other of keys) {
@@ -260,7 +262,7 @@ export class JsonTape {
     return true;
   }
 
-  /** Goes behind digits. @returns whether there are any */
+  /** Advances past digits. @returns whether there are any */
   private digits(): boolean {
     const from = this.at;
     while (this.at < this.end && isDigit(this.bytes[this.at] as number)) this.at++;
@@ -282,7 +284,7 @@ export class JsonTape {
   }
 }
 
-/** Whether a byte of a text stands for itself. */
+/** True if a byte of a text stands for itself. */
 const isSign = (byte: number): boolean => byte !== QUOTE && byte !== BACKSLASH && byte >= SPACE;
 
 const isDigit = (byte: number): boolean => byte >= ZERO && byte <= NINE;

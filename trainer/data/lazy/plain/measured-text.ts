@@ -1,23 +1,26 @@
-/** Facts of a text that take less than making or tokenizing it. */
+/** Properties of a text that are cheaper to compute than creating or tokenizing it. */
 import type { TextBounds } from '../decide/text-bounds.ts';
 import type { JsonTape } from './json-tape.ts';
 
 export interface MeasuredText {
-  /** In UTF-8. */
+  /** Length in UTF-8 bytes. */
   readonly bytes: number;
-  /** Whether it surely has a token. */
+  /** Whether the text is certain to have a token. */
   readonly hasToken: boolean;
-  /** Whether it has marks that templates look for. */
+  /** Whether the text has marks that templates look for. */
   readonly hasMarks: boolean;
-  /** By how many tokens its words have fewer than their bytes could have; `wanted` at most has to be found. */
+  /** A lower bound on how far its words fall below the maximum number of tokens of their bytes; may stop once `wanted` is reached. */
   saved(wanted: number): number;
   text(): string;
 }
 
-/** Stretches of a text that templates look for: reasoning, whose end has the second, and words that turn it on or off. Each begins with a rare sign. */
+/**
+ * Marks that templates look for: of reasoning (the second one also matches its end), and words that turn it on or off. Each begins with a
+ * rare character.
+ */
 export const MARKS: readonly string[] = ['<think', '/think', '/no_think'];
 
-/** Whether a text has such marks. */
+/** True if a text has such marks. */
 export const hasMarks = (text: string): boolean => text.includes('think') && MARKS.some(mark => text.includes(mark));
 
 export class WholeText implements MeasuredText {
@@ -41,7 +44,7 @@ export class WholeText implements MeasuredText {
     return hasMarks(this.value);
   }
 
-  /** The prompt is measured as a whole. */
+  /** Returns 0: the prompt is measured as a whole. */
   saved(): number {
     return 0;
   }
@@ -51,7 +54,7 @@ export class WholeText implements MeasuredText {
   }
 }
 
-/** A text of a record in which no text has marks, and which begins with a sign that can be seen. */
+/** A text of a record whose texts have no marks; it begins with a visible character. */
 export class TapeText implements MeasuredText {
   private readonly tape: JsonTape;
   private readonly entry: number;

@@ -1,4 +1,4 @@
-/** Records whose texts are not made: their keys are known, and their values are places in a tape. */
+/** Records whose texts are not created: their keys are known, and their values are positions in a tape. */
 import { isUtf8 } from 'node:buffer';
 import { DataError } from '../../data-error.ts';
 import { checkSameFormat, renameColumns } from '../../detect-format.ts';
@@ -10,14 +10,14 @@ import { MARKS } from './measured-text.ts';
 /** The columns of all records with the same keys. */
 interface Layout {
   readonly keys: readonly Uint8Array[];
-  /** The place of the key of each column, by the name that a reader knows; undefined where such records are parsed. */
+  /** The index of each column's key, by the name that a reader knows; undefined if records with these keys must be parsed. */
   readonly columns: ReadonlyMap<string, number> | undefined;
 }
 
-/** Data has few. */
+/** The maximum number of layouts; data has few. */
 const MOST_LAYOUTS = 100;
 
-/** Finds a mark among bytes that are looked at from their beginning to their end. */
+/** Finds a mark in bytes that are searched from start to end. */
 class MarkFinder {
   private readonly bytes: Buffer;
   private readonly mark: Buffer;
@@ -37,15 +37,15 @@ class MarkFinder {
   }
 }
 
-/** A record in its bytes. */
+/** A record in the form of its bytes. */
 export interface PlainRecord {
   readonly tape: JsonTape;
-  /** The entry of a column; undefined where the record lacks it. */
+  /** The entry of a column; undefined if the record lacks the column. */
   column(name: string): number | undefined;
   has(name: string): boolean;
 }
 
-/** Reads the records of the bytes of one segment. */
+/** Reads records from the bytes of one segment. */
 export class PlainReader implements PlainRecord {
   private readonly bytes: Buffer;
   private readonly settings: Pick<LineSettings, 'columns' | 'format' | 'first'>;
@@ -65,8 +65,8 @@ export class PlainReader implements PlainRecord {
   }
 
   /**
-   * Whether these bytes are a record that is well-formed, of the format of all, and without marks that templates look for. It is valid until the next
-   * call. Others are parsed.
+   * True if these bytes are a well-formed record of the data's format without marks that templates look for. The record is valid until the
+   * next call. Other records are parsed.
    */
   read(from: number, to: number): boolean {
     if (!this.isText || this.hasMark(from, to) || !this.tape.read(this.bytes, from, to) || this.tape.kind(0) !== OBJECT) return false;
@@ -97,7 +97,7 @@ export class PlainReader implements PlainRecord {
     return false;
   }
 
-  /** The layout of the record that is being read. */
+  /** The layout of the current record. */
   private layoutOf(count: number): Layout | undefined {
     const { tape, values, layouts } = this;
     const isSame = ({ keys }: Layout): boolean =>
@@ -111,7 +111,7 @@ export class PlainReader implements PlainRecord {
   }
 }
 
-/** Undefined where records with these keys are renamed or refused in a way that their values decide. */
+/** The columns by name; undefined if renaming fails or a record with these keys would be refused. */
 function columnsOf(
   names: readonly string[],
   { columns, format, first }: Pick<LineSettings, 'columns' | 'format' | 'first'>,

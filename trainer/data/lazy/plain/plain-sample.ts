@@ -1,4 +1,7 @@
-/** Reads samples of plain records, as `readSample` reads those of parsed ones. Undefined is for that one to judge: it is wrong, or not usual. */
+/**
+ * Reads samples of plain records, as `readSample` does for parsed ones. Undefined means that the record is wrong or unusual and must be
+ * parsed.
+ */
 import { alpacaPrompt, type FormatSettings, fillPrompt } from '../../example/format-example.ts';
 import { roleNamed } from '../../read/read-conversation.ts';
 import type { DataFormat } from '../../types.ts';
@@ -13,9 +16,9 @@ export type PlainSample =
   | { readonly kind: 'chat'; readonly turns: PlainTurns; readonly label?: string | undefined }
   | {
       readonly kind: 'answer';
-      /** Bytes of the prompt in UTF-8. */
+      /** Length of the prompt in UTF-8 bytes. */
       readonly promptBytes: number;
-      /** Texts of the data in it. */
+      /** The texts of the data within the prompt. */
       readonly parts: readonly MeasuredText[];
       readonly prompt: () => string;
       readonly answer: MeasuredText;
@@ -29,7 +32,7 @@ export interface PlainSettings {
 
 type ReadPlain = (record: PlainRecord, settings: PlainSettings) => PlainSample | undefined;
 
-/** Returns how samples of a format are read; undefined where all records have to be parsed. */
+/** Returns a function that reads samples of a format; undefined if all records must be parsed. */
 export function plainReaderOf({ formatting }: Pick<PlainSettings, 'formatting'>): ReadPlain | undefined {
   const { format, chat, chatRenderer, trainedRoles } = formatting;
   const hasTurns = format === 'messages' || format === 'sharegpt';
@@ -93,7 +96,7 @@ const chatOf = (texts: readonly MeasuredText[]): PlainSample & { kind: 'chat' } 
   turns: { roles: texts.length === 2 ? 'user assistant' : 'system user assistant', texts },
 });
 
-/** A text that begins with a sign. */
+/** A text that begins with a visible character. */
 function textOf(tape: JsonTape, entry: number, bounds: TextBounds): TapeText | undefined {
   return tape.kind(entry) === TEXT && tape.firstByte(entry) !== 0 ? new TapeText(tape, entry, bounds) : undefined;
 }
@@ -111,7 +114,7 @@ function optionalIn(record: PlainRecord, name: string, bounds: TextBounds): Tape
   return tape.byteLength(entry) === 0 ? NO_TEXT : textOf(tape, entry, bounds);
 }
 
-/** Whether a chat has nothing but its turns. */
+/** True if a chat consists only of its turns. */
 const isAlone = (record: PlainRecord): boolean => !record.has('tools') && !record.has('documents') && !record.has('chat_template_kwargs');
 
 interface TurnKeys {
@@ -139,7 +142,7 @@ function turnsIn(record: PlainRecord, name: string, keys: TurnKeys, bounds: Text
   return texts.length === 0 ? undefined : { kind: 'chat', turns: { roles, texts } };
 }
 
-/** The entry of a key of a turn that has two; −1 where it has others. */
+/** The entry of a key of a turn that has exactly two keys; −1 if its keys differ. */
 function entryIn(tape: JsonTape, turn: number, key: Buffer): number {
   if (tape.kind(turn) !== OBJECT) return -1;
   const end = tape.behind(turn);
@@ -155,7 +158,7 @@ function roleIn(tape: JsonTape, turn: number, { role }: TurnKeys): string | unde
   return undefined;
 }
 
-/** Names of roles whose texts are no calls. */
+/** Names of roles whose texts are not calls. */
 const ROLES = ['user', 'assistant', 'system', 'human', 'gpt', 'tool', 'developer', 'model'].map(
   name => [Buffer.from(name), roleNamed(name)] as const,
 );

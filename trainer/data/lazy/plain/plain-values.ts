@@ -4,7 +4,7 @@ import { labelName } from '../../read/record-fields.ts';
 import { LIST, TEXT } from './json-tape.ts';
 import type { PlainRecord } from './plain-record.ts';
 
-/** Undefined where a reader of records refuses a value: the record is parsed, so that its place is named. */
+/** Returns undefined if a reader of records refuses a value. The record is then parsed, so that the error names its position. */
 export function orParsed<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -18,7 +18,7 @@ export function orParsed<T>(read: () => T): T | undefined {
 export const labelIn = (record: PlainRecord, labels: readonly string[]): string | undefined =>
   orParsed(() => labelName({ file: '', line: 1, value: { label: valueIn(record, 'label') } }, 'label', labels));
 
-/** The value of a column, or a list of such values; undefined for objects, and where a record lacks it. */
+/** The value of a column, or a list of such values; undefined for objects, and if the record lacks the column. */
 export function valueIn(record: PlainRecord, name: string): unknown {
   const { tape } = record;
   const entry = record.column(name);
@@ -34,7 +34,7 @@ export function valueIn(record: PlainRecord, name: string): unknown {
   return list;
 }
 
-/** Whether a column is a text that begins with a sign. */
+/** True if a column is a text that begins with a visible character. */
 export function beginsText(record: PlainRecord, name: string): boolean {
   const { tape } = record;
   const entry = record.column(name);
