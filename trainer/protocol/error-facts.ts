@@ -1,4 +1,4 @@
-/** The facts about a thrown value, which need not be an error. */
+/** Properties of a thrown value, which need not be an error. */
 
 /** Returns the message of an error, or the value as text. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,2 +1,2 @@
-/** The file in the folder of an export that lists what the export wrote. */
+/** The name of the file in an export folder that lists the files of the export. */
 export const EXPORT_MANIFEST = 'rowtune_export.json';

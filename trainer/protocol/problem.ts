@@ -1,4 +1,4 @@
-/** A problem of a recipe: a stable code, a position, a message and often a suggestion; and its text in a terminal. */
+/** A problem of a recipe: a stable code, a position, a message and often a suggestion; and its form in a terminal. */
 import { maskTokens } from './text/literal-token.ts';
 
 /** A position in a text as in the Language Server Protocol: lines and columns from 0, columns in UTF-16 units. */
@@ -7,7 +7,7 @@ export interface Position {
   readonly column: number;
 }
 
-/** `end` is exclusive. */
+/** A range of text; `end` is exclusive. */
 export interface Range {
   readonly start: Position;
   readonly end: Position;
@@ -16,8 +16,8 @@ export interface Range {
 export type Severity = 'error' | 'warning' | 'info';
 
 /**
- * A fix that an editor can apply. Values are YAML text; `move-key` names the dotted path of the key's right place;
- * `losesNothing`: deleting the key changes nothing.
+ * A fix that an editor can apply. Values are YAML text; `move-key` has the dotted path where the key belongs; `losesNothing` means that
+ * deleting the key changes nothing.
  */
 export type Suggestion =
   | { readonly kind: 'rename-key'; readonly to: string }
@@ -26,7 +26,7 @@ export type Suggestion =
   | { readonly kind: 'replace-value'; readonly to: string };
 
 export interface Problem {
-  /** Stable, kebab-case: 'unknown-key'. */
+  /** A stable code in kebab-case: 'unknown-key'. */
   readonly code: string;
   readonly severity: Severity;
   readonly message: string;
@@ -34,18 +34,18 @@ export interface Problem {
   /** A range in the file, or in `override` if that is set. */
   readonly range: Range;
   readonly suggestion?: Suggestion;
-  /** The text of the command-line override at fault; undefined if it is the file. */
+  /** The text of the command-line override at fault; undefined if the problem is in the file. */
   readonly override?: string;
 }
 
 export const hasErrors = (problems: readonly Problem[]): boolean => problems.some(({ severity }) => severity === 'error');
 
-/** A longer terminal line would wrap and misplace the caret; the excerpt is cut around the position. */
+/** Maximum length of an excerpt: a longer line would wrap in a terminal and misplace the caret. The excerpt is cut around the position. */
 const MAX_EXCERPT = 120;
 
 /**
- * One block per problem: `file:line:column severity code message` (from 1), then the line with a caret below. Tokens
- * are masked and control characters shown as '·', because this text is logged.
+ * One block per problem: `file:line:column severity code message` (from 1), then the line with a caret below. This text is logged, so
+ * tokens are masked and control characters shown as '·'.
  */
 export function formatProblems(problems: readonly Problem[], fileName: string, text: string): string {
   const lines = text.split(/\r\n|\r|\n/);

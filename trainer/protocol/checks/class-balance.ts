@@ -1,15 +1,19 @@
 /** Warns if scores by quantiles over classes are unreliable; the linter and the trainer share this check. */
 
-/** Eleven quantiles of fewer classes are interpolations between them; GLUE has two or three, where the paper advises against it. */
+/**
+ * The paper advises against quantiles with few classes: eleven quantiles of fewer classes are interpolations; GLUE has two or three
+ * classes.
+ */
 const FEW_CLASSES = 10;
 /**
- * Caltech-101, which the paper advises against, has 25 times as many samples of its largest class as of its smallest.
+ * The ratio of the largest to the smallest class above which the warning appears. The paper advises against Caltech-101, whose ratio is 25.
  */
 const UNBALANCED = 5;
 
 /**
- * @param counts samples of each label
- * @returns a sentence, or nothing where there is no reason to warn
+ * Checks the class counts.
+ * @param counts number of samples of each label
+ * @returns a sentence, or undefined if there is no reason to warn
  */
 export function classBalanceProblem(counts: Readonly<Record<string, number>>): string | undefined {
   const present = Object.entries(counts).filter(([, count]) => count > 0);

@@ -1,20 +1,20 @@
-/** A check of the numbers of good and bad answers. */
+/** Checks the numbers of good and bad answers. */
 import type { Recipe } from '../recipe/recipe-schema.ts';
 
-/** A problem of the numbers, with the code that the linter gives it. */
+/** A problem with these numbers, with the linter's code for it. */
 interface Imbalance {
   readonly code: 'one-judgment' | 'unbalanced-judgments';
   readonly problem: string;
   readonly advice: string;
 }
 
-/** The ratio of the weighted numbers that the authors of KTO advise (Ethayarajh et al. 2024, equation 8). */
+/** The range that the authors of KTO advise for the ratio of the weighted numbers (Ethayarajh et al. 2024, equation 8). */
 const ADVISED = { from: 1, to: 4 / 3 };
 
-/** Rounding of a weight that was written by hand. */
+/** Tolerance for weights that were rounded by hand. */
 const TOLERANCE = 0.01;
 
-/** Undefined where weight · number of good answers is 1 to 4/3 times that of bad ones. */
+/** Describes the imbalance; undefined if weight · number of good answers is 1 to 4/3 times that of bad answers. */
 export function describeImbalance(
   { desirable = 0, undesirable = 0 }: Readonly<Partial<Record<'desirable' | 'undesirable', number>>>,
   { desirable_weight: good, undesirable_weight: bad }: Pick<Recipe['preference'], 'desirable_weight' | 'undesirable_weight'>,
@@ -28,7 +28,7 @@ export function describeImbalance(
     };
   const ratio = (good * desirable) / (bad * undesirable);
   if (ratio >= ADVISED.from - TOLERANCE && ratio <= ADVISED.to + TOLERANCE) return undefined;
-  // The kind of which there is less is weighed up; in the middle of the range.
+  // Suggest a higher weight for the rarer kind, in the middle of the range.
   const isFewGood = desirable < undesirable;
   const middle = (ADVISED.from + ADVISED.to) / 2;
   const name = isFewGood ? 'desirable_weight' : 'undesirable_weight';

@@ -1,17 +1,17 @@
-/** A check of labels that a recipe names and no training sample has; the linter and the trainer share it. */
+/** Checks for labels that a recipe names and no training sample has; the linter and the trainer share this check. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe/recipe-schema.ts';
 
 const LISTED = 5;
 
-/** The names that are not among those seen. Empty for an objective whose model has no output for each label. */
+/** The names that no sample has. Empty for an objective whose model has no output per label. */
 export function unseenLabels(names: readonly string[], task: Recipe['task'], seen: readonly string[]): readonly string[] {
   if (!['label', 'labels', 'tags'].includes(objectiveCatalog[task].target)) return [];
   const known = new Set(seen);
   return names.filter(name => !known.has(name));
 }
 
-/** @param unseen at least one name */
+/** Describes these labels. @param unseen at least one name */
 export function describeUnseen(unseen: readonly string[], task: Recipe['task']): string {
   const noun = objectiveCatalog[task].target === 'tags' ? 'word' : 'sample';
   const [it, name] = unseen.length === 1 ? ['it', 'the name'] : ['them', 'the names'];

@@ -1,14 +1,14 @@
 /**
- * Checks frames from outside before vscode-jsonrpc sees them: it trusts their shape, and one without `params` would end
- * the process.
+ * Checks frames from outside before vscode-jsonrpc reads them: it does not validate their shape, and a frame without `params` would end the
+ * process.
  */
 
 import type { Message } from 'vscode-jsonrpc';
 import { isRecord } from '../../narrow.ts';
 
-/** Deeper than any message of ours. JSON.stringify recurses, so thousands of nested levels would exhaust its stack. */
+/** Maximum nesting depth; our messages are flatter. JSON.stringify recurses, so thousands of levels would exhaust its stack. */
 const MAX_DEPTH = 100;
-/** Method names and string ids are echoed in answers and logs; ours are below 40 characters. */
+/** Maximum length of method names and string ids, which are echoed in answers and logs; ours are shorter than 40 characters. */
 const MAX_NAME_CHARACTERS = 200;
 
 /** Codes of JSON-RPC 2.0. */
@@ -22,7 +22,7 @@ export type Frame =
   | { readonly kind: 'message'; readonly message: Message }
   /** Valid JSON-RPC 2.0, but not a request of ours: it gets this answer, and the connection stays open. */
   | { readonly kind: 'refused'; readonly answer: Message }
-  /** A notification or response that nobody waits for, or of the wrong shape. JSON-RPC answers neither. */
+  /** A notification or a response that no request waits for, or a malformed one. JSON-RPC answers neither. */
   | { readonly kind: 'ignored' }
   /** Not JSON-RPC 2.0: the sender is not a client. */
   | { readonly kind: 'foreign'; readonly reason: string };
@@ -92,7 +92,7 @@ const BACKSLASH = 92;
 const OPENING = new Set([91, 123]);
 const CLOSING = new Set([93, 125]);
 
-/** Counts brackets outside strings, so that nothing is built before its depth is known. */
+/** Counts brackets outside strings, so that the depth is known before anything is parsed. */
 function isTooDeep(text: string): boolean {
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
@@ -105,7 +105,7 @@ function isTooDeep(text: string): boolean {
   return false;
 }
 
-/** The index of the quote that ends the string which begins at `from`. */
+/** The index of the quote that ends the string starting at `from`. */
 function endOfString(text: string, from: number): number {
   let i = from + 1;
   while (i < text.length && text.charCodeAt(i) !== QUOTE) i += text.charCodeAt(i) === BACKSLASH ? 2 : 1;

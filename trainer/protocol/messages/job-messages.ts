@@ -1,6 +1,6 @@
 /**
- * Messages between a parent (command line or daemon) and a worker process. One request, then events in one direction
- * and commands in the other.
+ * Messages between a parent (command line or daemon) and a worker process: one request, then events in one direction and commands in the
+ * other.
  */
 
 import type { ExportFormat, ExportType } from '../../catalog/artifacts.ts';
@@ -23,20 +23,20 @@ export interface JobContext {
    * engine/inherited-environment.ts.
    */
   readonly clearedVariables?: readonly string[];
-  /** The cores that the processes of a run share; by default all of this machine. */
+  /** Number of cores that the processes of a run share; by default, all cores of this machine. */
   readonly cores?: number;
-  /** How long a process of a run may give no sign of life; by default 30 s. */
+  /** Maximum seconds without a sign of life from a process of a run; by default 30 s. */
   readonly silentSeconds?: number;
-  /** A person has typed the command: processes may open ports, if the recipe says so. */
+  /** Whether a person has typed the command: processes may then open ports, if the recipe says so. */
   readonly opensPorts?: boolean;
-  /** The place of this worker among the processes that train the run together. */
+  /** The rank of this worker among the processes that train the run together. */
   readonly rank?: RankPlace;
   readonly hub: { readonly endpoint?: string; readonly token?: string; readonly offline: boolean };
-  /** Addresses and names of trackers; without them, those that need an address report that it is missing. */
+  /** Addresses and names of trackers; without them, a tracker that needs an address reports that it is missing. */
   readonly trackers?: TrackerSettings;
 }
 
-/** The parts of the environment that trackers of `report_to` read, by the names of their own libraries. */
+/** The environment variables that trackers in `report_to` read, under the names of their own libraries. */
 export interface TrackerSettings {
   readonly mlflow: {
     readonly uri?: string;
@@ -46,7 +46,7 @@ export interface TrackerSettings {
     readonly experiment: string;
   };
   readonly trackio: {
-    /** A server; without one, files in the folder. */
+    /** The URL of a server; without one, files in the folder. */
     readonly url?: string;
     readonly token?: string;
     readonly folder: string;
@@ -56,88 +56,85 @@ export interface TrackerSettings {
 
 /** One of several processes of a run. */
 export interface RankPlace {
-  /** From 0. */
+  /** The rank, from 0. */
   readonly rank: number;
   readonly size: number;
-  /** Processes of the run on this machine. */
+  /** Number of processes of the run on this machine. */
   readonly localSize: number;
-  /** The MPI library that connects them; empty if `addresses` do. */
+  /** The MPI library that connects them; empty if they connect through `addresses`. */
   readonly library: string;
-  /** The host and port of every process, in their order: TensorFlow's collectives connect them. */
+  /** The host and port of each process, in order of rank, for TensorFlow's collectives. */
   readonly addresses?: readonly string[];
 }
 
-/** A text to be written, and the model that writes it. An `adapter` has the forms of `JobRequest`. */
+/** A request to generate text with a model. An `adapter` has the same forms as in `JobRequest`. */
 export interface GenerateRequest {
   readonly model: string;
   readonly revision: string;
   readonly adapter?: string;
   readonly prompt: string;
-  /** A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known. */
+  /** A run whose prompt format is used, also for its base model; takes precedence over `chat` if the format is known. */
   readonly promptOf?: string;
-  /** From 0: a sample of the adapter's data whose answers are scored; nothing is written, and the prompt is not read. */
+  /** Index, from 0, of a sample of the adapter's data whose answers are scored; nothing is generated, and the prompt is not read. */
   readonly sample?: number | undefined;
-  /** A chat, which takes the place of the prompt. */
+  /** A chat, used in place of the prompt. */
   readonly conversation?: Conversation | undefined;
   readonly options: GenerateOptions;
-  /** The model stays loaded for so long after the answer, for further requests, unless another job takes the device. */
+  /** Seconds for which the model stays loaded after the answer, for further requests, unless another job takes the device. */
   readonly keepSeconds?: number | undefined;
 }
 
-/**
- * The request of a worker. An `adapter` is a run folder, one of its checkpoints, or an exported adapter (ours or
- * PEFT's).
- */
+/** A request to a worker. An `adapter` is a run folder, one of its checkpoints, or an exported adapter (ours or PEFT's). */
 export type JobRequest = { readonly context: JobContext } & (
   | ({ readonly kind: 'train'; readonly recipe: Recipe; readonly runDir: string } & PartOfRun)
   | ({ readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] } & PartOfRun)
   | { readonly kind: 'find-rate'; readonly recipe: Recipe; readonly range: RateRange }
-  /** Without a source, it continues the sweep in the folder. */
+  /** Without a source, the job continues the sweep in the folder. */
   | { readonly kind: 'sweep'; readonly sweepDir: string; readonly source?: RecipeSource; readonly worker?: SweepWorkerRequest }
   | {
       readonly kind: 'importance';
       readonly recipe: Recipe;
       readonly outputFile: string;
-      /** Also writes a report about the stability of the selection: `<outputFile>.report.json` and `.report.md`. */
+      /** Whether to write a report about the stability of the selection, too: `<outputFile>.report.json` and `.report.md`. */
       readonly report?: boolean;
     }
   | {
       readonly kind: 'evaluate';
       readonly recipe: Recipe;
       readonly adapter?: string;
-      /** A new file for all answers to held-out prompts; the result has some of them in any case. */
+      /** A new file for all answers to held-out prompts; the result contains some of them in any case. */
       readonly answersFile?: string;
     }
   | ({ readonly kind: 'generate' } & GenerateRequest)
   | {
       readonly kind: 'export';
       readonly adapter: string;
-      /** The base model, where it is not where the adapter found it. */
+      /** The base model, if it is no longer where the adapter found it. */
       readonly base?: string | undefined;
       readonly format: ExportFormat;
-      /** One of the format's types; as the base where not given. */
+      /** One of the format's types; if left out, the type of the base. */
       readonly type?: ExportType | undefined;
       readonly outputDir: string;
       readonly overwrite: boolean;
     }
-  /** Reads what a chat needs to know about a model, and counts the tokens of texts. */
+  /** Reads the properties of a model that a chat needs, and counts the tokens of texts. */
   | { readonly kind: 'chat'; readonly model: string; readonly revision: string; readonly texts: readonly string[] }
   | {
       readonly kind: 'serve';
       readonly models: readonly ServedModelRequest[];
       readonly engine: Recipe['engine'];
-      /** The place of the weights of the blocks of all models; as in the runs if left out, on an engine that can. */
+      /** The place of the block weights of all models; if left out, as in the runs, on engines that support it. */
       readonly baseOffload?: Recipe['base_offload'] | undefined;
       readonly host: string;
-      /** 0 for a free port. */
+      /** The port; 0 for a free one. */
       readonly port: number;
-      /** The bearer token of requests; undefined asks for none. */
+      /** The bearer token that requests must have; undefined requires none. */
       readonly token?: string;
-      /** Origins of web pages that may ask. */
+      /** Origins of web pages that may send requests. */
       readonly origins: readonly string[];
-      /** The longest answer of a request that names no length. */
+      /** Maximum length of an answer if a request names none. */
       readonly maxTokens: number;
-      /** Answers that each model writes at the same time. */
+      /** Number of answers that each model generates at the same time. */
       readonly parallel: number;
     }
   /** Shows samples as the model will see them. */
@@ -145,18 +142,18 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly kind: 'data';
       readonly recipe: Recipe;
       readonly part: DataPart;
-      /** The first sample, from 0, and how many. */
+      /** Index of the first sample, from 0; `count` is the number of samples. */
       readonly from: number;
       readonly count: number;
-      /** Whether all samples are read, as a run does. */
+      /** Whether all samples are read, as in a run. */
       readonly statistics: boolean;
     }
   | { readonly kind: 'verify'; readonly modelDir: string; readonly engine: Recipe['engine'] }
-  /** Compiles the training step for cards that need not be there. */
+  /** Compiles the training step for a graphics card, which need not be present. */
   | {
       readonly kind: 'card';
       readonly recipe: Recipe;
-      /** A local path, whose headers are read; or the headers, the tensors as a list. */
+      /** A local path, whose headers are read; or the headers themselves. */
       readonly model: string | ModelHeaders;
       readonly card: CardName;
       readonly recompute: RecomputeLevel;
@@ -170,13 +167,13 @@ export interface ModelHeaders {
   readonly shapes: readonly (readonly [string, readonly number[]])[];
 }
 
-/** A level of recomputation that is settled. */
+/** A recompute level, with 'auto' resolved. */
 export type RecomputeLevel = Exclude<Recipe['recompute'], 'auto'>;
 
 export type JobKind = JobRequest['kind'];
 
 export interface ServedModelRequest {
-  /** The name in requests. */
+  /** The model name in requests. */
   readonly name: string;
   readonly model: string;
   readonly revision: string;
@@ -200,14 +197,17 @@ export const JOB_KINDS = [
   'doctor',
 ] as const satisfies readonly JobKind[];
 
-/** Returns whether a message has the form of a request: its sender is the parent, whose version is the worker's own. */
+/**
+ * True if a message has the form of a request. Its fields are not checked: the sender is the parent, which has the same version as the
+ * worker.
+ */
 export const isJobRequest = (message: unknown): message is JobRequest =>
   isRecord(message) && isOneOf(JOB_KINDS, message.kind) && isRecord(message.context) && typeof message.context.cacheDir === 'string';
 
-/** Whether a job computes on the device; only one of those runs at a time. */
+/** True if a job computes on the device; only one such job runs at a time. */
 export const takesDevice = (kind: JobKind): boolean => kind !== 'doctor' && kind !== 'data' && kind !== 'chat';
 
-/** A job that trains saves before it stops. */
+/** True for jobs that train, which save before they stop. */
 export const isTrainingKind = (kind: JobKind): boolean => kind === 'train' || kind === 'resume' || kind === 'sweep';
 
 /** The learning rates of a range test. */
@@ -219,55 +219,55 @@ export interface RateRange {
 
 /** One of several workers of a sweep that share its folder. */
 export interface SweepWorkerRequest {
-  /** The name that others gave it, such as the number of its job. */
+  /** A name from outside, such as the number of its Slurm job. */
   readonly label?: string;
-  /** Its log. */
+  /** The worker's log. */
   readonly log?: string;
 }
 
 export interface PartOfRun {
-  /** The run stops and saves after this many evaluations in total, unless it has ended by then. */
+  /** The run stops and saves after this many evaluations in total, unless it ends earlier. */
   readonly pauseAfter?: number;
 }
 
-/** A recipe as text, so that the parser can report positions; a buffer need not be saved. */
+/** A recipe as text, so that the parser can report positions; an unsaved buffer works too. */
 export interface RecipeSource {
   readonly text: string;
   readonly fileName: string;
-  /** Absolute; the base of relative paths in the recipe. */
+  /** An absolute path; the base of relative paths in the recipe. */
   readonly baseDir: string;
   readonly overrides?: readonly string[];
 }
 
-/** A chat up to the message that is to be answered. */
+/** A chat up to the message to be answered. */
 export interface Conversation {
   readonly messages: readonly ConversationMessage[];
   /** Descriptions of functions, as JSON schemas in OpenAI's form. */
   readonly tools?: readonly unknown[] | undefined;
 }
 
-/** Also has the other fields that a chat template reads, such as `tool_calls`. */
+/** A message; it may have other fields that a chat template reads, such as `tool_calls`. */
 export interface ConversationMessage {
   readonly role: string;
   readonly content?: unknown;
   readonly [field: string]: unknown;
 }
 
-/** The places of the weights of a base, as recipes name them. */
+/** The places for the weights of a base, with their names in recipes. */
 export const basePlaces = ['none', 'host'] as const satisfies readonly Recipe['base_offload'][];
 
 export interface GenerateOptions {
-  /** `auto`: that of the run, if its base lies in the memory of the host. */
+  /** The engine; `auto` means that of the run, if its base is in host memory. */
   readonly engine: Recipe['engine'];
-  /** The place of the weights of the blocks; as in the run if left out, on an engine that can. */
+  /** The place of the block weights; if left out, as in the run, on engines that support it. */
   readonly baseOffload?: Recipe['base_offload'] | undefined;
-  /** Wraps the prompt as a user turn with the model's chat template, if there is one. */
+  /** Whether to wrap the prompt as a user turn with the model's chat template, if there is one. */
   readonly chat: boolean;
   readonly maxNewTokens: number;
-  /** 0 decodes greedily. */
+  /** Sampling temperature; 0 decodes greedily. */
   readonly temperature: number;
   readonly topP: number;
-  /** 0 keeps every token. */
+  /** Number of most likely tokens to sample from; 0 keeps every token. */
   readonly topK: number;
   readonly seed: number;
 }
@@ -275,7 +275,7 @@ export interface GenerateOptions {
 export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
 export type WorkerEvent =
-  /** A new stage starts; `name` is stable ('load', 'importance', 'train'), `message` is for people. */
+  /** Start of a new stage; `name` is stable ('load', 'importance', 'train'), `message` is for people. */
   | { readonly type: 'phase'; readonly name: string; readonly message: string }
   | {
       readonly type: 'progress';
@@ -290,11 +290,11 @@ export type WorkerEvent =
   /** Metrics of one update, named as in Hugging Face ('loss', 'learning_rate', 'grad_norm', 'eval_loss'). */
   | { readonly type: 'metrics'; readonly step: number; readonly values: Readonly<Record<string, number>> }
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string }
-  /** A piece of generated text; `reasoning` if it stands before the answer. */
+  /** A piece of generated text; `reasoning` if it comes before the answer. */
   | { readonly type: 'text'; readonly chunk: string; readonly part?: 'reasoning' }
   /** Samples as the model will see them. */
   | { readonly type: 'samples'; readonly page: SamplePage }
-  /** Facts about samples that were drawn, while all are being read. */
+  /** Statistics of drawn samples, sent while all samples are still being read. */
   | { readonly type: 'statistics'; readonly statistics: DataStatistics }
   /** A server accepts requests on this port. */
   | { readonly type: 'serving'; readonly port: number }
@@ -311,5 +311,5 @@ export const STOPPED_BY_USER = 'stopped at your request';
 /** The reason of a run that a sweep may continue later. */
 export const PAUSED_BY_SWEEP = 'paused by its sweep';
 
-/** The seconds for which the process of a job waits for another one like it; 0 if it ends with the job. */
+/** The seconds for which a job's process waits for another job like it; 0 if the process ends with the job. */
 export const keptSeconds = (request: JobRequest): number => (request.kind === 'generate' ? (request.keepSeconds ?? 0) : 0);

@@ -1,4 +1,4 @@
-/** The stages of a job as text, the same in the status bar, the views and the pages. Pure. */
+/** Formats the stages of a job as text, the same in the status bar, the views and the pages. Pure. */
 import { byteSize, grouped } from '../text/format.ts';
 import type { WorkerEvent } from './job-messages.ts';
 
@@ -29,10 +29,12 @@ const STAGES: Readonly<Record<string, string>> = {
 
 export const stageText = (name: string): string => STAGES[name] ?? name.replace(/[-_]/g, ' ');
 
-/** The stages before the first update, in order; rows are scored only by methods that select them. */
+/** The stages before the first update, in order. Only methods that select rows score them. */
 export const PREPARING = ['load', 'data', 'importance', 'compile', 'rehearse'] as const;
 
-/** The current progress. Complete progress of another stage is over: for example an evaluation between two updates. */
+/**
+ * The current progress; undefined if the progress is that of another stage and complete, for example of an evaluation between two updates.
+ */
 export function currentProgress({ phase, progress }: StageOfJob): Progress | undefined {
   const isOver = progress !== undefined && progress.phase !== phase && progress.total > 0 && progress.done >= progress.total;
   return isOver && phase !== undefined ? undefined : progress;
@@ -45,7 +47,7 @@ export function amountText({ done, total, unit }: Pick<Progress, 'done' | 'total
   return unit === 'bytes' ? amount : `${amount} ${unit}`;
 }
 
-/** "1,200 samples per second", "3.1 MB per second"; undefined where nothing was counted yet. */
+/** "1,200 samples per second", "3.1 MB per second"; undefined if there is no rate yet. */
 export function rateText({ ratePerSecond: rate, unit }: Pick<Progress, 'ratePerSecond' | 'unit'>): string | undefined {
   if (rate === undefined) return undefined;
   if (unit === 'bytes') return `${byteSize(rate)} per second`;

@@ -1,17 +1,17 @@
-/** A model in a list. */
+/** An entry in a list of models. */
 
 export interface ModelInfo {
   /** The hub name, or the folder name. */
   readonly name: string;
   readonly path: string;
-  /** `run`: it was exported into the folder of a run. */
+  /** The source; `run` means that it was exported into the folder of a run. */
   readonly source: 'cache' | 'folder' | 'run';
   readonly family?: string;
   readonly parameters?: number;
   readonly weightBytes?: number;
   readonly dtypes?: readonly string[];
-  /** It can be asked something. Daemons of older versions do not say. */
+  /** Whether it generates text. Missing from daemons of older versions. */
   readonly writesText?: boolean;
-  /** The reason why its headers can't be read. */
+  /** The reason why its headers cannot be read. */
   readonly problem?: string;
 }

@@ -1,7 +1,4 @@
-/**
- * Messages between clients (command line, editor) and the daemon: each is defined once, as a value that carries its
- * types.
- */
+/** Messages between clients (command line, editor) and the daemon. Each is defined once, as a value that carries its types. */
 import type { ExportFormat, ExportType } from '../../catalog/artifacts.ts';
 import type { ObjectiveName } from '../../catalog/objectives.ts';
 import type { Problem } from '../problem.ts';
@@ -20,17 +17,14 @@ export type { ModelInfo } from './model-info.ts';
 /** A client of another version gets an error; `capabilities` lists the methods that both support. */
 export const PROTOCOL_VERSION = 1;
 
-/**
- * The largest message in either direction: far above a page of log or metrics, and enough for a prompt of a million
- * characters.
- */
+/** Maximum size of a message in either direction: far above a page of log or metrics, and enough for a prompt of a million characters. */
 export const MAX_FRAME_BYTES = 8 * 2 ** 20;
 
 /** The subprotocol of the socket; a client that can't set headers sends `token.<token>` in addition. */
 export const SUBPROTOCOL = 'rowtune.1';
 export const TOKEN_PROTOCOL = 'token.';
 
-/** The types are carried in `types`, which has no runtime value. */
+/** A message. Its types are in `types`, which has no runtime value. */
 export interface Message<Params, Result> {
   readonly method: string;
   readonly types?: (params: Params) => Result;
@@ -41,7 +35,7 @@ const message = <Params, Result>(method: string): Message<Params, Result> => ({ 
 export type ParamsOf<M> = M extends Message<infer Params, infer _> ? Params : never;
 export type ResultOf<M> = M extends Message<infer _, infer Result> ? Result : never;
 
-/** A message without parameters has an empty object. */
+/** The parameters of a message that has none: an empty object. */
 export type Nothing = Readonly<Record<string, never>>;
 
 export interface InitializeParams {
@@ -58,7 +52,7 @@ export interface InitializeResult {
   readonly startedAt: string;
   /** The methods that this daemon supports. */
   readonly capabilities: { readonly requests: readonly string[] };
-  /** Number of the newest event. */
+  /** The number of the newest event. */
   readonly seq: number;
 }
 
@@ -75,13 +69,13 @@ export interface JobRecord {
   readonly id: string;
   readonly kind: JobKind;
   readonly state: JobState;
-  /** Higher values go first; ties in order of arrival. */
+  /** Higher values go first; equal ones run in order of arrival. */
   readonly priority: number;
-  /** The subject, for people: a run's name, a model. */
+  /** The subject of the job, for people: a run's name, a model. */
   readonly title: string;
   readonly runDir?: string;
   readonly pid?: number;
-  /** The part of the machine that it has, or had. */
+  /** The part of the machine that the job has, or had. */
   readonly share?: DeviceShare | undefined;
   readonly createdAt: string;
   readonly startedAt?: string;
@@ -89,7 +83,7 @@ export interface JobRecord {
   readonly phase?: string;
   readonly progress?: Extract<WorkerEvent, { type: 'progress' }>;
   readonly metrics?: { readonly step: number; readonly values: Readonly<Record<string, number>> };
-  /** The reason of a failure. */
+  /** The reason for a failure. */
   readonly failure?: JobFailure;
   /** The run can continue from a checkpoint: start `resume` with this folder. */
   readonly resume?: { readonly runDir: string };
@@ -99,7 +93,7 @@ export interface JobRecord {
 export interface StartOptions {
   /** Unique; makes the start idempotent. */
   readonly id: string;
-  /** Default 0. */
+  /** The priority; default 0. */
   readonly priority?: number;
 }
 
@@ -108,25 +102,22 @@ export interface RunInfo {
   /** The folder of the sweep that the run belongs to. */
   readonly sweepDir?: string;
   readonly name: string;
-  /** From the recipe; absent in runs of older versions. */
+  /** The method in the recipe; missing in runs of older versions. */
   readonly method?: string;
-  /** The part of each weight that it trains, for the label of the method; absent in runs of older versions. */
+  /** The part of each weight that is trained, for the label of the method; missing in runs of older versions. */
   readonly trains?: string | undefined;
   readonly task?: string;
-  /** `queued`: it waits for a cluster and has no folder yet. */
+  /** `queued` runs wait for a cluster and have no folder yet. */
   readonly state: 'queued' | 'preparing' | 'running' | 'stopped' | 'finished' | 'failed' | 'interrupted';
   readonly reason?: string;
   readonly step: number;
   readonly totalSteps: number;
   readonly epoch?: number;
-  /** The training loss in the newest metrics line. */
+  /** The training loss in the newest line of metrics. */
   readonly loss?: number;
-  /**
-   * The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older
-   * versions.
-   */
+  /** The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; missing in runs of older versions. */
   readonly metrics?: Readonly<Record<string, number>>;
-  /** Notes of people about it; `name` may be theirs too. */
+  /** The tags that people gave the run; `name` may be given by people, too. */
   readonly tags?: readonly string[] | undefined;
   readonly note?: string | undefined;
   readonly pinned?: boolean | undefined;
@@ -134,13 +125,13 @@ export interface RunInfo {
   readonly startedAt: string;
   readonly updatedAt: string;
   readonly ageSeconds: number;
-  /** Its place on a cluster, if it was given to one. */
+  /** Its place on a cluster, if it was submitted to one. */
   readonly cluster?: ClusterPlace | undefined;
-  /** There is a checkpoint to continue from; daemons of older versions do not report it. */
+  /** Whether there is a checkpoint to continue from. Missing from daemons of older versions. */
   readonly resumable?: boolean;
 }
 
-/** Changes of people's notes about a run. What is left out stays. An empty text or false removes what was there. */
+/** Changes to people's notes about a run. Fields that are left out do not change. An empty text or false removes the old value. */
 export interface RunNotesChange {
   readonly name?: string | undefined;
   readonly addTags?: readonly string[] | undefined;
@@ -151,11 +142,11 @@ export interface RunNotesChange {
 }
 
 export interface RunList {
-  /** Pinned ones first, each newest first. */
+  /** The runs: pinned ones first, each group from newest to oldest. */
   readonly runs: readonly RunInfo[];
-  /** The folders are too large to search completely: there may be more runs. */
+  /** Whether the folders were too large to search completely, so that there may be more runs. */
   readonly truncated: boolean;
-  /** Folders that do not exist on the machine of the daemon; absent from older daemons. */
+  /** Folders that do not exist on the daemon's machine; missing from older daemons. */
   readonly missing?: readonly string[];
 }
 
@@ -165,24 +156,24 @@ export interface ChatModel extends ChatFacts {
   readonly name: string;
   readonly method?: string | undefined;
   readonly trains?: string | undefined;
-  /** Its base: a path, or a name on the hub. */
+  /** The base model: a path, or a name on the hub. */
   readonly model: string;
   readonly revision: string;
   readonly updatedAt: string;
 }
 
-/** Facts about a base model that a chat needs. */
+/** The properties of a base model that a chat needs. */
 export interface ChatFacts {
   readonly family: string;
-  /** The most tokens of a conversation and its answer together. */
+  /** Maximum number of tokens of a conversation together with its answer. */
   readonly positions: number;
-  /** The chat template passes tools, and calls can be read from an answer. */
+  /** Whether the chat template shows tools to the model and calls can be read from an answer. */
   readonly callsTools: boolean;
 }
 
 export interface ModelList {
   readonly models: readonly ModelInfo[];
-  /** As in RunList. */
+  /** As in `RunList`. */
   readonly truncated: boolean;
 }
 
@@ -191,7 +182,7 @@ export interface EngineStatus {
     readonly cpu: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
     readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
   };
-  /** The first NVIDIA GPU; only the portable engine knows others. */
+  /** The first NVIDIA GPU; only the portable engine supports others. */
   readonly gpu?: { readonly name: string; readonly driver: string; readonly freeBytes?: number };
   readonly installedEngines: readonly string[];
   readonly freeDiskBytes: number;
@@ -209,13 +200,13 @@ export interface DaemonStatus {
   readonly seq: number;
 }
 
-/** Lines starting at `from`, at most one page; repeat with `next` until it no longer changes. */
+/** Reads lines from `from`, at most one page; repeat with `next` until it no longer changes. */
 export interface TailParams {
   readonly runDir: string;
   readonly file: TailedFile;
-  /** From 0; an incomplete line does not count. */
+  /** Index of the first line, from 0; an incomplete line does not count. */
   readonly from: number;
-  /** As in the previous page; without it, only a file that became shorter is detected. */
+  /** The version from the previous page. Without it, only a file that became shorter is detected as replaced. */
   readonly version?: string;
 }
 
@@ -227,13 +218,13 @@ export interface TailResult {
   readonly lines: readonly string[];
   readonly next: number;
   /**
-   * The file has fewer lines than `from`, or was replaced because the run continued from an earlier checkpoint: read it
-   * from 0 again.
+   * Whether the file has fewer lines than `from`, or was replaced because the run continued from an earlier checkpoint. If so, read it
+   * again from 0.
    */
   readonly rewound: boolean;
-  /** More lines are available. */
+  /** Whether more lines are available. */
   readonly more: boolean;
-  /** Identifies the file while lines are only appended; empty if there is none. */
+  /** Identifies the file while lines are only appended; empty if there is no file. */
   readonly version: string;
 }
 
@@ -247,11 +238,11 @@ export interface EventsResult {
   readonly events: readonly JobEvent[];
   /** False if older events were dropped: read `jobs/list` and the files of the runs instead. */
   readonly complete: boolean;
-  /** The epoch differs from that of `seq`: start over. */
+  /** Identifies the sequence of events; if it differs from that of `seq`, start over. */
   readonly epoch: string;
 }
 
-/** All requests; the compiler checks the daemon's handlers against this table. */
+/** All requests. The compiler checks the daemon's handlers against this table. */
 export const requests = {
   initialize: message<InitializeParams, InitializeResult>('initialize'),
   daemonStatus: message<Nothing, DaemonStatus>('daemon/status'),
@@ -260,11 +251,11 @@ export const requests = {
   /** The tasks that a model on the daemon's machine can be tuned for, the suggested one first. */
   modelTasks: message<{ readonly model: string }, { readonly tasks: readonly ObjectiveName[] }>('models/tasks'),
   describeData: message<{ readonly files: readonly string[] }, { readonly files: readonly DataFileInfo[] }>('data/describe'),
-  /** The answers of a new recipe that follow from its model and data on the daemon's machine. */
+  /** The answers for a new recipe that follow from its model and data on the daemon's machine. */
   newRecipe: message<NewRecipeParams, NewRecipeAnswer>('recipes/new'),
-  /** The newest runs whose models write text, as far as their base models are on the daemon's machine. */
+  /** The newest runs whose models generate text and whose base models are on the daemon's machine. */
   listChatModels: message<{ readonly folders: readonly string[] }, { readonly models: readonly ChatModel[] }>('chat/models'),
-  /** The number of tokens of each text, by the tokenizer of the run's model. */
+  /** The number of tokens of each text with the tokenizer of the run's model. */
   countTokens: message<{ readonly runDir: string; readonly texts: readonly string[] }, { readonly tokens: readonly number[] }>(
     'chat/count',
   ),
@@ -272,15 +263,15 @@ export const requests = {
   tailRun: message<TailParams, TailResult>('runs/tail'),
   readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
   deleteRun: message<{ readonly runDir: string }, Nothing>('runs/delete'),
-  /** The profiles for a recipe in this folder, the one that counts if none is named first; or the one of a file. */
+  /** The profiles for a recipe in this folder, starting with the one that applies if none is named; or the profile in a file. */
   clusterProfiles: message<{ readonly folder: string; readonly file?: string }, { readonly profiles: readonly ClusterProfile[] }>(
     'cluster/profiles',
   ),
-  /** Gives a new run or sweep of a recipe to a cluster, or what is left of the one in `folder`; once for an id. */
+  /** Submits a new run or sweep of a recipe to a cluster, or the rest of the one in `folder`; repeating an id submits nothing. */
   submitToCluster: message<SubmitParams, ClusterSubmission>('cluster/submit'),
-  /** Ends a run or a sweep that a cluster has, after it has saved if `save`; one that waits leaves the queue. */
+  /** Ends a run or sweep on a cluster, after saving it if `save` is set; one that waits is removed from the queue. */
   stopOnCluster: message<{ readonly runDir: string; readonly save: boolean }, Nothing>('runs/stopOnCluster'),
-  /** Writes notes of people about a run. */
+  /** Writes people's notes about a run. */
   noteRun: message<{ readonly runDir: string; readonly change: RunNotesChange }, Nothing>('runs/note'),
   /** Returns the trainer's own estimate. */
   estimate: message<{ readonly recipe: RecipeSource }, unknown>('estimate'),
@@ -288,9 +279,9 @@ export const requests = {
   resume: message<StartOptions & { readonly runDir: string; readonly overrides?: readonly string[] }, JobRecord>('jobs/resume'),
   /** Starts the sweep of a recipe, or continues the one in `sweepDir`. */
   sweep: message<StartOptions & { readonly recipe?: RecipeSource; readonly sweepDir?: string }, JobRecord>('jobs/sweep'),
-  /** Null if the folder is not that of a sweep. */
+  /** The status of a sweep; null if the folder is not that of a sweep. */
   readSweep: message<{ readonly sweepDir: string }, SweepStatus | null>('sweeps/read'),
-  /** With `report`, also writes the stability report next to the scores. */
+  /** Computes scores; with `report`, also writes the stability report next to them. */
   importance: message<StartOptions & { readonly recipe: RecipeSource; readonly outputFile: string; readonly report?: boolean }, JobRecord>(
     'jobs/importance',
   ),
@@ -311,7 +302,7 @@ export const requests = {
     StartOptions & {
       readonly adapter: string;
       readonly format: ExportFormat;
-      /** One of the format's types; as the base where not given. */
+      /** One of the format's types; if left out, the type of the base. */
       readonly type?: ExportType | undefined;
       readonly outputDir: string;
       readonly overwrite: boolean;
@@ -322,19 +313,19 @@ export const requests = {
   doctor: message<StartOptions & { readonly engine: GenerateOptions['engine'] }, JobRecord>('jobs/doctor'),
   listJobs: message<Nothing, readonly JobRecord[]>('jobs/list'),
   /**
-   * Resolves when the job has ended. With `progressToken`, its further events arrive as `$/progress`. Canceling the
-   * request ends only the wait, or with `abortOnCancel` the job.
+   * Resolves when the job has ended. With `progressToken`, its further events arrive as `$/progress`. Canceling the request ends only the
+   * wait, or, with `abortOnCancel`, the job.
    */
   waitForJob: message<{ readonly id: string; readonly progressToken?: string; readonly abortOnCancel?: boolean }, JobRecord>('jobs/wait'),
-  /** Removes a queued job; ends a running one, after a training has saved. */
+  /** Removes a queued job, or ends a running one; a training saves first. */
   stopJob: message<{ readonly id: string }, JobRecord>('jobs/stop'),
-  /** Ends it without saving. */
+  /** Ends a job without saving. */
   abortJob: message<{ readonly id: string }, JobRecord>('jobs/abort'),
   prioritizeJob: message<{ readonly id: string; readonly priority: number }, JobRecord>('jobs/prioritize'),
   eventsSince: message<{ readonly seq: number; readonly epoch: string }, EventsResult>('events/since'),
   /**
-   * Stops all running jobs (training saves) and resolves when they have ended; the daemon ends at `exit`, or shortly
-   * after without it. Queued jobs continue under the next daemon.
+   * Stops all running jobs (trainings save) and resolves when they have ended. The daemon ends at `exit`, or shortly afterwards without it.
+   * Queued jobs continue under the next daemon.
    */
   shutdown: message<Nothing, Nothing>('shutdown'),
 } as const;
@@ -343,13 +334,13 @@ export type RequestName = keyof typeof requests;
 export type RequestParams<Name extends RequestName> = ParamsOf<(typeof requests)[Name]>;
 export type RequestResult<Name extends RequestName> = ResultOf<(typeof requests)[Name]>;
 
-/** From client to daemon. */
+/** Notifications from clients to the daemon. */
 export const clientNotifications = {
   initialized: message<Nothing, void>('initialized'),
   exit: message<Nothing, void>('exit'),
 } as const;
 
-/** From the daemon to clients that subscribed to events. */
+/** Notifications from the daemon to clients that subscribed to events. */
 export const serverNotifications = {
   jobChanged: message<JobRecord, void>('job/changed'),
   jobEvent: message<JobEvent, void>('job/event'),
@@ -357,13 +348,13 @@ export const serverNotifications = {
 
 export type ServerNotificationName = keyof typeof serverNotifications;
 
-/** Error codes of the daemon in addition to those of JSON-RPC; its specification reserves these numbers for servers. */
+/** Error codes of the daemon in addition to those of JSON-RPC, whose specification reserves these numbers for servers. */
 export const RPC_ERROR = { notInitialized: -32002, failed: -32001, requestCanceled: -32800 } as const;
 
-/** The `data` of an error response: the texts for the user. */
+/** The `data` of an error response: texts for the user. */
 export interface RpcErrorData {
   readonly code: string;
   readonly hint?: string;
-  /** Problems of a recipe. */
+  /** The problems of a recipe. */
   readonly problems?: readonly Problem[];
 }

@@ -1,8 +1,8 @@
-/** A WebSocket as reader and writer of vscode-jsonrpc: one text frame per message, with a bounded send queue. */
+/** Connects a WebSocket to the reader and writer of vscode-jsonrpc: one text frame per message, with a bounded send queue. */
 import type { Disposable, Message, MessageReader, MessageWriter } from 'vscode-jsonrpc';
 import { readFrame } from './frames.ts';
 
-/** The subset of WebSocket that is needed; sockets of `ws` fit through `fromWebSocket`. */
+/** The part of WebSocket that is needed; `fromWebSocket` adapts sockets of `ws`. */
 export interface TextSocket {
   /** Bytes that were sent but not yet received by the peer. */
   readonly bufferedAmount: number;
@@ -15,9 +15,9 @@ export interface TextSocket {
 }
 
 export interface TransportOptions {
-  /** A peer with a longer backlog is dropped; it can request missed events when it reconnects. */
+  /** Maximum backlog; a peer that exceeds it is dropped, and can request missed events when it reconnects. */
   readonly maxQueuedBytes: number;
-  /** The reason why this side closed the connection. */
+  /** Receives the reason why this side closed the connection. */
   readonly onDropped?: (reason: string) => void;
 }
 
@@ -26,7 +26,7 @@ export interface SocketTransport {
   readonly writer: MessageWriter;
 }
 
-/** RFC 6455: invalid message; the peer is too slow. */
+/** Close codes of RFC 6455: invalid message; peer too slow. */
 const INVALID_PAYLOAD = 1007;
 
 export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped = () => undefined }: TransportOptions): SocketTransport {

@@ -1,4 +1,4 @@
-/** Checks located values against the table of settings: unknown keys, wrong types and bounds, what is missing. */
+/** Checks located values against the table of settings: unknown keys, wrong types, values out of bounds, missing settings. */
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import type { Problem, Suggestion } from '../problem.ts';
 import { maskTokens } from '../text/literal-token.ts';
@@ -8,18 +8,20 @@ import { groups, recipeFields, type Setting, settings } from './recipe-schema.ts
 import { type Fields, isGroup } from './setting.ts';
 import type { Mismatch, ValueType } from './value-type.ts';
 
-/** A file with more problems than this is not a recipe, and guessing at each of its keys would block the editor. */
+/**
+ * Maximum number of unknown keys to find suggestions for: a file with more is not a recipe, and searching for each would block the editor.
+ */
 const MAX_GUESSED = 200;
 
 export interface CheckedSettings {
   /** The valid values in resolved form, by dotted path. */
   readonly values: ReadonlyMap<string, unknown>;
-  /** The paths whose values are wrong, or required and missing. */
+  /** The paths whose values are invalid, or required but missing. */
   readonly invalid: ReadonlySet<string>;
   readonly problems: readonly Problem[];
 }
 
-/** Returns all problems at once. `root` is undefined for an empty text. */
+/** Checks a recipe and returns all problems at once. `root` is undefined for an empty text. */
 export function checkSettings(root: Located | undefined): CheckedSettings {
   const check = new Check(root);
   if (root !== undefined && root.content.kind !== 'map')
@@ -80,7 +82,8 @@ class Check implements CheckedSettings {
   #wrongGroup(name: string, fields: Fields, located: Located, path: readonly string[]): void {
     for (const field of Object.keys(fields)) this.invalid.add(`${name}.${field}`);
     const expected = `a map of settings (${Object.keys(fields).slice(0, 3).join(', ')} …)`;
-    // The file alone stands for the training data, the name alone for the measure: the first setting of a group is the one that people mean.
+    // A single value stands for the first setting of its group, the one that people mean: a file for the training data, a name for the
+    // measure.
     const [first = '', setting] = Object.entries(fields)[0] ?? [];
     const isFirst =
       located.content.kind === 'scalar' && setting !== undefined && !isGroup(setting) && setting.type.check(toPlain(located)).ok;
@@ -123,7 +126,7 @@ class Check implements CheckedSettings {
     const groupPath = path.join('.');
     const foreign = Object.hasOwn(foreignKeys, name) ? foreignKeys[name] : undefined;
     const home =
-      // Under a group, a top-level setting is more likely than one of the same name in another group.
+      // Under a group, a top-level setting is more likely than a setting with the same name in another group.
       (Object.hasOwn(settings, name) || Object.hasOwn(groups, name) ? name : undefined) ??
       Object.keys(settings).find(candidate => candidate.split('.').at(-1) === name);
     const note = foreign?.note === undefined ? '' : `; ${foreign.note}`;
@@ -164,10 +167,10 @@ class Check implements CheckedSettings {
     }
   }
 
-  /** Does not offer to rename onto an existing key. */
+  /** Suggests a rename, but not to an existing key. */
   #rename(to: string, groupPath: string): Suggestion {
     const steps = to.split('.');
-    // The value exists under another name: neither missing nor at its default.
+    // The value exists under another name, so it is neither missing nor at its default.
     this.invalid.add(to);
     if (this.#root !== undefined && follow(this.#root, steps).complete) return { kind: 'remove-key' };
     const home = steps.slice(0, -1).join('.');
@@ -176,7 +179,7 @@ class Check implements CheckedSettings {
 }
 
 const isNull = ({ content }: Located): boolean => content.kind === 'scalar' && content.value === null;
-/** The ways to turn off a switch of another tool: false, null, no value, or a word. */
+/** True for every way to turn off another tool's switch: false, null, no value, or a word. */
 function isOff({ content }: Located): boolean {
   if (content.kind !== 'scalar') return false;
   const { value } = content;
@@ -193,7 +196,7 @@ function explain(
   const table = Object.hasOwn(foreignValues, dotted) ? foreignValues[dotted] : undefined;
   const foreign = choices !== undefined && table !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
   const got = `'${dotted}' must be ${expected}, not ${show(value)}`;
-  // The way out comes before a list, of which a narrow view shows the beginning.
+  // The fix comes before the list of choices, which a narrow view may cut off.
   const withChoices = (wayOut: string): string => `'${dotted}' can't be ${show(value)}${wayOut} It must be ${expected}`;
   if (foreign?.note !== undefined) return { message: withChoices(`: ${foreign.note}.`) };
   const to =
@@ -210,9 +213,9 @@ function explain(
   return { message, suggestion: { kind: 'replace-value', to } };
 }
 
-/** A quoted number or truth value, or a word that older YAML reads as one. */
+/** The value of a quoted number or boolean, or of a word that older YAML reads as a boolean. */
 function converted(value: unknown, source: string, type: ValueType<unknown> | undefined): string | undefined {
-  // As it was written: the names 1.10 and 1.1 differ.
+  // Keep the original spelling: the names 1.10 and 1.1 differ.
   if (typeof value === 'number' || typeof value === 'boolean')
     return type === undefined || type.isText ? `'${source || value}'` : undefined;
   if (type === undefined) return undefined;

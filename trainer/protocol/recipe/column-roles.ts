@@ -1,4 +1,4 @@
-/** The names that samples' columns may have, by what is trained: what `data.columns` maps to. */
+/** The column names that `data.columns` can map to, by training target. */
 import type { ObjectiveEntry } from '../../catalog/objectives.ts';
 
 const ROLES: Readonly<Record<ObjectiveEntry['target'], readonly string[]>> = {
@@ -12,14 +12,14 @@ const ROLES: Readonly<Record<ObjectiveEntry['target'], readonly string[]>> = {
   similarity: ['anchor', 'positive', 'negative', 'score'],
 };
 
-/** In the order in which a form asks for them. */
+/** The column names in the order in which a form asks for them. */
 export const rolesOf = ({ target, reads }: ObjectiveEntry): readonly string[] => (reads === 'images' ? ['image', 'label'] : ROLES[target]);
 
-/** Names that people give to what they ask, and to what is answered. */
+/** Common names of columns with questions, and of columns with answers. */
 const QUESTIONS = /^(?:questions?|query|q|ask|user|human|request|instruct(?:ions?)?|prompts?|inputs?)$/i;
 const ANSWERS = /^(?:answers?|a|responses?|repl(?:y|ies)|assistants?|bot|gpt|outputs?|completions?|targets?)$/i;
 
-/** The columns of questions with answers, where keys look like these. */
+/** The columns of questions and answers, if there are keys with such names. */
 export function chatColumns(keys: readonly string[]): Readonly<Record<'instruction' | 'output', string>> | undefined {
   const [question, answer] = [QUESTIONS, ANSWERS].map(names => keys.find(key => names.test(key)));
   return question === undefined || answer === undefined ? undefined : { instruction: question, output: answer };

@@ -7,15 +7,15 @@ import { isRecord } from '../../narrow.ts';
 import type { Given } from './setting.ts';
 
 /**
- * Columns for a language model that learns from texts, which are chosen at random (docs/choosing.md, "Rows, columns or channels"). A recipe that
- * says how rows are chosen trains rows.
+ * The default: columns for a language model that learns from texts, chosen at random (docs/choosing.md, "Rows, columns or channels"). A
+ * recipe with settings for choosing rows trains rows.
  */
 export function defaultUnit(given: Given): 'rows' | 'columns' {
   const method = entryOf(methodCatalog, given.method) ?? methodCatalog.spsft;
   return method.trainsColumns && learnsTokens(given.task) && !choosesByWrittenScores(given) ? 'columns' : 'rows';
 }
 
-/** Whether a value of a setting says that rows are chosen. */
+/** Returns whether the value of a setting implies that rows are chosen. */
 type SaysRows = (value: unknown, given: Given) => boolean;
 
 const isThere: SaysRows = value => value !== undefined;
@@ -23,8 +23,9 @@ const isOn: SaysRows = value => value === true;
 const never: SaysRows = () => false;
 
 /**
- * The settings of a choice by scores: rows have a measure, scores, companions and a second choice, and the default columns none of these. Random
- * rows are rows too, so that measures can be compared; but where all settings are filled in, the default measure is there as well.
+ * Settings that imply a choice of rows by scores: a measure, scores, dependencies or choosing again, none of which the default columns
+ * have. Random rows are rows too, so that measures can be compared. But if all settings are filled in, the default measure of columns is
+ * present as well and implies nothing.
  */
 const CHOICE: Readonly<Record<string, SaysRows>> = {
   'importance.measure': (measure, { trains }) => measure !== undefined && !(trains === 'columns' && measure === measureWithoutScores),
@@ -37,7 +38,7 @@ const CHOICE: Readonly<Record<string, SaysRows>> = {
   dependencies: isOn,
 };
 
-/** A sweep that tries values of one of them compares rows. */
+/** True if one of these settings implies rows, or a sweep varies one of them. */
 function choosesByWrittenScores(given: Given): boolean {
   const over = given['sweep.over'];
   return Object.entries(CHOICE).some(([path, says]) => says(given[path], given) || (isRecord(over) && Object.hasOwn(over, path)));

@@ -2,11 +2,11 @@
 import { hostingEngines } from '../../catalog/engines.ts';
 import { orList } from '../../catalog/entries.ts';
 
-/** The counterpart of a foreign key: `to` is a dotted path, `note` explains other differences or why there is none. */
+/** Our counterpart of a foreign key: `to` is a dotted path; `note` explains other differences, or why there is no counterpart. */
 export interface ForeignKey {
   readonly to?: string;
   readonly note?: string;
-  /** A switch for an option that is off here by default: `false` and no value mean the same as no key. */
+  /** Present for a switch that turns on an option which is off by default here: `false` or no value mean the same as no key. */
   readonly isSwitch?: true;
 }
 
@@ -168,7 +168,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...absent('write r, lora_alpha and lora_dropout at the top level', 'lora_parameters', 'lora_config', 'peft_config'),
 ]);
 
-/** Values of other tools for one setting, by the setting's path: our value, or why there is none. */
+/** Values of other tools for a setting, by the setting's path: our value, or the reason why there is none. */
 export const foreignValues: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = {
   method: Object.fromEntries([
     ...renamed('full', 'fft', 'full_finetune', 'dense', 'none'),

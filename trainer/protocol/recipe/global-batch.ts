@@ -1,10 +1,10 @@
-/** The parts of a batch: one for each process of a run, or for each device of its process. */
+/** The parts of a batch: one per process of a run, or per device of its process. */
 interface PartSettings {
   readonly processes: number;
   readonly devices: number;
 }
 
-/** The rows over which an update of a run averages. */
+/** The settings that determine how many rows an update averages over. */
 interface BatchSettings extends PartSettings {
   readonly per_device_train_batch_size: number;
   readonly gradient_accumulation_steps: number;

@@ -1,4 +1,4 @@
-/** A value with its position in the text: YAML or JSON before it is checked. */
+/** A YAML or JSON value with its position in the text, before it is checked. */
 import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
 import { messageOf } from '../error-facts.ts';
 import type { Problem, Range } from '../problem.ts';
@@ -7,13 +7,13 @@ import { excessOf } from './text-bounds.ts';
 
 export interface Located {
   readonly content:
-    | { readonly kind: 'scalar'; readonly value: unknown /** As written. */; readonly source: string }
+    | { readonly kind: 'scalar'; readonly value: unknown /** The value as written. */; readonly source: string }
     | { readonly kind: 'list'; readonly items: readonly Located[] }
     | { readonly kind: 'map'; readonly entries: ReadonlyMap<string, Located> };
   readonly range: Range;
-  /** Range of the key of this value in a map. */
+  /** The range of this value's key in a map. */
   readonly keyRange?: Range;
-  /** The whole text of the override that set it; undefined if the file did. */
+  /** The whole text of the override that set it; undefined if it comes from the file. */
   readonly override?: string;
 }
 
@@ -22,13 +22,16 @@ export interface LocatedText {
   readonly problems: readonly Problem[];
 }
 
-/** A recipe is a page. A quarter of a megabyte leaves room for thousands of label names and keeps keystrokes fast. */
+/**
+ * Maximum length of a recipe, which is a page of text. A quarter of a megabyte leaves room for thousands of label names and keeps typing
+ * fast.
+ */
 export const MAX_RECIPE_CHARACTERS = 256 * 1024;
-/** Nodes after aliases are resolved: ten levels of ten aliases would be ten billion. */
+/** Maximum number of nodes after aliases are resolved: ten levels of ten aliases would be ten billion. */
 const MAX_NODES = 50_000;
-/** The schema nests three deep. */
+/** Maximum nesting depth; the schema nests three deep. */
 const MAX_DEPTH = 16;
-/** More syntax problems than this are reported as one. */
+/** Maximum number of syntax problems to report individually; more are reported as one. */
 const MAX_SYNTAX_PROBLEMS = 50;
 
 export const START: Range = { start: { line: 0, column: 0 }, end: { line: 0, column: 0 } };
@@ -67,7 +70,7 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
   }
   const toRange = (start: number, end: number): Range => shift({ start: positionOf(start), end: positionOf(Math.max(start, end)) }, offset);
   try {
-    // Duplicates are found below: the library compares every pair of keys.
+    // Duplicate keys are found below, because the library compares every pair of keys.
     const document = parseDocument(text, {
       keepSourceTokens: true,
       uniqueKeys: false,
@@ -87,7 +90,7 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
   }
 }
 
-/** The plain value, without places. */
+/** The plain value, without positions. */
 export function toPlain({ content }: Located): unknown {
   if (content.kind === 'scalar') return content.value;
   if (content.kind === 'list') return content.items.map(toPlain);
@@ -107,15 +110,14 @@ export function follow(root: Located, path: readonly (string | number)[]): { rea
   return { found, complete: true };
 }
 
-/** Only the first line of an override's value follows its key. */
+/** Shifts a range by the offset of an override's value; only its first line follows the key. */
 const shift = ({ start, end }: Range, offset: number): Range => ({
   start: { line: start.line, column: start.column + (start.line === 0 ? offset : 0) },
   end: { line: end.line, column: end.column + (end.line === 0 ? offset : 0) },
 });
 
 /**
- * The target of each alias: the nearest preceding node with its anchor, if any. The library would search the whole
- * document for each.
+ * The target of each alias: the nearest preceding node with its anchor, if any. The library would search the whole document for each alias.
  */
 export function aliasTargets(document: Document): ReadonlyMap<Alias, Node | undefined> {
   const anchored = new Map<string, Node>();

@@ -1,8 +1,8 @@
-/** The start of the factors of a low-rank product. */
+/** The initialization of low-rank factors. */
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { Recipe } from './recipe-schema.ts';
 
-/** The start of a recipe's factors; a method that has one start takes that. */
+/** The initialization of a recipe's factors; 'kaiming' for a method that supports no other. */
 export const loraStart = ({
   method,
   init_lora_weights: start,

@@ -3,7 +3,7 @@ import type { Problem, Range } from '../problem.ts';
 import { type Located, locate, START } from './located.ts';
 import { settings } from './recipe-schema.ts';
 
-/** No setting is nested deeper; this also keeps `a.a.a…` from nesting without end. */
+/** Maximum depth of a key; no setting is nested deeper, and `a.a.a…` must not nest endlessly. */
 const MAX_KEY_DEPTH = 3;
 
 /** The file's values with the overrides applied in order, and the problems of the overrides themselves. */
@@ -40,8 +40,8 @@ export function applyOverrides(
 const lineRange = (start: number, end: number): Range => ({ start: { line: 0, column: start }, end: { line: 0, column: end } });
 
 /**
- * An empty value and `null` remove a key, so that its default applies. If any text is valid, it is taken literally
- * unless it has YAML quotes.
+ * Reads the value of an override. An empty value and `null` remove a key, so that its default applies. If the setting accepts any text, the
+ * value is taken literally unless it has YAML quotes.
  */
 function readValue(override: string, key: string, offset: number): { located: Located | undefined; problems: readonly Problem[] } {
   const text = override.slice(offset);

@@ -1,7 +1,4 @@
-/**
- * Turns the text of a recipe into a resolved recipe and all its problems. The command line, the trainer and the editor
- * all use this reader.
- */
+/** Parses the text of a recipe into a resolved recipe and all its problems; used by the command line, the trainer and the editor. */
 import { required } from '../../narrow.ts';
 import type { Problem, Range } from '../problem.ts';
 import { hasErrors } from '../problem.ts';
@@ -15,25 +12,25 @@ import { recipeRules } from './rules/recipe-rules.ts';
 import type { Rule } from './rules/rule.ts';
 
 export interface ParseOptions {
-  /** Decides whether hints about YAML readers apply; nothing is read from disk. */
+  /** The file name, which decides whether hints about YAML readers apply; nothing is read from disk. */
   readonly fileName?: string;
   /**
-   * `key=value` with dotted keys and YAML values. Overrides take precedence over the file, the last one wins, and an
-   * empty value removes a key.
+   * Overrides `key=value` with dotted keys and YAML values. They take precedence over the file, the last one wins, and an empty value
+   * removes a key.
    */
   readonly overrides?: readonly string[];
 }
 
 export interface ParsedRecipe {
-  /** With every default filled in; present only if no problem is an error. */
+  /** The recipe with every default filled in; present only if no problem is an error. */
   readonly recipe?: Recipe;
-  /** In text order, those of overrides last. */
+  /** The problems in text order; those of overrides come last. */
   readonly problems: readonly Problem[];
   /** The valid values, and defaults for all others. */
   readonly resolved: ResolvedRecipe;
 }
 
-/** Say that something is absent, which nobody knows of a text that could not be read completely. */
+/** Codes of problems that report something missing, which is unknowable if the text could not be read completely. */
 const ABSENCES: ReadonlySet<string> = new Set(['missing-key', 'no-training-data']);
 
 /** Reads a recipe in YAML or JSON. Never throws, even for incomplete text; returns all problems at once. */
@@ -58,10 +55,10 @@ export function parseRecipe(text: string, { fileName = '', overrides = [] }: Par
   return hasErrors(problems) ? { problems: firstOf(problems), resolved } : { recipe, problems: firstOf(problems), resolved };
 }
 
-/** More than anyone reads; each one is marked in the editor and searched for a fix. */
+/** Maximum number of problems to return: more than anyone reads, and the editor marks each and searches for a fix. */
 const MAX_PROBLEMS = 500;
 
-/** Errors first. */
+/** The first problems up to the maximum; errors take precedence. */
 function firstOf(problems: readonly Problem[]): readonly Problem[] {
   const more = problems.length - MAX_PROBLEMS;
   if (more <= 0) return problems;
@@ -82,7 +79,7 @@ function firstOf(problems: readonly Problem[]): readonly Problem[] {
   return [...kept, rest].sort(inOrder);
 }
 
-/** Fills in the defaults in table order, so that a default may depend on earlier settings, and on what is written below. */
+/** Fills in the defaults in table order. A default may depend on earlier settings, and on later ones that the recipe sets. */
 function resolve(values: ReadonlyMap<string, unknown>): ResolvedRecipe {
   const given: Record<string, unknown> = Object.fromEntries(values);
   const resolved: Record<string, unknown> = {};
@@ -96,7 +93,7 @@ function resolve(values: ReadonlyMap<string, unknown>): ResolvedRecipe {
     given[path] = value;
     home[name ?? group] = value;
   }
-  // The table whose types make a recipe was gone through, and each of its values checked or computed.
+  // Every value of the table was checked or computed.
   return resolved as ResolvedRecipe;
 }
 
@@ -145,7 +142,7 @@ function literalTokens(text: string, overrides: readonly string[]): Problem[] {
   return [...inFile, ...inOverrides];
 }
 
-/** YAML 1.1 readers (PyYAML) read a number with an exponent as text unless it has a dot and a signed exponent. */
+/** Hints for numbers with an exponent: YAML 1.1 readers (PyYAML) read them as text unless they have a dot and a signed exponent. */
 function numberHints({ content, range, override }: Located, path: readonly (string | number)[]): Problem[] {
   if (content.kind === 'list') return content.items.flatMap((item, index) => numberHints(item, [...path, index]));
   if (content.kind === 'map') return [...content.entries].flatMap(([key, value]) => numberHints(value, [...path, key]));
@@ -157,7 +154,7 @@ function numberHints({ content, range, override }: Located, path: readonly (stri
   return [{ code: 'number-format', severity: 'info', message, path, range, suggestion: { kind: 'replace-value', to } }];
 }
 
-/** Problems of the whole recipe are shown at its first key. */
+/** The range of the first key, where problems of the whole recipe are shown. */
 function firstKey(root: Located | undefined): Range {
   if (root?.content.kind !== 'map') return START;
   return [...root.content.entries.values()][0]?.keyRange ?? START;

@@ -1,4 +1,7 @@
-/** The recipe: every setting once. The type, the defaults, the JSON Schema and the documentation for hover and completion all come from `recipeFields`. */
+/**
+ * The recipe: every setting, defined once. The type, the defaults, the JSON Schema and the documentation for hover and completion come from
+ * `recipeFields`.
+ */
 
 import type { Fields, Given, Group, Resolved, Setting } from './setting.ts';
 import { group, isGroup } from './setting.ts';
@@ -30,7 +33,10 @@ const runFields = {
   eval_generation: generationGroup,
 } as const satisfies Fields;
 
-/** In the order in which a recipe is written; a derived default reads settings above it, and below it those that the recipe says. */
+/**
+ * The settings in the order in which a recipe is written. A derived default reads settings above it, and below it those that the recipe
+ * sets.
+ */
 export const recipeFields = { ...runFields, sweep: sweepGroup(Object.fromEntries(flatten(runFields, ''))) } as const satisfies Fields;
 
 /**
@@ -43,7 +49,7 @@ type GroupIn<F extends Fields> = { [K in keyof F]: F[K] extends Group ? K : neve
 /** The name of a group of settings. */
 export type GroupName = GroupIn<typeof recipeFields>;
 
-/** A recipe while it is written: all settings are valid or at their defaults, but the model may be missing. */
+/** A recipe that is being written: all settings are valid or at their defaults, but the model may be missing. */
 export type ResolvedRecipe = Partial<Recipe> & Omit<Recipe, 'model'>;
 
 export type { Group, Setting } from './setting.ts';
@@ -57,7 +63,7 @@ export const groups: Readonly<Record<string, Group>> = Object.fromEntries(
   Object.entries<Setting | Group>(recipeFields).filter((entry): entry is [string, Group] => isGroup(entry[1])),
 );
 
-/** The value of a setting by its dotted path; undefined where the recipe has none. */
+/** The value of a setting by its dotted path; undefined if the recipe has none. */
 export function settingValue(recipe: object, path: string): unknown {
   let value: unknown = recipe;
   for (const key of path.split('.'))

@@ -1,6 +1,6 @@
 /**
- * The text of a new recipe from the answers of the wizard, or of `rowtune init`: the settings that people usually change, each with a
- * sentence. Pure.
+ * Writes the text of a new recipe from the answers of the wizard or of `rowtune init`: the settings that people usually change, with a
+ * sentence about each. Pure.
  */
 
 import { labelIn } from '../../catalog/labels.ts';
@@ -13,40 +13,40 @@ import { type PartialRecipe, stringifyRecipe } from './stringify-recipe.ts';
 
 export interface RecipeAnswers {
   readonly name: string;
-  /** A folder or file as the recipe should write it, or a name on the hub. */
+  /** The model as the recipe should name it: a folder, a file, or a name on the hub. */
   readonly model: string;
   readonly task: Recipe['task'];
   readonly method: Recipe['method'];
-  /** As the recipe should write it; absent if the user has no data yet. */
+  /** The training data as the recipe should name it; missing if the user has no data yet. */
   readonly train?: string;
-  /** Our names of columns → those in the data. */
+  /** Our column names → the names in the data. */
   readonly columns?: Readonly<Record<string, string>>;
-  /** The longest input of the model in tokens, if it is known. */
+  /** Maximum input length of the model in tokens, if known. */
   readonly maxPositions?: number | undefined;
-  /** Rows or columns of each layer, where a layer of the model has fewer than the default; the method's default if left out. */
+  /** Number of rows or columns per layer, if a layer of the model has fewer than the default; if left out, the method's default. */
   readonly r?: number | undefined;
-  /** The words that the model's folder has for texts that are searched for, and for those that are searched. */
+  /** The prompts in the model's folder for search queries and for documents. */
   readonly prompts?: { readonly query?: string | undefined; readonly document?: string | undefined } | undefined;
 }
 
-/** The choices for a new recipe, before its model and data are looked at. */
+/** The choices for a new recipe, made before its model and data are read. */
 export interface NewRecipeParams {
   readonly model: string;
-  /** Left out where there is none yet, or where it is on another machine. */
+  /** The data; left out if there is none yet, or if it is on another machine. */
   readonly data?: string | undefined;
-  /** Found from the model and the data if left out. */
+  /** The task; if left out, it is detected from the model and the data. */
   readonly task?: Recipe['task'] | undefined;
   readonly method: Recipe['method'];
-  /** The folder in which relative paths begin. */
+  /** The folder that relative paths start from. */
   readonly baseDir: string;
 }
 
-/** The answers that follow from the model and the data; or why no recipe is written, and how to fix it. */
+/** The answers that follow from the model and the data; or the problem that prevents writing a recipe, and how to fix it. */
 export type NewRecipeAnswer<More = unknown> =
   | { readonly problem: { readonly message: string; readonly hint: string } }
   | { readonly fitting: Pick<RecipeAnswers, 'task' | 'columns' | 'maxPositions' | 'r' | 'prompts'> & More };
 
-/** The task that a model is made for, by its class. @param config the parsed config.json, which may be anything */
+/** The task that a model is made for, by its architecture class. @param config the parsed config.json, which may be anything */
 export function taskOfConfig(config: unknown): Recipe['task'] | undefined {
   if (typeof config !== 'object' || config === null || !('architectures' in config)) return undefined;
   const { architectures } = config;
@@ -56,7 +56,7 @@ export function taskOfConfig(config: unknown): Recipe['task'] | undefined {
 /** A placeholder path for data that does not exist yet. */
 const EXAMPLE_DATA = 'data/train.jsonl';
 
-/** One sample of each kind of target. */
+/** A sample for each kind of target. */
 const EXAMPLE_SAMPLES: Readonly<Record<ObjectiveEntry['target'], string>> = {
   tokens: '{"prompt": "…", "completion": "…"}',
   preference: '{"prompt": "…", "chosen": "…", "rejected": "…"}',
@@ -68,10 +68,10 @@ const EXAMPLE_SAMPLES: Readonly<Record<ObjectiveEntry['target'], string>> = {
   tags: '{"tokens": ["Ada", "sleeps"], "tags": ["B-PER", "O"]}',
 };
 
-/** Stands for a model that the reader puts in its place. */
+/** Placeholder for a model that the reader replaces. */
 const EXAMPLE_TEACHER = 'models/teacher';
 
-/** The share of the training data that is held out to measure the run's quality. */
+/** The share of the training data to hold out for evaluation. */
 const VAL_SIZE = 0.1;
 
 export function recipeText({
@@ -143,7 +143,7 @@ export function recipeText({
   return `${head.join('\n')}\n\n${spaced(stringifyRecipe(shown, { comments: true }))}`;
 }
 
-/** Adds a blank line before each top-level setting and the comment above it. */
+/** Adds a blank line before each comment that follows a setting. */
 const spaced = (text: string): string => text.replace(/^(?!#)(.*)\n(?=#)/gm, '$1\n\n');
 
 export const recipeFileName = (name: string): string => `${name}.rowtune.yaml`;
@@ -163,7 +163,7 @@ export function freeName(model: string, method: string, taken: ReadonlySet<strin
   return freeStem(`${base === '' ? 'model' : base.slice(0, 60)}-${method}`, taken);
 }
 
-/** The stem, or one with a number behind it: spam, spam-2. */
+/** The stem, or the stem with a number appended: spam, spam-2. */
 export function freeStem(stem: string, taken: ReadonlySet<string>): string {
   for (let count = 1; ; count++) {
     const name = count === 1 ? stem : `${stem}-${count}`;

@@ -1,14 +1,14 @@
-/** Writes `data.columns` into the text of a recipe and leaves everything else as it is. Pure. */
+/** Writes `data.columns` into the text of a recipe without changing anything else. Pure. */
 import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from 'yaml';
 
-/** Replaces the characters from `start` to `end`. */
+/** A replacement of the characters from `start` to `end`. */
 export interface TextChange {
   readonly start: number;
   readonly end: number;
   readonly text: string;
 }
 
-/** Undefined where the recipe has no map `data`, or where no column is mapped and none was. */
+/** The change that sets the columns; undefined if the recipe has no map `data`, or if no column was or is mapped. */
 export function setColumns(recipe: string, columns: Readonly<Record<string, string>>): TextChange | undefined {
   const { contents } = parseDocument(recipe);
   const data = isMap(contents) ? pairOf(contents, 'data')?.value : undefined;
@@ -39,7 +39,7 @@ function rangeOf({ key, value }: Pair): { readonly start: number; readonly end: 
   return { start, end: finish?.[1] ?? begin?.[1] ?? start };
 }
 
-/** A word that YAML reads as a text in every version. */
+/** A word that every version of YAML reads as text. */
 const PLAIN = /^(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z_][\w-]*$/i;
 
 const mapText = (columns: Readonly<Record<string, string>>, isJson: boolean): string =>

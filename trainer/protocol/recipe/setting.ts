@@ -1,12 +1,9 @@
-/**
- * A setting of a recipe and a group of settings: one description that yields type, default, bounds, documentation and
- * schema.
- */
+/** A setting of a recipe, and a group of settings. One description gives type, default, bounds, documentation and schema. */
 import type { ValueType } from './value-type.ts';
 
 export type Presence = 'required' | 'defaulted' | 'optional';
 
-/** The settings resolved so far, by dotted path: those above in the table, and of those below what the recipe says. */
+/** The settings resolved so far, by dotted path: the ones above in the table, and those below that the recipe sets. */
 export type Given = Readonly<Record<string, unknown>>;
 
 export interface Setting<T = unknown, P extends Presence = Presence> {
@@ -14,17 +11,17 @@ export interface Setting<T = unknown, P extends Presence = Presence> {
   readonly type: ValueType<T>;
   /** The default value; undefined for a required setting. */
   readonly resolveDefault: (given: Given) => T | undefined;
-  /** The default as text for people: "3", "the training batch size"; undefined if there is none. */
+  /** The default in words: "3", "the training batch size"; undefined if there is none. */
   readonly defaultText?: string;
-  /** The default as plain data, if it does not depend on other settings. */
+  /** The default, if it does not depend on other settings. */
   readonly fixedDefault?: T;
-  /** One sentence. */
+  /** The documentation, one sentence. */
   readonly doc: string;
   /** The effect of the setting on memory. */
   readonly memory?: string;
-  /** Other tools give null a meaning of its own: the value to write for that. Null is an error then. */
+  /** Present if null has a meaning in other tools: the value to write for it here. Null is then an error. */
   readonly nullHint?: string;
-  /** The reason why all runs of a sweep share its value. */
+  /** The reason why all runs of a sweep share one value. */
   readonly fixedInSweep?: string;
 }
 
@@ -43,7 +40,7 @@ export interface Doc {
   readonly fixedInSweep?: string;
 }
 
-/** Reasons of `fixedInSweep`. */
+/** Reasons for `fixedInSweep`. */
 export const FAIR_SWEEP = 'all runs of a sweep are compared by the same held-out data';
 export const OWN_FOLDER = 'every run of a sweep gets its own';
 export const SAME_MACHINE = 'all runs of a sweep share the machine in the same way';
@@ -77,7 +74,7 @@ export const derived = <T>(type: ValueType<T>, text: string, value: (given: Give
   defaultText: text,
 });
 
-/** An optional setting; with `byOthers` it can get a value from earlier settings. */
+/** An optional setting; with `byOthers`, earlier settings can give it a value. */
 export const optional = <T>(
   type: ValueType<T>,
   doc: Doc,

@@ -1,19 +1,19 @@
-/** Writes a resolved recipe as YAML that reads back to the same recipe, also in Python. */
+/** Writes a resolved recipe as YAML from which every reader, including Python's, reads the same recipe. */
 import { Document, isScalar, visit } from 'yaml';
 import { type GroupName, groups, type Recipe, settings } from './recipe-schema.ts';
 
 export interface StringifyOptions {
-  /** Writes the documentation of each setting above it as a comment. */
+  /** Whether to write the documentation of each setting above it as a comment. */
   readonly comments?: boolean;
 }
 
-/** The width of the editor next to a side bar, and of our own prose. */
+/** The maximum width of comments: the width of an editor next to a side bar, and of our own prose. */
 const COMMENT_COLUMNS = 100;
 
 /** A recipe, or some of its settings. */
 export type PartialRecipe = { readonly [K in keyof Recipe]?: K extends GroupName ? Partial<Recipe[K]> : Recipe[K] };
 
-/** Every setting that has a value, in table order. Lists are written on one line. */
+/** Writes every setting that has a value, in table order, with lists on one line. */
 export function stringifyRecipe(recipe: PartialRecipe, { comments = false }: StringifyOptions = {}): string {
   const lines: string[] = [];
   let openGroup = '';
@@ -33,7 +33,7 @@ export function stringifyRecipe(recipe: PartialRecipe, { comments = false }: Str
   return `${lines.join('\n')}\n`;
 }
 
-/** Breaks a sentence at spaces, so that it is read without scrolling. */
+/** Breaks a sentence at spaces, so that it can be read without scrolling. */
 function commentLines(doc: string, indent: string): string[] {
   const lines: string[] = [];
   let line = `${indent}#`;
@@ -53,7 +53,7 @@ function valueAt(recipe: PartialRecipe, first: string, second: string | undefine
   return Object.entries(top).find(([name]) => name === second)?.[1];
 }
 
-/** Flow style; text is double-quoted if a line break or YAML 1.1 or 1.2 would change it. */
+/** Writes a value in flow style; text is double-quoted if a line break, YAML 1.1 or YAML 1.2 would change it. */
 function inOneLine(value: unknown): string {
   if (typeof value === 'number') return pythonNumber(value);
   const document = new Document(value, { compat: 'yaml-1.1', version: '1.2' });
@@ -70,7 +70,7 @@ function inOneLine(value: unknown): string {
     .trimEnd();
 }
 
-/** 1e-7 is text for PyYAML, 1.0e-7 a number. */
+/** Writes a number for PyYAML, which reads 1e-7 as text and 1.0e-7 as a number. */
 function pythonNumber(value: number): string {
   const shown = Object.is(value, -0) ? '0' : value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
   const [mantissa = shown, exponent] = shown.split('e');

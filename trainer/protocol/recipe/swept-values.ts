@@ -4,16 +4,16 @@ import { isRecord } from '../../narrow.ts';
 import type { Setting } from './setting.ts';
 import type { Checked, JsonSchema, Mismatch, ValueType } from './value-type.ts';
 
-/** Numbers from `min` to `max`. With `count`, that many points at equal distances, both ends included. */
+/** Numbers from `min` to `max`. With `count`, that many equidistant points, including both ends. */
 export interface SweptRange {
   readonly min: number;
   readonly max: number;
-  /** `log` spaces and draws by ratio, `linear` by difference; `log` if not given. */
+  /** `log` spaces and draws values by ratio, `linear` by difference; the default is `log`. */
   readonly scale?: 'log' | 'linear';
   readonly count?: number;
 }
 
-/** `count` whole numbers, counted up from the value of the recipe: several seeds. */
+/** `count` consecutive integers, starting at the recipe's value: for example several seeds. */
 export interface SweptCount {
   readonly count: number;
 }
@@ -23,7 +23,7 @@ export type SweptValues = readonly unknown[] | SweptRange | SweptCount;
 /** The swept settings by their dotted names, in the order of the recipe. */
 export type SweptSettings = Readonly<Record<string, SweptValues>>;
 
-/** A sweep of more values takes longer than anyone waits. */
+/** Maximum number of values: a sweep of more takes longer than anyone waits. */
 const MAX_VALUES = 1000;
 const RANGE_KEYS = ['min', 'max', 'scale', 'count'];
 
@@ -35,7 +35,7 @@ export const isWhole = ({ jsonSchema: { type } }: ValueType<unknown>): boolean =
 
 const FORMS = 'a list of values, or for numbers {min, max} with scale (log or linear) and count';
 
-/** @param settings every setting, by its dotted name */
+/** The type of the swept settings. @param settings every setting, by its dotted name */
 export function sweptSettings(settings: Readonly<Record<string, Setting>>): ValueType<SweptSettings> {
   const tunable = Object.entries(settings).filter(([, { fixedInSweep }]) => fixedInSweep === undefined);
   const names = tunable.map(([name]) => name);
@@ -75,7 +75,7 @@ const isSwept = (values: unknown): values is SweptValues =>
   Array.isArray(values) ||
   (isRecord(values) && (typeof values.count === 'number' || (typeof values.min === 'number' && typeof values.max === 'number')));
 
-/** A single value stands for a list of one. */
+/** The values; a single value stands for a list of one. */
 const asValues = (values: unknown): SweptValues => (isSwept(values) ? values : [values]);
 
 function schemaOf({ jsonSchema, ...type }: ValueType<unknown>): JsonSchema {
@@ -92,7 +92,7 @@ function schemaOf({ jsonSchema, ...type }: ValueType<unknown>): JsonSchema {
   return { anyOf: [list, range, ...(isWhole({ jsonSchema, ...type }) ? [several] : []), jsonSchema] };
 }
 
-/** Paths of the mismatches start at the values. */
+/** Checks the values; the paths of mismatches are relative to them. */
 const checkValues = (type: ValueType<unknown>, values: unknown): readonly Mismatch[] =>
   isRecord(values) ? checkRange(type, values) : checkList(type, values);
 

@@ -3,9 +3,9 @@
  */
 import { Lexer } from 'yaml';
 
-/** More than any recipe or config has, and a hundredth of the parser's limit. */
+/** Maximum nesting: more than any recipe or config has, and a hundredth of the parser's limit. */
 const MAX_NESTING = 64;
-/** Words, signs, spaces and line ends; enough for thousands of label names. Parsing this many takes half a second. */
+/** Maximum number of words, signs, spaces and line ends: enough for thousands of label names. Parsing this many takes half a second. */
 const MAX_TOKENS = 40_000;
 
 export interface Excess {
@@ -14,8 +14,8 @@ export interface Excess {
 }
 
 /**
- * The position where the text nests too deeply or has too many parts; undefined if it does neither. Linear time. A
- * block level is counted at the start of each nested block, so a level may count twice, but none is missed.
+ * The position where the text nests too deeply or has too many tokens; undefined if it does neither. Takes linear time. A block level is
+ * counted at the start of each nested block, so a level may count twice, but none is missed.
  */
 export function excessOf(text: string): Excess | undefined {
   /** Start columns of the open blocks, from left to right. */

@@ -1,34 +1,34 @@
-/** The types a setting can have. Each knows its name for people, its JSON Schema, its choices, and how to check a value from outside. */
+/** The types of settings. Each has a name for people, a JSON Schema, its choices, and a check of a value from outside. */
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** One mismatch inside a value: `path` leads from the value to it, `expected` reads after "must be". */
+/** A mismatch inside a value: `path` leads from the value to the mismatch; `expected` reads after "must be". */
 export interface Mismatch {
   readonly code: 'wrong-type' | 'out-of-range' | 'not-a-choice';
   readonly path: readonly (string | number)[];
   readonly expected: string;
   readonly value: unknown;
-  /** The entries to choose from, for a did-you-mean. */
+  /** The choices, for a did-you-mean suggestion. */
   readonly choices?: readonly string[];
-  /** The key at the end of `path` is at fault, not its value. */
+  /** Whether the key at the end of `path` is at fault, not its value. */
   readonly onKey?: boolean;
 }
 
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly mismatches: readonly Mismatch[] };
 
 export interface ValueType<T> {
-  /** For example "an integer from 1 to 8"; reads after "must be". */
+  /** The name of the type, for example "an integer from 1 to 8"; reads after "must be". */
   readonly name: string;
   readonly jsonSchema: JsonSchema;
-  /** The permitted words with a sentence each, where the type has any. */
+  /** The permitted words with a sentence about each, if the type has any. */
   readonly choices?: Readonly<Record<string, string>>;
   readonly minimum?: number;
   readonly maximum?: number;
   /** True if any text is a valid value, so that a command line need not quote it. */
   readonly isText?: boolean;
-  /** True if the value is a path, or a list or map of paths: relative ones start from the folder of the recipe. */
+  /** True if the value is a path, or a list or map of paths; relative paths start from the folder of the recipe. */
   readonly holdsPaths?: boolean;
-  /** The value is a path if there is one of this name, otherwise a name on the hub. */
+  /** True if the value is a path, if one with this name exists, or else a name on the hub. */
   readonly namesModel?: boolean;
   /** Checks a plain value and converts it to its resolved form (a single entry becomes a list of one). */
   check(value: unknown): Checked<T>;
@@ -37,13 +37,13 @@ export interface ValueType<T> {
 export interface Bounds {
   readonly min?: number;
   readonly max?: number;
-  /** The value must be greater than `min`, not only equal to it. */
+  /** Whether the value must be greater than `min`, not equal to it. */
   readonly aboveMin?: boolean;
 }
 
-/** A line of text in a recipe is a name or a path; the longest legal path on Linux is 4096 bytes. */
+/** Maximum length of a text, which is usually a name or a path; the longest legal path on Linux has 4096 bytes. */
 const MAX_TEXT = 4096;
-/** A prompt template or a list of labels can be long, but a recipe is a page, not a data set. */
+/** Maximum length of a list. A list of labels can be long, but a recipe is a page, not a data set. */
 const MAX_LIST = 10_000;
 
 const ok = <T>(value: T): Checked<T> => ({ ok: true, value });
@@ -75,14 +75,14 @@ function numeric(noun: string, schemaType: string, isKind: (value: number) => bo
   };
 }
 
-/** A whole number that JavaScript holds exactly. */
+/** An integer that JavaScript represents exactly. */
 export const integer = (bounds: Bounds = {}): ValueType<number> =>
   numeric('integer', 'integer', Number.isSafeInteger, { ...bounds, max: bounds.max ?? Number.MAX_SAFE_INTEGER });
 
 /** A finite number. */
 export const number = (bounds: Bounds = {}): ValueType<number> => numeric('number', 'number', () => true, bounds);
 
-/** A whole number of updates, or below 1 a share of all updates of the run, as Transformers takes both. */
+/** A number of updates; below 1, a share of all updates of the run, as in Transformers. */
 export function stepCount({ min }: { readonly min: 0 | 1 }): ValueType<number> {
   const maximum = 2 ** 31 - 1;
   const name = `a number of updates ≥ ${min}, or a share below 1`;
@@ -115,9 +115,9 @@ export function flag(): ValueType<boolean> {
 }
 
 export interface TextOptions {
-  /** The kind of text, which begins with a consonant: "path", "folder, .gguf file or hub name". */
+  /** The kind of text, beginning with a consonant: "path", "folder, .gguf file or hub name". */
   readonly noun?: string;
-  /** Returns what is wrong with the text, if anything. */
+  /** Returns the reason why the text is invalid, if it is. */
   readonly refuse?: (text: string) => string | undefined;
   readonly maxLength?: number;
 }
@@ -142,7 +142,7 @@ export function text({ noun = 'text', refuse, maxLength = MAX_TEXT }: TextOption
 /** A path on this machine or on the daemon's. */
 export const filePath = (): ValueType<string> => ({ ...text({ noun: 'path' }), holdsPaths: true });
 
-/** A model: a path as above, or a name on the hub. */
+/** A model: a path, or a name on the hub. */
 export const modelName = (noun = 'folder, .gguf file or hub name'): ValueType<string> => ({ ...text({ noun }), namesModel: true });
 
 /** One of a few words, each with a sentence about its effect. */
@@ -158,7 +158,7 @@ export function choice<const C extends Readonly<Record<string, string>>>(choices
   };
 }
 
-/** A list; a single entry stands for a list of one, and resolves to one. */
+/** A list; a single entry stands for a list of one, and is resolved to such a list. */
 export function listOf<T>(entry: ValueType<T>, noun: string, { most = MAX_LIST } = {}): ValueType<readonly T[]> {
   return {
     name: noun,

@@ -1,39 +1,39 @@
-/** The place of a run that was given to Slurm: in its queue, or on a node. */
+/** The place of a run that was submitted to Slurm: in its queue, or on a node. */
 import type { RecipeSource } from '../messages/job-messages.ts';
 
 export interface ClusterPlace {
   /** The number of the job, or of the job array of a sweep. */
   readonly jobId: string;
-  /** `waiting`: a job will train it later; `ended`: no job does. */
+  /** `waiting`: a job will train it later; `ended`: no job will. */
   readonly phase: 'waiting' | 'running' | 'ended';
-  /** A text to show: "pending (Resources), behind 3 jobs", "running on n1". */
+  /** The description to show: "pending (Resources), behind 3 jobs", "running on n1". */
   readonly text: string;
-  /** The machines that train it, or have trained it last. */
+  /** The machines that train it, or trained it last. */
   readonly node?: string;
   /** The log of the job, or of the worker that has the run. */
   readonly log?: string;
 }
 
-/** A page of resources that a run may ask a cluster for. */
+/** A profile of resources that a run can request from a cluster. */
 export interface ClusterProfile {
-  /** Left out: the defaults of the cluster. */
+  /** The file of the profile; left out for the defaults of the cluster. */
   readonly file?: string;
-  /** Its resources, or the reason why it is not valid. */
+  /** Its resources, or the reason why it is invalid. */
   readonly text: string;
   readonly isValid: boolean;
 }
 
-/** A run or a sweep that was given to a cluster. */
+/** A run or sweep that was submitted to a cluster. */
 export interface ClusterSubmission {
   readonly jobId: string;
   /** The folder of the run or the sweep. */
   readonly folder: string;
-  /** "2 processes", "12 runs, 4 workers" */
+  /** A description: "2 processes", "12 runs, 4 workers". */
   readonly text: string;
 }
 
 export interface SubmitParams {
-  /** Chosen by the client: a repeated request with the same id submits nothing. */
+  /** Chosen by the client; a repeated request with the same id submits nothing. */
   readonly id: string;
   readonly what:
     | { readonly kind: 'train' | 'sweep'; readonly recipe: RecipeSource }
@@ -42,7 +42,7 @@ export interface SubmitParams {
   readonly profile?: string;
 }
 
-/** Whether Slurm has the run: nothing else may continue or delete it. */
+/** True if Slurm has the run: nothing else may continue or delete it. */
 export const isOnCluster = (place: ClusterPlace | undefined): boolean => place !== undefined && place.phase !== 'ended';
 
 /** "Slurm job 12: pending (Resources), next in its partition" */

@@ -2,9 +2,9 @@
 export interface DeviceShare {
   readonly processes: number;
   readonly cores: number;
-  /** Those of the machine. */
+  /** Number of cores of the machine. */
   readonly allCores: number;
-  /** As CUDA_VISIBLE_DEVICES names them. */
+  /** The GPUs with their names in CUDA_VISIBLE_DEVICES. */
   readonly gpus: readonly string[];
   /** The number of GPUs of the machine. */
   readonly allGpus: number;

@@ -1,4 +1,4 @@
-/** Whether a run is at work, by the state that it has written. */
+/** Whether a run is active, according to the state that it has written. */
 
-/** True of a run that has begun and not ended, as far as it says: its process may be gone. */
+/** True if a run has begun and has not recorded its end; its process may be gone. */
 export const isActive = (state: string | undefined): boolean => state === 'preparing' || state === 'running';

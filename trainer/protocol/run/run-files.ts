@@ -2,12 +2,12 @@
 
 export const STATE_FILE = 'state.json';
 
-/** Every file that a run writes, except the lock and its state. */
+/** Every file of a run, except its lock and its state. */
 export const RUN_FILES = {
   /** The recipe with every default filled in. */
   recipe: 'recipe.yaml',
   log: 'log.txt',
-  /** Files of a run that ended here before its first update, and that this run replaced. */
+  /** Files of an earlier run in this folder that ended before its first update and was replaced by this run. */
   earlierLog: 'log.earlier.txt',
   metrics: 'metrics.jsonl',
   /** The same metrics as event files, with `report_to: tensorboard`. */
@@ -16,13 +16,13 @@ export const RUN_FILES = {
   trackers: 'trackers.json',
   /** The trained modules, with the number of trained rows. */
   coverage: 'coverage.json',
-  /** Module → its trained rows. */
+  /** The trained rows of each module. */
   selection: 'selection.json',
-  /** The predicted memory of the run, and the memory of the process before it. */
+  /** The predicted memory of the run, and the memory of the process before the run. */
   memory: 'memory.json',
   /** The newest evaluation during training, and that of the original model. */
   evaluation: 'evaluation.json',
-  /** Every answer to a held-out prompt, with its checks, evaluation by evaluation. */
+  /** Every answer to a held-out prompt with its checks, one evaluation after the other. */
   answers: 'answers.jsonl',
   scores: 'scores.safetensors',
   /** The log-probabilities of the answers under the base model. */
@@ -30,9 +30,9 @@ export const RUN_FILES = {
   /** The predictions of the teacher for the training and the held-out samples. */
   teacherTrain: 'teacher.train.safetensors',
   teacherHeld: 'teacher.held.safetensors',
-  /** The logs and metrics of the other processes of a run, in a folder for each. */
+  /** The logs and metrics of the other processes of a run, one folder per process. */
   ranks: 'ranks',
-  /** Memory and speed of each process, at the newest line of metrics. */
+  /** Memory and speed of each process at the newest line of metrics. */
   byRank: 'ranks.json',
   /** The name, tags and note that people gave the run. */
   notes: 'notes.json',
@@ -43,5 +43,5 @@ export const RUN_FILES = {
 /** A complete checkpoint; incomplete ones have other names. */
 export const CHECKPOINT_NAME = /^step-\d+$/;
 
-/** The folder next to that of a run or a sweep which Slurm trains, and the file in it that names the job. */
+/** The folder next to a run or sweep that Slurm trains, and the file in it that names the job. */
 export const SUBMISSION = { suffix: '.slurm', record: 'job.json' } as const;

@@ -1,14 +1,11 @@
-/**
- * Display names of runs: taken from their folders, because two runs of one recipe have the same name. Paths of any
- * system.
- */
+/** Display names of runs, taken from their folders because two runs of one recipe have the same name. Handles paths of any system. */
 
 const partsOf = (folder: string): string[] => folder.split(/[/\\]/).filter(Boolean);
 
 /** The last part of a path. */
 export const folderName = (folder: string): string => partsOf(folder).at(-1) ?? folder;
 
-/** Whether a folder is named after its recipe, optionally with the number of a later run. */
+/** True if a folder is named after its recipe, optionally with the number of a later run. */
 export const isNamedAfter = (folder: string, recipeName: string): boolean =>
   folder === recipeName || (folder.startsWith(`${recipeName}-`) && /^\d+$/.test(folder.slice(recipeName.length + 1)));
 

@@ -1,27 +1,27 @@
 /** A sweep as seen from outside: the files in its folder, and the state of its runs. */
 
-/** Files of a sweep folder; the folders next to them are runs. */
+/** The files of a sweep folder; the folders next to them are runs. */
 export const SWEEP_FILES = {
   /** The runs and everything that decides their order; never changes. */
   plan: 'sweep.json',
-  /** One line for each part of a run that was started, with the results that it was chosen by. */
+  /** One line for each part of a run that was started, with the results on which it was chosen. */
   decisions: 'decisions.jsonl',
-  /** Runs that can't be completed, and why. */
+  /** The runs that cannot be completed, with the reasons. */
   failures: 'failures.jsonl',
   /** One line per run, best first. */
   table: 'table.csv',
   /** The result of a finished sweep. */
   result: 'result.json',
   log: 'log.txt',
-  /** With several workers: everything that was decided and reported, one file each. */
+  /** With several workers: all decisions and reports, one file each. */
   journal: 'journal',
-  /** With several workers: a file for each, written again every few seconds. */
+  /** With several workers: a file for each, rewritten every few seconds. */
   workers: 'workers',
 } as const;
 
 export type SweepStrategy = 'grid' | 'random' | 'halving';
 
-/** `paused`: it can continue, and others were better so far. */
+/** The state of a run; `paused` means that it can continue, but others have been better so far. */
 export type SweepRunState = 'waiting' | 'running' | 'paused' | 'finished' | 'failed';
 
 export interface SweepRun {
@@ -31,7 +31,7 @@ export interface SweepRun {
   /** The swept settings by their dotted names. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly state: SweepRunState;
-  /** The metric of the sweep at the newest evaluation. */
+  /** The metric of the sweep in the newest evaluation. */
   readonly value?: number;
   readonly evaluations: number;
   readonly step: number;
@@ -39,7 +39,7 @@ export interface SweepRun {
   /** The training loss. */
   readonly loss?: number;
   readonly failure?: string;
-  /** With several workers: the machine that trains it or has trained it last. */
+  /** With several workers: the machine that trains it or trained it last. */
   readonly node?: string;
   /** With several workers: the log of that worker, if it has a file. */
   readonly log?: string;
@@ -53,7 +53,7 @@ export interface SweepStatus {
   readonly metric: string;
   readonly mode: 'min' | 'max';
   readonly parallel: number;
-  /** Best first: finished runs, then those with the most evaluations. */
+  /** The runs, best first: finished runs, then those with the most evaluations. */
   readonly runs: readonly SweepRun[];
   /** The id of the best finished run. */
   readonly best?: string;

@@ -1,6 +1,6 @@
-/** Numbers, times, sizes and tables as text for people. */
+/** Formats numbers, times, sizes and tables as text for people. */
 
-/** 12.3 s, 2 min 5 s, 1 h 3 min. */
+/** A duration: 12.3 s, 2 min 5 s, 1 h 3 min. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return 'unknown';
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
@@ -10,7 +10,7 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** Decimal units, as disks and the rest of the project count: 12.3 MB. */
+/** A size in decimal units, as disks and the rest of the project use them: 12.3 MB. */
 export function byteSize(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;
@@ -22,14 +22,14 @@ export function byteSize(bytes: number): string {
   return `${unit === 0 || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** 146 GFLOP, 21.5 MFLOP: operations on numbers, of a batch. */
+/** The number of floating-point operations of a batch: 146 GFLOP, 21.5 MFLOP. */
 export function flopCount(flops: number): string {
   const [unit, size] = flops >= 1e9 ? (['GFLOP', 1e9] as const) : (['MFLOP', 1e6] as const);
   const value = flops / size;
   return `${value >= 100 ? grouped(Math.round(value)) : value.toFixed(1)} ${unit}`;
 }
 
-/** With a capital first letter; the rest keeps its spelling. */
+/** The text with a capital first letter; the rest is unchanged. */
 export const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const grouped = (value: number): string => value.toLocaleString('en-US');
@@ -55,14 +55,14 @@ export function parameterCount(count: number): string {
   return `${value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '')}${found.unit}`;
 }
 
-/** Four significant digits: 0.5012, 12.35, 1.5e-5. */
+/** A number with four significant digits: 0.5012, 12.35, 1.5e-5. */
 export function compact(value: number): string {
   if (Number.isInteger(value)) return String(value);
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-/** Columns of equal width, two spaces apart; columns of numbers are right-aligned. */
+/** A table with columns two spaces apart; columns of numbers are right-aligned. */
 export function table(rows: readonly (readonly string[])[]): string {
   const columns = Math.max(0, ...rows.map(row => row.length));
   const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map(row => row[i]?.length ?? 0)));
@@ -77,9 +77,9 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
-/** "4 × 512 tokens", "16 samples": the shape of a batch; a sample without a length has one token. */
+/** The shape of a batch: "4 × 512 tokens", "16 samples"; a sample without a length has one token. */
 export const batchSize = ({ batch, tokens }: { readonly batch: number; readonly tokens: number }): string =>
   tokens > 1 ? `${grouped(batch)} × ${grouped(tokens)} tokens` : counted(batch, 'sample');
 
-/** Behind the description of activations: that the device's own compiler has counted them. @param source of an estimate */
+/** Text to append to a description of activations if the device's own compiler has counted them. @param source the source of an estimate */
 export const countedText = (source: unknown): string => (source === 'compiler' ? ', as counted by the compiler' : '');

@@ -1,7 +1,6 @@
 /**
- * Converts offsets in a text to lines and columns and back, with the line ends of the language server protocol, which
- * count a lone carriage return. The YAML library's counter ignores those, and misses line ends inside text that does
- * not parse.
+ * Converts offsets in a text to lines and columns and back, with the line ends of the Language Server Protocol, which include a lone
+ * carriage return. The YAML library's counter ignores those, and misses line ends inside text that does not parse.
  */
 import type { Position } from '../problem.ts';
 
@@ -12,7 +11,7 @@ export const linesOf = (text: string): string[] => text.split(LINE_END);
 
 const lineStarts = (text: string): number[] => [0, ...Array.from(text.matchAll(LINE_END), ({ 0: end, index }) => index + end.length)];
 
-/** An offset beyond the text maps to its end. */
+/** Returns a function from offsets to positions; an offset beyond the text maps to its end. */
 export function positionsIn(text: string): (offset: number) => Position {
   const starts = lineStarts(text);
   return offset => {
@@ -27,7 +26,7 @@ export function positionsIn(text: string): (offset: number) => Position {
   };
 }
 
-/** A line beyond the text maps to its end. */
+/** Returns a function from positions to offsets; a line beyond the text maps to its end. */
 export function offsetsIn(text: string): (position: Position) => number {
   const starts = lineStarts(text);
   return ({ line, column }) => Math.min((starts[line] ?? text.length) + column, text.length);

@@ -1,20 +1,20 @@
 /**
- * Users' regular expressions, evaluated in linear time: JavaScript's syntax (flag u) without back-references and
- * look-around, which need backtracking. The structure is compiled to an automaton (Thompson's construction with
- * memoized sets of states); character classes use the language's own.
+ * Evaluates users' regular expressions in linear time: JavaScript's syntax (flag u) without back-references and look-around, which need
+ * backtracking. The structure is compiled to an automaton (Thompson's construction with memoized sets of states); character classes use the
+ * language's own.
  */
 import { messageOf } from '../error-facts.ts';
 
-/** The text is not a regular expression, or can't be evaluated in linear time. */
+/** Thrown if the text is not a regular expression, or cannot be evaluated in linear time. */
 export class PatternError extends Error {
   override name = 'PatternError';
 }
 
 const MAX_LENGTH = 1000;
 const MAX_DEPTH = 50;
-/** A counted repetition is expanded, so a few characters can require very many states. */
+/** Maximum number of states: a counted repetition is expanded, so a few characters can require very many states. */
 const MAX_STATES = 1000;
-/** The most sets of states to memoize; beyond this, all are dropped. */
+/** Maximum number of memoized sets of states; beyond this, all are dropped. */
 const MAX_SETS = 2000;
 
 type Assertion = 'start' | 'end' | 'word-edge' | 'no-word-edge';
@@ -29,11 +29,11 @@ type Part =
 type State =
   | { readonly kind: 'one'; readonly matches: (character: string) => boolean }
   | { readonly kind: 'assert'; readonly what: Assertion }
-  /** Continues after itself and elsewhere, or only elsewhere. */
+  /** `split` continues at the next state and at `to`, `jump` only at `to`. */
   | { readonly kind: 'split' | 'jump'; to: number }
   | { readonly kind: 'found' };
 
-/** The states that wait before a character, and the character before it. */
+/** A set of active states between two characters, with what is known about the character before. */
 interface Waiting {
   readonly states: readonly number[];
   readonly isStart: boolean;
@@ -41,12 +41,12 @@ interface Waiting {
   readonly next: Map<string, Waiting | 'found'>;
 }
 
-/** After the last character. */
+/** Stands for the end of the text. */
 const END = '';
 const isWord = (character: string): boolean => /^\w$/.test(character);
 
 /**
- * Returns a function that tells whether the expression matches anywhere in a text.
+ * Returns a function that tests whether the expression matches anywhere in a text.
  * @throws PatternError with the reason, a sentence without its subject: "is invalid: …"
  */
 export function linearPattern(source: string): (text: string) => boolean {
@@ -60,7 +60,7 @@ export function linearPattern(source: string): (text: string) => boolean {
   return new Automaton(part).test;
 }
 
-/** Returns what is wrong with the regular expression of a user, if anything. */
+/** Returns the reason why a user's regular expression is invalid, if it is. */
 export function refusePattern(source: string): string | undefined {
   try {
     linearPattern(source);
@@ -83,7 +83,7 @@ class Parser {
 
   whole(): Part {
     const part = this.#choice();
-    // JavaScript reports what is wrong with it.
+    // JavaScript's own parser has refused such text already.
     return this.#at < this.#source.length ? { kind: 'choice', parts: [] } : part;
   }
 
@@ -232,7 +232,7 @@ class Automaton {
     return this.#push({ kind, to: 0 });
   }
 
-  /** The states that wait after `character`. */
+  /** The active states after `character`. */
   #step(waiting: Waiting, character: string): Waiting | 'found' {
     const known = waiting.next.get(character);
     if (known !== undefined) return known;
@@ -254,7 +254,7 @@ class Automaton {
     return character !== END && state?.kind === 'one' && state.matches(character);
   }
 
-  /** The states that follow on one character, including the start: a match may begin anywhere. */
+  /** The states that can consume the next character, including those of a new match, which may begin anywhere. */
   #reach({ states, isStart, afterWord }: Waiting, character: string): readonly number[] | 'found' {
     const seen = new Set<number>();
     const open = [0, ...states];

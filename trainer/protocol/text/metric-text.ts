@@ -1,4 +1,4 @@
-/** Labels and number formats of metrics, by their names in metrics.jsonl: on pages and in tables of the command line. */
+/** Labels and number formats of metrics by their names in metrics.jsonl, for pages and tables of the command line. */
 import { byteSize, compact, duration, grouped, percent } from './format.ts';
 
 const LABELS: Readonly<Record<string, string>> = {
@@ -61,23 +61,23 @@ const LABELS: Readonly<Record<string, string>> = {
   step: 'Step',
 };
 
-/** Whether a metric has a label of its own. */
+/** True if a metric has a label of its own. */
 export const hasLabel = (name: string): boolean => Object.hasOwn(LABELS, name);
 
-/** Begins the names of the quartiles over the accuracies of the labels. */
+/** Prefix of the names of the quartiles of per-class accuracy. */
 export const BY_CLASS = 'class_accuracy_';
-/** Whether a measure is one of these quartiles. */
+/** True if a measure is one of these quartiles. */
 export const isByClass = (measure: string): boolean => measure.startsWith(BY_CLASS);
-/** With fewer classes, quartiles say less than the classes themselves. */
+/** Minimum number of classes for quartiles; with fewer, the classes themselves say more. */
 export const FEWEST_CLASSES = 5;
 
-/** eval_new_metric → "Held-out new metric". */
+/** The label of a metric: eval_new_metric → "Held-out new metric". */
 export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^eval_/, 'Held-out ').replaceAll('_', ' ');
 
-/** The label of a held-out metric where its place says that it is one. */
+/** The label of a held-out metric where the context says that it is held-out. */
 export const shortLabelOf = (name: string): string => labelOf(name).replace(/^Held-out /, '');
 
-/** Returns what writes a value of this metric as text. */
+/** Returns a function that formats values of this metric. */
 export function formatOf(name: string): (value: number) => string {
   if (name.endsWith('_bytes')) return byteSize;
   if (name.endsWith('accuracy')) return value => percent(value);

@@ -1,7 +1,7 @@
 /** Messages between the Compare page and its host. */
 import type { Notice, RunPatch } from './run.ts';
 
-/** More curves in one chart can't be told apart. */
+/** Maximum number of runs: more curves in one chart are hard to tell apart. */
 export const MAX_COMPARED = 16;
 
 export type CompareToPage =

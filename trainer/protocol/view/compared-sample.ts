@@ -1,28 +1,28 @@
-/** A sample of compared or judged answers with what the model thinks of them before and after tuning. */
+/** A sample of compared or judged answers, with the model's scores before and after tuning. */
 import type { DataPart, ShownSide } from './data.ts';
 
-/** Samples that can be chosen: all of them are read to show one as an evaluation reads it. */
+/** Maximum number of samples to choose from: all of them are read to show one as an evaluation reads it. */
 export const MAX_SAMPLES = 500;
 
 export interface ComparedAnswer {
   readonly side: ShownSide;
   readonly text: string;
-  /** Tokens that are compared. */
+  /** Number of scored tokens. */
   readonly tokens: number;
-  /** The score by the base model; left out where its head is drawn at random. */
+  /** The score under the base model; left out if its head is initialized randomly. */
   readonly base?: number;
-  /** The score by the tuned model. */
+  /** The score under the tuned model. */
   readonly tuned: number;
 }
 
 export interface ComparedSample {
-  /** Held-out data, or training data where there is none. */
+  /** Held-out data, or training data if there is none. */
   readonly part: DataPart;
-  /** From 0. */
+  /** Index of the sample, from 0. */
   readonly index: number;
-  /** Samples of the part that can be chosen. */
+  /** Number of samples of the part to choose from. */
   readonly count: number;
-  /** The scores: mean log-probability per token, or the reward. */
+  /** The kind of score: mean log-probability per token, or the reward. */
   readonly measure: 'logp' | 'reward';
   readonly prompt: string;
   /** The better and the worse answer, or one that was judged. */

@@ -1,58 +1,58 @@
-/** Samples as the model sees them and facts about all of them, for the command line and the data page; and the messages of that page. */
+/** Samples as the model sees them and statistics of all samples, for the command line and the data page; and the messages of that page. */
 
 import { counted, grouped } from '../text/format.ts';
 
-/** How the model uses a token: it reads it, learns to write it, or never sees it because the sample is too long. */
+/** How the model uses a token: reads it, learns to write it, or never sees it because the sample is too long. */
 export const TOKEN_USES = ['context', 'trained', 'cut'] as const;
 export type TokenUse = (typeof TOKEN_USES)[number];
 
 export interface ShownToken {
   readonly text: string;
-  /** Several where only together they are characters. */
+  /** The token id; several ids if they form a character only together. */
   readonly ids: readonly number[];
   /** The label of the word that begins here. */
   readonly tag?: string;
 }
 
-/** Neighboring tokens that are used alike. */
+/** Neighboring tokens with the same use. */
 export interface TokenRun {
   readonly use: TokenUse;
-  /** How much its tokens count in the loss, where that is less than 1. */
+  /** The weight of its tokens in the loss, if less than 1. */
   readonly weight?: number;
   readonly tokens: readonly ShownToken[];
 }
 
-/** An answer of a sample with two, or one that was judged by itself. */
+/** The side of an answer in a pair, or its judgment. */
 export type ShownSide = 'chosen' | 'rejected' | 'desirable' | 'undesirable';
 
 export interface ShownSequence {
-  /** The answer of a pair. */
+  /** The side or judgment of the answer. */
   readonly side?: ShownSide;
-  /** Tokens that the model sees; the trained ones among them. */
+  /** Number of tokens that the model sees; `targets` is the number of trained ones among them. */
   readonly length: number;
   readonly targets: number;
-  /** Tokens cut off, as far as they were counted. */
+  /** Number of tokens cut off, as far as they were counted. */
   readonly cut: number;
-  /** More are cut off than were counted. */
+  /** Present if more tokens are cut off than were counted. */
   readonly cutsMore?: true;
   readonly runs: readonly TokenRun[];
-  /** Tokens of a long sequence that `runs` leaves out at its end. */
+  /** Number of tokens at the end of a long sequence that are not in `runs`. */
   readonly hidden: number;
 }
 
 export interface ShownSample {
-  /** From 0, in the order in which training reads them. */
+  /** Index of the sample, from 0, in the order in which training reads them. */
   readonly index: number;
   readonly file: string;
-  /** From 1; a row of a Parquet file, an image of a file that holds many. */
+  /** The line, from 1; the row of a Parquet file, or the number of an image in a file that holds several. */
   readonly line?: number;
-  /** From 0: the place in a list of JSON. */
+  /** Index in a JSON list, from 0. */
   readonly element?: number;
-  /** `dropped`: training leaves it out. `malformed`: training stops at it. */
+  /** `dropped`: training skips it. `malformed`: training fails because of it. */
   readonly state: 'kept' | 'dropped' | 'malformed';
-  /** Why it is dropped or malformed. */
+  /** The reason why it is dropped or malformed. */
   readonly reason?: string;
-  /** One; two of a pair; several of a long document. */
+  /** One sequence; two for a pair; several for a long document. */
   readonly sequences: readonly ShownSequence[];
   /** The target of a classifier. */
   readonly labels?: readonly string[];
@@ -67,7 +67,7 @@ export type DataPart = (typeof DATA_PARTS)[number];
 
 export interface DataColumn {
   readonly name: string;
-  /** The beginning of the first sample's value. */
+  /** The beginning of the value in the first sample. */
   readonly example: string;
 }
 
@@ -78,41 +78,41 @@ export interface SamplePage {
   readonly parts: readonly DataPart[];
   readonly from: number;
   readonly samples: readonly ShownSample[];
-  /** There are more behind them. */
+  /** Whether more samples follow. */
   readonly more: boolean;
-  /** Columns of the first sample, named as in the file. */
+  /** The columns of the first sample, with the names in the file. */
   readonly columns: readonly DataColumn[];
-  /** Names that the recipe can map columns to, and its mapping. */
+  /** The names that the recipe can map columns to; `mapping` is its mapping. */
   readonly roles: readonly string[];
   readonly mapping: Readonly<Record<string, string>>;
-  /** The format that was detected or set, with the reason. */
+  /** The detected or configured format, with the reason. */
   readonly format?: string;
-  /** Why no sample can be read at all. */
+  /** The reason why no sample can be read at all. */
   readonly problem?: string;
 }
 
 export interface SamplePlace {
   readonly file: string;
   readonly line?: number;
-  /** It is held out. */
+  /** Whether the sample is held out. */
   readonly held?: boolean;
 }
 
-/** Samples with something in common that is worth a look. */
+/** Samples with a common property that deserves a look. */
 export interface Finding {
   readonly count: number;
-  /** Some of them; those of a group belong together. */
+  /** Some of these samples; the samples of a group belong together. */
   readonly groups: readonly (readonly SamplePlace[])[];
 }
 
 export interface BatchShape {
   readonly batch: number;
   readonly tokens: number;
-  /** Batches of an epoch. */
+  /** Number of batches of this shape in an epoch. */
   readonly batches: number;
-  /** Samples in them. */
+  /** Number of samples in these batches. */
   readonly samples: number;
-  /** Share of the tokens that only fill up. */
+  /** The share of tokens that are padding. */
   readonly padding: number;
 }
 
@@ -122,32 +122,32 @@ export interface PartStatistics {
   readonly tokens: number;
   readonly targets: number;
   readonly lengths: { readonly min: number; readonly median: number; readonly p90: number; readonly p99: number; readonly max: number };
-  /** Samples of at least `from` and fewer than `to` tokens. */
+  /** Numbers of samples with at least `from` and fewer than `to` tokens. */
   readonly histogram: readonly { readonly from: number; readonly to: number; readonly count: number }[];
   readonly shapes: readonly BatchShape[];
   readonly padding: number;
   readonly labels: readonly { readonly name: string; readonly count: number }[];
-  /** Samples that are the same as an earlier one. */
+  /** Samples that are the same as an earlier sample. */
   readonly duplicates: Finding;
-  /** The same input with another answer or label. */
+  /** Samples with the same input as an earlier sample but another answer or label. */
   readonly conflicts: Finding;
-  /** Samples that train a single token or none: an answer that is empty but for its end. */
+  /** Samples that train at most one token: an answer that consists only of its end. */
   readonly emptyAnswers: Finding;
 }
 
-/** Samples that stand for all. */
+/** The random subset that the statistics are about. */
 export interface DrawnSamples {
   readonly samples: number;
   readonly of: number;
 }
 
 export interface DataStatistics {
-  /** Left out where they are about all samples. */
+  /** Left out if the statistics are about all samples. */
   readonly drawn?: DrawnSamples;
   readonly parts: readonly PartStatistics[];
   /** Held-out samples whose input is also trained on. */
   readonly leaks: Finding;
-  /** The report of each part that was read, as the log of a run has it. */
+  /** The report on each part that was read, as in the log of a run. */
   readonly reports: readonly string[];
   /** Samples beyond this number were not compared. */
   readonly comparedAtMost: number;
@@ -156,9 +156,9 @@ export interface DataStatistics {
 /** The result of the job. */
 export interface DataResult {
   readonly page: SamplePage;
-  /** Left out where they were not asked for, or the data can't be read. */
+  /** Left out if they were not requested, or the data cannot be read. */
   readonly statistics?: DataStatistics;
-  /** The error with which training would stop at this data. */
+  /** The error with which training would fail on this data. */
   readonly failure?: string;
 }
 
@@ -177,26 +177,26 @@ export type DataToPage =
   /** Samples are being read. */
   | { readonly type: 'loading' }
   | { readonly type: 'samples'; readonly page: SamplePage }
-  /** The samples can't be shown. */
+  /** The samples cannot be shown. */
   | { readonly type: 'failed'; readonly message: string }
-  /** All samples are being read, also after facts about some that were drawn; the share is that of the phase. */
+  /** All samples are being read, possibly after statistics of a random subset were shown; `share` is the progress of the phase. */
   | { readonly type: 'progress'; readonly text: string; readonly share?: number }
   | { readonly type: 'statistics'; readonly statistics?: DataStatistics | undefined; readonly failure?: string | undefined };
 
-/** Says how many samples the statistics are about, where they are not about all. */
+/** A sentence that says how many samples the statistics are about, if not all. */
 export const drawnText = ({ samples, of }: DrawnSamples): string =>
   `These facts are about ${grouped(samples)} of ${counted(of, 'sample')}, drawn at random.`;
 
-/** Samples of a page. */
+/** Number of samples per page. */
 export const PAGE_SAMPLES = 20;
 
-/** A data file in a list; empty where there was no time to read it. */
+/** A data file in a list; only its name is known if there was no time to read it. */
 export interface DataFileInfo {
   readonly bytes?: number;
   /** The layout of its samples, in words. */
   readonly format?: string;
-  /** The beginning of the first one. */
+  /** The beginning of the first sample. */
   readonly sample?: string;
-  /** The reason why it can't be read. */
+  /** The reason why it cannot be read. */
   readonly problem?: string;
 }

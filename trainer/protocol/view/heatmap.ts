@@ -1,16 +1,15 @@
 /**
- * Messages between the heatmap page and its host. The page sends `ready`; the host answers with the sources, then with
- * scores on request.
+ * Messages between the heatmap page and its host. The page sends `ready`; the host answers with the sources, then with scores on request.
  */
 
 import type { Recipe } from '../recipe/recipe-schema.ts';
 
 /** A score file or a run folder. */
 export interface HeatmapSource {
-  /** Absolute, on the machine of the daemon. */
+  /** An absolute path on the daemon's machine. */
   readonly path: string;
   readonly label: string;
-  /** The file is on the editor's machine, wherever the daemon is. */
+  /** Whether the file is on the editor's machine, wherever the daemon is. */
   readonly isHere?: boolean;
   /** The job that computes the scores, if any: its progress is shown. */
   readonly jobId?: string;
@@ -22,10 +21,10 @@ export interface HeatmapState {
   readonly sources: readonly HeatmapSource[];
 }
 
-/** As `Budget` in trainer/selection.ts. */
+/** A budget, as `Budget` in trainer/selection.ts. */
 export type HeatmapBudget = { readonly r: number } | { readonly ratio: number };
 
-/** One score for each row of each module. */
+/** A set with one score for each row of each module. */
 export interface ScoreSetInfo {
   /** Unique within its source. */
   readonly key: string;
@@ -36,13 +35,16 @@ export interface ScoreSetInfo {
 
 export interface HeatmapModule {
   readonly name: string;
-  /** Shape of the weight; the first dimension is the rows, or the columns if those are scored. Only [rows] if the file does not contain more. */
+  /**
+   * Shape of the weight; the first dimension is the rows, or the columns if those are scored. Only [rows] if the file has no more
+   * information.
+   */
   readonly shape: readonly number[];
-  /** Its rows are the columns of a weight: the inputs of the layer. */
+  /** Present if its rows are the columns of a weight: the inputs of the layer. */
   readonly unit?: 'columns' | undefined;
-  /** Trainable parameters of one row, including its bias; undefined if the file does not contain them. */
+  /** Number of trainable parameters per row, including its bias; undefined if the file does not say. */
   readonly rowParameters?: number;
-  /** Neighboring rows that the recipe chooses together (a head of attention); left out where each is chosen by itself. */
+  /** Number of neighboring rows that the recipe chooses together (a head of attention); left out if each row is chosen by itself. */
   readonly block?: number | undefined;
 }
 
@@ -51,22 +53,22 @@ export interface HeatmapSourceInfo {
   readonly label: string;
   readonly kind: 'scores' | 'run';
   readonly sets: readonly ScoreSetInfo[];
-  /** In the model's order. */
+  /** The modules, in the model's order. */
   readonly modules: readonly HeatmapModule[];
   /** The number of training samples that the measure used. */
   readonly samples?: number;
-  /** The whole model's number, if a run provides it. */
+  /** Number of parameters of the whole model, if a run provides it. */
   readonly modelParameters?: number;
   /** The budget of the run's recipe, or of the recipe next to the scores. */
   readonly budget?: HeatmapBudget;
   readonly selectionMode?: Recipe['importance']['selection'];
-  /** The rows that every layer keeps where they compete across layers. */
+  /** Minimum number of rows of each layer, if rows compete across layers. */
   readonly minRows?: number;
   /** The rows that the run trains, ascending. */
   readonly selection?: readonly { readonly module: string; readonly rows: Int32Array }[];
-  /** Still being computed, or abandoned. */
+  /** Whether the scores are still being computed, or their computation was abandoned. */
   readonly isPartial: boolean;
-  /** A job is computing its scores, and none exist yet. */
+  /** Whether a job is computing its scores and none exist yet. */
   readonly isAwaited?: boolean;
   /** The reason why nothing, or not everything, can be shown. */
   readonly problem?: string;
@@ -81,7 +83,7 @@ export interface ModuleScores {
   readonly name: string;
   /** [rows] */
   readonly scores: Float32Array;
-  /** As of {@link HeatmapModule}. */
+  /** As in {@link HeatmapModule}. */
   readonly block?: number | undefined;
 }
 
@@ -98,7 +100,7 @@ export type HeatmapToPage =
   | { readonly type: 'source'; readonly source: HeatmapSourceInfo }
   /** New or changed scores; `isLast` if no more follow. */
   | { readonly type: 'scores'; readonly set: ScoreSetRef; readonly modules: readonly ModuleScores[]; readonly isLast: boolean }
-  /** Progress of the job that computes a source; without numbers it is over. */
+  /** Progress of the job that computes a source; without numbers, the job has ended. */
   | { readonly type: 'progress'; readonly path: string; readonly progress?: HeatmapProgress; readonly message: string }
   | { readonly type: 'saved'; readonly path: string };
 
@@ -111,7 +113,7 @@ export interface HeatmapProgress {
 
 export type HeatmapFromPage =
   | { readonly type: 'ready' }
-  /** All sets that are shown now; sets that are no longer listed need not be sent. */
+  /** All sets that are currently shown; sets that are no longer listed need not be sent. */
   | { readonly type: 'want'; readonly sets: readonly ScoreSetRef[] }
   | { readonly type: 'add-source'; readonly source: HeatmapSource }
   | { readonly type: 'remove-source'; readonly path: string }

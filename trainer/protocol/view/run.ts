@@ -1,10 +1,10 @@
-/** Messages between the run page and its host; the Compare page gets the same patches, one stream per run. */
+/** Messages between the run page and its host. The Compare page gets the same patches, one stream per run. */
 import type { JobRecord, RunInfo } from '../messages/rpc-messages.ts';
 
-/** The most lines in a patch of metrics or log, so that a page of 100,000 points is drawn while the rest arrives. */
+/** Maximum number of lines in a patch of metrics or log, so that a page of 100,000 points is drawn while the rest arrives. */
 export const PATCH_LINES = 5000;
 
-/** The newest lines of a log that a page keeps and a host sends at the start. The whole log is a file. */
+/** Number of newest log lines that a page keeps and a host sends at the start. The whole log is a file. */
 export const KEPT_LOG_LINES = 20_000;
 
 /** The parts of the daemon's job that a page shows. */
@@ -13,7 +13,7 @@ export type ShownJob = Pick<JobRecord, 'id' | 'state' | 'phase' | 'progress' | '
 /** The status of a run: from its folder, and from its newest job if the daemon knows one. */
 export interface RunOverview extends RunInfo {
   readonly job?: ShownJob;
-  /** The run has updates left and no process works on it. */
+  /** Whether the run has updates left and no process works on it. */
   readonly resumable: boolean;
 }
 
@@ -22,42 +22,42 @@ export interface RecipeEntry {
   readonly key: string;
   readonly value: string;
   readonly isDefault: boolean;
-  /** One sentence from the schema. */
+  /** The documentation, one sentence from the schema. */
   readonly doc: string;
 }
 
-/** coverage.json; `module` is a dotted name that includes the number of its block. */
+/** The content of coverage.json; `module` is a dotted name that includes the number of its block. */
 export interface CoverageView {
   readonly method: string;
   readonly trainable: number;
   readonly parameters: number;
-  /** trainable / parameters. */
+  /** The share of trainable parameters: trainable / parameters. */
   readonly share: number;
   readonly modules: readonly {
     readonly module: string;
     readonly rows: number;
-    /** 0 if the method trains no rows themselves (lora). */
+    /** Number of trained rows; 0 if the method does not train rows (LoRA). */
     readonly trainedRows: number;
-    /** The rows are columns: the inputs of the layer. */
+    /** Present if the rows are columns: the inputs of the layer. */
     readonly unit?: 'columns' | undefined;
     readonly parameters: number;
     readonly trainable: number;
   }[];
 }
 
-/** memory.json, in bytes: the prediction before the run, and the memory of the process before the model was loaded. */
+/** The content of memory.json, in bytes: the prediction before the run, and the memory of the process before the model was loaded. */
 export interface MemoryPlan {
   readonly predicted: {
     readonly weightsBytes: number;
     /** Parameters that the method adds to the weights. */
     readonly trainedBytes: number;
-    /** Kept between batches. */
+    /** Gradients that are kept between batches. */
     readonly gradientBytes: number;
     readonly optimizerBytes: number;
-    /** On disk, or in host memory next to a GPU; absent in runs of older versions. */
+    /** Memory that is offloaded to disk, or to host memory next to a GPU; missing in runs of older versions. */
     readonly offloadedBytes?: number;
     readonly activationBytes: number;
-    /** Whether the device's compiler has counted the activations; absent in runs of older versions. */
+    /** Whether the device's compiler has counted the activations; missing in runs of older versions. */
     readonly source?: 'compiler' | 'model';
     readonly engineOverheadBytes: number;
     readonly totalBytes: number;
@@ -65,9 +65,9 @@ export interface MemoryPlan {
   readonly recompute: string;
   /** 'cpu', or the device that holds the tensors, whose own memory is not part of the process. */
   readonly device: 'cpu' | 'gpu';
-  /** Resident before anything of the model was loaded. */
+  /** Resident memory before any part of the model was loaded. */
   readonly baselineBytes: number;
-  /** Growth of the process while each part was loaded; absent before that, and in runs of older versions. */
+  /** Growth of the process while each part was loaded; missing before that, and in runs of older versions. */
   readonly held?: {
     readonly weightsBytes: number;
     readonly trainedBytes: number;
@@ -76,12 +76,12 @@ export interface MemoryPlan {
   };
   /** Free memory of the machine, or of the GPU, when the run began. */
   readonly availableBytes: number;
-  /** Those that the run may take; absent in runs of older versions, which may take half. */
+  /** Memory that the run may use; missing in runs of older versions, which may use half. */
   readonly usableBytes?: number;
   readonly fits: boolean;
 }
 
-/** One process of a run; times are those of an update, and means since the previous line of metrics. */
+/** One process of a run. Times are per update, averaged since the previous line of metrics. */
 export interface RankView {
   readonly rank: number;
   readonly host: string;
@@ -90,35 +90,35 @@ export interface RankView {
   /** The highest peak during training so far. */
   readonly peakBytes: number;
   readonly secondsPerUpdate: number;
-  /** Seconds in which its program waited for an exchange, or for a slower rank. */
+  /** Seconds per update in which its program waited for an exchange, or for a slower rank. */
   readonly waitedSeconds: number;
-  /** Seconds in which an exchange was on its way. */
+  /** Seconds per update in which an exchange was in progress. */
   readonly exchangeSeconds: number;
-  /** Bytes that this rank gives. */
+  /** Number of bytes that this rank sends per update. */
   readonly bytesPerUpdate: number;
 }
 
-/** ranks.json: the processes of a run, at the newest line of metrics. */
+/** The content of ranks.json: the processes of a run at the newest line of metrics. */
 export interface RanksView {
   readonly step: number;
   readonly ranks: readonly RankView[];
 }
 
-/** A held-out prompt with the answer that the model has written. */
+/** A held-out prompt with the answer that the model generated. */
 export interface AnswerView {
   readonly prompt: string;
-  /** The answer of the sample. */
+  /** The answer in the data. */
   readonly reference: string;
   readonly answer: string;
-  /** By check, 0 to 1. */
+  /** The score of each check, 0 to 1. */
   readonly scores: Readonly<Record<string, number>>;
-  /** By the reward model, if one has scored it. */
+  /** The score of the reward model, if there is one. */
   readonly reward?: number;
-  /** That of the original model's answer to the same prompt. */
+  /** The reward of the original model's answer to the same prompt. */
   readonly baseReward?: number;
 }
 
-/** The same with the updates before it, a line of answers.jsonl. */
+/** An answer with the number of updates before it; a line of answers.jsonl. */
 export interface StepAnswer extends AnswerView {
   readonly step: number;
 }
@@ -136,7 +136,7 @@ export interface EvaluationView {
   readonly measures?: Readonly<Record<string, number>>;
 }
 
-/** evaluation.json: the newest evaluation during training, and that of the original model. */
+/** The content of evaluation.json: the newest evaluation during training, and that of the original model. */
 export interface NewestEvaluation {
   readonly step: number;
   readonly before: EvaluationView | null;
@@ -151,7 +151,7 @@ export interface ForgettingView {
   readonly targets: number;
 }
 
-/** summary.json, written when a run ends. */
+/** The content of summary.json, which is written when a run ends. */
 export interface SummaryView {
   readonly state: 'finished' | 'stopped';
   readonly checkpoint: string | null;
@@ -164,7 +164,7 @@ export interface SummaryView {
   readonly trainableShare: number;
   readonly secondsPerStep: number | null;
   readonly tokensPerSecond: number;
-  /** Bytes, split as in the paper; null if the tensors are not in the memory of the process. */
+  /** Memory in bytes, split as in the paper; null if the tensors are not in the memory of the process. */
   readonly memory: {
     readonly mem_M: number;
     readonly mem_FT: number;
@@ -176,7 +176,7 @@ export interface SummaryView {
   readonly recompute: string;
 }
 
-/** Metrics lines by column; null if a line has no such metric. With `reset`, all earlier lines are void. */
+/** Metrics lines by column; null if a line lacks the metric. With `reset`, all earlier lines are void. */
 export interface MetricsPatch {
   readonly type: 'metrics';
   readonly reset: boolean;
@@ -184,7 +184,7 @@ export interface MetricsPatch {
   readonly columns: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
-/** Answers to held-out prompts, evaluation by evaluation. With `reset`, all earlier ones are void. */
+/** Answers to held-out prompts, one evaluation after the other. With `reset`, all earlier answers are void. */
 export interface AnswersPatch {
   readonly type: 'answers';
   readonly reset: boolean;

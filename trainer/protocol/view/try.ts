@@ -11,13 +11,13 @@ export type PromptStyle = (typeof PROMPT_STYLES)[number];
 
 /** The options on the page; the engine is always the best one of the machine. */
 export interface TryOptions extends Omit<GenerateOptions, 'engine' | 'chat'> {
-  /** Without a run, 'trained' means 'chat'. */
+  /** The prompt format; without a run, 'trained' means 'chat'. */
   readonly prompt: PromptStyle;
 }
 
 export const TRY_DEFAULTS: TryOptions = { prompt: 'trained', maxNewTokens: 128, temperature: 0, topP: 1, topK: 0, seed: 42 };
 
-/** The daemon's bounds; longer answers are not a trial. */
+/** The daemon's bounds. */
 export const TRY_BOUNDS = {
   maxNewTokens: { min: 1, max: 4096 },
   temperature: { min: 0, max: 2 },
@@ -26,13 +26,13 @@ export const TRY_BOUNDS = {
   seed: { min: 0, max: 2 ** 32 - 1 },
 } as const satisfies Partial<Record<keyof TryOptions, { readonly min: number; readonly max: number }>>;
 
-/** Longer than any context of a supported model. */
+/** Maximum length of a prompt in characters: longer than any context of a supported model. */
 export const MAX_PROMPT = 500_000;
 
 /** A stretch of the prompt with a label. */
 export interface TryEntity {
   readonly type: string;
-  /** Places in the prompt, in UTF-16 units; `end` is exclusive. */
+  /** Offset in the prompt, in UTF-16 units; `end` is exclusive. */
   readonly start: number;
   readonly end: number;
   /** The model's probability. */
@@ -42,41 +42,41 @@ export interface TryEntity {
 /** A text of the run's data. */
 export interface TryNearText {
   readonly text: string;
-  /** The cosine of its vector and that of the prompt. */
+  /** The cosine similarity of its vector and the prompt's. */
   readonly similarity: number;
 }
 
 export interface TryAnswer {
   readonly side: TrySide;
   readonly text: string;
-  /** The text that the model wrote before its answer. */
+  /** The reasoning that the model wrote before its answer. */
   readonly reasoning?: string;
-  /** `waiting`: for another job; `loading`: the model; `stopped`: by the user. */
+  /** `waiting` for another job; `loading` the model; `stopped` by the user. */
   readonly state: 'waiting' | 'loading' | 'writing' | 'done' | 'stopped' | 'failed';
-  /** Progress, or the reason of a failure; at the end, the tokens and their rate. */
+  /** Progress, or the reason for a failure; at the end, the number of tokens and their rate. */
   readonly note?: string;
-  /** From a model that labels words: its entities, shown in the prompt instead of `text`. */
+  /** The entities that a token classifier found, shown in the prompt in place of `text`. */
   readonly entities?: readonly TryEntity[];
-  /** From a model of embeddings: the texts that are nearest to the prompt, shown instead of `text`. */
+  /** The texts that an embedding model finds nearest to the prompt, shown in place of `text`. */
   readonly nearest?: readonly TryNearText[];
-  /** The answers of a sample with their scores before and after tuning, shown instead of `text`. */
+  /** The answers of a sample with their scores before and after tuning, shown in place of `text`. */
   readonly compared?: ComparedSample;
 }
 
 /** One question and its answers. */
 export interface TryRound {
   readonly prompt: string;
-  /** One answer per side, in the order of `sides`. */
+  /** The answers, one per side, in the order of `sides`. */
   readonly answers: readonly TryAnswer[];
 }
 
 export type TryToPage =
-  /** Everything: the model that is tried, and the questions so far. */
+  /** The full view: the current model, and the questions so far. */
   | {
       readonly type: 'view';
       readonly label: string;
       readonly model: string;
-      /** The models that are asked; empty where none writes text. */
+      /** The models that answer; empty if none generates text. */
       readonly sides: readonly TrySide[];
       /** Whether samples of the run's data can be scored. */
       readonly comparesAnswers: boolean;
@@ -92,7 +92,7 @@ export type TryToPage =
 export type TryFromPage =
   | { readonly type: 'ready' }
   | { readonly type: 'ask'; readonly prompt: string; readonly options: TryOptions }
-  /** Scores the answers of a sample, counted from 0. */
+  /** A request to score the answers of a sample, counted from 0. */
   | { readonly type: 'compare'; readonly sample: number }
   | { readonly type: 'stop' }
   | { readonly type: 'clear' };

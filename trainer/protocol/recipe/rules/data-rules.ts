@@ -1,4 +1,4 @@
-/** Rules about the samples: what the task, the format and the importance measure require. */
+/** Rules about the samples: requirements of the task, the format and the importance measure. */
 
 import { namesWhere, orList } from '../../../catalog/entries.ts';
 import { measureCatalog, measureWithoutData, measureWithoutLabels, needsData } from '../../../catalog/measures.ts';
@@ -8,11 +8,11 @@ import type { Recipe } from '../recipe-schema.ts';
 import { trainedRolesOf } from '../trained-roles.ts';
 import type { Rule } from './rule.ts';
 
-/** Scores that are still to be computed from data. */
+/** True if scores still have to be computed from data. */
 const measuresData = ({ method, importance }: Recipe): boolean =>
   methodCatalog[method].chooses === 'rows' && needsData(importance.measure) && importance.scores === undefined;
 const labeled = new Set(['auto', 'text_label']);
-/** Formats whose turns have roles, or may. */
+/** Formats whose turns have roles, or may have them. */
 const withRoles = new Set(['auto', 'messages', 'sharegpt']);
 /** Formats without a prompt. */
 const promptless = new Set(['text', 'text_label']);
@@ -23,7 +23,7 @@ export const dataRules: readonly Rule[] = [
     severity: 'warning',
     doc: 'A recipe without data can be estimated, but not trained.',
     reads: ['method', 'data.train', 'importance.measure', 'importance.scores', 'benchmarks'],
-    // A recipe with only benchmarks evaluates a model.
+    // A recipe that has only benchmarks evaluates a model.
     check: recipe =>
       recipe.data.train.length === 0 && !measuresData(recipe) && Object.keys(recipe.benchmarks).length === 0
         ? { at: 'data.train', on: 'key', message: "there is no training data: set 'data.train'" }

@@ -1,4 +1,4 @@
-/** Rules about distillation: where the teacher's predictions come from, and what is learned from them. */
+/** Rules about distillation: the source of the teacher's predictions, and how they are learned. */
 import { namesWhere } from '../../../catalog/entries.ts';
 import { objectiveCatalog } from '../../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
@@ -8,13 +8,13 @@ type Taught = Pick<Recipe, 'task' | 'distillation'>;
 
 const hasTeacher = ({ task }: Pick<Recipe, 'task'>): boolean => objectiveCatalog[task].hasTeacher === true;
 
-/** The model that the recipe's learns from; undefined if there is none, or only a file of its predictions. */
+/** The teacher; undefined if the recipe has none, or only a file of its predictions. */
 export function teacherOf(recipe: Taught): Pick<Required<Recipe>, 'model' | 'revision'> | undefined {
   const { teacher, teacher_revision: revision } = recipe.distillation;
   return teacher === undefined || !hasTeacher(recipe) ? undefined : { model: teacher, revision };
 }
 
-/** Whether a measure of an evaluation is one that only a teacher gives. */
+/** True if only objectives with a teacher have this metric. */
 function isOfTeacher(metric: string): boolean {
   const owners = namesWhere(objectiveCatalog, ({ metrics }) => metrics.includes(metric));
   return owners.length > 0 && owners.every(task => hasTeacher({ task }));

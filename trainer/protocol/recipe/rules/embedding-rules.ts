@@ -1,19 +1,19 @@
-/** Rules about embeddings: where the wrong answers of an anchor come from. */
+/** Rules about embeddings: the source of an anchor's negatives. */
 
 import { objectiveCatalog } from '../../../catalog/objectives.ts';
 import { partsOfBatch } from '../global-batch.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
-/** Whether the positives of a batch are negatives of its other anchors. */
+/** True if the positives of a batch are negatives for its other anchors. */
 export const hasNegativesOfBatch = ({ loss_type: type }: Recipe['embedding']): boolean =>
   type === 'multiple_negatives' || type === 'symmetric';
 
-/** Whether another batch size would be another loss. */
+/** True if changing the batch size would change the loss. */
 export const takesNegativesFromBatch = ({ task, embedding }: Recipe): boolean =>
   objectiveCatalog[task].embeds === true && hasNegativesOfBatch(embedding);
 
-/** The samples that are compared with each other: the batches of all processes or devices are one. */
+/** The number of samples that are compared with each other: the batches of all processes or devices are combined. */
 const comparedSamples = (recipe: Recipe): number => recipe.per_device_train_batch_size * partsOfBatch(recipe);
 
 export const embeddingRules: readonly Rule[] = [

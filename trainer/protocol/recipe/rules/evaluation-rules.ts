@@ -5,7 +5,7 @@ import type { Rule } from './rule.ts';
 
 const hasEvaluationData = ({ data, val_size }: Recipe): boolean => data.eval.length > 0 || val_size > 0;
 
-/** Shares are multiples of shares up to decimal rounding; a count is not a multiple of a share. */
+/** True if the interval of saves is a multiple of that of evaluations, up to decimal rounding of shares; a count is never a multiple of a share. */
 function isMultiple(save: number, evaluation: number): boolean {
   if (save < 1 !== evaluation < 1) return false;
   const times = save / evaluation;

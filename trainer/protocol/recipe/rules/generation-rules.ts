@@ -1,4 +1,4 @@
-/** Rules about answers that are written and checked during an evaluation. */
+/** Rules about answers that the model generates during an evaluation. */
 import { answerChecks, REWARD } from '../../../catalog/answer-checks.ts';
 import { isOneOf, namesOf, orList } from '../../../catalog/entries.ts';
 import { objectiveCatalog } from '../../../catalog/objectives.ts';
@@ -7,10 +7,10 @@ import type { Recipe } from '../recipe-schema.ts';
 import { trainedRolesOf } from '../trained-roles.ts';
 import type { Rule } from './rule.ts';
 
-/** Twenty times the default. */
+/** Number of tokens above which a warning appears: twenty times the default. */
 const MANY_TOKENS = 20_000;
 
-/** Whether an evaluation has the model write answers: to check them, or to have them scored. */
+/** True if an evaluation has the model generate answers, for checks or for a reward model. */
 export const writesAnswers = ({
   task,
   eval_generation: { checks, reward_model: judge },
@@ -21,7 +21,7 @@ export const writesAnswers = ({
 export const rewardModelOf = (recipe: Pick<Recipe, 'task' | 'eval_generation'>): string | undefined =>
   writesAnswers(recipe) ? recipe.eval_generation.reward_model : undefined;
 
-/** The setting that asks for answers. */
+/** The setting that makes an evaluation generate answers. */
 const asksAt = ({ eval_generation: { checks } }: Recipe) => (checks.length > 0 ? 'eval_generation.checks' : 'eval_generation.reward_model');
 
 export const generationRules: readonly Rule[] = [
@@ -131,5 +131,5 @@ export const generationRules: readonly Rule[] = [
   },
 ];
 
-/** The checks that read the pattern, for people. */
+/** The names of the checks that use the pattern, for people. */
 export const patternChecks = orList(namesOf(answerChecks).filter(name => answerChecks[name].readsPattern));

@@ -1,6 +1,4 @@
-/**
- * Settings without effect in combination with others: a warning for each that is set to a value other than its default.
- */
+/** Warns about each setting that has no effect in combination with others and is not at its default. */
 
 import { answerChecks } from '../../../catalog/answer-checks.ts';
 import { namesWhere, orList } from '../../../catalog/entries.ts';
@@ -17,7 +15,7 @@ import type { Rule, SettingPath } from './rule.ts';
 
 interface Condition {
   readonly settings: readonly SettingPath[];
-  /** The condition for its use, after "only". */
+  /** The condition under which the settings have an effect, phrased to follow "only". */
   readonly when: string;
   readonly reads: readonly SettingPath[];
   readonly isUsed: (recipe: Recipe) => boolean;
@@ -42,7 +40,7 @@ const withComparison = (paths: readonly SettingPath[], has: (comparison: Compari
   };
 };
 
-/** Settings that apply only to embeddings, with some of their losses. */
+/** Settings that apply only to some embedding losses. */
 const withEmbedding = (names: readonly (keyof Recipe['embedding'])[], has: (embedding: Recipe['embedding']) => boolean): Condition => ({
   settings: names.map((name): SettingPath => `embedding.${name}`),
   when: `with task: ${orList(namesWhere(objectiveCatalog, ({ embeds }) => embeds === true))} and a loss that reads it`,
@@ -300,6 +298,6 @@ export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: pat
   ),
 );
 
-/** A stored recipe contains every setting; those at their defaults are not a mistake. */
+/** True if a setting is at its default: a stored recipe contains every setting, so this is not a mistake. */
 const isDefault = (recipe: Recipe, path: SettingPath): boolean =>
   JSON.stringify(settings[path]?.resolveDefault(givenBy(recipe))) === JSON.stringify(settingValue(recipe, path));

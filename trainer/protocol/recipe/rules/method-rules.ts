@@ -161,7 +161,7 @@ export const methodRules: readonly Rule[] = [
   },
 ];
 
-/** The reason why the weights that are trained must lie on the device; undefined where they need not. */
+/** The reason why the trained weights must be on the device; undefined if they need not be. */
 export function whyOnDevice(recipe: Recipe): string | undefined {
   const { trainsWhole, targets, chooses } = methodCatalog[recipe.method];
   if (trainsWhole && targets === 'required') return `${recipe.method} trains whole weights`;

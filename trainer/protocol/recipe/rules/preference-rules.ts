@@ -1,4 +1,4 @@
-/** Rules about answers that were compared or judged: the loss, its reference, and the batch that its reference point comes from. */
+/** Rules about compared or judged answers: the loss, its reference, and the batch that its reference point comes from. */
 import { methodCatalog } from '../../../catalog/methods.ts';
 import { objectiveCatalog } from '../../../catalog/objectives.ts';
 import { lossesOf, preferenceLosses } from '../../../catalog/preference-losses.ts';

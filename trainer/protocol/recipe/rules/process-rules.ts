@@ -1,4 +1,4 @@
-/** Rules about runs of several processes, or of several devices. */
+/** Rules about runs with several processes or devices. */
 
 import { engineCatalog, plannedEngine } from '../../../catalog/engines.ts';
 import { namesWhere, orList } from '../../../catalog/entries.ts';

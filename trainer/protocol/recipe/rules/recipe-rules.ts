@@ -1,6 +1,5 @@
 /**
- * Rules between settings that depend only on the recipe. To add one, add an entry to the table of its topic; the parser
- * runs them all.
+ * All rules between settings that depend only on the recipe. To add one, add an entry to the table of its topic; the parser runs all rules.
  */
 import { dataRules } from './data-rules.ts';
 import { distillationRules } from './distillation-rules.ts';

@@ -16,20 +16,20 @@ export type SettingPath = Paths<Recipe>;
 export interface Finding {
   /** The setting at fault; if the text does not contain it, the nearest key is marked. */
   readonly at: SettingPath;
-  /** Marks the key rather than the value. */
+  /** Present if the key is marked, not the value. */
   readonly on?: 'key';
   readonly message: string;
   readonly suggestion?: Suggestion;
 }
 
 export interface Rule {
-  /** Stable, kebab-case. */
+  /** A stable code in kebab-case. */
   readonly code: string;
   readonly severity: Severity;
-  /** One sentence: the property of a good recipe. */
+  /** One sentence that describes a correct recipe. */
   readonly doc: string;
-  /** The settings that it reads; the rule does not run if one of them is invalid. */
+  /** The settings that the rule reads; it does not run if one of them is invalid. */
   readonly reads: readonly SettingPath[];
-  /** `given` returns whether a setting was written, as opposed to its default. */
+  /** Checks a recipe. `given` returns whether the recipe sets a value, as opposed to its default. */
   readonly check: (recipe: Recipe, given: (path: SettingPath) => boolean) => Finding | readonly Finding[] | undefined;
 }

@@ -36,7 +36,7 @@ function scheduleArgumentFinding({ lr_scheduler_kwargs: given, lr_scheduler_type
   return undefined;
 }
 
-/** Transformers' default. */
+/** The default in Transformers. */
 const POLYNOMIAL_END = 1e-7;
 
 export const scheduleRules: readonly Rule[] = [

@@ -8,11 +8,11 @@ import type { Rule } from './rule.ts';
 
 const PARTS = ['strategy', 'max_runs', 'metric', 'mode', 'reduction_factor', 'min_evaluations', 'parallel', 'seed'] as const;
 
-/** Undefined for a range without points. */
+/** The number of values; undefined for a range without `count`. */
 const countOf = (values: SweptValues): number | undefined =>
   Array.isArray(values) ? values.length : 'count' in values ? values.count : undefined;
 
-/** The number of combinations; undefined if a range has no points. */
+/** The number of combinations; undefined if a range has no `count`. */
 const combinationsOf = (over: SweptSettings): number | undefined =>
   Object.values(over).reduce<number | undefined>((product, values) => {
     const count = countOf(values);
@@ -26,7 +26,7 @@ const listed = (over: SweptSettings | undefined, name: string): readonly unknown
   return Array.isArray(values) ? values : [];
 };
 
-/** The epochs of the shortest run. */
+/** The number of epochs of the shortest run. */
 function fewestEpochs({ num_train_epochs, sweep: { over } }: Recipe): number {
   const values = over?.num_train_epochs;
   if (values === undefined) return num_train_epochs;

@@ -1,15 +1,15 @@
-/** Settings of the data: where it is, how it reads, and how much of it is used. */
+/** Settings of the data: its location, its format, and how much of it is used. */
 
 import { defaulted, derived, FAIR_SWEEP, group, optional } from '../setting.ts';
 import { choice, filePath, flag, integer, listOf, mapOf, number, text } from '../value-type.ts';
 import { samplesAtATime } from './embedding-settings.ts';
 
-/** More tokens than any model in use has positions. */
+/** Maximum number of tokens: more than any model in use has positions. */
 const MAX_TOKENS = 10_000_000;
 
 const count = () => integer({ min: 1, max: 1_000_000_000 });
 
-/** A branch of converted files has no other names that stay. */
+/** Refuses anything but a commit: other names on the branch of converted files do not last. */
 const notCommit = (revision: string): string | undefined =>
   /^[0-9a-f]{40}$/.test(revision) ? undefined : '40 hexadecimal digits, as the log of a run shows them';
 

@@ -2,7 +2,7 @@
 import { defaulted, group, optional } from '../setting.ts';
 import { choice, filePath, integer, modelName, number, text } from '../value-type.ts';
 
-/** The most tokens of a position whose probabilities are kept: as many as a TRL or vLLM server gives would take 8 KB. */
+/** Maximum number of tokens per position whose probabilities are kept: as many as a TRL or vLLM server returns, which take 8 KB. */
 const MAX_TOP_K = 1024;
 
 export const distillationGroup = group("Distillation: the teacher, and how its predictions are compared with the model's.", {

@@ -1,14 +1,14 @@
-/** Settings of embeddings: how vectors are made and compared. */
+/** Settings of embeddings: how vectors are computed and compared. */
 import { defaulted, type Given, group, optional } from '../setting.ts';
 import { choice, flag, integer, listOf, number, text } from '../value-type.ts';
 
-/** The most hard negatives of an anchor: each is another row of the batch. */
+/** Maximum number of hard negatives per anchor: each takes another row of the batch. */
 const MAX_NEGATIVES = 64;
 
-/** Longer than the instruction of any model in use. */
+/** Maximum length of a prompt: longer than the instruction of any model in use. */
 const MAX_PROMPT = 4096;
 
-/** Samples of a training batch that pass through the model at a time. */
+/** Number of samples of a training batch that pass through the model at the same time. */
 export const samplesAtATime = ({ per_device_train_batch_size: batch, 'embedding.mini_batch_size': miniBatch }: Given): number =>
   Math.min(Number(batch), Number(miniBatch ?? batch));
 

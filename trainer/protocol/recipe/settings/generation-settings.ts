@@ -1,11 +1,11 @@
-/** Settings of answers that are written and checked during an evaluation. */
+/** Settings of answers that are generated and checked during an evaluation. */
 import { answerChecks } from '../../../catalog/answer-checks.ts';
 import { choicesOf } from '../../../catalog/entries.ts';
 import { refusePattern } from '../../text/linear-pattern.ts';
 import { defaulted, FAIR_SWEEP, group, optional } from '../setting.ts';
 import { choice, integer, listOf, modelName, text } from '../value-type.ts';
 
-/** The longest expression that is compiled. */
+/** Maximum length of a regular expression. */
 const MAX_PATTERN = 1000;
 
 export const generationGroup = group('Answers to held-out prompts that the model writes in every evaluation, and how they are checked.', {

@@ -22,7 +22,7 @@ import { samplesAtATime } from './embedding-settings.ts';
 /** Python's and PyTorch's seeds are 32-bit; the same bound keeps a recipe portable. */
 export const MAX_SEED = 2 ** 32 - 1;
 
-/** A name becomes a folder name on any system. */
+/** Refuses names that cannot be a folder name on every system. */
 const refuseName = (name: string): string | undefined =>
   /^[\p{L}\p{N}_][\p{L}\p{N}._ -]*$/u.test(name) && !/[. ]$/.test(name)
     ? undefined
@@ -34,7 +34,7 @@ const refuseModule = (name: string): string | undefined => {
   return refusePattern(name.slice(1, -1));
 };
 
-/** Each is compared with every module of the model on every keystroke. */
+/** Maximum number of names: each is compared with every module of the model on every keystroke. */
 const MAX_MODULE_NAMES = 200;
 const moduleName = text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule });
 
@@ -132,7 +132,7 @@ export const modelSettings = {
 /** The catalog entry of the recipe's method; undefined for an unknown method. */
 const methodOf = ({ method }: Given) => entryOf(methodCatalog, method) ?? methodCatalog.spsft;
 
-/** The parts that `freeze` can name: every weight belongs to one of them. */
+/** The parts that `freeze` can name; every weight belongs to one of them. */
 export const modelParts = {
   attention: 'The projections of attention blocks (the FA- variants of the paper).',
   mlp: 'The feed-forward layers.',
@@ -239,7 +239,7 @@ export const methodSettings = {
   ),
 };
 
-/** Rows alone are chosen by scores unless the recipe says so; `spsft+lora` trains rows whatever `trains` says. */
+/** The default measure: only rows are chosen by scores by default. `spsft+lora` trains rows whatever `trains` says. */
 function measureOf(given: Given): MeasureName {
   if (methodOf(given).trainsColumns && given.trains !== 'rows') return measureWithoutScores;
   const data = given['data.train'];

@@ -9,12 +9,12 @@ import { choice, number } from '../value-type.ts';
 
 const comparing = namesWhere(objectiveCatalog, ({ compares }) => compares !== undefined);
 
-/** The value for a task that compares no answers; nothing reads it. */
+/** The value for a task that compares no answers; it has no effect. */
 const UNUSED_BETA = 0.1;
 
 const betaOf = ({ task }: Given): number => entryOf(objectiveCatalog, task)?.compares?.beta ?? UNUSED_BETA;
 
-/** The loss of most tasks, and the value for one that has no choice. */
+/** The default loss: that of most tasks, and the value for a task that offers no choice. */
 const lossOf = (task: unknown): PreferenceLoss => elementAt(lossesOf(entryOf(objectiveCatalog, task)?.compares?.answers ?? 'pairs'), 0);
 
 const lossDefaults = comparing

@@ -6,7 +6,7 @@ import type { Given } from '../setting.ts';
 import { defaulted, derived, FAIR_SWEEP, OWN_FOLDER, optional } from '../setting.ts';
 import { choice, filePath, flag, integer, listOf, mapOf, number, stepCount } from '../value-type.ts';
 
-/** Named as in lm-evaluation-harness. */
+/** Benchmarks, named as in lm-evaluation-harness. */
 const choiceTasks = {
   arc_challenge: 'AI2 reasoning challenge, challenge set.',
   arc_easy: 'AI2 reasoning challenge, easy set.',
@@ -52,7 +52,7 @@ export const metricChoices = {
 
 const LOWER: ReadonlySet<unknown> = new Set<keyof typeof metricChoices>(['loss', 'teacher_divergence']);
 
-/** Whether a lower value of a metric is better. */
+/** True if a lower value of the metric is better. */
 export const isLower = (metric: unknown): boolean => LOWER.has(metric);
 
 const hasEvaluationData = (given: Given): boolean =>

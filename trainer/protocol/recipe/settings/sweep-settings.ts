@@ -1,4 +1,4 @@
-/** Settings of a sweep: which values are tried, in which order, and which runs are stopped early. */
+/** Settings of a sweep: the values to try, their order, and when to stop runs early. */
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { type Given, group, optional, type Setting } from '../setting.ts';
 import { sweptSettings } from '../swept-values.ts';
@@ -6,16 +6,16 @@ import { choice, integer } from '../value-type.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { isLower, metricChoices } from './run-settings.ts';
 
-/** More folders than this in one sweep are slow to list and to read. */
+/** Maximum number of runs in a sweep: more folders are slow to list and read. */
 export const MAX_SWEEP_RUNS = 10_000;
 
-/** Only a recipe with a sweep has its other settings. */
+/** A default that applies only to a recipe with a sweep. */
 const inSweep = <T>(text: string, value: (given: Given) => T | undefined) => ({
   text,
   value: (given: Given): T | undefined => (given['sweep.over'] === undefined ? undefined : value(given)),
 });
 
-/** @param settings the settings that can be swept, by their dotted names */
+/** Creates the group. @param settings the settings that can be swept, by their dotted names */
 export const sweepGroup = (settings: Readonly<Record<string, Setting>>) =>
   group('A sweep: `rowtune sweep` trains the recipe once for each choice of values, and compares the runs.', {
     over: optional(sweptSettings(settings), {

@@ -4,7 +4,7 @@ import { defaulted, derived, optional } from '../setting.ts';
 import { choice, flag, integer, mapOf, number, stepCount } from '../value-type.ts';
 import { MAX_SEED } from './model-settings.ts';
 
-/** Far above any run; it keeps step counts exact in 32-bit integers of an engine. */
+/** Maximum number of updates: far above any run, and exact as a 32-bit integer of an engine. */
 const MAX_STEPS = 2 ** 31 - 1;
 
 export const scheduleSettings = {
