@@ -15,7 +15,7 @@ import { unsloth } from './foreign/unsloth.ts';
 import { parseForEditing, plainLines, withLineEndsOf } from './text-edits.ts';
 
 const foreignTools: Readonly<Record<RecipeToolName, ForeignTool>> = { torchtune, axolotl, llamaFactory, trl, unsloth, mlxLm };
-/** One key alone may be a habit; two are a recipe. */
+/** Minimum number of another tool's keys in a recipe of that tool: a single one may be a habit. */
 const MIN_MARKS = 2;
 
 export interface ConvertedRecipe {
@@ -25,7 +25,7 @@ export interface ConvertedRecipe {
   readonly dropped: readonly string[];
 }
 
-/** Undefined if the text is not a recipe of another tool, or has syntax errors. */
+/** Converts a recipe; undefined if the text is not a recipe of another tool, or has syntax errors. */
 export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | undefined {
   const found = convertLines(plainLines(text), isJson);
   return found && { ...found, text: withLineEndsOf(text, found.text) };
@@ -48,14 +48,14 @@ function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefine
   for (const pair of pairs) {
     const key = String(pair.key.value);
     const found = convertKey(tool, key, recipe);
-    // With the first setting that the key becomes.
+    // The comments stay with the first setting that the key becomes.
     let own: Comments | undefined = commentsOf(pair);
     for (const entry of found) {
       if (!('to' in entry)) {
         dropped.push({ key, note: entry.note });
         continue;
       }
-      // A key of ours takes precedence over a key that becomes it.
+      // A key of ours takes precedence over a foreign key that is converted to it.
       if (values.has(entry.to) && key !== entry.to) continue;
       values.set(entry.to, entry.value);
       const note = entry.note === undefined ? [] : [entry.note];
@@ -87,7 +87,7 @@ function convertKey(tool: ForeignTool, key: string, recipe: Readonly<Record<stri
   if (special !== undefined) return special;
   if (value === null || value === undefined || value === '') return [];
   const { to, note } = (Object.hasOwn(foreignKeys, key) ? foreignKeys[key] : undefined) ?? {};
-  // A key of ours with the same meaning in every tool.
+  // A key of ours that has the same meaning in every tool.
   const target = to ?? (Object.hasOwn(settings, key) ? key : undefined);
   if (target === undefined) return Object.hasOwn(groups, key) ? ofGroup(key, value) : [{ note: note ?? 'no counterpart' }];
   if (note !== undefined) return [{ note }];
@@ -97,7 +97,7 @@ function convertKey(tool: ForeignTool, key: string, recipe: Readonly<Record<stri
 const ofGroup = (key: string, value: unknown): Converted[] =>
   typeof value === 'object' && value !== null ? Object.entries(value).map(([name, inner]) => ({ to: `${key}.${name}`, value: inner })) : [];
 
-/** Words for values too: adamw_torch is adamw here. */
+/** Translates a value, too: adamw_torch is adamw here. */
 function ofValue(to: string, value: unknown): Converted {
   const table = Object.hasOwn(foreignValues, to) ? foreignValues[to] : undefined;
   const word = String(value).toLowerCase();
@@ -106,10 +106,10 @@ function ofValue(to: string, value: unknown): Converted {
   return { to, value: foreign?.to ?? value };
 }
 
-/** The most characters that references may expand to in total. */
+/** Maximum number of characters that references may expand to in total. */
 const MAX_RESOLVED = 100_000;
 
-/** `${output_dir}/logs`, in OmegaConf's syntax. */
+/** Resolves references such as `${output_dir}/logs`, in OmegaConf's syntax. */
 function resolveReferences(recipe: Record<string, unknown>): Record<string, unknown> {
   // References to references multiply.
   let left = MAX_RESOLVED;
@@ -128,7 +128,7 @@ function resolveReferences(recipe: Record<string, unknown>): Record<string, unkn
   return Object.fromEntries(Object.entries(recipe).map(([key, inner]) => [key, resolve(inner, 0)]));
 }
 
-/** Lines above a key, and the comment after its value. */
+/** The lines above a key, and the comment after its value. */
 interface Comments {
   readonly before?: string;
   readonly behind: readonly string[];
@@ -139,7 +139,7 @@ const commentsOf = ({ key, value }: Pair<Scalar>): Comments => ({
   behind: isScalar(value) && value.comment ? [value.comment.trim()] : [],
 });
 
-/** Settings in the order of our table, groups as maps. */
+/** The settings in the order of our table, with groups as maps. */
 function nested(values: ReadonlyMap<string, unknown>): Map<string, unknown> {
   const root = new Map<string, unknown>();
   const order = Object.keys(settings);
@@ -163,7 +163,7 @@ interface Written {
   readonly dropped: readonly { readonly key: string; readonly note: string }[];
   readonly recipe: Readonly<Record<string, unknown>>;
   readonly document: Document;
-  /** Its label. */
+  /** The label of the other tool. */
   readonly tool: string;
 }
 

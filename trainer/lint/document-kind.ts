@@ -12,7 +12,7 @@ const configNames: Readonly<Record<string, ConfigKind>> = {
   'pytorch_model.bin.index.json': 'index',
 };
 
-/** @param file a path or a URI; undefined for other files */
+/** The kind of a document; undefined for other files. @param file a path or a URI */
 export function documentKind(file: string): DocumentKind | undefined {
   const name =
     file

@@ -1,7 +1,7 @@
 /**
- * Comments in a recipe that ignore a warning or a hint: `# rowtune-ignore code: reason`, in the line of the problem or in lines of their own above
- * it. Several codes are separated by commas. An error stops the run, so no comment ignores it. A comment that ignores nothing is a problem itself,
- * so that none outlives what it was written for.
+ * Comments in a recipe that suppress a warning or a hint: `# rowtune-ignore code: reason`, on the line of the problem or on lines above it.
+ * Several codes are separated by commas. An error stops the run, so no comment suppresses it. A comment that suppresses nothing is itself a
+ * problem, so that no comment outlives its purpose.
  */
 import { Lexer } from 'yaml';
 import { didYouMean } from '../catalog/did-you-mean.ts';
@@ -17,11 +17,11 @@ export const IGNORE_MARK = 'rowtune-ignore';
 /** The codes of problems with such comments. */
 export const ignoreCodes = ['invalid-ignore', 'unused-ignore'] as const;
 
-/** The mark and the text behind it. */
+/** Matches the marker, and captures the text after it. */
 const COMMENT = new RegExp(String.raw`^#\s*${IGNORE_MARK}\b\s*(.*)$`);
-/** Codes, a colon, and a reason. A line has few problems, and each code is compared with those that there are. */
+/** Matches codes, a colon, and a reason. The number of codes is bounded, because each is compared with the problems of the line. */
 const FORM = /^([\w-]{1,60}(?:\s*,\s*[\w-]{1,60}){0,19})\s*:\s*\S/;
-/** Each is compared with all problems while somebody types, so those after the hundredth ignore nothing. */
+/** Maximum number of comments that take effect: each is compared with all problems while the user is typing. */
 const MAX_COMMENTS = 100;
 /** Tokens of YAML's lexer that stand for no text: the start of a document, the end of a collection, the start of a scalar. */
 const MARKERS: ReadonlySet<string> = new Set(['\x02', '\x18', '\x1f']);
@@ -29,15 +29,15 @@ const SCALAR_FOLLOWS = '\x1f';
 
 interface IgnoreComment {
   readonly range: Range;
-  /** The text behind the mark. */
+  /** The text after the marker. */
   readonly said: string;
-  /** The line whose problems it ignores. */
+  /** The line whose problems the comment suppresses. */
   readonly line: number;
 }
 
 type ViewOfIgnored = Pick<RecipeView, 'text' | 'estimate'>;
 
-/** The problems that no comment ignores, and those of the comments. */
+/** The problems that no comment suppresses, and the problems of the comments. */
 export function withoutIgnored(view: ViewOfIgnored, problems: readonly LintProblem[]): LintProblem[] {
   const comments = ignoreComments(view.text);
   if (comments.length === 0) return [...problems];
@@ -48,7 +48,7 @@ export function withoutIgnored(view: ViewOfIgnored, problems: readonly LintProbl
   return [...problems.filter(problem => !ignores(problem)), ...ofComments];
 }
 
-/** The codes of a comment in the right form; none of another. */
+/** The codes of a well-formed comment; none for a malformed one. */
 const codesOf = ({ said }: IgnoreComment): string[] => FORM.exec(said)?.[1]?.split(/\s*,\s*/) ?? [];
 
 function problemsOf(
@@ -79,13 +79,13 @@ function problemsOf(
     const found = problems.filter(each => each.code === code && each.range.start.line === line && each.override === undefined);
     if (found.some(({ severity }) => severity !== 'error')) return [];
     if (found.length > 0) return [report('invalid-ignore', `'${code}' is an error here, which stops the run: no comment ignores it.`)];
-    // Problems of the machine are known once the memory has been estimated.
+    // Problems of the machine are unknown until the memory has been estimated.
     if (isOfMachine(code) && !hasEstimate) return [];
     return [report('unused-ignore', `Line ${line + 1} has no problem '${code}'. Delete the comment.`)];
   });
 }
 
-/** In text order. JSON has no comments. */
+/** The comments in text order. JSON has no comments. */
 function ignoreComments(text: string): IgnoreComment[] {
   if (!text.includes(IGNORE_MARK) || text.length > MAX_RECIPE_CHARACTERS) return [];
   const positions = positionsIn(text);
@@ -100,7 +100,7 @@ function ignoreComments(text: string): IgnoreComment[] {
       const range = { start: positions(offset), end: positions(offset + token.length) };
       const own = range.start.line;
       const isAlone = (lines[own] ?? '').slice(0, range.start.column).trim() === '';
-      // A line that the comment has for itself is no setting.
+      // A comment on its own line applies to the next setting.
       found.push({ range, said, line: (isAlone ? settings.find(i => i > own) : own) ?? own });
     }
     if (found.length === MAX_COMMENTS) break;

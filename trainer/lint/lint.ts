@@ -23,17 +23,17 @@ export interface LintSources extends ViewSources {
 
 export interface LintDocument {
   readonly text: string;
-  /** Absolute. A file that is not a model config is read as a recipe. */
+  /** An absolute path. A file that is not a model config is read as a recipe. */
   readonly file: string;
 }
 
-/** All problems known now that no comment ignores; uses an estimate if the view has one. In text order. */
+/** All problems known so far that no comment suppresses, in text order; uses the view's estimate if there is one. */
 export const recipeProblems = (view: RecipeView): LintProblem[] =>
   withoutIgnored(view, [...view.parsed.problems, ...factProblems(view)]).sort(
     (a, b) => a.range.start.line - b.range.start.line || a.range.start.column - b.range.start.column,
   );
 
-/** Problems of a recipe with its memory, or of a config. Rejects only on a mistake of ours. */
+/** Problems of a recipe including its memory, or of a config. Rejects only because of a bug. */
 export async function lintDocument(document: LintDocument, sources: LintSources): Promise<readonly LintProblem[]> {
   const { text, file } = document;
   if ((documentKind(file) ?? 'recipe') !== 'recipe') return sources.lintConfig(document).catch(unreadableConfig);
@@ -46,19 +46,20 @@ export async function lintDocument(document: LintDocument, sources: LintSources)
   return [...recipeProblems({ ...view, estimate: estimates.peek(view) }), ...stopped];
 }
 
-/** Content that can't be checked within limits is a problem of the document. */
+/** The problem of a document whose content cannot be checked within limits. */
 export const unreadableConfig = ({ message }: Error): LintProblem[] => [
   { code: 'invalid-config', severity: 'error', message, path: [], range: START },
 ];
 
-/** An estimate that took too much time or memory is a problem of the model; any other error is ours. */
+/** The problem of a model whose estimate took too much time or memory; any other error is a bug and is thrown. */
 function whereStopped({ root }: RecipeView, error: Error): LintProblem {
   if (error.name !== 'ReadStopped') throw error;
   return atKey(root, { code: 'unreadable-model', path: ['model'], message: error.message });
 }
 
 /**
- * The text with every certain fix, or converted if it is a recipe of another tool. Configs are only changed by people.
+ * The text with every certain fix applied, or converted if it is a recipe of another tool. Configs are returned unchanged: only people
+ * change them.
  */
 export function fixDocument({ text, file }: LintDocument): string {
   const kind = documentKind(file) ?? 'recipe';
@@ -71,7 +72,7 @@ export async function lintConfig(document: LintDocument, sources: ConfigSources)
   return kind === undefined || kind === 'recipe' ? [] : configProblems(await readConfigView(document, kind, sources));
 }
 
-/** Never rejects. */
+/** Reads the facts about a config. Never rejects. */
 async function readConfigView({ text, file }: LintDocument, kind: ConfigKind, { folders, models }: ConfigSources): Promise<ConfigView> {
   const folder = path.dirname(file);
   const facts = await folders.look(folder);

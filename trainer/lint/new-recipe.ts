@@ -1,4 +1,4 @@
-/** The answers of a new recipe that follow from its model and its data, for `rowtune init` and the wizard of the editor: one decision for both. */
+/** The answers for a new recipe that follow from its model and its data, for both `rowtune init` and the editor's wizard. */
 import { comparesTexts, type ObjectiveName, objectiveCatalog, objectiveNames } from '../catalog/objectives.ts';
 import { chatColumns } from '../protocol/recipe/column-roles.ts';
 import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
@@ -9,7 +9,7 @@ import { tasksOf } from './facts/tasks-of-model.ts';
 import { fittingBudget, taskProblem } from './problems/model-problems.ts';
 import { unusable } from './problems/unusable-model.ts';
 
-/** Facts about the data next to the answers; none where there is no data yet. */
+/** The answer with facts about the data, if there is data. */
 type Answer = NewRecipeAnswer<{ readonly data?: DataFact }>;
 type Fitting = Extract<Answer, { fitting: unknown }>['fitting'];
 type Problem = Extract<Answer, { problem: unknown }>['problem'];
@@ -21,7 +21,7 @@ export interface NewRecipeSources {
 
 type UsableModel = Extract<ModelFacts, { kind: 'ready' | 'not-downloaded' }>;
 
-/** Rejects as `look` of the sources does. */
+/** Answers for a new recipe. Rejects if `look` of a source does. */
 export async function newRecipe(sources: NewRecipeSources, params: NewRecipeParams): Promise<Answer> {
   const { model: name, data, task: wanted, method, baseDir } = params;
   const model = await sources.models.look(name, 'main', baseDir);
@@ -38,7 +38,7 @@ export async function newRecipe(sources: NewRecipeSources, params: NewRecipePara
   return { fitting: { ...chosen, maxPositions: positionsOf(model.model), r: fittingBudget(model.model, resolved), prompts } };
 }
 
-/** A folder of sentence-transformers is made for embeddings. */
+/** The likely tasks of a model; a folder of sentence-transformers is made for embeddings. */
 function likelyTasks({ model, vectors }: Extract<ModelFacts, { kind: 'ready' }>): readonly ObjectiveName[] {
   const tasks = tasksOf(model);
   if (vectors === undefined || 'refused' in vectors) return tasks;
@@ -47,7 +47,10 @@ function likelyTasks({ model, vectors }: Extract<ModelFacts, { kind: 'ready' }>)
 
 const problem = (message: string, hint: string): Answer => ({ problem: { message, hint } });
 
-/** Returns why no setting makes this data usable: it is missing, or of another kind than the task reads. Other mistakes can be repaired later. */
+/**
+ * Returns why no setting makes this data usable: it is missing, or of a kind that the task does not read. Other problems can be fixed
+ * later.
+ */
 function whyUnusable(fact: DataFact, task: ObjectiveName): Problem | undefined {
   if (fact.state === 'missing') {
     const hint = fact.suggestion === undefined ? 'Check the path' : `Did you mean ${fact.suggestion}?`;
@@ -63,7 +66,7 @@ interface ChooseParams {
   readonly data: string | undefined;
   readonly model: UsableModel;
   readonly baseDir: string;
-  /** Those to choose from, at least one. */
+  /** The tasks to choose from, at least one. */
   readonly tasks: readonly ObjectiveName[];
 }
 

@@ -14,12 +14,12 @@ import { editDocument, movePair, setValue, smallestChange, type TextChange, take
 export interface QuickFix {
   readonly title: string;
   readonly change: TextChange;
-  /** The most likely fix. */
+  /** Whether this is the most likely fix. */
   readonly preferred: boolean;
   readonly problem: LintProblem;
 }
 
-/** @param source text and path; `view` for a recipe, because some fixes read its settings */
+/** The fixes for a problem. @param source text and path; `view` for a recipe, because some fixes read its settings */
 export function quickFixes(
   { text, file, view }: Pick<RecipeView, 'text' | 'file'> & { readonly view?: RecipeView },
   problems: readonly LintProblem[],
@@ -41,7 +41,7 @@ export function quickFixes(
   return fixes.slice(0, MAX_FIXES);
 }
 
-/** A comment above the line of a problem that is no error; deleting one that ignores nothing. */
+/** Fixes that add a comment above the line of a problem that is not an error, or delete a comment that suppresses nothing. */
 function ignoring({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: LintProblem): QuickFix[] {
   const { code, severity, range, override } = problem;
   if (path.extname(file) === '.json' || override !== undefined) return [];
@@ -60,15 +60,14 @@ function ignoring({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: Li
   return [{ title: `Ignore '${code}' here, with a reason`, change, preferred: false, problem }];
 }
 
-/** A fix may reveal another problem: a renamed key may have a value of another tool. */
+/** Maximum number of rounds: a fix may reveal another problem, for example a renamed key with a value of another tool. */
 const MAX_ROUNDS = 6;
-/** A range has few fixes; a line with thousands of problems is not fixed one by one. */
+/** Maximum number of fixes for a range; a line with thousands of problems is not fixed one by one. */
 const MAX_FIXES = 30;
 
 /**
- * The text with every error fixed whose fix is certain. A recipe of another tool is converted as a whole, because
- * renaming its keys one by one would lose their meaning. Keys with a different meaning here, and keys that would be
- * lost, are left to the user.
+ * The text with every certain fix of an error applied. A recipe of another tool is converted as a whole, because renaming its keys one by
+ * one would lose their meaning. Keys that have a different meaning here, or would be lost, are left to the user.
  */
 export const fixedText = (view: Pick<RecipeView, 'text' | 'file'>): string => conversion(view)?.text ?? withCertainFixes(view);
 
@@ -83,15 +82,13 @@ function withCertainFixes({ text, file }: Pick<RecipeView, 'text' | 'file'>): st
   return now;
 }
 
-/**
- * All replacements of one round at once, from last to first so that positions stay valid; undefined if there are none.
- */
+/** Applies all replacements of one round, from last to first so that positions stay valid; undefined if there are none. */
 function withReplacements(view: Pick<RecipeView, 'text' | 'file'>, problems: readonly Problem[]): string | undefined {
   const targets = new Set<string>();
   const changes = problems.flatMap(problem => {
     const { suggestion } = problem;
     if (suggestion?.kind !== 'rename-key' && suggestion?.kind !== 'replace-value') return [];
-    // Of two keys that become the same one, the second is checked again after the first was renamed.
+    // If two keys become the same one, the second is checked again after the first was renamed.
     const target = JSON.stringify([problem.path.slice(0, -1), suggestion.to]);
     if (suggestion.kind === 'rename-key' && targets.has(target)) return [];
     targets.add(target);
@@ -110,7 +107,7 @@ function withReplacements(view: Pick<RecipeView, 'text' | 'file'>, problems: rea
   return after;
 }
 
-/** All keys that are removed or moved in one round; undefined if there are none. */
+/** Removes and moves all keys of one round; undefined if there are none. */
 function withEdits({ text, file }: Pick<RecipeView, 'text' | 'file'>, problems: readonly Problem[]): string | undefined {
   const targets = new Set<string>();
   const edits = problems.filter(({ suggestion }) => {
@@ -130,7 +127,7 @@ function editKey(document: Document, keys: Problem['path'], suggestion: Suggesti
   else takePair(document, keys);
 }
 
-/** The same as an edit; undefined if there is nothing to fix. */
+/** The certain fixes as an edit; undefined if there is nothing to fix. */
 export const fixAll = (view: Pick<RecipeView, 'text' | 'file'>): TextChange | undefined => smallestChange(view.text, fixedText(view));
 
 export interface Conversion extends ConvertedRecipe {
@@ -184,7 +181,7 @@ function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: P
 const inserted = (source: Pick<RecipeView, 'text' | 'file'>, keys: LintProblem['path'], to: string): Fix =>
   rewritten(source, { title: `Set ${keys.join('.')}: ${to}`, settings: [{ path: keys, to }] });
 
-/** Sets and removes settings together; without a change where one of them cannot be set. */
+/** Sets and removes settings together; changes nothing if one of them cannot be set. */
 function rewritten({ text, file }: Pick<RecipeView, 'text' | 'file'>, { title, settings }: Rewrite): Fix {
   let isWhole = true;
   const after = editDocument(text, path.extname(file) === '.json', document => {
@@ -196,7 +193,7 @@ function rewritten({ text, file }: Pick<RecipeView, 'text' | 'file'>, { title, s
   return { title, change: after === undefined || !isWhole ? undefined : smallestChange(text, after) };
 }
 
-/** Halves the activations (or divides an odd batch further) and keeps the effective batch. */
+/** Halves the batch, and so the activations (or divides an odd batch further), and keeps the effective batch. */
 function smallerBatch({ text, file, values }: RecipeView): Fix | undefined {
   const batch = values.per_device_train_batch_size;
   if (batch < 2) return undefined;
@@ -211,7 +208,7 @@ function smallerBatch({ text, file, values }: RecipeView): Fix | undefined {
   return { title, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 
-/** Undefined where the run does not fit with its base in the memory of the host either. */
+/** Moves the base to host memory; undefined if the run does not fit then either. */
 function baseOnHost({ text, file, estimate, availableBytes }: RecipeView): Fix | undefined {
   const hosted = estimate?.baseOnHost;
   if (!hosted || hosted.runBytes > availableBytes) return undefined;
@@ -222,13 +219,13 @@ function baseOnHost({ text, file, estimate, availableBytes }: RecipeView): Fix |
   return { title, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 
-/** `key=value` of a setting without a dot, whose value is a word. */
+/** The parts of `key=value` for a setting without a dot whose value is a word. */
 function keyAndValue(override: string): [key: string, value: string] {
   const at = override.indexOf('=');
   return [override.slice(0, at), override.slice(at + 1)];
 }
 
-/** Suggestions are YAML text. */
+/** Converts a suggestion, which is YAML text, to JSON. */
 const asJson = (to: string): string => JSON.stringify(parseDocument(to).toJS()) ?? JSON.stringify(to);
 
 /** Quotes a path that YAML would read as something else; quoted text reads back unchanged. */

@@ -1,4 +1,4 @@
-/** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
+/** A recipe as the editor sees it: its text, the parser's result, and the facts about its model, data and machine. */
 import { type CardName, cardCatalog, usableCardBytes } from '../catalog/cards.ts';
 import type { DeviceHere } from '../catalog/device-card.ts';
 import { type EngineName, plannedEngine } from '../catalog/engines.ts';
@@ -16,46 +16,43 @@ import { type RunFacts, readRunFacts } from './facts/run-facts.ts';
 
 export interface RecipeView {
   readonly text: string;
-  /** Absolute. */
+  /** The absolute path. */
   readonly file: string;
   readonly baseDir: string;
   readonly parsed: ParsedRecipe;
   readonly root?: Located;
   /** Valid values, and defaults for all others; `model` may be missing. */
   readonly values: ResolvedRecipe;
-  /** Undefined if the recipe names none. */
+  /** Facts about the model; undefined if the recipe names none. */
   readonly model?: ModelFacts;
-  /** The model that the recipe's learns from; undefined if there is none. */
+  /** Facts about the teacher; undefined if there is none. */
   readonly teacher?: ModelFacts;
-  /** The reward model that scores answers; undefined if none does. */
+  /** Facts about the reward model that scores answers; undefined if there is none. */
   readonly judge?: JudgeFacts;
   readonly data: readonly DataFact[];
   readonly runs: RunFacts;
-  /**
-   * The daemon's machine if the recipe will run on another one; `availableBytes` is then Infinity because it is
-   * unknown.
-   */
+  /** The daemon's machine, if the recipe will run on another machine; `availableBytes` is then Infinity because it is unknown. */
   readonly farDaemon?: FarDaemon;
   readonly availableBytes: number;
-  /** The card that the user thinks of, whose memory then counts instead of this machine's. */
+  /** The card that the user selected, whose memory then counts in place of this machine's. */
   readonly card?: CardName;
-  /** The device that a run here would use. */
+  /** The device that a run on this machine would use. */
   readonly device: 'cpu' | 'gpu';
-  /** The GPU that is there, with what is assumed of it, where the memory of a run on it is estimated. */
+  /** The GPU of this machine and what is assumed about it, if the memory of a run on it is estimated. */
   readonly gpu?: DeviceHere['gpu'];
-  /** The part of the memory that a run may take, and whether each of its processes and devices has a memory of its own. */
+  /** The memory that a run may use; `apart` is true if each of its processes and devices has its own memory. */
   readonly usableBytes: number;
   readonly apart: boolean;
-  /** The time at which programs were last compiled on this machine, for itself or for a card; undefined where the run would be elsewhere. */
+  /** The time at which programs were last compiled on this machine, for itself or for a card; undefined if the run would be elsewhere. */
   readonly programsChangedAt?: number;
-  /** Undefined until it has been computed. */
+  /** The estimate; undefined until it has been computed. */
   readonly estimate?: RecipeEstimate;
 }
 
 /** A daemon on another machine, which reads its own models and data. */
 export interface FarDaemon {
   readonly url: string;
-  /** The base of relative paths on that machine; defaults to the name of the folder here. */
+  /** The base of relative paths on that machine; by default, the folder has the same path as here. */
   readonly folder?: string;
 }
 
@@ -63,17 +60,17 @@ export interface ViewSources {
   readonly models: ModelCache;
   readonly data: DataCache;
   readonly availableBytes: () => number;
-  /** The device of this machine, by the engine. */
+  /** Returns the device of this machine for an engine. */
   readonly deviceHere: (engine: EngineName) => DeviceHere;
   readonly programsChangedAt?: () => number;
   readonly farDaemon?: () => FarDaemon | undefined;
   readonly card?: () => CardName | undefined;
 }
 
-/** More data files in one recipe are not checked while typing. */
+/** Maximum number of data files in one recipe that are checked while typing. */
 const MAX_DATA_FILES = 20;
 
-/** Never rejects: incomplete text has a view too. */
+/** Reads the view. Never rejects: incomplete text has a view, too. */
 export async function readRecipeView(
   document: Pick<RecipeView, 'text' | 'file' | 'baseDir'>,
   { models, data, ...sources }: ViewSources,
@@ -85,7 +82,7 @@ export async function readRecipeView(
   const teacherName = teacherOf(values);
   const judgeName = rewardModelOf(values);
   const look = values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir);
-  // The samples of chats are checked with the template of the model.
+  // The samples of chats are checked with the model's template.
   const lookAtData = async (written: string, part: 'train' | 'eval'): Promise<DataFact> => {
     const found = await look;
     return data.look(written, values, baseDir, { part, model: found?.kind === 'ready' ? { path: found.path, id: found.id } : undefined });
@@ -115,6 +112,6 @@ const ofCard = (card: CardName): Where => {
   return { card, availableBytes: usableBytes, usableBytes, apart: true, device: 'gpu' };
 };
 
-/** The name of the device whose own memory counts; undefined where that of the machine does. */
+/** The name of the device whose own memory counts; undefined if the machine's memory counts. */
 export const memoryOwner = ({ card, gpu, apart }: Pick<RecipeView, 'card' | 'gpu' | 'apart'>): string | undefined =>
   apart ? (card === undefined ? gpu?.name : cardCatalog[card].label) : undefined;

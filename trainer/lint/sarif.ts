@@ -5,7 +5,7 @@ import { diagnosticOf } from './diagnostics/diagnostics.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 
 export interface LintedFile {
-  /** As a URI: relative to the folder that the linter ran in, or absolute. */
+  /** A URI, relative to the folder in which the linter ran, or absolute. */
   readonly uri: string;
   readonly problems: readonly LintProblem[];
 }
@@ -13,7 +13,7 @@ export interface LintedFile {
 export interface SarifParams {
   readonly version: string;
   readonly files: readonly LintedFile[];
-  /** For positions in other files. */
+  /** Converts a path to a URI, for positions in other files. */
   readonly toUri: (file: string) => string;
 }
 
@@ -58,7 +58,7 @@ export function toSarif({ version, files, toUri }: SarifParams): object {
   return { $schema: SCHEMA, version: '2.1.0', runs: [{ tool: { driver }, columnKind: 'utf16CodeUnits', artifacts, results }] };
 }
 
-/** Lines and columns from 1; the end is exclusive. */
+/** A range in SARIF: lines and columns from 1; the end is exclusive. */
 const regionOf = ({ start, end }: LintProblem['range']): object => ({
   startLine: start.line + 1,
   startColumn: start.column + 1,

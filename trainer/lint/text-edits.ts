@@ -1,16 +1,16 @@
-/** Edits of a recipe's text: the smallest replacement that changes its document as requested; comments are kept. */
+/** Edits of a recipe's text: the smallest replacement that makes the requested change to its document; comments are kept. */
 import { Document, isCollection, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
 import type { Range } from '../protocol/problem.ts';
 import { aliasTargets, locate } from '../protocol/recipe/located.ts';
 import { positionsIn } from '../protocol/text/line-starts.ts';
 
-/** As in the Language Server Protocol, with our positions. */
+/** A text edit as in the Language Server Protocol, with our positions. */
 export interface TextChange {
   readonly range: Range;
   readonly newText: string;
 }
 
-/** Only the lines that differ. */
+/** The smallest change between two texts, in whole lines. */
 export function smallestChange(before: string, after: string): TextChange | undefined {
   if (before === after) return undefined;
   const a = before.split('\n');
@@ -21,7 +21,7 @@ export function smallestChange(before: string, after: string): TextChange | unde
   while (tail < a.length - 1 - head && tail < b.length - 1 - head && a.at(-1 - tail) === b.at(-1 - tail)) tail++;
   const place = positionsIn(before);
   const begin = a.slice(0, head).reduce((sum, line) => sum + line.length + 1, 0);
-  // Keeps the carriage return before a line's end.
+  // Keep the carriage return at the end of a line.
   const changedOf = (lines: readonly string[]): string =>
     lines
       .slice(head, lines.length - tail)
@@ -32,15 +32,15 @@ export function smallestChange(before: string, after: string): TextChange | unde
 }
 
 /**
- * The text after a change of its document, in its own style: JSON keeps its indentation, YAML keeps its comments.
- * Undefined if the text has syntax errors, and if an alias would lose its anchor.
+ * The text after a change to its document, in its own style: JSON keeps its indentation, YAML its comments. Undefined if the text has
+ * syntax errors, or if an alias would lose its anchor.
  */
 export function editDocument(given: string, isJson: boolean, change: (document: Document) => void): string | undefined {
   const text = plainLines(given);
   const document = parseForEditing(text);
   if (document.errors.length > 0) return undefined;
   change(document);
-  // What was removed or moved may have had the anchor of what stays.
+  // The removed or moved part may have contained the anchor of an alias that stays.
   if ([...aliasTargets(document).values()].includes(undefined)) return undefined;
   const written = isJson
     ? `${JSON.stringify(document.toJS({ maxAliasCount: -1 }), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`
@@ -49,8 +49,8 @@ export function editDocument(given: string, isJson: boolean, change: (document: 
 }
 
 /**
- * Sets a value, also below keys that are there without one.
- * @returns false where something else is in its place, such as an alias, and nothing was set
+ * Sets a value, also below existing keys that have no value.
+ * @returns false if something else, such as an alias, is in its place and nothing was set
  */
 export function setValue(document: Document, keys: readonly (string | number)[], value: unknown): boolean {
   const home = keys.slice(0, -1);
@@ -67,7 +67,7 @@ export const plainLines = (text: string): string => text.replaceAll('\r\n', '\n'
 export const withLineEndsOf = (text: string, written: string): string =>
   text.includes('\r\n') ? written.replaceAll('\n', '\r\n') : written;
 
-/** Keeps comments in their columns: lines that differ only in the space before '#' are taken from the original. */
+/** Keeps the alignment of comments: lines that differ only in the space before '#' are taken from the original. */
 export function keepAlignment(before: string, after: string): string {
   const originals = new Map<string, string | undefined>();
   for (const line of before.split('\n')) {
@@ -81,11 +81,9 @@ export function keepAlignment(before: string, after: string): string {
     .join('\n');
 }
 
-/**
- * A document that writes unchanged parts as they were, including numbers: 1.0e-4 stays what PyYAML reads as a number.
- */
+/** Parses a document so that unchanged parts are written as they were, including numbers: 1.0e-4 remains a number for PyYAML. */
 export function parseForEditing(text: string): Document {
-  // Invalid recipes are not edited: their aliases would be expanded, or their depth exhausted.
+  // A recipe beyond the bounds is not edited: its aliases would be expanded, or the stack exhausted by its depth.
   const excess = locate(text).problems.find(({ code }) => code === 'too-large');
   if (excess !== undefined) {
     const refused = new Document();
@@ -99,7 +97,7 @@ export function parseForEditing(text: string): Document {
     prettyErrors: false,
     customTags: keepNumbers,
   });
-  // The library notices an alias without its anchor only when it writes, and then throws.
+  // The library notices a missing anchor only when it writes, and then throws.
   for (const [{ source }, target] of aliasTargets(document))
     if (!target) document.errors.push(new YAMLParseError([0, 0], 'BAD_ALIAS', `there is no anchor '&${source}' before this alias`));
   return document;
@@ -117,23 +115,23 @@ const keepNumbers = (tags: Tags): Tags =>
     };
   });
 
-/** The indentation of one level: that of the first indented line. */
+/** The indentation of one level, taken from the first indented line. */
 const indentOf = (text: string): number => Math.min(8, /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2);
 
-/** Removes a pair from its map; undefined if it is not there. */
+/** Removes a pair from its map and returns it; undefined if it does not exist. */
 export function takePair(document: Document, path: readonly (string | number)[]): Pair | undefined {
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1));
   if (!isMap(parent)) return undefined;
   const at = parent.items.findIndex(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1)));
   const [pair] = at < 0 ? [] : parent.items.splice(at, 1);
-  // A group without settings would read as one without a value.
+  // An empty group would read as a key without a value.
   if (parent.items.length === 0 && path.length > 1) document.deleteIn(path.slice(0, -1));
   return pair;
 }
 
 /**
- * Moves a pair to a dotted path, and creates its group if needed. Changes nothing where the path has a value, and where something else is in
- * place of its group, such as an alias.
+ * Moves a pair to a dotted path, creating its group if needed. Changes nothing if the path already has a value, or if something else, such
+ * as an alias, is in place of its group.
  */
 export function movePair(document: Document, from: readonly (string | number)[], to: string): void {
   const steps = to.split('.');
@@ -145,12 +143,12 @@ export function movePair(document: Document, from: readonly (string | number)[],
   const parent = home.length === 0 ? document.contents : document.getIn(home);
   if (!isMap(parent)) return;
   if (parent.items.length === 0) parent.flow = false;
-  // The key itself, with the comment above it.
+  // Keep the key node itself, because it holds the comment above it.
   if (isScalar(pair.key)) pair.key.value = steps.at(-1);
   parent.items.push(pair);
 }
 
-/** Whether a path has only collections, or keys without a value, which may become some. */
+/** True if a path consists only of collections, or of keys without a value, which can become collections. */
 const mayHaveGroup = (document: Document, keys: readonly (string | number)[]): boolean =>
   (document.contents === null || isMap(document.contents)) &&
   keys.every((_, i) => {
@@ -158,7 +156,7 @@ const mayHaveGroup = (document: Document, keys: readonly (string | number)[]): b
     return home === undefined || isCollection(home) || isNothing(home);
   });
 
-/** Makes collections of the keys of a path that have no value. */
+/** Turns the keys of a path that have no value into collections. */
 function makeGroup(document: Document, keys: readonly (string | number)[]): void {
   for (let length = 1; length <= keys.length; length++) {
     const home = document.getIn(keys.slice(0, length), true);

@@ -1,4 +1,4 @@
-/** The documentation of one code of the linter. The reference page and SARIF use it. */
+/** The documentation of one linter code, used by the reference page and SARIF. */
 export interface Diagnostic {
   /** The problem and its consequence, in full sentences. */
   readonly about: string;

@@ -24,5 +24,5 @@ export const diagnosticOf = (code: string): Diagnostic | undefined =>
 
 export const diagnosticCodes: readonly string[] = diagnosticSections.flatMap(({ diagnostics }) => Object.keys(diagnostics));
 
-/** Whether the diagnostic compares a recipe with the memory and the engines of a machine. */
+/** True if the diagnostic compares a recipe with a machine's memory and engines. */
 export const isOfMachine = (code: string): boolean => Object.hasOwn(machineDiagnostics, code);

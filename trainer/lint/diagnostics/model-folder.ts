@@ -3,7 +3,7 @@ import type { ConfigCode } from '../problems/config-codes.ts';
 import type { FactCode } from '../problems/fact-report.ts';
 import type { Diagnostic } from './diagnostic.ts';
 
-/** Does not compile until each code is described; those that recipes share are described with them. */
+/** Documentation of the codes; does not compile until each code is described. Codes shared with recipes are described there. */
 export const configDiagnostics: Readonly<Record<Exclude<ConfigCode, FactCode>, Diagnostic>> = {
   'invalid-config': { about: 'The file is not JSON, or not an object.' },
   'unsupported-architecture': { about: 'The file is right, but Rowtune does not know the architecture.' },

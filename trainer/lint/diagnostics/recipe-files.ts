@@ -176,5 +176,5 @@ export const machineDiagnostics = {
   },
 } as const satisfies Readonly<Partial<Record<FactCode, Diagnostic>>>;
 
-/** Does not compile until each code is described above. */
+/** Documentation of the codes; does not compile until each code is described above. */
 export const factDiagnostics: Readonly<Record<FactCode, Diagnostic>> = { ...modelDiagnostics, ...dataDiagnostics, ...machineDiagnostics };

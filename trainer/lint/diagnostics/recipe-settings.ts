@@ -1,4 +1,4 @@
-/** Codes about settings that do not fit each other. */
+/** Codes about settings that contradict each other. */
 import { type EngineName, engineCatalog, hostingEngines } from '../../catalog/engines.ts';
 import { andList, namesWhere, orList } from '../../catalog/entries.ts';
 import type { Diagnostic } from './diagnostic.ts';

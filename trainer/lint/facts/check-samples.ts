@@ -1,4 +1,4 @@
-/** Checks the samples of a data file as training reads them, and gathers what is worth a hint. */
+/** Checks the samples of a data file as training reads them, and collects facts for hints. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { withoutRole } from '../../data/chat/format-chat.ts';
 import type { DataPlace } from '../../data/data-error.ts';
@@ -20,28 +20,28 @@ import { plainChat, type TemplateFact } from './template-fact.ts';
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
 
-/** Facts of the samples that were read so far. */
+/** The facts about the samples that were read so far. */
 interface SampleFacts {
-  /** Whether a sample showed its format or its columns. */
+  /** Whether a sample revealed the format or the columns. */
   readonly isKnown: boolean;
   readonly format?: DataFormat | undefined;
   /** Lines of samples that compare a text with itself. */
   readonly sameTexts?: readonly number[];
-  /** Lines of pairs that have an answer which begins with its prompt. */
+  /** Lines of pairs with an answer that begins with its prompt. */
   readonly repeatedPrompts?: readonly number[];
-  /** Documents of each query. */
+  /** Number of documents of each query. */
   readonly documents?: ReadonlyMap<string, number>;
-  /** Trained roles that have a turn. */
+  /** The trained roles that have a turn. */
   readonly seenRoles?: ReadonlySet<string>;
 }
 
-/** The columns or the format of the first sample hold for the file, as in training. */
+/** The check of a file's samples. As in training, the columns or the format of the first sample apply to the whole file. */
 export interface SampleCheck {
   /** Whether the samples are words with a tag each. */
   readonly tagged: boolean;
   /** Checks one sample, whose columns have our names. @throws DataError */
   readonly read: (sample: DataRecord) => void;
-  /** Checks what only all samples show. @throws DataError */
+  /** Checks properties of all samples together. @throws DataError */
   readonly end: () => void;
   readonly facts: () => SampleFacts;
 }
@@ -51,13 +51,13 @@ type ChatSettings = Pick<CheckSettings, 'data' | 'template'>;
 type CheckParts = Partial<SampleCheck> & Pick<SampleCheck, 'read' | 'facts'>;
 
 interface CheckSettings {
-  /** Undefined where the model is not known. */
+  /** The template; undefined if the model is unknown. */
   readonly template?: TemplateFact | undefined;
   readonly data: DataSettings;
   readonly embedding: Recipe['embedding'];
 }
 
-/** The check of the samples that a task trains with. */
+/** Creates the check for the samples of a task. */
 export function checkSamples(task: Task, settings: CheckSettings): SampleCheck {
   return { tagged: false, end: () => undefined, ...partsOf(task, settings) };
 }
@@ -72,7 +72,7 @@ function partsOf(task: Task, { data, embedding, template }: CheckSettings): Chec
   return turnsCheck({ data, template }, trainedRolesOf({ task, data }));
 }
 
-/** Also sees which of the trained roles have a turn. */
+/** A check that also collects which of the trained roles have a turn. */
 function turnsCheck(chats: ChatSettings, trainedRoles: readonly string[] | undefined): CheckParts {
   const seenRoles = new Set<string>();
   const check = exampleCheck(chats, (sample, settings) => {
@@ -145,7 +145,7 @@ function labeledCheck(task: Task, { labels }: DataSettings): CheckParts {
   };
 }
 
-/** Samples of one of the formats that are told apart by their columns. */
+/** A check of samples in one of the formats that are recognized by their columns. */
 function exampleCheck(chats: ChatSettings, format: (sample: DataRecord, settings: FormatSettings) => unknown): CheckParts {
   const { data } = chats;
   let found: DataFormat | undefined;
@@ -161,7 +161,7 @@ function exampleCheck(chats: ChatSettings, format: (sample: DataRecord, settings
   };
 }
 
-/** A model that is not known may or may not have a template, so only samples that are chats are taken as such. */
+/** An unknown model may or may not have a template, so only samples that are chats are treated as chats. */
 const formatSettings = (format: DataFormat, { data, template }: ChatSettings): FormatSettings => ({
   format,
   promptTemplate: data.prompt,

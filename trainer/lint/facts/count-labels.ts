@@ -20,15 +20,18 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
 export type LabelCounts = Readonly<Record<string, number>>;
 
-/** Parsed in about 50 ms; the trainer counts longer files. */
+/** Maximum size of a file whose labels are counted here, which takes about 50 ms; the trainer counts longer files. */
 export const MAX_COUNTED_BYTES = 4 * 2 ** 20;
 /**
- * ImageNet has 1000 classes. An incomplete path may be any folder of the disk: no more entries are read, and no
- * subfolders.
+ * Maximum number of entries to read; ImageNet has 1000 classes. An incomplete path may be any folder of the disk, so no further entries and
+ * no subfolders are read.
  */
 const MAX_CLASSES = 1000;
 
-/** Samples of each label, words of each tag, or good and bad answers. Undefined if a sample has none: the first of them is reported with its line. */
+/**
+ * Counts the samples of each label, the words of each tag, or good and bad answers. Undefined if a sample has none; the first such sample
+ * is reported with its line.
+ */
 export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
   const counts: Record<string, number> = Object.create(null);
   let key: string | undefined;
@@ -54,7 +57,7 @@ export async function countFileLabels(file: string, { data, task }: Pick<Recipe,
   return isRead ? counts : undefined;
 }
 
-/** Undefined for a folder with another layout. */
+/** Counts the images of each class; undefined for a folder with another layout. */
 export async function countFolderLabels(folder: string): Promise<LabelCounts | undefined> {
   const entries = await entriesOf(folder);
   if (entries.some(({ name }) => name === VALIDATION_LIST)) return countListedLabels(folder);
@@ -64,7 +67,7 @@ export async function countFolderLabels(folder: string): Promise<LabelCounts | u
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** From the list in Tiny-ImageNet's validation part; undefined if it is long or wrong, which the trainer reports. */
+/** Counts from the list in Tiny-ImageNet's validation part; undefined if the list is long or wrong, which the trainer reports. */
 async function countListedLabels(folder: string): Promise<LabelCounts | undefined> {
   try {
     if ((await stat(path.join(folder, VALIDATION_LIST))).size > MAX_COUNTED_BYTES) return undefined;
@@ -77,7 +80,7 @@ async function countListedLabels(folder: string): Promise<LabelCounts | undefine
   }
 }
 
-/** Tiny-ImageNet has class/images/. */
+/** Counts the images of a class; Tiny-ImageNet has class/images/. */
 async function countImages(folder: string): Promise<number> {
   const entries = await entriesOf(folder);
   const inner = entries.some(({ name, kind }) => kind === 'folder' && name === 'images')

@@ -4,22 +4,22 @@ import type { DataFile } from '../../data/read/list-files.ts';
 
 export interface RowCount {
   readonly count: number;
-  /** False if it was extrapolated from the first part of a large file. */
+  /** False if the count was extrapolated from the first part of a large file. */
   readonly isExact: boolean;
 }
 
-/** Read in about 10 ms; longer files are extrapolated from this part. */
+/** Number of bytes to read, which takes about 10 ms; longer files are extrapolated. */
 const MAX_READ_BYTES = 16 * 2 ** 20;
 const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 
 export interface CountParams extends DataFile {
-  /** The samples read so far, and the offset where reading stopped. */
+  /** Number of samples read so far; `limit` is the number at which reading stopped. */
   readonly checked: number;
   readonly limit: number;
 }
 
-/** Undefined if samples are not lines, unless the file was read to its end. */
+/** Counts the samples; undefined if samples are not lines, unless the file was read to its end. */
 export async function countRows({ file, extension, bytes, checked, limit }: CountParams): Promise<RowCount | undefined> {
   if (checked < limit) return { count: checked, isExact: true };
   const isTable = extension === '.csv' || extension === '.tsv';

@@ -23,7 +23,7 @@ export interface BadSample {
   readonly reason: string;
 }
 
-/** Samples among those that were read, and the line of the first one. */
+/** Unusual samples among those that were read: their number, and the line of the first one. */
 export interface OddSamples {
   readonly count: number;
   readonly of: number;
@@ -31,40 +31,40 @@ export interface OddSamples {
 }
 
 export interface DataFact {
-  /** As the recipe writes it. */
+  /** The file as the recipe names it. */
   readonly written: string;
   readonly full: string;
   readonly state: 'ok' | 'missing' | 'unreadable' | 'bad-sample';
   readonly isFolder: boolean;
-  /** A data set of the hub of which nothing is here. */
+  /** Present for a data set on the hub of which no file is on this machine. */
   readonly isOnHub?: boolean;
   /** The reason why it is unreadable. */
   readonly reason?: string;
   /** The first unusable samples of the file, in line order. */
   readonly badSamples?: readonly BadSample[];
-  /** There may be more of them. */
+  /** Whether there may be more of them. */
   readonly isCut?: boolean;
   readonly suggestion?: string;
-  /** Samples in the file, where counting them is quick. */
+  /** Number of samples in the file, if counting them is quick. */
   readonly rows?: RowCount;
-  /** Version of the file. */
+  /** The version of the file, from which it was counted. */
   readonly bytes?: number;
-  /** Keys of the first sample, named as in the data. */
+  /** Keys of the first sample, with the names in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
-  /** Prompts with answers for a model that has a chat template, which these samples are written without. */
+  /** Whether the samples are prompts with answers and will be written without the chat template that the model has. */
   readonly isPlainForChat?: boolean | undefined;
-  /** The first sample has an answer that it says is good or bad, which a task of answers does not read. */
+  /** Whether the first sample judges its answer as good or bad, which a task that trains answers does not read. */
   readonly hasJudgments?: boolean | undefined;
   /** Samples that compare a text with itself. */
   readonly sameTexts?: OddSamples | undefined;
-  /** Pairs that have an answer which begins with its prompt. */
+  /** Pairs with an answer that begins with its prompt. */
   readonly repeatedPrompts?: OddSamples | undefined;
-  /** Queries of a reranker's file that was read to its end, and those with a single document. */
+  /** Number of queries in a reranker's file that was read to its end, and number of queries with a single document. */
   readonly queries?: { readonly count: number; readonly single: number } | undefined;
-  /** Trained roles that have a turn in a file that was read to its end. */
+  /** The trained roles that have a turn in a file that was read to its end. */
   readonly seenRoles?: readonly string[] | undefined;
-  /** Samples of each label, if the task or the measure uses labels and counting them is quick. */
+  /** Number of samples of each label, if the task or the measure uses labels and counting them is quick. */
   readonly labels?: LabelCounts;
 }
 
@@ -74,16 +74,16 @@ type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
 type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'importance'>;
 
-/** The part of a recipe's data that a file is, and the model that reads it. */
+/** The part of a recipe's data that the file belongs to, and the model that reads it. */
 export interface LookedFor {
   readonly part: 'train' | 'eval';
-  /** Undefined where it is not here, or can't be used. */
+  /** The model; undefined if it is not on this machine, or unusable. */
   readonly model?: ModelFiles | undefined;
 }
 
 /**
- * The label facts that are shown: whether a classifier has two, whether judged answers are balanced, and whether a class-wise measure has
- * enough of each.
+ * True if label counts are shown: whether a classifier has two classes, whether judged answers are balanced, and whether a class-wise
+ * measure has enough samples of each class.
  */
 const needsLabels = ({ task, importance }: Asked): boolean => {
   const { target, model, compares } = objectiveCatalog[task];
@@ -94,7 +94,7 @@ const needsLabels = ({ task, importance }: Asked): boolean => {
   );
 };
 
-/** Whether the samples of a task may be chats, of which the model's template makes texts. */
+/** True if the samples of a task may be chats, which the model's template turns into texts. */
 const readsChats = (task: Task): boolean => objectiveCatalog[task].model === 'causal' || objectiveCatalog[task].compares !== undefined;
 
 const imagesForTexts = (written: string, task: Task): string => {
@@ -105,7 +105,7 @@ const imagesForTexts = (written: string, task: Task): string => {
 const textsForImages = (written: string, task: Task): string =>
   `${written} is not a file of images, and ${objectiveCatalog[task].label} (task: ${task}) reads a folder with one folder a class, CIFAR binaries (.bin) or Parquet files. Name one of these, or choose a model of texts and a task that reads them`;
 
-/** `readDataFact`, here or in another process. May reject. */
+/** The function `readDataFact`, in this process or in another one. May reject. */
 export type ReadDataFact = (params: DataFactParams) => Promise<DataFact>;
 
 export interface DataFactParams {
@@ -116,11 +116,11 @@ export interface DataFactParams {
   readonly embedding: Recipe['embedding'];
   /** Whether labels are counted. */
   readonly counts: boolean;
-  /** Version of the file. */
+  /** The size, which identifies the version of the file. */
   readonly bytes: number;
-  /** The model whose chat template makes texts of the samples; undefined where it is not here. */
+  /** The model whose chat template turns the samples into texts; undefined if it is not on this machine. */
   readonly model?: ModelFiles | undefined;
-  /** The places for the files of a data set of the hub, which may be there in part. */
+  /** The local places for the files of a data set on the hub, which may be present in part. */
   readonly remote?: readonly RemotePlace[];
 }
 
@@ -143,7 +143,7 @@ export class DataCache {
     this.#cacheDir = cacheDir;
   }
 
-  /** Never rejects. */
+  /** Returns the facts about a file. Never rejects. */
   async look(written: string, asked: Asked, baseDir: string, lookedFor: LookedFor = { part: 'train' }): Promise<DataFact> {
     const { data, task, embedding } = asked;
     const model = readsChats(task) ? lookedFor.model : undefined;
@@ -152,8 +152,7 @@ export class DataCache {
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
     if (found === undefined && isDataSetName(written, baseDir)) return this.#lookInCache(base, asked, lookedFor);
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
-    // An incomplete path may be the root of the disk: image folders are counted only down to their classes; the trainer
-    // checks the others.
+    // An incomplete path may be the root of the disk, so image folders are counted only down to their classes; the trainer checks the rest.
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder && (await isFolderOfImages(full))) return { ...base, state: 'unreadable', reason: imagesForTexts(written, task) };
     if (base.isFolder) return { ...base, state: 'ok' };
@@ -163,7 +162,7 @@ export class DataCache {
     return this.#known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size, model });
   }
 
-  /** Returns the known fact about the same file and settings, or reads it. */
+  /** Returns the cached fact about the same file and settings, or reads it. */
   #known(file: readonly unknown[], params: DataFactParams): Promise<DataFact> {
     const { written, full, data, task, embedding, counts, model } = params;
     const { train: _train, eval: _eval, ...reading } = data;
@@ -178,12 +177,12 @@ export class DataCache {
     return known;
   }
 
-  /** A data set of the hub that was downloaded is read, whole or the columns that are there; of another one nothing is known. */
+  /** Reads a data set on the hub if it was downloaded, whole or in part. Nothing is known about any other. */
   async #lookInCache(base: Omit<DataFact, 'state'>, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
     const { written } = base;
     const cacheDir = this.#cacheDir;
     const of = partOfDataSet(written, asked.data, lookedFor.part);
-    // A part that the data set does not have is reported when it is fetched.
+    // A split that the data set lacks is reported when it is fetched.
     const known = cacheDir === undefined ? undefined : await knownDataSet(cacheDir, of).catch(() => undefined);
     const [first] = known ?? [];
     const isUnknown = known === undefined || objectiveCatalog[asked.task].reads === 'images';
@@ -199,7 +198,7 @@ export class DataCache {
     const { data, task, embedding } = asked;
     const model = readsChats(task) ? lookedFor.model : undefined;
     const full = elementAt(remote, 0).path;
-    // Files with columns come and go.
+    // The folder's time is part of the key, because files with columns are added and removed.
     const folder = await stat(path.dirname(full)).catch(() => undefined);
     return this.#known([full, folder?.mtimeMs], {
       written,

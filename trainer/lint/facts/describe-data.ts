@@ -12,9 +12,9 @@ import { taggedExtensions } from '../../protocol/data-extensions.ts';
 import { chatColumns } from '../../protocol/recipe/column-roles.ts';
 import type { DataFileInfo } from '../../protocol/view/data.ts';
 
-/** Characters of the first sample. */
+/** Maximum number of characters of the first sample. */
 const MAX_SAMPLE = 300;
-/** Columns that are named where the format is not known. */
+/** Maximum number of columns to name if the format is unknown. */
 const MAX_COLUMNS = 8;
 
 const LABELS: Readonly<Record<DataFormat, string>> = {
@@ -27,7 +27,7 @@ const LABELS: Readonly<Record<DataFormat, string>> = {
   text_label: 'texts with a label',
 };
 
-/** Never rejects for what is wrong with the content. */
+/** Describes a file. Never rejects because of its content. */
 export async function describeData(file: string): Promise<DataFileInfo> {
   const { size: bytes } = await stat(file);
   try {
@@ -52,7 +52,7 @@ function layoutOf(record: DataRecord): Pick<DataFileInfo, 'format'> {
   return { format: `columns ${keys.slice(0, MAX_COLUMNS).join(', ')}${keys.length > MAX_COLUMNS ? ' …' : ''}` };
 }
 
-/** Undefined where the columns of the sample are others. */
+/** Returns undefined if the sample has other columns. */
 function fits<T>(find: () => T): T | undefined {
   try {
     return find();
@@ -62,7 +62,7 @@ function fits<T>(find: () => T): T | undefined {
   }
 }
 
-/** Turns of a chat by their texts, words with spaces. */
+/** The text of a value: turns of a chat by their texts, words separated by spaces. */
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (Array.isArray(value)) return value.map(textOf).join(' ');
@@ -74,7 +74,7 @@ function sampleText({ value }: DataRecord): string {
   const texts = Object.values(value)
     .filter(each => each !== null && each !== '')
     .map(textOf);
-  // Words with tags have them under several names.
+  // Words with tags occur under several names.
   const text = [...new Set(texts)].join(' → ').slice(0, MAX_SAMPLE).replace(/\s+/g, ' ');
   return text.length < MAX_SAMPLE ? text : `${text.slice(0, -1)}…`;
 }

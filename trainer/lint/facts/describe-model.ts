@@ -7,14 +7,14 @@ import { loadModel } from '../../model/load-model.ts';
 export interface ModelDescription {
   readonly family?: string;
   readonly parameters: number;
-  /** It can be asked something; false of classifiers, and of what is not supported. */
+  /** Whether it generates text; false for classifiers and unsupported models. */
   readonly writesText: boolean;
   readonly weightBytes: number;
-  /** Each once, sorted. */
+  /** The distinct dtypes, sorted. */
   readonly dtypes: readonly string[];
 }
 
-/** @throws ModelFileError where the headers can't be read */
+/** @throws ModelFileError if the headers cannot be read */
 export async function describeModel(path: string): Promise<ModelDescription> {
   const { config, tensors } = await readModelHeaders(path);
   const all = [...tensors.values()];

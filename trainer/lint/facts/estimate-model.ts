@@ -1,9 +1,9 @@
-/** Computations from a recipe and the headers of its model: memory, settings that fit, programs. */
+/** Computes memory, fitting settings and programs from a recipe and the headers of its model. */
 import { readModelHeaders } from '../../hub/open-model.ts';
 import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../plan/memory/predict.ts';
 import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-settings.ts';
 
-/** The path of a model, whose headers are read where they are needed; or the headers themselves, where no file has them. */
+/** The path of a model, whose headers are read on demand; or the headers themselves, if they are not in a file. */
 export type HeadersSource = { readonly model: string } | Pick<EstimateParams, 'headers'>;
 
 export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig' | 'known'> &
@@ -14,15 +14,15 @@ export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfi
   };
 export type ModelPlanParams = ModelEstimateParams & { readonly usableBytes: number };
 
-/** Rejects with ModelFileError where they can't be read. */
+/** The headers. Rejects with ModelFileError if they cannot be read. */
 export const headersOf = async (source: HeadersSource): Promise<EstimateParams['headers']> =>
   'model' in source ? readModelHeaders(source.model) : source.headers;
 
-/** Rejects as `estimateRecipe` throws, and as {@link headersOf}. */
+/** Estimates the memory of a recipe. Rejects with errors of `estimateRecipe` and of {@link headersOf}. */
 export const estimateModel = async (params: ModelEstimateParams, known?: EstimateParams['known']): Promise<RecipeEstimate> =>
   estimateRecipe({ ...params, ...(await factsOf(params)), known });
 
-/** Rejects as `planMemory` throws, and as {@link headersOf}. */
+/** Plans settings that fit. Rejects with errors of `planMemory` and of {@link headersOf}. */
 export const planModel = async (params: ModelPlanParams, known?: EstimateParams['known']): Promise<MemoryPlanning> =>
   planMemory({ ...params, ...(await factsOf(params)), known });
 

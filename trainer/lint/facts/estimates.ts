@@ -1,33 +1,31 @@
-/**
- * Memory estimates of recipes, computed while nobody types and memoized until something changes that they depend on.
- */
+/** Memory estimates of recipes, computed while the user is not typing and cached until something that they depend on changes. */
 import { CARD_ENGINE, engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { RecipeView } from '../recipe-view.ts';
 
-/** Free memory changes all the time; the recompute level depends on its order of magnitude. */
+/** Granularity of free memory in cache keys: it changes constantly, and the recompute level depends on its order of magnitude. */
 const ROUNDED_BYTES = 256 * 2 ** 20;
 const MAX_CACHED = 32;
-/** A second of work for a model of a hundred blocks: the largest dense models have 126. */
+/** Maximum number of blocks to estimate. A hundred blocks take a second; the largest dense models have 126. */
 const MAX_BLOCKS = 200;
 
 /**
- * A method that does not fit the model has no estimate and a problem of its own. By name, because errors may come from
+ * Names of errors for a method that does not fit the model, which has its own problem. Compared by name, because errors may come from
  * another process.
  */
 const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError']);
 
-/** Returns whether an estimate failed because the settings do not fit the model. */
+/** True if an estimate failed because the settings do not fit the model. */
 export const isMisfit = (error: unknown): boolean => error instanceof Error && MISFITS.has(error.name);
 
-/** Other recompute levels and methods for comparison. */
+/** Requests other recompute levels and methods for comparison. */
 export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
-/** `estimateModel`, in this process or in another process. @param file the recipe's, for messages */
+/** The function `estimateModel`, in this process or in another one. @param file the recipe's path, for messages */
 export type ComputeEstimate = (
   params: Omit<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig' | 'known'> & {
     readonly model: string;
-    /** The run would be on this machine or on a card, and the programs that were compiled for it count. */
+    /** Whether the run would be on this machine or on a card, so that programs compiled for it count. */
     readonly knowsPrograms: boolean;
     readonly teacher?: { readonly model: string } | undefined;
     readonly judge?: { readonly model: string } | undefined;
@@ -36,9 +34,9 @@ export type ComputeEstimate = (
 ) => Promise<RecipeEstimate>;
 
 interface Entry {
-  /** Undefined if the method does not fit. */
+  /** The estimate; undefined if the method does not fit. */
   readonly estimate: RecipeEstimate | undefined;
-  /** The completed estimates. */
+  /** Number of completed stages. */
   readonly stages: number;
 }
 
@@ -46,12 +44,12 @@ export class EstimateCache {
   readonly #entries = new Map<string, Entry>();
   readonly #stages: readonly EstimateDetail[];
 
-  /** @param detail adds comparisons, in a second stage: at least three times the work */
+  /** @param detail adds comparisons in a second stage, which take at least three times as long */
   constructor(detail?: EstimateDetail) {
     this.#stages = [{}, ...(detail ? [detail] : [])];
   }
 
-  /** The estimate if it is already known. */
+  /** The estimate, if it is already known. */
   peek(view: RecipeView): RecipeEstimate | undefined {
     const key = keyOf(view);
     return key === undefined ? undefined : this.#entries.get(key)?.estimate;
@@ -68,7 +66,7 @@ export class EstimateCache {
     const key = keyOf(view);
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
-    // Each process of the run, and each of its devices, has a card of its own.
+    // Each process of the run, and each of its devices, has its own card.
     const { card, gpu, apart, usableBytes } = view;
     const where = { recipe, apart, usableBytes, ...(card === undefined ? { gpu } : { engine: CARD_ENGINE, card }) };
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
@@ -91,7 +89,7 @@ export class EstimateCache {
   }
 }
 
-/** None if the recipe has errors or its model is unknown. */
+/** The cache key; undefined if the recipe has errors or its model is unknown. */
 function keyOf(view: RecipeView): string | undefined {
   const { parsed, model, teacher, judge, availableBytes, card, gpu, programsChangedAt } = view;
   const { recipe } = parsed;

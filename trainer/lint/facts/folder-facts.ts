@@ -17,19 +17,19 @@ import { readVocabulary } from './vocabulary.ts';
 export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
 
 export interface FolderFacts {
-  /** Undefined if there are none or they can't be read. */
+  /** The tensors; undefined if there are none or they cannot be read. */
   readonly tensors?: Tensors;
-  /** The weights contain a head whose values differ from the embedding. */
+  /** Whether the weights contain a head whose values differ from the embedding. */
   readonly hasOwnHead?: boolean;
-  /** Listed in the index but missing in the folder. */
+  /** Files that the index lists and the folder lacks. */
   readonly missingShards: readonly string[];
   /** Tensors that the index maps to the missing files. */
   readonly unreadTensors?: ReadonlySet<string>;
-  /** The reason why the weights can't be read. */
+  /** The reason why the weights cannot be read. */
   readonly damage?: string;
-  /** Ids of tokenizer.json, or of the vocabulary that replaces it. */
+  /** Ids of tokenizer.json, or of the vocabulary file that replaces it. */
   readonly vocabulary?: Vocabulary;
-  /** config.json as it is on the disk. */
+  /** The content of config.json on disk. */
   readonly config?: ModelConfig;
   readonly adapterTensors?: Tensors;
   readonly hasAdapterWeights: boolean;
@@ -42,7 +42,7 @@ const MAX_CACHED = 8;
 export class FolderCache {
   readonly #entries = new Map<string, { readonly id: string; readonly facts: Promise<FolderFacts> }>();
 
-  /** Never rejects. */
+  /** Returns the facts about a folder. Never rejects. */
   async look(folder: string): Promise<FolderFacts> {
     const id = await fingerprint(folder);
     if (id === undefined) return NO_FACTS;
@@ -82,7 +82,7 @@ async function readWeights(folder: string): Promise<WeightFacts> {
       const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
       const missingShards = shards.filter((_, i) => !present[i]);
       if (missingShards.length === 0) return { ...(await wholeFacts(openWeightFiles(list, format))), missingShards };
-      // The other shards are still compared with the config.
+      // The existing shards are still compared with the config.
       const others = shards.filter((_, i) => present[i]).map(shard => tensorsOf(openWeightFiles(path.join(folder, shard), format)));
       const unread = [...map].flatMap(([tensor, shard]) => (missingShards.includes(shard) ? [tensor] : []));
       const tensors = new Map((await Promise.all(others)).flatMap(found => [...found]));

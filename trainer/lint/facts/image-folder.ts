@@ -1,14 +1,20 @@
-/** Whether a folder holds images and nothing that a task of texts reads. */
+/** Detects folders that hold images and nothing that a task of texts reads. */
 import path from 'node:path';
 import { isImageFile } from '../../data/image/image-samples.ts';
 import { type FolderEntry, folderEntries } from '../../data/read/folder-entries.ts';
 import { dataExtensions } from '../../protocol/data-extensions.ts';
 
-/** Folders that are read: one for each class is the usual layout, below one for each part. An unfinished path may be the root of the disk. */
+/**
+ * Maximum number of folders to read. The usual layout has one per class, possibly below one per split. An incomplete path may be the root
+ * of the disk.
+ */
 const MAX_FOLDERS = 24;
 const MAX_DEPTH = 2;
 
-/** Never rejects; false where nothing is found in the folders that are read, and where there are deeper ones, which may hold texts. */
+/**
+ * True for a folder of images. Never rejects; false if the folders that were read have none, or if there are deeper folders, which may hold
+ * texts.
+ */
 export async function isFolderOfImages(folder: string): Promise<boolean> {
   let hasImages = false;
   const folders = [{ at: folder, depth: 0 }];

@@ -1,4 +1,4 @@
-/** Facts about the reward model that scores the answers of a recipe: a run, or a model folder. */
+/** Facts about the reward model that scores a recipe's answers: a run, or a model folder. */
 import path from 'node:path';
 import { givesRewards, objectiveCatalog } from '../../catalog/objectives.ts';
 import { type Model, scoresTexts } from '../../model/model-spec.ts';
@@ -7,10 +7,10 @@ import { hasCheckpoint } from '../../run/has-checkpoint.ts';
 import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
 import type { ModelCache, ModelFacts } from './model-facts.ts';
 
-/** Facts about its base model; or why it gives no rewards. */
+/** Facts about its base model, or the reason why it gives no rewards. */
 export type JudgeFacts = ModelFacts | { readonly kind: 'no-rewards'; readonly reason: string };
 
-/** Never rejects. */
+/** Reads the facts. Never rejects. */
 export async function readJudgeFacts(name: string, models: ModelCache, baseDir: string): Promise<JudgeFacts> {
   const local = path.resolve(baseDir, name);
   if (await isRunFolder(local)) {
@@ -26,5 +26,5 @@ export async function readJudgeFacts(name: string, models: ModelCache, baseDir: 
   return { kind: 'no-rewards', reason: `this ${found.model.family} has no head of one number for a text` };
 }
 
-/** Whether the weight file has no head, so that a drawn one would score. */
+/** True if the weight file has no head, so that a randomly initialized one would score. */
 const hasNewHead = ({ parameters }: Model): boolean => parameters.some(({ initial }) => initial !== undefined);

@@ -1,4 +1,4 @@
-/** Facts from the headers of a recipe's model, memoized until one of its files changes. */
+/** Facts from the headers of a recipe's model, cached until one of its files changes. */
 import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -19,7 +19,7 @@ interface UnusableModel {
   readonly reason: string;
 }
 
-/** The content of a model's files as plain data: it may come from another process. */
+/** The content of a model's files as plain data, because it may come from another process. */
 export type ModelFileFacts =
   /** The config describes a model with exactly these weights. */
   | {
@@ -31,7 +31,7 @@ export type ModelFileFacts =
     }
   | UnusableModel;
 
-/** How a folder of sentence-transformers makes vectors: the words that it writes before texts; or why they are not computed. */
+/** How a folder of sentence-transformers computes vectors: its prompts; or the reason why vectors are not supported. */
 export type VectorFacts = { readonly prompts: SentencePrompts } | { readonly refused: string };
 
 export type ModelFacts =
@@ -43,19 +43,19 @@ export type ModelFacts =
       readonly vocabulary?: Vocabulary;
       readonly vectors?: VectorFacts;
     }
-  /** A hub name that was not downloaded yet: nothing is known and nothing is wrong. */
+  /** A hub name that was not downloaded yet, so nothing is known to be wrong. */
   | { readonly kind: 'not-downloaded' }
   | { readonly kind: 'missing'; readonly suggestion?: string }
   | UnusableModel;
 
-/** `readModelFacts`, here or in another process. May reject. */
+/** The function `readModelFacts`, in this process or in another one. May reject. */
 export type ReadModelFacts = (file: string) => Promise<ModelFileFacts>;
 
-/** The most entries of a folder that is not a model folder, such as one of images. */
+/** Maximum number of entries to read of a folder that may not be a model folder, such as one of images. */
 const MAX_LOOKED_AT = 10_000;
-/** A model folder contains tens of files; more are not searched. */
+/** Maximum number of files to search; a model folder contains tens of files. */
 const MAX_FILES = 2000;
-/** Headers of the largest models take tens of megabytes; an editor has few recipes open. */
+/** Maximum number of cached models. Headers of the largest take tens of megabytes; an editor has few recipes open. */
 const MAX_CACHED = 8;
 const MODEL_FILES = /\.(?:safetensors|bin|gguf|json|model)$/;
 
@@ -75,7 +75,7 @@ export class ModelCache {
     this.#read = read;
   }
 
-  /** Never rejects: problems of the model are facts. */
+  /** Returns the facts about a model. Never rejects: problems of the model are facts. */
   async look(name: string, revision: string, baseDir: string): Promise<ModelFacts> {
     const local = path.resolve(baseDir, name);
     const id = await fingerprint(local);
@@ -83,7 +83,7 @@ export class ModelCache {
     if (isHubName(name)) {
       const downloaded = await findComplete(repoFolder(this.#cacheDir, name), revision).catch(() => undefined);
       const downloadedId = downloaded === undefined ? undefined : await fingerprint(downloaded);
-      // A run takes it, too, whatever folder is next to the recipe.
+      // A run takes the downloaded model, too, whatever folder is next to the recipe.
       if (downloaded !== undefined && downloadedId !== undefined) return this.#cached(downloaded, downloadedId);
       if (!(await hasParentFolder(name, local))) return { kind: 'not-downloaded' };
     }
@@ -110,7 +110,7 @@ export class ModelCache {
   }
 }
 
-/** Names, times and sizes of a model's files; undefined if there is no such file or folder. */
+/** Names, times and sizes of a model's files; undefined if the file or folder does not exist. */
 export async function fingerprint(file: string): Promise<string | undefined> {
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) return undefined;
@@ -120,12 +120,12 @@ export async function fingerprint(file: string): Promise<string | undefined> {
   return [file, ...names.map((name, i) => `${name}:${stats[i]?.mtimeMs}:${stats[i]?.size}`)].join('\n');
 }
 
-/** `models/smol` is more likely a misspelled folder than a hub name if there is a folder `models`. */
+/** True if the name's parent is a folder: `models/smol` is then more likely a misspelled folder than a hub name. */
 async function hasParentFolder(name: string, local: string): Promise<boolean> {
   return name.includes('/') && (await stat(path.dirname(local)).catch(() => undefined))?.isDirectory() === true;
 }
 
-/** The sibling with the nearest name, in the user's notation; or the expansion of `~`. */
+/** The sibling with the most similar name, in the user's notation; or the expansion of `~`. */
 export async function nearbyName(written: string, full: string): Promise<string | undefined> {
   const atHome = path.join(homedir(), written.slice(1));
   if (/^~[/\\]/.test(written) && (await stat(atHome).catch(() => undefined))) return atHome;
@@ -136,10 +136,10 @@ export async function nearbyName(written: string, full: string): Promise<string 
   return written.slice(0, cut + 1) + near;
 }
 
-/** Whether a model reads texts, with a tokenizer. */
+/** True if a model reads texts, with a tokenizer. */
 export const readsTexts = (model: AnyModel): boolean => model.kind === 'causal' || model.input.kind === 'tokens';
 
-/** The longest input of a text model; undefined for images. */
+/** The maximum input length of a text model; undefined for images. */
 export function positionsOf(model: AnyModel): number | undefined {
   if (model.kind === 'causal') return model.maxPositions;
   return model.input.kind === 'tokens' ? model.input.maxPositions : undefined;

@@ -1,4 +1,4 @@
-/** Reads the beginning of a data file, or all of a short one: its columns, and unusable samples. */
+/** Reads the beginning of a data file, or all of a short one, and finds its columns and unusable samples. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { withNames } from '../../data/columns-read.ts';
 import { DataError } from '../../data/data-error.ts';
@@ -19,26 +19,29 @@ import { isGivenUp, templateFact } from './template-fact.ts';
 
 type DataSettings = Recipe['data'];
 
-/** Bytes read of a file longer than `MAX_WHOLE_BYTES`: enough to find a wrong key or type, and quick. */
+/** Number of samples to check in a file larger than `MAX_WHOLE_BYTES`: enough to find a wrong key or type, and quick. */
 const CHECKED_SAMPLES = 1000;
-/** A person fixes these before looking again. */
+/** Maximum number of unusable samples: people fix these before looking again. */
 const MAX_BAD = 20;
-/** Columns that are named. */
+/** Maximum number of columns to return. */
 const MAX_COLUMNS = 200;
 /**
- * Shorter files are checked completely. A .json file is parsed in one piece and a .parquet row group may be large:
- * larger ones are left to the trainer.
+ * Maximum size of a file that is checked completely. A .json file is parsed in one piece and a .parquet row group may be large: larger
+ * files are left to the trainer.
  */
 const MAX_WHOLE_BYTES = 4 * 2 ** 20;
 
-/** The content of the beginning of one file. Never rejects; plain data. */
+/** Reads the beginning of a file. Never rejects; the result is plain data. */
 export const readDataFact = (params: DataFactParams): Promise<DataFact> =>
   params.remote === undefined ? readFileFact(params) : readColumnsFact(params, params.remote);
 
-/** Reads facts about a data set that is not here as a whole: all columns, and samples if the columns that the recipe reads are here. */
+/**
+ * Reads facts about a data set that is not completely on this machine: all columns, and samples if the columns that the recipe reads are
+ * present.
+ */
 async function readColumnsFact(params: DataFactParams, remote: NonNullable<DataFactParams['remote']>): Promise<DataFact> {
   const base = { written: params.written, full: params.full, isFolder: false, columns: [] };
-  // Nothing of it may be here yet.
+  // No part of it may be on this machine yet.
   const files = await openRemote(remote.slice(0, 1).map(keptSource)).catch(() => []);
   const [first] = files;
   if (first === undefined) return { ...base, state: 'ok' };
@@ -109,7 +112,7 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
   }
 }
 
-/** The formats with an answer after a prompt; `text_label` has a label that is the answer. */
+/** The formats with an answer after a prompt; in `text_label`, the label is the answer. */
 const ANSWERED: ReadonlySet<DataFormat | undefined> = new Set<DataFormat>(['messages', 'sharegpt', 'alpaca', 'prompt_completion']);
 
 const answersAreJudged = (format: DataFormat | undefined, first: DataRecord): boolean => ANSWERED.has(format) && isJudged(first);
@@ -118,13 +121,13 @@ interface CheckedRecords {
   readonly check: SampleCheck;
   readonly data: DataSettings;
   readonly limit: number;
-  /** Filled with unusable samples. */
+  /** Receives the unusable samples. */
   readonly bad: BadSample[];
-  /** Filled with the first sample, and the number of those that were read. */
+  /** Receives the first sample, and the number of samples read. */
   readonly seen: { first?: DataRecord; count: number };
 }
 
-/** Checks samples until there are too many unusable ones. @throws DataError for what is wrong with the file as a whole */
+/** Checks samples until too many are unusable. @throws DataError for a problem of the whole file */
 async function checkRecords(files: readonly DataFile[], { check, data, limit, bad, seen }: CheckedRecords): Promise<void> {
   const onProblem = (error: unknown): void => {
     if (error instanceof DataError && isGivenUp(error)) return;
@@ -139,7 +142,7 @@ async function checkRecords(files: readonly DataFile[], { check, data, limit, ba
       check.read(renameColumns(record, data.columns));
     } catch (error) {
       onProblem(error);
-      // If the first sample lacks a format or columns, the whole file is likely to lack them.
+      // If the first sample has no known format or columns, the others are unlikely to have them.
       if (isFirst && !check.facts().isKnown) break;
     }
     if (bad.length >= MAX_BAD) break;

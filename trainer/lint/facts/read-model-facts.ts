@@ -1,6 +1,4 @@
-/**
- * Reads the files of a model: its config if it describes a model with exactly these weights, otherwise its problems.
- */
+/** Reads the files of a model: its config if it describes a model with exactly these weights, otherwise its problems. */
 import path from 'node:path';
 import { createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import { readOptionalConfigFile } from '../../format/model-config.ts';
@@ -13,10 +11,10 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { type ModelFileFacts, readsTexts, type VectorFacts } from './model-facts.ts';
 import { readVocabulary } from './vocabulary.ts';
 
-/** An editor goes through all modules of a model on every keystroke. Supported models have up to 2,000. */
+/** Maximum number of modules: an editor goes through all of them on every keystroke. Supported models have up to 2,000. */
 const MAX_MODULES = 20_000;
 
-/** Never rejects. */
+/** Reads the facts. Never rejects. */
 export async function readModelFacts(file: string): Promise<ModelFileFacts> {
   try {
     const { config, tensors } = await readModelHeaders(file);
@@ -45,7 +43,7 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
   }
 }
 
-/** Undefined for a folder that is none of sentence-transformers. */
+/** Reads the vector settings; undefined for a folder that is not of sentence-transformers. */
 async function readVectors(file: string): Promise<VectorFacts | undefined> {
   try {
     return (await readSentenceModules(file)) && { prompts: await sentencePrompts(file) };
@@ -60,7 +58,7 @@ async function checkTemplate(file: string): Promise<void> {
   if (template !== undefined) createChatTemplate({ template, specialTokens });
 }
 
-/** Problems of the config in addition to unreadable weights: a missing file does not hide them. */
+/** Problems of the config next to unreadable weights: a missing file must not hide them. */
 async function configReason(folder: string): Promise<string | undefined> {
   const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
   try {
@@ -71,7 +69,7 @@ async function configReason(folder: string): Promise<string | undefined> {
   }
 }
 
-/** The recipe already contains the path; only the rest of the message matters. */
+/** The message of an error without the path, which the recipe already contains. */
 function remedied(error: unknown): string | undefined {
   return error instanceof ModelFileError ? `${error.summary}. ${error.remedy}` : undefined;
 }

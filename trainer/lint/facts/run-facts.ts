@@ -1,4 +1,4 @@
-/** The runs of a recipe on disk: the newest one, and whether its output folder is free. */
+/** Facts about the runs of a recipe on disk: the newest one, and whether its output folder is free. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { firstNames } from '../../files/folder-walk.ts';
@@ -10,26 +10,26 @@ import { endedBeforeFirstStep } from '../../run/run-state.ts';
 export interface RunFacts {
   /** The folder of the newest run of this recipe. */
   readonly last?: string;
-  /** The content of `output_dir`; 'free' if the recipe does not set it, or if a run made no update. */
+  /** The state of `output_dir`; 'free' if the recipe does not set it, or if its run has no update yet. */
   readonly output: 'free' | 'run' | 'occupied';
   /** The reason why no run can be written to `output_dir`. */
   readonly unusable?: string;
 }
 
-/** Entries of the folder of runs. */
+/** Maximum number of entries to read in the folder of runs. */
 const MAX_LOOKED_AT = 10_000;
-/** More numbered runs of one recipe than anyone keeps. */
+/** Maximum number of numbered runs of one recipe: more than anyone keeps. */
 const MAX_RUNS = 1000;
 
 export interface RunFactsParams {
   readonly name?: string;
   readonly outputDir?: string;
-  /** The name of the recipe. */
+  /** The file name of the recipe. */
   readonly file: string;
   readonly baseDir: string;
 }
 
-/** Never rejects. */
+/** Reads the facts. Never rejects. */
 export async function readRunFacts({ name, outputDir, file, baseDir }: RunFactsParams): Promise<RunFacts> {
   if (outputDir !== undefined) {
     const folder = path.resolve(baseDir, outputDir);
@@ -48,10 +48,10 @@ export async function readRunFacts({ name, outputDir, file, baseDir }: RunFactsP
   return newest?.at === undefined ? { output: 'free' } : { last: newest.folder, output: 'free' };
 }
 
-/** spam, spam-2, spam-3 … */
+/** True for the folders of a recipe's runs: spam, spam-2, spam-3 … */
 const isNumbered = (found: string, own: string): boolean =>
   found === own || (found.startsWith(`${own}-`) && /^\d+$/.test(found.slice(own.length + 1)));
 
-/** When its state was last written; undefined if it is not a run. */
+/** The time at which the run's state was last written; undefined if the folder is not a run. */
 const startedAt = async (folder: string): Promise<number | undefined> =>
   (await stat(path.join(folder, STATE_FILE)).catch(() => undefined))?.mtimeMs;

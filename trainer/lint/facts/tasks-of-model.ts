@@ -11,7 +11,7 @@ import { readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 
-/** The tasks of a model; the first one is suggested. */
+/** The tasks of a model; the first one is the suggested one. */
 export function tasksOf(model: AnyModel): readonly ObjectiveName[] {
   if (model.kind === 'causal')
     return objectivesOf('causal', 'texts').filter(
@@ -22,7 +22,7 @@ export function tasksOf(model: AnyModel): readonly ObjectiveName[] {
   return model.encoder ? objectivesOf('classifier', 'texts') : objectivesOfScoreHead;
 }
 
-/** @throws ModelFileError where the headers can't be read, or the model is not supported */
+/** Reads the tasks of a model. @throws ModelFileError if the headers cannot be read, or the model is not supported */
 export async function tasksOfModel(path: string): Promise<readonly ObjectiveName[]> {
   const { config } = await readModelHeaders(path);
   return tasksOf(loadModel(config));

@@ -1,30 +1,34 @@
-/** The chat template of a model as the linter uses it: for a bounded time, since files of strangers may hold a slow one. */
+/** The chat template of a model for the linter, with a time limit, because a stranger's template may be slow. */
 import { chatRendererOf } from '../../data/chat/chat-renderer.ts';
 import type { ChatRenderer } from '../../data/types.ts';
 import { readChatTemplate } from '../../hub/open-model.ts';
 
 /**
- * Processor time for the samples of one file. The template of SmolLM2 takes 0.1 ms for a question with its answer, and 2 ms for 20 of them.
+ * Maximum processor time for the samples of one file. The template of SmolLM2 takes 0.1 ms for a question with its answer, and 2 ms for 20
+ * of them.
  */
 const RENDER_MS = 1000;
-/** The chat that uses up this time may take so many times as much; then it is given up, as one of many turns is rendered many times. */
+/**
+ * The chat that exceeds the limit may take up to this multiple of it; then it is abandoned, because a chat with many turns is rendered many
+ * times.
+ */
 const PATIENCE = 3;
 
-/** A chat was given up, of which nothing is known then. */
+/** Thrown for a chat that was abandoned, about which nothing is known. */
 class ChatGivenUp extends Error {
   override name = 'ChatGivenUp';
 }
 
-/** Whether an error about a sample is about the time that its chat took, and not about the sample. */
+/** True if an error about a sample only means that its chat took too long. */
 export const isGivenUp = (error: Error): boolean => error.cause instanceof ChatGivenUp;
 
-/** How the chats of a file become texts while they are checked. */
+/** Renders the chats of a file while they are checked. */
 export interface TemplateFact {
   /** The renderer for the next sample; undefined for a model without a chat template. */
   readonly renderer: () => ChatRenderer | undefined;
 }
 
-/** Stands for a template: it shows whether the samples are chats. */
+/** Stands for an unknown template: checks whether the samples are chats. */
 export const plainChat: ChatRenderer = {
   marksGeneration: false,
   mentions: () => true,
@@ -34,13 +38,13 @@ export const plainChat: ChatRenderer = {
   }),
 };
 
-/** All strings of a value, one after the other. */
+/** All strings of a value, separated by spaces. */
 function everyText(value: unknown): string {
   if (typeof value === 'string') return value;
   return value !== null && typeof value === 'object' ? Object.values(value).map(everyText).join(' ') : '';
 }
 
-/** The template of a local model. Undefined where it can't be read, which is a problem of the model. */
+/** The template of a local model. Undefined if it cannot be read, which is reported as a problem of the model. */
 export async function templateFact(model: string): Promise<TemplateFact | undefined> {
   try {
     const renderer = chatRendererOf(await readChatTemplate(model));
@@ -50,7 +54,10 @@ export async function templateFact(model: string): Promise<TemplateFact | undefi
   }
 }
 
-/** After so much time, chats are only looked at for fields that the template never mentions. */
+/**
+ * Returns a function that gives the renderer for the next sample. After the time limit, chats are only checked for fields that the template
+ * never mentions.
+ */
 export function forSomeTime(renderer: ChatRenderer, limitMs: number): () => ChatRenderer {
   let usedMs = 0;
   const render: ChatRenderer['render'] = (chat, options) => {

@@ -1,4 +1,4 @@
-/** The ids of a model folder's tokenizer, to compare with the rows of the embedding. */
+/** Reads the ids of a model folder's tokenizer, to compare them with the rows of the embedding. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { readRegularText } from '../../files/regular-file.ts';
@@ -6,10 +6,10 @@ import type { ModelConfig } from '../../format/model-config.ts';
 import { type Vocabulary, vocabularyOf } from '../../format/tokenizer/tokenizer.ts';
 import { buildTokenizer, readTexts } from '../../format/tokenizer/tokenizer-files.ts';
 
-/** Parsing the largest tokenizer (33 MB) takes a second: files beyond a common size are left to the trainer. */
+/** Maximum size of a tokenizer file. Parsing the largest one (33 MB) takes a second, so large files are left to the trainer. */
 const MAX_TOKENIZER_BYTES = 20 * 2 ** 20;
 
-/** Undefined for a tokenizer that is missing, large or damaged, which is not the config's fault. */
+/** Reads the vocabulary. Undefined for a tokenizer that is missing, large or damaged, which is not a problem of the config. */
 export async function readVocabulary(folder: string, config: ModelConfig | undefined): Promise<Vocabulary | undefined> {
   const file = path.join(folder, 'tokenizer.json');
   try {
@@ -22,7 +22,7 @@ export async function readVocabulary(folder: string, config: ModelConfig | undef
   }
 }
 
-/** Says which ids have no row in an embedding of so many rows; undefined if all have one. */
+/** Describes the ids without a row in an embedding with this many rows; undefined if all have one. */
 export function idsWithoutRow(
   { texts, all }: Vocabulary,
   rows: number,

@@ -11,7 +11,7 @@ const axolotlFormats: Readonly<Record<string, string>> = {
   completion: 'text',
 };
 
-/** The roles of a data set that are trained. With an empty list, single turns say so. */
+/** The trained roles of a data set. With an empty list, single turns decide. */
 function rolesOf(given: unknown): Converted[] {
   if (given === undefined || given === null) return [];
   const names = (Array.isArray(given) ? given : [given]).map(String);
@@ -23,7 +23,7 @@ function rolesOf(given: unknown): Converted[] {
   ];
 }
 
-/** Which tokens of a data set are trained. */
+/** The tokens of a data set that are trained. */
 function trainedOf({ roles_to_train: roles, train_on_eos: ends, message_field_training_detail: detail }: Plain): Converted[] {
   return [
     ...rolesOf(roles),
@@ -41,14 +41,14 @@ function axolotlData(part: 'data.train' | 'data.eval'): Convert {
     const types = [...new Set(sets.map(({ type }) => (typeof type === 'string' ? type.split('.')[0] : undefined)))];
     const [type] = types;
     const ofTexts = types.length === 1 && type !== undefined ? axolotlFormats[type] : undefined;
-    // Prompt styles of pairs tell where the prompt is; all of them are recognized by the keys.
+    // Prompt styles of pairs describe where the prompt is; here the keys show it.
     const format = typeof rl === 'string' ? undefined : ofTexts;
     const of = part === 'data.train' ? [...set('data.format', format), ...sets.flatMap(trainedOf)] : [];
     return [...set(part, paths.length === 1 ? paths[0] : paths), ...of];
   };
 }
 
-/** Its kinds of reinforcement learning; those that compare or judge answers are tasks here, ipo is a loss. */
+/** Kinds of reinforcement learning. Those that compare or judge answers are tasks here; ipo is a loss. */
 const rlTask: Convert = value => {
   if (value === 'ipo') return [...set('task', 'dpo'), ...set('preference.loss_type', 'ipo')];
   return typeof value === 'string' && ['dpo', 'orpo', 'simpo', 'kto'].includes(value)
@@ -71,7 +71,7 @@ export const axolotl: ForeignTool = {
       'num_epochs',
       'rl',
     ]),
-  // Defaults of its schemas and of the underlying Trainer (0.19).
+  // Defaults of its schemas (0.19) and of the underlying Trainer.
   defaults: ({ adapter, warmup_steps, warmup_ratio, batch_size, rl, sample_packing: packing }) => [
     ...(adapter ? [] : set('method', 'full', 'without an adapter, it trains every weight')),
     ...(batch_size === undefined || batch_size === null ? set('per_device_train_batch_size', 1) : []),
@@ -83,7 +83,7 @@ export const axolotl: ForeignTool = {
   ],
   keys: {
     ...sharedKeys,
-    // If both are given, it is the number of samples per update.
+    // If micro_batch_size is set too, batch_size is the number of samples per update.
     batch_size: (value, { micro_batch_size: micro, gradient_accumulation_steps: steps }) => {
       if (typeof value !== 'number' || typeof micro !== 'number') return undefined;
       return steps === undefined || steps === null ? set('gradient_accumulation_steps', Math.max(1, Math.floor(value / micro))) : [];

@@ -1,15 +1,15 @@
-/** Describes another tool's recipes: how they are recognized, and how their settings are converted. Pure. */
+/** Describes another tool's recipes: how to recognize them, and how to convert their settings. Pure. */
 
 export type Plain = Readonly<Record<string, unknown>>;
 
-/** A setting of ours by its dotted path, or a `note` why there is none. */
+/** A setting of ours by its dotted path, or a `note` that explains why there is none. */
 export type Converted = { readonly to: string; readonly value: unknown; readonly note?: string } | { readonly note: string };
 
-/** Converts one key; undefined uses the table of renamed keys. `recipe` is the whole foreign recipe. */
+/** Converts one key; if it returns undefined, the table of renamed keys applies. `recipe` is the whole foreign recipe. */
 export type Convert = (value: unknown, recipe: Plain) => readonly Converted[] | undefined;
 
 export interface ForeignTool {
-  /** How certain it is that a recipe belongs to this tool: the number of its own keys. */
+  /** Returns the number of this tool's own keys in a recipe, as a measure of certainty. */
   readonly marks: (recipe: Plain) => number;
   readonly keys: Readonly<Record<string, Convert>>;
   /** The tool's defaults that differ from ours. */
@@ -30,7 +30,7 @@ export const ofTheTool = (...keys: readonly string[]): Readonly<Record<string, C
 
 export const recompute: Convert = value =>
   set('recompute', value === true || value === 'true' || typeof value === 'string' ? 'block' : 'none');
-/** Any half precision becomes bfloat16; `auto` leaves it to the device. */
+/** Converts half precision of any kind to bfloat16; `auto` leaves the choice to the device. */
 export const floatType: Convert = value =>
   value === true || value === 'bf16' || value === 'fp16'
     ? set('dtype', 'bfloat16')

@@ -4,7 +4,7 @@ import { sharedKeys } from './shared-keys.ts';
 
 const dataSets = (value: unknown): string[] => (Array.isArray(value) ? value : String(value).split(',')).map(name => String(name).trim());
 
-/** It counts the samples of each data set; a recipe here counts those of all. */
+/** Converts max_samples, which counts per data set there and over all data sets here. */
 const maxSamples: Convert = (value, { dataset }) => {
   const sets = dataSets(dataset).length;
   return typeof value === 'number'
@@ -12,7 +12,7 @@ const maxSamples: Convert = (value, { dataset }) => {
     : undefined;
 };
 
-/** Names in LLaMA-Factory's dataset_info.json are files in its data folder, by its convention. */
+/** Converts data set names: in LLaMA-Factory's dataset_info.json, they are by convention files in its data folder. */
 function factoryData(part: 'data.train' | 'data.eval'): Convert {
   return (value, { dataset_dir: folder }) => {
     const files = dataSets(value).map(name =>
@@ -22,13 +22,13 @@ function factoryData(part: 'data.train' | 'data.eval'): Convert {
   };
 }
 
-/** Losses of pairs that are tasks of their own here. */
+/** Losses for pairs that are tasks here. */
 const lossTasks: Readonly<Record<string, string>> = { orpo: 'orpo', simpo: 'simpo' };
 
-/** Its stages by task. */
+/** Training stages that are tasks here. */
 const stageTasks: Readonly<Record<string, string>> = { kto: 'kto', rm: 'reward' };
 
-/** Training stages: those of preferences become tasks. */
+/** Converts a training stage; stages for preferences become tasks. */
 const stage: Convert = (value, { pref_loss: loss }) => {
   if (value === 'dpo') return set('task', lossTasks[String(loss)] ?? 'dpo');
   const task = stageTasks[String(value)];

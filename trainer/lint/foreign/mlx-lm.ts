@@ -12,7 +12,7 @@ const mlxLora: Convert = value => {
 const mlxSchedule: Convert = value => {
   if (!isMap(value)) return undefined;
   const name = typeof value.name === 'string' ? value.name.replace(/_(?:decay|schedule)$/, '') : undefined;
-  // Arguments of cosine_decay: the first rate, the steps, the last rate.
+  // Arguments of cosine_decay: the initial rate, the number of steps, the final rate.
   const floor = name === 'cosine' && Array.isArray(value.arguments) ? value.arguments[2] : undefined;
   return [
     ...set('lr_scheduler_type', name === 'cosine' || name === 'linear' ? name : value.warmup ? 'constant_with_warmup' : 'constant'),
@@ -22,7 +22,7 @@ const mlxSchedule: Convert = value => {
   ];
 };
 
-/** A schedule has its own initial rate; another one next to it is ignored. */
+/** The initial rate of a schedule, which overrides a learning rate next to it. */
 const firstRate = (schedule: unknown): unknown =>
   isMap(schedule) && Array.isArray(schedule.arguments) && typeof schedule.arguments[0] === 'number' ? schedule.arguments[0] : undefined;
 
@@ -40,8 +40,7 @@ export const mlxLm: ForeignTool = {
       'val_batches',
       'train',
     ]),
-  // CONFIG_DEFAULTS of its lora.py (0.32). Its optimizers clip nothing, and those with decay decay every weight by
-  // 0.01.
+  // CONFIG_DEFAULTS of its lora.py (0.32). Its optimizers do not clip gradients, and those with weight decay apply 0.01 to every weight.
   defaults: ({ optimizer, fine_tune_type: type }) => [
     ...set('method', 'lora'),
     ...(type === undefined || type === 'lora' || type === 'dora' ? [...set('r', 8), ...set('lora_alpha', 160)] : []),

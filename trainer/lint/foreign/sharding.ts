@@ -1,22 +1,22 @@
-/** Configs of DeepSpeed and FSDP: what of them applies to a run on one device, which is where state and weights lie. */
+/** Converts the parts of DeepSpeed and FSDP configs that apply to a run on one device: where optimizer state and weights are kept. */
 import { hostingEngines } from '../../catalog/engines.ts';
 import { elementAt } from '../../narrow.ts';
 import { type Convert, type Converted, isMap, none, type Plain, set } from './foreign-tool.ts';
 
-/** The places of a config, as it names them; undefined for the device. */
+/** The places that a config names; undefined for the device. */
 interface Places {
   readonly optimizer: string | undefined;
   readonly parameters: string | undefined;
 }
 
-/** Whether a recipe trains every weight, by the keys of the tools that have such configs. */
+/** True if a recipe trains every weight, judging by the keys of the tools that use such configs. */
 function trainsAll({ finetuning_type: type, adapter, base_model: base, model }: Plain): boolean {
   if (type !== undefined) return type === 'full';
   if (isMap(model)) return typeof model._component_ === 'string' && !/lora/.test(model._component_);
   return base !== undefined && !adapter;
 }
 
-/** @param source the config, for the note */
+/** Converts the places to settings. @param source the config, for the note */
 function placed({ optimizer, parameters }: Places, source: string, recipe: Plain): Converted[] {
   const note = `only the offloading of ${source} is supported: a run uses one device`;
   const isOnDisk = (place: string | undefined): boolean => place !== undefined && /nvme|disk|ssd/i.test(place);
@@ -40,7 +40,7 @@ const deviceOf = (part: unknown): string | undefined => {
   return typeof device === 'string' && device !== 'none' && device !== '' ? device : undefined;
 };
 
-/** A config of DeepSpeed: written here, or a file, whose name says what it offloads by the custom of both tools. */
+/** Converts a DeepSpeed config: inline, or a file, whose name says by convention of both tools what it offloads. */
 export const deepspeed: Convert = (value, recipe) => {
   if (typeof value === 'string') {
     if (!/offload/i.test(value)) return undefined;
@@ -58,16 +58,16 @@ export const deepspeed: Convert = (value, recipe) => {
   return places.optimizer === undefined && places.parameters === undefined ? undefined : placed(places, 'zero_optimization', recipe);
 };
 
-/** FSDP moves parameters, gradients and the optimizer's state, all of them or none. */
+/** Converts the offloading of FSDP, which moves parameters, gradients and optimizer state together. */
 const onHost = (source: string, recipe: Plain): Converted[] => placed({ optimizer: 'cpu', parameters: 'cpu' }, source, recipe);
 
-/** Words of the Trainer: "full_shard offload", or a list of them. */
+/** Converts the Trainer's options: "full_shard offload", or a list of such words. */
 const fsdp: Convert = (value, recipe) => {
   const all = (Array.isArray(value) ? value : [value]).flatMap(each => String(each).split(/[\s,]+/));
   return all.includes('offload') ? onHost('fsdp', recipe) : undefined;
 };
 
-/** Keys of a config of FSDP, with or without the prefix that Accelerate and Axolotl write. */
+/** Keys of an FSDP config, with or without the prefix that Accelerate and Axolotl add. */
 const OFFLOADS = ['fsdp_offload_params', 'offload_params', 'fsdp_cpu_offload', 'cpu_offload'] as const;
 
 const fsdpConfig: Convert = (value, recipe) => {

@@ -14,14 +14,17 @@ const ratioOfRate: Convert = (value, recipe) => {
   const rate = Number(recipe.learning_rate ?? recipe.lr);
   return typeof value === 'number' && Number.isFinite(rate) ? set('min_learning_rate', value * rate) : undefined;
 };
-/** bitsandbytes calls an optimizer paged if it moves its state from the GPU to host memory. */
+/** Converts an optimizer. bitsandbytes calls it paged if it moves its state from the GPU to host memory. */
 const optimizer: Convert = value => {
   const name = /^paged_(adamw?)(?:_32bit)?(_8bit)?$/.exec(String(value));
   return name ? [...set('optim', `${name[1]}${name[2] ?? ''}`), ...set('optimizer_offload', 'host')] : undefined;
 };
 const reference: Convert = value => (typeof value === 'boolean' ? set('preference.reference', value ? 'cached' : 'live') : undefined);
 export const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantize', 'nf4')] : undefined);
-/** PEFT's `true` is its default, and with a number of iterations it is the same start, found faster. */
+/**
+ * Converts the initialization of LoRA factors. `true` is PEFT's default; PiSSA with a number of iterations is the same start, computed
+ * faster.
+ */
 const factorStart: Convert = value => {
   if (value === true || value === 'pissa') return set('init_lora_weights', value === true ? 'kaiming' : value);
   return /^pissa_niter_\d+$/.test(String(value)) ? set('init_lora_weights', 'pissa') : none(`'${String(value)}' is not supported`);

@@ -66,8 +66,7 @@ const tuneSchedule: Convert = value =>
 
 export const torchtune: ForeignTool = {
   marks: recipe => 2 * Object.values(recipe).filter(value => component(value) !== '').length,
-  // Defaults of its recipes and of torch.optim (0.6.1): no clipping, a constant rate, and a decay that includes norms
-  // and biases.
+  // Defaults of its recipes and of torch.optim (0.6.1): no clipping, a constant rate, and weight decay for norms and biases, too.
   defaults: ({ dataset, model, optimizer }) => {
     const decay = isMap(optimizer) ? (optimizer.weight_decay ?? (/adamw/i.test(component(optimizer)) ? 0.01 : 0)) : 0;
     return [

@@ -5,7 +5,7 @@ import { sharedKeys } from './shared-keys.ts';
 
 type Script = 'sft' | 'dpo' | 'kto' | 'reward';
 
-/** The file does not name its command, but some keys exist in one of them only. */
+/** The command of the file, which does not name it; some keys exist in only one command. */
 function scriptOf(recipe: Plain): Script {
   if (count(recipe, ['desirable_weight', 'undesirable_weight']) > 0) return 'kto';
   if (count(recipe, ['center_rewards_coefficient']) > 0) return 'reward';
@@ -13,7 +13,7 @@ function scriptOf(recipe: Plain): Script {
   return count(recipe, ofPairs) > 0 ? 'dpo' : 'sft';
 }
 
-/** Tasks, and the rates of its configurations (1.16). */
+/** The task and the default learning rate of each command (1.16). */
 const scripts: Readonly<Record<Script, { readonly task: string; readonly rate: number }>> = {
   sft: { task: 'causal_lm', rate: 2e-5 },
   dpo: { task: 'dpo', rate: 1e-6 },
@@ -24,13 +24,13 @@ const scripts: Readonly<Record<Script, { readonly task: string; readonly rate: n
 const evaluates = ({ eval_strategy: when, evaluation_strategy: whenOnce = when }: Plain): boolean =>
   typeof whenOnce === 'string' && whenOnce !== 'no';
 
-/** It evaluates on a split of the same data set, if it evaluates at all. */
+/** Converts the data set. TRL evaluates on a split of the same data set, if it evaluates at all. */
 const dataSet: Convert = (value, recipe) => [
   ...set('data.train', value),
   ...(evaluates(recipe) ? [...set('data.eval', value), ...set('data.eval_split', recipe.dataset_test_split ?? 'test')] : []),
 ];
 
-/** A mixture of data sets, each a map with a path; or names alone. */
+/** Converts a mixture of data sets: maps with a path, or names. */
 const mixture: Convert = value => {
   if (!Array.isArray(value)) return undefined;
   const parts = value.map((part): Plain => (isMap(part) ? part : { path: part }));
@@ -44,7 +44,7 @@ const mixture: Convert = value => {
   ];
 };
 
-/** Whole chats are written with the defaults. */
+/** Converts assistant_only_loss; without it, whole chats are trained, which the defaults contain. */
 const answersAlone: Convert = value => (value === true ? set('data.completion_only', true) : []);
 
 const method = ({ use_peft: usesPeft, use_dora: usesDora }: Plain): Converted[] => {
@@ -60,13 +60,13 @@ const method = ({ use_peft: usesPeft, use_dora: usesDora }: Plain): Converted[] 
 
 const OF_ADAPTERS = ['lora_r', 'lora_alpha', 'lora_dropout', 'lora_target_modules', 'lora_modules_to_save', 'use_rslora'] as const;
 
-/** Keys of adapters have no effect without `use_peft`. */
+/** Converts a key of adapters, which has no effect without `use_peft`. */
 const withAdapter =
   (convert: Convert): Convert =>
   (value, recipe) =>
     recipe.use_peft === true ? convert(value, recipe) : none('without use_peft, it has no effect');
 
-/** Whether it trains all weights, in the words that configs of DeepSpeed and FSDP are converted by. */
+/** Adds the method in the terms by which configs of DeepSpeed and FSDP are converted. */
 const withMethod = (recipe: Plain): Plain => ({ ...recipe, finetuning_type: recipe.use_peft === true ? 'lora' : 'full' });
 const sharding = Object.fromEntries(
   Object.entries(shardingKeys).map(([key, convert]): [string, Convert] => [key, (value, recipe) => convert(value, withMethod(recipe))]),
@@ -112,7 +112,7 @@ export const trl: ForeignTool = {
     datasets: mixture,
     dataset_config: value => set('data.config', value),
     dataset_train_split: value => set('data.split', value),
-    // With the data set.
+    // Converted together with the data set.
     dataset_test_split: (_, recipe) => (evaluates(recipe) ? [] : none('without eval_strategy, it has no effect')),
     dataset_text_field: value => (value === 'text' ? [] : isMap(value) ? undefined : set('data.columns', { text: value })),
     assistant_only_loss: answersAlone,

@@ -19,7 +19,7 @@ const sectionOf = (recipe: Plain, name: (typeof SECTIONS)[number]): Plain => {
   return isMap(section) ? section : {};
 };
 
-/** Its forms of data that have a name here; others are recognized. */
+/** Data formats that have a name here; others are recognized by their columns. */
 const formats: Readonly<Record<string, string>> = {
   alpaca: 'alpaca',
   chatml: 'messages',
@@ -28,7 +28,7 @@ const formats: Readonly<Record<string, string>> = {
   raw: 'text',
 };
 
-/** 0 says there that there is no limit. */
+/** Converts a limit; 0 means that there is none. */
 const unlessZero = (to: string, value: unknown): Converted[] => (value === 0 ? [] : set(to, value));
 
 const data: Convert = value => {
@@ -118,5 +118,5 @@ export const unsloth: ForeignTool = {
   keys: { data, training, lora, logging, ...ofTheTool('wandb_project') },
 };
 
-/** It loads the model in 4 bits if nothing else is said. */
+/** The quantization: it loads the model in 4 bits by default. */
 const quantizeOf = (recipe: Plain): string | undefined => (sectionOf(recipe, 'training').load_in_4bit === false ? undefined : 'nf4');

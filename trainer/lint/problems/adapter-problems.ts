@@ -1,7 +1,4 @@
-/**
- * Problems of PEFT's adapter_config.json: unsupported kinds, and ranks or targets that contradict the base or the
- * factors. Pure.
- */
+/** Problems of PEFT's adapter_config.json: unsupported kinds, and ranks or targets that contradict the base or the factors. Pure. */
 
 import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../adapter/read-peft.ts';
 import { didYouMean } from '../../catalog/did-you-mean.ts';
@@ -18,7 +15,7 @@ import { mostRank } from './most-rank.ts';
 
 /** The model that an adapter names, if it is on this machine. */
 export interface AdapterBase {
-  /** A path that does not exist; a hub name that was not downloaded does not count. */
+  /** Whether the path does not exist; a hub name that was not downloaded does not count. */
   readonly isMissing: boolean;
   readonly suggestion?: string;
   readonly model?: Model;
@@ -92,7 +89,7 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
   const entries: readonly (readonly [(string | number)[], unknown])[] = Array.isArray(targets)
     ? targets.map((target, i) => [['target_modules', i], target] as const)
     : [];
-  // Experts by themselves, as Transformers 4 had them.
+  // Individual experts, as in Transformers 4.
   const ofExperts = new Set(model.modules.filter(isExperts).map(({ name }) => name));
   const matched = new Set(entries.flatMap(([, target]) => named(String(target))));
   for (const [path, target] of entries) {
@@ -114,7 +111,7 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
     };
 }
 
-/** Parameters of the memory of Transformers that PEFT targets, and the base does not have. */
+/** Problems of parameters that PEFT targets and the base lacks, with names as in the memory of Transformers. */
 function* parameterProblems({ target_parameters: targets }: ModelConfig, model: Model): Generator<ConfigReport> {
   const parameters = model.modules.map(parameterInMemory);
   for (const [i, target] of (Array.isArray(targets) ? targets : []).entries()) {
@@ -126,10 +123,10 @@ function* parameterProblems({ target_parameters: targets }: ModelConfig, model: 
   }
 }
 
-/** PEFT begins the names of the trained tensors of a kind with it: lora_A, vera_lambda_b, shira_weight. */
+/** Prefixes of the names of trained tensors, one per PEFT type: lora_A, vera_lambda_b, shira_weight. */
 const FACTORS = PEFT_TYPES.map(type => `${type.toLowerCase()}_`);
 
-/** Compares it with the factors in the file next to it. */
+/** Compares the config with the factors in the file next to it. */
 function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeights }: FolderFacts): Generator<ConfigReport> {
   const report = (path: (string | number)[], message: string): ConfigReport => ({ code: 'adapter-weights-mismatch', path, message });
   if (!hasAdapterWeights) {
@@ -155,7 +152,7 @@ function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeight
       yield report(['target_modules', i], `adapter_model.safetensors has no factors for '${String(target)}'`);
 }
 
-/** Those of experts have a rank for each expert in one tensor. */
+/** Matches factors of experts, whose tensor contains a rank for each expert. */
 const OF_EXPERTS = /\.experts(?:\.base_layer)*\.lora_A\./;
 const ranksOf = (tensors: Tensors): number[] =>
   [...tensors].flatMap(([name, { shape }]) => (/\.lora_A\.(?:\w+\.)?weight$/.test(name) && !OF_EXPERTS.test(name) ? [shape[0] ?? 0] : []));

@@ -1,4 +1,4 @@
-/** Measures whose rows were clearly behind random ones on a kind of model. */
+/** Measures whose rows performed clearly worse than random rows on a kind of model. */
 import { defaultMeasure, measureCatalog } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
@@ -7,7 +7,7 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 const isImageTransformer = (model: AnyModel): boolean =>
   model.kind === 'classifier' && model.input.kind === 'image' && model.modules.some(({ part }) => part === 'attention');
 
-/** The advice of the study for this recipe's measure; undefined if it has none. */
+/** The study's advice about this recipe's measure; undefined if there is none. */
 export function behindRandom(model: AnyModel, { method, importance }: Pick<Recipe, 'method' | 'importance'>): string | undefined {
   const { measure, scores } = importance;
   if (methodCatalog[method].chooses !== 'rows' || scores !== undefined) return undefined;

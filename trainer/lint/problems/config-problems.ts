@@ -1,6 +1,6 @@
 /**
- * Problems of a config in a model folder: unsupported, contradictory, or inconsistent with the files next to it; each
- * at its key. Pure.
+ * Problems of a config in a model folder: unsupported, contradictory, or inconsistent with the files next to it; each is reported at its
+ * key. Pure.
  */
 import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
@@ -85,7 +85,7 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
     else {
       const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
       const to = supportedByName(named[0] ?? '', supportedArchitectures);
-      // Nothing is wrong with the file: this trainer does not know the architecture.
+      // The file is valid, but this trainer does not support the architecture.
       yield {
         code: 'unsupported-architecture',
         severity: 'warning',
@@ -98,7 +98,7 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
   }
 }
 
-/** A key that is missing is reported at the class that needs it. */
+/** A report at the key; a missing key is reported at the class that needs it. */
 function keyReport({ kind, path, message }: ConfigProblem, root: Located | undefined): ConfigReport {
   const isThere = root?.content.kind === 'map' && root.content.entries.has(path[0] ?? '');
   return {
@@ -108,7 +108,7 @@ function keyReport({ kind, path, message }: ConfigProblem, root: Located | undef
   };
 }
 
-/** Keys that are in no family's table: nobody knows whether they have an effect. */
+/** Problems of keys that no family's table lists, so that their effect is unknown. */
 function* unknownKeyProblems(config: ModelConfig): Generator<ConfigReport> {
   for (const path of unknownConfigKeys(config))
     yield {
@@ -128,7 +128,7 @@ function* folderProblems({ missingShards, damage }: FolderFacts): Generator<Conf
   if (damage !== undefined) yield { code: 'damaged-weights', path: [], message: damage };
 }
 
-/** Reported at the first tensor of each missing file. */
+/** Problems of missing files, each reported at its first tensor. */
 function* indexProblems(index: ModelConfig, { missingShards }: FolderFacts): Generator<ConfigReport> {
   const map = index.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) {
@@ -145,7 +145,7 @@ function* indexProblems(index: ModelConfig, { missingShards }: FolderFacts): Gen
   }
 }
 
-/** The JSON parser says "at line 3, column 5". */
+/** The position in a JSON parser's message "at line 3, column 5". */
 function placeInMessage(message: string): LintProblem['range'] {
   const place = /at line (\d+), column (\d+)/.exec(message);
   if (place === null) return START;

@@ -34,14 +34,14 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
       yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
     } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'the file is unreadable' };
     else if (fact.state === 'bad-sample') {
-      // Shown once for all files, at the name.
+      // Reported once for all files, at the name.
       if (wrong.size > 0) continue;
       yield* badSampleProblems(fact, path);
     }
   }
 }
 
-/** One problem for all samples that have it, at the first of their lines. */
+/** One problem for all samples that share it, at the first of their lines. */
 function* badSampleProblems({ badSamples = [], isCut = false, full }: DataFact, path: Report['path']): Generator<Report> {
   const linesOf = new Map<string, number[]>();
   for (const { line, key, reason } of badSamples) {
@@ -60,7 +60,7 @@ function* badSampleProblems({ badSamples = [], isCut = false, full }: DataFact, 
   }
 }
 
-/** Samples that compare a text with itself: a loss without scores learns nothing from them but dropout. */
+/** Problems of samples that compare a text with itself: a loss without scores learns nothing from them except dropout. */
 export function* sameTextProblems({ data, values }: RecipeView): Generator<Report> {
   if (values.embedding.loss_type === 'cosine') return;
   const problem = {
@@ -71,7 +71,7 @@ export function* sameTextProblems({ data, values }: RecipeView): Generator<Repor
   yield* oddSamples(data.slice(0, values.data.train.length), problem, fact => fact.sameTexts);
 }
 
-/** Pairs whose prompt is in the answer too: the model would learn to repeat it. */
+/** Problems of pairs whose answer repeats the prompt: the model would learn to repeat it. */
 export function* repeatedPromptProblems({ data, values }: RecipeView): Generator<Report> {
   const problem = {
     code: 'prompt-in-answer',
@@ -81,7 +81,7 @@ export function* repeatedPromptProblems({ data, values }: RecipeView): Generator
   yield* oddSamples(data.slice(0, values.data.train.length), problem, fact => fact.repeatedPrompts);
 }
 
-/** Prompts of a chat model that are trained without its template, so that a chat hardly shows what was learned. */
+/** Problems of a chat model's prompts that are trained without its template: the training would then hardly affect chats. */
 export function* plainPromptProblems({ data, values }: RecipeView): Generator<Report> {
   const { train, columns } = values.data;
   for (const [i, { isPlainForChat }] of data.slice(0, train.length).entries()) {
@@ -106,7 +106,7 @@ export function* plainPromptProblems({ data, values }: RecipeView): Generator<Re
   }
 }
 
-/** Answers that the data calls good or bad, and that a task trains alike. */
+/** Problems of answers that the data judges as good or bad and the task trains alike. */
 export function* ignoredJudgmentProblems({ data, values }: RecipeView): Generator<Report> {
   const at = data.slice(0, values.data.train.length).findIndex(({ hasJudgments }) => hasJudgments);
   if (at < 0) return;
@@ -120,7 +120,7 @@ export function* ignoredJudgmentProblems({ data, values }: RecipeView): Generato
   };
 }
 
-/** Trained roles of which no training file has a turn. */
+/** Problems of trained roles that have no turn in any training file. */
 export function* unseenRoleProblems({ data, values }: RecipeView): Generator<Report> {
   const seen = data.slice(0, values.data.train.length).map(({ seenRoles }) => seenRoles);
   if (seen.length === 0 || seen.includes(undefined)) return;
@@ -137,7 +137,7 @@ export function* unseenRoleProblems({ data, values }: RecipeView): Generator<Rep
 
 interface OddProblem {
   readonly code: 'same-texts' | 'prompt-in-answer';
-  /** The end of a sentence that begins with "3 of 40 samples". */
+  /** The rest of a sentence that begins with "3 of 40 samples". */
   readonly what: string;
   readonly fix: string;
 }
@@ -155,7 +155,7 @@ function* oddSamples(
   }
 }
 
-/** Held-out queries of a reranker whose only document ranks first in any case. */
+/** Problems of a reranker's held-out queries with a single document, which always ranks first. */
 export function* queryProblems({ data, values }: RecipeView): Generator<Report> {
   for (const [i, { queries }] of data.slice(values.data.train.length).entries()) {
     if (!queries || queries.single === 0) continue;
@@ -177,7 +177,7 @@ export function* queryProblems({ data, values }: RecipeView): Generator<Report> 
 const singleDocuments = ({ single, count }: { readonly single: number; readonly count: number }): string =>
   `queries with a single document: ${single} of ${count}. It ranks first whatever the model says: add others that are not relevant`;
 
-/** Over all training files; nothing is reported if one of them was not counted. */
+/** Problems of the labels of all training files; none are reported if a file was not counted. */
 export function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   const counted = data.slice(0, values.data.train.length).map(({ labels }) => labels);
   const counts: Record<string, number> = Object.create(null);
@@ -213,7 +213,7 @@ export function* labelProblems({ data, values }: RecipeView): Generator<Report> 
     };
 }
 
-/** Names in the recipe that get an output of the head and no sample. */
+/** Problems of labels that the recipe names and no sample has, although the head gets an output for each. */
 function* labelsWithoutSamples(
   { data: { labels }, task }: RecipeView['values'],
   counts: Readonly<Record<string, number>>,
@@ -225,7 +225,7 @@ function* labelsWithoutSamples(
   yield { code: 'label-without-samples', severity: 'warning', path, message: describeUnseen(unseen, task) };
 }
 
-/** Held-out labels without a training sample: a classifier has no output for them. */
+/** Problems of held-out labels without a training sample: a classifier has no output for them. */
 function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): Generator<Report> {
   for (const [i, { labels = {} }] of held.entries()) {
     const strange = Object.keys(labels).filter(name => !known.has(name));

@@ -44,13 +44,13 @@ export function factProblems(view: RecipeView): LintProblem[] {
   return elsewhere(view, reports).map(report => place(view, report));
 }
 
-/** Files that may be missing here but exist on the daemon's machine. */
+/** Problems of files that may be missing here but exist on the daemon's machine. */
 const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'no-reward-model', 'data-not-found', 'unreadable-data'];
 
 /** Problems that do not apply to another machine. */
 const OF_THIS_MACHINE: readonly FactCode[] = ['not-downloaded', 'output-not-empty', 'output-unusable', 'offload-without-gpu'];
 
-/** Files on this machine say little about a run on another one, and its output folder nothing. */
+/** Adapts reports to a daemon on another machine: files here may not matter there, and the output folder here never does. */
 function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {
   if (farDaemon === undefined) return reports;
   const { url, folder = baseDir } = farDaemon;
@@ -64,7 +64,7 @@ function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[
     );
 }
 
-/** At the value if the text contains it, otherwise at the nearest existing key. */
+/** Places a report at the value if the text contains it, otherwise at the nearest existing key. */
 function place({ root }: RecipeView, { severity = 'error', replaceBy, ...report }: Report): LintProblem {
   const { found, complete } = root === undefined ? { found: undefined, complete: false } : follow(root, report.path);
   const isWritten = complete || found?.content.kind === 'scalar';
@@ -115,7 +115,7 @@ function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }:
   yield { code: 'memory-above-free', severity: 'warning', path, message };
 }
 
-/** Whether a run that does not fit would, if its base lay in the memory of the host: the end of a sentence. */
+/** The end of a sentence that says whether a run that does not fit would fit with its base in host memory. */
 export function onHostText({ baseOnHost }: Pick<RecipeEstimate, 'baseOnHost'>, availableBytes: number): string {
   if (!baseOnHost) return '';
   const { runBytes, offloadedBytes, overrides } = baseOnHost;
@@ -139,7 +139,7 @@ function* offloadProblems({ values, device }: RecipeView): Generator<Report> {
     yield without('base_offload', "'host' saves no memory without a GPU: the weights are in host memory in any case");
 }
 
-/** "538 MB weights, 12 MB optimizer, 1.2 GB activations (recompute: block), 690 MB engine" */
+/** The memory by part: "538 MB weights, 12 MB optimizer, 1.2 GB activations (recompute: block), 690 MB engine". */
 export function memorySplit(estimate: RecipeEstimate): string {
   const parts: [number, string][] = [
     [estimate.weightsBytes, 'weights'],

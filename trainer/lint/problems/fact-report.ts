@@ -1,4 +1,4 @@
-/** A problem of a recipe that depends on its model, its data or this machine, before it has a place in the text. */
+/** A problem of a recipe that depends on its model, its data or this machine, before it is placed in the text. */
 import type { Severity } from '../../protocol/problem.ts';
 import type { LintProblem } from './lint-problem.ts';
 

@@ -6,7 +6,7 @@ import { tokenProblems } from './model-config-rules.ts';
 interface Bounds {
   readonly min: number;
   readonly max?: number;
-  /** The minimum itself is not allowed. */
+  /** Whether the minimum itself is excluded. */
   readonly above?: boolean;
   readonly integer?: boolean;
 }
@@ -29,7 +29,7 @@ const bounds: Readonly<Record<string, Bounds>> = {
   min_new_tokens: { min: 0, integer: true },
 };
 
-/** Read only while sampling; with their neutral values, which many tools write. */
+/** Settings that are read only while sampling, with their neutral values, which many tools write. */
 const SAMPLING: Readonly<Record<string, unknown>> = { temperature: 1, top_p: 1, top_k: 50, min_p: null, typical_p: 1 };
 
 export function* generationProblems(generation: ModelConfig, config: ModelConfig | undefined): Generator<ConfigReport> {

@@ -1,4 +1,4 @@
-/** Problems of a recipe that depend on the reward model that scores its answers: whether it is there, and gives rewards. */
+/** Problems of a recipe that depend on the reward model for its answers: whether it exists and gives rewards. */
 import type { RecipeView } from '../recipe-view.ts';
 import type { Report } from './fact-report.ts';
 import { unusable } from './unusable-model.ts';

@@ -1,11 +1,11 @@
-/** A problem that the linter reports: one from the recipe reader, possibly about a position in another file. */
+/** A problem that the linter reports: a problem of the recipe reader, possibly with a related position in another file. */
 import type { Problem, Severity } from '../../protocol/problem.ts';
 import { follow, type Located, START } from '../../protocol/recipe/located.ts';
 
 export interface LintProblem extends Problem {
   /** A valid value (YAML text) for a setting that the text does not contain yet. */
   readonly insert?: string;
-  /** Settings that together fix it. */
+  /** Settings that fix it together. */
   readonly rewrite?: Rewrite;
   readonly related?: { readonly file: string; readonly line: number; readonly message: string };
 }
@@ -13,13 +13,13 @@ export interface LintProblem extends Problem {
 export interface Rewrite {
   /** The effect of the settings, in the imperative. */
   readonly title: string;
-  /** In order; a value is YAML text, and undefined removes the setting. */
+  /** Changes in order; a value is YAML text, and undefined removes the setting. */
   readonly settings: readonly { readonly path: readonly (string | number)[]; readonly to: string | undefined }[];
 }
 
 export interface KeyReport<Code extends string> {
   readonly code: Code;
-  /** 'error' where none is given. */
+  /** The severity; 'error' if left out. */
   readonly severity?: Severity;
   readonly path: readonly (string | number)[];
   readonly message: string;
@@ -27,7 +27,7 @@ export interface KeyReport<Code extends string> {
   readonly replaceBy?: string;
 }
 
-/** At the value if the text contains it; otherwise at the deepest existing key of the path, or at the first key. */
+/** Places a problem at the value if the text contains it; otherwise at the deepest existing key of the path, or at the first key. */
 export function atKey<Code extends string>(
   root: Located | undefined,
   { severity = 'error', replaceBy, ...report }: KeyReport<Code>,

@@ -1,4 +1,4 @@
-/** Rules of a config.json that hold for every family: rope scaling, token ids, dtype. Pure. */
+/** Rules for a config.json of any family: rope scaling, token ids, dtype. Pure. */
 
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
@@ -51,9 +51,9 @@ const TOKEN_KEYS = [
 ] as const;
 
 /**
- * Ids without a row in the embedding.
- * @param holder the file that contains them: config.json itself or generation_config.json
- * @param vocabulary of the tokenizer, if its ids are compared too
+ * Problems of ids without a row in the embedding.
+ * @param holder the file that contains the ids: config.json itself or generation_config.json
+ * @param vocabulary the tokenizer's vocabulary, if its ids are compared too
  */
 export function* tokenProblems(holder: ModelConfig, config: ModelConfig, vocabulary?: Vocabulary): Generator<ConfigReport> {
   const rows = config.vocab_size;
@@ -75,7 +75,7 @@ export function* tokenProblems(holder: ModelConfig, config: ModelConfig, vocabul
   }
 }
 
-/** PyTorch's names for the types of safetensors. */
+/** PyTorch's names for the dtypes of safetensors. */
 const dtypeNames: Readonly<Record<string, string>> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 export function* dtypeProblems(config: ModelConfig, tensors: Tensors | undefined): Generator<ConfigReport> {

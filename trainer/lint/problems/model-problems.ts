@@ -1,4 +1,4 @@
-/** Problems of a recipe that depend on its model: what it can do, what can be trained of it, and how long its inputs are. */
+/** Problems of a recipe that depend on its model: supported tasks, trainable modules, and the maximum length of its inputs. */
 
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
@@ -57,7 +57,7 @@ function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report>
   if (message !== undefined) yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasksOf(model)[0] };
 }
 
-/** Returns why a model can't be tuned for a task, and the tasks that it can; undefined where it can. */
+/** Returns why a model cannot be tuned for a task, with the tasks that are possible; undefined if it can. */
 export function taskProblem(model: AnyModel, task: Recipe['task']): string | undefined {
   const tasks = tasksOf(model);
   if (tasks.includes(task)) return undefined;
@@ -70,7 +70,7 @@ function whatItDoes(model: AnyModel, task: Recipe['task']): string {
   return lacksHead ? 'takes no head for whole texts' : 'predicts the next token';
 }
 
-/** Ids of added tokens alone are no problem of a recipe: its data may have none of them. */
+/** Problems of the vocabulary. Ids of added tokens alone are not a problem: the data may not use them. */
 function* vocabularyProblems({ model, vocabulary }: Extract<ModelFacts, { kind: 'ready' }>): Generator<Report> {
   const rows = model.kind === 'causal' ? model.vocabularySize : model.input.kind === 'tokens' ? model.input.vocabularySize : undefined;
   const problem = rows === undefined || vocabulary === undefined ? undefined : idsWithoutRow(vocabulary, rows);
@@ -93,7 +93,7 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
   yield* idle;
   if (idle.length > 0) return;
   const { target_modules: targetModules, freeze, method } = values;
-  // A method that trains only the head or the biases needs no targets; other requirements are reported below.
+  // A method that trains only the head or the biases needs no targets; other requirements are checked below.
   const modules = methodCatalog[method].targets === 'required' ? matches(model, { targetModules, freeze }) : [];
   if (modules === undefined) {
     const message = `nothing is left to train: freeze [${freeze.join(', ')}] covers every target`;
@@ -107,7 +107,7 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
   if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
 }
 
-/** Names that stand for modules with different names in each model. */
+/** Names that stand for modules whose names differ from model to model. */
 const WORDS = { target_modules: ['all-linear'], modules_to_save: ['all-linear', 'head'] } as const;
 
 function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save', entries: readonly string[]): Generator<Report> {
@@ -143,13 +143,13 @@ function* rankProblems(model: Model, modules: readonly ModuleSpec[], values: Rec
   yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
 }
 
-/** Returns the largest `r` that a run accepts, where one of the layers that a recipe trains has fewer rows or columns than its own. */
+/** Returns the largest `r` that a run accepts; undefined if no trained layer has fewer rows or columns than the recipe's own value. */
 export function fittingBudget(model: AnyModel, values: RecipeView['values']): number | undefined {
   const found = [...targetProblems(model, values)].find(({ code, severity }) => code === 'rank-above-layer' && severity === 'error');
   return found?.replaceBy === undefined ? undefined : Number(found.replaceBy);
 }
 
-/** The heads that `importance.heads` chooses: whether there are some, and whether the budget pays for one. */
+/** Problems of `importance.heads`: no heads to choose, or a budget below one head. */
 function* headProblems(model: Model, values: RecipeView['values']): Generator<Report> {
   const settings = methodSettings(values);
   if (!settings.heads) return;
@@ -168,7 +168,7 @@ function* headProblems(model: Model, values: RecipeView['values']): Generator<Re
   yield { code: 'budget-below-head', severity: 'info', path: ['r'], message, replaceBy: String(most) };
 }
 
-/** None where the method does not fit, which is reported by itself. */
+/** The modules to choose from; none if the method does not fit, which is reported separately. */
 function chosenFrom(model: Model, settings: MethodSettings): readonly ModuleSpec[] {
   try {
     return targetsByUnit(model, settings);
@@ -178,7 +178,7 @@ function chosenFrom(model: Model, settings: MethodSettings): readonly ModuleSpec
   }
 }
 
-/** The method's own reason why it does not fit this model. */
+/** The method's reason for not fitting this model. */
 function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {
   try {
     attachFirst(model, values.method, methodSettings(values));

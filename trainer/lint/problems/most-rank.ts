@@ -1,6 +1,6 @@
-/** The maximum rank of a product of two factors for a weight. */
+/** The maximum rank of a low-rank product for a weight. */
 
-/** The rank of a weight as a matrix: its rows by the size of each row. */
+/** The maximum rank of a weight as a matrix: rows × size of a row. */
 export const mostRank = ([rows = 0, ...rest]: readonly number[]): number =>
   Math.min(
     rows,

@@ -1,4 +1,4 @@
-/** Problems of a recipe that depend on its teacher: whether it is there, predicts tokens, and knows those of the model. */
+/** Problems of a recipe that depend on its teacher: whether it exists, predicts tokens, and has the model's tokens. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import type { Report } from './fact-report.ts';

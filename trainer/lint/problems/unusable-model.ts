@@ -2,7 +2,7 @@
 import type { ModelFacts } from '../facts/model-facts.ts';
 import type { Report } from './fact-report.ts';
 
-/** @param path of the setting that names it */
+/** @param path the setting that names the model */
 export function unusable(model: Exclude<ModelFacts, { kind: 'ready' }>, written: string, path: Report['path']): Report {
   if (model.kind === 'not-downloaded')
     return {

@@ -1,6 +1,6 @@
 /**
- * Compares a config.json with the safetensors header next to it, shape by shape; each difference is reported at the key
- * that determines it. Pure.
+ * Compares a config.json with the safetensors header next to it, shape by shape. Each difference is reported at the key that determines it.
+ * Pure.
  */
 import type { ModelConfig } from '../../format/model-config.ts';
 import { weightMismatches } from '../../model/load-model.ts';
@@ -10,10 +10,7 @@ import type { ConfigReport } from './config-codes.ts';
 
 type DimensionKeys = readonly [rows: string, columns: string];
 
-/**
- * The key that determines a dimension of a tensor, by the end of its name. If a model uses other names, the value
- * decides.
- */
+/** The keys that determine the dimensions of a tensor, by the end of its name. For other names, the value decides. */
 const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
   [/(?:embed_tokens|lm_head|word_embeddings)\.weight$/, ['vocab_size', 'hidden_size']],
   [/position_embeddings\.weight$/, ['max_position_embeddings', 'hidden_size']],
@@ -26,10 +23,10 @@ const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
   [/down_proj\.weight$/, ['hidden_size', 'intermediate_size']],
 ];
 
-/** Keys whose value is the dimension itself, so that the weights give the right value. */
+/** Keys whose value is the dimension itself, so that the weights show the right value. */
 const PLAIN = new Set(['vocab_size', 'intermediate_size', 'max_position_embeddings', 'type_vocab_size']);
 
-/** @param unread tensors of missing files, about which nothing is known */
+/** Compares the shapes. @param unread tensors of missing files, whose shapes are unknown */
 export function* weightProblems(
   model: Model,
   config: ModelConfig,
