@@ -1,4 +1,4 @@
-/** Instructions for agents that write recipes and train them, in the manner of an AGENTS.md: from the schema and the tools. */
+/** Generates instructions for agents that write and train recipes, in the style of an AGENTS.md, from the schema and the tools. */
 import { type AgentTool, agentTools } from '../catalog/agent-tools.ts';
 import { groups, settings } from '../protocol/recipe/recipe-schema.ts';
 
@@ -19,7 +19,7 @@ Every command takes \`--json\` and prints one JSON object as its last line. \`ke
 command overrides a setting of the recipe. The name in parentheses is that of the same tool of
 \`rowtune mcp\`.`;
 
-/** Markdown. */
+/** Returns the page as Markdown. */
 export function agentsPage(): string {
   const tools = Object.entries<AgentTool>(agentTools).map(([name, tool]) => toolLine(name, tool));
   const top = Object.keys(settings).filter(path => !path.includes('.'));

@@ -1,9 +1,9 @@
-/** Results of jobs come from other processes: from a worker, which runs native code, or from a daemon. */
+/** Checks results of jobs, which come from other processes: a worker, which runs native code, or a daemon. */
 import { isResultOf, type JobResults } from '../handlers/job-results.ts';
 import type { JobKind } from '../protocol/messages/job-messages.ts';
 import { CliError } from './cli-error.ts';
 
-/** Returns a value as the result of this kind of job. @throws CliError 'bad-result' if it is none */
+/** Returns a value as the result of this kind of job. @throws CliError 'bad-result' if it is not one */
 export function checkResult<Kind extends JobKind>(kind: Kind, value: unknown): JobResults[Kind] {
   if (isResultOf(kind, value)) return value;
   throw new CliError(`the process of the job '${kind}' gave a result of another form`, {

@@ -1,11 +1,11 @@
-/** Errors that end a command, and the meaning of each exit status for scripts. */
+/** Errors that end a command, and the exit statuses with their meaning for scripts. */
 import { AGAIN_STATUS } from '../slurm/job-script.ts';
 
 export const EXIT = {
   ok: 0,
   failed: 1,
   usage: 2,
-  /** A worker of a sweep had to stop and has saved: it continues when it is its turn again. */
+  /** A worker of a sweep had to stop and has saved; it continues when it is scheduled again. */
   again: AGAIN_STATUS,
   interrupted: 130,
 } as const;
@@ -13,9 +13,9 @@ export const EXIT = {
 export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 
 export interface CliErrorOptions {
-  /** Stable, kebab-case. */
+  /** A stable code in kebab-case. */
   readonly code: string;
-  /** Omitted: as the code implies, usage or failed. */
+  /** The exit status; if left out, the code implies usage or failed. */
   readonly exitStatus?: ExitStatus;
   /** How to fix it, preferably a command. */
   readonly hint?: string;
@@ -23,7 +23,7 @@ export interface CliErrorOptions {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** Errors that the caller caused, wherever they were detected: here, in a worker, or by the daemon. */
+/** Codes of errors that the caller caused, wherever they were detected: here, in a worker, or in the daemon. */
 const USAGE_CODES: readonly string[] = ['bad-recipe', 'invalid-override', 'model-missing'];
 
 /** Ends a command with a message for the user and without a stack trace. */

@@ -1,4 +1,4 @@
-/** The common parts of all commands: options, terminal, and the one place where errors end. */
+/** The common parts of all commands: options, terminal, and the one place where errors are caught. */
 
 import type { Command } from 'commander';
 import { codeOf } from '../protocol/error-facts.ts';
@@ -14,7 +14,7 @@ export interface CommandContext {
   readonly cwd: string;
 }
 
-/** The object that --json prints, and the exit status if it is not 0. */
+/** The result of a command: the object that --json prints, and the exit status if it is not 0. */
 export interface CommandResult {
   readonly value: unknown;
   readonly exitStatus?: ExitStatus;
@@ -28,12 +28,12 @@ export interface Surroundings {
 /** Adds one command to the program. */
 export type AddCommand = (program: Command, surroundings: Surroundings) => void;
 
-/** The examples of each command, which the reference in docs/ shows too. */
+/** The examples of each command, which the reference in docs/ shows, too. */
 const examplesByCommand = new WeakMap<Command, readonly string[]>();
 
 export const examplesOf = (command: Command): readonly string[] => examplesByCommand.get(command) ?? [];
 
-/** The options of every command, and its examples after --help. */
+/** Adds the options that every command has, and the examples after --help. */
 export function withCommonOptions(command: Command, examples: readonly string[]): Command {
   command
     .option('--json', 'print only one JSON object to stdout')
@@ -41,13 +41,13 @@ export function withCommonOptions(command: Command, examples: readonly string[])
   return examplesText(command, examples);
 }
 
-/** The examples after --help, and in the reference. */
+/** Adds the examples after --help, and registers them for the reference. */
 export function examplesText(command: Command, examples: readonly string[]): Command {
   examplesByCommand.set(command, examples);
   return command.addHelpText('after', `\nExamples:\n${examples.map(example => `  $ ${example}`).join('\n')}`);
 }
 
-/** Runs a command; never rejects. Sets the exit status, so that pending output is still written. */
+/** Runs a command; never rejects. Sets the exit status and does not exit, so that pending output is still written. */
 export async function runCommandWork(
   command: Command,
   { settings, cwd }: Surroundings,
@@ -65,7 +65,7 @@ export async function runCommandWork(
   }
 }
 
-/** Shows an error message. The stack of an unexpected error goes to the log; --verbose shows it. */
+/** Reports an error. The stack of an unexpected error is written to the log and shown with --verbose. */
 function reportError(error: unknown, terminal: Terminal): ExitStatus {
   const { message, hint, code, exitStatus, details } = error instanceof CliError ? error : foreign(error, terminal);
   terminal.progress.end();
@@ -76,7 +76,7 @@ function reportError(error: unknown, terminal: Terminal): ExitStatus {
   return exitStatus;
 }
 
-/** Errors with their own name were written for the user; others are bugs. */
+/** Converts other errors: those with their own name were written for the user, the rest are bugs. */
 function foreign(error: unknown, terminal: Terminal): CliError {
   if (!(error instanceof Error)) return new CliError(String(error), { code: 'unexpected' });
   const { name, message } = error;

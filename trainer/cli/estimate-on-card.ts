@@ -1,4 +1,4 @@
-/** `rowtune estimate --card`: the memory of a run on a card that need not be there, and the settings that fit it. */
+/** `rowtune estimate --card`: the memory of a run on a graphics card, which need not be present, and the settings that fit it. */
 import { CARD_RESERVED_BYTES, type CardName, cardBytes, cardCatalog, findCard, usableCardBytes } from '../catalog/cards.ts';
 import { CARD_ENGINE } from '../catalog/engines.ts';
 import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
@@ -25,28 +25,28 @@ import { withReader } from './with-reader.ts';
 export interface CardEstimateParams {
   readonly file: string;
   readonly overrides: readonly string[];
-  /** As it was written. */
+  /** The name of the card as the user typed it. */
   readonly card: string;
-  /** Whether the card's own compiler is asked, where it is installed. */
+  /** Whether to use the card's own compiler, if it is installed. */
   readonly compile: boolean;
 }
 
-/** Settings that fit, of one precision. */
+/** Settings of one precision that fit. */
 interface Fitting extends PlanOption {
   readonly precision: string;
 }
 
-/** Each process of a run, and each of its devices, has a card of its own. */
+/** Each process of a run, and each of its devices, has its own card. */
 const ON_CARDS = { engine: CARD_ENGINE, device: 'gpu', apart: true } as const;
 
-/** Ways to hold the weights, by their overrides; the recipe's own comes first. */
+/** Ways to store the weights, by their overrides; the recipe's own comes first. */
 const PRECISIONS: readonly { readonly name: string; readonly overrides: readonly string[] }[] = [
   { name: "the recipe's", overrides: [] },
   { name: 'bfloat16', overrides: ['dtype=bfloat16'] },
   { name: 'nf4, computed in bfloat16', overrides: ['dtype=bfloat16', 'quantize=nf4'] },
 ];
 
-/** The number of options shown for each precision, the fastest; `--json` has all of them. */
+/** Number of options to show for each precision, fastest first; `--json` has all of them. */
 const SHOWN_OPTIONS = 3;
 
 export async function estimateOnCard(context: CommandContext, params: CardEstimateParams): Promise<CommandResult> {
@@ -73,7 +73,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const { found, compiled, options } = await withReader(async reader => {
     const found = await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`);
     const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
-    // Behind the compilation, whose memory then counts.
+    // Planned after the compilation, whose measurements then count.
     const planned = { ...headers, teacher, judge, card, usableBytes, ...compiledFor(context, params) };
     return { found, compiled, options: await fittingOptions(reader, source, planned) };
   });
@@ -90,7 +90,7 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   return { value: { ok: true, card: facts, fits, ...found, source: compiled ? 'compiler' : 'model', totalBytes, compiled, options } };
 }
 
-/** The steps that were compiled for the card before count, unless its compiler is left out. */
+/** Uses steps that were compiled for the card earlier, unless compiling is turned off. */
 const compiledFor = ({ settings }: CommandContext, { compile }: CardEstimateParams) => (compile ? { compiledIn: settings.cacheDir } : {});
 
 interface CompileParams {
@@ -100,7 +100,7 @@ interface CompileParams {
   readonly found: RecipeEstimate;
 }
 
-/** Undefined where no compiler is installed, which is said. */
+/** Compiles the step; undefined if no compiler is installed, which is reported. */
 async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe, headers, card, found }: CompileParams) {
   if (!locateCardCompiler(settings.cacheDir)) {
     const command = 'rowtune engine install --variant cuda13 --compile-only';
@@ -108,13 +108,13 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
     return undefined;
   }
   const model = 'model' in headers ? headers.model : { config: headers.headers.config, shapes: shapesOf(headers.headers) };
-  // Sums over processes are not within a program; those over devices are compiled with it.
+  // Sums over processes happen outside of a program; those over devices are compiled with it.
   const own = { ...recipe, processes: 1 };
   const request = { kind: 'card', context: jobContext(settings, cwd), recipe: own, model, card, recompute: found.recompute } as const;
   return runWorker({ request, terminal, threads: 0 });
 }
 
-/** The compiled step, and the gradients of a process that wait for their sum when it is over. */
+/** The memory of the compiled step, plus the gradients of a process that wait for their sum after the step. */
 const totalOf = (compiled: CardResult, { processes }: Recipe, { exchangeBytes = 0 }: RecipeEstimate): number =>
   compiled.totalBytes + (processes > 1 ? exchangeBytes : 0);
 
@@ -124,8 +124,8 @@ const shapesOf = ({ tensors }: Extract<HeadersSource, { headers: unknown }>['hea
 type PlanParams = Omit<ReaderParamsOf<'plan'>, 'recipe' | keyof typeof ON_CARDS> & HeadersSource;
 
 /**
- * By the card's compiler where it has compiled such a step, else by the model of buffers: compiling each would take minutes. A precision that the
- * recipe's method or its model does not take is left out.
+ * The settings that fit, measured by the card's compiler if it has compiled such a step, otherwise estimated by the model of buffers:
+ * compiling each would take minutes. Precisions that the recipe's method or model does not support are left out.
  */
 async function fittingOptions(reader: AskReader, source: ReadRecipe['source'], given: PlanParams): Promise<Fitting[]> {
   const found: Fitting[] = [];
@@ -153,11 +153,11 @@ async function fittingOptions(reader: AskReader, source: ReadRecipe['source'], g
   return found;
 }
 
-/** Undefined where the recipe does not take these settings too. */
+/** The recipe with further overrides; undefined if it does not accept them. */
 const recipeWith = ({ text, fileName, overrides }: ReadRecipe['source'], further: readonly string[]): Recipe | undefined =>
   parseRecipe(text, { fileName, overrides: [...overrides, ...further] }).recipe;
 
-/** The head of the column for what lies in the memory of the host, if anything does. */
+/** The column title for memory on the host, if any option uses it. */
 export const onHostHeads = (options: readonly Pick<PlanOption, 'hostBytes'>[]): readonly string[] =>
   options.some(({ hostBytes }) => hostBytes !== undefined) ? ['in host memory'] : [];
 
@@ -206,7 +206,7 @@ function describe({ card, recipe, found, compiled, totalBytes, options }: Descri
   ].join('\n\n');
 }
 
-/** The assumptions about a run on several cards; none for one. */
+/** The assumptions about a run on several cards; none for one card. */
 function assumedText(recipe: Recipe, { exchangeBytes = 0 }: RecipeEstimate): string[] {
   const { processes, devices } = recipe;
   if (partsOfBatch(recipe) === 1) return [];
@@ -217,7 +217,7 @@ function assumedText(recipe: Recipe, { exchangeBytes = 0 }: RecipeEstimate): str
   ];
 }
 
-/** The form of attention that is priced, where the card may have another. */
+/** A note on the form of attention in the estimate, if the card may use another. */
 function attentionText({ attention, dtype }: Recipe): string[] {
   if (attention === 'chunked' || dtype === 'float32') return [];
   return attention === 'fused'

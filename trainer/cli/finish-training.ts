@@ -1,4 +1,4 @@
-/** The end of a training on the command line. */
+/** Ends a training on the command line. */
 import { writesText } from '../catalog/objectives.ts';
 import { folderName } from '../protocol/run/run-names.ts';
 import { readRunState } from '../run/run-state.ts';
@@ -7,7 +7,7 @@ import type { CommandContext, CommandResult } from './command.ts';
 import { shownPath } from './job-command.ts';
 import { runTable } from './show/run-table.ts';
 
-/** Shows the table of a run that ended, by itself or on request, and the commands that come next. */
+/** Shows the table of a run that has ended, by itself or on request, and the commands that come next. */
 export async function finishTraining({ terminal, cwd }: CommandContext, value: unknown): Promise<CommandResult> {
   const result = checkResult('train', value);
   const { state, runDir, checkpoint } = result;
@@ -15,7 +15,7 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
   if (state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(runDir, cwd)}`);
   else if (checkpoint !== null) {
     const run = shownPath(runDir, cwd);
-    // The folder of a run on another machine is not here.
+    // The folder of a run on another machine does not exist here.
     const task = (await readRunState(runDir).catch(() => undefined))?.task;
     const isText = task !== undefined && writesText(task);
     if (isText) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);

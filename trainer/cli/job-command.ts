@@ -18,7 +18,7 @@ import { readRecipe } from './read-recipe.ts';
 export const engineOption = (): Option =>
   new Option('--engine <name>', 'the compute engine; auto uses TensorFlow if it is installed').choices(engineChoiceNames).default('auto');
 
-/** For commands that read a model and train nothing. */
+/** The option for commands that read a model and train nothing. */
 export const baseOffloadOption = (): Option =>
   new Option(
     '--base-offload <place>',
@@ -35,11 +35,11 @@ export const typedContext = ({ settings }: CommandContext, baseDir: string): Job
   opensPorts: true,
 });
 
-/** The engine that our environment sets, as an override of a recipe for a job that runs in another environment. */
+/** The engine that our environment sets, as an override for a job that runs in another environment. */
 export const engineOverrides = ({ settings }: CommandContext, { engine }: Pick<Recipe, 'engine'>): string[] =>
   engine === 'auto' && settings.engineFromEnvironment !== undefined ? [`engine=${settings.engineFromEnvironment}`] : [];
 
-/** The overrides of a recipe, after its name. */
+/** Adds the overrides of a recipe as arguments after its name. */
 export const withOverrides = (command: Command): Command =>
   command.argument(
     '[overrides...]',
@@ -54,7 +54,7 @@ export async function requireRun(runDir: string, shown: string, { remoteDaemon }
   throw new CliError(`${shown} is not a run folder`, { code: 'run-missing', exitStatus: EXIT.usage, hint });
 }
 
-/** The shortest path of a folder from here. */
+/** The shortest path of a folder, seen from the current folder. */
 export function shownPath(folder: string, cwd: string): string {
   const relative = path.relative(cwd, folder);
   return relative.startsWith('..') ? folder : relative || '.';

@@ -1,4 +1,4 @@
-/** A command that mpirun, srun or another launcher has started several times: each is one process of the same run. */
+/** Detects a command that mpirun, srun or another launcher has started several times: each is one process of the same run. */
 import os from 'node:os';
 import { findMpiLibrary } from '../engine/mpi/find-mpi.ts';
 import { findWorld } from '../engine/mpi/world.ts';
@@ -7,7 +7,10 @@ import type { RankPlace, WorkerEvent } from '../protocol/messages/job-messages.t
 import { CliError } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 
-/** Says what was found. @throws CliError if the launcher and MPI do not fit; undefined for a command that runs alone */
+/**
+ * Returns this process's rank and reports what was detected; undefined for a command that runs alone.
+ * @throws CliError if the launcher and MPI do not match
+ */
 export function launchedRank({ settings, terminal }: Pick<CommandContext, 'settings' | 'terminal'>): RankPlace | undefined {
   const world = findWorld(process.env);
   if (!world) return undefined;
@@ -25,9 +28,9 @@ export function launchedRank({ settings, terminal }: Pick<CommandContext, 'setti
   }
 }
 
-/** The processes of a machine share its cores. */
+/** The number of threads; by default, the processes of a machine share its cores. */
 export const rankThreads = (threads: number, { localSize }: RankPlace): number =>
   threads || Math.max(1, Math.floor(os.availableParallelism() / localSize));
 
-/** Only the first rank reports; the others' warnings and progress are in their own logs. */
+/** True for events that are not shown: only the first rank reports; warnings and progress of the others are in their own logs. */
 export const isHiddenOfRank = ({ type }: WorkerEvent, { rank }: RankPlace): boolean => rank > 0 && type !== 'failed';

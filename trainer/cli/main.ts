@@ -16,7 +16,7 @@ process.stdout.on('error', error => {
   process.exit(EXIT.ok);
 });
 
-// Nobody can be notified that the reader of stderr is gone; the command continues.
+// If the reader of stderr is gone, nobody can be notified; the command continues.
 process.stderr.on('error', () => undefined);
 
 try {
@@ -28,7 +28,7 @@ try {
     process.stdout.write(`${JSON.stringify({ ok: false, error: { code: 'usage', message: error.message } })}\n`);
 }
 
-/** commander would end the process itself, with its own status. */
+/** Makes commander throw; otherwise it would end the process itself, with its own status. */
 function throwOnExit(command: Command): void {
   command.exitOverride();
   for (const child of command.commands) throwOnExit(child);

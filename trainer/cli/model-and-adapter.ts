@@ -1,11 +1,11 @@
-/** A model named on the command line: a run folder, a model folder or file, or a name on the hub. */
+/** Resolves a model on the command line: a run folder, a model folder or file, or a name on the hub. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { CliError, EXIT } from './cli-error.ts';
 
-/** More names than these help nobody. */
+/** Maximum number of runs to name in a message. */
 const MAX_SHOWN_RUNS = 10;
 
 export interface NamedModel {
@@ -20,7 +20,10 @@ export interface NamedModelOptions {
   readonly cwd: string;
 }
 
-/** A run folder stands for its base model with its adapter, unless another adapter is given. @throws CliError for a missing run, RunError for a missing base */
+/**
+ * The model and its adapter. A run folder stands for its base model with its adapter, unless another adapter is given.
+ * @throws CliError for a missing run, RunError for a missing base
+ */
 export async function modelAndAdapter(name: string, { adapter, revision, cwd }: NamedModelOptions): Promise<NamedModel> {
   const local = path.resolve(cwd, name);
   const given = adapter === undefined ? undefined : path.resolve(cwd, adapter);
@@ -34,7 +37,7 @@ export async function modelAndAdapter(name: string, { adapter, revision, cwd }: 
   return { model: recipe.model, revision: recipe.revision, adapter: given ?? local };
 }
 
-/** @throws CliError naming the runs that are there, where a name is missing next to runs or is that of their folder */
+/** @throws CliError that names the existing runs, if the name is not one of them or is the name of their folder */
 export async function requireNoRuns(local: string, name: string): Promise<void> {
   const isFolder = existsSync(local);
   const folder = isFolder ? local : path.dirname(local);

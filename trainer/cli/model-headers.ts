@@ -13,7 +13,10 @@ import { rewardModelOf } from '../protocol/recipe/rules/generation-rules.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import type { CommandContext } from './command.ts';
 
-/** A model on the hub costs a few kilobytes. One that exists only as GGUF is downloaded, because its run needs it anyway. */
+/**
+ * Reads the headers of a model. A model on the hub takes a few kilobytes. One that exists only as GGUF is downloaded, because its run needs
+ * it anyway.
+ */
 export async function modelHeaders(
   { settings, terminal }: CommandContext,
   { model, revision }: Pick<Recipe, 'model' | 'revision'>,
@@ -39,12 +42,12 @@ export async function modelHeaders(
   return { headers: { config: folder.config, tensors: folder.weights.tensors } };
 }
 
-/** In a table, below the activations. */
+/** The title of a table row below the activations. */
 export const JUDGE_ROW = 'the reward model, while no batch trains';
-/** In a table, next to the memory of a teacher's pass. */
+/** The title of a table row next to the memory of the teacher's pass. */
 export const TEACHER_ROW = 'the teacher, before the model is loaded';
 
-/** The headers of the reward model that scores a recipe's answers, or of the base of its run; undefined if there is none. */
+/** The headers of the reward model that scores a recipe's answers, or of the base if it is a run; undefined if there is none. */
 export async function judgeHeaders(context: CommandContext, recipe: Recipe, baseDir: string): Promise<HeadersSource | undefined> {
   const name = rewardModelOf(recipe);
   if (name === undefined) return undefined;
@@ -52,7 +55,7 @@ export async function judgeHeaders(context: CommandContext, recipe: Recipe, base
   return modelHeaders(context, (await isRunFolder(local)) ? await readRunRecipe(local) : { model: name, revision: 'main' }, baseDir);
 }
 
-/** The same of the model that a recipe's learns from; undefined if there is none. */
+/** The headers of the teacher; undefined if there is none. */
 export async function teacherHeaders(context: CommandContext, recipe: Recipe, baseDir: string): Promise<HeadersSource | undefined> {
   const teacher = teacherOf(recipe);
   return teacher && modelHeaders(context, teacher, baseDir);

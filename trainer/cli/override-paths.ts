@@ -12,8 +12,8 @@ const PATH_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (typ
 const MODEL_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (type.namesModel ? [key] : []));
 
 /**
- * Returns the overrides, followed by their paths as absolute ones: later overrides win, so the recipe reads the same
- * from any folder. Malformed overrides, and those that remove a setting, stay unchanged.
+ * Returns the overrides, followed by overrides with absolute paths. Later overrides win, so the recipe reads the same from any folder.
+ * Malformed overrides, and those that remove a setting, are not changed.
  * @param folder absolute base of relative paths in the overrides
  */
 export function absoluteOverrides(overrides: readonly string[], folder: string): string[] {
@@ -27,14 +27,14 @@ export function absoluteOverrides(overrides: readonly string[], folder: string):
   );
   const models = MODEL_SETTINGS.filter(isGiven).flatMap(key => {
     const model = settingValue(resolved, key);
-    // A value that is not a path from here is a hub name.
+    // A value that is not an existing path is a hub name.
     const isPath = typeof model === 'string' && (/^\.{1,2}([/\\]|$)/.test(model) || existsSync(absolute(model)));
     return isPath ? written(key, model, absolute) : [];
   });
   return [...overrides, ...files, ...models];
 }
 
-/** As overrides: a list as a whole, a map entry by entry, so that other entries of the recipe stay. */
+/** Overrides for a value: a list as a whole, a map entry by entry, so that other entries of the recipe stay. */
 function written(key: string, value: unknown, absolute: (file: string) => string): string[] {
   if (typeof value === 'string') return [`${key}=${JSON.stringify(absolute(value))}`];
   if (Array.isArray(value)) return value.length === 0 ? [] : [`${key}=${JSON.stringify(value.map(file => absolute(String(file))))}`];

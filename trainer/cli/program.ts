@@ -1,4 +1,4 @@
-/** The commands of the command line, declared and not yet run: --help and the reference in docs/ read the same tables. */
+/** The commands of the command line, declared but not run: --help and the reference in docs/ read the same tables. */
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import type { AddCommand, Surroundings } from './command.ts';
@@ -31,7 +31,7 @@ import { addTrain } from './commands/train.ts';
 import { addVerify } from './commands/verify.ts';
 import { addUsageHints } from './usage-hints.ts';
 
-/** In the order in which --help lists them. */
+/** The commands in the order in which --help lists them. */
 const commands: readonly AddCommand[] = [
   addInit,
   addTrain,

@@ -12,17 +12,17 @@ import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 import { absoluteOverrides } from './override-paths.ts';
 
-/** A recipe is one page; a file of this size is something else. */
+/** Maximum size of a recipe file; a recipe is one page. */
 const MAX_RECIPE_BYTES = 2 ** 20;
 
-/** The name of a recipe from standard input. */
+/** The name that stands for a recipe on standard input. */
 export const STDIN = '-';
 
 /** @throws CliError (status 2) if the file can't be read or is not a recipe */
 export async function readRecipeText(file: string, cwd: string): Promise<string> {
   if (file === STDIN) return readStdin();
   const full = path.resolve(cwd, file);
-  // A path that is wrong is refused below.
+  // An invalid path is refused below.
   const found = await stat(full).catch(() => undefined);
   const isFolder = found?.isDirectory() === true;
   if (isFolder || (found !== undefined && isDataName(file))) {
@@ -38,7 +38,7 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
       error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${error.message}`;
     throw new CliError(`the recipe ${file} ${problem}`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint: 'Check the path.' });
   });
-  // Every other character of UTF-16, as Windows PowerShell writes it.
+  // Every second byte is zero in UTF-16, which Windows PowerShell writes.
   if (text.includes('\0')) {
     const hint = 'Save the file as UTF-8.';
     throw new CliError(`the recipe ${file} is UTF-16 or binary, expected UTF-8 text`, {
@@ -50,7 +50,7 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
   return text;
 }
 
-/** Whether a file has samples by its ending. JSON may be a recipe, or the config of a model. */
+/** True if the file name has the extension of a data file. JSON may also be a recipe, or the config of a model. */
 const isDataName = (file: string): boolean =>
   dataExtensions.some(ending => ending !== '.json' && ending !== '.txt' && file.toLowerCase().endsWith(ending));
 
@@ -71,17 +71,16 @@ async function readStdin(): Promise<string> {
 /** The base of relative paths in a recipe: its own folder, as in the editor; the current folder for standard input. */
 const recipeFolder = (file: string, cwd: string): string => (file === STDIN ? cwd : path.dirname(path.resolve(cwd, file)));
 
-/** A recipe of the command line, in the form that is sent to a daemon. */
+/** A recipe read on the command line, in the form that is sent to a daemon. */
 export interface ReadRecipe {
   readonly recipe: Recipe;
-  /** Paths in overrides are absolute. */
+  /** The source; paths in its overrides are absolute. */
   readonly source: RecipeSource & { readonly overrides: readonly string[] };
 }
 
 /**
- * The resolved recipe. Relative paths in it start from its own folder, those of overrides from the current one; for a
- * daemon on another machine, both start from the folder that is configured there. Every problem is shown on stderr,
- * including warnings.
+ * Reads and resolves a recipe. Relative paths in it start from its own folder, those of overrides from the current one; for a daemon on
+ * another machine, both start from the folder that is configured there. Every problem is shown on stderr, including warnings.
  * @throws CliError (status 2) if one of them is an error
  */
 export async function readRecipe(

@@ -1,4 +1,4 @@
-/** The options of `rowtune runs RUN` that write a name, tags or a note about the run. */
+/** The options of `rowtune runs RUN` that set a name, tags or a note. */
 import path from 'node:path';
 import type { Command } from 'commander';
 import { isRunFolder } from '../run/run-folder.ts';
@@ -33,7 +33,7 @@ export const addNotesOptions = (command: Command): Command =>
 export const writesNotes = ({ rename, tag, untag, note, pin, unpin, archive, unarchive }: NotesOptions): boolean =>
   [rename, tag, untag, note, pin, unpin, archive, unarchive].some(given => given !== undefined);
 
-/** @throws CliError where the folder is no run of this machine, or a text is too long */
+/** @throws CliError if the folder is not a run on this machine, or a text is too long */
 export async function writeNotes({ terminal, cwd, settings }: CommandContext, run: string, options: NotesOptions): Promise<CommandResult> {
   const usage = (message: string, hint: string): CliError => new CliError(message, { code: 'usage', exitStatus: EXIT.usage, hint });
   if (settings.remoteDaemon !== undefined) throw usage('notes are written on the machine of the run', 'Run this command there.');

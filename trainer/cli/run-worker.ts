@@ -1,6 +1,4 @@
-/**
- * Runs one job in a worker process: TensorFlow blocks its thread, and a crash of the worker must not end the command.
- */
+/** Runs one job in a worker process: TensorFlow blocks its thread, and a crash of the worker must not end the command. */
 
 import type { JobResults } from '../handlers/job-results.ts';
 import { isTrainingKind, type JobKind, type JobRequest, type WorkerEvent } from '../protocol/messages/job-messages.ts';
@@ -13,7 +11,7 @@ import type { Terminal } from './show/terminal.ts';
 export interface RunWorkerParams<Kind extends JobKind = JobKind> {
   readonly request: JobRequest & { readonly kind: Kind };
   readonly terminal: Terminal;
-  /** Threads per operation; 0 for all cores. */
+  /** Number of threads per operation; 0 for all cores. */
   readonly threads: number;
   /** Handles events that this command shows itself; returning true suppresses the default. */
   readonly onEvent?: (event: WorkerEvent) => boolean;
@@ -25,10 +23,9 @@ export const STOPPING = 'stopping after this step and saving; press Ctrl-C again
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Resolves with the value of the job's result. The first Ctrl-C (or SIGTERM, SIGHUP) lets training save and end, and
- * ends a job that has nothing to save; the second kills it.
- * @throws CliError with the worker's code, message and hint; with the cause of its death if it died; with status 130 if
- * it was aborted
+ * Resolves with the value of the job's result. The first Ctrl-C (or SIGTERM, SIGHUP) lets a training save and end, and ends a job that has
+ * nothing to save; the second one kills it.
+ * @throws CliError with the worker's code, message and hint; with the cause if the worker died; with status 130 if it was aborted
  */
 export async function runWorker<Kind extends JobKind>(params: RunWorkerParams<Kind>): Promise<JobResults[Kind]> {
   const { request, terminal, threads, onEvent } = params;
@@ -88,9 +85,9 @@ export function show(event: WorkerEvent, terminal: Terminal): void {
 }
 
 interface Interrupts {
-  /** The user's request to end the job. */
+  /** True if the user requested that the job end. */
   asked(): boolean;
-  /** Without saving. */
+  /** True if the job ends without saving. */
   aborted(): boolean;
   dispose(): void;
 }

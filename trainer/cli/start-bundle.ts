@@ -1,4 +1,4 @@
-/** Starts a server of this package that another program speaks with over stdin and stdout. */
+/** Starts a server of this package with which another program communicates over stdin and stdout. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { EXIT } from './cli-error.ts';

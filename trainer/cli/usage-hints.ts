@@ -1,9 +1,9 @@
-/** Hints about options that a command does not have, where commander finds no similar one, and about commands that do not exist. */
+/** Hints for unknown options to which commander finds no similar one, and for unknown commands. */
 import type { Command } from 'commander';
 import { didYouMean } from '../catalog/did-you-mean.ts';
 import { settings } from '../protocol/recipe/recipe-schema.ts';
 
-/** Adds the hints to a command and to those below it. */
+/** Adds the hints to a command and its subcommands. */
 export function addUsageHints(command: Command): void {
   command.configureOutput({
     outputError: (text, write) => {
@@ -16,7 +16,7 @@ export function addUsageHints(command: Command): void {
   for (const child of command.commands) addUsageHints(child);
 }
 
-/** commander answers `--help` and `help` with a general page, whatever command stands next to it. */
+/** Refuses an unknown command next to `--help` or `help`, which commander would answer with a general page. */
 function refuseUnknown(command: Command): '' {
   const word = command.args.find(arg => arg !== 'help' && !arg.startsWith('-'));
   const names = command.commands.map(child => child.name());
@@ -28,7 +28,7 @@ function refuseUnknown(command: Command): '' {
   });
 }
 
-/** The setting that an option is the name of, or an option that has all words of it. */
+/** A hint for an unknown option: the setting with its name, or an option that contains all of its words. */
 function hintOf(text: string, { registeredArguments, options }: Command): string | undefined {
   const [, name] = /unknown option '--([\w-]+)/.exec(text) ?? [];
   if (name === undefined || text.includes('Did you mean')) return undefined;

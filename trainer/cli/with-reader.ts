@@ -1,10 +1,10 @@
-/** Reads untrusted files in a process with a time limit, for commands that run in this one. */
+/** Reads untrusted files in a process with a time limit, for commands that run in this process. */
 import { type AskReader, Reader } from '../reader/reader.ts';
 
-/** A user at a terminal waits longer than an editor: planning the largest models takes about ten seconds. */
+/** The default time limit: users of a terminal wait longer than those of an editor; planning the largest models takes about ten seconds. */
 const TIMEOUT_MS = 120_000;
 
-/** @param timeoutMs per request; defaults to the time that the largest models need */
+/** @param timeoutMs the limit per request; defaults to the time that the largest models need */
 export async function withReader<T>(work: (reader: AskReader) => Promise<T>, timeoutMs = TIMEOUT_MS): Promise<T> {
   const reader = new Reader({ budget: { timeoutMs } });
   try {

@@ -11,7 +11,7 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { requireRun } from '../job-command.ts';
 
-/** Names and output folders do not affect the result. */
+/** Settings that do not affect the result. */
 const OWN_TO_EACH: ReadonlySet<string> = new Set(['name', 'output_dir', 'overwrite_output_dir']);
 
 export const addCompare: AddCommand = (program, surroundings) => {
@@ -72,7 +72,7 @@ async function read(runDir: string, shown: string, { settings: ours }: CommandCo
 const metricText = (name: string, value: number | undefined): string => (value === undefined ? '' : formatOf(name)(value));
 const valueText = (value: unknown): string => (value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value));
 
-/** The settings, in recipe order, that do not have the same value in all recipes. */
+/** The settings, in recipe order, whose values differ between the recipes. */
 function differingSettings(recipes: readonly Recipe[]): { readonly setting: string; readonly values: readonly unknown[] }[] {
   return Object.keys(settings).flatMap(setting => {
     const values = recipes.map(recipe => settingValue(recipe, setting));

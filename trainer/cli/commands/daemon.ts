@@ -97,7 +97,7 @@ function addWork(
 async function start(context: CommandContext, options: RunOptions): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const { listen, tlsCert, tlsKey, idleMinutes } = options;
-  // Mistakes in the options are reported here, not in a file of the background process.
+  // Report mistakes in the options here, not in a file of the background process.
   await outsideOf(options, cwd);
   const door =
     listen === undefined
@@ -110,7 +110,10 @@ async function start(context: CommandContext, options: RunOptions): Promise<Comm
   return { value: { ok: true, pid, started } };
 }
 
-/** @throws CliError (status 2) if the TLS options are incomplete, or a file can't be read */
+/**
+ * Reads the options for connections from outside.
+ * @throws CliError (status 2) if the TLS options are incomplete, or a file cannot be read
+ */
 async function outsideOf({ listen, tlsCert, tlsKey }: RunOptions, cwd: string): Promise<DaemonOptions['outside']> {
   if (listen === undefined && tlsCert === undefined && tlsKey === undefined) return undefined;
   if (listen === undefined || tlsCert === undefined || tlsKey === undefined)
@@ -134,11 +137,11 @@ const hostAndPort = ({ host, port }: Place): string => `${host.includes(':') ? `
 async function run({ settings, terminal, cwd }: CommandContext, options: RunOptions): Promise<CommandResult> {
   const { stateDir, cacheDir, configDir, hub, trackers, engineFromEnvironment } = settings;
   const outside = await outsideOf(options, cwd);
-  // From the first moment: a reader of the daemon's file may send a signal at once.
+  // Listen before starting: a reader of the daemon's file may send a signal at once.
   const asked = new Promise<void>(resolve => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
   });
-  // The window that started it may close.
+  // The terminal window that started it may close.
   process.on('SIGHUP', () => undefined);
   const daemon = await startDaemon({
     stateDir,
@@ -157,7 +160,7 @@ async function run({ settings, terminal, cwd }: CommandContext, options: RunOpti
     terminal.say('info', `and on wss://${hostAndPort({ host: outside.host, port: daemon.outsidePort })} for other machines`);
   void asked.then(() => daemon.stop());
   let fault: unknown;
-  // A bug must not take the jobs down: training saves, and the reason is written to daemon.out.
+  // A bug must not stop the jobs: training saves, and the reason is written to daemon.out.
   process.on('uncaughtException', error => {
     fault ??= error;
     terminal.say('error', error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -223,10 +226,7 @@ async function stopByRequest(context: CommandContext): Promise<number | undefine
   return client.server.pid;
 }
 
-/**
- * A daemon of another version rejects our requests, but a signal ends it cleanly. @throws `error` if it is a different
- * one
- */
+/** Ends a daemon of another version, which rejects our requests, with a signal. @throws `error` if it is a different one */
 async function stopBySignal({ settings, terminal }: CommandContext, error: unknown): Promise<number> {
   const owner = settings.remoteDaemon === undefined ? daemonOwner(settings.stateDir) : undefined;
   if (!(error instanceof DaemonError) || error.code !== 'protocol-mismatch' || owner === undefined) throw error;

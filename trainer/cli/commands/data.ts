@@ -1,4 +1,4 @@
-/** `rowtune data`: samples as the model will see them, and facts about all of them. */
+/** `rowtune data`: samples as the model will see them, and statistics of all samples. */
 import { Option } from 'commander';
 import { DATA_PARTS, type DataPart } from '../../protocol/view/data.ts';
 import { jobContext } from '../../settings.ts';
@@ -58,7 +58,7 @@ async function data(
     },
   });
   const problem = result.failure ?? result.page.problem;
-  // The error says why there is none.
+  // The error explains why there are no samples.
   const hasNone = problem !== undefined && result.page.samples.length === 0;
   if (!isShown && !hasNone) terminal.print(describeSamples(result.page, terminal.isColored));
   if (result.statistics) terminal.print(`\n${describeStatistics(result.statistics)}`);

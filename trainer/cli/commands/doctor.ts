@@ -26,7 +26,7 @@ async function doctor({ settings, terminal, cwd }: CommandContext, { engine }: E
   return { value: { ok, ...diagnosis }, exitStatus: ok ? EXIT.ok : EXIT.failed };
 }
 
-/** The accelerator with its plugin, else a GPU that no plugin computes on. */
+/** The accelerator with its plugin, otherwise a GPU that no plugin supports. */
 function gpuText({ gpu, accelerator }: Pick<Diagnosis, 'gpu' | 'accelerator'>): string {
   if (accelerator) return `${accelerator.found}; plugin of the pjrt engine for it: ${accelerator.variant}`;
   return gpu ? `${gpu.name}, driver ${gpu.driver}` : 'none was found';

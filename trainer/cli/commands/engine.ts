@@ -63,12 +63,12 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
   );
 }
 
-/** The variant that stands for the plugin of the accelerator that is found. */
+/** The variant that selects the plugin for the accelerator of this machine. */
 const BY_DEVICE = 'pjrt';
 
 type AnyVariant = 'auto' | 'webgpu' | typeof BY_DEVICE | Variant | PjrtVariant;
 
-/** How each other tool is installed. */
+/** The installers of the other tools. */
 const toolInstallers = {
   'llama.cpp': (params: ToolParams) => installOptional(llamaCppPackages(), params),
   onnxruntime: (params: ToolParams) => installOptional(onnxRuntimePackages(), params),
@@ -136,14 +136,14 @@ async function installVariant(
 
 const variantsThatCompile = namesWhere(pjrtPlugins, ({ compiler }) => compiler !== undefined);
 
-/** Interval between two lines about a step. */
+/** Seconds between two lines about a step. */
 const REPORT_SECONDS = 5;
 
-/** Steps of unknown size (pip, the compiler) have no bar: a line every few seconds of each command. */
+/** Reports progress. Steps of unknown size (pip, the compiler) have no bar, so they get a line every few seconds. */
 export function progressReporter(say: (line: string) => void): (progress: Progress) => void {
   let shown = { step: '', elapsedSeconds: 0 };
   return ({ step, elapsedSeconds, bytes, totalBytes }) => {
-    // Several commands may have the name of one step: each begins to count anew.
+    // Several commands may belong to a step of the same name; each starts counting again.
     if (step !== shown.step || elapsedSeconds < shown.elapsedSeconds) shown = { step, elapsedSeconds: 0 };
     if (elapsedSeconds - shown.elapsedSeconds < REPORT_SECONDS) return;
     shown = { step, elapsedSeconds };
@@ -161,7 +161,7 @@ async function list({ settings, terminal }: CommandContext): Promise<CommandResu
     folder,
     manifest,
     version: manifest.tensorflow,
-    /** Whether it has what this version of Rowtune compiles, for this processor. */
+    /** Whether its compiled kernels are those of this version of Rowtune, for this processor. */
     isCurrent: kernelsAreCurrent(folder),
     repair: 'rowtune engine install',
   }));

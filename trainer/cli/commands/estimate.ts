@@ -46,7 +46,7 @@ export const addEstimate: AddCommand = (program, surroundings) => {
 
 interface EstimateOptions {
   readonly plan?: boolean;
-  /** Bytes. */
+  /** The memory in bytes. */
   readonly memory?: number;
   readonly card?: string;
   readonly compile: boolean;
@@ -54,7 +54,7 @@ interface EstimateOptions {
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
 
-/** '8GB', '800 MB', '6.5GiB' in bytes. */
+/** The number of bytes of '8GB', '800 MB' or '6.5GiB'. */
 function parseSize(text: string): number {
   const [, number = '', unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b)?\s*$/i.exec(text) ?? [];
   const factor = UNITS[unit.toLowerCase()];
@@ -180,7 +180,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
   ].join('\n\n');
 }
 
-/** The batch that the figure is for: the data may make shorter ones. */
+/** The batch that the estimate assumes; the data may make shorter ones. */
 const fullBatch = ({ buckets: [first] }: Pick<MemoryEstimate, 'buckets'>): string =>
   first === undefined ? '' : `, a full batch of ${batchSize(first.shape)}`;
 

@@ -1,4 +1,4 @@
-/** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or a tuned one. */
+/** `rowtune evaluate`: loss and accuracy of a base or tuned model on held-out data. */
 
 import path from 'node:path';
 import { type Evaluation, isEvaluation } from '../../job/evaluate.ts';

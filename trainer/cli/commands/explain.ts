@@ -1,4 +1,4 @@
-/** `rowtune explain`: the documentation of a code of the linter. */
+/** `rowtune explain`: the documentation of a linter code. */
 
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { diagnosticOf, diagnosticSections } from '../../lint/diagnostics/diagnostics.ts';

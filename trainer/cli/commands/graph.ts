@@ -1,4 +1,4 @@
-/** `rowtune graph`: the compiled programs of a recipe's run as text. */
+/** `rowtune graph`: the compiled programs of a recipe as text. */
 import { Option } from 'commander';
 import { plannedEngine } from '../../catalog/engines.ts';
 import { deviceHere } from '../../engine/device-here.ts';

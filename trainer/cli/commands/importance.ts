@@ -1,4 +1,4 @@
-/** `rowtune importance`: computes and saves the scores of every row, for inspection or for several runs. */
+/** `rowtune importance`: computes the scores of every row and saves them, for inspection or for several runs. */
 import path from 'node:path';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';

@@ -1,4 +1,4 @@
-/** `rowtune init`: writes a recipe for a model and data of one's own. */
+/** `rowtune init`: writes a recipe for the user's own model and data. */
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -42,7 +42,7 @@ export const addInit: AddCommand = (program, surroundings) => {
   ]).action((data: string, options: InitOptions) => runCommandWork(command, surroundings, context => init(context, data, options)));
 };
 
-/** @throws CliError (status 2) for a model that can't be used, data that is not there, or a recipe that is there already */
+/** @throws CliError (status 2) for an unusable model, missing data, or a recipe that already exists */
 async function init(context: CommandContext, data: string, { model: name, method, ...options }: InitOptions): Promise<CommandResult> {
   const { cwd, terminal, settings } = context;
   if (name === undefined)

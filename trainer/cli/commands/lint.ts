@@ -17,7 +17,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { readRecipeText, STDIN, toJson } from '../read-recipe.ts';
 import { withReader } from '../with-reader.ts';
 
-/** As long as an editor waits: for the model, the data or the estimate of a file. */
+/** Maximum time for the model, the data or the estimate of a file; the editor waits as long. */
 const FILE_MS = 20_000;
 
 interface LintOptions {
@@ -51,9 +51,9 @@ interface Linted {
   readonly text: string;
   readonly problems: readonly LintProblem[];
   readonly fixed: boolean;
-  /** The copy of another tool's original recipe. */
+  /** The path of the copy of another tool's original recipe. */
   readonly original?: string;
-  /** The other tool whose recipe it still is. */
+  /** The other tool whose recipe the file still is. */
   readonly tool?: string;
 }
 
@@ -110,7 +110,7 @@ interface Replacement {
 
 /**
  * Writes the fixed text atomically, following links to the file itself.
- * @returns the path of the copy of another tool's original recipe, which that tool may still need
+ * @returns the path of a copy of another tool's original recipe, which that tool may still need
  */
 async function replaceText({ file, full, cwd, before, text }: Replacement): Promise<string | undefined> {
   const real = await realpath(full);

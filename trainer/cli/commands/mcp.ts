@@ -1,4 +1,4 @@
-/** `rowtune mcp`: a server for the Model Context Protocol, with the tools of agents. */
+/** `rowtune mcp`: a server for the Model Context Protocol that offers the tools of agents. */
 import { agentToolNames } from '../../catalog/agent-tools.ts';
 import { type AddCommand, examplesText } from '../command.ts';
 import { startBundle } from '../start-bundle.ts';

@@ -7,7 +7,7 @@ import { requireRun } from '../job-command.ts';
 import { metricsTable } from '../show/metrics-table.ts';
 
 const DEFAULT_LINES = 20;
-/** More lines are read from metrics.jsonl itself. */
+/** Maximum number of lines to show; for more, read metrics.jsonl itself. */
 const MAX_LINES = 10_000;
 
 export const addMetrics: AddCommand = (program, surroundings) => {

@@ -1,4 +1,4 @@
-/** `rowtune push`: an export to a repository on the hub. */
+/** `rowtune push`: uploads an export to a repository on the hub. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import manifest from '../../../package.json' with { type: 'json' };
@@ -17,7 +17,7 @@ interface PushOptions {
   readonly dryRun?: boolean;
 }
 
-/** The file that its owner may edit. */
+/** The model card, which the user may edit. */
 const CARD = 'README.md';
 
 export const addPush: AddCommand = (program, surroundings) => {
@@ -71,7 +71,7 @@ async function requireToken({ settings }: CommandContext): Promise<string> {
   });
 }
 
-/** The files of the export as it wrote them; its card may have been edited. */
+/** The files of the export, checked to be unchanged; the model card may have been edited. */
 async function filesOf({ terminal }: CommandContext, folder: string): Promise<readonly PushFile[]> {
   const parts = await exportParts(folder).catch(() => undefined);
   if (parts === undefined) throw await notExported(folder);

@@ -64,7 +64,7 @@ interface PlannedRow {
   /** Missing files. */
   readonly missing: readonly string[];
   readonly memory: string;
-  /** Counted from the model's headers, if available. */
+  /** Number of trainable parameters, counted from the model's headers if available. */
   readonly trainable?: number;
 }
 
@@ -141,7 +141,7 @@ async function planRow(context: CommandContext, { table: of, row, places, output
   };
 }
 
-/** A table that only counts needs just config.json; other problems of a model are returned as errors. */
+/** Reads the headers. A table that only counts needs just config.json; other problems of a model are returned as errors. */
 async function headersOf(model: string, { countsOnly }: PaperTable): Promise<EstimateParams['headers'] | Error> {
   try {
     return await readModelHeaders(model);
@@ -150,7 +150,7 @@ async function headersOf(model: string, { countsOnly }: PaperTable): Promise<Est
   }
 }
 
-/** The recipe of the run; undefined if the model is unsuitable. */
+/** The estimate of the run; undefined if the model is unsuitable. */
 function estimateOf(recipe: Recipe, headers: EstimateParams['headers']): ReturnType<typeof estimateRecipe> | undefined {
   try {
     return estimateRecipe({ recipe, headers, allLevels: false, compare: false });
@@ -159,7 +159,7 @@ function estimateOf(recipe: Recipe, headers: EstimateParams['headers']): ReturnT
   }
 }
 
-/** Short and small, so that each row takes seconds; method and targets stay those of the row. */
+/** A short, small version of a recipe, so that each row takes seconds; method and targets stay those of the row. */
 const smokeRecipe = (recipe: Recipe, { model }: PaperRow): Recipe => ({
   ...recipe,
   max_steps: 2,
@@ -188,7 +188,7 @@ async function smokePlaces({ settings }: CommandContext): Promise<Places> {
   return { models, data, cacheDir: settings.cacheDir };
 }
 
-/** examples/paper, above wherever this runs from. @throws CliError where the package was installed without it */
+/** The folder examples/paper, searched upwards from this file. @throws CliError if the package was installed without it */
 function paperFolder(): string {
   let folder = import.meta.dirname;
   for (let above = 0; above < 4; above++, folder = path.dirname(folder)) {
@@ -227,7 +227,7 @@ interface Failure {
   readonly message: string;
 }
 
-/** Runs the rows one after the other. A failure is reported, and the next row runs; an interrupt ends the queue. */
+/** Runs the rows one after the other. After a failure, which is reported, the next row runs; an interrupt ends the queue. */
 async function runQueue(
   context: CommandContext,
   of: PaperTable,

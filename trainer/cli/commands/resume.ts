@@ -1,7 +1,4 @@
-/**
- * `rowtune resume`: continues a run from its last checkpoint as if it had never stopped, on the daemon if one is
- * running.
- */
+/** `rowtune resume`: continues a run from its last checkpoint as if it had never stopped, on the daemon if one is running. */
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { RankPlace } from '../../protocol/messages/job-messages.ts';
@@ -72,13 +69,13 @@ async function resume(
   return finishTraining(context, value);
 }
 
-/** A job that Slurm starts again would repeat them. @throws CliError */
+/** Refuses overrides, which a job that Slurm restarts would repeat. @throws CliError */
 function checkNoOverrides(overrides: readonly string[]): void {
   if (overrides.length === 0) return;
   throw new CliError('with --on slurm, a run continues with the settings that it has', { code: 'usage', exitStatus: EXIT.usage });
 }
 
-/** One of the processes that a launcher has started. */
+/** Resumes as one of the processes that a launcher has started. */
 async function resumeAsRank(
   context: CommandContext,
   runDir: string,

@@ -26,7 +26,7 @@ interface RunsOptions extends ShownRuns, NotesOptions {
 }
 
 interface ShownRuns {
-  /** Archived ones too. */
+  /** Whether archived runs are listed, too. */
   readonly all?: true;
   readonly tagged?: string;
 }
@@ -89,7 +89,7 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   }
 }
 
-/** The daemon's newest job in this run folder. Closes the client after `work`. */
+/** Calls `work` with the daemon's newest job in this run folder, then closes the client. */
 async function withJob(
   context: CommandContext,
   run: string,
@@ -109,7 +109,7 @@ async function withJob(
   }
 }
 
-/** Compares the real paths, if they are on this machine. */
+/** Finds the newest job in a run folder; compares real paths if they are on this machine. */
 async function jobIn(jobs: readonly JobRecord[], runDir: string, isHere: boolean): Promise<JobRecord | undefined> {
   const wanted = isHere ? await realPath(runDir) : runDir;
   const folders = await Promise.all(jobs.map(async ({ runDir: folder }) => (isHere && folder !== undefined ? realPath(folder) : folder)));
@@ -122,7 +122,7 @@ interface Controls {
   readonly daemon: (context: CommandContext, run: string) => Promise<CommandResult>;
 }
 
-/** Controls a run or a sweep through whoever runs it. */
+/** Controls a run or a sweep through Slurm or the daemon, whichever runs it. */
 async function onSlurmOr(context: CommandContext, subject: string, { run, sweep, daemon }: Controls): Promise<CommandResult> {
   const folder = path.resolve(context.cwd, subject);
   const submission = context.settings.remoteDaemon === undefined ? await readSubmission(folder) : undefined;

@@ -1,4 +1,4 @@
-/** `rowtune schema`: the JSON Schema of recipes, for editors and tools that know nothing else of Rowtune. */
+/** `rowtune schema`: the JSON Schema of recipes, for editors and tools without other support for Rowtune. */
 import { recipeJsonSchema } from '../../protocol/recipe/recipe-schema.ts';
 import { agentsPage } from '../agents-page.ts';
 import { type AddCommand, runCommandWork, withCommonOptions } from '../command.ts';

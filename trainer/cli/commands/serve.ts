@@ -28,7 +28,7 @@ interface Options {
 }
 
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '::1']);
-/** The token is kept, so that clients are configured once. */
+/** The file of the token, which is kept so that clients are configured only once. */
 const TOKEN_FILE = 'serve-token';
 const MAX_TOKEN_BYTES = 1024;
 
@@ -95,7 +95,7 @@ async function serve(context: CommandContext, named: readonly string[], options:
     terminal.say('info', 'the server has ended');
     return { value: { ok: true, url, ...value } };
   } catch (error) {
-    // Ctrl-C is the usual end of a server; a second one does not wait for the answer that is being computed.
+    // Ctrl-C is the usual way to end a server; a second one does not wait for the current answer.
     if (!(error instanceof CliError) || error.code !== 'aborted' || url === '') throw error;
     return { value: { ok: true, url } };
   }
@@ -103,17 +103,17 @@ async function serve(context: CommandContext, named: readonly string[], options:
 
 const usage = (message: string, hint: string): CliError => new CliError(message, { code: 'usage', exitStatus: EXIT.usage, hint });
 
-/** The origin of a page's address, as browsers send it. @throws CliError if it is no address */
+/** The origin of a page's address, as browsers send it. @throws CliError if it is not an address */
 export function originOf(address: string): string {
-  // The host of localhost:3000 would be taken for a scheme.
+  // The host in localhost:3000 would be parsed as a scheme.
   if (!address.includes('://') || !URL.canParse(address))
     throw usage(`--allow-origin takes the address of a web page, not ${address}`, 'Write it as http://localhost:3000');
   const { origin } = new URL(address);
-  // Of pages of an extension, say.
+  // For example, the pages of a browser extension have no origin.
   return origin === 'null' ? address.replace(/\/$/, '') : origin;
 }
 
-/** A run is its base with its adapter; with `base`, the base follows under a name of its own. */
+/** The models to serve. A run is its base with its adapter; with `base`, the base follows under its own name. */
 async function modelsOf(
   text: string,
   { cwd, base, revision }: { readonly cwd: string; readonly base: boolean; readonly revision: string },
@@ -126,7 +126,7 @@ async function modelsOf(
   return base ? [tuned, { name: baseName, model: found.model, revision: found.revision }] : [tuned];
 }
 
-/** The token in the state folder, made on first use and readable by its owner alone. */
+/** The token in the state folder, created on first use and readable only by its owner. */
 async function readToken(stateDir: string): Promise<string> {
   const file = path.join(stateDir, TOKEN_FILE);
   const known = await readRegularText(file, MAX_TOKEN_BYTES).catch(() => '');

@@ -159,7 +159,7 @@ async function onDaemon(
 
 export const sweepCommandOf = (sweepDir: string, cwd: string): string => `rowtune sweep ${shownPath(sweepDir, cwd)}`;
 
-/** Shows the table of a sweep that ended, by itself or on request. */
+/** Shows the table of a sweep that has ended, by itself or on request. */
 export async function finishSweep(
   context: CommandContext,
   value: unknown,

@@ -28,13 +28,13 @@ export interface OnSlurmOptions extends Partial<Pick<SlurmOptions, 'profile'>> {
   readonly on?: 'slurm';
 }
 
-/** The process that trains. */
+/** Adds the options for the process that trains. */
 export const withWhereOptions = (command: Command): Command =>
   command
     .option('--detach', 'start it on the daemon (started if needed) and return')
     .option('--no-daemon', 'train in this process, even if a daemon is running');
 
-/** The cluster that trains. */
+/** Adds the options for the cluster that trains. */
 export const withSlurmOptions = (command: Command): Command =>
   command
     .addOption(
@@ -116,7 +116,7 @@ async function train(
   return finishTraining(context, value);
 }
 
-/** @throws CliError */
+/** Refuses --processes. @throws CliError */
 function checkNoProcesses(processes: number | undefined): void {
   if (processes === undefined) return;
   throw new CliError('--processes starts processes on this machine', {
@@ -126,7 +126,7 @@ function checkNoProcesses(processes: number | undefined): void {
   });
 }
 
-/** One of the processes that mpirun or srun has started: the first shows the run, the others only what goes wrong. */
+/** Trains as one of the processes that mpirun or srun has started. The first one shows the run, the others only errors. */
 async function trainAsRank(context: CommandContext, file: string, overrides: readonly string[], rank: RankPlace): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
@@ -134,7 +134,7 @@ async function trainAsRank(context: CommandContext, file: string, overrides: rea
   return runAsRank(context, request, { rank, threads: recipe.threads });
 }
 
-/** Runs the job of one of the processes. @param threads of the recipe */
+/** Runs the job of one of the processes. @param threads the setting of the recipe */
 export async function runAsRank(
   context: CommandContext,
   request: Extract<JobRequest, { kind: 'train' | 'resume' }>,

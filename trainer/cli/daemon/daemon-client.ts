@@ -17,10 +17,10 @@ import { CliError, EXIT } from '../cli-error.ts';
 import type { CommandContext } from '../command.ts';
 
 export const DEFAULT_IDLE_MINUTES = 30;
-/** Node, its bundle and a handshake take under a second on a quiet machine. */
+/** Maximum time to start a daemon; Node, its bundle and a handshake take under a second on an idle machine. */
 const START_TIMEOUT_MS = 30_000;
 const POLL_MS = 100;
-/** The last bytes of a daemon's output that are shown. */
+/** Maximum number of bytes to show from the end of a daemon's output. */
 const MAX_WORDS = 1000;
 
 async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddress> {
@@ -35,8 +35,8 @@ async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddre
 }
 
 /**
- * Undefined if none is alive on this machine. A daemon that does not answer, one with another protocol, and a remote
- * one that can't be reached are errors.
+ * Connects to a daemon; undefined if none is alive on this machine. A daemon that does not answer, one with another protocol, and a remote
+ * daemon that cannot be reached are errors.
  */
 export async function connectIfRunning(context: CommandContext): Promise<DaemonClient | undefined> {
   try {
@@ -61,15 +61,12 @@ export async function ensureDaemon(
   return { client, started: client.server.pid === child.pid };
 }
 
-/**
- * The same program with `daemon run`, in its own session; its output goes to a file, because no pipe may outlive this
- * process.
- */
+/** Starts the same program with `daemon run` in its own session. Its output goes to a file, because no pipe may outlive this process. */
 async function startDetached(stateDir: string, more: readonly string[]): Promise<ChildProcess> {
   const output = openSync(outputFile(stateDir), 'w', 0o600);
   try {
     const args = [...process.execArgv, process.argv[1] ?? '', 'daemon', 'run', ...more];
-    // Runs in the state folder, so that the daemon does not block moving or unmounting a workspace.
+    // The daemon runs in the state folder, so that it does not block moving or unmounting a workspace.
     const env = { ...proxyEnvironment(process.env), ...daemonEnvironment(process.env).env };
     const child = spawn(process.execPath, args, { detached: true, cwd: stateDir, env, stdio: ['ignore', output, output] });
     await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
@@ -83,7 +80,8 @@ async function startDetached(stateDir: string, more: readonly string[]): Promise
 const outputFile = (stateDir: string): string => path.join(stateDir, 'daemon.out');
 
 /**
- * If another start was quicker, that daemon answers and this one has ended. @throws CliError with the reason of its end
+ * Waits for the daemon to answer. If another start was quicker, that daemon answers and this one has ended.
+ * @throws CliError with the reason if the daemon ended
  */
 async function untilAnswers(context: CommandContext, child: ChildProcess): Promise<DaemonClient> {
   const { stateDir } = context.settings;

@@ -1,4 +1,4 @@
-/** Training as a job of the daemon: followed to its end, or detached. */
+/** Training as a job of the daemon, followed to its end or detached. */
 import type { JobRecord, RequestParams } from '../../protocol/messages/rpc-messages.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
@@ -18,7 +18,7 @@ function start(client: DaemonClient, { name, params }: TrainingStart): Promise<J
 
 const RESUME_COMMANDS: Readonly<Record<TrainingStart['name'], string>> = { train: 'resume', resume: 'resume', sweep: 'sweep' };
 
-/** The value of the result, as from `runWorker`. Closes the client. */
+/** Returns the value of the result, as `runWorker` does. Closes the client. */
 export async function trainOnDaemon({ terminal, cwd }: CommandContext, client: DaemonClient, what: TrainingStart): Promise<unknown> {
   try {
     const job = await start(client, what);

@@ -1,4 +1,4 @@
-/** Follows one job of a daemon: shows its events as if it ran here, and lets Ctrl-C stop and save it. */
+/** Follows a job of a daemon: shows its events as if it ran here, and lets Ctrl-C stop and save it. */
 
 import type { JobRecord } from '../../protocol/messages/rpc-messages.ts';
 import { counted } from '../../protocol/text/format.ts';
@@ -9,15 +9,15 @@ import type { Terminal } from '../show/terminal.ts';
 
 export interface FollowParams {
   readonly client: DaemonClient;
-  /** Its record when it was started or found. */
+  /** The record of the job when it was started or found. */
   readonly job: JobRecord;
   readonly terminal: Terminal;
-  /** The effect of Ctrl-C: 'stop' saves and ends the job, a second one aborts it; 'leave' lets it continue. */
+  /** The effect of Ctrl-C. 'stop' saves and ends the job, and a second Ctrl-C aborts it; 'leave' lets it continue. */
   readonly onInterrupt: 'stop' | 'leave';
   readonly resumeCommand?: string;
 }
 
-/** Closing a terminal does not affect the job: it belongs to the daemon. */
+/** Signals to handle. Closing the terminal does not affect the job, which belongs to the daemon. */
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /**

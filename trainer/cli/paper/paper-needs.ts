@@ -6,9 +6,9 @@ import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
 import { elementAt } from '../../narrow.ts';
 
 export interface PaperModel {
-  /** On the Hugging Face hub; under --models the folder is called by its last part. */
+  /** The name on the Hugging Face hub; under --models, the folder has the name's last part. */
   readonly hub: string;
-  /** Millions. */
+  /** Number of parameters in millions. */
   readonly parameters: number;
 }
 
@@ -26,18 +26,18 @@ export type ModelKey = keyof typeof paperModels;
 
 export interface PaperData {
   readonly title: string;
-  /** Under --data. */
+  /** The path under --data. */
   readonly train: string;
   readonly eval?: string;
-  /** The share of the training samples that is held out, for data with a single part. */
+  /** The share of the training samples to hold out, for data with a single split. */
   readonly heldOut?: number;
   /** The layout on the hub: a folder, and the prefixes of its Parquet files for training and evaluation. */
   readonly parquet?: { readonly folder: string; readonly train: string; readonly eval: string };
-  /** The published archive or files; unpacked under --data. */
+  /** The published archive or files, to be unpacked under --data. */
   readonly archive: string;
 }
 
-/** @param matched which of the two evaluation parts of MNLI */
+/** A GLUE task. @param matched which of the two evaluation sets of MNLI */
 const glue = (folder: string, matched = ''): PaperData => ({
   title: `GLUE ${folder}`,
   train: `${folder}/train.tsv`,
@@ -78,13 +78,13 @@ export const paperData = {
 
 export type DataKey = keyof typeof paperData;
 
-/** The seven benchmarks whose mean the paper reports; json, jsonl or Parquet files of others under --data. */
+/** The seven benchmarks whose mean the paper reports. Those that are not GLUE tasks are json, jsonl or Parquet files under --data. */
 const paperBenchmarks = ['arc_challenge', 'arc_easy', 'boolq', 'hellaswag', 'openbookqa', 'rte', 'winogrande'] as const;
 
 export interface Places {
-  /** --models, absolute. */
+  /** The absolute path of --models. */
   readonly models: string | undefined;
-  /** --data, absolute. */
+  /** The absolute path of --data. */
   readonly data: string;
   readonly cacheDir: string;
 }
@@ -103,11 +103,11 @@ export const missingModel = (key: ModelKey): string =>
 
 export interface MissingFile {
   readonly file: string;
-  /** The source of the data. */
+  /** The source of the data, for the user to get it. */
   readonly source: string;
 }
 
-/** The overrides for a row's data, and the missing files among them. */
+/** The overrides for the data of a row, and the missing files among them. */
 export function dataOverrides(
   key: DataKey,
   withBenchmarks: boolean,
@@ -130,7 +130,7 @@ export function dataOverrides(
   return { overrides, missing };
 }
 
-/** Uses the hub's files if those in the paper's layout are missing. */
+/** The hub's files, used if the files in the paper's layout are missing. */
 function parquetParts({ train, parquet }: Pick<PaperData, 'train' | 'parquet'>, data: string): { train: string; eval: string } | undefined {
   if (!parquet || existsSync(path.join(data, train))) return undefined;
   const folder = path.join(data, parquet.folder);
@@ -140,7 +140,7 @@ function parquetParts({ train, parquet }: Pick<PaperData, 'train' | 'parquet'>, 
   return first && second ? { train: path.join(parquet.folder, first), eval: path.join(parquet.folder, second) } : undefined;
 }
 
-/** The part that lm-evaluation-harness uses: the test part if its answers are published. */
+/** The split that lm-evaluation-harness uses: the test split if its answers are published. */
 const partOf = (name: (typeof paperBenchmarks)[number]): string => (/^(arc|openbook)/.test(name) ? 'test' : 'validation');
 
 function benchmarkFile(name: string, data: string): string {

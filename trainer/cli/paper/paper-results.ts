@@ -1,4 +1,4 @@
-/** Results of finished rows, compared with the paper. */
+/** Results of finished rows, compared with the paper's. */
 
 import path from 'node:path';
 import { z } from 'zod';
@@ -13,16 +13,16 @@ import { table } from '../../protocol/text/format.ts';
 import { readRunState } from '../../run/run-state.ts';
 import type { PaperColumn, PaperRow, PaperTable, PaperValues } from './paper-tables.ts';
 
-/** Next to the run's own files: the answers to the benchmarks. */
+/** The answers to the benchmarks, next to the run's own files. */
 const BENCHMARKS_FILE = 'benchmarks.json';
 
 export interface RowProgress {
   readonly state: 'new' | 'unfinished' | 'benchmarks' | 'finished';
-  /** Undefined if there are none. */
+  /** The values; undefined if there are none. */
   readonly values?: PaperValues;
 }
 
-/** The progress of a row's run. A run with unanswered benchmarks is trained, but not finished. */
+/** The progress of a row's run. A run with unanswered benchmarks is trained but not finished. */
 export async function readProgress(runDir: string, row: PaperRow, needsBenchmarks: boolean): Promise<RowProgress> {
   const state = await readRunState(runDir);
   if (!state) return { state: 'new' };
@@ -66,7 +66,7 @@ function valuesOf(
   };
 }
 
-/** Matthews for CoLA, Pearson for STS-B, accuracy for the others, in percent as in the paper. */
+/** The metric of the paper in percent: Matthews for CoLA, Pearson for STS-B, accuracy for the others. */
 function qualityOf({ labels, measures }: Evaluation, data: PaperRow['data']): number | undefined {
   const share = data === 'cola' ? measures?.matthews : data === 'stsb' ? measures?.pearson : labels?.accuracy;
   return share === undefined ? undefined : 100 * share;
@@ -80,7 +80,7 @@ const HEADS: Readonly<Record<PaperColumn, string>> = {
   seconds: 's a step',
 };
 
-/** The paper's numbers next to ours; '–' for a missing one. */
+/** A table of the paper's numbers next to ours; '–' for a missing one. */
 export function resultTable({ rows, columns }: PaperTable, results: ReadonlyMap<string, PaperValues>): string {
   const head = ['row', ...columns.flatMap(column => [`paper: ${HEADS[column]}`, `ours: ${HEADS[column]}`])];
   const lines = rows.map(row => {

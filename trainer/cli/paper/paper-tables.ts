@@ -1,14 +1,14 @@
 /**
- * The paper's tables as rows to run, each with the numbers that the paper (Memory-efficient fine-tuning via structured
- * neural network pruning) states. Only numbers from its text or tables are included; a row without a number is open.
+ * The paper's tables as rows to run, each with the numbers that the paper (Memory-efficient fine-tuning via structured neural network
+ * pruning) states. Only numbers from its text or tables are included; a row without a number is open.
  */
 
 import { namesOf } from '../../catalog/entries.ts';
 import type { DataKey, ModelKey } from './paper-needs.ts';
 
 /**
- * Accuracy, or the metric of a GLUE task, in percent; parameters in millions; memory above inference in GB; mean of
- * seven tasks in percent.
+ * A column: accuracy, or the metric of a GLUE task, in percent; parameters in millions; memory above inference in GB; mean of seven tasks
+ * in percent.
  */
 export type PaperColumn = 'quality' | 'trained' | 'memory' | 'mean' | 'seconds';
 export type PaperValues = Readonly<Partial<Record<PaperColumn, number>>>;
@@ -30,7 +30,7 @@ export interface PaperTable {
   readonly number: number;
   readonly title: string;
   readonly columns: readonly PaperColumn[];
-  /** Counted from the headers of the model, without training. */
+  /** Present if the table is counted from the headers of the model, without training. */
   readonly countsOnly?: true;
   readonly benchmarks?: true;
   readonly rows: readonly PaperRow[];
@@ -42,7 +42,7 @@ const visionKeys = namesOf(vision);
 const imageSets = { cifar100: 'CIFAR-100', tiny_imagenet: 'Tiny-ImageNet', caltech101: 'Caltech-101' } as const;
 const imageKeys = namesOf(imageSets);
 
-/** In percent, for CIFAR-100, Tiny-ImageNet and Caltech-101. */
+/** Accuracies in percent for CIFAR-100, Tiny-ImageNet and Caltech-101. */
 const ACCURACIES: Readonly<Record<VisionKey, Readonly<Record<'dense' | 'head' | 'spsft', readonly [number, number, number]>>>> = {
   deit: { dense: [90.18, 87.55, 97.33], head: [80.25, 85.09, 89.02], spsft: [88.7, 89.69, 95.41] },
   vit: { dense: [90.13, 88.45, 97.16], head: [74.78, 84.1, 85.7], spsft: [88.13, 90.87, 93.96] },

@@ -1,4 +1,4 @@
-/** A preview of data as text: trained tokens stand between ⟦ and ⟧, and cut-off tokens between ⟨ and ⟩, with colors or without. */
+/** A preview of data as text: trained tokens between ⟦ and ⟧, and cut-off tokens between ⟨ and ⟩, with or without colors. */
 import { styleText } from 'node:util';
 import { counted, grouped, percent, table } from '../../protocol/text/format.ts';
 import {
@@ -13,12 +13,12 @@ import {
   type TokenRun,
 } from '../../protocol/view/data.ts';
 
-/** Characters of the longest bar. */
+/** Maximum length of a bar in characters. */
 const BAR = 40;
-/** Labels that are listed. */
+/** Maximum number of labels to list. */
 const LISTED_LABELS = 20;
 
-/** @param isColored colors trained tokens in addition to their marks */
+/** Describes a page of samples. @param isColored colors trained tokens in addition to their marks */
 export function describeSamples({ samples, from, part, format, more }: SamplePage, isColored: boolean): string {
   const paint: Paint = (style, text) => (isColored ? styleText(style, text, { validateStream: false }) : text);
   const lines = [
@@ -32,7 +32,7 @@ export function describeSamples({ samples, from, part, format, more }: SamplePag
 
 const isWeighed = ({ weight }: TokenRun): boolean => weight !== undefined;
 
-/** The marks of tokens; images have none. */
+/** Explains the marks of tokens; images have none. */
 function legendOf(samples: readonly ShownSample[]): string[] {
   if (samples.every(({ picture }) => picture !== undefined)) return [];
   const weighs = samples.some(({ sequences }) => sequences.some(({ runs }) => runs.some(isWeighed)));
@@ -108,7 +108,7 @@ function partText(facts: PartStatistics): string {
   ].join('\n');
 }
 
-/** Whether the samples are images, which count as one token each. */
+/** True if the samples are images, which count as one token each. */
 const isWithoutTokens = ({ samples, tokens, shapes }: PartStatistics): boolean =>
   samples > 0 && tokens === samples && shapes.every(shape => shape.tokens === 1);
 

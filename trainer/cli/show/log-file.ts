@@ -1,8 +1,8 @@
-/** The log of one command: created only when there is something to log, so that ordinary commands leave no file. */
+/** The log of one command; created only when there is something to log, so that ordinary commands leave no file. */
 import { appendFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
-/** The number of logs to keep. */
+/** Number of logs to keep. */
 const KEPT_LOGS = 20;
 
 export interface LogFile {

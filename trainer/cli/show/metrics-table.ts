@@ -1,22 +1,22 @@
-/** The table of `rowtune metrics`: in a given width, the metrics that change and say most. Pure. */
+/** The table of `rowtune metrics`: fits the most informative of the changing metrics into a given width. Pure. */
 import { table } from '../../protocol/text/format.ts';
 import { formatOf } from '../../protocol/text/metric-text.ts';
 import type { MetricsLine } from '../../run/metrics-file.ts';
 
-/** Shown before others where not all fit, the most important first; held-out metrics of a task come after these. */
+/** Metrics that take precedence if not all fit, most important first; held-out metrics of a task come after these. */
 const FIRST: readonly string[] = ['step', 'loss', 'eval_loss', 'eval_accuracy'];
-/** Shown after the held-out metrics of a task, in this order. */
+/** Metrics that come after the held-out metrics of a task, in this order. */
 const LATER: readonly string[] = [
   ...['learning_rate', 'grad_norm', 'tokens_per_second', 'gpu_memory_peak_bytes', 'memory_peak_bytes', 'seconds', 'epoch'],
   ...['gpu_memory_bytes', 'memory_resident_bytes', 'eval_runtime', 'eval_samples_per_second'],
 ];
-/** Spaces between two columns of a table. */
+/** Number of spaces between two columns. */
 const GAP = 2;
 
 /**
- * The newest metrics, one line per entry of metrics.jsonl, and below them the metrics that have one value in all lines and those
- * for which there was no room.
- * @param width characters of a line; left out, every metric has a column
+ * The newest metrics, one line per entry of metrics.jsonl. Below follow the metrics that have the same value in all lines and those for
+ * which there was no room.
+ * @param width maximum number of characters per line; if left out, every metric has a column
  */
 export function metricsTable(lines: readonly MetricsLine[], width?: number): string {
   const names = [...new Set(lines.flatMap(line => Object.keys(line)))];
@@ -53,7 +53,7 @@ export function metricsTable(lines: readonly MetricsLine[], width?: number): str
 
 interface Column {
   readonly name: string;
-  /** One for each line; '' where the line does not have the metric. */
+  /** One cell for each line; '' if the line lacks the metric. */
   readonly cells: readonly string[];
   readonly width: number;
 }
@@ -65,7 +65,7 @@ function columnOf(name: string, lines: readonly MetricsLine[]): Column {
   return { name, cells, width: Math.max(name.length, ...cells.map(cell => cell.length)) };
 }
 
-/** Whether several lines have the metric, all with the same value. The step is what a line is about. */
+/** True if several lines have the metric, all with the same value. The step never counts as constant, because it identifies a line. */
 function isConstant({ name, cells }: Column): boolean {
   const found = cells.filter(cell => cell !== '');
   return name !== 'step' && found.length > 1 && new Set(found).size === 1;
@@ -76,7 +76,7 @@ const rowsOf = (columns: readonly Column[], lines: number): string[][] => [
   ...Array.from({ length: lines }, (_, i) => columns.map(({ cells }) => cells[i] ?? '')),
 ];
 
-/** The place of a metric among those that want room; unknown ones come between the two lists. */
+/** The priority of a metric; unknown ones come between the two lists. */
 function rankOf(name: string): number {
   const first = FIRST.indexOf(name);
   if (first >= 0) return first;
@@ -84,7 +84,7 @@ function rankOf(name: string): number {
   return later >= 0 ? FIRST.length + 1 + later : FIRST.length;
 }
 
-/** A list in lines of at most `width`, the following ones indented; nothing for an empty list. */
+/** A list in lines of at most `width` characters, with continuation lines indented; nothing for an empty list. */
 function wrapped(title: string, items: readonly string[], width: number): string[] {
   if (items.length === 0) return [];
   const lines = [title.trimEnd()];

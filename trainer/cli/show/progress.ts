@@ -9,7 +9,7 @@ export type ProgressEvent = Extract<WorkerEvent, { type: 'progress' }>;
 
 export interface ProgressView {
   update(event: ProgressEvent): void;
-  /** The newest metrics of the run, shown with the progress. */
+  /** Updates the metrics of the run that are shown with the progress. */
   metrics(values: Readonly<Record<string, number>>): void;
   /** Runs `write` while the bar is hidden. */
   aside(write: () => void): void;
@@ -22,14 +22,14 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
-/** Interval between plain lines: frequent enough to show life, rare enough for a log. */
+/** Milliseconds between plain lines: frequent enough to show activity, rare enough for a log. */
 const LINE_INTERVAL_MS = 5000;
 /** The metrics that are shown, in this order. */
 const SHOWN_METRICS = ['loss', 'eval_loss', 'eval_accuracy'];
 
 export const progressView = (stream: NodeJS.WriteStream): ProgressView => (stream.isTTY ? barView(stream) : lineView(stream));
 
-/** Rate and time left, measured here if the event does not contain them. */
+/** The rate and the remaining time, measured here if the event does not contain them. */
 class Pace {
   private phase = '';
   private startedMs = 0;
@@ -78,7 +78,10 @@ const withNewer = ({ values, evaluatedAt }: Newest, newer: Readonly<Record<strin
   evaluatedAt: newer.eval_loss === undefined ? evaluatedAt : newer.step,
 });
 
-/** Only with the progress of training: another phase would repeat old values. Those of an older evaluation name its step. */
+/**
+ * The metrics as text, shown only with the progress of training: another phase would repeat old values. Metrics of an older evaluation name
+ * its step.
+ */
 function metricsText({ phase, done }: ProgressEvent, { values, evaluatedAt = done }: Newest): string {
   if (phase !== 'train') return '';
   const shown = SHOWN_METRICS.flatMap(name => {
@@ -88,11 +91,11 @@ function metricsText({ phase, done }: ProgressEvent, { values, evaluatedAt = don
   return evaluatedAt < done ? `${shown} (at step ${grouped(evaluatedAt)})` : shown;
 }
 
-/** For logs and pipes: at most one line every few seconds, and one at the end of each phase. */
+/** A view for logs and pipes: at most one line every few seconds, and one at the end of each phase. */
 export function lineView(stream: ProgressStream): ProgressView {
   const pace = new Pace();
   let metrics = NONE;
-  /** Times of each phase and of its end: evaluations after every epoch neither flood a log nor silence the training. */
+  /** The last time of each phase, and of its end, so that evaluations after every epoch neither flood a log nor silence the training. */
   const shownMs = new Map<string, number>();
   const isDue = (key: string, now: number): boolean => now - (shownMs.get(key) ?? Number.NEGATIVE_INFINITY) >= LINE_INTERVAL_MS;
   return {
@@ -115,7 +118,7 @@ export function lineView(stream: ProgressStream): ProgressView {
   };
 }
 
-/** For a terminal. */
+/** A view for a terminal. */
 function barView(stream: NodeJS.WriteStream): ProgressView {
   const pace = new Pace();
   let metrics = NONE;

@@ -1,13 +1,13 @@
-/** The table of `rowtune runs`: a line for each run. */
+/** The table of `rowtune runs`, with one line per run. */
 import type { RunInfo } from '../../protocol/messages/rpc-messages.ts';
 import { isOnCluster, placeText } from '../../protocol/run/cluster.ts';
 import { compact, duration, table } from '../../protocol/text/format.ts';
 import { shownPath } from '../job-command.ts';
 
-/** Characters of a reason next to a state. An error may list many tensors, one a line. */
+/** Maximum length of a reason next to a state: an error may list many tensors on many lines. */
 const MAX_REASON = 60;
 
-/** Returns the table, and says where a reason that was cut is written completely. */
+/** Returns the table, with a note on where to find the full text of a reason that was cut. */
 export function runList(runs: readonly RunInfo[], cwd: string): string {
   const rows = runs.map(run => row(run, cwd));
   const shown = table([['run', 'state', 'step', 'loss', 'held-out loss', 'last update', 'folder', ''], ...rows]);

@@ -7,7 +7,7 @@ import type { Forgetting } from '../../objective/causal/forgetting.ts';
 import { byteSize, compact, grouped, percent, table } from '../../protocol/text/format.ts';
 import { BY_CLASS, FEWEST_CLASSES, formatOf, isByClass, shortLabelOf } from '../../protocol/text/metric-text.ts';
 
-/** The rows of one or several evaluations side by side: name, then a number each. */
+/** The rows of one or several evaluations side by side: a name, then one number per evaluation. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
   const row = (name: string, show: (evaluation: Evaluation) => string | undefined): string[][] => {
     const shown = evaluations.map(show);
@@ -28,7 +28,7 @@ export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
   ];
 }
 
-/** The base and the tuned model on general text. */
+/** A table of the base and the tuned model on general text. */
 export const forgettingTable = ({ base, tuned, divergence }: Forgetting): string =>
   table([
     ['general text', 'base', 'tuned'],
@@ -36,7 +36,7 @@ export const forgettingTable = ({ base, tuned, divergence }: Forgetting): string
     ['divergence from the base', '', compact(divergence)],
   ]);
 
-/** Accuracies of multiple-choice benchmarks, and their mean as papers report it. */
+/** A table of the accuracies of multiple-choice benchmarks, with their mean as papers report it. */
 export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>): string {
   const all = Object.values(results);
   const mean = (of: (result: ChoiceResult) => number): string => percent(all.reduce((sum, one) => sum + of(one), 0) / all.length);
@@ -50,7 +50,7 @@ export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>):
   return table([['benchmark', 'accuracy', 'by length', 'questions'], ...rows, ...(rows.length > 1 ? [means] : [])]);
 }
 
-/** Class-wise measures have their own table. */
+/** The names of the measures, without class-wise ones, which have their own table. */
 const measureNames = (evaluations: readonly Evaluation[]): string[] =>
   [...new Set(evaluations.flatMap(({ measures }) => Object.keys(measures ?? {})))].filter(name => !isByClass(name));
 
@@ -58,7 +58,7 @@ const QUARTILES = ['min', 'q1', 'median', 'q3', 'max'] as const;
 /** The number of hardest classes to name. */
 const HARDEST = 5;
 
-/** A matrix of more classes is wider than a terminal. */
+/** Maximum number of classes in a confusion matrix; a larger one is wider than a terminal. */
 const MOST_IN_MATRIX = 10;
 
 /** The confusion matrix of the last evaluation for few labels; quartiles over classes for many. */
@@ -80,8 +80,8 @@ export function classTable(evaluations: Readonly<Record<string, Evaluation>>): s
 }
 
 /**
- * Quartiles of the class accuracies, one line per evaluation, and the classes with the most errors in the last one; ''
- * for few classes.
+ * A table of the quartiles of the class accuracies, one line per evaluation, and the classes with the most errors in the last one; '' for
+ * few classes.
  */
 function quartileTable(evaluations: Readonly<Record<string, Evaluation>>): string {
   const all = Object.entries(evaluations);
@@ -91,7 +91,7 @@ function quartileTable(evaluations: Readonly<Record<string, Evaluation>>): strin
     return count === 0 ? [] : [{ name, share: (given[name] ?? 0) / count }];
   });
   if (accuracies.length < FEWEST_CLASSES) return '';
-  // Words with tags are counted by the type of their entity, and have no quartiles.
+  // Word tags are counted by entity type and have no quartiles.
   const lines = all.flatMap(([title, { measures }]) => {
     const found = QUARTILES.flatMap(name => measures?.[BY_CLASS + name] ?? []);
     return found.length === QUARTILES.length ? [[title, ...found.map(share => percent(share))]] : [];
@@ -128,7 +128,7 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
   return [...quality, ...(classes === '' ? [] : [classes]), ...forgetting, table(cost)].join('\n\n');
 }
 
-/** The split of the paper: mem_TTL = mem_M + mem_FT + mem_Aux. */
+/** The paper's split: mem_TTL = mem_M + mem_FT + mem_Aux. */
 const memoryRows = ({ mem_M, mem_FT, mem_Aux, mem_TTL, mem }: NonNullable<TrainResult['memory']>): string[][] => [
   ['memory: inference', `${byteSize(mem_M)} (mem_M)`],
   ['memory: training state', `${byteSize(mem_FT)} (mem_FT): trained parameters, gradients, optimizer`],

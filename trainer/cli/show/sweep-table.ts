@@ -1,4 +1,4 @@
-/** A sweep as text: its runs, best first, and what to do with the best one. */
+/** A sweep as text: its runs, best first, and how to continue with the best one. */
 
 import { describeSettings, metricKey, type SweepRun, type SweepStatus, settingValueText } from '../../protocol/run/sweep.ts';
 import { compact, counted, table } from '../../protocol/text/format.ts';
@@ -24,7 +24,7 @@ export function sweepTable({ runs, metric, best, sweepDir, state }: SweepStatus,
   ].join('\n\n');
 }
 
-/** 3 finished, 5 paused, 1 failed */
+/** The number of runs in each state: 3 finished, 5 paused, 1 failed. */
 export function countStates({ runs, state: ofSweep }: Pick<SweepStatus, 'runs' | 'state'>): string {
   const counts = new Map<string, number>();
   for (const { state } of runs) {
@@ -36,7 +36,7 @@ export function countStates({ runs, state: ofSweep }: Pick<SweepStatus, 'runs' |
 
 const settingText = (value: unknown): string => (typeof value === 'number' ? compact(value) : settingValueText(value));
 
-/** Returns what a user calls the state of a run: one that others beat is stopped early once the sweep is finished. */
+/** The label of a run's state. A paused run counts as stopped early once the sweep has finished. */
 const labelOf = (state: SweepRun['state'], ofSweep: SweepStatus['state']): string =>
   state === 'paused' && ofSweep === 'finished' ? 'stopped early' : state === 'waiting' ? 'pending' : state;
 

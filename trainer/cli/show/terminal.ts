@@ -1,7 +1,4 @@
-/**
- * The output of a command: results on stdout, everything else on stderr, and with --json one object as the last line of
- * stdout.
- */
+/** The output of a command: results on stdout, everything else on stderr; with --json, one object as the last line of stdout. */
 import { styleText } from 'node:util';
 import type { LogLevel } from '../../protocol/messages/job-messages.ts';
 import type { LogFile } from './log-file.ts';
@@ -12,19 +9,19 @@ export interface Terminal {
   readonly verbose: boolean;
   /** Results may have colors. */
   readonly isColored: boolean;
-  /** Characters of a line of results. */
+  /** Maximum number of characters in a line of results. */
   readonly width: number;
   readonly log: LogFile;
   readonly progress: ProgressView;
-  /** A line for people on stderr; 'debug' lines only with --verbose, but always in the log. */
+  /** Writes a line for people to stderr. 'debug' lines are shown only with --verbose, but always logged. */
   say(level: LogLevel, message: string): void;
-  /** A result for people on stdout; nothing with --json, where `finish` prints the result. */
+  /** Writes a result for people to stdout; nothing with --json, where `finish` prints the result. */
   print(text: string): void;
   /** Streams text without a line end. */
   stream(chunk: string): void;
-  /** Streams text to stderr that is no part of the result, before the text that is. */
+  /** Streams text that is not part of the result to stderr, before the text that is. */
   streamAside(chunk: string): void;
-  /** The result for programs: one line on stdout with --json, otherwise nothing. Called once, last. */
+  /** Writes the result for programs: one line on stdout with --json, otherwise nothing. Called once, last. */
   finish(value: unknown): void;
 }
 
@@ -41,14 +38,14 @@ const styles = { debug: 'dim', info: undefined, warning: 'yellow', error: 'red' 
 const prefixes: Readonly<Record<LogLevel, string>> = { debug: '', info: '', warning: 'warning: ', error: 'error: ' };
 
 const ESCAPE = String.fromCharCode(27);
-/** Characters that a terminal obeys in place of showing them, but for line ends and tabs; and the same but for colors. */
+/** Control characters except line ends and tabs; the second pattern also exempts colors. */
 const OBEYED = /(?!\n|\t|\r\n)\p{Cc}/gu;
 const OBEYED_BUT_COLORS = new RegExp(`(?!\\n|\\t|\\r\\n|${ESCAPE}\\[\\d*m)\\p{Cc}`, 'gu');
 
-/** Names, data and answers come from outside: they must not move the cursor, erase a line or set a title. */
+/** Makes names, data and answers from outside harmless: they must not move the cursor, erase a line or set a title. */
 const harmless = (text: string, obeyed = OBEYED): string => text.replace(obeyed, '·');
 
-/** Characters of a line in a file or a pipe. */
+/** Width of a line in characters in a file or a pipe. */
 const DEFAULT_WIDTH = 100;
 
 export function openTerminal(options: TerminalOptions): Terminal {
@@ -78,7 +75,7 @@ export function openTerminal(options: TerminalOptions): Terminal {
     },
     stream: chunk => {
       if (json) return;
-      // The text stays on its line: a bar on the same terminal would erase it.
+      // End the bar: on the same terminal, it would erase the line of the text.
       progress.end();
       if (isAside) stderr.write('\n\n');
       isAside = false;

@@ -1,13 +1,13 @@
-/** A curve as lines of text, for a terminal. */
+/** A curve as lines of text for a terminal. */
 import { elementAt } from '../../narrow.ts';
 import { compact } from '../../protocol/text/format.ts';
 
 export interface ChartParams {
-  /** In order of x. */
+  /** The points in order of x. */
   readonly points: readonly { readonly x: number; readonly y: number }[];
   readonly width?: number;
   readonly height?: number;
-  /** Spaces x by ratio. */
+  /** Whether the x axis is logarithmic. */
   readonly logX?: boolean;
   /** Marks this x with a line of colons. */
   readonly markX?: number;
@@ -16,7 +16,7 @@ export interface ChartParams {
 const DOT = '•';
 const MARK = ':';
 
-/** The y axis is at the left, with its highest, middle and lowest value; '' without points. */
+/** A chart with the y axis on the left, labeled with its highest, middle and lowest value; '' without points. */
 export function textChart({ points, width = 64, height = 12, logX = false, markX }: ChartParams): string {
   const [first, last] = [points[0], points.at(-1)];
   if (first === undefined || last === undefined) return '';

@@ -5,12 +5,12 @@ import { ownCommand, type SubmitOptions } from '../../slurm/submit-script.ts';
 import type { CommandContext } from '../command.ts';
 
 export interface SlurmOptions {
-  /** A profile; without it, that next to the recipe or the user's own. */
+  /** A profile; if left out, the one next to the recipe, or the user's own. */
   readonly profile?: string;
   readonly detach: boolean;
 }
 
-/** @param folder in which a profile may be @throws RunError 'bad-profile' */
+/** @param folder the folder in which a profile may be @throws RunError 'bad-profile' */
 export async function submitOptions(
   { cwd, settings }: CommandContext,
   folder: string,

@@ -1,4 +1,4 @@
-/** A sweep as a job array of Slurm: its tasks are workers that share the sweep's folder. Nothing of it runs on the login node. */
+/** A sweep as a job array of Slurm: its tasks are workers that share the sweep's folder. Nothing runs on the login node. */
 import { existsSync } from 'node:fs';
 import { required } from '../../narrow.ts';
 import { metricKey, type SweepStatus } from '../../protocol/run/sweep.ts';
@@ -22,7 +22,10 @@ import { silent, untilEnded } from './slurm-watch.ts';
 /** Shows the table of a sweep. */
 export type ShowSweep = (status: SweepStatus) => Promise<CommandResult>;
 
-/** Plans a sweep of a recipe and submits it. @throws CliError for a bad recipe; RunError for a bad plan or profile, or a Slurm that refuses it */
+/**
+ * Plans a sweep of a recipe and submits it.
+ * @throws CliError for a bad recipe; RunError for a bad plan or profile, or if Slurm refuses it
+ */
 export async function sweepOnSlurm(
   context: CommandContext,
   file: string,
@@ -35,7 +38,7 @@ export async function sweepOnSlurm(
   return told(context, await submitNewSweep({ recipe, source, fixed: engineOverrides(context, recipe) }, submitting), options, show);
 }
 
-/** Submits workers for the rest of a sweep. @throws RunError as `sweepOnSlurm`, or if workers of it are in the queue */
+/** Submits workers for the rest of a sweep. @throws RunError as `sweepOnSlurm`, or if workers of this sweep are already queued */
 export async function continueSweepOnSlurm(
   context: CommandContext,
   sweepDir: string,
@@ -46,7 +49,7 @@ export async function continueSweepOnSlurm(
   return told(context, await submitRestOfSweep(sweepDir, await submitOptions(context, plan.source.baseDir, options)), options, show);
 }
 
-/** Says what was submitted, and follows it unless it is detached. */
+/** Reports what was submitted, and follows it unless it is detached. */
 async function told(
   context: CommandContext,
   { jobId: id, sweepDir, runs, workers, processes }: SubmittedSweep,
@@ -71,7 +74,10 @@ async function told(
   return { value: { ok: true, detached: true, slurmJob: id, sweepDir, runs, workers, processes } };
 }
 
-/** Shows how far a sweep is until its job array ends. Ctrl-C ends this command, not the sweep. @throws CliError if it ended unfinished and was not stopped */
+/**
+ * Shows the progress of a sweep until its job array ends. Ctrl-C ends this command, not the sweep.
+ * @throws CliError if the sweep ended unfinished and was not stopped
+ */
 export async function followSweepOnSlurm(context: CommandContext, sweepDir: string, id: string, show: ShowSweep): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const plan = required(await readPlan(sweepDir), `the plan of ${sweepDir}`);
@@ -100,7 +106,7 @@ export async function followSweepOnSlurm(context: CommandContext, sweepDir: stri
   });
 }
 
-/** 12 workers running on n[1-3], 4 pending (Resources) */
+/** Describes tasks: 12 workers running on n[1-3], 4 pending (Resources). */
 function describeTasks(tasks: readonly SlurmJob[]): string {
   const groups = new Map<string, SlurmJob[]>();
   for (const task of tasks) groups.set(task.state, [...(groups.get(task.state) ?? []), task]);
@@ -113,7 +119,7 @@ function describeTasks(tasks: readonly SlurmJob[]): string {
   return texts.length === 0 ? 'ended' : `workers ${texts.join(', ')}`;
 }
 
-/** More names of nodes do not fit a line. */
+/** Maximum number of node names that fit a line. */
 const MOST_NODES = 4;
 
 function describeSweep(status: SweepStatus): string {
@@ -121,7 +127,7 @@ function describeSweep(status: SweepStatus): string {
   return `${countStates(status)}${value === undefined ? '' : `; ${metricKey(status.metric)} ${compact(value)} of the first`}`;
 }
 
-/** Lets the workers save and end for good; those that wait leave the queue. @throws CliError if the job has ended */
+/** Lets the workers save and end permanently; waiting ones are removed from the queue. @throws CliError if the job has ended */
 export async function stopSweepOnSlurm(context: CommandContext, sweepDir: string, id: string, show: ShowSweep): Promise<CommandResult> {
   if ((await stopSubmission(sweepDir, { id }, { save: true })) === 'ended')
     throw new CliError(`job ${id} of Slurm has ended`, { code: 'job-missing', exitStatus: EXIT.usage });
@@ -129,7 +135,7 @@ export async function stopSweepOnSlurm(context: CommandContext, sweepDir: string
   return followSweepOnSlurm(context, sweepDir, id, show);
 }
 
-/** Works on a sweep until nothing is left for this process. @param label the name of a task of Slurm, or any other */
+/** Works on a sweep until nothing is left for this process. @param label the name of a Slurm task, or any other name */
 export async function workAsSweepWorker(
   context: CommandContext,
   sweepDir: string,

@@ -1,4 +1,4 @@
-/** Training as a job of Slurm: submitted with a profile, followed from a login node, stopped and continued. */
+/** Training as a Slurm job: submitted with a profile, followed from a login node, stopped and continued. */
 import { existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,7 +18,10 @@ import { readRecipe } from '../read-recipe.ts';
 import { type SlurmOptions, submitOptions } from './slurm-options.ts';
 import { silent, untilEnded } from './slurm-watch.ts';
 
-/** Submits a new run of a recipe. @throws CliError for a bad recipe; RunError for a bad profile, a folder with a run, or a Slurm that refuses it */
+/**
+ * Submits a new run of a recipe.
+ * @throws CliError for a bad recipe; RunError for a bad profile, a folder with a run, or if Slurm refuses it
+ */
 export async function trainOnSlurm(
   context: CommandContext,
   file: string,
@@ -30,12 +33,12 @@ export async function trainOnSlurm(
   return told(context, await submitNewRun({ recipe, recipeFile, baseDir }, await submitOptions(context, baseDir, options)), options);
 }
 
-/** Submits the rest of a run. @throws RunError for a bad profile or a Slurm that refuses it */
+/** Submits the rest of a run. @throws RunError for a bad profile, or if Slurm refuses it */
 export async function resumeOnSlurm(context: CommandContext, runDir: string, options: SlurmOptions): Promise<CommandResult> {
   return told(context, await submitRestOfRun(runDir, await submitOptions(context, path.dirname(runDir), options)), options);
 }
 
-/** Says what was submitted, and follows it unless it is detached. */
+/** Reports what was submitted, and follows it unless it is detached. */
 async function told(context: CommandContext, submitted: SubmittedRun, { detach }: SlurmOptions): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const { jobId: id, runDir, processes, log } = submitted;
@@ -61,7 +64,7 @@ export async function followOnSlurm(context: CommandContext, runDir: string, id:
   return { value: { ok: true, left: true, slurmJob: id, runDir } };
 }
 
-/** @returns false if a signal has ended it before the job */
+/** Watches the job. @returns false if a signal ended the wait before the job ended */
 function watch({ terminal }: CommandContext, runDir: string, id: string): Promise<boolean> {
   const log = new LogReader(slurmFiles(runDir), id);
   return untilEnded(terminal, async say => {
@@ -73,7 +76,7 @@ function watch({ terminal }: CommandContext, runDir: string, id: string): Promis
   });
 }
 
-/** The lines that the job has written since the last look. */
+/** Reads the lines that the job has written since the previous read. */
 class LogReader {
   private readonly file: string;
   private at = 0;
@@ -100,10 +103,10 @@ class LogReader {
   }
 }
 
-/** The most that one look shows; the rest follows with the next one. */
+/** Maximum number of bytes per read; the rest follows with the next read. */
 const MAX_LOG_BYTES = 2 ** 20;
 
-/** @throws CliError if the job has ended without one */
+/** Reads the result of the run. @throws CliError if the job has ended without one */
 async function resultOf({ cwd }: CommandContext, runDir: string, id: string): Promise<unknown> {
   const summary = path.join(runDir, RUN_FILES.summary);
   if (existsSync(summary)) return JSON.parse(await readFile(summary, 'utf8'));
@@ -116,7 +119,7 @@ async function resultOf({ cwd }: CommandContext, runDir: string, id: string): Pr
   });
 }
 
-/** Lets a running job save and end for good; a waiting one leaves the queue. @throws CliError if the job has ended */
+/** Lets a running job save and end permanently; a waiting one is removed from the queue. @throws CliError if the job has ended */
 export async function stopOnSlurm(context: CommandContext, runDir: string, id: string): Promise<CommandResult> {
   const { terminal } = context;
   const outcome = await stopSubmission(runDir, { id }, { save: true });

@@ -1,4 +1,4 @@
-/** Following a job of Slurm from a command that may end at any time. */
+/** Follows a Slurm job from a command that may end at any time. */
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -6,12 +6,12 @@ import type { Terminal } from '../show/terminal.ts';
 
 type Say = (text: string) => void;
 
-/** How often Slurm is asked about a job: its controller serves a whole cluster. */
+/** Milliseconds between two queries to Slurm, whose controller serves a whole cluster. */
 const LOOK_MS = 3000;
 
 /**
- * Looks again and again until `look` finds that the job has ended. A text that is repeated is shown once.
- * @returns false if a signal has ended the wait before the job
+ * Calls `look` repeatedly until it finds that the job has ended. A repeated text is shown once.
+ * @returns false if a signal ended the wait before the job ended
  */
 export async function untilEnded({ say: show }: Terminal, look: (say: Say) => Promise<boolean>): Promise<boolean> {
   const left = new AbortController();
@@ -33,7 +33,7 @@ export async function untilEnded({ say: show }: Terminal, look: (say: Say) => Pr
   }
 }
 
-/** Reports that Slurm does not answer; it will be asked again. */
+/** Reports that Slurm does not answer; the query will be repeated. */
 export const silent =
   (say: Say) =>
   (error: unknown): 'unknown' => {

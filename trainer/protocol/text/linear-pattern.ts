@@ -83,7 +83,7 @@ class Parser {
 
   whole(): Part {
     const part = this.#choice();
-    // JavaScript's own parser has refused such text already.
+    // `linearPattern` reports the rest: JavaScript's parser refuses it too.
     return this.#at < this.#source.length ? { kind: 'choice', parts: [] } : part;
   }
 
