@@ -1,4 +1,4 @@
-/** An export format: how it writes what was trained, and how it opens the result again to compare its logits. */
+/** An export format: how to write the trained model, and how to open the result again to compare its logits. */
 
 import type { Adapter } from '../adapter/adapter.ts';
 import type { ExportType } from '../catalog/artifacts.ts';
@@ -16,14 +16,14 @@ export interface Opened {
   readonly folder: ModelFolder;
   readonly model: AnyModel;
   readonly tokenizer: Tokenizer | undefined;
-  /** Fingerprint of the base's weights. */
+  /** Fingerprint of the base weights. */
   readonly fingerprint: string;
 }
 
 export interface ArtifactOptions {
-  /** One of the types that the catalog lists for the format; left out: as the base. */
+  /** One of the format's types in the catalog; if left out, the type of the base. */
   readonly type?: ExportType | undefined;
-  /** The folder in which other programs are installed, if they are. */
+  /** The folder in which other programs are installed, if any are. */
   readonly cacheDir?: string;
   readonly onEvent?: (event: WorkerEvent) => void;
 }
@@ -32,31 +32,31 @@ export interface ArtifactOptions {
 export type CrossCheck = TokenCheck | AnswerCheck;
 
 interface Checked {
-  /** The program, with its version. */
+  /** The name and version of the program. */
   readonly program: string;
-  /** The largest difference of any of the compared logits. */
+  /** The largest difference between compared logits. */
   readonly largestDifference: number;
   readonly tolerance: number;
 }
 
-/** The answers of a classifier or an encoder. */
+/** The comparison of a classifier's or an encoder's outputs. */
 interface AnswerCheck extends Checked {
-  /** The compared inputs, as phrases: `3 texts of 33 tokens`. */
+  /** Descriptions of the compared inputs, such as `3 texts of 33 tokens`. */
   readonly inputs: readonly string[];
 }
 
-/** The highest logits of a language model, token by token. */
+/** The comparison of a language model's highest logits, token by token. */
 export interface TokenCheck extends Checked {
-  /** Tokens after which the next was compared with ours: a prompt and a greedy continuation. */
+  /** Number of compared positions: a prompt and a greedy continuation. */
   readonly tokens: number;
-  /** Those after which it is the same; after the others two logits are closer than the tolerance. */
+  /** Number of positions with the same next token; at the others, two logits are closer than the tolerance. */
   readonly sameTokens: number;
-  /** Tokens of a mixture of experts that rounded activations sent to other experts: they are not counted in `largestDifference`. */
+  /** Number of tokens that were routed to other experts because activations were rounded; `largestDifference` ignores them. */
   readonly otherExperts?: number;
 }
 
 export interface ReopenedExport extends TunedModel {
-  /** The weights by the names of the base, where the format has others. */
+  /** The weights under the names of the base, if the format uses others. */
   readonly weightsOfBase?: WeightSource;
   readonly close: () => Promise<void>;
 }
@@ -65,25 +65,25 @@ export interface ReopenedExport extends TunedModel {
 export interface Form {
   readonly bytes: number;
   readonly write: (dir: string) => Promise<unknown>;
-  /** Opens what was written, as its user will. */
+  /** Opens the written files as a user's program would. */
   readonly reopen: (dir: string) => Promise<ReopenedExport>;
-  /** The types that trained numbers were rounded to. */
+  /** The types to which trained parameters were rounded. */
   readonly types: Iterable<string>;
   /**
-   * True where all weights were rounded, not trained numbers alone. `reopen` has then compared every tensor, and the logits are compared with
-   * those of the tuned model's graph on the rounded weights.
+   * True if all weights were rounded, not only trained parameters. `reopen` has then compared every tensor, and the logits are compared
+   * with those of the tuned model's graph on the rounded weights.
    */
   readonly isRounded?: boolean;
-  /** A type that rounds trained numbers less; undefined where there is none. */
+  /** A type that rounds trained parameters less; undefined if there is none. */
   readonly finer?: string;
-  /** True where trained numbers were rounded to so few bits that rounding may undo a short training. */
+  /** True if trained parameters were rounded to so few bits that rounding may undo a short training. */
   readonly isCoarse?: boolean;
   /**
-   * Runs the export in another program. Returns the reason where that program is not installed.
-   * @throws ExportError with the first token in which it differs
+   * Runs the export in another program. Returns the reason if that program is not installed.
+   * @throws ExportError with the first token for which it differs
    */
   readonly crossCheck?: (dir: string, exported: ReopenedExport, engine: Engine) => Promise<CrossCheck | { readonly missing: string }>;
-  /** Commands that use the result, by the program; run in the folder. */
+  /** Commands that use the result, by program; they run in the folder. */
   readonly commands?: Readonly<Record<string, string>>;
 }
 

@@ -1,4 +1,4 @@
-/** An export that cannot be made, or was made and found wrong; the message says what to do. */
+/** Thrown for an export that is impossible, or was written and failed verification; the message says what to do. */
 export class ExportError extends Error {
   override name = 'ExportError';
 }

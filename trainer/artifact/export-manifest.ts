@@ -1,4 +1,4 @@
-/** The list of files in an exported folder: by it an export recognizes its own output, and replaces nothing else. */
+/** The list of files in an exported folder. It lets an export recognize its own output, and replace nothing else. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -11,7 +11,7 @@ import { MAX_JSON_BYTES, readRegularFile, readRegularText } from '../files/regul
 import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
 import { EXPORT_MANIFEST } from '../protocol/export-manifest-name.ts';
 
-/** Larger files are weights, which nobody edits by hand: their size is compared. */
+/** Maximum size of files whose content is compared. Larger files are weights, which nobody edits by hand: only their size is compared. */
 const MOST_READ_BYTES = 64 * 2 ** 20;
 
 const fileSchema = z.object({ bytes: z.number(), crc32: z.string().optional() });
@@ -19,7 +19,7 @@ const manifestSchema = z.object({ version: z.literal(1), files: z.record(z.strin
 
 type FileRecord = z.infer<typeof fileSchema>;
 
-/** Lists what is in a folder that is complete but for this list. @param commands that use it, by the program */
+/** Lists the files of a folder that is otherwise complete. @param commands commands that use it, by program */
 export async function writeManifest(dir: string, format: ExportFormat, commands?: Readonly<Record<string, string>>): Promise<void> {
   const names = await exportedFiles(dir);
   const files: Record<string, FileRecord> = {};
@@ -28,7 +28,7 @@ export async function writeManifest(dir: string, format: ExportFormat, commands?
   await writeTextFile(join(dir, EXPORT_MANIFEST), sealJson(JSON.stringify(list, null, 2)));
 }
 
-/** The files of an export by their paths in it, those in its folders too. @param isOwn whether a folder may be looked into */
+/** The files of an export by their paths in it, including those in its folders. @param isOwn returns whether to look into a folder */
 export async function exportedFiles(dir: string, isOwn: (folder: string) => boolean = () => true): Promise<string[]> {
   const entries = await readdir(dir, { withFileTypes: true });
   const files = entries.map(async entry =>
@@ -46,20 +46,20 @@ async function recordOf(file: string): Promise<FileRecord> {
 /** A file in the folder of an export. */
 export interface ExportPart {
   readonly name: string;
-  /** `other`: no export wrote it. */
+  /** The state of the file; `other` means that no export wrote it. */
   readonly state: 'same' | 'changed' | 'other';
 }
 
-/** Returns, as phrases, the files of a folder that no export wrote or that changed since; empty if all of it may be replaced. */
+/** Describes the files of a folder that no export wrote or that have changed since; empty if the whole folder may be replaced. */
 export async function foreignParts(dir: string): Promise<string[]> {
   const files = await readManifest(dir);
   const parts = await partsOf(dir, files);
-  // Exports of the first version listed nothing; an adapter is known by its two files.
+  // Exports of the first version had no list; an adapter is recognized by its two files.
   if (parts.map(({ name }) => name).join() === [ADAPTER_WEIGHTS, ADAPTER_DESCRIPTION].join()) return [];
   return parts.flatMap(({ name, state }) => (state === 'same' ? [] : state === 'other' ? [name] : [`${name} (changed since)`]));
 }
 
-/** The files of a folder that an export wrote, its list included; undefined for any other folder. */
+/** The files of an exported folder, including its list; undefined for any other folder. */
 export async function exportParts(dir: string): Promise<readonly ExportPart[] | undefined> {
   const files = await readManifest(dir);
   return files && partsOf(dir, files);

@@ -1,4 +1,4 @@
-/** Writes what a run trained in an export format, opens the result again, and compares its logits before it is put in place. */
+/** Writes the result of a run in an export format, opens it again, and compares its logits before it is moved into place. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Adapter, type AdapterBase, modelOfAdapter } from '../adapter/adapter.ts';
@@ -28,11 +28,11 @@ export interface ExportParams extends ArtifactOptions {
   readonly outputDir: string;
   readonly overwrite: boolean;
   readonly engine: Engine;
-  /** Facts about the run, for a model card; without them none is written. */
+  /** Facts about the run for a model card; without them, no card is written. */
   readonly card?: CardFacts | undefined;
-  /** The model, where the adapter names a place where it no longer is. */
+  /** The base model, if it is no longer where the adapter names it. */
   readonly base?: string | undefined;
-  /** Opens the model that the adapter names, or `base`; it is closed here. */
+  /** Opens `base`, or else the model that the adapter names; it is closed here. */
   readonly openBase: (base: AdapterBase) => Promise<ModelFolder>;
 }
 
@@ -41,15 +41,15 @@ export interface ExportResult extends ExportComparison {
   readonly outputDir: string;
   readonly bytes: number;
   readonly files: readonly string[];
-  /** Between the export, opened again from the disk, and the tuned model, on the smoke prompt. */
+  /** The largest difference on the smoke prompt between the tuned model and the export after reopening it from disk. */
   readonly largestDifference: number;
   readonly tolerance: number;
   readonly promptTokens: number;
-  /** Commands that use the result, by the program. */
+  /** Commands that use the result, by program. */
   readonly commands?: Readonly<Record<string, string>>;
 }
 
-/** @throws ExportError, AdapterError, ModelFileError; `outputDir` is then as it was */
+/** Exports a model. @throws ExportError, AdapterError, ModelFileError; `outputDir` is then unchanged */
 export async function exportModel(params: ExportParams): Promise<ExportResult> {
   const { onEvent } = params;
   checkType(params);
@@ -128,7 +128,7 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
   };
 }
 
-/** Positions [tokens] of which the largest logit of [tokens · vocabulary] is another one. */
+/** Number of positions whose largest logit is that of another token; logits are [tokens · vocabulary]. */
 function changedTokens(found: Float32Array, expected: Float32Array, tokens: number): number {
   const width = expected.length / tokens;
   const best = (logits: Float32Array, at: number): number => {
@@ -179,7 +179,7 @@ async function tokenizerOf(folder: ModelFolder, onEvent: ExportParams['onEvent']
   try {
     return await folder.loadTokenizer();
   } catch (error) {
-    // A tokenizer that could not be read is there: an export without it would be incomplete.
+    // If the tokenizer exists but could not be read, an export without it would be incomplete.
     if (!(error instanceof ModelFileError) || error.isUnread) throw error;
     onEvent?.({ type: 'log', level: 'warning', message: `no tokenizer travels along: ${error.message}` });
     return undefined;

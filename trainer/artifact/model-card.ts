@@ -1,4 +1,4 @@
-/** README.md of an export: the model card that the Hub shows, from what is known of the run. */
+/** README.md of an export: the model card that the Hub shows, generated from facts about the run. */
 import { artifactCatalog, type ExportFormat, type ExportType } from '../catalog/artifacts.ts';
 import { byteSize, duration, grouped, percent } from '../protocol/text/format.ts';
 
@@ -7,23 +7,23 @@ export interface CardResult {
   readonly name: string;
   readonly before: number | undefined;
   readonly after: number;
-  /** The count that a share is of, from which its uncertainty follows. */
+  /** The number of samples that a share refers to, which determines its uncertainty. */
   readonly counted?: number;
 }
 
 export interface CardFacts {
   readonly name: string;
-  /** As the recipe names it. */
+  /** The base as the recipe names it. */
   readonly base: string;
-  /** The base's own license, if its folder says it. */
+  /** The base's own license, if its folder names one. */
   readonly license?: string | undefined;
   readonly method: string;
   readonly task: string;
   /** The name of the task on the Hub, for example `text-generation`. */
   readonly pipeline: string;
-  /** The whole recipe as YAML; absent where an adapter was exported that no run here made. */
+  /** The whole recipe as YAML; missing for an adapter that no run here has made. */
   readonly recipe?: string;
-  /** Data files: name, bytes, sha256. */
+  /** The data files: name, bytes, sha256. */
   readonly data: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
   readonly results: readonly CardResult[];
   readonly samples?: number;
@@ -44,7 +44,7 @@ export interface CardExport {
   readonly verified: readonly string[];
 }
 
-/** Names of the Hub have one slash; a path has no place in a public card. */
+/** True for names on the Hub, which have one slash; a public card must not contain paths. */
 const isHubName = (name: string): boolean => /^[\w.-]+\/[\w.-]+$/.test(name);
 const shown = (base: string): string => (isHubName(base) ? base : (base.split(/[\\/]/).at(-1) ?? base));
 

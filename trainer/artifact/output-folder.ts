@@ -1,4 +1,4 @@
-/** The folder of an export: built next to its place, and moved there when it is complete and verified. */
+/** The folder of an export: built next to its final place, and moved there once it is complete and verified. */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import type { ExportFormat } from '../catalog/artifacts.ts';
@@ -8,9 +8,9 @@ import { freeDiskBytes } from '../machine/machine.ts';
 import { ExportError } from './export-error.ts';
 import { foreignParts, writeManifest } from './export-manifest.ts';
 
-/** Left free for everything else on the disk. */
+/** Number of bytes to leave free on the disk. */
 const SPARE_BYTES = 128 * 2 ** 20;
-/** More names are counted. */
+/** Maximum number of names in a message; the rest are counted. */
 const MOST_NAMED = 5;
 
 export interface OutputFolderParams {
@@ -21,20 +21,20 @@ export interface OutputFolderParams {
   readonly bytes: number;
   /** Commands that use the result, for its list of files. */
   readonly commands?: Readonly<Record<string, string>> | undefined;
-  /** Folders that are read from: they must not be replaced. */
+  /** Folders that are read and so must not be replaced. */
   readonly inputs: readonly string[];
 }
 
 /**
- * Runs `build` on an empty temporary folder and puts it in the place of `outputDir`; when it throws, nothing is left behind and `outputDir`
- * is as it was. Only what an export wrote is ever replaced.
- * @throws ExportError where the folder holds something else, holds what is read from, cannot be written, or the disk has no room
+ * Runs `build` on an empty temporary folder and moves it to `outputDir`. If it throws, nothing is left behind and `outputDir` is unchanged.
+ * Only files that an export wrote are ever replaced.
+ * @throws ExportError if the folder holds anything else, contains an input, cannot be written, or the disk is full
  */
 export async function buildFolder<T>(params: OutputFolderParams, build: (dir: string) => Promise<T>): Promise<T> {
   const unusable = await whyNotWritable(params.outputDir);
   if (unusable !== undefined)
     throw new ExportError(`nothing can be written to ${params.outputDir}: ${unusable}. Choose another output folder`);
-  // Through a link to the folder itself, which may be replaced where the link leads.
+  // Follow links: the folder that a link points to may be replaced.
   const outputDir = await realpath(params.outputDir).catch(() => resolve(params.outputDir));
   const parent = dirname(outputDir);
   await recoverFolders(parent, name => name === basename(outputDir));

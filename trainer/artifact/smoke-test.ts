@@ -1,4 +1,4 @@
-/** Does an export compute what was trained? The same prompt through both, every logit compared. */
+/** Checks that an export computes the same as the tuned model: runs the same prompt through both and compares every logit. */
 
 import { untouched } from '../adapter/apply-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -16,15 +16,15 @@ import { Tracer } from '../model/tracer.ts';
 import { required } from '../narrow.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
 
-/** Sent through both models: letters, digits and punctuation, as a user's turn where the model has a chat template. */
+/** The prompt: letters, digits and punctuation; a user turn if the model has a chat template. */
 const SMOKE_PROMPT = 'Name three rivers, and say in one sentence where each of them begins: 1.';
-/** The number of tokens for a model without a tokenizer. */
+/** Number of tokens for a model without a tokenizer. */
 const SMOKE_TOKENS = 32;
-/** Multiples of it spread evenly. */
+/** Its multiples modulo 1 are spread evenly. */
 const GOLDEN_RATIO = 0.618034;
 
 /**
- * The prompt's ids; without a tokenizer, or with one of another vocabulary, ids spread over the model's own. None of a model of images.
+ * The prompt's ids. Without a tokenizer, or with one of another vocabulary, ids spread over the model's own; none for a model of images.
  * @param model its positions bound the length
  */
 export function smokeIds(model: AnyModel, tokenizer: Tokenizer | undefined): Int32Array {
@@ -37,7 +37,7 @@ export function smokeIds(model: AnyModel, tokenizer: Tokenizer | undefined): Int
   return Int32Array.from(ids.slice(0, maxPositions));
 }
 
-/** Logits [tokens · vocabulary] of one sequence, by a program that is let go again. */
+/** Logits [tokens · vocabulary] of one sequence, computed by a temporary program. */
 export const sequenceLogits = (engine: Engine, { model, ...tuned }: InferenceModel, ids: Int32Array): Promise<Float32Array> =>
   logitsOf(engine, { model, ...tuned }, logitsProgram({ model, linearHook: tuned.attachment?.linearHook, tokens: ids.length }), { ids });
 
@@ -45,7 +45,7 @@ export interface TunedModel extends Omit<InferenceModel, 'model'> {
   readonly model: AnyModel;
 }
 
-/** Logits of the smoke input: of a language model for every token, of a classifier [labels]. */
+/** Logits of the smoke input: for every token of a language model, [labels] for a classifier. */
 export function smokeLogits(engine: Engine, { model, ...tuned }: TunedModel, ids: Int32Array): Promise<Float32Array> {
   if (model.kind === 'causal') return sequenceLogits(engine, { model, ...tuned }, ids);
   const graph = new Graph();
@@ -92,13 +92,13 @@ export interface Difference {
 }
 
 /**
- * The largest effect of rounding to a type on the worst of all logits, as a share of the largest: float32 leaves the order of summation; half
- * and bfloat16 keep 11 and 8 bits of each weight, and errors add up through the layers (all weights of SmolLM2-135M in bfloat16: 0.044).
- * A merge that went wrong is further off by orders of magnitude, or computes the base.
+ * Largest effect of rounding to a type on any logit, as a share of the largest logit. With float32, only the order of summation differs;
+ * half and bfloat16 keep 11 and 8 bits of each weight, and errors accumulate through the layers (all weights of SmolLM2-135M in bfloat16:
+ * 0.044). A faulty merge differs by orders of magnitude more, or equals the base.
  */
 const SHARES = { F64: 5e-5, F32: 5e-5, F16: 2e-2, BF16: 1e-1 } as const;
 
-/** @param types what the trained numbers were rounded to */
+/** Compares logits. @param types the types to which trained parameters were rounded */
 export function compareLogits(found: Float32Array, expected: Float32Array, types: Iterable<string>): Difference {
   let [largest, scale] = [found.length === expected.length ? 0 : Number.POSITIVE_INFINITY, 1];
   expected.forEach((value, i) => {

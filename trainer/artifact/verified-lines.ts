@@ -1,20 +1,20 @@
-/** The comparisons of an export, as sentences for a log and a model card. */
+/** Describes the comparisons of an export in sentences, for a log and a model card. */
 import type { CrossCheck, Form } from './artifact.ts';
 import type { Difference } from './smoke-test.ts';
 
 /** Results of the comparisons of an export. */
 export interface ExportComparison {
-  /** How far rounding all weights moves a logit of the tuned model, in a format that does so. */
+  /** The largest change of the tuned model's logits from rounding all weights, for a format that does so. */
   readonly roundingDifference?: number;
-  /** After how many tokens of the prompt rounding changes the most likely next token. */
+  /** Number of tokens in the prompt after which rounding changes the most likely next token. */
   readonly changedTokens?: number;
-  /** How another program computes the export, or why it was not asked. */
+  /** The comparison with another program, or why it was skipped. */
   readonly crossCheck?: CrossCheck | { readonly missing: string };
 }
 
 export interface Verified extends Difference, ExportComparison {}
 
-/** Everything that was compared, as sentences; the last is about another program, where one was asked. */
+/** Sentences about everything that was compared; the last one is about another program, if one was used. */
 export function verifiedLines(
   { largest, tolerance, crossCheck, ...rounding }: Verified,
   { isRounded, finer }: Pick<Form, 'isRounded' | 'finer'>,

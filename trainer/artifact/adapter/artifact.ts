@@ -1,4 +1,4 @@
-/** The export `adapter`: only the trained numbers and their places. */
+/** The export `adapter`: only the trained parameters and their positions. */
 
 import { applyAdapter } from '../../adapter/apply-adapter.ts';
 import { readAdapter } from '../../adapter/read-adapter.ts';
@@ -18,7 +18,7 @@ export const artifact: Artifact = opened => {
   };
 };
 
-/** The base with the adapter of a folder, ours or PEFT's. */
+/** Opens the base with the adapter of a folder, ours or PEFT's. */
 export async function reopenAdapter(dir: string, { folder: { weights }, model, fingerprint }: Opened) {
   const adapter = await readAdapter(dir);
   return { model, ...(await applyAdapter({ model, weights, fingerprint, adapter })), close: () => adapter.close() };

@@ -1,4 +1,4 @@
-/** A GGUF file of factors (`general.type` is `adapter`), as `convert_lora_to_gguf.py` of llama.cpp writes it, and such a file read again. */
+/** Writes and reads GGUF files of factors (`general.type` is `adapter`), as `convert_lora_to_gguf.py` of llama.cpp writes them. */
 import { openByteFile } from '../../format/byte-file.ts';
 import { f32Entry, type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
 import type { FileLayout } from '../../format/gguf/gguf-family.ts';
@@ -13,14 +13,14 @@ import { quantized } from '../gguf/gguf-file.ts';
 import { FILE_TYPES, ggufTypeNamed } from '../gguf/quantization.ts';
 import { type Factors, rankOf } from './factors.ts';
 
-/** The places of the factors of one module. */
+/** The factors of one module with their position in a file. */
 export interface AdapterPlace extends Factors {
-  /** llama.cpp's name of the weight. */
+  /** llama.cpp's name for the weight. */
   readonly name: string;
   readonly layout: FileLayout;
 }
 
-/** A has the columns of the weight, and B its rows. */
+/** The layouts of the factors: A has the columns of the weight, and B its rows. */
 const ofA = ({ columns }: FileLayout): FileLayout => ({ columns });
 const ofB = ({ rows }: FileLayout): FileLayout => ({ rows });
 
@@ -33,10 +33,10 @@ export interface AdapterFile {
   readonly tensors: readonly GgufTensorEntry[];
 }
 
-/** @param title `general.name` */
+/** The content of the file. @param title the value of `general.name` */
 export function adapterFile(places: readonly AdapterPlace[], architecture: string, title: string): AdapterFile {
   const [first] = places;
-  // One alpha for all: where modules have others, their B makes up for it.
+  // The file has one alpha; modules with another alpha compensate for it in their B.
   const alpha = first === undefined ? 1 : first.scale * rankOf(first);
   return {
     metadata: [
@@ -73,7 +73,7 @@ function tensorsOf({ name, a, b, layout }: AdapterPlace, factor: number): GgufTe
   ];
 }
 
-/** The base with the factors of a file, as llama.cpp applies them. @throws ExportError for a file that has other tensors */
+/** The base with the factors of a file, applied as llama.cpp does. @throws ExportError for a file with other tensors */
 export async function withAdapterFile(
   path: string,
   places: readonly AdapterPlace[],

@@ -1,4 +1,4 @@
-/** The export `gguf-adapter`: factors that Ollama and llama.cpp put over a GGUF file of the base. */
+/** The export `gguf-adapter`: factors that Ollama and llama.cpp apply to a GGUF file of the base. */
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -33,7 +33,7 @@ export const artifact: Artifact = async (opened, { cacheDir, onEvent }) => {
   const { architecture, places } = await placesOf(opened, model);
   const { metadata, tensors } = adapterFile(places, architecture, `${source}-lora`);
   const isChecked = cacheDir !== undefined && hasLlamaCpp(cacheDir);
-  // llama.cpp needs the base as a GGUF file, which is written for the comparison alone.
+  // llama.cpp needs the base as a GGUF file, which is written only for the comparison.
   const plan = isChecked && folder.ggufPath === undefined ? await planOfBase(opened, model) : undefined;
   return {
     bytes: tensors.reduce((sum, tensor) => sum + ggufTensorBytes(tensor), plan === undefined ? 0 : ggufDataBytes(plan)),
@@ -67,7 +67,7 @@ export const artifact: Artifact = async (opened, { cacheDir, onEvent }) => {
   };
 };
 
-/** The places of all factors in a file for the base. */
+/** The positions of all factors in a file for the base. */
 async function placesOf(
   { folder, adapter }: Opened,
   model: CausalModel,
@@ -116,7 +116,7 @@ const planOfBase = (opened: Opened, model: CausalModel) =>
     onWarning: () => undefined,
   });
 
-/** An adapter of the same method that trained nothing. */
+/** An adapter of the same method without any trained parameters. */
 const untrained = (adapter: Adapter): Adapter => ({
   ...adapter,
   tensors: new Map(),

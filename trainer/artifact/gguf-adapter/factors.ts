@@ -1,6 +1,6 @@
 /**
- * Factors of llama.cpp for what was trained: W + (alpha / r)·B·A for linear layers, with one alpha for the whole file, A [r, in] and B [out, r]
- * (`llama-adapter.cpp`). Rows of a linear layer are factors exactly, and so are columns.
+ * Converts trained parameters to factors of llama.cpp: W + (alpha / r)·B·A for linear layers, with one alpha for the whole file, A [r, in]
+ * and B [out, r] (`llama-adapter.cpp`). Trained rows of a linear layer can be expressed exactly as factors, and so can trained columns.
  */
 
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -18,15 +18,15 @@ export interface Factors {
   readonly module: ModuleSpec;
   /** [r, in] */
   readonly a: PeftTensor;
-  /** [out, r]; its values are in units of the scale `scale`. */
+  /** [out, r]; the product of both is multiplied by `scale`. */
   readonly b: PeftTensor;
   readonly scale: number;
 }
 
-/** More names are counted. */
+/** Maximum number of names in a message; the rest are counted. */
 const MOST_NAMED = 8;
 
-/** @throws ExportError that names what llama.cpp has no factors for */
+/** @throws ExportError that names the parts for which llama.cpp has no factors */
 export function factorsOf(model: CausalModel, weights: WeightSource, adapter: Adapter): readonly Factors[] {
   const { method, modules, rows, columns, lora } = adapter.description;
   const form = methods[method].peft;

@@ -47,7 +47,7 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
   const file = `${stem}.gguf`;
   const onTensor = (done: number, total: number): void => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' });
   const onWarning = (message: string): void => onEvent?.({ type: 'log', level: 'warning', message });
-  // The same numbers in the same places: nothing but blocks with trained numbers changes.
+  // The type is that of the base, so only blocks with trained parameters change.
   const patched = wanted === 'base' ? folder.ggufPath : undefined;
   const plan =
     patched === undefined
@@ -73,21 +73,21 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
   };
 };
 
-/** As their own documentation has them; each takes the file as it is. */
+/** Commands from the programs' own documentation; each takes the file as it is. */
 const commandsFor = (file: string, name: string): Readonly<Record<string, string>> => ({
   Ollama: `ollama create ${name} -f ${MODELFILE} && ollama run ${name}`,
   'llama.cpp': `llama-cli -m ${file} -cnv`,
   'LM Studio': `lms import ${file}`,
 });
 
-/** The name of the file: that of the base without its own type, what was done to it, and the type that was asked for. */
+/** The stem of the file name: the name of the base without its type, the change, and the requested type. */
 function stemOf(source: string, type: GgufExportType): string {
   const name = basename(source).replace(/\.gguf$/i, '') || 'model';
   if (type === 'base') return `${name}-tuned`;
   return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned${type === 'auto' ? '' : `-${type}`}`;
 }
 
-/** The types of few bits in which the base holds tensors that training changed: of a folder, MXFP4 alone. */
+/** The low-bit types in which the base stores tensors that training changed; for a folder, only MXFP4. */
 function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] {
   const { tensors } = folder.weights;
   const tuned = model.parameters.filter(({ name }) => isTuned(adapter, name));
@@ -97,8 +97,8 @@ function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] 
 }
 
 /**
- * The weights of a file by the names of the base, which has others for the decoder in a model that also sees images, or one tensor where the
- * file has several.
+ * The weights of a file under the names of the base. The base names the decoder differently in a model that also sees images, or has one
+ * tensor where the file has several.
  */
 function byNamesOfBase(
   { parameters }: CausalModel,
@@ -125,7 +125,7 @@ function byNamesOfBase(
   return { tensors: new Map(tensors), readFloat32 };
 }
 
-/** @throws ExportError for a tensor or a tokenizer that is not the tuned model's */
+/** Opens the file again. @throws ExportError for a tensor or a tokenizer that differs from the tuned model's */
 async function reopen(path: string, { adapter, folder, tokenizer }: Opened, model: CausalModel): Promise<ReopenedExport> {
   const copy = await openModel(path);
   const close = () => copy.weights.close();

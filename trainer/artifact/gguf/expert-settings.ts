@@ -1,16 +1,16 @@
-/** The metadata of mixtures of experts. */
+/** GGUF metadata of mixtures of experts. */
 import { SIGMOIDS, sigmoidKeys } from '../../format/gguf/gguf-experts.ts';
 import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 
 type Keys = typeof sigmoidKeys;
 
-/** Keys whose numbers are integers. */
+/** Keys with integer values. */
 export const EXPERT_INTEGERS: readonly string[] = [
   ...['expert_count', 'expert_used_count', 'expert_feed_forward_length', 'expert_shared_feed_forward_length'],
   ...(['gating', 'plain', 'shared', 'groups', 'chosenGroups'] as const satisfies readonly (keyof Keys)[]).map(name => sigmoidKeys[name]),
 ];
 
-/** @returns nothing for a decoder without experts */
+/** The settings of experts. @returns an empty object for a decoder without experts */
 export function expertSettings({ experts }: Pick<DecoderConfig, 'experts'>): Readonly<Record<string, number | boolean | undefined>> {
   if (!experts) return {};
   const { count, chosen, intermediateSize, shared, sigmoids, layers, sumsToOne } = experts;
@@ -32,7 +32,7 @@ export function expertSettings({ experts }: Pick<DecoderConfig, 'experts'>): Rea
   };
 }
 
-/** The parts of a mixture that its function depends on. */
+/** The properties of a mixture that affect its function. */
 export const expertsOf = ({ experts }: Pick<DecoderConfig, 'experts'>): unknown =>
   experts && {
     ...{ count: experts.count, chosen: experts.chosen, sumsToOne: experts.sumsToOne, size: experts.intermediateSize },

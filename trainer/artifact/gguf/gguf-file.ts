@@ -1,4 +1,6 @@
-/** A tuned model as one GGUF file: every tensor merged, in llama.cpp's name, order of rows and type, one in memory at a time. */
+/**
+ * Writes a tuned model as one GGUF file: every tensor merged, with llama.cpp's name, row order and type; one tensor is in memory at a time.
+ */
 
 import { setImmediate } from 'node:timers/promises';
 import { mergedWeights } from '../../adapter/merge.ts';
@@ -35,16 +37,16 @@ export interface GgufPlanParams {
   readonly opened: Opened;
   readonly model: CausalModel;
   readonly type: GgufExportType;
-  /** `general.name`. */
+  /** The value of `general.name`. */
   readonly name: string;
   readonly onTensor: (done: number, total: number) => void;
   readonly onWarning: (message: string) => void;
 }
 
-/** Values that are quantized between two turns of the event loop: some tenths of a second, so that a stop is noticed. */
+/** Number of values that are quantized between two turns of the event loop: a few tenths of a second, so that stop requests are noticed. */
 const CHUNK_VALUES = 2 ** 21;
 
-/** The blocks of a tensor [rows, columns] that is in the order of the file. */
+/** The encoded blocks of a tensor [rows, columns] in the order of the file. */
 export async function quantized(values: Float32Array, type: GgufType, columns: number): Promise<Uint8Array> {
   const { quantize, blockElements, blockBytes } = type;
   if (quantize === undefined) throw new Error(`${type.name} holds no weights`);
@@ -57,7 +59,7 @@ export async function quantized(values: Float32Array, type: GgufType, columns: n
   return out;
 }
 
-/** @throws ExportError for a model, a setting or a tokenizer that a GGUF file cannot hold */
+/** Plans the file. @throws ExportError for a model, a setting or a tokenizer that a GGUF file cannot hold */
 export async function planGguf(params: GgufPlanParams): Promise<GgufPlan> {
   const { opened } = params;
   return opened.folder.ggufPath === undefined ? planOfFolder(params) : planOfFile(params, opened.folder.ggufPath);
@@ -113,7 +115,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   };
 }
 
-/** Whether llama.cpp has a name for a model, and its files a form for the tokenizer. */
+/** True if llama.cpp has a name for the model, and its files can hold the tokenizer. */
 export async function takesGguf({ folder, model }: { readonly folder: ModelFolder; readonly model: AnyModel }): Promise<boolean> {
   if (model.kind !== 'causal' || !hasGgufName(folder.config)) return false;
   if (folder.kind === 'gguf') return true;
@@ -125,23 +127,23 @@ export async function takesGguf({ folder, model }: { readonly folder: ModelFolde
   }
 }
 
-/** Whether the types are those of the base, whatever they are. */
+/** True if the export keeps the types of the base. */
 const keepsTypes = (type: GgufExportType): type is 'auto' | 'base' => type === 'auto' || type === 'base';
 
-/** The type of a tensor in a file whose base is one. */
+/** The type of a tensor if the base is a GGUF file, too. */
 const typeInFile = (type: NamedType | 'auto', own: GgufType, isTuned: boolean, place: TensorPlace): GgufType =>
   type !== 'auto' ? typeOfTensor(type, place) : isTuned && isCoarse(own) ? typeOfTensor(RAISED, place) : own;
 
-/** llama.cpp has one for all files whose experts are in four bits. */
+/** The value of `general.file_type`; llama.cpp has one value for all files with four-bit experts. */
 const fileType = (type: NamedType, tensors: readonly GgufTensorEntry[]): number =>
   tensors.some(({ type: { name } }) => name === 'MXFP4') ? MXFP4_EXPERTS : FILE_TYPES[type];
 const MXFP4_EXPERTS = 38;
 
 const WEIGHT = '.weight';
-/** ggml's, of the layouts that are written. */
+/** The version of ggml's quantization layouts that are written. */
 const QUANTIZATION_VERSION = 2;
 
-/** Facts that llama.cpp needs about the model of a folder. @throws ExportError for one that a GGUF file cannot hold */
+/** The facts that llama.cpp needs about a model folder. @throws ExportError for a model that a GGUF file cannot hold */
 export function describeFolder({ config, weights }: ModelFolder, model: CausalModel): DescribedModel {
   const written = new Map(model.parameters.map(spec => [nameInDecoder(spec.name), infoOf(spec, weights.tensors.get(spec.name))]));
   return describeForGguf(config, written);
@@ -150,7 +152,9 @@ export function describeFolder({ config, weights }: ModelFolder, model: CausalMo
 const infoOf = ({ name, shape }: ParameterSpec, held: TensorInfo | undefined): TensorInfo =>
   held ?? { name, dtype: 'F32', shape, byteLength: 0 };
 
-/** The metadata of the base as it is, but for the type; tensors that keep their numbers and type keep their bytes. */
+/**
+ * Plans a file from a GGUF base: its metadata except the type is kept, and tensors whose values and type do not change keep their bytes.
+ */
 async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, path: string): Promise<GgufPlan> {
   const { folder, adapter } = opened;
   const file = await openByteFile(path);
@@ -204,8 +208,8 @@ async function readRange(path: string, position: number, length: number): Promis
   }
 }
 
-/** The family of a file that was opened as a model, so it has one. */
+/** The family of a GGUF file; present, because the file was opened as a model. */
 export const familyOf = ({ metadata }: GgufHeader): FoundFamily => required(ggufFamily(metadata), 'the family of a GGUF model');
 
-/** Bytes of all tensors. */
+/** Total size of the tensors in bytes. */
 export const ggufDataBytes = ({ tensors }: GgufPlan): number => tensors.reduce((n, tensor) => n + ggufTensorBytes(tensor), 0);

@@ -1,4 +1,7 @@
-/** The tensors of a GGUF file as parameters of the model: most are one, and of experts gate and up may stand in one or in two. */
+/**
+ * Maps the tensors of a GGUF file to parameters of the model. Most are identical; gate and up projections of experts may be in one tensor
+ * or in two.
+ */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isTuned } from '../../adapter/merge.ts';
@@ -20,7 +23,7 @@ export interface FileTensor extends StoredTensor {
   readonly spec: ParameterSpec;
 }
 
-/** By llama.cpp's names, in the model's order. @throws ExportError for a parameter that the family has no name for */
+/** The tensors by llama.cpp's names, in the model's order. @throws ExportError for a parameter that the family has no name for */
 export function fileTensors(
   model: CausalModel,
   { architecture, family }: FoundFamily,
@@ -45,7 +48,7 @@ export function fileTensors(
   );
 }
 
-/** The tensors whose rows a parameter holds one below the other, all of them as many; mostly the parameter itself. */
+/** The tensors into which a parameter is split by rows, all of the same size; usually only the parameter itself. */
 function partsOf({ name, shape }: ParameterSpec, family: GgufFamily): readonly StoredTensor[] {
   const names = namesOfParts(name, family);
   const [rows = 1, ...rest] = shape;
@@ -62,19 +65,19 @@ function partsOf({ name, shape }: ParameterSpec, family: GgufFamily): readonly S
   }));
 }
 
-/** By Hugging Face's names, the tensors that stand for a parameter one below the other. @param name that of a decoder alone */
+/** Hugging Face's names of the tensors whose concatenated rows form a parameter. @param name the parameter's name in a decoder by itself */
 export function namesOfParts(name: string, { joined = {} }: Pick<GgufFamily, 'joined'>): readonly string[] {
   const [, at = '', stem = '', end = ''] = /^(model\.layers\.\d+\.)(.+)(\.\w+)$/.exec(name) ?? [];
   const layers = Object.hasOwn(joined, stem) ? joined[stem] : undefined;
   return layers?.map(layer => `${at}${layer}${end}`) ?? [name];
 }
 
-/** Whether training changed a part of it. */
+/** True if training changed a part of the tensor. */
 export const isTunedIn = (adapter: Adapter, { parameters }: FileTensor): boolean => parameters.some(name => isTuned(adapter, name));
 
 const STORED: Partial<Record<TensorDType, NamedType>> = { F32: 'F32', F64: 'F32', F16: 'F16' };
 
-/** The type of a folder's tensor that is kept; those that GGUF does not have become bfloat16. */
+/** The GGUF type that keeps the type of a folder's tensor; types that GGUF lacks become bfloat16. */
 export const keptType = (info: TensorInfo | undefined): NamedType => (info && STORED[info.dtype]) ?? 'BF16';
 
 /** The type of a tensor in the folder of the base. */

@@ -1,4 +1,7 @@
-/** Does llama.cpp compute what our engine computes on the same file? Ids of texts, the greedy tokens, and the largest logits after each. */
+/**
+ * Checks that llama.cpp computes the same as our engine on the same file: token ids of texts, greedy tokens, and the largest logits after
+ * each token.
+ */
 
 import { type Engine, EngineError } from '../../engine/engine.ts';
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
@@ -14,51 +17,53 @@ import type { CrossCheck, ReopenedExport, TokenCheck } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { sequenceLogits, smokeIds } from '../smoke-test.ts';
 
-/** Continued greedily. */
+/** Number of tokens to generate greedily. */
 const NEW_TOKENS = 16;
-/** Logits that are compared after each token. */
+/** Number of logits to compare after each token. */
 const COMPARED = 16;
-/** Threads of llama.cpp: a short text takes a second on two. */
+/** Number of threads for llama.cpp: a short text takes a second on two. */
 const THREADS = 2;
 
-/** Other scripts, spaces, numbers and symbols: what ways of splitting a text differ in. */
+/** Texts with other scripts, spaces, numbers and symbols, for which tokenizers differ. */
 const TEXTS = [
   'The river, in 1927 — naïve café 😀',
-  // Not at the beginning: a space before a text is where llama.cpp and Transformers differ for the tokenizers of Llama 2.
+  // White space in the middle, because llama.cpp and Transformers differ in the treatment of space at the beginning for the tokenizers of
+  // Llama 2.
   "two  spaces\n\n\ttab 7's; I'm we'll THEY'RE 12345",
   '日本語とрусский und Straße, x=3.14*(y-2)\r\n',
 ] as const;
 
 /**
- * llama.cpp rounds activations to the type that it multiplies with a weight: to 8 bits with quantized ones, to half or bfloat16 with those, and
- * keys and values to half. As a share of the largest logit; measured on SmolLM2: F32 0.1 %, F16 0.1 %, BF16 1 %, Q8_0 2 %, Q4_1 2 %.
+ * Tolerances as shares of the largest logit. llama.cpp rounds activations to the type with which it multiplies a weight: to 8 bits for
+ * quantized weights, to half or bfloat16 for those types, and keys and values to half. Measured on SmolLM2: F32 0.1 %, F16 0.1 %, BF16 1 %,
+ * Q8_0 2 %, Q4_1 2 %.
  */
 const SHARES: Readonly<Record<string, number>> = { F32: 0.01, F16: 0.02, BF16: 0.05 };
 const QUANTIZED_SHARE = 0.08;
 /**
- * How much more a model with a recurrent state may differ where activations have fewer digits than F16: what a state predicts is subtracted from
- * each value, and a norm enlarges what is left. Rounding the weights to bfloat16 changes the logits of tiny random Qwen3.5 by 2 to 15% of their
- * range in PyTorch, those of Qwen3 by less than 1% (six seeds). Values in a wrong order already show in F32 and F16, which have no such factor.
+ * Factor of the tolerance for a model with a recurrent state if activations have fewer digits than F16: the state's prediction is
+ * subtracted from each value, and a norm amplifies the remainder. Rounding the weights to bfloat16 changes the logits of tiny random
+ * Qwen3.5 by 2 to 15% of their range in PyTorch, those of Qwen3 by less than 1% (six seeds). Values in a wrong order already show in F32
+ * and F16, to which the factor does not apply.
  */
 const WITH_STATE = 5;
 /**
- * The share of tokens whose logits may differ more in a mixture: where two experts are nearly as likely, rounded activations choose the other. A
- * state enlarges small differences, so that it happens with F32 too: to one of 80 tokens of a tiny random Qwen3.5 with experts, whose others
- * differ by 0.1%.
- * Rows or experts in a wrong place change every token.
+ * The share of tokens of a mixture whose logits may exceed the tolerance: if two experts are almost equally likely, rounded activations may
+ * select the other. A state amplifies small differences, so this also happens with F32: to one of 80 tokens of a tiny random Qwen3.5 with
+ * experts, whose other tokens differ by 0.1%. Rows or experts in a wrong place would change every token.
  */
 const SHARE_OF_OTHER_EXPERTS = 0.25;
 
 export interface LlamaCheckParams {
   readonly path: string;
-  /** A GGUF file of factors that is put over the model. */
+  /** A GGUF file of factors to apply to the model. */
   readonly lora?: string;
   readonly exported: ReopenedExport;
   readonly engine: Engine;
   readonly cacheDir: string | undefined;
 }
 
-/** @throws ExportError with the first difference, or with llama.cpp's own words where it cannot load the file */
+/** @throws ExportError with the first difference, or with llama.cpp's own message if it cannot load the file */
 export async function compareWithLlamaCpp(params: LlamaCheckParams): Promise<CrossCheck | { readonly missing: string }> {
   const { cacheDir, path, lora, engine } = params;
   if (cacheDir === undefined || !hasLlamaCpp(cacheDir)) return { missing: `llama.cpp is not installed: run "${INSTALL_LLAMA_CPP}"` };
@@ -99,7 +104,7 @@ async function open(params: Parameters<typeof openLlamaCpp>[0]): Promise<LlamaCp
   }
 }
 
-/** The prompt and what the model writes after it. */
+/** The prompt and its greedy continuation. */
 async function greedyContinuation(
   engine: Engine,
   { model, weights, attachment, start }: ReopenedExport & { readonly model: CausalModel },
@@ -149,11 +154,11 @@ interface Comparison {
   /** The tolerance as a share of the largest logit. */
   readonly share: number;
   readonly tokenizer: Tokenizer;
-  /** Tokens that may differ more. */
+  /** Number of tokens that may exceed the tolerance. */
   readonly spared: number;
 }
 
-/** @throws ExportError with the first token after which a logit differs by more than the share of the largest */
+/** @throws ExportError with the first token after which a logit differs by more than this share of the largest */
 function compareTop(
   theirs: readonly TopLogits[],
   ours: Float32Array,

@@ -1,4 +1,7 @@
-/** config.json → the metadata of a GGUF file, read back before anything is written: whatever the format cannot say is refused. */
+/**
+ * Converts config.json to the metadata of a GGUF file, and reads it back before anything is written: whatever the format cannot express is
+ * refused.
+ */
 
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
@@ -24,12 +27,13 @@ export interface DescribedModel {
   readonly decoder: DecoderConfig;
   /** Metadata of the architecture. */
   readonly entries: readonly GgufEntry[];
-  /** Tensors that hold no weights: rotary factors, by their names in the file. */
+  /** Rotary factors by their names in the file: tensors that are not weights. */
   readonly factors: ReadonlyMap<string, Float32Array>;
 }
 
 /**
- * @param tensors by Hugging Face's names, as they will be written
+ * Describes a model.
+ * @param tensors the tensors to be written, by Hugging Face's names
  * @throws ExportError for a class without a name in llama.cpp, or a setting that its files cannot hold
  */
 export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
@@ -54,21 +58,21 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
   return { family, decoder, entries, factors };
 }
 
-/** One class may have several names, for models with a state and experts, and without. */
+/** True if a family fits a decoder: one class may have several names, with and without a state and experts. */
 const suits = ({ layout, computed }: GgufFamily, { mamba, delta, experts }: DecoderConfig): boolean =>
   (layout !== undefined) === (mamba !== undefined || delta !== undefined) && computed.includes('expert_count') === (experts !== undefined);
 
-/** Whether llama.cpp has a name for the model, so that it can be written to GGUF. */
+/** True if llama.cpp has a name for the model, so that it can be written to GGUF. */
 export const hasGgufName = (whole: ModelConfig): boolean => decoderIn(whole).families.length > 0;
 
 interface InnerDecoder {
   readonly className: string | undefined;
   readonly config: ModelConfig;
-  /** None for a class without a name in llama.cpp. */
+  /** The families; empty for a class without a name in llama.cpp. */
   readonly families: readonly DescribedModel['family'][];
 }
 
-/** The decoder that llama.cpp computes: of a model that also sees images, its text part. */
+/** The decoder that llama.cpp computes; for a model that also sees images, its text part. */
 function decoderIn(whole: ModelConfig): InnerDecoder {
   const outer = architectureOf(whole);
   const { architecture: className, config } = isTextPart(outer) ? innerDecoder(outer, whole) : { architecture: outer, config: whole };
@@ -77,7 +81,7 @@ function decoderIn(whole: ModelConfig): InnerDecoder {
 
 type Setting = number | string | boolean | readonly boolean[] | readonly number[];
 
-/** Keys whose numbers are integers; the others are float32. */
+/** Keys with integer values; others are float32. */
 const INTEGERS = new Set([
   'vocab_size',
   'context_length',
@@ -113,7 +117,7 @@ function entryOf(key: string, value: Setting): GgufEntry {
 interface Described {
   readonly config: ModelConfig;
   readonly decoder: DecoderConfig;
-  /** How blocks without a window turn; undefined where none does. */
+  /** The rotary embedding of blocks without a window; undefined if they have none. */
   readonly full: Positions | undefined;
   readonly family: GgufFamily;
 }
@@ -123,7 +127,7 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
   const { attention, positions } = decoder;
   const windows = attention.layers.map(({ window }) => window);
   const { headDim } = attention.layers.find(({ window }) => window === undefined) ?? decoderSizes(decoder);
-  // It is written even if no text is longer than it, where blocks differ in more than their window.
+  // If windowed blocks differ in more than the window, it is written even if no text is longer than it.
   const windowed = windows.findIndex(
     window => window !== undefined && (ownPositions || family.turnsByWindow || window < decoder.maxPositions),
   );
@@ -171,10 +175,10 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
   return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
 }
 
-/** One number where all blocks have the same. */
+/** A single number if all blocks have the same, otherwise the list. */
 const ofAll = (numbers: readonly number[]): Setting => (new Set(numbers).size === 1 ? elementAt(numbers, 0) : numbers);
 
-/** The weight of YaRN's logarithm, as Transformers 5 and 4 write it; GGUF has it apart from the factor that follows from it. */
+/** The weight of YaRN's logarithm, as Transformers 5 and 4 write it; GGUF stores it separately from the factor that it implies. */
 function logMultiplier({ rope_parameters: newer, rope_scaling: older }: ModelConfig): number | undefined {
   const rope = newer ?? older;
   const found = typeof rope === 'object' && rope !== null && 'mscale_all_dim' in rope ? rope.mscale_all_dim : undefined;
@@ -203,7 +207,7 @@ function scalingSettings({ scaling }: Positions): Readonly<Record<string, Settin
   }
 }
 
-/** The heads of the first block, which are those of all in families whose files have one number for them. */
+/** The sizes of the first block, which apply to all blocks in families whose files have a single value. */
 export function decoderSizes({ attention, delta, mamba }: DecoderConfig): LayoutSizes & Pick<AttentionShape, 'headDim'> {
   const { kvHeads, headDim } = elementAt(attention.layers, 0);
   return { heads: attention.heads, kvHeads, headDim, state: delta ?? (mamba && { keyHeads: mamba.groups, heads: mamba.heads }) };
@@ -254,7 +258,7 @@ function readBack(
   return decoderConfig(className, config);
 }
 
-/** Parts of a decoder that its function depends on, as messages name them. */
+/** The parts of a decoder that affect its function, with their names in messages. */
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
   ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSizes]],
   ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
@@ -279,7 +283,7 @@ function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderC
   );
 }
 
-/** Numbers are float32 in the file. */
+/** Tolerance for values that are float32 in the file. */
 const TOLERANCE = 1e-6;
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -1,4 +1,4 @@
-/** The Modelfile that `ollama create` reads: the file, its chat template as a Go template, stop tokens and parameters. */
+/** The Modelfile that `ollama create` reads: the GGUF file, its chat template as a Go template, stop tokens and parameters. */
 
 import { isOneOf } from '../../catalog/entries.ts';
 import { type ChatMessage, type ChatTemplate, ChatTemplateError, createChatTemplate } from '../../format/chat-template/chat-template.ts';
@@ -8,7 +8,7 @@ import { required } from '../../narrow.ts';
 
 export const MODELFILE = 'Modelfile';
 
-/** Ollama's names are in lower case, without signs that separate parts. */
+/** A name for Ollama: lower case, without separators. */
 export const ollamaName = (stem: string): string =>
   stem
     .toLowerCase()
@@ -16,19 +16,19 @@ export const ollamaName = (stem: string): string =>
     .replace(/^[^a-z0-9]+/, '') || 'tuned';
 
 export interface ModelfileParams {
-  /** The name of the GGUF file next to it. */
+  /** The name of the GGUF file next to the Modelfile. */
   readonly file: string;
-  /** The GGUF file of the base, where `file` is an adapter. */
+  /** The GGUF file of the base, if `file` is an adapter. */
   readonly base?: string;
   readonly tokenizer: Tokenizer;
   readonly generationConfig: ModelConfig | undefined;
   readonly maxPositions: number;
 }
 
-/** Ollama's own context; a smaller model needs its own number. */
+/** Ollama's default context length; a model with fewer positions needs its own value. */
 const OLLAMA_CONTEXT = 4096;
 
-/** Ollama's names of what generation_config.json says. */
+/** Ollama's names for settings of generation_config.json. */
 const PARAMETERS = {
   temperature: 'temperature',
   top_p: 'top_p',
@@ -68,13 +68,13 @@ export function modelfile({ file, base, tokenizer, generationConfig = {}, maxPos
 const ROLES = ['system', 'user', 'assistant'] as const;
 type Role = (typeof ROLES)[number];
 
-/** A turn is `before`, its text, and `after`. */
+/** The form of a turn: `before`, its text, `after`. */
 interface Turn {
   readonly before: string;
   readonly after: string;
 }
 
-/** A conversation is `lead`, one turn after another, and `prompt` where the assistant is to write. */
+/** The form of a conversation: `lead`, its turns, and `prompt` before the assistant's answer. */
 interface LinearChat {
   readonly lead: string;
   readonly turns: Partial<Readonly<Record<Role, Turn>>>;
@@ -83,7 +83,7 @@ interface LinearChat {
 
 interface Texts {
   readonly template: string;
-  /** The system text where a conversation has none. */
+  /** The system text for conversations that have none. */
   readonly system?: string | undefined;
 }
 
@@ -91,16 +91,16 @@ interface Reason {
   readonly reason: string;
 }
 
-/** `isDated`: the texts hold the date on which they were made. */
+/** A template, or the reason why there is none. `isDated` means that the texts contain the current date. */
 export type GoTemplate = (Texts & { readonly isDated: boolean }) | Reason;
 
-/** Texts that no template has. */
+/** Texts that occur in no template. */
 const MARKS: Readonly<Record<Role, string>> = { system: 'Σsystemς', user: 'Υuserυ', assistant: 'Αassistantα' };
 
 /**
- * Jinja becomes a Go template by what it writes: marks are put in place of texts, and the signs around them are taken. The result is then
- * compared with Jinja on conversations of several turns. A template that does more than to wrap each turn is left out.
- * @param now for templates that write the date
+ * Derives a Go template from the output of the Jinja template: renders marks in place of texts, and takes the text around them. The result
+ * is then compared with Jinja on conversations of several turns. A template that does more than wrap each turn is not converted.
+ * @param now the time, for templates that write the date
  */
 export function goTemplate(tokenizer: Tokenizer, now = new Date()): GoTemplate {
   const { chatTemplate: template, specialTokens } = tokenizer;
@@ -137,7 +137,7 @@ type Render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) =
 
 const message = (role: Role, content: string = MARKS[role]): ChatMessage => ({ role, content });
 
-/** `begin`: the token that begins a text, where the tokenizer has one; `ends`: those that end it. */
+/** `begin` is the token that begins a text, if the tokenizer has one; `ends` are the tokens that end it. */
 interface TextSigns {
   readonly begin: string;
   readonly ends: readonly string[];
@@ -152,9 +152,9 @@ function linear(render: Render, { begin, ends }: TextSigns): LinearChat | undefi
   const prompt = promptOf(render, first, ends);
   if (found === undefined || prompt === undefined || !tail.endsWith(prompt)) return undefined;
   const userAfter = tail.slice(0, tail.length - prompt.length);
-  // A token that begins later turns too belongs to the turns, as the first sign of ChatML.
+  // A token that also begins later turns, like the first token of ChatML, belongs to the turns.
   const lead = dialog.startsWith(begin) && !afterAssistant.includes(begin) ? begin : '';
-  // The turns of user and assistant mostly end alike; otherwise the first user turn tells how it begins.
+  // The turns of user and assistant usually end in the same way; otherwise the first user turn shows how it begins.
   const endsAlike = userAfter !== '' && afterAssistant.startsWith(userAfter);
   const own = hasSystem ? commonEnd(beforeUser, afterAssistant) : beforeUser.slice(lead.length);
   const userBefore = endsAlike ? afterAssistant.slice(userAfter.length) : own;
@@ -181,7 +181,7 @@ function isPossible(render: () => boolean): boolean {
   }
 }
 
-/** The text that is added where the assistant begins; in its place, some templates write a token that ends the text, as Phi-3. */
+/** The text that the generation prompt adds. Without it, some templates (Phi-3) write a token that ends the text. */
 function promptOf(render: Render, first: readonly ChatMessage[], ends: readonly string[]): string | undefined {
   const messages = [...first, message('user')];
   const [without, withPrompt] = [render(messages, false), render(messages, true)];
@@ -196,7 +196,7 @@ function commonEnd(a: string, b: string): string {
   return a.slice(a.length - i);
 }
 
-/** Writes a conversation as the Go template does. */
+/** Renders a conversation as the Go template does. */
 function write({ lead, turns, prompt }: LinearChat, messages: readonly ChatMessage[]): string {
   const wrapped = messages.map(({ role, content }) => {
     const turn = isOneOf(ROLES, role) ? turns[role] : undefined;
@@ -205,7 +205,7 @@ function write({ lead, turns, prompt }: LinearChat, messages: readonly ChatMessa
   return `${lead}${wrapped.join('')}${prompt}`;
 }
 
-/** One turn, several, with a system text where there is a turn for it. */
+/** Compares both templates on one turn and on several turns, also with a system text if there is a turn for it. */
 function isFaithful(render: Render, chat: LinearChat): boolean {
   const dialog = [message('user', 'One?'), message('assistant', 'Two.'), message('user', 'Three, four?'), message('assistant', 'Five.')];
   const system = chat.turns.system ? [message('system', 'Be brief.')] : [];
@@ -213,14 +213,14 @@ function isFaithful(render: Render, chat: LinearChat): boolean {
   return [...asked, [...system, ...dialog, message('user', 'Six?')]].every(messages => render(messages, true) === write(chat, messages));
 }
 
-/** The beginning of a conversation without a system text: that of the template, or a system text that it adds. */
+/** The beginning of a conversation without a system text: that of the template, or a system text that the template adds. */
 interface Start {
-  /** Behind the lead. */
+  /** The text after the lead. */
   readonly head: string;
   readonly system?: string;
 }
 
-/** Undefined where conversations of one question and of two do not begin alike. */
+/** The start; undefined if conversations with one question and with two begin differently. */
 function startWithoutSystem(render: Render, chat: LinearChat): Start | undefined {
   const [question, dialog] = [1, 3].map(count =>
     [message('user', 'One?'), message('assistant', 'Two.'), message('user', 'Three?')].slice(0, count),
@@ -238,13 +238,13 @@ function startWithoutSystem(render: Render, chat: LinearChat): Start | undefined
   return isText && chat.turns.system ? { head: '', system: text } : { head };
 }
 
-/** Whether Ollama puts this token before the text itself, as the GGUF file tells it. */
+/** True if Ollama adds this token before the text by itself, because the GGUF file says so. */
 function addsOwnBegin(tokenizer: Tokenizer, lead: string): boolean {
   const { bosId } = tokenizer;
   return bosId !== undefined && lead === tokenizer.token(bosId) && tokenizer.encode('', { addSpecialTokens: true })[0] === bosId;
 }
 
-/** Undefined for text that Go or the Modelfile would take for its own signs. */
+/** The Go template; undefined for text that Go or the Modelfile would interpret as syntax. */
 function goText({ lead, turns, prompt }: LinearChat, head: string): string | undefined {
   const parts = [lead, head, prompt, ...Object.values(turns).flatMap(({ before, after }) => [before, after])];
   if (parts.some(part => part.includes('{{') || part.includes('"""'))) return undefined;

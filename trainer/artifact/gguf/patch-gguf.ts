@@ -1,6 +1,6 @@
 /**
- * A GGUF base with what was trained in it: a copy of the file in which blocks of numbers that changed are quantized anew, and nothing else.
- * A trained row changes all of its own blocks, a trained column one block of every row.
+ * Writes a GGUF base with trained parameters: a copy of the file in which only the changed blocks are quantized again. A trained row
+ * changes all of its own blocks, a trained column one block of every row.
  */
 
 import { constants } from 'node:fs';
@@ -21,7 +21,7 @@ import { fileTensors, isTunedIn } from './gguf-tensors.ts';
 export interface PatchParams {
   readonly opened: Opened;
   readonly model: CausalModel;
-  /** The base. */
+  /** The GGUF file of the base. */
   readonly from: string;
   readonly to: string;
   readonly onTensor: (done: number, total: number) => void;
@@ -45,7 +45,7 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
     throw new ExportError(
       `${unwritten.name} is ${unwritten.type.name}, which is read but not written, so the file cannot keep the types of the base: export with --type Q8_0 or another type`,
     );
-  // A copy on file systems that share blocks takes no time and no room.
+  // Copying is instantaneous and takes no space on file systems that can share blocks.
   await copyFile(from, to, constants.COPYFILE_FICLONE);
   const handle = await open(to, 'r+');
   try {
@@ -63,8 +63,8 @@ export async function patchGguf({ opened, model, from, to, onTensor }: PatchPara
 }
 
 /**
- * The blocks in which a number of the file changed, neighboring ones of a row of a matrix together; a type without blocks, whose numbers are exact, has
- * one for each row. The blocks of a vector, whose every number is a row, are taken as rows.
+ * Yields the changed blocks, merging neighboring blocks within a row of a matrix. A type without blocks, whose values are exact, counts
+ * each row as a block. In a vector, whose every element is a row, blocks are treated as rows.
  */
 function* changedBlocks(
   { type, shape, position }: GgufTensor,

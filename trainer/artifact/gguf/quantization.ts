@@ -1,11 +1,11 @@
-/** Which GGUF type each tensor gets: the mixtures that llama.cpp's own quantizer makes under these names. */
+/** Chooses the GGUF type of each tensor, with the mixtures that llama.cpp's own quantizer uses under these names. */
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { GGUF_TYPES, type GgufType } from '../../format/gguf/gguf-types.ts';
 
-/** Types that are no mixtures of their own go by one name everywhere. */
+/** The named types; those that are not mixtures have one name everywhere. */
 export type NamedType = Exclude<GgufExportType, 'auto' | 'base'>;
 
-/** `general.file_type`, by llama.cpp's list. */
+/** Values of `general.file_type` from llama.cpp's list. */
 export const FILE_TYPES: Readonly<Record<NamedType, number>> = {
   F32: 0,
   F16: 1,
@@ -20,10 +20,10 @@ export const FILE_TYPES: Readonly<Record<NamedType, number>> = {
   BF16: 32,
 };
 
-/** Values of a block of 32 and of a K-quant. */
+/** Number of values in a block of 32-value types and of K-quants. */
 const [BLOCK, SUPER_BLOCK] = [32, 256];
 
-/** For rows that K-quants do not divide. */
+/** Replacements for rows whose length is not a multiple of a K-quant's block. */
 const BY_32: Readonly<Record<string, string>> = { Q4_K: 'Q5_0', Q5_K: 'Q5_1', Q6_K: 'Q8_0' };
 
 const byName = new Map([...GGUF_TYPES.values()].map(type => [type.name, type]));
@@ -35,16 +35,16 @@ export function ggufTypeNamed(name: string): GgufType {
   return type;
 }
 
-/** The type of trained tensors whose own has few bits: half a step of it is 0.4% of the largest number of a block. */
+/** The type for trained tensors whose own type has few bits: half a step is 0.4% of the largest value of a block. */
 export const RAISED: NamedType = 'Q8_0';
 
-/** Whether half a step of a type may be more than what training changes. */
+/** True if half a step of a type may exceed the changes of training. */
 export const isCoarse = ({ blockBytes, blockElements }: GgufType): boolean => blockBytes < blockElements;
 
-/** The same of a mixture by its name, whose matrices are of one type for the most part. */
+/** The same for a type name; most matrices of a mixture have one type. */
 const isCoarseName = (type: NamedType): boolean => isCoarse(ggufTypeNamed(type.replace(/_M$/, '')));
 
-/** The precision of trained numbers, with the type that keeps more of them. */
+/** The precision of trained parameters, and a type that preserves more of them. */
 export function precisionOf(
   type: GgufExportType,
   isBaseCoarse: boolean,
@@ -57,17 +57,17 @@ export function precisionOf(
 }
 
 export interface TensorPlace {
-  /** llama.cpp's name. */
+  /** llama.cpp's name for the tensor. */
   readonly name: string;
   readonly shape: readonly number[];
   readonly blocks: number;
-  /** The embedding is the output head too. */
+  /** Whether the embedding is also the output head. */
   readonly tied: boolean;
-  /** The number of experts of a block; 0 without a mixture. */
+  /** Number of experts per block; 0 without a mixture. */
   readonly experts: number;
 }
 
-/** Vectors stay float32; so do all norms, biases of experts, routers and convolutions, which llama.cpp computes with as they are. */
+/** Tensors that stay float32, like vectors: llama.cpp computes with norms, expert biases, routers and convolutions without conversion. */
 const EXACT = /\.(ffn_gate_inp|ssm_conv1d|ssm_norm|shortconv\.conv)\.weight$|\.bias$|\.ssm_[ad]$/;
 
 export function typeOfTensor(wanted: NamedType | 'MXFP4', place: TensorPlace): GgufType {
@@ -81,13 +81,13 @@ export function typeOfTensor(wanted: NamedType | 'MXFP4', place: TensorPlace): G
   return ggufTypeNamed(smaller ?? 'F16');
 }
 
-/** The first and last eighths of the blocks, and every third between, where an error costs most. */
+/** True for the first and last eighths of the blocks and every third block between, where errors cost most. */
 function hasMoreBits(block: number, blocks: number): boolean {
   const eighth = Math.floor(blocks / 8);
   return block < eighth || block >= Math.floor((7 * blocks) / 8) || (block - eighth) % 3 === 2;
 }
 
-/** Mixtures of so many experts have more bits in attention, which is small next to them. */
+/** Number of experts from which attention, which is then comparatively small, gets more bits. */
 const FEW_EXPERTS = 8;
 
 function mixed(wanted: NamedType, { name, blocks, tied, experts }: TensorPlace): string {
@@ -104,5 +104,5 @@ function mixed(wanted: NamedType, { name, blocks, tied, experts }: TensorPlace):
   return usual;
 }
 
-/** The type that a name stands for, most of the tensors' of a mixture. */
+/** The type for a name; for a mixture, that of most of its tensors. */
 const ggufTypeOf = (name: NamedType): GgufType => ggufTypeNamed(name.replace(/_M$/, ''));

@@ -1,8 +1,8 @@
-/** The metadata of decoders in which some blocks have a recurrent state or a short convolution in place of attention. */
+/** GGUF metadata of decoders in which some blocks have a recurrent state or a short convolution in place of attention. */
 import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 import type { Positions } from '../../model/layer/rope-scaling.ts';
 
-/** Keys whose numbers are integers. */
+/** Keys with integer values. */
 export const RECURRENT_INTEGERS = [
   'full_attention_interval',
   'ssm.conv_kernel',
@@ -13,7 +13,7 @@ export const RECURRENT_INTEGERS = [
   'shortconv.l_cache',
 ] as const;
 
-/** @returns nothing for a decoder without such blocks */
+/** The settings of such blocks. @returns an empty object for a decoder without them */
 export function recurrentSettings(
   { delta, convolution, mamba, blocks }: Pick<DecoderConfig, 'delta' | 'convolution' | 'mamba' | 'blocks'>,
   full: Positions | undefined,
@@ -40,5 +40,8 @@ export function recurrentSettings(
   };
 }
 
-/** The pairs of features by the axes of an image, in turns; llama.cpp turns none that is in no section. A text has one place on all axes. */
+/**
+ * Number of rotary pairs per axis of an image, interleaved; llama.cpp does not rotate pairs outside of every section. In text, all axes
+ * have the same position.
+ */
 const sections = (pairs: number): readonly number[] => [...[0, 1, 2].map(axis => Math.ceil((pairs - axis) / 3)), 0];

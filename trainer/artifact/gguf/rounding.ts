@@ -1,6 +1,6 @@
-/** How far a tensor of a GGUF file may be from the numbers that it stands for. */
+/** Bounds how far a tensor of a GGUF file may be from the values that it stands for. */
 
-/** Root of the mean squared difference, over that of the numbers; 0 for zeros that stayed zeros. */
+/** The relative root mean square error; 0 if zeros stayed zeros. */
 export function errorOf(found: Float32Array, expected: Float32Array): number {
   if (found.length !== expected.length) return Number.POSITIVE_INFINITY;
   let [squares, size] = [0, 0];
@@ -13,8 +13,8 @@ export function errorOf(found: Float32Array, expected: Float32Array): number {
 }
 
 /**
- * Twice the error of the worst of several normal and heavy-tailed tensors: rows in the wrong place are off by 140 %. A type that is not listed
- * keeps every bit.
+ * The tolerance per type: twice the error of the worst of several normal and heavy-tailed tensors. Rows in the wrong place have an error of
+ * 140 %. Types that are not listed are exact.
  */
 const LARGEST: Readonly<Record<string, number>> = {
   F32: 1e-6,

@@ -1,4 +1,4 @@
-/** The export `merged`: a whole Hugging Face folder that any tool loads. */
+/** The export `merged`: a whole Hugging Face folder that any tool can load. */
 
 import { mergedTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
@@ -27,7 +27,7 @@ export const artifact: Artifact = (opened, { type = 'base', onEvent }) => {
   };
 };
 
-/** @throws ExportError where the tokenizer of the copy is not the base's */
+/** Opens the folder again. @throws ExportError if the tokenizer of the copy differs from the base's */
 async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
   const folder = await openModel(dir);
   const close = () => folder.weights.close();

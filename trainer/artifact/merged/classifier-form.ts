@@ -1,4 +1,4 @@
-/** A tuned classifier as a folder of its own: what its config.json says, and under which names its class looks for the parameters. */
+/** Describes a tuned classifier as a folder of its own: the content of config.json, and the parameter names of its class. */
 
 import type { ModelConfig } from '../../format/model-config.ts';
 import { type Architecture, headedClass } from '../../model/architectures.ts';
@@ -8,28 +8,28 @@ import { isRecord } from '../../narrow.ts';
 
 export interface ClassifierForm {
   readonly config: ModelConfig;
-  /** The name of each parameter of the model → its name in the folder. */
+  /** The name of each parameter in the model → its name in the folder. */
   readonly names: ReadonlyMap<string, string>;
 }
 
-/** A base without a head becomes the class of its family that has one; undefined where there is none. */
+/** The form of a classifier. A base without a head becomes the class of its family that has one; undefined if there is none. */
 export function withHead(model: AnyModel, config: ModelConfig): ClassifierForm | undefined {
   const named = newClass(model, config);
   if (model.kind !== 'classifier' || named === undefined) return undefined;
   const changed = { ...config, architectures: [named], ...labelKeys(model, { architectures: [named] }), ...padKey(model, config) };
   const { parameters } = loadModel(changed);
-  // The same layers in the same order, whose names begin otherwise.
+  // Both classes must have the same layers in the same order; only the prefixes of their names differ.
   const isSame = parameters.every(({ shape }, i) => shape.join() === model.parameters[i]?.shape.join());
   if (!isSame || parameters.length !== model.parameters.length) return undefined;
   return { config: changed, names: new Map(model.parameters.map(({ name }, i) => [name, parameters[i]?.name ?? name])) };
 }
 
-/** A decoder finds the last token of a padded text by the id of padding, which config.json then has to name. */
+/** The padding id: a decoder needs it in config.json to find the last token of a padded text. */
 function padKey({ input, encoder }: ClassifierModel, { pad_token_id: given }: ModelConfig): ModelConfig {
   return input.kind === 'image' || encoder || typeof given === 'number' ? {} : { pad_token_id: input.padId };
 }
 
-/** The class that a tuned model belongs to, where it is another one than its base's. */
+/** The class of a tuned model, if it differs from the base's. */
 export function newClass(model: AnyModel, config: ModelConfig): Architecture | undefined {
   const architecture = architectureOf(config);
   if (model.kind !== 'classifier' || model.pooling || architecture === undefined) return undefined;
@@ -46,7 +46,7 @@ const PROBLEM_TYPES: Readonly<Record<Problem, string | undefined>> = {
   embedding: undefined,
 };
 
-/** The labels of the task, in the keys of config.json: Transformers', timm's, or both. */
+/** The labels of the task under the keys of config.json: those of Transformers, of timm, or both. */
 export function labelKeys({ labels, problem }: ClassifierModel, config: ModelConfig): ModelConfig {
   const named = labels.map((name, i) => [String(i), name] as const);
   const transformers = {
@@ -56,7 +56,7 @@ export function labelKeys({ labels, problem }: ClassifierModel, config: ModelCon
     problem_type: PROBLEM_TYPES[problem],
   };
   const { model_args: args } = config;
-  // timm makes the model of its arguments, which may name the number of classes too.
+  // timm builds the model from these arguments, which may include the number of classes.
   const ofArguments = isRecord(args) && 'num_classes' in args ? { model_args: { ...args, num_classes: labels.length } } : {};
   return {
     ...(Array.isArray(config.architectures) ? transformers : {}),
@@ -64,7 +64,7 @@ export function labelKeys({ labels, problem }: ClassifierModel, config: ModelCon
   };
 }
 
-/** The size of the images that the model was tuned with, in timm's words; undefined where config.json says the same or no such thing. */
+/** The image size with which the model was tuned, in timm's format; undefined if config.json has the same size or the model has none. */
 export function sizeKeys(model: AnyModel, config: ModelConfig): ModelConfig | undefined {
   const { pretrained_cfg: trained } = config;
   const size = model.kind === 'classifier' ? chosenSize(model.input) : undefined;

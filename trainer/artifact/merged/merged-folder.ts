@@ -1,4 +1,4 @@
-/** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
+/** The `merged` export: a Hugging Face folder with the base's types and shards, and all files that accompany a model. */
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -40,14 +40,17 @@ export interface MergedParams {
 }
 
 const STORED = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
-/** Hugging Face's usual size of a shard, for bases that have none. */
+/** Hugging Face's usual shard size, for bases without shards. */
 const SHARD_BYTES = 5e9;
-/** Other forms of a tokenizer, for programs that read those. */
+/** Files to copy, among them other formats of the tokenizer for programs that read those. */
 const COPIED = [...VOCABULARY_FILES, 'LICENSE', PREPROCESSOR_FILE];
 
 type StoredType = TensorEntry['dtype'];
 
-/** A tensor of a GGUF file has no type that a folder may have; integers keep theirs. @param isWide float32 whatever is asked for */
+/**
+ * The type in which a tensor is stored. Tensors of a GGUF file have types that a folder cannot have; integers keep their type.
+ * @param isWide whether it stays float32 with any requested type
+ */
 function storedType({ dtype }: TensorInfo, { folder, type }: Pick<MergedParams, 'folder' | 'type'>, isWide = false): StoredType {
   if (isWide && type !== 'base') return 'F32';
   if (folder.kind === 'gguf' || dtype === 'GGML') return STORED[type === 'base' ? 'float32' : type];
@@ -63,13 +66,13 @@ function typeKeys({ folder, type }: MergedParams): Readonly<Record<string, strin
   return { [key]: type === 'base' ? 'float32' : type };
 }
 
-/** A tensor as it is written. */
+/** A tensor to be written. */
 interface Placed {
   readonly info: TensorInfo;
   readonly dtype: StoredType;
-  /** The model's name for it. */
+  /** The model's name for the tensor. */
   readonly source: string;
-  /** How a tensor is made that the base holds in another form than the model. */
+  /** How to make a tensor that the base holds in another form than the model. */
   readonly made?: StoredTensor | undefined;
 }
 
@@ -78,7 +81,7 @@ const isChanged = ({ source, made }: Placed, adapter: Adapter): boolean =>
 
 const storedBytes = ({ info, dtype }: Placed): number => info.shape.reduce((n, d) => n * d, ELEMENT_BYTES[dtype]);
 
-/** The types that trained numbers are rounded to. */
+/** The types to which trained parameters are rounded. */
 export const tunedTypes = (params: MergedParams): Set<StoredType> =>
   new Set(
     [...placedTensors(params).values()]
@@ -89,7 +92,7 @@ export const tunedTypes = (params: MergedParams): Set<StoredType> =>
 export const mergedBytes = (params: MergedParams): number =>
   [...placedTensors(params).values()].reduce((sum, placed) => sum + storedBytes(placed), 0);
 
-/** A new head on a base that has no place for it, or does not say what it is. */
+/** True for a new head on a base that has no place for it, or does not name its class. */
 function isHeadless({ model, folder: { weights, config } }: MergedParams): boolean {
   const fresh = model.parameters.filter(({ initial }) => initial);
   return (
@@ -100,7 +103,10 @@ function isHeadless({ model, folder: { weights, config } }: MergedParams): boole
   );
 }
 
-/** Name in the folder → tensor: those of the base, with the shapes of a new head; of a base without a head, those of its class with one. */
+/**
+ * The tensors by their names in the folder: those of the base, with the shapes of a new head; for a base without a head, those of the class
+ * with a head.
+ */
 function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   const { model } = params;
   const tensors = writtenTensors(params);
@@ -116,7 +122,7 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   const written = model.parameters.map(({ name, shape }) =>
     place(names.get(name) ?? name, tensors.get(name) ?? { name, dtype: like?.dtype ?? 'F32', shape, byteLength: 0 }),
   );
-  // Tensors of a layer other than its parameters (counts of a batch norm) stay; heads of a pretraining are left out.
+  // Other tensors of a layer (counts of a batch norm) stay; heads of pretraining are left out.
   const layers = new Map([...names].map(([own, name]) => [layerOf(own), layerOf(name)]));
   const kept = [...tensors.values()].flatMap(info => {
     const layer = names.has(info.name) ? undefined : layers.get(layerOf(info.name));
@@ -125,17 +131,17 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   return new Map([...written, ...kept]);
 }
 
-/** Those of the base, without the layers of its vectors where another task leaves them out. */
+/** The tensors of the base; if the task has no vectors, without the layers that compute them. */
 function writtenTensors({ model, folder: { weights, vectors } }: MergedParams): ReadonlyMap<string, TensorInfo> {
   const layers = vectors?.dense ?? [];
   if (layers.length === 0 || layersOf(model).length > 0) return weights.tensors;
   return new Map([...weights.tensors].filter(([name]) => !isOfModule(layers, name)));
 }
 
-/** The layers that the vectors of an embedder pass through, which have files of their own. */
+/** The dense layers after an embedder's pooling, which have files of their own. */
 const layersOf = (model: AnyModel): readonly DenseLayer[] => (model.kind === 'classifier' ? (model.pooling?.dense ?? []) : []);
 
-/** With the tensors that stand for stacks of experts, in the places of those of the base. */
+/** The tensors, with stacks of experts replaced by the tensors of which the base consists. */
 function withStored(params: MergedParams, placed: ReadonlyMap<string, Placed>): ReadonlyMap<string, Placed> {
   const { folder, model } = params;
   const { tensors } = folder.weights;
@@ -148,7 +154,7 @@ function withStored(params: MergedParams, placed: ReadonlyMap<string, Placed>): 
     return [name, { info: { ...info, shape: [...tensor.shape] }, dtype: storedType(info, params), source: name, made: tensor }];
   });
   const all = new Map([...kept, ...made]);
-  // In the order of the base, and what takes the place of others behind it.
+  // In the order of the base; tensors that replace others come last.
   return new Map([...[...tensors.keys()].flatMap(name => take(all, name)), ...[...all].filter(([name]) => !tensors.has(name))]);
 }
 
@@ -159,7 +165,7 @@ const take = (all: ReadonlyMap<string, Placed>, name: string): [string, Placed][
 
 const layerOf = (name: string): string => name.slice(0, name.lastIndexOf('.'));
 
-/** @throws ExportError where the base has no place for the head */
+/** @throws ExportError if the base has no place for the head */
 function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm {
   const form = withHead(model, config);
   if (form) return form;
@@ -168,14 +174,14 @@ function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm
   );
 }
 
-/** config.json as it is, or with the labels of the task. */
+/** The text of config.json, unchanged or with the labels of the task. */
 async function configText(params: MergedParams): Promise<string> {
   const { model, folder } = params;
   const text = (await readModelFile(join(folder.dir, 'config.json'), MAX_JSON_BYTES)).toString('utf8');
   if (isHeadless(params)) return jsonLike({ ...headedForm(params).config, ...typeKeys(params) }, text);
   const typed = { ...folder.config, ...typeKeys(params) };
   const isTyped = Object.keys(typeKeys(params)).length > 0;
-  // What is written are plain numbers.
+  // The exported weights are not quantized.
   if (folder.config.quantization_config) return jsonLike({ ...typed, quantization_config: undefined }, text);
   const own = loadModel(folder.config);
   const isSame =
@@ -187,13 +193,13 @@ async function configText(params: MergedParams): Promise<string> {
   return jsonLike({ ...typed, ...sized, ...(model.kind === 'classifier' && !isSame && labelKeys(model, folder.config)) }, text);
 }
 
-/** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
+/** Writes everything into `dir`, an empty folder. Only one tensor of the weights is in memory at a time. */
 export async function writeMerged(dir: string, params: MergedParams): Promise<void> {
   await writeWeights(dir, params);
   await writeCompanions(dir, params);
 }
 
-/** Writes everything but the weights: config.json, the tokenizer, and what else travels with a model. */
+/** Writes everything except the weights: config.json, the tokenizer, and the other files that accompany a model. */
 export async function writeCompanions(dir: string, params: MergedParams): Promise<void> {
   const { folder, tokenizer } = params;
   if (folder.kind === 'gguf') {
@@ -210,7 +216,7 @@ export async function writeCompanions(dir: string, params: MergedParams): Promis
   if (params.model.kind === 'classifier' && params.model.pooling) await writeModulesOf(dir, params.model, folder.dir);
 }
 
-/** Images reach the export as they reached training, also where the base says nothing or another size. */
+/** Writes the image preprocessing of training, even if the base has none or another size. */
 async function writePreprocessing(dir: string, { model, folder }: MergedParams): Promise<void> {
   if (model.kind !== 'classifier' || model.input.kind !== 'image') return;
   const { height, width } = model.input;
@@ -218,7 +224,7 @@ async function writePreprocessing(dir: string, { model, folder }: MergedParams):
   if (text !== undefined) await writeTextFile(join(dir, PREPROCESSOR_FILE), text);
 }
 
-/** An embedder is a folder of sentence-transformers, which cuts texts where its base does. */
+/** Writes an embedder's modules: it is a folder of sentence-transformers, which cuts texts at the same length as its base. */
 async function writeModulesOf(dir: string, { hiddenSize, input, pooling }: ClassifierModel, baseDir: string): Promise<void> {
   if (!pooling || input.kind !== 'tokens') return;
   const maxLength = (await sentenceLength(baseDir)) ?? input.maxPositions;
@@ -252,10 +258,10 @@ async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   await writeJson(join(dir, INDEX_FILE), { metadata: { total_size: mergedBytes(params) }, weight_map: weightMap });
 }
 
-/** The stacks of one block: as files go, an expert of each comes in turn. */
+/** Number of stacks to remember: those of one block, because files interleave their experts. */
 const REMEMBERED = 3;
 
-/** A source that keeps the last stacks of experts, since each is asked for once an expert. */
+/** A source that caches the last stacks of experts, because each is read once per expert. */
 function rememberingStacks({ parameters }: AnyModel, source: WeightSource): WeightSource {
   const stacks = new Set(parameters.filter(({ stack }) => stack).map(({ name }) => name));
   const last = new Map<string, Promise<Float32Array>>();
@@ -273,11 +279,11 @@ function rememberingStacks({ parameters }: AnyModel, source: WeightSource): Weig
   };
 }
 
-/** Untouched tensors keep their bytes. */
+/** The bytes of a tensor; unchanged tensors keep theirs. */
 async function tensorBytes(placed: Placed, params: MergedParams, merged: WeightSource): Promise<Uint8Array> {
   const { source: own, dtype, info, made } = placed;
   const { folder, adapter, model } = params;
-  // A file may hold the tied head a second time: it must stay the embedding's twin.
+  // A file may contain a copy of the tied head, which must stay equal to the embedding.
   const source = tiedTo(own, model) ?? own;
   const held = folder.weights.tensors.get(own);
   const isKept = made ? !isChanged(placed, adapter) : !isTuned(adapter, source);
@@ -294,10 +300,10 @@ const tiedTo = (name: string, model: AnyModel): string | undefined =>
 
 const hasShards = (weights: TensorSource): weights is WeightFiles => 'shards' in weights;
 
-/** The name of the written file: safetensors, whatever the base's files are. */
+/** The name of the written file, which is safetensors whatever the format of the base's files. */
 const safetensorsName = (file: string): string => file.replace(/^pytorch_model(.*)\.bin$/, 'model$1.safetensors');
 
-/** File → its tensors: as in the base, a new head in the last; a base of one file, whatever its name, stays one. */
+/** The tensors of each file: as in the base, with a new head in the last file. A base of one file, whatever its name, stays one file. */
 function shardsOf({ folder: { weights } }: MergedParams, tensors: ReadonlyMap<string, Placed>): ReadonlyMap<string, readonly string[]> {
   const names = [...tensors.keys()];
   if (hasShards(weights)) {

@@ -13,7 +13,7 @@ import { writeCompanions } from '../merged/merged-folder.ts';
 import { lowerModel } from './lower.ts';
 import { compareWithOnnxRuntime } from './runtime-check.ts';
 
-/** The place at which the Hub, Optimum and transformers.js have it. */
+/** The path at which the Hub, Optimum and transformers.js expect the file. */
 const FOLDER = 'onnx';
 const FILE = join(FOLDER, 'model.onnx');
 

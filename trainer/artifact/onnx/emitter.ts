@@ -1,4 +1,4 @@
-/** Writes nodes of ONNX: names, constants that are shared, and sizes that are known when the model runs. */
+/** Writes ONNX nodes: names, shared constants, and sizes that are only known when the model runs. */
 
 import type { OnnxType } from '../../format/onnx/onnx-schema.ts';
 import type { OnnxAttribute, OnnxNode, OnnxTensor } from '../../format/onnx/onnx-writer.ts';
@@ -13,7 +13,7 @@ export interface Value {
   readonly dtype: DType;
 }
 
-/** @throws GraphError for a type that an exported forward pass does not have */
+/** @throws GraphError for a type that does not occur in an exported forward pass */
 export function onnxType(dtype: DType): OnnxType {
   if (dtype === 'bfloat16') throw new GraphError('bfloat16 is not written to ONNX: an export computes in float32');
   return dtype;
@@ -23,7 +23,7 @@ export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly tensors: OnnxTensor[] = [];
   private readonly known = new Map<string, string>();
-  /** The output of a transpose → what it was made from. */
+  /** The output of a transpose → its input and permutation. */
   private readonly transposed = new Map<string, { readonly source: string; readonly perm: readonly number[] }>();
   private readonly input: string;
 
@@ -43,7 +43,7 @@ export class Emitter {
     return output;
   }
 
-  /** A tensor of the file; numbers are in the order of their shape. */
+  /** Adds a tensor to the file. Values are in row-major order. */
   tensor(value: HostArray | BigInt64Array, type: OnnxType, shape: readonly number[]): string {
     const name = `constant_${this.tensors.length}`;
     const data = () => new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
@@ -55,7 +55,7 @@ export class Emitter {
     return this.shared(`ints ${values}`, () => this.tensor(BigInt64Array.from(values, BigInt), 'int64', [values.length]));
   }
 
-  /** A scalar of the type of a value that it is computed with. */
+  /** A scalar with the type of the value that it is combined with. */
   scalar(value: number, dtype: DType): string {
     return this.shared(`${dtype} ${value}`, () =>
       dtype === 'int32' ? this.tensor(Int32Array.of(value), 'int32', []) : this.tensor(Float32Array.of(value), onnxType(dtype), []),
@@ -69,12 +69,12 @@ export class Emitter {
   reshape(x: string, shape: readonly Size[]): string {
     const fixedSizes = shape.map(fixedValue);
     const open = fixedSizes.filter(size => size === undefined).length;
-    // One size that is not known follows from the others.
+    // Reshape can infer one unknown size from the others.
     const target = open === 1 && !fixedSizes.includes(0) ? this.ints(fixedSizes.map(size => size ?? -1)) : this.sizeVector(shape);
     return this.emit('Reshape', [x, target]);
   }
 
-  /** Two transposes that undo each other are none. */
+  /** Transposes a value. Two transposes that undo each other are dropped. */
   transpose(x: string, perm: readonly number[]): string {
     const before = this.transposed.get(x);
     if (before && perm.every((axis, i) => before.perm[axis] === i)) return before.source;
@@ -83,7 +83,7 @@ export class Emitter {
     return output;
   }
 
-  /** The part of each axis from `begin` on, `size` of it; axes that are taken whole are left out. */
+  /** The range of each axis from `begin` with length `size`; axes that are taken whole are left out. */
   slice(x: Value, begin: readonly Size[], size: readonly Size[]): string {
     const axes = x.shape.flatMap((whole, axis) => (sameSize(whole, size[axis] ?? []) ? [] : [axis]));
     const of = (sizes: readonly Size[]): string => this.sizeVector(axes.map(axis => sizes[axis] ?? []));

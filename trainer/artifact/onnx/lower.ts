@@ -1,4 +1,4 @@
-/** From the traces of a forward pass to one graph of ONNX whose numbers of texts or images and length are known when it runs. */
+/** Converts traces of a forward pass to one ONNX graph for any number of texts or images and any length. */
 import { ONNX_TYPES } from '../../format/onnx/onnx-schema.ts';
 import type { OnnxModel, OnnxTensor, OnnxValue } from '../../format/onnx/onnx-writer.ts';
 import type { OpName } from '../../graph/attributes.ts';
@@ -31,23 +31,24 @@ const lowerings: LoweringTable = {
 
 const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];
 
-/** The inputs, as Optimum names them, by what the graph is fed. */
+/** Optimum's names of the inputs, by our names of the feeds. */
 const INPUT_NAMES = { ids: 'input_ids', seen: 'attention_mask', types: 'token_type_ids', pixels: 'pixel_values' } as const;
 
 const isFeed = (name: string): name is keyof typeof INPUT_NAMES => name in INPUT_NAMES;
 
-/** The name of an input, by our name of what is fed. @throws GraphError for one that no classifier is fed */
+/** The name of an input, by our name of the feed. @throws GraphError for a feed that no classifier has */
 export function inputName(feed: string): string {
   if (isFeed(feed)) return INPUT_NAMES[feed];
   throw new GraphError(`${feed} is not an input of a classifier`);
 }
 
-/** The names of sizes that are known when the model runs. */
+/** The names of the sizes that are only known when the model runs. */
 const [BATCH, LENGTH] = ['batch_size', 'sequence_length'] as const;
 
 /**
- * @param weightOf the bytes of a weight
- * @throws ExportError for a model that has no form in ONNX
+ * Lowers a model.
+ * @param weightOf returns the bytes of a weight
+ * @throws ExportError for a model that cannot be expressed in ONNX
  */
 export function lowerModel(model: ClassifierModel, weightOf: (name: string) => Promise<Uint8Array>): Omit<OnnxModel, 'producerVersion'> {
   const traces = traceSizes(model);
@@ -105,7 +106,7 @@ export function lowerModel(model: ClassifierModel, weightOf: (name: string) => P
   }
 }
 
-/** Each number of a list as a size. @throws GraphError where one is no polynomial in the sizes of the input */
+/** Converts each number of a list to a size. @throws GraphError if one is not a polynomial in the sizes of the input */
 function fitAll({ grid, last: { of } }: Traces, samples: readonly (readonly number[])[], expected: readonly number[]): Size[] {
   return expected.map((value, i) => {
     const size = fitSize(
@@ -123,14 +124,14 @@ function inputOf({ input }: ClassifierModel, feed: string): OnnxValue {
   return { name, type: 'float32', shape: [BATCH, input.channels, input.height, input.width] };
 }
 
-/** An input, given in the form of Transformers, in ours: ids of 32 bits, a mask of floats, channels last. */
+/** Converts an input from the form of Transformers to ours: 32-bit ids, a float mask, channels last. */
 function fed(emitter: Emitter, feed: string): string {
   const name = inputName(feed);
   if (name === INPUT_NAMES.pixels) return emitter.transpose(name, [0, 2, 3, 1]);
   return emitter.cast(name, name === INPUT_NAMES.seen ? ONNX_TYPES.float32 : ONNX_TYPES.int32);
 }
 
-/** A size of an output, as a number or by name. */
+/** A size of an output, as a number or a name. */
 function shown(size: Size): number | string {
   const value = fixedValue(size);
   if (value !== undefined) return value;

@@ -1,4 +1,4 @@
-/** The form of a lowering: how one graph operation becomes nodes of ONNX. */
+/** The form of a lowering, which turns one graph operation into ONNX nodes. */
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
 import type { Node } from '../../graph/node-store.ts';
 import { elementAt } from '../../narrow.ts';
@@ -8,16 +8,16 @@ import type { Size } from './size.ts';
 
 export interface LoweringContext<Op extends OpName> {
   readonly emitter: Emitter;
-  /** Its attributes in the trace of the longest text; sizes among them are read through `sizes`. */
+  /** The attributes of the operation in the trace of the longest text; read sizes among them through `sizes`. */
   readonly attrs: OpAttributes[Op];
   readonly inputs: readonly Value[];
-  /** The shape of its output. */
+  /** The shape of the operation's output. */
   readonly shape: readonly Size[];
-  /** Numbers of a node that may depend on the sizes of the input. */
+  /** Returns numbers of a node that may depend on the sizes of the input. */
   sizes(of: (node: Node<Op>) => readonly number[]): readonly Size[];
-  /** A value that is fed. */
+  /** Returns the value of a feed. */
   feed(name: string): string;
-  /** A weight of the model. */
+  /** Returns a weight of the model. */
   weight(name: string): string;
   /** The node in the shortest trace, and in that of the longest text. */
   readonly traced: { readonly short: Node<Op>; readonly long: Node<Op> };
@@ -28,14 +28,14 @@ export type Lowering<Op extends OpName> = (context: LoweringContext<Op>) => stri
 
 export type LoweringTable = { readonly [Op in OpName]: Lowering<Op> };
 
-/** An operation that no forward pass of an exported model has. @param where it is used */
+/** Refuses an operation that no forward pass of an exported model has. @param where the place where it is used */
 export const refused =
   (op: OpName, where: string): (() => never) =>
   () => {
     throw new ExportError(`the operation "${op}" (${where}) is not written to ONNX: export the model as merged`);
   };
 
-/** The names of one, two and three inputs; the graph's shape rules have checked that they are there. */
+/** The names of one, two and three inputs; the graph's shape rules have checked that they exist. */
 export const one = (inputs: readonly Value[]): string => elementAt(inputs, 0).name;
 export const two = (inputs: readonly Value[]): [string, string] => [one(inputs), elementAt(inputs, 1).name];
 export const three = (inputs: readonly Value[]): [string, string, string] => [...two(inputs), elementAt(inputs, 2).name];

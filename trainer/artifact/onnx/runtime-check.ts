@@ -1,4 +1,6 @@
-/** Does ONNX Runtime compute what our engine computes? Inputs of several numbers and lengths, every number of the answer compared. */
+/**
+ * Checks that ONNX Runtime computes the same as our engine, with inputs of several batch sizes and lengths, comparing every output element.
+ */
 
 import { untouched } from '../../adapter/apply-adapter.ts';
 import { type Engine, EngineError } from '../../engine/engine.ts';
@@ -17,10 +19,10 @@ import { compareLogits } from '../smoke-test.ts';
 import { inputName } from './lower.ts';
 import { forwardProgram, PASS } from './trace.ts';
 
-/** Threads of ONNX Runtime: the inputs are few and short. */
+/** Number of threads for ONNX Runtime: the inputs are few and short. */
 const THREADS = 2;
 
-/** Texts and their tokens; the last length is one at which our engine divides attention into parts. */
+/** Numbers of texts and of tokens; at the last length, our engine computes attention in chunks. */
 const TEXT_SHAPES = [
   { batch: 1, tokens: 6 },
   { batch: 3, tokens: 33 },
@@ -37,7 +39,7 @@ export interface RuntimeCheckParams {
   readonly cacheDir: string | undefined;
 }
 
-/** @throws ExportError with the largest difference, or with ONNX Runtime's own words where it cannot run the file */
+/** @throws ExportError with the largest difference, or with ONNX Runtime's own message if it cannot run the file */
 export async function compareWithOnnxRuntime(params: RuntimeCheckParams): Promise<CrossCheck | { readonly missing: string }> {
   const { cacheDir, path, model, exported, engine } = params;
   if (cacheDir === undefined || !hasOnnxRuntime(cacheDir))
@@ -88,7 +90,7 @@ const shown = ({ kind }: ClassifierInput, { batch, tokens }: ClassifierShape): s
   return kind === 'image' ? count : `${count} of ${tokens} tokens`;
 };
 
-/** Random ids, segments and pixels; each text but the first is shorter than the batch and filled up. */
+/** Random ids, segments and pixels. Each text except the first is shorter than the batch and padded. */
 function randomInputs(input: ClassifierInput, { batch, tokens }: ClassifierShape): Record<string, HostArray> {
   const random = createRandom(SEED);
   if (input.kind === 'image') {
@@ -111,7 +113,7 @@ interface Input {
   readonly feeds: Record<string, HostArray>;
 }
 
-/** Our engine on the weights that were read from the file, as every evaluation runs it. */
+/** The outputs of our engine with the weights read from the file, computed as in an evaluation. */
 async function outputsOf(
   engine: Engine,
   { model, exported, shape, feeds }: Input & Pick<RuntimeCheckParams, 'exported'>,

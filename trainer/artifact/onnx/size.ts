@@ -1,8 +1,8 @@
-/** Sizes that are known when a model runs: polynomials in the number of texts or images and their length, found from traces of several. */
+/** Sizes that are only known when a model runs: polynomials in the batch size and the length, fitted to several traces. */
 import { GraphError } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
 
-/** A sum of whole multiples of batchᵇ · tokensᵗ. */
+/** A sum of integer multiples of batchᵇ · tokensᵗ. */
 export type Size = readonly Term[];
 
 interface Term {
@@ -11,7 +11,7 @@ interface Term {
   readonly tokens: number;
 }
 
-/** Numbers of texts or images, and lengths in tokens, of which all combinations are traced. */
+/** Batch sizes and lengths in tokens; all combinations are traced. */
 export interface SampleGrid {
   readonly batches: readonly number[];
   readonly lengths: readonly number[];
@@ -19,7 +19,7 @@ export interface SampleGrid {
 
 export const fixed = (size: number): Size => (size === 0 ? [] : [{ factor: size, batch: 0, tokens: 0 }]);
 
-/** The number of a size that is the same for all inputs; undefined for another. */
+/** The value of a constant size; undefined for any other. */
 export function fixedValue(size: Size): number | undefined {
   const [term, ...more] = size;
   if (!term) return 0;
@@ -43,9 +43,9 @@ export const valueAt = (size: Size, batch: number, tokens: number): number =>
   size.reduce((sum, term) => sum + term.factor * batch ** term.batch * tokens ** term.tokens, 0);
 
 /**
- * The one polynomial of a degree below the numbers of samples that has these values.
- * @param values in the order of the grid, all lengths of the first batch first
- * @throws GraphError where its factors are no integers
+ * Fits the unique polynomial through these values whose degree is below the number of samples.
+ * @param values in grid order: all lengths of the first batch size come first
+ * @throws GraphError if its coefficients are not integers
  */
 export function fitSize(values: readonly number[], { batches, lengths }: SampleGrid): Size {
   const byBatch = batches.map((_, b) => coefficients(lengths, values.slice(b * lengths.length, (b + 1) * lengths.length)));
@@ -63,7 +63,7 @@ export function fitSize(values: readonly number[], { batches, lengths }: SampleG
   );
 }
 
-/** Largest rounding error of a factor that is an integer, of sizes below 2^53. */
+/** The largest rounding error of an integer coefficient, for sizes below 2^53. */
 const LARGEST_ERROR = 1e-3;
 
 /** The coefficients, lowest first, of the polynomial through the points (Newton's divided differences). */

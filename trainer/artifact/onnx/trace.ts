@@ -1,4 +1,4 @@
-/** The forward pass of a classifier or an embedder in several sizes: the same steps, which differ in numbers alone. */
+/** Traces the forward pass of a classifier or an embedder in several sizes; the traces have the same steps and differ only in numbers. */
 import { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node-store.ts';
 import { assemble, type Program, type Signature } from '../../graph/program.ts';
@@ -11,7 +11,7 @@ import { required, valueFor } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
 import type { SampleGrid } from './size.ts';
 
-/** The outputs, as Optimum and sentence-transformers name them. */
+/** The outputs as Optimum and sentence-transformers name them. */
 const LOGITS_OUTPUT = 'logits';
 const STATES_OUTPUT = 'last_hidden_state';
 const VECTORS_OUTPUT = 'sentence_embedding';
@@ -20,7 +20,7 @@ export const PASS = 'forward';
 
 /**
  * The forward pass as a program of one signature, without loss and dropout.
- * @param longest of texts, where the steps must not depend on their length: see `Tracer.longest`
+ * @param longest length of the longest text, if the steps must not depend on length: see `Tracer.longest`
  */
 export function forwardProgram(model: ClassifierModel, shape: ClassifierShape, longest?: number): Program {
   const graph = new Graph();
@@ -46,18 +46,18 @@ function outputsOf(model: ClassifierModel, tracer: Tracer, shape: ClassifierShap
   return { [LOGITS_OUTPUT]: isByToken ? graph.reshape(logits, [batch, tokens, model.labels.length]) : logits };
 }
 
-/** Numbers of texts or images: primes that no shape of a model is likely to be taken for. */
+/** Batch sizes: primes that are unlikely to coincide with a size in a model's shapes. */
 const BATCHES = [7, 11];
 const LAST_BATCH = 13;
-/** Samples of a length: sizes have its square at most. */
+/** Number of sampled lengths: sizes are at most quadratic in the length. */
 const LENGTHS = 3;
 const SHORTEST_BOUND = 8;
 
 export interface Traces {
   readonly grid: SampleGrid;
-  /** In the order of the grid. */
+  /** The traces, in grid order. */
   readonly samples: readonly Signature[];
-  /** That of the longest text, with a number of texts that is not in the grid: it checks what was found from the samples. */
+  /** The trace of the longest text with a batch size outside of the grid; used to check the fitted sizes. */
   readonly last: Signature & { readonly of: ClassifierShape };
 }
 

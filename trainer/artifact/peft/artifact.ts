@@ -1,4 +1,4 @@
-/** The export `peft`: an adapter that PEFT loads. */
+/** The export `peft`: an adapter that PEFT can load. */
 import { reopenAdapter } from '../adapter/artifact.ts';
 import type { Artifact } from '../artifact.ts';
 import { peftBytes, writePeft } from './peft-folder.ts';

@@ -1,6 +1,7 @@
 /**
- * The `peft` export: what was tuned as an adapter that PEFT loads. Rows of a linear layer are LoRA exactly: B selects them, A is their
- * change; of columns, A selects them and B is their change; so are rows of an embedding, of an untied head and of a convolution. Norms and modules trained whole go as modules_to_save.
+ * The `peft` export: the tuned parameters as an adapter that PEFT can load. Trained rows of a linear layer are exactly LoRA: B selects
+ * them, A is their change. For columns, A selects them and B is their change. Rows of an embedding, an untied head or a convolution work
+ * like rows. Norms and modules that were trained whole are written as modules_to_save.
  */
 
 import { join } from 'node:path';
@@ -39,7 +40,7 @@ export async function writePeft(dir: string, params: PeftParams): Promise<void> 
   await writeTextFile(join(dir, PEFT_CONFIG), `${JSON.stringify(withNamesInMemory(config), null, 2)}\n`);
 }
 
-/** Lists of modules, and numbers by module. */
+/** The config with names as in memory, in lists of modules and in numbers by module. */
 const withNamesInMemory = (config: Plan['config']): Plan['config'] => ({
   ...config,
   ...Object.fromEntries(
@@ -90,7 +91,7 @@ function planOf(params: PeftParams): Plan {
   };
 }
 
-/** Modules whose tuned weights are written as they are: trained whole, or norms. */
+/** True for modules whose tuned weights are written unchanged: those trained whole, and norms. */
 const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: ModuleSpec): boolean =>
   description.whole.includes(name) || (kind === 'norm' && description.rows.has(name));
 
@@ -136,7 +137,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
     const refused = form.refuses?.(adapter, module);
     if (refused !== undefined) return [`${name} (${refused})`];
-    // PEFT saves modules, and this is a tensor of a larger one.
+    // PEFT saves modules, but this is one tensor of a larger module.
     const isBare = kind === 'parameter' || module.weight.name === name;
     return isBare && (rows.has(name) || whole.includes(name)) ? [`${name} (a parameter)`] : [];
   });
@@ -147,7 +148,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
   );
 }
 
-/** The names of a decoder's layers in the class with a head. */
+/** Matches the names of a decoder's layers in the class with a head. */
 const HEADED = /^model\./;
 
 const entryOf = (prefix: string, { name, shape, values, isIndex }: PeftTensor): TensorEntry => ({
@@ -187,8 +188,8 @@ function commonConfig(
 }
 
 /**
- * To SEQ_CLS and TOKEN_CLS belongs that PEFT takes a whole module called `classifier` or `score` for saved. RoBERTa's has a layer below it that was not
- * trained, and a frozen head is not saved at all: those go without a type.
+ * The task type. With SEQ_CLS and TOKEN_CLS, PEFT assumes that a module called `classifier` or `score` is saved as a whole. RoBERTa's
+ * contains a layer that was not trained, and a frozen head is not saved at all: such adapters have no task type.
  */
 function taskType(model: AnyModel, saved: readonly string[]): string | null {
   if (model.kind === 'causal') return 'CAUSAL_LM';

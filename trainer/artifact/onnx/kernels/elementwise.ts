@@ -1,11 +1,11 @@
-/** Element by element: one operation of ONNX each, but for those that it does not have. */
+/** Element-wise operations: one ONNX operation each, except those that ONNX lacks. */
 import { ONNX_TYPES } from '../../../format/onnx/onnx-schema.ts';
 import type { OpName } from '../../../graph/attributes.ts';
 import type { Elementwise } from '../../../graph/ops/elementwise.ts';
 import { onnxType } from '../emitter.ts';
 import { type Lowering, type LoweringTable, one, refused } from '../lowering.ts';
 
-/** An operation of the same inputs, which broadcast as ours do. */
+/** Lowers to an operation with the same inputs, which broadcasts as ours does. */
 const same =
   <Op extends OpName>(name: string): Lowering<Op> =>
   ({ emitter, inputs }) =>

@@ -1,4 +1,4 @@
-/** Operations that pick by index. */
+/** Operations that select by index. */
 import { type LoweringTable, refused, two } from '../lowering.ts';
 
 export const indexingLowerings: Pick<LoweringTable, 'gather' | 'segmentSum' | 'oneHot'> = {

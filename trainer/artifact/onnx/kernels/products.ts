@@ -1,4 +1,4 @@
-/** Products of matrices, convolutions and pooling. */
+/** Matrix products, convolutions and pooling. */
 import type { Window2d } from '../../../graph/attributes.ts';
 import { elementAt } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
@@ -20,7 +20,7 @@ export const productLowerings: Pick<LoweringTable, Products> = {
   matmul: ({ emitter, inputs, attrs: { transposeA, transposeB } }) => {
     const [a, b] = two(inputs);
     const rank = elementAt(inputs, 0).shape.length;
-    // For matrices there is an operation that transposes as it multiplies.
+    // For matrices, Gemm transposes and multiplies in one operation.
     if (rank === 2 && (transposeA || transposeB))
       return emitter.emit('Gemm', [a, b], { transA: Number(transposeA), transB: Number(transposeB) });
     const swap = Array.from({ length: rank }, (_, i) => (i < rank - 2 ? i : 2 * rank - 3 - i));
@@ -46,7 +46,7 @@ function windowOf({ strides, padding: [top, bottom, left, right], dilations }: W
   return { strides, dilations, pads: [top, left, bottom, right] };
 }
 
-/** Computes on [batch, channels, height, width], the order of ONNX, and returns to ours. */
+/** Computes on [batch, channels, height, width], the layout of ONNX, and converts back to ours. */
 function channelsFirst(emitter: Emitter, x: string, compute: (image: string) => string): string {
   return emitter.transpose(compute(emitter.transpose(x, [0, 3, 1, 2])), [0, 2, 3, 1]);
 }

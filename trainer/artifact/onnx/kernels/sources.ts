@@ -1,4 +1,4 @@
-/** Sources of values: what is fed, weights, and constants; and effects, which no forward pass has. */
+/** Sources of values (feeds, weights and constants), and effects, which no forward pass has. */
 import { elementCount, GraphError, type HostArray, type Shape, sameShape } from '../../../graph/types.ts';
 import { onnxType } from '../emitter.ts';
 import type { Lowering, LoweringTable } from '../lowering.ts';
@@ -39,7 +39,7 @@ export const sourceLowerings: Pick<LoweringTable, Sources> = {
   endSum: refused('endSum', amongProcesses),
 };
 
-/** A constant is the same for all sizes, or the beginning, along each axis, of that of the longest text. */
+/** A constant that is the same for all sizes, or a prefix, along each axis, of the constant for the longest text. */
 function constant({ emitter, shape, traced: { short, long } }: Parameters<Lowering<'constant'>>[0]): string {
   const { value, dtype } = long.attrs;
   if (!isBeginning(short.attrs, long.attrs))
@@ -60,7 +60,7 @@ interface Numbers {
   readonly shape: Shape;
 }
 
-/** Whether the numbers of `part` are those at the beginning of each axis of `whole`. */
+/** True if the values of `part` are those at the beginning of each axis of `whole`. */
 function isBeginning(part: Numbers, whole: Numbers): boolean {
   if (sameShape(part.shape, whole.shape)) return part.value.every((value, i) => Object.is(value, whole.value[i]));
   const places = part.shape.map((_, axis) => elementCount(part.shape.slice(axis + 1)));
