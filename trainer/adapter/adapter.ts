@@ -1,4 +1,7 @@
-/** The adapter: the tensors that a run has trained, in a file of their own; the base model stays unchanged. Its terms, file names and error. */
+/**
+ * The adapter: the tensors that a run has trained, in a file of their own; the base model does not change. Defines its types, file names
+ * and error.
+ */
 
 import { methods } from '../method/methods.ts';
 import type { PartsDescription, TrainedParts } from '../method/trained-parts.ts';
@@ -7,9 +10,9 @@ import { loadModel } from '../model/load-model.ts';
 import type { AnyModel, Pooling, Problem } from '../model/model-spec.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
-/** The file that PEFT wrote before 0.7. */
+/** The file that PEFT wrote before version 0.7. */
 export const PEFT_TORCH_WEIGHTS = 'adapter_model.bin';
-/** Written last: a folder that has it is a complete adapter. */
+/** The description, written last: a folder that has it is a complete adapter. */
 export const ADAPTER_DESCRIPTION = 'rowtune_adapter.json';
 export const ADAPTER_VERSION = 1;
 
@@ -18,46 +21,50 @@ export interface AdapterBase {
   /** The base model as the recipe names it: a path or a name on the hub. */
   readonly source: string;
   readonly revision: string;
-  /** `TensorSource.fingerprint()` of the base weights; absent in adapters of other tools, where nothing can be checked. */
+  /** `TensorSource.fingerprint()` of the base weights; missing in adapters of other tools, which cannot be checked. */
   readonly fingerprint?: string;
-  /** For example `LlamaForCausalLM`; absent in adapters of other tools. */
+  /** The model class, for example `LlamaForCausalLM`; missing in adapters of other tools. */
   readonly architecture?: string;
 }
 
-/** Everything but the trained numbers. */
+/** Everything about an adapter except the trained values. */
 export interface AdapterDescription extends PartsDescription {
   readonly base: AdapterBase;
-  /** Updates that it was trained for, where the tool that wrote it says so. */
+  /** Number of updates that trained it, if the tool that wrote it recorded them. */
   readonly step?: number;
-  /** The problem that a classifier's head solves. */
+  /** The kind of problem that a classifier's head solves. */
   readonly problem?: Problem;
-  /** How an embedder makes the vector of a text. */
+  /** How an embedder computes the vector of a text. */
   readonly pooling?: Pooling;
-  /** Pixels, height and width, of the images that a model was tuned for which takes images of any size. */
+  /** Height and width in pixels of the images that the model was tuned for, if it accepts images of any size. */
   readonly imageSize?: readonly [number, number];
-  /** The label names of the data; of a classifier in the order of its outputs. */
+  /** The label names of the data; for a classifier, in the order of its outputs. */
   readonly labels?: readonly string[];
-  /** For example `rowtune 0.1.0`; of an adapter of PEFT `peft` and its version. */
+  /** The tool, for example `rowtune 0.1.0`; for an adapter of PEFT, `peft` and its version. */
   readonly createdBy: string;
 }
 
 /**
- * An adapter on the disk; its numbers are read when they are asked for. Names of tensors:
- * trained in place `<parameter>`: all of it, its trained rows [r, …], columns [out, c] or elements [k], in the order of the description;
- * factors `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (of convolutions as PEFT has them), of embeddings
- * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out] (of
+ * An adapter on disk; its values are read on demand. Names of tensors:
+ * trained in place, `<parameter>`: all of it, or its trained rows [r, …], columns [out, c] or elements [k], in the order of the
+ * description;
+ * factors: `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (for convolutions as in PEFT), for embeddings
+ * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out] (for
  * convolutions [1, out, 1, 1]);
  * `<module>.vera_lambda_d` [r] and `<module>.vera_lambda_b` [out].
  */
 export interface Adapter extends TrainedParts {
   readonly dir: string;
   readonly description: AdapterDescription;
-  /** The parameters of Transformers that an adapter of PEFT tunes; set on all of those, whose modules `fitAdapter` fits to a model. */
+  /**
+   * The parameters of Transformers that an adapter of PEFT tunes; set for every adapter of PEFT, whose modules `fitAdapter` adapts to a
+   * model.
+   */
   readonly peftParameters?: ReadonlySet<string>;
   close(): Promise<void>;
 }
 
-/** The model that an adapter tunes: its base, with the head that it was trained with. @throws ModelConfigError */
+/** The model that an adapter tunes: its base, with the head that was trained. @throws ModelConfigError */
 export const modelOfAdapter = (
   config: ConfigJson,
   { labels, problem, pooling, imageSize }: Pick<AdapterDescription, 'imageSize' | 'labels' | 'pooling' | 'problem'>,
@@ -78,20 +85,20 @@ export const modelOfAdapter = (
 export const rowsTensor = (module: string): string => `${module}.rows`;
 /** Name of the int32 tensor that holds a module's columns. */
 export const columnsTensor = (module: string): string => `${module}.columns`;
-/** Name of the int32 tensor that holds the places of a module's elements. */
+/** Name of the int32 tensor that holds the positions of a module's elements. */
 export const elementsTensor = (module: string): string => `${module}.elements`;
 
 const addedEnds = Object.values(methods).flatMap(({ added }) => added?.tensorEnds ?? []);
-/** The longest first, since one may end another. */
+/** The longest first, because one may be a suffix of another. */
 const tensorEnds = [...new Set([...addedEnds, 'weight', 'bias'])].map(end => `.${end}`).sort((a, b) => b.length - a.length);
 
-/** The module that a trained tensor belongs to. `model.norm.weight` → `model.norm`; `….q_proj.lora_A.weight` → `….q_proj`. */
+/** The module of a trained tensor: `model.norm.weight` → `model.norm`; `….q_proj.lora_A.weight` → `….q_proj`. */
 export function moduleOf(tensor: string): string {
   const end = tensorEnds.find(each => tensor.endsWith(each));
   return end === undefined ? tensor : tensor.slice(0, -end.length);
 }
 
-/** An adapter that cannot be read, or does not belong to this model: all that is wrong, and what to do. */
+/** Thrown for an adapter that cannot be read or does not belong to this model; lists all problems and how to fix them. */
 export class AdapterError extends Error {
   override name = 'AdapterError';
   readonly problems: readonly string[];
@@ -105,5 +112,5 @@ export class AdapterError extends Error {
   }
 }
 
-/** Enough to see a pattern; a wrong base disagrees in every module. */
+/** Maximum number of problems to list: enough to see a pattern; a wrong base disagrees in every module. */
 const MAX_PROBLEMS_SHOWN = 20;

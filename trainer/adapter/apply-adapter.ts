@@ -1,4 +1,4 @@
-/** Combines an adapter and its base: weights with the trained numbers in them, or factors next to them. Nothing is trained any more. */
+/** Combines an adapter and its base for inference: merges trained values into the weights, or keeps factors next to them. */
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
@@ -15,32 +15,32 @@ import { fitAdapter } from './fit-adapter.ts';
 import { isTuned, mergedWeights } from './merge.ts';
 
 export interface AdaptedModel {
-  /** The base's weights; rows and whole tensors that were trained stand in their place. */
+  /** The base's weights, with trained rows and whole tensors in place of the original ones. */
   readonly weights: WeightSource;
-  /** The factors that the forward pass needs in addition to the weights (lora). */
+  /** The factors that the forward pass needs in addition to the weights (LoRA). */
   readonly attachment: Attachment;
   /** Values of the variables that the attachment adds. */
   readonly start: ReadonlyMap<string, HostArray>;
 }
 
-/** The merged weights by name: their trained rows or columns, or nothing where they changed in other ways. */
+/** The merged weights by name: their trained rows or columns, or an empty entry if they changed in other ways. */
 type Tuned = ReadonlyMap<string, TunedPart>;
 
-/** A base as it is. */
+/** The attachment of a base without changes. */
 export const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };
 
 export interface ApplyAdapterParams {
   readonly model: Model;
   readonly weights: WeightSource;
-  /** The fingerprint of the base weights at hand. */
+  /** The fingerprint of the available base weights. */
   readonly fingerprint: string;
   readonly adapter: Adapter;
 }
 
 /**
- * Factors of lora and vera stay next to the weights of the blocks, where they cost little; everything else is merged as it is read, and so
- * are those of grouped convolutions, which take a product for each group.
- * @throws AdapterError that names everything in which adapter and base disagree
+ * Applies an adapter. Factors of LoRA and VeRA stay next to the weights of the blocks, where they cost little. Everything else is merged
+ * when it is read, including factors of grouped convolutions, which would need a product for each group.
+ * @throws AdapterError that lists every mismatch between adapter and base
  */
 export async function applyAdapter({
   model,
@@ -61,12 +61,15 @@ export async function applyAdapter({
   const wanted = new Set(attachment.trainables.map(({ name }) => name));
   for (const name of adapter.tensors.keys()) if (wanted.has(name)) start.set(name, await adapter.readFloat32(name));
   if (modules.size > 0) for (const [name, value] of (await unmerged?.frozen?.(adapter, attachment)) ?? []) start.set(name, value);
-  // Nothing is trained: the trainables of the attachment are its variables, which `initial` names and `start` fills.
+  // Nothing is trained: the attachment's trainables are only its variables, which `initial` names and `start` fills.
   const merged = mergedWeights(withInitial(model, weights), adapter, module => !modules.has(module));
   return { weights: merged, attachment: { ...attachment, trainables: [] }, start, tuned: tunedIn(adapter, model, modules) };
 }
 
-/** @param unmerged modules whose factors stay next to their weights: those weights changed only where numbers were trained in place */
+/**
+ * The merged weights.
+ * @param unmerged modules whose factors stay next to their weights; these weights changed only where they were trained in place
+ */
 function tunedIn(adapter: Adapter, model: Model, unmerged: ReadonlySet<string>): Tuned {
   const { rows, columns } = adapter.description;
   const isChanged = ({ name, weight }: ModuleSpec): boolean =>
@@ -82,15 +85,15 @@ function tunedIn(adapter: Adapter, model: Model, unmerged: ReadonlySet<string>):
 
 export interface AdaptedModelParams extends Pick<ApplyAdapterParams, 'model'> {
   readonly weights: WeightSource & { fingerprint(): Promise<string> };
-  /** The base as it is without one. */
+  /** The adapter; without one, the base is used unchanged. */
   readonly adapter: Adapter | undefined;
-  /** Bytes of the smallest weight of a block, held in float32, that lies in the host's memory; none does if left out. */
+  /** Minimum size in bytes, as float32, of a block's weight that is kept in host memory; if left out, none is. */
   readonly hostFrom: number | undefined;
-  /** How the base is held: as in the run that tuned it. All in float32 if left out. */
+  /** How the base is stored, as in the run that tuned it; all float32 if left out. */
   readonly precision?: Precision | undefined;
 }
 
-/** The base with an adapter, if there is one. @throws AdapterError that names everything in which adapter and base disagree */
+/** The base with its adapter, if there is one. @throws AdapterError that lists every mismatch between adapter and base */
 export async function adaptedModel(params: AdaptedModelParams): Promise<AdaptedModel> {
   const { model, weights, adapter, hostFrom, precision = FLOAT32 } = params;
   const found = adapter
@@ -101,7 +104,7 @@ export async function adaptedModel(params: AdaptedModelParams): Promise<AdaptedM
   return { weights: found.weights, start: found.start, attachment: { ...attachment, ...(hosted && { hosted }) } };
 }
 
-/** A bias of factors has a place only where the module has a bias of its own; zeros need none. */
+/** Checks that modules with trained biases of factors have a bias of their own; biases of zero need none. */
 async function checkBiases({ dir, description, ...adapter }: Adapter, model: Model): Promise<void> {
   const homeless: string[] = [];
   for (const { name, bias } of model.modules)

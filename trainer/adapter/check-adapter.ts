@@ -1,4 +1,4 @@
-/** Does an adapter belong to this model? Everything in which they disagree, in one error. */
+/** Checks whether an adapter belongs to a model, and lists every mismatch in one error. */
 
 import { methodCatalog } from '../catalog/methods.ts';
 import { elementCount, sameShape } from '../graph/types.ts';
@@ -9,7 +9,7 @@ import type { ModuleSpec, ParameterSpec } from '../model/module-specs.ts';
 import { type Adapter, type AdapterDescription, AdapterError, moduleOf } from './adapter.ts';
 
 /**
- * Compares base fingerprint, modules, shapes and rows. An adapter of another tool has no fingerprint; the rest is checked.
+ * Compares base fingerprint, modules, shapes and rows. An adapter of another tool has no fingerprint, so only the rest is checked.
  * @param fingerprint `TensorSource.fingerprint()` of the model's weights
  * @throws AdapterError that lists every mismatch
  */
@@ -24,7 +24,7 @@ export function checkAdapter(adapter: Adapter, model: Model, fingerprint: string
 }
 
 /**
- * Whether these are the weights that an adapter was trained on: all that can be said before the data tells how large a head is.
+ * Checks only that these are the weights on which an adapter was trained, before the data shows how large a head is.
  * @throws AdapterError
  */
 export function checkBase({ dir, description: { base } }: Adapter, fingerprint: string): void {
@@ -37,7 +37,7 @@ const fingerprintMismatch = ({ fingerprint: own }: AdapterDescription['base'], f
     ? undefined
     : `was trained on weights with the fingerprint ${own.slice(0, 12)}…, these have ${fingerprint.slice(0, 12)}…`;
 
-/** Every mismatch as a sentence; empty means that it fits. */
+/** Every mismatch as a sentence; empty if the adapter fits. */
 export function adapterMismatches(
   { description, tensors }: Pick<Adapter, 'description' | 'tensors'>,
   model: Model,
@@ -66,7 +66,7 @@ export function adapterMismatches(
   return problems;
 }
 
-/** The embedding that a causal model's output head is tied to. */
+/** The name of the embedding to which a causal model's output head is tied. */
 function tiedHead(model: Model): string | undefined {
   return isCausal(model) && model.head.kind === 'embedding' ? model.head.name : undefined;
 }

@@ -1,11 +1,14 @@
-/** Which checkpoint of a run folder speaks for the run. */
+/** Finds the checkpoint that represents a run. */
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileSize, readOptionalConfigFile } from '../format/model-config.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { ADAPTER_DESCRIPTION } from './adapter.ts';
 
-/** The checkpoint that the run's summary names (of a finished run the best where it was asked for), else the latest complete one; undefined where there is none. */
+/**
+ * The checkpoint named in the run's summary (of a finished run the best one, if requested), otherwise the latest complete one; undefined if
+ * there is none.
+ */
 export async function findCheckpoint(runDir: string): Promise<string | undefined> {
   const summary = await readOptionalConfigFile(join(runDir, RUN_FILES.summary));
   const named = typeof summary?.checkpoint === 'string' ? [basename(summary.checkpoint)] : [];
@@ -18,5 +21,5 @@ export async function findCheckpoint(runDir: string): Promise<string | undefined
   return undefined;
 }
 
-/** −1 for what is no checkpoint. */
+/** The update of a checkpoint by its name; −1 for anything else. */
 const updateOf = (name: string): number => Number(/^step-(\d+)$/.exec(name)?.[1] ?? -1);

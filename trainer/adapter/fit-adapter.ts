@@ -1,9 +1,9 @@
-/** An adapter of PEFT under the names of a model, where Transformers holds the model's weights in other forms in memory. */
+/** Renames and reshapes an adapter of PEFT for a model whose weights have another form in the memory of Transformers. */
 import { methods } from '../method/methods.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
 
-/** @throws AdapterError that lists factors of other shapes than the model needs */
+/** @throws AdapterError that lists factors with other shapes than the model needs */
 export async function fitAdapter(adapter: Adapter, model: Model): Promise<Adapter> {
   const { dir, description, tensors, peftParameters } = adapter;
   if (!peftParameters) return adapter;

@@ -1,10 +1,10 @@
-/** The weights of a tuned model as one set of tensors: what an adapter trained, put into the base. Read one tensor at a time. */
+/** Merges an adapter into the weights of its base, one tensor at a time as they are read. */
 
 import { methods } from '../method/methods.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { type Adapter, moduleOf } from './adapter.ts';
 
-/** Does merging change this tensor of the base? */
+/** True if merging changes this tensor of the base. */
 export const isTuned = (adapter: Adapter, tensor: string): boolean =>
   adapter.tensors.has(tensor) || mergerOf(adapter, { tensors: new Map() })(moduleOf(tensor), isBias(tensor)) !== undefined;
 
@@ -14,8 +14,8 @@ const mergerOf = (adapter: Adapter, weights: Pick<WeightSource, 'tensors'>) =>
   methods[adapter.description.method].added?.merger(adapter, weights) ?? (() => undefined);
 
 /**
- * Weights of the base, merged; nothing is kept between two reads but the matrices that vera shares.
- * @param merges false for a module whose factors stay next to its weight; numbers trained in place are always merged
+ * The merged weights of the base. Only the matrices that VeRA shares are kept between two reads.
+ * @param merges returns false for a module whose factors stay next to its weight; values trained in place are always merged
  */
 export function mergedWeights(weights: WeightSource, adapter: Adapter, merges: (module: string) => boolean = () => true): WeightSource {
   const merger = mergerOf(adapter, weights);
@@ -30,7 +30,7 @@ export function mergedWeights(weights: WeightSource, adapter: Adapter, merges: (
   };
 }
 
-/** A tensor of the base with what was trained in its place: all of it, rows, columns, or elements. */
+/** A tensor of the base with the values that were trained in place: all of it, rows, columns, or elements. */
 async function inPlace(weights: WeightSource, adapter: Adapter, name: string): Promise<Float32Array> {
   if (!adapter.tensors.has(name)) return weights.readFloat32(name);
   const trained = await adapter.readFloat32(name);
@@ -38,12 +38,12 @@ async function inPlace(weights: WeightSource, adapter: Adapter, name: string): P
   const module = moduleOf(name);
   const ofWeight = name.endsWith('.bias') ? undefined : columns.get(module);
   if (ofWeight) return withColumns(await weights.readFloat32(name), ofWeight, trained);
-  // A bias goes by rows even where its weight goes by elements.
+  // A bias is indexed by rows even if its weight is indexed by elements.
   const places = (name.endsWith('.bias') ? undefined : elements.get(module)) ?? rows.get(module);
   return places ? withRows(await weights.readFloat32(name), places, trained) : trained;
 }
 
-/** Puts `values` [out, c] over the columns `indices` of `whole`, in place. */
+/** Writes `values` [out, c] into the columns `indices` of `whole`, in place. */
 function withColumns(whole: Float32Array, indices: Int32Array, values: Float32Array): Float32Array {
   const rows = values.length / indices.length;
   const width = whole.length / rows;
@@ -54,7 +54,7 @@ function withColumns(whole: Float32Array, indices: Int32Array, values: Float32Ar
   return whole;
 }
 
-/** Puts `values` [r, …] over the rows `indices` of `whole`, in place; with one number a row these are elements. */
+/** Writes `values` [r, …] into the rows `indices` of `whole`, in place; with one value per row, these are elements. */
 function withRows(whole: Float32Array, indices: Int32Array, values: Float32Array): Float32Array {
   const width = values.length / indices.length;
   indices.forEach((row, i) => {

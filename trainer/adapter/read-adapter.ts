@@ -1,4 +1,4 @@
-/** Finds and opens an adapter, whoever wrote it: a run's checkpoint, an exported folder, or PEFT's LoRA. */
+/** Finds and opens an adapter of any origin: a run's checkpoint, an exported folder, or PEFT's LoRA. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -25,12 +25,14 @@ import {
 import { findCheckpoint } from './find-checkpoint.ts';
 import { PEFT_CONFIG, readPeft } from './read-peft.ts';
 
-/** The rows of a 70B model at a third of its rows are 20 MB of numbers. */
+/** Maximum size of a description. A 70B model with a third of its rows has 20 MB of row indices. */
 const MAX_DESCRIPTION_BYTES = 64 * 2 ** 20;
 
 /**
- * @param path a run folder (its best checkpoint where the run kept one, else the last), a checkpoint, an exported adapter, or a PEFT LoRA folder
- * @throws AdapterError with everything that is wrong with it; ModelFileError where its safetensors file is damaged
+ * Opens an adapter.
+ * @param path a run folder (its best checkpoint if the run kept one, else the last), a checkpoint, an exported adapter, or a PEFT LoRA
+ * folder
+ * @throws AdapterError with everything that is wrong with it; ModelFileError if its safetensors file is damaged
  */
 export async function readAdapter(path: string): Promise<Adapter> {
   const info = await stat(path).catch(() => undefined);
@@ -64,9 +66,9 @@ const place = z
   .int()
   .nonnegative()
   .max(2 ** 31 - 1);
-/** No network in use sees more; the number sizes arrays. */
+/** A side of an image. The number determines array sizes; no network in use sees larger images. */
 const imageSide = z.int().min(1).max(16_384);
-/** A folder next to config.json, never one elsewhere. */
+/** A dense layer in a folder next to config.json, never elsewhere. */
 const dense = z.object({ at: z.string().regex(/^[\w-]+$/), width: z.int().positive(), out: z.int().positive(), biased: z.boolean() });
 const prompts = z.object({ query: z.string().optional(), document: z.string().optional() });
 const selectionSchema = z.record(z.string(), z.array(place)).default({});
@@ -153,13 +155,13 @@ async function readElements(source: WeightFiles, modules: readonly string[]): Pr
   for (const module of modules) {
     const tensor = source.tensors.get(elementsTensor(module));
     if (tensor?.dtype !== 'I32') continue;
-    // A copy, since the bytes may stand at an odd place of a larger buffer.
+    // Copy, because the bytes may be misaligned in a larger buffer.
     elements.set(module, new Int32Array(Uint8Array.from(await source.readRaw(tensor.name)).buffer));
   }
   return elements;
 }
 
-/** The indices stand in both files; they must be the same. */
+/** Checks that the indices in both files are the same. */
 async function placeProblems(
   source: WeightFiles,
   selection: Selection,

@@ -1,4 +1,4 @@
-/** An adapter folder as PEFT writes it (adapter_config.json): LoRA, DoRA, VeRA and SHiRA, with modules_to_save, in our words. */
+/** Reads an adapter folder of PEFT (adapter_config.json): LoRA, DoRA, VeRA and SHiRA, with modules_to_save, in our terms. */
 import { join } from 'node:path';
 import { andList } from '../catalog/entries.ts';
 import { type MethodName, methodCatalog, methodNames } from '../catalog/methods.ts';
@@ -14,15 +14,15 @@ import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, m
 
 export const PEFT_CONFIG = 'adapter_config.json';
 
-/** PEFT puts the wrapped model's own path before every name. */
+/** The prefix of PEFT's names: the path of the wrapped model. */
 export const PEFT_PREFIX = 'base_model.model.';
-/** Before the names of what is not in the model. */
+/** The prefix of names that are not in the model. */
 export const PEFT_SHARED_PREFIX = 'base_model.';
 
-/** Switches that change what the factors mean; each must be off. */
+/** Switches that change the meaning of the factors; each must be off. */
 export const UNSUPPORTED_SWITCHES = ['fan_in_fan_out', 'layer_replication', 'trainable_token_indices', 'alora_invocation_tokens'] as const;
 
-/** Initializations with which PEFT takes the first factors out of the base's weights, each time that it loads the adapter. */
+/** Initializations for which PEFT derives the first factors from the base's weights each time it loads the adapter. */
 const CHANGES_BASE = /^(pissa|olora|corda|loftq)/i;
 export const changesBase = (init: unknown): init is string => typeof init === 'string' && CHANGES_BASE.test(init);
 
@@ -32,13 +32,13 @@ interface Reader {
   readonly form: FromPeft;
 }
 
-/** The methods that read adapters of PEFT. */
+/** The methods that can read adapters of PEFT. */
 const readers: readonly Reader[] = methodNames.flatMap(method => {
   const { peft } = methods[method];
   return peft?.fromPeft ? [{ method, type: peft.type, form: peft.fromPeft }] : [];
 });
 
-/** The kinds of PEFT that are read. */
+/** The types of PEFT adapters that can be read. */
 export const PEFT_TYPES: readonly string[] = [...new Set(readers.map(({ type }) => type))];
 
 const LABELS = andList(readers.map(({ method }) => methodCatalog[method].label));
@@ -46,14 +46,14 @@ const LABELS = andList(readers.map(({ method }) => methodCatalog[method].label))
 const REMEDY = `${LABELS} are read; merge this adapter with PEFT instead.`;
 const NO_FORM = 'PEFT computes with it and cannot merge it either: tune without these layers, or tune them here.';
 
-/** Safetensors, else the file of torch.save that PEFT wrote earlier. @throws ModelFileError */
+/** Opens the safetensors file, or else the file of torch.save that PEFT wrote earlier. @throws ModelFileError */
 export async function openPeftWeights(dir: string): Promise<WeightFiles> {
   const older = join(dir, PEFT_TORCH_WEIGHTS);
   const hasOnlyOlder = (await fileSize(join(dir, ADAPTER_WEIGHTS))) === undefined && (await fileSize(older)) !== undefined;
   return hasOnlyOlder ? openWeightFiles(older, TORCH) : openSafetensors(join(dir, ADAPTER_WEIGHTS));
 }
 
-/** @throws AdapterError for another kind of adapter, a switch that is not supported, or tensors that do not belong together */
+/** @throws AdapterError for another type of adapter, an unsupported switch, or inconsistent tensors */
 export async function readPeft(dir: string): Promise<Adapter> {
   const config = await readConfigFile(join(dir, PEFT_CONFIG));
   const parsed = peftConfigSchema.safeParse(config);
@@ -93,17 +93,17 @@ export async function readPeft(dir: string): Promise<Adapter> {
   }
 }
 
-/** Numbers of a tensor, of one of int32 too: the places of elements, all below 2²⁴, which float32 holds exactly. */
+/** Reads a tensor as float32. An int32 tensor holds positions of elements below 2²⁴, which float32 represents exactly. */
 async function readNumbers(source: WeightFiles, name: string): Promise<Float32Array> {
   if (source.tensors.get(name)?.dtype !== 'I32') return source.readFloat32(name);
-  // A copy, since the bytes may stand at an odd place of a larger buffer.
+  // Copy, because the bytes may be misaligned in a larger buffer.
   return Float32Array.from(new Int32Array(Uint8Array.from(await source.readRaw(name)).buffer));
 }
 
 const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
 
-/** Our name → PEFT's. The base's own weights, which PEFT adds where an embedding or head is a target, are left out. */
+/** Our names → PEFT's. Without the base's own weights, which PEFT adds if an embedding or head is a target. */
 function namesOf({ tensors }: WeightFiles, targets: readonly string[], problems: string[]): ParameterNames {
   const names = [...tensors.keys()].filter(name => !/\.base_layer\.(weight|bias)$/.test(name));
   const prefixOf = (name: string): string => (name.startsWith(PEFT_PREFIX) ? PEFT_PREFIX : PEFT_SHARED_PREFIX);
@@ -113,7 +113,7 @@ function namesOf({ tensors }: WeightFiles, targets: readonly string[], problems:
   return parameterNames(plain, targets, problems);
 }
 
-/** The method of an adapter. One of an unknown type, which is a problem of its own, is read like the first that fits. */
+/** The reader for an adapter. An adapter of an unknown type, which is reported separately, is read by the first reader that fits. */
 function readerOf(config: PeftConfig): Reader | undefined {
   const fitting = readers.filter(({ form }) => form.reads(config));
   return fitting.find(({ type }) => type === config.peft_type) ?? fitting[0];
@@ -146,7 +146,7 @@ function describe(file: PeftFile, reader: Reader | undefined, problems: string[]
   };
 }
 
-/** An adapter with some of its tensors in the form of the method. */
+/** The adapter with some of its tensors in the form of the method. */
 const withConverted = (adapter: Adapter, converted: ReadonlyMap<string, PeftTensor>): Adapter => ({
   ...adapter,
   tensors: new Map([...adapter.tensors].map(([name, tensor]) => [name, converted.get(name) ?? tensor])),

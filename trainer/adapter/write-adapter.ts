@@ -1,4 +1,4 @@
-/** Writes an adapter: trained tensors, rows and columns as safetensors, its description as JSON, each complete or not at all. */
+/** Writes an adapter: trained tensors, rows and columns as safetensors, its description as JSON. Each file is complete or absent. */
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ import {
   rowsTensor,
 } from './adapter.ts';
 
-/** One trained tensor, float32; `data` is called once, when its turn comes. */
+/** One trained tensor, float32; `data` is called once, when the tensor is written. */
 export interface AdapterTensor {
   readonly name: string;
   readonly shape: readonly number[];
@@ -50,13 +50,16 @@ export function describeAdapter({ method, trainables, lora = new Map(), vera }: 
     if (ofRows) rows.set(module, ofRows.indices);
     else if (ofColumns) columns.set(module, ofColumns.indices);
     else if (ofElements) elements.set(module, ofElements.indices);
-    // A weight of the model, not a factor; the biases of bitfit are stored without their weights.
+    // This is a weight of the model, not a factor; the biases of BitFit are stored without their weights.
     else if (variable.name === `${module}.weight` || variable.name === module) whole.add(module);
   }
   return { method, base, modules: [...modules], rows, columns, elements, lora, vera, whole: [...whole], createdBy: CREATED_BY };
 }
 
-/** The tensors of these trainables in the form that adapters hold them in. @param tensors the values as they are trained */
+/**
+ * The tensors of these trainables in the form in which adapters store them.
+ * @param tensors the values in the form in which they are trained
+ */
 export function asStored(trainables: Attachment['trainables'], tensors: readonly AdapterTensor[]): AdapterTensor[] {
   const storedOf = new Map(trainables.map(({ name, stored }) => [name, stored]));
   return tensors.map(tensor => {
@@ -67,10 +70,10 @@ export function asStored(trainables: Attachment['trainables'], tensors: readonly
 }
 
 /**
- * Makes `dir` and writes both files, the description last. The names of `tensors` are those of `Attachment.trainables`, and their
- * values are stored ones; their rows come from the description.
- * @returns the checksum of the file of tensors
- * @throws the error of the disk
+ * Creates `dir` and writes both files, the description last. `tensors` have the names of `Attachment.trainables` and their stored values;
+ * their rows come from the description.
+ * @returns the checksum of the tensor file
+ * @throws errors of the file system
  */
 export async function writeAdapter(dir: string, { description, tensors }: AdapterContents): Promise<string> {
   await mkdir(dir, { recursive: true });
@@ -102,7 +105,7 @@ const placesEntry = (name: string, indices: Int32Array): TensorEntry => ({
 const asLists = (selection: Selection): Record<string, number[]> =>
   Object.fromEntries([...selection].map(([module, indices]) => [module, [...indices]]));
 
-/** The places of elements stand in the tensor file alone: they may be millions. */
+/** The description as JSON. The positions of elements, of which there may be millions, are only in the tensor file. */
 function descriptionJson({
   method,
   base,
@@ -136,7 +139,7 @@ function descriptionJson({
     vera,
     ...(whole.length > 0 ? { whole } : {}),
   };
-  // One line a list of rows: the file is read by people too.
+  // Write each list of rows on one line, because people read the file, too.
   const text = JSON.stringify(json, null, 2);
   return `${text.replaceAll(/\[[\s\d,]+\]/g, list => list.replaceAll(/\s+/g, ' '))}\n`;
 }
