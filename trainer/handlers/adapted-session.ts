@@ -1,4 +1,4 @@
-/** A base model with what an adapter changes, loaded for evaluation. */
+/** Loads a base model with the changes of an adapter for evaluation. */
 import type { Adapter } from '../adapter/adapter.ts';
 import { adaptedModel } from '../adapter/apply-adapter.ts';
 import type { Session } from '../engine/engine.ts';
@@ -19,18 +19,18 @@ export interface AdaptedSessionParams {
   readonly job: Job;
   readonly base: Base;
   readonly task: Task;
-  /** The base alone without one. */
+  /** The adapter; without one, the base alone. */
   readonly adapter: Adapter | undefined;
-  /** The run's: the base is held in its types; in float32 with the dtype `auto`, for which see `withChosenType`. */
+  /** The settings of the run: the base is stored in its types; in float32 for the dtype `auto`, for which see `withChosenType`. */
   readonly recipe: Pick<Recipe, 'dtype' | 'quantize'>;
   readonly shapes: readonly BatchShape[];
-  /** Present if answers are written. */
+  /** Present if answers are generated. */
   readonly answers?: Pick<AnswerWriter, 'model' | 'tokens' | 'slots'> | undefined;
   /** The shapes of multiple-choice questions, if there are any. */
   readonly choiceShapes?: readonly BatchShape[];
 }
 
-/** Returns the result of `use` with a session of the evaluation program. @throws AdapterError */
+/** Calls `use` with a session of the evaluation program and returns its result. @throws AdapterError */
 export async function withAdapted<T>(params: AdaptedSessionParams, use: (session: Session) => Promise<T>): Promise<T> {
   const { job, base, task, adapter, recipe, shapes, answers, choiceShapes = [] } = params;
   const { attachment, weights, start } = await adaptedModel({

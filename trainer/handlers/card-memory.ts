@@ -1,4 +1,4 @@
-/** The memory of a planned run on a card that need not be there: its training step, compiled by the card's own compiler. */
+/** The memory of a planned run on a graphics card, which need not be present: compiles its training step with the card's own compiler. */
 import { type CardName, cardCatalog } from '../catalog/cards.ts';
 import { CARD_ENGINE } from '../catalog/engines.ts';
 import { type CardCompiler, openCardCompiler } from '../engine/pjrt/card-compiler.ts';
@@ -14,26 +14,26 @@ import { type PlanHeaders, planRun, type RunPlan } from '../plan/run-plan.ts';
 import type { JobRequest, ModelHeaders } from '../protocol/messages/job-messages.ts';
 import { duration } from '../protocol/text/format.ts';
 
-/** Bytes of a compiled pass. */
+/** Sizes of a compiled pass in bytes. */
 export interface CompiledPass extends CardProgramMemory {
-  /** From the cache. */
+  /** Whether the result comes from the cache. */
   readonly found: boolean;
-  /** The variables that the pass changes, each of which should be updated where it lies. */
+  /** Bytes of the variables that the pass changes, each of which should be updated in place. */
   readonly changedBytes: number;
-  /** Everything on the card while the pass runs: arguments, results that have no argument's place, temporaries, code. */
+  /** Bytes of everything on the card while the pass runs: arguments, results that do not reuse an argument's memory, temporaries, code. */
   readonly totalBytes: number;
 }
 
 type Request = Extract<JobRequest, { kind: 'card' }>;
 
 export interface CardResult extends CompiledPass {
-  /** For example "jax-cuda13-pjrt 0.12.0.1". */
+  /** The compiler, for example "jax-cuda13-pjrt 0.12.0.1". */
   readonly compiler: string;
 }
 
 const REPORT_MS = 2000;
 
-/** The job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
+/** Runs the job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
 export async function cardJob({ recipe, model, card, recompute }: Request, { job, context }: JobScope): Promise<CardResult> {
   const compiler = openCardCompiler(context.cacheDir);
   const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);

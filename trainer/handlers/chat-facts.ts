@@ -1,4 +1,4 @@
-/** The job 'chat': facts for a chat with a model, from its headers and its tokenizer. No engine is opened. */
+/** The job 'chat': reads the properties of a model that a chat needs from its headers and its tokenizer. No engine is opened. */
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import { answerForms } from '../generate/answer-parts.ts';
 import type { JobScope } from '../job/job-scope.ts';
@@ -12,7 +12,7 @@ export interface ChatResult extends ChatFacts {
   readonly tokens: readonly number[];
 }
 
-/** @throws ModelFileError or ModelConfigError for a model that cannot be read or writes no text */
+/** @throws ModelFileError or ModelConfigError for a model that cannot be read or does not generate text */
 export async function chatJob(request: Extract<JobRequest, { kind: 'chat' }>, scope: JobScope): Promise<ChatResult> {
   const folder = await openModelFolder(scope, request);
   try {

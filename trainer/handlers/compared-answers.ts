@@ -1,4 +1,4 @@
-/** The scores of a sample's answers before and after tuning: what trying a run on preferences shows. */
+/** Scores the answers of a sample before and after tuning, for trying out a run on preferences. */
 import type { Adapter } from '../adapter/adapter.ts';
 import { checkBase } from '../adapter/check-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
@@ -90,7 +90,7 @@ const noSample = (index: number, count: number): RunError =>
 
 const textOf = (ids: Int32Array, { base }: OpenedAnswers): string => base.tokenizer.decode([...ids], { skipSpecialTokens: true });
 
-/** The first token of the answer. */
+/** Index of the first token of the answer. */
 const beginOf = ({ train }: TokenSequence): number => Math.max(0, train.indexOf(1));
 
 const promptOf = (sequence: TokenSequence, opened: OpenedAnswers): string => textOf(sequence.ids.subarray(0, beginOf(sequence)), opened);

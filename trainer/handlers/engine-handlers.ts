@@ -1,4 +1,4 @@
-/** The handler of each kind of job that runs a model on an engine, or looks for one. */
+/** The handlers of the jobs that run a model on an engine, or look for one. */
 import { diagnose } from '../engine/doctor.ts';
 import { sweepJob } from '../sweep/sweep-job.ts';
 import { cardJob } from './card-memory.ts';

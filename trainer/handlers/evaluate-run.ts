@@ -1,4 +1,4 @@
-/** The job 'evaluate': runs the held-out data of a recipe through its model, alone or with an adapter. */
+/** The job 'evaluate': evaluates a recipe's model on its held-out data, with or without an adapter. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -25,9 +25,9 @@ import { withChosenType } from './chosen-type.ts';
 import { measureForgetting } from './measure-forgetting.ts';
 
 export interface EvaluateResult extends Partial<Evaluation> {
-  /** By name. */
+  /** Results by the name of the benchmark. */
   readonly benchmarks?: Readonly<Record<string, ChoiceResult>> | undefined;
-  /** With eval_forgetting, if there is an adapter. */
+  /** Present with eval_forgetting, if there is an adapter. */
   readonly forgetting?: Forgetting | undefined;
   readonly model: string;
   readonly adapter: string | null;
@@ -44,7 +44,7 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
     const scope = { job, context, recipe };
     const base = await openBase(scope);
     try {
-      // Before reading the data: it would be rejected because of the labels of another model.
+      // Check before reading the data, which the labels of another model would reject.
       if (adapter) checkBase(adapter, base.fingerprint);
       const params = { ...scope, base, labels: adapter?.description.labels };
       const benchmarks = await loadBenchmarks(params);
@@ -83,7 +83,7 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
   }
 }
 
-/** Checks before anything is loaded that answers can be kept. @throws RunError 'no-data', 'output-unusable' */
+/** Checks, before anything is loaded, that answers can be written. @throws RunError 'no-data', 'output-unusable' */
 async function checkAnswersFile(file: string, recipe: Recipe): Promise<void> {
   if (!writesAnswers(recipe))
     throw new RunError(

@@ -1,4 +1,4 @@
-/** The facts of a model card about its run, from the files of the run's folder. */
+/** Collects the facts of a model card from the files of the run's folder. */
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -21,10 +21,14 @@ import { readRunRecipe } from '../run/run-folder.ts';
 import { isResultOf } from './job-results.ts';
 import type { TrainResult } from './train/train-run.ts';
 
-/** More files are counted in the recipe alone. */
+/** Maximum number of data files to list; more appear only in the recipe. */
 const MOST_FILES = 20;
 
-/** @param adapterPath a run folder, or one of its checkpoints. Returns undefined for another adapter, of which nothing is known. */
+/**
+ * Collects the facts.
+ * @param adapterPath a run folder, or one of its checkpoints
+ * @returns undefined for any other adapter, about which nothing is known
+ */
 export async function cardFacts(adapterPath: string): Promise<CardFacts | undefined> {
   const runDir = CHECKPOINT_NAME.test(path.basename(adapterPath)) ? path.resolve(adapterPath, '..', '..') : adapterPath;
   const recipe = await readRunRecipe(runDir).catch(() => undefined);
@@ -51,7 +55,7 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
   };
 }
 
-/** A public card shows no folders of its author's machine. */
+/** The recipe without folders of its author's machine, which a public card must not show. */
 const withoutFolders = (yaml: string): string => yaml.replace(/(?<=[\s'"[])(?:[A-Za-z]:)?[\\/](?:[^\s'"\],\\/]+[\\/])+/g, '');
 
 async function readSummary(runDir: string): Promise<TrainResult | undefined> {
@@ -63,7 +67,7 @@ async function readSummary(runDir: string): Promise<TrainResult | undefined> {
   }
 }
 
-/** The license that the card of a local base names. */
+/** The license in the model card of a local base. */
 async function licenseOf(model: string): Promise<string | undefined> {
   const text = await readRegularText(path.join(model, 'README.md'), MAX_JSON_BYTES).catch(() => '');
   const front = /^---\r?\n(.*?)\r?\n---/s.exec(text)?.[1];
@@ -103,7 +107,7 @@ function forgettingOf(summary: TrainResult | undefined): CardResult[] {
 }
 
 async function fingerprints(paths: readonly string[]): Promise<CardFacts['data']> {
-  // Names on the hub are no paths; the recipe shows them.
+  // Names on the hub are not paths; the recipe shows them.
   const local = paths.filter(path.isAbsolute);
   const files = local.length === 0 ? [] : await listDataFiles(local).catch(() => []);
   const found: { name: string; bytes: number; sha256: string }[] = [];

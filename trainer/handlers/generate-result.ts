@@ -6,10 +6,10 @@ import type { NearText } from './nearest-texts.ts';
 
 export interface GenerateResult extends GeneratedText {
   readonly engine: string;
-  /** The entities of the prompt, from a model that labels words; `text` is then the prompt with its labels. */
+  /** The entities of the prompt, from a token classifier; `text` is then the prompt with its labels. */
   readonly entities?: readonly TextEntity[];
-  /** From a model of embeddings: the texts of the run's data that are nearest to the prompt; `text` lists them. */
+  /** From an embedding model: the texts of the run's data that are nearest to the prompt; `text` lists them. */
   readonly nearest?: readonly NearText[];
-  /** The scores of a sample's answers, where the request names a sample; `text` lists them. */
+  /** The scores of a sample's answers, if the request names a sample; `text` lists them. */
   readonly compared?: ComparedSample;
 }

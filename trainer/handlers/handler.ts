@@ -1,4 +1,4 @@
-/** The form of the handlers of jobs. */
+/** The types of job handlers. */
 import type { JobScope } from '../job/job-scope.ts';
 import type { JobKind, JobRequest } from '../protocol/messages/job-messages.ts';
 import type { JobResults } from './job-results.ts';
@@ -7,5 +7,5 @@ export type Handler<Kind extends JobKind> = (request: Extract<JobRequest, { kind
 
 export type Handlers<Kinds extends JobKind = JobKind> = { readonly [Kind in Kinds]: Handler<Kind> };
 
-/** Jobs that run a model on an engine, or look for one. */
+/** The jobs that run a model on an engine, or look for one. */
 export type EngineKind = Exclude<JobKind, 'chat' | 'data'>;

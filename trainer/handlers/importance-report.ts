@@ -1,4 +1,4 @@
-/** Computes the stability report: scores on two halves of the samples, overlaps, and losses with rows or columns set to zero. */
+/** Computes the stability report: scores on two halves of the samples, their overlaps, and losses with rows or columns set to zero. */
 
 import { type MeasureName, measureCatalog, needsData } from '../catalog/measures.ts';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
@@ -14,14 +14,14 @@ import { RunError } from '../run-error.ts';
 import type { Selection } from '../selection.ts';
 
 /**
- * Measures compared with the recipe's own; all but the control need one pass or none. `fisher` and the class-wise ones
- * are added if the data allows.
+ * Measures to compare with the recipe's own; all except the control need at most one pass. `fisher` and the class-wise measures are added
+ * if the data allows.
  */
 const COMPARED: readonly MeasureName[] = ['magnitude', 'wanda', 'activation', 'taylor_row', 'random'];
 
 type ReportParams = ComputeScoresParams & { readonly setup: TaskSetup };
 
-/** Scores of one half of the samples, and the rows or columns that they choose. */
+/** The scores of one half of the samples, and the rows or columns that they select. */
 interface Half {
   readonly scores: ModelScores;
   readonly chosen: Selection;
@@ -87,7 +87,7 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
   };
 }
 
-/** The recipe's own measure first. */
+/** The measures to compare; the recipe's own comes first. */
 function comparedMeasures({ recipe, setup }: ReportParams, halves: readonly (readonly number[])[]): MeasureName[] {
   const isLabeled = halves.every(half => new Set(half.map(setup.labelOf).filter(label => label >= 0)).size >= 2);
   const possible = [...COMPARED, ...(recipe.packing ? [] : (['fisher'] as const)), ...(isLabeled ? (['qm_taylor'] as const) : [])];

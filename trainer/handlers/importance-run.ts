@@ -27,7 +27,7 @@ export interface ImportanceResult extends ScoresOrigin {
   readonly rows: number;
   readonly seconds: number;
   readonly engine: string;
-  /** Present if it was requested. */
+  /** Present if the report was requested. */
   readonly report?: StabilityReport;
 }
 
@@ -46,7 +46,7 @@ export async function importanceJob(
   const base = await openBase(scope);
   try {
     const needsModel = needsData(recipe.importance.measure) || request.report === true;
-    // A type that has to be measured is of no use to scores of the weights alone.
+    // Scores of weights alone need no type that has to be measured.
     const precision = needsModel ? await choosePrecision({ ...scope, model: base.model }, base.engine) : precisionOf(recipe);
     const setup = needsModel ? await setUpTask({ ...scope, base, precision }, 'train') : undefined;
     const { modules, units } = planTargets(recipe, setup?.model ?? base.model);
@@ -65,7 +65,10 @@ export async function importanceJob(
   }
 }
 
-/** Training reads saved scores; this job computes them. A recipe that leaves its choice to chance has none, so its rows are scored as a view of the model. */
+/**
+ * The recipe for scoring. Saved scores are ignored, because this job computes them. A recipe that selects at random has no measure, so its
+ * rows are scored as a view of the model.
+ */
 function scoredRecipe(recipe: Recipe, job: Job): Recipe {
   const importance = { ...recipe.importance, scores: undefined };
   if (measureCatalog[importance.measure].needs !== 'nothing') return { ...recipe, importance };

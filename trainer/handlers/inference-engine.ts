@@ -1,4 +1,4 @@
-/** The engine of a job that reads a model and trains nothing: that of the request, or of the run, where its base lies in the memory of the host. */
+/** Opens the engine of a job that trains nothing: the engine of the request, or that of the run if its base is in host memory. */
 import { engineCatalog, engineNames, plannedEngine } from '../catalog/engines.ts';
 import { isOneOf } from '../catalog/entries.ts';
 import { isThere } from '../engine/choose-engine.ts';
@@ -11,13 +11,17 @@ import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 
 export type InferencePlace = Pick<GenerateOptions, 'engine' | 'baseOffload'>;
 
-/** @param runs folders that may be runs, among other adapters @throws RunError 'unsupported' for an engine that keeps all weights on the device */
+/**
+ * Opens the engine.
+ * @param runs folders that may be runs, or other adapters
+ * @throws RunError 'unsupported' for an engine that keeps all weights on the device
+ */
 export async function openInferenceEngine(scope: JobScope, asked: InferencePlace, runs: readonly (string | undefined)[]): Promise<Engine> {
   const { engine, baseOffload } = await inferencePlace(scope, asked, runs);
   return openJobEngine(scope, engine, { baseOffload });
 }
 
-/** The engine and the place of the weights. An engine that is named stays. */
+/** The engine and the place of the weights; an engine that the request names is kept. */
 export async function inferencePlace(
   { job, context }: JobScope,
   asked: InferencePlace,
@@ -27,7 +31,7 @@ export async function inferencePlace(
   const recipe = await offloadedRecipe(runs);
   if (!recipe) return asked;
   const named = asked.engine === 'auto' ? (context.engineFromEnvironment ?? 'auto') : asked.engine;
-  // An engine that does not exist is refused where the engine is chosen.
+  // An unknown engine is refused when the engine is chosen.
   if (named !== 'auto') return isOneOf(engineNames, named) ? placeFor(named, recipe) : asked;
   if (isThere(plannedEngine(recipe.engine), context.cacheDir)) {
     job.log('info', `engine: ${recipe.engine} and base_offload: ${recipe.base_offload}, as in the run`);
@@ -40,13 +44,13 @@ export async function inferencePlace(
   return asked;
 }
 
-/** The place of a run's weights on an engine, which may be one that keeps all of them on the device. */
+/** The place of a run's weights on an engine; none if the engine keeps all weights on the device. */
 const placeFor = (engine: Recipe['engine'], { base_offload }: Pick<Recipe, 'base_offload'>): InferencePlace => ({
   engine,
   baseOffload: engineCatalog[plannedEngine(engine)].hostsWeights ? base_offload : 'none',
 });
 
-/** The recipe of the first run whose base lies in the memory of the host. */
+/** The recipe of the first run whose base is in host memory. */
 async function offloadedRecipe(runs: readonly (string | undefined)[]): Promise<Recipe | undefined> {
   for (const folder of runs) {
     if (folder === undefined || !(await isRunFolder(folder))) continue;

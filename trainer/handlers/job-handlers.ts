@@ -7,7 +7,7 @@ import type { EngineKind, Handler, Handlers } from './handler.ts';
 import type { JobResults } from './job-results.ts';
 import { previewDataJob } from './preview-data.ts';
 
-/** These are loaded when one of them starts: a page of samples appears sooner without the code of training. */
+/** Loads the handlers with an engine on demand: a page of samples appears sooner without the training code. */
 const withEngine =
   <Kind extends EngineKind>(kind: Kind): Handler<Kind> =>
   async (request, scope) =>
@@ -31,14 +31,14 @@ const handlers: Handlers = {
 };
 
 const handle = <Kind extends JobKind>(kind: Kind, request: JobRequest, scope: JobScope): Promise<JobResults[Kind]> =>
-  // Callers give the request's own kind; TypeScript cannot follow that through a union.
+  // Callers pass the request's own kind, which TypeScript cannot track through a union.
   handlers[kind](request as Extract<JobRequest, { kind: Kind }>, scope);
 
 /** Resolves with the value of the job's result event. */
 export function runJob<Kind extends JobKind>(request: JobRequest & { readonly kind: Kind }, job: Job): Promise<JobResults[Kind]> {
   const { context } = request;
   const { clearedVariables = [] } = context;
-  // Doctor reports these itself.
+  // The doctor reports these itself.
   if (clearedVariables.length > 0 && request.kind !== 'doctor')
     job.log('info', `the worker ignores these environment variables: ${clearedVariables.join(', ')}`);
   return handle(request.kind, request, { job, context });

@@ -1,4 +1,4 @@
-/** The result of each kind of job, and the form that it must have when another process or an earlier run sends it as JSON. */
+/** The result of each kind of job, and its schema for results that another process or an earlier run sends as JSON. */
 import { z } from 'zod';
 import type { ExportResult } from '../artifact/export-model.ts';
 import type { Diagnosis } from '../engine/doctor.ts';
@@ -32,7 +32,7 @@ export interface JobResults {
 }
 
 const text = z.string();
-/** JSON has no NaN and no infinity: they arrive as null. */
+/** JSON has no NaN and no infinity: both become null. */
 const number = z.number().nullable();
 const list = z.array(z.unknown());
 const samplePage = z.looseObject({ part: text, samples: list, columns: list, more: z.boolean() });
@@ -57,6 +57,6 @@ const schemas: { readonly [Kind in JobKind]: z.ZodType } = {
   doctor: z.looseObject({ node: text, platform: text, machine: z.looseObject({}), problems: list, installedEngines: list }),
 };
 
-/** Returns whether JSON has the form of the result of this kind of job. */
+/** True if JSON has the form of the result of this kind of job. */
 export const isResultOf = <Kind extends JobKind>(kind: Kind, value: unknown): value is JobResults[Kind] =>
   schemas[kind].safeParse(value).success;

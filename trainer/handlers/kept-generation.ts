@@ -1,4 +1,4 @@
-/** Answers by a model that stays loaded in this process, for the next request that is about the same one. */
+/** Answers requests with a model that stays loaded in this process, for further requests to the same model. */
 import { stat } from 'node:fs/promises';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { type GeneratedText, type GenerateTextParams, TextGenerator, type TextGeneratorParams } from '../generate/generate-text.ts';
@@ -18,7 +18,7 @@ interface Held {
   readonly engine: string;
 }
 
-/** One for the process, which does one job at a time. */
+/** One model per process, which does one job at a time. */
 let held: Held | undefined;
 
 /** @throws as `TextGenerator` does */
@@ -43,7 +43,7 @@ export async function keptAnswer(request: Request, scope: JobScope): Promise<Gen
   return { ...generated, engine };
 }
 
-/** Answers by another model, whose folder is opened once for its tokenizer and its weights. */
+/** Answers with a newly loaded model, whose folder is opened once for its tokenizer and its weights. */
 async function firstAnswer(
   request: Request,
   scope: JobScope,
@@ -65,7 +65,7 @@ async function firstAnswer(
   });
 }
 
-/** A run that was trained further has another checkpoint. */
+/** The key of a loaded model; a run that was trained further has another checkpoint, so another key. */
 async function keyOf({ model, revision, adapter: path, options }: Request): Promise<string> {
   const adapter = path === undefined ? undefined : await readAdapter(path);
   await adapter?.close();

@@ -1,7 +1,7 @@
-/** Reports the loading of weights in bytes, whose total is known when it begins; a later load begins anew. */
+/** Reports the loading of weights in bytes, with the total known from the start; a later load starts again. */
 import type { Job } from '../job/job.ts';
 
-/** @returns takes the bytes that are read, and all of them */
+/** @returns a function that takes the number of bytes read and the total */
 export function loadProgress(job: Job): (done: number, total: number) => void {
   let report: ((done: number) => void) | undefined;
   return (done, total) => {

@@ -1,4 +1,4 @@
-/** Forgetting: the base and the tuned model, one after the other, on general text. */
+/** Measures forgetting: evaluates the base and the tuned model on general text, one after the other. */
 import type { Adapter } from '../adapter/adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import type { RecipeScope } from '../job/job-scope.ts';
@@ -33,7 +33,7 @@ export async function measureForgetting(
   return forgettingOf(await read(undefined, 'base'), await read(adapter, 'tuned'));
 }
 
-/** Forgetting of a run by its checkpoint. @throws RunError 'checkpoint-damaged', 'stopped'; AdapterError */
+/** Measures the forgetting of a run from its checkpoint. @throws RunError 'checkpoint-damaged', 'stopped'; AdapterError */
 export async function forgettingOfRun(
   { job, recipe }: Pick<RecipeScope, 'job' | 'recipe'>,
   base: Base,

@@ -105,7 +105,7 @@ async function nearestAnswer(
   }
 }
 
-/** The fields of an answer that no token was generated for. */
+/** The fields of an answer for which no token was generated. */
 const noTokens = { ids: [], chat: false, asTrained: false, finishReason: 'end', tokensPerSecond: 0 } as const;
 
 export async function exportJob(request: Request<'export'>, scope: JobScope): Promise<ExportResult> {

@@ -1,4 +1,4 @@
-/** The texts of a run's data that are nearest to a given one, by a model of embeddings: what trying such a model shows. */
+/** Finds the texts of a run's data that are nearest to a given text, for trying out an embedding model. */
 import path from 'node:path';
 import { comparesTexts } from '../catalog/objectives.ts';
 import { DataProblems } from '../data/data-error.ts';
@@ -17,17 +17,17 @@ import { readRunRecipe } from '../run/run-folder.ts';
 
 export interface NearText {
   readonly text: string;
-  /** The cosine of both vectors. */
+  /** The cosine similarity of both vectors. */
   readonly similarity: number;
 }
 
-/** Each takes a pass through the model. */
+/** Maximum number of texts; each takes a pass through the model. */
 const MOST_TEXTS = 500;
 const SHOWN = 10;
 
 /**
- * Returns the encoder whose vectors answer: that of the adapter; without one, that of a run of embeddings before it was tuned, or of a folder
- * that gives vectors. Undefined for other models.
+ * Returns the encoder for the answer: that of the adapter; without one, that of an embedding run before tuning, or of a folder that
+ * computes vectors. Undefined for other models.
  */
 export async function embedderFor(
   folder: ModelFolder,
@@ -37,7 +37,10 @@ export async function embedderFor(
   return embedderOf({ folder, adapterPath: comparesTexts(recipe?.task) ? promptOf : adapter });
 }
 
-/** Returns the first distinct texts of a run's held-out data, or of its training data where it has none. @throws GenerateError where there are none */
+/**
+ * Returns the first distinct texts of a run's held-out data, or of its training data if it has none.
+ * @throws GenerateError if there are no texts
+ */
 export async function textsOfRun(runDir: string | undefined): Promise<readonly string[]> {
   if (runDir === undefined)
     throw new GenerateError('the model gives vectors, and there are no texts to compare with: try a run, which has those of its data');
@@ -53,7 +56,7 @@ export async function textsOfRun(runDir: string | undefined): Promise<readonly s
   return [...texts].slice(0, MOST_TEXTS);
 }
 
-/** Returns the nearest texts, the nearest first, without those that equal `text` or are longer than the model reads. */
+/** Returns the nearest texts, nearest first, without texts that equal `text` or are too long for the model. */
 export async function nearestTexts(vectors: TextVectors, text: string, texts: readonly string[], job: Job): Promise<readonly NearText[]> {
   const { prompts: { query: before = '', document = '' } = {} } = vectors;
   const query = unit(await vectors.vectorOf(vectors.idsOf(before + text)));
@@ -76,7 +79,7 @@ export async function nearestTexts(vectors: TextVectors, text: string, texts: re
 export const nearestLines = (found: readonly NearText[]): string =>
   found.map(({ text, similarity }) => `${compact(similarity)}  ${text.replaceAll(/\s+/g, ' ')}`).join('\n');
 
-/** Undefined for a text that the model does not read whole. */
+/** The ids of a text; undefined if it is too long for the model. */
 function idsOf(vectors: TextVectors, text: string): Int32Array | undefined {
   try {
     return vectors.idsOf(text);

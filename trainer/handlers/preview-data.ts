@@ -1,4 +1,4 @@
-/** The job 'data': shows samples of a recipe as the model will see them, and facts about all of them. No engine is opened. */
+/** The job 'data': shows samples of a recipe as the model will see them, and statistics of all samples. No engine is opened. */
 import { objectiveCatalog } from '../catalog/objectives.ts';
 import { DataError } from '../data/data-error.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
@@ -31,12 +31,12 @@ import { RunError } from '../run-error.ts';
 
 type Request = Extract<JobRequest, { kind: 'data' }>;
 
-/** Characters of a value that are shown next to its column. */
+/** Maximum number of characters of a value to show next to its column. */
 const EXAMPLE_LENGTH = 80;
-/** Between two looks at whether the job is to stop. */
+/** Number of samples between two checks for a stop request. */
 const SAMPLES_AT_ONCE = 500;
 
-/** @throws RunError 'no-data', 'wrong-task', 'stopped'; what opening a model throws */
+/** @throws RunError 'no-data', 'wrong-task', 'stopped'; errors of opening a model */
 export async function previewDataJob(request: Request, { job, context }: JobScope): Promise<DataResult> {
   const { recipe, statistics } = request;
   if (recipe.data.train.length === 0 && recipe.data.eval.length === 0)
@@ -56,7 +56,7 @@ export async function previewDataJob(request: Request, { job, context }: JobScop
   }
 }
 
-/** Rows of the hub that are read in addition where too many of the first ones are no samples. */
+/** Factor by which more rows of the hub are read if too many of the first ones are not samples. */
 const MORE_ROWS = 4;
 
 interface FirstPage {
@@ -64,7 +64,7 @@ interface FirstPage {
   readonly preview: DataPreview;
 }
 
-/** Reads only the samples that are shown of a data set of the hub, unless one depends on others. */
+/** Reads, from a data set on the hub, only the samples to show, unless they depend on others. */
 async function firstPage(named: ReadParams, request: Request): Promise<FirstPage> {
   for (let rows = request.from + request.count + 1; ; rows *= MORE_ROWS) {
     const { scope, isWhole } = await shownScope(named, request, rows);
@@ -76,7 +76,7 @@ async function firstPage(named: ReadParams, request: Request): Promise<FirstPage
   }
 }
 
-/** Whether the data is all where the recipe names it. */
+/** True if all data is read from where the recipe names it. */
 const isLocal = (named: ReadParams, { recipe }: ReadParams): boolean =>
   DATA_PARTS.every(part => recipe.data[part] === named.recipe.data[part]);
 
@@ -90,13 +90,15 @@ async function shownScope(
     return { scope: await withDataFiles(named), isWhole: true };
   } catch (error) {
     if (!isAboutData(error)) throw error;
-    // The page shows the problem next to the columns that the data has.
+    // The page shows the problem next to the columns of the data.
     const { scope } = await withFirstRows(named, 'train', 1);
     return { scope: (await withFirstRows(scope, 'eval', 1)).scope, isWhole: true };
   }
 }
 
-/** The columns of a data set of the hub, of which samples may have only those that are read. Without a network it may be these alone. */
+/**
+ * All columns of a data set on the hub, whose samples may contain only the columns that are read. Without a network, possibly only these.
+ */
 async function allColumns(named: ReadParams, { part, columns }: SamplePage): Promise<readonly DataColumn[]> {
   try {
     return await columnsOf((await withFirstRows(named, part, 1)).scope, part);
@@ -106,7 +108,10 @@ async function allColumns(named: ReadParams, { part, columns }: SamplePage): Pro
   }
 }
 
-/** Held-out samples may only have the labels of training samples, and a prompt may list all labels. */
+/**
+ * True if training samples can be read without the others. Held-out samples may only have labels of training samples, and a prompt may list
+ * all labels.
+ */
 const standAlone = ({ part, recipe: { data } }: Request): boolean =>
   part === 'train' && data.train.length > 0 && (data.labels.length > 0 || !data.prompt.includes('{labels}'));
 
@@ -139,7 +144,7 @@ async function samplePage(params: ReadParams, preview: DataPreview, { part: aske
   return { part, parts, from, samples, more, columns, roles, mapping: recipe.data.columns, format, problem };
 }
 
-/** The columns of the first sample as the file has them; none where it can't be read. */
+/** The columns of the first sample with the names in the file; none if it cannot be read. */
 async function columnsOf(params: ReadParams, part: DataPart): Promise<DataColumn[]> {
   const { target, reads } = objectiveCatalog[params.recipe.task];
   if (reads === 'images') return [];
@@ -159,12 +164,12 @@ function exampleOf(value: unknown): string {
   return line.length > EXAMPLE_LENGTH ? `${line.slice(0, EXAMPLE_LENGTH - 1)}…` : line;
 }
 
-/** Samples that are read first of large data: enough for lengths and labels, and tokenized in a second. */
+/** Number of samples that are read first from large data: enough for lengths and labels, and tokenized in a second. */
 const FIRST_SAMPLES = 1000;
-/** All lines are read for the draw, which takes some ten seconds a gigabyte. */
+/** Maximum size of data for the random subset: all lines are read for the draw, which takes about ten seconds per gigabyte. */
 const MAX_DRAWN_BYTES = 2 ** 30;
 
-/** Facts about some samples of each part, drawn at random, where reading all of them takes longer. */
+/** Statistics of a random subset of each part, if reading all samples takes longer. */
 async function drawnStatistics(params: ReadParams): Promise<DataStatistics | undefined> {
   const { recipe, job } = params;
   if (objectiveCatalog[recipe.task].reads === 'images') return undefined;
@@ -183,17 +188,17 @@ async function drawnStatistics(params: ReadParams): Promise<DataStatistics | und
     const sum = (of: (report: DataReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
     return { ...statistics, drawn: { samples: sum(({ read }) => read), of: sum(({ read, drawnFrom = read }) => drawnFrom) } };
   } catch (error) {
-    // All samples are read next, which reports the same.
+    // All samples are read next, which reports the same error.
     if (!isAboutData(error)) throw error;
     return undefined;
   }
 }
 
-/** Zero where they cannot be listed: whoever reads them says why. */
+/** The size of the files; zero if they cannot be listed, which reading them reports. */
 const bytesOf = async (paths: readonly string[]): Promise<number> =>
   (await listDataFiles(paths).catch(() => [])).reduce((sum, { bytes }) => sum + bytes, 0);
 
-/** Lets messages through between samples. @param onSeen receives the number of samples so far */
+/** Returns a function that lets messages through between samples. @param onSeen receives the number of samples so far */
 function samplePauses(job: Job, onSeen: (seen: number) => void = () => undefined): () => Promise<void> | undefined {
   let seen = 0;
   return () => {
@@ -204,7 +209,7 @@ function samplePauses(job: Job, onSeen: (seen: number) => void = () => undefined
   };
 }
 
-/** First facts about some samples of large data, then those about all. */
+/** Computes statistics: for large data, first of a random subset, then of all samples. */
 async function allStatistics(named: ReadParams, shown: DataPreview, reports: readonly DataReport[]): Promise<FoundStatistics> {
   const { job, recipe } = named;
   try {
@@ -230,7 +235,7 @@ interface FoundStatistics {
   readonly failure?: string;
 }
 
-/** Whether an error is about the data itself, and not about the model or the machine. */
+/** True if an error is about the data itself, not about the model or the machine. */
 const isAboutData = (error: unknown): error is Error => error instanceof DataError || isNoData(error);
 
 const isNoData = (error: unknown): boolean => error instanceof RunError && error.code === 'no-data';

@@ -1,4 +1,4 @@
-/** The prompt format of a run, from the files in its folder. */
+/** Determines the prompt format of a run from the files in its folder. */
 import path from 'node:path';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { detectFormat, renameColumns } from '../data/detect-format.ts';
@@ -10,7 +10,7 @@ import type { TrainedStyle } from '../generate/trained-prompt.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
 
-/** Undefined for a folder that is not a run, or if the data is gone and the recipe does not name the format. */
+/** The prompt format; undefined for a folder that is not a run, or if the data is gone and the recipe does not name the format. */
 export async function promptStyleOf(runDir: string): Promise<TrainedStyle | undefined> {
   const recipe = await readRunRecipe(runDir).catch(() => undefined);
   if (recipe === undefined) return undefined;
@@ -29,19 +29,19 @@ async function labelsOf(runDir: string, { data }: Recipe): Promise<readonly stri
   return adapter?.description.labels ?? [];
 }
 
-/** Detected from the first sample, as in training. */
+/** The format of the first sample, detected as in training. */
 async function formatOfData({ data }: Recipe): Promise<PromptFormat | undefined> {
   try {
     const files = await listDataFiles(data.train.filter(path.isAbsolute));
     for await (const given of readRecords({ files, maxSamples: 1, textSplit: 'file' })) {
       const record = renameColumns(given, data.columns);
       const { format } = detectFormat(record);
-      // Answers that were judged may be lists of messages under the keys of texts.
+      // Judged answers may be lists of messages under the keys of texts.
       const isList = format === 'prompt_completion' && isChat(record, 'completion');
       return format === 'preference' ? promptFormatOf(record) : isList ? 'messages' : format;
     }
   } catch {
-    // Moved, changed or remote data: the files of the run decide.
+    // If the data was moved, changed or is remote, the files of the run decide.
   }
   return undefined;
 }

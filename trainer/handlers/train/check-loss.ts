@@ -1,17 +1,20 @@
-/** Whether a run still learns: a loss that is no number, or far above its start, ends it. */
+/** Checks that a run is still learning: ends it if the loss is not a number, or far above its initial value. */
 import type { Evaluation } from '../../job/evaluate.ts';
 import type { TrainerState } from '../../run/checkpoint/checkpoint.ts';
 import { RunError } from '../../run-error.ts';
 import type { StepResult } from './train-step.ts';
 
 export interface LossLimit {
-  /** The largest loss that is allowed, as a multiple of the usual one. */
+  /** The largest allowed loss, as a multiple of the usual loss. */
   readonly maxRatio: number;
-  /** Before the update. */
+  /** The state before the update. */
   readonly state: Pick<TrainerState, 'step' | 'firstLoss' | 'before'>;
 }
 
-/** @param step of the result @throws RunError 'loss-diverged' if the loss or the gradient is not finite, or the loss far above its initial value */
+/**
+ * @param step the update of the result
+ * @throws RunError 'loss-diverged' if the loss or the gradient is not finite, or the loss far above its initial value
+ */
 export function checkLoss({ loss, gradNorm }: Pick<StepResult, 'loss' | 'gradNorm'>, step: number, { maxRatio, state }: LossLimit): void {
   const usual = usualLoss(state.firstLoss, state.before);
   const limit = state.step === 0 ? Number.POSITIVE_INFINITY : maxRatio * usual;
@@ -25,7 +28,8 @@ export function checkLoss({ loss, gradNorm }: Pick<StepResult, 'loss' | 'gradNor
 }
 
 /**
- * One batch may be easy by chance, or the model already good: the held-out loss, or one nat, is then the initial value.
+ * The loss to compare with. The first batch may be easy by chance, or the model already good, so it is at least the initial held-out loss
+ * and one nat.
  */
 export const usualLoss = (firstLoss: number, before: Pick<Evaluation, 'loss'> | undefined): number =>
   Math.max(firstLoss, before?.loss ?? 0, 1);

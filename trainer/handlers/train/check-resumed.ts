@@ -1,10 +1,10 @@
-/** Whether a resumed run finds the weights and the data that it began with. */
+/** Checks that a resumed run finds the weights and the data with which it began. */
 import { type DataDigest, describeDifference, sampleCount } from '../../data/data-digest.ts';
 import type { Base } from '../../job/open-base.ts';
 import { RunError } from '../../run-error.ts';
 import type { PrepareParams } from './prepared.ts';
 
-/** A run continues with the weights that it began with. @throws RunError 'checkpoint-mismatch' */
+/** Checks that the base weights are those with which the run began. @throws RunError 'checkpoint-mismatch' */
 export function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base): void {
   if (checkpoint && checkpoint.state.baseFingerprint !== fingerprint)
     throw new RunError(
@@ -14,12 +14,12 @@ export function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }
     );
 }
 
-/** The position in the data, and so every further batch, belongs to the samples that the run began with. */
+/** Checks that the samples are those with which the run began: its position in the data, and so every further batch, refers to them. */
 export function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDigest): void {
   const before = checkpoint?.state.data;
   if (before === undefined) return;
   const changed = describeDifference(before.train, train);
-  // The order of samples depends on their number alone.
+  // The order of samples depends only on their number.
   const isRepaired =
     checkpoint?.state.stoppedAtSample && checkpoint.state.batching === 3 && sampleCount(before.train) === sampleCount(train);
   if (changed !== undefined && isRepaired)

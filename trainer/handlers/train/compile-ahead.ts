@@ -1,9 +1,9 @@
-/** Compiling what a run uses before its weights fill the device. */
+/** Compiles the programs of a run before its weights fill the device. */
 import type { Session } from '../../engine/engine.ts';
 import type { Program } from '../../graph/program.ts';
 import type { Job } from '../../job/job.ts';
 
-/** A run uses every signature of its program sooner or later. Does nothing on an engine that compiles without the device. */
+/** Compiles every signature of a run's program, because all will be used. Does nothing on an engine that compiles without the device. */
 export async function compileAhead(session: Pick<Session, 'compileAhead'>, { signatures }: Program, job: Job): Promise<void> {
   if (!session.compileAhead) return;
   const names = Object.keys(signatures);

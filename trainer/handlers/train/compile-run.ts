@@ -1,4 +1,4 @@
-/** The compiled program of a run, with its variables loaded: within the memory that there is, from the start or from a checkpoint. */
+/** Compiles the program of a run within the available memory, and loads its variables from the start values or a checkpoint. */
 import path from 'node:path';
 import type { AdapterDescription } from '../../adapter/adapter.ts';
 import { describeAdapter } from '../../adapter/write-adapter.ts';
@@ -139,7 +139,9 @@ export async function compileRun(params: PrepareParams, { base, setup, sources, 
   };
 }
 
-/** With several processes, the leanest level that one of them needs: all run the same program. */
+/**
+ * Chooses the recompute level. With several processes, all use the leanest level that one of them needs, because they run the same program.
+ */
 function chooseTogether(plan: RunPlan, choice: RecomputeParams, { ranks }: PrepareParams): RecomputeChoice {
   const own = chooseRecompute(plan, choice);
   if (!ranks) return own;
@@ -148,7 +150,7 @@ function chooseTogether(plan: RunPlan, choice: RecomputeParams, { ranks }: Prepa
   return agreed === own.policy ? own : chooseRecompute(planRun({ ...choice.facts, recompute: agreed }), choice);
 }
 
-/** @returns the growth of the process with each part that it keeps */
+/** Loads the variables. @returns the growth of the process with each part that it keeps */
 async function fill(
   { job, checkpoint, ranks }: PrepareParams,
   { folder }: Base,

@@ -1,4 +1,4 @@
-/** The result of a run, and the evaluation that belongs to it. */
+/** The result of a run, with its final evaluation. */
 import { takesGguf } from '../../artifact/gguf/gguf-file.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Evaluation } from '../../job/evaluate.ts';
@@ -25,7 +25,7 @@ export async function resultOf(params: RunParams, parts: Finish): Promise<TrainR
   const { prepared, outcome, before, memory } = parts;
   const { coverage, base, recompute } = prepared;
   const wanted = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
-  // Whatever the first rank has saved.
+  // Wait for the first rank to have saved.
   ranks?.agree();
   const checkpoints = await listCheckpoints(params.mainDir ?? runDir);
   const best = checkpoints.some(({ step }) => step === wanted?.step) ? wanted : undefined;
@@ -57,10 +57,7 @@ export async function resultOf(params: RunParams, parts: Finish): Promise<TrainR
   };
 }
 
-/**
- * The metrics of the run's result: of the best checkpoint if requested, otherwise of the last update. They are shown
- * everywhere.
- */
+/** The metrics of the run's result, which are shown everywhere: those of the best checkpoint if requested, otherwise of the last update. */
 async function evaluateEnd(
   { runDir, job, checkpoint }: RunParams,
   { prepared, outcome, before, metrics }: Finish,

@@ -9,11 +9,11 @@ export interface EvaluateStepParams extends Pick<JobScope, 'job'> {
   readonly prepared: Prepared;
   readonly evaluator: Evaluator;
   readonly runDir: string;
-  /** Updates before it. */
+  /** Number of updates before the evaluation. */
   readonly step: number;
 }
 
-/** Evaluates, and keeps every answer that was written in the run's folder. @returns undefined if the job was stopped meanwhile */
+/** Evaluates, and writes every generated answer to the run's folder. @returns undefined if the job was stopped meanwhile */
 export const evaluateStep = ({ prepared, evaluator, runDir, step, job }: EvaluateStepParams): Promise<Evaluation | undefined> => {
   const { session, ranks, recipe } = prepared;
   const isFirst = ranks?.isFirst !== false;

@@ -1,4 +1,4 @@
-/** The job 'find-rate': a short run whose learning rate rises exponentially. Nothing of it is kept. */
+/** The job 'find-rate': a short run whose learning rate rises exponentially. Its weights are discarded. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -15,9 +15,9 @@ import { beginStep } from './train-step.ts';
 
 export interface FindRateResult {
   readonly points: readonly RatePoint[];
-  /** Absent if the loss never fell. */
+  /** Missing if the loss never fell. */
   readonly suggestion?: RateSuggestion;
-  /** The loss exceeded four times its lowest value, or was not finite, before the highest rate. */
+  /** Whether the loss exceeded four times its lowest value, or was not finite, before the highest rate. */
   readonly diverged: boolean;
   readonly engine: string;
 }
@@ -40,7 +40,7 @@ export async function findRateJob(request: Request, scope: JobScope): Promise<Fi
   }
 }
 
-/** The batch decides which rate is good, so it stays that of all processes. */
+/** The recipe for one process. The batch determines which rate is good, so its size stays that of all processes. */
 const inOneProcess = (recipe: Recipe): Recipe => ({
   ...recipe,
   processes: 1,

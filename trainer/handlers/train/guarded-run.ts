@@ -1,4 +1,4 @@
-/** A run in its folder, from its first state to its summary: whatever ends it is recorded there. */
+/** A run in its folder, from its first state to its summary. Records how it ended, whatever the reason. */
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -31,11 +31,11 @@ import { newestOf, RunMetrics } from './run-metrics.ts';
 import { runTrainLoop, totalStepsOf } from './train-loop.ts';
 import type { TrainResult } from './train-result.ts';
 
-/** Records in state.json how the run ended, whatever the reason. */
+/** Runs the training, and records in state.json how it ended. */
 export async function guarded(params: RunParams): Promise<TrainResult> {
   const { runDir, recipe, job, keeper, checkpoint, begins } = params;
   try {
-    // The state comes first: it distinguishes the folder of a run that was killed at once from a user's folder.
+    // Write the state first: it distinguishes the folder of a run that was killed at once from a user's folder.
     await keeper.update({ state: 'preparing' });
     job.logTo(path.join(runDir, RUN_FILES.log));
     if (begins) await writeRunRecipe(runDir, recipe);
@@ -65,12 +65,12 @@ async function run(params: RunParams): Promise<TrainResult> {
   }
 }
 
-/** A part of a run: all of it, up to a second choice of rows, or from there on. */
+/** Runs a part of a run: all of it, the part up to a second choice of rows, or the part after it. */
 async function runPart(params: RunParams): Promise<TrainResult | 'chooses again'> {
   const { runDir, job, keeper, checkpoint, mainDir } = params;
   const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
   try {
-    // All of it is read; network drives and Windows would not delete an open checkpoint later.
+    // It was read completely; network drives and Windows could not delete an open checkpoint later.
     await checkpoint?.close();
     const trained = await trainPrepared(params, prepared);
     if (trained === 'chooses again') return trained;
@@ -86,7 +86,7 @@ async function runPart(params: RunParams): Promise<TrainResult | 'chooses again'
   }
 }
 
-/** A run whose forgetting can't be measured has ended well all the same. */
+/** Measures forgetting; a failure of the measurement does not fail the run. */
 async function forgettingAtEnd(params: RunParams, base: Base, { state, checkpoint }: TrainResult): Promise<Forgetting | undefined> {
   const { job, recipe } = params;
   const isMeasured = recipe.eval_forgetting && objectiveCatalog[recipe.task].model === 'causal';
@@ -100,14 +100,14 @@ async function forgettingAtEnd(params: RunParams, base: Base, { state, checkpoin
   }
 }
 
-/** Only the first of several processes reports the run. */
+/** Starts the trackers; only the first of several processes reports the run. */
 async function track({ runDir, recipe, context, mainDir }: RunParams, metrics: RunMetrics): Promise<void> {
   const names = recipe.report_to.filter(name => isOneOf(trackerNames, name));
   if (names.length === 0 || mainDir !== undefined) return;
   await metrics.trackWith([...new Set(names)], { runDir, recipe, lines: await readMetrics(runDir), settings: context.trackers });
 }
 
-/** Disposes of the session. */
+/** Trains. Disposes of the session. */
 async function trainPrepared(params: RunParams, prepared: Prepared): Promise<TrainResult | 'chooses again'> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
   try {
@@ -146,7 +146,7 @@ async function trainPrepared(params: RunParams, prepared: Prepared): Promise<Tra
         follows: params.mainDir !== undefined,
       });
       if (outcome.choosesAgain) {
-        // As with a stop: the second part continues with them.
+        // As with a stop, the second part continues with the trackers.
         end = 'stopped';
         return 'chooses again';
       }

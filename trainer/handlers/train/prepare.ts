@@ -1,7 +1,4 @@
-/**
- * Turns a recipe into everything that training needs: engine, model, data, selected rows, and a compiled program with
- * loaded variables.
- */
+/** Turns a recipe into everything that training needs: engine, model, data, selected rows, and a compiled program with loaded variables. */
 import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
@@ -40,11 +37,11 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const setup = await setUpTask({ ...params, base, precision, batching: begun }, 'train');
     checkData(params, setup.digest);
     checkRanksAgree(params, base, setup.digest);
-    // Before any session of the model: what one leaves in the heap is used again by the next.
+    // Measured before any session of the model: memory that a session leaves in the heap is reused by the next.
     const { compares, hasTeacher } = objectiveCatalog[recipe.task];
     const baselineBytes = compares?.usesReference || hasTeacher ? opened : residentBytes();
     const { selection: chosen, choice } = await select(params, { base, setup, precision });
-    // The same to the bit on all ranks, whatever each has computed.
+    // The selection must be identical on all ranks, down to the last bit, whatever each has computed.
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
     const sources = sourcesOf(params, setup);
     const [source] = atLeast(sources, 1);
@@ -87,7 +84,7 @@ function sourcesOf({ recipe: { devices }, checkpoint }: PrepareParams, { trainSo
   return Array.from({ length: devices }, (_, own) => trainSource(looseGroups, { count: devices, own }));
 }
 
-/** The checkpoint with the rows that have just been chosen in place of its own. */
+/** The checkpoint with the newly chosen rows in place of its own. */
 function moved(checkpoint: Checkpoint, facts: PlanFacts, base: Base): Checkpoint {
   const { attachment: after, optimizer, model } = planRun(facts);
   const { attachment: before } = planRun({ ...facts, selection: checkpoint.adapter.description.rows, choice: undefined });

@@ -1,4 +1,4 @@
-/** The parts of a training, and the facts that they are made from. */
+/** The parts of a training, and the facts from which they are made. */
 import type { AdapterDescription } from '../../adapter/adapter.ts';
 import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
@@ -19,35 +19,35 @@ import type { RunScope } from './run-metrics.ts';
 
 export interface PrepareParams extends RecipeScope {
   readonly runDir: string;
-  /** When the run was begun, ISO 8601. */
+  /** The time when the run began, ISO 8601. */
   readonly startedAt: string;
-  /** The state to resume from. */
+  /** The checkpoint to resume from. */
   readonly checkpoint?: Checkpoint;
 }
 
-/** A run in its folder. */
+/** The parameters of a run in its folder. */
 export interface RunParams extends RecipeScope, RunScope {
-  /** The folder of the run, if this is another rank than the first, whose `runDir` is its own. */
+  /** The folder of the run, set for every rank except the first; `runDir` is then the rank's own folder. */
   readonly mainDir?: string;
   readonly checkpoint?: Checkpoint;
   readonly wasFinished?: boolean;
-  /** Evaluations in total after which the run stops and saves. */
+  /** Number of evaluations in total after which the run stops and saves. */
   readonly pauseAfter?: number;
-  /** A new run, whose folder is still empty. */
+  /** Whether the run is new and its folder still empty. */
   readonly begins?: boolean;
   readonly onFirstUpdate?: () => Promise<void>;
 }
 
 export interface Prepared {
   readonly recipe: Recipe;
-  /** When the run was begun, ISO 8601. */
+  /** The time when the run began, ISO 8601. */
   readonly startedAt: string;
   readonly base: Base;
   readonly data: DataDigest;
-  /** See `TrainerState`; a run keeps that of its start. */
+  /** See `TrainerState`; a run keeps the value from its start. */
   readonly batching: 2 | 3;
   readonly source: BatchSource;
-  /** The parts of its batches, by the devices that train on them; itself for one device. */
+  /** The batches of each device; for one device, only `source` itself. */
   readonly sources: readonly BatchSource[];
   /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
@@ -59,9 +59,9 @@ export interface Prepared {
   readonly adapter: AdapterDescription;
   readonly session: Session;
   readonly ranks: Ranks | undefined;
-  /** The second choice of the rows that are trained. */
+  /** The second choice of trained rows, if it was made. */
   readonly choice: SecondChoice | undefined;
-  /** Resident before the model was loaded, and the parts that follow from shapes. */
+  /** Resident memory before the model was loaded, and the memory of the parts that follow from shapes. */
   readonly memory: { readonly baselineBytes: number; readonly tuningBytes: number };
 }
 

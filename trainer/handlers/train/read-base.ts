@@ -1,4 +1,4 @@
-/** Reads the base in front of an update, where the loss compares with it and nothing was computed before. */
+/** Runs the base model before an update, if the loss compares with it and its outputs were not computed earlier. */
 import type { Batch } from '../../data/batch/batches.ts';
 import { float32Of } from '../../graph/types.ts';
 import { atLeast, elementAt, required } from '../../narrow.ts';
@@ -7,8 +7,9 @@ import { runOnEach } from '../../train/run-on-each.ts';
 import type { Prepared } from './prepared.ts';
 
 /**
- * Writes into each batch what the base gives for it. All batches of an update are read at once, so the start values are exchanged twice.
- * @param batches of the update, each by the parts that the devices have
+ * Writes the base model's outputs into each batch. All batches of an update are computed together, so that the start values are swapped in
+ * and out only once.
+ * @param batches the batches of the update, each as the parts of the devices
  */
 export async function readBase(
   { session, plan }: Pick<Prepared, 'session' | 'plan'>,

@@ -16,12 +16,12 @@ import { firstState } from './train-loop.ts';
 export interface RehearseParams extends Pick<RunScope, 'job' | 'runDir'> {
   readonly prepared: Prepared;
   readonly memory: MemoryMeter;
-  /** Another rank saves. */
+  /** Whether another rank saves. */
   readonly follows?: boolean;
 }
 
 /**
- * Evaluates the original model and keeps the result.
+ * Evaluates the original model and returns the result.
  * @returns undefined without held-out data, or if the job was stopped
  */
 export async function rehearse(params: RehearseParams): Promise<Evaluation | undefined> {
@@ -58,12 +58,12 @@ export async function rehearse(params: RehearseParams): Promise<Evaluation | und
   return before;
 }
 
-/** One forward pass of the largest batch, to measure inference. */
+/** Runs one forward pass of the largest batch, to measure inference. */
 export async function measureInference({ session, source, evaluator }: Prepared): Promise<undefined> {
   const { plan, fill } = evaluator?.source ?? source;
   const shape = largest(plan);
   const isOfShape = ({ bucket }: PlannedBatch): boolean => bucket.tokens === shape.tokens && bucket.targets === shape.targets;
-  // Where samples are read when they are needed, any batch is taken in the largest shape.
+  // If samples are read on demand, any batch is used, in the largest shape.
   const [some] = plan.slice?.(0, 0, 1) ?? [];
   const planned = some ? { ...some, bucket: shape } : plan.epoch(0).find(isOfShape);
   if (!planned) return undefined;

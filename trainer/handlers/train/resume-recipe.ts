@@ -1,4 +1,4 @@
-/** The settings that may change on resume: those that leave every earlier result valid. */
+/** The settings that may change on resume: those that keep every earlier result valid. */
 import { isDeepStrictEqual } from 'node:util';
 import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
@@ -8,7 +8,7 @@ import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { RunError } from '../../run-error.ts';
 
-/** Length, frequency, retention, execution, and places: weights and data are compared with those that the run began with. */
+/** Settings of length, frequency, retention, execution, and paths: weights and data are compared with those with which the run began. */
 const CHANGEABLE: readonly string[] = [
   'max_steps',
   'num_train_epochs',
@@ -52,10 +52,13 @@ export async function readResumeRecipe(runDir: string, overrides: readonly strin
 
 type Batching = Pick<Recipe, 'processes' | 'devices' | 'per_device_train_batch_size'>;
 
-/** The rows of one batch of all processes and devices: they make the sequence of the samples, whatever the number of either. */
+/** The number of rows in a batch over all processes and devices, which determines the sequence of samples. */
 const rowsOfBatch = (recipe: Batching): number => partsOfBatch(recipe) * recipe.per_device_train_batch_size;
 
-/** With another number of processes or devices, each takes its part of the same batches. @throws RunError 'invalid-override' if they do not divide */
+/**
+ * The recipe for another number of processes or devices, each of which takes its part of the same batches.
+ * @throws RunError 'invalid-override' if the batches cannot be divided
+ */
 function withSameBatch(recipe: Recipe, before: Recipe): Recipe {
   const parts = partsOfBatch(recipe);
   const each = rowsOfBatch(before) / parts;
@@ -69,8 +72,8 @@ function withSameBatch(recipe: Recipe, before: Recipe): Recipe {
 }
 
 /**
- * The recipe as it was interpreted when the run began. A checkpoint's recipe contains every setting, so a missing one
- * did not exist yet, and the run used these values.
+ * The recipe as it was interpreted when the run began. A checkpoint's recipe contains every setting, so a missing one did not exist yet,
+ * and the run used these values.
  */
 export function asBegun<R extends { readonly lr_scheduler_type?: unknown }>(recipe: R, { recipe: begun }: Pick<TrainerState, 'recipe'>): R {
   const knew = (name: string): boolean => new RegExp(`^${name}:`, 'm').test(begun);
@@ -82,10 +85,7 @@ export function asBegun<R extends { readonly lr_scheduler_type?: unknown }>(reci
   };
 }
 
-/**
- * @throws RunError 'checkpoint-mismatch' that lists every setting of recipe.yaml that changed since the checkpoint and
- * must not
- */
+/** @throws RunError 'checkpoint-mismatch' that lists every setting of recipe.yaml that changed since the checkpoint and must not change */
 export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'folder'>, given: Recipe): void {
   const before = asBegun(parseRecipe(state.recipe).resolved, state);
   const recipe = asBegun(given, state);
@@ -105,7 +105,7 @@ export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'fo
   );
 }
 
-/** @throws RunError 'nothing-left' if a finished run has no update before it */
+/** @throws RunError 'nothing-left' if a finished run has no update left */
 export function checkUpdatesLeft(runDir: string, checkpoint: Pick<Checkpoint, 'state'> | undefined, totalSteps: number): void {
   if (checkpoint === undefined || checkpoint.state.step < totalSteps) return;
   throw new RunError(

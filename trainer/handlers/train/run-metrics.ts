@@ -1,7 +1,4 @@
-/**
- * Reports the metrics of a run: each line goes to metrics.jsonl, to listeners, and, as the newest values, to
- * state.json.
- */
+/** Reports the metrics of a run: each line goes to metrics.jsonl, to listeners, and, as the newest values, to state.json. */
 import path from 'node:path';
 import { type TrackerName, trackerCatalog } from '../../catalog/trackers.ts';
 import { writeJson } from '../../files/durable-file.ts';
@@ -14,10 +11,10 @@ import type { RunState, StateKeeper } from '../../run/run-state.ts';
 import type { MetricsTracker, TrackedEnd, TrackedRun } from '../../run/trackers/tracker.ts';
 import { trackers } from '../../run/trackers/trackers.ts';
 
-/** A wait that needs an explanation. */
+/** Milliseconds of waiting after which an explanation is logged. */
 const SLOW_END_MS = 2000;
 
-/** The parts of a run that report it. */
+/** The parts of a run that are needed to report it. */
 export interface RunScope extends Pick<JobScope, 'job'> {
   readonly runDir: string;
   readonly keeper: StateKeeper;
@@ -40,17 +37,17 @@ export class RunMetrics {
     this.evaluationCount = kept.filter(isEvaluation).length;
   }
 
-  /** The number of evaluations since the first update, in this process and before. */
+  /** The number of evaluations since the first update, including those of earlier processes. */
   get evaluations(): number {
     return this.evaluationCount;
   }
 
-  /** From now on, lines go to these trackers, too. One that fails is reported once and left behind. */
+  /** From now on, also sends lines to these trackers. A tracker that fails is reported once and dropped. */
   async trackWith(names: readonly TrackerName[], run: TrackedRun): Promise<void> {
     for (const name of names) await this.track(name, async () => void this.trackers.set(name, await trackers[name](run)));
   }
 
-  /** Sends what trackers have not sent yet, and ends the run there. Never rejects. */
+  /** Sends everything that trackers have not received yet, and ends the run there. Never rejects. */
   async endTracking(how: TrackedEnd): Promise<void> {
     const left = new Set(this.trackers.keys());
     const report = setTimeout(() => {
@@ -87,7 +84,7 @@ export class RunMetrics {
     await this.keep(values);
   }
 
-  /** A line for held-out data, and evaluation.json. */
+  /** Writes a line for held-out data, and evaluation.json. */
   async evaluation(place: MetricsPlace, found: Evaluation, before: Evaluation | undefined): Promise<void> {
     await this.emit(place, evaluationMetrics(found));
     if (place.step > 0) this.evaluationCount++;
@@ -95,7 +92,7 @@ export class RunMetrics {
     await writeJson(path.join(this.params.runDir, RUN_FILES.evaluation), newest);
   }
 
-  /** The handed-over checkpoint is an earlier one: its metrics are those of the run, and already have their line. */
+  /** Reports an earlier checkpoint as the result: its metrics are those of the run, and already have their line. */
   async handsOver({ step, evaluation }: { readonly step: number; readonly evaluation: Evaluation }): Promise<void> {
     const values = evaluationMetrics(evaluation);
     this.params.job.emit({ type: 'metrics', step, values });
@@ -110,10 +107,10 @@ export class RunMetrics {
 
 const isEvaluation = ({ step = 0, eval_loss }: MetricsLine): boolean => step > 0 && eval_loss !== undefined;
 
-/** The time of an evaluation says nothing about the model. */
+/** Metrics of an evaluation that only describe its duration. */
 const OF_TIME = new Set(['eval_runtime', 'eval_samples_per_second']);
 
-/** The newest values that judge a run: the training loss and all held-out metrics. */
+/** The newest values by which a run is judged: the training loss and all held-out metrics. */
 export function newestOf(lines: readonly MetricsLine[]): Pick<RunState, 'loss' | 'metrics'> {
   const metrics: Record<string, number> = {};
   for (const line of lines)

@@ -1,4 +1,4 @@
-/** Logs how a run holds the state of its optimizer and the weights of the base, where that is not the default. */
+/** Logs how a run stores its optimizer state and the weights of the base, if not in the default way. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { EngineDescription } from '../../engine/engine.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
@@ -14,7 +14,7 @@ import { eightBitCount } from '../../train/optimizer.ts';
 import { offloadedBytes } from '../../train/optimizer-offload.ts';
 import { updateGroups } from '../../train/update-group.ts';
 
-/** Logs how much of the state is in 8 bits. */
+/** Logs how much of the optimizer state is in 8 bits. */
 export function sayEightBit({ recipe, job }: RecipeScope, { attachment, optimizer }: RunPlan): void {
   if (optimizer.eightBitFrom === undefined) return;
   const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];

@@ -1,7 +1,6 @@
 /**
- * The second choice of rows: by the scores of the model as it is tuned so far. It is made when a run continues from the checkpoint of that
- * update, so that a run that was killed then makes it again, with the same result: it depends on nothing but the checkpoint, the base and the
- * samples.
+ * The second choice of rows, by the scores of the partly tuned model. It is made when a run continues from the checkpoint of that update. A
+ * run that is killed at that time makes it again with the same result, because it depends only on the checkpoint, the base and the samples.
  */
 import { mergedWeights } from '../../adapter/merge.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
@@ -22,7 +21,7 @@ import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { stepsOf } from '../../train/schedule.ts';
 import { type UpdateGroup, updateGroups } from '../../train/update-group.ts';
 
-/** The update after which rows are chosen again, before the last one; infinite without a second choice, or where it has been made. */
+/** The update after which rows are chosen again; infinite if there is no second choice, or it was already made. */
 export function choiceAfter(
   { recipe, choice }: { readonly recipe: Recipe; readonly choice: SecondChoice | undefined },
   totalSteps: number,
@@ -34,13 +33,13 @@ export function choiceAfter(
   return step >= 1 && step < totalSteps ? step : Number.POSITIVE_INFINITY;
 }
 
-/** The part of a run's state that says whether a second choice is due, and which was made. */
+/** The part of a run's state that says whether a second choice is due, and which one was made. */
 export const afterChoice = ({ choice }: { readonly choice: SecondChoice | undefined }) => ({
   choiceDue: undefined,
   choice: choice && { step: choice.step, kept: Object.fromEntries(Object.entries(choice.kept).map(([name, rows]) => [name, [...rows]])) },
 });
 
-/** Scores the tuned model, and chooses. @throws as `chooseRows` does */
+/** Scores the tuned model, and chooses rows. @throws as `chooseRows` does */
 export async function chooseAgain(
   params: ComputeScoresParams,
   { adapter, state }: Checkpoint,
@@ -68,17 +67,17 @@ export async function chooseAgain(
 
 export interface MoveParams<C extends Pick<Checkpoint, 'read' | 'check'>> {
   readonly checkpoint: C;
-  /** The rows of the checkpoint, and those that are trained from now on. */
+  /** The rows of the checkpoint; `after` has the rows that are trained from now on. */
   readonly before: Attachment;
   readonly after: Attachment;
   readonly optimizer: OptimizerSettings;
-  /** The base's weights, with the start values of a new head: what added rows begin with. */
+  /** The base's weights, with the start values of a new head; added rows start from these. */
   readonly weights: WeightSource;
 }
 
 /**
- * The checkpoint as if its rows had been those of `after`: rows that stay have their values and moments, added ones begin with the base's
- * values and moments of 0, and those that are given back are in it no more. Everything else is as it was.
+ * The checkpoint as if its rows had been those of `after`. Rows that stay keep their values and moments; added rows start with the base's
+ * values and moments of 0; dropped rows are removed. Everything else is unchanged.
  */
 export function movedCheckpoint<C extends Pick<Checkpoint, 'read' | 'check'>>({
   checkpoint,
@@ -107,7 +106,7 @@ export function movedCheckpoint<C extends Pick<Checkpoint, 'read' | 'check'>>({
 
 interface StateTensor {
   readonly group: UpdateGroup;
-  /** Which of the group's tensors it is. */
+  /** Index among the group's tensors. */
   readonly kind: number;
 }
 
@@ -118,7 +117,7 @@ const stateTensors = ({ trainables }: Attachment, optimizer: OptimizerSettings):
     ),
   );
 
-/** The members of a group, each with its first number in the group's tensors. */
+/** The members of a group, each with its offset in the group's tensors. */
 function placesIn({ members }: UpdateGroup): { readonly member: Trainable; readonly begin: number }[] {
   let at = 0;
   return members.map(member => {
@@ -130,7 +129,10 @@ function placesIn({ members }: UpdateGroup): { readonly member: Trainable; reado
 
 const rowsOf = ({ rows, name }: Trainable): Int32Array => required(rows, `the trained rows of ${name}`).indices;
 
-/** Copies each row that was trained before to its place among those that are trained now; `others` is called with the place and number of any other. */
+/**
+ * Copies each row that was trained before to its position among the rows that are trained now; calls `others` with the position and index
+ * of every other row.
+ */
 function copyRows(
   { after, before, width }: { readonly after: Trainable; readonly before: Trainable; readonly width: number },
   old: Float32Array,
@@ -145,7 +147,7 @@ function copyRows(
   }
 }
 
-/** @param old [old rows, …] @param base the whole parameter */
+/** The values of a parameter's new rows. @param old [old rows, …] @param base the whole parameter */
 function movedRows(after: Trainable, before: Trainable, old: Float32Array, base: Float32Array): Float32Array {
   const width = old.length / rowsOf(before).length;
   const moved = new Float32Array(rowsOf(after).length * width);
@@ -159,7 +161,7 @@ async function movedState(
   read: (name: string) => Promise<HostArray>,
 ): Promise<Float32Array> {
   const moved = new Float32Array(elementCount(group.shape));
-  // Members of a group mostly had one before, too.
+  // Most members of a group had a previous version.
   const tensors = new Map<string, Float32Array>();
   for (const { member, begin } of placesIn(group)) {
     const from = valueFor(stateOfMember, `${member.name} ${kind}`);

@@ -1,4 +1,4 @@
-/** The rows, columns or elements that a run trains: chosen now, or those of its checkpoint. */
+/** The rows, columns or elements that a run trains: newly selected, or those of its checkpoint. */
 import path from 'node:path';
 import type { AdapterDescription } from '../../adapter/adapter.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
@@ -24,7 +24,7 @@ export interface Selected {
   readonly choice?: SecondChoice | undefined;
 }
 
-/** A resumed run keeps its rows, columns or elements, unless a second choice is due; a new one selects them. */
+/** Selects rows, columns or elements for a new run. A resumed run keeps its own, unless a second choice is due. */
 export async function select(
   params: PrepareParams,
   { base, setup, precision }: { readonly base: Base; readonly setup: TaskSetup; readonly precision: Precision },
@@ -44,7 +44,7 @@ export async function select(
   return { selection: await (chooses === 'rows' ? chooseRows(choosing) : chooseElementsFor(choosing)) };
 }
 
-/** Rows whose columns are trained too are stored among the elements of their weight. */
+/** The selected rows of coupled modules, which are stored among the elements of their weights. */
 const rowsOfCoupled = ({ modules }: Model, { rows, elements }: AdapterDescription): Selection =>
   new Map([
     ...rows,

@@ -30,10 +30,10 @@ export interface TrainLoopParams extends RunScope {
   readonly start?: TrainerState;
   /** The evaluation of the original model. */
   readonly before?: Evaluation;
-  /** Evaluations in total after which the run stops and saves, if it has not ended by then. */
+  /** Number of evaluations in total after which the run stops and saves, unless it ends earlier. */
   readonly pauseAfter?: number;
   readonly onFirstUpdate?: () => Promise<void>;
-  /** Another rank saves the checkpoints. */
+  /** Whether another rank saves the checkpoints. */
   readonly follows?: boolean;
 }
 
@@ -41,21 +41,21 @@ export interface LoopOutcome {
   readonly step: number;
   readonly epoch: number;
   readonly totalSteps: number;
-  /** The newest checkpoint; undefined if the run was stopped without saving before the first. */
+  /** The newest checkpoint; undefined if the run was stopped before the first one without saving. */
   readonly checkpoint: string | undefined;
   readonly best: TrainerState['best'];
   /** The evaluation after the last update, if there was one. */
   readonly evaluation: Evaluation | undefined;
-  /** Seconds of the updates of this process, in order. */
+  /** Durations of this process's updates in seconds, in order. */
   readonly stepSeconds: readonly number[];
   readonly tokensPerSecond: number;
   readonly finished: boolean;
   readonly choosesAgain: boolean;
-  /** Finished before its last update, by `early_stopping_patience`. */
+  /** Whether the run finished before its last update because of `early_stopping_patience`. */
   readonly stoppedEarly: boolean;
 }
 
-/** max_steps, or else the epochs in whole updates. */
+/** The total number of updates: max_steps, or else the epochs in whole updates. */
 export function totalStepsOf({ recipe, source }: Pick<Prepared, 'recipe' | 'source'>): number {
   const perEpoch = stepsPerEpoch(source.plan, recipe.gradient_accumulation_steps);
   return recipe.max_steps > 0 ? recipe.max_steps : Math.ceil(recipe.num_train_epochs * perEpoch);
@@ -105,7 +105,7 @@ class TrainLoop {
   private checkpoint: string | undefined;
   private evaluation: Evaluation | undefined;
   private tokens = 0;
-  /** The update after the one that is waited for, where the session runs ahead. */
+  /** The update after the awaited one, if the session runs ahead. */
   private ahead: Promise<BegunStep> | undefined;
 
   constructor(params: TrainLoopParams) {
@@ -221,17 +221,17 @@ class TrainLoop {
     return beginStep(this.params.prepared, cursor, step, learningRateAt(this.schedule, step - 1));
   }
 
-  /** Whether nothing has to be done with the weights between an update and the one after it. */
+  /** True if nothing has to be done with the weights between an update and the next one. */
   private mayRunAhead(step: number, next: DataCursor): boolean {
     const { prepared, job } = this.params;
     if (!prepared.session.runsAhead || prepared.ranks || job.stop) return false;
-    // The first update ends the preparations of a run.
+    // The preparations of a run end with the first update.
     if (this.stepSeconds.length === 0 || step >= this.schedule.totalSteps || step === this.choiceAfter) return false;
     const { evaluates, saves } = this.dueAfter(step, next);
     return !evaluates && !saves;
   }
 
-  /** Updates before a bad sample are valid, and a resumed run meets the same batch again. */
+  /** Saves the state before a bad sample: earlier updates are valid, and a resumed run meets the same batch again. */
   private async keepBefore(error: unknown): Promise<never> {
     const { step } = this.state;
     if (error instanceof DataError && step > 0) {
@@ -253,8 +253,8 @@ class TrainLoop {
   }
 
   /**
-   * A metrics line every `logging_steps` and for the last update: means since the previous line, and its peak memory.
-   * Its loss is the one shown everywhere: in state.json, on the command line, in the views.
+   * Writes a metrics line every `logging_steps` and for the last update: means since the previous line, and peak memory. Its loss is the
+   * one shown everywhere: in state.json, on the command line, in the views.
    */
   private async record({ gradNorm }: StepResult, learningRate: number): Promise<void> {
     const { prepared, keeper, memory } = this.params;
@@ -300,7 +300,7 @@ class TrainLoop {
     if (saves || (isBest && prepared.recipe.load_best_model_at_end)) await this.save();
   }
 
-  /** @returns whether it is the best so far */
+  /** Evaluates. @returns whether the result is the best so far */
   private async evaluate(): Promise<boolean> {
     const { prepared, runDir, job, memory } = this.params;
     const { evaluator, recipe } = prepared;
@@ -315,7 +315,7 @@ class TrainLoop {
     const { best, step, before } = this.state;
     await this.metrics.evaluation(this.place, found, before);
     const value = bestModelValue(found, recipe.metric_for_best_model);
-    // As in Transformers' EarlyStoppingCallback: compared with the best so far, which even a smaller gain replaces.
+    // As in Transformers' EarlyStoppingCallback, compared with the best result so far, which any gain replaces, however small.
     const isBetter = !best || value - best.value > recipe.early_stopping_threshold;
     this.state = { ...this.state, stale: isBetter ? 0 : this.state.stale + 1 };
     if (best && best.value >= value) return false;

@@ -1,4 +1,4 @@
-/** The jobs 'train' and 'resume': they open the folder of a run, and its checkpoint. */
+/** The jobs 'train' and 'resume', which open the folder of a run and its checkpoint. */
 import path from 'node:path';
 import { removeHalfWritten } from '../../files/durable-file.ts';
 import type { Job } from '../../job/job.ts';
@@ -35,7 +35,7 @@ export async function trainJob(request: Request<'train'>, scope: JobScope): Prom
 async function trainHere({ recipe: given, runDir: wanted, pauseAfter }: Request<'train'>, scope: JobScope): Promise<TrainResult> {
   const { job, ranks } = scope;
   const recipe = withAbsolutePaths(given, scope.context.baseDir);
-  // Under a launcher, each process would choose a free folder of its own.
+  // Under a launcher, each process would otherwise choose a different free folder.
   const runDir = ranks ? ranks.first(wanted) : wanted;
   if (ranks && !ranks.isFirst) {
     const folder = await joinRun(runDir, ranks, scope.context);
@@ -47,7 +47,7 @@ async function trainHere({ recipe: given, runDir: wanted, pauseAfter }: Request<
   const startedAt = new Date().toISOString();
   const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt });
   try {
-    // A rank may be killed while the others wait for it: the folder is then that of a run, which may be started again.
+    // A rank may be killed while the others wait for it: the folder is then already that of a run, which may be started again.
     if (ranks) await keeper.update({ state: 'preparing' });
     if (ranks) await joinRun(runDir, ranks, scope.context);
     ranks?.first(startedAt);
@@ -61,7 +61,7 @@ async function trainHere({ recipe: given, runDir: wanted, pauseAfter }: Request<
   }
 }
 
-/** Starting a run deletes the files of an earlier one, including any that this one reads. */
+/** Refuses scores that would be lost: starting a run deletes the files of an earlier run in its folder. */
 function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): void {
   if (scores === undefined || scores !== path.resolve(runDir, RUN_FILES.scores)) return;
   throw new RunError(
@@ -78,7 +78,7 @@ export async function resumeJob(request: Request<'resume'>, scope: JobScope): Pr
   return withRanks(scope, recipe, joined => resumeHere(request, recipe, joined));
 }
 
-/** As the other ranks do: the first has opened the folder and its checkpoint. */
+/** Resumes in the other ranks; the first has opened the folder and its checkpoint. */
 async function resumeInRank({ runDir, pauseAfter }: Request<'resume'>, given: Recipe, scope: JobScope, ranks: Ranks): Promise<TrainResult> {
   const folder = await joinRun(runDir, ranks, scope.context);
   const startedAt = ranks.first<string>(undefined);
@@ -111,12 +111,12 @@ async function resumeHere(request: Request<'resume'>, given: Recipe, scope: JobS
       if (given.load_best_model_at_end) checkpoint = { ...checkpoint, state: await withReadableBest(checkpoint, job) };
     } else sayFromStart(runDir, earlier, job);
     const recipe = checkpoint ? asBegun(given, checkpoint.state) : given;
-    // Until the loop counts them again: overrides may have changed their number.
+    // Provisional until the loop counts them again: overrides may have changed the total.
     const totalSteps = earlier?.totalSteps ?? 0;
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
-    // Nothing is loaded to find that out, unless the length of the run was changed.
+    // Nothing has to be loaded to check this, unless the length of the run was changed.
     if (wasFinished && !ranks && stringifyRecipe(recipe) === checkpoint?.state.recipe) checkUpdatesLeft(runDir, checkpoint, totalSteps);
     if (ranks) await joinRun(runDir, ranks, scope.context);
     ranks?.first(startedAt);
@@ -129,8 +129,8 @@ async function resumeHere(request: Request<'resume'>, given: Recipe, scope: JobS
 }
 
 /**
- * @throws RunError 'checkpoint-missing' if a finished run has lost its checkpoints: restarting would replace the rest
- * of it
+ * Reports that a run starts from the beginning.
+ * @throws RunError 'checkpoint-missing' if a finished run has lost its checkpoints: restarting would replace the rest of it
  */
 function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): void {
   if (earlier?.state === 'finished')
@@ -142,5 +142,5 @@ function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): 
   job.log('warning', `${runDir} has no checkpoint: the run starts over`);
 }
 
-/** The fields that tell a run from others in a list. */
+/** The fields that distinguish a run from others in a list. */
 const kindOf = ({ name, method, trains, task }: Recipe, runDir: string) => ({ name: name ?? path.basename(runDir), method, trains, task });

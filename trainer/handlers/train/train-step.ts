@@ -1,4 +1,4 @@
-/** One update: its batches through the program, then the optimizer. */
+/** One update: runs its batches through the program, then the optimizer. */
 
 import { type Batch, type DataCursor, stepAt } from '../../data/batch/batches.ts';
 import type { HostArray } from '../../graph/types.ts';
@@ -15,7 +15,7 @@ import type { Prepared } from './prepared.ts';
 import { readBase } from './read-base.ts';
 
 export interface StepResult {
-  /** Mean loss over all targets of the update, before it. */
+  /** Mean loss over all targets of the update, measured before it. */
   readonly loss: number;
   /** Global norm of the gradients, before clipping. */
   readonly gradNorm: number;
@@ -28,7 +28,7 @@ export interface StepResult {
 /** The parts of a prepared run that an update uses. */
 export type StepParts = Pick<Prepared, 'session' | 'sources' | 'plan' | 'recipe' | 'measure' | 'measureWhole' | 'ranks'>;
 
-/** An update whose every run was asked for. */
+/** An update whose runs were all started. */
 export interface BegunStep {
   readonly next: DataCursor;
   readonly result: Promise<StepResult>;
@@ -36,7 +36,7 @@ export interface BegunStep {
 
 type Outputs = Readonly<Record<string, HostArray>>;
 
-/** The loss and the measures of a batch, or of the part of it that one process or device has. */
+/** The loss and the measures of a batch, or of the part of it that belongs to one process or device. */
 interface BatchResult {
   readonly loss: number;
   readonly measures: MeasureSums;
@@ -47,20 +47,20 @@ const resultOf = (batch: Batch, outputs: Outputs, measure: StepParts['measure'])
   measures: measure ? measure(batch, outputs) : {},
 });
 
-/** The result of a batch from those of two parts of it. */
+/** Combines the results of two parts of a batch. */
 const joinResults = (one: BatchResult, other: BatchResult): BatchResult => ({
   loss: one.loss + other.loss,
   measures: addSums(one.measures, other.measures),
 });
 
-/** The results of batches from those of two parts of each. */
+/** Combines the results of two parts for each batch. */
 const joinParts = (some: readonly BatchResult[], others: readonly BatchResult[]): BatchResult[] =>
   some.map((one, i) => joinResults(one, elementAt(others, i)));
 
 const sumOf = <T>(values: readonly T[], of: (value: T) => number): number => values.reduce((sum, value) => sum + of(value), 0);
 
 /**
- * Reads the batches of an update and asks for its runs. The next update may begin when this one has begun, where the session runs ahead:
+ * Reads the batches of an update and starts its runs. If the session runs ahead, the next update may begin as soon as this one has begun:
  * nothing here waits for the last loss.
  * @param step number of the update, from 1
  */
@@ -70,7 +70,7 @@ export async function beginStep(prepared: StepParts, cursor: DataCursor, step: n
   const isApart = accumulates(plan);
   const parts = await Promise.all(sources.map(source => stepAt(source, cursor, accumulationSteps)));
   const [{ next, batches: ofFirst }] = atLeast(parts, 1);
-  /** Each batch of the update by its parts: those of the devices. */
+  /** Each batch of the update as the parts of the devices. */
   const batches = ofFirst.map((_, i) => parts.map(part => elementAt(part.batches, i)));
   const all = batches.flat();
   const counts = [
@@ -78,21 +78,21 @@ export async function beginStep(prepared: StepParts, cursor: DataCursor, step: n
     sumOf(all, ({ tokenCount }) => tokenCount),
     sumOf(all, ({ furtherTargets = 0 }) => furtherTargets),
   ];
-  // A loss is the mean over the targets of the whole batch, wherever they are.
+  // The loss is the mean over the targets of the whole batch, on all processes and devices.
   const [targets = 0, tokens = 0, furtherTargets = 0] = ranks ? ranks.sum(counts) : counts;
   const scalars = optimizerFeeds(optimizer, learningRate, step);
   await readBase(prepared, batches);
   const runs: Promise<readonly Outputs[]>[] = [];
   for (const [i, each] of batches.entries()) {
     const [batch] = atLeast(each, 1);
-    // At most two are on their way, whose feeds are alive.
+    // At most two runs are in progress, which bounds the memory of feeds.
     await runs.at(session.runsAhead ? -2 : -1);
     const feeds = each.map(part => part.feeds(targets, furtherTargets));
     const seedOf = (...place: readonly number[]): Int32Array => dropoutSeed(recipe.seed, step, i, ...place);
     if (task.cached) {
       // No loss of this kind is trained on several devices.
       const rows = batch.sampleIndices.length * (task.rowsPerSample ?? 1);
-      // Mini-batches are counted over all processes, which have as many each.
+      // Mini-batches are numbered over all processes; each has the same number.
       const first = (ranks?.rank ?? 0) * miniBatches(task.cached, batch.bucket).length;
       const part = { shape: batch.bucket, rows, feeds: elementAt(feeds, 0), seedOf: (miniBatch: number) => seedOf(first + miniBatch) };
       runs.push(handled(runCachedBatch(session, task.cached, part).then(outputs => [outputs])));
@@ -127,12 +127,12 @@ export async function beginStep(prepared: StepParts, cursor: DataCursor, step: n
   return { next, result: handled(result()) };
 }
 
-/** A promise that may fail before anyone waits for it, and is waited for in its turn. */
+/** Marks a promise as handled: it may fail before it is awaited. */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;
 }
 
-/** A separate random stream for each batch or mini-batch; the second word separates layers. */
+/** The dropout seed: a separate random stream for each batch or mini-batch; the second word separates layers. */
 const dropoutSeed = (seed: number, ...place: readonly number[]): Int32Array =>
   Int32Array.of(hashSeed(seed, `dropout ${place.join(' ')}`) | 0, 0);

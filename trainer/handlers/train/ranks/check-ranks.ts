@@ -1,4 +1,4 @@
-/** Checks before anything is trained that all processes of a run would train the same. */
+/** Checks before training that all processes of a run would train the same model in the same way. */
 import os from 'node:os';
 import manifest from '../../../../package.json' with { type: 'json' };
 import type { DataDigest } from '../../../data/data-digest.ts';
@@ -9,17 +9,20 @@ import { globalBatchText } from '../../../protocol/recipe/global-batch.ts';
 import { stringifyRecipe } from '../../../protocol/recipe/stringify-recipe.ts';
 import { RunError } from '../../../run-error.ts';
 
-/** Facts that must be equal, by the name that an error gives it. */
+/** Facts that must be equal on all ranks, by their names in an error. */
 type Facts = Readonly<Record<string, string>>;
 
-/** Reports the batch of all processes or devices, and checks what is known before the model is opened. @throws RunError 'ranks-differ' */
+/**
+ * Reports the batch size over all processes or devices, and checks everything that is known before the model is opened.
+ * @throws RunError 'ranks-differ'
+ */
 export function checkRecipesAgree({ recipe, ranks, job }: RecipeScope): void {
   if (ranks || recipe.devices > 1) job.log('info', `each update averages over ${globalBatchText(recipe)}`);
   const settings = stringifyRecipe({ ...recipe, threads: 0, output_dir: undefined });
   checkAgree(ranks, { 'version of Rowtune': manifest.version, recipe: settings });
 }
 
-/** Checks what is known before anything is computed. @throws RunError 'ranks-differ' */
+/** Checks everything that is known before anything is computed. @throws RunError 'ranks-differ' */
 export function checkRanksAgree({ ranks }: RecipeScope, { fingerprint, engine }: Base, data: DataDigest): void {
   const { versions, fuses, name } = engine.description;
   checkAgree(ranks, {
@@ -30,7 +33,7 @@ export function checkRanksAgree({ ranks }: RecipeScope, { fingerprint, engine }:
   });
 }
 
-/** @throws RunError 'ranks-differ' that names the first rank that differs, its machine, and in what */
+/** @throws RunError 'ranks-differ' that names the first rank that differs, its machine, and the difference */
 function checkAgree(ranks: Ranks | undefined, own: Facts): void {
   const all = ranks?.all<{ readonly host: string; readonly facts: Facts }>({ host: os.hostname(), facts: own }) ?? [];
   const [first] = all;

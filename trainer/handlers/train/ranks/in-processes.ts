@@ -1,4 +1,4 @@
-/** Runs of several processes: the parent that starts them, and the folders in which they write. */
+/** Runs of several processes: the parent that starts them, and the folders to which they write. */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobScope } from '../../../job/job-scope.ts';
@@ -14,7 +14,7 @@ import { RankFailure, RunError } from '../../../run-error.ts';
 import { isResultOf } from '../../job-results.ts';
 import type { TrainResult } from '../train-result.ts';
 
-/** A rank that gives no sign of life for this long is lost. */
+/** Seconds without a sign of life after which a rank counts as lost. */
 const SILENT_SECONDS = 30;
 
 /** Starts the processes of a run on this machine and returns the result of the first. @throws RunError of the rank that failed first */
@@ -31,15 +31,15 @@ export async function trainInProcesses(
     return result;
   } catch (error) {
     const isOfRun = error instanceof RankFailure || (error instanceof RunError && error.code !== 'stopped');
-    // The first rank may have been ended before it could record why. What it can't write now matters less than the failure itself.
+    // The first rank may have been ended before it could record the reason. A failure to write it now matters less than the original error.
     if (isOfRun) await settleFailedRun(runDir, error.message).catch(() => undefined);
     throw offerContinuation(error, runDir);
   }
 }
 
 /**
- * Waits for the first rank to have prepared the run's folder, and shows signs of life there.
- * @returns the folder in which this rank writes
+ * Waits for the first rank to prepare the run's folder, and starts showing signs of life there.
+ * @returns the folder to which this rank writes
  */
 export async function joinRun(runDir: string, ranks: Ranks, { silentSeconds = SILENT_SECONDS }: JobContext): Promise<string> {
   const all = path.join(runDir, RUN_FILES.ranks);

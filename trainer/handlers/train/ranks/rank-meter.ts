@@ -1,4 +1,4 @@
-/** Memory and speed of each process of a run, collected with every metrics line of its training. */
+/** Collects memory and speed of each process of a run with every metrics line of its training. */
 import os from 'node:os';
 import path from 'node:path';
 import type { ExchangeCounts } from '../../../engine/engine.ts';
@@ -11,7 +11,7 @@ import type { RanksView, RankView } from '../../../protocol/view/run.ts';
 
 /** Sums over the updates since the previous line. */
 const EMPTY_WINDOW = { updates: 0, seconds: 0, waitedSeconds: 0, exchangeSeconds: 0, bytes: 0 };
-/** The file is for people who look: an interval that the disk does not notice. */
+/** Milliseconds between writes of the file, which only people read: rare enough not to load the disk. */
 const WRITE_INTERVAL_MS = 1000;
 
 export class RankMeter {
@@ -29,12 +29,12 @@ export class RankMeter {
     this.before = ranks.counts();
   }
 
-  /** Called before each update, so that exchanges between updates are not counted. */
+  /** Starts measuring an update. Exchanges between updates are not counted. */
   begin(): void {
     this.before = this.ranks.counts();
   }
 
-  /** Called after each update. @param seconds of the update */
+  /** Ends measuring an update. @param seconds duration of the update */
   end(seconds: number): void {
     const { window, before } = this;
     const now = this.ranks.counts();
@@ -47,7 +47,7 @@ export class RankMeter {
     };
   }
 
-  /** Called by all ranks after the same updates. @param memory that of this process */
+  /** Reports a line; all ranks call this after the same updates. @param memory the memory of this process */
   async report(step: number, { residentBytes, peakBytes }: ProcessMemory): Promise<void> {
     const { updates, seconds, waitedSeconds, exchangeSeconds, bytes } = this.window;
     this.window = EMPTY_WINDOW;
@@ -67,7 +67,7 @@ export class RankMeter {
     if (performance.now() - this.writtenMs >= WRITE_INTERVAL_MS) await this.write();
   }
 
-  /** Writes the last line, and returns what it says about the exchange; undefined before the first line. */
+  /** Writes the last line, and returns its summary of the exchange; undefined before the first line. */
   async finish(): Promise<string | undefined> {
     if (this.latest === undefined) return undefined;
     await this.write();
@@ -81,7 +81,7 @@ export class RankMeter {
   }
 }
 
-/** By the slowest rank: the others wait for it. */
+/** Describes the exchange of the slowest rank, for which the others wait. */
 function describeExchange({ ranks }: RanksView): string {
   const most = (of: (rank: RankView) => number): number => Math.max(...ranks.map(of));
   const waited = Math.min(...ranks.map(({ waitedSeconds, secondsPerUpdate }) => waitedSeconds / secondsPerUpdate));

@@ -1,4 +1,4 @@
-/** Joins the other processes of a run for the time of a job. */
+/** Connects a job with the other processes of its run. */
 import { engineCatalog } from '../../../catalog/engines.ts';
 import { namesWhere, orList } from '../../../catalog/entries.ts';
 import { transportCatalog } from '../../../catalog/transports.ts';
@@ -11,7 +11,7 @@ import { requireTypedCommand } from '../../../run/typed-command.ts';
 import { RunError } from '../../../run-error.ts';
 
 /**
- * Does the work with `ranks` in its scope, if this process is one of several.
+ * Calls the work with `ranks` in its scope, if this process is one of several.
  * @throws RunError 'unsupported' if the engine runs in one process, 'rank-lost' if another rank has failed or is gone
  */
 export async function withRanks<T>(
@@ -49,7 +49,7 @@ export async function withRanks<T>(
   job.log('info', `rank ${group.rank} of ${group.size} (${place.localSize} on this machine), connected by ${connection}`);
   try {
     const value = await work({ ...scope, ranks });
-    // The others are in time: all have done the same.
+    // The other ranks are in step: all have done the same.
     group.leave();
     return value;
   } catch (error) {
@@ -60,8 +60,8 @@ export async function withRanks<T>(
 }
 
 /**
- * Checks that the recipe names the transport that connects this process, and says what an open port means.
- * @throws RunError 'unsupported' for ports that nobody has asked for
+ * Checks that the recipe names the transport that connects this process, and explains an open port.
+ * @throws RunError 'unsupported' for ports that no user has requested
  */
 function checkTransport(transport: Recipe['process_transport'], { rank, opensPorts }: JobScope['context'], job: JobScope['job']): void {
   const isOpen = transportCatalog[transport].opensPorts;
