@@ -1,4 +1,4 @@
-/** The runs that a chat can talk to, and the tokens that their models read. */
+/** The runs whose models can be used in a chat, and the token counts of texts. */
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { writesText } from '../catalog/objectives.ts';
@@ -9,9 +9,9 @@ import { explainDeath, startWorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';
 import { modelPath } from './recipes.ts';
 
-/** More than anyone picks from. */
+/** Maximum number of models: more than anyone chooses from. */
 const MAX_MODELS = 50;
-/** Loading the largest tokenizer takes a second. One that takes longer was made to. */
+/** Maximum time for a worker. Loading the largest tokenizer takes a second, so one that takes longer is malicious. */
 const WORKER_MS = 60_000;
 
 const answerSchema = z.looseObject({
@@ -28,10 +28,10 @@ export interface ChatParams {
   readonly workerFile?: string | undefined;
 }
 
-/** Facts about bases by path and time of the last change; they stay for the life of the daemon. */
+/** Facts about base models by path and modification time, kept for the life of the daemon. */
 const known = new Map<string, Promise<ChatFacts>>();
 
-/** Runs with a checkpoint, in the order of a listing. Those that are archived, or whose base cannot be read, are left out. */
+/** Runs with a checkpoint, in the order of a listing, without archived runs and those whose base cannot be read. */
 export async function listChatModels(folders: readonly string[], params: ChatParams): Promise<readonly ChatModel[]> {
   const { runs } = await listRuns(folders);
   const models: ChatModel[] = [];
@@ -43,7 +43,7 @@ export async function listChatModels(folders: readonly string[], params: ChatPar
       const { family, positions, callsTools } = await factsOf(path, params);
       models.push({ runDir, name, method, trains, model, revision, updatedAt, family, positions, callsTools });
     } catch {
-      // A run without its base cannot answer. The Try page says why.
+      // A run without its base cannot answer; the Try page explains why.
     }
   }
   return models;
@@ -70,7 +70,7 @@ async function baseOf(runDir: string, { cacheDir }: Pick<ChatParams, 'cacheDir'>
 
 let before: Promise<unknown> = Promise.resolve();
 
-/** One worker at a time: only a worker, which can be killed, runs a stranger's tokenizer. */
+/** Uses one worker at a time: a stranger's tokenizer is run only by a worker, which can be killed. */
 function askWorker(model: string, texts: readonly string[], params: ChatParams): Promise<Answer> {
   const own = before.then(() => runChatJob(model, texts, params));
   before = own.catch(() => undefined);

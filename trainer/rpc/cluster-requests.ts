@@ -1,4 +1,4 @@
-/** Requests about Slurm: the profiles of a machine, and what is given to it. */
+/** Requests about Slurm: the profiles of a machine, and submissions. */
 
 import path from 'node:path';
 import { realPath } from '../files/real-path.ts';
@@ -19,16 +19,16 @@ import { recipeOf } from './recipes.ts';
 export interface ClusterServices {
   readonly reader: AskReader;
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
-  /** Files that the user writes for all projects, such as a profile. */
+  /** The folder of files that the user writes for all projects, such as a profile. */
   readonly configDir?: string | undefined;
-  /** The program and its first arguments that a job starts; left out, those of this process. */
+  /** The program, with its first arguments, that a job starts; by default, that of this process. */
   readonly command?: readonly string[] | undefined;
 }
 
 const foldersOf = (folder: string, { configDir }: ClusterServices): readonly string[] =>
   configDir === undefined ? [folder] : [folder, configDir];
 
-/** Never empty: without a file, the cluster's own defaults count. */
+/** The profiles; never empty, because the cluster's own defaults apply without a file. */
 export async function listClusterProfiles(
   { folder, file }: RequestParams<'clusterProfiles'>,
   services: ClusterServices,
@@ -46,17 +46,21 @@ async function profileOf(file: string): Promise<ClusterProfile> {
   }
 }
 
-/** The answers by their ids: a client may repeat a request whose answer it has not got. */
+/** The answers by request id: a client may repeat a request whose answer it has not received. */
 const answered = new Map<string, Promise<ClusterSubmission>>();
 const MOST_ANSWERED = 100;
 
-/** @param taken folders of the daemon's own jobs, by their real paths @throws RunError as `submitNewRun` and `submitNewSweep` */
+/**
+ * Submits a run or sweep.
+ * @param taken folders of the daemon's own jobs, by their real paths
+ * @throws RunError as `submitNewRun` and `submitNewSweep`
+ */
 export function submitToCluster(params: SubmitParams, services: ClusterServices, taken: ReadonlySet<string>): Promise<ClusterSubmission> {
   const known = answered.get(params.id);
   if (known !== undefined) return known;
   const answer = submit(params, services, taken);
   answered.set(params.id, answer);
-  // What failed may be tried again.
+  // A failed submission may be retried.
   answer.catch(() => answered.delete(params.id));
   const [oldest] = answered.keys();
   if (answered.size > MOST_ANSWERED && oldest !== undefined) answered.delete(oldest);
@@ -67,7 +71,7 @@ async function submit({ what, profile }: SubmitParams, services: ClusterServices
   const optionsIn = async (folder: string): Promise<SubmitOptions> => ({
     profile: await readProfile(profile, foldersOf(folder, services)),
     command: services.command ?? ownCommand(),
-    // Nobody has typed it.
+    // No person has typed this command.
     opensPorts: false,
   });
   if (what.kind === 'continue') {
@@ -82,7 +86,7 @@ async function submit({ what, profile }: SubmitParams, services: ClusterServices
   const recipe = await recipeOf(source, services.reader);
   const options = await optionsIn(baseDir);
   const { engineFromEnvironment: engine } = services.jobSettings;
-  // The nodes have another environment than this daemon.
+  // The environment of the nodes differs from this daemon's.
   const fixed = recipe.engine === 'auto' && engine !== undefined ? [`engine=${engine}`] : [];
   if (kind === 'train') return ofRun(await submitNewRun({ recipe, recipeFile, baseDir, taken }, options));
   if (recipe.sweep.over === undefined)

@@ -1,4 +1,4 @@
-/** Runs with their places on a cluster, and runs that wait for one and have no folder yet. */
+/** Adds places on a cluster to runs, and lists runs that wait for a cluster and have no folder yet. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { RunInfo, RunList } from '../protocol/messages/rpc-messages.ts';
@@ -14,33 +14,33 @@ import { readSubmission, type Submission } from '../slurm/submission.ts';
 import { readSweep } from '../sweep/sweep-status.ts';
 import { Recent } from './recent.ts';
 
-/** Slurm's controller serves a whole cluster, and so does a shared disk. */
+/** Milliseconds to cache answers: Slurm's controller and a shared disk serve a whole cluster. */
 const KEEP_MS = 3000;
-/** A job that ended before its run began is shown for a day. */
+/** How long a job that ended before its run began is shown: a day. */
 const SHOWN_WITHOUT_FOLDER_MS = 86_400_000;
 
 interface SeenQueue {
-  /** When Slurm was asked. */
+  /** The time at which Slurm was queried. */
   readonly atMs: number;
-  /** The user's jobs; undefined where Slurm does not answer, as on a machine that only shares the disk. */
+  /** The user's jobs; undefined if Slurm does not answer, as on a machine that only shares the disk. */
   readonly jobs: ReadonlyMap<string, QueuedJob> | undefined;
 }
 
 const queue = new Recent(KEEP_MS, async (): Promise<SeenQueue> => ({ atMs: Date.now(), jobs: await readQueue().catch(() => undefined) }));
 
-/** The runs of a sweep by their folders. @throws RunError 'bad-sweep' */
+/** The runs of a sweep by folder. @throws RunError 'bad-sweep' */
 const sweeps = new Recent(KEEP_MS, async (sweepDir): Promise<ReadonlyMap<string, SweepRun>> => {
   const status = await readSweep(sweepDir);
   return new Map(status?.runs.map(run => [run.runDir, run]));
 });
 
-/** Runs at or below the folders, those that wait for a cluster too. */
+/** Runs at or below the folders, including those that wait for a cluster. */
 export async function listRunsAnywhere(folders: readonly string[]): Promise<RunList> {
   const { runs, submitted, truncated } = await listRuns(folders);
   const submissionOf = readOnce();
   const begun = await Promise.all(runs.map(run => withPlace(run, submissionOf)));
   const known = new Set(runs.map(({ runDir }) => runDir));
-  // A submission is next to its folder, so a walk below the folder alone does not find it.
+  // The record of a submission is next to its folder, so a walk below the folder does not find it.
   const others = [...new Set([...submitted, ...folders])].filter(folder => !known.has(folder));
   const waiting = await Promise.all(
     others.map(folder => (isSweepFolder(folder) ? waitingOfSweep(folder, submissionOf) : waitingAt(folder, submissionOf))),
@@ -53,14 +53,14 @@ export async function listRunsAnywhere(folders: readonly string[]): Promise<RunL
   };
 }
 
-/** Undefined if the folder is not a run, and none waits for a cluster in order to begin there. */
+/** The run in a folder; undefined if the folder is not a run and no run waits to begin there. */
 export async function readRun(runDir: string): Promise<RunInfo | undefined> {
   const run = await summarizeRun(runDir);
   const submissionOf = readOnce();
   return run === undefined ? (await waitingAt(runDir, submissionOf))[0] : withPlace(run, submissionOf);
 }
 
-/** The place of a run that Slurm trains or has trained. */
+/** The place on a cluster of a run that Slurm trains or has trained. */
 async function placeOf({ runDir, sweepDir, state, host }: RunSummary, submissionOf: SubmissionOf): Promise<ClusterPlace | undefined> {
   const submission = await submissionOf(sweepDir ?? runDir);
   if (submission === undefined) return undefined;
@@ -77,14 +77,14 @@ const withPlace = async (run: RunSummary, submissionOf: SubmissionOf): Promise<R
   cluster: await placeOf(run, submissionOf),
 });
 
-/** The submission of the folder of a run or a sweep. */
+/** Returns the submission for the folder of a run or a sweep. */
 type SubmissionOf = (folder: string) => Promise<Submission | undefined>;
 
-/** Reads each record once: a listing asks for that of a sweep with each of its runs. */
+/** Returns a function that reads each record once: a listing requests a sweep's record for each of its runs. */
 function readOnce(): SubmissionOf {
   const known = new Map<string, Promise<Submission | undefined>>();
   return folder => {
-    // A damaged record says nothing about a run.
+    // A damaged record is ignored.
     const found = known.get(folder) ?? readSubmission(folder).catch(() => undefined);
     known.set(folder, found);
     return found;
@@ -94,7 +94,7 @@ function readOnce(): SubmissionOf {
 async function jobOf({ id, submittedAt }: Submission): Promise<QueuedJob | undefined> {
   const { atMs, jobs } = await queue.get('');
   if (jobs === undefined || jobs.has(id) || Date.parse(submittedAt) < atMs) return jobs?.get(id);
-  // It is newer than the answer.
+  // The submission is newer than the cached queue, so query again.
   return (await queue.get(id)).jobs?.get(id);
 }
 
@@ -113,7 +113,7 @@ function phaseOf({ tasks }: QueuedJob): ClusterPlace['phase'] {
   return tasks.some(task => isAlive(task) && !isPending(task)) ? 'running' : 'waiting';
 }
 
-/** The place of a run of a sweep, which no task of the job array has for itself. */
+/** The place of a run in a sweep; no task of the job array belongs to it alone. */
 function placeOfMember({ id }: Submission, { state, node, log }: SweepRun, job: QueuedJob | undefined): ClusterPlace {
   const phase = job === undefined ? 'ended' : phaseOf(job);
   const place = { jobId: id, node, log };
@@ -125,7 +125,7 @@ function placeOfMember({ id }: Submission, { state, node, log }: SweepRun, job: 
   return { ...place, phase: 'waiting', text: state === 'paused' ? `paused${where}; ${next}` : next };
 }
 
-/** A run, or a run of a sweep, that waits for a cluster. */
+/** The entry of a run, or of a run in a sweep, that waits for a cluster. */
 async function waitingAt(runDir: string, submissionOf: SubmissionOf): Promise<readonly RunInfo[]> {
   const parent = path.dirname(runDir);
   if (isSweepFolder(parent)) return (await waitingOfSweep(parent, submissionOf)).filter(run => run.runDir === runDir);
@@ -149,7 +149,7 @@ async function waitingOfSweep(sweepDir: string, submissionOf: SubmissionOf): Pro
   if (submission === undefined || job === undefined) return [];
   const members = await sweeps.get(sweepDir).catch(() => undefined);
   return [...(members?.values() ?? [])].flatMap(member => {
-    // A worker has taken a running one; its folder may come a moment later.
+    // A running one was taken by a worker, which may not have created its folder yet.
     if (member.state !== 'waiting' && member.state !== 'running') return [];
     const cluster = placeOfMember(submission, member, job);
     const state = member.state === 'waiting' ? 'queued' : 'preparing';

@@ -1,4 +1,4 @@
-/** An error of the daemon with a text for the user; the connection transports its code and hint as data. */
+/** An error of the daemon with a message for the user; the connection transports its code and hint as data. */
 export type DaemonErrorCode =
   | 'daemon-running'
   | 'daemon-missing'

@@ -3,9 +3,9 @@ import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { LogLevel } from '../protocol/messages/job-messages.ts';
 
-/** At most two files of this size: weeks of ordinary messages. */
+/** Maximum size of a log file, of which there are at most two: weeks of ordinary messages. */
 const MAX_LOG_BYTES = 4 * 2 ** 20;
-/** A worker may write endless lines. */
+/** Maximum length of a line: a worker may write endless lines. */
 const MAX_LINE_CHARACTERS = 4000;
 
 export interface DaemonLog {

@@ -1,4 +1,4 @@
-/** The daemon: one per user and state folder. Clients come and go; its jobs continue. */
+/** The daemon: one per user and state folder. Clients connect and disconnect; its jobs continue. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
@@ -22,32 +22,32 @@ import { hasEnded } from './jobs/job-record.ts';
 import { openJobsFile, readJobs, saveLater } from './jobs/jobs-file.ts';
 import type { Services } from './request-handlers.ts';
 
-/** Delay after the answer to `shutdown` before exiting without `exit`. */
+/** Milliseconds after the answer to `shutdown` before the daemon exits without `exit`. */
 const EXIT_WAIT_MS = 2000;
 
 export interface DaemonOptions {
   readonly stateDir: string;
   readonly cacheDir: string;
-  /** Exits after this long without jobs and clients; 0 for never. */
+  /** Milliseconds without jobs and clients before the daemon exits; 0 for never. */
   readonly idleExitMs: number;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
   readonly trackers?: JobContext['trackers'];
   /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
-  /** Files that the user writes for all projects. */
+  /** The folder of files that the user writes for all projects. */
   readonly configDir?: string;
-  /** The program that a job of a cluster starts; defaults to that of this process. */
+  /** The program that a cluster job starts; defaults to that of this process. */
   readonly command?: readonly string[];
-  /** Seconds that a worker has to end; defaults to STOP_SECONDS. */
+  /** Time limits for a worker to end; defaults to STOP_SECONDS. */
   readonly stopTimes?: StopTimes;
   /** Path of the reader's bundle, if it is not next to this one. */
   readonly readerFile?: string;
   /** A second listener for other machines. */
   readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
-  /** A token that a client on another machine can store; defaults to a new one for each start. */
+  /** A fixed token that a client on another machine can store; defaults to a new token for each start. */
   readonly token?: string;
-  /** Free memory; defaults to that of the machine. */
+  /** Returns free memory; defaults to that of the machine. */
   readonly availableBytes?: () => number;
   /** Cores and GPUs that its jobs share; defaults to those of the machine. */
   readonly devices?: Devices;
@@ -61,15 +61,15 @@ export interface Daemon {
   readonly discovery: Discovery;
   /** Port of the second listener. */
   readonly outsidePort?: number;
-  /** Stops the running jobs (training saves), then exits; queued ones are kept for the next start. */
+  /** Stops the running jobs (training saves), then exits; queued jobs are kept for the next start. */
   stop(): Promise<void>;
-  /** Resolves when it has ended, whoever requested it. */
+  /** Resolves when the daemon has ended, for whatever reason. */
   readonly ended: Promise<void>;
 }
 
 /**
- * @throws DaemonError 'daemon-running' if another one is alive for this state folder, 'state-unwritable' if the folder
- * can't be written, 'daemon-door' if the second listener can't be opened
+ * @throws DaemonError 'daemon-running' if another daemon is alive for this state folder, 'state-unwritable' if the folder cannot be
+ * written, 'daemon-door' if the second listener cannot be opened
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { stateDir, token } = options;
@@ -95,7 +95,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-/** Runs after claiming the folder. @param release gives it back, as the very last step */
+/** Runs the daemon after it has claimed the folder. @param release gives the folder back, as the very last step */
 async function serve(options: DaemonOptions, log: DaemonLog, release: () => void): Promise<Daemon> {
   const { stateDir, cacheDir, idleExitMs, hub, trackers, engineFromEnvironment } = options;
   const start: Start = { at: new Date().toISOString(), ms: performance.now() };
@@ -138,7 +138,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
       void stop();
     },
   );
-  // A disk that can't be written is reported now, not by the first job.
+  // Report an unwritable disk now, not with the first job.
   await jobsFile.save();
   const reader = new Reader({ script: options.readerFile });
   const services: Services = {
@@ -196,9 +196,9 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
 }
 
 interface Start {
-  /** ISO 8601. */
+  /** The time, ISO 8601. */
   readonly at: string;
-  /** The clock of `performance.now()`. */
+  /** The time on the clock of `performance.now()`. */
   readonly ms: number;
 }
 
@@ -248,7 +248,7 @@ interface Doors {
   close(): Promise<void>;
 }
 
-/** Opens the listener for this machine and, if requested, one for others. @throws DaemonError 'daemon-door' */
+/** Opens the listener for this machine and, if requested, one for other machines. @throws DaemonError 'daemon-door' */
 async function openDoors(
   { outside, maxFrameBytes = MAX_FRAME_BYTES }: DaemonOptions,
   { token, log, onClient }: { readonly token: string; readonly log: DaemonLog; onClient(socket: WebSocket): void },

@@ -1,16 +1,16 @@
-/** Describes data files for a list to pick from. */
+/** Describes data files for a list to choose from. */
 import { messageOf } from '../protocol/error-facts.ts';
 import type { DataFileInfo } from '../protocol/view/data.ts';
 import type { AskReader } from '../reader/reader.ts';
 
-/** Whoever asks waits in front of a list: files that are not read by then have no description. */
+/** Maximum time for a list, because the user is waiting; files that are not read by then have no description. */
 const LIST_MS = 5000;
-/** By the clock: on a busy machine, the process that reads takes seconds to start. */
+/** Maximum wall-clock time per file; on a busy machine, the reading process takes seconds to start. */
 const FILE_MS = 15_000;
-/** The reader has as many processes, and other requests come in between. */
+/** Number of files that are read at once: the number of the reader's processes; other requests run in between. */
 const AT_ONCE = 2;
 
-/** @returns one for each file, in order */
+/** @returns a description of each file, in order */
 export async function describeDataFiles(files: readonly string[], reader: AskReader): Promise<readonly DataFileInfo[]> {
   const deadline = performance.now() + LIST_MS;
   const found: DataFileInfo[] = files.map(() => ({}));

@@ -1,4 +1,4 @@
-/** The available models: in the hub cache and in folders that a client names; only their headers are read. */
+/** Lists the available models in the hub cache and in folders that a client names, reading only their headers. */
 import path from 'node:path';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { WEIGHT_FILES } from '../format/weight-forms.ts';
@@ -10,14 +10,12 @@ import type { AskReader } from '../reader/reader.ts';
 
 const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WEIGHT_FILES.includes(name);
 
-/**
- * A model folder is at most three levels below a folder that a client names. Reading headers is part of the time limit.
- */
+/** A model folder is at most three levels below a folder that a client names. The time limit includes reading headers. */
 const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 10_000 };
 const MAX_MODELS = 500;
-/** Models whose headers are read at once: the reader has as many processes, and other requests come in between. */
+/** Number of models whose headers are read at once: the number of the reader's processes; other requests run in between. */
 const AT_ONCE = 2;
-/** Time limit for the headers of one model, by the clock: on a busy machine, the process that reads them takes seconds to start. */
+/** Maximum wall-clock time for the headers of one model; on a busy machine, the reading process takes seconds to start. */
 const MODEL_MS = 15_000;
 
 export async function listModels(
@@ -48,7 +46,7 @@ export async function listModels(
   }
 
   async function search(root: string): Promise<void> {
-    /** Folder → the run that it lies in. */
+    /** The run that a folder belongs to. */
     const runs = new Map<string, string>();
     for await (const { path: folder, entries, folders: inside } of walk.below(root)) {
       const files = new Set(entries.filter(({ name }) => !inside.has(name)).map(({ name }) => name));

@@ -1,7 +1,4 @@
-/**
- * Schemas of the parameters of each request, checked before its handler runs; the compiler compares them with the types
- * of the protocol.
- */
+/** Schemas of the parameters of each request, checked before its handler runs; the compiler compares them with the protocol's types. */
 
 import path from 'node:path';
 import { z } from 'zod';
@@ -15,18 +12,18 @@ import { MAX_SAMPLES } from '../protocol/view/compared-sample.ts';
 import { DATA_PARTS } from '../protocol/view/data.ts';
 import { DaemonError } from './daemon-error.ts';
 
-/** For names and paths; longer than any path of a system. */
+/** Maximum length of names and paths: longer than any path of an operating system. */
 const MAX_TEXT = 4096;
-/** As in the command line's recipe reader. */
+/** Maximum length of a recipe, as in the command line's recipe reader. */
 const MAX_RECIPE_CHARACTERS = 2 ** 20;
 const MAX_LIST = 256;
-/** A page of long samples has to fit in a message. */
+/** Maximum number of samples per page: a page of long samples has to fit in a message. */
 const MAX_SHOWN_SAMPLES = 50;
-/** The most messages of a conversation. */
+/** Maximum number of messages in a conversation. */
 const MAX_MESSAGES = 10_000;
 
 const text = z.string().min(1).max(MAX_TEXT);
-/** Without `.`, `..` and a trailing slash, so that one folder has one name. */
+/** Resolves `.`, `..` and a trailing slash, so that a folder has only one name. */
 const absolute = text.refine(path.isAbsolute, 'an absolute path').transform(given => path.resolve(given));
 const id = z.string().min(1).max(200);
 const folders = z.array(absolute).max(MAX_LIST);
@@ -44,7 +41,7 @@ const nothing = z.strictObject({});
 const oneJob = z.strictObject({ id });
 
 const prompt = z.string().max(2 ** 20);
-/** The size of a message limits their text. */
+/** A conversation; the maximum size of a message bounds its text. */
 const conversation = z.strictObject({
   messages: z.array(z.looseObject({ role: text, content: z.unknown() })).max(MAX_MESSAGES),
   tools: z.array(z.looseObject({})).max(MAX_MESSAGES).optional(),
@@ -78,7 +75,7 @@ const generateOptions = z.strictObject({
 });
 
 const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Name>> } = {
-  // Loose: a newer client may send more.
+  // Loose, because a newer client may send more fields.
   initialize: z.object({
     protocol: z.int(),
     client: z.object({ name: text, version: text }),

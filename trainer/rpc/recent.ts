@@ -1,14 +1,14 @@
-/** Memoizes answers for a while, since each costs somebody else time. */
+/** Caches answers for a while, because each query puts load on another system. */
 
 interface Kept<T> {
   readonly answer: Promise<T>;
-  /** Infinite until the answer is there. */
+  /** Expiry time; infinite until the answer has arrived. */
   untilMs: number;
 }
 
-/** An answer is kept for at least this many times the time that it took, so asking takes at most a twentieth of the time. */
+/** An answer is kept for at least this multiple of the time that it took, so queries take at most a twentieth of the time. */
 const TIMES_TAKEN = 20;
-/** The most answers that are kept: as many as sweeps are listed at once. */
+/** Maximum number of cached answers: the number of sweeps that are listed at once. */
 const MOST_KEYS = 1024;
 
 export class Recent<T> {
@@ -16,13 +16,13 @@ export class Recent<T> {
   private readonly ask: (key: string) => Promise<T>;
   private readonly kept = new Map<string, Kept<T>>();
 
-  /** @param keepMs the least time for which an answer is kept */
+  /** @param keepMs minimum time for which an answer is kept */
   constructor(keepMs: number, ask: (key: string) => Promise<T>) {
     this.keepMs = keepMs;
     this.ask = ask;
   }
 
-  /** Answers that are kept. */
+  /** Number of cached answers. */
   get size(): number {
     return this.kept.size;
   }
@@ -43,7 +43,7 @@ export class Recent<T> {
     return fresh.answer;
   }
 
-  /** Answers whose time is over are asked for again, so they only take memory. */
+  /** Removes expired answers, which would only take memory. */
   private dropOld(nowMs: number): void {
     for (const [key, { untilMs }] of this.kept) if (untilMs <= nowMs) this.kept.delete(key);
     const [oldest] = this.kept.keys();

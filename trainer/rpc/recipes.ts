@@ -1,4 +1,4 @@
-/** Parses a recipe that was sent as text, and estimates the memory of its run. */
+/** Parses recipes that were sent as text, and estimates the memory of their runs. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { plannedEngine } from '../catalog/engines.ts';
@@ -42,7 +42,10 @@ export async function estimate(source: RecipeSource, { cacheDir, reader, ...serv
   return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
 }
 
-/** Threads, processes and share of a training. It takes the whole machine if the recipe leaves no part to others, or its memory is unknown. */
+/**
+ * The threads, processes and share of a training. The share is the whole machine if the recipe leaves no part to others, or if its memory
+ * is unknown.
+ */
 export async function partOf(
   recipe: Recipe,
   baseDir: string,
@@ -51,7 +54,7 @@ export async function partOf(
   const { threads, processes } = recipe;
   const wanted = wantedShare(recipe, devices);
   if (wanted === undefined) return { threads, processes };
-  // A GPU has its own memory, and no other job has the GPU.
+  // A GPU has its own memory, and no other job uses this GPU.
   if (wanted.gpus > 0) return { threads, processes, share: { ...wanted, bytes: 0 } };
   try {
     const model = await modelPath(recipe, baseDir, cacheDir);
@@ -63,10 +66,10 @@ export async function partOf(
   }
 }
 
-/** The memory for generating text: the weights in float32, the engine and its caches. */
+/** Memory for the engine and its caches when generating text, in addition to the weights in float32. */
 const GENERATION_BYTES = 2 ** 30;
 
-/** Undefined if the model is not here yet and its memory is unknown. */
+/** The memory for generating text; undefined if the model is not on this machine yet. */
 export async function generationBytes(
   source: Pick<Recipe, 'model' | 'revision'>,
   baseDir: string,
@@ -81,7 +84,7 @@ export async function generationBytes(
   }
 }
 
-/** @throws DaemonError 'model-missing' if it is neither a local path nor in the cache */
+/** @throws DaemonError 'model-missing' if the model is neither a local path nor in the cache */
 export async function modelPath(
   { model, revision }: Pick<Recipe, 'model' | 'revision'>,
   baseDir: string,

@@ -1,4 +1,4 @@
-/** The handler of each request: one table that the compiler checks against the protocol. */
+/** The handler of each request, in a table that the compiler checks against the protocol. */
 import { existsSync } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -48,7 +48,7 @@ export interface Services extends ClusterServices {
   readonly ring: EventRing;
   readonly cacheDir: string;
   readonly reader: AskReader;
-  /** Free memory now. */
+  /** Returns the current free memory. */
   availableBytes(): number;
   readonly devices: Devices;
   /** Engine and hub settings of every job, from the start of the daemon. */
@@ -65,10 +65,10 @@ export interface Services extends ClusterServices {
 /** The connection as a handler sees it. */
 export interface Call {
   onCanceled(listener: () => void): void;
-  /** Calls back when the client is gone. @returns a function that removes the listener */
+  /** Calls back when the client has disconnected. @returns a function that removes the listener */
   onGone(listener: () => void): () => void;
   progress(token: string, event: WorkerEvent): void;
-  /** Events of one job for as long as the call lasts. */
+  /** Subscribes to the events of one job for as long as the call lasts. */
   watch(jobId: string, listener: (event: WorkerEvent) => void): () => void;
 }
 
@@ -176,7 +176,7 @@ export const handlers: Handlers = {
         threads: 0,
         title: path.basename(params.model),
         reads: params.adapter === undefined ? [] : [params.adapter],
-        // The training uses all GPU memory.
+        // A training on the GPU uses all of its memory.
         sharedBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services),
       };
     }),
@@ -200,10 +200,10 @@ export const handlers: Handlers = {
   listJobs: (_, { queue }) => queue.list(),
   waitForJob: ({ id, progressToken, abortOnCancel = false }, { queue }, call) =>
     new Promise((resolve, reject) => {
-      // Nothing is registered for a job that does not exist.
+      // Do not register anything for a job that does not exist.
       queue.check(id);
       const unwatch = progressToken === undefined ? () => undefined : call.watch(id, event => call.progress(progressToken, event));
-      // A client that dies wants nothing: its job continues.
+      // The death of a client must not affect its job.
       const stay = call.onGone(() => leave('the client is gone'));
       const forget = queue.whenEnded(id, record => {
         unwatch();
@@ -243,7 +243,7 @@ async function continueSweep(sweepDir: string, services: Services): Promise<Omit
   return { request, threads: 1, title: path.basename(sweepDir), runDir: sweepDir };
 }
 
-/** Serializes work on folders: two starts must not choose the same one, nor one that is being deleted. */
+/** Serializes work on folders: two starts must not choose the same folder, nor one that is being deleted. */
 let working: Promise<unknown> = Promise.resolve();
 
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -258,11 +258,11 @@ const once = (
   prepare: () => Promise<Omit<NewJob, 'id' | 'priority'>>,
 ): Promise<JobRecord> => inTurn(async () => queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) }));
 
-/** @throws DaemonError 'run-missing', 'run-busy' if a job writes or reads in it, by whatever path */
+/** @throws DaemonError 'run-missing', or 'run-busy' if a job writes or reads in it, under any path */
 async function deleteRun(runDir: string, { queue }: Services): Promise<Record<string, never>> {
   const real = await realPath(runDir);
   const run = await readRun(real);
-  // The state file distinguishes a run from other folders, and the record of a job one that never began.
+  // The state file distinguishes a run from other folders; the record of a job identifies one that never began.
   if (run === undefined) throw new DaemonError('run-missing', `${runDir} is not a run folder`);
   requireOffCluster(run);
   const used = await Promise.all(queue.usedFolders().map(realPath));
@@ -270,7 +270,7 @@ async function deleteRun(runDir: string, { queue }: Services): Promise<Record<st
     throw new DaemonError('run-busy', `a job is using ${runDir}, or is queued to read it`, { hint: 'Stop it first' });
   if (existsSync(real)) await deleteRunFolder(real);
   await removeSubmission(real);
-  // A link to a deleted folder leads nowhere.
+  // Remove a link to the deleted folder, too.
   const isLink = await lstat(runDir).then(
     found => found.isSymbolicLink(),
     () => false,
@@ -296,7 +296,7 @@ async function stopOnCluster(runDir: string, save: boolean): Promise<Record<stri
   return {};
 }
 
-/** @throws DaemonError 'run-busy' if Slurm trains the run, or will */
+/** @throws DaemonError 'run-busy' if Slurm trains the run, or will train it */
 function requireOffCluster(run: RunInfo | undefined): void {
   if (run?.cluster === undefined || !isOnCluster(run.cluster)) return;
   const { runDir, sweepDir, cluster } = run;
@@ -309,7 +309,7 @@ function requireOffCluster(run: RunInfo | undefined): void {
 const readsOf = ({ importance: { scores } }: Recipe, baseDir: string): string[] =>
   scores === undefined ? [] : [path.resolve(baseDir, scores)];
 
-/** A change that the next daemon must know: a canceled job must stay canceled. */
+/** Saves a change that the next daemon must know: a canceled job must stay canceled. */
 async function recorded({ persist }: Services, record: JobRecord): Promise<JobRecord> {
   await persist().catch(error => {
     throw notRecorded(`the job is ${record.state}, but the next daemon will not know of it`, error);

@@ -1,19 +1,19 @@
-/** Pages of bytes of the files that a heatmap uses, for an editor on another machine. */
+/** Reads pages of the files that a heatmap uses, for an editor on another machine. */
 import path from 'node:path';
 import { openInFolder } from '../files/regular-file.ts';
 import type { ReadScoresParams, ScoresPage } from '../protocol/messages/score-pages.ts';
 import { HEATMAP_FILES } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 
-/** A third longer as base64, which is below the largest frame. */
+/** Size of a page: base64 makes it a third longer, which is still below the largest frame. */
 const PAGE_BYTES = 4 * 2 ** 20;
 
 const SCORES = /\.scores\.safetensors(\.partial)?$/;
 
 /**
- * A page starting at byte `from` of a file that still has `version`; at offset 0 it is sent only if the file changed.
- * @throws DaemonError 'not-scores' for a file that a heatmap does not use; ReadRefusedError for a link out of its
- * folder, or an irregular file
+ * Reads a page that starts at byte `from` of a file that still has `version`; at offset 0, it is sent only if the file changed.
+ * @throws DaemonError 'not-scores' for a file that a heatmap does not use; ReadRefusedError for a link out of its folder, or an irregular
+ * file
  */
 export async function readScores({ path: file, from, version = '' }: ReadScoresParams): Promise<ScoresPage> {
   const name = path.basename(file);

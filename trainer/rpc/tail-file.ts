@@ -1,25 +1,25 @@
-/** A page of lines of a file that another process appends to. */
+/** Reads pages of lines from a file that another process appends to. */
 import type { FileHandle } from 'node:fs/promises';
 import { openInFolder, ReadRefusedError } from '../files/regular-file.ts';
 import type { TailResult } from '../protocol/messages/rpc-messages.ts';
 
-/** Lines per page: far below the largest frame, and drawn at once. */
+/** Maximum number of lines per page: far below the largest frame, and drawn at once. */
 const MAX_PAGE_LINES = 2000;
 const MAX_PAGE_BYTES = 2 ** 20;
-/** A log line may be a stack trace, but not a file. */
+/** Maximum length of a line: a log line may be a stack trace, but not a whole file. */
 const MAX_LINE_BYTES = 64 * 1024;
-/** Years of a log. Counting the lines of a larger file takes too long. */
+/** Maximum size of a file: years of a log. Counting the lines of a larger file would take too long. */
 const MAX_FILE_BYTES = 2 * 2 ** 30;
 const READ_BYTES = 256 * 1024;
 const NEW_LINE = 10;
 
-/** The read position in a file, so that the next page does not count from the start. */
+/** A position in a file, so that the next page does not count lines from the start. */
 interface Place {
-  /** Number of the line that `head` begins, from 0. */
+  /** Index, from 0, of the line that begins with `head`. */
   readonly line: number;
-  /** The next byte to read. */
+  /** Offset of the next byte to read. */
   readonly byte: number;
-  /** The part of that line that was read, as far as it is shown. */
+  /** The part of that line that was read, up to the length that is shown. */
   readonly head: Buffer;
 }
 
@@ -29,14 +29,14 @@ interface Mark extends Place {
   readonly version: string;
 }
 
-/** The files that are being followed; a dropped one is counted again from the start. */
+/** Maximum number of files whose position is remembered; others are counted again from the start. */
 const MAX_MARKS = 64;
 const marks = new Map<string, Mark>();
 
 /**
- * Whole lines starting at number `from` (0 is the first); a missing file is empty.
+ * Reads whole lines starting at index `from` (0 is the first); a missing file is empty.
  * @param folder must contain the file, with links resolved
- * @param version as in the previous page: a file that was replaced since is read from the start
+ * @param version the version from the previous page: a file that was replaced since is read from the start
  * @throws ReadRefusedError for a file that is irregular, too large, or outside the folder
  */
 export async function tailFile(folder: string, name: string, from: number, version = ''): Promise<TailResult> {
@@ -52,7 +52,7 @@ export async function tailFile(folder: string, name: string, from: number, versi
       const what = `has ${stats.size} bytes; at most ${MAX_FILE_BYTES} are read line by line`;
       throw new ReadRefusedError(`${folder}/${name}`, 'file-too-large', what, 'Check that it is the file of a run, or remove it.');
     }
-    // A rewritten file has another inode; if the number is reused, the creation time differs.
+    // A replaced file has another inode; if its number is reused, the creation time differs.
     const now = `${stats.ino}-${stats.birthtimeMs}`;
     if (version !== '' && version !== now) return { lines: [], next: 0, rewound: true, more: false, version: now };
     const mark = marks.get(file);
@@ -74,7 +74,7 @@ interface Page {
   readonly place: Place;
 }
 
-/** Reads each byte once, whatever the length of a line. Nothing beyond `size` is read. */
+/** Reads each byte once, whatever the length of a line, and nothing beyond `size`. */
 async function readPage(
   handle: FileHandle,
   { from, start, size }: { readonly from: number; readonly start: Place; readonly size: number },

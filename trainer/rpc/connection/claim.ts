@@ -1,6 +1,4 @@
-/**
- * Decides which daemon owns a state folder by asking the operating system about its process, whether or not it answers.
- */
+/** Decides which daemon owns a state folder, by checking whether its process is alive, regardless of whether it answers. */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { removeHalfWritten, writePrivateFile } from '../../files/durable-file.ts';
@@ -10,23 +8,23 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { DaemonError } from '../daemon-error.ts';
 import { type Discovery, discoveryPath, readDiscovery } from './discovery.ts';
 
-/** Held while its daemon lives: the holder owns the folder and its jobs.json. */
+/** The lock file, which a daemon holds while it lives: the holder owns the folder and its jobs.json. */
 const LOCK = 'daemon.lock';
-/** Larger than any lock file of ours. */
+/** Size of a test write: larger than any of our lock files. */
 const TEST_BYTES = 4096;
 
 /**
  * Makes this process the daemon of the folder, before it reads or writes anything in it.
  * @param say is called when the folder of a dead daemon is taken over
  * @returns a function that releases the folder
- * @throws DaemonError 'daemon-running' if another one is alive, whether or not it answers; disk errors
+ * @throws DaemonError 'daemon-running' if another daemon is alive, whether or not it answers; disk errors
  */
 export async function claimStateDir(stateDir: string, say: (message: string) => void): Promise<() => void> {
   const lock = takeLock(path.join(stateDir, LOCK));
   if ('holder' in lock) throw running(stateDir, lock.holder, await readDiscovery(stateDir));
   for (const { pid } of lock.takenFrom) say(`took over ${stateDir} from a daemon that has ended (process ${pid})`);
   try {
-    // The address of a dead daemon may lead to another program; its half-written files are useless.
+    // The address of a dead daemon may now belong to another program; its half-written files are useless.
     await rm(discoveryPath(stateDir), { force: true });
     await removeHalfWritten(stateDir, name => name === 'daemon.json' || name === 'jobs.json');
     return lock.release;
@@ -52,7 +50,7 @@ function running(stateDir: string, { pid }: ProcessIdentity, found: Discovery | 
 }
 
 /**
- * The error for a living daemon that can't be reached: no second one is started.
+ * The error for a live daemon that cannot be reached: no second one is started.
  * @param reason the result of the attempt
  */
 export function unresponsive(stateDir: string, owner: ProcessIdentity, reason: string, hint?: string): DaemonError {

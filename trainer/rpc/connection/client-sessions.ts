@@ -17,19 +17,19 @@ import type { EventRing } from './event-ring.ts';
 import { openSession, type Session } from './session.ts';
 import { fromWebSocket } from './web-socket.ts';
 
-/** The send queue of a client that does not read: two of the largest messages. */
+/** Maximum size of the send queue of a client that does not read: two of the largest messages. */
 const MAX_QUEUED_BYTES = 2 * MAX_FRAME_BYTES;
 /** Time limit from a connection to its `initialize`. */
 const HANDSHAKE_MS = 10_000;
 
 export interface ClientSessionsParams {
   readonly log: DaemonLog;
-  /** When the daemon started, ISO 8601. */
+  /** The time when the daemon started, ISO 8601. */
   readonly startedAt: string;
   readonly ring: EventRing;
   /** Defaults to MAX_QUEUED_BYTES. */
   readonly maxQueuedBytes: number | undefined;
-  /** Called when a client has connected or gone. */
+  /** Called when a client has connected or disconnected. */
   readonly onCount: () => void;
   /** Called when a client sends `exit`. */
   readonly onExit: () => void;
@@ -40,7 +40,7 @@ type Watcher = (event: WorkerEvent) => void;
 export class ClientSessions {
   private readonly params: ClientSessionsParams;
   private readonly sessions = new Map<WebSocket, Session>();
-  /** By job. */
+  /** The watchers of each job. */
   private readonly watchers = new Map<string, Set<Watcher>>();
 
   constructor(params: ClientSessionsParams) {
@@ -80,7 +80,7 @@ export class ClientSessions {
     for (const session of this.sessions.values()) session.notify('jobChanged', record);
   }
 
-  /** Numbers an event of a job and sends it to all who wait for it. */
+  /** Numbers an event of a job and sends it to all clients that wait for it. */
   publish(jobId: string, event: JobEvent['event']): void {
     const entry = this.params.ring.add(jobId, event);
     for (const session of this.sessions.values()) session.notify('jobEvent', entry);

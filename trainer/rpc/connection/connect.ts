@@ -1,7 +1,4 @@
-/**
- * The client's end of the connection: finds a daemon by state folder or address, performs the handshake, and sends
- * typed requests.
- */
+/** The client's end of the connection: finds a daemon by state folder or address, performs the handshake, and sends typed requests. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CancellationToken, createMessageConnection, NullLogger, ResponseError } from 'vscode-jsonrpc/node';
@@ -31,22 +28,22 @@ import { checkAnswer, checkNotification } from './server-schemas.ts';
 import { fromWebSocket } from './web-socket.ts';
 import { WORKER_PROGRESS } from './worker-progress.ts';
 
-/** A daemon that takes longer to answer is unusable; a tunnel to another continent takes a second. */
+/** Maximum time for the handshake. A slower daemon is unusable; a tunnel to another continent takes a second. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** The daemon pings twice in this time: a longer silence means that the line was cut. */
+/** Maximum silence. The daemon pings twice in this time, so a longer silence means that the connection was lost. */
 const SILENCE_MS = 75_000;
-/** Interval between looks at a daemon that is just starting. */
+/** Milliseconds between two attempts to reach a daemon that is just starting. */
 const POLL_MS = 50;
-/** Error codes of an attempt that reached nobody. */
+/** Error codes of attempts that reached no daemon. */
 const UNREACHED: readonly string[] = ['daemon-missing', 'daemon-gone', 'daemon-refused', 'daemon-full'];
-/** The most bytes that a client queues for a daemon that does not read. */
+/** Maximum number of bytes that a client queues for a daemon that does not read. */
 const MAX_QUEUED_BYTES = 4 * MAX_FRAME_BYTES;
 
 export interface RemoteAddress {
   /** `wss://host:port`, or `ws://127.0.0.1:port` through a tunnel. */
   readonly url: string;
   readonly token: string;
-  /** The certificate as PEM, or that of its issuer, if the system does not know it. */
+  /** The certificate, or that of its issuer, as PEM, if the system does not know it. */
   readonly ca?: string;
 }
 
@@ -57,7 +54,7 @@ export interface ConnectOptions {
   /** Whether to subscribe to `job/event` and `job/changed`. */
   readonly events?: boolean;
   readonly timeoutMs?: number;
-  /** For a daemon with an address: the longest silence. */
+  /** Maximum silence of a daemon with an address. */
   readonly silenceMs?: number;
 }
 
@@ -66,9 +63,9 @@ export interface DaemonClient {
   /** @throws DaemonError with the daemon's code and hint; 'daemon-gone' if the connection ends first */
   request<Name extends RequestName>(name: Name, params: RequestParams<Name>, token?: CancellationToken): Promise<RequestResult<Name>>;
   on<Name extends ServerNotificationName>(name: Name, listener: (params: ParamsOf<(typeof serverNotifications)[Name]>) => void): () => void;
-  /** Events of a request with this progress token. */
+  /** Subscribes to the events of a request with this progress token. */
   onProgress(token: string, listener: (event: WorkerEvent) => void): () => void;
-  /** Tells the daemon to exit, after `shutdown`. */
+  /** Requests the daemon to exit, after `shutdown`. */
   exit(): Promise<void>;
   close(): void;
   /** Resolves with the reason when the connection has ended. */
@@ -77,7 +74,7 @@ export interface DaemonClient {
 
 /**
  * @throws DaemonError 'daemon-missing', 'daemon-refused', 'daemon-gone', 'protocol-mismatch'; for a state folder also
- * 'daemon-unresponsive', if its daemon is alive and can't be reached
+ * 'daemon-unresponsive', if its daemon is alive but cannot be reached
  */
 export const connectDaemon = (address: DaemonAddress, options: ConnectOptions): Promise<DaemonClient> =>
   'url' in address ? connectTo(address, options, options.silenceMs ?? SILENCE_MS) : connectToOwner(address.stateDir, options);
@@ -118,7 +115,7 @@ async function connectTo(place: RemoteAddress, options: ConnectOptions, silenceM
     connection.dispose();
     throw new DaemonError('daemon-gone', `the connection to the daemon was lost: ${reason}`, { hint: 'Start it: rowtune daemon start' });
   });
-  // Requests report it themselves.
+  // Pending requests report this error themselves.
   gone.catch(() => undefined);
   connection.listen();
 
@@ -167,7 +164,7 @@ async function connectTo(place: RemoteAddress, options: ConnectOptions, silenceM
   }
 }
 
-/** A plain connection would reveal the token to everyone on the way. */
+/** True if a connection is safe: a plain connection to another machine would reveal the token to everyone in between. */
 const isLocal = ({ protocol, hostname }: URL): boolean => protocol === 'wss:' || ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
 
 function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<WebSocket> {
@@ -215,7 +212,7 @@ function refusal(url: string, status: number | undefined): DaemonError {
   return new DaemonError('daemon-refused', `${url} refuses the connection (HTTP ${status})`, { hint });
 }
 
-/** A hung tunnel or a sleeping machine leaves a silent socket open. */
+/** Ends a silent connection: a hung tunnel or a sleeping machine leaves its socket open. */
 function endWhenSilent(socket: WebSocket, silenceMs: number): void {
   const timer = setTimeout(() => socket.terminate(), silenceMs).unref();
   for (const sign of ['ping', 'message'] as const) socket.on(sign, () => timer.refresh());
@@ -229,7 +226,7 @@ const untrusted = (url: string, { message }: Error): DaemonError =>
     hint: "Set ROWTUNE_DAEMON_CA to its issuer's certificate, and use the certificate's host name in the address",
   });
 
-/** The daemon's error in its own words; the connection's message about its end is replaced by the reason. */
+/** Rethrows the daemon's error in its own words; if the connection ended, the reason replaces the library's message. */
 async function rethrow(error: unknown, socket: WebSocket, gone: Promise<never>): Promise<never> {
   if (error instanceof ResponseError && error.data !== undefined) {
     const { code, hint, ...details } = isRecord(error.data) ? error.data : {};

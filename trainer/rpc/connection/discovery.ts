@@ -1,4 +1,4 @@
-/** daemon.json of a state folder: the address and the token of its daemon. Trusted only after a handshake. */
+/** daemon.json of a state folder: the address and the token of its daemon, which are trusted only after a handshake. */
 import path from 'node:path';
 import { z } from 'zod';
 import { writePrivateFile } from '../../files/durable-file.ts';
@@ -6,7 +6,7 @@ import { MAX_STATE_BYTES, readRegularText } from '../../files/regular-file.ts';
 
 const DISCOVERY_FILE = 'daemon.json';
 
-/** 64 hexadecimal digits for a new daemon; a fixed token is long too, and fits in a header. */
+/** Matches 64 hexadecimal digits for a new daemon; a fixed token is long, too, and fits in a header. */
 export const TOKEN = /^[\w-]{32,256}$/;
 
 const discoverySchema = z.object({
@@ -21,7 +21,7 @@ export type Discovery = z.infer<typeof discoverySchema>;
 
 export const discoveryPath = (stateDir: string): string => path.join(stateDir, DISCOVERY_FILE);
 
-/** Undefined if it does not exist or can't be parsed. */
+/** Reads the file; undefined if it does not exist or cannot be parsed. */
 export async function readDiscovery(stateDir: string): Promise<Discovery | undefined> {
   try {
     return discoverySchema.parse(JSON.parse(await readRegularText(discoveryPath(stateDir), MAX_STATE_BYTES)));
@@ -30,6 +30,6 @@ export async function readDiscovery(stateDir: string): Promise<Discovery | undef
   }
 }
 
-/** Only for the daemon that owns the folder. */
+/** Writes the file; only for the daemon that owns the folder. */
 export const announce = (stateDir: string, own: Discovery): Promise<void> =>
   writePrivateFile(discoveryPath(stateDir), `${JSON.stringify(own)}\n`);

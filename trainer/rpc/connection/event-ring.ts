@@ -1,7 +1,7 @@
-/** The newest events of all jobs with their numbers. Older ones are in the files of the runs. */
+/** The newest events of all jobs with their numbers. Older events are in the files of the runs. */
 import type { EventsResult, JobEvent } from '../../protocol/messages/rpc-messages.ts';
 
-/** Minutes of a run with ten progress events per second; a few megabytes. */
+/** Maximum number of events: minutes of a run with ten progress events per second, a few megabytes. */
 const MAX_EVENTS = 5000;
 
 export class EventRing {
@@ -10,7 +10,7 @@ export class EventRing {
   private readonly epoch: string;
   private newest = 0;
 
-  /** @param epoch names this start of the daemon: numbers of another start mean nothing here */
+  /** @param epoch identifies this start of the daemon: event numbers of another start are meaningless here */
   constructor(epoch: string, capacity = MAX_EVENTS) {
     this.epoch = epoch;
     this.capacity = capacity;
@@ -24,7 +24,7 @@ export class EventRing {
   add(jobId: string, event: JobEvent['event']): JobEvent {
     const entry = { seq: ++this.newest, jobId, event };
     this.events.push(entry);
-    // In blocks: moving the whole array for every event would be expensive.
+    // Remove in blocks: moving the whole array for every event would be expensive.
     if (this.events.length >= this.capacity * 1.25) this.events.splice(0, this.events.length - this.capacity);
     return entry;
   }

@@ -1,7 +1,4 @@
-/**
- * A listener of the daemon: a WebSocket that requires the token and rejects web pages; for other machines only over
- * TLS.
- */
+/** A listener of the daemon: a WebSocket that requires the token and rejects web pages; for other machines, only over TLS. */
 
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
@@ -11,14 +8,14 @@ import { portOf } from '../../machine/port-of.ts';
 import { bearerToken, isSameSecret } from '../../machine/same-secret.ts';
 import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../../protocol/messages/rpc-messages.ts';
 
-/** Every window has one or two; more indicate a leak in a client. */
+/** Maximum number of clients. Every window has one or two, so more indicate a leak in a client. */
 const MAX_CLIENTS = 64;
-/** An upgrade request is a few hundred bytes and arrives at once. */
+/** Maximum time for the headers of an upgrade request, which has a few hundred bytes and arrives at once. */
 const HEADERS_TIMEOUT_MS = 10_000;
-/** A dead peer (sleep, a cut line) is noticed after two of these. */
+/** Milliseconds between pings; a dead peer (sleep, a lost connection) is noticed after two of them. */
 const PING_INTERVAL_MS = 30_000;
 
-/** Certificate (with its chain) and key, as PEM. */
+/** The certificate (with its chain) and the key, as PEM. */
 export interface Tls {
   readonly cert: string;
   readonly key: string;
@@ -26,7 +23,7 @@ export interface Tls {
 
 export interface ListenParams {
   readonly token: string;
-  /** Without it, the listener is plain and accepts only this machine, on a free port. */
+  /** The address for other machines. Without it, the listener is plain and accepts only this machine, on a free port. */
   readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
   readonly maxFrameBytes: number;
   onClient(socket: WebSocket): void;
@@ -39,7 +36,7 @@ export interface Door {
   close(): Promise<void>;
 }
 
-/** Rejects if the port is in use, or the certificate can't be used. */
+/** Starts listening. Rejects if the port is in use, or the certificate cannot be used. */
 export async function listen({ token, outside, maxFrameBytes, onClient, onRefused }: ListenParams): Promise<Door> {
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
   const http = outside
@@ -103,9 +100,9 @@ interface Refusal {
 
 const tooMany: Refusal = { status: '503 Service Unavailable', reason: `more than ${MAX_CLIENTS} clients` };
 
-/** Undefined if the connection is accepted. */
+/** The reason for refusing a connection; undefined if it is accepted. */
 function whyRefused({ headers }: IncomingMessage, token: string): Refusal | undefined {
-  // Every browser sends the origin of the page that opens a WebSocket; no page has access, token or not.
+  // Every browser sends the origin of the page that opens a WebSocket; pages never get access, with or without a token.
   if (headers.origin !== undefined) return { status: '403 Forbidden', reason: 'a web page (Origin header)' };
   const given = givenToken(headers);
   if (given === undefined) return { status: '401 Unauthorized', reason: 'no token' };

@@ -1,6 +1,4 @@
-/**
- * Schemas that a client checks a daemon's messages against: the parts that it uses. A remote daemon may be any program.
- */
+/** Schemas with which a client checks a daemon's messages, limited to the parts that it uses. A remote daemon may be any program. */
 import { z } from 'zod';
 import { JOB_KINDS } from '../../protocol/messages/job-messages.ts';
 import type {
@@ -82,7 +80,7 @@ export function checkAnswer<Name extends RequestName>(name: Name, answer: unknow
   });
 }
 
-/** Undefined if the parameters are invalid: such a notification is ignored. */
+/** Returns the parameters; undefined if they are invalid, in which case the notification is ignored. */
 export function checkNotification<Name extends ServerNotificationName>(
   name: Name,
   params: unknown,

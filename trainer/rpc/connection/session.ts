@@ -1,4 +1,4 @@
-/** One client: its handshake, its requests, the events that it subscribed to. */
+/** One client: its handshake, its requests, and the events to which it subscribed. */
 
 import {
   type CancellationToken,
@@ -29,7 +29,7 @@ import { checkParams } from '../param-schemas.ts';
 import { type Call, type Handlers, handlers, type Services } from '../request-handlers.ts';
 import { WORKER_PROGRESS } from './worker-progress.ts';
 
-/** The most concurrent requests of one client; waiting requests count. */
+/** Maximum number of concurrent requests of one client, including waiting ones. */
 const MAX_IN_FLIGHT = 1000;
 
 export interface SessionParams {
@@ -43,7 +43,7 @@ export interface SessionParams {
 }
 
 export interface Session {
-  /** Undefined for a client without a subscription. */
+  /** Sends a notification, if the client has subscribed. */
   notify<Name extends ServerNotificationName>(name: Name, params: ParamsOf<(typeof serverNotifications)[Name]>): void;
   readonly isInitialized: boolean;
   dispose(): void;
@@ -57,7 +57,7 @@ export function openSession(params: SessionParams): Session {
   let wantsEvents = false;
   let isInitialized = false;
   let inFlight = 0;
-  /** Requests in progress. */
+  /** Listeners of the requests in progress. */
   const gone = new Set<() => void>();
 
   const answer = async (method: string, given: unknown, token: CancellationToken): Promise<unknown> => {
@@ -85,8 +85,7 @@ export function openSession(params: SessionParams): Session {
   };
 
   const handle = (name: keyof Handlers, method: string, given: unknown, token: CancellationToken): unknown => {
-    // The table pairs each name with the handler of its own parameters; TypeScript can't follow that through a
-    // variable.
+    // The table pairs each name with the handler of its own parameters, which TypeScript cannot track through a variable.
     const handler = handlers[name] as (params: unknown, services: Services, call: Call) => unknown;
     return handler(checkParams(name, method, given), services, callOf({ connection, token, watch: params.watch, gone }));
   };
@@ -137,13 +136,14 @@ function callOf({ connection, token, watch, gone }: CallParams): Call {
 }
 
 /**
- * The transport has reported why it was closed, and missed events can be requested. A closed connection throws at once.
+ * Sends without throwing. The transport has reported why it was closed, and missed events can be requested. Sending on a closed connection
+ * throws at once.
  */
 function quietly(send: () => Promise<void>): void {
   try {
     send().catch(() => undefined);
   } catch {
-    // Closed since the event was created.
+    // The connection was closed since the event was created.
   }
 }
 

@@ -3,10 +3,10 @@ import type { WebSocket } from 'ws';
 import { MAX_FRAME_BYTES } from '../../protocol/messages/rpc-messages.ts';
 import type { TextSocket } from '../../protocol/messages/socket-transport.ts';
 
-/** RFC 6455: only text is accepted. */
+/** A close code of RFC 6455: only text is accepted. */
 const UNSUPPORTED_DATA = 1003;
 
-/** The most queued frames before reading pauses: the kernel's buffers then slow the peer down. */
+/** Maximum number of queued frames before reading pauses; the kernel's buffers then slow the peer down. */
 const MAX_WAITING_FRAMES = 256;
 
 export function fromWebSocket(socket: WebSocket): TextSocket {
@@ -29,8 +29,8 @@ export function fromWebSocket(socket: WebSocket): TextSocket {
 }
 
 /**
- * Delivers one frame per turn, as fast as vscode-jsonrpc handles them, and pauses the socket while many are queued: a
- * fast peer must not fill the memory.
+ * Delivers one frame per turn, as fast as vscode-jsonrpc handles them, and pauses the socket while many are queued: a fast peer must not
+ * fill the memory.
  */
 function oneByOne(socket: WebSocket, listener: (text: string) => void): (text: string) => void {
   const waiting: string[] = [];

@@ -1,4 +1,4 @@
-/** Which trainings of the daemon run at the same time: those whose shares of the machine are apart. */
+/** Decides which trainings of the daemon run at the same time: those whose shares of the machine do not overlap. */
 import os from 'node:os';
 import { countGpus, visibleGpus } from '../../engine/mpi/rank-gpu.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
@@ -6,15 +6,15 @@ import type { DeviceShare } from '../../protocol/run/device-share.ts';
 
 export interface Devices {
   readonly cores: number;
-  /** As CUDA_VISIBLE_DEVICES names them. */
+  /** The GPUs with their names in CUDA_VISIBLE_DEVICES. */
   readonly gpus: readonly string[];
 }
 
-/** The needs of a training that leaves a part of the machine to others. */
+/** The needs of a training that leaves part of the machine to others. */
 export interface WantedShare {
   readonly cores: number;
   readonly gpus: number;
-  /** Memory of this machine; 0 if a GPU has its own. */
+  /** Memory of this machine in bytes; 0 if a GPU has its own. */
   readonly bytes: number;
 }
 
@@ -25,8 +25,8 @@ export const devicesOf = (environment: Readonly<Record<string, string | undefine
 });
 
 /**
- * A GPU for each process or device, with as many cores as it has of the GPUs; on a processor, the threads that the recipe names. Undefined for a training that
- * takes the whole machine.
+ * The share that a recipe needs: a GPU for each process or device, with the same fraction of the cores as of the GPUs; without GPUs, the
+ * threads that the recipe names. Undefined for a training that takes the whole machine.
  */
 export function wantedShare(
   { processes, devices: each, threads }: Pick<Recipe, 'processes' | 'devices' | 'threads'>,
@@ -41,7 +41,7 @@ export function wantedShare(
 }
 
 /**
- * The share of a job next to those that run; undefined if it has to wait.
+ * The share of a job next to the running ones; undefined if it has to wait.
  * @param wanted undefined for a job that takes the whole machine
  */
 export function shareNextTo(

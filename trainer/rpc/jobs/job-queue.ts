@@ -1,4 +1,4 @@
-/** The daemon's job queue: by priority, each job in its own worker process, with a share of the device that no other job has. */
+/** The daemon's job queue, by priority. Each job runs in its own worker process, with a share of the device that no other job has. */
 
 import { messageOf } from '../../protocol/error-facts.ts';
 import { isTrainingKind, type JobKind, type JobRequest, takesDevice } from '../../protocol/messages/job-messages.ts';
@@ -12,11 +12,11 @@ import { type Devices, shareNextTo, type WantedShare } from './device-shares.ts'
 import { asLeft, hasEnded, type JobEnding, outcomeOf, resumeOffer, told } from './job-record.ts';
 import { WarmWorker } from './warm-worker.ts';
 
-/** More than anyone queues by hand; this stops a script that starts jobs in a loop. */
+/** Maximum number of queued jobs: more than anyone queues by hand, to stop a script that starts jobs in a loop. */
 const MAX_QUEUED = 1000;
-/** Records of ended jobs that are kept; their results are in run folders anyway. */
+/** Number of records of ended jobs to keep; their results are in run folders anyway. */
 const MAX_ENDED = 200;
-/** The most results kept for late requests; they may be long. */
+/** Maximum number of results to keep for late requests; they may be long. */
 const MAX_RESULTS = 20;
 
 export interface QueueParams {
@@ -24,7 +24,7 @@ export interface QueueParams {
   readonly stopTimes?: StopTimes;
   /** Jobs of earlier starts of the daemon. */
   readonly known: readonly KnownJob[];
-  /** Memory that is free on this machine now. */
+  /** Returns the free memory of this machine. */
   availableBytes(): number;
   readonly devices: Devices;
   /** Resolves when `kept()` is on disk. */
@@ -39,20 +39,20 @@ export interface NewJob {
   readonly priority: number;
   readonly title: string;
   readonly request: JobRequest;
-  /** Threads per operation; 0 for all cores. */
+  /** Number of threads per operation; 0 for all cores. */
   readonly threads: number;
   readonly runDir?: string;
-  /** Folders of runs and adapters that it will read: they can't be deleted while it is queued. */
+  /** Folders of runs and adapters that the job will read; they cannot be deleted while it is queued. */
   readonly reads?: readonly string[];
-  /** The memory that it needs, if it may run next to a training; otherwise it waits for its turn. */
+  /** The memory that the job needs, if it may run next to a training; otherwise it waits for its turn. */
   readonly sharedBytes?: number;
-  /** The processes of the run. */
+  /** Number of processes of the run. */
   readonly processes?: number;
-  /** The part of the machine that a training needs; left out, it takes the whole. */
+  /** The part of the machine that a training needs; if left out, the whole machine. */
   readonly share?: WantedShare | undefined;
 }
 
-/** A job as it is stored across restarts of the daemon: with its request while it is queued. */
+/** A job as it is stored across restarts of the daemon; it includes its request while it is queued. */
 export interface KnownJob {
   readonly record: JobRecord;
   readonly work?: NewJob;
@@ -65,25 +65,28 @@ interface QueuedJob {
   worker?: WorkerProcess;
   lane?: string;
   ending?: JobEnding;
-  /** Not yet on disk: it is not announced and does not start. */
+  /** True if the job is not on disk yet: it is not announced and does not start. */
   isNew?: boolean;
   readonly waiting: Set<(record: JobRecord) => void>;
 }
 
-/** A job that needs no device does not wait for trainings; a page of samples does not wait for facts about all of them either. */
+/**
+ * The lane in which a job waits. A job that needs no device does not wait for trainings; a page of samples does not wait for statistics of
+ * all samples, either.
+ */
 function laneOf({ request }: NewJob): string {
   if (takesDevice(request.kind)) return DEVICE;
   return request.kind === 'data' && request.statistics ? 'statistics' : 'look';
 }
 const DEVICE = 'device';
-/** Short jobs that fit in memory: generating text during a training. */
+/** The lane of short jobs that fit in memory, such as generating text during a training. */
 const SHARED = 'shared';
 /**
- * Minimum free memory, as a multiple of a job's need next to a training, whose evaluations and checkpoints may need
- * more than its steps.
+ * Minimum free memory, as a multiple of a job's need next to a training, whose evaluations and checkpoints may need more memory than its
+ * steps.
  */
 const SHARED_ROOM = 2;
-/** A user waits for these interactively; after the end of a daemon, nobody does. */
+/** Jobs for which a user waits interactively; after a restart of the daemon, nobody waits for them. */
 const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'data', 'doctor'];
 
 export class JobQueue {
@@ -112,7 +115,7 @@ export class JobQueue {
     });
   }
 
-  /** In order of arrival, as reported. */
+  /** The public records, in order of arrival. */
   list(): JobRecord[] {
     return this.known().map(({ record }) => told(record));
   }
@@ -137,9 +140,8 @@ export class JobQueue {
   }
 
   /**
-   * Resolves when the job is on disk: an answered request is never lost.
-   * @throws DaemonError 'queue-full', 'shutting-down'; 'not-recorded' if it can't be written, in which case it is not
-   * queued
+   * Adds a job. Resolves when it is on disk: an answered request is never lost.
+   * @throws DaemonError 'queue-full', 'shutting-down'; 'not-recorded' if it cannot be written, in which case it is not queued
    */
   async add(work: NewJob): Promise<JobRecord> {
     const known = this.jobs.get(work.id);
@@ -173,7 +175,7 @@ export class JobQueue {
     return job.record;
   }
 
-  /** Training saves and ends, other jobs end; a queued job leaves the queue. */
+  /** Stops a job: a training saves and ends, other jobs end; a queued job leaves the queue. */
   stop(id: string): JobRecord {
     return this.end(id, 'stop');
   }
@@ -193,7 +195,7 @@ export class JobQueue {
     this.get(id);
   }
 
-  /** Calls back once when the job has ended, or at once if it has. @returns a function that removes the callback */
+  /** Calls back once when the job has ended, or at once if it has already ended. @returns a function that removes the callback */
   whenEnded(id: string, callback: (record: JobRecord) => void): () => void {
     const job = this.get(id);
     if (hasEnded(job.record)) callback(job.record);
@@ -202,8 +204,8 @@ export class JobQueue {
   }
 
   /**
-   * Accepts and starts no more jobs, stops running ones (training saves), and resolves when every worker is gone.
-   * Queued jobs are kept, except those that a client is waiting for: they end, and the client gets an error.
+   * Accepts and starts no more jobs, stops running ones (training saves), and resolves when every worker has ended. Queued jobs are kept,
+   * except those that a client is waiting for: they end, and the client gets an error.
    */
   async close(): Promise<void> {
     this.isClosed = true;
@@ -250,7 +252,7 @@ export class JobQueue {
     const working = all.filter(({ worker }) => worker !== undefined);
     const busy = new Set(working.flatMap(({ lane }) => lane ?? []));
     const onDevice = working.filter(({ lane }) => lane === DEVICE);
-    // Whoever waits for the device is not overtaken by those that need less of it.
+    // A job that waits for the device is not overtaken by jobs that need less of it.
     let isTaken = false;
     const queued = all.filter(({ record, isNew }) => record.state === 'queued' && !isNew);
     queued.sort((a, b) => b.record.priority - a.record.priority || a.order - b.order);
@@ -271,7 +273,7 @@ export class JobQueue {
     }
   }
 
-  /** The share of the device that a job gets now, if it gets one. */
+  /** The share of the device that a job gets now; undefined if it has to wait. */
   private shareOf({ processes, share: wanted }: NewJob, onDevice: readonly QueuedJob[]): DeviceShare | undefined {
     const running = onDevice.flatMap(({ record }) => record.share ?? []);
     const share = shareNextTo(running, wanted, this.params.devices);
@@ -279,7 +281,7 @@ export class JobQueue {
     return { ...share, processes: processes ?? 1 };
   }
 
-  /** Only next to trainings that have made steps: before that, their memory is not allocated yet. */
+  /** True if a job fits next to trainings. They must have made updates: before that, their memory is not allocated yet. */
   private fitsNextTo(bytes: number | undefined, onDevice: readonly QueuedJob[]): boolean {
     if (bytes === undefined || onDevice.length === 0) return false;
     if (!onDevice.every(({ record }) => isTrainingKind(record.kind) && record.metrics !== undefined)) return false;
@@ -326,7 +328,7 @@ export class JobQueue {
     );
   }
 
-  /** A run that was asked to stop and was killed: the folder records it, because its process could not. */
+  /** Records the end of a run that was killed after a stop request, because its process could not. */
   private async settle({ ending, record: { id, kind, runDir } }: QueuedJob, { last }: WorkerOutcome): Promise<void> {
     if (ending === undefined || last !== undefined || runDir === undefined || !isTrainingKind(kind)) return;
     try {
@@ -353,7 +355,7 @@ export class JobQueue {
     if (job.record.state !== before) this.params.onEvent(job.record.id, { type: 'state', state: job.record.state });
   }
 
-  /** All waiting clients have the result. */
+  /** Drops old results that all waiting clients have received. */
   private forgetResults(): void {
     const all = [...this.jobs.values()].filter(({ record }) => record.result !== undefined);
     all.sort((a, b) => (b.record.endedAt ?? '').localeCompare(a.record.endedAt ?? ''));
@@ -366,7 +368,7 @@ export class JobQueue {
   }
 }
 
-/** @param what the effect of the request nevertheless */
+/** @param what the effect that the request has nevertheless */
 export const notRecorded = (what: string, error: unknown): DaemonError => {
   const hint = error instanceof DaemonError ? error.hint : undefined;
   return new DaemonError('not-recorded', `${what}: ${messageOf(error)}`, { hint, cause: error });

@@ -11,18 +11,18 @@ export type JobEnding = 'stop' | 'abort';
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 
-/** The public record of a job: without the summary of a run, which may be long and is stored in its folder. */
+/** The public record of a job, without the summary of a run, which may be long and is stored in its folder. */
 export function told(record: JobRecord): JobRecord {
   if (record.runDir === undefined) return record;
   const { result: _, ...rest } = record;
   return rest;
 }
 
-/** How a job ended. @param ending what was asked of it */
+/** The fields that describe how a job ended. @param ending the request to end it, if there was one */
 export function outcomeOf(ending: JobEnding | undefined, outcome: WorkerOutcome): Partial<JobRecord> {
   const { last } = outcome;
   if (last?.type === 'result') {
-    // A training that was stopped from outside by a signal reports that itself.
+    // A training that was stopped from outside by a signal reports the stop itself.
     const isStopped = ending === 'stop' || (isRecord(last.value) && last.value.state === 'stopped');
     return { state: ending === 'abort' ? 'aborted' : isStopped ? 'stopped' : 'succeeded', result: last.value };
   }
@@ -32,14 +32,14 @@ export function outcomeOf(ending: JobEnding | undefined, outcome: WorkerOutcome)
   return { state: 'failed', failure: explainDeath(outcome) };
 }
 
-/** A job of an earlier daemon without a known end. Its worker saves and ends when its parent is gone. */
+/** The record of an earlier daemon's job without a known end. Its worker saves and ends when its parent has gone. */
 export function asLeft(record: JobRecord): JobRecord {
   if (hasEnded(record)) return record;
   const failure = { code: 'daemon-ended', message: 'the daemon ended while this job was queued or running' };
   return { ...record, state: 'failed', failure, pid: undefined, endedAt: new Date().toISOString(), resume: resumeOffer(record) };
 }
 
-/** A run with a checkpoint can be resumed. */
+/** The offer to resume a run that has a checkpoint. */
 export function resumeOffer({ kind, runDir }: JobRecord): JobRecord['resume'] {
   if (runDir === undefined || !isTrainingKind(kind)) return undefined;
   return hasCheckpoint(runDir) || isSweepFolder(runDir) ? { runDir } : undefined;

@@ -29,16 +29,16 @@ const recordSchema = z.looseObject({
   title: z.string(),
   runDir: z.string().optional(),
   createdAt: z.string(),
-  // From another version, or damaged: the job is known but can't run.
+  // Work of another version, or damaged work: the job is known but cannot run.
   work: workSchema.optional().catch(undefined),
 });
 
 const fileOf = (stateDir: string): string => path.join(stateDir, 'jobs.json');
 
 /**
- * Jobs of earlier daemons. A damaged file is copied to `jobs.json.damaged` before it is rewritten.
+ * Reads the jobs of earlier daemons. A damaged file is copied to `jobs.json.damaged` before it is rewritten.
  * @param say reports damage
- * @throws the disk error if the file exists and can't be read: its content must not be replaced
+ * @throws the disk error if the file exists and cannot be read: its content must not be replaced
  */
 export async function readJobs(
   stateDir: string,
@@ -83,7 +83,7 @@ function toKnownJob(entry: unknown, settings: Omit<JobContext, 'baseDir'>): Know
   return !isJobRequest(request) ? { record } : { record, work: { ...rest, id, priority, title, runDir, request } };
 }
 
-/** Results stay in memory for waiting clients: they may be long, and a run's is stored in its folder. */
+/** Converts a job to its stored form. Results stay in memory for waiting clients: they may be long, and a run's is stored in its folder. */
 function toEntry({ record: { result: _, progress: __, ...record }, work }: KnownJob): unknown {
   if (work === undefined) return record;
   const { context, ...request } = work.request;
@@ -113,7 +113,7 @@ export function openJobsFile(stateDir: string, kept: () => readonly KnownJob[], 
   const writeAll = async (): Promise<void> => {
     try {
       const text = JSON.stringify(kept().map(toEntry));
-      // The next daemon could not read it.
+      // The next daemon could not read a larger file.
       if (Buffer.byteLength(text) > MAX_JSON_BYTES) throw new Error(`more than ${MAX_JSON_BYTES} bytes of jobs`);
       await write(fileOf(stateDir), text);
     } catch (error) {
@@ -133,7 +133,7 @@ export function openJobsFile(stateDir: string, kept: () => readonly KnownJob[], 
 const SAVE_AGAIN_MS = 10_000;
 
 export interface SaveLater {
-  /** Writes without anyone waiting for it; a full disk is retried later. */
+  /** Starts writing without making anyone wait; a failure such as a full disk is retried later. */
   save(): void;
   /** Ends the retries. */
   close(): void;

@@ -1,4 +1,4 @@
-/** The process of the last job that kept its model loaded, for the next job that is about the same model. */
+/** Keeps the process of the last job whose model is still loaded, for the next job with the same model. */
 import { type JobRequest, keptSeconds, takesDevice } from '../../protocol/messages/job-messages.ts';
 import {
   type KeptWorker,
@@ -8,14 +8,17 @@ import {
   type WorkerProcessParams,
 } from '../../worker/worker-process.ts';
 
-/** A kept process ends by itself; it is given no job in the last moments before. */
+/** Fraction of its remaining time in which a kept process gets new jobs, because it then ends by itself. */
 const USED_SHARE = 0.9;
 
 export class WarmWorker {
   #kept: { readonly worker: KeptWorker; readonly model: string; readonly untilMs: number } | undefined;
   #isEnded = false;
 
-  /** Starts a job in the process that has its model, or in a new one. Whatever else takes the device has the memory of that process. */
+  /**
+   * Starts a job in the process that has its model, or in a new one. Any other job that needs the device ends the kept process to free its
+   * memory.
+   */
   start(params: WorkerProcessParams): WorkerProcess {
     const { request } = params;
     if (takesDevice(request.kind)) {
@@ -27,7 +30,7 @@ export class WarmWorker {
     return startWorkerProcess(params);
   }
 
-  /** Takes the process of a job that has ended, if it was kept. */
+  /** Takes over the process of a job that has ended, if it was kept. */
   keep(request: JobRequest, { kept: worker }: WorkerOutcome): void {
     if (worker === undefined) return;
     this.#kept?.worker.kill();
@@ -45,7 +48,7 @@ export class WarmWorker {
   }
 }
 
-/** The model that a job loads, if its process may be kept. */
+/** Identifies the model that a job loads, if its process may be kept. */
 const modelOf = (request: JobRequest): string | undefined =>
   keptSeconds(request) > 0 && request.kind === 'generate'
     ? JSON.stringify([request.model, request.revision, request.adapter, request.options.engine, request.context])
