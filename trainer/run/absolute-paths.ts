@@ -4,7 +4,7 @@ import path from 'node:path';
 import { isDataSetName } from '../files/data-set-name.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 
-/** Names of models and data sets on the hub, which are no paths from here, stay unchanged. */
+/** The recipe with absolute paths. Names of models and data sets on the hub, which are not paths from here, stay unchanged. */
 export function withAbsolutePaths(recipe: Recipe, baseDir: string): Recipe {
   const absolute = (file: string): string => path.resolve(baseDir, file);
   const dataPath = (written: string): string => (isDataSetName(written, baseDir) ? written : absolute(written));

@@ -1,4 +1,4 @@
-/** answers.jsonl: every answer that the evaluations of a run wrote to held-out prompts, one JSON object per line. */
+/** answers.jsonl: every answer to a held-out prompt that a run's evaluations generated, one JSON object per line. */
 import { appendFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
@@ -10,28 +10,28 @@ import { RUN_FILES } from '../protocol/run/run-files.ts';
 import type { AnswerView } from '../protocol/view/run.ts';
 
 const READ_BYTES = 2 ** 20;
-/** A line begins with its step, which takes fewer bytes. */
+/** Number of bytes to read of a line for its step, which is at its beginning. */
 const STEP_BYTES = 32;
 const NEWLINE = 10;
-/** Ten thousand answers of some kilobytes, the most of an evaluation. */
+/** Maximum size of the original model's answers: ten thousand answers of a few kilobytes, the maximum of an evaluation. */
 const MAX_BASE_BYTES = 64 * 2 ** 20;
 
 const linesOf = (step: number, answers: readonly AnswerView[]): string =>
   answers.map(answer => `${JSON.stringify({ step, ...answer })}\n`).join('');
 
-/** Appends the answers of one evaluation. @param step updates before it */
+/** Appends the answers of one evaluation. @param step number of updates before it */
 export const appendAnswers = (runDir: string, step: number, answers: readonly AnswerView[]): Promise<void> =>
   appendFile(path.join(runDir, RUN_FILES.answers), linesOf(step, answers));
 
-/** Writes the answers of one evaluation to a file of their own. @param step updates before it */
+/** Writes the answers of one evaluation to a separate file. @param step number of updates before it */
 export async function writeAnswers(file: string, step: number, answers: readonly AnswerView[]): Promise<void> {
   await makeFolder(path.dirname(file));
   await writeTextFile(file, linesOf(step, answers));
 }
 
 /**
- * The answers of the original model, which has answered before the first update: none where the folder has no such file, or does not begin with
- * them. Lines that are no answers are skipped.
+ * The answers of the original model, generated before the first update; empty if the folder has no such file, or the file does not begin
+ * with them. Lines that are not answers are skipped.
  */
 export async function readBaseAnswers(runDir: string): Promise<readonly AnswerView[]> {
   const found: AnswerView[] = [];
@@ -69,7 +69,10 @@ function answerOf(line: string): AnswerView[] {
   }
 }
 
-/** Removes the answers of evaluations after this step, and a line that a killed process has not finished. No computation depends on this file. */
+/**
+ * Removes the answers of evaluations after this step, and a line that a killed process left incomplete. No computation depends on this
+ * file.
+ */
 export async function rewindAnswers(runDir: string, step: number): Promise<void> {
   const file = path.join(runDir, RUN_FILES.answers);
   try {
@@ -79,7 +82,7 @@ export async function rewindAnswers(runDir: string, step: number): Promise<void>
   }
 }
 
-/** The place after the last whole line up to a step. The steps of a file grow. */
+/** The offset after the last whole line up to a step. Steps are ascending within a file. */
 async function endOfAnswers(file: string, step: number): Promise<number> {
   let [before, end] = [0, 0];
   let begun = '';
@@ -100,7 +103,7 @@ async function endOfAnswers(file: string, step: number): Promise<number> {
   return end;
 }
 
-/** From the beginning of a line; undefined where the line is none of ours. */
+/** The step, from the beginning of a line; undefined if the line is not ours. */
 function stepOf(begun: string): number | undefined {
   const found = /^\{"step":(\d+)[,}]/.exec(begun)?.[1];
   return found === undefined ? undefined : Number(found);

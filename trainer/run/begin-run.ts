@@ -1,7 +1,4 @@
-/**
- * Starts a run in its folder: takes the lock, and sets an earlier run aside until the new one has made its first
- * update.
- */
+/** Starts a run in its folder: takes the lock, and sets an earlier run aside until the new one has made its first update. */
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-file.ts';
@@ -16,9 +13,9 @@ import { LOCK_FILE, takeRunLock } from './run-lock.ts';
 import { endedBeforeFirstStep } from './run-state.ts';
 
 export interface BegunFolder {
-  /** Deletes the replaced run: the new one has made an update. */
+  /** Deletes the replaced run, because the new one has made an update. */
   readonly keepNew: () => Promise<void>;
-  /** Restores the replaced run, if there is one: the new one failed before its first update. @returns whether it did */
+  /** Restores the replaced run, if there is one, because the new one failed before its first update. @returns whether it did */
   readonly putBack: () => Promise<boolean>;
   /** Releases the lock. */
   readonly release: () => void;
@@ -34,11 +31,11 @@ const unusable = (runDir: string, reason: string): RunError =>
   new RunError('output-unusable', `no run can be written to ${runDir}: ${reason}`, 'Choose another output_dir');
 
 /**
- * Creates the folder for a new run and takes its lock. The files of a run without an update are always replaced; with
- * `overwrite`, those of any run. Files of other origin are never touched.
+ * Creates the folder for a new run and takes its lock. The files of a run without an update are always replaced; with `overwrite`, those of
+ * any run. Files of other origin are never touched.
  * @param say reports takeovers and replacements
- * @throws RunError 'output-not-empty' if the folder contains files that must not be replaced, 'run-busy' if a run is
- * active there, 'output-unusable' if nothing can be written
+ * @throws RunError 'output-not-empty' if the folder contains files that must not be replaced, 'run-busy' if a run is active there,
+ * 'output-unusable' if nothing can be written
  */
 export async function beginRunFolder(runDir: string, overwrite: boolean, say: (message: string) => void): Promise<BegunFolder> {
   await requireUsableOutput(runDir);
@@ -47,7 +44,7 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
     await removeHalfWritten(runDir, isRunFile);
     await recoverReplaced(runDir, say);
     const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE && name !== REPLACED);
-    // A run that is killed after its folder was cleared, and before it wrote a state, leaves nothing but the earlier log.
+    // A run that is killed after its folder was cleared, but before it wrote a state, leaves only the earlier log.
     const [first, ...others] = present.filter(isRunFile);
     const isUnbegun = (first === RUN_FILES.earlierLog && others.length === 0) || (await endedBeforeFirstStep(runDir));
     checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun: await isRunFolder(runDir) });
@@ -100,7 +97,7 @@ function checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun }: Foun
 const notEmpty = (runDir: string, what: string): RunError =>
   new RunError('output-not-empty', `the output folder ${runDir} ${what}`, 'Choose another output_dir, or move the files away');
 
-/** state.json is moved last: it marks a run that was set aside completely. */
+/** Moves the files of a run aside. state.json is moved last: it marks a run that was set aside completely. */
 async function setAside(runDir: string): Promise<void> {
   if (!(await readdir(runDir)).some(isRunFile)) return;
   const aside = path.join(runDir, REPLACED);
@@ -120,7 +117,7 @@ export async function dropReplaced(runDir: string): Promise<void> {
   if (await renameIfThere(path.join(runDir, REPLACED), gone)) await rm(gone, { recursive: true, force: true });
 }
 
-/** Returns false if no run was set aside. If interrupted at any point, it continues from there. */
+/** Restores a run that was set aside. Returns false if there is none. If interrupted at any point, it continues from there. */
 async function putBack(runDir: string): Promise<boolean> {
   const aside = path.join(runDir, REPLACED);
   const names = await readdir(aside).catch((): string[] => []);
@@ -134,9 +131,8 @@ async function putBack(runDir: string): Promise<boolean> {
 }
 
 /**
- * After a kill: restores a run that was being replaced, unless the new one has a checkpoint. Only for the holder of the
- * lock.
- * @param say reports it
+ * Restores, after a kill, a run that was being replaced, unless the new one has a checkpoint. Only for the holder of the lock.
+ * @param say reports the restoration
  */
 export async function recoverReplaced(runDir: string, say: (message: string) => void): Promise<void> {
   await rm(path.join(runDir, `${REPLACED}.gone`), { recursive: true, force: true });

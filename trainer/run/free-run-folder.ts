@@ -23,8 +23,8 @@ export interface FreeRunFolderParams {
 }
 
 /**
- * An existing run folder is not reused, nor one in which a job of a cluster will begin: spam, spam-2, spam-3 … A run that ended before its
- * first update leaves its folder to the next one.
+ * A free folder for a run: spam, spam-2, spam-3 … An existing run folder is not reused, nor one in which a cluster job will begin. The
+ * folder of a run that ended before its first update can be reused.
  */
 export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: FreeRunFolderParams): Promise<string> {
   if (recipe.output_dir !== undefined) return path.resolve(baseDir, recipe.output_dir);
@@ -35,7 +35,7 @@ export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: Free
   }
 }
 
-/** spam-sweep, spam-sweep-2 …, unless the recipe sets a folder. */
+/** A free folder for a sweep: spam-sweep, spam-sweep-2 …, unless the recipe sets a folder. */
 export const freeSweepFolder = (params: FreeRunFolderParams): Promise<string> =>
   freeRunFolder({ ...params, recipe: { ...params.recipe, name: `${recipeName(params.recipe, params.recipeFile)}-sweep` } });
 

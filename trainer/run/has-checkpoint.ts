@@ -1,4 +1,4 @@
-/** Tells whether a run can be resumed. */
+/** Checks whether a run can be resumed. */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run/run-files.ts';

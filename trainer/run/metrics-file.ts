@@ -8,7 +8,7 @@ import { isRecord } from '../narrow.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { namingFullDisk } from '../run-error.ts';
 
-/** Named as in Hugging Face: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
+/** A line of metrics, named as in Hugging Face: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
 export type MetricsLine = Readonly<Record<string, number>>;
 
 /** @throws RunError 'disk-full' */
@@ -19,7 +19,7 @@ export async function appendMetrics(runDir: string, line: MetricsLine): Promise<
   });
 }
 
-/** Flushes the appended lines: a checkpoint must not outlive the lines before it. */
+/** Flushes the appended lines: a checkpoint must not exist on disk without the lines before it. */
 export async function syncMetrics(runDir: string): Promise<void> {
   const handle = await open(path.join(runDir, RUN_FILES.metrics), 'a');
   try {
@@ -29,17 +29,17 @@ export async function syncMetrics(runDir: string): Promise<void> {
   }
 }
 
-/** Millions of lines; longer text does not fit a string. */
+/** Maximum size of the file: millions of lines. A longer text does not fit in a string. */
 const MAX_METRICS_BYTES = 256 * 2 ** 20;
 
-/** JSON has no NaN: a diverged loss is null. */
+/** True if a value is a line. JSON has no NaN: a diverged loss is null. */
 const isLine = (value: unknown): value is MetricsLine =>
   isRecord(value) && Object.values(value).every(each => typeof each === 'number' || each === null);
 
-/** Whole lines in order; lines that are not objects of numbers are skipped. */
+/** Reads whole lines in order; lines that are not objects of numbers are skipped. */
 export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
   const text = await readRegularText(path.join(runDir, RUN_FILES.metrics), MAX_METRICS_BYTES).catch((error: NodeJS.ErrnoException) => {
-    // Only a missing file is empty: the content of a failing disk must not be overwritten.
+    // Only a missing file counts as empty: the content of a failing disk must not be overwritten.
     if (error.code === 'ENOENT') return '';
     throw error;
   });
@@ -54,7 +54,7 @@ export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
 }
 
 /**
- * Removes the lines that a run wrote after the checkpoint that it resumes from. No computation depends on this file.
+ * Removes the lines that a run wrote after the checkpoint from which it resumes. No computation depends on this file.
  * @returns the lines up to the checkpoint, and whether they exist
  */
 export async function rewindMetrics(
@@ -66,7 +66,7 @@ export async function rewindMetrics(
   return { isWhole: step <= 0 || kept.length > 0, kept };
 }
 
-/** Removes the evaluation of a step that is evaluated again, so that it is not there twice. */
+/** Removes the evaluation of a step that is evaluated again, so that it does not appear twice. */
 export async function forgetEvaluation(runDir: string, step: number): Promise<void> {
   const lines = await readMetrics(runDir);
   const kept = lines.filter(line => line.step !== step || line.eval_loss === undefined);

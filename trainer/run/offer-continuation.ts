@@ -1,12 +1,12 @@
-/** The command that continues a failed run, as the hint of its failure. */
+/** Offers the command that continues a failed run, as the hint of its failure. */
 import { isOneOf } from '../catalog/entries.ts';
 import { describeFailure, RunError, type RunErrorCode } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
 
-/** Failures around the run, which can be repaired. */
+/** Codes of failures of the environment, which can be repaired. */
 const REPAIRABLE = ['disk-full', 'disk-error', 'no-permission', 'rank-lost', 'out-of-memory'] as const satisfies readonly RunErrorCode[];
 
-/** The failure of a run with the command that continues it, if that helps. */
+/** The failure of a run, with the command that continues it if that helps. */
 export function offerContinuation(error: unknown, runDir: string): unknown {
   const { code, message, hint } = describeFailure(error).event;
   if (!isOneOf(REPAIRABLE, code)) return error;

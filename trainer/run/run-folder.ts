@@ -28,15 +28,13 @@ export const HEATMAP_FILES: readonly string[] = [
   partialPath(RUN_FILES.scores),
 ];
 
-/** Enough for thousands of runs next to a data set; a person waits for a listing. */
+/** Budget of a listing, for which a user waits: enough for thousands of runs next to a data set. */
 const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 5000 };
-/** As many as fit a message and a tree. */
+/** Maximum number of runs in a listing, so that they fit in a message and a tree. */
 const MAX_LISTED_RUNS = 10_000;
 
 const partialScores = partialPath(RUN_FILES.scores);
-/**
- * The files that a run writes, by name. state.json is last: as long as it exists, the folder is recognized as a run's.
- */
+/** The names of the files that a run writes. state.json is last: as long as it exists, the folder is recognized as a run's. */
 export const RUN_FILE_NAMES: readonly string[] = [
   ...Object.values(RUN_FILES),
   `${RUN_FILES.scores}.json`,
@@ -50,7 +48,7 @@ export const isRunFile = (name: string): boolean => RUN_FILE_NAMES.includes(name
 /** The folder of a replaced run until its successor has made its first update. */
 export const REPLACED = '.replaced';
 
-/** By its state, or by its recipe: no other program writes one with every default, in the order of the schema. */
+/** True for a run folder, recognized by its state, or by its recipe: no other program writes one with every default in schema order. */
 export async function isRunFolder(runDir: string): Promise<boolean> {
   if ((await readRunState(runDir)) !== undefined) return true;
   try {
@@ -62,15 +60,15 @@ export async function isRunFolder(runDir: string): Promise<boolean> {
   }
 }
 
-/** Removes the files of an earlier run; only names that a run writes, so that a wrong output_dir loses nothing else. */
+/** Removes the files of an earlier run; only names that a run writes, so that a wrong output_dir loses no other files. */
 export async function clearRunFolder(runDir: string): Promise<void> {
   for (const name of RUN_FILE_NAMES) await rm(path.join(runDir, name), { recursive: true, force: true });
 }
 
-/** As {@link clearRunFolder}, for what a run left that did no update: what it said is kept under another name. */
+/** Removes the files of a run without any update, as {@link clearRunFolder} does, but keeps its log under another name. */
 export async function clearUnbegunRun(runDir: string): Promise<void> {
   await renameIfThere(path.join(runDir, RUN_FILES.log), path.join(runDir, RUN_FILES.earlierLog));
-  // state.json goes last: as long as it is there, the folder is known for a run's.
+  // Remove state.json last: as long as it exists, the folder is recognized as a run's.
   for (const name of RUN_FILE_NAMES) if (name !== RUN_FILES.earlierLog) await rm(path.join(runDir, name), { recursive: true, force: true });
 }
 
@@ -95,7 +93,7 @@ export async function deleteRunFolder(runDir: string): Promise<void> {
 export const writeRunRecipe = (runDir: string, recipe: Recipe): Promise<void> =>
   writeTextFile(path.join(runDir, RUN_FILES.recipe), stringifyRecipe(recipe));
 
-/** @throws RunError if there is no recipe or it can't be read, with all its problems */
+/** @throws RunError with all problems if the recipe is missing or cannot be read */
 export async function readRunRecipe(runDir: string, overrides: readonly string[] = []): Promise<Recipe> {
   const file = path.join(runDir, RUN_FILES.recipe);
   const text = await readRegularText(file, MAX_STATE_BYTES).catch(error => {
@@ -109,7 +107,7 @@ export async function readRunRecipe(runDir: string, overrides: readonly string[]
   throw new RunError(overrides.length > 0 ? 'invalid-override' : 'run-missing', `${file}: ${wrong.join('; ')}`);
 }
 
-/** A line of `rowtune runs`. A run whose process ended unexpectedly is 'interrupted'. */
+/** The data for a line of `rowtune runs`. A run whose process ended unexpectedly is 'interrupted'. */
 export interface RunSummary extends Omit<RunState, 'state'>, Omit<RunNotes, 'name'> {
   readonly runDir: string;
   /** The folder of the sweep that it belongs to. */
@@ -117,7 +115,7 @@ export interface RunSummary extends Omit<RunState, 'state'>, Omit<RunNotes, 'nam
   readonly state: RunState['state'] | 'interrupted';
   /** Seconds since its last update. */
   readonly ageSeconds: number;
-  /** There is a checkpoint to continue from. */
+  /** Whether there is a checkpoint to continue from. */
   readonly resumable: boolean;
 }
 
@@ -132,15 +130,15 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
 }
 
 export interface FoundRuns {
-  /** Pinned ones first, each newest first. */
+  /** The runs: pinned ones first, each group from newest to oldest. */
   readonly runs: readonly RunSummary[];
-  /** Folders of runs and sweeps that Slurm was given, whether they have begun or not. */
+  /** Folders of runs and sweeps that were submitted to Slurm, whether they have begun or not. */
   readonly submitted: readonly string[];
-  /** Not every folder could be searched within the limits of a listing. */
+  /** Whether some folders could not be searched within the limits of a listing. */
   readonly truncated: boolean;
 }
 
-/** Runs at or below the folders. Run folders are not searched for further runs. */
+/** Lists runs at or below the folders. Run folders are not searched for further runs. */
 export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): Promise<FoundRuns> {
   const walk = new FolderWalk(budget);
   const found = new Map<string, RunSummary>();
@@ -161,7 +159,7 @@ export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): 
   return { runs: inOrder([...found.values()]), submitted, truncated: walk.truncated };
 }
 
-/** Pinned ones first, each newest first. */
+/** Sorts runs: pinned ones first, each group from newest to oldest. */
 export function inOrder<Run extends { readonly startedAt: string; readonly pinned?: boolean | undefined }>(
   runs: readonly Run[],
 ): readonly Run[] {

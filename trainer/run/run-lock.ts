@@ -7,6 +7,7 @@ import { RunError } from '../run-error.ts';
 export const LOCK_FILE = 'lock';
 
 /**
+ * Takes the lock.
  * @param say reports that the lock of a dead process was taken over
  * @returns a function that releases the lock
  * @throws RunError 'run-busy' if another process works in the folder
@@ -19,6 +20,6 @@ export function takeRunLock(runDir: string, say: (message: string) => void): () 
   return lock.release;
 }
 
-/** Whether a process that a run's state names is running, and works in this folder instead of one that it was copied from. */
+/** True if the process in a run's state is running, and works in this folder rather than in one from which the folder was copied. */
 export const worksIn = (runDir: string, state: ProcessIdentity): boolean =>
   isRunning(state) && !isCopied(path.join(runDir, LOCK_FILE), state);

@@ -1,4 +1,7 @@
-/** Notes of people about a run: another name, tags, a text, and whether it is pinned or archived. They lie in its folder, so that every client sees them. */
+/**
+ * People's notes about a run: another name, tags, a text, and whether it is pinned or archived. They are in the run's folder, so that every
+ * client sees them.
+ */
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
@@ -6,7 +9,7 @@ import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import type { RunNotesChange } from '../protocol/messages/rpc-messages.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 
-/** Enough for a sentence in a list, and a page of text. */
+/** Maximum lengths: enough for a sentence in a list, and a page of text. */
 const [MAX_NAME, MAX_TAGS, MAX_NOTE] = [200, 50, 10_000];
 
 const name = z.string().trim().min(1).max(MAX_NAME);
@@ -21,7 +24,7 @@ const notesSchema = z.object({
 
 export type RunNotes = z.infer<typeof notesSchema>;
 
-/** Empty where nothing was written, or the file is damaged: a list of runs must not fail for it. */
+/** Reads the notes; empty if there are none or the file is damaged, because a list of runs must not fail. */
 export async function readRunNotes(runDir: string): Promise<RunNotes> {
   try {
     const text = await readRegularText(path.join(runDir, RUN_FILES.notes), MAX_STATE_BYTES);
@@ -31,7 +34,7 @@ export async function readRunNotes(runDir: string): Promise<RunNotes> {
   }
 }
 
-/** @returns what is written about the run now @throws RangeError where a text is too long */
+/** @returns the notes after the change @throws RangeError if a text is too long */
 export async function changeRunNotes(runDir: string, change: RunNotesChange): Promise<RunNotes> {
   const before = await readRunNotes(runDir);
   const removed = new Set(change.removeTags);

@@ -16,24 +16,21 @@ const stateSchema = z.object({
   /** The reason why it stopped or failed. */
   reason: z.string().optional(),
   name: z.string(),
-  /** From the recipe; absent in runs of older versions. */
+  /** The method in the recipe; missing in runs of older versions. */
   method: z.string().optional(),
   trains: z.string().optional(),
   task: z.string().optional(),
   step: z.number(),
   totalSteps: z.number(),
   epoch: z.number().optional(),
-  /** The loss of the newest metrics line that has one. */
+  /** The loss in the newest metrics line that has one. */
   loss: z.number().optional(),
-  /**
-   * The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older
-   * versions.
-   */
+  /** The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; missing in runs of older versions. */
   metrics: z.record(z.string(), z.number()).optional(),
   pid: z.number(),
   startTime: z.string().optional(),
   bootId: z.string().optional(),
-  /** The name of the machine; absent in runs of older versions. */
+  /** The name of the machine; missing in runs of older versions. */
   host: z.string().optional(),
   startedAt: z.string(),
   updatedAt: z.string(),
@@ -41,10 +38,10 @@ const stateSchema = z.object({
 
 export type RunState = z.infer<typeof stateSchema>;
 
-/** Interval between writes that only update numbers; every write flushes to disk. */
+/** Milliseconds between writes that only update numbers, because every write flushes to disk. */
 const WRITE_INTERVAL_MS = 1000;
 
-/** Undefined if it does not exist or can't be parsed. */
+/** Reads the state; undefined if it does not exist or cannot be parsed. */
 export async function readRunState(runDir: string): Promise<RunState | undefined> {
   try {
     return stateSchema.parse(JSON.parse(await readRegularText(path.join(runDir, STATE_FILE), MAX_STATE_BYTES)));
@@ -53,14 +50,14 @@ export async function readRunState(runDir: string): Promise<RunState | undefined
   }
 }
 
-/** A run on another machine, whose processes cannot be seen from here, counts as running for so long after its last update. */
+/** A run on another machine, whose processes cannot be checked from here, counts as running for this long after its last update. */
 const QUIET_SECONDS = 300;
 
 /** Seconds since the last update of a run. */
 export const ageOf = ({ updatedAt }: Pick<RunState, 'updatedAt'>, now = Date.now()): number =>
   Math.max(0, (now - Date.parse(updatedAt)) / 1000);
 
-/** Whether the process of a run works on it, as far as that can be known of another machine. */
+/** True if the process of a run is working on it, as far as this can be known for another machine. */
 export function isAtWork(runDir: string, state: RunState, now = Date.now()): boolean {
   if (!isActive(state.state)) return false;
   const isElsewhere = state.host !== undefined && state.host !== os.hostname();
@@ -68,13 +65,13 @@ export function isAtWork(runDir: string, state: RunState, now = Date.now()): boo
 }
 
 /**
- * True of what a run has left that ended, or was killed, without a checkpoint and before its first update (as far as its state knows, which is
- * written once a second): it can't be resumed and has no results, so another may take its folder.
+ * True for a run that ended, or was killed, without a checkpoint and before its first update (as far as its state shows, which is written
+ * once a second). It cannot be resumed and has no results, so another run may take its folder.
  */
 export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   const state = await readRunState(runDir);
   if (state === undefined || state.step > 0 || state.state === 'finished') return false;
-  // A job that a cluster has started again on another machine continues in its folder at once.
+  // A job that a cluster restarts on another machine continues in its folder at once.
   if (isActive(state.state) && worksIn(runDir, state)) return false;
   const names = await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch((error: unknown): string[] => {
     if (systemErrorCode(error) === 'ENOENT') return [];
@@ -105,7 +102,7 @@ export class StateKeeper {
     return this.current;
   }
 
-  /** Written at once when the state itself changes. */
+  /** Updates the state; writes at once if the state itself changes. */
   async update(change: Partial<Omit<RunState, 'pid' | 'startTime' | 'bootId' | 'host' | 'startedAt' | 'updatedAt'>>): Promise<void> {
     const nowMs = performance.now();
     const isDue = change.state !== undefined || nowMs - this.writtenMs >= WRITE_INTERVAL_MS;
@@ -128,10 +125,7 @@ export class StateKeeper {
   }
 }
 
-/**
- * On a full disk, the block of the old state can still be overwritten with the new one, which contains the reason of
- * the failure.
- */
+/** Overwrites the file in place: on a full disk, its block can still hold the new state, which contains the reason for the failure. */
 async function overwrite(file: string, text: string): Promise<void> {
   const handle = await open(file, 'r+');
   try {

@@ -1,4 +1,4 @@
-/** Records the end of a run whose process was killed and could not record it itself. */
+/** Records the end of a run whose process was killed and could not record it. */
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,13 +17,13 @@ import { readRunState, StateKeeper } from './run-state.ts';
  */
 export const settleStoppedRun = (runDir: string): Promise<void> => settle(runDir, { state: 'stopped', reason: STOPPED_BY_USER });
 
-/** The same of a run whose processes were ended because one of them failed. */
+/** Marks the run as failed in the same way, after its processes were ended because one of them failed. */
 export const settleFailedRun = (runDir: string, reason: string): Promise<void> => settle(runDir, { state: 'failed', reason });
 
 async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed'; readonly reason: string }): Promise<void> {
   const before = await readRunState(runDir);
   if (!existsSync(runDir) || (before !== undefined && isActive(before.state) && worksIn(runDir, before))) return;
-  // A process that was killed before it wrote a state leaves a lock, next to the state of the run before.
+  // A process that was killed before it wrote a state leaves a lock next to the state of the previous run.
   if (before !== undefined && !isActive(before.state) && lockHolder(path.join(runDir, LOCK_FILE)) !== undefined) return;
   const release = takeRunLock(runDir, () => undefined);
   try {
@@ -35,7 +35,7 @@ async function settle(runDir: string, end: { readonly state: 'stopped' | 'failed
   }
 }
 
-/** The folders in which the other ranks of a run have written. */
+/** The folders to which the other ranks of a run have written. */
 async function rankFolders(runDir: string): Promise<string[]> {
   const all = path.join(runDir, RUN_FILES.ranks);
   return (await readdir(all).catch((): string[] => [])).map(name => path.join(all, name));

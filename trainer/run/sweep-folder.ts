@@ -1,4 +1,4 @@
-/** Tells the folder of a sweep from that of a run. */
+/** Distinguishes the folder of a sweep from that of a run. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { SWEEP_FILES } from '../protocol/run/sweep.ts';

@@ -5,7 +5,7 @@ import { recoverFolders } from '../../files/durable-folder.ts';
 import { CHECKPOINT_NAME, RUN_FILES } from '../../protocol/run/run-files.ts';
 import { systemErrorCode } from '../../run-error.ts';
 
-/** An unreadable checkpoint keeps its files under this name until one of the same step is written. */
+/** Prefix of an unreadable checkpoint, which keeps its files under this name until a checkpoint of the same step is written. */
 const DAMAGED = 'damaged-';
 
 const checkpointsFolder = (runDir: string): string => path.join(runDir, RUN_FILES.checkpoints);
@@ -36,21 +36,21 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Deletes the oldest beyond the limit, but never those in `keep`. */
+/** Deletes the oldest checkpoints beyond the limit, but never those in `keep`. */
 export async function pruneCheckpoints(runDir: string, limit: number, keep: ReadonlySet<number>): Promise<void> {
   const all = await listCheckpoints(runDir);
   const old = all.slice(0, Math.max(0, all.length - limit));
   for (const { step, folder } of old) if (!keep.has(step)) await removeCheckpoint(folder);
 }
 
-/** Renames first: a half-deleted checkpoint must not look complete. */
+/** Deletes a checkpoint. Renames it first: a half-deleted checkpoint must not look complete. */
 export async function removeCheckpoint(folder: string): Promise<void> {
   const gone = path.join(path.dirname(folder), `.${path.basename(folder)}.${process.pid}.gone`);
   await rename(folder, gone);
   await rm(gone, { recursive: true, force: true });
 }
 
-/** Returns the new path of a damaged checkpoint, which no longer conflicts with new ones. */
+/** Sets a damaged checkpoint aside, so that it no longer conflicts with new ones, and returns its new path. */
 export async function setAside(folder: string): Promise<string> {
   const aside = damagedName(folder);
   await rm(aside, { recursive: true, force: true });
@@ -63,10 +63,7 @@ export const removeSetAside = (folder: string): Promise<void> => rm(damagedName(
 
 const damagedName = (folder: string): string => path.join(path.dirname(folder), `${DAMAGED}${path.basename(folder)}`);
 
-/**
- * Removes half-written, half-swapped and half-deleted checkpoints of killed processes. Only for the holder of the run's
- * lock.
- */
+/** Removes half-written, half-swapped and half-deleted checkpoints of killed processes. Only for the holder of the run's lock. */
 export async function removeLeftovers(runDir: string): Promise<void> {
   const parent = checkpointsFolder(runDir);
   await recoverFolders(parent, name => name.startsWith('step-'));

@@ -25,7 +25,7 @@ import { checkpointFolder, removeSetAside } from './checkpoint-folders.ts';
 export const OPTIMIZER_TENSORS = 'optimizer.safetensors';
 const TRAINER_STATE = 'trainer_state.json';
 
-/** Disk space left free for logs, metrics and everything else. */
+/** Number of bytes to leave free on the disk for logs, metrics and everything else. */
 const SPARE_BYTES = 64 * 2 ** 20;
 
 const evaluationSchema = z.custom<Evaluation>(isEvaluation, 'not an evaluation');
@@ -34,11 +34,11 @@ const evaluationSchema = z.custom<Evaluation>(isEvaluation, 'not an evaluation')
 const trainerStateSchema = z.object({
   version: z.literal(1),
   step: z.number().int().nonnegative(),
-  /** The next batch. */
+  /** The position of the next batch. */
   cursor: z.object({ epoch: z.number().int().nonnegative(), batchIndex: z.number().int().nonnegative() }),
   tokens: z.number(),
   targets: z.number(),
-  /** Seconds of all updates. */
+  /** Total duration of all updates in seconds. */
   trainSeconds: z.number(),
   firstLoss: z.number(),
   /** Sums since the last metrics line. */
@@ -50,19 +50,19 @@ const trainerStateSchema = z.object({
     measures: z.record(z.string(), z.tuple([z.number(), z.number()])).default({}),
   }),
   best: z.object({ step: z.number(), value: z.number(), evaluation: evaluationSchema }).optional(),
-  /** Evaluations in a row that did not improve by `early_stopping_threshold`. */
+  /** Number of consecutive evaluations that did not improve by `early_stopping_threshold`. */
   stale: z.number().int().nonnegative().default(0),
   before: evaluationSchema.optional(),
   /** The evaluation after this update was interrupted by a stop: a resumed run starts with it. */
   evaluationDue: z.boolean().optional(),
-  /** After this update rows are chosen again: a resumed run starts with it. */
+  /** Rows are chosen again after this update: a resumed run starts with this choice. */
   choiceDue: z.boolean().optional(),
-  /** The update after which rows were chosen again, and the rows of each module that had been trained before. */
+  /** The update after which rows were chosen again, and the rows of each module that had already been trained before. */
   choice: z.object({ step: z.number().int().positive(), kept: z.record(z.string(), z.array(z.number().int().nonnegative())) }).optional(),
   baseFingerprint: z.string(),
   /**
-   * The version of the batching of samples in an epoch: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). With 3, samples are
-   * tokenized as training goes, groups are made within windows, and shapes follow from the first one (`planInOrder`).
+   * The version of the batching of samples in an epoch. Runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). With 3, samples are
+   * tokenized during training, groups are made within windows, and shapes follow from the first window (`planInOrder`).
    */
   batching: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(1),
   /** The resolved recipe, to detect forbidden changes. */
@@ -72,11 +72,10 @@ const trainerStateSchema = z.object({
   dtype: z.enum(['float32', 'bfloat16']).default('float32'),
   engine: z.string(),
   /**
-   * The start of the run, ISO 8601: chat templates that contain the date use it. Absent in older checkpoints, as are
-   * the fields below.
+   * The time when the run began, ISO 8601, for chat templates that contain the date. Missing in older checkpoints, as are the fields below.
    */
   startedAt: z.string().optional(),
-  /** Present where the update after this one had a sample that could not be used: the data may be changed. */
+  /** Present if the update after this one had an unusable sample: the data may then be changed. */
   stoppedAtSample: z.boolean().optional(),
   /** Digests of the training and held-out samples. */
   data: z.object({ train: z.string(), held: z.string() }).optional(),
@@ -93,7 +92,7 @@ export interface SaveParams {
   readonly optimizer: OptimizerSettings;
   readonly adapter: AdapterDescription;
   readonly state: TrainerState;
-  /** Writes further files of the ranks into the folder, and gives their checksums by name. */
+  /** Writes further files of the ranks into the folder, and returns their checksums by name. */
   readonly exchange?: { readonly bytes: number; write(folder: string): Promise<Readonly<Record<string, string>>> } | undefined;
 }
 
@@ -135,7 +134,7 @@ export async function saveCheckpoint(params: SaveParams): Promise<string> {
   }
 }
 
-/** Returns the checksum of each tensor file by name. */
+/** Writes the tensor files and returns their checksums by name. */
 async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<Record<string, string>> {
   const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
   const specs = snapshotSpecs(attachment, optimizer);
@@ -163,7 +162,7 @@ function bytesOf(data: HostArray): Uint8Array {
   throw new TypeError(`the codes of an optimizer are a ${data.constructor.name}, not bytes`);
 }
 
-/** Both have the same order. */
+/** Returns the next value of a snapshot, which has the same order as the names. */
 async function nextValue(snapshot: AsyncGenerator<{ spec: VariableSpec; data: HostArray }>, name: string): Promise<HostArray> {
   const { value, done } = await snapshot.next();
   if (done || value.spec.name !== name) throw new Error(`the snapshot has ${done ? 'no tensor' : value.spec.name} where ${name} is due`);
@@ -174,7 +173,7 @@ const rowSpecs = (attachment: Attachment): VariableSpec[] => [
   ...new Map(attachment.trainables.flatMap(({ rows }) => (rows ? [[rows.variable.name, rows.variable] as const] : []))).values(),
 ];
 
-/** Whether a folder is a checkpoint; an exported adapter has no state. */
+/** True if a folder is a checkpoint; an exported adapter has no trainer state. */
 export const hasTrainerState = (folder: string): boolean => existsSync(path.join(folder, TRAINER_STATE));
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The losses of narrowed gradients so far, in a checkpoint: a file for each rank, which writes its own into the folder
- * that the first rank builds. A run that is resumed by as many ranks then continues to the bit.
+ * Saves the rounding residuals of narrowed gradients in a checkpoint: each rank writes its own file into the folder that the first rank
+ * builds. A run that is resumed with the same number of ranks then continues bit for bit.
  */
 import path from 'node:path';
 import { encodeFloat32 } from '../../format/float-format.ts';
@@ -15,9 +15,9 @@ const FILE = /^exchange\.rank-(\d+)\.safetensors$/;
 const fileOf = (rank: number): string => `exchange.rank-${rank}.safetensors`;
 
 /**
- * Called by all ranks at the same time.
- * @param folder of the checkpoint, from the first rank
- * @returns the checksum of each file by its name
+ * Saves the residuals; called by all ranks at the same time.
+ * @param folder the folder of the checkpoint, from the first rank
+ * @returns the checksum of each file by name
  */
 export async function saveResiduals(ranks: Ranks, folder?: string): Promise<Record<string, string>> {
   const shared = ranks.first(folder);
@@ -32,7 +32,7 @@ export async function saveResiduals(ranks: Ranks, folder?: string): Promise<Reco
 }
 
 /**
- * Another number of ranks than before gives the first one the sum of all, so that nothing of a gradient is lost.
+ * Restores the residuals. If the number of ranks has changed, the first rank gets the sum of all, so that no part of a gradient is lost.
  * @throws RunError 'checkpoint-damaged' if a file is missing or has changed
  */
 export async function restoreResiduals(ranks: Ranks | undefined, { folder, state }: Checkpoint, job: Job): Promise<void> {

@@ -20,7 +20,7 @@ export interface Checkpoint {
   readonly folder: string;
   readonly state: TrainerState;
   readonly adapter: Adapter;
-  /** Trained tensors, as adapters hold them, and optimizer state by their names in the snapshot. */
+  /** Reads a tensor: trained tensors as adapters store them, optimizer state under its names in the snapshot. */
   read(name: string): Promise<HostArray>;
   /** @throws RunError 'checkpoint-mismatch' that lists missing tensors and wrong shapes */
   check(attachment: Attachment, optimizer: OptimizerSettings): void;
@@ -28,7 +28,7 @@ export interface Checkpoint {
 }
 
 /**
- * Reads a whole checkpoint once, so that damage is found before anything is computed from it.
+ * Opens a checkpoint, and reads all of it once, so that damage is found before anything is computed from it.
  * @throws RunError, AdapterError or ModelFileError if a part is missing or damaged
  */
 async function openCheckpoint(folder: string, job: Job): Promise<Checkpoint> {
@@ -61,7 +61,7 @@ async function openCheckpoint(folder: string, job: Job): Promise<Checkpoint> {
   };
 }
 
-/** Returns false if the file has no checksums. @throws ModelFileError that lists the mismatches */
+/** Verifies the checksums of a file; returns false if it has none. @throws ModelFileError that lists the mismatches */
 async function verifyFile(file: string, recorded: string | undefined): Promise<boolean> {
   const source = await openSafetensors(file);
   try {
@@ -98,8 +98,8 @@ function check({ folder, adapter, optimizer, attachment, settings }: CheckParams
 }
 
 /**
- * The newest undamaged checkpoint. Each damaged one is reported and renamed, so that it is not mistaken for a newer one
- * later. Undefined if a run has no checkpoints.
+ * Opens the newest undamaged checkpoint; undefined if a run has no checkpoints. Each damaged one is reported and renamed, so that it is not
+ * mistaken for a newer one later.
  * @throws RunError 'checkpoint-damaged' if none of them can be read
  */
 export async function openLastCheckpoint(runDir: string, job: Job): Promise<Checkpoint | undefined> {
@@ -126,10 +126,7 @@ export async function openLastCheckpoint(runDir: string, job: Job): Promise<Chec
   );
 }
 
-/**
- * The state without its best evaluation if that checkpoint is missing or damaged: the run must not return it as its
- * result.
- */
+/** The state, without its best evaluation if that checkpoint is missing or damaged: the run must not return it as its result. */
 export async function withReadableBest({ state, folder }: Checkpoint, job: Job): Promise<TrainerState> {
   const { best } = state;
   if (best === undefined || best.step === state.step) return state;
@@ -144,7 +141,7 @@ export async function withReadableBest({ state, folder }: Checkpoint, job: Job):
   }
 }
 
-/** The system's error codes for a bad sector, and for a wrong kind of file. */
+/** Error codes of the system for a bad sector, and for a wrong kind of file. */
 const DAMAGE_CODES: readonly string[] = ['EIO', 'EISDIR', 'ENOTDIR', 'ENXIO', 'ELOOP'];
 
 const isDamage = (error: unknown): boolean =>

@@ -1,24 +1,24 @@
-/** One request to the server of a tracker: JSON in, JSON out, within a time. */
+/** Sends one request to the server of a tracker, with a time limit: JSON in, JSON out. */
 import { recordIn } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { startPatience } from './patience.ts';
 import { TrackerError } from './tracker.ts';
 
-/** A run waits for no request before its end, and a busy server takes its time. */
+/** Time limit per request; generous, because a run waits for requests only at its end, and a server may be busy. */
 const REQUEST_MS = 60_000;
-/** Far above an answer to one request. */
+/** Maximum number of characters of an answer to show in an error. */
 const MAX_SHOWN = 300;
 
 export interface ServerRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Sent by POST; without one, the request is a GET. */
+  /** The body, sent by POST; without one, the request is a GET. */
   readonly body?: object;
 }
 
-/** @throws TrackerError with what the server says, or that it can't be reached */
+/** @throws TrackerError with the server's message, or if the server cannot be reached */
 export async function askServer({ url, headers, body }: ServerRequest): Promise<Readonly<Record<string, unknown>>> {
-  // A query may hold a token.
+  // A query may contain a token.
   const shown = url.split('?')[0];
   const { ok, status, text } = await answerOf({ url, headers, body }).catch((error: unknown) => {
     const { cause } = error instanceof Error ? error : { cause: undefined };

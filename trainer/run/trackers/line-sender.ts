@@ -5,14 +5,14 @@ import type { MetricsLine } from '../metrics-file.ts';
 import { type Patience, startPatience } from './patience.ts';
 import type { MetricsTracker, TrackedEnd } from './tracker.ts';
 
-/** A line with the time at which it was written, in milliseconds, and its place in metrics.jsonl, from 0. */
+/** A line with the time at which it was written, in milliseconds, and its index in metrics.jsonl, from 0. */
 export interface TimedLine {
   readonly line: MetricsLine;
   readonly at: number;
   readonly place: number;
 }
 
-/** The other side of a sender. Each function is called after the one before it has ended. */
+/** The destination of a sender. Each function is called after the previous call has completed. */
 export interface LineTarget {
   /** Called once, before the first lines. */
   open(): Promise<void>;
@@ -21,19 +21,19 @@ export interface LineTarget {
 }
 
 export interface SenderTimes {
-  /** Between two batches of lines. */
+  /** Pause between two batches of lines. */
   readonly pauseMs: number;
-  /** Before each further attempt at what has failed. */
+  /** Pauses before each further attempt after a failure. */
   readonly retryMs: readonly number[];
-  /** At the end of a run, the longest wait for a sign of the other side. */
+  /** Maximum silence of the server at the end of a run. */
   readonly silentMs: number;
-  /** The longest wait at the end of a run, however often the other side answers. */
+  /** Maximum wait at the end of a run, even if the server keeps answering. */
   readonly endMs: number;
 }
 
 const TIMES: SenderTimes = { pauseMs: 2000, retryMs: [500, 3000], silentMs: 15_000, endMs: 90_000 };
 const MOST_AT_ONCE = 500;
-/** A server that is this far behind is not there. */
+/** Maximum number of waiting lines; a server that is further behind counts as unavailable. */
 const MOST_WAITING = 100_000;
 
 export class LineSender implements MetricsTracker {
@@ -41,7 +41,7 @@ export class LineSender implements MetricsTracker {
   readonly #times: SenderTimes;
   readonly #waiting: TimedLine[] = [];
   readonly #isEnding = new AbortController();
-  /** Both count from the end of the run. */
+  /** Time limits, which start at the end of the run. */
   #silence: Patience | undefined;
   #total: Patience | undefined;
   #lines = 0;
@@ -51,8 +51,8 @@ export class LineSender implements MetricsTracker {
   #failure: Error | undefined;
 
   /**
-   * @param targetOf makes the other side, which reports each sign that a server is there
-   * @param lines those that the run has so far
+   * @param targetOf creates the destination, which reports each sign of life of the server
+   * @param lines the lines of the run so far
    */
   constructor(
     targetOf: (answered: () => void) => LineTarget,
@@ -65,7 +65,7 @@ export class LineSender implements MetricsTracker {
     this.#start();
   }
 
-  /** @throws what sending threw before */
+  /** Queues a line. @throws an earlier error of sending */
   async append(line: MetricsLine, now = Date.now()): Promise<void> {
     if (this.#failure) throw this.#failure;
     if (this.#waiting.length >= MOST_WAITING) throw new Error(`${MOST_WAITING} lines wait to be sent`);
@@ -74,8 +74,8 @@ export class LineSender implements MetricsTracker {
   }
 
   /**
-   * Sends what is left, as long as the other side takes lines.
-   * @throws what sending threw, or that the other side is silent or takes too long
+   * Sends the remaining lines, as long as the destination accepts them.
+   * @throws an error of sending, or if the server is silent or takes too long
    */
   async end(how: TrackedEnd): Promise<void> {
     this.#isEnding.abort();
@@ -84,7 +84,7 @@ export class LineSender implements MetricsTracker {
       if (this.#failure) throw this.#failure;
       await this.#attempt(() => this.#target.close(how));
     })();
-    // Where time is up, it is not awaited.
+    // After a timeout, this promise is not awaited.
     whole.catch(() => undefined);
     await Promise.race([whole, this.#limits()]).finally(() => {
       this.#silence?.stop();
@@ -92,7 +92,7 @@ export class LineSender implements MetricsTracker {
     });
   }
 
-  /** Rejects when time is up. */
+  /** Rejects when the time is up. */
   #limits(): Promise<never> {
     const { silentMs, endMs } = this.#times;
     return new Promise((_, reject) => {
@@ -128,7 +128,7 @@ export class LineSender implements MetricsTracker {
       this.#taken += lines.length;
       this.#silence?.renew();
       const { signal } = this.#isEnding;
-      // An end cuts the pause short.
+      // The end of the run cuts the pause short.
       if (!signal.aborted) await pause(this.#times.pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }

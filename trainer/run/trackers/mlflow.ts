@@ -1,6 +1,6 @@
 /**
- * Metrics as a run on an MLflow tracking server, by its REST API 2.0. Files are not written: MLflow 3 refuses its own file
- * store. A resumed run takes the place of the one before, since a server never removes a metric.
+ * Sends metrics as a run to an MLflow tracking server with its REST API 2.0. Files are not supported: MLflow 3 refuses its own file store.
+ * A resumed run replaces the previous one, because a server never removes a metric.
  */
 import path from 'node:path';
 import { isRecord } from '../../narrow.ts';
@@ -88,13 +88,13 @@ class MlflowRun implements LineTarget {
     try {
       return textAt(await this.#ask('experiments/create', { name }), 'experiment_id');
     } catch (error) {
-      // Another run has just made it.
+      // Another run has just created it.
       if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error;
       return find();
     }
   }
 
-  /** The server of an earlier part of the run may have lost it. */
+  /** Deletes a run of an earlier part, which the server may have lost. */
   async #forget(runId: string): Promise<void> {
     await this.#ask('runs/delete', { run_id: runId }).catch((error: unknown) => {
       if (!(error instanceof TrackerError) || error.code === undefined) throw error;
@@ -118,14 +118,14 @@ class MlflowRun implements LineTarget {
 
 const hasCode = (error: unknown, code: string): boolean => error instanceof TrackerError && error.code === code;
 
-/** The text under these keys. @throws TrackerError if the server answered something else */
+/** The text under these keys. @throws TrackerError if the server answered in another form */
 function textAt(value: unknown, ...keys: readonly string[]): string {
   const found = keys.reduce<unknown>((inside, key) => (isRecord(inside) ? inside[key] : undefined), value);
   if (typeof found === 'string') return found;
   throw new TrackerError(`the answer of the tracking server has no ${keys.join('.')}`);
 }
 
-/** The settings of the recipe, groups with a dot: `importance.measure`. */
+/** The settings of the recipe, with dotted names in groups: `importance.measure`. */
 function paramsOf(recipe: Recipe): readonly { readonly key: string; readonly value: string }[] {
   const flat = (group: object, prefix: string): { key: string; value: string }[] =>
     Object.entries(group).flatMap(([name, value]: [string, unknown]) => {

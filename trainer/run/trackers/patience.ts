@@ -1,15 +1,15 @@
-/** A limit on how long an answer is waited for, counted in time in which this process could have heard it. */
+/** A time limit for answers that only counts time in which this process could have received one. */
 
-/** Ticks of the timer in a limit. A step of training keeps the thread: however long it takes, it counts as one tick. */
+/** Number of timer ticks in a limit. A training step blocks the thread, so it counts as one tick however long it takes. */
 const TICKS = 60;
 
 export interface Patience {
-  /** Begins to count anew: there was a sign of the other side. */
+  /** Restarts the limit after a sign of life. */
   readonly renew: () => void;
   readonly stop: () => void;
 }
 
-/** @param onEnd is called once, when the time has passed without a sign */
+/** Starts a limit. @param onEnd is called once, when the time has passed without a sign of life */
 export function startPatience(limitMs: number, onEnd: () => void): Patience {
   let ticks = 0;
   const timer = setInterval(() => {

@@ -1,4 +1,7 @@
-/** Metrics as an event file of TensorBoard, next to metrics.jsonl. Formats: TensorFlow's record_writer.h, event.proto and summary.proto. */
+/**
+ * Writes metrics to an event file of TensorBoard next to metrics.jsonl. Formats: TensorFlow's record_writer.h, event.proto and
+ * summary.proto.
+ */
 import { appendFile, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import protobuf from 'protobufjs';
@@ -20,12 +23,12 @@ export class TensorboardFile implements MetricsTracker {
     this.#file = file;
   }
 
-  /** Begins the only event file of a run, with the lines that the run has so far. @param now milliseconds */
+  /** Starts the only event file of a run with its lines so far. @param now milliseconds */
   static async begin(runDir: string, lines: readonly MetricsLine[], now = Date.now()): Promise<TensorboardFile> {
     const folder = path.join(runDir, RUN_FILES.tensorboard);
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    // TensorBoard reads files whose names have this part.
+    // TensorBoard reads files whose names contain this part.
     const file = new TensorboardFile(path.join(folder, `events.out.tfevents.${Math.floor(now / 1000)}.rowtune`));
     const head = record(Event.encode({ wallTime: now / 1000, fileVersion: 'brain.Event:2' }).finish());
     await appendFile(file.#file, Buffer.concat([head, ...lines.map(line => recordOf(line, now))]));
@@ -42,7 +45,7 @@ function recordOf(line: MetricsLine, now: number): Buffer {
   return record(Event.encode({ wallTime: now / 1000, step: line.step ?? 0, summary: { value: values } }).finish());
 }
 
-/** The length, its checksum, the data, its checksum. */
+/** Encodes a record: the length, its checksum, the data, its checksum. */
 function record(data: Uint8Array): Buffer {
   const head = Buffer.alloc(12);
   head.writeBigUInt64LE(BigInt(data.length));
@@ -52,7 +55,7 @@ function record(data: Uint8Array): Buffer {
   return Buffer.concat([head, data, tail]);
 }
 
-/** CRC-32C (RFC 3720), one entry for each byte. */
+/** The table of CRC-32C (RFC 3720), one entry per byte. */
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
@@ -63,6 +66,6 @@ function maskedChecksum(data: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of data) crc = (TABLE[(crc ^ byte) & 255] ?? 0) ^ (crc >>> 8);
   crc = ~crc >>> 0;
-  // Rotated and shifted, as TensorFlow does so that a checksum of data that holds checksums stays good.
+  // Rotated and shifted as in TensorFlow, because the CRC of data that contains CRCs would be weak.
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }

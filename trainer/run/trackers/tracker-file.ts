@@ -1,4 +1,4 @@
-/** trackers.json: the ids of a run at its trackers, so that a resumed run is the same run there. */
+/** trackers.json: the ids of a run at its trackers, so that a resumed run continues there. */
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../../files/durable-file.ts';
@@ -12,7 +12,7 @@ const idsSchema = z.object({
 
 export type TrackerIds = z.infer<typeof idsSchema>;
 
-/** Empty where nothing was written, or the file is damaged. */
+/** Reads the ids; empty if there are none or the file is damaged. */
 export async function readTrackerIds(runDir: string): Promise<TrackerIds> {
   try {
     const text = await readRegularText(path.join(runDir, RUN_FILES.trackers), MAX_STATE_BYTES);

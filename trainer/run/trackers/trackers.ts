@@ -1,4 +1,4 @@
-/** How each tracker begins. A new one does not compile until it is here. */
+/** The function that starts each tracker; does not compile until every tracker is listed. */
 import type { TrackerName } from '../../catalog/trackers.ts';
 import { mlflowTracker } from './mlflow.ts';
 import { TensorboardFile } from './tensorboard.ts';

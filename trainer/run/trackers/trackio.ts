@@ -1,6 +1,6 @@
 /**
- * Metrics as a run of Trackio: on a server by its HTTP API, or as fragments in the inbox of its folder on this machine,
- * which the dashboard (`trackio show`) imports. Lines have fixed ids, so a resumed run repeats none.
+ * Sends metrics as a run to Trackio: to a server with its HTTP API, or as fragments in the inbox of its folder on this machine, which the
+ * dashboard (`trackio show`) imports. Lines have fixed ids, so a resumed run repeats none.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { LineSender, type LineTarget, type SenderTimes, type TimedLine } from '.
 import { finiteMetricsOf, type MetricsTracker, settingsOf, type TrackedRun, tagOf } from './tracker.ts';
 import { keepTrackerIds, readTrackerIds } from './tracker-file.ts';
 
-/** Trackio's version of the form of a fragment. */
+/** The version of Trackio's fragment format. */
 const FRAGMENT_VERSION = 1;
 
 interface LogEntry {
@@ -33,7 +33,7 @@ export function trackioTracker({ lines, ...run }: TrackedRun, times?: SenderTime
 class TrackioRun implements LineTarget {
   readonly #run: Omit<TrackedRun, 'lines'>;
   readonly #settings: TrackerSettings['trackio'];
-  /** Names of fragments sort by time, and differ from those of an earlier part of the run. */
+  /** Part of the fragments' names, which sort by time and differ from those of an earlier part of the run. */
   readonly #begun = Date.now();
   #id = '';
   #fragments = 0;
@@ -63,7 +63,7 @@ class TrackioRun implements LineTarget {
   }
 
   async close(): Promise<void> {
-    // A run of Trackio has no state.
+    // Trackio stores no state of a run.
   }
 
   #entryOf({ line, at, place }: TimedLine): LogEntry {
@@ -80,7 +80,7 @@ class TrackioRun implements LineTarget {
     };
   }
 
-  /** Whole or not at all, since the dashboard may read at any moment. */
+  /** Writes a fragment atomically, because the dashboard may read at any moment. */
   async #writeFragment(logs: readonly LogEntry[]): Promise<void> {
     const folder = path.join(this.#settings.folder, 'inbox', this.#id);
     const file = path.join(folder, `${this.#begun}-${String(this.#fragments).padStart(8, '0')}`);
@@ -93,7 +93,7 @@ class TrackioRun implements LineTarget {
   }
 }
 
-/** The address that `trackio.show()` prints has the token in its query. */
+/** Separates the token, which is in the query of the address that `trackio.show()` prints. */
 function splitToken(url: string): { readonly base: string; readonly token: string | undefined } {
   const { origin, pathname, searchParams } = new URL(url);
   return { base: `${origin}${pathname}`.replace(/\/+$/, ''), token: searchParams.get('write_token') ?? undefined };
