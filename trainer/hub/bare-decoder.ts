@@ -1,12 +1,12 @@
-/** Decoders whose files were saved without their head, as models of embeddings are. */
+/** Handles decoders whose files were saved without their head, like embedding models. */
 import type { ModelConfig } from '../format/model-config.ts';
 
 const BARE = 'embed_tokens.weight';
 const HEADED = `model.${BARE}`;
 
 /**
- * A config.json that names the class of what the files hold: those of Qwen3-Embedding name the class with a head, `Qwen3ForCausalLM`, and have
- * the tensors of `Qwen3Model`. Transformers reads both.
+ * The config.json with the class that matches the files. Qwen3-Embedding names the class with a head, `Qwen3ForCausalLM`, but has the
+ * tensors of `Qwen3Model`; Transformers reads both.
  */
 export function asFilesHaveIt(config: ModelConfig, tensors: ReadonlyMap<string, unknown> | undefined): ModelConfig {
   const { architectures } = config;

@@ -1,4 +1,7 @@
-/** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…` (`datasets/` for data sets), which commit a revision meant, and which commits are complete. */
+/**
+ * The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…` (`datasets/` for data sets), the commit of each revision, and which
+ * commits are complete.
+ */
 import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularText } from '../files/regular-file.ts';
@@ -6,29 +9,29 @@ import { fileSize } from '../format/model-config.ts';
 import { takeLock } from '../machine/process-lock.ts';
 import { HubError } from './hub-error.ts';
 
-/** Written last: its presence says that every file is there and verified. */
+/** A file that is written last: its presence means that every file exists and is verified. */
 const COMPLETE = '.complete';
-/** Left free for everything else on the disk. */
+/** Number of bytes to leave free on the disk. */
 const SPARE_BYTES = 256 * 1024 * 1024;
 
 const COMMIT_CHARACTERS = 40;
 
 export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
 
-/** Their name in the cache and in the interface of the hub. */
+/** The kinds of repositories, with their names in the cache and in the hub's API. */
 export type RepoKind = 'models' | 'datasets';
 
 export const repoFolder = (cacheDir: string, repo: string, kind: RepoKind = 'models'): string =>
   join(cacheDir, kind, repo.replace('/', '--'));
 
-/** Revisions may hold slashes (`refs/pr/1`). */
+/** The file of a revision, whose name may contain slashes (`refs/pr/1`). */
 const revisionFile = (folder: string, revision: string): string => join(folder, 'revisions', encodeURIComponent(revision));
 
-/** The commit that a revision meant in the newest download; undefined where there was none. */
+/** The commit that a revision referred to in the newest download; undefined if there was none. */
 export const knownCommit = async (folder: string, revision: string): Promise<string | undefined> =>
   isCommit(revision) ? revision : readCommit(revisionFile(folder, revision));
 
-/** The folder of a complete earlier download, where there is one. */
+/** The folder of a complete earlier download, if there is one. */
 export async function findComplete(folder: string, revision: string): Promise<string | undefined> {
   const commit = await knownCommit(folder, revision);
   if (commit === undefined) return undefined;
@@ -38,7 +41,7 @@ export async function findComplete(folder: string, revision: string): Promise<st
 
 export const isComplete = async (dir: string): Promise<boolean> => (await fileSize(join(dir, COMPLETE))) !== undefined;
 
-/** Every complete download with its name on the hub; none where there is no cache. */
+/** Every complete download with its name on the hub; none if there is no cache. */
 export async function listComplete(cacheDir: string): Promise<{ readonly name: string; readonly path: string }[]> {
   const names = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
   const found: { name: string; path: string }[] = [];
@@ -67,7 +70,7 @@ export async function rememberRevision(folder: string, revision: string, commit:
   await rename(`${path}.${process.pid}.tmp`, path);
 }
 
-/** @throws HubError when the disk of `dir` has not that many bytes and some to spare */
+/** @throws HubError if the disk of `dir` does not have this many bytes and a reserve */
 export async function requireSpace(dir: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(dir);
   const free = bavail * bsize;
@@ -81,8 +84,8 @@ export async function requireSpace(dir: string, bytes: number): Promise<void> {
 }
 
 /**
- * Runs `work` while no other process downloads into `dir`; a lock left by a process that is gone is taken over.
- * @throws HubError when another one does
+ * Runs `work` while no other process downloads into `dir`; takes over the lock of a dead process.
+ * @throws HubError if another process is downloading
  */
 export async function withLock<T>(dir: string, work: () => Promise<T>): Promise<T> {
   const lock = takeLock(join(dir, '.lock'));

@@ -1,4 +1,4 @@
-/** A data set by its name on the hub: the Parquet files that the hub makes of every public data set, in the cache. */
+/** Data sets by their names on the hub: downloads and caches the Parquet files that the hub makes of every public data set. */
 import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
@@ -13,30 +13,30 @@ import { RangedFile } from './ranged-file.ts';
 
 export interface DataSetPart {
   readonly repo: string;
-  /** The configuration (subset); left out, the only one, or the one called `default`. */
+  /** The configuration (subset); if left out, the only one, or the one called `default`. */
   readonly config?: string | undefined;
   readonly split: string;
-  /** A commit of the branch with the Parquet files; left out, its newest one. */
+  /** A commit of the branch with the Parquet files; if left out, the newest. */
   readonly revision?: string | undefined;
 }
 
 /** The branch with the Parquet files. */
 const PARQUET = 'refs/convert/parquet';
-/** `config/split/0000.parquet` */
+/** Matches `config/split/0000.parquet`. */
 const PARQUET_NAME = /^\w[\w.+=-]{0,200}\/\w[\w.+=-]{0,200}\/\w[\w.-]{0,100}\.parquet$/;
-/** Data beyond 5 GB: the hub converts the beginning alone. */
+/** Prefix of a split whose data exceeds 5 GB: the hub converts only its beginning. */
 const PARTIAL = 'partial-';
 /** The listing of the newest download, for use without a network. */
 const LISTING = 'listing.json';
 
-/** The files of an earlier download, in order; undefined where the cache does not have them whole. Nothing is asked of the network. */
+/** The files of an earlier download, in order; undefined if the cache does not have all of them. Does not use the network. */
 export async function findDataSet(cacheDir: string, part: DataSetPart): Promise<string[] | undefined> {
   const known = await knownSplit(cacheDir, part);
   if (known === undefined || !(await isComplete(path.join(known.dir, known.chosen.folder)))) return undefined;
   return known.chosen.files.map(({ name }) => path.join(known.dir, name));
 }
 
-/** The facts that the newest listing in the cache has about a split. */
+/** The facts about a split in the newest cached listing. */
 async function knownSplit(cacheDir: string, part: DataSetPart) {
   const folder = repoFolder(cacheDir, part.repo, 'datasets');
   const commit = await knownCommit(folder, part.revision ?? PARQUET);
@@ -48,7 +48,7 @@ async function knownSplit(cacheDir: string, part: DataSetPart) {
   return { dir, chosen: chooseFiles(files, part) };
 }
 
-/** The places for the files of a split, by a listing in the cache; undefined without one. Nothing is asked of the network. */
+/** The paths for the files of a split, according to a cached listing; undefined without one. Does not use the network. */
 export async function knownDataSet(
   cacheDir: string,
   part: DataSetPart,
@@ -58,9 +58,9 @@ export async function knownDataSet(
 }
 
 /**
- * Downloads the Parquet files of a split unless the cache has them.
+ * Downloads the Parquet files of a split unless they are in the cache.
  * @returns their paths, in order
- * @throws HubError that says what to do
+ * @throws HubError with a remedy
  */
 export async function downloadDataSet(part: DataSetPart, options: DownloadOptions): Promise<string[]> {
   const split = await lookUp(part, options);
@@ -78,20 +78,20 @@ export async function downloadDataSet(part: DataSetPart, options: DownloadOption
   return paths;
 }
 
-/** The files of a split, whole in the cache or to be read by ranges. */
+/** The files of a split: complete in the cache, or to be read by ranges. */
 export type DataSetFiles = {
-  /** From now on, this commit is what is used without a network. */
+  /** Makes this commit the one that is used without a network from now on. */
   readonly remember: () => Promise<void>;
 } & (
   | { readonly cached: readonly string[]; readonly ranged?: undefined }
   | { readonly cached?: undefined; readonly ranged: readonly RangedFile[] }
 );
 
-/** Looks up a split without downloading it. @throws HubError that says what to do */
+/** Looks up a split without downloading it. @throws HubError with a remedy */
 export async function openDataSet(part: DataSetPart, options: DownloadOptions): Promise<DataSetFiles> {
   const split = await lookUp(part, options);
   const { remember } = split;
-  // What the cache has of an earlier commit stays what is used without a network until there is as much of another one.
+  // An earlier commit in the cache remains the one to use without a network until as much of the new one is cached.
   if (!(await isKnown(part, options))) await remember();
   if (await isComplete(path.join(split.dir, split.folder))) return { cached: pathsOf(split), remember };
   return { ranged: split.files.map(file => rangedFile(split, file, options)), remember };
@@ -103,7 +103,7 @@ const isKnown = async ({ repo, revision = PARQUET }: DataSetPart, { cacheDir }: 
   return commit !== undefined && (await fileSize(path.join(folder, commit, LISTING))) !== undefined;
 };
 
-/** The longest beginning of a split that was read by ranges, for use without a network; undefined if there is none. */
+/** The longest cached beginning of a split that was read by ranges, for use without a network; undefined if there is none. */
 export async function findBeginning(cacheDir: string, part: DataSetPart): Promise<string | undefined> {
   const known = await knownSplit(cacheDir, part);
   const dir = known && path.join(known.dir, known.chosen.folder);
@@ -131,7 +131,7 @@ const pathsOf = ({ dir, files }: Split): string[] => files.map(({ name }) => pat
 const urlOf = ({ part: { repo }, dir }: Split, { name }: HubFile, { endpoint }: HubClient): string =>
   `${endpoint}/datasets/${repo}/resolve/${path.basename(dir)}/${urlPath(name)}`;
 
-/** Without a network, reading a range of it throws. */
+/** A file to read by ranges; without a network, reading an uncached range throws. */
 function rangedFile(split: Split, file: HubFile, options: DownloadOptions): RangedFile {
   const client = clientOf(options);
   const refused = options.offline ? notInCache(split.part, options) : undefined;
@@ -151,7 +151,7 @@ async function lookUp(part: DataSetPart, options: DownloadOptions): Promise<Foun
     if (known && !options.offline) await mkdir(path.join(known.dir, known.chosen.folder), { recursive: true });
     return known && { ...known.chosen, dir: known.dir, part, remember: async () => undefined };
   };
-  // A commit never changes.
+  // A commit never changes, so its cached listing is valid.
   const known = options.offline || isCommit(revision) ? await inCache() : undefined;
   if (known) return known;
   if (options.offline) throw notInCache(part, options);
@@ -185,13 +185,13 @@ const listingText = ({ commit, files }: HubListing): string =>
   });
 
 interface ChosenFiles {
-  /** `config/split` */
+  /** The folder `config/split`. */
   readonly folder: string;
   readonly files: readonly HubFile[];
   readonly isPartial: boolean;
 }
 
-/** @throws HubError that lists what there is */
+/** @throws HubError that lists the available configurations and splits */
 function chooseFiles(all: readonly HubFile[], { repo, config: wanted, split }: DataSetPart): ChosenFiles {
   const configs = [...new Set(all.map(({ name }) => name.split('/')[0] ?? ''))];
   const config = wanted ?? (configs.length === 1 ? configs[0] : configs.find(name => name === 'default'));
@@ -227,7 +227,7 @@ const noParquet = ({ repo, revision }: DataSetPart, cause: HubError): HubError =
     { cause },
   );
 
-/** The part of a data set that the settings of a recipe name. */
+/** The part of a data set that a recipe's settings select. */
 export const partOfDataSet = (
   repo: string,
   {

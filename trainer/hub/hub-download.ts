@@ -1,4 +1,4 @@
-/** A model by its name on the hub, as a folder in the cache. */
+/** Downloads models by their names on the hub to folders in the cache. */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { type HubClient, requestJson } from './hub-http.ts';
 import { type Transfer, transferOnce } from './hub-transfer.ts';
 
 const DEFAULT_ENDPOINT = 'https://huggingface.co';
-/** Attempts without a single new byte before giving up. */
+/** Number of attempts without a single new byte before giving up. */
 const MAX_ATTEMPTS = 5;
 const MAX_RETRY_DELAY_MS = 30_000;
 
@@ -19,32 +19,32 @@ export interface DownloadProgress {
   readonly file: string;
   readonly fileBytes: number;
   readonly fileSize: number;
-  /** The total size of the files of this download. */
+  /** Number of bytes received; `totalBytes` is the total size of the files of this download. */
   readonly bytes: number;
   readonly totalBytes: number;
 }
 
 export interface DownloadOptions {
   readonly cacheDir: string;
-  /** A branch, tag or commit; `main` when absent. */
+  /** A branch, tag or commit; `main` if left out. */
   readonly revision?: string | undefined;
   readonly endpoint?: string | undefined;
-  /** Sent to the endpoint's own host only. */
+  /** The token, sent only to the endpoint's own host. */
   readonly token?: string | undefined;
-  /** Take what the cache has and ask nothing of the network. */
+  /** Whether to use only the cache and not the network. */
   readonly offline?: boolean | undefined;
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  /** Told when the hub cannot be reached and an earlier download is used, and of each retry. */
+  /** Called if the hub cannot be reached and an earlier download is used, and for each retry. */
   readonly onWarning?: ((message: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Before the second attempt; doubles with each. 1000 when absent. */
+  /** Milliseconds before the second attempt; doubles with each attempt. 1000 if left out. */
   readonly retryDelayMs?: number | undefined;
 }
 
 /**
- * Downloads what a model needs (config, tokenizer, safetensors or the only GGUF file) unless the cache has it, and returns its folder.
- * A download that broke off is continued by the next call.
- * @throws HubError that says what to do
+ * Downloads the files that a model needs (config, tokenizer, safetensors or the only GGUF file) unless they are in the cache, and returns
+ * their folder. An interrupted download is continued by the next call.
+ * @throws HubError with a remedy
  */
 export async function downloadModel(repo: string, options: DownloadOptions): Promise<string> {
   const revision = options.revision ?? 'main';
@@ -93,7 +93,7 @@ export interface ListingRequest {
   readonly repo: string;
   readonly revision: string;
   readonly kind?: RepoKind;
-  /** The names of files that are listed; those of a model where it is left out. */
+  /** Matches the names of files to list; if left out, those of a model. */
   readonly names?: RegExp;
 }
 
@@ -110,7 +110,7 @@ interface FilesToDownload {
   readonly options: DownloadOptions;
 }
 
-/** Files that are there whole are left alone; those that broke off are continued. @throws HubError */
+/** Downloads files. Complete files are skipped; interrupted ones are continued. @throws HubError */
 export async function downloadFiles({ dir, client, files, urlOf, options }: FilesToDownload): Promise<void> {
   const totalBytes = files.reduce((n, file) => n + file.size, 0);
   let missing = 0;
@@ -144,7 +144,7 @@ async function transfer(once: Transfer, options: DownloadOptions): Promise<void>
 
 export type RetryOptions = Pick<DownloadOptions, 'onWarning' | 'signal' | 'retryDelayMs'>;
 
-/** Tries transient failures again, waiting longer each time; attempts that moved forward (by `progress`) do not count. */
+/** Retries after transient failures, with increasing delays. Attempts that made progress (`progress`) do not count. */
 export async function withRetries<T>(
   options: RetryOptions,
   work: () => Promise<T>,

@@ -1,29 +1,29 @@
 /** The errors of a connection to the hub. */
 
 export type HubFailure =
-  /** The terms are not accepted, the token is missing or lacks access. */
+  /** The terms are not accepted, or the token is missing or lacks access. */
   | 'gated'
-  /** No such repository, revision or file. */
+  /** There is no such repository, revision or file. */
   | 'missing'
-  /** Nothing was asked of the network, or it could not be reached. */
+  /** The network was not used, or could not be reached. */
   | 'offline'
-  /** The transfer broke off again and again; the part that came is kept. */
+  /** The transfer was interrupted repeatedly; the received part is kept. */
   | 'interrupted'
-  /** The received content is not what the hub announced. */
+  /** The received content does not match the hub's metadata. */
   | 'damaged'
   | 'disk'
   /** Another process is downloading the same model. */
   | 'busy'
   | 'server'
-  /** It sends whole files alone. */
+  /** The server sends only whole files. */
   | 'no-ranges'
-  /** Everyone can read the repository, which nobody confirmed. */
+  /** The repository is public, and the user has not confirmed this. */
   | 'public';
 
 export class HubError extends Error {
   override name = 'HubError';
   readonly failure: HubFailure;
-  /** Whether trying the same again can help. */
+  /** Whether a retry can help. */
   readonly transient: boolean;
 
   constructor(failure: HubFailure, message: string, options: { readonly transient?: boolean; readonly cause?: unknown } = {}) {

@@ -1,4 +1,4 @@
-/** Which files of a repository a model needs. */
+/** Selects the files of a repository that a model needs. */
 
 import { SINGLE_FILE } from '../format/safetensors/safetensors-source.ts';
 import { LENGTH_FILE, MODULES_FILE, POOLING_FILE, SENTENCE_CONFIG } from '../format/sentence-modules.ts';
@@ -34,19 +34,19 @@ const SMALL_FILES: ReadonlySet<string> = new Set([
   SENTENCE_CONFIG,
   ...TOKENIZER_FILES,
 ]);
-/** Anything but weights; the largest tokenizer.json has 33 MB. */
+/** Maximum size of a file other than weights; the largest tokenizer.json has 33 MB. */
 const MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024;
 
-/** The config and the weights of a layer of sentence-transformers. */
+/** Matches the config and the weights of a dense layer of sentence-transformers. */
 const DENSE_FILE = /^\d_Dense\/(?:config\.json|model\.safetensors|pytorch_model\.bin)$/;
 
-/** A file at the top of a repository, as those of a model are, or one of a module of sentence-transformers. */
+/** Matches files at the top of a repository, like those of a model, or of a module of sentence-transformers. */
 const FLAT_NAME = /^(?:1_Pooling\/|\d_Dense\/)?[\w-][\w.-]{0,200}$/;
 
 /** The name of a file in a URL. */
 export const urlPath = (name: string): string => name.split('/').map(encodeURIComponent).join('/');
 
-/** @param names the names that are listed @throws HubError when the answer of the hub is not a listing */
+/** @param names matches the names to list @throws HubError if the hub's answer is not a listing */
 export function parseListing(json: unknown, repo: string, names = FLAT_NAME): HubListing {
   const commit = isRecord(json) ? json.sha : undefined;
   const siblings = isRecord(json) ? json.siblings : undefined;
@@ -60,7 +60,7 @@ function parseFile(raw: Record<string, unknown>, names: RegExp): HubFile[] {
   const { rfilename: name, blobId } = raw;
   const lfs = isRecord(raw.lfs) ? raw.lfs : undefined;
   const size = lfs?.size ?? raw.size;
-  if (typeof name !== 'string' || !names.test(name)) return []; // odd names are never needed
+  if (typeof name !== 'string' || !names.test(name)) return []; // Unusual names are never needed.
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return [];
   const sha256 = lfs?.sha256;
   const isHash = (value: unknown, length: number): value is string =>
@@ -71,9 +71,9 @@ function parseFile(raw: Record<string, unknown>, names: RegExp): HubFile[] {
 }
 
 /**
- * Config, tokenizer and weights: one safetensors file, else its shards with their index, else the same of PyTorch's own, else the only GGUF file.
- * Small files come first.
- * @throws HubError when there are no weights that are read, or several GGUF files
+ * Selects config, tokenizer and weights: one safetensors file, else its shards with their index, else the PyTorch equivalents, else the
+ * only GGUF file. Small files come first.
+ * @throws HubError if there are no supported weights, or several GGUF files
  */
 export function neededFiles(listing: HubListing, repo: string): HubFile[] {
   const hasTokenizer = listing.files.some(file => file.name === 'tokenizer.json');

@@ -1,4 +1,4 @@
-/** A model on the hub without its weights: config.json, and the headers of its weight files by range requests. */
+/** Reads a model on the hub without its weights: config.json, and the headers of its weight files by range requests. */
 import type { ByteFile } from '../format/byte-file.ts';
 import { parseConfig } from '../format/model-config.ts';
 import { MAX_HEADER_BYTES, parseSafetensorsHeader } from '../format/safetensors/safetensors-header.ts';
@@ -13,18 +13,18 @@ import { type HubFile, neededFiles } from './hub-files.ts';
 import { type HubClient, networkError, request } from './hub-http.ts';
 import { type ModelHeaders, readModelHeaders } from './open-model.ts';
 
-/** Bytes of the first request of each file: the headers of most shards are shorter, and need no second one. */
+/** Size of the first request per file: the headers of most shards are shorter and need no second one. */
 const FIRST_BYTES = 64 * 1024;
-/** The block size for a file of torch.save: its table of contents at the end and its pickle at the beginning take two or three blocks. */
+/** Block size for a file of torch.save: its table of contents at the end and its pickle at the beginning take two or three blocks. */
 const BLOCK_BYTES = 128 * 1024;
 const LENGTH_BYTES = 8;
-/** Requests at once: the hub answers each in some 100 ms. */
+/** Number of concurrent requests: the hub answers each in about 100 ms. */
 const AT_ONCE = 8;
-/** The largest config.json that is read. */
+/** Maximum size of config.json. */
 const MAX_CONFIG_BYTES = 16 * 2 ** 20;
 
 /**
- * From the cache where the model is there; else a few kilobytes of each file over the network, and nothing is stored.
+ * Reads the headers from the cache if the model is there; otherwise fetches a few kilobytes of each file, and stores nothing.
  * @throws HubError; 'missing' for a model whose weights are GGUF
  */
 export async function readHubHeaders(repo: string, options: DownloadOptions): Promise<ModelHeaders> {
@@ -73,7 +73,7 @@ async function readTorch(client: HubClient, url: string, size: number): Promise<
   return tensors.map(torchTensorInfo);
 }
 
-/** A file on the hub, read in blocks that are kept: the parts of a zip file's header are short and lie together. */
+/** A file on the hub, read in cached blocks: the parts of a zip file's header are short and close together. */
 function rangeFile(client: HubClient, url: string, size: number): ByteFile {
   const blocks = new Map<number, Promise<Uint8Array>>();
   const block = (index: number): Promise<Uint8Array> => {
@@ -104,7 +104,7 @@ function rangeFile(client: HubClient, url: string, size: number): ByteFile {
   };
 }
 
-/** The bytes [start, end) of a file. A server that sends more than it was asked for is cut off there. */
+/** The bytes [start, end) of a file. Anything that a server sends beyond this is cut off. */
 async function readRange(client: HubClient, url: string, start: number, end: number): Promise<Uint8Array> {
   const response = await request(client, url, { range: `bytes=${start}-${end - 1}` });
   if (start > 0 && response.status !== 206) {

@@ -1,25 +1,28 @@
-/** Requests to the hub: redirects followed by hand and bounded, the token sent to the hub's own host only, failures told apart. */
+/**
+ * Sends requests to the hub: follows a limited number of redirects manually, sends the token only to the hub's own host, and distinguishes
+ * failures.
+ */
 
 import { messageOf } from '../protocol/error-facts.ts';
 import { HubError } from './hub-error.ts';
 
-/** The hub answers with one or two (to its storage). */
+/** Maximum number of redirects; the hub answers with one or two (to its storage). */
 const MAX_REDIRECTS = 5;
-/** A list of files with sizes; 100 000 files take some 20 MB. */
+/** Maximum size of a JSON answer: a list of 100 000 files with sizes takes about 20 MB. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
-/** No answer, or no byte of it, for this long: the connection is dead. */
+/** Time without an answer, or without a byte of it, after which a connection counts as dead. */
 export const STALL_TIMEOUT_MS = 60_000;
 
 export interface HubClient {
-  /** For example `https://huggingface.co`, without a slash at the end. */
+  /** For example `https://huggingface.co`, without a trailing slash. */
   readonly endpoint: string;
   readonly token: string | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
 /**
- * The final answer, of status 2xx (or 416, for a range behind the end).
- * @throws HubError for every other status and for a network that fails; transient where a retry can help
+ * The final answer, with status 2xx (or 416, for a range beyond the end).
+ * @throws HubError for every other status and for a network failure; transient if a retry can help
  */
 export async function request(
   client: HubClient,
@@ -54,13 +57,13 @@ export async function request(
   throw new HubError('server', `${new URL(url).host} redirects more than ${MAX_REDIRECTS} times: check the endpoint`);
 }
 
-/** The same for a short answer, which must be there as a whole within `STALL_TIMEOUT_MS`. @throws HubError as `request` does */
+/** The same for a short answer, which must arrive completely within `STALL_TIMEOUT_MS`. @throws HubError as `request` does */
 export function requestSoon(client: HubClient, url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
   const timeout = AbortSignal.timeout(STALL_TIMEOUT_MS);
   return request(client, url, headers, client.signal === undefined ? timeout : AbortSignal.any([client.signal, timeout]));
 }
 
-/** @throws HubError also when the body is too large or not JSON */
+/** @throws HubError as `request` does, and if the body is too large or not JSON */
 export async function requestJson(client: HubClient, url: string): Promise<unknown> {
   const response = await requestSoon(client, url);
   const chunks: Uint8Array[] = [];
@@ -90,7 +93,7 @@ async function send(url: URL, headers: Record<string, string>, signal: AbortSign
   }
 }
 
-/** The reason of a failed fetch hides in its cause. @param instead what else can be done */
+/** The error for a failed fetch, whose reason is in its cause. @param instead what else the user can do */
 export function networkError(url: URL, error: unknown, instead = ', or use a local folder'): HubError {
   const cause = error instanceof Error ? error.cause : undefined;
   const reason = cause instanceof Error && cause.message !== '' ? cause.message : messageOf(error);
@@ -98,7 +101,7 @@ export function networkError(url: URL, error: unknown, instead = ', or use a loc
   return new HubError('offline', message, { transient: true, cause: error });
 }
 
-/** Whether an answer of this status may be another one later. */
+/** True if a status is temporary. */
 export const isPassing = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
 function statusError(client: HubClient, url: URL, response: Response): HubError {

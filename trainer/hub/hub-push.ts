@@ -1,4 +1,4 @@
-/** A folder of files to a repository on the hub: what the hub lacks is uploaded and committed at once. */
+/** Pushes a folder of files to a repository on the hub: uploads the files that the hub lacks, and commits them at once. */
 import { pathToFileURL } from 'node:url';
 import { commit, createRepo, HubApiError, whoAmI } from '@huggingface/hub';
 import { isRecord } from '../narrow.ts';
@@ -13,7 +13,7 @@ import { pushFetch } from './push-fetch.ts';
 import { resumingFetch, StaleUploadError, UploadJournal } from './upload-journal.ts';
 
 export interface PushFile {
-  /** Its path in the repository. */
+  /** The path in the repository. */
   readonly name: string;
   readonly path: string;
   readonly size: number;
@@ -26,15 +26,15 @@ export interface PushProgress {
 }
 
 export interface PushParams extends Pick<DownloadOptions, 'cacheDir' | 'endpoint' | 'signal' | 'retryDelayMs' | 'onWarning'> {
-  /** `organization/name`, or a name of the user of the token. */
+  /** `organization/name`, or a name that belongs to the token's user. */
   readonly repo: string;
   readonly files: readonly PushFile[];
   readonly token: string;
-  /** A new repository is private without it, and one that everyone reads is left alone. */
+  /** Whether the repository may be public: otherwise a new repository is private, and a public one is refused. */
   readonly isPublic: boolean;
   /** The title of the commit. */
   readonly message: string;
-  /** Says what would be done, and does nothing. */
+  /** Whether to report what would be done without doing it. */
   readonly isDryRun: boolean;
   readonly onProgress?: (progress: PushProgress) => void;
 }
@@ -47,16 +47,16 @@ export interface PushResult {
   readonly isNew: boolean;
   /** Files that the hub lacked. */
   readonly uploaded: readonly Pick<PushFile, 'name' | 'size'>[];
-  /** Names of files that the hub has already. */
+  /** Names of files that the hub already has. */
   readonly unchanged: readonly string[];
-  /** The commit with these files; of a repository that does not exist yet, there is none. */
+  /** The commit with these files; missing if the repository does not exist yet. */
   readonly commit?: string;
 }
 
 /**
- * Large files that were uploaded whole stay in the hub's storage when a push breaks off, and so do parts of the others, so the next one does
- * not send them again.
- * @throws HubError that says what to do
+ * Pushes files. If a push is interrupted, complete large files and parts of incomplete ones stay in the hub's storage, so the next push
+ * does not send them again.
+ * @throws HubError with a remedy
  */
 export async function pushFiles(given: PushParams): Promise<PushResult> {
   const endpoint = clientOf(given).endpoint;
@@ -101,7 +101,7 @@ async function fullName(params: PushParams, endpoint: string): Promise<string> {
   return repo.includes('/') ? repo : `${user.name}/${repo}`;
 }
 
-/** Undefined where there is none, or none that this token sees. */
+/** Reads the repository; undefined if it does not exist, or is not visible with this token. */
 async function readRepository(params: Params): Promise<{ readonly listing: HubListing; readonly isPrivate: boolean } | undefined> {
   const { endpoint, repo } = params;
   try {
@@ -120,7 +120,7 @@ async function create(params: Params): Promise<void> {
   );
 }
 
-/** Which files differ from those of the hub, by their hashes. */
+/** Finds files that differ from those on the hub, by their hashes. */
 async function compare(
   { files, onProgress, signal }: Params,
   there: readonly HubFile[],
@@ -144,7 +144,7 @@ async function isSame({ path, size }: PushFile, there: HubFile, onChunk: (bytes:
   return hash.digest('hex') === (there.sha256 ?? there.gitSha1);
 }
 
-/** @param parent the commit that the files were compared with @returns the new commit */
+/** Uploads and commits files. @param parent the commit with which the files were compared @returns the new commit */
 async function upload(params: Params, files: readonly PushFile[], parent: string | undefined): Promise<string> {
   const { repo, message, onProgress, signal } = params;
   const totalBytes = files.reduce((sum, { size }) => sum + size, 0);
@@ -163,7 +163,7 @@ async function upload(params: Params, files: readonly PushFile[], parent: string
       repo: { type: 'model', name: repo },
       title: message,
       operations: files.map(({ name, path }) => ({ operation: 'addOrUpdate', path: name, content: pathToFileURL(path) })),
-      // The library's other protocol needs a service apart from the hub.
+      // The library's other protocol needs a separate service.
       useXet: false,
       ...(parent !== undefined && { parentCommit: parent }),
       ...(signal && { abortSignal: signal }),
@@ -185,7 +185,7 @@ async function upload(params: Params, files: readonly PushFile[], parent: string
   return made.commit.oid;
 }
 
-/** Runs a call of the library. @throws HubError instead of the library's errors */
+/** Runs a call of the library. @throws HubError in place of the library's errors */
 async function explained<T>(what: string, repo: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();

@@ -1,8 +1,8 @@
-/** The user's token of the hub. */
+/** The user's token for the hub. */
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { codeOf } from '../protocol/error-facts.ts';
 
-/** The token of the environment, or that of a login with huggingface_hub; undefined where there is neither. */
+/** The token from the environment, or from a login with huggingface_hub; undefined if there is neither. */
 export async function hubToken(fromEnvironment: string | undefined, tokenFile: string): Promise<string | undefined> {
   if (fromEnvironment !== undefined) return fromEnvironment;
   try {

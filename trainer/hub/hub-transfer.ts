@@ -1,4 +1,4 @@
-/** One file from the hub to the disk: resumed where it broke off, hashed on the way, renamed when it is whole. */
+/** Downloads one file from the hub to disk: resumed after an interruption, hashed on the way, renamed when complete. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, writeFile } from 'node:fs/promises';
@@ -16,13 +16,13 @@ export interface Transfer {
   readonly file: HubFile;
   /** The final path; `<path>.part` holds the bytes received so far, `<path>.part.etag` the ETag of their content. */
   readonly path: string;
-  /** Bytes of this file on the disk. */
+  /** Receives the number of bytes of this file on disk. */
   readonly onBytes: (bytes: number) => void;
 }
 
 /**
- * One attempt. What came before it broke off stays in the `.part` file for the next.
- * @throws HubError; transient when another attempt can help
+ * Makes one attempt. If it is interrupted, the received bytes stay in the `.part` file for the next one.
+ * @throws HubError; transient if another attempt can help
  */
 export async function transferOnce(transfer: Transfer): Promise<void> {
   const part = `${transfer.path}.part`;
@@ -49,7 +49,7 @@ export async function transferOnce(transfer: Transfer): Promise<void> {
   await rename(part, transfer.path);
 }
 
-/** Whether the answer continues where the part ends. A part of other content is thrown away, and the next attempt begins anew. */
+/** True if the answer continues where the part ends. A part of different content is deleted, and the next attempt starts over. */
 async function continues(response: Response, start: number, etag: string, part: string): Promise<boolean> {
   if (start === 0 || response.status !== 206) return false;
   const from = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
@@ -90,13 +90,13 @@ async function receive(input: { transfer: Transfer; part: string; response: Resp
   }
 }
 
-/** Begins the hash that the hub knows a file by: `sha256`, or git's of its blob. */
+/** Starts the hash by which the hub identifies a file: `sha256`, or git's blob hash. */
 export const hashOf = ({ size, sha256 }: Pick<HubFile, 'size' | 'sha256'>): Hash =>
   sha256 === undefined ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
 
 /** Adds the first bytes of a file to a hash. @param onChunk receives the size of each chunk */
 export async function hashFile(hash: Hash, path: string, bytes: number, onChunk: (size: number) => void): Promise<void> {
-  // A stream cannot be asked for no bytes.
+  // A stream cannot read zero bytes.
   if (bytes === 0) return;
   const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { end: bytes - 1 });
   for await (const chunk of chunks) {
@@ -114,7 +114,7 @@ const diskOr = (error: unknown, part: string): HubError =>
     ? error
     : new HubError('disk', `${part} cannot be written (${messageOf(error)}): free some space or choose another cache folder`);
 
-/** Aborts a transfer of which nothing was heard for a while. */
+/** Aborts a transfer that has been silent for a while. */
 class StallGuard {
   readonly signal: AbortSignal;
   private readonly controller = new AbortController();

@@ -1,4 +1,4 @@
-/** Weights that folders of sentence-transformers have in files of their own: those of the layers behind the pooling. */
+/** Weights that folders of sentence-transformers keep in separate files: those of the layers after the pooling. */
 import type { DenseModule } from '../format/sentence-modules.ts';
 import { fingerprintTensors, type TensorInfo } from '../format/tensor-source.ts';
 import type { WeightFiles } from '../format/weight-files.ts';
@@ -12,16 +12,16 @@ export interface ModuleFile {
 /** The name of a layer's tensor among those of the model, for example `2_Dense.linear.weight`. */
 const nameIn = ({ at }: DenseModule, name: string): string => `${at}.${name}`;
 
-/** Whether a tensor of the folder is one of a layer. */
+/** True if a tensor of the folder belongs to a layer. */
 export const isOfModule = (modules: readonly DenseModule[], name: string): boolean => modules.some(({ at }) => name.startsWith(`${at}.`));
 
-/** The files of a model with the tensors of its layers behind them. `shards` stay those of the model. */
+/** The files of a model, followed by the tensors of its layers. `shards` are still those of the model. */
 export function withModuleWeights(files: WeightFiles, modules: readonly ModuleFile[]): WeightFiles {
   if (modules.length === 0) return files;
   const own = new Map<string, { readonly files: WeightFiles; readonly info: TensorInfo }>();
   for (const { module, files: layer } of modules)
     for (const info of layer.tensors.values()) own.set(nameIn(module, info.name), { files: layer, info });
-  /** The file of a tensor, and its name there. */
+  /** The file that holds a tensor, and the tensor's name there. */
   const at = (name: string): readonly [WeightFiles, string] => {
     const found = own.get(name);
     return found ? [found.files, found.info.name] : [files, name];

@@ -1,4 +1,4 @@
-/** One way to open a model, whatever it is: a folder, a file, or a name on the hub. */
+/** Opens a model of any kind: a folder, a file, or a name on the hub. */
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openByteFile } from '../format/byte-file.ts';
@@ -25,23 +25,26 @@ export interface ModelFolder {
   /** The source as the user wrote it. */
   readonly source: string;
   readonly kind: 'safetensors' | 'torch' | 'gguf';
-  /** The folder the files are in. */
+  /** The folder of the files. */
   readonly dir: string;
   /** The file of a GGUF model. */
   readonly ggufPath?: string;
-  /** Hugging Face's config.json (with `tie_word_embeddings` and the class as the weights have them), or its equivalent made from GGUF metadata. */
+  /**
+   * Hugging Face's config.json (with `tie_word_embeddings` and the class corrected to match the weights), or its equivalent derived from
+   * GGUF metadata.
+   */
   readonly config: ModelConfig;
   readonly weights: TensorSource;
-  /** How a folder of sentence-transformers makes vectors; left out of others, and where it asks for modules that are not computed. */
+  /** How a folder of sentence-transformers computes vectors; left out for other folders, and if it requires unsupported modules. */
   readonly vectors?: SentenceModules | undefined;
   readonly generationConfig: ModelConfig | undefined;
-  /** Names of the files in `dir` that an export copies unchanged; empty for GGUF. The tokenizer's are in `Tokenizer.files()`. */
+  /** Names of the files in `dir` that an export copies unchanged; empty for GGUF. The tokenizer's files are in `Tokenizer.files()`. */
   readonly exportFiles: readonly string[];
-  /** @throws ModelFileError when the model has none or it cannot be used */
+  /** @throws ModelFileError if the model has no tokenizer, or it cannot be used */
   loadTokenizer(): Promise<Tokenizer>;
 }
 
-/** The facts that are known without any weight: the editor shows memory from them. */
+/** The facts that are known without any weights; the editor estimates memory from them. */
 export interface ModelHeaders {
   readonly config: ModelConfig;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -52,9 +55,10 @@ export interface ModelHeaders {
 const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
 
 /**
- * Opens a folder, a `.gguf`, `.safetensors` or `.bin` file, a folder with one GGUF file, or a model by its name on the hub (`org/name`), which is
- * downloaded unless the cache has it. A local path of that name goes before the hub; without `options` only local paths are opened.
- * @throws ModelFileError or HubError that says what is missing or wrong and what to do
+ * Opens a folder, a `.gguf`, `.safetensors` or `.bin` file, a folder with one GGUF file, or a model by its name on the hub (`org/name`),
+ * which is downloaded unless it is in the cache. A local path with that name takes precedence; without `options`, only local paths are
+ * opened.
+ * @throws ModelFileError or HubError with the problem and a remedy
  */
 export async function openModel(nameOrPath: string, options?: DownloadOptions): Promise<ModelFolder> {
   if (await exists(nameOrPath)) return openLocal(nameOrPath, nameOrPath);
@@ -69,7 +73,7 @@ export async function openModel(nameOrPath: string, options?: DownloadOptions): 
   return openLocal(nameOrPath, await downloadModel(nameOrPath, options));
 }
 
-/** Config and tensor names, types and shapes of a local model; every file is closed again. */
+/** Reads config and tensor names, types and shapes of a local model; closes every file. */
 export async function readModelHeaders(path: string): Promise<ModelHeaders> {
   if (!(await exists(path))) throw new ModelFileError(path, 'does not exist', 'Check the path, or download the model first.');
   const model = await openLocal(path, path);
@@ -78,7 +82,7 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
 }
 
 /**
- * The chat template of a local model and the tokens that it may write, read without the vocabulary of a folder.
+ * Reads the chat template of a local model and its special tokens, without the vocabulary of a folder.
  * @throws ModelFileError for a damaged file
  */
 export async function readChatTemplate(path: string): Promise<Pick<Tokenizer, 'chatTemplate' | 'specialTokens'>> {
@@ -105,7 +109,7 @@ function openFile(source: string, path: string): Promise<ModelFolder> {
   throw new ModelFileError(path, 'is not a model', 'Give a folder with config.json and weights, a .gguf, .safetensors or .bin file.');
 }
 
-/** @throws ModelFileError when the folder has several and no other weights */
+/** @throws ModelFileError if the folder has several GGUF files and no other weights */
 async function findGguf(dir: string): Promise<string | undefined> {
   const names = await readdir(dir);
   const found = names.filter(name => name.endsWith('.gguf'));
@@ -159,12 +163,12 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
   };
 }
 
-/** They matter to embeddings alone, whose tasks read the modules again. */
+/** Ignores unsupported modules: they only matter to embeddings, whose tasks read the modules again. */
 function ignoreUncomputed(error: unknown): undefined {
   if (!(error instanceof ModelFileError)) throw error;
 }
 
-/** Opens the files of the layers behind the pooling. */
+/** Opens the files of the layers after the pooling. */
 async function openModules(dir: string, vectors: SentenceModules | undefined): Promise<ModuleFile[]> {
   const found: ModuleFile[] = [];
   try {
@@ -179,7 +183,7 @@ async function openModules(dir: string, vectors: SentenceModules | undefined): P
   }
 }
 
-/** Files that are closed again where what is made of them fails. */
+/** Converts opened files, and closes them if the conversion fails. */
 async function opened(files: Promise<WeightFiles>, make: (files: WeightFiles) => Promise<WeightFiles>): Promise<WeightFiles> {
   const found = await files;
   try {
@@ -191,7 +195,7 @@ async function opened(files: Promise<WeightFiles>, make: (files: WeightFiles) =>
 }
 
 interface FoundWeights {
-  /** The path of the one file, or of the index. */
+  /** The path of the single file, or of the index. */
   readonly path: string;
   readonly form: WeightForm;
 }

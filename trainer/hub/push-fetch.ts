@@ -1,15 +1,15 @@
-/** The `fetch` of uploads: bytes are counted as they leave, and what may be repeated is tried again. */
+/** The `fetch` of uploads: counts bytes as they are sent, and retries requests that may be repeated. */
 import { isRecord } from '../narrow.ts';
 import { type RetryOptions, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { isPassing, networkError } from './hub-http.ts';
 
 export interface PushFetchParams extends RetryOptions {
-  /** Bytes of the content of a large file that left; negative where an attempt failed and they leave again. */
+  /** Receives the bytes of a large file's content that were sent; negative after a failed attempt, because they are sent again. */
   readonly onBytes: (bytes: number) => void;
 }
 
-/** An answer of 2xx or of a status that no further attempt changes. @throws HubError for a network that fails */
+/** Resolves with an answer of status 2xx, or of a status that a retry would not change. @throws HubError for a network failure */
 export function pushFetch({ onBytes, ...retries }: PushFetchParams): typeof fetch {
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
@@ -18,7 +18,7 @@ export function pushFetch({ onBytes, ...retries }: PushFetchParams): typeof fetc
   };
 }
 
-/** A commit whose answer was lost may have been made, so it is not sent again. */
+/** True if a request may be repeated. A commit whose answer was lost may have succeeded, so it is not sent again. */
 const isRepeatable = ({ pathname }: URL, init: RequestInit | undefined): boolean =>
   init?.method !== 'POST' || /\/preupload\/|\/objects\/batch$/.test(pathname);
 
@@ -40,17 +40,17 @@ async function sendOnce(
   } catch (error) {
     onBytes(-left);
     signal?.throwIfAborted();
-    // The library gives up the other parts of a file where one fails.
+    // The library aborts the other parts of a file if one fails.
     init?.signal?.throwIfAborted();
     if (error instanceof HubError) throw error;
     throw networkError(url, error, '');
   }
 }
 
-/** The library marks the requests that carry a large file. */
+/** True for requests with the content of a large file, which the library marks. */
 const isContent = (init: RequestInit): boolean => 'progressHint' in init && isRecord(init.progressHint) && 'path' in init.progressHint;
 
-/** The content of a large file, which reports each chunk that is taken from it. Storage wants to know its length before. */
+/** The content of a large file as a body that reports each chunk sent. Storage requires its length in advance. */
 function countedBody(content: Blob, onBytes: (bytes: number) => void): RequestInit {
   const counted = new TransformStream<Uint8Array, Uint8Array>({
     transform: (chunk, controller) => {

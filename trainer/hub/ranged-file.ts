@@ -1,4 +1,4 @@
-/** A file of the hub that is read by ranges, and whose beginning is kept. A commit never changes, so its bytes do not either. */
+/** A file on the hub that is read by ranges, and whose beginning is cached. A commit never changes, so its bytes do not either. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
@@ -16,13 +16,13 @@ export interface RangedFileParams {
   readonly file: HubFile;
   /** The path of the whole file. */
   readonly path: string;
-  /** Thrown where a range would have to be asked for; left out, it is. */
+  /** The error to throw if a range would have to be requested; if left out, it is requested. */
   readonly refused?: HubError | undefined;
 }
 
-/** A range is held in memory. */
+/** Maximum size of a range, which is held in memory. */
 const MAX_RANGE_BYTES = 2 ** 27;
-/** Bytes of the beginning that are fetched at a time, and kept. */
+/** Number of bytes of the beginning that are fetched and cached at a time. */
 const PIECE_BYTES = 2 ** 22;
 
 export class RangedFile {
@@ -30,7 +30,7 @@ export class RangedFile {
   readonly byteLength: number;
   readonly #params: RangedFileParams;
   readonly #options: DownloadOptions;
-  /** The content that the first answer was of, by its ETag. */
+  /** The ETag of the content in the first answer. */
   #etag: string | undefined;
 
   constructor(params: RangedFileParams, options: DownloadOptions) {
@@ -40,7 +40,7 @@ export class RangedFile {
     this.#options = options;
   }
 
-  /** Bytes `start` to `end`, the last not included. @throws HubError, also from a server that sends no ranges */
+  /** The bytes from `start` to `end` (exclusive). @throws HubError, also if the server does not support ranges */
   async slice(start: number, end = this.byteLength): Promise<ArrayBuffer> {
     if (!(start >= 0 && end >= start && end <= this.byteLength && end - start <= MAX_RANGE_BYTES))
       throw new RangeError(`${end - start} bytes at byte ${start} of ${this.byteLength}; at most ${MAX_RANGE_BYTES} are read at once`);
@@ -50,9 +50,9 @@ export class RangedFile {
   }
 
   /**
-   * Fetches what is missing of the first bytes. Another call continues where they end. Several processes may do so at the same time: they
-   * write the same bytes to the same places.
-   * @returns the path of a file that begins with them
+   * Fetches the missing part of the first bytes; another call continues from there. Several processes may do so at the same time, because
+   * they write the same bytes to the same offsets.
+   * @returns the path of a file that begins with these bytes
    * @throws HubError
    */
   async keepBeginning(bytes: number): Promise<string> {

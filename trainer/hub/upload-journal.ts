@@ -1,4 +1,4 @@
-/** Parts of large files that the hub's storage already has: an interrupted push continues with the next part. */
+/** Remembers the parts of large files that the hub's storage already has, so that an interrupted push continues with the next part. */
 import { createHash } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,9 +8,9 @@ import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isRecord, recordIn } from '../narrow.ts';
 import { HubError } from './hub-error.ts';
 
-/** The addresses for the parts of a file, as the hub gives them. Whoever has it may upload: the file is for its owner alone. */
+/** The addresses for the parts of a file, from the hub. They permit anyone to upload, so the journal is readable only by its owner. */
 const actionSchema = z.looseObject({ href: z.string(), header: z.record(z.string(), z.string()) });
-/** A line of the journal: an upload begins, storage has a part of it, or it is over. */
+/** A line of the journal: an upload begins, storage has a part of it, or it ends. */
 const entrySchema = z.union([
   z.strictObject({ begin: z.string(), size: z.number(), begunMs: z.number(), action: actionSchema }),
   z.strictObject({ part: z.string(), etag: z.string() }),
@@ -25,21 +25,21 @@ interface Upload {
   readonly size: number;
   readonly begunMs: number;
   readonly action: UploadAction;
-  /** The storage's answer for each part that it has, by the address of the part. */
+  /** The storage's answers for completed parts, by the address of the part. */
   readonly parts: Map<string, string>;
 }
 
-/** Addresses without a stated end are used again for half a day. */
+/** Addresses without an expiry time are reused for half a day. */
 const DEFAULT_LIFE_MS = 12 * 3600e3;
-/** The rest of the upload has to fit before the end. */
+/** Time before the expiry that is reserved for the rest of the upload. */
 const MARGIN_MS = 600e3;
 
-/** Storage refuses an upload that an earlier push began. The journal has dropped it, so another attempt starts over. */
+/** Thrown if storage refuses an upload that an earlier push began. The journal has dropped it, so a retry starts over. */
 export class StaleUploadError extends HubError {
   override name = 'StaleUploadError';
 }
 
-/** The uploads that the entries so far leave open. */
+/** The uploads that are still open after the entries so far. */
 class OpenUploads {
   readonly byOid = new Map<string, Upload>();
   readonly #byAddress = new Map<string, Upload>();
@@ -71,7 +71,7 @@ export class UploadJournal {
   readonly #uploads: OpenUploads;
   /** Uploads of earlier pushes. */
   readonly #earlier: Set<string>;
-  /** Addresses of those that storage has given up. */
+  /** Addresses of uploads that storage has abandoned. */
   readonly #refused = new Set<string>();
   #written: Promise<void> = Promise.resolve();
 
@@ -82,7 +82,7 @@ export class UploadJournal {
   }
 
   /**
-   * Reads what earlier pushes have written, without uploads that are over.
+   * Reads the entries of earlier pushes, without uploads that have ended.
    * @param target the address of the repository
    */
   static async open(cacheDir: string, target: string): Promise<UploadJournal> {
@@ -93,13 +93,13 @@ export class UploadJournal {
     for (const entry of entriesIn(await readRegularText(file, MAX_JSON_BYTES).catch(() => ''))) found.add(entry);
     const uploads = new OpenUploads();
     for (const upload of found.byOid.values()) if (isAlive(upload, Date.now())) for (const entry of entriesOf(upload)) uploads.add(entry);
-    // Behind whole lines alone, further ones are read.
+    // Rewritten as whole lines, because entries after an incomplete line would be lost.
     const text = [...uploads.byOid.values()].flatMap(upload => entriesOf(upload).map(lineOf)).join('');
     await writeDurably(file, handle => handle.writeFile(text), { mode: 0o600 });
     return new UploadJournal(file, uploads);
   }
 
-  /** The upload to continue, or the given one, which is a new one from now on. */
+  /** The upload to continue, or the given one, which is recorded as new. */
   async actionFor(oid: string, size: number, given: UploadAction): Promise<UploadAction> {
     const known = this.#uploads.byOid.get(oid);
     if (known?.size === size && known.action.header.chunk_size === given.header.chunk_size) return known.action;
@@ -107,7 +107,7 @@ export class UploadJournal {
     return given;
   }
 
-  /** The answer of the storage for a part that it has. */
+  /** The storage's answer for a part that it already has. */
   etagOf(url: string): string | undefined {
     return this.#uploads.of(url)?.parts.get(url);
   }
@@ -116,7 +116,7 @@ export class UploadJournal {
     if (this.#uploads.of(url)) await this.#add({ part: url, etag });
   }
 
-  /** The upload that an address belongs to is complete. */
+  /** Records that the upload of an address is complete. */
   async complete(url: string): Promise<void> {
     const upload = this.#uploads.of(url);
     if (upload) await this.#add({ end: upload.oid });
@@ -132,18 +132,18 @@ export class UploadJournal {
     return this.#refused.has(url);
   }
 
-  /** Resolves when everything that is known is on the disk. */
+  /** Resolves when all entries are on disk. */
   settled(): Promise<void> {
     return this.#written;
   }
 
-  /** Everything is committed. */
+  /** Removes the journal after everything was committed. */
   async remove(): Promise<void> {
     await this.#written;
     await rm(this.#file, { force: true });
   }
 
-  /** Entries follow one another. */
+  /** Appends an entry; entries are written one after the other. */
   #add(entry: Entry): Promise<void> {
     this.#uploads.add(entry);
     this.#written = this.#written.then(async () => {
@@ -161,7 +161,7 @@ export class UploadJournal {
 
 const lineOf = (entry: Entry): string => `${JSON.stringify(entry)}\n`;
 
-/** Whole lines; a process that was killed may have left a part of the last one. */
+/** The entries of whole lines; a killed process may have left an incomplete last line. */
 const entriesIn = (text: string): Entry[] =>
   text.split('\n').flatMap(line => {
     const { data } = entrySchema.safeParse(recordIn(line));
@@ -175,7 +175,7 @@ const entriesOf = ({ oid, size, begunMs, action, parts }: Upload): Entry[] => [
 
 const addressesOf = ({ action: { href, header } }: Pick<Upload, 'action'>): readonly string[] => [href, ...Object.values(header)];
 
-/** Addresses of storage name their own end, in the form of S3. */
+/** True if an upload has not expired: the addresses contain their expiry time, in the form of S3. */
 function isAlive(upload: Pick<Upload, 'action' | 'begunMs'>, nowMs: number): boolean {
   const ends = addressesOf(upload).flatMap(value => endOf(value) ?? []);
   return nowMs + MARGIN_MS < (ends.length > 0 ? Math.min(...ends) : upload.begunMs + DEFAULT_LIFE_MS);
@@ -192,7 +192,7 @@ function endOf(address: string): number | undefined {
 }
 
 /**
- * A `fetch` of uploads that sends only parts which the storage lacks.
+ * Returns a `fetch` for uploads that only sends parts which the storage lacks.
  * @param onBytes receives the size of each part that is not sent again
  */
 export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onBytes: (bytes: number) => void): typeof fetch {
@@ -218,7 +218,7 @@ export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onByt
   };
 }
 
-/** The hub's list of uploads, in which interrupted ones continue. */
+/** The hub's list of uploads, with interrupted ones replaced by their earlier addresses. */
 async function withEarlierUploads(response: Response, journal: UploadJournal): Promise<Response> {
   if (!response.ok) return response;
   const list: unknown = await response.json();
