@@ -1,12 +1,15 @@
-/** The tools that agents call: each is a command of the command line. The MCP server and the editor's language model tools read this table. */
+/**
+ * The tools for agents, each of which is a command of the command line. The MCP server and the editor's language model tools read this
+ * table.
+ */
 import { namesOf } from './entries.ts';
 
-/** The kinds of a parameter: a path on this machine, other text, or a whole number. */
+/** The kinds of parameters: a path on this machine, other text, or an integer. */
 export type ToolParameterKind = 'path' | 'text' | 'number';
 
 export interface ToolParameter {
   readonly kind: ToolParameterKind;
-  /** A list of values. */
+  /** Present if the parameter takes a list of values. */
   readonly isList?: true;
   readonly isOptional?: true;
   readonly description: string;
@@ -14,14 +17,14 @@ export interface ToolParameter {
 
 export interface AgentTool {
   readonly title: string;
-  /** Written for the model that chooses a tool. */
+  /** The description, written for the model that chooses a tool. */
   readonly description: string;
-  /** A tool that starts or stops something asks the user first. */
+  /** Present for a tool that starts or stops something: the question that it asks the user first. */
   readonly changes?: { readonly question: string };
   readonly parameters: Readonly<Record<string, ToolParameter>>;
   /** The command and its options, without parameters. */
   readonly command: readonly string[];
-  /** The option that carries a parameter; other parameters follow the command in the order of the table. */
+  /** The options that pass parameters; other parameters follow the command in the order of the table. */
   readonly options?: Readonly<Record<string, string>>;
 }
 
@@ -114,9 +117,9 @@ export function inputSchemaOf({ parameters }: AgentTool) {
 }
 
 /**
- * Returns the arguments of the command line for an input.
+ * Returns the command-line arguments for an input.
  * @param pathOf resolves a path of the input
- * @throws Error that names the parameter which is missing, unknown or of another kind
+ * @throws Error that names a parameter that is missing, unknown or of the wrong kind
  */
 export function argumentsOf(name: AgentToolName, input: Readonly<Record<string, unknown>>, pathOf: (path: string) => string): string[] {
   const { parameters, command, options = {} }: AgentTool = agentTools[name];

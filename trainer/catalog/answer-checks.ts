@@ -1,12 +1,12 @@
-/** Checks of the answers that a language model writes during an evaluation. Code asks for a capability of an entry. */
+/** Checks of the answers that a language model generates during an evaluation. Code asks for a capability of an entry. */
 import { namesOf } from './entries.ts';
 
 interface AnswerCheckEntry {
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** It compares with the answer of the sample. */
+  /** Present if it compares with the sample's own answer. */
   readonly comparesWithSample?: true;
-  /** It reads `eval_generation.pattern`. */
+  /** Present if it reads `eval_generation.pattern`. */
   readonly readsPattern?: true;
 }
 
@@ -35,8 +35,8 @@ export const answerChecks: Readonly<Record<AnswerCheck, AnswerCheckEntry>> = ent
 
 export const answerCheckNames = namesOf(entries);
 
-/** The mean reward of the answers, in an evaluation whose answers a reward model scores (`eval_generation.reward_model`). */
+/** The metric for the mean reward of the answers, in an evaluation whose answers a reward model scores (`eval_generation.reward_model`). */
 export const REWARD = 'reward';
 
-/** The metrics of written answers. */
+/** The metrics of generated answers. */
 export const answerMetrics = [...answerCheckNames, REWARD] as const;

@@ -1,4 +1,4 @@
-/** The formats in which a run is exported. `export/export-model.ts` holds how each is written and verified. */
+/** The export formats of a run. `artifact/export-model.ts` writes and verifies them. */
 import { namesOf } from './entries.ts';
 import { type ObjectiveEntry, type ObjectiveName, objectiveCatalog } from './objectives.ts';
 
@@ -6,17 +6,17 @@ export interface ArtifactEntry<Type extends string = ExportType> {
   readonly label: string;
   /** A phrase for lists and help. */
   readonly summary: string;
-  /** Ends the suggested name of the folder. */
+  /** The suffix of the folder's suggested name. */
   readonly suffix: string;
-  /** The kind of model that it holds; any, if absent. */
+  /** The kind of model that the format holds; if left out, any. */
   readonly of?: ObjectiveEntry['model'];
-  /** The types that weights may be written in, each with its label; the first is the default. */
+  /** The types in which weights may be written, each with its label; the first is the default. */
   readonly types?: Readonly<Partial<Record<Type, string>>>;
-  /** For the model card: the library that loads it, and its relation to the base, as the Hub names them. */
+  /** For the model card: the library that loads the export, and its relation to the base, in the Hub's terms. */
   readonly hub?: { readonly library: string; readonly relation: 'finetune' | 'quantized' | 'adapter' };
 }
 
-/** Types of merged folders. A GGUF base has no such folder, so its numbers become float32, which keeps every bit. */
+/** Types of merged folders. A GGUF base has no type that such a folder can hold, so its values become float32, which is exact. */
 const mergedTypes = {
   base: 'As the base (float32 of a GGUF file)',
   float32: 'float32',
@@ -94,7 +94,7 @@ export const artifactCatalog: Readonly<Record<ExportFormat, ArtifactEntry>> = en
 
 export const exportFormats = namesOf(entries);
 
-/** The formats that can hold a model tuned for this task; all, if the task is not known. */
+/** The formats that can hold a model tuned for this task; all formats if the task is unknown. */
 export const formatsFor = (task: ObjectiveName | undefined): readonly ExportFormat[] =>
   exportFormats.filter(format => {
     const { of }: ArtifactEntry = artifactCatalog[format];
@@ -104,7 +104,7 @@ export const formatsFor = (task: ObjectiveName | undefined): readonly ExportForm
 /** The types of all formats. */
 export const exportTypes: readonly ExportType[] = [...new Set(exportFormats.flatMap(format => typesOf(format)))];
 
-/** The types of a format, of which the first is the default. */
+/** The types of a format; the first is the default. */
 export function typesOf(format: ExportFormat): readonly ExportType[] {
   return namesOf(artifactCatalog[format].types ?? {});
 }

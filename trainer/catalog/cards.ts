@@ -1,23 +1,23 @@
 /**
- * Graphics cards that a recipe can be priced for, whether they are at hand or not. Sizes and rates are those of NVIDIA's data sheets and
+ * Graphics cards for which a recipe can be estimated; they need not be present. Sizes and rates are from NVIDIA's data sheets and
  * architecture papers (Ampere GA100 and GA102, Ada, Hopper, Blackwell); limits of a multiprocessor are from the table "Technical
- * Specifications per Compute Capability" of the CUDA programming guide. All other numbers that a compiler asks for follow from these.
+ * Specifications per Compute Capability" of the CUDA programming guide. All other numbers that a compiler needs follow from these.
  */
 import { didYouMean } from './did-you-mean.ts';
 import { namesOf, orList } from './entries.ts';
 
-/** Limits of a multiprocessor. Bytes of shared memory: all of it, and the most that one block may have. */
+/** Limits of a multiprocessor. Shared memory in bytes: the total, and the maximum per block. */
 interface Multiprocessor {
   readonly threads: number;
   readonly sharedBytes: number;
   readonly blockSharedBytes: number;
-  /** Units for float32. */
+  /** Number of float32 units. */
   readonly lanes: number;
 }
 
 const KIB = 1024;
 
-/** By compute capability. */
+/** Limits by compute capability. */
 export const multiprocessors = {
   '8.0': { threads: 2048, sharedBytes: 164 * KIB, blockSharedBytes: 163 * KIB, lanes: 64 },
   '8.6': { threads: 1536, sharedBytes: 100 * KIB, blockSharedBytes: 99 * KIB, lanes: 128 },
@@ -33,12 +33,12 @@ export interface CardEntry {
   readonly label: string;
   readonly capability: ComputeCapability;
   readonly memoryGib: number;
-  /** As CUDA counts them, over both dies of a B200. */
+  /** Number of multiprocessors as CUDA counts them; for a B200, on both dies. */
   readonly multiprocessors: number;
-  /** GB/s. */
+  /** Memory bandwidth in GB/s. */
   readonly bandwidth: number;
   readonly cacheMib: number;
-  /** Boost clock. */
+  /** Boost clock in GHz. */
   readonly gigahertz: number;
 }
 
@@ -111,32 +111,32 @@ export const cardCatalog: Readonly<Record<CardName, CardEntry>> = entries;
 
 export const cardNames = namesOf(entries);
 
-/** The card of each generation that the tests and the bench compile for: sm_80, 86, 89, 90 and 100. */
+/** The card of each generation for which the tests and the benchmark compile: sm_80, 86, 89, 90 and 100. */
 export const cardOfEachGeneration = ['a100', 'rtx-3090', 'rtx-4090', 'h100', 'b200'] as const satisfies readonly CardName[];
 
-/** The card whose numbers are those of a device that nobody names: the model of buffers was set by programs compiled for it. */
+/** The card that stands for unknown devices: the model of buffers was calibrated with programs compiled for it. */
 export const ASSUMED_CARD: CardName = 'h100';
 
-/** Bytes of a card. */
+/** Memory of a card in bytes. */
 export const cardBytes = (name: CardName): number => Math.round(cardCatalog[name].memoryGib * 2 ** 30);
 
 /**
- * Memory of the driver, the context of the process and the compiled kernels, before a program has anything: an assumption, since no card was
- * at hand to measure it.
+ * Memory that the driver, the process's context and the compiled kernels take before a program runs. An assumption: no card was available
+ * to measure it.
  */
 export const CARD_RESERVED_BYTES = 2 ** 30;
 
-/** The bytes that a run may take on a card. */
+/** Bytes that a run may use on a card. */
 export const usableCardBytes = (name: CardName): number => cardBytes(name) - CARD_RESERVED_BYTES;
 
-/** The text without case, signs and the words of vendors and markets, which name no card. */
+/** The text in lower case, without punctuation and the words of vendors and product lines, which do not identify a card. */
 const plain = (text: string): string =>
   text
     .toLowerCase()
     .replace(/\b(nvidia|geforce|tesla)\b/g, '')
     .replace(/[^a-z0-9]/g, '');
 
-/** The card that a text names: "rtx-4090", "RTX 4090", "NVIDIA GeForce RTX 4090", "4090"; or what to write instead. */
+/** The card that a text names ("rtx-4090", "RTX 4090", "NVIDIA GeForce RTX 4090", "4090"), or what to write instead. */
 export function findCard(text: string): { readonly card: CardName } | { readonly problem: string } {
   const wanted = plain(text);
   const spellings = (name: CardName): string[] => [plain(name), plain(cardCatalog[name].label), plain(name).replace(/^rtx/, '')];

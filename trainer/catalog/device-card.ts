@@ -1,4 +1,4 @@
-/** The graphics card that a device is: by the name that its driver gives it, and by what a plugin says of it. */
+/** Identifies the graphics card of a device, from its driver's name and from the facts that a plugin reports. */
 import {
   ASSUMED_CARD,
   type CardEntry,
@@ -11,9 +11,9 @@ import {
 import { namesOf } from './entries.ts';
 
 /**
- * The names that NVIDIA's driver gives to devices with the numbers of a card, without "NVIDIA ", which drivers before 465 leave out: those of
- * its list of supported products (README of the driver, appendix A; README of NVIDIA/open-gpu-kernel-modules). Names that differ by a word are
- * other devices: an H100 PCIe has 114 multiprocessors, an RTX 4090 D 114, a mobile RTX 4090 76.
+ * The names that NVIDIA's driver gives to devices with a card's numbers, without "NVIDIA ", which drivers before 465 omit. They are from
+ * its list of supported products (README of the driver, appendix A; README of NVIDIA/open-gpu-kernel-modules). Names that differ by a word
+ * are other devices: an H100 PCIe has 114 multiprocessors, an RTX 4090 D 114, a mobile RTX 4090 76.
  */
 const deviceNames: Readonly<Record<CardName, readonly string[]>> = {
   'rtx-3060': ['GeForce RTX 3060'],
@@ -30,7 +30,7 @@ const deviceNames: Readonly<Record<CardName, readonly string[]>> = {
   b200: ['B200'],
 };
 
-/** Boards of one name that differ in their memory. */
+/** Boards with one name and different memory sizes. */
 const SEVERAL_SIZES: readonly CardName[] = ['rtx-3060', 'rtx-4060-ti'];
 
 const plain = (text: string): string =>
@@ -40,42 +40,42 @@ const plain = (text: string): string =>
     .replace(/\s+/g, ' ')
     .replace(/^nvidia /, '');
 
-/** The card that a driver's name of a device means, for example "NVIDIA A100-SXM4-80GB"; undefined for a device of other numbers. */
+/** The card for a driver's device name, for example "NVIDIA A100-SXM4-80GB"; undefined for a device with other numbers. */
 export function cardOfDevice(deviceName: string): CardName | undefined {
   const name = plain(deviceName);
   return namesOf(deviceNames).find(card => deviceNames[card].some(known => plain(known) === name));
 }
 
-/** Facts of a device that are known before it computes. */
+/** Facts about a device that are known before it computes. */
 export interface DeviceFacts {
-  /** As its driver gives it; '' where that is not known. */
+  /** The driver's name; '' if unknown. */
   readonly name: string;
-  /** For example "9.0"; left out where the device does not say it. */
+  /** The compute capability, for example "9.0"; left out if the device does not report it. */
   readonly capability?: string | undefined;
   readonly multiprocessors?: number | undefined;
-  /** Bytes that programs may take on it; left out where the device does not count them. */
+  /** Bytes that programs may use on the device; left out if the device does not report it. */
   readonly memoryBytes?: number | undefined;
 }
 
 /** A device with all numbers that an estimate needs. */
 export interface DeviceCard extends Pick<CardEntry, 'multiprocessors' | 'capability'> {
   readonly name: string;
-  /** The entry of the catalog with its name. */
+  /** The card in the catalog with its name. */
   readonly card?: CardName;
-  /** Bytes that programs may take; left out where nothing says it. */
+  /** Bytes that programs may use; left out if unknown. */
   readonly memoryBytes?: number;
-  /** A sentence about the numbers that are assumed; left out where all are the device's own, or those of its card. */
+  /** A sentence about the assumed numbers; left out if all are the device's own, or those of its card. */
   readonly assumed?: string;
 }
 
-/** The device of a machine that an engine computes on. */
+/** The device of a machine on which an engine computes. */
 export interface DeviceHere {
   readonly device: 'cpu' | 'gpu';
-  /** The GPU, with what is assumed of it, of an engine whose memory there is estimated. */
+  /** The GPU, with what is assumed about it, for an engine whose GPU memory is estimated. */
   readonly gpu?: DeviceCard;
 }
 
-/** The numbers of a device: its own, else those of the card with its name, else those of the card that is assumed, which is said. */
+/** The numbers of a device: its own, else those of the card with its name, else those of the assumed card, which `assumed` then says. */
 export function deviceCard(facts: DeviceFacts): DeviceCard {
   const card = cardOfDevice(facts.name);
   const entry = cardCatalog[card ?? ASSUMED_CARD];
@@ -94,7 +94,7 @@ export function deviceCard(facts: DeviceFacts): DeviceCard {
   };
 }
 
-/** "NVIDIA GeForce RTX 4090: 128 multiprocessors, compute capability 8.9", with what is assumed. */
+/** A description with the assumptions: "NVIDIA GeForce RTX 4090: 128 multiprocessors, compute capability 8.9". */
 export function deviceText({ name, multiprocessors: count, capability, assumed }: DeviceCard): string {
   const numbers = `${name === '' ? 'GPU' : name}: ${count} multiprocessors, compute capability ${capability}`;
   return assumed === undefined ? numbers : `${numbers}. ${assumed}`;
@@ -123,7 +123,7 @@ const partsOf = (capability: string): readonly [number, number] => {
   return [major, minor];
 };
 
-/** The newest known compute capability that is not newer, else the oldest; undefined for a text that is none. */
+/** The newest known compute capability that is not newer than this one, else the oldest; undefined for any other text. */
 function nearestCapability(text: string): ComputeCapability | undefined {
   if (!/^\d+\.\d+$/.test(text)) return undefined;
   const [major, minor] = partsOf(text);

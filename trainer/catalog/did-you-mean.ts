@@ -1,18 +1,15 @@
-/** The known word that is nearest to a misspelled one. */
+/** Finds the known word that is most similar to a misspelled one. */
 import { distance } from 'fastest-levenshtein';
 
-/** Longer text is not a misspelled word, and the distance costs the product of both lengths. */
+/** Maximum length of a misspelled word; computing the distance takes time proportional to the product of both lengths. */
 const MAX_WORD = 64;
-/** Longer words differ too much from any candidate. */
+/** Maximum length of a candidate; a longer one differs too much from any word. */
 const MAX_CANDIDATE = 2 * MAX_WORD;
 
-/** Case, hyphens and underscores are style, not spelling. */
+/** The word without style: case, hyphens and underscores are not spelling. */
 const plain = (word: string): string => word.toLowerCase().replace(/[-_\s]/g, '');
 
-/**
- * The candidate that `word` most likely meant, if one is near: up to two in five letters may differ, because a swap
- * counts twice.
- */
+/** The candidate that `word` most likely meant, if one is similar: up to two in five letters may differ, because a swap counts as two. */
 export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
   if (word.length > MAX_WORD) return undefined;
   const wanted = plain(word);

@@ -7,31 +7,31 @@ export interface EngineEntry {
   /** One sentence for completion, hover and help. */
   readonly summary: string;
   /**
-   * Stores 16-, 8- and 4-bit numbers in that many bits; other engines store them in 32, with the same results and no
-   * memory saved.
+   * Whether it stores 16-, 8- and 4-bit numbers in that many bits; other engines store them in 32 bits, with the same results and no memory
+   * saved.
    */
   readonly holdsFewerBits: boolean;
-  /** The places in which it can keep the optimizer's state, other than in the memory of the device that computes. */
+  /** The places other than the compute device's memory in which it can keep optimizer state. */
   readonly offloadsTo: readonly ('host' | 'disk')[];
-  /** Computes the update of state in the host's memory there, instead of moving the state to the device. */
+  /** Present if it updates offloaded state in host memory, without moving the state to the device. */
   readonly updatesOnHost?: true;
-  /** Can keep weights of the base in the host's memory, and moves each to the device for its uses. */
+  /** Present if it can keep weights of the base in host memory and move each to the device when it is used. */
   readonly hostsWeights?: true;
-  /** Can run the operations between two products in one pass. */
+  /** Whether it can run the operations between two matrix products in one pass. */
   readonly fuses: boolean;
-  /** Ways to connect the processes of a run, which sum their gradients; none for an engine that trains in one process. */
+  /** The transports that can connect the processes of a run to sum their gradients; empty for an engine that trains in one process. */
   readonly transports: readonly TransportName[];
-  /** Compiles a step for several devices of one process, which sum their gradients within it. */
+  /** Present if it compiles a step for several devices of one process, which sum their gradients within it. */
   readonly replicates?: true;
-  /** Keeps what its device's compiler has made, whose memory an estimate then knows. */
+  /** Present if it caches what its device's compiler has produced, whose memory is then known to an estimate. */
   readonly keepsPrograms?: true;
-  /** Runs anywhere, with nothing to install. */
+  /** Whether it runs anywhere without installation. */
   readonly isBuiltIn: boolean;
-  /** Runs only where it is named: `auto` never takes it. */
+  /** Present if it only runs when it is named: `auto` never chooses it. */
   readonly isOnRequest?: true;
 }
 
-/** In order of preference: `auto` takes the first that is installed and not on request. */
+/** The engines in order of preference: `auto` chooses the first that is installed and not on request. */
 const entries = {
   tensorflow: {
     label: 'TensorFlow',
@@ -73,10 +73,10 @@ export const engineCatalog: Readonly<Record<EngineName, EngineEntry>> = entries;
 
 export const engineNames = namesOf(entries);
 
-/** The engines that can keep weights of the base in the memory of the host. */
+/** The engines that can keep weights of the base in host memory. */
 export const hostingEngines = namesWhere(engineCatalog, ({ hostsWeights }) => hostsWeights === true);
 
-/** The engine that `auto` prefers; estimates assume it where no machine is known. */
+/** The engine that `auto` prefers; estimates assume it if the machine is unknown. */
 const preferredEngine: EngineName = 'tensorflow';
 
 /** The choices of the recipe's `engine` and of `--engine`. */
@@ -89,10 +89,10 @@ export const engineChoices = {
 
 export type EngineChoiceName = keyof typeof engineChoices;
 
-/** The engine that runs on a card whose programs are compiled for it. */
+/** The engine that runs programs compiled for a card. */
 export const CARD_ENGINE: EngineName = 'pjrt';
 
-/** The engine to plan for where no machine is known. */
+/** The engine to plan for if the machine is unknown. */
 export const plannedEngine = (choice: EngineChoiceName): EngineName => (choice === 'auto' ? preferredEngine : choice);
 
 export const engineChoiceNames = namesOf(engineChoices);

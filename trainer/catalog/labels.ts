@@ -1,4 +1,4 @@
-/** The label of a catalog's entry: what a user reads wherever a name need not be typed. */
+/** Labels of catalog entries, for display wherever the user need not type a name. */
 import { artifactCatalog } from './artifacts.ts';
 import { engineCatalog } from './engines.ts';
 import { entryOf } from './entries.ts';
@@ -18,19 +18,19 @@ const catalogs = {
 
 export type CatalogName = keyof typeof catalogs;
 
-/** A name that this version does not know, from a file of another one, is its own label. */
+/** The label of a name. A name that this version does not know, from a file of another version, is its own label. */
 export function labelIn(catalog: CatalogName, name: string): string {
   const labels: Labels = catalogs[catalog];
   return (Object.hasOwn(labels, name) ? labels[name]?.label : undefined) ?? name;
 }
 
-/** The label of a run's method, by the part of each weight that it trains: `trains` of its recipe, where that is known. */
+/** The label of a run's method, depending on the part of each weight that it trains (`trains` of its recipe), if known. */
 export function methodLabel(method: string, trains?: string): string {
   const parts: Readonly<Record<string, string>> = entryOf(methodCatalog, method)?.labelOf ?? {};
   return (trains !== undefined && Object.hasOwn(parts, trains) ? parts[trains] : undefined) ?? labelIn('method', method);
 }
 
-/** The settings whose values are names of a catalog, by their dotted path. */
+/** The catalogs of the settings whose values are catalog names, by dotted path. */
 const settings: Readonly<Record<string, CatalogName>> = {
   method: 'method',
   task: 'objective',
@@ -38,7 +38,7 @@ const settings: Readonly<Record<string, CatalogName>> = {
   'importance.measure': 'measure',
 };
 
-/** Undefined for a setting or a value that has no label. */
+/** The label of a setting's value; undefined for a setting or a value without a label. */
 export function labelOfSetting(path: string, value: string | undefined): string | undefined {
   const catalog = settings[path];
   if (catalog === undefined || value === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** The measures of importance. Code asks for a capability of an entry; `importance/measures.ts` holds how each is computed. */
+/** The measures of importance. Code asks for a capability of an entry; `importance/measures.ts` computes them. */
 import { namesOf, namesWhere, orList } from './entries.ts';
 
 export interface MeasureEntry {
@@ -6,19 +6,20 @@ export interface MeasureEntry {
   /** One sentence for completion, hover and documentation. */
   readonly summary: string;
   /**
-   * nothing: a control. weights: the rows alone. inputs: forward passes. outputs: outputs and their gradients, one number per row and
-   * sample. gradients: the gradient of the whole weight, one layer at a time. steps: the same, and weights in float32 that it moves.
+   * The inputs of the measure. nothing: a control. weights: only the rows. inputs: forward passes. outputs: outputs and their gradients,
+   * one value per row and sample. gradients: the gradient of the whole weight, one layer at a time. steps: the same, and float32 weights
+   * that it changes.
    */
   readonly needs: 'nothing' | 'weights' | 'inputs' | 'outputs' | 'gradients' | 'steps';
-  /** Has a form for columns: how much an input of a layer matters. */
+  /** Whether it can score columns, that is, the importance of a layer's inputs. */
   readonly scoresColumns: boolean;
-  /** Looks at samples one by one, so that samples cannot share a row of a batch. */
+  /** Whether it examines samples one by one, so that samples cannot share a row of a batch. */
   readonly perSample: boolean;
-  /** Is made of the scores of single classes, so that every sample needs a label. */
+  /** Whether it combines scores of single classes, so that every sample needs a label. */
   readonly byClass: boolean;
-  /** Says little with few labels or with very unequal ones. */
+  /** Whether it is unreliable with few labels or very unbalanced ones. */
   readonly needsBalancedLabels: boolean;
-  /** Was clearly worse than random rows on the vision transformer of the study (bench/results/study.md). */
+  /** Whether it was clearly worse than random rows on the vision transformer of the study (bench/results/study.md). */
   readonly isBehindRandomOnImages: boolean;
 }
 
@@ -121,22 +122,22 @@ export const measureCatalog: Readonly<Record<MeasureName, MeasureEntry>> = entri
 
 export const measureNames = namesOf(entries);
 
-/** Whether a measure looks at samples. */
+/** True if a measure uses samples. */
 export const needsData = (measure: MeasureName): boolean => !['nothing', 'weights'].includes(measureCatalog[measure].needs);
 
-/** Whether a measure moves the weights of the targeted layers while it looks, which takes them in float32. */
+/** True if a measure changes the weights of the targeted layers while it computes, which requires them in float32. */
 export const movesWeights = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'steps';
 
-/** Whether a measure takes the gradients of whole weights, whose exact mean costs several sweeps (`importance.exact`). */
+/** True if a measure uses the gradients of whole weights, whose exact mean takes several passes (`importance.exact`). */
 export const needsWeightGradients = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'gradients';
 
-/** The default for rows where there is data: the one that the study found ahead of random rows in most tasks (docs/choosing.md). */
+/** The default for rows if there is data: the study found it better than random rows in most tasks (docs/choosing.md). */
 export const defaultMeasure: MeasureName = 'wanda';
 
-/** The default for columns and coupled channels: in the study, scores gained nothing there (docs/choosing.md). */
+/** The default for columns and coupled channels: in the study, scores had no benefit there (docs/choosing.md). */
 export const measureWithoutScores: MeasureName = 'random';
 
-/** The default without data; what a hint proposes if data or labels are missing. */
+/** The default without data, which a hint proposes if data is missing; the next constant is proposed if labels are missing. */
 export const measureWithoutData: MeasureName = 'magnitude';
 export const measureWithoutLabels: MeasureName = 'taylor_row';
 

@@ -1,53 +1,53 @@
-/** The tuning methods. Code asks for a capability of an entry; no other place lists the names or compares with one. */
+/** The tuning methods. Code asks for a capability of an entry; no other file lists the names or compares with one. */
 import { andList, entryOf, namesOf, namesWhere, orList } from './entries.ts';
 import { objectiveCatalog } from './objectives.ts';
 
 export interface MethodEntry {
   /** The name in lists and titles. */
   readonly label: string;
-  /** The names of what a run trains by it, by the part of each weight (`trains`). */
+  /** The labels by the part of each weight that a run trains (`trains`). */
   readonly labelOf?: Readonly<Record<'rows' | 'columns' | 'coupled', string>>;
   /** One sentence for completion, hover, help and documentation. */
   readonly summary: string;
-  /** Chosen before training: rows by importance, single elements, or nothing. */
+  /** The parts chosen before training: rows by importance, single elements, or nothing. */
   readonly chooses: 'rows' | 'elements' | 'nothing';
-  /** How single elements are found, and counted: as a share of each weight (sparse_ratio), or as many as factors of rank r have. */
+  /** How single elements are chosen, and how many: a share of each weight (sparse_ratio), or as many as factors of rank r have. */
   readonly elements?: { readonly by: 'gradients' | 'chance'; readonly counts: 'share' | 'rank' };
   /** The low-rank product next to a weight: two trained factors scaled by lora_alpha / r, or two vectors around shared frozen matrices. */
   readonly lowRank: 'none' | 'factors' | 'vectors';
-  /** The factors can start inside the weights (`init_lora_weights: pissa`). */
+  /** Whether the factors can be initialized from the weights (`init_lora_weights: pissa`). */
   readonly startsInWeights: boolean;
-  /** Trains the length of each row in addition to the factors. */
+  /** Whether it trains the magnitude of each row in addition to the factors. */
   readonly hasMagnitudes: boolean;
-  /** Trains the biases of the targeted modules. */
+  /** Whether it trains the biases of the targeted modules. */
   readonly trainsBiases: boolean;
-  /** Trains targeted modules as a whole. */
+  /** Whether it trains targeted modules as a whole. */
   readonly trainsWhole: boolean;
-  /** Whether `target_modules` must match something, may, or is not read. */
+  /** Whether `target_modules` must match something, may match something, or is not read. */
   readonly targets: 'required' | 'optional' | 'none';
-  /** Can train the columns and norm entries that belong to the chosen rows. */
+  /** Whether it can train the columns and norm entries that depend on the chosen rows. */
   readonly hasDependencies: boolean;
-  /** Can train columns in place of rows. */
+  /** Whether it can train columns in place of rows. */
   readonly trainsColumns: boolean;
   /** The meaning of `r`, and its default. */
   readonly r: { readonly counts: 'rows' | 'rank'; readonly fallback: number } | undefined;
-  /** The default share of rows of a method whose rows are not counted by `r`. */
+  /** The default share of rows, for a method whose rows are not counted by `r`. */
   readonly ratio?: number;
-  /** The default learning rate: that of the method's paper, or near it; where there are two, they are from the study (docs/choosing.md). */
+  /** The default learning rate, from the method's paper or close to it; if there are two, both are from the study (docs/choosing.md). */
   readonly learningRate: number;
-  /** The default for a model that has a new head or gives vectors, where it is another one. */
+  /** The default for a model with a new head, or one that computes vectors, if it differs. */
   readonly headLearningRate?: number;
-  /** The default for columns of a language model, where it is another one. */
+  /** The default for columns of a language model, if it differs. */
   readonly columnLearningRate?: number;
-  /** Why it cannot train weights that are held in 8 or 4 bits; reads after the method's name. */
+  /** Why it cannot train weights that are stored in 8 or 4 bits; reads after the method's name. */
   readonly needsFullWeights?: string;
-  /** Why the base cannot be read while it trains (`preference.reference: live`); reads after the method's name. */
+  /** Why the base cannot be run while it trains (`preference.reference: live`); reads after the method's name. */
   readonly noLiveReference?: string;
-  /** Why PEFT has no adapter for what it trained; reads after "which". */
+  /** Why PEFT has no adapter for the result; reads after "which". */
   readonly noPeft?: string;
 }
 
-/** The common values of most methods. */
+/** The values that most methods share. */
 const plain = {
   chooses: 'nothing',
   lowRank: 'none',
@@ -160,17 +160,17 @@ export const methodNames = namesOf(entries);
 /** The methods with a capability, for a sentence: "lora, dora or rosa". */
 export const methodsThat = (has: (entry: MethodEntry) => boolean): string => orList(namesWhere(methodCatalog, has));
 
-/** Whether a method chooses what it trains by scores; runs of older versions do not say their method, and may. */
+/** True if a method chooses what it trains by scores; also for runs of older versions, which do not record their method. */
 export function choosesByScores(method: string | undefined): boolean {
   if (method === undefined) return true;
   const entry = entryOf(methodCatalog, method);
   return entry !== undefined && entry.chooses !== 'nothing' && entry.elements?.by !== 'chance';
 }
 
-/** Whether a method looks at samples to choose single elements. */
+/** True if a method uses samples to choose single elements. */
 export const choosesByGradients = ({ elements }: MethodEntry): boolean => elements?.by === 'gradients';
 
-/** The learning rate of a recipe that names none. Entries of other names have that of `spsft`, and other tasks that of language models. */
+/** The learning rate of a recipe that sets none. Unknown methods get that of `spsft`, and unknown tasks that of language models. */
 export function defaultLearningRate({ method, task, trains }: Readonly<Record<'method' | 'task' | 'trains', unknown>>): number {
   const entry: MethodEntry = entryOf(methodCatalog, method) ?? methodCatalog.spsft;
   const isWriter = (entryOf(objectiveCatalog, task) ?? objectiveCatalog.causal_lm).model === 'causal';

@@ -1,22 +1,22 @@
-/** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
+/** The objectives: what a model is tuned for (`task` in a recipe). Code asks for a capability of an entry, not for a name. */
 import { answerMetrics } from './answer-checks.ts';
 import { entryOf, namesOf } from './entries.ts';
 
-/** Answers that people or a checker compared or judged. */
+/** Properties of an objective whose answers were compared or judged by people or a checker. */
 export interface Comparison {
-  /** A better and a worse answer to each prompt, or one answer to each that was judged good or bad. */
+  /** The samples: a better and a worse answer to each prompt, or one answer that was judged good or bad. */
   readonly answers: 'pairs' | 'judged';
-  /** The loss compares the log-probabilities with those of the base model. */
+  /** Whether the loss compares log-probabilities with those of the base model. */
   readonly usesReference: boolean;
-  /** The forms of the loss (`preference.loss_type`). */
+  /** Whether the loss has several forms (`preference.loss_type`). */
   readonly hasLossTypes: boolean;
-  /** The default of `preference.beta`; left out, the loss has no such factor. */
+  /** The default of `preference.beta`; left out if the loss has no such factor. */
   readonly beta?: number;
-  /** The loss reads by how much an answer is better, where the data says it (`margin`), and may keep rewards near 0. */
+  /** Present if the loss reads the margin by which an answer is better, if the data has it (`margin`), and can keep rewards near 0. */
   readonly readsMargin?: true;
-  /** The loss has a margin that the better answer should be ahead by (`preference.gamma`). */
+  /** Present if the loss has a target margin by which the better answer should lead (`preference.gamma`). */
   readonly hasTargetMargin?: true;
-  /** The loss also has the next-token loss of the prompt and the better answer. */
+  /** Present if the loss includes the next-token loss of the prompt and the better answer. */
   readonly learnsChosen?: true;
 }
 
@@ -24,34 +24,40 @@ export interface ObjectiveEntry {
   readonly label: string;
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** The kind of model: a language model, or one with a head of labels or a number, or an encoder that embeds. */
+  /** The kind of model: a language model, or a model with a head for labels or a number, or an encoder that embeds. */
   readonly model: 'causal' | 'classifier';
-  /** Present if it also starts from a language model, which gets a head for whole texts in place of that for tokens, or none if it embeds. */
+  /**
+   * Present if it can also start from a language model, which gets a head for whole texts in place of the one for tokens, or no head if it
+   * embeds.
+   */
   readonly startsFrom?: 'causal';
   readonly reads: 'texts' | 'images';
-  /** The target of a sample: next tokens, one label of several, any number of labels, a number, a label for each word, the better one of two answers, whether an answer is good, or which texts are similar. */
+  /**
+   * The target of a sample: the next tokens, one of several labels, any number of labels, a number, a label for each word, the better of
+   * two answers, whether an answer is good, or which texts are similar.
+   */
   readonly target: 'tokens' | 'label' | 'labels' | 'number' | 'tags' | 'preference' | 'judgment' | 'similarity';
-  /** The problem that an encoder solves. */
+  /** The kind of problem that an encoder solves. */
   readonly problem?: 'single_label' | 'multi_label' | 'regression' | 'token_label' | 'embedding';
   /** Present if the samples are answers that were compared or judged. */
   readonly compares?: Comparison;
   /** Present if it also learns from the next-token probabilities of another model, the teacher (`distillation`). */
   readonly hasTeacher?: true;
-  /** Present if a text is scored for another one: numbers are from 0 to 1, and the texts of each held-out query are ranked. */
+  /** Present if it scores a text for another text: numbers are from 0 to 1, and the texts of each held-out query are ranked. */
   readonly ranks?: true;
   /** Present if samples are texts whose vectors are compared with each other. */
   readonly embeds?: true;
   /** The unit of throughput. */
   readonly unit: 'tokens' | 'images';
-  /** The measures of an evaluation that can choose the best checkpoint. */
+  /** The metrics of an evaluation that can choose the best checkpoint. */
   readonly metrics: readonly string[];
-  /** Architectures of config.json whose models are made for it. */
+  /** The ending of the architectures in config.json that are made for the objective. */
   readonly architectures: string;
 }
 
 const ofLabels = ['loss', 'accuracy', 'f1', 'matthews'] as const;
 
-/** The common values of objectives that tune a language model by answers and what people think of them. */
+/** The values that objectives with compared or judged answers share. */
 const preference = {
   model: 'causal',
   reads: 'texts',
@@ -210,7 +216,7 @@ export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> =
 
 export const objectiveNames = namesOf(entries);
 
-/** The name on the Hugging Face Hub of what a model that was tuned for it does (`pipeline_tag`). */
+/** The objective's task name on the Hugging Face Hub (`pipeline_tag`). */
 export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntry): string {
   if (model === 'causal') return 'text-generation';
   if (reads === 'images') return 'image-classification';
@@ -219,10 +225,10 @@ export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntr
   return target === 'tags' ? 'token-classification' : 'text-classification';
 }
 
-/** Whether a model of it has one output, whatever labels its config names. */
+/** True if its models have one output, whatever labels their config names. */
 export const hasOneOutput = ({ problem, ranks }: ObjectiveEntry): boolean => problem === 'regression' || ranks === true;
 
-/** The objectives that a kind of model which reads this is tuned for, those of this kind alone first. */
+/** The objectives for a kind of model and input; those for only this kind come first. */
 export function objectivesOf(model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] {
   const startOf = (name: ObjectiveName): ObjectiveEntry['startsFrom'] => objectiveCatalog[name].startsFrom;
   const found = objectiveNames.filter(
@@ -231,54 +237,54 @@ export function objectivesOf(model: ObjectiveEntry['model'], reads: ObjectiveEnt
   return [...found.filter(name => startOf(name) === undefined), ...found.filter(name => startOf(name) !== undefined)];
 }
 
-/** The objectives of language models whose head gives labels or a number for a whole text. */
+/** The objectives whose language models get a head for labels, or for a number, of a whole text. */
 export const objectivesOfScoreHead: readonly ObjectiveName[] = objectiveNames.filter(name => {
   const { model, reads, target, embeds }: ObjectiveEntry = objectiveCatalog[name];
   return model === 'classifier' && reads === 'texts' && target !== 'tags' && !embeds;
 });
 
-/** Whether a model that was tuned for it gives an answer to a prompt a number, higher for the better of two. */
+/** True if a model tuned for this task gives a number to an answer, higher for the better of two. */
 export const givesRewards = (task: string): boolean => {
   const entry = entryOf(objectiveCatalog, task);
   return entry?.model === 'classifier' && entry.compares !== undefined;
 };
 
-/** The objective that the first architecture of a config.json is made for. */
+/** The objective for the first architecture in a config.json. */
 export const objectiveOfArchitecture = (architecture: string): ObjectiveName | undefined =>
   objectiveNames.find(name => {
     const entry: ObjectiveEntry = objectiveCatalog[name];
     return !entry.startsFrom && architecture.endsWith(entry.architectures);
   });
 
-/** Whether an objective teaches a language model the tokens of texts; so does one that a recipe leaves out or misspells. */
+/** True if an objective teaches a language model the tokens of texts; also for a missing or misspelled objective. */
 export function learnsTokens(task: unknown): boolean {
   const { model, target } = entryOf(objectiveCatalog, task) ?? objectiveCatalog.causal_lm;
   return model === 'causal' && target === 'tokens';
 }
 
-/** Whether a class of models writes text, by its name in Transformers; those that look at images too are named by what they are given. */
+/** True if a class in Transformers generates text, judging by its name; classes that also read images are named after their inputs. */
 export const classWritesText = (architecture: string): boolean =>
   objectiveNames.some(name => objectiveCatalog[name].model === 'causal' && architecture.endsWith(objectiveCatalog[name].architectures)) ||
   architecture.endsWith('ForConditionalGeneration');
 
-/** Whether its models have a head of labels, or of a number. */
+/** True if its models have a head for labels or a number. */
 export const hasHead = (task: string): boolean => {
   const entry = entryOf(objectiveCatalog, task);
   return entry?.model === 'classifier' && entry.embeds === undefined;
 };
 
-/** Whether a model that was tuned for it labels the words of a text. */
+/** True if a model tuned for this task labels the words of a text. */
 export const labelsWords = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.target === 'tags';
 
-/** Whether a model that was tuned for it can be tried: on a text, or on the answers of a sample. */
+/** True if a model tuned for this task can be tried out: on a text, or on the answers of a sample. */
 export const canBeTried = (task: string | undefined): boolean =>
   writesText(task) || labelsWords(task) || comparesTexts(task) || comparesAnswers(task);
 
-/** Whether a model that was tuned for it scores the answers of samples, which were compared or judged. */
+/** True if a model tuned for this task scores the compared or judged answers of samples. */
 export const comparesAnswers = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.compares !== undefined;
 
-/** Whether a model that was tuned for it tells how near texts are to each other. */
+/** True if a model tuned for this task measures the similarity of texts. */
 export const comparesTexts = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.embeds === true;
 
-/** Whether a model that was tuned for it writes text; runs of older versions do not say their task, and may. */
+/** True if a model tuned for this task generates text; also for runs of older versions, which do not record their task. */
 export const writesText = (task: string | undefined): boolean => task === undefined || entryOf(objectiveCatalog, task)?.model === 'causal';

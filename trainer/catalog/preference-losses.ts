@@ -1,15 +1,15 @@
-/** The losses of answers that were compared or judged, named as in TRL. Code asks for a capability of an entry. */
+/** The losses for compared or judged answers, named as in TRL. Code asks for a capability of an entry. */
 import { entryOf, namesOf } from './entries.ts';
 import type { Comparison } from './objectives.ts';
 
 interface PreferenceLossEntry {
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** The samples that it is for. */
+  /** The kind of samples that it supports. */
   readonly answers: Comparison['answers'];
-  /** The share of pairs whose order is wrong is part of it (`preference.label_smoothing`). */
+  /** Present if it includes the share of pairs whose order is wrong (`preference.label_smoothing`). */
   readonly readsSmoothing?: true;
-  /** Rewards are compared with the mean log-ratio of mismatched answers, so each sample takes a second row. */
+  /** Present if rewards are compared with the mean log-ratio of mismatched answers, so that each sample takes a second row. */
   readonly hasReferencePoint?: true;
 }
 
@@ -43,14 +43,14 @@ const entries = {
 } as const satisfies Readonly<Record<string, PreferenceLossEntry>>;
 
 export type PreferenceLoss = keyof typeof entries;
-/** Those of pairs. */
+/** The losses for pairs. */
 export type PairLossName = { [Name in PreferenceLoss]: (typeof entries)[Name]['answers'] extends 'pairs' ? Name : never }[PreferenceLoss];
 
 export const preferenceLosses: Readonly<Record<PreferenceLoss, PreferenceLossEntry>> = entries;
 
-/** The losses of such samples; the first is the usual one. */
+/** The losses for such samples; the first is the usual one. */
 export const lossesOf = (answers: Comparison['answers']): readonly PreferenceLoss[] =>
   namesOf(entries).filter(name => preferenceLosses[name].answers === answers);
 
-/** Returns whether a loss is one of pairs. */
+/** True if a loss is for pairs. */
 export const isPairLoss = (name: string): name is PairLossName => entryOf(preferenceLosses, name)?.answers === 'pairs';

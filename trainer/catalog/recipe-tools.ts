@@ -5,7 +5,7 @@ export interface RecipeToolEntry {
   readonly label: string;
 }
 
-/** The order decides where a recipe looks as much like one of one tool as of another. */
+/** The tools; their order decides if a recipe matches two of them equally well. */
 const entries = {
   torchtune: { label: 'torchtune' },
   axolotl: { label: 'Axolotl' },
@@ -18,5 +18,5 @@ const entries = {
 export type RecipeToolName = keyof typeof entries;
 export const recipeToolCatalog: Readonly<Record<RecipeToolName, RecipeToolEntry>> = entries;
 export const recipeToolNames = namesOf(entries);
-/** For a sentence. */
+/** The labels, for a sentence. */
 export const recipeToolLabels: readonly string[] = recipeToolNames.map(name => recipeToolCatalog[name].label);

@@ -1,9 +1,9 @@
-/** The moments at which the base model reads the answers that a loss compares with it (`preference.reference`). */
+/** When the base model computes its log-probabilities for a loss that compares with it (`preference.reference`). */
 
 interface ReferenceEntry {
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** The base reads each batch right before the batch is trained on; otherwise all answers before the first update. */
+  /** Whether the base runs on each batch right before the batch is trained on; otherwise, on all answers before the first update. */
   readonly whileTraining: boolean;
 }
 

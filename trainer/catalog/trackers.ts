@@ -1,4 +1,7 @@
-/** The trackers of `report_to`: other places for the metrics of a run, next to metrics.jsonl. Code asks for a capability of an entry. */
+/**
+ * The trackers of `report_to`: further destinations for a run's metrics, in addition to metrics.jsonl. Code asks for a capability of an
+ * entry.
+ */
 import { namesOf } from './entries.ts';
 
 export interface TrackerEntry {

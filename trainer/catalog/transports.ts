@@ -1,12 +1,14 @@
-/** How the processes of a run reach each other. Code asks for a capability of an entry. */
+/** How the processes of a run connect to each other. Code asks for a capability of an entry. */
 
 export interface TransportEntry {
   readonly label: string;
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** Each process listens on all addresses of its machine, and asks nobody who they are: only a command that a person types may start it. */
+  /**
+   * Whether each process listens on all addresses of its machine without authentication: only a command that a person types may start it.
+   */
   readonly opensPorts: boolean;
-  /** Gradients can travel in fewer bits. */
+  /** Whether gradients can be sent in fewer bits. */
   readonly narrows: boolean;
 }
 
