@@ -19,18 +19,18 @@ import { type Sharing, sharedBatches } from './shared-batches.ts';
 export interface LabelResult {
   /** Share of samples whose predicted label is correct. */
   readonly accuracy: number;
-  /** Share of the most common label: the accuracy of always predicting it. */
+  /** Share of the most common label, which is the accuracy of always predicting it. */
   readonly majority: number;
-  /** Actual label → predicted label → samples. */
+  /** Number of samples by actual label, then by predicted label. */
   readonly confusion: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 const count = z.number();
 
-/** The form of an evaluation that was stored or sent. JSON has no NaN: what has no loss that is a number is none. */
+/** The schema of a stored or sent evaluation. JSON has no NaN, so an evaluation without a finite loss is invalid. */
 const evaluationSchema = z.looseObject({ loss: count, samples: count, targets: count, seconds: count });
 
-/** Returns whether stored JSON is an evaluation. */
+/** True if stored JSON is an evaluation. */
 export const isEvaluation = (value: unknown): value is Evaluation => evaluationSchema.safeParse(value).success;
 
 export interface Evaluation {
@@ -60,54 +60,54 @@ export interface Tally {
 export interface Evaluator {
   readonly source: BatchSource;
   readonly samples: number;
-  /** Further inputs of the evaluation, in addition to the batch. */
+  /** Returns further inputs of the evaluation, in addition to the batch. */
   readonly extraFeeds: (batch: Batch) => Record<string, HostArray>;
   readonly startTally: () => Tally;
-  /** Present if an evaluation also writes answers. */
+  /** Present if an evaluation also generates answers. */
   readonly answers?: AnswerWriter;
   /** Present if an evaluation also answers benchmarks. */
   readonly benchmarks?: BenchmarkReader;
 }
 
-/** Answers multiple-choice questions, by signatures that the program has in addition. */
+/** Answers multiple-choice questions with additional signatures of the program. */
 export interface BenchmarkReader {
   /** The shapes of its batches. */
   readonly shapes: readonly BatchShape[];
-  /** The accuracy of each benchmark by its name; undefined if the job was stopped meanwhile. */
+  /** Returns the accuracy of each benchmark by name; undefined if the job was stopped meanwhile. */
   readonly answer: (scope: Pick<EvaluateParams, 'session' | 'job' | keyof Sharing>) => Promise<Record<string, number> | undefined>;
 }
 
-/** Writes and checks answers to held-out prompts, by signatures of decoding that the program has in addition. */
+/** Generates and checks answers to held-out prompts with additional decoding signatures of the program. */
 export interface AnswerWriter {
   readonly model: CausalModel;
-  /** Tokens of an answer and its prompt that the cache of keys and values has room for. */
+  /** Maximum number of tokens of a prompt with its answer in the cache of keys and values. */
   readonly tokens: number;
-  /** Answers that are written at the same time. */
+  /** Number of answers that are generated at the same time. */
   readonly slots: number;
   /** The reward model that scores the answers, with its largest batch. */
   readonly judge?: { readonly model: ClassifierModel; readonly shape: BatchShape };
-  /** Undefined if the job was stopped meanwhile. */
+  /** Generates the answers; undefined if the job was stopped meanwhile. */
   readonly write: (scope: Omit<EvaluateParams, 'evaluator' | 'onAnswers'>) => Promise<AnswerResult | undefined>;
 }
 
-/** `answers` are all of them; a result shows some. */
+/** The result of an answer writer; `answers` are all answers, of which an evaluation shows some. */
 export type AnswerResult = Required<Pick<Evaluation, 'measures' | 'answers'>>;
 
-/** Answers that a result shows, and the characters of each text: evaluations are stored in checkpoints and sent to pages. */
+/** Number of answers to show, and the maximum length of each text: evaluations are stored in checkpoints and sent to pages. */
 const SHOWN = { answers: 8, characters: 1000 };
 
 export interface EvaluateParams extends Pick<JobScope, 'job'>, Sharing {
   readonly session: Session;
   readonly evaluator: Evaluator;
-  /** The answers of the original model, where it has answered and is not the one that is evaluated. */
+  /** Returns the answers of the original model, if it has answered and is not the model being evaluated. */
   readonly ofBase?: () => Promise<readonly AnswerView[]>;
   /** Receives all answers of a complete evaluation. */
   readonly onAnswers?: (answers: readonly AnswerView[]) => Promise<void>;
 }
 
 /**
- * Undefined if the job was stopped meanwhile. With several processes or devices, each evaluates some of the batches; the result is that of one,
- * up to the order in which devices add up losses.
+ * Evaluates; undefined if the job was stopped meanwhile. With several processes or devices, each evaluates some of the batches; the result
+ * equals that of one, up to the order in which devices sum losses.
  */
 export async function evaluate(params: EvaluateParams): Promise<Evaluation | undefined> {
   const { ranks, evaluator, job } = params;
@@ -139,7 +139,7 @@ const shortened = (view: AnswerView): AnswerView => ({
   answer: view.answer.slice(0, SHOWN.characters),
 });
 
-/** Each process tallies all batches in their order, whichever process has computed them. */
+/** Tallies the batches; each process tallies all of them in order, whichever process has computed them. */
 async function tallyBatches({ session, evaluator, job, ranks, devices }: EvaluateParams): Promise<ReturnType<Tally['result']> | undefined> {
   const { source, extraFeeds } = evaluator;
   const tally = evaluator.startTally();
@@ -161,14 +161,14 @@ interface Computed {
   readonly outputs: Readonly<Record<string, HostArray>>;
 }
 
-/** The results of all processes, without the feeds: functions do not travel. */
+/** The results of all processes, without the feeds, which are functions and cannot be sent. */
 const ofAllRanks = (ranks: Ranks, own: readonly Computed[]): Computed[] =>
   ranks
     .all(own.map(one => ({ ...one, batch: { ...one.batch, feeds: undefined } })))
     .flat()
     .map(one => ({ ...one, batch: { ...one.batch, feeds: () => ({}) } }));
 
-/** Named as in Hugging Face, for a metrics line. */
+/** The metrics for a metrics line, named as in Hugging Face. */
 export function evaluationMetrics(evaluation: Evaluation): Record<string, number> {
   const { loss, perplexity, tokenAccuracy, seconds, samples, labels, measures = {} } = evaluation;
   return {
@@ -182,19 +182,19 @@ export function evaluationMetrics(evaluation: Evaluation): Record<string, number
   };
 }
 
-/** The value that selects the best checkpoint; the loss if the evaluation does not contain the metric. */
+/** The value that selects the best checkpoint; the loss if the evaluation lacks the metric. */
 export function bestModelValue({ loss, labels, tokenAccuracy, measures }: Evaluation, metric: Recipe['metric_for_best_model']): number {
   const value =
     metric === 'loss' ? loss : metric === 'accuracy' ? (labels?.accuracy ?? tokenAccuracy ?? measures?.accuracy) : measures?.[metric];
   return value === undefined || isLower(metric) ? -(value ?? loss) : value;
 }
 
-/** From the counts of actual labels by predicted label. */
+/** The results for labels. @param counts numbers of samples, by actual and then by predicted label */
 export function labelResult(names: readonly string[], counts: readonly (readonly number[])[]): LabelResult {
   const totals = counts.map(row => row.reduce((sum, count) => sum + count, 0));
   const judged = totals.reduce((sum, count) => sum + count, 0);
   const right = counts.reduce((sum, row, i) => sum + (row[i] ?? 0), 0);
-  // Without zeros: a thousand classes have a million pairs, most of which never occur.
+  // Omit zeros: a thousand classes have a million pairs, most of which never occur.
   const confusion = Object.fromEntries(
     names.map((name, i) => [
       name,

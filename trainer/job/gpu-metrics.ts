@@ -1,7 +1,7 @@
-/** The memory of a GPU in the metrics of a run. */
+/** GPU memory in the metrics of a run. */
 import type { Engine, EngineDescription } from '../engine/engine.ts';
 
-/** Bytes by the names of metrics, counted by the device's own allocator; nothing where the tensors are in the memory of the process. */
+/** Bytes by metric name, counted by the device's own allocator; empty if the tensors are in the memory of the process. */
 export function gpuMetrics({
   description,
   deviceMemory,

@@ -1,4 +1,4 @@
-/** The surroundings that the functions of a job share. Each takes the parts that it uses. */
+/** The environment that the functions of a job share; each takes the parts that it uses. */
 import type { JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { Job } from './job.ts';
@@ -7,7 +7,7 @@ import type { Ranks } from './ranks.ts';
 export interface JobScope {
   readonly job: Job;
   readonly context: JobContext;
-  /** Present in each of several processes that train together. */
+  /** Present if several processes train together. */
   readonly ranks?: Ranks | undefined;
 }
 

@@ -9,9 +9,9 @@ export interface StopRequest {
   readonly reason: string;
 }
 
-/** Interval between progress events of a phase: frequent enough for a moving bar. */
+/** Milliseconds between progress events of a phase: frequent enough for a smooth bar. */
 const PROGRESS_INTERVAL_MS = 100;
-/** Seconds before which a phase has no rate: the first tensor or batch says nothing of the others. */
+/** Seconds before a phase reports a rate: the first tensor or batch says nothing about the others. */
 export const RATED_AFTER_S = 0.5;
 
 export class Job {
@@ -28,7 +28,7 @@ export class Job {
     this.send = send;
   }
 
-  /** A job that reports nothing and stops with this one: for work whose result alone is of interest. */
+  /** Returns a job that reports nothing and stops together with this one, for work of which only the result matters. */
   quiet(): Job {
     const quiet = new Job(() => undefined);
     const pass = (): void => {
@@ -44,7 +44,7 @@ export class Job {
     this.send(event);
   }
 
-  /** Begins a phase. One that has just begun is not announced again: two readers of the data may try it one after the other. */
+  /** Starts a phase. A phase that has just started is not announced again: two readers of the data may try one after the other. */
   phase(name: string, message: string): void {
     if (message === this.phaseMessage) return;
     this.phaseMessage = message;
@@ -57,21 +57,21 @@ export class Job {
     this.emit({ type: 'log', level, message });
   }
 
-  /** A line for the run's log only. */
+  /** Writes a line to the run's log only. */
   note(level: LogLevel, message: string): void {
     const line = `${new Date().toISOString()} ${level} ${message}\n`;
     if (this.logFile === undefined) this.early.push(line);
     else appendQuietly(this.logFile, line);
   }
 
-  /** From now on, lines are written to this file, starting with the earlier ones. */
+  /** From now on, writes lines to this file, starting with the earlier ones. */
   logTo(file: string): void {
     this.logFile = file;
     appendQuietly(file, this.early.join(''));
     this.early = [];
   }
 
-  /** Counts toward a total; emits rate and time left at intervals and at the end. */
+  /** Starts counting toward a total; emits rate and remaining time at intervals and at the end. */
   progress(phase: string, total: number, unit: string, done = 0): (done: number, message?: string) => void {
     const [startedMs, startedAt] = [performance.now(), done];
     let shownMs = Number.NEGATIVE_INFINITY;
@@ -87,7 +87,7 @@ export class Job {
     };
   }
 
-  /** The first request counts, except that a request not to save overrides one to save. */
+  /** Requests a stop. The first request counts, except that a request without saving overrides one with saving. */
   requestStop(request: StopRequest): void {
     if (this.awaitsAgreement && this.stopRequest === undefined) {
       this.pending = this.pending?.save === false ? this.pending : request;
@@ -111,7 +111,7 @@ export class Job {
     this.requestStop(request);
   }
 
-  /** For work that stops by an AbortSignal. */
+  /** The AbortSignal of the job, for work that can be aborted. */
   get signal(): AbortSignal {
     return this.abort.signal;
   }
@@ -120,7 +120,7 @@ export class Job {
     return this.stopRequest;
   }
 
-  /** Lets messages and signals arrive; awaited between pieces of work that block the thread. */
+  /** Lets messages and signals arrive; awaited between units of work that block the thread. */
   async yieldToEvents(): Promise<void> {
     await new Promise<void>(resolve => setImmediate(resolve));
   }
@@ -139,11 +139,11 @@ export class Job {
   }
 }
 
-/** The error that `Job.signal` causes in a download, directly or as the cause of another error. */
+/** True for the error that `Job.signal` causes in a download, directly or as the cause of another error. */
 const hasBrokenOff = (error: unknown): boolean =>
   error instanceof Error && (error.name === 'AbortError' || (error.cause !== undefined && hasBrokenOff(error.cause)));
 
-/** A log that can't be written must not end a healthy run. */
+/** Appends text; a log that cannot be written must not end a healthy run. */
 function appendQuietly(file: string, text: string): void {
   try {
     appendFileSync(file, text);

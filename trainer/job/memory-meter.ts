@@ -1,32 +1,29 @@
-/** The memory of a run, split as the paper does: the model, what fine-tuning adds, and the rest. */
+/** Measures the memory of a run, split as in the paper: the model, the addition of fine-tuning, and the rest. */
 import { type ProcessMemory, processMemory, resetPeak } from '../machine/process-memory.ts';
 
 export interface MemorySplit {
-  /** Memory for inference: weights and the activations of a forward pass. */
+  /** Memory for inference: weights, and the activations of a forward pass. */
   readonly mem_M: number;
-  /** Trained parameters, gradients and optimizer state, by their shapes. */
+  /** Trained parameters, gradients and optimizer state, computed from their shapes. */
   readonly mem_FT: number;
   /** Activations stored for the backward pass, and everything else. */
   readonly mem_Aux: number;
-  /** The peak of training; the three above add up to it. */
+  /** The peak of training; the three values above add up to it. */
   readonly mem_TTL: number;
-  /** mem_TTL − mem_M, the figure that papers report. */
+  /** mem_TTL − mem_M, which papers report. */
   readonly mem: number;
 }
 
 export interface MemoryMeterParams {
-  /** Resident before anything of the model was loaded; all figures are above it. */
+  /** Resident memory before any part of the model was loaded; all values are relative to it. */
   readonly baselineBytes: number;
-  /**
-   * Allocated from the start, in addition to the weights: trained parameters, optimizer state, gradients between
-   * batches.
-   */
+  /** Memory allocated from the start, in addition to the weights: trained parameters, optimizer state, gradients between batches. */
   readonly tuningBytes: number;
-  /** Allocated during an update: the gradients that clipping needs. */
+  /** Memory allocated during an update: the gradients that clipping needs. */
   readonly gradientBytes: number;
 }
 
-/** Peaks of the resident set of this process, in bytes, without GPU memory. */
+/** Measures peaks of this process's resident set in bytes, without GPU memory. */
 export class MemoryMeter {
   private readonly params: MemoryMeterParams;
   private inferencePeak = 0;
@@ -48,7 +45,7 @@ export class MemoryMeter {
     this.trainingPeak = Math.max(this.trainingPeak, this.take());
   }
 
-  /** For a metrics line within a training interval: resident memory now, and the peak since the previous line. */
+  /** Samples within a training interval for a metrics line: current resident memory, and the peak since the previous line. */
   sample(): ProcessMemory {
     const found = processMemory();
     resetPeak();
@@ -56,7 +53,7 @@ export class MemoryMeter {
     return found;
   }
 
-  /** Ends an interval that is neither: saving. */
+  /** Ends an interval of another kind, such as saving. */
   skip(): void {
     this.take();
   }
@@ -76,11 +73,11 @@ export class MemoryMeter {
   }
 }
 
-/** Measures the growth of the process between two looks, without file pages of the system's cache. */
+/** Measures the growth of the process between two calls, without file pages in the system's cache. */
 export class GrowthMeter {
   private before = ownBytes();
 
-  /** Bytes since the last look; freed memory does not count as growth. */
+  /** Bytes of growth since the last call; freed memory does not count. */
   take(): number {
     const now = ownBytes();
     const grown = Math.max(0, now - this.before);
@@ -95,15 +92,15 @@ function ownBytes(): number {
   return residentBytes - codeBytes;
 }
 
-/** Bytes resident now, without memory that the host side has released. */
+/** Current resident memory in bytes, without memory that the host side has released. */
 export function residentBytes(): number {
   collectGarbage();
   return processMemory().residentBytes;
 }
 
 /**
- * Weights pass through the heap on their way to the engine: leftovers there would be counted. Only workers are started with `--expose-gc`; in
- * other processes (tests that run a job) figures include the garbage.
+ * Collects garbage. Weights pass through the heap on their way to the engine, and leftovers would be counted. Only workers are started with
+ * `--expose-gc`; in other processes (tests that run a job), values include the garbage.
  */
 function collectGarbage(): void {
   globalThis.gc?.();

@@ -24,9 +24,9 @@ import { yieldingEngine } from './yielding-engine.ts';
 /** A model with its files: enough to read data for it. */
 export interface BaseFiles<M extends AnyModel = AnyModel> {
   readonly folder: ModelFolder;
-  /** As config.json describes it; a task may use another head. */
+  /** The model as config.json describes it; a task may use another head. */
   readonly model: M;
-  /** The start of the run, for chat templates that contain the date. */
+  /** Returns the time when the run began, for chat templates that contain the date. */
   readonly now?: () => Date;
 }
 
@@ -52,15 +52,15 @@ export interface ModelName {
 }
 
 export interface JobEngineOptions {
-  /** Those that the engine uses; 1 if left out. */
+  /** Number of devices that the engine uses; 1 if left out. */
   readonly devices?: number | undefined;
-  /** The place of the weights in programs that only read a model; the compute device if left out. */
+  /** The place of the weights, for programs that only read a model; the compute device if left out. */
   readonly baseOffload?: Recipe['base_offload'] | undefined;
 }
 
 /**
- * Chosen by recipe and environment; a fallback is shown as a warning. Runs let messages through in between.
- * @throws RunError 'unsupported' where the engine has fewer devices, or keeps all weights on the device
+ * Opens the engine that recipe and environment choose; a fallback is shown as a warning. The engine lets messages through between runs.
+ * @throws RunError 'unsupported' if the engine has fewer devices, or keeps all weights on the device
  */
 export async function openJobEngine(
   { context, job }: JobScope,
@@ -88,7 +88,7 @@ function hostFromOn({ name }: Engine['description']): number {
   );
 }
 
-/** @throws RunError 'unsupported' where an engine has fewer devices than a run wants */
+/** @throws RunError 'unsupported' if an engine has fewer devices than a run needs */
 function checkDevices(
   { description: { name, summary }, devices: found = 1 }: Pick<Engine, 'description' | 'devices'>,
   wanted: number,
@@ -108,8 +108,8 @@ function checkDevices(
 
 /**
  * Opens the base model of a recipe. The caller closes `folder.weights`.
- * @param now for chat templates that contain the date: the start of the run, so that a resumed run sees the same prompts
- * @param devices those that the engine uses
+ * @param now returns the time when the run began, for chat templates that contain the date, so that a resumed run sees the same prompts
+ * @param devices number of devices that the engine uses
  */
 export async function openBase(scope: RecipeScope, now?: () => Date, devices?: number): Promise<Base> {
   const { job, recipe } = scope;
@@ -129,13 +129,13 @@ export async function openBase(scope: RecipeScope, now?: () => Date, devices?: n
   }
 }
 
-/** With the model's own tokenizer. @throws ModelFileError if it has none */
+/** Adds the model's own tokenizer. @throws ModelFileError if it has none */
 export async function withTokenizer<B extends BaseFiles>(base: B): Promise<B & Reads> {
   const tokenizer = await base.folder.loadTokenizer();
   return { ...base, tokenizer, chatRenderer: chatRendererOf(tokenizer, base.now) };
 }
 
-/** Returns the result of `use`, and closes the weights after it. */
+/** Calls `use` and returns its result, then closes the weights. */
 export async function withModelFolder<T>(scope: JobScope, name: ModelName, use: (folder: ModelFolder) => Promise<T>): Promise<T> {
   const folder = await openModelFolder(scope, name);
   try {
@@ -145,7 +145,7 @@ export async function withModelFolder<T>(scope: JobScope, name: ModelName, use: 
   }
 }
 
-/** A path is relative to the recipe's folder; a name that is not a path there is looked up on the hub. */
+/** Opens a model. A path is relative to the recipe's folder; a name that is not a path there is looked up on the hub. */
 export async function openModelFolder({ context, job }: JobScope, { model, revision }: ModelName): Promise<ModelFolder> {
   const local = path.resolve(context.baseDir, model);
   if (existsSync(local)) return openModel(local);

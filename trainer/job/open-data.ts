@@ -1,4 +1,4 @@
-/** Data sets that a recipe names by their name on the hub, as files. */
+/** Replaces data sets that a recipe names by their name on the hub with files. */
 import path from 'node:path';
 import { writeBeginning } from '../data/read/parquet-beginning.ts';
 import { isDataSetName } from '../files/data-set-name.ts';
@@ -10,8 +10,8 @@ import type { RecipeScope } from './job-scope.ts';
 import { type FirstSamples, firstSamples, remoteData } from './remote-data.ts';
 
 /**
- * The scope with every data set of the hub replaced by the paths of its files; local paths stay as they are.
- * @throws HubError where there is neither a local file nor a data set of that name
+ * The scope with every data set on the hub replaced by the paths of its files; local paths are unchanged.
+ * @throws HubError if there is neither a local file nor a data set with that name
  */
 export const withDataFiles = <Scope extends RecipeScope>(
   scope: Scope,
@@ -24,7 +24,10 @@ interface NamedDataSet {
   readonly written: string;
 }
 
-/** @param filesOf gives the files of each data set of a part; `count` samples are drawn of them together, all where it is undefined */
+/**
+ * @param filesOf returns the files of each data set in a part; `count` samples are drawn from all of them together, or all if it is
+ * undefined
+ */
 async function replaceNames<Scope extends RecipeScope>(
   scope: Scope,
   parts: readonly ('train' | 'eval')[],
@@ -36,7 +39,7 @@ async function replaceNames<Scope extends RecipeScope>(
     const names = data[part].filter(written => isDataSetName(written, context.baseDir));
     if (names.length === 0) continue;
     const sets = names.map(written => ({ written, of: partOfDataSet(written, recipe.data, part) }));
-    // A draw is from all files of a part.
+    // A draw takes samples from all files of a part.
     const isRemote = names.length === data[part].length;
     const files = [...(await filesOf(sets, isRemote ? recipe.data[part === 'train' ? 'max_samples' : 'eval_max_samples'] : undefined))];
     data[part] = data[part].flatMap(written => (names.includes(written) ? required(files.shift(), 'files of a data set') : [written]));
@@ -44,15 +47,15 @@ async function replaceNames<Scope extends RecipeScope>(
   return { ...scope, recipe: { ...recipe, data } };
 }
 
-/** The scope with the first samples of every data set of the hub in a part. */
+/** The scope with the first samples of every data set on the hub in a part; `isWhole` if these are all samples. */
 interface FirstScope<Scope> {
   readonly scope: Scope;
   readonly isWhole: boolean;
 }
 
 /**
- * The scope with every data set of the hub in a part replaced by files with the first samples that training takes of it, which are read by
- * ranges unless the cache has them.
+ * The scope with every data set on the hub in a part replaced by files with the first samples that training takes from it; these are read
+ * by ranges unless they are in the cache.
  * @throws as `withDataFiles` does
  */
 export const withFirstSamples = <Scope extends RecipeScope>(
@@ -66,7 +69,7 @@ export const withFirstSamples = <Scope extends RecipeScope>(
   });
 
 /**
- * The scope with every data set of the hub in a part replaced by files with its first rows, with all columns.
+ * The scope with every data set on the hub in a part replaced by files with its first rows, with all columns.
  * @throws HubError as `withDataFiles` does
  */
 export const withFirstRows = <Scope extends RecipeScope>(scope: Scope, part: 'train' | 'eval', rows: number): Promise<FirstScope<Scope>> =>
@@ -103,7 +106,7 @@ async function firstRows(of: DataSetPart, rows: number, options: DownloadOptions
   return { files, isAll: true };
 }
 
-/** @param count samples that are drawn of all; undefined for all */
+/** Downloads data sets. @param count number of samples to draw from all of them; undefined for all */
 const download = (scope: RecipeScope, sets: readonly NamedDataSet[], count: number | undefined): Promise<readonly (readonly string[])[]> =>
   reported(scope, sets, async options => {
     const parts = sets.map(({ of }) => of);
@@ -116,7 +119,7 @@ const download = (scope: RecipeScope, sets: readonly NamedDataSet[], count: numb
     });
   });
 
-/** Runs `work` with the options of the job. @throws HubError that also names the local paths */
+/** Calls `work` with the options of the job. @throws HubError that also names the local paths */
 async function reported<T>(
   { context, job }: RecipeScope,
   sets: readonly NamedDataSet[],
@@ -135,7 +138,7 @@ async function reported<T>(
       signal: job.signal,
       onWarning: message => job.log('warning', message),
       onProgress: ({ bytes, totalBytes, file }) => {
-        // Each of several data sets that are fetched whole has a total of its own.
+        // If several data sets are fetched whole, each has its own total.
         if (report === undefined || totalBytes !== reportedBytes) report = job.progress('download-data', totalBytes, 'bytes', bytes);
         reportedBytes = totalBytes;
         report(bytes, file);

@@ -1,4 +1,4 @@
-/** The token that pads rows: it is masked everywhere, and only has to exist in the model. */
+/** The token for padding rows: it is masked everywhere, and only has to exist in the model. */
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 

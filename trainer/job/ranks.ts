@@ -1,4 +1,4 @@
-/** The processes that train one run together: what they exchange in addition to gradients, and how they agree to stop. */
+/** The processes that train one run together: exchanges values between them in addition to gradients, and lets them agree to stop. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
@@ -7,10 +7,10 @@ import type { Parts } from '../graph/graph.ts';
 import { RunError } from '../run-error.ts';
 import type { Job, StopRequest } from './job.ts';
 
-/** The sign of life of a rank that has failed, as engine/mpi/native/rank-watch.cc writes it. */
+/** Matches the sign of life of a rank that has failed, as engine/mpi/native/rank-watch.cc writes it. */
 const FAILED = /^failed (.+)/;
 
-/** Empty if the file can't be read. */
+/** The content of a file; empty if it cannot be read. */
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8');
@@ -20,7 +20,7 @@ function textOf(file: string): string {
 }
 
 /**
- * All ranks must call the same methods in the same order: each waits until all have called it.
+ * The ranks of a run. All must call the same methods in the same order: each call waits until all ranks have made it.
  * @throws RunError 'rank-lost' from every method if another rank has failed or is gone
  */
 export class Ranks {
@@ -44,12 +44,12 @@ export class Ranks {
     return { count: this.size, own: this.rank };
   }
 
-  /** Only the first rank writes to the run's folder. */
+  /** True for the first rank, the only one that writes to the run's folder. */
   get isFirst(): boolean {
     return this.rank === 0;
   }
 
-  /** The value of each rank, in their order. Values are data: numbers, texts, arrays, maps. */
+  /** The values of all ranks, in order. Values are plain data: numbers, texts, arrays, maps. */
   all<T>(value: T): T[] {
     return this.gather(value).map((bytes): T => deserialize(bytes));
   }
@@ -68,26 +68,26 @@ export class Ranks {
     return deserialize(first);
   }
 
-  /** Each number summed over the ranks, in their order. */
+  /** Sums each number over the ranks, in order. */
   sum(values: readonly number[]): number[] {
     const all = this.all(Float64Array.from(values));
     return values.map((_, i) => all.reduce((total, each) => total + (each[i] ?? Number.NaN), 0));
   }
 
-  /** The same of many numbers. */
+  /** Sums each element of an array over the ranks, in order. */
   sumArrays(values: Float32Array): Float32Array {
     const all = this.all(values);
     return values.map((_, i) => all.reduce((total, each) => total + (each[i] ?? Number.NaN), 0));
   }
 
-  /** Lets a request to stop that any rank has got be followed by all of them, at the same place. */
+  /** Lets all ranks follow a stop request that any of them has received, at the same point. */
   agree(): void {
     const requests = this.all<StopRequest | undefined>(this.job.pendingStop).filter(request => request !== undefined);
     const agreed = requests.find(({ save }) => !save) ?? requests[0];
     if (agreed) this.job.adopt(agreed);
   }
 
-  /** The exchanges of this process so far. */
+  /** The number of exchanges of this process so far. */
   counts(): ExchangeCounts {
     return this.group.counts();
   }
@@ -96,20 +96,20 @@ export class Ranks {
     return this.group.residuals;
   }
 
-  /** From now on, a rank that gives no sign of life in this shared folder for so long is lost. */
+  /** From now on, a rank without a sign of life in this shared folder for this many seconds counts as lost. */
   watch(folder: string, seconds: number): void {
     this.folder = folder;
     this.group.watch(folder, seconds);
   }
 
-  /** The error of a step or of an exchange; if a rank was lost, the reason is that one. */
+  /** The error of a step or of an exchange; if a rank was lost, the reason for that. */
   explain(error: unknown): unknown {
     const failure = this.group.failure();
     if (failure === undefined || error instanceof RunError) return error;
     return new RunError('rank-lost', this.reasonOfAnother() ?? failure, undefined, { cause: error });
   }
 
-  /** A rank writes why it fails before it goes; the others may see first that it is gone. */
+  /** The reason for which another rank failed. A rank writes it before it ends, but the others may first notice that it is gone. */
   private reasonOfAnother(): string | undefined {
     for (let rank = 0; this.folder !== undefined && rank < this.size; rank++) {
       const reason = rank === this.rank ? undefined : FAILED.exec(textOf(path.join(this.folder, `rank-${rank}.beat`)))?.[1];

@@ -1,4 +1,7 @@
-/** The part of a data set on the hub that a recipe reads: drawn samples, or columns, by byte ranges where that saves some. */
+/**
+ * Fetches the part of a data set on the hub that a recipe reads: drawn samples, or columns, by byte ranges if that saves a substantial
+ * share.
+ */
 import { readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { objectiveCatalog } from '../catalog/objectives.ts';
@@ -29,14 +32,14 @@ export interface RemoteData {
 
 interface Wanted {
   readonly recipe: Recipe;
-  /** Samples that are drawn; undefined for all. */
+  /** Number of samples to draw; undefined for all. */
   readonly count: number | undefined;
 }
 
 /**
- * Files of the cache with what a recipe reads of data sets: the columns of the samples that training would draw from all of them, or of
- * all samples. An interrupted fetch continues where it ended.
- * @returns one for each data set
+ * Fetches the part of data sets that a recipe reads into files of the cache: the columns of the samples that training would draw from all
+ * of them, or of all samples. An interrupted fetch is continued.
+ * @returns the files of each data set
  * @throws HubError, or DataError for damaged files and those that lack a column
  */
 export async function remoteData(parts: readonly DataSetPart[], wanted: Wanted, options: DownloadOptions): Promise<readonly RemoteData[]> {
@@ -58,11 +61,11 @@ type OpenedSet = DataSetFiles & { readonly part: DataSetPart };
 const openSets = (parts: readonly DataSetPart[], options: DownloadOptions): Promise<OpenedSet[]> =>
   oneByOne(parts, async part => ({ ...(await openDataSet(part, options)), part }));
 
-/** The files of a set with their metadata, wherever they are. */
+/** The files of a set with their metadata, whether local or remote. */
 const remoteFiles = async ({ cached, ranged }: OpenedSet, recipe: Recipe): Promise<NamedFile[]> =>
   withNames(await openRemote(ranged ?? (await Promise.all(cached.map(wholeSource)))), recipe);
 
-/** All samples of a set: its columns, or whole files where the cache has them, or a server sends no ranges. */
+/** All samples of a set: its columns, or whole files if they are in the cache or a server does not support ranges. */
 async function wholeData(set: OpenedSet, recipe: Recipe, options: DownloadOptions): Promise<RemoteData> {
   const { part, cached } = set;
   if (cached) return ofFiles(cached);
@@ -80,7 +83,7 @@ const sendsNoRanges = (error: unknown): error is HubError => error instanceof Hu
 
 const ofFiles = (paths: readonly string[]): RemoteData => ({ paths, summary: counted(paths.length, 'file') });
 
-/** Undefined where the columns are nearly everything. */
+/** The columns of a set; undefined if they are nearly all of its bytes. */
 async function columnData(files: readonly NamedFile[], options: DownloadOptions): Promise<RemoteData | undefined> {
   const sizes = files.map(({ footer: { metadata }, names }) => columnBytes(metadata.row_groups, names));
   const bytes = sizes.reduce((sum, each) => sum + each, 0);
@@ -109,14 +112,14 @@ async function columnData(files: readonly NamedFile[], options: DownloadOptions)
   return { paths, summary };
 }
 
-/** The places of files that are not there. */
+/** Indices of the paths that do not exist. */
 async function missingOf(paths: readonly string[]): Promise<ReadonlySet<number>> {
   const missing = new Set<number>();
   for (const [i, each] of paths.entries()) if ((await fileSize(each)) === undefined) missing.add(i);
   return missing;
 }
 
-/** Undefined where all rows are to be read, or a server sends no ranges. */
+/** The drawn samples; undefined if all rows are to be read, or a server does not support ranges. */
 async function drawnData(
   sets: readonly OpenedSet[],
   { recipe, count }: Wanted,
@@ -144,22 +147,22 @@ async function drawnData(
   }
 }
 
-/** The part of a draw that is of one data set. */
+/** The part of a draw that belongs to one data set. */
 interface Draw {
   /** The path of the file with its drawn samples. */
   readonly file: string;
-  /** The beginning of its name: other columns of the same samples are in files with the same one. */
+  /** The prefix of its name; files with other columns of the same samples have the same prefix. */
   readonly stem: string;
   readonly names: readonly string[];
   readonly groups: readonly DrawnGroup[];
-  /** Samples that are drawn of its rows. */
+  /** Number of samples that are drawn from its rows. */
   readonly drawn: number;
   readonly rows: number;
-  /** Bytes of the columns in row groups that have a drawn row. */
+  /** Size in bytes of the columns in row groups with a drawn row. */
   readonly bytes: number;
 }
 
-/** The draw from the rows of all sets together, one part for each. @param sets the files of each */
+/** Draws from the rows of all sets together; one part for each set. @param sets the files of each set */
 function drawsOf(sets: readonly (readonly NamedFile[])[], { recipe: { task, seed }, count }: Wanted): readonly Draw[] | undefined {
   if (count === undefined || objectiveCatalog[task].reads === 'images') return undefined;
   const namesOf = ([first, ...others]: readonly NamedFile[]): readonly string[] | undefined => {
@@ -174,7 +177,7 @@ function drawsOf(sets: readonly (readonly NamedFile[])[], { recipe: { task, seed
     const names = namesOf(files);
     if (names === undefined) return undefined;
     const rows = rowCount(files);
-    // A draw from several sets depends on how many rows the others have.
+    // A draw from several sets depends on the numbers of rows in the others.
     const stem = `drawn-${count}-${seed}-${sets.length === 1 ? '' : `${before}-${drawn.rows}-`}`;
     const groups = drawn.groups.filter(({ file }) => files.some(own => own === file));
     draws.push({
@@ -194,7 +197,7 @@ function drawsOf(sets: readonly (readonly NamedFile[])[], { recipe: { task, seed
   return draws;
 }
 
-/** Whether the bytes with drawn rows are so many that all rows should be fetched. */
+/** True if the row groups with drawn rows are so large that all rows should be fetched. */
 function takesMost(draws: readonly Draw[], files: readonly NamedFile[]): boolean {
   const all = files.reduce((sum, { footer, names }) => sum + columnBytes(footer.metadata.row_groups, names), 0);
   return draws.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_OF_ROWS * all;
@@ -214,10 +217,10 @@ async function fetchDraws(wanted: readonly Draw[], options: DownloadOptions): Pr
   }
 }
 
-/** In a file of its own, samples are added to it by later calls. */
+/** The file to which later calls add samples until it is complete. */
 const partialOf = (file: string): string => file.replace(/\.jsonl$/, '.partial.jsonl');
 
-/** @param rows samples after which it may stop. @returns the path of the samples */
+/** @param rows number of samples after which it may stop @returns the path of the samples */
 async function fetchDraw(
   { file, stem, names, groups, drawn, bytes: totalBytes }: Draw,
   options: DownloadOptions,
@@ -226,7 +229,7 @@ async function fetchDraw(
   const folder = path.dirname(file);
   const partial = partialOf(file);
   return withLock(folder, async () => {
-    // Text that was packed takes several times its bytes.
+    // Compressed text takes several times its size when unpacked.
     await requireSpace(folder, rows === undefined ? 4 * totalBytes : 0);
     const written = await appendDrawn(partial, groups, {
       names,
@@ -251,16 +254,16 @@ async function otherDraw(folder: string, stem: string, names: readonly string[])
   return undefined;
 }
 
-/** Files with the first samples of a data set, and whether these are all. */
+/** Files with the first samples of a data set; `isAll` if these are all samples. */
 export interface FirstSamples {
   readonly files: readonly string[];
   readonly isAll: boolean;
 }
 
 /**
- * The first samples that training takes of data sets: those of a draw, whatever else training would fetch for it, or files that training
- * has fetched.
- * @returns one for each set; undefined where nothing is drawn or in the cache, so that the first rows are the first samples
+ * The first samples that training takes from data sets: those of a draw, whatever else training would fetch for it, or of files that
+ * training has fetched.
+ * @returns the samples of each set; undefined if nothing is drawn or cached, so that the first rows are the first samples
  * @throws as `remoteData`
  */
 export async function firstSamples(
@@ -297,7 +300,7 @@ async function firstDrawn(draw: Draw, rows: number, options: DownloadOptions): P
   return { files: [found], isAll: found === file };
 }
 
-/** Whether drawn samples depend on the labels of all samples. */
+/** True if drawn samples depend on the labels of all samples. */
 function readsAllLabels({ task, data }: Recipe, columns: readonly string[]): boolean {
   if (data.labels.length > 0) return false;
   const { target, model } = objectiveCatalog[task];

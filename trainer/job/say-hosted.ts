@@ -1,4 +1,4 @@
-/** Logs the weights that lie in the memory of the host while a program runs. */
+/** Logs which weights are in host memory while a program runs. */
 import type { EngineDescription } from '../engine/engine.ts';
 import type { Program } from '../graph/program.ts';
 import { hostedBytes } from '../model/hosted-weights.ts';
@@ -7,7 +7,7 @@ import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts'
 import { byteSize } from '../protocol/text/format.ts';
 import type { Job } from './job.ts';
 
-/** Nothing is logged where all lie on the device. @param attachment the storage is float32 if left out */
+/** Logs nothing if all weights are on the device. @param attachment the storage is float32 if left out */
 export function sayHosted(
   job: Job,
   { device }: Pick<EngineDescription, 'device'>,

@@ -1,34 +1,36 @@
-/** The batches of a pass that the processes of a run, or the devices of one process, divide among them. */
+/** Divides the batches of a pass among the processes of a run, or the devices of one process. */
 import { alikeBatches } from '../data/batch/alike-batches.ts';
 import type { PlannedBatch } from '../data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import type { Ranks } from './ranks.ts';
 
-/** Those that divide the batches: processes, or devices of one process. */
+/** The processes, or devices of one process, that divide the batches. */
 export interface Sharing {
   readonly ranks?: Ranks | undefined;
-  /** Devices that run a signature at the same time; 1 if left out. */
+  /** Number of devices that run a signature at the same time; 1 if left out. */
   readonly devices?: number | undefined;
 }
 
 /** The batches that are computed at the same time. */
 export interface Round<B extends Batch> {
-  /** Those of this process, of one shape, until the next round is asked for: one for each device, fewer at the end of a shape, or none. */
+  /**
+   * The batches of this process, all of one shape, valid until the next round: one for each device, fewer at the end of a shape, or none.
+   */
   readonly batches: readonly B[];
-  /** Batches of all processes up to the end of this round. */
+  /** Number of batches of all processes up to the end of this round. */
   readonly done: number;
 }
 
 interface PlannedRound {
-  /** Those of this process. */
+  /** The batches of this process. */
   readonly own: readonly PlannedBatch[];
-  /** Those of all processes. */
+  /** Number of batches of all processes. */
   readonly count: number;
 }
 
 /**
- * The batches of a source: in their order, or by their shapes for several devices, which run the same program. All processes have to read on
- * until the end, or leave at the same round: before each, they agree on whether the job was asked to stop.
+ * Yields the batches of a source: in order, or grouped by shape for several devices, which run the same program. All processes must
+ * continue to the end, or leave at the same round: before each round, they agree on whether to stop.
  */
 export async function* sharedBatches<B extends Batch>(
   { plan, fill, release }: BatchSource<B>,
@@ -47,7 +49,7 @@ export async function* sharedBatches<B extends Batch>(
   }
 }
 
-/** As many batches in a row as there are processes; the last round may have none for this one. */
+/** Assigns each process one of as many consecutive batches; in the last round, this process may get none. */
 function roundsOfRank(all: readonly PlannedBatch[], { size, rank }: Pick<Ranks, 'size' | 'rank'>): PlannedRound[] {
   return Array.from({ length: Math.ceil(all.length / size) }, (_, round) => {
     const shared = all.slice(round * size, (round + 1) * size);

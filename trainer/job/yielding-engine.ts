@@ -1,11 +1,8 @@
-/**
- * An engine that lets the process receive messages between its runs: TensorFlow blocks the thread, and so would a loop
- * over it.
- */
+/** An engine that lets the process receive messages between its runs: TensorFlow blocks the thread, and so would a loop of its runs. */
 import type { Engine, Session } from '../engine/engine.ts';
 import type { Job } from './job.ts';
 
-/** Every member of a session has to be named, so that none is lost on the way: undefined where the engine has none. */
+/** A session with every member named, so that none is forgotten: undefined if the engine lacks it. */
 type WholeSession = { readonly [Member in keyof Required<Session>]: Session[Member] };
 
 export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
