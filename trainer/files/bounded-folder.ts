@@ -1,14 +1,14 @@
-/** A folder of cached files that stays below a size. */
+/** Keeps a folder of cached files below a size. */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface FolderBounds {
-  /** The names that may be removed: a cache folder may hold files of others. */
+  /** Matches the names that may be removed: a cache folder may hold other programs' files. */
   readonly own: RegExp;
   readonly maxBytes: number;
 }
 
-/** Removes the files that were not used for the longest time, until the others fit. A use is a change of the file's time. */
+/** Removes the least recently used files until the others fit. A use updates the file's time. */
 export async function pruneFolder(folder: string, { own, maxBytes }: FolderBounds): Promise<void> {
   const names = (await readdir(folder)).filter(name => own.test(name));
   const files = await Promise.all(

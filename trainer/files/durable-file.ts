@@ -1,16 +1,16 @@
-/** Files that appear complete or not at all: written to a temporary name in the same folder, flushed, then renamed. */
+/** Writes files that appear complete or not at all: written to a temporary name in the same folder, flushed, then renamed. */
 import { randomBytes } from 'node:crypto';
 import { copyFile, type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isRunning } from '../machine/process-identity.ts';
 import { readRegularFile } from './regular-file.ts';
 
-/** The name of a file until it is complete. */
+/** Matches the name of a file until it is complete. */
 const TEMPORARY = /^(.+)\.(\d+)-[0-9a-f]{8}\.tmp$/;
 
 /**
- * `write` fills the temporary file; an older file under `path` stays until it is complete.
- * @throws the error of `write` or of the disk; nothing is left behind then
+ * Writes a file; `write` fills the temporary file. An existing file under `path` stays until the new one is complete.
+ * @throws errors of `write` or of the disk; nothing is left behind then
  */
 export async function writeDurably(
   path: string,
@@ -22,7 +22,7 @@ export async function writeDurably(
   const handle = await open(temporary, 'wx', mode);
   try {
     try {
-      // A file that is replaced keeps its permissions, whatever the process's mask; some file systems have none.
+      // A replaced file keeps its permissions, whatever the process's umask; some file systems have none.
       if (mode !== undefined) await handle.chmod(mode).catch(() => undefined);
       await write(handle);
       await handle.sync();
@@ -38,8 +38,8 @@ export async function writeDurably(
 }
 
 /**
- * Removes what killed processes left half written by `writeDurably`.
- * @param isOurs by the name that the file was to have
+ * Removes half-written files that killed processes left behind in `writeDurably`.
+ * @param isOurs tests the final name of a file
  */
 export async function removeHalfWritten(folder: string, isOurs: (name: string) => boolean): Promise<void> {
   for (const found of await readdir(folder).catch((): string[] => [])) {
@@ -49,7 +49,7 @@ export async function removeHalfWritten(folder: string, isOurs: (name: string) =
   }
 }
 
-/** A copy that appears complete or not at all. */
+/** Copies a file that appears complete or not at all. */
 export async function copyDurably(from: string, to: string): Promise<void> {
   const temporary = temporaryName(to);
   try {
@@ -68,7 +68,7 @@ export async function copyDurably(from: string, to: string): Promise<void> {
   await syncFolder(dirname(to));
 }
 
-/** Returns the name of a file or folder until it is complete: what a killed process leaves is found by it. */
+/** Returns the name of a file or folder until it is complete; leftovers of a killed process are recognized by it. */
 export const temporaryName = (path: string): string => `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 
 async function modeOf(path: string): Promise<number | undefined> {
@@ -78,13 +78,13 @@ async function modeOf(path: string): Promise<number | undefined> {
 
 export const writeTextFile = (path: string, text: string): Promise<void> => writeDurably(path, handle => handle.writeFile(text));
 
-/** For this user alone. */
+/** Writes a file that is readable only by this user. */
 export const writePrivateFile = (path: string, text: string): Promise<void> =>
   writeDurably(path, handle => handle.writeFile(text), { mode: 0o600 });
 
 export const writeJson = (path: string, value: unknown): Promise<void> => writeTextFile(path, `${JSON.stringify(value, null, 2)}\n`);
 
-/** Keeps `text` next to `path` as `path.orig`, or `path.orig-2` … if another text has that name. Returns the name. */
+/** Saves `text` next to `path` as `path.orig`, or `path.orig-2` … if another text has that name. Returns the name. */
 export async function keepOriginal(path: string, text: string): Promise<string> {
   for (let count = 1; ; count++) {
     const copy = count === 1 ? `${path}.orig` : `${path}.orig-${count}`;
@@ -96,7 +96,7 @@ export async function keepOriginal(path: string, text: string): Promise<string> 
   }
 }
 
-/** Makes names in a folder durable (a rename, for one); Windows cannot open folders and does not need it. */
+/** Makes names in a folder durable, for example after a rename; Windows cannot open folders and does not need it. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');

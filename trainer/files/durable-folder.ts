@@ -1,6 +1,4 @@
-/**
- * Writes folders atomically: built next to their final path, flushed, then swapped in; the old one stays until then.
- */
+/** Writes folders atomically: built next to their final path, flushed, then swapped in; the old folder stays until then. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -8,12 +6,15 @@ import { isRunning } from '../machine/process-identity.ts';
 import { codeOf } from '../protocol/error-facts.ts';
 import { syncFolder } from './durable-file.ts';
 
-/** `.name.pid-random.tmp` while a folder is built; `.old` behind it while the folder before is swapped out. */
+/**
+ * Matches `.name.pid-random.tmp`, the name of a folder while it is built; `.old` is appended to the previous folder while it is swapped
+ * out.
+ */
 const TEMPORARY = /^\.(.+)\.(\d+)-[0-9a-f]{8}\.tmp(\.old)?$/;
 
 /**
  * Runs `build` on an empty folder next to `final`, then replaces `final` with it.
- * @throws the error of `build` or of the disk; `final` is then unchanged and nothing is left behind
+ * @throws errors of `build` or of the disk; `final` is then unchanged and nothing is left behind
  */
 export async function buildFolderDurably<T>(final: string, build: (folder: string) => Promise<T>): Promise<T> {
   const temporary = join(dirname(final), `.${basename(final)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
@@ -39,11 +40,11 @@ async function swapIn(temporary: string, final: string): Promise<void> {
     throw error;
   }
   await syncFolder(dirname(final));
-  // The new folder is in place; what cannot be removed now is removed by the next `recoverFolders`.
+  // The new folder is in place; leftovers that cannot be removed now are removed by the next `recoverFolders`.
   if (replaces) await rm(old, { recursive: true, force: true }).catch(() => undefined);
 }
 
-/** Returns false where there is nothing to rename. */
+/** Renames a file or folder. Returns false if there is nothing to rename. */
 export async function renameIfThere(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);
@@ -55,9 +56,9 @@ export async function renameIfThere(from: string, to: string): Promise<boolean> 
 }
 
 /**
- * Cleans up after killed processes: a folder that was swapped out while its successor never came is put back; what else they left of
- * `buildFolderDurably` is removed.
- * @param isOurs by the name of a folder under `parent`
+ * Cleans up after killed processes: restores a folder that was swapped out without a successor, and removes other leftovers of
+ * `buildFolderDurably`.
+ * @param isOurs tests the name of a folder under `parent`
  */
 export async function recoverFolders(parent: string, isOurs: (name: string) => boolean): Promise<void> {
   const names = await readdir(parent).catch((): string[] => []);
@@ -70,7 +71,7 @@ export async function recoverFolders(parent: string, isOurs: (name: string) => b
   }
 }
 
-/** Makes a folder and all above it; their names are on the disk when it returns. */
+/** Creates a folder and all above it; their names are durable when it returns. */
 export async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true });
   if (first === undefined) return;

@@ -1,4 +1,7 @@
-/** Walks folders of any size within a budget: level by level, so that what lies near the top is found first, and it says when it was cut short. */
+/**
+ * Walks folders of any size within a budget, level by level, so that entries near the top are found first; reports whether it was cut
+ * short.
+ */
 import type { Dirent } from 'node:fs';
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +10,7 @@ export interface WalkBudget {
   /** Limit over all folders. */
   readonly maxEntries: number;
   readonly maxMs: number;
-  /** Deeper folders are not entered; this alone does not count as cut short. */
+  /** Maximum depth; leaving out deeper folders does not count as cut short. */
   readonly maxDepth: number;
 }
 
@@ -16,7 +19,7 @@ export interface WalkedFolder {
   /** 0 for the folder where the walk began. */
   readonly depth: number;
   readonly entries: readonly Dirent[];
-  /** Folders of `entries`, links to folders included. What the visitor takes out is not entered. */
+  /** Folders in `entries`, including links to folders. Folders that the visitor removes are not entered. */
   readonly folders: Set<string>;
 }
 
@@ -24,7 +27,7 @@ export class FolderWalk {
   private readonly budget: WalkBudget;
   private readonly startedMs = performance.now();
   private entriesLeft: number;
-  /** Device and number of each folder: links may lead to one folder by several ways, or in circles. */
+  /** Device and inode number of each folder: links may lead to one folder in several ways, or form cycles. */
   private readonly seen = new Set<string>();
   private isCut = false;
 
@@ -33,24 +36,24 @@ export class FolderWalk {
     this.entriesLeft = budget.maxEntries;
   }
 
-  /** Something was left out: the budget of entries or time is used up, or the visitor said so. */
+  /** True if something was left out: the budget of entries or time is used up, or the visitor called `cut`. */
   get truncated(): boolean {
     return this.isCut;
   }
 
-  /** For a visitor that has found as much as it keeps. */
+  /** Marks the walk as cut short, for a visitor that has found as many results as it keeps. */
   cut(): void {
     this.isCut = true;
   }
 
-  /** Whether time is left; asking when none is counts as being cut short. */
+  /** True if time is left; a call without time left marks the walk as cut short. */
   hasTime(): boolean {
     if (performance.now() - this.startedMs < this.budget.maxMs) return true;
     this.isCut = true;
     return false;
   }
 
-  /** `root` and the folders below. Folders that are missing or may not be read are passed over; hidden ones and node_modules are not entered. */
+  /** Yields `root` and the folders below. Missing and unreadable folders are skipped; hidden folders and node_modules are not entered. */
   async *below(root: string): AsyncGenerator<WalkedFolder> {
     let level = [root];
     for (let depth = 0; level.length > 0 && !this.isCut; depth++) {
@@ -77,7 +80,7 @@ export class FolderWalk {
     return isNew;
   }
 
-  /** Read one by one, so that a folder of millions of files is not held. */
+  /** Reads entries one by one, so that a folder with millions of files is not held in memory. */
   private async entriesOf(path: string): Promise<Dirent[]> {
     return entriesWhile(path, () => {
       if (this.entriesLeft === 0) this.isCut = true;
@@ -87,7 +90,7 @@ export class FolderWalk {
 
   private async foldersOf(path: string, entries: readonly Dirent[]): Promise<Set<string>> {
     const shown = entries.filter(({ name }) => !name.startsWith('.') && name !== 'node_modules');
-    // Folders first, so that one that a link leads to as well goes by its own name.
+    // Folders first, so that one that is also the target of a link keeps its own name.
     const found = new Set(shown.filter(entry => entry.isDirectory()).map(({ name }) => name));
     for (const entry of shown)
       if (entry.isSymbolicLink() && this.hasTime() && (await isFolder(join(path, entry.name)))) found.add(entry.name);
@@ -96,8 +99,8 @@ export class FolderWalk {
 }
 
 /**
- * The first entries of a folder, in no order; none where it is missing or may not be read.
- * @param max a folder of millions of files is not read to its end
+ * The first entries of a folder, in no particular order; none if it is missing or unreadable.
+ * @param max maximum number of entries: a folder with millions of files is not read to its end
  */
 export async function firstEntries(path: string, max: number): Promise<Dirent[]> {
   let left = max;
@@ -115,7 +118,7 @@ async function entriesWhile(path: string, isWanted: () => boolean): Promise<Dire
       entries.push(entry);
     }
   } catch {
-    // It is no folder, or may not be read, or is gone.
+    // It is not a folder, or unreadable, or gone.
   }
   return entries;
 }

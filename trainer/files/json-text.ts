@@ -1,11 +1,11 @@
-/** JSON as Python reads it: 2.0 is a number with a fraction, and a class that asks for one refuses 2. JavaScript writes both as 2. */
+/** Writes JSON for Python, where 2.0 is a float, and a class that requires one refuses 2. JavaScript writes both as 2. */
 import { isRecord } from '../narrow.ts';
 
 type Path = readonly (string | number)[];
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[{}[\],]/g;
 
-/** How the numbers of a JSON text are spelled, by the path to them. */
+/** The spelling of each number in a JSON text, by its path. */
 function numberSpellings(text: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   const open: { key: string | number; isNamed: boolean }[] = [];
@@ -29,8 +29,8 @@ function numberSpellings(text: string): ReadonlyMap<string, string> {
 const keyOf = (path: Path): string => JSON.stringify(path);
 
 /**
- * A value as indented JSON, with a line end.
- * @param like the text that it comes from: numbers that stand in the same place are spelled as there
+ * Writes a value as indented JSON with a final line end.
+ * @param like the text that the value comes from: numbers at the same path keep their spelling
  */
 export function jsonLike(value: unknown, like: string): string {
   const spellings = numberSpellings(like);

@@ -1,14 +1,17 @@
-/** Can something be written at a path? Asked without writing anything, before hours of work and while a recipe is being written. */
+/** Checks whether a path is writable, without writing anything: before hours of work, and while a recipe is being written. */
 import { constants, type Stats } from 'node:fs';
 import { access, lstat, stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { byteSize } from '../protocol/text/format.ts';
 
-/** Less free than this counts as full: logs and metrics alone must find room. */
+/** Minimum free space: logs and metrics alone need some room. */
 const LEAST_FREE_BYTES = 64 * 2 ** 20;
 
-/** Linux file systems whose files are views of the kernel, by their number in linux/magic.h. The superuser may write there, and cannot. */
+/**
+ * Linux file systems whose files are views of the kernel, by their number in linux/magic.h. The superuser appears to have write permission
+ * there, but cannot write.
+ */
 const KERNEL_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x9fa0, 'proc'],
   [0x62656572, 'sysfs'],
@@ -26,7 +29,7 @@ const KERNEL_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x6165676c, 'pstore'],
 ]);
 
-/** Why no folder can be made or written to at `folder`, as a sentence without its end; undefined where nothing speaks against it. */
+/** The reason why no folder can be created or written to at `folder`, as a sentence without its end; undefined if there is none. */
 export async function whyNotWritable(folder: string): Promise<string | undefined> {
   try {
     const { place, stats } = await nearestExisting(resolve(folder));

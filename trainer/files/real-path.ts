@@ -1,8 +1,8 @@
-/** Paths by what they lead to: two that are written differently, or go through a link, may be one folder. */
+/** Compares paths by their targets: two paths that are written differently, or go through a link, may be one folder. */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 
-/** The path without links, also of what does not exist yet: then that of the nearest folder above that does, with the rest behind it. */
+/** The path without links. For a path that does not exist, the real path of the nearest existing parent folder, followed by the rest. */
 export async function realPath(given: string): Promise<string> {
   const rest: string[] = [];
   for (let current = path.resolve(given); ; current = path.dirname(current)) {
@@ -12,7 +12,7 @@ export async function realPath(given: string): Promise<string> {
   }
 }
 
-/** Whether `inner` is `outer` or lies below it; both as `realPath` gives them. */
+/** True if `inner` is `outer` or below it; both must be results of `realPath`. */
 export function isWithin(inner: string, outer: string): boolean {
   const way = path.relative(outer, inner);
   return way === '' || !(way === '..' || way.startsWith(`..${path.sep}`) || path.isAbsolute(way));

@@ -1,27 +1,27 @@
 /**
- * Reads files that come from outside: only regular files, and never more than the caller allows.
+ * Reads files from outside: only regular files, and never more than the caller allows.
  *
- * A path may lead to a named pipe (opening one blocks a thread until someone writes), to a device without end, or to a file of any size.
- * So the kind is checked first (opening a device can have effects), the file is opened without blocking, and what was opened is checked again,
- * because a name can change its meaning in between.
+ * A path may lead to a named pipe (opening one blocks a thread until someone writes), to an endless device, or to a file of any size. So
+ * the kind is checked first (opening a device can have side effects), the file is opened without blocking, and the opened file is checked
+ * again, because a name can change its target in between.
  */
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 
-/** Windows has neither pipes in folders nor these flags. */
+/** Flags for reading; Windows has neither pipes in folders nor these flags. */
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
-/** A first piece for files that do not know their size, such as those of /proc. */
+/** Size of the first read for files that do not report their size, such as those of /proc. */
 const FIRST_PIECE_BYTES = 64 * 1024;
 
-/** Bounds for small files. Each is far above what rowtune or a model's author writes, and small enough to hold in memory at once. */
+/** Bounds for small files. Each is far above what Rowtune or a model's author writes, and small enough to hold in memory at once. */
 export const MAX_STATE_BYTES = 2 ** 20;
 export const MAX_JSON_BYTES = 64 * 2 ** 20;
 
 export type ReadRefusal = 'not-regular-file' | 'file-too-large' | 'outside-folder';
 
-/** The file exists, but is not read: `code` says why. System errors (ENOENT, EACCES …) are thrown as they are. */
+/** Thrown if the file exists but is not read; `code` gives the reason. System errors (ENOENT, EACCES …) are thrown unchanged. */
 export class ReadRefusedError extends Error {
   override name = 'ReadRefusedError';
   readonly code: ReadRefusal;
@@ -61,7 +61,7 @@ export async function openRegularFile(path: string): Promise<RegularFile> {
 }
 
 /**
- * Opens a regular file of a folder that a request names. The folder itself may be a link; a file in it that leads out of it is refused.
+ * Opens a regular file in a folder that a request names. The folder itself may be a link; a file in it that leads outside is refused.
  * @throws ReadRefusedError 'outside-folder' or 'not-regular-file', or the system's error
  */
 export async function openInFolder(folder: string, name: string): Promise<RegularFile> {
@@ -108,11 +108,11 @@ export async function readRegularFile(path: string, maxBytes: number): Promise<B
   }
 }
 
-/** As readRegularFile, decoded as UTF-8. */
+/** Reads a file like readRegularFile, decoded as UTF-8. */
 export const readRegularText = async (path: string, maxBytes: number): Promise<string> =>
   (await readRegularFile(path, maxBytes)).toString('utf8');
 
-/** Grows up to one byte more than allowed, which shows that there is more: a size that was reported is no promise. */
+/** A buffer that grows to at most one byte more than allowed, which shows that there is more: a reported size may be wrong. */
 class BoundedBuffer {
   private readonly path: string;
   private readonly maxBytes: number;

@@ -1,8 +1,11 @@
-/** JSON from outside: errors with line and column, duplicate keys refused, depth bounded. For headers and configs, not for megabytes of vocabulary. */
+/**
+ * Parses JSON from outside: errors with line and column, no duplicate keys, bounded depth. For headers and configs, not for megabytes of
+ * vocabulary.
+ */
 
-/** Deeper than any config or header; keeps a hostile file from exhausting the stack. */
+/** Maximum nesting depth: deeper than any config or header, and small enough that a hostile file cannot exhaust the stack. */
 const MAX_DEPTH = 64;
-/** The header of a model of 400,000 tensors. A value takes up to 100 bytes of memory. */
+/** Maximum number of values: the header of a model with 400,000 tensors. A value takes up to 100 bytes of memory. */
 const MAX_VALUES = 4_000_000;
 
 export class JsonSyntaxError extends Error {
@@ -10,7 +13,7 @@ export class JsonSyntaxError extends Error {
 }
 
 /**
- * Parses JSON; also accepts `NaN`, `Infinity` and `-Infinity` as Python writes them when asked to.
+ * Parses JSON; on request, also accepts `NaN`, `Infinity` and `-Infinity`, which Python writes.
  * @throws JsonSyntaxError with line and column
  */
 export function parseStrictJson(text: string, options: { readonly allowNonFinite?: boolean } = {}): unknown {

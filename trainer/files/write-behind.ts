@@ -1,8 +1,8 @@
-/** Writes a file behind whoever makes its bytes: one piece is on its way to the disk while the next is made. */
+/** Writes a file asynchronously: one chunk is being written to disk while the next is produced. */
 import type { FileHandle } from 'node:fs/promises';
 import { writeAt } from './write-at.ts';
 
-/** Written bytes after which the system is asked to bring them to the disk: it would begin only when the file is flushed at its end. */
+/** Number of written bytes after which the system is asked to flush: otherwise, it would flush everything only at the end of the file. */
 const FLUSH_BYTES = 64 * 2 ** 20;
 
 export class WriteBehind {
@@ -18,19 +18,20 @@ export class WriteBehind {
   }
 
   /**
-   * Begins to write these bytes behind those before, once those are written. They must not change until the next call, or `end`, is over.
-   * @throws the error of the disk, of this piece or the one before
+   * Starts writing these bytes after the previous ones have been written. They must not change until the next call, or `end`, has
+   * completed.
+   * @throws errors of the disk, for this chunk or the previous one
    */
   async write(bytes: Uint8Array): Promise<void> {
     await this.writing;
     const position = this.position;
     this.position += bytes.length;
     this.writing = this.put(bytes, position);
-    // Reported by the next call.
+    // The next call reports the error.
     this.writing.catch(() => undefined);
   }
 
-  /** Waits until all is written. @throws the error of the disk */
+  /** Waits until all bytes are written. @throws errors of the disk */
   async end(): Promise<void> {
     await this.writing;
     await this.flushing;
