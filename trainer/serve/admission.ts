@@ -1,25 +1,26 @@
-/** Who may ask: by the Host and Origin of a request, and by its token. */
+/** Access control by the Host and Origin headers of a request, and by its token. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { bearerToken, isSameSecret } from '../machine/same-secret.ts';
 import { RequestError } from './request-error.ts';
 
 export interface AdmissionRules {
-  /** The address that the server listens on. */
+  /** The address on which the server listens. */
   readonly host: string;
-  /** Undefined serves whoever can reach the port. */
+  /** The required token; undefined serves anyone who can reach the port. */
   readonly token: string | undefined;
-  /** Origins of web pages that may ask. */
+  /** Origins of web pages that may send requests. */
   readonly origins: readonly string[];
 }
 
-/** The names under which this machine is reached; a page that lets its own name lead here is refused. */
+/** True for the names of this machine; a web page that points its own name to this address is refused. */
 const isOwnHost = (header: string | undefined, host: string): boolean => {
   const name = (header ?? '').replace(/:\d+$/, '').toLowerCase();
   return ['localhost', '127.0.0.1', '[::1]', host.toLowerCase()].includes(name);
 };
 
 /**
- * Lets a request in. @returns whether it is the preflight of a permitted page
+ * Admits a request.
+ * @returns whether it is the preflight of a permitted page
  * @throws RequestError 401 or 403
  */
 export function admit({ host, token, origins }: AdmissionRules, { headers, method }: IncomingMessage, response: ServerResponse): boolean {
@@ -30,7 +31,7 @@ export function admit({ host, token, origins }: AdmissionRules, { headers, metho
     response.setHeader('access-control-allow-origin', origin);
     response.setHeader('vary', 'origin');
     if (method === 'OPTIONS') {
-      // Libraries of the API send headers of their own.
+      // Client libraries of the API send their own headers.
       response.setHeader('access-control-allow-headers', headers['access-control-request-headers'] ?? 'authorization, content-type');
       response.setHeader('access-control-allow-methods', 'GET, POST');
       return true;

@@ -1,4 +1,6 @@
-/** The requests of the OpenAI API that are computed here. What is not computed is refused by name; what has no effect on an answer is accepted. */
+/**
+ * The supported requests of the OpenAI API. Unsupported parameters are refused by name; those that do not affect an answer are accepted.
+ */
 import { z } from 'zod';
 import { argumentsIn } from '../data/tool-calls/call-form.ts';
 import { functionOf } from '../data/tool-calls/function-of.ts';
@@ -8,9 +10,9 @@ import { RequestError } from './request-error.ts';
 import { MAX_INPUTS, MAX_MESSAGES, MAX_STOPS, MAX_TOP_LOGPROBS, requestProblem } from './request-problem.ts';
 
 const text = z.string();
-/** The API writes what is not given as null, too. */
+/** An optional parameter; clients of the API may send null for a missing value. */
 const maybe = <T extends z.ZodType>(type: T) => type.nullish().transform(value => value ?? undefined);
-/** A setting that is accepted with the one value at which it does nothing. */
+/** A parameter that is accepted only with the value that has no effect. */
 const idle = (value: unknown) =>
   z
     .unknown()
@@ -35,7 +37,7 @@ const sampling = {
     .unknown()
     .optional()
     .refine(given => given == null || JSON.stringify(given) === '{}'),
-  // These say something about the client, not about the answer.
+  // These describe the client and do not affect the answer.
   user: z.unknown().optional(),
   metadata: z.unknown().optional(),
   store: z.unknown().optional(),
@@ -48,14 +50,14 @@ const part = z.object({ type: z.literal('text'), text });
 
 const hasName = (of: unknown): boolean => isRecord(of) && typeof of.name === 'string' && of.name !== '';
 const tool = z.looseObject({}).refine(given => hasName(functionOf(given)));
-/** Some clients send an empty text for the arguments of a call that has none. */
+/** Replaces empty arguments: some clients send an empty text for a call without arguments. */
 const withArguments = (given: unknown): unknown => {
   const inner = functionOf(given);
   if (!isRecord(given) || !isRecord(inner) || typeof inner.arguments !== 'string' || inner.arguments.trim() !== '') return given;
   const filled = { ...inner, arguments: '{}' };
   return inner === given ? filled : { ...given, function: filled };
 };
-/** Templates read the arguments of earlier calls. */
+/** A call; templates read the arguments of earlier calls. */
 const call = z.preprocess(
   withArguments,
   z.looseObject({}).refine(given => {
@@ -123,7 +125,7 @@ function read<T>(schema: z.ZodType<T> & { readonly shape: object }, body: unknow
   throw new RequestError(400, message, { param });
 }
 
-/** The settings that both kinds of request have in common, with the API's defaults. */
+/** The settings that both kinds of requests share, with the API's defaults. */
 export function settingsOf(
   request: Pick<ChatRequest, 'temperature' | 'top_p' | 'top_k' | 'seed' | 'stop'>,
   {

@@ -1,9 +1,9 @@
-/** Answers in the forms of the OpenAI API, whole or as a stream of pieces. */
+/** Answers in the format of the OpenAI API, whole or streamed. */
 import { randomUUID } from 'node:crypto';
 import type { Completion, CompletionPiece, DrawnToken, ServedCall, TokenLogprob } from './complete.ts';
 import type { RequestError } from './request-error.ts';
 
-/** The parts that all pieces of one answer share. */
+/** The fields that all pieces of one answer share. */
 export interface AnswerHead {
   readonly id: string;
   readonly created: number;
@@ -35,7 +35,7 @@ const usageOf = ({ promptTokens, completionTokens }: Completion) => ({
 
 const finishOf = ({ finish }: Completion): string => (finish === 'canceled' ? 'stop' : finish);
 
-/** The answer of a request without `stream`. */
+/** The answer to a request without `stream`. */
 export function wholeAnswer({ kind, head, tokenText, withLogprobs }: FormParams, completion: Completion) {
   const logprobs = withLogprobs ? logprobsOf(kind, completion.tokens, tokenText) : null;
   const choice = { index: 0, finish_reason: finishOf(completion), logprobs };
@@ -51,7 +51,7 @@ export function wholeAnswer({ kind, head, tokenText, withLogprobs }: FormParams,
   };
 }
 
-/** An answer of calls alone has no content. */
+/** The content of an answer; null if it consists only of calls. */
 const contentOf = ({ text, reasoning, calls }: Completion) => ({
   ...(reasoning !== '' && { reasoning_content: reasoning }),
   ...(calls.length === 0 ? { content: text } : { content: text === '' ? null : text, tool_calls: calls.map(callOf) }),
@@ -65,7 +65,7 @@ const callOf = ({ id, name, arguments: given }: ServedCall) => ({
 
 const chunkObject = (kind: AnswerKind): string => (kind === 'chat' ? 'chat.completion.chunk' : 'text_completion');
 
-/** A piece of text, or the calls; the first piece of a chat also names the role. */
+/** A piece of text, or the calls; the first piece of a chat also has the role. */
 export function answerPiece({ kind, head, tokenText, withLogprobs }: FormParams, piece: CompletionPiece, isFirst: boolean) {
   const { text, part, tokens, calls } = piece;
   const logprobs = withLogprobs ? logprobsOf(kind, tokens, tokenText) : null;
@@ -76,13 +76,13 @@ export function answerPiece({ kind, head, tokenText, withLogprobs }: FormParams,
   return { ...head, object: chunkObject(kind), choices: [kind === 'chat' ? { ...choice, delta } : { ...choice, text }] };
 }
 
-/** The last piece, with the reason of the end. */
+/** The last piece, with the reason for the end. */
 export function lastPiece({ kind, head }: FormParams, completion: Completion) {
   const choice = { index: 0, finish_reason: finishOf(completion), logprobs: null };
   return { ...head, object: chunkObject(kind), choices: [kind === 'chat' ? { ...choice, delta: {} } : { ...choice, text: '' }] };
 }
 
-/** The piece without choices that `stream_options.include_usage` asks for. */
+/** The piece without choices that `stream_options.include_usage` requests. */
 export const usagePiece = ({ kind, head }: FormParams, completion: Completion) => ({
   ...head,
   object: chunkObject(kind),

@@ -1,4 +1,4 @@
-/** One answer of a served model, in the terms of the API: text, counted tokens, and their probabilities. */
+/** Generates one answer of a served model in the terms of the API: text, token counts, and probabilities. */
 import { randomUUID } from 'node:crypto';
 import type { AnswerPart } from '../data/reasoning/reasoning-stream.ts';
 import type { ToolCall } from '../data/tool-calls/read-calls.ts';
@@ -10,9 +10,9 @@ import type { SamplingSettings } from '../generate/sample.ts';
 export interface CompletionSettings extends SamplingSettings {
   readonly maxTokens: number;
   readonly seed: number;
-  /** Texts that end the answer and are left out of it. */
+  /** Texts that end the answer and are not part of it. */
   readonly stop: readonly string[];
-  /** The number of likeliest tokens to report with each token; undefined reports no probabilities. */
+  /** Number of most likely tokens to report with each token; undefined reports no probabilities. */
   readonly topLogprobs?: number;
 }
 
@@ -22,12 +22,12 @@ export interface TokenLogprob {
   readonly logprob: number;
 }
 
-/** A drawn token with the likeliest ones in its place, likeliest first. */
+/** A sampled token with the most likely tokens at its position, most likely first. */
 export interface DrawnToken extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }
 
-/** A call of a tool, under an id that its result will name. */
+/** A tool call with the id that its result will name. */
 export interface ServedCall extends ToolCall {
   readonly id: string;
 }
@@ -35,13 +35,15 @@ export interface ServedCall extends ToolCall {
 export interface Completion {
   /** The answer, without the reasoning before it. */
   readonly text: string;
-  /** Empty for a model that does not reason. */
+  /** The reasoning; empty for a model that does not reason. */
   readonly reasoning: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** `stop`: the model or a stop text ended it; `tool_calls`: it ended with calls; `length`: the room did; `canceled`: the client is gone. */
+  /**
+   * `stop`: ended by the model or a stop text; `tool_calls`: ended with calls; `length`: out of room; `canceled`: the client disconnected.
+   */
   readonly finish: 'stop' | 'tool_calls' | 'length' | 'canceled';
-  /** They are left out of the text. */
+  /** The tool calls, which are not in the text. */
   readonly calls: readonly ServedCall[];
   readonly tokens: readonly DrawnToken[];
 }
@@ -49,12 +51,12 @@ export interface Completion {
 export interface CompleteParams extends Pick<AnswerParams, 'ids' | 'isCanceled'> {
   readonly answers: BatchedAnswers;
   readonly settings: CompletionSettings;
-  /** Undefined reads an answer as text. */
+  /** How to read the answer; undefined reads it as text. */
   readonly reading?: AnswerReading | undefined;
   readonly onPiece?: OnPiece;
 }
 
-/** Text that no stop text can take back, with the tokens drawn since the last piece; or, last of all, the calls. */
+/** Text that no stop text can remove any more, with the tokens sampled since the last piece; or, at the very end, the calls. */
 export interface CompletionPiece {
   readonly text: string;
   readonly part: AnswerPart;
@@ -102,13 +104,13 @@ function finishOf(reason: FinishReason, hasCalls: boolean): Completion['finish']
   return hasCalls ? 'tool_calls' : 'stop';
 }
 
-/** The log-softmax of the drawn token and of the `count` likeliest ones, in double precision. */
+/** The log-softmax of the sampled token and of the `count` most likely tokens, in double precision. */
 export function withLogprobs(logits: Float32Array, id: number, count: number): DrawnToken {
   const largest = logits.reduce((max, value) => Math.max(max, value), Number.NEGATIVE_INFINITY);
   const sum = logits.reduce((total, value) => total + Math.exp(value - largest), 0);
   const logprobOf = (token: number): TokenLogprob => ({ id: token, logprob: (logits[token] ?? Number.NaN) - largest - Math.log(sum) });
   const likeliest: number[] = [];
-  // A handful of the vocabulary: insertion beats sorting all of it.
+  // Only a few tokens of the vocabulary are needed: insertion is faster than sorting.
   for (let token = 0; count > 0 && token < logits.length; token++) {
     const isIn = likeliest.length < count || (logits[token] ?? 0) > (logits[likeliest.at(-1) ?? 0] ?? 0);
     if (!isIn) continue;

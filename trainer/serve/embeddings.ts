@@ -1,15 +1,15 @@
-/** The answers of `/v1/embeddings`. */
+/** Answers requests to `/v1/embeddings`. */
 import type { TextVectors } from '../generate/text-vectors.ts';
 import type { EmbeddingRequest } from './api-requests.ts';
 import { RequestError } from './request-error.ts';
 
-/** An encoder that is held ready, under its name. */
+/** A loaded encoder, with its name. */
 export interface ServedEmbedder {
   readonly name: string;
   readonly vectors: TextVectors;
 }
 
-/** Computes the vector of each input in turn. @throws RequestError for ids that are none; GenerateError for a text that is too long */
+/** Computes the vector of each input in turn. @throws RequestError for invalid ids; GenerateError for a text that is too long */
 export async function embeddings({ name, vectors }: ServedEmbedder, request: EmbeddingRequest, isCanceled: () => boolean) {
   const { input, dimensions = vectors.width, encoding_format: format = 'float' } = request;
   if (dimensions > vectors.width)
@@ -43,7 +43,7 @@ function checkedIds(ids: readonly number[], name: string, { longest, vocabularyS
   return Int32Array.from(ids);
 }
 
-/** The first numbers of a vector, brought to length 1 again where the whole vector has it. */
+/** The first elements of a vector, normalized to length 1 if the whole vector is. */
 function shortened(vector: Float32Array, dimensions: number, isNormalized: boolean): Float32Array {
   if (dimensions === vector.length) return vector;
   const part = vector.subarray(0, dimensions);
@@ -51,7 +51,7 @@ function shortened(vector: Float32Array, dimensions: number, isNormalized: boole
   return isNormalized && length > 0 ? part.map(value => value / length) : part;
 }
 
-/** Little-endian float32, as the clients of the API decode it. */
+/** Encodes a vector as little-endian float32, as clients of the API decode it. */
 const base64 = (vector: Float32Array): string => {
   const bytes = Buffer.alloc(vector.length * Float32Array.BYTES_PER_ELEMENT);
   vector.forEach((value, i) => void bytes.writeFloatLE(value, i * Float32Array.BYTES_PER_ELEMENT));

@@ -1,4 +1,4 @@
-/** The HTTP side of serving: who may ask, what is asked, and the answers. */
+/** The HTTP server: checks access, dispatches requests, and sends the answers. */
 
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -16,15 +16,15 @@ import { embeddings, type ServedEmbedder } from './embeddings.ts';
 import { RequestError } from './request-error.ts';
 import type { ServedModel } from './served-model.ts';
 
-/** A long conversation has a few hundred kilobytes. */
+/** Maximum size of a body; a long conversation has a few hundred kilobytes. */
 const MAX_BODY_BYTES = 8 * 2 ** 20;
-/** Requests that are answered or wait for it; more are refused instead of being forgotten. */
+/** Maximum number of requests that are being answered or waiting; more are refused rather than dropped silently. */
 const MAX_OPEN = 64;
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 60_000;
 
 interface ServerPlace extends Pick<AdmissionRules, 'host'> {
-  /** 0 for a free one. */
+  /** The port; 0 for a free one. */
   readonly port: number;
 }
 
@@ -32,7 +32,7 @@ export interface ServeParams extends AdmissionRules, ServerPlace {
   /** Language models. */
   readonly models: readonly ServedModel[];
   readonly embedders: readonly ServedEmbedder[];
-  /** The longest answer of a request that names no length. */
+  /** Maximum length of an answer if a request names none. */
   readonly maxTokens: number;
   onRequest(line: string): void;
 }
@@ -60,7 +60,7 @@ export async function startServer(params: ServeParams): Promise<RunningServer> {
   };
 }
 
-/** Asks before models are loaded, which takes minutes. @throws RunError as {@link startServer} */
+/** Checks the port before models are loaded, which takes minutes. @throws RunError as {@link startServer} */
 export async function requireFreePort(place: ServerPlace): Promise<void> {
   const probe = createServer();
   await listen(probe, place);
@@ -80,7 +80,7 @@ const listen = (http: Server, { host, port }: ServerPlace): Promise<void> =>
     http.listen({ host, port }, resolve);
   });
 
-/** The requests that are being answered or wait for it. */
+/** The requests that are being answered or waiting. */
 class Requests {
   readonly #open = new Set<Promise<unknown>>();
 
@@ -111,7 +111,7 @@ async function handle(params: ServeParams, requests: Requests, request: Incoming
     const refusal = toRefusal(error);
     params.onRequest(`${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
     if (response.headersSent) {
-      // A stream has begun: its reader gets the error as a last event.
+      // A stream has begun, so its reader gets the error as the last event.
       response.end(`data: ${JSON.stringify(errorBody(refusal))}\n\n`);
       return;
     }
@@ -119,7 +119,7 @@ async function handle(params: ServeParams, requests: Requests, request: Incoming
   }
 }
 
-/** Errors that were written for people keep their words; anything else is a fault of ours. */
+/** Converts errors: messages for people are kept, anything else is an internal error. */
 function toRefusal(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof GenerateError || (error instanceof Error && error.name === 'ChatTemplateError'))
@@ -191,7 +191,7 @@ async function embed(
   sendJson(response, 200, answer);
 }
 
-/** Returns a function that says whether the client left before the answer was complete. */
+/** Returns a function that checks whether the client disconnected before the answer was complete. */
 function goneAfter(response: ServerResponse): () => boolean {
   let isGone = false;
   response.once('close', () => {
@@ -259,7 +259,7 @@ async function answer({ kind, params, requests, model, ids, reading, settings, r
 const modelOf = ({ models, embedders }: ServeParams, name: string): ServedModel =>
   named(models, name, embedders, 'gives vectors of texts; use /v1/embeddings');
 
-/** @param others models that are there and do something else @throws RequestError where no model has the name */
+/** @param others available models of another kind @throws RequestError if no model has the name */
 function named<T extends { readonly name: string }>(
   models: readonly T[],
   name: string,

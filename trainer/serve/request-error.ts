@@ -1,4 +1,4 @@
-/** A request that is refused, in the form of OpenAI's errors. */
+/** Thrown for a request that is refused, in the format of OpenAI's errors. */
 export class RequestError extends Error {
   override name = 'RequestError';
   readonly status: number;

@@ -1,4 +1,4 @@
-/** The problem of a request in words for people: which parameter, what it must be, and what it is. */
+/** Describes the problem of a request for people: the parameter, what it must be, and what it is. */
 import type { z } from 'zod';
 import { didYouMean } from '../catalog/did-you-mean.ts';
 import { isRecord } from '../narrow.ts';
@@ -10,7 +10,7 @@ export const MAX_TOP_LOGPROBS = 20;
 export const MAX_MESSAGES = 10_000;
 export const MAX_INPUTS = 2048;
 
-/** Requirements of each parameter, by its place; `[]` is an entry of a list. */
+/** Requirements of each parameter, by its path; `[]` is an entry of a list. */
 const EXPECTED: Readonly<Record<string, string>> = {
   '': 'a JSON object with the parameters',
   model: 'the name of a model that GET /v1/models lists',
@@ -52,10 +52,10 @@ const EXPECTED: Readonly<Record<string, string>> = {
   encoding_format: '"float" or "base64"',
 };
 
-/** The parameter that two kinds of request have in different types. */
+/** The parameter `logprobs`, which has different types in the two kinds of requests. */
 const LOGPROBS = { chat: 'true or false; top_logprobs says how many', text: `an integer from 0 to ${MAX_TOP_LOGPROBS}` } as const;
 
-/** Long enough to recognize a value. */
+/** Maximum length of a value in a message: long enough to recognize it. */
 const MAX_SHOWN = 60;
 
 export interface RequestProblem {
@@ -64,7 +64,7 @@ export interface RequestProblem {
 }
 
 /**
- * @param issue the first of a request
+ * @param issue the first issue of a request
  * @param body the request
  * @param known the names of the parameters that this kind of request has
  */
@@ -94,7 +94,7 @@ export function requestProblem(issue: z.core.$ZodIssue, body: unknown, known: re
 const entryOf = (of: unknown, step: PropertyKey): unknown =>
   Array.isArray(of) ? of[Number(step)] : isRecord(of) ? of[String(step)] : undefined;
 
-/** Returns the words for a place, or for what it is in where it has none of its own. */
+/** Returns the requirement for a path, or that of its parent if it has none of its own. */
 function expectedAt(place: string, known: readonly string[]): string {
   if (place === 'logprobs') return LOGPROBS[known.includes('messages') ? 'chat' : 'text'];
   return EXPECTED[place] ?? expectedAt(place.replace(/(?:\[\]|\.?[^.[]+)$/, ''), known);

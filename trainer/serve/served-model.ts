@@ -1,4 +1,4 @@
-/** A model that answers requests of the API: it is held ready, and may answer several at the same time. */
+/** A loaded model that answers API requests, several at the same time if possible. */
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import { createEncoder } from '../data/example/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
@@ -42,24 +42,27 @@ export class ServedModel {
     this.#held = new HeldModel({ ...params, model, tokenizer });
   }
 
-  /** Reads the tokenizer and loads the weights. @throws what opening a model or an adapter throws */
+  /** Reads the tokenizer and loads the weights. @throws errors of opening a model or an adapter */
   static async open(folder: ModelFolder, params: ServedModelParams): Promise<ServedModel> {
     const served = new ServedModel(params, causalModel(folder.config), await folder.loadTokenizer());
     await served.#held.load(folder, 1);
     return served;
   }
 
-  /** Whether the template shows tools to the model, but calls of them come back as text. */
+  /** True if the template shows tools to the model but its calls are returned as text. */
   get hasUnreadCalls(): boolean {
     return this.#forms?.passesTools === true && this.#forms.form === undefined;
   }
 
-  /** The text of a token, as it stands in an answer. */
+  /** The text of a token as it appears in an answer. */
   tokenText(id: number): string {
     return this.#tokenizer.decode([id], { skipSpecialTokens: false });
   }
 
-  /** The ids of a chat, and how its answer is read. @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages */
+  /**
+   * The ids of a chat, and how to read its answer.
+   * @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages
+   */
   readChat({ messages, tools, variables }: ChatPrompt): Pick<AnswerParams, 'ids' | 'reading'> {
     if (this.#chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
     const { text } = this.#chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
@@ -76,7 +79,7 @@ export class ServedModel {
     return this.#held.memory;
   }
 
-  /** Answers, together with the requests that are being answered. @throws RequestError if the prompt leaves no room for an answer */
+  /** Generates an answer, together with those of concurrent requests. @throws RequestError if the prompt leaves no room for an answer */
   async answer({ ids, settings, ...others }: AnswerParams): Promise<Completion> {
     const room = this.#model.maxPositions - ids.length;
     if (room < 1)
@@ -88,7 +91,7 @@ export class ServedModel {
     return this.#held.run(ids.length + maxTokens, answers => complete({ answers, ids, settings: { ...settings, maxTokens }, ...others }));
   }
 
-  /** Called when no request is being answered. */
+  /** Releases the model; called when no request is being answered. */
   dispose(): Promise<void> {
     return this.#held.dispose();
   }
