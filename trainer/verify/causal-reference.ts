@@ -1,4 +1,4 @@
-/** The reference numbers of a causal language model as a program: padded tokens, the next token as the target. */
+/** Turns the reference numbers of a causal language model into a program: padded tokens, with the next token as the target. */
 import { Graph } from '../graph/graph.ts';
 import type { HostArray } from '../graph/types.ts';
 import { dimensions } from '../graph/types.ts';

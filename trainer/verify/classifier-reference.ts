@@ -1,4 +1,6 @@
-/** The reference numbers of a classifier as a program: texts or images with one label each, or texts with a label for each token. */
+/**
+ * Turns the reference numbers of a classifier into a program: texts or images with one label each, or texts with a label for each token.
+ */
 import { Graph } from '../graph/graph.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
@@ -8,10 +10,10 @@ import { type BatchNormMode, Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';
 import { type Golden, GoldenError, type GoldenTensor, inputOf } from './golden.ts';
 
-/** The label in Transformers of a token that does not count. */
+/** The label that Transformers uses for a token that does not count. */
 const UNLABELED = -100;
 
-/** @throws GoldenError where the reference numbers are of another kind or size of input */
+/** @throws GoldenError if the reference numbers are for another kind or size of input */
 export function traceClassifier(model: ClassifierModel, golden: Golden, batchNorm: BatchNormMode): Forward {
   const graph = new Graph();
   const batch = golden.labels.shape[0] as number;

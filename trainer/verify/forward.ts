@@ -2,7 +2,7 @@
 import type { BackwardParams } from '../graph/gradient.ts';
 import type { Graph, Node } from '../graph/graph.ts';
 
-/** A traced forward pass and where its backward pass begins. */
+/** A traced forward pass, and the node from which its backward pass starts. */
 export interface Forward {
   readonly graph: Graph;
   readonly logits: Node;

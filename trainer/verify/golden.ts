@@ -1,16 +1,16 @@
-/** The file `golden.json` of a model folder: inputs, and what PyTorch gave for them. */
+/** The file `golden.json` of a model folder: inputs, and PyTorch's results for them. */
 import { z } from 'zod';
 import { readRegularText } from '../files/regular-file.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 
-/** Reference files are small by design; a larger one is not one. */
+/** Maximum size of a reference file, which is small by design. */
 const MAX_GOLDEN_BYTES = 64 * 2 ** 20;
 
 const tensor = z
   .object({ shape: z.array(z.number().int().positive()), data: z.array(z.number()) })
   .refine(({ shape, data }) => shape.reduce((n, d) => n * d, 1) === data.length, 'the data does not fill the shape');
 
-/** The Euclidean norm of each tensor, and its first numbers. */
+/** The Euclidean norm of each tensor, and its first elements. */
 const norms = z.record(z.string(), z.looseObject({ l2: z.number(), first4: z.array(z.number()) }));
 
 const result = {
@@ -31,7 +31,7 @@ const goldenSchema = z.looseObject({
     .refine(({ input_ids, pixel_values }) => input_ids || pixel_values, 'neither input_ids nor pixel_values'),
   labels: tensor,
   ...result,
-  /** The same with batch norm in training mode, and what becomes of its running statistics. */
+  /** The results with batch norm in training mode, with the new running statistics. */
   train: z.looseObject({ ...result, buffers: norms.optional() }).optional(),
 });
 
@@ -44,7 +44,7 @@ export class GoldenError extends Error {
   override name = 'GoldenError';
 }
 
-/** @throws GoldenError where the file is missing, too large, or not of the format */
+/** @throws GoldenError if the file is missing, too large, or malformed */
 export async function readGolden(path: string): Promise<Golden> {
   const text = await readRegularText(path, MAX_GOLDEN_BYTES).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw new GoldenError(`The reference file cannot be read: ${error.message}.`);
@@ -64,7 +64,7 @@ export function inputOf(golden: Golden, name: 'input_ids' | 'pixel_values', rank
   return found;
 }
 
-/** Size of the reference images, for models that take any size. */
+/** Size of the reference images, for models that accept any size. */
 export function imageSizeOf({ inputs }: Golden): readonly [number, number] | undefined {
   const [, , height, width] = inputs.pixel_values?.shape ?? [];
   return height && width ? [height, width] : undefined;

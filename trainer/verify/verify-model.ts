@@ -15,22 +15,24 @@ import type { Golden, GoldenResult, GoldenTensor } from './golden.ts';
 
 export interface Check {
   readonly name: string;
-  /** Largest difference found, absolute or relative as the check says. */
+  /** The largest difference, absolute or relative depending on the check. */
   readonly error: number;
   readonly tolerance: number;
   readonly ok: boolean;
 }
 
-/** Logits and loss absolute; gradients relative to the norm of the reference. */
+/** Tolerances: absolute for logits and loss; relative to the norm of the reference for gradients. */
 export const TOLERANCES = { logits: 1e-4, loss: 1e-5, gradients: 1e-3 } as const;
 
 /**
- * Difference of two float32 computations, relative to the largest logit. For SmolLM2, whose logits reach 36.6, PyTorch is off from float64 by 1.8e-6 of
- * that, TensorFlow by 1.8e-6 and the portable engine by 2.6e-6; a reference in float32 brings its own share.
+ * Difference of two float32 computations, relative to the largest logit. For SmolLM2, whose logits reach 36.6, the relative error compared
+ * with float64 is 1.8e-6 for PyTorch, 1.8e-6 for TensorFlow and 2.6e-6 for the portable engine; a float32 reference adds its own error.
  */
 const RELATIVE_LOGITS = 5e-6;
 
-/** Returns the tolerance for logits next to a float32 reference: more than the absolute one only if they are larger than 20. */
+/**
+ * Returns the tolerance for logits compared with a float32 reference; it exceeds the absolute tolerance only if logits are larger than 20.
+ */
 export const logitsTolerance = (expected: ArrayLike<number>): number => {
   let largest = 0;
   for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i] as number));
@@ -38,12 +40,15 @@ export const logitsTolerance = (expected: ArrayLike<number>): number => {
 };
 
 const EVALUATION = 'verify';
-/** With batch norm by the statistics of the batch. */
+/** The signature with batch norm that uses the statistics of the batch. */
 const TRAINING = 'verify/training';
 
 const check = (name: string, error: number, tolerance: number): Check => ({ name, error, tolerance, ok: error <= tolerance });
 
-/** A signature for each mode that the reference has, which gives logits, the loss, and each parameter's gradient norm with its first elements. */
+/**
+ * A program with a signature for each mode of the reference, whose outputs are logits, the loss, and each parameter's gradient norm with
+ * its first elements.
+ */
 export function verifyProgram(model: AnyModel, golden: Golden): Program {
   const evaluation = model.kind === 'causal' ? traceCausal(model, golden) : traceClassifier(model, golden, 'frozen');
   const traces: Record<string, Traced> = { [EVALUATION]: withGradients(model.parameters, evaluation) };
@@ -89,8 +94,8 @@ function compare(outputs: Readonly<Record<string, HostArray>>, expected: GoldenR
 }
 
 /**
- * Logits of the tokens of a text, where an encoder gives [batch, tokens, labels]: DeBERTa and ModernBERT let padding see nothing, which leaves it to each
- * implementation what becomes of it, and no loss counts it.
+ * Logits of a text's own tokens, if an encoder gives [batch, tokens, labels]. In DeBERTa and ModernBERT, padding attends to nothing, so its
+ * outputs depend on the implementation, and no loss counts them.
  */
 function withoutPadding(
   logits: HostArray | readonly number[],
@@ -103,7 +108,7 @@ function withoutPadding(
 }
 
 function compareNorms(noun: string, outputs: Readonly<Record<string, HostArray>>, expected: GoldenResult['grads']): Check[] {
-  // What vanishes in exact arithmetic (the gradient of a key's bias) is rounding in both, and has no relative error.
+  // A gradient that is zero in exact arithmetic (that of a key's bias) is rounding noise in both, so it has no meaningful relative error.
   const least = ROUNDING * Math.max(...Object.values(expected).map(({ l2 }) => l2));
   return Object.entries(expected).map(([name, { l2, first4 }]) => {
     const norm = outputs[`norm ${name}`]?.[0];
@@ -113,7 +118,7 @@ function compareNorms(noun: string, outputs: Readonly<Record<string, HostArray>>
   });
 }
 
-/** Relative to the largest norm: the float32 error of a sum that is zero. */
+/** The float32 error of a sum that is zero, relative to the largest norm. */
 const ROUNDING = 1e-5;
 
 export function largestDifference(found: HostArray | readonly number[], expected: readonly number[]): number {
