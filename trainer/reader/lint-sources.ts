@@ -1,4 +1,4 @@
-/** The facts that the linter needs, read in processes that may be stopped. */
+/** Reads the facts that the linter needs, in processes that can be stopped. */
 import { deviceHere } from '../engine/device-here.ts';
 import { programsChangedAt } from '../engine/known-programs.ts';
 import { DataCache } from '../lint/facts/data-facts.ts';

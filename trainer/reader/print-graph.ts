@@ -1,4 +1,4 @@
-/** The compiled programs of a recipe's run as text. */
+/** Prints the compiled programs of a recipe's run as text. */
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import { passesThrough, planner } from '../graph/fusion/plan.ts';
 import { singleSteps } from '../graph/fusion/step.ts';
@@ -12,23 +12,23 @@ export type GraphParams = HeadersSource & {
   readonly recipe: Recipe;
   readonly engine: EngineName;
   readonly device: 'cpu' | 'gpu';
-  /** Only this program. */
+  /** The program to print; if left out, all. */
   readonly signature?: string | undefined;
-  /** The fused steps that the engine runs. */
+  /** Whether to print the fused steps that the engine runs. */
   readonly fused: boolean;
-  /** Stop after this pass of the fusion planner. */
+  /** The pass of the fusion planner to stop after. */
   readonly after?: string | undefined;
-  /** The MiB alive at each step. */
+  /** Whether to print the MiB alive at each step. */
   readonly memory: boolean;
 };
 
 export interface PrintedGraph {
-  /** Undefined where there is no such signature. */
+  /** The text; undefined if there is no such signature. */
   readonly text: string | undefined;
   readonly signatures: readonly { readonly name: string; readonly nodes: number; readonly flops: number }[];
 }
 
-/** Rejects where the headers can't be read, or the recipe does not fit the model. */
+/** Rejects if the headers cannot be read, or the recipe does not fit the model. */
 export async function printGraph(params: GraphParams): Promise<PrintedGraph> {
   const { recipe, engine, device, signature, fused, after, memory } = params;
   const plan = planRun({ recipe, headers: await headersOf(params), on: { engine, device } });

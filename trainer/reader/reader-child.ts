@@ -1,4 +1,6 @@
-/** One process that reads what strangers made: a request at a time, each within a budget of time and memory, and killed where it exceeds it. */
+/**
+ * A process that reads untrusted files, one request at a time, each within a budget of time and memory; it is killed if it exceeds them.
+ */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { deserialize } from 'node:v8';
@@ -7,7 +9,7 @@ import { isRecord } from '../narrow.ts';
 import { byteSize } from '../protocol/text/format.ts';
 
 export interface ReaderBudget {
-  /** Processor time for one request; time by the clock where the system does not count it. */
+  /** Maximum processor time for one request; wall-clock time if the system does not count processor time. */
   readonly timeoutMs: number;
   /** Limit of the JavaScript heap. */
   readonly heapBytes: number;
@@ -18,7 +20,7 @@ export interface ReaderBudget {
 /** The header of an answer, before its bytes. */
 export type ReaderAnswer =
   | { readonly value: unknown }
-  /** Classes do not pass between processes: an error's own fields are sent with its name. */
+  /** Classes do not cross process boundaries, so an error's own fields are sent with its name. */
   | { readonly error: { readonly name: string; readonly message: string; readonly stack?: string; readonly fields: object } };
 
 const isAnswer = (value: unknown): value is ReaderAnswer =>
@@ -29,22 +31,22 @@ export interface ReaderTask {
   readonly params: unknown;
   /** The activity, for the message if it is stopped: "Reading models/x". */
   readonly what: string;
-  /** Time by the clock, less than the budget's, where whoever asks has no more. */
+  /** Wall-clock limit, below the budget's, if the caller has less time. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** Milliseconds. */
+/** Time in milliseconds. */
 interface TimeUsed {
   readonly byClock: number;
   readonly byProcessor: number | undefined;
 }
 
-/** The process was killed, or ended by itself, before it answered. */
+/** Thrown if the process was killed, or ended by itself, before it answered. */
 export class ReadStopped extends Error {
   override name = 'ReadStopped';
 }
 
-/** By the clock, a request may take so many times its processor time: the machine may be busy with training, and the disk slow. */
+/** Maximum wall-clock time as a multiple of the processor time: the machine may be busy with training, or the disk slow. */
 const PATIENCE = 6;
 
 const BUSY = 'was stopped, because this machine is busy or its disk is slow. Try again later.';
@@ -53,7 +55,7 @@ const MADE_TO_EXHAUST = 'The file is damaged, or was made to use up time and mem
 export class ReaderChild {
   readonly #process: ChildProcess;
   readonly #budget: ReaderBudget;
-  /** Set once nothing can be asked any more. */
+  /** True once no more requests are possible. */
   hasEnded = false;
 
   /** @param script the bundle of `reader-process.ts` */
@@ -62,13 +64,13 @@ export class ReaderChild {
     this.#process = fork(script, [String(budget.memoryBytes)], {
       execArgv: [`--max-old-space-size=${Math.round(budget.heapBytes / 2 ** 20)}`],
       serialization: 'advanced',
-      // V8's last words about a full heap are no news to whoever reads the log.
+      // V8's messages about a full heap are of no use to readers of the log.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     this.#process.once('exit', () => {
       this.hasEnded = true;
     });
-    // Whoever waits keeps its own process alive by the clock below; a reader does not.
+    // A pending request keeps this process alive through its timer; an idle reader does not.
     this.#process.unref();
     this.#process.channel?.unref();
   }
@@ -77,7 +79,7 @@ export class ReaderChild {
     return this.#process.pid;
   }
 
-  /** Rejects as the request's function throws, by the same names; and with ReadStopped where the process had to be killed. */
+  /** Rejects with the errors of the request's function, under the same names; and with ReadStopped if the process had to be killed. */
   ask({ name, params, what, timeoutMs }: ReaderTask): Promise<unknown> {
     const child = this.#process;
     return new Promise((resolve, reject) => {
@@ -119,7 +121,7 @@ export class ReaderChild {
     return { byClock: performance.now(), byProcessor: this.pid === undefined ? undefined : processorTime(this.pid) };
   }
 
-  /** Milliseconds that a request may still take; 'busy' where it has waited more than it worked, and for too long. */
+  /** Milliseconds that a request may still take; 'busy' if it has waited longer than it worked, and too long. */
   #timeLeft(begun: TimeUsed): number | 'busy' {
     const { timeoutMs } = this.#budget;
     const now = this.#timeUsed();
@@ -129,13 +131,16 @@ export class ReaderChild {
     return ofWork <= 0 ? 0 : ofClock <= 0 ? 'busy' : Math.min(ofWork, ofClock);
   }
 
-  /** Ends the process, whatever it does. */
+  /** Ends the process, whatever it is doing. */
   end(): void {
     this.hasEnded = true;
     this.#process.kill('SIGKILL');
   }
 
-  /** It kills itself above its memory; a full heap aborts it, with a status above 128 where there are no signals. */
+  /**
+   * The reason why the process ended. It kills itself above its memory limit; a full heap aborts it, with a status above 128 on systems
+   * without signals.
+   */
   #whyEnded(status: number | null, signal: NodeJS.Signals | null): string {
     const { heapBytes, memoryBytes } = this.#budget;
     if (signal === 'SIGKILL' || signal === 'SIGABRT' || signal === 'SIGTRAP' || (status !== null && status > 128))

@@ -1,4 +1,4 @@
-/** The process that reads for a daemon or language server: a request in, its answer or error out, one at a time. */
+/** The process that reads for a daemon or language server: it answers requests, or reports errors, one at a time. */
 import { once } from 'node:events';
 import { serialize } from 'node:v8';
 import { Worker } from 'node:worker_threads';
@@ -6,13 +6,13 @@ import { byteSize } from '../protocol/text/format.ts';
 import type { ReaderAnswer } from './reader-child.ts';
 import { type ReaderRequestName, readerRequests } from './reader-requests.ts';
 
-/** More than the headers of any model; whoever asked has to hold it. */
+/** Maximum size of an answer, which the caller has to hold in memory: more than the headers of any model. */
 const MAX_ANSWER_BYTES = 64 * 2 ** 20;
 const CHECK_MS = 50;
 
 /**
- * Looks at this process from a thread of its own, as the first one is deaf while it reads: above its memory, or with its parent gone, the
- * process ends itself.
+ * Code of a thread that watches this process, because the main thread cannot receive messages while it reads: above its memory limit, or if
+ * its parent has gone, the process ends itself.
  */
 const WATCH = `
 const { workerData: { busy, memoryBytes, parent } } = require('node:worker_threads');
@@ -38,7 +38,7 @@ const isBusy = (value: 0 | 1): void => {
 
 async function answer(name: ReaderRequestName, params: unknown): Promise<ReaderAnswer> {
   try {
-    // The table pairs each name with the function of its own parameters; TypeScript can't follow that through a variable.
+    // The table pairs each name with the function of its own parameters, which TypeScript cannot track through a variable.
     return { value: await (readerRequests[name] as (params: unknown) => unknown)(params) };
   } catch (error) {
     return failed(error);

@@ -1,4 +1,4 @@
-/** The requests to a reading process: one table, typed for both ends. Parameters and answers are plain data. */
+/** The requests to a reading process, in a table that is typed for both ends. Parameters and answers are plain data. */
 import { plannedEngine } from '../catalog/engines.ts';
 import { knownPrograms } from '../engine/known-programs.ts';
 import { DataCache } from '../lint/facts/data-facts.ts';
@@ -16,9 +16,9 @@ import { type ParseOptions, parseRecipe } from '../protocol/recipe/parse-recipe.
 import type { NewRecipeParams } from '../protocol/recipe/recipe-text.ts';
 import { printGraph } from './print-graph.ts';
 
-/** Programs that count in an estimate. */
+/** The compiled programs that an estimate uses. */
 interface Compiled {
-  /** The cache folder of this machine, whose compiled programs then count: those for the card, where one is named. */
+  /** The cache folder of this machine, whose compiled programs then count; if a card is named, those for the card. */
   readonly compiledIn?: string | undefined;
 }
 
@@ -32,10 +32,10 @@ const folders = new FolderCache();
 const models = new Map<string, ModelCache>();
 
 export const readerRequests = {
-  /** The description of a model in a list. */
+  /** Describes a model for a list. */
   describe: ({ model }: { readonly model: string }) => describeModel(model),
   tasks: ({ model }: { readonly model: string }) => tasksOfModel(model),
-  /** The description of a data file in a list. */
+  /** Describes a data file for a list. */
   describeData: ({ file }: { readonly file: string }) => describeData(file),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
   newRecipe: ({ cacheDir, ...params }: NewRecipeParams & { readonly cacheDir: string }) =>

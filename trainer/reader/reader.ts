@@ -1,17 +1,17 @@
-/** The one place where what strangers made is read: requests to processes that may be killed, so that whoever asks continues to answer. */
+/** The only place where untrusted files are read: sends requests to processes that can be killed, so that the caller stays responsive. */
 
 import { fileURLToPath } from 'node:url';
 import { required } from '../narrow.ts';
 import { type ReaderBudget, ReaderChild, type ReaderTask, ReadStopped } from './reader-child.ts';
 import type { ReaderAnswerOf, ReaderParamsOf, ReaderRequestName } from './reader-requests.ts';
 
-/** The headers of the largest models are read in two seconds, and take a quarter of this. */
+/** The budget of a request. Reading the headers of the largest models takes two seconds and a quarter of this memory. */
 const BUDGET: ReaderBudget = { timeoutMs: 20_000, heapBytes: 1024 * 2 ** 20, memoryBytes: 1536 * 2 ** 20 };
-/** One that is stuck until its time is up leaves another to everyone else. */
+/** Maximum number of processes: if one is stuck until its time is up, the other still answers. */
 const MAX_CHILDREN = 2;
-/** An editor asks for a few files at once, the daemon for one after the other. */
+/** Maximum number of waiting requests. An editor requests a few files at once, the daemon one after the other. */
 const MAX_WAITING = 1000;
-/** A process that has nothing to do for so long gives its memory back, some 70 MB. */
+/** Milliseconds after which an idle process ends, which frees about 70 MB. */
 const IDLE_MS = 60_000;
 
 interface Waiting extends ReaderTask {
@@ -19,7 +19,7 @@ interface Waiting extends ReaderTask {
   readonly reject: (error: unknown) => void;
 }
 
-/** Whoever asks needs no more than this. */
+/** The part of a reader that callers need. */
 export type AskReader = Pick<Reader, 'ask'>;
 
 export interface ReaderOptions {
@@ -29,7 +29,7 @@ export interface ReaderOptions {
   readonly maxWaiting?: number;
 }
 
-/** Starts a process with a request, keeps it while it behaves, and ends it when no request follows. */
+/** Starts a process for a request, keeps it while it works correctly, and ends it when no request follows. */
 export class Reader {
   readonly #script: string;
   readonly #budget: ReaderBudget;
@@ -44,16 +44,16 @@ export class Reader {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** The processes that are running. */
+  /** Ids of the running processes. */
   get pids(): number[] {
     return [...this.#busy, ...this.#free.keys()].flatMap(({ pid }) => pid ?? []);
   }
 
   /**
-   * Rejects as the request's function throws, with an Error of the same name and fields; with ReadStopped where it took too much time or
-   * memory, and where too many requests wait.
-   * @param what what is done, for that message: "Reading models/x"
-   * @param timeoutMs by the clock, less than the budget's
+   * Sends a request. Rejects with the errors of its function, as an Error with the same name and fields; with ReadStopped if it took too
+   * much time or memory, or if too many requests are waiting.
+   * @param what the activity, for that message: "Reading models/x"
+   * @param timeoutMs wall-clock limit, below the budget's
    */
   ask<Name extends ReaderRequestName>(
     name: Name,
@@ -66,13 +66,13 @@ export class Reader {
         reject(new ReadStopped(`${what} was not started, because ${this.#queue.length} files wait to be read. Try again later.`));
         return;
       }
-      // The child runs the function that the table has under this name, so its answer is of that function's type.
+      // The child runs the function that the table has under this name, so its answer has that function's type.
       this.#queue.push({ name, params, what, timeoutMs, resolve: value => resolve(value as ReaderAnswerOf<Name>), reject });
       this.#next();
     });
   }
 
-  /** Ends all processes; what waits is rejected. */
+  /** Ends all processes; waiting requests are rejected. */
   close(): void {
     for (const { what, reject } of this.#queue.splice(0)) reject(new ReadStopped(`${what} was stopped.`));
     for (const child of [...this.#busy, ...this.#free.keys()]) child.end();
@@ -93,7 +93,7 @@ export class Reader {
       if (!child.hasEnded) this.#free.set(child, setTimeout(() => this.#retire(child), IDLE_MS).unref());
       this.#next();
     };
-    // Released first, so that whoever asks again right away finds it free.
+    // Release the child first, so that a caller that sends another request at once finds it free.
     child.ask(task).then(
       value => {
         release();
