@@ -1,12 +1,12 @@
-/** Runs a tool of an agent as a command of the command line, in a process of its own. */
+/** Runs a tool of an agent as a command of the command line, in its own process. */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type AgentToolName, argumentsOf } from '../catalog/agent-tools.ts';
 
-/** The bundle of the command line, which lies next to this one. */
+/** The bundle of the command line, which is next to this one. */
 const PROGRAM = fileURLToPath(new URL('./rowtune.js', import.meta.url));
-/** A result is one line of JSON. */
+/** Maximum size of the output; a result is one line of JSON. */
 const MAX_OUTPUT_BYTES = 4 * 2 ** 20;
 
 export interface ToolResult {

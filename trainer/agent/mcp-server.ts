@@ -1,6 +1,6 @@
 /**
- * The MCP server (Model Context Protocol, over stdin and stdout): the tools of the catalog for any agent. Reading is free; a tool that starts or
- * stops a training asks the user through the client first.
+ * The MCP server (Model Context Protocol, over stdin and stdout): offers the tools of the catalog to any agent. Reading needs no
+ * confirmation; a tool that starts or stops a training first asks the user through the client.
  */
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
