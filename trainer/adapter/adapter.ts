@@ -46,12 +46,12 @@ export interface AdapterDescription extends PartsDescription {
 
 /**
  * An adapter on disk; its values are read on demand. Names of tensors:
- * trained in place, `<parameter>`: all of it, or its trained rows [r, …], columns [out, c] or elements [k], in the order of the
- * description;
- * factors: `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (for convolutions as in PEFT), for embeddings
- * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out] (for
- * convolutions [1, out, 1, 1]);
- * `<module>.vera_lambda_d` [r] and `<module>.vera_lambda_b` [out].
+ * - trained in place, `<parameter>`: all of it, or its trained rows [r, …], columns [out, c] or elements [k], in the order of the
+ *   description;
+ * - factors: `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (for convolutions as in PEFT), for embeddings
+ *   `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out] (for
+ *   convolutions [1, out, 1, 1]);
+ * - `<module>.vera_lambda_d` [r] and `<module>.vera_lambda_b` [out].
  */
 export interface Adapter extends TrainedParts {
   readonly dir: string;

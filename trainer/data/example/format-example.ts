@@ -12,7 +12,7 @@ export interface FormatSettings extends TurnChoice {
   readonly format: DataFormat;
   /** The prompt of a text_label sample; {text} and {labels} are replaced. */
   readonly promptTemplate: string;
-  /** Label names by id; empty where labels are their own names. */
+  /** Label names by id; empty if labels are their own names. */
   readonly labels: readonly string[];
   /** The label names for {labels}. */
   readonly shownLabels: readonly string[];
