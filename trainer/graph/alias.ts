@@ -1,10 +1,10 @@
-/** Which values are the buffer of a variable, and the law that nobody reads such a value after the variable has changed. */
+/** Finds the values that share the buffer of a variable, and checks that none of them is read after the variable has changed. */
 import type { Node } from './graph.ts';
 import { isOp } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import { GraphError } from './types.ts';
 
-/** The variables that an effect changes. */
+/** Returns the variables that an effect changes. */
 export function writtenVariables(node: Node): readonly string[] {
   if (node.op === 'read' || !('variable' in node.attrs)) return [];
   const { variable } = node.attrs;
@@ -13,21 +13,21 @@ export function writtenVariables(node: Node): readonly string[] {
   return [variable, m, v];
 }
 
-/** The node whose buffer this value is: itself, unless it is a view. */
+/** Returns the node whose buffer this value occupies: the node itself, unless it is a view. */
 export function bufferOf(node: Node): Node {
   const [input] = node.inputs;
   return input && ruleOf(node.op).buffer === 'view' ? bufferOf(input) : node;
 }
 
-/** The read whose buffer this value is; undefined where it has a buffer of its own. */
+/** Returns the read whose buffer this value occupies; undefined if the value has a buffer of its own. */
 export function aliasedRead(node: Node): Node<'read'> | undefined {
   const owner = bufferOf(node);
   return isOp(owner, 'read') ? owner : undefined;
 }
 
 /**
- * Engines update in place, so a value read before an update must not be used behind it: it would be the old one on one engine and the
- * new one on another. (What a signature gives out is safe: engines copy it.)
+ * Checks that no value read before an update is used after it. Engines update in place, so such a value would be the old one on one engine
+ * and the new one on another. (The outputs of a signature are safe: engines copy them.)
  * @throws GraphError that names the variable and the operation
  */
 export function checkAliases(signature: string, schedule: readonly Node[]): void {
@@ -35,7 +35,7 @@ export function checkAliases(signature: string, schedule: readonly Node[]): void
   schedule.forEach((node, at) => {
     for (const input of node.inputs) {
       const read = aliasedRead(input);
-      // Nodes are numbered in the order of the schedule.
+      // Node ids follow the order of the schedule.
       if (read && (writtenAt.get(read.attrs.variable) ?? -1) > read.id)
         throw new GraphError(
           `${signature}: ${node.op} (node ${node.id}, place ${at}) uses ${read.attrs.variable} as it was read before an update; read it again with another version, or use it earlier`,

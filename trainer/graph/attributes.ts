@@ -1,4 +1,4 @@
-/** The attributes of every graph operation: the one list of operations that the tables of rules and kernels must complete. */
+/** The attributes of every graph operation: the single list of operations, which the tables of rules and kernels must cover. */
 import type { SumType } from './sum-forms.ts';
 import type { DType, HostArray, Shape } from './types.ts';
 
@@ -20,13 +20,16 @@ export interface Pool2d extends Window2d {
   readonly size: readonly [number, number];
 }
 
-/** Decay rates of Adam; what changes from step to step comes in as inputs. */
+/** Decay rates of Adam; values that change from step to step are inputs. */
 export interface AdamRates {
   readonly beta1: number;
   readonly beta2: number;
 }
 
-/** The scores of fused attention: their factor, and which keys a query sees: those up to itself if `causal`, and of these the last `window`. */
+/**
+ * Attention scores: their scale, and the keys that a query attends to. `causal` limits them to keys up to the query's own; `window`, to the
+ * last `window` of those.
+ */
 export interface AttentionScores {
   readonly scale: number;
   readonly causal: boolean;
@@ -37,14 +40,18 @@ export interface OpAttributes {
   // sources
   feed: { readonly name: string; readonly spec: { readonly shape: Shape; readonly dtype: DType } };
   constant: { readonly value: HostArray; readonly shape: Shape; readonly dtype: DType };
-  /** The value of a variable at this place in the schedule (an alias of its buffer, not a copy). `version` tells apart reads before and after a write. */
+  /**
+   * The value of a variable at this point of the schedule (an alias of its buffer, not a copy). `version` distinguishes reads before and
+   * after a write.
+   */
   read: { readonly variable: string; readonly shape: Shape; readonly dtype: DType; readonly version: number };
   /**
-   * bool, each true with probability ones / 65536; `seed` is an int32[2] input, so that the same seed gives the same mask again. With `skip`, it is the part
-   * of a larger mask that begins after so many elements; with `parts`, each of so many devices has its own part of one.
+   * A bool mask, each element true with probability ones / 65536; `seed` is an int32[2] input, so the same seed always gives the same mask.
+   * `skip` makes it the part of a larger mask that starts after `skip` elements; `parts` gives each of that many devices its own part of
+   * one mask.
    */
   randomMask: { readonly shape: Shape; readonly ones: number; readonly skip?: number; readonly parts?: number };
-  // element by element
+  // elementwise
   neg: None;
   abs: None;
   sign: None;
@@ -90,58 +97,66 @@ export interface OpAttributes {
   // indexing
   gather: { readonly axis: number; readonly padding?: number };
   /**
-   * Sums the rows of `data` [n, …] that share an id: [count, …]. Ids below 0 are dropped.
-   * `distinct`: of the rows that share an id, at most one is not zero, so their order does not change the sum.
+   * Sums the rows of `data` [n, …] that share an id, into [count, …]. Ids below 0 are dropped. `distinct` promises that at most one of the
+   * rows that share an id is nonzero, so their order does not change the sum.
    */
   segmentSum: { readonly count: number; readonly distinct?: true };
   oneHot: { readonly depth: number };
   // products
   matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
   /**
-   * One product per assignment of a row to an expert: assignment t multiplies row ⌊t · m / n⌋ of x [m, in] by the matrix of its expert, an entry of
-   * int32 [n] with n a multiple of m. The matrices lie one below the other, [experts · out, in]. y [n, out]; `transposed`: by Wᵀ, from [m, out] to [n, in].
+   * One product per assignment of a row to an expert: assignment t multiplies row ⌊t · m / n⌋ of x [m, in] by the matrix of its expert,
+   * whose index is an entry of int32 [n]; n is a multiple of m. The matrices are stacked, [experts · out, in]. The result is y [n, out];
+   * with `transposed`, the product is with Wᵀ, from [m, out] to [n, in].
    */
   expertProduct: { readonly experts: number; readonly transposed: boolean };
   /**
-   * Σ a_t ⊗ b_t over the assignments t of each expert, [experts · out, in], from a [.., out] and b [.., in], whose rows are read as those of x above,
-   * and int32 [n]. With a fourth input, int32 [r], only these rows of the result, [r, in].
+   * Σ a_t ⊗ b_t over the assignments t of each expert, [experts · out, in], from a [.., out] and b [.., in], whose rows are assigned like
+   * those of x in `expertProduct`, and int32 [n]. A fourth input, int32 [r], selects rows of the result: [r, in].
    */
   expertGradient: { readonly experts: number };
   /**
-   * Softmax attention that a library of the device computes as one kernel: q [batch, heads, tokens, headDim], k and v [batch, kvHeads, tokens, headDim],
-   * and, where samples are filled up, int32 [batch], the keys that each has. `output`: in the shape of q. `logSum`: the logarithm of the sum of the
-   * exponentials of each query's scores, which the gradient reads, float32 [batch, heads, tokens, 1].
+   * Softmax attention that a library of the device computes as one kernel: q [batch, heads, tokens, headDim], k and v [batch, kvHeads,
+   * tokens, headDim], and, if samples are padded, int32 [batch] with the number of keys of each sample. `output` has the shape of q.
+   * `logSum` is the logarithm of the sum of the exponentials of each query's scores, float32 [batch, heads, tokens, 1]; the gradient reads
+   * it.
    */
   attention: AttentionScores & { readonly of: 'output' | 'logSum' };
-  /** The gradient of attention toward one of its inputs, of q, k, v, `logSum`, `output`, the gradient toward the output, and the keys of each sample. */
+  /**
+   * The gradient of attention with respect to one of q, k and v. Inputs: q, k, v, `logSum`, `output`, the gradient of the output, and the
+   * number of keys of each sample.
+   */
   attentionGradient: AttentionScores & { readonly toward: 'q' | 'k' | 'v' };
-  /** x [batch, h, w, in] with a filter [out, in / groups, kh, kw]. */
+  /** Convolution of x [batch, h, w, in] with a filter [out, in / groups, kh, kw]. */
   conv2d: Window2d & { readonly groups: number };
   conv2dInputGrad: Window2d & { readonly groups: number; readonly inputShape: Shape };
   conv2dFilterGrad: Window2d & { readonly groups: number; readonly filterShape: Shape };
   maxPool2d: Pool2d;
   maxPool2dGrad: Pool2d;
-  // effects on variables; each gives a scalar token
+  // effects on variables; each returns a scalar token
   assign: { readonly variable: string };
   assignAdd: { readonly variable: string };
-  /** Writes `values` [r, …] over the rows `rows` [r] of a variable, in place. */
+  /** Writes `values` [r, …] to the rows `rows` [r] of a variable, in place. */
   updateRows: { readonly variable: string };
-  /** Writes `values` [k] over the elements `indices` [k] of a variable, counted in its flat order, in place. */
+  /** Writes `values` [k] to the elements `indices` [k] of a variable, counted in flat order, in place. */
   updateElements: { readonly variable: string };
-  /** Writes `values` [rows, c] over the columns `columns` [c] of a matrix that is `width` wide, in place. */
+  /** Writes `values` [rows, c] to the columns `columns` [c] of a matrix that is `width` wide, in place. */
   updateColumns: { readonly variable: string; readonly width: number };
-  /** One step of Adam on a whole variable with its two moments, in place (Kingma & Ba 2015, algorithm 1). */
+  /** One step of Adam on a whole variable and its two moments, in place (Kingma & Ba 2015, algorithm 1). */
   adam: AdamRates & { readonly variable: string; readonly m: string; readonly v: string };
-  /** A scalar that is there when all inputs have run. */
+  /** A scalar token that is available once all inputs have run. */
   group: None;
-  // the processes of a run
-  /** Begins to sum a tensor over all processes, in which its numbers travel as `as`. Only `endSum` may read it: until then it holds anything. */
+  // sums over the processes of a run
+  /**
+   * Starts summing a tensor over all processes; its elements travel as `as`. Only `endSum` may read it: until then its content is
+   * undefined.
+   */
   beginSum: {
     readonly as: SumType;
-    /** Names what is lost of these numbers, if the form keeps it. */
+    /** Name of the rounding error that is carried to the next sum, if the format keeps it. */
     readonly residual: string;
   };
-  /** Waits for the sum over all processes that `beginSum` began. */
+  /** Waits for the sum over all processes that `beginSum` started. */
   endSum: None;
 }
 

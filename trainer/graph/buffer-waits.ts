@@ -1,6 +1,6 @@
 /**
- * The order in which a program makes its largest buffers: an operation that makes one waits for the readers of the one before it. The PJRT engine
- * adds that order to its programs (`engine/pjrt/order/buffer-order.ts`), and estimates count what it holds.
+ * The order in which a program allocates its largest buffers: an operation that allocates one waits for the readers of the previous one.
+ * The PJRT engine adds this order to its programs (`engine/pjrt/order/buffer-order.ts`), and estimates assume it.
  */
 
 import { elementAt } from '../narrow.ts';
@@ -8,17 +8,17 @@ import { bufferOf } from './alias.ts';
 import { ancestors, isSource, type Node } from './node-store.ts';
 import { byteSize, elementCount } from './types.ts';
 
-/** A buffer is large from this share of the largest one. */
+/** Buffers of at least this share of the largest one count as large. */
 const LARGE_SHARE = 0.5;
 
 /** The readers that an operation waits for. */
 export interface BufferWait {
-  /** The place of the input that waits. */
+  /** Index of the input that waits. */
   readonly input: number;
   readonly readers: readonly Node[];
 }
 
-/** Returns the waits of the operations that make large buffers. */
+/** Returns the waits of the operations that allocate large buffers. */
 export function bufferWaits(schedule: readonly Node[]): ReadonlyMap<Node, BufferWait> {
   const largest = schedule.reduce((most, node) => (hasBuffer(node) ? Math.max(most, byteSize(node)) : most), 0);
   const isLarge = (node: Node): boolean => hasBuffer(node) && byteSize(node) >= LARGE_SHARE * largest;
@@ -39,7 +39,7 @@ export function bufferWaits(schedule: readonly Node[]): ReadonlyMap<Node, Buffer
     }
     for (const owner of new Set(node.inputs.map(bufferOf))) {
       const all = readers.get(owner) ?? [];
-      // XLA computes a large result within its reader, so those say nothing of when they are there.
+      // XLA fuses a large result into its reader, so a reader with a large result does not show when the buffer exists.
       if (all.at(-1) === node) freedBy.push(...all.filter(reader => isNumber(reader) && !isLarge(reader)));
     }
   }
@@ -49,10 +49,10 @@ export function bufferWaits(schedule: readonly Node[]): ReadonlyMap<Node, Buffer
 const isView = (node: Node): boolean => bufferOf(node) !== node;
 const isNumber = ({ dtype }: Node): boolean => dtype === 'float32' || dtype === 'bfloat16';
 
-/** Returns whether an operation of a program makes a buffer of numbers. */
+/** Returns whether an operation allocates a buffer of floating-point values. */
 export const hasBuffer = (node: Node): boolean => !isView(node) && !isSource(node) && isNumber(node);
 
-/** The place of the smallest input that another operation has made, if there is one. */
+/** Returns the index of the smallest input that another operation computes, if there is one. */
 function smallestMade({ inputs }: Node): number | undefined {
   const made = inputs.flatMap((input, i) => (isSource(bufferOf(input)) || !isNumber(input) ? [] : [i]));
   const size = (i: number): number => elementCount(elementAt(inputs, i).shape);

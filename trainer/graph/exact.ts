@@ -1,8 +1,8 @@
-/** Which results an engine that computes in 32 bits has to round, where 16 are stored. */
+/** Finds the results that an engine has to round because it computes in 32 bits and stores 16. */
 import type { OpName } from './attributes.ts';
 import type { Node } from './graph.ts';
 
-/** Operations that give back numbers they were given, and the cast, which rounds by itself. */
+/** Operations that return input values unchanged, and the cast, which does its own rounding. */
 const EXACT: ReadonlySet<OpName> = new Set<OpName>([
   'feed',
   'constant',
@@ -25,5 +25,5 @@ const EXACT: ReadonlySet<OpName> = new Set<OpName>([
   'gather',
 ]);
 
-/** A bfloat16 result that is not a bfloat16 number yet. */
+/** Returns true for a bfloat16 result that still has to be rounded to bfloat16. */
 export const roundsResult = ({ op, dtype }: Node): boolean => dtype === 'bfloat16' && !EXACT.has(op);

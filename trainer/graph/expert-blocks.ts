@@ -1,21 +1,21 @@
 /**
- * Blocks of assignments to experts, for devices whose programs have static shapes: the assignments of an expert fill blocks of its own, the last
- * of them in part (the padded groups of MegaBlocks, Gale et al., 2022). The PJRT engine multiplies by them (`engine/pjrt/kernels/experts.ts`),
- * and estimates count what it holds.
+ * Blocks of assignments to experts, for devices whose programs have static shapes: each expert's assignments fill blocks of their own, the
+ * last of them partly (the padded groups of MegaBlocks, Gale et al., 2022). The PJRT engine multiplies block by block
+ * (`engine/pjrt/kernels/experts.ts`), and estimates count the memory of the blocks.
  */
 
-/** Sizes of the blocks: large enough for matrix units, small enough to leave few places empty. */
+/** Block sizes: large enough for matrix units, small enough to leave few slots empty. */
 const SMALLEST = 16;
 const LARGEST = 256;
 
 export interface BlockSizes {
-  /** Places of a block. */
+  /** Number of slots in a block. */
   readonly size: number;
-  /** The most blocks that the assignments can need. */
+  /** Maximum number of blocks that the assignments can need. */
   readonly count: number;
 }
 
-/** The blocks of n assignments to experts, whichever these are: about as large as an expert's share. */
+/** Returns blocks for any n assignments to experts; a block is about as large as the average number of assignments per expert. */
 export function expertBlocks(n: number, experts: number): BlockSizes {
   const share = 2 ** Math.ceil(Math.log2(Math.max(1, n / experts)));
   const size = Math.min(LARGEST, Math.max(SMALLEST, share));
@@ -23,27 +23,27 @@ export function expertBlocks(n: number, experts: number): BlockSizes {
 }
 
 interface ExpertSides {
-  /** Assignments. */
+  /** Number of assignments. */
   readonly n: number;
   readonly experts: number;
-  /** The shape of one expert's matrix. */
+  /** Shape of one expert's matrix. */
   readonly width: number;
   readonly out: number;
 }
 
 interface BlockGroup {
-  /** Turns of the loop. */
+  /** Number of loop iterations. */
   readonly turns: number;
-  /** Blocks that are multiplied at once. */
+  /** Number of blocks that are multiplied at the same time. */
   readonly together: number;
-  /** Elements that these hold: a copy of each block's matrix, its rows and its products. */
+  /** Number of elements in these blocks: a copy of each block's matrix, its rows and its products. */
   readonly held: number;
 }
 
 /**
- * The blocks of a product by experts that one turn of its loop multiplies. A turn is a few kernels, and one block fills a small part of a GPU:
- * 128 experts of 768 × 2048 would take 255 turns. What a turn holds is at most the larger of what the product reads and what it writes for all
- * assignments.
+ * Returns the blocks of an expert product that one loop iteration multiplies. An iteration is a few kernels, and a single block fills only
+ * a small part of a GPU: 128 experts of 768 × 2048 would take 255 iterations. The buffers of an iteration are at most as large as the
+ * product's input or output for all assignments, whichever is larger.
  */
 export function blocksTogether({ n, experts, width, out }: ExpertSides): BlockGroup {
   const { size, count } = expertBlocks(n, experts);

@@ -1,4 +1,4 @@
-/** Reverse-mode differentiation: from seeds back to exactly the nodes asked for, with a recompute policy for the forward values. */
+/** Reverse-mode differentiation, from seeds back to exactly the requested nodes, with a recompute policy for forward values. */
 import { elementAt } from '../narrow.ts';
 import type { Graph, Node } from './graph.ts';
 import { inputsOf } from './node-store.ts';
@@ -8,28 +8,28 @@ import { type RecomputePolicy, Rematerializer, sqrtBlocks } from './recompute.ts
 import { GraphError } from './types.ts';
 
 export interface BackwardParams {
-  /** The seeds of the gradient: each node with the gradient of the loss toward it. */
+  /** The seeds of the backward pass: each node with the gradient of the loss with respect to it. */
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
   /**
-   * The nodes whose gradient is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. With
-   * `cross` only those rows and columns of a variable [out, in]: the gradient is flat, [r, in] and then [out, c]. With `columns` (int32 [c]) only
-   * those columns of a variable [out, in]: the gradient is [out, c].
+   * The nodes whose gradient is requested. `rows` (int32 [r]) limits it to those rows of a variable: the gradient is [r, …] and the rest is
+   * never formed. `cross` limits it to those rows and columns of a variable [out, in]: the gradient is flat, [r, in] followed by [out, c].
+   * `columns` (int32 [c]) limits it to those columns of a variable [out, in]: the gradient is [out, c].
    */
   readonly wrt: ReadonlyMap<Node, { readonly rows?: Node; readonly cross?: Cross; readonly columns?: Node }>;
   readonly policy: RecomputePolicy;
-  /** Blocks in a group under `sqrt`; left out, the square root of their number. */
+  /** Blocks per group under `sqrt`; by default the square root of their number. */
   readonly groupBlocks?: number | undefined;
   /**
-   * Called as soon as a gradient is final, while the backward pass is still being built: the place for an update. `value` gives
-   * forward values of the block at work, kept or computed again.
+   * Called as soon as a gradient is final, while the backward pass is still being built, so that an update can be added there. `value`
+   * returns forward values of the current block, kept or recomputed.
    */
   readonly onReady?: (node: Node, gradient: Node, value: (wanted: Node) => Node) => void;
 }
 
 /**
- * Builds the backward pass. It runs in the reverse order of the forward pass, so one block's gradients are alive at a time.
- * @returns the gradient of each wanted node that the seeds reach
- * @throws GraphError when a seed has another shape than its node
+ * Builds the backward pass. It runs in the reverse order of the forward pass, so only one block's gradients are alive at a time.
+ * @returns the gradient of each requested node that the seeds reach
+ * @throws GraphError if a seed's shape differs from its node's
  */
 export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> {
   const { seeds, wrt } = params;
@@ -50,7 +50,7 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
       gradients.set(node, before ? graph.add(before, gradient) : gradient);
     };
     for (const { node, gradient } of seeds) {
-      // Of a node whose chosen rows are asked for, the seed is that of the rows.
+      // If only chosen rows of a node are requested, the seed covers only those rows.
       const rows = rowsOf(node);
       const expected = rows ? [...rows.shape, ...node.shape.slice(1)] : node.shape;
       if (gradient.shape.join() !== expected.join()) throw new GraphError(`a seed of [${gradient.shape}] where [${expected}] is due`);
@@ -106,7 +106,7 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
   return final;
 }
 
-/** The nodes through which a gradient can reach something wanted. */
+/** Returns the nodes through which a gradient can reach a requested node. */
 function activeNodes(forward: readonly Node[], wrt: ReadonlyMap<Node, unknown>): Set<Node> {
   const active = new Set<Node>();
   for (const node of forward) {

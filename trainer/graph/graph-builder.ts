@@ -1,26 +1,26 @@
-/** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
+/** The graph builder: a short method for each operation, NumPy's broadcasting, and small rewrites that never cost anything. */
 import type { AttentionScores, OpAttributes, Pool2d, Window2d } from './attributes.ts';
 import { type BuildRules, inputsOf, type Node, NodeStore } from './node-store.ts';
 import type { SumType } from './sum-forms.ts';
 import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
 
-/** A random mask takes 16 bits an element: half the time of 32. */
+/** Number of steps of a probability. A random mask takes 16 bits per element, half the time of 32. */
 export const RANDOM_STEPS = 2 ** 16;
 
-/** The parts that a batch is divided into: alike, and one for each process or device. */
+/** The parts that a batch is divided into: equal in size, one for each process or device. */
 export interface Parts {
   readonly count: number;
-  /** This part, from 0. */
+  /** Index of this part, from 0. */
   readonly own: number;
 }
 
-/** The parts of the batch that a graph computes: one of them, or each on a device of its own, by the same program. */
+/** The parts of the batch that a graph computes: one of them, or each on its own device, with the same program. */
 export type ComputedParts = Parts | { readonly count: number; readonly own: 'each' };
 
-/** The feed of graphs that compute each part on a device of its own: which part it is. */
+/** Name of the feed that identifies the part, for graphs that compute each part on its own device. */
 export const OWN_PART = 'ownPart';
 
-/** The value of {@link OWN_PART} for one of several devices: float32 [count], 1 at its part. */
+/** Returns the value of {@link OWN_PART} for one of several devices: float32 [count], 1 at its part and 0 elsewhere. */
 export const ownPartFeed = ({ count, own }: Parts): Float32Array =>
   Float32Array.from({ length: count }, (_, part) => (part === own ? 1 : 0));
 
@@ -41,14 +41,14 @@ export class GraphBuilder extends NodeStore {
     if (value.length !== elementCount(shape)) throw new GraphError(`${value.length} numbers do not fill [${shape}]`);
     return this.node('constant', [], { value, shape, dtype });
   }
-  /** 0, 1, 2, … in row-major order, int32. */
+  /** Returns 0, 1, 2, … in row-major order, int32. */
   counting = (shape: Shape): Node =>
     this.constant(
       Int32Array.from({ length: elementCount(shape) }, (_, i) => i),
       shape,
       'int32',
     );
-  /** A float32 constant whose numbers are made when an engine asks for them: an estimate never does. */
+  /** Adds a float32 constant whose values are computed only when an engine requests them: an estimate never does. */
   lazyConstant(shape: Shape, fill: () => Float32Array): Node {
     let made: Float32Array | undefined;
     const attrs = {
@@ -68,8 +68,8 @@ export class GraphBuilder extends NodeStore {
     return this.broadcast(this.scalar(0), shape);
   }
   /**
-   * bool, each true with probability `share`, rounded to a 65536th, from a seed, int32[2]. Of a batch in parts, it is the own part of the mask of the
-   * whole batch.
+   * Returns a bool mask, each element true with probability `share`, rounded to a multiple of 1/65536, from a seed, int32[2]. If the batch
+   * is divided into parts, the result is this part's section of the mask of the whole batch.
    */
   randomMask(seed: Node, shape: Shape, share: number): Node {
     const { own, count } = this.parts;
@@ -95,7 +95,7 @@ export class GraphBuilder extends NodeStore {
   relu = (x: Node): Node => this.node('relu', [x], {});
   sin = (x: Node): Node => this.node('sin', [x], {});
   cos = (x: Node): Node => this.node('cos', [x], {});
-  /** A bfloat16 in float32 and back is itself. */
+  /** Casts an element type. A cast from bfloat16 to float32 and back is dropped. */
   cast = (x: Node, dtype: DType): Node => {
     if (x.dtype === dtype) return x;
     const [source] = x.op === 'cast' && x.dtype === 'float32' && dtype === 'bfloat16' ? x.inputs : [];
@@ -145,7 +145,7 @@ export class GraphBuilder extends NodeStore {
   slice(x: Node, begin: readonly number[], size: readonly number[]): Node {
     return sameShape(x.shape, size) ? x : this.node('slice', [x], { begin, size });
   }
-  /** The part [begin, begin + size) of one axis. */
+  /** Returns the range [begin, begin + size) of one axis. */
   sliceAxis(x: Node, axis: number, begin: number, size: number): Node {
     const at = resolveAxis(axis, x.shape.length);
     return this.slice(
@@ -167,8 +167,7 @@ export class GraphBuilder extends NodeStore {
     return sameShape(x.shape, shape) ? x : this.node('broadcast', [x], { shape });
   }
 
-  /** Picks entries of `axis` by an int32 tensor of any shape, which takes the axis's place. */
-  /** @param padding the entry that gets no gradient */
+  /** Picks entries of `axis` by an int32 tensor of any shape, which replaces that axis. @param padding an entry that gets no gradient */
   gather = (x: Node, indices: Node, axis = 0, padding?: number): Node =>
     this.node('gather', [x, indices], { axis: resolveAxis(axis, x.shape.length), ...(padding !== undefined && { padding }) });
   segmentSum = (data: Node, ids: Node, count: number, also: { readonly distinct?: true } = {}): Node =>
@@ -179,15 +178,15 @@ export class GraphBuilder extends NodeStore {
   matmul(a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node {
     return this.node('matmul', [a, b], { transposeA: options.transposeA ?? false, transposeB: options.transposeB ?? false });
   }
-  /** See `OpAttributes`: x [m, in] by the matrix of each assignment's expert in w [experts · out, in], ids int32 [n] → [n, out]. */
+  /** See `OpAttributes`: x [m, in] times the matrix of each assignment's expert in w [experts · out, in]; ids int32 [n] → [n, out]. */
   expertProduct = (x: Node, w: Node, ids: Node, attrs: OpAttributes['expertProduct']): Node =>
     this.node('expertProduct', [x, w, ids], attrs);
-  /** Σ a_t ⊗ b_t of each expert, [experts · out, in], or the rows asked for. */
+  /** Σ a_t ⊗ b_t for each expert, [experts · out, in], or only the requested rows. */
   expertGradient = (a: Node, b: Node, ids: Node, experts: number, rows?: Node): Node =>
     this.node('expertGradient', rows ? [a, b, ids, rows] : [a, b, ids], { experts });
   /**
-   * Attention as one kernel: see `OpAttributes`. @param lengths the keys of each sample, int32 [batch]; left out, all
-   * @returns in the shape of q
+   * Attention as one kernel: see `OpAttributes`. @param lengths number of keys of each sample, int32 [batch]; by default all keys
+   * @returns the output, in the shape of q
    */
   fusedAttention(q: Node, k: Node, v: Node, scores: AttentionScores, lengths?: Node): Node {
     const inputs = lengths ? [q, k, v, lengths] : [q, k, v];
@@ -210,21 +209,21 @@ export class GraphBuilder extends NodeStore {
 
   assign = (variable: string, value: Node): Node => this.node('assign', [value], { variable });
   assignAdd = (variable: string, value: Node): Node => this.node('assignAdd', [value], { variable });
-  /** Writes `values` [r, …] over `rows` [r] of a variable, in place. */
+  /** Writes `values` [r, …] to the rows `rows` [r] of a variable, in place. */
   updateRows = (variable: string, rows: Node, values: Node): Node => this.node('updateRows', [rows, values], { variable });
-  /** Writes `values` [k] over the elements `indices` int32 [k] of a variable, counted in its flat order, in place. */
+  /** Writes `values` [k] to the elements `indices` int32 [k] of a variable, counted in flat order, in place. */
   updateElements = (variable: string, indices: Node, values: Node): Node => this.node('updateElements', [indices, values], { variable });
-  /** Writes `values` [rows, c] over `columns` int32 [c] of a matrix [rows, width], in place. */
+  /** Writes `values` [rows, c] to `columns` int32 [c] of a matrix [rows, width], in place. */
   updateColumns = (variable: string, width: number, columns: Node, values: Node): Node =>
     this.node('updateColumns', [columns, values], { variable, width });
   group = (tokens: readonly Node[]): Node => this.node('group', tokens, {});
 
-  /** Begins to sum x over all parts, float32; the sum is read through `endSum`. */
+  /** Starts summing x over all parts, float32; `endSum` returns the sum. */
   beginSum = (x: Node, as: SumType = 'float32', residual = ''): Node => this.node('beginSum', [x], { as, residual });
   endSum = (begun: Node): Node => this.node('endSum', [begun], {});
-  /** The sum of x over all parts, at once. */
+  /** Returns the sum of x over all parts, without overlapping other work. */
   totalOf = (x: Node): Node => (this.parts.count === 1 ? x : this.endSum(this.beginSum(x)));
-  /** int32 [rows]: the places of the own rows among those of all parts. */
+  /** Returns int32 [rows]: the indices of this part's rows among the rows of all parts. */
   placesOfOwn(rows: number): Node {
     const { own } = this.parts;
     if (own !== 'each')
@@ -238,7 +237,7 @@ export class GraphBuilder extends NodeStore {
     const row = this.constant(Float32Array.from(Array(rows).keys()), [rows], 'float32');
     return this.cast(this.add(row, this.mul(number, rows)), 'int32');
   }
-  /** The rows of x of all parts, in their order. They are the same to the bit: all parts but one add zeros. */
+  /** Returns the rows of x from all parts, in order. They are bit-identical, because the other parts add zeros. */
   rowsOfAll(x: Node): Node {
     const { count, own } = this.parts;
     const [rows, ...rest] = x.shape;
@@ -251,7 +250,7 @@ export class GraphBuilder extends NodeStore {
     return this.totalOf(this.pad(x, padding(own), padding(count - 1 - own)));
   }
 
-  /** [count]: 1 at the part of the device that computes, 0 at the others. */
+  /** Returns float32 [count]: 1 at the part of the executing device, 0 elsewhere. */
   private ownPart = (): Node => this.feed(OWN_PART, [this.parts.count]);
   private lift(value: Node | number, like: Node): Node {
     return typeof value === 'number' ? this.scalar(value, like.dtype === 'int32' ? 'int32' : 'float32') : value;

@@ -1,4 +1,4 @@
-/** The graph of the trainer: a builder with the rules of all operations. */
+/** The trainer's graph: a builder with the rules of all operations. */
 import { type ComputedParts, GraphBuilder } from './graph-builder.ts';
 import { opTable } from './op-table.ts';
 

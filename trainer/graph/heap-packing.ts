@@ -1,10 +1,11 @@
 /**
- * Packs buffers into one block as XLA's buffer assignment does (`GlobalDecreasingSizeBestFitHeap` of its heap simulator): the largest first, or
- * those that live longest first. Each goes into the smallest gap that is free for as long as it lives, the lowest of equal ones. XLA keeps the
- * smaller of the two blocks. Gaps that nothing fits into are holes: the block is larger than what is alive at once.
+ * Packs buffers into one block as XLA's buffer assignment does (`GlobalDecreasingSizeBestFitHeap` of its heap simulator): once with the
+ * largest buffers first, and once with the longest-lived first. Each goes into the smallest gap that is free for its whole lifetime, the
+ * lowest of equal ones. XLA keeps the smaller of the two blocks. Gaps that nothing fits into remain as holes, so the block is larger than
+ * the peak of live bytes.
  */
 
-/** A buffer, from the step that makes it to the last that reads it. */
+/** A buffer, from the step that writes it to the last step that reads it. */
 export interface Span {
   readonly bytes: number;
   readonly first: number;
@@ -12,8 +13,8 @@ export interface Span {
 }
 
 /**
- * Returns the bytes of the block.
- * @param alive the most bytes that are alive at once: a block of that size is as good as any
+ * Returns the size of the block in bytes.
+ * @param alive peak of live bytes: a block of that size is optimal
  */
 export function packedBytes(spans: readonly Span[], alive = 0): number {
   const real = spans.filter(({ bytes }) => bytes > 0);
@@ -31,7 +32,7 @@ function blockBytes(ordered: readonly Span[]): number {
   return block.bytes;
 }
 
-/** Buffers in the order of their offsets, in arrays of numbers: a whole model has thousands, each of which is compared with all before it. */
+/** Buffers sorted by offset, in typed arrays: a whole model has thousands, and each is compared with all earlier ones. */
 class Block {
   bytes = 0;
   private count = 0;
@@ -60,7 +61,7 @@ class Block {
     this.bytes = Math.max(this.bytes, end);
   }
 
-  /** The begin of the smallest gap, or of what lies behind everything that is there at the same time. */
+  /** Returns the start of the smallest fitting gap, or else the end of everything that is alive at the same time. */
   private gapFor({ bytes, first, last }: Span): number {
     const { begins, ends, firsts, lasts, count } = this;
     let [free, best, least] = [0, -1, Number.POSITIVE_INFINITY];
@@ -73,7 +74,7 @@ class Block {
     return best < 0 ? free : best;
   }
 
-  /** How many begin before, or there. */
+  /** Returns the number of buffers that begin at or before this offset. */
   private placeOf(begin: number): number {
     let [low, high] = [0, this.count];
     while (low < high) {

@@ -1,17 +1,17 @@
-/** The tensors that a program holds for the backward pass in the form that the graph says. */
+/** The tensors that a program must keep for the backward pass exactly as the graph says. */
 import { bufferOf } from './alias.ts';
 import { isBackward, type Node } from './node-store.ts';
 
 /**
- * Returns the tensors that the backward pass reads and that the graph marks as those to keep. Of what is computed again, these are the sums of two
- * products: a compiler would hold both products in place of their sum, for all that read it.
+ * Returns the tensors that the backward pass reads and that the graph marks as kept. Of recomputed tensors, only sums with a product are
+ * included: a compiler would hold both products instead of their sum until every reader has run.
  */
 export function keptTensors(schedule: readonly Node[]): ReadonlySet<Node> {
   const readBackward = schedule.filter(isBackward).flatMap(({ inputs }) => inputs.map(bufferOf));
   return new Set(readBackward.filter(node => node.kept === true && (!isBackward(node) || (node.recomputed && addsProduct(node)))));
 }
 
-/** Whether it is a sum with a product, in another element type or the sum's own. */
+/** Returns true for a sum with a product, ignoring casts. */
 function addsProduct(node: Node): boolean {
   const sum = uncast(node);
   return sum?.op === 'add' && sum.inputs.some(input => uncast(input)?.op === 'matmul');

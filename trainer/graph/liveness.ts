@@ -1,4 +1,4 @@
-/** Which tensors are alive when: the memory of a signature, known before it runs. */
+/** Liveness of tensors: the memory of a signature, known before it runs. */
 import { elementAt } from '../narrow.ts';
 import { isPlain, type Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
@@ -8,7 +8,7 @@ import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
 import { byteSize, type TensorSpec } from './types.ts';
 
-/** A copy that several nodes may read, by its name. */
+/** A copy that several nodes may read, identified by its name. */
 export interface CopiedFirst {
   readonly name: string;
   readonly bytes: number;
@@ -16,28 +16,28 @@ export interface CopiedFirst {
 
 /** How an engine holds tensors. */
 export interface BufferRules {
-  /** The size of a tensor as it is stored. */
+  /** Stored size of a tensor in bytes. */
   bytes(spec: TensorSpec): number;
-  /** The output lives outside of the schedule: in a variable, or with the program. */
+  /** True if the output lives outside the schedule: in a variable, or with the program. */
   isOutside(node: Node): boolean;
-  /** The output is the buffer of the first input. */
+  /** True if the output shares the buffer of the first input. */
   isView(node: Node): boolean;
-  /** The output may take over the buffer of an input that ends here. */
+  /** True if the output may take over the buffer of an input that is last read here. */
   reuses(node: Node): boolean;
-  /** The memory that the node's kernel allocates for itself while it runs. */
+  /** Bytes that the node's kernel allocates for itself while it runs. */
   scratchBytes(node: Node): number;
-  /** The output has its memory from the first step on; left out where nothing has. @param readers the nodes that read it */
+  /** True if the output is allocated from the first step on; omitted if no output is. @param readers the nodes that read it */
   isThereFirst?(node: Node, readers: readonly Node[]): boolean;
-  /** Copies of the node's inputs, which are there from the first step on; left out where there are none. */
+  /** Copies of the node's inputs that exist from the first step on; omitted if there are none. */
   copiedFirst?(node: Node): readonly CopiedFirst[];
   /**
-   * All lie in one block. `hole`: one remains in it, about as large as the largest of them. `best fit`: each lies where XLA puts it
-   * (`heap-packing.ts`), which `packedBytes` of the spans counts.
+   * Present if all buffers share one block. `hole`: one gap remains in it, about as large as the largest buffer. `best fit`: each is placed
+   * as XLA places it (`heap-packing.ts`), and `packedBytes` of the spans is the size of the block.
    */
   readonly packs?: 'hole' | 'best fit';
 }
 
-/** Tensors in place of others and updates in place: TensorFlow. */
+/** TensorFlow's rules: tensors replace dead ones, and variables are updated in place. */
 export const COMPILED_BUFFERS: BufferRules = {
   bytes: byteSize,
   isOutside: ({ op }) => op === 'constant' || op === 'read',
@@ -47,17 +47,17 @@ export const COMPILED_BUFFERS: BufferRules = {
 };
 
 export interface Liveness {
-  /** Bytes alive while each step runs, its outputs included; what lives outside is not counted. */
+  /** Bytes alive while each step runs, including its outputs; values that live outside the schedule do not count. */
   readonly bytes: Float64Array;
-  /** The most alive at once. */
+  /** Maximum of `bytes`. */
   readonly peakBytes: number;
-  /** The step at which that is. */
+  /** Step at which the maximum occurs. */
   readonly peakAt: number;
-  /** The buffers, each with the first and the last step that it is there for. What takes over a buffer is one with it. */
+  /** Returns the buffers, each with the first and last step of its lifetime. A buffer that another value takes over counts once. */
   readonly spans: () => readonly Span[];
 }
 
-/** Walks the steps in the order in which engines run them: a buffer lives from the step that makes it to the last that reads it. */
+/** Walks the steps in execution order: a buffer lives from the step that writes it to the last step that reads it. */
 export function liveness(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules = COMPILED_BUFFERS): Liveness {
   const lives = livesOf(signature, steps, rules);
   const { owners, lastUse, there, copies, taken, addedAt } = lives;
@@ -90,17 +90,17 @@ export function liveness(signature: Pick<Signature, 'outputs'>, steps: readonly 
   return { bytes, peakBytes: bytes[peakAt] ?? 0, peakAt, spans: () => spansOf(lives, steps, rules) };
 }
 
-/** The buffers of steps, and how long each is there. */
+/** The buffers of the steps, and their lifetimes. */
 interface Lives {
   readonly owners: Owners;
-  /** By an owner's id, the last step that reads its buffer. */
+  /** The last step that reads each owner's buffer, by the owner's id. */
   readonly lastUse: Int32Array;
-  /** Those that have their memory from the first step on. */
+  /** Nodes that are allocated from the first step on. */
   readonly there: ReadonlySet<Node>;
   readonly copies: ReturnType<typeof copiedFirst>;
   /** The results of each step that take over buffers: see {@link takenOver}. */
   readonly taken: readonly ReadonlyMap<Node, Node>[];
-  /** The step that adds a result's parts, by the result. */
+  /** The step that adds the partial sums of each result. */
   readonly addedAt: ReadonlyMap<Node, number>;
 }
 
@@ -113,18 +113,18 @@ function livesOf({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[]
   return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiedFirst(steps, rules), taken, addedAt };
 }
 
-/** The memory that a kernel allocates for itself, without the parts of its result that another kernel adds. */
+/** Returns the bytes that a kernel allocates for itself, without the partial sums that another kernel adds. */
 const scratchOf = ({ partBytes = 0 }: Step, node: Node, rules: BufferRules): number => Math.max(0, rules.scratchBytes(node) - partBytes);
 
-/** The results whose parts a step adds, and which later steps read. */
+/** Returns the results whose partial sums a step adds and that later steps read. */
 const readAfter = ({ adds = [] }: Step, at: number, lastUse: Int32Array): readonly Node[] => adds.filter(node => lastUse[node.id] !== at);
 
 const bytesOf = (nodes: readonly Node[], rules: BufferRules): number => nodes.reduce((sum, node) => sum + rules.bytes(node), 0);
 
-/** By a node's id, the one whose buffer it uses; undefined for what lives outside. */
+/** For each node id, the node whose buffer it uses; undefined for values that live outside the schedule. */
 type Owners = readonly (Node | undefined)[];
 
-/** Those that have their memory from the first step on. */
+/** Returns the nodes that are allocated from the first step on. */
 function thereFirst(steps: readonly Step[], owners: Owners, rules: BufferRules): ReadonlySet<Node> {
   const { isThereFirst } = rules;
   if (!isThereFirst) return new Set();
@@ -134,7 +134,7 @@ function thereFirst(steps: readonly Step[], owners: Owners, rules: BufferRules):
   return new Set(made.filter(node => isThereFirst(node, readers.get(node) ?? [])));
 }
 
-/** Each copy, and the last step that reads it. */
+/** Returns each copy with the last step that reads it. */
 function copiedFirst(steps: readonly Step[], rules: BufferRules): readonly { readonly bytes: number; readonly until: number }[] {
   const copies = new Map<string, { bytes: number; until: number }>();
   for (const [until, { nodes }] of steps.entries())
@@ -142,7 +142,7 @@ function copiedFirst(steps: readonly Step[], rules: BufferRules): readonly { rea
   return [...copies.values()];
 }
 
-/** The backward pass and updates come when much of the block is free. */
+/** Returns true in the forward pass. The backward pass and the updates run when much of the block is free. */
 const isForward = ({ phase }: Node): boolean => phase === 0;
 
 const largestOf = (steps: readonly Step[], owners: Owners, rules: BufferRules, there: ReadonlySet<Node>): number => {
@@ -150,10 +150,10 @@ const largestOf = (steps: readonly Step[], owners: Owners, rules: BufferRules, t
   return holes.reduce((most, node) => Math.max(most, rules.bytes(node)), 0);
 };
 
-/** In place of a last use: given out, and never freed. */
+/** Marks a value that is an output, and so is never freed, in place of its last use. */
 const KEPT = -1;
 
-/** Results of a step that lie in the memory of something that nobody reads after it, each with that. */
+/** Returns the results of a step that take over the memory of a value that dies in it, each with that value. */
 function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, rules: BufferRules): ReadonlyMap<Node, Node> {
   const { nodes, reads, program } = step;
   const taken = new Set<Node>();
@@ -202,7 +202,7 @@ function findOwners(steps: readonly Step[], rules: BufferRules): Owners {
   return owners;
 }
 
-/** By an owner's id, the last step that reads its buffer. */
+/** Returns the last step that reads each owner's buffer, by the owner's id. */
 function findLastUses(steps: readonly Step[], outputs: readonly Node[], owners: Owners): Int32Array {
   const lastUse = new Int32Array(owners.length);
   const use = (node: Node, at: number): void => {
@@ -223,6 +223,6 @@ function lastId(steps: readonly Step[]): number {
   return last;
 }
 
-/** Floating-point operations of one run of these nodes. */
+/** Returns the floating-point operations of one run of these nodes. */
 export const nodesFlops = (nodes: readonly Node[]): number =>
   nodes.reduce((sum, node) => sum + ruleOf(node.op).flops(node.inputs, node, node.attrs), 0);

@@ -1,36 +1,42 @@
-/** The nodes of a static-shape tensor graph under construction. The order in which nodes are made is the order in which they run. */
+/** The nodes of a static-shape tensor graph under construction. Nodes run in the order in which they are created. */
 import type { OpAttributes, OpName } from './attributes.ts';
 import { type DType, elementCount, GraphError, type Shape, showSpec, type TensorSpec } from './types.ts';
 
-/** One operation and the tensor it gives. Immutable but for the two notes that the gradient reads. */
+/** One operation and its output tensor. Immutable except for the marks that the gradient reads. */
 export interface Node<Op extends OpName = OpName> extends TensorSpec {
   readonly id: number;
   readonly op: Op;
   readonly inputs: readonly Node[];
   readonly attrs: OpAttributes[Op];
-  /** The checkpointed block that this node was made in; −1 outside any. */
+  /** Index of the checkpointed block in which this node was created; −1 outside any block. */
   readonly block: number;
-  /** True for the copy of a forward node that the backward pass computes again. */
+  /** True for a copy of a forward node that the backward pass recomputes. */
   readonly recomputed: boolean;
-  /** True where computing again is cheap even though the operation is a product (attention scores). */
+  /** True if recomputing is cheap even though the operation is a product (attention scores). */
   readonly cheap: boolean;
-  /** True for a weight on its way from its stored form to the one computed with: as large as the weight, so never kept for the backward pass. */
+  /**
+   * True for a weight between its stored form and the form used to compute: it is as large as the weight, so it is never kept for the
+   * backward pass.
+   */
   readonly transient: boolean;
-  /** 0 in the forward pass, 1 in the backward pass, 2 in updates that wait for its end; an expression is shared within a phase, so that the backward pass keeps nothing unawares. */
+  /**
+   * 0 in the forward pass, 1 in the backward pass, 2 in updates that wait for its end. Expressions are shared only within a phase;
+   * otherwise the backward pass would keep values unintentionally.
+   */
   readonly phase: number;
-  /** Runs on the host where the engine computes on a GPU. */
+  /** True if it runs on the host although the engine computes on a GPU. */
   readonly onHost: boolean;
-  /** Set on the output of a composite: its gradient is taken as one, and the nodes inside are passed over. */
+  /** Set on the output of a composite: the composite has one gradient rule, and the nodes inside are skipped. */
   custom?: CustomGradient;
-  /** Set where this tensor is the one to keep for the backward pass, in place of the product that it is a cheap form of. */
+  /** Set if this tensor is kept for the backward pass in place of the product that it is cheaply computed from. */
   kept?: boolean;
-  /** Set where the backward passes of several blocks read this tensor: kept by every recompute policy. */
+  /** Set if the backward passes of several blocks read this tensor: every recompute policy keeps it. */
   shared?: boolean;
-  /** Set on the input of a block: kept for the backward pass by every recompute policy. */
+  /** Set on the input of a block: a recompute policy may keep it for the backward pass. */
   boundary?: boolean;
 }
 
-/** Returns whether a node is of an operation, whose attributes it then has. */
+/** Returns true if a node has this operation, which narrows the type of its attributes. */
 export const isOp = <Op extends OpName>(node: Node, op: Op): node is Node<Op> => node.op === op;
 
 interface Inputs {
@@ -39,34 +45,34 @@ interface Inputs {
   readonly 3: readonly [Node, Node, Node];
 }
 
-/** Returns the inputs of an operation that has at least this many. @throws GraphError if it has fewer */
+/** Returns the inputs of an operation, of which there must be at least this many. @throws GraphError if there are fewer */
 export function inputsOf<Count extends keyof Inputs>(node: Node, count: Count): Inputs[Count];
 export function inputsOf({ op, id, inputs }: Node, count: number): readonly Node[] {
   if (inputs.length < count) throw new GraphError(`${op} (node ${id}) has fewer than ${count} inputs`);
   return inputs;
 }
 
-/** The gradient that arrives at the output of an operation, and what a rule may ask for to pass it on. */
+/** The gradient that arrives at an operation's output, and the queries that a rule may use to propagate it. */
 export interface IncomingGradient {
-  /** Gradient of the loss toward the output, of the output's shape. */
+  /** Gradient of the loss with respect to the output, in the output's shape. */
   readonly dy: Node;
-  /** Is the gradient toward input i needed? */
+  /** Returns whether the gradient of input i is needed. */
   wants(i: number): boolean;
-  /** Returns the forward value of a node, kept or computed again as the recompute policy says. */
+  /** Returns the forward value of a node, kept or recomputed according to the recompute policy. */
   value(node: Node): Node;
 }
 
 export interface CustomGradient {
   readonly inputs: readonly Node[];
-  /** Returns the gradients toward the inputs, in their order; undefined where none flows. */
+  /** Returns the gradients of the inputs, in order; undefined for an input that gets none. */
   readonly rule: (incoming: IncomingGradient) => readonly (Node | undefined)[];
 }
 
-/** The facts about an operation that building a graph needs. */
+/** The facts about an operation that are needed to build a graph. */
 export interface BuildRule<Op extends OpName> {
-  /** Shape and dtype of the output. Throws GraphError when the inputs do not fit. */
+  /** Returns the output's shape and dtype. Throws GraphError if the inputs do not fit. */
   readonly infer: (inputs: readonly TensorSpec[], attrs: OpAttributes[Op]) => TensorSpec;
-  /** False for effects and random numbers of no seed: never merged, never dropped when asked for. */
+  /** False for effects and for random values without a seed: they are never merged, and never dropped if requested. */
   readonly pure?: false;
 }
 
@@ -87,16 +93,16 @@ interface Context {
   readonly onHost: boolean;
 }
 
-/** Feeds, constants and variables: they are there whatever runs, and give the same tensor wherever they stand, so every phase shares them. */
+/** Returns true for feeds, constants and variables: they always exist and have the same value everywhere, so every phase shares them. */
 export const isSource = ({ op }: Pick<Node, 'op'>): boolean => op === 'feed' || op === 'constant' || op === 'read';
 
-/** Whether an operation belongs to the backward pass, or computes again for it. */
+/** Returns whether an operation belongs to the backward pass, or is recomputed for it. */
 export const isBackward = ({ phase, recomputed }: Pick<Node, 'phase' | 'recomputed'>): boolean => phase > 0 || recomputed;
 
 export class NodeStore {
   readonly nodes: Node[] = [];
   readonly variables = new Map<string, VariableSpec>();
-  /** The input of each checkpointed block, in their order. */
+  /** The input of each checkpointed block, in order. */
   readonly boundaries: Node[] = [];
   private readonly known = new Map<string, Node>();
   private readonly rules: BuildRules;
@@ -107,8 +113,8 @@ export class NodeStore {
   }
 
   /**
-   * Adds an operation, or finds the node that already computes it (common subexpressions are handled here and nowhere else).
-   * @throws GraphError when the inputs do not fit the operation
+   * Adds an operation, or returns the node that already computes it (common subexpressions are eliminated here and nowhere else).
+   * @throws GraphError if the inputs do not fit the operation
    */
   node<Op extends OpName>(op: Op, inputs: readonly Node[], attrs: OpAttributes[Op]): Node {
     const { block, recomputed, cheap, transient, phase, onHost } = this.context;
@@ -116,14 +122,14 @@ export class NodeStore {
     const found = key === undefined ? undefined : this.known.get(key);
     if (found) return found;
     const { shape, dtype } = this.infer(op, inputs, attrs);
-    // Field by field: a 7B model has some 20 000 nodes, and spreading takes several times as long.
+    // Assigned field by field: a 7B model has about 20 000 nodes, and spreading takes several times as long.
     const made: Node = { id: this.nodes.length, op, inputs, attrs, shape, dtype, block, recomputed, cheap, transient, phase, onHost };
     this.nodes.push(made);
     if (key !== undefined) this.known.set(key, made);
     return made;
   }
 
-  /** Declares a variable (once) and gives its value; a read behind a write in the same signature takes another version. */
+  /** Declares a variable (once) and returns its value; a read after a write in the same signature needs another version. */
   read(variable: VariableSpec, version = 0): Node {
     this.declare(variable);
     return this.node('read', [], { variable: variable.name, shape: variable.shape, dtype: variable.dtype, version });
@@ -133,7 +139,7 @@ export class NodeStore {
     this.variables.set(variable.name, variable);
   }
 
-  /** Builds under a changed context: inside a block, as a recomputation, or as cheap to recompute. */
+  /** Builds nodes in a changed context: inside a block, as a recomputation, or as cheap to recompute. */
   within<T>(change: Partial<Context>, build: () => T): T {
     const before = this.context;
     this.context = { ...before, ...change };
@@ -151,7 +157,7 @@ export class NodeStore {
     return this.within({ block }, build);
   }
 
-  /** Returns the output of an operation. An error names the operation and its inputs. */
+  /** Returns the output spec of an operation. An error names the operation and its inputs. */
   private infer<Op extends OpName>(op: Op, inputs: readonly TensorSpec[], attrs: OpAttributes[Op]): TensorSpec {
     const rule: BuildRule<Op> = this.rules[op];
     try {
@@ -168,7 +174,7 @@ export class NodeStore {
       return elementCount(shape) > 64 ? undefined : `constant ${dtype} [${shape}] ${value.join()}`;
     }
     const { phase, transient, block } = this.context;
-    // What is never kept is not held for another block either.
+    // A transient value is never kept, so it is not shared with another block either.
     const isShared = isSource({ op });
     let key = `${isShared ? 0 : phase} ${transient && !isShared ? `in ${block} ` : ''}${op}`;
     for (const input of inputs) key += ` ${input.id}`;
@@ -179,20 +185,20 @@ export class NodeStore {
 
 const isConstant = (op: OpName, _attrs: OpAttributes[OpName]): _attrs is OpAttributes['constant'] => op === 'constant';
 
-/** Lists are of numbers alone; to write those as JSON takes several times as long. */
+/** Lists contain only numbers; writing those as JSON would take several times as long. */
 function keyOfAttribute(value: unknown): string {
   if (Array.isArray(value)) return `[${value.join()}]`;
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-/** Nodes that a node depends on, back to the first of `wanted`, so that those of `wanted` that it depends on are among them. */
+/** Returns the nodes that a node depends on, back to the earliest of `wanted`, so that it includes every dependency in `wanted`. */
 export function ancestors(node: Node, wanted: readonly Node[]): ReadonlySet<Node> {
   const seen = new Set<Node>();
   if (wanted.length === 0) return seen;
   const first = Math.min(...wanted.map(({ id }) => id));
   const waiting = [...node.inputs];
   for (let next = waiting.pop(); next; next = waiting.pop()) {
-    // Inputs are made before the nodes that read them.
+    // Inputs are created before the nodes that read them.
     if (next.id < first || seen.has(next)) continue;
     seen.add(next);
     waiting.push(...next.inputs);

@@ -1,4 +1,4 @@
-/** Between which steps a variable has to be at hand that lies in a file, or in the host's memory, otherwise. */
+/** Finds the steps between which an offloaded variable, stored in a file or in the host's memory, has to be loaded. */
 import { elementAt, valueFor } from '../narrow.ts';
 import { aliasedRead, bufferOf, writtenVariables } from './alias.ts';
 import type { Step } from './fusion/step.ts';
@@ -6,13 +6,13 @@ import type { Node } from './graph.ts';
 import { inputsOf, isBackward, isOp } from './node-store.ts';
 import type { Signature } from './program.ts';
 
-/** Places of steps, both included. */
+/** A range of steps, both ends included. */
 export interface UsedFor {
   readonly first: number;
   readonly last: number;
 }
 
-/** For each of these variables that the signature reads or changes, the first and the last step that does. */
+/** Returns, for each of these variables that the signature reads or changes, the first and the last step that uses it. */
 export function usesOf(
   { outputs }: Pick<Signature, 'outputs'>,
   steps: readonly Step[],
@@ -25,7 +25,7 @@ export function usesOf(
     uses.set(variable, { first: uses.get(variable)?.first ?? at, last: at });
   };
   const given = new Set(Object.values(outputs));
-  // An engine may take over the buffer of a value that it assigns: who reads the value later reads the variable.
+  // An engine may take over the buffer of a value that it assigns, so a later reader of the value reads the variable.
   const adopted = new Map<Node, string>();
   steps.forEach(({ nodes, reads }, i) => {
     for (const node of reads) {
@@ -41,11 +41,15 @@ export function usesOf(
   return uses;
 }
 
-/** The pass of a block: a weight in the host's memory is moved to the device once for each. */
+/** Returns a key of the block and pass of a node: a weight in the host's memory is moved to the device once per key. */
 export const passOfBlock = (node: Pick<Node, 'recomputed' | 'phase' | 'block'>): string =>
   `${isBackward(node) ? 'backward' : 'forward'} ${node.block}`;
 
-/** Bytes on the device, at each step, of weights that lie in the host's memory: each from its first to its last use in the pass of a block. @param sizes by name */
+/**
+ * Returns the bytes on the device, at each step, of weights stored in the host's memory: each from its first to its last use in a pass of a
+ * block.
+ * @param sizes bytes by name
+ */
 export function movedAt(steps: readonly Step[], sizes: ReadonlyMap<string, number>): Float64Array {
   const found = new Float64Array(steps.length);
   const open = new Map<string, UsedFor>();
@@ -69,7 +73,7 @@ export function movedAt(steps: readonly Step[], sizes: ReadonlyMap<string, numbe
   return found;
 }
 
-/** The most bytes of these variables that are at hand at once. @param sizes by name */
+/** Returns the peak bytes of these variables that are loaded at the same time. @param sizes bytes by name */
 export function mostAtHand(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], sizes: ReadonlyMap<string, number>): number {
   const change = new Float64Array(steps.length + 1);
   for (const [variable, { first, last }] of usesOf(signature, steps, new Set(sizes.keys()))) {

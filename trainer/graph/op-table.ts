@@ -1,4 +1,4 @@
-/** One rule for each operation; a missing one does not compile. */
+/** One rule per operation; a missing one is a compile error. */
 import type { OpName } from './attributes.ts';
 import type { OpRule, OpTable } from './op-rule.ts';
 import { attentionRules } from './ops/attention.ts';

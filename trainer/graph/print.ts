@@ -1,4 +1,4 @@
-/** A program as text: every step in the order in which it runs, with shapes, cost and, on request, the bytes that are alive. */
+/** Prints a program as text: every step in execution order, with shapes, cost and, on request, live bytes. */
 
 import type { Load, RowProgram, Store } from './fusion/row-program.ts';
 import type { Step } from './fusion/step.ts';
@@ -8,18 +8,18 @@ import { isOnHost, type Program, type Signature } from './program.ts';
 import { showSpec } from './types.ts';
 
 export interface PrintOptions {
-  /** The steps of a signature: `singleSteps`, or those of a planner of fused steps. */
+  /** Returns the steps of a signature: `singleSteps`, or those of a planner of fused steps. */
   readonly steps: (signature: Signature) => readonly Step[];
-  /** Whether a column shows the bytes alive while each step runs. */
+  /** True to show a column with the bytes alive while each step runs. */
   readonly memory?: boolean;
   /** How the engine holds tensors. */
   readonly rules?: BufferRules;
 }
 
-/** Longer lists of an attribute are cut. */
+/** Longer lists in attributes are truncated. */
 const MOST_ENTRIES = 6;
 
-/** Every variable, then every signature. The text is deterministic: the same program gives the same text. */
+/** Prints every variable, then every signature. The output is deterministic: the same program gives the same text. */
 export function printProgram(program: Program, options: PrintOptions): string {
   const variables = program.variables.map(variable => {
     const place = program.places?.get(variable.name);
@@ -29,7 +29,7 @@ export function printProgram(program: Program, options: PrintOptions): string {
   return [...variables, ...signatures].join('\n');
 }
 
-/** One signature: its feeds, its steps and its outputs. */
+/** Prints one signature: its feeds, its steps and its outputs. */
 export function printSignature(name: string, signature: Signature, { steps: stepsOf, memory = false, rules }: PrintOptions): string {
   const steps = stepsOf(signature);
   const { bytes, peakAt, peakBytes } = liveness(signature, steps, rules ?? COMPILED_BUFFERS);

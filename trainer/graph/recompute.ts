@@ -1,44 +1,49 @@
-/** Which forward values the backward pass finds kept, and which it computes again. */
+/** Decides which forward values are kept for the backward pass and which are recomputed. */
 import { elementAt } from '../narrow.ts';
 import type { Graph, Node } from './graph.ts';
 import { inputsOf, isSource } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 
 /**
- * none: everything is kept. cheap: products are kept, what is cheap is computed again. block: only the input of each block is kept.
- * sqrt: only the input of every ⌈√blocks⌉-th block is kept (Chen et al. 2016).
+ * none: everything is kept. cheap: products are kept and cheap operations recomputed. block: only the input of each block is kept. sqrt:
+ * only the input of every ⌈√blocks⌉-th block is kept (Chen et al. 2016).
  */
 export const RECOMPUTE_POLICIES = ['none', 'cheap', 'block', 'sqrt'] as const;
 export type RecomputePolicy = (typeof RECOMPUTE_POLICIES)[number];
 
-/** The blocks of a group under `sqrt`. */
+/** Returns the number of blocks per group under `sqrt`. */
 export const sqrtBlocks = (blocks: number): number => Math.ceil(Math.sqrt(blocks));
 
-/** A change of a weight's element type: as large as the weight, so never kept. */
+/** Returns true for a weight whose element type is changed: it is as large as the weight, so it is never kept. */
 const isWeightView = (node: Node): boolean => ruleOf(node.op).rowwise === true && isSource(inputsOf(node, 1)[0]);
 
-/** A number a row, such as a mean square: it costs nothing to keep. Every second number of a row is a slice of that shape too, but as large. */
+/**
+ * Returns true for one value per row, such as a mean square: it costs nothing to keep. Slices can have the same shape but be large, so they
+ * do not count.
+ */
 const isStatistic = ({ op, shape }: Node): boolean => shape.at(-1) === 1 && op !== 'slice';
 
-/** Answers with forward values. Copies live as long as their block's backward pass, which is why one is made for each backward pass. */
+/**
+ * Returns forward values to the backward pass. Copies live only as long as their block's backward pass, so each backward pass gets its own.
+ */
 export class Rematerializer {
   private readonly graph: Graph;
   private readonly policy: RecomputePolicy;
   private readonly stride: number;
   private copies = new Map<Node, Node>();
   private block = -1;
-  /** Copies of block inputs of the group at work, under `sqrt`. */
+  /** Copies of the block inputs of the current group, under `sqrt`. */
   private starts = new Map<Node, Node>();
   private group = -1;
 
-  /** @param groupBlocks blocks in a group under `sqrt` */
+  /** @param groupBlocks blocks per group under `sqrt` */
   constructor(graph: Graph, policy: RecomputePolicy, groupBlocks: number) {
     this.graph = graph;
     this.policy = policy;
     this.stride = policy === 'sqrt' ? groupBlocks : 1;
   }
 
-  /** The value of a forward node for the backward pass of a block. */
+  /** Returns the value of a forward node for the backward pass of a block. */
   value(node: Node, block: number): Node {
     if (block !== this.block) {
       this.copies = new Map();
@@ -48,7 +53,7 @@ export class Rematerializer {
     return this.find(node, this.copies);
   }
 
-  /** Computes the block inputs of a group from its kept first one, dropping what is inside the blocks again. */
+  /** Recomputes the block inputs of a group from its first one, which is kept, and drops the activations inside the blocks. */
   private enter(group: number, last: number): void {
     if (group === this.group) return;
     this.group = group;
@@ -64,7 +69,7 @@ export class Rematerializer {
     const known = this.starts.get(node) ?? copies.get(node);
     if (known) return known;
     const made = this.copy(node, copies);
-    // Each use of an unpacked weight unpacks it again: held from one use to the next, those of a whole block would be there at once.
+    // Each use of an unpacked weight unpacks it again: if it were held between uses, all weights of a block would be in memory at once.
     if (!node.transient) copies.set(node, made);
     return made;
   }

@@ -1,32 +1,32 @@
 /**
- * Divides a signature at its sums over processes, for engines whose programs do not reach the other processes: each part is a program, and the
- * sums that it begins are there before the next one starts. An operation is in the first part in which its inputs are there, so updates wait for
- * the end of the backward pass, and few parts are enough. What is computed again, or unpacked, or from feeds and variables alone, is in the last part
- * that it may be in.
+ * Divides a signature at its sums over processes, for engines whose programs cannot reach the other processes: each part is a program, and
+ * the sums that it starts are complete before the next part runs. An operation is in the first part in which its inputs are available, so
+ * updates wait for the end of the backward pass, and few parts are enough. Recomputed and unpacked values, and values of feeds and
+ * variables only, are in the last part that they may be in.
  */
 import { elementAt, valueFor } from '../narrow.ts';
 import { aliasedRead, bufferOf, writtenVariables } from './alias.ts';
 import { inputsOf, isOp, isSource, type Node } from './node-store.ts';
 import type { Signature } from './program.ts';
 
-/** A sum that is begun when a part has run. */
+/** A sum that is started once a part has run. */
 export interface PartSum {
   readonly begin: Node<'beginSum'>;
   /** The value of this process. */
   readonly own: Node;
-  /** The sum, which the next parts are given. */
+  /** The sum, which later parts receive. */
   readonly sum: Node;
 }
 
 export interface SumPart extends Signature {
-  /** Sums, and values of parts before this one, that it reads. */
+  /** Sums, and values of earlier parts, that this part reads. */
   readonly given: readonly Node[];
-  /** Values that sums, and parts behind this one, read. */
+  /** Values that sums or later parts read. */
   readonly kept: readonly Node[];
   readonly sums: readonly PartSum[];
 }
 
-/** The parts in their order; the signature itself where nothing is summed, or devices sum within their program. */
+/** Returns the parts in order; only the signature itself if nothing is summed, or if devices sum within their program. */
 export function splitAtSums(signature: Signature): readonly SumPart[] {
   const { schedule, outputs } = signature;
   if (!isDivided(signature)) return [{ ...signature, given: [], kept: [], sums: [] }];
@@ -65,12 +65,12 @@ export function splitAtSums(signature: Signature): readonly SumPart[] {
   return drafts.map(draft => draft.finish(schedule));
 }
 
-/** The same signature in the order in which its parts run. */
+/** Returns the same signature in the order in which its parts run. */
 export function orderedBySums(signature: Signature): Signature {
   const { schedule } = signature;
   if (!isDivided(signature)) return signature;
   const levels = partsOf(schedule);
-  // Sums are there before a part starts, and are begun when it has run.
+  // Sums are complete before a part starts, and are started after it has run.
   const places = (node: Node): number => (isOp(node, 'endSum') ? 0 : isOp(node, 'beginSum') ? 2 : 1);
   const placeOf = (node: Node): number => 3 * valueFor(levels, node) + places(node);
   return { ...signature, schedule: schedule.toSorted((a, b) => placeOf(a) - placeOf(b)) };
@@ -86,7 +86,7 @@ class Draft {
   finish(whole: readonly Node[]): SumPart {
     const schedule = whole.filter(node => this.nodes.has(node));
     const feeds = schedule.filter((node): node is Node<'feed'> => isOp(node, 'feed'));
-    // All processes begin their sums in this order.
+    // All processes start their sums in this order.
     const sums = this.sums.toSorted((a, b) => a.begin.id - b.begin.id);
     return { schedule, feeds, outputs: this.outputs, given: [...this.given], kept: [...this.kept], sums };
   }
@@ -94,18 +94,18 @@ class Draft {
 
 const isDivided = ({ schedule, replicas }: Signature): boolean => replicas === undefined && schedule.some(node => isOp(node, 'beginSum'));
 
-/** Feeds, constants, variables and views of them are in every part that reads them. */
+/** Returns true for feeds, constants, variables and views of them: they are in every part that reads them. */
 const isThere = (node: Node): boolean => isSource(bufferOf(node));
 
-/** The part of each node, from 0. */
+/** Returns the part of each node, from 0. */
 function partsOf(schedule: readonly Node[]): ReadonlyMap<Node, number> {
   return earliest(schedule, latest(schedule, earliest(schedule, new Map())));
 }
 
-/** The first part that each node can be in. @param floors those of nodes that are to be in a later one */
+/** Returns the first part that each node can be in. @param floors minimum parts of nodes that should be in a later one */
 function earliest(schedule: readonly Node[], floors: ReadonlyMap<Node, number>): ReadonlyMap<Node, number> {
   const levels = new Map<Node, number>();
-  /** By variable: the part of its last update, and the last part that reads it as it was before the next. */
+  /** By variable: the part of its last update, and the last part that reads it before its next update. */
   const [written, read] = [new Map<string, number>(), new Map<string, number>()];
   for (const node of schedule) {
     const changed = writtenVariables(node);
@@ -127,7 +127,7 @@ function earliest(schedule: readonly Node[], floors: ReadonlyMap<Node, number>):
   return levels;
 }
 
-/** The parts of what may wait: those of the first that read it, so that no part keeps it for another. */
+/** Returns the parts of values that may be computed late: the part of their first reader, so that no part keeps them for another. */
 function latest(schedule: readonly Node[], levels: ReadonlyMap<Node, number>): ReadonlyMap<Node, number> {
   const floors = new Map<Node, number>();
   const firstReader = new Map<Node, number>();

@@ -1,19 +1,19 @@
-/** The forms in which numbers travel between processes when they are summed. */
+/** The formats in which values travel between processes when they are summed. */
 
 export type SumType = 'float32' | 'bfloat16' | 'int8';
 
 export interface SumForm {
-  /** The number of `SumForm` in engine/mpi/native/narrow-sum.h. */
+  /** Value of `SumForm` in engine/mpi/native/narrow-sum.h. */
   readonly code: number;
-  /** The bytes of so many numbers on their way, in one block. */
+  /** Bytes of this many values in transit, in one block. */
   readonly bytes: (count: number) => number;
-  /** It is narrower than the numbers, so it travels in parts, through buffers of its own. */
+  /** True if the format is narrower than float32, so that values travel in parts, through separate buffers. */
   readonly isNarrow: boolean;
-  /** Each process keeps what is lost, as many float32 as there are numbers, and adds it to the next sum. */
+  /** True if each process keeps the rounding error, one float32 per value, and adds it to the next sum. */
   readonly keepsLoss: boolean;
 }
 
-/** Numbers with one scale. */
+/** Number of values that share a scale. */
 const BLOCK = 128;
 
 export const sumForms: Readonly<Record<SumType, SumForm>> = {

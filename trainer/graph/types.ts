@@ -1,4 +1,4 @@
-/** The element types, shapes and error of the tensor graph. */
+/** The element types, shapes and errors of the tensor graph. */
 
 export type DType = 'float32' | 'bfloat16' | 'int32' | 'uint8' | 'int8' | 'bool';
 
@@ -12,7 +12,7 @@ export interface TensorSpec {
 
 export type HostArray = Float32Array | Int32Array | Uint8Array | Int8Array | Uint16Array;
 
-/** float32 as bfloat16 bits, rounded to nearest, ties to even; a NaN stays one. */
+/** Converts float32 to bfloat16 bits, rounded to nearest, ties to even; NaN stays NaN. */
 export function toBfloat16(values: Float32Array): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
@@ -24,14 +24,14 @@ export function toBfloat16(values: Float32Array): Uint16Array {
 export const wordOfBfloat16 = (word: number): number =>
   (word & 0x7fffffff) > 0x7f800000 ? (word & 0xffff0000) | 0x400000 : (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
 
-/** The numbers of these bits. */
+/** Converts bfloat16 bits to float32. */
 export function fromBfloat16(bits: Uint16Array): Float32Array {
   const words = new Uint32Array(bits.length);
   for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16;
   return new Float32Array(words.buffer);
 }
 
-/** Returns these numbers as the float32 that they must be. @throws GraphError if they are of another type */
+/** Returns the values, which must be float32. @throws GraphError if they have another type */
 export function float32Of(data: HostArray | 'zeros'): Float32Array {
   if (data instanceof Float32Array) return data;
   throw new GraphError(`a ${data === 'zeros' ? 'variable of zeros' : data.constructor.name} where a Float32Array is due`);
@@ -49,14 +49,14 @@ export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length 
 
 export const showSpec = (spec: TensorSpec): string => `${spec.dtype}[${spec.shape.join(', ')}]`;
 
-/** A graph that cannot be built: a mistake of the program that builds it, or a model that does not fit its inputs. */
+/** Thrown for a graph that cannot be built: a bug in the code that builds it, or a model that does not fit its inputs. */
 export class GraphError extends Error {
   override name = 'GraphError';
 }
 
 /**
- * The shape of a broadcast of `a` and `b` (NumPy's rule: align at the right, a size of 1 stretches).
- * @throws GraphError when two sizes differ and neither is 1
+ * Returns the broadcast shape of `a` and `b` (NumPy's rule: align at the right, a size of 1 stretches).
+ * @throws GraphError if two sizes differ and neither is 1
  */
 export function broadcastShapes(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
@@ -68,7 +68,7 @@ export function broadcastShapes(a: Shape, b: Shape): Shape {
   });
 }
 
-/** A negative axis counts from the end. */
+/** Resolves an axis; a negative axis counts from the end. */
 export function resolveAxis(axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
   if (resolved < 0 || resolved >= rank) throw new GraphError(`axis ${axis} is outside a tensor of rank ${rank}`);
@@ -82,7 +82,7 @@ interface Tuples {
   readonly 4: readonly [number, number, number, number];
 }
 
-/** Returns a shape as one of this many dimensions. @throws GraphError if it has another number */
+/** Returns a shape, typed as one with this many dimensions. @throws GraphError if it has a different number */
 export function dimensions<Rank extends keyof Tuples>(shape: Shape, rank: Rank): Tuples[Rank];
 export function dimensions(shape: Shape, rank: number): Shape {
   if (shape.length !== rank) throw new GraphError(`[${shape}] does not have ${rank} dimensions`);

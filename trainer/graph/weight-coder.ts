@@ -1,39 +1,42 @@
-/** The forms of weights on their way into an engine: computed in JavaScript, or by native code of the engine on all cores, alike to the bit. */
+/**
+ * Encodings of weights on their way into an engine: computed in JavaScript, or by the engine's native code on all cores, with bit-identical
+ * results.
+ */
 
-/** A weight in float32, or as bits of bfloat16. */
+/** A weight in float32, or as bfloat16 bits. */
 export type StoredValues = Float32Array | Uint16Array;
 
-/** 8 bits with a scale for each row: a number is code · scale. */
+/** 8-bit codes with a scale per row: a value is code · scale. */
 export interface RowCodes {
   readonly codes: Int8Array;
   readonly scales: Float32Array;
 }
 
-/** 4 bits with a scale for each block, which has 8 bits itself: low + scale · step of its range. */
+/** 4-bit codes with a scale per block; the scale is itself an 8-bit code: low + code · step of its range. */
 export interface BlockCodes {
-  /** Two codes a byte, the first in the upper half. */
+  /** Two codes per byte, the first in the upper half. */
   readonly codes: Uint8Array;
   readonly scales: Uint8Array;
   readonly low: Float32Array;
   readonly step: Float32Array;
 }
 
-/** Numbers that share a scale. */
+/** Number of values that share a scale. */
 export const CODE_BLOCK = 64;
-/** Scales that share a range. */
+/** Number of scales that share a range. */
 export const SCALE_RANGE = 256;
 
-/** Arrays that a coder is given must not change until its promise settles. */
+/** Encodes weights. Arrays passed to a coder must not change until its promise settles. */
 export interface WeightCoder {
-  /** The numbers of bits of bfloat16, all of which float32 has; left out where the engine takes the bits for a variable of float32. */
+  /** Converts bfloat16 bits to float32, which is exact; omitted if the engine accepts the bits for a float32 variable. */
   readonly widen?: ((bits: Uint16Array) => Promise<Float32Array>) | undefined;
-  /** @param rows divides the values */
+  /** @param rows number of rows that the values are divided into */
   readonly encodeRows: (values: StoredValues, rows: number) => Promise<RowCodes>;
-  /** @param borders 15, between neighboring levels, ascending: a code is the number of borders below its number */
+  /** @param borders 15 ascending borders between neighboring levels: a code is the number of borders below its value */
   readonly encodeBlocks: (values: StoredValues, borders: Float64Array) => Promise<BlockCodes>;
 }
 
-/** Arrays for the codes of so many numbers. */
+/** Returns empty arrays for the codes of this many values. */
 export function emptyBlocks(count: number): BlockCodes {
   const blocks = Math.ceil(count / CODE_BLOCK);
   const ranges = Math.ceil(blocks / SCALE_RANGE);

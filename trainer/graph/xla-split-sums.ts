@@ -1,9 +1,9 @@
 /**
- * Models the products whose sums XLA divides over a GPU's multiprocessors: a product of few tiles with long sums is computed in parts, each in a
- * buffer of its own, which another kernel adds. The rule is that of XLA's pass `SplitkRewriter`, which knows of a card its multiprocessors and
- * its compute capability: it gives the parts of all 140 kinds of products in seven steps compiled for an H100, and of ten products compiled for
- * each of nine cards, and for an H100 with other numbers of multiprocessors. Estimates count the parts, and the PJRT engine fills up a product by
- * them.
+ * Models the products whose sums XLA splits over a GPU's multiprocessors: a product with few tiles and long sums is computed in parts, each
+ * in a buffer of its own, which another kernel adds. The rule is that of XLA's pass `SplitkRewriter`, which depends on a card's number of
+ * multiprocessors and its compute capability. It predicts the parts of all 140 kinds of products in seven steps compiled for an H100, and
+ * of ten products compiled for each of nine cards, and for an H100 with other numbers of multiprocessors. Estimates count the parts, and
+ * the PJRT engine pads products accordingly.
  */
 import type { CardEntry, ComputeCapability } from '../catalog/cards.ts';
 import { elementAt } from '../narrow.ts';
@@ -11,11 +11,11 @@ import { inputsOf, isOp, type Node } from './node-store.ts';
 import { worksByElement } from './ops/elementwise.ts';
 import { byteSize, bytesPerElement, elementCount } from './types.ts';
 
-/** Rows and columns of a tile. */
+/** Number of rows and columns of a tile. */
 const TILE = 128;
-/** Costs of a floating-point operation of one multiprocessor, of a byte that a product moves, and of the launch of the addition. */
+/** Cost of a floating-point operation on one multiprocessor, of a byte that a product moves, and of launching the addition. */
 const COSTS = { operation: 100, productByte: 0.194136, launch: 4.36e7 } as const;
-/** The cost of a byte that the addition moves: XLA's own number for 9.0, and the middle of those that give all parts for the others. */
+/** Cost of a byte that the addition moves: XLA's own value for 9.0, and for the others the middle of the range that predicts all parts. */
 const ADDITION_BYTE: Readonly<Record<ComputeCapability, number>> = {
   '8.0': 467,
   '8.6': 467,
@@ -25,36 +25,36 @@ const ADDITION_BYTE: Readonly<Record<ComputeCapability, number>> = {
   '12.0': 193.1384,
 };
 const MOST_PARTS = 2048;
-/** Threads that run together. */
+/** Number of threads in a warp. */
 const WARP = 32;
-/** Parts are added in float32. */
+/** Bytes per element of a part: parts are added in float32. */
 const PART_BYTES = 4;
-/** Each part of a factor begins at a multiple of these bytes. */
+/** Each part of a factor starts at a multiple of this many bytes. */
 const PART_ALIGNMENT = 16;
-/** Rows are filled up to a multiple of this, at most to two tiles. */
+/** Rows are padded to a multiple of this, at most to two tiles. */
 const FILL_STEP = 16;
 const MOST_ROWS = 2 * TILE;
 
-/** Products of rows × inner and inner × columns, as many as `batch`. */
+/** A batch of `batch` products of rows × inner and inner × columns. */
 interface Product {
   readonly batch: number;
   readonly rows: number;
   readonly columns: number;
   readonly inner: number;
-  /** Bytes of an element of each factor. */
+  /** Bytes per element of each factor. */
   readonly rowBytes: number;
   readonly columnBytes: number;
-  /** Bytes of an element of the result. */
+  /** Bytes per element of the result. */
   readonly resultBytes: number;
 }
 
-/** The facts of a card that the rule asks for. */
+/** The facts about a card that the rule needs. */
 export type SplittingCard = Pick<CardEntry, 'multiprocessors' | 'capability'>;
 
 /**
- * Returns the bytes of the parts that a product of the graph is added from on a card, and of the copies that it reads where the parts are not as
- * long as each other; 0 where XLA does not divide its sums. A first factor that is filled up is computed so, and needs no buffer as it is: that has
- * what it is computed from, and then the parts.
+ * Returns the bytes of the parts that a product of the graph is added from on a card, and of the copies that it reads if the parts differ
+ * in length; 0 if XLA does not split its sums. A first factor that is padded is computed in padded form and needs no unpadded buffer: that
+ * memory first holds the values that it is computed from, and later the parts.
  */
 export function splitSumBytes(node: Node, card: SplittingCard): number {
   if (!isOp(node, 'matmul')) return 0;
@@ -66,8 +66,8 @@ export function splitSumBytes(node: Node, card: SplittingCard): number {
 }
 
 /**
- * Returns the bytes of the parts of a product that those that read it may add; 0 where there are none. From as many parts as a warp has threads on,
- * a kernel of its own adds them (XLA's `IsReductionFromOrToContiguousDimensions`), and rows that were filled up are cut off first.
+ * Returns the bytes of a product's parts that its readers may add themselves; 0 if there are none. If there are at least as many parts as
+ * threads in a warp, a separate kernel adds them (XLA's `IsReductionFromOrToContiguousDimensions`), and padded rows are sliced off first.
  */
 export function addableBytes(node: Node, card: SplittingCard): number {
   if (!isOp(node, 'matmul')) return 0;
@@ -77,8 +77,8 @@ export function addableBytes(node: Node, card: SplittingCard): number {
 }
 
 /**
- * Returns the rows that a product is computed with, of which those beyond its own are 0: as few more as it takes for XLA to divide its sums into
- * parts that need no copies of its factors, where such copies are larger. The head of Qwen3 has 2⁷ · 1187 words, so that more than 16 parts would
+ * Returns the number of rows that a product is computed with; rows beyond its own are 0. It adds as few as XLA needs to split the sums into
+ * parts that need no copies of the factors, if such copies are larger. The head of Qwen3 has 2⁷ · 1187 words, so more than 16 parts would
  * copy all of it for the gradient of a few logits.
  */
 export function filledRows(node: Node<'matmul'>, card: SplittingCard): number {
@@ -93,14 +93,17 @@ export function filledRows(node: Node<'matmul'>, card: SplittingCard): number {
   return rows;
 }
 
-/** Bytes of the factors that are computed by elements: XLA computes such a copy in place of the factor. */
+/** Returns the bytes of the factors that are computed elementwise: XLA computes the padded copy in place of the factor. */
 const computedBytes = (node: Node<'matmul'>): number =>
   inputsOf(node, 2).reduce((sum, factor) => sum + (worksByElement(factor.op) ? byteSize(factor) : 0), 0);
 
-/** Bytes of the first factor with so many rows. */
+/** Returns the bytes of the first factor with this many rows. */
 const factorBytes = ({ inner, rowBytes }: Product, rows: number): number => rows * inner * rowBytes;
 
-/** The parts, and the copies of both factors, which XLA fills up until each part of them has as many bytes, a multiple of the alignment. */
+/**
+ * Returns the bytes of the parts, and of the copies of both factors, which XLA pads until their parts have equal sizes, a multiple of the
+ * alignment.
+ */
 function partBytes(node: Node<'matmul'>, product: Product, card: SplittingCard): { readonly bytes: number; readonly copied: number } {
   const { batch, rows, columns, inner } = product;
   const parts = partsOf(product, card);
@@ -114,7 +117,7 @@ function partBytes(node: Node<'matmul'>, product: Product, card: SplittingCard):
   };
 }
 
-/** Bytes of an element before its type was changed. */
+/** Returns the bytes per element before casts. */
 function storedBytes(node: Node): number {
   const [input] = node.inputs;
   return input && node.op === 'cast' ? storedBytes(input) : bytesPerElement(node.dtype);
@@ -136,11 +139,11 @@ function productOf(node: Node<'matmul'>): Product {
   };
 }
 
-/** Bytes of both factors. */
+/** Returns the bytes of both factors. */
 const readBytes = ({ batch, rows, columns, inner, rowBytes, columnBytes }: Product): number =>
   batch * inner * (rows * rowBytes + columns * columnBytes);
 
-/** Returns the cheapest number of parts: 1, 2, 4 … */
+/** Returns the cheapest number of parts: 1, 2, 4, … */
 function partsOf(product: Product, card: SplittingCard): number {
   let [best, least] = [1, costOf(product, 1, card)];
   for (let parts = 2; parts <= MOST_PARTS; parts *= 2) {

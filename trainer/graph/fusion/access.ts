@@ -1,8 +1,10 @@
-/** How a value is read: which element of it belongs to each point that a fused program walks over. Moves are changes of this alone. */
+/**
+ * Access patterns: which element of a value belongs to each point that a fused program iterates over. Moves only change the access pattern.
+ */
 import { elementAt } from '../../narrow.ts';
 import type { Shape } from '../types.ts';
 
-/** Something that a fused program counts along. It may be cut in two when a reshape asks for that; whoever holds it sees the parts. */
+/** A loop axis of a fused program. A reshape may cut it in two; every holder of the axis then sees its parts. */
 export class Axis {
   readonly size: number;
   private parts: readonly [outer: Axis, inner: Axis] | undefined;
@@ -19,34 +21,34 @@ export class Axis {
     return this.parts === undefined;
   }
 
-  /** Cuts a whole axis into `size / inner` stretches of `inner`. */
+  /** Cuts an uncut axis into an outer axis of `size / inner` and an inner axis of `inner`. */
   cut(inner: number): void {
     this.parts = [new Axis(this.size / inner), new Axis(inner)];
   }
 }
 
-/** How one dimension of a value is indexed: Σ axis · stride + begin. */
+/** The index into one dimension of a value: Σ axis · stride + begin. */
 export interface Dim {
   readonly terms: readonly { readonly axis: Axis; readonly stride: number }[];
   readonly begin: number;
-  /** The dimension's own size. */
+  /** Size of the dimension. */
   readonly size: number;
 }
 
 export interface Access {
   readonly dims: readonly Dim[];
-  /** Set under a pad: outside these stretches of axes stands `value`. */
+  /** Present under a pad: outside these windows the value is `value`. */
   readonly padding?: { readonly value: number; readonly windows: readonly AxisWindow[] };
 }
 
-/** The stretch [low, high) of an axis. */
+/** The range [low, high) of an axis. */
 export interface AxisWindow {
   readonly axis: Axis;
   readonly low: number;
   readonly high: number;
 }
 
-/** A move that no such access can express. */
+/** Thrown for a move that no access pattern can express. */
 export class NotAnAccess extends Error {
   override name = 'NotAnAccess';
 }
@@ -60,10 +62,10 @@ const dimAlong = (axes: readonly Axis[], size: number): Dim => {
   return { terms, begin: 0, size };
 };
 
-/** Every element of a tensor in its own order, along new axes. */
+/** Returns the access of every element of a tensor in its own order, along new axes. */
 export const identity = (shape: Shape): Access => ({ dims: shape.map(size => dimAlong(size === 1 ? [] : [new Axis(size)], size)) });
 
-/** The terms with every cut axis replaced by its parts. */
+/** Returns the dimension with every cut axis replaced by its parts. */
 export function resolve({ terms, begin, size }: Dim): Dim {
   if (terms.every(({ axis }) => axis.isWhole)) return { terms, begin, size };
   const whole = terms.flatMap(({ axis, stride }) => {
@@ -76,7 +78,7 @@ export function resolve({ terms, begin, size }: Dim): Dim {
   return { terms: whole, begin, size };
 }
 
-/** Does it run through its dimension from end to end, each index once and in order? */
+/** Returns true if the terms run through the dimension from end to end, visiting each index once and in order. */
 export function isRegular({ terms, begin, size }: Dim): boolean {
   let stride = size;
   for (const { axis, stride: own } of terms) {
@@ -86,13 +88,13 @@ export function isRegular({ terms, begin, size }: Dim): boolean {
   return begin === 0 && stride === 1;
 }
 
-/** The access of the input of a reshape, from that of its output. May cut axes, of which `mayCut` approves. */
+/** Returns the access of a reshape's input, given the access of its output. Cuts axes only if `mayCut` approves. */
 export function throughReshape(access: Access, from: Shape, to: Shape, mayCut: (axis: Axis) => boolean): Access {
   const dims: Dim[] = [];
   let i = 0;
   let j = 0;
   while (i < to.length || j < from.length) {
-    // The shortest stretches of both shapes that hold as many elements.
+    // The shortest runs of dimensions of both shapes that contain the same number of elements.
     let [ours, theirs] = [1, 1];
     const [beginI, beginJ] = [i, j];
     do {
@@ -106,7 +108,7 @@ export function throughReshape(access: Access, from: Shape, to: Shape, mayCut: (
     const sizes = from.slice(beginJ, j);
     const wide = inside.filter(({ size }) => size !== 1);
     if (sizes.filter(size => size !== 1).length <= 1 && (wide.length <= 1 || access.padding === undefined)) {
-      // Into one dimension any can be joined, however they are indexed.
+      // Any dimensions can be joined into one, however they are indexed.
       dims.push(...sizes.map(size => (size === 1 ? { terms: [], begin: 0, size: 1 } : joined(wide))));
       continue;
     }
@@ -122,7 +124,7 @@ export function throughReshape(access: Access, from: Shape, to: Shape, mayCut: (
   return { ...access, dims };
 }
 
-/** One dimension in place of several that follow each other. */
+/** Returns one dimension that replaces several consecutive ones. */
 function joined(dims: readonly Dim[]): Dim {
   let size = 1;
   let begin = 0;
@@ -136,7 +138,7 @@ function joined(dims: readonly Dim[]): Dim {
   return { terms, begin, size };
 }
 
-/** Shares axes out to dimensions of these sizes, cutting where a dimension ends within an axis. */
+/** Distributes axes over dimensions of these sizes, cutting an axis where a dimension ends inside it. */
 function regroup(axes: readonly Axis[], sizes: Shape, mayCut: (axis: Axis) => boolean): Dim[] {
   const waiting = [...axes];
   const dims: Dim[] = [];
@@ -172,7 +174,10 @@ export const throughSlice = (access: Access, begin: readonly number[], from: Sha
   dims: access.dims.map((dim, i) => ({ ...dim, begin: dim.begin + (begin[i] as number), size: from[i] as number })),
 });
 
-/** @throws NotAnAccess where an index that may fall outside is more than one axis, or under a pad with another value */
+/**
+ * Returns the access of a pad's input.
+ * @throws NotAnAccess if an index that may be out of range involves more than one axis, or lies under another pad with a different value
+ */
 export function throughPad(access: Access, before: readonly number[], from: Shape, value: number): Access {
   if (access.padding && access.padding.value !== value) throw new NotAnAccess();
   const inside = throughSlice(
@@ -191,7 +196,7 @@ export function throughPad(access: Access, before: readonly number[], from: Shap
   return { ...inside, padding: { value, windows: [...(access.padding?.windows ?? []), ...windows] } };
 }
 
-/** The access of an operand that is stretched to the shape of the result. */
+/** Returns the access of an operand that is broadcast to the shape of the result. */
 export function throughBroadcast(access: Access, from: Shape): Access {
   const missing = access.dims.length - from.length;
   return {
@@ -203,7 +208,7 @@ export function throughBroadcast(access: Access, from: Shape): Access {
   };
 }
 
-/** Offset and stride of each axis in the memory of a dense tensor. */
+/** Returns the offset and the stride of each axis in the memory of a dense tensor. */
 export function strides({ dims }: Access): { readonly offset: number; readonly along: ReadonlyMap<Axis, number> } {
   const along = new Map<Axis, number>();
   let offset = 0;
@@ -219,7 +224,7 @@ export function strides({ dims }: Access): { readonly offset: number; readonly a
 const names = new WeakMap<Axis, number>();
 let named = 0;
 
-/** The same for two accesses that read the same elements at the same points. */
+/** Returns a key that is equal for two accesses that read the same elements at the same points. */
 export function accessKey(access: Access): string {
   const nameOf = (axis: Axis): number => {
     const known = names.get(axis) ?? named++;

@@ -1,4 +1,4 @@
-/** Memoizes builds of fused programs: the blocks of a model are alike, so each is fused like the one before it. */
+/** Memoizes builds of fused programs: the blocks of a model are identical, so each one reuses the result of the first. */
 import { elementAt, required, valueFor } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { isOp } from '../node-store.ts';
@@ -8,12 +8,12 @@ import type { RowProgram } from './row-program.ts';
 
 /** The result of a build. */
 interface Outcome {
-  /** The nodes that it met, by number. */
+  /** The nodes that the build met, by number. */
   readonly nodes: readonly Node[];
   readonly found: BuildResult;
 }
 
-/** The number of the node that the build asks about next, and where each answer leads; or the end. */
+/** The number of the node that the build asks about next, and where each answer leads; or the outcome at the end of the branch. */
 interface Branch {
   asks?: number;
   outcome?: Outcome;
@@ -23,15 +23,14 @@ interface Branch {
 const READ = 'read';
 
 /**
- * A build depends only on its roots, the answers to its questions, and the forms of the nodes that it computes. The memo
- * keeps questions and answers as a tree: a build that follows the same branch, over other nodes of the same forms, has the
- * same result.
+ * A build depends only on its roots, the answers to its questions, and the forms of the nodes that it computes. The memo stores questions
+ * and answers as a tree: a build that follows the same branch, over other nodes of the same forms, has the same result.
  */
 export class BuildMemo {
   private readonly start: Branch = { answers: new Map() };
   private readonly forms = new WeakMap<Node, string>();
 
-  /** The same result as `buildFused`. */
+  /** Returns the same result as `buildFused`. */
   build({ roots, isRead }: FusedParams): BuildResult {
     const numbers = new Numbers(roots, node => this.formOf(node));
     let [branch, answer] = [this.start, roots.map(root => numbers.computed(root)).join('|')];
@@ -59,7 +58,7 @@ export class BuildMemo {
     return found;
   }
 
-  /** Everything that a build reads from a node that it computes, and from that node's inputs. */
+  /** Returns as text everything that a build reads from a node that it computes, and from that node's inputs. */
   private formOf(node: Node): string {
     const known = this.forms.get(node);
     if (known !== undefined) return known;
@@ -69,7 +68,7 @@ export class BuildMemo {
   }
 }
 
-/** A single number is part of the program. */
+/** Describes a tensor. The value of a one-element constant is part of the program, so it is included. */
 const specOf = (node: Node): string =>
   `${node.dtype}[${node.shape}]${isOp(node, 'constant') && elementCount(node.shape) === 1 ? `=${textOf(node.attrs.value[0])}` : ''}`;
 
@@ -100,7 +99,7 @@ class Numbers {
     return made;
   }
 
-  /** A computed node as text: its form and the numbers of its inputs. */
+  /** Describes a computed node as text: its form and the numbers of its inputs. */
   computed(node: Node): string {
     return `${this.formOf(node)} ${node.inputs.map(input => this.of(input)).join()}`;
   }
@@ -111,7 +110,7 @@ class Numbers {
   }
 }
 
-/** The same result over other nodes of the same numbers. */
+/** Returns the same result over other nodes with the same numbers. */
 function replay({ nodes, found }: Outcome, others: readonly Node[]): BuildResult {
   const counterparts = new Map(nodes.map((node, i) => [node, elementAt(others, i)]));
   const to = (node: Node): Node => valueFor(counterparts, node);

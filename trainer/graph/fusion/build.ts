@@ -1,4 +1,4 @@
-/** Builds the program of one fused step: from the nodes that it gives down to those that it reads. */
+/** Builds the program of one fused step, from the nodes that it produces down to those that it reads. */
 import { atLeast, elementAt, lastOf, required } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
@@ -25,19 +25,19 @@ import { isElementwise, ROW_PROGRAM_LIMITS, type RowProgram } from './row-progra
 import { axesOf, type RootStore, type Value, Values } from './values.ts';
 
 export interface FusedParams {
-  /** The results of the step; the shape of the first is the one iterated over. */
+  /** Results of the step; the program iterates over the shape of the first. */
   readonly roots: readonly Node[];
-  /** Is this node read, rather than computed on the way? Asked of everything but the roots. */
+  /** Returns true if the program reads this node instead of computing it. Never called for a root. */
   readonly isRead: (node: Node) => boolean;
 }
 
 export interface Fused {
   readonly program: RowProgram;
-  /** The nodes that it loads. */
+  /** Nodes that the program loads. */
   readonly reads: readonly Node[];
 }
 
-/** A program, or the node that stands in its way: it cannot be part of the program, or the program cannot give it. */
+/** A program, or the node that prevents it: one that cannot be part of the program, or that the program cannot produce. */
 export type BuildResult =
   | { readonly fused: Fused; readonly blockedBy?: undefined }
   | { readonly blockedBy: Node; readonly fused?: undefined };
@@ -55,16 +55,16 @@ export function buildFused({ roots, isRead }: FusedParams): BuildResult {
 }
 
 class Builder {
-  /** The axes of the first root, in its order. */
+  /** The axes of the first root, in order. */
   walked: readonly Axis[] = [];
-  /** The axis that rows run along; free to choose until something works on whole rows. */
+  /** The axis that rows run along; undefined, and free to choose, until an operation works on whole rows. */
   column: Axis | undefined;
   private readonly values = new Values();
   private readonly roots: ReadonlySet<Node>;
   private readonly isRead: FusedParams['isRead'];
   private readonly memo = new Map<string, Value>();
   private readonly stores = new Map<Node, RootStore>();
-  /** The access with which roots of the first one's shape, or of its rows, are stored. */
+  /** How roots are stored that have the shape of the first root, or one element for each of its rows. */
   private frame: { readonly shape: readonly number[]; readonly access: Access } | undefined;
 
   constructor(roots: ReadonlySet<Node>, isRead: FusedParams['isRead']) {
@@ -89,7 +89,10 @@ class Builder {
     return [...this.stores.values()];
   }
 
-  /** The access of a root that is not on the way to the first: one of its shape, or with one number for each of its rows. */
+  /**
+   * Returns the access of a root that is not needed to compute the first: it has the first root's shape, or one element for each of its
+   * rows.
+   */
   private accessOfOther(root: Node): Access {
     const { shape, access } = required(this.frame, 'the frame of the first root');
     if (root.shape.join() === shape.join()) return access;
@@ -99,7 +102,7 @@ class Builder {
     throw new MustBeRead(root);
   }
 
-  /** A root that is moves of a concat, in whatever element type, is stored part by part, over the axes of a part. */
+  /** Stores a root that moves or casts a concat part by part, over the axes of a part. */
   private concatParts(root: Node, whole: Access): RootStore[] | undefined {
     let [node, access] = [root, whole];
     const casts: Node[] = [];
@@ -129,18 +132,18 @@ class Builder {
     }));
   }
 
-  /** The value of a node, read or computed. */
+  /** Returns the value of a node, either read or computed. */
   private valueOf(node: Node, access: Access): Value {
     if (isOp(node, 'constant') && elementCount(node.shape) === 1 && node.dtype !== 'int32' && access.padding === undefined)
       return this.values.constant(numberOf(node));
     if (this.roots.has(node)) return this.rootValue(node, access);
     if (this.isRead(node)) return this.values.load(node, access);
-    // Outside a pad's input nothing may be computed; 0 is the same in every element type.
+    // Nothing may be computed outside a pad's input; a cast of 0 is safe, because 0 is the same in every element type.
     if (access.padding && !isView(node) && !(node.op === 'cast' && access.padding.value === 0)) throw new MustBeRead(node);
     return this.compute(node, access);
   }
 
-  /** A root on the way to another is computed here, and stored as it is met. */
+  /** Computes a root that another root depends on, and stores it when it is reached. */
   private rootValue(node: Node, access: Access): Value {
     const value = this.compute(node, access);
     const known = this.stores.get(node);
@@ -195,7 +198,7 @@ class Builder {
     throw new MustBeRead(node);
   }
 
-  /** Over the last axis, whose length is `size`. */
+  /** Returns the column axis for an operation over the last axis, whose length is `size`. */
   private columnOf(node: Node, size: number): Axis {
     const last = this.walked.at(-1);
     const candidate = last?.leaves.length === 1 && last.size === size ? last : undefined;
@@ -216,7 +219,7 @@ class Builder {
     return this.reduceOver(node, whole, column);
   }
 
-  /** All elements of its input as one row. */
+  /** Returns the access of all elements of the node's input as one row. */
   private flat(node: Node, column: Axis): Access {
     const [input] = inputsOf(node, 1);
     const row: Access = { dims: [{ terms: [{ axis: column, stride: 1 }], begin: 0, size: column.size }] };
@@ -249,14 +252,14 @@ class Builder {
     return apply('mul', [e, apply('reciprocal', [this.overRow('sum', e, term.axis)])]);
   }
 
-  /** A value that is the same for a whole row has no register as long as a row. */
+  /** Reduces a value over a row. A value that is constant along the row has no full-row register, so its reduction is computed directly. */
   private overRow(name: 'sum' | 'max', value: Value, column: Axis): Value {
     if (axesOf(value).includes(column)) return this.values.apply(name, [value], column);
     return name === 'max' ? value : this.values.apply('mul', [value, this.values.constant(column.size)]);
   }
 }
 
-/** These give back one of the numbers that they were given. */
+/** Operations that return one of their inputs, or its negative, so a bfloat16 value needs no rounding. */
 const KEEPS_BFLOAT16: ReadonlySet<string> = new Set(['neg', 'abs', 'sign', 'floor', 'relu', 'maximum', 'minimum', 'select']);
 
 function fixed(dim: Access['dims'][number], axis: Axis, at: number): Access['dims'][number] {

@@ -1,4 +1,4 @@
-/** The pass `fuse`: nodes join steps from the last to the first, so that the readers of a node are planned before it. */
+/** The pass `fuse`: nodes join steps from last to first, so that the readers of a node are planned before the node. */
 import { elementAt } from '../../narrow.ts';
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
@@ -16,16 +16,16 @@ import { unpackingOf } from './unpacking.ts';
 
 type Builder = Pick<BuildMemo, 'build'>;
 
-/** Steps that give the values of the schedule's nodes. */
+/** Returns steps that compute the values of the schedule's nodes. */
 export const fuse = (schedule: Schedule, builder: Builder): readonly Step[] => new Fusion(schedule, builder).steps();
 
 /** A step under construction. */
 interface Draft extends Step {
-  /** Its place in the schedule. */
+  /** Position of the step in the schedule. */
   readonly place: number;
 }
 
-/** One program to build, and what has been found out about it. */
+/** A program to build, and what is known about it so far. */
 interface Build {
   readonly roots: ReadonlySet<Node>;
   readonly place: number;
@@ -33,7 +33,7 @@ interface Build {
   readonly forced: Set<Node>;
   /** Nodes that are read in any case. */
   readonly read: ReadonlySet<Node>;
-  /** Nodes that are read because computing them again would keep their operands alive. */
+  /** Nodes that are read because recomputing them would keep their operands alive. */
   readonly doubts: Set<Node>;
 }
 
@@ -43,9 +43,9 @@ class Fusion {
   /** The planned steps that read each node. Steps are planned backward, so these are all the steps that run later. */
   private readonly uses = new Map<Node, Set<Draft>>();
   private readonly drafts = new Set<Draft>();
-  /** Nodes whose value some planned step gives. */
+  /** Nodes whose value a planned step produces. */
   private readonly given = new Set<Node>();
-  /** The fused steps planned last, which a node is tried to join; the latest first. */
+  /** The most recently planned fused steps, which a node tries to join; the latest first. */
   private neighbors: readonly Draft[] = [];
 
   constructor(schedule: Schedule, builder: Builder) {
@@ -68,7 +68,7 @@ class Fusion {
 
   private plan(node: Node, at: number): void {
     const isWanted = this.schedule.outputs.has(node) || this.usesOf(node).size > 0;
-    // Nodes inside an unpacked weight are wanted by nobody, unless something else reads them.
+    // Nothing needs the nodes inside an unpacked weight unless another node reads them.
     if (isPure(node.op) && node.op !== 'feed' && !isWanted) return;
     const unpacking = unpackingOf(node);
     if (unpacking) this.add({ nodes: [node], reads: [unpacking.codes, unpacking.scales], unpacking, place: at });
@@ -81,7 +81,7 @@ class Fusion {
     this.add({ nodes: [node], reads: node.inputs, place });
   }
 
-  /** A reshape of a value that exists anyway is another name for it. */
+  /** Returns true if a node only renames a value that exists anyway: a reshape of such a value. */
   private isAlias(node: Node): boolean {
     if (node.op !== 'reshape') return false;
     const [input] = inputsOf(node, 1);
@@ -90,7 +90,7 @@ class Fusion {
     );
   }
 
-  /** Just before the first use. An alias of a variable stays where it is, because the variable changes. */
+  /** Returns the position just before the first use. An alias of a variable stays where it is, because the variable changes. */
   private aliasPlace(node: Node, at: number): number {
     return aliasedRead(node) ? at : Math.max(at, this.schedule.justBefore(this.firstUse(node)));
   }
@@ -101,7 +101,7 @@ class Fusion {
     else this.single(node, place);
   }
 
-  /** Lets a planned step give this node too. @returns whether one can */
+  /** Lets a planned step also produce this node. @returns true if a step was found */
   private join(node: Node, at: number): boolean {
     const first = this.firstUse(node);
     const shares = largeReadsNear(node);
@@ -122,12 +122,12 @@ class Fusion {
     if (this.schedule.isOverwritten(node, at, draft.place)) return undefined;
     const known = new Set(draft.reads.filter(read => read !== node));
     const first = elementAt(draft.nodes, 0);
-    // The first root gives the shape that the program walks over: the larger one, or the one that the others are computed from.
+    // The first root defines the shape that the program iterates over: the larger one, or the one that the others are computed from.
     const last = [...draft.nodes, node];
     for (const roots of byteSize(node) > byteSize(first) ? [[node, ...draft.nodes], last] : [last]) {
       const joined = this.draft(roots, draft.place, known);
       if (!joined) continue;
-      // Nodes from here on that no step gives were passed over because nothing wanted them, so they cannot be read.
+      // Nodes from here on that no step produces were skipped because nothing needed them, so they cannot be read.
       if (joined.reads.some(read => this.schedule.placeOf(read) >= at && !this.given.has(read))) continue;
       const extended = joined.reads.filter(read => !draft.reads.includes(read) && this.lastUse(read) < draft.place);
       const waiting = extended.reduce((total, read) => total + waitingBytes(read), 0);
@@ -136,18 +136,18 @@ class Fusion {
     return undefined;
   }
 
-  /** @param known nodes that are read whatever else is found */
+  /** Builds a step, if possible. @param known nodes that are always read */
   private draft(roots: readonly Node[], place: number, known: ReadonlySet<Node>): Draft | undefined {
     const build: Build = { roots: new Set(roots), place, forced: new Set(known), read: new Set(), doubts: new Set() };
     const first = this.built(roots, build);
     if (!first || build.doubts.size === 0) return first;
-    // A node that was read for want of its operands may find all of them read for other nodes.
+    // A node that was read because its operands were not available may find that all of them are now read for other nodes.
     const forced = new Set([...build.forced].filter(node => !build.doubts.has(node)));
     const again = this.built(roots, { ...build, forced, read: new Set(first.reads) });
     return again && again.reads.length < first.reads.length ? again : first;
   }
 
-  /** Builds the program; each node that cannot be part of it is read instead, and the next attempt starts with that. */
+  /** Builds the program. Each node that cannot be part of it is read instead, and the build starts again. */
   private built(roots: readonly Node[], build: Build): Draft | undefined {
     const { forced, place } = build;
     for (let attempt = 0; attempt < FUSION_THRESHOLDS.buildAttempts; attempt++) {
@@ -165,7 +165,7 @@ class Fusion {
     return undefined;
   }
 
-  /** The narrow value that a node's only reader makes of it, where there is one: that is what has to exist. */
+  /** Returns the narrow value that a node's only reader casts it to, if there is one: only that value has to exist in memory. */
   private narrowForm(node: Node, { roots, forced }: Build): Node {
     const readers = this.schedule.readersOf(node);
     const reader = readers.length === 1 && !this.schedule.isKept(node) ? readers[0] : undefined;
@@ -200,7 +200,7 @@ class Fusion {
     return first;
   }
 
-  /** The last place where the value is read, under this name or an alias. */
+  /** Returns the last position where the value is read, under this name or an alias. */
   private lastUse(node: Node): number {
     if (isSource(node) || this.schedule.outputs.has(node)) return Number.POSITIVE_INFINITY;
     let last = -1;
@@ -234,7 +234,7 @@ class Fusion {
 
 const UNUSED: ReadonlySet<Draft> = new Set();
 
-/** Large tensors that are read within a few nodes of this one: a step that reads them too saves a pass over memory. */
+/** Returns large tensors that are read within a few nodes of this one: a step that also reads them saves a pass over memory. */
 function largeReadsNear(node: Node, depth = 4, found = new Set<Node>()): Set<Node> {
   for (const input of node.inputs) {
     const isSmallPart = node.op === 'slice' && byteSize(node) <= FUSION_THRESHOLDS.disjointPart * byteSize(input);

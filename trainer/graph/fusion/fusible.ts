@@ -1,4 +1,4 @@
-/** Which operations a fused step can take in. */
+/** Decides which operations a fused step can contain. */
 import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
 import { type DType, elementCount } from '../types.ts';
@@ -6,17 +6,17 @@ import { isElementwise, ROW_PROGRAM_LIMITS } from './row-program.ts';
 import { unpackingOf } from './unpacking.ts';
 
 const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'bool']);
-/** Whole numbers that a float32 holds exactly: they can be read, not made. */
+/** Element types that a program can read but not produce: integers that float32 represents exactly. */
 const READABLE: ReadonlySet<DType> = new Set<DType>([...COMPUTED, 'uint8', 'int8']);
 
-/** Element types that a cast makes; whole numbers become bytes, too: the codes of moments in 8 bits. */
+/** Element types that a cast can produce; uint8 holds the codes of 8-bit moments. */
 const CAST_TO: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'uint8']);
 
-/** Moves elements and computes nothing. */
+/** Returns true for an operation that only moves elements. */
 export const isView = ({ op }: Node): boolean =>
   op === 'reshape' || op === 'transpose' || op === 'slice' || op === 'pad' || op === 'broadcast' || op === 'concat';
 
-/** A sum or maximum along the last axis, or of all that there is. */
+/** Returns true for a sum or maximum along the last axis, or over the whole tensor. */
 export function isReduction(node: Node): node is Node<'sum' | 'max'> {
   if (!isOp(node, 'sum') && !isOp(node, 'max')) return false;
   const { axes } = node.attrs;
@@ -27,7 +27,7 @@ export function isReduction(node: Node): node is Node<'sum' | 'max'> {
 
 const known = new WeakMap<Node, boolean>();
 
-/** Can this node be computed inside a fused step, as far as it alone is looked at? */
+/** Returns true if this node, considered on its own, can be computed inside a fused step. */
 export function isFusible(node: Node): boolean {
   let found = known.get(node);
   if (found === undefined) {
@@ -39,7 +39,7 @@ export function isFusible(node: Node): boolean {
 
 function judge(node: Node): boolean {
   if (node.shape.includes(0)) return false;
-  // A step of its own looks the codes up.
+  // A separate step looks the codes up.
   if (unpackingOf(node)) return false;
   if (node.op === 'cast') return CAST_TO.has(node.dtype) && READABLE.has(inputsOf(node, 1)[0].dtype);
   if (!COMPUTED.has(node.dtype)) return false;
@@ -49,11 +49,11 @@ function judge(node: Node): boolean {
   return isElementwise(node.op) || isView(node) || isReduction(node) || node.op === 'softmax';
 }
 
-/** A concat of more parts is left to the engine. */
+/** Concats with more parts are left to the engine. */
 const MOST_PARTS = 8;
 
 const hasEqualParts = ({ inputs: [first, ...others] }: Node): boolean =>
   first !== undefined && others.length < MOST_PARTS && others.every(({ shape }) => shape.join() === first.shape.join());
 
-/** Rows are left out as a whole, so columns cannot be padded. */
+/** Returns true unless columns are padded: the kernel can only skip whole rows. */
 const isLeadingPad = ({ attrs: { before, after } }: Node<'pad'>): boolean => before.at(-1) === 0 && after.at(-1) === 0;

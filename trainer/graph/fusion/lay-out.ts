@@ -1,4 +1,4 @@
-/** From values to a program: which axis is the row, which axes count rows, where everything lies, which registers hold it. */
+/** Turns values into a program: chooses the row axis and the axes that count rows, and assigns memory positions and registers. */
 import { elementAt, lastOf, valueFor } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { elementCount } from '../types.ts';
@@ -17,16 +17,16 @@ import { axesOf, type RootStore, type Value } from './values.ts';
 
 interface Frame {
   readonly walked: readonly Axis[];
-  /** Set where something works on whole rows. */
+  /** Present if an operation works on whole rows. */
   readonly column: Axis | undefined;
 }
 
 const LARGEST_NUMBER = 2 ** 31 - 1;
 
-/** A stretch of axes that is counted as one. */
+/** A run of axes that is counted as one. */
 interface Counted {
   readonly size: number;
-  /** The innermost of them, whose stride is that of the whole. */
+  /** The innermost axis, whose stride is the stride of the whole run. */
   readonly axis: Axis;
 }
 
@@ -55,7 +55,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
     [...places.values()].every(place => strideOf(place, outer) === strideOf(place, inner.axis) * inner.size);
   const counted = merge(lead, joins);
   let row: Counted | undefined = along && { size: along.size, axis: along };
-  // Rows that follow each other everywhere are one long row, as long as none has a number of its own.
+  // Rows that are adjacent in every tensor form one long row, as long as no value has one element per row.
   while (row && !reduces && ![...kinds.values()].includes('row') && counted.length > 0) {
     const outer = lastOf(counted);
     const inner: Counted = row;
@@ -108,7 +108,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
   return { ...program, takesOver: takeovers(program) };
 }
 
-/** Operands before what is made of them. */
+/** Returns the values in topological order: operands before the values computed from them. */
 function topological(roots: readonly Value[]): Value[] {
   const order = new Set<Value>();
   const visit = (value: Value): void => {
@@ -125,7 +125,7 @@ function kindOf(value: Value, column: Axis | undefined): RegisterKind {
   return column && axes.includes(column) ? 'full' : axes.length > 0 ? 'row' : 'scalar';
 }
 
-/** Every element of what is stored must be written, and by one row alone. */
+/** Checks that every stored element is written, and by exactly one row. */
 function checkCovers(
   { node, access, value }: RootStore,
   parts: number,
@@ -139,7 +139,7 @@ function checkCovers(
   if (!everyRow || needsColumn || access.padding !== undefined || count !== elementCount(node.shape)) throw new MustBeRead(node);
 }
 
-/** The rows of a padded load that are there. */
+/** Returns the windows of a padded load that contain real rows. */
 function windowsOf({ access }: Extract<Value, { kind: 'load' }>, root: Node): readonly AxisWindow[] {
   const windows = access.padding?.windows ?? [];
   if (windows.some(({ axis }) => !axis.isWhole)) throw new MustBeRead(root);
@@ -156,7 +156,7 @@ function merge(lead: readonly Axis[], joins: (outer: Axis, inner: Counted) => bo
   return counted;
 }
 
-/** Registers are used again once their value has been read for the last time; what is there from the start or stored keeps its own. */
+/** Allocates registers. A register is reused after the last read of its value; loads, constants and stored values keep their own. */
 function allocate(
   order: readonly Value[],
   stores: readonly RootStore[],
@@ -181,7 +181,10 @@ function allocate(
   return { of, kinds: made };
 }
 
-/** Buffers of values that are read once may be taken over. The kernel walks rows in stretches and long rows in parts, and reads shared values anew for each. */
+/**
+ * Finds the inputs whose buffers each output may take over. The input must be read only once, because the kernel processes rows in chunks
+ * and long rows in parts, and reads shared values again for each.
+ */
 function takeovers({ loads, stores, registers }: Pick<RowProgram, 'loads' | 'stores' | 'registers'>): Map<Node, Node[]> {
   const same = (a: RowAccess, b: RowAccess): boolean =>
     a.offset === b.offset && a.column === b.column && a.lead.every((stride, i) => stride === b.lead[i]);
@@ -194,7 +197,7 @@ function takeovers({ loads, stores, registers }: Pick<RowProgram, 'loads' | 'sto
       elementCount(load.node.shape) === elementCount(store.node.shape) &&
       registers[load.register] === 'full' &&
       registers[store.register] === 'full' &&
-      // Another store may give out what was loaded as it is.
+      // Another store may write the loaded value unchanged.
       stores.every(other => other.node === store.node || other.register !== load.register) &&
       same(load, store) &&
       loads.filter(({ node }) => node === load.node).length === 1;

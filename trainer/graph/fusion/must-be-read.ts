@@ -1,7 +1,7 @@
-/** Why a program cannot be built as it was asked for. */
+/** The reason why a program cannot be built as requested. */
 import type { Node } from '../graph.ts';
 
-/** This node cannot be computed inside the program: it has to be there before. */
+/** Thrown if a node cannot be computed inside the program: it has to exist before the program runs. */
 export class MustBeRead extends Error {
   override name = 'MustBeRead';
   readonly node: Node;

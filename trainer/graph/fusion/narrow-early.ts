@@ -1,4 +1,4 @@
-/** The pass `narrow-early`: casts to fewer bytes move to the last reader of the wide value. */
+/** The pass `narrow-early`: casts to fewer bytes move next to the last reader of the wide value. */
 import type { Node } from '../graph.ts';
 import { inputsOf } from '../node-store.ts';
 import { byteSize } from '../types.ts';
@@ -8,7 +8,10 @@ import { FUSION_THRESHOLDS } from './thresholds.ts';
 
 const isNarrowing = (node: Node): boolean => node.op === 'cast' && byteSize(node) < byteSize(inputsOf(node, 1)[0]);
 
-/** Moves that nobody else reads from `first` on, and the cast to fewer bytes that they lead to. Empty where they lead to none. */
+/**
+ * Returns a chain of moves from `first` on, each read by nothing else, up to and including a cast to fewer bytes; empty if there is no such
+ * cast.
+ */
 export function narrowingChain(first: Node | undefined, schedule: Schedule): readonly Node[] {
   const chain: Node[] = [];
   for (let next = first; next && next.inputs.length === 1 && !schedule.outputs.has(next); ) {
@@ -21,8 +24,8 @@ export function narrowingChain(first: Node | undefined, schedule: Schedule): rea
 }
 
 /**
- * The nodes with each narrowing chain right after the node that reads the wide value last. Less memory waits, and the step
- * that computes the wide value can store the narrow one.
+ * Returns the nodes with each narrowing chain right after the last other reader of the wide value. Less memory is held, and the step that
+ * computes the wide value can store the narrow one.
  */
 export function narrowedEarly(schedule: Schedule): readonly Node[] {
   const after = new Map<Node, Node[]>();

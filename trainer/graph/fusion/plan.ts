@@ -24,7 +24,7 @@ const scheduleOf = (steps: readonly Step[], { outputs }: Signature) =>
     Object.values(outputs),
   );
 
-/** No step takes more memory than the nodes that it stands for. */
+/** The passes, in order. No step takes more memory than the nodes that it replaces. */
 export const FUSION_PASSES: readonly FusionPass[] = [
   {
     name: 'narrow-early',
@@ -38,18 +38,18 @@ export const FUSION_PASSES: readonly FusionPass[] = [
   },
 ];
 
-/** The passes up to and including `name`; all of them by default. */
+/** Returns the passes up to and including `name`; all of them by default. */
 export const passesThrough = (name?: string): readonly FusionPass[] =>
   name === undefined ? FUSION_PASSES : FUSION_PASSES.slice(0, FUSION_PASSES.findIndex(pass => pass.name === name) + 1);
 
-/** Cuts a signature into steps: each node for itself, or fused. It may remember what it has planned. */
+/** Divides a signature into steps, either one per node or fused. It may memoize plans. */
 export type Planner = (signature: Signature) => readonly Step[];
 
-/** Plans signature after signature. `memo` keeps what has been built, because the blocks of a model are much alike. */
+/** Returns a planner for any number of signatures. `memo` keeps built programs, because the blocks of a model are nearly identical. */
 export const planner =
   (memo: Pick<BuildMemo, 'build'> = new BuildMemo(), passes: readonly FusionPass[] = FUSION_PASSES): Planner =>
   signature =>
     passes.reduce<readonly Step[]>((steps, pass) => pass.run(steps, { signature, memo }), singleSteps(signature));
 
-/** The fused steps of one signature. */
+/** Returns the fused steps of one signature. */
 export const fusedSteps = (signature: Signature): readonly Step[] => planner()(signature);

@@ -1,4 +1,4 @@
-/** Whether a node is worth computing again inside a step, or better read from memory. */
+/** Decides whether a node is recomputed inside a step or read from memory. */
 import { aliasedRead } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf, isSource } from '../node-store.ts';
@@ -6,12 +6,12 @@ import { byteSize, elementCount } from '../types.ts';
 import { isFusible, isView } from './fusible.ts';
 import { FUSION_THRESHOLDS } from './thresholds.ts';
 
-/** Bytes that a node's value occupies while it waits. Sources take none, because they are there in any case. */
+/** Returns the bytes that a node's value occupies while it waits to be read. Sources cost nothing, because they exist in any case. */
 export const waitingBytes = (node: Node): number => (isSource(node) || aliasedRead(node) ? 0 : byteSize(node));
 
 /**
- * Whether a node is little more than another name for something that takes no more bytes: the same numbers widened or
- * moved, with a bias added. Every reader reads that instead, so the node need not be stored.
+ * Returns true if a node differs little from an input that takes no more bytes: the same values widened or moved, with a bias added. Every
+ * reader reads that input instead, so the node need not be stored.
  */
 export function isLight(node: Node): boolean {
   let [base, isOther] = [node, false];
@@ -22,7 +22,7 @@ export function isLight(node: Node): boolean {
   return isOther && byteSize(base) <= byteSize(node);
 }
 
-/** The operand that a light operation hardly changes. */
+/** Returns the main operand of a light operation, such as the operand that a bias is added to. */
 function lightInput(node: Node): Node | undefined {
   const [first, second] = node.inputs;
   if (isView(node)) return second ? undefined : first;
@@ -35,21 +35,21 @@ function lightInput(node: Node): Node | undefined {
 const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(inputsOf(node, 1)[0]);
 
 export interface Surroundings {
-  /** The place of the step that would compute the node again. */
+  /** Position of the step that would recompute the node. */
   readonly place: number;
   /** Nodes that the step reads in any case. */
   readonly read: ReadonlySet<Node>;
-  /** Whether more than one node reads it. */
+  /** True if more than one node reads it. */
   readonly isShared: boolean;
   readonly isUsed: (node: Node) => boolean;
   readonly lastUse: (node: Node) => number;
 }
 
 /**
- * Whether computing a node again, after a product, costs more than reading it. Its operands must not take more memory while
- * they wait than the node itself (a single number takes nothing). Values that other steps read are there in any case, so
- * reading two of the node's size instead of it is not worth it. Near operands come first, because a stream of sums reaches
- * through all blocks.
+ * Returns true if recomputing a node after a product costs more than reading it. While its operands wait, they must not take more memory
+ * than the node itself (a one-element operand counts as nothing). Values that other steps read exist in any case, but reading two tensors
+ * of the node's size instead of the node does not pay off. Near operands are visited first, because a residual stream reaches through all
+ * blocks.
  */
 export function isDear(node: Node, { place, read, isShared, isUsed, lastUse }: Surroundings): boolean {
   if (elementCount(node.shape) === 1) return true;

@@ -1,4 +1,4 @@
-/** Facts about a schedule that the fusion passes ask for: places, readers, writes, and barriers. */
+/** Facts about a schedule that the fusion passes query: positions, readers, writes and barriers. */
 import { valueFor } from '../../narrow.ts';
 import { aliasedRead, writtenVariables } from '../alias.ts';
 import type { Node } from '../graph.ts';
@@ -6,7 +6,7 @@ import { isSource } from '../node-store.ts';
 import { ruleOf } from '../op-table.ts';
 import { isFusible } from './fusible.ts';
 
-/** The nodes that read each node. */
+/** Returns the nodes that read each node. */
 function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
   const readers = new Map<Node, Node[]>();
   for (const node of schedule)
@@ -18,7 +18,7 @@ function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]
   return readers;
 }
 
-/** Places between two neighbors of the schedule, for aliases that are given just before their first use, and aliases of those. */
+/** Number of places per schedule entry: room for aliases that are inserted just before their first use, and for aliases of those. */
 const SPACING = 1024;
 
 export class Schedule {
@@ -26,7 +26,7 @@ export class Schedule {
   readonly outputs: ReadonlySet<Node>;
   private readonly readers: ReadonlyMap<Node, readonly Node[]>;
   private readonly places = new Map<Node, number>();
-  /** The barriers before each position. */
+  /** The number of barriers before each position. */
   private readonly barriers: Int32Array;
   /** The places at which each variable is written. */
   private readonly writes = new Map<string, number[]>();
@@ -52,7 +52,7 @@ export class Schedule {
     return this.placeOf(node) / SPACING;
   }
 
-  /** The last place before `place` that no node of the schedule has. */
+  /** Returns the last place before `place` that is not the place of a scheduled node. */
   justBefore(place: number): number {
     return place - 1;
   }
@@ -61,18 +61,18 @@ export class Schedule {
     return this.readers.get(node) ?? [];
   }
 
-  /** Whether a node's value stays wherever it is read: sources, outputs, and aliases of variables. */
+  /** Returns true if a node's value exists wherever it is read: sources, outputs, and aliases of variables. */
   isKept(node: Node): boolean {
     return isSource(node) || aliasedRead(node) !== undefined || this.outputs.has(node);
   }
 
-  /** Whether nothing but fusible nodes lies between two places: nodes may move freely there. */
+  /** Returns true if only fusible nodes lie between two places, so nodes may move freely there. */
   isFreeBetween(from: number, to: number): boolean {
     const position = (place: number): number => Math.ceil(place / SPACING);
     return this.barriers[position(to)] === this.barriers[position(from) + 1];
   }
 
-  /** Whether a variable that a node reads at `at` has another value at `place`. */
+  /** Returns true if a variable that a node reads at `at` has changed by `place`. */
   isOverwritten(node: Node, at: number, place: number): boolean {
     return node.inputs.some(input => {
       const read = aliasedRead(input);
@@ -81,5 +81,5 @@ export class Schedule {
   }
 }
 
-/** Products and the like: while one runs, whatever waits for a later step takes memory. */
+/** Returns true for products and similar operations: while one runs, every value that waits for a later step takes memory. */
 const isBarrier = (node: Node): boolean => !isFusible(node) && !isSource(node) && ruleOf(node.op).buffer !== 'view';

@@ -1,27 +1,27 @@
-/** A step: what an engine runs at once. */
+/** A step: the unit that an engine runs at once. */
 import type { Node } from '../graph.ts';
 import type { Signature } from '../program.ts';
 import type { RowProgram } from './row-program.ts';
 import type { Unpacking } from './unpacking.ts';
 
-/** One node, several as a fused program, or a weight of 4-bit codes with everything between the codes and its numbers. */
+/** One node, several nodes as a fused program, or the unpacking of a weight from 4-bit codes with all nodes in between. */
 export interface Step {
-  /** The nodes whose values it gives. The last one's place in the schedule is the step's own. */
+  /** Nodes whose values the step produces. The step takes the position of the last one in the schedule. */
   readonly nodes: readonly Node[];
   readonly reads: readonly Node[];
   readonly program?: RowProgram;
   readonly unpacking?: Unpacking;
-  /** Its kernel never writes where it reads. */
+  /** True if its kernel never writes to memory that it reads. */
   readonly isFresh?: true;
-  /** Bytes of the partial sums of its result, if another step adds them: until then they are in memory in place of the result. */
+  /** Bytes of the partial sums of its result, if another step adds them: until then they occupy memory instead of the result. */
   readonly partBytes?: number;
-  /** Results whose partial sums it adds. One that later steps read, too, is in memory from then on. */
+  /** Results whose partial sums the step adds. A result that later steps also read is in memory from then on. */
   readonly adds?: readonly Node[];
 }
 
-/** Whether a step is its node's own operation, on its node's own inputs. */
+/** Returns true if a step is simply its node's operation on its node's inputs. */
 export const isPlain = ({ program, unpacking }: Step): boolean => program === undefined && unpacking === undefined;
 
-/** One step per node, in the order of the schedule. */
+/** Returns one step per node, in schedule order. */
 export const singleSteps = ({ schedule }: Pick<Signature, 'schedule'>): Step[] =>
   schedule.map(node => ({ nodes: [node], reads: node.inputs }));

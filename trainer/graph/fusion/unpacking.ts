@@ -1,27 +1,27 @@
-/** Weights of 4-bit codes: the nodes between the codes and the numbers, as one lookup of each code and one scale for each block. */
+/** Finds weights stored as 4-bit codes: the nodes between codes and values become one lookup per code and one scale per block. */
 import { isOp, type Node } from '../graph.ts';
 import { elementCount, type HostArray } from '../types.ts';
 
-/** The numbers of a node: `levels[code] · scale of the block`, rounded to the node's element type. */
+/** The values of a node: `levels[code] · scale of the block`, rounded to the node's element type. */
 export interface Unpacking {
-  /** uint8 [elements / 2]: two codes a byte, the first in the upper half. */
+  /** uint8 [elements / 2]: two codes per byte, the first in the upper half. */
   readonly codes: Node;
-  /** float32, one for each block. */
+  /** float32, one per block. */
   readonly scales: Node;
   /** float32 [16]. */
   readonly levels: Float32Array;
-  /** Elements that share a scale. */
+  /** Number of elements that share a scale. */
   readonly block: number;
 }
 
-/** The kernel takes so many codes at a time. */
+/** Number of codes that the kernel processes at a time. */
 const CODES_AT_A_TIME = 32;
 
 const known = new WeakMap<Node, Unpacking | 'none'>();
 
 /**
- * Returns how a node's numbers come from 4-bit codes; undefined where they do not. The form is the one of `readNf4`: both numbers of a
- * byte are gathered from a table [256, 2], multiplied as [blocks, block] by [blocks, 1], then given a shape and maybe narrowed.
+ * Returns how a node's values are computed from 4-bit codes; undefined for other nodes. The form is that of `readNf4`: the two values of
+ * each byte are gathered from a table [256, 2], multiplied as [blocks, block] by [blocks, 1], then reshaped and possibly narrowed.
  */
 export function unpackingOf(node: Node): Unpacking | undefined {
   if (node.op !== 'mul' && node.op !== 'reshape' && node.op !== 'cast') return undefined;
@@ -55,7 +55,7 @@ function ofProduct({ inputs: [numbers, scales], shape }: Node): Unpacking | unde
 
 const knownLevels = new WeakMap<HostArray, Float32Array | 'none'>();
 
-/** The levels of a table with both numbers of each byte; undefined for another table. */
+/** Returns the levels of a table that holds the two values of each byte; undefined for another table. */
 function levelsOf(table: HostArray): Float32Array | undefined {
   let found = knownLevels.get(table);
   if (found === undefined) {

@@ -1,4 +1,4 @@
-/** The values that a fused program computes, as expressions over loads, each known by what it is so that none is computed twice. */
+/** The values that a fused program computes: expressions over loads. Equal expressions are shared, so none is computed twice. */
 import type { Node } from '../graph.ts';
 import { type Access, type Axis, accessKey, resolve } from './access.ts';
 import type { InstructionName } from './row-program.ts';
@@ -8,7 +8,7 @@ export type Value =
   | { readonly kind: 'constant'; readonly value: number; readonly axes: readonly Axis[] }
   | { readonly kind: 'instruction'; readonly name: InstructionName; readonly operands: readonly Value[]; readonly axes: readonly Axis[] };
 
-/** A stored value, and its place in the root. */
+/** A stored value, and its position in the root. */
 export interface RootStore {
   readonly node: Node;
   readonly access: Access;
@@ -21,7 +21,7 @@ export class Values {
 
   load(node: Node, access: Access): Value {
     const along = access.dims.flatMap(dim => resolve(dim).terms.map(({ axis }) => axis));
-    // Under a pad it changes along what is padded, too: from the value to what stands outside.
+    // A padded load also varies along the padded axes, between its values and the fill.
     const axes = [...new Set([...along, ...(access.padding?.windows ?? []).map(({ axis }) => axis)])];
     return this.once(`load ${node.id} ${accessKey(access)}`, { kind: 'load', node, access, axes });
   }
@@ -30,7 +30,7 @@ export class Values {
     return this.once(`constant ${Object.is(value, -0) ? '-0' : value}`, { kind: 'constant', value, axes: [] });
   }
 
-  /** @param without an axis that is summed away */
+  /** Applies an instruction to operands. @param without an axis that the instruction reduces */
   apply(name: InstructionName, operands: readonly Value[], without?: Axis): Value {
     const axes = [...new Set(operands.flatMap(operand => axesOf(operand)))].filter(axis => axis !== without);
     const key = `${name} ${operands.map(operand => this.names.get(operand)).join(' ')}`;
@@ -45,5 +45,5 @@ export class Values {
   }
 }
 
-/** The axes that a value changes along, cut as they are by now. */
+/** Returns the axes that a value varies along, with cut axes replaced by their current parts. */
 export const axesOf = (value: Value): readonly Axis[] => value.axes.flatMap(axis => axis.leaves);

@@ -1,8 +1,8 @@
-/** Attention as one kernel of the device. Its gradient is that of a composite, which `GraphBuilder.fusedAttention` sets. */
+/** Attention as one kernel of the device. It has the gradient of a composite, which `GraphBuilder.fusedAttention` sets. */
 import type { OpTable } from '../op-rule.ts';
 import { dimensions, elementCount, GraphError, sameShape, type TensorSpec } from '../types.ts';
 
-/** @throws GraphError where queries, keys and values do not fit each other */
+/** Returns the spec of the output. @throws GraphError if queries, keys and values do not fit each other */
 function checkInputs([q, k, v]: readonly TensorSpec[], lengths: TensorSpec | undefined): TensorSpec {
   if (q?.shape.length !== 4 || k?.shape.length !== 4 || !v || !sameShape(k.shape, v.shape))
     throw new GraphError('queries, keys and values must be [batch, heads, tokens, headDim]');
@@ -15,7 +15,7 @@ function checkInputs([q, k, v]: readonly TensorSpec[], lengths: TensorSpec | und
   return q;
 }
 
-/** Multiplications and additions of one product of all queries with the keys that they see. */
+/** Returns the multiplications and additions of one product of all queries with the keys that they attend to. */
 function productFlops(q: TensorSpec | undefined, { causal }: { readonly causal: boolean }): number {
   const tokens = q?.shape[2] ?? 0;
   return (2 * elementCount(q?.shape ?? []) * tokens) / (causal ? 2 : 1);
@@ -28,7 +28,7 @@ export const attentionRules: Pick<OpTable, 'attention' | 'attentionGradient'> = 
       return of === 'output' ? { shape, dtype } : { shape: [...shape.slice(0, 3), 1], dtype: 'float32' };
     },
     gradient: null,
-    // The logarithms come with the output.
+    // The log-sums are computed along with the output, at no extra cost.
     flops: ([q], _, attrs) => (attrs.of === 'output' ? 2 * productFlops(q, attrs) : 0),
     buffer: 'fresh',
     costly: true,
@@ -41,7 +41,7 @@ export const attentionRules: Pick<OpTable, 'attention' | 'attentionGradient'> = 
       return { shape: given.shape, dtype: given.dtype };
     },
     gradient: null,
-    // Five products of all three: the scores again, dO·Vᵀ, and one toward each input.
+    // Five products for all three gradients: the scores again, dO·Vᵀ, and one per input.
     flops: ([q], _, attrs) => (5 / 3) * productFlops(q, attrs),
     buffer: 'fresh',
     costly: true,

@@ -1,10 +1,13 @@
-/** Convolution and pooling over [batch, height, width, channels]; filters are [out, in / groups, kh, kw], as weight files have them, so that a row is a channel. */
+/**
+ * Convolution and pooling over [batch, height, width, channels]; filters are [out, in / groups, kh, kw], as in weight files, so that a row
+ * is a channel.
+ */
 import type { Window2d } from '../attributes.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { dimensions, elementCount, GraphError, type Shape } from '../types.ts';
 
-/** Output height and width of a window of `size` over an image. */
+/** Returns the output height and width of a window of `size` over an image. */
 export function windowOutput(height: number, width: number, size: readonly [number, number], window: Window2d): [number, number] {
   const { strides, padding, dilations } = window;
   const along = (n: number, k: number, axis: 0 | 1, before: number, after: number) =>
@@ -40,12 +43,12 @@ export const convolutionRules: Pick<OpTable, 'conv2d' | 'conv2dInputGrad' | 'con
       const { attrs } = node;
       const towardsFilter = () => {
         const chosen = rows(1);
-        // A group reads its own channels only, so a choice of rows across groups takes the whole gradient and keeps what it needs.
+        // A group reads only its own channels, so a choice of rows across groups computes the whole gradient and keeps the chosen part.
         if (chosen && attrs.groups === 1) {
           const filterShape = [chosen.shape[0] as number, ...filter.shape.slice(1)];
           return graph.node('conv2dFilterGrad', [value(x), graph.gather(dy, chosen, -1)], { ...attrs, filterShape });
         }
-        // Where every channel has one filter of its own, the chosen channels are a smaller convolution of this kind.
+        // If every channel has a filter of its own (depthwise), the chosen channels form a smaller convolution of the same kind.
         if (chosen && filter.shape[1] === 1 && filter.shape[0] === attrs.groups) {
           const groups = chosen.shape[0] as number;
           const parts = [graph.gather(value(x), chosen, -1), graph.gather(dy, chosen, -1)];

@@ -1,4 +1,4 @@
-/** Operations that change a variable. Each gives a scalar token, so that a signature can ask for it. */
+/** Operations that change a variable. Each returns a scalar token, so that a signature can request it. */
 import type { OpRule, OpTable } from '../op-rule.ts';
 import { elementCount, GraphError } from '../types.ts';
 
@@ -39,7 +39,7 @@ export const effectRules: Pick<OpTable, Effects> = {
     flops: () => 0,
   },
   /**
-   * Inputs: gradient, learning rate, β₁ᵗ, β₂ᵗ, ε. As TensorFlow's ResourceApplyAdam, ε is added to √v before the bias correction:
+   * Inputs: gradient, learning rate, β₁ᵗ, β₂ᵗ, ε. As in TensorFlow's ResourceApplyAdam, ε is added to √v before the bias correction:
    * change = rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε). PyTorch corrects first; feeding ε · √(1 − β₂ᵗ) makes the two equal.
    */
   adam: { ...effect, infer: token, flops: ([g]) => 12 * elementCount(g?.shape ?? []) },

@@ -1,4 +1,4 @@
-/** Operations that work element by element, with NumPy's broadcasting. */
+/** Elementwise operations, with NumPy's broadcasting. */
 import type { OpName } from '../attributes.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
@@ -25,20 +25,20 @@ export type Unary =
   | 'cos';
 export type Binary = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
 export type Comparison = 'equal' | 'less' | 'greaterEqual' | 'logicalAnd';
-/** All of them: what a table of this family has an entry for. */
+/** All elementwise operations: a kernel table of this family has an entry for each. */
 export type Elementwise = Unary | Binary | Comparison | 'cast' | 'select' | 'sigmoidGrad';
 
-/** Does this operation work element by element? */
+/** Returns true if this operation is elementwise. */
 export const worksByElement = (op: OpName): op is Elementwise => Object.hasOwn(elementwiseRules, op);
 
-/** Sums a gradient back to the shape that broadcasting stretched. */
+/** Sums a gradient back to the shape before broadcasting. */
 export function unbroadcast(graph: GraphBuilder, dy: Node, like: TensorSpec): Node {
   const extra = dy.shape.length - like.shape.length;
   const axes = dy.shape.map((_, i) => i).filter(i => i < extra || (like.shape[i - extra] === 1 && dy.shape[i] !== 1));
   return graph.reshape(graph.sum(dy, axes, true), like.shape);
 }
 
-/** `derivative` gives dy · f′(x) from the forward values it asks for. */
+/** Returns the rule of a unary operation. `derivative` returns dy · f′(x) from the forward values that it requests. */
 function unary<Op extends Unary>(
   derivative: (context: { graph: GraphBuilder; dy: Node; x: () => Node; y: () => Node }) => Node | undefined,
   cost = 1,
@@ -88,7 +88,7 @@ function broadcastSpec(inputs: readonly TensorSpec[]): TensorSpec {
   return { shape: broadcastShapes(a.shape, b.shape), dtype: a.dtype };
 }
 
-/** Gives dy to whichever input was taken; where both are equal, to the first. */
+/** Passes dy to whichever input was selected; to the first if both are equal. */
 const taken =
   (firstTaken: (graph: GraphBuilder, a: Node, b: Node) => Node) =>
   ({ graph, dy, value }: Parameters<GradientRule>[0], a: Node, b: Node): [() => Node, () => Node] => {

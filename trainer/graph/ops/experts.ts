@@ -1,11 +1,14 @@
-/** Products of rows with the matrices of the experts that they were assigned to (Shazeer et al. 2017): every assignment is computed, none is dropped. */
+/**
+ * Products of rows with the matrices of the experts that they are assigned to (Shazeer et al. 2017): every assignment is computed, none is
+ * dropped.
+ */
 import type { GraphBuilder } from '../graph-builder.ts';
 import type { Node } from '../node-store.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { dimensions, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
-/** @throws GraphError where the assignments are not a multiple of the rows */
+/** Returns the number of assignments. @throws GraphError if it is not a multiple of the number of rows */
 function assignmentsOf(ids: TensorSpec | undefined, ...read: readonly (TensorSpec | undefined)[]): number {
   const n = ids?.shape[0];
   if (ids?.dtype !== 'int32' || ids.shape.length !== 1 || n === undefined) throw new GraphError('experts must be int32 [assignments]');
@@ -34,7 +37,10 @@ export const expertRules: Pick<OpTable, 'expertProduct' | 'expertGradient'> = {
       if (x.shape[1] !== from) throw new GraphError(`inner sizes ${x.shape[1]} and ${from} differ`);
       return { shape: [n, to], dtype: x.dtype };
     },
-    /** y_t = W·x: dx = Σ_t Wᵀ·dy_t over the assignments of a row, dW of each expert = Σ_t dy_t ⊗ x; of chosen rows the others are never formed. */
+    /**
+     * y_t = W·x: dx = Σ_t Wᵀ·dy_t over the assignments of a row, and dW of each expert = Σ_t dy_t ⊗ x. If rows are chosen, the others are
+     * never formed.
+     */
     gradient: ({ graph, dy, node, wants, rows, value }) => {
       const [x, w, ids] = inputsOf(node, 3);
       const { experts, transposed } = node.attrs;
@@ -57,7 +63,7 @@ export const expertRules: Pick<OpTable, 'expertProduct' | 'expertGradient'> = {
       return { shape: [rows ? (rows.shape[0] as number) : experts * out, width], dtype: a.dtype };
     },
     gradient: null,
-    // On average an assignment meets its share of the rows.
+    // On average, each expert gets an equal share of the assignments.
     flops: ([, b, ids], output, { experts }) => (2 * elementCount(output.shape) * ((ids ?? b)?.shape[0] ?? 0)) / experts,
     buffer: 'fresh',
     costly: true,

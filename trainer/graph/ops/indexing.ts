@@ -18,7 +18,7 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
       const [data, ids] = pair(inputs);
       return { shape: [...data.shape.slice(0, axis), ...ids.shape, ...data.shape.slice(axis + 1)], dtype: data.dtype };
     },
-    // Entries picked twice get both gradients. Other axes than the first are brought to the front and back.
+    // Entries picked twice accumulate both gradients. Any axis but the first is moved to the front and back.
     gradient: ({ graph, dy, node, rows }) => {
       const [data, ids] = inputsOf(node, 2);
       const { axis, padding } = node.attrs;
@@ -72,8 +72,8 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
 };
 
 /**
- * The ids, with −1, which counts for no entry, where the entry `padding` is looked up.
- * @param lookedUp decides in place of the ids themselves
+ * Returns the ids with −1, which matches no entry, wherever the entry `padding` is looked up.
+ * @param lookedUp the ids to compare with `padding`, if they differ from `ids`
  */
 export function idsWithout(graph: GraphBuilder, ids: Node, padding: number | undefined, lookedUp = ids): Node {
   if (padding === undefined) return ids;

@@ -1,11 +1,11 @@
 /**
- * Sums over the processes of a run. They are in two parts, so that other work continues while a sum is on its way. Losses of all processes add up,
- * so toward what one process gives to a sum flow the gradients of all that read it.
+ * Sums over the processes of a run. Each sum has a start and an end, so that other work continues while it is in transit. The losses of all
+ * processes add up, so the gradient of one process's contribution is the sum of the gradients of all readers of the sum.
  */
 import type { OpTable } from '../op-rule.ts';
 import { GraphError, type TensorSpec } from '../types.ts';
 
-/** Never merged: all processes must begin the same sums in the same order. */
+/** Never merged: all processes must start the same sums in the same order. */
 const sum = {
   flops: () => 0,
   pure: false,

@@ -1,4 +1,4 @@
-/** The matrix product, where nearly all the time goes. */
+/** The matrix product, which takes nearly all of the time. */
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { joinCross } from '../op-rule.ts';
@@ -20,9 +20,8 @@ export const productRules: Pick<OpTable, 'matmul'> = {
       return { shape: [...lead, m, n], dtype: a.dtype };
     },
     /**
-     * C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC. Where only some rows of a weight W [out, in] are asked for (x·Wᵀ, the form of every
-     * linear layer), dW[rows] = gather(dC, rows)ᵀ·x and the gradient of the other rows is never formed; likewise
-     * dW[:, columns] = dCᵀ·gather(x, columns).
+     * C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC. If only some rows of a weight W [out, in] are requested (x·Wᵀ, the form of every linear layer),
+     * dW[rows] = gather(dC, rows)ᵀ·x and the gradient of the other rows is never formed; likewise dW[:, columns] = dCᵀ·gather(x, columns).
      */
     gradient: ({ graph, dy, node, wants, rows, cross, value }) => {
       const [a, b] = inputsOf(node, 2);
@@ -46,7 +45,7 @@ export const productRules: Pick<OpTable, 'matmul'> = {
           ? graph.matmul(g, value(a), { transposeA: true, transposeB: transposeA })
           : graph.matmul(value(a), g, { transposeA: !transposeA });
       };
-      // Towards the weight first: its operands are at hand, and the gradient of a few rows is small.
+      // The weight's gradient comes first: its operands are available, and the gradient of a few rows is small.
       const gradB = wants(1) ? towardsB() : undefined;
       return [wants(0) ? towardsA() : undefined, gradB];
     },

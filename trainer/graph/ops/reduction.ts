@@ -1,4 +1,4 @@
-/** Reductions, and softmax, which is one. */
+/** Reductions and softmax. */
 import type { Reduction } from '../attributes.ts';
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
@@ -24,7 +24,7 @@ export const reductionRules: Pick<OpTable, 'sum' | 'max' | 'argmax' | 'softmax'>
     flops,
     buffer: 'fresh',
   },
-  // The gradient goes to every entry that attains the maximum, in equal parts.
+  // The gradient is divided equally among all entries that attain the maximum.
   max: {
     infer: reduce,
     gradient: ({ graph, dy, node, value }) => {

@@ -1,4 +1,4 @@
-/** Operations that move elements about and compute nothing. */
+/** Operations that move elements without computing. */
 import { inputsOf } from '../node-store.ts';
 import type { OpTable } from '../op-rule.ts';
 import { broadcastShapes, elementCount, GraphError, sameShape, type TensorSpec } from '../types.ts';

@@ -1,4 +1,4 @@
-/** Operations that bring tensors in: feeds, constants, variables, random numbers. */
+/** Operations without tensor inputs from the graph: feeds, constants, variables, random values. */
 import type { OpTable } from '../op-rule.ts';
 import { elementCount, GraphError } from '../types.ts';
 
