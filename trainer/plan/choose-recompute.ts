@@ -1,4 +1,4 @@
-/** The values that the backward pass keeps: as the recipe says, or the fastest way that the free memory allows. */
+/** Chooses the recompute level: the recipe's, or the fastest that the free memory allows. */
 
 import type { Planner } from '../graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
@@ -11,24 +11,24 @@ import { type PlanFacts, planRun, type RunPlan } from './run-plan.ts';
 export interface RecomputeChoice {
   readonly policy: RecomputePolicy;
   readonly estimate: MemoryEstimate;
-  /** As `rowtune estimate` counts it, without the data: one full batch of max_length, at the same level. */
+  /** The figures of `rowtune estimate`, which does not read the data: one full batch of max_length, at the same level. */
   readonly full: Pick<MemoryEstimate, 'activationBytes' | 'buckets'>;
-  /** The free memory of the machine, or of the GPU. */
+  /** Free memory of the machine or of the GPU. */
   readonly availableBytes: number;
-  /** Those of them that the run may take. */
+  /** The part of `availableBytes` that the run may take. */
   readonly usableBytes: number;
   readonly fits: boolean;
 }
 
 export interface RecomputeParams {
-  /** Those of the plan. */
+  /** The facts of the plan. */
   readonly facts: PlanFacts;
-  /** Processes of the run that share the memory of this machine. */
+  /** Processes of the run that share this machine's memory. */
   readonly sharers?: number | undefined;
-  /** The free memory of the GPU that computes, all of which the run may take; undefined for the memory of the machine. */
+  /** Free memory of the GPU that computes, all of which the run may take; undefined if the machine's memory is used. */
   readonly deviceBytes?: number | undefined;
   readonly fuse?: Planner;
-  /** Those of the engine that runs. */
+  /** Known programs of the engine that runs. */
   readonly known?: PriceOptions['known'];
 }
 
@@ -40,7 +40,7 @@ export function chooseRecompute(plan: RunPlan, { facts, sharers = 1, deviceBytes
   return { policy: estimate.recompute, estimate, full, availableBytes, usableBytes, fits: estimate.totalBytes <= usableBytes };
 }
 
-/** The activations of the largest batch; where the data makes shorter ones than the estimate counts on, or trains fewer tokens, its figure too. */
+/** Describes the activations of the largest batch; adds the estimate's figure if the data has shorter batches or trains fewer tokens. */
 function describeActivations({ estimate, full }: Pick<RecomputeChoice, 'estimate' | 'full'>): string {
   const largest = estimate.buckets.map(({ shape }) => shape).reduce((a, b) => (b.tokens > a.tokens ? b : a));
   const own = `${byteSize(estimate.activationBytes)} activations in batches of ${batchSize(largest)}${countedText(estimate.source)}`;
@@ -65,11 +65,11 @@ export function describeRecompute(
     : `recompute: ${policy}, the leanest, takes more than ${isAll ? 'the GPU has' : 'half of the free memory'}; ${memory}. A smaller batch or max_length takes less`;
 }
 
-/** The memory that tuning holds in addition to the model's own weights for as long as it runs. */
+/** Returns the bytes that tuning holds throughout the run in addition to the model's own weights. */
 export const tuningBytes = ({ trainedBytes, gradientBytes, optimizerBytes }: MemoryEstimate): number =>
   trainedBytes + gradientBytes + optimizerBytes;
 
-/** The content of memory.json, to be compared with the measured memory. */
+/** Returns the content of memory.json, to be compared with the measured memory. */
 export function memoryPlan(
   { policy, estimate, availableBytes, usableBytes, fits }: RecomputeChoice,
   measured: Pick<MemoryPlan, 'device' | 'baselineBytes' | 'held'>,

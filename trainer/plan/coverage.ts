@@ -1,4 +1,4 @@
-/** The modules that a run trains, the number of rows or columns of each, and the share of the model; reported before it begins. */
+/** Reports, before a run starts, the modules that it trains, the number of rows or columns of each, and their share of the model. */
 
 import { moduleOf } from '../adapter/adapter.ts';
 import { wholeRows } from '../coupling/coupling.ts';
@@ -10,7 +10,7 @@ import { counted, grouped } from '../protocol/text/format.ts';
 
 export interface ModuleCoverage {
   readonly module: string;
-  /** Rows of the weight, and how many of them are trained; none with lora, which trains a product next to them. With `unit`, its columns. */
+  /** Rows of the weight, and how many of them are trained; 0 with LoRA, which trains a product next to the weight. With `unit`, columns. */
   readonly rows: number;
   readonly trainedRows: number;
   readonly unit?: 'columns';
@@ -62,7 +62,7 @@ function unitsTrained(module: ModuleSpec, own: Trainable | undefined): Pick<Modu
 const trainedRows = (module: ModuleSpec, { rows, elements }: Trainable): number =>
   (rows?.indices ?? (elements && wholeRows(module, elements.indices)))?.length ?? (module.weight.shape[0] as number);
 
-/** A line with the totals, then a line for each kind of module. */
+/** Formats a line with the totals, then a line for each kind of module. */
 export function describeCoverage({ method, trainable, parameters, share, modules }: Coverage): string {
   const kinds = new Map<string, ModuleCoverage[]>();
   for (const module of modules) {

@@ -1,6 +1,6 @@
 /**
- * The plan of a run: everything that is decided before it, from the recipe, the headers of the model, and what is known about data and
- * machine. Training compiles the programs of a plan; the estimate prices the same plan.
+ * The plan of a run: everything that is decided beforehand, from the recipe, the headers of the model, and facts about data and machine.
+ * Training compiles the programs of a plan, and the estimate prices the same plan.
  */
 
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
@@ -47,23 +47,23 @@ import { type TrainPass, trainPasses } from '../train/train-passes.ts';
 import { traceEval, trainProgram } from '../train/train-program.ts';
 import type { TrainProgramParams } from '../train/training-params.ts';
 
-/** config.json and the tensors of the weight file, as `readModelHeaders` gives them. */
+/** config.json and the tensors of the weight file, as returned by `readModelHeaders`. */
 export interface PlanHeaders {
   readonly config: ConfigJson;
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
-  /** How the folder makes vectors of texts, where it says so. */
+  /** How the model pools a text's tokens into a vector, if the folder specifies it. */
   readonly vectors?: Pooling | undefined;
 }
 
-/** The size of a cache of keys and values: tokens of each text, and texts. */
+/** The size of a cache of keys and values: tokens per text, and number of texts. */
 export type AnswerCache = Required<Pick<DecodeProgramParams, 'tokens' | 'slots'>>;
 
 /** Facts about the data. */
 export interface DataFacts {
-  /** With a head for the labels of the data. */
+  /** The model, with a head for the labels of the data. */
   readonly model: AnyModel;
   readonly task: Task;
-  /** The shapes of all batches. */
+  /** Shapes of all batches. */
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
   /** The cache of keys and values, if evaluations write answers. */
@@ -78,25 +78,25 @@ export interface PlanFacts {
   readonly recipe: Recipe;
   readonly headers: PlanHeaders;
   readonly on: ComputesOn;
-  /** Left out: the model as its config has it, and one full batch of `max_length` tokens that all count. */
+  /** If omitted: the model as its config describes it, and one full batch of `max_length` tokens that all count. */
   readonly data?: DataFacts;
-  /** config.json of the reward model that scores answers, where no data is given. */
+  /** config.json of the reward model that scores answers, if no data is given. */
   readonly judgeConfig?: ConfigJson | undefined;
-  /** The chosen rows or elements. Left out: the first ones, since which they are makes no difference to the memory. */
+  /** The chosen rows or elements. If omitted, the first ones, because the choice makes no difference to the memory. */
   readonly selection?: Selection;
   /** The second choice of rows that `selection` comes from. */
   readonly choice?: SecondChoice | undefined;
-  /** The type that the model computes in, if `dtype: auto` was measured. */
+  /** The compute type that was measured to be faster, for `dtype: auto`. */
   readonly dtype?: ComputeType;
-  /** Whether one kernel of the device computes attention, where it was tried. Left out: if the recipe asks for it. */
+  /** Whether one kernel of the device computes attention, if it was tested. By default, as the recipe says. */
   readonly fusesAttention?: boolean;
-  /** The part of each batch that this process computes. Left out: one of as many as the recipe has processes, or those of all devices. */
+  /** The part of each batch that this process computes. By default, one of the recipe's processes, or the parts of all devices. */
   readonly parts?: ComputedParts | undefined;
-  /** Instead of the recipe's: the level that a resumed run keeps. */
+  /** The recompute level of a resumed run, in place of the recipe's. */
   readonly recompute?: Recipe['recompute'];
 }
 
-/** A model with what is trained of it. */
+/** A model and its trained parameters. */
 interface PlannedModel {
   readonly model: AnyModel;
   readonly task: Task;
@@ -109,14 +109,14 @@ export interface RunPlan extends PlannedModel {
   readonly on: ComputesOn;
   readonly config: ConfigJson;
   readonly precision: Precision;
-  /** As the method attaches it, in float32; `attachment` is the same as the engine holds it. */
+  /** The attachment in float32, as the method returns it; `attachment` is the same in the form that the engine stores. */
   readonly attached: Attachment;
-  /** The level that is asked for; `auto` is settled by the price. */
+  /** The requested level; `auto` is resolved by the price. */
   readonly recompute: Recipe['recompute'];
   readonly optimizer: TrainProgramParams['optimizer'];
-  /** The variables that do not lie where the engine computes. */
+  /** The variables that are not stored where the engine computes. */
   readonly places: Program['places'];
-  /** Bytes of the smallest weight of a block that lies in the host's memory; undefined where none does. */
+  /** Bytes of the smallest block weight that is stored in the host's memory; undefined if none is. */
   readonly hostFrom: number | undefined;
   readonly maxGradNorm: number;
   readonly accumulationSteps: number;
@@ -126,20 +126,20 @@ export interface RunPlan extends PlannedModel {
   readonly evalShapes: readonly BatchShape[];
   /** The cache of keys and values, if evaluations write answers. */
   readonly answerCache: AnswerCache | undefined;
-  /** The reward model, if one scores the answers: a program of its own, whose weights are there only meanwhile. */
+  /** The reward model, if one scores the answers: a separate program, whose weights are loaded only while it scores. */
   readonly judge: RewardPass | undefined;
-  /** The signatures by which an evaluation writes answers and answers questions; none if it does not. */
+  /** Returns the signatures with which an evaluation writes answers and answers questions; none if it does neither. */
   readonly answerTraces: () => Readonly<Record<string, Traced>>;
-  /** Everything that the run compiles, at this level. */
+  /** Returns everything that the run compiles at this level. */
   readonly program: (recompute: RecomputePolicy) => Program;
-  /** The signatures that train on a batch of this shape. */
+  /** Returns the signatures that train on a batch of this shape. */
   readonly passesOf: (shape: BatchShape) => readonly TrainPass[];
-  /** One signature of that program by itself, of the whole model or of the same plan at another depth. */
+  /** Returns one signature of that program by itself, for the whole model or for the same plan at another depth. */
   readonly trainPass: (pass: TrainPass, recompute: RecomputePolicy, depth?: PlannedModel) => PlannedPass;
   readonly evalPass: (shape: BatchShape, depth?: PlannedModel) => PlannedPass;
-  /** The same plan for this model with fewer blocks; rows and elements are the first ones. */
+  /** Returns the same plan for this model with fewer blocks; rows and elements are the first ones. */
   readonly atDepth: (blocks: number) => PlannedModel;
-  /** The attachment with as many rows or elements in each block as the budget says, wherever the chosen ones are. */
+  /** The attachment with the budgeted number of rows or elements in each block, wherever the chosen ones are. */
   readonly evenly: Attachment;
 }
 
@@ -150,8 +150,8 @@ export interface PlannedPass {
 
 /**
  * Plans the run of a recipe.
- * @throws ModelConfigError where config.json is unusable or disagrees with the tensors
- * @throws TargetError, SelectionError where the method cannot be attached to this model
+ * @throws ModelConfigError if config.json is unusable or does not match the tensors
+ * @throws TargetError, SelectionError if the method cannot be attached to this model
  */
 export function planRun(facts: PlanFacts): RunPlan {
   const { recipe, headers, data } = facts;
@@ -162,7 +162,7 @@ export function planRun(facts: PlanFacts): RunPlan {
   return planMethod(facts, model, recipe.method, methodSettings(recipe));
 }
 
-/** As `planRun`, with another method or other settings than the recipe's. */
+/** Plans as `planRun` does, with another method or other settings than the recipe's. */
 export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName, settings: MethodSettings): RunPlan {
   const { recipe, headers, on, data, selection, dtype } = facts;
   const task = data?.task ?? taskOf(model, recipe);
@@ -182,7 +182,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     labelSmoothing: recipe.label_smoothing_factor,
     maxGradNorm: recipe.max_grad_norm,
     accumulationSteps: recipe.gradient_accumulation_steps,
-    // Devices sum within a program, where nothing travels in fewer bits.
+    // Devices sum within a program, always in float32.
     exchangeType: recipe.devices > 1 ? 'float32' : recipe.gradient_exchange_dtype,
     parts: facts.parts ?? partsOf(recipe),
   };
@@ -225,7 +225,10 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   };
 }
 
-/** The attachment of a run that reads the base while it trains, if the recipe asks for that. @throws TargetError for a method that changes all of it */
+/**
+ * Returns the attachment of a run that reads the base during training, if the recipe needs that.
+ * @throws TargetError for a method that changes all of it
+ */
 function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel): Attachment {
   if (!readsBase(recipe)) return attachment;
   if (attachment.taken)
@@ -238,7 +241,7 @@ function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel):
   return withStarts(attachment, model);
 }
 
-/** Undefined where one device of one process computes the whole batch. */
+/** Returns the parts of a batch; undefined if one device of one process computes the whole batch. */
 const partsOf = (recipe: Recipe): ComputedParts | undefined =>
   deviceParts(recipe) ?? (recipe.processes > 1 ? { count: recipe.processes, own: 0 } : undefined);
 
@@ -248,7 +251,8 @@ export function passOf(traced: Traced): PlannedPass {
 }
 
 /**
- * The targets of importance and selection: the modules that the recipe's method tunes, and their rows or columns, which compete for its budget.
+ * Returns the targets of importance and selection: the modules that the recipe's method tunes, and their rows or columns, which compete for
+ * its budget.
  * @throws TargetError
  */
 export function planTargets(
@@ -260,7 +264,7 @@ export function planTargets(
   return { settings, modules, units: unitsOf(modules, settings) };
 }
 
-/** The first rows or elements that a budget pays for, of a method that chooses them. */
+/** Returns the first rows or elements within a budget, for a method that chooses them. */
 function firstSelection(model: AnyModel, method: MethodName, settings: MethodSettings): Selection {
   const { chooses } = methodCatalog[method];
   switch (chooses) {
@@ -277,7 +281,7 @@ function firstSelection(model: AnyModel, method: MethodName, settings: MethodSet
 export const attachFirst = (model: AnyModel, method: MethodName, settings: MethodSettings): Attachment =>
   methods[method].attach(model, settings, firstSelection(model, method, settings));
 
-/** The recipe's settings of the model's head and input; labels that only the data tells are as many as the config has. */
+/** Returns the recipe's settings of the model's head and input; labels that only the data defines are as many as in the config. */
 export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
   const { problem, model, reads } = objectiveCatalog[task];
   if (problem && hasOneOutput(objectiveCatalog[task])) return { labels: ['LABEL_0'], problem };
@@ -288,7 +292,7 @@ export function modelOptions({ task, data: { image_size: size, labels } }: Recip
   };
 }
 
-/** The options that give another model of the family the head and the input of this one. */
+/** Returns the options that give another model of the family the same head and input. */
 const headOf = (model: AnyModel): ModelOptions => {
   if (model.kind === 'causal') return {};
   const { labels, problem, input, pooling } = model;
@@ -301,7 +305,7 @@ const headOf = (model: AnyModel): ModelOptions => {
   };
 };
 
-/** A batch of `max_length` tokens that all count: the largest that a run can meet. */
+/** Returns a batch of `max_length` tokens that all count: the largest that a run can encounter. */
 function fullBatch(recipe: Recipe, model: AnyModel, { rowsPerSample = 1 }: Task): BatchShape {
   const batch = rowsPerSample * recipe.per_device_train_batch_size;
   const input = model.kind === 'causal' ? model : model.input;
@@ -309,7 +313,7 @@ function fullBatch(recipe: Recipe, model: AnyModel, { rowsPerSample = 1 }: Task)
   return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
 }
 
-/** Room for prompts of `max_length` tokens with their answers; undefined if no evaluation writes answers. */
+/** Returns a cache with room for prompts of `max_length` tokens and their answers; undefined if no evaluation writes answers. */
 function largestCache(recipe: Recipe, model: AnyModel): AnswerCache | undefined {
   const { eval_generation: answers, max_length: prompt, data, val_size: validation, per_device_eval_batch_size: batch } = recipe;
   const isWritten = writesAnswers(recipe) && (data.eval.length > 0 || validation > 0);
@@ -317,14 +321,14 @@ function largestCache(recipe: Recipe, model: AnyModel): AnswerCache | undefined 
   return { tokens: answerRoom(prompt, answers.max_new_tokens, model), slots: Math.min(batch, answers.max_samples) };
 }
 
-/** Undefined for a model that gives texts no rewards. */
+/** Returns the reward model's pass; undefined for a model that cannot score texts. */
 function plannedJudge(recipe: Recipe, config: ConfigJson): RewardPass | undefined {
   const model = loadModel(config, { problem: 'regression', labels: ['LABEL_0'] });
   if (model.kind !== 'classifier' || model.input.kind !== 'tokens') return undefined;
   return rewardPassOf({ model, maxLength: model.input.maxPositions }, recipe);
 }
 
-/** The batch of an evaluation at the length of a training batch. */
+/** Returns the evaluation batch at the length of a training batch. */
 function evaluationShape(recipe: Recipe, { rowsPerSample = 1 }: Task, shape: BatchShape): BatchShape {
   const batch = rowsPerSample * recipe.per_device_eval_batch_size;
   return { batch, tokens: shape.tokens, targets: Math.ceil((shape.targets / shape.batch) * batch) };

@@ -1,6 +1,6 @@
 /**
- * Tries attention as one kernel on the device itself: a small program with the kernel's forward and backward pass runs next to one that attends in
- * chunks, on the same numbers.
+ * Tests fused attention on the device itself: runs a small program with the kernel's forward and backward pass, and compares it with
+ * chunked attention on the same values.
  */
 import type { Engine } from '../../engine/engine.ts';
 import { backward } from '../../graph/gradient.ts';
@@ -15,54 +15,54 @@ import type { ComputeType } from '../../model/weight-storage.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { createRandom } from '../../random.ts';
 
-/** A kind of attention that a program computes as one kernel. */
+/** A variant of attention that a program computes as one kernel. */
 export interface AttentionForm {
   readonly compute: ComputeType;
   readonly headDim: number;
-  /** Heads of queries that share one of keys and values. */
+  /** Query heads that share one key and value head. */
   readonly group: number;
   readonly tokens: number;
   readonly scale: number;
   readonly causal: boolean;
-  /** A query sees so many keys up to itself; left out, all of them. */
+  /** A query attends to this many keys up to its own; omitted if it attends to all of them. */
   readonly window?: number;
-  /** Samples are filled up to the same length. */
+  /** True if samples are padded to the same length. */
   readonly isPadded: boolean;
 }
 
 export interface AttentionCheck {
-  /** The largest of the deviations from the chunks, as a share of the root mean square of the tensor: the output's and the gradients'. */
+  /** Largest deviation from chunked attention among the output and the gradients, as a fraction of the tensor's root mean square. */
   readonly deviation: number;
-  /** Whether a second run gave the same bits. */
+  /** True if a second run gave identical bits. */
   readonly repeats: boolean;
-  /** Why the kernel cannot be used; left out where it can. */
+  /** The reason why the kernel cannot be used; omitted if it can. */
   readonly problem?: string;
 }
 
-/** How a program attends. */
+/** Adds attention to a graph. */
 export type Attend = (graph: Graph, params: AttentionParams) => Node;
 
 /**
- * The largest root mean square of a deviation, as a share of that of the tensor. Chunks in bfloat16 deviate by 0.7% to 0.8% from attention in 32 bits,
- * attention whose scale is wrong by a tenth by 16% to 20%.
+ * Largest root mean square of a deviation, as a fraction of the tensor's. Chunks in bfloat16 deviate by 0.7% to 0.8% from float32
+ * attention; a scale that is wrong by a tenth causes 16% to 20%.
  */
 const TOLERANCE = 0.02;
 
-/** Longer samples are tried with fewer tokens, as many more than a multiple of 128 as they have. */
+/** Longer samples are tested with fewer tokens: the same remainder modulo 128. */
 const MOST_TOKENS = 512;
 const TOKEN_STEP = 128;
 
 const SEED = 1;
 const BATCH = 2;
 const KEY_HEADS = 2;
-/** The standard deviation of scores: some keys then get most of a query's probability. */
+/** Standard deviation of the scores: large enough that a few keys get most of a query's probability. */
 const SCORE_DEVIATION = 2;
 const MOST_CHARACTERS = 300;
 
 const inputs = ['q', 'k', 'v'] as const;
 const NAMES = ['queries', 'keys', 'values'] as const;
 
-/** The kinds of attention that a program computes as one kernel, each once. */
+/** Returns the variants of attention that a program computes as one kernel, without duplicates. */
 export function attentionForms({ signatures }: Program): AttentionForm[] {
   const nodes = Object.values(signatures).flatMap(({ schedule }) => schedule.filter(node => isOp(node, 'attention')));
   const forms = nodes.map(formOf).map(form => [JSON.stringify(form), form] as const);
@@ -80,8 +80,8 @@ function formOf({ inputs: [q, k, , lengths], attrs: { scale, causal, window } }:
 }
 
 /**
- * Compares the kernel of the device with chunks of queries.
- * @param attend another way to attend than the kernel, to be tried in its place
+ * Compares the device's kernel with chunked attention.
+ * @param attend an implementation to test in place of the kernel
  */
 export async function checkAttention(engine: Engine, given: AttentionForm, attend: Attend = fused): Promise<AttentionCheck> {
   const form = withNearWindow(given);
@@ -101,7 +101,7 @@ export async function checkAttention(engine: Engine, given: AttentionForm, atten
   }
 }
 
-/** Tries every form, until one cannot be used; of all that can, the worst counts. */
+/** Tests every variant until one cannot be used; the result is the worst of all usable ones. */
 export async function checkForms(engine: Engine, forms: readonly AttentionForm[], attend?: Attend): Promise<AttentionCheck> {
   let worst: AttentionCheck = { deviation: 0, repeats: true };
   for (const form of forms) {
@@ -112,7 +112,7 @@ export async function checkForms(engine: Engine, forms: readonly AttentionForm[]
   return worst;
 }
 
-/** A window of more tokens than are tried would hide nothing. */
+/** Shortens a window that exceeds the tested tokens, since it would mask nothing. */
 const withNearWindow = (form: AttentionForm): AttentionForm =>
   form.window === undefined ? form : { ...form, window: Math.max(1, Math.min(form.window, Math.floor(form.tokens / 3))) };
 
@@ -124,7 +124,7 @@ interface Result {
   readonly values: Float32Array;
 }
 
-/** The output of attention and the gradients toward its inputs. */
+/** Returns the output of attention and the gradients of its inputs. */
 async function run(engine: Engine, form: AttentionForm, attend: Attend): Promise<Result[]> {
   const { program, feeds } = build(form, attend);
   const session = await engine.compile(program);
@@ -140,7 +140,7 @@ function build({ compute, headDim, group, tokens, scale, causal, window, isPadde
   const graph = new Graph();
   const keysShape = [BATCH, KEY_HEADS, tokens, headDim];
   const shapes = { q: [BATCH, KEY_HEADS * group, tokens, headDim], k: keysShape, v: keysShape };
-  const [q, k, v] = inputs.map(name => graph.feed(name, shapes[name])) as [Node, Node, Node]; // as many as names
+  const [q, k, v] = inputs.map(name => graph.feed(name, shapes[name])) as [Node, Node, Node]; // one node per name
   const narrow = (x: Node): Node => graph.cast(graph.cast(x, compute), 'float32');
   const seen = isPadded ? graph.feed('seen', [BATCH, tokens]) : undefined;
   const unpadded = withWindow(graph, { mask: { kind: causal ? 'causal' : 'all' } }, tokens, window);
@@ -160,7 +160,7 @@ function build({ compute, headDim, group, tokens, scale, causal, window, isPadde
     ),
   };
   const random = createRandom(SEED);
-  // Products of uniform numbers up to a and up to 1 have the variance a² / 9.
+  // A product of uniform values in [−a, a] and [−1, 1] has the variance a² / 9.
   const amplitudes = { q: (3 * SCORE_DEVIATION) / (scale * Math.sqrt(headDim)), k: 1, v: 1 };
   const numbers = (shape: readonly number[], most: number) =>
     Float32Array.from({ length: elementCount(shape) }, () => most * (2 * random.uniform() - 1));
@@ -173,7 +173,7 @@ function build({ compute, headDim, group, tokens, scale, causal, window, isPadde
   return { program: assemble({ attention: { graph, outputs, effects: [] } }), feeds: given };
 }
 
-/** The root mean square of the difference, as a share of that of the expected numbers. */
+/** Returns the root mean square of the difference, as a fraction of the expected values' root mean square. */
 function deviation(expected: Float32Array, found: Float32Array | undefined): number {
   if (found?.length !== expected.length) return Number.POSITIVE_INFINITY;
   let [difference, size] = [0, 0];

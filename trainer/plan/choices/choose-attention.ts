@@ -1,4 +1,4 @@
-/** Decides whether one kernel of the device computes attention: as the recipe says, and only after the device has passed a comparison. */
+/** Decides whether one kernel of the device computes attention: as the recipe says, and only if the device passes a comparison. */
 import type { Engine } from '../../engine/engine.ts';
 import { isOp } from '../../graph/graph.ts';
 import type { Program } from '../../graph/program.ts';
@@ -9,23 +9,23 @@ import { type Attend, attentionForms, checkForms } from './check-attention.ts';
 
 export interface ChooseAttentionParams extends Pick<RecipeScope, 'recipe' | 'job'> {
   readonly facts: PlanFacts;
-  /** The processes of the run: what each of them has found. */
+  /** The processes of the run, to share each one's result. */
   readonly ranks?: { all(own: boolean): readonly boolean[] } | undefined;
-  /** Another way to attend than the kernel, to be tried in its place. */
+  /** An implementation to test in place of the kernel. */
   readonly attend?: Attend;
 }
 
-/** The result of one process's device. */
+/** The result on one process's device. */
 interface Verdict {
   readonly isFused: boolean;
-  /** The choice and its reason; left out where there was nothing to choose. */
+  /** The choice and its reason; omitted if there was nothing to choose. */
   readonly text?: string;
 }
 
 /**
- * Logs the choice on a device that has a kernel, with the reason where it is not the kernel. Every form of attention in the programs of the run is
- * tried, and chunks are taken unless each passes, of several processes on the device of each: all run the same program.
- * @throws RunError where the recipe asks for the kernel and cannot have it
+ * Logs the choice on a device that has a kernel, and the reason if it does not use the kernel. Tests every variant of attention in the
+ * programs of the run, and uses chunks unless all pass on the devices of all processes, because every process runs the same program.
+ * @throws RunError if the recipe requires the kernel and it cannot be used
  */
 export async function chooseAttention({ ranks, ...params }: ChooseAttentionParams, engine: Engine): Promise<boolean> {
   const { isFused, text } = await judge(params, engine);
@@ -58,7 +58,7 @@ async function judge({ recipe, job, facts, attend }: Omit<ChooseAttentionParams,
   };
 }
 
-/** The attention layers that a training step computes as one kernel. */
+/** Describes how many attention layers a training step computes as one kernel. */
 function placesOf({ signatures }: Program): string {
   const counts = Object.values(signatures).map(
     ({ schedule }) => schedule.filter(node => isOp(node, 'attention') && node.attrs.of === 'output').length,

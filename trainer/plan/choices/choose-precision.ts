@@ -1,4 +1,4 @@
-/** The element type of a run: as the recipe says, or what a measurement of the device recommends. */
+/** Chooses the compute type of a run: the recipe's, or the one that a measurement of the device recommends. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { measureMatmul } from '../../engine/measure-matmul.ts';
@@ -9,16 +9,16 @@ import type { ComputeType, Precision } from '../../model/weight-storage.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { precisionOf } from '../../train/recipe-settings.ts';
 
-/** Casts between the products take back some of what the products save. */
+/** Minimum speedup of products in bfloat16: casts between the products cancel part of it. */
 const WORTHWHILE = 1.2;
 
 export interface ChoosePrecisionParams extends Pick<RecipeScope, 'recipe' | 'job'> {
   readonly model: Model;
-  /** The checkpoint of a resumed run, which keeps its element type. */
+  /** The checkpoint of a resumed run, which keeps its compute type. */
   readonly checkpoint?: { readonly state: Pick<Checkpoint['state'], 'dtype'> };
 }
 
-/** Says aloud what was chosen, and where the engine gives nothing for it. */
+/** Chooses the precision, and logs the choice and any part of it that has no benefit on this engine. */
 export async function choosePrecision({ recipe, job, model, checkpoint }: ChoosePrecisionParams, engine: Engine): Promise<Precision> {
   const wanted = recipe.dtype === 'auto' ? checkpoint?.state.dtype : recipe.dtype;
   const dtype = wanted ?? (await fasterType(engine, job));

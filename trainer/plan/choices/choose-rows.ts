@@ -1,4 +1,4 @@
-/** Importance and selection: which rows or columns of which modules are trained, from saved scores or by computing them. */
+/** Importance and selection: chooses the rows or columns of each module to train, from saved or newly computed scores. */
 
 import path from 'node:path';
 import { type MeasureName, measureCatalog, movesWeights, needsData, needsWeightGradients } from '../../catalog/measures.ts';
@@ -30,34 +30,37 @@ import { createRandom, permutation } from '../../random.ts';
 import { type RowsOf, rowBudget, type Scores, type Selection, selectRows } from '../../selection.ts';
 import { copiesInMemory, hostFrom, methodSettings } from '../../train/recipe-settings.ts';
 
-/** The stream of random numbers that draws the samples; batches and the split take others. */
+/** Random stream that draws the samples; batches and the split use others. */
 const SAMPLES = 4;
 
-/** The mean gradients of one sweep of the exact measure may take this share of the memory that the weights leave free. */
+/** Largest share of the memory left free by the weights that the mean gradients of one sweep of the exact measure may take. */
 const SWEEP_SHARE = 0.25;
 
 export interface ComputeScoresParams extends RecipeScope {
   readonly base: Base;
   readonly modules: readonly ModuleSpec[];
-  /** Their rows, or their columns: what is scored and chosen. */
+  /** The rows or columns of the modules, which are scored and chosen. */
   readonly units: readonly RowsOf[];
-  /** How the run holds weights and computes: importance fits where training does. */
+  /** How the run stores weights and computes, so that importance fits in memory wherever training does. */
   readonly precision: Precision;
-  /** The measures that need data look at some of its training samples. */
+  /** Training data, for measures that need some of its samples. */
   readonly setup?: TaskSetup;
-  /** The weights of the model as it is now, where it has been trained: they are scored in place of the base's, and not kept in the cache. */
+  /** The current weights of the model, if it has been trained: they are scored instead of the base's, and the scores are not cached. */
   readonly trained?: WeightSource;
-  /** The file that they will be saved in; partial scores lie next to it until then. */
+  /** File that the scores will be saved in; partial scores are stored next to it until then. */
   readonly outputFile: string;
 }
 
 export interface ComputedScores extends ModelScores {
   readonly origin: ScoresOrigin;
-  /** Read from `importance.scores`, not computed now. */
+  /** True if the scores were read from `importance.scores`, not computed now. */
   readonly saved: boolean;
 }
 
-/** Scores the rows or columns as the recipe asks, keeps the scores in `outputFile`, and chooses. @throws ImportanceError, SelectionError, RunError 'stopped' */
+/**
+ * Scores the rows or columns as the recipe specifies, saves the scores in `outputFile`, and selects.
+ * @throws ImportanceError, SelectionError, RunError 'stopped'
+ */
 export async function chooseRows(params: ComputeScoresParams): Promise<Selection> {
   const { recipe, units, outputFile, job } = params;
   const { origin, saved, ...found } = await computeScores(params);
@@ -80,7 +83,7 @@ function describeHeads(units: readonly RowsOf[], { trains, budget }: MethodSetti
   return `heads: ${withHeads.length} layers choose whole heads${each}${rest}`;
 }
 
-/** The rows or columns that these scores choose by the recipe's budget. @throws SelectionError */
+/** Returns the rows or columns that these scores select within the recipe's budget. @throws SelectionError */
 export function selectionOf(
   { recipe, base, modules, units, setup }: Pick<ComputeScoresParams, 'recipe' | 'base' | 'modules' | 'units' | 'setup'>,
   scores: Scores,
@@ -91,7 +94,7 @@ export function selectionOf(
   return selectCoupled(groupsToTrain(setup?.model ?? base.model, settings), dependencies ? modules : [], scores, settings);
 }
 
-/** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
+/** Returns the scores that a recipe specifies: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
 export async function computeScores(params: ComputeScoresParams): Promise<ComputedScores> {
   const { recipe, base, context, job } = params;
   const { measure, scores: file } = recipe.importance;
@@ -103,7 +106,7 @@ export async function computeScores(params: ComputeScoresParams): Promise<Comput
   return { ...(await scoreSamples(params, measure, drawn)), saved: false };
 }
 
-/** The scores by a measure on these training samples: from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
+/** Returns the scores by a measure on these training samples: from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
 export async function scoreSamples(
   params: ComputeScoresParams,
   measure: MeasureName,
@@ -127,7 +130,7 @@ export async function scoreSamples(
       ? await importanceDataOf({ ...params, setup, precision: scoringPrecision(params.precision, measure) }, samples)
       : undefined;
   const classes = measureCatalog[measure].byClass ? data?.classes : undefined;
-  // Other measures of a report were not asked for.
+  // The user did not choose the other measures of a report, so they cause no warning.
   if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
   const cache = data && recipe.importance.cache && !params.trained ? await cacheOf(params, measure, data) : undefined;
   const { ranks } = params;
@@ -170,7 +173,7 @@ async function score(
       weights: trained ?? base.folder.weights,
       seed,
       data,
-      // What several processes have done by halves is not shown, and not continued; several devices take the batches in another order.
+      // The unfinished work of several processes is neither shown nor resumed; several devices take the batches in a different order.
       ...(params.ranks ? {} : { partial }),
       ...(params.ranks || (data?.devices ?? 1) > 1 ? {} : { unfinished: cache?.unfinished }),
       isCanceled: () => job.stop !== undefined,
@@ -216,11 +219,11 @@ function warnOfBalance(measure: MeasureName, { names, counts }: ClassesOfSamples
   if (missing.length > 0) job.log('warning', `none of the samples that the measure looks at is of ${shown}; raise importance.samples`);
 }
 
-/** The samples that a measure looks at: drawn by the seed, in the order of their places. */
+/** Returns the samples that a measure uses: drawn by the seed, in data order. */
 export const drawSamples = (count: number, { samples, seed }: Recipe['importance']): number[] =>
   [...permutation(count, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
 
-/** The data and the programs of a measure, for these training samples. @param precision how importance holds the weights */
+/** Returns the data and the programs of a measure for these training samples. @param precision how importance stores the weights */
 export async function importanceDataOf(
   {
     recipe,
@@ -251,16 +254,16 @@ export async function importanceDataOf(
   };
 }
 
-/** The devices that divide a pass over the data: those of the run, or fewer where a job for scores alone reaches fewer. */
+/** Returns the number of devices that share a pass over the data: the run's, or fewer if a job that only scores can use fewer. */
 const scoringDevices = ({ recipe, base }: Pick<ComputeScoresParams, 'recipe' | 'base'>): number =>
   Math.min(recipe.devices, base.engine.devices ?? 1);
 
-/** The smallest value of all processes: what they sum has to be cut in the same way. */
+/** Returns the smallest value of all processes: they must divide what they sum in the same way. */
 const leastOf = (ranks: Ranks | undefined, own: number): number => Math.min(...(ranks?.all(own) ?? [own]));
 
 const UNTRAINED: Attachment = { method: 'full', trainables: [], initial: () => [] };
 
-/** The precision in which a measure looks at a model that is trained in this one: quantized weights have no gradient of their own. */
+/** Returns the precision for a measure on a model that is trained with the given one: quantized weights have no gradient. */
 const scoringPrecision = (precision: Precision, measure: MeasureName): Precision =>
   movesWeights(measure) ? FLOAT32 : needsWeightGradients(measure) ? { ...precision, quantize: 'none' } : precision;
 

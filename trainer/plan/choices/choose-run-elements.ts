@@ -1,4 +1,4 @@
-/** Which single elements of the targeted weights are trained: at random, or from gradients over some training samples. */
+/** Chooses the single elements of the targeted weights to train: at random, or by gradients over some training samples. */
 import { choosesByGradients, methodCatalog } from '../../catalog/methods.ts';
 import { chooseElements } from '../../importance/choose-elements.ts';
 import { elementBudget, elementCounts, randomElements } from '../../method/elements.ts';
@@ -8,7 +8,10 @@ import type { Selection } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
 import { type ComputeScoresParams, drawSamples, importanceDataOf } from './choose-rows.ts';
 
-/** @throws TargetError where a module has too few elements, RunError where gradients have no training data, or 'stopped' */
+/**
+ * Returns the chosen elements.
+ * @throws TargetError if a module has too few elements; RunError if there is no training data for gradients, or 'stopped'
+ */
 export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outputFile'>): Promise<Selection> {
   const { recipe, modules } = params;
   const budget = elementBudget(recipe.method, methodSettings(recipe));

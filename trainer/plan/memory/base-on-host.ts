@@ -1,4 +1,4 @@
-/** A recipe whose base lies in the memory of the host, where its own does not and could. */
+/** A variant of a recipe that stores the base weights in the host's memory, if the recipe does not but could. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { whyOnDevice } from '../../protocol/recipe/rules/method-rules.ts';
@@ -6,11 +6,11 @@ import type { ComputesOn } from '../../train/recipe-settings.ts';
 
 export interface HostedRecipe {
   readonly recipe: Recipe;
-  /** The overrides that make it of the recipe. */
+  /** The overrides that turn the given recipe into this one. */
   readonly overrides: readonly string[];
 }
 
-/** Undefined where the base lies there already, or cannot, or where that saves no memory. */
+/** Returns the variant; undefined if the base is already there, cannot be, or if that would save no memory. */
 export function withBaseOnHost(recipe: Recipe, { engine, device }: Pick<ComputesOn, 'engine' | 'device'>): HostedRecipe | undefined {
   const isPossible = device === 'gpu' && engineCatalog[engine].hostsWeights && recipe.devices === 1 && whyOnDevice(recipe) === undefined;
   if (!isPossible || recipe.base_offload !== 'none') return undefined;
@@ -20,19 +20,19 @@ export function withBaseOnHost(recipe: Recipe, { engine, device }: Pick<Computes
   };
 }
 
-/** The memory of a run whose base lies in the memory of the host. */
+/** The memory of a run whose base weights are in the host's memory. */
 interface HostedMemory {
   readonly runBytes: number;
   readonly offloadedBytes: number;
   readonly recompute: Recipe['recompute'];
 }
 
-/** The same, and the overrides that make it of the recipe. */
+/** The memory, and the overrides that turn the recipe into this one. */
 export type BaseOnHost = HostedMemory & Pick<HostedRecipe, 'overrides'>;
 
 /**
- * At the recipe's own level of recomputation if the run then fits, otherwise with blocks recomputed.
- * @param how.estimate the memory of a recipe that is like this one
+ * Returns the memory at the recipe's own recompute level if the run then fits, otherwise with blocks recomputed.
+ * @param how.estimate returns the memory of a variant of the recipe
  */
 export function priceOnHost(
   recipe: Recipe,

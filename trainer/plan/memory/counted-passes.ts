@@ -1,4 +1,4 @@
-/** The memory of a plan's passes as the device's own compiler has counted it. */
+/** The memory of a plan's passes as counted by the device's own compiler. */
 import type { KnownPrograms } from '../../graph/known-programs.ts';
 import type { RecomputePolicy } from '../../graph/recompute.ts';
 import { byteSize, type TensorSpec } from '../../graph/types.ts';
@@ -7,16 +7,18 @@ import type { BatchShape } from '../../train/task.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
 import { heldVariables } from './held-variables.ts';
 
-/** Bytes in addition to the variables; undefined for a pass that the model of buffers prices. */
+/** Bytes in addition to the variables; undefined for a pass whose memory is modeled instead. */
 export interface CountedPasses {
-  /** By shape of batch, the most of its passes. */
+  /** The largest pass for each batch shape. */
   readonly training: readonly (number | undefined)[];
   readonly evaluation: readonly (number | undefined)[];
-  /** The signatures that write answers, and answer questions. */
+  /** The signatures that write answers and answer questions. */
   readonly answers: readonly (number | undefined)[];
 }
 
-/** Undefined where nothing is known, and on a device whose runs compile all of their programs, as soon as one is not known. */
+/**
+ * Returns the counted passes; undefined if nothing is known, or, on a device whose runs compile all of their programs, if any is unknown.
+ */
 export function countedPasses(plan: RunPlan, recompute: RecomputePolicy, known: KnownPrograms): CountedPasses | undefined {
   const bytesOf = ({ signature, variables }: PlannedPass): number | undefined => known.workingBytes(signature, variables, plan.places);
   if (!known.mayHave(planMark(plan, recompute))) return undefined;
@@ -36,14 +38,14 @@ export function countedPasses(plan: RunPlan, recompute: RecomputePolicy, known: 
   return answers && { training, evaluation, answers };
 }
 
-/** The step that is compiled for a card: the last signature of the largest batch. */
+/** Returns the step that is compiled for a card: the last signature of the largest batch. */
 export const trainingStep = (plan: RunPlan, recompute: RecomputePolicy): PlannedPass =>
   plan.trainPass(lastOf(plan.passesOf(largestShape(plan))), recompute);
 
 const largestShape = ({ trainShapes }: Pick<RunPlan, 'trainShapes'>): BatchShape =>
   trainShapes.reduce((most, shape) => (shape.batch * shape.tokens > most.batch * most.tokens ? shape : most));
 
-/** Facts that tell most plans apart, and take no tracing: those that share a mark are told apart by their modules. */
+/** Returns a mark that distinguishes most plans without tracing: plans that share a mark are distinguished by their modules. */
 export function planMark(plan: RunPlan, recompute: RecomputePolicy): string {
   const held = Object.values(heldVariables(plan)).map((specs: readonly TensorSpec[]) => [
     specs.length,
@@ -52,7 +54,7 @@ export function planMark(plan: RunPlan, recompute: RecomputePolicy): string {
   return JSON.stringify([plan.method, recompute, largestShape(plan), held]);
 }
 
-/** The values of all, or undefined from the first that has none. */
+/** Returns the values of all items, or undefined as soon as one has none. */
 function everyOne<T, Value>(all: readonly T[], give: (one: T) => Value | undefined): Value[] | undefined {
   const values: Value[] = [];
   for (const one of all) {

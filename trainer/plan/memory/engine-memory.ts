@@ -19,72 +19,72 @@ import { expertLoopBytes } from './xla-experts.ts';
 import { xlaSteps } from './xla-steps.ts';
 import { stepsOfTables } from './xla-tables.ts';
 
-/** The batch at work and two that are decoded ahead, in JavaScript's memory: images count. */
+/** The current batch and two that are decoded ahead, in JavaScript's memory: significant for images. */
 const HOST_BATCHES = 3;
 
-/** A law of some numbers, fitted to measurements. */
+/** Coefficients of an overhead formula, fitted to measurements. */
 export interface OverheadLaw {
-  /** Pages of code, Node's and the engine's: read from files, and dropped by the system where memory is short. */
+  /** Code pages of Node and the engine: read from files, and dropped by the system when memory is short. */
   readonly codeBytes: number;
-  /** The rest of a worker before its model, and after one step of a model of no size. */
+  /** The rest of a worker before it loads a model, extrapolated to one step of a model of size zero. */
   readonly workerBytes: number;
-  /** Tokenizer and what else grows with the vocabulary. */
+  /** The tokenizer and everything else that grows with the vocabulary. */
   readonly bytesPerToken: number;
-  /** Bytes of a compiled node, in all copies. */
+  /** Bytes of a compiled node, including all copies. */
   readonly bytesPerNode: number;
-  /** Batches in addition to the one among the activations. */
+  /** Batches in addition to the one that counts among the activations. */
   readonly batches: number;
-  /** Bytes that a compiler in the worker takes while it works, and gives back before the program runs. */
+  /** Bytes that a compiler in the worker uses while it works, and frees before the program runs. */
   readonly compilerBytes: number;
-  /** The same, of each kind of operation in a program: by its shapes and types. */
+  /** Additional compiler bytes for each distinct operation of a program, by its shapes and types. */
   readonly compilerBytesOfKind: number;
-  /** In addition, of each kind with bfloat16: a compiler for processors converts around each operation. */
+  /** Additional compiler bytes for each of those with bfloat16: a compiler for CPUs converts around each operation. */
   readonly compilerBytesOfNarrowKind: number;
-  /** Nodes of the engine that declare, fill and read a variable, in addition to those of the programs themselves. */
+  /** Engine nodes that declare, fill and read a variable, in addition to those of the programs themselves. */
   readonly nodesOfVariable: number;
-  /** Bytes that oneDNN compiles for the very sizes of a convolution. */
+  /** Bytes of the code that oneDNN compiles for the exact sizes of a convolution. */
   readonly bytesPerConvolution: number;
-  /** Shares that the allocator holds and cannot use: holes. */
+  /** Fractions that the allocator holds and cannot use because of fragmentation. */
   readonly variableShare: number;
   readonly activationShare: number;
-  /** Share of the largest gradient: the hole next to it that nothing fits into. */
+  /** Fraction of the largest gradient that the gap next to it takes, into which nothing fits. */
   readonly gradientShare: number;
 }
 
 export interface CompiledOperation {
-  /** As many as the compiler's operations. */
+  /** Number of operations that the compiler makes of it. */
   readonly nodes: number;
-  /** Bytes that the compiler takes in addition: for each of a program, and at most. */
+  /** Additional compiler bytes: for each occurrence in a program, and the maximum. */
   readonly compilerBytes: readonly [each: number, most: number];
 }
 
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
   readonly overhead: OverheadLaw;
-  /** Variables are loaded into a pool that keeps a table (`loaded-pool.ts`). */
+  /** True if variables are loaded into a pool that keeps a table (`loaded-pool.ts`). */
   readonly hasPool?: true;
-  /** Operations that a compiler makes more of than one of its own. */
+  /** Operations that the compiler expands into more than one of its own. */
   readonly operations?: Readonly<Partial<Record<OpName, CompiledOperation>>>;
-  /** Sums over processes are made between programs, through the memory of the host (`graph/split-at-sums.ts`). */
+  /** True if sums over processes run between programs, through the host's memory (`graph/split-at-sums.ts`). */
   readonly sumsBetweenPrograms?: true;
-  /** The memory of a GPU instead of the worker's, for an engine that holds everything there. */
+  /** The memory on a GPU, in place of the worker's, for an engine that holds everything there. */
   readonly onGpu?: {
     readonly overhead: OverheadLaw;
-    /** The steps that the compiler makes of a schedule. */
+    /** Returns the steps that the compiler makes of a schedule. */
     readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard) => Step[];
     readonly rules: (card: SplittingCard) => BufferRules;
     readonly tables: ResultTables;
   };
 }
 
-/** Tables that a device holds while a program runs, one for each kernel of several results. */
+/** Tables that a device holds while a program runs, one for each kernel with several results. */
 export interface ResultTables {
   readonly bytes: number;
-  /** Returns a step of each such kernel. */
+  /** Returns one step for each such kernel. */
   of(steps: readonly Step[]): readonly Step[];
 }
 
-/** When a program starts, XLA transposes the filters of convolutions for its kernels, for each direction. */
+/** Returns the filters that XLA transposes for its kernels when a program starts, for each direction. */
 function transposedFilters(node: Node): readonly CopiedFirst[] {
   if (node.op !== 'conv2d' && node.op !== 'conv2dInputGrad') return [];
   return node.inputs.flatMap(input => {
@@ -93,15 +93,15 @@ function transposedFilters(node: Node): readonly CopiedFirst[] {
   });
 }
 
-/** The places of the elements of columns, int32, while they are written. */
+/** Returns the bytes of the element indices of columns, int32, while the columns are written. */
 function placesBytes(node: Node): number {
   const [, values] = node.inputs;
   return isOp(node, 'updateColumns') && values ? 4 * elementCount(values.shape) : 0;
 }
 
 /**
- * Widened codes of a moment are computed again wherever they are read, also behind the write of the new ones, so XLA copies the old codes when a
- * program starts.
+ * Returns the old codes that XLA copies when a program starts: the widened codes of a moment are recomputed wherever they are read,
+ * including after the new codes are written.
  */
 function oldCodes(node: Node): readonly CopiedFirst[] {
   const [, fresh] = node.inputs;
@@ -109,10 +109,11 @@ function oldCodes(node: Node): readonly CopiedFirst[] {
 }
 
 /**
- * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 107 configurations
- * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; the table of its pool is computed. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
- * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
- * is a new tensor: eight configurations up to 0.7 GB. How near the laws come is in bench/results/memory.md.
+ * Fitted to the resident memory at the peak of a step, minus variables and live tensors. TensorFlow 2.21 on the CPU: 107 configurations
+ * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; the table of its pool is computed. The tokenizer's share is from SmolLM2 (49 000
+ * tokens, 34 MB) and MiniLM (30 500, 17 MB). The portable engine interprets nodes; its tensors are in the WebAssembly heap, which never
+ * shrinks, and every update of a variable allocates a new tensor: eight configurations up to 0.7 GB. bench/results/memory.md shows how
+ * accurate the formulas are.
  */
 export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
   tensorflow: {
@@ -134,11 +135,12 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       gradientShare: 0.75,
     },
   },
-  // XLA on the CPU, over 45 configurations from 0 to 2.4 GB of tensors and 700 to 19 000 nodes: compiled programs stay in the worker with what
-  // XLA knows of them, and its compiler works there. In eleven programs it took 0.6 to 1.3 MB for each kernel, and they had 0.55 to 1.25 kernels
-  // for each kind of operation. It widens and narrows numbers around each operation in bfloat16, in a kernel of its own.
+  // XLA on the CPU, 45 configurations from 0 to 2.4 GB of tensors and 700 to 19 000 nodes: compiled programs stay in the worker along with
+  // XLA's metadata, and the compiler runs there. In eleven programs it used 0.6 to 1.3 MB per kernel, and there were 0.55 to 1.25 kernels
+  // per distinct operation. Around each bfloat16 operation it widens and narrows values, in a separate kernel.
   pjrt: {
-    // A sum over ids begins with zeros, which XLA makes at the start of the program, unless the sum is added to something: then it begins with that.
+    // A sum over ids starts from zeros, which XLA writes at the start of the program, unless the sum is added to another value: then it
+    // starts from that.
     rules: () => ({
       ...COMPILED_BUFFERS,
       isThereFirst: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
@@ -146,7 +148,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       scratchBytes: node => placesBytes(node) + expertLoopBytes(node),
       packs: 'hole',
     }),
-    // Ten rounds of Philox are some eighty nodes; a loop over the blocks of experts and what groups them some thirty-five.
+    // Ten rounds of Philox are about eighty nodes; a loop over the blocks of experts and the code that groups them, about thirty-five.
     operations: {
       expertProduct: { nodes: 35, compilerBytes: [0, 0] },
       cast: { nodes: 1, compilerBytes: [0, 0] },
@@ -169,7 +171,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
       activationShare: 0.14,
       gradientShare: 0,
     },
-    // Code and context of the process are in the bytes that every card reserves. One batch is uploaded while another is computed.
+    // Code and context of the process are part of the bytes reserved on every card. One batch is uploaded while another is computed.
     onGpu: {
       overhead: {
         codeBytes: 0,
@@ -214,11 +216,14 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
 export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'variables'>): BufferRules =>
   engineMemory[engine].rules(variables);
 
-/** Returns the bytes of the table of the engine's pool once variables of these sizes are loaded in this order; 0 where it has none. */
+/** Returns the bytes of the engine pool's table once variables of these sizes are loaded in this order; 0 if it has none. */
 export const poolTableOf = (on: ComputesOn, variables: readonly number[]): number =>
   memoryOnGpu(on) === undefined && engineMemory[on.engine].hasPool ? poolTableBytes(variables, physicalMemoryBytes()) : 0;
 
-/** The engine's memory on the device that computes, where all of it lies there, with the rules of the card that is named, or that is there. */
+/**
+ * Returns the engine's memory on the computing device if everything is stored there, with the rules of the named card, or of the one
+ * present.
+ */
 export function memoryOnGpu({ engine, device, card, gpu }: ComputesOn) {
   const found = device === 'gpu' ? engineMemory[engine].onGpu : undefined;
   if (!found) return undefined;

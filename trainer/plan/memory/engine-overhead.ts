@@ -4,22 +4,22 @@ import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { engineMemory, memoryOnGpu } from './engine-memory.ts';
 
 export interface OverheadParams extends ComputesOn {
-  /** The nodes of all signatures, with those that load and read variables. */
+  /** Nodes of all signatures, including those that load and read variables. */
   readonly nodes: number;
-  /** Bytes that the compiler takes in addition for what the programs have. */
+  /** Additional compiler bytes for the operations in the programs. */
   readonly compilerBytes: number;
-  /** Among the nodes. */
+  /** Convolutions among the nodes. */
   readonly convolutions: number;
   readonly variableBytes: number;
-  /** The table of the engine's pool; see `poolTableOf`. */
+  /** Bytes of the engine pool's table; see `poolTableOf`. */
   readonly tableBytes: number;
-  /** The size of the largest gradient. */
+  /** Bytes of the largest gradient. */
   readonly gradientBytes: number;
-  /** The most at once. */
+  /** Peak bytes of the activations. */
   readonly activationBytes: number;
-  /** The compiler has counted them. */
+  /** True if the compiler has counted the activations. */
   readonly isCounted: boolean;
-  /** A batch. */
+  /** Bytes of one batch. */
   readonly feedBytes: number;
   readonly vocabularySize: number;
 }
@@ -49,7 +49,8 @@ export function engineOverheadBytes(params: OverheadParams): number {
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const holes = law.gradientShare * gradientBytes + tableBytes;
   const allocated = law.activationShare * activationBytes + holes;
-  // The compiler has given its memory back when the activations come. What it has counted need not be compiled again. It works on the host.
+  // The compiler has freed its memory by the time activations are allocated. Programs that it has counted need not be compiled again, and
+  // for a GPU it runs on the host.
   const compiling = isCounted || onGpu ? 0 : Math.max(0, law.compilerBytes + compilerBytes - activationBytes - allocated);
   return Math.round(process + compiled + law.variableShare * variableBytes + allocated + compiling);
 }

@@ -1,4 +1,4 @@
-/** The memory that the exchange of gradients takes in a process, or on one of its devices, in addition to the gradients themselves. */
+/** The memory that exchanging gradients takes in a process, or on one of its devices, in addition to the gradients themselves. */
 import { sumForms } from '../../graph/sum-forms.ts';
 import { elementCount } from '../../graph/types.ts';
 import { largestSum } from '../../train/gradient-exchange.ts';
@@ -6,15 +6,18 @@ import { updateGroups } from '../../train/update-group.ts';
 import type { RunPlan } from '../run-plan.ts';
 import { engineMemory, memoryOnGpu } from './engine-memory.ts';
 
-/** The numbers that are on their way at a time: kPart in engine/mpi/native/narrow-sum.cc. */
+/** Elements in transit at a time: kPart in engine/mpi/native/narrow-sum.cc. */
 const PART = 2 ** 24;
 
 export interface ExchangeMemory {
-  /** During a step: what is sent and what is received. */
+  /** Send and receive buffers during a step. */
   readonly bufferBytes: number;
-  /** Between two programs of a step, when its activations are gone: gradients, their copies in the host's memory, and the buffers of both. */
+  /**
+   * Memory between two programs of a step, once its activations are freed: gradients, their copies in the host's memory, and the buffers of
+   * both.
+   */
   readonly betweenBytes: number;
-  /** From one step to the next: what narrowing lost. */
+  /** Memory that lasts from one step to the next: rounding errors of narrow formats. */
   readonly keptBytes: number;
 }
 
@@ -30,13 +33,13 @@ export function exchangeMemory({
   if (ranks === 1) return { bufferBytes: 0, betweenBytes: 0, keptBytes: 0 };
   const groups = updateGroups(attachment.trainables, optimizer);
   const gradients = 4 * groups.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  // Devices sum within a step. XLA's compiler for processors lets gradients wait for each other, and puts their sums next to them: it takes 1.6
-  // times the gradients for full tuning (test/unit/engine/pjrt/replicas.test.ts).
+  // Devices sum within a step. XLA's CPU compiler holds gradients until others are computed, and allocates their sums next to them: that
+  // takes 1.6 times the gradients in full fine-tuning (test/unit/engine/pjrt/replicas.test.ts).
   if (parts?.own === 'each') return { bufferBytes: 2 * gradients, betweenBytes: 0, keptBytes: 0 };
   const share = Math.ceil(Math.min(PART, largestSum(groups)) / ranks);
   const buffers = isNarrow ? 2 * ranks * bytes(share) : 0;
   const keptBytes = keepsLoss ? gradients : 0;
   if (!engineMemory[on.engine].sumsBetweenPrograms) return { bufferBytes: buffers, betweenBytes: 0, keptBytes };
-  // On a GPU, all of it but the gradients is in the memory of the host, which is not counted.
+  // On a GPU, everything except the gradients is in the host's memory, which does not count.
   return { bufferBytes: 0, betweenBytes: memoryOnGpu(on) ? gradients : 2 * gradients + buffers, keptBytes };
 }

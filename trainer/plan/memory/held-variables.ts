@@ -1,4 +1,4 @@
-/** The variables of a run, there from the first step to the last, whatever the batch. */
+/** The variables of a run, which exist from the first step to the last, for any batch. */
 import type { VariableSpec } from '../../graph/graph.ts';
 import { byteSize, type TensorSpec } from '../../graph/types.ts';
 import { FLOAT32_STORAGE, largestFirst } from '../../model/weight-storage.ts';
@@ -11,12 +11,15 @@ import type { RunPlan } from '../run-plan.ts';
 
 export interface HeldVariables {
   readonly weights: readonly TensorSpec[];
-  /** The variables that a run adds to the model: factors, row numbers, masters, copies of start values. Rows that are trained in place are part of the weights. */
+  /**
+   * Variables that a run adds to the model: factors, row indices, masters, copies of start values. Rows trained in place belong to the
+   * weights.
+   */
   readonly trained: readonly TensorSpec[];
   /** Gradients that outlive a batch. */
   readonly gradients: readonly TensorSpec[];
   readonly optimizer: readonly TensorSpec[];
-  /** Optimizer state, masters and weights of the base that lie elsewhere; they are in none of the others. */
+  /** Optimizer state, masters and base weights that are stored elsewhere; the other lists exclude them. */
   readonly offloaded: readonly TensorSpec[];
 }
 
@@ -30,7 +33,7 @@ export function heldVariables(plan: HeldPlan): HeldVariables {
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
   const places = chosenElements(trainables).map(({ variable }) => variable);
   const groups = updateGroups(trainables, optimizer);
-  // Next to a processor, both are one memory.
+  // If a CPU computes, host and device share the same memory.
   const onHost = plan.on.device === 'gpu' ? hostedVariables(plan) : [];
   const offloaded = [...offloadedVariables(attachment, optimizer), ...onHost];
   const elsewhere = new Set(offloaded.map(({ name }) => name));
@@ -50,7 +53,7 @@ const hostedVariables = ({
 }: Pick<HeldPlan, 'model' | 'attachment'>): VariableSpec[] =>
   model.parameters.flatMap(spec => storage.variables(spec)).filter(({ name }) => hosted?.has(name));
 
-/** Returns the sizes of the same variables in bytes, in the order of `loadVariables`: numbers that come from a weight follow it. */
+/** Returns the sizes of the same variables in bytes, in the order of `loadVariables`: variables that derive from a weight follow it. */
 export function loadOrder(
   { model, attachment }: Pick<HeldPlan, 'model' | 'attachment'>,
   { trained, gradients, optimizer }: HeldVariables,

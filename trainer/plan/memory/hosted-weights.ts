@@ -1,4 +1,4 @@
-/** Weights in the memory of the host, in passes that read a model: what of them is on the device, and when. */
+/** Weights in the host's memory, in passes that read a model: which of them are on the device, and when. */
 import { singleSteps } from '../../graph/fusion/step.ts';
 import { type BufferRules, liveness } from '../../graph/liveness.ts';
 import { movedAt } from '../../graph/offload.ts';
@@ -7,25 +7,25 @@ import { byteSize } from '../../graph/types.ts';
 import type { Attachment } from '../../method/method.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 
-/** Bytes of the weights that lie in the host's memory, by variable. */
+/** Returns the bytes of the weights stored in the host's memory, by variable. */
 export const hostedSizes = (variables: Program['variables'], { hosted }: Pick<Attachment, 'hosted'>): ReadonlyMap<string, number> =>
   new Map(variables.filter(({ name }) => hosted?.has(name)).map(spec => [spec.name, byteSize(spec)]));
 
 export interface ReadPass {
-  /** Bytes of each variable in the memory of whatever computes. */
+  /** Bytes of each variable in the memory of the computing device. */
   readonly sizes: readonly number[];
-  /** The most bytes alive at once in addition to them: tensors, and weights that were moved for their uses. */
+  /** Peak bytes in addition to the variables: tensors, and weights moved to the device for their uses. */
   readonly most: number;
 }
 
-/** The memory of a program that only reads a model. */
+/** Returns the memory of a program that only reads a model. */
 export function priceReads(
   { signatures, variables }: Pick<Program, 'signatures' | 'variables'>,
   attachment: Pick<Attachment, 'hosted'>,
   { rules, device }: Pick<ComputesOn, 'device'> & { readonly rules: BufferRules },
 ): ReadPass {
   const hosted = hostedSizes(variables, attachment);
-  // Next to a processor, both are one memory.
+  // If a CPU computes, host and device share the same memory.
   const isHere = (name: string): boolean => device === 'cpu' || !hosted.has(name);
   const passes = Object.values(signatures).map(signature => {
     const steps = singleSteps(signature);

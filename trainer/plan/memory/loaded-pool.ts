@@ -1,14 +1,14 @@
 /**
- * TensorFlow's pool of memory after loading, as its allocator makes it (tensorflow/core/common_runtime/bfc_allocator.cc): the smallest free chunk
- * that is large enough is taken, and cut where at least as much is left again, or 128 MiB. A variable is written once, in its place, so that nothing else
- * of the regions is resident; the allocator's table is.
+ * TensorFlow's memory pool after loading, as its allocator lays it out (tensorflow/core/common_runtime/bfc_allocator.cc): it takes the
+ * smallest free chunk that is large enough, and splits it if at least the requested size, or 128 MiB, would be left over. A variable is
+ * written once, in place, so nothing else of the regions is resident; the allocator's table is.
  */
 import { elementAt } from '../../narrow.ts';
 
 /** Smaller tensors come from the system's allocator. */
 const LEAST_BYTES = 256 * 1024;
 const GRANULE_BYTES = 256;
-/** Bytes of the table for each granule of a region, used or not. */
+/** Table bytes for each granule of a region, whether used or not. */
 const HANDLE_BYTES = 8;
 const FIRST_REGION_BYTES = 2 * 2 ** 20;
 const MOST_LEFT_IN_CHUNK_BYTES = 128 * 2 ** 20;
@@ -19,17 +19,17 @@ const MOST_LEFT_IN_CHUNK_BYTES = 128 * 2 ** 20;
  */
 export function poolTableBytes(variables: readonly number[], physicalBytes = Number.POSITIVE_INFINITY): number {
   let [regionBytes, available, total] = [FIRST_REGION_BYTES, physicalBytes, 0];
-  /** The smallest first. */
+  /** Free chunks, smallest first. */
   const free: number[] = [];
   const insert = (size: number): void => {
     const at = free.findIndex(other => other > size);
     free.splice(at < 0 ? free.length : at, 0, size);
   };
-  /** Each region is twice as large as the one before, and the last has what is left of the memory. */
+  /** Adds a region. Each is twice as large as the previous one; the last gets the rest of the memory. */
   const extend = (size: number): void => {
     let isDoubled = false;
     for (; regionBytes < size; isDoubled = true) regionBytes *= 2;
-    // A run that takes more than the machine has fails; its estimate says so.
+    // A run that takes more than the machine has fails, and its estimate says so.
     const bytes = Math.max(size, Math.min(regionBytes, available));
     available -= bytes;
     total += bytes;

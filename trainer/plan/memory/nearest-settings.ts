@@ -1,4 +1,4 @@
-/** Comparable methods: the settings at which one trains about as many numbers as another. */
+/** Makes methods comparable: finds the settings at which one trains about as many parameters as another. */
 
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { mostElementsRank } from '../../method/elements.ts';
@@ -11,12 +11,12 @@ import { recipeFields } from '../../protocol/recipe/recipe-schema.ts';
 import type { Budget } from '../../selection.ts';
 import { attachFirst } from '../run-plan.ts';
 
-/** The default share of elements of a method that trains elements in addition to its low-rank product. */
+/** The default fraction of elements for a method that trains elements in addition to its low-rank product. */
 const SPARSE_RATIO = required(recipeFields.sparse_ratio.fixedDefault, 'the default of sparse_ratio');
 
 /**
- * The settings of a method whose trained parameters come nearest to `trainable`: the rank, or rows or columns a layer, at least 1 and at most what
- * the smallest layer has. Methods without such a number keep the settings.
+ * Returns the settings of a method whose number of trained parameters is closest to `trainable`: the rank, or rows or columns per layer, at
+ * least 1 and at most what the smallest layer has. Methods without such a setting keep theirs.
  */
 export function nearestSettings(model: AnyModel, method: MethodName, given: MethodSettings, trainable: number): MethodSettings {
   const { r, ratio, lowRank, elements, trainsColumns, hasDependencies } = methodCatalog[method];
@@ -26,7 +26,7 @@ export function nearestSettings(model: AnyModel, method: MethodName, given: Meth
     dependencies: hasDependencies && given.dependencies === true,
   };
   if (r === undefined) return like;
-  // The rank hardly changes the number of trained vectors.
+  // The rank barely affects the number of trained vectors.
   if (lowRank === 'vectors') return { ...like, rank: r.fallback };
   if (r.counts === 'rows') {
     const at = (rows: number): MethodSettings => ({ ...like, budget: { r: rows } });
@@ -39,7 +39,7 @@ export function nearestSettings(model: AnyModel, method: MethodName, given: Meth
   return at(nearest(model, method, at, trainable, elements?.counts === 'rank' ? mostAsElements(model, like) : mostRank(model, like)));
 }
 
-/** The count is linear in the rank: two points tell the line. */
+/** Returns the rank or row count. The parameter count is linear in it, so two points determine the line. */
 function nearest(model: AnyModel, method: MethodName, at: (r: number) => MethodSettings, trainable: number, most: number): number {
   if (most < 2) return 1;
   const [one, two] = [countOf(model, method, at(1)), countOf(model, method, at(2))];
@@ -52,7 +52,7 @@ const countOf = (model: AnyModel, method: MethodName, settings: MethodSettings):
 const mostRows = (model: AnyModel, settings: MethodSettings): number =>
   Math.min(...unitsOf(targetsByUnit(model, settings), settings).map(({ weight }) => weight.shape[0] as number));
 
-/** Rows of the largest head where heads are chosen, by which the count of trained numbers rises; otherwise 1. */
+/** Returns the rows of the largest head if heads are chosen, which is then the smallest increment of the count; otherwise 1. */
 const largestBlock = (model: AnyModel, settings: MethodSettings): number =>
   Math.max(1, ...unitsOf(targetsByUnit(model, settings), settings).map(({ block = 1 }) => block));
 

@@ -1,6 +1,6 @@
 /**
- * The memory of the portable engine under WebAssembly: numbers of 32 bits (bools of 8), a new tensor for every operation and every
- * update, and what the steps of a kernel need between them. A test compares it with the bytes that the backend really has.
+ * The memory of the portable engine under WebAssembly: elements take 32 bits (bools 8), every operation and every update allocates a new
+ * tensor, and kernels need temporaries between their steps. A test compares it with the bytes that the backend really holds.
  */
 
 import type { OpName, Window2d } from '../../graph/attributes.ts';
@@ -19,16 +19,16 @@ export const portableBytes = ({ shape, dtype }: TensorSpec): number => (dtype ==
 
 type Scratch<Op extends OpName> = (node: Node<Op>) => number;
 
-/** Tensors of the output's size that exist in addition to it. */
+/** Temporaries of `share` times the output's size. */
 const times =
   (share: number): Scratch<OpName> =>
   node =>
     share * portableBytes(node);
 
-/** Tensors of the output's size while it is rounded to bfloat16: what it is made from. */
+/** Tensors of the output's size that exist while it is rounded to bfloat16: the unrounded value. */
 const ROUNDING = 1;
 
-/** Kernels that are tfjs's own need no memory other than inputs and output. Effects: see `portableBuffers`. */
+/** Temporaries by operation. Kernels of tfjs itself need no memory other than inputs and output. Effects: see `portableBuffers`. */
 const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
   sign: times(2.5),
   erf: times(6),
@@ -45,7 +45,7 @@ const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
   },
   segmentSum: node => portableBytes(node) + ofShape(node.shape.slice(1)) + 4 * portableBytes(inputsOf(node, 2)[1]),
   matmul: node => productScratch(node, ...inputsOf(node, 2)),
-  // As if all assignments were to one expert: its rows, its matrix cut out, turned and packed; then all products one below the other.
+  // Assumes that all assignments go to one expert: its rows, and its matrix sliced, transposed and packed; then all products concatenated.
   expertProduct: node => {
     const [x, w] = inputsOf(node, 2);
     const [out, rows] = [portableBytes(node), ofShape([node.shape[0] as number, x.shape[1] as number])];
@@ -62,7 +62,7 @@ const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
     const [x, filter] = inputsOf(node, 2);
     const padded = padding(imageOf(x), attrs);
     const byTaps = attrs.groups > 1 || (attrs.strides.some(n => n > 1) && attrs.dilations.some(n => n > 1));
-    // Turned round, and packed.
+    // The filter, transposed and packed.
     if (!byTaps) return padded + 2 * portableBytes(filter);
     const [batch, height, width] = imageOf(node);
     return padded + 2 * ofShape([batch, height, width, imageOf(x)[3]]) + 4 * ofShape(shape);
@@ -95,7 +95,7 @@ const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
   },
 };
 
-/** Only the last axes are reduced as they stand: otherwise the input is turned round. */
+/** Returns the temporaries of a reduction. Only trailing axes are reduced directly; otherwise the input is transposed first. */
 function reductionScratch(node: Node<'sum' | 'max'>): number {
   const { axes } = node.attrs;
   const [x] = inputsOf(node, 1);
@@ -110,18 +110,24 @@ const imageOf = ({ shape }: Node): Image => dimensions(shape, 4);
 const paddedBytes = ([batch, height, width, channels]: Image, { padding: [top, bottom, left, right] }: Window2d): number =>
   ofShape([batch, height + top + bottom, width + left + right, channels]);
 
-/** The image with its padding, where it has one. */
+/** Returns the bytes of the padded image, if it has padding. */
 function padding(image: Image, window: Window2d): number {
   return window.padding.some(n => n > 0) ? paddedBytes(image, window) : 0;
 }
 
-/** Putting what a tap saw back into its place: spread out, cut, padded, and added to the sum so far, if there is more than one tap. */
+/**
+ * Returns the temporaries of scattering a tap's gradient back to its positions: dilated, cropped, padded, and added to the sum so far if
+ * there is more than one tap.
+ */
 function putScratch(seen: Image, image: Image, window: Window2d, taps: number): number {
   const [down, across] = window.strides;
   return 2 * down * across * ofShape(seen) + (taps > 1 ? 3 : 1) * paddedBytes(image, window);
 }
 
-/** Transposes are made, the right side is packed, and batches are taken apart and put together: kernels/product.ts. */
+/**
+ * Returns the temporaries of a product: transposes are materialized, the right side is packed, and batches are split and rejoined:
+ * kernels/product.ts.
+ */
 function productScratch({ attrs, shape }: Node<'matmul'>, a: Node, b: Node): number {
   const turned = (attrs.transposeA ? portableBytes(a) : 0) + (attrs.transposeB || b.shape.length === 2 ? portableBytes(b) : 0);
   const [m, n] = dimensions(shape.slice(-2), 2);
@@ -132,7 +138,7 @@ function productScratch({ attrs, shape }: Node<'matmul'>, a: Node, b: Node): num
 
 const scratchFor = <Op extends OpName>(op: Op): Scratch<Op> | undefined => scratchOf[op];
 
-/** @param variables of the program */
+/** Returns the buffer rules. @param variables of the program */
 export function portableBuffers(variables: readonly VariableSpec[]): BufferRules {
   const sizes = new Map(variables.map(variable => [variable.name, portableBytes(variable)]));
   return {
@@ -141,10 +147,10 @@ export function portableBuffers(variables: readonly VariableSpec[]): BufferRules
     isView,
     reuses: () => false,
     scratchBytes: node => {
-      // The new value, in addition to the old.
+      // The new value, in addition to the old one.
       if (isOp(node, 'assignAdd') || isOp(node, 'updateRows') || isOp(node, 'updateElements') || isOp(node, 'updateColumns'))
         return sizes.get(node.attrs.variable) ?? 0;
-      // A moment, its new value and two steps on the way there; then the square of the gradient too.
+      // A moment, its new value and two intermediate values; then also the square of the gradient.
       if (isOp(node, 'adam')) return 4 * (sizes.get(node.attrs.variable) ?? 0);
       const own = scratchFor(node.op)?.(node) ?? 0;
       return own + (roundsResult(node) ? ROUNDING * portableBytes(node) : 0);
@@ -152,7 +158,7 @@ export function portableBuffers(variables: readonly VariableSpec[]): BufferRules
   };
 }
 
-/** A cast between types that are stored alike gives back what it was given. */
+/** Returns true for a reshape, and for a cast between types that are stored the same way, which returns its input. */
 function isView(node: Node): boolean {
   const { op, dtype } = node;
   if (op === 'reshape') return true;

@@ -1,4 +1,4 @@
-/** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
+/** Predicts the memory of a run from its recipe and its model's headers: traces the exact programs of the run, loads no weights. */
 
 import type { DeviceCard } from '../../catalog/device-card.ts';
 import type { EngineName } from '../../catalog/engines.ts';
@@ -31,43 +31,43 @@ import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passe
 export type { PassEstimate } from './traced-passes.ts';
 
 export interface PriceOptions {
-  /** The memory that a process of the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
+  /** Memory that a process of the run may take: `recompute: auto` becomes the first level that fits. If omitted, the fastest level. */
   readonly usableBytes?: number;
-  /** Every level of recomputation, not only the ones that the plan asks about. */
+  /** True to price every recompute level, not only those that the plan needs. */
   readonly allLevels?: boolean;
-  /** Programs that were compiled for the device of this run before. */
+  /** Programs that were previously compiled for the run's device. */
   readonly known?: KnownPrograms | undefined;
 }
 
-/** The source of the activations of the pass that takes the most: the device's compiler, or liveness and a model of the engine's buffers. */
+/** The source of the activation figure for the largest pass: the device's compiler, or liveness and a model of the engine's buffers. */
 export type MemorySource = 'compiler' | 'model';
 
 export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
-  /** config.json of the model that the recipe's learns from. */
+  /** config.json of the teacher that the recipe's model learns from. */
   readonly teacherConfig?: PlanFacts['headers']['config'] | undefined;
   /** config.json of the reward model that scores answers. */
   readonly judgeConfig?: PlanFacts['judgeConfig'];
-  /** The memory that all processes of the run may take together. */
+  /** Memory that all processes of the run may take together. */
   readonly usableBytes?: number;
-  /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
+  /** The engine that will run; defaults to the recipe's, and to TensorFlow for `auto`. */
   readonly engine?: EngineName;
-  /** The device; a processor if left out. */
+  /** The device; a CPU by default. */
   readonly device?: 'cpu' | 'gpu';
-  /** The graphics card, where it is named. */
+  /** The graphics card, if one is named. */
   readonly card?: ComputesOn['card'];
-  /** The GPU that is there, where no card is named. */
+  /** The GPU that is present, if no card is named. */
   readonly gpu?: ComputesOn['gpu'];
-  /** Each process, and each of its devices, has a memory of its own, as on cards: `usableBytes` and `runBytes` are those of one. */
+  /** True if each process and each device has its own memory, as on cards: `usableBytes` and `runBytes` then refer to one of them. */
   readonly apart?: boolean | undefined;
-  /** Whether the other methods are estimated, too, each at the nearest number of trained parameters. */
+  /** True to estimate the other methods as well, each at the closest number of trained parameters. */
   readonly compare?: boolean;
 }
 
-/** One level of recomputation, over all buckets. */
+/** One recompute level, over all buckets. */
 export interface LevelEstimate extends PassEstimate {
   readonly recompute: RecomputePolicy;
   readonly source: MemorySource;
-  /** The nodes of the training program of the largest bucket. */
+  /** Number of nodes in the training program of the largest bucket. */
   readonly nodes: number;
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
@@ -81,73 +81,74 @@ export interface BucketEstimate {
 
 export interface MemoryEstimate {
   readonly method: MethodName;
-  /** Rows a layer, or the rank, where the method has one. */
+  /** Rows per layer, or the rank, if the method has one. */
   readonly r?: number;
   readonly parameters: number;
   readonly trainable: number;
   readonly trainableShare: number;
   readonly weightsBytes: number;
-  /** The size of the variables that the method adds: factors and row numbers. Rows that are trained in place are part of the weights. */
+  /** Bytes of the variables that the method adds: factors and row indices. Rows trained in place belong to the weights. */
   readonly trainedBytes: number;
-  /** Gradients that outlive a batch (accumulation), and what their exchange has lost (int8); those within a step are among the activations. */
+  /** Gradients that outlive a batch (accumulation) and rounding errors of their exchange (int8); those within a step are activations. */
   readonly gradientBytes: number;
   readonly optimizerBytes: number;
-  /** Optimizer state and masters that lie on disk, and those and weights in the host's memory when a GPU computes: in no total. */
+  /** Bytes of optimizer state and masters on disk, and of those and weights in the host's memory if a GPU computes: part of no total. */
   readonly offloadedBytes: number;
-  /** At the level below, in the batch that takes the most; evaluation, a reward model that scores its answers, and buffers of the exchange included. */
+  /** Activations at the level below, in the largest batch; includes evaluation, a reward model that scores answers, exchange buffers. */
   readonly activationBytes: number;
-  /** Among the activations: a reward model while it scores answers; left out without one. */
+  /** Of the activations: a reward model while it scores answers; omitted if there is none. */
   readonly judgeBytes?: number;
   readonly source: MemorySource;
-  /** Among the activations at most: the exchange of gradients between processes or devices; left out without one. */
+  /** Of the activations, at most: the exchange of gradients between processes or devices; omitted if there is none. */
   readonly exchangeBytes?: number;
-  /** Node, the engine's code, compiled programs, and what its allocator cannot use. */
+  /** Node, the engine's code, compiled programs, and memory that its allocator cannot use. */
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
-  /** The level of the totals above. */
+  /** The recompute level of the totals above. */
   readonly recompute: RecomputePolicy;
   readonly levels: readonly LevelEstimate[];
   readonly buckets: readonly BucketEstimate[];
 }
 
-/** The figures are those of one process, and of one of its devices. */
+/** An estimate for one process, and for one of its devices. */
 export interface RecipeEstimate extends MemoryEstimate {
-  /** The processes of the run, which hold the same. */
+  /** Number of processes of the run, each with the same memory. */
   readonly processes: number;
-  /** The devices of each process, which hold the same. */
+  /** Number of devices of each process, each with the same memory. */
   readonly devices: number;
   /**
-   * The most memory of all of them, without that of further GPUs, as if all were on this machine, or of one where they are apart; or that of their
-   * teachers or of the scoring pass before, if these take more.
+   * Peak memory of all processes, excluding further GPUs, as if all were on this machine, or of one process if they have separate memory;
+   * or that of their teachers or of the scoring pass beforehand, if these take more.
    */
   readonly runBytes: number;
-  /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
+  /** Memory of one process in the teacher's pass, which ends before the model is loaded; omitted without a teacher. */
   readonly teacherBytes?: number;
-  /** The memory of one process in a pass that moves weights to score rows, which ends before training; left out without one. */
+  /** Memory of one process in a pass that moves weights to score rows, which ends before training; omitted if there is none. */
   readonly scoringBytes?: number;
-  /** With the base in the memory of the host: compared for a run that does not fit; left out where that is not possible. */
+  /** The memory with the base in the host's memory: compared if the run does not fit; omitted if that is not possible. */
   readonly baseOnHost?: BaseOnHost;
-  /** The GPU whose memory this is, and what is assumed of it; left out for the memory of the machine, and of a card that was named. */
+  /** The GPU whose memory this is, and the assumptions about it; omitted for the machine's memory, and for a named card. */
   readonly gpu?: DeviceCard;
   readonly alternatives: readonly MemoryEstimate[];
 }
 
 /**
- * From some 20 ms a level and bucket, whatever the number of blocks, where they are alike; from some 200 ms where steps are fused.
+ * Estimates the memory of a recipe. Takes from about 20 ms per level and bucket, for any number of identical blocks, and from about 200 ms
+ * with fused steps.
  * @throws as `planRun` does
  */
 export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const { recipe, headers } = params;
   const facts = { recipe, headers, on: computesOn(params), judgeConfig: params.judgeConfig };
   const plan = planRun(facts);
-  // One planner for all methods and levels, which are much alike.
+  // All methods and levels share one planner, because their programs are similar.
   const fuse = planner();
   const { processes, devices } = recipe;
   const copies = copiesInMemory(recipe, facts.on, params.apart);
   const usableBytes = params.usableBytes === undefined ? undefined : params.usableBytes / copies;
   const own = priceAsRun(facts, plan, { ...params, usableBytes }, fuse);
   const others = methodNames.filter(method => params.compare && method !== recipe.method);
-  // At the level of the recipe's own method, so that the difference is the method's.
+  // Uses the recompute level of the recipe's own method, so that any difference is due to the method.
   const alike = { ...facts, recompute: own.recompute };
   const alternatives = others.flatMap(method => {
     const other = alternative(alike, plan, { method, trainable: own.trainable });
@@ -156,7 +157,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const { teacherConfig } = params;
   const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
   const scoringBytes = priceMovement(recipe, plan);
-  // What comes before training computes on one device of each process.
+  // The passes before training compute on one device of each process.
   const runBytes = Math.max(copies * own.totalBytes, (params.apart ? 1 : processes) * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
   const { usableBytes: limit = Number.POSITIVE_INFINITY } = params;
   const estimate = (other: Recipe) => estimateRecipe({ ...params, recipe: other, compare: false, allLevels: false });
@@ -176,8 +177,8 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
 }
 
 /**
- * Returns the memory of the programs that a run of the recipe has compiled. A run that took the kernel of its device for attention has compiled none
- * with chunks, so with `attention: auto`, programs with the kernel are looked for first.
+ * Returns the memory of the programs that a run of the recipe has compiled. A run that used the device's attention kernel has compiled none
+ * with chunks, so with `attention: auto`, programs with the kernel are looked up first.
  */
 function priceAsRun(facts: PlanFacts, plan: RunPlan, options: PriceOptions, fuse: ReturnType<typeof planner>): MemoryEstimate {
   const { known } = options;
@@ -202,7 +203,7 @@ export const computesOn = ({
   gpu,
 });
 
-/** Undefined for a method that does not take these targets (lora has no norms). */
+/** Returns the plan of another method; undefined if it does not support these targets (LoRA has no norms). */
 function alternative(
   facts: PlanFacts,
   { model, settings }: RunPlan,
@@ -216,7 +217,7 @@ function alternative(
   }
 }
 
-/** The memory of a plan: of the very programs that its run compiles. What their compiler has counted is used where it has counted them all. */
+/** Returns the memory of a plan, from the programs that its run compiles. Uses the compiler's counts if it has counted all. */
 export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = planner()): MemoryEstimate {
   const { method, settings, model, attachment, trainShapes, evalShapes } = plan;
   const { engine } = plan.on;
@@ -238,7 +239,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
     const training = trainShapes.map((shape, i) => counting(tracer.training(shape, recompute), counted?.training[i]));
     const evaluation = evalShapes.map((shape, i) => counting(tracer.evaluation(shape, recompute), counted?.evaluation[i]));
     const answering = answers.passes.map((pass, i) => counting(pass, counted?.answers[i]));
-    // A compiler has counted the sums within its program too.
+    // A compiler's count includes the sums within its program.
     const bufferBytes = ({ source }: PricedPass): number => (source !== undefined && plan.parts?.own === 'each' ? 0 : exchange.bufferBytes);
     const passes: readonly PricedPass[] = [...training, ...evaluation, ...answering, ...(judge ? [judge] : [])];
     const most = Math.max(
@@ -308,23 +309,23 @@ interface PricedPass extends MeasuredPass {
   readonly source?: MemorySource;
 }
 
-/** Runs compile all of their programs, but those of a reward model are never among the known ones. */
+/** Returns whether the compiler's counts may be used. Runs compile all their programs, but a reward model's are never known. */
 const mayCount = ({ ofCard }: KnownPrograms, judge: MeasuredPass | undefined): boolean => ofCard !== undefined || judge === undefined;
 
-/** The pass, with the bytes that the compiler has counted, if it has. */
+/** Returns the pass with the bytes that the compiler has counted, if any. */
 const counting = (pass: MeasuredPass, bytes: number | undefined): PricedPass =>
   bytes === undefined ? pass : { ...pass, activationBytes: bytes, source: 'compiler' };
 
 interface TracedLevel {
   readonly level: LevelEstimate;
-  /** The passes of each shape of batch. */
+  /** One pass per batch shape. */
   readonly training: readonly MeasuredPass[];
   readonly evaluation: readonly MeasuredPass[];
 }
 
 /**
- * The levels that the plan asks about; under `auto`, none behind the first that fits. What keeps everything takes longest to plan, and its
- * activations are more than those of `cheap`: it is planned only where those fit. Where not even what is held fits, the leanest says it all.
+ * Returns the levels that the plan needs; under `auto`, only up to the first that fits. `none` takes longest to plan and has more
+ * activations than `cheap`, so it is planned only if those fit. If even the held variables do not fit, the leanest level is enough.
  */
 function tracedLevels(
   { recompute }: RunPlan,
@@ -358,7 +359,7 @@ function toBucket(shape: BatchShape, i: number, traced: readonly TracedLevel[]):
   };
 }
 
-/** Tokens that the model knows; 0 for images. */
+/** Returns the size of the vocabulary; 0 for images. */
 export function vocabularyOf(model: AnyModel): number {
   if (model.kind === 'causal') return model.vocabularySize;
   return model.input.kind === 'tokens' ? model.input.vocabularySize : 0;

@@ -1,4 +1,4 @@
-/** The memory of a reward model while it scores answers, next to the model of the run: its weights, and its largest batch. */
+/** The memory of a reward model while it scores answers, in addition to the run's model: its weights, and its largest batch. */
 import { assemble } from '../../graph/program.ts';
 import { byteSize } from '../../graph/types.ts';
 import { rewardTraces } from '../../objective/answers/reward-program.ts';
@@ -8,10 +8,13 @@ import { bufferRules } from './engine-memory.ts';
 import { priceReads } from './hosted-weights.ts';
 import type { MeasuredPass } from './traced-passes.ts';
 
-/** Copies of a weight in addition to its variable while it is loaded: as it was read, and the next one. What the run holds already leaves no room for them. */
+/**
+ * Copies of a weight, in addition to its variable, while it is loaded: the one just read, and the next. The run's variables leave no free
+ * space for them.
+ */
 const LOADED_COPIES = 2;
 
-/** As a pass of the run; undefined if no reward model scores. */
+/** Returns the memory as a pass of the run; undefined if no reward model scores answers. */
 export function priceJudge({
   judge,
   precision,

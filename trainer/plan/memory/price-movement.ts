@@ -1,4 +1,4 @@
-/** The memory of a pass that moves weights to score them (`importance.measure: movement`): of the very program that it runs. */
+/** The memory of a pass that moves weights to score them (`importance.measure: movement`), from the exact program that it runs. */
 import { movesWeights } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { singleSteps } from '../../graph/fusion/step.ts';
@@ -10,7 +10,7 @@ import { planTargets, type RunPlan } from '../run-plan.ts';
 import { bufferRules, poolTableOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 
-/** Bytes of one process in the pass, which ends before training begins; undefined where a recipe has none. */
+/** Returns the bytes of one process in the pass, which ends before training starts; undefined if a recipe has no such pass. */
 export function priceMovement(recipe: Recipe, { model, task, trainShapes, on }: RunPlan): number | undefined {
   const { measure, scores, batch_size: samples } = recipe.importance;
   if (methodCatalog[recipe.method].chooses !== 'rows' || scores !== undefined || !movesWeights(measure)) return undefined;

@@ -1,4 +1,4 @@
-/** The memory of a teacher's pass: of the very programs that it runs, before the model is loaded. */
+/** The memory of a teacher's pass, from the exact programs that it runs before the model is loaded. */
 import { byteSize } from '../../graph/types.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { teacherProgram } from '../../objective/distillation/teacher-program.ts';
@@ -9,7 +9,7 @@ import { bufferRules, poolTableOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { priceReads } from './hosted-weights.ts';
 
-/** Bytes of one process with the teacher in it; undefined for a model that is no teacher. */
+/** Returns the bytes of one process with the teacher loaded; undefined for a model that cannot be a teacher. */
 export function priceTeacher(recipe: Recipe, config: Parameters<typeof loadModel>[0], on: ComputesOn): number | undefined {
   const model = loadModel(config);
   if (model.kind !== 'causal') return undefined;

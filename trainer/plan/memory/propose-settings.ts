@@ -1,4 +1,4 @@
-/** Settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recomputation, rank. */
+/** Proposes settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recompute level, rank. */
 import { methodCatalog } from '../../catalog/methods.ts';
 import type { RecomputePolicy } from '../../graph/recompute.ts';
 import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
@@ -9,45 +9,45 @@ import { withBaseOnHost } from './base-on-host.ts';
 import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type MemorySource, type RecipeEstimate } from './predict.ts';
 import { priceTeacher } from './price-teacher.ts';
 
-/** One way to run the recipe. The batches of an optimizer step hold as many samples as the recipe says. */
+/** One way to run the recipe. An optimizer step always has as many samples as the recipe specifies. */
 export interface PlanOption {
   readonly batch: number;
   readonly accumulation: number;
   readonly recompute: RecomputePolicy;
-  /** The rows or rank, if it must be lower than the recipe's because nothing else fits. */
+  /** Rows or rank, if it must be lower than the recipe's because nothing else fits. */
   readonly r?: number;
-  /** Bytes in the memory of the host, if the base lies there; `cost` is without their moves to the device. */
+  /** Bytes in the host's memory, if the base is stored there; `cost` does not include moving them to the device. */
   readonly hostBytes?: number;
   readonly totalBytes: number;
-  /** The memory of one process in the teacher's pass, which ends before the model is loaded; left out without a teacher. */
+  /** Memory of one process in the teacher's pass, which ends before the model is loaded; omitted without a teacher. */
   readonly teacherBytes?: number;
   readonly activationBytes: number;
   readonly source: MemorySource;
-  /** Work of an optimizer step relative to the cheapest option that was looked at, fits or not. */
+  /** Work of an optimizer step relative to the cheapest option considered, whether it fits or not. */
   readonly cost: number;
-  /** The overrides to write after `rowtune train RECIPE` to get it. */
+  /** The overrides to append to `rowtune train RECIPE`. */
   readonly overrides: readonly string[];
 }
 
 export interface MemoryPlanning {
-  /** The memory that each process of the run may take. */
+  /** Memory that each process of the run may take. */
   readonly usableBytes: number;
-  /** Those that fit, the fastest first. */
+  /** Options that fit, fastest first. */
   readonly options: readonly PlanOption[];
-  /** The one that takes the least, whether it fits or not. */
+  /** The option with the least memory, whether it fits or not. */
   readonly least: PlanOption;
 }
 
 /**
- * The cost of a node beyond its arithmetic, as operations at the rate of the rest: the engine takes 2 µs for each (engine/tensorflow/session.ts)
- * in which one core multiplies matrices at 175 GFLOP/s (bench/results/llm-1-xeon.md). So small batches cost more than one large one.
+ * Cost of a node beyond its arithmetic, in equivalent operations: the engine takes 2 µs per node (engine/tensorflow/session.ts), during
+ * which one core multiplies matrices at 175 GFLOP/s (bench/results/llm-1-xeon.md). So small batches cost more than one large batch.
  */
 const FLOPS_A_NODE = 3.5e5;
 
-/** Ranks to try where the recipe's own does not fit, as shares of it. */
+/** Ranks to try if the recipe's own does not fit, as fractions of it. */
 const RANK_SHARES = [1 / 2, 1 / 4, 1 / 8, 1 / 16] as const;
 
-/** @throws as `estimateRecipe` does */
+/** Finds the options. @throws as `estimateRecipe` does */
 export function planMemory(params: EstimateParams & { readonly usableBytes: number }): MemoryPlanning {
   const usableBytes = params.usableBytes / copiesInMemory(params.recipe, computesOn(params), params.apart);
   const planned: Planned = { ...params, teacherFor: teacherFor(params, usableBytes) };
@@ -65,21 +65,21 @@ export function planMemory(params: EstimateParams & { readonly usableBytes: numb
   return { usableBytes, options: [...withoutWorse(here), ...withoutWorse(there)], least };
 }
 
-/** The most memory of one process: the teacher and the model are never there at the same time. */
+/** Returns the peak memory of one process: the teacher and the model are never loaded at the same time. */
 const peakBytes = ({ totalBytes, teacherBytes = 0 }: PlanOption): number => Math.max(totalBytes, teacherBytes);
 
-/** The batch of a teacher's pass, and its memory. */
+/** The batch size of a teacher's pass, and its memory. */
 interface TeacherBatch {
   readonly batch: number;
   readonly bytes: number;
 }
 
 interface Planned extends EstimateParams {
-  /** The largest batch of the teacher's pass, up to this one, that fits; where none does, one of a single sample. Undefined without a teacher. */
+  /** Returns the largest batch of the teacher's pass, up to this one, that fits; if none does, one sample. Undefined without a teacher. */
   readonly teacherFor: (batch: number) => TeacherBatch | undefined;
 }
 
-/** Its pass has the batches of an evaluation. */
+/** Returns that function. The pass uses the batches of an evaluation. */
 function teacherFor(params: EstimateParams, usableBytes: number): Planned['teacherFor'] {
   const { recipe, teacherConfig } = params;
   const priced = new Map<number, number | undefined>();
@@ -97,10 +97,10 @@ function teacherFor(params: EstimateParams, usableBytes: number): Planned['teach
   return find;
 }
 
-/** Orders by cost; at equal cost the option that takes less memory comes first. */
+/** Orders by cost; at equal cost, the option with less memory comes first. */
 const fastestFirst = (a: PlanOption, b: PlanOption): number => (b.r ?? 0) - (a.r ?? 0) || a.cost - b.cost || a.totalBytes - b.totalBytes;
 
-/** Leaves out what costs more than an option before it and takes no less. */
+/** Drops options that cost more than an earlier one without taking less memory. */
 const withoutWorse = (sorted: readonly PlanOption[]): PlanOption[] => {
   let least = Number.POSITIVE_INFINITY;
   return sorted.filter(({ totalBytes }) => {
@@ -125,13 +125,13 @@ function batchings(recipe: Recipe): Recipe[] {
   return batchSizes(own, steps).map(batch => ({
     ...recipe,
     per_device_train_batch_size: batch,
-    // Where it is as large as the train batch, as by default, it goes along: else a smaller train batch would save nothing.
+    // An evaluation batch as large as the train batch, as by default, is reduced too: otherwise a smaller train batch would save nothing.
     per_device_eval_batch_size: evaluation === own ? batch : evaluation,
     gradient_accumulation_steps: (own * steps) / batch,
   }));
 }
 
-/** The batch stays, since another one would be another loss: its samples pass through the model in fewer at a time. */
+/** Keeps the batch, since another size would change the loss, and passes its samples through the model in smaller groups. */
 function miniBatchings(recipe: Recipe): Recipe[] {
   const { per_device_train_batch_size: batch, per_device_eval_batch_size: evaluation, embedding } = recipe;
   const own = embedding.mini_batch_size ?? batch;
@@ -146,7 +146,9 @@ function miniBatchings(recipe: Recipe): Recipe[] {
 
 const maximumOf = (setting: string): number => settings[setting]?.type.maximum ?? Number.POSITIVE_INFINITY;
 
-/** The recipe's own batch, powers of two that divide the samples of a step, and all of them at once, as far as a recipe may say so. */
+/**
+ * Returns the recipe's own batch, powers of two that divide the samples of a step, and all samples at once, within the limits of a recipe.
+ */
 function batchSizes(own: number, steps: number): number[] {
   const effective = own * steps;
   const sizes = new Set([effective, own]);
@@ -169,7 +171,7 @@ function lowerRanks(params: Planned): PlanOption[] {
   );
 }
 
-/** The recipe's own rank with the base in the memory of the host. */
+/** Returns options with the recipe's own rank and the base in the host's memory. */
 function onHost(params: Planned, usableBytes: number): PlanOption[] {
   const hosted = withBaseOnHost(params.recipe, computesOn(params));
   if (!hosted) return [];
@@ -185,7 +187,7 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
   const { mini_batch_size: miniBatch } = planned.embedding;
   const changed = [
     ...(batch === recipe.per_device_train_batch_size ? [] : [`per_device_train_batch_size=${batch}`]),
-    // Also where its default would follow: the recipe may have written it.
+    // Needed even if its default would follow the train batch: the recipe may set it.
     ...(evaluation === recipe.per_device_eval_batch_size ? [] : [`per_device_eval_batch_size=${evaluation}`]),
     ...(miniBatch === recipe.embedding.mini_batch_size ? [] : [`embedding.mini_batch_size=${miniBatch}`]),
     ...(accumulation === recipe.gradient_accumulation_steps ? [] : [`gradient_accumulation_steps=${accumulation}`]),
@@ -204,7 +206,7 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
   };
 }
 
-/** The settings to change if nothing fits. */
+/** Describes the settings to change if nothing fits. */
 export function describeNothingFits({ usableBytes, least }: MemoryPlanning, recipe: Recipe): string {
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
   const parts = recipe.devices > 1 ? `${recipe.devices} devices` : `${recipe.processes} processes`;

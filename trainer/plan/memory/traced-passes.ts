@@ -1,4 +1,4 @@
-/** The memory and cost of a run's passes, from the graph of all its blocks, or of a few where all are alike. */
+/** The memory and cost of a run's passes, from the graph of all its blocks, or of only a few if all blocks are identical. */
 
 import { engineCatalog } from '../../catalog/engines.ts';
 import { cacheVariables } from '../../generate/decode-program.ts';
@@ -22,23 +22,23 @@ import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu, type Overhea
 import { hostedSizes } from './hosted-weights.ts';
 
 export interface PassEstimate {
-  /** Most bytes of tensors alive at once. */
+  /** Peak bytes of live tensors. */
   readonly activationBytes: number;
   readonly flops: number;
 }
 
 export interface MeasuredPass extends PassEstimate {
-  /** Casts apart: see `workOf`. */
+  /** Number of nodes; casts are counted separately: see `workOf`. */
   readonly nodes: number;
-  /** Bytes that the compiler takes in addition for what the pass has. */
+  /** Additional compiler bytes for the operations of the pass. */
   readonly compilerBytes: number;
-  /** Among the nodes. */
+  /** Convolutions among the nodes. */
   readonly convolutions: number;
-  /** The size of a batch as it is fed. */
+  /** Bytes of a batch in the form in which it is fed. */
   readonly feedBytes: number;
 }
 
-/** Operations of TensorFlow that move a variable to disk and back. */
+/** TensorFlow operations that move a variable to disk and back. */
 const NODES_OF_OFFLOADED = 6;
 
 const CONVOLUTIONS: ReadonlySet<OpName> = new Set(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
@@ -48,31 +48,31 @@ const KEEPS_ACTIVATIONS: ReadonlySet<RecomputePolicy> = new Set(['none', 'cheap'
 
 /** Units of a small model: the first, two in the middle, the last. */
 const SMALL_UNITS = 4;
-/** Two that follow each other, to see what each adds; those at the ends differ from them. */
+/** Two consecutive units, to measure what each adds; the first and last differ from them. */
 const MIDDLE = [1, 2] as const;
 
-/** Forward, backward, updates that wait for the end. */
+/** Forward pass, backward pass, and updates that wait for its end. */
 const PHASES = [0, 1, 2] as const;
 
-/** A model to trace in place of the whole one, which has `more` times its middle units. */
+/** A model to trace in place of the whole one, which has `more` additional middle units. */
 interface Depth extends Pick<RunPlan, 'model' | 'task' | 'attachment'> {
-  /** Blocks of a unit: those that recomputation groups. */
+  /** Blocks per unit: the blocks that recomputation groups. */
   readonly unit: number;
   readonly more: number;
 }
 
 /**
- * If all blocks are alike, a schedule is that of a small model with the steps of a middle block repeated, forward, backward and where
- * updates wait for the end, and each repetition leaves as much more or less alive as the one before. So the two middle blocks of a small
- * model tell what each further block takes, or show that they are not alike: then the whole model is traced. Under `sqrt` it is groups of
- * blocks that repeat.
+ * Measures passes. If all blocks are identical, the schedule of the whole model is that of a small model with the steps of a middle block
+ * repeated, in the forward pass, the backward pass and the updates that wait for its end, and each repetition changes the live bytes by the
+ * same amount. So the two middle blocks of a small model determine what each further block adds, or show that the blocks differ: then the
+ * whole model is traced. Under `sqrt`, groups of blocks repeat.
  */
 export class PassTracer {
   private readonly plan: RunPlan;
   private readonly fuse: ReturnType<typeof planner>;
   private readonly ofBlocks: Depth | undefined;
   private readonly ofGroups: Depth | undefined;
-  /** They depend on the level of recomputation only in whether steps are fused: by that and their batch. */
+  /** Memoized evaluations, by batch shape and by whether steps are fused; the recompute level has no other effect on them. */
   private readonly evaluations = new Map<string, MeasuredPass>();
 
   /** @param fuse plans fused steps */
@@ -101,7 +101,7 @@ export class PassTracer {
     };
   }
 
-  /** As it is while training at this level. */
+  /** Returns the evaluation pass, with steps planned as in training at this level. */
   evaluation(shape: BatchShape, recompute: RecomputePolicy): MeasuredPass {
     const isFused = this.isFused(recompute);
     const key = `${shapeName(shape)} ${isFused}`;
@@ -110,7 +110,7 @@ export class PassTracer {
     return found;
   }
 
-  /** The signatures by which an evaluation writes answers, and the cache, which exists all the time. */
+  /** Returns the signatures with which an evaluation writes answers, and the bytes of the cache, which exists throughout the run. */
   answers(): { readonly passes: readonly MeasuredPass[]; readonly cacheBytes: number } {
     const { on, model, answerCache, answerTraces } = this.plan;
     const rules = bufferRules(on.engine, { variables: [] });
@@ -121,7 +121,9 @@ export class PassTracer {
     };
   }
 
-  /** Nodes that a program has once, whatever its shapes of batches: `variables`, what saves and restores, what applies. */
+  /**
+   * Returns the number of nodes that a program has once, for any number of batch shapes: variables, saving and restoring, applying updates.
+   */
   sharedNodes(variables: number, offloaded: number): number {
     const { signatures } = assemble(sharedTraces(this.plan));
     return Object.values(signatures).reduce(
@@ -131,9 +133,9 @@ export class PassTracer {
   }
 
   /**
-   * Fused steps keep less where activations are kept, since they compute again what costs nothing: by 9% of the activations in a large batch of
-   * MiniLM at the level `cheap`. In bfloat16 they narrow their results, and weights of 4 bits are unpacked in one step. Elsewhere both take about the
-   * same, and to plan them takes longer than to trace.
+   * Returns whether steps are fused. Fused steps use less memory if activations are kept, since they recompute what costs nothing: 9% of
+   * the activations in a large batch of MiniLM at the level `cheap`. In bfloat16 they narrow their results, and 4-bit weights are unpacked
+   * in one step. Otherwise both take about the same memory, and planning fused steps takes longer than tracing.
    */
   private isFused(recompute: RecomputePolicy): boolean {
     const { on, precision } = this.plan;
@@ -147,7 +149,7 @@ export class PassTracer {
     const measureAt = (depth?: Depth): MeasuredPass | undefined => {
       const { signature, variables } = trace(depth);
       const pass = engineMemory[on.engine].sumsBetweenPrograms ? orderedBySums(signature) : signature;
-      // One that goes through all blocks twice takes something else in each of them.
+      // A model that goes through all blocks twice uses different memory in each pass.
       if (depth && pass.schedule.some(({ block }) => block >= depth.model.blocks)) return undefined;
       const {
         steps: stepsOf,
@@ -160,12 +162,13 @@ export class PassTracer {
       };
       const steps = stepsOf(pass);
       const { operations = {}, overhead } = engineMemory[on.engine];
-      // What is copied at the start is that of all blocks.
+      // Copies made at the start cover all blocks, so a small model cannot be extrapolated.
       if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
       const hosted = hostedSizes(variables, depth?.attachment ?? attachment);
       const compiler = { operations, overhead };
       const found = deepened(pass, { steps, rules, tables, compiler, hosted, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
-      // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
+      // Offloaded variables have their own pages, which nothing else uses meanwhile, so the two peaks add up regardless of when each
+      // occurs.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
     };
@@ -178,12 +181,12 @@ interface Work {
   readonly nodes: number;
 }
 
-/** A phase and the unit at work in it, as one number. */
+/** A phase and the unit within it, as one number. */
 type Place = number;
 
 const placeOf = (phase: number, unit: number): Place => PHASES.length * (unit + 1) + phase;
 
-/** The place of each node that runs in this order; one that belongs to no block stands with the block before it. */
+/** Returns the place of each node in execution order; a node outside any block counts with the preceding block. */
 function nodePlaces(nodes: readonly Node[], unit: number): Place[] {
   let [phase, at] = [0, -1];
   return nodes.map(node => {
@@ -194,7 +197,9 @@ function nodePlaces(nodes: readonly Node[], unit: number): Place[] {
   });
 }
 
-/** The same, but that a variable is read where its value is first needed: all may be read before the first block. */
+/**
+ * Returns the same, except that a variable's read counts where its value is first needed: all variables may be read before the first block.
+ */
 function workPlaces(schedule: readonly Node[], unit: number): Place[] {
   const places = nodePlaces(schedule, unit);
   const needed = new Map<Node, Place>();
@@ -206,7 +211,7 @@ function workPlaces(schedule: readonly Node[], unit: number): Place[] {
 
 type Operations = NonNullable<EngineMemory['operations']>;
 
-/** In fused steps, a change of the element type is part of the step that makes or reads the value: no node of the engine's, unless it says so. */
+/** Counts work. In fused steps a cast is part of the step that writes or reads the value, so it is not a node unless the engine says so. */
 const workOf = (nodes: readonly Node[], operations: Operations): Work => ({
   flops: nodesFlops(nodes),
   nodes: nodes.reduce((sum, { op }) => sum + (operations[op]?.nodes ?? (op === 'cast' ? 0 : 1)), 0),
@@ -226,7 +231,7 @@ interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
   readonly hosted: ReadonlyMap<string, number>;
 }
 
-/** The cost of the signature with `more` additional middle units. @returns undefined where the two are not alike */
+/** Returns the cost of the signature with `more` additional middle units. @returns undefined if the two middle units differ */
 function deepened(signature: Signature, params: DeepenParams): MeasuredPass | undefined {
   const { steps, rules, compiler, hosted, unit, more } = params;
   const { schedule, feeds } = signature;
@@ -269,7 +274,7 @@ function deepened(signature: Signature, params: DeepenParams): MeasuredPass | un
   return { ...known, activationBytes: fixedBytes + most, flops: flops + more * one.flops, nodes: nodes + more * one.nodes };
 }
 
-/** Bytes of the tables that kernels of several results have, with those of `more` additional middle units. */
+/** Returns the bytes of the tables of kernels with several results, including those of `more` additional middle units. */
 function tableBytes(places: readonly Place[], { tables, steps, more }: DeepenParams): number {
   if (!tables) return 0;
   const own = new Set(PHASES.map(phase => placeOf(phase, MIDDLE[0])));
@@ -278,7 +283,7 @@ function tableBytes(places: readonly Place[], { tables, steps, more }: DeepenPar
   return tables.bytes * steps.reduce((sum, step, i) => sum + (found.has(step) ? times(elementAt(places, i)) : 0), 0);
 }
 
-/** The bytes of all kinds of operations, and the most that one operation has the compiler take in addition. */
+/** Returns the compiler bytes of all distinct operations, plus the maximum additional bytes of any one operation. */
 function compilerBytesOf(schedule: readonly Node[], { operations, overhead }: Compiler): number {
   const totals = new Map<OpName, number>();
   for (const { op } of schedule) {
@@ -288,7 +293,7 @@ function compilerBytesOf(schedule: readonly Node[], { operations, overhead }: Co
   return bytesOfKinds(schedule, overhead) + Math.max(0, ...totals.values());
 }
 
-/** The bytes of the different operations, by the shapes and types of what they read and make. */
+/** Returns the compiler bytes of the distinct operations, by the shapes and types of their inputs and outputs. */
 function bytesOfKinds(schedule: readonly Node[], { compilerBytesOfKind, compilerBytesOfNarrowKind }: Compiler['overhead']): number {
   if (compilerBytesOfKind === 0) return 0;
   const specsOf = (node: Node): readonly Node[] => [node, ...node.inputs];
@@ -299,7 +304,7 @@ function bytesOfKinds(schedule: readonly Node[], { compilerBytesOfKind, compiler
   return compilerBytesOfKind * kinds.size + compilerBytesOfNarrowKind * [...kinds.values()].filter(isNarrow).length;
 }
 
-/** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */
+/** Returns the growth of live bytes from the first to the second middle unit, for each phase; undefined if it is not uniform. */
 function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, number> | undefined {
   const at = new Map<Place, number[]>();
   places.forEach((place, i) => {
@@ -319,16 +324,19 @@ function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, num
   return growth;
 }
 
-/** The same plan with two units between the first and the last, where that has fewer blocks; the last unit may be smaller than the others. */
+/**
+ * Returns the same plan with two units between the first and the last, if that has fewer blocks; the last unit may be smaller than the
+ * others.
+ */
 function shallow({ model, atDepth }: RunPlan, unit: number): Depth | undefined {
   const more = Math.ceil(model.blocks / unit) - SMALL_UNITS;
   return more < 1 ? undefined : { ...atDepth(model.blocks - more * unit), unit, more };
 }
 
-/** Is each block as the next, in its sizes, its settings and what is trained of it? */
+/** Returns true if all blocks are identical in sizes, settings and trained parameters. */
 function blocksAreAlike({ config, model, evenly: { trainables } }: Pick<RunPlan, 'config' | 'model' | 'evenly'>): boolean {
   if (config.num_hidden_layers !== model.blocks) return false;
-  // A list with an entry a block, or a number of the first block that differs, would mean another thing in a small model.
+  // A list with an entry per block, or the index of the first block that differs, would mean something else in a small model.
   const isByBlock = Object.values(config).some(value => Array.isArray(value) && value.length === model.blocks);
   if (isByBlock || config.use_sliding_window === true) return false;
   const trained = new Map(trainables.map(({ variable, name, shape }) => [variable.name, `${name.replace(/\d+/, '')} ${shape}`]));

@@ -1,8 +1,8 @@
 /**
- * Models which kernels add the parts of divided sums on a GPU. XLA computes the addition within the kernel that reads the product, so the parts lie
- * there until then. That kernel also writes the result, if others read it later. Kernels of one size that read the same, and of which none needs
- * another's result, are one (XLA's pass `MultiOutputFusion`): it runs where the last of them would, and the parts wait for it. So do those of the
- * gradients of all chunks of a loss, which read the same table of embeddings.
+ * Models which kernels add the parts of split sums on a GPU. XLA fuses the addition into the kernel that reads the product, so the parts
+ * occupy memory until then. That kernel also writes the result, if others read it later. Kernels of the same size that read the same
+ * buffers, and do not depend on each other, become one (XLA's pass `MultiOutputFusion`): it runs in place of the last of them, and the
+ * parts wait for it. This also applies to the gradients of all chunks of a loss, which read the same embedding table.
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
@@ -11,25 +11,25 @@ import type { Node } from '../../graph/graph.ts';
 import { elementCount } from '../../graph/types.ts';
 import { elementAt, lastOf, valueFor } from '../../narrow.ts';
 
-/** A step of one node, and what it computes from: it may also read what it only waits for. */
+/** A step of one node, and the inputs of its computation; the step may also read tensors that it only waits for. */
 export interface Reading {
   readonly node: Node;
   readonly step: Step;
   readonly reads: readonly Node[];
 }
 
-/** So many chunks of a loss are computed by one kernel at most: eight of Llama-2-7B's nine, and seven and eight of Llama-3-8B's sixteen. */
+/** Maximum number of loss chunks that one kernel computes: eight of Llama-2-7B's nine, and seven and eight of Llama-3-8B's sixteen. */
 const MOST_TOGETHER = 8;
 
-/** They are computed within the kernel that reads them, so kernels read the same where these do. */
+/** Operations that are fused into the kernel that reads them, so kernels that share their inputs read the same buffers. */
 const LOOKED_UP: ReadonlySet<OpName> = new Set<OpName>(['gather', 'slice', 'cast']);
 
 /** Returns the steps, each with the products whose parts it adds. */
 export function withAdditions(readings: readonly Reading[]): Step[] {
   const madeFrom = new Map(readings.map(({ node, reads }) => [node, reads]));
-  /** Products whose sums are divided, until a step adds the parts. */
+  /** Products with split sums whose parts have not been added yet. */
   const parted = new Set<Node>();
-  /** By a step, the one that runs as the kernel that computes it. */
+  /** For each step, the step that runs as the kernel that computes it. */
   const kernels = new Map<number, number>();
   const additions = new Map<number, { readonly adds: Node[]; readonly reads: Node[] }>();
   for (const [i, { node, step, reads }] of readings.entries()) {
@@ -53,7 +53,7 @@ export function withAdditions(readings: readonly Reading[]): Step[] {
 
 const isView = (node: Node): boolean => bufferOf(node) !== node;
 
-/** The steps behind a place that XLA may compute together with the one there. */
+/** Returns the later steps that XLA may fuse with the one at this position. */
 function alikeBehind(readings: readonly Reading[], at: number, madeFrom: ReadonlyMap<Node, readonly Node[]>): readonly number[] {
   const { node, reads } = elementAt(readings, at);
   const shared = new Set(operandsOf(reads, madeFrom));
@@ -68,7 +68,7 @@ function alikeBehind(readings: readonly Reading[], at: number, madeFrom: Readonl
   return found;
 }
 
-/** Whether it belongs to another block, or to another pass: the backward pass waits for the forward pass. */
+/** Returns true for a node of another block or another pass: the backward pass waits for the forward pass. */
 const isElsewhere = (other: Node, node: Node): boolean =>
   passOf(other) !== passOf(node) || (other.block >= 0 && other.block !== node.block);
 
@@ -77,7 +77,7 @@ const passOf = ({ phase, recomputed }: Node): number => (recomputed ? 1 : phase)
 const isAlike = (other: Node, node: Node): boolean =>
   !isView(other) && other.op !== 'matmul' && other.block === node.block && elementCount(other.shape) === elementCount(node.shape);
 
-/** The buffers that a kernel reads, those of what it looks up among them; single numbers count for nothing. */
+/** Returns the buffers that a kernel reads, including the inputs of lookups; one-element buffers do not count. */
 function operandsOf(reads: readonly Node[], madeFrom: ReadonlyMap<Node, readonly Node[]>): readonly Node[] {
   return reads.flatMap(read => {
     const owner = bufferOf(read);

@@ -1,4 +1,6 @@
-/** The buffers of a program that XLA compiles for a GPU: how they lie, and what kernels take in addition to the tensors of the graph. */
+/**
+ * The buffers of a program that XLA compiles for a GPU: their layout, and the temporaries of kernels in addition to the graph's tensors.
+ */
 import { isOp, type Node } from '../../graph/graph.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
 import { byteSize, elementCount } from '../../graph/types.ts';
@@ -8,26 +10,29 @@ import { convolutionBytes, transposedBatch, transposedFilter } from './xla-convo
 import { expertLoopBytes } from './xla-experts.ts';
 import { isOfLongRows } from './xla-steps.ts';
 
-/** Every buffer begins at a multiple of these bytes, a table of results too. */
+/** Every buffer, including a table of results, starts at a multiple of this many bytes. */
 export const ALIGNMENT = 256;
 
-/** A kernel that computes whole rows never writes where it reads; those of a longer row's parts do. Compiled for 512 to 65 536 elements in both types. */
+/**
+ * Returns true for a kernel that computes whole rows, which never writes where it reads; kernels for parts of longer rows do. Verified by
+ * compiling 512 to 65 536 elements in both types.
+ */
 const isOfWholeRows = (node: Node): boolean => node.op === 'softmax' && !isOfLongRows(node);
 
-/** Whether a result may lie where an operand of as many bytes was, even before its type changed within the kernel. */
+/** Returns true if a result may take over an operand's buffer of equal size, even if the kernel casts the operand. */
 const mayReuse = (node: Node): boolean => node.op === 'cast' || (!isOfWholeRows(node) && COMPILED_BUFFERS.reuses(node));
 
-/** It begins with zeros, which another kernel writes: XLA has that run first, because it waits for nothing. */
+/** Returns true for a sum by ids. It starts from zeros, written by another kernel that XLA runs first because it waits for nothing. */
 const isSegmentSum = ({ op }: Node): boolean => op === 'segmentSum';
 
 /**
- * For a sum by ids that adds in one order, XLA sorts single numbers by their places and adds up neighbors, step by step (its pass
- * `ScatterDeterminismExpander`): numbers and places before the sort, after it, and after a step, in four bytes each.
+ * Returns the temporaries of a sum by ids with a fixed order: XLA sorts single elements by index and adds neighbors, step by step (its pass
+ * `ScatterDeterminismExpander`). Values and indices exist before the sort, after it, and after a step, four bytes each.
  */
 const sortedBytes = (node: Node): number =>
   isOp(node, 'segmentSum') && !node.attrs.distinct ? 3 * 2 * 4 * elementCount(elementAt(node.inputs, 0).shape) : 0;
 
-/** The rules for a card. A batch is an argument of the program, and lies next to its buffers. */
+/** Returns the rules for a card. A batch is an argument of the program, so it is stored next to the program's buffers. */
 export const cardBuffers = (card: SplittingCard): BufferRules => ({
   ...COMPILED_BUFFERS,
   bytes: spec => Math.ceil(byteSize(spec) / ALIGNMENT) * ALIGNMENT,

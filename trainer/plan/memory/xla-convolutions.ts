@@ -1,6 +1,6 @@
 /**
- * Models the buffers that XLA adds to the gradients of convolutions on a GPU. cuDNN has an operation for each gradient; XLA takes a convolution for
- * one of them by the rules of its pass `ConvRewriter`, and computes any other as a forward convolution, of copies in another form.
+ * Models the buffers that XLA adds to the gradients of convolutions on a GPU. cuDNN has an operation for each gradient; XLA recognizes one
+ * by the rules of its pass `ConvRewriter`, and computes any other convolution as a forward convolution of transposed copies.
  */
 import type { CardEntry } from '../../catalog/cards.ts';
 import { aliasedRead, bufferOf } from '../../graph/alias.ts';
@@ -9,13 +9,13 @@ import type { CopiedFirst } from '../../graph/liveness.ts';
 import { inputsOf, isOp } from '../../graph/node-store.ts';
 import { byteSize, bytesPerElement, dimensions, elementCount } from '../../graph/types.ts';
 
-/** From this compute capability on, cuDNN's convolutions in float32 have channels last, as ours. */
+/** First compute capability whose float32 convolutions in cuDNN have channels last, as ours do. */
 const CHANNELS_LAST = 9;
 
 /**
- * Returns the copy of a batch of images that a convolution reads, from the start of the program to its last reader. Before compute capability 9.0,
- * channels are first in float32. And the gradient of a filter is computed from an image with its channels first and its samples last where the
- * image's result is not larger than the filter, as with the patches of a small image.
+ * Returns the copy of an image batch that a convolution reads, alive from the start of the program to its last reader. Before compute
+ * capability 9.0, channels come first in float32. The gradient of a filter is also computed from an image with channels first and samples
+ * last if the output image is not larger than the filter, as with the patches of a small image.
  */
 export function transposedBatch(node: Node, { capability }: Pick<CardEntry, 'capability'>): readonly CopiedFirst[] {
   const isRead = isOp(node, 'conv2d') || isOp(node, 'conv2dFilterGrad');
@@ -24,9 +24,9 @@ export function transposedBatch(node: Node, { capability }: Pick<CardEntry, 'cap
 }
 
 /**
- * Returns the copy of a filter with its channels last, which lies there from the start of the program to the convolution that reads it, where
- * images have theirs last. A filter of one channel lies like that anyway, and one of one place in the forward pass: the gradient of an image
- * exchanges its channels and its results.
+ * Returns the copy of a filter with channels last, alive from the start of the program to the convolution that reads it, if images have
+ * channels last. A one-channel filter already has that layout, and so does a 1×1 filter in the forward pass; the gradient of an image swaps
+ * the filter's input and output channels.
  */
 export function transposedFilter(node: Node, card: Pick<CardEntry, 'capability'>): readonly CopiedFirst[] {
   if (!(isOp(node, 'conv2d') || isOp(node, 'conv2dInputGrad')) || !hasChannelsLast(node, card)) return [];
@@ -40,7 +40,7 @@ export function transposedFilter(node: Node, card: Pick<CardEntry, 'capability'>
 const hasChannelsLast = ({ dtype }: Node, { capability }: Pick<CardEntry, 'capability'>): boolean =>
   dtype !== 'float32' || Number(capability) >= CHANNELS_LAST;
 
-/** Returns the bytes of what XLA computes for one convolution, or for the gradient of one pooling, and for nothing else. */
+/** Returns the bytes of temporaries that XLA computes for only one convolution, or for only one pooling gradient. */
 export function convolutionBytes(node: Node): number {
   if (isOp(node, 'conv2dInputGrad')) return spreadBytes(node);
   if (isOp(node, 'maxPool2dGrad')) return placesBytes(node);
@@ -60,7 +60,10 @@ function imageToTranspose(node: Node): Node | undefined {
   return height <= kernelHeight || width <= kernelWidth ? image : undefined;
 }
 
-/** With strides, zeros are written between the places of the result's gradient and around them, unless a filter has one place. */
+/**
+ * Returns the bytes of the dilated gradient: with strides, zeros are inserted between the elements of the output's gradient and around
+ * them, unless the filter is 1×1.
+ */
 function spreadBytes(node: Node<'conv2dInputGrad'>): number {
   const [dy, filter] = inputsOf(node, 2);
   const [, , kernelHeight, kernelWidth] = dimensions(filter.shape, 4);
@@ -70,5 +73,5 @@ function spreadBytes(node: Node<'conv2dInputGrad'>): number {
   return bytesPerElement(dy.dtype) * batch * channels * (height + kernelHeight - 1) * (width + kernelWidth - 1);
 }
 
-/** The places that gradients go to: a number of 32 bits for each axis. */
+/** Returns the bytes of the positions that gradients go to: a 32-bit index per axis. */
 const placesBytes = ({ inputs: [, , dy] }: Node<'maxPool2dGrad'>): number => (dy ? 4 * dy.shape.length * elementCount(dy.shape) : 0);

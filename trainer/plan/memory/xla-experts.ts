@@ -4,12 +4,13 @@ import type { Node } from '../../graph/graph.ts';
 import { inputsOf, isOp } from '../../graph/node-store.ts';
 import { byteSize, dimensions, elementCount } from '../../graph/types.ts';
 
-/** Sums of blocks are kept in float32. */
+/** Bytes per element of the sums of blocks, which are kept in float32. */
 const SUM_BYTES = 4;
 
 /**
- * Returns the bytes that a product by experts takes while it runs: copies of the matrices that one turn of its loop multiplies by, which XLA
- * takes out of the stack, with the rows and the products of that turn. The gradients of all matrices take the sum of one and the product that is added to it.
+ * Returns the bytes that a product by experts takes while it runs: copies of the matrices that one loop iteration multiplies by, which XLA
+ * slices out of the stack, plus the rows and products of that iteration. The gradients of all matrices take the running sum of one matrix
+ * and the product that is added to it.
  */
 export function expertLoopBytes(node: Node): number {
   if (isOp(node, 'expertProduct')) {

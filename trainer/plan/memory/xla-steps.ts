@@ -1,8 +1,8 @@
 /**
- * Models how XLA fuses a schedule on a GPU, for its memory: an operation that works element by element has no buffer of its own where
- * it is computed within those that read it. XLA decides that by the bytes that are moved, as here. The factor was set by some ninety steps
- * compiled for an H100, of large models and of each family. A product reads a part of a tensor in place, unless it sums over the axis that the
- * part is cut on: so of the parts of keys and values that chunks of attention see, each has a buffer only until it was summed over.
+ * Models how XLA fuses a schedule on a GPU, to predict its memory: an elementwise operation has no buffer of its own if it is computed
+ * within its readers. XLA decides that by the bytes moved, as this model does. Its factor was calibrated on about ninety steps compiled for
+ * an H100, of large models and of each family. A product reads a slice of a tensor in place, unless it sums over the axis that the slice
+ * was taken along: so the slices of keys and values for chunks of attention need buffers only until they have been summed over.
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
@@ -20,15 +20,15 @@ import { type Reading, withAdditions } from './xla-additions.ts';
 import { keptErfs } from './xla-kept-erf.ts';
 import { sumsIn } from './xla-tables.ts';
 
-/** The most elements of a row of which one kernel computes the softmax. */
+/** Longest row whose softmax one kernel computes. */
 const WHOLE_ROW = 16_384;
-/** One kernel each finds the largest and the sum of such a row: what remains works element by element. */
+/** Returns true for a softmax over longer rows. Two kernels compute the maximum and the sum of a row; the rest is elementwise. */
 export const isOfLongRows = ({ op, shape }: Node): boolean => op === 'softmax' && lastOf(shape) > WHOLE_ROW;
 
-/** They can be computed within those that read them, as can those that work element by element. */
+/** Operations that can be computed within their readers, as elementwise operations can. */
 const COMPUTED_WITHIN: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'slice', 'transpose', 'pad', 'oneHot', 'gather']);
 
-/** They read buffers only. */
+/** Operations that read buffers only. */
 const READ_BUFFERS: ReadonlySet<OpName> = new Set<OpName>([
   'matmul',
   'conv2d',
@@ -41,23 +41,25 @@ const READ_BUFFERS: ReadonlySet<OpName> = new Set<OpName>([
   'concat',
 ]);
 
-/** A factor: computing something several times has to save more than that moves. */
+/** Factor by which recomputing a value must be cheaper than the bytes it moves. */
 const CAUTION = 1.45;
-/** A factor: of something that is larger than a result by this, only a part is read for it, as of the table of a lookup. */
+/** Limit on the bytes read from a tensor, as a multiple of the result: of a larger tensor, such as a lookup table, only a part is read. */
 const MOST_OF_A_READ = 4;
 
 const isView = (node: Node): boolean => bufferOf(node) !== node;
 const isComputed = (node: Node): boolean => worksByElement(node.op) || COMPUTED_WITHIN.has(node.op) || isOfLongRows(node);
 
-/** Whether a part is cut off several axes at once, as where rows are shifted against each other: a kernel that computes by tiles cannot read it so. */
+/**
+ * Returns true for a slice along several axes at once, as when rows are shifted against each other: a tiled kernel cannot read it in place.
+ */
 const isShifted = ({ op, inputs: [input] }: Node, readers: readonly Node[]): boolean =>
   op === 'slice' && input !== undefined && isView(input) && !isSource(bufferOf(input)) && !readers.some(reader => reader.op === 'slice');
 
-/** One step for each buffer, in the order of the schedule; what it reads are buffers too. */
+/** Returns one step per buffer, in schedule order; each step also reads buffers only. */
 export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard): Step[] {
   const readers = readersOf(schedule);
   const given = new Set([...Object.values(outputs), ...keptErfs(schedule, readers, card), ...keptTensors(schedule)]);
-  /** By an operation that has no buffer, those that it is computed from. */
+  /** For each operation without a buffer, the buffers that it is computed from. */
   const sources = new Map<Node, readonly Node[]>();
   const inPlace = partsInPlace(schedule, readers);
   const readBy = (node: Node): Node[] =>
@@ -66,14 +68,19 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     READ_BUFFERS.has(reader.op) &&
     (!reader.inputs.includes(node) || reader.inputs.some((input, i) => input === node && inPlace(reader, i) === undefined));
   const waits = bufferWaits(schedule);
-  /** By an operation that has no buffer, those that wait, itself or what it is computed from, until a step has the numbers that they wait for. */
+  /**
+   * For each operation without a buffer, the operations, itself or its inputs, that still wait for a step that has the value they wait for.
+   */
   const waiting = new Map<Node, readonly Node[]>();
-  // Each once: a chain of operations that read a value twice would double the list at every step.
+  // Deduplicated: a chain of operations that read a value twice would double the list at every step.
   const waitingIn = (node: Node): Node[] => [
     ...new Set([...(waits.has(node) ? [node] : []), ...node.inputs.flatMap(input => waiting.get(input) ?? [])]),
   ];
   const served = new Set<Node>();
-  /** Those that a step holds for the order of large buffers: the first of those that wait for a number has it computed. */
+  /**
+   * Returns the buffers that a step holds because of the order of large buffers: the first operation that waits for a value causes it to be
+   * computed.
+   */
   const heldBy = (node: Node): Node[] => {
     const first = waitingIn(node).filter(each => !served.has(each));
     for (const each of first) served.add(each);
@@ -99,23 +106,23 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
   }
   const steps = withAdditions(readings);
   const sums = sumsIn(steps);
-  // Such a kernel computes its sum before it writes anything, so its result may lie where an operand was, but for another sum that reads either
-  // (XLA's `FusionCanShareBufferHint`).
+  // A kernel that also computes a sum does so before it writes anything, so its result may take over an operand's buffer, unless another
+  // sum reads either of them (XLA's `FusionCanShareBufferHint`).
   const isApart = (node: Node, reads: readonly Node[]): boolean =>
     sums(node) > 1 || (sums(node) === 1 && reads.some(read => sums(bufferOf(read)) > 0));
   return steps.map(step => (step.nodes.some(node => isApart(node, step.reads)) ? { ...step, isFresh: true as const } : step));
 }
 
-/** Those that read a value, themselves or through views of it. */
+/** Returns the readers of each value, either direct or through views. */
 function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
   const found = new Map<Node, Node[]>();
   const add = (node: Node, readers: readonly Node[]): void => void found.set(node, [...(found.get(node) ?? []), ...readers]);
-  // Readers come after what they read.
+  // Readers come after the values they read, so this walks backward.
   for (const node of schedule.toReversed()) for (const input of node.inputs) add(input, isView(node) ? (found.get(node) ?? []) : [node]);
   return found;
 }
 
-/** A part of a tensor, in the tensor's own element type or another one, and the axes of which it is a part. */
+/** Returns the tensor that a node is a slice of, in the same or another element type, and the sliced axes. */
 function partOf(node: Node): { readonly whole: Node; readonly axes: readonly number[] } | undefined {
   const slice = node.op === 'cast' ? inputsOf(node, 1)[0] : node;
   if (!isOp(slice, 'slice')) return undefined;
@@ -124,7 +131,7 @@ function partOf(node: Node): { readonly whole: Node; readonly axes: readonly num
   return axes.length === 0 ? undefined : { whole, axes };
 }
 
-/** Returns whether a product does not sum over an axis that its input is a part of. */
+/** Returns true if a product does not sum over an axis that its input is a slice of. */
 function keepsAxes(reader: Node, i: number): boolean {
   const input = reader.inputs[i];
   if (!isOp(reader, 'matmul') || input === undefined) return false;
@@ -133,14 +140,16 @@ function keepsAxes(reader: Node, i: number): boolean {
   return partOf(input)?.axes.every(axis => axis !== summed) ?? false;
 }
 
-/** The tensor that has the same numbers in every place, before its element type changed. */
+/** Returns the tensor with the same values at every position, ignoring casts. */
 function origin(node: Node): Node {
   const [input] = node.inputs;
   const isSame = input !== undefined && (node.op === 'cast' || (node.op === 'slice' && sameShape(node.shape, input.shape)));
   return isSame ? origin(input) : node;
 }
 
-/** For a product and the place of an input, the tensor with a buffer, of the input's element type, in which the product reads it. */
+/**
+ * For a product and an input index, returns the tensor with a buffer, of the input's element type, in which the product reads the input.
+ */
 function partsInPlace(
   schedule: readonly Node[],
   readers: ReadonlyMap<Node, readonly Node[]>,
@@ -162,13 +171,13 @@ function partsInPlace(
   };
 }
 
-/** The readers of a tensor. What only widens it has no buffer, so those that read that read the tensor. */
+/** Returns the number of readers of a tensor. A widening cast has no buffer, so its readers count as readers of the tensor. */
 function countOf(node: Node, readers: ReadonlyMap<Node, readonly Node[]>): number {
   const isWidened = ({ op, dtype }: Node): boolean => op === 'cast' && dtype === 'float32' && node.dtype === 'bfloat16';
   return (readers.get(node) ?? []).reduce((sum, reader) => sum + (isWidened(reader) ? countOf(reader, readers) : 1), 0);
 }
 
-/** Whether it moves fewer bytes to compute the node in each of its readers than to write its buffer and read that. */
+/** Returns true if computing the node in each of its readers moves fewer bytes than writing and reading its buffer. */
 function saves(node: Node, reads: readonly Node[], readers: number): boolean {
   const own = byteSize(node);
   const read = reads.reduce((sum, each) => sum + Math.min(byteSize(each), MOST_OF_A_READ * own), 0);

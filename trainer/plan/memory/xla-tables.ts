@@ -1,6 +1,6 @@
 /**
- * Models the kernels of a GPU that give several results. XLA keeps a table of where these lie for each, from the start of the program to its end.
- * Tables are small, but a small step has hundreds of kernels.
+ * Models the GPU kernels with several results. For each, XLA keeps a table of the results' addresses, from the start of the program to its
+ * end. Tables are small, but a small step has hundreds of kernels.
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
@@ -8,15 +8,15 @@ import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { elementCount } from '../../graph/types.ts';
 
-/** cuDNN's results, and all of an Adam update. */
+/** Operations of cuDNN, and the whole Adam update. */
 const OF_SEVERAL: ReadonlySet<OpName> = new Set<OpName>(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'adam']);
 
-/** One kernel gives the results of all that read the same: both moments of a tensor, or the rows of several. */
+/** Operations that one kernel computes for all that read the same tensor: both moments of a tensor, or several slices. */
 const ONE_KERNEL: ReadonlySet<OpName> = new Set<OpName>(['assignAdd', 'slice']);
 
 /**
- * Returns, for each kernel of several results, a step that it computes. A sum over a gradient is computed together with the gradient, and not
- * once more with what is computed again for it.
+ * Returns, for each kernel with several results, one step that it computes. A sum over a gradient is computed together with the gradient,
+ * but not again with values that are recomputed for it.
  */
 export function stepsOfTables(steps: readonly Step[]): Step[] {
   const together = new Set<string>();
@@ -30,7 +30,9 @@ export function stepsOfTables(steps: readonly Step[]): Step[] {
   });
 }
 
-/** Returns the number of sums that read all of a tensor that is no sum itself: one kernel computes them with it. */
+/**
+ * Returns a function that counts the sums over all of a tensor that is not itself a sum: one kernel computes them along with the tensor.
+ */
 export function sumsIn(steps: readonly Step[]): (node: Node) => number {
   const sums = new Map<string, number>();
   for (const { nodes, reads } of steps)
@@ -44,5 +46,5 @@ export function sumsIn(steps: readonly Step[]): (node: Node) => number {
 
 const isSum = ({ op }: Node): boolean => op === 'sum';
 
-/** A sum and what it is computed from, where it goes over all of that once. */
+/** Returns the key of a sum over a tensor; it matches the tensor if the sum covers each element once. */
 const summedKey = ({ inputs: [input] }: Node, read: Node): string => `${bufferOf(read).id} ${elementCount(input?.shape ?? [])}`;
