@@ -1,7 +1,7 @@
-/** Our control group (a container, a service of systemd): its folders, and the memory that it leaves us. Linux only; elsewhere there is none. */
+/** Our control group (a container or a systemd service): its folders, and the memory that it leaves us. Linux only. */
 import { readFileSync } from 'node:fs';
 
-/** The text of a file; '' where it can't be read. */
+/** Returns the text of a file; '' if it can't be read. */
 export type ReadText = (file: string) => string;
 
 export const readTextOrEmpty: ReadText = file => {
@@ -12,7 +12,7 @@ export const readTextOrEmpty: ReadText = file => {
   }
 };
 
-/** Infinite where nothing limits it. */
+/** Memory limit; infinite without one. */
 export interface GroupMemory {
   readonly limitBytes: number;
   /** Available memory; cached files count as free. */
@@ -25,7 +25,7 @@ const MEMORY_FILES = [
   { limit: 'memory.limit_in_bytes', usage: 'memory.usage_in_bytes', cached: /^total_inactive_file (\d+)$/m },
 ] as const;
 
-/** The group's own folder and those above it, of version 1 or 2; inside a container the group is the root of what is mounted. */
+/** Returns the group's own folder and its parents, for version 1 or 2; inside a container the group is the root of the mount. */
 export function groupFolders(readText: ReadText): string[] {
   const lines = readText('/proc/self/cgroup').split('\n');
   const v1 = lines.find(line => /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:/.test(line))?.split(':')[2];
@@ -33,13 +33,13 @@ export function groupFolders(readText: ReadText): string[] {
   return [...(v1 === undefined ? [] : upwards('/sys/fs/cgroup/memory', v1)), ...(v2 === undefined ? [] : upwards('/sys/fs/cgroup', v2))];
 }
 
-/** '/a/b' is root/a/b, root/a, root. */
+/** Returns the folders of '/a/b': root/a/b, root/a, root. */
 function upwards(root: string, group: string): string[] {
   const names = group.split('/').filter(Boolean);
   return Array.from({ length: names.length + 1 }, (_, i) => [root, ...names.slice(0, names.length - i)].join('/'));
 }
 
-/** The group above may be tighter than our own: the least counts. */
+/** Returns the least memory of all groups: a parent may be tighter than our own. */
 export function groupMemory(readText: ReadText): GroupMemory {
   let [limitBytes, availableBytes] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (const folder of groupFolders(readText))

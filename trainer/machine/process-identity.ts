@@ -1,12 +1,12 @@
-/** Which process it is: by its number, when it started and in which boot, so that a number that is used again deceives nobody. */
+/** Identifies a process by its id, its start time and the boot, so that a reused process id is not mistaken for it. */
 import { readFileSync } from 'node:fs';
 import { codeOf } from '../protocol/error-facts.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Linux: clock ticks from boot to the start of the process; elsewhere absent. */
+  /** Linux: clock ticks from boot to the start of the process; absent elsewhere. */
   readonly startTime?: string;
-  /** Linux: the first digits of the random number of this boot of the machine; elsewhere absent. */
+  /** Linux: the first digits of the random id of this boot; absent elsewhere. */
   readonly bootId?: string;
 }
 
@@ -21,14 +21,14 @@ export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): bo
     if (codeOf(error) !== 'EPERM') return false;
   }
   const found = statOf(pid);
-  // A zombie has ended; its parent has not looked after it yet.
+  // A zombie has ended, but its parent has not collected it yet.
   return found?.state !== 'Z' && (startTime === undefined || found?.startTime === startTime);
 }
 
-/** True of a process that is held by SIGSTOP or a debugger: it lives, and answers nobody. */
+/** Returns true for a process that is stopped by SIGSTOP or a debugger: it is alive but unresponsive. */
 export const isSuspended = ({ pid }: ProcessIdentity): boolean => ['T', 't'].includes(statOf(pid)?.state ?? '');
 
-/** Milliseconds of processor time that a process has used, to a tick of ten; undefined where the system does not say. */
+/** Returns the CPU time of a process in milliseconds, in ticks of ten; undefined if the system does not provide it. */
 export const processorTime = (pid: number): number | undefined => statOf(pid)?.processorMs;
 
 interface ProcessStat {
@@ -37,10 +37,10 @@ interface ProcessStat {
   readonly processorMs: number;
 }
 
-/** Linux counts processor time in hundredths of a second here, whatever its clock. */
+/** Linux reports CPU time here in hundredths of a second, whatever its clock. */
 const TICK_MS = 10;
 
-/** Fields 3, 14, 15 and 22 of /proc/PID/stat, counted behind the name, which may hold spaces and brackets. */
+/** Reads fields 3, 14, 15 and 22 of /proc/PID/stat, counted from the end of the name, which may contain spaces and brackets. */
 function statOf(pid: number): ProcessStat | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -57,7 +57,7 @@ function bootId(): string | undefined {
   try {
     boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8);
   } catch {
-    // Not Linux: a process number alone has to do.
+    // Not Linux: the process id alone has to do.
   }
   return boot;
 }

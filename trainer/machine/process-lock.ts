@@ -1,36 +1,37 @@
 /**
- * A lock that one process at a time holds, and that ends with its process, stopped or busy as it may be. Node has no flock, and a single
- * lock file can't be taken over without a race: between the look at it and its removal another process may have replaced it. So a lock is
- * a folder in which every contender puts a claim under a name of its own (process, start time, boot), then looks who else is there. A
- * claim of a dead process can be removed by anyone, as nobody else will ever use its name. Of two that claim at once at least the later
- * one sees the other, and gives way. A claim says in which folder it was put: one that was copied along with its folder counts for nothing.
+ * A lock that one process at a time holds, and that ends with its process, even if that process is stopped or busy. Node has no flock, and
+ * a single lock file can't be taken over without a race: between checking it and removing it, another process may have replaced it. So a
+ * lock is a folder in which every contender puts a claim under its own name (process id, start time, boot), then checks for others. Anyone
+ * can remove the claim of a dead process, because no other process will ever use its name. If two claim at the same time, at least the
+ * later one sees the other and gives way. A claim records the folder it was put in: one that was copied along with its folder does not
+ * count.
  */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { codeOf } from '../protocol/error-facts.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
-/** Two that claim at once both give way and try again; a claim that stays for so many looks is that of a holder. */
+/** Two simultaneous contenders both give way and try again; a claim that is still present after this many attempts belongs to a holder. */
 const ATTEMPTS = 10;
 const MAX_PAUSE_MS = 10;
-/** No system has longer paths. */
+/** Maximum path length; no system has longer paths. */
 const MAX_PLACE_BYTES = 32_768;
 
 export type LockOutcome =
   | { readonly holder: ProcessIdentity }
   | {
       readonly release: () => void;
-      /** Processes that held it and have ended without giving it back. */
+      /** Processes that held the lock and ended without releasing it. */
       readonly takenFrom: readonly ProcessIdentity[];
     };
 
-/** Locks of this process: it must not take one twice. */
+/** Locks of this process, which must not take one twice. */
 const held = new Set<string>();
 
-/** @param lock its folder; the one around it exists. @throws the error of the disk, ENOTDIR where a file is in its place */
+/** Takes a lock. @param lock its folder; the parent exists. @throws the disk's error, ENOTDIR if a file is in its place */
 export function takeLock(lock: string): LockOutcome {
   const own = ownIdentity();
-  // By its real place: through a link it is the same lock.
+  // Resolved to the real path: through a link, it is the same lock.
   const folder = path.join(realpathSync(path.dirname(lock)), path.basename(lock));
   const claim = path.join(folder, claimName(own));
   if (held.has(claim)) return { holder: own };
@@ -46,7 +47,7 @@ export function takeLock(lock: string): LockOutcome {
   }
 }
 
-/** Who holds it now; undefined where nobody does. */
+/** Returns the current holder; undefined if there is none. */
 export function lockHolder(lock: string): ProcessIdentity | undefined {
   try {
     return claimsIn(lock).find(claim => isRunning(claim) && !isCopied(lock, claim));
@@ -56,8 +57,9 @@ export function lockHolder(lock: string): ProcessIdentity | undefined {
 }
 
 /**
- * Whether the folder of a lock is a copy, made while this process held the original. Its claim names another folder, in which another file
- * is its claim. If nothing is there, the folder was moved, or is known to this process by another path, and the claim counts.
+ * Returns true if the folder of a lock is a copy, made while this process held the original. Its claim then names another folder, which
+ * contains a different file as the claim. If there is nothing, the folder was moved, or this process knows it by another path, and the
+ * claim counts.
  */
 export function isCopied(lock: string, claim: ProcessIdentity): boolean {
   const name = claimName(claim);
@@ -71,7 +73,7 @@ export function isCopied(lock: string, claim: ProcessIdentity): boolean {
   }
 }
 
-/** Undefined where the claim stands alone; else the other process, and the claim is gone again. */
+/** Returns undefined if there is no other claim; otherwise the other process, after removing the claim again. */
 function tryClaim(folder: string, claim: string, takenFrom: ProcessIdentity[]): ProcessIdentity | undefined {
   placeClaim(folder, claim);
   for (const found of claimsIn(folder)) {
@@ -88,7 +90,7 @@ function tryClaim(folder: string, claim: string, takenFrom: ProcessIdentity[]): 
   return undefined;
 }
 
-/** Whoever gives the lock back may remove the folder meanwhile. */
+/** Writes the claim, repeatedly, because a process that releases the lock may remove the folder meanwhile. */
 function placeClaim(folder: string, claim: string): void {
   for (let attempt = 1; ; attempt++)
     try {
@@ -101,7 +103,7 @@ function placeClaim(folder: string, claim: string): void {
   try {
     writeFileSync(claim, folder);
   } catch {
-    // The disk is full. An empty claim counts wherever it is.
+    // The disk is full. An empty claim counts in any folder.
   }
 }
 
@@ -113,18 +115,18 @@ function makeFolder(folder: string): void {
   }
 }
 
-/** Removes the claim, then the folder. A disk that fails once is tried a second time. */
+/** Removes the claim, then the folder. Tries again if the disk fails once. */
 function release(folder: string, claim: string): void {
   held.delete(claim);
   try {
     removeClaim(folder, claim);
   } catch (error) {
-    // Another process has a claim there, or has removed the folder.
+    // Another process has a claim in the folder, or has removed it.
     if (['ENOTEMPTY', 'ENOENT', 'EEXIST'].includes(codeOf(error) ?? '')) return;
     try {
       removeClaim(folder, claim);
     } catch {
-      // What stays is the claim of a process that is about to end, which counts for nothing then.
+      // What remains is the claim of a process that is about to end; it does not count after that.
     }
   }
 }
@@ -134,7 +136,7 @@ function removeClaim(folder: string, claim: string): void {
   rmdirSync(folder);
 }
 
-/** The name of a process's claim in the folder of a lock. */
+/** Returns the name of a process's claim in the folder of a lock. */
 export const claimName = ({ pid, startTime = '', bootId = '' }: ProcessIdentity): string => `${pid}.${startTime}.${bootId}`;
 
 function claimsIn(folder: string): ProcessIdentity[] {

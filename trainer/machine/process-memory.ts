@@ -2,20 +2,19 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 export interface ProcessMemory {
-  /** Resident now. */
+  /** Current resident memory. */
   readonly residentBytes: number;
-  /** Highest since the start, or since the last `resetPeak`. */
+  /** Peak resident memory since the start, or since the last `resetPeak`. */
   readonly peakBytes: number;
   /**
-   * Resident pages of files: the code of Node and of the engine. The system drops them when memory is short, and their
-   * number depends on its cache: 320 to 370 MB for TensorFlow.
+   * Resident file pages: the code of Node and the engine. The system drops them when memory is short, and their amount depends on its
+   * cache: 320 to 370 MB for TensorFlow.
    */
   readonly codeBytes: number;
 }
 
 /**
- * If the system does not provide this, both values come from Node's resident set, and peaks between two looks are
- * missed.
+ * Reads the memory. If the system does not provide it, both values come from Node's resident set, and peaks between two calls are missed.
  */
 export function processMemory(): ProcessMemory {
   try {
@@ -27,7 +26,7 @@ export function processMemory(): ProcessMemory {
   }
 }
 
-/** Lets the peak start again from what is resident now. @returns false where the system does not allow it */
+/** Resets the peak to the current resident memory. @returns false if the system does not allow it */
 export function resetPeak(): boolean {
   try {
     writeFileSync('/proc/self/clear_refs', '5');

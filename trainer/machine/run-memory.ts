@@ -1,16 +1,16 @@
-/** The memory that a run of this machine may take. */
+/** The memory that a run on this machine may take. */
 import type { DeviceHere } from '../catalog/device-card.ts';
 import { USABLE_SHARE } from './machine.ts';
 
-/** Bytes, and whether each process and each device of a run has so many of its own. */
+/** Memory in bytes, and whether each process and each device of a run has its own. */
 export interface RunMemory {
   readonly availableBytes: number;
-  /** Those of them that the run may take. */
+  /** The part of `availableBytes` that the run may take. */
   readonly usableBytes: number;
   readonly apart: boolean;
 }
 
-/** The memory of the GPU where that is known: all that programs may take. Else half of the free memory of the machine. */
+/** Returns the memory of the GPU if it is known: all that programs may take. Otherwise half of the machine's free memory. */
 export const runMemory = ({ gpu }: DeviceHere, freeBytes: number): RunMemory =>
   gpu?.memoryBytes === undefined
     ? { availableBytes: freeBytes, usableBytes: USABLE_SHARE * freeBytes, apart: false }
