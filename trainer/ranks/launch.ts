@@ -1,4 +1,4 @@
-/** Starts the processes of a run on this machine: with the mpiexec of the MPI that was found, or each by itself. */
+/** Starts the processes of a run on this machine, with the mpiexec of the MPI that was found, or directly. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import net from 'node:net';
 import os from 'node:os';
@@ -13,7 +13,7 @@ import { RANK_SOCKET } from './rank-channel.ts';
 
 export interface StartParams {
   readonly processes: number;
-  /** Threads per operation of each process. */
+  /** Threads per operation in each process. */
   readonly threads: number;
   /** The path of the supervisor's socket. */
   readonly socket: string;
@@ -24,21 +24,24 @@ export interface LaunchParams extends StartParams {
   readonly mpi: FoundMpi;
 }
 
-/** The handle of the processes that were started. */
+/** A handle to the started processes. */
 export interface Launcher {
-  /** Resolves when all have ended, or one has not ended in order. */
+  /** Resolves when all processes have ended, or when one has failed. */
   readonly ended: Promise<void>;
   kill(): void;
 }
 
-/** The bundle next to this one. */
+/** The worker's bundle, next to this one. */
 const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
 const WORKER = [...WORKER_FLAGS, WORKER_FILE];
 
-/** Asks an MPICH of the usual launcher for the end of each process: its closing words have the bits of all of them in one number. */
+/** Makes the Hydra launcher of MPICH report each process's exit status: its closing message ORs all of them into one number. */
 const HYDRA_ARGUMENTS = ['-print-all-exitcodes'];
 
-/** Open MPI binds each process to one core and refuses more processes than cores, or to run as root; MPICH does neither. */
+/**
+ * By default, Open MPI binds each process to one core, and refuses to run more processes than cores or to run as root; MPICH does none of
+ * this.
+ */
 const OPEN_MPI_ARGUMENTS = ['--bind-to', 'none', '--oversubscribe', '--allow-run-as-root'];
 
 const environmentOf = ({ threads, socket, environment }: StartParams): NodeJS.ProcessEnv => ({
@@ -48,7 +51,7 @@ const environmentOf = ({ threads, socket, environment }: StartParams): NodeJS.Pr
   [RANK_SOCKET]: socket,
 });
 
-/** @param onLine for what the launcher and its processes say */
+/** Starts the ranks with mpiexec. @param onLine receives the output of the launcher and its processes */
 export function launchRanks(params: LaunchParams, onLine: (line: string) => void): Launcher {
   const { mpi, processes } = params;
   const own = /libmpi\.so\.40/.test(mpi.library) ? OPEN_MPI_ARGUMENTS : mpi.isHydra ? HYDRA_ARGUMENTS : [];
@@ -59,7 +62,7 @@ export function launchRanks(params: LaunchParams, onLine: (line: string) => void
   return { ended: endOf(child, onLine).then(() => undefined), kill: () => void child.kill('SIGKILL') };
 }
 
-/** Starts each process by itself, for a transport that needs no launcher; the variables that say which it is are those of torchrun. */
+/** Starts each process directly, for a transport that needs no launcher; the variables that identify a rank are torchrun's. */
 export function startRanks(params: StartParams, onLine: (line: string) => void): Launcher {
   const { processes } = params;
   const children = Array.from({ length: processes }, (_, rank) =>
@@ -106,7 +109,7 @@ function endOf(child: ChildProcess, onLine: (line: string) => void): Promise<End
   });
 }
 
-/** Ports of this machine that are free now, one for each process. */
+/** Returns free ports of this machine, one for each process. */
 export async function freeAddresses(count: number): Promise<string[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -115,7 +118,7 @@ export async function freeAddresses(count: number): Promise<string[]> {
       return server;
     }),
   );
-  // All at once, so that none is given twice.
+  // All at the same time, so that none is returned twice.
   return Promise.all(
     servers.map(async server => {
       const address = server.address();

@@ -1,8 +1,8 @@
-/** The connection between the ranks of a run and the process that started them: JSON messages, one a line, over a local socket. */
+/** The connection between the ranks of a run and the process that started them: JSON messages, one per line, over a local socket. */
 import { closeSync, openSync } from 'node:fs';
 import net from 'node:net';
 
-/** The variable that tells a worker that it is a rank, and where its supervisor listens. */
+/** The environment variable that makes a worker a rank; it holds the supervisor's socket path. */
 export const RANK_SOCKET = 'ROWTUNE_RANK_SOCKET';
 
 /** The first message of a rank. */
@@ -10,26 +10,26 @@ export interface RankHello {
   readonly rank: number;
   readonly pid: number;
   /**
-   * The connection carries no messages: it only ends with the process. The end of the other one waits behind its messages, so that it may be seen after
-   * that of a rank which the launcher ended because this one was gone.
+   * True if the connection carries no messages and only ends with the process. The end of the other connection is queued after its
+   * messages, so it may be seen after the end of a rank that the launcher killed because this one had died.
    */
   readonly isLifeline?: true;
 }
 
 export interface Channel {
-  /** Calls back when the message is on its way, or the other side is gone. */
+  /** Calls back once the message is sent, or the other side is gone. */
   send(message: unknown, sent?: () => void): void;
   onMessage(listener: (message: unknown) => void): void;
-  /** The other side is gone. */
+  /** Calls back when the other side is gone. */
   onEnd(listener: () => void): void;
   close(): void;
 }
 
-/** A result with the confusion of a thousand labels; longer messages are not ours. */
+/** Room for a result with the confusion matrix of a thousand labels; no message of ours is longer. */
 const MAX_MESSAGE_CHARACTERS = 64 * 2 ** 20;
 
 export function channelOver(socket: net.Socket): Channel {
-  // Its end follows as 'close'.
+  // A 'close' event follows.
   socket.on('error', () => undefined);
   return {
     send: (message, sent = () => undefined) => {
@@ -60,8 +60,9 @@ function parsed(line: string): unknown {
 
 /**
  * Connects a rank with its supervisor.
- * @param launcherFile the number of the open file by which the launcher notices the end of this process. It ends the other ranks then, and files of a
- * process that dies are closed from the highest number down: the connections get higher ones, so that the supervisor sees the end of this process first.
+ * @param launcherFile file descriptor through which the launcher notices the end of this process, and then kills the other ranks. The
+ * descriptors of a dying process are closed from the highest down, so the connections get higher ones: the supervisor sees the end of this
+ * process first.
  */
 export function connectRank(path: string, hello: RankHello, launcherFile?: number): Channel {
   const placeholders = launcherFile === undefined ? [] : fillUpTo(launcherFile);
@@ -74,10 +75,10 @@ export function connectRank(path: string, hello: RankHello, launcherFile?: numbe
   return channel;
 }
 
-/** No process has as many open files as this. */
+/** Safety limit: no process has this many open files. */
 const MOST_FILES = 4096;
 
-/** Opens files until all numbers below one are taken. */
+/** Opens files until all descriptors up to this one are taken. */
 function fillUpTo(number: number): readonly number[] {
   const opened: number[] = [];
   while (opened.length < MOST_FILES) {

@@ -1,4 +1,4 @@
-/** The state of each rank as the parent of a run knows it, and from that, how the run ended. */
+/** Tracks the state of each rank, as the parent of a run sees it, and derives how the run ended. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { isRunning } from '../machine/process-identity.ts';
@@ -20,18 +20,21 @@ const hello: z.ZodType<RankHello> = z.object({
   isLifeline: z.literal(true).optional(),
 });
 
-/** All processes of a machine start within a second or so of each other; one that does not start is found out by this. */
+/**
+ * Time for all ranks to start: processes of a machine start within a second or so of each other, so one that does not start is detected by
+ * this.
+ */
 const START_MS = 120_000;
-/** After the first sign of trouble, for a better reason from another rank. */
+/** Wait after the first sign of trouble, in case another rank sends a better reason. */
 const GRACE_MS = 500;
-/** For the launcher's own words, when a rank is gone: it says them as it ends, within a second on a machine that is not busy. */
+/** Wait for the launcher's own message after a rank is gone: the launcher prints it as it ends, within a second on an idle machine. */
 const LAUNCHER_MS = 5000;
-/** Between looks whether a killed process has ended. */
+/** Interval between checks whether a killed process has ended. */
 const LOOK_MS = 20;
 
 /**
- * Turns of the event loop before a conclusion: after a pause of this process, timers run before the messages that have arrived meanwhile. One
- * turn reads the end of a connection, the next ones report it.
+ * Event loop iterations before a conclusion: after a pause of this process, timers run before the messages that arrived meanwhile. One
+ * iteration reads the end of a connection, the next ones report it.
  */
 const TURNS = 4;
 
@@ -45,18 +48,18 @@ const NAMES_A_RANK = /^rank \d+ /;
 /** A rank whose process has ended. */
 interface Gone {
   readonly rank: number;
-  /** It had ended when its connection was first read, so others that were seen to end may have ended after it. */
+  /** True if it had already ended when its connection was first read, so other ranks seen to end may have ended after it. */
   readonly wasFound: boolean;
 }
 
 export class RankTable {
-  /** Resolves with the result of rank 0 when all ranks have ended. @throws RunError that names the rank that failed first */
+  /** Resolves with rank 0's result when all ranks have ended. @throws RunError that names the rank that failed first */
   readonly outcome: Promise<unknown>;
-  /** The last lines of the launcher. */
+  /** Last lines of the launcher's output. */
   readonly lines: string[] = [];
   private readonly size: number;
   private readonly ranks = new Map<number, Rank>();
-  /** Ranks whose process has ended, the first one first. */
+  /** Ranks whose process has ended, in that order. */
   private readonly gone: Gone[] = [];
   private readonly failed: { readonly rank: number; readonly end: Extract<WorkerEnd, { type: 'failed' }> }[] = [];
   private readonly timers: NodeJS.Timeout[] = [];
@@ -72,7 +75,10 @@ export class RankTable {
     this.timers.push(setTimeout(() => this.ranks.size < size && this.fail(this.notStarted()), START_MS));
   }
 
-  /** @returns the rank that introduces itself; undefined if it is none of ours, or has other connections for its messages */
+  /**
+   * Handles the first message of a connection.
+   * @returns the rank that it introduces; undefined if it is not a rank of this run, or the connection is a lifeline
+   */
   greet(message: unknown, channel: Channel): number | undefined {
     const { success, data } = hello.safeParse(message);
     if (success && data.isLifeline) this.watchLife(data.rank, channel);
@@ -107,7 +113,7 @@ export class RankTable {
   leave(rank: number): void {
     const known = this.ranks.get(rank);
     if (known && !known.end) {
-      // Where it is seen before that of the lifeline, it counts.
+      // This may be seen before the end of the lifeline, so it counts.
       this.gone.push({ rank, wasFound: false });
       this.concludeIn(LAUNCHER_MS);
     }
@@ -115,7 +121,7 @@ export class RankTable {
   }
 
   launcherEnded(): void {
-    // What its processes have sent may still be on its way.
+    // Messages that its processes have sent may still be in transit.
     this.concludeIn(GRACE_MS);
     this.settle();
   }
@@ -124,18 +130,18 @@ export class RankTable {
     for (const { channel } of this.ranks.values()) channel.send(message);
   }
 
-  /** Each process has a group of its own, which the end of the launcher does not end. */
+  /** Kills all ranks. Each process has its own process group, which the end of the launcher does not affect. */
   killAll(): void {
     for (const { pid } of this.ranks.values()) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has ended.
+        // The process has already ended.
       }
     }
   }
 
-  /** Resolves when the processes have ended, or after so long. */
+  /** Resolves when the processes have ended, or after this time. */
   async ended(mostMs: number): Promise<void> {
     const untilMs = performance.now() + mostMs;
     while ([...this.ranks.values()].some(isRunning) && performance.now() < untilMs) await delay(LOOK_MS);
@@ -164,7 +170,10 @@ export class RankTable {
     this.reject(error);
   }
 
-  /** A rank that says why it failed is right; then one that went silently; then those that noticed that another is gone. */
+  /**
+   * Returns the reason: preferably from a rank that reports why it failed; then from one that ended silently; then from those that noticed
+   * a lost rank.
+   */
   private reason(): Error | undefined {
     const failure = this.failed.find(({ end }) => end.code !== 'rank-lost');
     if (failure) {
@@ -175,25 +184,25 @@ export class RankTable {
     }
     const [noticed] = this.failed;
     const error = noticed && new RunError('rank-lost', noticed.end.message, noticed.end.hint);
-    // Who is silent was seen before the launcher ended it; MPI's own words name nobody.
+    // The error names a silent rank if it was found before the launcher killed it; MPI's own messages name none.
     if (error && NAMES_A_RANK.test(error.message)) return error;
-    // One that never came is the reason for the end of those that did.
+    // A rank that never started is the reason why the others ended.
     if (this.ranks.size < this.size) return undefined;
-    // The end of a rank's messages may come later than that of its process, and than that of other ranks.
+    // The end of a rank's messages may arrive later than the end of its process, and later than that of other ranks.
     const cutOff = this.gone.filter(({ rank }) => this.isCutOff(rank));
-    // The launcher lists 0 for a rank that it has ended itself.
+    // The launcher lists status 0 for a rank that it has killed itself.
     const own = cutOff.filter(({ rank }) => statusOf(this.lines.join('\n'), rank) !== 0);
     const silent = own.length > 0 ? own : cutOff;
     const lost = silent[0]?.rank;
     const gone = lost === undefined ? undefined : this.ranks.get(lost);
     if (gone === undefined || lost === undefined) return error;
-    // The launcher ends the others within milliseconds: which of them was the first is then unknown, and none is blamed.
+    // The launcher kills the others within milliseconds: it is then unknown which rank ended first, and none is blamed.
     if (new Set(silent.map(({ rank }) => rank)).size > 1 && silent.some(({ wasFound }) => wasFound))
       return new RunError('rank-lost', `a rank ${howEnded(this.lines, lost)} while the ranks started, so all ranks were ended`);
     return this.lossOf(lost, gone);
   }
 
-  /** It gave no result; or it did, and was ended by a signal before it could leave, which ends the others too. */
+  /** Returns true if the rank gave no result, or gave one but was killed by a signal before it could exit, which also ends the others. */
   private isCutOff(rank: number): boolean {
     const end = this.ranks.get(rank)?.end;
     const status = statusOf(this.lines.join('\n'), rank) ?? 0;
@@ -219,20 +228,23 @@ export class RankTable {
 
 const LESS_MEMORY = 'Take less: a smaller per_device_train_batch_size or max_length, recompute: block, or fewer processes';
 
-/** The end of a rank in the words of its launcher: those about this rank, or those about all. */
+/** Describes the end of a rank from the launcher's output about this rank, or about all ranks. */
 export function howEnded(lines: readonly string[], rank: number): string {
   const said = lines.join('\n');
   const signal = signalOf(said, rank);
   return signal === undefined ? 'ended unexpectedly' : signal === 9 ? 'was killed (SIGKILL)' : `was ended by signal ${signal}`;
 }
 
-/** The end of a rank as MPICH's launcher lists it, which has 0 for one that it has ended itself; undefined if it says nothing. */
+/**
+ * Returns a rank's exit status as listed by MPICH's launcher, which is 0 for a rank that the launcher killed itself; undefined if it lists
+ * none.
+ */
 function statusOf(said: string, rank: number): number | undefined {
   const status = /Exit codes: \[[^\]]*\] ([-\d,]+)/.exec(said)?.[1]?.split(',')[rank];
   return status === undefined ? undefined : Number(status);
 }
 
-/** A status is as waitpid gives it: the signal is in the lowest seven bits. */
+/** Returns the signal in a status of waitpid: its lowest seven bits. */
 const signalIn = (status: number): number | undefined => status & 127 || undefined;
 
 function signalOf(said: string, rank: number): number | undefined {

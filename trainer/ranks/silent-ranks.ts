@@ -1,12 +1,12 @@
-/** Finds the ranks that no longer answer over the network, when an exchange has failed. */
+/** Finds the ranks that no longer answer over the network after an exchange has failed. */
 import net from 'node:net';
 import type { RankPlace } from '../protocol/messages/job-messages.ts';
 import { RunError } from '../run-error.ts';
 
-/** Much longer than a connection takes that is made at all. */
+/** Much longer than any successful connection takes. */
 const ANSWER_MS = 3000;
 
-/** The error, with the ranks that do not answer if it says that one is lost. Ranks of MPI have no addresses that are known here. */
+/** Returns the error; if it reports a lost rank, adds the ranks that do not answer. The addresses of MPI ranks are not known here. */
 export async function namingSilentRanks(error: unknown, place: RankPlace | undefined): Promise<unknown> {
   const { addresses, rank: own } = place ?? {};
   if (!(error instanceof RunError) || error.code !== 'rank-lost' || addresses === undefined) return error;
@@ -17,7 +17,7 @@ export async function namingSilentRanks(error: unknown, place: RankPlace | undef
   return new RunError(error.code, message, error.hint, { cause: error });
 }
 
-/** Whether a server at this host and port accepts a connection. */
+/** Returns whether a server at this host and port accepts a connection. */
 function accepts(address: string): Promise<boolean> {
   const at = address.lastIndexOf(':');
   const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1');

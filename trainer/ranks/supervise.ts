@@ -1,5 +1,5 @@
 /**
- * The parent of a run of several processes on this machine: starts them, passes on what the first of them reports, and ends all of them when one
+ * The parent of a run with several processes on this machine: starts them, forwards the reports of rank 0, and ends all processes when one
  * fails.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -21,20 +21,20 @@ export interface SuperviseParams {
   readonly request: Extract<JobRequest, { kind: 'train' | 'resume' }>;
   readonly job: Job;
   readonly processes: number;
-  /** Threads per operation of each process; 0 to share the cores among the processes. */
+  /** Threads per operation in each process; 0 divides the cores among the processes. */
   readonly threads: number;
   readonly transport: TransportName;
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** From the last result to the end of all processes. */
+/** Time from the last result to the end of all processes. */
 const END_MS = 10_000;
 const LOOK_MS = 200;
 const KEPT_LINES = 40;
 
 /**
  * Resolves with the result of the run.
- * @throws EngineError without MPI; RunError with the reason of the rank that failed first, 'rank-lost' if one ended without giving any
+ * @throws EngineError without MPI; RunError with the reason of the rank that failed first, 'rank-lost' if one ended without giving a reason
  */
 export async function superviseRanks(params: SuperviseParams): Promise<unknown> {
   const { job, processes, request, environment } = params;
@@ -77,7 +77,7 @@ export async function superviseRanks(params: SuperviseParams): Promise<unknown> 
   }
 }
 
-/** A process that connects is asked for its rank, gets its request, and is listened to until it ends. */
+/** Identifies the rank of a new connection, sends its request, and forwards its messages until it ends. */
 function welcome(connection: net.Socket, ranks: RankTable, job: Job, requestOf: (rank: number) => JobRequest): void {
   const channel = channelOver(connection);
   let rank: number | undefined;
@@ -94,7 +94,7 @@ function welcome(connection: net.Socket, ranks: RankTable, job: Job, requestOf: 
   channel.onEnd(() => rank !== undefined && ranks.leave(rank));
 }
 
-/** Passes requests to stop on to all ranks. */
+/** Returns a function that forwards stop requests to all ranks. */
 function passStops(ranks: RankTable, job: Job): () => void {
   let told: boolean | undefined;
   return () => {
@@ -102,7 +102,7 @@ function passStops(ranks: RankTable, job: Job): () => void {
     if (!stop || told === stop.save) return;
     told = stop.save;
     ranks.tell({ type: 'stop', save: stop.save } satisfies WorkerCommand);
-    // What is not to be saved need not end in order.
+    // A run that is not saved need not end in an orderly way.
     if (!stop.save) ranks.killAll();
   };
 }
