@@ -1,14 +1,13 @@
 /**
- * Evidence of the kernel and of memory figures about the death of a process: SIGKILL alone does not show who sent it.
- * Linux only.
+ * Evidence from the kernel and from memory figures about the death of a process: SIGKILL alone does not show who sent it. Linux only.
  */
 import os from 'node:os';
 import { groupFolders, groupMemory, type ReadText, readTextOrEmpty } from '../machine/control-group.ts';
 
 export interface MemoryEvidence {
-  /** Processes that the kernel killed for memory since the watch started, in our own control group if there is one. */
+  /** Processes that the kernel killed for lack of memory since the watch started, in our own control group if there is one. */
   readonly oomKills: number;
-  /** Resident memory of the process at the last look. */
+  /** Resident memory of the process at the last check. */
   readonly rssBytes: number;
   /** The limit: the machine's memory, or that of our control group. */
   readonly limitBytes: number;
@@ -26,9 +25,9 @@ export interface MemoryWatchParams {
   readonly totalBytes?: number;
 }
 
-/** Memory that grows by gigabytes per second is noticed, and a look costs about 20 µs. */
+/** Interval between checks: fast enough to notice memory that grows by gigabytes per second. A check costs about 20 µs. */
 const INTERVAL_MS = 1000;
-/** If the last look saw this share of the limit in use, memory ran out. */
+/** If this share of the limit was in use at the last check, memory ran out. */
 const NEAR_LIMIT = 0.85;
 
 export const isOutOfMemory = ({ oomKills, rssBytes, limitBytes }: MemoryEvidence): boolean =>
@@ -50,7 +49,7 @@ export function watchMemory({ pid, readText = readTextOrEmpty, totalBytes = os.t
   };
 }
 
-/** The counter of our control group, or of the whole machine if it has none. */
+/** Returns the counter of our control group, or of the whole machine if it has none. */
 function countOomKills(readText: ReadText): number {
   const files = groupFolders(readText).flatMap(folder => [`${folder}/memory.events`, `${folder}/memory.oom_control`]);
   for (const file of [...files, '/proc/vmstat']) {

@@ -2,38 +2,38 @@
 import type { ChildProcess } from 'node:child_process';
 import type { WorkerCommand } from '../protocol/messages/job-messages.ts';
 
-/** In seconds. docs/reference/daemon.md lists these numbers. */
+/** Times in seconds. docs/reference/daemon.md lists these numbers. */
 export interface StopTimes {
   /**
-   * A stopping training finishes its update and saves. That may take minutes, but it reports progress; without any
-   * event for this long, it is ended without saving.
+   * Training that is stopping finishes its update and saves. That may take minutes, but it reports progress; without any event for this
+   * long, it is ended without saving.
    */
   readonly silence: number;
-  /** The longest duration of all of that. */
+  /** Maximum time for finishing and saving. */
   readonly save: number;
-  /** From the request to end without saving to SIGTERM. */
+  /** Time from the request to end without saving to SIGTERM. */
   readonly ask: number;
-  /** From SIGTERM to SIGKILL: a compiled step can't be interrupted. */
+  /** Time from SIGTERM to SIGKILL: a compiled step can't be interrupted. */
   readonly terminate: number;
 }
 
 export const STOP_SECONDS: StopTimes = { silence: 600, save: 3600, ask: 4, terminate: 2 };
 
 export interface WorkerStop {
-  /** Requests it to save and end. */
+  /** Requests the worker to save and end. */
   save(): void;
-  /** Requests it to end without saving. */
+  /** Requests the worker to end without saving. */
   abort(): void;
   kill(): void;
-  /** An event has arrived. */
+  /** Call when an event has arrived. */
   heard(): void;
-  /** The job has ended, and its process waits for another one. */
+  /** Call when the job has ended and its process waits for another one. */
   settled(): void;
-  /** The process has ended: its own child processes are ended too. */
+  /** Call when the process has ended: its own child processes are then ended too. */
   ended(): void;
 }
 
-/** @param child in a process group of its own */
+/** Returns the stop functions of a worker. @param child in its own process group */
 export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
   const timers = new Set<NodeJS.Timeout>();
   let silence: NodeJS.Timeout | undefined;
@@ -81,7 +81,7 @@ export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
   };
 }
 
-/** Sends a signal to the whole process group. False if it does not exist. */
+/** Sends a signal to the whole process group. @returns false if the group does not exist */
 function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): boolean {
   if (pid === undefined || process.platform === 'win32') return false;
   try {

@@ -1,4 +1,4 @@
-/** Validates the events of a worker. A worker runs native code on untrusted files, and may send anything. */
+/** Validates the events of a worker. A worker runs native code on untrusted files, so it may send anything. */
 import { z } from 'zod';
 import type { WorkerEvent } from '../protocol/messages/job-messages.ts';
 
@@ -21,5 +21,5 @@ const workerEvent = z.discriminatedUnion('type', [
 
 const isWorkerEvent = (message: unknown): message is WorkerEvent => workerEvent.safeParse(message).success;
 
-/** Undefined if it is not an event. */
+/** Returns the event; undefined if the message is not one. */
 export const readWorkerEvent = (message: unknown): WorkerEvent | undefined => (isWorkerEvent(message) ? message : undefined);

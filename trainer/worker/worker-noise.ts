@@ -1,4 +1,4 @@
-/** Filters the messages that TensorFlow, CUDA and Node print at every start from those that a user should see. */
+/** Filters out the messages that TensorFlow, CUDA and Node print at every start. */
 
 /**
  * A log line of Abseil or TensorFlow below error level: "2026-01-02 03:04:05.678: I tensorflow/core/…", "I0000
@@ -14,7 +14,7 @@ const NOISE: readonly RegExp[] = [
   /^To enable the following instructions: .* rebuild TensorFlow/,
   /\(Use `node --trace-(warnings|deprecation) \.\.\.` to show where the warning was created\)/,
   /\[DEP0(040|169)\] DeprecationWarning/,
-  // A proxy of the environment is used.
+  // A proxy is set in the environment.
   /\[UNDICI-EHPA\] Warning/,
 ];
 

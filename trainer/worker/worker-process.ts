@@ -1,6 +1,4 @@
-/**
- * One job in its own worker process: TensorFlow blocks its thread, and a crash of the worker must not end the parent.
- */
+/** Runs one job in its own worker process: TensorFlow blocks its thread, and a crash of the worker must not end the parent. */
 import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -20,16 +18,16 @@ export type WorkerEnd = Extract<WorkerEvent, { type: 'result' | 'failed' }>;
 /** A job for a process, with the receivers of its events and lines. */
 export interface WorkerJob {
   readonly request: JobRequest;
-  /** Every event except the last, which is in the outcome. */
+  /** Receives every event except the last, which is in the outcome. */
   onEvent(event: Exclude<WorkerEvent, WorkerEnd>): void;
-  /** A line of the worker's own output, without the usual messages of TensorFlow and Node. */
+  /** Receives a line of the worker's own output, without the usual messages of TensorFlow and Node. */
   onLine(line: string): void;
 }
 
 export interface WorkerProcessParams extends WorkerJob {
   /** Threads per operation; 0 for all cores. */
   readonly threads: number;
-  /** Those that the job may use, as CUDA_VISIBLE_DEVICES names them; left out, all that are visible to this process. */
+  /** GPUs that the job may use, in the syntax of CUDA_VISIBLE_DEVICES; by default, all that are visible to this process. */
   readonly gpus?: readonly string[] | undefined;
   /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
@@ -40,20 +38,20 @@ export interface WorkerOutcome {
   readonly last?: WorkerEnd;
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** The last lines of its output. */
+  /** Last lines of the worker's output. */
   readonly lines: readonly string[];
-  /** Undefined if it could not be watched. */
+  /** Undefined if memory could not be watched. */
   readonly memory?: MemoryEvidence;
   /** The process, if it waits for another job. */
   readonly kept?: KeptWorker;
 }
 
-/** A process that waits for another job like its last one, with the model of that loaded. */
+/** A process that waits for another job like its last one, with the model still loaded. */
 export interface KeptWorker {
   readonly pid: number | undefined;
   /** False when the process has ended. */
   readonly isAlive: boolean;
-  /** Gives it another job. */
+  /** Gives the process another job. */
   again(job: WorkerJob): WorkerProcess;
   kill(): void;
 }
@@ -61,22 +59,22 @@ export interface KeptWorker {
 export interface WorkerProcess {
   readonly pid: number | undefined;
   /**
-   * Resolves when the process is gone and all its output has arrived, or with the result of a job whose process is kept; rejects if it could
-   * not be started.
+   * Resolves when the process has ended and all its output has arrived, or with the result of a job whose process is kept; rejects if the
+   * process could not be started.
    */
   readonly ended: Promise<WorkerOutcome>;
-  /** Ends it after the current update, with a save. If it stops responding, it is ended as by `abort`. */
+  /** Ends the job after the current update, with a save. If the worker stops responding, it is ended as by `abort`. */
   stop(): void;
-  /** Ends it without saving: requests it to leave nothing half-written, and kills it if it does not end soon. */
+  /** Ends the job without saving: requests it to leave nothing half-written, and kills it if it does not end soon. */
   abort(): void;
   kill(): void;
 }
 
-/** The bundle next to this one. */
+/** The worker's bundle, next to this one. */
 const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
-/** Enough to explain a crash. */
+/** Number of output lines kept: enough to explain a crash. */
 const KEPT_LINES = 20;
-/** A child process of the worker may keep its output open, and is not awaited. */
+/** Time to wait for output after the process ends. A child process of the worker may keep its output open, and is not awaited. */
 const OUTPUT_WAIT_MS = 2000;
 
 /** One job of a process. */
@@ -93,7 +91,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   const inherited = inheritedEnvironment(process.env);
   const launched = request.context.rank === undefined ? { env: {}, files: [] } : launcherConnection(process.env);
   const child = fork(workerFile, [], {
-    // Its own process group: the terminal's Ctrl-C reaches only the parent, which forwards it as a message.
+    // A separate process group: the terminal's Ctrl-C reaches only the parent, which forwards it as a message.
     detached: true,
     env: {
       ...proxyEnvironment(process.env),
@@ -126,7 +124,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
     current.last = event;
     if (event.type === 'result' && keptSeconds(current.request) > 0) keep(current);
   });
-  // Includes signals or messages that could not be sent; the end of the process then follows by itself.
+  // Also emitted for signals or messages that could not be sent; the end of the process then follows by itself.
   child.on('error', error => {
     if (pid !== undefined) return;
     memory?.stop();
@@ -151,7 +149,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
       current = { ...given, stop, lines: [], resolve, reject };
     });
     const own: JobRequest = { ...given.request, context: { ...given.request.context, clearedVariables: inherited.cleared } };
-    // 'error' reports that it could not be started; a kept process that ends in this moment closes.
+    // 'error' reports that it could not be started; if a kept process ends at this moment, 'close' follows.
     child.send(own, () => undefined);
     return { pid, ended, stop: stop.save, abort: stop.abort, kill: stop.kill };
   };
@@ -174,7 +172,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
 /** Node's own four: input, output, errors, messages. */
 const OWN_FILES = 4;
 
-/** The means of a worker to reach the launcher that started its parent: variables, and the open file that one of them names. */
+/** Returns what a worker needs to reach the launcher that started its parent: variables, and the open file that one of them names. */
 function launcherConnection(environment: NodeJS.ProcessEnv): {
   readonly env: Readonly<Record<string, string>>;
   readonly files: readonly number[];
@@ -200,7 +198,7 @@ export interface Death {
   readonly hint?: string;
 }
 
-/** The reason why a worker ended without a result or a failure. */
+/** Returns the reason why a worker ended without a result or a failure. */
 export function explainDeath({ status, signal, lines, memory }: WorkerOutcome): Death {
   const hint = 'Reduce the memory of the run: use a smaller per_device_train_batch_size or max_length, or recompute: block.';
   const heapFull = lines.some(line => /heap out of memory|std::bad_alloc|RESOURCE_EXHAUSTED/i.test(line));
