@@ -1,4 +1,4 @@
-/** Decides which engine runs, once, from what was asked for and what is installed. */
+/** Decides, in one place, which engine runs, from what was requested and what is installed. */
 
 import { engineCatalog, engineChoiceNames, engineNames } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
@@ -8,18 +8,18 @@ import { locateEngine } from './install/engine-folder.ts';
 import { locatePjrt } from './install/pjrt-folder.ts';
 
 export interface EngineRequest {
-  /** From the recipe or the command line. */
+  /** The engine set in the recipe or on the command line. */
   readonly requested: 'auto' | EngineName;
-  /** The value of ROWTUNE_ENGINE, if it is set; it counts where `requested` is `auto`. */
+  /** The value of ROWTUNE_ENGINE, if set; used only if `requested` is `auto`. */
   readonly fromEnvironment?: string;
   readonly cacheDir: string;
 }
 
 export interface EngineChoice {
   readonly name: EngineName;
-  /** To be shown to the user: the engine is not the best one this machine could have. */
+  /** Message for the user if the engine is not the best one that this machine could have. */
   readonly warning?: string;
-  /** The command that installs the better one. */
+  /** The command that installs the better engine. */
   readonly remedy?: string;
 }
 
@@ -28,18 +28,19 @@ interface Installation {
   readonly command: string;
 }
 
-/** Engines that have to be installed; the others are part of Rowtune. */
+/** Engines that must be installed; the others are part of Rowtune. */
 const installations: Readonly<Partial<Record<EngineName, Installation>>> = {
   tensorflow: { isThere: cacheDir => locateEngine(cacheDir) !== undefined, command: 'rowtune engine install' },
   pjrt: { isThere: cacheDir => locatePjrt(cacheDir) !== undefined, command: 'rowtune engine install --variant pjrt' },
 };
 
-/** Whether an engine is installed, or needs no installation. */
+/** Returns whether an engine is installed, or needs no installation. */
 export const isThere = (name: EngineName, cacheDir: string): boolean => installations[name]?.isThere(cacheDir) ?? true;
 
 /**
- * An engine that is named runs or is refused; `auto` takes the best one that is installed, and says so where a better one is missing.
- * @throws EngineError when the engine that was named is not installed, or ROWTUNE_ENGINE names no engine
+ * Returns the engine to run. An engine requested by name is used or rejected; `auto` takes the best installed one, with a warning if a
+ * better one is missing.
+ * @throws EngineError if the named engine is not installed, or ROWTUNE_ENGINE is not the name of an engine
  */
 export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineRequest): EngineChoice {
   const named = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;

@@ -7,18 +7,20 @@ import type { DeviceKind } from './install/pjrt-plugins.ts';
 import { keptDeviceFacts } from './pjrt/device-facts.ts';
 
 interface Knower {
-  /** Whether the engine that is installed computes on a GPU; undefined where an NVIDIA GPU decides that. */
+  /** Returns whether the installed engine computes on a GPU; undefined if that depends on whether there is an NVIDIA GPU. */
   readonly usesGpu: (cacheDir: string) => boolean | undefined;
-  /** The GPU that it has computed on. */
+  /** Returns the GPU that the engine has computed on before. */
   readonly kept: (cacheDir: string) => DeviceFacts | undefined;
 }
 
-/** The engines whose memory on a GPU is estimated. */
+/** Engines whose memory on a GPU is estimated. */
 const knowers: Readonly<Partial<Record<EngineName, Knower>>> = {
   pjrt: { usesGpu: pluginUsesGpu, kept: keptDeviceFacts },
 };
 
-/** A plugin for another vendor's GPU was installed because there is one; NVIDIA's may also be there to compile. */
+/**
+ * Whether a plugin implies a GPU. Another vendor's plugin was installed because its GPU is present; NVIDIA's may be there only to compile.
+ */
 const gpuOfPlugin: Readonly<Record<DeviceKind, boolean | undefined>> = {
   cpu: false,
   amd: true,
@@ -33,7 +35,7 @@ function pluginUsesGpu(cacheDir: string): boolean | undefined {
   return installed && gpuOfPlugin[installed.plugin.device];
 }
 
-/** By an earlier run of the engine, or else by the files of the driver, which have the name of a GPU. */
+/** Returns the device, from an earlier run of the engine, or else from the driver's files, which contain a GPU's name. */
 export function deviceHere(engine: EngineName, cacheDir: string, around = { hasGpu, gpuName }): DeviceHere {
   const knower = knowers[engine];
   if (!(knower?.usesGpu(cacheDir) ?? around.hasGpu())) return { device: 'cpu' };

@@ -1,4 +1,4 @@
-/** The report of `rowtune doctor`: the engine, the machine under it, and for each problem the command that fixes it. */
+/** The report of `rowtune doctor`: the engine, the machine it runs on, and for each problem the command that fixes it. */
 
 import { describeMachine, freeDiskBytes, type Machine } from '../machine/machine.ts';
 import { chooseEngine, type EngineRequest } from './choose-engine.ts';
@@ -16,44 +16,46 @@ export interface Diagnosis {
   readonly platform: string;
   readonly machine: Machine;
   readonly gpu?: Pick<NvidiaGpu, 'name' | 'driver' | 'capability'>;
-  /** The accelerator that a PJRT plugin computes on, of any vendor, and the plugin that `rowtune engine install --variant pjrt` takes. */
+  /**
+   * The accelerator, of any vendor, that a PJRT plugin supports, and the plugin that `rowtune engine install --variant pjrt` would install.
+   */
   readonly accelerator?: { readonly variant: PjrtVariant; readonly found: string };
   readonly disk: { readonly folder: string; readonly freeBytes: number };
   readonly python?: string;
   readonly compiler?: string;
   readonly installedEngines: readonly string[];
   readonly installedPlugins: readonly InstalledPlugin[];
-  /** Variables of the environment that would have had an effect and that no worker inherits. */
+  /** Environment variables that would have had an effect and that no worker inherits. */
   readonly clearedVariables: readonly string[];
-  /** The engine that would run, opened; undefined when none opens. */
+  /** The engine that would run, after opening it; undefined if none opens. */
   readonly engine?: EngineDescription & { readonly matmulGflops: number };
   readonly problems: readonly EngineProblem[];
 }
 
 export interface InstalledPlugin {
   readonly name: string;
-  /** Its addon is the one of this version of Rowtune. */
+  /** True if its addon belongs to this version of Rowtune. */
   readonly isCurrent: boolean;
-  /** Compiles the addon again. */
+  /** Command that compiles the addon again. */
   readonly repair: string;
 }
 
 export interface EngineProblem {
   readonly severity: 'error' | 'warning';
   readonly message: string;
-  /** A command to type, or the setting to change. */
+  /** A command to run, or the setting to change. */
   readonly remedy: string;
 }
 
-/** The smallest rate that a CPU of the last ten years with a working vector unit gives on one core. */
+/** Lowest single-core rate of a CPU of the last ten years with a working vector unit. */
 const SLOW_CPU_GFLOPS = 15;
-/** An engine, a small model and a checkpoint. */
+/** Disk space for an engine, a small model and a checkpoint. */
 const LOW_DISK_BYTES = 4e9;
 const OLDEST_NODE = '20.15';
 
 /**
- * Looks at everything once. Opens the engine in this process, so it belongs in a worker started with `workerEnvironment`.
- * Never throws for a broken engine: that is a problem in the list.
+ * Examines everything once. Opens the engine in this process, so it belongs in a worker started with `workerEnvironment`. Never throws for
+ * a broken engine: that becomes a problem in the list.
  */
 export async function diagnose(request: EngineRequest & { readonly clearedVariables?: readonly string[] }): Promise<Diagnosis> {
   const [python, compiler, gpu] = await Promise.all([findPython(), findCompiler(), findNvidiaGpu()]);
@@ -80,7 +82,7 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
   return { ...facts, problems: [...opened.problems, ...findProblems({ ...facts, pythonMissing, isFallback: opened.problems.length > 0 })] };
 }
 
-/** Undefined where no plugin computes on what is here. */
+/** Returns the accelerator; undefined if no plugin supports the hardware of this machine. */
 async function acceleratorHere(): Promise<Diagnosis['accelerator']> {
   const around = await surroundings();
   try {
@@ -106,18 +108,18 @@ async function tryEngine(request: EngineRequest): Promise<Pick<Diagnosis, 'engin
 
 type Facts = Omit<Diagnosis, 'problems'> & {
   readonly pythonMissing?: string;
-  /** The engine stands in for a faster one, which is reported already. */
+  /** True if the engine replaces a faster one, which is reported separately. */
   readonly isFallback?: boolean;
 };
 
-/** Compares major and minor version. */
+/** Compares major and minor versions. */
 function isOlder(version: string, oldest: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const [oldestMajor = 0, oldestMinor = 0] = oldest.split('.').map(Number);
   return major < oldestMajor || (major === oldestMajor && minor < oldestMinor);
 }
 
-/** Judges the facts; pure. */
+/** Derives the problems from the facts; pure. */
 export function findProblems({
   engine,
   gpu,

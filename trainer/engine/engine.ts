@@ -1,4 +1,4 @@
-/** The interface of every engine. An engine knows the graph and nothing else of ours. */
+/** The interface of every engine. An engine knows the graph and no other part of Rowtune. */
 
 import type { DeviceCard } from '../catalog/device-card.ts';
 import type { EngineName } from '../catalog/engines.ts';
@@ -17,23 +17,23 @@ export interface EngineDescription {
   /** For example "TensorFlow 2.21.0, CPU (AVX512, AMX)" or "tfjs 4.22.0, wasm with SIMD". */
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
-  /** The first GPU, of an engine whose memory there is estimated. */
+  /** The first GPU, for an engine whose memory there is estimated. */
   readonly gpu?: DeviceCard;
-  /** Does it run what lies between two products in one pass (graph/fusion)? */
+  /** True if elementwise operations between two products run in one pass (graph/fusion). */
   readonly fuses: boolean;
-  /** Why it does not, where it could. */
+  /** The reason why they do not, on an engine that could. */
   readonly unfused?: string;
-  /** Are convolutions of bfloat16 computed in 16 bits? Otherwise in 32, with results that are rounded. */
+  /** True if bfloat16 convolutions are computed in 16 bits; otherwise they are computed in 32 and their results are rounded. */
   readonly narrowConvolutions: boolean;
-  /** Does a library of the device compute attention as one kernel? Whether it does so rightly, each form has to be tried. */
+  /** True if a library of the device computes attention as one kernel. Each variant must still be tested for correctness. */
   readonly fusedAttention?: boolean;
   readonly versions: Readonly<Record<string, string>>;
 }
 
 export interface CompileOptions {
-  /** The folder for variables whose place is on disk, until the session is closed. */
+  /** Folder for variables stored on disk, until the session is closed. */
   readonly offloadFolder?: string;
-  /** Plans fused steps, on an engine that fuses: one that has priced the program need not plan it again. */
+  /** Plans fused steps, on an engine that fuses: a planner that has priced the program need not plan it again. */
   readonly fuse?: Planner;
 }
 
@@ -41,69 +41,77 @@ export interface Engine {
   readonly description: EngineDescription;
   compile(program: Program, options?: CompileOptions): Promise<Session>;
   /**
-   * Joins the other processes of a run through this MPI library, or through TensorFlow ('grpc:', the rank and the addresses), and blocks until
-   * all are there; through TensorFlow, the first exchange does. From then on, the operations `beginSum` and `endSum` sum over all of them. An
-   * engine without it runs in one process.
-   * @throws EngineError if the library does not load, or cannot reach the others
+   * Joins the other processes of a run through this MPI library, or through TensorFlow ('grpc:', the rank and the addresses), and blocks
+   * until all have joined; with TensorFlow, the first exchange blocks instead. After that, `beginSum` and `endSum` sum over all processes.
+   * An engine without it runs in one process only.
+   * @throws EngineError if the library does not load or cannot reach the other processes
    */
   readonly join?: (library: string) => Group;
-  /** The counts of the device's own allocator for this process. An engine without it holds everything in the memory of the process. */
+  /** Returns the counts of the device's own allocator for this process. An engine without it holds everything in the process's memory. */
   readonly deviceMemory?: () => DeviceMemory | undefined;
-  /** Devices of this process that a signature with replicas can run on; 1 if left out. */
+  /** Number of devices of this process that a signature with replicas can run on; 1 if omitted. */
   readonly devices?: number;
-  /** Programs that were compiled before, on an engine that keeps them. */
+  /** Previously compiled programs, on an engine that keeps them. */
   readonly known?: KnownPrograms | undefined;
-  /** Bytes of the smallest weight of a block that lies in the host's memory, in programs that only read a model, as its job asks; none does if left out. */
+  /**
+   * Bytes of the smallest block weight that is stored in the host's memory, in programs that only read a model, as requested by the job;
+   * omitted if none is.
+   */
   readonly hostFrom?: number | undefined;
 }
 
-/** Bytes on a device. A plugin may know some of them only. */
+/** Memory of a device in bytes. A plugin may report only some of the values. */
 export interface DeviceMemory {
   readonly used: number;
-  /** The most since the process began. */
+  /** Peak since the process started. */
   readonly peak?: number;
   readonly limit?: number;
-  /** The memory that the allocator has taken, in use or not. */
+  /** Memory that the allocator has reserved, whether in use or not. */
   readonly pool?: number;
 }
 
-/** The processes of a run, of which this one is number `rank`. */
+/** The group of processes of a run. This process is number `rank`. */
 export interface Group {
-  /** From 0. */
+  /** Rank, from 0. */
   readonly rank: number;
-  /** The number of processes. */
+  /** Number of processes. */
   readonly size: number;
-  /** The bytes that each rank gives, in their order. Blocks until all have given some. @throws EngineError if a rank is lost */
+  /**
+   * Returns the bytes that each rank contributes, in rank order. Blocks until all have contributed. @throws EngineError if a rank is lost
+   */
   gather(bytes: Uint8Array): Uint8Array[];
-  /** From now on, a rank that gives no sign of life in this shared folder for so long is lost, and whoever waits for it fails. */
+  /**
+   * Starts watching: a rank that shows no sign of life in this shared folder for this long counts as lost, and any rank that waits for it
+   * fails.
+   */
   watch(folder: string, seconds: number): void;
-  /** Lets the others know through that folder that this rank has failed. */
+  /** Tells the other ranks through that folder that this rank has failed. */
   fail(reason: string): void;
-  /** Why exchanges fail; undefined while they work. */
+  /** Returns the reason why exchanges fail; undefined while they work. */
   failure(): string | undefined;
   counts(): ExchangeCounts;
-  /** The losses of narrow sums of this process's numbers; not to be used while one is on its way. */
+  /** Rounding errors of this process's narrow sums; must not be used while a sum is in transit. */
   readonly residuals: Residuals;
-  /** Ends the membership, when all ranks do. */
+  /** Leaves the group; all ranks must do so. */
   leave(): void;
 }
 
-/** Values that are kept from one sum to the next, by the names of their sums: the same names on all ranks. */
+/** Values kept from one sum to the next, by the names of the sums, which are the same on all ranks. */
 export interface Residuals {
   names(): readonly string[];
-  /** Empty if there is none of this name. */
+  /** Returns the values, or an empty array if there are none with this name. */
   read(name: string): Float32Array;
   write(name: string, values: Float32Array): void;
 }
 
-/** Sums and collections of this process so far. */
+/** Totals of sums and gathers of this process so far. */
 export interface ExchangeCounts {
   readonly exchanges: number;
-  /** Given by this rank. */
+  /** Bytes contributed by this rank. */
   readonly bytes: number;
-  /** Seconds in which an exchange was on its way. */
+  /** Seconds during which an exchange was in transit. */
   readonly busySeconds: number;
-  /** Seconds in which the program waited for one. */
+  /** Seconds during which the program waited for an exchange. */
   readonly waitedSeconds: number;
 }
 
@@ -113,40 +121,42 @@ export interface ExchangeCounts {
  */
 export interface Session {
   /**
-   * A second run may be asked for while the first is on its way: its feeds are uploaded meanwhile, and it starts behind the first. Left out:
-   * a run is over before `run` returns.
+   * True if a second run may be requested while the first is executing: its feeds are uploaded meanwhile, and it starts after the first. If
+   * omitted, a run has finished when `run` returns.
    */
   readonly runsAhead?: boolean;
-  /** Computes the forms of weights for `load`; in JavaScript if left out. */
+  /** Encodes weights for `load`; done in JavaScript if omitted. */
   readonly coder?: WeightCoder | undefined;
-  /** Fills variables, taking them one by one, so that a model larger than the heap streams through. A variable never loaded must not be read. */
+  /**
+   * Fills variables one by one, so that a model larger than the heap can be streamed. A variable that was never loaded must not be read.
+   */
   load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void>;
-  /** The whole of a variable. */
+  /** Returns the whole of a variable. */
   read(variable: string): Promise<HostArray>;
-  /** Several variables in one go, in the order of their names. */
+  /** Returns several variables at once, in the order of their names. */
   readAll(variables: readonly string[]): Promise<HostArray[]>;
-  /** Runs one signature. Every feed must be given, with the exact number of elements; throws EngineError otherwise. */
+  /** Runs one signature. Every feed must be present with the exact number of elements; throws EngineError otherwise. */
   run(signature: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
   /**
-   * Runs a signature with replicas, each device with feeds of its own, and gives the outputs of each. `run` feeds all devices alike, and gives
-   * those of the first. An engine without it runs on one device.
+   * Runs a signature with replicas, each device with its own feeds, and returns the outputs of each. `run` gives all devices the same
+   * feeds, and returns the outputs of the first. An engine without it runs on one device.
    */
   readonly runEach?: (signature: string, feeds: readonly Readonly<Record<string, HostArray>>[]) => Promise<Record<string, HostArray>[]>;
   /**
-   * Compiles a signature before its first run: a compiler that tries kernels on the device needs memory there, which weights will fill. Left
-   * out: compiling takes nothing of the device.
+   * Compiles a signature before its first run: a compiler that tests kernels on the device needs memory there, which weights would fill.
+   * Omitted if compiling needs no device memory.
    */
   readonly compileAhead?: (signature: string) => Promise<void>;
   dispose(): Promise<void>;
 }
 
-/** @throws EngineError for a program that runs on several devices at the same time, of an engine that runs on one */
+/** Checks that a program runs on one device. @throws EngineError for a program with several devices, on an engine that supports one */
 export function requireOneDevice({ signatures }: Program): void {
   const [name, signature] = Object.entries(signatures).find(([, { replicas = 1 }]) => replicas > 1) ?? [];
   if (signature) throw new EngineError(`${name} runs on ${signature.replicas} devices at the same time, and this engine on one`);
 }
 
-/** The engine is missing, broken, or was asked for something it cannot do; the message says which command fixes it. */
+/** Thrown if the engine is missing, broken, or asked for something it does not support; the message names the command that fixes it. */
 export class EngineError extends Error {
   override name = 'EngineError';
 }

@@ -3,8 +3,9 @@ import type { Engine, EngineDescription } from './engine.ts';
 import { freeOnOnlyGpu } from './install/toolchain.ts';
 
 /**
- * Returns bytes; undefined where the engine computes on the processor, and where nothing says them.
- * @param ask for the free memory of the machine's GPU of this name; undefined where the driver does not report it, or there are several GPUs
+ * Returns bytes; undefined if the engine computes on a CPU, or the memory is unknown.
+ * @param ask returns the free memory of the machine's GPU with this name; undefined if the driver does not report it, or there are several
+ * GPUs
  */
 export async function freeOnDevice(
   { description: { gpu }, deviceMemory }: Pick<Engine, 'deviceMemory'> & { readonly description: Pick<EngineDescription, 'gpu'> },
@@ -14,6 +15,6 @@ export async function freeOnDevice(
   const { used, pool = used } = deviceMemory?.() ?? { used: 0 };
   const own = gpu.memoryBytes - used;
   const free = await ask(gpu.name);
-  // The driver counts memory that the engine has taken and given to nothing: the run may take that, too.
+  // The driver counts memory that the engine's allocator has reserved but not used: the run may take that as well.
   return free === undefined ? own : Math.min(own, free + pool - used);
 }

@@ -1,4 +1,4 @@
-/** The array in which a host holds the numbers of each element type: bfloat16 as its bits, bool as bytes. */
+/** The host array type for each element type: bfloat16 as its bits, bool as bytes. */
 import type { DType, HostArray } from '../graph/types.ts';
 
 interface HostArrayType {

@@ -1,4 +1,4 @@
-/** The programs that were compiled on this machine, for its own device or for a card, by engines that keep them. No engine is opened. */
+/** The programs that were compiled on this machine, for its own device or for a card, by engines that keep them. Opens no engine. */
 import type { CardName } from '../catalog/cards.ts';
 import { type DeviceCard, deviceCard } from '../catalog/device-card.ts';
 import type { KnownPrograms } from '../graph/known-programs.ts';
@@ -7,7 +7,7 @@ import { openCardPrograms } from './pjrt/card-programs.ts';
 import { openKnownPrograms } from './pjrt/compiled-memory.ts';
 import { keptDeviceFacts } from './pjrt/device-facts.ts';
 
-/** The numbers of the GPU of this machine, as the plugin has given them. */
+/** Returns the properties of this machine's GPU as reported by the plugin. */
 const gpuHere = (cacheDir: string): DeviceCard | undefined => {
   const facts = keptDeviceFacts(cacheDir);
   return facts && deviceCard(facts);
@@ -19,7 +19,7 @@ const keepers: Readonly<Partial<Record<EngineName, Open>>> = {
   pjrt: (cacheDir, card) => (card === undefined ? openKnownPrograms(cacheDir, gpuHere(cacheDir)) : openCardPrograms(cacheDir, card)),
 };
 
-/** Undefined for an engine that keeps none, and where it has compiled none on this machine. */
+/** Returns the programs; undefined for an engine that keeps none or has compiled none on this machine. */
 export const knownPrograms: (engine: EngineName, ...of: Parameters<Open>) => KnownPrograms | undefined = (engine, ...of) =>
   keepers[engine]?.(...of);
 

@@ -1,16 +1,19 @@
-/** How fast an engine multiplies matrices: the one number that says what to expect of it. */
+/** Measures how fast an engine multiplies matrices: the one number that indicates its speed. */
 import { Graph } from '../graph/graph.ts';
 import { assemble } from '../graph/program.ts';
 import { toBfloat16 } from '../graph/types.ts';
 import type { Engine } from './engine.ts';
 
-/** The shape of a linear layer of a small model over one batch: 512 tokens, 576 to 1536 features. */
+/** The shape of a linear layer of a small model for one batch: 512 tokens, 576 to 1536 features. */
 const [TOKENS, IN, OUT] = [512, 576, 1536];
-/** Products in one run, so that the cost of starting a run does not count. */
+/** Products in one run, so that the overhead of starting a run is negligible. */
 const PRODUCTS = 8;
 const MEASURE_MS = 500;
 
-/** Matrix product, in GFLOP/s: the best run of half a second after one to warm up. In bfloat16 the casts of x and y to it and back count too. */
+/**
+ * Returns the speed of a matrix product in GFLOP/s: the best run within half a second, after a warm-up. In bfloat16, the casts of x and y
+ * are included.
+ */
 export async function measureMatmul(engine: Engine, dtype: 'float32' | 'bfloat16' = 'float32'): Promise<number> {
   const graph = new Graph();
   const x = graph.feed('x', [TOKENS, IN]);

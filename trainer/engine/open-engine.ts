@@ -1,11 +1,11 @@
-/** Opens an engine by name. Each is imported only when it is the one that runs. */
+/** Opens an engine by name. An engine is imported only if it runs. */
 import type { Engine, EngineName } from './engine.ts';
 
 export interface OpenParams {
   readonly cacheDir: string;
-  /** One line for the user. */
+  /** Receives one line for the user. */
   readonly log?: (line: string) => void;
-  /** The devices that this process uses, on an engine that can use several; 1 if left out. */
+  /** Number of devices that this process uses, on an engine that can use several; 1 if omitted. */
   readonly devices?: number;
 }
 
@@ -18,6 +18,6 @@ const openers: Record<EngineName, (params: OpenParams) => Promise<Engine>> = {
 /**
  * Opens an engine in this process. A TensorFlow run blocks the thread, so this belongs in a worker process that was started with
  * `workerEnvironment`.
- * @throws EngineError when it is not installed or does not load
+ * @throws EngineError if it is not installed or does not load
  */
 export const openEngine = (name: EngineName, params: OpenParams): Promise<Engine> => openers[name](params);

@@ -1,7 +1,7 @@
-/** Weights in the forms in which they are held, by native code (`native/`) on all cores. */
+/** Encodes weights in their stored forms, in native code (`native/`) on all cores. */
 import { emptyBlocks, type WeightCoder } from '../../graph/weight-coder.ts';
 
-/** The functions of `native/coder-addon.h`, which each addon has. */
+/** The functions of `native/coder-addon.h`, which every addon exports. */
 export interface CoderAddon {
   widen(values: Uint16Array, to: Float32Array): Promise<void>;
   encodeRows(values: Float32Array | Uint16Array, codes: Int8Array, scales: Float32Array): Promise<void>;

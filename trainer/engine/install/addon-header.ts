@@ -1,12 +1,12 @@
-/** The compile settings of the addon's sources, which take no options: the compiler puts this header in front of them. */
+/** The compile settings of the addon's sources, which have no options for them: the compiler includes this header first. */
 
 /**
- * Sessions get a ConfigProto {
+ * Gives sessions a ConfigProto {
  *   graph_options { optimizer_options { opt_level: L0 } rewrite_options { disable_meta_optimizer: true } }
  *   experimental { optimize_for_static_graph: true disable_output_partition_graphs: true }
- * }. Our graphs are folded, shared and ordered already, and the rewrites of a 15,000-node step took 7 s and 200 MB. The rewrite to
- * oneDNN kernels is no part of that and stays. The graph is never extended, so
- * TensorFlow need not keep its definition and its parts in addition to it (7 MB of a 20,000-node program).
+ * }. Our graphs are already folded, deduplicated and ordered, and the rewrites of a 15,000-node step took 7 s and 200 MB. The rewrite to
+ * oneDNN kernels is separate and stays enabled. The graph is never extended, so TensorFlow need not keep its definition and its partitions
+ * in addition (7 MB for a 20,000-node program).
  */
 export const ADDON_HEADER = `
 #include "tensorflow/c/c_api.h"

@@ -1,4 +1,4 @@
-/** The place of the sources of TensorFlow's addon; they come with Rowtune and are compiled where the engine is installed. */
+/** Locates the sources of TensorFlow's addon, which come with Rowtune and are compiled where the engine is installed. */
 import type { Hash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,29 +8,29 @@ import { EngineError } from '../engine.ts';
 import { ADDON_PACKAGE } from './engine-folder.ts';
 
 export interface AddonSources {
-  /** Its `.cc` and `.h` files. */
+  /** The binding's `.cc` and `.h` files. */
   readonly binding: string;
-  /** Those of Node-API. */
+  /** Headers of Node-API. */
   readonly nodeHeaders: string;
-  /** Our own kernels for TensorFlow, in rooms. */
+  /** Our own kernels for TensorFlow, by folder. */
   readonly tensorflow: string;
   /** Our addon for PJRT plugins. */
   readonly pjrt: string;
-  /** Sums over the processes of a run, which both of them have. */
+  /** Sums over the processes of a run, compiled into both addons. */
   readonly ranks: string;
-  /** The forms of weights, which both of them have, too. */
+  /** Encodings of weights, also compiled into both. */
   readonly coder: string;
 }
 
 /**
- * `addon/` next to the bundle, else the npm packages that it was copied from.
- * @throws EngineError when neither is there
+ * Returns `addon/` next to the bundle, otherwise the npm packages that it was copied from.
+ * @throws EngineError if neither exists
  */
 export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonSources {
   const here = path.dirname(fileURLToPath(moduleUrl));
   const bundled = path.join(here, 'addon');
   const candidates = [
-    // The benchmark's bundles lie one folder below the others.
+    // The benchmark's bundles are one folder below the others.
     ...[bundled, path.join(here, '..', 'addon')].map(folder => ({
       binding: path.join(folder, 'binding'),
       nodeHeaders: path.join(folder, 'include'),
@@ -55,7 +55,7 @@ export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonS
 
 const filesIn = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
 
-/** The paths of the sources in these folders, to compile. */
+/** Returns the paths of the source files to compile in these folders. */
 export const sourcesIn = (folders: readonly string[]): string[] =>
   folders.flatMap(folder =>
     filesIn(folder)
@@ -71,7 +71,7 @@ export function hashSources(hash: Hash, folders: readonly string[]): Hash {
   return hash;
 }
 
-/** Empty, which is no folder, where the package is not installed. */
+/** Returns the folder; empty, which is not a folder, if the package is not installed. */
 function packageFolder(moduleUrl: string, name: string, part: string): string {
   try {
     return path.join(path.dirname(createRequire(moduleUrl).resolve(`${name}/package.json`)), part);

@@ -1,4 +1,4 @@
-/** Compiles the addon's own two sources, and our small one for the heap, against the libtensorflow that was installed with them. */
+/** Compiles the binding's two sources, and our small one for the heap, against the libtensorflow that was installed with them. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
@@ -9,19 +9,21 @@ import { HEAP_SOURCE } from './heap-source.ts';
 import { KERNEL_FLAGS, kernelsPath, removeOldKernels } from './kernel-stamp.ts';
 import { runCommand } from './run-command.ts';
 
-/** The headers of TensorFlow that the addon's sources include; the headers that these need are found from them. */
+/** Returns the TensorFlow headers that the addon's sources include; headers included by these are found from them. */
 export function addonHeaders(): string[] {
   const { binding } = resolveAddonSources();
   const text = readdirSync(binding).map(file => readFileSync(path.join(binding, file), 'utf8'));
   return [...new Set([...text.join('\n').matchAll(/^#include "(tensorflow\/[^"]+)"/gm)].map(found => found[1] ?? ''))];
 }
 
-/** The folder in which wheels are unpacked, as pip would: the CUDA build looks for `nvidia/<name>/lib` next to `tensorflow/`. */
+/**
+ * Returns the folder in which wheels are unpacked, laid out as by pip: the CUDA build looks for `nvidia/<name>/lib` next to `tensorflow/`.
+ */
 export const runtimeFolder = (folder: string): string => path.join(folder, 'runtime');
 
 /**
  * Builds both addons into the engine's folder.
- * @throws EngineError with the compiler's words
+ * @throws EngineError with the compiler's output
  */
 export async function buildAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const { binding, nodeHeaders } = resolveAddonSources();
@@ -47,9 +49,9 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
 }
 
 /**
- * Builds the kernels of fused steps next to the addon. They need the engine's libraries and no header of it, so that they are built anew
- * for another version of Rowtune or another processor without downloading anything.
- * @throws EngineError with the compiler's words
+ * Builds the kernels of fused steps next to the addon. They need the engine's libraries but no headers of it, so they can be rebuilt for
+ * another version of Rowtune or another CPU without downloading anything.
+ * @throws EngineError with the compiler's output
  */
 export async function buildKernels(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const { tensorflow, ranks, coder, nodeHeaders } = resolveAddonSources();
@@ -64,12 +66,12 @@ export async function buildKernels(folder: string, onTick: (elapsedSeconds: numb
     ],
     onTick,
   );
-  // Only now under its own name: a compiler that was interrupted leaves nothing that counts.
+  // Renamed only now, so that an interrupted compilation leaves no file that counts.
   renameSync(unfinished, output);
   removeOldKernels(folder);
 }
 
-/** TensorFlow's libraries, found from where the addons lie. */
+/** Returns linker flags for TensorFlow's libraries, relative to the addons' folder. */
 function linkedWith(folder: string): string[] {
   const libraries = path.join(runtimeFolder(folder), 'tensorflow');
   const fromOutput = path.relative(path.dirname(addonPath(folder)), libraries);

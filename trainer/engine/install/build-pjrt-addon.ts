@@ -1,4 +1,4 @@
-/** Compiles the addon that speaks to PJRT plugins. */
+/** Compiles the addon that uses PJRT plugins. */
 import { mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
@@ -7,7 +7,7 @@ import { removeOldAddons } from './kernel-stamp.ts';
 import { PJRT_ADDON_FLAGS, PJRT_ADDON_PREFIX, pjrtAddonPath } from './pjrt-folder.ts';
 import { runCommand } from './run-command.ts';
 
-/** @throws EngineError with the compiler's output */
+/** Builds the addon into the plugin's folder. @throws EngineError with the compiler's output */
 export async function buildPjrtAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const { pjrt, ranks, coder, nodeHeaders } = resolveAddonSources();
   const output = pjrtAddonPath(folder);

@@ -1,4 +1,4 @@
-/** The folders of installed engines, and the description that each holds of itself. */
+/** The folders of installed engines, and the manifest in each. */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -7,12 +7,12 @@ import { EngineError } from '../engine.ts';
 
 export const TENSORFLOW_VERSION = '2.21.0';
 export const ADDON_VERSION = '4.22.0';
-/** The npm package that carries the sources of the addon. */
+/** The npm package that contains the sources of the addon. */
 export const ADDON_PACKAGE = '@tensorflow/tfjs-node-gpu';
 
 export type Variant = 'cpu' | 'cuda';
 
-/** Raised when the addon is built in another way: engines of an older format are built anew. */
+/** Incremented when the addon is built differently: engines of an older format are rebuilt. */
 export const MANIFEST_FORMAT = 3;
 
 const wheelsSchema = z.array(z.object({ name: z.string(), sha256: z.string() }));
@@ -42,20 +42,20 @@ export const enginesFolder = (cacheDir: string): string => path.join(cacheDir, '
 
 export const engineName = (variant: Variant): string => `tensorflow-${TENSORFLOW_VERSION}-${variant}`;
 
-/** An unfinished install, next to the finished ones; a later install continues from it. */
+/** Returns the folder of an unfinished installation, next to the finished ones; a later installation continues from it. */
 export const partialFolder = (cacheDir: string, variant: Variant): string =>
   path.join(enginesFolder(cacheDir), `.${engineName(variant)}.partial`);
 
-/** The compiled addon inside an engine folder. */
+/** Returns the path of the compiled addon in an engine folder. */
 export const addonPath = (folder: string): string => path.join(folder, 'addon', 'tfjs_binding.node');
 
-/** Our own addon for the heap, next to it. */
+/** Returns the path of our own addon for the heap, in the same folder. */
 export const heapPath = (folder: string): string => path.join(path.dirname(addonPath(folder)), 'rowtune_heap.node');
 
-/** A `require` that starts in the engine folder, since the engine is not among this program's own packages. */
+/** Returns a `require` that resolves from the engine folder, since the engine is not among this program's own packages. */
 export const engineRequire = (folder: string): NodeJS.Require => createRequire(path.join(folder, 'package.json'));
 
-/** Undefined when the manifest is missing or is not one of ours: then the install is not complete. */
+/** Returns the manifest; undefined if it is missing or not one of ours: then the installation is incomplete. */
 export function readManifest(folder: string): EngineManifest | undefined {
   try {
     const parsed = manifestSchema.safeParse(JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8')));
@@ -65,7 +65,7 @@ export function readManifest(folder: string): EngineManifest | undefined {
   }
 }
 
-/** Every complete engine under the cache folder, newest version first, the CUDA build before the CPU build. */
+/** Returns every complete engine under the cache folder, newest version first, the CUDA build before the CPU build. */
 export function listEngines(cacheDir: string): InstalledEngine[] {
   const folder = enginesFolder(cacheDir);
   const names = existsSync(folder) ? readdirSync(folder).filter(name => !name.startsWith('.')) : [];
@@ -77,15 +77,15 @@ export function listEngines(cacheDir: string): InstalledEngine[] {
   return found.sort((a, b) => rank(b).localeCompare(rank(a), 'en', { numeric: true }));
 }
 
-/** The engine to run: the first of `listEngines` that this version of Rowtune was made for. */
+/** Returns the engine to run: the first of `listEngines` that this version of Rowtune was made for. */
 export function locateEngine(cacheDir: string): InstalledEngine | undefined {
   return listEngines(cacheDir).find(({ manifest }) => manifest.tensorflow === TENSORFLOW_VERSION);
 }
 
 /**
- * Removes an installed engine, or what an interrupted install left of it.
+ * Removes an installed engine, or the leftovers of an interrupted installation.
  * @returns the folders removed
- * @throws EngineError when there is nothing of that name
+ * @throws EngineError if there is nothing with that name
  */
 export function removeEngine(cacheDir: string, name: string): string[] {
   const known = listEngines(cacheDir).map(engine => engine.name);

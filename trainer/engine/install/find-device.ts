@@ -1,4 +1,4 @@
-/** Looks for the accelerator that a PJRT plugin computes on, and chooses the plugin by what is found. */
+/** Looks for accelerators that a PJRT plugin supports, and chooses the plugin accordingly. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
@@ -11,7 +11,7 @@ type Finding = { readonly found: string } | { readonly missing: string };
 export interface Surroundings {
   readonly gpu: NvidiaGpu | undefined;
   readonly platform: string;
-  /** Whether a file exists; its content where it is read. */
+  /** Returns a file's content, or '' for a device file; undefined if the file does not exist. */
   readonly read: (file: string) => string | undefined;
   readonly list: (folder: string) => readonly string[];
 }
@@ -21,7 +21,7 @@ export const surroundings = async (): Promise<Surroundings> => ({
   platform: `${process.platform} ${process.arch}`,
   read: file => {
     try {
-      // Devices are only looked for: reading one could wait.
+      // Only the existence of a device file is checked: reading one could block.
       return file.startsWith('/dev/') ? (existsSync(file) ? '' : undefined) : readFileSync(file, 'utf8');
     } catch {
       return undefined;
@@ -36,12 +36,12 @@ export const surroundings = async (): Promise<Surroundings> => ({
   },
 });
 
-/** The driver of AMD's GPUs for computing. */
+/** AMD's compute driver. */
 const AMD_DEVICE = '/dev/kfd';
 const GRAPHICS_FOLDER = '/sys/class/drm';
 const INTEL_VENDOR = '0x8086';
 
-/** @param plugin whose device is looked for */
+/** Looks for a plugin's device. @param plugin the plugin */
 export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 'oldestCapability'>, around: Surroundings): Finding {
   const { device } = plugin;
   switch (device) {
@@ -84,8 +84,8 @@ function findNvidia(
 const isAccelerator = (device: DeviceKind): boolean => device !== 'cpu';
 
 /**
- * The plugin of the accelerator that is there: the newest CUDA that the driver supports, for example.
- * @throws EngineError with what was looked for where none is there
+ * Returns the plugin for the accelerator that is present: for example, the newest CUDA that the driver supports.
+ * @throws EngineError that lists what was looked for if there is none
  */
 export function choosePlugin(around: Surroundings): { readonly variant: PjrtVariant; readonly found: string } {
   const reasons: string[] = [];

@@ -1,8 +1,8 @@
-/** A small addon of our own, built next to TensorFlow's: it sets when glibc's heap gives memory back. */
+/** A small addon of our own, built next to TensorFlow's: it controls when glibc's heap returns memory to the system. */
 
 /**
- * `trim()` gives free pages back to the system. `mapFrom(bytes)`: blocks of this size and more are mapped one by one, and go back when
- * freed. Elsewhere than on glibc both do nothing.
+ * `trim()` returns free pages to the system. `mapFrom(bytes)` makes blocks of this size or larger be mapped individually, so they are
+ * returned when freed. Without glibc, both do nothing.
  */
 export const HEAP_SOURCE = `
 #include <node_api.h>

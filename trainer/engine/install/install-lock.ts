@@ -1,14 +1,14 @@
-/** Lets one install run at a time for each cache folder, across processes. */
+/** Allows one installation at a time for each cache folder, across processes. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { takeLock } from '../../machine/process-lock.ts';
 import { EngineError } from '../engine.ts';
 
-/** Longer than a slow line takes for the CUDA wheels (about 3 GB); an install that takes longer is stuck. */
+/** Longer than a slow connection takes for the CUDA wheels (about 3 GB); a longer installation is stuck. */
 const LONGEST_WAIT_MS = 60 * 60_000;
 const POLL_MS = 500;
 
 /**
- * Runs `work` while holding the lock. Waits for another install; a lock whose process is gone is taken over.
+ * Runs `work` while holding the lock. Waits for another installation; takes over a lock whose process has ended.
  * @throws EngineError after an hour of waiting
  */
 export async function withInstallLock<T>(lock: string, log: (line: string) => void, work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-/** MPI for machines that have none: MPICH from its Python wheel. */
+/** Installs MPI on machines that have none: MPICH from its Python wheel. */
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
@@ -12,7 +12,7 @@ const VERSION = '5.0.2';
 const NAME = `mpich-${VERSION}`;
 const ROOT = `mpich-${VERSION}.data/data`;
 
-/** The checksums of the wheels, so that nothing else is ever loaded. */
+/** Checksums of the wheels, so that no other file is ever loaded. */
 const SHA256: Readonly<Record<string, string>> = {
   'linux x64': '8fed465ebff269ea2ebac179a25de02671ddf8df476e0f115be089015015cfd4',
 };
@@ -20,7 +20,7 @@ const SHA256: Readonly<Record<string, string>> = {
 const LAUNCHER = 'bin/mpiexec';
 const PROGRAMS = [LAUNCHER, 'bin/hydra_pmi_proxy'];
 const LIBRARY = 'lib/libmpi.so.12';
-/** Those of InfiniBand and other networks of clusters stay behind: a cluster has an MPI of its own. */
+/** Libraries for InfiniBand and other cluster networks are not installed: a cluster has its own MPI. */
 const LIBRARIES = [
   LIBRARY,
   ...['libfabric.so.1', 'libucm.so.0', 'libucp.so.0', 'libucs.so.0', 'libucs_signal.so.0', 'libuct.so.0', 'ucx/libuct_cma.so.0'].map(
@@ -30,7 +30,7 @@ const LIBRARIES = [
 
 const folderOf = (cacheDir: string): string => path.join(enginesFolder(cacheDir), NAME);
 
-/** Undefined if it is not installed. */
+/** Returns the paths; undefined if MPICH is not installed. */
 export function locateMpich(cacheDir: string): { readonly launcher: string; readonly library: string } | undefined {
   const at = (file: string): string => path.join(folderOf(cacheDir), ROOT, file);
   const [launcher, library] = [at(LAUNCHER), at(LIBRARY)];
@@ -38,8 +38,8 @@ export function locateMpich(cacheDir: string): { readonly launcher: string; read
 }
 
 /**
- * Installs into `<cacheDir>/engines/mpich-<version>/`; at once if it is there.
- * @throws EngineError if there is no wheel for this machine, the download fails, or it is another file than expected
+ * Installs into `<cacheDir>/engines/mpich-<version>/`; returns immediately if it is already installed.
+ * @throws EngineError if there is no wheel for this machine, the download fails, or the file is not the expected one
  */
 export async function installMpi({
   cacheDir,

@@ -1,4 +1,4 @@
-/** Installs a PJRT plugin: its libraries from Python wheels, and the addon that speaks its interface, loaded and tried. */
+/** Installs a PJRT plugin: its libraries from Python wheels, and the addon that calls it; then loads and tests both. */
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cardOfEachGeneration } from '../../catalog/cards.ts';
@@ -33,14 +33,15 @@ import { fetchKnownWheel, sha256OfFile, type WheelContext } from './wheel.ts';
 
 export interface InstallPjrtParams extends Omit<InstallParams, 'variant'> {
   readonly variant: PjrtVariant;
-  /** Only what it takes to compile for cards that are not there. */
+  /** True to install only what is needed to compile for cards that are not present. */
   readonly isCompileOnly?: boolean;
 }
 
 /**
- * Installs into `<cacheDir>/engines/<variant>-<version>/`. A plugin that is there already only gets the addon of this version of Rowtune.
- * @throws EngineError when the machine, its device or a tool does not fit, a download fails or is another file than expected, or the plugin
- * does not load
+ * Installs into `<cacheDir>/engines/<variant>-<version>/`. If the plugin is already installed, only compiles the addon of this version of
+ * Rowtune.
+ * @throws EngineError if the machine, its device or a tool is unsuitable, a download fails or is not the expected file, or the plugin does
+ * not load
  */
 export async function installPjrt(params: InstallPjrtParams): Promise<InstalledPjrt> {
   const { variant, isCompileOnly = false } = params;
@@ -56,9 +57,9 @@ export async function installPjrt(params: InstallPjrtParams): Promise<InstalledP
 }
 
 /**
- * Compiles the addon for a plugin that lies anywhere on this machine: libtpu, or one of the user's own.
- * @param library its path
- * @throws EngineError when it is not there or does not load
+ * Compiles the addon for a plugin anywhere on this machine: libtpu, or the user's own.
+ * @param library path of the plugin
+ * @throws EngineError if it does not exist or does not load
  */
 export async function installOwnPlugin(params: Omit<InstallParams, 'variant'> & { readonly library: string }): Promise<InstalledPjrt> {
   const library = path.resolve(params.library);
@@ -88,7 +89,7 @@ async function checkMachine(variant: PjrtVariant, plugin: PjrtPlugin, isCompileO
   throw new EngineError(`${variant} computes on ${plugin.label}, and ${finding.missing}.${instead}`);
 }
 
-/** Puts an installation together next to its place, tries it, and renames it. */
+/** Assembles an installation in a temporary folder, tests it, and renames it. */
 async function place(
   { cacheDir, log, onProgress = () => {} }: Omit<InstallParams, 'variant'>,
   name: string,
@@ -121,7 +122,7 @@ async function place(
     if (!present) {
       rmSync(folder, { recursive: true, force: true });
       renameSync(partial, folder);
-      // Kept until here, so that an interrupted installation continues from there. A plugin of the user's own downloads nothing.
+      // Kept until now, so that an interrupted installation continues from it. A plugin of the user's own downloads nothing.
       if (target.manifest.library === undefined) rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
     }
     log(`installed ${name} in ${folder}`);
@@ -129,13 +130,15 @@ async function place(
   });
 }
 
-/** The programs of NVIDIA's compiler, which XLA starts: unpacking leaves out who may start a file. */
+/** Makes NVIDIA's compiler programs, which XLA starts, executable: unpacking does not preserve that permission. */
 function makeExecutable({ folder, plugin }: InstalledPjrt): void {
   for (const file of plugin.compiler?.flatMap(({ files = [] }) => files) ?? [])
     if (path.basename(path.dirname(file)) === 'bin') chmodSync(path.join(folder, 'runtime', file), 0o755);
 }
 
-/** Each wheel is checked against the checksum that this version of Rowtune knows, and file by file against the wheel's own. */
+/**
+ * Downloads the wheels. Each is checked against the checksum that this version of Rowtune knows, and file by file against the wheel's own.
+ */
 async function fetchAll(
   { cacheDir, log, onProgress = () => {} }: InstallPjrtParams,
   plugin: PjrtPlugin,
@@ -173,11 +176,11 @@ async function fetchOne(
   return { name: path.basename(wheel), sha256 };
 }
 
-/** Exponentials of eight numbers: it takes a kernel to compile. */
+/** Exponentials of eight elements: enough to require compiling a kernel. */
 const SMALLEST_MODULE =
   'func.func @main(%x: tensor<8xf32>) -> tensor<8xf32> {\n  %y = stablehlo.exponential %x : tensor<8xf32>\n  return %y : tensor<8xf32>\n}';
 
-/** Opens the plugin in a process of its own, which a broken one would end; what only compiles, compiles. */
+/** Opens the plugin in a separate process, which a broken plugin would crash; a compile-only plugin compiles a program. */
 async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const { folder, plugin, manifest } = installed;
   const library = pjrtLibrary(installed);

@@ -1,4 +1,4 @@
-/** Installs the TensorFlow engine: libtensorflow from the Python wheel, the addon compiled against it, loaded and tried. */
+/** Installs the TensorFlow engine: libtensorflow from the Python wheel, and the addon compiled against it; then loads and tests both. */
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -31,16 +31,16 @@ import { fetchWheel, type Progress, sha256OfFile, type WheelContext } from './wh
 export interface InstallParams {
   readonly cacheDir: string;
   readonly variant: 'auto' | Variant;
-  /** One line for the user, at the start of each step. */
+  /** Receives one line for the user at the start of each step. */
   readonly log: (line: string) => void;
-  /** At least once a second during long steps. */
+  /** Called at least once a second during long steps. */
   readonly onProgress?: (progress: Progress) => void;
 }
 
 /**
- * Installs into `<cacheDir>/engines/tensorflow-<version>-<variant>/` and returns it; at once when it is there already. An
- * install that was cut off continues where it stopped. `auto` takes the CUDA build when an NVIDIA GPU is found.
- * @throws EngineError when a tool is missing, a download fails, or the result does not compute
+ * Installs into `<cacheDir>/engines/tensorflow-<version>-<variant>/` and returns the engine; immediately if it is already installed. An
+ * interrupted installation continues where it stopped. `auto` takes the CUDA build if an NVIDIA GPU is found.
+ * @throws EngineError if a tool is missing, a download fails, or the result does not compute
  */
 export async function installTensorflow({ cacheDir, variant, log, onProgress = () => {} }: InstallParams): Promise<InstalledEngine> {
   requirePlatform();
@@ -62,7 +62,7 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
     mkdirSync(partial, { recursive: true });
     const manifest = await build({ partial, variant: chosen, downloads: path.join(cacheDir, 'downloads'), log, onProgress });
     writeFileSync(path.join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-    // Only now: an attempt that continues this one compiles again and needs the headers.
+    // Removed only now: a continued attempt compiles again and needs the headers.
     rmSync(path.join(runtimeFolder(partial), 'tensorflow', 'include'), { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);
@@ -72,7 +72,7 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
   });
 }
 
-/** Compiles the kernels of an installed engine anew, where they are those of another version or another processor; it runs without them too. */
+/** Recompiles the kernels of an installed engine if they are for another version or another CPU; the engine also runs without them. */
 async function refreshKernels(folder: string, { log, onProgress }: Pick<BuildParams, 'log' | 'onProgress'>): Promise<void> {
   if (kernelsAreCurrent(folder)) return;
   try {
@@ -115,7 +115,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   };
 }
 
-/** The finished steps of an install and their results; kept in a file so that the next attempt continues from there. */
+/** The finished steps of an installation and their results, kept in a file so that the next attempt continues from there. */
 class StepNotes {
   private readonly file: string;
   private readonly notes: Record<string, unknown>;
@@ -125,7 +125,7 @@ class StepNotes {
     this.notes = existsSync(file) ? readNotes(file) : {};
   }
 
-  /** @param isResult tells whether the file holds a result of this step */
+  /** Runs a step unless it is already finished. @param isResult checks whether the file holds a result of this step */
   async once<Result>(step: string, isResult: (note: unknown) => note is Result, work: () => Promise<Result>): Promise<Result> {
     const noted = this.notes[step];
     if (isResult(noted)) return noted;
@@ -141,11 +141,14 @@ function readNotes(file: string): Record<string, unknown> {
     const notes: unknown = JSON.parse(readFileSync(file, 'utf8'));
     return isRecord(notes) ? notes : {};
   } catch {
-    return {}; // cut off while writing: do the steps again
+    return {}; // truncated while it was written: repeat the steps
   }
 }
 
-/** The wheel of TensorFlow, and for CUDA the NVIDIA libraries that it names. PyPI has no `tensorflow-cpu` for arm64; its `tensorflow` is that. */
+/**
+ * Downloads the TensorFlow wheel, and for CUDA the NVIDIA libraries that it lists. PyPI has no `tensorflow-cpu` for arm64; its `tensorflow`
+ * is equivalent.
+ */
 async function fetchWheels(context: WheelContext, folder: string, variant: Variant): Promise<EngineManifest['wheels']> {
   const project = variant === 'cpu' && process.arch === 'x64' ? 'tensorflow-cpu' : 'tensorflow';
   const target = runtimeFolder(folder);
@@ -156,7 +159,7 @@ async function fetchWheels(context: WheelContext, folder: string, variant: Varia
   return Promise.all(files.map(async file => ({ name: path.basename(file), sha256: await sha256OfFile(file) })));
 }
 
-/** Loads the addon in a process of its own (a broken one ends the process) and checks [[1, 2], [3, 4]]·[[5, 6], [7, 8]]. */
+/** Loads the addon in a separate process, which a broken one would crash, and checks [[1, 2], [3, 4]]·[[5, 6], [7, 8]]. */
 async function verifyAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const script = `
     const b = require(${JSON.stringify(addonPath(folder))});

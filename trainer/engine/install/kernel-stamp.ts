@@ -1,24 +1,24 @@
-/** Which processor and which sources the kernels next to an engine were compiled for. */
+/** A stamp of the CPU and the sources that an engine's kernels were compiled for. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { hashSources, resolveAddonSources } from './addon-sources.ts';
 import { addonPath } from './engine-folder.ts';
 
-/** Vectors as long as this processor has them. Products and sums may be contracted, but nothing is reordered and NaN stays. */
+/** Uses the CPU's full vector width. Products and sums may be contracted, but nothing is reordered, and NaN is respected. */
 export const KERNEL_FLAGS: readonly string[] = [
   ...['-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-pthread', '-Werror=switch'],
   ...(process.arch === 'x64' ? ['-mprefer-vector-width=512'] : []),
 ];
 
-/** Differs for other sources, other flags and other instruction sets of the processor. */
+/** Returns a stamp that differs for other sources, other flags and other instruction sets of the CPU. */
 function currentStamp(): string {
   const hash = createHash('sha256').update(KERNEL_FLAGS.join(' ')).update(processorFeatures());
   const { tensorflow, ranks, coder } = resolveAddonSources();
   return hashSources(hash, [tensorflow, ranks, coder]).digest('hex');
 }
 
-/** The instruction sets that Linux lists. Machines of different kinds may share a home folder. */
+/** Returns the instruction sets that Linux lists. Machines of different kinds may share a home folder. */
 function processorFeatures(): string {
   try {
     return /^(?:flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '';
@@ -29,23 +29,23 @@ function processorFeatures(): string {
 
 const PREFIX = 'rowtune_fused-';
 
-/** Kernels that stay next to an engine, the newest first: the versions of Rowtune in the editor and on the command line may differ. */
+/** Number of compiled kernels kept per engine, newest first: the editor and the command line may use different versions of Rowtune. */
 const MOST_KEPT = 4;
 
 /**
- * The compiled kernels of these sources for this processor. The name carries the stamp, so that several versions of
- * Rowtune and several processors share one engine folder without replacing each other's kernels.
+ * Returns the path of the compiled kernels of these sources for this CPU. The name contains the stamp, so that several versions of Rowtune
+ * and several CPUs share one engine folder without replacing each other's kernels.
  */
 export const kernelsPath = (folder: string): string =>
   path.join(path.dirname(addonPath(folder)), `${PREFIX}${currentStamp().slice(0, 16)}.node`);
 
-/** Whether the kernels of this version were compiled for this processor. */
+/** Returns whether this version's kernels were compiled for this CPU. */
 export const kernelsAreCurrent = (folder: string): boolean => existsSync(kernelsPath(folder));
 
 /** Removes all but the newest kernels of other versions. */
 export const removeOldKernels = (folder: string): void => removeOldAddons(path.dirname(addonPath(folder)), PREFIX);
 
-/** Removes all but the newest addons whose name begins so. A process that has loaded one keeps it. */
+/** Removes all but the newest addons whose name has this prefix. A process that has loaded one keeps it. */
 export function removeOldAddons(folder: string, prefix: string): void {
   const changed = (name: string): number => statSync(path.join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const addons = readdirSync(folder).filter(name => name.startsWith(prefix) && name.endsWith('.node'));

@@ -1,4 +1,6 @@
-/** Packages of npm that are too large for everybody's download: installed into the cache folder by a command, and imported from there. */
+/**
+ * npm packages that are too large to ship with Rowtune: a command installs them into the cache folder, and they are imported from there.
+ */
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -11,26 +13,26 @@ import { runCommand } from './run-command.ts';
 import { findNpm } from './toolchain.ts';
 
 export interface OptionalPackages {
-  /** The name of the folder, with the version. */
+  /** Name of the folder, including the version. */
   readonly name: string;
   /** Package → exact version. */
   readonly packages: Readonly<Record<string, string>>;
-  /** Further options of `npm install`. */
+  /** Additional options of `npm install`. */
   readonly npmOptions?: readonly string[];
-  /** The last step in the folder, after npm; does nothing the second time. */
+  /** The last step in the folder, after npm; idempotent. */
   readonly finish?: (folder: string) => void;
 }
 
 export const optionalFolder = (cacheDir: string, { name }: Pick<OptionalPackages, 'name'>): string =>
   path.join(enginesFolder(cacheDir), name);
 
-/** The address of a package to import. @throws Error where it is not installed */
+/** Returns the URL of a package to import. @throws Error if it is not installed */
 export const installedPackage = (cacheDir: string, set: Pick<OptionalPackages, 'name'>, packageName: string): string =>
   pathToFileURL(createRequire(path.join(optionalFolder(cacheDir, set), 'package.json')).resolve(packageName)).href;
 
 /**
- * Installs into `<cacheDir>/engines/<name>/` and returns the folder; at once if it is already there.
- * @throws EngineError without npm, or with npm's own words
+ * Installs into `<cacheDir>/engines/<name>/` and returns the folder; immediately if it is already installed.
+ * @throws EngineError without npm, or with npm's own message
  */
 export async function installOptional(
   set: OptionalPackages,

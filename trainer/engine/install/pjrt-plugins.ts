@@ -1,13 +1,13 @@
-/** The PJRT plugins that can be installed, and the wheels that each takes: projects, versions and checksums on PyPI. */
+/** The PJRT plugins that can be installed, and the wheels that each needs: projects, versions and checksums on PyPI. */
 import { namesOf } from '../../catalog/entries.ts';
 
 export interface PluginWheel {
   readonly project: string;
   readonly version: string;
   readonly bytes: number;
-  /** Checksum of the wheel, so that nothing else is ever loaded. */
+  /** Checksum of the wheel, so that no other file is ever loaded. */
   readonly sha256: string;
-  /** Its files that are needed. Left out: NVIDIA's libraries in it. */
+  /** Files that are needed from the wheel. If omitted, the NVIDIA libraries in it. */
   readonly files?: readonly string[];
 }
 
@@ -15,53 +15,59 @@ export interface PluginWheel {
 export type ClientOption = readonly [name: string, kind: 'integer' | 'float' | 'flag', value: number];
 
 /**
- * XLA's client takes three quarters of a GPU at once, unless options say otherwise: memory as it is needed, up to all of it, as our TensorFlow does.
- * Names and kinds are those of xla/pjrt/c/pjrt_c_api_gpu_internal.cc.
+ * Makes XLA's client allocate memory as needed, up to all of it, as our TensorFlow does; by default it takes three quarters of a GPU at
+ * once. Names and kinds are those of xla/pjrt/c/pjrt_c_api_gpu_internal.cc.
  */
 const MEMORY_AS_NEEDED: readonly ClientOption[] = [
   ['preallocate', 'flag', 0],
   ['memory_fraction', 'float', 1],
 ];
 
-/** How a device is looked for: `engine/install/find-device.ts`. */
+/** How a device is detected: `engine/install/find-device.ts`. */
 export type DeviceKind = 'cpu' | 'nvidia' | 'amd' | 'intel' | 'apple' | 'any';
 
 export interface PjrtPlugin {
-  /** The device that it computes on, for messages. */
+  /** The devices that it supports, for messages. */
   readonly label: string;
   readonly device: DeviceKind;
-  /** The oldest driver of an NVIDIA GPU. */
+  /** Oldest supported driver of an NVIDIA GPU. */
   readonly oldestDriver?: number;
-  /** The oldest compute capability of an NVIDIA GPU. */
+  /** Lowest supported compute capability of an NVIDIA GPU. */
   readonly oldestCapability?: number;
   readonly wheel: PluginWheel;
-  /** The plugin in its wheel, or anywhere. */
+  /** Path of the plugin in its wheel, or anywhere on the machine. */
   readonly library: string;
-  /** `process.platform` and `process.arch` of the machines that it runs on. */
+  /** `process.platform` and `process.arch` of the supported machines. */
   readonly platforms: readonly string[];
-  /** For the plugin's client. */
+  /** Options of the plugin's client. */
   readonly options: readonly ClientOption[];
-  /** The option that divides a processor into so many devices. Left out: the plugin has those that it finds. */
+  /** The option that divides a CPU into a number of devices. If omitted, the plugin uses the devices that it finds. */
   readonly dividedBy?: string;
-  /** Wheels to compile for a card that is not there; left out where the plugin cannot. */
+  /** Wheels needed to compile for a card that is not present; omitted if the plugin cannot. */
   readonly compiler?: readonly PluginWheel[];
-  /** Further wheels to compute. */
+  /** Additional wheels needed to compute. */
   readonly runtime?: readonly PluginWheel[];
-  /** The folder of NVIDIA's compiler among the wheels: XLA starts its `bin/ptxas` and reads its `nvvm/libdevice`. */
+  /** Folder of NVIDIA's compiler among the wheels: XLA runs its `bin/ptxas` and reads its `nvvm/libdevice`. */
   readonly toolkit?: string;
-  /** Libraries among the wheels that the plugin opens by their names, in the order in which they are loaded before it. */
+  /** Libraries among the wheels that the plugin opens by name, in the order in which they are loaded before it. */
   readonly preloaded?: readonly string[];
-  /** XLA tries several kernels on the device, and keeps what it finds out in a folder that it is given (`xla_gpu_per_fusion_autotune_cache_dir`). */
+  /**
+   * True if XLA benchmarks several kernels on the device and caches the results in a given folder
+   * (`xla_gpu_per_fusion_autotune_cache_dir`).
+   */
   readonly tunes?: true;
-  /** Its XLA can leave out what adds in any order (`xla_gpu_exclude_nondeterministic_ops`) without leaving out Triton's kernels. */
+  /**
+   * True if its XLA can exclude kernels with a nondeterministic order of addition (`xla_gpu_exclude_nondeterministic_ops`) without
+   * excluding Triton's kernels.
+   */
   readonly orders?: true;
-  /** Software that it needs and that is not on PyPI. */
+  /** Required software that is not on PyPI. */
   readonly needs?: string;
 }
 
 /**
- * NVIDIA's libraries, as `jax_plugins/cuda/__init__.py` of JAX loads them. The plugin finds most of them next to itself; cuDNN for CUDA 12 looks for
- * NVRTC in another folder than that of its wheel.
+ * NVIDIA's libraries, as loaded by JAX's `jax_plugins/cuda/__init__.py`. The plugin finds most of them relative to itself; cuDNN for CUDA
+ * 12 looks for NVRTC in another folder than its wheel's.
  */
 const CUDA_13_LIBRARIES = [
   'nvidia/cu13/lib/libcudart.so.13',
@@ -90,13 +96,13 @@ const CUDA_12_LIBRARIES = [
   'nvidia/cudnn/lib/libcudnn.so.9',
 ];
 
-/** By the name of the variant. What runs on GPUs has not been run: it was installed, loaded and compiled with, and is unmeasured. */
+/** Plugins by variant name. Those for GPUs have not been run: they were only installed, loaded and used to compile, and are unmeasured. */
 const entries = {
   cuda13: {
     label: 'NVIDIA GPUs, CUDA 13',
     device: 'nvidia',
     oldestDriver: 580,
-    // NVIDIA's libraries for CUDA 13 have nothing for older ones.
+    // NVIDIA's libraries for CUDA 13 do not support older GPUs.
     oldestCapability: 7.5,
     wheel: {
       project: 'jax-cuda13-pjrt',
@@ -130,7 +136,8 @@ const entries = {
     ],
     runtime: [
       {
-        // Before 13.2, kernels for a B200 release memory of a multiprocessor twice, and may corrupt what others compute (JAX warns of it).
+        // Before 13.2, kernels for a B200 release memory of a multiprocessor twice, and may corrupt other computations (JAX warns about
+        // it).
         project: 'nvidia-cublas',
         version: '13.2.1.1',
         bytes: 401_085_577,
@@ -309,7 +316,7 @@ const entries = {
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
     tunes: true,
-    // It was built with this version, and needs libraries (librocm_sysdeps) that earlier ones do not have.
+    // It was built with this version, and needs libraries (librocm_sysdeps) that earlier versions lack.
     needs: 'ROCm 7.14 in /opt/rocm, or on LD_LIBRARY_PATH',
   },
   oneapi: {
@@ -356,18 +363,18 @@ const entries = {
     library: 'lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so',
     platforms: ['linux x64'],
     options: [],
-    // Without it the plugin divides the processor into four devices.
+    // Without it, the plugin divides the CPU into four devices.
     dividedBy: 'cpu_device_count',
   },
 } as const satisfies Readonly<Record<string, PjrtPlugin>>;
 
 export type PjrtVariant = keyof typeof entries;
 
-/** The first that is installed and runs is the one that is used: accelerators before the processor. */
+/** The plugins in order of preference: the first one that is installed and runs is used, accelerators before the CPU. */
 export const pjrtPlugins: Readonly<Record<PjrtVariant, PjrtPlugin>> = entries;
 
 export const pjrtVariants = namesOf(entries);
 
-/** The options for a client that uses so many devices. */
+/** Returns the options for a client that uses this many devices. */
 export const clientOptions = ({ options, dividedBy }: PjrtPlugin, devices: number): PjrtPlugin['options'] =>
   dividedBy === undefined ? options : [...options, [dividedBy, 'integer', devices]];

@@ -1,11 +1,11 @@
-/** Runs one outside program to its end, keeping the tail of what it said. */
+/** Runs an external program to its end, keeping the tail of its output. */
 import { spawn } from 'node:child_process';
 
-/** Enough for a compiler's or pip's whole complaint; more would only hide its last lines. */
+/** Enough for a complete error message of a compiler or pip; more would only hide its last lines. */
 const KEPT_OUTPUT_CHARS = 16_000;
 
 export interface CommandResult {
-  /** The exit status; −1 when the program could not be started or a signal ended it. */
+  /** The exit status; −1 if the program could not be started or a signal ended it. */
   readonly status: number;
   /** The tail of stdout and stderr together. */
   readonly output: string;
@@ -13,9 +13,9 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly cwd?: string;
-  /** The whole environment; this process's own where it is left out. */
+  /** The whole environment; by default this process's own. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Variables to add to it. */
+  /** Additional variables. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Called for each line of stdout. */
   readonly onLine?: (line: string) => void;
@@ -25,7 +25,7 @@ export interface CommandOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** Never throws: a program that is not there is a result with status −1. */
+/** Runs the program. Never throws: a program that does not exist gives status −1. */
 export function runCommand(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise(resolve => {
     let output = '';

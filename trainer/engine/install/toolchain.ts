@@ -1,10 +1,10 @@
-/** Finds what the TensorFlow engine is built with: Python with pip, a C++ compiler, npm; and looks for an NVIDIA GPU. */
+/** Finds the tools that build the TensorFlow engine: Python with pip, a C++ compiler, npm; and looks for an NVIDIA GPU. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
 import { type CommandResult, runCommand } from './run-command.ts';
 
-/** The first pip that knows `manylinux_2_27` tags is 20.3 (PEP 600). */
+/** The first pip that supports `manylinux_2_27` tags is 20.3 (PEP 600). */
 const OLDEST_PIP = [20, 3] as const;
 const OLDEST_PYTHON = [3, 8] as const;
 
@@ -16,13 +16,13 @@ export interface Python {
   readonly pipVersion: string;
 }
 
-/** True when dotted version `version` is at least `oldest`. */
+/** Returns true if the dotted version `version` is at least `oldest`. */
 export function isAtLeast(version: string, oldest: readonly [major: number, minor: number]): boolean {
   const [major = 0, minor = 0] = version.split('.').map(part => Number.parseInt(part, 10) || 0);
   return major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
 }
 
-/** Python 3 with pip; undefined with the reason when there is none. */
+/** Finds Python 3 with pip, or returns the reason why there is none. */
 export async function findPython(): Promise<Python | { readonly missing: string }> {
   let missing = 'python3 was not found';
   for (const command of ['python3', 'python']) {
@@ -42,7 +42,7 @@ export async function findPython(): Promise<Python | { readonly missing: string 
   return { missing };
 }
 
-/** @throws EngineError naming the package to install */
+/** Finds Python 3 with pip. @throws EngineError that names the package to install */
 export async function requirePython(): Promise<Python> {
   const found = await findPython();
   if ('missing' in found)
@@ -52,13 +52,13 @@ export async function requirePython(): Promise<Python> {
   return found;
 }
 
-/** The first line of `g++ --version`; undefined without a compiler. */
+/** Returns the first line of `g++ --version`; undefined without a compiler. */
 export async function findCompiler(): Promise<string | undefined> {
   const found = await runCommand('g++', ['--version']);
   return found.status === 0 ? found.output.split('\n')[0] : undefined;
 }
 
-/** @throws EngineError naming the package to install */
+/** Finds the compiler. @throws EngineError that names the package to install */
 export async function requireCompiler(): Promise<string> {
   const found = await findCompiler();
   if (!found)
@@ -68,7 +68,7 @@ export async function requireCompiler(): Promise<string> {
   return found;
 }
 
-/** The way to start npm: the script next to the running Node, where every distribution of Node puts it, or `npm` on the path. */
+/** Returns how to start npm: the script next to the running Node, where every distribution of Node puts it, or `npm` on the path. */
 export async function findNpm(nodePath: string = process.execPath): Promise<{ program: string; prefix: string[] }> {
   const root = path.dirname(path.dirname(nodePath));
   const siblings = ['lib/node_modules', 'share/nodejs', 'share'].map(folder => path.join(root, folder, 'npm', 'bin', 'npm-cli.js'));
@@ -82,27 +82,27 @@ export async function findNpm(nodePath: string = process.execPath): Promise<{ pr
 export interface NvidiaGpu {
   readonly name: string;
   readonly driver: string;
-  /** The free memory of the GPU, if the driver reports it. */
+  /** Free memory of the GPU, if the driver reports it. */
   readonly freeBytes?: number;
-  /** For example "9.0"; left out where the driver does not report it. */
+  /** Compute capability, for example "9.0"; omitted if the driver does not report it. */
   readonly capability?: string;
 }
 
 let lastFound: Promise<NvidiaGpu | undefined> | undefined;
 
-/** Name and driver of the first NVIDIA GPU; undefined without one. */
+/** Returns the name and driver of the first NVIDIA GPU; undefined without one. */
 export function findNvidiaGpu(): Promise<NvidiaGpu | undefined> {
   lastFound = askForGpu();
   return lastFound;
 }
 
-/** As it was found last: a machine seldom gets another one, and asking starts a program. */
+/** Returns the last result: GPUs rarely change, and querying starts a program. */
 export const knownNvidiaGpu = (): Promise<NvidiaGpu | undefined> => lastFound ?? findNvidiaGpu();
 
-/** The driver's own file, which is there without nvidia-smi, too. */
+/** The driver's own file, which exists even without nvidia-smi. */
 const DRIVER_FILE = '/proc/driver/nvidia/version';
 
-/** A driver that is stuck never answers; one that is not loaded yet takes a few seconds for each GPU. */
+/** A stuck driver never answers; one that is not loaded yet takes a few seconds per GPU. */
 const DRIVER_MS = 30_000;
 
 const askDriver = (fields: string): Promise<CommandResult> =>
@@ -111,7 +111,7 @@ const askDriver = (fields: string): Promise<CommandResult> =>
 async function askForGpu(): Promise<NvidiaGpu | undefined> {
   const facts = 'name,driver_version,memory.free';
   const asked = await askDriver(`${facts},compute_cap`);
-  // Drivers before 510 do not know the last one, and refuse all. Without an answer there is no second question.
+  // Drivers before 510 do not know the last field, and reject the whole query. Without an answer there is no second query.
   return (
     gpuOf(asked.status > 0 ? await askDriver(facts) : asked) ??
     gpuOfDriver(existsSync(DRIVER_FILE) ? readFileSync(DRIVER_FILE, 'utf8') : '')
@@ -119,8 +119,8 @@ async function askForGpu(): Promise<NvidiaGpu | undefined> {
 }
 
 /**
- * Free bytes of the machine's NVIDIA GPU; undefined where the driver does not report them, or there are several.
- * @param name of the GPU that the engine computes on, as its driver gives it: another vendor's, or a part of one (MIG), has memory of its own
+ * Returns the free bytes of the machine's NVIDIA GPU; undefined if the driver does not report them, or there are several GPUs.
+ * @param name name of the engine's GPU according to its driver: another vendor's, or a part of one (MIG), has separate memory
  */
 export const freeOnOnlyGpu = async (name: string): Promise<number | undefined> => freeOf(await askDriver('name,memory.free'), name);
 
@@ -129,7 +129,7 @@ export function freeOf({ status, output }: CommandResult, name: string): number 
   return status === 0 && found?.trim() === name.trim() ? Number(mib) * 2 ** 20 : undefined;
 }
 
-/** The first GPU that nvidia-smi lists; undefined where it lists none. */
+/** Returns the first GPU that nvidia-smi lists; undefined if it lists none. */
 export function gpuOf({ status, output }: CommandResult): NvidiaGpu | undefined {
   const [name, driver, freeMib, capability] = (output.split('\n')[0] ?? '').split(',').map(text => text.trim());
   if (status !== 0 || !name || !driver) return undefined;
@@ -137,11 +137,14 @@ export function gpuOf({ status, output }: CommandResult): NvidiaGpu | undefined 
   return { name, driver, freeBytes: Number(freeMib) * 2 ** 20 || undefined, ...(isCapability && { capability }) };
 }
 
-/** The GPU of a driver whose file says for example "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build". */
+/**
+ * Returns the GPU of a driver whose file contains, for example, "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06
+ * Release Build".
+ */
 export const gpuOfDriver = (text: string): NvidiaGpu | undefined =>
   text === '' ? undefined : { name: 'NVIDIA GPU', driver: /\b\d{3}\.\d+(?:\.\d+)?\b/.exec(text)?.[0] ?? 'unknown' };
 
-/** @throws EngineError where this engine cannot be built */
+/** Checks the platform. @throws EngineError if this engine cannot be built on it */
 export function requirePlatform(platform: string = process.platform, arch: string = process.arch): void {
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64'))
     throw new EngineError(

