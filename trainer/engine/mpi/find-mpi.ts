@@ -1,4 +1,4 @@
-/** Finds the MPI of this machine: the library that training calls, and the program that starts several processes. */
+/** Finds this machine's MPI: the library that training calls, and the program that starts several processes. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
@@ -7,23 +7,23 @@ import { locateMpich } from '../install/install-mpi.ts';
 import type { World } from './world.ts';
 
 export interface FoundMpi {
-  /** The program that starts processes, mpiexec. */
+  /** The program that starts processes (mpiexec). */
   readonly launcher: string;
   readonly library: string;
-  /** It starts processes by MPICH's own launcher, whose options are known. */
+  /** True if MPICH's own launcher, whose options are known, starts the processes. */
   readonly isHydra: boolean;
 }
 
 const MPI_ADVICE = 'Install one with: rowtune engine install --with mpi';
 
-/** Open MPI's library has its own binary form; the others share MPICH's. */
+/** Open MPI's library has its own ABI; the others share MPICH's. */
 const LIBRARIES = { 'Open MPI': ['libmpi.so.40'], MPICH: ['libmpi.so.12', 'libmpich.so.12', 'libmpi_abi.so.1'] } as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const foldersOf = (list: string | undefined): string[] => (list ?? '').split(path.delimiter).filter(folder => folder !== '');
 
-/** The folders of the system's libraries, by the names that Debian and Fedora give the folders. */
+/** Returns the folders of system libraries, as Debian and Fedora name them. */
 function libraryFolders(environment: Environment): string[] {
   const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
   const prefixes = foldersOf(environment.PATH).flatMap(folder =>
@@ -35,19 +35,19 @@ function libraryFolders(environment: Environment): string[] {
   return [...foldersOf(environment.LD_LIBRARY_PATH), ...known];
 }
 
-/** Launchers of other MPI libraries have the binary form of MPICH and options of their own. */
+/** Returns true for MPICH's own launcher. Launchers of other MPI libraries with MPICH's ABI have different options. */
 function isHydra(launcher: string): boolean {
   const { stdout } = spawnSync(launcher, ['--version'], { encoding: 'utf8', timeout: 10_000 });
   return /HYDRA build details/.test(stdout ?? '');
 }
 
-/** The folder that holds a program's bin folder, behind links. */
+/** Returns the folder that contains a program's bin folder, with links resolved. */
 const prefixOf = (program: string): string => path.dirname(path.dirname(realpathSync(program)));
 
 const findLibrary = (family: keyof typeof LIBRARIES, folders: readonly string[]): string | undefined =>
   LIBRARIES[family].flatMap(name => folders.map(folder => path.join(folder, name))).find(file => existsSync(file));
 
-/** The MPI to start processes of this machine with: the installed one, or that of the path. @throws EngineError if there is none */
+/** Finds the MPI that starts processes on this machine: the installed one, or the one on the path. @throws EngineError if there is none */
 export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
   const installed = locateMpich(cacheDir);
   if (installed) return { ...installed, isHydra: true };
@@ -55,7 +55,7 @@ export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
   for (const folder of foldersOf(environment.PATH)) {
     const launcher = path.join(folder, 'mpiexec');
     if (!existsSync(launcher)) continue;
-    // Debian's alternatives are links: the name behind them says whose mpiexec it is.
+    // Debian's alternatives are links: the name they resolve to shows whose mpiexec it is.
     const family = /ompi|openmpi|prte|orte/.test(realpathSync(launcher)) ? 'Open MPI' : 'MPICH';
     const library = findLibrary(family, libraries) ?? findLibrary('Open MPI', libraries);
     if (library !== undefined) return { launcher, library, isHydra: family === 'MPICH' && isHydra(launcher) };
@@ -63,7 +63,7 @@ export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
   throw new EngineError(`several processes need MPI, and no mpiexec with its library was found. ${MPI_ADVICE}`);
 }
 
-/** The library for processes that a launcher has started. @throws EngineError if there is none for this launcher */
+/** Finds the library for processes that a launcher has started. @throws EngineError if there is none for this launcher */
 export function findMpiLibrary({ launcher, mpi, rank, size, localSize }: World, cacheDir: string, environment: Environment): string {
   if (mpi === undefined)
     throw new EngineError(

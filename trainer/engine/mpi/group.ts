@@ -1,8 +1,8 @@
-/** The processes of a run, through the MPI library that an engine's addon opens. */
+/** The processes of a run, connected by the MPI library that an engine's addon opens. */
 import { EngineError, type ExchangeCounts, type Group } from '../engine.ts';
 import { releaseSharedMemory } from './shared-memory.ts';
 
-/** The ranks of a run, in each addon that sums over them: `native/group-addon.cc`. */
+/** The group functions of every addon that sums over the ranks of a run: `native/group-addon.cc`. */
 export interface GroupAddon {
   joinGroup(library: string): { readonly problem: string; readonly rank: number; readonly size: number };
   leaveGroup(): void;
@@ -10,15 +10,15 @@ export interface GroupAddon {
   failGroup(reason: string): void;
   groupFailure(): string;
   groupCounts(): ExchangeCounts;
-  /** @returns the problem as a text, if there is one */
+  /** @returns the bytes, or the problem as a string */
   gatherFromRanks(bytes: Uint8Array): Uint8Array | string;
   residualNames(): readonly string[];
-  /** @returns the problem as a text, if there is one */
+  /** @returns the values, or the problem as a string */
   readResidual(name: string): Float32Array | string;
   writeResidual(name: string, values: Float32Array): void;
 }
 
-/** @throws EngineError if the library does not load, or cannot reach the others */
+/** Joins the other processes. @throws EngineError if the library does not load or cannot reach them */
 export function joinGroup(library: string, addon: GroupAddon): Group {
   const { problem, rank, size } = addon.joinGroup(library);
   if (problem !== '') throw new EngineError(`the processes cannot be connected by ${library}: ${problem}`);
@@ -27,7 +27,7 @@ export function joinGroup(library: string, addon: GroupAddon): Group {
     if (typeof all === 'string') throw new EngineError(all);
     return all;
   };
-  // All have opened it.
+  // All processes have opened the shared memory by now.
   gatherEqual(new Uint8Array(1));
   releaseSharedMemory();
   return {

@@ -5,8 +5,9 @@ const FILES = '/proc/self/fd';
 const SHARED_MEMORY = /^\/dev\/shm\/mpich_shm_/;
 
 /**
- * Takes the name from shared memory that all processes have opened, as the system does when the last of them ends. MPICH does it only when they end in
- * order: each killed process would leave 2 MB, and a job that Slurm starts again has the same name, and would wait for ever in what the first one left.
+ * Unlinks shared memory that all processes have opened, so that the system frees it when the last of them ends. MPICH does so only on an
+ * orderly exit: each killed process would leave 2 MB, and a job that Slurm restarts under the same name would wait forever on the leftovers
+ * of the first one.
  */
 export function releaseSharedMemory(): void {
   for (const file of readdirSync(FILES)) {
@@ -15,7 +16,7 @@ export function releaseSharedMemory(): void {
   }
 }
 
-/** Undefined for a file that has been closed meanwhile. */
+/** Returns the target; undefined for a file that has been closed meanwhile. */
 function targetOf(link: string): string | undefined {
   try {
     return readlinkSync(link);

@@ -1,17 +1,17 @@
-/** This process's place among those that a launcher started, from the environment that the launcher gave it. */
+/** This process's place among those that a launcher started, from the launcher's environment variables. */
 import { z } from 'zod';
 
 export interface World {
   readonly rank: number;
   readonly size: number;
-  /** Its place among the `localSize` processes of its machine. */
+  /** Index among the `localSize` processes of its machine. */
   readonly localRank: number;
   readonly localSize: number;
-  /** Whoever started it, for messages. */
+  /** Name of the launcher, for messages. */
   readonly launcher: string;
-  /** Which MPI libraries can connect the processes; undefined where the launcher says nothing that MPI could use. */
+  /** The MPI library that can connect the processes; undefined if the launcher provides nothing that MPI could use. */
   readonly mpi: 'MPICH' | 'Open MPI' | undefined;
-  /** The host and port of every process, if the launcher says them, or they follow from what it says. */
+  /** Host and port of every process, if the launcher provides them or they can be derived. */
   readonly addresses?: readonly string[];
 }
 
@@ -35,7 +35,7 @@ const SLURM: Launcher = {
   localSize: 'SLURM_STEP_TASKS_PER_NODE',
 };
 
-/** In the order in which they are looked for: mpirun inside a Slurm job sets both kinds. */
+/** In lookup order: mpirun inside a Slurm job sets both kinds. */
 const LAUNCHERS: readonly Launcher[] = [
   {
     launcher: 'Open MPI (mpirun)',
@@ -65,12 +65,12 @@ const LAUNCHERS: readonly Launcher[] = [
   },
 ];
 
-/** Undefined for a process that runs alone. */
+/** Returns the process's place; undefined for a process that runs alone. */
 export function findWorld(environment: Environment): World | undefined {
   for (const { mpi, ...names } of LAUNCHERS) {
     const [rank, size] = [countOf(environment[names.rank]), countOf(environment[names.size])];
     if (rank === undefined || size === undefined || size < 2 || rank >= size) continue;
-    // srun sets MPICH's variables too (--mpi=pmi2), but not the local ones; PMIx is what Open MPI speaks.
+    // srun also sets MPICH's variables (--mpi=pmi2), but not the local ones; Open MPI uses PMIx.
     const isSlurm = countOf(environment[SLURM.rank]) === rank && countOf(environment[SLURM.size]) === size;
     const { launcher, addressesOf, ...local } = isSlurm ? SLURM : names;
     const localSize = Math.max(1, countOf(environment[local.localSize]) ?? 1);
@@ -82,7 +82,7 @@ export function findWorld(environment: Environment): World | undefined {
   return fromTensorflow(environment.TF_CONFIG);
 }
 
-/** Slurm writes "2(x3)" for two tasks on each of three nodes: the first number counts. */
+/** Parses a count. Slurm writes "2(x3)" for two tasks on each of three nodes: the first number is used. */
 function countOf(text: string | undefined): number | undefined {
   const digits = /^\d+/.exec(text ?? '')?.[0];
   return digits === undefined ? undefined : Number(digits);
@@ -101,7 +101,7 @@ function readTensorflowConfig(text: string | undefined): z.infer<typeof tensorfl
   }
 }
 
-/** Kubernetes' training operators: {"cluster": {"worker": [addresses]}, "task": {"type": "worker", "index": 1}}. */
+/** Reads the variable of Kubernetes' training operators: {"cluster": {"worker": [addresses]}, "task": {"type": "worker", "index": 1}}. */
 function fromTensorflow(text: string | undefined): World | undefined {
   const { cluster, task } = readTensorflowConfig(text) ?? {};
   if (cluster === undefined || task === undefined) return undefined;
@@ -114,8 +114,8 @@ function fromTensorflow(text: string | undefined): World | undefined {
 const LAST_PORT = 65_535;
 
 /**
- * On one machine, the ports after that of torchrun's own store, or the ones before it at the end of the range. Torchrun names no more than one of
- * several machines, so the cluster of TF_CONFIG has to list the addresses of all processes, in the order of their ranks.
+ * Returns the ports after that of torchrun's own store on one machine, or before it at the end of the range. Torchrun gives the address of
+ * only one of several machines, so the cluster in TF_CONFIG has to list the addresses of all processes, in rank order.
  */
 function addressesOfTorchrun(
   { TF_CONFIG, MASTER_PORT }: Environment,
@@ -130,6 +130,6 @@ function addressesOfTorchrun(
   return Array.from({ length: size }, (_, rank) => `127.0.0.1:${first + rank}`);
 }
 
-/** Variables that a launcher gives its processes: a worker inherits them, because it is the one that calls MPI and chooses a GPU. */
+/** Returns true for variables that a launcher sets for its processes: a worker inherits them, because it calls MPI and chooses a GPU. */
 export const isLauncherVariable = (name: string): boolean =>
   /^(?:(?:LOCAL_)?(?:RANK|WORLD_SIZE)$|(?:PMI|PMIX|PRTE|OMPI|OPAL|MPICH|MPIR|HYDI?|HYDRA|I_MPI|FI|UCX|SLURMD?)_|MPI_LOCAL)/.test(name);

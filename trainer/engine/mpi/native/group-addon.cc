@@ -1,4 +1,4 @@
-// The ranks of a run, for JavaScript. Functions that can fail return the problem as a text, empty if there is none; they block.
+// The ranks of a run, for JavaScript. Functions that can fail return the problem as a string, empty if there is none; they block.
 #include "group-addon.h"
 
 #include <algorithm>
@@ -95,7 +95,7 @@ napi_value Counts(napi_env env, napi_callback_info) {
   return result;
 }
 
-// (bytes: Uint8Array of one length on all ranks) → those of all ranks, one after the other, or the problem as a text
+// (bytes: Uint8Array of equal length on all ranks) → the bytes of all ranks concatenated, or the problem as a string
 napi_value GatherBytes(napi_env env, napi_callback_info info) {
   const Call call(env, info);
   std::vector<uint8_t> all;
@@ -119,7 +119,7 @@ napi_value NamesOfResiduals(napi_env env, napi_callback_info info) {
   return list;
 }
 
-// (name) → Float32Array, or the problem as a text
+// (name) → Float32Array, or the problem as a string
 napi_value ReadResidual(napi_env env, napi_callback_info info) {
   const Call call(env, info);
   const std::vector<float> values = ResidualOf(call.Text(0));

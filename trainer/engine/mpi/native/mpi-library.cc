@@ -1,5 +1,5 @@
-// MPI has one interface in C, and three binary forms of it: that of MPICH (also Intel MPI, MVAPICH and Cray MPI), whose handles are numbers; the
-// standard one of MPI 5.0 (libmpi_abi), whose handles are pointers with fixed values; and that of Open MPI, whose handles are addresses.
+// MPI has one C interface and three ABIs: MPICH's (also Intel MPI, MVAPICH and Cray MPI), whose handles are integers; the standard one of
+// MPI 5.0 (libmpi_abi), whose handles are pointers with fixed values; and Open MPI's, whose handles are addresses.
 #include "mpi-library.h"
 
 #include <dlfcn.h>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kThreadSerialized = 2;  // MPI_THREAD_SERIALIZED in all three
 
-// The values of the constants that are used. The numbers are those of mpi.h of MPICH 5.0.2 and of mpi_abi.h of the standard.
+// Values of the constants used here. The integers are those in mpi.h of MPICH 5.0.2 and in the standard's mpi_abi.h.
 template <typename Handle>
 struct Constants {
   Handle world, floats, bytes, sum, errors_return;
@@ -138,7 +138,7 @@ void* Pointer(intptr_t value) { return reinterpret_cast<void*>(value); }
 }  // namespace
 
 std::unique_ptr<MpiLibrary> OpenMpi(const std::string& path, std::string* problem) {
-  // Global: the plugins of Open MPI look for its symbols.
+  // Opened globally: the plugins of Open MPI look for its symbols.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
     *problem = dlerror();

@@ -6,16 +6,16 @@
 
 namespace {
 
-// The numbers that are on their way at a time: with what is received, 64 MB in bfloat16. Priced by plan/memory/exchange-buffers.ts.
+// Values in transit at a time: including the received ones, 64 MB in bfloat16. Priced by plan/memory/exchange-buffers.ts.
 constexpr int64_t kPart = int64_t{1} << 24;
-// Numbers with one scale.
+// Number of values that share a scale.
 constexpr int64_t kBlock = 128;
 
-// To the nearest, and to the even one of two that are equally near.
+// Rounds to nearest, ties to even.
 uint16_t Narrow(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);  // not a number, and quiet
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40); // quiet NaN
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
@@ -30,7 +30,7 @@ int64_t BlockBytes(SumForm form, int64_t count) {
   return form == SumForm::kInt8 ? static_cast<int64_t>(sizeof(float)) + count : 2 * count;
 }
 
-// Narrows a block of at most kBlock numbers.
+// Narrows a block of at most kBlock values.
 void Write(SumForm form, const float* values, int64_t count, uint8_t* wire) {
   if (form == SumForm::kBfloat16) {
     for (int64_t i = 0; i < count; i++) {
@@ -45,11 +45,11 @@ void Write(SumForm form, const float* values, int64_t count, uint8_t* wire) {
     finite = finite && std::isfinite(values[i]);
     most = std::max(most, std::fabs(values[i]));
   }
-  // A block with a number that is none is none on the other side too: the run then stops.
+  // A block with a non-finite value becomes NaN on the other side as well: the run then stops.
   const float scale = finite ? most / 127 : NAN;
   std::memcpy(wire, &scale, sizeof scale);
   int8_t* const out = reinterpret_cast<int8_t*>(wire + sizeof scale);
-  // A scale that is too small for a float is 0: the residual keeps such numbers.
+  // A scale too small for a float is 0: the residual keeps such values.
   for (int64_t i = 0; i < count; i++)
     out[i] = finite && scale > 0 ? static_cast<int8_t>(std::clamp(std::nearbyint(values[i] / scale), -127.0f, 127.0f)) : 0;
 }
@@ -69,7 +69,7 @@ void Read(SumForm form, const uint8_t* wire, int64_t count, float* values) {
   for (int64_t i = 0; i < count; i++) values[i] = scale * static_cast<float>(in[i]);
 }
 
-// Calls `work(first number, numbers, first byte)` for each block of so many numbers.
+// Calls `work(first value, number of values, first byte)` for each block of `count` values.
 template <typename Work>
 void EachBlock(SumForm form, int64_t count, Work work) {
   int64_t byte = 0;
@@ -147,7 +147,7 @@ void NarrowSum::Take() {
   at_ += length_;
   state_ = kIdle;
   if (at_ < count_) return;
-  // A sum that is not waited for yet holds none of them.
+  // A finished sum that is not waited for yet releases its buffers.
   wire_ = {};
   received_ = {};
 }

@@ -28,12 +28,13 @@ double SecondsSince(Clock::time_point then) { return std::chrono::duration<doubl
 
 // MPI counts in 32 bits.
 constexpr int64_t kMostElements = int64_t{1} << 28;
-// MPI works only while it is asked. After this time without an end the other ranks are not there yet, and asking may pause.
+// MPI only makes progress when it is polled. If nothing finishes within this time, the other ranks have not arrived yet, and polling may
+// pause.
 constexpr double kSpinSeconds = 0.002;
 constexpr long kPauseNanoseconds = 20'000;
-// The slowest network on which an exchange counts as one that moves.
+// Slowest network rate at which an exchange still counts as progressing.
 constexpr double kSlowestBytesPerSecond = 1e6;
-// How often an idle thread shows a sign of life.
+// Interval at which an idle thread shows a sign of life.
 constexpr auto kIdle = std::chrono::milliseconds(250);
 
 struct Job {
@@ -41,7 +42,7 @@ struct Job {
   int64_t count = 0;
   bool gathers = false;
   SumForm form = SumForm::kFloat32;
-  // Names the residual, which is kept from one sum to the next; empty for none.
+  // Name of the residual, which is kept from one sum to the next; empty for none.
   std::string residual;
   std::unique_ptr<NarrowSum> narrow_sum;
   std::vector<uint8_t> own, all;
@@ -55,7 +56,7 @@ class Group {
  public:
   explicit Group(std::unique_ptr<MpiLibrary> mpi) : mpi_(std::move(mpi)), thread_([this] { Work(); }) {}
 
-  // All calls of MPI are made by the thread, except the first and the last, which are made when it does not run.
+  // All MPI calls are made by the thread, except the first and the last, which are made when it is not running.
   ~Group() {
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -174,7 +175,7 @@ class Group {
       if (!problem.empty()) {
         std::lock_guard<std::mutex> lock(mutex_);
         if (failure_.empty()) failure_ = problem;
-        // MPI may still write into buffers of exchanges that are on their way: they are never released.
+        // MPI may still write to the buffers of exchanges in progress, so they are never released.
         for (auto& job : active) abandoned_.push_back(std::move(job));
         active.clear();
         done_.notify_all();
@@ -193,7 +194,7 @@ class Group {
     counts_.exchanges++;
   }
 
-  // Zeros at first. The address stays while the number of elements does.
+  // Returns the residual, initially zeros. Its address stays the same while the number of elements does.
   float* ResidualOf(const Job& job) {
     if (job.residual.empty()) return nullptr;
     std::vector<float>& residual = residuals_[job.residual];
@@ -201,7 +202,7 @@ class Group {
     return residual.data();
   }
 
-  // The exchanges of a narrow sum begin when it is the first job, one after the other: that is their order on all ranks.
+  // Starts the exchanges of a narrow sum one after another, once it is the first job: that order is the same on all ranks.
   static bool Advance(Job& job, std::string* problem) {
     for (;;) {
       while (!job.parts.empty()) {
@@ -216,7 +217,7 @@ class Group {
   }
 
   void Finish(const std::shared_ptr<Job>& job) {
-    // Before anyone continues: the data can then be handed on without a copy.
+    // Released before anyone continues, so that the data can be passed on without a copy.
     if (job->release != nullptr) job->release(job->held);
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -225,7 +226,7 @@ class Group {
     done_.notify_all();
   }
 
-  // The reason to give up, or empty.
+  // Pauses. Returns the reason to give up, or an empty string.
   std::string Pause(Clock::time_point progressed, const std::deque<std::shared_ptr<Job>>& active) {
     if (SecondsSince(progressed) < kSpinSeconds) {
       sched_yield();
@@ -236,7 +237,7 @@ class Group {
     int64_t bytes = 0;
     for (const auto& job : active) bytes += job->gathers ? static_cast<int64_t>(job->all.size()) : 2 * BytesOf(*job);
     std::lock_guard<std::mutex> lock(mutex_);
-    // They are carried out in the order in which they were begun.
+    // Exchanges run in the order in which they were started.
     const int64_t first = counts_.exchanges - static_cast<int64_t>(active.size()) + 1;
     return watch_ ? watch_->Lost(first, static_cast<double>(bytes) / kSlowestBytesPerSecond) : "";
   }
@@ -259,7 +260,7 @@ class Group {
   std::thread thread_;
 };
 
-// Never destroyed by itself: a process that fails ends without waiting for the others.
+// Never destroyed automatically: a process that fails ends without waiting for the others.
 Group* group = nullptr;
 
 }  // namespace
@@ -323,7 +324,7 @@ std::string Gather(const std::vector<uint8_t>& own, std::vector<uint8_t>* all) {
     *all = own;
     return "";
   }
-  // Its own copies: an exchange that fails may still write when the caller is gone.
+  // The job has its own copies: a failed exchange may still write after the caller has returned.
   auto job = std::make_shared<Job>();
   job->gathers = true;
   job->own = own;

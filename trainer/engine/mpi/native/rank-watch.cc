@@ -7,7 +7,7 @@
 namespace {
 
 constexpr double kInterval = 1;
-// Files that are read in one look: with more ranks, each is read less often.
+// Number of files read per check: with more ranks, each is read less often.
 constexpr int kMostPerLook = 64;
 const std::string kFailed = "failed ";
 
@@ -21,7 +21,7 @@ std::string WholeSeconds(double seconds) {
   return text;
 }
 
-// "count begun": 0 if the second number is not there.
+// Parses "count begun"; returns 0 if the second number is missing.
 int64_t BegunIn(const std::string& seen) {
   long long count = 0, begun = 0;
   return std::sscanf(seen.c_str(), "%lld %lld", &count, &begun) == 2 ? begun : 0;
@@ -36,8 +36,8 @@ RankWatch::RankWatch(std::string folder, int rank, int size, double seconds)
 
 std::string RankWatch::FileOf(int rank) const { return folder_ + "/rank-" + std::to_string(rank) + ".beat"; }
 
-// Opened and closed each time: that is what other machines see on a shared disk. Written over what was there, because on a full disk there is no
-// other place for it.
+// Opens and closes the file each time, because only then do other machines see it on a shared disk. Overwrites the content, because on a
+// full disk there is no space for another file.
 void RankWatch::Write(const std::string& text) const {
   const std::string name = FileOf(rank_);
   std::FILE* file = std::fopen(name.c_str(), "r+");
@@ -78,7 +78,7 @@ std::string RankWatch::Lost(int64_t exchange, double transfer_seconds) {
          ": the network between them is lost or too slow";
 }
 
-// What is wrong with one of the others.
+// Returns what is wrong with another rank, or an empty string.
 std::string RankWatch::LostPeer() {
   for (int i = 0; i < size_ && i < kMostPerLook; i++) {
     const int rank = next_;
@@ -89,7 +89,7 @@ std::string RankWatch::LostPeer() {
     const std::string seen = text.str();
     Peer& peer = peers_[rank];
     if (seen.rfind(kFailed, 0) == 0) return "rank " + std::to_string(rank) + " failed: " + seen.substr(kFailed.size(), seen.find('\n') - kFailed.size());
-    // An empty file is being written.
+    // An empty file is just being written.
     if (seen != peer.seen && !seen.empty()) peer = {seen, looked_, BegunIn(seen)};
     if (SecondsSince(peer.changed) < seconds_) continue;
     return "rank " + std::to_string(rank) + " has shown no sign of life for " + WholeSeconds(seconds_);

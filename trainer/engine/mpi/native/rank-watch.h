@@ -1,5 +1,5 @@
-// Tells a rank that is slow from one that is gone, and from a network that is. Each rank writes signs of life to a file of its own in a shared
-// folder, with the number of exchanges that it has begun; whoever waits looks at the others' files.
+// Distinguishes a slow rank from one that has died, and from a network failure. Each rank writes signs of life to its own file in a shared
+// folder, with the number of exchanges that it has started; a rank that waits checks the others' files.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -8,17 +8,17 @@
 
 class RankWatch {
  public:
-  // `seconds` without a new count mean that a rank is gone.
+  // A rank whose count does not change for `seconds` counts as dead.
   RankWatch(std::string folder, int rank, int size, double seconds);
 
-  // Shows a sign of life, at most once a second. Every failure to write is ignored: the others will notice.
+  // Shows a sign of life, at most once a second. Failures to write are ignored: the others will notice.
   void Beat(int64_t begun);
-  // From now on this rank's file says that it failed, and why.
+  // Writes to this rank's file that it failed, and why.
   void Fail(const std::string& reason);
-  // The reason why the exchange of this number, for which this rank waits, cannot succeed; empty while it may. An exchange that all ranks have
-  // begun may take so many seconds more for its bytes. Looks once a second.
+  // Returns the reason why the exchange with this number, which this rank waits for, cannot succeed; empty while it may. An exchange that
+  // all ranks have started may take `transfer_seconds` longer for its bytes. Checks once a second.
   std::string Lost(int64_t exchange, double transfer_seconds);
-  // A new wait: what was seen before says nothing about it.
+  // Starts a new wait: earlier observations say nothing about it.
   void Restart();
 
  private:
@@ -26,7 +26,7 @@ class RankWatch {
   struct Peer {
     std::string seen;
     Clock::time_point changed;
-    // From 1; what it has begun when it was seen last.
+    // The number of exchanges, from 1, that it had started when it was last checked.
     int64_t begun = 0;
   };
   std::string FileOf(int rank) const;
@@ -40,7 +40,7 @@ class RankWatch {
   long count_ = 0;
   int next_ = 0;
   Clock::time_point beaten_{}, looked_{};
-  // The exchange that is waited for, and when all other ranks were seen in it.
+  // The exchange that is waited for, and the time when all other ranks were seen to have started it.
   int64_t waited_ = 0;
   Clock::time_point met_{};
   std::vector<Peer> peers_;
