@@ -1,4 +1,4 @@
-/** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Whatever may wait gives a promise. */
+/** The compiled addon (`native/`): clients, programs and buffers of PJRT plugins. Everything that may block returns a promise. */
 
 import type { CoderAddon } from '../coder/native-coder.ts';
 import type { DeviceMemory } from '../engine.ts';
@@ -6,7 +6,7 @@ import type { ClientOption } from '../install/pjrt-plugins.ts';
 import type { GroupAddon } from '../mpi/group.ts';
 import type { CompiledMemory } from './compiled-memory.ts';
 
-/** Handles are opaque; each is freed when it is closed or collected. */
+/** Handles are opaque; each is freed when it is closed or garbage-collected. */
 export interface ClientHandle {
   readonly client: unique symbol;
 }
@@ -17,7 +17,7 @@ export interface BufferHandle {
   readonly buffer: unique symbol;
 }
 
-/** A device that is described and need not be there. */
+/** A device that is described and need not be present. */
 export interface TopologyHandle {
   readonly topology: unique symbol;
 }
@@ -26,14 +26,17 @@ export interface CompiledHandle {
   readonly compiled: unique symbol;
 }
 
-/** A buffer, its shape, the number of the form in which it travels (`graph/sum-forms.ts`), and the name under which what that loses is kept, or ''. */
+/**
+ * A buffer, its shape, the code of the format in which it travels (`graph/sum-forms.ts`), and the name under which its rounding error is
+ * kept, or ''.
+ */
 export type RankSum = readonly [buffer: BufferHandle, shape: readonly number[], form: number, residual: string];
 
-/** A device as its plugin describes it. */
+/** A device as described by its plugin. */
 export interface DeviceDescription {
   /** For example "NVIDIA H100 80GB HBM3". */
   readonly kind: string;
-  /** Those that are a text or an integer: of a GPU, among others, `compute_capability` and `core_count`, the number of its multiprocessors. */
+  /** Attributes that are strings or integers: for a GPU, `compute_capability`, `core_count` (the number of multiprocessors) and others. */
   readonly attributes: Readonly<Record<string, string | number>>;
 }
 
@@ -41,33 +44,33 @@ export interface ClientDescription {
   /** Version of the plugin's PJRT interface. */
   readonly major: number;
   readonly minor: number;
-  /** "cpu", "cuda", "rocm", "tpu". */
+  /** "cpu", "cuda", "rocm" or "tpu". */
   readonly platform: string;
   readonly version: string;
   /** The first device. */
   readonly device: DeviceDescription;
-  /** Those that this process reaches. */
+  /** Number of devices that this process can use. */
   readonly devices: number;
 }
 
 export interface Addon extends CoderAddon, GroupAddon {
-  /** @param libraries those that the plugin looks for by their names; they are loaded before it, where it is not loaded yet */
+  /** Opens a plugin. @param libraries those that the plugin looks up by name; they are loaded before it, unless it is already loaded */
   open(path: string, options: readonly ClientOption[], libraries?: readonly string[]): Promise<ClientHandle>;
   describe(client: ClientHandle): ClientDescription;
-  /** The kinds of memory that the first device reaches, its own first or not: `device`, `pinned_host` … */
+  /** Returns the kinds of memory that the first device can access, in any order: `device`, `pinned_host` … */
   memoryKinds(client: ClientHandle): readonly string[];
-  /** Buffers that are alive, on all devices. */
+  /** Returns the live buffers on all devices. */
   alive(client: ClientHandle): { readonly buffers: number; readonly bytes: number };
-  /** The counts of the first device; undefined where its allocator does not count. */
+  /** Returns the counts of the first device; undefined if its allocator does not count. */
   deviceMemory(client: ClientHandle): DeviceMemory | undefined;
   compile(client: ClientHandle, code: Uint8Array, options: Uint8Array): Promise<ExecutableHandle>;
   deserialize(client: ClientHandle, bytes: Uint8Array): Promise<ExecutableHandle>;
   serialize(executable: ExecutableHandle): Promise<Uint8Array>;
   compiledMemory(executable: ExecutableHandle): CompiledMemory;
   /**
-   * Data of no bytes stands for `bytes` of zeros. The array must not change until the promise settles.
+   * Uploads an array. Empty data stands for `bytes` zero bytes. The array must not change until the promise settles.
    * @param kind of memory; '' for the device's own
-   * @param device its place among those of the client
+   * @param device index among those of the client
    */
   upload(
     client: ClientHandle,
@@ -80,22 +83,25 @@ export interface Addon extends CoderAddon, GroupAddon {
   ): Promise<BufferHandle>;
   download(buffer: BufferHandle, target: Uint8Array): Promise<void>;
   /**
-   * Starts a program; the results may not be there yet. Arguments that it updates in place must not be used again.
-   * @param buffers those of each device that the program runs on, in their order
+   * Starts a program; the results may not be available yet. Arguments that it updates in place must not be used again.
+   * @param buffers for each device that the program runs on, in order, its arguments
    */
   execute(executable: ExecutableHandle, buffers: readonly (readonly BufferHandle[])[]): Promise<BufferHandle[][]>;
-  /** Sums of float32 over the ranks of a run, through the host's memory, in new buffers. Blocks another thread until all ranks have begun them. */
+  /**
+   * Sums float32 buffers over the ranks of a run, through the host's memory, into new buffers. Blocks another thread until all ranks have
+   * started the sums.
+   */
   sumOverRanks(client: ClientHandle, sums: readonly RankSum[]): Promise<BufferHandle[]>;
   address(buffer: BufferHandle): bigint;
   closeClient(client: ClientHandle): void;
   closeExecutable(executable: ExecutableHandle): void;
-  /** @param options of the plugin, texts by name */
+  /** Describes a device. @param options of the plugin, strings by name */
   describeDevice(path: string, name: string, options: readonly (readonly [string, string])[]): Promise<TopologyHandle>;
-  /** The first device of a topology. */
+  /** Returns the first device of a topology. */
   describedDevice(topology: TopologyHandle): DeviceDescription;
   compileFor(topology: TopologyHandle, code: Uint8Array, options: Uint8Array): Promise<CompiledHandle>;
   compiledForMemory(compiled: CompiledHandle): CompiledMemory;
-  /** The program after all passes of the compiler, in the plugin's own binary form. */
+  /** Returns the program after all compiler passes, in the plugin's own binary format. */
   optimized(compiled: CompiledHandle): Promise<Uint8Array>;
   closeTopology(topology: TopologyHandle): void;
   closeCompiled(compiled: CompiledHandle): void;

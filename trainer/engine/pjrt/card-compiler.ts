@@ -1,4 +1,4 @@
-/** Compiles programs for a card that need not be there, with the card's own compiler, and reads the memory that they take on it. */
+/** Compiles programs for a card that need not be present, with the card's own compiler, and reads their memory use. */
 import { type CardName, cardCatalog } from '../../catalog/cards.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
@@ -21,22 +21,22 @@ export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
   readonly plugin: string;
   /**
-   * From the cache where this very module was compiled for this card before.
-   * @param mark of the plan whose step it is (`planMark`), by which estimates find it
+   * Compiles, or takes the result from the cache if this exact module was compiled for this card before.
+   * @param mark of the plan to which the step belongs (`planMark`), by which estimates find it
    * @throws EngineError with the compiler's reason
    */
   compile(card: CardName, module: CompiledModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
 const KEPT_CHARACTERS = 600;
-/** So many cards of one machine. */
+/** Returns the topology of a machine with this many cards. */
 const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
- * Opens the plugin in this process; compiling happens on other threads and takes all cores, so this belongs in a worker.
- * @param folders for programs that never run: a file of their kernels, another compiler for these, and how products are computed. Their memory is
- * the same to the byte
- * @throws EngineError where no plugin that compiles for cards is installed
+ * Opens the plugin in this process. Compiling uses other threads and all cores, so this belongs in a worker.
+ * @param folders for programs that never run: a file of compiled kernels, another compiler for them, and how products are computed. Memory
+ * use is identical to the byte
+ * @throws EngineError if no plugin that compiles for cards is installed
  */
 export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders, 'kernels' | 'toolkit' | 'products'> = {}): CardCompiler {
   const installed = locateCardCompiler(cacheDir);
@@ -83,7 +83,7 @@ interface Topology {
 }
 
 async function openTopology(installed: InstalledPjrt, card: CardName, cards: number): Promise<Topology> {
-  // Compiled from `engine/pjrt/native`; `Addon` is what it exports.
+  // Compiled from `engine/pjrt/native`; `Addon` describes its exports.
   const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
   const handle = await addon.describeDevice(pjrtLibrary(installed), card, [
     ['topology', topologyText(cards)],
@@ -103,9 +103,9 @@ async function compileNow({ addon, handle }: Topology, text: string, options: Ui
   }
 }
 
-/** Operations of XLA that leave the device: each opcode is a text of its own in the binary form. */
+/** XLA operations that leave the device: each opcode is a separate string in the binary format. */
 const HOST_OPERATIONS = ['infeed', 'outfeed', 'send', 'recv', 'MoveToHost', 'MoveToDevice', 'xla_ffi_python_gpu_callback'] as const;
 
-/** A field of text in a protobuf is its length and its characters. */
+/** Returns the names found. A string field in a protobuf is its length followed by its characters. */
 const hostOperations = (program: Uint8Array): string[] =>
   HOST_OPERATIONS.filter(name => Buffer.from(program).includes(Buffer.from([name.length, ...Buffer.from(name)])));

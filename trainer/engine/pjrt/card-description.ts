@@ -1,7 +1,7 @@
-/** The description of a card for XLA's compiler for GPUs: the text form of its GpuTargetConfigProto. */
+/** Describes a card for XLA's GPU compiler: the text format of its GpuTargetConfigProto. */
 import { type CardName, cardBytes, cardCatalog, multiprocessors } from '../../catalog/cards.ts';
 
-/** The same for every card since compute capability 8.0 (CUDA programming guide). */
+/** Properties of every card since compute capability 8.0 (CUDA programming guide). */
 const COMMON = {
   threads_per_block_limit: 1024,
   threads_per_warp: 32,
@@ -16,7 +16,7 @@ const COMMON = {
   thread_dim_limit_z: 64,
 } as const;
 
-/** The release of cuDNN that the compiler assumes. */
+/** The cuDNN release that the compiler assumes. */
 const DNN_VERSION = { major: 9, minor: 12, patch: 0 } as const;
 
 const lines = (fields: Readonly<Record<string, number>>): string[] => Object.entries(fields).map(([name, value]) => `${name}: ${value}`);

@@ -1,4 +1,6 @@
-/** The programs that were compiled for cards, kept next to those of this machine: estimates find their memory without opening the plugin. */
+/**
+ * The programs that were compiled for cards, kept next to those of this machine: estimates find their memory without opening the plugin.
+ */
 import { z } from 'zod';
 import { type CardName, cardCatalog } from '../../catalog/cards.ts';
 import type { KnownPrograms } from '../../graph/known-programs.ts';
@@ -14,13 +16,13 @@ const memorySchema = compiledMemorySchema.extend({
   seconds: z.number(),
 });
 
-/** Bytes of a program on a card, and how long it took to compile. */
+/** Bytes of a program on a card, and the time it took to compile. */
 export type CardProgramMemory = z.infer<typeof memorySchema>;
 
-/** Changes when the memory is kept in another form. */
+/** Changes when the stored format changes. */
 const FORMAT = 'rowtune-card-1';
 
-/** For example "jax-cuda13-pjrt 0.12.0.1". */
+/** Returns the plugin's name and version, for example "jax-cuda13-pjrt 0.12.0.1". */
 export const cardPlugin = ({ plugin: { wheel } }: InstalledPjrt): string => `${wheel.project} ${wheel.version}`;
 
 export interface CardPrograms {
@@ -44,7 +46,7 @@ export function cardPrograms(cacheDir: string, plugin: string): CardPrograms {
   };
 }
 
-/** The steps that were compiled for a card. Undefined where no compiler for cards is installed. */
+/** Returns the steps that were compiled for a card; undefined if no compiler for cards is installed. */
 export function openCardPrograms(cacheDir: string, card: CardName): KnownPrograms | undefined {
   const installed = locateCardCompiler(cacheDir);
   if (!installed) return undefined;

@@ -7,15 +7,15 @@ import type { Value } from './hlo-type.ts';
 interface Columns {
   /** [rows, width] */
   readonly matrix: Value;
-  /** int32 [c], each once */
+  /** int32 [c], without duplicates */
   readonly columns: Value;
   /** [rows, c], of the matrix's type */
   readonly values: Value;
 }
 
 /**
- * The matrix with other values in these columns, as a scatter of single elements: of a scatter along another axis than the first, XLA would
- * transpose the whole matrix.
+ * Returns the matrix with new values in these columns, as a scatter of single elements: for a scatter along any axis but the first, XLA
+ * would transpose the whole matrix.
  */
 export function withColumns(emitter: Emitter, { matrix, columns, values }: Columns): Value {
   const [rows, width] = atLeast(matrix.shape, 2);

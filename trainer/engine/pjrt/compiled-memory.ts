@@ -1,6 +1,4 @@
-/**
- * The memory of compiled programs, kept next to them: an estimate finds the numbers of the device's own compiler without opening the plugin.
- */
+/** The memory use of compiled programs, stored next to them: an estimate finds the compiler's own figures without opening the plugin. */
 import { statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
@@ -15,22 +13,22 @@ import { lowerSignature } from './lower.ts';
 import { withApart } from './order/host-weights.ts';
 import { marksIn, openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
 
-/** Bytes of a compiled program. */
+/** Memory of a compiled program in bytes. */
 export const compiledMemorySchema = z.object({
   arguments: z.number(),
   outputs: z.number(),
-  /** Outputs that lie where an argument was. */
+  /** Outputs that share the buffer of an argument. */
   aliased: z.number(),
   temporaries: z.number(),
-  /** 0 where the plugin does not count it. */
+  /** 0 if the plugin does not count it. */
   code: z.number(),
-  /** In the memory of the host instead of the device's. */
+  /** Bytes in the host's memory instead of the device's. */
   host: z.number(),
 });
 
 export type CompiledMemory = z.infer<typeof compiledMemorySchema>;
 
-/** Undefined for what is not there, or was kept by another version. */
+/** Parses a record; undefined if it is missing or was written by another version. */
 export function readRecord<T>(schema: z.ZodType<T>, kept: Uint8Array | undefined): T | undefined {
   try {
     return kept && schema.parse(JSON.parse(Buffer.from(kept).toString()));
@@ -43,17 +41,19 @@ type Target = Pick<ProgramKey, 'plugin' | 'device'>;
 
 const memoryKey = (key: ProgramKey): ProgramKey => ({ ...key, device: `memory of ${key.device}` });
 
-/** Keeps the memory of a program, unless it is there. */
+/** Stores the memory of a program, unless it is already stored. */
 export async function keepMemory(cache: ProgramCache, key: ProgramKey, count: () => CompiledMemory): Promise<void> {
   if (readRecord(compiledMemorySchema, cache.find(memoryKey(key)))) return;
   try {
     await cache.keep(memoryKey(key), Buffer.from(JSON.stringify(count())));
   } catch {
-    // Not every plugin counts it; estimates are by a model then.
+    // Not every plugin counts it; estimates then use a model.
   }
 }
 
-/** The device of a plugin is known to whoever has opened it. Machines may share a cache, so each has its own record. */
+/**
+ * Returns the key of the device record, which is written when a plugin is opened. Machines may share a cache, so each has its own record.
+ */
 const deviceKey = (plugin: string): ProgramKey => ({ plugin, device: hostname(), options: new Uint8Array(0), text: 'device' });
 
 export async function keepDevice(cache: ProgramCache, { plugin, device }: Target): Promise<void> {
@@ -61,7 +61,10 @@ export async function keepDevice(cache: ProgramCache, { plugin, device }: Target
   if (Buffer.from(cache.find(key) ?? []).toString() !== device) await cache.keep(key, Buffer.from(device));
 }
 
-/** The plugin and the sizes of the libraries that it computes with: a compiled program names algorithms of cuBLAS by their place in a list of its version. */
+/**
+ * Returns the plugin and the sizes of the libraries that it uses: a compiled program refers to cuBLAS algorithms by their index in that
+ * version's list.
+ */
 export function pluginOf(installed: InstalledPjrt): string {
   const { project, version, sha256 } = installed.plugin.wheel;
   const sizes = preloadedLibraries(installed).map(file => statSync(file).size);
@@ -69,8 +72,8 @@ export function pluginOf(installed: InstalledPjrt): string {
 }
 
 /**
- * The programs that were compiled for this machine's device. Undefined where no plugin is installed, or none has computed here.
- * @param card the numbers of the device, if it is a GPU
+ * Returns the programs that were compiled for this machine's device; undefined if no plugin is installed, or none has computed here.
+ * @param card properties of the device, if it is a GPU
  */
 export function openKnownPrograms(cacheDir: string, card: SplittingCard | undefined): KnownPrograms | undefined {
   const installed = locatePjrt(cacheDir);
@@ -90,8 +93,9 @@ export function openKnownPrograms(cacheDir: string, card: SplittingCard | undefi
 }
 
 /**
- * @param find the memory of a program, on one device, by the text of its module and the number of devices that run it
- * @param card the numbers of the device, if it is a GPU
+ * Returns a function that finds the working bytes of a signature.
+ * @param find returns the memory of a program on one device, given the text of its module and the number of devices that run it
+ * @param card properties of the device, if it is a GPU
  */
 export const workingBytesBy =
   (
@@ -114,7 +118,7 @@ export const workingBytesBy =
     return most;
   };
 
-/** Bytes that wait on the device, while a part runs, for parts behind it. */
+/** Returns the bytes on the device that later parts need, while a part runs. */
 function passedBy(parts: readonly SumPart[], at: number): number {
   const made = new Set(parts.slice(0, at).flatMap(({ kept, sums }) => [...kept, ...sums.map(({ sum }) => sum)]));
   const own = new Set(elementAt(parts, at).given);

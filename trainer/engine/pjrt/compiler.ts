@@ -1,4 +1,4 @@
-/** Compiles modules for one device, or finds them compiled, and explains what the plugin's compiler refuses. */
+/** Compiles modules for one device, or finds them already compiled, and explains what the plugin's compiler rejects. */
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import type { Addon, ClientHandle, ExecutableHandle } from './addon.ts';
@@ -11,9 +11,9 @@ import type { ProgramCache, ProgramKey } from './program-cache.ts';
 export type Module = Pick<LoweredSignature, 'text' | 'operationAt'> & { readonly replicas?: number | undefined };
 
 export interface Compiler {
-  /** @throws EngineError with the operation of the graph that the compiler refuses */
+  /** Compiles a module. @throws EngineError that names the operation of the graph that the compiler rejects */
   compile(signature: string, module: Module): Promise<ExecutableHandle>;
-  /** How many programs were compiled so far, and how many were found compiled. */
+  /** Number of programs compiled so far, and number found already compiled. */
   readonly counts: { readonly compiled: number; readonly found: number };
 }
 
@@ -23,15 +23,15 @@ export interface CompilerParams {
   readonly cache: ProgramCache;
   readonly target: Pick<ProgramKey, 'plugin' | 'device'>;
   readonly folders?: CompilerFolders;
-  /** Whether the plugin can leave out what adds in any order. */
+  /** True if the plugin can exclude kernels with a varying order of addition. */
   readonly orders?: boolean | undefined;
-  /** One line for the user, while a compilation takes long. */
+  /** Receives one line for the user while a compilation takes long. */
   readonly log: (line: string) => void;
 }
 
-/** A compiler writes whole modules into its messages. */
+/** Limit for messages: a compiler may include whole modules in them. */
 const KEPT_CHARACTERS = 600;
-/** Shorter modules compile in less time than a file takes. */
+/** Minimum length of cached modules: shorter ones compile faster than a file is read. */
 const KEPT_MODULE_CHARACTERS = 20_000;
 const REPORT_MS = 5000;
 
@@ -61,7 +61,7 @@ export function openCompiler({ addon, client, cache, target, folders = {}, order
     }
   }
 
-  /** Not every plugin can write its programs down. */
+  /** Caches a program, unless the plugin cannot serialize its programs. */
   async function keep(key: ProgramKey, executable: ExecutableHandle): Promise<void> {
     const bytes = await addon.serialize(executable).catch(() => undefined);
     if (bytes) await cache.keep(key, bytes);

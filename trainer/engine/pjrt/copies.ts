@@ -1,4 +1,4 @@
-/** The devices that have the variables of a program. */
+/** The devices that hold the variables of a program. */
 import { writtenVariables } from '../../graph/alias.ts';
 import { isOp, type Node } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
@@ -8,7 +8,9 @@ const usedBy = (node: Node): readonly string[] => (isOp(node, 'read') ? [node.at
 
 const replicasOf = ({ replicas = 1 }: Signature): number => replicas;
 
-/** The number of devices, from the first, that have a variable, by its name: all on which a signature uses it. */
+/**
+ * Returns, for each variable name, the number of devices, counted from the first, that hold the variable: all on which a signature uses it.
+ */
 export function copiesOf({ signatures }: Pick<Program, 'signatures'>): ReadonlyMap<string, number> {
   const copies = new Map<string, number>();
   for (const signature of Object.values(signatures))
@@ -17,8 +19,8 @@ export function copiesOf({ signatures }: Pick<Program, 'signatures'>): ReadonlyM
 }
 
 /**
- * @param devices those that the process reaches
- * @throws EngineError where a program needs more devices, or a signature would change some copies of a variable and not all
+ * Checks that all copies of a variable stay equal. @param devices number of devices of the process
+ * @throws EngineError if a program needs more devices, or a signature would change some copies of a variable but not all
  */
 export function checkCopies(program: Pick<Program, 'signatures'>, devices: number): void {
   const copies = copiesOf(program);

@@ -1,4 +1,6 @@
-/** The facts of the device that a plugin computes on, kept next to its programs: an estimate knows them without opening the plugin. */
+/**
+ * The properties of the device that a plugin computes on, stored next to its programs: an estimate knows them without opening the plugin.
+ */
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { CARD_RESERVED_BYTES } from '../../catalog/cards.ts';
@@ -8,13 +10,13 @@ import type { ClientDescription } from './addon.ts';
 import { pluginOf, readRecord } from './compiled-memory.ts';
 import { openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
 
-/** The attributes of XLA's devices for GPUs (`StreamExecutorGpuTopologyDescription::SetupDeviceDescription`). */
+/** Attributes of XLA's GPU devices (`StreamExecutorGpuTopologyDescription::SetupDeviceDescription`). */
 const gpuAttributes = z.object({
   compute_capability: z.string().optional().catch(undefined),
   core_count: z.number().optional().catch(undefined),
 });
 
-/** The facts of the first device. @param limit the bytes that its allocator may take: all of the device's (`MEMORY_AS_NEEDED`) */
+/** Returns the properties of the first device. @param limit bytes that its allocator may take: all of the device's (`MEMORY_AS_NEEDED`) */
 export function factsOfDevice({ device }: Pick<ClientDescription, 'device'>, limit: number | undefined): DeviceFacts {
   const { compute_capability: capability, core_count: multiprocessors } = gpuAttributes.parse(device.attributes);
   const memoryBytes = limit === undefined ? undefined : limit - CARD_RESERVED_BYTES;
@@ -28,7 +30,7 @@ const factsSchema = z.object({
   memoryBytes: z.number().optional(),
 });
 
-/** Machines may share a cache, so each has its own record. */
+/** Returns the key of the record. Machines may share a cache, so each has its own. */
 const factsKey = (plugin: string): ProgramKey => ({ plugin, device: hostname(), options: new Uint8Array(0), text: 'facts of the GPU' });
 
 export async function keepDeviceFacts(cache: ProgramCache, plugin: string, facts: DeviceFacts): Promise<void> {
@@ -36,7 +38,7 @@ export async function keepDeviceFacts(cache: ProgramCache, plugin: string, facts
   if (!content.equals(cache.find(factsKey(plugin)) ?? Buffer.alloc(0))) await cache.keep(factsKey(plugin), content);
 }
 
-/** The facts of the GPU that the installed plugin has computed on; undefined where it has not computed on one here. */
+/** Returns the properties of the GPU that the installed plugin has computed on; undefined if it has not computed on one here. */
 export function keptDeviceFacts(cacheDir: string): DeviceFacts | undefined {
   const installed = locatePjrt(cacheDir);
   return installed && readRecord(factsSchema, openProgramCache(cacheDir).find(factsKey(pluginOf(installed))));

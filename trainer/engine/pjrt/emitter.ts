@@ -1,4 +1,4 @@
-/** Writes one function of a StableHLO module, a line an operation. Shapes of results are computed here, so that kernels name none. */
+/** Writes one function of a StableHLO module, one line per operation. Result shapes are computed here, so kernels do not state them. */
 
 import { broadcastShapes, type HostArray, type Shape, sameShape } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
@@ -12,26 +12,26 @@ export interface DotAxes {
 }
 
 export interface ScatterAxes {
-  /** Each index names a place on the first axis of the operand. */
+  /** How an update is combined with the element that its index names on the operand's first axis. */
   readonly combine: 'add' | 'replace';
-  /** No two indices are equal. */
+  /** True if no two indices are equal. */
   readonly unique: boolean;
-  /** A device may add to one place in any order, and another order gives other bits. */
+  /** True if a device may add updates with equal indices in any order, which would change the bits of the result. */
   readonly isUnordered?: boolean;
 }
 
 export interface LoopInputs {
   readonly count: number;
-  /** The values that the first step starts from. */
+  /** Initial state of the first iteration. */
   readonly state: readonly Value[];
-  /** The other values that steps use. */
+  /** Other values that iterations use. */
   readonly read: readonly Value[];
 }
 
-/** Writes one step into the emitter `inside`. @returns the next state, of the same types */
+/** Writes one iteration into the emitter `inside`. @returns the next state, of the same types */
 export type LoopStep = (given: {
   readonly inside: Emitter;
-  /** The number of the step: i32 []. */
+  /** Index of the iteration: i32 []. */
   readonly i: Value;
   readonly state: readonly Value[];
   readonly read: readonly Value[];
@@ -39,7 +39,7 @@ export type LoopStep = (given: {
 
 export class Emitter {
   readonly lines: string[] = [];
-  /** An operation adds in an order that a device may choose anew each time. */
+  /** True once an operation adds in an order that a device may choose anew each time. */
   isUnordered = false;
   private readonly constants = new Map<string, Value>();
   private readonly prefix: string;
@@ -49,20 +49,20 @@ export class Emitter {
     this.prefix = prefix;
   }
 
-  /** Adds an operation in any of MLIR's forms: `write` gets the name of its result. */
+  /** Adds an operation in any MLIR syntax: `operation` is the right-hand side of the assignment. */
   emit(shape: Shape, type: HloType, operation: string): Value {
     const value = { name: `%${this.prefix}${this.count++}`, shape, type };
     this.lines.push(`${value.name} = ${operation}`);
     return value;
   }
 
-  /** An operation on values of one shape, which its result has too. */
+  /** Adds an operation on values of the same shape, which is also the result's. */
   map(op: string, inputs: readonly Value[], type = elementAt(inputs, 0).type): Value {
     const { shape } = elementAt(inputs, 0);
     return this.emit(shape, type, `stablehlo.${op} ${namesOf(inputs)} : ${functionType(inputs, { shape, type })}`);
   }
 
-  /** An operation on two values that are broadcast to one shape. */
+  /** Adds an operation on two values that are broadcast to one shape. */
   zip(op: string, a: Value, b: Value): Value {
     const shape = broadcastShapes(a.shape, b.shape);
     return this.map(op, [this.stretch(a, shape), this.stretch(b, shape)]);
@@ -86,7 +86,7 @@ export class Emitter {
     return x.type === type ? x : this.map('convert', [x], type);
   }
 
-  /** The same bits as another type of that width. */
+  /** Reinterprets the bits as another type of the same width. */
   bitcast(x: Value, type: HloType): Value {
     return this.map('bitcast_convert', [x], type);
   }
@@ -95,12 +95,12 @@ export class Emitter {
     return this.known(shape, type, valuesText(values, shape, type));
   }
 
-  /** One number in every place. */
+  /** Returns a tensor filled with one value. */
   fill(value: number, type: HloType, shape: Shape = []): Value {
     return this.known(shape, type, numberText(value, type));
   }
 
-  /** 0, 1, 2 … along one axis. */
+  /** Returns 0, 1, 2 … along one axis. */
   iota(shape: Shape, axis: number, type: HloType): Value {
     return this.emit(shape, type, `stablehlo.iota dim = ${axis} : ${tensorType({ shape, type })}`);
   }
@@ -115,7 +115,7 @@ export class Emitter {
     return this.moved('transpose', x, shape, `, dims = [${perm.join(', ')}]`);
   }
 
-  /** Axes align at the right, and sizes of 1 stretch, as in NumPy. */
+  /** Broadcasts as NumPy does: axes align at the right, and sizes of 1 stretch. */
   stretch(x: Value, shape: Shape): Value {
     if (sameShape(x.shape, shape)) return x;
     return this.spread(
@@ -125,7 +125,7 @@ export class Emitter {
     );
   }
 
-  /** @param axes the place of each axis of x in `shape` */
+  /** Broadcasts x. @param axes position of each axis of x in `shape` */
   spread(x: Value, shape: Shape, axes: readonly number[]): Value {
     return this.moved('broadcast_in_dim', x, shape, `, dims = [${axes.join(', ')}]`);
   }
@@ -162,7 +162,7 @@ export class Emitter {
     return this.emit(x.shape, x.type, `stablehlo.reverse ${x.name}, dims = [${axes.join(', ')}] : ${tensorType(x)}`);
   }
 
-  /** Without the axes. */
+  /** Reduces over axes, which are removed. */
   reduce(op: Reducer, x: Value, axes: readonly number[]): Value {
     const shape = x.shape.filter((_, i) => !axes.includes(i));
     const start = this.known([], x.type, startOf(op, x.type));
@@ -170,7 +170,7 @@ export class Emitter {
     return this.emit(shape, x.type, `${operation} : ${functionType([x, start], { shape, type: x.type })}`);
   }
 
-  /** Sums of products over one axis of each, batch axes first. @param type of the result; products are added in 32 bits */
+  /** Sums products over one axis of each operand; batch axes come first. @param type of the result; products are added in 32 bits */
   dot(a: Value, b: Value, { batch, contracted }: DotAxes, type = a.type): Value {
     const free = (x: Value, side: 0 | 1) => x.shape.filter((_, i) => i !== contracted[side] && !batch.some(pair => pair[side] === i));
     const shape = [...batch.map(([axis]) => a.shape[axis] as number), ...free(a, 0), ...free(b, 1)];
@@ -181,7 +181,7 @@ export class Emitter {
     return this.emit(shape, type, `${operation} : ${functionType([a, b], { shape, type })}`);
   }
 
-  /** Entries of one axis of x by int32 indices of any shape, which takes the axis's place. */
+  /** Picks entries of one axis of x by int32 indices of any shape, which replaces that axis. */
   gather(x: Value, indices: Value, axis: number): Value {
     const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
     const offsets = [...x.shape.keys()].filter(i => i !== axis).map(i => (i < axis ? i : i - 1 + indices.shape.length));
@@ -193,7 +193,7 @@ export class Emitter {
     );
   }
 
-  /** Puts `updates` [n, …] at the places `indices` [n] of the first axis of x; places outside are skipped. */
+  /** Writes `updates` [n, …] to the indices `indices` [n] of the first axis of x; out-of-range indices are skipped. */
   scatter(x: Value, indices: Value, updates: Value, { combine, unique, isUnordered = false }: ScatterAxes): Value {
     if (isUnordered) this.isUnordered = true;
     const scalar = tensorType({ shape: [], type: x.type });
@@ -209,7 +209,7 @@ export class Emitter {
     );
   }
 
-  /** The sum over all devices that run the program, the same on each. */
+  /** Returns the sum over all devices that run the program, identical on each. */
   sumOverReplicas(x: Value, replicas: number): Value {
     const scalar = tensorType({ shape: [], type: x.type });
     const group = Array.from({ length: replicas }, (_, i) => i).join(', ');
@@ -221,12 +221,12 @@ export class Emitter {
     );
   }
 
-  /** The number of the device among those that run the program, ui32. */
+  /** Returns the index of the device among those that run the program, ui32. */
   replica(): Value {
     return this.emit([], 'ui32', 'stablehlo.replica_id : tensor<ui32>');
   }
 
-  /** `size` entries of the first axis of x, from a place that is computed. */
+  /** Returns `size` entries of the first axis of x, from a computed index. */
   sliceAt(x: Value, begin: Value, size: number): Value {
     const result = { shape: [size, ...x.shape.slice(1)], type: x.type };
     const starts = this.startsAt(x, begin);
@@ -234,21 +234,21 @@ export class Emitter {
     return this.emit(result.shape, x.type, `${operation} : ${functionType([x, ...starts], result)}`);
   }
 
-  /** x with the entries of `part` on its first axis, from a place that is computed. */
+  /** Replaces entries of the first axis of x by those of `part`, from a computed index. */
   replaceAt(x: Value, part: Value, begin: Value): Value {
     const inputs = [x, part, ...this.startsAt(x, begin)];
     return this.emit(x.shape, x.type, `stablehlo.dynamic_update_slice ${namesOf(inputs)} : ${functionType(inputs, x)}`);
   }
 
   /**
-   * `count` steps, each of which makes a new state of the one before. The number is known to the compiler, so that a device need not ask the host
-   * after each step whether there is another.
-   * @returns the state after the last step
+   * Runs `count` iterations, each of which computes a new state from the previous one. The compiler knows the count, so a device need not
+   * ask the host after each iteration whether to continue.
+   * @returns the state after the last iteration
    */
   loop({ count, state, read }: LoopInputs, step: LoopStep): Value[] {
     const id = `w${this.prefix}${this.count++}`;
     const started = [this.fill(0, 'i32'), ...state, ...read];
-    const [i, ...carried] = started.map(({ shape, type }, k) => ({ name: `%${id}_${k}`, shape, type })) as [Value, ...Value[]]; // as many as started
+    const [i, ...carried] = started.map(({ shape, type }, k) => ({ name: `%${id}_${k}`, shape, type })) as [Value, ...Value[]]; // same length as started
     const fixed = carried.slice(state.length);
     const condition = new Emitter(`${id}c`);
     const isBelow = condition.compare('LT', i, condition.fill(count, 'i32'));
@@ -264,7 +264,7 @@ export class Emitter {
     return state.map(({ shape, type }, k) => ({ name: `%${id}#${k + 1}`, shape, type }));
   }
 
-  /** Values that the compiler can neither share with others nor compute before all of these are there. */
+  /** Returns values that the compiler can neither share with others nor compute before all of these are available. */
   barrier(values: readonly Value[]): Value[] {
     const results = values.map(({ shape, type }) => ({ name: `%${this.prefix}${this.count++}`, shape, type }));
     const types = values.map(tensorType).join(', ');
@@ -273,8 +273,8 @@ export class Emitter {
   }
 
   /**
-   * The same numbers (−0 becomes 0), that cannot be there before all of `earlier` are: XLA does not know that 0 times a number is 0. It knows
-   * that of integers, so the 0 is computed in floating point.
+   * Returns x (with −0 turned into 0), available only after all of `earlier`: XLA does not assume that 0 times a value is 0. It does for
+   * integers, so the 0 is computed in floating point.
    */
   after(x: Value, earlier: readonly Value[]): Value {
     const type = isFloating(x.type) ? x.type : 'f32';
@@ -289,7 +289,7 @@ export class Emitter {
     return waited.reduce((sum, each) => this.zip('add', sum, each), x);
   }
 
-  /** A call of a library of the device, whose inputs and results lie row by row. @param config as the library's own JSON */
+  /** Calls a library of the device, with row-major inputs and results. @param config as the library's own JSON */
   call(target: string, inputs: readonly Value[], results: readonly Pick<Value, 'shape' | 'type'>[], config: unknown): Value[] {
     const id = `%${this.prefix}${this.count++}`;
     const layouts = (all: readonly Pick<Value, 'shape'>[]): string =>
@@ -305,7 +305,7 @@ export class Emitter {
     return results.map(({ shape, type }, i) => ({ name: `${id}#${i}`, shape, type }));
   }
 
-  /** The same numbers in another memory of the device (`memory-kinds.ts`). */
+  /** Moves a value to another memory of the device (`memory-kinds.ts`). */
   place(x: Value, kind: string): Value {
     const attributes = `{has_side_effect = true, mhlo.frontend_attributes = {_xla_buffer_placement = "${kind}"}}`;
     return this.emit(
@@ -315,7 +315,7 @@ export class Emitter {
     );
   }
 
-  /** The place on each axis: `begin` on the first, 0 on the others. */
+  /** Returns the start index on each axis: `begin` on the first, 0 on the others. */
   private startsAt(x: Value, begin: Value): Value[] {
     return x.shape.map((_, axis) => (axis === 0 ? begin : this.fill(0, begin.type)));
   }

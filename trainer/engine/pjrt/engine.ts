@@ -1,4 +1,4 @@
-/** The PJRT engine: programs compiled by an accelerator's own compiler, through the plugin of its vendor. */
+/** The PJRT engine: programs compiled by an accelerator's own compiler, through its vendor's plugin. */
 
 import { deviceCard } from '../../catalog/device-card.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
@@ -27,21 +27,21 @@ import { tunedFolder } from './tuned-folder.ts';
 
 interface OpenParams {
   readonly cacheDir: string;
-  /** One line for the user. */
+  /** Receives one line for the user. */
   readonly log?: (line: string) => void;
-  /** The devices to use; a plugin for the processor divides it into so many. */
+  /** Number of devices to use; a CPU plugin divides the CPU into this many. */
   readonly devices?: number | undefined;
 }
 
-/** An engine whose sessions can be looked into. */
+/** A PJRT engine whose sessions expose their internals. */
 export interface PjrtEngine extends Engine {
   readonly device: Device;
   compile(...params: Parameters<Engine['compile']>): Promise<PjrtSession>;
 }
 
 /**
- * Opens the installed plugin in this process. Compiling and running happen on other threads.
- * @throws EngineError when no plugin is installed, or it does not load
+ * Opens the installed plugin in this process. Compiling and running use other threads.
+ * @throws EngineError if no plugin is installed, or it does not load
  */
 export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }: OpenParams): Promise<PjrtEngine> {
   const installed = locatePjrt(cacheDir);
@@ -53,7 +53,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
   if (!pjrtAddonIsCurrent(folder))
     throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
   try {
-    // Compiled from `engine/pjrt/native` of this version, as `pjrtAddonIsCurrent` has just found.
+    // Compiled from this version's `engine/pjrt/native`, which `pjrtAddonIsCurrent` has just verified.
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
     const client = await addon.open(pjrtLibrary(installed), clientOptions(plugin, devices), preloadedLibraries(installed));
     const found = addon.describe(client);
@@ -95,7 +95,7 @@ function describe({ platform, version, device, major, minor }: ClientDescription
     device: isCpu ? 'cpu' : 'gpu',
     fuses: false,
     narrowConvolutions: !isCpu,
-    // cuDNN comes with the plugins for CUDA.
+    // cuDNN comes with the CUDA plugins.
     fusedAttention: platform === 'cuda',
     versions: {
       pjrt: `${major}.${minor}`,

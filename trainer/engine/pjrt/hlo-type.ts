@@ -1,14 +1,14 @@
-/** The element types and tensor types of StableHLO, and how constants are written in it. */
+/** The element types and tensor types of StableHLO, and the syntax of its constants. */
 import { type DType, elementCount, type HostArray, type Shape } from '../../graph/types.ts';
 
-/** Those of the graph, and those that random numbers and sums of 16 bits need in between. */
+/** The graph's element types, and those needed as intermediates for random values and 16-bit sums. */
 export type HloType = 'f32' | 'bf16' | 'i32' | 'ui8' | 'i8' | 'i1' | 'ui32' | 'ui64';
 
 const TYPES: Readonly<Record<DType, HloType>> = { float32: 'f32', bfloat16: 'bf16', int32: 'i32', uint8: 'ui8', int8: 'i8', bool: 'i1' };
 
 export const hloType = (dtype: DType): HloType => TYPES[dtype];
 
-/** A value of the module: its name, for example `%12`, and its type. */
+/** A value of the module: its name, such as `%12`, and its type. */
 export interface Value {
   readonly name: string;
   readonly shape: Shape;
@@ -19,7 +19,7 @@ export const tensorType = ({ shape, type }: Pick<Value, 'shape' | 'type'>): stri
 
 export const isFloating = (type: HloType): boolean => type === 'f32' || type === 'bf16';
 
-/** The lowest number of a type: what a maximum starts from. */
+/** Returns the lowest value of a type: the initial value of a maximum. */
 export function lowest(type: HloType): string {
   switch (type) {
     case 'f32':
@@ -39,7 +39,7 @@ export function lowest(type: HloType): string {
   }
 }
 
-/** One number, exactly: floating-point numbers as their bits. */
+/** Formats one value exactly: floating-point values as their bits. */
 export function numberText(value: number, type: HloType): string {
   if (type === 'i1') return value === 0 ? 'false' : 'true';
   if (!isFloating(type)) return String(value);
@@ -47,7 +47,7 @@ export function numberText(value: number, type: HloType): string {
   return type === 'f32' ? `0x${hex(bits, 8)}` : `0x${hex(bits >>> 16, 4)}`;
 }
 
-/** All the numbers of a constant of any shape, as bytes; of bool, which MLIR packs, one by one. */
+/** Formats all values of a constant of any shape as bytes; bools one by one, because MLIR packs them. */
 export function valuesText(values: HostArray, shape: Shape, type: HloType): string {
   if (elementCount(shape) === 0) return '';
   if (type === 'i1')

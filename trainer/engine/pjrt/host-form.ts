@@ -1,4 +1,4 @@
-/** Tensors on their way to and from a device: their bytes, and the number that PJRT has for each element type. */
+/** Converts tensors between host and device: their bytes, and the PJRT code of each element type. */
 import { byteSize, type DType, elementCount, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 import { HOST_ARRAY } from '../host-array.ts';
@@ -7,7 +7,7 @@ import type { Addon, BufferHandle, ClientHandle } from './addon.ts';
 /** PJRT_Buffer_Type. */
 const BUFFER_TYPE: Readonly<Record<DType, number>> = { float32: 11, bfloat16: 13, int32: 4, uint8: 6, int8: 2, bool: 1 };
 
-/** @throws EngineError when the array does not fit `spec`; `where` names it */
+/** Checks an array. @throws EngineError if it does not fit `spec`; `where` names it */
 export function checkData(data: HostArray | undefined, spec: TensorSpec, where: string): asserts data is HostArray {
   const expected = HOST_ARRAY[spec.dtype].name;
   const count = elementCount(spec.shape);
@@ -17,13 +17,13 @@ export function checkData(data: HostArray | undefined, spec: TensorSpec, where: 
   if (data.length !== count) throw new EngineError(`${needed}, not ${data.length}`);
 }
 
-/** The place of a buffer: a device of the client, and a kind of memory if it is not the device's own. */
+/** The place of a buffer: a device of the client, and a kind of memory unless it is the device's own. */
 export interface BufferPlace {
   readonly device: number;
   readonly kind?: string | undefined;
 }
 
-/** The array must not change until the promise settles. */
+/** Uploads an array, which must not change until the promise settles. */
 export function upload(
   addon: Addon,
   client: ClientHandle,

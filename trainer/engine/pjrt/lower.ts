@@ -1,8 +1,8 @@
 /**
- * From a signature, or a part of it, to one StableHLO module, as text. Its arguments are the variables it uses, constants too large for the text,
- * the feeds, and what other parts give it; its results are the variables it changes, each in the buffer of its argument, what other parts read,
- * and the outputs. A variable in the memory of the host is moved to the device before it is first read, and back at the end if it was changed;
- * a weight of the base is moved for each pass of its block (`order/host-weights.ts`).
+ * Lowers a signature, or a part of it, to one StableHLO module as text. Its arguments are the variables it uses, constants too large for
+ * the text, the feeds, and values from other parts; its results are the variables it changes, each in its argument's buffer, values that
+ * other parts read, and the outputs. A variable in the host's memory is moved to the device before its first read, and back at the end if
+ * it was changed; a base weight is moved for each pass of its block (`order/host-weights.ts`).
  */
 
 import { writtenVariables } from '../../graph/alias.ts';
@@ -34,7 +34,7 @@ import { ProgramOrder } from './order/program-order.ts';
 
 const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];
 
-/** One lowering for each operation; a missing one does not compile. */
+/** One lowering per operation; a missing one is a compile error. */
 const lowerings: LoweringTable = {
   ...sourceLowerings,
   ...elementwiseLowerings,
@@ -51,16 +51,16 @@ const lowerings: LoweringTable = {
 
 export interface LoweredSignature {
   readonly text: string;
-  /** The arguments, in their order: variables, then constants, then feeds, then what the part is given. */
+  /** Arguments, in order: variables, then constants, then feeds, then values from other parts. */
   readonly variables: readonly string[];
   readonly constants: readonly ModuleConstant[];
   readonly feeds: readonly { readonly name: string; readonly spec: TensorSpec }[];
-  /** The results, in their order: changed variables, then what the part keeps for others, then outputs. */
+  /** Results, in order: changed variables, then values kept for other parts, then outputs. */
   readonly changed: readonly string[];
   readonly outputs: readonly { readonly name: string; readonly spec: TensorSpec }[];
-  /** Variables whose value at the start counts. */
+  /** Variables whose initial value is used. */
   readonly read: ReadonlySet<string>;
-  /** The operation that each line of the text belongs to; undefined for lines that belong to none. */
+  /** Returns the operation that a line of the text belongs to; undefined for lines that belong to none. */
   operationAt(line: number): string | undefined;
 }
 
@@ -68,13 +68,14 @@ type Lowerable = Signature & Partial<Pick<SumPart, 'given' | 'kept'>>;
 
 export interface LoweringTarget {
   readonly places?: Program['places'];
-  /** The card that computes; undefined for another device. */
+  /** The card that computes; undefined for any other device. */
   readonly card?: SplittingCard | undefined;
 }
 
 /**
- * @param target where variables lie that are not on the device, and the card, whose products are filled up as its compiler needs it
- * @throws GraphError where the signature uses a variable that the program does not declare, or an operation has no lowering
+ * Lowers a signature.
+ * @param target the places of variables that are not on the device, and the card, for whose compiler products are padded
+ * @throws GraphError if the signature uses a variable that the program does not declare, or an operation has no lowering
  */
 export function lowerSignature(
   signature: Lowerable,
@@ -120,7 +121,7 @@ interface NodesParams extends Pick<LoweringContext<OpName>, 'emitter' | 'replica
   readonly hostWeights: ReturnType<typeof hostWeightsOf>;
 }
 
-/** Emits all operations, in their order. @returns the operation that each line belongs to */
+/** Emits all operations in order. @returns the operation that each line belongs to */
 function lowerNodes({ emitter, values, schedule, state, hostWeights, replicas, card }: NodesParams): string[] {
   const { get, set, feed, once, randomBits, newest } = state;
   const order = new ProgramOrder({ emitter, values, schedule, hostWeights, get, newest });

@@ -1,12 +1,14 @@
-/** The kinds of memory that variables lie in, by XLA's names. */
+/** The kinds of memory that variables can be stored in, by XLA's names. */
 import { isOnHost, type Program } from '../../graph/program.ts';
 import { EngineError } from '../engine.ts';
 
 export const DEVICE_MEMORY = 'device';
-/** In the memory of the host, at a place that the device reaches. */
+/** Pinned memory of the host, which the device can access. */
 export const HOST_MEMORY = 'pinned_host';
 
-/** @param kinds those that the device reaches @throws EngineError where it does not reach the memory that a variable should lie in */
+/**
+ * Checks the places of variables. @param kinds of memory that the device can access @throws EngineError if a variable needs another kind
+ */
 export function checkPlaces(places: Program['places'], kinds: readonly string[]): void {
   const wanted = [...(places?.values() ?? [])];
   if (wanted.includes('disk')) throw new EngineError('optimizer_offload: disk is not possible on the PJRT engine; choose host or none');

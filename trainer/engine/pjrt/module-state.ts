@@ -1,4 +1,4 @@
-/** The arguments of a module, and what becomes of them: variables, constants too large for the text, feeds, and values of other parts. */
+/** The arguments of a module and their current values: variables, constants too large for the text, feeds, and values from other parts. */
 
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
@@ -24,17 +24,17 @@ interface ModuleStateParams {
   readonly changed: readonly string[];
   readonly specs: ReadonlyMap<string, VariableSpec>;
   readonly places: Program['places'];
-  /** Whether a variable of the host's memory is moved for its uses, and so read where it lies. */
+  /** Returns whether a variable in the host's memory is moved for its uses, so its read refers to the host's memory. */
   readonly isMoved: (variable: string) => boolean;
 }
 
-/** The attribute of an argument or a result in the memory of the host. */
+/** The attribute of an argument or a result in the host's memory. */
 const ON_HOST = `mhlo.memory_kind = "${HOST_MEMORY}"`;
 
 export class ModuleState implements Pick<LoweringContext<'read'>, 'get' | 'set' | 'feed' | 'once' | 'randomBits'> {
-  /** All variables of the module, those that it changes first. */
+  /** All variables of the module; changed ones come first. */
   readonly variables: readonly string[];
-  /** Variables whose value at the start counts. */
+  /** Variables whose initial value is used. */
   readonly read = new Set<string>();
   readonly constants: ModuleConstant[] = [];
   readonly feeds: readonly { readonly name: string; readonly spec: TensorSpec }[];
@@ -46,7 +46,7 @@ export class ModuleState implements Pick<LoweringContext<'read'>, 'get' | 'set' 
   private readonly calls = new Map<string, readonly Value[]>();
   private readonly philox = new Set<number>();
 
-  /** @throws GraphError where the schedule uses a variable that has no spec */
+  /** @throws GraphError if the schedule uses a variable that has no spec */
   constructor(params: ModuleStateParams) {
     const { schedule, feeds, changed, specs, places } = params;
     this.params = params;
@@ -56,7 +56,7 @@ export class ModuleState implements Pick<LoweringContext<'read'>, 'get' | 'set' 
     this.feeds = feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
   }
 
-  /** The newest value of a variable, wherever it lies. */
+  /** Returns the newest value of a variable, in whichever memory it is. */
   readonly newest = (name: string): Value => valueFor(this.newestValues, name);
 
   readonly get = (name: string): Value => {
@@ -92,20 +92,20 @@ export class ModuleState implements Pick<LoweringContext<'read'>, 'get' | 'set' 
     return this.params.emitter.emit(shape, type, operation);
   };
 
-  /** The argument that a constant of this node is; nodes that share their attributes share it. */
+  /** Returns the argument for this node's constant; nodes that share their attributes share it. */
   argument({ attrs }: Node, spec: TensorSpec, value: () => HostArray): Value {
     const found = this.arguments.get(attrs) ?? named(`%c${this.constants.push({ spec, value }) - 1}`, spec);
     this.arguments.set(attrs, found);
     return found;
   }
 
-  /** The changed variables at the end of the module, each where its argument lies. */
+  /** Returns the changed variables at the end of the module, each in its argument's memory. */
   results(): Value[] {
     const { changed, emitter } = this.params;
     return changed.map(name => (this.isHost(name) ? emitter.place(this.newest(name), HOST_MEMORY) : this.newest(name)));
   }
 
-  /** The text of all parameters. @param given values of other parts */
+  /** Returns the text of all parameters. @param given values from other parts */
   parameters(given: readonly Node[]): string[] {
     const type = (spec: TensorSpec): string => tensorType(typeOf(spec));
     return [
@@ -120,12 +120,12 @@ export class ModuleState implements Pick<LoweringContext<'read'>, 'get' | 'set' 
     ];
   }
 
-  /** The text of the types of all results, the changed variables first. */
+  /** Returns the text of all result types; changed variables come first. */
   resultTypes(results: readonly Value[]): string {
     return results.map((value, i) => withAttributes(tensorType(value), this.attributesOf(this.params.changed[i] ?? ''))).join(', ');
   }
 
-  /** The lines of the functions that the module calls. */
+  /** Returns the lines of the functions that the module calls. */
   functions(): string[] {
     return [...this.philox].flatMap(philoxFunction);
   }
@@ -145,13 +145,13 @@ export class ModuleState implements Pick<LoweringContext<'read'>, 'get' | 'set' 
   }
 }
 
-/** An argument of the module. */
+/** Returns an argument of the module. */
 export const named = (name: string, spec: TensorSpec): Value => ({ name, ...typeOf(spec) });
 
 const withAttributes = (type: string, attributes: readonly string[]): string =>
   attributes.length === 0 ? type : `${type} {${attributes.join(', ')}}`;
 
-/** A weight of which a part lies apart is read with it. */
+/** Returns the variables that a read uses: a weight with a separately stored part is read along with that part. */
 function readVariables(node: Node, places: Program['places']): readonly string[] {
   if (!isOp(node, 'read')) return [];
   const { variable } = node.attrs;

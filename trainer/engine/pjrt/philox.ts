@@ -1,4 +1,4 @@
-/** Philox4x32-10 as a function of a StableHLO module: the numbers of `engine/portable/philox.ts`, bit for bit. */
+/** Philox4x32-10 as a function of a StableHLO module: bit-identical to `engine/portable/philox.ts`. */
 import { Emitter } from './emitter.ts';
 import { tensorType, type Value } from './hlo-type.ts';
 
@@ -10,7 +10,7 @@ export const philoxName = (blocks: number): string => `philox_${blocks}`;
 
 export const philoxResult = (blocks: number): Pick<Value, 'shape' | 'type'> => ({ shape: [8 * blocks], type: 'ui32' });
 
-/** A function from a seed, i32 [2], to 8 numbers of 16 bits for each block, ui32 [8 · blocks]. @param blocks fewer than 2³² */
+/** Returns a function from a seed, i32 [2], to 8 random 16-bit values per block, ui32 [8 · blocks]. @param blocks fewer than 2³² */
 export function philoxFunction(blocks: number): string[] {
   const emitter = new Emitter();
   const seed: Value = { name: '%seed', shape: [2], type: 'i32' };
@@ -44,7 +44,7 @@ export function philoxFunction(blocks: number): string[] {
   ];
 }
 
-/** High and low word of the products. */
+/** Returns the high and low words of the products. */
 function multiply(emitter: Emitter, factor: number, x: Value): [Value, Value] {
   const wide = emitter.zip('multiply', emitter.convert(x, 'ui64'), emitter.fill(factor, 'ui64'));
   const high = emitter.zip('shift_right_logical', wide, emitter.fill(32, 'ui64'));

@@ -1,4 +1,7 @@
-/** Compiled programs, or what is known of them, on disk, so that a second start compiles nothing. An entry that does not match its own checksum counts as missing. */
+/**
+ * An on-disk cache of compiled programs and facts about them, so that a second start compiles nothing. An entry that does not match its
+ * checksum counts as missing.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync, utimesSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -6,31 +9,31 @@ import path from 'node:path';
 
 /** Everything that a compiled program depends on. */
 export interface ProgramKey {
-  /** Plugin, its version and its checksum. */
+  /** The plugin, its version and its checksum. */
   readonly plugin: string;
-  /** The device, and the instructions of a processor that is one. */
+  /** The device; for a CPU, including its instruction sets. */
   readonly device: string;
   readonly options: Uint8Array;
   readonly text: string;
 }
 
-/** Changes when entries are written in another way. */
+/** Changes when the format of entries changes. */
 const FORMAT = 'rowtune-pjrt-1';
 const DIGEST_BYTES = 32;
-/** Beyond this the longest unused leave: some hundred training steps. */
+/** Size limit, about a hundred training steps; beyond it, the least recently used entries are removed. */
 const MAX_BYTES = 2 ** 30;
 
 export interface ProgramCache {
   find(key: ProgramKey): Uint8Array | undefined;
-  /** Never throws: a program that cannot be kept is compiled again next time. */
+  /** Stores an entry. Never throws: a program that cannot be stored is compiled again next time. */
   keep(key: ProgramKey, bytes: Uint8Array): Promise<void>;
-  /** Drops an entry that the plugin refuses. */
+  /** Removes an entry that the plugin rejects. */
   drop(key: ProgramKey): Promise<void>;
 }
 
 const folderOf = (cacheDir: string): string => path.join(cacheDir, 'programs');
 
-/** The time at which an entry was last added or dropped; 0 without a cache. */
+/** Returns the time at which an entry was last added or removed; 0 without a cache. */
 export const programsChangedAt = (cacheDir: string): number => statSync(folderOf(cacheDir), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): ProgramCache {
@@ -43,7 +46,7 @@ export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): Progra
         const content = readFileSync(file);
         const bytes = content.subarray(DIGEST_BYTES);
         if (!digest(bytes).equals(content.subarray(0, DIGEST_BYTES))) return undefined;
-        // The time of its last use decides what leaves first.
+        // The time of its last use determines what is removed first.
         utimesSync(file, new Date(), new Date());
         return bytes;
       } catch {
@@ -66,7 +69,7 @@ export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): Progra
   };
 }
 
-/** Short texts next to the programs of a device. */
+/** Returns functions for short marks stored along with the programs of a device. */
 export const marksIn = (cache: ProgramCache, key: Omit<ProgramKey, 'text'>) => {
   const keyOf = (mark: string): ProgramKey => ({ ...key, text: `mark ${mark}` });
   const mayHave = (mark: string): boolean => cache.find(keyOf(mark)) !== undefined;
@@ -84,7 +87,7 @@ function nameOf({ plugin, device, options, text }: ProgramKey): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** Removes the files of a folder that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
+/** Removes the least recently used files of a folder until the rest fit. @returns the bytes of the remaining files */
 export async function pruneFiles(folder: string, maxBytes: number): Promise<number> {
   const names = (await readdir(folder, { withFileTypes: true })).filter(entry => entry.isFile()).map(({ name }) => name);
   const files = await Promise.all(names.map(async name => ({ path: path.join(folder, name), ...(await facts(path.join(folder, name))) })));
@@ -98,7 +101,7 @@ export interface Used {
   readonly usedAt: number;
 }
 
-/** Removes files and folders, those first that were not used for the longest time, until the others fit. @returns the bytes of those that stay */
+/** Removes files and folders, least recently used first, until the rest fit. @returns the bytes of the remaining entries */
 export async function removeLongestUnused(entries: readonly Used[], maxBytes: number): Promise<number> {
   let total = 0;
   let isFull = false;

@@ -1,7 +1,7 @@
 /**
- * A program on a device, or on several: its variables stay there, and each signature is compiled when it first runs. What a signature with
- * replicas uses has a copy on each device, alike to the bit, since all copies change by the same sums. Sums over the processes of a run are
- * made between programs, through the host's memory.
+ * A program on one device or several: its variables stay there, and each signature is compiled when it first runs. Everything that a
+ * signature with replicas uses has a copy on each device; the copies are bit-identical, because all change by the same sums. Sums over the
+ * processes of a run are computed between programs, through the host's memory.
  */
 
 import type { VariableSpec } from '../../graph/graph.ts';
@@ -23,12 +23,12 @@ import { type BufferPlace, checkData, download, upload } from './host-form.ts';
 import { type LoweredSignature, lowerSignature } from './lower.ts';
 import { checkPlaces, HOST_MEMORY } from './memory-kinds.ts';
 
-/** One buffer on each device that has the value. */
+/** One buffer for each device that has the value. */
 type Copies = readonly BufferHandle[];
 
 type Feeds = Readonly<Record<string, HostArray>>;
 
-/** A signature has one, and another one behind each of its sums. */
+/** A compiled part. A signature has one, plus another after each of its sums. */
 interface CompiledPart {
   readonly part: SumPart;
   readonly lowered: Omit<LoweredSignature, 'text' | 'operationAt'>;
@@ -36,39 +36,39 @@ interface CompiledPart {
   readonly constants: readonly Copies[];
 }
 
-/** A result, on its devices until it is read. */
+/** A result, which stays on its devices until it is read. */
 interface Output {
   readonly name: string;
   readonly spec: TensorSpec;
   readonly copies: Copies;
 }
 
-/** Values that one part leaves for others. */
+/** Values that one part keeps for later parts. */
 type Held = Map<Node, Copies>;
 
 export interface Device {
   readonly addon: Addon;
   readonly client: ClientHandle;
   readonly compiler: Compiler;
-  /** The numbers of a GPU; undefined for another device. */
+  /** Properties of a GPU; undefined for any other device. */
   readonly card?: SplittingCard | undefined;
 }
 
 export class PjrtSession implements Session {
   readonly runsAhead = true;
   readonly coder: WeightCoder;
-  /** Only a GPU's compiler tries kernels. */
+  /** Defined only for a GPU, whose compiler benchmarks kernels on the device. */
   readonly compileAhead: Session['compileAhead'];
   private readonly device: Device;
   private readonly program: Program;
   private readonly specs: ReadonlyMap<string, VariableSpec>;
-  /** The number of devices that have a variable. */
+  /** The number of devices that hold each variable. */
   private readonly copies: ReadonlyMap<string, number>;
   private readonly state = new Map<string, Copies>();
   private readonly compiled = new Map<string, Promise<readonly CompiledPart[]>>();
-  /** Constants that several signatures share, by their attributes' value, and by device. */
+  /** Constants that several signatures share, by the value of their attributes, and by device. */
   private readonly constants = new Map<HostArray, Promise<BufferHandle>[]>();
-  /** Settles when everything begun so far has started on the device. */
+  /** Settles once everything requested so far has started on the device. */
   private turn: Promise<unknown> = Promise.resolve();
   private closed = false;
 
@@ -115,7 +115,7 @@ export class PjrtSession implements Session {
     return this.runWith(name, feeds, replicas);
   }
 
-  /** @param feeds those of each device @param read devices, from the first, whose outputs are given */
+  /** Runs a signature. @param feeds for each device @param read number of devices, from the first, whose outputs are returned */
   private async runWith(name: string, feeds: readonly Feeds[], read: number): Promise<Record<string, HostArray>[]> {
     const signature = this.signature(name);
     for (const own of feeds) for (const { attrs } of signature.feeds) checkData(own[attrs.name], attrs.spec, `${name}: feed ${attrs.name}`);
@@ -125,10 +125,10 @@ export class PjrtSession implements Session {
         copies: await Promise.all(feeds.map((own, device) => this.upload(required(own[feed], feed), spec, { device }))),
       })),
     );
-    // A failed upload is reported in its turn.
+    // A failed upload is reported when its turn comes.
     uploading.catch(() => undefined);
     try {
-      // The turn is taken now: uploads end in any order, and runs keep that of their calls.
+      // Takes its turn now: uploads finish in any order, but runs keep the order of their calls.
       const results = await this.inTurn(async () => this.start(name, new Map((await uploading).map(({ feed, copies }) => [feed, copies]))));
       try {
         const outputs = Array.from({ length: read }, (): Record<string, HostArray> => ({}));
@@ -156,18 +156,21 @@ export class PjrtSession implements Session {
     }).catch(() => undefined);
   }
 
-  /** Bytes of a signature's program on one device, as the compiler reports them: of the one with the most temporaries, if it has several. */
+  /**
+   * Returns the bytes of a signature's program on one device, as reported by the compiler; of several programs, the one with the most
+   * temporaries.
+   */
   async compiledMemory(name: string): Promise<CompiledMemory> {
     const all = (await this.compile(name)).map(({ executable }) => this.device.addon.compiledMemory(executable));
     return all.reduce((most, each) => (each.temporaries > most.temporaries ? each : most));
   }
 
-  /** The place of a variable on the first device. */
+  /** Returns the address of a variable on the first device. */
   address(name: string): bigint {
     return this.device.addon.address(elementAt(this.variable(name), 0));
   }
 
-  /** The whole of a variable from each device that has it. */
+  /** Returns the whole of a variable from each device that has it. */
   async readEach(name: string): Promise<HostArray[]> {
     return this.inTurn(() => Promise.all(this.variable(name).map(buffer => download(this.device.addon, buffer, this.spec(name)))));
   }
@@ -200,7 +203,7 @@ export class PjrtSession implements Session {
     for (const variable of lowered.variables) {
       if (this.state.has(variable)) continue;
       if (lowered.read.has(variable)) this.variable(variable);
-      // It is written before anything reads it: its buffer only has to be there.
+      // It is written before it is read, so its buffer only has to exist.
       this.state.set(variable, await this.uploadCopies('zeros', this.spec(variable), variable));
     }
     const given = part.given.map(node => valueFor(held, node));
@@ -223,7 +226,7 @@ export class PjrtSession implements Session {
     return outputs.map((output, i) => ({ ...output, copies: resultAt(first + i) }));
   }
 
-  /** Makes the sums that a part begins, of the values that it has kept. */
+  /** Computes the sums that a part starts, from the values that it has kept. */
   private async sum({ sums }: SumPart, held: Held, readLater: ReadonlySet<Node>): Promise<void> {
     if (sums.length === 0) return;
     const { addon, client } = this.device;
@@ -233,7 +236,7 @@ export class PjrtSession implements Session {
       return [elementAt(valueFor(held, own), 0), own.shape, code, keepsLoss ? residual : ''];
     });
     const summing = addon.sumOverRanks(client, given);
-    // The addon has them until the host does: each then leaves the device.
+    // The addon owns the buffers until the host has the values; each buffer is then freed on the device.
     const own = new Set(sums.map(each => each.own));
     this.letGo(held, node => own.has(node) && !readLater.has(node));
     const results = await summing;
@@ -267,7 +270,7 @@ export class PjrtSession implements Session {
     return compiled;
   }
 
-  /** The same constant on the first devices. */
+  /** Returns the same constant on the first devices. */
   private constant(value: HostArray, spec: TensorSpec, devices: number): Promise<Copies> {
     const known = this.constants.get(value) ?? [];
     this.constants.set(value, known);
@@ -284,7 +287,7 @@ export class PjrtSession implements Session {
     return Promise.all(devices.map(device => this.upload(data, spec, { device, kind: this.kindOf(variable) })));
   }
 
-  /** The memory of a variable; undefined for the device's own. */
+  /** Returns the memory kind of a variable; undefined for the device's own. */
   private kindOf(variable: string): string | undefined {
     return isOnHost(this.program.places?.get(variable)) ? HOST_MEMORY : undefined;
   }
@@ -323,7 +326,7 @@ export class PjrtSession implements Session {
       : new EngineError(`${name}: ${error.message}`, { cause: error });
   }
 
-  /** Runs `work` when what was asked for before has started. */
+  /** Runs `work` once everything requested before has started. */
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
     const mine = this.turn.then(() => {
       if (this.closed) throw new EngineError('the session is closed');

@@ -1,15 +1,19 @@
-/** The results of XLA's tuning on disk, one small file a kernel, in a folder for each device and its libraries. XLA only adds to it. */
+/** XLA's autotuning results on disk, one small file per kernel, in a folder for each device and its libraries. XLA only adds files. */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { pruneFiles, removeLongestUnused } from './program-cache.ts';
 
-/** Beyond this the longest unused leave. A result takes some kilobytes, so this is more than a device is ever tuned for. */
+/**
+ * Size limit; beyond it, the least recently used files are removed. A result takes a few kilobytes, so this is more than one device ever
+ * needs.
+ */
 const MAX_BYTES = 64 * 2 ** 20;
 
 /**
- * Makes the folder of a device and the libraries that it was tuned with, and leaves no more than `maxBytes` in it and its neighbors.
- * @returns undefined where it cannot be written, and each run tunes anew
+ * Creates the folder of a device and the libraries that it was tuned with, and limits the total size of this folder and its neighbors to
+ * `maxBytes`.
+ * @returns undefined if it cannot be written, so that each run tunes anew
  */
 export async function tunedFolder(
   cacheDir: string,
@@ -21,12 +25,12 @@ export async function tunedFolder(
   const folder = path.join(all, name);
   try {
     await mkdir(folder, { recursive: true });
-    // The time of its last use.
+    // Records the last use.
     await utimes(folder, new Date(), new Date());
   } catch {
     return undefined;
   }
-  // Another process may write or remove there meanwhile: then the next engine prunes.
+  // Another process may write or remove files meanwhile: then the next engine prunes.
   await pruneAll(all, name, maxBytes).catch(() => undefined);
   return folder;
 }
@@ -36,7 +40,7 @@ async function pruneAll(all: string, name: string, maxBytes: number): Promise<vo
   await pruneOthers(all, name, maxBytes - own);
 }
 
-/** Removes folders of other devices and of older libraries, those that were not used for the longest time, until the others fit. */
+/** Removes folders of other devices and of older libraries, least recently used first, until the rest fit. */
 async function pruneOthers(all: string, own: string, maxBytes: number): Promise<void> {
   const others = (await readdir(all, { withFileTypes: true })).filter(entry => entry.isDirectory() && entry.name !== own);
   const folders = await Promise.all(

@@ -1,6 +1,6 @@
 /**
- * Attention by cuDNN's kernels, through XLA's custom calls for them. Targets, operands, results and the JSON of their configuration are those that
- * JAX's `jax/_src/cudnn/fused_attention_stablehlo.py` writes (version 0.10).
+ * Attention with cuDNN's kernels, through XLA's custom calls. Targets, operands, results and the JSON configuration are the same as in
+ * JAX's `jax/_src/cudnn/fused_attention_stablehlo.py` (version 0.10).
  */
 import type { AttentionScores } from '../../../graph/attributes.ts';
 import { dimensions, GraphError } from '../../../graph/types.ts';
@@ -12,10 +12,12 @@ import { type LoweringContext, type LoweringTable, three } from '../lowering.ts'
 const FORWARD = '__cudnn$fmhaSoftmax';
 const BACKWARD = '__cudnn$fmhaSoftmaxBackward';
 
-/** XLA gives the kernel its workspace, whose size it knows only on the device. */
+/** Placeholder for the kernel's workspace: XLA allocates it, and its size is only known on the device. */
 const WORKSPACE = { shape: [0], type: 'ui8' } as const;
 
-/** The axes of one product within the kernel: those that are summed over, of its left and its right side; batch and heads come first on both. */
+/**
+ * Returns the axes of one product within the kernel: the contracted axis of its left and right side; batch and heads come first on both.
+ */
 const product = (left: number, right: number) => ({
   lhs_contracting_dimensions: [String(left)],
   rhs_contracting_dimensions: [String(right)],
@@ -64,7 +66,7 @@ function configOf(q: Value, scores: AttentionScores, hasLengths: boolean, produc
       ...products,
       dropout_rate: 0,
       seed: 0,
-      // Counts the query's own key; 0 is none.
+      // Includes the query's own key; 0 means no window.
       sliding_window_length: scores.window ?? 0,
       max_seg_per_batch: 1,
       is_paged_attention: false,
@@ -72,12 +74,15 @@ function configOf(q: Value, scores: AttentionScores, hasLengths: boolean, produc
   };
 }
 
-/** With padding, the kernel reads the queries and the keys of each sample. All queries count: those that are filled up get numbers, as in chunks. */
+/**
+ * Returns the numbers of queries and keys of each sample, which the kernel needs with padding. Padded queries are computed too, as in
+ * chunked attention.
+ */
 function lengthsOf(emitter: Emitter, q: Value, lengths: Value | undefined): readonly Value[] {
   return lengths ? [emitter.fill(q.shape[2] as number, 'i32', lengths.shape), lengths] : [];
 }
 
-/** The nodes that read the same inputs share a call. */
+/** Returns a key: nodes with the same inputs share a call. */
 const keyOf = ({ node }: Pick<LoweringContext<'attention' | 'attentionGradient'>, 'node'>, { scale, causal, window }: AttentionScores) =>
   `${node.op} ${node.inputs.map(({ id }) => id).join()} ${scale} ${causal} ${window}`;
 

@@ -6,7 +6,7 @@ import { tensorType, type Value } from '../hlo-type.ts';
 import { type LoweringTable, one, three, two } from '../lowering.ts';
 
 interface Convolution {
-  /** The layouts of image, filter and result, as StableHLO writes them. */
+  /** The layouts of image, filter and result, in StableHLO syntax. */
   readonly layout: string;
   readonly strides?: readonly [number, number];
   /** [[top, bottom], [left, right]] */
@@ -29,7 +29,7 @@ function convolve(emitter: Emitter, image: Value, filter: Value, shape: Shape, c
   return emitter.emit(shape, image.type, `${operation} : ${functionType([image, filter], { shape, type: image.type })}`);
 }
 
-/** Both axes of an image: [size of the image, of the kernel, of the output, padding before and after]. */
+/** Returns, for both axes of an image, the sizes of image, kernel and output, and the padding before and after. */
 function axesOf(image: Shape, kernel: readonly [number, number], output: Shape, { padding }: Window2d) {
   return ([0, 1] as const).map(axis => ({
     axis,
@@ -40,7 +40,7 @@ function axesOf(image: Shape, kernel: readonly [number, number], output: Shape, 
   }));
 }
 
-/** Size of a kernel or an image with gaps. */
+/** Returns the dilated size of a kernel or an image. */
 const dilated = (size: number, by: number): number => (size - 1) * by + 1;
 
 const pairs = ({ padding: [top, bottom, left, right] }: Window2d) =>
@@ -67,7 +67,7 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
       featureGroups: attrs.groups,
     });
   },
-  // The output's gradient, spread by the strides, under the filter turned about.
+  // The output's gradient, dilated by the strides, convolved with the flipped filter.
   conv2dInputGrad: ({ emitter, inputs, node, attrs }) => {
     const [dy, filter] = two(inputs);
     const [out, perGroup, kh, kw] = dimensions(filter.shape, 4);
@@ -87,7 +87,7 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
       featureGroups: groups,
     });
   },
-  // The image under the output's gradient: what was a batch is summed over, and channels take its place.
+  // The image convolved with the output's gradient: the batch is summed over, and channels take its place.
   conv2dFilterGrad: ({ emitter, inputs, node, attrs }) => {
     const [x, dy] = two(inputs);
     const [, , kh, kw] = dimensions(attrs.filterShape, 4);
@@ -113,8 +113,8 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
       `"stablehlo.reduce_window"(${namesOf([x, start])}) <{${poolWindow(attrs)}}> ({ ^bb0(%old: ${scalar}, %new: ${scalar}): %most = stablehlo.maximum %old, %new : ${scalar} stablehlo.return %most : ${scalar} }) : ${functionType([x, start], { shape: node.shape, type: x.type })}`,
     );
   },
-  // All of dy goes to the first place, in row order, that attains the maximum. The zeros that it is added to wait for it: XLA made them when the
-  // program started, and on some cards shared them with the zeros of an activation, and copied them.
+  // dy goes to the first position, in row order, that attains the maximum. The zeros that it is added to wait for dy: XLA allocated them
+  // when the program started, and on some cards shared them with the zeros of an activation, and copied them.
   maxPool2dGrad: ({ emitter, inputs, node, attrs }) => {
     const [x, , dy] = three(inputs);
     if (attrs.dilations.some(d => d !== 1)) throw new GraphError('dilated max pooling is not supported by this engine');

@@ -1,4 +1,4 @@
-/** Effects on variables: a variable is a value that is replaced, and the compiler writes it in place, since its buffer is donated. */
+/** Effects on variables: a variable is a value that is replaced; the compiler writes it in place, because its buffer is donated. */
 
 import { elementCount } from '../../../graph/types.ts';
 import { atLeast } from '../../../narrow.ts';
@@ -11,7 +11,7 @@ type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'updat
 
 const token = (emitter: Emitter): Value => emitter.fill(1, 'i1');
 
-/** The operations that give one variable its next value. */
+/** Operations that give one variable its next value. */
 type Writes = Exclude<Effects, 'adam' | 'group'>;
 
 const effect =
@@ -21,7 +21,7 @@ const effect =
     return token(context.emitter);
   };
 
-/** An exponential moving average, old + (new − old) · (1 − decay), as TensorFlow writes it. */
+/** Returns an exponential moving average, old + (new − old) · (1 − decay), in TensorFlow's form. */
 const blend = (emitter: Emitter, old: Value, fresh: Value, decay: number): Value =>
   emitter.zip('add', old, emitter.zip('multiply', emitter.zip('subtract', fresh, old), emitter.fill(1 - decay, old.type)));
 
@@ -36,12 +36,13 @@ export const effectLowerings: Pick<LoweringTable, Effects> = {
     const flat = emitter.reshape(before, [elementCount(before.shape)]);
     return emitter.reshape(emitter.scatter(flat, ...two(inputs), { combine: 'replace', unique: true }), before.shape);
   }),
-  // The places are computed behind the values: XLA would compute those of all variables at the start of the program, and keep them.
+  // The indices are computed after the values: otherwise XLA would compute the indices of all variables at the start of the program, and
+  // keep them.
   updateColumns: effect(({ emitter, inputs, attrs, get }) => {
     const [columns, values] = two(emitter.barrier([...two(inputs)]));
     return withColumns(emitter, { matrix: get(attrs.variable), columns, values });
   }),
-  // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
+  // As in TensorFlow's ResourceApplyAdam: the bias correction is in the rate, and ε is added to the uncorrected √v.
   adam: ({ emitter, inputs, attrs, get, set }) => {
     const [gradient, rate, beta1Power, beta2Power, epsilon] = atLeast(inputs, 5);
     const rest = (power: Value): Value => emitter.zip('subtract', emitter.fill(1, 'f32'), power);

@@ -1,4 +1,4 @@
-/** Element by element: one StableHLO operation each, but for those that it does not have. */
+/** Elementwise operations: one StableHLO operation each, except for those that it lacks. */
 import type { OpName } from '../../../graph/attributes.ts';
 import type { Elementwise } from '../../../graph/ops/elementwise.ts';
 import type { Emitter } from '../emitter.ts';
@@ -20,7 +20,7 @@ const comparison =
   ({ emitter, inputs }) =>
     emitter.compare(direction, ...two(inputs));
 
-/** Computed from operations of 32 bits, and rounded once. */
+/** Computes in 32 bits and rounds once. */
 const wide =
   <Op extends OpName>(compute: (emitter: Emitter, x: Value) => Value): Lowering<Op> =>
   ({ emitter, inputs }) =>
@@ -63,7 +63,10 @@ export const elementwiseLowerings: Pick<LoweringTable, Elementwise> = {
   },
 };
 
-/** Rational approximation x · P(x²) / Q(x²) on [−4, 4], a few units in the last place: the one of `engine/portable/kernels/erf.ts`. */
+/**
+ * Rational approximation x · P(x²) / Q(x²) on [−4, 4], accurate to a few units in the last place: the same as in
+ * `engine/portable/kernels/erf.ts`.
+ */
 const NUMERATOR = [
   -2.72614225801306e-10, 2.77068142495902e-8, -2.10102402082508e-6, -5.69250639462346e-5, -7.34990630326855e-4, -2.95459980854025e-3,
   -1.60960333262415e-2,
@@ -72,7 +75,7 @@ const DENOMINATOR = [-1.45660718464996e-5, -2.13374055278905e-4, -1.682826974382
 /** Beyond this, erf is 1 in float32. */
 const SATURATED = 4;
 
-/** StableHLO has no error function. */
+/** Computes the error function, which StableHLO lacks. */
 function erf(emitter: Emitter, x: Value): Value {
   const number = (value: number): Value => emitter.fill(value, 'f32');
   const polynomial = (square: Value, [first = 0, ...rest]: readonly number[]): Value =>

@@ -1,30 +1,30 @@
 /**
- * Assignments grouped by expert in blocks of fixed size (`graph/expert-blocks.ts`). A loop over the blocks then multiplies each by the matrix of
- * one expert. That is the work of the assignments themselves and of less than a block for each expert.
+ * Groups assignments by expert, in blocks of fixed size (`graph/expert-blocks.ts`). A loop over the blocks then multiplies each by the
+ * matrix of one expert. The work is that of the assignments themselves plus less than one block per expert.
  */
 import { type BlockSizes, expertBlocks } from '../../../graph/expert-blocks.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 
-/** The ranks of assignments are counted within groups of so many, and the groups by their totals. */
+/** Group size: ranks of assignments are counted within groups, and groups are offset by the totals of earlier ones. */
 const COUNTED = 256;
 
 export const quotient = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('divide', x, emitter.fill(by, 'i32'));
 export const times = (emitter: Emitter, x: Value, by: number): Value => emitter.zip('multiply', x, emitter.fill(by, 'i32'));
 
 export interface ExpertGroups extends BlockSizes {
-  /** The assignment in each place of the blocks, n where there is none: i32 [count · size]. */
+  /** The assignment in each slot of the blocks, n if the slot is empty: i32 [count · size]. */
   readonly assignmentAt: Value;
-  /** The expert of each block, in ascending order: i32 [count]. Blocks without assignments are the last, of the last expert. */
+  /** The expert of each block, in ascending order: i32 [count]. Blocks without assignments come last and have the last expert. */
   readonly expertOf: Value;
 }
 
-/** @param ids the expert of each assignment, i32 [n] */
+/** Groups assignments. @param ids the expert of each assignment, i32 [n] */
 export function groupByExpert(emitter: Emitter, ids: Value, experts: number): ExpertGroups {
   const n = ids.shape[0] as number;
   const { size, count } = expertBlocks(n, experts);
   const { rank, totals } = ranksOf(emitter, ids, experts);
-  // Blocks of each expert, and where the blocks of those before it end.
+  // Number of blocks of each expert, and the cumulative numbers of blocks.
   const blocks = quotient(emitter, emitter.zip('add', totals, emitter.fill(size - 1, 'i32')), size);
   const ends = cumulative(emitter, blocks);
   const starts = emitter.zip('subtract', ends, blocks);
@@ -32,7 +32,7 @@ export function groupByExpert(emitter: Emitter, ids: Value, experts: number): Ex
   const places = emitter.zip('add', times(emitter, start, size), rank);
   const nobody = emitter.fill(n, 'i32', [count * size]);
   const assignmentAt = emitter.scatter(nobody, places, emitter.iota([n], 0, 'i32'), { combine: 'replace', unique: true });
-  // A block is behind as many experts as end at or before it.
+  // A block's expert is the number of experts whose blocks end at or before it.
   const shape = [count, experts];
   const behind = emitter.compare('GE', emitter.iota(shape, 0, 'i32'), emitter.spread(ends, shape, [1]));
   const past = emitter.reduce('add', emitter.convert(behind, 'i32'), [1]);
@@ -40,19 +40,19 @@ export function groupByExpert(emitter: Emitter, ids: Value, experts: number): Ex
   return { size, count, assignmentAt, expertOf };
 }
 
-/** The sum of the entries up to each, with it: [n]. */
+/** Returns the inclusive cumulative sums: [n]. */
 function cumulative(emitter: Emitter, entries: Value): Value {
   const n = entries.shape[0] as number;
   const isUpTo = emitter.compare('GE', emitter.iota([n, n], 0, 'i32'), emitter.iota([n, n], 1, 'i32'));
   return emitter.reduce('add', emitter.select(isUpTo, emitter.spread(entries, [n, n], [1]), emitter.fill(0, 'i32')), [1]);
 }
 
-/** The number of earlier assignments to the same expert, i32 [n], and of all to each expert, i32 [experts]. */
+/** Returns the number of earlier assignments to the same expert, i32 [n], and the total per expert, i32 [experts]. */
 function ranksOf(emitter: Emitter, ids: Value, experts: number): { rank: Value; totals: Value } {
   const n = ids.shape[0] as number;
   const group = Math.min(COUNTED, n);
   const groups = Math.ceil(n / group);
-  // Those that fill up the last group belong to no expert.
+  // Padding in the last group belongs to no expert.
   const padded = emitter.pad(ids, [0], [groups * group - n], emitter.fill(experts, 'i32'));
   const grouped = emitter.reshape(padded, [groups, group]);
   const pairs = [groups, group, group];

@@ -7,18 +7,21 @@ import type { Value } from '../hlo-type.ts';
 import { type LoweringTable, one, three, two } from '../lowering.ts';
 import { groupByExpert, quotient, times } from './expert-blocks.ts';
 
-/** The rows of x [m, width] that n assignments read: each row n / m times in a row. */
+/** Returns the rows of x [m, width] that n assignments read: each row is repeated n / m times. */
 function repeated(emitter: Emitter, x: Value, assignments: number): Value {
   const [rows, width] = dimensions(x.shape, 2);
   if (rows === assignments) return x;
   return emitter.reshape(emitter.spread(x, [rows, assignments / rows, width], [0, 2]), [assignments, width]);
 }
 
-/** The zeros that a loop writes its result into. Without an input to wait for, XLA would make those of all loops when the program starts. */
+/**
+ * Returns the zeros that a loop writes its result into. Without an input to wait for, XLA would allocate those of all loops when the
+ * program starts.
+ */
 const zerosBehind = (emitter: Emitter, input: Value, type: Value['type'], shape: readonly number[]): Value =>
   emitter.after(emitter.fill(0, type, shape), [input]);
 
-/** The rows of x [m, width] of the assignments in a block; places without one have zeros, or the last row. */
+/** Returns the rows of x [m, width] for the assignments in a block; empty slots have zeros, or the last row. */
 function rowsOf(inside: Emitter, x: Value, assignments: Value, n: number, zeros: boolean): Value {
   const [rows, width] = dimensions(x.shape, 2);
   const row = quotient(inside, assignments, n / rows);
@@ -28,12 +31,12 @@ function rowsOf(inside: Emitter, x: Value, assignments: Value, n: number, zeros:
   return inside.select(inside.spread(isAny, [isAny.shape[0] as number, width], [0]), found, inside.fill(0, x.type));
 }
 
-/** Entry i of values [n]: a scalar. */
+/** Returns entry i of values [n] as a scalar. */
 const entryAt = (inside: Emitter, values: Value, i: Value): Value => inside.reshape(inside.sliceAt(values, i, 1), []);
 
 /**
- * Σ a_t ⊗ b_t of each expert: [experts · out, width]. The blocks of an expert follow each other, and their sum is kept in 32 bits until the next
- * expert's.
+ * Returns Σ a_t ⊗ b_t for each expert: [experts · out, width]. The blocks of an expert are consecutive, and their sum is kept in 32 bits
+ * until the next expert's first block.
  */
 function allGradients(emitter: Emitter, a: Value, b: Value, ids: Value, experts: number): Value {
   const n = ids.shape[0] as number;
@@ -69,7 +72,7 @@ export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradi
     const out = stacked / experts;
     const { turns, together } = blocksTogether({ n, experts, width, out });
     const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
-    // What fills up the last turn is of nobody, by the first expert.
+    // The padding of the last iteration has no assignments and uses the first expert.
     const missing = turns * together - count;
     const places = emitter.pad(assignmentAt, [0], [missing * size], emitter.fill(n, 'i32'));
     const owners = emitter.pad(expertOf, [0], [missing], emitter.fill(0, 'i32'));
@@ -83,7 +86,7 @@ export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradi
       const blocks = inside.reshape(left, [together, size, left.shape[1] as number]);
       const right = inside.gather(inside.reshape(matrices, [experts, out, width]), chosen, 0);
       const products = inside.dot(blocks, right, { batch: [[0, 0]], contracted: [2, transposed ? 1 : 2] });
-      // A place without an assignment has the number n, which is outside and skipped.
+      // An empty slot has the index n, which is out of range and skipped.
       const ofPlaces = inside.reshape(products, [together * size, transposed ? width : out]);
       return [inside.scatter(one(step.state), own, ofPlaces, { combine: 'replace', unique: true })];
     });

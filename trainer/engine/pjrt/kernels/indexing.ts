@@ -3,7 +3,7 @@ import { inFloat32, type LoweringTable, one, two } from '../lowering.ts';
 
 export const indexingLowerings: Pick<LoweringTable, 'gather' | 'segmentSum' | 'oneHot'> = {
   gather: ({ emitter, inputs, attrs }) => emitter.gather(...two(inputs), attrs.axis),
-  // Ids below 0 are outside, where a scatter writes nothing.
+  // Ids below 0 are out of range, where a scatter writes nothing.
   segmentSum: ({ emitter, inputs, attrs: { count, distinct = false } }) => {
     const [data, ids] = two(inputs);
     return inFloat32({ emitter }, data, wide => {

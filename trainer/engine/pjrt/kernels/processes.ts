@@ -1,6 +1,6 @@
 /**
- * Sums over the parts of a batch. The devices of one process sum within their program; sums over processes are between programs
- * (`graph/split-at-sums.ts`), and no program has them.
+ * Sums over the parts of a batch. The devices of one process sum within their program; sums over processes run between programs
+ * (`graph/split-at-sums.ts`), so no program contains them.
  */
 import { GraphError } from '../../../graph/types.ts';
 import { type LoweringTable, one } from '../lowering.ts';

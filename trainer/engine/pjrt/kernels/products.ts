@@ -26,7 +26,10 @@ interface FilledDot {
   readonly added: number;
 }
 
-/** The product with more rows of zeros. It is kept as it is: XLA would cut it where it is read, and hold the parts of its sums until then. */
+/**
+ * Returns a product that is padded with rows of zeros. A barrier protects it: otherwise XLA would slice it in its readers, and hold the
+ * parts of its sums until then.
+ */
 function filledDot(emitter: Emitter, { shape, attrs: { transposeA } }: Node<'matmul'>, { a, b, axes, added }: FilledDot): Value {
   const none = [0, 0];
   const filled = emitter.pad(a, none, transposeA ? [0, added] : [added, 0], emitter.fill(0, a.type));

@@ -1,10 +1,10 @@
-/** Reductions and softmax. Sums of bfloat16 are added in 32 bits and rounded once. */
+/** Reductions and softmax. bfloat16 values are summed in 32 bits and rounded once. */
 import type { Reduction } from '../../../graph/attributes.ts';
 import type { Emitter, Reducer } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { inFloat32, type LoweringTable, one } from '../lowering.ts';
 
-/** The axes stay, with a length of 1. */
+/** Reduces over axes, which are kept with a length of 1. */
 const keeping = (emitter: Emitter, op: Reducer, x: Value, axes: readonly number[]): Value =>
   emitter.reshape(
     emitter.reduce(op, x, axes),
@@ -17,7 +17,7 @@ const reduced = (emitter: Emitter, op: Reducer, x: Value, { axes, keepDims }: Re
 export const reductionLowerings: Pick<LoweringTable, 'sum' | 'max' | 'argmax' | 'softmax'> = {
   sum: ({ emitter, inputs, attrs }) => inFloat32({ emitter }, one(inputs), x => reduced(emitter, 'add', x, attrs)),
   max: ({ emitter, inputs, attrs }) => reduced(emitter, 'maximum', one(inputs), attrs),
-  // The first place that attains the maximum; of numbers that none equals (NaN), the last place.
+  // The first index that attains the maximum; if no value equals it (NaN), the last index.
   argmax: ({ emitter, inputs, attrs: { axis } }) => {
     const x = one(inputs);
     const hit = emitter.compare('EQ', x, keeping(emitter, 'maximum', x, [axis]));

@@ -1,4 +1,4 @@
-/** Operations that move elements and compute nothing. */
+/** Operations that move elements without computing. */
 import type { LoweringTable } from '../lowering.ts';
 import { one } from '../lowering.ts';
 

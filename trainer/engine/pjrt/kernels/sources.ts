@@ -1,9 +1,9 @@
-/** Feeds, constants, variables and random numbers. */
+/** Feeds, constants, variables and random values. */
 import { elementCount } from '../../../graph/types.ts';
 import { hloType } from '../hlo-type.ts';
 import { type LoweringTable, one } from '../lowering.ts';
 
-/** Constants up to this many elements are part of the module's text. */
+/** Constants with at most this many elements are written into the module's text. */
 const WRITTEN_ELEMENTS = 64;
 
 export const sourceLowerings: Pick<LoweringTable, 'feed' | 'constant' | 'read' | 'randomMask'> = {

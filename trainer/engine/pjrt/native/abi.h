@@ -1,6 +1,6 @@
-// The part of the PJRT C API that is used here, declared by hand: where each function stands in the plugin's table, and
-// the fields of its argument. Both are the binary interface of OpenXLA's pjrt_c_api.h, version 0.90; fields and
-// functions are only ever appended, and every structure begins with its own size.
+// The part of the PJRT C API that is used here, declared by hand: the position of each function in the plugin's table, and the fields of
+// its argument. Both follow the ABI of OpenXLA's pjrt_c_api.h, version 0.90; fields and functions are only ever appended, and every
+// structure starts with its own size.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,11 @@
 
 namespace pjrt {
 
-// Of the same major number, from this minor number on.
+// Required version: the same major number, and at least this minor number.
 constexpr int kMajor = 0;
 constexpr int kOldestMinor = 90;
 
-// Places in the table of functions.
+// Positions in the table of functions.
 enum Function : size_t {
   kErrorDestroy = 0,
   kErrorMessage = 1,
@@ -52,7 +52,7 @@ enum Function : size_t {
   kTopologyGetDeviceDescriptions = 86,
   kCompileForTopology = 89,
   kExecutableGetCompiledMemoryStats = 96,
-  // One past the last that is used.
+  // One past the last function that is used.
   kFunctions = 97,
 };
 
@@ -72,13 +72,13 @@ struct Api {
   Call functions[kFunctions];
 };
 
-// Every argument begins so; `Argument` sets the size of the whole.
+// Every argument starts with this; `Argument` sets the size of the whole structure.
 struct Head {
   size_t size = 0;
   void* extensions = nullptr;
 };
 
-// What takes a handle and gives nothing: destroying, awaiting.
+// Argument of functions that take a handle and return nothing: destroying, awaiting.
 struct Handle : Head {
   void* handle = nullptr;
 };
@@ -92,17 +92,17 @@ struct ErrorCode : Handle {
   int code = 0;
 };
 
-// A handle that gives another one.
+// Argument of functions that return another handle.
 struct Part : Handle {
   void* part = nullptr;
 };
 
-// A handle that gives a number of 64 bits.
+// Argument of functions that return a 64-bit integer.
 struct Number : Handle {
   uint64_t number = 0;
 };
 
-// A handle that gives several others: the devices of a client, the memories of a device.
+// Argument of functions that return several handles: the devices of a client, the memories of a device.
 struct Parts : Handle {
   void* const* parts = nullptr;
   size_t count = 0;
@@ -171,12 +171,12 @@ struct CompileForTopology : Head {
   const Program* program = nullptr;
   const char* options = nullptr;
   size_t options_length = 0;
-  // None is needed.
+  // Not needed.
   void* client = nullptr;
   void* executable = nullptr;
 };
 
-// First called without room for the code, to ask for its length.
+// The first call passes no buffer for the code, to get its length.
 struct OptimizedProgram : Handle {
   Program* program = nullptr;
 };
@@ -191,7 +191,7 @@ struct BufferFromHost : Head {
   size_t stride_count = 0;
   // 0: the data is copied before the call returns.
   int semantics = 0;
-  // One of the two.
+  // Exactly one of the two is set.
   void* device = nullptr;
   void* memory = nullptr;
   void* layout = nullptr;

@@ -1,4 +1,4 @@
-// The Node-API side: handles are externals, and whatever may wait runs on a thread of libuv's and gives a promise.
+// The Node-API side: handles are externals, and everything that may block runs on a libuv thread and returns a promise.
 #include <node_api.h>
 
 #include <cstdlib>
@@ -36,7 +36,7 @@ napi_value OpenClient(napi_env env, napi_callback_info info) {
       [=](napi_env env) { return Wrap(env, *client); });
 }
 
-// { kind, attributes } of a device
+// Returns { kind, attributes } of a device.
 napi_value FactsObject(napi_env env, const DeviceFacts& facts) {
   const napi_value object = Object(env), attributes = Object(env);
   for (const auto& [name, text] : facts.texts) Set(env, attributes, name.c_str(), text);
@@ -64,7 +64,7 @@ napi_value Describe(napi_env env, napi_callback_info info) {
   return object;
 }
 
-// memoryKinds(client) → names of the kinds of memory that the first device reaches
+// memoryKinds(client) → names of the kinds of memory that the first device can access
 napi_value MemoryKinds(napi_env env, napi_callback_info info) {
   const auto client = Open<Client>(env, Arguments<1>(env, info)[0]);
   if (!client) return nullptr;
@@ -90,7 +90,7 @@ napi_value Alive(napi_env env, napi_callback_info info) {
   return object;
 }
 
-// deviceMemory(client) → { used, peak, limit, pool } in bytes, or undefined where the device does not count
+// deviceMemory(client) → { used, peak, limit, pool } in bytes, or undefined if the device does not count
 napi_value DeviceMemory(napi_env env, napi_callback_info info) {
   const auto client = Open<Client>(env, Arguments<1>(env, info)[0]);
   if (!client) return nullptr;
@@ -153,7 +153,7 @@ napi_value SerializeExecutable(napi_env env, napi_callback_info info) {
   return StartBytes(env, [=] { return executable->Serialized(); });
 }
 
-// { arguments, outputs, aliased, temporaries, code, host } in bytes
+// Returns { arguments, outputs, aliased, temporaries, code, host } in bytes.
 template <typename T>
 napi_value CompiledMemoryOf(napi_env env, napi_callback_info info) {
   const auto compiled = Open<T>(env, Arguments<1>(env, info)[0]);
@@ -224,7 +224,7 @@ napi_value OptimizedCode(napi_env env, napi_callback_info info) {
   return StartBytes(env, [=] { return compiled->Optimized(); });
 }
 
-// upload(client, data: Uint8Array, type, shape, bytes, kind, device) → buffer. Data of no bytes stands for zeros, `bytes` of them.
+// upload(client, data: Uint8Array, type, shape, bytes, kind, device) → buffer. Empty data stands for `bytes` zero bytes.
 napi_value UploadBuffer(napi_env env, napi_callback_info info) {
   const Arguments<7> arguments(env, info);
   const auto client = Open<Client>(env, arguments[0]);
@@ -262,7 +262,7 @@ napi_value Download(napi_env env, napi_callback_info info) {
   return Start(env, [=] { buffer->ToHost(target.data, target.length); }, nothing, arguments[1]);
 }
 
-// execute(executable, buffers[] of each device) → buffers[] of each device
+// execute(executable, buffers[] for each device) → buffers[] for each device
 napi_value RunExecutable(napi_env env, napi_callback_info info) {
   const Arguments<2> arguments(env, info);
   const auto executable = Open<Executable>(env, arguments[0]);
@@ -307,7 +307,7 @@ napi_value Sum(napi_env env, napi_callback_info info) {
       env, [=] { *results = SumOverRanks(client, std::move(*sums)); }, [=](napi_env env) { return WrapAll(env, results.get()); });
 }
 
-// address(buffer) → where it lies, as a bigint
+// address(buffer) → its address, as a bigint
 napi_value Address(napi_env env, napi_callback_info info) {
   const auto buffer = Open<Buffer>(env, Arguments<1>(env, info)[0]);
   if (!buffer) return nullptr;
@@ -320,7 +320,7 @@ napi_value Address(napi_env env, napi_callback_info info) {
   return address;
 }
 
-// Lets go of a handle before it is collected.
+// Releases a handle before it is garbage-collected.
 template <typename T>
 napi_value Close(napi_env env, napi_callback_info info) {
   if (auto* wrapped = Unwrap<T>(env, Arguments<1>(env, info)[0])) wrapped->reset();

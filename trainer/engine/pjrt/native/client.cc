@@ -20,7 +20,7 @@ const Api* Open(const std::string& path) {
   const auto get = reinterpret_cast<const Api* (*)()>(dlsym(library, "GetPjrtApi"));
   if (!get) throw Failure(path + " is not a PJRT plugin: it has no function GetPjrtApi", kRefused);
   const Api* api = get();
-  // The version stands at the same place in every version.
+  // The version is at the same offset in every version.
   const Version& version = api->version;
   const std::string found = "the plugin's PJRT interface is version " + Dotted(version.major, version.minor);
   const std::string wanted = "; this version of Rowtune works with " + Dotted(kMajor, kOldestMinor) + " and later versions below " +
@@ -35,7 +35,7 @@ const Api* Open(const std::string& path) {
   return api;
 }
 
-// A compiler frees most of what it has taken; glibc keeps it otherwise.
+// Returns memory to the system: a compiler frees most of what it has allocated, but glibc keeps it otherwise.
 void TrimHeap() {
 #ifdef __GLIBC__
   malloc_trim(0);
@@ -57,7 +57,7 @@ const Plugin& Plugin::Load(const std::string& path, const std::vector<std::strin
   const std::lock_guard<std::mutex> lock(mutex);
   Plugin*& plugin = loaded[path];
   if (!plugin) {
-    // Each stays open: a library of this name is found from now on, wherever it lies.
+    // Each library stays open, so that it is now found by name, wherever it is stored.
     for (const std::string& library : libraries) dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     auto opened = std::make_unique<Plugin>();
     opened->api_ = Open(path);
@@ -260,7 +260,7 @@ Executable::Executable(std::shared_ptr<Client> client, void* loaded) : client_(s
   device_count_ = CountDevices();
 }
 
-// Arguments are given in the order of the client's devices.
+// Counts the devices, and checks that arguments are passed in the order of the client's devices.
 size_t Executable::CountDevices() const {
   Parts devices;
   devices.handle = loaded_;

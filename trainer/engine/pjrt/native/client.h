@@ -1,5 +1,5 @@
-// A plugin, its client, compiled programs and buffers, each freed with its last owner. Everything here may
-// be called from any thread and may wait for the device; failures are exceptions.
+// A plugin, its client, compiled programs and buffers, each freed with its last owner. Everything here may be called from any thread and
+// may wait for the device; failures are exceptions.
 #pragma once
 
 #include <atomic>
@@ -13,21 +13,21 @@
 
 namespace pjrt {
 
-// The code of errors of our own, as absl's FAILED_PRECONDITION.
+// Code of our own errors, equal to absl's FAILED_PRECONDITION.
 constexpr int kRefused = 9;
-// Where memory runs out, on the device or here.
+// Code for running out of memory, on the device or the host.
 constexpr int kExhausted = 8;
 
 struct Failure : std::runtime_error {
   Failure(const std::string& message, int code) : std::runtime_error(message), code(code) {}
-  // As in absl::StatusCode.
+  // Values of absl::StatusCode.
   int code;
 };
 
 class Plugin {
  public:
-  // Loads the library, once in a process, and checks its version.
-  // @param libraries those that it looks for by their names, in the order of their own needs; the plugin says itself what it misses
+  // Loads the library, once per process, and checks its version.
+  // @param libraries those that it looks up by name, in dependency order; the plugin itself reports missing ones
   static const Plugin& Load(const std::string& path, const std::vector<std::string>& libraries = {});
 
   template <typename Argument>
@@ -45,10 +45,10 @@ class Plugin {
   const Api* api_ = nullptr;
 };
 
-// StableHLO or any other MLIR, as text or bytecode; refers to the code.
+// Returns a program of StableHLO or any other MLIR, as text or bytecode; it refers to the code.
 Program MlirProgram(const std::string& code);
 
-// The facts that a plugin gives of a device: its kind, and those of its attributes that are a text or an integer.
+// The properties of a device that a plugin reports: its kind, and its string and integer attributes.
 struct DeviceFacts {
   DeviceFacts(const Plugin& plugin, void* description);
   std::string kind;
@@ -58,11 +58,11 @@ struct DeviceFacts {
 
 struct Device {
   void* handle = nullptr;
-  // Those that it reaches, by their kind.
+  // Memories that the device can access, by kind.
   std::vector<std::pair<std::string, void*>> memories;
 };
 
-// Of the plugin, for its client.
+// An option of the plugin's client.
 struct ClientOption {
   std::string name;
   // kIntegerValue, kRealValue or kFlagValue.
@@ -75,18 +75,18 @@ class Client {
   Client(const Plugin& plugin, const std::vector<ClientOption>& options);
   ~Client();
   std::string Text(Function function) const;
-  // Of the first device.
+  // Returns the properties of the first device.
   DeviceFacts Facts() const;
-  // Of the first device; throws where its allocator does not count.
+  // Returns the memory counts of the first device; throws if its allocator does not count.
   DeviceMemory Memory() const;
-  // Throws where there is no such device.
+  // Returns a device; throws if there is no such device.
   const Device& DeviceAt(size_t place) const;
 
   const Plugin& plugin;
   void* handle = nullptr;
-  // At least one.
+  // Has at least one device.
   std::vector<Device> devices;
-  // Buffers that are alive, and their bytes on all devices.
+  // Number and total bytes of live buffers on all devices.
   std::atomic<int64_t> buffers{0}, bytes{0};
 };
 
@@ -102,7 +102,7 @@ struct Buffer {
 };
 
 // @param kind of memory; empty for the device's own
-// @param device its place among those of the client
+// @param device index among those of the client
 std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape,
                                const std::string& kind = "", size_t device = 0);
 
@@ -113,8 +113,7 @@ class Executable {
   static std::shared_ptr<Executable> Compile(std::shared_ptr<Client> client, const std::string& code, const std::string& options);
   static std::shared_ptr<Executable> Load(std::shared_ptr<Client> client, const std::string& bytes);
   ~Executable();
-  // Starts the program on each of its devices, with the arguments of that device. Buffers that it updates in place are no
-  // longer valid afterwards.
+  // Starts the program on each of its devices, with that device's arguments. Buffers that it updates in place are invalid afterwards.
   std::vector<Buffers> Run(const std::vector<Buffers>& arguments) const;
   std::string Serialized() const;
   CompiledMemory Memory() const;

@@ -1,4 +1,4 @@
-// The exchanges of collective-library.h are TensorFlow's, which is no part of this addon.
+// The exchanges of collective-library.h use TensorFlow, which is not part of this addon.
 #include "collective-library.h"
 
 std::unique_ptr<MpiLibrary> OpenCollectives(const std::string&, std::string* problem) {

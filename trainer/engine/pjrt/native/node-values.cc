@@ -5,7 +5,7 @@
 namespace pjrt {
 namespace {
 
-// One call on another thread.
+// A call on another thread.
 struct Task {
   std::function<void()> run;
   std::function<napi_value(napi_env)> result;
@@ -14,7 +14,7 @@ struct Task {
   bool failed = false;
   napi_async_work work = nullptr;
   napi_deferred deferred = nullptr;
-  // Keeps an array alive, and where it is, until the call is over.
+  // Keeps an array alive, at a fixed address, until the call is over.
   napi_ref kept = nullptr;
 };
 
@@ -24,7 +24,7 @@ void RunTask(napi_env, void* data) {
     task->run();
   } catch (const Failure& failure) {
     task->failed = true;
-    // Plugins leave the name of the code out of their messages, and say this in many ways.
+    // Plugins omit the name of the code from their messages, and word this error in many ways.
     task->problem = failure.code == kExhausted ? std::string("RESOURCE_EXHAUSTED: ") + failure.what() : failure.what();
     task->code = failure.code;
   } catch (const std::exception& failure) {

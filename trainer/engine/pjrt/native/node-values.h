@@ -1,4 +1,4 @@
-// What the functions of the addon share: values of JavaScript, handles, and calls on another thread.
+// Shared helpers of the addon's functions: JavaScript values, handles, and calls on another thread.
 #pragma once
 #include <node_api.h>
 
@@ -19,7 +19,7 @@ napi_value Wrap(napi_env env, std::shared_ptr<T> object) {
   return value;
 }
 
-// Empty where the handle was closed.
+// Returns the handle's object, which is empty if the handle was closed.
 template <typename T>
 std::shared_ptr<T>* Unwrap(napi_env env, napi_value value) {
   void* data = nullptr;
@@ -27,7 +27,7 @@ std::shared_ptr<T>* Unwrap(napi_env env, napi_value value) {
   return static_cast<std::shared_ptr<T>*>(data);
 }
 
-// The object of a handle; throws in JavaScript, and is empty, where it was closed.
+// Returns the object of a handle; if it was closed, throws in JavaScript and returns null.
 template <typename T>
 std::shared_ptr<T> Open(napi_env env, napi_value handle) {
   const auto* wrapped = Unwrap<T>(env, handle);
@@ -56,14 +56,14 @@ struct Bytes {
   size_t length = 0;
 };
 
-// The memory of a Uint8Array.
+// Returns the memory of a Uint8Array.
 Bytes BytesOf(napi_env env, napi_value value);
 
 void Set(napi_env env, napi_value object, const char* name, int64_t number);
 void Set(napi_env env, napi_value object, const char* name, const std::string& text);
 napi_value Object(napi_env env);
 
-// Handles of all, as an array, which then owns them.
+// Returns handles of all objects as an array, which then owns them.
 template <typename T>
 napi_value WrapAll(napi_env env, std::vector<std::shared_ptr<T>>* objects) {
   napi_value array;
@@ -73,7 +73,8 @@ napi_value WrapAll(napi_env env, std::vector<std::shared_ptr<T>>* objects) {
   return array;
 }
 
-// Runs on a thread of libuv's; the promise has what `result` makes of it. @param kept an array that must stay where it is until then
+// Runs `run` on a libuv thread; the promise resolves with the value of `result`.
+// @param kept an array that must stay at its address until then
 napi_value Start(napi_env env, std::function<void()> run, std::function<napi_value(napi_env)> result, napi_value kept = nullptr);
 
 }  // namespace pjrt

@@ -6,7 +6,7 @@
 namespace pjrt {
 namespace {
 
-// As absl::StatusCode::kInternal.
+// Equal to absl::StatusCode::kInternal.
 constexpr int kExchangeFailed = 13;
 // PJRT_Buffer_Type_F32.
 constexpr int kFloat32 = 11;
@@ -23,7 +23,7 @@ std::vector<std::shared_ptr<Buffer>> SumOverRanks(const std::shared_ptr<Client>&
     sum.buffer->ToHost(numbers.get(), sizeof(float) * static_cast<size_t>(count));
     sum.buffer.reset();
     on_host.push_back(numbers);
-    // The exchange owns them too: one that fails may still write when nobody waits for it any more.
+    // The exchange also owns the values: a failed one may still write after nobody waits for it.
     BeginSum(numbers.get(), count, sum.form, sum.residual, new Numbers(numbers), [](void* held) { delete static_cast<Numbers*>(held); });
   }
   std::vector<std::shared_ptr<Buffer>> summed;

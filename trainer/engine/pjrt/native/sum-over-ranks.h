@@ -1,4 +1,4 @@
-// Sums over the ranks of a run, of numbers on a device: they pass through the host's memory, where the ranks meet.
+// Sums buffers of a device over the ranks of a run: they pass through the host's memory, where the ranks exchange them.
 #pragma once
 #include <memory>
 #include <string>
@@ -10,15 +10,15 @@
 namespace pjrt {
 
 struct RankSum {
-  // Of float32; let go as soon as the host has it.
+  // A float32 buffer; released as soon as the host has its values.
   std::shared_ptr<Buffer> buffer;
   std::vector<int64_t> shape;
   SumForm form;
-  // The name under which what the form loses is kept, or empty.
+  // The name under which the format's rounding error is kept, or empty.
   std::string residual;
 };
 
-// The sums, in new buffers: while one travels, the next is copied to the host, and those that are there are copied back. Blocks.
+// Returns the sums, in new buffers: while one is in transit, the next is copied to the host, and finished ones are copied back. Blocks.
 std::vector<std::shared_ptr<Buffer>> SumOverRanks(const std::shared_ptr<Client>& client, std::vector<RankSum> sums);
 
 }  // namespace pjrt

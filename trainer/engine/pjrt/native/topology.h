@@ -1,4 +1,4 @@
-// A device that is described and need not be there: programs are compiled for it, and never run.
+// A device that is described and need not be present: programs are compiled for it, and never run.
 #pragma once
 
 #include "client.h"
@@ -11,7 +11,7 @@ class CompiledProgram {
   CompiledProgram(const CompiledProgram&) = delete;
   ~CompiledProgram() { plugin_.Destroy(kExecutableDestroy, handle_); }
   CompiledMemory Memory() const;
-  // The program after all passes of the compiler, in its own binary form.
+  // Returns the program after all compiler passes, in the compiler's own binary format.
   std::string Optimized() const;
 
  private:
@@ -26,7 +26,7 @@ class Topology {
   Topology(const Topology&) = delete;
   ~Topology() { plugin_.Destroy(kTopologyDestroy, handle_); }
   std::string PlatformVersion() const;
-  // Of the first device.
+  // Returns the properties of the first device.
   DeviceFacts Facts() const;
   std::shared_ptr<CompiledProgram> Compile(const std::string& code, const std::string& options) const;
 

@@ -1,9 +1,9 @@
 /**
- * Keeps the largest buffers in the order of the graph. XLA schedules by data alone, and its barriers are gone before it schedules: of parts of a
- * batch that are computed one after the other, it may compute all first and use them later. So an operation that makes a large buffer waits for
- * the readers of the one before it: 0 times a number of each reader is added to the smallest of its inputs. Random masks read nothing but their
- * seed, so that XLA may draw those of all blocks at the start and compute each from 4 bytes per element wherever it is read: each waits for
- * what was made before it, and is kept as it is.
+ * Keeps the largest buffers in the order of the graph. XLA schedules by data dependencies alone, and removes its barriers before it
+ * schedules: if parts of a batch are computed one after the other, it may compute all of them first and use them later. So an operation
+ * that allocates a large buffer waits for the readers of the previous one: 0 times an element of each reader is added to its smallest
+ * input. Random masks depend only on their seed, so XLA may draw those of all blocks at the start, or keep 4 bytes per element and compute
+ * the mask wherever it is read: each mask waits for the value computed before it, and is protected by a barrier.
  */
 
 import { bufferOf } from '../../../graph/alias.ts';
@@ -19,9 +19,9 @@ export class BufferOrder {
   private readonly emitter: Emitter;
   private readonly values: Map<Node, Value>;
   private readonly waits: ReadonlyMap<Node, BufferWait>;
-  /** Products, and what is computed from them, that are joined later: XLA would hold the parts of their sums until then. */
+  /** Products, and values computed from them, that are joined later: XLA would hold the parts of their sums until then. */
   private readonly parts: ReadonlySet<Node>;
-  /** The newest value that has numbers. */
+  /** The newest floating-point value. */
   private last: Value | undefined;
 
   constructor(emitter: Emitter, values: Map<Node, Value>, schedule: readonly Node[]) {
@@ -31,7 +31,7 @@ export class BufferOrder {
     this.parts = joinedProducts(schedule);
   }
 
-  /** The inputs of an operation, of which one waits where the operation makes a large buffer. */
+  /** Returns the inputs of an operation; if it allocates a large buffer, one of them waits. */
   ordered(node: Node, inputs: readonly Value[]): readonly Value[] {
     const { last } = this;
     if (isDrawn(node)) return last ? inputs.map(seed => this.emitter.after(seed, [last])) : inputs;
@@ -41,7 +41,7 @@ export class BufferOrder {
     return inputs.map((input, i) => (i === wait.input ? this.emitter.after(input, readers) : input));
   }
 
-  /** To be called when the node's value is there. */
+  /** Call after the node's value has been emitted. */
   made(node: Node): void {
     if (this.parts.has(node) || isDrawn(node)) {
       const [held] = this.emitter.barrier([valueFor(this.values, node)]);

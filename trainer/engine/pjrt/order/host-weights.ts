@@ -1,9 +1,9 @@
 /**
- * Weights of the base in the memory of the host. A block moves each to the device when it first reads it, in the forward pass and once more in
- * the backward pass. XLA shares equal expressions, and would keep a weight from one to the other: the second move reads the weight through a
- * barrier that waits for a gradient. XLA's scheduler would also begin all moves of the forward pass at the start of the program, so each waits
- * for the product before it, through a barrier too. Rows, columns and elements that training changes are on the device, and take the place of the
- * weight's own where it was moved to.
+ * Base weights in the host's memory. A block moves each to the device when it first reads it, once in the forward pass and once in the
+ * backward pass. XLA shares equal expressions, and would keep a weight from one to the other, so the second move reads the weight through a
+ * barrier that waits for a gradient. XLA's scheduler would also start all moves of the forward pass at the start of the program, so each
+ * waits for the preceding product, also through a barrier. Trained rows, columns and elements are on the device, and replace the weight's
+ * own after it has been moved.
  */
 
 import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
@@ -24,12 +24,13 @@ interface HostWeightsParams {
   readonly recomputed: RecomputeBarriers;
   /** The weights, by variable. */
   readonly weights: ReadonlyMap<string, PartApart | undefined>;
-  /** The newest value of a variable. */
+  /** Returns the newest value of a variable. */
   readonly get: (variable: string) => Value;
 }
 
 /**
- * The weights on the host of a part of a program: those that it does not write, but for parts that lie apart, and does not give.
+ * Returns the weights on the host that a part of a program moves: those that it neither writes, except for separately stored parts, nor
+ * returns.
  * @param changed variables @param results nodes
  */
 export function hostWeightsOf(
@@ -45,24 +46,24 @@ export function hostWeightsOf(
   return found;
 }
 
-/** The places as a signature reads them: without parts that lie apart, if it reads the base. */
+/** Returns the places as a signature reads them: without separately stored parts, if it reads the base. */
 export const placesOf = (
   { readsBase }: Pick<Signature, 'readsBase'>,
   places: NonNullable<Program['places']>,
 ): NonNullable<Program['places']> =>
   readsBase ? new Map([...places].map(([name, place]) => [name, partApart(place) ? 'host' : place])) : places;
 
-/** The specs of the variables with those of the parts that lie apart, which another signature may declare. */
+/** Returns the specs of the variables and of the separately stored parts, which another signature may declare. */
 export const withApart = (specs: ReadonlyMap<string, VariableSpec>, places: Program['places']): ReadonlyMap<string, VariableSpec> => {
   const apart = [...(places?.values() ?? [])].flatMap(place => partApart(place) ?? []).flatMap(({ chosen, values }) => [chosen, values]);
   return apart.length === 0 ? specs : new Map([...apart.map(spec => [spec.name, spec] as const), ...specs]);
 };
 
-/** By a variable with the part that lies apart from a weight, the weight. */
+/** Returns, for each variable that is a weight's separately stored part, the weight. */
 export const weightsByPart = (weights: ReadonlyMap<string, PartApart | undefined>): ReadonlyMap<string, string> =>
   new Map([...weights].flatMap(([name, apart]) => (apart ? [[apart.values.name, name] as const] : [])));
 
-/** Whether an operation only writes parts of weights that lie apart: whoever writes those has their values from another operation. */
+/** Returns true if an operation only writes separately stored parts of weights, whose values its readers get from another operation. */
 export const writesApart = (node: Node, places: Program['places']): boolean => {
   const written = writtenVariables(node);
   return written.length > 0 && written.every(name => partApart(places?.get(name)) !== undefined);
@@ -70,7 +71,7 @@ export const writesApart = (node: Node, places: Program['places']): boolean => {
 
 export class HostWeights {
   private readonly params: HostWeightsParams;
-  /** Weights on the device, for the pass of one block. */
+  /** Weights on the device, for one pass of one block. */
   private moved = new Map<string, Value>();
   private at = '';
   /** The newest product. */
@@ -80,7 +81,7 @@ export class HostWeights {
     this.params = params;
   }
 
-  /** Gives an operation the weights that it reads, on the device. To be called before its inputs are asked for. */
+  /** Moves the weights that an operation reads to the device. Call before asking for its inputs. */
   moveFor(node: Node): void {
     for (const input of new Set(node.inputs)) {
       const variable = aliasedRead(input)?.attrs.variable;
@@ -92,12 +93,12 @@ export class HostWeights {
     }
   }
 
-  /** To be called when the node's value is there. */
+  /** Call after the node's value has been emitted. */
   made(node: Node): void {
     if (node.op === 'matmul') this.last = node;
   }
 
-  /** Gives a read, or a view of one, its value on the device. @param reader an operation that reads it */
+  /** Sets a read, or a view of one, to its value on the device. @param reader an operation that reads it */
   private place(node: Node, variable: string, reader: Node): void {
     const { values } = this.params;
     const known = this.moved.get(variable) ?? this.move(variable, reader);
@@ -116,7 +117,7 @@ export class HostWeights {
     return this.withPart(moved, apart);
   }
 
-  /** The weight with its trained part. */
+  /** Returns the weight with its trained part. */
   private withPart(weight: Value, { of, chosen, values }: PartApart): Value {
     const { emitter, get } = this.params;
     const places = get(chosen.name);
@@ -129,13 +130,13 @@ export class HostWeights {
     return emitter.reshape(emitter.scatter(flat, places, own, how), weight.shape);
   }
 
-  /** Masters may lie on the host too, with the state of the optimizer. */
+  /** Returns a variable on the device. Masters may also be in the host's memory, along with the optimizer state. */
   private onDevice(variable: string): Value {
     const { emitter, weights, get } = this.params;
     return weights.has(variable) ? emitter.place(get(variable), DEVICE_MEMORY) : get(variable);
   }
 
-  /** A value that is not to be read before the newest product is there. */
+  /** Returns a value that cannot be read before the newest product is available. */
   private behindLast(value: Value): Value {
     const { last, params } = this;
     if (!last) return value;

@@ -1,7 +1,7 @@
 /**
- * Has the compiler keep the tensors that the graph keeps for the backward pass. XLA also keeps other forms of such a tensor, where the forward
- * pass has a buffer for them: a key whole and by the halves of its rotation, a value before and after its transpose. A tensor that the graph
- * marks as the one to keep is therefore read through a barrier, in both passes.
+ * Makes the compiler keep the tensors that the graph keeps for the backward pass. XLA may instead keep other forms of such a tensor, if the
+ * forward pass has a buffer for them: the halves of a key's rotation as well as the whole key, or a value both before and after its
+ * transpose. So a tensor that the graph marks as kept is read through a barrier in both passes.
  */
 
 import { keptTensors } from '../../../graph/kept-tensors.ts';
@@ -21,7 +21,7 @@ export class KeptBarriers {
     this.kept = keptTensors(schedule);
   }
 
-  /** To be called when the node's value is there. */
+  /** Call after the node's value has been emitted. */
   made(node: Node): void {
     if (!this.kept.has(node)) return;
     const [held] = this.emitter.barrier([valueFor(this.values, node)]);

@@ -1,7 +1,7 @@
 /**
- * Updates of state in 8 bits, one after the other. An update widens its moments, and XLA, which orders by data alone, may widen those of all
- * variables before it has narrowed any. So a widened value waits for the variables that were updated before: 0 times a number of each is added
- * to it (`Emitter.after`). The numbers of a moment's codes are 0 or more, so that every one stays the same to the bit.
+ * Runs updates of 8-bit state one after the other. An update widens its moments, and XLA, which orders by data dependencies alone, may
+ * widen those of all variables before it has narrowed any. So a widened value waits for the previously updated variables: 0 times an
+ * element of each is added to it (`Emitter.after`). The values of a moment's codes are never negative, so all of them stay bit-identical.
  */
 
 import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
@@ -15,7 +15,7 @@ export class NarrowStateOrder {
   private readonly values: Map<Node, Value>;
   /** Widened values of variables that the signature also writes. */
   private readonly widened: ReadonlySet<Node>;
-  /** A number that is there when the variable has been updated that was updated last. */
+  /** A value that is available once the most recently updated variable has been written. */
   private updated: Value | undefined;
 
   constructor(emitter: Emitter, values: Map<Node, Value>, schedule: readonly Node[]) {
@@ -25,20 +25,20 @@ export class NarrowStateOrder {
     this.widened = new Set(schedule.filter(node => changed.has(narrowRead(node) ?? '')));
   }
 
-  /** To be called when the node's value is there. @param get the value of a variable after everything so far */
+  /** Call after the node's value has been emitted. @param get returns the current value of a variable */
   made(node: Node, get: (variable: string) => Value): void {
     if (this.widened.size === 0) return;
     if (isOp(node, 'updateRows')) {
       const value = get(node.attrs.variable);
-      // The only row of a variable is replaced, and XLA computes one of its numbers again instead of waiting for all.
+      // If a variable's only row is replaced, XLA recomputes one of its elements instead of waiting for all.
       if (value.shape[0] !== 1) this.updated = this.numberOf(value);
     } else if (this.updated && this.widened.has(node))
       this.values.set(node, this.emitter.after(valueFor(this.values, node), [this.updated]));
   }
 
   /**
-   * The first number of a value, twice. XLA takes it out of the value once, since it neither fuses nor repeats a scatter of two: were it taken
-   * out wherever it is needed, a value would have to be kept for that, next to its own update.
+   * Returns the first element of a value, twice. XLA extracts it only once, since it neither fuses nor repeats a scatter of two; if it
+   * extracted the element wherever it is needed, the old value would have to be kept along with its update.
    */
   private numberOf(value: Value): Value {
     const { emitter } = this;
@@ -52,7 +52,7 @@ export class NarrowStateOrder {
   }
 }
 
-/** The variable of 8 bits that is read to be computed with. */
+/** Returns the 8-bit variable that a cast widens. */
 function narrowRead(node: Node): string | undefined {
   const [input] = node.inputs;
   return isOp(node, 'cast') && input?.dtype === 'uint8' ? aliasedRead(input)?.attrs.variable : undefined;

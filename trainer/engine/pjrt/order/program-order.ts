@@ -1,6 +1,6 @@
 /**
- * Keeps a program in the order of its graph. XLA schedules by data alone, shares equal expressions, and computes things again where they are read:
- * each part of this folder adds to the program what one of these would cost memory without.
+ * Keeps a program in the order of its graph. XLA schedules by data dependencies alone, shares equal expressions, and recomputes values in
+ * their readers: each file of this folder adds something to the program that prevents one of these from costing memory.
  */
 
 import type { Node } from '../../../graph/node-store.ts';
@@ -16,14 +16,14 @@ import { WriteBarriers } from './write-barriers.ts';
 
 interface ProgramOrderParams {
   readonly emitter: Emitter;
-  /** The value of each operation so far, which parts of this replace. */
+  /** The value of each operation so far; classes of this folder replace values. */
   readonly values: Map<Node, Value>;
   readonly schedule: readonly Node[];
-  /** Weights in the memory of the host that move for their uses, by variable. */
+  /** Weights in the host's memory that are moved for their uses, by variable. */
   readonly hostWeights: ReadonlyMap<string, PartApart | undefined>;
   /** Reads a variable. */
   readonly get: (variable: string) => Value;
-  /** The newest value of a variable, wherever it lies. */
+  /** Returns the newest value of a variable, in whichever memory it is. */
   readonly newest: (variable: string) => Value;
 }
 
@@ -47,13 +47,13 @@ export class ProgramOrder {
     this.hosted = new HostWeights({ emitter, values, recomputed: this.recomputed, weights: hostWeights, get });
   }
 
-  /** The values that an operation reads. To be called once, before it is lowered. */
+  /** Returns the values that an operation reads. Call once, before it is lowered. */
   inputsOf(node: Node): readonly Value[] {
     this.hosted.moveFor(node);
     return this.buffers.ordered(node, this.writes.guarded(node, this.recomputed.inputsOf(node)));
   }
 
-  /** To be called when the node's value is there. */
+  /** Call after the node's value has been emitted. */
   made(node: Node): void {
     this.hosted.made(node);
     this.keeps.made(node);

@@ -1,8 +1,8 @@
 /**
- * Keeps apart what the backward pass computes again and what the forward pass computed: XLA shares equal expressions, and would keep the forward
- * values until the backward pass. A recomputed operation therefore reads what was kept through a barrier that waits for a gradient. Whoever
- * reads that gradient later reads it behind the barrier: XLA drops what goes through a barrier and is not used behind it. What goes through a
- * barrier has a buffer. So a gradient that a loop over experts gave in a narrow type goes through in that type, and is widened behind it.
+ * Separates recomputed values from those of the forward pass: XLA shares equal expressions, and would keep the forward values until the
+ * backward pass. So a recomputed operation reads kept values through a barrier that waits for a gradient. Later readers of that gradient
+ * read it behind the barrier, because XLA drops barrier operands that are not used behind it. Operands of a barrier have buffers. So a
+ * gradient that a loop over experts returned in a narrow type passes the barrier in that type, and is widened behind it.
  */
 
 import { isSource, type Node } from '../../../graph/node-store.ts';
@@ -14,9 +14,9 @@ import { hloType, type Value } from '../hlo-type.ts';
 export class RecomputeBarriers {
   private readonly emitter: Emitter;
   private readonly values: Map<Node, Value>;
-  /** By node, the place in the schedule of its last reader. */
+  /** The schedule index of each node's last reader. */
   private readonly lastUses: ReadonlyMap<Node, number>;
-  /** Gradients, the newest last: a barrier that reads one cannot be passed before the backward pass is there. */
+  /** Gradients, newest last: a barrier that reads one cannot be passed before the backward pass has started. */
   private gradients: Node[] = [];
   private at = 0;
   /** Values behind a barrier, for the recomputation of one block. */
@@ -36,10 +36,10 @@ export class RecomputeBarriers {
       this.block = node.block;
     }
     const kept = node.inputs.filter(input => !input.recomputed);
-    // Weights that are combined with something behind a barrier need none.
+    // Weights that are combined with a value behind a barrier need no barrier of their own.
     const guarded =
       kept.length < node.inputs.length || kept.some(input => !isSource(input)) ? kept.filter(input => !isSource(input)) : kept;
-    // A weight is unpacked again for each use: shared from one use to the next, those of a whole block would be there at once.
+    // A weight is unpacked again for each use: if it were shared between uses, all weights of a block would be in memory at once.
     const known = node.transient ? new Map<Node, Value>() : this.behind;
     const missing = [...new Set(guarded)].filter(input => !known.has(input));
     if (missing.length > 0) {
@@ -49,7 +49,7 @@ export class RecomputeBarriers {
     return node.inputs.map(input => (guarded.includes(input) ? valueFor(known, input) : this.valueOf(input)));
   }
 
-  /** Returns values that are not to be read before the newest gradients are there. */
+  /** Returns values that cannot be read before the newest gradients are available. */
   behindGradients(values: readonly Value[]): readonly Value[] {
     const gradients = this.newGradients();
     const held = [...new Set(gradients.map(heldFor))];
@@ -59,13 +59,13 @@ export class RecomputeBarriers {
     return results.slice(0, values.length);
   }
 
-  /** To be called when the node's value is there. */
+  /** Call after the node's value has been emitted. */
   made(node: Node): void {
     if (node.phase > 0 && !node.recomputed && !isSource(node)) this.gradients.push(node);
     this.at++;
   }
 
-  /** Those that are read again later: all since the barrier before, or the newest. */
+  /** Returns gradients that are read again later: all since the previous barrier, or the newest. */
   private newGradients(): readonly Node[] {
     const alive = this.gradients.filter(node => (this.lastUses.get(node) ?? 0) > this.at);
     this.gradients = alive.slice(-1);
@@ -81,7 +81,9 @@ export class RecomputeBarriers {
   }
 }
 
-/** The value that goes through a barrier for a gradient. A loop's result has a buffer of its own type, in whichever type it is read. */
+/**
+ * Returns the value that represents a gradient at a barrier. A loop's result has a buffer of its own type, whichever type it is read in.
+ */
 function heldFor(gradient: Node): Node {
   const [input] = gradient.inputs;
   return gradient.op === 'cast' && input?.op === 'expertProduct' && byteSize(input) < byteSize(gradient) ? input : gradient;

@@ -1,11 +1,11 @@
 /**
- * Orders the writes of variables behind everything that reads the old value. XLA knows no order but that of data: where a product with W and an
- * update of W's rows could run either way, it copies all of W. So an update waits for those readers that it does not depend on anyway. What
- * they give is read behind the barrier from then on: XLA drops what goes through a barrier and is not used behind it.
+ * Orders writes of variables after all reads of the old value. XLA only respects data dependencies: if a product with W and an update of
+ * W's rows could run in either order, it copies all of W. So an update waits for the readers that it does not depend on anyway. Their
+ * results are read behind the barrier from then on, because XLA drops barrier operands that are not used behind it.
  *
- * The new rows of several variables are computed together. XLA computes them again for each shape that it cuts out of them, each time from the old
- * rows of all. It writes the variables of one shape before it computes the rows of the next, so it copies others, whole and from the start of the
- * program. Rows that are cut into different shapes are therefore kept, by a barrier, as they are.
+ * The new rows of several variables are computed together. XLA recomputes them for each shape that it slices out of them, each time from
+ * all of the old rows. It writes the variables of one shape before it computes the rows of the next, so it copies the others, whole and
+ * from the start of the program. So rows that are sliced into different shapes are kept, through a barrier.
  */
 
 import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
@@ -17,21 +17,21 @@ import { elementAt, valueFor } from '../../../narrow.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 
-/** They move numbers and compute none. */
+/** Operations that move elements without computing. */
 const MOVES: ReadonlySet<OpName> = new Set<OpName>(['cast', 'reshape', 'concat', 'gather', 'slice']);
 
 export interface WriteBarrierParams {
   readonly emitter: Emitter;
   readonly values: Map<Node, Value>;
   readonly schedule: readonly Node[];
-  /** By a variable with the part that lies apart from a weight, the weight, whose readers read both. */
+  /** For each variable that is a weight's separately stored part, the weight, whose readers read both. */
   readonly weightOf: ReadonlyMap<string, string>;
 }
 
 export class WriteBarriers {
   private readonly emitter: Emitter;
   private readonly values: Map<Node, Value>;
-  /** By variable, the operations that have read it since it was last written. */
+  /** The operations that have read each variable since it was last written. */
   private readonly readers = new Map<string, Node[]>();
   private readonly joined: ReadonlySet<Node>;
   private readonly weightOf: ReadonlyMap<string, string>;
@@ -43,7 +43,7 @@ export class WriteBarriers {
     this.weightOf = weightOf;
   }
 
-  /** The inputs of an operation, of which one waits where the operation writes a variable. */
+  /** Returns the inputs of an operation; if it writes a variable, one of them waits. */
   guarded(node: Node, inputs: readonly Value[]): readonly Value[] {
     const written = writtenVariables(node).flatMap(name => [name, this.weightOf.get(name) ?? name]);
     const readers = [...new Set(written.flatMap(variable => this.readers.get(variable) ?? []))];
@@ -56,14 +56,14 @@ export class WriteBarriers {
     return inputs.map((input, i) => (i === largest ? held : input));
   }
 
-  /** To be called when the operation is lowered. */
+  /** Call after the operation has been lowered. */
   made(node: Node): void {
     if (this.joined.has(node)) {
       const [held] = this.emitter.barrier([valueFor(this.values, node)]);
       if (held) this.values.set(node, held);
     }
     for (const variable of writtenVariables(node)) this.readers.delete(variable);
-    // A view is no reader: who reads the view is.
+    // A view is not a reader; the readers of the view are.
     if (aliasedRead(node)) return;
     for (const input of node.inputs) {
       const variable = aliasedRead(input)?.attrs.variable;
@@ -72,13 +72,13 @@ export class WriteBarriers {
   }
 }
 
-/** Those of the readers that the node does not depend on. */
+/** Returns the readers that the node does not depend on. */
 function readersApart(node: Node, readers: readonly Node[]): Node[] {
   const behind = ancestors(node, readers);
   return readers.filter(reader => !behind.has(reader));
 }
 
-/** Values that are computed from what several variables hold, and cut into parts of different shapes for these. */
+/** Returns values that are computed from several variables and sliced into different shapes to update them. */
 function joinedWrites(schedule: readonly Node[]): ReadonlySet<Node> {
   const cuts = new Map<Node, { readonly shapes: Set<string>; readonly variables: Set<string> }>();
   for (const node of schedule) {
@@ -98,13 +98,13 @@ function joinedWrites(schedule: readonly Node[]): ReadonlySet<Node> {
   return new Set([...cuts].filter(isJoined).map(([whole]) => whole));
 }
 
-/** The operation whose numbers these are, in another shape or element type. */
+/** Returns the operation with the same values, ignoring reshapes and casts. */
 function sameNumbers(node: Node): Node {
   const [input] = node.inputs;
   return input && (isOp(node, 'cast') || isOp(node, 'reshape')) ? sameNumbers(input) : node;
 }
 
-/** Whether a value is computed, element by element, from entries of one of the variables. */
+/** Returns true if a value is computed elementwise from entries of one of the variables. */
 function isComputedFrom(node: Node, variables: ReadonlySet<string>): boolean {
   const waiting = [node];
   const seen = new Set<Node>();
