@@ -1,4 +1,4 @@
-/** Opens one of tfjs's backends: what the machine offers, loaded only when asked for. */
+/** Opens one of tfjs's backends that the machine supports, and loads it only on request. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { isRecord } from '../../narrow.ts';
@@ -16,12 +16,12 @@ export interface OpenBackend {
   /** A summary for the user, for example "wasm with SIMD, 1 thread". */
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
-  /** The fault of the device since the last call, if any: a GPU reports a bad shader or lost memory late, and computes zeros meanwhile. */
+  /** Returns the device error since the last call, if any: a GPU reports a bad shader or lost memory late, and computes zeros meanwhile. */
   readonly takeFault: () => string | undefined;
 }
 
 export interface BackendParams {
-  /** The folder of packages that are not among our own. */
+  /** Folder of packages that are not dependencies of Rowtune. */
   readonly cacheDir?: string;
   readonly log: (line: string) => void;
 }
@@ -29,8 +29,9 @@ export interface BackendParams {
 const noFault = (): undefined => undefined;
 
 /**
- * Opens a backend; `auto` takes webgpu where there is a GPU (not one drawn by software), else wasm, else plain JavaScript, and logs each step down.
- * @throws EngineError when the backend that was asked for by name cannot be opened
+ * Opens a backend; `auto` uses webgpu if there is a GPU (not a software renderer), else wasm, else plain JavaScript, and logs each
+ * fallback.
+ * @throws EngineError if the backend requested by name cannot be opened
  */
 export const openBackend = (wanted: BackendName | 'auto', params: BackendParams): Promise<OpenBackend> =>
   inTurn(() => open(wanted, params));
@@ -91,7 +92,7 @@ async function activate(name: BackendName): Promise<void> {
   await tf.ready();
 }
 
-/** tfjs keeps the reason to itself, so the backend is made once more to hear it. */
+/** Returns the reason. tfjs does not report it, so the backend is created once more to get the error. */
 async function reasonOfFailure(name: BackendName): Promise<string> {
   try {
     await tf.findBackendFactory(name)?.();
@@ -101,7 +102,10 @@ async function reasonOfFailure(name: BackendName): Promise<string> {
   }
 }
 
-/** The wasm loader throws every unhandled rejection of the process again; that is for the process to decide, so its listeners are taken off. */
+/**
+ * Removes the listeners that `work` adds: the wasm loader rethrows every unhandled rejection of the process, which the process itself
+ * should handle.
+ */
 async function withoutNewListeners(work: () => Promise<void>): Promise<void> {
   const before = (['uncaughtException', 'unhandledRejection'] as const).map(event => ({
     event,
@@ -112,7 +116,7 @@ async function withoutNewListeners(work: () => Promise<void>): Promise<void> {
   } finally {
     for (const { event, known } of before)
       for (const listener of process.rawListeners(event)) {
-        // Node's types call every listener a Function.
+        // Node types every listener as a Function.
         if (!known.has(listener)) process.removeListener(event, listener as (...args: unknown[]) => void);
       }
   }

@@ -1,4 +1,7 @@
-/** The portable engine: the graph interpreted on tfjs. What a machine without TensorFlow gets, and the reference that others are tested against. */
+/**
+ * The portable engine: interprets the graph on tfjs. It runs on machines without TensorFlow, and is the reference that other engines are
+ * tested against.
+ */
 import { version_core } from '@tensorflow/tfjs-core';
 import type { Program } from '../../graph/program.ts';
 import { type Engine, type EngineDescription, requireOneDevice, type Session } from '../engine.ts';
@@ -7,15 +10,15 @@ import { PortableSession } from './session.ts';
 
 export interface PortableOptions {
   readonly backend?: BackendName | 'auto';
-  /** The folder in which WebGPU may be installed, if it is not among our own packages. */
+  /** Folder in which WebGPU may be installed, if it is not among our own packages. */
   readonly cacheDir?: string;
-  /** Receives the reason, one line each, why a better backend was passed over. */
+  /** Receives the reasons why better backends were skipped, one per line. */
   readonly log?: (line: string) => void;
 }
 
 /**
- * Opens the engine on one backend of tfjs.
- * @throws EngineError when the backend asked for by name cannot be opened; the message says how to fix it
+ * Opens the engine on a tfjs backend.
+ * @throws EngineError if the backend requested by name cannot be opened; the message says how to fix it
  */
 export async function openPortable({ backend = 'auto', cacheDir, log = () => undefined }: PortableOptions = {}): Promise<Engine> {
   const opened = await openBackend(backend, { cacheDir, log });

@@ -1,6 +1,7 @@
 /**
- * Between host arrays and tfjs tensors. tfjs knows float32, int32 and bool: uint8 and int8 live as int32, bfloat16 lives as float32 whose
- * low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as an engine that stores them would).
+ * Converts between host arrays and tfjs tensors. tfjs supports float32, int32 and bool: uint8 and int8 are stored as int32, and bfloat16 as
+ * float32 whose low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as on an engine that
+ * stores bfloat16).
  */
 import { type DataType, getBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { type DType, elementCount, float32Of, fromBfloat16, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
@@ -20,14 +21,14 @@ export const storedType = (dtype: DType): 'float32' | 'int32' | 'bool' => STORED
 
 /**
  * Copies a host array to the backend.
- * @throws EngineError when the array has another element type or another number of elements than `spec`; `what` names it
+ * @throws EngineError if the array's element type or number of elements does not match `spec`; `what` names it
  */
 export function upload(data: HostArray | undefined, spec: TensorSpec, what: string): Tensor {
   checkHostArray(data, spec, what);
   return tensor(toStored(data, spec.dtype), [...spec.shape], STORED[spec.dtype]);
 }
 
-/** @throws EngineError when the array does not fit `spec` */
+/** Checks an array. @throws EngineError if it does not fit `spec` */
 export function checkHostArray(data: HostArray | undefined, spec: TensorSpec, what: string): asserts data is HostArray {
   const expected = HOST_ARRAY[spec.dtype];
   const wanted = `${what} needs ${elementCount(spec.shape)} elements in a ${expected.name} (${spec.dtype}[${spec.shape.join(', ')}])`;
@@ -36,7 +37,7 @@ export function checkHostArray(data: HostArray | undefined, spec: TensorSpec, wh
   if (data.length !== elementCount(spec.shape)) throw new EngineError(`${wanted}; ${data.length} were given`);
 }
 
-/** The whole of a tensor as the host array of `dtype`, an array of its own. */
+/** Returns a whole tensor as a new host array of `dtype`. */
 export async function download(value: Tensor, dtype: DType): Promise<HostArray> {
   const data = await value.data();
   if (dtype === 'bfloat16') return toBfloat16(float32Of(data));
@@ -45,7 +46,10 @@ export async function download(value: Tensor, dtype: DType): Promise<HostArray> 
   return host;
 }
 
-/** A copy but for wasm, which takes the numbers over at once: other backends keep the array, and the caller may write to it again. */
+/**
+ * Returns the stored form. A copy, except for wasm, which copies the values at once: other backends keep the array, and the caller may
+ * write to it again.
+ */
 function toStored(data: HostArray, dtype: DType): Float32Array | Int32Array | Uint8Array {
   if (data instanceof Uint16Array) return fromBfloat16(data);
   if (data instanceof Int8Array || dtype === 'uint8') return Int32Array.from(data);

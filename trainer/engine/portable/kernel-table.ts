@@ -1,4 +1,4 @@
-/** One kernel for each operation; a missing one does not compile. */
+/** One kernel per operation; a missing one is a compile error. */
 import type { OpName } from '../../graph/attributes.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
 import { attentionKernels } from './kernels/attention.ts';

@@ -14,17 +14,17 @@ export interface KernelCall<Op extends OpName> {
   readonly feeds: Readonly<Record<string, HostArray>>;
 }
 
-/** Runs inside `tf.tidy`: what it makes and does not return is freed. May return one of its inputs. */
+/** Runs inside `tf.tidy`: tensors that it creates and does not return are freed. May return one of its inputs. */
 export interface DeviceKernel<Op extends OpName> {
   readonly device: (call: KernelCall<Op>) => Tensor;
 }
 
-/** Runs in TypeScript on downloaded inputs: for what must be bit for bit the same on every backend. */
+/** Runs in TypeScript on downloaded inputs, for results that must be bit-identical on every backend. */
 export interface HostKernel<Op extends OpName> {
   readonly host: (inputs: readonly HostArray[], attrs: OpAttributes[Op]) => HostArray;
 }
 
-/** Runs on tensors, and is guided by numbers that were downloaded: those of the inputs that `guides` lists. */
+/** Runs on tensors, and also gets downloaded values of the inputs that `guides` lists. */
 export interface GuidedKernel<Op extends OpName> {
   readonly guides: readonly number[];
   readonly guided: (call: KernelCall<Op>, guides: readonly HostArray[]) => Tensor;
@@ -38,14 +38,14 @@ interface Ranks {
   readonly 4: Tensor4D;
 }
 
-/** Returns a tensor as one of this rank, which tfjs's types ask for. @throws EngineError if it has another */
+/** Returns a tensor, typed by its rank, which tfjs's types require. @throws EngineError if it has a different rank */
 export function ofRank<R extends keyof Ranks>(x: Tensor, rank: R): Ranks[R];
 export function ofRank(x: Tensor, rank: number): Tensor {
   if (x.rank !== rank) throw new EngineError(`a tensor of rank ${x.rank} where one of rank ${rank} is due`);
   return x;
 }
 
-/** The inputs of an operation of one, two or three inputs; the graph's shape rules have checked that they are there. */
+/** The inputs of operations with one, two or three inputs; the graph's shape rules guarantee that they exist. */
 export const one = (inputs: readonly Tensor[]): Tensor => elementAt(inputs, 0);
 export const two = (inputs: readonly Tensor[]): readonly [Tensor, Tensor] => [elementAt(inputs, 0), elementAt(inputs, 1)];
 export const three = (inputs: readonly Tensor[]): readonly [Tensor, Tensor, Tensor] => [...two(inputs), elementAt(inputs, 2)];

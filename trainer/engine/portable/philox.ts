@@ -1,12 +1,12 @@
 /**
- * Random bits from a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
- * Number i depends on the seed and on i alone, so the same seed gives the same numbers on every backend.
+ * Random bits from a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). Value i depends only on
+ * the seed and i, so the same seed gives the same values on every backend.
  */
 const MULTIPLIER = [0xd2511f53, 0xcd9e8d57] as const;
 const WEYL = [0x9e3779b9, 0xbb67ae85] as const;
 const ROUNDS = 10;
 
-/** The four 32-bit words of block `counter` (a 64-bit counter of two words) under a key of two words. */
+/** Returns the four 32-bit words of block `counter` (a 64-bit counter of two words) under a key of two words. */
 export function philox4x32(counter: readonly [number, number], key: readonly [number, number]): [number, number, number, number] {
   let [a, b, c, d] = [counter[0] >>> 0, counter[1] >>> 0, 0, 0];
   let [k0, k1] = [key[0] >>> 0, key[1] >>> 0];
@@ -21,8 +21,8 @@ export function philox4x32(counter: readonly [number, number], key: readonly [nu
 }
 
 /**
- * `count` entries, 1 with probability ones / 65536 and 0 otherwise, each from 16 bits, from a seed of two words; those after the first `skip` of a
- * longer mask.
+ * Returns `count` entries, 1 with probability ones / 65536 and 0 otherwise, each from 16 bits, from a seed of two words. With `skip`, the
+ * entries after the first `skip` of a longer mask.
  */
 export function randomMask(seed: readonly [number, number], count: number, ones: number, skip = 0): Uint8Array {
   const mask = new Uint8Array(count);
@@ -37,7 +37,7 @@ export function randomMask(seed: readonly [number, number], count: number, ones:
   return mask;
 }
 
-/** High and low word of the 64-bit product of two 32-bit words, in halves of 16 bits so that nothing exceeds 2⁵³. */
+/** Returns the high and low words of the 64-bit product of two 32-bit words, computed in 16-bit halves so that nothing exceeds 2⁵³. */
 function multiply(x: number, y: number): [number, number] {
   const [xHigh, xLow, yHigh, yLow] = [x >>> 16, x & 0xffff, y >>> 16, y & 0xffff];
   const low = xLow * yLow;

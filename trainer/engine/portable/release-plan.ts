@@ -1,8 +1,8 @@
-/** When each tensor of a schedule may be freed: after its last reader has run. */
+/** Decides when each tensor of a schedule may be freed: after its last reader has run. */
 import type { Node } from '../../graph/graph.ts';
 import type { Signature } from '../../graph/program.ts';
 
-/** Entry i lists the nodes whose tensors nobody reads after node i of the schedule has run. Outputs are in no entry. */
+/** Returns a list whose entry i contains the nodes whose tensors are not read after node i of the schedule. Outputs are in no entry. */
 export function releasePlan({ schedule, outputs }: Signature): Node[][] {
   const lastReader = new Map<Node, number>();
   schedule.forEach((node, at) => {

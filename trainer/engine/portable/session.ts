@@ -101,7 +101,8 @@ export class PortableSession implements Session {
       return tidy(() => {
         const result = 'guided' in kernel ? kernel.guided(call, guides) : kernel.device(call);
         const rounded = roundsResult(node) ? roundToBfloat16(result) : result;
-        // A handle of its own, so that each node's can be freed by itself. The data is shared: tfjs's `clone` would copy it under wasm.
+        // A separate handle, so that each node's tensor can be freed individually. The data is shared: tfjs's `clone` would copy it under
+        // wasm.
         return inputs.includes(rounded) || node.op === 'read' ? reshape(rounded, rounded.shape) : rounded;
       });
     } catch (error) {
@@ -117,6 +118,6 @@ async function computeOnHost(kernel: HostKernel<OpName>, node: Node, inputs: rea
   return upload(kernel.host(await downloadInputs(node, inputs, [...inputs.keys()]), node.attrs), node, node.op);
 }
 
-/** Those that are there. */
+/** Downloads the listed inputs that exist. */
 const downloadInputs = (node: Node, inputs: readonly Tensor[], which: readonly number[]): Promise<HostArray[]> =>
   Promise.all(which.flatMap(i => (inputs[i] ? [download(inputs[i], elementAt(node.inputs, i).dtype)] : [])));

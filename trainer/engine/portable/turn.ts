@@ -1,4 +1,4 @@
-/** tfjs has one current backend a process, so whoever needs one takes turns. */
+/** tfjs has one current backend per process, so its users take turns. */
 import { getBackend, setBackend } from '@tensorflow/tfjs-core';
 
 let previous: Promise<unknown> = Promise.resolve();
@@ -10,7 +10,7 @@ export function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine;
 }
 
-/** Runs `work` alone, with `backend` current. */
+/** Runs `work` alone, with `backend` as the current backend. */
 export const withBackend = <T>(backend: string, work: () => Promise<T>): Promise<T> =>
   inTurn(async () => {
     if (getBackend() !== backend) await setBackend(backend);

@@ -1,4 +1,4 @@
-/** The variables of a session: one tfjs tensor each. A write replaces the tensor, so that values read before stay what they were. */
+/** The variables of a session: one tfjs tensor each. A write replaces the tensor, so that values read before do not change. */
 import { keep, reshape, type Tensor } from '@tensorflow/tfjs-core';
 import type { VariableSpec } from '../../graph/graph.ts';
 import { EngineError } from '../engine.ts';
@@ -11,21 +11,21 @@ export class VariableStore {
     this.specs = new Map(specs.map(spec => [spec.name, spec]));
   }
 
-  /** @throws EngineError when the program has no such variable */
+  /** Returns the spec. @throws EngineError if the program has no such variable */
   spec(name: string): VariableSpec {
     const spec = this.specs.get(name);
     if (!spec) throw new EngineError(`the program has no variable ${name}; it has ${[...this.specs.keys()].join(', ') || 'none'}`);
     return spec;
   }
 
-  /** The current tensor itself, not a copy. @throws EngineError when nothing was loaded into it */
+  /** Returns the current tensor itself, not a copy. @throws EngineError if nothing was loaded into it */
   get(name: string): Tensor {
     const tensor = this.tensors.get(name);
     if (!tensor) throw new EngineError(`variable ${this.spec(name).name} is read before anything was loaded into it: call load() first`);
     return tensor;
   }
 
-  /** Takes over `value` (its data is shared, the caller may dispose of its own handle) and frees what was there. */
+  /** Takes over `value` (its data is shared; the caller may dispose of its own handle) and frees the previous tensor. */
   set(name: string, value: Tensor): void {
     const { shape } = this.spec(name);
     const kept = keep(reshape(value, [...shape]));

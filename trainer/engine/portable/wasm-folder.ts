@@ -1,16 +1,16 @@
-/** The folder of the three tfjs-backend-wasm*.wasm files. */
+/** Locates the folder of the three tfjs-backend-wasm*.wasm files. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError } from '../engine.ts';
 
-/** All of them are needed: which one is loaded depends on the processor. */
+/** All three are needed: the one that is loaded depends on the CPU. */
 export const WASM_FILES = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'] as const;
 
 /**
- * The folder with the wasm files, with a separator at its end: `wasm/` next to the bundle, else the installed npm package.
- * @throws EngineError when neither has them
+ * Returns the folder with the wasm files, with a trailing separator: `wasm/` next to the bundle, otherwise the installed npm package.
+ * @throws EngineError if neither has them
  */
 export function resolveWasmFolder(moduleUrl: string = import.meta.url): string {
   const bundled = join(dirname(fileURLToPath(moduleUrl)), 'wasm');

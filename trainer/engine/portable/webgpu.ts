@@ -1,13 +1,13 @@
-/** WebGPU under Node: Dawn from the npm package `webgpu`, made to look as in a browser before tfjs's backend loads. Optional at run time. */
+/** WebGPU in Node: Dawn from the npm package `webgpu`, set up to look like a browser before tfjs's backend loads. Optional at run time. */
 import { elementAt } from '../../narrow.ts';
 import { EngineError } from '../engine.ts';
 import { installedPackage } from '../install/optional-packages.ts';
 import { type WebgpuPackage, webgpuPackages } from '../install/webgpu-packages.ts';
 
 export interface Adapter {
-  /** For people, for example "NVIDIA L4 (Ada Lovelace)". */
+  /** Name for users, for example "NVIDIA L4 (Ada Lovelace)". */
   readonly label: string;
-  /** Drawn by the CPU (lavapipe, SwiftShader): true, but slower than wasm. */
+  /** True if the CPU renders (lavapipe, SwiftShader): correct, but slower than wasm. */
   readonly software: boolean;
 }
 
@@ -29,12 +29,12 @@ const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
 
 let installed: Promise<Gpu> | undefined;
 
-/** Loads Dawn once a process. @throws EngineError when the packages are not installed, with the command that installs them */
+/** Loads Dawn once per process. @throws EngineError if the packages are not installed, with the command that installs them */
 function installGpu(cacheDir: string | undefined): Promise<Gpu> {
   installed ??= (async () => {
     const { create, globals } = await optional(() => import('webgpu'), 'webgpu', cacheDir);
     Object.assign(globalThis, globals);
-    // The types of WebGPU belong to browsers, and this room has none of those: `Gpu` lists what is used.
+    // WebGPU's types are part of the browser's, which this room does not include: `Gpu` declares what is used.
     const gpu = create([]) as unknown as Gpu;
     Object.defineProperty(globalThis, 'navigator', {
       value: { gpu, userAgent: `Node.js/${process.version}` },
@@ -46,7 +46,7 @@ function installGpu(cacheDir: string | undefined): Promise<Gpu> {
   return installed;
 }
 
-/** @throws EngineError when the packages are missing or the machine has no adapter at all */
+/** Finds an adapter. @throws EngineError if the packages are missing or the machine has no adapter at all */
 export async function findAdapter(cacheDir?: string): Promise<Adapter> {
   const gpu = await installGpu(cacheDir);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -57,7 +57,7 @@ export async function findAdapter(cacheDir?: string): Promise<Adapter> {
   return { label, software: isFallbackAdapter === true || SOFTWARE.test(`${architecture} ${device} ${description}`) };
 }
 
-/** Makes tfjs know the backend `webgpu`. @throws EngineError as `findAdapter` does */
+/** Registers the backend `webgpu` with tfjs. @throws EngineError as `findAdapter` does */
 export async function registerWebgpu(cacheDir?: string): Promise<Adapter> {
   const adapter = await findAdapter(cacheDir);
   await optional<unknown>(() => import('@tensorflow/tfjs-backend-webgpu'), '@tensorflow/tfjs-backend-webgpu', cacheDir);
@@ -74,7 +74,7 @@ const hasDevice = (backend: object): backend is { readonly device: WatchedDevice
 
 const faults = new WeakMap<object, { first?: string }>();
 
-/** Notes the first error that the device reports; the function that is given back hands it over once. */
+/** Records the first error that the device reports. @returns a function that returns the error once */
 export function watchDevice(backend: object): () => string | undefined {
   let noted = faults.get(backend);
   if (!noted) {
@@ -94,16 +94,16 @@ export function watchDevice(backend: object): () => string | undefined {
   };
 }
 
-/** From among our own packages, else from the cache folder. */
+/** Imports a package from our own dependencies, otherwise from the cache folder. */
 async function optional<T>(load: () => Promise<T>, name: WebgpuPackage, cacheDir: string | undefined): Promise<T> {
   try {
     return await load();
   } catch (cause) {
     try {
-      // The same package as that of `load`, in the version that this program names.
+      // The same package as in `load`, in the version that this program names.
       if (cacheDir !== undefined) return (await import(installedPackage(cacheDir, webgpuPackages, name))) as T;
     } catch {
-      // The first reason says more where both are missing.
+      // If both are missing, the first reason is more informative.
     }
     throw new EngineError(`the webgpu backend is not installed or does not load here (${reason(cause)}): run "${INSTALL}"`, { cause });
   }

@@ -1,4 +1,4 @@
-/** Attention and its gradient as written in the papers: what a kernel of a device is compared with. */
+/** Attention and its gradient as written in the papers: the reference for a device's kernel. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { AttentionScores } from '../../../graph/attributes.ts';
@@ -6,20 +6,20 @@ import { dimensions, type HostArray } from '../../../graph/types.ts';
 import { type KernelTable, three } from '../kernel.ts';
 import { matmul } from './product.ts';
 
-/** Keys or values [batch, kvHeads, tokens, headDim], each repeated for its neighbors among the heads of the queries. */
+/** Repeats each head of keys or values [batch, kvHeads, tokens, headDim] for the query heads that share it. */
 function ofEachHead(x: tf.Tensor, heads: number): tf.Tensor {
   const [batch, kvHeads, tokens, width] = dimensions(x.shape, 4);
   const apart = tf.reshape(x, [batch, kvHeads, 1, tokens * width]);
   return tf.reshape(tf.tile(apart, [1, 1, heads / kvHeads, 1]), [batch, heads, tokens, width]);
 }
 
-/** The sum over the heads of queries that share one of keys: the way back. */
+/** Sums over the query heads that share a key head: the reverse of `ofEachHead`. */
 function ofSharedHead(x: tf.Tensor, kvHeads: number): tf.Tensor {
   const [batch, heads, tokens, width] = dimensions(x.shape, 4);
   return tf.reshape(tf.sum(tf.reshape(x, [batch, kvHeads, heads / kvHeads, tokens * width]), 2), [batch, kvHeads, tokens, width]);
 }
 
-/** [batch or 1, 1, tokens, tokens]: 0 where a query sees a key, −∞ where not. */
+/** Returns the mask [batch or 1, 1, tokens, tokens]: 0 if a query attends to a key, −∞ if not. */
 function hidden(tokens: number, { causal, window }: AttentionScores, lengths: HostArray | undefined): tf.Tensor {
   const samples = lengths?.length ?? 1;
   const values = new Float32Array(samples * tokens * tokens);
@@ -31,7 +31,7 @@ function hidden(tokens: number, { causal, window }: AttentionScores, lengths: Ho
   return tf.tensor(values, [samples, 1, tokens, tokens]);
 }
 
-/** The scores of all heads, [batch, heads, tokens, tokens]. */
+/** Returns the scores of all heads, [batch, heads, tokens, tokens]. */
 function scoresOf([q, k]: readonly [tf.Tensor, tf.Tensor, tf.Tensor], attrs: AttentionScores, lengths: HostArray | undefined): tf.Tensor {
   const [, heads, tokens] = dimensions(q.shape, 4);
   const products = matmul(q, ofEachHead(k, heads), false, true);

@@ -1,12 +1,15 @@
-/** Rounding of float32 to the 8 significant bits of bfloat16: of its bits, or out of elementary operations that every backend has. */
+/** Rounds float32 to the 8 significant bits of bfloat16: on the bits directly, or with elementary operations that every backend has. */
 import * as tf from '@tensorflow/tfjs-core';
 import { float32Of, fromBfloat16, toBfloat16 } from '../../../graph/types.ts';
 import { ROUND_TO_BFLOAT16 } from '../wasm-kernels.ts';
 
-/** Above this the splitting product below would overflow, so larger numbers are scaled down by a power of two first. */
+/** Above this, the splitting product below would overflow, so larger values are first scaled down by a power of two. */
 const LARGE = 2 ** 64;
 
-/** Nearest, ties to even; infinities, NaN and zeros stay. In one pass over the bits, which takes a fraction of the time, where they are at hand. */
+/**
+ * Rounds to nearest, ties to even; infinities, NaN and zeros are unchanged. If the bits are accessible, uses one pass over them, which
+ * takes a fraction of the time.
+ */
 export function roundToBfloat16(x: tf.Tensor): tf.Tensor {
   const backend = tf.getBackend();
   if (backend === 'wasm') return tf.engine().runKernel(ROUND_TO_BFLOAT16, { x });
@@ -14,7 +17,10 @@ export function roundToBfloat16(x: tf.Tensor): tf.Tensor {
   return roundByOperations(x);
 }
 
-/** Veltkamp's splitting finds a nearest neighbor h; where x lies half-way, h may be the odd one of the two, and then 2x − h is the even one. */
+/**
+ * Rounds by Veltkamp's splitting, which finds a nearest neighbor h; if x is a tie, h may be the odd one of the two, and then 2x − h is the
+ * even one.
+ */
 export function roundByOperations(x: tf.Tensor): tf.Tensor {
   const large = tf.tidy(() => tf.greaterEqual(tf.abs(x), LARGE));
   const scaled = tf.tidy(() => tf.where(large, tf.mul(x, 1 / LARGE), x));
@@ -27,7 +33,7 @@ export function roundByOperations(x: tf.Tensor): tf.Tensor {
   return tf.tidy(() => tf.where(tf.isFinite(x), back, x));
 }
 
-/** Veltkamp (1968): rounds to `bits` significant bits of the 24. */
+/** Rounds to `bits` of the 24 significant bits (Veltkamp 1968). */
 const keepBits = (x: tf.Tensor, bits: number): tf.Tensor =>
   tf.tidy(() => {
     const spread = tf.mul(x, 2 ** (24 - bits) + 1);

@@ -1,7 +1,7 @@
 /**
- * Kernels of convolution and pooling. Only the plain forward convolution is a kernel of tfjs; the gradients, groups, and stride together with
- * dilation are sums over the taps of the window (taps.ts), because no backend has them all: wasm lacks the gradient toward the filter,
- * tfjs has no gradient under dilation, and groups nowhere.
+ * Kernels of convolution and pooling. Only the plain forward convolution is a tfjs kernel; the gradients, groups, and stride combined with
+ * dilation are sums over the taps of the window (taps.ts), because no backend supports them all: wasm lacks the filter gradient, tfjs has
+ * no gradient with dilation, and none supports groups.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -15,7 +15,7 @@ import { cropImage, type Image, imageOf, paddedSize, padImage, putTap, type Tap,
 
 type Convolutions = 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad';
 
-/** Loses against every number of an image. Finite, because not every GPU keeps infinities. */
+/** The lowest value: any element of an image exceeds or equals it. Finite, because not every GPU preserves infinities. */
 const LOWEST = -3.4028234663852886e38;
 
 export const convolutionKernels: Pick<KernelTable, Convolutions> = {
@@ -82,7 +82,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       return fold(tapsOf(attrs.size, attrs), tap => takeTap(padded, tap, attrs, positions), tf.maximum);
     },
   },
-  // All of dy goes to the first place, in row order, that attains the maximum, as in TensorFlow and PyTorch.
+  // dy goes to the first position, in row order, that attains the maximum, as in TensorFlow and PyTorch.
   maxPool2dGrad: {
     device: ({ inputs, attrs }) => {
       const [x, y, dy] = three(inputs);
@@ -115,11 +115,11 @@ function convolveByTaps(padded: tf.Tensor, filter: tf.Tensor, input: Image, attr
   });
 }
 
-/** Has every channel one filter of its own? Then a tap multiplies channel by channel, with no products of matrices. */
+/** Returns true if every channel has a filter of its own: then a tap multiplies channel by channel, without matrix products. */
 const isPlainDepthwise = ({ groups }: { readonly groups: number }, [out, perGroup]: readonly number[]): boolean =>
   groups > 1 && perGroup === 1 && out === groups;
 
-/** One tap of such a filter, [channels]. */
+/** Returns one tap of such a filter, [channels]. */
 function channelTap(filter: tf.Tensor, { i, j }: Tap): tf.Tensor {
   const [out] = imageOf(filter);
   return tf.reshape(tf.slice(filter, [0, 0, i, j], [out, 1, 1, 1]), [out]);
@@ -127,7 +127,7 @@ function channelTap(filter: tf.Tensor, { i, j }: Tap): tf.Tensor {
 
 const total = (taps: readonly Tap[], term: (tap: Tap) => tf.Tensor): tf.Tensor => fold(taps, term, tf.add);
 
-/** The terms of all taps joined, with no more than two alive at a time. */
+/** Joins the terms of all taps, with no more than two alive at a time. */
 function fold(taps: readonly Tap[], term: (tap: Tap) => tf.Tensor, join: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): tf.Tensor {
   let joined: tf.Tensor | undefined;
   for (const tap of taps) {
@@ -149,7 +149,7 @@ function fromGroups(grouped: tf.Tensor, [batch, height, width]: readonly [number
   return tf.reshape(tf.transpose(grouped, [1, 0, 2]), [batch, height, width, groups * perGroup]);
 }
 
-/** One tap of a filter [out, in / groups, kh, kw], as [groups, out / groups, in / groups]. */
+/** Returns one tap of a filter [out, in / groups, kh, kw], as [groups, out / groups, in / groups]. */
 function filterTap(filter: tf.Tensor, { i, j }: Tap, groups: number): tf.Tensor {
   const [out, perGroup] = imageOf(filter);
   return tf.reshape(tf.slice(filter, [0, 0, i, j], [out, perGroup, 1, 1]), [groups, out / groups, perGroup]);

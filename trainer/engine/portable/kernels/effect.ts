@@ -1,4 +1,4 @@
-/** Kernels of the operations that change a variable. Each gives a scalar token. */
+/** Kernels of the operations that change a variable. Each returns a scalar token. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { atLeast } from '../../../narrow.ts';
@@ -48,12 +48,12 @@ export const effectKernels: Pick<KernelTable, Effects> = {
       return token();
     },
   },
-  // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
+  // As in TensorFlow's ResourceApplyAdam: the bias correction is in the rate, and ε is added to the uncorrected √v.
   adam: {
     device: ({ inputs, attrs, variables }) => {
       const [gradient, rate, beta1Power, beta2Power, epsilon] = atLeast(inputs, 5);
       const step = tf.div(tf.mul(rate, tf.sqrt(tf.sub(1, beta2Power))), tf.sub(1, beta1Power));
-      // Each moment is in its place before the next is made, so that few numbers of the variable's size are there at once.
+      // Each moment is stored before the next is computed, so that few tensors of the variable's size exist at once.
       const m = blend(variables.get(attrs.m), gradient, attrs.beta1);
       variables.set(attrs.m, m);
       const v = tf.tidy(() => blend(variables.get(attrs.v), tf.square(gradient), attrs.beta2));
@@ -66,11 +66,11 @@ export const effectKernels: Pick<KernelTable, Effects> = {
   group: { device: token },
 };
 
-/** An exponential moving average, written as old + (new − old) · (1 − decay) as TensorFlow does. */
+/** Returns an exponential moving average, old + (new − old) · (1 − decay), in TensorFlow's form. */
 const blend = (old: tf.Tensor, fresh: tf.Tensor, decay: number): tf.Tensor =>
   tf.tidy(() => tf.add(old, tf.mul(tf.sub(fresh, old), 1 - decay)));
 
-/** Other numbers at these places of the flat order. @param places int32, as many as values */
+/** Replaces the elements at these flat indices. @param places int32, as many as values */
 const withElements = (before: tf.Tensor, places: tf.Tensor, values: tf.Tensor): tf.Tensor =>
   tf.tidy(() => {
     const flat = (x: tf.Tensor) => tf.reshape(x, [x.size]);

@@ -1,4 +1,4 @@
-/** Kernels of the operations that work element by element. */
+/** Kernels of the elementwise operations. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Elementwise } from '../../../graph/ops/elementwise.ts';
 import { storedType } from '../host-array.ts';
@@ -14,7 +14,7 @@ const binary = (f: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor) => ({
 export const elementwiseKernels: Pick<KernelTable, Elementwise> = {
   neg: unary(tf.neg),
   abs: unary(tf.abs),
-  // tfjs's wasm backend takes what is below 1e-7 for 0.
+  // tfjs's wasm backend treats values below 1e-7 as 0.
   sign: unary(x => tf.sub(tf.cast(tf.greater(x, 0), 'float32'), tf.cast(tf.less(x, 0), 'float32'))),
   floor: unary(tf.floor),
   exp: unary(tf.exp),
@@ -29,7 +29,7 @@ export const elementwiseKernels: Pick<KernelTable, Elementwise> = {
   relu: unary(tf.relu),
   sin: unary(tf.sin),
   cos: unary(tf.cos),
-  // To bool by comparison: some backends cut 0.5 down to 0 first. Float to integer cuts off toward zero.
+  // Casts to bool by comparison, because some backends truncate 0.5 to 0 first. A float-to-integer cast truncates toward zero.
   cast: {
     device: ({ inputs, attrs }) => {
       const x = one(inputs);

@@ -1,4 +1,4 @@
-/** The error function at float32 accuracy. tfjs's own kernels use Abramowitz & Stegun 7.1.26 (1.5e-7 absolute), too coarse near 0. */
+/** The error function with float32 accuracy. tfjs's own kernels use Abramowitz & Stegun 7.1.26 (1.5e-7 absolute), too coarse near 0. */
 import * as tf from '@tensorflow/tfjs-core';
 
 /** Rational approximation x · P(x²) / Q(x²) on [−4, 4] as in Eigen's `erf` for float (within a few units in the last place). */
@@ -17,7 +17,7 @@ export function erf(x: tf.Tensor): tf.Tensor {
   return tf.div(tf.mul(clipped, polynomial(square, NUMERATOR)), polynomial(square, DENOMINATOR));
 }
 
-/** Horner's rule, highest power first. What a step has used is let go at once. */
+/** Evaluates a polynomial by Horner's rule, highest power first. Frees the intermediate values of each step immediately. */
 function polynomial(x: tf.Tensor, coefficients: readonly number[]): tf.Tensor {
   const [first = 0, second = 0, ...rest] = coefficients;
   let sum = tf.tidy(() => tf.add(tf.mul(x, first), second));

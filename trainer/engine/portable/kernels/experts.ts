@@ -1,4 +1,4 @@
-/** Kernels of the products grouped by expert: one product for each expert that has work. */
+/** Kernels of the products grouped by expert: one product for each expert that has assignments. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostArray } from '../../../graph/types.ts';
@@ -7,7 +7,7 @@ import { required } from '../../../narrow.ts';
 import { type KernelTable, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 
-/** The places that hold each number below `count`, ascending. */
+/** Returns, for each number below `count`, the ascending indices of its occurrences. */
 function rowsByExpert(numbers: HostArray, count: number): number[][] {
   const places: number[][] = Array.from({ length: count }, () => []);
   for (const [place, number] of numbers.entries()) places[number]?.push(place);
@@ -16,7 +16,7 @@ function rowsByExpert(numbers: HostArray, count: number): number[][] {
 
 const pick = (x: tf.Tensor, places: readonly number[], axis = 0): tf.Tensor => tf.gather(x, tf.tensor1d([...places], 'int32'), axis);
 
-/** The parts one below the other, each row at its place. */
+/** Concatenates the parts, and moves each row back to its original index. */
 function putBack(parts: readonly tf.Tensor[], places: readonly number[]): tf.Tensor {
   const back = new Int32Array(places.length);
   for (const [i, place] of places.entries()) back[place] = i;

@@ -9,7 +9,8 @@ export const indexingKernels: Pick<KernelTable, 'gather' | 'segmentSum' | 'oneHo
       return tf.gather(x, indices, attrs.axis);
     },
   },
-  // A scatter that adds (tfjs's unsortedSegmentSum compares every id with every segment). Ids outside [0, count) go to a slot that is cut off.
+  // Uses a scatter that adds (tfjs's unsortedSegmentSum compares every id with every segment). Ids outside [0, count) go to a slot that is
+  // sliced off.
   segmentSum: {
     device: ({ inputs, attrs: { count } }) => {
       const [data, ids] = two(inputs);

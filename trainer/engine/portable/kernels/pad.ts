@@ -1,9 +1,12 @@
-/** Padding of any rank. tfjs's webgpu shader stops at rank 4, so axes are joined first, which also makes the work plainer everywhere. */
+/**
+ * Padding of any rank. tfjs's webgpu shader supports at most rank 4, so axes are joined first, which also simplifies the work on other
+ * backends.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 
 export type Padding = readonly [before: number, after: number];
 
-/** Pads each axis of `x` with `value`. An axis that is not padded joins the one before it: n more rows of width w are n·w more entries. */
+/** Pads each axis of `x` with `value`. An axis without padding joins the previous one: n more rows of width w are n·w more entries. */
 export function padAxes(x: tf.Tensor, padding: readonly Padding[], value: number): tf.Tensor {
   const joined: { size: number; before: number; after: number }[] = [];
   padding.forEach(([before, after], axis) => {

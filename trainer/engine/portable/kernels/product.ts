@@ -1,4 +1,4 @@
-/** Kernel of the matrix product. */
+/** The kernel of the matrix product. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { dimensions } from '../../../graph/types.ts';
@@ -14,17 +14,17 @@ export const productKernels: Pick<KernelTable, 'matmul'> = {
   },
 };
 
-/** Below this many multiplications, wasm's simple loop beats setting up XNNPACK. */
+/** Below this many multiplications, wasm's simple loop is faster than setting up XNNPACK. */
 const SMALL_PRODUCT = 1 << 14;
 
 /**
- * The product over the last two axes. The wasm backend has a fast path (XNNPACK, about 30 GFLOP/s against 2.5) only for two plain matrices
- * that are not transposed, so there transposes are made and batches taken apart.
+ * Returns the product over the last two axes. The wasm backend has a fast path (XNNPACK, about 30 GFLOP/s instead of 2.5) only for two
+ * untransposed matrices, so there, transposes are materialized and batches split.
  */
 export function matmul(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean): tf.Tensor {
   if (tf.getBackend() !== 'wasm') return tf.matMul(a, b, transposeA, transposeB);
   const left = transposeA ? swapLast(a) : a;
-  // XNNPACK keeps a packed copy of the right side for as long as that lives: the copy of a weight would never be freed.
+  // XNNPACK keeps a packed copy of the right side for as long as that tensor lives: the copy of a weight would never be freed.
   const right = transposeB ? swapLast(b) : b.rank === 2 ? tf.clone(b) : b;
   const [m, k] = dimensions(left.shape.slice(-2), 2);
   const n = lastOf(right.shape);

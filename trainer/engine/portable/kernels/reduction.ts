@@ -12,12 +12,12 @@ export const reductionKernels: Pick<KernelTable, 'sum' | 'max' | 'argmax' | 'sof
 };
 
 /**
- * From so many numbers on they are added in blocks. The wasm backend adds one after the other, so that its error grows with their count:
- * 7e-7 of a sum of 576 positive numbers and 7e-5 of 49,152 (SmolLM2's vocabulary), which alone moves a loss by 2.4e-5.
+ * From this many values on, sums are added in blocks. The wasm backend adds sequentially, so its error grows with their number: 7e-7 for a
+ * sum of 576 positive values and 7e-5 for 49,152 (SmolLM2's vocabulary), which alone changes a loss by 2.4e-5.
  */
 const LONG_SUM = 128;
 
-/** Axis by axis, each in blocks of about the root of its length. */
+/** Sums axis by axis, each in blocks of about the square root of its length. */
 function sum(x: tf.Tensor, axes: readonly number[], keepDims: boolean): tf.Tensor {
   const count = axes.reduce((product, axis) => product * (x.shape[axis] as number), 1);
   if (tf.getBackend() !== 'wasm' || count < LONG_SUM) return tf.sum(x, [...axes], keepDims);
@@ -30,7 +30,7 @@ function sum(x: tf.Tensor, axes: readonly number[], keepDims: boolean): tf.Tenso
       );
 }
 
-/** Keeps the axis, with a length of 1. */
+/** Sums over an axis, which is kept with a length of 1. */
 function blockedSum(x: tf.Tensor, axis: number): tf.Tensor {
   const length = x.shape[axis] as number;
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
@@ -44,7 +44,7 @@ function blockedSum(x: tf.Tensor, axis: number): tf.Tensor {
   return whole === length ? total : tf.add(total, tf.sum(part(whole, length - whole), axis, true));
 }
 
-/** Over the last axis. */
+/** Computes softmax over the last axis. */
 function softmax(x: tf.Tensor): tf.Tensor {
   const length = lastOf(x.shape);
   if (tf.getBackend() !== 'wasm' || length < LONG_SUM) return tf.softmax(x);

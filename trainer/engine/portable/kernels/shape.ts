@@ -1,4 +1,4 @@
-/** Kernels of the operations that move elements about. */
+/** Kernels of the operations that move elements. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type KernelTable, one } from '../kernel.ts';
 import { padAxes } from './pad.ts';

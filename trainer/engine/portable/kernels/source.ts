@@ -1,4 +1,4 @@
-/** Kernels of the operations that bring tensors in. */
+/** Kernels of the operations that supply tensors: feeds, constants, variables, random values. */
 
 import { elementCount } from '../../../graph/types.ts';
 import { upload } from '../host-array.ts';

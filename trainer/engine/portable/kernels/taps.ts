@@ -1,6 +1,6 @@
 /**
- * A window as its taps: for each place (i, j) of a kh × kw window, the part of the padded image that this place meets, one entry an output
- * position. Any stride, dilation and padding becomes plain slices, which every backend has, forward and back.
+ * Decomposes a window into its taps: for each position (i, j) of a kh × kw window, the part of the padded image under that position, one
+ * entry per output position. Any stride, dilation and padding becomes plain slices, which every backend supports, forward and backward.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -40,7 +40,7 @@ export function padImage(x: tf.Tensor, { padding: [top, bottom, left, right] }: 
   );
 }
 
-/** [batch, outHeight, outWidth, channels]: what a tap sees of a padded image. */
+/** Returns [batch, outHeight, outWidth, channels]: the elements of a padded image under a tap. */
 export function takeTap(
   padded: tf.Tensor,
   tap: Tap,
@@ -56,7 +56,7 @@ export function takeTap(
   );
 }
 
-/** The transpose of `takeTap`: puts [batch, outHeight, outWidth, channels] back where the tap saw it, zeros elsewhere. */
+/** The transpose of `takeTap`: puts [batch, outHeight, outWidth, channels] back under the tap, with zeros elsewhere. */
 export function putTap(values: tf.Tensor, tap: Tap, { strides: [down, across] }: Window2d, padded: readonly [number, number]): tf.Tensor {
   const [batch, height, width, channels] = imageOf(values);
   const [tall, wide] = [(height - 1) * down + 1, (width - 1) * across + 1];
@@ -90,13 +90,13 @@ export function putTap(values: tf.Tensor, tap: Tap, { strides: [down, across] }:
   );
 }
 
-/** Height and width of the padded image. */
+/** Returns height and width of the padded image. */
 export const paddedSize = ([, height, width]: Image, { padding: [top, bottom, left, right] }: Window2d): [number, number] => [
   height + top + bottom,
   width + left + right,
 ];
 
-/** Cuts the padding off again. */
+/** Removes the padding. */
 export function cropImage(padded: tf.Tensor, [batch, height, width, channels]: Image, { padding: [top, , left] }: Window2d): tf.Tensor {
   return tf.slice(padded, [0, top, left, 0], [batch, height, width, channels]);
 }
