@@ -1,32 +1,32 @@
-/** Collects the NodeDefs of one program and holds them in the order of the schedule. */
+/** Collects the NodeDefs of one program and makes them run in the order of the schedule. */
 import type { DType, HostArray, Shape } from '../../graph/types.ts';
 import { type Attributes, attr, type NodeDef } from './node-def.ts';
 
-/** Constants up to this many elements are shared by content: axes, shapes, scalars. */
+/** Constants with at most this many elements are shared by content: axes, shapes, scalars. */
 const SHARED_CONSTANT_ELEMENTS = 64;
 
-/** The processor: where everything runs in any case unless there is a GPU. */
+/** The CPU, where everything runs unless there is a GPU. */
 export const HOST = '/device:CPU:0';
 
 export class Emitter {
   readonly nodes: NodeDef[];
-  /** The device of the operations emitted from now on. */
+  /** Device of the operations emitted from now on. */
   device: string | undefined;
   private readonly scope: string;
   private readonly constants = new Map<string, string>();
   private count = 0;
   private last: string | undefined;
 
-  /** @param scope prefix of every node made here, unlike that of any other emitter over the same `nodes` */
+  /** @param scope prefix of every node created here; must differ from that of any other emitter over the same `nodes` */
   constructor(scope: string, nodes: NodeDef[]) {
     this.scope = scope;
     this.nodes = nodes;
   }
 
   /**
-   * Adds an operation that runs after everything emitted before it. TensorFlow runs what is ready in any order, and puts off
-   * what nothing waits for; memory was planned for the order of the schedule, so each node waits for the one before it.
-   * @returns its name, which stands for its first output
+   * Adds an operation that runs after everything emitted before it. TensorFlow runs operations that are ready in any order, and delays
+   * those that nothing waits for; memory was planned for the order of the schedule, so each node waits for the previous one.
+   * @returns its name, which refers to its first output
    */
   emit(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
     const last = this.last;
@@ -36,7 +36,7 @@ export class Emitter {
     return this.last;
   }
 
-  /** Everything emitted by `build` runs on the processor. */
+  /** Runs everything that `build` emits on the CPU. */
   onHost(build: () => void): void {
     const before = this.device;
     this.device = HOST;
@@ -58,7 +58,7 @@ export class Emitter {
     return name;
   }
 
-  /** An int32 vector: axes, a shape, a permutation. */
+  /** Returns an int32 vector: axes, a shape, a permutation. */
   ints(values: readonly number[]): string {
     return this.constant(Int32Array.from(values), [values.length], 'int32');
   }
@@ -67,14 +67,14 @@ export class Emitter {
     return this.constant(Int32Array.of(value), [], 'int32');
   }
 
-  /** A scalar `true` that is there when everything emitted so far has run. */
+  /** Returns a scalar `true` that is available once everything emitted so far has run. */
   token(): string {
     const wait = this.last === undefined ? [] : [`^${this.last}`];
     return this.add('Const', wait, { dtype: attr.type('bool'), value: attr.tensor(Uint8Array.of(1), [], 'bool') });
   }
 
   private add(op: string, input: readonly string[], attributes: Attributes, device?: string): string {
-    // TensorFlow holds every name several times, and up to 15 characters need no memory in addition to the string itself.
+    // TensorFlow stores every name several times, and names of up to 15 characters need no memory beyond the string object itself.
     const name = `${this.scope}/${(this.count++).toString(36)}`;
     this.nodes.push({ name, op, input, ...(device !== undefined && { device }), attr: attributes });
     return name;

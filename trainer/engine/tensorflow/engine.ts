@@ -1,4 +1,4 @@
-/** The TensorFlow engine: finds the installed one, loads it into this process, compiles programs. */
+/** The TensorFlow engine: finds the installed engine, loads it into this process, and compiles programs. */
 import { planner } from '../../graph/fusion/plan.ts';
 import { singleSteps } from '../../graph/fusion/step.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
@@ -12,8 +12,8 @@ import { openOffloadFile } from './offload-file.ts';
 import { openSession } from './session.ts';
 
 /**
- * Opens the engine in this process. Runs block the thread, so the process is to be a worker, started with `workerEnvironment`.
- * @throws EngineError when it is not installed or does not load
+ * Opens the engine in this process. Runs block the thread, so the process should be a worker, started with `workerEnvironment`.
+ * @throws EngineError if it is not installed or does not load
  */
 export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }): Promise<Engine> {
   const installed = locateEngine(cacheDir);
@@ -21,14 +21,14 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const addon = loadAddon(installed);
   const kernels = loadKernels(installed);
   const library = 'library' in kernels ? kernels.library : undefined;
-  // On a GPU steps are not fused: the kernels are the processor's.
+  // On a GPU steps are not fused: the kernels are for CPUs.
   const onGpu = addon.isUsingGpuDevice();
   const description = describe(addon, installed, { fuses: library !== undefined && !onGpu, unfused: onGpu ? undefined : kernels.missing });
   // On a GPU the tensors are elsewhere, and the host's heap is left alone.
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
   const { fuses, narrowConvolutions: hasNarrowConvolutions } = description;
   const hasProducts = fuses && (library?.hasProducts ?? false);
-  // One planner for a program: what it remembers goes with it.
+  // One planner per program: its memo is freed with it.
   return {
     description,
     join: mpi => {
@@ -72,7 +72,7 @@ function describe(
     device: onGpu ? 'gpu' : 'cpu',
     fuses,
     ...(unfused !== undefined && { unfused }),
-    // Without these instructions oneDNN is slower than in float32, and TensorFlow's own kernels know no groups.
+    // Without these instructions oneDNN is slower than in float32, and TensorFlow's own kernels do not support groups.
     narrowConvolutions: onGpu || features.includes('AVX512-BF16'),
     versions: { tensorflow: addon.TF_Version, addon: manifest.addonPackage, node: process.versions.node },
   };

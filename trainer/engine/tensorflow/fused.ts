@@ -1,4 +1,4 @@
-/** A fused step as TensorFlow runs it: one node of the operation that `native/operations.cc` registers. */
+/** Emits a fused step for TensorFlow: one node of the operation that `native/operations.cc` registers. */
 
 import { ELEMENT_TYPES, INSTRUCTION_NAMES, REGISTER_KINDS, type RowAccess, type RowProgram } from '../../graph/fusion/row-program.ts';
 import type { Step } from '../../graph/fusion/step.ts';
@@ -12,7 +12,7 @@ const FUSED = 'RowtuneFused';
 const types: readonly DType[] = ELEMENT_TYPES;
 const typeNumber = (dtype: DType): number => types.indexOf(dtype);
 
-/** @returns the names of the outputs, in the order of the step's nodes */
+/** Emits the step. @returns the names of the outputs, in the order of the step's nodes */
 export function emitFused(
   emitter: Emitter,
   { nodes, reads, program }: Step & { readonly program: RowProgram },
@@ -26,7 +26,7 @@ export function emitFused(
   return nodes.map((_, i) => (i === 0 ? name : `${name}:${i}`));
 }
 
-/** The words that `ParseRowProgram` reads. */
+/** Encodes a program as the words that `ParseRowProgram` reads. */
 export function encodeRowProgram(program: RowProgram, outputs: readonly Node[], inputs: readonly Node[]): Uint8Array {
   const words: number[] = [];
   const list = <T>(items: readonly T[], write: (item: T) => void): void => {

@@ -1,4 +1,4 @@
-/** The process's heap between the phases of a session: loading maps and unmaps, computing reuses. */
+/** The process's heap between the phases of a session: loading maps and unmaps memory, computing reuses it. */
 import { engineRequire, heapPath, type InstalledEngine } from '../install/engine-folder.ts';
 
 /** See `install/heap-source.ts`. */
@@ -7,11 +7,14 @@ interface HeapAddon {
   mapFrom(bytes: number): void;
 }
 
-/** While weights stream in, what was copied goes back at once instead of leaving holes between the variables. */
+/**
+ * mmap threshold while weights stream in: copied memory is returned to the system immediately instead of leaving holes between the
+ * variables.
+ */
 export const LOAD_MAP_BYTES = 64 * 2 ** 10;
 /**
- * While steps run, only what is large is mapped. Tensors lie in TensorFlow's own pool, so that a step of SmolLM2 takes the same time and memory with either
- * border; MiniLM's peak is 8 MB higher (of 354) with one border throughout, whichever of the two.
+ * mmap threshold while steps run: only large blocks are mapped. Tensors are in TensorFlow's own pool, so a step of SmolLM2 takes the same
+ * time and memory with either threshold; MiniLM's peak is 8 MB higher (of 354) if either of the two is used throughout.
  */
 const RUN_MAP_BYTES = 4 * 2 ** 20;
 
@@ -27,14 +30,14 @@ export class Heap {
     this.addon.mapFrom(LOAD_MAP_BYTES);
   }
 
-  /** Collects the host's copies too, where the process was started with `--expose-gc`, as workers are. */
+  /** Also collects the host's copies if the process was started with `--expose-gc`, as workers are. */
   endLoad(): void {
     globalThis.gc?.();
     this.addon.trim();
     this.addon.mapFrom(RUN_MAP_BYTES);
   }
 
-  /** A compiled graph leaves much that was freed: it goes back before the tensors of the first run come on top of it. */
+  /** Returns freed memory to the system: compiling a graph leaves much of it, which would add to the tensors of the first run. */
   afterCompile(): void {
     this.addon.trim();
   }

@@ -1,4 +1,6 @@
-/** The forms in which tensors cross to and from the addon: it takes float32, int32, uint8 and bool, and gives float32, int32 and bool. */
+/**
+ * The forms in which tensors cross to and from the addon: it accepts float32, int32, uint8 and bool, and returns float32, int32 and bool.
+ */
 import { bytesPerElement, type DType, elementCount, type HostArray, type Shape, type TensorSpec } from '../../graph/types.ts';
 import type { Emitter } from './emitter.ts';
 import { scalarOf } from './kernels/scalar.ts';
@@ -9,7 +11,7 @@ interface HostForm {
   readonly dtype: DType;
 }
 
-/** The form in which a tensor is fed: bfloat16 and int8 go in as their bytes. */
+/** Returns the form in which a tensor is fed: bfloat16 and int8 are fed as bytes. */
 export function fedForm({ shape, dtype }: TensorSpec): HostForm {
   if (dtype === 'bfloat16') return { shape: [...shape, 2], dtype: 'uint8' };
   return { shape, dtype: dtype === 'int8' ? 'uint8' : dtype };
@@ -18,7 +20,7 @@ export function fedForm({ shape, dtype }: TensorSpec): HostForm {
 export const fedData = (data: HostArray, dtype: DType): HostArray =>
   dtype === 'bfloat16' || dtype === 'int8' ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : data;
 
-/** A placeholder, and the tensor that it stands for. */
+/** Emits a placeholder, and the tensor that is computed from it. */
 export function emitFeed(emitter: Emitter, spec: TensorSpec, shape?: 'any shape'): { placeholder: string; value: string } {
   const form = fedForm(spec);
   const dtype = attr.type(form.dtype);
@@ -27,7 +29,7 @@ export function emitFeed(emitter: Emitter, spec: TensorSpec, shape?: 'any shape'
   return { placeholder, value: emitter.emit('Bitcast', [placeholder], { T: attr.type(form.dtype), type: attr.type(spec.dtype) }) };
 }
 
-/** The tensor in a form that the addon can give: bfloat16, uint8 and int8 as int32 with four bytes each, padded to full ones. */
+/** Emits the tensor in a form that the addon can return: bfloat16, uint8 and int8 are packed into int32, four bytes each, with padding. */
 export function emitFetch(emitter: Emitter, value: string, { shape, dtype }: TensorSpec): string {
   if (dtype === 'float32' || dtype === 'int32' || dtype === 'bool') return value;
   const perInt = 4 / bytesPerElement(dtype);
@@ -43,7 +45,7 @@ export function emitFetch(emitter: Emitter, value: string, { shape, dtype }: Ten
   return emitter.emit('Bitcast', [rows], { T, type: attr.type('int32') });
 }
 
-/** Reads what `emitFetch` gave. */
+/** Converts the result of `emitFetch` back. */
 export function fetchedData(data: HostArray, { shape, dtype }: TensorSpec): HostArray {
   const count = elementCount(shape);
   if (dtype === 'bfloat16') return new Uint16Array(data.buffer, data.byteOffset, count);

@@ -1,6 +1,6 @@
 /**
- * The place of an array of the host, from which a variable is filled by the operation that `native/operations/host-operation.cc` registers: the variable's own
- * memory is written once, where a fed tensor would be aligned first and then copied.
+ * The address of a host array from which a variable is filled, by the operation that `native/operations/host-operation.cc` registers: the
+ * variable's own memory is written once, while a fed tensor would first be aligned and then copied.
  */
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
 import type { Emitter } from './emitter.ts';
@@ -12,13 +12,16 @@ const FORM = { same: 0n, bits: 1n, zeros: 2n };
 
 const PLACE: TensorSpec = { shape: [4], dtype: 'int32' };
 
-/** A placeholder of a place, and the values that are found there. */
+/** Emits a placeholder for an address, and the values found there. */
 export function emitPlace(emitter: Emitter, { shape, dtype }: TensorSpec): { placeholder: string; value: string } {
   const placeholder = emitter.source('Placeholder', { dtype: attr.type(PLACE.dtype), shape: attr.shape(PLACE.shape) });
   return { placeholder, value: emitter.emit('RowtuneHost', [placeholder], { T: attr.type(dtype), shape: attr.ints(shape) }) };
 }
 
-/** Returns what is fed for an array, which must stay and not change until the run is over: bits of bfloat16 may stand for float32. */
+/**
+ * Returns the value to feed for an array, which must stay alive and unchanged until the run is over; bfloat16 bits may be used for a
+ * float32 variable.
+ */
 export function placeOf(library: Pick<KernelLibrary, 'addressOf'>, data: HostArray | 'zeros', { dtype }: TensorSpec): Int32Array {
   const form = data === 'zeros' ? 'zeros' : dtype === 'float32' && data instanceof Uint16Array ? 'bits' : 'same';
   const address = data === 'zeros' ? 0n : library.addressOf(data);

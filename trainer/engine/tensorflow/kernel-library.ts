@@ -1,4 +1,4 @@
-/** Loads our own kernels (`native`), where they were compiled for this processor and from these sources. */
+/** Loads our own kernels (`native`), if they were compiled for this CPU and from these sources. */
 import { existsSync } from 'node:fs';
 import type { HostArray } from '../../graph/types.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -8,23 +8,26 @@ import { kernelsPath } from '../install/kernel-stamp.ts';
 import type { GroupAddon } from '../mpi/group.ts';
 
 export interface KernelLibrary extends CoderAddon, GroupAddon {
-  /** This processor has the vectors that our own products were written for. */
+  /** True if this CPU has the vector instructions that our own products need. */
   readonly hasProducts: boolean;
-  /** Sets so much of an open file's disk aside. @returns what went wrong, or '' */
+  /** Reserves this many bytes of disk space for an open file. @returns the error, or '' */
   reserve(file: number, bytes: number): string;
-  /** The address of an array, until it is collected. */
+  /** Returns the address of an array, valid until the array is collected. */
   addressOf(array: HostArray): bigint;
 }
 
 export type FoundKernels = { readonly library: KernelLibrary; readonly missing?: undefined } | { readonly missing: string };
 
-/** Must come before the first session, and after the addon. @returns why there are none, where that is so */
+/**
+ * Loads the kernels. Must be called after the addon is loaded and before the first session.
+ * @returns the kernels, or the reason why there are none
+ */
 export function loadKernels({ folder }: InstalledEngine): FoundKernels {
   const kernels = kernelsPath(folder);
   if (!existsSync(kernels))
     return { missing: 'the kernels of fused steps are not compiled for this processor and this version of Rowtune' };
   try {
-    // Compiled from `engine/tensorflow/native`: the name of the file has the checksum of the sources of this version.
+    // Compiled from `engine/tensorflow/native`: the file name contains the checksum of this version's sources.
     return { library: engineRequire(folder)(kernels) as KernelLibrary };
   } catch (error) {
     return { missing: `the kernels of fused steps do not load: ${messageOf(error)}` };

@@ -1,4 +1,4 @@
-/** From a program to one TensorFlow graph: every signature and the nodes that load and read variables, over shared variables. */
+/** Lowers a program to one TensorFlow graph: all signatures, plus the nodes that load and read variables, over shared variables. */
 
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
@@ -33,7 +33,7 @@ import { emitUnpacked } from './unpacked.ts';
 
 const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];
 
-/** One lowering for each operation; a missing one does not compile. */
+/** One lowering per operation; a missing one is a compile error. */
 export const lowerings: LoweringTable = {
   ...sourceLowerings,
   ...elementwiseLowerings,
@@ -48,7 +48,7 @@ export const lowerings: LoweringTable = {
   ...processLowerings,
 };
 
-/** A tensor at the border: the node to feed or fetch, and what the host holds. */
+/** A tensor at the graph's border: the node to feed or fetch, and the host's spec of it. */
 export interface Port {
   readonly name: string;
   readonly node: string;
@@ -61,17 +61,17 @@ export const GUARDED = 'compiled only';
 export interface LoweredSignature {
   readonly feeds: readonly Port[];
   readonly outputs: readonly Port[];
-  /** Fetched when there is no output: it is there when every effect has happened. */
+  /** Fetched if there is no output: available once every effect has happened. */
   readonly done: string;
-  /** Fed 0 to run; fed NaN, nothing behind it runs, but the signature is compiled. */
+  /** Feed 0 to run; with NaN, nothing behind it runs, but the signature is compiled. */
   readonly guard: Port;
 }
 
 export interface LoweredVariable {
   readonly spec: VariableSpec;
   /**
-   * Feed `load.node`, with the place of an array where the engine copies from there (`host-place.ts`), and else with all values or with one for every
-   * element, and fetch `loaded` to fill the variable.
+   * To fill the variable, feed `load.node` and fetch `loaded`. Feed the address of an array if the engine copies from there
+   * (`host-place.ts`), otherwise all values, or one value for all elements.
    */
   readonly load: Port;
   readonly loaded: string;
@@ -84,14 +84,14 @@ export interface LoweredProgram {
   readonly variables: ReadonlyMap<string, LoweredVariable>;
 }
 
-/** The abilities of the kernels installed with the engine (without them each node is one of TensorFlow's own), and the processor. */
+/** The capabilities of the kernels installed with the engine (without them, each node is a TensorFlow operation), and of the CPU. */
 export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasColumns' | 'hasNarrowConvolutions' | 'hasSums'> {
-  /** Are variables filled from an array of the host, by `native/operations/host-operation.cc`? */
+  /** True if variables are filled from a host array, by `native/operations/host-operation.cc`. */
   readonly copiesHost?: boolean;
   readonly plan: Planner;
 }
 
-/** @param offload must be there where a variable's place is on disk */
+/** Lowers a program. @param offload required if a variable's place is on disk */
 export function lowerProgram(
   program: Program,
   { plan, copiesHost = false, ...abilities }: Kernels,
@@ -129,14 +129,14 @@ export function lowerProgram(
 
 interface VariableNodes {
   readonly nodes: NodeDef[];
-  /** A shape as a constant, one for all variables of that shape. */
+  /** Returns a shape as a constant, shared by all variables of that shape. */
   readonly dims: (shape: Shape) => string;
   readonly device: string | undefined;
   readonly mover: Mover;
   readonly copiesHost: boolean;
 }
 
-/** Separate chains, so that loading one variable does not wait for another. */
+/** Lowers a variable in separate chains, so that loading one variable does not wait for another. */
 function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, device, mover, ...others }: VariableNodes): LoweredVariable {
   const T = attr.type(spec.dtype);
   const load = new Emitter(`l${i}`, nodes);
@@ -155,7 +155,7 @@ function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, d
   };
 }
 
-/** The fed buffer belongs to the host, so the variable gets a copy. */
+/** Emits a copy of the fed buffer, because that belongs to the host. */
 function emitCopy(load: Emitter, spec: VariableSpec, dims: VariableNodes['dims']): { placeholder: string; value: string } {
   const T = attr.type(spec.dtype);
   const { placeholder, value } = emitFeed(load, spec, 'any shape');
@@ -170,7 +170,7 @@ interface Lookup extends Omit<Kernels, 'plan' | 'copiesHost'> {
   variableType(variable: string): Node['dtype'];
 }
 
-/** Those that a node itself reads or changes: it has to run where they are. */
+/** Returns the variables that a node itself reads or changes: it has to run on their device. */
 const variablesOf = (node: Node): readonly string[] => (isOp(node, 'read') ? [node.attrs.variable] : writtenVariables(node));
 
 function lowerSignature(signature: Signature, steps: readonly Step[], emitter: Emitter, lookup: Lookup): LoweredSignature {
@@ -184,7 +184,7 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
     values.set(node, value);
     return { name: node.attrs.name, node: placeholder, spec: specOf(node) };
   });
-  // The output of an effect is a token; everything runs in order, so one made now stands for an effect made before.
+  // An effect's output is a token; everything runs in order, so a token created now also stands for an earlier effect.
   const nameOf = (node: Node): string => {
     const known = values.get(node);
     if (known === undefined && isPure(node.op)) throw new GraphError(`${node.op} (node ${node.id}) is read before it is made`);
@@ -210,7 +210,7 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
     const inputs = node.op === 'group' ? [] : node.inputs.map(nameOf);
     const value = lowering({ node, attrs: node.attrs, inputs, emitter, ...lookup });
     if (value !== undefined) values.set(node, value);
-    // A read is an alias of the variable: what is given out of it must not change with a later write, or leave for the variable's file.
+    // A read is an alias of the variable: if it is an output, it must not change with a later write, or be moved to the variable's file.
     const alias = isOutput.has(node) ? aliasedRead(node)?.attrs.variable : undefined;
     if (value !== undefined && alias !== undefined && (i < (lastWrite.get(alias) ?? -1) || mover.moves(alias)))
       kept.set(node, emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }));
@@ -233,7 +233,7 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
   return { feeds, outputs, done: emitter.token(), guard: { name: 'guard', node: guard, spec: guardSpec } };
 }
 
-/** A port outlives the graph: through a node of it, all of it would stay. */
+/** A port outlives the graph: a reference to a node would keep the whole graph alive. */
 const specOf = ({ shape, dtype }: Node): TensorSpec => ({ shape, dtype });
 
 const fetchedType = ({ dtype }: TensorSpec): Node['dtype'] => (dtype === 'float32' || dtype === 'bool' ? dtype : 'int32');

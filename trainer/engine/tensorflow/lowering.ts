@@ -8,27 +8,27 @@ import type { Emitter } from './emitter.ts';
 export interface LoweringContext<Op extends OpName> {
   readonly node: Node<Op>;
   readonly attrs: OpAttributes[Op];
-  /** Names of the inputs' outputs, in their order. */
+  /** Names of the inputs' outputs, in order. */
   readonly inputs: readonly string[];
   readonly emitter: Emitter;
-  /** The handle of a variable. */
+  /** Returns the handle of a variable. */
   handle(variable: string): string;
-  /** Element type of a variable. */
+  /** Returns the element type of a variable. */
   variableType(variable: string): Node['dtype'];
-  /** Are the products of `native/kernels/product.cc` there? */
+  /** True if the products of `native/kernels/product.cc` are available. */
   readonly hasProducts: boolean;
-  /** Are the kernels of columns and single elements of `native/operations/column-operations.cc` there? */
+  /** True if the kernels for columns and single elements of `native/operations/column-operations.cc` are available. */
   readonly hasColumns: boolean;
-  /** Are the sums over processes of `native/operations/group-operations.cc` there? */
+  /** True if the sums over processes of `native/operations/group-operations.cc` are available. */
   readonly hasSums: boolean;
-  /** Are there convolutions of bfloat16? */
+  /** True if there are bfloat16 convolutions. */
   readonly hasNarrowConvolutions: boolean;
 }
 
-/** Emits the operation; gives the name of its output, or undefined for an effect, whose token is made when something reads it. */
+/** Emits the operation; returns the name of its output, or undefined for an effect, whose token is created when something reads it. */
 export type Lowering<Op extends OpName> = (context: LoweringContext<Op>) => string | undefined;
 
 export type LoweringTable = { readonly [Op in OpName]: Lowering<Op> };
 
-/** The input at `i`. The graph's shape rules have checked that it is there. */
+/** Returns input `i`. The graph's shape rules guarantee that it exists. */
 export const inputAt = ({ node }: { readonly node: Node }, i: number): Node => elementAt(node.inputs, i);

@@ -1,7 +1,9 @@
-/** TensorFlow's NodeDef and its attributes, as plain values that saved-model.ts encodes. Field names are those of the public .proto files. */
+/**
+ * TensorFlow's NodeDef and its attributes, as plain values that saved-model.ts encodes. Field names are those of the public .proto files.
+ */
 import type { DType, HostArray, Shape } from '../../graph/types.ts';
 
-/** Numbers of TensorFlow's `DataType` enum. */
+/** Values of TensorFlow's `DataType` enum. */
 export const DATA_TYPE: Record<DType, number> = { float32: 1, int32: 3, uint8: 4, int8: 6, bool: 10, bfloat16: 14 };
 
 interface TensorShapeProto {
@@ -26,14 +28,14 @@ export interface NodeDef {
   readonly op: string;
   /** `name` for output 0, `^name` for a control input; control inputs come last. */
   readonly input: readonly string[];
-  /** The device on which it runs; TensorFlow's choice if left out. */
+  /** Device on which it runs; TensorFlow's choice if omitted. */
   readonly device?: string;
   readonly attr: Attributes;
 }
 
 export const shapeProto = (shape: Shape): TensorShapeProto => ({ dim: shape.map(size => ({ size })) });
 
-/** Constructors of attributes, named by what they hold. */
+/** Constructors of attributes, named after their content. */
 export const attr = {
   type: (dtype: DType): AttrValue => ({ type: DATA_TYPE[dtype] }),
   bool: (b: boolean): AttrValue => ({ b }),

@@ -1,4 +1,4 @@
-/** The file in which variables lie between their uses: optimizer state that is not to stay in memory. */
+/** The file that stores variables between their uses: optimizer state that should not stay in memory. */
 import { closeSync, openSync, readSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import type { VariableSpec } from '../../graph/graph.ts';
@@ -10,24 +10,24 @@ import { EngineError } from '../engine.ts';
 import { HOST_ARRAY } from '../host-array.ts';
 import type { KernelLibrary } from './kernel-library.ts';
 
-/** Whole pages for each variable. */
+/** Each variable starts at a page boundary. */
 const ALIGNMENT = 4096;
 
 export interface OffloadFile {
-  /** The system's number of the open file. */
+  /** File descriptor of the open file. */
   readonly file: number;
-  /** The start of each variable in it. */
+  /** Offset of each variable in it. */
   readonly offsets: ReadonlyMap<string, number>;
-  /** The values of a variable that is there, without bringing it back. */
+  /** Returns the values of a variable in the file, without moving it back into memory. */
   read(spec: VariableSpec): HostArray;
   close(): void;
 }
 
 /**
- * Sets the disk aside for every variable of the program whose place is there. The file has no name, so that nothing is left behind however
- * the process ends.
- * @returns undefined where no variable lies on disk
- * @throws EngineError where there is no such folder, or no room in it
+ * Reserves disk space for every variable of the program whose place is on disk. The file is unlinked at once, so that nothing is left
+ * behind, however the process ends.
+ * @returns undefined if no variable is stored on disk
+ * @throws EngineError if the folder does not exist or has too little space
  */
 export function openOffloadFile(
   { variables, places }: Program,
@@ -45,7 +45,7 @@ export function openOffloadFile(
   if (folder === undefined) throw new EngineError('the program has variables on disk and was given no folder for them');
   const name = path.join(folder, `.optimizer-state.${process.pid}`);
   try {
-    // Asked for too much, a file system may fill itself up before it refuses.
+    // If too much is requested, a file system may fill itself up before it refuses.
     if (freeDiskBytes(folder) < bytes) throw new Error(`${Math.floor(freeDiskBytes(folder) / 1e6)} MB are free`);
     const file = openSync(name, 'wx+', 0o600);
     unlinkSync(name);

@@ -1,4 +1,4 @@
-/** The ways of variables into the file where they lie between their uses, and back. */
+/** Moves variables to the file that stores them between their uses, and back. */
 import { valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import type { LoweringContext } from './lowering.ts';

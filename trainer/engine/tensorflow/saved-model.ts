@@ -33,7 +33,7 @@ const messages: Record<string, Fields> = {
   TensorProto: { dtype: [1, 'int32'], tensorShape: [2, 'TensorShapeProto'], tensorContent: [4, 'bytes'] },
 };
 
-/** An AttrValue holds one of its fields, which is written even when it is 0 or false. */
+/** An AttrValue has exactly one field, which is written even if it is 0 or false. */
 const ONE_OF = 'AttrValue';
 
 const root = protobuf.Root.fromJSON({
@@ -54,13 +54,13 @@ const root = protobuf.Root.fromJSON({
   ),
 });
 
-/** A GraphDef version of 2024: recent enough for the present meaning of every operation used. */
+/** A GraphDef version of 2024: recent enough for the current semantics of every operation used. */
 const GRAPH_PRODUCER = 1882;
 
-/** The tag under which the one graph is found. */
+/** The tag of the only graph. */
 export const SERVE_TAG = 'serve';
 
-/** The bytes of `saved_model.pb` for a graph. It has no `variables/` folder: values are assigned by running nodes of the graph. */
+/** Returns the bytes of `saved_model.pb` for a graph. It has no `variables/` folder: values are assigned by running nodes of the graph. */
 export function encodeSavedModel(nodes: readonly NodeDef[]): Uint8Array {
   return root
     .lookupType('SavedModel')

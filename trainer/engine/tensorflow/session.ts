@@ -1,4 +1,4 @@
-/** A program loaded into TensorFlow: runs its signatures and moves variables in and out. */
+/** A program loaded into TensorFlow: runs its signatures and transfers variables in and out. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -29,13 +29,13 @@ import { DATA_TYPE } from './node-def.ts';
 import type { OffloadFile } from './offload-file.ts';
 import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
 
-/** One run loads variables of about this size: they are in memory twice until it is over. */
+/** One run loads variables of about this total size, which are in memory twice until it is over. */
 const LOAD_BATCH_BYTES = 16 * 2 ** 20;
 
 interface Fed {
   readonly port: Port;
   readonly data: HostArray;
-  /** The array whose place is fed: it has to stay until the run is over. */
+  /** The array whose address is fed: it must stay alive until the run is over. */
   readonly keeps?: HostArray | 'zeros';
 }
 
@@ -44,16 +44,16 @@ const nothing = (): void => undefined;
 export interface SessionParts {
   readonly heap?: Heap | undefined;
   readonly kernels: Kernels;
-  /** Our own kernels, where they fill the variables. */
+  /** Our own kernels, if they fill the variables. */
   readonly library?: KernelLibrary | undefined;
   readonly offload?: OffloadFile | undefined;
 }
 
 /**
- * Writes the program as a SavedModel and opens it as one session. TensorFlow builds an executor on the first run of each set of feeds
- * and fetches. Its graph rewrites are off (see addon-header.ts): 6,000 nodes then start in 0.17 s instead of 1.46 s, on one core; a run
- * costs about 2 µs a node beyond the arithmetic, and the waits that hold the order cost nothing measurable.
- * @throws EngineError when TensorFlow refuses it
+ * Writes the program as a SavedModel and opens it as one session. TensorFlow builds an executor on the first run of each set of feeds and
+ * fetches. Its graph rewrites are off (see addon-header.ts): 6,000 nodes then start in 0.17 s instead of 1.46 s, on one core; a run costs
+ * about 2 µs per node beyond the arithmetic, and the control dependencies that enforce the order cost nothing measurable.
+ * @throws EngineError if TensorFlow rejects it
  */
 export function openSession(addon: Addon, program: Program, { heap, kernels, library, offload }: SessionParts): Session {
   const lowered = lowerProgram(program, { ...kernels, copiesHost: library !== undefined }, offload);
@@ -67,7 +67,7 @@ export function openSession(addon: Addon, program: Program, { heap, kernels, lib
     offload?.close();
     throw new EngineError(`TensorFlow could not load the program: ${messageOf(error)}`);
   } finally {
-    // TensorFlow has read the graph; the file is not needed again.
+    // TensorFlow has read the graph, so the file is no longer needed.
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -93,7 +93,7 @@ class TensorflowSession implements Session {
     this.session = session;
     this.heap = heap;
     this.library = library;
-    // The copy into a variable widens bits on its way.
+    // The copy into a variable widens bits itself.
     this.coder = library && { ...nativeCoder(library), widen: undefined };
     this.offload = offload;
   }
@@ -145,7 +145,7 @@ class TensorflowSession implements Session {
     return names.map(name => offloaded.get(name) ?? elementAt(read, rest.indexOf(name)));
   }
 
-  /** One, since TensorFlow builds an executor for each set of fetches. */
+  /** Reads variables in one run, because TensorFlow builds an executor for each set of fetches. */
   private readInOneRun(names: readonly string[]): HostArray[] {
     const ports = names.map(name => this.variable(name).read);
     const fetched = this.execute(
@@ -172,7 +172,10 @@ class TensorflowSession implements Session {
     return Object.fromEntries(signature.outputs.map((port, i) => [port.name, fetchedData(elementAt(fetched, i), port.spec)]));
   }
 
-  /** Compiling leaves much freed memory behind; done apart from the first run, it can go back before that run's tensors come. */
+  /**
+   * Compiles without running. Compiling leaves much freed memory; done separately, that memory can be returned before the first run
+   * allocates its tensors.
+   */
   private compileOnly(name: string, { guard }: LoweredSignature, fed: readonly Fed[], fetches: readonly string[]): void {
     try {
       this.execute(name, [...fed, { port: guard, data: Float32Array.of(Number.NaN) }], fetches);
@@ -196,7 +199,7 @@ class TensorflowSession implements Session {
     return variable;
   }
 
-  /** One blocking run. Every tensor made for it is deleted, whatever happens. */
+  /** Executes one blocking run. Deletes every tensor created for it, whatever happens. */
   private execute(what: string, fed: readonly Fed[], fetches: readonly string[]): HostArray[] {
     const { addon, session } = this;
     if (session === undefined) throw new EngineError(`${what}: the session is closed`);

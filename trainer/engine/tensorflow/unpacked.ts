@@ -1,10 +1,10 @@
-/** A weight of 4-bit codes as TensorFlow unpacks it: one node of the operation that `native/operations/unpack-operation.cc` registers. */
+/** Emits a weight of 4-bit codes for TensorFlow: one node of the operation that `native/operations/unpack-operation.cc` registers. */
 import type { Unpacking } from '../../graph/fusion/unpacking.ts';
 import type { TensorSpec } from '../../graph/types.ts';
 import type { Emitter } from './emitter.ts';
 import { attr } from './node-def.ts';
 
-/** @param inputs the codes and the scales. @returns the name of the output */
+/** Emits the unpacking. @param inputs the codes and the scales. @returns the name of the output */
 export const emitUnpacked = (
   emitter: Emitter,
   { levels, block }: Pick<Unpacking, 'levels' | 'block'>,

@@ -1,4 +1,4 @@
-/** Attention as one kernel, which TensorFlow does not have: models are traced with chunks for it. */
+/** Attention as one kernel, which TensorFlow does not have: models are traced with chunked attention for it. */
 import { EngineError } from '../../engine.ts';
 import type { LoweringTable } from '../lowering.ts';
 

@@ -13,7 +13,7 @@ const FROM_TENSORFLOW = [3, 2, 0, 1];
 const transposed = (emitter: Emitter, x: string, perm: readonly number[], dtype: DType): string =>
   emitter.emit('Transpose', [x, emitter.ints(perm)], { T: attr.type(dtype), Tperm: attr.type('int32') });
 
-/** The padding that TensorFlow's SAME puts before and after an axis. */
+/** Returns the padding before and after an axis with TensorFlow's SAME. */
 function samePadding(size: number, kernel: number, stride: number, dilation: number): [before: number, after: number] {
   const reach = (Math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1;
   const total = Math.max(reach - size, 0);
@@ -21,8 +21,8 @@ function samePadding(size: number, kernel: number, stride: number, dilation: num
 }
 
 /**
- * oneDNN takes VALID and SAME only. With EXPLICIT padding TensorFlow falls back to a kernel that is slower and knows neither groups
- * nor dilation in its gradients. So padding that is not SAME's is done beforehand.
+ * oneDNN supports only VALID and SAME. With EXPLICIT padding, TensorFlow falls back to a slower kernel that supports neither groups nor
+ * dilation in its gradients. So padding that differs from SAME is applied beforehand.
  */
 type Padding = 'VALID' | 'SAME' | 'BEFOREHAND';
 
@@ -59,7 +59,7 @@ function padImage(emitter: Emitter, x: string, { padding }: Window2d, value: num
   return emitter.emit('PadV2', [x, paddings, around], { T: attr.type(dtype), Tpaddings: attr.type('int32') });
 }
 
-/** The image without its padding. */
+/** Removes the padding of an image. */
 function cropImage(emitter: Emitter, x: string, shape: Shape, { padding }: Window2d, dtype: DType): string {
   const begin = emitter.ints([0, padding[0], padding[2], 0]);
   return emitter.emit('Slice', [x, begin, emitter.ints(shape)], { T: attr.type(dtype), Index: attr.type('int32') });
@@ -73,14 +73,14 @@ const paddedShape = ([batch = 0, height = 0, width = 0, channels = 0]: Shape, { 
 ];
 
 /**
- * Is every input channel a group of its own, with a window that TensorFlow's depthwise kernels take? Its plain convolution computes such groups
- * one after the other.
+ * Returns true if every input channel is a group of its own, with a window that TensorFlow's depthwise kernels support. Its plain
+ * convolution computes such groups one after the other.
  */
 function isDepthwise({ groups, strides, dilations }: Window2d & { readonly groups: number }, [, perGroup]: Shape): boolean {
   return groups > 1 && perGroup === 1 && strides[0] === strides[1] && dilations.every(d => d === 1);
 }
 
-/** A filter [out, 1, kh, kw] as TensorFlow's depthwise kernels have it, [kh, kw, groups, out / groups]. */
+/** Converts a filter [out, 1, kh, kw] to the layout of TensorFlow's depthwise kernels, [kh, kw, groups, out / groups]. */
 const toDepthwise = (emitter: Emitter, filter: string, [out = 0, , kh = 0, kw = 0]: Shape, groups: number, dtype: DType): string =>
   reshaped(emitter, transposed(emitter, filter, TO_TENSORFLOW, dtype), [kh, kw, groups, out / groups], dtype);
 
@@ -103,7 +103,7 @@ interface Windowed {
   readonly dtype: DType;
 }
 
-/** The image that a convolution or pooling reads, with what stands around it. */
+/** Returns the image that a convolution or pooling reads, padded beforehand if necessary. */
 function windowed(x: string, value: number, { emitter, shape, kernel, window, dtype }: Windowed): { image: string; padding: Padding } {
   const padding = paddingOf(shape, kernel, window);
   return { padding, image: padding === 'BEFOREHAND' ? padImage(emitter, x, window, value, dtype) : x };
@@ -111,7 +111,7 @@ function windowed(x: string, value: number, { emitter, shape, kernel, window, dt
 
 type ConvolutionName = 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad';
 
-/** Computes in float32 where there is no kernel of the node's own type. */
+/** Computes in float32 if there is no kernel for the node's own type. */
 const inWidth =
   <Op extends ConvolutionName>(lower: (context: LoweringContext<Op>, inputs: readonly [string, string], dtype: DType) => string) =>
   (context: LoweringContext<Op>): string => {
@@ -123,17 +123,17 @@ const inWidth =
     return emitter.emit('Cast', [wide], { SrcT: attr.type('float32'), DstT: attr.type('bfloat16') });
   };
 
-/** Channels of a block of oneDNN's kernels. */
+/** Number of channels in a block of oneDNN's kernels. */
 const BLOCK = 16;
 
 /**
- * Does oneDNN write beyond its buffers? Its gradient of a filter of 1×1 with a stride does, on 8 channels of 56×56 (TensorFlow 2.21: the heap is
- * corrupt); all channel counts that do not fill a block are taken around it.
+ * Returns true if oneDNN would write beyond its buffers. Its filter gradient of a strided 1×1 filter does, with 8 channels of 56×56
+ * (TensorFlow 2.21: the heap is corrupted); all channel counts that do not fill a block avoid it.
  */
 const hasBadFilterGradient = ({ filterShape: [, channels = 0, kh, kw], strides }: OpAttributes['conv2dFilterGrad']): boolean =>
   kh === 1 && kw === 1 && channels % BLOCK !== 0 && strides.some(stride => stride > 1);
 
-/** The places of an image that a window of 1×1 with a stride sees. @param of.shape the shape of the convolution's result */
+/** Returns the pixels of an image that a strided 1×1 window reads. @param of.shape the shape of the convolution's result */
 function strided(image: string, { strides }: Window2d, { emitter, shape, dtype }: Pick<Windowed, 'emitter' | 'shape' | 'dtype'>): string {
   const [, height = 0, width = 0] = shape;
   const end = [0, (height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1, 0];
@@ -149,7 +149,7 @@ function strided(image: string, { strides }: Window2d, { emitter, shape, dtype }
   });
 }
 
-/** The window of a pooling over the node's first input. */
+/** Returns the window of a pooling over the node's first input. */
 const pooled = (node: Node, window: Pool2d, emitter: Emitter): Windowed => {
   const { shape, dtype } = inputAt({ node }, 0);
   return { emitter, window, shape, dtype, kernel: window.size };
@@ -202,7 +202,7 @@ export const convolutionLowerings = {
     const gradient = emitter.emit('Conv2DBackpropFilter', [seen, sizes, dy], convolution(window, padding, dtype));
     return transposed(emitter, gradient, FROM_TENSORFLOW, dtype);
   }),
-  // Padding of a maximum never wins: TensorFlow's SAME leaves it out, ours is −∞.
+  // The padding of a maximum never wins: TensorFlow's SAME ignores it, ours is −∞.
   maxPool2d: ({ emitter, inputs: [x = ''], node, attrs }) => {
     const { image, padding } = windowed(x, Number.NEGATIVE_INFINITY, pooled(node, attrs, emitter));
     return emitter.emit('MaxPool', [image], pooling(attrs, padding, node.dtype));

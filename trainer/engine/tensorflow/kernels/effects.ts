@@ -1,4 +1,4 @@
-/** Effects on variables, in place wherever TensorFlow can. */
+/** Effects on variables, in place wherever TensorFlow supports it. */
 import type { OpName } from '../../../graph/attributes.ts';
 import type { Node } from '../../../graph/node-store.ts';
 import { atLeast } from '../../../narrow.ts';
@@ -10,8 +10,8 @@ const MOVES: ReadonlySet<OpName> = new Set(['cast', 'transpose', 'slice', 'pad',
 const SIMPLIFIABLE: ReadonlySet<OpName> = new Set(['add', 'sub', 'mul', 'div', 'maximum', 'minimum', 'select']);
 
 /**
- * Could the buffer of this value belong to a feed, a constant or another variable? TensorFlow adopts the buffer that it assigns,
- * and its graph optimizer turns x·1, x + 0 and moves that move nothing into x; a later update in place would then change both.
+ * Returns true if the buffer of this value could belong to a feed, a constant or another variable. TensorFlow adopts the buffer that it
+ * assigns, and its graph optimizer replaces x·1, x + 0 and no-op moves by x; a later in-place update would then change both.
  */
 function mayShareBuffer(node: Node): boolean {
   if (node.op === 'feed' || node.op === 'constant' || node.op === 'read') return true;
@@ -19,14 +19,14 @@ function mayShareBuffer(node: Node): boolean {
   return MOVES.has(node.op) || isStatic(node) || (SIMPLIFIABLE.has(node.op) && node.inputs.some(isStatic));
 }
 
-/** Does the value depend on constants alone, so that TensorFlow folds it into one? */
+/** Returns true if the value depends only on constants, so that TensorFlow folds it into one. */
 const isStatic = (node: Node): boolean => node.op === 'constant' || (node.inputs.length > 0 && node.inputs.every(isStatic));
 
 function ownBuffer(emitter: Emitter, value: string, node: Node): string {
   return mayShareBuffer(node) ? emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }) : value;
 }
 
-/** Effects give no output: their tokens are made when something reads them. */
+/** Marks that an effect has no output: its token is created when something reads it. */
 function done(_: string): undefined {
   return undefined;
 }
@@ -36,7 +36,7 @@ type Variable = Pick<
   'emitter' | 'attrs' | 'handle' | 'variableType' | 'hasColumns'
 >;
 
-/** Never ResourceScatter*: it makes every later read copy the whole variable. A fresh read is an alias of the buffer. */
+/** Returns an alias of the buffer: a fresh read. Never uses ResourceScatter*, which makes every later read copy the whole variable. */
 function aliasOf({ emitter, attrs, handle, variableType }: Variable) {
   const T = attr.type(variableType(attrs.variable));
   return { alias: emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T }), T };
@@ -45,13 +45,16 @@ function aliasOf({ emitter, attrs, handle, variableType }: Variable) {
 const flat = (emitter: Emitter, x: string, T: ReturnType<typeof attr.type>): string =>
   emitter.emit('Reshape', [x, emitter.ints([-1])], { T, Tshape: attr.type('int32') });
 
-/** One after the other, in one thread: 20 ns for each. A reshaped alias has the same buffer, as one long vector. */
+/** Writes elements one after the other, in one thread: 20 ns each. A reshaped alias has the same buffer, as one flat vector. */
 function writeElements(variable: Variable, places: string, values: string): undefined {
   const { alias, T } = aliasOf(variable);
   return done(variable.emitter.emit('InplaceUpdate', [flat(variable.emitter, alias, T), places, values], { T }));
 }
 
-/** By the kernel of `native/kernels/columns.h`, on all threads. @param width of a row; 0 writes single elements of the variable */
+/**
+ * Writes columns with the kernel of `native/kernels/columns.h`, on all threads.
+ * @param width of a row; 0 writes single elements of the variable
+ */
 function writeColumns(variable: Variable, width: number, numbers: string, values: string): undefined {
   const { alias, T } = aliasOf(variable);
   return done(variable.emitter.emit('RowtuneUpdateColumns', [alias, numbers, values], { T, width: attr.int(width) }));

@@ -1,9 +1,9 @@
-/** Element by element: one TensorFlow operation each. */
+/** Elementwise operations: one TensorFlow operation each. */
 import type { OpName } from '../../../graph/attributes.ts';
 import { inputAt, type Lowering, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
 
-/** An operation of the same inputs whose only attribute is the element type of the last of them. */
+/** Returns a lowering to an operation with the same inputs, whose only attribute is the element type of the last one. */
 const typed =
   <Op extends OpName>(name: string): Lowering<Op> =>
   ({ emitter, inputs, node }) =>
@@ -39,6 +39,6 @@ export const elementwiseLowerings = {
   greaterEqual: typed('GreaterEqual'),
   logicalAnd: ({ emitter, inputs }) => emitter.emit('LogicalAnd', inputs),
   select: typed('SelectV2'),
-  // Inputs here and there: y, dy.
+  // Both take the inputs y, dy.
   sigmoidGrad: typed('SigmoidGrad'),
 } satisfies Partial<LoweringTable>;

@@ -1,4 +1,4 @@
-/** Products grouped by expert: the kernels of `native/kernels/expert-product.cc`, or one product of TensorFlow's for each expert. */
+/** Products grouped by expert: the kernels of `native/kernels/expert-product.cc`, or one TensorFlow product per expert. */
 
 import type { Node } from '../../../graph/node-store.ts';
 import type { DType } from '../../../graph/types.ts';
@@ -8,13 +8,13 @@ import type { Emitter } from '../emitter.ts';
 import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
 
-/** The parts of a tensor's first axis that each expert has. */
+/** Divides a tensor along its first axis into one part per expert. */
 function partition(emitter: Emitter, data: string, ids: string, experts: number, dtype: DType): string[] {
   const name = emitter.emit('DynamicPartition', [data, ids], { num_partitions: attr.int(experts), T: attr.type(dtype) });
   return Array.from({ length: experts }, (_, e) => (e === 0 ? name : `${name}:${e}`));
 }
 
-/** Numbers from 0 on, each `repeats` times. */
+/** Returns the integers from 0 on, each `repeats` times. */
 const counted = (emitter: Emitter, count: number, repeats = 1): string =>
   emitter.constant(
     Int32Array.from({ length: count }, (_, i) => Math.floor(i / repeats)),
@@ -30,7 +30,7 @@ const pick = (emitter: Emitter, data: string, at: string, axis: number, dtype: D
 const stitch = (emitter: Emitter, places: readonly string[], parts: readonly string[], dtype: DType): string =>
   emitter.emit('DynamicStitch', [...places, ...parts], { N: attr.int(parts.length), T: attr.type(dtype) });
 
-/** The rows of x that each expert reads. */
+/** Returns the rows of x that each expert reads. */
 function rowsByExpert(emitter: Emitter, x: string, { shape, dtype }: Node, ids: string, assignments: number, experts: number): string[] {
   const places = partition(emitter, counted(emitter, assignments, assignments / (shape[0] as number)), ids, experts, 'int32');
   return places.map(at => pick(emitter, x, at, 0, dtype));

@@ -7,7 +7,7 @@ export const indexingLowerings = {
   gather: call => {
     const { emitter, inputs, node, attrs, hasColumns } = call;
     const data = inputAt(call, 0).shape;
-    // TensorFlow calls a function of the C library for each element of the last axis.
+    // TensorFlow calls a C library function for each element of the last axis.
     if (hasColumns && attrs.axis === data.length - 1 && elementCount(data) > 0)
       return emitter.emit('RowtuneReadColumns', inputs, { T: attr.type(node.dtype) });
     return emitter.emit('GatherV2', [...inputs, emitter.int(attrs.axis)], {
@@ -38,7 +38,7 @@ const rowSums = ({ emitter, inputs, node, attrs }: LoweringContext<'segmentSum'>
     Tnumsegments: attr.type('int32'),
   });
 
-/** Sums of single numbers: `UnsortedSegmentSum` counts each segment in eight bytes of its own, twice what the sums take. */
+/** Sums single values. `UnsortedSegmentSum` counts each segment in an additional eight bytes, twice what the sums take. */
 function scatterAdd({ emitter, inputs, node, attrs }: LoweringContext<'segmentSum'>): string {
   const [data = '', ids = ''] = inputs;
   const column = emitter.emit('Reshape', [ids, emitter.ints([-1, 1])], { T: attr.type('int32'), Tshape: attr.type('int32') });

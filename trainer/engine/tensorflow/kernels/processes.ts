@@ -5,7 +5,7 @@ import { EngineError } from '../../engine.ts';
 import type { LoweringContext, LoweringTable } from '../lowering.ts';
 import { type Attributes, attr } from '../node-def.ts';
 
-/** They are on the processor: where a GPU computes, trained rows are few enough to pass through the host's memory. */
+/** Emits a sum on the CPU: if a GPU computes, trained rows are few enough to pass through the host's memory. */
 function emitOnHost(
   { emitter, inputs, hasSums }: Pick<LoweringContext<OpName>, 'emitter' | 'inputs' | 'hasSums'>,
   operation: string,

@@ -8,17 +8,17 @@ import { inputAt, type LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';
 
 /**
- * On several cores products of float32 are those of `native/kernels/product.cc`: SmolLM2's step takes 5% less with SPSFT and 8% less with LoRA
- * than with oneDNN's, whose threads sleep between two products and get no share of small ones. On one core oneDNN's are 8% faster.
+ * Returns true if the product uses `native/kernels/product.cc`: float32 on several cores. SmolLM2's step takes 5% less time with SPSFT and
+ * 8% less with LoRA than with oneDNN, whose threads sleep between products and get no share of small ones. On one core oneDNN is 8% faster.
  */
 const isOurs = ({ dtype, shape }: Node): boolean => dtype === 'float32' && operationThreads() > 1 && elementAt(shape, -2) >= WORTH_PACKING;
 
-/** Fewer rows are not worth packing the other matrix for. */
+/** Minimum number of rows that makes packing the other matrix worthwhile. */
 const WORTH_PACKING = 4;
 
 /**
- * With other types, TensorFlow gives all of a MatMul to one core if its three matrices fit that core's second-level cache, of 2 MB and more on
- * recent processors; a BatchMatMulV2 is split at any size, which pays from so many multiplications on.
+ * For other types, TensorFlow runs a MatMul on a single core if its three matrices fit in that core's L2 cache, which has 2 MB and more on
+ * recent CPUs; a BatchMatMulV2 is split at any size, which pays off from this many multiplications on.
  */
 const WORTH_SPLITTING = 3e7;
 const CACHE_BYTES = 2.2e6;

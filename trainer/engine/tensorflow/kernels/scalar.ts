@@ -1,7 +1,7 @@
-/** One number in the host form of an element type. */
+/** Encodes one value in the host form of an element type. */
 import type { DType, HostArray } from '../../../graph/types.ts';
 
-/** The upper half of a float32 is a bfloat16; exact for the numbers padded with (0, −∞, small integers). */
+/** Returns the upper half of a float32, which is a bfloat16; exact for the padding values used (0, −∞, small integers). */
 const bfloat16Bits = (value: number): number => (new Uint32Array(Float32Array.of(value).buffer)[0] ?? 0) >>> 16;
 
 const ARRAYS: Record<DType, (value: number) => HostArray> = {

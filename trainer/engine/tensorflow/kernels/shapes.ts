@@ -1,4 +1,4 @@
-/** Operations that move elements and compute nothing. */
+/** Operations that move elements without computing. */
 import { GraphError } from '../../../graph/types.ts';
 import type { LoweringTable } from '../lowering.ts';
 import { attr } from '../node-def.ts';

@@ -1,15 +1,15 @@
-/** Feeds, constants, variables and random numbers. */
+/** Feeds, constants, variables and random values. */
 import { elementCount } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
 import type { LoweringTable } from '../lowering.ts';
 import { type AttrValue, attr, shapeProto } from '../node-def.ts';
 
 export const sourceLowerings = {
-  // Feeds are made by lower.ts, which also notes their names.
+  // lower.ts creates feeds, and records their names.
   feed: () => undefined,
   constant: ({ emitter, attrs }) => emitter.constant(attrs.value, attrs.shape, attrs.dtype),
   read: ({ emitter, node, attrs, handle }) => emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: attr.type(node.dtype) }),
-  // Two draws of 16 bits from each word; TensorFlow compares them as signed numbers.
+  // Two 16-bit draws from each word; TensorFlow compares them as signed integers.
   randomMask: ({ emitter, inputs: [seed = ''], node, attrs }) => {
     const { skip = 0 } = attrs;
     const [block, inBlock] = [Math.floor(skip / DRAWS_OF_BLOCK), skip % DRAWS_OF_BLOCK];
@@ -31,7 +31,7 @@ export const sourceLowerings = {
   },
 } satisfies Partial<LoweringTable>;
 
-/** A block of Philox is four words, each of two draws. */
+/** Draws per Philox block: four words of two draws each. */
 const DRAWS_OF_BLOCK = 8;
 
 const drawWords = (emitter: Emitter, words: number, seed: string): string =>
@@ -41,7 +41,7 @@ const drawWords = (emitter: Emitter, words: number, seed: string): string =>
     Tseed: attr.type('int32'),
   });
 
-/** The same sequence from a later block on: the counter that TensorFlow makes of the seed, moved forward. */
+/** Draws the same sequence from a later block on, by advancing the counter that TensorFlow derives from the seed. */
 function drawWordsFrom(emitter: Emitter, words: number, seed: string, block: number): string {
   const start = emitter.emit('StatelessRandomGetKeyCounter', [seed], { Tseed: attr.type('int32') });
   const bytes = new BigUint64Array([BigInt(block), 0n]);
@@ -54,7 +54,7 @@ function drawWordsFrom(emitter: Emitter, words: number, seed: string, block: num
   });
 }
 
-/** TensorFlow's DT_UINT64, and its number for the generator Philox. */
+/** TensorFlow's DT_UINT64, and its code for the Philox generator. */
 const UINT64 = 23;
 const PHILOX = 1;
 
@@ -63,7 +63,7 @@ const INT16: AttrValue = { type: 5 };
 
 const limits = new WeakMap<Emitter, Map<number, string>>();
 
-/** The smallest signed 16-bit number that is not among the `ones` first, one node for all masks of an emitter. */
+/** Returns the smallest signed 16-bit value that is not among the first `ones`; all masks of an emitter share the node. */
 function leastWithout(emitter: Emitter, ones: number): string {
   const known = limits.get(emitter) ?? new Map<number, string>();
   limits.set(emitter, known);

@@ -8,7 +8,7 @@
 
 namespace {
 
-// `move` is pread or pwrite, which may do less than they are asked for.
+// `move` is pread or pwrite, which may move fewer bytes than requested.
 template <typename Move>
 int MoveAll(int file, int64_t offset, char* memory, size_t bytes, Move move) {
   while (bytes > 0) {
@@ -34,7 +34,7 @@ int BringBack(int file, int64_t offset, char* memory, size_t bytes) { return Mov
 
 int PutAway(int file, int64_t offset, char* memory, size_t bytes) {
   if (const int problem = MoveAll(file, offset, memory, bytes, pwrite)) return problem;
-  // Whole pages: those at the edges may hold a neighbor's numbers.
+  // Only whole pages: those at the edges may contain a neighbor's values.
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / page * page;

@@ -1,11 +1,12 @@
-// Numbers that lie in a file while nobody uses them.
+// Moves values that are not in use to a file and back.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
-// Sets so many bytes of the file's disk aside. The number of the system's error; 0 where all went well.
+// Reserves this many bytes of disk space for the file. Returns the system's error number; 0 on success.
 int ReserveFile(int file, int64_t bytes);
-// Reads the bytes at `offset` of the file into memory. The number of the system's error, or 0.
+// Reads the bytes at `offset` of the file into memory. Returns the system's error number; 0 on success.
 int BringBack(int file, int64_t offset, char* memory, size_t bytes);
-// Writes them there and gives the pages of memory that hold nothing else back to the system. The number of the system's error, or 0.
+// Writes the bytes there and returns the memory pages that hold nothing else to the system. Returns the system's error number; 0 on
+// success.
 int PutAway(int file, int64_t offset, char* memory, size_t bytes);

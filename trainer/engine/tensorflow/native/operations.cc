@@ -1,8 +1,8 @@
-// TensorFlow's operations RowtuneFused, a row program over its inputs, RowtuneProduct, a product of matrices of float32, RowtuneExpertProduct and
-// RowtuneExpertGradient, products grouped by expert, RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its place
-// in a file, and out, RowtuneUnpack, a weight of 4-bit codes, RowtuneHost, the numbers of an array of JavaScript, RowtuneReadColumns and
-// RowtuneUpdateColumns, for columns or single elements, and RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are there once this
-// addon is loaded, before any session is made.
+// TensorFlow operations: RowtuneFused, a row program over its inputs; RowtuneProduct, a float32 matrix product; RowtuneExpertProduct and
+// RowtuneExpertGradient, products grouped by expert; RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its
+// place in a file, and out; RowtuneUnpack, a weight of 4-bit codes; RowtuneHost, the values of a JavaScript array; RowtuneReadColumns and
+// RowtuneUpdateColumns, for columns or single elements; RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are
+// registered when this addon is loaded, which must happen before any session is created.
 #include <node_api.h>
 
 #include <algorithm>
@@ -45,7 +45,7 @@ void RunFused(void* kernel, TF_OpKernelContext* context) {
   Run run(context);
   std::vector<Tensor> held;
   std::vector<void*> outputs;
-  // Outputs first: an input is given over only while nobody holds it, and it can still be read then.
+  // Outputs first: an input's buffer is forwarded only while nothing else holds it, and the input can still be read after that.
   for (size_t i = 0; i < program.outputs.size(); i++) {
     const Output& output = program.outputs[i];
     int forwarded = -1;
@@ -125,7 +125,7 @@ Matrix MatrixOf(const TF_Tensor* tensor) {
   return {static_cast<const float*>(TF_TensorData(tensor)), TF_NumDims(tensor) == 2 ? TF_Dim(tensor, 0) : 0, TF_NumDims(tensor) == 2 ? TF_Dim(tensor, 1) : 0};
 }
 
-// Do the rows of a matrix divide the assignments?
+// Returns true if the number of rows of a matrix divides the number of assignments.
 bool Divide(const Matrix& matrix, int64_t assignments) { return matrix.rows > 0 && assignments % matrix.rows == 0; }
 
 void FailExperts(Run& run) {
@@ -178,7 +178,7 @@ void* CreateFilePlace(TF_OpKernelConstruction* construction) {
   return Constructed(construction, status.get(), std::move(place));
 }
 
-// The input is an alias of the variable: what is moved is the variable's own buffer.
+// The input is an alias of the variable, so the variable's own buffer is moved.
 template <int Move(int, int64_t, char*, size_t)>
 void RunMove(void* kernel, TF_OpKernelContext* context) {
   const FilePlace& place = *static_cast<const FilePlace*>(kernel);
@@ -203,7 +203,7 @@ struct Operation {
   void (*destroy)(void*);
 };
 
-// The message of what went wrong; empty where all is well.
+// Returns the error message; empty on success.
 std::string Register(const Operation& operation) {
   const Status status(TF_NewStatus());
   TF_OpDefinitionBuilder* builder = TF_NewOpDefinitionBuilder(operation.name);
@@ -237,7 +237,7 @@ std::string RegisterAll() {
   return "";
 }
 
-// (file, bytes): sets so much of an open file's disk aside. Gives an empty text, or what went wrong.
+// (file, bytes): reserves this many bytes of disk space for an open file. Returns an empty string, or the error.
 napi_value Reserve(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
   size_t count = 2;
@@ -250,7 +250,7 @@ napi_value Reserve(napi_env env, napi_callback_info info) {
   return text;
 }
 
-// (array) → where it lies, as a bigint
+// (array) → its address, as a bigint
 napi_value AddressOf(napi_env env, napi_callback_info info) {
   napi_value array = nullptr, address = nullptr;
   size_t count = 1;
@@ -261,8 +261,8 @@ napi_value AddressOf(napi_env env, napi_callback_info info) {
   return address;
 }
 
-// Exports `hasProducts`, whether this processor has the vectors that RowtuneProduct was written for, `reserve`, `addressOf`, and the functions of
-// group-addon.h and coder-addon.h.
+// Exports `hasProducts` (whether this CPU has the vector instructions that RowtuneProduct needs), `reserve`, `addressOf`, and the functions
+// of group-addon.h and coder-addon.h.
 napi_value Init(napi_env env, napi_value exports) {
   static const std::string problem = RegisterAll();
   if (!problem.empty()) napi_throw_error(env, nullptr, problem.c_str());

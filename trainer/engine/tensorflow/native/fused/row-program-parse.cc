@@ -1,4 +1,4 @@
-// Reads a row program from its words, and checks it, so that running it touches nothing but the tensors that it names.
+// Parses a row program from its words, and validates it, so that running it only accesses the tensors that it names.
 #include "row-program.h"
 
 #include <algorithm>
@@ -18,13 +18,13 @@ class Reader {
     return *at_++;
   }
   float NextFloat() { return FromBits(static_cast<uint32_t>(Next())); }
-  // The length of a list. A length that exceeds the words that are left makes the program invalid, not large.
+  // Returns the length of a list. A length that exceeds the remaining words makes the program invalid.
   int32_t Count() {
     const int32_t count = Next();
     if (count < 0 || count > end_ - at_) failed = true;
     return failed ? 0 : count;
   }
-  // A number below `limit`.
+  // Returns an integer below `limit`.
   int32_t Below(int64_t limit) {
     const int32_t value = Next();
     if (value < 0 || value >= limit) failed = true;
@@ -76,7 +76,7 @@ Output ReadOutput(Reader& reader) {
   return output;
 }
 
-// The widest kind among the operands: one number per element, per row, or one for all.
+// Returns the widest kind among the operands: one value per element, per row, or for all rows.
 Kind Widest(const RowProgram& program, const Instruction& i) {
   Kind widest = Kind::kScalar;
   const int32_t operands[] = {i.a, i.b, i.c};
@@ -94,7 +94,7 @@ bool IsValid(const RowProgram& program) {
   for (const Instruction& i : program.instructions) {
     const Kind target = program.registers[i.target];
     const CodeInfo& info = kCodeInfo[static_cast<int32_t>(i.code)];
-    // A row becomes one number, or one for all rows where all are the same; everything else has the widest kind of its operands.
+    // A reduction gives one value per row, or one for all rows if all rows are equal; any other result has the widest kind of its operands.
     const bool fits = info.reduces ? program.reduces && program.registers[i.a] == Kind::kFull && target != Kind::kFull : target == Widest(program, i);
     if (!fits) return false;
   }
@@ -113,7 +113,7 @@ int64_t BytesOf(Type type) {
   return 0;
 }
 
-// Whether every element that an access reaches lies within a tensor of so many bytes.
+// Returns true if every element that an access reaches is within a tensor of this many bytes.
 bool IsWithin(const RowProgram& program, const Access& access, size_t bytes) {
   int64_t first = access.offset, last = access.offset;
   const auto walk = [&](int64_t stride, int64_t low, int64_t high) {
@@ -127,7 +127,7 @@ bool IsWithin(const RowProgram& program, const Access& access, size_t bytes) {
         low = std::max<int64_t>(low, window.low);
         high = std::min<int64_t>(high, window.high - 1);
       }
-    // Nothing lies inside the windows, so nothing is read.
+    // The windows contain no rows, so nothing is read.
     if (high < low) return true;
     walk(access.lead[axis], low, high);
   }

@@ -11,9 +11,9 @@
 
 namespace {
 
-// One instruction works over some 4 KB at a time, so that all of a program's registers lie in the nearest cache.
+// An instruction works on about 4 KB at a time, so that all registers of a program stay in the L1 cache.
 constexpr int64_t kTileElements = 1024;
-// Less than this is done before another thread has woken.
+// A smaller piece is finished before another thread has woken up.
 constexpr int64_t kPieceElements = 16384;
 
 struct Tile {
@@ -39,7 +39,7 @@ class Registers {
   }
 
   const std::vector<Kind>& kinds;
-  // Where a register's own memory is, where an instruction writes it (an output's memory maybe), and where its value is read.
+  // Each register's own memory, the memory that instructions write to (possibly an output's), and the memory its value is read from.
   std::vector<float*> own, target;
   std::vector<const float*> value;
 
@@ -142,7 +142,7 @@ void StoreAs(const RowProgram& program, const Access& access, const float* from,
   });
 }
 
-// Do the elements of a tile lie one behind the other, as they do in a register?
+// Returns true if the elements of a tile are contiguous, as they are in a register.
 bool IsDense(const RowProgram& program, const Access& access, const Tile& tile) {
   if (access.column != 1 || access.type != Type::kFloat32 || !access.windows.empty()) return false;
   if (tile.rows == 1) return true;
@@ -182,7 +182,7 @@ void Store(const RowProgram& program, const Access& access, const Buffers& buffe
   void* to = buffers.outputs[access.tensor];
   switch (access.type) {
     case Type::kFloat32: {
-      // An instruction may have written there already.
+      // An instruction may already have written the value there.
       if (kind == Kind::kFull && IsDense(program, access, tile) && from == static_cast<float*>(to) + OffsetOf(program, access, tile)) return;
       return StoreAs(program, access, from, tile, kind, static_cast<float*>(to));
     }
@@ -204,7 +204,7 @@ void Map(F f, const Instruction& i, const Tile& tile, Registers& r) {
   for (int64_t n = 0; n < count; n++) to[n] = f(a[n]);
 }
 
-// Each operand has an element for each of the result's, or one a row, or one for all.
+// Each operand has one element for each of the result's, or one per row, or one for all.
 template <class F>
 void Combine(F f, const Instruction& i, const Tile& tile, Registers& r) {
   const Kind kind = r.kinds[i.target], ka = r.kinds[i.a], kb = r.kinds[i.b];
@@ -240,7 +240,7 @@ void Combine(F f, const Instruction& i, const Tile& tile, Registers& r) {
   }
 }
 
-// Both are read before one is chosen, so that it is a blend of vectors and no branch on a random mask.
+// Both values are read before one is selected, so that this compiles to a vector blend instead of a branch on a random mask.
 template <bool kRowB, bool kRowC>
 void SelectRow(const float* a, const float* b, const float* c, float* to, int64_t count) {
   const float one_b = *b, one_c = *c;
@@ -270,12 +270,12 @@ void Select(const Instruction& i, const Tile& tile, Registers& r) {
   }
 }
 
-// Partial results side by side, then those: the same order in every run.
+// Computes partial results in parallel lanes, then combines them: the order is the same in every run.
 template <class F>
 void Reduce(F f, float start, const Instruction& i, const Tile& tile, Registers& r) {
   constexpr int64_t kLanes = 64;
   float* to = r.target[i.target];
-  // What is the same in every row gives one number.
+  // If all rows are equal, there is one result.
   const int64_t rows = r.kinds[i.target] == Kind::kScalar ? 1 : tile.rows;
   for (int64_t row = 0; row < rows; row++) {
     const float* x = r.value[i.a] + row * tile.columns;
@@ -293,7 +293,7 @@ void Reduce(F f, float start, const Instruction& i, const Tile& tile, Registers&
   }
 }
 
-// As TensorFlow: the greater of the two, and NaN where one of them is.
+// As in TensorFlow: the greater of the two, and NaN if either is NaN.
 [[gnu::always_inline]] inline float Maximum(float a, float b) { return a != a ? a : (b != b ? b : (a < b ? b : a)); }
 [[gnu::always_inline]] inline float Minimum(float a, float b) { return a != a ? a : (b != b ? b : (b < a ? b : a)); }
 
@@ -342,7 +342,7 @@ void RunRowProgram(const RowProgram& program, const Buffers& buffers) {
     return program.rows > 1 && across == 1 && access.windows.empty() &&
            std::all_of(access.lead.begin(), access.lead.end(), [](int64_t stride) { return stride == 0; });
   };
-  // What is stored in the order of a register is computed where it is stored, unless that is the memory of something still to be read.
+  // A value stored in register order is computed directly in the output, unless that memory belongs to an input that is still to be read.
   std::vector<Access> direct;
   for (const Access& store : program.stores) {
     const void* output = buffers.outputs[store.tensor];

@@ -7,15 +7,15 @@
 
 #include "row-program-format.h"
 
-// Tensors that one program may name.
+// Maximum number of tensors that a program may name.
 constexpr int64_t kMostTensors = 4096;
 
-// Rows outside [low, high) of one leading axis hold the fill instead of an element.
+// Rows outside [low, high) of a leading axis hold the fill value.
 struct Window {
   int32_t axis, low, high;
 };
 
-// Where the element of row (l0, l1, …) and column c lies: offset + Σ lead · l + column · c.
+// The element of row (l0, l1, …) and column c is at offset + Σ lead · l + column · c.
 struct Access {
   int32_t tensor, reg, column;
   Type type;
@@ -33,14 +33,14 @@ struct Instruction {
 struct Output {
   Type type;
   std::vector<int64_t> shape;
-  // Inputs whose memory it may take over, where nobody else holds them.
+  // Inputs whose memory it may take over, if nothing else holds them.
   std::vector<int32_t> candidates;
 };
 
 struct RowProgram {
   int64_t rows = 1, columns = 1;
   std::vector<int64_t> lead;
-  // Set where a row has to be seen as a whole.
+  // True if an instruction needs a whole row at once.
   bool reduces = false;
   std::vector<Kind> registers;
   std::vector<std::pair<int32_t, float>> constants;
@@ -49,10 +49,10 @@ struct RowProgram {
   std::vector<Output> outputs;
 };
 
-// Reads a program from its words. False where they are not a program that can run: numbers out of range, registers of kinds that do not fit.
+// Parses a program from its words. Returns false if they are not a runnable program: values out of range, or registers of unsuitable kinds.
 bool ParseRowProgram(const int32_t* words, size_t count, RowProgram* program);
 
-// Whether a program stays within tensors of these sizes, in bytes.
+// Returns true if a program stays within tensors of these sizes, in bytes.
 bool FitsTensors(const RowProgram& program, const std::vector<size_t>& inputs, const std::vector<size_t>& outputs);
 
 struct Buffers {
@@ -60,5 +60,5 @@ struct Buffers {
   void* const* outputs;
 };
 
-// Runs it over all rows. What a row gives does not depend on how rows are shared between threads.
+// Runs the program over all rows. The result of a row does not depend on how rows are divided among threads.
 void RunRowProgram(const RowProgram& program, const Buffers& buffers);

@@ -9,21 +9,21 @@
 #include "product.h"
 #include "thread-pool.h"
 
-// Rows are brought together expert by expert, so that each expert's are one matrix; all products are then shared by the threads at once, since one
-// expert's few rows would keep none of them busy.
+// Rows are gathered by expert, so that each expert's rows form one matrix; the threads then share all products at once, because the few
+// rows of one expert would keep none of them busy.
 namespace {
 
 using Floats = std::unique_ptr<float[]>;
 Floats Uninitialized(int64_t count) { return Floats(new float[static_cast<size_t>(std::max<int64_t>(count, 1))]); }
 
-// What belongs to each owner, in the order in which it came.
+// The items of each owner, in their original order.
 struct Grouped {
   std::vector<int64_t> begin;
   std::vector<int64_t> order;
   int64_t size(int64_t owner) const { return begin[owner + 1] - begin[owner]; }
 };
 
-// Empty `begin` where an owner is out of range.
+// Returns an empty `begin` if an owner is out of range.
 template <typename OwnerOf>
 Grouped Group(int64_t count, int64_t owners, const OwnerOf& owner_of) {
   std::vector<int64_t> begin(static_cast<size_t>(owners) + 1, 0), order(static_cast<size_t>(count));
@@ -42,10 +42,10 @@ Grouped ByExpert(const Assignments& assignments) {
   return Group(assignments.count, assignments.experts, [&](int64_t t) { return static_cast<int64_t>(assignments.ids[t]); });
 }
 
-// Rows that a thread copies before it looks for more.
+// Number of rows that a thread copies at a time.
 constexpr int64_t kCopied = 32;
 
-// The rows that the assignments read, expert by expert.
+// Returns the rows that the assignments read, expert by expert.
 Floats GatherRows(const Grouped& by_expert, const Matrix& from) {
   const int64_t count = static_cast<int64_t>(by_expert.order.size()), repeats = count / std::max<int64_t>(from.rows, 1);
   Floats to = Uninitialized(count * from.columns);
@@ -97,7 +97,7 @@ bool RunExpertGradient(const Assignments& assignments, const Matrix& a, const Ma
   if (chosen.begin.empty()) return false;
   std::vector<int64_t> begin(static_cast<size_t>(experts) + 1, 0);
   for (int64_t e = 0; e < experts; e++) begin[e + 1] = begin[e] + by_expert.size(e) * chosen.size(e);
-  // Of the rows of a that an expert reads, the columns that are asked for.
+  // The requested columns of the rows of a that each expert reads.
   const Floats left = Uninitialized(begin[experts]);
   const int64_t repeats = assignments.count / std::max<int64_t>(a.rows, 1);
   SharedPool().Run(experts, 1, [&](int64_t first, int64_t last) {

@@ -1,8 +1,8 @@
-// Products of rows with the matrices of the experts that they were assigned to, on the thread pool of the fused steps.
+// Products of rows with the matrices of the experts that they are assigned to, on the thread pool of the fused steps.
 #pragma once
 #include <cstdint>
 
-// Assignment t reads row t · rows / assignments of a matrix with `rows` rows, which divide the assignments.
+// Assignment t reads row t · rows / assignments of a matrix whose number of rows divides the number of assignments.
 struct Assignments {
   int64_t experts, count;
   const int32_t* ids;
@@ -13,10 +13,10 @@ struct Matrix {
   int64_t rows, columns;
 };
 
-// y[t] = W · x for the matrix [out, in] of each assignment's expert, which lie one below the other in `stack`; `transposed`: Wᵀ · x.
-// False where an id is none of the experts.
+// Computes y[t] = W · x with the matrix [out, in] of each assignment's expert; the matrices are stacked in `stack`. `transposed`: Wᵀ · x.
+// Returns false if an id is not that of an expert.
 bool RunExpertProduct(const Assignments& assignments, const Matrix& x, const Matrix& stack, bool transposed, float* y);
 
-// Σ a[t] ⊗ b[t] over the assignments of each expert, [experts · out, in], or only the `count` rows that are listed.
-// False where an id is none of the experts, or a row none of the result.
+// Computes Σ a[t] ⊗ b[t] over the assignments of each expert, [experts · out, in], or only the `count` listed rows. Returns false if an
+// expert id or a row index is out of range.
 bool RunExpertGradient(const Assignments& assignments, const Matrix& a, const Matrix& b, const int32_t* rows, int64_t count, float* c);

@@ -7,8 +7,8 @@
 
 #include "thread-pool.h"
 
-// As Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008: a tile of c stays in vector registers, a panel of b is packed
-// in the order in which it is read. Elements of a are broadcast from where they lie: their lines stay in the nearest cache.
+// After Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008: a tile of c stays in vector registers, a panel of b
+// is packed in the order in which it is read. Elements of a are broadcast from their original place: their cache lines stay in L1.
 namespace {
 
 #if defined(__AVX512F__)
@@ -19,21 +19,22 @@ constexpr int kLanes = 8, kTall = 6;
 constexpr int kLanes = 4, kTall = 6;
 #endif
 constexpr int kWide = 2 * kLanes;
-// Where rows of a lie a multiple of this apart, they share the few lines of one set of the nearest cache: as many rows as that has lines.
+// If rows of a are a multiple of this many bytes apart, they share the few lines of one L1 cache set, so a tile is limited to as many rows
+// as the set has lines.
 constexpr int64_t kSetBytes = 4096;
 constexpr int kTallInOneSet = std::min(8, kTall);
-// So much of k at a time, and so many panels: a tile's rows of a stay in the nearest cache, the packed panels in the second.
+// Depth of k and number of panels per block: a tile's rows of a stay in L1, the packed panels in L2.
 constexpr int64_t kDeep = 384;
 constexpr int64_t kPanels = 16;
-// Pieces a thread: whoever is late does fewer.
+// Pieces per thread: a thread that is late processes fewer.
 constexpr int64_t kPieces = 4;
-// Packing b takes as long as multiplying it by so many rows.
+// Packing b takes as long as multiplying it by this many rows.
 constexpr int64_t kFewRows = 3 * kTall;
-// Elements of a that stay in the second cache together with the panels.
+// Number of elements of a that fit in L2 along with the panels.
 constexpr int64_t kCached = 250000;
-// Fewer rows are not worth packing the other matrix again for.
+// Minimum number of rows that makes packing the other matrix again worthwhile.
 constexpr int64_t kRowsApart = 128;
-// A product of fewer multiplications is done before another thread has woken.
+// A product with fewer multiplications is finished before another thread has woken up.
 constexpr int64_t kSmall = 500000;
 
 typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4)));
@@ -44,29 +45,29 @@ void StoreVector(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = val
 
 struct Rows {
   const float* at;
-  // From one row to the next, and from one element of a row to the next.
+  // Stride from one row to the next, and from one element of a row to the next.
   int64_t row, element;
 };
 
 struct Target {
   float* at;
   int64_t row;
-  // Columns that are there; a panel's others are made and dropped.
+  // Number of existing columns; the panel's other columns are computed and discarded.
   int64_t columns;
-  // To what is there already, of earlier parts of k.
+  // True to add to the values from earlier parts of k.
   bool adds;
 };
 
-// Columns of b for one k after the other, `stride` apart.
+// Columns of b for consecutive k, `stride` apart.
 struct Panel {
   const float* at;
   int64_t stride;
 };
 
-// How a tile reads a and b: a's elements one behind the other along k, or its rows side by side for each k; the last also with b where it lies.
+// How a tile reads a and b: elements of a contiguous along k, or rows of a adjacent for each k; the last also reads b unpacked.
 enum class Reading { kAlong, kAcross, kAcrossUnpacked };
 
-// A tile of `kRows` rows and `kVectors` vectors of columns.
+// Computes a tile of `kRows` rows and `kVectors` vectors of columns.
 template <int kRows, int kVectors, Reading kReading>
 void Tile(const Rows& a, const Panel& b, int64_t depth, const Target& c) {
   const int64_t row = kReading == Reading::kAlong ? a.row : 1, element = kReading == Reading::kAlong ? 1 : a.element;
@@ -124,7 +125,7 @@ void TransposeBlock(const float* from, int64_t stride, float* to, int64_t to_str
     for (int k = 0; k < kLanes; k++) to[k * to_stride + i] = from[i * stride + k];
 }
 #else
-// log2(lanes) rounds that interleave each line of the upper half with its counterpart of the lower.
+// Transposes in log2(lanes) rounds that interleave each line of the upper half with its counterpart in the lower half.
 void TransposeBlock(const float* from, int64_t stride, float* to, int64_t to_stride) {
   Order low, high;
   for (int i = 0; i < kLanes; i++) {
@@ -151,16 +152,16 @@ void TransposeBlock(const float* from, int64_t stride, float* to, int64_t to_str
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// So far ahead of being packed a line is asked for: weights come from beyond the caches, a step reads more of them than any cache holds.
+// Prefetch distance for packing: weights come from beyond the caches, because a step reads more of them than any cache holds.
 constexpr int64_t kRowsAhead = 16;
 
-// From one panel to the next: apart in the sets of the cache, since all are written side by side.
+// Padding between panels, so that they are in different cache sets, since all are written at the same time.
 constexpr int64_t kApart = 80;
 int64_t PanelWidth(int64_t columns) { return columns <= kLanes ? kLanes : kWide; }
 int64_t PanelSpacing(int64_t width, int64_t depth) { return width * depth + kApart; }
 
-// Columns of b in panels: `width` of them side by side for each k, zeros for those beyond the last. b's "rows" are its columns here: `row` leads from
-// one to the next, `element` along k.
+// Packs columns of b into panels: for each k, `width` adjacent columns, with zeros for missing ones. The "rows" of b are its columns here:
+// `row` is the stride from one to the next, `element` the stride along k.
 void PackPanels(const Rows& b, int64_t depth, int64_t columns, int64_t width, float* to) {
   const int64_t whole = columns / width * width, spacing = PanelSpacing(width, depth);
   if (b.row == 1) {
@@ -191,7 +192,7 @@ void PackPanels(const Rows& b, int64_t depth, int64_t columns, int64_t width, fl
       to[whole / width * spacing + k * width + n] = whole + n < columns ? b.at[(whole + n) * b.row + k * b.element] : 0.f;
 }
 
-// As few parts of at most `most` as there must be, of nearly the same size, a multiple of `unit`.
+// Divides `whole` into the fewest parts of at most `most`, and returns their nearly equal size, a multiple of `unit`.
 int64_t EvenPart(int64_t whole, int64_t most, int64_t unit) { return DivideUp(DivideUp(whole, DivideUp(whole, most)), unit) * unit; }
 
 float* OwnPanels() {
@@ -207,7 +208,7 @@ struct Part {
   int64_t size() const { return end - begin; }
 };
 
-// Rows and columns of one product of the batch.
+// Computes a range of rows and columns of one product of the batch.
 void RunPiece(const Product& product, const float* a, const float* b, float* c, Part rows, Part columns) {
   const Rows ra = product.transpose_a ? Rows{a, 1, product.m} : Rows{a, product.k, 1};
   const Rows rb = product.transpose_b ? Rows{b, product.k, 1} : Rows{b, 1, product.n};
@@ -215,7 +216,7 @@ void RunPiece(const Product& product, const float* a, const float* b, float* c, 
   const int64_t tall = in_one_set ? kTallInOneSet : kTall;
   const int64_t width = PanelWidth(product.n);
   const int64_t deep = EvenPart(product.k, kDeep, kLanes);
-  // Few rows are done before their columns were packed.
+  // With few rows, multiplying is faster than packing the columns first.
   const bool packs = !product.transpose_a || product.transpose_b || rows.size() > kFewRows || columns.size() % width != 0;
   const Reading reading = !product.transpose_a ? Reading::kAlong : packs ? Reading::kAcross : Reading::kAcrossUnpacked;
   float* panels = OwnPanels();
@@ -257,11 +258,12 @@ void RunProduct(const Product& product, const float* a, const float* b, float* c
   const int64_t width = PanelWidth(n);
   const bool is_small = batch * m * n * k < kSmall;
   const int64_t threads = is_small ? 1 : pool.threads();
-  // A part of the rows for each thread where they are enough, so that it finds there what it has written; columns are shared then only at the end.
+  // Each thread gets a part of the rows, if there are enough, so that it finds its own results in its cache; columns are shared only at the
+  // end.
   const int64_t down = std::clamp<int64_t>(m / kRowsApart, 1, DivideUp(threads, batch));
   const int64_t rows = EvenPart(m, DivideUp(m, down), 1);
   const int64_t panels = DivideUp(n, width);
-  // Rows that no cache holds are read once by each piece.
+  // Rows that do not fit in a cache are read once by each piece.
   const int64_t wanted = threads * (rows * k > kCached ? 1 : kPieces);
   const int64_t across = DivideUp(panels, std::clamp<int64_t>(batch * down * panels / wanted, 1, kPanels));
   const int64_t columns = DivideUp(panels, across) * width;
@@ -274,7 +276,7 @@ void RunProduct(const Product& product, const float* a, const float* b, float* c
   });
 }
 
-// A piece of so many multiplications keeps a thread busy for longer than it takes to hand it over.
+// A piece with this many multiplications keeps a thread busy for longer than handing it over takes.
 constexpr int64_t kWorthSharing = 2000000;
 
 void RunProducts(const std::vector<SomeProduct>& products, bool transpose_a, bool transpose_b) {

@@ -3,16 +3,16 @@
 #include <cstdint>
 #include <vector>
 
-// c[b] = op(a[b]) · op(b[b]) for each of a batch, all row-major and dense: op(a) is m × k, op(b) is k × n.
+// Computes c[b] = op(a[b]) · op(b[b]) for each b of a batch, all row-major and dense: op(a) is m × k, op(b) is k × n.
 struct Product {
   int64_t batch, m, n, k;
   bool transpose_a, transpose_b;
 };
 
-// False where this processor has no vectors that these kernels were written for.
+// Returns false if this CPU lacks the vector instructions that these kernels need.
 bool HasProducts();
 
-// What an element of c gets does not depend on the number of threads.
+// Computes the product. The result does not depend on the number of threads.
 void RunProduct(const Product& product, const float* a, const float* b, float* c);
 
 // One of several products with the same transposes: c = op(a) · op(b), all row-major and dense. Any size may be 0.
@@ -22,5 +22,5 @@ struct SomeProduct {
   float* c;
 };
 
-// All of them, shared by the threads as if they were one.
+// Computes all of them; the threads share them as if they were one product.
 void RunProducts(const std::vector<SomeProduct>& products, bool transpose_a, bool transpose_b);

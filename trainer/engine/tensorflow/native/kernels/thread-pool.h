@@ -1,4 +1,4 @@
-// A few threads that share the rows of one program at a time.
+// A small thread pool whose threads share the rows of one program at a time.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-// Numbers too small for the normal form count as 0, in every thread alike, as TensorFlow's own kernels have it.
+// Treats denormal numbers as 0, in every thread, as TensorFlow's own kernels do.
 class FlushDenormals {
  public:
 #if defined(__x86_64__)
@@ -40,8 +40,9 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(shares_.size()); }
 
-  // Calls work over [0, count) in pieces of `grain`, each once, on the calling thread and the helpers; returns when all are done. Each thread
-  // begins with its own part of the whole, the same in every call: what a thread has written lies in its cache when the next call reads it there.
+  // Calls `work` on [0, count) in pieces of `grain`, each once, on the calling thread and the helpers; returns when all are done. Each
+  // thread starts with its own part of the range, the same in every call: the next call then finds a thread's results in that thread's
+  // cache.
   void Run(int64_t count, int64_t grain, const Work& work) {
     if (helpers_.empty() || count <= grain) {
       FlushDenormals flush;
@@ -63,7 +64,7 @@ class ThreadPool {
     }
     TakePieces(0);
     closed_.store(opened_.load());
-    // Only those that have begun are waited for: one that another process keeps from running has taken nothing.
+    // Waits only for threads that have started: one that another process keeps from running has taken no pieces.
     for (int i = 0; inside_.load() > 0; i++) i < kPauses ? Pause() : std::this_thread::yield();
   }
 
@@ -76,7 +77,7 @@ class ThreadPool {
 #endif
   }
 
-  // Its own, then what others have not come to.
+  // Takes the thread's own pieces, then those that other threads have not started.
   void TakePieces(size_t thread) {
     FlushDenormals flush;
     for (size_t i = 0; i < shares_.size(); i++) {
@@ -89,7 +90,7 @@ class ThreadPool {
     }
   }
 
-  // One step's work follows the other within microseconds: waiting awake for so long is cheaper than being woken.
+  // Returns true if work arrives soon. The next step follows within microseconds: spinning that long is cheaper than being woken.
   bool ComesSoon(uint64_t seen) {
     const auto until = std::chrono::steady_clock::now() + kAwake;
     do
@@ -109,7 +110,8 @@ class ThreadPool {
         wake_.wait(lock, [&] { return opened_.load() != seen; });
         asleep_.fetch_sub(1);
       }
-      // Inside first, then a look whether the work is still open: the caller closes it first, then looks whether anyone is inside.
+      // A helper first enters, then checks whether the work is still open; the caller first closes it, then checks whether anyone is
+      // inside.
       inside_.fetch_add(1);
       seen = opened_.load();
       if (closed_.load() != seen) TakePieces(thread);
@@ -130,12 +132,12 @@ class ThreadPool {
   std::condition_variable wake_;
   const Work* work_ = nullptr;
   int64_t grain_ = 1;
-  // How many calls have begun, and how many of them have no pieces left.
+  // Number of calls that have started, and number of calls with no pieces left.
   std::atomic<uint64_t> opened_{0}, closed_{0};
   std::atomic<int> inside_{0}, asleep_{0};
 };
 
-// The pool of all kernels: as many threads as the engine's own has (engine/tensorflow/environment.ts).
+// Returns the pool of all kernels: as many threads as the engine's own (engine/tensorflow/environment.ts).
 inline ThreadPool& SharedPool() {
   static ThreadPool* pool = [] {
     const char* threads = std::getenv("TF_NUM_INTRAOP_THREADS");

@@ -7,10 +7,10 @@
 
 namespace {
 
-// Less than this is done before another thread has woken.
+// A smaller piece is finished before another thread has woken up.
 constexpr int64_t kPieceElements = 65536;
 
-// GCC makes one instruction of a shuffle of 16 bytes where the processor has one (SSSE3, NEON), and plain code elsewhere.
+// GCC compiles a 16-byte shuffle to one instruction if the CPU has one (SSSE3, NEON), and to plain code otherwise.
 using Bytes = uint8_t __attribute__((vector_size(16)));
 
 Bytes LoadBytes(const void* from) {
@@ -19,7 +19,7 @@ Bytes LoadBytes(const void* from) {
   return bytes;
 }
 
-// Units of `kUnit` bytes, from `a` and `b` in turn: those of their lower halves, or of their upper halves.
+// Interleaves units of `kUnit` bytes from `a` and `b`: those of their lower halves, or of their upper halves.
 template <int kUnit, bool kUpper>
 [[gnu::always_inline]] inline Bytes Zip(Bytes a, Bytes b) {
   constexpr int k = kUpper ? 8 : 0;
@@ -29,14 +29,14 @@ template <int kUnit, bool kUpper>
     return __builtin_shuffle(a, b, Bytes{k, k + 1, k + 16, k + 17, k + 2, k + 3, k + 18, k + 19, k + 4, k + 5, k + 20, k + 21, k + 6, k + 7, k + 22, k + 23});
 }
 
-// Every second byte of both, from the first on or from the second.
+// Returns every second byte of both, starting with the first or the second.
 template <int kFirst>
 [[gnu::always_inline]] inline Bytes EverySecond(Bytes a, Bytes b) {
   constexpr int k = kFirst;
   return __builtin_shuffle(a, b, Bytes{k, k + 2, k + 4, k + 6, k + 8, k + 10, k + 12, k + 14, k + 16, k + 18, k + 20, k + 22, k + 24, k + 26, k + 28, k + 30});
 }
 
-// The 16 numbers that a code of one block may stand for, a plane for each of their bytes: so 16 codes are looked up at once.
+// The 16 values that a code of one block can have, as one plane per byte, so that 16 codes are looked up at once.
 template <class To>
 struct Table;
 

@@ -1,5 +1,5 @@
-// Elementary functions as plain arithmetic, so that the compiler turns a loop over them into vector instructions.
-// Each keeps NaN, and is within 4e-7 of the true value, relative to 1 + |value|.
+// Elementary functions as plain arithmetic, so that the compiler vectorizes loops over them. Each propagates NaN, and is within 4e-7 of the
+// true value, relative to 1 + |value|.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -24,7 +24,7 @@
 [[gnu::always_inline]] inline float Exp(float x) {
   x = x > 104.f ? 104.f : x;
   x = x < -104.f ? -104.f : x;
-  // Adding 1.5 · 2^23 rounds to a whole number.
+  // Adding 1.5 · 2^23 rounds to an integer.
   const float n = (x * 1.44269504f + 12582912.f) - 12582912.f;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float e = 1.98412698e-4f;
@@ -35,7 +35,7 @@
   e = e * r + 0.5f;
   e = e * r + 1.f;
   e = e * r + 1.f;
-  // In two factors, since 2^n alone would overflow before the product does.
+  // Uses two factors, because 2^n alone could overflow even if the product does not.
   const int32_t whole = static_cast<int32_t>(n);
   const int32_t half = whole >> 1;
   return e * FromBits(static_cast<uint32_t>(half + 127) << 23) * FromBits(static_cast<uint32_t>(whole - half + 127) << 23);
@@ -64,7 +64,7 @@
 
 [[gnu::always_inline]] inline float WithSign(float magnitude, float sign) { return FromBits(ToBits(magnitude) | (ToBits(sign) & 0x80000000u)); }
 
-// Near 0 its Taylor series, since 1 − e^−2x would cancel.
+// Near 0, uses the Taylor series, since 1 − e^−2x would cancel.
 [[gnu::always_inline]] inline float Tanh(float x) {
   const float s = x * x;
   float near = 2.18694885e-2f;
@@ -78,7 +78,7 @@
   return size < 0.25f ? near : far;
 }
 
-// Near 0 its Taylor series; far from it 1 − e^−x² · g(1 / (1 + x / 2)), g interpolated at Chebyshev nodes over 1 ≤ x ≤ 4.2.
+// Near 0, uses the Taylor series; far from it, 1 − e^−x² · g(1 / (1 + x / 2)), with g interpolated at Chebyshev nodes over 1 ≤ x ≤ 4.2.
 [[gnu::always_inline]] inline float Erf(float x) {
   const float s = x * x;
   float near = 1.480719282e-8f;
@@ -107,7 +107,7 @@
   return size < 1.f ? near : far;
 }
 
-// To the nearest bfloat16, ties to even; a NaN stays one. What has less than the least exponent becomes 0, as in the processor's own instruction.
+// Rounds to the nearest bfloat16, ties to even; NaN stays NaN. Denormals become 0, as with the CPU's own instruction.
 [[gnu::always_inline]] inline uint16_t ToBfloat16(float value) {
   const uint32_t bits = ToBits(value);
   const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -118,7 +118,7 @@
 [[gnu::always_inline]] inline float FromBfloat16(uint16_t bits) { return FromBits(static_cast<uint32_t>(bits) << 16); }
 
 #ifdef __AVX512BF16__
-// Calls each(16 numbers of `from` as bfloat16, where they begin, which of them are there).
+// Calls each(16 values of `from` as bfloat16, start index, mask of existing values).
 template <class Each>
 [[gnu::always_inline]] inline void EachBfloat16(const float* from, int64_t count, Each each) {
   for (int64_t n = 0; n < count; n += 16) {
@@ -136,7 +136,7 @@ inline void ToBfloat16s(const float* from, uint16_t* to, int64_t count) {
 #endif
 }
 
-// The same numbers as float32 again.
+// Rounds to bfloat16 and stores the values as float32.
 inline void RoundToBfloat16s(const float* from, float* to, int64_t count) {
 #ifdef __AVX512BF16__
   EachBfloat16(from, count, [&](__m256i narrow, int64_t n, __mmask16 there) {

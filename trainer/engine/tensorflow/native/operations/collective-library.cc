@@ -18,10 +18,10 @@
 
 namespace {
 
-// A collective that stands still is given up after this time; a lost rank is found sooner by its missing signs of life.
+// A stalled collective is abandoned after this time; a lost rank is detected sooner by its missing signs of life.
 constexpr int kTimeoutSeconds = 600;
 
-// Protocol buffers by hand: fields of bytes and of numbers.
+// Protocol buffers encoded by hand: bytes fields and integer fields.
 std::string Varint(uint64_t value) {
   std::string text;
   for (; value >= 128; value >>= 7) text += static_cast<char>(value | 128);
@@ -44,7 +44,7 @@ std::string ServerOf(int rank, const std::vector<std::string>& addresses) {
   return Field(1, Field(1, job)) + Field(2, "worker") + Field(3, static_cast<uint64_t>(rank)) + Field(4, ConfigOf(rank)) + Field(5, "grpc");
 }
 
-// One exchange: the thread of the library carries it out, in the order in which exchanges begin.
+// An exchange: the library's thread executes exchanges in the order in which they are started.
 struct Task {
   std::function<std::string()> work;
   std::atomic<bool> done{false};
@@ -100,7 +100,7 @@ class Collectives final : public MpiLibrary {
     return Begin([this, from, to, bytes] { return Collect(from, to, bytes); });
   }
 
-  // The collectives of TensorFlow have no such operation for bytes: refused before it is needed.
+  // TensorFlow's collectives have no such operation for bytes; callers reject this case earlier.
   std::unique_ptr<Exchange> AllToAll(const void*, void*, int, std::string* problem) override {
     *problem = "gradients travel in float32 over gRPC";
     return nullptr;
@@ -115,7 +115,7 @@ class Collectives final : public MpiLibrary {
     }
     changed_.notify_all();
     thread_.join();
-    // The end of a process breaks the connections of those that still exchange: all wait for all, and then for their last answers.
+    // The end of a process breaks the connections of those that still exchange: all wait for all others, and then for their last replies.
     int32_t none = 0;
     std::vector<int32_t> all(static_cast<size_t>(size_));
     Collect(&none, all.data(), sizeof none);
@@ -129,7 +129,7 @@ class Collectives final : public MpiLibrary {
     TF_Operation* output;
   };
 
-  // placeholder, key → collective operation, on this rank's processor.
+  // Builds placeholder, key → collective operation, on this rank's CPU.
   std::string Build() {
     const Status status(TF_NewStatus());
     const std::string device = TaskName(rank_) + "/device:CPU:0";
@@ -188,7 +188,7 @@ class Collectives final : public MpiLibrary {
     }
   }
 
-  // Bytes travel as numbers of four.
+  // Bytes travel as 4-byte integers.
   std::string Collect(const void* from, void* to, int bytes) {
     const int words = (bytes + 3) / 4;
     std::vector<int32_t> own(static_cast<size_t>(words)), all(own.size() * static_cast<size_t>(size_));
@@ -200,7 +200,7 @@ class Collectives final : public MpiLibrary {
     return problem;
   }
 
-  // A key for each size: TensorFlow remembers the shape of a key. They are the same on all ranks, whose exchanges have one order.
+  // Returns a key per size: TensorFlow remembers the shape of a key. Keys are the same on all ranks, whose exchanges have the same order.
   int32_t KeyOf(bool sums, int64_t count) {
     return keys_.emplace(std::make_pair(sums, count), static_cast<int32_t>(keys_.size()) + 1).first->second;
   }

@@ -15,7 +15,7 @@ struct UpdateKernel {
   int64_t width = 0;
 };
 
-// Elements are moved by their size: nothing is computed with them.
+// Elements are moved by size only, without computing.
 template <typename Element>
 void Read(const Columns& columns, const TF_Tensor* matrix, const TF_Tensor* values) {
   ReadColumns(columns, static_cast<const Element*>(TF_TensorData(matrix)), static_cast<Element*>(TF_TensorData(values)));

@@ -9,7 +9,7 @@
 
 namespace {
 
-// The input's own buffer where nobody else holds it, else a new one. Null if that failed.
+// Returns the input's own buffer if nothing else holds it, otherwise a new one; null on failure.
 Tensor OutputLike(Run& run, const TF_Tensor* input) {
   const std::vector<int64_t> shape = ShapeOf(input);
   const int candidate = 0;
@@ -18,7 +18,7 @@ Tensor OutputLike(Run& run, const TF_Tensor* input) {
   return run.Failed() ? nullptr : std::move(output);
 }
 
-// The output with the values of the input. The input is let go first: what is held twice is not handed on.
+// Returns the output with the input's values. The input handle is released first, because a buffer that is held twice is not forwarded.
 Tensor Passed(Run& run) {
   Tensor input = run.Input(0);
   if (!input) return nullptr;

@@ -1,13 +1,13 @@
-// Sums over the ranks of a run as operations of TensorFlow.
+// TensorFlow operations for sums over the ranks of a run.
 #pragma once
 #include "kernel-run.h"
 
-// Attributes: `form`, a SumForm; `residual`, the name under which what it loses is kept, or empty.
+// Attributes: `form`, a SumForm; `residual`, the name under which its rounding error is kept, or empty.
 void* CreateBeginSum(TF_OpKernelConstruction*);
 void DestroyBeginSum(void*);
 void* CreateNothing(TF_OpKernelConstruction*);
 void DestroyNothing(void*);
-// Begins to sum x over all ranks; its output is not to be read by anything but the next.
+// Starts summing x over all ranks; only RunEndSum may read its output.
 void RunBeginSum(void*, TF_OpKernelContext*);
-// Waits until the sum is there.
+// Waits until the sum is complete.
 void RunEndSum(void*, TF_OpKernelContext*);

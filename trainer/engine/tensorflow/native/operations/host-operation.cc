@@ -16,12 +16,12 @@ struct HostKernel {
   std::vector<int64_t> shape;
 };
 
-// Less than this is copied before another thread has woken.
+// A smaller piece is copied before another thread has woken up.
 constexpr int64_t kPieceBytes = 1 << 20;
 constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
 
-// Pages of 2 MiB inside the memory, all of which is written next: the system then maps and clears one where it would map 512. Nothing changes where it has
-// none.
+// Requests 2 MiB pages for the memory, all of which is written next: the system then maps and clears one page instead of 512. No effect if
+// the system has none.
 void AdviseHugePages(char* memory, int64_t bytes) {
 #ifdef MADV_HUGEPAGE
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + kHugePage - 1) / kHugePage * kHugePage;

@@ -1,4 +1,4 @@
-// What every kernel of ours needs: handles that free themselves, and one run of a kernel.
+// Common helpers of our kernels: handles that free themselves, and one run of a kernel.
 #pragma once
 #include <functional>
 #include <memory>
@@ -26,7 +26,8 @@ inline std::vector<int64_t> ShapeOf(const TF_Tensor* tensor) {
 
 inline int64_t ElementsOf(const std::vector<int64_t>& shape) { return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()); }
 
-// The kernel, for TensorFlow to keep, where its attributes were read and are possible; else null, and the status is the error of the construction.
+// Returns the kernel for TensorFlow to keep, if its attributes were read and are valid; otherwise reports the status as a construction
+// error and returns null.
 template <typename Kernel>
 void* Constructed(TF_OpKernelConstruction* construction, TF_Status* status, std::unique_ptr<Kernel> kernel) {
   if (TF_GetCode(status) == TF_OK) return kernel.release();
@@ -34,7 +35,7 @@ void* Constructed(TF_OpKernelConstruction* construction, TF_Status* status, std:
   return nullptr;
 }
 
-// One run of a kernel; what goes wrong becomes the run's error.
+// One run of a kernel; errors become the run's error.
 class Run {
  public:
   explicit Run(TF_OpKernelContext* context) : context(context), status_(TF_NewStatus()) {}
@@ -45,12 +46,12 @@ class Run {
     TF_OpKernelContext_Failure(context, status());
     return true;
   }
-  // Ends the run with an error about what it was given.
+  // Ends the run with an error about its input.
   void Refuse(const char* problem) {
     TF_SetStatus(status(), TF_INVALID_ARGUMENT, problem);
     Failed();
   }
-  // Null where that failed.
+  // Returns an input; null on failure.
   Tensor Input(int i) {
     TF_Tensor* input = nullptr;
     TF_GetInput(context, i, &input, status());

@@ -1,5 +1,5 @@
-// The part of TensorFlow's stable C interface that an operation of one's own needs (tensorflow/c/{ops,kernels,tf_tensor,tf_status}.h), declared
-// here since the installed engine keeps no headers: so the kernels are compiled anew without downloading it again.
+// The part of TensorFlow's stable C API that custom operations need (tensorflow/c/{ops,kernels,tf_tensor,tf_status}.h), declared here
+// because the installed engine keeps no headers: so the kernels can be recompiled without downloading it again.
 #pragma once
 #include <cstddef>
 #include <cstdint>
