@@ -1,4 +1,7 @@
-/** The batch scripts of a run and of the workers of a sweep. They begin or continue, and go back into the queue when their time is over. */
+/**
+ * The batch scripts of a run and of the workers of a sweep. They start or continue the work, and requeue themselves when their time is
+ * over.
+ */
 import path from 'node:path';
 import { RUN_FILES, SUBMISSION } from '../protocol/run/run-files.ts';
 import type { SlurmProfile } from './profile.ts';
@@ -17,9 +20,9 @@ export interface SlurmFiles {
   readonly folder: string;
   readonly recipe: string;
   readonly script: string;
-  /** The number of the job. */
+  /** Record with the id of the job. */
   readonly record: string;
-  /** Exists when a user has stopped the run: the job then does not continue by itself. */
+  /** Exists if a user has stopped the run, so the job does not continue by itself. */
   readonly stop: string;
 }
 
@@ -31,13 +34,13 @@ export function slurmFiles(runDir: string): SlurmFiles {
 
 export const slurmLog = ({ folder }: SlurmFiles, jobId: string): string => path.join(folder, `log-${jobId}.txt`);
 
-/** The name of a task of a job array, as its log has it. */
+/** Returns the name of a task of a job array, as in its log. */
 export const taskName = (jobId: string, task: string): string => `${jobId}_${task}`;
 
-/** Quoted for a shell. */
+/** Quotes a text for a shell. */
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** The lines of a script before its commands. @param tasks of a job array */
+/** Returns the lines of a script before its commands. @param tasks number of tasks of a job array */
 function scriptHead({ profile, name }: Pick<ScriptParams, 'profile' | 'name'>, tasks?: number): string {
   const options: readonly (readonly [string, string | number | undefined])[] = [
     ['job-name', `rowtune-${name.replaceAll(/[^\w.-]/g, '-')}`],
@@ -52,7 +55,7 @@ function scriptHead({ profile, name }: Pick<ScriptParams, 'profile' | 'name'>, t
     ['gpus-per-task', profile.gpus_per_task],
     ['mem', profile.memory],
     ['time', profile.time],
-    // To the processes of the run, not to this script.
+    // Sent to the processes of the run, not to this script.
     ['signal', `TERM@${profile.notice_seconds}`],
     ['open-mode', 'append'],
   ];
@@ -62,10 +65,10 @@ ${options.flatMap(([option, value]) => (value === undefined ? [] : [`#SBATCH --$
 ${profile.sbatch.map(option => `#SBATCH ${option}\n`).join('')}`;
 }
 
-/** A step gets as many cores as its job asks for only if it asks too. */
+/** Returns an option of srun: a step gets the cores that its job requests only if it requests them too. */
 const stepCores = ({ cpus_per_task: cpus }: SlurmProfile): string => (cpus === undefined ? '' : ` --cpus-per-task=${cpus}`);
 
-/** The step of a worker, which starts the processes of a run by itself: it gets what all of them need. */
+/** Returns the options of a worker's step. A worker starts the processes of a run itself, so the step gets the resources of all of them. */
 function workerStep(profile: SlurmProfile): string {
   const processes = profile.tasks_per_node;
   if (processes === 1) return `--ntasks=1${stepCores(profile)}`;
@@ -100,14 +103,14 @@ exit $status
 
 export interface SweepScriptParams extends Omit<ScriptParams, 'runDir'> {
   readonly sweepDir: string;
-  /** The tasks of the array. */
+  /** Number of tasks of the array. */
   readonly tasks: number;
 }
 
-/** The exit status of a worker that had to stop and has saved (EX_TEMPFAIL of sysexits.h). */
+/** Exit status of a worker that had to stop and has saved (EX_TEMPFAIL of sysexits.h). */
 export const AGAIN_STATUS = 75;
 
-/** A job array whose tasks are the workers of a sweep: each takes one part of a run after another. */
+/** Returns a job array whose tasks are the workers of a sweep: each trains one part of a run after another. */
 export function sweepScript({ profile, name, sweepDir, files, tasks, command }: SweepScriptParams): string {
   return `${scriptHead({ profile, name }, tasks)}# Written by rowtune sweep --on slurm.
 ${profile.setup}

@@ -1,4 +1,4 @@
-/** The resources that a run asks of Slurm: a YAML file that fits a cluster, not a recipe. */
+/** The resources that a run requests from Slurm: a YAML file that belongs to a cluster, not to a recipe. */
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import { counted, processesText } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 
 const count = z.int().min(1).max(100_000);
-/** Values become lines of a shell script that begin with #SBATCH: a line break would end them. */
+/** Values become lines of a shell script that start with #SBATCH, so a line break would end the line. */
 const word = z.string().regex(/^[\w.,:=@%+/[\]-]+$/, 'must be one word of letters, digits and . , : = @ % + / [ ] -');
 
 const profile = z.strictObject({
@@ -25,30 +25,30 @@ const profile = z.strictObject({
   gpus_per_task: count.optional(),
   /** Memory of each node, such as 16G. */
   memory: word.optional(),
-  /** The longest time of the job: minutes, or D-HH:MM:SS. */
+  /** Maximum time of the job: minutes, or D-HH:MM:SS. */
   time: z.union([word, z.int().min(1)]).optional(),
-  /** Seconds from the notice to the end of the job: the time for a last update and a checkpoint. */
+  /** Seconds between the notice and the end of the job: time for a last update and a checkpoint. */
   notice_seconds: z.int().min(1).max(65_535).default(120),
-  /** The plug-in that connects the processes; `srun --mpi=list` names those of a cluster. */
+  /** The plugin that connects the processes; `srun --mpi=list` lists those of a cluster. */
   mpi: word.default('pmi2'),
-  /** Tasks of the job array of a sweep, each of which trains one run after another. */
+  /** Tasks in the job array of a sweep, each of which trains one run after another. */
   workers: count.default(16),
-  /** The time without a sign of life after which a worker of a sweep is lost. */
+  /** Time without a sign of life after which a worker of a sweep counts as lost. */
   lost_after_seconds: z.int().min(6).max(86_400).default(120),
-  /** Further arguments of sbatch, such as --exclusive. */
+  /** Additional arguments of sbatch, such as --exclusive. */
   sbatch: z.array(word.startsWith('--')).default([]),
-  /** Lines of shell before the run, such as `module load openmpi`. */
+  /** Shell commands before the run, such as `module load openmpi`. */
   setup: z.string().max(10_000).default(''),
 });
 
 export type SlurmProfile = z.infer<typeof profile>;
 
-/** A profile is a page; a file of this size is something else. */
+/** Limit: a profile is about a page, so a larger file is something else. */
 const MAX_BYTES = 2 ** 16;
 const NAME = 'slurm.yaml';
 
 /**
- * The profile of the file that is named; otherwise slurm.yaml of the first of these folders that has one; otherwise defaults.
+ * Reads the profile from the named file; otherwise slurm.yaml from the first of these folders that has one; otherwise the defaults.
  * @throws RunError 'bad-profile'
  */
 export async function readProfile(named: string | undefined, folders: readonly string[]): Promise<SlurmProfile> {
@@ -56,11 +56,11 @@ export async function readProfile(named: string | undefined, folders: readonly s
   return file === undefined ? profile.parse({}) : parseProfile(await textOf(file), file);
 }
 
-/** Profiles that a folder may have next to its own one, and how many of them are offered. */
+/** Suffix of additional profiles in a folder, and the number of them that are offered. */
 const NAMED = '.slurm.yaml';
 const MOST_NAMED = 50;
 
-/** The profile that counts for these folders, and then the others in the first of them (gpu.slurm.yaml). */
+/** Lists the profile that applies to these folders, then the additional ones in the first folder (gpu.slurm.yaml). */
 export async function listProfiles(folders: readonly string[]): Promise<readonly string[]> {
   const usual = folders.map(folder => path.join(folder, NAME)).filter(existsSync);
   const [first = ''] = folders;
@@ -69,7 +69,7 @@ export async function listProfiles(folders: readonly string[]): Promise<readonly
   return [...new Set([...usual, ...named.slice(0, MOST_NAMED).map(name => path.join(first, name))])];
 }
 
-/** The resources of a profile: "partition gpu, 2 nodes with 4 processes each, 8 cores and 1 GPU per process, up to 8:00:00". */
+/** Describes the resources of a profile: "partition gpu, 2 nodes with 4 processes each, 8 cores and 1 GPU per process, up to 8:00:00". */
 export function describeProfile({
   partition,
   nodes,
@@ -98,7 +98,7 @@ async function textOf(file: string): Promise<string> {
   }
 }
 
-/** @throws RunError 'bad-profile' that names the file and every problem */
+/** Parses a profile. @throws RunError 'bad-profile' that names the file and every problem */
 function parseProfile(text: string, file: string): SlurmProfile {
   let value: unknown;
   try {

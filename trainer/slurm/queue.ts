@@ -1,15 +1,15 @@
-/** The queue of Slurm as its user sees it, read with as few calls of `squeue` as possible. */
+/** Slurm's queue as seen by its user, read with as few calls of `squeue` as possible. */
 import { counted } from '../protocol/text/format.ts';
 import { isAlive, listOwnJobs, listWaiting, type SlurmJob, shownState } from './slurm.ts';
 
-/** A job with its place; a job array has several tasks. */
+/** A job and its position in the queue; a job array has several tasks. */
 export interface QueuedJob {
   readonly tasks: readonly SlurmJob[];
-  /** Jobs of its partition that are before it by priority; only of a job that waits. */
+  /** Number of jobs before it by priority in its partition; present only if it is waiting. */
   readonly before?: number;
 }
 
-/** A job with its place in the queue. @throws RunError 'slurm-failed' */
+/** Returns a job with its position in the queue. @throws RunError 'slurm-failed' */
 export async function placeInQueue(tasks: readonly SlurmJob[], waitingIn: typeof listWaiting = listWaiting): Promise<QueuedJob> {
   const [first] = tasks;
   if (first === undefined || !tasks.every(isPending)) return { tasks };
@@ -17,7 +17,7 @@ export async function placeInQueue(tasks: readonly SlurmJob[], waitingIn: typeof
   return before < 0 ? { tasks } : { tasks, before };
 }
 
-/** The jobs of this user that Slurm still knows, by their numbers. @throws RunError 'slurm-failed' */
+/** Returns this user's jobs that Slurm still knows, by id. @throws RunError 'slurm-failed' */
 export async function readQueue(): Promise<ReadonlyMap<string, QueuedJob>> {
   const jobs = new Map<string, SlurmJob[]>();
   for (const task of await listOwnJobs()) {
@@ -36,7 +36,7 @@ export async function readQueue(): Promise<ReadonlyMap<string, QueuedJob>> {
 
 export const isPending = ({ state }: SlurmJob): boolean => state === 'PENDING';
 
-/** "pending (Resources), behind 3 jobs", "running on n1" */
+/** Describes a job: "pending (Resources), behind 3 jobs", "running on n1". */
 export function describeJob({ tasks, before }: QueuedJob): string {
   const job = tasks.find(task => isAlive(task) && !isPending(task)) ?? tasks.find(isAlive) ?? tasks[0];
   if (job === undefined) return 'ended';

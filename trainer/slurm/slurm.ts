@@ -3,13 +3,13 @@ import { runCommand } from '../engine/install/run-command.ts';
 import { RunError } from '../run-error.ts';
 
 export interface SlurmJob {
-  /** Its number; tasks of a job array have that of the array. */
+  /** Id of the job; tasks of a job array have the array's id. */
   readonly id: string;
-  /** As squeue writes it: PENDING, RUNNING, COMPLETED … */
+  /** State as squeue writes it: PENDING, RUNNING, COMPLETED … */
   readonly state: string;
-  /** Why it waits, or why it ended; 'None' if there is nothing to say. */
+  /** Reason why it is waiting, or why it ended; 'None' if there is none. */
   readonly reason: string;
-  /** The nodes that it runs on, as a list of Slurm; empty while it waits. */
+  /** Nodes that it runs on, in Slurm's list notation; empty while it waits. */
   readonly nodes: string;
   readonly partition: string;
 }
@@ -20,14 +20,14 @@ const ALIVE: ReadonlySet<string> = new Set([
   ...['REQUEUED', 'REQUEUE_FED', 'REQUEUE_HOLD', 'SPECIAL_EXIT', 'RESV_DEL_HOLD'],
 ]);
 
-/** A state as text: 'running', 'node fail'. */
+/** Formats a state: 'running', 'node fail'. */
 export const shownState = (state: string): string => state.toLowerCase().replaceAll('_', ' ');
 
 export const isAlive = ({ state }: SlurmJob): boolean => ALIVE.has(state);
 
 const KNOWS_NOTHING = /invalid job id/i;
 
-/** @returns the lines of its answer @throws RunError 'slurm-failed' with what the program said */
+/** Runs a Slurm command. @returns the lines of its output @throws RunError 'slurm-failed' with the program's message */
 async function ask(program: string, args: readonly string[], timeoutMs?: number): Promise<readonly string[]> {
   const lines: string[] = [];
   const { status, output } = await runCommand(program, args, { onLine: line => lines.push(line), timeoutMs });
@@ -36,7 +36,7 @@ async function ask(program: string, args: readonly string[], timeoutMs?: number)
   throw new RunError('slurm-failed', `${program} failed${output.trim() === '' ? '' : `: ${output.trim()}`}`, hint);
 }
 
-/** @param log a file name with %j for the number of the job @returns that number @throws RunError 'slurm-failed' */
+/** Submits a script. @param log file name with %j for the job id @returns the job id @throws RunError 'slurm-failed' */
 export async function submitJob(script: string, log: string): Promise<string> {
   const answer = (await ask('sbatch', ['--parsable', `--output=${log}`, script])).join('\n');
   // "12" or "12;cluster", after warnings.
@@ -50,7 +50,7 @@ function jobOf(line: string): SlurmJob | undefined {
   return state === '' ? undefined : { id, state, reason, nodes, partition };
 }
 
-/** The longest wait for a list that is read in the background. */
+/** Timeout for a list that is read in the background. */
 const LIST_MS = 10_000;
 
 async function squeue(options: readonly string[], timeoutMs?: number): Promise<readonly SlurmJob[]> {
@@ -58,7 +58,10 @@ async function squeue(options: readonly string[], timeoutMs?: number): Promise<r
   return lines.flatMap(line => jobOf(line) ?? []);
 }
 
-/** The tasks of a job that Slurm still knows, one unless it is a job array; it forgets those that have ended, after minutes. @throws RunError 'slurm-failed' */
+/**
+ * Returns the tasks of a job that Slurm still knows, one unless it is a job array; it forgets ended ones after minutes.
+ * @throws RunError 'slurm-failed'
+ */
 export async function findTasks(id: string): Promise<readonly SlurmJob[]> {
   try {
     return await squeue(['--array', `--jobs=${id}`]);
@@ -68,13 +71,13 @@ export async function findTasks(id: string): Promise<readonly SlurmJob[]> {
   }
 }
 
-/** Undefined if Slurm no longer knows the job. @throws RunError 'slurm-failed' */
+/** Returns a job; undefined if Slurm no longer knows it. @throws RunError 'slurm-failed' */
 export const findJob = async (id: string): Promise<SlurmJob | undefined> => (await findTasks(id))[0];
 
-/** All tasks of this user's jobs that Slurm still knows. @throws RunError 'slurm-failed' */
+/** Returns all tasks of this user's jobs that Slurm still knows. @throws RunError 'slurm-failed' */
 export const listOwnJobs = (): Promise<readonly SlurmJob[]> => squeue(['--array', '--me'], LIST_MS);
 
-/** The numbers of the jobs that wait for a partition, the first one first. @throws RunError 'slurm-failed' */
+/** Returns the ids of the jobs waiting for a partition, next one first. @throws RunError 'slurm-failed' */
 export const listWaiting = (partition: string): Promise<readonly string[]> =>
   ask('squeue', ['--noheader', '--states=PENDING', `--partition=${partition}`, '--sort=-p,i', '--format=%F'], LIST_MS);
 
@@ -83,12 +86,12 @@ export async function cancelJob(id: string): Promise<void> {
   await ask('scancel', [id]);
 }
 
-/** Takes the tasks of a job array that wait out of the queue. @throws RunError 'slurm-failed' */
+/** Removes the waiting tasks of a job array from the queue. @throws RunError 'slurm-failed' */
 export async function cancelWaiting(id: string): Promise<void> {
   await ask('scancel', ['--state=PENDING', id]);
 }
 
-/** Lets the processes of a job save and end. @throws RunError 'slurm-failed' */
+/** Makes the processes of a job save and end. @throws RunError 'slurm-failed' */
 export async function stopJob(id: string): Promise<void> {
   await ask('scancel', ['--signal=TERM', id]);
 }

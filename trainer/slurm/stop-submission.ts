@@ -1,4 +1,4 @@
-/** Ends a run or a sweep that Slurm has, so that it does not continue by itself. */
+/** Stops a run or a sweep that was submitted to Slurm, so that it does not continue by itself. */
 import { writeFile } from 'node:fs/promises';
 import { slurmFiles } from './job-script.ts';
 import { isPending } from './queue.ts';
@@ -6,8 +6,8 @@ import { cancelJob, cancelWaiting, findTasks, isAlive, stopJob } from './slurm.t
 import type { Submission } from './submission.ts';
 
 /**
- * Takes what waits out of the queue; what runs saves and ends after its current update, or ends at once.
- * @returns 'ended' if there was nothing to end, 'dequeued' if everything waited
+ * Removes waiting tasks from the queue; running ones save and end after their current update, or end immediately.
+ * @returns 'ended' if there was nothing to end, 'dequeued' if everything was waiting
  * @throws RunError 'slurm-failed'
  */
 export async function stopSubmission(

@@ -1,4 +1,4 @@
-/** The job that Slurm was given for the folder of a run or a sweep. */
+/** The Slurm job that was submitted for the folder of a run or a sweep. */
 import { existsSync } from 'node:fs';
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,14 +10,14 @@ import { RunError } from '../run-error.ts';
 import { slurmFiles } from './job-script.ts';
 
 const record = z.object({
-  /** The number of the job. */
+  /** Id of the job. */
   id: z.string().regex(/^\d+$/),
   submittedAt: z.iso.datetime(),
 });
 
 export type Submission = Readonly<z.infer<typeof record>>;
 
-/** Undefined if Slurm was given nothing for the folder. @throws RunError 'slurm-failed' for a damaged record */
+/** Reads the record; undefined if nothing was submitted for the folder. @throws RunError 'slurm-failed' for a damaged record */
 export async function readSubmission(folder: string): Promise<Submission | undefined> {
   const { record: file } = slurmFiles(folder);
   if (!existsSync(file)) return undefined;
@@ -30,15 +30,15 @@ export async function readSubmission(folder: string): Promise<Submission | undef
 export const writeSubmission = (folder: string, id: string): Promise<void> =>
   writeJson(slurmFiles(folder).record, { id, submittedAt: new Date().toISOString() });
 
-/** Its log, or that of a task of it. */
+/** Log of the job, or of one of its tasks. */
 const LOG = /^log-\d+(?:_\d+)?\.txt$/;
 
-/** Removes what a submission has written, and nothing else. */
+/** Removes only the files that a submission has written. */
 export async function removeSubmission(folder: string): Promise<void> {
   const { folder: own, ...files } = slurmFiles(folder);
   if (!existsSync(own)) return;
   const logs = (await readdir(own)).filter(name => LOG.test(name)).map(name => path.join(own, name));
-  // The record goes last: as long as it is there, the folder is recognized.
+  // The record is removed last: as long as it exists, the folder is recognized.
   for (const file of [...logs, files.recipe, files.script, files.stop, files.record]) await rm(file, { force: true });
   await rmdir(own).catch(() => undefined);
 }

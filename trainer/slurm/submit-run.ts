@@ -1,4 +1,4 @@
-/** Gives a run to Slurm: a new one of a recipe, or the rest of one that has stopped. */
+/** Submits a run to Slurm: a new one from a recipe, or the rest of one that has stopped. */
 import path from 'node:path';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { stringifyRecipe } from '../protocol/recipe/stringify-recipe.ts';
@@ -16,7 +16,7 @@ export interface SubmittedRun {
   readonly jobId: string;
   readonly runDir: string;
   readonly processes: number;
-  /** Its log, which may not be there yet. */
+  /** Path of its log, which may not exist yet. */
   readonly log: string;
 }
 
@@ -24,8 +24,8 @@ const processesOf = ({ nodes, tasks_per_node: each }: SlurmProfile): number => n
 
 /**
  * Submits a new run.
- * @throws RunError 'output-not-empty' for a folder with a run; 'run-busy' for one that Slurm has; 'unsupported' for a transport that opens ports;
- * 'slurm-failed' if Slurm refuses it
+ * @throws RunError 'output-not-empty' for a folder that contains a run; 'run-busy' for a run that has a Slurm job; 'unsupported' for a
+ * transport that opens ports; 'slurm-failed' if Slurm rejects it
  */
 export async function submitNewRun(params: FreeRunFolderParams, options: SubmitOptions): Promise<SubmittedRun> {
   const { recipe, recipeFile, baseDir } = params;
@@ -37,7 +37,7 @@ export async function submitNewRun(params: FreeRunFolderParams, options: SubmitO
       `${runDir} already contains a run`,
       `Continue it with: rowtune resume ${runDir} --on slurm; or choose another output_dir`,
     );
-  // The job says how many processes there are, and where the run is.
+  // The job determines the number of processes and the folder of the run.
   const text = stringifyRecipe({ ...withAbsolutePaths(recipe, baseDir), processes: 1, output_dir: undefined });
   return submit({ runDir, recipe, name: recipeName(recipe, recipeFile), text }, options);
 }

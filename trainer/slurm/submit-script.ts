@@ -1,4 +1,4 @@
-/** Gives a script to Slurm, with its files next to the folder of a run or a sweep. */
+/** Submits a script to Slurm, with its files next to the folder of a run or a sweep. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { RunError } from '../run-error.ts';
@@ -7,19 +7,19 @@ import type { SlurmProfile } from './profile.ts';
 import { findTasks, isAlive, submitJob } from './slurm.ts';
 import { readSubmission, writeSubmission } from './submission.ts';
 
-/** How a job is submitted, whatever it trains. */
+/** Options of a submission, whatever it trains. */
 export interface SubmitOptions {
   readonly profile: SlurmProfile;
   /** The program and its first arguments, such as node and its script. */
   readonly command: readonly string[];
-  /** A person has typed the command, so the processes of the job may open ports if the recipe says so. */
+  /** True if a person has typed the command, so the job's processes may open ports if the recipe says so. */
   readonly opensPorts: boolean;
 }
 
-/** This program, as a script starts it: node and its script. */
+/** Returns the command that starts this program from a script: node and its script. */
 export const ownCommand = (): readonly string[] => [process.execPath, ...process.argv.slice(1, 2)];
 
-/** @throws RunError 'run-busy' if Slurm has a job for the folder; 'slurm-failed' */
+/** Checks that the folder has no job. @throws RunError 'run-busy' if Slurm has a job for the folder; 'slurm-failed' */
 export async function requireNoJob(folder: string): Promise<void> {
   const before = await readSubmission(folder);
   if (before === undefined || !(await findTasks(before.id)).some(isAlive)) return;
@@ -30,13 +30,13 @@ interface SubmittedScript {
   /** The folder of the run or the sweep. */
   readonly folder: string;
   readonly script: string;
-  /** The name of its log, with Slurm's patterns. */
+  /** Name of its log, with Slurm's patterns. */
   readonly logName: string;
   /** The recipe that the script trains. */
   readonly recipe?: string;
 }
 
-/** @returns the number of the job @throws RunError 'slurm-failed' */
+/** Writes the files and submits the script. @returns the id of the job @throws RunError 'slurm-failed' */
 export async function submitScript({ folder, script, logName, recipe }: SubmittedScript): Promise<string> {
   const files = slurmFiles(folder);
   await mkdir(files.folder, { recursive: true });

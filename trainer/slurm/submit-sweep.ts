@@ -1,4 +1,6 @@
-/** Gives a sweep to Slurm as a job array: its tasks are workers that share the sweep's folder. Nothing of it runs where it is submitted. */
+/**
+ * Submits a sweep to Slurm as a job array: its tasks are workers that share the sweep's folder. No part of it runs where it is submitted.
+ */
 import { randomBytes } from 'node:crypto';
 import { elementAt } from '../narrow.ts';
 import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
@@ -14,12 +16,12 @@ import type { SlurmProfile } from './profile.ts';
 import { requireNoJob, type SubmitOptions, submitScript } from './submit-script.ts';
 
 export interface SubmittedSweep {
-  /** The number of the job array. */
+  /** Id of the job array. */
   readonly jobId: string;
   readonly sweepDir: string;
   readonly runs: number;
   readonly workers: number;
-  /** Processes of each run. */
+  /** Number of processes of each run. */
   readonly processes: number;
 }
 
@@ -34,8 +36,8 @@ export interface NewSweep {
 
 /**
  * Plans a sweep of a recipe and submits it.
- * @throws RunError 'bad-sweep', 'output-not-empty', 'run-busy'; 'bad-profile' for one of several nodes; 'unsupported' for a transport that opens
- * ports; 'slurm-failed' if Slurm refuses it
+ * @throws RunError 'bad-sweep', 'output-not-empty', 'run-busy'; 'bad-profile' for a profile with several nodes; 'unsupported' for a
+ * transport that opens ports; 'slurm-failed' if Slurm rejects it
  */
 export async function submitNewSweep({ recipe, source, fixed, taken }: NewSweep, options: SubmitOptions): Promise<SubmittedSweep> {
   const { profile, opensPorts } = options;
@@ -46,9 +48,9 @@ export async function submitNewSweep({ recipe, source, fixed, taken }: NewSweep,
   const { cpus_per_task: cpus, tasks_per_node: processes, workers: parallel, lost_after_seconds: lostAfterSeconds } = profile;
   const own = [
     ...fixed,
-    // As a single run, each has the processes that the profile asks for.
+    // As with a single run, each run has the number of processes that the profile requests.
     ...(processes === recipe.processes ? [] : [`processes=${processes}`]),
-    // Slurm need not hide the other cores of a node.
+    // Slurm does not necessarily hide a node's other cores from a job.
     ...(cpus === undefined || recipe.threads > 0 ? [] : [`threads=${cpus}`]),
   ];
   const plan = await createSharedSweep({ sweepDir, source, parallel, lostAfterSeconds, fixed: own });
@@ -80,7 +82,7 @@ export async function submitRestOfSweep(sweepDir: string, options: SubmitOptions
   return submit(sweepDir, plan, options);
 }
 
-/** @throws RunError 'bad-profile': a worker starts the processes of its run by itself, on its own node */
+/** Checks the profile: a worker starts the processes of its run itself, on its own node. @throws RunError 'bad-profile' */
 function requireOneNode({ nodes }: SlurmProfile): void {
   if (nodes === 1) return;
   throw new RunError(
@@ -90,7 +92,7 @@ function requireOneNode({ nodes }: SlurmProfile): void {
   );
 }
 
-/** Gives back all parts that the workers of the last job had: Slurm knows that none of them is left. */
+/** Returns all parts that the workers of the last job had: according to Slurm, none of those workers is left. */
 async function restart(sweepDir: string, plan: SweepPlan): Promise<void> {
   const folder = await JournalFolder.open(sweepDir, plan);
   const worker = `submit-${randomBytes(4).toString('hex')}`;
