@@ -1,4 +1,4 @@
-/** Writes the plan of a new sweep into its folder: the values of every run, each checked as the recipe that it will be. */
+/** Writes the plan of a new sweep into its folder: the values of every run, each validated as the recipe that it becomes. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { makeFolder } from '../files/durable-folder.ts';
@@ -12,17 +12,17 @@ import { runRecipe, type SweepPlan, sweepRecipe, sweepRuns, unitOfRuns, writePla
 
 export interface ParallelPlan {
   readonly parallel: number;
-  /** Overrides for each run: the choices that would otherwise depend on the memory that is free when it starts. */
+  /** Overrides for each run: the choices that would otherwise depend on the free memory when it starts. */
   readonly fixed: readonly (readonly string[])[];
 }
 
 type PlanWorkers = (
   recipes: readonly Recipe[],
-  /** The number of runs at a time that the recipe sets. */
+  /** The number of simultaneous runs that the recipe sets. */
   wanted: number | undefined,
 ) => Promise<ParallelPlan & Pick<SweepPlan, 'workers'>>;
 
-/** @throws RunError 'bad-sweep' if the values of a run do not fit; 'output-not-empty' if the folder contains something */
+/** Writes the plan. @throws RunError 'bad-sweep' if the values of a run are invalid; 'output-not-empty' if the folder is not empty */
 export async function writeNewPlan(sweepDir: string, source: RecipeSource, planWorkers: PlanWorkers): Promise<SweepPlan> {
   await requireEmpty(sweepDir);
   const recipe = sweepRecipe(source);
@@ -36,7 +36,7 @@ export async function writeNewPlan(sweepDir: string, source: RecipeSource, planW
     settings: { ...settings },
     fixed: unitOfRuns(recipe),
   }));
-  // Every recipe is checked before anything runs.
+  // Every recipe is validated before anything runs.
   const recipes = runs.map(run => runRecipe(named, run));
   const { parallel, fixed, workers } = await planWorkers(recipes, recipe.sweep.parallel);
   const plan: SweepPlan = {
@@ -67,11 +67,11 @@ async function requireEmpty(sweepDir: string): Promise<void> {
   );
 }
 
-/** A sweep whose runs workers on several machines will train. */
+/** A sweep whose runs are trained by workers on several machines. */
 export interface SharedSweepParams {
   readonly sweepDir: string;
   readonly source: RecipeSource;
-  /** Workers at a time, if the recipe does not say; never more than there are runs. */
+  /** Number of simultaneous workers if the recipe does not set it; never more than there are runs. */
   readonly parallel: number;
   readonly lostAfterSeconds: number;
   /** Overrides for every run. */
@@ -79,8 +79,8 @@ export interface SharedSweepParams {
 }
 
 /**
- * Makes the folder of such a sweep. Nothing is estimated: its machines may be others than this one.
- * @throws RunError 'bad-sweep' if the values of a run do not fit; 'output-not-empty' if the folder contains something
+ * Creates the folder of such a sweep. Estimates no memory: its machines may differ from this one.
+ * @throws RunError 'bad-sweep' if the values of a run are invalid; 'output-not-empty' if the folder is not empty
  */
 export async function createSharedSweep({ sweepDir, source, parallel, lostAfterSeconds, fixed }: SharedSweepParams): Promise<SweepPlan> {
   await requireUsableOutput(sweepDir);

@@ -1,4 +1,4 @@
-/** decisions.jsonl: what a sweep started, in order, and how many results each decision was based on. */
+/** decisions.jsonl: the parts that a sweep started, in order, and the number of results that each decision was based on. */
 
 import { appendFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ export interface RecordedDecision {
   readonly index: number;
   readonly run: string;
   readonly until: number | 'end';
-  /** The number of results, in order, that decided it. */
+  /** Number of results, in order, that the decision was based on. */
   readonly by: number;
 }
 
@@ -23,10 +23,10 @@ const decisionSchema: z.ZodType<RecordedDecision> = z.object({
   by: z.int().nonnegative(),
 });
 
-/** A line has some 60 bytes, and a sweep tens of thousands of lines at most. */
+/** A line has about 60 bytes, and a sweep tens of thousands of lines at most. */
 const MAX_BYTES = 16 * 2 ** 20;
 
-/** An incomplete last line of a killed process is dropped. */
+/** Opens the log. Drops an incomplete last line, left by a killed process. */
 export async function openDecisions(sweepDir: string): Promise<DecisionLog> {
   const file = path.join(sweepDir, SWEEP_FILES.decisions);
   const text = await readRegularText(file, MAX_BYTES).catch((error: NodeJS.ErrnoException) => {
@@ -55,7 +55,7 @@ export class DecisionLog {
     this.earlier = earlier;
   }
 
-  /** Appends a new decision. @throws RunError 'bad-sweep' if an earlier process decided otherwise */
+  /** Appends a new decision. @throws RunError 'bad-sweep' if it differs from that of an earlier process */
   async record(decision: RecordedDecision): Promise<void> {
     const before = this.earlier.get(decision.index);
     if (before === undefined) {

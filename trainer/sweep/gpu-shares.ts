@@ -1,19 +1,19 @@
-/** The GPUs of each run of a sweep: as many as it has processes, of those that the fewest other runs use. */
+/** Assigns GPUs to the runs of a sweep: each run gets as many as it has processes, those that the fewest other runs use. */
 import process from 'node:process';
 import { countGpus, visibleGpus } from '../engine/mpi/rank-gpu.ts';
 
-/** The GPUs that the runs of a sweep share, as CUDA_VISIBLE_DEVICES names them. */
+/** Returns the GPUs that the runs of a sweep share, in the notation of CUDA_VISIBLE_DEVICES. */
 export const sweepGpus = (): readonly string[] => visibleGpus(process.env, countGpus());
 
 export class GpuShares {
-  /** The number of runs that use each. */
+  /** Number of runs that use each GPU. */
   private readonly runs: Map<string, number>;
 
   constructor(gpus: readonly string[]) {
     this.runs = new Map(gpus.map(gpu => [gpu, 0]));
   }
 
-  /** The GPUs for a run with so many processes; undefined where there is nothing to choose. */
+  /** Returns the GPUs for a run with this many processes; undefined if there is no choice. */
   take(processes: number): readonly string[] | undefined {
     if (this.runs.size < 2) return undefined;
     const byUse = [...this.runs].sort(([, a], [, b]) => a - b).map(([gpu]) => gpu);
@@ -22,7 +22,7 @@ export class GpuShares {
     return taken;
   }
 
-  /** A run with these GPUs has ended. */
+  /** Releases the GPUs of a run that has ended. */
   giveBack(gpus: readonly string[] | undefined): void {
     this.count(gpus ?? [], -1);
   }

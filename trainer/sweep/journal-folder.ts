@@ -1,8 +1,7 @@
 /**
- * The journal of a sweep on a disk that several machines share. Entry n is a file of its own that is created once: it is
- * written under another name, flushed, and gets its name by a hard link, which fails if the name exists. Of several
- * workers that add an entry at the same time, exactly one succeeds, on NFS too (link is atomic at the server). No worker
- * holds a lock, so one that is killed blocks nobody.
+ * The journal of a sweep on a disk that several machines share. Entry n is a separate file that is created once: it is written under
+ * another name, flushed, and gets its name through a hard link, which fails if the name exists. If several workers add an entry at the same
+ * time, exactly one succeeds, on NFS too (link is atomic on the server). No worker holds a lock, so a killed worker blocks nobody.
  */
 import { randomBytes } from 'node:crypto';
 import { link, open, rm } from 'node:fs/promises';
@@ -16,11 +15,11 @@ import { RunError } from '../run-error.ts';
 import { type JournalEntry, parseEntry, SweepJournal } from './sweep-journal.ts';
 import { type SweepPlan, scheduleOf } from './sweep-plan.ts';
 
-/** An entry has some 200 bytes; the message of a failure may be longer. */
+/** An entry has about 200 bytes; the message of a failure may be longer. */
 const MAX_BYTES = 2 ** 16;
-/** Longer messages are cut, so that an entry stays within its bound. */
+/** Longer messages are truncated, so that an entry stays within its limit. */
 const MAX_MESSAGE = 2000;
-/** Names sort by number: a sweep of 10,000 runs has some 30,000 entries. */
+/** Digits of an entry's number, so that names sort by number: a sweep of 10,000 runs has about 30,000 entries. */
 const DIGITS = 7;
 
 export class JournalFolder {
@@ -39,7 +38,7 @@ export class JournalFolder {
     return opened;
   }
 
-  /** Reads what others have added. @throws RunError 'bad-sweep' if it is damaged */
+  /** Reads the entries that others have added. @throws RunError 'bad-sweep' if the journal is damaged */
   async read(): Promise<void> {
     for (;;) {
       const file = this.fileOf(this.journal.length);
@@ -57,8 +56,8 @@ export class JournalFolder {
   }
 
   /**
-   * Adds an entry that was made from all entries read so far.
-   * @returns false if another worker was first: read its entry, and decide anew
+   * Adds an entry that is based on all entries read so far.
+   * @returns false if another worker was first: read its entry, and decide again
    * @throws RunError 'bad-sweep' on a disk without hard links
    */
   async add(entry: JournalEntry): Promise<boolean> {
@@ -109,7 +108,10 @@ async function isLinked(temporary: string, file: string): Promise<boolean> {
   }
 }
 
-/** An NFS server whose answer was lost is asked a second time, and then says that the name exists: two names mean that the first time succeeded. */
+/**
+ * Returns whether the link succeeded. If the reply of an NFS server is lost, the call is repeated and reports that the name exists: two
+ * links mean success.
+ */
 async function isSameFile(temporary: string): Promise<boolean> {
   const handle = await open(temporary, 'r');
   try {

@@ -1,4 +1,4 @@
-/** Opens the folder of a sweep: takes its lock, and writes its plan or reads the one that is there. */
+/** Opens the folder of a sweep: takes its lock, and writes its plan or reads the existing one. */
 import path from 'node:path';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
@@ -24,8 +24,9 @@ export interface OpenedSweep {
 }
 
 /**
- * @throws RunError 'bad-sweep' if there is no plan, or the values of a run do not fit; 'output-not-empty' if a new
- * sweep's folder contains something; 'run-busy' if another process works in it
+ * Opens a sweep.
+ * @throws RunError 'bad-sweep' if there is no plan, or the values of a run are invalid; 'output-not-empty' if a new sweep's folder is not
+ * empty; 'run-busy' if another process works in it
  */
 export async function openSweep(params: OpenSweepParams): Promise<OpenedSweep> {
   const { sweepDir, source, job } = params;

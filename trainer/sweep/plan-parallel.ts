@@ -1,4 +1,4 @@
-/** How many runs of a sweep fit in memory at the same time, from the headers of their models. */
+/** Computes how many runs of a sweep fit in memory at the same time, from the headers of their models. */
 import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -16,9 +16,9 @@ import { byteSize } from '../protocol/text/format.ts';
 import type { ParallelPlan } from './create-sweep.ts';
 import { sweepGpus } from './gpu-shares.ts';
 
-/** Fewer cores make a run slower than two such runs one after the other. */
+/** Minimum number of cores per run: with fewer, two simultaneous runs are slower than two consecutive ones. */
 const CORES_EACH = 2;
-/** More processes on one GPU wait for each other. */
+/** Maximum number of processes per GPU: more would only wait for each other. */
 const MOST_ON_GPU = 4;
 
 /** The devices that the runs of a sweep share. */
@@ -27,7 +27,7 @@ export interface SweepDevices {
   readonly gpus: number;
 }
 
-/** Runs at a time that leave each of their processes a core, or a place on a GPU. */
+/** Returns the number of simultaneous runs that leaves each of their processes a core, or a slot on a GPU. */
 export function runsByDevices(processes: number, { cores, gpus }: SweepDevices): number {
   if (gpus === 0) return Math.max(1, Math.floor(cores / Math.max(CORES_EACH, processes)));
   return Math.max(1, Math.floor((MOST_ON_GPU * gpus) / processes));
@@ -40,7 +40,7 @@ export interface ParallelParams extends JobScope {
 }
 
 interface Need {
-  /** The memory of all processes of a run. */
+  /** Memory of all processes of a run. */
   readonly runBytes: number;
   readonly recompute: string;
 }
@@ -64,7 +64,7 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
       known ?? estimateRecipe({ recipe, headers: await headers(recipe), engine, ...here, apart, usableBytes: usable / (wanted ?? 1) });
     estimates.set(key, { runBytes: estimate.runBytes, recompute: estimate.recompute });
     found.push(estimate);
-    // A large sweep over sizes computes many estimates: a stop must not wait for all of them.
+    // A large sweep over sizes computes many estimates: a stop request must not wait for all of them.
     await job.yieldToEvents();
   }
   const largest = Math.max(...found.map(({ runBytes }) => runBytes));
@@ -73,7 +73,7 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
   const parts = recipes[0] ? partsOfBatch(recipes[0]) : 1;
   const gpus = here.device === 'gpu' ? sweepGpus().length || 1 : 0;
   const byDevices = runsByDevices(parts, { cores, gpus });
-  // An allocator that has a part of a GPU's memory takes it whole, so each run needs a GPU.
+  // Where processes have separate memory, as on GPUs, an allocator takes all of its share, so each run needs its own GPU.
   const byMemory = apart ? Math.max(1, gpus) : Math.max(1, Math.floor(usable / largest));
   const parallel = Math.min(wanted ?? Math.min(byMemory, byDevices), recipes.length);
   const of = processes === 1 ? '' : ` of ${processes} processes each`;
@@ -87,13 +87,13 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     parallel,
     fixed: recipes.map((recipe, index) => [
       ...(recipe.recompute === 'auto' ? [`recompute=${found[index]?.recompute}`] : []),
-      // As many threads as the run would have alone would only compete.
+      // With as many threads as a single run would use, the runs would only compete.
       ...(recipe.threads === 0 && parallel > 1 ? [`threads=${Math.max(1, Math.floor(cores / (parallel * processes)))}`] : []),
     ]),
   };
 }
 
-/** The settings that change memory say so in their documentation; others share an estimate. */
+/** Returns a key of the settings that change memory, as marked in their declaration; recipes with the same key share an estimate. */
 function memoryKey(recipe: Recipe): string {
   return JSON.stringify(
     Object.entries(settings).flatMap(([name, { memory }]) =>
@@ -102,7 +102,7 @@ function memoryKey(recipe: Recipe): string {
   );
 }
 
-/** Reads the headers of each model once; a model of the hub is downloaded, since its runs need it anyway. */
+/** Reads the headers of each model once; downloads a model from the hub, since its runs need it anyway. */
 function headersReader(scope: JobScope): (recipe: Recipe) => Promise<ModelHeaders> {
   const known = new Map<string, ModelHeaders>();
   return async ({ model, revision }) => {

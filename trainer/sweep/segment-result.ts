@@ -1,9 +1,9 @@
-/** Reads from a run's folder what a part of it resulted in. */
+/** Reads the result of a part of a run from the run's folder. */
 import { type MetricsLine, readMetrics } from '../run/metrics-file.ts';
 import { type RunState, readRunState } from '../run/run-state.ts';
 import type { Segment, SegmentResult } from './sweep-schedule.ts';
 
-/** The values of the metric at each evaluation during training, in order. */
+/** Returns the values of the metric at each evaluation during training, in order. */
 export const evaluationsOf = (lines: readonly MetricsLine[], key: string): number[] =>
   lines.flatMap(line => {
     const value = line[key];
@@ -11,7 +11,7 @@ export const evaluationsOf = (lines: readonly MetricsLine[], key: string): numbe
   });
 
 /**
- * Undefined if it is not known yet: the run has not made as many evaluations, or was killed before it saved.
+ * Returns the result; undefined if it is unknown: the run has not made that many evaluations, or was killed before it saved.
  * @param key the metric's name in metrics.jsonl
  */
 export async function readSegmentResult(runDir: string, { until }: Segment, key: string): Promise<SegmentResult | undefined> {
@@ -28,9 +28,9 @@ export function segmentResult(
 ): SegmentResult | undefined {
   const isFinished = state.state === 'finished';
   const value = until === 'end' ? undefined : evaluations[until - 1];
-  // Later evaluations exist only if this part of the run was complete.
+  // Later evaluations exist only if this part of the run is complete.
   if (until !== 'end' && evaluations.length > until) return { value, ended: false };
-  // The metrics of a finished run are those of the checkpoint that it hands over.
+  // The metrics of a finished run are those of the checkpoint that it delivers.
   if (isFinished) return { value: state.metrics?.[key], ended: true };
   return state.state === 'stopped' && value !== undefined ? { value, ended: false } : undefined;
 }

@@ -1,4 +1,4 @@
-/** The state of a sweep that workers on several machines train, from its journal and their signs of life. */
+/** The state of a sweep that is trained by workers on several machines, from its journal and their signs of life. */
 import { stat } from 'node:fs/promises';
 import type { SweepRun, SweepRunState, SweepStatus } from '../protocol/run/sweep.ts';
 import { readRunState } from '../run/run-state.ts';
@@ -35,7 +35,7 @@ export async function sharedStatus(sweepDir: string, plan: SweepPlan, journal: S
   return statusOf({ sweepDir, plan, runs, state: isDone ? 'finished' : alive.size > 0 ? 'running' : 'stopped' });
 }
 
-/** The workers whose newest sign is recent by the clock of the disk, which is exact enough for a table. */
+/** Returns the workers whose newest sign is recent by the disk's clock, which is accurate enough for a table. */
 async function aliveWorkers(sweepDir: string, plan: SweepPlan, signs: ReadonlyMap<string, WorkerSign>): Promise<ReadonlySet<string>> {
   const lostAfterMs = 1000 * (plan.workers?.lostAfterSeconds ?? 0);
   const found = await Promise.all(
@@ -53,10 +53,10 @@ interface RunParts {
   readonly run: PlannedRun;
   /** The newest part that was started. */
   readonly part: Readonly<Part> | undefined;
-  /** The newest one with a result. */
+  /** The newest part with a result. */
   readonly done: Readonly<Part> | undefined;
   readonly isRunning: boolean;
-  /** The newest sign of the worker that has it or had it last. */
+  /** The newest sign of the worker that holds the part, or held it last. */
   readonly sign: WorkerSign | undefined;
 }
 
@@ -81,7 +81,7 @@ async function runOf({ sweepDir, run: { id, settings }, part, done, isRunning, s
   };
 }
 
-/** Why a part waits for another worker; once one has taken it, its earlier problems are history. */
+/** Returns why a part waits for another worker; once a worker has taken it, its earlier problems no longer matter. */
 const openProblem = (part: Readonly<Part> | undefined): string | undefined =>
   part?.holder === undefined && part?.result === undefined ? part?.problems.at(-1) : undefined;
 

@@ -1,4 +1,4 @@
-/** The runs of a sweep in order, and the best one. */
+/** Orders the runs of a sweep and determines the best one. */
 import type { SweepRun, SweepStatus } from '../protocol/run/sweep.ts';
 import type { SweepPlan } from './sweep-plan.ts';
 import { compareValues } from './sweep-schedule.ts';
@@ -17,7 +17,7 @@ export function statusOf({ sweepDir, plan, runs, state }: StatusParts): SweepSta
   return { sweepDir, name, state, strategy, metric, mode, parallel, runs: sorted, best };
 }
 
-/** Finished runs first, since the value of a shorter one is not comparable; then by evaluations, value and id. */
+/** Compares runs: finished ones first, since the value of a shorter run is not comparable; then by evaluations, value and id. */
 export function compareRuns(settings: Pick<SweepPlan, 'mode'>, a: SweepRun, b: SweepRun): number {
   const isLess = (run: SweepRun): number => Number(run.state !== 'finished');
   return (

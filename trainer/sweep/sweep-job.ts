@@ -1,6 +1,6 @@
 /**
- * The job 'sweep': trains the runs of a plan, several at a time, each in a worker process of its own, and stops losers
- * early. All that decides is in the folders of the runs, so a sweep that was killed continues where it was.
+ * The job 'sweep': trains the runs of a plan, several at a time, each in its own worker process, and stops losers early. All decisions are
+ * based on the runs' folders, so a killed sweep continues where it stopped.
  */
 
 import { appendFile, rm } from 'node:fs/promises';
@@ -30,11 +30,14 @@ import { failureOf, sweepFailed, trainSegment } from './train-segment.ts';
 type SweepRequest = Extract<JobRequest, { kind: 'sweep' }>;
 
 export interface SweepResult extends SweepStatus {
-  /** How one of several workers ended. */
+  /** How one of several workers ended; present in a worker's result. */
   readonly worker?: Pick<SweepWorkerEnd, 'state' | 'progressed'>;
 }
 
-/** @throws RunError 'bad-sweep', 'output-not-empty', 'run-busy', or the reason why a run failed that is not its own fault */
+/**
+ * Runs a sweep.
+ * @throws RunError 'bad-sweep', 'output-not-empty', 'run-busy', or the reason of a failed run that its own values did not cause
+ */
 export async function sweepJob(request: SweepRequest, { job, context }: JobScope): Promise<SweepResult> {
   const { sweepDir, worker } = request;
   if (worker !== undefined) return workerJob(request, { job, context });
@@ -91,7 +94,7 @@ class SweepRunner {
   private readonly gpus = new GpuShares(sweepGpus());
   private progress: SweepProgress | undefined;
   private decisions: DecisionLog | undefined;
-  /** A run of this process has begun to train: scores, downloads and compiled programs that others share are in their caches. */
+  /** True once a run of this process has started training: shared scores, downloads and compiled programs are then cached. */
   private isWarm = false;
   private failure: unknown;
   private isWoken = false;
@@ -105,7 +108,7 @@ class SweepRunner {
     this.schedule = new SweepSchedule(scheduleOf(plan));
   }
 
-  /** @returns whether nothing is left to do; false if it was stopped */
+  /** Trains the runs. @returns true if nothing is left to do; false if it was stopped */
   async run(): Promise<boolean> {
     const { job } = this;
     await this.begin();
@@ -126,7 +129,7 @@ class SweepRunner {
     }
   }
 
-  /** Something has changed that may let another run start. */
+  /** Wakes the main loop after a change that may allow another run to start. */
   private wake(): void {
     this.isWoken = true;
     this.resume();
@@ -153,7 +156,7 @@ class SweepRunner {
     this.progress = new SweepProgress(plan, runRecipe(plan, elementAt(plan.runs, 0)), job, new Map(steps.flat()));
   }
 
-  /** Starts what can start now. @returns whether nothing is left to do */
+  /** Starts everything that can start now. @returns true if nothing is left to do */
   private async startNext(): Promise<boolean> {
     for (;;) {
       if (this.job.stop !== undefined || this.failure !== undefined) return false;
@@ -199,7 +202,7 @@ class SweepRunner {
     this.working.set(index, work);
   }
 
-  /** @returns undefined if the sweep was stopped meanwhile */
+  /** Trains a part of a run. @returns undefined if the sweep was stopped meanwhile */
   private async train(run: PlannedRun, segment: Segment, onWorker: (worker: WorkerProcess) => void): Promise<SegmentResult | undefined> {
     const { job, plan, request } = this;
     const { sweepDir, context } = request;

@@ -1,7 +1,7 @@
 /**
- * The state of a sweep whose runs several workers train: a pure function of its journal, the list of all that was
- * decided and reported, in order. Every worker reads the same journal, so all know the same decisions, and a sweep that
- * is continued repeats them. Decisions follow the order in which results arrived, as in the paper of ASHA.
+ * The state of a sweep whose runs are trained by several workers: a pure function of its journal, the ordered list of all decisions and
+ * reports. Every worker reads the same journal, so all know the same decisions, and a continued sweep repeats them. Decisions follow the
+ * order in which results arrived, as in the ASHA paper.
  */
 import { z } from 'zod';
 import { elementAt, required } from '../narrow.ts';
@@ -9,14 +9,14 @@ import { type ScheduleSettings, type Segment, SweepSchedule } from './sweep-sche
 
 const index = z.int().nonnegative();
 const entrySchema = z.discriminatedUnion('kind', [
-  /** A worker begins a part of a run, or continues one that was given back. */
+  /** A worker starts a part of a run, or continues one that was returned. */
   z.strictObject({
     kind: z.literal('start'),
     worker: z.string(),
     index,
     run: index,
     until: z.union([z.int().positive(), z.literal('end')]),
-    /** The number of results that decided it. */
+    /** Number of results that the decision was based on. */
     by: index,
   }),
   z.strictObject({
@@ -26,7 +26,7 @@ const entrySchema = z.discriminatedUnion('kind', [
     /** The metric of the sweep; absent if the run failed. */
     value: z.number().optional(),
     ended: z.boolean(),
-    /** Why the run can't be completed. */
+    /** Reason why the run can't be completed. */
     failure: z.string().optional(),
     evaluations: index,
     step: index,
@@ -38,7 +38,7 @@ const entrySchema = z.discriminatedUnion('kind', [
     kind: z.literal('free'),
     worker: z.string(),
     index,
-    /** Something is wrong with the run or its machine; absent if the worker had to stop. */
+    /** Problem of the run or its machine; absent if the worker had to stop. */
     problem: z.string().optional(),
   }),
   /** The sweep was continued after all of its workers had ended. */
@@ -49,15 +49,15 @@ export type JournalEntry = Readonly<z.infer<typeof entrySchema>>;
 export type StartEntry = Extract<JournalEntry, { kind: 'start' }>;
 export type ResultEntry = Extract<JournalEntry, { kind: 'result' }>;
 
-/** @throws ZodError */
+/** Parses an entry. @throws ZodError */
 export const parseEntry = (value: unknown): JournalEntry => entrySchema.parse(value);
 
 export type Proposal =
   | { readonly kind: 'start'; readonly entry: StartEntry }
-  /** Everything that can be done now is being done by others. */
+  /** Other workers are doing everything that can be done now. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'done' }
-  /** A part was given back too often. */
+  /** A part was returned too often. */
   | { readonly kind: 'failed'; readonly run: number; readonly problem: string };
 
 /** A part of a run that was started. */
@@ -69,13 +69,13 @@ export interface Part {
   result: ResultEntry | undefined;
 }
 
-/** The attempts at a part of a run, each by another worker, before the sweep ends with its problem. */
+/** Number of attempts at a part of a run, each by another worker, before the sweep fails with its problem. */
 const MAX_ATTEMPTS = 3;
 
 export class SweepJournal {
   private readonly schedule: SweepSchedule;
   private readonly started: Part[] = [];
-  /** Parts that a worker trains or that were given back. */
+  /** Parts that a worker is training or that were returned. */
   private readonly unfinished = new Set<number>();
   private count = 0;
 
@@ -83,12 +83,12 @@ export class SweepJournal {
     this.schedule = new SweepSchedule(settings);
   }
 
-  /** Entries so far. */
+  /** Returns the number of entries so far. */
   get length(): number {
     return this.count;
   }
 
-  /** The segments of all parts, in order. */
+  /** Returns the segments of all parts, in order. */
   get issued(): readonly Segment[] {
     return this.schedule.issued;
   }
@@ -97,7 +97,7 @@ export class SweepJournal {
     return this.started;
   }
 
-  /** The parts that a worker trains now, by their indices. */
+  /** Returns the parts that workers are training now, with their indices. */
   get held(): readonly { readonly index: number; readonly worker: string }[] {
     return [...this.unfinished].flatMap(index => {
       const worker = this.started[index]?.holder;
@@ -105,7 +105,7 @@ export class SweepJournal {
     });
   }
 
-  /** Returns what a worker that has nothing to do may do next. Nothing changes until the entry is in the journal. */
+  /** Returns what an idle worker may do next. Nothing changes until the entry is in the journal. */
   propose(worker: string): Proposal {
     const free = [...this.unfinished].filter(index => this.started[index]?.holder === undefined);
     for (const index of free) {
@@ -123,7 +123,7 @@ export class SweepJournal {
     return { kind: 'start', entry: { kind: 'start', worker, index: this.started.length, ...segment, by } };
   }
 
-  /** @throws Error if the entry does not follow from those before it: the journal is damaged */
+  /** Applies an entry. @throws Error if it does not follow from those before it: the journal is damaged */
   apply(entry: JournalEntry): void {
     switch (entry.kind) {
       case 'start':

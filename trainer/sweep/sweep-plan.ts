@@ -1,4 +1,4 @@
-/** The plan of a sweep: its runs and everything that decides their order. It is written once and never changes. */
+/** The plan of a sweep: its runs and everything that determines their order. It is written once and never changes. */
 
 import path from 'node:path';
 import { z } from 'zod';
@@ -27,15 +27,15 @@ const planSchema = z.strictObject({
   mode: z.enum(['min', 'max']),
   reductionFactor: z.int().min(2),
   minEvaluations: z.int().min(1),
-  /** Runs at a time; with `workers`, the workers that were asked for. */
+  /** Number of simultaneous runs; with `workers`, the number of workers requested. */
   parallel: z.int().min(1),
   /**
-   * The runs are trained by workers that share the folder, on any number of machines; decisions follow the order in which
-   * results arrive. Absent: one process trains them, in an order that does not depend on timing.
+   * Present if the runs are trained by workers that share the folder, on any number of machines; decisions then follow the order in which
+   * results arrive. Absent if one process trains them, in an order that does not depend on timing.
    */
   workers: z
     .strictObject({
-      /** A worker that has given no sign of life for so long is lost, and others take its run. */
+      /** Time without a sign of life after which a worker counts as lost, and others take its run. */
       lostAfterSeconds: z.number().min(1),
     })
     .optional(),
@@ -44,7 +44,7 @@ const planSchema = z.strictObject({
       z.strictObject({
         id: z.string(),
         settings: z.record(z.string(), z.unknown()),
-        /** Overrides of the recipe, beyond the swept settings, that the sweep decided for this run. */
+        /** Overrides of the recipe, beyond the swept settings, that the sweep chose for this run. */
         fixed: z.array(z.string()),
       }),
     )
@@ -54,7 +54,7 @@ const planSchema = z.strictObject({
 export type SweepPlan = Readonly<z.infer<typeof planSchema>>;
 export type PlannedRun = SweepPlan['runs'][number];
 
-/** Thousands of runs with a few settings each, and the text of a recipe. */
+/** Room for thousands of runs with a few settings each, and the text of a recipe. */
 const MAX_PLAN_BYTES = 32 * 2 ** 20;
 
 export const runFolder = (sweepDir: string, { id }: Pick<PlannedRun, 'id'>): string => path.join(sweepDir, id);
@@ -68,7 +68,7 @@ export const scheduleOf = ({ strategy, mode, runs, reductionFactor, minEvaluatio
   parallel,
 });
 
-/** @throws RunError 'bad-sweep' if the recipe has no sweep */
+/** Parses the recipe. @throws RunError 'bad-sweep' if it has no sweep */
 export function sweepRecipe(source: RecipeSource): Recipe {
   const { recipe, problems } = parseRecipe(source.text, source);
   if (recipe === undefined) throw badSweep(problems.filter(({ severity }) => severity === 'error').map(({ message }) => message));
@@ -79,7 +79,7 @@ export function sweepRecipe(source: RecipeSource): Recipe {
 
 const badSweep = (messages: readonly string[]): RunError => new RunError('bad-sweep', messages.join('; '));
 
-/** The values of every run, in the order in which they start. */
+/** Returns the values of every run, in starting order. */
 export function sweepRuns(recipe: Recipe): RunValues[] {
   const { over = {}, strategy, seed = recipe.seed, max_runs } = recipe.sweep;
   const names = Object.keys(over);
@@ -89,13 +89,15 @@ export function sweepRuns(recipe: Recipe): RunValues[] {
   return strategy === 'grid' ? gridRuns(space) : drawnRuns(space, { count: max_runs ?? 1, seed });
 }
 
-/** Overrides for every run of what the recipe trains because it has a sweep, which the recipe of a run does not know of. */
+/**
+ * Returns overrides for every run of the trained unit that the recipe has because of its sweep, which the recipe of a run does not contain.
+ */
 export const unitOfRuns = ({ trains, sweep: { over = {} } }: Recipe): string[] =>
   trains === 'rows' && !Object.hasOwn(over, 'trains') ? ['trains=rows'] : [];
 
 /**
- * The recipe of one run, which `rowtune train` would train in the same way. Defaults follow from its own values.
- * @throws RunError 'bad-sweep' if its values do not fit each other
+ * Returns the recipe of one run, which `rowtune train` would train in the same way. Defaults follow from its own values.
+ * @throws RunError 'bad-sweep' if its values do not fit together
  */
 export function runRecipe({ source, name }: Pick<SweepPlan, 'source' | 'name'>, { id, settings, fixed }: PlannedRun): Recipe {
   const values = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
@@ -114,7 +116,7 @@ export async function writePlan(sweepDir: string, plan: SweepPlan): Promise<void
   await writeTextFile(path.join(sweepDir, SWEEP_FILES.plan), sealJson(JSON.stringify(plan, null, 2)));
 }
 
-/** Undefined if the folder has no plan. @throws RunError 'bad-sweep' if the plan is damaged */
+/** Reads the plan; undefined if the folder has none. @throws RunError 'bad-sweep' if the plan is damaged */
 export async function readPlan(sweepDir: string): Promise<SweepPlan | undefined> {
   const file = path.join(sweepDir, SWEEP_FILES.plan);
   const text = await readRegularText(file, MAX_PLAN_BYTES).catch((error: NodeJS.ErrnoException) => {
@@ -132,6 +134,6 @@ export async function readPlan(sweepDir: string): Promise<SweepPlan | undefined>
   }
 }
 
-/** The error for a folder without a plan. */
+/** Returns the error for a folder without a plan. */
 export const noSweep = (sweepDir: string): RunError =>
   new RunError('bad-sweep', `${sweepDir} is not the folder of a sweep: ${SWEEP_FILES.plan} is missing`, 'Start one: rowtune sweep RECIPE');

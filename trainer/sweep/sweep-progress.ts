@@ -1,4 +1,4 @@
-/** The progress of a sweep over all its runs, in updates, with rate and time left. */
+/** The progress of a sweep over all its runs, in updates, with rate and remaining time. */
 import type { Job } from '../job/job.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { stepsOf } from '../train/schedule.ts';
@@ -11,7 +11,7 @@ export interface RunSteps {
   readonly total: number;
 }
 
-/** Interval between progress events. */
+/** Interval between progress events in milliseconds. */
 const INTERVAL_MS = 500;
 
 export class SweepProgress {
@@ -19,13 +19,13 @@ export class SweepProgress {
   private readonly recipe: Recipe;
   private readonly job: Job;
   private readonly steps: Map<string, RunSteps>;
-  /** From the first update on: before it, the model is loaded. */
+  /** Time and count at the first update; before that, the model is being loaded. */
   private start: { readonly ms: number; readonly done: number } | undefined;
   private shownMs = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param recipe that of any run, which says how often runs are evaluated
-   * @param before the updates of earlier processes, by run
+   * @param recipe of any run, for the evaluation interval
+   * @param before updates of earlier processes, by run
    */
   constructor(plan: SweepPlan, recipe: Recipe, job: Job, before: ReadonlyMap<string, RunSteps>) {
     this.plan = plan;
@@ -34,7 +34,7 @@ export class SweepProgress {
     this.steps = new Map(before);
   }
 
-  /** @param message the runs that are complete, and the best one */
+  /** Updates the progress of a run. @param message the number of completed runs, and the best one */
   update(id: string, steps: RunSteps, message: string): void {
     this.steps.set(id, steps);
     const nowMs = performance.now();
@@ -53,7 +53,7 @@ export class SweepProgress {
     return [...this.steps.values()].reduce((sum, { done }) => sum + done, 0);
   }
 
-  /** Runs that have not begun count as the mean of the others. */
+  /** Returns the expected total; runs that have not started count as the mean of the others. */
   private expected(): number {
     const totals = [...this.steps.values()].map(({ total }) => total);
     const mean = totals.reduce((sum, total) => sum + total, 0) / Math.max(1, totals.length);

@@ -1,15 +1,15 @@
 /**
- * Which run continues next, and for how long. Pure: a decision depends on the plan and on recorded results alone, so a
- * sweep that was killed at any moment repeats its decisions and ends with the same result.
+ * Decides which run continues next, and for how long. Pure: a decision depends only on the plan and recorded results, so a sweep killed at
+ * any moment repeats its decisions and ends with the same result.
  *
- * Two orders are possible. `next` fixes the order of results by the plan; `nextArrived` takes them as they arrive, in
- * the order that a journal records (`sweep-journal.ts`).
+ * There are two orders. `next` takes results in an order fixed by the plan; `nextArrived` takes them as they arrive, in the order recorded
+ * by a journal (`sweep-journal.ts`).
  *
- * Halving is ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020, algorithm 2): a run is
- * promoted to the next rung when it is among the best 1/η of its rung so far; otherwise a new run starts at the lowest
- * rung. The paper decides by the results that have arrived, in whatever order. With `parallel` runs at a time, decision
- * k uses the results of the decisions up to k − parallel instead, in the order of the decisions; more only where
- * nothing can be decided by these. So timing has no influence, at the price of a short wait for an earlier run.
+ * Halving is ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020, algorithm 2): a run is promoted to the next
+ * rung if it is among the best 1/η of its rung so far; otherwise a new run starts at the lowest rung. The paper decides by the results that
+ * have arrived, in any order. With `parallel` simultaneous runs, decision k here uses the results of the decisions up to k − parallel, in
+ * the order of the decisions; more only if these do not allow a decision. So timing has no influence, at the price of a short wait for an
+ * earlier run.
  */
 import { elementAt } from '../narrow.ts';
 import type { SweepStrategy } from '../protocol/run/sweep.ts';
@@ -24,7 +24,7 @@ export interface Segment {
 export interface SegmentResult {
   /** The metric at the end of the segment; undefined if the run failed. */
   readonly value?: number;
-  /** The run has no updates left, or failed. */
+  /** True if the run has no updates left, or failed. */
   readonly ended: boolean;
 }
 
@@ -32,21 +32,21 @@ export interface ScheduleSettings {
   readonly strategy: SweepStrategy;
   readonly mode: 'min' | 'max';
   readonly runs: number;
-  /** η */
+  /** The η of ASHA. */
   readonly reductionFactor: number;
-  /** Evaluations of the lowest rung. */
+  /** Number of evaluations of the lowest rung. */
   readonly minEvaluations: number;
-  /** Runs at a time. */
+  /** Number of simultaneous runs. */
   readonly parallel: number;
 }
 
 export type Decision =
-  | { readonly kind: 'start'; readonly segment: Segment /** It was decided by this many results. */; readonly by: number }
+  | { readonly kind: 'start'; readonly segment: Segment /** Number of results that the decision was based on. */; readonly by: number }
   /** More results are needed. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'done' };
 
-/** Evaluations of a run at the end of a rung. */
+/** Returns the number of evaluations of a run at the end of a rung. */
 export const rungEvaluations = (
   { minEvaluations, reductionFactor }: Pick<ScheduleSettings, 'minEvaluations' | 'reductionFactor'>,
   rung: number,
@@ -57,14 +57,14 @@ interface Recorded {
   readonly result: SegmentResult;
 }
 
-/** A possible next part of a run, which has no effect until `take`. */
+/** A possible next part of a run, which has no effect until `take` is called. */
 interface Choice {
   readonly segment: Segment;
   take(): void;
 }
 
 interface Rung {
-  /** Best first; failed runs last, and the earlier of two equal ones first. */
+  /** Best first; failed runs last, and the earlier of two equal runs first. */
   readonly ranked: Recorded[];
   readonly promoted: Set<number>;
 }
@@ -76,24 +76,24 @@ export class SweepSchedule {
   /** Runs that train to their end as the winner. */
   private readonly winners = new Set<number>();
   private started = 0;
-  /** Results that decisions may use. */
+  /** Number of results that decisions may use. */
   private used = 0;
 
   constructor(settings: ScheduleSettings) {
     this.settings = settings;
   }
 
-  /** The segments of all decisions so far, in order. */
+  /** Returns the segments of all decisions so far, in order. */
   get issued(): readonly Segment[] {
     return this.segments;
   }
 
-  /** The number of results so far. */
+  /** Returns the number of results so far. */
   get arrived(): number {
     return this.used;
   }
 
-  /** @param resultOf the result of a segment by its index in `issued`; undefined if it is not known yet */
+  /** Returns the next decision. @param resultOf returns the result of a segment by its index in `issued`; undefined if it is unknown */
   next(resultOf: (index: number) => SegmentResult | undefined): Decision {
     const enough = this.segments.length - this.settings.parallel + 1;
     for (;;) {
@@ -108,14 +108,14 @@ export class SweepSchedule {
     }
   }
 
-  /** The decision of the paper: by the results that have arrived, whatever their order. Nothing changes until `take`. */
+  /** Returns the decision of the paper: based on the results that have arrived, in any order. Nothing changes until `take`. */
   nextArrived(): Decision {
     const choice = this.choose();
     if (choice !== undefined) return { kind: 'start', segment: choice.segment, by: this.used };
     return { kind: this.isKnown ? 'done' : 'wait' };
   }
 
-  /** Starts the segment of `nextArrived`. @throws Error if it is another one */
+  /** Starts the segment of `nextArrived`. @throws Error if it is a different one */
   take({ run, until }: Segment): void {
     const choice = this.choose();
     if (choice?.segment.run !== run || choice.segment.until !== until)
@@ -132,7 +132,7 @@ export class SweepSchedule {
 
   private record({ run, until }: Segment, result: SegmentResult): void {
     if (until === 'end') {
-      // The next best run takes the place of a winner that fails.
+      // The next best run replaces a winner that fails.
       if (result.value === undefined) this.winners.delete(run);
       return;
     }
@@ -152,7 +152,7 @@ export class SweepSchedule {
     return compareValues(this.settings, a.result.value, b.result.value) || a.run - b.run;
   }
 
-  /** Every segment has a result. */
+  /** Returns true if every segment has a result. */
   private get isKnown(): boolean {
     return this.used >= this.segments.length;
   }
@@ -177,7 +177,7 @@ export class SweepSchedule {
     return { segment, take: () => void this.started++ };
   }
 
-  /** When nothing else is left to do, the best run of the highest rung is trained to its end. */
+  /** Returns the best run of the highest rung, to be trained to its end if nothing else is left to do. */
   private winner(): Choice | undefined {
     if (this.settings.strategy !== 'halving' || this.winners.size > 0) return undefined;
     const tried = new Set(this.segments.filter(({ until }) => until === 'end').map(({ run }) => run));
@@ -191,13 +191,13 @@ export class SweepSchedule {
   }
 }
 
-/** Negative if `a` is better. No value is the worst. */
+/** Compares metric values; negative if `a` is better. No value is the worst. */
 export function compareValues({ mode }: Pick<ScheduleSettings, 'mode'>, a: number | undefined, b: number | undefined): number {
   if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined);
   return mode === 'min' ? a - b : b - a;
 }
 
-/** The expected share of all evaluations of all runs that the sweep makes. @param evaluations those of a whole run */
+/** Returns the expected share of all evaluations of all runs that the sweep makes. @param evaluations of a whole run */
 export function expectedShare(settings: ScheduleSettings, evaluations: number): number {
   if (settings.strategy !== 'halving') return 1;
   let made = 0;

@@ -1,4 +1,4 @@
-/** The state of a sweep, read from its folder while it runs or after. */
+/** The state of a sweep, read from its folder during or after the sweep. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +16,7 @@ import { sharedStatus } from './shared-status.ts';
 import { statusOf } from './status-of.ts';
 import { type PlannedRun, readPlan, runFolder, type SweepPlan } from './sweep-plan.ts';
 
-/** Undefined if the folder is not that of a sweep. @throws RunError 'bad-sweep' if its plan is damaged */
+/** Reads the state; undefined if the folder is not that of a sweep. @throws RunError 'bad-sweep' if its plan is damaged */
 export async function readSweep(sweepDir: string): Promise<SweepStatus | undefined> {
   const plan = await readPlan(sweepDir);
   if (plan === undefined) return undefined;
@@ -58,7 +58,7 @@ function stateOf(state: string, failure: string | undefined): SweepRunState {
   return isActive(state) ? 'running' : 'paused';
 }
 
-/** Runs that can't be completed, by id, with the reason. */
+/** Returns the runs that can't be completed, by id, with the reason. */
 export async function readFailures(sweepDir: string): Promise<ReadonlyMap<string, string>> {
   const text = await readRegularText(path.join(sweepDir, SWEEP_FILES.failures), MAX_STATE_BYTES).catch(() => '');
   const found = text.split('\n').flatMap((line): (readonly [string, string])[] => {

@@ -11,11 +11,11 @@ export interface SweepSpace {
   readonly over: SweptSettings;
   /** The type of each swept setting. */
   readonly types: Readonly<Record<string, ValueType<unknown>>>;
-  /** The values of the recipe, where counted values start. */
+  /** Values of the recipe, from which counted values start. */
   readonly starts: Readonly<Record<string, unknown>>;
 }
 
-/** Every combination, the last setting changing fastest. @throws Error for a range without a count */
+/** Returns every combination; the last setting changes fastest. @throws Error for a range without a count */
 export function gridRuns(space: SweepSpace): RunValues[] {
   let runs: RunValues[] = [{}];
   for (const [name, values] of Object.entries(space.over)) {
@@ -27,9 +27,9 @@ export function gridRuns(space: SweepSpace): RunValues[] {
 }
 
 /**
- * At most `count` different combinations. If there are no more than `count`, all of them in the order of the grid.
- * Otherwise a Latin hypercube (McKay, Beckman and Conover, 1979): the values of each setting are drawn one from each of
- * `count` equal parts of its range, so that few runs cover it evenly; each value alone is uniform (by ratio if `log`).
+ * Returns at most `count` different combinations. If there are no more than `count`, all of them in grid order. Otherwise a Latin hypercube
+ * (McKay, Beckman and Conover, 1979): the values of each setting are drawn one from each of `count` equal parts of its range, so that few
+ * runs cover it evenly; each value by itself is uniform (in ratio if `log`).
  */
 export function drawnRuns(space: SweepSpace, { count, seed }: { readonly count: number; readonly seed: number }): RunValues[] {
   const names = Object.keys(space.over);
@@ -37,7 +37,7 @@ export function drawnRuns(space: SweepSpace, { count, seed }: { readonly count: 
   const all = lists.reduce<number | undefined>((n, list) => (n === undefined || list === undefined ? undefined : n * list.length), 1);
   if (all !== undefined && all <= count) return gridRuns(space);
   const runs = new Map<string, RunValues>();
-  // Combinations that repeat are drawn again; a narrow range of whole numbers may not have enough.
+  // Repeated combinations are drawn again; a narrow integer range may not have enough.
   for (let round = 0; runs.size < count && round < MAX_ROUNDS; round++) {
     const missing = count - runs.size;
     const shares = names.map(name => stratified(missing, createRandom(hashSeed(seed, name), round)));
@@ -50,15 +50,15 @@ export function drawnRuns(space: SweepSpace, { count, seed }: { readonly count: 
   return [...runs.values()];
 }
 
-/** One number from each of `count` equal parts of [0, 1), in random order. */
+/** Returns one value from each of `count` equal parts of [0, 1), in random order. */
 const stratified = (count: number, random: Random): number[] =>
   [...permutation(count, random)].map(part => (part + random.uniform()) / count);
 
 const MAX_ROUNDS = 100;
-/** Drawn numbers are rounded to this many digits, so that a recipe that repeats one is short. */
+/** Significant digits of drawn values, so that a recipe that repeats one stays short. */
 const DIGITS = 3;
 
-/** Undefined for a range without a count. */
+/** Returns the values of a setting; undefined for a range without a count. */
 function pointsOf({ types, starts }: SweepSpace, name: string, values: SweptValues): readonly unknown[] | undefined {
   if (isCount(values)) return Array.from({ length: values.count }, (_, i) => Number(starts[name] ?? 0) + i);
   if (!isRange(values)) return values;
@@ -69,7 +69,7 @@ function pointsOf({ types, starts }: SweepSpace, name: string, values: SweptValu
   return [...new Set(points)];
 }
 
-/** @param share from 0 to 1, without 1 */
+/** Returns the value at a share of the range. @param share in [0, 1) */
 function valueAtShare(space: SweepSpace, name: string, share: number): unknown {
   const values = required(space.over[name], name);
   const points = pointsOf(space, name, values);
@@ -78,14 +78,14 @@ function valueAtShare(space: SweepSpace, name: string, share: number): unknown {
   return rounded(between(values, share), values, isWhole(required(space.types[name], name)));
 }
 
-/** @param share from 0 to 1 */
+/** Interpolates within a range. @param share from 0 to 1 */
 function between({ min, max, scale = 'log' }: SweptRange, share: number): number {
   if (share === 0) return min;
   if (share === 1) return max;
   return scale === 'linear' ? min + share * (max - min) : min * (max / min) ** share;
 }
 
-/** Rounding stays within the range. */
+/** Rounds a value within the range. */
 function rounded(value: number, { min, max }: SweptRange, whole: boolean): number {
   const near = whole ? Math.round(value) : Number(value.toPrecision(DIGITS));
   return Math.min(max, Math.max(min, near));

@@ -1,6 +1,6 @@
 /**
- * One of several workers of a sweep, on any machine that shares its folder: takes what the journal decides next, trains
- * it, reports the result, and begins again, until nothing is left. Workers know each other by the folder alone.
+ * One of several workers of a sweep, on any machine that shares its folder: takes the next decision of the journal, trains that part,
+ * reports the result, and repeats until nothing is left. Workers know each other only through the folder.
  */
 import { randomBytes } from 'node:crypto';
 import os from 'node:os';
@@ -28,30 +28,33 @@ export interface SweepWorkerParams {
   readonly plan: SweepPlan;
   readonly context: JobContext;
   readonly job: Job;
-  /** The name that others gave it, such as the number of its job; it need not be unique. */
+  /** Name given from outside, such as the id of its job; it need not be unique. */
   readonly label?: string;
-  /** Its own log, for the table of the sweep. */
+  /** Path of its own log, for the table of the sweep. */
   readonly log?: string;
 }
 
 export interface SweepWorkerEnd {
-  /** `left`: others work on all that is left. */
+  /** `left` if other workers are training everything that is left. */
   readonly state: 'finished' | 'stopped' | 'left';
-  /** False if it has trained, and no update of that was saved. */
+  /** False if it has trained, but no update of that was saved. */
   readonly progressed: boolean;
   readonly journal: SweepJournal;
 }
 
-/** Signs of life in the time after which a worker is lost; a few may be late. */
+/** Number of signs of life within the time after which a worker counts as lost; a few may be late. */
 const BEATS = 6;
-/** Share of that time after which a worker that could not write a sign ends its run by itself, before others take it. */
+/** Share of that time after which a worker that could not write a sign ends its own run, before others take it. */
 const OWN_SHARE = 0.5;
-/** Idle workers look at the journal this often: a shared disk serves a whole cluster. */
+/** Interval at which idle workers read the journal: a shared disk serves a whole cluster. */
 const LOOK_MS = 2000;
-/** An idle worker ends after this many times the time after which a worker is lost: by then, it would have taken over the run of a lost one. */
+/**
+ * Multiple of the time until a worker counts as lost after which an idle worker ends: by then, it would have taken over a lost worker's
+ * run.
+ */
 const IDLE_TIMES = 2;
 
-/** @throws RunError 'sweep-failed' for a run or a machine that does not work; 'bad-sweep' for a damaged journal */
+/** Works on a sweep. @throws RunError 'sweep-failed' if a run or a machine does not work; 'bad-sweep' for a damaged journal */
 export async function workOnSweep(params: SweepWorkerParams): Promise<SweepWorkerEnd> {
   const folder = await JournalFolder.open(params.sweepDir, params.plan);
   const worker = new SweepWorker(params, folder);
@@ -67,7 +70,7 @@ class SweepWorker {
   private readonly lostAfterMs: number;
   private process: WorkerProcess | undefined;
   private beat = 0;
-  /** When it last wrote a sign of life. */
+  /** Time of its last sign of life. */
   private signMs = performance.now();
   private isSigning = false;
   private isCutOff = false;
@@ -77,13 +80,13 @@ class SweepWorker {
   constructor(params: SweepWorkerParams, folder: JournalFolder) {
     this.params = params;
     this.folder = folder;
-    // Unique: a worker that is started again is another one.
+    // Unique: a worker that is started again is a new one.
     this.name = `${params.label ?? os.hostname()}-${randomBytes(4).toString('hex')}`;
     this.lostAfterMs = 1000 * (params.plan.workers?.lostAfterSeconds ?? 0);
     this.watch = new SignWatch(this.lostAfterMs);
   }
 
-  /** Something was saved of what was trained, if anything was. */
+  /** Returns true if some of the training was saved, or nothing was trained. */
   get progressed(): boolean {
     return this.hasSaved || !this.hasTrained;
   }
@@ -125,7 +128,7 @@ class SweepWorker {
     return 'stopped';
   }
 
-  /** Gives back the parts of workers that are lost. */
+  /** Returns the parts of lost workers to the journal. */
   private async freeLost(): Promise<void> {
     for (const { index, worker } of this.folder.journal.held) {
       const sign = await readSign(this.params.sweepDir, worker);
@@ -245,7 +248,7 @@ class SweepWorker {
       this.isCutOff = true;
       this.process?.kill();
     }
-    // A disk that hangs is not asked again.
+    // Does not write while an earlier write hangs.
     if (this.isSigning) return;
     this.isSigning = true;
     await this.sign(false).catch((error: unknown) => this.params.job.note('warning', `no sign of life: ${messageOf(error)}`));
@@ -258,5 +261,5 @@ class SweepWorker {
   }
 }
 
-/** Undefined for a number that JSON can't hold. */
+/** Returns undefined for a number that JSON can't represent. */
 const finite = (value: number | undefined): number | undefined => (Number.isFinite(value) ? value : undefined);

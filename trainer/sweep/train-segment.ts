@@ -1,4 +1,4 @@
-/** Trains a part of a run of a sweep in a worker process: it begins the run, or continues it from its checkpoint. */
+/** Trains a part of a run of a sweep in a worker process: starts the run, or continues it from its checkpoint. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,20 +24,20 @@ export interface TrainSegmentParams {
   readonly sweepDir: string;
   readonly context: JobContext;
   readonly job: Job;
-  /** Shared with the runs that train at the same time. */
+  /** GPUs, shared with the runs that train at the same time. */
   readonly gpus?: GpuShares;
-  /** Receives the process when it has started, so that it can be stopped. */
+  /** Receives the process once it has started, so that it can be stopped. */
   onWorker(worker: WorkerProcess): void;
   onTraining(steps: RunSteps): void;
 }
 
-/** The processes of a sweep that was killed save and end by themselves. */
+/** Time limit for the processes of a killed sweep, which save and end by themselves. */
 const PREDECESSOR_MS = 600_000;
 const POLL_MS = 200;
 
 /**
  * Returns how the process ended; undefined if the sweep was stopped before it started.
- * @throws RunError 'run-busy' if another process of this machine keeps the run
+ * @throws RunError 'run-busy' if another process on this machine keeps the run
  */
 export async function trainSegment(params: TrainSegmentParams): Promise<WorkerOutcome | undefined> {
   const { plan, run, segment, sweepDir, context: given, job, gpus, onWorker, onTraining } = params;
@@ -46,7 +46,7 @@ export async function trainSegment(params: TrainSegmentParams): Promise<WorkerOu
   if (job.stop !== undefined) return undefined;
   const recipe = runRecipe(plan, run);
   const pauseAfter = segment.until === 'end' ? undefined : segment.until;
-  // A folder without these two is that of a run that was killed before it began.
+  // A folder without both of these belongs to a run that was killed before it started.
   const isBegun = existsSync(path.join(runDir, RUN_FILES.recipe)) && (await readRunState(runDir)) !== undefined;
   const context = { ...given, baseDir: plan.source.baseDir };
   const own = gpus?.take(partsOfBatch(recipe));
@@ -64,12 +64,12 @@ export async function trainSegment(params: TrainSegmentParams): Promise<WorkerOu
     },
     onLine: line => job.note('debug', `run ${run.id}: ${line}`),
   });
-  // Its ranks have process groups of their own: it has to end them itself.
+  // Its ranks have their own process groups, so the worker has to end them itself.
   onWorker(recipe.processes > 1 ? { ...worker, kill: worker.abort } : worker);
   return worker.ended.finally(() => gpus?.giveBack(own));
 }
 
-/** The process of a killed sweep may still be saving this run. */
+/** Waits for the process of a killed sweep, which may still be saving this run. */
 async function waitForPredecessor(runDir: string, { id }: PlannedRun, job: Job): Promise<void> {
   const lock = path.join(runDir, LOCK_FILE);
   const deadline = performance.now() + PREDECESSOR_MS;
@@ -84,7 +84,7 @@ async function waitForPredecessor(runDir: string, { id }: PlannedRun, job: Job):
 }
 
 export interface SegmentFailure {
-  /** The fault of the values of the run; any other failure can be fixed, and the run then continues. */
+  /** True if the values of the run cause the failure; any other failure can be fixed, and the run then continues. */
   readonly isOwn: boolean;
   readonly message: string;
   readonly hint?: string;
@@ -92,7 +92,7 @@ export interface SegmentFailure {
 
 const OWN_FAILURES = ['loss-diverged', 'out-of-memory'];
 
-/** Why a process ended that left no result. */
+/** Returns why a process ended without a result. */
 export function failureOf(outcome: WorkerOutcome): SegmentFailure {
   const { last } = outcome;
   if (last?.type === 'result') return { isOwn: false, message: 'it ended without a result' };
@@ -100,7 +100,7 @@ export function failureOf(outcome: WorkerOutcome): SegmentFailure {
   return { isOwn: OWN_FAILURES.includes(code), message, hint };
 }
 
-/** The error of a sweep that ends because of a run. */
+/** Returns the error of a sweep that ends because of a run. */
 export function sweepFailed({
   run,
   why,

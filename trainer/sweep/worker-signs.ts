@@ -1,7 +1,6 @@
 /**
- * Signs of life of the workers of a sweep: each writes a small file again and again with a number that grows. Whoever
- * has seen the same number for too long takes the worker for lost. Only the reader's own clock counts, so the machines
- * need not agree on the time.
+ * Signs of life of the workers of a sweep: each repeatedly writes a small file with an increasing number. A process that sees the same
+ * number for too long considers the worker lost. Only the reader's own clock matters, so the machines need not agree on the time.
  */
 import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -11,12 +10,12 @@ import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { SWEEP_FILES } from '../protocol/run/sweep.ts';
 
 const signSchema = z.object({
-  /** Grows with each sign. */
+  /** Increases with each sign. */
   beat: z.int().nonnegative(),
-  /** The name of its machine. */
+  /** Name of its machine. */
   node: z.string(),
   log: z.string().optional(),
-  /** The worker has ended by itself. */
+  /** True if the worker has ended by itself. */
   ended: z.boolean(),
 });
 
@@ -29,7 +28,7 @@ export async function writeSign(sweepDir: string, worker: string, sign: WorkerSi
   await writeJson(signFile(sweepDir, worker), sign);
 }
 
-/** Undefined if there is none, or it can't be read. */
+/** Reads a sign; undefined if there is none, or it can't be read. */
 export async function readSign(sweepDir: string, worker: string): Promise<WorkerSign | undefined> {
   try {
     return signSchema.parse(JSON.parse(await readRegularText(signFile(sweepDir, worker), MAX_STATE_BYTES)));
@@ -38,7 +37,7 @@ export async function readSign(sweepDir: string, worker: string): Promise<Worker
   }
 }
 
-/** The newest sign of every worker that there was. */
+/** Returns the newest sign of every worker, present or past. */
 export async function readSigns(sweepDir: string): Promise<ReadonlyMap<string, WorkerSign>> {
   const names = await readdir(path.join(sweepDir, SWEEP_FILES.workers)).catch((): string[] => []);
   const workers = names.filter(name => name.endsWith('.json')).map(name => name.slice(0, -'.json'.length));
@@ -56,9 +55,9 @@ export class SignWatch {
   }
 
   /**
-   * Returns whether a worker is lost by what was seen of it until now.
-   * @param sign its newest one; undefined counts as one that never grows
-   * @param nowMs of this process's clock, which never goes back
+   * Returns whether a worker is lost, judging by its signs until now.
+   * @param sign its newest sign; undefined counts as one that never increases
+   * @param nowMs of this process's monotonic clock
    */
   isLost(worker: string, sign: WorkerSign | undefined, nowMs: number): boolean {
     if (sign?.ended) return true;
