@@ -1,26 +1,26 @@
-/** How channels pass through each operation; a missing one does not compile. */
+/** Rules for how channels pass through each operation; a missing one is a compile error. */
 import type { OpName } from '../graph/attributes.ts';
 import type { Node } from '../graph/graph.ts';
 import { inputsOf, isOp } from '../graph/graph.ts';
 import { type ChannelSets, type Channels, concat, merge, pickAxis, reshape, transpose, walk } from './channels.ts';
 
-/** undefined: the tensor has no channels (a mask, a statistic, a weight). */
+/** The channels of a tensor; undefined if it has none (a mask, a statistic, a weight). */
 export type Known = Channels | undefined;
 
 export interface RuleContext<Op extends OpName> {
   readonly sets: ChannelSets;
   readonly node: Node<Op>;
   readonly inputs: readonly Known[];
-  /** Says why the channels cannot be followed. */
+  /** Throws an error that says why the channels cannot be followed. */
   readonly fail: (why: string) => never;
 }
 
 type Rule<Op extends OpName> = (context: RuleContext<Op>) => Known;
 
-/** The output has no channels that could be followed. */
+/** Gives an output without channels that could be followed. */
 const none = () => undefined;
 const same: Rule<OpName> = ({ inputs }) => inputs[0];
-/** Element by element: the channels of all inputs go together. */
+/** Elementwise operations: the channels of all inputs are coupled. */
 const together: Rule<OpName> = ({ sets, node, inputs }) =>
   merge(
     sets,
@@ -28,7 +28,7 @@ const together: Rule<OpName> = ({ sets, node, inputs }) =>
     inputs.filter(input => input !== undefined),
   );
 
-/** Sums over an axis on which channels differ leave a statistic of all of them. */
+/** Sums over an axis along which channels differ give a statistic of all of them. */
 function reduce({ node, inputs }: RuleContext<'sum'> | RuleContext<'max'>): Known {
   const [x] = inputs;
   const { axes, keepDims } = node.attrs;
@@ -37,7 +37,7 @@ function reduce({ node, inputs }: RuleContext<'sum'> | RuleContext<'max'>): Know
 }
 
 /**
- * Values that are multiplied pair by pair and summed belong together: features of queries and keys. An axis that is not summed over keeps its
+ * Values that are multiplied pairwise and summed are coupled: features of queries and keys. An axis that is not summed over keeps its
  * channels: the features of values.
  */
 function product({ sets, node, inputs }: RuleContext<'matmul'>): Known {
@@ -48,7 +48,7 @@ function product({ sets, node, inputs }: RuleContext<'matmul'>): Known {
     inputs[0] && (transposeA ? transpose(inputs[0], swap) : inputs[0]),
     inputs[1] && (transposeB ? transpose(inputs[1], swap) : inputs[1]),
   ];
-  // a [.., m, k] and b [.., k, n] on common axes [.., m, k, n].
+  // Puts a [.., m, k] and b [.., k, n] on common axes [.., m, k, n].
   const wideA = a && { shape: [...a.shape, 1], ids: a.ids };
   const wideB = b && { shape: [...b.shape.slice(0, -2), 1, ...b.shape.slice(-2)], ids: b.ids };
   if (wideA && wideB && a.shape.at(-1) !== 1 && b.shape.at(-2) !== 1)
@@ -131,11 +131,11 @@ const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   gather,
   segmentSum,
   matmul: product,
-  // A convolution, and a stack of experts, is a module: its channels begin anew at its tap.
+  // A convolution or a stack of experts is a module: new channels start at its tap.
   conv2d: none,
   expertProduct: none,
   expertGradient: none,
-  // Channels are read off a graph whose attention is in chunks.
+  // Channels are derived from a graph with chunked attention.
   attention: none,
   attentionGradient: none,
   conv2dInputGrad: none,

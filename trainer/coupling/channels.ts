@@ -1,17 +1,17 @@
-/** Which channel every element of a tensor belongs to, held only along the axes on which that differs; and the moves that keep it. */
+/** The channel of every element of a tensor, stored only along the axes on which it varies; and the moves that preserve it. */
 import { elementCount, type Shape } from '../graph/types.ts';
 
 /**
- * The channels of a tensor. Each axis has the tensor's own size, or 1 where all its elements belong to the same channels (batch, tokens,
- * places of an image).
+ * The channels of a tensor. Each axis has the tensor's own size, or 1 if the channels are the same along it (batch, tokens, positions of an
+ * image).
  */
 export interface Channels {
   readonly shape: Shape;
-  /** In the flat order of `shape`; −1 where there is none. */
+  /** Channel ids in the flat order of `shape`; −1 if there is none. */
   readonly ids: Int32Array;
 }
 
-/** Channels that go together: a union-find over their ids. */
+/** Coupled channels: a union-find over their ids. */
 export class ChannelSets {
   private readonly parents: number[] = [];
 
@@ -30,7 +30,7 @@ export class ChannelSets {
     return root;
   }
 
-  /** Joins two channels; where one is −1 nothing is joined. @returns either, preferring one that is a channel */
+  /** Joins two channels; does nothing if one is −1. @returns either id, preferring one that is a channel */
   join(a: number, b: number): number {
     if (a < 0 || b < 0) return Math.max(a, b);
     const [x, y] = [this.find(a), this.find(b)];
@@ -40,7 +40,7 @@ export class ChannelSets {
   }
 }
 
-/** Calls `visit` with the flat place in `shape` and the places in tensors that broadcast to it. */
+/** Calls `visit` with each flat index in `shape` and the corresponding indices in tensors that broadcast to it. */
 export function walk(shape: Shape, parts: readonly Shape[], visit: (place: number, places: readonly number[]) => void): void {
   const strides = parts.map(part => stridesTowards(part, shape));
   const index = new Array<number>(shape.length).fill(0);
@@ -60,7 +60,7 @@ export function walk(shape: Shape, parts: readonly Shape[], visit: (place: numbe
   }
 }
 
-/** Strides of `part`, aligned at the right of `shape`; 0 along axes that it lacks or has once. */
+/** Returns the strides of `part`, right-aligned with `shape`; 0 along axes that it lacks or that have size 1. */
 function stridesTowards(part: Shape, shape: Shape): number[] {
   const strides = new Array<number>(shape.length).fill(0);
   let stride = 1;
@@ -74,7 +74,7 @@ function stridesTowards(part: Shape, shape: Shape): number[] {
 const broadcastShape = (rank: number, parts: readonly Shape[]): number[] =>
   Array.from({ length: rank }, (_, axis) => Math.max(1, ...parts.map(part => part[axis - rank + part.length] ?? 1)));
 
-/** Elements that are combined one by one: their channels go together. @param rank of the result */
+/** Couples the channels of elements that are combined one by one. @param rank of the result */
 export function merge(sets: ChannelSets, rank: number, parts: readonly Channels[]): Channels | undefined {
   const [first] = parts;
   if (!first || (parts.length === 1 && first.shape.length === rank)) return first;
@@ -87,7 +87,7 @@ export function merge(sets: ChannelSets, rank: number, parts: readonly Channels[
   return { shape, ids };
 }
 
-/** Full size along some axes. */
+/** Expands to the full size along some axes. */
 function spread({ shape, ids }: Channels, full: Shape): Channels {
   const wide = new Int32Array(elementCount(full));
   walk(full, [shape], (place, [from = 0]) => {
@@ -96,7 +96,7 @@ function spread({ shape, ids }: Channels, full: Shape): Channels {
   return { shape: full, ids: wide };
 }
 
-/** One entry along every axis on which nothing differs. */
+/** Reduces every axis along which nothing varies to one entry. */
 function compress(channels: Channels): Channels {
   let { shape, ids } = channels;
   for (const axis of shape.keys()) {
@@ -110,11 +110,11 @@ function compress(channels: Channels): Channels {
   return { shape, ids };
 }
 
-/** @param full the tensor's own shape before */
+/** Reshapes. @param full the tensor's own previous shape */
 export function reshape(channels: Channels, full: Shape, shape: Shape): Channels {
   const spreadOut: number[] = [];
   const blocks = matchingBlocks(full, shape);
-  // Only axes that are split or joined together with one on which channels differ take their full size.
+  // Only axes that are split or joined together with a varying axis are expanded to their full size.
   for (const { before } of blocks) {
     const differs = before.some(axis => channels.shape[axis] !== 1);
     for (const axis of before) spreadOut[axis] = differs ? (full[axis] as number) : 1;
@@ -126,7 +126,7 @@ export function reshape(channels: Channels, full: Shape, shape: Shape): Channels
   return compress({ shape: moved, ids: wide.ids });
 }
 
-/** The shortest runs of axes of equal product, in order. */
+/** Returns the shortest runs of axes with equal products, in order. */
 function matchingBlocks(a: Shape, b: Shape): { before: number[]; after: number[] }[] {
   const blocks: { before: number[]; after: number[] }[] = [];
   let [i, j] = [0, 0];
@@ -165,7 +165,7 @@ export function transpose({ shape, ids }: Channels, perm: readonly number[]): Ch
   return { shape: moved, ids: out };
 }
 
-/** The entries `from(i)` of one axis for i below `size`; −1 is none. Nothing to do where the axis is the same all along. */
+/** Picks the entries `from(i)` of one axis for i below `size`; −1 means none. Does nothing if nothing varies along the axis. */
 export function pickAxis({ shape, ids }: Channels, axis: number, size: number, from: (i: number) => number): Channels {
   if (shape[axis] === 1) return { shape, ids };
   const inner = elementCount(shape.slice(axis + 1));
@@ -179,7 +179,7 @@ export function pickAxis({ shape, ids }: Channels, axis: number, size: number, f
   return { shape: moved, ids: out };
 }
 
-/** One after the other along an axis; where it is the same all along in every part, they go together. */
+/** Concatenates along an axis; if no part varies along it, the parts are coupled. */
 export function concat(
   sets: ChannelSets,
   parts: readonly (Channels | undefined)[],

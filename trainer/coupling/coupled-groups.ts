@@ -1,4 +1,4 @@
-/** Which parts of which weights belong to one neuron: derived from the graph of a model, for any model (the idea of DepGraph, Fang et al. 2023). */
+/** Finds the parts of weights that belong to one neuron, from the graph of any model (the idea of DepGraph, Fang et al. 2023). */
 
 import { Graph, isOp, type Node } from '../graph/graph.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
@@ -9,37 +9,38 @@ import { applyRule, type Known } from './channel-rules.ts';
 import { ChannelSets } from './channels.ts';
 
 /**
- * rows: of a linear layer or a convolution, with their bias entries; they make a channel. columns: of a linear layer or a convolution, which
- * read it; of an embedding or a tensor that is used as it is, which make it. entries: of a norm in between.
+ * rows: of a linear layer or a convolution, with their bias entries; they make a channel. columns: of a linear layer or a convolution,
+ * where they read it; of an embedding or a tensor that is used directly, where they make it. entries: of a norm in between.
  */
 export type MemberPart = 'rows' | 'columns' | 'entries';
 
 export interface GroupMember {
   readonly module: ModuleSpec;
   readonly part: MemberPart;
-  /** The channel of the group that each row, column or entry belongs to; −1 where it is none's. */
+  /** The channel of the group that each row, column or entry belongs to; −1 if it belongs to none. */
   readonly channelOf: Int32Array;
 }
 
-/** Channels that only change together with all their members. */
+/** Channels whose members must change together. */
 export interface CoupledGroup {
   readonly channels: number;
-  /** Channels inside experts: those of each lie one behind the other, and are chosen among themselves. */
+  /** Number of experts if the channels are inside experts: each expert's channels are contiguous, and are chosen separately. */
   readonly runs?: number;
-  /** In the order of the model, makers first. */
+  /** In model order, makers first. */
   readonly members: readonly GroupMember[];
 }
 
-/** Channels that cannot be followed: at which operation, behind which layer. */
+/** Thrown for channels that cannot be followed; names the operation and the layer before it. */
 export class DependencyError extends Error {
   override name = 'DependencyError';
 }
 
-/** Enough to be told apart from a batch of one; channels do not depend on how many there are. */
+/** Number of traced tokens: enough to distinguish them from a batch of one; channels do not depend on it. */
 const TOKENS = 4;
 
 /**
- * The groups of a model, in the order of the forward pass. Nothing is computed: shapes are traced, and sets of channel numbers follow them.
+ * Returns the groups of a model, in the order of the forward pass. Nothing is computed: shapes are traced, and sets of channel ids follow
+ * them.
  * @throws DependencyError that names the operation and the layer before it
  */
 export function coupledGroups(model: AnyModel): CoupledGroup[] {
@@ -68,14 +69,14 @@ function classifierInput(graph: Graph, { input }: ClassifierModel): Parameters<C
   return { kind: 'tokens', ids: graph.feed('ids', [1, TOKENS], 'int32'), seen: graph.feed('seen', [1, TOKENS]) };
 }
 
-/** Follows channels node by node; they begin where modules make them. */
+/** Follows channels node by node; they start where modules make them. */
 function propagate(graph: Graph, tracer: Tracer, modules: readonly ModuleSpec[], sets: ChannelSets, sides: Sides): readonly Known[] {
   const taps = new Map<Node, { module: ModuleSpec; tap: ModuleTap }>();
   const asTheyAre = new Map<string, ModuleSpec>();
   for (const module of modules) {
     const uses = tracer.tapsOf(module);
     for (const tap of uses) taps.set(tap.y, { module, tap });
-    // What a table, or a sink, adds to the scores of attention is no channel.
+    // The values that a table, or a sink, adds to the attention scores are not channels.
     if (uses.length === 0 && module.kind === 'parameter' && module.part === 'embedding') asTheyAre.set(module.weight.name, module);
   }
   const known: Known[] = [];
@@ -102,7 +103,10 @@ function makeColumns(module: ModuleSpec, node: Node, sets: ChannelSets, sides: S
   return alongLast(node.shape.length, ids);
 }
 
-/** The channels that a module reads and makes. @param through the channels that its own operations let pass */
+/**
+ * Returns the channels of a module's output, and records those it reads and makes.
+ * @param through the channels that its own operations preserve
+ */
 function passModule(
   { module, tap }: { module: ModuleSpec; tap: ModuleTap },
   through: Known,
@@ -121,7 +125,7 @@ function passModule(
   else {
     sides.add(module, 'rows', made);
     const read = channelsOf(known[x.id], x, sets);
-    // Where every channel has filters of its own, what it makes is the same channel.
+    // If every channel has its own filters, its output is the same channel.
     if (!isDepthwise(module)) sides.add(module, 'columns', read);
     else for (const [row, id] of made.entries()) sets.join(id, read[Math.floor((row * read.length) / size)] as number);
   }
@@ -134,7 +138,7 @@ function isDepthwise(module: ModuleSpec): boolean {
   return groups > 1 && module.weight.shape[1] === 1;
 }
 
-/** The channel of each place of a tensor's last axis; whatever else differs along other axes goes together. */
+/** Returns the channel of each position along a tensor's last axis; channels that vary along other axes are coupled. */
 function channelsOf(channels: Known, { shape }: Node, sets: ChannelSets): Int32Array {
   const size = lastOf(shape);
   const last = new Int32Array(size).fill(-1);
@@ -152,7 +156,7 @@ interface Side {
   readonly ids: Int32Array;
 }
 
-/** Rows, columns and entries with their channels, as they are found; those of one part of one module go together. */
+/** Collects rows, columns and entries with their channels; those of the same part of one module are coupled. */
 class Sides {
   private readonly sets: ChannelSets;
   private readonly found = new Map<string, Side>();
@@ -179,7 +183,7 @@ class Sides {
   }
 }
 
-/** Sides that share a channel, directly or by others. */
+/** Groups sides that share a channel, directly or through others. */
 function components(sides: readonly Side[]): Side[][] {
   const links = new ChannelSets();
   const numbers = links.fresh(sides.length);
@@ -206,8 +210,8 @@ function components(sides: readonly Side[]): Side[][] {
 }
 
 /**
- * The same channels apart by the sides that they are in: one matrix with the rows of queries, keys and values holds channels of two kinds,
- * that of values and that of queries with keys.
+ * Divides channels by the sides that they are in: one matrix with the rows of queries, keys and values contains channels of two kinds,
+ * those of values and those of queries with keys.
  */
 function alike(sides: readonly Side[]): Side[][] {
   const kinds = new Map<number, number>();
@@ -233,8 +237,8 @@ function alike(sides: readonly Side[]): Side[][] {
 }
 
 /**
- * A finding about a stack of experts holds for each of them: channels inside an expert belong to it alone, since a token's values pass through one
- * matrix of each stack; channels that others share are the same for all of them.
+ * Applies a result about a stack of experts to each expert: channels inside an expert belong to it alone, since a token's values pass
+ * through one matrix of each stack; channels shared with other layers are the same for all experts.
  */
 function ofExperts(sides: readonly Side[]): Side[] {
   const isInside = sides.every(({ module }) => isExperts(module));

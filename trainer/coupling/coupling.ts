@@ -1,10 +1,10 @@
-/** Choosing and spelling out coupled channels: from scores to rows, and from rows to the columns and norm entries that go with them. */
+/** Selects coupled channels and expands them: from scores to rows, and from rows to the coupled columns and norm entries. */
 import { isConv, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { valueFor } from '../narrow.ts';
 import { type Budget, rowBudget, type Scores, type Selection, SelectionError, topRows } from '../selection.ts';
 import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
 
-/** The trained part of the groups: rows and columns of the targets, and the norms between. */
+/** Returns the trained part of the groups: rows and columns of the targets, and the norms between them. */
 export function trainedGroups(groups: readonly CoupledGroup[], targets: readonly ModuleSpec[], trainsNorms: boolean): CoupledGroup[] {
   const names = new Set(targets.map(({ name }) => name));
   return groups
@@ -16,8 +16,8 @@ export function trainedGroups(groups: readonly CoupledGroup[], targets: readonly
 }
 
 /**
- * The channels between linear layers of one block: rows of the targets that make them, and columns of the targets that read them. The stream
- * between blocks, which every block reads and writes, is none of them; norm entries are left out.
+ * Returns the channels between linear layers of one block: rows of the targets that make them, and columns of the targets that read them.
+ * Excludes the residual stream, which every block reads and writes, and norm entries.
  */
 export function insideBlocks(groups: readonly CoupledGroup[], targets: readonly ModuleSpec[]): CoupledGroup[] {
   const names = new Set(targets.map(({ name }) => name));
@@ -32,9 +32,10 @@ export function insideBlocks(groups: readonly CoupledGroup[], targets: readonly 
 }
 
 /**
- * One score a channel: the mean over its members of their scores, of a member with several rows a channel their sum. This is the group
- * reduction 'mean' of Torch-Pruning, whose Taylor leaves batch norm out by mistake: its branch for batch norm asks for group norm.
- * @param scoresOf the scores of a member's rows, columns or entries; a member without is left out
+ * Returns one score per channel: the mean of its members' scores; the scores of several rows of one member are summed first. This is the
+ * group reduction 'mean' of Torch-Pruning, whose Taylor measure omits batch norm by mistake: its branch for batch norm tests for group
+ * norm.
+ * @param scoresOf returns the scores of a member's rows, columns or entries; a member without scores is ignored
  */
 export function groupScores(
   { channels, members }: CoupledGroup,
@@ -53,10 +54,10 @@ export function groupScores(
 }
 
 /**
- * The rows of the best channels of each group; of targets that are in no group (embeddings) the best rows.
+ * Returns the rows of the best channels of each group; for targets in no group (embeddings), the best rows.
  * @param groups of `trainedGroups` or `insideBlocks`
- * @param heads whether the channels of a head are chosen together, by their mean score; channels of no head are chosen singly
- * @throws SelectionError where a score is missing
+ * @param heads true to choose the channels of a head together, by their mean score; channels of no head are chosen individually
+ * @throws SelectionError if a score is missing
  */
 export function selectCoupled(
   groups: readonly CoupledGroup[],
@@ -85,14 +86,17 @@ export function selectCoupled(
   return selection;
 }
 
-/** The best of each run of channels, all of them together `count`. */
+/** Returns the best channels of each run, `count` in total. */
 function topChannels({ channels, runs = 1 }: CoupledGroup, scores: Float32Array, count: number): Set<number> {
   const size = channels / runs;
   const own = (run: number): Int32Array => topRows(scores.subarray(run * size, (run + 1) * size), Math.max(1, Math.round(count / runs)));
   return new Set(Array.from({ length: runs }, (_, run) => [...own(run)].map(channel => run * size + channel)).flat());
 }
 
-/** The head of each channel; undefined where rows that make them are of no head, or of all heads (keys that all heads share in latent attention). */
+/**
+ * Returns the head of each channel; undefined if the rows that make them belong to no head, or to all heads (shared keys in latent
+ * attention).
+ */
 function headsOfChannels(channels: number, rows: readonly GroupMember[]): Int32Array | undefined {
   const headOf = new Int32Array(channels).fill(-1);
   for (const { module, channelOf } of rows) {
@@ -103,7 +107,7 @@ function headsOfChannels(channels: number, rows: readonly GroupMember[]): Int32A
   return headOf.includes(-1) ? undefined : headOf;
 }
 
-/** The channels of the best heads by mean score: the nearest whole number of heads to `count` channels, at least one. */
+/** Returns the channels of the best heads by mean score: the number of heads closest to `count` channels, at least one. */
 function topHeads(headOf: Int32Array, scores: Float32Array, count: number): Set<number> {
   const heads = [...new Set(headOf)].sort((a, b) => a - b);
   const [sums, sizes] = [new Map<number, number>(), new Map<number, number>()];
@@ -117,14 +121,17 @@ function topHeads(headOf: Int32Array, scores: Float32Array, count: number): Set<
   return new Set([...headOf.keys()].filter(channel => chosen.has(headOf[channel])));
 }
 
-/** As many channels as give the budget's rows in the member, or the section of one, that has the most rows a channel; at least one. */
+/**
+ * Returns the number of channels that uses the budget's rows in the member, or the section of one, with the most rows per channel; at least
+ * one.
+ */
 function channelBudget({ channels }: CoupledGroup, rows: readonly GroupMember[], budget: Budget): number {
   const perChannel = Math.max(...rows.flatMap(rowCounts)) / channels;
   const wanted = 'r' in budget ? budget.r / perChannel : budget.ratio * channels;
   return Math.min(channels, Math.max(1, Math.round(wanted)));
 }
 
-/** How many rows of each section of a member are in the group. */
+/** Returns how many rows of each section of a member are in the group. */
 function rowCounts({ module, channelOf }: GroupMember): number[] {
   const ofGroup = (begin: number, end: number) => channelOf.subarray(begin, end).filter(channel => channel >= 0).length;
   let begin = 0;
@@ -134,7 +141,7 @@ function rowCounts({ module, channelOf }: GroupMember): number[] {
   });
 }
 
-/** Rows by module, ascending; a module with rows in several groups has those of all. */
+/** Adds ascending rows of a module; a module with rows in several groups gets those of all. */
 function addPlaces<Key>(found: Map<Key, Int32Array>, key: Key, places: Int32Array): void {
   const before = found.get(key);
   found.set(key, before ? Int32Array.from([...before, ...places]).sort() : places);
@@ -149,7 +156,7 @@ export interface CoupledParts {
   readonly entries: ReadonlyMap<ModuleSpec, Int32Array>;
 }
 
-/** @param groups of `trainedGroups` */
+/** Returns the coupled parts. @param groups of `trainedGroups` */
 export function coupledParts(groups: readonly CoupledGroup[], selection: Selection): CoupledParts {
   const columns = new Map<string, Int32Array>();
   const entries = new Map<ModuleSpec, Int32Array>();
@@ -170,8 +177,8 @@ export function coupledParts(groups: readonly CoupledGroup[], selection: Selecti
 }
 
 /**
- * The elements of a weight [rows, inputs of a group, kernel …] in these rows or columns, ascending, in its flat order. A column of a grouped
- * convolution is an input channel: the rows of its group read it; one of experts is an input of one of them.
+ * Returns the elements of a weight [rows, inputs of a group, kernel …] in these rows or columns, ascending, in flat order. A column of a
+ * grouped convolution is an input channel, which the rows of its group read; a column of a stack of experts is an input of one expert.
  */
 export function elementsOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array): Int32Array {
   const [out = 1, perGroup = 1, ...kernel] = module.weight.shape;
@@ -190,7 +197,7 @@ export function elementsOf(module: ModuleSpec, rows: Int32Array, columns: Int32A
   return found;
 }
 
-/** How many there are. */
+/** Returns the number of these elements. */
 export function elementCountOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array): number {
   const [out = 1, perGroup = 1, ...kernel] = module.weight.shape;
   const ofGroup = columnsByGroup(module, columns);
@@ -203,7 +210,7 @@ export function elementCountOf(module: ModuleSpec, rows: Int32Array, columns: In
   return (rows.length * perGroup + inColumns) * kernel.reduce((n, d) => n * d, 1);
 }
 
-/** The columns of each group's filters, or of each expert's matrix, ascending; one group where the module is neither. */
+/** Returns the columns of each group's filters, or of each expert's matrix, ascending; one group if the module has neither. */
 function columnsByGroup(module: ModuleSpec, columns: Int32Array): number[][] {
   const groups = isConv(module) ? module.window.groups : isExperts(module) ? module.experts : 1;
   const perGroup = module.weight.shape[1] as number;
@@ -212,7 +219,7 @@ function columnsByGroup(module: ModuleSpec, columns: Int32Array): number[][] {
   return found;
 }
 
-/** The rows of which every element is among these: the chosen rows, given back. @param elements ascending */
+/** Returns the rows whose elements are all listed: the originally chosen rows. @param elements ascending */
 export function wholeRows({ weight }: Pick<ModuleSpec, 'weight'>, elements: Int32Array): Int32Array {
   const [rows = 1, ...rest] = weight.shape;
   const width = rest.reduce((n, d) => n * d, 1);
