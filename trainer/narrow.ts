@@ -1,13 +1,13 @@
 /**
- * Narrows values by checking them. What must be there is read or throws: a mistake of the program becomes an error at its
- * place, instead of an `undefined` that travels on.
+ * Narrows values by checking them. A value that must exist is returned, or an error is thrown: a bug fails at its origin, instead of as an
+ * `undefined` that travels on.
  */
 
-/** Returns whether a value is an object with names of its own, and not a list. */
+/** Returns true if a value is an object and not an array. */
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Returns the object that a JSON text is, or undefined for any other text. */
+/** Returns the object in a JSON text; undefined for any other text. */
 export function recordIn(json: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(json);
@@ -17,12 +17,12 @@ export function recordIn(json: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Something that must be there is missing: a mistake of the program, not of its user. */
+/** Thrown if a value that must exist is missing: a bug in the program, not an error of the user. */
 export class MissingError extends Error {
   override name = 'MissingError';
 }
 
-/** Returns a value that must be there. @throws MissingError, naming `what`, if it is not */
+/** Returns a value that must exist. @throws MissingError that names `what` if it does not */
 export function required<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new MissingError(`${what} is missing`);
   return value;
@@ -57,7 +57,7 @@ interface AtLeast<T> {
   readonly 5: readonly [T, T, T, T, T, ...T[]];
 }
 
-/** Returns a list as one that has at least this many elements. @throws MissingError if it has fewer */
+/** Returns a list, typed as having at least this many elements. @throws MissingError if it has fewer */
 export function atLeast<T, Count extends keyof AtLeast<T>>(list: readonly T[], count: Count): AtLeast<T>[Count];
 export function atLeast<T>(list: readonly T[], count: number): readonly T[] {
   if (list.length < count) throw new MissingError(`a list of ${list.length} has fewer than ${count} elements`);

@@ -1,15 +1,15 @@
-/** The largest singular values and vectors of a matrix, nearly. The same matrix always has the same ones: subspace iteration from a fixed start. */
+/** Approximates the largest singular values and vectors of a matrix. Deterministic: subspace iteration from a fixed start. */
 import { createRandom } from './random.ts';
 
 export interface Directions {
-  /** Q [rows, rank], orthonormal: it spans nearly the largest left singular vectors of W. */
+  /** Q [rows, rank], orthonormal: approximately spans the largest left singular vectors of W. */
   readonly outputs: Float64Array;
   /** Wᵀ·Q [width, rank]. */
   readonly inputs: Float64Array;
 }
 
 /**
- * Subspace iteration (Halko et al. 2011), in 4 · rounds · rank operations per element.
+ * Performs subspace iteration (Halko et al. 2011), in 4 · rounds · rank operations per element.
  * @param weight W [rows, …] flattened
  */
 export function principalDirections(
@@ -27,14 +27,14 @@ export function principalDirections(
   return { outputs, inputs };
 }
 
-/** A weight with a smaller side up to this is decomposed exactly. */
+/** A weight whose smaller side is at most this is decomposed exactly. */
 const EXACT_SIDE = 128;
-/** Directions beyond those asked for: the last of these converge slowly (Halko et al. 2011). */
+/** Directions beyond the requested ones, because the last directions converge slowly (Halko et al. 2011). */
 const MORE_DIRECTIONS = 8;
-/** PEFT's documentation advises 4 to 16 for its own subspace iteration. */
+/** PEFT's documentation recommends 4 to 16 for its own subspace iteration. */
 const ROUNDS = 8;
 
-/** W ≈ left · diag(values) · rightᵀ: the largest singular values, falling, with their vectors. */
+/** W ≈ left · diag(values) · rightᵀ: the largest singular values, in descending order, with their vectors. */
 export interface SingularParts {
   /** [rows, count], orthonormal columns. */
   readonly left: Float64Array;
@@ -45,7 +45,7 @@ export interface SingularParts {
 }
 
 /**
- * The `count` largest singular values and vectors: of the subspace that `principalDirections` finds, by the eigenvectors of QᵀW·WᵀQ.
+ * Returns the `count` largest singular values and vectors within the subspace of `principalDirections`, from the eigenvectors of QᵀW·WᵀQ.
  * @param weight W [rows, …] flattened
  * @param count at most the smaller side of W
  */
@@ -77,11 +77,11 @@ export function singularParts(weight: Float32Array, rows: number, count: number)
   };
 }
 
-/** Sweeps over all pairs, of which each squares what is left off the diagonal once it is small. */
+/** Maximum number of sweeps over all pairs; each squares the off-diagonal remainder once it is small. */
 const SWEEPS = 30;
 
 /**
- * Eigenvalues, falling, and their vectors, as columns, by cyclic Jacobi rotations (Golub and Van Loan, 8.5).
+ * Returns eigenvalues, in descending order, and their vectors, as columns, by cyclic Jacobi rotations (Golub and Van Loan, 8.5).
  * @param matrix symmetric [n, n]; it is overwritten
  */
 export function symmetricEigen(matrix: Float64Array, n: number): { readonly values: Float64Array; readonly vectors: Float64Array } {
@@ -101,7 +101,7 @@ export function symmetricEigen(matrix: Float64Array, n: number): { readonly valu
   };
 }
 
-/** Makes the element (p, q) zero, by a rotation of rows and columns p and q. */
+/** Makes the element (p, q) zero by a rotation of rows and columns p and q. */
 function rotate(matrix: Float64Array, vectors: Float64Array, n: number, p: number, q: number): void {
   const beside = matrix[p * n + q] as number;
   if (beside === 0) return;
@@ -120,7 +120,7 @@ function rotate(matrix: Float64Array, vectors: Float64Array, n: number, p: numbe
 }
 
 /**
- * W·B, or Wᵀ·B.
+ * Returns W·B, or Wᵀ·B.
  * @param basis B [width, rank], or [rows, rank] for the transposed weight
  * @returns [rows, rank], or [width, rank]
  */
@@ -143,7 +143,10 @@ interface ProductShape {
   readonly transposed: boolean;
 }
 
-/** Makes columns orthonormal in place (modified Gram–Schmidt, twice); one that depends on those before it becomes zero. @param basis [n, rank] */
+/**
+ * Makes columns orthonormal in place (modified Gram–Schmidt, twice); a column that depends on earlier ones becomes zero.
+ * @param basis [n, rank]
+ */
 function orthonormal(basis: Float64Array, rank: number): Float64Array {
   const dot = (a: number, b: number): number => {
     let sum = 0;
@@ -165,7 +168,7 @@ function orthonormal(basis: Float64Array, rank: number): Float64Array {
   return basis;
 }
 
-/** BᵀB. @param basis B [n, rank] @returns [rank, rank] */
+/** Returns BᵀB. @param basis B [n, rank] @returns [rank, rank] */
 export function gramOf(basis: Float64Array, rank: number): Float64Array {
   const gram = new Float64Array(rank * rank);
   for (let at = 0; at < basis.length; at += rank)

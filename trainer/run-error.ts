@@ -1,6 +1,4 @@
-/**
- * The errors of a run: a stable code, a sentence and a hint; and the conversion of any error for the parent process.
- */
+/** The errors of a run: a stable code, a sentence and a hint; and the conversion of any error for the parent process. */
 
 import { ReadRefusedError } from './files/regular-file.ts';
 import type { WorkerEvent } from './protocol/messages/job-messages.ts';
@@ -47,7 +45,7 @@ export class RunError extends Error {
   }
 }
 
-/** The failure of one of the processes of a run, as that process told it. */
+/** The failure of one of the processes of a run, as that process reported it. */
 export class RankFailure extends Error {
   override name = 'RankFailure';
   readonly code: string;
@@ -60,7 +58,7 @@ export class RankFailure extends Error {
   }
 }
 
-/** Errors whose message is meant for the user, by their name; the value is the code that a script sees. */
+/** Errors whose message is meant for the user, by name; the value is the code that scripts see. */
 const USER_ERRORS: Readonly<Record<string, string>> = {
   RecipeError: 'recipe',
   AdapterError: 'adapter',
@@ -82,11 +80,11 @@ const USER_ERRORS: Readonly<Record<string, string>> = {
 interface SystemError {
   readonly code: string;
   readonly hint: string;
-  /** The problem in words, where the system does not say which file it is about. */
+  /** Description of the problem if the system does not say which file is affected. */
   readonly full?: string;
 }
 
-/** Errors of the file system that say enough by themselves. */
+/** File system errors that are self-explanatory. */
 const SYSTEM_ERRORS: Readonly<Record<string, SystemError>> = {
   ENOSPC: { code: 'disk-full', full: 'the disk is full', hint: 'Free disk space' },
   EDQUOT: { code: 'disk-full', full: 'your disk quota is used up', hint: 'Free some space' },
@@ -104,7 +102,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, SystemError>> = {
   EROFS: { code: 'no-permission', hint: 'The disk is read-only: make it writable, or choose another folder' },
 };
 
-/** TensorFlow's and the C++ library's words for a lack of memory. */
+/** Messages of TensorFlow and the C++ library about a lack of memory. */
 const OUT_OF_MEMORY = /OOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted|bad_alloc|Array buffer allocation failed/;
 
 const OUT_OF_MEMORY_HINT = 'Take less: a smaller per_device_train_batch_size or max_length, or recompute: block';
@@ -112,7 +110,7 @@ const OUT_OF_MEMORY_HINT = 'Take less: a smaller per_device_train_batch_size or 
 export const systemErrorCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 
-/** The system does not say which file a full disk has no room for. @returns any other error as it is */
+/** Adds the file to an error about a full disk, which the system does not name. @returns any other error unchanged */
 export function namingFullDisk(error: unknown, file: string): unknown {
   const { full, hint } = SYSTEM_ERRORS[systemErrorCode(error) ?? ''] ?? {};
   return full === undefined ? error : new RunError('disk-full', `${full}: ${file} could not be written`, hint, { cause: error });
@@ -120,11 +118,11 @@ export function namingFullDisk(error: unknown, file: string): unknown {
 
 export interface Failure {
   readonly event: Extract<WorkerEvent, { type: 'failed' }>;
-  /** The error is a fault of this program: its stack belongs in a log. */
+  /** True if the error is a bug in this program: its stack belongs in a log. */
   readonly unexpected: boolean;
 }
 
-/** From whatever was thrown to the last event of a job. */
+/** Converts whatever was thrown to the last event of a job. */
 export function describeFailure(error: unknown): Failure {
   const tell = (code: string, message: string, hint?: string, unexpected = false): Failure => ({
     event: { type: 'failed', code, message, hint },

@@ -1,4 +1,4 @@
-/** Which rows of which layers are trained: from scores and a budget to plain data. Pure, and the same for the same scores. */
+/** Selects the rows of each layer to train: from scores and a budget to plain data. Pure and deterministic. */
 
 import type { ModuleSpec, RowSection } from './model/module-specs.ts';
 import { elementAt, valueFor } from './narrow.ts';
@@ -6,37 +6,37 @@ import { elementAt, valueFor } from './narrow.ts';
 /** Module name → its chosen rows, ascending. */
 export type Selection = ReadonlyMap<string, Int32Array>;
 
-/** A part of a weight [out, in] that is scored, chosen and trained as one: a row, or a column. */
+/** The unit of a weight [out, in] that is scored, chosen and trained: a row or a column. */
 export type TrainedUnit = 'rows' | 'columns';
 
 /** The facts about a module that a budget needs. */
 export interface RowsOf extends Pick<ModuleSpec, 'name' | 'weight' | 'bias' | 'sections'> {
-  /** Left out for rows. */
+  /** Omitted for rows. */
   readonly unit?: 'columns';
-  /** Neighboring rows that are chosen together: those of a head. Left out where each is chosen by itself. */
+  /** Number of neighboring rows that are chosen together: those of a head. Omitted if each is chosen individually. */
   readonly block?: number;
 }
 
-/** Module name → one score a row. */
+/** Module name → one score per row. */
 export type Scores = ReadonlyMap<string, Float32Array>;
 
-/** Rows a layer, or the share of each layer's rows, which is the share of its parameters too. */
+/** Rows per layer, or the fraction of each layer's rows, which is also the fraction of its parameters. */
 export type Budget = { readonly r: number } | { readonly ratio: number };
 
 /**
- * How a budget is spent over the layers. per_layer: each has the same rows or the same share. global: rows of all layers compete, for as
- * many parameters. proportional: each layer has the share of the parameters that it has of the sum of all scores.
+ * How a budget is divided among the layers. per_layer: each has the same number or fraction of rows. global: rows of all layers compete,
+ * for the same number of parameters. proportional: each layer's share of the parameters equals its share of the sum of all scores.
  */
 export type SelectionMode = 'per_layer' | 'global' | 'proportional';
 
-/** A budget that the model cannot meet: which layers, how many rows they have. */
+/** Thrown for a budget that the model cannot meet; names the layers and their numbers of rows. */
 export class SelectionError extends Error {
   override name = 'SelectionError';
 }
 
 /**
- * Rows of a module that a budget pays for; at least one. A module of several sections has a budget for each. Of blocks the nearest whole
- * number of them, at least one.
+ * Returns the rows of a module within a budget; at least one. A module with several sections has a budget for each. With blocks, the
+ * nearest whole number of them, at least one.
  */
 export function rowBudget({ weight, sections = [], block = 1 }: RowsOf, budget: Budget): number {
   const wanted = (rows: number) => ('r' in budget ? budget.r : budget.ratio * rows);
@@ -45,8 +45,9 @@ export function rowBudget({ weight, sections = [], block = 1 }: RowsOf, budget: 
 }
 
 /**
- * A module whose columns are chosen: they compete as the rows of others do, each with its entries of all outputs, and biases stay frozen.
- * @param block neighboring columns that are chosen together
+ * Returns a module whose columns are chosen: they compete like the rows of others, each with its entries of all outputs, and biases stay
+ * frozen.
+ * @param block number of neighboring columns that are chosen together
  */
 export const byColumns = ({ name, weight }: RowsOf, block?: number): RowsOf => ({
   name,
@@ -55,7 +56,7 @@ export const byColumns = ({ name, weight }: RowsOf, block?: number): RowsOf => (
   ...(block !== undefined && { block }),
 });
 
-/** The name under which the rows of a section are shown. */
+/** Returns the name under which the rows of a section are shown. */
 export const sectionName = (module: string, section: Pick<RowSection, 'name'>): string => `${module}.${section.name}`;
 
 /** A module, or one of its sections, whose rows compete with each other. */
@@ -77,7 +78,7 @@ const competing = (modules: readonly RowsOf[]): Competing[] =>
     });
   });
 
-/** The rows of each module from those of its sections. */
+/** Combines the rows of sections into the rows of each module. */
 function ofModules(parts: readonly Competing[], rowsOf: (i: number) => Int32Array): Selection {
   const found = new Map<string, Int32Array[]>();
   for (const [i, { module, begin }] of parts.entries())
@@ -95,10 +96,10 @@ function concatenated(lists: readonly Int32Array[]): Int32Array {
   return all;
 }
 
-/** Trainable numbers of one row, its bias entry included. */
+/** Returns the number of trainable parameters of one row, including its bias entry. */
 export const rowParameters = ({ weight, bias }: RowsOf): number => weight.shape.slice(1).reduce((n, d) => n * d, 1) + (bias ? 1 : 0);
 
-/** The mean score of each block of neighboring rows; the scores themselves where a block is a row. */
+/** Returns the mean score of each block of neighboring rows; the scores themselves if a block is one row. */
 function blockScores(scores: Float32Array, block = 1): Float32Array {
   if (block === 1) return scores;
   return Float32Array.from({ length: scores.length / block }, (_, i) => {
@@ -108,7 +109,7 @@ function blockScores(scores: Float32Array, block = 1): Float32Array {
   });
 }
 
-/** All rows, those of the best block first, and in a block from the first row on; see {@link rowOrder}. */
+/** Returns all rows, best block first, and in ascending order within a block; see {@link rowOrder}. */
 export const blockOrder = (scores: Float32Array, block = 1): Int32Array =>
   block === 1 ? rowOrder(scores) : rowsOfBlocks(rowOrder(blockScores(scores, block)), block);
 
@@ -116,9 +117,9 @@ const rowsOfBlocks = (blocks: Int32Array, block: number): Int32Array =>
   Int32Array.from({ length: blocks.length * block }, (_, i) => (blocks[Math.floor(i / block)] as number) * block + (i % block));
 
 /**
- * The highest-scoring rows of each module, or blocks of rows by their mean score; of equal scores the lower row comes first.
- * @param least rows that each module keeps where they compete across modules, at most those that it has per layer
- * @throws SelectionError where a layer has fewer rows than the budget, naming all such layers, or where a score is missing or not finite
+ * Selects the highest-scoring rows of each module, or blocks of rows by their mean score; of equal scores the lower row comes first.
+ * @param least rows that each module keeps if modules compete, at most the number that it has per layer
+ * @throws SelectionError if a layer has fewer rows than the budget, naming all such layers, or if a score is missing or not finite
  */
 export function selectRows(
   modules: readonly RowsOf[],
@@ -148,26 +149,28 @@ export function selectRows(
 
 const meanOf = (scores: Float32Array): number => scores.reduce((a, b) => a + b, 0) / scores.length;
 
-/** A module whose rows compete with those of others. */
+/** A module whose rows compete with those of other modules. */
 export interface RankedRows {
   readonly scores: Float32Array;
-  /** Its rows, the highest score first. */
+  /** Its rows, highest score first. */
   readonly order: Int32Array;
   readonly mean: number;
-  /** Trainable numbers of a row. */
+  /** Trainable parameters per row. */
   readonly cost: number;
-  /** As of {@link RowsOf}; `order` then has the rows of a block next to each other. */
+  /** As in {@link RowsOf}; in `order`, the rows of a block are then adjacent. */
   readonly block?: number | undefined;
 }
 
-/** The same with a row for each block. */
+/** Returns the module with one row per block. */
 function blocksOf({ scores, order, mean, cost, block = 1 }: RankedRows): RankedRows {
   if (block === 1) return { scores, order, mean, cost };
   const first = Int32Array.from({ length: order.length / block }, (_, i) => (order[i * block] as number) / block);
   return { scores: blockScores(scores, block), order: first, mean, cost: cost * block };
 }
 
-/** How modes across layers count the rows of each module, `kept` at least, for at most the parameters of `perLayer`. */
+/**
+ * Functions that count the rows of each module for the modes across layers, at least `kept`, with at most as many parameters as `perLayer`.
+ */
 const counters = {
   global: globalCounts,
   proportional: proportionalCounts,
@@ -177,9 +180,9 @@ const counters = {
 >;
 
 /**
- * How many rows of each module a mode across layers takes; of blocks whole ones.
- * @param perLayer rows that each module would have by itself: what they cost is the budget
- * @param least rows that every module keeps, whatever its scores: a layer without rows would have nothing to learn with
+ * Returns how many rows of each module a mode across layers selects; with blocks, whole ones.
+ * @param perLayer rows that each module would have by itself: their cost is the budget
+ * @param least rows that every module keeps, whatever its scores: a layer without rows could not learn
  */
 export function countsAcross(
   mode: keyof typeof counters,
@@ -197,9 +200,9 @@ const costOf = (modules: readonly RankedRows[], counts: ArrayLike<number>): numb
   modules.reduce((sum, { cost }, i) => sum + cost * (counts[i] as number), 0);
 
 /**
- * Rows rank by score over the mean score of their module, since the scores of layers differ by orders of magnitude, and are taken in this
- * order until the next would exceed the budget: those above the lowest rank that can be afforded, then of the rows of that very rank as
- * many as fit, those of the earlier module, then the lower rows first. Found by halving, which takes milliseconds where sorting the rows
+ * Ranks rows by their score divided by the mean score of their module, since the scores of layers differ by orders of magnitude, and takes
+ * them in this order until the next would exceed the budget: all rows above the lowest affordable rank, then as many of exactly that rank
+ * as fit, those of earlier modules and lower rows first. The rank is found by bisection, which takes milliseconds, while sorting the rows
  * of a large model takes many seconds.
  */
 function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number>, kept: Int32Array): Int32Array {
@@ -211,7 +214,8 @@ function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number
     .flatMap((module, i) => [kept[i] as number, module.order.length - 1].map(place => rankAt(module, place)))
     .filter(Number.isFinite);
   let [low, high] = [Math.min(...ends, 0) - 1, Math.max(...ends, 0)];
-  // Rows behind the kept that are above `high` and above `low`: what is sought lies between, so that each search is shorter than the last.
+  // Numbers of rows after the kept ones that rank above `high` and above `low`: the result is between them, so each search is shorter than
+  // the last.
   let [sure, most] = [new Int32Array(modules.length), behindKept];
   for (let middle = (low + high) / 2; middle > low && middle < high; middle = (low + high) / 2) {
     const between = Int32Array.from(modules, (module, i) =>
@@ -231,10 +235,10 @@ function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number
   return taken;
 }
 
-/** NaN behind the last row. */
+/** Returns the rank of a row; NaN after the last row. */
 const rankAt = ({ scores, order, mean }: RankedRows, place: number): number => (scores[order[place] as number] as number) / (mean || 1);
 
-/** Rows behind the kept whose rank is above this one: at least `least`, at most `most`. */
+/** Returns the number of rows after the kept ones that rank above this: at least `least`, at most `most`. */
 function rowsAbove(module: RankedRows, rank: number, { kept, least, most }: { kept: number; least: number; most: number }): number {
   let [low, high] = [least, most];
   while (low < high) {
@@ -246,15 +250,15 @@ function rowsAbove(module: RankedRows, rank: number, { kept, least, most }: { ke
 }
 
 /**
- * Each module has the share of the budget's parameters that it has of the sum of all scores, but at least `kept` rows and at most all; what
- * such a module has more or less, the others share in the same way. Parts of rows are rounded down, and what is left goes to the largest
- * parts, of equal ones to the earlier module.
+ * Gives each module the share of the budget's parameters that equals its share of the sum of all scores, but at least `kept` rows and at
+ * most all; the difference is divided among the others in the same way. Fractions of rows are rounded down, and the remainder goes to the
+ * largest fractions, of equal ones to the earlier module.
  */
 function proportionalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number>, kept: Int32Array): Int32Array {
   const masses = modules.map(({ mean, order }) => Math.max(0, mean * order.length));
   if (masses.every(mass => mass === 0)) return Int32Array.from(perLayer);
   const budget = costOf(modules, perLayer);
-  // Rows if every unit of score pays for `rate` parameters; they grow with it.
+  // Rows if every unit of score pays for `rate` parameters; increasing in `rate`.
   const rowsAt = (rate: number): number[] =>
     modules.map(({ cost, order }, i) => Math.min(order.length, Math.max(kept[i] as number, (rate * elementAt(masses, i)) / cost)));
   let [low, high] = [0, Math.max(...modules.map(({ cost, order }, i) => (order.length * cost) / (elementAt(masses, i) || Infinity)))];
@@ -275,12 +279,12 @@ function proportionalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<
   return counts;
 }
 
-/** A whole number of rows may come out a little short. */
+/** Tolerance: an integral number of rows may come out slightly too small. */
 const ROUNDING = 1e-6;
 
 /**
- * As many rows as the budget pays for, whichever they are: enough to know sizes.
- * @throws SelectionError where a layer has fewer rows than the budget
+ * Selects as many rows as the budget allows, without scores: enough to know sizes.
+ * @throws SelectionError if a layer has fewer rows than the budget
  */
 export function firstRows(modules: readonly RowsOf[], budget: Budget): Selection {
   checkBudget(modules, budget);
@@ -288,7 +292,7 @@ export function firstRows(modules: readonly RowsOf[], budget: Budget): Selection
   return ofModules(parts, i => Int32Array.from({ length: rowBudget(elementAt(parts, i), budget) }, (_, row) => row));
 }
 
-/** @throws SelectionError that names the layers with fewer rows than the budget */
+/** Checks a budget. @throws SelectionError that names the layers with fewer rows than the budget */
 export function checkBudget(modules: readonly RowsOf[], budget: Budget): void {
   const small = competing(modules).filter(module => rowBudget(module, budget) > (module.weight.shape[0] as number));
   if (small.length > 0 && 'r' in budget) {
@@ -303,7 +307,7 @@ export function checkBudget(modules: readonly RowsOf[], budget: Budget): void {
 
 const unitsOf = (modules: readonly RowsOf[]): TrainedUnit => modules[0]?.unit ?? 'rows';
 
-/** The scores of each part, of one array that holds those of its module. */
+/** Returns the scores of each part, as a view of its module's scores. */
 function ownScores(modules: readonly RowsOf[], parts: readonly Competing[], scores: Scores): Float32Array[] {
   const whole = new Map(modules.map(module => [module.name, scoresOf(module, scores)]));
   return parts.map(({ module, begin, weight }) => valueFor(whole, module).subarray(begin, begin + (weight.shape[0] as number)));
@@ -321,16 +325,16 @@ function scoresOf(module: RowsOf, scores: Scores): Float32Array {
   return found;
 }
 
-/** The r rows of highest score, ascending by row. */
+/** Returns the r rows with the highest scores, in ascending row order. */
 export const topRows = (scores: Float32Array, r: number): Int32Array => rowOrder(scores).slice(0, r).sort();
 
-/** Bits of a score that are sorted by at once, three times. */
+/** Number of bits per pass of the radix sort, which has three passes. */
 const DIGIT_BITS = 11;
 const DIGITS = 2 ** DIGIT_BITS;
 
 /**
- * All rows, the highest score first; of equal scores the lower row comes first. A radix sort over the bits of the scores: a millisecond for
- * 50,000 rows, where a comparing function takes 15.
+ * Returns all rows, highest score first; of equal scores the lower row comes first. A radix sort over the bits of the scores: a millisecond
+ * for 50,000 rows, while a comparison sort takes 15.
  * @param scores [rows], none of them NaN
  */
 export function rowOrder(scores: Float32Array): Int32Array {
@@ -355,7 +359,7 @@ export function rowOrder(scores: Float32Array): Int32Array {
   return order;
 }
 
-/** The bits of each score as a number that falls where the score rises; −0 is 0. */
+/** Returns the bits of each score as an integer that decreases as the score increases; −0 counts as 0. */
 function fallingKeys(scores: Float32Array): Uint32Array {
   const values = new Float32Array(scores.length);
   for (let i = 0; i < values.length; i++) values[i] = (scores[i] as number) + 0;

@@ -1,33 +1,33 @@
-/** Everything that the command line and the extension take from its surroundings, read once: folders, engine, hub, colors. */
+/** Everything that the command line and the extension take from the environment, read once: folders, engine, hub, colors. */
 import path from 'node:path';
 import type { JobContext, TrackerSettings } from './protocol/messages/job-messages.ts';
 
 export interface Settings {
-  /** Engines, models and logs. */
+  /** Folder of engines, models and logs. */
   readonly cacheDir: string;
-  /** The daemon's: where it listens, its jobs, its log. */
+  /** Folder of the daemon: its address, its jobs, its log. */
   readonly stateDir: string;
-  /** Files that the user writes for all projects, such as a profile of a cluster. */
+  /** Folder of files that the user writes for all projects, such as the profile of a cluster. */
   readonly configDir: string;
-  /** A daemon on another machine, instead of the one of the state folder. */
+  /** A daemon on another machine, in place of the one of the state folder. */
   readonly remoteDaemon?: RemoteDaemon;
-  /** The token of a daemon started here; without it, every start creates a new one. */
+  /** Token of a daemon started here; without it, every start creates a new one. */
   readonly daemonToken?: string;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
   readonly trackers: TrackerSettings;
-  /** The file in which `hf auth login` of huggingface_hub keeps its token. */
+  /** File in which `hf auth login` of huggingface_hub stores its token. */
   readonly hubTokenFile: string;
-  /** Whether the user wants colors where a terminal can show them (https://no-color.org). */
+  /** True if the user wants colors on terminals that support them (https://no-color.org). */
   readonly color: boolean;
 }
 
 export interface RemoteDaemon {
   readonly url: string;
   readonly token: string;
-  /** A PEM file: its certificate, or the authority that signed it. */
+  /** Path of a PEM file: the daemon's certificate, or that of the authority that signed it. */
   readonly caFile?: string;
-  /** Folder over there that relative paths start from; the name of the current folder here where none is given. */
+  /** Folder on that machine from which relative paths start; by default, the name of the current folder. */
   readonly dir?: string;
 }
 
@@ -37,7 +37,11 @@ export interface Surroundings {
   readonly home: string;
 }
 
-/** Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, ROWTUNE_DAEMON_URL (with _TOKEN, _CA and _DIR), HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_OFFLINE, MLFLOW_TRACKING_URI (with _TOKEN, _USERNAME and _PASSWORD), MLFLOW_EXPERIMENT_NAME, TRACKIO_SERVER_URL, TRACKIO_WRITE_TOKEN, TRACKIO_DIR, TRACKIO_PROJECT and NO_COLOR; what is empty counts as not set. */
+/**
+ * Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, ROWTUNE_DAEMON_URL (with _TOKEN, _CA and _DIR), HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH,
+ * HF_HOME, HF_HUB_OFFLINE, MLFLOW_TRACKING_URI (with _TOKEN, _USERNAME and _PASSWORD), MLFLOW_EXPERIMENT_NAME, TRACKIO_SERVER_URL,
+ * TRACKIO_WRITE_TOKEN, TRACKIO_DIR, TRACKIO_PROJECT and NO_COLOR; an empty variable counts as unset.
+ */
 export function resolveSettings({ env, platform, home }: Surroundings): Settings {
   const read = (name: string): string | undefined => env[name] || undefined;
   return {
@@ -57,7 +61,7 @@ export function resolveSettings({ env, platform, home }: Surroundings): Settings
 const defaultHubHome = ({ env, home }: Pick<Surroundings, 'env' | 'home'>): string =>
   path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface');
 
-/** The experiment and the project of runs that name none. */
+/** The experiment and project of runs that do not name one. */
 const OWN_NAME = 'rowtune';
 
 const trackerSettings = (read: (name: string) => string | undefined, hubHome: string): TrackerSettings => ({
@@ -82,7 +86,7 @@ function remoteDaemon(read: (name: string) => string | undefined): RemoteDaemon 
   return { url, token: read('ROWTUNE_DAEMON_TOKEN') ?? '', caFile: read('ROWTUNE_DAEMON_CA'), dir: read('ROWTUNE_DAEMON_DIR') };
 }
 
-/** As huggingface_hub reads its switches. */
+/** Parses a switch as huggingface_hub does. */
 const isOn = (value: string | undefined): boolean => value !== undefined && ['1', 'on', 'yes', 'true'].includes(value.toLowerCase());
 
 function defaultCache({ env, platform, home }: Surroundings): string {
@@ -97,7 +101,7 @@ function defaultState({ env, platform, home }: Surroundings): string {
   return path.join(env.XDG_STATE_HOME || path.join(home, '.local', 'state'), 'rowtune');
 }
 
-/** The settings that a worker receives; relative paths of recipes start from `baseDir`. */
+/** Returns the settings that a worker receives; relative paths in recipes start from `baseDir`. */
 export const jobContext = ({ cacheDir, engineFromEnvironment, hub, trackers }: Settings, baseDir: string): JobContext => ({
   cacheDir,
   baseDir,

@@ -1,4 +1,7 @@
-/** The worker process: takes one job from its parent, does it, tells how it went, ends. A job whose model is kept is followed by others like it. */
+/**
+ * The worker process: receives one job from its parent, runs it, reports the outcome, and ends. If the job's model is kept, similar jobs
+ * follow.
+ */
 
 import process from 'node:process';
 import { chooseRankGpu, countGpus } from './engine/mpi/rank-gpu.ts';
@@ -12,16 +15,19 @@ import { describeFailure } from './run-error.ts';
 
 const world = findWorld(process.env);
 const gpu = world && chooseRankGpu(world, process.env, countGpus());
-// Before an engine is loaded.
+// Must be set before an engine is loaded.
 if (gpu) process.env.CUDA_VISIBLE_DEVICES = gpu.visible;
 const channel = openChannel();
 const newJob = (): Job => new Job(event => channel.send(event));
 let job = newJob();
 let begun = false;
-/** Ends a process that waits for another job. */
+/** Timer that ends a process that waits for another job. */
 let idle: NodeJS.Timeout | undefined;
 
-/** To the parent that forked this process, or to the supervisor of its ranks. A parent that is gone hears nothing; the run folder has everything. */
+/**
+ * Opens the channel to the parent that forked this process, or to the supervisor of its ranks. If the parent is gone, messages are dropped;
+ * the run folder has everything.
+ */
 function openChannel(): Channel {
   const socket = process.env[RANK_SOCKET];
   const { PMI_FD: launcherFile } = process.env;
@@ -38,7 +44,7 @@ function openChannel(): Channel {
   };
 }
 
-/** Resolves when the event is on its way. */
+/** Resolves when the event has been sent. */
 const sendLast = (event: WorkerEvent): Promise<void> => new Promise(resolve => channel.send(event, resolve));
 
 async function work(request: unknown): Promise<void> {
@@ -59,23 +65,23 @@ async function work(request: unknown): Promise<void> {
     const { event, unexpected } = describeFailure(job.explain(error));
     const details = unexpected && error instanceof Error ? (error.stack ?? error.message) : event.message;
     job.note('error', details);
-    // A job without a run folder has only its parent's log.
+    // A job without a run folder only has its parent's log.
     if (unexpected) console.error(details);
     await sendLast(event);
     status = 1;
   }
-  // Engines keep threads and timers of their own; nothing of ours is left to do.
+  // Engines keep their own threads and timers running; none of our work is left.
   process.exit(status);
 }
 
 channel.onMessage(message => {
   if (begun) {
-    // Whatever else is said to a job that works: it ends in order.
+    // Any other message to a working job makes it end in an orderly way.
     const save = !(isRecord(message) && message.save === false);
     job.requestStop({ save, reason: STOPPED_BY_USER });
     return;
   }
-  // A request to stop the last job came too late.
+  // A request to stop the previous job came too late.
   if (idle !== undefined && !isJobRequest(message)) return;
   clearTimeout(idle);
   begun = true;
@@ -89,9 +95,9 @@ let signals = 0;
 process.on('SIGTERM', () => {
   signals++;
   const { stop = { save: true, reason: 'stopped by a signal (SIGTERM)' } } = job;
-  // A second one: it has taken too long, and must not save any more. The first may come together with the request of a parent that got one too,
-  // because Slurm and systemd send it to all processes.
+  // A second signal: saving has taken too long and must be abandoned. The first may come together with a request from a parent that also
+  // got one, because Slurm and systemd send it to all processes.
   job.requestStop({ ...stop, save: stop.save && signals === 1 });
 });
-// The terminal sends it to everyone in the group; what it means is the parent's to say.
+// The terminal sends SIGINT to the whole process group; the parent decides what it means.
 process.on('SIGINT', () => undefined);
