@@ -26,7 +26,7 @@ export interface CoupledGroup {
   readonly channels: number;
   /** Number of experts if the channels are inside experts: each expert's channels are contiguous, and are chosen separately. */
   readonly runs?: number;
-  /** In model order, makers first. */
+  /** Members in model order, makers first. */
   readonly members: readonly GroupMember[];
 }
 

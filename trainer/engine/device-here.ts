@@ -18,9 +18,7 @@ const knowers: Readonly<Partial<Record<EngineName, Knower>>> = {
   pjrt: { usesGpu: pluginUsesGpu, kept: keptDeviceFacts },
 };
 
-/**
- * Whether a plugin implies a GPU. Another vendor's plugin was installed because its GPU is present; NVIDIA's may be there only to compile.
- */
+/** True for plugins that imply a GPU: another vendor's plugin was installed because its GPU is present; NVIDIA's may only compile. */
 const gpuOfPlugin: Readonly<Record<DeviceKind, boolean | undefined>> = {
   cpu: false,
   amd: true,

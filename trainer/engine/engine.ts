@@ -14,7 +14,7 @@ export type { VariableData } from '../graph/program.ts';
 /** The description of the running engine for the user. */
 export interface EngineDescription {
   readonly name: EngineName;
-  /** For example "TensorFlow 2.21.0, CPU (AVX512, AMX)" or "tfjs 4.22.0, wasm with SIMD". */
+  /** Summary, for example "TensorFlow 2.21.0, CPU (AVX512, AMX)" or "tfjs 4.22.0, wasm with SIMD". */
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
   /** The first GPU, for an engine whose memory there is estimated. */

@@ -121,7 +121,7 @@ const readAfter = ({ adds = [] }: Step, at: number, lastUse: Int32Array): readon
 
 const bytesOf = (nodes: readonly Node[], rules: BufferRules): number => nodes.reduce((sum, node) => sum + rules.bytes(node), 0);
 
-/** For each node id, the node whose buffer it uses; undefined for values that live outside the schedule. */
+/** The node whose buffer each node uses, by node id; undefined for values that live outside the schedule. */
 type Owners = readonly (Node | undefined)[];
 
 /** Returns the nodes that are allocated from the first step on. */

@@ -105,7 +105,7 @@ function partsOf(schedule: readonly Node[]): ReadonlyMap<Node, number> {
 /** Returns the first part that each node can be in. @param floors minimum parts of nodes that should be in a later one */
 function earliest(schedule: readonly Node[], floors: ReadonlyMap<Node, number>): ReadonlyMap<Node, number> {
   const levels = new Map<Node, number>();
-  /** By variable: the part of its last update, and the last part that reads it before its next update. */
+  /** The part of each variable's last update, and the last part that reads it before its next update. */
   const [written, read] = [new Map<string, number>(), new Map<string, number>()];
   for (const node of schedule) {
     const changed = writtenVariables(node);

@@ -30,9 +30,9 @@ export const SCALE_RANGE = 256;
 export interface WeightCoder {
   /** Converts bfloat16 bits to float32, which is exact; omitted if the engine accepts the bits for a float32 variable. */
   readonly widen?: ((bits: Uint16Array) => Promise<Float32Array>) | undefined;
-  /** @param rows number of rows that the values are divided into */
+  /** Encodes in 8 bits. @param rows number of rows that the values are divided into */
   readonly encodeRows: (values: StoredValues, rows: number) => Promise<RowCodes>;
-  /** @param borders 15 ascending borders between neighboring levels: a code is the number of borders below its value */
+  /** Encodes in 4 bits. @param borders 15 ascending borders between neighboring levels: a code is the number of borders below its value */
   readonly encodeBlocks: (values: StoredValues, borders: Float64Array) => Promise<BlockCodes>;
 }
 

@@ -78,7 +78,7 @@ export interface PlanFacts {
   readonly recipe: Recipe;
   readonly headers: PlanHeaders;
   readonly on: ComputesOn;
-  /** If omitted: the model as its config describes it, and one full batch of `max_length` tokens that all count. */
+  /** Facts about the data. If omitted: the model as its config describes it, and one full batch of `max_length` tokens that all count. */
   readonly data?: DataFacts;
   /** config.json of the reward model that scores answers, if no data is given. */
   readonly judgeConfig?: ConfigJson | undefined;
@@ -88,7 +88,7 @@ export interface PlanFacts {
   readonly choice?: SecondChoice | undefined;
   /** The compute type that was measured to be faster, for `dtype: auto`. */
   readonly dtype?: ComputeType;
-  /** Whether one kernel of the device computes attention, if it was tested. By default, as the recipe says. */
+  /** True if one kernel of the device computes attention, as decided by a test. By default, as the recipe says. */
   readonly fusesAttention?: boolean;
   /** The part of each batch that this process computes. By default, one of the recipe's processes, or the parts of all devices. */
   readonly parts?: ComputedParts | undefined;

@@ -38,10 +38,7 @@ const WORKER = [...WORKER_FLAGS, WORKER_FILE];
 /** Makes the Hydra launcher of MPICH report each process's exit status: its closing message ORs all of them into one number. */
 const HYDRA_ARGUMENTS = ['-print-all-exitcodes'];
 
-/**
- * By default, Open MPI binds each process to one core, and refuses to run more processes than cores or to run as root; MPICH does none of
- * this.
- */
+/** Options against Open MPI's defaults: it binds each process to one core, and refuses more processes than cores and to run as root. */
 const OPEN_MPI_ARGUMENTS = ['--bind-to', 'none', '--oversubscribe', '--allow-run-as-root'];
 
 const environmentOf = ({ threads, socket, environment }: StartParams): NodeJS.ProcessEnv => ({

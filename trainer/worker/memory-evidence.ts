@@ -27,7 +27,7 @@ export interface MemoryWatchParams {
 
 /** Interval between checks: fast enough to notice memory that grows by gigabytes per second. A check costs about 20 µs. */
 const INTERVAL_MS = 1000;
-/** If this share of the limit was in use at the last check, memory ran out. */
+/** Share of the limit: if the last check saw at least this much in use, memory ran out. */
 const NEAR_LIMIT = 0.85;
 
 export const isOutOfMemory = ({ oomKills, rssBytes, limitBytes }: MemoryEvidence): boolean =>

@@ -40,7 +40,7 @@ export interface WorkerOutcome {
   readonly signal: NodeJS.Signals | null;
   /** Last lines of the worker's output. */
   readonly lines: readonly string[];
-  /** Undefined if memory could not be watched. */
+  /** Evidence about memory; undefined if it could not be watched. */
   readonly memory?: MemoryEvidence;
   /** The process, if it waits for another job. */
   readonly kept?: KeptWorker;
@@ -106,7 +106,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   });
   const { pid } = child;
   const memory = pid === undefined ? undefined : watchMemory({ pid });
-  /** Undefined while a kept process waits. */
+  /** The current job; undefined while a kept process waits. */
   let current: Assignment | undefined;
   let isAlive = true;
   eachLine(child, line => {

@@ -10,10 +10,10 @@ export interface GroupAddon {
   failGroup(reason: string): void;
   groupFailure(): string;
   groupCounts(): ExchangeCounts;
-  /** @returns the bytes, or the problem as a string */
+  /** Gathers bytes from all ranks. @returns the bytes, or the problem as a string */
   gatherFromRanks(bytes: Uint8Array): Uint8Array | string;
   residualNames(): readonly string[];
-  /** @returns the values, or the problem as a string */
+  /** Reads a residual. @returns the values, or the problem as a string */
   readResidual(name: string): Float32Array | string;
   writeResidual(name: string, values: Float32Array): void;
 }

@@ -35,7 +35,7 @@ const SLURM: Launcher = {
   localSize: 'SLURM_STEP_TASKS_PER_NODE',
 };
 
-/** In lookup order: mpirun inside a Slurm job sets both kinds. */
+/** Launchers in lookup order: mpirun inside a Slurm job sets both kinds of variables. */
 const LAUNCHERS: readonly Launcher[] = [
   {
     launcher: 'Open MPI (mpirun)',

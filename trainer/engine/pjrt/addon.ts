@@ -34,7 +34,7 @@ export type RankSum = readonly [buffer: BufferHandle, shape: readonly number[], 
 
 /** A device as described by its plugin. */
 export interface DeviceDescription {
-  /** For example "NVIDIA H100 80GB HBM3". */
+  /** Name, for example "NVIDIA H100 80GB HBM3". */
   readonly kind: string;
   /** Attributes that are strings or integers: for a GPU, `compute_capability`, `core_count` (the number of multiprocessors) and others. */
   readonly attributes: Readonly<Record<string, string | number>>;

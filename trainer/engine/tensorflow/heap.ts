@@ -30,7 +30,7 @@ export class Heap {
     this.addon.mapFrom(LOAD_MAP_BYTES);
   }
 
-  /** Also collects the host's copies if the process was started with `--expose-gc`, as workers are. */
+  /** Ends loading. Collects the host's copies if the process was started with `--expose-gc`, as workers are. */
   endLoad(): void {
     globalThis.gc?.();
     this.addon.trim();

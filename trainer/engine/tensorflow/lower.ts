@@ -70,7 +70,7 @@ export interface LoweredSignature {
 export interface LoweredVariable {
   readonly spec: VariableSpec;
   /**
-   * To fill the variable, feed `load.node` and fetch `loaded`. Feed the address of an array if the engine copies from there
+   * The nodes that fill the variable: feed `load.node` and fetch `loaded`. Feed the address of an array if the engine copies from there
    * (`host-place.ts`), otherwise all values, or one value for all elements.
    */
   readonly load: Port;

@@ -96,10 +96,10 @@ export interface MemoryEstimate {
   readonly offloadedBytes: number;
   /** Activations at the level below, in the largest batch; includes evaluation, a reward model that scores answers, exchange buffers. */
   readonly activationBytes: number;
-  /** Of the activations: a reward model while it scores answers; omitted if there is none. */
+  /** Part of the activations: a reward model while it scores answers; omitted if there is none. */
   readonly judgeBytes?: number;
   readonly source: MemorySource;
-  /** Of the activations, at most: the exchange of gradients between processes or devices; omitted if there is none. */
+  /** Part of the activations, at most: the exchange of gradients between processes or devices; omitted if there is none. */
   readonly exchangeBytes?: number;
   /** Node, the engine's code, compiled programs, and memory that its allocator cannot use. */
   readonly engineOverheadBytes: number;

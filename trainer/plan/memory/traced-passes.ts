@@ -250,7 +250,7 @@ function deepened(signature: Signature, params: DeepenParams): MeasuredPass | un
     unit,
   );
   const holes = rules.packs === 'best fit' ? packedBytes(spans(), peakBytes) - peakBytes : 0;
-  // What lives outside of the schedule is there all the time.
+  // Values outside the schedule exist throughout it.
   const fixedBytes = (feeds.some(rules.isOutside) ? known.feedBytes : 0) + tableBytes(places, params) + holes;
   if (more === 0) return { ...known, activationBytes: fixedBytes + bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes };
 

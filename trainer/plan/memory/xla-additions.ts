@@ -29,7 +29,7 @@ export function withAdditions(readings: readonly Reading[]): Step[] {
   const madeFrom = new Map(readings.map(({ node, reads }) => [node, reads]));
   /** Products with split sums whose parts have not been added yet. */
   const parted = new Set<Node>();
-  /** For each step, the step that runs as the kernel that computes it. */
+  /** The step that runs as the kernel that computes each step. */
   const kernels = new Map<number, number>();
   const additions = new Map<number, { readonly adds: Node[]; readonly reads: Node[] }>();
   for (const [i, { node, step, reads }] of readings.entries()) {

@@ -59,7 +59,7 @@ const isShifted = ({ op, inputs: [input] }: Node, readers: readonly Node[]): boo
 export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard): Step[] {
   const readers = readersOf(schedule);
   const given = new Set([...Object.values(outputs), ...keptErfs(schedule, readers, card), ...keptTensors(schedule)]);
-  /** For each operation without a buffer, the buffers that it is computed from. */
+  /** The buffers that each operation without a buffer is computed from. */
   const sources = new Map<Node, readonly Node[]>();
   const inPlace = partsInPlace(schedule, readers);
   const readBy = (node: Node): Node[] =>
@@ -68,9 +68,7 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     READ_BUFFERS.has(reader.op) &&
     (!reader.inputs.includes(node) || reader.inputs.some((input, i) => input === node && inPlace(reader, i) === undefined));
   const waits = bufferWaits(schedule);
-  /**
-   * For each operation without a buffer, the operations, itself or its inputs, that still wait for a step that has the value they wait for.
-   */
+  /** The operations that still wait for a value, among each operation without a buffer and the inputs it is computed from. */
   const waiting = new Map<Node, readonly Node[]>();
   // Deduplicated: a chain of operations that read a value twice would double the list at every step.
   const waitingIn = (node: Node): Node[] => [
@@ -148,7 +146,7 @@ function origin(node: Node): Node {
 }
 
 /**
- * For a product and an input index, returns the tensor with a buffer, of the input's element type, in which the product reads the input.
+ * Returns, for a product and an input index, the tensor with a buffer, of the input's element type, in which the product reads the input.
  */
 function partsInPlace(
   schedule: readonly Node[],

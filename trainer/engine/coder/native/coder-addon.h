@@ -2,9 +2,9 @@
 #pragma once
 #include <node_api.h>
 
-// Sets on `exports`, each of which gives a promise, and computes on other threads than JavaScript's. `values` are a Float32Array, or bits of bfloat16 in a
-// Uint16Array; no array may change until then.
+// Sets these functions on `exports`. Each computes on other threads than JavaScript's and returns a promise. `values` are a Float32Array, or
+// bfloat16 bits in a Uint16Array; no array may change until the promise settles.
 //   widen(values, to: Float32Array)
-//   encodeRows(values, codes: Int8Array, scales: Float32Array): a scale for each row
+//   encodeRows(values, codes: Int8Array, scales: Float32Array): one scale per row
 //   encodeBlocks(values, borders: Float64Array, codes: Uint8Array, scales: Uint8Array, low: Float32Array, step: Float32Array)
 void ExportCoder(napi_env env, napi_value exports);

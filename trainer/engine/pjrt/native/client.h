@@ -101,8 +101,7 @@ struct Buffer {
   size_t bytes = 0;
 };
 
-// @param kind of memory; empty for the device's own
-// @param device index among those of the client
+// Uploads data. @param kind of memory; empty for the device's own @param device index among those of the client
 std::shared_ptr<Buffer> Upload(const std::shared_ptr<Client>& client, const void* data, int type, const std::vector<int64_t>& shape,
                                const std::string& kind = "", size_t device = 0);
 

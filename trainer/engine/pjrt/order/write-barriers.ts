@@ -24,7 +24,7 @@ export interface WriteBarrierParams {
   readonly emitter: Emitter;
   readonly values: Map<Node, Value>;
   readonly schedule: readonly Node[];
-  /** For each variable that is a weight's separately stored part, the weight, whose readers read both. */
+  /** The weight of each variable that is the weight's separately stored part; the weight's readers read both. */
   readonly weightOf: ReadonlyMap<string, string>;
 }
 

@@ -50,7 +50,9 @@ export const attentionKernels: Pick<KernelTable, 'attention' | 'attentionGradien
   },
   attentionGradient: {
     guides: [6],
-    /** With P = exp(S − logSum) and D = Σ dO∘O: dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D), dQ = dS·K, dK = dSᵀ·Q (Dao et al. 2022, eq. 4). */
+    /**
+     * Computes, with P = exp(S − logSum) and D = Σ dO∘O: dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D), dQ = dS·K, dK = dSᵀ·Q (Dao et al. 2022, eq. 4).
+     */
     guided: ({ inputs, attrs }, [lengths]) => {
       const [q, k, v] = three(inputs);
       const [logSum, output, dy] = three(inputs.slice(3));

@@ -12,8 +12,8 @@ export const reductionKernels: Pick<KernelTable, 'sum' | 'max' | 'argmax' | 'sof
 };
 
 /**
- * From this many values on, sums are added in blocks. The wasm backend adds sequentially, so its error grows with their number: 7e-7 for a
- * sum of 576 positive values and 7e-5 for 49,152 (SmolLM2's vocabulary), which alone changes a loss by 2.4e-5.
+ * Minimum length of sums that are added in blocks. The wasm backend adds sequentially, so its error grows with their length: 7e-7 for a sum
+ * of 576 positive values and 7e-5 for 49,152 (SmolLM2's vocabulary), which alone changes a loss by 2.4e-5.
  */
 const LONG_SUM = 128;
 

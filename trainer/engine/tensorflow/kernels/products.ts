@@ -17,8 +17,8 @@ const isOurs = ({ dtype, shape }: Node): boolean => dtype === 'float32' && opera
 const WORTH_PACKING = 4;
 
 /**
- * For other types, TensorFlow runs a MatMul on a single core if its three matrices fit in that core's L2 cache, which has 2 MB and more on
- * recent CPUs; a BatchMatMulV2 is split at any size, which pays off from this many multiplications on.
+ * Conditions for splitting products of other types. TensorFlow runs a MatMul on a single core if its three matrices fit in that core's L2
+ * cache, which has 2 MB and more on recent CPUs; a BatchMatMulV2 is split at any size, which pays off from this many multiplications on.
  */
 const WORTH_SPLITTING = 3e7;
 const CACHE_BYTES = 2.2e6;
