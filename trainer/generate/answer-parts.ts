@@ -1,4 +1,4 @@
-/** The parts of an answer (its reasoning, its text and its tool calls), told apart as the model's chat template marks them. */
+/** Splits an answer into its reasoning, text and tool calls, by the marks of the model's chat template. */
 import { type ReasoningForm, reasoningFormOf } from '../data/reasoning/reasoning-form.ts';
 import { type AnswerPart, type PartOfText, ReasoningStream } from '../data/reasoning/reasoning-stream.ts';
 import { type ToolUse, toolUseOf } from '../data/tool-calls/call-form.ts';
@@ -8,27 +8,27 @@ import type { ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { type CallReading, ToolCallStream } from './tool-call-stream.ts';
 
-/** The facts that telling the parts of one answer apart takes. */
+/** The information needed to split one answer into its parts. */
 export interface AnswerReading {
-  /** Undefined for a model whose template knows no reasoning. */
+  /** Undefined for a model whose template has no reasoning. */
   readonly reasoning: { readonly form: ReasoningForm; readonly isBegun: boolean } | undefined;
-  /** Undefined if there are no tools, or their calls are returned as text. */
+  /** Undefined if there are no tools, or if calls are returned as text. */
   readonly calls: CallReading | undefined;
-  /** A text without the special tokens of the model. */
+  /** Removes the model's special tokens from a text. */
   readonly visible: (text: string) => string;
 }
 
-/** The use that a model makes of tools, by its template, and the means to read its answers. */
+/** How a model uses tools according to its template, and how to read its answers. */
 export interface AnswerForms extends ToolUse {
   /**
-   * @param prompt its ids: it may end within the reasoning
-   * @param tools those that the model was given
-   * @returns undefined where an answer is nothing but text
+   * @param prompt token ids; the prompt may end inside the reasoning
+   * @param tools that the model was given
+   * @returns undefined if an answer is only text
    */
   reading(prompt: readonly number[], tools?: readonly unknown[]): AnswerReading | undefined;
 }
 
-/** Tokens of the prompt that are looked at for the beginning of reasoning. */
+/** Number of tokens at the end of the prompt that are searched for the start of reasoning. */
 const LOOKED_AT = 16;
 
 export function answerForms(renderer: ChatRenderer, tokenizer: Pick<Tokenizer, 'specialTexts' | 'decode'>): AnswerForms {
@@ -47,16 +47,16 @@ export function answerForms(renderer: ChatRenderer, tokenizer: Pick<Tokenizer, '
   };
 }
 
-/** Special tokens are no part of a text. */
+/** Returns a function that removes special tokens from a text. */
 export function withoutSpecials(specialTexts: readonly string[]): (text: string) => string {
-  // A token of space alone has no pattern, and an empty one would match before the others do.
+  // A token of whitespace has no pattern, and an empty pattern would match before the others.
   const patterns = specialTexts.map(markPattern).filter(pattern => pattern !== '');
   if (patterns.length === 0) return text => text;
   const special = new RegExp(patterns.join('|'), 'gu');
   return text => text.replaceAll(special, '');
 }
 
-/** Passes on an answer part by part as it is written. */
+/** Passes an answer on, part by part, while it is being written. */
 export class AnswerParts {
   readonly #reading: AnswerReading | undefined;
   readonly #reasoning: ReasoningStream | undefined;
@@ -64,7 +64,7 @@ export class AnswerParts {
   readonly #onText: (text: string, part: AnswerPart) => void;
   readonly #texts: Record<AnswerPart, string> = { reasoning: '', answer: '' };
 
-  /** @param reading undefined passes on everything as the answer */
+  /** @param reading if undefined, everything is passed on as the answer */
   constructor(reading: AnswerReading | undefined, onText: (text: string, part: AnswerPart) => void) {
     this.#reading = reading;
     this.#onText = onText;
@@ -88,12 +88,12 @@ export class AnswerParts {
   }
 
   /**
-   * @param isWhole the model ended the answer
-   * @returns the calls in it
+   * @param isWhole true if the model itself ended the answer
+   * @returns the tool calls in it
    */
   end(isWhole: boolean): readonly ToolCall[] {
     for (const { text, part } of this.#reasoning?.end() ?? []) this.#pass(text, part);
-    // A model that was tuned to answer at once answers where its template begins the reasoning.
+    // A model tuned to answer directly may do so although its template has already begun the reasoning.
     if (isWhole && this.#reading?.reasoning?.isBegun && this.#reasoning?.isReasoning) {
       const { reasoning } = this.#texts;
       this.#texts.reasoning = '';
@@ -116,7 +116,7 @@ export class AnswerParts {
   }
 }
 
-/** The answer in a text that a model wrote, special tokens included. */
+/** Returns the answer in a text that a model wrote, given with special tokens. */
 export function answerIn(text: string, reading: AnswerReading | undefined): string {
   const parts = new AnswerParts(reading, () => undefined);
   parts.push(text);

@@ -1,4 +1,4 @@
-/** The text of one answer while it is being written: from logits to tokens to text, until the model ends it or the room does. */
+/** The text of one answer while it is being written: from logits to tokens to text, until the model ends it or there is no room left. */
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { createRandom, type Random } from '../random.ts';
 import { GenerateError } from './decoder.ts';
@@ -12,34 +12,34 @@ export interface Answer {
   readonly ids: readonly number[];
   readonly promptTokens: number;
   readonly finishReason: FinishReason;
-  /** Reading the prompt, up to the first token. */
+  /** The time to read the prompt, up to the first token. */
   readonly promptSeconds: number;
-  /** The rate of the tokens after the first; 0 if there are none. */
+  /** The rate of tokens after the first; 0 if there are none. */
   readonly tokensPerSecond: number;
 }
 
 export interface AnswerParams {
-  /** The prompt. */
+  /** The token ids of the prompt. */
   readonly ids: readonly number[];
-  /** The most tokens of prompt and answer together. */
+  /** Maximum number of tokens of prompt and answer together. */
   readonly maxTokens: number;
   readonly options: SamplingSettings & {
     readonly maxNewTokens: number;
     readonly seed: number;
-    /** Texts that end the answer and are left out of it. */
+    /** Texts that end the answer; they are not part of it. */
     readonly stop?: readonly string[];
   };
-  /** Leaves special tokens in the text, since tool calls may be marked with them. */
+  /** Keeps special tokens in the text, since they may mark tool calls. */
   readonly keepsSpecialTokens?: boolean;
-  /** Receives each token of the answer with the logits that it was drawn from, before its text. */
+  /** Called with each token of the answer and the logits that it was drawn from, before its text. */
   readonly onToken?: (id: number, logits: Float32Array) => void;
-  /** Receives text that no stop text can take back. */
+  /** Called with text that can no longer turn out to be part of a stop text. */
   readonly onText?: (chunk: string) => void;
-  /** Asked between tokens; what was said so far is then the answer. */
+  /** Checked between tokens; if true, the answer ends with the text so far. */
   readonly isCanceled?: () => boolean;
 }
 
-/** The parts of a tokenizer that an answer needs. */
+/** The parts of a tokenizer that writing an answer needs. */
 export type AnswerTokenizer = Pick<Tokenizer, 'decodeStream' | 'eosIds'>;
 
 export class AnswerText {
@@ -68,8 +68,8 @@ export class AnswerText {
   /**
    * Draws the next token and adds its text.
    * @param logits [vocabulary]
-   * @returns the token, which the model reads next, or why the answer ends
-   * @throws GenerateError for logits that are not finite
+   * @returns the token, which the model reads next, or the reason why the answer ends
+   * @throws GenerateError if the logits are not finite
    */
   take(logits: Float32Array): number | FinishReason {
     this.#firstAt ??= performance.now();
@@ -82,7 +82,7 @@ export class AnswerText {
     return this.#reasonToStop() ?? id;
   }
 
-  /** Returns the whole answer, after the text that was held back. */
+  /** Returns the complete answer, including text that was held back. */
   end(reason: FinishReason): Answer {
     this.#say(this.#stop.push(this.#stream.end()));
     this.#say(this.#stop.end());

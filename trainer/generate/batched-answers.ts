@@ -1,6 +1,6 @@
 /**
- * Answers of one model that are written together (continuous batching, Yu et al. 2022): each step of the engine writes a token of every
- * answer, a prompt is read by stretches between the steps, and an answer that ends makes room for the next.
+ * Answers of one model that are written together (continuous batching, Yu et al. 2022): each step of the engine writes one token of every
+ * answer, a prompt is read in stretches between these steps, and an answer that ends makes room for the next.
  */
 import { elementAt } from '../narrow.ts';
 import { type Answer, type AnswerParams, AnswerText, type AnswerTokenizer, type FinishReason } from './answer-text.ts';
@@ -17,12 +17,12 @@ interface Writing extends Request {
   readonly text: AnswerText;
 }
 
-/** The only user of its decoder. */
+/** Writes several answers at once. It must be the only user of its decoder. */
 export class BatchedAnswers {
   readonly #decoder: Decoder;
   readonly #tokenizer: AnswerTokenizer;
   readonly #waiting: Request[] = [];
-  /** In the order in which they began. */
+  /** The answers being written, in the order in which they began. */
   #writing: readonly Writing[] = [];
   #work: Promise<void> | undefined;
 
@@ -32,9 +32,9 @@ export class BatchedAnswers {
   }
 
   /**
-   * Writes an answer. It is the same alone and with others, as far as the engine's products of one row and of several agree: the same prompt
-   * and seed give the same tokens.
-   * @throws GenerateError for a prompt without tokens or room, and for a model whose numbers are not finite
+   * Writes an answer. The same prompt and seed give the same tokens whether it is written alone or with others, as far as the engine's
+   * products of one row and of several rows agree.
+   * @throws GenerateError for a prompt without tokens or too long, and for a model whose outputs are not finite
    */
   answer(params: AnswerParams): Promise<Answer> {
     return new Promise((resolve, reject) => {
@@ -49,7 +49,7 @@ export class BatchedAnswers {
   }
 
   async #writeAll(): Promise<void> {
-    // Requests of the same moment begin together.
+    // Requests from the same moment start together.
     await Promise.resolve();
     while (this.#waiting.length > 0 || this.#writing.length > 0) {
       this.#admit();
@@ -60,11 +60,11 @@ export class BatchedAnswers {
         this.#writing = [];
       }
     }
-    // Nothing is awaited after the last look: a later request starts the work again.
+    // No await follows the last check, so a later request starts the loop again.
     this.#work = undefined;
   }
 
-  /** Gives free slots to those that wait. */
+  /** Gives free slots to waiting requests. */
   #admit(): void {
     for (let slot = this.#freeSlot(); slot !== undefined && this.#waiting.length > 0; slot = this.#freeSlot()) {
       const request = this.#waiting.shift();
@@ -72,7 +72,7 @@ export class BatchedAnswers {
     }
   }
 
-  /** The free slot that holds most of the next prompt, of equals the first: fewer slots make a smaller step. */
+  /** The free slot that already holds most of the next prompt, the first among equals: using low slots keeps the step small. */
   #freeSlot(): number | undefined {
     const [next] = this.#waiting;
     const isFree = (slot: number): boolean => this.#writing.every(one => one.slot !== slot);
@@ -90,7 +90,7 @@ export class BatchedAnswers {
     }
   }
 
-  /** Reads a stretch of the first prompt that is not read, and a token of each answer that is being written. */
+  /** Reads a stretch of the first prompt that is not fully read, and writes one token of each answer. */
   async #advance(): Promise<void> {
     const isRead = ({ slot }: Writing): boolean => this.#decoder.unread(slot) <= 1;
     for (const one of this.#writing) this.#handle(one, text => (text.isCanceled ? 'stopped' : undefined));
@@ -112,7 +112,7 @@ export class BatchedAnswers {
     });
   }
 
-  /** Ends an answer for the reason that `work` returns, or by its error, and frees its slot. */
+  /** Ends an answer for the reason that `work` returns, or with the error that it throws, and frees its slot. */
   #handle(one: Writing, work: (text: AnswerText) => FinishReason | undefined): void {
     let settle: (() => void) | undefined;
     try {

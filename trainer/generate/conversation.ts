@@ -1,4 +1,4 @@
-/** The tokens of a conversation that the model reads, and how its answer is read. */
+/** Converts a conversation to the tokens that the model reads, and determines how its answer is parsed. */
 import { chatRendererOf, textOfContent } from '../data/chat/chat-renderer.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
@@ -9,9 +9,9 @@ import { type EncodedPrompt, encodePrompt } from './prompt.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 /**
- * A run that was trained on chats reads the whole conversation. One that was trained on other texts, and a model
- * without a chat template, reads the last message of the user, written as in the training.
- * @throws GenerateError for tools that the model cannot be given, or a conversation without a message of the user
+ * Encodes a conversation. A run that was trained on chats reads all of it. A run trained on other texts, or a model without a chat
+ * template, reads the last user message, written as in training.
+ * @throws GenerateError for tools that the model does not support, or a conversation without a user message
  */
 export function encodeConversation(
   tokenizer: Tokenizer,
@@ -35,7 +35,7 @@ export function encodeConversation(
   return { ids, chat: true, reading: forms.reading(ids, tools) };
 }
 
-/** A prompt and how its answer is read: as text, unless the chat template wrote the prompt. */
+/** A prompt with its way to parse the answer: as plain text, unless the chat template wrote the prompt. */
 export function withReading<Prompt extends EncodedPrompt>(
   tokenizer: Tokenizer,
   prompt: Prompt,
@@ -46,11 +46,11 @@ export function withReading<Prompt extends EncodedPrompt>(
 
 function idsOf({ messages, tools = [] }: Conversation, renderer: ChatRenderer, tokenizer: Tokenizer): readonly number[] {
   const { text } = renderer.render({ messages, ...(tools.length > 0 && { tools }) }, { addGenerationPrompt: true });
-  // The template writes the special tokens itself.
+  // The template already contains the special tokens.
   return tokenizer.encode(text, { addSpecialTokens: false });
 }
 
-/** Whether the training wrote a prompt as one turn of a user, without words around it. */
+/** True if training wrote a prompt as a single user turn, without text around it. */
 function isOneTurn(trained: readonly number[], prompt: string, renderer: ChatRenderer, tokenizer: Tokenizer): boolean {
   const turn: ChatMessage = { role: 'user', content: prompt };
   const ids = idsOf({ messages: [turn] }, renderer, tokenizer);

@@ -1,4 +1,4 @@
-/** The programs of inference: decoding with a key-value cache, and the logits of a whole sequence at once. */
+/** The inference programs: decoding with a key-value cache, and the logits of a whole sequence at once. */
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced, type VariableData } from '../graph/program.ts';
 import { byteSize } from '../graph/types.ts';
@@ -11,50 +11,50 @@ import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts'
 import { elementAt, valueFor } from '../narrow.ts';
 import { stateVariables, traceStates } from './state-cache.ts';
 
-/** Takes a stretch of the prompt: many tokens fill the products, few are wasted on the last stretch. */
+/** Tokens per stretch of the prompt: enough to use the hardware well, and few enough to waste little on the last stretch. */
 export const PREFILL_TOKENS = 64;
 export const PREFILL = 'prefill';
 export const DECODE = 'decode';
 export const LOGITS = 'logits';
 
-/** The smallest cache: short questions and answers share one program. */
+/** The smallest cache, so that short questions and answers share one program. */
 const SMALLEST_CONTEXT = 256;
 
-/** Room in the cache for so many tokens: a power of two, so that few programs are ever compiled, and never more than the model's positions. */
+/** Size of the cache for this many tokens: a power of two, so that few programs are compiled, and at most the model's positions. */
 export function contextBucket(tokens: number, maxPositions: number): number {
   let room = SMALLEST_CONTEXT;
   while (room < tokens) room *= 2;
   return Math.ceil(Math.min(room, Math.max(tokens, maxPositions)) / PREFILL_TOKENS) * PREFILL_TOKENS;
 }
 
-/** Room for a prompt of so many tokens and its answer, which ends at the model's last position. */
+/** Size of the cache for a prompt of this many tokens and its answer, which ends at the model's last position at the latest. */
 export const answerRoom = (prompt: number, newTokens: number, { maxPositions }: Pick<CausalModel, 'maxPositions'>): number =>
   contextBucket(Math.min(prompt + newTokens, maxPositions), maxPositions);
 
 export interface InferenceProgramParams {
   readonly model: CausalModel;
   readonly linearHook?: LinearHook;
-  /** How weights are held; float32 if left out. */
+  /** How weights are stored; float32 by default. */
   readonly storage?: WeightStorage | undefined;
-  /** decode: the tokens that the cache holds of each text, a multiple of PREFILL_TOKENS; logits: the tokens of the sequence. */
+  /** decode: tokens that the cache holds per text, a multiple of PREFILL_TOKENS; logits: tokens of the sequence. */
   readonly tokens: number;
 }
 
 export interface DecodeProgramParams extends InferenceProgramParams {
-  /** Texts that the cache holds; 1 if left out. */
+  /** Number of texts in the cache, 1 by default. */
   readonly slots?: number;
 }
 
 export interface InferenceBytes {
-  /** In float32. */
+  /** Size of the weights in float32. */
   readonly weightBytes: number;
-  /** Those of the weights that lie in the memory of the host. */
+  /** Size of the weights that are in host memory. */
   readonly hostBytes: number;
-  /** Keys, values and states of all slots. */
+  /** Size of keys, values and states of all slots. */
   readonly cacheBytes: number;
 }
 
-/** @param hostFrom bytes of the smallest weight of a block that lies in the host's memory; none does if left out */
+/** @param hostFrom minimum size in bytes of the block weights kept in host memory; undefined if there are none */
 export function inferenceBytes(
   model: CausalModel,
   { tokens, slots, hostFrom }: { readonly tokens: number; readonly slots: number; readonly hostFrom: number | undefined },
@@ -69,7 +69,7 @@ export function inferenceBytes(
   };
 }
 
-/** Everything that is held between steps: keys and values of blocks that attend, states of those that have one. */
+/** Everything that is kept between steps: keys and values of blocks with attention, states of blocks with a state. */
 export const cacheVariables = (model: Pick<CausalModel, 'keyValues' | 'states'>, tokens: number, slots = 1): VariableSpec[] => [
   ...keyValueVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v]),
   ...[...stateVariables(model, slots).values()].flatMap(({ recent, memory }) => (memory ? [recent, memory] : [recent])),
@@ -83,8 +83,8 @@ interface CachedBlock extends Pick<KeyValueShape, 'kvHeads'> {
 }
 
 /**
- * The cached keys and values of each block that caches some, [slots · kvHeads · tokens, headDim] and [slots · kvHeads · tokens, valueDim]:
- * head-major, so that attention reads them without a copy, while a new token is one row a head.
+ * The cached keys and values of each block that has them, [slots · kvHeads · tokens, headDim] and [slots · kvHeads · tokens, valueDim].
+ * They are head-major: attention reads them without a copy, and a new token is one row per head.
  */
 function keyValueVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens: number, slots: number): CachedBlock[] {
   return keyValues.flatMap((own, layer) => {
@@ -100,7 +100,7 @@ function keyValueVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens
   });
 }
 
-/** The numbers of texts that one step can continue, each of which is a signature: 1, 2, 4, … and all. */
+/** The numbers of texts that one step can continue: 1, 2, 4, … and all slots. Each has its own signature. */
 export function decodeWidths(slots: number): number[] {
   const widths: number[] = [];
   for (let width = 1; width < slots; width *= 2) widths.push(width);
@@ -110,34 +110,35 @@ export function decodeWidths(slots: number): number[] {
 export const decodeSignature = (width: number): string => (width === 1 ? DECODE : `${DECODE}_${width}`);
 
 /**
- * Signature `prefill` reads a stretch of PREFILL_TOKENS tokens of one text, the one in the slot `slot` (int32 [1], if there are several).
- * Feeds: ids and positions, int32 [1, PREFILL_TOKENS], the positions following each other; `last`, int32 [1], the token of these whose
- * logits [1, vocabulary] come out. Tokens beyond it fill up: a query sees the keys up to its own position, and the next stretch writes
- * over them.
+ * The decoding program. Signature `prefill` reads a stretch of PREFILL_TOKENS tokens of one text, the one in slot `slot` (int32 [1], if
+ * there are several). Feeds: ids and positions, int32 [1, PREFILL_TOKENS], with consecutive positions; `last`, int32 [1], the token whose
+ * logits [1, vocabulary] are returned. The tokens after it are padding: a query attends to the keys up to its own position, and the next
+ * stretch overwrites them.
  *
- * Signatures `decode`, `decode_2`, … read a token of each text in the first slots: ids and positions, int32 [width, 1] → logits [width,
- * vocabulary]. Each writes to the cache at its position, so a text that does not continue names one that nothing reads.
+ * Signatures `decode`, `decode_2`, … read one token of each text in the first slots: ids and positions, int32 [width, 1] → logits [width,
+ * vocabulary]. Each writes to the cache at its position, so a text that does not continue gets a position that is never read.
  *
- * If blocks have a state, a step also reads `continues`, int32 [width]: 1 for each text that continues, 0 for the others, whose state stays.
- * If rotary frequencies depend on the length of a text, all read `length`, int32 [1, 1] or [width, 1]: the tokens of each whole text.
+ * If blocks have a state, a step also reads `continues`, int32 [width]: 1 for each text that continues, 0 for the others, whose state does
+ * not change. If rotary frequencies depend on the text length, all signatures read `length`, int32 [1, 1] or [width, 1]: the tokens of each
+ * whole text.
  */
 export const decodeProgram = (params: DecodeProgramParams): Program => assemble(decodeTraces(params));
 
-/** The same signatures, for a program that has others too. */
+/** The same signatures, for a program that also has others. */
 export const decodeTraces = (params: DecodeProgramParams): Readonly<Record<string, Traced>> => ({
   [PREFILL]: traceCached(params, 1, PREFILL_TOKENS),
   ...Object.fromEntries(decodeWidths(params.slots ?? 1).map(width => [decodeSignature(width), traceCached(params, width, 1)])),
 });
 
-/** The start values of the cache. */
+/** The initial values of the cache. */
 export const emptyCache = (model: CausalModel, tokens: number, slots = 1): VariableData[] =>
   cacheVariables(model, tokens, slots).map(({ name }) => ({ name, data: 'zeros' as const }));
 
-/** @param width texts that continue, with `tokens` each */
+/** @param width number of texts that continue, with `tokens` tokens each */
 function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: DecodeProgramParams, width: number, tokens: number): Traced {
   const graph = new Graph();
   const positions = graph.feed('positions', [width, tokens], 'int32');
-  // A stretch is of any text; a step continues the first ones.
+  // A prompt stretch can belong to any slot; a decode step continues the first slots.
   const slot = tokens > 1 && slots > 1 ? graph.feed('slot', [1], 'int32') : undefined;
   const cached = new Map(keyValueVariables(model, keys, slots).map(block => [block.layer, block]));
   const rowsOf = (kvHeads: number): Node => {

@@ -1,4 +1,4 @@
-/** A model in an engine that reads prompts once and then continues them token by token, several at the same time. */
+/** A model in an engine that reads prompts once and then continues them token by token, several at a time. */
 
 import { untouched } from '../adapter/apply-adapter.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -11,7 +11,7 @@ import { elementAt, lastOf, required } from '../narrow.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
 import { contextBucket, decodeProgram, decodeSignature, decodeWidths, emptyCache, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
-/** A model with the factors next to its weights: `adaptedModel` gives one; a base has weights alone. */
+/** A model with the factors next to its weights: from `adaptedModel`; a base has weights only. */
 export interface InferenceModel {
   readonly model: CausalModel;
   readonly weights: WeightSource;
@@ -21,19 +21,19 @@ export interface InferenceModel {
 
 export interface OpenDecoderParams extends InferenceModel {
   readonly engine: Engine;
-  /** Tokens, of prompt and answer together, that must have room. */
+  /** Minimum capacity in tokens, for prompt and answer together. */
   readonly tokens: number;
-  /** Texts that are to be read at the same time; 1 if left out. */
+  /** Number of texts to read at the same time, 1 by default. */
   readonly texts?: number;
   readonly onLoad?: (done: number, total: number) => void;
 }
 
-/** A prompt or an answer that does not fit, or a model whose numbers are not finite. */
+/** A prompt or an answer that does not fit, or a model whose outputs are not finite. */
 export class GenerateError extends Error {
   override name = 'GenerateError';
 }
 
-/** Compiles and loads. The caller disposes it. */
+/** Compiles the program and loads the weights. The caller disposes of the decoder. */
 export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const { engine, model, weights, attachment = untouched, start, onLoad } = params;
   const tokens = contextBucket(params.tokens, model.maxPositions);
@@ -58,16 +58,19 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
 
 /** The place of a text in the cache. */
 interface Slot {
-  /** The tokens of the text. */
+  /** The token ids of the text. */
   ids: number[];
-  /** The first of these that the cache holds. */
+  /** Number of tokens at the start that are in the cache. */
   length: number;
-  /** The first of these that were read in whole stretches. A prompt that begins with them need not read them again, to the bit. */
+  /**
+   * Number of tokens at the start that were read in whole stretches. A prompt that begins with the same tokens need not read them again:
+   * the result is bit-identical.
+   */
   whole: number;
 }
 
 export class Decoder {
-  /** Tokens that the cache has room for in each slot. */
+  /** Capacity of each slot, in tokens. */
   readonly capacity: number;
   readonly #session: Session;
   readonly #turning: CausalModel['turning'];
@@ -85,36 +88,36 @@ export class Decoder {
     this.#slots = Array.from({ length: slots }, () => ({ ids: [], length: 0, whole: 0 }));
   }
 
-  /** Texts that can be read at the same time. */
+  /** Number of texts that can be read at the same time. */
   get slots(): number {
     return this.#slots.length;
   }
 
-  /** Tokens of this prompt that a slot holds already: whole stretches. The last token is always read, for its logits. */
+  /** Number of tokens of this prompt that a slot already holds, in whole stretches. The last token is always read, for its logits. */
   keptOf(slot: number, ids: readonly number[]): number {
     if (this.#turning) return 0;
     const { ids: known, length, whole } = elementAt(this.#slots, slot);
     const most = Math.min(whole, ids.length - 1);
     let same = 0;
     while (same < most && known[same] === ids[same]) same++;
-    // A state is of all tokens that were read, and is not gone back from.
+    // A state covers all tokens that were read, and cannot return to an earlier token.
     if (this.#hasStates) return same === length ? same : 0;
     return Math.floor(same / PREFILL_TOKENS) * PREFILL_TOKENS;
   }
 
-  /** Reads a whole prompt in place of a slot's text. @returns logits [vocabulary] of the token after it @throws GenerateError as `begin` does */
+  /** Reads a whole prompt in place of a slot's text. @returns the logits [vocabulary] after it @throws GenerateError as `begin` does */
   read(ids: readonly number[], slot = 0): Promise<Float32Array> {
     this.begin(slot, ids);
     return this.#readRest(slot);
   }
 
-  /** Reads one more token of a slot's text. @returns logits [vocabulary] of the one after it @throws GenerateError as `push` does */
+  /** Reads one more token of a slot's text. @returns the logits [vocabulary] after it @throws GenerateError as `push` does */
   next(id: number, slot = 0): Promise<Float32Array> {
     this.push(slot, id);
     return this.#readRest(slot);
   }
 
-  /** Begins another text in a slot, of which nothing is read yet. @throws GenerateError where it is empty or has no room */
+  /** Starts another text in a slot, without reading it yet. @throws GenerateError if the text is empty or too long */
   begin(slot: number, ids: readonly number[]): void {
     if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
     this.#checkRoom(ids.length);
@@ -123,8 +126,8 @@ export class Decoder {
   }
 
   /**
-   * Appends a token to the text of a slot. Where it makes the text so long that earlier ones are turned otherwise, those are read again.
-   * @throws GenerateError where it has no room
+   * Appends a token to the text of a slot. If the longer text needs other rotary frequencies, its earlier tokens are read again.
+   * @throws GenerateError if the slot is full
    */
   push(slot: number, id: number): void {
     const own = elementAt(this.#slots, slot);
@@ -133,13 +136,13 @@ export class Decoder {
     if (this.#turning?.isReread && own.length === this.#turning.length) own.length = 0;
   }
 
-  /** Tokens of a slot's text that are not read: more than one are read by `readStretch`, one by `step`. */
+  /** Number of tokens of a slot's text that are not read yet: `readStretch` reads several, `step` reads one. */
   unread(slot: number): number {
     const { ids, length } = elementAt(this.#slots, slot);
     return ids.length - length;
   }
 
-  /** Reads the next tokens of a text. @returns logits [vocabulary] of what follows, when all are read */
+  /** Reads the next tokens of a text. @returns the logits [vocabulary] after the text, once all of it is read */
   async readStretch(slot: number): Promise<Float32Array | undefined> {
     const own = elementAt(this.#slots, slot);
     const stretch = own.ids.slice(own.length, own.length + PREFILL_TOKENS);
@@ -157,15 +160,15 @@ export class Decoder {
     return this.unread(slot) === 0 ? float32Of(required(logits, 'the logits')) : undefined;
   }
 
-  /** Reads the last token of the text in each of these slots. @returns for each, in their order, the logits [vocabulary] of what follows */
+  /** Reads the last token of the text in each of these slots. @returns the logits [vocabulary] after each text, in the same order */
   async step(slots: readonly number[]): Promise<Float32Array[]> {
     const width = required(
       decodeWidths(this.slots).find(each => each > Math.max(...slots)),
       'a signature for these slots',
     );
     const ids = new Int32Array(width);
-    // What is written for a slot that does not continue lies behind its text: the next token is written over it, and a text that fills
-    // its slot is never kept to its end.
+    // A slot that does not continue is written after its text: the next token overwrites that entry, and a text that fills its slot is
+    // never kept to its end.
     const positions = Int32Array.from(ids, (_, slot) => Math.min(elementAt(this.#slots, slot).length, this.capacity - 1));
     for (const slot of slots) ids[slot] = lastOf(elementAt(this.#slots, slot).ids);
     const { logits } = await this.#session.run(decodeSignature(width), {
@@ -196,7 +199,7 @@ export class Decoder {
     if (tokens > this.capacity) throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${tokens}`);
   }
 
-  /** The feed of a model whose rotary frequencies depend on the length of a text. */
+  /** The `length` feed of a model whose rotary frequencies depend on the text length. */
   #lengthsOf(slots: readonly Slot[]): { readonly length?: Int32Array } {
     return this.#turning ? { length: Int32Array.from(slots, ({ ids }) => ids.length) } : {};
   }

@@ -1,4 +1,4 @@
-/** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
+/** Generates text: takes a prompt and streams the answer until the model ends it or there is no room left. */
 
 import type { AnswerPart } from '../data/reasoning/reasoning-stream.ts';
 import type { ToolCall } from '../data/tool-calls/read-calls.ts';
@@ -16,13 +16,13 @@ import { type EncodedPrompt, encodePrompt } from './prompt.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 export interface GeneratedText extends Answer {
-  /** Was the prompt wrapped by the chat template? */
+  /** Whether the chat template was applied to the prompt. */
   readonly chat: boolean;
-  /** Was the prompt written as those of the training were? */
+  /** Whether the prompt was written like those in training. */
   readonly asTrained: boolean;
-  /** The reasoning before the answer, which `text` is without. */
+  /** The reasoning before the answer; not part of `text`. */
   readonly reasoning?: string;
-  /** Calls of the conversation's tools, which `text` is without. */
+  /** Calls of the conversation's tools; not part of `text`. */
   readonly toolCalls?: readonly ToolCall[];
 }
 
@@ -30,14 +30,14 @@ export interface TextGeneratorParams extends Pick<HeldModelParams, 'engine' | 'w
 
 export interface GenerateTextParams {
   readonly prompt: string;
-  /** A chat, which takes the place of the prompt. */
+  /** A chat that replaces the prompt. */
   readonly conversation?: Conversation | undefined;
-  /** The prompt style of the training, if the prompt is to be written as the training's prompts were. */
+  /** The prompt style of training, if the prompt is to be written the same way. */
   readonly style?: TrainedStyle | undefined;
   readonly options: Omit<GenerateOptions, 'engine'>;
-  /** Receives the text of an answer, without tool calls. */
+  /** Called with the text of an answer, without tool calls. */
   readonly onText?: (chunk: string, part: AnswerPart) => void;
-  /** Asked between tokens; what was said so far is then the answer. */
+  /** Checked between tokens; if true, the answer ends with the text so far. */
   readonly isCanceled?: () => boolean;
 }
 
@@ -53,8 +53,8 @@ export class TextGenerator {
   }
 
   /**
-   * Reads the tokenizer. Weights are loaded by the first prompt, and again by one that needs more room. The caller disposes it.
-   * @throws GenerateError for a model that writes no text, ModelConfigError and ModelFileError
+   * Reads the tokenizer. The first prompt loads the weights, as does any prompt that needs more room. The caller disposes of the generator.
+   * @throws GenerateError for a model that does not generate text, ModelConfigError and ModelFileError
    */
   static async open(folder: ModelFolder, params: TextGeneratorParams): Promise<TextGenerator> {
     const model = loadModel(folder.config);
@@ -71,8 +71,8 @@ export class TextGenerator {
   }
 
   /**
-   * @param folder an open one, where the caller has it
-   * @throws GenerateError where the prompt has no room or no place in the vocabulary, AdapterError where the adapter does not fit
+   * @param folder if the caller has already opened it
+   * @throws GenerateError if the prompt is too long or not in the vocabulary, AdapterError if the adapter does not fit
    */
   async generate(params: GenerateTextParams, folder?: ModelFolder): Promise<GeneratedText> {
     const { style, options } = params;
@@ -115,7 +115,7 @@ export class TextGenerator {
   }
 }
 
-/** Loads, generates and lets go again. @throws as `TextGenerator.generate` does */
+/** Loads the model, generates and releases it. @throws as `TextGenerator.generate` does */
 export async function generateText({
   folder,
   engine,
@@ -124,7 +124,7 @@ export async function generateText({
   ...params
 }: GenerateTextParams &
   Pick<TextGeneratorParams, 'engine' | 'adapterPath' | 'onLoad'> & {
-    /** A base model, or a merged export. The caller closes it. */
+    /** A base model or a merged export. The caller closes it. */
     readonly folder: ModelFolder;
   }): Promise<GeneratedText> {
   const generator = await TextGenerator.open(folder, { engine, adapterPath, onLoad, withFolder: use => use(folder) });

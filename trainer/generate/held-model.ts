@@ -1,4 +1,6 @@
-/** A language model that is held ready: weights and cache in the engine, for several answers at the same time. The cache grows as it must. */
+/**
+ * A language model that stays loaded: weights and cache in the engine, for several answers at the same time. The cache grows when needed.
+ */
 import { adaptedModel } from '../adapter/apply-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -13,11 +15,11 @@ export interface HeldModelParams {
   readonly engine: Engine;
   readonly model: CausalModel;
   readonly tokenizer: AnswerTokenizer;
-  /** Lends the folder of the weights, which is read again when the cache has to grow. */
+  /** Opens the folder of the weights for a function: they are read again when the cache has to grow. */
   readonly withFolder: <T>(use: (folder: ModelFolder) => Promise<T>) => Promise<T>;
-  /** A run, a checkpoint or an exported adapter of ours or of PEFT, on top of it. */
+  /** A run, a checkpoint or an exported adapter (ours or PEFT's) to apply to the base. */
   readonly adapterPath?: string | undefined;
-  /** Answers that are written at the same time, as far as the model can. */
+  /** Number of answers to write at the same time, if the model supports it. */
   readonly parallel: number;
   readonly onLoad?: ((done: number, total: number) => void) | undefined;
 }
@@ -25,15 +27,15 @@ export interface HeldModelParams {
 export class HeldModel {
   readonly #params: HeldModelParams;
   #loaded: { readonly decoder: Decoder; readonly answers: BatchedAnswers } | undefined;
-  /** Resolves when the last request has begun; one that needs more room waits until the others are answered. */
+  /** Resolves when the last request has started; a request that needs more room waits until the others are answered. */
   #begun: Promise<unknown> = Promise.resolve();
 
-  /** Nothing is loaded yet. */
+  /** Stores the parameters; nothing is loaded yet. */
   constructor(params: HeldModelParams) {
     this.#params = params;
   }
 
-  /** Bytes of what is held, and the answers that it has room for. */
+  /** Memory use in bytes, and the number and length of answers that fit. */
   get memory(): InferenceBytes & { readonly tokens: number; readonly parallel: number } {
     const { capacity: tokens = 0, slots: parallel = 1 } = this.#loaded?.decoder ?? {};
     const { model, engine } = this.#params;
@@ -41,9 +43,9 @@ export class HeldModel {
   }
 
   /**
-   * Starts `work` when each answer has room for so many tokens. Works run at the same time, unless one needs more room than there is.
-   * @param folder that of the weights, where it is open; otherwise it is borrowed if they have to be loaded
-   * @throws AdapterError where the adapter does not fit
+   * Starts `work` once there is room for this many tokens per answer. Calls run at the same time, unless one needs more room than there is.
+   * @param folder of the weights, if it is already open; otherwise it is opened when they must be loaded
+   * @throws AdapterError if the adapter does not fit
    */
   async run<T>(tokens: number, work: (answers: BatchedAnswers) => Promise<T>, folder?: ModelFolder): Promise<T> {
     const begun = this.#begun.then(async () => {
@@ -54,7 +56,10 @@ export class HeldModel {
     return (await begun).result;
   }
 
-  /** Loads the weights from an open folder, with room for so many tokens; called when nothing is loaded. @throws AdapterError where the adapter does not fit */
+  /**
+   * Loads the weights from an open folder, with room for this many tokens; only if nothing is loaded. @throws AdapterError if the adapter
+   * does not fit
+   */
   async load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
     const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.#params;
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
@@ -68,13 +73,13 @@ export class HeldModel {
     }
   }
 
-  /** Called when no work is running. */
+  /** Releases the model; only if no work is running. */
   async dispose(): Promise<void> {
     await this.#loaded?.decoder.dispose();
     this.#loaded = undefined;
   }
 
-  /** A longer cache replaces a shorter one, and the weights are loaded again. */
+  /** Makes room: a longer cache replaces a shorter one, and the weights are loaded again. */
   async #withRoom(tokens: number, open: ModelFolder | undefined): Promise<BatchedAnswers> {
     const { model, withFolder } = this.#params;
     if (this.#loaded && this.#loaded.decoder.capacity >= contextBucket(tokens, model.maxPositions)) return this.#loaded.answers;

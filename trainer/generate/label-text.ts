@@ -1,4 +1,4 @@
-/** The labels of the words of a text: entities with their places, from a model that labels tokens. */
+/** Labels the words of a text: entities with their positions, from a token classification model. */
 import { modelOfAdapter } from '../adapter/adapter.ts';
 import { adaptedModel } from '../adapter/apply-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
@@ -18,10 +18,10 @@ import { likeliestLabel } from '../train/metrics.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
 import { GenerateError } from './decoder.ts';
 
-/** A stretch of the text with a label. */
+/** A labeled span of the text. */
 export interface TextEntity {
   readonly type: string;
-  /** Places in the text, in UTF-16 units; `end` is exclusive. */
+  /** Offsets in the text, in UTF-16 code units; `end` is exclusive. */
   readonly start: number;
   readonly end: number;
   /** The mean probability of the tags of its words. */
@@ -30,9 +30,9 @@ export interface TextEntity {
 
 export interface LabelTextParams {
   readonly engine: Engine;
-  /** A base model, or a merged export. The caller closes it. */
+  /** A base model or a merged export. The caller closes it. */
   readonly folder: ModelFolder;
-  /** A run, a checkpoint or an exported adapter, on top of it. */
+  /** A run, a checkpoint or an exported adapter to apply to the base. */
   readonly adapterPath?: string;
   readonly text: string;
   readonly onLoad?: (done: number, total: number) => void;
@@ -40,17 +40,17 @@ export interface LabelTextParams {
 
 export interface LabeledWords {
   readonly entities: readonly TextEntity[];
-  /** Tokens that the model read. */
+  /** Number of tokens that the model read. */
   readonly tokens: number;
 }
 
-/** Longer texts are read in parts, so that a program stays small. */
+/** Maximum tokens per part: longer texts are read in parts, so that the program stays small. */
 const MAX_TOKENS = 512;
 
 /** The signature of the program. */
 const LABEL = 'label';
 
-/** Whether a model labels words: a run or an export of token classification. */
+/** True if a model labels words: a run or an export of token classification. */
 export async function labelsWords({ folder, adapterPath }: Pick<LabelTextParams, 'folder' | 'adapterPath'>): Promise<boolean> {
   const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
   await adapter?.close();
@@ -58,7 +58,7 @@ export async function labelsWords({ folder, adapterPath }: Pick<LabelTextParams,
   return model.kind === 'classifier' && model.problem === 'token_label';
 }
 
-/** `[George Washington](PER) slept`. */
+/** Formats a text with its entities, such as `[George Washington](PER) slept`. */
 export const annotated = (text: string, entities: readonly TextEntity[]): string => {
   const pieces = entities.map(
     ({ type, start, end }, i) => `${text.slice(entities[i - 1]?.end ?? 0, start)}[${text.slice(start, end)}](${type})`,
@@ -67,8 +67,9 @@ export const annotated = (text: string, entities: readonly TextEntity[]): string
 };
 
 /**
- * Loads, labels and lets go again. A text that is longer than the model reads is cut between words, and each part is labeled by itself.
- * @throws GenerateError where the model labels no tokens; AdapterError where the adapter does not fit
+ * Loads the model, labels the text and releases it. A text longer than the model's limit is cut between words, and each part is labeled
+ * separately.
+ * @throws GenerateError if the model does not label tokens; AdapterError if the adapter does not fit
  */
 export async function labelText({ engine, folder, adapterPath, text, onLoad }: LabelTextParams): Promise<LabeledWords> {
   const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
@@ -108,7 +109,7 @@ interface Part {
   readonly firstTokens: Int32Array;
 }
 
-/** Runs of words that fit; a single word that does not fit is cut. */
+/** Splits words into runs that fit; a single word that does not fit is cut. */
 function partsOf(
   words: readonly TextWord[],
   encode: (words: readonly string[]) => Omit<Part, 'words'> & { readonly truncated: boolean },
@@ -131,7 +132,7 @@ function partsOf(
   return parts;
 }
 
-/** Signature `label`: the feeds of one text of up to `tokens` tokens to `logits` [tokens, labels]. */
+/** Signature `label`: from the feeds of one text of up to `tokens` tokens to `logits` [tokens, labels]. */
 function labelProgram(model: ClassifierModel, { linearHook }: Attachment, tokens: number) {
   const graph = new Graph();
   const tracer = new Tracer({ graph, linearHook });
@@ -156,7 +157,7 @@ async function labelPart(
     return { tag: labels[place] ?? OUTSIDE, score };
   });
   const tags = found.map(({ tag }) => tag);
-  // Without roles, each word with a label is an entity by itself.
+  // Without tag prefixes, each word with a label is its own entity.
   const spans = labels.some(tagParts)
     ? entitiesOf(tags)
     : tags.flatMap((type, at) => (type === OUTSIDE ? [] : [{ type, start: at, end: at + 1 }]));

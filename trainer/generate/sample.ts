@@ -1,23 +1,23 @@
-/** From logits to the next token: greedy, or drawn with temperature, top-k and top-p, in Transformers' order. Pure. */
+/** Chooses the next token from logits: greedily, or by sampling with temperature, top-k and top-p, in Transformers' order. Pure. */
 import { lastOf } from '../narrow.ts';
 import type { Random } from '../random.ts';
 
 export interface SamplingSettings {
-  /** 0 decodes greedily. */
+  /** 0 means greedy decoding. */
   readonly temperature: number;
-  /** Keeps this many likeliest tokens; 0 keeps all. */
+  /** Keeps this many of the most likely tokens; 0 keeps all. */
   readonly topK: number;
-  /** Keeps the likeliest tokens that together reach this probability; 1 keeps all. */
+  /** Keeps the most likely tokens that together reach this probability; 1 keeps all. */
   readonly topP: number;
 }
 
-/** One token with its probability after all restrictions; they sum to 1. */
+/** One token with its probability after all restrictions; the probabilities sum to 1. */
 export interface Candidate {
   readonly id: number;
   readonly probability: number;
 }
 
-/** @returns the next token's id; `random` is drawn from once, and not at all at temperature 0 */
+/** @returns the next token's id; draws from `random` once, or not at all at temperature 0 */
 export function sampleToken(logits: Float32Array, settings: SamplingSettings, random: Random): number {
   if (settings.temperature === 0) return likeliest(logits);
   const kept = candidates(logits, settings);
@@ -29,14 +29,16 @@ export function sampleToken(logits: Float32Array, settings: SamplingSettings, ra
   return lastOf(kept).id;
 }
 
-/** The id of the largest logit; of equals the first. */
+/** The id of the largest logit, the first among equals. */
 export function likeliest(logits: Float32Array): number {
   let best = 0;
   for (let id = 1; id < logits.length; id++) if ((logits[id] as number) > (logits[best] as number)) best = id;
   return best;
 }
 
-/** The tokens that may be drawn, likeliest first (of equals the lower id). Temperature first, then top-k, then top-p over what is left. */
+/**
+ * The tokens that may be drawn, most likely first (among equals, the lower id). Applies temperature, then top-k, then top-p to the rest.
+ */
 export function candidates(logits: Float32Array, { temperature, topK, topP }: SamplingSettings): Candidate[] {
   const order = Int32Array.from(logits, (_, id) => id).sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
   const first = normalized(topK > 0 ? order.subarray(0, topK) : order, logits, temperature);
@@ -49,7 +51,7 @@ export function candidates(logits: Float32Array, { temperature, topK, topP }: Sa
   return first.slice(0, enough + 1).map(({ id, probability }) => ({ id, probability: probability / sum }));
 }
 
-/** Softmax over the given tokens, which are sorted: the first has the largest logit. */
+/** Softmax over the given tokens, sorted so that the first has the largest logit. */
 function normalized(ids: Int32Array, logits: Float32Array, temperature: number): Candidate[] {
   const largest = logits[ids[0] ?? 0] as number;
   const weights = Array.from(ids, id => Math.exp(((logits[id] as number) - largest) / temperature));

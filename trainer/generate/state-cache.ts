@@ -1,4 +1,4 @@
-/** The states of blocks that have one, in variables from one step of inference to the next. */
+/** The recurrent states of blocks, kept in variables from one inference step to the next. */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { CausalModel, LayerState, StateCache, StateShape } from '../model/model-spec.ts';
@@ -10,7 +10,7 @@ interface CachedState {
   readonly memory: VariableSpec | undefined;
 }
 
-/** The state of each block that has one, a row for each slot. */
+/** The variables for the state of each block that has one, with one row per slot. */
 export const stateVariables = ({ states }: Pick<CausalModel, 'states'>, slots: number): ReadonlyMap<number, CachedState> =>
   new Map(
     [...(states ?? [])].map(([layer, shape]) => {
@@ -26,13 +26,13 @@ export const stateVariables = ({ states }: Pick<CausalModel, 'states'>, slots: n
 export interface TraceStatesParams {
   readonly model: Pick<CausalModel, 'states'>;
   readonly slots: number;
-  /** int32 [width, tokens]: those of each text that is read. A text begins at 0. */
+  /** int32 [width, tokens]: positions of the tokens read of each text. A text starts at position 0. */
   readonly positions: Node;
   /** int32 [width]: see `StateCache`. */
   readonly counts: Node;
-  /** int32 [1], the slot of the one text that is read; left out, those of the first slots are. */
+  /** int32 [1], the slot of the single text that is read; if undefined, the texts in the first slots are read. */
   readonly slot: Node | undefined;
-  /** Takes the writes. */
+  /** Receives the write effects. */
   readonly effects: Node[];
 }
 

@@ -1,10 +1,10 @@
-/** Ends a stream of text at the first of several texts. */
+/** Ends a stream of text at the first of several stop texts. */
 import { overlap } from '../data/tool-calls/marks.ts';
 
-/** Ends a stream of text at the first of several texts, which may lie across pieces. */
+/** Ends a stream of text at the first of several stop texts, which may span several pieces. */
 export class StopText {
   readonly #texts: readonly string[];
-  /** Text that may be the beginning of a stop text. */
+  /** Text that may be the start of a stop text. */
   #held = '';
   #isFound = false;
 
@@ -16,7 +16,7 @@ export class StopText {
     return this.#isFound;
   }
 
-  /** Returns the text that is certain to belong to the answer. */
+  /** Returns the text that certainly belongs to the answer. */
   push(piece: string): string {
     if (this.#isFound) return '';
     const text = this.#held + piece;
@@ -31,7 +31,7 @@ export class StopText {
     return text.slice(0, text.length - begun);
   }
 
-  /** Returns what was held back: the text is over, so it is no beginning of a stop text. */
+  /** Returns the text that was held back: since the stream has ended, it is not a stop text. */
   end(): string {
     const rest = this.#held;
     this.#held = '';

@@ -1,4 +1,4 @@
-/** The vectors of texts, from an encoder that is held ready. */
+/** Computes the vectors of texts with an encoder that stays loaded. */
 import { modelOfAdapter } from '../adapter/adapter.ts';
 import { adaptedModel } from '../adapter/apply-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
@@ -19,19 +19,22 @@ import { GenerateError } from './decoder.ts';
 
 export interface TextVectorsParams {
   readonly engine: Engine;
-  /** A base model, or a merged export. The caller closes it. */
+  /** A base model or a merged export. The caller closes it. */
   readonly folder: ModelFolder;
-  /** A run, a checkpoint or an exported adapter, on top of it. */
+  /** A run, a checkpoint or an exported adapter to apply to the base. */
   readonly adapterPath?: string | undefined;
   readonly onLoad?: (done: number, total: number) => void;
 }
 
-/** Longer texts are refused where the folder does not say how long they may be: each length is a program of its own. */
+/** Maximum text length if the folder does not state one: each length needs its own program. */
 const MAX_TOKENS = 2048;
-/** The shortest program; each other one is twice as long. */
+/** Length of the shortest program; each further one is twice as long. */
 const FIRST_TOKENS = 16;
 
-/** The encoder of a folder that gives vectors: a run or an export of embeddings, or an encoder without a head. Undefined for other models. */
+/**
+ * The encoder of a folder that computes vectors: a run or an export of embeddings, or an encoder without a head. Undefined for other
+ * models.
+ */
 export async function embedderOf({
   folder,
   adapterPath,
@@ -49,14 +52,14 @@ export async function embedderOf({
 }
 
 export class TextVectors {
-  /** Numbers of a vector. */
+  /** Length of a vector. */
   readonly width: number;
-  /** Tokens of the longest text. */
+  /** Length of the longest text, in tokens. */
   readonly longest: number;
   readonly vocabularySize: number;
-  /** Whether vectors have length 1. */
+  /** Whether vectors are normalized to length 1. */
   readonly isNormalized: boolean;
-  /** The words before texts that the model was tuned with. */
+  /** The prompts that texts started with when the model was tuned. */
   readonly prompts: Prompts | undefined;
   readonly #model: ClassifierModel;
   readonly #encoder: SegmentEncoder;
@@ -73,7 +76,7 @@ export class TextVectors {
     this.#session = session;
   }
 
-  /** Loads the weights. @throws AdapterError where the adapter does not fit */
+  /** Loads the weights. @throws AdapterError if the adapter does not fit */
   static async open(model: ClassifierModel, { engine, folder, adapterPath, onLoad }: TextVectorsParams): Promise<TextVectors> {
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
     try {
@@ -97,7 +100,7 @@ export class TextVectors {
     }
   }
 
-  /** @throws GenerateError for a text that is longer than the model reads */
+  /** @throws GenerateError for a text longer than the model's limit */
   idsOf(text: string): Int32Array {
     const { ids, truncated } = this.#encoder.encode(text, undefined, this.longest);
     if (truncated) throw new GenerateError(`a text has more than the ${this.longest} tokens that the model reads: divide it`);
@@ -130,14 +133,14 @@ const positionsOf = ({ input }: ClassifierModel): number => (input.kind === 'tok
 
 const signatureOf = (tokens: number): string => `vectors_${tokens}`;
 
-/** 16, 32, … and the longest itself. */
+/** The program lengths: 16, 32, … and `longest` itself. */
 function lengthsUpTo(longest: number): number[] {
   const lengths: number[] = [];
   for (let length = FIRST_TOKENS; length < longest; length *= 2) lengths.push(length);
   return [...lengths, longest];
 }
 
-/** A signature for each length: the feeds of one text to `vectors` [1, width]. */
+/** One signature per length, from the feeds of one text to `vectors` [1, width]. */
 const vectorProgram = (model: ClassifierModel, linearHook: LinearHook | undefined, longest: number): Program =>
   assemble(
     Object.fromEntries(

@@ -1,15 +1,15 @@
-/** Separates the text of an answer from the tool calls in it, while the answer is being written. */
+/** Separates the text of an answer from its tool calls while the answer is being written. */
 import type { ToolCallForm } from '../data/tool-calls/call-form.ts';
 import { hasLetter } from '../data/tool-calls/marks.ts';
 import { mayBeginCall, type ToolCall, toolCallsIn } from '../data/tool-calls/read-calls.ts';
 import { StopText } from './stop-text.ts';
 
-/** The facts that reading calls takes, for a model that was given tools. */
+/** The information needed to read the calls of a model that was given tools. */
 export interface CallReading {
   readonly form: ToolCallForm;
-  /** The tools that the model was given, in the form of the API. */
+  /** The tools that the model was given, in the API's form. */
   readonly tools: readonly unknown[];
-  /** A text without the special tokens of the model. */
+  /** Removes the model's special tokens from a text. */
   readonly visible: (text: string) => string;
 }
 
@@ -18,7 +18,7 @@ export class ToolCallStream {
   readonly #beginning: StopText;
   /** The answer so far. */
   #text = '';
-  /** The number of its characters that were passed on. */
+  /** Number of its characters that were passed on. */
   #said = 0;
 
   constructor(reading: CallReading) {
@@ -26,11 +26,11 @@ export class ToolCallStream {
     this.#beginning = new StopText([reading.form.opening]);
   }
 
-  /** Returns the text that is certain to be no call. */
+  /** Returns the text that is certainly not part of a call. */
   push(piece: string): string {
     this.#text += piece;
     const { form, visible } = this.#reading;
-    // A mark can stand anywhere. A bracket is a call only at the start of an answer.
+    // A mark can appear anywhere, but a bracket starts a call only at the start of an answer.
     const isMarked = hasLetter(form.opening);
     const isHeld = !isMarked && this.#said === 0 && mayBeginCall(visible(this.#text), form);
     const text = isMarked ? this.#beginning.push(piece) : isHeld ? '' : this.#text.slice(this.#said);
@@ -38,7 +38,7 @@ export class ToolCallStream {
     return visible(text);
   }
 
-  /** Returns the calls, and the text that is left; all of it if there is no call in it. */
+  /** Returns the calls and the remaining text, which is all of it if it contains no call. */
   end(): { readonly text: string; readonly calls: readonly ToolCall[] } {
     const { form, tools, visible } = this.#reading;
     const held = this.#text.slice(this.#said);

@@ -1,4 +1,7 @@
-/** A prompt as a run was trained with it: the words around the text, the chat template or none, the tokens, by the code that made the samples. */
+/**
+ * Encodes a prompt the way a run was trained: the text around it, the chat template or none, and the tokens, with the code that made the
+ * samples.
+ */
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import { createEncoder } from '../data/example/encoder.ts';
 import { type FormatSettings, formatExample } from '../data/example/format-example.ts';
@@ -7,13 +10,13 @@ import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface TrainedStyle {
   readonly format: PromptFormat;
-  /** The prompt of labeled texts, with {text} and {labels}. */
+  /** The prompt template of labeled texts, with {text} and {labels}. */
   readonly template: string;
-  /** The labels that {labels} stands for. */
+  /** The labels that replace {labels}. */
   readonly labels: readonly string[];
 }
 
-/** Stands where a sample has its answer. */
+/** Placeholder for the answer of a sample. */
 const ANSWER = 'answer';
 
 const samples: Readonly<Record<PromptFormat, (prompt: string) => Readonly<Record<string, unknown>>>> = {
@@ -35,7 +38,7 @@ const samples: Readonly<Record<PromptFormat, (prompt: string) => Readonly<Record
   text_label: prompt => ({ text: prompt, label: ANSWER }),
 };
 
-/** @throws DataError where the model has no chat template and the samples were chats */
+/** @throws DataError if the samples were chats and the model has no chat template */
 export function encodeTrainedPrompt(
   tokenizer: Tokenizer,
   prompt: string,
@@ -53,7 +56,7 @@ export function encodeTrainedPrompt(
   };
   const { pieces, chat } = formatExample({ file: 'the prompt', line: 1, value: samples[format](prompt) }, settings);
   const answer = pieces.findIndex(({ train }) => train);
-  // Plain text is its own answer: it is continued.
+  // Plain text is continued, so it is its own answer.
   const asked = answer === 0 ? [{ text: prompt }] : pieces.slice(0, answer);
   const text = asked.map(piece => piece.text).join('');
   const encoder = createEncoder(tokenizer);
