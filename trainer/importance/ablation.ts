@@ -1,4 +1,4 @@
-/** The loss of each class after chosen rows or columns are set to zero, or back to what they were in other weights. */
+/** The loss of each class after chosen rows or columns are set to zero, or reset to their values in other weights. */
 
 import { type Batch, type BatchSource, epochBatches, isTokenBatch } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -21,29 +21,32 @@ export interface AblationParams {
   readonly task: Task;
   readonly weights: WeightSource;
   readonly source: BatchSource;
-  /** How the engine holds the weights; float32 where not given. */
+  /** How the engine stores the weights; float32 by default. */
   readonly storage?: WeightStorage;
-  /** The weights that lie in the host's memory; none if left out. */
+  /** The weights in host memory; none by default. */
   readonly hosted?: Program['places'];
-  /** How many classes the losses are told apart by; 1 without labels. */
+  /** Number of classes to report losses for; 1 without labels. */
   readonly classes: number;
-  /** −1 is left out. */
+  /** Returns the class of a sample; −1 excludes the sample. */
   readonly classOf: (sample: number) => number;
-  /** The kind of unit that the sets name. */
+  /** The kind of unit in the sets. */
   readonly unit: TrainedUnit;
-  /** Rows or columns to take away, a pass over the data for each; an empty selection is the model as it is. */
+  /** Rows or columns to remove, with one pass over the data for each set; an empty selection leaves the model unchanged. */
   readonly sets: readonly Selection[];
-  /** The weights that stand in their place, such as those before tuning; zeros where not given. */
+  /** The weights that replace them, such as those before tuning; zeros by default. */
   readonly instead?: WeightSource;
-  /** Called first before anything is done. */
+  /** Called once before the work starts, then with progress. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Asked between batches; throws where the work is to stop. */
+  /** Called between batches; throws if the work should stop. */
   readonly checkStop?: () => void;
 }
 
 const signatureOf = (shape: BatchShape): string => `loss/${shapeName(shape)}`;
 
-/** The mean over the samples of each class of a sample's mean loss, for each set: [sets][classes]; NaN for a class without samples. */
+/**
+ * The mean loss over the samples of each class for each set, [sets][classes], where a sample's loss is its mean; NaN for a class without
+ * samples.
+ */
 export async function ablate(params: AblationParams): Promise<number[][]> {
   const { engine, task, source, model, sets, storage, unit } = params;
   const weights = withInitial(model, params.weights);
@@ -51,7 +54,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
   const traces = source.plan.buckets.map(shape => {
     const graph = new Graph();
     const { nll, losses } = task.evaluation(new Tracer({ graph, storage }), shape);
-    // Pairs have both: the loss of each pair, and that of each token of their answers.
+    // Preference pairs have both: the loss of each pair, and that of each token of their answers.
     const found = losses ?? nll;
     if (!found) throw new Error('the task tells no loss of single samples');
     return [signatureOf(shape), { graph, outputs: { losses: found }, effects: [] }] as const;
@@ -91,10 +94,10 @@ async function classLosses(params: AblationParams, session: Session, set: number
 }
 
 /**
- * Sample → its mean loss.
+ * Maps each sample to its mean loss.
  *
  * @param losses of each target, or of each sample
- * @param weights of the targets of rows that have several
+ * @param weights of the targets, for rows with several
  */
 export function sampleLosses(batch: Batch, losses: HostArray, weights: HostArray | undefined): Map<number, number> {
   const sums = new Map<number, { sum: number; weight: number }>();
@@ -115,7 +118,7 @@ export function sampleLosses(batch: Batch, losses: HostArray, weights: HostArray
   return new Map([...sums].map(([sample, { sum, weight }]) => [sample, sum / weight]));
 }
 
-/** The weights with these rows, and their bias entries, or with these columns taken away. */
+/** Returns the weights without these rows and their bias entries, or without these columns. */
 function without(
   { modules }: Model,
   weights: WeightSource,

@@ -1,4 +1,4 @@
-/** The single elements that rosa trains: those of the largest squared gradient, summed over samples (Nikdan et al. 2024). */
+/** Chooses the single elements that rosa trains: those with the largest squared gradient, summed over samples (Nikdan et al. 2024). */
 
 import { filledBatches } from '../data/batch/batches.ts';
 import type { Session, VariableData } from '../engine/engine.ts';
@@ -21,18 +21,18 @@ import { sumsByModule } from './sums-by-module.ts';
 export interface ChooseElementsParams {
   readonly modules: readonly ModuleSpec[];
   readonly weights: WeightSource;
-  /** Elements of a module's weight that are wanted. */
+  /** Returns the number of elements to choose in a module's weight. */
   readonly budgetOf: (module: ModuleSpec) => number;
   readonly data: ImportanceData;
   readonly onProgress?: (done: number, total: number, unit: 'batches') => void;
-  /** Asked between batches. */
+  /** Checked between batches. */
   readonly isCanceled?: () => boolean;
 }
 
 /**
- * Goes over the data once for each group of modules whose sums fit into `data.sweepBytes`; of the others no gradient is formed.
- * @returns module name → places in the flat order of its weight, ascending
- * @throws ImportanceError where it was canceled
+ * Passes over the data once for each group of modules whose sums fit into `data.sweepBytes`; no gradient of other modules is computed.
+ * @returns module name → flat indices into its weight, ascending
+ * @throws ImportanceError if it was canceled
  */
 export async function chooseElements(params: ChooseElementsParams): Promise<Selection> {
   const { data, modules, weights } = params;
@@ -52,7 +52,7 @@ export async function chooseElements(params: ChooseElementsParams): Promise<Sele
         done += ranks?.size ?? 1;
         params.onProgress?.(Math.min(done, total), total, 'batches');
       }
-      // All processes follow a request to stop, or none: sums wait for all.
+      // Either all processes follow a stop request or none, because sums wait for all.
       checkCanceled(params);
       if (ranks) await session.run(totalSignature(i), {});
       await readSweep(session, sweep, params, chosen);
@@ -75,7 +75,7 @@ async function readSweep(
 
 const sumSignature = (shape: BatchShape, sweep: number): string => `sum/${sweep}/${shapeName(shape)}`;
 const clearSignature = (sweep: number): string => `clear/${sweep}`;
-/** Makes the sums of this process those of all. */
+/** The signature that sums the sums of all processes. */
 const totalSignature = (sweep: number): string => `total/${sweep}`;
 
 const sumsOf = (sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> => sumsByModule('squared gradient', sweep);
@@ -123,7 +123,7 @@ function traceSums(
   return { graph, outputs: { loss }, effects };
 }
 
-/** Replaces each sum of a sweep. */
+/** Traces a signature that replaces each sum of a sweep. */
 function traceSweep(sweep: readonly ModuleSpec[], next: (graph: Graph, sum: VariableSpec) => Node, parts?: Parts): Traced {
   const graph = new Graph(parts);
   const effects = [...sumsOf(sweep).values()].map(sum => {
@@ -140,9 +140,9 @@ function checkCanceled({ isCanceled }: ChooseElementsParams): void {
 const HALF = 2 ** 16;
 
 /**
- * The places of the `count` largest numbers, ascending; of equal ones those that come first. Two counts over halves of the bits find the
- * smallest number that is taken, so the time is linear.
- * @param values not negative and not NaN, whose order is that of their bits
+ * The indices of the `count` largest values, ascending; the first among equals. Two histograms, each over half of the bits, find the
+ * smallest chosen value, so the time is linear.
+ * @param values nonnegative and not NaN, so that they sort like their bit patterns
  */
 export function largest(values: Float32Array, count: number): Int32Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
@@ -160,7 +160,7 @@ export function largest(values: Float32Array, count: number): Int32Array {
   return places;
 }
 
-/** The bin in which the count-th largest falls, and how many lie in bins above it. */
+/** The bin that contains the count-th largest value, and how many values are in higher bins. */
 function boundary(bits: Uint32Array, count: number, binOf: (word: number) => number): { bin: number; above: number } {
   const counts = new Uint32Array(HALF);
   for (const word of bits) {

@@ -1,9 +1,9 @@
-/** From the scores of single classes to one score a row; and when that says nothing. */
-/** The deciles and both ends, which the paper takes the mean of. */
+/** Reduces the scores of single classes to one score per row, if the data allows it. */
+/** Number of quantiles: the deciles and both ends, whose mean the paper uses. */
 const QUANTILES = 11;
 
 /**
- * The quantile of a sorted list by linear interpolation, as NumPy and PyTorch have it.
+ * The quantile of a sorted list by linear interpolation, as in NumPy and PyTorch.
  * @param share from 0 to 1
  */
 export function quantile(sorted: Float32Array, share: number): number {
@@ -27,7 +27,7 @@ export const largest = (sorted: Float32Array): number => sorted.at(-1) ?? 0;
 /**
  * One score per row.
  * @param reduce takes the scores of one row by class, ascending
- * @param classScores non-negative, [classes, rows]; a class without samples is left out
+ * @param classScores nonnegative, [classes, rows]; a class without samples is skipped
  * @param counts samples of each class
  */
 export function reduceClasses(

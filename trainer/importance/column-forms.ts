@@ -8,7 +8,7 @@ export const columnMagnitude = (weight: Float32Array, columns: number): Float32A
     Math.sqrt,
   );
 
-/** ‖x_j‖₂·Σ_i |w_ij| of each column: Wanda's terms (Sun et al. 2023), summed over the other axis than for rows. @param squares Σ x_j², [columns] */
+/** ‖x_j‖₂·Σ_i |w_ij| of each column: Wanda's terms (Sun et al. 2023), summed over the rows instead. @param squares Σ x_j², [columns] */
 export const columnWanda = (weight: Float32Array, squares: Float32Array): Float32Array => {
   const sizes = columnSums(weight, squares.length, Math.abs);
   return squares.map((square, column) => Math.sqrt(square) * (sizes[column] as number));
@@ -23,7 +23,7 @@ function columnSums(weight: Float32Array, columns: number, term: (value: number)
 
 /**
  * w_jᵀ·∇_{w_j} L of each column, signed, [in], without a weight gradient: for y = x·Wᵀ + b it is Σ_n x_{n,j}·(dy·W)_{n,j}, the inputs times
- * what the layer passes back to them.
+ * the gradient that the layer passes back to them.
  * @param x [n, in] @param dy [n, out] @param weight [out, in]
  */
 export const taylorColumn = (graph: Graph, x: Node, dy: Node, weight: Node): Node => graph.sum(graph.mul(x, graph.matmul(dy, weight)), [0]);

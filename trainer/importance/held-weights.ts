@@ -1,4 +1,4 @@
-/** A model's weights as importance holds them: in the precision of the run, so that it fits where training does. */
+/** A model's weights as stored while importance is computed: in the precision of the run, so that scoring fits wherever training does. */
 import type { Graph, Node } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import type { WeightCoder } from '../graph/weight-coder.ts';
@@ -9,7 +9,7 @@ import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts'
 import { weightStream } from '../model/weight-stream.ts';
 import { ImportanceError } from './importance-error.ts';
 
-/** The weight of a module in the type that it is held in: what its gradient is taken of. @throws ImportanceError of a quantized one */
+/** The weight of a module in its stored type, for which its gradient is computed. @throws ImportanceError for a quantized weight */
 export function heldWeight(graph: Graph, { weight }: ModuleSpec, storage: WeightStorage = FLOAT32_STORAGE): Node {
   const dtype = storage.formOf(weight);
   if (dtype !== 'float32' && dtype !== 'bfloat16')
@@ -17,7 +17,7 @@ export function heldWeight(graph: Graph, { weight }: ModuleSpec, storage: Weight
   return graph.read({ ...weight, dtype });
 }
 
-/** The values of the variables that hold the weights, one tensor at a time. */
+/** Yields the values of the variables for the weights, one tensor at a time. */
 export async function* heldWeights(
   model: Model,
   weights: WeightSource,

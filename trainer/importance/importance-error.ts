@@ -1,4 +1,4 @@
-/** A measure that cannot be had on this model or this data, or scores that cannot be used. */
+/** Error for a measure that this model or data does not support, or for scores that cannot be used. */
 export class ImportanceError extends Error {
   override name = 'ImportanceError';
 }

@@ -1,4 +1,4 @@
-/** The programs that score rows from data: one pass, in which every batch adds to an accumulator of each module. */
+/** The programs that score rows from data in one pass: every batch adds to an accumulator for each module. */
 
 import { type MeasureName, measureCatalog } from '../catalog/measures.ts';
 import { backward } from '../graph/gradient.ts';
@@ -20,32 +20,32 @@ import { sumsByModule } from './sums-by-module.ts';
 
 export interface ImportanceProgramParams {
   readonly measure: MeasureName;
-  /** The part of each weight that is scored; rows if not given. */
+  /** The scored part of each weight; rows by default. */
   readonly unit?: TrainedUnit;
   readonly task: Task;
   readonly modules: readonly ModuleSpec[];
   readonly shapes: readonly BatchShape[];
   readonly recompute: RecomputePolicy;
-  /** The number of classes of the class-wise measures. */
+  /** The number of classes, for class-wise measures. */
   readonly classes: number;
-  /** Modules whose mean gradient is summed up in one sweep over the data; empty for all measures but the exact ones. */
+  /** Groups of modules whose mean gradients are accumulated in one sweep over the data; empty except for exact measures. */
   readonly sweeps: readonly (readonly ModuleSpec[])[];
-  /** How the weights are held; float32 where not given. Measures of weight gradients need weights that are not quantized. */
+  /** How the weights are stored; float32 by default. Measures of weight gradients need weights that are not quantized. */
   readonly storage?: WeightStorage;
-  /** The processes over which mean gradients are summed; left out, one process has all batches. */
+  /** The processes that mean gradients are summed over; by default, one process has all batches. */
   readonly parts?: Parts | undefined;
-  /** Devices of one process, each with a batch of its own, which add to the same sums; 1 if left out. */
+  /** Number of devices of one process, each with its own batch, which add to the same sums; 1 by default. */
   readonly devices?: number | undefined;
 }
 
-/** 1 for a device whose batch counts, 0 for one that repeats another's; fed where there are several. */
+/** The feed that is 1 for a device whose batch counts, and 0 for one that repeats another's batch; used with several devices. */
 export const COUNTS = 'counts';
 
 export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/${sweep}/${shapeName(shape)}`;
-/** Turns the mean gradients of a sweep into scores and clears them for the next. */
+/** The signature that turns the mean gradients of a sweep into scores and clears them for the next. */
 export const reduceSignature = (sweep: number): string => `reduce/${sweep}`;
 
-/** The sum over the batches for a module: [rows], or [inputs], or [classes, rows], depending on the measure. */
+/** The accumulator of a module: [rows], [inputs], or [classes, rows], depending on the measure. */
 export function accumulator(
   { measure, classes, unit }: Pick<ImportanceProgramParams, 'measure' | 'classes' | 'unit'>,
   module: ModuleSpec,
@@ -57,7 +57,7 @@ export function accumulator(
   return { name: `${module.name}.score`, shape: perInput ? [inputsOf(module)] : perClass, dtype: 'float32' };
 }
 
-/** The number of inputs that a row of a module reads; a norm or an embedding has one input per row. */
+/** Number of inputs that a row of a module reads; a norm or an embedding has one input per row. */
 function inputsOf(module: ModuleSpec): number {
   const [rows = 1, perGroup = 1] = module.weight.shape;
   if (module.kind === 'norm' || module.kind === 'embedding') return rows;
@@ -66,7 +66,7 @@ function inputsOf(module: ModuleSpec): number {
   return perGroup * groups;
 }
 
-/** A program whose signatures add one batch each; the accumulators are read by their names. @throws ImportanceError */
+/** A program whose signatures add one batch each; the accumulators are read by name. @throws ImportanceError */
 export function importanceProgram(params: ImportanceProgramParams): Program {
   if (params.sweeps.length > 0) return exactProgram(params);
   return assemble(Object.fromEntries(params.shapes.map(shape => [scoreSignature(shape), traceScores(params, shape)])));
@@ -90,13 +90,13 @@ function traceScores(params: ImportanceProgramParams, shape: BatchShape): Traced
 
 const wide = (graph: Graph, x: Node): Node => graph.cast(x, 'float32');
 
-/** The factor that a layer multiplies by: a norm whose weight is stored as a distance from 1 scales by the sum. */
+/** The factor that a layer multiplies by: a norm whose weight is stored as a difference from 1 scales by the sum. */
 function acting(graph: Graph, { offset }: ModuleSpec, weight: Node): Node {
   const own = wide(graph, weight);
   return offset ? graph.add(own, offset) : own;
 }
 
-/** On several devices, each adds the values of all of them, so that their copies of the sum stay alike to the bit. */
+/** Adds to a variable. With several devices, each adds the values of all of them, so that their copies of the sum stay bit-identical. */
 function addTo({ devices = 1 }: Pick<ImportanceProgramParams, 'devices'>, graph: Graph, variable: VariableSpec, value: Node): Node {
   graph.declare(variable);
   const added = devices === 1 ? value : graph.endSum(graph.beginSum(graph.mul(value, graph.feed(COUNTS, []))));
@@ -106,14 +106,14 @@ function addTo({ devices = 1 }: Pick<ImportanceProgramParams, 'devices'>, graph:
 /** The devices that run a signature; undefined for one. */
 const replicasOf = ({ devices = 1 }: Pick<ImportanceProgramParams, 'devices'>): number | undefined => (devices === 1 ? undefined : devices);
 
-/** Forward only: squares of what goes in or comes out. Feeds `present` [batch, tokens]: 1 where there is a token of a sample. */
+/** Forward pass only: squares of a module's inputs or outputs. Feeds `present` [batch, tokens]: 1 for tokens of a sample. */
 function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }: InputMeasure): Traced {
   const graph = new Graph();
   const { batch, tokens } = shape;
   const presence = { batch, tokens, present: graph.feed('present', [batch, tokens]) };
   const wanted = new Set(params.modules.map(({ name }) => name));
   const sums = new Map<string, Node>();
-  // Taken where the layer is, so that an activation goes as soon as the model has no more use for it.
+  // Computed at the layer, so that an activation is freed as soon as the model no longer needs it.
   const onTap = (module: ModuleSpec, tap: ModuleTap): void => {
     if (wanted.has(module.name)) sums.set(module.name, plus(graph, sums.get(module.name), add(graph, module, tap, presence)));
   };
@@ -132,7 +132,9 @@ function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }
 
 const plus = (graph: Graph, sum: Node | undefined, value: Node): Node => (sum ? graph.add(sum, value) : value);
 
-/** The taps of a module, one for each of its uses. @param readByLoss parameters that the loss reads itself, which no tap sees (wholly) */
+/**
+ * The taps of a module, one per use. @param readByLoss parameters that the loss reads directly, so that taps miss all or part of their use
+ */
 function checkTaps(
   { measure }: ImportanceProgramParams,
   tracer: Tracer,
@@ -148,11 +150,11 @@ function checkTaps(
 
 export interface Backwards {
   readonly wanted: readonly Node[];
-  /** Gives an effect, or nothing while other gradients of the same module are to come. */
+  /** Returns an effect, or undefined if more gradients of the same module follow. */
   readonly onReady: (node: Node, gradient: Node, value: (wanted: Node) => Node) => Node | undefined;
 }
 
-/** Builds forward, loss and the backward pass; `onReady` turns each gradient into an effect while it is there. */
+/** Builds the forward pass, loss and backward pass; `onReady` turns each gradient into an effect while it is in memory. */
 export function traceBackward(
   params: Pick<ImportanceProgramParams, 'task' | 'storage' | 'recompute' | 'devices'>,
   shape: BatchShape,
@@ -181,11 +183,11 @@ export function traceBackward(
 }
 
 /**
- * From outputs and their gradients. Measures of samples and classes feed `sampleWeights` [samples], what a sample's sum of losses is
- * multiplied by, and those of classes `sampleClasses` int32 [samples], −1 where there is no sample.
+ * Traces a measure of outputs and their gradients. Measures of samples and classes feed `sampleWeights` [samples], the factor of a sample's
+ * sum of losses; measures of classes also feed `sampleClasses` int32 [samples], −1 if there is no sample.
  */
 function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measure: OutputMeasure): Traced {
-  // The loss reads the head of a language model itself, and a class token is added as it is: the whole gradient stands in for a tap.
+  // The loss reads the head of a language model directly, and a class token is added directly: the whole gradient replaces a tap.
   const takesWhole = measure.of === 'batch';
   return traceBackward(params, shape, takesWhole ? params.modules : [], (graph, tracer, readByLoss) => {
     const hasTap = (module: ModuleSpec) => tracer.tapsOf(module).length > 0 && !readByLoss.has(module.weight.name);
@@ -211,7 +213,7 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
         const sum = plus(graph, before?.sum, own);
         const uses = (before?.uses ?? 0) + 1;
         sums.set(module, { sum, uses });
-        // A square is one of the sum over all uses.
+        // The square is taken of the sum over all uses, so wait for all of them.
         if (uses < tracer.tapsOf(module).length) return undefined;
         return addTo(params, graph, accumulator(params, module), addedByOutputs(params, shape, measure, graph, sum));
       },
@@ -219,7 +221,7 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
   });
 }
 
-/** How many samples the rows of a batch have room for. */
+/** Maximum number of samples in a batch. */
 const samplesOf = ({ task }: ImportanceProgramParams, { batch }: BatchShape): number => batch / (task.rowsPerSample ?? 1);
 
 interface Use {
@@ -229,7 +231,7 @@ interface Use {
   readonly samples: number;
 }
 
-/** row · gradient of one use of a module: [rows] of a whole batch, else [samples, rows]. */
+/** row · gradient for one use of a module: [rows] for a whole batch, otherwise [samples, rows]. */
 const sumOfUse = (measure: OutputMeasure, graph: Graph, module: ModuleSpec, { tap, y, dy, samples }: Use): Node =>
   measure.of === 'batch' ? taylorRow(graph, module, tap, y, dy) : taylorSamples(graph, module, tap, y, dy, samples);
 
@@ -242,7 +244,7 @@ function addedByOutputs(params: ImportanceProgramParams, shape: BatchShape, meas
   return graph.segmentSum(samples, graph.feed('sampleClasses', [count], 'int32'), params.classes);
 }
 
-/** From the gradient of each batch; that of one layer is alive at a time, and only until its score is taken. */
+/** Traces a measure of each batch's gradient. The gradient of one layer is in memory at a time, only until its score is computed. */
 const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { reduce }: GradientMeasure): Traced =>
   traceBackward(params, shape, params.modules, graph => {
     const weights = new Map(params.modules.map(module => [heldWeight(graph, module, params.storage), module] as const));
@@ -261,7 +263,7 @@ export const meanGradientSpecs = (sweeps: readonly (readonly ModuleSpec[])[]): V
   ...new Map(sweeps.flatMap(sweep => [...meanGradients(sweep).values()]).map(spec => [spec.name, spec])).values(),
 ];
 
-/** From the exact mean gradient: each sweep over the data adds up the gradients of its modules, then scores them. */
+/** The program for exact mean gradients: each sweep over the data accumulates the gradients of its modules, then scores them. */
 function exactProgram(params: ImportanceProgramParams): Program {
   const measure = measures[params.measure];
   if (measure.needs !== 'gradients') throw new Error(`${params.measure} has no mean gradient`);

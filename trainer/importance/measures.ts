@@ -1,4 +1,4 @@
-/** How each measure of the catalog is computed: what a batch adds for a module, and what the sums over all batches become. */
+/** How each measure of the catalog is computed: what a batch adds for a module, and how the sums over all batches become scores. */
 
 import { type MeasureName, measureNames } from '../catalog/measures.ts';
 import type { Graph, Node } from '../graph/graph.ts';
@@ -11,10 +11,10 @@ import { lowRankMagnitude } from './low-rank-magnitude.ts';
 import { elementwise, elementwiseSquared, inputSquares, outputSquares, type Presence } from './row-forms.ts';
 import { magnitude, randomScores, wanda } from './row-scores.ts';
 
-/** A control: scores from the name of a module and a seed. */
+/** A control measure: scores from the name of a module and a seed. */
 export interface ChanceMeasure {
   readonly needs: 'nothing';
-  /** @param count rows, or columns */
+  /** @param count number of rows or columns */
   readonly score: (module: string, count: number, seed: number) => Float32Array;
 }
 
@@ -28,20 +28,20 @@ export interface WeightMeasure {
 
 export interface InputMeasure {
   readonly needs: 'inputs';
-  /** Whether a module sums up one number per row or per input. */
+  /** Whether a module accumulates one value per row or per input. */
   readonly sums: 'rows' | 'inputs';
-  /** The contribution of a batch. */
+  /** Returns the contribution of a batch. */
   readonly add: (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence) => Node;
   readonly finish: Finish;
-  /** For sums per input. */
+  /** Computes column scores from sums per input. */
   readonly finishColumns?: Finish;
 }
 
 type Finish = (module: ModuleSpec, sums: Float32Array, weights: WeightSource) => Float32Array | Promise<Float32Array>;
 
 /**
- * From row · gradient of each row (Σ g·y). `batch`: one signed number per row for a whole batch, also of weights that the loss reads
- * itself. `samples`: the mean of squares over samples. `classes`: the mean of each class, reduced to one number.
+ * A measure of row · gradient of each row (Σ g·y). `batch`: one signed value per row for a whole batch, also for weights that the loss
+ * reads directly. `samples`: the mean of squares over samples. `classes`: the mean of each class, reduced to one value.
  */
 export type OutputMeasure =
   | { readonly needs: 'outputs'; readonly of: 'batch' }
@@ -55,11 +55,11 @@ export type OutputMeasure =
 
 export interface GradientMeasure {
   readonly needs: 'gradients';
-  /** From a weight and its gradient to one number per row. */
+  /** Reduces a weight and its gradient to one value per row. */
   readonly reduce: (graph: Graph, weight: Node, gradient: Node) => Node;
 }
 
-/** From the weights after a pass in which all of them are trained: see movement.ts. */
+/** A measure of the weights after a pass that trains all of them: see movement.ts. */
 export interface StepMeasure {
   readonly needs: 'steps';
 }
@@ -82,7 +82,7 @@ export const measures: { readonly [Name in MeasureName]: Measure } = {
   random: { needs: 'nothing', score: randomScores },
 };
 
-/** The measures that work without a tap at the layer: they take the gradient of the weight itself. */
+/** The measures that work without a tap at the layer, because they use the gradient of the weight itself. */
 export const measuresOfAnyWeight: readonly MeasureName[] = measureNames.filter(name => {
   const measure = measures[name];
   return measure.needs === 'gradients' || measure.needs === 'steps' || (measure.needs === 'outputs' && measure.of === 'batch');
@@ -92,7 +92,7 @@ async function wandaOfColumns(module: ModuleSpec, squares: Float32Array, weights
   return columnWanda(await weights.readFloat32(module.weight.name), squares);
 }
 
-/** The squares of a norm hold its scale already. */
+/** Wanda's scores of a module. For a norm, the squares already include its scale. */
 async function wandaOf(module: ModuleSpec, squares: Float32Array, weights: WeightSource): Promise<Float32Array> {
   if (module.kind === 'norm') return squares.map(Math.sqrt);
   const weight = await weights.readFloat32(module.weight.name);

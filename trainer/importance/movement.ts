@@ -1,7 +1,7 @@
 /**
- * How far each row, or column, goes while all candidates are trained for one short pass: ‖w_i − w_i⁰‖₂. Ansell et al. (2022, LT-SFT) rank
- * single weights by |w − w⁰| after full fine-tuning, and train the first of them from w⁰; here whole rows are ranked. Steps are those of
- * plain gradient descent on the mean loss of a batch, which has no state to hold. Biases stay where they are.
+ * How far each row or column moves while all candidates are trained in one short pass: ‖w_i − w_i⁰‖₂. Ansell et al. (2022, LT-SFT) rank
+ * single weights by |w − w⁰| after full fine-tuning and train the top ones from w⁰; here whole rows are ranked. Steps are plain gradient
+ * descent on the mean loss of a batch, which needs no optimizer state. Biases are not trained.
  */
 import { type BatchSource, filledBatches } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -22,18 +22,18 @@ import { type ImportanceProgramParams, traceBackward } from './importance-progra
 import { magnitude } from './row-scores.ts';
 import type { ModelScores } from './scores-file.ts';
 
-/** The learning rate of the pass: small next to what plain gradient descent can take, so that the model stays near its base. */
+/** The learning rate of the pass: small for plain gradient descent, so that the model stays close to its base. */
 export const MOVEMENT_STEP = 0.01;
 
-/** The weights are updated in place, in float32: smaller types would round small steps away. */
+/** Parameters. The weights are updated in place, in float32: smaller types would round small steps away. */
 export type MovementParams = Pick<ImportanceProgramParams, 'task' | 'modules' | 'shapes' | 'recompute'> & {
-  /** The factor of a gradient. */
+  /** The factor of a gradient: the learning rate. */
   readonly stepSize: number;
 };
 
 const moveSignature = (shape: BatchShape): string => `move/${shapeName(shape)}`;
 
-/** A signature for each shape, which moves the weights by one batch; the gradient of one layer is alive at a time. */
+/** One signature per shape, which moves the weights by one batch; the gradient of one layer is in memory at a time. */
 export const movementProgram = (params: MovementParams): Program =>
   assemble(Object.fromEntries(params.shapes.map(shape => [moveSignature(shape), traceMove(params, shape)])));
 
@@ -67,9 +67,9 @@ export interface MovementData {
 }
 
 /**
- * One pass over the data, in the order of its batches. A pass that was broken off begins anew: the weights on the way are not kept. Of
+ * Makes one pass over the data, in the order of its batches. An interrupted pass starts again: intermediate weights are not stored. With
  * several processes, each makes the whole pass.
- * @throws ImportanceError where it was canceled
+ * @throws ImportanceError if it was canceled
  */
 export async function scoreMovement(params: MovementScoring, data: MovementData): Promise<ModelScores> {
   const { model, modules, weights } = params;

@@ -1,4 +1,4 @@
-/** Which files scores may replace: those that an earlier scoring wrote. */
+/** The files that new scores may replace: those that an earlier scoring wrote. */
 import { stat } from 'node:fs/promises';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
@@ -9,8 +9,8 @@ import { METADATA_KEY, originSchema } from './scores-file.ts';
 import { isReportPage, REPORT_KEYS } from './stability-report.ts';
 
 /**
- * Called before anything is computed.
- * @param outputFile the file of scores; a summary, and with `report` a report, lie next to it
+ * Checks the output files; called before anything is computed.
+ * @param outputFile the file of scores, next to which a summary and, with `report`, a report are written
  * @throws ImportanceError that names the first file or folder that rowtune did not write
  */
 export async function requireOwnScores(outputFile: string, report: boolean): Promise<void> {

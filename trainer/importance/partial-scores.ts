@@ -1,26 +1,26 @@
-/** Scores while they are computed: a file next to the final one, written now and then, for those who watch. */
+/** Preliminary scores: a file next to the final one, written from time to time while scores are computed, for display. */
 import { rm } from 'node:fs/promises';
 import type { RowsOf, Scores } from '../selection.ts';
 import { type ScoresOrigin, saveScores } from './scores-file.ts';
 
 export interface PartialScores {
-  /** Asked before scores are read for it, which may cost. */
+  /** Checked before the scores are read for it, which may be slow. */
   isDue(): boolean;
-  /** Replaces what was written before; `scores` may lack modules. */
+  /** Replaces the previous file; `scores` may lack modules. */
   save(scores: Scores): Promise<void>;
-  /** When they are complete, or never will be. */
+  /** Removes the file, when the scores are complete or never will be. */
   remove(): Promise<void>;
 }
 
-/** The path of the scores of a file until they are complete. */
+/** The path of the preliminary scores of a file. */
 export const partialPath = (file: string): string => `${file}.partial`;
 
-/** Often enough to see them grow. */
+/** Interval at which the display is updated. */
 const INTERVAL_MS = 1000;
-/** The share of the time that writing may take: large models are written more rarely. */
+/** Maximum share of the time spent on writing; large models are written less often. */
 const TIME_SHARE = 0.03;
 
-/** @param file where the complete scores will lie */
+/** @param file for the complete scores */
 export function partialScores(file: string, units: readonly RowsOf[], origin: ScoresOrigin): PartialScores {
   const partial = partialPath(file);
   let dueMs = performance.now() + INTERVAL_MS;

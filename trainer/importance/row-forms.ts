@@ -1,4 +1,7 @@
-/** The contribution of a batch to the score of each row, as graph expressions: from a gradient of the weight, or from the values that pass through a module. */
+/**
+ * The contribution of a batch to the score of each row, as graph expressions: from a gradient of the weight, or from the tensors that pass
+ * through a module.
+ */
 
 import type { Graph, Node } from '../graph/graph.ts';
 import { idsWithout } from '../graph/ops/indexing.ts';
@@ -10,24 +13,24 @@ import { ImportanceError } from './importance-error.ts';
 
 const rowsOf = (module: ModuleSpec): number => module.weight.shape[0] as number;
 
-/** Sums all axes but the first: one number a row. */
+/** Sums over all axes but the first: one value per row. */
 const sumRow = (graph: Graph, x: Node): Node =>
   graph.sum(
     x,
     x.shape.slice(1).map((_, i) => i + 1),
   );
 
-/** Σ_j |g·w| of each row, [rows]: the first-order change of the loss when single weights go (Molchanov et al. 2019). */
+/** Σ_j |g·w| of each row, [rows]: the first-order change of the loss if single weights are removed (Molchanov et al. 2019). */
 export const elementwise = (graph: Graph, weight: Node, gradient: Node): Node => sumRow(graph, graph.abs(graph.mul(gradient, weight)));
 
 /** Σ_j (g·w)² of each row, [rows]. */
 export const elementwiseSquared = (graph: Graph, weight: Node, gradient: Node): Node =>
   sumRow(graph, graph.square(graph.mul(gradient, weight)));
 
-/** Σ_j g·w of each row, [rows], for a weight that the loss reads itself and no tap sees. */
+/** Σ_j g·w of each row, [rows], for a weight that the loss reads directly without a tap. */
 export const signedRow = (graph: Graph, weight: Node, gradient: Node): Node => sumRow(graph, graph.mul(gradient, weight));
 
-/** The output of the rows themselves: y less the bias that is added to it. */
+/** The output of the rows themselves: y minus the bias. */
 function ownPart(graph: Graph, module: ModuleSpec, y: Node, { experts, bias }: Pick<ModuleTap, 'experts' | 'bias'>): Node {
   if (!bias) return y;
   return graph.sub(y, experts ? graph.gather(byExpert(graph, module, bias), experts) : bias);
@@ -37,17 +40,17 @@ function ownPart(graph: Graph, module: ModuleSpec, y: Node, { experts, bias }: P
 const byExpert = (graph: Graph, module: ModuleSpec, all: Node): Node =>
   graph.reshape(all, [expertsOf(module), elementCount(all.shape) / expertsOf(module)]);
 
-/** Sums what the assignments of each expert give, [assignments, n] → [experts · n]. */
+/** Sums over the assignments of each expert, [assignments, n] → [experts · n]. */
 function sumByExpert(graph: Graph, module: ModuleSpec, values: Node, ids: Node): Node {
   const count = expertsOf(module);
   return graph.reshape(graph.segmentSum(values, ids, count), [count * (values.shape[1] as number)]);
 }
 
 /**
- * w_iᵀ·∇_{w_i} L of each row, signed, [rows], without a weight gradient: for y = x·Wᵀ + b it is Σ_n g_{n,i}·(y_{n,i} − b_i), and
- * likewise for everything linear in its row: a convolution (n over positions too), the scale of a norm, an embedding.
- * @param y output before anything is added to it but the bias, [n …, rows]; of an embedding [n, features]
- * @param dy gradient of the loss toward y
+ * w_iᵀ·∇_{w_i} L of each row, signed, [rows], without a weight gradient: for y = x·Wᵀ + b it is Σ_n g_{n,i}·(y_{n,i} − b_i). The same holds
+ * for every module that is linear in its row: a convolution (n also runs over positions), the scale of a norm, an embedding.
+ * @param y output before anything but the bias is added, [n …, rows]; [n, features] for an embedding
+ * @param dy gradient of the loss for y
  */
 export function taylorRow(graph: Graph, module: ModuleSpec, tap: Pick<ModuleTap, 'x' | 'experts' | 'bias'>, y: Node, dy: Node): Node {
   const { x, experts } = tap;
@@ -62,8 +65,8 @@ export function taylorRow(graph: Graph, module: ModuleSpec, tap: Pick<ModuleTap,
 }
 
 /**
- * The same for each sample, [batch, rows]. What all samples share (`tap.shared`: tables of positions) belongs to none and is left out.
- * @throws ImportanceError where nothing of the module is sample by sample
+ * The same for each sample, [batch, rows]. Rows that all samples share (`tap.shared`: position tables) belong to no sample and are skipped.
+ * @throws ImportanceError if no part of the module is sample by sample
  */
 export function taylorSamples(graph: Graph, module: ModuleSpec, tap: ModuleTap, y: Node, dy: Node, batch: number): Node {
   const product = graph.mul(dy, ownPart(graph, module, y, tap));
@@ -83,14 +86,14 @@ export function taylorSamples(graph: Graph, module: ModuleSpec, tap: ModuleTap, 
   return graph.reshape(graph.segmentSum(sums, idsWithout(graph, ids, module.paddingRow, own), batch * rows), [batch, rows]);
 }
 
-/** Ids of sample b are counted from b · count on, so that one segment sum serves all samples. @param ids int32 [n], sample by sample */
+/** Offsets the ids of sample b by b · count, so that one segment sum serves all samples. @param ids int32 [n], sample by sample */
 function ofSamples(graph: Graph, ids: Node, batch: number, count: number): Node {
   const perSample = elementCount(ids.shape) / batch;
   const offsets = Int32Array.from({ length: batch * perSample }, (_, i) => Math.floor(i / perSample) * count);
   return graph.add(ids, graph.constant(offsets, [offsets.length], 'int32'));
 }
 
-/** Cuts off what belongs to no sample. @param x [n, …] */
+/** Removes the rows that belong to no sample. @param x [n, …] */
 function bySample(
   graph: Graph,
   module: ModuleSpec,
@@ -106,19 +109,19 @@ function bySample(
   return { x: graph.sliceAxis(x, 0, 0, own), perSample: own / batch };
 }
 
-/** Which positions of a batch count: those of a sample, not those that fill up. */
+/** Which positions of a batch count: those of samples, not padding. */
 export interface Presence {
   readonly batch: number;
-  /** Positions of a row of `present`. */
+  /** Positions per row of `present`. */
   readonly tokens: number;
   /** 1 or 0, [batch, tokens]. */
   readonly present: Node;
 }
 
-/** Presence of each position of a module, [batch, perSample]: token by token where it sees tokens, else sample by sample. */
+/** Presence of each position of a module, [batch, perSample]: per token if the module reads tokens, otherwise per sample. */
 function presenceOf(graph: Graph, { batch, tokens, present }: Presence, perSample: number): Node {
   if (perSample === tokens) return present;
-  // Several rows a token: those of its heads.
+  // Several rows per token, one for each head.
   if (perSample % tokens === 0)
     return graph.reshape(graph.broadcast(graph.reshape(present, [batch, tokens, 1]), [batch, tokens, perSample / tokens]), [
       batch,
@@ -144,8 +147,8 @@ function sumById(graph: Graph, module: ModuleSpec, values: Node, tap: ModuleTap,
 }
 
 /**
- * Σ x_j² over positions of each input, [inputs]; of a norm, whose row has one input (the normalized x), Σ (w·x̂)², [rows]; of an embedding
- * how often each id comes, [rows].
+ * Σ x_j² over positions for each input, [inputs]. For a norm, whose rows have one input (the normalized x): Σ (w·x̂)², [rows]. For an
+ * embedding: how often each id occurs, [rows].
  */
 export function inputSquares(graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence): Node {
   if (tap.experts) return inputSquaresByExpert(graph, module, tap.x, tap.experts, presence);
@@ -170,7 +173,7 @@ function outputSquaresByExpert(graph: Graph, module: ModuleSpec, y: Node, ids: N
   return sumByExpert(graph, module, graph.mul(graph.square(y), weights), ids);
 }
 
-/** Σ y_i² over positions of each row, [rows]; of an embedding over the positions of its id, of experts over those that they compute. */
+/** Σ y_i² over positions for each row, [rows]; for an embedding over the positions of its id, for experts over those that they compute. */
 export const outputSquares = (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence): Node =>
   tap.experts
     ? outputSquaresByExpert(graph, module, tap.y, tap.experts, presence)

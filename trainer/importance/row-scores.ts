@@ -1,4 +1,4 @@
-/** Scores of rows that need no compiled program: by the weights alone, by chance, or by the norms of their inputs. */
+/** Scores of rows that need no compiled program: from the weights alone, at random, or from the norms of the inputs. */
 import { createRandom, hashSeed } from '../random.ts';
 
 /** √(Σ_j w²) of each row. @param weight [rows, …] flattened */
@@ -20,10 +20,10 @@ export function randomScores(name: string, count: number, seed: number): Float32
 }
 
 /**
- * Σ_j |w_ij|·‖x_j‖₂ of each row (Sun et al. 2023, there for single weights). Of a convolution x_j is the channel that an element reads,
- * over all positions: what the border leaves out is neglected.
+ * Σ_j |w_ij|·‖x_j‖₂ of each row (Sun et al. 2023, used there for single weights). For a convolution, x_j is the channel that an element
+ * reads, over all positions, ignoring that elements do not read some positions at the border.
  * @param weight of this shape: [rows, inputs of a group, kernel …]
- * @param squares Σ x_j² over all positions, [inputs]; of a grouped convolution the inputs of all groups, one group after the other
+ * @param squares Σ x_j² over all positions, [inputs]; for a grouped convolution, the inputs of all groups, group by group
  */
 export function wanda(weight: Float32Array, shape: readonly number[], squares: Float32Array): Float32Array {
   const [rows = 1, perGroup = 1, ...kernel] = shape;

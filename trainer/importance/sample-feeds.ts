@@ -1,11 +1,11 @@
-/** The feeds of the measures in addition to a batch: the sample that each row belongs to, and the positions that hold tokens. */
+/** Feeds that measures need in addition to a batch: the sample of each row, and the positions that hold tokens. */
 
 import { type Batch, isTokenBatch } from '../data/batch/batches.ts';
 import type { HostArray } from '../graph/types.ts';
 
 /**
- * `sampleWeights` [batch]: 1 over the targets of the sample, so that a sum of losses becomes the sample's mean; `sampleClasses` int32
- * [batch], −1 where there is none; `present` [batch · tokens]. The first two take one sample a row.
+ * `sampleWeights` [batch]: 1 / the targets of the sample, which turns a sum of losses into the sample's mean; `sampleClasses` int32
+ * [batch], −1 without a class; `present` [batch · tokens]. The first two require one sample per row.
  */
 export function sampleFeeds(
   batch: Batch,
@@ -28,7 +28,7 @@ function targetsOf(batch: Batch, sample: number, row: number): number {
     : (batch.targetsOfSamples?.[row] ?? 1);
 }
 
-/** 1 where a token of a sample is, or, of samples without a length, where a sample is. */
+/** 1 for each token of a sample or, for samples without a length, for each sample; else 0. */
 function presence(batch: Batch): Float32Array {
   const { bucket, sampleIndices } = batch;
   if (batch.segments) return Float32Array.from(batch.segments, segment => Number(segment > 0));

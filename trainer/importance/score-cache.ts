@@ -1,4 +1,4 @@
-/** Scores that were computed before, by everything that they depend on; and what an interrupted pass over the data has got so far. */
+/** A cache of scores, keyed by everything that they depend on; also stores intermediate sums of an interrupted pass over the data. */
 
 import { createHash } from 'node:crypto';
 import { mkdir, rm, stat, utimes } from 'node:fs/promises';
@@ -19,34 +19,34 @@ export interface ScoresKey {
   readonly measure: string;
   /** Fingerprint of the base weights. */
   readonly base: string;
-  /** The fingerprint of the samples, in batches: `batchesFingerprint`. */
+  /** Fingerprint of the samples as batches: `batchesFingerprint`. */
   readonly data: string;
   readonly exact: boolean;
   readonly modules: readonly (readonly [name: string, shape: readonly number[], unit?: 'columns'])[];
-  /** Start values of parameters that the weight file does not hold. */
+  /** Initial values of parameters that are not in the weight file. */
   readonly initial: readonly unknown[];
   readonly engine: string;
   readonly precision: Precision;
-  /** The step of a measure that moves weights. */
+  /** The step size of a measure that moves weights. */
   readonly stepSize?: number;
 }
 
-/** Changes when the same key gives other scores than before. */
+/** Increased when the same key produces other scores than before. */
 const VERSION = 3;
 
-/** Beyond this the longest unused leave: some 300 sets of an 8B model. */
+/** Cache size beyond which the least recently used entries are deleted: about 300 sets of scores of an 8B model. */
 const MAX_BYTES = 2 * 2 ** 30;
 
-/** A pass that takes minutes loses at most this much. */
+/** Maximum loss of progress when a long pass is interrupted. */
 const INTERVAL_MS = 20_000;
-/** The share of the time that storing may take: many classes of a large model are stored more rarely. */
+/** Maximum share of the time spent on storing; many classes of a large model are stored less often. */
 const TIME_SHARE = 0.03;
 
 export interface ScoreCache {
-  /** The path of the scores, for people. */
+  /** The path of the scores, for display. */
   readonly file: string;
   find(): Promise<(ModelScores & { readonly origin: ScoresOrigin }) | undefined>;
-  /** Keeps complete scores and drops what was kept of the pass. */
+  /** Stores complete scores and deletes the intermediate sums of the pass. */
   keep(scores: ModelScores, origin: ScoresOrigin, units: readonly RowsOf[]): Promise<void>;
   readonly unfinished: UnfinishedScores;
 }
@@ -68,7 +68,7 @@ export function openScoreCache(cacheDir: string, key: ScoresKey): ScoreCache {
         await utimes(file, new Date(), new Date());
         return found;
       } catch {
-        // A cache that can't be read is no reason not to compute.
+        // If the cache cannot be read, the scores are computed.
         return undefined;
       }
     },
@@ -118,7 +118,7 @@ function unfinishedScores(folder: string, file: string): UnfinishedScores {
   };
 }
 
-/** The content of the batches and how they are cut, each sample with its class. */
+/** A fingerprint of the batches' content and composition, with the class of each sample. */
 export async function batchesFingerprint(source: BatchSource, classOf: (sample: number) => number = () => -1): Promise<string> {
   const hash = createHash('sha256');
   for await (const batch of epochBatches(source, 0)) addBatch(hash, batch, classOf);
@@ -137,5 +137,5 @@ const exists = async (file: string): Promise<boolean> =>
     () => false,
   );
 
-/** Names that this cache gives, the summaries next to them, and the temporary files of a killed process. */
+/** Names of files in this cache: the scores, the summaries next to them, and temporary files of a killed process. */
 const OWN_FILE = /^[0-9a-f]{32}(\.unfinished)?\.safetensors(\.json)?(\.\d+-[0-9a-f]{8}\.tmp)?$/;

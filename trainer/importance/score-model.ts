@@ -1,4 +1,4 @@
-/** Scores every row, or column, of the targeted modules by one measure. */
+/** Scores every row, or column, of the targeted modules with one measure. */
 
 import { type MeasureName, measureCatalog, measuresThat, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
 import { alikeBatches } from '../data/batch/alike-batches.ts';
@@ -42,20 +42,20 @@ export interface ScoreModelParams {
   readonly measure: MeasureName;
   readonly model: Model;
   readonly modules: readonly ModuleSpec[];
-  /** The part of each weight that is scored: columns of linear layers, or rows, if not given. */
+  /** The scored part of each weight: columns of linear layers, or rows by default. */
   readonly unit?: TrainedUnit;
   readonly weights: WeightSource;
-  /** For the random control. */
+  /** Seed of the random control. */
   readonly seed: number;
-  /** The data and the programs of the measures that need data. */
+  /** The data and the programs, for measures that need data. */
   readonly data?: ImportanceData;
-  /** Called first with what is done already, before anything is. */
+  /** Called once with the work that is already done, then with progress. */
   readonly onProgress?: (done: number, total: number, unit: 'layers' | 'batches') => void;
-  /** For those who watch: is given the scores so far, now and then. */
+  /** Receives preliminary scores from time to time, for display. */
   readonly partial?: PartialScores;
-  /** The store from which an interrupted pass over the data is continued. */
+  /** The store from which an interrupted pass over the data continues. */
   readonly unfinished?: UnfinishedScores;
-  /** Asked between layers and batches. */
+  /** Checked between layers and batches. */
   readonly isCanceled?: () => boolean;
 }
 
@@ -64,37 +64,37 @@ export interface ImportanceData {
   readonly task: Task;
   readonly source: BatchSource;
   readonly recompute: RecomputePolicy;
-  /** Element-wise measures of the exact mean gradient over all batches, not of each batch's. */
+  /** Applies element-wise measures to the exact mean gradient over all batches instead of each batch's gradient. */
   readonly exact: boolean;
-  /** The distance that a weight goes with each batch of a measure that takes steps. */
+  /** The step size, for a measure that takes steps. */
   readonly stepSize?: number;
-  /** The most memory for the mean gradients of one sweep, the same in all processes; at least one module is in a sweep. */
+  /** Memory limit for the mean gradients of one sweep, the same in all processes; a sweep contains at least one module. */
   readonly sweepBytes: number;
   /** The classes of labeled data. */
   readonly classes?: ClassesOfSamples;
-  /** How the engine holds the weights; float32 where not given. */
+  /** How the engine stores the weights; float32 by default. */
   readonly storage?: WeightStorage;
-  /** The weights that lie in the host's memory, by variable; none if left out, and none for a measure that takes steps. */
+  /** The weights in host memory, by variable; none by default, and none for a measure that takes steps. */
   readonly hosted?: Program['places'];
-  /** The processes that divide the batches among themselves. */
+  /** The processes that share the batches. */
   readonly ranks?: SharingRanks | undefined;
-  /** Devices of one process that do; 1 if left out. A measure that takes steps uses one. */
+  /** Number of devices of one process that share the batches, 1 by default. A measure that takes steps uses one. */
   readonly devices?: number | undefined;
 }
 
-/** The processes that divide the batches among themselves, as far as scoring needs them. */
+/** The processes that share the batches, as far as scoring needs them. */
 export interface SharingRanks {
   readonly rank: number;
   readonly size: number;
-  /** The parts over which programs sum. */
+  /** The parts that programs sum over. */
   readonly parts: Parts;
-  /** Lets a request to stop be followed by all at the same place. */
+  /** Makes all processes follow a stop request at the same place. */
   agree(): void;
-  /** Each number summed over the processes. */
+  /** Returns the element-wise sum over the processes. */
   sumArrays(values: Float32Array): Float32Array;
 }
 
-/** The batches in order; with several processes, those of this one. */
+/** The batches in order; with several processes, only those of this one. */
 export function* ownBatches(batches: readonly PlannedBatch[], ranks: SharingRanks | undefined): Generator<PlannedBatch> {
   for (const [i, batch] of batches.entries()) {
     if (ranks && i % ranks.size === 0) ranks.agree();
@@ -104,34 +104,35 @@ export function* ownBatches(batches: readonly PlannedBatch[], ranks: SharingRank
 
 export interface ClassesOfSamples {
   readonly names: readonly string[];
-  /** The place in `names` of a sample of the source; −1 without a label. */
+  /** The index in `names` of a sample's class; −1 without a label. */
   readonly of: (sample: number) => number;
-  /** Samples of each class. */
+  /** Number of samples of each class. */
   readonly counts: readonly number[];
 }
 
 export interface Unfinished {
-  /** Batches, or sweeps of an exact measure. */
+  /** Number of finished batches, or sweeps of an exact measure. */
   readonly done: number;
-  /** The sums of all modules, or of those of the sweeps. */
+  /** The sums of all modules, or of those in the finished sweeps. */
   readonly sums: ReadonlyMap<string, Float32Array>;
 }
 
-/** Sums over the first batches (or, for an exact measure, the scores of the first sweeps), stored so that an interrupted pass can continue. */
+/** Sums over the first batches (for an exact measure, the scores of the first sweeps), stored so that an interrupted pass can continue. */
 export interface UnfinishedScores {
   load(): Promise<Unfinished | undefined>;
-  /** Asked before sums are read for it, which may cost. */
+  /** Checked before sums are read for it, which may be slow. */
   isDue(): boolean;
   save(done: number, sums: ReadonlyMap<string, Float32Array>): Promise<void>;
 }
 
-/** The share of the time that is spent on showing scores before they are complete. */
+/** Maximum share of the time spent on showing preliminary scores. */
 const SHOW_SHARE = 0.03;
 
 /**
- * One non-negative score for each row, or column, of each module. `taylor`, `taylor_squared` and `taylor_row` take the mean loss over all targets of the
- * batches; `fisher` and the class-wise measures the mean over samples of the mean loss over a sample's targets.
- * @throws ImportanceError where the measure needs data or labels and there are none, scores no columns and is to, or where it was canceled
+ * One nonnegative score for each row or column of each module. `taylor`, `taylor_squared` and `taylor_row` use the mean loss over all
+ * targets of the batches; `fisher` and the class-wise measures use the mean over samples of the mean loss over a sample's targets.
+ * @throws ImportanceError if the measure needs data or labels and there are none, if it cannot score columns but should, or if it was
+ * canceled
  */
 export async function scoreModel(given: ScoreModelParams): Promise<ModelScores> {
   const params = { ...given, weights: withInitial(given.model, given.weights) };
@@ -146,7 +147,7 @@ export async function scoreModel(given: ScoreModelParams): Promise<ModelScores> 
   return how.needs === 'weights' ? scoreWeights(params, how) : scoreData(params);
 }
 
-/** How many scores a module has. */
+/** The number of scores of a module. */
 const unitCount = ({ unit }: Pick<ScoreModelParams, 'unit'>, { weight }: ModuleSpec): number =>
   weight.shape[unit === 'columns' ? 1 : 0] as number;
 
@@ -165,7 +166,7 @@ async function scoreWeights(params: ScoreModelParams, how: WeightMeasure): Promi
   return { scores };
 }
 
-/** The weight that a module multiplies by: Gemma's norms are stored as their distance from 1. */
+/** The weight that a module multiplies by: Gemma stores norms as their difference from 1. */
 async function actingWeight(weights: WeightSource, { weight, offset }: ModuleSpec): Promise<Float32Array> {
   const stored = await weights.readFloat32(weight.name);
   return offset ? stored.map(value => value + offset) : stored;
@@ -204,7 +205,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
   }
 }
 
-/** @throws ImportanceError that says what a class-wise measure needs */
+/** @throws ImportanceError that explains what a class-wise measure needs */
 function checkClasses(measure: MeasureName, classes: ClassesOfSamples | undefined): void {
   const needed = `the measure '${measure}' compares classes, so its samples need labels of at least two classes`;
   if (!classes || classes.names.length === 0)
@@ -227,7 +228,10 @@ async function* startValues(
   for (const { name } of meanGradientSpecs(program.sweeps)) yield { name, data: 'zeros' };
 }
 
-/** Batches that need not be computed again. Where memory has changed, modules are cut into other sweeps than before. */
+/**
+ * The number of batches that need not be computed again. If available memory has changed, the modules are split into other sweeps than
+ * before.
+ */
 function begunBatches({ sweeps }: ImportanceProgramParams, { source }: ImportanceData, begun: Unfinished | undefined): number {
   if (begun === undefined || sweeps.length === 0) return begun?.done ?? 0;
   const next = sweeps.findIndex(modules => modules.some(({ name }) => !begun.sums.has(name)));
@@ -246,7 +250,7 @@ async function runBatches(
   const { rows, batchesPerEpoch: perSweep } = data.source.plan;
   const targets = rows.reduce((sum, row) => sum + row.targets, 0);
   let done = first;
-  // Sums of a sweep that was broken off are too large to keep: an exact measure keeps whole sweeps, and nothing of those to come.
+  // Sums of an interrupted sweep are too large to store: an exact measure stores finished sweeps only.
   const keep = async (count: number): Promise<void> =>
     params.unfinished?.save(count, await readSums(session, program, exact ? program.sweeps.slice(0, count).flat() : params.modules));
   let showMs = 0;
@@ -275,7 +279,7 @@ async function runBatches(
       if (params.unfinished?.isDue()) await keep(done);
       await show(params.modules);
     }
-    // A request to stop may have come when this process had no batch left; the sums of all would wait for those that follow it.
+    // A stop request may have come after this process's last batch; the sums of all processes would wait for those that follow it.
     if (data.ranks) checkCanceled(params);
     if (!exact) continue;
     await session.run(reduceSignature(sweep), {});
@@ -284,7 +288,7 @@ async function runBatches(
   }
 }
 
-/** The batches that are computed at the same time: one, or one of each device. */
+/** Groups of batches that are computed at the same time: a single one, or one per device. */
 async function* sharedRounds({ source, ranks, devices = 1 }: ImportanceData): AsyncGenerator<readonly Batch[]> {
   if (devices === 1) {
     for await (const batch of filledBatches(source, ownBatches(source.plan.epoch(0), ranks))) yield [batch];
@@ -303,7 +307,7 @@ interface RoundToRun {
   readonly feedsOf: (batch: Batch) => Record<string, HostArray>;
 }
 
-/** Adds batches of one shape to the sums. Devices without one repeat the first, which does not count. */
+/** Adds batches of one shape to the sums. Devices without a batch repeat the first one, which is not counted. */
 async function runRound(session: Session, { devices = 1 }: ImportanceData, { batches, sweep, feedsOf }: RoundToRun): Promise<void> {
   const [first] = atLeast(batches, 1);
   const own = batches.map(feedsOf);
@@ -331,7 +335,7 @@ async function readSums(
   return sums;
 }
 
-/** From sums over the batches to scores. */
+/** Turns sums over the batches into scores. */
 async function finish(
   { measure, modules, weights, unit }: ScoreModelParams,
   { classes, source }: ImportanceData,
@@ -346,7 +350,7 @@ async function finish(
     if (!sum) continue;
     if (classes && how.needs === 'outputs' && how.of === 'classes') {
       const rows = module.weight.shape[0] as number;
-      // From the sum over a class to its mean.
+      // The sum over a class becomes its mean.
       const means = sum.map((value, i) => Math.abs(value) / Math.max(1, classes.counts[Math.floor(i / rows)] as number));
       classScores.set(module.name, means);
       scores.set(module.name, reduceClasses(how.reduce, means, classes.counts));
@@ -359,7 +363,7 @@ async function finish(
   return measureCatalog[measure].byClass ? { scores, classes: { names, counts, scores: classScores } } : { scores };
 }
 
-/** Cuts the modules, last first as the backward pass meets them, into groups whose mean gradients fit. */
+/** Splits the modules into groups whose mean gradients fit, last module first, which is the order of the backward pass. */
 export function sweepsOf(modules: readonly ModuleSpec[], sweepBytes: number): ModuleSpec[][] {
   const sweeps: ModuleSpec[][] = [];
   let room = 0;

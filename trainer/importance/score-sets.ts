@@ -1,4 +1,4 @@
-/** A file of scores as those who look at them need it: which sets it holds, what its modules are, one array at a time. */
+/** Reads a file of scores for display: the sets in it, its modules, and one array at a time. */
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { columnsName } from '../protocol/view/column-names.ts';
 import { sectionName } from '../selection.ts';
@@ -7,29 +7,29 @@ import { METADATA_KEY, MODULES_KEY, modulesSchema, originSchema, type ScoredModu
 
 /** One score for each row of each module. */
 export interface ScoreSet {
-  /** Names it within the file. */
+  /** Identifies it within the file. */
   readonly key: string;
   readonly measure: string;
-  /** The class of class-wise scores. */
+  /** The class, for class-wise scores. */
   readonly className?: string;
 }
 
 export interface ScoreSetFile {
   readonly sets: readonly ScoreSet[];
-  /** In the model's order, the sections of one by themselves; of files that do not tell the shape, the rows alone. */
+  /** The modules in the model's order, with sections listed separately; for files without shapes, only the rows. */
   readonly modules: ReadonlyMap<string, ShownModule>;
   readonly samples: number;
-  /** Undefined where the set has no scores of this module. */
+  /** Returns undefined if the set has no scores of this module. */
   read(key: string, module: string): Promise<Float32Array | undefined>;
   close(): Promise<void>;
 }
 
 /** A module, or a section of one. */
 export interface ShownModule extends Pick<ScoredModule, 'shape' | 'block'>, Partial<Pick<ScoredModule, 'bias'>> {
-  /** The module whose rows these are, and its first row here. */
+  /** The module that contains the rows, and the index of its first row in it. */
   readonly module: string;
   readonly begin: number;
-  /** Its rows are the columns of the module's weight. */
+  /** Set if its rows are the columns of the module's weight. */
   readonly unit?: 'columns' | undefined;
 }
 
@@ -53,10 +53,10 @@ function shownModules(path: string, stored: ReadonlyMap<string, StoredModule>, u
   return shown;
 }
 
-/** No published model has more rows: 256 MB per set. */
+/** Upper bound of the rows; no published model has more. They take 256 MB per set. */
 const MAX_ROWS = 2 ** 26;
 
-/** @throws ImportanceError where the file holds no scores of ours, ModelFileError where it can't be read */
+/** @throws ImportanceError if the file has no scores written by Rowtune, ModelFileError if it cannot be read */
 export async function openScoreSets(path: string): Promise<ScoreSetFile> {
   const source = await openSafetensors(path);
   try {
@@ -64,7 +64,7 @@ export async function openScoreSets(path: string): Promise<ScoreSetFile> {
     if (!origin.success) throw new ImportanceError(`${path} holds no importance scores; make them with: rowtune importance`);
     const shapes = modulesSchema.safeParse(parse(source.metadata[MODULES_KEY])).data ?? {};
     const sets = new Map<string, ScoreSet>();
-    // Those that have no scores yet too.
+    // Includes modules without scores so far.
     const modules = new Map<string, StoredModule>(Object.entries(shapes));
     for (const [name, { shape }] of source.tensors) {
       const [module, set] = splitName(name, origin.data.measure);
@@ -96,7 +96,10 @@ export async function openScoreSets(path: string): Promise<ScoreSetFile> {
   }
 }
 
-/** `<module>` has the file's own measure; what follows an `@` names another measure, a class, or both: `@class:spam`, `@measure:wanda`. */
+/**
+ * Splits a tensor name: `<module>` alone has the file's own measure; after an `@` follows another measure, a class, or both: `@class:spam`,
+ * `@measure:wanda`.
+ */
 function splitName(name: string, measure: string): [module: string, set: ScoreSet] {
   const at = name.indexOf('@');
   if (at < 0) return [name, { key: '', measure }];

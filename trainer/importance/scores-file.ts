@@ -1,7 +1,7 @@
 /**
- * Saved scores: a safetensors file, and a summary of it in JSON next to it. The tensor `<module>` [rows] has the scores of the measure, and
- * `<module>@class:<name>` [rows] those of a class that they were made of. Metadata: `rowtune` tells where they come from (`ScoresOrigin`),
- * `modules` the shapes of the weights. Scores of columns are stored as those of rows of the transposed weights.
+ * Saved scores: a safetensors file, and a JSON summary next to it. The tensor `<module>` [rows] has the scores of the measure, and
+ * `<module>@class:<name>` [rows] those of one class that they were computed from. Metadata: `rowtune` has their origin (`ScoresOrigin`),
+ * `modules` the shapes of the weights. Scores of columns are stored as scores of rows of the transposed weights.
  */
 
 import { z } from 'zod';
@@ -13,16 +13,16 @@ import type { RowSection } from '../model/module-specs.ts';
 import type { RowsOf, Scores, TrainedUnit } from '../selection.ts';
 import { ImportanceError } from './importance-error.ts';
 
-/** The origin of scores, so that they are not used for something else. */
+/** The origin of scores, stored so that they are not used for another model or data. */
 export interface ScoresOrigin {
   readonly measure: string;
   /** Fingerprint of the base weights. */
   readonly base: string;
   readonly seed: number;
-  /** Samples that the measure looked at; 0 for measures without data. */
+  /** Number of samples that the measure used; 0 for measures without data. */
   readonly samples: number;
   readonly exact: boolean;
-  /** Left out for scores of rows. */
+  /** Undefined for scores of rows. */
   readonly unit?: 'columns';
   /** The classes of class-wise measures, each with its number of samples. */
   readonly classes?: readonly { readonly name: string; readonly samples: number }[];
@@ -39,15 +39,15 @@ export const originSchema = z.object({
   classes: z.array(z.object({ name: z.string(), samples: z.number() })).optional(),
 });
 
-/** The rows of a module: enough to count the parameters that a selection trains. */
+/** The shape of a module: enough to count the parameters that a selection trains. */
 export interface ScoredModule {
-  /** The shape of the weight; the first dimension is the rows, or the columns where those are scored. */
+  /** The shape of the weight; its first dimension is the rows, or the columns if those are scored. */
   readonly shape: readonly number[];
-  /** Each row has an entry of the bias too. */
+  /** Whether each row also has a bias entry. */
   readonly bias: boolean;
-  /** Rows that are shown as layers of their own: see `ModuleSpec.sections`. */
+  /** Runs of rows that are shown as separate layers: see `ModuleSpec.sections`. */
   readonly sections?: readonly RowSection[] | undefined;
-  /** Rows that are chosen together: see `RowsOf.block`. */
+  /** Number of rows that are chosen together: see `RowsOf.block`. */
   readonly block?: number | undefined;
 }
 
@@ -63,7 +63,7 @@ export const modulesSchema = z.record(
   }),
 );
 
-/** Writes `path` (.safetensors) and its summary `path`.json: mean, largest and smallest score of each module. */
+/** Writes `path` (.safetensors) and its summary `path`.json: the mean, maximum and minimum score of each module. */
 export async function saveScores(
   path: string,
   { scores, classes }: ModelScores,
@@ -87,7 +87,7 @@ export async function saveScores(
   await writeJson(`${path}.json`, { ...origin, modules });
 }
 
-/** The suffix of a module's name in the tensor of a class; an `@` would begin another key. */
+/** The suffix of a module's name in the tensor of a class; an `@` in the class would start another key. */
 const classKey = (className: string): string => `@class:${className.replaceAll('@', ' at ')}`;
 
 const rowsOfClass = (scores: Float32Array | undefined, label: number, rows: number): Float32Array =>
@@ -108,7 +108,9 @@ function summary(values: Float32Array): Record<string, number> {
   return { rows: values.length, mean: sum / values.length, max, min };
 }
 
-/** @throws ImportanceError where the file holds no scores of ours, or they belong to other weights or are not of these units */
+/**
+ * @throws ImportanceError if the file has no scores written by Rowtune, if they belong to other weights, or if they are not of these units
+ */
 export async function loadScores(
   path: string,
   base: string,
@@ -145,13 +147,13 @@ export async function loadScores(
 
 export interface ModelScores {
   readonly scores: Scores;
-  /** The scores of each class that class-wise scores were made of. */
+  /** The class scores that class-wise scores were computed from. */
   readonly classes?: ClassScores;
 }
 
 export interface ClassScores {
   readonly names: readonly string[];
-  /** Samples of each class. */
+  /** Number of samples of each class. */
   readonly counts: readonly number[];
   /** Module → [classes, rows]. */
   readonly scores: ReadonlyMap<string, Float32Array>;

@@ -1,22 +1,22 @@
-/** The stability report as data and as a page of Markdown. */
+/** The stability report as data and as a Markdown page. */
 import type { Overlap } from './stability.ts';
 
 export interface StabilityReport {
   readonly model: string;
-  /** The measure that the recipe chooses rows by. */
+  /** The measure that the recipe selects rows by. */
   readonly measure: string;
-  /** Present if the counts below are those of columns. */
+  /** Set if the counts below are those of columns. */
   readonly unit?: 'columns';
-  /** Rows chosen by the recipe's budget, of all rows of the targeted modules. */
+  /** Number of rows within the recipe's budget, and of all rows of the targeted modules. */
   readonly chosenRows: number;
   readonly rows: number;
-  /** Samples of the half that rows are chosen by, and of the one they are checked on. */
+  /** Number of samples in the half that rows are chosen by, and in the half that they are checked on. */
   readonly samples: readonly [number, number];
-  /** The overlap to expect of rows drawn at random. */
+  /** The expected overlap of randomly drawn rows. */
   readonly chance: number;
-  /** Between the two halves of the samples, by measure. */
+  /** Overlap between the two halves of the samples, by measure. */
   readonly halves: readonly ({ readonly measure: string } & Overlap)[];
-  /** Between measures, on the first half. */
+  /** Overlap between measures, on the first half. */
   readonly measures: { readonly names: readonly string[]; readonly overlaps: readonly (readonly number[])[] };
   readonly classes?: ClassReport;
   readonly ablation: AblationReport;
@@ -24,14 +24,14 @@ export interface StabilityReport {
 
 export interface ClassReport {
   readonly names: readonly string[];
-  /** The samples of the first half. */
+  /** Number of samples of each class in the first half. */
   readonly samples: readonly number[];
   readonly overlaps: readonly (readonly number[])[];
-  /** The share of each class's top rows that no other class has among its own. */
+  /** For each class, the share of its top rows that are in no other class's top rows. */
   readonly specificShares: readonly number[];
 }
 
-/** Mean loss of the second half's samples with rows or columns set to zero. */
+/** Mean loss of the second half's samples after rows or columns are set to zero. */
 export interface AblationReport {
   /** The columns: classes, or 'all samples'. */
   readonly columns: readonly string[];
@@ -50,7 +50,7 @@ const square = (names: readonly string[], values: readonly (readonly number[])[]
 
 const TITLE = '# Stability of the importance of ';
 
-/** Keys of every report, by which one is recognized. */
+/** Keys of every report, which identify a file as one. */
 export const REPORT_KEYS: readonly (keyof StabilityReport)[] = ['measure', 'chosenRows', 'chance', 'halves', 'ablation'];
 
 export const isReportPage = (text: string): boolean => text.startsWith(TITLE);

@@ -1,7 +1,7 @@
-/** How stable a choice of rows is: overlaps between selections, and rows that only one class asks for. Pure. */
+/** How stable a choice of rows is: overlaps between selections, and rows specific to one class. Pure. */
 import type { Scores, Selection } from '../selection.ts';
 
-/** |a ∩ b| / |a ∪ b| of ascending lists; 1 where both are empty. */
+/** |a ∩ b| / |a ∪ b| of ascending lists; 1 if both are empty. */
 export function jaccard(a: Int32Array, b: Int32Array): number {
   let [i, j, both] = [0, 0, 0];
   while (i < a.length && j < b.length) {
@@ -28,14 +28,14 @@ export function overlapOf(a: Selection, b: Selection): Overlap {
   return { mean: found.reduce((sum, { index }) => sum + index, 0) / found.length, lowest: lowest.index, lowestModule: lowest.module };
 }
 
-/** The mean overlap of each with each, [n, n]. */
+/** The mean overlap of every pair, [n, n]. */
 export const overlapTable = (selections: readonly Selection[]): number[][] =>
   selections.map(a => selections.map(b => overlapOf(a, b).mean));
 
-/** The Jaccard index to expect of `chosen` of `rows` rows drawn twice without regard to anything: about k / (2n − k). */
+/** The expected Jaccard index of two independent random draws of `chosen` out of `rows` rows: about k / (2n − k). */
 export const chanceOverlap = (chosen: number, rows: number): number => chosen / (2 * rows - chosen);
 
-/** The rows of each selection that are in no other. */
+/** The rows of each selection that no other selection contains. */
 export const specificRows = (selections: readonly Selection[]): Selection[] =>
   selections.map(
     (own, i) =>

@@ -1,10 +1,10 @@
-/** Variables in which passes over the data add up what they find of each weight. Pure. */
+/** Variables that accumulate a value for each weight over passes over the data. Pure. */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 
 /**
- * The variable of each module of a sweep, of the shape of its weight; sweeps share the variables, since blocks are alike.
- * @param what what is added up: part of the names
+ * The variable for each module of a sweep, in the shape of its weight. Sweeps share the variables, since blocks have the same shapes.
+ * @param what is accumulated; part of the names
  */
 export function sumsByModule(what: string, sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
   const used = new Map<string, number>();
