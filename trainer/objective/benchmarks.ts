@@ -1,4 +1,4 @@
-/** The benchmarks of a recipe: their files read, their questions answered. */
+/** The benchmarks of a recipe: reads their files and answers their questions. */
 
 import path from 'node:path';
 import { namesOf } from '../catalog/entries.ts';
@@ -28,7 +28,7 @@ export interface Benchmark {
   readonly set: ChoiceSet;
 }
 
-/** @throws RunError 'wrong-task' for a model that gives no next token */
+/** @throws RunError 'wrong-task' for a model that does not predict next tokens */
 export function requireCausal(model: AnyModel): CausalModel {
   if (model.kind === 'causal') return model;
   throw new RunError(
@@ -38,7 +38,7 @@ export function requireCausal(model: AnyModel): CausalModel {
   );
 }
 
-/** @throws DataError (file, line, key) where a file is not that of its benchmark */
+/** @throws DataError (file, line, key) if a file does not belong to its benchmark */
 export async function loadBenchmarks({ recipe, base, context, job }: SetUpParams): Promise<Benchmark[]> {
   const { benchmarks } = recipe;
   const wanted = namesOf(benchmarks).flatMap(name => {
@@ -68,16 +68,19 @@ export async function loadBenchmarks({ recipe, base, context, job }: SetUpParams
   return found;
 }
 
-/** The shapes of all their batches. */
+/** The shapes of all batches. */
 export const benchmarkShapes = (benchmarks: readonly Benchmark[]): readonly BatchShape[] =>
   benchmarks.flatMap(({ set }) => set.source.plan.buckets);
 
 export interface AnswerParams extends Pick<JobScope, 'job'>, Sharing {
-  /** It has the signatures of `choiceTraces`. */
+  /** A session with the signatures of `choiceTraces`. */
   readonly session: Session;
 }
 
-/** Undefined if the job was stopped meanwhile. With several processes or devices, each answers some of the batches; the result is that of one. */
+/**
+ * Answers the benchmarks; undefined if the job was stopped meanwhile. With several processes or devices, each answers some of the batches;
+ * the result is the same as with one.
+ */
 export async function answerBenchmarks(
   benchmarks: readonly Benchmark[],
   { session, job, ranks, devices }: AnswerParams,
@@ -98,7 +101,7 @@ export async function answerBenchmarks(
   return results;
 }
 
-/** The losses of batches of one shape. */
+/** Computes the losses of batches of one shape. */
 async function answered(session: Session, batches: readonly TokenBatch[], devices: number | undefined) {
   const [first] = batches;
   if (first === undefined) return [];
@@ -106,7 +109,7 @@ async function answered(session: Session, batches: readonly TokenBatch[], device
   return batches.map(({ targetCount, targetSamples }, i) => ({ nll: outputs[i]?.nll, targetCount, targetSamples }));
 }
 
-/** The same setup, whose evaluations also answer the benchmarks, if the recipe asks for it. @throws as `loadBenchmarks` does */
+/** Returns the same setup, with evaluations that also answer the benchmarks if the recipe requests it. @throws as `loadBenchmarks` does */
 export async function withBenchmarks(params: SetUpParams, setup: TaskSetup): Promise<TaskSetup> {
   const { evaluator, model } = setup;
   if (!params.recipe.eval_benchmarks || !evaluator || model.kind !== 'causal') return setup;

@@ -1,8 +1,8 @@
-/** Checks that all processes of a run divide the same work among them. */
+/** Checks that all processes of a run divide the same work. */
 import type { Ranks } from '../job/ranks.ts';
 import { RunError } from '../run-error.ts';
 
-/** @param keys what identifies the work of this process @throws RunError 'ranks-differ': otherwise their exchanges would not meet */
+/** @param keys that identify the work of this process @throws RunError 'ranks-differ': otherwise their communication would not match */
 export function checkSameWork(ranks: Ranks | undefined, keys: readonly string[]): void {
   if (!ranks || ranks.all(keys).every(others => others.join() === keys.join())) return;
   throw new RunError(

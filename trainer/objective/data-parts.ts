@@ -1,4 +1,4 @@
-/** The samples to train on and those to hold out, of a task whose samples have no label. */
+/** The training and held-out samples of a task whose samples have no label. */
 import { drawFrom } from '../data/draw.ts';
 import { splitSamples } from '../data/split.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
@@ -6,18 +6,18 @@ import { RunError } from '../run-error.ts';
 import type { ReadParams } from './task-setup.ts';
 
 export interface DataParts<Sample> {
-  /** Empty where only the held-out part was asked for. */
+  /** Empty if only the held-out part was requested. */
   readonly train: readonly Sample[];
   readonly held: readonly Sample[];
 }
 
 export interface PartLoader<Sample> {
-  /** For people: 'pairs'. */
+  /** Noun for messages: 'pairs'. */
   readonly noun: string;
   readonly load: (files: readonly string[], maxSamples: number | undefined) => Promise<readonly Sample[]>;
 }
 
-/** @param files for people: what data.train may name @throws RunError 'no-data' */
+/** @param files that data.train may name, described for messages @throws RunError 'no-data' */
 export function checkNamed({ data, val_size: validation }: Recipe, part: 'train' | 'held', files: string): void {
   if ((part === 'train' || data.eval.length === 0) && data.train.length === 0)
     throw new RunError('no-data', 'the recipe names no training data', `Set data.train to ${files}`);
@@ -25,7 +25,7 @@ export function checkNamed({ data, val_size: validation }: Recipe, part: 'train'
     throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
 }
 
-/** @throws RunError 'no-data', and what `load` throws */
+/** @throws RunError 'no-data', and the errors of `load` */
 export async function loadParts<Sample>(
   { recipe, job }: ReadParams,
   part: 'train' | 'held',

@@ -1,4 +1,4 @@
-/** Tasks whose samples are several texts that are compared: their batches, and what a run needs of them. */
+/** Tasks whose samples consist of several texts to compare: their batches and their setup. */
 import type { BatchPlan } from '../data/batch/batch-plan.ts';
 import { freeOrder, type OrderSettings, orderSettings } from '../data/batch/batch-settings.ts';
 import type { BatchSource } from '../data/batch/batches.ts';
@@ -19,12 +19,12 @@ export interface GroupSetupParams extends DataParts<TextGroup> {
   readonly recipe: Recipe;
   readonly model: ClassifierModel;
   readonly task: Task;
-  /** Texts of each sample. */
+  /** Number of texts per sample. */
   readonly rowsPerSample: number;
-  /** @param source the held-out samples, of which there is at least one */
+  /** @param source of the held-out samples, at least one */
   readonly evaluatorOf: (source: BatchSource) => Evaluator;
   readonly measure?: MeasureBatch;
-  /** The part of each batch that is trained on; left out, all of it. */
+  /** The part of each batch to train on; by default, all of it. */
   readonly parts?: OrderSettings['parts'];
 }
 
@@ -67,19 +67,19 @@ interface GroupPlanSettings extends OrderSettings {
   readonly maxLength: number;
 }
 
-/** The batches of samples for a model that reads each of their texts in a row. */
+/** The batches of samples for a model that reads each text in its own row. */
 export function groupBatches(groups: readonly TextGroup[], model: ClassifierModel, settings: GroupPlanSettings): BatchSource {
   const { padId, tokenTypes } = inputOf(model, 'tokens');
   const { rowsPerSample } = settings;
   return groupSource({ plan: planGroups(groups, settings), groups, rowsPerSample, padId, types: tokenTypes > 1 });
 }
 
-/** A plan whose batches have `rowsPerSample` rows for each sample, as long as its longest text. */
+/** A plan whose batches have `rowsPerSample` rows per sample, each as long as the sample's longest text. */
 export function planGroups(groups: readonly TextGroup[], { rowsPerSample, ...settings }: GroupPlanSettings): BatchPlan {
   return withRowsPerSample(planTexts(groups.map(longestText), settings), rowsPerSample, sample => tokensOf(elementAt(groups, sample)));
 }
 
-/** Tokens of all texts of a sample. */
+/** Total tokens of a sample's texts. */
 export const tokensOf = ({ texts }: TextGroup): number => texts.reduce((sum, ids) => sum + ids.length, 0);
 
 /** See `digestSamples`. */

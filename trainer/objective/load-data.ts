@@ -1,4 +1,4 @@
-/** From the data settings of a recipe to tokenized training and held-out samples, with a report and a preview for the log. */
+/** Loads and tokenizes training and held-out samples from the data settings of a recipe, with a report and a preview in the log. */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,14 +27,14 @@ import { RunError } from '../run-error.ts';
 import { readFiles } from './read-files.ts';
 import type { ReadParams } from './task-setup.ts';
 
-/** In the log: enough to see what is trained, and where samples are cut. */
+/** Limits of the log's preview: enough to see what is trained, and where samples are cut. */
 export const PREVIEW = { samples: 3, maxTokens: 200 };
 
 export interface RunData {
-  /** Empty where only the held-out part was asked for. */
+  /** Empty if only the held-out part was requested. */
   readonly train: Examples;
   readonly held: Examples;
-  /** The text that the model generates for each label; empty for data without labels. */
+  /** The text that the model generates for each label; empty for unlabeled data. */
   readonly labels: readonly LabelCompletion[];
 }
 
@@ -42,7 +42,7 @@ export interface LoadDataParams extends ReadParams {
   readonly base: TextBase<CausalModel>;
 }
 
-/** @throws RunError 'no-data' where the recipe names no training data; DataError for data that is malformed */
+/** @throws RunError 'no-data' if the recipe names no training data; DataError for malformed data */
 export async function loadTrainingData(params: LoadDataParams): Promise<RunData> {
   const { recipe } = params;
   if (recipe.data.train.length === 0)
@@ -60,7 +60,7 @@ export async function loadTrainingData(params: LoadDataParams): Promise<RunData>
   return { train, held, labels: completionsOf(params, dataset.labels) };
 }
 
-/** The held-out samples alone, the same as a training run would hold out. @throws RunError 'no-data' where there are none */
+/** Loads only the held-out samples, the same as a training run would hold out. @throws RunError 'no-data' if there are none */
 export async function loadHeldData(params: LoadDataParams): Promise<RunData> {
   const { recipe } = params;
   if (recipe.data.eval.length === 0) {
@@ -100,9 +100,11 @@ export async function loadPart(params: LoadDataParams, files: readonly string[],
   return dataset;
 }
 
-/** Data from 4 MB on: what is smaller is tokenized in a second or two, and its tokens take little memory. */
+/**
+ * Size in bytes from which data is tokenized in threads and cached: smaller data takes a second or two, and its tokens take little memory.
+ */
 export const LARGE_BYTES = 4 * 2 ** 20;
-/** Each thread holds the tokenizer: some 100 MB, 300 for the largest vocabularies. */
+/** Maximum number of threads. Each holds the tokenizer: about 100 MB, 300 MB for the largest vocabularies. */
 const MOST_THREADS = 8;
 
 export function largeData({
@@ -121,7 +123,7 @@ export function largeData({
   };
 }
 
-/** Reports rate and time left, from the bytes that were read; stops where the job is to stop. */
+/** Reports rate and remaining time, from the number of bytes read; stops when the job should stop. */
 function tokenizeProgress(job: Job): (progress: LoadProgress) => void {
   let report: ((done: number, message?: string) => void) | undefined;
   return ({ bytes, totalBytes, tokens, kept }) => {
@@ -153,13 +155,13 @@ export function datasetSettings(
   };
 }
 
-/** The parts of answers that are not trained; undefined if there are none. */
+/** The parts of answers that are not trained; undefined if all are. */
 function contextPartsOf({ train_reasoning, train_end_of_turn }: LoadDataParams['recipe']['data']): readonly ContextPart[] | undefined {
   const parts: ContextPart[] = [...(train_reasoning ? [] : ['reasoning' as const]), ...(train_end_of_turn ? [] : ['end_of_turn' as const])];
   return parts.length === 0 ? undefined : parts;
 }
 
-/** The texts of labels, which the model has to write. */
+/** The label texts that the model has to write. */
 export const completionsOf = (params: LoadDataParams, labels: readonly string[]): LabelCompletion[] =>
   labels.length === 0
     ? []

@@ -1,4 +1,4 @@
-/** Large training data of which no sample has to be tokenized before the first batches are. */
+/** Large training data, of which no sample has to be tokenized before the first batches. */
 import path from 'node:path';
 import { DataError } from '../data/data-error.ts';
 import { drawFrom } from '../data/draw.ts';
@@ -13,7 +13,7 @@ import { keepTokens } from '../data/tokens/keep-tokens.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { completionsOf, datasetSettings, type LoadDataParams, largeData, loadPart, PREVIEW, type RunData } from './load-data.ts';
 
-/** Data from 32 MB on: what is smaller is tokenized in ten seconds on two cores. */
+/** Size in bytes from which data is tokenized on demand: smaller data takes ten seconds on two cores. */
 export const LAZY_BYTES = 32 * 2 ** 20;
 
 export interface InOrderData extends RunData {
@@ -22,15 +22,15 @@ export interface InOrderData extends RunData {
 }
 
 export interface InOrderParams extends LoadDataParams {
-  /** The batching of the run that is resumed; see `TrainerState`. */
+  /** The batching of the resumed run; see `TrainerState`. */
   readonly batching?: 1 | 2 | 3 | undefined;
-  /** Data of fewer bytes is tokenized first; left out, 32 MB. */
+  /** Smaller data is tokenized first; 32 MB by default. */
   readonly lazyBytes?: number | undefined;
 }
 
 /**
  * Opens the training data after one pass over its lines.
- * @returns undefined where the data is small, where the run that is resumed began otherwise, or where all tokens decide the batches
+ * @returns undefined if the data is small, if the resumed run batched it differently, or if the batches depend on all tokens
  * @throws as `loadTrainingData` does
  */
 export async function loadInOrder(params: InOrderParams): Promise<InOrderData | undefined> {
@@ -45,7 +45,7 @@ export async function loadInOrder(params: InOrderParams): Promise<InOrderData | 
   return parted(params, opened);
 }
 
-/** @throws DataError where the run that is resumed began before all samples were tokenized */
+/** Logs why the data is tokenized first. @throws DataError if the resumed run started before all samples were tokenized */
 export function sayWhyFirst({ job, batching }: Pick<InOrderParams, 'job' | 'batching'>, reason: string): void {
   if (batching === 3)
     throw new DataError({
@@ -55,7 +55,7 @@ export function sayWhyFirst({ job, batching }: Pick<InOrderParams, 'job' | 'batc
   job.log('info', `All samples are tokenized before the first update: ${reason}.`);
 }
 
-/** Returns undefined for small data. */
+/** Opens the data; returns undefined for small data. */
 async function open(params: InOrderParams): Promise<OpenedInOrder | { readonly reason: string } | undefined> {
   const { recipe, base, job, context, lazyBytes = LAZY_BYTES } = params;
   const { tokenizer, chatRenderer, model } = base;
@@ -82,7 +82,7 @@ const whyLengthsDecide = ({ packing }: Recipe): string | undefined =>
 const whyIdsAreChecked = ({ base: { tokenizer, model } }: LoadDataParams): string | undefined =>
   tokenizer.vocabularySize > model.vocabularySize ? 'the tokenizer has ids that the model lacks' : undefined;
 
-/** Reports rate and time left of the pass over all lines; stops where the job is to stop. */
+/** Reports rate and remaining time of the pass over all lines; stops when the job should stop. */
 export function scanProgress({ job }: Pick<LoadDataParams, 'job'>): (bytes: number, totalBytes: number) => Promise<void> {
   let report: ((done: number, message?: string) => void) | undefined;
   return async (bytes, totalBytes) => {
@@ -93,7 +93,7 @@ export function scanProgress({ job }: Pick<LoadDataParams, 'job'>): (bytes: numb
   };
 }
 
-/** The part that is trained on and the part that is held out. */
+/** Splits the data into training and held-out samples. */
 async function parted(params: InOrderParams, opened: OpenedInOrder): Promise<InOrderData> {
   const { recipe, base, job } = params;
   const { examples, content } = opened;
@@ -122,7 +122,7 @@ async function parted(params: InOrderParams, opened: OpenedInOrder): Promise<InO
   };
 }
 
-/** The places of both parts, labels in equal shares; undefined where nothing is held out. */
+/** The indices of both parts, with labels in equal shares; undefined if nothing is held out. */
 function splitOf(examples: Examples, settings: { readonly validation: number; readonly seed: number }, isLabeled: boolean) {
   if (!isLabeled || settings.validation === 0) return splitPlaces(examples.length, settings);
   const labels = Array.from({ length: examples.length }, (_, sample) => examples.label(sample) ?? '');
@@ -140,7 +140,7 @@ function reportOf({ tokenized, index, labels }: OpenedInOrder, files: number): s
     : '';
 }
 
-/** The result of a pass over the samples, for the log. @param counts the samples of each label that is shown */
+/** A summary of a pass over the samples, for the log. @param counts samples of each label to show */
 export function describeIndex(index: LineIndex, files: number, counts: LabelCounts): string {
   const { samples, read, drawnFrom = read, dropped, format, formatReason } = index;
   const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
@@ -153,10 +153,10 @@ export function describeIndex(index: LineIndex, files: number, counts: LabelCoun
   ].join('\n');
 }
 
-/** The samples of each label, in the order in which labels are shown. */
+/** The number of samples per label, in the order in which labels are shown. */
 export type LabelCounts = ReadonlyMap<string, number>;
 
-/** @param labelsIn the labels that a name stands for */
+/** @param labelsIn returns the labels that a name stands for */
 export function countLabels(
   labels: readonly string[],
   { names, places }: SampleLabels,
@@ -170,7 +170,7 @@ export function countLabels(
   return counts;
 }
 
-/** Held-out samples are evaluated again and again, so their tokens are kept in memory. */
+/** Keeps the tokens of held-out samples in memory, because they are evaluated repeatedly. */
 function kept({ job }: LoadDataParams, held: Examples): Promise<Examples> {
   const report = job.progress('tokenize', held.length, 'samples');
   return keepTokens(held, async done => {

@@ -1,10 +1,10 @@
-/** Reads the files of a part of the data, with its report in the log where nobody else shows it. */
+/** Reads the files of a part of the data. Its report goes to the log, unless the caller shows it. */
 import path from 'node:path';
 import { type DataReport, describeData } from '../data/shown/data-report.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import type { ReadParams } from './task-setup.ts';
 
-/** @param files from the recipe; `load` receives them as absolute paths @throws RunError 'stopped', and what `load` throws */
+/** @param files from the recipe; `load` receives them as absolute paths @throws RunError 'stopped', and the errors of `load` */
 export async function readFiles<Data extends { readonly report: DataReport }>(
   { job, context, onReport }: JobScope & Pick<ReadParams, 'onReport'>,
   files: readonly string[],

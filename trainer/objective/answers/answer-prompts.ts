@@ -1,4 +1,4 @@
-/** The prompts of held-out samples, and the answers that the samples have. */
+/** The prompts of held-out samples, and the samples' own answers. */
 import { drawFrom } from '../../data/draw.ts';
 import type { RecordPlace } from '../../data/load/records-at.ts';
 import type { Example, TextTokenizer } from '../../data/types.ts';
@@ -8,34 +8,34 @@ export interface AnswerPrompt {
   readonly ids: readonly number[];
   /** The text of the prompt, without special tokens. */
   readonly prompt: string;
-  /** The answer of the sample. */
+  /** The answer in the sample. */
   readonly reference: string;
-  /** Its record in the data. */
+  /** The sample's record in the data. */
   readonly place: RecordPlace;
-  /** Answers of the sample that are trained, with this one as the last. */
+  /** Number of trained answers in the sample; this one is the last. */
   readonly trained: number;
   readonly reading: AnswerReading | undefined;
 }
 
 export interface PromptParams {
   readonly tokenizer: Pick<TextTokenizer, 'decode'>;
-  /** Tells the answer after a prompt from the reasoning before it. */
+  /** Returns how to separate the answer after a prompt from the reasoning before it. */
   readonly readingOf: (ids: readonly number[]) => AnswerReading | undefined;
-  /** At most so many are drawn. */
+  /** Maximum number of prompts to draw. */
   readonly count: number;
   readonly seed: number;
 }
 
 export interface FoundPrompts {
   readonly prompts: readonly AnswerPrompt[];
-  /** Samples whose answer has no text before it. */
+  /** Number of samples whose answer has no text before it. */
   readonly withoutPrompt: number;
 }
 
-/** Tokens at the end of a prompt that are looked at for text: a prompt of special tokens alone asks nothing. */
+/** Number of tokens at the end of a prompt that are checked for text: a prompt of special tokens only is not a question. */
 const LOOKED_AT = 32;
 
-/** The prompt of a sample is everything before its last trained answer. */
+/** The prompts of samples: everything before a sample's last trained answer. */
 export function promptsOf(examples: Iterable<Example>, { tokenizer, readingOf, count, seed }: PromptParams): FoundPrompts {
   const textOf = (ids: Int32Array): string => tokenizer.decode([...ids], { skipSpecialTokens: true });
   const places = [...examples].map(({ ids, file, line, element, ...example }) => ({
@@ -56,7 +56,7 @@ export function promptsOf(examples: Iterable<Example>, { tokenizer, readingOf, c
   return { prompts, withoutPrompt: places.length - usable.length };
 }
 
-/** The tokens of the last answer that are trained, and the number of all answers; empty if there is none. */
+/** The trained tokens of the last answer, and the number of all answers; empty if there is none. */
 function lastAnswer({ train, answers = [] }: Pick<Example, 'train' | 'answers'>): {
   readonly begin: number;
   readonly end: number;

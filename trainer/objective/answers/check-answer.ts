@@ -1,10 +1,10 @@
-/** The checks of an answer that a model has written. */
+/** Checks for answers that a model has written. */
 import type { AnswerCheck } from '../../catalog/answer-checks.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { linearPattern } from '../../protocol/text/linear-pattern.ts';
 import { rougeL } from './rouge.ts';
 
-/** The score of an answer, 0 to 1. @param reference the answer of the sample */
+/** Returns the score of an answer, 0 to 1. @param reference the answer in the sample */
 export type CheckAnswer = (answer: string, reference: string) => number;
 
 const checks: Readonly<Record<AnswerCheck, (pattern: (text: string) => boolean) => CheckAnswer>> = {
@@ -14,13 +14,13 @@ const checks: Readonly<Record<AnswerCheck, (pattern: (text: string) => boolean) 
   pattern: matches => answer => Number(matches(answer.trim())),
 };
 
-/** The checks that a recipe asks for, by name. @throws PatternError for a pattern that the recipe's schema would refuse */
+/** The checks that a recipe requests, by name. @throws PatternError for a pattern that the recipe's schema would refuse */
 export function checksOf({ checks: names, pattern = '' }: Recipe['eval_generation']): ReadonlyMap<AnswerCheck, CheckAnswer> {
   const matches = linearPattern(pattern);
   return new Map([...new Set(names)].map(name => [name, checks[name](matches)]));
 }
 
-/** Whether a text is one JSON object or array: a lone word or number would be valid JSON too. */
+/** True if a text is one JSON object or array. A lone word or number would be valid JSON too, but does not count. */
 function isJson(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);

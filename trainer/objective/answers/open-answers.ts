@@ -1,4 +1,4 @@
-/** The compared or judged answers of a run's data, each sample with the batch in which a model scores its answers. */
+/** The compared or judged answers in a run's data, each sample with the batch that a model scores its answers in. */
 import { givesRewards, objectiveCatalog } from '../../catalog/objectives.ts';
 import { answerSource, isAnswerBatch, planAnswers } from '../../data/batch/answer-batches.ts';
 import { evalBatchSettings, freeOrder } from '../../data/batch/batch-settings.ts';
@@ -31,7 +31,7 @@ import { groupsOf, isEncoder, rewardModelFor } from '../reward/reward-data.ts';
 import { task as rewardTask } from '../reward/task.ts';
 import type { SetUpParams } from '../task-setup.ts';
 
-/** An answer, and which it is. */
+/** An answer with its role in the sample. */
 export interface SampleAnswer {
   readonly side: ShownSide;
   readonly sequence: TokenSequence;
@@ -40,13 +40,13 @@ export interface SampleAnswer {
 /** How a model scores the answers of a sample. */
 export interface AnswerScoring {
   readonly measure: 'logp' | 'reward';
-  /** Whether the model has scores before it is tuned: a head that is drawn at random has none. */
+  /** Whether the model has scores before tuning: a randomly initialized head has none. */
   readonly scoresBefore: boolean;
   readonly task: Task;
   readonly sourceOf: (sample: readonly SampleAnswer[]) => BatchSource;
-  /** Answers in a sample of the source. */
+  /** Answers per sample of the source. */
   readonly rowsPerSample: number;
-  /** One score for each row of the batch: the mean log-probability of the answer's tokens, or its reward. */
+  /** Returns one score per row of the batch: the mean log-probability of the answer's tokens, or its reward. */
   readonly scoresOf: (batch: Batch, outputs: Readonly<Record<string, HostArray>>) => ArrayLike<number>;
 }
 
@@ -57,7 +57,9 @@ export interface OpenedAnswers {
   readonly base: TextBase;
 }
 
-/** Opens the held-out samples of a recipe, or its training samples where it holds none out. @throws RunError 'no-data', 'wrong-task'; DataError */
+/**
+ * Opens the held-out samples of a recipe, or its training samples if it holds none out. @throws RunError 'no-data', 'wrong-task'; DataError
+ */
 export async function openAnswers(given: SetUpParams): Promise<OpenedAnswers> {
   const { recipe } = given;
   const { compares } = objectiveCatalog[recipe.task];

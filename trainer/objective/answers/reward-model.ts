@@ -1,4 +1,4 @@
-/** Opens the reward model of a recipe, which scores the answers that an evaluation writes. */
+/** Opens a recipe's reward model, which scores the answers that an evaluation writes. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { modelOfAdapter } from '../../adapter/adapter.ts';
@@ -19,20 +19,20 @@ import { datasetSettings } from '../load-data.ts';
 import { isEncoder } from '../reward/reward-data.ts';
 
 export interface RewardModel {
-  /** As the recipe names it. */
+  /** Its name in the recipe. */
   readonly name: string;
   readonly model: ClassifierModel;
-  /** The model folder of its weights. */
+  /** The model folder with its weights. */
   readonly base: ModelName;
-  /** The run that tunes it; left out for a model folder. */
+  /** The run that tunes it; undefined for a model folder. */
   readonly adapterPath: string | undefined;
-  /** Longer texts lose their end. */
+  /** Maximum length in tokens; longer texts are cut at their end. */
   readonly maxLength: number;
   readonly tokenize: TokenizeAnswer;
   readonly chatRenderer: ChatRenderer | undefined;
 }
 
-/** Opens its folder, and closes it again: its weights are read when it scores. @throws RunError 'wrong-task'; what opening a model throws */
+/** Opens its folder and closes it again: its weights are read when it scores. @throws RunError 'wrong-task'; errors of opening a model */
 export async function openRewardModel(scope: RecipeScope, name: string, now: BaseFiles['now']): Promise<RewardModel> {
   const { base, adapterPath, recipe } = await findRewardModel(scope, name);
   return withModelFolder(scope, base, async folder => {
@@ -51,11 +51,11 @@ export async function openRewardModel(scope: RecipeScope, name: string, now: Bas
 interface FoundModel {
   readonly base: ModelName;
   readonly adapterPath: string | undefined;
-  /** That of a run. */
+  /** The recipe, if it is a run. */
   readonly recipe: Recipe | undefined;
 }
 
-/** A run stands for its base model with what it has trained. */
+/** Finds the reward model by name. A run means its base model with the trained values. */
 async function findRewardModel({ context }: RecipeScope, name: string): Promise<FoundModel> {
   const local = path.resolve(context.baseDir, name);
   if (!existsSync(local) || !(await isRunFolder(local)))
@@ -73,7 +73,7 @@ async function modelIn(name: string, config: ConfigJson, adapterPath: string | u
   return model;
 }
 
-/** A head that is drawn at random scores nothing. @throws RunError 'wrong-task' */
+/** Checks that the head was trained: a randomly initialized one cannot score. @throws RunError 'wrong-task' */
 function checkHead(name: string, model: ClassifierModel, adapterPath: string | undefined): void {
   const fresh = model.parameters.filter(({ initial }) => initial);
   if (adapterPath === undefined && fresh.length > 0)

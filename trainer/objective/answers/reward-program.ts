@@ -1,4 +1,4 @@
-/** The program of a reward model that scores texts. */
+/** The program of a reward model, which scores texts. */
 import { Graph } from '../../graph/graph.ts';
 import type { Traced } from '../../graph/program.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
@@ -13,7 +13,10 @@ export interface RewardPass {
   readonly shape: BatchShape;
 }
 
-/** A prompt of `max_length` tokens with its answer in every row, as far as the model reads them. @param maxLength of the reward model */
+/**
+ * The largest batch: a prompt of `max_length` tokens with its answer in every row, as far as the model reads them. @param maxLength of the
+ * reward model
+ */
 export const rewardPassOf = (
   { model, maxLength }: { readonly model: ClassifierModel; readonly maxLength: number },
   { max_length: prompt, per_device_eval_batch_size: rows, eval_generation: { max_samples: samples, max_new_tokens: answer } }: Recipe,
@@ -22,7 +25,7 @@ export const rewardPassOf = (
   return { model, shape: { batch, tokens: Math.min(maxLength, prompt + answer), targets: batch } };
 };
 
-/** Feeds: those of a batch of texts. Gives `rewards` [batch]. */
+/** Feeds: those of a batch of texts. Outputs `rewards` [batch]. */
 export const rewardSignature = (shape: BatchShape): string => `reward/${shapeName(shape)}`;
 
 export const rewardTraces = (

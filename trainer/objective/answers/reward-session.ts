@@ -1,4 +1,4 @@
-/** A reward model in the engine, only as long as it scores. */
+/** A reward model that is loaded into the engine only while it scores. */
 import type { Engine, Session } from '../../engine/engine.ts';
 import { assemble } from '../../graph/program.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
@@ -10,13 +10,13 @@ import { rewardTraces } from './reward-program.ts';
 export interface LoadedReward extends Pick<StartValues, 'attachment'> {
   readonly model: ClassifierModel;
   readonly weights: WeightSource;
-  /** Numbers that the attachment adds. */
+  /** Values that the attachment adds. */
   readonly start?: StartValues['start'] | undefined;
-  /** The batches that it scores. */
+  /** The shapes of the batches to score. */
   readonly shapes: readonly BatchShape[];
 }
 
-/** Compiles and loads the model, and removes it when its work is done. */
+/** Compiles and loads the model, and releases it when `work` is done. */
 export async function withRewardSession<T>(
   engine: Engine,
   { model, weights, attachment, start, shapes }: LoadedReward,

@@ -1,9 +1,9 @@
-/** ROUGE-L (Lin 2004) of two texts, with the words of Google's package rouge-score 0.1.2 without its stemmer. */
+/** ROUGE-L (Lin 2004) of two texts, with words as in Google's package rouge-score 0.1.2 without its stemmer. */
 
-/** Lower case; whatever is not a–z or 0–9 separates words. */
+/** Lowercase words, separated by anything that is not a–z or 0–9. */
 const wordsOf = (text: string): readonly string[] => text.toLowerCase().match(/[a-z0-9]+/g) ?? [];
 
-/** The F-measure of precision and recall by the longest common subsequence of words; 0 where a text has no words. */
+/** The F-measure of precision and recall from the longest common subsequence of words; 0 if a text has no words. */
 export function rougeL(reference: string, answer: string): number {
   const [expected, given] = [wordsOf(reference), wordsOf(answer)];
   const common = longestCommon(expected, given);

@@ -1,4 +1,4 @@
-/** The rewards of answers by a reward model, which is in memory only while it scores. */
+/** Scores answers with a reward model, which is in memory only while it scores. */
 import path from 'node:path';
 import { adaptedModel } from '../../adapter/apply-adapter.ts';
 import { readAdapter } from '../../adapter/read-adapter.ts';
@@ -29,7 +29,7 @@ import type { RewardModel } from './reward-model.ts';
 import { rewardSignature } from './reward-program.ts';
 import { withRewardSession } from './reward-session.ts';
 
-/** The texts of answers as a reward model reads them. */
+/** An answer's text in the form that a reward model reads. */
 interface RewardText {
   readonly ids: Int32Array;
   readonly secondAt: number;
@@ -42,7 +42,7 @@ export class AnswerScorer {
   readonly #judge: RewardModel;
   readonly #prompts: readonly AnswerPrompt[];
   readonly #questions: readonly Question[];
-  /** Rewards by prompt and answer: those of the original model come in every evaluation. */
+  /** Rewards by prompt and answer: the original model's answers occur in every evaluation. */
   readonly #known = new Map<string, number>();
   #hasWarned = false;
 
@@ -65,9 +65,9 @@ export class AnswerScorer {
   }
 
   /**
-   * The answers with their rewards, and the measures of these. Undefined if the job was stopped meanwhile.
-   * @param written to the prompts, in their order
-   * @param ofBase what the original model has answered, where that is known
+   * Returns the answers with their rewards, and measures of the rewards. Undefined if the job was stopped meanwhile.
+   * @param written answers, in the order of the prompts
+   * @param ofBase answers of the original model, if they are known
    */
   async score(written: readonly AnswerView[], ofBase: readonly AnswerView[]): Promise<AnswerResult | undefined> {
     const original = new Map(ofBase.map(({ prompt, answer }) => [prompt, answer]));
@@ -84,7 +84,7 @@ export class AnswerScorer {
     return { measures: rewardMeasures(answers), answers };
   }
 
-  /** Scores answers that were not scored before. @returns whether all were */
+  /** Scores answers that have not been scored before. @returns whether all were scored */
   async #scoreNew(wanted: readonly { readonly i: number; readonly answer: string }[]): Promise<boolean> {
     const texts = new Map<string, RewardText>();
     const unreadable: string[] = [];
@@ -120,7 +120,7 @@ export class AnswerScorer {
     );
   }
 
-  /** @throws DataError where the reward model cannot read it */
+  /** @throws DataError if the reward model cannot read it */
   #textOf(i: number, answer: string): RewardText {
     const { place } = elementAt(this.#prompts, i);
     const { chatRenderer, tokenize, maxLength, model } = this.#judge;
@@ -141,7 +141,7 @@ export class AnswerScorer {
 
 const keyOf = (prompt: number, answer: string): string => `${prompt} ${answer}`;
 
-/** The question of each prompt, read again from the data: another model has another chat template. */
+/** The question of each prompt, read again from the data, because the reward model has another chat template. */
 async function questionsOf(params: SetUpParams, prompts: readonly AnswerPrompt[], labels: readonly string[]): Promise<readonly Question[]> {
   const { recipe, context } = params;
   const { data } = recipe;
@@ -156,7 +156,7 @@ async function questionsOf(params: SetUpParams, prompts: readonly AnswerPrompt[]
   return records.map((record, i) => questionOf(record, asking, elementAt(prompts, i).trained));
 }
 
-/** In the order of the texts; undefined if the job was stopped meanwhile. The reward model is loaded, and leaves when all are scored. */
+/** The rewards in the order of the texts; undefined if the job was stopped meanwhile. Loads the reward model and releases it afterwards. */
 async function rewardsOf(
   params: SetUpParams,
   { name, model, base: folderName, adapterPath, maxLength }: RewardModel,
@@ -199,8 +199,8 @@ async function rewardsOf(
 }
 
 /**
- * `reward`, the mean; and where the answers of the original model are known, `reward_gain`, the mean difference from their rewards, and
- * `reward_win_rate`, the share of answers with a higher one, of which equal ones count half.
+ * `reward`, the mean. If the original model's answers are known, also `reward_gain`, the mean difference from their rewards, and
+ * `reward_win_rate`, the share of answers with a higher reward, where ties count half.
  */
 export function rewardMeasures(answers: readonly Pick<AnswerView, 'reward' | 'baseReward'>[]): Readonly<Record<string, number>> {
   const rewards = answers.flatMap(({ reward }) => reward ?? []);

@@ -1,4 +1,4 @@
-/** Held-out prompts that a model answers in an evaluation, and what its answers are worth. */
+/** Held-out prompts that a model answers during an evaluation, and measures of its answers. */
 import { chatRendererOf } from '../../data/chat/chat-renderer.ts';
 import type { Example } from '../../data/types.ts';
 import { AnswerParts, answerForms } from '../../generate/answer-parts.ts';
@@ -19,7 +19,10 @@ import { openRewardModel } from './reward-model.ts';
 import { rewardPassOf } from './reward-program.ts';
 import { AnswerScorer } from './score-answers.ts';
 
-/** The same setup, whose evaluations also write answers, if the recipe asks for them. @throws RunError 'no-data' if no held-out sample has a prompt */
+/**
+ * Returns the same setup, with evaluations that also write answers if the recipe requests them. @throws RunError 'no-data' if no held-out
+ * sample has a prompt
+ */
 export async function withAnswers(params: SetUpParams, setup: TaskSetup): Promise<TaskSetup> {
   const { model, evaluator, heldAnswers } = setup;
   if (!writesAnswers(params.recipe) || !evaluator || !heldAnswers || model.kind !== 'causal') return setup;
@@ -67,7 +70,7 @@ async function answerWriter(params: SetUpParams, base: TextBase<CausalModel>, { 
   };
 }
 
-/** The answers with their rewards. The first of several processes holds the reward model. */
+/** The answers with their rewards. With several processes, the first one holds the reward model. */
 async function scored(
   { ranks, ofBase }: Scope,
   scorer: AnswerScorer,
@@ -81,7 +84,7 @@ async function scored(
 interface WriteParams {
   readonly base: TextBase<CausalModel>;
   readonly prompts: readonly AnswerPrompt[];
-  /** Room of the cache. */
+  /** Size of the cache. */
   readonly tokens: number;
   readonly slots: number;
   readonly newTokens: number;
@@ -90,10 +93,10 @@ interface WriteParams {
 
 type Scope = Omit<EvaluateParams, 'evaluator' | 'onAnswers'>;
 
-/** Slots that a round fills one after the other: each is free for the next answer when its own has ended, and a request to stop waits for the round. */
+/** Number of answers per slot in a round: a slot takes the next answer when its own has ended. A stop request waits for the round. */
 const ROUNDS_AHEAD = 4;
 
-/** Writes all answers, several at the same time. With several processes, each writes some of them, and all get all. */
+/** Writes all answers, several at the same time. With several processes, each writes some of them and receives all of them. */
 async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerResult | undefined> {
   const { job, session, ranks } = scope;
   const { base, prompts, tokens, slots } = params;
@@ -116,7 +119,7 @@ async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerRe
   return { measures: Object.fromEntries([...params.checks.keys()].map(name => [name, mean(name)])), answers: written };
 }
 
-/** A prompt without room for an answer has an empty one. */
+/** Writes one answer, which is empty if the prompt leaves no room for it. */
 async function writeAnswer(
   { job }: Scope,
   { base: { model }, newTokens, checks }: WriteParams,

@@ -1,4 +1,4 @@
-/** Data of language models, for a preview. */
+/** The preview of a language model's data. */
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { DataProblems } from '../../data/data-error.ts';
@@ -33,7 +33,7 @@ export const previewCausal: PreviewData = async params => {
     },
   };
 
-  /** Held-out samples are read with the labels of the training data. */
+  /** The labels of the training data, which held-out samples are read with. */
   async function trainLabels(): Promise<readonly string[]> {
     const { paths, maxSamples } = partOf(params, 'train');
     if (paths.length === 0) return [];

@@ -1,4 +1,4 @@
-/** The task causal_lm: tokenized samples in batches of few shapes, next-token loss. */
+/** The task causal_lm: tokenized samples in batches of few shapes, with the next-token loss. */
 
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
@@ -15,7 +15,7 @@ import { ownParts, type ReadParams, type SetUpParams, type SetUpTask, type TaskS
 import { causalTask } from './causal-task.ts';
 import { type TokenEvaluator, tokenEvaluator } from './token-evaluator.ts';
 
-/** @throws RunError 'wrong-task' for a model that writes no text */
+/** @throws RunError 'wrong-task' for a model that does not generate text */
 export function causalModelFor({ recipe, base: { model } }: Pick<ReadParams, 'recipe' | 'base'>): CausalModel {
   if (model.kind === 'causal') return model;
   throw new RunError(
@@ -25,10 +25,10 @@ export function causalModelFor({ recipe, base: { model } }: Pick<ReadParams, 're
   );
 }
 
-/** Samples are tokenized when they are needed, if their order allows it. */
+/** Sets up a language model. Samples are tokenized on demand if their order allows it. */
 export const setUpCausal: SetUpTask = (params, part) => setUpTexts(params, part, { isLazy: true });
 
-/** A task of texts to write, with what its samples were made of. */
+/** The setup of a task that writes texts, with the data behind its samples. */
 export interface TextSetup extends TaskSetup {
   readonly data: RunData;
   readonly base: TextBase<CausalModel>;
@@ -36,9 +36,9 @@ export interface TextSetup extends TaskSetup {
 }
 
 export interface TextOptions {
-  /** An evaluation of labeled data also finds the label that the model would write; true if left out. */
+  /** Whether an evaluation of labeled data also finds the label that the model would write; true by default. */
   readonly scoresLabels?: boolean;
-  /** Training samples may be tokenized when they are needed; false if left out. */
+  /** Whether training samples may be tokenized on demand; false by default. */
   readonly isLazy?: boolean;
 }
 

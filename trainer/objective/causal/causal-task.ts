@@ -1,4 +1,4 @@
-/** The task of language models: predict the next token, at the positions that count. */
+/** The task of language models: predict the next token at the positions that count. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { HIDDEN } from '../../model/layer/attention.ts';
 import { headLoss, headLossWithGradient, type SoftTargets } from '../../model/layer/cross-entropy.ts';
@@ -8,33 +8,36 @@ import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 
 export interface CausalTaskParams {
-  /** Several samples share a row; attention keeps them apart. */
+  /** Whether several samples share a row; attention is limited to each sample. */
   readonly packed?: boolean;
-  /** Evaluation also gives the logits of these tokens at one position a row: which of a few answers the model would begin. */
+  /**
+   * If given, an evaluation also outputs the logits of these tokens at one position per row, which show the label that the model would
+   * begin.
+   */
   readonly labelTokens?: readonly number[];
-  /** Evaluation also gives the logits of all tokens at `PROBES` positions a row. */
+  /** If set, an evaluation also outputs the logits of all tokens at `PROBES` positions per row. */
   readonly probes?: boolean;
-  /** The loss is mixed with the divergence from a teacher. */
+  /** If given, the loss is mixed with the divergence from a teacher. */
   readonly teacher?: TeacherSettings | undefined;
 }
 
 export interface TeacherSettings extends DivergenceSettings {
-  /** Tokens of each target whose probability under the teacher is known. */
+  /** Number of tokens per target whose probability under the teacher is known. */
   readonly topK: number;
-  /** The share α of the loss that the teacher has: (1 − α)·NLL + α·temperature²·divergence. */
+  /** The teacher's share α of the loss: (1 − α)·NLL + α·temperature²·divergence. */
   readonly alpha: number;
 }
 
-/** Positions per row at which a whole distribution is read. */
+/** Number of positions per row at which the full distribution is read. */
 export const PROBES = 4;
 
 /**
- * Feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds` int32 and `targetWeights` [targets]; with `packed` also `segments`
- * and `positions` int32 [batch, tokens]; with label tokens `labelPositions` int32 [batch] (flat, as target positions).
- * An evaluation gives `loss`, `nll` and `hits` [targets], and `labelScores` [batch, labels] where there are label tokens. With `probes`, it
- * reads `probePositions` int32 [PROBES · batch] (flat) and gives `probeLogits` [PROBES · batch, tokens of the vocabulary].
- * With a teacher, both read `teacherIds` int32 and `teacherLogs` [targets, topK], as `TeacherNodes` has them, and give `divergence` [targets];
- * a training step also gives `nll`.
+ * Feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds` int32 and `targetWeights` [targets]; with `packed` also `segments` and
+ * `positions` int32 [batch, tokens]; with label tokens `labelPositions` int32 [batch] (flat, like target positions).
+ * An evaluation outputs `loss`, `nll` and `hits` [targets], and with label tokens `labelScores` [batch, labels]. With `probes`, it reads
+ * `probePositions` int32 [PROBES · batch] (flat) and outputs `probeLogits` [PROBES · batch, tokens of the vocabulary].
+ * With a teacher, both training and evaluation read `teacherIds` int32 and `teacherLogs` [targets, topK], as in `TeacherNodes`, and output
+ * `divergence` [targets]; a training step also outputs `nll`.
  */
 export function causalTask(model: CausalModel, { packed = false, labelTokens, probes = false, teacher }: CausalTaskParams = {}): Task {
   return {
@@ -98,7 +101,7 @@ function declareBatch(graph: Graph, { batch, tokens, targets }: BatchShape, pack
     targetIds: graph.feed('targetIds', [targets], 'int32'),
     targetWeights: graph.feed('targetWeights', [targets]),
   };
-  // Right padding needs no mask: a causal query never sees what comes after it.
+  // Right padding needs no mask: a causal query never attends to later keys.
   if (!packed) return { ...common, inputs: { ids, mask: { kind: 'causal' } } };
   const segments = graph.feed('segments', [batch, tokens], 'int32');
   const same = graph.equal(graph.reshape(segments, [batch, tokens, 1]), graph.reshape(segments, [batch, 1, tokens]));

@@ -1,4 +1,4 @@
-/** Answers multiple-choice questions by the log-likelihood of each choice, as lm-evaluation-harness scores them. */
+/** Answers multiple-choice questions by the log-likelihood of each choice, scored as in lm-evaluation-harness. */
 
 import { createBatchPlan } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder } from '../../data/batch/batch-settings.ts';
@@ -8,9 +8,9 @@ import type { TextTokenizer, TokenSequence } from '../../data/types.ts';
 import type { HostArray } from '../../graph/types.ts';
 
 export interface ChoiceResult {
-  /** Share of questions whose own answer is the likeliest. */
+  /** Share of questions whose correct answer is the most likely. */
   readonly accuracy: number;
-  /** The same with log-likelihoods divided by the characters of the choice. */
+  /** The same with log-likelihoods divided by the number of characters of the choice. */
   readonly accuracyNorm: number;
   /** √(p·(1 − p) / (n − 1)), of `accuracy`. */
   readonly standardError: number;
@@ -21,7 +21,7 @@ export interface ChoiceParams {
   readonly questions: readonly ChoiceQuestion[];
   readonly tokenizer: TextTokenizer;
   readonly batchSize: number;
-  /** Positions of the model: longer contexts lose their beginning. */
+  /** Number of positions of the model: longer contexts are cut at their beginning. */
   readonly maxPositions: number;
   readonly padId: number;
 }
@@ -32,9 +32,9 @@ export interface ChoiceSet {
   readonly startTally: () => ChoiceTally;
 }
 
-/** The answers of one model. */
+/** Collects the answers of one model. */
 export interface ChoiceTally {
-  /** Adds a batch's NLL of each target. */
+  /** Adds the NLL of each target of a batch. */
   add(batch: Pick<TokenBatch, 'targetCount' | 'targetSamples'>, nll: HostArray | undefined): void;
   /** Log-probabilities of every choice of every question, in order. */
   readonly likelihoods: Float64Array;
@@ -85,8 +85,9 @@ function judge(questions: readonly ChoiceQuestion[], likelihoods: Float64Array):
 }
 
 /**
- * The harness's `_encode_pair`: spaces at the end of the context go to the continuation, whose tokens are what the whole has beyond the context.
- * What is too long is cut to the model's positions, the last token among them; the harness, which feeds that one to no model, keeps one more.
+ * Encodes a choice like the harness's `_encode_pair`: trailing spaces of the context move to the continuation, whose tokens are those of
+ * the whole beyond the context. Long texts are cut to the model's positions, which include the last token; the harness never feeds that
+ * token to the model, so it keeps one more.
  */
 function encodeChoice(
   tokenizer: Pick<TextTokenizer, 'encode'>,

@@ -1,4 +1,4 @@
-/** The signatures that answer multiple-choice questions, whatever the language model is tuned for. */
+/** The signatures that answer multiple-choice questions, independent of what the language model is tuned for. */
 import type { Traced } from '../../graph/program.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
@@ -6,10 +6,10 @@ import { traceEval } from '../../train/train-program.ts';
 import type { TraceParams } from '../../train/training-params.ts';
 import { causalTask } from './causal-task.ts';
 
-/** Feeds: those of `causalTask`. Gives `nll` of each target. */
+/** Feeds: those of `causalTask`. Outputs `nll` of each target. */
 export const choiceSignature = (shape: BatchShape): string => `choice/${shapeName(shape)}`;
 
-/** A signature for each shape of batch, on the devices of `parts`; none for a model that gives no next token. */
+/** One signature per batch shape, on the devices of `parts`; none for a model that does not predict next tokens. */
 export function choiceTraces(
   model: AnyModel,
   attachment: TraceParams['attachment'],

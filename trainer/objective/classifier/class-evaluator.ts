@@ -1,4 +1,7 @@
-/** Evaluation of classifiers and regressions: loss, accuracy by class, F1, Matthews, calibration; or correlation and squared error. */
+/**
+ * Evaluation of classifiers and regressions: loss, accuracy per class, F1, Matthews correlation and calibration; or correlation and squared
+ * error.
+ */
 
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import type { HostArray } from '../../graph/types.ts';
@@ -19,7 +22,7 @@ import {
 export interface ClassEvaluatorParams {
   readonly model: ClassifierModel;
   readonly source: BatchSource;
-  /** The class of each sample, or its number. */
+  /** The class of each sample, or the number to predict. */
   readonly targets: ArrayLike<number>;
 }
 
@@ -93,7 +96,7 @@ class ClassTally implements Tally {
       targets: hits.length,
       labels: labelResult(this.labels, counts),
       measures: {
-        // Of two classes the second counts as the positive one, as in GLUE.
+        // With two classes, the second is the positive one, as in GLUE.
         f1: counts.length === 2 ? f1(counts, 1) : macroF1(counts),
         matthews: matthews(counts),
         calibration_error: calibrationError(this.confidences, hits),

@@ -1,10 +1,10 @@
-/** Weights of labels against imbalance. */
+/** Label weights that compensate for imbalance. */
 
 /**
- * One label of several: samples / (labels · samples of the label), as `class_weight='balanced'` of scikit-learn, so that all labels weigh
- * alike in total. Any number of labels: samples without the label per sample with it, as `pos_weight` of PyTorch's documentation. A label
- * without samples weighs 1.
- * @param counts samples of each label @param samples all samples, where each may have any number of labels
+ * With one label per sample: samples / (labels · samples of the label), like scikit-learn's `class_weight='balanced'`, so that all labels
+ * have the same total weight. With any number of labels: the ratio of samples without the label to samples with it, like `pos_weight` in
+ * PyTorch's documentation. A label without samples gets weight 1.
+ * @param counts samples of each label @param samples number of all samples, if each may have any number of labels
  */
 export function classWeightsOf(counts: readonly number[], samples?: number): number[] {
   if (samples !== undefined) return counts.map(count => (count === 0 || count === samples ? 1 : (samples - count) / count));

@@ -1,4 +1,4 @@
-/** Data of classifiers, for a preview. */
+/** The preview of a classifier's data. */
 import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { orderSettings } from '../../data/batch/batch-settings.ts';
@@ -48,7 +48,7 @@ export const previewLabeled: PreviewData = async params => {
       })),
   };
 
-  /** Held-out samples may only have the labels of the training data. */
+  /** The labels of the training data: held-out samples may have no others. */
   async function trainLabels(): Promise<readonly string[]> {
     const { paths } = partOf(params, 'train');
     if (paths.length === 0) return [];

@@ -1,4 +1,4 @@
-/** The differences between classifier tasks: how their samples are read, how batches are made, and how answers are judged. */
+/** The differences between classifier tasks: how samples are read, how batches are made, and how predictions are evaluated. */
 
 import type { OrderSettings } from '../../data/batch/batch-settings.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
@@ -8,16 +8,16 @@ import type { ClassifierModel } from '../../model/model-spec.ts';
 
 /** A sample with its label, or the number to predict. */
 export interface Labeled {
-  /** '' for a sample that has no label as a whole. */
+  /** The label; '' for a sample without a label for the whole. */
   readonly label: string;
-  /** The place of the label among all, or the number itself; −1 for a sample that has no label as a whole. */
+  /** The index of the label, or the number itself; −1 for a sample without a label for the whole. */
   readonly target: number;
   readonly file: string;
 }
 
 export interface ReadPart {
   readonly files: readonly string[];
-  /** By id; empty takes them from the data. */
+  /** The labels by id; if empty, they are taken from the data. */
   readonly labels: readonly string[];
   readonly maxSamples: number | undefined;
 }
@@ -25,33 +25,33 @@ export interface ReadPart {
 export interface SourceRequest {
   readonly batchSize: number;
   readonly order: OrderSettings;
-  /** Whether samples are changed at random, where the recipe asks for it. */
+  /** Whether samples are augmented at random, if the recipe requests it. */
   readonly trains: boolean;
-  /** The weight of each label in the loss; left out, all weigh 1. */
+  /** The weight of each label in the loss; by default, all are 1. */
   readonly classWeights?: readonly number[];
 }
 
 export interface ClassifierReader<Sample extends Labeled> {
   readonly read: (part: ReadPart) => Promise<{ readonly examples: readonly Sample[]; readonly labels: readonly string[] }>;
-  /** Gives the function that puts the target of a sample at its place among these labels. */
+  /** Returns a function that sets the target of a sample to its index among these labels. */
   readonly place: (labels: readonly string[]) => (example: Sample) => Sample;
   readonly source: (examples: readonly Sample[], model: ClassifierModel, request: SourceRequest) => BatchSource;
-  /** Samples of each label, or words of each tag, by place; for `class_weights`. */
+  /** Returns the number of samples per label, or of words per tag, by index; for `class_weights`. */
   readonly countLabels: (examples: readonly Sample[], labels: readonly string[]) => number[];
-  /** Samples with the same key are held out together. */
+  /** Returns a key; samples with the same key are held out together. */
   readonly groupOf?: (example: Sample) => string;
   readonly evaluator: (examples: readonly Sample[], model: ClassifierModel, source: BatchSource) => Evaluator;
-  /** Pixels of the model's input, where it takes any. */
+  /** Height and width in pixels of the model's input, if it accepts any size. */
   readonly imageSize?: readonly [number, number];
 }
 
-/** Gives a sample the place of its label; a number to predict stays as it is, since there are no labels. */
+/** Sets a sample's target to the index of its label; a number to predict does not change, since there are no labels. */
 export function placeLabel(labels: readonly string[]): <Sample extends Labeled>(example: Sample) => Sample {
   const places = placesOf(labels);
   return example => (labels.length === 0 ? example : { ...example, target: places.get(example.label) ?? -1 });
 }
 
-/** How often each place of a label occurs. */
+/** The number of occurrences of each label index. */
 export function countPlaces(places: Iterable<number>, labels: readonly string[]): number[] {
   const counts = labels.map(() => 0);
   for (const place of places) if (place in counts) counts[place] = (counts[place] ?? 0) + 1;

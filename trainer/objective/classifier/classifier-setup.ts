@@ -1,4 +1,7 @@
-/** The tasks that give texts or images a label, words a label each, or texts a number: samples, a head for their labels, batches, evaluation. */
+/**
+ * The tasks that predict a label for a text or image, a label for each word, or a number for a text: their samples, head, batches and
+ * evaluation.
+ */
 
 import { hasOneOutput, objectiveCatalog } from '../../catalog/objectives.ts';
 import { freeOrder, orderSettings } from '../../data/batch/batch-settings.ts';
@@ -25,7 +28,7 @@ import { taggedReader } from './tagged-reader.ts';
 import { type TokenInput, textReader } from './text-reader.ts';
 import { countsOf, openTextsInOrder, partTexts, sourceInOrder } from './texts-in-order.ts';
 
-/** Large training data is tokenized when it is needed, unless tokens tell which samples are held out together. */
+/** Sets up text classifiers. Large training data is tokenized on demand, unless tokens determine which samples are held out together. */
 export const setUpTexts: SetUpTask = async (params, part) => {
   const input = tokensOf(params, 'classifies texts');
   const reader = await textReader(params, input);
@@ -33,7 +36,7 @@ export const setUpTexts: SetUpTask = async (params, part) => {
   return opened ? setUpInOrder(params, reader, opened) : setUp(params, part, reader);
 };
 
-/** Batches of texts of which only a few are tokenized before they are needed. */
+/** Sets up batches of texts that are mostly tokenized on demand. */
 async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<LabeledText>, opened: LabeledInOrder): Promise<TaskSetup> {
   const { recipe, base, job } = params;
   const { data, val_size, seed } = recipe;
@@ -77,7 +80,7 @@ async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<Labele
   };
 }
 
-/** The parts of a setup that training samples do not change. */
+/** The parts of a setup that do not depend on how training samples are read. */
 function commonSetup<Sample extends Labeled>(
   { recipe }: SetUpParams,
   reader: ClassifierReader<Sample>,
@@ -99,7 +102,7 @@ export const setUpTagged: SetUpTask = async (params, part) =>
 export const setUpImages: SetUpTask = async (params, part) =>
   setUp(params, part, imageReader(params, await imageForm(params, imagesOf(params))));
 
-/** @param needed what the task's model does @throws RunError 'wrong-task' */
+/** @param needed what a model for the task must do @throws RunError 'wrong-task' */
 export function tokensOf({ base: { model } }: ReadParams, needed: string): TokenInput {
   if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, needed);
   return model.input;
@@ -135,7 +138,7 @@ async function setUp<Sample extends Labeled>(
     recipe.class_weights === 'balanced' && train.length > 0 ? balancedWeights(params, counts, train.length, labels) : undefined;
   return {
     ...commonSetup(params, reader, model, held),
-    // An adapter names the labels of its head.
+    // An adapter stores the labels of its head.
     labels: objectiveCatalog[recipe.task].ranks ? model.labels : labels,
     samples: train.length,
     digest: { train: digestSamples(train), held: digestSamples(held) },
@@ -160,7 +163,7 @@ interface Parts<Sample> {
   readonly labels: readonly string[];
 }
 
-/** @throws RunError 'no-data'; DataError where there is but one class to learn */
+/** @throws RunError 'no-data'; DataError if there is only one class to learn */
 export async function readParts<Sample extends Labeled>(
   { recipe, base, labels: known = [], job }: ReadParams,
   part: 'train' | 'held',
@@ -194,7 +197,7 @@ const noLabel = (): DataError =>
     advice: 'Give some samples a list of labels, or set data: labels to columns of 0 and 1',
   });
 
-/** Warns of labels that the recipe names and no sample has that is trained on. */
+/** Warns of labels that the recipe names but no training sample has. */
 function reportUnseen({ recipe: { data, task }, job }: SetUpParams, counts: readonly number[], labels: readonly string[]): void {
   const unseen = unseenLabels(
     data.labels,
@@ -204,7 +207,7 @@ function reportUnseen({ recipe: { data, task }, job }: SetUpParams, counts: read
   if (unseen.length > 0) job.log('warning', describeUnseen(unseen, task));
 }
 
-/** Returns the weights of labels against imbalance, and logs them. @param samples those that have the labels */
+/** Returns label weights that compensate for imbalance, and logs them. @param samples number of samples with labels */
 function balancedWeights({ recipe, job }: SetUpParams, counts: readonly number[], samples: number, labels: readonly string[]): number[] {
   const weights = classWeightsOf(counts, objectiveCatalog[recipe.task].target === 'labels' ? samples : undefined);
   const shown = labels.map((name, i) => `${name} ${(weights[i] ?? 1).toPrecision(3)}`);
@@ -222,21 +225,21 @@ function oneLabel({ task }: Recipe, labels: readonly string[]): DataError {
   });
 }
 
-/** The kinds of files that data.train may name, for people. */
+/** A description of the files that data.train may name, for messages. */
 function filesOf({ task }: Recipe): string {
   const { reads, target } = objectiveCatalog[task];
   if (reads === 'images') return 'a folder of images';
   return target === 'tags' ? 'a conll, json, jsonl or parquet file' : 'a json, jsonl, csv, tsv or parquet file';
 }
 
-/** If the model's own head has exactly these labels, its order and its head are kept. */
+/** Keeps the model's own label order, and its head, if its labels are exactly these. */
 function withModelOrder(labels: readonly string[], model: AnyModel): readonly string[] {
   if (model.kind !== 'classifier') return labels;
   const same = model.labels.length === labels.length && labels.every(name => model.labels.includes(name));
   return same ? model.labels : labels;
 }
 
-/** The model with a head for these labels; a new head is said aloud. */
+/** Returns the model with a head for these labels; a new head is logged. */
 export function modelFor(
   { recipe, base, job }: ReadParams,
   labels: readonly string[],
@@ -244,7 +247,7 @@ export function modelFor(
 ): ClassifierModel {
   const { problem } = objectiveCatalog[recipe.task];
   const model = loadModel(base.folder.config, {
-    // One number has one output, whatever the labels that the config names or has by default.
+    // One number needs one output, whatever labels the config has.
     ...(hasOneOutput(objectiveCatalog[recipe.task]) ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),
     problem,
     headSeed: recipe.seed,

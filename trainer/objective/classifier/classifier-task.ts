@@ -1,4 +1,6 @@
-/** The tasks of classifiers: one label for a text or an image, several labels for a text, a label for each token of a text, or one number. */
+/**
+ * The tasks of classifiers: one label for a text or an image, several labels for a text, a label for each token of a text, or one number.
+ */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
 import { type ClassificationLoss, classificationLoss } from '../../model/layer/classification-loss.ts';
@@ -8,8 +10,8 @@ import type { BatchShape, Task } from '../../train/task.ts';
 
 /**
  * Feeds: those of `declareClassifierBatch`; `labels` [targets], int32 classes or float32 numbers, and `weights` [targets], 0 for targets
- * that do not count. Targets are rows, tokens where each has a label, or the labels of each row where it may have several. An evaluation gives `loss`, `losses` [targets] and `logits`
- * [targets, labels].
+ * that do not count. Targets are rows; tokens, if each has a label; or row–label pairs, if a row may have several labels. An evaluation
+ * outputs `loss`, `losses` [targets] and `logits` [targets, labels].
  */
 export function classifierTask(model: ClassifierModel): Task {
   return {
@@ -39,7 +41,7 @@ function trace(
   };
 }
 
-/** `labels` and `weights` of a batch: of each row, of each token where tokens have labels, or of each label of each row. */
+/** Declares `labels` and `weights` of a batch: one per row, per token if tokens have labels, or per row and label for several labels. */
 function declareLabels(graph: Graph, { problem, labels }: ClassifierModel, { batch, tokens }: Pick<BatchShape, 'batch' | 'tokens'>) {
   const perRow = { single_label: 1, regression: 1, token_label: tokens, multi_label: labels.length, embedding: 1 }[problem];
   const targets = batch * perRow;

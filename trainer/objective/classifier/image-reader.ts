@@ -17,17 +17,17 @@ import { type ClassifierReader, countPlaces, placeLabel } from './classifier-rea
 
 export type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
 
-/** This many images that do not decode are named one by one. */
+/** Maximum number of undecodable images that are reported individually. */
 const NAMED = 20;
 
-/** How images become the model's input. */
+/** How images are converted to the model's input. */
 export interface ImageForm {
   /** Present if the recipe sets a size. */
   readonly imageSize: readonly [number, number] | undefined;
   readonly preprocessing: ImagePreprocessing;
 }
 
-/** @throws RunError 'unsupported' where the model takes another size alone */
+/** @throws RunError 'unsupported' if the model supports only another size */
 export async function imageForm({ recipe, base }: ReadParams, input: ImageInput): Promise<ImageForm> {
   const { image_size: size } = recipe.data;
   if (size !== undefined && !takesSize(input, size))
@@ -45,7 +45,7 @@ export function imageReader({ recipe, job, context }: ReadParams, { imageSize, p
   const { augment, bad_images: bad, columns } = recipe.data;
   job.log('info', `images: ${describePreprocessing(preprocessing)}`);
   const skipped = new Set<string>();
-  // Each is met again in every epoch and evaluation, and told once.
+  // A bad image recurs in every epoch and evaluation but is reported once.
   const onSkip = (error: DataError): void => {
     const image = imageOf(error);
     if (skipped.has(image)) return;
@@ -53,7 +53,7 @@ export function imageReader({ recipe, job, context }: ReadParams, { imageSize, p
     if (count <= NAMED) job.log('warning', `left out, ${count} so far: ${image}: ${error.problem}`);
     else if (Number.isInteger(Math.log2(count / NAMED))) job.log('warning', `${count} images that do not decode are left out so far`);
   };
-  /** @returns checksums of contents */
+  /** @returns checksums of the contents */
   const checkAll = async (all: readonly ImageSample[]): Promise<ReadonlyMap<ImageSample, number>> => {
     const encoded = all.filter(({ glance }) => glance);
     if (encoded.length === 0) return new Map();
@@ -125,10 +125,10 @@ export function imageReader({ recipe, job, context }: ReadParams, { imageSize, p
   };
 }
 
-/** More are not listed in a message. */
+/** Maximum number of images listed in a message. */
 const LISTED = 10;
 
-/** One error for all of them, of which the first says why. */
+/** Combines errors into one; the first of them gives the reason. */
 function allOf(errors: readonly DataError[], instead?: string): DataError {
   const [{ place, problem, advice }, ...others] = atLeast(errors, 1);
   const named = others

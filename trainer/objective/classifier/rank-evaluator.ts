@@ -1,4 +1,4 @@
-/** Evaluation of rerankers: the loss, and how well the documents of each held-out query are sorted. */
+/** Evaluation of rerankers: the loss, and how well the documents of each held-out query are ranked. */
 import type { BatchSource } from '../../data/batch/batches.ts';
 import type { LabeledText } from '../../data/load/load-labeled.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
@@ -6,7 +6,7 @@ import { elementAt } from '../../narrow.ts';
 import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts';
 import { hitMeasures } from '../embedding/retrieval.ts';
 
-/** A document counts as one of the query's from this number on. */
+/** Target value from which a document is relevant to its query. */
 const RELEVANT = 0.5;
 
 /** The tokens of a sample's query, as a key. */
@@ -18,8 +18,8 @@ interface Scored {
 }
 
 /**
- * Samples with the same query are ranked together. Means over the queries with a relevant document, as sentence-transformers'
- * `CrossEncoderRerankingEvaluator` has them: `mrr_at_10`, `ndcg_at_10` and `map`; and `recall_at_1`, `_5` and `_10`.
+ * Evaluates rerankers. Samples with the same query are ranked together. Measures are means over the queries with a relevant document, as in
+ * sentence-transformers' `CrossEncoderRerankingEvaluator`: `mrr_at_10`, `ndcg_at_10` and `map`; also `recall_at_1`, `_5` and `_10`.
  */
 export const rankEvaluator = (source: BatchSource, examples: readonly LabeledText[]): Evaluator => ({
   source,
@@ -46,7 +46,7 @@ export const rankEvaluator = (source: BatchSource, examples: readonly LabeledTex
   },
 });
 
-/** @param queries the documents of each */
+/** @param queries the scored documents of each query */
 export function rankMeasures(queries: readonly (readonly Scored[])[]): Record<string, number> {
   let sums: MeasureSums = {};
   for (const documents of queries) {
@@ -62,7 +62,7 @@ export function rankMeasures(queries: readonly (readonly Scored[])[]): Record<st
   return meansOf(sums);
 }
 
-/** The mean over the relevant documents of the share of relevant ones down to each. */
+/** Average precision: the mean, over the relevant documents, of the precision at the rank of each. */
 function averagePrecision(hits: readonly boolean[]): number {
   let [found, sum] = [0, 0];
   for (const [rank, isHit] of hits.entries()) if (isHit) sum += ++found / (rank + 1);

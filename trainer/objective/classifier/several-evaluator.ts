@@ -1,4 +1,4 @@
-/** Evaluation of texts with any number of labels: loss, F1 over all labels and their mean, and the threshold that would be best. */
+/** Evaluation of texts with any number of labels: loss, F1 over all labels and its mean by label, and the best threshold. */
 
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import { entityScores } from '../../data/tagged/entities.ts';
@@ -6,7 +6,7 @@ import type { HostArray } from '../../graph/types.ts';
 import type { Evaluation, Evaluator, Tally } from '../../job/evaluate.ts';
 
 export interface SeveralEvaluatorParams {
-  /** By place. */
+  /** The labels by index. */
   readonly labels: readonly string[];
   readonly source: BatchSource;
   /** The labels of each sample. */
@@ -17,7 +17,7 @@ export function severalEvaluator({ labels, source, names }: SeveralEvaluatorPara
   return { source, samples: names.length, extraFeeds: () => ({}), startTally: () => new SeveralTally(labels, names) };
 }
 
-/** A label is predicted where its probability is at least this. */
+/** Probability from which a label is predicted. */
 const THRESHOLD = 0.5;
 
 class SeveralTally implements Tally {
@@ -56,17 +56,17 @@ class SeveralTally implements Tally {
 }
 
 export interface SeveralScores {
-  /** The share of samples whose labels are all right. */
+  /** The share of samples for which all labels are correct. */
   readonly accuracy: number;
-  /** The share of predicted labels that are right, of all decisions together (micro), as the next two. */
+  /** The share of predicted labels that are correct. This and the next two are computed over all decisions together (micro). */
   readonly precision: number;
   readonly recall: number;
   readonly f1: number;
-  /** The mean F1 of the labels. */
+  /** The mean of the labels' F1. */
   readonly macro_f1: number;
 }
 
-/** Scores as scikit-learn's with `zero_division=0`. @param truth and probabilities by sample, then by label */
+/** Scores as in scikit-learn with `zero_division=0`. @param truth and probabilities by sample, then by label */
 export function severalScores(
   truth: readonly (readonly boolean[])[],
   probabilities: readonly (readonly number[])[],
@@ -103,7 +103,7 @@ export function severalScores(
   };
 }
 
-/** The probability from which a label should be predicted so that F1 over all labels is highest on these samples; of equal ones the lowest. */
+/** The threshold on probabilities that gives the highest F1 over all labels on these samples; the lowest among equals. */
 export function bestThreshold(
   truth: readonly (readonly boolean[])[],
   probabilities: readonly (readonly number[])[],

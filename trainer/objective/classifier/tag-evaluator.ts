@@ -1,4 +1,4 @@
-/** Evaluation of labels of words: loss, accuracy by word, and precision, recall and F1 of entities as seqeval counts them. */
+/** Evaluation of word labels: loss, accuracy per word, and precision, recall and F1 of entities, counted as in seqeval. */
 
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import { countEntities, entityScores, OUTSIDE, tagParts } from '../../data/tagged/entities.ts';
@@ -8,7 +8,7 @@ import { type Evaluation, type Evaluator, labelResult, type Tally } from '../../
 import { macroF1 } from '../../train/metrics.ts';
 
 export interface TagEvaluatorParams {
-  /** By id. */
+  /** The labels by id. */
   readonly labels: readonly string[];
   readonly source: BatchSource;
   readonly examples: readonly TaggedText[];
@@ -21,7 +21,7 @@ export function tagEvaluator({ labels, source, examples }: TagEvaluatorParams): 
 class TagTally implements Tally {
   private readonly labels: readonly string[];
   private readonly examples: readonly TaggedText[];
-  /** Actual and predicted tags of each sentence, of the words that count. */
+  /** Actual and predicted tags of the words that count, for each sentence. */
   private readonly sentences: [string[], string[]][] = [];
   private losses = 0;
 
@@ -57,7 +57,7 @@ class TagTally implements Tally {
       loss: this.losses / words,
       samples: sentences.length,
       targets: words,
-      // The accuracy is that of tags, role included; the table compares types.
+      // The accuracy compares full tags, with prefixes; the table compares types.
       labels: { ...labelResult(kinds, counts), accuracy: right / words },
       measures: hasEntities ? { f1, precision, recall } : { f1: macroF1(counts) },
     };
@@ -67,14 +67,14 @@ class TagTally implements Tally {
 /** The row of a word in the confusion matrix: the type of its entity, or its tag. */
 const kindOf = (tag: string): string => tagParts(tag)?.type ?? tag;
 
-/** The place of the largest of `count` logits that begin at row `row`. */
+/** The index of the largest of `count` logits in row `row`. */
 function largestAt(logits: HostArray, row: number, count: number): number {
   let best = 0;
   for (let i = 1; i < count; i++) if ((logits[row * count + i] ?? 0) > (logits[row * count + best] ?? 0)) best = i;
   return best;
 }
 
-/** Words by the kind of their actual and of their predicted tag. */
+/** Counts words by the kinds of their actual and predicted tags. */
 function confusion(sentences: readonly (readonly [readonly string[], readonly string[]])[], kinds: readonly string[]): number[][] {
   const places = new Map(kinds.map((kind, i) => [kind, i]));
   const counts = kinds.map(() => new Array<number>(kinds.length).fill(0));

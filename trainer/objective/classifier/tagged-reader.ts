@@ -1,4 +1,4 @@
-/** Reads sentences whose words have labels, for a classifier of tokens. */
+/** Reads sentences with labeled words, for a token classifier. */
 
 import { taggedSource } from '../../data/batch/text-batches.ts';
 import { checkMaxLength } from '../../data/example/max-length.ts';

@@ -1,4 +1,4 @@
-/** One label, several or a number for a text or an image, or a label for each word. */
+/** The tasks with one label, several labels or a number for a text or an image, or a label for each word. */
 import type { TaskOf } from '../task-setup.ts';
 import { classifierTask } from './classifier-task.ts';
 

@@ -1,4 +1,4 @@
-/** Reads texts, alone or in pairs, with one label, several, or a number, for a classifier. */
+/** Reads texts, alone or in pairs, with one label, several labels, or a number, for a classifier. */
 
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { type BatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
@@ -31,7 +31,7 @@ export async function textReader(params: ReadParams, { maxPositions }: TokenInpu
       const common = { tokenizer, columns: data.columns, regression, ranks, multiple, labels, maxLength, maxSamples, seed };
       return readFiles(params, files, paths => loadLabeled({ paths, ...common }));
     },
-    // The documents of a query are either trained on or ranked.
+    // The documents of a query are all trained on, or all ranked.
     ...(ranks && { groupOf: queryOf }),
     place: multiple ? () => example => example : placeLabel,
     countLabels: (examples, labels) =>
@@ -54,7 +54,7 @@ export async function textReader(params: ReadParams, { maxPositions }: TokenInpu
   };
 }
 
-/** The batches of texts whose targets need no room of their own. */
+/** Plans batches of texts whose targets need no extra room. */
 export function planTexts(
   texts: readonly { readonly ids: Int32Array }[],
   settings: OrderSettings & { readonly batchSize: number; readonly maxLength: number },

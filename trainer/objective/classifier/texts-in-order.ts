@@ -1,4 +1,4 @@
-/** Large training data of classifiers of which no text has to be tokenized before the first batches are. */
+/** Large training data of classifiers, of which no text has to be tokenized before the first batches. */
 import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { BUCKETS } from '../../data/batch/batch-settings.ts';
@@ -22,7 +22,7 @@ import type { TokenInput } from './text-reader.ts';
 
 /**
  * Opens the training data after one pass over its samples.
- * @returns undefined where the data is small, where the run that is resumed began otherwise, or where all texts decide the batches
+ * @returns undefined if the data is small, if the resumed run batched it differently, or if the batches depend on all texts
  * @throws DataError as `loadLabeled` does
  */
 export async function openTextsInOrder(params: SetUpParams, { maxPositions }: TokenInput): Promise<LabeledInOrder | undefined> {
@@ -56,25 +56,25 @@ export async function openTextsInOrder(params: SetUpParams, { maxPositions }: To
   return undefined;
 }
 
-/** The samples of each label, for the log. */
+/** The number of samples per label, for the log. */
 export const countsOf = ({ labels, multiple, index }: LabeledInOrder): LabelCounts =>
   countLabels(labels, index.labels, name => (multiple ? labelsIn(name) : [name]));
 
-/** The texts with the places of their labels, in two parts. */
+/** The texts with the indices of their labels, split into training and held-out texts. */
 export interface TextsInOrder {
   readonly train: List<LabeledText>;
-  /** The places of those that are held out. */
+  /** The indices of the held-out texts. */
   readonly held: readonly number[];
   readonly all: List<LabeledText>;
-  /** The place of the label of a training sample; −1 for a number, and for several labels. */
+  /** Returns the label index of a training sample; −1 for a number, and for several labels. */
   targetOf(index: number): number;
-  /** Training samples of each label. */
+  /** Number of training samples per label. */
   readonly counts: readonly number[];
   /** Identifies the training samples. */
   readonly digest: string;
 }
 
-/** @param labels by id @throws DataError where nothing would be left to train on */
+/** @param labels by id @throws DataError if no sample would be left to train on */
 export function partTexts(
   { texts, labelsOf, multiple, content }: LabeledInOrder,
   labels: readonly string[],
@@ -117,13 +117,13 @@ function missing(index: number, count: number): never {
 }
 
 interface InOrderRequest extends Omit<SourceRequest, 'trains'> {
-  /** In tokens. */
+  /** Maximum length in tokens. */
   readonly maxLength: number;
-  /** As in the catalog of objectives. */
+  /** The kind of target, as in the catalog of objectives. */
   readonly target: string;
 }
 
-/** The batches of texts, of which those of a window are tokenized before they are needed. */
+/** The batches of texts; those within a window are tokenized ahead of time. */
 export function sourceInOrder(
   texts: List<LabeledText>,
   model: ClassifierModel,

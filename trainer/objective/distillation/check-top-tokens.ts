@@ -1,4 +1,4 @@
-/** Checks a teacher's likeliest tokens against the samples they are for, in pieces. */
+/** Checks a teacher's most likely tokens against their samples, piece by piece. */
 import { DataError } from '../../data/data-error.ts';
 import type { Examples } from '../../data/tokens/example-store.ts';
 import type { TopTokens } from './top-tokens.ts';
@@ -9,14 +9,14 @@ export interface CheckParams {
   readonly topK: number;
   readonly vocabulary: number;
   readonly read: (first: number, count: number) => Promise<TopTokens>;
-  /** The tokens that are trained, as the file has them. */
+  /** Reads the trained tokens stored in the file. */
   readonly targets: (first: number, count: number) => Promise<Int32Array>;
   readonly positions: number;
-  /** As many of them are read at once. */
+  /** Number of positions that are read at once. */
   readonly piece: number;
 }
 
-/** Rounding of a sum of probabilities. */
+/** Maximum sum of probabilities, allowing for rounding. */
 const MOST_SUM = 1 + 1e-3;
 
 interface Piece extends TopTokens {
@@ -24,7 +24,7 @@ interface Piece extends TopTokens {
   readonly targets: Int32Array;
 }
 
-/** @throws DataError with the first position that is wrong, its sample, and what was expected */
+/** @throws DataError with the first wrong position, its sample, and the expected value */
 export async function checkTopTokens(params: CheckParams): Promise<void> {
   const { examples, topK } = params;
   const seen = new Int32Array(params.vocabulary).fill(-1);
@@ -59,7 +59,7 @@ async function nextPiece({ read, targets, piece, positions }: CheckParams, first
   return { ...found, first, targets: ids };
 }
 
-/** @param seen the last position that each token was found at */
+/** @param seen the last position where each token was found */
 function problemOf({ ids, logs }: TopTokens, { seen, place }: { readonly seen: Int32Array; readonly place: number }) {
   const again = 'The file is damaged, or is for another model: compute it again';
   let [before, sum] = [0, 0];

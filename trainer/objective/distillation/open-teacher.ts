@@ -1,4 +1,4 @@
-/** Opens the teacher of a recipe and compares its vocabulary with that of the model. */
+/** Opens a recipe's teacher and compares its vocabulary with the model's. */
 import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
 import { type BaseFiles, openModelFolder } from '../../job/open-base.ts';
 import { loadModel } from '../../model/load-model.ts';
@@ -8,17 +8,17 @@ import { RunError } from '../../run-error.ts';
 import type { SetUpParams } from '../task-setup.ts';
 
 export interface Teacher {
-  /** For people. */
+  /** The name for messages. */
   readonly name: string;
   readonly model: CausalModel;
-  /** The caller closes `folder.weights`. */
+  /** The folder; the caller closes `folder.weights`. */
   readonly folder: BaseFiles['folder'];
   readonly fingerprint: string;
-  /** The first tokens, which both models know: padded embeddings have more. */
+  /** Number of tokens that both models know, from the first on: padded embeddings have more. */
   readonly vocabulary: number;
 }
 
-/** @throws RunError 'wrong-task', 'unsupported'; what opening a model throws */
+/** @throws RunError 'wrong-task', 'unsupported'; errors of opening a model */
 export async function openTeacher(params: SetUpParams, name: string): Promise<Teacher> {
   const { recipe, base, job } = params;
   const folder = await openModelFolder(params, { model: name, revision: recipe.distillation.teacher_revision });
@@ -52,7 +52,7 @@ export async function openTeacher(params: SetUpParams, name: string): Promise<Te
   }
 }
 
-/** The first token that differs among those that both have, and how many do; undefined if there is none. */
+/** Compares the tokens that both vocabularies have. Returns the first difference and their number; undefined if there is none. */
 export function vocabularyDifference(own: Pick<Tokenizer, 'token' | 'vocabularySize'>, others: typeof own): string | undefined {
   const shared = Math.min(own.vocabularySize, others.vocabularySize);
   let [first, count] = [-1, 0];

@@ -1,2 +1,2 @@
-/** The preview of texts that a teacher has read. */
+/** The preview of texts for distillation. */
 export { previewCausal as preview } from '../causal/causal-preview.ts';

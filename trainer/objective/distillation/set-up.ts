@@ -1,4 +1,4 @@
-/** Distillation, and where its samples and its teacher's predictions come from. */
+/** Sets up distillation, with its samples and its teacher's predictions. */
 import path from 'node:path';
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import { targetStarts } from '../../data/batch/target-runs.ts';
@@ -45,7 +45,7 @@ export const setUp: SetUpTask = async (params, part) => {
   };
 };
 
-/** The predictions for each part that has any. @throws RunError 'no-data'; what opening or computing a file throws */
+/** The teacher's predictions for each part that has them. @throws RunError 'no-data'; errors of opening or computing a file */
 async function filesOf(
   params: SetUpParams,
   padId: number,
@@ -90,7 +90,7 @@ function sumOf(values: HostArray | undefined, count: number): number {
   return sum;
 }
 
-/** The evaluation of a language model, with the divergence from the teacher where that is known. */
+/** Extends the evaluation of a language model with the divergence from the teacher, if that is known. */
 function withDivergence(evaluator: Evaluator, isKnown: boolean): Evaluator {
   if (!isKnown) return evaluator;
   return {

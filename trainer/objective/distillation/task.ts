@@ -1,4 +1,4 @@
-/** Distillation: predict the next token as the data and a teacher do. */
+/** Distillation: predict the next token like the data and a teacher. */
 
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { causalTask, type TeacherSettings } from '../causal/causal-task.ts';

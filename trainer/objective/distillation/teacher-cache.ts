@@ -1,6 +1,6 @@
 /**
- * The teacher's likeliest tokens of a run, computed once before training. They are cached by everything that they depend on, and linked into the
- * run folder, so that a resumed run computes with the same numbers and another machine can read them.
+ * The teacher's most likely tokens for a run, computed once before training. They are cached by everything that they depend on, and linked
+ * into the run folder, so that a resumed run uses the same values and other machines can read them.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -22,11 +22,11 @@ import { openTeacher, type Teacher } from './open-teacher.ts';
 import { openTeacherFile, type TeacherFile, writeTeacherFile } from './teacher-file.ts';
 import { type TaughtSet, teacherPass } from './teacher-pass.ts';
 
-/** Changes when the same key gives other numbers than before. */
+/** Increased when the same key produces other values than before. */
 const VERSION = 1;
-/** Beyond this the longest unused leave: 64 tokens of a hundred million positions. */
+/** Cache size beyond which the least recently used entries are deleted: 64 tokens at each of a hundred million positions. */
 const MAX_BYTES = 50e9;
-/** Left free for everything else on the disk. */
+/** Free space that is left for everything else on the disk. */
 const SPARE_BYTES = 1e9;
 const OWN_FILE = /^[0-9a-f]{32}\.safetensors$/;
 
@@ -34,7 +34,7 @@ const OWN_FILE = /^[0-9a-f]{32}\.safetensors$/;
 export interface TaughtPart {
   readonly name: 'train' | 'held';
   readonly examples: Examples;
-  /** [samples + 1] the first position of each, and the end. */
+  /** [samples + 1], the first position of each sample, and the end. */
   readonly starts: Float64Array;
 }
 
@@ -44,7 +44,7 @@ interface Place {
   readonly part: TaughtPart;
   readonly key: string;
   readonly cacheFile: string;
-  /** Present for a training run. */
+  /** The file in the run folder; present for a training run. */
   readonly runFile: string | undefined;
 }
 
@@ -53,9 +53,9 @@ interface CacheParams extends SetUpParams {
 }
 
 /**
- * The file of each part, from the run, the cache, or a pass of the teacher.
+ * The file of each part: from the run, from the cache, or computed by a pass of the teacher.
  * @param name of the teacher
- * @throws RunError 'stopped', 'unsupported', 'disk-full', 'ranks-differ'; what opening a model throws
+ * @throws RunError 'stopped', 'unsupported', 'disk-full', 'ranks-differ'; errors of opening a model
  */
 export async function teacherFiles(params: CacheParams, name: string, parts: readonly TaughtPart[]): Promise<TeacherFile[]> {
   const { context, job, ranks } = params;
@@ -82,7 +82,7 @@ export async function teacherFiles(params: CacheParams, name: string, parts: rea
       if (missing.length > 0) await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
       for (const { cacheFile, runFile } of places) if (runFile !== undefined && !existsSync(runFile)) await linkOrCopy(cacheFile, runFile);
     }
-    // The cache of another machine does not have them; all see the run's folder.
+    // Another machine's cache lacks the files, but all processes can read the run folder.
     const at = places.map(({ cacheFile, runFile }) => (ranks && runFile !== undefined ? runFile : cacheFile));
     const shared = ranks ? ranks.first(at) : at;
     return await Promise.all(places.map(async (place, i) => found[i] ?? openFile(params, place, elementAt(shared, i))));
@@ -112,13 +112,13 @@ function openFile({ recipe, base }: CacheParams, { part }: Place, file: string):
   return openTeacherFile({ path: file, examples: part.examples, part: partLabel(part), topK, temperature, vocabulary });
 }
 
-/** Undefined where the file does not hold them: a cache that cannot be read is no reason not to compute. */
+/** Reopens a file. Returns undefined if it does not hold the part: if the cache cannot be read, the values are computed. */
 async function reopen(params: CacheParams, place: Place, file: string | undefined): Promise<TeacherFile | undefined> {
   if (file === undefined || !existsSync(file)) return undefined;
   try {
     const opened = await openFile(params, place, file);
     if (opened.metadata.key !== place.key) throw new Error('it is of another teacher, or of other data');
-    // The time of its last use.
+    // Record the time of the last use.
     await utimes(file, new Date(), new Date()).catch(() => undefined);
     return opened;
   } catch (error) {
@@ -142,7 +142,7 @@ async function compute(params: CacheParams, teacher: Teacher, missing: readonly 
       { ...params, teacher },
       missing.map(({ part }) => ({ ...part, put: undefined })),
     );
-  // One file within the other, so that one pass fills all and each appears when all are complete.
+  // Nested calls, so that one pass fills all files and each file appears once all are complete.
   const fill = async ([first, ...others]: readonly Place[], sets: readonly TaughtSet[]): Promise<void> => {
     if (!first) return teacherPass({ ...params, teacher }, sets);
     const { part, key, cacheFile } = first;
@@ -178,5 +178,5 @@ async function requireRoom(folder: string, bytes: number): Promise<void> {
     );
 }
 
-/** A link takes no room; file systems without links, and other disks, get a copy. */
+/** Links a file, which takes no extra space; file systems without links, and other disks, get a copy. */
 const linkOrCopy = (from: string, to: string): Promise<void> => link(from, to).catch(() => copyDurably(from, to));

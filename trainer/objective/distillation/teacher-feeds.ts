@@ -1,11 +1,10 @@
-/** The teacher's side of a batch. */
+/** The teacher's feeds for a batch. */
 import type { HostArray } from '../../graph/types.ts';
 import type { TopTokens } from './top-tokens.ts';
 
 /**
- * Feeds: `teacherIds` int32 and `teacherLogs` [targets, k]. Slots that only fill the shape have k tokens of equal probability, so that nothing is
- * infinite there.
- * @param known of the first slots
+ * Feeds: `teacherIds` int32 and `teacherLogs` [targets, k]. Padding gets k tokens of equal probability, so that all values are finite.
+ * @param known values of the first targets
  */
 export function teacherFeeds({ ids, logs }: TopTokens, k: number, targets: number): Record<string, HostArray> {
   const [teacherIds, teacherLogs] = [new Int32Array(targets * k), new Float32Array(targets * k).fill(-Math.log(k))];

@@ -1,7 +1,7 @@
 /**
- * The file of a teacher's likeliest tokens: safetensors with `token_ids` int32 and `log_probabilities` float32 [positions, k], the likeliest first,
- * and `targets` int32 [positions], the tokens that the data trains there. Positions are those of the samples in their order. The metadata has the
- * `temperature` of the probabilities; left out, it is 1.
+ * The file with a teacher's most likely tokens: safetensors with `token_ids` int32 and `log_probabilities` float32 [positions, k], most
+ * likely first, and `targets` int32 [positions], the tokens that the data trains at these positions. Positions follow the order of the
+ * samples. The metadata has the `temperature` of the probabilities, 1 by default.
  */
 import { DataError } from '../../data/data-error.ts';
 import type { Examples } from '../../data/tokens/example-store.ts';
@@ -13,9 +13,9 @@ import type { TopTokens } from './top-tokens.ts';
 
 export const TEACHER_TENSORS = { ids: 'token_ids', logs: 'log_probabilities', targets: 'targets' } as const;
 
-/** Files with more tokens of a position are refused: no teacher has a larger vocabulary. */
+/** Maximum number of tokens per position: no teacher has a larger vocabulary. */
 const MOST_TOKENS = 2 ** 20;
-/** Read at once while a file is checked. */
+/** Number of bytes read at once while a file is checked. */
 const PIECE_BYTES = 2 ** 20;
 
 export interface TeacherFileHeader {
@@ -39,27 +39,27 @@ export async function writeTeacherFile(
 
 /** A file that was checked against the samples. */
 export interface TeacherFile {
-  /** Identifies its contents, or what they were computed from. */
+  /** Identifies its contents, or the data that they were computed from. */
   readonly fingerprint: string;
   readonly metadata: Readonly<Record<string, string>>;
-  /** The likeliest tokens of some positions in a row. */
+  /** Reads the most likely tokens of consecutive positions. */
   readonly read: (first: number, count: number) => Promise<TopTokens>;
 }
 
 export interface TeacherFileParams {
   readonly path: string;
   readonly examples: Examples;
-  /** For people: 'training' or 'held-out'. */
+  /** Name of the part for messages: 'training' or 'held-out'. */
   readonly part: string;
   readonly topK: number;
   readonly temperature: number;
-  /** Tokens of the model. */
+  /** Size of the model's vocabulary. */
   readonly vocabulary: number;
 }
 
 /**
- * Opens a file and checks all of it, in pieces. It stays open as long as the process.
- * @throws ModelFileError for what is no safetensors file; DataError where the samples are others, or a number is impossible
+ * Opens a file and checks all of it, piece by piece. It stays open until the process ends.
+ * @throws ModelFileError if it is not a safetensors file; DataError if the samples differ, or a value is impossible
  */
 export async function openTeacherFile(params: TeacherFileParams): Promise<TeacherFile> {
   const { path, topK } = params;
@@ -122,10 +122,10 @@ function checkHeader({ tensors, metadata }: WeightFiles, params: TeacherFilePara
   return { positions, k, metadata };
 }
 
-/** The bytes as a buffer of their own. */
+/** Copies the bytes to a buffer of their own. */
 const aligned = ({ buffer, byteOffset, byteLength }: Uint8Array): ArrayBufferLike => buffer.slice(byteOffset, byteOffset + byteLength);
 
-/** The first `wanted` of each `k` numbers. */
+/** The first `wanted` of each `k` values. */
 function firstOf<Numbers extends Int32Array | Float32Array>(numbers: Numbers, k: number, wanted: number): Numbers;
 function firstOf(numbers: Int32Array | Float32Array, k: number, wanted: number): Int32Array | Float32Array {
   return wanted === k ? numbers : numbers.filter((_, i) => i % k < wanted);

@@ -1,4 +1,4 @@
-/** One forward pass of the teacher over samples, which keeps its likeliest next tokens at each trained one. */
+/** One forward pass of the teacher over samples, which stores its most likely next tokens at each trained position. */
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { evalBatchSettings } from '../../data/batch/batch-settings.ts';
 import { type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
@@ -19,12 +19,12 @@ import { TEACHER_TENSORS } from './teacher-file.ts';
 import { HEAD, hiddenSignature, teacherProgram } from './teacher-program.ts';
 import { findTopTokens, type TopTokens } from './top-tokens.ts';
 
-/** Samples, and where what the teacher says to them goes. */
+/** Samples, and the output for the teacher's predictions on them. */
 export interface TaughtSet {
   readonly examples: Examples;
-  /** [samples + 1] the first position of each, and the end. */
+  /** [samples + 1], the first position of each sample, and the end. */
   readonly starts: Float64Array;
-  /** Left out in the other processes of a run. */
+  /** Writes the predictions; undefined except in the first process of a run. */
   readonly put: PutBytes | undefined;
 }
 
@@ -34,8 +34,9 @@ export interface TeacherPassParams extends Pick<SetUpParams, 'base' | 'job' | 'p
 }
 
 /**
- * The hidden states of a batch's targets come first, then their logits chunk by chunk, so that those of a whole batch are never held.
- * The teacher's memory is free again afterwards. Of several processes, each computes some of the batches, and the first keeps what all found.
+ * Runs the teacher. The hidden states of a batch's targets are computed first, then their logits chunk by chunk, so that the logits of a
+ * whole batch are never in memory. The teacher's memory is freed afterwards. With several processes, each computes some of the batches, and
+ * the first one stores all results.
  * @throws RunError 'stopped'
  */
 export async function teacherPass(params: TeacherPassParams, sets: readonly TaughtSet[]): Promise<void> {
@@ -100,7 +101,7 @@ async function readBatch(session: Session, batch: TokenBatch, { chunk, k, vocabu
   return found;
 }
 
-/** Predictions of the teacher for the targets of a batch, and where their samples are. */
+/** The teacher's predictions for the targets of a batch, and the positions of their samples. */
 interface TaughtBatch extends TopTokens {
   readonly targetIds: Int32Array;
   readonly runs: readonly TargetRun[];

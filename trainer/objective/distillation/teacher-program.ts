@@ -1,4 +1,4 @@
-/** The programs of a teacher: hidden states of a batch's targets, and the logits of some of them. */
+/** A teacher's programs: the hidden states of a batch's targets, and the logits of some of them. */
 import { Graph } from '../../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../../graph/program.ts';
 import { targetChunk } from '../../model/layer/cross-entropy.ts';
@@ -10,23 +10,23 @@ import type { untouchedIn } from '../untouched-in.ts';
 
 type Attachment = ReturnType<typeof untouchedIn>;
 
-/** Feeds: `hidden` [chunk, features]. Gives `logits` [chunk, vocabulary], over the temperature, and `logSum` [chunk]. */
+/** Feeds: `hidden` [chunk, features]. Outputs `logits` [chunk, vocabulary], divided by the temperature, and `logSum` [chunk]. */
 export const HEAD = 'head';
-/** Feeds: `ids` int32 [batch, tokens] and `targetPositions` int32 [targets]. Gives `hidden` [targets, features]. */
+/** Feeds: `ids` int32 [batch, tokens] and `targetPositions` int32 [targets]. Outputs `hidden` [targets, features]. */
 export const hiddenSignature = (shape: BatchShape): string => `hidden/${shapeName(shape)}`;
 
 export interface TeacherProgramParams {
   readonly model: CausalModel;
   readonly attachment: Attachment;
   readonly shapes: readonly BatchShape[];
-  /** The first tokens, which the student knows too. */
+  /** Number of tokens that the student knows too, from the first on. */
   readonly vocabulary: number;
   readonly temperature: number;
 }
 
 export interface TeacherProgram {
   readonly program: Program;
-  /** Targets whose logits are there at once. */
+  /** Number of targets whose logits are in memory at once. */
   readonly chunk: number;
 }
 
@@ -41,7 +41,7 @@ function traceHidden(model: CausalModel, { storage }: Attachment, { batch, token
   const graph = new Graph();
   const ids = graph.feed('ids', [batch, tokens], 'int32');
   const targetPositions = graph.feed('targetPositions', [targets], 'int32');
-  // Right padding needs no mask: a causal query never sees what comes after it.
+  // Right padding needs no mask: a causal query never attends to later keys.
   const hidden = model.hidden(new Tracer({ graph, storage }), { ids, mask: { kind: 'causal' } });
   return { graph, outputs: { hidden: graph.cast(graph.gather(hidden, targetPositions), 'float32') }, effects: [] };
 }

@@ -1,4 +1,4 @@
-/** Batches of tokens with what the teacher predicts for them, read from its file when their turn comes. */
+/** Batches of tokens with the teacher's predictions, which are read from its file on demand. */
 import { type BatchSource, isTokenBatch, type TokenBatch } from '../../data/batch/batches.ts';
 import { targetRuns } from '../../data/batch/target-runs.ts';
 import { teacherFeeds } from './teacher-feeds.ts';
@@ -8,11 +8,11 @@ import type { TopTokens } from './top-tokens.ts';
 interface TeacherSourceParams {
   readonly source: BatchSource;
   readonly topK: number;
-  /** [samples + 1] the first position of each sample of the file, and the end. */
+  /** [samples + 1], the first position of each sample of the file, and the end. */
   readonly starts: Float64Array;
-  /** Left out: nothing is known of the teacher, and what is computed from it means nothing. */
+  /** The teacher's file; if undefined, its predictions are unknown, and values computed from them are meaningless. */
   readonly file: TeacherFile | undefined;
-  /** The sample of the file that a sample of the source is. */
+  /** Returns the sample of the file for a sample of the source. */
   readonly sampleOf: (sample: number) => number;
 }
 

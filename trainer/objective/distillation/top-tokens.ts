@@ -1,6 +1,6 @@
-/** The likeliest tokens of a next-token distribution. */
+/** The most likely tokens of a next-token distribution. */
 
-/** Several positions with `k` tokens each, the likeliest first. */
+/** Several positions with `k` tokens each, most likely first. */
 export interface TopTokens {
   /** [positions · k]. */
   readonly ids: Int32Array;
@@ -9,10 +9,11 @@ export interface TopTokens {
 }
 
 /**
- * Finds those of one position; of equal ones the smaller id comes first. Scans all logits once, since few of a large vocabulary get among the k.
+ * Finds the tokens of one position; among equals, the smaller id comes first. Scans all logits once, since few of a large vocabulary are
+ * among the top k.
  * @param logits [vocabulary], at least k
- * @param logSum log Σ exp of them
- * @param place of the position in `into`
+ * @param logSum log Σ exp(logits)
+ * @param place index of the position in `into`
  */
 export function findTopTokens(logits: Float32Array, logSum: number, k: number, { into, place }: { into: TopTokens; place: number }): void {
   const [first, end] = [place * k, (place + 1) * k];

@@ -1,4 +1,4 @@
-/** Evaluation of embeddings: retrieval among all held-out texts, correlation with scores, and triplets in the right order. */
+/** Evaluation of embeddings: retrieval among all held-out texts, correlation with scores, and the order of triplets. */
 
 import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
@@ -12,7 +12,7 @@ export interface EmbeddingEvaluatorParams {
   readonly source: BatchSource;
   readonly groups: readonly TextGroup[];
   readonly rowsPerSample: number;
-  /** Whether the samples have scores, with which cosines are compared. */
+  /** Whether the samples have scores, which cosines are compared with. */
   readonly isScored: boolean;
 }
 
@@ -25,7 +25,7 @@ export const embeddingEvaluator = (params: EmbeddingEvaluatorParams): Evaluator 
 
 class VectorTally implements Tally {
   private readonly params: EmbeddingEvaluatorParams;
-  /** The unit vectors of the texts of each sample that was met. */
+  /** The unit vectors of the texts of each sample seen so far. */
   private readonly vectors = new Map<number, readonly Float32Array[]>();
   private losses = 0;
 
@@ -65,9 +65,9 @@ interface MetGroup {
   readonly vectors: readonly Float32Array[];
 }
 
-/** A sentence for the log where only some of the anchors are asked; undefined where all are. @param width numbers of a vector */
+/** A sentence for the log if only some of the anchors are used as queries; undefined if all are. @param width length of a vector */
 export function describeAsked(groups: readonly TextGroup[], width: number): string | undefined {
-  // Texts that occur more than once are counted once in an evaluation, which asks no fewer anchors then.
+  // An evaluation counts repeated texts once, which can only increase the number of queries.
   const documents = groups.reduce((sum, { texts }) => sum + texts.length - 1, 0);
   const asked = askedQueries(groups.length, documents * width).length;
   return asked === groups.length
@@ -78,20 +78,23 @@ export function describeAsked(groups: readonly TextGroup[], width: number): stri
 const cosine = ({ vectors }: MetGroup, side: number): number =>
   dot(required(vectors[0], 'the anchor'), required(vectors[side], `text ${side}`));
 
-/** Correlation of cosines with scores; of samples that all have one score there is none. */
+/** Correlation of cosines with scores; none if all samples have the same score. */
 function scoreMeasures(met: readonly MetGroup[]): Record<string, number> {
   const scores = met.map(({ group }) => group.score);
   const found = met.map(each => cosine(each, 1));
   return { pearson: pearson(scores, found), spearman: spearman(scores, found) };
 }
 
-/** The share of hard negatives that are further from their anchor than its positive. */
+/** The share of hard negatives that are further from their anchor than its positive is. */
 function orderMeasures(met: readonly MetGroup[]): Record<string, number> {
   const hits = met.flatMap(each => each.vectors.slice(2).map((_, negative) => cosine(each, 1) > cosine(each, 2 + negative)));
   return hits.length === 0 ? {} : { accuracy: hits.filter(Boolean).length / hits.length };
 }
 
-/** Each anchor looks for its positives among the positives and hard negatives of all samples, every text counted once. */
+/**
+ * Retrieval measures: each anchor searches for its positives among the positives and hard negatives of all samples, with every text counted
+ * once.
+ */
 function rankMeasures(met: readonly MetGroup[]): Record<string, number> {
   const documents = new Map<string, number>();
   const vectorsOfDocuments: Float32Array[] = [];

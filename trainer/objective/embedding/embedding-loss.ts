@@ -1,4 +1,4 @@
-/** Losses of vectors that are compared with each other; formulas and names are those of sentence-transformers. */
+/** Losses that compare vectors with each other; formulas and names are those of sentence-transformers. */
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
@@ -12,19 +12,22 @@ type Settings = Recipe['embedding'];
 
 /** The inputs of a loss in addition to the vectors. */
 export interface Comparison {
-  /** [samples]: 1 over the samples of the update, of all processes; 0 for a sample that is not there. */
+  /** [samples]: 1 / the samples of the update, across all processes; 0 for an absent sample. */
   readonly weights: Node;
   /** [samples], from −1 to 1. */
   readonly scores: Node;
 }
 
-/** Vectors [samples, width] by their side, the anchor first: those of this process, and those of all that train the batch together. */
+/**
+ * Vectors [samples, width] by their role, the anchor first: those of this process, and those of all processes that train the batch
+ * together.
+ */
 interface Sides {
   readonly own: readonly Node[];
   readonly all: readonly Node[];
 }
 
-/** [samples] of this process. */
+/** Returns the loss of each sample of this process, [samples]. */
 type SampleLosses = (graph: Graph, sides: Sides, comparison: Comparison, settings: Settings) => Node;
 
 const losses: Readonly<Record<Settings['loss_type'], SampleLosses>> = {
@@ -44,8 +47,8 @@ const losses: Readonly<Record<Settings['loss_type'], SampleLosses>> = {
 };
 
 /**
- * The loss of a batch, or of the part of it that this process has: Σ weight · loss of a sample, and the losses [samples].
- * @param vectors [samples · texts, width], the texts of a sample in neighboring rows
+ * The loss of a batch, or of this process's part of it: Σ weight · loss of a sample, and the losses [samples].
+ * @param vectors [samples · texts, width], with the texts of a sample in neighboring rows
  */
 export function embeddingLoss(
   graph: Graph,
@@ -61,7 +64,7 @@ export function embeddingLoss(
   };
   const own = sidesOf(vectors);
   const all = hasNegativesOfBatch(settings) ? sidesOf(graph.rowsOfAll(vectors)) : own;
-  // MatryoshkaLoss brings shortened vectors to length 1 again.
+  // MatryoshkaLoss normalizes shortened vectors again.
   const shorten = (sides: readonly Node[], dim: number): Node[] => sides.map(side => unitVectors(graph, graph.sliceAxis(side, 1, 0, dim)));
   const shortened = settings.matryoshka_dims.map(dim => ({ own: shorten(own, dim), all: shorten(all, dim) }));
   const terms = (shortened.length > 0 ? shortened : [{ own, all }]).map(sides =>
@@ -74,18 +77,18 @@ export function embeddingLoss(
 const anchorOf = (sides: readonly Node[]): Node => elementAt(sides, 0);
 const positiveOf = (sides: readonly Node[]): Node => elementAt(sides, 1);
 
-/** Taken from the cosines with texts that are not there, which no anchor chooses then. */
+/** Added to the cosines with absent texts, so that no anchor chooses them. */
 const ABSENT = -1e9;
 
-/** Vectors [samples, width] of this process, and the candidates of each. The one that belongs to its sample is in the first list. */
+/** Vectors [samples, width] of this process, and their candidates. The positive of each sample is in the first list. */
 interface Search {
   readonly from: Node;
-  /** [samples of all processes, width] each. */
+  /** Lists of candidates, each [samples of all processes, width]. */
   readonly among: readonly Node[];
 }
 
 /**
- * −log softmax of the cosine of each anchor with its positive, among the cosines with all positives and hard negatives of the batch times
+ * −log softmax of the cosine of each anchor with its positive, among the cosines with all positives and hard negatives of the batch, times
  * `scale` (Henderson et al. 2017). @returns [samples] of this process
  */
 function rankingLosses(
@@ -105,10 +108,10 @@ function rankingLosses(
   return classificationLoss(graph, { problem: 'single_label', logits: graph.concat(columns, 1), labels, weights }).losses;
 }
 
-/** [samples, width] twice → [samples]. */
+/** Cosines of two lists of vectors, [samples, width] each → [samples]. */
 const cosines = (graph: Graph, a: Node, b: Node): Node => graph.sum(graph.mul(unitVectors(graph, a), unitVectors(graph, b)), [-1]);
 
-/** PyTorch's `pairwise_distance` adds it to each difference. */
+/** Epsilon that PyTorch's `pairwise_distance` adds to each difference. */
 const DIFFERENCE = 1e-6;
 
 const distances: Readonly<Record<Settings['distance'], (graph: Graph, a: Node, b: Node) => Node>> = {

@@ -10,8 +10,8 @@ import type { BatchShape, Task } from '../../train/task.ts';
 import { embeddingLoss } from './embedding-loss.ts';
 
 /**
- * Feeds: those of `groupSource`. An evaluation gives `loss`, `losses` [samples] and `vectors` [batch, width], the texts of a sample in
- * neighboring rows.
+ * Feeds: those of `groupSource`. An evaluation outputs `loss`, `losses` [samples] and `vectors` [batch, width], with the texts of a sample
+ * in neighboring rows.
  */
 export function embeddingTask(model: ClassifierModel, settings: Recipe['embedding']): Task {
   const rowsPerSample = textsOf(groupForm(settings));

@@ -1,4 +1,4 @@
-/** From the data settings of a recipe to tokenized texts to compare. */
+/** Loads and tokenizes texts to compare, from the data settings of a recipe. */
 import type { SegmentTokenizer } from '../../data/example/segment-encoder.ts';
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { type GroupPrompts, type LoadGroupsInput, loadGroups, type TextGroup } from '../../data/text-groups/load-groups.ts';
@@ -15,7 +15,7 @@ export const groupSettings = (
 
 const promptsOf = ({ query_prompt: query, document_prompt: document }: Recipe['embedding']): GroupPrompts => ({ query, document });
 
-/** @throws RunError 'no-data'; DataError for data that is malformed */
+/** @throws RunError 'no-data'; DataError for malformed data */
 export async function loadGroupData(params: ReadParams, part: 'train' | 'held'): Promise<DataParts<TextGroup>> {
   const { tokenizer } = await withTokenizer(params.base);
   const settings = groupSettings(params.recipe, tokenizer);

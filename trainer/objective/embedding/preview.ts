@@ -1,4 +1,4 @@
-/** Texts to compare, for a preview. */
+/** The preview of texts to compare. */
 import { orderSettings } from '../../data/batch/batch-settings.ts';
 import { identityOf } from '../../data/shown/sample-identity.ts';
 import { showGroups } from '../../data/shown/show-groups.ts';

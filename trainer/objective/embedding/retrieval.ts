@@ -1,21 +1,21 @@
-/** How well vectors find the texts that belong to a query. */
+/** Measures of how well vectors find the texts that belong to a query. */
 import { required } from '../../narrow.ts';
 
 export interface RetrievalParams {
   /** Vectors of length 1. */
   readonly queries: readonly Float32Array[];
   readonly documents: readonly Float32Array[];
-  /** For each query the places of the documents that belong to it; at least one. */
+  /** For each query, the indices of its relevant documents; at least one. */
   readonly relevant: readonly ReadonlySet<number>[];
 }
 
-/** Measures look at the first documents alone, as the evaluators of sentence-transformers do. */
+/** Number of top documents that the measures use, as in sentence-transformers' evaluators. */
 const DEPTH = 10;
 const RECALLS = [1, 5, 10] as const;
 
 /**
- * `recall_at_1`, `_5` and `_10`: the share of the documents of a query among the first; `mrr_at_10`: 1 / rank of the first of them;
- * `ndcg_at_10`: Σ 1 / log2(rank + 1) over them, relative to the best order. Means over the queries that `askedQueries` names.
+ * `recall_at_1`, `_5` and `_10`: the share of a query's documents among the first; `mrr_at_10`: 1 / rank of the first of them;
+ * `ndcg_at_10`: Σ 1 / log2(rank + 1) over them, relative to the best order. Means over the queries that `askedQueries` returns.
  */
 export function retrievalMeasures({ queries, documents, relevant }: RetrievalParams): Record<string, number> {
   const sums: Record<string, number> = {};
@@ -32,7 +32,7 @@ export function retrievalMeasures({ queries, documents, relevant }: RetrievalPar
   return sums;
 }
 
-/** The measures of one query. @param found whether each document is one of the query's, the nearest first @param wanted how many it has */
+/** The measures of one query. @param found whether each document is relevant, nearest first @param wanted number of relevant documents */
 export function hitMeasures(found: readonly boolean[], wanted: number): Record<string, number> {
   const hits = found.slice(0, DEPTH);
   const first = hits.indexOf(true);
@@ -43,16 +43,16 @@ export function hitMeasures(found: readonly boolean[], wanted: number): Record<s
   };
 }
 
-/** Multiplications of one evaluation: some ten seconds on one core. */
+/** Maximum number of multiplications per evaluation: about ten seconds on one core. */
 const MAX_PRODUCTS = 1e10;
 
-/** Fewer queries than this say little. */
+/** Minimum number of queries: fewer are not representative. */
 const MIN_QUERIES = 100;
 
 /**
- * The places of the queries that are asked: all of them, or as many, spread evenly, as the bound on time allows. Each looks among all
- * documents, so the means are those of a sample of the queries.
- * @param products multiplications of one query
+ * The indices of the queries that are evaluated: all of them, or evenly spaced ones, as many as the time limit allows. Each is compared
+ * with all documents, so the means are estimates from a sample of the queries.
+ * @param products multiplications per query
  */
 export function askedQueries(queries: number, products: number): number[] {
   const affordable = Math.max(MIN_QUERIES, Math.floor(MAX_PRODUCTS / Math.max(1, products)));
@@ -62,7 +62,7 @@ export function askedQueries(queries: number, products: number): number[] {
 
 const gain = (hits: readonly boolean[]): number => hits.reduce((sum, hit, rank) => sum + (hit ? 1 / Math.log2(rank + 2) : 0), 0);
 
-/** The places of the nearest vectors, the nearest first; of equally near ones the earlier. */
+/** The indices of the nearest vectors, nearest first; the first index among equals. */
 export function nearest(query: Float32Array, vectors: readonly Float32Array[], count: number): number[] {
   const best: { readonly place: number; readonly cosine: number }[] = [];
   for (const [place, vector] of vectors.entries()) {
@@ -81,7 +81,7 @@ export function dot(a: Float32Array, b: Float32Array): number {
   return sum;
 }
 
-/** The vector brought to length 1; one of zeros stays as it is. */
+/** The vector normalized to length 1; a zero vector is returned unchanged. */
 export function unit(vector: Float32Array): Float32Array {
   const length = Math.sqrt(dot(vector, vector));
   return length > 0 ? vector.map(value => value / length) : vector;

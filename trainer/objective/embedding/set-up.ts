@@ -1,4 +1,4 @@
-/** Sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
+/** Sets up sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
 import { checkMaxLength } from '../../data/example/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import { readSentenceModules } from '../../format/sentence-modules.ts';

@@ -1,2 +1,2 @@
-/** One label for an image, and where its samples come from. */
+/** Sets up one label per image, and its samples. */
 export { setUpImages as setUp } from '../classifier/classifier-setup.ts';

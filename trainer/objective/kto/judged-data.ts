@@ -1,4 +1,4 @@
-/** Judged answers of a run: their files, their batches, and what is odd about their numbers. */
+/** The judged answers of a run: loads their files, makes batches, and warns about unbalanced counts. */
 import { answerSource, type BaseNlls, planAnswers } from '../../data/batch/answer-batches.ts';
 import type { BatchPlan, BatchSettings } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
@@ -12,7 +12,7 @@ import type { DataParts } from '../data-parts.ts';
 import { type AnswerDataParams, loadAnswerData } from '../preference/pair-data.ts';
 import { hasReferencePoint } from './kto-loss.ts';
 
-/** @throws RunError 'no-data', or where a set has a single sample and the loss compares it with another; DataError for data that is malformed */
+/** @throws RunError 'no-data', or if a set has a single sample and the loss compares it with another; DataError for malformed data */
 export async function loadJudgedData(params: AnswerDataParams, part: 'train' | 'held'): Promise<DataParts<JudgedAnswer>> {
   const { recipe, job } = params;
   const data = await loadAnswerData(params, part, {
@@ -35,7 +35,7 @@ export async function loadJudgedData(params: AnswerDataParams, part: 'train' | '
   return data;
 }
 
-/** The rows of each sample: its answer, and with a reference point the answer of another sample to its prompt. */
+/** The rows of each sample: its answer and, with a reference point, another sample's answer to its prompt. */
 export type JudgedRows = readonly (readonly TokenSequence[])[];
 
 export interface JudgedBatches {
@@ -43,7 +43,7 @@ export interface JudgedBatches {
   readonly plan: BatchPlan;
 }
 
-/** The batches of training, or the parts of them that the settings name. @param pairsUp see `hasReferencePoint` */
+/** The batches of training, or the parts of them that the settings specify. @param pairsUp see `hasReferencePoint` */
 export function trainingBatches(data: readonly JudgedAnswer[], settings: BatchSettings, pairsUp: boolean): JudgedBatches {
   const answers = data.map(({ sequence }) => sequence);
   if (!pairsUp)
@@ -56,7 +56,7 @@ export function trainingBatches(data: readonly JudgedAnswer[], settings: BatchSe
   return { samples, plan: planFixed(samples, batches, settings) };
 }
 
-/** Those of an evaluation, whose mismatched answers do not depend on how it is batched. */
+/** The batches of an evaluation. Its mismatched answers do not depend on the batches. */
 export function evaluationBatches(data: readonly JudgedAnswer[], settings: BatchSettings, pairsUp: boolean): JudgedBatches {
   const answers = data.map(({ sequence }) => sequence);
   const all = answers.map((_, sample) => sample);
@@ -71,7 +71,7 @@ export interface JudgedSourceParams extends JudgedBatches {
   readonly baseNlls?: BaseNlls | undefined;
 }
 
-/** Feeds: those of `answerSource`; `judgments` [batch / rows per sample]: 1 for a good answer, −1 for a bad one, 0 where there is no sample. */
+/** Feeds: those of `answerSource`; `judgments` [batch / rows per sample]: 1 for a good answer, −1 for a bad one, 0 for padding. */
 export function judgedSource({ samples, plan, isGood, padId, baseNlls }: JudgedSourceParams) {
   const rowsPerSample = elementAt(samples, 0).length;
   const source = answerSource({ plan, sequences: samples.flat(), rowsPerSample, padId, baseNlls });

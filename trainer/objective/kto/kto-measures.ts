@@ -1,4 +1,4 @@
-/** Rewards of good and bad answers, in training and in evaluations, with the names and the meaning that they have in TRL. */
+/** Rewards of good and bad answers, in training and in evaluations, with TRL's names and definitions. */
 import type { AnswerBatch } from '../../data/batch/answer-batches.ts';
 import { isAnswerBatch } from '../../data/batch/answer-batches.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
@@ -26,7 +26,7 @@ export interface KtoMeasuresParams {
 }
 
 /**
- * The sums over a batch, or over a part of it, of `reward_desirable`, `reward_undesirable` (β times the log-ratio to the base model),
+ * The sums, over a batch or a part of it, of `reward_desirable`, `reward_undesirable` (β times the log-ratio to the base model),
  * `logp_desirable`, `logp_undesirable`, and `kl`, the log-ratios of the mismatched answers.
  */
 export const ktoMeasures =
@@ -56,13 +56,16 @@ function sumsOf({ answers, mismatched }: JudgedLogs, { beta }: Recipe['preferenc
   return sums;
 }
 
-/** The same with `kl` the reference point of the batch, and `margin`, the difference of both mean rewards, of a batch with both kinds. */
+/**
+ * The same measures, with `kl` as the batch's reference point and, for a batch with both kinds, `margin`, the difference of the mean
+ * rewards.
+ */
 export function measuresOfWhole(sums: MeasureSums): MeasureSums {
   const { kl = 0, reward_desirable: good, reward_undesirable: bad } = meansOf(sums);
   return { ...sums, kl: [Math.max(0, kl), 1], ...(good !== undefined && bad !== undefined && { margin: [good - bad, 1] }) };
 }
 
-/** Evaluates all samples as one batch: the reference point is one for all, so that the loss does not depend on how they are batched. */
+/** Evaluates all samples as one batch: they share one reference point, so that the loss does not depend on the batches. */
 export const ktoEvaluator = (source: BatchSource, samples: number, params: KtoMeasuresParams): Evaluator => ({
   source,
   samples,

@@ -1,4 +1,4 @@
-/** Judged answers, for a preview. */
+/** The preview of judged answers. */
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { judgedTokenizer, judgmentName } from '../../data/load/load-judged.ts';
 import { identityOf, inputOf } from '../../data/shown/sample-identity.ts';

@@ -1,4 +1,4 @@
-/** Kahneman-Tversky optimization: judged answers in batches of few shapes, with the log-probabilities of the base model. */
+/** Sets up Kahneman-Tversky optimization: judged answers in batches of few shapes, with the log-probabilities of the base model. */
 import type { BaseNlls } from '../../data/batch/answer-batches.ts';
 import { evalBatchSettings, trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { digestSamples } from '../../data/data-digest.ts';
@@ -43,7 +43,7 @@ export const setUp: SetUpTask = async (params, part) => {
     sets.map(({ name, answers, batches }) => ({
       name,
       sequences: batches.samples.flat(),
-      // A plan of training has only one part.
+      // A training plan covers only one part of each batch.
       source: sourceOf(answers, ownParts(params) ? ofRows(batches.samples, evalBatchSettings(recipe)) : batches),
     })),
   );

@@ -9,7 +9,7 @@ export const task: TaskOf = (model, { preference }) => {
   return preferenceTask(model, {
     judge: ktoLoss(preference),
     rowsPerSample: hasReferencePoint(preference) ? JUDGED_ROWS : 1,
-    // Mismatched answers give the reference point, a constant for the gradient.
+    // Mismatched answers only determine the reference point, a constant for the gradient.
     learned: 1,
   });
 };

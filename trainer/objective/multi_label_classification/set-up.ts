@@ -1,2 +1,2 @@
-/** Any number of labels for a text, and where its samples come from. */
+/** Sets up any number of labels per text, and its samples. */
 export { setUpTexts as setUp } from '../classifier/classifier-setup.ts';

@@ -1,4 +1,4 @@
-/** Odds ratio preference optimization: the next-token loss of the better answer, and its odds against the worse one. */
+/** Odds ratio preference optimization: the next-token loss of the better answer, and its odds compared with the worse one. */
 import { oddsRatioLoss } from '../preference/pair-loss.ts';
 import { preferenceTask } from '../preference/preference-task.ts';
 import type { TaskOf } from '../task-setup.ts';

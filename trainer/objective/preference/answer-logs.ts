@@ -1,22 +1,22 @@
-/** The answers of a batch under the model and under the base model. */
+/** The log-probabilities of a batch's answers under the model and under the base model. */
 import type { AnswerBatch } from '../../data/batch/answer-batches.ts';
 import type { HostArray } from '../../graph/types.ts';
 
-/** An answer under the model. */
+/** One answer under the model. */
 export interface AnswerLogs {
   /** Log-probability, summed over its tokens. */
   readonly logp: number;
-  /** The same less that under the base model. */
+  /** Its log-probability minus that under the base model. */
   readonly ratio: number;
   readonly tokens: number;
 }
 
 interface BatchLogs {
-  /** One for each row, sample by sample. */
+  /** One per row, sample by sample. */
   readonly answers: readonly AnswerLogs[];
-  /** Σ exp d − 1 − d over the tokens of all answers, d the log-ratio of a token to the base model. */
+  /** Σ exp d − 1 − d over the tokens of all answers, where d is the log-ratio of a token to the base model. */
   readonly divergence: number;
-  /** Those of all answers. */
+  /** Number of tokens of all answers. */
   readonly tokens: number;
 }
 

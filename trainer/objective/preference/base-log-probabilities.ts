@@ -1,7 +1,7 @@
 /**
- * The log-probabilities of the answers under the base model, computed once before training: of all answers, or of the held-out ones alone where
+ * The answers' log-probabilities under the base model, computed once before training: for all answers, or only for held-out ones if
  * training reads the base itself. They are cached by everything that they depend on, and copied into the run folder, so that a resumed run
- * computes with the same numbers.
+ * uses the same values.
  */
 
 import { createHash } from 'node:crypto';
@@ -32,17 +32,17 @@ import { checkSameWork } from '../check-same-work.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { untouchedIn } from '../untouched-in.ts';
 
-/** Changes when the same key gives other numbers than before. */
+/** Increased when the same key produces other values than before. */
 const VERSION = 1;
 
-/** Beyond this the longest unused leave: the numbers of half a billion tokens. */
+/** Cache size beyond which the least recently used entries are deleted: the values of half a billion tokens. */
 const MAX_BYTES = 2 * 2 ** 30;
 
-/** Names that this cache gives, and the temporary files of a killed process. */
+/** Names of files in this cache, and of temporary files of a killed process. */
 const OWN_FILE = /^[0-9a-f]{32}\.safetensors(\.\d+-[0-9a-f]{8}\.tmp)?$/;
 
 export interface BaseSet {
-  /** For people: 'training' or 'held-out'. */
+  /** Name for messages: 'training' or 'held-out'. */
   readonly name: string;
   readonly sequences: readonly TokenSequence[];
   /** Their batches, without log-probabilities of the base. */
@@ -50,9 +50,9 @@ export interface BaseSet {
 }
 
 /**
- * The NLLs of each target under the base model, of each set. Of several processes, the first reads and writes the files, and each computes some
- * of the batches.
- * @throws RunError 'stopped'; 'ranks-differ' where another process has other samples
+ * The NLL of each target under the base model, for each set. With several processes, the first one reads and writes the files, and each
+ * computes some of the batches.
+ * @throws RunError 'stopped'; 'ranks-differ' if another process has other samples
  */
 export async function baseLogProbabilities(params: SetUpParams, task: Task, sets: readonly BaseSet[]): Promise<BaseNlls[]> {
   if (sets.length === 0) return [];
@@ -86,11 +86,11 @@ export interface DrawnSamples extends Omit<BaseSet, 'name'> {
   readonly rowsPerSample: number;
 }
 
-/** Those of some training samples: taken from `known`, those of all, or computed. */
+/** The NLLs of some training samples: taken from `known`, which covers all, or computed. */
 export async function drawnNlls(params: SetUpParams, task: Task, known: BaseNlls | undefined, drawn: DrawnSamples): Promise<BaseNlls> {
   const { indices, rowsPerSample, ...set } = drawn;
   if (known) return row => known(rowsPerSample * elementAt(indices, Math.floor(row / rowsPerSample)) + (row % rowsPerSample));
-  // The file in the run folder is that of the sets whose evaluations it repeats.
+  // The file in the run folder belongs to the sets whose evaluations it repeats.
   const [found] = await baseLogProbabilities({ ...params, runDir: undefined }, task, [{ ...set, name: 'drawn' }]);
   return required(found, 'the log-probabilities of the drawn samples');
 }
@@ -101,7 +101,7 @@ function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly T
   return hash.digest('hex').slice(0, 32);
 }
 
-/** One pass over the answers through the base model, whose memory is free again before training. */
+/** Makes one pass over the answers with the base model, whose memory is freed before training. */
 async function compute(
   { base, precision = FLOAT32, job, ranks, recipe }: SetUpParams,
   task: Task,
@@ -111,7 +111,7 @@ async function compute(
   const { model } = task;
   const attachment = untouchedIn(model, precision, base.engine.hostFrom);
   sayHosted(job, base.engine.description, model, attachment);
-  // Evaluating a recipe takes one device, whatever its run has.
+  // An evaluation of a recipe uses one device, whatever its run uses.
   const devices = Math.min(recipe.devices, base.engine.devices ?? 1);
   const shapes = sets.flatMap(({ source }) => source.plan.buckets);
   const session = await base.engine.compile({
@@ -144,7 +144,7 @@ async function compute(
           for (const { begin, first, count } of targetRuns(batch.rows, starts)) nlls.set(found.subarray(begin, begin + count), first);
         }
       }
-      // Zero where another process has computed.
+      // Zero for batches that another process computed.
       before += source.plan.batchesPerEpoch;
       results.push(ranks ? ranks.sumArrays(nlls) : nlls);
     }
@@ -161,14 +161,14 @@ function bySequence(sequences: readonly TokenSequence[], nlls: Float32Array): Ba
   return sequence => nlls.subarray(starts[sequence], starts[sequence + 1]);
 }
 
-/** Undefined where the file does not hold them: a cache that cannot be read is no reason not to compute. */
+/** Reads cached NLLs. Returns undefined if the file does not hold them: if the cache cannot be read, they are computed. */
 async function readNlls(file: string | undefined, key: string): Promise<Float32Array | undefined> {
   if (file === undefined || !existsSync(file)) return undefined;
   try {
     const source = await openSafetensors(file);
     try {
       if (!source.tensors.has(key)) return undefined;
-      // The time of its last use.
+      // Record the time of the last use.
       await utimes(file, new Date(), new Date());
       return await source.readFloat32(key);
     } finally {

@@ -1,4 +1,4 @@
-/** From the data settings of a recipe to tokenized answers to train on and to hold out. */
+/** Loads and tokenizes answers to train on and to hold out, from the data settings of a recipe. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { LoadedAnswers } from '../../data/load/load-answers.ts';
 import type { LoadDatasetInput } from '../../data/load/load-dataset.ts';
@@ -12,18 +12,18 @@ import { checkVocabulary, datasetSettings } from '../load-data.ts';
 import { readFiles } from '../read-files.ts';
 import type { ReadParams } from '../task-setup.ts';
 
-/** In the log: enough to see what is compared. */
+/** Limits of the log's preview: enough to see what is compared. */
 const PREVIEW = { samples: 4, maxTokens: 200 };
 
 export interface AnswerDataParams extends ReadParams {
   readonly base: TextBase;
-  /** The bounds of what the model reads. */
+  /** The limits of the model's input. */
   readonly input: Pick<CausalModel, 'vocabularySize' | 'maxPositions'>;
   /** Whether the model reads prompt and answer as two texts. */
   readonly isEncoder?: boolean;
 }
 
-/** @throws RunError 'no-data'; DataError for data that is malformed */
+/** @throws RunError 'no-data'; DataError for malformed data */
 export function loadPairData(params: AnswerDataParams, part: 'train' | 'held'): Promise<DataParts<Pair>> {
   const { readsMargin } = objectiveCatalog[params.recipe.task].compares ?? {};
   return loadAnswerData(params, part, {
@@ -35,15 +35,15 @@ export function loadPairData(params: AnswerDataParams, part: 'train' | 'held'): 
 }
 
 interface AnswerDataLoader<Sample> {
-  /** For people: 'pairs'. */
+  /** Noun for messages: 'pairs'. */
   readonly noun: string;
-  /** For people, of a sample in the log: what stands between the brackets. */
+  /** Description, for the log, of the part of a sample that is shown in brackets. */
   readonly shown: string;
   readonly load: (input: LoadDatasetInput) => Promise<LoadedAnswers<Sample>>;
   readonly examplesOf: (sample: Sample) => readonly Example[];
 }
 
-/** @throws RunError 'no-data'; DataError for data that is malformed */
+/** @throws RunError 'no-data'; DataError for malformed data */
 export function loadAnswerData<Sample>(
   params: AnswerDataParams,
   part: 'train' | 'held',

@@ -1,26 +1,26 @@
-/** Losses of pairs of answers, each with its slope for the log-probability of either answer. */
+/** Losses of pairs of answers, each with its slope for the log-probability of both answers. */
 import { isPairLoss, type PairLossName } from '../../catalog/preference-losses.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
-/** The answers of each sample; [samples, answers] each, of pairs the better one first. */
+/** The answers of each sample; [samples, answers] each, for pairs with the better one first. */
 export interface AnswerNodes {
   /** Log-probabilities of the answers, summed over their tokens. */
   readonly logps: Node;
-  /** The same less those under the base model. */
+  /** Log-probabilities minus those under the base model. */
   readonly ratios: Node;
-  /** Trained tokens, at least 1. */
+  /** Number of trained tokens, at least 1. */
   readonly lengths: Node;
 }
 
 export interface AnswerLoss {
-  /** [samples]. */
+  /** The loss of each sample, [samples]. */
   readonly losses: Node;
   /** Slopes of the losses for the log-probabilities, [samples, answers]. */
   readonly slopes: Node;
 }
 
-/** A function of one number and its slope. */
+/** A scalar function's value and slope. */
 interface Curve {
   readonly value: Node;
   readonly slope: Node;
@@ -34,7 +34,7 @@ export function softplus(graph: Graph, x: Node): Curve {
 
 /**
  * A loss of the difference between the scores of the two answers.
- * @param scores [pairs, 2], log-probabilities times `scale`, which may be less something fixed
+ * @param scores [pairs, 2], log-probabilities times `scale`, possibly minus a constant
  * @param scale [pairs, 2]
  */
 export function lossOfMargin(
@@ -50,7 +50,7 @@ export function lossOfMargin(
 
 export const perToken = (graph: Graph, { lengths }: AnswerNodes): Node => graph.reciprocal(lengths);
 
-/** Direct preference optimization (Rafailov et al. 2023) and its variants; formulas and names are those of TRL. */
+/** Direct preference optimization (Rafailov et al. 2023) and its variants, with TRL's formulas and names. */
 export function dpoLoss({
   loss_type: type,
   beta,
@@ -85,7 +85,7 @@ export const oddsRatioLoss =
   (graph: Graph, logs: AnswerNodes): AnswerLoss => {
     const perAnswer = perToken(graph, logs);
     const logp = graph.mul(logs.logps, perAnswer);
-    // Certainty has no odds: p stays a rounding below 1.
+    // A probability of 1 has infinite odds, so p stays slightly below 1.
     const rest = graph.maximum(graph.sub(graph.scalar(1), graph.exp(logp)), 2 ** -24);
     const scores = graph.sub(logp, graph.log(rest));
     const curve = logistic(1, beta, 0);
@@ -94,13 +94,13 @@ export const oddsRatioLoss =
 
 interface CurveSettings {
   readonly beta: number;
-  /** The share of pairs whose order is taken to be wrong. */
+  /** Label smoothing: the share of pairs whose order is assumed to be wrong. */
   readonly flipped: number;
 }
 
 type MarginCurve = (settings: CurveSettings) => (graph: Graph, margin: Node) => Curve;
 
-/** −(1 − ε)·log σ(βm) − ε·log σ(−βm): for ε above 0, conservative DPO (Mitchell 2023). */
+/** −(1 − ε)·log σ(βm) − ε·log σ(−βm); for ε above 0, conservative DPO (Mitchell 2023). */
 const sigmoid: MarginCurve = ({ beta, flipped }) => logistic(beta, 1 - flipped, flipped);
 
 /** a·log(1 + exp −βm) + b·log(1 + exp βm) */

@@ -9,7 +9,7 @@ import { addSums, type MeasureSums, meansOf } from '../../train/measure-sums.ts'
 import type { MeasureBatch } from '../task-setup.ts';
 import { type AnswerLogs, answerLogs } from './answer-logs.ts';
 
-/** The implicit reward of an answer: what its loss compares. */
+/** Returns the implicit reward of an answer, which its loss compares. */
 export type RewardOf = (answer: AnswerLogs) => number;
 
 /** The log-probability of an answer per token, times β. */
@@ -22,15 +22,15 @@ export interface PairMeasuresParams {
   readonly reward: RewardOf;
   /** Whether the base model's log-probabilities are known. */
   readonly usesReference: boolean;
-  /** The loss also has the next-token loss of the prompt and the better answer. */
+  /** Whether the loss also includes the next-token loss of the prompt and the better answer. */
   readonly learnsChosen: boolean;
 }
 
 /**
- * `reward_chosen`, `reward_rejected`, `margin`, `accuracy` (the share of pairs whose better answer has the higher reward), `logp_chosen` and
- * `logp_rejected` of each pair. With a reference `kl`: with d the log-ratio of a token to the base model, exp d − 1 − d, whose mean estimates
- * the divergence of the base from the model per token (Schulman 2020) if the answers are like those that the base writes. With `learnsChosen`
- * `nll`: the mean NLL of the prompt and the better answer.
+ * `reward_chosen`, `reward_rejected`, `margin`, `accuracy` (the share of pairs whose better answer has the higher reward), `logp_chosen`
+ * and `logp_rejected` of each pair. With a reference, also `kl`: exp d − 1 − d, where d is the log-ratio of a token to the base model. Its
+ * mean estimates the divergence of the base from the model per token (Schulman 2020) if the answers are similar to the base's own. With
+ * `learnsChosen`, also `nll`: the mean NLL of the prompt and the better answer.
  */
 export function pairMeasures(
   batch: PairBatch,
@@ -56,7 +56,7 @@ export function pairMeasures(
   return sums;
 }
 
-/** The measures of one pair by the rewards of its answers. */
+/** The measures of one pair, from the rewards of its answers. */
 export const rewardSums = (better: number, worse: number): MeasureSums => ({
   reward_chosen: [better, 1],
   reward_rejected: [worse, 1],
@@ -64,7 +64,7 @@ export const rewardSums = (better: number, worse: number): MeasureSums => ({
   accuracy: [Number(better > worse), 1],
 });
 
-/** Evaluates pairs by their `losses`, to which a mean `nll` among the measures is added. */
+/** Evaluates pairs by their `losses`, plus the mean `nll` if it is among the measures. */
 export const pairEvaluator = (source: BatchSource, pairs: number, measure: MeasureBatch): Evaluator => ({
   source,
   samples: pairs,

@@ -1,4 +1,4 @@
-/** Pairs of answers, for a preview. */
+/** The preview of pairs of answers. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import { trainBatchSettings } from '../../data/batch/batch-settings.ts';
@@ -15,11 +15,11 @@ import { type AnswerDataParams, loadPairData } from './pair-data.ts';
 import { previewAnswers } from './preview-answers.ts';
 
 export interface PairPreview {
-  /** The bounds of what the model reads. @throws RunError 'wrong-task' */
+  /** Returns the limits of the model's input. @throws RunError 'wrong-task' */
   readonly inputOf: (params: ReadParams) => AnswerDataParams['input'];
   /** See `AnswerDataParams`. */
   readonly isEncoder?: boolean;
-  /** The batches of training. */
+  /** Plans the batches of training. */
   readonly planOf: (pairs: readonly Pair[], recipe: Recipe) => BatchPlan;
 }
 

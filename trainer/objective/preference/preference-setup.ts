@@ -1,4 +1,7 @@
-/** Tasks that compare pairs of answers: pairs in batches of few shapes, with the log-probabilities of the base model where the loss reads them. */
+/**
+ * Sets up tasks that compare pairs of answers: pairs in batches of few shapes, with the base model's log-probabilities if the loss reads
+ * them.
+ */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { BaseNlls } from '../../data/batch/answer-batches.ts';
 import type { BatchSettings } from '../../data/batch/batch-plan.ts';
@@ -16,7 +19,7 @@ import { baseLogProbabilities, drawnNlls } from './base-log-probabilities.ts';
 import { loadPairData } from './pair-data.ts';
 import { pairEvaluator, pairMeasures, type RewardOf } from './pair-measures.ts';
 
-/** @param rewardOf the implicit reward that the objective's loss compares */
+/** @param rewardOf returns the implicit reward that the objective's loss compares */
 export const setUpPreference =
   (rewardOf: (params: SetUpParams['recipe']['preference']) => RewardOf): SetUpTask =>
   async (params, part) => {

@@ -1,4 +1,4 @@
-/** The task of language models that are tuned by answers which people compared or judged. */
+/** The task of language models that are tuned on compared or judged answers. */
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
@@ -8,21 +8,24 @@ import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 import type { AnswerLoss, AnswerNodes } from './pair-loss.ts';
 
-/** May declare feeds of its own. */
+/** A loss of the answers. It may declare feeds of its own. */
 export type JudgeAnswers = (graph: Graph, answers: AnswerNodes) => AnswerLoss;
 
 export interface PreferenceTaskParams {
   /** The loss of each sample. */
   readonly judge: JudgeAnswers;
-  /** Answers of each sample; a pair where it is left out. */
+  /** Number of answers per sample; 2, a pair, by default. */
   readonly rowsPerSample?: number;
-  /** The first answers of each sample, which the loss learns from; the others are read alone. All where it is left out. */
+  /** Number of answers of each sample, from the first on, that the loss trains; the others only get a forward pass. All by default. */
   readonly learned?: number;
-  /** The next-token loss of the prompt and the better answer is added. */
+  /** Whether the next-token loss of the prompt and the better answer is added. */
   readonly learnsChosen?: boolean;
 }
 
-/** Feeds: those of `answerSource`, and of the loss. A training step gives `loss` and `nll` [targets], an evaluation also `losses` [samples]. */
+/**
+ * Feeds: those of `answerSource`, and of the loss. A training step outputs `loss` and `nll` [targets]; an evaluation also outputs `losses`
+ * [samples].
+ */
 export function preferenceTask(model: CausalModel, params: PreferenceTaskParams): Task {
   const { judge, rowsPerSample = PAIR_ROWS, learned = rowsPerSample, learnsChosen = false } = params;
   const declare = (graph: Graph, shape: BatchShape): AnswerFeeds => declareAnswers(graph, shape, { rowsPerSample, learnsChosen });
@@ -61,7 +64,7 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
   };
 }
 
-/** Hidden states of all answers, [batch · tokens, features]. In training, those that are not learned from take no backward pass. */
+/** Hidden states of all answers, [batch · tokens, features]. In training, answers that are not trained get no backward pass. */
 function hiddenOf(
   model: CausalModel,
   tracer: Tracer,
@@ -79,7 +82,7 @@ function hiddenOf(
   };
   const own = statesOf(0, learned);
   const read = statesOf(learned, rowsPerSample - learned);
-  // No gradient passes: it would be zero.
+  // The gradient would be zero, so none is computed.
   read.custom = { inputs: [], rule: () => [] };
   return graph.reshape(graph.concat([own, read], 1), [batch * tokens, model.hiddenSize]);
 }
@@ -101,7 +104,7 @@ function declareAnswers(
   { rowsPerSample, learnsChosen }: { readonly rowsPerSample: number; readonly learnsChosen: boolean },
 ): AnswerFeeds {
   return {
-    // Right padding needs no mask: a causal query never sees what comes after it.
+    // Right padding needs no mask: a causal query never attends to later keys.
     inputs: { ids: graph.feed('ids', [batch, tokens], 'int32'), mask: { kind: 'causal' } },
     targetPositions: graph.feed('targetPositions', [targets], 'int32'),
     targetIds: graph.feed('targetIds', [targets], 'int32'),
@@ -114,7 +117,7 @@ function declareAnswers(
 }
 
 interface JudgedBatch {
-  /** Σ weight · loss of a sample, and Σ weight · NLL of what is learned as it is. */
+  /** Σ weight · loss of a sample, plus Σ weight · NLL of the text that is trained directly. */
   readonly loss: Node;
   readonly losses: Node;
   /** Slopes of `loss` for the NLL of each target, [targets]. */
@@ -135,7 +138,7 @@ function judgeBatch(graph: Graph, { nll, feeds, rowsPerSample, judge }: JudgePar
     graph.reshape(graph.segmentSum(graph.mul(values, targetPresence), targetRows, rowsPerSample * samples), [samples, rowsPerSample]);
   const { losses, slopes } = judge(graph, {
     logps: graph.neg(ofAnswers(nll)),
-    // The differences are summed, not the sums subtracted, which would round.
+    // Sums the differences: subtracting the sums would round more.
     ratios: ofAnswers(graph.sub(baseNll, nll)),
     lengths: graph.maximum(ofAnswers(targetPresence), 1),
   });

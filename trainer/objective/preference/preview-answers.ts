@@ -1,4 +1,4 @@
-/** Samples of one or several answers, for a preview. */
+/** The preview of samples with one or several answers. */
 import type { BatchPlan } from '../../data/batch/batch-plan.ts';
 import type { LoadDatasetInput } from '../../data/load/load-dataset.ts';
 import { type ShowAnswers, showAnswers } from '../../data/shown/show-texts.ts';
@@ -11,12 +11,12 @@ import type { ReadParams } from '../task-setup.ts';
 import type { AnswerDataParams } from './pair-data.ts';
 
 export interface AnswerPreview<Sample> {
-  /** The bounds of what the model reads. */
+  /** The limits of the model's input. */
   readonly input: AnswerDataParams['input'];
   readonly show: (tokenizing: Pick<LoadDatasetInput, 'settings'> & Pick<TextBase, 'tokenizer' | 'chatRenderer'>) => ShowAnswers<Sample>;
   readonly load: (params: AnswerDataParams) => Promise<DataParts<Sample>>;
   readonly factsOf: (sample: Sample) => SampleFacts;
-  /** The batches of training. */
+  /** Plans the batches of training. */
   readonly planOf: (samples: readonly Sample[]) => BatchPlan;
 }
 

@@ -1,2 +1,2 @@
-/** A reranker: queries with documents and how relevant these are. */
+/** Sets up a reranker: queries with documents and their relevance. */
 export { setUpTexts as setUp } from '../classifier/classifier-setup.ts';

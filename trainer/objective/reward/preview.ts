@@ -1,4 +1,4 @@
-/** Pairs of answers that a reward model compares, for a preview. */
+/** The preview of pairs of answers for a reward model. */
 import { orderSettings } from '../../data/batch/batch-settings.ts';
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import { inputOf } from '../../model/model-spec.ts';

@@ -1,4 +1,4 @@
-/** The model of a run on rewards, and its samples. */
+/** The model and the samples of a reward model's run. */
 import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import type { Pair, TokenSequence } from '../../data/types.ts';
 import { headedClass } from '../../model/architectures.ts';
@@ -8,10 +8,10 @@ import { checkWeights } from '../../model/weight-stream.ts';
 import { RunError } from '../../run-error.ts';
 import type { ReadParams } from '../task-setup.ts';
 
-/** Returns whether the model is an encoder of text, which reads prompt and answer as two texts. */
+/** True if the model is a text encoder, which reads prompt and answer as two texts. */
 export const isEncoder = ({ encoder }: Pick<ClassifierModel, 'encoder'>): boolean => encoder !== undefined;
 
-/** The model of the recipe with a head that gives one number: a language model or an encoder of text. @throws RunError 'wrong-task' */
+/** The recipe's model with a head for one number: a language model or a text encoder. @throws RunError 'wrong-task' */
 export function rewardModelFor({ recipe, base: { model: given, folder }, job }: ReadParams): ClassifierModel {
   const architecture = architectureOf(folder.config);
   const sees = given.kind === 'classifier' && given.input.kind === 'image';
@@ -31,7 +31,7 @@ export function rewardModelFor({ recipe, base: { model: given, folder }, job }: 
   return model;
 }
 
-/** Pairs as texts that are compared, the better answer first, with their margins. @param hasSegments see `isEncoder` */
+/** Converts pairs to texts to compare, the better answer first, with their margins. @param hasSegments see `isEncoder` */
 export const groupsOf = (pairs: readonly Pair[], hasSegments = false): TextGroup[] =>
   pairs.map(({ chosen, rejected, margin = 0, file, line }) => ({
     texts: [chosen.ids, rejected.ids],
@@ -41,5 +41,5 @@ export const groupsOf = (pairs: readonly Pair[], hasSegments = false): TextGroup
     line,
   }));
 
-/** The first token of an answer; of one without a prompt there is no second text. */
+/** The index of an answer's first token; without a prompt, there is no second text. */
 export const startOf = ({ ids, train }: TokenSequence): number => train.indexOf(1) || ids.length;

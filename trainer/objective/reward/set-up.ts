@@ -1,4 +1,4 @@
-/** Reward models: pairs of answers in batches of few shapes, and their evaluation. */
+/** Sets up reward models: pairs of answers in batches of few shapes, and their evaluation. */
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { inputOf } from '../../model/model-spec.ts';

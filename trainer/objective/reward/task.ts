@@ -1,4 +1,4 @@
-/** Reward models: a number for each answer, higher for the better of two. */
+/** Reward models: a score for each answer, higher for the better of two. */
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
 import type { Tracer } from '../../model/tracer.ts';
@@ -7,8 +7,8 @@ import type { TaskOf } from '../task-setup.ts';
 import { rewardLoss } from './reward-loss.ts';
 
 /**
- * Feeds: those of `groupSource`, the better answer first, with the margins as `scores`. A training step and an evaluation give `rewards`
- * [pairs, 2], an evaluation also `losses` [pairs].
+ * Feeds: those of `groupSource`, the better answer first, with the margins as `scores`. Training and evaluation output `rewards` [pairs,
+ * 2]; an evaluation also outputs `losses` [pairs].
  */
 export const task: TaskOf = (model, { preference: { center_rewards_coefficient: center } }) => {
   if (model.kind !== 'classifier') throw new Error(`${model.family} has no head that gives a number`);

@@ -1,2 +1,2 @@
-/** One label for a text, and where its samples come from. */
+/** Sets up one label per text, and its samples. */
 export { setUpTexts as setUp } from '../classifier/classifier-setup.ts';

@@ -1,2 +1,2 @@
-/** A number for a text, and where its samples come from. */
+/** Sets up one number per text, and its samples. */
 export { setUpTexts as setUp } from '../classifier/classifier-setup.ts';

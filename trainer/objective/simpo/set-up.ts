@@ -1,4 +1,4 @@
-/** Simple preference optimization, and where its pairs come from. The reward is β times the log-probability per token. */
+/** Sets up simple preference optimization and its pairs. The reward is β times the log-probability per token. */
 import { rewardPerToken } from '../preference/pair-measures.ts';
 import { setUpPreference } from '../preference/preference-setup.ts';
 

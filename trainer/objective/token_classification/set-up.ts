@@ -1,2 +1,2 @@
-/** A label for each word of a text, and where its samples come from. */
+/** Sets up a label for each word of a text, and its samples. */
 export { setUpTagged as setUp } from '../classifier/classifier-setup.ts';
