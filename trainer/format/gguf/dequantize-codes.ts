@@ -1,14 +1,17 @@
-/** Blocks whose bits are no plain integers: codes of a table of sixteen numbers, and three values packed to the base of three. Layouts are those of ggml. */
+/**
+ * Blocks whose bits are not plain integers: codes into a table of sixteen values, and ternary values packed in base 3. Layouts are those of
+ * ggml.
+ */
 import { halfValues } from '../float-format.ts';
 
 const u16 = (bytes: Uint8Array, at: number): number => (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
 
-/** The numbers of IQ4_NL and IQ4_XS: closer to each other around 0, as weights are. */
+/** The values of IQ4_NL and IQ4_XS: more closely spaced around 0, where most weights are. */
 const UNEVEN = Int8Array.of(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
-/** Twice the numbers E2M1 of the OCP Microscaling Formats. */
+/** Twice the values of E2M1 (OCP Microscaling Formats). */
 const TWICE_E2M1 = Int8Array.of(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
 
-/** Sixteen bytes of which byte i holds values i (low) and i + 16 (high). */
+/** Decodes sixteen bytes; byte i holds values i (low bits) and i + 16 (high bits). */
 function lookUp(table: Int8Array, scale: number, bytes: Uint8Array, at: number, out: Float32Array, outAt: number): void {
   for (let i = 0; i < 16; i++) {
     const q = bytes[at + i] as number;
@@ -37,7 +40,7 @@ export function dequantizeIQ4_XS(bytes: Uint8Array, at: number, out: Float32Arra
   }
 }
 
-/** A byte e, then 16 bytes of codes: 2^(e − 127) · E2M1. */
+/** A byte e, then 16 bytes of codes: 2^(e − 127) · E2M1 value. */
 export function dequantizeMXFP4(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   for (let o = outAt, b = at; o < outAt + count; o += 32, b += 17)
     lookUp(TWICE_E2M1, 2 ** ((bytes[b] as number) - 128), bytes, b + 1, out, o);
@@ -52,14 +55,14 @@ export function dequantizeTQ2_0(bytes: Uint8Array, at: number, out: Float32Array
   }
 }
 
-/** Runs of bytes of TQ1_0, each with as many digits. */
+/** Runs of bytes of TQ1_0, with the number of digits per byte. */
 const TERNARY_RUNS = [
   { from: 0, width: 32, digits: 5 },
   { from: 32, width: 16, digits: 5 },
   { from: 48, width: 4, digits: 4 },
 ] as const;
 
-/** 52 bytes of five digits to the base of three (four in the last 4), as fractions of 256, a half `d`: d · (digit − 1). */
+/** 52 bytes of five base-3 digits each (four in the last 4 bytes), as fractions of 256, a half `d`: d · (digit − 1). */
 export function dequantizeTQ1_0(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
   for (let o = outAt, b = at; o < outAt + count; o += 256, b += 54) {

@@ -5,7 +5,10 @@ const SUPER_BLOCK = 256;
 
 const u16 = (bytes: Uint8Array, at: number): number => (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
 
-/** The eight 6-bit scales and minimums of Q4_K and Q5_K, packed in 12 bytes: four of each plain, the others in the top bits and the last four bytes. */
+/**
+ * Unpacks the eight 6-bit scales and minimums of Q4_K and Q5_K from 12 bytes: the first four of each are stored directly, the others in the
+ * top bits and the last four bytes.
+ */
 function unpackScales(bytes: Uint8Array, at: number, scales: Uint8Array, minimums: Uint8Array): void {
   for (let j = 0; j < 4; j++) {
     const d = bytes[at + j] as number;
@@ -20,7 +23,7 @@ function unpackScales(bytes: Uint8Array, at: number, scales: Uint8Array, minimum
 
 /**
  * 16 bytes with a 4-bit scale and a 4-bit minimum each, 64 bytes of 2-bit values, halves `d` and `dmin`: d · scale · q − dmin · minimum.
- * The bits 2s of 32 bytes hold the sub-blocks 2s and 2s + 1.
+ * Bits 2s of each run of 32 bytes hold sub-blocks 2s and 2s + 1.
  */
 export function dequantizeQ2_K(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
@@ -38,8 +41,8 @@ export function dequantizeQ2_K(bytes: Uint8Array, at: number, out: Float32Array,
 }
 
 /**
- * 32 bytes of third bits, 64 of low 2 bits as in Q2_K, 12 bytes of sixteen 6-bit scales (low four bits first, then the high two), a half
- * `d`: d · (scale − 32) · (q − 4).
+ * 32 bytes of third bits, 64 bytes of low 2 bits as in Q2_K, 12 bytes of sixteen 6-bit scales (low four bits first, then the high two), a
+ * half `d`: d · (scale − 32) · (q − 4).
  */
 export function dequantizeQ3_K(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
@@ -84,7 +87,7 @@ export function dequantizeQ4_K(bytes: Uint8Array, at: number, out: Float32Array,
   }
 }
 
-/** As Q4_K with 32 bytes of fifth bits before the 4-bit values; bit s of byte i belongs to value i of sub-block s. */
+/** Like Q4_K, with 32 bytes of fifth bits before the 4-bit values; bit s of byte i belongs to value i of sub-block s. */
 export function dequantizeQ5_K(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
   const scales = new Uint8Array(8);
@@ -110,7 +113,7 @@ export function dequantizeQ5_K(bytes: Uint8Array, at: number, out: Float32Array,
   }
 }
 
-/** 128 bytes of low 4 bits, 64 of high 2 bits, 16 signed scales, a half `d`: d · scale · (q − 32). */
+/** 128 bytes of low 4 bits, 64 bytes of high 2 bits, 16 signed scales, a half `d`: d · scale · (q − 32). */
 export function dequantizeQ6_K(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
   for (let o = outAt, b = at; o < outAt + count; o += SUPER_BLOCK, b += 210) {

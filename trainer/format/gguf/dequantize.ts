@@ -1,6 +1,6 @@
 /**
- * Blocks of 32 (Q4_0 to Q8_0) and plain elements to float32. Layouts are those of ggml's quants; each value is computed exactly in double
- * precision and rounded once, which gives the same bits as the reference in float32.
+ * Converts blocks of 32 (Q4_0 to Q8_0) and plain elements to float32. Layouts are those of ggml's quants. Each value is computed exactly in
+ * double precision and rounded once, which gives the same bits as the float32 reference.
  */
 import { halfValues } from '../float-format.ts';
 
@@ -26,7 +26,7 @@ export function dequantizeBf16(bytes: Uint8Array, at: number, out: Float32Array,
   }
 }
 
-/** A half `d`, then 16 bytes of which byte i holds values i (low) and i + 16 (high): d · (q − 8). */
+/** A half `d`, then 16 bytes; byte i holds values i (low bits) and i + 16 (high bits): d · (q − 8). */
 export function dequantizeQ4_0(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
   for (let o = outAt, b = at; o < outAt + count; o += BLOCK, b += 18) {
@@ -39,7 +39,7 @@ export function dequantizeQ4_0(bytes: Uint8Array, at: number, out: Float32Array,
   }
 }
 
-/** Halves `d` and `m`, then as Q4_0: d · q + m. */
+/** Halves `d` and `m`, then as in Q4_0: d · q + m. */
 export function dequantizeQ4_1(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
   for (let o = outAt, b = at; o < outAt + count; o += BLOCK, b += 20) {
@@ -53,7 +53,7 @@ export function dequantizeQ4_1(bytes: Uint8Array, at: number, out: Float32Array,
   }
 }
 
-/** A half `d`, 32 fifth bits, then as Q4_0: d · (q − 16). */
+/** A half `d`, 32 fifth bits, then as in Q4_0: d · (q − 16). */
 export function dequantizeQ5_0(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
   for (let o = outAt, b = at; o < outAt + count; o += BLOCK, b += 22) {
@@ -67,7 +67,7 @@ export function dequantizeQ5_0(bytes: Uint8Array, at: number, out: Float32Array,
   }
 }
 
-/** Halves `d` and `m`, 32 fifth bits, then as Q4_0: d · q + m. */
+/** Halves `d` and `m`, 32 fifth bits, then as in Q4_0: d · q + m. */
 export function dequantizeQ5_1(bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number): void {
   const half = halfValues();
   for (let o = outAt, b = at; o < outAt + count; o += BLOCK, b += 24) {

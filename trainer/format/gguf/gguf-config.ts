@@ -1,4 +1,4 @@
-/** GGUF metadata → what config.json and generation_config.json would say. */
+/** Converts GGUF metadata to the equivalent config.json and generation_config.json. */
 
 import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
@@ -13,15 +13,15 @@ import type { RopeFactorsByLength } from './gguf-source.ts';
 import { supportedFamily } from './gguf-unsupported.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
 
-/** llama.cpp's value if a file has none. */
+/** llama.cpp's default. */
 const DEFAULT_ROPE_THETA = 10000;
-/** As many as of a config.json: settings have a number for each block. */
+/** The same limit as in a config.json; some settings have one value per block. */
 const MOST_BLOCKS = 512;
 
 /**
- * @param input.tensors Hugging Face names: tied embeddings and biases are seen by what is absent or present
- * @param input.ropeFactors the tensor `rope_freqs.weight`, where Llama 3 files keep their rotary scaling
- * @throws ModelFileError with every missing or impossible setting, or for an architecture of another family
+ * @param input.tensors by Hugging Face name: their presence or absence shows tied embeddings and biases
+ * @param input.ropeFactors the tensor `rope_freqs.weight`, where Llama 3 files store their rotary scaling
+ * @throws ModelFileError listing every missing or impossible setting, or for an architecture of another family
  */
 export function ggufConfig(input: {
   readonly path: string;
@@ -106,7 +106,7 @@ export function ggufConfig(input: {
   return config;
 }
 
-/** Ways to read the numbers of an architecture; what is wrong with them joins the problems. */
+/** Functions that read an architecture's values; mistakes are added to the problems. */
 function numbersIn(metadata: ReadonlyMap<string, GgufValue>, { architecture, family }: FoundFamily, problems: FileProblem[]) {
   const list = (key: string): readonly (number | boolean)[] | undefined => {
     const value = metadata.get(`${architecture}.${key}`);
@@ -114,7 +114,7 @@ function numbersIn(metadata: ReadonlyMap<string, GgufValue>, { architecture, fam
   };
   const optional = (key: string): number | undefined => {
     const whole = metadata.get(`${architecture}.${key}`);
-    // The first that is not 0, where each block has a number.
+    // If each block has its own value, take the first that is not 0.
     const value = family.lists?.includes(key) && Array.isArray(whole) ? list(key)?.find(Boolean) : whole;
     if (value === undefined) return undefined;
     if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
@@ -129,7 +129,7 @@ function numbersIn(metadata: ReadonlyMap<string, GgufValue>, { architecture, fam
   return { list, optional, required };
 }
 
-/** Begin, end and padding ids; a separate end-of-turn token also ends a text. */
+/** The begin, end and padding ids; a separate end-of-turn token also ends a text. */
 export function ggufGenerationConfig(header: GgufHeader): ModelConfig {
   const ids = tokenIds(header.metadata);
   const eot = header.metadata.get('tokenizer.ggml.eot_token_id');
@@ -196,7 +196,7 @@ function ropeScaling(input: {
 
 const showValue = (value: GgufValue): string => clip(Array.isArray(value) ? `a list of ${value.length}` : String(value), 60);
 
-/** The file holds 1e-5 as the nearest float32; the number people wrote has at most seven digits. */
+/** The decimal value that people wrote: the file holds 1e-5 as the nearest float32, but people use at most seven digits. */
 function shortestFloat32(value: number): number {
   const short = Number(value.toPrecision(7));
   return Math.fround(short) === Math.fround(value) ? short : value;

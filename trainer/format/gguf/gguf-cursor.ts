@@ -1,21 +1,23 @@
-/** Reads GGUF's primitive values from bytes, never past their end and never allocating for a count the bytes cannot hold. */
+/**
+ * Reads GGUF's primitive values from bytes. It never reads past their end and never allocates for a count that the bytes cannot contain.
+ */
 import { NeedMoreBytes } from '../byte-file.ts';
 
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
 
-/** Arrays of arrays are allowed by the format and used by nobody; this keeps a hostile file from exhausting the stack. */
+/** Maximum nesting: the format allows arrays of arrays, but no file uses them. Keeps a hostile file from exhausting the stack. */
 const MAX_ARRAY_DEPTH = 4;
-/** A key, a token, a name or a chat template; the longest templates have some 30 KB. */
+/** Maximum length of a key, a token, a name or a chat template; the longest templates have about 30 KB. */
 const MAX_STRING_BYTES = 4 * 1024 * 1024;
 
-/** All array elements of a header together: four times the largest vocabulary with merges, and at most some 100 MB of memory. */
+/** Maximum number of array elements in a header: four times the largest vocabulary with merges, and at most about 100 MB of memory. */
 const MAX_ARRAY_VALUES = 8_000_000;
-/** An array takes at least this many values' worth of memory itself, even if it is empty. */
+/** Memory cost of an array itself, even if empty, counted in values. */
 const ARRAY_VALUES = 8;
 
 const STRING = 8;
 const ARRAY = 9;
-/** Bytes of a value by its type number; a string or array has at least its length. */
+/** Bytes of a value by type number; for a string or array, the minimum, which is its length field. */
 const VALUE_BYTES: readonly number[] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8];
 
 export class GgufCursor {
@@ -27,7 +29,7 @@ export class GgufCursor {
 
   /**
    * @param bytes the beginning of a file of `fileSize` bytes
-   * @param fail throws the error for a value that can never be right
+   * @param fail throws the error for an invalid value
    */
   constructor(bytes: Uint8Array, fileSize: number, fail: (message: string) => never) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -35,7 +37,7 @@ export class GgufCursor {
     this.fail = fail;
   }
 
-  /** Fails where the file itself ends too early. @throws NeedMoreBytes when fewer than `count` bytes are left in `bytes` */
+  /** Fails if the file itself ends too early. @throws NeedMoreBytes if fewer than `count` bytes are left in `bytes` */
   need(count: number, what: string): void {
     if (count > this.fileSize - this.position)
       this.fail(`needs ${count} bytes for ${what} at byte ${this.position}, but has only ${this.fileSize}`);
@@ -48,7 +50,7 @@ export class GgufCursor {
     return this.bytes.readUInt32LE(this.take(4));
   }
 
-  /** A count or offset. */
+  /** Reads a count or offset. */
   u64(what: string): number {
     const value = this.bytes.readBigUInt64LE(this.take(8));
     if (value > BigInt(Number.MAX_SAFE_INTEGER)) this.fail(`${what} is ${value}, which no file can have`);

@@ -1,11 +1,11 @@
-/** Entries of a GGUF file's metadata as they are written: a type and the bytes of the value. */
+/** Entries of a GGUF file's metadata in their written form: a type and the bytes of the value. */
 
-/** The numbers of the types in the file. */
+/** The numbers of the types in GGUF files. */
 const TYPES = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 
 export interface GgufEntry {
   readonly key: string;
-  /** The number of the type, and the value: little-endian, as the file has them after the key. */
+  /** The type number and the value in little-endian, exactly as they follow the key in a file. */
   readonly bytes: Uint8Array;
 }
 

@@ -1,11 +1,11 @@
-/** Keys and names that files of mixtures of experts have in common. */
+/** Keys and names shared by the files of mixture-of-experts models. */
 import { type GgufFamily, type GgufSizes, GUESSING_BLOCKS, headNorms, TURNED_PART, turnedShare } from './gguf-family.ts';
 
-/** Keys that count experts. */
+/** Keys that state numbers of experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;
-/** The width of experts, where it is not that of other blocks. */
+/** The key for the width of experts, if it differs from the MLPs of other blocks. */
 export const expertWidth = 'expert_feed_forward_length';
-/** The width of the expert that computes every token. */
+/** The key for the width of the shared expert, which computes every token. */
 export const sharedWidth = 'expert_shared_feed_forward_length';
 
 export const chosenExperts = ({ number }: GgufSizes) => ({ num_experts_per_tok: number('expert_used_count') });
@@ -16,7 +16,7 @@ export const expertNames = {
   ffn_down_exps: 'mlp.experts.down_proj',
 } as const;
 
-/** Keys of mixtures whose experts are chosen by sigmoids. */
+/** Keys of mixtures that choose experts by sigmoids. */
 export const sigmoidKeys = {
   gating: 'expert_gating_func',
   plain: 'leading_dense_block_count',
@@ -27,13 +27,13 @@ export const sigmoidKeys = {
   chosenGroups: 'expert_group_used_count',
 } as const;
 
-/** llama.cpp's number of sigmoids; softmax is 1. */
+/** llama.cpp's code for sigmoids; softmax is 1. */
 export const SIGMOIDS = 2;
 
-/** A number that may be 0, or left out. */
+/** Reads a count that may be 0 or missing. */
 const countOf = ({ number, isNothing }: GgufSizes, key: string): number | undefined => (isNothing(key) ? 0 : number(key));
 
-/** @param usual llama.cpp's choice where the file does not say it */
+/** @param usual llama.cpp's default if the file does not state it */
 const ofSigmoids = (architecture: string, sizes: GgufSizes, usual: number | undefined) => {
   const gating = sizes.number(sigmoidKeys.gating) ?? usual;
   if (gating !== SIGMOIDS)
@@ -43,7 +43,7 @@ const ofSigmoids = (architecture: string, sizes: GgufSizes, usual: number | unde
   return { ...chosenExperts(sizes), moe_intermediate_size: sizes.number(expertWidth) };
 };
 
-/** LFM2 with experts: the weights of those chosen sum to 1. @param plain the family without experts */
+/** LFM2 with experts: the weights of the chosen experts sum to 1. @param plain the family without experts */
 export const lfm2MoeFile = (plain: GgufFamily): GgufFamily => ({
   ...plain,
   class: 'Lfm2MoeForCausalLM',

@@ -1,4 +1,4 @@
-/** The families that are read from GGUF, by llama.cpp's name of the architecture: what differs from Llama's files. */
+/** The families that can be read from GGUF, by llama.cpp's name of the architecture, described by their differences from Llama's files. */
 import type { GgufValue } from './gguf-cursor.ts';
 import { chosenExperts, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
 import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, TURNED_PART, TURNS, turnedShare } from './gguf-family.ts';
@@ -8,12 +8,12 @@ import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './g
 export type { GgufFamily } from './gguf-family.ts';
 
 export interface FoundFamily {
-  /** llama.cpp's name. */
+  /** llama.cpp's name of the architecture. */
   readonly architecture: string;
   readonly family: GgufFamily;
 }
 
-/** The family of a file by its metadata; undefined where no family here is meant. */
+/** Returns the family of a file from its metadata; undefined if it is not supported. */
 export function ggufFamily(metadata: ReadonlyMap<string, GgufValue>): FoundFamily | undefined {
   const architecture = metadata.get('general.architecture');
   const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
@@ -24,7 +24,10 @@ export function ggufFamily(metadata: ReadonlyMap<string, GgufValue>): FoundFamil
 
 const plain = { computed: [], names: {}, normOffset: 0, interleaved: false } as const;
 
-/** llama.cpp knows the largest model of each Gemma by its blocks: only its scale is not that of the head size. */
+/**
+ * llama.cpp recognizes the largest model of each Gemma by its number of blocks: only that model's attention scale does not follow from the
+ * head size.
+ */
 const gemma = (largest: number, { hidden, blocks, heads, headDim, number, has }: GgufSizes): Record<string, unknown> => ({
   hidden_activation: 'gelu_pytorch_tanh',
   query_pre_attn_scalar: blocks === largest ? hidden / heads : headDim,
@@ -48,7 +51,7 @@ const gemmaFile = {
 } as const;
 
 const ofLlama = ({ has }: GgufSizes) => ({ hidden_act: 'silu', attention_bias: has('model.layers.0.self_attn.q_proj.bias') });
-/** A window that a file names; 0 says that there is none. */
+/** The attention window in a file; 0 means none. */
 const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
   isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
 
@@ -59,7 +62,7 @@ const glmFile = {
   settings: (sizes: GgufSizes) => ({ ...ofLlama(sizes), partial_rotary_factor: turnedShare(sizes) }),
 } as const;
 
-/** The number of blocks by which llama.cpp recognizes the EXAONE 4 that has windows. */
+/** The number of blocks by which llama.cpp recognizes the EXAONE 4 model with windows. */
 const EXAONE4_WINDOWED = 64;
 
 const mixtral: GgufFamily = {
@@ -77,7 +80,7 @@ const mixtral: GgufFamily = {
   settings: sizes => ({ hidden_act: 'silu', num_local_experts: sizes.number('expert_count'), ...chosenExperts(sizes) }),
 };
 
-/** A number for each block in some families. */
+/** This key has one value per block in some families. */
 const kvHeads = 'attention.head_count_kv';
 
 const lfm2File: GgufFamily = {
@@ -96,7 +99,7 @@ const lfm2File: GgufFamily = {
   settings: ({ number, list, blocks, epsilon }) => ({
     norm_eps: epsilon,
     conv_L_cache: number('shortconv.l_cache'),
-    // A block without keys has a convolution.
+    // A block without key-value heads is a convolution.
     layer_types: Array.from({ length: blocks }, (_, i) => (list(kvHeads)?.[i] === 0 ? 'conv' : 'full_attention')),
   }),
 };
@@ -121,7 +124,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'LlamaForCausalLM',
     modelType: 'llama',
-    // llama.cpp has no windows there, so a Mistral with one has no place.
+    // llama.cpp does not support windows here, so a Mistral with a window cannot be written.
     writes: ['LlamaForCausalLM', 'MistralForCausalLM'],
     interleaved: true,
     settings: ofLlama,
@@ -193,7 +196,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     interleaved: true,
     settings: sizes => ({ ...ofLlama(sizes), no_rope_layer_interval: 4, use_sliding_window: false }),
   },
-  // OLMo 3 has the same name there, and windows.
+  // OLMo 3 has the same name in llama.cpp, and uses windows.
   olmo2: {
     ...plain,
     class: 'Olmo2ForCausalLM',
@@ -209,7 +212,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       };
     },
   },
-  // llama.cpp leaves the weights of the chosen experts as they are, has as many keys as queries, and a head apart from the embedding.
+  // llama.cpp does not normalize the chosen experts' weights, and requires as many key as query heads and an untied head.
   olmoe: {
     ...plain,
     class: 'OlmoeForCausalLM',
@@ -229,7 +232,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     modelType: 'granite',
     writes: ['GraniteForCausalLM', 'GraniteMoeHybridForCausalLM'],
     joined: { 'shared_mlp.input_linear': ['mlp.gate_proj', 'mlp.up_proj'], 'shared_mlp.output_linear': ['mlp.down_proj'] },
-    // llama.cpp turns no queries and keys where it is false.
+    // llama.cpp does not apply RoPE if it is false.
     only: { [TURNS]: true },
   },
   granitehybrid: graniteHybridFile(graniteFile),
@@ -263,7 +266,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { post_attention_norm: 'post_attention_layernorm' },
     settings: sizes => ({ ...ofLlama(sizes), attention_out_bias: sizes.has('model.layers.0.self_attn.o_proj.bias') }),
   },
-  // The base in the file is the stretched one.
+  // The file contains the stretched base.
   'hunyuan-dense': {
     ...plain,
     class: 'HunYuanDenseV1ForCausalLM',
@@ -278,7 +281,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     computed: ['attention.sliding_window', LAYER_NORM_EPSILON, 'logit_scale'],
     turnsByWindow: true,
     multipliesLogits: true,
-    // llama.cpp has no other head than the embedding, and no biases.
+    // llama.cpp supports only a tied head and no biases.
     settings: sizes => ({
       ...{ hidden_act: 'silu', attention_bias: false, tie_word_embeddings: true },
       layer_norm_eps: sizes.epsilon,
@@ -322,7 +325,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
       sliding_window: windowOf(sizes),
     }),
-    // The files do not say it; the configs of these models do.
+    // The files do not state it, but the configs of these models do.
     yarn: () => ({ truncate: false }),
   },
   mistral3: {
@@ -342,7 +345,10 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   },
 };
 
-/** The names and the descriptions that a class is written under; none where it is not written. The first is that of the class alone. */
+/**
+ * Returns the names and descriptions that a class can be written under; empty if it cannot be written. The first is used for this class
+ * only.
+ */
 export const ggufFamiliesOf = (className: string): readonly (GgufFamily & { readonly architecture: string })[] =>
   written
     .filter(({ family }) => writtenClasses(family).includes(className))
@@ -355,5 +361,5 @@ const written: readonly FoundFamily[] = Object.entries(ggufFamilies).flatMap(([a
 
 const writtenClasses = (family: GgufFamily): readonly string[] => family.writes ?? [family.class];
 
-/** All classes that are written. */
+/** All classes that can be written. */
 export const ggufClasses: readonly string[] = [...new Set(written.flatMap(({ family }) => writtenClasses(family)))];

@@ -1,67 +1,70 @@
-/** The description of a family that is read from GGUF and written to it. */
+/** The description of a family that is read from and written to GGUF. */
 
-/** Settings of config.json from numbers of the metadata. */
+/** Values of the metadata that config.json settings are derived from. */
 export interface GgufSizes {
   readonly hidden: number;
   readonly blocks: number;
   readonly heads: number;
   readonly headDim: number;
-  /** A number of the metadata under the architecture's name, where the file has it. */
+  /** Reads a number from the metadata under the architecture's name, if present. */
   readonly number: (key: string) => number | undefined;
-  /** The small number that norms add to the mean square, or to the variance. */
+  /** Epsilon of the norms, added to the mean square or to the variance. */
   readonly epsilon: number;
-  /** Whether the file says 0 there. */
+  /** True if the file has 0 for this key. */
   readonly isNothing: (key: string) => boolean;
-  /** Whether the file has true there. */
+  /** True if the file has true for this key. */
   readonly isTrue: (key: string) => boolean;
-  /** The entries of a list of the metadata, one a block; undefined where the file has no list there. */
+  /** Reads a list from the metadata, with one entry per block; undefined if the file has no list there. */
   readonly list: (key: string) => readonly (number | boolean)[] | undefined;
-  /** Whether there is a tensor of Hugging Face's name. */
+  /** True if there is a tensor with this Hugging Face name. */
   readonly has: (tensor: string) => boolean;
-  /** The shape of the tensor of Hugging Face's name. */
+  /** Returns the shape of the tensor with this Hugging Face name. */
   readonly shapeOf: (tensor: string) => readonly number[] | undefined;
-  /** The divisors of the frequencies, where the file has them. */
+  /** The divisors of the rotary frequencies, if the file has them. */
   readonly ropeFactors: Float32Array | undefined;
-  /** Adds to the problems of the file. */
+  /** Adds a problem of the file. */
   readonly refuse: (problem: string) => void;
 }
 
-/** The heads of a recurrent state. */
+/** The numbers of heads of a recurrent state. */
 export interface StateHeads {
-  /** Those of keys, or groups. */
+  /** Number of key heads, or groups. */
   readonly keyHeads: number;
-  /** Those of values. */
+  /** Number of value heads. */
   readonly heads: number;
 }
 
-/** The key of families with layer norms, in place of that of root-mean-square norms. */
+/** The key for epsilon in families with layer norms, in place of the key for RMS norms. */
 export const LAYER_NORM_EPSILON = 'attention.layer_norm_epsilon';
 
 /** Norms of queries and keys, by their usual names. */
 export const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' } as const;
 
-/** The key of how many numbers of each head turn, which families compute where not all do. */
+/** The key for the number of features of each head that rotate; families that rotate only a part compute it. */
 export const TURNED_PART = 'rope.dimension_count';
 
-/** The key by which Granite 4 says whether queries and keys turn. */
+/** The key that states whether Granite 4 applies RoPE to queries and keys. */
 export const TURNS = 'rope.scaling.finetuned';
 
-/** The share of each head that turns; 1 if the file does not say it. */
+/** The share of each head that rotates; 1 by default. */
 export const turnedShare = ({ number, headDim }: GgufSizes): number => (number(TURNED_PART) ?? headDim) / headDim;
 
-/** The key that counts the last blocks of a file, which guess further tokens (MTP): they are no part of the model, but `block_count` counts them. */
+/**
+ * The key for the number of multi-token prediction (MTP) blocks at the end of a file: they are not part of the model, but `block_count`
+ * includes them.
+ */
 export const GUESSING_BLOCKS = 'nextn_predict_layers';
 
-/** Numbers that the order of a file's rows and columns depends on. */
+/** Sizes that determine the order of a file's rows and columns. */
 export interface LayoutSizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly state?: StateHeads | undefined;
 }
 
-/** How the numbers of a tensor stand in the file; as in the model where nothing is given. */
+/** The layout of a tensor in the file; by default as in the model. */
 export interface FileLayout {
-  /** The row of the file that holds a row of the model. */
+  /** Returns the file's row for a row of the model. */
   readonly rows?: ((row: number) => number) | undefined;
   readonly columns?: ((column: number) => number) | undefined;
   readonly values?: { readonly toFile: (x: number) => number; readonly toModel: (x: number) => number } | undefined;
@@ -70,48 +73,51 @@ export interface FileLayout {
 export interface GgufFamily {
   readonly class: string;
   readonly modelType: string;
-  /** Classes that are written under this name; its own where not given. */
+  /** Classes that can be written under this name; by default, only the family's own class. */
   readonly writes?: readonly string[];
-  /** Keys of the metadata that this family computes and others refuse. */
+  /** Metadata keys that this family supports and others refuse. */
   readonly computed: readonly string[];
-  /** Keys with an effect in this family alone, and the value that is computed. */
+  /** Keys that have an effect only in this family, with the supported value. */
   readonly only?: Readonly<Record<string, boolean>>;
-  /** Names in a block that are not Llama's, without ".weight" and ".bias"; with them, or with ".scale", where the name here has none. */
+  /**
+   * Names within a block that differ from Llama's, without ".weight" and ".bias"; or with these endings, or ".scale", if the Hugging Face
+   * name has no ending.
+   */
   readonly names: Readonly<Record<string, string>>;
   /**
-   * Layers of a block of the classes that are written under this name, and the layers here that have their rows, in their order; without
-   * ".weight" and ".bias".
+   * Layers of a block that the written classes have as one layer, and the layers here that contain their rows, in order; without ".weight"
+   * and ".bias".
    */
   readonly joined?: Readonly<Record<string, readonly string[]>>;
-  /** The number that the converter added to the weights of norms. */
+  /** The value that the converter added to the weights of norms. */
   readonly normOffset: 0 | 1;
-  /** Rows of q and k are stored with the halves of each head interleaved. */
+  /** Whether rows of q and k are stored with the two halves of each head interleaved. */
   readonly interleaved: boolean;
-  /** llama.cpp reads the window and lets every token see all before it. */
+  /** Set if llama.cpp reads the window but lets every token attend to all earlier tokens. */
   readonly ignoresWindow?: true;
-  /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
+  /** How Transformers builds its tokenizer from SentencePiece pieces, if not as for Llama. */
   readonly pieces?: 'gemma' | 'phi3';
-  /** Tensors that llama.cpp multiplies by without the adapters that are loaded. */
+  /** Tensors that llama.cpp multiplies without applying loaded adapters. */
   readonly withoutAdapters?: readonly string[];
-  /** Tensors, by llama.cpp's names, without the axis before the last, which is 1 in the model. */
+  /** llama.cpp's names of tensors that lack the second-to-last axis, which has size 1 in the model. */
   readonly squeezed?: RegExp;
-  /** Vectors, by llama.cpp's names in a block, that files have as matrices: what there are as many rows of. */
+  /** Vectors, by llama.cpp's name within a block, that files store as matrices, with the kind of heads that their rows stand for. */
   readonly folded?: Readonly<Record<string, keyof StateHeads>>;
-  /** The layout of a tensor of a family with a recurrent state, over the one that the other properties say. */
+  /** The layout of a tensor in a family with a recurrent state, which overrides the one from the other properties. */
   readonly layout?: (name: string, shape: readonly number[], state: StateHeads) => FileLayout;
-  /** Has no MLPs, so that a file may leave their width out. */
+  /** Set for a family without MLPs, whose files may omit their width. */
   readonly hasNoMlps?: true;
-  /** Blocks without a window differ in their positions too, so that a window is written even if no text is longer. */
+  /** Set if blocks without a window also use other positions, so that a window is written even if no text is longer. */
   readonly turnsByWindow?: true;
-  /** `logit_scale` multiplies logits; it divides them in other families. */
+  /** Set if `logit_scale` multiplies the logits; in other families it divides them. */
   readonly multipliesLogits?: true;
-  /** Keys that may hold a list with a number for each block. */
+  /** Keys that may hold a list with one value per block. */
   readonly lists?: readonly string[];
-  /** The settings have the rotary positions, and no others are read. */
+  /** Set if the settings include the rotary positions, so that no others are read. */
   readonly ownPositions?: true;
   readonly settings: (sizes: GgufSizes) => Record<string, unknown>;
-  /** Keys of the positions in addition where they are scaled by yarn. */
+  /** Additional keys of the positions if they are scaled by yarn. */
   readonly yarn?: (number: GgufSizes['number']) => Record<string, unknown>;
-  /** The family of files that count experts, where one architecture has both. */
+  /** The family for files with experts, if one architecture covers both. */
   readonly withExperts?: GgufFamily;
 }

@@ -1,7 +1,10 @@
-/** Gemma 4 as llama.cpp writes it: blocks that see everything have heads of another size, and the last ones no keys and values. */
+/**
+ * Gemma 4 in llama.cpp's format: blocks with global attention have another head size, and the last blocks have no keys and values of their
+ * own.
+ */
 import type { GgufFamily, GgufSizes } from './gguf-family.ts';
 
-/** The divisor of a frequency that is not turned at all. */
+/** The divisor of a frequency that does not rotate. */
 export const UNTURNED = 1e30;
 
 const WINDOW = 'attention.sliding_window';
@@ -82,7 +85,10 @@ export const gemma4File: GgufFamily = {
   },
 };
 
-/** The factors of the file are those of blocks that see everything: the pairs that turn come first and share one, the others do not turn at all. */
+/**
+ * The positions. The file's factors are for blocks with global attention: the pairs that rotate come first and share one factor; the others
+ * do not rotate.
+ */
 function positionsOf({ number, headDim, ropeFactors, refuse }: GgufSizes): Record<string, unknown> {
   const pairs = headDim / 2;
   const unturned = ropeFactors?.findIndex(factor => factor >= UNTURNED / 2) ?? -1;

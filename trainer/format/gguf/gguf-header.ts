@@ -1,24 +1,26 @@
-/** The header of a GGUF file (versions 2 and 3): metadata and tensor list, every count checked before anything is allocated for it. */
+/** The header of a GGUF file (versions 2 and 3): metadata and tensor list. Every count is checked before memory is allocated for it. */
 import { type ByteFile, parseBeginning } from '../byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { GgufCursor, type GgufValue } from './gguf-cursor.ts';
 import type { GgufEntry } from './gguf-entries.ts';
 import { GGUF_TYPES, type GgufType, ggufTypeName, SUPPORTED_GGUF_TYPES } from './gguf-types.ts';
 
-/** A vocabulary of 260 000 tokens with merges takes some 20 MB. */
+/** Maximum size: a vocabulary of 260,000 tokens with merges takes about 20 MB. */
 const MAX_GGUF_HEADER_BYTES = 128 * 1024 * 1024;
-/** Converters write some fifty. */
+/** Maximum number of entries: converters write about fifty. */
 const MAX_METADATA = 65_536;
-/** As in safetensors: the largest mixture-of-experts models have some 100 000 tensors. */
+/** Maximum number of tensors, as in safetensors: the largest mixture-of-experts models have about 100,000. */
 const MAX_TENSORS = 1_000_000;
 /** ggml's own limit. */
 const MAX_DIMENSIONS = 4;
-/** Real files use 32; more than a page or two would be a lie. */
+/** Maximum alignment: real files use 32, and anything beyond a page or two is implausible. */
 const MAX_ALIGNMENT = 65536;
 const DEFAULT_ALIGNMENT = 32;
 /** "GGUF" read as a little-endian number. */
 const MAGIC = 0x46554747;
-/** An entry of metadata is at least a key length, a type and one byte; of a tensor: name length, dimension count, type, offset. */
+/**
+ * Minimum size of a metadata entry (key length, type and one byte), and of a tensor entry (name length, dimension count, type and offset).
+ */
 const MIN_METADATA_BYTES = 13;
 const MIN_TENSOR_BYTES = 24;
 
@@ -30,7 +32,7 @@ export interface GgufTensor {
   /** Row-major, slowest dimension first: the reverse of the file's order. */
   readonly shape: readonly number[];
   readonly byteLength: number;
-  /** From the start of the file. */
+  /** Offset from the start of the file. */
   readonly position: number;
 }
 
@@ -40,10 +42,10 @@ export interface GgufHeader {
   readonly tensors: readonly GgufTensor[];
 }
 
-/** @throws ModelFileError with every problem found */
+/** @throws ModelFileError listing every problem */
 export const readGgufHeader = async (file: ByteFile): Promise<GgufHeader> => (await readGguf(file)).header;
 
-/** The header, and the entries of its metadata as the file has them, types included. @throws as `readGgufHeader` */
+/** Returns the header, and its metadata entries as in the file, including types. @throws as `readGgufHeader` */
 export function readGguf(file: ByteFile): Promise<{ readonly header: GgufHeader; readonly entries: readonly GgufEntry[] }> {
   return parseBeginning(file, {
     what: 'the header',
@@ -54,8 +56,8 @@ export function readGguf(file: ByteFile): Promise<{ readonly header: GgufHeader;
 }
 
 /**
- * The pure part: `bytes` is the beginning of the file.
- * @throws NeedMoreBytes when the header continues behind `bytes`, ModelFileError when it is wrong
+ * Parses `bytes`, the beginning of the file. Pure.
+ * @throws NeedMoreBytes if the header continues after `bytes`, ModelFileError if it is wrong
  */
 function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Array; readonly fileSize: number }): {
   readonly header: GgufHeader;

@@ -1,6 +1,6 @@
 /**
- * The metadata of a GGUF file that belongs to its architecture, as data: keys that are computed, keys without effect, and keys that are
- * refused. A key that is not listed is refused too, since llama.cpp may compute what it says.
+ * The architecture's metadata in a GGUF file as data: keys that are computed, without effect, or refused. An unlisted key is refused too,
+ * since it may change what llama.cpp computes.
  */
 import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufFamily } from './gguf-family.ts';
@@ -8,10 +8,10 @@ import type { GgufFamily } from './gguf-family.ts';
 export type GgufKeyRule =
   | { readonly class: 'computed' }
   | { readonly class: 'without-effect'; readonly why: string }
-  /** `supported` says which other values are computed; `holds` whether this is one. */
+  /** `supported` describes the other supported values; `holds` checks whether a value is one of them. */
   | { readonly class: 'refused'; readonly supported: string; readonly holds: (value: GgufValue, metadata: GgufMetadata) => boolean };
 
-/** The value of a key without the architecture before it. */
+/** Returns the value of a key, which is given without the architecture prefix. */
 export type GgufMetadata = (key: string) => GgufValue | undefined;
 
 const listed = (rule: GgufKeyRule, keys: string): Record<string, GgufKeyRule> =>
@@ -24,7 +24,7 @@ const listed = (rule: GgufKeyRule, keys: string): Record<string, GgufKeyRule> =>
 
 const without = (why: string, keys: string) => listed({ class: 'without-effect', why }, keys);
 
-/** Zero, false, no text, no entries: what tools write that write every key. */
+/** True for zero, false, an empty text or no entries: values that some tools write for every key. */
 const isNothing = (value: GgufValue): boolean => (Array.isArray(value) ? value.every(isNothing) : Number(value) === 0 || value === '');
 
 const nothing = (keys: string) => listed({ class: 'refused', supported: '0', holds: isNothing }, keys);
@@ -32,7 +32,7 @@ const nothing = (keys: string) => listed({ class: 'refused', supported: '0', hol
 const nothingOr = (neutral: number, keys: string) =>
   listed({ class: 'refused', supported: String(neutral), holds: value => isNothing(value) || value === neutral }, keys);
 
-/** Keys of experts, without effect where there are none; `neutral` is what all families with experts here compute. */
+/** Rules for keys of experts, which have no effect without experts; `neutral` is the value that all families with experts here use. */
 const withExpertsOnly = (neutral: '0' | '1', keys: string) =>
   listed(
     {
@@ -50,7 +50,7 @@ const headDim: (metadata: GgufMetadata) => number = metadata =>
       Number(metadata('embedding_length')) / Number(metadata('attention.head_count')),
   );
 
-/** As the file holds it: a float32. */
+/** True if equal within float32 precision, since the file holds a float32. */
 const isNear = (value: GgufValue, expected: number): boolean => typeof value === 'number' && Math.abs(value - expected) <= 1e-6 * expected;
 
 export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
@@ -103,7 +103,7 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
     supported: 'the length of the keys',
     holds: (value, metadata) => value === headDim(metadata),
   },
-  // For mistral it is computed. llama.cpp windows no layer of the others, and Transformers might.
+  // It is computed for mistral. For the others, llama.cpp applies no window, but Transformers might.
   'attention.sliding_window': {
     class: 'refused',
     supported: 'a window of the whole context',
@@ -111,7 +111,7 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
   },
 };
 
-/** The problems of an architecture's keys: the key, its value, and what is supported. */
+/** Problems with an architecture's keys: the key, its value, and the supported values. */
 export function ggufKeyProblems(
   metadata: ReadonlyMap<string, GgufValue>,
   architecture: string,

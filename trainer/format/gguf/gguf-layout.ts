@@ -1,9 +1,9 @@
-/** How the numbers of a tensor stand in a GGUF file: the order of rows and columns, and what the converter computed with the values. */
+/** How a tensor's values are stored in a GGUF file: the order of rows and columns, and the converter's changes to the values. */
 import type { GgufValue } from './gguf-cursor.ts';
 import { type FileLayout, type GgufFamily, GUESSING_BLOCKS, type LayoutSizes, type StateHeads } from './gguf-family.ts';
 import { permutedRow } from './gguf-names.ts';
 
-/** @param name llama.cpp's @param shape that of the file */
+/** @param name llama.cpp's name @param shape in the file */
 export function layoutOf(name: string, shape: readonly number[], family: GgufFamily, sizes: LayoutSizes): FileLayout {
   const kind = /^blk\.\d+\.attn_(q|k)\./.exec(name)?.[1];
   const headDim = (shape[0] ?? 0) / (kind === 'q' ? sizes.heads : sizes.kvHeads);
@@ -15,7 +15,7 @@ export function layoutOf(name: string, shape: readonly number[], family: GgufFam
   };
 }
 
-/** The numbers of the metadata that the order depends on. */
+/** The sizes in the metadata that the order depends on. */
 export function layoutSizes(metadata: ReadonlyMap<string, GgufValue>): LayoutSizes {
   const number = (key: string): number | undefined => {
     const value = metadata.get(`${String(metadata.get('general.architecture'))}.${key}`);
@@ -28,19 +28,19 @@ export function layoutSizes(metadata: ReadonlyMap<string, GgufValue>): LayoutSiz
   return { heads, kvHeads: firstOf(kvHeads) ?? heads, state };
 }
 
-/** A number, or the first that is not 0 where each block has one. */
+/** The value, or the first nonzero one if there is one per block. */
 export function firstOf(value: GgufValue | undefined): number | undefined {
   const found = Array.isArray(value) ? value.find(Boolean) : value;
   return typeof found === 'number' ? found : undefined;
 }
 
-/** The number of blocks of the model: those of the file without the last ones that guess further tokens. */
+/** The number of blocks of the model: those of the file without the MTP blocks at the end. */
 export function blocksOfModel(metadata: ReadonlyMap<string, GgufValue>, architecture: string, { computed }: GgufFamily): number {
   const number = (key: string): number => Number(metadata.get(`${architecture}.${key}`) ?? 0);
   return number('block_count') - (computed.includes(GUESSING_BLOCKS) ? number(GUESSING_BLOCKS) : 0);
 }
 
-/** Values [rows, …] in the order of the model → those of the file. The array may be the one that is given. */
+/** Reorders values [rows, …] from the model's order to the file's. May return the given array. */
 export function inFileOrder(values: Float32Array, shape: readonly number[], layout: FileLayout): Float32Array {
   const { toFile } = layout.values ?? {};
   return reordered(toFile ? values.map(toFile) : values, shape, layout, true);
@@ -52,7 +52,7 @@ export function inModelOrder(values: Float32Array, shape: readonly number[], lay
   return reordered(toModel ? values.map(toModel) : values, shape, layout, false);
 }
 
-/** Whether a part of whole rows stands together in the file. */
+/** True if a range of whole rows is contiguous in the file. */
 export const keepsRows = ({ rows, columns }: FileLayout): boolean => rows === undefined && columns === undefined;
 
 function reordered(values: Float32Array, shape: readonly number[], layout: FileLayout, isToFile: boolean): Float32Array {
@@ -75,8 +75,8 @@ function reordered(values: Float32Array, shape: readonly number[], layout: FileL
 }
 
 /**
- * The shape of a model's tensor in the file: the axis before the last is left out where the family says so, and it is 1; and a vector is a matrix
- * where the family says so.
+ * The shape of a model's tensor in the file. If the family says so, the second-to-last axis, of size 1, is omitted, and a vector becomes a
+ * matrix.
  */
 export function shapeInFile(
   name: string,
@@ -96,5 +96,5 @@ export function shapeInModel(name: string, shape: readonly number[], { squeezed,
   return squeezed?.test(name) ? [...shape.slice(0, -1), 1, ...shape.slice(-1)] : shape;
 }
 
-/** The name in a block, without what stands behind its first point. */
+/** The name within a block, up to its first dot. */
 const stemOf = (name: string): string => /^blk\.\d+\.(\w+)/.exec(name)?.[1] ?? name;

@@ -1,9 +1,12 @@
-/** llama.cpp's tensor names ⇄ Hugging Face's, for the decoder families that share Llama's layout and differ in a few names (`gguf-families.ts`). */
+/**
+ * llama.cpp's tensor names ⇄ Hugging Face's, for the decoder families that share Llama's layout and differ in a few names
+ * (`gguf-families.ts`).
+ */
 
 const GLOBAL: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
   output_norm: 'model.norm',
-  // LFM2's norm behind the last block, which llama.cpp names so.
+  // llama.cpp's name for LFM2's final norm.
   token_embd_norm: 'model.embedding_norm',
   output: 'lm_head',
   per_layer_token_embd: 'model.embed_tokens_per_layer',
@@ -23,15 +26,18 @@ const BLOCK: Readonly<Record<string, string>> = {
   ffn_down: 'mlp.down_proj',
 };
 
-/** Tensors that hold no weights of the Hugging Face model: rotary frequency factors, which become part of the config. */
+/** The tensor of rotary frequency factors, which becomes part of the config: it holds no weights of the Hugging Face model. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
-/** The factors of longrope, for texts up to the original length and for longer ones. */
+/** The factors of longrope, for texts up to the original length and for longer texts. */
 export const ROPE_FACTORS_BY_LENGTH: Readonly<Record<'short' | 'long', string>> = {
   short: 'rope_factors_short.weight',
   long: 'rope_factors_long.weight',
 };
 
-/** Undefined for a name that a family does not have. @param own its names in a block that are not Llama's */
+/**
+ * Returns the Hugging Face name; undefined for a name that the family does not have. @param own the family's names within a block that
+ * differ from Llama's
+ */
 export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
   const match = /^(?:blk\.(\d{1,5})\.)?(\w+(?:\.\w+)?)\.(weight|bias|scale)$/.exec(name);
   const [, bareBlock, bare = ''] = /^blk\.(\d{1,5})\.(ssm_[ad])$/.exec(name) ?? [];
@@ -48,7 +54,7 @@ export function huggingFaceName(name: string, own: Readonly<Record<string, strin
   return found && `${block === undefined ? '' : `model.layers.${Number(block)}.`}${found}`;
 }
 
-/** The inverse of `huggingFaceName`. Undefined for a tensor that a family has no name for. */
+/** The inverse of `huggingFaceName`. Returns undefined for a tensor without a name in the family. */
 export function ggufName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
   const [, block, rest = ''] = /^(?:model\.layers\.(\d{1,5})\.)?(.+)$/.exec(name) ?? [];
   const tables = block === undefined ? [GLOBAL] : [own, BLOCK];
@@ -63,15 +69,15 @@ export function ggufName(name: string, own: Readonly<Record<string, string>> = {
   return found && `${block === undefined ? '' : `blk.${Number(block)}.`}${found}`;
 }
 
-/** The tensors whose names have no end. */
+/** Tensors whose names have no ending. */
 const BARE: readonly string[] = ['ssm_a', 'ssm_d'];
 const SUFFIXES = ['.weight', '.bias'] as const;
-/** The ends of names that a family lists whole. */
+/** The endings of names that a family lists in full. */
 const WHOLE = [...SUFFIXES, '.scale'] as const;
 
 /**
- * For arch llama the converter interleaves the two halves of each head of q and k. The row of the file that holds row `row` of
- * Hugging Face's order (`headDim` rows a head).
+ * The file's row for row `row` in Hugging Face's order, with `headDim` rows per head: for arch llama, the converter interleaves the two
+ * halves of each head of q and k.
  */
 export function permutedRow(row: number, headDim: number): number {
   const within = row % headDim;

@@ -1,14 +1,14 @@
-/** How the byte-level vocabularies of GGUF files split text before their merges apply, by llama.cpp's name for it. */
+/** How byte-level vocabularies of GGUF files split text before applying merges, by llama.cpp's name for it. */
 
 export interface BytePreTokenizer {
   readonly normalizer: Record<string, unknown> | null;
   /** Pre-tokenizer components before the final ByteLevel. */
   readonly steps: ReadonlyArray<Record<string, unknown>>;
-  /** Whether that ByteLevel splits by GPT-2's own pattern. */
+  /** Whether that ByteLevel component splits by GPT-2's pattern. */
   readonly useByteLevelRegex: boolean;
-  /** A word that is a token as a whole is taken without merging. */
+  /** Whether a word that is itself a token is taken without merging. */
   readonly ignoreMerges: boolean;
-  /** llama.cpp's choice if the file has none. */
+  /** llama.cpp's default. */
   readonly addBos: boolean;
 }
 
@@ -39,7 +39,7 @@ const QWEN2: BytePreTokenizer = {
   ignoreMerges: false,
   addBos: false,
 };
-/** Marks that combine with letters belong to words. */
+/** Qwen3.5's rules: combining marks belong to words. */
 const QWEN35: BytePreTokenizer = { ...QWEN2, steps: [split(words('\\p{N}', '[\\p{L}\\p{M}]', '\\p{M}'))] };
 
 export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
@@ -53,7 +53,7 @@ export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer
   llama3: LLAMA3,
   'llama-v3': LLAMA3,
   lfm2: LLAMA3,
-  // The same words, merged even if they are a token as a whole.
+  // The same words, but merged even if the word is a token.
   'smaug-bpe': MERGED,
   dbrx: MERGED,
   glm4: MERGED,

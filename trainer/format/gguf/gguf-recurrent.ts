@@ -1,6 +1,7 @@
 /**
- * Families with a recurrent state: Granite 4, Qwen3.5 and Qwen3-Next as llama.cpp writes them. Where several heads of values share a head of keys, neighbors do in the model. In files of
- * Qwen3.5 the heads of values stand in turns, the first of every head of keys before the second of any.
+ * Families with a recurrent state in llama.cpp's format: Granite 4, Qwen3.5 and Qwen3-Next. If several value heads share a key head, they
+ * are neighbors in the model. In files of Qwen3.5, value heads alternate: the first of every key head, then the second of every key head,
+ * and so on.
  */
 import { chosenExperts, expertKeys, expertNames, expertWidth, sharedWidth } from './gguf-experts.ts';
 import {
@@ -73,7 +74,7 @@ const sharedNames = {
   ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
 } as const;
 
-/** All blocks have experts, and their weights sum to 1. */
+/** Settings for experts in all blocks, whose weights sum to 1. */
 const withExperts = {
   hasNoMlps: true,
   computed: [...qwen35File.computed, ...expertKeys, expertWidth, sharedWidth],
@@ -96,7 +97,7 @@ export const qwen35MoeFile: GgufFamily = {
   names: { ...qwen35File.names, ...sharedNames },
 };
 
-/** The rows of rates and decays stand by heads of keys, as in the model; those of queries, keys, values and gates by kind. */
+/** Qwen3-Next: rates and decays are ordered by key heads, as in the model; queries, keys, values and gates are ordered by kind. */
 export const qwen3NextFile: GgufFamily = {
   ...qwen35File,
   ...withExperts,
@@ -108,16 +109,16 @@ export const qwen3NextFile: GgufFamily = {
   layout: (name, shape, { heads }) => layout(name, shape, { heads, keyHeads: heads }),
 };
 
-/** The model has logarithms of what the file has with a sign. */
+/** Conversion of values: the model stores logarithms of what the file stores with a negative sign. */
 const AS_LOGARITHMS = { toFile: (x: number) => -Math.exp(x), toModel: (x: number) => Math.log(-x) };
 
 function layout(name: string, shape: readonly number[], { keyHeads, heads }: StateHeads): FileLayout {
   const stem = /^blk\.\d+\.(\w+)/.exec(name)?.[1];
   const rows = shape[0] ?? 0;
-  /** The place of each row or column, where the heads of values begin at `first` and have `size` of them. */
+  /** Returns the new index of each row or column, if value heads start at `first` and have `size` of them each. */
   const turns = (size: number, first = 0): ((index: number) => number) | undefined => {
     const shared = heads / keyHeads;
-    // Such a file is refused by the sizes of its tensors.
+    // Such a file is refused because of the sizes of its tensors.
     if (!Number.isInteger(size) || !Number.isInteger(shared) || shared === 1) return undefined;
     return index => {
       if (index < first) return index;
@@ -141,7 +142,7 @@ function layout(name: string, shape: readonly number[], { keyHeads, heads }: Sta
       return { rows: turns(rows / heads), values: AS_LOGARITHMS };
     case 'ssm_out':
       return { columns: turns((shape[1] ?? 0) / heads) };
-    // The norm behind the state, whose weight is multiplied as it is.
+    // The norm after the state, whose weight is not stored as a difference from 1.
     case 'ssm_norm':
       return { values: undefined };
     default:
@@ -151,7 +152,7 @@ function layout(name: string, shape: readonly number[], { keyHeads, heads }: Sta
 
 const KV_HEADS = 'attention.head_count_kv';
 
-/** llama.cpp's Granite 4 has Mamba layers with a bias of their convolution and no other, whose steps of time have no limits. */
+/** Granite 4 in llama.cpp: Mamba layers with a bias in their convolution only, and without limits on time steps. */
 export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType'>): GgufFamily {
   const names = {
     ...{ ssm_in: 'mamba.in_proj', ssm_conv1d: 'mamba.conv1d', 'ssm_dt.bias': 'mamba.dt_bias', ssm_a: 'mamba.A_log', ssm_d: 'mamba.D' },
@@ -179,7 +180,7 @@ export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType
       const [heads, inner] = [number(STATE.heads) ?? 1, number(STATE.values) ?? 0];
       return {
         ...granite.settings(sizes),
-        // A block without keys has a state.
+        // A block without key-value heads has a state.
         layer_types: Array.from({ length: blocks }, (_, i) => (list(KV_HEADS)?.[i] === 0 ? 'mamba' : 'attention')),
         attention_bias: Array.from({ length: blocks }).some((_, i) => has(`model.layers.${i}.self_attn.q_proj.bias`)),
         position_embedding_type: isNothing(TURNS) ? 'nope' : 'rope',

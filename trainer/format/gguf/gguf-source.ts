@@ -1,4 +1,4 @@
-/** A GGUF file as a TensorSource with Hugging Face's names, dequantized as it is read. */
+/** A GGUF file as a TensorSource with Hugging Face's names, dequantized while it is read. */
 import { openByteFile } from '../byte-file.ts';
 import { type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
@@ -10,15 +10,15 @@ import { supportedFamily } from './gguf-unsupported.ts';
 
 /** Stored bytes in memory at a time while a tensor is dequantized. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
-/** One for each pair of a head's dimensions, which are read with the header: published models have 64. */
+/** Maximum number of factors, which are read with the header. There is one per pair of a head's features; published models have 64. */
 const MAX_ROPE_FACTORS = 65_536;
 
 export interface GgufFile {
   readonly header: GgufHeader;
   readonly weights: TensorSource;
-  /** The rotary frequency factors of Llama 3, where the file has them. */
+  /** Llama 3's rotary frequency factors, if the file has them. */
   readonly ropeFactors: Float32Array | undefined;
-  /** Those of short and of long texts, where the file has both (longrope). */
+  /** The factors for short and for long texts, if the file has both (longrope). */
   readonly ropeFactorsByLength: RopeFactorsByLength | undefined;
 }
 
@@ -27,7 +27,7 @@ export interface RopeFactorsByLength {
   readonly long: Float32Array;
 }
 
-/** Rows of the last axis. */
+/** A range of rows along the last axis. */
 interface RowPart {
   readonly first: number;
   readonly rows: number;
@@ -39,7 +39,10 @@ interface Located {
   readonly layout: FileLayout;
 }
 
-/** @throws ModelFileError with every problem of the header, or every tensor that this architecture does not have, or where it is not read */
+/**
+ * @throws ModelFileError listing every problem of the header or every tensor that the architecture does not have, or if the architecture is
+ * not supported
+ */
 export async function openGguf(path: string): Promise<GgufFile> {
   const file = await openByteFile(path);
   try {

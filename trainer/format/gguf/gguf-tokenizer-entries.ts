@@ -1,4 +1,4 @@
-/** tokenizer.json and its neighbors → the metadata of a GGUF file: the inverse of `gguf-tokenizer.ts`. */
+/** Converts tokenizer.json and its neighboring files to GGUF metadata: the inverse of `gguf-tokenizer.ts`. */
 
 import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
@@ -15,7 +15,7 @@ const USER_DEFINED = 4;
 const UNUSED = 5;
 const BYTE = 6;
 
-/** The score of tokens that no merge gives: below those of all that merges give. */
+/** The score of tokens that no merge produces: below all tokens that merges produce. */
 const NEVER_MERGED = -1e6;
 
 const REMEDY = 'Export it as merged: tools that read Hugging Face folders take such a tokenizer.';
@@ -33,7 +33,7 @@ function addedToken(token: unknown): AddedToken[] {
 
 interface Definition {
   readonly model: Readonly<Record<string, unknown>>;
-  /** Token → id. */
+  /** Maps each token to its id. */
   readonly vocabulary: Readonly<Record<string, number>>;
   readonly added: readonly AddedToken[];
   readonly normalizer: unknown;
@@ -44,13 +44,13 @@ interface Definition {
 export interface TokenizerEntriesParams {
   readonly source: string;
   readonly tokenizer: Tokenizer;
-  /** Rows of the embedding: ids beyond the vocabulary get a token of their own that is never used. */
+  /** Number of rows of the embedding: ids beyond the vocabulary get unused tokens. */
   readonly rows: number;
 }
 
 /**
- * @param params.tokenizer of byte-level BPE, or of SentencePiece BPE
- * @throws ModelFileError for another kind, or for a way of splitting text that llama.cpp has no name for
+ * @param params.tokenizer byte-level BPE or SentencePiece BPE
+ * @throws ModelFileError for another kind, or for a pre-tokenizer that has no name in llama.cpp
  */
 export function tokenizerEntries({ source, tokenizer, rows }: TokenizerEntriesParams): GgufEntry[] {
   const fail = (message: string, remedy = REMEDY): never => {
@@ -103,7 +103,7 @@ function readDefinition(files: ReadonlyMap<string, string>, fail: Fail): Definit
   };
 }
 
-/** The token of each id, as the file of the tokenizer spells it. */
+/** The token of each id, as spelled in the tokenizer file. */
 function tokensOf({ vocabulary, added }: Definition, rows: number, fail: Fail): string[] {
   const largest = Object.values(vocabulary).reduce((most, id) => Math.max(most, id), -1);
   if (largest >= rows)
@@ -113,11 +113,11 @@ function tokensOf({ vocabulary, added }: Definition, rows: number, fail: Fail): 
     );
   const tokens = new Map(Object.entries(vocabulary).map(([token, id]) => [id, token]));
   for (const { id, content } of added) tokens.set(id, content);
-  // Added tokens without a row are left out, such as the place of an image in Gemma 3's text models.
+  // Added tokens without a row are omitted, such as the image placeholder in Gemma 3's text models.
   return Array.from({ length: rows }, (_, id) => tokens.get(id) ?? `[PAD${id}]`);
 }
 
-/** The components of a sequence, or the one that there is. */
+/** The components of a sequence, or a single component as a list. */
 function parts(component: unknown, list: string): readonly Readonly<Record<string, unknown>>[] {
   if (!isRecord(component)) return [];
   if (component.type !== 'Sequence') return [component];
@@ -145,7 +145,7 @@ function mergesOf({ model }: Definition): string[] {
   return merges.map(merge => (Array.isArray(merge) ? merge.join(' ') : String(merge)));
 }
 
-/** By the name of the first entry of llama.cpp's list that splits text in the same way. */
+/** Entries with the name of the first pre-tokenizer in llama.cpp's list that splits text the same way. */
 function byteLevelEntries(definition: Definition, fail: Fail): GgufEntry[] {
   const steps = preTokenizers(definition);
   const bytes = steps.at(-1) ?? {};
@@ -166,10 +166,10 @@ function byteLevelEntries(definition: Definition, fail: Fail): GgufEntry[] {
   ];
 }
 
-/** A text that is the same for components that do the same. */
+/** A string that is equal for equivalent components. */
 const sameAs = (value: unknown): string =>
   JSON.stringify(value, (key, inner: unknown) => {
-    // An empty sequence does nothing, and the defaults of a component need not be written.
+    // An empty sequence has no effect, and a component may omit defaults.
     if (key === 'normalizer' && isRecord(inner) && inner.type === 'Sequence') {
       const list: readonly unknown[] = Array.isArray(inner.normalizers) ? inner.normalizers : [];
       return list.length === 0 ? null : list.length === 1 ? list[0] : inner;
@@ -181,8 +181,8 @@ const sameAs = (value: unknown): string =>
   });
 
 /**
- * Scores instead of merges: a piece that is learned earlier has the larger one. llama.cpp joins the two neighbors whose piece scores highest,
- * which is the order of the merges, since those that give one piece follow each other.
+ * Entries with scores instead of merges: a piece that is learned earlier has a higher score. llama.cpp joins the two neighbors whose
+ * combined piece scores highest. This equals the order of the merges, since merges that produce the same piece follow each other.
  */
 function sentencePieceEntries(definition: Definition, tokens: readonly string[], types: readonly number[]): GgufEntry[] {
   const ranks = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** The tokenizer inside a GGUF file → tokenizer.json and tokenizer_config.json, as Transformers would save them. */
+/** Converts the tokenizer in a GGUF file to tokenizer.json and tokenizer_config.json, as Transformers would save them. */
 
 import { clip, ModelFileError } from '../model-file-error.ts';
 import { addedToken, causalTemplate } from '../tokenizer/tokenizer-parts.ts';
@@ -12,7 +12,10 @@ const UNKNOWN = 2;
 const CONTROL = 3;
 const USER_DEFINED = 4;
 
-/** Ways to cut the pieces of a vocabulary in two, each weighed by the piece's length. 260 000 pieces of published models need 40 million. */
+/**
+ * Maximum work for trying every split of the vocabulary's pieces in two, each weighted by the piece's length. The 260,000 pieces of
+ * published models need 40 million.
+ */
 const MAX_MERGE_WORK = 1_000_000_000;
 
 interface Vocabulary {
@@ -20,13 +23,13 @@ interface Vocabulary {
   readonly types: readonly GgufValue[];
   readonly scores: readonly GgufValue[];
   readonly merges: ReadonlyArray<readonly [string, string]> | undefined;
-  /** Pieces that are added to the vocabulary: those of the file that are in it by their own spelling. */
+  /** Pieces to add to the vocabulary: those in the file that are in it in their literal spelling. */
   readonly added: readonly string[];
 }
 
 /**
- * File name → content, for createTokenizer.
- * @throws ModelFileError when the file has no tokenizer or one of an unknown kind
+ * Returns file name → content, for createTokenizer.
+ * @throws ModelFileError if the file has no tokenizer or one of an unknown kind
  */
 export function ggufTokenizerFiles(path: string, { metadata }: Pick<GgufHeader, 'metadata'>): Map<string, string> {
   const kind = metadata.get('tokenizer.ggml.model');
@@ -54,7 +57,7 @@ export function ggufTokenizerFiles(path: string, { metadata }: Pick<GgufHeader, 
   ]);
 }
 
-/** The file tokenizer_config.json alone, which has the chat template. @throws ModelFileError for a damaged vocabulary */
+/** Returns only tokenizer_config.json, which has the chat template. @throws ModelFileError for a damaged vocabulary */
 export const ggufTokenizerSettings = (path: string, { metadata }: Pick<GgufHeader, 'metadata'>): ReadonlyMap<string, string> =>
   new Map([['tokenizer_config.json', JSON.stringify(tokenizerConfig(metadata, readVocabulary(path, metadata)))]]);
 
@@ -115,14 +118,17 @@ function byteLevel(path: string, metadata: ReadonlyMap<string, GgufValue>, vocab
   };
 }
 
-/** Gemma's files hold several spaces as such, and everything else with the sign that stands for one. Its scores do not say the order of merges: its pieces stand in it. */
+/**
+ * Respells Gemma's pieces: its files store runs of spaces literally, and everything else with the sign that stands for a space. Its scores
+ * do not give the order of merges, but the order of its pieces does.
+ */
 const respelled = (vocabulary: Vocabulary): Vocabulary => ({
   ...vocabulary,
   tokens: vocabulary.tokens.map(token => (token.includes(' ') && token.trim() === '' ? '▁'.repeat(token.length) : token)),
   scores: vocabulary.tokens.map((_, id) => -id),
 });
 
-/** Spaces as Transformers' tokenizers of the family replace them. */
+/** How the family's tokenizer in Transformers replaces spaces. */
 function spaces(pieces: GgufFamily['pieces'], prefixSpace: boolean): { readonly normalizer: unknown; readonly pre_tokenizer: unknown } {
   const replace = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
   switch (pieces) {
@@ -138,7 +144,7 @@ function spaces(pieces: GgufFamily['pieces'], prefixSpace: boolean): { readonly 
   }
 }
 
-/** As Transformers' LlamaTokenizer, or that of the family. */
+/** Builds the tokenizer like Transformers' LlamaTokenizer, or the family's own. */
 function sentencePiece(
   path: string,
   metadata: ReadonlyMap<string, GgufValue>,
@@ -170,9 +176,9 @@ function sentencePiece(
 }
 
 /**
- * A SentencePiece vocabulary lists no merges; its scores fall with the order the pieces were learned in. Every way to cut a piece into two
- * others is a merge, best score first, then the shorter left part, as Transformers' `generate_merges` does.
- * @throws ModelFileError for pieces so long that trying every way takes too long
+ * Derives merges, which a SentencePiece vocabulary does not list. Scores fall in the order in which pieces were learned. Every split of a
+ * piece into two others is a merge, sorted by best score first, then by shorter left part, as in Transformers' `generate_merges`.
+ * @throws ModelFileError if pieces are so long that trying every split takes too long
  */
 function mergesFromScores(path: string, vocabulary: Vocabulary): Array<[string, string]> {
   const work = vocabulary.tokens.reduce((sum, token) => sum + token.length ** 2, 0);

@@ -1,4 +1,6 @@
-/** The GGUF element types that are read and written, and the names of the others for messages. Sizes are those of ggml's block structures. */
+/**
+ * The GGUF element types that are read and written, and the names of the others for messages. Sizes are those of ggml's block structures.
+ */
 
 import type { TensorDType } from '../tensor-source.ts';
 import {
@@ -26,14 +28,14 @@ import {
 } from './quantize.ts';
 import { quantizeQ4_K, quantizeQ5_K, quantizeQ6_K } from './quantize-k.ts';
 
-/** Turns whole blocks at `at` in `bytes` into `count` values at `outAt` in `out`. */
+/** Decodes whole blocks at `at` in `bytes` into `count` values at `outAt` in `out`. */
 export type Dequantize = (bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number) => void;
 
-/** Turns `count` values at `at` into whole blocks at `outAt` in `out`. */
+/** Encodes `count` values at `at` into whole blocks at `outAt` in `out`. */
 export type Quantize = (values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number) => void;
 
 export interface GgufType {
-  /** The number in the file. */
+  /** The type number in the file. */
   readonly id: number;
   readonly name: string;
   readonly dtype: TensorDType;
@@ -41,7 +43,7 @@ export interface GgufType {
   readonly blockBytes: number;
   /** Absent for integers, which hold no weights. */
   readonly dequantize: Dequantize | undefined;
-  /** Absent for what is read and never written too. */
+  /** Absent also for types that are read but never written. */
   readonly quantize: Quantize | undefined;
 }
 
@@ -88,7 +90,7 @@ const types: readonly GgufType[] = [
   quantized(39, 'MXFP4', [32, 17], dequantizeMXFP4, quantizeMXFP4),
 ];
 
-/** By the number in the file. */
+/** Types by their number in the file. */
 export const GGUF_TYPES: ReadonlyMap<number, GgufType> = new Map(types.map(type => [type.id, type]));
 
 const OTHER_TYPES: Readonly<Record<number, string>> = {

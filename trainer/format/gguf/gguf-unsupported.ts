@@ -1,4 +1,4 @@
-/** The answer to a GGUF file of an architecture that is not read: what it needs that is missing here, and the one that is most like it. */
+/** The message for a GGUF file of an unsupported architecture: the missing feature, and the most similar supported family. */
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { clip, ModelFileError } from '../model-file-error.ts';
 import type { GgufValue } from './gguf-cursor.ts';
@@ -6,13 +6,13 @@ import { type FoundFamily, ggufFamilies, ggufFamily } from './gguf-families.ts';
 
 interface Missing {
   readonly needs: string;
-  /** llama.cpp's names of architectures. */
+  /** Pattern of llama.cpp's architecture names. */
   readonly names: RegExp;
-  /** The family that comes nearest; Llama where not given. */
+  /** The most similar family; Llama by default. */
   readonly nearest?: string;
 }
 
-/** Parts of decoders that are missing here, in the words that are used for classes of Transformers. */
+/** Missing parts of decoders, in the same words as for Transformers' classes. */
 export const missingOfGguf: readonly Missing[] = [
   { needs: 'multi-head latent attention of this kind', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
   { needs: 'state-space layers', names: /^(mamba|jamba|nemotron_h|falcon-h1|plamo2)/, nearest: 'granitehybrid' },
@@ -31,10 +31,10 @@ export const missingOfGguf: readonly Missing[] = [
   { needs: 'images or sound in addition to text', names: /^(clip|chameleon|cogvlm|qwen2vl|qwen3vl)/ },
 ];
 
-/** Encoders, which are trained from safetensors files. */
+/** Encoders, which can be trained from safetensors files. */
 const ENCODERS = /bert/;
 
-/** @throws ModelFileError for an architecture that is not read */
+/** @throws ModelFileError for an unsupported architecture */
 export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {
   const found = ggufFamily(metadata);
   if (found !== undefined) return found;

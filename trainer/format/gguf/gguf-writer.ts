@@ -1,11 +1,11 @@
-/** Writes a GGUF file (version 3) as a stream, one tensor in memory at a time. */
+/** Writes a GGUF file (version 3) as a stream, with one tensor in memory at a time. */
 import { writeDurably } from '../../files/durable-file.ts';
 import { writeAt } from '../../files/write-at.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { type GgufEntry, stringBytes, u32Bytes, u64Bytes } from './gguf-entries.ts';
 import type { GgufType } from './gguf-types.ts';
 
-/** Tensors begin at multiples of it: the format's default, so no entry needs to name it. */
+/** Alignment of tensors: the format's default, so no metadata entry is needed. */
 const ALIGNMENT = 32;
 const MAGIC = 'GGUF';
 const VERSION = 3;
@@ -16,7 +16,7 @@ export interface GgufTensorEntry {
   readonly type: GgufType;
   /** Row-major, slowest dimension first. */
   readonly shape: readonly number[];
-  /** The blocks, in the order of the file; asked for once, when their turn comes. */
+  /** Returns the blocks in the order of the file; called once, when the tensor is written. */
   readonly data: () => Promise<Uint8Array>;
 }
 
@@ -39,8 +39,8 @@ function headerOf(metadata: readonly GgufEntry[], tensors: readonly GgufTensorEn
 }
 
 /**
- * The file appears under `path` complete or not at all.
- * @throws ModelFileError if a tensor's bytes are not as many as its shape says; the error of the disk otherwise
+ * Writes a file. It appears under `path` complete or not at all.
+ * @throws ModelFileError if a tensor's bytes do not match its shape; otherwise the error of the disk
  */
 export async function writeGguf(path: string, metadata: readonly GgufEntry[], tensors: readonly GgufTensorEntry[]): Promise<void> {
   await writeDurably(path, async handle => {

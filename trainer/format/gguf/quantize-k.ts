@@ -1,25 +1,25 @@
 /**
- * float32 to K-quants: the inverse of `dequantize-k.ts`. Scales are searched: of several steps around the one that spans a sub-block, each with
- * the levels it gives and the least squares through them, the one of least error is taken.
+ * Converts float32 to K-quants: the inverse of `dequantize-k.ts`. Scales are found by search: several steps near the one that spans a
+ * sub-block are tried, each with its levels and a least-squares fit, and the one with the least error is used.
  */
 import { halfValues } from '../float-format.ts';
 import { putHalf } from './quantize.ts';
 
 const SUPER_BLOCK = 256;
-/** Values of a sub-block of Q4_K and Q5_K. */
+/** Values per sub-block in Q4_K and Q5_K. */
 const AFFINE = 32;
-/** Values of a sub-block of Q6_K. */
+/** Values per sub-block in Q6_K. */
 const SYMMETRIC = 16;
 /** Largest 6-bit scale or minimum. */
 const MOST_SCALE = 63;
 
 const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
 
-/** Steps below and above the plain one, as a share of a level, by trial: more lower the error by less than a percent. */
+/** Tried steps relative to the plain one, in levels. Found by experiment: more trials reduce the error by less than one percent. */
 const AFFINE_TRIALS = Array.from({ length: 21 }, (_, i) => 0.1 * i - 1);
 const SYMMETRIC_TRIALS = Array.from({ length: 19 }, (_, i) => 0.1 * i - 0.9);
 
-/** The values of a sub-block: distance from the least, weight, and weight · value. */
+/** For each value of a sub-block: distance from the minimum, weight, and weight · value. */
 const distances = new Float64Array(AFFINE);
 const weights = new Float64Array(AFFINE);
 const weighted = new Float64Array(AFFINE);
@@ -27,8 +27,8 @@ const weighted = new Float64Array(AFFINE);
 const fit = { scale: 0, minimum: 0 };
 
 /**
- * Fits 32 values by `levels` equal steps from a minimum that is not above zero. Larger values weigh more, since a product adds up errors times
- * activations, and large weights belong to large outputs.
+ * Fits 32 values with `levels` equal steps from a minimum that is at most zero. Larger values get more weight, since a product sums errors
+ * times activations, and large weights contribute to large outputs.
  */
 function fitAffine(x: Float32Array, at: number, levels: number): void {
   let low = 0;
@@ -72,12 +72,12 @@ function fitAffine(x: Float32Array, at: number, levels: number): void {
     const determinant = w0 * wll - wl * wl;
     let scale = (w0 * wxl - wx * wl) / determinant;
     let offset = (wll * wx - wl * wxl) / determinant;
-    // Equal numbers above zero are all of one level.
+    // Equal values above zero are all on one level.
     if (offset > 0 || determinant <= 1e-9 * w0 * wll) {
       offset = 0;
       scale = wxl / wll;
     }
-    // Without the term Σ w x², which all trials share.
+    // Omits the term Σ w x², which is the same for all trials.
     const error = scale * scale * wll + offset * offset * w0 + 2 * (scale * offset * wl - scale * wxl - offset * wx);
     if (!(error < least && scale > 0)) continue;
     least = error;
@@ -91,7 +91,7 @@ const minimums = new Float64Array(8);
 const scaleLevels = new Int32Array(16);
 const minimumLevels = new Int32Array(8);
 
-/** Q4_K and Q5_K: halves `d` and `dmin`, 12 bytes of scales, of Q5_K 32 bytes of fifth bits, 128 bytes of four bits. */
+/** Q4_K and Q5_K: halves `d` and `dmin`, 12 bytes of scales, for Q5_K 32 bytes of fifth bits, then 128 bytes of low four bits. */
 const affineSuperBlocks = (levels: 16 | 32) => {
   const [bytes, low] = levels === 16 ? [144, 16] : [176, 48];
   return (x: Float32Array, at: number, count: number, out: Uint8Array, outAt: number): void => {
@@ -128,7 +128,7 @@ const affineSuperBlocks = (levels: 16 | 32) => {
   };
 };
 
-/** Four scales and minimums plain, the others in the top bits and the last four bytes. */
+/** Packs scales and minimums: the first four of each directly, the others in the top bits and the last four bytes. */
 function packScales(out: Uint8Array, at: number): void {
   for (let j = 0; j < 4; j++) {
     const [d, m] = [scaleLevels[j + 4] as number, minimumLevels[j + 4] as number];
@@ -141,7 +141,7 @@ function packScales(out: Uint8Array, at: number): void {
 export const quantizeQ4_K = affineSuperBlocks(16);
 export const quantizeQ5_K = affineSuperBlocks(32);
 
-/** The step of 16 values with levels from −32 to 31, which may be negative; each value weighs by its square. */
+/** The step of 16 values with levels from −32 to 31; it may be negative. Each value is weighted by its square. */
 function fitSymmetric(x: Float32Array, at: number): number {
   let extreme = 0;
   for (let i = at; i < at + SYMMETRIC; i++) if (Math.abs(x[i] as number) > Math.abs(extreme)) extreme = x[i] as number;
@@ -158,14 +158,14 @@ function fitSymmetric(x: Float32Array, at: number): number {
     let wxl = 0;
     let wll = 0;
     for (let i = 0; i < SYMMETRIC; i++) {
-      // Truncation of a positive number.
+      // Truncates a positive number.
       let level = ((inverse * (x[at + i] as number) + 64.5) | 0) - 64;
       if (level > 31) level = 31;
       if (level < -32) level = -32;
       wxl += (weighted[i] as number) * level;
       wll += (weights[i] as number) * level * level;
     }
-    // The error of the least squares is Σ w x² − (Σ w x l)² / Σ w l².
+    // The least-squares error is Σ w x² − (Σ w x l)² / Σ w l².
     const gain = wll > 0 ? (wxl * wxl) / wll : 0;
     if (gain <= best) continue;
     best = gain;
@@ -174,7 +174,7 @@ function fitSymmetric(x: Float32Array, at: number): number {
   return found;
 }
 
-/** 128 bytes of low four bits, 64 of high two bits, 16 signed scales, a half `d`: d · scale · (q − 32). */
+/** 128 bytes of low four bits, 64 bytes of high two bits, 16 signed scales, a half `d`: d · scale · (q − 32). */
 export function quantizeQ6_K(x: Float32Array, at: number, count: number, out: Uint8Array, outAt: number): void {
   const half = halfValues();
   for (let v = at, b = outAt; v < at + count; v += SUPER_BLOCK, b += 210) {
@@ -184,7 +184,7 @@ export function quantizeQ6_K(x: Float32Array, at: number, count: number, out: Ui
       scales[s] = scale;
       if (Math.abs(scale) > Math.abs(extreme)) extreme = scale;
     }
-    // The largest scale becomes −128, which has no positive counterpart.
+    // The scale with the largest magnitude becomes −128, which has no positive counterpart.
     const d = half[putHalf(out, b + 208, extreme / -128)] as number;
     out.fill(0, b, b + 192);
     for (let s = 0; s < 16; s++) {

@@ -1,6 +1,6 @@
 /**
- * float32 to blocks of 32 (Q4_0 to Q8_0) and to plain elements: the inverse of `dequantize.ts`, with the rounding of ggml's own quantizers, so
- * that the bytes are the same.
+ * Converts float32 to blocks of 32 (Q4_0 to Q8_0) and to plain elements: the inverse of `dequantize.ts`. It rounds like ggml's own
+ * quantizers, so the bytes are identical.
  */
 import { encodeFloat32, float32ToF16 } from '../float-format.ts';
 
@@ -8,7 +8,7 @@ const BLOCK = 32;
 const one = new Float32Array(1);
 const oneHalf = new Uint16Array(1);
 
-/** Writes the nearest half of `value` and returns its bits. */
+/** Writes the half nearest to `value` and returns its bits. */
 export function putHalf(out: Uint8Array, at: number, value: number): number {
   one[0] = value;
   const bits = float32ToF16(one, oneHalf)[0] as number;
@@ -28,7 +28,7 @@ export const quantizeBf16 = plain('BF16');
 
 const inverse = (d: number): number => (d === 0 ? 0 : Math.fround(1 / d));
 
-/** The number of largest magnitude, with its sign; the first of several. */
+/** The value with the largest magnitude, with its sign; the first of several. */
 function extreme(values: Float32Array, at: number): number {
   let [found, magnitude] = [0, 0];
   for (let i = at; i < at + BLOCK; i++) {
@@ -38,7 +38,7 @@ function extreme(values: Float32Array, at: number): number {
   return found;
 }
 
-/** Least and largest. */
+/** The minimum and maximum. */
 function range(values: Float32Array, at: number): readonly [number, number] {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let i = at; i < at + BLOCK; i++) {
@@ -49,7 +49,7 @@ function range(values: Float32Array, at: number): readonly [number, number] {
   return [low, high];
 }
 
-/** The value of largest magnitude becomes the lowest level exactly: d · (q − levels / 2). */
+/** Symmetric blocks: the value with the largest magnitude becomes the lowest level exactly: d · (q − levels / 2). */
 const symmetric = (levels: 16 | 32) => (values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number) => {
   const bytes = levels === 16 ? 18 : 22;
   for (let v = at, b = outAt; v < at + count; v += BLOCK, b += bytes) {
@@ -60,7 +60,7 @@ const symmetric = (levels: 16 | 32) => (values: Float32Array, at: number, count:
   }
 };
 
-/** The range of a block is cut into equal steps: d · q + m. */
+/** Affine blocks: equal steps over the block's range: d · q + m. */
 const affine = (levels: 16 | 32) => (values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number) => {
   const bytes = levels === 16 ? 20 : 24;
   for (let v = at, b = outAt; v < at + count; v += BLOCK, b += bytes) {
@@ -73,7 +73,7 @@ const affine = (levels: 16 | 32) => (values: Float32Array, at: number, count: nu
   }
 };
 
-/** Four bits of each value, of 32 levels after the fifth bits of all. */
+/** Writes the low four bits of each value; with 32 levels, the fifth bits of all values come first. */
 function putLevels(out: Uint8Array, at: number, levels: 16 | 32, level: (i: number) => number): void {
   const to = levels === 32 ? at + 4 : at;
   let high = 0;
@@ -104,12 +104,15 @@ export function quantizeQ8_0(values: Float32Array, at: number, count: number, ou
   }
 }
 
-/** Twice the numbers of the first eight codes of E2M1; the others are their negatives. */
+/** Twice the values of the first eight codes of E2M1; the others are their negatives. */
 const TWICE_E2M1 = [0, 1, 2, 3, 4, 6, 8, 12] as const;
-/** The exponent of the largest number of E2M1, 6 = 1.5 · 2². */
+/** The exponent of the largest E2M1 value, 6 = 1.5 · 2². */
 const LARGEST_EXPONENT = 2;
 
-/** A byte e, then 16 bytes of codes: 2^(e − 127) · E2M1, with the scale that the largest number needs. Numbers of such blocks stay as they are. */
+/**
+ * A byte e, then 16 bytes of codes: 2^(e − 127) · E2M1 value, with the scale that the largest value needs. Values that come from such
+ * blocks do not change.
+ */
 export function quantizeMXFP4(values: Float32Array, at: number, count: number, out: Uint8Array, outAt: number): void {
   const half = BLOCK / 2;
   for (let v = at, b = outAt; v < at + count; v += BLOCK, b += 1 + half) {
@@ -122,7 +125,7 @@ export function quantizeMXFP4(values: Float32Array, at: number, count: number, o
   }
 }
 
-/** The code of the nearest number, the smaller of two that are as near. */
+/** The code of the nearest value; ties go to the smaller one. */
 function codeOf(twice: number): number {
   const size = Math.abs(twice);
   let code = 0;

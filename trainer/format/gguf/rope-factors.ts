@@ -1,4 +1,4 @@
-/** The frequency factors of Llama 3's rotary scaling, and the settings that made them. */
+/** The frequency factors of Llama 3's rotary scaling, and the settings that produce them. */
 
 export interface Llama3Scaling extends Record<string, unknown> {
   readonly rope_type: 'llama3';
@@ -8,16 +8,16 @@ export interface Llama3Scaling extends Record<string, unknown> {
   readonly original_max_position_embeddings: number;
 }
 
-/** The settings published with Llama 3.1 to 3.3; `factor` is 8 or 32 by model, and is read off the tensor. */
+/** The settings published with Llama 3.1 to 3.3; `factor` is 8 or 32 depending on the model, and is derived from the tensor. */
 const LOW = 1;
 const HIGH = 4;
 const ORIGINAL_POSITIONS = 8192;
-/** The tensor is float32; other settings differ by far more. */
+/** Tolerance for the tensor's float32 rounding; other settings differ far more. */
 const TOLERANCE = 1e-3;
 
 /**
- * The divisor of each frequency: 1 for short wavelengths, `factor` for long ones, smooth between (Transformers' `llama3` rope type).
- * Returns headDim / 2 factors.
+ * The divisor of each frequency: 1 for short wavelengths, `factor` for long ones, with a smooth transition (Transformers' `llama3` rope
+ * type). Returns headDim / 2 factors.
  */
 export function llama3Factors(input: { readonly scaling: Llama3Scaling; readonly headDim: number; readonly theta: number }): Float32Array {
   const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = input.scaling;
@@ -31,8 +31,8 @@ export function llama3Factors(input: { readonly scaling: Llama3Scaling; readonly
 }
 
 /**
- * The settings that give these factors: those published with Llama 3 where they do, else the equal ones with the frequency bounds nearest to
- * theirs. Undefined when no settings give them.
+ * Returns settings that produce these factors: those published with Llama 3 if they match, otherwise equivalent ones with frequency bounds
+ * close to the published ones. Undefined if no settings match.
  */
 export function detectLlama3Scaling(given: GivenFactors): Llama3Scaling | undefined {
   const { factors, headDim } = given;
@@ -60,8 +60,9 @@ function gives(scaling: Llama3Scaling, { factors, headDim, theta }: GivenFactors
 }
 
 /**
- * Between the bounds, `smooth` is a straight line over the frequency: `original / (high - low)` is its slope, `-low / (high - low)` its start. The
- * two numbers are all that the factors say of the three settings; `low` is taken as near to 1 as a whole `original` allows.
+ * Fits settings. Between the bounds, `smooth` is linear in the frequency, with slope `original / (high - low)` and intercept `-low / (high
+ * - low)`. The factors determine only these two values of the three settings; `low` is chosen as close to 1 as an integer `original`
+ * allows.
  */
 function fitted({ factors, headDim, theta }: GivenFactors, factor: number): Llama3Scaling | undefined {
   const points = Array.from(factors, (value, i) => ({
@@ -84,5 +85,5 @@ function fitted({ factors, headDim, theta }: GivenFactors, factor: number): Llam
   };
 }
 
-/** The factors are float32, and settings have a few digits. */
+/** Rounds to a few digits, as in settings; the factors are float32. */
 const shortened = (value: number): number => Number(value.toPrecision(5));
