@@ -1,14 +1,14 @@
-/** Positioned reads from a file: never the whole of it, each checked to give exactly the bytes asked for. */
+/** Positioned reads from a file: a part at a time, each checked to return exactly the requested bytes. */
 import { openRegularFile, ReadRefusedError, readRegularFile } from '../files/regular-file.ts';
 import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { ModelFileError } from './model-file-error.ts';
 
-/** One read call. */
+/** Maximum bytes per read call. */
 const READ_CHUNK_BYTES = 8 * 1024 * 1024;
-/** Calls on their way at once: they are there when JavaScript's thread has other work, and a fast disk serves several faster than one. */
+/** Number of concurrent calls: they complete while JavaScript's thread does other work, and a fast disk is faster with several at once. */
 const READS_AT_ONCE = 3;
 
-/** The bytes at hand end before the value does. */
+/** Error for a value that continues beyond the available bytes. */
 export class NeedMoreBytes extends Error {
   override name = 'NeedMoreBytes';
 }
@@ -17,20 +17,20 @@ export interface ByteFile {
   readonly path: string;
   readonly size: number;
   /**
-   * Fills `target` (a view on its own memory) from `position` on.
-   * @throws ModelFileError when the file has become shorter or cannot be read
+   * Fills `target` (a view on its own memory) with the bytes at `position`.
+   * @throws ModelFileError if the file has become shorter or cannot be read
    */
   readInto(target: Uint8Array, position: number): Promise<void>;
   read(position: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
-/** @throws ModelFileError when there is no such file, it is not a plain file, or it may not be read */
+/** @throws ModelFileError if the file does not exist, is not a regular file, or may not be read */
 export async function openByteFile(path: string): Promise<ByteFile> {
   const { handle, stats } = await openRegularFile(path).catch(error => {
     throw unreadable(path, error);
   });
-  /** Bytes of `target` from `begin` to `end`. */
+  /** Reads bytes of `target` from `begin` to `end`. */
   const readChunk = async (target: Uint8Array, begin: number, end: number, position: number): Promise<void> => {
     for (let done = begin; done < end; ) {
       const { bytesRead } = await handle.read(target, done, end - done, position + done).catch(error => {
@@ -45,7 +45,7 @@ export async function openByteFile(path: string): Promise<ByteFile> {
   };
   const readInto = async (target: Uint8Array, position: number): Promise<void> => {
     let next = 0;
-    // The first in the file, where several chunks are missing.
+    // If several chunks fail, the first one in the file is reported.
     let failure: { readonly begin: number; readonly error: unknown } | undefined;
     const readChunks = async (): Promise<void> => {
       while (next < target.length && !failure) {
@@ -75,9 +75,10 @@ export async function openByteFile(path: string): Promise<ByteFile> {
 const FIRST_WINDOW_BYTES = 4 * 1024 * 1024;
 
 /**
- * Parses the beginning of a file whose length only parsing tells: of 4 MB, then of four times as much, up to `most` bytes.
- * @param input.parse throws NeedMoreBytes when its content continues behind the bytes
- * @throws ModelFileError when it does not end within `most` bytes or within the file, or what `parse` throws
+ * Parses the beginning of a file whose length is known only after parsing: first 4 MB, then four times as much each time, up to `most`
+ * bytes.
+ * @param input.parse throws NeedMoreBytes if its content continues after these bytes
+ * @throws ModelFileError if it does not end within `most` bytes or within the file, and the errors of `parse`
  */
 export async function parseBeginning<T>(
   file: ByteFile,
@@ -97,8 +98,8 @@ export async function parseBeginning<T>(
 }
 
 /**
- * The whole of a small file of a model.
- * @throws ModelFileError when it is missing, not a regular file, larger than `maxBytes`, or may not be read
+ * Reads all of a small model file.
+ * @throws ModelFileError if it is missing, not a regular file, larger than `maxBytes`, or may not be read
  */
 export function readModelFile(path: string, maxBytes: number): Promise<Buffer> {
   return readRegularFile(path, maxBytes).catch(error => {

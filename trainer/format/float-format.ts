@@ -1,4 +1,4 @@
-/** float32 ⇄ bfloat16 and IEEE half, as bits in Uint16Array. Plain loops: this is the inner loop of loading a model. */
+/** float32 ⇄ bfloat16 and IEEE half, as bits in Uint16Array. Uses plain loops: this is the inner loop of loading a model. */
 
 /** bfloat16 is the upper half of a float32. `out` and `bits` have the same length. */
 export function bf16ToFloat32(bits: Uint16Array, out: Float32Array): void {
@@ -8,7 +8,7 @@ export function bf16ToFloat32(bits: Uint16Array, out: Float32Array): void {
 
 let halfTable: Float32Array | undefined;
 
-/** All 65536 halves as float32: 256 KB, made at first use. Also serves the scales of quantized blocks. */
+/** All 65536 half values as float32: 256 KB, computed on first use. Also used for the scales of quantized blocks. */
 export function halfValues(): Float32Array {
   if (halfTable !== undefined) return halfTable;
   const table = new Float32Array(65536);
@@ -24,13 +24,13 @@ export function halfValues(): Float32Array {
   return table;
 }
 
-/** `out` and `bits` have the same length. */
+/** Converts IEEE halves. `out` and `bits` have the same length. */
 export function f16ToFloat32(bits: Uint16Array, out: Float32Array): void {
   const table = halfValues();
   for (let i = 0; i < bits.length; i++) out[i] = table[bits[i] as number] as number;
 }
 
-/** Rounds to the nearest bfloat16, ties to even, as PyTorch does; every NaN becomes the quiet NaN 0x7fc0 with its sign kept. */
+/** Rounds to the nearest bfloat16, ties to even, like PyTorch; every NaN becomes the quiet NaN 0x7fc0 with its sign. */
 export function float32ToBf16(values: Float32Array, out: Uint16Array = new Uint16Array(values.length)): Uint16Array {
   const words = wordsOf(values);
   for (let i = 0; i < words.length; i++) {
@@ -40,7 +40,7 @@ export function float32ToBf16(values: Float32Array, out: Uint16Array = new Uint1
   return out;
 }
 
-/** Rounds to the nearest half, ties to even; too large a value becomes an infinity, NaN becomes the quiet NaN 0x7e00 with its sign kept. */
+/** Rounds to the nearest half, ties to even; values that are too large become infinity, NaN becomes the quiet NaN 0x7e00 with its sign. */
 export function float32ToF16(values: Float32Array, out: Uint16Array = new Uint16Array(values.length)): Uint16Array {
   const words = wordsOf(values);
   for (let i = 0; i < words.length; i++) out[i] = halfBits(words[i] as number);
@@ -64,7 +64,7 @@ function halfBits(word: number): number {
 
 const wordsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
-/** float32 values as bytes of another floating-point type, rounded to nearest, ties to even. */
+/** Converts float32 values to bytes of another floating-point type, rounded to nearest, ties to even. */
 export function encodeFloat32(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
   const stored = dtype === 'F32' ? values : dtype === 'F16' ? float32ToF16(values) : float32ToBf16(values);
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);

@@ -1,6 +1,6 @@
 /**
- * Weights in 8-bit floats (E4M3) with a scale for each block, as DeepSeek and Qwen3-FP8 store their layers: `weight` [out, in] and
- * `weight_scale_inv` [⌈out / rows⌉, ⌈in / columns⌉], or one scale for all. Read as the float32 numbers that they stand for.
+ * Weights in 8-bit floats (E4M3) with one scale per block, the format of DeepSeek and Qwen3-FP8 layers: `weight` [out, in] and
+ * `weight_scale_inv` [⌈out / rows⌉, ⌈in / columns⌉], or one scale for the whole weight. They are read as float32 values.
  */
 import { isRecord } from '../narrow.ts';
 import type { ModelConfig } from './model-config.ts';
@@ -11,18 +11,18 @@ import type { WeightFiles } from './weight-files.ts';
 type Block = readonly [rows: number, columns: number];
 
 const SCALE = '_scale_inv';
-/** Scales of activations, for programs that round those too. */
+/** Scales of activations, for programs that quantize activations too. */
 const ACTIVATIONS = /\.(activation|input)_scale$/;
 const USUAL: Block = [128, 128];
 
-/** A sign, four bits of exponent, three of fraction; there is no infinity, and only all ones are no number. */
+/** The values of all codes: a sign bit, four exponent bits, three fraction bits. There is no infinity, and only all ones means NaN. */
 const VALUES = Float32Array.from({ length: 256 }, (_, code) => {
   const [sign, exponent, fraction] = [code & 128 ? -1 : 1, (code >> 3) & 15, code & 7];
   if ((code & 127) === 127) return Number.NaN;
   return sign * (exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7));
 });
 
-/** The block of a config.json, where it says one. */
+/** The block size in a config.json, if there is one. */
 export function fp8Block({ quantization_config: how }: ModelConfig): Block {
   const block = isRecord(how) ? how.weight_block_size : undefined;
   const [rows, columns] = Array.isArray(block) ? block : [];
@@ -32,12 +32,12 @@ export function fp8Block({ quantization_config: how }: ModelConfig): Block {
 interface Scaled {
   readonly weight: TensorInfo;
   readonly scale: TensorInfo;
-  /** Numbers that share a scale. */
+  /** The block of values that share a scale. */
   readonly block: Block;
 }
 
 /**
- * The same files with plain numbers in place of such weights; their scales are no tensors of their own any more.
+ * Returns the same files with dequantized values in place of such weights; their scales are no longer listed as tensors.
  * @throws ModelFileError for every scale that does not fit its weight
  */
 export function withFp8Weights(files: WeightFiles, path: string, block: Block = USUAL): WeightFiles {
@@ -90,7 +90,7 @@ export function withFp8Weights(files: WeightFiles, path: string, block: Block = 
   };
 }
 
-/** An export writes what is read: numbers that no other type holds exactly. */
+/** Exports write the values that are read, since no other type holds them exactly. */
 const asFloat32 = (info: TensorInfo): TensorInfo => ({ ...info, dtype: 'F32', quantization: info.dtype });
 
 function blockOf({ shape }: TensorInfo, { shape: scales }: TensorInfo, [rows, columns]: Block): Block | undefined {
@@ -101,7 +101,7 @@ function blockOf({ shape }: TensorInfo, { shape: scales }: TensorInfo, [rows, co
   return fits ? [rows, columns] : undefined;
 }
 
-/** @param begin the place of the first code in the flat weight */
+/** @param begin flat index of the first code in the weight */
 function dequantize(codes: Uint8Array, begin: number, { weight, block: [rows, columns] }: Scaled, scales: Float32Array): Float32Array {
   const width = weight.shape[1] ?? 1;
   const across = Math.ceil(width / columns);

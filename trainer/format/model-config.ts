@@ -1,4 +1,7 @@
-/** config.json and its neighbors as plain records: size bounded, syntax errors with their place. What the keys mean is the model room's business. */
+/**
+ * Reads config.json and similar files as plain records, with a size limit and positions of syntax errors. The model room interprets the
+ * keys.
+ */
 
 import { stat } from 'node:fs/promises';
 import { JsonSyntaxError, parseStrictJson } from '../files/strict-json.ts';
@@ -6,31 +9,31 @@ import { isRecord } from '../narrow.ts';
 import { readModelFile } from './byte-file.ts';
 import { ModelFileError } from './model-file-error.ts';
 
-/** Real ones have a few kilobytes; label maps of large classifiers reach some hundred. */
+/** Maximum size: real ones have a few kilobytes; label maps of large classifiers reach a few hundred. */
 const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 export type ModelConfig = Readonly<Record<string, unknown>>;
 
-/** @throws ModelFileError when the file is missing, too large, not JSON (line and column) or not an object */
+/** @throws ModelFileError if the file is missing, too large, not JSON (with line and column) or not an object */
 export async function readConfigFile(path: string): Promise<ModelConfig> {
   if (!(await isThere(path)))
     throw new ModelFileError(path, 'does not exist', 'A model folder needs a config.json: check the path, or download the model again.');
   return parseConfig(path, (await readModelFile(path, MAX_CONFIG_BYTES)).toString('utf8'));
 }
 
-/** Like {@link readConfigFile}, for a file that a model may lack. */
+/** Like {@link readConfigFile}, for an optional file of a model. */
 export async function readOptionalConfigFile(path: string): Promise<ModelConfig | undefined> {
   return (await isThere(path)) ? readConfigFile(path) : undefined;
 }
 
-/** Whether the name is taken, by whatever: a pipe in place of a file is an error of its own, not a missing file. */
+/** True if the path exists, whatever it is: a pipe in place of a file is a separate error, not a missing file. */
 export const isThere = (path: string): Promise<boolean> =>
   stat(path).then(
     () => true,
     () => false,
   );
 
-/** The pure part: `text` is the file's content, `path` is for messages. */
+/** Parses `text`, the file's content; `path` is for messages. Pure. */
 export function parseConfig(path: string, text: string): ModelConfig {
   const value = parseModelJson(path, text, { allowNonFinite: true });
   if (!isRecord(value)) throw new ModelFileError(path, 'does not hold a JSON object', 'Correct it, or download it again.');
@@ -47,7 +50,7 @@ export function parseModelJson(path: string, text: string, options?: { readonly 
   }
 }
 
-/** Undefined when there is no such file. */
+/** Returns undefined if the file does not exist. */
 export async function fileSize(path: string): Promise<number | undefined> {
   try {
     const stats = await stat(path);

@@ -1,32 +1,32 @@
-/** The one error of this room: a model's file is missing, damaged, lying or not supported. */
+/** The error of this room: a model's file is missing, damaged, inconsistent or unsupported. */
 
 import path from 'node:path';
 
-/** One thing that is wrong in a file. */
+/** One problem in a file. */
 export interface FileProblem {
-  /** The problem, in a sentence without the file's name. */
+  /** The problem in a sentence, without the file's name. */
   readonly message: string;
   readonly tensor?: string;
 }
 
-/** At most this many problems are printed, so that a file of a million broken tensors stays readable. */
+/** Maximum number of problems shown, so that the message for a file with a million broken tensors stays readable. */
 const MAX_PROBLEMS_SHOWN = 20;
 
 const showProblem = (p: FileProblem): string => (p.tensor === undefined ? p.message : `tensor "${clip(p.tensor)}": ${p.message}`);
 
-/** Names come from outside: cut long ones and show control characters as escapes. */
+/** Shortens long names and escapes control characters, since names come from outside. */
 export const clip = (text: string, limit = 120): string => {
   const shown = JSON.stringify(text.slice(0, limit)).slice(1, -1);
   return text.length > limit ? `${shown}…` : shown;
 };
 
-/** Says which file, all that is wrong with it, and what to do about it. */
+/** An error that states the file, all its problems, and how to fix them. */
 export class ModelFileError extends Error {
   override name = 'ModelFileError';
   readonly file: string;
   readonly problems: readonly FileProblem[];
   readonly remedy: string;
-  /** Whether the file could not be read, so that nothing is known about it. */
+  /** Whether the file could not be read, so its contents are unknown. */
   readonly isUnread: boolean;
 
   constructor(file: string, problems: readonly FileProblem[] | string, remedy: string, { isUnread = false } = {}) {
@@ -41,7 +41,7 @@ export class ModelFileError extends Error {
     this.isUnread = isUnread;
   }
 
-  /** The first problem and the number of the others, in a sentence without a full stop, for a place that names the folder itself. */
+  /** The first problem and the number of others, as a sentence without a period, for messages that name the folder themselves. */
   get summary(): string {
     const [first, ...more] = this.problems;
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;

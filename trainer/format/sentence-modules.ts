@@ -1,7 +1,7 @@
 /**
- * The files that make a model folder one of sentence-transformers: `modules.json` lists what runs after the model, `1_Pooling/config.json`
- * says how the states of the tokens become one vector, folders such as `2_Dense` hold layers that the vector passes through, and `Normalize`
- * says that it is brought to length 1. `config_sentence_transformers.json` names the words that are written before texts.
+ * The sentence-transformers files of a model folder: `modules.json` lists the steps after the model, `1_Pooling/config.json` states how the
+ * tokens' states become one vector, folders such as `2_Dense` hold layers that the vector passes through, and `Normalize` means that it is
+ * normalized to length 1. `config_sentence_transformers.json` holds the prompts that are put before texts.
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -30,12 +30,12 @@ const modulesSchema = z.array(z.object({ path: z.string(), type: z.string() })).
 
 export interface SentenceModules {
   readonly mode: keyof typeof modes;
-  /** Layers between pooling and length; left out where there are none. */
+  /** Layers between pooling and normalization; undefined if there are none. */
   readonly dense?: readonly DenseModule[] | undefined;
   readonly normalize: boolean;
 }
 
-/** A linear layer [out, width], whose weights are in a folder of its own. */
+/** A linear layer [out, width], whose weights are in a separate folder. */
 export interface DenseModule {
   /** The folder, for example `2_Dense`. */
   readonly at: string;
@@ -46,7 +46,7 @@ export interface DenseModule {
 
 const remedy = `Only the modules Transformer, Pooling (${namesOf(modes).join(', ')}), Dense without activation, and Normalize are computed here; choose another base.`;
 
-/** Undefined for a folder that is none of sentence-transformers. @throws ModelFileError where it has modules that are not computed here */
+/** Returns undefined for a folder that is not in sentence-transformers' format. @throws ModelFileError for unsupported modules */
 export async function readSentenceModules(dir: string): Promise<SentenceModules | undefined> {
   const path = join(dir, MODULES_FILE);
   if (!(await isThere(path))) return undefined;
@@ -85,13 +85,13 @@ async function readDense(dir: string, at: string): Promise<DenseModule> {
   return { at, width, out, biased };
 }
 
-/** @throws ModelFileError where it may lie outside */
+/** @throws ModelFileError if the path may be outside the model's folder */
 function moduleFolder(dir: string, at: string): string {
   if (!/^[\w-]+$/.test(at)) throw new ModelFileError(join(dir, MODULES_FILE), `names the folder "${at}"`, remedy);
   return join(dir, at);
 }
 
-/** Older files have a flag for each mode, newer ones `pooling_mode`. */
+/** Reads the pooling mode. Older files have a flag for each mode, newer ones `pooling_mode`. */
 async function readPooling(dir: string, at: string): Promise<SentenceModules['mode']> {
   const path = join(moduleFolder(dir, at), 'config.json');
   const config = await readConfigFile(path);
@@ -109,7 +109,7 @@ async function readPooling(dir: string, at: string): Promise<SentenceModules['mo
   return mode;
 }
 
-/** The words before texts that are searched for, and before those that are searched, by the names that sentence-transformers looks for. */
+/** The prompts for queries, and for the texts that they search, with the names that sentence-transformers uses. */
 export interface SentencePrompts {
   readonly query?: string | undefined;
   readonly document?: string | undefined;
@@ -117,7 +117,7 @@ export interface SentencePrompts {
 
 const DOCUMENT_PROMPTS = ['document', 'passage', 'corpus'] as const;
 
-/** Empty where the folder names none. */
+/** Returns the prompts; empty if the folder has none. */
 export async function sentencePrompts(dir: string): Promise<SentencePrompts> {
   const prompts = (await readOptionalConfigFile(join(dir, SENTENCE_CONFIG)))?.prompts;
   const textOf = (name: string): string | undefined => {
@@ -127,26 +127,26 @@ export async function sentencePrompts(dir: string): Promise<SentencePrompts> {
   return { query: textOf('query'), document: DOCUMENT_PROMPTS.map(textOf).find(text => text !== undefined) };
 }
 
-/** The most tokens of a text in a folder of sentence-transformers; undefined where it does not say. */
+/** The maximum number of tokens per text in a sentence-transformers folder; undefined if it is not stated. */
 export async function sentenceLength(dir: string): Promise<number | undefined> {
   const length = (await readOptionalConfigFile(join(dir, LENGTH_FILE)))?.max_seq_length;
   return typeof length === 'number' && Number.isInteger(length) && length > 0 ? length : undefined;
 }
 
 export interface WriteSentenceModulesParams extends SentenceModules {
-  /** Numbers of a vector. */
+  /** Length of a vector. */
   readonly dimensions: number;
-  /** Tokens of the longest text; longer ones are cut. */
+  /** Maximum number of tokens per text; longer texts are cut. */
   readonly maxLength: number;
   readonly prompts?: SentencePrompts | undefined;
   /** The folder of the base, whose other prompts and settings are kept. */
   readonly baseDir?: string;
 }
 
-/** The weights of a module, in its folder. */
+/** The weight file of a module, in its folder. */
 export const MODULE_WEIGHTS = 'model.safetensors';
 
-/** Adds the files to a folder that holds a model of text with its tokenizer; those of the weights of layers are written with the model's. */
+/** Adds the files to a folder that contains a text model with its tokenizer; the layers' weights are written together with the model's. */
 export async function writeSentenceModules(dir: string, params: WriteSentenceModulesParams): Promise<void> {
   const { mode, dense = [], normalize, dimensions, maxLength, prompts = {}, baseDir } = params;
   const normalizeDir = `${2 + dense.length}_Normalize`;
@@ -167,7 +167,7 @@ export async function writeSentenceModules(dir: string, params: WriteSentenceMod
   const flags = Object.fromEntries(Object.entries(modes).map(([name, key]) => [key, name === mode]));
   await writeJson(join(dir, POOLING_FILE), { word_embedding_dimension: dimensions, ...flags });
   if (normalize) {
-    // Git and archives keep no empty folder, which the module list names.
+    // The module list names this folder, and Git and archives do not keep empty folders.
     await mkdir(join(dir, normalizeDir));
     await writeTextFile(join(dir, normalizeDir, 'README.md'), 'Brings vectors to length 1.\n');
   }

@@ -1,7 +1,9 @@
-/** Named arrays of a model, whatever file holds them: read one at a time, so that a model larger than the heap streams through. */
+/**
+ * Named tensors of a model, whatever file holds them. They are read one at a time, so that a model larger than the heap can be processed.
+ */
 import { createHash } from 'node:crypto';
 
-/** Element types as safetensors names them; `GGML` is a block-quantized GGUF type, which has no size per element. */
+/** Element types, named as in safetensors; `GGML` is a block-quantized GGUF type without a fixed size per element. */
 export type TensorDType =
   | 'F64'
   | 'F32'
@@ -23,40 +25,40 @@ export type TensorDType =
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: TensorDType;
-  /** Row-major, as PyTorch shows it: `[out, in]` for a linear layer. Empty for a scalar. */
+  /** Row-major, as in PyTorch: `[out, in]` for a linear layer. Empty for a scalar. */
   readonly shape: readonly number[];
-  /** The bytes it takes in its file. */
+  /** The size in its file, in bytes. */
   readonly byteLength: number;
-  /** The GGUF type, for example `Q4_K`, where dtype is `GGML`. */
+  /** The GGUF type, for example `Q4_K`, if dtype is `GGML`. */
   readonly quantization?: string;
 }
 
-/** Gives so many bytes, from the start of their buffer on. */
+/** Returns this many bytes, at the start of their buffer. */
 export type Memory = (bytes: number) => Uint8Array<ArrayBuffer>;
 
 export interface TensorSource {
-  /** In the order of the file. Names are Hugging Face's. */
+  /** The tensors in the order of the file, by Hugging Face name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
-   * The values as float32, row-major, `product(shape)` of them; F64, F16, BF16 and quantized types are converted.
-   * @param memory for the numbers, where the file has them in float32; of its own if left out
+   * Reads the values as float32, row-major, `product(shape)` of them; F64, F16, BF16 and quantized types are converted.
+   * @param memory for the values if the file has them in float32; by default, memory is allocated
    * @throws ModelFileError for an unknown name, an integer type, or a file that changed or cannot be read
    */
   readFloat32(name: string, memory?: Memory): Promise<Float32Array>;
-  /** The same numbers as bits of bfloat16, where the file holds those; undefined where they would have to be rounded. */
+  /** Reads bfloat16 bits; undefined if the file holds another type, which would have to be rounded. */
   readBfloat16(name: string, memory?: Memory): Promise<Uint16Array | undefined>;
-  /** The bytes as stored (little-endian). For GGUF: blocks in the order of the file, so q and k rows are still permuted. */
+  /** Reads the bytes as stored (little-endian). For GGUF: blocks in the order of the file, so rows of q and k are still permuted. */
   readRaw(name: string): Promise<Uint8Array>;
-  /** `count` numbers from the `begin`-th on, in the flat order of the tensor. A part has no checksum. */
+  /** Reads `count` values starting at `begin`, in flat order. A part has no checksum. */
   readPart(name: string, begin: number, count: number): Promise<Float32Array>;
-  /** `count` bytes of the tensor as stored, from its `begin`-th on. */
+  /** Reads `count` bytes of the tensor as stored, starting at byte `begin`. */
   readBytes(name: string, begin: number, count: number): Promise<Uint8Array>;
   /** See {@link fingerprintTensors}. */
   fingerprint(): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Bytes of one element; zero for block-quantized types. */
+/** Bytes per element; zero for block-quantized types. */
 export const ELEMENT_BYTES: Readonly<Record<TensorDType, number>> = {
   F64: 8,
   F32: 4,
@@ -76,17 +78,17 @@ export const ELEMENT_BYTES: Readonly<Record<TensorDType, number>> = {
   GGML: 0,
 };
 
-/** Tensors up to this size are hashed whole: norms and biases, where a small change is all that differs. */
+/** Tensors up to this size are hashed completely: norms and biases, which may differ only slightly. */
 const HASH_WHOLE_BYTES = 16384;
-/** Larger ones are sampled at evenly spaced places: 16 × 256 bytes of each, about 1 MB in all for a 135M model. */
+/** Larger tensors are sampled at evenly spaced places: 16 × 256 bytes of each, a total of about 1 MB for a 135M model. */
 const SAMPLES = 16;
 const SAMPLE_BYTES = 256;
 
 /**
- * Identifies weights: sha256 over every tensor's name, type and shape (sorted by name) and over bytes sampled at fixed places of each.
- * The same weights give the same value whatever the shards, the metadata or the order in the file are. It is fast (milliseconds) and meant
- * to notice that an adapter meets the wrong base; it is no proof against tampering, since bytes between the samples are not read.
- * @param readBytes bytes of a tensor from `start` (inclusive) to `end` (exclusive), counted from the tensor's first byte
+ * A fingerprint of weights: sha256 over every tensor's name, type and shape (sorted by name) and over bytes sampled at fixed places of
+ * each. The same weights have the same fingerprint, independent of shards, metadata and order in the file. It is fast (milliseconds) and
+ * detects that an adapter is used with the wrong base. It does not detect tampering, since bytes between the samples are not read.
+ * @param readBytes reads bytes of a tensor from `start` (inclusive) to `end` (exclusive), counted from the tensor's first byte
  */
 export async function fingerprintTensors(
   tensors: Iterable<TensorInfo>,

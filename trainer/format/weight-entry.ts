@@ -1,4 +1,4 @@
-/** One tensor in a file of weights: where it lies, and its numbers. */
+/** One tensor in a weight file: its position and its values. */
 
 import { checksum, MISMATCH, MISMATCH_REMEDY } from '../files/checksum.ts';
 import type { ByteFile } from './byte-file.ts';
@@ -6,26 +6,26 @@ import { bf16ToFloat32, f16ToFloat32 } from './float-format.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { ELEMENT_BYTES, type Memory, type TensorInfo } from './tensor-source.ts';
 
-/** Conversion scratch: large enough for full disk speed, small against any model. */
+/** Size of the conversion buffer: large enough for full disk speed, small compared with any model. */
 const CONVERT_BYTES = 4 * 1024 * 1024;
 
-/** A tensor, and where in its file it lies. */
+/** A tensor and its position in the file. */
 export interface WeightEntry extends TensorInfo {
-  /** From the start of the file. */
+  /** Offset from the start of the file. */
   readonly position: number;
-  /** In elements, one for each dimension, where the file does not hold the tensor row by row. */
+  /** Strides in elements, one per dimension, if the file does not store the tensor row by row. */
   readonly strides?: readonly number[];
-  /** The checksum of its bytes, if the file has one: whoever reads all of the tensor compares it. */
+  /** The checksum of its bytes, if the file has one; verified when the whole tensor is read. */
   readonly checksum?: number;
 }
 
-/** Some numbers of a tensor that lies row by row, as a tensor of its own: its checksum is of all of them, and is left out. */
+/** A range of a row-major tensor as a tensor of its own, without a checksum, which covers the whole tensor. */
 export function partOf({ name, dtype, position }: WeightEntry, begin: number, count: number): WeightEntry {
   const width = ELEMENT_BYTES[dtype];
   return { name, dtype, shape: [count], position: position + begin * width, byteLength: count * width };
 }
 
-/** @throws ModelFileError for numbers that are no floating-point weights, and for bytes that do not match their checksum */
+/** @throws ModelFileError for a type that is not floating point, and for bytes that do not match their checksum */
 export async function readAsFloat32(file: ByteFile, entry: WeightEntry, memory?: Memory): Promise<Float32Array> {
   const count = entry.shape.reduce((n, d) => n * d, 1);
   switch (entry.dtype) {
@@ -46,7 +46,7 @@ export async function readAsFloat32(file: ByteFile, entry: WeightEntry, memory?:
   }
 }
 
-/** Undefined for any other type. */
+/** Returns undefined for any other type. */
 export async function readAsBfloat16(file: ByteFile, entry: WeightEntry, memory?: Memory): Promise<Uint16Array | undefined> {
   if (entry.dtype !== 'BF16') return undefined;
   return new Uint16Array((await readBytes(file, entry, memory)).buffer, 0, entry.byteLength / ELEMENT_BYTES.BF16);
@@ -54,7 +54,7 @@ export async function readAsBfloat16(file: ByteFile, entry: WeightEntry, memory?
 
 const newMemory: Memory = bytes => new Uint8Array(bytes);
 
-/** Row by row, whatever the order in the file. */
+/** Reads bytes in row-major order, whatever the order in the file. */
 export async function readBytes(file: ByteFile, entry: WeightEntry, memory = newMemory): Promise<Uint8Array<ArrayBuffer>> {
   const { shape, strides, position, byteLength } = entry;
   const out = memory(byteLength);
@@ -81,7 +81,7 @@ export async function readBytes(file: ByteFile, entry: WeightEntry, memory = new
   return out;
 }
 
-/** Reads all of a tensor for its checksum alone. Returns false where the file tells none. @throws ModelFileError where it does not match */
+/** Reads a whole tensor only to verify its checksum. Returns false if the file has none. @throws ModelFileError if it does not match */
 export async function verifyBytes(file: ByteFile, entry: WeightEntry): Promise<boolean> {
   if (entry.checksum === undefined) return false;
   const scratch = new Uint8Array(Math.min(entry.byteLength, CONVERT_BYTES));
@@ -100,7 +100,7 @@ function compare({ path }: ByteFile, { name, checksum: expected }: WeightEntry, 
   throw new ModelFileError(path, [{ tensor: name, message: MISMATCH }], MISMATCH_REMEDY);
 }
 
-/** `convert` gets a scratch buffer that starts at offset 0 of its memory, and the part of the result to fill. */
+/** Converts a tensor in chunks: `convert` gets a buffer that starts at offset 0 of its memory, and the part of the result to fill. */
 async function convertChunks(
   file: ByteFile,
   entry: WeightEntry,

@@ -1,4 +1,7 @@
-/** Files of named weights as one TensorSource, whatever their form: one file, or shards named by an index. Positioned reads, one tensor in memory at a time. */
+/**
+ * Files of named weights as one TensorSource, in any format: one file, or shards listed in an index. Uses positioned reads, with one tensor
+ * in memory at a time.
+ */
 
 import { basename, dirname, join } from 'node:path';
 import { MISMATCH_REMEDY } from '../files/checksum.ts';
@@ -10,16 +13,16 @@ import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
 import { partOf, readAsBfloat16, readAsFloat32, readBytes, verifyBytes, type WeightEntry } from './weight-entry.ts';
 
-/** The index of a 1T-parameter model is under 10 MB. */
+/** Maximum size of an index: that of a 1T-parameter model is under 10 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
-/** More shards than any published model has; each costs one open file. */
+/** Maximum number of shards, more than any published model has; each needs one open file. */
 const MAX_SHARDS = 1024;
 
-/** A form of files that hold named tensors. */
+/** A file format for named tensors. */
 export interface WeightFormat {
-  /** The ending of its file names. */
+  /** The extension of its file names. */
   readonly extension: string;
-  /** Checked: each tensor lies within the file. */
+  /** Reads the header and checks that each tensor is within the file. */
   readonly readHeader: (file: ByteFile) => Promise<{
     readonly entries: readonly WeightEntry[];
     readonly metadata: Readonly<Record<string, string>>;
@@ -28,18 +31,18 @@ export interface WeightFormat {
 }
 
 export interface WeightFiles extends TensorSource {
-  /** File → the names of its tensors, in order: what an export in the same sharding needs. */
+  /** The names of each file's tensors, in order; needed by an export with the same sharding. */
   readonly shards: ReadonlyMap<string, readonly string[]>;
   readonly metadata: Readonly<Record<string, string>>;
-  /** The checksum of a single file that carries one for all of it. */
+  /** The checksum of a single file, if the file has one for all its contents. */
   readonly checksum: string | undefined;
   /**
-   * Reads every tensor and compares its checksum.
-   * @returns false where a file carries no checksums, so that nothing can be said
+   * Reads every tensor and verifies its checksum.
+   * @returns false if a file has no checksums, so that it cannot be verified
    * @throws ModelFileError that names every tensor that does not match
    */
   verify(): Promise<boolean>;
-  /** Two tensors compared number by number, in pieces; up to the first that differs. */
+  /** Compares two tensors value by value, in pieces, up to the first difference. */
   haveSameNumbers(first: string, second: string): Promise<boolean>;
 }
 
@@ -49,16 +52,16 @@ interface Located {
 }
 
 /**
- * Opens a file of weights, or all that an index (`.json`) names.
- * @throws ModelFileError with every problem of a file, or every disagreement between index and shards
+ * Opens a weight file, or all files that an index (`.json`) lists.
+ * @throws ModelFileError listing every problem of a file, or every disagreement between index and shards
  */
 export async function openWeightFiles(path: string, format: WeightFormat): Promise<WeightFiles> {
   return path.endsWith('.json') ? openSharded(path, format) : openShards([path], format);
 }
 
 /**
- * Names of older files, which Transformers reads by the names of today, and so do we: the gamma and beta of BERT's norms, and the decoder
- * inside a model that also sees images.
+ * Renames tensors of older files, as Transformers does: gamma and beta of BERT's norms, and the decoder inside a model that also takes
+ * images.
  */
 export const currentName = (name: string): string =>
   name
@@ -230,7 +233,7 @@ async function verifyAll(located: Iterable<Located>): Promise<boolean> {
   return hasAll;
 }
 
-/** Bytes of each of two tensors in memory while they are compared. */
+/** Bytes of each tensor in memory during a comparison. */
 const COMPARED_BYTES = 2 ** 20;
 
 async function haveSameNumbers(a: Located, b: Located): Promise<boolean> {

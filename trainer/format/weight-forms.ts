@@ -1,13 +1,13 @@
-/** The forms in which a model's folder may hold its weights, in the order in which they are looked for. */
+/** The formats that a model's folder may store its weights in, in the order of preference. */
 import { INDEX_FILE, SAFETENSORS, SINGLE_FILE } from './safetensors/safetensors-source.ts';
 import { TORCH, TORCH_FILE, TORCH_INDEX_FILE } from './torch/torch-source.ts';
 import type { WeightFormat } from './weight-files.ts';
 
 export interface WeightForm {
   readonly kind: 'safetensors' | 'torch';
-  /** All weights in one file. */
+  /** Name of a single file with all weights. */
   readonly single: string;
-  /** Which of the shards holds which tensor. */
+  /** Name of the index, which lists the shard of each tensor. */
   readonly index: string;
   readonly shard: RegExp;
   readonly format: WeightFormat;
@@ -18,9 +18,9 @@ export const WEIGHT_FORMS: readonly WeightForm[] = [
   { kind: 'torch', single: TORCH_FILE, index: TORCH_INDEX_FILE, shard: /^pytorch_model-\d+-of-\d+\.bin$/, format: TORCH },
 ];
 
-/** The names of the files with which reading begins. */
+/** The names of the files that reading starts with. */
 export const WEIGHT_FILES: readonly string[] = WEIGHT_FORMS.flatMap(({ single, index }) => [single, index]);
 
-/** By what the name of a file, or of an index, ends in. */
+/** Returns the format of a file or an index by the ending of its name. */
 export const formOf = (path: string): WeightForm | undefined =>
   WEIGHT_FORMS.find(({ format: { extension } }) => path.endsWith(extension) || path.endsWith(`${extension}.index.json`));

@@ -1,4 +1,4 @@
-/** Messages to the text a chat model was trained on. */
+/** Renders messages to the text format that a chat model was trained on. */
 
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -8,42 +8,42 @@ import { parseTemplate } from './jinja/parse.ts';
 import { renderTemplate } from './jinja/render.ts';
 import { formatTime } from './strftime.ts';
 
-/** The longest published templates have some 30 KB. */
+/** Maximum size of a template; the longest published ones have about 30 KB. */
 const MAX_TEMPLATE_BYTES = 1024 * 1024;
 
 export interface ChatMessage {
   readonly role: string;
-  /** A text, or a list of parts (`{ "type": "text", "text": … }`); absent in a message of tool calls alone. */
+  /** A text, or a list of parts (`{ "type": "text", "text": … }`); may be absent if the message has tool calls. */
   readonly content?: unknown;
-  /** Whatever else the template understands (`tool_calls`, `name` …). */
+  /** Other fields that the template reads (`tool_calls`, `name` …). */
   readonly [key: string]: unknown;
 }
 
 export interface ChatOptions {
-  /** The text ends where the assistant begins to write. */
+  /** Whether to end the text where the assistant starts to write. */
   readonly addGenerationPrompt: boolean;
   /** Descriptions of functions, as JSON schemas. */
   readonly tools?: readonly unknown[] | undefined;
   readonly documents?: readonly unknown[] | undefined;
-  /** Other variables that the template uses (`enable_thinking`, `reasoning_effort` …). */
+  /** Other variables for the template (`enable_thinking`, `reasoning_effort` …). */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface RenderedChat {
   readonly text: string;
-  /** The parts that the template marks as written by the assistant (`{% generation %}`), as places in the text. */
+  /** Ranges of the text that the template marks as written by the assistant (`{% generation %}`). */
   readonly generated: ReadonlyArray<readonly [from: number, to: number]>;
 }
 
 export interface ChatTemplate {
-  /** Does the template mark what the assistant writes? */
+  /** Whether the template marks what the assistant writes. */
   readonly marksGeneration: boolean;
-  /** The text of the conversation. */
+  /** Renders the conversation. */
   render(messages: readonly ChatMessage[], options: ChatOptions): string;
   renderMarked(messages: readonly ChatMessage[], options: ChatOptions): RenderedChat;
 }
 
-/** The model has no chat template, the template is broken, or it refuses these messages. */
+/** Error if the model has no chat template, the template is broken, or it refuses these messages. */
 export class ChatTemplateError extends Error {
   override name = 'ChatTemplateError';
 }
@@ -51,8 +51,8 @@ export class ChatTemplateError extends Error {
 /**
  * @param template Jinja source; `tokenizer.chatTemplate` is the model's own
  * @param specialTokens `bos_token`, `eos_token` … which templates write into the text
- * @param now for templates that state the date
- * @throws ChatTemplateError when the source is too long or does not parse
+ * @param now for templates that write the date
+ * @throws ChatTemplateError if the source is too long or does not parse
  */
 export function createChatTemplate(input: {
   readonly template: string;
@@ -85,17 +85,19 @@ export function createChatTemplate(input: {
   };
 }
 
-/** The names under which a message's reasoning comes; the first is the one that templates read, the second that of gpt-oss. */
+/** Possible fields for a message's reasoning; templates read the first one, gpt-oss's the second. */
 const REASONING_FIELDS = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
-/** As Transformers: fields that are null count as missing, and reasoning stands under the names that templates read. */
+/**
+ * Normalizes a message as Transformers does: null fields count as missing, and the reasoning is copied to the fields that templates read.
+ */
 function normalizeMessage(message: ChatMessage): Record<string, unknown> {
   const present = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
   const reasoning = REASONING_FIELDS.map(key => present[key]).find(value => value !== undefined);
   return reasoning === undefined ? present : { thinking: reasoning, ...present, reasoning_content: reasoning };
 }
 
-/** @throws ChatTemplateError when the tokenizer has none */
+/** @throws ChatTemplateError if the tokenizer has no chat template */
 export function chatTemplateOf(tokenizer: Pick<Tokenizer, 'chatTemplate' | 'specialTokens'>): ChatTemplate {
   if (tokenizer.chatTemplate === undefined) {
     throw new ChatTemplateError('this model has no chat template: use an instruction-tuned model, or data with a prompt and a completion');

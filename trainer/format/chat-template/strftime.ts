@@ -34,7 +34,7 @@ const FIELDS: Readonly<Record<string, (date: Date) => string>> = {
   V: d => pad(isoWeek(d).week),
   G: d => String(isoWeek(d).year),
   g: d => pad(isoWeek(d).year % 100),
-  // A time without a zone, as Python's `datetime.now()` is.
+  // The time has no zone, like Python's `datetime.now()`.
   z: () => '',
   Z: () => '',
   n: () => '\n',
@@ -50,17 +50,17 @@ const FIELDS: Readonly<Record<string, (date: Date) => string>> = {
   '%': () => '%',
 };
 
-/** From 1. */
+/** Counts from 1. */
 const dayOfYear = (d: Date): number =>
   Math.round((Date.UTC(d.getFullYear(), d.getMonth(), d.getDate()) - Date.UTC(d.getFullYear(), 0, 1)) / 86_400_000) + 1;
 
-/** A week belongs to the year of its Thursday. */
+/** The ISO week; it belongs to the year of its Thursday. */
 function isoWeek(d: Date): { readonly year: number; readonly week: number } {
   const thursday = new Date(d.getFullYear(), d.getMonth(), d.getDate() + 4 - (d.getDay() || 7));
   return { year: thursday.getFullYear(), week: Math.floor((dayOfYear(thursday) - 1) / 7) + 1 };
 }
 
-/** `%-d` drops the leading zero; an unknown field stays as it is written. */
+/** Formats a date. `%-d` omits the leading zero; an unknown field is kept literally. */
 export function formatTime(date: Date, format: string): string {
   return format.replace(/%(-?)(\w|%)/g, (whole, dash: string, field: string) => {
     const value = Object.hasOwn(FIELDS, field) ? FIELDS[field]?.(date) : undefined;

@@ -1,31 +1,34 @@
-/** The image input that a model expects: preprocessor_config.json as Transformers writes it, or the keys that timm puts into config.json. */
+/**
+ * The image input that a model expects, read from preprocessor_config.json as Transformers writes it, or from the keys that timm writes to
+ * config.json.
+ */
 import path from 'node:path';
 import { z } from 'zod';
 import { readOptionalConfigFile } from '../model-config.ts';
 import { ModelFileError } from '../model-file-error.ts';
 
 export interface ImagePreprocessing {
-  /** Before cropping: to these sides, or until the shorter side has this length. */
+  /** Resizing before the crop: to these sides, or until the shorter side has this length. */
   readonly resize:
     | { readonly kind: 'exact'; readonly height: number; readonly width: number }
     | { readonly kind: 'shortest'; readonly edge: number };
-  /** The window that the model sees, cut from the middle where it is smaller. */
+  /** The size of the model's input, cropped from the center if it is smaller than the resized image. */
   readonly height: number;
   readonly width: number;
   readonly kernel: 'nearest' | 'linear' | 'cubic' | 'lanczos3';
-  /** Pixel bytes are multiplied by this. */
+  /** Factor that pixel bytes are multiplied by. */
   readonly rescale: number;
-  /** The mean of each channel, subtracted after rescaling, and the deviation that divides the result. */
+  /** For each channel, the mean that is subtracted after rescaling, and the deviation that divides the result. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** The file it is from, for the log. */
+  /** The file that states it, for the log. */
   readonly source: string;
 }
 
 export interface PreprocessingParams {
   readonly dir: string;
   readonly config: Readonly<Record<string, unknown>>;
-  /** The sides of the model's input. */
+  /** Size of the model's input. */
   readonly height: number;
   readonly width: number;
 }
@@ -33,7 +36,7 @@ export interface PreprocessingParams {
 /** Mean and standard deviation of ImageNet's channels, as torchvision states them. */
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-/** No network in use sees more; the number sizes arrays. */
+/** Limit for sides, which determine array sizes; no network in use takes more. */
 const side = z.number().int().min(1).max(16_384);
 const sizes = z.union([side, z.object({ height: side, width: side }), z.object({ shortest_edge: side })]);
 const channels = z.array(z.number()).min(1).max(64);
@@ -51,16 +54,16 @@ const schema = z.looseObject({
   image_std: channels.default(IMAGENET.std),
 });
 
-/** PIL's numbers of filters. */
+/** Kernels by PIL's filter numbers. */
 const KERNELS = ['nearest', 'lanczos3', 'linear', 'cubic', 'linear', 'linear'] as const;
 const PIL_FILTERS = { nearest: 0, lanczos3: 1, linear: 2, cubic: 3 } as const satisfies Record<ImagePreprocessing['kernel'], number>;
 
 export const PREPROCESSOR_FILE = 'preprocessor_config.json';
 
-/** ConvNextImageProcessor, which ResNet uses, crops only below this side. */
+/** Image size below which ConvNextImageProcessor, which ResNet uses, crops. */
 const LARGEST_CROPPED = 384;
 
-/** @throws ModelFileError where preprocessor_config.json is unusable */
+/** @throws ModelFileError if preprocessor_config.json is unusable */
 export async function imagePreprocessing({ dir, config, height, width }: PreprocessingParams): Promise<ImagePreprocessing> {
   const file = path.join(dir, PREPROCESSOR_FILE);
   const json = await readOptionalConfigFile(file);
@@ -82,8 +85,8 @@ export async function imagePreprocessing({ dir, config, height, width }: Preproc
 }
 
 /**
- * The text of a preprocessor_config.json that makes Transformers see what training saw.
- * @returns undefined where the files of the model say so already
+ * The text of a preprocessor_config.json that makes Transformers process images as in training.
+ * @returns undefined if the model's files already do
  * @throws ModelFileError as {@link imagePreprocessing}
  */
 export async function preprocessorText(params: PreprocessingParams): Promise<string | undefined> {
@@ -99,7 +102,7 @@ export async function preprocessorText(params: PreprocessingParams): Promise<str
   const { crop_pct: _, ...kept } = json ?? {};
   const written = {
     ...kept,
-    // Those of other models crop in ways of their own.
+    // The processors of other models crop differently.
     image_processor_type: isCropped ? 'BitImageProcessor' : 'ViTImageProcessor',
     do_resize: true,
     size: resize.kind === 'shortest' ? { shortest_edge: resize.edge } : { height: resize.height, width: resize.width },
@@ -115,7 +118,7 @@ export async function preprocessorText(params: PreprocessingParams): Promise<str
   return `${JSON.stringify(written, null, 2)}\n`;
 }
 
-/** Height and width that such a file cuts out in the end; undefined where it does not say. */
+/** Height and width of the final image according to such a file; undefined if it does not state them. */
 function finalSides({ size, crop_size: crop, do_center_crop: crops }: z.infer<typeof schema>): readonly (number | undefined)[] {
   const cut = crops ? (crop ?? size) : size;
   const edge = edgeOf(cut);
@@ -130,7 +133,7 @@ function resizeOf(
   final: { readonly height: number; readonly width: number },
 ): ImagePreprocessing['resize'] {
   const edge = edgeOf(size);
-  // In older files a plain number is the side that is cut out.
+  // In older files, a plain number is the cropped side.
   const cut = typeof size === 'number' ? size : edge;
   if (cut !== undefined && share && cut < LARGEST_CROPPED)
     return { kind: 'shortest', edge: Math.floor(Math.min(final.height, final.width) / share) };

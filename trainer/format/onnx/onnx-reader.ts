@@ -1,11 +1,11 @@
-/** Reads the tensors of an ONNX file that an export wrote, inline or from the file next to it. */
+/** Reads the tensors of an exported ONNX file, stored inline or in the file next to it. */
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openByteFile, readModelFile } from '../byte-file.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { messageType, ONNX_TYPES } from './onnx-schema.ts';
 
-/** A message of protocol buffers cannot be larger. */
+/** Maximum size of a protocol buffers message. */
 const MOST_BYTES = 2 ** 31 - 1;
 
 const tensorSchema = z.object({
@@ -23,16 +23,16 @@ const modelSchema = z.object({
 type StoredTensor = z.infer<typeof tensorSchema>;
 
 export interface OnnxFile {
-  /** The names of what is fed and of what is given. */
+  /** Names of the inputs and outputs. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Its tensors of float32. */
+  /** Its float32 tensors. */
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
-  /** @throws ModelFileError for an unknown name, or where the data is not there */
+  /** @throws ModelFileError for an unknown name, or if the data is missing */
   readFloat32(name: string): Promise<Float32Array>;
 }
 
-/** @throws ModelFileError for a file that is no ONNX model */
+/** @throws ModelFileError if the file is not an ONNX model */
 export async function readOnnx(path: string): Promise<OnnxFile> {
   const { graph } = parseModel(path, await readModelFile(path, MOST_BYTES));
   const tensors = new Map(
@@ -53,7 +53,7 @@ export async function readOnnx(path: string): Promise<OnnxFile> {
           [{ tensor: name, message: `has ${bytes.length} bytes, not ${4 * count}` }],
           'Export the model again.',
         );
-      // A copy, since the bytes of a message are not aligned.
+      // Copied, since the bytes of a message are not aligned.
       return new Float32Array(Uint8Array.from(bytes).buffer);
     },
   };

@@ -1,4 +1,4 @@
-/** The protocol buffers of ONNX that an export uses, with the field numbers of its public `onnx.proto`. */
+/** The ONNX protocol buffers that an export uses, with the field numbers of the public `onnx.proto`. */
 import protobuf from 'protobufjs';
 
 const SCHEMA = `
@@ -31,23 +31,23 @@ const SCHEMA = `
   message StringStringEntryProto { optional string key = 1; optional string value = 2; }
 `;
 
-/** The fields in which the parts that are written as streams stand. */
+/** Numbers of the fields that are written as streams. */
 export const FIELDS = { graph: 7, initializer: 5, rawData: 9 } as const;
 
 let root: protobuf.Root | undefined;
 
-/** A message of the schema, which is parsed when the first is asked for: it takes 5 ms, and few jobs need it. */
+/** A message type of the schema, which is parsed on first use: parsing takes 5 ms, and few jobs need it. */
 export function messageType(name: 'ModelProto' | 'GraphProto' | 'TensorProto'): protobuf.Type {
   root ??= protobuf.parse(SCHEMA, { keepCase: true }).root;
   return root.lookupType(name);
 }
 
-/** The element types of ONNX that an export uses, by their numbers in `TensorProto.DataType`. */
+/** The ONNX element types that an export uses, by their numbers in `TensorProto.DataType`. */
 export const ONNX_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
 export type OnnxType = keyof typeof ONNX_TYPES;
 
-/** The number in `AttributeProto.AttributeType`. */
+/** Numbers in `AttributeProto.AttributeType`. */
 export const ATTRIBUTE_TYPES = { f: 1, i: 2, ints: 7 } as const;
 
-/** `TensorProto.DataLocation`: the data lies in another file. */
+/** `TensorProto.DataLocation`: the data is in another file. */
 export const EXTERNAL = 1;

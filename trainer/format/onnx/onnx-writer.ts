@@ -1,4 +1,4 @@
-/** Writes an ONNX model as a stream, one tensor in memory at a time. */
+/** Writes an ONNX model as a stream, with one tensor in memory at a time. */
 import { basename } from 'node:path';
 import protobuf from 'protobufjs';
 import { writeDurably } from '../../files/durable-file.ts';
@@ -6,12 +6,12 @@ import { writeAt } from '../../files/write-at.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { ATTRIBUTE_TYPES, EXTERNAL, FIELDS, messageType, ONNX_TYPES, type OnnxType } from './onnx-schema.ts';
 
-/** The version of the operator set: 18 is the oldest in which all reductions take their axes as an input. */
+/** The operator set version: 18 is the oldest in which all reductions take their axes as an input. */
 const OPSET = 18;
-/** The version of the format that came with it. */
+/** The format version of that operator set. */
 const IR_VERSION = 8;
 
-/** Numbers are integers, `f` marks a float. */
+/** An attribute's value: plain numbers are integers, `f` marks a float. */
 export type OnnxAttribute = number | readonly number[] | { readonly f: number };
 
 export interface OnnxNode {
@@ -21,7 +21,7 @@ export interface OnnxNode {
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
 }
 
-/** A tensor that is fed or given; a name in its shape is a size that is known when it runs. */
+/** An input or output; a name in its shape is a size that is known only at run time. */
 export interface OnnxValue {
   readonly name: string;
   readonly type: OnnxType;
@@ -34,7 +34,7 @@ export interface OnnxTensor {
   readonly type: OnnxType;
   readonly shape: readonly number[];
   readonly byteLength: number;
-  /** Its bytes, little-endian; called once, when their turn comes. */
+  /** Returns its bytes, little-endian; called once, when the tensor is written. */
   readonly data: () => Uint8Array | Promise<Uint8Array>;
 }
 
@@ -47,13 +47,13 @@ export interface OnnxModel {
   readonly tensors: readonly OnnxTensor[];
 }
 
-/** A message of protocol buffers is smaller than 2 GiB; the rest is for nodes and names. */
+/** Maximum tensor bytes in the file: a protocol buffers message must be smaller than 2 GiB, and nodes and names need the rest. */
 const MOST_INLINE_BYTES = 2 ** 31 - 2 ** 26;
 
-/** Tensors up to this size always stay inside: programs look at shapes and scalars before they open the other file. */
+/** Tensors up to this size are always inline: programs read shapes and scalars before they open the other file. */
 const SMALL_BYTES = 1024;
 
-/** The end of the name of the file of tensors, as Optimum and transformers.js look for it. */
+/** Suffix of the name of the tensor file, as Optimum and transformers.js expect it. */
 const DATA_SUFFIX = '_data';
 
 interface Chunk {
@@ -62,10 +62,10 @@ interface Chunk {
 }
 
 /**
- * The tensors are a part of the file, or, where they are too large for one, all but the small ones lie in a second file next to it with the
- * name's end `_data`. Both appear complete or not at all.
- * @param inlineBytes the most bytes of tensors in the file itself
- * @throws ModelFileError when a tensor's bytes are not as many as it says
+ * Writes a model. Tensors are part of the file; if they are too large for that, all but the small ones are in a second file next to it,
+ * whose name ends in `_data`. Both appear complete or not at all.
+ * @param inlineBytes maximum bytes of tensors in the file itself
+ * @throws ModelFileError if a tensor's bytes do not match its declared length
  */
 export async function writeOnnx(path: string, model: OnnxModel, inlineBytes = MOST_INLINE_BYTES): Promise<void> {
   const total = model.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -109,7 +109,7 @@ const exactly = (bytes: Uint8Array): Chunk => ({ length: bytes.length, bytes: ()
 
 const lengthOf = (chunks: readonly Chunk[]): number => chunks.reduce((sum, { length }) => sum + length, 0);
 
-/** The tag and the length before a field of bytes. */
+/** The tag and length before a bytes field. */
 const opening = (field: number, length: number): Uint8Array =>
   protobuf.Writer.create()
     .uint32((field << 3) | 2)

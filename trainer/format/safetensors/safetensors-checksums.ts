@@ -1,7 +1,7 @@
 /**
- * The checksums inside a safetensors file, as metadata that other readers pass over: `tensor_crc32` holds eight digits for each tensor in
- * the order of the data, `header_crc32` covers the length, the header and with it the checksums of the tensors, so it stands for the whole
- * file. Two keys, because one flipped bit in a single key would make the file look like one without checksums.
+ * Checksums inside a safetensors file, as metadata that other readers ignore. `tensor_crc32` holds eight digits per tensor in the order of
+ * the data. `header_crc32` covers the length and the header, including the tensors' checksums, so it represents the whole file. There are
+ * two keys because one flipped bit in a single key would make the file look like one without checksums.
  */
 import { CHECKSUM_DIGITS, checksum, showChecksum } from '../../files/checksum.ts';
 
@@ -15,7 +15,7 @@ export const checksumMetadata = (tensors: readonly number[]): Record<string, str
   [TENSOR_KEY]: tensors.map(showChecksum).join(''),
 });
 
-/** Writes the checksum of a header (length and JSON) into it. Returns its digits. */
+/** Inserts the checksum of a header (length and JSON) into it. Returns the checksum's digits. */
 export function sealHeader(header: Uint8Array): string {
   const digits = showChecksum(checksum(header));
   header.set(Buffer.from(digits), valueAt(header));
@@ -23,16 +23,16 @@ export function sealHeader(header: Uint8Array): string {
 }
 
 export interface FileChecksums {
-  /** The checksum of the header, and so of the whole file; undefined in a file of an older version or of another program. */
+  /** The checksum of the header, and therefore of the whole file; undefined in a file from an older version or another program. */
   readonly file: string | undefined;
-  /** One for each tensor, in the order of the data. */
+  /** One checksum per tensor, in the order of the data. */
   readonly tensors: readonly number[] | undefined;
   readonly problems: readonly string[];
 }
 
 /**
- * Takes the checksums out of the metadata and compares that of the header.
- * @param text the JSON of the header, as it stands in the file
+ * Removes the checksums from the metadata and verifies that of the header.
+ * @param text the header's JSON, exactly as in the file
  */
 export function takeChecksums(
   metadata: Readonly<Record<string, string>>,
@@ -61,7 +61,10 @@ function headerChecksum(text: Uint8Array): string | undefined {
   return showChecksum(checksum(blanked, checksum(length)));
 }
 
-/** The start of the digits of the header's checksum; −1 without. Quotes within names are escaped, so nothing else reads like the key. */
+/**
+ * The start of the digits of the header's checksum; −1 if there is none. Quotes within names are escaped, so nothing else can match the
+ * key.
+ */
 function valueAt(header: Uint8Array): number {
   const key = `"${HEADER_KEY}":"`;
   const at = Buffer.from(header.buffer, header.byteOffset, header.byteLength).indexOf(key);

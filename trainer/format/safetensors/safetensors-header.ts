@@ -1,4 +1,4 @@
-/** The header of a safetensors file: read, bounded and checked before a single weight is touched. */
+/** The header of a safetensors file: read, limited in size and checked before any weight is read. */
 
 import { JsonSyntaxError, parseStrictJson } from '../../files/strict-json.ts';
 import { isRecord } from '../../narrow.ts';
@@ -8,11 +8,11 @@ import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';
 import type { WeightEntry } from '../weight-entry.ts';
 import { takeChecksums } from './safetensors-checksums.ts';
 
-/** The format's own limit, which keeps a lying length from filling memory. */
+/** The format's own limit, which keeps a wrong length from filling memory. */
 export const MAX_HEADER_BYTES = 100_000_000;
-/** PyTorch itself stops at 64; no model uses more than 5. */
+/** Maximum number of dimensions: PyTorch stops at 64, and no model uses more than 5. */
 export const MAX_RANK = 16;
-/** The largest mixture-of-experts models have some 100 000 tensors in all their shards. */
+/** Maximum number of tensors: the largest mixture-of-experts models have about 100,000 in all their shards. */
 const MAX_TENSORS = 1_000_000;
 
 const LENGTH_BYTES = 8;
@@ -21,14 +21,14 @@ const DOWNLOAD_AGAIN = 'The file is damaged or not a safetensors file: download 
 export interface SafetensorsHeader {
   readonly entries: readonly WeightEntry[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** The checksum that stands for the whole file; undefined where it carries none. */
+  /** The checksum for the whole file; undefined if the file has none. */
   readonly checksum: string | undefined;
 }
 
 /**
- * Reads and checks the header: its length against the file, the JSON (no duplicate names), each dtype, each shape × element size against its
- * offsets, that the data is covered to the last byte without overlap or hole, and its own checksum where it carries one.
- * @throws ModelFileError with every problem found
+ * Reads and checks the header: its length against the file, the JSON (no duplicate names), each dtype, each shape × element size against
+ * its offsets, that tensors cover the data completely without overlaps or gaps, and its own checksum if there is one.
+ * @throws ModelFileError listing every problem
  */
 export async function readSafetensorsHeader(file: ByteFile): Promise<SafetensorsHeader> {
   if (file.size < LENGTH_BYTES) throw new ModelFileError(file.path, `is only ${file.size} bytes long`, DOWNLOAD_AGAIN);
@@ -45,7 +45,7 @@ export async function readSafetensorsHeader(file: ByteFile): Promise<Safetensors
   return parseSafetensorsHeader({ path: file.path, text, fileSize: file.size });
 }
 
-/** The pure part of {@link readSafetensorsHeader}: `text` is the header's bytes. */
+/** Parses the header of {@link readSafetensorsHeader}; `text` is the header's bytes. Pure. */
 export function parseSafetensorsHeader(input: {
   readonly path: string;
   readonly text: Uint8Array;
@@ -133,7 +133,7 @@ function checkEntry(input: {
   return { name, dtype, shape, byteLength, position: input.dataStart + start };
 }
 
-/** Entries are sorted by position. */
+/** Checks that entries, sorted by position, cover the data. */
 function checkCoverage(entries: readonly WeightEntry[], dataStart: number, fileSize: number, problems: FileProblem[]): void {
   let covered = dataStart;
   for (const entry of entries) {

@@ -10,6 +10,6 @@ export const SAFETENSORS: WeightFormat = { extension: '.safetensors', readHeader
 
 /**
  * Opens a `.safetensors` file or a `.safetensors.index.json`.
- * @throws ModelFileError with every problem of a file, or every disagreement between index and shards
+ * @throws ModelFileError listing every problem of a file, or every disagreement between index and shards
  */
 export const openSafetensors = (path: string): Promise<WeightFiles> => openWeightFiles(path, SAFETENSORS);

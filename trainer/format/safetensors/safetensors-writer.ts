@@ -1,4 +1,4 @@
-/** Writes safetensors as a stream: one tensor is made while the one before is written. */
+/** Writes safetensors as a stream: each tensor is prepared while the one before it is written. */
 import { checksum } from '../../files/checksum.ts';
 import { writeDurably } from '../../files/durable-file.ts';
 import { writeAt } from '../../files/write-at.ts';
@@ -13,20 +13,20 @@ export interface TensorEntry {
   readonly dtype: Exclude<TensorDType, 'GGML'>;
   readonly shape: readonly number[];
   /**
-   * The bytes as stored, little-endian, `product(shape)` × element size of them; called once, when their turn comes. They must not change until the second
-   * tensor behind is asked for.
+   * Returns the bytes as stored, little-endian, `product(shape)` × element size of them; called once, when the tensor is written. They must
+   * not change until the tensor after the next is requested.
    */
   readonly data: () => Uint8Array | Promise<Uint8Array>;
 }
 
-/** Readers map the file: data aligned to 8 bytes can be used in place. */
+/** Alignment in bytes: readers map the file and can then use the data in place. */
 const ALIGNMENT = 8;
 
 /**
- * The file appears under `path` complete or not at all; an older file of that name stays until then. Sizes come first (`entries`), values
- * are asked for one by one. Each tensor and the header carry a checksum.
- * @returns the checksum of the header, which stands for the whole file
- * @throws ModelFileError when a name appears twice or a tensor's bytes are not as many as its shape says; the error of the disk otherwise
+ * Writes a file. It appears under `path` complete or not at all; an older file with that name stays until then. Sizes (`entries`) must be
+ * known in advance; values are requested one by one. Each tensor and the header have a checksum.
+ * @returns the checksum of the header, which represents the whole file
+ * @throws ModelFileError if a name appears twice or a tensor's bytes do not match its shape; otherwise the error of the disk
  */
 export async function writeSafetensors(
   path: string,
@@ -44,7 +44,7 @@ export async function writeSafetensors(
       await behind.write(data);
     }
     await behind.end();
-    // Last, since it holds the checksums of the data; its length does not change.
+    // Written last, since it contains the checksums of the data; its length does not change.
     const header = headerOf();
     digits = sealHeader(header);
     await writeAt(handle, header, 0);
@@ -52,13 +52,13 @@ export async function writeSafetensors(
   return digits;
 }
 
-/** Writes bytes of a tensor, from its `begin`-th on. */
+/** Writes bytes of a tensor, starting at byte `begin`. */
 export type PutBytes = (name: string, begin: number, bytes: Uint8Array) => Promise<void>;
 
 /**
- * The same where values are known in another order than that of the file: `write` puts them where they belong, and must put all of them.
- * There are no checksums.
- * @throws ModelFileError when a name appears twice; the error of `write` or of the disk otherwise
+ * Writes values that become known in another order than the file's: `write` puts them at their positions, and must put all of them. There
+ * are no checksums.
+ * @throws ModelFileError if a name appears twice; otherwise the error of `write` or of the disk
  */
 export async function writeSafetensorsAnywhere(
   path: string,

@@ -1,10 +1,10 @@
 /**
- * SentencePiece's precompiled map of characters: which bytes of a text stand for which others (full-width letters, ligatures, kinds of
- * spaces). A double-array trie of the keys in darts-clone's layout, then the replacements, each ended by a zero.
+ * SentencePiece's precompiled character map: byte sequences and their replacements (full-width letters, ligatures, kinds of spaces). It
+ * consists of a double-array trie of the keys in darts-clone's layout, followed by the replacements, each terminated by a zero.
  */
 
 const SIZE_BYTES = 4;
-/** Bytes of the replacement of a character or a few. Published maps have up to 54 bytes (the ligature ﷺ and its like). */
+/** Maximum bytes of a replacement. Published maps have up to 54 bytes (the ligature ﷺ and similar ones). */
 const MAX_REPLACEMENT_BYTES = 1000;
 
 interface Charsmap {
@@ -13,7 +13,7 @@ interface Charsmap {
   replacementAt(start: number): string | undefined;
 }
 
-/** @throws Error for what is no such map */
+/** @throws Error if it is not a character map */
 function readCharsmap(charsmap: Uint8Array): Charsmap {
   const view = new DataView(charsmap.buffer, charsmap.byteOffset, charsmap.length);
   const trieBytes = charsmap.length < SIZE_BYTES ? -1 : view.getUint32(0, true);
@@ -37,8 +37,8 @@ function readCharsmap(charsmap: Uint8Array): Charsmap {
 const encoder = new TextEncoder();
 
 /**
- * As SentencePiece reads the map: the longest key that the rest of the text begins with.
- * @throws Error for what is no such map
+ * Applies the map like SentencePiece: replaces the longest key at the start of the remaining text.
+ * @throws Error if it is not a character map
  */
 export function charsmapNormalizer(charsmap: Uint8Array): (text: string) => string {
   const { units, decode, replacementAt } = readCharsmap(charsmap);
@@ -61,13 +61,13 @@ export function charsmapNormalizer(charsmap: Uint8Array): (text: string) => stri
   };
 }
 
-/** A longer cluster is replaced character by character. */
+/** Longest grapheme cluster that is looked up as a whole; longer ones are replaced character by character. */
 const MAX_CLUSTER_BYTES = 6;
 
 /**
- * As Hugging Face's `Precompiled` reads the map: what a reader sees as one character is looked up as a whole, else character by
- * character, each time by the shortest key that it begins with.
- * @throws Error for what is no such map
+ * Applies the map like Hugging Face's `Precompiled`: a grapheme cluster is looked up as a whole, otherwise its characters are, each by the
+ * shortest key that matches its start.
+ * @throws Error if it is not a character map
  */
 export function graphemeCharsmapNormalizer(charsmap: Uint8Array): (text: string) => string {
   const { units, replacementAt } = readCharsmap(charsmap);
@@ -97,7 +97,7 @@ export function graphemeCharsmapNormalizer(charsmap: Uint8Array): (text: string)
 
 const KNOWN_CLUSTERS = 10_000;
 
-/** The longest key of the trie that the bytes at `from` begin with. */
+/** The longest key of the trie that matches the bytes at `from`. */
 function longestKey(units: Uint32Array, bytes: Uint8Array, from: number): { readonly value: number; readonly length: number } | undefined {
   let found: { value: number; length: number } | undefined;
   let unit = units[0] ?? 0;
@@ -112,7 +112,7 @@ function longestKey(units: Uint32Array, bytes: Uint8Array, from: number): { read
   return found;
 }
 
-/** The value of the shortest key that the bytes begin with. */
+/** The value of the shortest key that matches the start of the bytes. */
 function shortestKey(units: Uint32Array, bytes: Uint8Array): number | undefined {
   let node = offsetOf(units[0] ?? 0);
   for (const byte of bytes) {
@@ -127,10 +127,10 @@ function shortestKey(units: Uint32Array, bytes: Uint8Array): number | undefined 
 
 const HAS_LEAF = 1 << 8;
 const VALUE_MASK = 0x7fffffff;
-/** A leaf has the highest bit set, so that it is the label of no byte. */
+/** Mask for a unit's label. A leaf has the highest bit set, so that it matches no byte. */
 const LABEL_MASK = 0x800000ff;
 
 const offsetOf = (unit: number): number => (unit >>> 10) << ((unit & (1 << 9)) >>> 6);
 
-/** The length of a character in UTF-8, by its first byte. */
+/** The length of a UTF-8 character, from its first byte. */
 const characterBytes = (first: number): number => (first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4);

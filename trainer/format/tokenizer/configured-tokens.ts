@@ -1,4 +1,4 @@
-/** Added tokens of tokenizer.json, changed by the other files of its folder, as Transformers does when it loads them. */
+/** Added tokens of tokenizer.json, modified by the other files of its folder in the same way as when Transformers loads them. */
 
 import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord, required } from '../../narrow.ts';
@@ -8,15 +8,15 @@ type TokenRecord = Readonly<Record<string, unknown>>;
 /** The names of special tokens that every tokenizer may have, in Transformers' order. */
 const NAMED = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'] as const;
 
-/** A token is a string, or an object with its text in `content`. */
+/** The text of a token, which is a string or an object with `content`. */
 export function tokenText(value: unknown): string | undefined {
   const text = isRecord(value) ? value.content : value;
   return typeof text === 'string' ? text : undefined;
 }
 
 /**
- * Tokens that tokenizer_config.json, special_tokens_map.json and added_tokens.json name and tokenizer.json lacks get the next ids; a token
- * that they call special is special, and is left out of texts without special tokens.
+ * Merges added tokens. Tokens that tokenizer_config.json, special_tokens_map.json and added_tokens.json name but tokenizer.json lacks get
+ * the next ids. A token that these files call special is special, and is omitted from texts without special tokens.
  * @param listed `added_tokens` of tokenizer.json
  */
 export function configuredTokens(listed: unknown, { settings, added }: SpecialSettings): readonly TokenRecord[] {
@@ -37,7 +37,7 @@ export function configuredTokens(listed: unknown, { settings, added }: SpecialSe
   for (const token of special) {
     const content = required(tokenText(token), 'the text of a special token');
     const known = found.get(content);
-    // One without a name stays what the file says of it.
+    // A token without a role keeps its flags from the file.
     if (known !== undefined && !named.includes(token)) continue;
     const flags = known ?? (isRecord(token) ? token : { normalized: false });
     found.set(content, { ...flags, content, special: true });
@@ -45,7 +45,7 @@ export function configuredTokens(listed: unknown, { settings, added }: SpecialSe
   return [...found.values()];
 }
 
-/** The common ones, then a model's own; and those without a name. */
+/** The special tokens with a role (common ones first, then the model's own), and those without one. */
 function specialTokens(settings: SpecialSettings['settings']): {
   readonly named: readonly unknown[];
   readonly unnamed: readonly unknown[];
@@ -60,12 +60,12 @@ function specialTokens(settings: SpecialSettings['settings']): {
   };
 }
 
-/** The special tokens and settings that files next to a vocabulary define. */
+/** The special tokens and settings that the files next to a vocabulary define. */
 export interface SpecialSettings {
-  /** `cls_token` … → text, where they name them. */
+  /** `cls_token` … → text, if the files name them. */
   readonly tokens: Readonly<Record<string, string>>;
-  /** tokenizer_config.json */
+  /** The contents of tokenizer_config.json. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Text → id of what added_tokens.json and tokenizer_config.json add to the vocabulary. */
+  /** Text → id of the tokens that added_tokens.json and tokenizer_config.json add to the vocabulary. */
   readonly added: Readonly<Record<string, number>>;
 }

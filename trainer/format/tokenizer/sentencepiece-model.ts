@@ -1,4 +1,4 @@
-/** A SentencePiece model (`spm.model`, `tokenizer.model`): the protocol buffer with the field numbers of sentencepiece_model.proto. */
+/** Reads a SentencePiece model (`spm.model`, `tokenizer.model`): a protocol buffer with the field numbers of sentencepiece_model.proto. */
 import type { Reader, Type } from 'protobufjs';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { ModelFileError } from '../model-file-error.ts';
@@ -6,22 +6,22 @@ import { ModelFileError } from '../model-file-error.ts';
 export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 const UNIGRAM = 1;
 const BPE = 2;
-/** Twice the largest vocabulary there is (XLM-V). */
+/** Maximum number of pieces: twice the largest published vocabulary (XLM-V). */
 const MAX_PIECES = 2_000_000;
 const PIECES_FIELD = 1;
 
 export interface SentencePieceModel {
   readonly kind: 'Unigram' | 'BPE';
-  /** In the order of their ids. */
+  /** The pieces in the order of their ids. */
   readonly pieces: ReadonlyArray<{ readonly piece: string; readonly score: number; readonly type: number }>;
   readonly unknownId: number;
-  /** Whether text that has no piece is written byte by byte, `<0x0A>`. */
+  /** Whether text without a piece is encoded byte by byte, `<0x0A>`. */
   readonly byteFallback: boolean;
-  /** Empty where characters stay as they are. */
+  /** The character map; empty if characters are not replaced. */
   readonly charsmap: Uint8Array;
-  /** A space before the text. */
+  /** Whether to add a space before the text. */
   readonly addDummyPrefix: boolean;
-  /** At both ends, and all but one between words. */
+  /** Whether to remove spaces at both ends, and all but one between words. */
   readonly removeExtraWhitespaces: boolean;
 }
 
@@ -59,7 +59,7 @@ interface ModelProto {
 
 let known: ModelProto | undefined;
 
-/** The library is loaded with the first model: the language server has no use for it at its start. */
+/** Loads the library with the first model: the language server does not need it at startup. */
 async function modelProto(): Promise<ModelProto> {
   if (known) return known;
   const { default: protobuf } = await import('protobufjs');
@@ -67,7 +67,7 @@ async function modelProto(): Promise<ModelProto> {
   return known;
 }
 
-/** The pieces of a model, counted before any is made: an empty one takes two bytes of the file and a hundred of memory. */
+/** Counts the pieces of a model before any is created: an empty one takes two bytes of the file and a hundred bytes of memory. */
 function countPieces(reader: Reader): number {
   let count = 0;
   while (reader.pos < reader.len) {
@@ -94,7 +94,7 @@ interface Decoded {
   } | null;
 }
 
-/** @throws ModelFileError when the file is damaged, or of a kind that is not read */
+/** @throws ModelFileError if the file is damaged, or of an unsupported kind */
 export async function parseSentencePiece(path: string, bytes: Uint8Array): Promise<SentencePieceModel> {
   const proto = await decode(path, bytes);
   const { pieces, trainerSpec: trainer, normalizerSpec: normalizer } = proto;
@@ -133,7 +133,7 @@ async function decode(path: string, bytes: Uint8Array): Promise<Decoded> {
   try {
     const count = countPieces(readerOf(bytes));
     if (count > MAX_PIECES) throw new Error(`it has ${count} pieces; at most ${MAX_PIECES} are read`);
-    // The type was read from the schema whose fields `Decoded` lists, and protobufjs checks each field on its way.
+    // The type comes from the schema whose fields `Decoded` lists, and protobufjs checks each field while decoding.
     return type.decode(bytes) as unknown as Decoded;
   } catch (error) {
     throw new ModelFileError(path, `is no SentencePiece model: ${messageOf(error)}`, DAMAGED);

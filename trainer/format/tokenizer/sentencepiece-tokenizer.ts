@@ -1,6 +1,6 @@
 /**
- * A SentencePiece model → tokenizer.json and tokenizer_config.json. Texts become the ids that SentencePiece gives, as by Transformers'
- * `build_tokenizer_from_spm_proto`; special tokens are added as the family's own tokenizer does.
+ * Converts a SentencePiece model to tokenizer.json and tokenizer_config.json. Texts get the same ids as in SentencePiece, as with
+ * Transformers' `build_tokenizer_from_spm_proto`; special tokens are added like in the family's own tokenizer.
  */
 import { ModelFileError } from '../model-file-error.ts';
 import type { SpecialSettings } from './configured-tokens.ts';
@@ -16,11 +16,11 @@ interface Family {
   readonly tokens: Tokens;
   /** The special tokens around a text. */
   readonly template: (tokens: Tokens, idOf: (token: string) => number | undefined, settings: SpecialSettings['settings']) => unknown;
-  /** Normalizers before those of the file. */
+  /** Returns normalizers that run before those of the file. */
   readonly prepared?: (settings: SpecialSettings['settings']) => readonly unknown[];
-  /** A space before the mask belongs to it. */
+  /** Set if a space before the mask token belongs to it. */
   readonly takesSpaceBeforeMask?: true;
-  /** Pieces in the order of the model's ids. */
+  /** Returns the pieces in the order of the model's ids. */
   readonly reorder?: (pieces: SentencePieceModel['pieces']) => SentencePieceModel['pieces'];
 }
 
@@ -33,8 +33,8 @@ const LANGUAGE_MODEL: Family = {
 };
 
 /**
- * ALBERT's own steps, as Transformers' AlbertTokenizer has them before SentencePiece: white space, quotes, accents, case. A piece that ends
- * in a digit and a comma is avoided, so that the comma stands alone.
+ * ALBERT's own steps before SentencePiece, as in Transformers' AlbertTokenizer: white space, quotes, accents, case. A piece that ends in a
+ * digit and a comma is avoided, so that the comma becomes a separate token.
  */
 const ALBERT: Family = {
   tokens: { ...BERT_TOKENS, bos_token: '[CLS]', eos_token: '[SEP]', unk_token: '<unk>', pad_token: '<pad>' },
@@ -55,7 +55,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     tokens: { bos_token: '[CLS]', eos_token: '[SEP]', ...BERT_TOKENS },
     template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => bertTemplate(cls, sep, idOf),
   },
-  // fairseq's ids: its four tokens go before the pieces, whose own first three they replace.
+  // fairseq's ids: its four tokens come before the pieces and replace their first three.
   'xlm-roberta': {
     tokens: ROBERTA_TOKENS,
     takesSpaceBeforeMask: true,
@@ -69,7 +69,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
 
 /**
  * @param input.modelType `model_type` of config.json
- * @throws ModelFileError where the family is unknown or has a setting that is not supported
+ * @throws ModelFileError for an unknown family or an unsupported setting
  */
 export function sentencePieceDefinition(input: {
   readonly path: string;
@@ -108,7 +108,7 @@ export function sentencePieceDefinition(input: {
   return { definition, tokens };
 }
 
-/** Those of the file, and the special tokens that it lacks with the next free ids, in Transformers' order. */
+/** The file's added tokens, plus the special tokens that it lacks, with the next free ids in Transformers' order. */
 function addedTokens(
   pieces: SentencePieceModel['pieces'],
   ids: Map<string, number>,
@@ -143,7 +143,7 @@ function normalizers(model: SentencePieceModel, { prepared }: Family, settings: 
       : []),
     ...(model.removeExtraWhitespaces ? [replace('\\A +|[ ▁]+\\z', ''), replace(' {2,}', ' ')] : []),
     replace(' ', '▁'),
-    // The pre-tokenizer adds no space before a text that begins with one; SentencePiece does.
+    // Unlike SentencePiece, the pre-tokenizer adds no space before a text that starts with one.
     ...(model.addDummyPrefix ? [replace('\\A▁', '▁▁')] : []),
   ];
 }
@@ -193,7 +193,7 @@ const bpe = (pieces: SentencePieceModel['pieces'], unknown: number, byteFallback
   merges: mergesOf(pieces),
 });
 
-/** Every way to cut a piece into two others, the best piece first. */
+/** Every split of a piece into two others, best piece first. */
 function mergesOf(pieces: SentencePieceModel['pieces']): Array<[string, string]> {
   const normal = new Map(pieces.flatMap(({ piece, type }, id) => (type === PIECE.normal ? [[piece, id] as const] : [])));
   const found: Array<{ readonly left: string; readonly right: string; readonly id: number; readonly score: number }> = [];

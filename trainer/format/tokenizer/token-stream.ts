@@ -1,18 +1,21 @@
-/** Token ids to text as they are generated, never half a character. */
+/** Decodes token ids to text while they are generated, never splitting a character. */
 
 export interface DecodeStream {
-  /** The text that became certain with this id; empty while a character is incomplete. */
+  /** Returns the text that this id completes; empty while a character is incomplete. */
   push(id: number): string;
-  /** Returns the rest at the end; bytes that never became a character appear as U+FFFD. */
+  /** Returns the remaining text at the end; bytes that do not form a character become U+FFFD. */
   end(): string;
 }
 
-/** A character takes at most four byte tokens; after more undecodable ones the bytes are broken and are shown as they are. */
+/**
+ * Maximum number of pending tokens: a character takes at most four byte tokens, so after more undecodable ones the bytes are invalid and
+ * shown as they are.
+ */
 const MAX_PENDING = 8;
 
 /**
- * Decodes a window of the last ids twice, without and with the newest, and gives the difference: what a token's text is depends on the
- * tokens before it (a leading space, a byte sequence).
+ * Decodes a window of the last ids twice, without and with the newest one, and returns the difference: a token's text depends on the tokens
+ * before it (a leading space, a byte sequence).
  */
 export function decodeStream(decode: (ids: readonly number[]) => string): DecodeStream {
   let context: number[] = [];

@@ -1,4 +1,4 @@
-/** The tokenizer in a model's folder: tokenizer.json, or the older forms of vocabularies from which it can be made. */
+/** The tokenizer in a model's folder: tokenizer.json, or older vocabulary formats that it can be built from. */
 import { join } from 'node:path';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { readModelFile } from '../byte-file.ts';
@@ -16,10 +16,10 @@ import {
 } from './tokenizer.ts';
 import { bertTokenizer, robertaTokenizer } from './vocabulary-tokenizer.ts';
 
-/** The file names of SentencePiece, in the order in which they are looked for. */
+/** File names of SentencePiece models, in order of preference. */
 const SENTENCEPIECE_FILES = ['spm.model', 'tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'] as const;
 
-/** The files that a folder without tokenizer.json may have instead. */
+/** The files that a folder may have in place of tokenizer.json. */
 export const VOCABULARY_FILES: readonly string[] = [...SENTENCEPIECE_FILES, 'vocab.txt', 'vocab.json', 'merges.txt'];
 
 interface FolderTokenizer {
@@ -31,7 +31,7 @@ interface FolderTokenizer {
 /** The model types whose `vocab.txt` Transformers reads as BERT's. */
 const WORD_PIECE_TYPES: ReadonlySet<string> = new Set(['bert', 'distilbert', 'electra']);
 
-/** @throws ModelFileError when there is none that can be read */
+/** @throws ModelFileError if there is no readable tokenizer */
 export async function loadTokenizer({ dir, config, generationConfig }: FolderTokenizer): Promise<Tokenizer> {
   const files = await readTexts(dir);
   const built = files.has('tokenizer.json') ? undefined : await buildTokenizer(dir, files, config);
@@ -39,9 +39,9 @@ export async function loadTokenizer({ dir, config, generationConfig }: FolderTok
 }
 
 /**
- * From a vocabulary of an older form; undefined where a folder has none that is read for its kind of model.
- * @param files as {@link readTexts} gives them
- * @throws ModelFileError where there is one that can't be read
+ * Builds a tokenizer from an older vocabulary format; undefined if the folder has none that is supported for its model type.
+ * @param files as returned by {@link readTexts}
+ * @throws ModelFileError if a vocabulary cannot be read
  */
 export async function buildTokenizer(
   dir: string,
@@ -69,10 +69,10 @@ export async function buildTokenizer(
   return undefined;
 }
 
-/** The files that describe a tokenizer, next to its vocabulary. */
+/** The files that describe a tokenizer, in addition to its vocabulary. */
 export const SETTINGS_FILES = TOKENIZER_FILES.filter(name => name !== 'tokenizer.json');
 
-/** Returns the texts of those of the named files that the folder has. */
+/** Returns the contents of those named files that exist in the folder. */
 export async function readTexts(dir: string, names: readonly string[] = TOKENIZER_FILES): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const name of names) {
@@ -82,7 +82,7 @@ export async function readTexts(dir: string, names: readonly string[] = TOKENIZE
   return files;
 }
 
-/** Undefined where there is no such file. */
+/** Returns undefined if the file does not exist. */
 async function readBounded(path: string): Promise<Buffer | undefined> {
   return (await isThere(path)) ? readModelFile(path, MAX_TOKENIZER_FILE_BYTES) : undefined;
 }

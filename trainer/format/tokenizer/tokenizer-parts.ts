@@ -1,4 +1,4 @@
-/** Parts of tokenizer.json that families share: their special tokens, and what stands around a text and between two (`post_processor`). */
+/** Parts of tokenizer.json that families share: special tokens, and the tokens around one text or two (`post_processor`). */
 
 export const BERT_TOKENS = { unk_token: '[UNK]', sep_token: '[SEP]', pad_token: '[PAD]', cls_token: '[CLS]', mask_token: '[MASK]' };
 export const ROBERTA_TOKENS = {
@@ -11,7 +11,7 @@ export const ROBERTA_TOKENS = {
   mask_token: '<mask>',
 };
 
-/** An entry of `added_tokens`. @param lstrip takes the space before it */
+/** An entry of `added_tokens`. @param lstrip the token includes the space before it */
 export const addedToken = (id: number, content: string, { special, lstrip = false }: { special: boolean; lstrip?: boolean }) => ({
   id,
   content,
@@ -51,7 +51,7 @@ export const robertaTemplate = (cls: string, sep: string, idOf: (token: string) 
     idOf,
   );
 
-/** A begin and an end token around each text, where there are such; null where there is neither. */
+/** A begin and an end token around each text, if they exist; null if neither does. */
 export function causalTemplate(bos: string | undefined, eos: string | undefined, idOf: (token: string) => number | undefined): unknown {
   if (bos === undefined && eos === undefined) return null;
   const sequence = (id: 'A' | 'B', type: number): TemplatePart[] => [

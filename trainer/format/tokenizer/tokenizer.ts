@@ -1,4 +1,4 @@
-/** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbors). */
+/** Text ⇄ token ids, from the tokenizer files of a model (tokenizer.json and related files). */
 
 import { isRecord } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -12,44 +12,47 @@ import { type ByteTokens, createPipeline, type Pipeline } from './tokenizers/pip
 import { entriesOf } from './tokenizers/vocabulary.ts';
 
 export interface Tokenizer {
-  /** `addSpecialTokens` adds what the model's post-processor adds (a begin token, `[CLS]` … `[SEP]`); special tokens in the text are recognized either way. */
+  /**
+   * Encodes a text. `addSpecialTokens` adds those of the model's post-processor (a begin token, `[CLS]` … `[SEP]`); special tokens in the
+   * text are recognized either way.
+   */
   encode(text: string, options: { readonly addSpecialTokens: boolean }): number[];
-  /** Two texts as the model's post-processor joins them, special tokens included; `types` is the segment of each token. */
+  /** Encodes two texts, joined by the model's post-processor including special tokens; `types` is the segment of each token. */
   encodePair(first: string, second: string): { readonly ids: number[]; readonly types: number[] };
   decode(ids: readonly number[], options: { readonly skipSpecialTokens: boolean }): string;
-  /** For text that is shown while it is generated. */
+  /** Decodes text that is shown while it is generated. */
   decodeStream(options: { readonly skipSpecialTokens: boolean }): DecodeStream;
-  /** Special tokens as they are written in a text. */
+  /** The texts of the special tokens. */
   readonly specialTexts: readonly string[];
-  /** The id of a token as written in the vocabulary (byte-level: a space is `Ġ`), or of a special token. */
+  /** Returns the id of a token as spelled in the vocabulary (byte-level: a space is `Ġ`), or of a special token. */
   tokenId(token: string): number | undefined;
   token(id: number): string | undefined;
-  /** One more than the largest id. The embedding may have more rows. */
+  /** The largest id plus one. The embedding may have more rows. */
   readonly vocabularySize: number;
   readonly bosId: number | undefined;
-  /** Every id that ends a text, from the tokenizer and from generation_config.json; the tokenizer's own comes first. */
+  /** All ids that end a text, from the tokenizer and generation_config.json; the tokenizer's own comes first. */
   readonly eosIds: readonly number[];
   readonly padId: number | undefined;
-  /** `bos_token`, `eos_token`, `pad_token`, `unk_token` … → text: what a chat template may use. */
+  /** `bos_token`, `eos_token`, `pad_token`, `unk_token` … → text, for use in chat templates. */
   readonly specialTokens: Readonly<Record<string, string>>;
   readonly chatTemplate: string | undefined;
-  /** Present where tokens are made of the bytes of a text. */
+  /** Present if tokens are made of the bytes of a text. */
   readonly byteTokens: ByteTokens | undefined;
-  /** File name → content, to be written next to an exported model. */
+  /** Returns file name → content, to be written next to an exported model. */
   files(): ReadonlyMap<string, string>;
-  /** The input of `createTokenizer`: a thread makes the same tokenizer of it. */
+  /** The input of `createTokenizer`, so that a thread can create the same tokenizer. */
   readonly input: TokenizerInput;
 }
 
-/** The files and settings that a tokenizer is made of. */
+/** The files and settings that define a tokenizer. */
 export interface TokenizerInput {
-  /** The folder or file it is from, for messages. */
+  /** The folder or file that it is from, for messages. */
   readonly source: string;
-  /** File name → content; the others than tokenizer.json are used where present. */
+  /** File name → content; files other than tokenizer.json are optional. */
   readonly files: ReadonlyMap<string, string>;
-  /** Stands for tokenizer.json where that is not among the files. */
+  /** Replaces tokenizer.json if that is not among the files. */
   readonly built?: BuiltTokenizer | undefined;
-  /** Its eos_token_id (a number or a list) adds to `eosIds`. */
+  /** Its eos_token_id (a number or a list) is added to `eosIds`. */
   readonly generationConfig?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -62,26 +65,26 @@ export const TOKENIZER_FILES = [
   'chat_template.json',
 ] as const;
 
-/** The largest vocabularies (260 000 tokens, Gemma) take 33 MB. */
+/** Maximum size of a file; the largest vocabularies (260,000 tokens, Gemma) take 33 MB. */
 export const MAX_TOKENIZER_FILE_BYTES = 128 * 1024 * 1024;
-/** Beyond every vocabulary there is; an id decides how long arrays become. */
+/** Maximum id, larger than in any vocabulary: array lengths depend on ids. */
 const MAX_TOKEN_ID = 10_000_000;
 
 const TOKEN_KEYS = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token', 'mask_token'] as const;
 
-/** The content of a tokenizer.json, made from an older form of vocabulary. */
+/** The content of a tokenizer.json that was built from an older vocabulary format. */
 export interface BuiltTokenizer {
   readonly definition: Record<string, unknown>;
-  /** The special tokens, those included that no file names. */
+  /** The special tokens, including those that no file names. */
   readonly tokens: Readonly<Record<string, string>>;
 }
 
 const listsAddedTokens = (config: Readonly<Record<string, unknown>>): boolean => config.added_tokens_decoder !== undefined;
 
-/** @throws ModelFileError for files that are no JSON */
+/** @throws ModelFileError for files that are not JSON */
 export function specialSettings(source: string, files: ReadonlyMap<string, string>): SpecialSettings {
   const config = parseFile(source, files, 'tokenizer_config.json') ?? {};
-  // As in Transformers: the older files speak where the newer one does not list its added tokens.
+  // As in Transformers: the older files apply if the newer one does not list its added tokens.
   const settings = listsAddedTokens(config) ? config : { ...config, ...parseFile(source, files, 'special_tokens_map.json') };
   const decoder = isRecord(settings.added_tokens_decoder) ? Object.entries(settings.added_tokens_decoder) : [];
   const listed = decoder.map(([id, token]): [unknown, unknown] => [isRecord(token) ? token.content : undefined, Number(id)]);
@@ -93,7 +96,7 @@ export function specialSettings(source: string, files: ReadonlyMap<string, strin
   return { tokens: readSpecialTokens(settings), settings, added: Object.fromEntries(added) };
 }
 
-/** @throws ModelFileError when a file is missing, damaged, or of a kind that is not supported */
+/** @throws ModelFileError if a file is missing, damaged, or of an unsupported kind */
 export function createTokenizer(input: TokenizerInput): Tokenizer {
   const { source, files } = input;
   const definition = parseFile(source, files, 'tokenizer.json') ?? input.built?.definition;
@@ -181,7 +184,7 @@ function checkDefinition(source: string, definition: Record<string, unknown>): v
 
 const isTokenId = (id: unknown): id is number => typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID;
 
-/** @throws ModelFileError for settings that change what a text becomes and are not supported, or that contradict tokenizer.json */
+/** @throws ModelFileError for settings that change the encoding and are not supported, or that contradict tokenizer.json */
 function checkSettings(source: string, definition: Record<string, unknown>, config: Readonly<Record<string, unknown>>): void {
   const file = `${source}/tokenizer_config.json`;
   if (config.split_special_tokens === true)
@@ -206,7 +209,7 @@ function checkSettings(source: string, definition: Record<string, unknown>, conf
   }
 }
 
-/** @throws ModelFileError for a component that is unknown or damaged */
+/** @throws ModelFileError for an unknown or damaged component */
 function openPipeline(source: string, definition: Record<string, unknown>): Pipeline {
   try {
     return createPipeline({
@@ -247,7 +250,7 @@ function limited<T>(source: string, run: () => T): T {
   }
 }
 
-/** A special token is a string, or an object with its text in `content`; a model's own (`image_token`) come behind the common ones. */
+/** Reads special tokens, each a string or an object with `content`; a model's own (`image_token`) come after the common ones. */
 function readSpecialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
   const found: Record<string, string> = {};
   const own = Object.keys(config).filter(key => key.endsWith('_token') && typeof config[key] === 'string');
@@ -259,15 +262,15 @@ function readSpecialTokens(config: Readonly<Record<string, unknown>>): Record<st
   return found;
 }
 
-/** The number of ids, which is one more than the largest. */
+/** Sizes of a vocabulary, each the largest id plus one. */
 export interface Vocabulary {
-  /** Ids of the pieces that any text is cut into. */
+  /** Without added tokens. */
   readonly texts: number;
-  /** Those and the ids of added tokens, such as the place of an image. */
+  /** Including added tokens, such as an image placeholder. */
   readonly all: number;
 }
 
-/** Counts the ids of a tokenizer.json. */
+/** Determines the sizes of a tokenizer.json's vocabulary. */
 export function vocabularyOf(definition: Record<string, unknown>): Vocabulary {
   const vocab = isRecord(definition.model) ? definition.model.vocab : undefined;
   const count = (ids: readonly unknown[]): number =>
@@ -276,7 +279,7 @@ export function vocabularyOf(definition: Record<string, unknown>): Vocabulary {
   return { texts, all: Math.max(texts, count(addedTokens(definition).map(({ id }) => id))) };
 }
 
-/** @throws Error for a list with something else in it than objects */
+/** @throws Error for a list that contains anything but objects */
 function addedTokens({ added_tokens: added = [] }: Record<string, unknown>): readonly Record<string, unknown>[] {
   const tokens: readonly unknown[] = Array.isArray(added) ? added : [];
   return tokens.map((token, i) => {
@@ -288,15 +291,18 @@ function addedTokens({ added_tokens: added = [] }: Record<string, unknown>): rea
 const idList = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter(isTokenId);
 
 /**
- * The chat template among a tokenizer's files, and the tokens that it may write; neither needs the vocabulary.
- * @throws ModelFileError for files that are no JSON
+ * The chat template in a tokenizer's files, and the special tokens that it may write; neither needs the vocabulary.
+ * @throws ModelFileError for files that are not JSON
  */
 export function readTemplate(source: string, files: ReadonlyMap<string, string>): Pick<Tokenizer, 'chatTemplate' | 'specialTokens'> {
   const { settings, tokens } = specialSettings(source, files);
   return { chatTemplate: findChatTemplate(source, files, settings), specialTokens: tokens };
 }
 
-/** chat_template.jinja goes before tokenizer_config.json, as in Transformers; of several named templates the one called "default". */
+/**
+ * Finds the template. chat_template.jinja takes precedence over tokenizer_config.json, as in Transformers; of several named templates, the
+ * one named "default" is used.
+ */
 function findChatTemplate(source: string, files: ReadonlyMap<string, string>, config: Record<string, unknown>): string | undefined {
   const file = files.get('chat_template.jinja');
   if (file !== undefined) return file;

@@ -1,4 +1,7 @@
-/** Vocabularies of BERT (`vocab.txt`) and RoBERTa (`vocab.json`, `merges.txt`) → what tokenizer.json would hold, as their classes in Transformers build it. */
+/**
+ * Converts vocabularies of BERT (`vocab.txt`) and RoBERTa (`vocab.json`, `merges.txt`) to the contents of tokenizer.json, as their classes
+ * in Transformers build it.
+ */
 
 import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
@@ -8,7 +11,7 @@ import { addedToken, BERT_TOKENS, bertTemplate, ROBERTA_TOKENS, robertaTemplate 
 
 const DAMAGED = 'Download it again.';
 
-/** WordPiece: a token each line. */
+/** WordPiece, with one token per line. */
 export function bertTokenizer(input: { readonly path: string; readonly text: string; readonly special: SpecialSettings }): BuiltTokenizer {
   const { path, special } = input;
   const lines = input.text.split('\n').map(line => line.replace(/\r$/, ''));
@@ -42,7 +45,7 @@ export function bertTokenizer(input: { readonly path: string; readonly text: str
   };
 }
 
-/** BPE over bytes. */
+/** Byte-level BPE. */
 export function robertaTokenizer(input: {
   readonly path: string;
   readonly vocabulary: unknown;
@@ -88,7 +91,7 @@ function requireTokens(path: string, ids: ReadonlyMap<string, number>, tokens: r
 function addedTokens(tokens: Readonly<Record<string, string>>, ids: Map<string, number>, { added }: SpecialSettings): unknown[] {
   for (const [content, id] of Object.entries(added)) if (!ids.has(content)) ids.set(content, id);
   const special = new Set(Object.values(tokens));
-  // A mask takes the space before it, in RoBERTa alone.
+  // Only RoBERTa's mask includes the space before it.
   return [...new Set([...special, ...Object.keys(added)])].flatMap(content => {
     const id = ids.get(content);
     return id === undefined

@@ -1,16 +1,16 @@
 /**
- * A pickle read as data. It may build plain values and what its reader knows by name; whatever else it names is refused, so nothing of it is
- * ever imported or called. Of the opcodes only those are known that writers of state dicts use (protocols 2 to 5).
+ * Reads a pickle as data. It may build plain values and globals that its reader knows by name; any other global is refused, so that nothing
+ * is ever imported or called. Only the opcodes that writers of state dicts use are supported (protocols 2 to 5).
  */
 import { NeedMoreBytes } from '../byte-file.ts';
 import { clip } from '../model-file-error.ts';
 
-/** Something that a pickle may name. */
+/** A global that a pickle may use. */
 export class PickleGlobal {
   readonly name: string;
-  /** Returns the result of a call; undefined for a global that is only named. */
+  /** Returns the result of a call; undefined for a global that is never called. */
   readonly call: ((args: readonly unknown[]) => unknown) | undefined;
-  /** Calling it makes a dict of the pairs in its first argument. */
+  /** Whether calling it makes a dict from the pairs in its first argument. */
   readonly isDict: boolean;
 
   constructor(name: string, call?: (args: readonly unknown[]) => unknown, { isDict = false } = {}) {
@@ -21,26 +21,26 @@ export class PickleGlobal {
 }
 
 export interface PickleRules {
-  /** By module and name: `collections.OrderedDict`. */
+  /** Supported globals by module and name, such as `collections.OrderedDict`. */
   readonly globals: ReadonlyMap<string, PickleGlobal>;
-  /** The value of a persistent id. */
+  /** Returns the value of a persistent id. */
   readonly persistent: (id: unknown) => unknown;
-  /** Throws the error for a pickle that can never be right. */
+  /** Throws the error for an invalid pickle. */
   readonly fail: (message: string) => never;
 }
 
-/** An integer of Python has any size; the longest that a reader of weights meets has ten bytes. */
+/** Maximum size of an integer. Python's have any size; the longest in weight files has ten bytes. */
 const MAX_INTEGER_BYTES = 64;
 
-/** A tensor takes some forty; each may make a value. */
+/** Maximum number of operations, each of which may create a value: a tensor takes about forty. */
 const MAX_OPERATIONS = 10_000_000;
-/** PyTorch writes one with each tensor. An empty one takes 200 bytes. */
+/** Maximum number of dicts: PyTorch writes one with each tensor. An empty one takes 200 bytes. */
 const MAX_DICTS = 500_000;
 
 /**
- * Reads one pickle: lists and tuples become arrays, dicts Maps.
- * @returns the value, and where the pickle ends
- * @throws NeedMoreBytes when the pickle continues behind `bytes`, and what `rules.fail` throws
+ * Reads one pickle: lists and tuples become arrays, dicts become Maps.
+ * @returns the value, and the end position of the pickle
+ * @throws NeedMoreBytes if the pickle continues after `bytes`, and the errors of `rules.fail`
  */
 export function readPickle(bytes: Uint8Array, rules: PickleRules, start = 0): { readonly value: unknown; readonly end: number } {
   const machine = new Machine(bytes, rules, start);
@@ -59,7 +59,7 @@ export function readPickle(bytes: Uint8Array, rules: PickleRules, start = 0): { 
 
 const STOP = 0x2e;
 
-/** The stack machine that a pickle is a program for. */
+/** The stack machine that executes a pickle. */
 class Machine {
   position: number;
   readonly rules: PickleRules;
@@ -68,7 +68,7 @@ class Machine {
   private readonly marks: number[] = [];
   private readonly memo = new Map<number, unknown>();
   private dicts = 0;
-  /** Values that were copied out of others, which take no bytes of the pickle. */
+  /** Number of values copied from others, which take no bytes of the pickle. */
   private copied = 0;
 
   constructor(bytes: Uint8Array, rules: PickleRules, start: number) {
@@ -93,7 +93,7 @@ class Machine {
     return value > BigInt(Number.MAX_SAFE_INTEGER) ? this.rules.fail(`claims a length of ${value} bytes`) : Number(value);
   }
 
-  /** Little-endian two's complement. */
+  /** Reads a little-endian two's complement integer. */
   integer(length: number): number | bigint {
     if (length > MAX_INTEGER_BYTES) this.rules.fail(`has an integer of ${length} bytes; at most ${MAX_INTEGER_BYTES} are read`);
     let value = 0n;
@@ -147,13 +147,13 @@ class Machine {
     this.push(this.memo.get(key));
   }
 
-  /** An empty one. */
+  /** Pushes an empty dict. */
   dict(): void {
     this.countDict();
     this.push(new Map());
   }
 
-  /** A call may build a dict from values that are there already, and again from the same ones. */
+  /** Counts dicts and their entries, because a call may build dicts repeatedly from the same existing values. */
   private countDict(entries = 0): void {
     this.dicts++;
     this.copied += entries;
@@ -191,7 +191,7 @@ class Machine {
     else for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
   }
 
-  /** An OrderedDict of PyTorch carries its modules' versions as an attribute: nothing that is needed here. */
+  /** Ignores the attributes of PyTorch's OrderedDict: module versions, which are not needed here. */
   build(): void {
     this.pop();
     if (!(this.top() instanceof Map)) this.rules.fail('sets attributes of something that is not a dict');
@@ -204,11 +204,11 @@ class Machine {
 
 const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
 const utf8 = (bytes: Buffer): string => bytes.toString('utf8');
-/** Copied, so that a value does not keep the whole file in memory. */
+/** Copies bytes, so that a value does not keep the whole file in memory. */
 const copy = (bytes: Buffer): Uint8Array => Uint8Array.from(bytes);
 
 const OPERATIONS: Readonly<Record<string, (machine: Machine) => void>> = {
-  // PROTO and FRAME say nothing that a reader with all bytes at hand needs.
+  // PROTO and FRAME are not needed when all bytes are available.
   '\x80': m => void m.byte(),
   '\x95': m => void m.u64(),
   '(': m => m.mark(),
@@ -224,7 +224,7 @@ const OPERATIONS: Readonly<Record<string, (machine: Machine) => void>> = {
   '\x8a': m => m.push(m.integer(m.byte())),
   '\x8b': m => m.push(m.integer(m.u32())),
   G: m => m.push(m.take(8).readDoubleBE()),
-  // Python 2's str: bytes, of which a state dict's names are ASCII.
+  // Python 2's str holds bytes; names in a state dict are ASCII.
   T: m => m.push(latin1(m.take(m.u32()))),
   U: m => m.push(latin1(m.take(m.byte()))),
   X: m => m.push(utf8(m.take(m.u32()))),

@@ -1,4 +1,6 @@
-/** The header of a file that torch.save wrote, in its zip form or the one from before PyTorch 1.6: tensors, and where their storages lie. */
+/**
+ * The header of a file written by torch.save, in zip form or in the form before PyTorch 1.6: tensors, and the positions of their storages.
+ */
 import { type ByteFile, NeedMoreBytes, parseBeginning } from '../byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { type PickleGlobal, readPickle } from './pickle.ts';
@@ -7,16 +9,16 @@ import { readZipMembers, type ZipMember } from './zip-members.ts';
 
 export interface TorchHeader {
   readonly tensors: readonly TorchTensor[];
-  /** Returns the start of the bytes of a storage in the file. */
+  /** Returns the position in the file of a storage's bytes. */
   storagePosition(key: string): Promise<number>;
 }
 
-/** A tensor takes some 200 bytes of it: that of the largest models has a few megabytes. */
+/** Maximum size: a tensor takes about 200 bytes, so the pickles of the largest models have a few megabytes. */
 const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
-/** It holds "little" or "big". */
+/** Maximum size of the member that contains "little" or "big". */
 const MAX_BYTE_ORDER_BYTES = 64;
 const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04];
-/** A pickle of protocol 2 that holds a long of ten bytes: the first thing in a file of the old form. */
+/** A pickle of protocol 2 that starts with a long of ten bytes: the beginning of a file in the old form. */
 const OLD_START = [0x80, 0x02, 0x8a, 0x0a];
 const OLD_MAGIC = 0x1950a86a20f9469cfc6cn;
 const OLD_PROTOCOL = 1001;
@@ -24,7 +26,7 @@ const COUNT_BYTES = 8;
 
 const DAMAGED = 'The file is damaged or not one of torch.save: download or save it again.';
 
-/** @throws ModelFileError that says what the file is, what in it is no part of a state dict, or every tensor and storage that is wrong */
+/** @throws ModelFileError that states the actual format, the parts that do not belong in a state dict, or every wrong tensor and storage */
 export async function readTorchHeader(file: ByteFile): Promise<TorchHeader> {
   const start = [...(await file.read(0, Math.min(file.size, ZIP_MAGIC.length)))];
   if (start.join() === ZIP_MAGIC.join()) return readZipForm(file);
@@ -32,7 +34,7 @@ export async function readTorchHeader(file: ByteFile): Promise<TorchHeader> {
   throw new ModelFileError(file.path, 'does not begin as a file of torch.save does', DAMAGED);
 }
 
-/** `NAME/data.pkl` and a member `NAME/data/KEY` for each storage, all stored as they are. */
+/** Reads the zip form: `NAME/data.pkl` and one member `NAME/data/KEY` per storage, all uncompressed. */
 async function readZipForm(file: ByteFile): Promise<TorchHeader> {
   const members = await readZipMembers(file, DAMAGED);
   const pickles = [...members.values()].filter(({ name }) => /^[^/]*\/data\.pkl$/.test(name));
@@ -92,7 +94,10 @@ const missing = (file: ByteFile, key: string): ModelFileError =>
 const bigEndian = (file: ByteFile): ModelFileError =>
   new ModelFileError(file.path, 'was written by a big-endian machine; only little-endian numbers are read', TORCH_REMEDY);
 
-/** Pickles one after the other (magic number, protocol, machine, state dict, keys of the storages), then each storage behind its count. */
+/**
+ * Reads the old form: several pickles (magic number, protocol, machine, state dict, keys of the storages), then each storage after its
+ * element count.
+ */
 async function readOldForm(file: ByteFile): Promise<TorchHeader> {
   const { dict, keys, end } = await parseBeginning(file, {
     what: 'the pickle',

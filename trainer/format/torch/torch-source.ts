@@ -32,7 +32,7 @@ export const torchTensorInfo = ({ name, dtype, shape }: TorchTensor): TensorInfo
   byteLength: shape.reduce((n, d) => n * d, ELEMENT_BYTES[dtype]),
 });
 
-/** The stride of a dimension of one element says nothing. */
+/** True for a row-major tensor. The stride of a dimension of size 1 is irrelevant. */
 function isRowMajor({ shape, strides }: TorchTensor): boolean {
   let expected = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {

@@ -1,4 +1,4 @@
-/** The pickle of a state dict: named tensors, each a view of a storage whose bytes lie elsewhere in the file. */
+/** The pickle of a state dict: named tensors, each a view of a storage whose bytes are elsewhere in the file. */
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { MAX_RANK } from '../safetensors/safetensors-header.ts';
 import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';
@@ -16,22 +16,22 @@ export interface TorchTensor {
   readonly name: string;
   readonly dtype: TensorDType;
   readonly shape: readonly number[];
-  /** In elements, one for each dimension. */
+  /** Strides in elements, one per dimension. */
   readonly strides: readonly number[];
-  /** In elements, from the beginning of the storage. */
+  /** Offset in elements from the beginning of the storage. */
   readonly offset: number;
   readonly storage: TorchStorage;
 }
 
 export interface StateDict {
   readonly tensors: readonly TorchTensor[];
-  /** Every storage that the pickle names, by its key. */
+  /** Every storage in the pickle, by its key. */
   readonly storages: ReadonlyMap<string, TorchStorage & { readonly elementBytes: number }>;
-  /** The end of the pickle. */
+  /** End position of the pickle. */
   readonly end: number;
 }
 
-/** More than any model has. */
+/** Maximum number of tensors, more than any model has. */
 const MAX_TENSORS = 1_000_000;
 
 const STORAGE_TYPES: Readonly<Record<string, TensorDType>> = {
@@ -46,9 +46,9 @@ const STORAGE_TYPES: Readonly<Record<string, TensorDType>> = {
   'torch.ByteStorage': 'U8',
   'torch.BoolStorage': 'BOOL',
 };
-/** Its tensors tell their type themselves. */
+/** Storages without a type: their tensors state it. */
 const UNTYPED = ['torch.UntypedStorage', 'torch.storage.UntypedStorage'];
-/** Types that came after the typed storages. */
+/** Types that were added after typed storages. */
 const DTYPES: Readonly<Record<string, TensorDType>> = {
   'torch.float8_e4m3fn': 'F8_E4M3',
   'torch.float8_e5m2': 'F8_E5M2',
@@ -75,7 +75,7 @@ class Storage implements TorchStorage {
   }
 }
 
-/** A tensor before it has a name. Its sizes are checked when it gets one, so that all problems are reported at once. */
+/** A tensor before it gets a name. Its sizes are checked when it gets one, so that all problems are reported together. */
 class Tensor {
   readonly storage: unknown;
   readonly offset: unknown;
@@ -94,8 +94,8 @@ class Tensor {
 
 /**
  * @param input.path for messages
- * @throws NeedMoreBytes when the pickle continues behind `bytes`; ModelFileError that names what is not part of a state dict, or lists every
- *   tensor that is wrong
+ * @throws NeedMoreBytes if the pickle continues after `bytes`; ModelFileError that names anything that does not belong in a state dict, or
+ * lists every wrong tensor
  */
 export function readStateDict(input: { readonly path: string; readonly bytes: Uint8Array; readonly start?: number }): StateDict {
   const fail = (message: string): never => {
@@ -111,7 +111,7 @@ export function readStateDict(input: { readonly path: string; readonly bytes: Ui
   return { tensors: namedTensors(input.path, value), storages, end };
 }
 
-/** `('storage', type, key, device, elements)`; before PyTorch 1.6 a sixth item tells of what larger storage it is a part. */
+/** Reads `('storage', type, key, device, elements)`; before PyTorch 1.6, a sixth item states which larger storage it is a part of. */
 function readStorage(id: unknown, fail: (message: string) => never): Storage {
   const [kind, type, key, , elements, view] = Array.isArray(id) ? id : [];
   if (kind === 'module') return fail('holds a whole module with its code, not a state dict');
@@ -125,7 +125,7 @@ function readStorage(id: unknown, fail: (message: string) => never): Storage {
 
 const first = (args: readonly unknown[]): unknown => args[0];
 
-/** All that a state dict is made of. */
+/** All globals that a state dict may use. */
 const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
   [
     ...[...Object.keys(STORAGE_TYPES), ...UNTYPED, ...Object.keys(DTYPES)].map(name => new PickleGlobal(name)),
@@ -142,12 +142,12 @@ const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
 const pairsOf = (items: unknown): Array<[unknown, unknown]> =>
   Array.isArray(items) ? items.filter(Array.isArray).map(([key, value]) => [key, value]) : [];
 
-/** The tensors of a state dict by name; other entries (numbers of steps, versions) are left out. */
+/** The tensors of a state dict by name; other entries (step counts, versions) are skipped. */
 function namedTensors(path: string, value: unknown): TorchTensor[] {
   if (!(value instanceof Map)) throw new ModelFileError(path, 'does not hold a dict of tensors by name', TORCH_REMEDY);
   const named = [...value].filter((entry): entry is [string, Tensor] => typeof entry[0] === 'string' && entry[1] instanceof Tensor);
   if (named.length === 0) {
-    // Only names are shown: what else a key may be can hold itself many times.
+    // Shows only string keys: other keys may be nested structures that contain themselves many times.
     const keys = [...value.keys()].slice(0, 8).map(key => (typeof key === 'string' ? clip(key, 40) : `a key of the type ${typeof key}`));
     throw new ModelFileError(path, `holds no tensors by name, but ${keys.length === 0 ? 'nothing' : keys.join(', ')}`, TORCH_REMEDY);
   }
@@ -164,9 +164,9 @@ function namedTensors(path: string, value: unknown): TorchTensor[] {
   return tensors.filter(tensor => tensor !== undefined);
 }
 
-/** @returns the tensor, or what is wrong with it */
+/** @returns the tensor, or a description of the problem */
 function checkTensor(name: string, { storage, offset, shape, strides, dtype: told }: Tensor): TorchTensor | string {
-  // Before its entries are looked at: many tensors may share one long list.
+  // Checked before the entries, because many tensors may share one long list.
   if (Array.isArray(shape) && shape.length > MAX_RANK) return `has ${shape.length} dimensions; at most ${MAX_RANK} are read`;
   const isDescribed = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length;
   if (!(storage instanceof Storage) || !isSize(offset) || !isDescribed || !isSizes(shape) || !isSizes(strides))

@@ -1,4 +1,4 @@
-/** The members of a zip file and where the bytes of each lie; nothing is unpacked. */
+/** The members of a zip file and the positions of their bytes; nothing is unpacked. */
 import yauzl from 'yauzl';
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { ByteFile } from '../byte-file.ts';
@@ -7,21 +7,21 @@ import { clip, ModelFileError } from '../model-file-error.ts';
 export interface ZipMember {
   readonly name: string;
   readonly size: number;
-  /** Neither compressed nor encrypted, so that a range of the file is a range of the member. */
+  /** Whether it is neither compressed nor encrypted, so that a range of the file is a range of the member. */
   readonly isPlain: boolean;
-  /** Returns the start of its bytes in the file. */
+  /** Returns the position of its bytes in the file. */
   start(): Promise<number>;
 }
 
-/** A member for each tensor and a few more; the largest files have some thousand. */
+/** Maximum number of members: there is one per tensor and a few more; the largest files have a few thousand. */
 const MAX_MEMBERS = 1_000_000;
-/** Names, extra fields and comments of all members: torch.save writes some 100 bytes a member. */
+/** Maximum size of the names, extra fields and comments of all members: torch.save writes about 100 bytes per member. */
 const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
-/** The fixed part of a member's entry in the central directory, and of the header before its bytes. */
+/** The size of the fixed part of a member's entry in the central directory, and of the header before its bytes. */
 const ENTRY_BYTES = 46;
 const LOCAL_HEADER_BYTES = 30;
 
-/** @throws ModelFileError when the file is no zip file, was cut, or describes members that no writer makes */
+/** @throws ModelFileError if the file is not a zip file, is truncated, or describes members that no writer would produce */
 export async function readZipMembers(file: ByteFile, remedy: string): Promise<Map<string, ZipMember>> {
   const fail = (message: string): ModelFileError => new ModelFileError(file.path, message, remedy);
   const damaged = (error: unknown): ModelFileError =>
@@ -63,14 +63,17 @@ export async function readZipMembers(file: ByteFile, remedy: string): Promise<Ma
   }
 }
 
-/** The bytes that a member takes in the file, its header included. */
+/** The range of bytes of a member in the file, including its header. */
 interface Range {
   readonly name: string;
   readonly from: number;
   readonly to: number;
 }
 
-/** Describes the first member that shares bytes with another or ends behind the file: a few bytes would stand for any number. */
+/**
+ * Describes the first member that overlaps another or extends past the end of the file: otherwise a few bytes could represent any amount of
+ * data.
+ */
 function misplaced(ranges: Range[], fileSize: number): string | undefined {
   let before: Range | undefined;
   for (const range of ranges.sort((a, b) => a.from - b.from)) {
@@ -81,7 +84,7 @@ function misplaced(ranges: Range[], fileSize: number): string | undefined {
   return undefined;
 }
 
-/** Lets the library read through a ByteFile, which whoever opened it closes. */
+/** Lets the library read through a ByteFile, which its opener closes. */
 class FileReader extends yauzl.RandomAccessReader {
   readonly file: ByteFile;
 
@@ -97,7 +100,7 @@ class FileReader extends yauzl.RandomAccessReader {
     position: number,
     callback: (error: Error | null, bytesRead?: number) => void,
   ): void {
-    // What the library asks for behind the end is for it to say in its own words.
+    // For reads past the end, return what exists: the library reports the error.
     const there = Math.max(0, Math.min(length, this.file.size - position));
     this.file.readInto(buffer.subarray(offset, offset + there), position).then(
       () => callback(null, there),

@@ -1,4 +1,4 @@
-/** Arguments of a function of Python's, by place or by name. */
+/** Arguments of a Python function, by position or by name. */
 
 import { elementAt } from '../../../narrow.ts';
 import { TemplateError } from './template-error.ts';
@@ -7,10 +7,10 @@ import { isNumber, numeric, typeName, type Value } from './values.ts';
 
 export class Arguments {
   readonly #values: ReadonlyMap<string, Value>;
-  /** Those by place that no parameter takes. */
+  /** Positional arguments beyond the parameters. */
   readonly rest: readonly Value[];
 
-  /** @param names the parameters, in order; `*` behind the last lets more come @throws TemplateError for what is too much or not known */
+  /** @param names the parameters, in order; `*` at the end allows more arguments @throws TemplateError for excess or unknown arguments */
   constructor(what: string, names: readonly string[], args: readonly Value[], named: ReadonlyMap<string, Value>) {
     const open = names.at(-1) === '*';
     const parameters = open ? names.slice(0, -1) : names;
@@ -45,7 +45,7 @@ export class Arguments {
       throw new TemplateError(`the argument ${name} must be str, not ${value === undefined ? 'missing' : typeName(value)}`);
     return value;
   }
-  /** As `str` makes it. */
+  /** Returns the argument as `str` writes it. */
   written(name: string): string {
     return str(this.get(name));
   }

@@ -1,4 +1,4 @@
-/** `a.b`, `a["b"]` and slices, in the sandbox that Transformers uses: what changes a value is not there. */
+/** `a.b`, `a["b"]` and slices, as in the sandbox that Transformers uses: methods that modify a value do not exist. */
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { spend } from './budget.ts';
@@ -25,12 +25,12 @@ import {
   type Value,
 } from './values.ts';
 
-/** Python's attribute first, then the key of that name. */
+/** Looks up Python's attribute first, then the key of that name. */
 export function attribute(of: Value, name: string): Value {
   return orElse(ownAttribute(of, name), () => orElse(itemOrUndefined(of, name), () => missing(of, name)));
 }
 
-/** The key first, then Python's attribute of that name. */
+/** Looks up the key first, then Python's attribute of that name. */
 export function item(of: Value, key: Value): Value {
   const own = (): Value | undefined => (typeof key === 'string' ? ownAttribute(of, key) : undefined);
   return orElse(orElse(itemOrUndefined(of, key), own), () => missing(of, key));
@@ -41,7 +41,7 @@ function missing(of: Value, key: Value): Undefined {
   return new Undefined(typeof key === 'string' ? key : typeof key === 'bigint' ? String(key) : typeName(key));
 }
 
-/** An attribute as `|attr` finds it. */
+/** An attribute as found by `|attr`. */
 export function ownAttribute(of: Value, name: string): Value | undefined {
   if (name.startsWith('_')) return undefined;
   if (typeof of === 'string') return textAttribute(of, name);
@@ -139,7 +139,7 @@ function itemOrUndefined(of: Value, key: Value): Value | undefined {
 
 const isHashable = (key: Value): boolean => !(Array.isArray(key) || key instanceof Dict);
 
-/** @throws TemplateError for what can't be cut */
+/** @throws TemplateError for values that cannot be sliced */
 export function slice(of: Value, parts: readonly [Value, Value, Value]): Value {
   if (of instanceof Undefined) throw new TemplateError(`'${of.name}' is undefined`);
   const [start, stop, step] = parts.map(part => {
@@ -159,12 +159,12 @@ export function slice(of: Value, parts: readonly [Value, Value, Value]): Value {
     const [from, to] = bounds(of.length, start, stop, by);
     return new Range(of.start + from * of.step, of.start + to * of.step, of.step * by);
   }
-  // As Jinja: what can't be cut is undefined.
+  // As in Jinja, slicing such a value gives undefined.
   if (of instanceof Markup) throw unsupported('the result of |safe in an expression');
   return new Undefined('slice');
 }
 
-/** Python's bounds of a slice. */
+/** The bounds of a slice, as in Python. */
 function bounds(length: number, start: number | undefined, stop: number | undefined, step: number): [number, number] {
   const inside = (at: number): number => (at < 0 ? Math.max(step < 0 ? -1 : 0, at + length) : Math.min(step < 0 ? length - 1 : length, at));
   const from = start === undefined ? (step < 0 ? length - 1 : 0) : inside(start);

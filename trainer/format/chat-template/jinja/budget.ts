@@ -1,35 +1,35 @@
-/** The limits of a stranger's template: steps, and characters and items in its results. */
+/** Limits for untrusted templates: steps, and characters and items in results. */
 import { TemplateError } from './template-error.ts';
 
-/** A long conversation takes some hundred thousand. */
+/** Maximum number of steps; a long conversation takes a few hundred thousand. */
 const MAX_STEPS = 5_000_000;
-/** The largest size of one text or list; a conversation of a million tokens has some 5 million characters. */
+/** Maximum size of one text or list; a conversation of a million tokens has about 5 million characters. */
 export const MAX_SIZE = 16 * 1024 * 1024;
-/** The binary digits of one number. */
+/** Maximum number of bits of an integer. */
 export const MAX_BITS = 4096;
-/** As the sandbox of Jinja has it. */
+/** Maximum length of a range, as in Jinja's sandbox. */
 export const MAX_RANGE = 100_000;
-/** Macros inside macros; groups inside groups where a template is parsed. */
+/** Maximum depth of macro calls, and of groups in a template's source. */
 export const MAX_DEPTH = 100;
-/** Reading or copying so many characters counts as a step. */
+/** Number of characters read or copied that count as one step. */
 const CHARACTERS_PER_STEP = 64;
-/** The same of items, and of characters that are looked at one by one. */
+/** The same for items, and for characters that are processed one by one. */
 const ITEMS_PER_STEP = 4;
 
 let steps = 0;
 
-/** Begins a rendering, which is never interrupted by another. */
+/** Starts a rendering. Renderings never interleave. */
 export function resetBudget(): void {
   steps = 0;
 }
 
 /**
- * Counts a step, and the characters that it reads or copies.
- * @throws TemplateError when the template has taken too much
+ * Counts a step, plus the characters that it reads or copies.
+ * @throws TemplateError if the template exceeds its limit
  */
 export const spend = (characters = 0): void => count(characters, CHARACTERS_PER_STEP);
 
-/** Counts a step, and the items that it reads or copies. @throws TemplateError as {@link spend} */
+/** Counts a step, plus the items that it reads or copies. @throws TemplateError as {@link spend} */
 export const spendItems = (items: number): void => count(items, ITEMS_PER_STEP);
 
 function count(size: number, perStep: number): void {

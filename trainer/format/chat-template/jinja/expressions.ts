@@ -1,4 +1,4 @@
-/** Expressions of a template, computed as Python would. */
+/** Evaluates a template's expressions with Python's semantics. */
 import { attribute, item, slice } from './attributes.ts';
 import { spend, spendItems } from './budget.ts';
 import type { FilterContext } from './filter.ts';
@@ -10,7 +10,7 @@ import { TESTS } from './tests.ts';
 import { str } from './text.ts';
 import { Callable, Dict, isNumber, isTrue, itemsOf, keyOf, Markup, numeric, Tuple, Undefined, type Value } from './values.ts';
 
-/** Names that are in sight, the nearest first. */
+/** Visible names, innermost scope first. */
 export class Scope {
   readonly #own = new Map<string, Value>();
   readonly #outer: Scope | undefined;
@@ -32,7 +32,7 @@ export class Scope {
   }
 }
 
-/** Counts what a filter or a test may read of a value. */
+/** Counts the cost of a filter or test that reads a value. */
 function spendOn(value: Value): void {
   if (typeof value === 'string') spend(value.length);
   else if (value instanceof Markup) spend(value.text.length);
@@ -57,7 +57,7 @@ const context: FilterContext = {
   },
 };
 
-/** @throws TemplateError for what Python or Jinja refuses */
+/** @throws TemplateError for operations that Python or Jinja refuses */
 export function evaluate(node: Expression, scope: Scope): Value {
   spend();
   const own = (expression: Expression): Value => evaluate(expression, scope);
@@ -119,7 +119,7 @@ export function evaluate(node: Expression, scope: Scope): Value {
       return text;
     }
     case 'compare': {
-      // Each is compared with its neighbor.
+      // A chained comparison compares each value with its neighbor.
       let left = own(node.first);
       for (const [operator, expression] of node.rest) {
         const right = own(expression);

@@ -1,7 +1,7 @@
-/** The type of a filter of a template. */
+/** The type of a template filter. */
 import type { Value } from './values.ts';
 
-/** The part of the running template that a filter needs. */
+/** The part of the renderer that a filter needs. */
 export interface FilterContext {
   filter(name: string, value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value;
   test(name: string, value: Value, args: readonly Value[]): boolean;

@@ -1,4 +1,4 @@
-/** The filters of Jinja that work on a single value, `x|name`. */
+/** Jinja's filters for single values, `x|name`. */
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { ownAttribute } from './attributes.ts';
@@ -40,7 +40,7 @@ const byDefault = filter('default', ['default_value', 'boolean'], (value, args) 
     : value,
 );
 
-/** Filters that make HTML, or that are never the same twice. */
+/** Filters that produce HTML or random results. */
 export const REFUSED_FILTERS: readonly string[] = [
   'e',
   'escape',
@@ -191,7 +191,7 @@ function round(value: Value, precision: number, method: string): Value {
   return Number((number < 0 ? '-' : '') + roundedFixed(Math.abs(number), precision));
 }
 
-/** To so many zeros, half to even. @param rest what comes behind the point */
+/** Rounds to a power of ten with this many zeros, half to even. @param rest the fractional part */
 function roundWhole(value: bigint, zeros: number, rest = 0): bigint {
   const unit = 10n ** BigInt(zeros);
   const size = value < 0n ? -value : value;

@@ -1,4 +1,4 @@
-/** Python's two ways to put values into a text: `%` and `format`. */
+/** Python's two string formatting methods: `%` and `format`. */
 import { elementAt } from '../../../narrow.ts';
 import { spend, spendItems } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
@@ -81,7 +81,7 @@ function signed(value: number | bigint, { sign }: NumberOptions, text: (positive
   return (number < 0n ? '-' : sign) + text(number < 0n ? -number : number);
 }
 
-/** @param kind `f`, `e`, `g`, `x`, `o`, `b`, in capitals too */
+/** @param kind `f`, `e`, `g`, `x`, `o`, `b`, or their capitals */
 function numberText(kind: string, value: number | bigint | boolean, options: NumberOptions): string {
   const number = numeric(value);
   const base = { x: 16, X: 16, o: 8, b: 2 }[kind];
@@ -107,7 +107,7 @@ function numberText(kind: string, value: number | bigint | boolean, options: Num
 
 const exponential = (value: number, precision: number): string => value.toExponential(precision).replace(/e([+-])(\d)$/, 'e$10$2');
 
-/** The nearest decimal; of two equally near the even one, where JavaScript takes the larger. */
+/** Rounds to the nearest decimal, half to even; JavaScript rounds half up. */
 export function roundedFixed(value: number, digits: number): string {
   if (value >= 1e21) return BigInt(value).toString() + (digits > 0 ? `.${'0'.repeat(digits)}` : '');
   const up = value.toFixed(digits);
@@ -118,7 +118,7 @@ export function roundedFixed(value: number, digits: number): string {
   return Number(down.at(-1)) % 2 === 0 ? down : up;
 }
 
-/** @param align `<` left, `>` right, `^` middle, `=` behind the sign */
+/** @param align `<` left, `>` right, `^` center, `=` after the sign */
 function padded(text: string, width: number, align: string, fill: string): string {
   spend(width);
   const missing = width - codePoints(text).length;
@@ -129,7 +129,7 @@ function padded(text: string, width: number, align: string, fill: string): strin
   return sign + fill.repeat(missing) + text.slice(sign.length);
 }
 
-/** `"{} {name:>5}".format(…)`. @param lookUp an attribute or an item of a value */
+/** `"{} {name:>5}".format(…)`. @param lookUp finds an attribute or item of a value */
 export function formatBraces(
   template: string,
   args: readonly Value[],

@@ -1,4 +1,4 @@
-/** The functions that every template may call. */
+/** The functions that every template can call. */
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { MAX_RANGE, spendItems } from './budget.ts';
@@ -11,7 +11,7 @@ const named = (name: string, call: Call, fields?: (name: string) => Value | unde
   new Callable(name, call, fields),
 ];
 
-/** @param formatTime the present time by a format of `strftime` */
+/** @param formatTime formats the current time with a `strftime` format */
 export function globalsOf(formatTime: (format: string) => string): ReadonlyMap<string, Value> {
   return new Map<string, Value>([
     named('range', (args, names) => range(new Arguments('range', ['start', 'stop', 'step'], args, names), args.length)),
@@ -45,7 +45,7 @@ export function globalsOf(formatTime: (format: string) => string): ReadonlyMap<s
   ]);
 }
 
-/** @throws TemplateError for a name that Transformers does not let a template write */
+/** @throws TemplateError for a name that Transformers does not let a template assign */
 export function setField(namespace: Namespace, name: string, value: Value): void {
   if (name.startsWith('_')) throw new TemplateError(`a namespace can not hold ${name}, which begins with an underscore`);
   namespace.fields.set(name, value);
@@ -103,6 +103,6 @@ function cycler(values: readonly Value[]): Callable {
   return new Callable('cycler', refuse, fields);
 }
 
-/** For a caller's own variables. */
+/** Converts a caller's variables to template values. */
 export const contextOf = (variables: Readonly<Record<string, unknown>>): ReadonlyMap<string, Value> =>
   new Map(Object.entries(variables).map(([name, value]) => [name, toValue(value)]));

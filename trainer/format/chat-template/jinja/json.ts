@@ -1,4 +1,4 @@
-/** `tojson` as Transformers defines it: Python's `json.dumps` without escaping for HTML. */
+/** `tojson` as defined by Transformers: Python's `json.dumps` without HTML escaping. */
 import { spend } from './budget.ts';
 import { TemplateError } from './template-error.ts';
 import { reprFloat } from './text.ts';
@@ -6,13 +6,13 @@ import { Dict, Tuple, typeName, type Value } from './values.ts';
 
 export interface JsonStyle {
   readonly ascii: boolean;
-  /** The indentation of a level; undefined for one line. */
+  /** The indentation per level; undefined for a single line. */
   readonly indent: string | undefined;
   readonly separators: readonly [item: string, key: string];
   readonly sortKeys: boolean;
 }
 
-/** @throws TemplateError for what JSON has not */
+/** @throws TemplateError for values that JSON does not have */
 export function toJson(value: Value, style: JsonStyle, level = 0): string {
   spend();
   if (value === null) return 'null';
@@ -69,7 +69,7 @@ function sorted(entries: ReadonlyArray<readonly [Value, Value]>): ReadonlyArray<
   return [...entries].sort(([a], [b]) => (typeof a === 'string' ? comparePoints(a, String(b)) : Number(a) - Number(b)));
 }
 
-/** By characters; JavaScript compares halves of surrogate pairs. */
+/** Compares by code points; JavaScript compares UTF-16 units. */
 export function comparePoints(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {

@@ -1,4 +1,4 @@
-/** Jinja source → text, tags and the tokens inside them, as Transformers sets Jinja up: `trim_blocks` and `lstrip_blocks`. */
+/** Splits Jinja source into text, tags and their tokens, with Transformers' settings: `trim_blocks` and `lstrip_blocks`. */
 import { unescapeString } from './string-literal.ts';
 import { TemplateError } from './template-error.ts';
 
@@ -9,14 +9,14 @@ export type Token =
   | { readonly kind: 'integer'; readonly value: bigint; readonly line: number }
   | { readonly kind: 'float'; readonly value: number; readonly line: number };
 
-/** White space as Python has it. */
+/** White space as defined by Python. */
 const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 const ONE_SPACE = new RegExp(`[${SPACE}]`);
 export const LEADING_SPACE = new RegExp(`^[${SPACE}]+`);
 export const SPACES = new RegExp(`[${SPACE}]+`, 'g');
 export const ONLY_SPACE = new RegExp(`^[${SPACE}]*$`);
 
-/** A regular expression would begin anew at each space of a long run inside the text. */
+/** Removes trailing white space. A regular expression would restart at each space of a long run inside the text. */
 export function withoutTrailingSpace(text: string): string {
   let end = text.length;
   while (end > 0 && ONE_SPACE.test(text.charAt(end - 1))) end--;
@@ -38,9 +38,9 @@ const STRING = /'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"/y;
 const OPERATOR = /\/\/|\*\*|==|!=|>=|<=|[-+/*%~[\](){}><=.:|,;]/y;
 const CLOSERS: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
 
-/** @throws TemplateError with the line where the source is broken */
+/** @throws TemplateError with the line of a syntax error */
 export function tokenize(written: string): Token[] {
-  // One line break at the end does not count.
+  // A single line break at the end is ignored.
   const source = written.replace(/\r\n?/g, '\n').replace(/\n$/, '');
   const tokens: Token[] = [];
   let line = 1;
@@ -58,7 +58,7 @@ export function tokenize(written: string): Token[] {
   const fail = (message: string): never => {
     throw new TemplateError(`line ${line}: ${message}`);
   };
-  /** The text before a tag, without what the tag takes of it. */
+  /** Adds the text before a tag, without the white space that the tag strips. */
   const text = (value: string, sign: string, strips: boolean): void => {
     const kept = beforeTag(value, sign, strips, lineStarts);
     if (kept !== '') tokens.push({ kind: 'text', value: kept, line });
@@ -91,7 +91,7 @@ export function tokenize(written: string): Token[] {
   }
   return tokens;
 
-  /** The tokens of a tag, up to its end. */
+  /** Reads the tokens of a tag, up to its end. */
   function inside(end: RegExp, close: '%}' | '}}'): void {
     const open: string[] = [];
     for (;;) {
@@ -124,7 +124,7 @@ export function tokenize(written: string): Token[] {
   }
 }
 
-/** In the order in which they are tried. */
+/** Token patterns, in the order in which they are tried. */
 const TOKEN_FORMS: ReadonlyArray<readonly [RegExp, (written: string, line: number) => Token]> = [
   [FLOAT, (written, line) => ({ kind: 'float', value: Number(written.replaceAll('_', '')), line })],
   [INTEGER, (written, line) => ({ kind: 'integer', value: BigInt(written.replaceAll('_', '')), line })],
@@ -133,7 +133,7 @@ const TOKEN_FORMS: ReadonlyArray<readonly [RegExp, (written: string, line: numbe
   [OPERATOR, (written, line) => ({ kind: 'operator', value: written, line })],
 ];
 
-/** `-` takes all white space; a block or comment alone on its line takes the space before it, unless it has a `+`. */
+/** `-` strips all white space; a block or comment alone on its line strips the space before it, unless it has a `+`. */
 function beforeTag(value: string, sign: string, strips: boolean, lineStarts: boolean): string {
   if (sign === '-') return withoutTrailingSpace(value);
   if (sign === '+' || !strips) return value;

@@ -1,4 +1,4 @@
-/** `loop` inside a `{% for %}`. */
+/** The variable `loop` inside a `{% for %}`. */
 import { elementAt } from '../../../narrow.ts';
 import { equal } from './operators.ts';
 import { TemplateError } from './template-error.ts';
@@ -7,7 +7,7 @@ import { Callable, orElse, Undefined, type Value } from './values.ts';
 export interface LoopState {
   readonly items: readonly Value[];
   readonly depth: number;
-  /** Runs the loop again over other items, in a loop that is recursive. */
+  /** Runs the loop again over other items, if the loop is recursive. */
   readonly again: ((items: Value) => string) | undefined;
   index: number;
   changed: readonly Value[] | undefined;

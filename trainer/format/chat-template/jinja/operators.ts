@@ -7,7 +7,7 @@ import type { BinaryOperator, Comparison } from './nodes.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { Dict, DictView, isNumber, itemsOf, Markup, numeric, Once, Range, Tuple, typeName, Undefined, type Value } from './values.ts';
 
-/** 1 and 1.0 are equal; neither is more than the other. */
+/** True for equal numbers, so 1 equals 1.0. */
 const sameNumber = (x: number | bigint, y: number | bigint): boolean => x <= y && x >= y;
 
 export function equal(a: Value, b: Value): boolean {
@@ -27,7 +27,7 @@ export function equal(a: Value, b: Value): boolean {
   return a === b;
 }
 
-/** Negative, zero or positive; NaN where one is. @throws TemplateError where Python has no order */
+/** Returns a negative, zero or positive number; NaN if an operand is NaN. @throws TemplateError if Python defines no order */
 export function order(a: Value, b: Value, sign = '<'): number {
   spend();
   if (isNumber(a) && isNumber(b)) {
@@ -77,7 +77,7 @@ export function contains(container: Value, item: Value): boolean {
   if (container instanceof Dict) return container.has(item);
   if (container instanceof DictView && container.kind === 'dict_keys') return container.dict.has(item);
   if (container instanceof Once) {
-    // A generator is used up to the item that was looked for.
+    // A generator is consumed up to the item found.
     for (let next = container.next(); next !== undefined; next = container.next()) if (equal(next, item)) return true;
     return false;
   }
@@ -92,7 +92,7 @@ const noOperator = (operator: string, a: Value, b: Value): never => {
   throw new TemplateError(`unsupported operand type(s) for ${operator}: '${typeName(a)}' and '${typeName(b)}'`);
 };
 
-/** @throws TemplateError for operands that Python refuses, and for what takes too much */
+/** @throws TemplateError for operands that Python refuses, and for operations over the limits */
 export function binary(operator: BinaryOperator, a: Value, b: Value): Value {
   spend();
   if (isNumber(a) && isNumber(b)) return arithmetic(operator, numeric(a), numeric(b));
@@ -157,7 +157,7 @@ function arithmetic(operator: BinaryOperator, a: number | bigint, b: number | bi
   }
 }
 
-/** It has the sign of the divisor. */
+/** The remainder with the sign of the divisor. */
 function remainder(x: number, y: number): number {
   const result = x % y;
   if (result === 0) return y < 0 ? -0 : 0;

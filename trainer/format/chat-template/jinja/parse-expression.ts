@@ -1,4 +1,4 @@
-/** Expressions of Jinja, loosest binding first. */
+/** Parses Jinja's expressions, loosest binding first. */
 import { elementAt } from '../../../narrow.ts';
 import type { Argument, BinaryOperator, Comparison, Expression } from './nodes.ts';
 import type { TokenReader } from './token-reader.ts';
@@ -8,7 +8,10 @@ const CONSTANTS: Readonly<Record<string, boolean | null>> = { true: true, True: 
 
 export const parseExpression = (reader: TokenReader): Expression => reader.nested(() => conditional(reader));
 
-/** One expression, or several as a tuple. @param ends names that end it (`in`, `recursive`) @param conditions false where `if` belongs to what is around */
+/**
+ * Parses one expression, or several as a tuple. @param ends names that end it (`in`, `recursive`) @param conditions false if an `if`
+ * belongs to the enclosing statement
+ */
 export function parseTuple(reader: TokenReader, { ends = [], conditions = true, parentheses = false }: TupleOptions = {}): Expression {
   const items: Expression[] = [];
   let comma = false;
@@ -189,7 +192,7 @@ function filtered(reader: TokenReader, of: Expression): Expression {
   }
 }
 
-/** Parses the filter behind `|`. @param of undefined in a block whose text is filtered */
+/** Parses the filter after `|`. @param of undefined for a block whose text is filtered */
 export function parseFilter(reader: TokenReader, of: Expression | undefined): Expression {
   const name = dottedName(reader);
   return { type: 'filter', of, name, args: reader.is('operator', '(') ? parseArguments(reader) : [] };

@@ -1,21 +1,21 @@
-/** A template's source → its syntax tree. */
+/** Parses a template's source into its syntax tree. */
 import { tokenize } from './lexer.ts';
 import type { Body, Expression, Parameter, Statement, Target } from './nodes.ts';
 import { parseExpression, parseFilter, parseTuple } from './parse-expression.ts';
 import { unsupported } from './template-error.ts';
 import { TokenReader } from './token-reader.ts';
 
-/** Statements that Jinja has, that Transformers gives no loader or no use, or that change what everything else means. */
+/** Jinja statements that have no loader or no use in Transformers, or that change the meaning of everything else. */
 const REFUSED: readonly string[] = ['block', 'extends', 'include', 'import', 'from', 'autoescape'];
 
-/** @throws TemplateError with the line where the source is broken */
+/** @throws TemplateError with the line of a syntax error */
 export function parseTemplate(source: string): Body {
   const reader = new TokenReader(tokenize(source));
   const body = parseBody(reader, []);
   return reader.current === undefined ? body : reader.fail('unexpected end of a block');
 }
 
-/** Statements up to one of the ends, which is left open: `{%` is read, the name is not. */
+/** Parses statements up to one of the ends. The end tag stays open: `{%` is consumed, its name is not. */
 function parseBody(reader: TokenReader, ends: readonly string[]): Body {
   return reader.nested(() => {
     const body: Statement[] = [];
@@ -41,7 +41,7 @@ function parseBody(reader: TokenReader, ends: readonly string[]): Body {
   });
 }
 
-/** A body and its end. */
+/** Parses a body and its end tag. */
 function block(reader: TokenReader, end: string): Body {
   reader.expect('close', '%}');
   const body = parseBody(reader, [end]);
@@ -149,7 +149,7 @@ function parseSet(reader: TokenReader): Statement {
   return { type: 'set-block', target, filter, body: block(reader, 'endset') };
 }
 
-/** A name, a field of a namespace, or several in a tuple. */
+/** Parses an assignment target: a name, a field of a namespace, or several in a tuple. */
 function parseTarget(reader: TokenReader, ends: readonly string[]): Target {
   const items: Target[] = [];
   let comma = false;

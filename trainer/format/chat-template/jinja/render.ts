@@ -1,4 +1,4 @@
-/** Runs a template. */
+/** Renders a template. */
 import { elementAt } from '../../../narrow.ts';
 import { MAX_DEPTH, MAX_SIZE, spend } from './budget.ts';
 import { callValue, evaluate, evaluateArguments, Scope } from './expressions.ts';
@@ -11,13 +11,13 @@ import { Callable, Dict, isTrue, itemsOf, Namespace, orElse, Tuple, Undefined, t
 
 export interface Rendered {
   readonly text: string;
-  /** The stretches of `{% generation %}`, as places in the text. */
+  /** Ranges of the text inside `{% generation %}`. */
   readonly generated: ReadonlyArray<readonly [from: number, to: number]>;
 }
 
 /**
- * @param variables the caller's; @param globals what every template may use
- * @throws TemplateError for what Python or Jinja refuses, what is not supported, and what takes too much
+ * @param variables of the caller @param globals available to every template
+ * @throws TemplateError for anything that Python or Jinja refuses, that is not supported, or that exceeds the limits
  */
 export function renderTemplate(body: Body, variables: ReadonlyMap<string, Value>, globals: ReadonlyMap<string, Value>): Rendered {
   const run = new Run();
@@ -25,7 +25,7 @@ export function renderTemplate(body: Body, variables: ReadonlyMap<string, Value>
   return { text: run.top.text, generated: run.generated };
 }
 
-/** The destination of text: the result, or the text of a macro or block. */
+/** Collects text: the result, or the text of a macro or block. */
 class Sink {
   text = '';
 
@@ -36,7 +36,7 @@ class Sink {
   }
 }
 
-/** How a body ends. */
+/** How a body ends early. */
 type Ending = 'break' | 'continue' | undefined;
 
 class Run {
@@ -53,7 +53,7 @@ class Run {
     return undefined;
   }
 
-  /** The text of a body, in a scope of its own. */
+  /** Returns the text of a body, rendered in its own scope. */
   #captured(body: Body, scope: Scope): string {
     const [outer, sink] = [this.#sink, new Sink()];
     this.#sink = sink;
@@ -162,7 +162,7 @@ class Run {
     this.#depth--;
   }
 
-  /** It sees the names around its definition. */
+  /** Defines a macro, which can use the names around its definition. */
   #macro(name: string, parameters: readonly Parameter[], body: Body, scope: Scope): Callable {
     const uses = (special: string): boolean => mentions(body, special) || parameters.some(p => mentions(p, special));
     const [more, others, caller] = [uses('varargs'), uses('kwargs'), uses('caller')];
@@ -210,7 +210,7 @@ class Run {
   }
 }
 
-/** @throws TemplateError where there are more or fewer values than names, and for a field of what is no namespace */
+/** @throws TemplateError if the numbers of values and names differ, or for a field of a value that is not a namespace */
 function assign(target: Target, value: Value, scope: Scope): void {
   if (target.type === 'name') scope.set(target.name, value);
   else if (target.type === 'field') {
@@ -225,14 +225,14 @@ function assign(target: Target, value: Value, scope: Scope): void {
   }
 }
 
-/** The filters of a block, on its text. */
+/** Applies the filters of a block to its text. */
 function filtered(filter: Expression, text: string, scope: Scope): Value {
   if (filter.type !== 'filter') throw new TemplateError('a block is filtered by filters alone');
   const of: Expression = { type: 'constant', value: filter.of === undefined ? text : str(filtered(filter.of, text, scope)) };
   return evaluate({ ...filter, of }, scope);
 }
 
-/** Whether a name is used anywhere in a part of a template. */
+/** True if a name is used anywhere in a part of a template. */
 function mentions(node: unknown, name: string): boolean {
   if (Array.isArray(node)) return node.some(part => mentions(part, name));
   if (typeof node !== 'object' || node === null) return false;

@@ -1,4 +1,4 @@
-/** The filters of Jinja that work on lists. */
+/** Jinja's filters for lists. */
 import { elementAt } from '../../../narrow.ts';
 import { Arguments } from './arguments.ts';
 import { item } from './attributes.ts';
@@ -15,7 +15,7 @@ const filter =
   (value, args, named, context) =>
     run(value, new Arguments(name, parameters, args, named), context);
 
-/** `a.b.0` from a value; several, by commas, as a list. */
+/** Returns a function that reads the path `a.b.0` from a value; several paths, separated by commas, give a list. */
 function getter(
   path: Value | undefined,
   { fallback, ignoreCase = false }: { fallback?: Value | undefined; ignoreCase?: boolean } = {},
@@ -32,10 +32,10 @@ function getter(
   };
 }
 
-/** Without going through a generator before its items are asked for. */
+/** Returns the items lazily: a generator is not consumed in advance. */
 const lazyItems = (value: Value): Iterable<Value> => (value instanceof Once ? value : itemsOf(value));
 
-/** None and other values that are false have no items for `map`, `select` and `reject`. */
+/** Treats None and other false values as empty, for `map`, `select` and `reject`. */
 const orNothing = (value: Value): Value => (isTrue(value) ? value : []);
 
 function* mapped(value: Value, change: (part: Value) => Value): Generator<Value> {
@@ -46,7 +46,7 @@ function* kept(value: Value, holds: (part: Value) => boolean): Generator<Value> 
   for (const part of lazyItems(value)) if (holds(part)) yield part;
 }
 
-/** Equal ones stay in their order. */
+/** Sorts stably. */
 function sorted(values: readonly Value[], key: (value: Value) => Value, reverse: boolean): readonly Value[] {
   const keyed = values.map(value => [key(value), value] as const);
   spend(values.length * 8);
@@ -64,7 +64,7 @@ const most = (name: string, sign: 1 | -1): Filter =>
 
 const length = filter('length', [], value => BigInt(lengthOf(value)));
 
-/** `select`, `reject`, and the two that look at an attribute. */
+/** `select`, `reject`, and their two variants that test an attribute. */
 const selecting =
   (wanted: boolean, byAttribute: boolean): Filter =>
   (value, args, named, context) => {
@@ -111,7 +111,7 @@ export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
     const ignoreCase = !isTrue(args.optional('case_sensitive') ?? false);
     const path = args.optional('attribute');
     const getters = typeof path === 'string' ? path.split(',').map(part => getter(part, { ignoreCase })) : [getter(path, { ignoreCase })];
-    // Keys are lists, as Python's are: of equal items, None too, nothing asks which is less.
+    // Keys are compared as lists, as in Python, so equal items, including None, need no order.
     return sorted(itemsOf(value), part => getters.map(get => get(part)), isTrue(args.optional('reverse') ?? false));
   }),
   dictsort: filter('dictsort', ['case_sensitive', 'by', 'reverse'], (value, args) => {

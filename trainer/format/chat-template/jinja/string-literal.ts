@@ -1,4 +1,4 @@
-/** The escapes of a string in Python. */
+/** The escape sequences of Python strings. */
 import { TemplateError, unsupported } from './template-error.ts';
 
 const SIMPLE: Readonly<Record<string, string>> = {
@@ -16,7 +16,7 @@ const SIMPLE: Readonly<Record<string, string>> = {
 };
 const DIGITS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
-/** @throws TemplateError for an escape without its digits */
+/** @throws TemplateError for an escape sequence with missing digits */
 export function unescapeString(text: string): string {
   return text.replace(
     /\\(?:([0-7]{1,3})|([xuU])([\dA-Fa-f]*)|([\s\S]))/gu,

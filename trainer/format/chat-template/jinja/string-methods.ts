@@ -13,7 +13,7 @@ const method =
   (self, args, named) =>
     run(self, new Arguments(name, parameters, args, named));
 const plain = (name: string, run: (self: string) => Value): Method => method(name, [], run);
-/** True where every character is of the class and there is one. */
+/** Tests that the text is not empty and every character belongs to a class. */
 const every = (name: string, pattern: RegExp): Method => plain(name, self => self !== '' && Array.from(self).every(c => pattern.test(c)));
 
 const METHODS: Readonly<Record<string, Method>> = {
@@ -95,10 +95,10 @@ const METHODS: Readonly<Record<string, Method>> = {
   }),
   expandtabs: method('expandtabs', ['tabsize'], (self, args) => expandTabs(self, args.whole('tabsize', 8))),
 };
-/** Methods that Python has and that no chat template was seen to use. */
+/** Python methods that no known chat template uses. */
 const REFUSED: readonly string[] = ['encode', 'casefold', 'translate', 'maketrans', 'format_map'];
 
-/** Undefined where Python's str has no such method. @throws TemplateError for one that is not supported */
+/** Returns undefined if Python's str has no such method. @throws TemplateError for an unsupported method */
 export function stringMethod(name: string): Method | undefined {
   if (REFUSED.includes(name)) throw unsupported(`the method ${name} of a text`);
   return Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
@@ -108,17 +108,17 @@ const LINE_ENDS = '\\n\\v\\f\\r\\x1c-\\x1e\\x85\\u2028\\u2029';
 const LINES = new RegExp(`[^${LINE_ENDS}]*(?:\\r\\n|[${LINE_ENDS}])|[^${LINE_ENDS}]+$`, 'g');
 const LINE_END = new RegExp(`(?:\\r\\n|[${LINE_ENDS}])$`);
 
-/** The lines of a text as `indent` sees them: a line break at its end begins another. */
+/** The lines of a text as `indent` splits them: a line break at the end starts another line. */
 export const splitLines = (text: string): readonly string[] => (`${text}\n`.match(LINES) ?? []).map(line => line.replace(LINE_END, ''));
 
-/** The first letter in title case, the others small. */
+/** The text with its first letter in title case and the others in lowercase. */
 export function capitalize(text: string): string {
   const [first = ''] = text;
   const upper = DIGRAPHS[first.toLowerCase()] ?? first.toUpperCase();
   const begun = Array.from(upper);
   return (begun[0] ?? '') + begun.slice(1).join('').toLowerCase() + text.slice(first.length).toLowerCase();
 }
-/** Letters with a title case of their own. */
+/** Letters with a separate title case. */
 const DIGRAPHS: Readonly<Record<string, string>> = { ǆ: 'ǅ', ǉ: 'ǈ', ǌ: 'ǋ', ǳ: 'ǲ' };
 
 export const isUpper = (text: string): boolean => /\p{Lu}|\p{Lt}/u.test(text) && !/[\p{Ll}\p{Lt}]|\p{Lowercase}/u.test(text);
@@ -139,7 +139,7 @@ export function stripText(text: string, characters: Value | undefined, side: 'le
   return points.slice(from, to).join('');
 }
 
-/** @param count at most so many; all where it is negative */
+/** @param count maximum number of replacements; negative for all */
 export function replaceText(text: string, from: string, to: string, count: number): string {
   spend(text.length);
   if (count === 0) return text;
@@ -156,7 +156,7 @@ export function center(text: string, width: number, fill: string): string {
   const missing = width - codePoints(text).length;
   if (missing <= 0) return text;
   spend(missing);
-  // Python puts the odd one to the left where the width is odd.
+  // For an odd width, Python puts the odd space on the left.
   const left = Math.floor(missing / 2) + (missing & width & 1);
   return fill.repeat(left) + text + fill.repeat(missing - left);
 }
@@ -192,7 +192,7 @@ function split(text: string, args: Arguments, fromRight: boolean): readonly stri
     parts.push(trimmed.slice(end, gap.index));
     end = gap.index + gap[0].length;
   }
-  // What is left over keeps the white space on its far side.
+  // The remaining text keeps the white space on its far side.
   const rest = most >= 0 && used.length < gaps.length && !fromRight ? text.replace(LEADING_SPACE, '').slice(end) : trimmed.slice(end);
   if (fromRight && parts.length > 0) {
     const whole = withoutTrailingSpace(text);

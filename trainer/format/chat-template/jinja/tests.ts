@@ -1,4 +1,4 @@
-/** The tests of Jinja, `x is name`. */
+/** Jinja's tests, `x is name`. */
 import { binary, compare, contains, equal } from './operators.ts';
 import { isLower, isUpper } from './string-methods.ts';
 import { TemplateError } from './template-error.ts';

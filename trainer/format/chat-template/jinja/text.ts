@@ -4,7 +4,7 @@ import { spend } from './budget.ts';
 import { TemplateError, unsupported } from './template-error.ts';
 import { Callable, Dict, DictView, Markup, Once, Range, Tuple, typeName, Undefined, type Value } from './values.ts';
 
-/** How a value is written into the text. @throws TemplateError for what would be written as an address in memory */
+/** Converts a value to text. @throws TemplateError if Python would write a memory address */
 export function str(value: Value): string {
   if (typeof value === 'string') return value;
   if (value instanceof Undefined) return '';
@@ -54,7 +54,7 @@ function reprText(text: string): string {
   return quote + inner.join('') + quote;
 }
 
-/** The shortest digits that give the number back; as a power of ten below 1e-4 and from 1e16. */
+/** The shortest digits that represent the number; in exponential notation below 1e-4 and from 1e16. */
 export function reprFloat(value: number): string {
   if (Number.isNaN(value)) return 'nan';
   if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
@@ -69,7 +69,7 @@ export function reprFloat(value: number): string {
   return plain.includes('.') ? plain : `${plain}.0`;
 }
 
-/** JavaScript writes 1e-5 and smaller as powers, Python 0.0001 in full. */
+/** Writes a small number without an exponent, as Python does from 0.0001 on. */
 const smallFixed = (value: number): string => {
   const [digits = '', power = '0'] = value.toExponential().split('e');
   const bare = digits.replace('-', '').replace('.', '');

@@ -1,4 +1,4 @@
-/** The tokens of a template, one after the other. */
+/** Reads the tokens of a template one by one. */
 import { MAX_DEPTH } from './budget.ts';
 import type { Token } from './lexer.ts';
 import { TemplateError } from './template-error.ts';
@@ -7,7 +7,7 @@ export class TokenReader {
   readonly #tokens: readonly Token[];
   #at = 0;
   #depth = 0;
-  /** How many loops are open. */
+  /** Number of open loops. */
   loops = 0;
 
   constructor(tokens: readonly Token[]) {
@@ -48,7 +48,7 @@ export class TokenReader {
     throw new TemplateError(`line ${line}: ${message}${found}`);
   }
 
-  /** Bounds how deep a template is nested. */
+  /** Limits how deeply a template is nested. */
   nested<T>(parse: () => T): T {
     if (++this.#depth > MAX_DEPTH) this.fail(`expressions or blocks are nested more than ${MAX_DEPTH} deep`);
     const result = parse();

@@ -1,4 +1,4 @@
-/** The values of a template, which are Python's: int is a bigint, float a number, str a string, list an array. */
+/** The values of a template, which have Python's types: int is a bigint, float a number, str a string, list an array. */
 import { spend, spendItems } from './budget.ts';
 import { TemplateError } from './template-error.ts';
 
@@ -20,7 +20,7 @@ export type Value =
   | Callable
   | Fields;
 
-/** The value of a name or a key that does not exist: empty in the text, an error in most other uses. */
+/** The value of a name or key that does not exist: empty when written, an error in most other uses. */
 export class Undefined {
   readonly name: string;
 
@@ -37,7 +37,7 @@ export class Tuple {
   }
 }
 
-/** In the order in which keys came; 1, 1.0 and true are one key. */
+/** A dict with its keys in insertion order; 1, 1.0 and true are the same key. */
 export class Dict {
   readonly #entries = new Map<string, readonly [Value, Value]>();
 
@@ -99,7 +99,7 @@ export class Range {
   }
 }
 
-/** A generator: its items are made when they are asked for, once. */
+/** A generator: its items are produced on demand, once. */
 export class Once {
   readonly #iterator: Iterator<Value>;
 
@@ -107,7 +107,7 @@ export class Once {
     this.#iterator = items[Symbol.iterator]();
   }
 
-  /** Undefined at the end. */
+  /** Returns the next item; undefined at the end. */
   next(): Value | undefined {
     spend();
     const { done, value } = this.#iterator.next();
@@ -122,7 +122,7 @@ export class Namespace {
   readonly fields = new Map<string, Value>();
 }
 
-/** Text that counts as safe HTML. Only writing it out is supported. */
+/** Text marked as safe HTML. It can only be written. */
 export class Markup {
   readonly text: string;
 
@@ -136,9 +136,9 @@ export type Call = (args: readonly Value[], named: ReadonlyMap<string, Value>) =
 export class Callable {
   readonly name: string;
   readonly call: Call;
-  /** Attributes that a template may read (`loop.index`, `macro.name`). */
+  /** Returns attributes that a template may read (`loop.index`, `macro.name`). */
   readonly fields: (name: string) => Value | undefined;
-  /** As it is written into a text; undefined where that would be an address. */
+  /** Its text when written; undefined if Python would write an address. */
   readonly text: string | undefined;
 
   constructor(name: string, call: Call, fields: (name: string) => Value | undefined = () => undefined, text?: string) {
@@ -149,7 +149,7 @@ export class Callable {
   }
 }
 
-/** Something with attributes alone (`groupby`'s groups are tuples that have two). */
+/** A tuple whose items are also attributes (the groups of `groupby` have two). */
 export class Fields extends Tuple {
   readonly names: readonly string[];
 
@@ -162,10 +162,10 @@ export class Fields extends Tuple {
 export const isNumber = (value: Value): value is number | bigint | boolean =>
   typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
 
-/** A boolean is a number too. */
+/** The value as a number; a boolean is a number too. */
 export const numeric = (value: number | bigint | boolean): number | bigint => (typeof value === 'boolean' ? (value ? 1n : 0n) : value);
 
-/** @throws TemplateError for what Python can't hash */
+/** @throws TemplateError for values that Python cannot hash */
 export function keyOf(key: Value): string {
   spend(typeof key === 'string' ? key.length : 0);
   if (typeof key === 'string') return `s${key}`;
@@ -195,11 +195,11 @@ export function typeName(value: Value): string {
   return value instanceof Markup ? 'Markup' : 'function';
 }
 
-/** The value if there is one, or what stands for it. Python's None is a value, which `??` would take for none. */
+/** The value, or the alternative if it is undefined. Unlike `??`, it keeps null, which is Python's None. */
 export const orElse = <Other extends Value | undefined>(value: Value | undefined, other: () => Other): Value | Other =>
   value === undefined ? other() : value;
 
-/** From what a caller has: JSON's values, of which whole numbers become int. @throws TemplateError for what is none */
+/** Converts a caller's JSON value; whole numbers become int. @throws TemplateError for other values */
 export function toValue(value: unknown, depth = 0): Value {
   if (depth > 200) throw new TemplateError('a variable is nested more than 200 deep');
   if (value === undefined) return new Undefined('');
@@ -216,7 +216,7 @@ export function toValue(value: unknown, depth = 0): Value {
   throw new TemplateError(`a variable has a value of the type ${typeof value}`);
 }
 
-/** @throws TemplateError for what has no items */
+/** @throws TemplateError for values that cannot be iterated */
 export function itemsOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
   if (typeof value === 'string') {
@@ -245,7 +245,7 @@ export function isTrue(value: Value): boolean {
   return value instanceof Markup ? value.text !== '' : true;
 }
 
-/** @throws TemplateError for what has none */
+/** @throws TemplateError for values without a length */
 export function lengthOf(value: Value): number {
   if (typeof value === 'string') return codePoints(value).length;
   if (value instanceof Undefined) return 0;
@@ -258,7 +258,7 @@ export function lengthOf(value: Value): number {
   throw new TemplateError(`object of type '${typeName(value)}' has no len()`);
 }
 
-/** Python counts characters, not halves of surrogate pairs. */
+/** The characters of a text as Python counts them: code points, not UTF-16 units. */
 export function codePoints(text: string): string | readonly string[] {
   spend(text.length);
   return /[\ud800-\udfff]/.test(text) ? Array.from(text) : text;

@@ -1,4 +1,4 @@
-/** The `added_tokens` of tokenizer.json: texts that are one token each wherever they stand, found before anything else is done. */
+/** The `added_tokens` of tokenizer.json: texts that are single tokens wherever they occur. They are found before any other step. */
 import { valueFor } from '../../../narrow.ts';
 import { endsWithWord, leadingWhiteSpace, startsWithWord, trailingWhiteSpace } from './characters.ts';
 import type { Normalize } from './normalizers.ts';
@@ -7,19 +7,19 @@ import type { Vocabulary } from './vocabulary.ts';
 export interface AddedToken {
   readonly content: string;
   readonly special: boolean;
-  /** Whether it is found only where no letter or digit is next to it. */
+  /** Whether it is found only if no letter or digit is next to it. */
   readonly single_word: boolean;
-  /** Takes the white space before it. */
+  /** Whether it includes the white space before it. */
   readonly lstrip: boolean;
   readonly rstrip: boolean;
-  /** Looked for in the normalized text, itself normalized. */
+  /** Whether it is normalized and searched for in the normalized text. */
   readonly normalized: boolean;
 }
 
-/** Characters of all added tokens, each of which may take a node of the search. Published files have up to 100 000. */
+/** Maximum number of characters in all added tokens, each of which may take a search node. Published files have up to 100,000. */
 const MAX_ADDED_CHARACTERS = 2_000_000;
 
-/** A stretch of text, or a token that was found. `from` and `to` are places in the text that was cut. */
+/** A range of text, or a token that was found. `from` and `to` are offsets into the searched text. */
 export interface Section {
   readonly from: number;
   readonly to: number;
@@ -28,19 +28,22 @@ export interface Section {
 
 export interface AddedTokens {
   id(token: string): number | undefined;
-  /** One that is looked for in the normalized text comes back normalized. */
+  /** Returns the text of a token; one that is searched for in normalized text is returned normalized. */
   token(id: number): string | undefined;
   isSpecial(token: string): boolean;
-  /** The special ones, as they are written. */
+  /** The texts of the special tokens. */
   readonly specialTexts: readonly string[];
   readonly largestId: number;
-  /** Cuts a text at those that are looked for as it is written. */
+  /** Splits a text at tokens that are searched for in the original text. */
   cutRaw(text: string): readonly Section[];
-  /** Cuts a normalized text at the others. */
+  /** Splits a normalized text at the other tokens. */
   cutNormalized(text: string): readonly Section[];
 }
 
-/** A token that the vocabulary has keeps its id there, whatever the file says of it; the others follow in order, as in the tokenizers library. */
+/**
+ * Creates the search. A token in the vocabulary keeps its id from there, whatever the file states; the others get the next ids in order, as
+ * in the tokenizers library.
+ */
 export function createAddedTokens(listed: readonly AddedToken[], vocabulary: Vocabulary, normalize: Normalize | undefined): AddedTokens {
   const characters = listed.reduce((sum, { content }) => sum + content.length, 0);
   if (characters > MAX_ADDED_CHARACTERS)
@@ -91,9 +94,9 @@ interface Node {
   pattern: Pattern | undefined;
 }
 
-/** The leftmost of all patterns, of those that begin there the longest, and so on behind it. */
+/** Finds the leftmost match of all patterns, the longest if several start at the same position, and continues after it. */
 function createSearch(patterns: readonly Pattern[]): (text: string) => readonly Section[] {
-  // One comparison a character where none begins, which is nearly everywhere.
+  // One check per character where no pattern starts, which is nearly everywhere.
   const begins = new Uint8Array(2 ** 16);
   const root: Node = { children: new Map(), pattern: undefined };
   for (const pattern of patterns) {

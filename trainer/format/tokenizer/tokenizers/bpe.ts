@@ -1,4 +1,4 @@
-/** Byte-pair encoding: a word's characters, merged two by two in the order in which the merges were learned. */
+/** Byte-pair encoding: merges a word's characters pairwise, in the order in which the merges were learned. */
 import { type Component, flag, list } from './component.ts';
 import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
 
@@ -7,7 +7,7 @@ interface Merge {
   readonly id: number;
 }
 
-/** @throws Error for merges of tokens that the vocabulary lacks, and for what is drawn at random */
+/** @throws Error for merges of tokens that are not in the vocabulary, and for random dropout */
 export function createBpe(component: Component, vocabulary: Vocabulary): Model {
   if (typeof component.dropout === 'number' && component.dropout > 0)
     throw new Error('its dropout makes the tokens of a text random, which is not supported');
@@ -21,7 +21,7 @@ export function createBpe(component: Component, vocabulary: Vocabulary): Model {
   const keepsWhole = flag(component, 'ignore_merges', false);
   const merges = readMerges(component, vocabulary, prefix.length);
 
-  /** The ids of a word's characters. */
+  /** Returns the ids of a word's characters. */
   const characters = (word: string): number[] => {
     const ids: number[] = [];
     let pending: readonly number[] = [];
@@ -63,7 +63,7 @@ function optionalText(component: Component, key: string): string {
   return value;
 }
 
-/** The merge of each pair of ids; of a pair that is listed twice the later. */
+/** The merge of each pair of ids; the last one if a pair is listed twice. */
 function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: number): Merges {
   const result = new Map<number, Merge>();
   for (const [rank, merge] of list(component, 'merges').entries()) {
@@ -78,13 +78,16 @@ function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: 
   return new Merges(result);
 }
 
-/** Ids are below 2²⁴, so that a pair is a safe integer. */
+/** A key for a pair: ids are below 2²⁴, so that it is a safe integer. */
 const pairKey = (left: number, right: number): number => left * 0x1000000 + right;
 
-/** Merges in a table with open addressing: a pair is looked up for every two characters of a new word, and a Map of such large keys is slower. */
+/**
+ * Merges in a hash table with open addressing: a lookup happens for every two characters of a new word, and a Map with such large keys is
+ * slower.
+ */
 class Merges {
   readonly #mask: number;
-  /** The ids of a pair, in places that follow each other; −1 in a free place. */
+  /** The ids of each pair, next to each other; −1 in a free slot. */
   readonly #pairs: Int32Array;
   readonly #merges: readonly Merge[];
   readonly #places: Int32Array;
@@ -122,10 +125,10 @@ function hashOf(left: number, right: number): number {
   return mixed ^ (mixed >>> 15);
 }
 
-/** Up to this many tokens, looking at all pairs takes less time than a heap of them. */
+/** Number of tokens up to which scanning all pairs is faster than a heap. */
 const SHORT_WORD = 40;
 
-/** As {@link mergeAll}, in time that grows with the square of the length. */
+/** Same as {@link mergeAll}, in quadratic time. */
 function mergeShort(ids: number[], merges: Merges): readonly number[] {
   const mergeAt = (at: number) => merges.get(ids[at] as number, ids[at + 1] as number);
   const found: Array<Merge | undefined> = [];
@@ -147,8 +150,8 @@ function mergeShort(ids: number[], merges: Merges): readonly number[] {
 }
 
 /**
- * Merges the pair of lowest rank, the leftmost of equal ones, until there is none. A heap of pairs found so far; one whose tokens have
- * changed since counts only if what it would make is still the same.
+ * Merges the pair with the lowest rank, the leftmost among equals, until none is left. Uses a heap of the pairs found so far; a pair whose
+ * tokens have changed counts only if its merge is still the same.
  */
 function mergeAll(ids: number[], merges: Merges): readonly number[] {
   if (ids.length < 2) return ids;
@@ -178,7 +181,7 @@ function mergeAll(ids: number[], merges: Merges): readonly number[] {
   return ids.filter((_, i) => gone[i] === 0);
 }
 
-/** A binary heap by rank, then by place. */
+/** A binary heap ordered by rank, then by position. */
 class PairHeap {
   readonly #ranks: number[] = [];
   readonly #places: number[] = [];

@@ -1,4 +1,4 @@
-/** GPT-2's alphabet: each byte as a visible character, so that a space is `Ġ`. */
+/** GPT-2's alphabet: represents each byte as a visible character, so that a space is `Ġ`. */
 
 const printable = (byte: number): boolean => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 
@@ -12,7 +12,7 @@ const CHARACTER_BYTES: ReadonlyMap<string, number> = new Map(BYTE_CHARACTERS.map
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Text → a visible character for each of its bytes. */
+/** Converts text to one visible character per byte. */
 export function toByteCharacters(text: string): string {
   let result = '';
   for (let i = 0; i < text.length; i++) {
@@ -23,7 +23,7 @@ export function toByteCharacters(text: string): string {
   return result;
 }
 
-/** Tokens → text. A token with a character that stands for no byte is text already; bytes that are no UTF-8 become U+FFFD. */
+/** Converts tokens to text. A token with a character outside the alphabet is already text; invalid UTF-8 becomes U+FFFD. */
 export function fromByteCharacters(tokens: readonly string[]): string {
   const bytes: number[] = [];
   for (const token of tokens) {

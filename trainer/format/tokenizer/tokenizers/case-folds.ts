@@ -1,11 +1,11 @@
-/** Characters of a regular expression, escaped, and with `(?i)` all that are equal to them. */
+/** Characters of a regular expression, escaped, and with `(?i)` all their case variants. */
 
-/** All characters that are equal to one without case, as Unicode folds them. */
+/** All characters that are equal to one without regard to case, by Unicode's case folding. */
 function variants(character: string): readonly string[] {
   const special = SPECIAL_FOLDS.find(group => group.includes(character));
   return special ?? [...new Set([character, character.toLowerCase(), character.toUpperCase()])].filter(c => Array.from(c).length === 1);
 }
-/** ß, ﬁ and their like are equal to two letters. */
+/** ß, ﬁ and similar characters are equal to two letters. */
 export const FOLDED_TOGETHER = /^(?:ss|ff|fi|fl|st|[hjtwya]\p{M})$/iu;
 const SPECIAL_FOLDS: ReadonlyArray<readonly string[]> = [
   ['s', 'S', 'ſ'],
@@ -25,7 +25,7 @@ export const caseless = (character: string, fold: boolean): string => {
 export const classCharacter = (character: string, fold: boolean): string =>
   (fold ? variants(character) : [character]).map(escapeCharacter).join('');
 
-/** Undefined where a range has no simple form without case. */
+/** A range for a character class; undefined if it has no simple form without regard to case. */
 export function classRange(from: string, to: string, fold: boolean): string | undefined {
   const range = `${escapeCharacter(from)}-${escapeCharacter(to)}`;
   if (!fold) return range;

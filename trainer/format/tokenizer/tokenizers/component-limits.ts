@@ -1,28 +1,28 @@
-/** Limits of what the components of a tokenizer may make of a text. */
+/** Limits on the text that a tokenizer's components may produce. */
 
-/** Characters that are put into a text: prefixes, suffixes, replacements of a character or a few. */
+/** Maximum characters that are inserted into a text: prefixes, suffixes, replacements of a few characters. */
 export const MAX_TEXT_CHARACTERS = 1000;
-/** Characters that a component may make of a text: the longest line of a data file. */
+/** Maximum characters that a component may produce: the longest line of a data file. */
 const MAX_RESULT_CHARACTERS = 64 * 2 ** 20;
-/** How many times longer a text may become. The longest form in Unicode's own tables has 18 characters. */
+/** Maximum factor by which a text may grow. The longest form in Unicode's own tables has 18 characters. */
 const MAX_GROWTH = 64;
-/** Matches in a text of this length are held without harm. */
+/** Text length up to which all matches can be collected at once. */
 const WHOLE_CHARACTERS = 2 ** 20;
 
-/** A text for which a tokenizer takes more time or memory than it may. */
+/** Error for a text that takes a tokenizer more time or memory than allowed. */
 export class TextLimitError extends Error {}
 
-/** The most characters that a text of `length` characters may become. */
+/** The maximum length after processing a text of `length` characters. */
 const mostCharacters = (length: number): number => Math.min(MAX_RESULT_CHARACTERS, MAX_GROWTH * length + MAX_TEXT_CHARACTERS);
 
-/** @throws TextLimitError where a text of `before` characters became too long */
+/** @throws TextLimitError if a text of `before` characters became too long */
 export function checkGrowth(before: number, after: number, what: string): void {
   const most = mostCharacters(before);
   if (after > most) throw new TextLimitError(`its ${what} makes more than ${most} characters of a text of ${before}`);
 }
 
 /**
- * The text with `content` in place of each match.
+ * Replaces each match with `content`.
  * @throws TextLimitError before the result gets too long
  */
 export function replaceMatches(value: string, found: RegExp, content: string, what: string): string {

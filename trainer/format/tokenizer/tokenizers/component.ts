@@ -1,18 +1,18 @@
-/** Reading of a part of tokenizer.json: its fields checked, its kind looked up. */
+/** Reads a component of tokenizer.json: checks its fields and looks up its kind. */
 import { isRecord } from '../../../narrow.ts';
 import { MAX_TEXT_CHARACTERS } from './component-limits.ts';
 import { compileOniguruma, literal } from './oniguruma.ts';
 
 export type Component = Readonly<Record<string, unknown>>;
 
-/** Sequences inside sequences: no published file has more than two. */
+/** Maximum nesting of sequences: no published file has more than two. */
 const MAX_NESTING = 16;
-/** Members of a sequence. Published files have up to ten; each may make a text longer. */
+/** Maximum members of a sequence. Published files have up to ten; each may lengthen a text. */
 const MAX_STEPS = 64;
 
 /**
- * Makes a component by its `type`.
- * @throws Error where the kind is unknown or a field is of another type
+ * Creates a component by its `type`.
+ * @throws Error for an unknown kind or a field of the wrong type
  */
 export function build<T>(
   what: string,
@@ -28,7 +28,7 @@ export function build<T>(
   return make(value, depth);
 }
 
-/** A short text that is put into others, or looked for in them. */
+/** Reads a short text that is inserted into other texts, or searched for in them. */
 export function text(component: Component, key: string, byDefault?: string): string {
   const value = longText(component, key, byDefault);
   if (value.length > MAX_TEXT_CHARACTERS)
@@ -36,7 +36,7 @@ export function text(component: Component, key: string, byDefault?: string): str
   return value;
 }
 
-/** A text of any length. */
+/** Reads a text of any length. */
 export function longText(component: Component, key: string, byDefault?: string): string {
   const value = component[key] ?? byDefault;
   if (typeof value !== 'string') throw new Error(`${String(component.type)} has no text in ${key}`);
@@ -71,7 +71,7 @@ export function steps(component: Component, key: string): readonly unknown[] {
   return found;
 }
 
-/** `{ "String": … }` or `{ "Regex": … }`. */
+/** Reads `{ "String": … }` or `{ "Regex": … }`. */
 export function pattern(component: Component): RegExp {
   const value = component.pattern;
   if (isRecord(value) && typeof value.String === 'string') return literal(value.String);

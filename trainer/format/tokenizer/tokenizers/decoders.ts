@@ -1,9 +1,9 @@
-/** The `decoder` of tokenizer.json: tokens back to text. */
+/** The `decoder` of tokenizer.json: converts tokens back to text. */
 import { fromByteCharacters } from './byte-level.ts';
 import { build, type Component, flag, integer, pattern, steps, text } from './component.ts';
 import { checkGrowth, replaceMatches } from './component-limits.ts';
 
-/** Tokens → stretches of text, to be joined. */
+/** Converts tokens to pieces of text, which are then concatenated. */
 export type Decode = (tokens: readonly string[]) => readonly string[];
 
 const KINDS: Readonly<Record<string, (component: Component, depth: number) => Decode>> = {
@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => De
   },
 };
 
-/** @throws Error for a kind that is unknown or a field that is wrong */
+/** @throws Error for an unknown kind or a wrong field */
 export const createDecoder = (value: unknown): Decode | undefined =>
   value === null || value === undefined ? undefined : build('decoder', value, KINDS);
 
@@ -69,15 +69,15 @@ const VERBS: ReadonlyArray<readonly [string, string]> = [
 const replaceAll = (value: string, pairs: ReadonlyArray<readonly [string, string]>): string =>
   pairs.reduce((current, [from, to]) => current.replaceAll(from, to), value);
 
-/** Takes the spaces before punctuation out of a text, as `clean_up_tokenization` of Transformers does. */
+/** Removes the spaces before punctuation, like `clean_up_tokenization` in Transformers. */
 export const cleanUp = (value: string): string => replaceAll(value, [...COMMON, ...VERBS]);
 
-/** The `cleanup` of WordPiece has one rule more. */
+/** Like `cleanUp`, with the one additional rule of WordPiece's `cleanup`. */
 const cleanUpToken = (value: string): string => replaceAll(value, [...COMMON, [' do not', " don't"], ...VERBS]);
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** `<0x41>` are bytes; where those in a row are no text, each is shown as U+FFFD. */
+/** Decodes byte tokens such as `<0x41>`; if consecutive ones are not valid UTF-8, each becomes U+FFFD. */
 const byteFallback: Decode = tokens => {
   const result: string[] = [];
   let bytes: number[] = [];

@@ -18,7 +18,7 @@ const KINDS: Readonly<Record<ModelKind, (component: Component, vocabulary: Vocab
   },
 };
 
-/** Files from before the field `type` are known by what they have. */
+/** The kind of a model; files older than the field `type` are recognized by their other fields. */
 export function modelKind(model: Component): ModelKind {
   const { type } = model;
   if (isOneOf(namesOf(KINDS), type)) return type;
@@ -28,18 +28,21 @@ export function modelKind(model: Component): ModelKind {
   return isRecord(model) && model.continuing_subword_prefix !== undefined ? 'WordPiece' : 'WordLevel';
 }
 
-/** The ids of words as a text has them. @param spell a word as the vocabulary has it @throws Error for a field that is wrong */
+/**
+ * A function that returns the ids of words as they occur in texts. @param spell converts a word to the vocabulary's spelling @throws Error
+ * for a wrong field
+ */
 export const createModel = (model: Component, vocabulary: Vocabulary, spell: (word: string) => string): Model =>
   remembering(KINDS[modelKind(model)](model, vocabulary), spell);
 
-/** BERT's is 100. The time for a word grows with its square. */
+/** Maximum word length; BERT's is 100. The time per word grows quadratically. */
 const MAX_WORD_CHARACTERS = 1000;
 
-/** In each of two generations: some 20 MB together. A language's common words are far fewer. */
+/** Number of cached words in each of two generations: about 20 MB together. The common words of a language are far fewer. */
 const REMEMBERED_WORDS = 50_000;
 const REMEMBERED_CHARACTERS = 64;
 
-/** Words come back: the ids of short ones are kept. When a generation is full, words that were not used during it are forgotten. */
+/** Caches the ids of short words, since words recur. When a generation is full, words that were not used during it are evicted. */
 function remembering(model: Model, spell: (word: string) => string): Model {
   let recent = new Map<string, readonly number[]>();
   let older: typeof recent = new Map();
@@ -54,10 +57,13 @@ function remembering(model: Model, spell: (word: string) => string): Model {
   };
 }
 
-/** A string of its own: part of a text would keep the whole text in memory. */
+/** Copies a string: a substring would keep the whole text in memory. */
 const copyOf = (word: string): string => Buffer.from(word, 'utf16le').toString('utf16le');
 
-/** The longest piece that a word begins with, then the longest that continues from there; a word of which a part is missing is unknown. */
+/**
+ * Takes the longest piece that a word starts with, then the longest that continues there; if a part of the word is missing, the whole word
+ * is unknown.
+ */
 function wordPiece(component: Component, vocabulary: Vocabulary): Model {
   const unknown = vocabulary.id(text(component, 'unk_token', '[UNK]'));
   const prefix = text(component, 'continuing_subword_prefix', '##');

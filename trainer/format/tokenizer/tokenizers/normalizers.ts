@@ -1,4 +1,4 @@
-/** The `normalizer` of tokenizer.json: what is done to a text before it is split. */
+/** The `normalizer` of tokenizer.json: the changes to a text before it is split. */
 import { charsmapNormalizer, graphemeCharsmapNormalizer } from '../charsmap.ts';
 import { toByteCharacters } from './byte-level.ts';
 import { lowercase, trimEnd, trimStart } from './characters.ts';
@@ -16,7 +16,7 @@ import {
 
 export type Normalize = (text: string) => string;
 
-/** Stands for SentencePiece's own reading of its map of characters, in definitions made from a SentencePiece model. */
+/** The type, in definitions built from a SentencePiece model, that applies the character map like SentencePiece itself. */
 export const SENTENCEPIECE_CHARSMAP = 'SentencePieceCharsmap';
 
 const form = (name: 'NFC' | 'NFD' | 'NFKC' | 'NFKD', newer: string) => (): Normalize => normalForm(name, newer);
@@ -63,7 +63,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => No
   },
 };
 
-/** A normal form of Unicode, which leaves characters alone that its tables do not have. */
+/** A Unicode normal form that does not change characters missing in its tables. */
 function normalForm(name: 'NFC' | 'NFD' | 'NFKC' | 'NFKD', newer: string): Normalize {
   const unknown = new RegExp(`([${NEWER_MARKS}${newer}]+)`, 'u');
   return value => {
@@ -79,11 +79,11 @@ const decompose = normalForm('NFD', NEWER_COMPOSED);
 const MARKS = new RegExp(`[[\\p{M}${FORMER_MARKS}]--[${NEWER_MARKS}]]`, 'gv');
 const NONSPACING = new RegExp(`[[\\p{Mn}${FORMER_NONSPACING}]--[${NEWER_NONSPACING}]]`, 'gv');
 
-/** @throws Error for a kind that is unknown or a field that is wrong */
+/** @throws Error for an unknown kind or a wrong field */
 export const createNormalizer = (value: unknown): Normalize | undefined =>
   value === null || value === undefined ? undefined : build('normalizer', value, KINDS);
 
-/** Accents go before letters become small, so that what the first makes of a letter is made small too. */
+/** BERT's normalizer. Accents are removed before lowercasing, so that the result is lowercased too. */
 function bert(component: Component): Normalize {
   const lower = flag(component, 'lowercase', true);
   const strip = component.strip_accents === null || component.strip_accents === undefined ? lower : flag(component, 'strip_accents', lower);
@@ -94,7 +94,7 @@ function bert(component: Component): Normalize {
     ...(lower ? [lowercase] : []),
   ];
   const whole: Normalize = value => inOrder.reduce((current, step) => step(current), value);
-  // Most texts need nothing but small letters.
+  // Most texts only need lowercasing.
   return value => (/^[ -~]*$/.test(value) ? (lower ? value.toLowerCase() : value) : whole(value));
 }
 

@@ -1,22 +1,24 @@
 /**
- * Regular expressions of tokenizer.json, which are Oniguruma's (Ruby syntax), as JavaScript's: white space, words and digits by Unicode,
- * possessive and atomic groups, groups without case. What has no equal is refused by name.
+ * Converts regular expressions of tokenizer.json, which use Oniguruma's Ruby syntax, to JavaScript: Unicode white space, words and digits,
+ * possessive and atomic groups, case-insensitive groups. Anything without an equivalent is refused by name.
  */
 
 import { caseless, classCharacter, classRange, escapeCharacter, FOLDED_TOGETHER } from './case-folds.ts';
 import { TimedPattern } from './timed-pattern.ts';
 
-/** Published patterns have some 2,000 characters. */
+/** Maximum length; published patterns have about 2,000 characters. */
 const MAX_PATTERN_CHARACTERS = 20_000;
-/** Deeper groups exhaust the stack of the engine that compiles them. */
+/** Maximum nesting: deeper groups exhaust the stack of the regular expression compiler. */
 const MAX_NESTING = 64;
-/** Repetitions of an interval, and the product of nested intervals: the engine writes repetitions out. Published patterns have `{1,3}`. */
+/**
+ * Maximum repetitions of an interval, and of nested intervals multiplied: the engine expands repetitions. Published patterns have `{1,3}`.
+ */
 const MAX_REPETITIONS = 1000;
-/** Choices in one alternative, beyond which a search may take exponential time. Published patterns have up to five. */
+/** Maximum choices in one alternative; more could make a search take exponential time. Published patterns have up to five. */
 const MAX_CHOICES = 8;
 
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
-/** Outside of brackets, Oniguruma counts these among the characters of a word. */
+/** Characters that Oniguruma counts as word characters, except inside brackets. */
 const OUTSIDE_WORD = `${WORD}\\u00b2\\u00b3\\u00b9\\u00bc-\\u00be`;
 const CLASSES: Readonly<Record<string, string>> = {
   s: '\\p{White_Space}',
@@ -40,7 +42,7 @@ const BRACKETS: Readonly<Record<string, string>> = {
 const LITERAL_ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', f: '\f', v: '\v', a: '\x07', e: '\x1b' };
 const NOT_LINE_END = '[^\\n]';
 
-/** @throws SyntaxError for what is no expression or one without an equal in JavaScript */
+/** @throws SyntaxError for an invalid expression or one without an equivalent in JavaScript */
 export function compileOniguruma(source: string): RegExp {
   if (source.length > MAX_PATTERN_CHARACTERS)
     throw new SyntaxError(`the pattern has ${source.length} characters; at most ${MAX_PATTERN_CHARACTERS} are read`);
@@ -49,7 +51,7 @@ export function compileOniguruma(source: string): RegExp {
   return new TimedPattern(whole, source, translation.choices > MAX_CHOICES);
 }
 
-/** The text as a pattern that matches it alone. */
+/** A pattern that matches only this text. */
 export const literal = (text: string): RegExp => new RegExp(Array.from(text, escapeCharacter).join(''), 'gv');
 
 class Translation {
@@ -57,9 +59,9 @@ class Translation {
   #at = 0;
   #depth = 0;
   #groups = 0;
-  /** How often the part that is being read repeats something, at most. */
+  /** Maximum repetitions around the part that is being read. */
   #repetitions = 1;
-  /** In how many places the part that is being read may match in more than one way; infinite for a choice that repeats. */
+  /** Number of places where the part being read can match in more than one way; infinite for a repeated choice. */
   choices = 0;
 
   constructor(source: string) {
@@ -90,7 +92,7 @@ class Translation {
     throw new SyntaxError(`the pattern has ${what} at character ${this.#at}, which is not supported`);
   }
 
-  /** Up to the parenthesis that closes the group, or the end. */
+  /** Reads up to the closing parenthesis of the group, or the end. */
   #alternatives(ignoreCase: boolean): string {
     if (++this.#depth > MAX_NESTING) this.#refuse(`groups nested more than ${MAX_NESTING} deep`);
     let fold = ignoreCase;
@@ -104,7 +106,7 @@ class Translation {
         most = Math.max(most, this.choices + 1);
         this.choices = 0;
       } else if (this.#take('(?i)')) {
-        // It holds up to the end of the group, alternatives included.
+        // It applies up to the end of the group, including alternatives.
         fold = true;
         const outside = this.choices;
         result += `(?:${this.#alternatives(true)})`;
@@ -147,7 +149,7 @@ class Translation {
     }
   }
 
-  /** `{2}`, `{2,}`, `{,3}`, `{2,3}`; anything else in braces is text. */
+  /** Reads `{2}`, `{2,}`, `{,3}` or `{2,3}`; other braces are literal text. */
   #interval(): string | undefined {
     const found = /^\{(\d*)(,?)(\d*)\}/.exec(this.#characters.slice(this.#at, this.#at + 16).join(''));
     if (found === null || (found[1] === '' && found[3] === '')) return undefined;
@@ -157,7 +159,7 @@ class Translation {
     return `{${found[1] || '0'}${found[2]}${found[3]}}`;
   }
 
-  /** Text that was matched once is not given back: a look-ahead keeps its first match. */
+  /** An atomic group, which never gives back matched text: a lookahead keeps its first match. */
   #atomic(inner: string): string {
     const name = `atomic${this.#groups++}`;
     return `(?:(?=(?<${name}>${inner}))\\k<${name}>)`;
@@ -249,7 +251,7 @@ class Translation {
     return this.#refuse(`the unknown property ${name}`);
   }
 
-  /** A class in brackets: unions, `&&`, classes inside. */
+  /** Reads a class in brackets: unions, `&&`, nested classes. */
   #class(fold: boolean): string {
     if (++this.#depth > MAX_NESTING) this.#refuse(`classes nested more than ${MAX_NESTING} deep`);
     const negative = this.#take('^');

@@ -1,6 +1,6 @@
 /**
- * Runs the pipeline of tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor, and back through the decoder. Ids and
- * texts are those of Hugging Face's `tokenizers`.
+ * Runs the pipeline of tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor, and back through the decoder. Ids
+ * and texts are those of Hugging Face's `tokenizers`.
  */
 import { isRecord } from '../../../narrow.ts';
 import { type AddedToken, createAddedTokens } from './added-tokens.ts';
@@ -16,35 +16,38 @@ import { readVocabulary, type Vocabulary } from './vocabulary.ts';
 
 export interface Pipeline {
   readonly kind: ModelKind;
-  /** One more than the largest id. */
+  /** The largest id plus one. */
   readonly vocabularySize: number;
-  /** The ids of one text. */
+  /** Returns the ids of one text. */
   encode(text: string, addSpecialTokens: boolean): number[];
-  /** Two texts, special tokens included. */
+  /** Encodes two texts, including special tokens. */
   encodePair(first: string, second: string): Encoded;
-  /** Ids without a token are left out. */
+  /** Returns the text of ids; ids without a token are skipped. */
   decode(ids: readonly number[], skipSpecialTokens: boolean): string;
   tokenId(token: string): number | undefined;
   token(id: number): string | undefined;
-  /** Special tokens as they are written. */
+  /** The texts of the special tokens. */
   readonly specialTexts: readonly string[];
-  /** Present where the bytes of a text bound its tokens. */
+  /** Present if the bytes of a text limit its number of tokens. */
   readonly byteTokens: ByteTokens | undefined;
 }
 
-/** How many tokens a text has, as far as its bytes show. */
+/** Bounds on the number of tokens of a text, from its bytes. */
 export interface ByteTokens {
-  /** A text has at most this many tokens for each of its bytes in UTF-8, and one more. */
+  /** A text has at most this many tokens per UTF-8 byte, plus one. */
   readonly mostPerByte: number;
-  /** Whether a text surely has a token, with or without the space around it. One has if the sign that it begins with has. */
+  /** True if a text certainly has a token, with or without the space around it. This depends only on its first character. */
   hasToken(text: string): boolean;
-  /** Whether a text has the tokens of its parts where it is cut at a `WORD_BREAK`. Parts behind one have no token more than `mostPerByte` says. */
+  /**
+   * Whether a text can be split at any `WORD_BREAK` without changing its tokens. Parts after a break have no more tokens than `mostPerByte`
+   * allows.
+   */
   readonly breaksAtSpaces: boolean;
-  /** Whether a text has a mark in front that it lacks behind other text. */
+  /** Whether a text gets a prefix mark that it does not get after other text. */
   readonly hasPrefix: boolean;
 }
 
-/** A letter of English or the end of a sentence or a part of one, and before the next letter a space, at which a part begins. */
+/** An English letter or punctuation mark, followed by a space and another letter; a part starts at that space. */
 export const WORD_BREAK = /[A-Za-z,.;:!?)](?= [A-Za-z])/g;
 
 export interface Definition {
@@ -56,7 +59,7 @@ export interface Definition {
   readonly decoder: unknown;
 }
 
-/** @throws Error for a component that is unknown, damaged, or without an equal here */
+/** @throws Error for a component that is unknown, damaged, or unsupported */
 export function createPipeline(definition: Definition): Pipeline {
   const vocabulary = readVocabulary(definition.model.vocab);
   const normalize = createNormalizer(definition.normalizer);
@@ -69,7 +72,7 @@ export function createPipeline(definition: Definition): Pipeline {
   const vocabularySize = Math.max(vocabulary.largestId, added.largestId) + 1;
   checkAddedIds(postProcess, vocabularySize);
 
-  // A text that begins with something that the normalizer removes has no first word in this sense.
+  // A text that starts with something that the normalizer removes has no first word in this sense.
   const looksForFirst = normalize !== undefined && JSON.stringify(definition.preTokenizer ?? null).includes('"first"');
   const losesStart = (section: string, normalized: string): boolean =>
     looksForFirst && normalized !== '' && normalize?.(section.slice(characterLength(section, 0))) === normalized;
@@ -80,7 +83,7 @@ export function createPipeline(definition: Definition): Pipeline {
   });
   const encodeOne = (written: string): number[] => {
     ids = [];
-    // Half a surrogate pair is no character: in UTF-8 it cannot even be written.
+    // Half a surrogate pair is not a character, and cannot even be written in UTF-8.
     const text = written.isWellFormed() ? written : written.toWellFormed();
     for (const raw of added.cutRaw(text)) {
       if (raw.id !== undefined) {
@@ -123,7 +126,7 @@ export function createPipeline(definition: Definition): Pipeline {
   };
 }
 
-/** Parts between breaks, which show where a pre-tokenizer cuts a text: no cut depends on which letters they have. */
+/** Parts between breaks, which show where a pre-tokenizer splits a text: its splits do not depend on the specific letters. */
 const PARTS = ['one', ' a', ' Wordlike', ' THING,', ' x.', ' Yz', ' ABC;', ' d', ' e:', ' F!', ' gh?', ' (I)', ' J.K.', ' l', ' M)', ' no'];
 
 function wordsOf(split: PreTokenizer['split'], text: string): string[] {
@@ -132,7 +135,7 @@ function wordsOf(split: PreTokenizer['split'], text: string): string[] {
   return words;
 }
 
-/** The characters that are left of a text behind each of its parts. */
+/** Number of remaining characters after each part of a text. */
 function endsOf(parts: readonly string[]): ReadonlySet<number> {
   let left = parts.join('').length;
   return new Set(
@@ -145,10 +148,10 @@ function endsOf(parts: readonly string[]): ReadonlySet<number> {
 
 const crossesBreak = ({ content }: AddedToken): boolean => content.search(WORD_BREAK) >= 0;
 
-/** By how much the composed form of a text can be longer than the text, in UTF-8 (Unicode Standard Annex 15, section 12). */
+/** Maximum growth of a text's UTF-8 length through NFC (Unicode Standard Annex 15, section 12). */
 const NFC_GROWTH = 3;
 
-/** With an alphabet of bytes, a token stands for at least one of them; a byte more is the space that some put in front. */
+/** Bounds for a byte alphabet: each token stands for at least one byte; the additional one is the space that some tokenizers prepend. */
 function byteTokens(
   { model, normalizer, preTokenizer, addedTokens }: Definition,
   vocabulary: Vocabulary,
@@ -156,7 +159,7 @@ function byteTokens(
 ): ByteTokens | undefined {
   const cuts = JSON.stringify(preTokenizer ?? null);
   if (modelKind(model) !== 'BPE' || !cuts.includes('"ByteLevel"') || cuts.includes('"Removed"')) return undefined;
-  // Some vocabularies lack bytes that their training texts did not have.
+  // Some vocabularies lack bytes that do not occur in their training texts.
   const missing = new Set(BYTE_CHARACTERS.flatMap((character, byte) => (vocabulary.id(character) === undefined ? byte : [])));
   const isPlain = normalizer === null || normalizer === undefined;
   if (!isPlain && (missing.size > 0 || !isRecord(normalizer) || normalizer.type !== 'NFC')) return undefined;
@@ -171,13 +174,13 @@ function byteTokens(
   };
 }
 
-/** The character that stands for a space in vocabularies of SentencePiece. */
+/** The character for a space in SentencePiece vocabularies. */
 const SPACE_MARK = '\u2581';
 const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
 
 /**
- * A piece of SentencePiece stands for a character at least. A character without a piece is written as its bytes, and a space as a character
- * that has one.
+ * Bounds for SentencePiece: a piece stands for at least one character. A character without a piece is encoded as its bytes, and a space as
+ * a character that has a piece.
  */
 function pieceTokens({ model, normalizer, preTokenizer, addedTokens }: Definition, vocabulary: Vocabulary): ByteTokens | undefined {
   const isPlain = model.byte_fallback === true && !model.continuing_subword_prefix && !model.end_of_word_suffix;
@@ -186,19 +189,19 @@ function pieceTokens({ model, normalizer, preTokenizer, addedTokens }: Definitio
   const steps = [...stepsIn(normalizer), ...stepsIn(preTokenizer)];
   if (!steps.every(marksSpaces)) return undefined;
   const hasPrefix = steps.some(({ type }) => type === 'Prepend' || type === 'Metaspace');
-  // Each text between added tokens may have a mark in front, for which a byte of such a token has to stand.
+  // Each text between added tokens may get a prefix mark, which a byte of such a token must account for.
   if (hasPrefix && addedTokens.some(({ content }) => Buffer.byteLength(content) < 2)) return undefined;
   return { mostPerByte: 1, breaksAtSpaces: false, hasPrefix, hasToken: text => text.trim() !== '' };
 }
 
-/** The steps of a normalizer or a pre-tokenizer. */
+/** The steps of a normalizer or pre-tokenizer. */
 function stepsIn(value: unknown): readonly Component[] {
   if (!isRecord(value)) return [];
   const inner = value.type === 'Sequence' ? (value.normalizers ?? value.pretokenizers) : undefined;
   return Array.isArray(inner) ? inner.flatMap(stepsIn) : [value];
 }
 
-/** Whether a step does nothing to a text but to mark its spaces, and to cut it. */
+/** True if a step only marks the spaces of a text and splits it. */
 function marksSpaces({ type, pattern, content, prepend, replacement = SPACE_MARK, behavior }: Component): boolean {
   const isSpace = isRecord(pattern) && pattern.String === ' ';
   if (type === 'Replace') return isSpace && content === SPACE_MARK;
@@ -207,7 +210,7 @@ function marksSpaces({ type, pattern, content, prepend, replacement = SPACE_MARK
   return type === 'Split' && isSpace && behavior !== 'Removed';
 }
 
-/** The ids before and after a text; undefined where the text does not stand in the result exactly once. */
+/** The ids before and after a text; undefined if the text does not occur exactly once in the result. */
 function frameOf(postProcess: PostProcess): { readonly before: readonly number[]; readonly after: readonly number[] } | undefined {
   const text = -1;
   const { ids } = postProcess({ ids: [text], types: [0] }, undefined);
@@ -215,7 +218,7 @@ function frameOf(postProcess: PostProcess): { readonly before: readonly number[]
   return at < 0 || ids.lastIndexOf(text) > at ? undefined : { before: ids.slice(0, at), after: ids.slice(at + 1) };
 }
 
-/** @throws Error where the ids that are added to one text or two are outside the vocabulary: no embedding has a row for them */
+/** @throws Error if the ids added to one or two texts are outside the vocabulary, since no embedding has a row for them */
 function checkAddedIds(postProcess: PostProcess, vocabularySize: number): void {
   const empty: Encoded = { ids: [], types: [] };
   for (const second of [undefined, empty]) {

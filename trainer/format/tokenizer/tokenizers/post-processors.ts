@@ -1,4 +1,4 @@
-/** The `post_processor` of tokenizer.json: the special tokens around a text, and around and between two. */
+/** The `post_processor` of tokenizer.json: the special tokens around one text, or around and between two. */
 import { isRecord } from '../../../narrow.ts';
 import { build, type Component, list, steps } from './component.ts';
 
@@ -11,7 +11,7 @@ export interface Encoded {
 /** Post-processes one text, or two. */
 export type PostProcess = (first: Encoded, second: Encoded | undefined) => Encoded;
 
-/** Published templates add up to a dozen to a text. */
+/** Maximum number of tokens in a template; published ones add up to a dozen to a text. */
 const MAX_TEMPLATE_TOKENS = 1000;
 
 const KINDS: Readonly<Record<string, (component: Component, depth: number) => PostProcess>> = {
@@ -30,7 +30,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => Po
   Sequence: (component, depth) => {
     const inner = steps(component, 'processors').map(step => build('post_processor', step, KINDS, depth + 1));
     return (first, second) => {
-      // All but the one that adds tokens leave a text as it is.
+      // All steps except the one that adds tokens leave a text unchanged.
       const adding = inner.filter(step => step !== plain);
       if (adding.length > 1) throw new Error('its post_processor adds special tokens twice');
       return (adding[0] ?? plain)(first, second);
@@ -38,7 +38,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => Po
   },
 };
 
-/** @throws Error for a kind that is unknown or a field that is wrong */
+/** @throws Error for an unknown kind or a wrong field */
 export const createPostProcessor = (value: unknown): PostProcess =>
   value === null || value === undefined ? plain : build('post_processor', value, KINDS);
 
@@ -51,7 +51,7 @@ const joined = (parts: readonly Encoded[]): Encoded => ({
   types: parts.flatMap(({ types }) => types),
 });
 
-/** Two texts one after the other, the second of type 1. */
+/** Concatenates two texts, the second with type 1. */
 const plain: PostProcess = (first, second) => joined([first, ...(second === undefined ? [] : [uniform(second.ids, 1)])]);
 
 function template(component: Component): PostProcess {

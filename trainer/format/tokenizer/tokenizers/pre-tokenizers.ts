@@ -1,18 +1,18 @@
-/** The `pre_tokenizer` of tokenizer.json: a text cut into words, which the model then cuts further. */
+/** The `pre_tokenizer` of tokenizer.json: splits a text into words, which the model then splits further. */
 import { toByteCharacters } from './byte-level.ts';
 import { build, type Component, flag, integer, pattern, steps, text } from './component.ts';
 import { FORMER_PUNCTUATION, NEWER_PUNCTUATION } from './older-unicode.ts';
 import { compileOniguruma } from './oniguruma.ts';
 
-/** Receives the words of a text in their order; none is empty. @param first whether it begins where the whole text begins */
+/** Receives the words of a text in order; none is empty. @param first whether it starts at the beginning of the whole text */
 export type Emit = (word: string, first: boolean) => void;
 
-/** Cuts texts into words, for a receiver that is given once: each text costs thousands of words, and lists of them would cost more than the model. */
+/** Splits texts into words, for one receiver. A text has thousands of words, and lists of them would cost more than the model. */
 export type Split = (emit: Emit) => Emit;
 
 export interface PreTokenizer {
   readonly split: Split;
-  /** A word as the model's vocabulary spells it, which is looked up less often than words are cut. */
+  /** Converts a word to the vocabulary's spelling. Done at lookup, which is less frequent than splitting. */
   readonly spell: (word: string) => string;
 }
 
@@ -22,7 +22,7 @@ interface Step {
   readonly spell?: PreTokenizer['spell'];
 }
 
-/** The treatment of the stretches that a pattern finds. */
+/** How the ranges that a pattern matches are handled. */
 type Behavior = 'Isolated' | 'Removed' | 'MergedWithPrevious' | 'MergedWithNext' | 'Contiguous';
 const BEHAVIORS: readonly Behavior[] = ['Isolated', 'Removed', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'];
 
@@ -40,7 +40,7 @@ function splitBy(found: RegExp, behavior: Behavior, invert = false): Split {
   );
 }
 
-/** Each match and each stretch between two is a word. Most patterns match everything, and then all matches are found in one call. */
+/** Makes each match, and each range between two matches, a word. Most patterns match everything, so all matches are found in one call. */
 const isolate =
   (found: RegExp): Split =>
   emit =>
@@ -64,7 +64,7 @@ const whole: Split = emit => (text, first) => {
   if (text !== '') emit(text, first);
 };
 
-/** Each word as it is changed. */
+/** Changes each word. */
 const changed =
   (change: (word: string, first: boolean) => string): Split =>
   emit =>
@@ -114,7 +114,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => re
 
 const one = (split: Split): readonly Step[] => [{ split }];
 
-/** @throws Error for a kind that is unknown or a field that is wrong */
+/** @throws Error for an unknown kind or a wrong field */
 export function createPreTokenizer(value: unknown): PreTokenizer {
   const all = value === null || value === undefined ? [] : build('pre_tokenizer', value, KINDS);
   const spell = all.at(-1)?.spell;
@@ -122,7 +122,7 @@ export function createPreTokenizer(value: unknown): PreTokenizer {
   return { split: cuts.reduce(then, whole), spell: spell ?? (word => word) };
 }
 
-/** Older files say it in small letters. */
+/** Reads the behavior; older files spell it in lowercase. */
 function behavior(component: Component, byDefault?: Behavior): Behavior {
   const named = text(component, 'behavior', byDefault);
   const found = BEHAVIORS.find(known => known.toLowerCase() === named.replaceAll('_', '').toLowerCase());
@@ -132,7 +132,7 @@ function behavior(component: Component, byDefault?: Behavior): Behavior {
 
 function metaspace(component: Component): Split {
   const replacement = text(component, 'replacement', '▁');
-  // Files from before `prepend_scheme` have `add_prefix_space`.
+  // Files older than `prepend_scheme` have `add_prefix_space`.
   const scheme = text(component, 'prepend_scheme', flag(component, 'add_prefix_space', true) ? 'always' : 'never');
   if (!['always', 'first', 'never'].includes(scheme)) throw new Error(`Metaspace has the prepend_scheme ${scheme}`);
   const cut = flag(component, 'split', true) ? splitBy(pattern({ pattern: replacement }), 'MergedWithNext') : whole;
@@ -144,7 +144,7 @@ function metaspace(component: Component): Split {
   return then(replaced, cut);
 }
 
-/** Reports the stretches into which a text is cut, in their order; none is empty. */
+/** Reports the ranges that a text is split into, in order; none is empty. */
 function pieces(value: string, found: RegExp, how: Behavior, invert: boolean, report: (from: number, to: number) => void): void {
   let [from, to, before] = [0, 0, false];
   const part = (begin: number, end: number, match: boolean): void => {
@@ -165,7 +165,7 @@ function pieces(value: string, found: RegExp, how: Behavior, invert: boolean, re
   if (from < to && !(how === 'Removed' && before)) report(from, to);
 }
 
-/** Whether a stretch is one with the stretch in front of it. */
+/** True if a range is joined with the range before it. */
 function joins(how: Behavior, before: boolean, match: boolean): boolean {
   if (how === 'Contiguous') return match === before;
   if (how === 'MergedWithPrevious') return match && !before;

@@ -1,32 +1,34 @@
-/** A regular expression of tokenizer.json. Each search of a text ends with an error after a stated time. */
+/** A regular expression of tokenizer.json with a time limit: a search that exceeds it throws an error. */
 import vm from 'node:vm';
 import { codeOf } from '../../../protocol/error-facts.ts';
 import { TextLimitError } from './component-limits.ts';
 
-/** Published patterns cut a text of megabytes in less than a second. */
+/** Time limit; published patterns split megabytes of text in less than a second. */
 const LONGEST_SEARCH_MS = 30_000;
-/** A shorter text is searched without a clock, unless the pattern may take exponential time. The clock costs about as much as 200 tokens. */
+/**
+ * Shorter texts are searched without a timer, unless the pattern may take exponential time. The timer costs about as much as 200 tokens.
+ */
 const UNTIMED_CHARACTERS = 4096;
 const MATCHES_AT_A_TIME = 1000;
 
 const slot = { run: (): void => undefined };
 let timed: { readonly context: vm.Context; readonly script: vm.Script } | undefined;
 
-/** Runs synchronous code, which V8 ends where it takes too long. @throws Error with the code ERR_SCRIPT_EXECUTION_TIMEOUT */
+/** Runs synchronous code, which V8 terminates if it takes too long. @throws Error with the code ERR_SCRIPT_EXECUTION_TIMEOUT */
 function within(timeoutMs: number, run: () => void): void {
   timed ??= { context: vm.createContext(slot), script: new vm.Script('run()') };
   slot.run = run;
   timed.script.runInContext(timed.context, { timeout: timeoutMs });
 }
 
-/** Finds the same as a plain expression, in a bounded time. */
+/** Matches like a plain expression, with a time limit. */
 export class TimedPattern extends RegExp {
   readonly #plain: RegExp;
   readonly #written: string;
   readonly #isSuspect: boolean;
   readonly #mostMs: number;
 
-  /** @param written the pattern as the file has it @param isSuspect whether it may take exponential time */
+  /** @param written the pattern as in the file @param isSuspect whether it may take exponential time */
   constructor(source: string, written: string, isSuspect: boolean, mostMs = LONGEST_SEARCH_MS) {
     super(source, 'gv');
     this.#plain = new RegExp(source, 'gv');
@@ -45,7 +47,7 @@ export class TimedPattern extends RegExp {
     );
   }
 
-  /** Finds a few matches at a time, so that a reader may stop. */
+  /** Finds a few matches at a time, so that the caller may stop early. */
   override *[Symbol.matchAll](text: string): RegExpStringIterator<RegExpExecArray> {
     const matches = text.matchAll(this.#plain);
     const few = (): RegExpExecArray[] => {

@@ -1,12 +1,12 @@
-/** SentencePiece's unigram model: of all ways to cut a word into pieces the one whose scores sum highest. */
+/** SentencePiece's unigram model: splits a word into the pieces with the highest total score. */
 import { elementAt, required } from '../../../narrow.ts';
 import { type Component, flag } from './component.ts';
 import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
 
-/** The cost of an unknown character beyond that of the worst piece. */
+/** Penalty of an unknown character, in addition to the score of the worst piece. */
 const UNKNOWN_PENALTY = 10;
 
-/** Characters of all pieces, each of which may take a node of the trie. The largest vocabularies have some 2 million. */
+/** Maximum number of characters in all pieces, each of which may take a trie node. The largest vocabularies have about 2 million. */
 const MAX_PIECE_CHARACTERS = 8_000_000;
 
 interface Node {
@@ -19,7 +19,7 @@ const isPieces = (value: unknown): value is ReadonlyArray<readonly [string, numb
   value.length > 0 &&
   value.every(piece => Array.isArray(piece) && typeof piece[0] === 'string' && typeof piece[1] === 'number');
 
-/** @throws Error for a vocabulary that is no list of pieces with scores */
+/** @throws Error if the vocabulary is not a list of pieces with scores */
 export function createUnigram(component: Component, vocabulary: Vocabulary): Model {
   const pieces = component.vocab;
   if (!isPieces(pieces)) throw new Error('its unigram vocabulary is not a list of pieces with scores');
@@ -67,7 +67,7 @@ function trie(pieces: ReadonlyArray<readonly [string, number]>, vocabulary: Voca
   return root;
 }
 
-/** Neighboring unknown characters are one piece. */
+/** Finds the best split; consecutive unknown characters form one piece. */
 function bestCut(word: string, root: Node, unknownScore: number, unknown: number | undefined): readonly string[] {
   const scores = new Float64Array(word.length + 1);
   const starts = new Int32Array(word.length + 1).fill(-1);

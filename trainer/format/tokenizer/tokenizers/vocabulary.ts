@@ -1,28 +1,28 @@
-/** The `model` of tokenizer.json: words to ids. */
+/** The `model` of tokenizer.json: maps words to ids. */
 import { isRecord } from '../../../narrow.ts';
 
-/** The ids of a word. */
+/** Returns the ids of a word. */
 export type Model = (word: string) => readonly number[];
 
 export interface Vocabulary {
   id(token: string): number | undefined;
   token(id: number): string | undefined;
-  /** How many different tokens it has. */
+  /** Number of different tokens. */
   readonly size: number;
-  /** −1 without a token. */
+  /** The largest id; −1 if there are no tokens. */
   readonly largestId: number;
 }
 
 const entries = new WeakMap<object, readonly (readonly [string, unknown])[]>();
 
-/** The entries of a map, listed once: a large one takes a tenth of a second each time. */
+/** The entries of a map, cached: listing a large one takes a tenth of a second. */
 export function entriesOf(vocab: Readonly<Record<string, unknown>>): readonly (readonly [string, unknown])[] {
   const known = entries.get(vocab) ?? Object.entries(vocab);
   entries.set(vocab, known);
   return known;
 }
 
-/** Returns whether a vocabulary is a map of tokens to ids. @throws Error for a map to something else */
+/** True if a vocabulary maps tokens to ids. @throws Error for a map to other values */
 export function isIds(vocab: unknown): vocab is Readonly<Record<string, number>> {
   if (!isRecord(vocab)) return false;
   for (const [token, id] of entriesOf(vocab))
@@ -30,7 +30,7 @@ export function isIds(vocab: unknown): vocab is Readonly<Record<string, number>>
   return true;
 }
 
-/** Token → id from an object, or from a list of pieces with scores. */
+/** Reads token → id from an object, or from a list of pieces with scores. */
 export function readVocabulary(vocab: unknown): Vocabulary {
   const ids = new Map<string, number>();
   const tokens: string[] = [];
@@ -45,7 +45,7 @@ export function readVocabulary(vocab: unknown): Vocabulary {
 
 const encoder = new TextEncoder();
 
-/** The tokens `<0x41>` of a text's bytes; undefined where one is missing. */
+/** The byte tokens (such as `<0x41>`) of a text; undefined if one is missing in the vocabulary. */
 export function fallbackBytes(text: string, vocabulary: Vocabulary): readonly number[] | undefined {
   const ids: number[] = [];
   for (const byte of encoder.encode(text)) {
