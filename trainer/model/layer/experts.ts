@@ -1,39 +1,44 @@
-/** Which experts compute a token, and how what they give is put together (Shazeer et al. 2017; Mixtral: Jiang et al. 2024; DeepSeek-V3, 2024). */
+/**
+ * Which experts compute a token, and how their outputs are combined (Shazeer et al. 2017; Mixtral: Jiang et al. 2024; DeepSeek-V3, 2024).
+ */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 
 export interface Routing {
-  /** Experts of each token, int32 [tokens · chosen], token by token; the best first. */
+  /** The experts of each token, int32 [tokens · chosen], token by token, best first. */
   readonly ids: Node;
-  /** [tokens, chosen]. */
+  /** Weights of the chosen experts, [tokens, chosen]. */
   readonly weights: Node;
 }
 
 export interface RoutingRule {
-  /** Experts that compute a token. */
+  /** Number of experts that compute a token. */
   readonly chosen: number;
-  /** The weights of those chosen sum to 1: softmax over all and divided by their sum, or softmax over those alone, which is the same. */
+  /**
+   * Whether the weights of the chosen experts sum to 1: softmax over all, divided by their sum, which equals the softmax over the chosen
+   * ones.
+   */
   readonly sumsToOne: boolean;
-  /** In place of the softmax, the sigmoid of each logit. */
+  /** If given, the sigmoid of each logit replaces the softmax. */
   readonly sigmoids?: SigmoidRule;
 }
 
 export interface SigmoidRule {
   /** Added to the sum that the weights are divided by. */
   readonly epsilon: number;
-  /** The factor of all weights. */
+  /** Multiplies all weights. */
   readonly factor: number;
-  /** Groups of neighboring experts, all of one size, and of how many of them a token may have experts. */
+  /** Groups of neighboring experts, all of equal size, and the number of groups that a token's experts may come from. */
   readonly groups?: { readonly count: number; readonly chosen: number };
 }
 
-/** Far below any logit, and a number in every engine. */
+/** Far below any logit, and representable in every engine. */
 const OUT = -3e38;
 
 /**
- * The experts with the highest logits; of equal ones the first. The choice has no gradient, the weights have.
+ * Chooses the experts with the highest logits, the first among equals. The choice has no gradient; the weights do.
  * @param logits of the router, [tokens, experts]
- * @param bias of each expert, [experts]: it is added to the sigmoids where experts are chosen, and not to their weights
+ * @param bias of each expert, [experts]: added to the sigmoids for the choice of experts, but not to the weights
  */
 export function route(graph: Graph, logits: Node, rule: RoutingRule, bias?: Node): Routing {
   const [tokens, experts] = dimensions(logits.shape, 2);
@@ -53,10 +58,10 @@ export function route(graph: Graph, logits: Node, rule: RoutingRule, bias?: Node
   return { ids: graph.reshape(graph.concat(ids, 1), [tokens * chosen]), weights };
 }
 
-/** Outside the blocks, so that it is kept: computed again, a choice between nearly equal numbers might fall otherwise. */
+/** Outside the blocks, so that the choice is kept: computed again, it could change between nearly equal values. */
 const bestOf = (graph: Graph, from: Node): Node => graph.within({ block: -1 }, () => graph.argmax(from, 1));
 
-/** @param isTaken 1 where a number is no longer to be chosen, otherwise 0 */
+/** @param isTaken 1 where a value may no longer be chosen, otherwise 0 */
 const without = (graph: Graph, from: Node, isTaken: Node): Node => graph.select(graph.greaterEqual(isTaken, 0.5), graph.scalar(OUT), from);
 
 /** @param values of the chosen experts, [tokens, chosen] */
@@ -68,8 +73,8 @@ function weightsOf(graph: Graph, values: Node, { sumsToOne, sigmoids }: RoutingR
 }
 
 /**
- * The scores of the groups that experts may be chosen from, and `OUT` for all others. The groups whose two highest scores have the largest
- * sums are chosen.
+ * The scores of experts in eligible groups, and `OUT` for all others. The eligible groups are those whose two highest scores have the
+ * largest sums.
  * @param scores [tokens, experts]
  */
 function eligible(graph: Graph, scores: Node, { groups }: SigmoidRule): Node {
@@ -80,7 +85,7 @@ function eligible(graph: Graph, scores: Node, { groups }: SigmoidRule): Node {
   const others = without(graph, grouped, graph.oneHot(bestOf(graph, grouped), size));
   let left = graph.reshape(graph.add(graph.max(grouped, [1]), graph.max(others, [1])), [tokens, groups.count]);
   for (let i = 0; i < groups.chosen; i++) left = without(graph, left, graph.oneHot(bestOf(graph, left), groups.count));
-  // Those that were chosen are out of the sums.
+  // The sums of chosen groups were replaced by OUT.
   const isChosen = graph.less(graph.reshape(left, [tokens * groups.count, 1]), OUT / 2);
   return graph.reshape(graph.select(isChosen, grouped, graph.scalar(OUT)), [tokens, experts]);
 }

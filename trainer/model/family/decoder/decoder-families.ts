@@ -1,6 +1,6 @@
 /**
- * The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers
- * alike.
+ * The families of decoders, each a table of keys and the parts that they specify; reads config.json of older and newer Transformers
+ * versions.
  */
 
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
@@ -84,11 +84,12 @@ export const isDecoder = (architecture: string | undefined): architecture is Dec
   isOneOf(namesOf(families), architecture);
 
 /**
- * @param names where the file has other names than the family's
+ * Reads the config of a decoder.
+ * @param names if the file uses other names than the family's
  * @throws ModelConfigError with every key that is missing, out of bounds or unsupported
  */
 export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig {
-  // Its `own` is given the values of its own `keys` below, and the keys read here are those that all families share.
+  // `own` receives the values of the family's `keys`; the keys read here are those that all families share.
   const described = families[architecture] as unknown as Family<(typeof llama)['keys']>;
   const json = described.defaults ? { ...described.defaults(file), ...file } : file;
   const { values: c, problems } = readConfig(described.keys, architecture, json);
@@ -151,7 +152,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
   };
 }
 
-/** The keys that are not listed as ones without effect. */
+/** Returns the config without keys that are listed as having no effect. */
 const withEffect = (json: ConfigJson, keys: KeyTable): ConfigJson =>
   Object.fromEntries(Object.entries(json).filter(([key]) => keys[key]?.class !== 'without-effect'));
 
@@ -165,7 +166,7 @@ const everyLayer = (c: Sizes, { problems, ...positions }: ReturnType<typeof read
   positions: everywhere(c, positions),
 });
 
-/** Texts beyond a model's own length are what dynamic scaling is for. */
+/** The maximum text length: dynamic scaling exists for texts beyond a model's own length. */
 const longest = (maxPositions: number, positions: readonly Positions[]): number =>
   Math.floor(maxPositions * Math.min(...positions.map(({ scaling }) => (scaling.type === 'dynamic' ? Math.max(1, scaling.factor) : 1))));
 
@@ -200,7 +201,7 @@ function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProb
   return [...wrong, ...windowProblems(json, windows)];
 }
 
-/** Blocks that are to have a window need its size. */
+/** Returns a problem if blocks have a window without a size. */
 function windowProblems(json: ConfigJson, windows: Windows): ConfigProblem[] {
   const unsized = windows.filter(window => window === 'unsized').length;
   if (unsized === 0) return [];
@@ -210,5 +211,5 @@ function windowProblems(json: ConfigJson, windows: Windows): ConfigProblem[] {
   return [contradiction('sliding_window', `sliding_window is null, and ${layers}: say how many tokens such a layer sees`)];
 }
 
-/** The keys of a decoder of these families. */
+/** Returns the keys of a decoder of these families. */
 export const decoderKeysOf = (architecture: DecoderArchitecture): KeyTable => families[architecture].keys;

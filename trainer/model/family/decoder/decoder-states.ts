@@ -1,11 +1,11 @@
-/** A decoder as a model of whole texts: the states of its tokens, without the head that predicts the next one. */
+/** A decoder as a model of whole texts: the states of its tokens, without the head that predicts the next token. */
 
 import { paddingMask } from '../../layer/self-attention.ts';
 import type { CausalModel, ClassifierInput, TextStates } from '../../model-spec.ts';
 import type { ModuleSpec } from '../../module-specs.ts';
 import { tokensOf } from '../text/text-encoder.ts';
 
-/** All modules but the head, which may be the embedding. */
+/** All modules except the head, unless the head is the embedding. */
 export const bodyOf = ({ modules, head }: CausalModel): ModuleSpec[] =>
   modules.filter(module => module !== head || module.kind === 'embedding');
 
@@ -17,7 +17,10 @@ export const inputOfDecoder = ({ vocabularySize, maxPositions }: CausalModel, pa
   tokenTypes: 0,
 });
 
-/** Texts are filled up at their end, which no earlier token sees; where tokens see both ways, none sees what fills up. */
+/**
+ * The states of a decoder. Texts are padded at their end, where causal attention hides the padding; a mask hides it if tokens attend both
+ * ways.
+ */
 export const statesOfDecoder = (decoder: CausalModel): TextStates => ({
   of: 'decoder',
   modules: bodyOf(decoder),

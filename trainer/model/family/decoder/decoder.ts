@@ -1,4 +1,7 @@
-/** A decoder as data: what `DecoderConfig` describes is assembled from named parts, with Transformers' numbers (Touvron et al. 2023). */
+/**
+ * A decoder as data: assembles the model that `DecoderConfig` describes from named parts, matching Transformers' outputs (Touvron et al.
+ * 2023).
+ */
 
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -55,7 +58,7 @@ export function decoder(config: DecoderConfig): CausalModel {
   };
 }
 
-/** Blocks with a state, and those that read the keys and values of others, cache none. */
+/** The cached keys and values; blocks with a state, and blocks that read the keys and values of others, cache none. */
 const keyValuesOf = (config: DecoderConfig): CausalModel['keyValues'] =>
   config.attention.layers.map(({ kvHeads, headDim, valueDim, keysFrom }, layer) =>
     stateOf(config, layer) || keysFrom !== undefined ? undefined : { kvHeads, headDim, valueDim },
@@ -82,7 +85,7 @@ interface Parts {
   readonly blocks: readonly Block[];
   readonly embedding: ModuleSpec;
   readonly finalNorm: ModuleSpec;
-  /** The modules that make the inputs of the blocks, where those have some. */
+  /** The modules that compute the inputs of the blocks, if blocks have inputs. */
   readonly blockInputs: LayerInputs | undefined;
 }
 
@@ -116,7 +119,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   return scaled(normed(tracer, config, finalNorm, x), config.logitMultiplier);
 }
 
-/** How each block turns; blocks that turn alike share their tables. */
+/** How each block rotates; blocks with the same positions share their tables. */
 function turnsOf(
   { graph }: Tracer,
   { ids, positions: at, length }: TokenInputs,
@@ -124,7 +127,7 @@ function turnsOf(
 ): (Turn | undefined)[] {
   const tokens = ids.shape[1] as number;
   let counted: Node | undefined;
-  // As in Transformers, the longest text of a batch counts for all, unless each has a length of its own.
+  // As in Transformers, the longest text of a batch determines the frequencies for all, unless each text has its own length.
   const longest = (): Node =>
     (counted ??= graph.cast(length ?? graph.add(graph.max(required(at, 'the positions of the tokens'), [0, 1], true), 1), 'float32'));
   const turn = (own: Positions): Turn => {
@@ -138,7 +141,7 @@ function turnsOf(
   return positions.map(own => known.get(own));
 }
 
-/** The factor of queries, [tokens, 1] or [batch, 1, tokens, 1]; undefined where they do not grow. */
+/** The factor of queries, [tokens, 1] or [batch, 1, tokens, 1]; undefined without a growth factor. */
 function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node | undefined): Node | undefined {
   if (!growth) return undefined;
   const { beta, span } = growth;
@@ -154,7 +157,7 @@ function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node 
   return graph.add(graph.mul(graph.log(graph.add(spans, 1)), beta), 1);
 }
 
-/** The length at which a text is rotated differently, and whether its earlier tokens are then read again. */
+/** The length beyond which a text is rotated differently, and whether its earlier tokens are then read again. */
 function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'] {
   const own = positions.find(each => each !== undefined && turningLength(each) !== undefined);
   const length = own && turningLength(own);

@@ -1,4 +1,6 @@
-/** A decoder with a head for whole texts: the state of a text's last token through one layer, as Transformers' `…ForSequenceClassification`. */
+/**
+ * A decoder with a head for whole texts: one layer on the state of a text's last token, as in Transformers' `…ForSequenceClassification`.
+ */
 
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -13,16 +15,16 @@ export interface ScoreHeadParams {
   readonly architecture: string;
   readonly json: ConfigJson;
   readonly options: ModelOptions;
-  /** Whether the weight file has the head, by its architecture. */
+  /** Whether the weight file has the head, judging by its architecture. */
   readonly hasHead: boolean;
-  /** The token that pads texts: it is no text's last token. Left out: the token that ends texts, by config.json, or else 0. */
+  /** The token that pads texts and is never a text's last token. By default, the end token of config.json, or else 0. */
   readonly padId: number | undefined;
 }
 
-/** The name that all decoders give the layer. */
+/** The name of the layer, in all decoders. */
 const SCORE = 'score';
 
-/** @throws ModelConfigError where labels and problem do not fit each other */
+/** @throws ModelConfigError if labels and problem do not fit each other */
 export function withScoreHead(
   decoder: CausalModel,
   { architecture, json, options, hasHead, padId = endId(json) }: ScoreHeadParams,
@@ -52,7 +54,7 @@ export function withScoreHead(
   };
 }
 
-/** States [batch · tokens, width] → those of the last token of each text that is not the one for padding, [batch, width]. */
+/** States [batch · tokens, width] → the state of each text's last token that is not padding, [batch, width]. */
 function lastTokens(graph: Graph, states: Node, { ids, padId }: { readonly ids: Node; readonly padId: number }): Node {
   const [batch, tokens] = dimensions(ids.shape, 2);
   const counting = (length: number, step: number, shape: readonly number[]): Node =>
@@ -66,13 +68,13 @@ function lastTokens(graph: Graph, states: Node, { ids, padId }: { readonly ids: 
   return graph.gather(states, graph.cast(graph.add(last, counting(batch, tokens, [batch])), 'int32'));
 }
 
-/** Transformers' default where a config does not say how new layers start. */
+/** Transformers' default for the deviation of new layers. */
 const USUAL_SPREAD = 0.02;
 
 const spreadOf = ({ initializer_range: std }: ConfigJson): number =>
   typeof std === 'number' && std >= 0 && std <= 10 ? std : USUAL_SPREAD;
 
-/** The first token that ends a text. */
+/** The first end token of a config. */
 function endId({ eos_token_id: given }: ConfigJson): number {
   const first: unknown = Array.isArray(given) ? given[0] : given;
   return typeof first === 'number' && Number.isInteger(first) && first >= 0 ? first : 0;

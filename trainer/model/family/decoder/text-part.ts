@@ -1,4 +1,4 @@
-/** The text parts of models that also see images. */
+/** The text parts of models that also take images. */
 
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { required } from '../../../narrow.ts';
@@ -14,9 +14,9 @@ import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './keys/i
 interface TextPart {
   readonly keys: typeof imageTextKeys & KeyTable;
   readonly names: DecoderNames;
-  /** The decoder by the `model_type` of `text_config`; the first where it names none. */
+  /** The decoder by the `model_type` of `text_config`; the first one if it has none. */
   readonly decoders: Readonly<Record<string, DecoderArchitecture>>;
-  /** The work of the parts that are not loaded, left undone. */
+  /** The missing function of the parts that are not loaded. */
   readonly others: string;
 }
 
@@ -71,7 +71,7 @@ export const isTextPart = (architecture: string | undefined): architecture is Te
 
 export interface InnerDecoder {
   readonly architecture: DecoderArchitecture;
-  /** Its config as if it stood alone. */
+  /** Its config as that of a standalone decoder. */
   readonly config: ConfigJson;
 }
 

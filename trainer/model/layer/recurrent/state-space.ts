@@ -9,26 +9,29 @@ import { matrix } from './triangular-inverse.ts';
 export interface StateSpaceParams {
   /** X [batch, tokens, heads · valueDim]. */
   readonly x: Node;
-  /** B and C [batch, tokens, groups · stateDim]; heads is a multiple of the groups, and neighbors share one. */
+  /** B and C [batch, tokens, groups · stateDim]. The number of heads is a multiple of the groups; neighboring heads share one group. */
   readonly b: Node;
   readonly c: Node;
-  /** The logarithm of the share of the state that each token leaves, at most 0: [batch, tokens, heads]. */
+  /** The logarithm of the share of the state that remains after each token, at most 0: [batch, tokens, heads]. */
   readonly decay: Node;
-  /** How much of its value each token writes: [batch, tokens, heads]. */
+  /** The share of its value that each token writes: [batch, tokens, heads]. */
   readonly rate: Node;
   readonly groups: number;
-  /** int32 [batch, tokens]: the place of each token in its text, where several follow each other. Each text starts from an empty state. */
+  /**
+   * int32 [batch, tokens]: the position of each token in its text, if several texts follow each other. Each text starts from an empty
+   * state.
+   */
   readonly positions?: Node | undefined;
-  /** The state before the first token, [batch, groups, stateDim, heads / groups · valueDim]; zeros if left out. No gradient reaches it. */
+  /** The state before the first token, [batch, groups, stateDim, heads / groups · valueDim]; zeros by default. No gradient flows to it. */
   readonly state?: Node | undefined;
-  /** Tokens a chunk; no more than `CHUNK` are taken. The numbers are the same up to rounding. */
+  /** Tokens per chunk, at most `CHUNK`. It changes the results only by rounding. */
   readonly chunk: number;
 }
 
 export interface StateSpace {
   /** [batch, tokens, heads · valueDim]. */
   readonly y: Node;
-  /** The state behind the last token, in the shape of `state`. */
+  /** The state after the last token, in the shape of `state`. */
   readonly last: () => Node;
 }
 
@@ -36,8 +39,9 @@ export interface StateSpace {
  * y_t = S_tᵀ·c_t with S_t = e^(decay_t)·S₍t₋₁₎ + rate_t·b_t·x_tᵀ for each head.
  *
  * Within a chunk let s be the sum of decays up to a token, and L_ij = e^(s_i − s_j) for j ≤ i. With U = rate ∘ X and the state S before the
- * chunk, the chunk gives e^s ∘ (C·S) + (C·Bᵀ ∘ L)·U, and adds Bᵀ·(L_last ∘ U) to the state. The states before all chunks are one product of
- * what the chunks add with what is left of it, e to the sum of the decays between. B and C are never copied for the heads that share them.
+ * chunk, the chunk yields e^s ∘ (C·S) + (C·Bᵀ ∘ L)·U, and adds Bᵀ·(L_last ∘ U) to the state. One product gives the states before all
+ * chunks: the additions of earlier chunks, each times e to the sum of the decays since. B and C are never copied for the heads that share
+ * them.
  */
 export const stateSpace = (graph: Graph, params: StateSpaceParams): StateSpace =>
   graph.within({ cheap: true }, () => {
@@ -60,7 +64,7 @@ export const stateSpace = (graph: Graph, params: StateSpaceParams): StateSpace =
 
 interface Sizes extends ChunkSizes {
   readonly groups: number;
-  /** Heads of a group, and the features of all of them. */
+  /** Heads per group, and the features of all of them. */
   readonly shared: number;
   readonly width: number;
   readonly stateDim: number;
@@ -84,7 +88,7 @@ function sizesOf({ x, b, rate, groups, chunk }: StateSpaceParams): Sizes {
   };
 }
 
-/** The parts of a chunk that need no state. */
+/** The parts of a chunk that do not depend on the state. */
 interface ChunkParts {
   /** C [parts, size, stateDim]. */
   readonly c: Node;
@@ -94,7 +98,7 @@ interface ChunkParts {
   readonly own: Node;
   /** s [pieces, size]. */
   readonly sums: Node;
-  /** e^s [pieces, size]; 0 where a text began in the chunk. */
+  /** e^s [pieces, size]; 0 for tokens whose text began in this chunk. */
   readonly carried: Node;
   readonly bounds: TextBounds | undefined;
 }
@@ -129,7 +133,7 @@ function insideChunks(graph: Graph, params: StateSpaceParams, sizes: Sizes): Chu
   };
 }
 
-/** x [parts, size, width] times a number of each head and token. @param by [pieces, size] */
+/** x [parts, size, width] times one factor per head and token. @param by [pieces, size] */
 function overTokens(graph: Graph, x: Node, by: Node, { batch, groups, shared, chunks, size, valueDim }: Sizes): Node {
   const turned = graph.transpose(graph.reshape(by, [batch * groups, shared, chunks * size]), [0, 2, 1]);
   const rows = batch * groups * chunks * size;
@@ -137,14 +141,14 @@ function overTokens(graph: Graph, x: Node, by: Node, { batch, groups, shared, ch
   return graph.reshape(scaled, x.shape);
 }
 
-/** From groups, [parts, size, width], to [batch, tokens, heads · valueDim]. */
+/** Reorders groups, [parts, size, width], to [batch, tokens, heads · valueDim]. */
 function ungrouped(graph: Graph, x: Node, { batch, groups, chunks, size, tokens, width }: Sizes): Node {
   const apart = graph.reshape(x, [batch, groups, chunks * size, width]);
   const turned = groups === 1 ? apart : graph.transpose(apart, [0, 2, 1, 3]);
   return graph.sliceAxis(graph.reshape(turned, [batch, chunks * size, groups * width]), 1, 0, tokens);
 }
 
-/** From heads, [pieces, size, valueDim], to [batch, tokens, heads · valueDim]. */
+/** Reorders heads, [pieces, size, valueDim], to [batch, tokens, heads · valueDim]. */
 function natural(graph: Graph, x: Node, { batch, heads, chunks, size, tokens, valueDim }: Sizes): Node {
   const turned = graph.transpose(graph.reshape(x, [batch, heads, chunks * size, valueDim]), [0, 2, 1, 3]);
   return graph.sliceAxis(graph.reshape(turned, [batch, chunks * size, heads * valueDim]), 1, 0, tokens);
@@ -159,7 +163,7 @@ function lastChunk(graph: Graph, x: Node, { batch, groups, chunks, stateDim, wid
   return graph.reshape(graph.sliceAxis(all, 1, chunks - 1, 1), [batch * groups, stateDim, width]);
 }
 
-/** The rest of a state behind the last chunk. @param state [batch · groups, stateDim, width] */
+/** What remains of a state after all chunks. @param state [batch · groups, stateDim, width] */
 function remainder(graph: Graph, state: Node, sums: Node, { batch, groups, shared, chunks, size, stateDim, valueDim }: Sizes): Node {
   const all = graph.reshape(sums, [batch * groups, shared, chunks * size]);
   const left = graph.reshape(graph.exp(graph.sliceAxis(all, 2, chunks * size - 1, 1)), [batch * groups, 1, shared, 1]);
@@ -174,7 +178,7 @@ function statesBefore(graph: Graph, { added, sums, bounds }: ChunkParts, sizes: 
   const { batch, heads, size, chunks, groups, shared, stateDim, valueDim, parts } = sizes;
   const totals = graph.reshape(graph.sliceAxis(sums, 1, size - 1, 1), [batch * heads, chunks]);
   const upTo = sumUp(graph, totals);
-  // The same numbers one chunk later, so that nothing is left of their rounding between neighbors.
+  // The same values one chunk later, so that the difference between neighbors is exactly 0.
   const before = graph.sliceAxis(graph.pad(upTo, [0, 1], [0, 0]), 1, 0, chunks);
   const between = graph.sub(graph.reshape(before, [batch * heads, chunks, 1]), graph.reshape(upTo, [batch * heads, 1, chunks]));
   const earlier = sharedConstant(graph, `not earlier ${chunks}`, [chunks, chunks], () =>

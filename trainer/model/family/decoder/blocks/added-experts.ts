@@ -1,4 +1,7 @@
-/** Gemma 4's mixtures of experts: they compute next to the MLP of their block, and the router reads the states before any norm of the block. */
+/**
+ * Gemma 4's mixtures of experts: they run in addition to the MLP of their block, and the router reads the states before any of the block's
+ * norms.
+ */
 
 import type { Node } from '../../../../graph/graph.ts';
 import { required } from '../../../../narrow.ts';
@@ -11,9 +14,9 @@ import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './ex
 
 export interface AddedExperts {
   readonly mixture: ExpertBlock;
-  /** Multiplies what the router reads, [hidden]. */
+  /** Scales the router's input, [hidden]. */
   readonly routerScale: ModuleSpec;
-  /** Multiplies the weight of each expert, [experts]. */
+  /** Scales the weight of each expert, [experts]. */
   readonly expertScale: ModuleSpec;
   readonly afterMlp: ModuleSpec;
   readonly before: ModuleSpec;
@@ -42,13 +45,13 @@ export const addedExpertModules = (own: AddedExperts): ModuleSpec[] => [
 
 export interface AddedExpertParams {
   readonly config: DecoderConfig;
-  /** The states that the block adds to, [tokens, hidden]. */
+  /** The block's residual stream, [tokens, hidden]. */
   readonly states: Node;
-  /** The output of the MLP of the block, [tokens, hidden]. */
+  /** The output of the block's MLP, [tokens, hidden]. */
   readonly fed: Node;
 }
 
-/** The sum of what the MLP and the experts give, each through a norm of its own, [tokens, hidden]. */
+/** The sum of the outputs of the MLP and the experts, each after its own norm, [tokens, hidden]. */
 export function traceAddedExperts(tracer: Tracer, own: AddedExperts, { config, states, fed }: AddedExpertParams): Node {
   const { graph } = tracer;
   const { epsilon } = config.norms;

@@ -15,7 +15,7 @@ export interface AttentionBlock {
   readonly shape: AttentionShape;
   /** Whether later blocks read its keys and values. */
   readonly isShared: boolean;
-  /** Queries, keys and values: three layers, or one with all rows; fewer where the shape says that keys or values are not made here. */
+  /** Queries, keys and values: three layers, or one with all rows; fewer if this block does not compute keys or values of its own. */
   readonly qkv: readonly ModuleSpec[];
   readonly qNorm: ModuleSpec | undefined;
   readonly kNorm: ModuleSpec | undefined;
@@ -51,7 +51,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
   };
 }
 
-/** The features of queries (with their gates), keys and values, as far as they are made. */
+/** Number of features of queries (with their gates), keys and values, as far as this block computes them. */
 function sizesOf({ heads, gated }: Pick<DecoderAttention, 'heads' | 'gated'>, shape: AttentionShape): number[] {
   const { kvHeads, headDim, keysFrom, valuesAreKeys } = shape;
   const [queries, keys] = [(gated ? 2 : 1) * heads * headDim, kvHeads * headDim];
@@ -59,7 +59,7 @@ function sizesOf({ heads, gated }: Pick<DecoderAttention, 'heads' | 'gated'>, sh
   return valuesAreKeys ? [queries, keys] : [queries, keys, keys];
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const attentionModules = ({ qkv, qNorm, kNorm, sinks, o }: AttentionBlock): readonly (ModuleSpec | undefined)[] => [
   ...qkv,
   qNorm,
@@ -68,14 +68,14 @@ export const attentionModules = ({ qkv, qNorm, kNorm, sinks, o }: AttentionBlock
   o,
 ];
 
-/** How queries and keys are turned. */
+/** How queries and keys are rotated. */
 export interface Turn {
   readonly tables: RotaryTables;
   /** Multiplies the queries. */
   readonly growth: Node | undefined;
 }
 
-/** Each [batch, kvHeads, tokens, headDim]; of all cached tokens, where there is a cache. */
+/** Keys and values, each [batch, kvHeads, tokens, headDim]; with a cache, those of all cached tokens. */
 export interface KeyValues {
   readonly k: Node;
   readonly v: Node;
@@ -86,11 +86,11 @@ export interface AttentionParams {
   readonly layer: number;
   readonly batch: number;
   readonly tokens: number;
-  /** Left out where queries and keys are not turned. */
+  /** Undefined if queries and keys are not rotated. */
   readonly turn: Turn | undefined;
   readonly mask: AttentionMask;
   readonly cache: TokenInputs['cache'];
-  /** Keys and values that later blocks read, by the block that made them, which adds them here. */
+  /** Keys and values that later blocks read, by the block that computes them, which adds them here. */
   readonly shared: Map<number, KeyValues>;
 }
 
@@ -116,13 +116,13 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
   };
   const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(config.attention, block.shape));
   const product = required(makeQ, 'the queries')();
-  // The queries of each head, and behind them its gates.
+  // The queries of each head, followed by its gates.
   const part = (i: number): Node => {
     const each = graph.reshape(product, [batch * tokens, heads, 2 * headDim]);
     return graph.reshape(graph.sliceAxis(each, 2, i * headDim, headDim), [batch * tokens, heads * headDim]);
   };
   const queries = turned(gated ? part(0) : product, block.qNorm, heads);
-  // Attention's gradient reads these forms, and no gradient reads the products that they come from.
+  // Attention's gradient reads these tensors; no gradient reads the products that they come from.
   const q = tracer.keep(turn?.growth ? graph.mul(queries, turn.growth) : queries);
   const ownKeyValues = (): KeyValues => {
     const product = required(makeK, 'the keys')();

@@ -19,7 +19,7 @@ import { normed } from './norms.ts';
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
-/** The part of a block in which tokens read others. */
+/** The part of a block in which tokens exchange information. */
 type Mixer = AttentionBlock | DeltaBlock | ConvolutionBlock | MambaBlock | LatentBlock;
 
 const isDelta = (mixer: Mixer): mixer is DeltaBlock => 'products' in mixer;
@@ -79,7 +79,7 @@ function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
   return isConvolution(mixer) ? convolutionModules(mixer) : attentionModules(mixer);
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
     ...[block.beforeAttention, ...mixerModules(block.mixer), block.afterAttention],
@@ -87,14 +87,14 @@ export const modulesOf = (block: Block): ModuleSpec[] =>
     ...(block.input ? blockInputModules(block.input) : []),
   ].filter(module => module !== undefined);
 
-/** The parameters of a block that no gradient reaches. */
+/** The parameters of a block that get no gradient. */
 export const buffersOf = ({ mlp, scale }: Block): ParameterSpec[] =>
   [scale, isMixture(mlp) ? mlp.choiceBias : undefined].filter(spec => spec !== undefined);
 
 export interface BlockParams extends AttentionParams {
   readonly block: Block;
   readonly inputs: TokenInputs;
-  /** The inputs of all blocks, where they have some: see `traceLayerInputs`. */
+  /** The inputs of all blocks, if the model has them: see `traceLayerInputs`. */
   readonly blockInputs: Node | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** The token mixer of LFM2: a short convolution over the last tokens, between a gate on what it reads and one on what it gives. */
+/** The token mixer of LFM2: a short convolution over the last tokens, with a gate on its input and one on its output. */
 
 import type { Node } from '../../../../graph/graph.ts';
 import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
@@ -9,11 +9,11 @@ import { beginsOf, type MixerParams, mixerKernel, mixerParameter, presentOf } fr
 import { withSections } from './products.ts';
 
 export interface DecoderConvolution {
-  /** The blocks that have it in place of attention. */
+  /** For each block, whether it has a convolution in place of attention. */
   readonly layers: readonly boolean[];
-  /** Tokens that it reads, the token itself among them. */
+  /** Number of tokens that it reads, including the current one. */
   readonly width: number;
-  /** The convolution and both products have biases. */
+  /** Whether the convolution and both products have biases. */
   readonly biased: boolean;
 }
 
@@ -25,7 +25,7 @@ export interface ConvolutionBlock {
   readonly o: ModuleSpec;
 }
 
-/** The state that a block hands on from token to token. */
+/** The state that a block passes from token to token. */
 export const recentTokens = ({ width }: DecoderConvolution, hiddenSize: number): StateShape => ({ recent: [width - 1, hiddenSize] });
 
 /** @param at the name of the block */
@@ -41,7 +41,7 @@ export function convolutionBlock({ width, biased }: DecoderConvolution, hiddenSi
   };
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const convolutionModules = ({ gatesAndInput, kernel, kernelBias, o }: ConvolutionBlock): readonly (ModuleSpec | undefined)[] => [
   ...[gatesAndInput, kernel, kernelBias, o],
 ];

@@ -1,4 +1,4 @@
-/** The config.json of a decoder, with all defaults in place. */
+/** The config.json of a decoder, with all defaults filled in. */
 import type { Positions } from '../../../layer/rope-scaling.ts';
 import type { KeyValueShape } from '../../../model-spec.ts';
 import type { DecoderConvolution } from './convolution.ts';
@@ -16,40 +16,40 @@ export interface DecoderConfig {
   readonly blocks: number;
   readonly maxPositions: number;
   readonly attention: DecoderAttention;
-  /** The sizes are those of each block. */
+  /** The MLPs, with one intermediate size per block. */
   readonly mlp: { readonly intermediateSizes: readonly number[]; readonly activation: string; readonly biased: boolean };
-  /** In families in which some blocks have a recurrent state in place of attention. */
+  /** In families where some blocks have a recurrent state in place of attention. */
   readonly delta?: DecoderDelta | undefined;
-  /** In families in which some blocks have a short convolution in place of attention. */
+  /** In families where some blocks have a short convolution in place of attention. */
   readonly convolution?: DecoderConvolution | undefined;
-  /** In families in which some blocks have Mamba-2 in place of attention. */
+  /** In families where some blocks have Mamba-2 in place of attention. */
   readonly mamba?: DecoderMamba | undefined;
-  /** In families whose heads make keys and values of a short vector of each token. */
+  /** In families that compute the keys and values of all heads from a short vector per token. */
   readonly latent?: DecoderLatent | undefined;
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   readonly layerInputs?: LayerInputsConfig | undefined;
-  /** The output of each block is multiplied by a number of its file, which is not trained. */
+  /** Whether the output of each block is multiplied by a factor from the file, which is not trained. */
   readonly scalesBlocks: boolean;
-  /** How each block turns its queries and keys; undefined: not at all. */
+  /** How each block rotates its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
-  /** Root-mean-square norms, or with `centered` layer norms without a shift; `offset` is added to their weights. A norm exists if `names` has it. */
+  /** RMS norms, or with `centered` layer norms without a shift; `offset` is added to their weights. A norm exists if `names` has it. */
   readonly norms: { readonly epsilon: number; readonly offset: 0 | 1; readonly centered?: true };
-  /** Attention and MLP read the same norm, and both are added to what the block reads. */
+  /** Whether attention and MLP read the same norm, and both outputs are added to the block's input. */
   readonly sideBySide: boolean;
-  /** Embeddings are multiplied by it; `rounded`: to the type that products are computed in. */
+  /** Multiplies embeddings; `rounded`: the factor is rounded to the type of products. */
   readonly embeddingMultiplier: { readonly factor: number; readonly rounded: boolean };
-  /** The outputs of attention and MLP are multiplied by it before they are added. */
+  /** Multiplies the outputs of attention and MLP before they are added to the stream. */
   readonly residualMultiplier: number;
   /** Dropout of the outputs of attention and MLP, in training. */
   readonly residualDropout: number;
-  /** Logits are multiplied by it. */
+  /** Multiplies the logits. */
   readonly logitMultiplier: number;
   /** Soft cap of the logits. */
   readonly logitCap: number | undefined;
-  /** The head is the embedding. */
+  /** Whether the head is the embedding. */
   readonly tied: boolean;
-  /** The row of the embedding that padding has, which no gradient reaches. */
+  /** The embedding row of padding, which gets no gradient. */
   readonly paddingRow: number | undefined;
   readonly remark?: string;
 }
@@ -59,52 +59,52 @@ export interface DecoderAttention {
   /** The shape of each block's attention. */
   readonly layers: readonly AttentionShape[];
   readonly biases: { readonly qkv: boolean; readonly output: boolean };
-  /** Queries and keys are normed: each head alone, or all of a token's together, before they are turned; or each head behind its turn. */
+  /** The norms of queries and keys: per head or over all heads of a token before rotation, or per head after rotation. */
   readonly innerNorms: 'heads' | 'whole' | 'turned heads' | undefined;
-  /** Neighboring features turn together, in place of those of the two halves of a head. */
+  /** Whether neighboring features are rotated in pairs, instead of features from the two halves of a head. */
   readonly turnsNeighbors: boolean;
-  /** Values are normed head by head, by a norm without a weight. */
+  /** Whether values are normalized per head, by a norm without a weight. */
   readonly normsValues: boolean;
-  /** Scores are multiplied by it. */
+  /** Multiplies the scores. */
   readonly scale: number;
   /** Soft cap of the scores. */
   readonly cap: number | undefined;
-  /** Each head has one score in addition to those of keys; it takes a share of the probabilities. */
+  /** Whether each head has one score in addition to those of keys, which takes a share of the probabilities. */
   readonly sinks: boolean;
-  /** The outputs of the heads are multiplied by sigmoids of gates, whose rows each head has behind those of its queries. */
+  /** Whether the outputs of the heads are multiplied by sigmoids of gates. The rows of each head's gates follow those of its queries. */
   readonly gated: boolean;
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
-  /** A query also sees the keys behind it: those nearer than its window, where it has one. */
+  /** Whether a query also attends to later keys; with a window, only to those within it. */
   readonly seesBothWays: boolean;
 }
 
 /** The part of attention that may differ from block to block. */
 export interface AttentionShape extends KeyValueShape {
-  /** How many keys a query sees, itself among them; undefined: all before it. */
+  /** Number of keys that a query attends to, including its own position; undefined: all earlier ones. */
   readonly window: number | undefined;
-  /** The earlier block whose keys and values are read; left out, the block has its own. */
+  /** The earlier block whose keys and values are read; if undefined, the block has its own. */
   readonly keysFrom?: number | undefined;
-  /** The product that gives the keys gives the values too. */
+  /** Whether the product that computes the keys also gives the values. */
   readonly valuesAreKeys?: boolean | undefined;
 }
 
-/** The sizes of latent attention, which all blocks share: features of a head, unless said otherwise. */
+/** The sizes of latent attention, which all blocks share, in features per head unless stated otherwise. */
 export interface DecoderLatent {
-  /** The features of the vector that all queries are made of; undefined: they are made of the states. */
+  /** Features of the vector that all queries are computed from; undefined: they are computed from the states. */
   readonly queryRank: number | undefined;
-  /** The features of the vector that all keys and values are made of. */
+  /** Features of the vector that all keys and values are computed from. */
   readonly rank: number;
-  /** Those of queries and keys without positions. */
+  /** Features of queries and keys without positions. */
   readonly plain: number;
-  /** Those of queries and keys with positions; of keys, they are the same for all heads. */
+  /** Features of queries and keys with positions; for keys, all heads share them. */
   readonly turning: number;
   readonly values: number;
 }
 
-/** A second embedding of each token, with an input for each block, which is added to a product of the first (Gemma 3n). */
+/** A second embedding of each token, with one input per block, which is added to a product of the first (Gemma 3n). */
 export interface LayerInputsConfig {
   readonly vocabularySize: number;
-  /** Features of the input of one block. */
+  /** Features of one block's input. */
   readonly width: number;
 }

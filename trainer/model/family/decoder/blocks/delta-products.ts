@@ -1,4 +1,4 @@
-/** The products by which a delta net reads its input: four layers (Qwen3.5), or two with a run of rows for each head of keys (Qwen3-Next). */
+/** The products that a delta net computes from its input: four layers (Qwen3.5), or two with one run of rows per key head (Qwen3-Next). */
 
 import type { Node } from '../../../../graph/graph.ts';
 import { linearSpec, type ModuleSpec, type RowRun, type Stack, withHeads } from '../../../module-specs.ts';
@@ -7,11 +7,11 @@ import { withSections } from './products.ts';
 
 export interface DeltaHeads {
   readonly keyHeads: number;
-  /** Heads of values, a multiple of the key heads; neighbors share one. */
+  /** Number of value heads, a multiple of the key heads; neighboring value heads share one key head. */
   readonly heads: number;
   readonly keyDim: number;
   readonly valueDim: number;
-  /** The rows of all that has to do with a head of keys are one run. */
+  /** Set if all rows that belong to one key head are contiguous. */
   readonly isByHead?: true;
 }
 
@@ -28,17 +28,17 @@ export type DeltaProducts =
     }
   | {
       readonly kind: 'byHead';
-      /** For each head of keys its query, its key, and the values and gates of the heads that share it. */
+      /** For each key head its query, its key, and the values and gates of the value heads that share it. */
       readonly qkvGate: ModuleSpec;
-      /** For each head of keys the rates and the decays of the heads that share it. */
+      /** For each key head the rates and the decays of the value heads that share it. */
       readonly rateDecay: ModuleSpec;
     };
 
 interface Sizes {
-  /** Features of all heads of keys, and of all heads of values. */
+  /** Features of all key heads, and of all value heads. */
   readonly keys: number;
   readonly values: number;
-  /** Heads of values that share a head of keys. */
+  /** Number of value heads that share a key head. */
   readonly shared: number;
 }
 
@@ -58,7 +58,7 @@ export function deltaProducts(delta: DeltaHeads, hiddenSize: number, layer: numb
     const wide = shared * valueDim;
     const rows = 2 * keyDim + 2 * wide;
     const whole = withHeads(linear('in_proj_qkvz', keyHeads * rows), { rows });
-    // GGUF has what Qwen3.5 has.
+    // GGUF stores the same tensors as Qwen3.5.
     const [qkv, gate] = [`${path}.in_proj_qkv.weight`, `${path}.in_proj_z.weight`];
     const parts: readonly RowRun[] = [
       { name: qkv, begin: 0, rows: keyDim },
@@ -83,7 +83,7 @@ export function deltaProducts(delta: DeltaHeads, hiddenSize: number, layer: numb
   };
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const deltaProductModules = (products: DeltaProducts): ModuleSpec[] =>
   products.kind === 'apart' ? [products.qkv, products.gate, products.rate, products.decay] : [products.qkvGate, products.rateDecay];
 

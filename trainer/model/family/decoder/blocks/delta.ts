@@ -20,11 +20,11 @@ import {
 import { beginsOf, isReadOf, type MixerParams, mixerKernel, mixerParameter, presentOf } from './mixer.ts';
 
 export interface DecoderDelta extends DeltaHeads {
-  /** The blocks that have it in place of attention. */
+  /** For each block, whether it has a delta net in place of attention. */
   readonly layers: readonly boolean[];
-  /** Tokens that the convolution reads, the token itself among them. */
+  /** Number of tokens that the convolution reads, including the current one. */
   readonly width: number;
-  /** The activation behind the convolution. */
+  /** The activation after the convolution. */
   readonly activation: string;
 }
 
@@ -39,7 +39,7 @@ export interface DeltaBlock {
 
 const channelsOf = ({ keyHeads, heads, keyDim, valueDim }: DecoderDelta): number => 2 * keyHeads * keyDim + heads * valueDim;
 
-/** The state that a block hands on from token to token. */
+/** The state that a block passes from token to token. */
 export const stateShape = (delta: DecoderDelta): StateShape => ({
   recent: [delta.width - 1, channelsOf(delta)],
   memory: [delta.heads, delta.keyDim, delta.valueDim],
@@ -59,7 +59,7 @@ export function deltaBlock(delta: DecoderDelta, hiddenSize: number, layer: numbe
   };
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const deltaModules = ({ products, convolution, decayScale, decayBias, norm, o }: DeltaBlock): ModuleSpec[] => [
   ...[...deltaProductModules(products), convolution, decayScale, decayBias, norm, o],
 ];
@@ -67,11 +67,11 @@ export const deltaModules = ({ products, convolution, decayScale, decayBias, nor
 export interface TraceDeltaParams extends MixerParams {
   readonly delta: DecoderDelta;
   readonly block: DeltaBlock;
-  /** The small number that the norm adds to the mean square. */
+  /** Epsilon of the norm, added to the mean square. */
   readonly epsilon: number;
 }
 
-/** Added to the square of the length that queries and keys are divided by, as in Transformers. */
+/** Added to the squared norm that queries and keys are divided by, as in Transformers. */
 const LENGTH_EPSILON = 1e-6;
 
 /** x [batch · tokens, hidden] → the same shape. */
@@ -108,13 +108,16 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
   return tracer.linear(block.o, graph.reshape(gated, [batch * tokens, heads * valueDim]));
 }
 
-/** Brings the last axis of x to a length: x · length / √(Σx² + ε). */
+/** Scales the last axis of x to a length: x · length / √(Σx² + ε). */
 function scaledTo(graph: Graph, x: Node, length: number): Node {
   const features = lastOf(x.shape);
   return rmsNorm(graph, { x, scale: graph.scalar(length * features ** -0.5), epsilon: LENGTH_EPSILON / features });
 }
 
-/** How much of its state each head forgets and writes at each token: decay −e^(A_log) · softplus(a + dt_bias), rate σ(b), [batch, heads, tokens]. */
+/**
+ * How much of its state each head keeps and writes at each token: decay −e^(A_log) · softplus(a + dt_bias), rate σ(b), [batch, heads,
+ * tokens].
+ */
 function stateControls(
   tracer: Tracer,
   products: Pick<DeltaParts, 'rate' | 'decay'>,

@@ -2,7 +2,7 @@
 import type { FusedRows, StoredForm } from '../../../module-specs.ts';
 import type { ExpertName, ExpertNames } from './experts.ts';
 
-/** The place in the memory of Transformers 5, where gate and up are one parameter. */
+/** Returns the place in Transformers 5's memory, where gate and up are one parameter. */
 type Fused = (at: string, rows: number) => FusedRows;
 const fusedIn =
   (parameter: string, parts: number, part: number, folder = 'mlp'): Fused =>
@@ -11,7 +11,7 @@ const gateOf = fusedIn('gate_up_proj', 2, 0);
 const upOf = fusedIn('gate_up_proj', 2, 1);
 const downOf = fusedIn('down_proj', 1, 0);
 
-/** A layer for each expert, `<folder>.experts.<expert>.<name>`; GGUF and Transformers 5 in memory have one tensor of three axes. */
+/** One layer per expert, `<folder>.experts.<expert>.<name>`; GGUF, and Transformers 5 in memory, have one tensor with three axes. */
 const named = (folder: string, name: string, fused: Fused): ExpertName => ({
   name: `${folder}.experts.${name}`,
   fused,
@@ -54,7 +54,7 @@ const ofGemma4 = (name: string, parameter: string, parts: number, part: number):
     fused,
     forms: (at, { rows }) => {
       const { module, every, begin } = fused(at, rows);
-      // GGUF has gate and up in two tensors, as they are written here, or in one.
+      // GGUF has gate and up in two tensors, as written here, or in one.
       return [
         { kind: 'rows', name: `${module}.${parameter}`, every, begin },
         { kind: 'rows', name: `${module}.${name}.weight`, every: rows, begin: 0 },
@@ -64,7 +64,7 @@ const ofGemma4 = (name: string, parameter: string, parts: number, part: number):
   };
 };
 
-/** One tensor [experts, rows, width] for gate and up, and one for down. */
+/** Gemma 4: one tensor [experts, rows, width] for gate and up, and one for down. */
 export const gemma4Experts: ExpertNames = {
   router: 'router.proj',
   inner: [ofGemma4('gate_proj', 'gate_up_proj', 2, 0), ofGemma4('up_proj', 'gate_up_proj', 2, 1)],
@@ -84,7 +84,7 @@ const ofGranite = (name: string, file: string, fused: Fused): ExpertName => ({
   },
 });
 
-/** One tensor [experts, rows, width] for gate and up, and one for down, under other names than in memory. */
+/** Granite: one tensor [experts, rows, width] for gate and up, and one for down, under other names than in memory. */
 export const graniteExperts: ExpertNames = {
   router: 'block_sparse_moe.router.layer',
   routerInMemory: 'block_sparse_moe.router',
@@ -98,8 +98,8 @@ export const graniteExperts: ExpertNames = {
 type InGguf = (at: string, kind: 'weight' | 'bias', rows: number) => StoredForm;
 
 /**
- * gpt-oss: gate and up in one product, entry by entry in turn; a tensor [experts, in, out], or blocks of four-bit numbers [experts, out, in].
- * GGUF has gate and up apart.
+ * gpt-oss: gate and up in one product, with alternating features; a tensor [experts, in, out], or blocks of four-bit values [experts, out,
+ * in]. In GGUF, gate and up are separate.
  */
 const turned = (name: string, inGguf: InGguf): ExpertName => ({
   name: `mlp.experts.${name}`,

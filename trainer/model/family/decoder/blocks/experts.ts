@@ -1,4 +1,4 @@
-/** The MLP of a block that is a mixture of experts: a router, and for each projection the matrices of all experts. */
+/** A mixture of experts as the MLP of a block: a router, and for each projection the matrices of all experts. */
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { elementAt } from '../../../../narrow.ts';
@@ -17,25 +17,25 @@ import { type SharedExpert, type SharedExpertConfig, sharedExpert, sharedExpertM
 
 export interface DecoderExperts extends RoutingRule {
   readonly count: number;
-  /** The key of config.json that says how many there are. */
+  /** The key of config.json that gives the number of experts. */
   readonly key: string;
   readonly intermediateSize: number;
-  /** The router and the experts have biases. */
+  /** Whether the router and the experts have biases. */
   readonly biased: boolean;
-  /** The router computes in float32, in whatever type other products are. */
+  /** Set if the router computes in float32, whatever the type of other products. */
   readonly routesInFloat32?: true;
-  /** The blocks that have experts. */
+  /** For each block, whether it has experts. */
   readonly layers: readonly boolean[];
-  /** They compute in addition to the MLP of their block, not in place of it: see `added-experts.ts`. */
+  /** Set if experts run in addition to the MLP of their block instead of replacing it: see `added-experts.ts`. */
   readonly isAdded?: true;
-  /** The key of config.json that says how many compute a token; `num_experts_per_tok` if left out. */
+  /** The key of config.json that gives the number of experts per token; `num_experts_per_tok` by default. */
   readonly chosenKey?: string;
-  /** The name in a block of a bias of each expert that counts only where experts are chosen. It is a buffer, which nothing trains. */
+  /** The name within a block of a bias per expert that affects only the choice of experts. It is a buffer and is not trained. */
   readonly choiceBias?: string;
-  /** One that computes every token in addition to those chosen. */
+  /** An expert that computes every token, in addition to the chosen ones. */
   readonly shared?: SharedExpertConfig;
   readonly names: ExpertNames;
-  /** The computation between the products; gate and up are one product where it takes one. */
+  /** The computation between the products; gate and up are one product if it takes one input. */
   readonly gated: Gated;
 }
 
@@ -43,15 +43,15 @@ export type Gated =
   | { readonly kind: 'apart'; readonly of: (graph: Graph, gate: Node, up: Node) => Node }
   | {
       readonly kind: 'together';
-      /** The numbers of the computation. */
+      /** The constants of the computation. */
       readonly limits: { readonly alpha: number; readonly limit: number };
       readonly of: (graph: Graph, gateUp: Node) => Node;
     };
 
-/** Names in a block. */
+/** Names within a block. */
 export interface ExpertNames {
   readonly router: string;
-  /** The name of the router in the memory of Transformers 5, if files have another. */
+  /** The router's name in Transformers 5's memory, if files use another. */
   readonly routerInMemory?: string;
   /** Gate and up, or both in one, in the order in which they are read. */
   readonly inner: readonly ExpertName[];
@@ -60,9 +60,9 @@ export interface ExpertNames {
 
 export interface ExpertName {
   readonly name: string;
-  /** @param rows of one expert */
+  /** @param rows per expert */
   readonly fused: (at: string, rows: number) => FusedRows;
-  /** How files hold its weight, and its bias where there is one. @param rows of one expert */
+  /** How files store its weight, and its bias if there is one. @param rows per expert */
   readonly forms: (at: string, sizes: { readonly experts: number; readonly rows: number }) => readonly StoredForm[];
   readonly biasForms?: (at: string, sizes: { readonly rows: number }) => readonly StoredForm[];
 }
@@ -71,7 +71,7 @@ export interface ExpertBlock {
   readonly router: ModuleSpec;
   readonly inner: readonly ExpertsSpec[];
   readonly down: ExpertsSpec;
-  /** [experts]. */
+  /** The bias for the choice of experts, [experts]. */
   readonly choiceBias: ParameterSpec | undefined;
   readonly shared: SharedExpert | undefined;
 }
@@ -107,8 +107,8 @@ export const expertModules = ({ router, inner, down, shared }: ExpertBlock): Mod
 ];
 
 /**
- * x [tokens, hidden] → the same shape: each token by the experts that the router chooses, none of them left out.
- * @param routing where the router reads something else than x
+ * x [tokens, hidden] → the same shape: each token is computed by the experts that the router chooses; none is dropped.
+ * @param routing if the router reads another input than x
  */
 export function traceExperts(
   tracer: Tracer,

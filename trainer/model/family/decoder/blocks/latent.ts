@@ -1,6 +1,6 @@
 /**
- * Multi-head latent attention (DeepSeek-V2, Liu et al. 2024, section 2.1): keys and values of all heads are products of one short vector of the token,
- * and one part of each key, the same for all heads, has the positions. Queries may go through a short vector too.
+ * Multi-head latent attention (DeepSeek-V2, Liu et al. 2024, section 2.1): the keys and values of all heads are products of one short
+ * vector per token. A part of each key, shared by all heads, carries the positions. Queries may also be computed from a short vector.
  */
 
 import type { Node } from '../../../../graph/graph.ts';
@@ -13,18 +13,18 @@ import type { AttentionParams } from './attention.ts';
 import type { DecoderConfig, DecoderLatent } from './decoder-config.ts';
 
 export interface LatentBlock {
-  /** The product that makes the queries, behind that of their short vector and its norm where there is one. */
+  /** The product that computes the queries, after that of their short vector and its norm, if there is one. */
   readonly queries: ModuleSpec;
   readonly queryVector: { readonly down: ModuleSpec; readonly norm: ModuleSpec } | undefined;
-  /** The short vector of keys and values, and behind it the part of the keys that turns. */
+  /** The short vector of keys and values, followed by the part of the keys that rotates. */
   readonly down: ModuleSpec;
   readonly norm: ModuleSpec;
-  /** For each head the part of its keys that does not turn, and behind it its values. */
+  /** For each head the part of its keys that does not rotate, followed by its values. */
   readonly keysAndValues: ModuleSpec;
   readonly o: ModuleSpec;
 }
 
-/** The small number that the norms of the short vectors add to the mean square, whatever a config says of other norms. */
+/** Epsilon of the norms of the short vectors, added to the mean square, whatever the config's epsilon for other norms. */
 const EPSILON = 1e-6;
 
 export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, latent: DecoderLatent, layer: number): LatentBlock {
@@ -51,7 +51,7 @@ export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, lat
   };
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const latentModules = ({ queries, queryVector, down, norm, keysAndValues, o }: LatentBlock): ModuleSpec[] => [
   ...(queryVector ? [queryVector.down, queryVector.norm] : []),
   ...[queries, down, norm, keysAndValues, o],
@@ -62,7 +62,10 @@ export interface LatentParams extends AttentionParams {
   readonly block: LatentBlock;
 }
 
-/** x [batch · tokens, hidden] → the same shape. A cache holds the keys and values of all heads, so that no product of earlier tokens is computed again. */
+/**
+ * x [batch · tokens, hidden] → the same shape. A cache holds the keys and values of all heads, so that products of earlier tokens are not
+ * computed again.
+ */
 export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node {
   const { graph } = tracer;
   const { config, latent, block, layer, batch, tokens, turn, mask, cache } = params;
@@ -73,7 +76,7 @@ export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node
   const turned = (y: Node): Node => (turn ? rotate(graph, turnsNeighbors ? pairsApart(graph, y, turning) : y, turn.tables) : y);
   const short = block.queryVector ? tracer.rmsNorm(block.queryVector.norm, tracer.linear(block.queryVector.down, x), EPSILON) : x;
   const queries = byHead(tracer.linear(block.queries, short), heads);
-  // Attention's gradient reads these forms, and no gradient reads the products that they come from.
+  // Attention's gradient reads these tensors; no gradient reads the products that they come from.
   const q = tracer.keep(graph.concat([graph.sliceAxis(queries, -1, 0, plain), turned(graph.sliceAxis(queries, -1, plain, turning))], -1));
   const down = tracer.linear(block.down, x);
   const made = byHead(tracer.linear(block.keysAndValues, tracer.rmsNorm(block.norm, graph.sliceAxis(down, -1, 0, rank), EPSILON)), heads);

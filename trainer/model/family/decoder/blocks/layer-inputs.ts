@@ -11,17 +11,17 @@ import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { multiplierFor } from './multiplier.ts';
 
-/** The modules that make the inputs of all blocks. */
+/** The modules that compute the inputs of all blocks. */
 export interface LayerInputs {
   /** [vocabulary, blocks · width]. */
   readonly table: ModuleSpec;
-  /** Hidden states to the inputs of all blocks. */
+  /** Projects hidden states to the inputs of all blocks. */
   readonly projection: ModuleSpec;
-  /** The norm of the part of one block. */
+  /** The norm of one block's part. */
   readonly norm: ModuleSpec;
 }
 
-/** The modules by which one block takes its input. */
+/** The modules with which one block uses its input. */
 export interface BlockInput {
   readonly gate: ModuleSpec;
   readonly projection: ModuleSpec;
@@ -55,7 +55,8 @@ export function blockInput({ layerInputs: own, names, hiddenSize, norms }: Decod
 export const blockInputModules = ({ gate, projection, norm }: BlockInput): ModuleSpec[] => [gate, projection, norm];
 
 /**
- * The inputs of all blocks, [rows, blocks · width]: (norm(x·Wᵀ / √hidden) + √width · table[id]) / √2, the norm over the features of one block.
+ * The inputs of all blocks, [rows, blocks · width]: (norm(x·Wᵀ / √hidden) + √width · table[id]) / √2, where the norm is over the features
+ * of one block.
  * @param ids int32 [rows]
  * @param x the scaled embeddings [rows, hidden]
  */

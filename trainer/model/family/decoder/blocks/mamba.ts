@@ -1,4 +1,4 @@
-/** The token mixer of Mamba-2 (Dao & Gu 2024): a convolution over the last tokens, and a state for each head, from which a token reads. */
+/** The token mixer of Mamba-2 (Dao & Gu 2024): a convolution over the last tokens, and a state per head that each token reads. */
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
@@ -13,33 +13,33 @@ import { beginsOf, isReadOf, type MixerParams, mixerKernel, mixerParameter, pres
 import { withSections } from './products.ts';
 
 export interface DecoderMamba {
-  /** The blocks that have it in place of attention. */
+  /** For each block, whether it has Mamba-2 in place of attention. */
   readonly layers: readonly boolean[];
   readonly heads: number;
   readonly headDim: number;
-  /** Heads of a group, which are neighbors, share B and C. */
+  /** Number of groups; the heads of a group, which are neighbors, share B and C. */
   readonly groups: number;
-  /** Numbers that a head holds for each of its features. */
+  /** State size of a head, per feature. */
   readonly stateDim: number;
-  /** Tokens that the convolution reads, the token itself among them. */
+  /** Number of tokens that the convolution reads, including the current one. */
   readonly width: number;
-  /** Tokens of a chunk, which change the numbers by rounding alone. */
+  /** Tokens per chunk. It changes the results only by rounding. */
   readonly chunk: number;
   readonly biases: { readonly products: boolean; readonly convolution: boolean };
-  /** The activation behind the convolution. */
+  /** The activation after the convolution. */
   readonly activation: string;
-  /** The least and the greatest step of time. */
+  /** The minimum and maximum time step. */
   readonly steps: { readonly least: number; readonly most: number };
 }
 
 export interface MambaBlock {
-  /** The gate of the output, the values x, B, C and the steps of time, in one matrix. */
+  /** The gate of the output, the values x, B, C and the time steps, in one matrix. */
   readonly gateAndInput: ModuleSpec;
   readonly kernel: ModuleSpec;
   readonly kernelBias: ModuleSpec | undefined;
   readonly stepBias: ModuleSpec;
   readonly decayScale: ModuleSpec;
-  /** How much of its own value a token gives, [heads]. */
+  /** How much of its own value a token outputs, [heads]. */
   readonly skip: ModuleSpec;
   readonly norm: ModuleSpec;
   readonly o: ModuleSpec;
@@ -50,7 +50,7 @@ const sizesOf = ({ heads, headDim, groups, stateDim }: DecoderMamba) => {
   return { inner, states, channels: inner + 2 * states };
 };
 
-/** The state that a block hands on from token to token. */
+/** The state that a block passes from token to token. */
 export const mambaState = (mamba: DecoderMamba): StateShape => ({
   recent: [mamba.width - 1, sizesOf(mamba).channels],
   memory: [mamba.groups, mamba.stateDim, sizesOf(mamba).inner / mamba.groups],
@@ -76,7 +76,7 @@ export function mambaBlock(mamba: DecoderMamba, hiddenSize: number, layer: numbe
   };
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const mambaModules = ({ gateAndInput, kernel, kernelBias, stepBias, decayScale, skip, norm, o }: MambaBlock) => [
   ...[gateAndInput, kernel, kernelBias, stepBias, decayScale, skip, norm, o],
 ];
@@ -84,7 +84,7 @@ export const mambaModules = ({ gateAndInput, kernel, kernelBias, stepBias, decay
 export interface TraceMambaParams extends MixerParams {
   readonly mamba: DecoderMamba;
   readonly block: MambaBlock;
-  /** The small number that the norm adds to the mean square. */
+  /** Epsilon of the norm, added to the mean square. */
   readonly epsilon: number;
 }
 
@@ -124,7 +124,7 @@ export function traceMamba(tracer: Tracer, x: Node, params: TraceMambaParams): N
   return tracer.linear(block.o, normed(tracer, gated, params));
 }
 
-/** Each group by a norm of its own. @param x [rows, inner] */
+/** Normalizes each group separately. @param x [rows, inner] */
 function normed(tracer: Tracer, x: Node, { mamba: { groups }, block: { norm }, epsilon }: TraceMambaParams): Node {
   if (groups === 1) return tracer.rmsNorm(norm, x, epsilon);
   const { graph } = tracer;
@@ -134,7 +134,7 @@ function normed(tracer: Tracer, x: Node, { mamba: { groups }, block: { norm }, e
 }
 
 /**
- * How much of its state each head leaves and writes at each token: with the step Δ = softplus(dt + dt_bias) within its limits, the decay
+ * How much of its state each head keeps and writes at each token: with the step Δ = softplus(dt + dt_bias) within its limits, the decay
  * −e^(A_log) · Δ and the rate Δ, [batch, tokens, heads].
  */
 function stateControls(
@@ -150,7 +150,7 @@ function stateControls(
   return { decay, rate: taken };
 }
 
-/** A softplus is above 0 in any case. */
+/** Clamps the steps. A softplus is always above 0, so a minimum of 0 needs no operation. */
 function within(graph: Graph, x: Node, { least, most }: DecoderMamba['steps']): Node {
   const above = least > 0 ? graph.maximum(x, least) : x;
   return most < Number.POSITIVE_INFINITY ? graph.minimum(above, most) : above;

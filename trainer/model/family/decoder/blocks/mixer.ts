@@ -1,4 +1,4 @@
-/** The parameters and the inputs that token mixers with a state have in common. */
+/** The parameters and inputs shared by token mixers with a state. */
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
@@ -12,7 +12,7 @@ export interface MixerParams {
   readonly tokens: number;
 }
 
-/** A parameter that is no product's. @param path the name of the mixer */
+/** A parameter that does not belong to a product. @param path the name of the mixer */
 export const mixerParameter = (path: string, name: string, layer: number, shape: readonly number[]): ModuleSpec => ({
   ...parameterSpec(`${path}.${name}`, shape),
   part: 'attention',
@@ -30,13 +30,16 @@ export const mixerKernel = (
   name: `${path}.${name}`,
 });
 
-/** x [batch · tokens, hidden] with zeros for what fills texts up, which changes no state. */
+/** x [batch · tokens, hidden] with zeros for padding, which therefore changes no state. */
 export const presentOf = ({ graph }: Tracer, x: Node, { inputs: { seen }, batch, tokens }: MixerParams): Node =>
   seen ? graph.mul(x, graph.reshape(seen, [batch * tokens, 1])) : x;
 
-/** The positions from which a mixer sees where packed texts begin; those of a text that continues say where it stands. */
+/**
+ * The positions that show a mixer where packed texts begin; undefined if a text continues, since its positions then state where it
+ * continues.
+ */
 export const beginsOf = ({ positions, states }: MixerParams['inputs']): Node | undefined => (states ? undefined : positions);
 
-/** 1 for the tokens of a stretch, 0 for what fills it up, [batch, tokens]. @param counts int32 [batch] */
+/** 1 for the tokens of a stretch, 0 for padding, [batch, tokens]. @param counts int32 [batch] */
 export const isReadOf = (graph: Graph, counts: Node, tokens: number): Node =>
   graph.cast(graph.less(graph.counting([1, tokens]), graph.reshape(counts, [counts.shape[0] as number, 1])), 'float32');

@@ -9,7 +9,7 @@ import type { BlockNames } from './names.ts';
 import { products, withSections } from './products.ts';
 
 export interface Mlp {
-  /** Features between the two products. */
+  /** Number of features between the two products. */
   readonly inner: number;
   /** Gate and up: two layers, or one with the rows of both. */
   readonly gateUp: readonly ModuleSpec[];
@@ -18,7 +18,7 @@ export interface Mlp {
 
 export interface MlpSizes {
   readonly hiddenSize: number;
-  /** Features between the two products. */
+  /** Number of features between the two products. */
   readonly inner: number;
   readonly biased: boolean;
 }
@@ -43,10 +43,10 @@ export function mlpOf(
   };
 }
 
-/** In the order of the forward pass. */
+/** The modules in the order of the forward pass. */
 export const mlpModules = ({ gateUp, down }: Mlp): ModuleSpec[] => [...gateUp, down];
 
-/** x [tokens, hidden] → the same shape. @param name of the activation of the gate */
+/** x [tokens, hidden] → the same shape. @param name of the gate's activation */
 export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node {
   const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);
   const [gate, up] = [makeGate(), makeUp()];

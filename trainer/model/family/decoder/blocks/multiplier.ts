@@ -1,10 +1,10 @@
-/** The factor of a scaled embedding, as Transformers computes with it. */
+/** The factor of a scaled embedding, as computed in Transformers. */
 
 import { fromBfloat16, toBfloat16 } from '../../../../graph/types.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 
-/** Rounded to the type that products are computed in, where the family rounds it. */
+/** The factor, rounded to the type of products if the family rounds it. */
 export const multiplierFor = ({ compute }: Tracer, { factor, rounded }: DecoderConfig['embeddingMultiplier']): number =>
   rounded && compute === 'bfloat16' ? bfloat16(factor) : factor;
 

@@ -1,10 +1,10 @@
-/** Names of a decoder's tensors. A norm or a layer that a family does not have has no name, and is not built. */
+/** Names of a decoder's tensors. A norm or layer that a family does not have has no name, and is not built. */
 
 export interface DecoderNames {
   readonly embedding: string;
   readonly finalNorm: string;
   readonly head: string;
-  /** The modules that make the inputs of all blocks. */
+  /** The modules that compute the inputs of all blocks. */
   readonly layerInputs: { readonly table: string; readonly projection: string; readonly norm: string };
   readonly block: (layer: number) => BlockNames;
 }
@@ -15,7 +15,7 @@ export interface BlockNames {
   readonly q: string;
   readonly k: string;
   readonly v: string;
-  /** In families that hold q, k and v in one matrix. */
+  /** In families with q, k and v in one matrix. */
   readonly qkv?: string;
   readonly o: string;
   readonly sinks: string;
@@ -24,14 +24,14 @@ export interface BlockNames {
   readonly kNorm: string;
   readonly gate: string;
   readonly up: string;
-  /** In families that hold both in one matrix, the gate first. */
+  /** In families with both in one matrix, the gate first. */
   readonly gateUp?: string;
-  /** GGUF has them apart, under the names of the two. */
+  /** Set if GGUF stores them separately, under the names of the two. */
   readonly isApartInGguf?: true;
   readonly down: string;
-  /** The modules by which the block takes its input, in families with one for each. */
+  /** The modules with which the block uses its input, in families with one input per block. */
   readonly input: { readonly gate: string; readonly projection: string; readonly norm: string };
-  /** The number that multiplies the output of the block. */
+  /** The factor that multiplies the output of the block. */
   readonly scale: string;
   readonly norms: {
     readonly beforeAttention?: string;
@@ -76,7 +76,7 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model.'): DecoderNames 
   },
 });
 
-/** Llama's, which most decoders took over. */
+/** Llama's names, which most decoders use. */
 const before = { beforeAttention: 'input_layernorm', beforeMlp: 'post_attention_layernorm' } as const;
 export const llamaNames = withNorms(before);
 
@@ -88,21 +88,21 @@ const around = {
 } as const;
 
 export const gemmaNames = withNorms(around);
-/** The decoders inside models that also see images. */
+/** The decoders inside models that also take images. */
 const TEXT_PART = 'model.language_model';
 export const gemmaTextNames = withNorms(around, `${TEXT_PART}.`);
 export const llamaTextNames = withNorms(before, `${TEXT_PART}.`);
 
-/** Files of the decoder without its head. */
+/** Names in files of the decoder without its head. */
 export const gemmaBareNames = withNorms(around, '');
 export const llamaBareNames = withNorms(before, '');
 
-/** The name that a tensor of a text part has in the file of the decoder alone; that of another tensor as it is. */
+/** The name of a text part's tensor in the file of the decoder alone; other names are unchanged. */
 export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_PART}.`) ? `model${name.slice(TEXT_PART.length)}` : name);
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 
-/** LFM2's, in whose blocks a convolution may stand in the place of attention. */
+/** LFM2's names; blocks may have a convolution in place of attention. */
 export const lfm2Names: DecoderNames = {
   ...llamaNames,
   finalNorm: 'model.embedding_norm',
@@ -122,13 +122,13 @@ export const lfm2Names: DecoderNames = {
   },
 };
 
-/** GLM's, with gate and up in one matrix. */
+/** GLM's names, with gate and up in one matrix. */
 export const glmNames: DecoderNames = {
   ...llamaNames,
   block: layer => ({ ...llamaNames.block(layer), gateUp: `model.layers.${layer}.mlp.gate_up_proj` }),
 };
 
-/** GLM-4's, with norms behind attention and MLP too. */
+/** GLM-4's names, with additional norms after attention and MLP. */
 export const glm4Names: DecoderNames = {
   ...glmNames,
   block: layer => {
@@ -138,7 +138,7 @@ export const glm4Names: DecoderNames = {
   },
 };
 
-/** HunYuan's. */
+/** HunYuan's names. */
 export const hunYuanNames: DecoderNames = {
   ...llamaNames,
   block: layer => {
@@ -147,10 +147,10 @@ export const hunYuanNames: DecoderNames = {
   },
 };
 
-/** Cohere's, with one norm for attention and MLP. */
+/** Cohere's names, with one norm for attention and MLP. */
 export const cohereNames = withNorms({ beforeAttention: 'input_layernorm' });
 
-/** Granite 4's, whose MLP is the one that all experts share. */
+/** Granite 4's names; the MLP is the shared expert. */
 export const graniteHybridNames: DecoderNames = {
   ...llamaNames,
   block: layer => ({
@@ -163,7 +163,7 @@ export const graniteHybridNames: DecoderNames = {
   }),
 };
 
-/** Queries, keys and values in one matrix, and gate and up in another. */
+/** Phi-3's names, with queries, keys and values in one matrix, and gate and up in another. */
 export const phi3Names: DecoderNames = {
   ...llamaNames,
   block: layer => ({

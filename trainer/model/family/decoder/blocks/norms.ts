@@ -5,7 +5,7 @@ import type { ModuleSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 
-/** x [rows, hidden] → the same shape; as it is where there is no such norm. */
+/** x [rows, hidden] → the same shape; unchanged if there is no such norm. */
 export function normed(tracer: Tracer, { norms: { centered, epsilon } }: DecoderConfig, module: ModuleSpec | undefined, x: Node): Node {
   if (!module) return x;
   return centered ? tracer.layerNorm(module, x, epsilon) : tracer.rmsNorm(module, x, epsilon);

@@ -1,11 +1,11 @@
-/** Layers of a decoder that some families hold apart, and others as one with the rows of all. */
+/** Layers of a decoder that some families store separately, and others as one layer with all rows. */
 
 import type { Node } from '../../../../graph/graph.ts';
 import { elementAt } from '../../../../narrow.ts';
 import type { ModuleSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 
-/** The products of layers, or the parts of that of one layer with the rows of all; each made when it is first asked for. */
+/** The products of several layers, or the parts of the product of one layer with all rows; each is computed when first called. */
 export function products(tracer: Tracer, modules: readonly ModuleSpec[], x: Node, sizes: readonly number[]): readonly (() => Node)[] {
   const [only] = modules;
   let whole: Node | undefined;

@@ -1,4 +1,7 @@
-/** The expert of a mixture that computes every token: an MLP, whose output may be multiplied by the sigmoid of a number of the token (Qwen1.5-MoE). */
+/**
+ * The shared expert of a mixture, which computes every token: an MLP whose output may be multiplied by a sigmoid gate per token
+ * (Qwen1.5-MoE).
+ */
 
 import type { Node } from '../../../../graph/graph.ts';
 import { linearSpec, type ModuleSpec } from '../../../module-specs.ts';
@@ -6,19 +9,19 @@ import type { Tracer } from '../../../tracer.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
 
 export interface SharedExpertConfig {
-  /** In a block. */
+  /** Its name within a block. */
   readonly name: string;
-  /** Gate and up are one layer, and down another, in families with other names than Llama's. */
+  /** Names of the layers, gate and up in one and down in another, in families whose names differ from Llama's. */
   readonly layers?: { readonly gateUp: string; readonly down: string };
   readonly intermediateSize: number;
   readonly activation: string;
-  /** Its output is multiplied by a sigmoid. */
+  /** Whether its output is multiplied by a sigmoid. */
   readonly gated: boolean;
 }
 
 export interface SharedExpert {
   readonly mlp: Mlp;
-  /** One row: how much of the output counts. */
+  /** The layer of the sigmoid gate, with one row. */
   readonly gate: ModuleSpec | undefined;
 }
 

@@ -1,10 +1,10 @@
-/** Sliding windows of a decoder: in some blocks a query sees only the last keys, itself among them. */
+/** Sliding windows of a decoder: in some blocks a query attends only to the last keys, including its own position. */
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
 import { type AttentionMask, HIDDEN } from '../../../layer/attention.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
 
-/** Hides the keys that lie further back than the window, where a sequence (or its cache) is long enough for that. */
+/** Hides the keys outside the window, if a sequence (or its cache) is long enough to have any. */
 export function withWindow(
   graph: Graph,
   { mask, positions, cache }: Pick<TokenInputs, 'mask' | 'positions' | 'cache'>,
@@ -21,7 +21,7 @@ export function withWindow(
   return { kind: 'bias', bias, causal: true, meaning: { of: bias, window } };
 }
 
-/** In a cache, key j is the token at position j. */
+/** Hides keys in a cache, where key j is the token at position j. */
 function withCachedWindow(graph: Graph, mask: AttentionMask & { kind: 'bias' }, positions: Node, window: number): AttentionMask {
   const [batch, tokens, keys] = dimensions(mask.bias.shape, 3);
   if (keys <= window) return mask;

@@ -1,4 +1,4 @@
-/** Cohere 2: attention and MLP read the same norm side by side, and blocks that see everything turn nothing. */
+/** Cohere 2: attention and MLP read the same norm in parallel, and blocks with global attention apply no RoPE. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** DeepSeek-V3, and GLM-4.7-Flash, which has its layers: multi-head latent attention, and the experts of GLM-4.5. */
+/** DeepSeek-V3, and GLM-4.7-Flash with the same layers: multi-head latent attention, and the experts of GLM-4.5. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
@@ -10,7 +10,7 @@ import { everywhere } from '../keys/layers.ts';
 import { yarnScores } from '../keys/rope-config.ts';
 import { alike, familyOf, type Own } from './family.ts';
 
-/** The features of a part of a head. */
+/** Number of features of a part of a head. */
 const features = size(1024);
 
 const latentKeys = {
@@ -33,7 +33,7 @@ const latentKeys = {
   ...refused('num_local_experts', 'index_topk', 'index_n_heads', 'index_head_dim', 'indexer_types'),
 } as const satisfies KeyTable;
 
-/** Transformers takes the head size for the part that turns, which positions are made for. */
+/** Transformers uses the head size as the size of the part that rotates, which positions are computed for. */
 const turningPart =
   (usual: number) =>
   ({ qk_rope_head_dim: given }: Readonly<Record<string, unknown>>) => ({ head_dim: given ?? usual });
@@ -111,7 +111,7 @@ const glm4MoeLiteKeys = {
       .max(512)
       .nullish(),
   ),
-  // Transformers does not read it: the list counts, or the first block is plain.
+  // Transformers does not read this key: the list applies, or the first block has a plain MLP.
   first_k_dense_replace: {
     class: 'refused',
     unless: ({ mlp_layer_types: types, first_k_dense_replace: given }) => [Array.isArray(types) ? given : 1],

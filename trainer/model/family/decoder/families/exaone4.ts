@@ -1,4 +1,4 @@
-/** EXAONE 4: norms of each head and behind attention and MLP; where some blocks have a window, the others turn nothing. */
+/** EXAONE 4: norms of each head, and after attention and MLP; if some blocks have a window, the others apply no RoPE. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
@@ -20,7 +20,7 @@ const exaone4Keys = {
   max_position_embeddings: computed(size(2 ** 24).default(2048)),
   rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
   sliding_window: windowSize,
-  // A text stands for a list, as "LLLG".
+  // A string stands for a list, such as "LLLG".
   sliding_window_pattern: computed(
     z
       .union([z.number().int().nonnegative().max(512), z.string()])
@@ -41,7 +41,7 @@ function typesOf(c: Config): LayerType[] {
   return layerTypes(c, typeof pattern === 'number' ? pattern : 4);
 }
 
-/** Without a list, the pattern has to be a number. */
+/** Returns a problem if there is no list and the pattern is not a number. */
 function patternProblems({ layer_types: listed, sliding_window: window, sliding_window_pattern: pattern }: Config): ConfigProblem[] {
   if (listed || window === null || (typeof pattern === 'number' && pattern > 0)) return [];
   const message = `sliding_window_pattern ${JSON.stringify(pattern)} does not say which layers have a window: list them in layer_types`;

@@ -1,4 +1,4 @@
-/** The description of a family of decoders: its table of keys, and the parts that a config of it asks for. */
+/** The description of a family of decoders: its table of keys, and the parts that its configs specify. */
 
 import type { ConfigJson } from '../../../config-json.ts';
 import type { ConfigValues, KeyTable } from '../../../config-keys.ts';
@@ -9,7 +9,7 @@ import type { DecoderNames } from '../blocks/names.ts';
 import type { Windows } from '../keys/layers.ts';
 import type { LayerTurns, RopeContext } from '../keys/rope-config.ts';
 
-/** A family's properties other than its sizes; those that are left out are Llama's. */
+/** A family's properties other than its sizes; by default, Llama's. */
 export interface Own
   extends Partial<
       Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'turnsNeighbors' | 'seesBothWays'>
@@ -20,38 +20,38 @@ export interface Own
   /** The heads of each block, for families whose blocks differ in them. */
   readonly heads?: readonly Omit<AttentionShape, 'window'>[];
   readonly mlpBias?: boolean;
-  /** The features between the products of each block's MLP, for families whose blocks differ in them. */
+  /** The intermediate size of each block's MLP, for families whose blocks differ in it. */
   readonly intermediateSizes?: readonly number[];
   readonly residualDropout?: number;
   readonly activation?: string;
   readonly norms?: DecoderConfig['norms'];
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
-  /** Whether the head is the embedding, if another key than `tie_word_embeddings` says it. */
+  /** Whether the head is the embedding, if a key other than `tie_word_embeddings` states it. */
   readonly tied?: boolean;
   readonly experts?: DecoderExperts;
   /** Other contradictions between keys. */
   readonly problems?: readonly ConfigProblem[];
-  /** The blocks that turn queries and keys; all where not given. */
+  /** The blocks that rotate queries and keys; all by default. */
   readonly turning?: readonly boolean[];
-  /** For families whose blocks turn by their type. */
+  /** For families whose blocks rotate according to their type. */
   readonly turns?: LayerTurns;
 }
 
 export interface Family<Keys extends KeyTable> {
   readonly family: string;
-  /** Llama's where not given. */
+  /** Llama's by default. */
   readonly names?: DecoderNames;
-  /** Features of the family's positions that Llama's do not have. */
+  /** Features of the family's positions that Llama does not have. */
   readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'hasGrids' | 'growsQueries' | 'stretchesBase'>>;
-  /** Settings that stand for keys that a config leaves out, where the default is no single value. */
+  /** Returns settings for keys that a config omits, if the default is not a single value. */
   readonly defaults?: (config: ConfigJson) => ConfigJson;
   readonly keys: Keys;
   readonly own: (config: ConfigValues<Keys>) => Own;
 }
 
-/** Ties the values that `own` is given to the keys of the family. */
+/** Ties the values that `own` receives to the keys of the family. */
 export const familyOf = <Keys extends KeyTable>(family: Family<Keys>): Family<Keys> => family;
 
-/** All products of attention have biases, or none has. */
+/** Biases of attention: all products have them, or none does. */
 export const alike = (biased: boolean): DecoderAttention['biases'] => ({ qkv: biased, output: biased });

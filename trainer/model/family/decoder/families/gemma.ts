@@ -10,7 +10,7 @@ import { alike, familyOf, type Own } from './family.ts';
 
 const cap = computed(z.number().positive().nullish());
 
-/** Keys of both Gemmas. */
+/** Keys of both Gemma 2 and Gemma 3. */
 const gemmaCommon = {
   ...decoderKeys,
   num_attention_heads: computed(size(1024).default(8)),
@@ -62,7 +62,7 @@ const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Ke
   multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
 });
 
-/** Half of a window lies to each side of a token that sees both ways, which counts in both halves. */
+/** Half of a window lies on each side of a token that attends both ways; the token counts in both halves. */
 const halfToEachSide = (window: Windows[number]): Windows[number] => (typeof window === 'number' ? Math.floor(window / 2) + 1 : window);
 
 export const gemma2 = familyOf({ family: 'gemma2', names: gemmaNames, keys: gemma2Keys, own: c => gemma(c, layerTypes(c, 2)) });

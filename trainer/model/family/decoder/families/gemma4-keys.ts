@@ -11,10 +11,10 @@ const layerCount = z.number().int().nonnegative().max(512);
 const OF_EXPERTS = 'is for blocks with experts, which this class does not have';
 const OF_OLDER = 'is not read by Transformers either: rope_parameters counts';
 
-/** Text alone is causal: the pictures of such a model see each other. */
+/** Refuses bidirectional attention other than for images: only image tokens attend to each other both ways, and text alone is causal. */
 const causalOfText = refusedUnless(['vision'], 'use_bidirectional_attention');
 
-/** The sizes of blocks that see everything, by their number, as Transformers 5 writes them. */
+/** The sizes of blocks with global attention, by block number, as Transformers 5 writes them. */
 const perLayer = z
   .record(z.string().regex(/^\d+$/), z.looseObject({ head_dim: size(1024).nullish(), num_key_value_heads: size(1024).nullish() }))
   .nullish();
@@ -63,7 +63,7 @@ export const gemma4Keys = {
   moe_intermediate_size: computed(size(262144).nullish()),
 } as const satisfies KeyTable;
 
-/** A decoder without inputs for each layer and without experts. */
+/** Keys of a decoder without inputs per layer and without experts. */
 export const gemma4UnifiedKeys = {
   ...shared,
   max_position_embeddings: computed(size(2 ** 24).default(262144)),

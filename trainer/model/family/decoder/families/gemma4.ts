@@ -1,6 +1,6 @@
 /**
- * Gemma 4: blocks that see everything have heads of another size than those with a window, the last blocks read the keys and values of
- * earlier ones, and the smaller models have inputs for each block.
+ * Gemma 4: blocks with global attention have another head size than those with a window, the last blocks read keys and values of earlier
+ * ones, and the smaller models have an input per block.
  */
 
 import type { ConfigJson } from '../../../config-json.ts';
@@ -60,7 +60,7 @@ function ownOf(c: Gemma4Config) {
   };
 }
 
-/** Every sixth block sees everything where the config does not say, and the last one always does. */
+/** The block types: by default, every sixth block has global attention. The last block always does. */
 const typesOf = (c: Gemma4Config): LayerType[] =>
   layerTypes(c, 6).map((type, layer) => (layer === c.num_hidden_layers - 1 ? 'full_attention' : type));
 
@@ -81,13 +81,13 @@ function headsOf(c: Gemma4Config, types: readonly LayerType[], firstShared: numb
   });
 }
 
-/** None where the width is 0. */
+/** The inputs of blocks; undefined if their width is 0. */
 const inputsOf = (c: Gemma4Config): LayerInputsConfig | undefined =>
   c.hidden_size_per_layer_input && c.vocab_size_per_layer_input !== undefined
     ? { vocabularySize: c.vocab_size_per_layer_input, width: c.hidden_size_per_layer_input }
     : undefined;
 
-/** The keys that say what experts a block has. */
+/** The keys that describe the experts of a block. */
 const EXPERT_KEYS = ['num_experts', 'top_k_experts', 'moe_intermediate_size'] as const;
 
 function expertsOf(c: Gemma4Config): DecoderExperts | undefined {
@@ -140,7 +140,7 @@ function inputProblems({
   ];
 }
 
-/** The keys of a block that are computed. */
+/** The supported keys of a block. */
 const PER_LAYER = ['head_dim', 'num_key_value_heads'];
 
 function headProblems(c: Gemma4Config, heads: readonly Heads[], types: readonly LayerType[]): ConfigProblem[] {

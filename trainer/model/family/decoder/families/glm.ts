@@ -1,4 +1,4 @@
-/** GLM: half of each head turns, by pairs of neighboring features; GLM-4 also has norms behind attention and MLP. */
+/** GLM: half of each head rotates, in pairs of neighboring features; GLM-4 has additional norms after attention and MLP. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** GLM-4.5 and 4.6: half of each head turns, and experts are chosen by sigmoids with a bias, next to one that computes every token. */
+/** GLM-4.5 and 4.6: half of each head rotates, and experts are chosen by sigmoids with a bias, in addition to a shared expert. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** gpt-oss: attention with sinks, and experts with a clamped gate, which files hold in four bits. */
+/** gpt-oss: attention with sinks, and experts with a clamped gate, stored in four bits. */
 
 import { z } from 'zod';
 import type { ConfigJson } from '../../../config-json.ts';
@@ -36,7 +36,7 @@ const gptOssKeys = {
   ...withoutEffect('says what the positions say', 'initial_context_length'),
 } as const satisfies KeyTable;
 
-/** The positions of a gpt-oss whose config says nothing of them, as in Transformers. */
+/** The positions of a gpt-oss model whose config does not state them, as in Transformers. */
 const GPT_OSS_POSITIONS: ConfigJson = {
   ...{ rope_type: 'yarn', rope_theta: 150000, factor: 32, beta_fast: 32, beta_slow: 1, truncate: false },
   original_max_position_embeddings: 4096,

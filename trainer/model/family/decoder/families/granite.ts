@@ -1,4 +1,6 @@
-/** Granite: a Llama with multipliers; Granite 4, most of whose blocks may be Mamba-2, with gate and up in one matrix, and perhaps without positions. */
+/**
+ * Granite: Llama with multipliers; Granite 4, whose blocks may be mostly Mamba-2, has gate and up in one matrix and may have no positions.
+ */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
@@ -46,14 +48,14 @@ export const granite = familyOf({
   own: c => ({ ...multiplied(c), biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: everywhere(c, undefined) }),
 });
 
-/** Names of blocks that attend, the older one first, and of those of Mamba. */
+/** Names of blocks with attention, the older name first, and of Mamba blocks. */
 const ATTENDS = ['attention', 'full_attention'] as const;
 const types = z.array(z.enum([...ATTENDS, 'mamba', 'linear_attention'])).max(512);
-/** JSON has no number for it; Transformers writes the object. */
+/** Infinity, for which JSON has no number; Transformers writes the object. */
 const ENDLESS = 'Infinity';
 const limit = z.union([z.number().nonnegative(), z.literal(ENDLESS), z.strictObject({ __float__: z.literal(ENDLESS) })]);
 
-/** Bounds are four times the largest published sizes. */
+/** Keys of Mamba. Bounds are four times the largest published sizes. */
 const mambaKeys = {
   mamba_n_heads: computed(size(1024).default(128)),
   mamba_n_groups: computed(size(1024).default(1)),

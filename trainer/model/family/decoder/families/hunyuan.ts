@@ -1,4 +1,4 @@
-/** HunYuan without experts: heads are normed behind their turn, and long texts stretch its base by a fixed factor. */
+/** HunYuan without experts: heads are normalized after rotation, and a fixed factor stretches its base for long texts. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';

@@ -1,4 +1,7 @@
-/** LFM2: most blocks have a short convolution in place of attention, and the others norm their heads; then with mixtures of experts in place of most MLPs. */
+/**
+ * LFM2: most blocks have a short convolution in place of attention, and the others normalize their heads. A variant has mixtures of experts
+ * in place of most MLPs.
+ */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
@@ -28,7 +31,7 @@ const sharedKeys = {
   norm_eps: epsilon,
   conv_L_cache: computed(z.number().int().min(2).max(64).default(3)),
   conv_bias: biased,
-  // An older name, which goes before the newer one.
+  // An older name, which takes precedence over the newer one.
   tie_embedding: computed(z.boolean().nullish()),
   ...withoutEffect('is not read: norm_eps counts', 'rms_norm_eps', 'block_norm_eps'),
   ...withoutEffect('is not read: the gate of the MLP is SiLU, and nothing is dropped', 'hidden_act', 'attention_dropout'),
@@ -46,10 +49,10 @@ const lfm2Keys = {
   layer_types: computed(listed.nullish()),
   full_attn_idxs: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
   block_multiple_of: computed(size(262144).default(256)),
-  // Published models have 1 or less than 2; the bound keeps the sizes of tensors within that of other families.
+  // Published models have 1 or less than 2; the bound keeps tensor sizes within those of other families.
   block_ffn_dim_multiplier: computed(z.number().positive().max(16).nullish().default(1)),
   block_auto_adjust_ff_dim: computed(z.boolean().default(true)),
-  // An older name, which goes before the newer one.
+  // An older name, which takes precedence over the newer one.
   block_ff_dim: computed(size(262144).nullish()),
 } as const satisfies KeyTable;
 
@@ -89,7 +92,7 @@ const blocks = (c: ConfigValues<typeof sharedKeys>, isConvolution: (layer: numbe
     tied: c.tie_embedding ?? c.tie_word_embeddings,
   }) as const;
 
-/** Two thirds of what the config says, by a factor, up to the next multiple: where the config is to be adjusted. */
+/** The adjusted MLP size, if the config requests it: two thirds of the stated size, times a factor, rounded up to the next multiple. */
 function innerSize(c: Config): number {
   const given = c.block_ff_dim ?? c.intermediate_size;
   if (!c.block_auto_adjust_ff_dim) return given;

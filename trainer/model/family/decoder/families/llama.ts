@@ -1,4 +1,4 @@
-/** Llama, and the many models of other makers that have its architecture. */
+/** Llama, and the many models by other makers with the same architecture. */
 
 import { type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';

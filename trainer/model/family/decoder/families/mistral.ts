@@ -1,4 +1,4 @@
-/** Mistral, and the Ministrals: a window in all blocks or in some. */
+/** Mistral and Ministral: a window in all blocks or in some. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** Mixtral: a Mistral with a mixture of experts in place of each MLP. */
+/** Mixtral: Mistral with a mixture of experts in place of each MLP. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless } from '../../../config-keys.ts';
@@ -17,7 +17,7 @@ const mixtralKeys = {
   ...refusedUnless([], 'attention_chunk_size'),
   ...expertCounts,
   num_experts_per_tok: computed(chosenCount.default(2)),
-  // Every layer has the window, whatever a list says.
+  // Every layer has the window, whatever the list says.
   layer_types: sameTypes,
   ...refusedUnless([0], 'router_jitter_noise'),
 } as const satisfies KeyTable;

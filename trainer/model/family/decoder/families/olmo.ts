@@ -1,4 +1,4 @@
-/** OLMo 2 and 3: norms behind attention and MLP only, and of all queries or keys of a token together. */
+/** OLMo 2 and 3: norms only after attention and MLP, and norms over all queries or keys of a token together. */
 
 import { z } from 'zod';
 import { computed, type KeyTable } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** OLMoE: a mixture of experts in place of each MLP, and norms of all queries or keys of a token together. */
+/** OLMoE: a mixture of experts in place of each MLP, and norms over all queries or keys of a token together. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused } from '../../../config-keys.ts';
@@ -29,7 +29,7 @@ const olmoeKeys = {
   ...refused('clip_qkv', 'num_local_experts'),
 } as const satisfies KeyTable;
 
-/** The norms of queries and keys are of the usual size. */
+/** Checks that the norms of queries and keys have the usual size. */
 const headProblems = ({
   head_dim: given,
   hidden_size: hidden,

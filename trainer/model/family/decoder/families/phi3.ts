@@ -1,4 +1,4 @@
-/** Phi-3: queries, keys and values, and gate and up, are one matrix each; only the first features of a head may be turned. */
+/** Phi-3: one matrix for queries, keys and values, and one for gate and up; possibly only the first features of a head rotate. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';

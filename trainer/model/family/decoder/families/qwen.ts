@@ -1,4 +1,4 @@
-/** Qwen 2 and 3: a window for some blocks, behind a switch; Qwen 3 norms its heads. */
+/** Qwen 2 and 3: a window for some blocks, enabled by a switch; Qwen 3 normalizes its heads. */
 
 import { type KeyTable, refusedUnless } from '../../../config-keys.ts';
 import { biased, decoderKeys, headCount, switchedWindow } from '../keys/decoder-keys.ts';

@@ -28,11 +28,11 @@ const qwen3MoeKeys = {
 
 type Layers = Pick<ConfigValues<typeof qwen3MoeKeys>, 'num_hidden_layers' | 'mlp_only_layers' | 'decoder_sparse_step'>;
 
-/** The blocks that have experts. */
+/** For each block, whether it has experts. */
 export const mixtureLayers = ({ num_hidden_layers: length, mlp_only_layers: plain, decoder_sparse_step: step }: Layers): boolean[] =>
   Array.from({ length }, (_, layer) => !plain?.includes(layer) && (layer + 1) % step === 0);
 
-/** Layers that are not there. */
+/** Returns a problem if a listed layer does not exist. */
 export function mixtureLayerProblems({ mlp_only_layers: plain, num_hidden_layers: layers }: Layers): ConfigProblem[] {
   const beyond = plain?.find(layer => layer >= layers);
   if (beyond === undefined) return [];

@@ -1,4 +1,4 @@
-/** Qwen 3.5 and Qwen3-Next with mixtures of experts: blocks of Qwen 3.5, with an expert that computes every token next to those chosen. */
+/** Qwen 3.5 and Qwen3-Next with mixtures of experts: blocks of Qwen 3.5, with a shared expert in addition to the chosen ones. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** Qwen 3.5: three of four blocks have a recurrent state in place of attention, and the outputs of heads have gates. */
+/** Qwen 3.5: three of four blocks have a recurrent state in place of attention, and the outputs of heads are gated. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
@@ -13,7 +13,7 @@ import { alike, familyOf } from './family.ts';
 const headSize = computed(size(1024).default(128));
 const types = ['linear_attention', 'full_attention'] as const;
 
-/** The part of each head that turns, where a config does not say. */
+/** The default share of each head that rotates. */
 export const QWEN35_PART = { partial_rotary_factor: 0.25 } as const;
 
 export const qwen35Keys = {
@@ -43,7 +43,7 @@ export const qwen35Keys = {
 
 type Config = Omit<ConfigValues<typeof qwen35Keys>, 'intermediate_size'>;
 
-/** Every `full_attention_interval`-th block attends, where no list says which. */
+/** The delta net; without a list, every `full_attention_interval`-th block has attention. */
 function qwen35Delta(c: Config): DecoderDelta {
   const interval = c.full_attention_interval ?? 4;
   const usual = (layer: number) => ((layer + 1) % interval === 0 ? 'full_attention' : 'linear_attention');

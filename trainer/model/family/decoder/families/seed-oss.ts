@@ -1,4 +1,4 @@
-/** Seed-OSS: a Llama with biases on queries, keys and values, and dropout behind attention and MLP. */
+/** Seed-OSS: Llama with biases on queries, keys and values, and dropout after attention and MLP. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** SmolLM3: every fourth block does not turn its queries and keys. */
+/** SmolLM3: every fourth block does not apply RoPE to its queries and keys. */
 
 import { z } from 'zod';
 import { computed, type KeyTable } from '../../../config-keys.ts';

@@ -1,4 +1,4 @@
-/** The keys of config.json that decoders have in common, or that several families share: see `config-keys.ts`. */
+/** The keys of config.json that all decoders or several families share: see `config-keys.ts`. */
 
 import { z } from 'zod';
 import { isRecord } from '../../../../narrow.ts';
@@ -7,10 +7,10 @@ import { type ConfigValues, computed, type RefusedKey, refusedUnless } from '../
 import { activation, causalKeys, rate, size } from '../../common-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 
-/** A number of heads, or the size of one; null where it follows from others. */
+/** A number of heads, or the size of one; null if it follows from other keys. */
 export const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
 
-/** Files that hold their weights in this way are read as plain numbers. */
+/** Allows files that store their weights in this way, which are read as plain values. */
 export const storedAs = (how: Readonly<Record<string, string>>): RefusedKey => ({
   class: 'refused',
   unless: ({ quantization_config: found }) =>
@@ -22,7 +22,7 @@ export const storedAs = (how: Readonly<Record<string, string>>): RefusedKey => (
   supported: JSON.stringify(how),
 });
 
-/** The keys that these decoders have in common. Bounds are four times the largest published sizes. */
+/** The keys that these decoders share. Bounds are four times the largest published sizes. */
 export const decoderKeys = {
   ...causalKeys,
   ...rotaryKeys,
@@ -42,19 +42,19 @@ export const decoderKeys = {
   quantization_config: storedAs({ quant_method: 'fp8', fmt: 'e4m3' }),
 } as const;
 
-/** The size of a window; null where no block has one. */
+/** The size of a window; null if no block has one. */
 export const windowSize = computed(z.number().int().positive().nullish().default(4096));
 const everyLayer =
   (type: string) =>
   ({ layer_types: types }: ConfigJson) => [Array.isArray(types) ? types.map(() => type) : []];
 
-/** Window keys of families whose blocks all see everything. */
+/** Window keys of families in which all blocks have global attention. */
 export const noWindows = {
   layer_types: { class: 'refused', unless: everyLayer('full_attention'), supported: '"full_attention" in every layer' },
   ...refusedUnless([], 'sliding_window', 'attention_chunk_size'),
 } as const;
 
-/** For families in which Transformers ignores the list, and windows every layer: what was meant is another class of models. */
+/** For families in which Transformers ignores the list and uses a window in every layer: other lists were meant for another model class. */
 export const sameTypes: RefusedKey = {
   class: 'refused',
   unless: config => (config.sliding_window === null ? everyLayer('full_attention') : everyLayer('sliding_attention'))(config),
@@ -69,7 +69,7 @@ export const listedTypes = computed(
     .nullish(),
 );
 
-/** Window keys of Qwen: the window is for some layers, and has a switch. */
+/** Window keys of Qwen: the window applies to some layers, and has a switch. */
 export const switchedWindow = {
   use_sliding_window: computed(z.boolean().default(false)),
   sliding_window: windowSize,

@@ -1,4 +1,4 @@
-/** The keys of config.json that decoders with mixtures of experts have in common, and what they say: see `config-keys.ts`. */
+/** The keys of config.json shared by decoders with mixtures of experts, and their interpretation: see `config-keys.ts`. */
 
 import { type ConfigValues, computed, contradiction, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
@@ -7,26 +7,26 @@ import { size } from '../../common-keys.ts';
 import type { DecoderExperts, Gated } from '../blocks/experts.ts';
 import { decoderKeys } from './decoder-keys.ts';
 
-/** Eight times the largest published number. */
+/** Bound of eight times the largest published number. */
 export const MAX_EXPERTS = 4096;
 export const count = size(MAX_EXPERTS);
-/** The graph grows with each expert that a token asks for. Six times the largest published number. */
+/** Bound on experts per token, because the graph grows with each. Six times the largest published number. */
 const MOST_CHOSEN = 64;
 export const chosenCount = size(MOST_CHOSEN);
 
 /** The keys of every decoder with experts. */
 export const expertKeys = {
   ...decoderKeys,
-  // With it, Transformers adds the loss that balances the experts.
+  // If true, Transformers adds the loss that balances the experts.
   ...refusedUnless([false], 'output_router_logits'),
   ...withoutEffect('is of the loss that balances the experts, which output_router_logits turns on', 'router_aux_loss_coef'),
 } as const;
 
-/** Transformers 4 writes the one or the other, Transformers 5 the second. */
+/** Transformers 4 writes either key, Transformers 5 the second one. */
 export const expertCounts = { num_experts: computed(count.nullish()), num_local_experts: computed(count.nullish()) } as const;
 type Counts = ConfigValues<typeof expertCounts>;
 
-/** How many experts there are, and the key that says so. */
+/** The number of experts, and the key that states it. */
 export const expertCount = ({ num_experts: one, num_local_experts: other }: Counts, usual: number) => ({
   count: one ?? other ?? usual,
   key: one ? 'num_experts' : 'num_local_experts',
@@ -35,7 +35,7 @@ export const expertCount = ({ num_experts: one, num_local_experts: other }: Coun
 const countProblems = ({ num_experts: one, num_local_experts: other }: Counts): ConfigProblem[] =>
   one && other && one !== other ? [contradiction('num_experts', `num_experts ${one} and num_local_experts ${other} differ`)] : [];
 
-/** Keys that say the same differ, or a token asks for more experts than there are. */
+/** Returns a problem if two keys for the same value differ, or if there are more experts per token than experts. */
 export const expertProblems = (
   { chosen, count: all, key, chosenKey = 'num_experts_per_tok' }: DecoderExperts,
   counts: Counts,
@@ -44,7 +44,7 @@ export const expertProblems = (
   ...(chosen > all ? [contradiction(chosenKey, `${chosenKey} ${chosen} is above ${key} ${all}`)] : []),
 ];
 
-/** Gate and up by two products: activation(gate) · up. */
+/** Gate and up as two products: activation(gate) · up. */
 export function gatedBy(name: string): Gated {
   const activation = activationOf(name);
   return {

@@ -1,4 +1,7 @@
-/** Experts that are chosen by sigmoids with a bias, of the best groups, next to one that computes every token (DeepSeek-V3): keys, and what they say. */
+/**
+ * Experts chosen by sigmoids with a bias, from the best groups, in addition to a shared expert (DeepSeek-V3): keys, and their
+ * interpretation.
+ */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, withoutEffect } from '../../../config-keys.ts';
@@ -9,7 +12,7 @@ import type { DecoderExperts } from '../blocks/experts.ts';
 import type { Sizes } from './decoder-keys.ts';
 import { chosenCount, count, gatedBy } from './expert-keys.ts';
 
-/** @param usual the values where the config does not say them */
+/** @param usual the default values */
 export const groupedExpertKeys = (
   usual: Readonly<Record<'width' | 'experts' | 'perToken' | 'groups' | 'chosenGroups', number>> & { readonly factor: number },
 ) =>
@@ -27,12 +30,12 @@ export const groupedExpertKeys = (
     ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation'),
   }) as const;
 
-/** How many blocks begin the model that have a plain MLP. */
+/** Number of blocks at the start of the model with a plain MLP. */
 export const plainBlocks = (usual: number) => computed(z.number().int().nonnegative().max(512).default(usual));
 
 type Config = ConfigValues<ReturnType<typeof groupedExpertKeys>> & Sizes;
 
-/** @param layers the blocks that have experts */
+/** @param layers for each block, whether it has experts */
 export const groupedExperts = (c: Config, layers: readonly boolean[]): DecoderExperts => ({
   count: c.n_routed_experts,
   key: 'n_routed_experts',
@@ -54,11 +57,11 @@ export const groupedExperts = (c: Config, layers: readonly boolean[]): DecoderEx
   gated: gatedBy(c.hidden_act),
 });
 
-/** The blocks behind the plain ones. */
+/** For each block, whether it comes after the plain ones. */
 export const afterPlain = (c: Pick<Sizes, 'num_hidden_layers'>, plain: number): boolean[] =>
   Array.from({ length: c.num_hidden_layers }, (_, layer) => layer >= plain);
 
-/** Each group gives its two best experts, and the chosen groups have as many experts as a token asks for. */
+/** Checks that each group has at least two experts, and that the chosen groups have enough experts for a token. */
 export function groupProblems({
   n_routed_experts: all,
   n_group: groupCount,

@@ -1,4 +1,4 @@
-/** The keys of config.json of models that also see images, and whose text part is a decoder: see `config-keys.ts`. */
+/** The keys of config.json of models that also take images, and whose text part is a decoder: see `config-keys.ts`. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
@@ -6,7 +6,7 @@ import { causalKeys } from '../../common-keys.ts';
 
 const eyes = 'is of the part that sees images, which is not loaded';
 
-/** Keys of models that also see images: the text part has a config of its own. */
+/** Keys of models that also take images: the text part has its own config. */
 export const imageTextKeys = {
   ...causalKeys,
   text_config: computed(z.record(z.string(), z.unknown()).default({})),

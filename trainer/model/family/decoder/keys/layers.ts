@@ -1,9 +1,9 @@
-/** The differences from block to block: windows and rotary positions, by the ways in which configs say it. */
+/** The differences between blocks: windows and rotary positions, in the various forms that configs use. */
 import type { ConfigValues } from '../../../config-keys.ts';
 import type { Sizes, switchedWindow } from './decoder-keys.ts';
 
 export type LayerType = 'full_attention' | 'sliding_attention';
-/** A window for each block; undefined: all keys before it; `unsized`: a window of which the config does not say the size. */
+/** A window for each block; undefined: all earlier keys; `unsized`: a window whose size the config does not state. */
 export type Windows = (number | 'unsized' | undefined)[];
 
 const eachLayer = <Value>(c: Pick<Sizes, 'num_hidden_layers'>, value: (layer: number) => Value): Value[] =>
@@ -11,7 +11,7 @@ const eachLayer = <Value>(c: Pick<Sizes, 'num_hidden_layers'>, value: (layer: nu
 
 export const everywhere = <Value>(c: Pick<Sizes, 'num_hidden_layers'>, value: Value): Value[] => eachLayer(c, () => value);
 
-/** The blocks from `max_window_layers` on, or those that `layer_types` lists, and only where `use_sliding_window` says so. */
+/** Windows for the blocks from `max_window_layers` on, or for those that `layer_types` lists, if `use_sliding_window` is set. */
 export function switchedWindows(c: Sizes & ConfigValues<typeof switchedWindow>): Windows {
   if (!c.use_sliding_window) return everywhere(c, undefined);
   const isNarrow = (layer: number) => (c.layer_types ? c.layer_types[layer] === 'sliding_attention' : layer >= c.max_window_layers);
@@ -24,14 +24,14 @@ interface Typed extends Pick<Sizes, 'num_hidden_layers'> {
   readonly sliding_window?: number | null | undefined;
 }
 
-/** Those that are listed; otherwise every `pattern`-th block sees everything and the others have a window. */
+/** The listed types; by default, every `pattern`-th block has global attention and the others have a window. */
 export const layerTypes = (c: Typed, pattern: number): LayerType[] =>
   eachLayer(c, layer => c.layer_types?.[layer] ?? ((layer + 1) % pattern ? 'sliding_attention' : 'full_attention'));
 
 export const windowsOf = (c: Typed, types: readonly LayerType[]): Windows =>
   types.map(type => (type === 'sliding_attention' ? (c.sliding_window ?? 'unsized') : undefined));
 
-/** Whether each block turns its queries and keys. */
+/** For each block, whether it rotates its queries and keys. */
 export const turning = (
   c: Typed & {
     readonly no_rope_layers?: readonly (boolean | number)[] | null | undefined;

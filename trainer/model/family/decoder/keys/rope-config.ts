@@ -1,4 +1,6 @@
-/** Reads how positions are turned: `rope_theta` and `rope_scaling` as Transformers 4 writes them, `rope_parameters` as Transformers 5 does. */
+/**
+ * Reads the rotary positions: `rope_theta` and `rope_scaling` as Transformers 4 writes them, or `rope_parameters` as Transformers 5 does.
+ */
 
 import { z } from 'zod';
 import { isOneOf } from '../../../../catalog/entries.ts';
@@ -28,7 +30,7 @@ import type { ConfigProblem } from '../../../model-spec.ts';
 
 const positive = z.number().positive();
 const share = positive.max(1);
-/** Pairs of features: a head has at most 1024 features. */
+/** Factors for pairs of features; a head has at most 1024 features. */
 const factors = z.array(positive).max(512);
 const types = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope', 'proportional'] as const;
 export type RopeType = (typeof types)[number];
@@ -60,7 +62,7 @@ export const ropeKeys = {
 
 const inner = z.record(z.string(), z.unknown()).nullish();
 
-/** The keys of the config itself. */
+/** The keys in the config itself. */
 export const rotaryKeys = {
   rope_theta: computed(positive.nullish()),
   rope_scaling: computed(inner),
@@ -70,11 +72,11 @@ export const rotaryKeys = {
 } as const satisfies KeyTable;
 
 export interface Rope extends Positions {
-  /** If there are problems, the other values are the defaults. */
+  /** The problems; if there are any, the other values are defaults. */
   readonly problems: readonly ConfigProblem[];
 }
 
-/** The record that counts, and its key: an older one that says anything goes before the newer one, as in Transformers. */
+/** The record that applies, and its key: if the older one has any content, it takes precedence over the newer one, as in Transformers. */
 function ropeOf(config: ConfigJson): [key: string, rope: ConfigJson] {
   const older = recordOf(config.rope_scaling);
   return Object.keys(older).length > 0 ? ['rope_scaling', older] : ['rope_parameters', recordOf(config.rope_parameters)];
@@ -91,27 +93,27 @@ export interface RopeContext {
   readonly architecture: string;
   readonly maxPositions: number;
   readonly headDim: number;
-  /** The base where the config does not say; 10,000 where not given. */
+  /** The default base; 10,000 if undefined. */
   readonly theta?: number | undefined;
-  /** The types that the family has; all where not given. */
+  /** The types that the family supports; all by default. */
   readonly types?: readonly RopeType[] | undefined;
   /** Other names of types. */
   readonly aliases?: Readonly<Record<string, RopeType>> | undefined;
-  /** Whether a part of each head may be left as it is. */
+  /** Whether a part of each head may stay unrotated. */
   readonly isPartial?: boolean | undefined;
-  /** Whether the config may divide the pairs of features among the grids of images, which a text has one place on. */
+  /** Whether the config may divide the pairs of features among the grids of images; a text has a single position on all of them. */
   readonly hasGrids?: boolean | undefined;
-  /** Whether queries grow with their position, which the config then has to describe. */
+  /** Whether queries grow with their position, which the config must then describe. */
   readonly growsQueries?: boolean | undefined;
-  /** Whether the type "dynamic" may stretch the base once for all lengths, by a factor `alpha` (NTK-aware scaling). */
+  /** Whether the type "dynamic" may stretch the base by a fixed factor `alpha` for all lengths (NTK-aware scaling). */
   readonly stretchesBase?: boolean | undefined;
-  /** Blocks with positions by their type: their record alone has the original length. */
+  /** Set for blocks with positions by type: only their record has the original length. */
   readonly isOfType?: boolean;
 }
 
 /**
  * @param config checked by `rotaryKeys`
- * @throws ModelConfigError with every number that is out of bounds
+ * @throws ModelConfigError listing every value that is out of bounds
  */
 export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const [key, rope] = ropeOf(config);
@@ -148,7 +150,7 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   ];
   if (wrong.length > 0) return { ...fallback, problems: wrong };
   const written = (context.isOfType ? undefined : outside[1]) ?? c.original_max_position_embeddings ?? context.maxPositions;
-  // Dynamic scaling starts where the model itself ends.
+  // Dynamic scaling starts at the model's own maximum length.
   const original = type === 'dynamic' ? context.maxPositions : written;
   const scaling = type === 'proportional' ? proportional(context.headDim, turned, c.factor) : scalingOf(type, c, original);
   const positions: Positions = {
@@ -171,7 +173,7 @@ const purposes = {
   long_factor: 'the factor of each pair of features in long texts',
 } as const;
 
-/** Without these Transformers does not build the model. */
+/** Keys that Transformers requires to build the model. */
 const needs: Readonly<Record<RopeType, readonly (keyof typeof purposes)[]>> = {
   default: [],
   linear: ['factor'],
@@ -187,7 +189,7 @@ const missingKeys = (key: string, type: RopeType, rope: ConfigValues<typeof rope
     .filter(name => !rope[name])
     .map(name => ({ kind: 'invalid', path: [key], message: `${key} of the type "${type}" needs ${name}: ${purposes[name]}` }));
 
-/** @param ownKey whether it stands in the record itself: outside, the family's keys say whether it is computed */
+/** @param ownKey whether it is in the record itself; outside, the family's keys determine whether it is supported */
 function partProblems(
   key: string,
   turned: number,
@@ -197,7 +199,7 @@ function partProblems(
 ): ConfigProblem[] {
   if (turned !== 1 && !isPartial) return ownKey ? [notSupported([key, 'partial_rotary_factor'], turned, [1])] : [];
   if (features > 0 && features % 2 === 0) return [];
-  if (turned === 1) return []; // The head size itself is odd, which is reported as such.
+  if (turned === 1) return []; // The head size itself is odd, which is reported separately.
   return [
     contradiction(
       [key, 'partial_rotary_factor'],
@@ -220,13 +222,13 @@ const lengthProblems = (key: string, rope: ConfigValues<typeof ropeKeys>, featur
     return [contradiction([key, name], message)];
   });
 
-/** An original length of 1, or factors that are nearly 0, turn by no number. */
+/** Checks that all frequencies are finite: an original length of 1, or factors near 0, would give infinite or undefined ones. */
 const finiteProblems = (key: string, { features, theta, scaling, factor }: Positions): ConfigProblem[] =>
   [...ropeFrequencies(features, theta, scaling), factor].every(Number.isFinite)
     ? []
     : [contradiction([key], `${key} gives positions that are not finite: check its factors, its rope_theta and its original length`)];
 
-/** Pairs beyond the share turn by nothing, and those within it as if all did. */
+/** Pairs beyond the share do not rotate; those within it rotate as if all did. */
 const proportional = (headDim: number, share: number, factor: number | null | undefined): RopeScaling => ({
   type: 'proportional',
   pairs: Math.floor((headDim * share) / 2),
@@ -265,8 +267,8 @@ function attentionFactor(type: RopeType, rope: ConfigValues<typeof ropeKeys>, ma
 }
 
 /**
- * The factor of the scores of DeepSeek's attention in addition to that of its tables: the square of YaRN's growth by `mscale_all_dim`, for
- * every type of positions but the default, as in Transformers.
+ * The factor on the scores of DeepSeek's attention, in addition to that of its tables: the square of YaRN's growth by `mscale_all_dim`, for
+ * every type of positions except the default, as in Transformers.
  * @param config checked by `rotaryKeys`
  */
 export function yarnScores(config: ConfigJson): number {
@@ -279,19 +281,20 @@ export function yarnScores(config: ConfigJson): number {
 const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
 type LayerType = (typeof LAYER_TYPES)[number];
 
-/** How blocks turn by their type. */
+/** How blocks rotate according to their type. */
 export interface LayerTurns {
   readonly types: readonly LayerType[];
-  /** The base of each type, where its record has none. */
+  /** The base of each type, if its record has none. */
   readonly thetas: Readonly<Record<LayerType, number>>;
-  /** The size of a head of each type, where they differ. */
+  /** The head size of each type, if they differ. */
   readonly headDims?: Readonly<Partial<Record<LayerType, number>>>;
 }
 
 /**
- * For blocks that turn by their type. An older `rope_scaling`, and the base outside, are of full attention.
- * @returns the positions of each block, those of a type shared
- * @throws ModelConfigError with every number that is out of bounds
+ * Reads positions of blocks that rotate according to their type. An older `rope_scaling`, and a base outside the records, apply to full
+ * attention.
+ * @returns the positions of each block, with one object per type
+ * @throws ModelConfigError listing every value that is out of bounds
  */
 export function readRopesByLayer(
   config: ConfigJson,
@@ -322,7 +325,7 @@ export function readRopesByLayer(
   return { positions: layers.map(type => valueFor(byType, type)), problems: [...problems, ...inside] };
 }
 
-/** The keys of the record that counts which are not known. */
+/** Returns the unknown keys of the record that applies. */
 export function unknownRopeKeys(config: ConfigJson): string[][] {
   const [key, rope] = ropeOf(config);
   const byType = LAYER_TYPES.filter(type => typeof rope[type] === 'object' && rope[type] !== null);
