@@ -26,7 +26,7 @@ export class ModelFileError extends Error {
   readonly file: string;
   readonly problems: readonly FileProblem[];
   readonly remedy: string;
-  /** Whether the file could not be read, so its contents are unknown. */
+  /** True if the file could not be read, so its contents are unknown. */
   readonly isUnread: boolean;
 
   constructor(file: string, problems: readonly FileProblem[] | string, remedy: string, { isUnread = false } = {}) {

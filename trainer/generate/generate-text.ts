@@ -16,9 +16,9 @@ import { type EncodedPrompt, encodePrompt } from './prompt.ts';
 import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 export interface GeneratedText extends Answer {
-  /** Whether the chat template was applied to the prompt. */
+  /** True if the chat template was applied to the prompt. */
   readonly chat: boolean;
-  /** Whether the prompt was written like those in training. */
+  /** True if the prompt was written like those in training. */
   readonly asTrained: boolean;
   /** The reasoning before the answer; not part of `text`. */
   readonly reasoning?: string;

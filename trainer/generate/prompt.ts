@@ -6,7 +6,7 @@ import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface EncodedPrompt {
   readonly ids: readonly number[];
-  /** Whether it was written as a user's turn. */
+  /** True if it was written as a user's turn. */
   readonly chat: boolean;
 }
 

@@ -57,7 +57,7 @@ export class TextVectors {
   /** Length of the longest text, in tokens. */
   readonly longest: number;
   readonly vocabularySize: number;
-  /** Whether vectors are normalized to length 1. */
+  /** True if vectors are normalized to length 1. */
   readonly isNormalized: boolean;
   /** The prompts that texts started with when the model was tuned. */
   readonly prompts: Prompts | undefined;

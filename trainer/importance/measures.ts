@@ -28,7 +28,7 @@ export interface WeightMeasure {
 
 export interface InputMeasure {
   readonly needs: 'inputs';
-  /** Whether a module accumulates one value per row or per input. */
+  /** Accumulates one value per row or per input. */
   readonly sums: 'rows' | 'inputs';
   /** Returns the contribution of a batch. */
   readonly add: (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence) => Node;

@@ -43,7 +43,7 @@ export const originSchema = z.object({
 export interface ScoredModule {
   /** The shape of the weight; its first dimension is the rows, or the columns if those are scored. */
   readonly shape: readonly number[];
-  /** Whether each row also has a bias entry. */
+  /** True if each row also has a bias entry. */
   readonly bias: boolean;
   /** Runs of rows that are shown as separate layers: see `ModuleSpec.sections`. */
   readonly sections?: readonly RowSection[] | undefined;

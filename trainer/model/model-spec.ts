@@ -72,7 +72,7 @@ export interface KeyValueShape {
 
 export interface CausalModel extends Model {
   readonly kind: 'causal';
-  /** Whether the model can get a head for whole texts, that is, whether there is a class with one. */
+  /** True if the model can get a head for whole texts, because there is a class with one. */
   readonly takesScoreHead?: boolean;
   /** Set if tokens also attend to later tokens, so that the model cannot predict next tokens. */
   readonly seesBothWays?: boolean;
@@ -115,7 +115,7 @@ export type ClassifierInput =
       readonly height: number;
       readonly width: number;
       readonly channels: number;
-      /** Whether height and width can be chosen (`ModelOptions.imageSize`); other models have a fixed size. */
+      /** True if height and width can be chosen (`ModelOptions.imageSize`); other models have a fixed size. */
       readonly resizable: boolean;
     };
 
@@ -171,7 +171,7 @@ export interface Pooling {
   readonly mode: PoolingMode;
   /** Layers that the pooled state passes through, in this order. */
   readonly dense?: readonly DenseLayer[] | undefined;
-  /** Whether the vector is normalized to length 1. */
+  /** True if the vector is normalized to length 1. */
   readonly normalize: boolean;
   /** Prompts that are put before texts prior to tokenization. */
   readonly prompts?: Prompts | undefined;

@@ -81,7 +81,7 @@ export class Tracer {
     this.longest = params.longest;
   }
 
-  /** Whether this is a training step. Otherwise, the values that pass through the modules may be observed. */
+  /** True in a training step. Otherwise, the values that pass through the modules may be observed. */
   get trains(): boolean {
     return this.seed !== undefined;
   }
@@ -106,7 +106,7 @@ export class Tracer {
     return this.storage.computeOf(spec);
   }
 
-  /** Whether a fused kernel of the device computes attention, if it supports the form. */
+  /** True if a fused kernel of the device computes attention, if it supports the form. */
   get fusesAttention(): boolean {
     return this.storage.fusesAttention;
   }

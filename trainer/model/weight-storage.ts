@@ -19,7 +19,7 @@ export type Quantization = 'none' | 'int8' | 'nf4';
 export interface Precision {
   readonly dtype: ComputeType;
   readonly quantize: Quantization;
-  /** Whether a fused kernel of the device computes attention, if it supports the form; chunks by default. */
+  /** True if a fused kernel of the device computes attention, if it supports the form; chunks by default. */
   readonly fusesAttention?: boolean;
 }
 

@@ -20,7 +20,7 @@ export interface ChatMessage {
 }
 
 export interface ChatOptions {
-  /** Whether to end the text where the assistant starts to write. */
+  /** True to end the text where the assistant starts to write. */
   readonly addGenerationPrompt: boolean;
   /** Descriptions of functions, as JSON schemas. */
   readonly tools?: readonly unknown[] | undefined;
@@ -36,7 +36,7 @@ export interface RenderedChat {
 }
 
 export interface ChatTemplate {
-  /** Whether the template marks what the assistant writes. */
+  /** True if the template marks what the assistant writes. */
   readonly marksGeneration: boolean;
   /** Renders the conversation. */
   render(messages: readonly ChatMessage[], options: ChatOptions): string;

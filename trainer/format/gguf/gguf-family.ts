@@ -91,7 +91,7 @@ export interface GgufFamily {
   readonly joined?: Readonly<Record<string, readonly string[]>>;
   /** The value that the converter added to the weights of norms. */
   readonly normOffset: 0 | 1;
-  /** Whether rows of q and k are stored with the two halves of each head interleaved. */
+  /** True if rows of q and k are stored with the two halves of each head interleaved. */
   readonly interleaved: boolean;
   /** Set if llama.cpp reads the window but lets every token attend to all earlier tokens. */
   readonly ignoresWindow?: true;

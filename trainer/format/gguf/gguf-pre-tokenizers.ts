@@ -4,9 +4,9 @@ export interface BytePreTokenizer {
   readonly normalizer: Record<string, unknown> | null;
   /** Pre-tokenizer components before the final ByteLevel. */
   readonly steps: ReadonlyArray<Record<string, unknown>>;
-  /** Whether that ByteLevel component splits by GPT-2's pattern. */
+  /** True if that ByteLevel component splits by GPT-2's pattern. */
   readonly useByteLevelRegex: boolean;
-  /** Whether a word that is itself a token is taken without merging. */
+  /** True if a word that is itself a token is taken without merging. */
   readonly ignoreMerges: boolean;
   /** llama.cpp's default. */
   readonly addBos: boolean;

@@ -15,13 +15,13 @@ export interface SentencePieceModel {
   /** The pieces in the order of their ids. */
   readonly pieces: ReadonlyArray<{ readonly piece: string; readonly score: number; readonly type: number }>;
   readonly unknownId: number;
-  /** Whether text without a piece is encoded byte by byte, `<0x0A>`. */
+  /** True if text without a piece is encoded byte by byte, `<0x0A>`. */
   readonly byteFallback: boolean;
   /** The character map; empty if characters are not replaced. */
   readonly charsmap: Uint8Array;
-  /** Whether to add a space before the text. */
+  /** True to add a space before the text. */
   readonly addDummyPrefix: boolean;
-  /** Whether to remove spaces at both ends, and all but one between words. */
+  /** True to remove spaces at both ends, and all but one between words. */
   readonly removeExtraWhitespaces: boolean;
 }
 

@@ -10,7 +10,7 @@ export class PickleGlobal {
   readonly name: string;
   /** Returns the result of a call; undefined for a global that is never called. */
   readonly call: ((args: readonly unknown[]) => unknown) | undefined;
-  /** Whether calling it makes a dict from the pairs in its first argument. */
+  /** True if calling it makes a dict from the pairs in its first argument. */
   readonly isDict: boolean;
 
   constructor(name: string, call?: (args: readonly unknown[]) => unknown, { isDict = false } = {}) {

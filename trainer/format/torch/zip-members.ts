@@ -7,7 +7,7 @@ import { clip, ModelFileError } from '../model-file-error.ts';
 export interface ZipMember {
   readonly name: string;
   readonly size: number;
-  /** Whether it is neither compressed nor encrypted, so that a range of the file is a range of the member. */
+  /** True if it is neither compressed nor encrypted, so that a range of the file is a range of the member. */
   readonly isPlain: boolean;
   /** Returns the position of its bytes in the file. */
   start(): Promise<number>;

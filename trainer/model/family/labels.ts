@@ -17,9 +17,9 @@ export interface LabelParams {
   readonly architecture: string;
   readonly json: Readonly<Record<string, unknown>>;
   readonly options: ModelOptions;
-  /** Whether the weight file has a head, judging by its architecture. */
+  /** True if the weight file has a head, judging by its architecture. */
   readonly hasHead: boolean;
-  /** Whether the weight file has a head that labels each token; undefined if the family has no such head. */
+  /** True if the weight file has a head that labels each token; undefined if the family has no such head. */
   readonly hasTokenHead?: boolean;
   readonly std: number;
 }

@@ -15,7 +15,7 @@ export interface RoutingRule {
   /** Number of experts that compute a token. */
   readonly chosen: number;
   /**
-   * Whether the weights of the chosen experts sum to 1: softmax over all, divided by their sum, which equals the softmax over the chosen
+   * True if the weights of the chosen experts sum to 1: softmax over all, divided by their sum, which equals the softmax over the chosen
    * ones.
    */
   readonly sumsToOne: boolean;

@@ -17,7 +17,7 @@ export type RopeScaling =
       readonly factor: number;
       readonly betaFast: number;
       readonly betaSlow: number;
-      /** Whether the border between kept and stretched features is rounded to a whole feature. */
+      /** True if the border between kept and stretched features is rounded to a whole feature. */
       readonly truncate: boolean;
       readonly originalMaxPositions: number;
     }

@@ -40,7 +40,7 @@ export interface SampleAnswer {
 /** How a model scores the answers of a sample. */
 export interface AnswerScoring {
   readonly measure: 'logp' | 'reward';
-  /** Whether the model has scores before tuning: a randomly initialized head has none. */
+  /** True if the model has scores before tuning: a randomly initialized head has none. */
   readonly scoresBefore: boolean;
   readonly task: Task;
   readonly sourceOf: (sample: readonly SampleAnswer[]) => BatchSource;

@@ -36,9 +36,9 @@ export interface TextSetup extends TaskSetup {
 }
 
 export interface TextOptions {
-  /** Whether an evaluation of labeled data also finds the label that the model would write; true by default. */
+  /** True if an evaluation of labeled data also finds the label that the model would write; true by default. */
   readonly scoresLabels?: boolean;
-  /** Whether training samples may be tokenized on demand; false by default. */
+  /** True if training samples may be tokenized on demand; false by default. */
   readonly isLazy?: boolean;
 }
 

@@ -8,7 +8,7 @@ import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 
 export interface CausalTaskParams {
-  /** Whether several samples share a row; attention is limited to each sample. */
+  /** True if several samples share a row; attention is limited to each sample. */
   readonly packed?: boolean;
   /**
    * If given, an evaluation also outputs the logits of these tokens at one position per row, which show the label that the model would

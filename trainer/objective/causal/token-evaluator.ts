@@ -14,7 +14,7 @@ import { chooseScoring, type LabelScoring, labelStart, withLabel } from './label
 export interface EvalEntry {
   /** Index of the sample. */
   readonly sample: number;
-  /** Whether its targets count in loss and token accuracy; those of variants with another label do not. */
+  /** True if its targets count in loss and token accuracy; those of variants with another label do not. */
   readonly counts: boolean;
   /** Index of the label in it; −1 if there is no label to find. */
   readonly label: number;

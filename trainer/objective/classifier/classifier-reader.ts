@@ -25,7 +25,7 @@ export interface ReadPart {
 export interface SourceRequest {
   readonly batchSize: number;
   readonly order: OrderSettings;
-  /** Whether samples are augmented at random, if the recipe requests it. */
+  /** True if samples are augmented at random, if the recipe requests it. */
   readonly trains: boolean;
   /** The weight of each label in the loss; by default, all are 1. */
   readonly classWeights?: readonly number[];

@@ -12,7 +12,7 @@ export interface EmbeddingEvaluatorParams {
   readonly source: BatchSource;
   readonly groups: readonly TextGroup[];
   readonly rowsPerSample: number;
-  /** Whether the samples have scores, which cosines are compared with. */
+  /** True if the samples have scores, which cosines are compared with. */
   readonly isScored: boolean;
 }
 

@@ -19,7 +19,7 @@ export interface AnswerDataParams extends ReadParams {
   readonly base: TextBase;
   /** The limits of the model's input. */
   readonly input: Pick<CausalModel, 'vocabularySize' | 'maxPositions'>;
-  /** Whether the model reads prompt and answer as two texts. */
+  /** True if the model reads prompt and answer as two texts. */
   readonly isEncoder?: boolean;
 }
 

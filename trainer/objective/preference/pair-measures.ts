@@ -20,9 +20,9 @@ export const rewardPerToken =
 
 export interface PairMeasuresParams {
   readonly reward: RewardOf;
-  /** Whether the base model's log-probabilities are known. */
+  /** True if the base model's log-probabilities are known. */
   readonly usesReference: boolean;
-  /** Whether the loss also includes the next-token loss of the prompt and the better answer. */
+  /** True if the loss also includes the next-token loss of the prompt and the better answer. */
   readonly learnsChosen: boolean;
 }
 

@@ -18,7 +18,7 @@ export interface PreferenceTaskParams {
   readonly rowsPerSample?: number;
   /** Number of answers of each sample, from the first on, that the loss trains; the others only get a forward pass. All by default. */
   readonly learned?: number;
-  /** Whether the next-token loss of the prompt and the better answer is added. */
+  /** True if the next-token loss of the prompt and the better answer is added. */
   readonly learnsChosen?: boolean;
 }
 

@@ -7,12 +7,12 @@ import type { Vocabulary } from './vocabulary.ts';
 export interface AddedToken {
   readonly content: string;
   readonly special: boolean;
-  /** Whether it is found only if no letter or digit is next to it. */
+  /** True if it is found only if no letter or digit is next to it. */
   readonly single_word: boolean;
-  /** Whether it includes the white space before it. */
+  /** True if it includes the white space before it. */
   readonly lstrip: boolean;
   readonly rstrip: boolean;
-  /** Whether it is normalized and searched for in the normalized text. */
+  /** True if it is normalized and searched for in the normalized text. */
   readonly normalized: boolean;
 }
 

@@ -39,11 +39,11 @@ export interface ByteTokens {
   /** True if a text certainly has a token, with or without the space around it. This depends only on its first character. */
   hasToken(text: string): boolean;
   /**
-   * Whether a text can be split at any `WORD_BREAK` without changing its tokens. Parts after a break have no more tokens than `mostPerByte`
+   * True if a text can be split at any `WORD_BREAK` without changing its tokens. Parts after a break have no more tokens than `mostPerByte`
    * allows.
    */
   readonly breaksAtSpaces: boolean;
-  /** Whether a text gets a prefix mark that it does not get after other text. */
+  /** True if a text gets a prefix mark that it does not get after other text. */
   readonly hasPrefix: boolean;
 }
 

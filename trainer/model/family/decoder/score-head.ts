@@ -15,7 +15,7 @@ export interface ScoreHeadParams {
   readonly architecture: string;
   readonly json: ConfigJson;
   readonly options: ModelOptions;
-  /** Whether the weight file has the head, judging by its architecture. */
+  /** True if the weight file has the head, judging by its architecture. */
   readonly hasHead: boolean;
   /** The token that pads texts and is never a text's last token. By default, the end token of config.json, or else 0. */
   readonly padId: number | undefined;

@@ -34,7 +34,7 @@ export interface ConvNextConfig extends Labels {
   readonly patch: readonly [number, number];
   readonly stages: readonly { readonly depth: number; readonly width: number }[];
   readonly activation: string;
-  /** Whether the MLP's layers are stored as 1 × 1 convolutions, as in timm's small models. */
+  /** True if the MLP's layers are stored as 1 × 1 convolutions, as in timm's small models. */
   readonly hasConvMlp: boolean;
   /** How channels are kept in check: a scale of each layer's output, a norm over the image inside the MLP, or neither. */
   readonly restraint: 'scale' | 'response' | 'none';

@@ -15,7 +15,7 @@ export interface ImageBlockConfig {
   readonly intermediateSize: number;
   readonly heads: number;
   readonly biased: { readonly q: boolean; readonly k: boolean; readonly v: boolean; readonly o: boolean; readonly mlp: boolean };
-  /** Whether the outputs of attention and the MLP are scaled per feature. */
+  /** True if the outputs of attention and the MLP are scaled per feature. */
   readonly isScaled: boolean;
   readonly epsilon: number;
   readonly activation: string;

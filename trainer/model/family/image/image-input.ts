@@ -20,7 +20,7 @@ interface ImageConfig extends Pick<Labels, 'labels' | 'problem'> {
 
 interface ImageClassifier extends Pick<ClassifierModel, 'family' | 'blocks' | 'hiddenSize' | 'modules'> {
   readonly head: ModuleSpec;
-  /** Whether images may have another size. */
+  /** True if images may have another size. */
   readonly resizable: boolean;
   /** Computes the features that the head reads, [batch, hiddenSize], from pixels. */
   readonly features: (tracer: Tracer, pixels: Node) => Node;

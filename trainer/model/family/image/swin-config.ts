@@ -45,7 +45,7 @@ export interface StageSizes {
   readonly heads: readonly number[];
   readonly ratio: number;
   readonly pathDropout: number;
-  /** Whether samples can skip the MLP too, as in timm. */
+  /** True if samples can skip the MLP too, as in timm. */
   readonly dropsMlp: boolean;
   readonly block: Pick<ImageBlockConfig, 'biased' | 'epsilon' | 'activation' | 'dropout' | 'attentionDropout'>;
 }

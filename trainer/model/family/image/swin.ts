@@ -27,7 +27,7 @@ export interface SwinConfig extends Labels {
   readonly names: SwinNames;
   /** Height and width in pixels. */
   readonly image: readonly [number, number];
-  /** Whether it takes images of any size. timm's windows depend on the image size. */
+  /** True if it takes images of any size. timm's windows depend on the image size. */
   readonly isResizable: boolean;
   readonly patch: readonly [number, number];
   readonly channels: number;

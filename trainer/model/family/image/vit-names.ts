@@ -17,7 +17,7 @@ export interface BlockNames {
   readonly o: string;
   /** The layer before the activation; or both layers of a gated MLP. */
   readonly mlp: string | { readonly gate: string; readonly up: string };
-  /** Whether one layer computes both the gate and the part it multiplies. */
+  /** True if one layer computes both the gate and the part it multiplies. */
   readonly hasFusedGate?: boolean;
   readonly down: string;
   readonly inputNorm: string;

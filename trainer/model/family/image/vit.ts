@@ -33,7 +33,7 @@ export interface VitConfig extends Labels, ImageBlockConfig {
   readonly names: VitNames;
   /** Height and width in pixels. */
   readonly image: readonly [number, number];
-  /** Whether it has positions for images of any size. */
+  /** True if it has positions for images of any size. */
   readonly isResizable: boolean;
   readonly patch: readonly [number, number];
   readonly channels: number;

@@ -21,10 +21,10 @@ export interface DebertaConfig extends Omit<BertConfig, 'family'> {
   /** 0: each distance has its own row; otherwise the number of buckets, which widen up to `maxDistance`. */
   readonly buckets: number;
   readonly maxDistance: number;
-  /** Whether content attends to positions (c2p), and positions to content (p2c). */
+  /** True if content attends to positions (c2p), and positions to content (p2c). */
   readonly c2p: boolean;
   readonly p2c: boolean;
-  /** Whether the layers that project content also project positions. */
+  /** True if the layers that project content also project positions. */
   readonly sharedKeys: boolean;
   readonly normalizesPositions: boolean;
 }

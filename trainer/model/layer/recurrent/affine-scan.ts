@@ -61,7 +61,7 @@ interface Scan {
   readonly additions: Node;
   readonly start: Node | undefined;
   readonly inTurn: number;
-  /** Whether the recurrence uses the transposes of the given transitions. */
+  /** True if the recurrence uses the transposes of the given transitions. */
   readonly isTransposed: boolean;
 }
 

@@ -163,7 +163,7 @@ function lastChunk(graph: Graph, x: Node, { batch, groups, chunks, stateDim, wid
   return graph.reshape(graph.sliceAxis(all, 1, chunks - 1, 1), [batch * groups, stateDim, width]);
 }
 
-/** What remains of a state after all chunks. @param state [batch · groups, stateDim, width] */
+/** The remainder of a state after all chunks. @param state [batch · groups, stateDim, width] */
 function remainder(graph: Graph, state: Node, sums: Node, { batch, groups, shared, chunks, size, stateDim, valueDim }: Sizes): Node {
   const all = graph.reshape(sums, [batch * groups, shared, chunks * size]);
   const left = graph.reshape(graph.exp(graph.sliceAxis(all, 2, chunks * size - 1, 1)), [batch * groups, 1, shared, 1]);

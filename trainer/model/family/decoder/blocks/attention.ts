@@ -13,7 +13,7 @@ import { products, withSections } from './products.ts';
 
 export interface AttentionBlock {
   readonly shape: AttentionShape;
-  /** Whether later blocks read its keys and values. */
+  /** True if later blocks read its keys and values. */
   readonly isShared: boolean;
   /** Queries, keys and values: three layers, or one with all rows; fewer if this block does not compute keys or values of its own. */
   readonly qkv: readonly ModuleSpec[];

@@ -13,7 +13,7 @@ export interface DecoderConvolution {
   readonly layers: readonly boolean[];
   /** Number of tokens that it reads, including the current one. */
   readonly width: number;
-  /** Whether the convolution and both products have biases. */
+  /** True if the convolution and both products have biases. */
   readonly biased: boolean;
 }
 

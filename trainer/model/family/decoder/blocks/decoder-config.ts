@@ -29,13 +29,13 @@ export interface DecoderConfig {
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   readonly layerInputs?: LayerInputsConfig | undefined;
-  /** Whether the output of each block is multiplied by a factor from the file, which is not trained. */
+  /** True if the output of each block is multiplied by a factor from the file, which is not trained. */
   readonly scalesBlocks: boolean;
   /** How each block rotates its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
   /** RMS norms, or with `centered` layer norms without a shift; `offset` is added to their weights. A norm exists if `names` has it. */
   readonly norms: { readonly epsilon: number; readonly offset: 0 | 1; readonly centered?: true };
-  /** Whether attention and MLP read the same norm, and both outputs are added to the block's input. */
+  /** True if attention and MLP read the same norm, and both outputs are added to the block's input. */
   readonly sideBySide: boolean;
   /** Multiplies embeddings; `rounded`: the factor is rounded to the type of products. */
   readonly embeddingMultiplier: { readonly factor: number; readonly rounded: boolean };
@@ -47,7 +47,7 @@ export interface DecoderConfig {
   readonly logitMultiplier: number;
   /** Soft cap of the logits. */
   readonly logitCap: number | undefined;
-  /** Whether the head is the embedding. */
+  /** True if the head is the embedding. */
   readonly tied: boolean;
   /** The embedding row of padding, which gets no gradient. */
   readonly paddingRow: number | undefined;
@@ -61,21 +61,21 @@ export interface DecoderAttention {
   readonly biases: { readonly qkv: boolean; readonly output: boolean };
   /** The norms of queries and keys: per head or over all heads of a token before rotation, or per head after rotation. */
   readonly innerNorms: 'heads' | 'whole' | 'turned heads' | undefined;
-  /** Whether neighboring features are rotated in pairs, instead of features from the two halves of a head. */
+  /** True if neighboring features are rotated in pairs, instead of features from the two halves of a head. */
   readonly turnsNeighbors: boolean;
-  /** Whether values are normalized per head, by a norm without a weight. */
+  /** True if values are normalized per head, by a norm without a weight. */
   readonly normsValues: boolean;
   /** Multiplies the scores. */
   readonly scale: number;
   /** Soft cap of the scores. */
   readonly cap: number | undefined;
-  /** Whether each head has one score in addition to those of keys, which takes a share of the probabilities. */
+  /** True if each head has one score in addition to those of keys, which takes a share of the probabilities. */
   readonly sinks: boolean;
-  /** Whether the outputs of the heads are multiplied by sigmoids of gates. The rows of each head's gates follow those of its queries. */
+  /** True if the outputs of the heads are multiplied by sigmoids of gates. The rows of each head's gates follow those of its queries. */
   readonly gated: boolean;
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
-  /** Whether a query also attends to later keys; with a window, only to those within it. */
+  /** True if a query also attends to later keys; with a window, only to those within it. */
   readonly seesBothWays: boolean;
 }
 
@@ -85,7 +85,7 @@ export interface AttentionShape extends KeyValueShape {
   readonly window: number | undefined;
   /** The earlier block whose keys and values are read; if undefined, the block has its own. */
   readonly keysFrom?: number | undefined;
-  /** Whether the product that computes the keys also gives the values. */
+  /** True if the product that computes the keys also gives the values. */
   readonly valuesAreKeys?: boolean | undefined;
 }
 

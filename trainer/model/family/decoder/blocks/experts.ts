@@ -20,7 +20,7 @@ export interface DecoderExperts extends RoutingRule {
   /** The key of config.json that gives the number of experts. */
   readonly key: string;
   readonly intermediateSize: number;
-  /** Whether the router and the experts have biases. */
+  /** True if the router and the experts have biases. */
   readonly biased: boolean;
   /** Set if the router computes in float32, whatever the type of other products. */
   readonly routesInFloat32?: true;

@@ -15,7 +15,7 @@ export interface SharedExpertConfig {
   readonly layers?: { readonly gateUp: string; readonly down: string };
   readonly intermediateSize: number;
   readonly activation: string;
-  /** Whether its output is multiplied by a sigmoid. */
+  /** True if its output is multiplied by a sigmoid. */
   readonly gated: boolean;
 }
 

@@ -99,13 +99,13 @@ export interface RopeContext {
   readonly types?: readonly RopeType[] | undefined;
   /** Other names of types. */
   readonly aliases?: Readonly<Record<string, RopeType>> | undefined;
-  /** Whether a part of each head may stay unrotated. */
+  /** True if a part of each head may stay unrotated. */
   readonly isPartial?: boolean | undefined;
-  /** Whether the config may divide the pairs of features among the grids of images; a text has a single position on all of them. */
+  /** True if the config may divide the pairs of features among the grids of images; a text has a single position on all of them. */
   readonly hasGrids?: boolean | undefined;
-  /** Whether queries grow with their position, which the config must then describe. */
+  /** True if queries grow with their position, which the config must then describe. */
   readonly growsQueries?: boolean | undefined;
-  /** Whether the type "dynamic" may stretch the base by a fixed factor `alpha` for all lengths (NTK-aware scaling). */
+  /** True if the type "dynamic" may stretch the base by a fixed factor `alpha` for all lengths (NTK-aware scaling). */
   readonly stretchesBase?: boolean | undefined;
   /** Set for blocks with positions by type: only their record has the original length. */
   readonly isOfType?: boolean;
