@@ -106,7 +106,7 @@ export class Tracer {
     return this.storage.computeOf(spec);
   }
 
-  /** True if a fused kernel of the device computes attention, if it supports the form. */
+  /** True to compute attention with a fused kernel of the device where it supports the form. */
   get fusesAttention(): boolean {
     return this.storage.fusesAttention;
   }

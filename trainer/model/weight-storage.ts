@@ -19,7 +19,7 @@ export type Quantization = 'none' | 'int8' | 'nf4';
 export interface Precision {
   readonly dtype: ComputeType;
   readonly quantize: Quantization;
-  /** True if a fused kernel of the device computes attention, if it supports the form; chunks by default. */
+  /** True to compute attention with a fused kernel of the device where it supports the form; in chunks by default. */
   readonly fusesAttention?: boolean;
 }
 

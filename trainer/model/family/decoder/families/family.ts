@@ -27,7 +27,7 @@ export interface Own
   readonly norms?: DecoderConfig['norms'];
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
-  /** True if the head is the embedding, if a key other than `tie_word_embeddings` states it. */
+  /** True if the head is the embedding; given if a key other than `tie_word_embeddings` states it. */
   readonly tied?: boolean;
   readonly experts?: DecoderExperts;
   /** Other contradictions between keys. */
