@@ -22,8 +22,8 @@ export interface OptimizerSettings {
 export interface Offload {
   readonly to: 'host' | 'disk';
   /**
-   * True if the weights are in GPU memory and the update runs on the host, so that gradients and new values are moved; otherwise the state
-   * is moved.
+   * True if the weights are in GPU memory and the update runs on the host, so that trained values and gradients are moved; otherwise the
+   * state is moved.
    */
   readonly fromGpu: boolean;
   /** Groups with fewer trained values are not offloaded. */

@@ -114,8 +114,8 @@ function ratesOf(graph: Graph, { group, feeds }: UpdateParams): UpdateParams['fe
 }
 
 /**
- * True if the update runs on the host. Only gradients and new values move between the two memories: the weights are read and written where
- * they are.
+ * True if the update runs on the host. Only the group's values and gradients move between the two memories: the weights are read and
+ * written where they are.
  */
 const runsOnHost = ({ settings, group }: UpdateParams): boolean => (settings.offload?.fromGpu ?? false) && isOffloaded(settings, group);
 

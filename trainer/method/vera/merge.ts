@@ -31,7 +31,7 @@ export const addedVectors: AddedTensors = {
   },
   unmerged: {
     modulesOf: (model, { description: { vera }, tensors }) => {
-      // The shared matrices have the size of the largest target. If only smaller parts are needed, they are not generated here.
+      // The shared matrices have the size of the largest target. If it is not among these modules, all are merged instead.
       const tuned = model.modules.filter(module => isUngrouped(module) && tensors.has(`${module.name}.vera_lambda_b`));
       const most = (axis: number): number => Math.max(0, ...tuned.map(({ weight }) => weight.shape[axis] as number));
       const isWhole = vera !== undefined && [0, most(1)].includes(vera.input) && most(0) === vera.output;
