@@ -1,6 +1,6 @@
 /**
- * Runs on several devices of one process, into which a PJRT plugin divides the processor: losses, metrics and weights are those of one device on
- * the whole batch.
+ * Tests runs on several devices of one process, into which a PJRT plugin divides the processor. Losses, metrics and weights equal those of
+ * one device on the whole batch.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -40,13 +40,16 @@ afterAll(() => {
 });
 
 const ENGINE = 'engine=pjrt';
-/** One case has batches of several lengths. All have them in processes. */
+/** The task of a case. Only one case has batches of several lengths here; with processes, all cases do. */
 const taskOf = ({ title }: ProcessCase): TinyTask => (title === CASE_OF_LENGTHS ? taskOfLengths : task);
 const settings = [...FOUR_UPDATES, ENGINE];
 const ROWS = 4;
 const on = (devices: number): string[] => [`devices=${devices}`, `per_device_train_batch_size=${ROWS / devices}`];
 
-/** Each sums in another way: behind the backward pass or during it, accumulated, in the forward pass, by a signature of its own. */
+/**
+ * Cases that sum in different ways: after the backward pass or during it, with accumulation, in the forward pass, or in a separate
+ * signature.
+ */
 const CASES: ReadonlySet<string> = new Set([
   CASE_OF_LENGTHS,
   'RoSA, whose mask comes from the gradients of all',
@@ -74,7 +77,7 @@ describeWith(
 
     test('evaluations, with questions of a benchmark, are divided among devices and give the result of one', async () => {
       const benchmarks = `benchmarks={openbookqa: ${join(golden, 'choice', 'openbookqa.jsonl')}}`;
-      // Ten samples in batches of 1, of several lengths: the last batches of a length are fewer than the devices.
+      // Ten samples of several lengths in batches of 1: the last batches of a length are fewer than the devices.
       const evaluating = ['eval_strategy=steps', 'eval_steps=2', 'per_device_eval_batch_size=1', 'eval_benchmarks=true', benchmarks];
       const trainBy = (devices: number) =>
         trainIn(join(folder, `evaluated by ${devices}`), task.recipe(...settings, ...evaluating, ...on(devices)), task.context);
@@ -112,7 +115,7 @@ describeWith(
         expect(resumed.last).toMatchObject({ type: 'result', value: { steps: 4 } });
         const losses = lossesOf(resumed.metrics);
         expect(losses).toHaveLength(4);
-        // Rounding only: other samples, or another mask, would change the second digit.
+        // Only rounding may differ: other samples, or another mask, would change the second digit.
         for (const [i, loss] of lossesOf(whole.metrics).entries()) expect(losses[i]).toBeCloseTo(loss, 4);
       }
     });
@@ -165,7 +168,7 @@ describeWith(
     });
 
     test('a plugin with one device is refused with its reason', async () => {
-      // The plugin for the processor, which says that it has one device.
+      // A plugin for the processor that reports a single device.
       const cache = join(folder, 'cache');
       const library = join(folder, 'one-device.so');
       writeFileSync(join(folder, 'one-device.c'), oneDevicePlugin(pjrtLibrary({ folder: pluginFolder, plugin })));
@@ -190,7 +193,7 @@ describeWith(
   },
 );
 
-/** A library with the functions of another plugin, of whose devices it gives the first. */
+/** The source of a library with another plugin's functions that reports only the first of its devices. */
 const oneDevicePlugin = (library: string): string => `
 #include <dlfcn.h>
 #include <stddef.h>

@@ -1,4 +1,7 @@
-/** A bounded, seeded part of the hostile trial (docs/explanation/reliability.md): nothing may be lost, hang, crash or be reported wrongly. */
+/**
+ * Runs a bounded, seeded part of the hostile trial (docs/explanation/reliability.md): nothing may be lost, hang, crash or be reported
+ * wrongly.
+ */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,7 +12,7 @@ import { cacheDir } from '../support/cache-dir.ts';
 const root = join(import.meta.dirname, '..', '..');
 const trial = join(root, 'scripts', 'hostile.mjs');
 
-/** Longer than a part takes on a machine with much other work. */
+/** Time limit for a part, generous enough for a busy machine. */
 const DEADLINE_MS = 300_000;
 
 test.for(['kills', 'ranks', 'files', 'frames', 'recipes', 'faults', 'daemon'])('%s', { timeout: DEADLINE_MS }, async (part, { skip }) => {

@@ -1,4 +1,4 @@
-/** `rowtune lint` as a process: text, JSON and SARIF, fixes that are written, and exit statuses. */
+/** Tests `rowtune lint` as a process: text, JSON and SARIF output, fixes that it writes, and exit statuses. */
 import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -89,7 +89,7 @@ describe('for programs', () => {
     });
   });
 
-  /** The parts of SARIF 2.1.0 that are written, as the standard has them: nothing else may be in there. */
+  /** Forms of the SARIF 2.1.0 objects that are written, according to the standard; other keys are not allowed. */
   const message = z.strictObject({ text: z.string().min(1) });
   const line = z.int().min(1);
   const physicalLocation = z.strictObject({

@@ -1,4 +1,7 @@
-/** `rowtune mcp` as an agent uses it: a recipe with five mistakes is repaired from the tools' answers alone, estimated, trained and read. */
+/**
+ * Tests `rowtune mcp` as an agent uses it: repairs a recipe with five mistakes using only the tools' answers, then estimates, trains and
+ * reads it.
+ */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
@@ -24,11 +27,11 @@ afterAll(async () => {
   rmSync(task.folder, { recursive: true, force: true });
 });
 
-/** This process's. */
+/** The environment of this process. */
 const environment = Object.fromEntries(
   Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
 );
-/** A busy machine may take longer than the minute that the client waits. */
+/** A busy machine may take longer than the client's default of a minute. */
 const PATIENCE_MS = 180_000;
 
 const contentForm = z.array(z.object({ text: z.string() }));
@@ -38,7 +41,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** @param answer to questions of the server; without it the client cannot be asked */
+/** @param answer answers questions of the server; without it, the client accepts no questions */
 async function connect(answer?: (question: string) => 'accept' | 'decline') {
   const client = new Client({ name: 'test', version: '1' }, { capabilities: answer ? { elicitation: {} } : {} });
   if (answer) client.setRequestHandler(ElicitRequestSchema, ({ params }) => ({ action: answer(params.message) }));
@@ -72,7 +75,7 @@ const mistakes: readonly (readonly [right: string, wrong: string])[] = [
   ['eval_strategy: "no"', 'eval_strategy: "noo"'],
 ];
 
-/** Replaces the marked text by the suggestion, as an agent would. */
+/** Replaces the marked text with the suggestion, as an agent would. */
 function repair(text: string, { line, column, endColumn, suggestion }: z.infer<typeof problemForm>): string {
   const lines = text.split('\n');
   const old = lines[line - 1] ?? '';
@@ -116,7 +119,7 @@ test('five mistakes are repaired from the answers alone, then the recipe is esti
   const started = JSON.parse((await call('start_training', { recipe: 'agent.rowtune.yaml', overrides: ['output_dir=runs/agent'] })).text);
   expect(questions).toEqual([expect.stringContaining('agent.rowtune.yaml')]);
   expect(started).toMatchObject({ ok: true, detached: true, runDir: path.join(task.folder, 'runs', 'agent') });
-  // The folder of runs is missing until the first run makes it.
+  // The folder of runs does not exist before the first run creates it.
   const stateOf = async (): Promise<unknown> => JSON.parse((await call('list_runs', { folder: 'runs' })).text).runs?.[0]?.state;
   await until(async () => (await stateOf()) === 'finished', 'the run is finished', 120_000);
   const metrics = JSON.parse((await call('read_metrics', { run: 'runs/agent', last: 2 })).text);

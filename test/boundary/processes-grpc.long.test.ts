@@ -1,4 +1,7 @@
-/** Runs of two processes without MPI, over TensorFlow's collectives: results of one process, the end of a killed rank, launchers, and two networks. */
+/**
+ * Tests runs of two processes without MPI, over TensorFlow's collectives: results equal to one process, the end of a killed rank,
+ * launchers, and two networks.
+ */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,13 +31,13 @@ afterAll(() => {
 
 const OVER_GRPC = 'process_transport=grpc';
 const BOTH = ['processes=2', OVER_GRPC];
-/** The context of a command that a person types. */
+/** The context of a command that a user types. */
 const context = { ...task.context, opensPorts: true };
 
 describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
   beforeAll(() => makeProcessData(folder));
 
-  // In fewer bits, gradients travel over MPI alone: the recipe is refused.
+  // Only MPI can exchange gradients with fewer bits; otherwise, the recipe is refused.
   test.each(processCases.filter(({ exchange, mostBytes }) => exchange && mostBytes === undefined))(
     '$title: $processes processes give the result of one',
     processCase => expectResultOfOne(processCase, { folder, task, transport: [OVER_GRPC] }),
@@ -44,7 +47,7 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
     const runDir = join(folder, 'killed');
     const settings = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
     const recipe = task.recipe(...FOUR_UPDATES, ...settings, ...BOTH, 'per_device_train_batch_size=2');
-    // A busy machine may keep a healthy rank silent for seconds.
+    // A healthy rank may be silent for seconds on a busy machine.
     const patient = { ...context, silentSeconds: 120 };
     const { last, pids } = await signaledRun({ recipe, runDir, context: patient, signal: 'SIGKILL', victim: 1 });
     const message = expect.stringMatching(/^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
@@ -106,7 +109,7 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
   });
 });
 
-/** The command that a launcher starts once for each process, which computes a half of each batch. */
+/** The command that a launcher starts once per process; each computes half of every batch. */
 function launchedTraining(runDir: string): string[] {
   const recipe = join(task.folder, 'launched.rowtune.yaml');
   writeFileSync(recipe, task.text);

@@ -1,4 +1,7 @@
-/** Several processes over large data that begin before all samples are tokenized: the losses of one process on the whole batch. */
+/**
+ * Tests several processes over large data that start training before all samples are tokenized. Losses equal those of one process on the
+ * whole batch.
+ */
 import { readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,7 +16,7 @@ import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
 const { engine, reason } = await engineForTests();
 const task = makeLargeTask();
-// The engines are those of the user, the tokens are not.
+// A cache with the user's engines but its own tokens.
 const ownCache = makeTemporaryFolder();
 symlinkSync(join(cacheDir, 'engines'), join(ownCache, 'engines'));
 const context = { ...task.context, cacheDir: ownCache };

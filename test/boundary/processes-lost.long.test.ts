@@ -1,6 +1,6 @@
 /**
- * Runs of two processes of which one loses its disk or its network: both end for one reason that names what is lost, the last checkpoint stays whole,
- * no process is left, and the command of the hint continues the run.
+ * Tests runs of two processes, one of which loses its disk or its network. Both end with one reason that names what is lost, the last
+ * checkpoint stays complete, no process remains, and the command in the hint continues the run.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -38,12 +38,12 @@ afterAll(() => {
 
 const because = (missing: string | undefined): string => (missing === undefined ? '' : ` (skipped: ${missing})`);
 
-/** Continues until something happens to it, with a checkpoint for every second update. */
+/** Settings of a run that continues until something happens to it, with a checkpoint every second update. */
 const ENDLESS = [
   ...[...FOUR_UPDATES, 'max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'save_total_limit=3'],
   ...['lr_scheduler_type=constant', 'per_device_train_batch_size=2'],
 ];
-/** As for a person who has typed the command. */
+/** The context of a command that a user types. */
 const context = { ...task.context, opensPorts: true };
 
 function mount(place: string, options: string): SmallDisk {
@@ -67,7 +67,7 @@ async function expectNoneLeft(pids: readonly number[]): Promise<void> {
   for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
 }
 
-/** Continues by two updates after the last checkpoint, which is checked when it is read. */
+/** Continues for two updates after the last checkpoint, which is verified when it is read. */
 async function expectContinues(runDir: string): Promise<void> {
   const names = (await readdir(join(runDir, 'checkpoints'))).filter(name => !name.startsWith('.'));
   const saved = Number(/\d+$/.exec(names.sort().at(-1) ?? '')?.[0]);
@@ -82,11 +82,11 @@ interface LostDisk {
   readonly pids: readonly number[];
 }
 
-/** A run whose disk is lost after its fourth update. */
+/** Starts a run whose disk is lost after its fourth update. */
 async function runUntilLost(runDir: string, settings: readonly string[], lose: () => void): Promise<LostDisk> {
   const recipe = task.recipe(...ENDLESS, 'processes=2', ...settings);
   let pids: Promise<readonly number[]> | undefined;
-  // A busy machine may keep a healthy rank silent for seconds.
+  // A healthy rank may be silent for seconds on a busy machine.
   const request = { kind: 'train', recipe, runDir, context: { ...context, silentSeconds: 120 } } as const;
   const run = startWorker(request, event => {
     if (event.type !== 'metrics' || event.step < 4 || pids !== undefined) return;
@@ -150,7 +150,7 @@ describe.skipIf(!engine || noNetworks !== undefined)(`a lost network ${reason}${
     });
     const ended = Promise.all(ranks);
     const stepOf = async () => (await readMetrics(runDir).catch(() => [])).at(-1)?.step ?? 0;
-    // A rank that fails before would be waited for in vain.
+    // Do not wait for a rank that fails earlier.
     await Promise.race([until(async () => (await stepOf()) >= 4, 'the fourth update', 120_000), ended]);
     const pids = await pidsOf(runDir);
     networks.plug(false);
@@ -161,7 +161,7 @@ describe.skipIf(!engine || noNetworks !== undefined)(`a lost network ${reason}${
     expect(first?.output).toContain(`rowtune resume ${runDir}`);
     expect(second?.output).toContain(`rank 0 (${worker[0]}) does not answer`);
     await expectNoneLeft(pids);
-    // Which of the two is seen first depends on where rank 1 was when the cable was pulled. The rank that is named does not.
+    // Which of the two is noticed first depends on what rank 1 was doing when the cable was pulled; the named rank does not.
     const lost = expect.stringMatching(/(stood still|no sign of life).*rank 1 \(\S+\) does not answer/);
     expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: lost });
     await expectContinues(runDir);

@@ -1,4 +1,4 @@
-/** Runs of two processes on the PJRT engine over MPI: gradients pass through the host, and the results are those of one process. */
+/** Tests runs of two processes on the PJRT engine over MPI: gradients pass through the host, and the results equal those of one process. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ describeWith('several processes on the PJRT engine', installed, 'run rowtune eng
     const runDir = join(folder, 'killed');
     const endless = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
     const recipe = task.recipe(...settings, ...endless, 'per_device_train_batch_size=2', 'processes=2');
-    // A busy machine may keep a healthy rank silent for seconds.
+    // A healthy rank may be silent for seconds on a busy machine.
     const context = { ...task.context, silentSeconds: 120 };
     const { last, pids } = await signaledRun({ recipe, runDir, context, signal: 'SIGKILL', victim: 1 });
     const message = expect.stringMatching(/^rank 1 \(process \d+\) was killed \(SIGKILL\)/);

@@ -1,6 +1,6 @@
 /**
- * Runs of several processes over MPI, started by the mpiexec of PyPI's wheel: losses, metrics and weights are those of one process on the whole
- * batch.
+ * Tests runs of several processes over MPI, started by the mpiexec in PyPI's wheel. Losses, metrics and weights equal those of one process
+ * on the whole batch.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -89,7 +89,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
     expect(lossesOf(whole.metrics)).toHaveLength(4);
     expect(lossesOf(metrics)).toEqual(lossesOf(whole.metrics));
     expect(await trainedTensors(runDir, 4)).toEqual(await trainedTensors(wholeDir, 4));
-    // Another number of processes shares what was lost.
+    // With another number of processes, the rounding errors are shared among them.
     const { last } = await runJobOfRun({
       kind: 'resume',
       runDir,
@@ -116,7 +116,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
   });
 
   test.each([
-    // On a busy machine a healthy rank may be silent for seconds, so only the stopped one is waited for.
+    // On a busy machine, a healthy rank may be silent for seconds, so only the SIGSTOP case waits for silence.
     { signal: 'SIGKILL', victim: 1, silentSeconds: 120, reason: /^rank 1 \(process \d+\) was killed \(SIGKILL\)/ },
     { signal: 'SIGSTOP', victim: 0, silentSeconds: 10, reason: /^rank 0 has shown no sign of life for 10 s/ },
   ] as const)(

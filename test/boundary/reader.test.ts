@@ -1,4 +1,4 @@
-/** The processes that read what strangers made: stopped within their budget, restarted, and gone with whoever asked. */
+/** The processes that read untrusted files: they are stopped within their budget, restarted, and end with the process that started them. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

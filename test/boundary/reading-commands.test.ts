@@ -1,4 +1,4 @@
-/** Commands that look at files of strangers: the reading is done by another process, and its end is an error of theirs. */
+/** Tests commands that read untrusted files: another process reads, and if it dies, the command reports an error. */
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,7 +17,7 @@ beforeAll(() => {
   const built = path.dirname(ROWTUNE);
   const bundles = readdirSync(built).filter(name => name === path.basename(ROWTUNE) || /^shared-.*\.js$/.test(name));
   for (const name of bundles) copyFileSync(path.join(built, name), path.join(path.dirname(program), name));
-  // As the system ends a process that takes all memory.
+  // As the system kills a process that uses up all memory.
   writeFileSync(path.join(path.dirname(program), 'reader.js'), "process.on('message', () => process.kill(process.pid, 'SIGKILL'));");
   writeFileSync(path.join(folder, 'a.rowtune.yaml'), 'model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n');
 });

@@ -1,6 +1,6 @@
 /**
- * The requirements of the Visual Studio Marketplace and of Open VSX, held by the package as it would be published. The Marketplace's are those of
- * `vsce` and its documentation; those of Open VSX are its checks of an upload.
+ * Checks the package as published against the requirements of the Visual Studio Marketplace (those of `vsce` and its documentation) and of
+ * Open VSX (its checks of an upload).
  */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
@@ -10,12 +10,12 @@ import { EDITORS } from '../../scripts/vscode/editors.mjs';
 import { recipeJsonSchema } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { zipEntries } from '../support/files/zip-entries.ts';
 
-/** Open VSX refuses longer texts. */
+/** Maximum lengths of texts in Open VSX. */
 const [MAX_FIELD, MAX_DESCRIPTION] = [255, 2048];
-/** The Marketplace takes no more. */
+/** Maximum number of keywords in the Marketplace. */
 const MAX_KEYWORDS = 30;
 const MIN_ICON = 128;
-/** Those that both registries list. */
+/** Categories that both registries list. */
 const CATEGORIES = [
   ...['AI', 'Azure', 'Chat', 'Data Science', 'Debuggers', 'Education', 'Extension Packs', 'Formatters', 'Keymaps', 'Language Packs'],
   ...['Linters', 'Machine Learning', 'Notebooks', 'Other', 'Programming Languages', 'SCM Providers', 'Snippets', 'Testing', 'Themes'],
@@ -26,7 +26,7 @@ const field = z.string().min(1).max(MAX_FIELD);
 const manifestSchema = z.looseObject({
   name: field.regex(/^[a-z0-9][a-z0-9-]*$/),
   publisher: field.regex(/^[a-z0-9][a-z0-9-]*$/),
-  // The Marketplace takes no suffix such as -beta.
+  // The Marketplace accepts no suffix such as -beta.
   version: field.regex(/^\d+\.\d+\.\d+$/),
   displayName: field,
   description: z.string().min(1).max(MAX_DESCRIPTION),
@@ -37,7 +37,7 @@ const manifestSchema = z.looseObject({
   keywords: z.array(field).max(MAX_KEYWORDS),
   galleryBanner: z.object({ color: z.string().regex(/^#[0-9a-f]{6}$/), theme: z.enum(['dark', 'light']) }),
   activationEvents: z.array(z.string()),
-  // Addresses are optional, and have to be ones.
+  // Addresses are optional, but must be valid.
   repository: z.object({ url: z.url() }).optional(),
   bugs: z.object({ url: z.url() }).optional(),
   homepage: z.url().optional(),
@@ -50,7 +50,7 @@ const manifest = manifestSchema.parse(JSON.parse(textOf('extension/package.json'
 test('the manifest holds what both registries check, and nothing that one of them refuses', () => {
   expect(manifest.engines.vscode).toBe(`^${EDITORS.oldest.vscode}.0`);
   expect(manifest.activationEvents).not.toContain('*');
-  // Proposed interfaces are refused, and so are scripts that would run at an installation.
+  // Proposed interfaces are refused, as are scripts that would run during installation.
   for (const key of ['enabledApiProposals', 'scripts', 'dependencies', 'private']) expect(manifest).not.toHaveProperty(key);
 });
 

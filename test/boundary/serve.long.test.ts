@@ -1,4 +1,7 @@
-/** `rowtune serve` as programs use it: the npm package `openai` asks a tiny model, whose greedy text is that of `rowtune generate`. */
+/**
+ * Tests `rowtune serve` as programs use it: the npm package `openai` queries a tiny model, whose greedy text equals that of `rowtune
+ * generate`.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -127,7 +130,7 @@ describe('completions', () => {
     const { choices } = await openai.completions.create({ ...greedy, max_tokens: 3, logprobs: 5 });
     const { token_logprobs: drawn, top_logprobs: top } = choices[0]?.logprobs ?? {};
     expect(drawn).toHaveLength(3);
-    // Greedy: the drawn token is the likeliest.
+    // Decoding is greedy, so the drawn token is the most likely one.
     for (const [i, logprob] of (drawn ?? []).entries()) {
       const likeliest = Object.values(top?.[i] ?? {});
       expect(logprob).toBe(Math.max(...likeliest));
@@ -305,7 +308,7 @@ describe('embeddings', () => {
 
   test('texts of every length, as numbers or as base64, whole or shortened', async () => {
     const texts = ['a note', 'a note of several words'];
-    // The package asks for base64 where no format is named.
+    // The package requests base64 if no format is named.
     const [whole, plain, short] = await Promise.all([
       embed(texts),
       embed(texts, { encoding_format: 'float' }),

@@ -1,4 +1,7 @@
-/** Runs under a real Slurm of one node: submitted, continued after a notice and after preemption, stopped, followed by one command after another. */
+/**
+ * Tests runs on a real Slurm of one node: submitted, continued after a notice and after preemption, stopped, and followed by several
+ * commands in turn.
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -21,13 +24,13 @@ const task = makeTinyTask();
 const recipe = join(task.folder, 'task.rowtune.yaml');
 const SETTINGS = ['engine=tensorflow', 'dtype=float32', 'logging_steps=1', 'save_strategy=no', 'lr_scheduler_type=constant'];
 
-/** Runs in a list: where a cluster runs each. */
+/** The form of a list of runs, with the state of each on the cluster. */
 const listForm = z.array(z.looseObject({ runDir: z.string(), cluster: z.looseObject({ phase: z.string() }).optional() }));
 
 describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (skipped: ${noSlurm})`}`, () => {
   let slurm: SlurmNode;
   let env: Readonly<Record<string, string>>;
-  /** Why its daemons do not run, if they do not. */
+  /** Why the daemons do not run; undefined if they do. */
   let stopped: string | undefined;
   beforeAll(async () => {
     await installMpi({ cacheDir, log: () => undefined });
@@ -53,10 +56,10 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     writeFileSync(file, text);
     return file;
   };
-  /** Keeps jobs in the queue that are not running, so that they can be looked at there; lets them start. */
+  /** Holds pending jobs in the queue ('DOWN'), so that they can be inspected there, or lets them start. */
   const setQueue = (state: 'DOWN' | 'UP'): Promise<string> =>
     slurm.ask('scontrol', 'update', `PartitionName=${PARTITIONS.low}`, `State=${state}`);
-  /** Ends what is still in the queue or runs, also after a test that failed. */
+  /** Ends all queued and running jobs, even after a failed test. */
   afterEach(async () => {
     if (stopped !== undefined) return;
     await setQueue('UP');
@@ -78,13 +81,13 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     Math.max(...readdirSync(join(runDir, 'checkpoints')).map(name => Number(name.replace('step-', ''))));
   const waitsAgain = (id: string): Promise<void> => until(async () => (await stateOf(id)) === 'PENDING', `job ${id} in the queue again`);
 
-  // Five starts of a run, on a machine that does other things too.
+  // Allows for five starts of a run on a busy machine.
   test('a notice and a preemption save the run, and it continues by itself until it is stopped', { timeout: 600_000 }, async () => {
     const { runDir, id, value } = await submit('long', 'tasks_per_node: 2\n', 'max_steps=1000000', 'per_device_train_batch_size=1');
     expect(value).toMatchObject({ ok: true, detached: true, processes: 2 });
     await makesUpdates(runDir, 3);
     await setQueue('DOWN');
-    // As Slurm does it before the end of the time.
+    // As Slurm does before the time limit.
     await slurm.ask('scancel', '--signal=TERM', id);
     await waitsAgain(id);
     const first = newestCheckpoint(runDir);
@@ -114,7 +117,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     const { ranks } = required(parseRanks(readFileSync(join(runDir, 'ranks.json'), 'utf8')), 'ranks.json');
     expect(ranks).toHaveLength(2);
     expect(readFileSync(join(`${runDir}.slurm`, `log-${id}.txt`), 'utf8')).toContain('Slurm (srun) started 2 processes, 2 on this machine');
-    // What the user has stopped, the user continues.
+    // Only the user continues what the user stopped.
     const resumed = await rowtune('resume', runDir, '--on', 'slurm', '--detach');
     await makesUpdates(runDir, Number(stopped.steps));
     await rowtune('runs', '--stop', runDir);
@@ -200,7 +203,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
       onStderr: (text, child) => text.includes('job array') && child.kill('SIGKILL'),
     });
     expect(seen.signal).toBe('SIGKILL');
-    /** The process of a run that trains now. */
+    /** The process of a run that is currently training. */
     const pidOf = async (): Promise<number | undefined> => {
       const states = await Promise.all(['001', '002', '003'].map(id => readRunState(join(sweepDir, id))));
       return states.find(state => state?.state === 'running')?.pid;
@@ -208,7 +211,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     await until(async () => (await pidOf()) !== undefined, 'the first run to train');
     const listed = listForm.parse((await rowtune('runs', sweepDir)).value.runs);
     expect(listed.map(run => basename(run.runDir)).sort()).toEqual(['001', '002', '003']);
-    // On a busy machine, the first part of the run may be over when the list is made.
+    // On a busy machine, the first part of the run may be over when the list is read.
     const first = listed.find(run => run.runDir === join(sweepDir, '001'));
     const log = expect.stringMatching(/log-\d+_\d\.txt$/);
     expect(first?.cluster).toMatchObject({ phase: expect.stringMatching(/^(running|waiting)$/), node: slurm.name, log });
@@ -233,7 +236,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     const { stdout } = await cli(['sweep', sweepDir, '--status'], { env, cwd: task.folder });
     expect(stdout).toMatch(/002 .*finished +\S+ +\S*log-\d+_\d\.txt/);
     expect(stdout).toContain('stopped early');
-    // Continued, it has nothing to do and decides nothing.
+    // When continued, the sweep has nothing to do and decides nothing.
     await rowtune('sweep', sweepDir, '--on', 'slurm');
     expect(journalOf(sweepDir).slice(0, entries.length)).toEqual(entries);
     const alone = join(task.folder, 'runs', 'alone');
@@ -343,7 +346,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
   });
 });
 
-/** A process that trains, and those of ours that have started it: worker of the sweep, command. */
+/** A training process and its ancestors among our processes: the sweep's worker and the command. */
 function ancestors(pid: number): readonly number[] {
   const found: number[] = [];
   for (let at = pid; at > 1; ) {

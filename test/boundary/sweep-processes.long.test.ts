@@ -1,4 +1,7 @@
-/** A sweep whose runs train in two processes each: killed in the middle, it ends as one that nobody killed, and its best run equals that run alone. */
+/**
+ * Tests a sweep whose runs train in two processes each. If killed in the middle, it ends like an undisturbed one, and its best run equals
+ * that run trained alone.
+ */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

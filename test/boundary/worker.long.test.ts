@@ -1,4 +1,4 @@
-/** The worker as a process: what it says, how it stops, and that being killed at any moment costs nothing but the time since the last checkpoint. */
+/** The worker as a process: its messages, how it stops, and that a kill at any moment costs only the time since the last checkpoint. */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,7 +13,7 @@ const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
 const STEPS = 40;
-/** Longer than any test looks on. */
+/** Settings of a run that lasts longer than any test. */
 const LONG = ['num_train_epochs=100000', 'save_strategy="no"'];
 const train = (name: string, ...overrides: string[]): JobRequest & { readonly runDir: string } => ({
   kind: 'train',
@@ -69,7 +69,7 @@ describe('stopping', () => {
     const { ended } = startWorker(request, (event, child) => {
       if (asked || !isUpdate(event)) return;
       asked = true;
-      child.kill('SIGINT'); // means nothing to a worker
+      child.kill('SIGINT'); // ignored by a worker
       stop(child);
     });
     const { status } = await ended;
@@ -98,7 +98,7 @@ describe('SIGKILL', () => {
     const whole = train('whole', ...settings);
     expect((await startWorker(whole).ended).status).toBe(0);
     const request = train('killed', ...settings);
-    // In preparation, in the rehearsal, in an update or a save, at moments that differ from run to run.
+    // Kills during preparation, the rehearsal, an update or a save, at random moments.
     const phases = ['compile', 'rehearse', 'train', 'train', 'train'];
     let job: JobRequest = request;
     for (const [i, phase] of phases.entries()) {
@@ -108,7 +108,7 @@ describe('SIGKILL', () => {
         armed = true;
         setTimeout(() => child.kill('SIGKILL'), Math.random() * (phase === 'train' ? 150 : 60));
       });
-      // A kill can come when the work is done already, which is a moment like any other.
+      // The kill may come after the work is done, which is valid, too.
       const { signal, status } = await ended;
       expect(signal === 'SIGKILL' || status === 0, `${phase} ${i}: ${status}`).toBe(true);
       if (status === 0) break;

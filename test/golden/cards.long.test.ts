@@ -1,8 +1,9 @@
 /**
- * The law of cards: the smallest training step of each family, compiled for a card of each generation without it, updates every variable where it
- * lies and leaves nothing on the host. Its temporaries are within 10% of what an estimate says, but for one. Each family is compiled whole for one
- * generation, in its turn. For the others, machine code and the search for the tiles of products are left out, which takes less than half the
- * time: neither has a part in the memory of a program. `ROWTUNE_TEST_CARDS=all` compiles all of them whole, which takes more than half an hour.
+ * Tests the law of cards: the smallest training step of each family, compiled for a card of each generation without the card, updates every
+ * variable in place and leaves nothing on the host. Its temporaries are within 10% of the estimate, with listed exceptions. Each family is
+ * compiled in full for one generation, in turn. For the others, machine code and the search for product tiles are skipped, which takes less
+ * than half the time and does not affect the memory of a program. `ROWTUNE_TEST_CARDS=all` compiles all of them in full, which takes more
+ * than half an hour.
  */
 import { symlinkSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -17,13 +18,14 @@ import { COMPILE_MS, cardPlan, compilerHere, configOf, families, MOST_MISSED, no
 import { openMemoryCompiler, withoutKernels } from '../support/golden/without-kernels.ts';
 import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
 
-/** Language models train columns by default, others rows. */
+/** A folder that is tested with rows and columns, because language models train columns by default and others rows. */
 const BOTH_UNITS = 'llama';
 const isAllWhole = process.env.ROWTUNE_TEST_CARDS === 'all';
 
 /**
- * The steps that miss more, by their folder and perhaps their card: 28 of 262 kilobytes, where XLA's packing leaves more gaps than ours, 32% of what
- * is alive at most; and 27 of 175 kilobytes of latent attention. With 512 features, 3 blocks and 256 tokens, the estimate of that is 2% high.
+ * Maximum errors of steps that miss by more, by folder and possibly card: 28 of 262 kilobytes, where XLA's packing leaves more gaps than
+ * ours, at most 32% of the live bytes; and 27 of 175 kilobytes for latent attention. With 512 features, 3 blocks and 256 tokens, the
+ * latter's estimate is 2% high.
  */
 const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11, deepseek_v3: 0.16 };
 
@@ -71,7 +73,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
     async () => {
       const shared = withoutKernels();
       const forMemoryIn = (folder: string) => openMemoryCompiler(folder, shared);
-      /** With nothing compiled before but what the compiler shares. */
+      /** Compiles with a fresh cache, apart from what the compiler itself shares. */
       const memoryOn = async (card: CardName, open: (folder: string) => CardCompiler) => {
         const fresh = makeTemporaryFolder();
         symlinkSync(enginesFolder(cacheDir), enginesFolder(fresh));

@@ -1,6 +1,6 @@
 /**
- * Estimates of a training step by the card's own compiler, without the card. Families and generations are in `cards.long.test.ts`.
- * `ROWTUNE_TEST_CARDS=all` also compares the estimate of larger steps with the compiler.
+ * Compares estimates of a training step with the card's own compiler, without the card. Families and generations are in
+ * `cards.long.test.ts`. `ROWTUNE_TEST_CARDS=all` also compares larger steps.
  */
 import { expect, it } from 'vitest';
 import { compileCase, compiledParts, modeledTemporaries } from '../../bench/memory/cards.ts';
@@ -28,9 +28,9 @@ import { COMPILE_MS, type Config, cardPlan, compilerHere, configOf, MOST_MISSED,
 
 const [card] = cardOfEachGeneration;
 const small = configOf('llama');
-/** With matrices large enough to be offloaded. */
+/** A config with matrices large enough to be offloaded. */
 const wide: Config = { ...small, hidden_size: 128, intermediate_size: 256, num_hidden_layers: 2 };
-/** Masks of kernels, in addition to that of a plain decoder. */
+/** Masks of kernels other than that of a plain decoder. */
 const otherMasks = [
   { title: 'a window of keys', config: configOf('mistral_window'), form: { causal: true, window: 5, isPadded: false } },
   { title: 'samples that are filled up', config: configOf('albert'), form: { causal: false, isPadded: true } },
@@ -40,7 +40,7 @@ const longPlan = (config: Config, attention: string) =>
 
 type Compiled = Awaited<ReturnType<CardCompiler['compile']>>;
 
-/** So many bytes are in the memory of the host instead of the card's, and the program computes nothing there. */
+/** Expects that this many bytes moved from the card to the host's memory, and that the program computes nothing there. */
 function expectMoved(before: Pick<Compiled, 'arguments'>, after: Pick<Compiled, 'arguments' | 'host' | 'hostOperations'>, bytes: number) {
   expect(bytes).toBeGreaterThan(0);
   expect(after.host).toBe(bytes);
@@ -104,7 +104,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       const { offloadedBytes } = priceRun(there);
       expectMoved(before, after, offloadedBytes);
       expect(after.aliased).toBe(after.changedBytes);
-      // At most those of two blocks are on the card at a time.
+      // At most the weights of two blocks are on the card at a time.
       const added = after.temporaries - before.temporaries;
       expect(added).toBeLessThanOrEqual((2 * offloadedBytes) / blocks);
       const modeled = modeledTemporaries(there, 'block') - modeledTemporaries(here, 'block');
@@ -130,7 +130,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       const { hostBytes } = inferenceBytes(model, { tokens: 256, slots: 2, hostFrom: HOSTED_FROM });
       expectMoved(before, after, hostBytes);
       expect(after.aliased).toBe(before.aliased);
-      // At most those of two blocks are on the card at a time.
+      // At most the weights of two blocks are on the card at a time.
       const added = after.temporaries - before.temporaries;
       expect(added).toBeLessThanOrEqual((2 * hostBytes) / blocks);
     },

@@ -1,4 +1,4 @@
-/** Token ids and trained tokens of 40 conversations through twelve chat templates: those of Transformers and TRL. */
+/** Compares token ids and trained tokens of 40 conversations in twelve chat templates with Transformers and TRL. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { chatRendererOf } from '../../trainer/data/chat/chat-renderer.ts';
@@ -13,7 +13,7 @@ import { readGoldenJson } from '../support/files/read-json.ts';
 const rowForm = z.object({
   count: z.number(),
   sum: z.number(),
-  /** Begin and end of each trained run; absent where no reference marks them. */
+  /** Start and end of each trained span; absent if no reference marks them. */
   runs: z.array(z.tuple([z.number(), z.number()])).optional(),
 });
 const golden = readGoldenJson(
@@ -45,7 +45,7 @@ function format(template: string, value: Readonly<Record<string, unknown>>): For
   );
 }
 
-/** Returns the tokens of the pieces, each encoded by itself as in training, and the runs of trained ones. */
+/** Returns the tokens of the pieces, each encoded separately as in training, and the trained spans. */
 function encoded({ pieces }: FormattedExample): { readonly ids: readonly number[]; readonly runs: readonly (readonly number[])[] } {
   const ids: number[] = [];
   const trains: boolean[] = [];
@@ -54,14 +54,14 @@ function encoded({ pieces }: FormattedExample): { readonly ids: readonly number[
     ids.push(...found);
     trains.push(...found.map(() => train));
   }
-  // Two answers in a row are one run.
+  // Two consecutive answers form one span.
   const edges = [...trains, false].flatMap((flag, i) => (flag === (trains[i - 1] ?? false) ? [] : [i]));
   return { ids, runs: edges.flatMap((edge, i) => (i % 2 === 0 ? [[edge, edges[i + 1] ?? 0]] : [])) };
 }
 
 const sumOf = (ids: readonly number[]): number => ids.reduce((sum, id, i) => (sum + (i + 1) * id) % (2 ** 31 - 1), 0);
 
-/** Reasons for which a conversation is refused although its template makes a text of it. */
+/** Reasons for rejecting a conversation although its template can render it. */
 const REASONS: Readonly<Record<string, RegExp>> = {
   empty: /an empty answer/,
   field: /does not use this field|does not write this tool/,
@@ -77,7 +77,7 @@ function reasonOf(error: unknown): string {
   return Object.keys(REASONS).find(name => REASONS[name]?.test(message)) ?? message;
 }
 
-/** The conversations that training refuses, by template and reason. */
+/** The conversations that training rejects, by template and reason. */
 const REFUSED: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>> = {
   chatml: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
   'deepseek-r1': { empty: [23], place: [29], part: [31, 32], field: [33, 34, 35, 37, 38, 39] },
@@ -86,7 +86,7 @@ const REFUSED: Readonly<Record<string, Readonly<Record<string, readonly number[]
   llama2: { empty: [23], field: [33, 34, 39] },
   'llama3.0': { empty: [23], field: [33, 34, 35, 36, 37, 38, 39] },
   llama3: { empty: [23], begins: [29], field: [33, 34], part: [37] },
-  // The template drops the system message where the last turn is an answer.
+  // The template drops the system message if the last turn is an answer.
   mistral: { empty: [23], field: [33, 34], system: [3, 37] },
   phi4: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
   'qwen2.5': { empty: [23], begins: [29], field: [33, 34] },
@@ -94,7 +94,7 @@ const REFUSED: Readonly<Record<string, Readonly<Record<string, readonly number[]
   smollm3: { empty: [23], turn: [30], field: [33, 34, 35, 36, 37, 38] },
 };
 
-/** The conversations whose system message the template drops, and that are trained with it, as in the prompt of their last answer. */
+/** The conversations whose system message the template drops, but that are trained with it, as in the prompt of their last answer. */
 const KEEPS_SYSTEM: Readonly<Record<string, readonly number[]>> = { mistral: [1, 26] };
 
 describe.each(Object.entries(golden.templates))('%s', (name, rows) => {

@@ -1,4 +1,4 @@
-/** Multiple choice against lm-evaluation-harness: the same log-likelihoods, so the same answers, from the same questions. */
+/** Compares multiple choice with lm-evaluation-harness: the same log-likelihoods, so the same answers, for the same questions. */
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

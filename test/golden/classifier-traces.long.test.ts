@@ -1,4 +1,7 @@
-/** Four steps of AdamW on classifiers of every family, by all parameters, by rows and by low-rank factors, against PyTorch: losses within 1e-4. */
+/**
+ * Compares four AdamW steps on classifiers of every family with PyTorch, for all parameters, rows, and low-rank factors: losses within
+ * 1e-4.
+ */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -18,7 +21,7 @@ import { everyNth, lossesForm, lossTrace, waveFactors } from '../support/golden/
 import { settingsOf } from '../support/models/method-settings.ts';
 import { readGoldenJson } from '../support/files/read-json.ts';
 
-/** Weights of which some rows train, those that get low-rank factors, and the losses. */
+/** The weights whose rows train, those with low-rank factors, and the losses. */
 const traceForm = lossesForm.extend({ rows: z.array(z.string()), low_rank: z.array(z.string()) });
 type Trace = z.infer<typeof traceForm>;
 
@@ -54,7 +57,7 @@ async function losses(engine: Engine, name: string, method: MethodName, trace: T
   return found;
 }
 
-/** One engine is enough here, since `verify.long.test.ts` holds all of them to the same gradients: TensorFlow, where it is installed. */
+/** One engine is enough, because `verify.long.test.ts` checks the gradients of all: TensorFlow, if installed. */
 const others = await openOthers();
 const engine = others.find(each => each.name === 'tensorflow')?.engine ?? (await openReference());
 

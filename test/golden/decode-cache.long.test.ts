@@ -1,4 +1,4 @@
-/** Decoding with a cache gives at every step the logits of the whole sequence read at once (1e-4), for every decoder here. */
+/** Tests that decoding with a cache gives at every step the logits of reading the whole sequence at once (1e-4), for every decoder here. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -16,14 +16,14 @@ import { floatsOf } from '../support/numbers/outputs.ts';
 
 const isDecoder = (name: string): boolean => {
   const config = join(import.meta.dirname, name, 'config.json');
-  // Models of embeddings have no head that predicts tokens.
+  // Embedding models have no head that predicts tokens.
   if (existsSync(join(import.meta.dirname, name, MODULES_FILE))) return false;
   return existsSync(config) && /CausalLM|Gemma\w+ForConditional/.test(readFileSync(config, 'utf8'));
 };
 const families = readdirSync(import.meta.dirname).filter(isDecoder);
-/** Those that are tried on every engine. */
+/** True for the folders that are tested on every engine. */
 const isOne = (name: string): boolean => ['gemma3', 'gemma4', 'qwen3_5', 'qwen3_next', 'lfm2'].includes(name);
-/** More than one stretch of the prompt where the model has the positions, and a last stretch that is not full. */
+/** A prompt length of more than one prefill chunk, if the model has the positions, with an incomplete last chunk. */
 const PROMPT = PREFILL_TOKENS + 7;
 const STEPS = 9;
 
@@ -40,7 +40,7 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
     return floatsOf(outputs, 'logits');
   };
   const { turning } = model;
-  // Texts beyond this length are turned otherwise, so that a part of a longer one is no text of its own.
+  // Beyond this length, rotary angles change, so the start of a longer text is not equivalent to a text of its own.
   const lengths = turning ? [turning.length, tokens] : [tokens];
   const wholes = new Map(await Promise.all(lengths.map(async length => [length, await wholeOf(length)] as const)));
   const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens });
@@ -53,11 +53,11 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
     return [...valueFor(wholes, length).subarray(token * model.vocabularySize, (token + 1) * model.vocabularySize)];
   };
   const found: number[] = [];
-  // Another prompt before it must leave nothing behind.
+  // An earlier prompt must leave no traces.
   await decoder.read(ids.slice(0, 5).reverse());
   const prompt = turning ? turning.length - 3 : tokens - STEPS;
   found.push(largestDifference(await decoder.read(ids.slice(0, prompt)), rowOf(prompt - 1)));
-  // Dynamic scaling turns every longer text otherwise, and leaves what is cached as it is: no text read at once has these logits.
+  // Dynamic scaling rotates each longer text differently but does not change cached keys, so no text read at once has these logits.
   const end = turning && !turning.isReread ? turning.length : prompt + STEPS;
   for (let token = prompt; token < end; token++) found.push(largestDifference(await decoder.next(ids[token] as number), rowOf(token)));
   expect(decoder.unread(0)).toBe(0);
@@ -79,7 +79,7 @@ test('a prompt that begins like the last one has the same logits, to the bit, an
   const model = causalModel(folder.config);
   const tokens = model.maxPositions;
   expect(tokens).toBeGreaterThanOrEqual(PREFILL_TOKENS);
-  // The tiny model has one stretch of positions: a whole stretch is shared, and one token more would have no room.
+  // The tiny model has positions for only one chunk. A full chunk is shared, which would leave no room for more tokens.
   const wide = { ...model, maxPositions: 3 * PREFILL_TOKENS };
   const idsOf = (seed: number, length: number): number[] => Array.from({ length }, (_, i) => (i * 37 + seed) % model.vocabularySize);
   const begin = idsOf(11, PREFILL_TOKENS);
@@ -97,12 +97,12 @@ test('a prompt that begins like the last one has the same logits, to the bit, an
   await used.next(3);
   stretches = 0;
   expect(await used.read(second)).toEqual(await fresh.read(second));
-  // Of three stretches one is there.
+  // One of three chunks is already cached.
   expect(stretches).toBe(2);
   await Promise.all([used.dispose(), fresh.dispose(), folder.weights.close()]);
 });
 
-/** The same engine, which reports each run of a signature. */
+/** Returns the engine, which now reports each run of a signature. */
 const countingRuns = (engine: Engine, onRun: (signature: string) => void): Engine => ({
   ...engine,
   compile: async (program, options) => {
@@ -121,7 +121,7 @@ const countingRuns = (engine: Engine, onRun: (signature: string) => void): Engin
   },
 });
 
-/** Largest difference between the logits of three texts that are read and continued together, and those of each alone. */
+/** Returns the largest difference between the logits of three texts that are read and continued together and those of each text alone. */
 async function togetherErrors(engine: Engine, name: string): Promise<number> {
   const folder = await openModel(join(import.meta.dirname, name));
   const model = causalModel(folder.config);
@@ -133,13 +133,13 @@ async function togetherErrors(engine: Engine, name: string): Promise<number> {
     Array.from({ length: length + STEPS }, (_, i) => (i * 37 + 11 + seed) % model.vocabularySize),
   );
   const promptOf = (slot: number): number[] => texts[slot]?.slice(0, -STEPS) ?? [];
-  // The first slot held a longer text before, and the third begins when the others are some tokens further.
+  // The first slot held a longer text before, and the third starts when the others are some tokens ahead.
   await together.read(texts[1]?.slice(1, 40) ?? []);
   const found: number[][] = texts.map(() => []);
   const note = (slot: number, logits: Float32Array | undefined): void => void found[slot]?.push(...(logits ?? [Number.NaN]));
   const step = async (slots: readonly number[], at: (slot: number) => number): Promise<void> => {
     for (const slot of slots) together.push(slot, texts[slot]?.at(at(slot)) ?? Number.NaN);
-    // A text that is turned otherwise from this token on is read again.
+    // A text whose rotary angles change at this token is read again.
     for (const slot of slots)
       while (together.unread(slot) > 1) {
         const logits = await together.readStretch(slot);

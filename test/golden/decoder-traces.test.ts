@@ -1,4 +1,4 @@
-/** Four steps of AdamW on a folder of each family of decoders, for rows, LoRA and everything, against PyTorch: losses within 1e-4. */
+/** Compares four AdamW steps on a folder of each decoder family with PyTorch, for rows, LoRA and all parameters: losses within 1e-4. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -24,13 +24,13 @@ const golden = readGoldenJson(
 const { lr, tokens, rank, alpha } = golden;
 const BATCH = 2;
 /**
- * Keys that several layers read have gradients that nearly cancel, and AdamW takes a whole step along each: rounding moves a loss by up to
- * 6e-5 there, and that of PyTorch in float32 by 1.7e-4, so its numbers are those of float64.
+ * Families whose keys are read by several layers. The gradients of those keys nearly cancel, and AdamW takes a whole step along each, so
+ * rounding changes a loss by up to 6e-5, and PyTorch's float32 loss by 1.7e-4. The reference is therefore float64.
  */
 const OFTEN_READ: readonly string[] = ['gemma4'];
 const settings = settingsOf({ rank, loraAlpha: alpha, seed: 0 });
 
-// Ids, rows and the start of LoRA are those of make_decoder_traces.py.
+// Ids, rows and the start values of LoRA are those of make_decoder_traces.py.
 const idsOf = (vocabulary: number) =>
   Int32Array.from({ length: BATCH * tokens }, (_, at) => (((at % tokens) * 37 + Math.floor(at / tokens) * 11 + 5) % (vocabulary - 3)) + 3);
 const rowsOf = (count: number) => Int32Array.from(new Set([0, 2, Math.floor(count / 2), count - 1])).sort();

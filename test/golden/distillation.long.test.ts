@@ -1,4 +1,4 @@
-/** Losses and gradients of distillation against TRL and PyTorch to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
+/** Compares losses and gradients of distillation with TRL and PyTorch to 1e-5, and four AdamW steps for rows, LoRA and all parameters. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
@@ -17,7 +17,7 @@ import { readGoldenJson } from '../support/files/read-json.ts';
 import { recipeOf } from '../support/runs/recipe-of.ts';
 
 const settingsForm = z.object({
-  /** 0: all tokens. */
+  /** 0 means all tokens. */
   top_k: z.number(),
   temperature: z.number(),
   alpha: z.number(),
@@ -49,7 +49,7 @@ const logitsOf = (vocabulary: number, target: number, temperature: number): Floa
     (_, id) => ((1.5 + (target % 4)) * Math.sin(1.3 * target + 0.7 * id + 0.01 * target * id)) / temperature,
   );
 
-/** The one batch of all samples, with what the teacher says to each target. */
+/** Returns the only batch, with all samples and the teacher's predictions for each target. */
 async function batchOf(vocabulary: number, { distillation: { top_k: k, temperature } }: Recipe) {
   const sequences = golden.lengths.map(({ length, start }, i): TokenSequence => {
     const train = new Uint8Array(length).fill(1, start);
@@ -68,7 +68,7 @@ async function batchOf(vocabulary: number, { distillation: { top_k: k, temperatu
   return { ...batch, feeds: (of: number) => ({ ...batch.feeds(of), ...feeds }) };
 }
 
-/** One of each form of the loss. */
+/** One case for each form of the loss. */
 const ON_PJRT = ['forward', 'mixed', 'renormalized_hot'];
 
 const meanOf = (values: ArrayLike<number> | undefined, count: number): number =>

@@ -1,4 +1,7 @@
-/** Decoders as embedding models against sentence-transformers: vectors and loss within 1e-5, gradients within 1e-3 of their norm, training. */
+/**
+ * Compares decoders as embedding models with sentence-transformers: embeddings and loss within 1e-5, gradients within 1e-3 of their norm,
+ * training.
+ */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';

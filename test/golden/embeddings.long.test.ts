@@ -1,4 +1,7 @@
-/** Embeddings against sentence-transformers: vectors and losses within 1e-5, gradients within 1e-3 of their norm, training, and retrieval. */
+/**
+ * Compares embeddings with sentence-transformers: embeddings and losses within 1e-5, gradients within 1e-3 of their norm, training, and
+ * retrieval.
+ */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-/** Mixtures of experts against PyTorch: four steps of AdamW by all parameters, by rows and by low-rank factors, and the scores of rows. */
+/** Compares mixtures of experts with PyTorch: four AdamW steps for all parameters, rows, and low-rank factors, and the scores of rows. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -22,10 +22,10 @@ import { readGoldenJson } from '../support/files/read-json.ts';
 
 const names = z.array(z.string());
 const traceForm = lossesForm.extend({
-  /** Modules of which every third row trains, and those that get low-rank factors. */
+  /** Modules of which every third row trains; below, those with low-rank factors. */
   rows: names,
   low_rank: names,
-  /** Stacks of experts that get low-rank factors, each expert its own. */
+  /** Stacks of experts with low-rank factors, separate for each expert. */
   low_rank_experts: names,
   lora_experts: z.array(z.number()),
   scores: scoresForm,
@@ -92,7 +92,7 @@ describe.each(Object.entries(golden.folders))('%s', (name, trace) => {
       ids: Int32Array.from(golden.input_ids.data.slice(row * TOKENS, (row + 1) * TOKENS)),
       train: Uint8Array.from({ length: TOKENS }, (_, i) => Math.min(i, 1)),
     }));
-    // More tokens than there are: what fills up must not count.
+    // Longer than the samples: padding must have no effect.
     const sizes = { batchSize: BATCH, maxLength: 16, multipleOf: 16, maxBuckets: 1, targetMultiple: 1, maxTargetSizes: 1 };
     const plan = createBatchPlan(sequences, { ...sizes, packing: false, shuffle: false, grouped: true, seed: 0 });
     const source = tokenSource({ plan, sequences, padId: 0, packed: false });

@@ -1,7 +1,8 @@
 /**
- * Gemma 3 270M as a GGUF file: token ids and greedy tokens of llama.cpp. It computed with the numbers that the four-bit blocks stand for, in
- * float32. Measured over 16 prompts of 24 tokens: all 384 tokens are equal, logits differ by at most 0.013. On the blocks themselves, where
- * llama.cpp rounds activations to 8 bits, 373 of 384 tokens are equal after equal texts, and logits differ by at most 1.3.
+ * Compares Gemma 3 270M as a GGUF file with llama.cpp: token ids and greedy tokens. llama.cpp computed in float32 with the values that the
+ * four-bit blocks represent. Measured over 16 prompts of 24 tokens: all 384 tokens are equal, and logits differ by at most 0.013. On the
+ * blocks themselves, where llama.cpp rounds activations to 8 bits, 373 of 384 tokens are equal after equal texts, and logits differ by at
+ * most 1.3.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +26,7 @@ const caseForm = z.object({
 });
 const { cases } = readGoldenJson('gemma_llama_cpp.json', z.object({ cases: z.array(caseForm) }));
 
-/** Difference of logits up to 30 in size, where llama.cpp sums in another order. */
+/** Tolerance of logits of up to 30 in size; llama.cpp sums in a different order. */
 const TOLERANCE = 0.03;
 
 const file = join(cacheDir, 'models', 'gemma3', 'gemma-3-270m-q4_k_m.gguf');
@@ -42,7 +43,7 @@ describeOn([tensorflow], engine => {
     await session.load(weightStream(model, folder.weights));
     for (const { prompt, ids, tokens, largest } of cases) {
       expect(tokenizer.encode(prompt, { addSpecialTokens: true })).toEqual(ids);
-      // One pass over all of it: what a token is predicted from does not depend on later ones.
+      // One pass over everything, because the prediction of a token does not depend on later ones.
       const all = [...ids, ...tokens];
       const logits = floatsOf(await session.run(LOGITS, { ids: Int32Array.from({ length }, (_, i) => all[i] ?? 0) }), 'logits');
       const rowOf = (step: number) => logits.subarray((ids.length + step - 1) * model.vocabularySize).subarray(0, model.vocabularySize);

@@ -1,4 +1,7 @@
-/** GGUF files of mixtures of experts and of Ministral 3, written by llama.cpp's package: the numbers of Transformers, and the weights of the folders they are made of. */
+/**
+ * Tests GGUF files of mixtures of experts and of Ministral 3, written with llama.cpp's package: they match the numbers of Transformers and
+ * the weights of their source folders.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -39,7 +42,7 @@ test.each(names.filter(name => name !== 'qwen3_moe'))('%s: every number of the f
   for await (const { name: parameter, data } of weightStream(ours, file.weights)) {
     const { value } = await expected.next();
     const other = float32Of(required(value, parameter).data);
-    // Zeros of blocks of four bits have no sign in GGUF.
+    // Zeros in four-bit blocks have no sign in GGUF.
     expect(float32Of(data).every((x, i) => x === other[i]), parameter).toBe(true);
   }
   await file.weights.close();

@@ -1,4 +1,4 @@
-/** The most probable tokens that decoders write, with the cache, against Transformers' generate. */
+/** Compares the most probable tokens that decoders write, with the cache, with Transformers' generate. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
- * Scores of coupled groups against Torch-Pruning's: each of the measures that its fixture has, with its reductions `mean` and `first` and its
- * default scale. Tolerance: 1e-5 of a group's largest score.
+ * Compares scores of coupled groups with Torch-Pruning: each measure in its fixture, with the reductions `mean` and `first` and the default
+ * scale. Tolerance: 1e-5 of a group's largest score.
  */
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ const pruning = readGoldenJson(
   }),
 );
 
-/** A group with the member that its reference begins at in front, and all weights with their gradients by name. */
+/** A group whose first member is the reference's first, with all weights and their gradients by name. */
 interface Scored {
   readonly group: CoupledGroup;
   readonly weights: ReadonlyMap<string, ArrayLike<number>>;
@@ -45,7 +45,7 @@ interface Scored {
 
 interface Importance {
   readonly term: (w: number, g: number) => number;
-  /** The last step of a score, after the terms of a row, a column or an entry are summed. */
+  /** Transforms the summed terms of a row, a column or an entry. */
   readonly finish?: (sum: number) => number;
   readonly of?: (members: readonly GroupMember[]) => readonly GroupMember[];
   readonly normalize?: (scores: readonly number[]) => readonly number[];
@@ -55,7 +55,7 @@ const overMean = (scores: readonly number[]): readonly number[] => {
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
   return scores.map(score => score / mean);
 };
-/** Its Taylor asks for group norm where batch norm is meant, so that entries of a batch norm are not counted at all. */
+/** Torch-Pruning's Taylor measure checks for group norm where it means batch norm, so it does not count entries of batch norms. */
 const withoutNorms = (members: readonly GroupMember[]) => members.filter(({ part }) => part !== 'entries');
 
 const magnitude: Importance = { term: w => w ** 2 };
@@ -69,7 +69,7 @@ const importances: Readonly<Record<string, Importance>> = {
   'GroupTaylorImportance(default)': { ...taylor, normalize: overMean },
 };
 
-/** Σ of the terms of each row, column or entry of a weight [rows, columns, kernel …]. */
+/** Sums the terms of each row, column or entry of a weight [rows, columns, kernel …]. */
 function sums({ module, part }: GroupMember, { weights, gradients }: Scored, { term, finish = sum => sum }: Importance): Float32Array {
   const [rows = 1, columns = 1, ...kernel] = module.weight.shape;
   const size = kernel.reduce((n, d) => n * d, 1);

@@ -1,6 +1,6 @@
 /**
- * The law of heads, of every family with attention: another head of queries, keys or values changes what the output of attention reads in
- * the columns of that head, or of the heads that share it, and nowhere else.
+ * Tests the law of heads for every family with attention: changing a head of queries, keys or values changes what the attention output
+ * reads in the columns of that head, or of the heads that share it, and nowhere else.
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -20,12 +20,12 @@ import { openFast } from '../support/engines.ts';
 const engine = await openFast();
 const TOKENS = 5;
 
-/** Families whose norm goes over all queries, or all keys, at once: a head of them reaches the others. */
+/** Families that normalize all queries, or all keys, together, so that a head affects the others. */
 const NORMED_TOGETHER = ['olmo2', 'olmo3'];
 
 /**
- * Layers whose heads have more rows than values: a head of keys has those of all that it and the heads of values that share it read; in latent
- * attention, values are narrower than queries, and stand behind their keys.
+ * Layers whose heads have more rows than values: a key head includes the rows of everything that it and its value heads read. In latent
+ * attention, values are narrower than queries and follow their keys.
  */
 const OF_OTHER_SIZES = /in_proj_(qkvz|ba)$|_b_proj$/;
 
@@ -53,7 +53,7 @@ const feeds = (model: AnyModel): Record<string, HostArray> => {
   return { pixels: Float32Array.from({ length: height * width * channels }, (_, i) => Math.sin(0.7 * i)) };
 };
 
-/** Runs of rows that hold one kind: those of its sections, or of three kinds in one matrix. */
+/** Returns ranges of rows of one kind: those of the module's sections, or of three kinds in one matrix. */
 function partsOf({ weight, sections, head }: ModuleSpec, columns: number): { begin: number; rows: number }[] {
   const rows = elementAt(weight.shape, 0);
   let begin = 0;

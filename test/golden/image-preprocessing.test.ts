@@ -1,6 +1,6 @@
 /**
- * Images as Transformers' processors see them. PIL and libvips resize by the same filters but round differently: on this picture the
- * mean difference is below a quarter of a step of 255 and none is above eight.
+ * Compares images with those of Transformers' processors. PIL and libvips resize with the same filters but round differently: on this
+ * picture, the mean difference is below a quarter of a step of 255, and none exceeds eight.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ const { cases } = readJson(join(here, 'golden.json'), z.object({ cases: z.array(
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-preprocessing-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Limits of the difference, in steps of a byte. */
+/** Maximum mean difference, in steps of a byte. */
 const MEAN_STEPS = 0.25;
 const MOST_STEPS = 8;
 

@@ -1,4 +1,4 @@
-/** Row scores of decoders on batches with padding and masked targets, against PyTorch's own gradients and inputs. */
+/** Compares row scores of decoders on batches with padding and masked targets with PyTorch's own gradients and inputs. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -20,13 +20,13 @@ const golden = readGoldenJson(
 const { lengths, prompts } = golden;
 const engine = await openFast();
 
-/** Sample i as `scripts/make_importance_decoders.py` has it. */
+/** Returns sample i as in `scripts/make_importance_decoders.py`. */
 const sampleOf = (i: number, vocabularySize: number) => ({
   ids: Int32Array.from({ length: lengths[i] as number }, (_, t) => 1 + ((7 * i * i + 3 * t * t + 11 * i * t + 5) % (vocabularySize - 1))),
   train: Uint8Array.from({ length: lengths[i] as number }, (_, t) => Number(t >= (prompts[i] as number))),
 });
 
-/** Element-wise measures take all samples in one batch; the others are the same in batches of two. */
+/** Measures with batch sizes. Element-wise measures take all samples in one batch; the others are the same in batches of two. */
 const cases: readonly (readonly [MeasureName, number])[] = [
   ['taylor', lengths.length],
   ['taylor_row', 2],

@@ -1,4 +1,4 @@
-/** Row scores of classifiers of every kind by every measure that looks at data, against PyTorch's own gradients taken sample by sample. */
+/** Compares row scores of classifiers of every kind, for every measure that uses data, with PyTorch's own gradients per sample. */
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -29,11 +29,11 @@ const golden = readGoldenJson(
 const { samples: SAMPLES, tokens: TOKENS, labels: LABELS } = golden;
 const engine = await openFast();
 
-/** Sample i as `scripts/make_importance_families.py` has it. */
+/** Returns sample i as in `scripts/make_importance_families.py`. */
 function sampleOf({ input }: ClassifierModel, i: number): Record<string, number[]> {
   const label = { labels: [LABELS[i] as number], weights: [1] };
   if (input.kind === 'image') {
-    // There by channel, row and column; here the channels of a pixel lie together.
+    // The reference is ordered by channel, row and column; here, the channels of a pixel are adjacent.
     const places = input.height * input.width;
     const place = (at: number) => (at % 3) * places + Math.floor(at / 3);
     return { ...label, pixels: Array.from({ length: 3 * places }, (_, at) => Math.sin(0.7 * place(at) + i)) };
@@ -42,7 +42,7 @@ function sampleOf({ input }: ClassifierModel, i: number): Record<string, number[
   return { ...label, ids, types: ids.map(() => 0), seen: ids.map((_, t) => Number(t < TOKENS - i)) };
 }
 
-/** All samples in batches of two, so that classes are mixed and one batch is not full, or in one. */
+/** Returns all samples in one batch, or in batches of two, so that classes are mixed and one batch is incomplete. */
 function sourceOf(model: ClassifierModel, batchSize: number): BatchSource {
   const rows = LABELS.map((_, row) => ({ sequences: [row], length: 1, targets: 1 }));
   const bucket = { batch: batchSize, tokens: model.input.kind === 'image' ? 1 : TOKENS, targets: batchSize };
@@ -67,7 +67,10 @@ function sourceOf(model: ClassifierModel, batchSize: number): BatchSource {
   return { plan: { rows, buckets: [bucket], batchesPerEpoch: planned.length, paddingShare: 0, epoch: () => planned }, fill };
 }
 
-/** Layers of DeBERTa and tables that also see positions, which all samples share and no class owns: the element-wise measures count all. */
+/**
+ * Layers of DeBERTa and tables that also process positions, which all samples share and no class owns; element-wise measures count all of
+ * them.
+ */
 const SHARED = /(query|key)_proj$|rel_embeddings|encoder\.LayerNorm|position_embeddings?|token_type_embeddings/;
 const ELEMENTWISE: readonly MeasureName[] = ['taylor', 'taylor_squared'];
 const cases: readonly (readonly [MeasureName, number])[] = [
@@ -77,7 +80,7 @@ const cases: readonly (readonly [MeasureName, number])[] = [
   ),
 ];
 
-/** The remainder of sums that cancel: a norm after an embedding makes w·∇w vanish. */
+/** Remainder of sums that cancel: a norm after an embedding makes w·∇w vanish. */
 const SMALLEST = 5e-9;
 
 describe.each(Object.keys(golden.folders))('%s', name => {

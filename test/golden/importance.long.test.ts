@@ -1,4 +1,4 @@
-/** Row scores of the tiny Llama by every measure, against PyTorch (1e-4 relative to the layer's largest), whole and in sweeps. */
+/** Compares row scores of the tiny Llama for every measure with PyTorch (1e-4 relative to the layer's largest), at once and in sweeps. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -130,7 +130,7 @@ describe('what the loss reads itself', () => {
     });
     const { scores } = await scoreModel({ ...params, measure: 'taylor_row', data: data(2) });
     const { scores: bounds } = await scoreModel({ ...params, measure: 'taylor', data: data(2) });
-    // |Σ g·w| is at most Σ |g·w|, and not zero where the loss looks.
+    // |Σ g·w| is at most Σ |g·w|, and nonzero where the loss depends on the row.
     scores.get(target)?.forEach((score, row) => {
       expect(score).toBeLessThanOrEqual((bounds.get(target)?.[row] as number) * (1 + 1e-4) + 1e-9);
     });
@@ -156,13 +156,13 @@ describe('weights with fewer bits', async () => {
         const data = { engine, task: causalTask(model), source: sourceOf(2), recompute: 'cheap' as const, exact: false, sweepBytes: 1e6, storage };
         return (await scoreModel({ measure, model, modules, weights, seed: 0, data })).scores;
       };
-      /** The largest difference of a module's scores, relative to its largest score. */
+      /** Returns the largest difference of a module's scores, relative to its largest score. */
       const differences = (one: ReadonlyMap<string, Float32Array>, other: ReadonlyMap<string, Float32Array>): number[] =>
         [...one].map(([module, scores]) => {
           const among = other.get(module) ?? [];
           return Math.max(...scores.map((score, row) => Math.abs(score - (among[row] ?? Number.NaN)))) / Math.max(...scores);
         });
-      /** The numbers that a storage stands for, as the engine reads them. */
+      /** Returns the values that a storage represents, as the engine reads them. */
       const asHeld = async (storage: WeightStorage): Promise<WeightSource> => {
         const graph = new Graph();
         const outputs = Object.fromEntries(model.parameters.map(spec => [spec.name, graph.cast(storage.weight(graph, spec), 'float32')]));

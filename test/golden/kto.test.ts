@@ -1,4 +1,7 @@
-/** Losses, gradients and metrics of judged answers against TRL's KTOTrainer to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
+/**
+ * Compares losses, gradients and metrics of judged answers with TRL's KTOTrainer to 1e-5, and four AdamW steps for rows, LoRA and all
+ * parameters.
+ */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { BUCKETS } from '../../trainer/data/batch/batch-settings.ts';
@@ -48,7 +51,7 @@ const recipeFor = (given: z.infer<typeof settingsForm>): Recipe => {
   return recipeOf('model=m', 'task=kto', ...overrides);
 };
 
-/** All of an answer's log-probability under the reference on its first token: the losses see sums. */
+/** Puts all of an answer's log-probability under the reference on its first token, because losses only use sums. */
 function sourceOf(vocabulary: number, { preference }: Recipe, reference?: z.infer<typeof referenceForm>) {
   const data = golden.lengths.map(({ prompt, answer, label }, k): JudgedAnswer => {
     const sequence = side(idsOf(vocabulary, 2 * k, prompt), [...idsOf(vocabulary, 2 * k + 1, answer), EOS]);
@@ -65,7 +68,7 @@ function sourceOf(vocabulary: number, { preference }: Recipe, reference?: z.infe
   return judgedSource({ ...batches, isGood: sample => elementAt(data, sample).isGood, padId: 0, baseNlls });
 }
 
-/** Losses before each of four updates and after the last; the base is the model that training starts from. */
+/** Returns losses before each of four updates and after the last one; the base is the model that training starts from. */
 async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | 'lora', recompute: RecomputePolicy = 'none'): Promise<number[]> {
   const opened = await openGolden('llama');
   const { model } = opened;
@@ -80,7 +83,7 @@ async function losses(engine: Engine, type: string, method: 'full' | 'spsft' | '
   return found;
 }
 
-/** Ours and TRL's. */
+/** Our names of the metrics, and TRL's. */
 const MEASURES = {
   reward_desirable: 'rewards/chosen',
   reward_undesirable: 'rewards/rejected',

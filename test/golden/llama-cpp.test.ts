@@ -1,4 +1,4 @@
-/** Ids and logits of SmolLM2 by llama.cpp next to ours, of the same file. */
+/** Compares ids and logits of SmolLM2 with llama.cpp on the same file. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -16,7 +16,10 @@ const dir = join(cacheDir, 'models', 'smollm2');
 const missing = existsSync(dir) ? `run ${INSTALL_LLAMA_CPP}` : `no ${dir}`;
 const engineHere = existsSync(dir) && hasLlamaCpp(cacheDir) ? await openFast() : undefined;
 
-/** llama.cpp rounds activations to eight bits before it multiplies them with quantized weights: measured 0.5 of logits up to 24. */
+/**
+ * Tolerance of logits: llama.cpp rounds activations to eight bits before multiplying with quantized weights. Measured 0.5 of logits up to
+ * 24.
+ */
 const TOLERANCE = 1;
 
 describeWith('SmolLM2 in llama.cpp', engineHere, missing, engine => {

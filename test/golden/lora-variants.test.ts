@@ -1,4 +1,4 @@
-/** Four steps of AdamW with rsLoRA, LoRA+, PiSSA and SHiRA, as a recipe asks for them, against PEFT's: losses within 1e-4. */
+/** Compares four AdamW steps with rsLoRA, LoRA+, PiSSA and SHiRA, requested in a recipe, with PEFT: losses within 1e-4. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -41,7 +41,7 @@ function recipeFor(settings: Readonly<Record<string, string | number | boolean>>
   return recipeOf(...Object.entries(all).map(([key, value]) => `${key}=${value}`));
 }
 
-/** Losses of the attachment that a recipe gives, before each step and after the last. */
+/** Returns the losses of a recipe's attachment before each step and after the last one. */
 async function tracedLosses(
   recipe: ReturnType<typeof recipeFor>,
   attach: (model: CausalModel) => { readonly attachment: Attachment; readonly start: ReadonlyMap<string, HostArray> },
@@ -75,7 +75,7 @@ describe('PEFT', () => {
     const recipe = recipeFor({ method: 'lora', lora_alpha: alpha, weight_decay: decay, use_rslora, loraplus_lr_ratio: ratio });
     const found = await tracedLosses(recipe, model => {
       const attachment = methods.lora.attach(model, methodSettings(recipe), new Map());
-      // The start of A is that of make_lora_variants.py.
+      // The start value of A is that of make_lora_variants.py.
       const start = new Map<string, HostArray>(
         attachment.trainables.map(({ name, shape }) => {
           const width = shape[1] ?? 1;
@@ -102,7 +102,7 @@ describe('PEFT', () => {
     const found = await tracedLosses(recipe, model => {
       const modules = targetModules(model, settings);
       const counts = elementCounts(modules, elementBudget('shira', settings));
-      // Evenly spaced, as the mask of make_lora_variants.py.
+      // Evenly spaced, like the mask of make_lora_variants.py.
       const selection = new Map(
         modules.map(({ name, weight }) => {
           const [count, size] = [valueFor(counts, name), elementCount(weight.shape)];

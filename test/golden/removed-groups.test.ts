@@ -1,6 +1,6 @@
 /**
- * The law of coupled groups, of every classifier: without one channel of each group (its rows, biases, norm entries and features of tables are
- * 0) nothing that reads the channel matters any more, so that it could be cut out of every weight.
+ * Tests the law of coupled groups for every classifier: if one channel of each group is zero (its rows, biases, norm entries and table
+ * features), nothing that reads the channel has any effect, so that it could be cut out of every weight.
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -27,7 +27,7 @@ const isTable = ({ module, part }: GroupMember): boolean => part === 'columns' &
 const indicesOf = ({ channelOf }: GroupMember, channel: number): Int32Array =>
   Int32Array.from([...channelOf.keys()].filter(i => channelOf[i] === channel));
 
-/** The numbers of a weight that belong to a channel, in its flat order. */
+/** Returns the flat indices of a weight's elements that belong to a channel. */
 function numbersOf(member: GroupMember, channel: number): Int32Array {
   const { module, part } = member;
   const places = indicesOf(member, channel);
@@ -44,7 +44,7 @@ function numbersOf(member: GroupMember, channel: number): Int32Array {
 const everyRow = (rows: number, width: number, places: Int32Array): Int32Array =>
   Int32Array.from(Array.from({ length: rows }, (_, row) => [...places].map(place => row * width + place)).flat());
 
-/** The last channel of a group: its first may be special by chance. */
+/** The last channel of a group, because the first one may be special by chance. */
 const removedOf = ({ channels }: CoupledGroup): number => channels - 1;
 
 test.each(folders)('%s', async name => {
@@ -52,7 +52,7 @@ test.each(folders)('%s', async name => {
   const folder = await openModel(dir);
   const golden = await readGolden(join(dir, 'golden.json'));
   const model = classifierOf(folder.config, { imageSize: imageSizeOf(golden) });
-  // What is left are groups with a maker and a reader, or two makers whose product is taken; the rows of two heads are the answer itself.
+  // Keep groups with a maker and a reader, or with two makers whose product is computed. The rows of two heads are the output itself.
   const isAnswer = ({ members }: CoupledGroup) => members.every(({ module }) => model.heads.includes(module));
   const groups = coupledGroups(model).filter(group => group.members.length > 1 && !isAnswer(group));
   const zeros = new Map<string, Int32Array[]>();
@@ -86,7 +86,7 @@ test.each(folders)('%s', async name => {
   const wrong: string[] = [];
   for (const group of groups) {
     const readers = group.members.filter(member => member.part === 'columns' && !isTable(member));
-    // Queries and keys have no reader: without the one, the other does not matter.
+    // Queries and keys have no reader; without one of them, the other has no effect.
     for (const member of readers.length > 0 ? readers : group.members) {
       const gradient = required(gradients[member.module.weight.name], member.module.weight.name);
       const largest = Math.max(...[...numbersOf(member, removedOf(group))].map(place => Math.abs(gradient[place] as number)));

@@ -1,4 +1,6 @@
-/** A reranker on a folder that CrossEncoder saved: loss, gradients and four steps of training, and measures, as those of sentence-transformers. */
+/**
+ * Compares a reranker in a folder that CrossEncoder saved with sentence-transformers: loss, gradients, four training steps, and metrics.
+ */
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { z } from 'zod';

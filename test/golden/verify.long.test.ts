@@ -1,4 +1,4 @@
-/** A folder of every family against Transformers: logits, loss and the gradient of every parameter, on every engine. */
+/** Compares a folder of every family with Transformers: logits, loss and the gradient of every parameter, on every engine. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { logitsTolerance, TOLERANCES } from '../../trainer/verify/verify-model.ts';

@@ -1,4 +1,4 @@
-/** Every operation on WebGPU against the plain cpu backend. Runs where there is any adapter, also one drawn by software. */
+/** Compares every operation on WebGPU with the plain cpu backend. Runs if there is any adapter, including a software one. */
 import { memory, pad, zeros } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { openPortable } from '../../trainer/engine/portable/engine.ts';
@@ -8,7 +8,7 @@ import { expectClose } from '../support/numbers/closeness.ts';
 import { allCases } from '../support/numbers/operation-table.ts';
 import { runCase, runGradients } from '../support/numbers/run-case.ts';
 
-/** WGSL lets exp, tanh, sin and cos be some 1e-5 off. */
+/** WGSL allows errors of some 1e-5 in exp, tanh, sin and cos. */
 const TOLERANCE = 5e-5;
 
 const reference = await openPortable({ backend: 'cpu' });

@@ -1,4 +1,4 @@
-/** Every operation of a daemon on its state folder fails once: no job that it acknowledged may be lost, and the next daemon must start. */
+/** Makes every operation of a daemon on its state folder fail once: no acknowledged job may be lost, and the next daemon must start. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { type Case, failed, OK, type Part, sampleOf, type TrialSettings, type Ve
 const SAMPLE = 8;
 const JOBS = 3;
 const DEADLINE_MS = 60_000;
-/** A job that does nothing. */
+/** A worker whose jobs do nothing. */
 const IDLE_WORKER = "process.on('message', () => process.send({ type: 'result', value: {} }, () => process.exit(0)));\n";
 
 export const daemonFaults: Part = {
@@ -52,7 +52,7 @@ async function attack(context: Context, { index }: FaultOperation, mode: FaultMo
   if (life.isHung) return failed('hung', `${where}the daemon does not end`);
   const isKill = mode.startsWith('kill') && life.how === 'SIGKILL';
   if (!isKill && !['status 0', 'status 1'].includes(life.how)) return failed('crashed', `${where}${life.how}: ${life.said}`);
-  // The next daemon has everything, and does what waited.
+  // The next daemon has all jobs and runs the waiting ones.
   const next = await live(context, name, undefined, life.acknowledged);
   if (next.how !== 'status 0') return failed('lost', `${where}the next daemon ends with ${next.how}: ${next.said}`);
   const known = new Map(next.jobs.map(job => [job.id, job]));
@@ -73,7 +73,7 @@ interface Life {
   readonly operations: readonly FaultOperation[];
 }
 
-/** Starts a daemon, has it do some jobs, and ends it in order. @param waitFor jobs of an earlier life in place of new ones */
+/** Starts a daemon, runs some jobs, and shuts it down in order. @param waitFor jobs of an earlier daemon, instead of new ones */
 async function live(
   { settings, folder, worker }: Context,
   name: string,
@@ -108,7 +108,7 @@ async function live(
     try {
       for (let i = 0; isWatched && i < JOBS; i++) {
         const id = `${name}-${i}`;
-        // A refusal is an answer too.
+        // A rejection is also an answer.
         const record = await within(client.request('doctor', { id, engine: 'portable' })).catch(() => undefined);
         if (record) acknowledged.push(id);
       }
@@ -116,7 +116,7 @@ async function live(
       jobs = await within(client.request('listJobs', {}));
       await within(client.request('shutdown', {})).catch(() => undefined);
     } catch {
-      // The daemon is gone: how it ended is checked below.
+      // The daemon is gone; how it ended is checked below.
     }
     client.close();
   }
@@ -124,20 +124,20 @@ async function live(
   const how = await Promise.race([ended, delay(DEADLINE_MS, 'hung', { ref: false })]);
   if (how === 'hung') child.kill('SIGKILL');
   const operations = reportedOperations(report);
-  // A signal that came before the daemon listened for it ends it as any program.
+  // A signal that arrives before the daemon handles it ends the process by default.
   return { how: how === 'SIGTERM' ? 'status 0' : how, isHung: how === 'hung', said, acknowledged, jobs, operations };
 }
 
 const within = <T>(work: Promise<T>): Promise<T> =>
   Promise.race([
     work,
-    // A pending timer would keep the trial alive for a minute after its last answer.
+    // Unreferenced, because a pending timer would keep the trial alive for a minute after its last answer.
     delay(DEADLINE_MS, undefined, { ref: false }).then((): never => {
       throw new Error('no answer');
     }),
   ]);
 
-/** Undefined where the daemon ends before it answers. */
+/** Returns undefined if the daemon ends before it answers. */
 async function connected(stateDir: string, child: ChildProcess): Promise<DaemonClient | undefined> {
   for (
     const deadline = Date.now() + DEADLINE_MS;

@@ -1,4 +1,4 @@
-/** A daemon in a process of its own, into which faults are injected; its jobs do nothing and end at once. */
+/** A daemon in its own process, into which faults are injected. Its jobs do nothing and end at once. */
 import process from 'node:process';
 import { z } from 'zod';
 import { startDaemon } from '../../trainer/rpc/daemon.ts';
@@ -9,7 +9,7 @@ import { parseJson } from '../support/files/read-json.ts';
 const optionsForm = z.object({ stateDir: z.string(), cacheDir: z.string(), workerFile: z.string(), readerFile: z.string() });
 const options = parseJson(process.env.ROWTUNE_TEST_DAEMON ?? '{}', optionsForm);
 
-/** Ends with status 1 for an error of ours, 70 for a fault of the program. */
+/** Exits with status 1 for an error of ours, and 70 for a bug. */
 function end(error: unknown): never {
   const isOurs = error instanceof DaemonError || !describeFailure(error).unexpected;
   process.stderr.write(`${error instanceof Error ? (isOurs ? error.message : error.stack) : error}\n`);

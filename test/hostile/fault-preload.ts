@@ -1,6 +1,6 @@
 /**
- * Loaded into a program before all else (node --require): counts its file operations below some folders and makes one of them fail.
- * The program knows nothing of it. What fails is set by the variable ROWTUNE_TEST_FAULT (a FaultPlan as JSON), or by `globalThis.setFault`.
+ * Loaded into a program before everything else (node --require). Counts its file operations in some folders and makes one of them fail,
+ * without the program's knowledge. The variable ROWTUNE_TEST_FAULT (a FaultPlan as JSON) or `globalThis.setFault` selects the operation.
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -14,7 +14,7 @@ const original = { appendFileSync: fs.appendFileSync, writeFileSync: fs.writeFil
 const handles = new WeakMap<object, string>();
 const files = new Map<number, string>();
 let count = 0;
-/** A call of the system's may use another one that is watched too: only the outer one counts. */
+/** True inside a call: a system function may use another watched one, and only the outer one counts. */
 let isInside = false;
 
 function givenPlan(text: string | undefined): FaultPlan {
@@ -54,7 +54,7 @@ function tell(operation: FaultOperation): void {
   original.appendFileSync(plan.report, `${JSON.stringify(operation)}\n`);
 }
 
-/** @returns what is to go wrong with this operation, if anything */
+/** @returns the fault of this operation, if any */
 function faultOf(
   kind: FaultKind,
   call: string,
@@ -70,14 +70,14 @@ function faultOf(
 
 const die = (): void => void process.kill(process.pid, 'SIGKILL');
 
-/** Half of what a write was given, at least a byte less than all. */
+/** Returns half of the data of a write, at least a byte less than all of it. */
 function half(data: unknown): string | Buffer {
   if (typeof data === 'string') return data.slice(0, data.length >> 1);
   const bytes = ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.alloc(0);
   return bytes.subarray(0, bytes.length >> 1);
 }
 
-/** Arguments of `write(buffer, offset, length, position)` or `write(string, position)` with half the length; of `read` alike. */
+/** Returns the arguments of `write(buffer, offset, length, position)`, `write(string, position)` or `read` with half the length. */
 function halfLength(args: unknown[]): unknown[] {
   const [data, second, third, ...rest] = args;
   if (typeof data === 'string') return [data.slice(0, Math.max(1, data.length >> 1)), second, third, ...rest];
@@ -88,7 +88,7 @@ function halfLength(args: unknown[]): unknown[] {
   return [data, offset, Math.max(1, length >> 1), ...rest];
 }
 
-/** Wraps one function of a table: `before` says which file it is about. */
+/** Wraps one function of a table; `fileOf` returns the file that a call is about. */
 function wrap(table: object, name: string, kind: FaultKind, isAsync: boolean, fileOf: (self: unknown, args: unknown[]) => string): void {
   const real: unknown = Reflect.get(table, name);
   if (typeof real !== 'function') return;
@@ -98,7 +98,7 @@ function wrap(table: object, name: string, kind: FaultKind, isAsync: boolean, fi
     if (found === undefined) return call(self, args);
     const { operation, mode } = found;
     const isPart = /^(?:write|read)(?:Sync)?$/.test(name);
-    // Operations of another order than in the run that was listed: what cannot be short fails.
+    // If operations come in a different order than in the listed run, an operation that cannot be short fails.
     if (mode === 'error' || (mode === 'short' && kind !== 'write' && kind !== 'read')) throw systemError(operation);
     if (mode === 'kill' || mode === 'short') {
       if (kind === 'write' || kind === 'read') {
@@ -111,7 +111,7 @@ function wrap(table: object, name: string, kind: FaultKind, isAsync: boolean, fi
         else return call(self, args);
         if (mode === 'short') throw systemError(operation);
       }
-      // Asynchronous writes of half the data are left half an instant.
+      // Give an asynchronous write of half the data a few milliseconds.
       if (isAsync && isPart) return new Promise(() => setTimeout(die, 5));
       die();
       return new Promise(() => undefined);
@@ -133,7 +133,7 @@ function wrap(table: object, name: string, kind: FaultKind, isAsync: boolean, fi
 
 function outer(call: () => unknown): unknown {
   if (isInside) return call();
-  // The system's own functions call each other before they first wait.
+  // The system's functions call each other before their first await.
   isInside = true;
   try {
     return call();
@@ -212,7 +212,7 @@ function install(): void {
   syncBuiltinESMExports();
 }
 
-/** For a process that does several jobs: the next job's plan; counting begins anew. */
+/** For a process that runs several jobs: sets the plan for the next job and restarts counting. */
 Object.assign(globalThis, {
   setFault: (next: FaultPlan | undefined) => {
     plan = next ?? NO_PLAN;

@@ -1,4 +1,4 @@
-/** The operations that a program with injected faults has written down. */
+/** Reads the operations that a program with injected faults recorded. */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseLines } from '../support/files/read-json.ts';
@@ -6,6 +6,6 @@ import { FAULT_KINDS, type FaultOperation } from './fault-plan.ts';
 
 const operationForm = z.object({ index: z.number(), kind: z.enum(FAULT_KINDS), call: z.string(), path: z.string() });
 
-/** Returns the operations of a report; none where no operation was watched. */
+/** Returns the operations in a report; none if no operation was watched. */
 export const reportedOperations = (file: string): FaultOperation[] =>
   existsSync(file) ? parseLines(readFileSync(file, 'utf8'), operationForm) : [];

@@ -1,4 +1,4 @@
-/** Jobs whose every file operation is made to fail once, each with what must hold afterwards. */
+/** Jobs whose every file operation is made to fail once, each with conditions that must hold afterwards. */
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
@@ -10,15 +10,15 @@ import type { JobRunner } from './job-runner.ts';
 
 export interface Scenario {
   readonly name: string;
-  /** Prepares a folder of one case, and gives the job that is to fail. */
+  /** Prepares the folder of a case and returns the job that will fail. */
   setup(dir: string): JobRequest;
-  /** Folders below `dir` in which operations are counted, in addition to the model's and the data's. */
+  /** Folders below `dir` in which operations are counted, in addition to those of the model and the data. */
   readonly watched?: readonly string[];
-  /** Checks that the rest is unchanged after the fault. @returns what is wrong */
+  /** Checks that everything else is unchanged after the fault. @returns what is wrong */
   afterFault?(dir: string): string | undefined;
-  /** Brings the work to its end, without faults. @returns what is wrong */
+  /** Finishes the work without faults. @returns what is wrong */
   recover(dir: string, runner: JobRunner, ended: 'done' | 'failed' | 'killed'): Promise<string | undefined>;
-  /** Returns the result, which must equal that of a run without faults to the bit. */
+  /** Returns the result, which must equal that of a run without faults bit for bit. */
   result(dir: string): string;
 }
 
@@ -38,7 +38,7 @@ export interface ScenarioSet {
   readonly scenarios: readonly Scenario[];
 }
 
-/** @param runner makes the runs that exports begin from */
+/** @param runner trains the runs that exports start from */
 export async function makeScenarios(runner: JobRunner): Promise<ScenarioSet> {
   const task = makeTinyTask();
   const { context } = task;
@@ -47,7 +47,7 @@ export async function makeScenarios(runner: JobRunner): Promise<ScenarioSet> {
   const resume = (runDir: string): JobRequest => ({ kind: 'resume', runDir, overrides: [], context });
   const finished = join(task.folder, 'finished');
   await must(runner, train(finished));
-  // As a run that was killed after its first update has it.
+  // The folder of a run that was killed after its first update.
   const begun = join(task.folder, 'begun');
   await must(runner, train(begun, task.recipe(...SETTINGS, 'save_total_limit=9')));
   for (const name of ['step-000002', 'step-000003']) rmSync(join(begun, 'checkpoints', name), { recursive: true });
@@ -121,7 +121,7 @@ async function must(runner: JobRunner, request: JobRequest): Promise<void> {
   if (failure !== undefined) throw new Error(failure);
 }
 
-/** Undefined where the job ends with a result. */
+/** Returns undefined if the job ends with a result. */
 async function failureOf(runner: JobRunner, request: JobRequest): Promise<string | undefined> {
   const ended = await runner.run({ request });
   if (ended.kind !== 'done') return `${request.kind} without a fault: ${ended.kind === 'died' ? ended.how : 'hung'}`;
@@ -136,18 +136,18 @@ interface RecoverParams {
   readonly train: (runDir: string) => JobRequest;
 }
 
-/** Resumes where there is something to resume, else trains anew in the same folder, which nothing may be in the way of. */
+/** Resumes if possible, and otherwise trains again in the same folder, where nothing may be in the way. */
 async function recoverTraining(runner: JobRunner, { runDir, ended, resume, train }: RecoverParams): Promise<string | undefined> {
   if (ended !== 'done') {
     let request = hasCheckpoint(runDir) ? resume(runDir) : train(runDir);
     let tried = await runner.run({ request });
-    // It was killed in its first updates: the folder is a run's that has begun, and resuming it begins it again.
+    // If the run was killed in its first updates, the folder belongs to a started run; resuming starts it again.
     if (tried.kind === 'done' && tried.outcome.last.type === 'failed' && tried.outcome.last.code === 'output-not-empty') {
       request = resume(runDir);
       tried = await runner.run({ request });
     }
     const last = tried.kind === 'done' ? tried.outcome.last : undefined;
-    // The fault may have come when all was done.
+    // The fault may have come after everything was done.
     const isDone = last?.type === 'failed' && last.code === 'nothing-left';
     if (!isDone && last?.type !== 'result')
       return `${request.kind} after the fault: ${JSON.stringify(last ?? tried)} ${tried.kind === 'done' ? tried.outcome.stack : ''}`;
@@ -158,13 +158,13 @@ async function recoverTraining(runner: JobRunner, { runDir, ended, resume, train
 const hasCheckpoint = (runDir: string): boolean =>
   existsSync(join(runDir, 'checkpoints')) && readdirSync(join(runDir, 'checkpoints')).some(name => name.startsWith('step-'));
 
-/** Files that only a process at work may have. */
+/** Finds files that only a running process may have. */
 export function leftovers(dir: string): string | undefined {
   const left = filesOf(dir).filter(file => /\.(tmp|old|gone|part|partial)(\/|$)|(^|\/)lock(\/|$)/.test(file));
   return left.length === 0 ? undefined : `left behind: ${left.join(', ')}`;
 }
 
-/** Returns the result of a training without its times: trained numbers, the optimizer's state, losses, the choice of rows. */
+/** Returns the result of a training without times: trained weights, optimizer state, losses, selected rows. */
 export function trainedState(runDir: string): string {
   const checkpoints = join(runDir, 'checkpoints');
   const names = readdirSync(checkpoints)
@@ -195,13 +195,13 @@ function filesOf(dir: string): string[] {
     .sort();
 }
 
-/** Names and contents of all files below a folder. */
+/** Hashes the names and contents of all files below a folder. */
 export const treeHash = (dir: string): string =>
   filesOf(dir)
     .map(name => `${name}:${fileHash(join(dir, name))}`)
     .join('\n');
 
-/** A folder for one case. */
+/** Creates a folder for one case. */
 export function caseFolder(task: TinyTask, name: string): string {
   const dir = join(task.folder, 'cases', name.replaceAll(' ', '-'));
   rmSync(dir, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-/** Every file operation of a small training, resume, export and importance fails once, in every way that it can. */
+/** Makes every file operation of a small training, resume, export and importance job fail once, in every possible way. */
 import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { LOCK_FILE } from '../../trainer/run/run-lock.ts';
@@ -8,7 +8,7 @@ import { caseFolder, makeScenarios, type Scenario, type ScenarioSet, shortPath, 
 import { type Ended, JobRunner } from './job-runner.ts';
 import { type Case, failed, OK, type Part, sampleOf, type Verdict } from './trial.ts';
 
-/** The faults of each scenario in a sample. */
+/** Number of faults per scenario in a sample. */
 const SAMPLE = 5;
 
 export const faults: Part = {
@@ -79,7 +79,7 @@ async function attack({ runner, set, scenario, operation, mode, expected, inputs
   const where = `${scenario.name}: ${mode} of ${hit ? `${hit.call} ${shortPath(set.task, hit.path)}` : `operation ${operation.index} (not reached)`}: `;
   const verdict = judge(ended, hit, mode);
   if (verdict.failing) return failed(verdict.failing, where + verdict.detail);
-  // A lock that could not be removed is held as long as its process lives, and a worker lives for one job.
+  // A lock that could not be removed is held as long as its process lives. A real worker lives for only one job.
   if (ended.kind === 'done' && existsSync(join(dir, 'run', LOCK_FILE))) runner.dispose();
   if (inputsHash(set) !== inputs) return failed('lost', `${where}the model or the data has changed`);
   const lost = scenario.afterFault?.(dir);
@@ -94,7 +94,7 @@ async function attack({ runner, set, scenario, operation, mode, expected, inputs
   return OK;
 }
 
-/** Whether the job ended as it should: with a result, with an error of ours, or killed where it was to be. */
+/** Checks that the job ended as it should: with a result, with an error of ours, or killed as planned. */
 function judge(ended: Ended, hit: FaultOperation | undefined, mode: FaultMode): Verdict {
   if (ended.kind === 'hung') return failed('hung', 'no end');
   const isKill = mode === 'kill' || mode === 'kill-after';

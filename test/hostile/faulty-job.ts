@@ -1,4 +1,4 @@
-/** The messages between `job-runner.ts` and the process of its jobs. */
+/** Messages between `job-runner.ts` and the process that runs its jobs. */
 import { isRecord } from '../../trainer/narrow.ts';
 import { isJobRequest, type JobRequest, type WorkerEvent } from '../../trainer/protocol/messages/job-messages.ts';
 import { readWorkerEvent } from '../../trainer/worker/worker-events.ts';

@@ -1,4 +1,4 @@
-/** Mutated files of every format: a result or an error of ours, within bounds of time and memory. */
+/** Reads mutated files of every format: each must give a result or an error of ours, within bounds of time and memory. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -9,12 +9,12 @@ import { type Case, failed, OK, type Part, type PreparedPart, type TrialSettings
 
 const WHOLE = 500;
 const SAMPLE = 40;
-/** Mutations of one case. */
+/** Number of mutations per case. */
 const BATCH = 20;
-/** A file of some kilobytes is read in milliseconds; on a machine with much other work in a second. */
+/** Time limit in ms: a file of some kilobytes is read in milliseconds, or in a second on a busy machine. */
 const HANG_MS = 30_000;
 const HEAP_MB = 512;
-/** The highest memory of the reading process: its own hundred megabytes, the heap, and the memory outside of it. */
+/** Maximum memory of the reading process: its own hundred megabytes, the heap, and memory outside the heap. */
 const MAX_PEAK_BYTES = 1.5 * 2 ** 30;
 
 export const files: Part = {

@@ -1,4 +1,4 @@
-/** The formats of files that come from outside: examples of each in this repository, and what reads one to its end. */
+/** The formats of untrusted files: examples of each in this repository, and how to read one completely. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
@@ -25,10 +25,10 @@ import { readHere } from '../support/daemon/reader.ts';
 export interface Format {
   /** Paths from the root of the repository; a folder stands for its files. Mutations that once failed are in test/hostile/corpus. */
   readonly examples: readonly string[];
-  /** The name under which the reader meets the file. */
+  /** Returns the file name under which the reader gets the file. */
   readonly fileName: (example: string) => string;
   readonly isText: boolean;
-  /** Reads it whole. What it throws must be an error of ours. */
+  /** Reads a whole file; may only throw errors of ours. */
   readonly read: (file: string) => Promise<unknown>;
 }
 
@@ -180,7 +180,7 @@ export const formats: Readonly<Record<string, Format>> = {
   },
 };
 
-/** The example files of a format. */
+/** Returns the example files of a format. */
 export function examplesOf(root: string, { examples }: Format, extension?: string): string[] {
   return examples.flatMap(example => {
     const full = join(root, example);

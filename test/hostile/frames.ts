@@ -1,4 +1,4 @@
-/** Mutated frames against a real daemon: none ends it, none disturbs another client, and none goes without an answer or a close. */
+/** Sends mutated frames to a real daemon: none may end it or disturb another client, and each must be answered or close the connection. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import { type Case, failed, OK, type Part, type Verdict } from './trial.ts';
 
 const WHOLE = 10_000;
 const SAMPLE = 300;
-/** Frames of one case, which has a connection of its own. */
+/** Number of frames per case, which has its own connection. */
 const BATCH = 100;
 const START_MS = 60_000;
 
@@ -62,7 +62,7 @@ async function attack(daemon: RealDaemon, batch: readonly string[]): Promise<Ver
   }
 }
 
-/** The daemon as the command line starts it, with a state folder of its own. */
+/** The daemon as the command line starts it, with its own state folder. */
 export class RealDaemon {
   private readonly root: string;
   readonly stateDir: string;
@@ -87,7 +87,7 @@ export class RealDaemon {
     await until(async () => (await readDiscovery(this.stateDir))?.pid === this.child?.pid, 'the address of the daemon', START_MS);
   }
 
-  /** A client that does nothing wrong and lasts. */
+  /** Returns a long-lived client that does nothing wrong. */
   async other(): Promise<DaemonClient> {
     this.client ??= await connectDaemon({ stateDir: this.stateDir }, { client: { name: 'other', version: '1' } });
     return this.client;

@@ -1,18 +1,18 @@
-/** The messages between the trial of files and its reading process. */
+/** Messages between the trial of files and its reading process. */
 import { z } from 'zod';
 
 export const fuzzRequest = z.object({
   format: z.string(),
   example: z.string(),
-  /** Left out: the file as it is. */
+  /** Undefined for the file as it is. */
   seed: z.array(z.number()).optional(),
-  /** The path at which the mutated file is kept before it is read, for whoever investigates. */
+  /** The path at which the mutated file is saved before it is read, for investigation. */
   keepAs: z.string(),
 });
 export type FuzzRequest = z.infer<typeof fuzzRequest>;
 
 export const fuzzAnswer = z.object({
-  /** Set where what was thrown is no error of ours. */
+  /** Set if the thrown error is not one of ours. */
   problem: z.string().optional(),
   isError: z.boolean(),
   peakBytes: z.number(),

@@ -1,4 +1,4 @@
-/** A process that reads mutated files, one a message; whoever started it watches its time and its memory. */
+/** Reads mutated files, one per message; the process that started it watches its time and memory. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -33,10 +33,10 @@ async function read({ format: name, example, seed, keepAs }: FuzzRequest): Promi
   }
 }
 
-/** The most that the process ever had, in bytes. */
+/** Returns the peak memory of the process in bytes. */
 const peak = (): number => process.resourceUsage().maxRSS * 1024;
 
-/** Errors that nobody waits for come a moment after the answer, and belong to this file. */
+/** Delay in ms for unhandled errors, which come shortly after the answer and belong to this file. */
 const MOMENT_MS = 3;
 
 process.on('message', async message => {
@@ -48,7 +48,7 @@ process.on('disconnect', () => {
   rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 });
-// What is thrown where nobody waits would end a program: that is the finding, and not that this process ended.
+// An unhandled error would end a program; that is the finding, rather than the end of this process.
 process.on('uncaughtException', error => {
   process.send?.({ isError: true, problem: `nobody waits for: ${error.stack}`, peakBytes: peak() } satisfies FuzzAnswer);
 });

@@ -1,4 +1,4 @@
-/** Recipes of a stranger who wants to stop whoever reads them. Small ones lie in corpus/hostile-recipes; these are large, and made here. */
+/** Recipes made to stop the process that reads them. Small ones are in corpus/hostile-recipes; these are large and generated here. */
 
 const many = (count: number, line: (i: number) => string): string => Array.from({ length: count }, (_, i) => line(i)).join('');
 

@@ -1,4 +1,4 @@
-/** A process that does jobs of the trainer one after the other, each with a fault of its own: what the worker does, without starting anew. */
+/** Runs jobs of the trainer one after the other, each with its own fault, as the worker does but without a new process for each. */
 import process from 'node:process';
 import { runJob } from '../../trainer/handlers/job-handlers.ts';
 import { Job } from '../../trainer/job/job.ts';
@@ -6,7 +6,7 @@ import { describeFailure } from '../../trainer/run-error.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import { type FaultyJob, isFaultyJob, type JobOutcome } from './faulty-job.ts';
 
-/** The preload's function, where there is one. */
+/** Calls the preload's function, if present. */
 function setFault(plan: FaultPlan | undefined): void {
   const set: unknown = Reflect.get(globalThis, 'setFault');
   if (typeof set === 'function') set(plan);

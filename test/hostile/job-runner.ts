@@ -1,12 +1,12 @@
-/** The other end of job-process.ts: hands it jobs, notices when it dies or hangs, and starts it again. */
+/** Controls job-process.ts: sends it jobs, notices when it dies or hangs, and restarts it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { type FaultyJob, isJobOutcome, type JobOutcome } from './faulty-job.ts';
 
-/** A tiny job takes a second or two; a machine with much other work ten times as long. */
+/** Time limit in ms: a tiny job takes a second or two, and ten times as long on a busy machine. */
 const HANG_MS = 120_000;
 
-/** The jobs of one process. Then a fresh one takes its place: what an engine keeps of each job must not add up. */
+/** Number of jobs per process. Then a fresh one replaces it, so that what an engine keeps from each job does not add up. */
 const MAX_JOBS = 40;
 
 export type Ended =
@@ -17,7 +17,7 @@ export type Ended =
 export class JobRunner {
   private readonly bundles: string;
   private child: ChildProcess | undefined;
-  /** Jobs that the process has done. */
+  /** Number of jobs that the process has run. */
   private done = 0;
 
   constructor(bundles: string) {

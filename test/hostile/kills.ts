@@ -1,4 +1,4 @@
-/** Small runs whose process is killed at random moments, again and again; each must end as one that nobody killed, to the bit. */
+/** Kills the processes of small runs at random moments, again and again; each must end like an undisturbed run, bit for bit. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobRequest } from '../../trainer/protocol/messages/job-messages.ts';
@@ -10,13 +10,13 @@ import { type Case, failed, OK, type Part, randomOf, type Verdict } from './tria
 
 const WHOLE = 300;
 const SAMPLE = 6;
-/** The most kills of one run before it may end. */
+/** Maximum number of kills before a run may end. */
 const KILLS_A_RUN = 3;
 const HANG_MS = 180_000;
-/** After an event, so that a kill falls between two of them. */
+/** Maximum delay after an event in ms, so that a kill falls between two events. */
 const MAX_DELAY_MS = 120;
 
-/** Everything that a run keeps is in play: order, accumulation, clipping, evaluations, the best checkpoint. */
+/** Settings that use all state of a run: order, accumulation, clipping, evaluations, the best checkpoint. */
 export const SHORT_RUN = [
   'max_steps=6',
   'save_strategy=steps',
@@ -52,9 +52,9 @@ export const kills: Part = {
 
 /** The moment of a kill. */
 export interface KillMoment {
-  /** The number of an event of the run. */
+  /** Index of an event of the run. */
   readonly event: number;
-  /** After that event. */
+  /** Delay after that event. */
   readonly delayMs: number;
 }
 
@@ -62,10 +62,10 @@ interface Attack {
   readonly runDir: string;
   readonly train: (runDir: string) => JobRequest;
   readonly context: JobRequest['context'];
-  /** Events of a run that nobody kills. */
+  /** Number of events of an undisturbed run. */
   readonly events: number;
   readonly random: () => number;
-  /** The trained state of a run that nobody kills. */
+  /** The trained state of an undisturbed run. */
   readonly expected: string;
   readonly kills: number;
   /** Runs a job to its end, or until it is killed. @returns 'killed', 'finished', 'hung', or what went wrong */
@@ -92,7 +92,7 @@ export async function attackRun({ runDir, train, context, events, random, expect
     const left = leftovers(runDir);
     if (left !== undefined) return failed('lost', `${said.join('; ')}: ${left}`);
     rmSync(runDir, { recursive: true });
-    // It was done before its last kill came: another run takes the rest.
+    // The run finished before its last kill; another run uses the remaining kills.
     if (isLast) return OK;
   }
 }
@@ -116,7 +116,7 @@ function runUntil(request: JobRequest, kill?: KillMoment): Promise<string> {
       clearTimeout(timer);
       if (signal === 'SIGKILL' && isKilled) return resolve('killed');
       if (status === 0 && last?.type === 'result') return resolve('finished');
-      // It was killed just as it had done all: resuming it finds nothing left.
+      // The run was killed just after it finished, so there is nothing left to resume.
       if (last?.type === 'failed' && last.code === 'nothing-left') return resolve('finished');
       resolve(`status ${status}, signal ${signal}: ${JSON.stringify(last)}`);
     });

@@ -1,4 +1,4 @@
-/** `npm run hostile`: runs the parts of the trial, shows how far it is, and writes what was counted. */
+/** `npm run hostile`: runs the parts of the trial, shows progress, and writes the counts. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -17,9 +17,9 @@ export const PARTS: readonly Part[] = [kills, ranks, files, frames, recipes, fau
 
 export interface TrialParams extends TrialSettings {
   readonly parts: readonly string[];
-  /** Takes up what an interrupted trial of the same seed has done. */
+  /** True to continue an interrupted trial with the same seed. */
   readonly resume: boolean;
-  /** The file for the counts, if they are to be kept. */
+  /** The file for the counts, if they are stored. */
   readonly report?: string;
   readonly say: (line: string) => void;
 }
@@ -29,9 +29,9 @@ type Line = z.infer<typeof lineForm>;
 
 const SHOWN_EVERY_MS = 10_000;
 
-/** @returns whether nothing was lost, hung, crashed or wrong */
+/** @returns true if nothing was lost, hung, crashed or was wrong */
 export async function runTrial(params: TrialParams): Promise<boolean> {
-  // A page that takes no more rows is refused now, not after an hour.
+  // Fail now, rather than after an hour, if the page cannot take more rows.
   readPage(readReport(params.report) ?? '');
   const all: Counts[] = [];
   for (const part of PARTS.filter(({ name }) => params.parts.includes(name))) {

@@ -1,4 +1,4 @@
-/** Mutations of a file, by a seed: what a broken disk, a cut download or a stranger makes of it. */
+/** Mutates files by a seed, as a broken disk, an interrupted download or an attacker might. */
 
 import { elementAt } from '../../trainer/narrow.ts';
 
@@ -7,7 +7,7 @@ type Random = () => number;
 const below = (random: Random, n: number): number => Math.floor(random() * n);
 const pick = <T>(random: Random, from: readonly T[]): T => elementAt(from, below(random, from.length));
 
-/** Sizes, counts and offsets at the edges of what formats hold. */
+/** Sizes, counts and offsets at the limits of formats. */
 const NUMBERS: readonly bigint[] = [
   0n,
   1n,
@@ -61,7 +61,7 @@ const binary: readonly ((bytes: Buffer, random: Random) => Buffer)[] = [
   },
 ];
 
-/** Values of JSON and YAML in places where others are due. */
+/** JSON and YAML values to put in place of others. */
 const VALUES: readonly string[] = [
   'null',
   'true',
@@ -85,7 +85,7 @@ const VALUES: readonly string[] = [
 
 const NESTED = ['[', '{"a":', '(', '- ', '? ', '&a [', '!!map {a: '];
 
-/** A scalar, or the beginning of a list or an object, as JSON has it. */
+/** A JSON scalar, or the start of a list or an object. */
 const VALUE = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\b(?:true|false|null)\b/g;
 
 const textual: readonly ((text: string, random: Random) => string)[] = [
@@ -112,10 +112,10 @@ function replaceOne(text: string, random: Random, pattern: RegExp, by: (found: s
   return text.slice(0, at) + by(match[0]) + text.slice(at + match[0].length);
 }
 
-/** Mutations repeat text, and are repeated themselves. */
+/** Maximum size, because mutations repeat text and are repeated themselves. */
 const MAX_BYTES = 2 ** 20;
 
-/** One to four mutations of the file; text is changed as text mostly, and as bytes now and then. */
+/** Applies one to four mutations; text is usually changed as text, and sometimes as bytes. */
 export function mutated(original: Buffer, isText: boolean, random: Random): Buffer {
   let bytes: Buffer = Buffer.from(original);
   for (let n = 1 + below(random, 4); n > 0 && bytes.length < MAX_BYTES; n--) {

@@ -1,6 +1,6 @@
 /**
- * Runs of 2 and 4 processes under mpiexec, of which one rank is killed at random moments: all ranks must end in the time that the docs state, for one
- * reason that names a rank, without a process left behind; resumed, the run must end as one that nobody killed, to the bit.
+ * Tests runs of 2 and 4 processes under mpiexec, one rank of which is killed at a random moment. All ranks must end within the documented
+ * time, with one reason that names a rank, and no process may remain. When resumed, the run must end like an undisturbed one, bit for bit.
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,21 +15,26 @@ import { trainedState } from './fault-scenarios.ts';
 import { attackRun, type KillMoment, SHORT_RUN } from './kills.ts';
 import { type Case, type Part, randomOf } from './trial.ts';
 
-/** Kills of ranks of each engine. */
+/** Number of kills of ranks per engine. */
 const WHOLE = 50;
 const SAMPLE = 2;
 const KILLS_A_RUN = 2;
-/** Kills of its ranks are at other moments. */
+/** Seed for PJRT, so that its ranks are killed at other moments. */
 const PJRT_SEED = 1000;
-/** A start of four processes on a busy machine takes half a minute. */
+/** Time limit in ms; starting four processes on a busy machine takes half a minute. */
 const HANG_MS = 240_000;
-/** The longest time from the kill to the end of all ranks: docs/how-to/several-processes.md states 32 s at worst, and about a second for a kill. */
+/**
+ * Maximum time from the kill to the end of all ranks: docs/how-to/several-processes.md states 32 s at worst, and about a second for a kill.
+ */
 const END_MS = 32_000;
 const LOOK_MS = 20;
 
 const SETTINGS = ['dtype=float32', 'threads=1', 'per_device_train_batch_size=1', ...SHORT_RUN];
 
-/** The launcher's own words stand in where a rank is killed before it has said who it is, and nobody is named where its first words were read after its end. */
+/**
+ * Matches the reason. If a rank is killed before it has identified itself, the launcher's message is used; if its first message was read
+ * only after its end, no rank is named.
+ */
 const REASON =
   /^(?:rank \d+ \(process \d+\) was killed \(SIGKILL\)|a rank was killed \(SIGKILL\) while the ranks started), so all ranks were ended$|^\d+ of \d+ processes started; .*\(signal 9\)/s;
 
@@ -71,7 +76,7 @@ interface RankKill extends KillMoment {
   readonly rank: number;
 }
 
-/** @returns 'killed' if all that must hold afterwards holds; see `attackRun` */
+/** @returns 'killed' if all conditions hold afterwards; see `attackRun` */
 async function killRank(request: JobRequest, kill?: RankKill): Promise<string> {
   let heard = 0;
   let killed: Promise<Killed | undefined> | undefined;
@@ -104,7 +109,7 @@ interface Killed {
   readonly atMs: number;
 }
 
-/** Undefined if the run ends before its rank exists. */
+/** Returns undefined if the run ends before the rank exists. */
 async function killSoon({ child }: WorkerRun, { rank, delayMs }: RankKill): Promise<Killed | undefined> {
   await delay(delayMs);
   while (child.exitCode === null && child.signalCode === null) {
@@ -119,7 +124,7 @@ async function killSoon({ child }: WorkerRun, { rank, delayMs }: RankKill): Prom
   return undefined;
 }
 
-/** The processes that descend from one, by /proc. */
+/** Finds the descendants of a process in /proc. */
 function familyOf(ancestor: number): number[] {
   const parents = new Map(
     readdirSync('/proc').flatMap(name => {
@@ -140,7 +145,7 @@ const textOf = (file: string): string => {
   }
 };
 
-/** After the name, which may contain anything but ends with the last parenthesis: the state and the parent. */
+/** Returns the fields after the name (which may contain anything and ends with the last parenthesis): the state and the parent. */
 const statusOf = (pid: number): readonly string[] => textOf(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? [];
 const parentOf = (pid: number): number | undefined => Number(statusOf(pid)[1]) || undefined;
 const isZombie = (pid: number): boolean => statusOf(pid)[0] === 'Z';

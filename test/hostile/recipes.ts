@@ -1,4 +1,4 @@
-/** Hostile recipes through the linter, the language server and the daemon: each answers in time, and lives on. */
+/** Passes hostile recipes to the linter, the language server and the daemon; each must answer in time and survive. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { largeRecipes } from './hostile-recipes.ts';
 import { type Case, failed, OK, type Part, sampleOf, type Verdict } from './trial.ts';
 
 const SAMPLE = 5;
-/** Far more than an editor's user waits, and than a machine with much other work takes. */
+/** Time limit in ms; far more than an editor's user waits, and than a busy machine takes. */
 const ANSWER_MS = 60_000;
 
 export const recipes: Part = {

@@ -1,4 +1,4 @@
-/** The page of the hostile trial's counts: a row of each part with its seed and its date, so that a part can be repeated alone. */
+/** The page with the hostile trial's counts: one row per part with its seed and date, so that a part can be repeated alone. */
 import { FAILINGS, type Failing, type Part } from './trial.ts';
 
 export interface Counts extends Record<Failing, number> {
@@ -17,7 +17,7 @@ const HEAD = ['part', 'attacks', ...FAILINGS, 'time', 'seed', 'date'];
 const rowOf = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`;
 
 /**
- * The page with the row of one more part. Rows of other parts, and the text behind the table, stay as they are.
+ * Returns the page with the row of one more part. Rows of other parts and the text after the table are unchanged.
  * @param before the page so far @param parts all parts, in the order of their rows @param date in the form 2026-11-28
  */
 export function withCounts(
@@ -33,7 +33,7 @@ export function withCounts(
   return `${[...lines, ...(notes === '' ? [] : ['', notes])].join('\n')}\n`;
 }
 
-/** The rows by part, and the text behind the table. @throws Error where the columns are others */
+/** Returns the rows by part, and the text after the table. @throws Error if the columns differ */
 export function readPage(page: string): { readonly rows: Map<string, string>; readonly notes: string } {
   const lines = page.split('\n');
   const start = lines.findIndex(line => line.startsWith('|'));

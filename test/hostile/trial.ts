@@ -1,14 +1,14 @@
-/** The hostile trial: parts made of cases; each case is one attack (or some of a kind) and ends with a verdict. */
+/** The hostile trial: parts that consist of cases. Each case is one attack (or some attacks of a kind) and ends with a verdict. */
 import { elementAt } from '../../trainer/narrow.ts';
 import { createRandom } from '../../trainer/random.ts';
 
-/** lost: something that was there, or was acknowledged, is gone or changed. wrong: the message or the result is not what it must be. */
+/** lost: something that existed or was acknowledged is gone or changed. wrong: the message or the result is incorrect. */
 export const FAILINGS = ['lost', 'hung', 'crashed', 'wrong'] as const;
 export type Failing = (typeof FAILINGS)[number];
 
 export interface Verdict {
   readonly failing?: Failing;
-  /** Details for whoever investigates. */
+  /** Details for investigation. */
   readonly detail?: string;
 }
 
@@ -16,9 +16,9 @@ export const OK: Verdict = {};
 export const failed = (failing: Failing, detail: string): Verdict => ({ failing, detail });
 
 export interface Case {
-  /** The same in every trial of the same seed, so that an interrupted trial can be taken up. */
+  /** The same in every trial with the same seed, so that an interrupted trial can continue. */
   readonly id: string;
-  /** Attacks in this case. */
+  /** Number of attacks in this case. */
   readonly count: number;
   run(): Promise<Verdict>;
 }
@@ -33,7 +33,7 @@ export interface TrialSettings {
   readonly bundles: string;
   readonly root: string;
   readonly seed: number;
-  /** A bounded part of the whole trial, for continuous integration. */
+  /** True for a bounded part of the whole trial, for continuous integration. */
   readonly isSample: boolean;
 }
 
@@ -44,13 +44,13 @@ export interface Part {
   prepare(settings: TrialSettings): Promise<PreparedPart>;
 }
 
-/** Numbers of a seed, from 0 to 1. */
+/** Returns a generator of numbers from 0 to 1 for a seed. */
 export function randomOf(...seed: readonly number[]): () => number {
   const random = createRandom(...seed);
   return () => random.uniform();
 }
 
-/** Every so many of the list, from a place of the seed's, so that about `count` remain. */
+/** Returns about `count` items at equal distances, starting at a position given by the seed. */
 export function sampleOf<T>(all: readonly T[], count: number, seed: number): T[] {
   const step = Math.max(1, all.length / count);
   const start = randomOf(seed)() * step;

@@ -1,4 +1,4 @@
-/** Our exports of tuned classifiers load in Transformers and PEFT and give our logits (1e-4): new heads, norms, convolutions. */
+/** Tests that our exports of tuned classifiers load in Transformers and PEFT with our logits (1e-4): new heads, norms, convolutions. */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { modelOfAdapter } from '../../trainer/adapter/adapter.ts';
@@ -21,7 +21,7 @@ import { locatePython, runOnRequest } from './python.ts';
 
 const python = await locatePython(cacheDir);
 const golden = join(import.meta.dirname, '..', 'golden');
-/** Pixels of a side; of a table of positions that Transformers resamples only when asked to, its own size. */
+/** Side length in pixels. For a table of positions that Transformers resamples only on request, its own size. */
 const sideOf = ({ family }: Case): number => (family === 'siglip' ? 16 : 32);
 
 interface Case {
@@ -29,11 +29,11 @@ interface Case {
   readonly method: MethodName;
   readonly format: 'merged' | 'peft';
   readonly ownHead?: boolean;
-  /** Left out, one label of several. */
+  /** Single-label classification by default. */
   readonly problem?: Problem;
-  /** Left out, those of `NEW_LABELS`. */
+  /** `NEW_LABELS` by default. */
   readonly labels?: readonly string[];
-  /** The encoder alone is tuned, and gets a head. */
+  /** Set if only the encoder is the base, which gets a new head. */
   readonly headless?: Headless;
 }
 

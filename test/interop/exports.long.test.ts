@@ -1,4 +1,4 @@
-/** Our exports load in Transformers and PEFT and give our logits (1e-4). Python is the one of `scripts/python-venv.mjs`. */
+/** Tests that our exports load in Transformers and PEFT with our logits (1e-4). Python is that of `scripts/python-venv.mjs`. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 
 type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Extract<ExportFormat, 'merged' | 'peft'> };
 
-/** One folder of each family of decoders other than Llama's: rows with norms merged, rows as a PEFT adapter. */
+/** One folder of each decoder family except Llama: rows with norms merged, and rows as a PEFT adapter. */
 const DECODERS = [
   'qwen3',
   'qwen3_5',
@@ -54,7 +54,7 @@ const DECODERS = [
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);
   const targets = ['all-linear', '/norm/'];
-  // Layers of a recurrent state have two rows.
+  // Some layers with a recurrent state have only two rows.
   const budget = { r: folder.startsWith('qwen3_5') ? 2 : 3 };
   return [
     { name: `${folder}, spsft merged`, method: 'spsft', budget, targets, base, format: 'merged' },
@@ -80,7 +80,7 @@ const cases: readonly Case[] = [
     base: join(TINY_LLAMA, '..', 'gguf', 'tiny-llama.gguf'),
     format: 'merged',
   },
-  // Of experts, back in a tensor for each of them.
+  // Experts are written back to one tensor per expert.
   { name: 'spsft of experts, merged', method: 'spsft', budget: { r: 3 }, base: join(TINY_LLAMA, '..', 'mixtral'), format: 'merged' },
   {
     name: 'spsft of experts next to an MLP, merged',
@@ -89,7 +89,7 @@ const cases: readonly Case[] = [
     base: join(TINY_LLAMA, '..', 'gemma4_experts'),
     format: 'merged',
   },
-  // Experts back in one tensor for all of them where the file has them so, and a layer with the rows of all that a head of keys has to do with.
+  // Experts are written back to one tensor for all, if the file has them so; one layer has all rows that belong to a key head.
   ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'olmoe', 'granite4_experts'] as const).map(
     (folder): Case => ({
       name: `spsft of experts and other layers of ${folder}, merged`,
@@ -117,7 +117,7 @@ const cases: readonly Case[] = [
     base: join(TINY_LLAMA, '..', 'deepseek_v3'),
     format: 'peft',
   },
-  // Of experts themselves, as parameters: gate and up are one, and the router is not a linear layer in Transformers 5.
+  // Adapters on the experts themselves, as parameters: gate and up are one, and the router is not a linear layer in Transformers 5.
   ...(
     [
       'qwen3_moe',

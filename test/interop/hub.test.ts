@@ -1,4 +1,7 @@
-/** The local hub of the tests takes what huggingface_hub uploads, so it speaks the hub's API; and pushes find those files there. */
+/**
+ * Tests that the tests' local hub accepts uploads by huggingface_hub, so it implements the hub's API, and that pushes find those files
+ * there.
+ */
 import { execFile, spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +34,7 @@ test.skipIf(missing)(`a folder that huggingface_hub uploaded is not pushed again
   const { endpoint, repositories, requests } = await localHub();
   const dir = join(import.meta.dirname, '..', 'golden', 'llama');
   const program = 'python' in python ? python.python : '';
-  // Its other protocol needs a service apart from the hub.
+  // The other protocol needs a service separate from the hub.
   const env = { ...process.env, HF_HUB_DISABLE_XET: '1', HF_HOME: await temporaryFolder() };
   await promisify(execFile)(program, ['-c', UPLOAD, endpoint, WRITE_TOKEN, 'ada/tiny', dir], { env });
   const files = readdirSync(dir).map(name => ({ name, path: join(dir, name), size: statSync(join(dir, name)).size }));

@@ -1,4 +1,4 @@
-/** The Pythons that the interoperability tests run: one with Transformers and PEFT, one with trackers. */
+/** Finds the Pythons for the interoperability tests: one with Transformers and PEFT, and one with trackers. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/machine/temporary-folder.ts';
 export type PythonSet = 'reference' | 'trackers';
 
 /**
- * In CI the environment is made; elsewhere a test run takes one that is there, and installs no gigabyte unasked.
+ * Finds the Python. In CI, the environment is created; elsewhere, only an existing one is used, because it takes a gigabyte.
  * @returns the Python, or why there is none
  */
 export async function locatePython(
@@ -26,7 +26,7 @@ export async function locatePython(
   }
 }
 
-/** Runs a script of this folder, without a network, on the file of a request. @returns the JSON of its last line: results by name */
+/** Runs a script of this folder on a request file, without a network. @returns the JSON of its last line: results by name */
 export async function runOnRequest<T>(python: string, scriptName: string, request: unknown): Promise<Record<string, T>> {
   const file = join(await temporaryFolder(), 'request.json');
   await writeFile(file, JSON.stringify(request));

@@ -1,4 +1,6 @@
-/** Our exports of embedders load in sentence-transformers and give our vectors (1e-5): poolings, with and without normalization. */
+/**
+ * Tests that our exports of embedders load in sentence-transformers with our embeddings (1e-5): pooling, with and without normalization.
+ */
 import { spawnSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +23,7 @@ const python = await locatePython(cacheDir);
 const missing = 'missing' in python ? python.missing : whyNot(python.python);
 const golden = join(import.meta.dirname, '..', 'golden');
 
-/** The environment of the other tests is without it. */
+/** Returns why the program cannot run; the other tests' environment lacks the package. */
 function whyNot(program: string): string | undefined {
   return spawnSync(program, ['-c', 'import sentence_transformers']).status === 0
     ? undefined

@@ -18,7 +18,7 @@ import { recipeOf } from '../support/runs/recipe-of.ts';
 import { locatePython } from './python.ts';
 
 const python = await locatePython(cacheDir, 'trackers');
-/** The machine may be busy with everything else. */
+/** Time limit for a start on a busy machine. */
 const START_MS = 300_000;
 const LONGEST = { timeout: 900_000 };
 const patient: SenderTimes = { pauseMs: 0, retryMs: [500, 3000], silentMs: 300_000, endMs: 300_000 };
@@ -37,7 +37,7 @@ const freePort = (): Promise<number> =>
     });
   });
 
-/** Starts a server, and resolves when it answers. */
+/** Starts a server; resolves when it answers. */
 async function serve(program: string, args: readonly string[], port: number, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const child = spawn(program, args, { cwd: folder, detached: true, stdio: 'ignore', env: { ...process.env, ...env } });
   started.push(child);
@@ -65,7 +65,7 @@ function runOf(name: string, change: Partial<TrackedRun['settings']> = {}): Trac
   return { runDir, recipe: recipeOf('model=m', 'r=8', 'data.train=[t.jsonl]'), lines, settings: { ...settings, ...change } };
 }
 
-/** A run of three lines, which is stopped, and resumed after its first two. */
+/** Reports a run of three lines that is stopped and resumed after its first two. */
 async function track(begin: typeof trackioTracker, run: TrackedRun): Promise<void> {
   for (const how of ['stopped', 'finished'] as const) {
     const tracker = begin(run, patient);

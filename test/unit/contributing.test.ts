@@ -1,6 +1,6 @@
 /**
- * Walks the recipes of CONTRIBUTING.md in a copy of the sources, as a newcomer would: a toy of each kind is added, the copy is type-checked,
- * the files that were touched outside the toy's own folder are counted, and one update is computed that uses every toy at once.
+ * Follows the instructions in CONTRIBUTING.md in a copy of the sources, as a newcomer would: adds a toy of each kind, type-checks the copy,
+ * counts the files changed outside the toy's folder, and computes one update that uses every toy at once.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const root = join(import.meta.dirname, '..', '..');
 const toys = join(root, 'test', 'support', 'toys');
 const folder = join(root, 'dist', 'walked');
 
-/** One line of a table, put behind an anchor of the file. */
+/** A line of a table, inserted after an anchor in the file. */
 interface Edit {
   readonly file: string;
   readonly behind: string;
@@ -25,7 +25,7 @@ interface Edit {
 
 interface Walk {
   readonly recipe: string;
-  /** Files that may be touched outside the toy's own. */
+  /** Maximum number of changed files outside the toy's own. */
   readonly most: number;
   readonly edits: readonly Edit[];
   /** The toy's own files, and their texts in `test/support/toys`. */
@@ -185,7 +185,7 @@ describe('a recipe of CONTRIBUTING.md', () => {
     const [steps = ''] = section.split('\n## ');
     expect(steps.match(/^\d\. /gm)?.length ?? 0).toBeGreaterThan(0);
     expect(steps.match(/^\d\. /gm)?.length ?? 0).toBeLessThanOrEqual(5);
-    // Whoever reads it finds every file that has to be touched.
+    // The text names every file that must be changed.
     for (const file of touched) expect(steps.replaceAll('*-settings', 'training-settings'), file).toContain(file.replace(/^trainer\//, ''));
   });
 });
@@ -215,7 +215,7 @@ test('one update with all of them moves one row, and what is exported is what wa
   const bundle: unknown = await import(pathToFileURL(outfile).href);
   if (!isRecord(bundle) || typeof bundle.useAll !== 'function') throw new Error('the bundle exports no useAll');
   const found = z.looseObject({ totalBytes: z.number() }).parse(await bundle.useAll());
-  // Logits (0.5, 2.5) and (1, 3), wanted (1, 0) and (0, 1): half of 0.25 + 6.25 + 1 + 4.
+  // Logits (0.5, 2.5) and (1, 3), targets (1, 0) and (0, 1): half of 0.25 + 6.25 + 1 + 4.
   const trained = [1.025, 1.95, 3, 4, 5, 6, 7, 8].map(value => expect.closeTo(value, 5));
   expect(found).toMatchObject({
     family: 'toy',

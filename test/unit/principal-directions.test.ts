@@ -1,10 +1,10 @@
-/** Singular values and vectors: against matrices that are made of known ones, and the definition of eigenvectors. */
+/** Tests singular values and vectors with matrices built from known ones, and with the definition of eigenvectors. */
 import { describe, expect, test } from 'vitest';
 import { singularParts, symmetricEigen } from '../../trainer/principal-directions.ts';
 import { expectClose } from '../support/numbers/closeness.ts';
 import { randomNumbers } from '../support/numbers/operation-case.ts';
 
-/** Orthonormal columns [n, count], by Gram and Schmidt. */
+/** Returns orthonormal columns [n, count] by the Gram–Schmidt process. */
 function orthonormal(n: number, count: number, seed: number): number[][] {
   const columns: number[][] = [];
   for (let k = 0; k < count; k++) {

@@ -1,4 +1,4 @@
-/** The prose linter of `npm run check`: each rule finds its example and passes its counter-example. */
+/** Tests the prose linter of `npm run check`: each rule finds its example and passes its counterexample. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { findings } from '../../scripts/prose.mjs';

@@ -1,4 +1,4 @@
-/** The tables of what has a folder of its own list those folders. */
+/** Tests that the tables of entries with a folder list those folders. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { outdatedRegistries } from '../../scripts/registries.mjs';

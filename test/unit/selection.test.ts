@@ -1,4 +1,4 @@
-/** From scores and a budget to rows. */
+/** Tests the step from scores and a budget to rows. */
 
 import { describe, expect, test } from 'vitest';
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
@@ -169,7 +169,7 @@ describe('blocks of rows', () => {
 });
 
 describe('across layers', () => {
-  // a has rows of 2 + 1 numbers, b of 2; per layer, r 2 trains 2·3 + 2·2 = 10 numbers.
+  // a has rows of 2 + 1 elements, and b of 2; per layer, r 2 trains 2·3 + 2·2 = 10 elements.
   const biased = { ...a, bias: { name: 'a.bias', shape: [4] } };
   const given = new Map([
     ['a', scores(1, 1, 1, 1)],
@@ -177,7 +177,8 @@ describe('across layers', () => {
   ]);
 
   test('rows go by score over the mean of their layer, for as many parameters', () => {
-    // Ranks of b: 1.8, 0.2, 1.6, 1.4, 1.0, 0; of a: 1 each. One row each, 3 + 2; then b's 1.6 and 1.4 for 4 more; the next row of a is too large.
+    // Ranks of b: 1.8, 0.2, 1.6, 1.4, 1.0, 0; of a: 1 each. One row each, 3 + 2; then b's 1.6 and 1.4 for 4 more; the next row of a is too
+    // large.
     expect(selectRows([biased, b], given, { r: 2 }, 'global')).toEqual(
       new Map([
         ['a', Int32Array.of(0)],
@@ -220,7 +221,7 @@ describe('in proportion to the scores of layers', () => {
     [...selectRows(modules, given, budget, 'proportional', least).values()].map(({ length }) => length);
 
   test('each has the share of the budget that it has of all scores', () => {
-    // Rows of two numbers: of 3 · 3 rows, 1, 2 and 6.
+    // Rows of two elements: of 3 · 3 rows, 1, 2 and 6.
     expect(counts(masses(1, 2, 6), { r: 3 })).toEqual([1, 2, 6]);
   });
 
@@ -231,7 +232,7 @@ describe('in proportion to the scores of layers', () => {
 
   test('one that would have fewer than the floor has the floor, and the others share the rest', () => {
     expect(counts(masses(0, 2, 5), { r: 3 }, 2)).toEqual([2, 2, 5]);
-    // The floor is at most what it has per layer.
+    // The floor is at most the number of rows per layer.
     expect(counts(masses(0, 1, 1), { r: 3 }, 9)).toEqual([3, 3, 3]);
     expect(counts(masses(0, 1, 1), { r: 1 }, 9)).toEqual([1, 1, 1]);
   });
@@ -251,7 +252,7 @@ describe('in proportion to the scores of layers', () => {
 
   test('rows of another length count by their parameters', () => {
     const wide = { ...b, weight: { name: 'b.weight', shape: [6, 8] } };
-    // Per layer 2 · 2 + 2 · 8 = 20 numbers: half of them are 5 rows of a, which has 4. The other 12 pay for one row of b.
+    // Per layer 2 · 2 + 2 · 8 = 20 elements: half of them are 5 rows of a, which has 4. The other 12 are enough for one row of b.
     const given = new Map([
       ['a', scores(1, 1, 1, 1)],
       ['b', scores(1, 1, 1, 1, 0, 0)],

@@ -1,4 +1,4 @@
-/** Settings that the command line takes from its environment. */
+/** Tests settings that the command line takes from its environment. */
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { jobContext, resolveSettings } from '../../trainer/settings.ts';

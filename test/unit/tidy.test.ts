@@ -1,4 +1,4 @@
-/** The invariants of the tree that no compiler holds: which room may import which, names, sizes, and what must not be written down. */
+/** The invariants of the tree that no compiler checks: which room may import which, names, sizes, and what must not be written down. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -14,29 +14,29 @@ import { everywhere, rooms } from '../support/rooms.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const git = (...args: string[]): string[] => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
-/** Tracked, and new files that are not ignored; a folder without git has no such list. */
+/** True in a git checkout. Files are tracked ones and new ones that are not ignored; without git, there is no such list. */
 const isCheckout = existsSync(join(root, '.git'));
 const files = isCheckout
   ? git('ls-files', '-z', '--cached', '--others', '--exclude-standard').filter(file => existsSync(join(root, file)))
   : [];
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
-/** A tool's own file has the form that the tool asks for. */
+/** Sources, without tools' own config files, which have the form that the tool requires. */
 const sources = files.filter(file => /\.tsx?$/.test(file) && !file.endsWith('.config.ts'));
-/** C++ is compiled where an engine is installed. */
+/** C++ sources, which are compiled when an engine is installed. */
 const native = files.filter(file => /^trainer\/.*\.(cc|h)$/.test(file));
 const shipped = sources.filter(file => /^(trainer|server|client|media)\//.test(file));
 
 interface Import {
   readonly file: string;
-  /** The text of the import, or the path from the root if the file is ours. */
+  /** The text of the import, or the path from the root for our own files. */
   readonly target: string;
   readonly ours: boolean;
   readonly isType: boolean;
-  /** Written as `import(…)`. */
+  /** True for `import(…)`. */
   readonly isLazy: boolean;
 }
 
-/** Static and dynamic imports and re-exports; types too, as they tie rooms together no less. */
+/** Returns static and dynamic imports and re-exports, including types, because they connect rooms, too. */
 function importsOf(file: string): Import[] {
   const pattern = /(?:^|\n)\s*(?:import|export)\s(type\s)?(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
   return [...read(file).matchAll(pattern)].map(([, type, fixed, dynamic]) => {
@@ -54,7 +54,7 @@ function importsOf(file: string): Import[] {
 
 const imports = shipped.flatMap(importsOf);
 
-/** The files that run where `entry` is loaded; what it imports later (`import(…)`) too, but for the lazy modules of a window. */
+/** Returns the files that are loaded with `entry`, including dynamic imports (`import(…)`) except for the lazy modules of a window. */
 function reachedFrom(entry: string): ReadonlySet<string> {
   const seen = new Set([entry]);
   for (const file of seen)
@@ -63,7 +63,7 @@ function reachedFrom(entry: string): ReadonlySet<string> {
   return seen;
 }
 
-/** The most casts of each: they are rare. A double cast, `as unknown as`, counts twice. */
+/** Maximum number of casts; they should be rare. A double cast, `as unknown as`, counts twice. */
 const MOST_CASTS = { program: 40, benchmarks: 15, tests: 10 } as const;
 
 const isIn = (room: string, path: string): boolean => path === room || path.startsWith(`${room}/`);
@@ -118,7 +118,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
     expect(packages.map(({ file, target }) => `${file} → ${target}`)).toEqual([]);
   });
 
-  /** A stranger's regular expressions may take exponential time: only a worker, which can be stopped at any moment, runs them. */
+  /** Untrusted regular expressions may take exponential time, so only a worker, which can be stopped at any moment, may run them. */
   test.each([
     'trainer/rpc/daemon.ts',
     'trainer/reader/reader-process.ts',
@@ -149,9 +149,9 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
       ['trainer/train', objectiveNames],
       ['trainer/artifact', exportFormats],
     ];
-    // Words that mean other things too: parts of a model, a kind of register, the form of a base.
+    // Words with other meanings: parts of a model, a kind of register, the form of a base.
     const ambiguous = new Set(['embedding', 'head', 'full', 'adapter', 'gguf']);
-    // Values of other tools' recipes, and the recipes of the paper's tables, have names of their own.
+    // Values in other tools' recipes, and recipes of the paper's tables, have their own names.
     const foreign = ['trainer/lint/foreign', 'trainer/cli/paper'];
     const compared = shipped
       .filter(file => !foreign.some(room => isIn(room, file)))
@@ -172,8 +172,8 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
   });
 
   /**
-   * A cast states what nobody checked. In place of one: read what must be there with `trainer/narrow.ts`, validate at the border, write a type
-   * guard that checks, or type the source. Tests read JSON by its form (`test/support/files/read-json.ts`).
+   * A cast is an unchecked statement. Instead, read required values with `trainer/narrow.ts`, validate at the boundary, write a type guard
+   * that checks, or type the source. Tests read JSON with its form (`test/support/files/read-json.ts`).
    */
   test.each([
     ['program', shipped],
@@ -221,7 +221,7 @@ const depth = load(x) as Depth;`;
   });
 
   test('no folder has more than 25 files on one level, but for lists that have a file an entry', () => {
-    // A file for each command; tests next to the numbers that they read.
+    // One file per command; tests next to the numbers that they read.
     const lists = new Set(['trainer/cli/commands', 'test/golden']);
     const counts = new Map<string, number>();
     for (const file of [...sources, ...native]) {
@@ -240,7 +240,7 @@ const depth = load(x) as Depth;`;
   });
 
   test('nothing names a machine or a registry', () => {
-    // Put together, so that this file does not name them itself. The home of a made-up user, ada, is for tests of paths.
+    // Split, so that this file does not name them itself. The home of a fictional user, ada, is allowed in tests of paths.
     const words = ['/ro|ot/', '/ho|me/(?!ada\\b)', '/Us|ers/(?!ada\\b)', '/wo|rk/', 'registry\\.np|mjs', 'py|pi\\.org', '/tm|p/w/'];
     const pattern = new RegExp(words.map(word => word.replace('|', '')).join('|'));
     const text = files.filter(file => /\.(tsx?|mjs|js|py|json|md|ya?ml|txt|sh|npmrc)$/.test(file) && !file.includes('golden.json'));

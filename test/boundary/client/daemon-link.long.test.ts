@@ -1,4 +1,4 @@
-/** The client's connection to real daemons over real sockets: joined, started, lost and found again, without a gap in what jobs say. */
+/** The client's connection to real daemons over real sockets: it joins, starts, loses and recovers them without gaps in the job events. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -46,7 +46,7 @@ function keeper(
 }
 
 const addressOf = (daemon: Daemon): DaemonAddress => ({ url: urlOf(daemon), token: daemon.discovery.token });
-/** A daemon as the client starts it, in a process of its own. */
+/** Starts a daemon as the client does, in its own process. */
 const startProcess = (stateDir: string) => async () => {
   const env = { ...process.env, ROWTUNE_STATE: stateDir, ROWTUNE_CACHE: cacheDir };
   await runRowtune({ node: { command: process.execPath, env: {} }, program: ROWTUNE, args: ['daemon', 'start'], env });
@@ -111,7 +111,7 @@ describe('a daemon that runs', () => {
     const daemon = await startTestDaemon({ stateDir: newStateDir() });
     const { link, states } = keeper(() => ({ url: urlOf(daemon), token: 'f'.repeat(64) }));
     await expect(link.ensure()).rejects.toMatchObject({ code: 'daemon-refused' });
-    // A window that opens asks too, and tells it once.
+    // A new window joins, too, but the error is reported only once.
     await expect(link.join()).rejects.toMatchObject({ code: 'daemon-refused' });
     expect(states).toEqual(['failed']);
     link.dispose();
@@ -181,7 +181,7 @@ describe('a daemon of its own process', () => {
     process.kill(link.current?.server.pid ?? 0, 'SIGKILL');
     await until(() => link.state.kind === 'failed', 'it is given up', 30_000);
     expect(link.state).toMatchObject({ error: { code: 'daemon-crashes' } });
-    // Who asks for it gets it all the same.
+    // A caller that requests the daemon gets one anyway.
     const third = await link.ensure();
     await link.stop();
     await until(async () => (await readDiscovery(stateDir)) === undefined, `process ${third.server.pid} has ended`);

@@ -1,4 +1,4 @@
-/** `rowtune language-server --stdio`, as other editors start it. */
+/** Tests `rowtune language-server --stdio` as other editors start it. */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { expect, it } from 'vitest';

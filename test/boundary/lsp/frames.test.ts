@@ -1,4 +1,4 @@
-/** Messages that no editor sends: the language server answers the next one all the same. */
+/** Tests messages that no editor sends: the language server must still answer the next one. */
 import { afterAll, expect, test } from 'vitest';
 import { mutatedFrames } from '../../support/daemon/mutate-frames.ts';
 import { LanguageClient } from './language-client.ts';
@@ -36,7 +36,7 @@ test('mutated messages end it neither before initialize nor after it', async () 
   await client.initialize({});
   let sent = 0;
   for (const frame of mutatedFrames(valid, 2000, 13)) {
-    // Its own id stays the editor's, and 'exit' does what it says.
+    // Ids belong to the editor, and 'exit' would really end the server.
     if (/"(exit|shutdown)"/.test(frame)) continue;
     send(frame);
     if (sent++ % 100 === 0) await client.request('textDocument/hover', at);

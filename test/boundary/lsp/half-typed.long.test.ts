@@ -1,4 +1,4 @@
-/** Recipes in every state that typing leaves them in: whatever is asked of the server is answered, and nothing goes wrong inside it. */
+/** Tests recipes in every state that typing may leave them in: every request is answered, without errors inside the server. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,7 +9,7 @@ import { LanguageClient } from './language-client.ts';
 const examples = path.join(import.meta.dirname, '..', '..', '..', 'examples');
 const recipes = readdirSync(examples).filter(name => name.endsWith('.rowtune.yaml'));
 const EDITS_OF_EACH = 40;
-/** Pieces that people type, and characters that break YAML. */
+/** Text that people type, and characters that break YAML. */
 const PIECES = [
   '\n',
   '  ',
@@ -35,10 +35,10 @@ const PIECES = [
   '\r\n',
 ];
 
-/** The same numbers in every run. */
+/** A fixed seed, so that every run has the same edits. */
 const { below } = createRandom(7);
 
-/** A cut, a doubled or missing stretch, a piece put in; edits add up, as in a text that someone works on. */
+/** Edits the text: cuts, duplicates or deletes a part, or inserts a piece. Edits accumulate, as in a text that someone works on. */
 function edited(text: string): string {
   const [at, length] = [below(text.length + 1), below(30)];
   const [before, after] = [text.slice(0, at), text.slice(at)];

@@ -1,4 +1,4 @@
-/** Documents and folders made to stop the language server: each is opened, and then an ordinary one is answered. */
+/** Opens documents and folders made to stop the language server, then checks that it still answers for an ordinary document. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -11,7 +11,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-hostile-'));
 const client = new LanguageClient();
 
 beforeAll(async () => {
-  // The pickle of one list and thousands of dicts from it.
+  // A pickle of one list and thousands of dicts built from it.
   mkdirSync(path.join(folder, 'pickle'));
   writeFileSync(path.join(folder, 'pickle', 'config.json'), '{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}');
   const dicts = 'ccollections\nOrderedDict\nh\0\x85R0'.repeat(4000);

@@ -1,4 +1,4 @@
-/** An editor's end of the language server: the bundled process, spoken to over its standard streams. */
+/** The editor's side of the language server: starts the bundled process and communicates over its standard streams. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { createMessageConnection, type MessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
@@ -73,7 +73,7 @@ export class LanguageClient {
     });
   }
 
-  /** The orderly way out; the status of the process. */
+  /** Shuts the server down in order; returns the status of the process. */
   async shutdown(): Promise<number | null> {
     await this.request('shutdown');
     await this.notify('exit');

@@ -1,4 +1,7 @@
-/** From a keystroke to its diagnostics, for a recipe on a model of 7 billion parameters. The numbers are printed, as they depend on the machine. */
+/**
+ * Measures the time from a keystroke to its diagnostics for a recipe on a model of 7 billion parameters. The times are printed, because
+ * they depend on the machine.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -23,7 +26,7 @@ const report = (what: string, times: readonly number[]): void => {
   console.log(`${what}: median ${at(0.5)} ms, 95% ${at(0.95)} ms, most ${at(1)} ms of ${times.length} keystrokes`);
 };
 
-/** One key more of "warmup_stepz: 10" each time; every state of it is a mistake that is found. */
+/** Returns one more character of "warmup_stepz: 10" each time; every state is a mistake that the linter finds. */
 const typed = (i: number): string => 'warmup_stepz: 10'.slice(0, 3 + (i % 10));
 
 async function open(client: LanguageClient): Promise<void> {
@@ -47,7 +50,7 @@ test('an editor that pulls', async () => {
     const { items } = await pull();
     times.push(performance.now() - before);
     expect(items.map(({ code }) => code)).toContain(i % 10 < 8 ? 'invalid-yaml' : 'unknown-key');
-    // As fast as nobody types; the estimate of the state before may be at work.
+    // Faster than anyone types; the estimate for the previous state may be running.
     await new Promise(resolve => setTimeout(resolve, 30));
   }
   report('keystroke to diagnostics, pulled', times);

@@ -1,4 +1,4 @@
-/** The language server in a real Neovim without a screen, by the configuration in the docs: problems, a quick fix, hover, completion. */
+/** The language server in a real Neovim without a screen, with the configuration in the docs: problems, a quick fix, hover, completion. */
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
 
-/** The steps of a user; prints what the editor then shows, as JSON. */
+/** Performs the steps of a user and prints what the editor shows as JSON. */
 const SESSION = `
 local function session()
   vim.cmd.edit('typo.rowtune.yaml')

@@ -1,4 +1,4 @@
-/** The language server as an editor meets it: the bundled process over its standard streams, from initialize to exit. */
+/** Tests the language server as an editor uses it: the bundled process over its standard streams, from initialize to exit. */
 import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -211,7 +211,7 @@ describe('an editor that takes what is pushed', () => {
     const conversion = (await actions(uri, 0)).find(({ title }) => title === 'Convert this recipe of Axolotl');
     if (conversion === undefined) throw new Error('no conversion');
     const converted = apply(foreign, conversion);
-    // What Axolotl does by default, where ours differs, is written out.
+    // Defaults of Axolotl that differ from ours are written out.
     const defaults =
       'group_by_length: false\nper_device_train_batch_size: 1\nnum_train_epochs: 1\nlr_scheduler_type: cosine\nwarmup_ratio: 0.03 # there it is at most 100 updates\n';
     expect(converted).toBe(`model: models/tiny\nmethod: lora\nr: 8\ndata:\n  train: spam.jsonl\nmax_length: 32\n${defaults}`);
@@ -249,7 +249,7 @@ describe('an editor that takes what is pushed', () => {
         );
       }),
     );
-    // One that was done already may be answered all the same.
+    // A request that was already done may still be answered.
     expect(new Set(outcomes).size).toBeLessThanOrEqual(2);
     for (const outcome of outcomes) expect(['answered', -32800]).toContain(outcome);
     expect(await client.request('textDocument/hover', at)).toBeNull();
@@ -287,6 +287,6 @@ it('ends when the editor is gone', async () => {
   const client = connect();
   await client.initialize({}, editor.pid);
   editor.kill('SIGKILL');
-  // It looks every three seconds.
+  // The server checks for its parent every three seconds.
   expect(await client.exited).not.toBeUndefined();
 });

@@ -1,4 +1,4 @@
-/** Aborts at any moment, and workers that do not obey: the run ends as stopped by the user, and the queue continues. */
+/** Tests aborts at any moment, and workers that do not obey: the run ends as stopped by the user, and the queue continues. */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,7 +53,7 @@ test.each([
     for (let round = 0; round < 8; round++) {
       const id = `abort-${round}`;
       await client.request('train', { id, recipe, runDir });
-      // From the start of its process to some steps.
+      // Anywhere from the start of the process to a few steps.
       await delay(random.below(1800));
       await client.request('abortJob', { id });
       const record = await client.request('waitForJob', { id });
@@ -62,10 +62,10 @@ test.each([
       const state = await readRunState(runDir);
       const left = existsSync(runDir) ? readdirSync(runDir) : [];
       expect(left.filter(name => name === 'lock' || name.endsWith('.tmp'))).toEqual([]);
-      // A round that cleared the folder of the one before, and was killed before its first state, leaves that one's log.
+      // If a round cleared the previous round's folder and was killed before it wrote a state, the previous log is left.
       if (state === undefined) expect(left.filter(name => name !== RUN_FILES.earlierLog)).toEqual([]);
       else expect(state).toMatchObject({ state: 'stopped', reason: 'stopped at your request' });
-      // The next round begins in the same folder: what did no update is replaced without being asked.
+      // The next round starts in the same folder; a run without updates is replaced without confirmation.
       if ((state?.step ?? 0) > 0 || hasCheckpoint(runDir)) rmSync(runDir, { recursive: true });
     }
   });
@@ -74,7 +74,7 @@ test.each([
 test('a stuck worker is ended by a stop, and the job behind it has its turn', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rowtune-stuck-'));
   const workerFile = join(folder, 'worker.mjs');
-  // Training hangs in a loop that hears nothing; other jobs are done.
+  // A training hangs in a loop that handles no events; other jobs succeed.
   writeFileSync(
     workerFile,
     `process.on('SIGTERM', () => undefined);
@@ -99,12 +99,12 @@ test('a run that is killed by a stop keeps its checkpoints, and Resume is offere
   await withDaemon({ stopTimes: { silence: 600, save: 600, ask: 0, terminate: 0 } }, async client => {
     const frequent = { ...recipe, overrides: ['save_steps=2'] };
     await client.request('train', { id: 'late', recipe: frequent, runDir });
-    // Not the one that is rehearsed before the first update, and taken away again.
+    // Not the checkpoint that is rehearsed before the first update and then removed.
     await until(() => checkpointSteps(runDir).some(step => step > 0), 'a checkpoint', 120_000);
     await client.request('abortJob', { id: 'late' });
     expect(await client.request('waitForJob', { id: 'late' })).toMatchObject({ state: 'aborted', resume: { runDir } });
     expect(await readRunState(runDir)).toMatchObject({ state: 'stopped', reason: 'stopped at your request' });
-    // However far it came until it was killed.
+    // Regardless of how far it got before it was killed.
     const { step = 0 } = (await readRunState(runDir)) ?? {};
     await client.request('resume', { id: 'on', runDir, overrides: [`max_steps=${Math.max(step, ...checkpointSteps(runDir)) + 2}`] });
     expect(await client.request('waitForJob', { id: 'on' })).toMatchObject({ result: { runDir } });

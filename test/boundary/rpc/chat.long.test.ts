@@ -1,4 +1,4 @@
-/** Runs in a chat: a real daemon lists them, counts their tokens, and answers a conversation in a real worker. */
+/** Tests runs in a chat: a real daemon lists them, counts their tokens, and answers a conversation in a real worker. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const TEMPLATE =
 const task = makeTinyTask();
 const model = join(task.folder, 'model');
 writeFileSync(join(model, 'chat_template.jinja'), TEMPLATE);
-// Enough room for an answer that can be canceled while it is written.
+// Enough positions for an answer that can be canceled while it is being written.
 const config = readRecord(join(model, 'config.json'));
 writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 4096 }));
 const chats = ['lunch', 'dinner', 'tea', 'rest'].map(content =>
@@ -72,7 +72,7 @@ test('a run is listed with what its base says about chats', async () => {
 });
 
 test('tokens are those of its tokenizer', async () => {
-  // One token a character.
+  // One token per character.
   expect(await client.request('countTokens', { runDir: run.runDir, texts: ['lunch at 7', ''] })).toEqual({ tokens: [10, 0] });
   const missing = client.request('countTokens', { runDir: join(task.folder, 'none'), texts: ['x'] });
   await expect(missing).rejects.toMatchObject({ code: 'run-missing' });
@@ -111,7 +111,7 @@ describe('a model that is kept', () => {
     const result = newestAnswer()?.result;
     return isRecord(result) ? String(result.text) : '';
   };
-  /** An answer of a process that stays. @returns its text, and the process */
+  /** Requests an answer from a process that stays. @returns the text and the process id */
   const keep = async (change: Parameters<typeof ask>[0] = {}): Promise<{ readonly text: string; readonly pid: number }> => {
     await ask({ keepSeconds: 600, ...change });
     return { text: newestText(), pid: pids.at(-1) ?? Number.NaN };
@@ -147,7 +147,7 @@ describe('a model that is kept', () => {
 test('an error says what to do', async () => {
   const long = { messages: [{ role: 'user', content: 'x'.repeat(5000) }] };
   await expect(ask({ conversation: long })).rejects.toThrow(/5005 tokens; this model has 4096 positions: shorten the prompt/);
-  // A client of another program checks nothing.
+  // A client that is not ours validates nothing.
   const bad = client.request('generate', { id: 'bad', conversation: { messages: [{}] } } as never);
   await expect(bad).rejects.toThrow(`${requests.generate.method}: `);
 });

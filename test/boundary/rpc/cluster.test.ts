@@ -1,4 +1,4 @@
-/** Runs and sweeps that a client gives to Slurm through the daemon: profiles, the job, its place in the list, its end. */
+/** Tests runs and sweeps that a client submits to Slurm through the daemon: profiles, the job, its place in the list, its end. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,7 +69,7 @@ test('a run is submitted once for an id, waits in the list with its place, and l
   expect(lastScript()).toContain(`srun --mpi=pmi2 --cpus-per-task=8 '/opt/node' '/opt/rowtune.js' "$@" --no-daemon`);
   const { runs } = await client.request('listRuns', { folders: [at('runs')] });
   expect(runs).toMatchObject([{ runDir, state: 'queued', cluster: { jobId: '101', text: 'pending (Resources), next in its partition' } }]);
-  // Another run of the recipe gets a folder of its own, wherever it trains.
+  // Another run of the recipe gets a new folder, wherever it trains.
   expect((await submit({ kind: 'train', recipe: recipe() }, join(configDir, 'slurm.yaml'))).folder).toBe(at('runs', 'spam-2'));
   await expect(submit({ kind: 'continue', folder: runDir })).rejects.toMatchObject({ code: 'run-missing' });
   await client.request('stopOnCluster', { runDir, save: true });
@@ -96,7 +96,7 @@ test('a sweep is submitted with the processes that the profile asks for each run
   expect(lastScript()).toContain(`srun --ntasks=1 --cpus-per-task=6 --gpus-per-task=2 '/opt/node' '/opt/rowtune.js' sweep`);
   expect(await client.request('readSweep', { sweepDir: folder })).toMatchObject({ runs: [{ id: '001' }, { id: '002' }, { id: '003' }] });
   await client.request('stopOnCluster', { runDir: folder, save: true });
-  // A worker starts the processes of its runs by itself, and has the cores of so many.
+  // A worker starts the processes of its runs itself, so it has the cores of all of them.
   await expect(submit({ kind: 'continue', folder }, join(configDir, 'slurm.yaml'))).rejects.toMatchObject({
     code: 'bad-profile',
     message: expect.stringContaining('trains in 2 processes, and the profile asks for 1'),

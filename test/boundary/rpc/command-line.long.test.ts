@@ -1,4 +1,4 @@
-/** `rowtune train` where a daemon runs: the same progress and result as without, left to itself, followed, stopped, resumed. */
+/** Tests `rowtune train` with a running daemon: the same progress and result as without; detached, followed, stopped, resumed. */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ describe('train', () => {
     ];
     expect([here.status, there.status], there.stderr).toEqual([0, 0]);
     expect(there.value).toMatchObject({ ok: true, state: 'finished', steps: 4, runDir: runDir('there') });
-    // Bit by bit the same training.
+    // The training is equal bit for bit.
     expect(there.value.loss).toBeTypeOf('number');
     expect(there.value.loss).toBe(here.value.loss);
     for (const { stderr } of [here, there]) expect(stderr).toMatch(/train 4\/4 steps, loss /);
@@ -112,7 +112,7 @@ describe('train', () => {
 });
 
 describe('paths', () => {
-  /** The folder of the recipe is not the current one, and each has a file that only it can find. */
+  /** The current folder differs from the recipe's, and each contains a file that must be found there. */
   const elsewhere = join(task.folder, 'elsewhere');
   const run = async (args: readonly string[], stdin = '') => {
     const made = await cli([...args, '--json'], { env: { ROWTUNE_STATE: stateDir }, cwd: elsewhere, stdin });

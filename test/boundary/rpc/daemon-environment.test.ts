@@ -1,4 +1,4 @@
-/** A daemon that the command line starts in the background inherits nothing that changes how it, or a job, computes. */
+/** Tests that a daemon started in the background by the command line inherits nothing that changes how it, or a job, computes. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

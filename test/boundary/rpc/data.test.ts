@@ -1,4 +1,4 @@
-/** Previews of data over the daemon: samples come as an event and in the result, and neither waits for a job on the device. */
+/** Previews of data over the daemon: samples arrive as an event and in the result, and previews do not wait for a job on the device. */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Who gets in, and what a client can send: real sockets against a real daemon. */
+/** Tests access control and what a client can send, with real sockets and a real daemon. */
 import { statSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -20,7 +20,7 @@ afterAll(() => daemon.stop());
 
 const authorization = (): Record<string, string> => ({ authorization: `Bearer ${daemon.discovery.token}` });
 
-/** 'open', or the HTTP status of the refusal. */
+/** Returns 'open', or the HTTP status of the rejection. */
 function knock(options: { readonly headers?: Record<string, string>; readonly protocols?: string[] }): Promise<string> {
   return new Promise(resolve => {
     const socket = new WebSocket(urlOf(daemon), options.protocols ?? [], { headers: options.headers });
@@ -137,7 +137,7 @@ describe('what a client sends', () => {
     ];
     socket.write(`${headers.join('\r\n')}\r\n\r\n`);
     await new Promise(resolve => socket.once('data', resolve));
-    // A masked text frame of 100 bytes, of which six come.
+    // A masked text frame of 100 bytes, of which only six arrive.
     socket.write(Buffer.from([0x81, 0x80 | 100, 1, 2, 3, 4]));
     await stillServes();
     socket.destroy();

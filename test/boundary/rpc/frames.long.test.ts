@@ -1,4 +1,4 @@
-/** Frames that no client of ours sends, by the thousand, at both ends: none ends a process, and none disturbs another client. */
+/** Sends thousands of frames that our client never sends to both ends: none may end a process or disturb another client. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { portOf } from '../../support/machine/port-of.ts';
 const FRAMES = 10_000;
 const SEED = 13;
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-frames-'));
-/** Jobs that a mutated frame starts do nothing, until they are stopped. */
+/** A worker whose jobs do nothing until they are stopped, for mutated frames that start jobs. */
 const idleWorker = join(folder, 'worker.mjs');
 writeFileSync(idleWorker, "let begun = false;\nprocess.on('message', () => (begun ? process.exit(0) : (begun = true)));\n");
 
@@ -78,7 +78,7 @@ describe('the daemon', () => {
     let sent = 0;
     for (const frame of mutatedFrames(valid, FRAMES, SEED)) {
       if (isOrder(frame)) continue;
-      // Waits of earlier frames fill a session: a fresh one now and then.
+      // Pending waits of earlier frames fill a session, so use a fresh one regularly.
       if (sent++ % 500 === 0) {
         socket?.terminate();
         socket = undefined;
@@ -95,7 +95,7 @@ describe('the daemon', () => {
     socket?.terminate();
     expect(sent).toBeGreaterThan(0.99 * FRAMES);
     expect(counts.answered + counts.closed).toBe(sent);
-    // What is JSON-RPC keeps its connection; about a third is damaged as text.
+    // Valid JSON-RPC keeps its connection; about a third of the frames are damaged as text.
     expect(counts.answered).toBeGreaterThan(0.5 * FRAMES);
     expect((await other.request('daemonStatus', {})).clients).toBeGreaterThan(0);
   });
@@ -139,7 +139,7 @@ describe('a client', () => {
     for (const frame of mutatedFrames(words, 3000, SEED)) {
       if (client === undefined) {
         client = await connect();
-        // What arrives has the parts that the editor goes by.
+        // Records that arrive have the fields that the editor uses.
         client.on('jobChanged', ({ id, title, state }) => heard.push(`${id.length}${title.length}${state.length}`));
         client.on('jobEvent', ({ jobId, event }) => heard.push(`${jobId.length}${event.type.length}`));
         client.onProgress('p', () => undefined);

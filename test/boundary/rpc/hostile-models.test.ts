@@ -1,4 +1,4 @@
-/** Model folders made to exhaust whoever lists them: the daemon names what is wrong with each, and continues to answer. */
+/** Tests model folders made to exhaust the process that lists them: the daemon names what is wrong with each, and continues to answer. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Real jobs in real workers behind a real daemon: order, replay, death, and a training that is stopped and continued. */
+/** Tests real jobs in real workers with a real daemon: order, replay, death, and a training that is stopped and continued. */
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -28,7 +28,7 @@ afterAll(async () => {
 
 const verify = (id: string, priority = 0) => client.request('verify', { id, priority, modelDir, engine: 'portable' });
 const wait = (id: string) => client.request('waitForJob', { id });
-/** Long enough to be stopped or killed in the middle. */
+/** A recipe that runs long enough to be stopped or killed in the middle. */
 const longRecipe = () => ({
   text: stringifyRecipe(task.recipe('num_train_epochs=5000', 'engine=portable', 'save_steps=5')),
   fileName: 'spam.rowtune.yaml',
@@ -162,7 +162,7 @@ describe('jobs', () => {
     const { models } = await client.request('listModels', { folders: [task.folder] });
     expect(models).toContainEqual(expect.objectContaining({ name: 'model', source: 'folder', family: 'llama' }));
     expect(await client.request('estimate', { recipe: longRecipe() })).toMatchObject({ totalBytes: expect.any(Number) });
-    // As a run chooses: the fastest level, and the leanest where nothing fits.
+    // As a run chooses: the fastest level, or the one with the least memory if none fits.
     const automatic = { ...longRecipe(), overrides: ['recompute=auto'] };
     expect(await client.request('estimate', { recipe: automatic })).toMatchObject({ recompute: 'none' });
     freeBytes = 1;

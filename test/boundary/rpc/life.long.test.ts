@@ -1,4 +1,4 @@
-/** The life of the daemon's process: start, a second start, kill and start again, idle end, the end on SIGTERM. */
+/** Tests the life of the daemon's process: start, second start, kill and restart, exit when idle, exit on SIGTERM. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ const cli = (stateDir: string, ...args: string[]): unknown =>
     }),
   );
 
-/** Returns the output of a command that fails. */
+/** Returns the output of a command that must fail. */
 const failed = (stateDir: string, ...args: string[]): unknown => {
   try {
     return cli(stateDir, ...args);
@@ -105,7 +105,7 @@ test('a folder that can not be written is said so at once', async () => {
     code: 'state-unwritable',
     message: expect.stringContaining('ENOSPC'),
   });
-  // Nothing is held: the next one starts.
+  // Nothing is locked: the next daemon starts.
   await (await startTestDaemon({ stateDir })).stop();
   rmSync(stateDir, { recursive: true });
   writeFileSync(stateDir, 'a file in its place');
@@ -151,7 +151,7 @@ test('no acknowledged job is lost, at whatever moment the daemon is killed', { t
   for (let round = 0; round < 12; round++) {
     const child = await run(stateDir);
     const client = await connectToState(stateDir);
-    // From before the first answer to behind the last, however fast this machine is: a little after one of them.
+    // Kill shortly after one of the answers, from before the first to after the last, regardless of the machine's speed.
     const [answersBefore, delayMs] = [random.below(9), random.below(20)];
     let heard = 0;
     const killIfDue = (): void => void (heard === answersBefore && setTimeout(() => child.kill('SIGKILL'), delayMs));
@@ -192,7 +192,7 @@ test('every pending call of a client ends with the reason when the daemon is kil
   await run(stateDir);
   const again = await connectToState(stateDir);
   expect((await readDiscovery(stateDir))?.token).not.toBe(token);
-  // What was asked of the last one is known, with what became of it.
+  // The job requested from the last daemon is known, with its outcome.
   expect(await again.request('listJobs', {})).toMatchObject([{ id: 'cut', state: 'failed', failure: { code: 'daemon-ended' } }]);
   again.close();
   expect(readFileSync(join(stateDir, 'daemon.log'), 'utf8')).toContain(
@@ -201,7 +201,7 @@ test('every pending call of a client ends with the reason when the daemon is kil
 });
 
 test('without jobs and clients it ends; a client keeps it', async () => {
-  // On a machine that does other things too it may have ended before the client came: the next one waits longer.
+  // On a busy machine, the daemon may have ended before the client arrived; the next one waits longer.
   const attempt = async (idleExitMs: number): Promise<boolean> => {
     const daemon = await startTestDaemon({ idleExitMs });
     const client = await connectTo(daemon).catch(() => undefined);
@@ -219,7 +219,7 @@ test('without jobs and clients it ends; a client keeps it', async () => {
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const runDir = join(task.folder, 'runs', 'spam');
-/** Long enough to be ended in the middle. */
+/** A recipe that runs long enough to be ended in the middle. */
 const recipe = {
   text: `${task.text}num_train_epochs: 5000\nengine: portable\nsave_strategy: steps\nsave_steps: 5\n`.replace('num_train_epochs: 2\n', ''),
   fileName: 'spam.rowtune.yaml',
@@ -246,7 +246,7 @@ test('SIGTERM lets a training save, then ends; the next daemon continues it', { 
   await again.request('resume', { id: 'on', runDir });
   await until(async () => (await stepOf()) > saved, 'it continues', 120_000);
 
-  // Killed now: the worker sees that its parent is gone, saves and ends.
+  // After this kill, the worker notices that its parent is gone, saves and ends.
   second.kill('SIGKILL');
   await until(async () => (await summarizeRun(runDir))?.state !== 'running', 'the worker ends', 120_000);
   await run(stateDir);
@@ -281,7 +281,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)('jobs that wait at %s continue under 
   expect(await again.request('waitForJob', { id: 'waits' })).toMatchObject({ state: 'succeeded' });
   const jobs = new Map((await again.request('listJobs', {})).map(job => [job.id, job]));
   expect(jobs.get('works')).toMatchObject({ state: signal === 'SIGTERM' ? 'stopped' : 'failed' });
-  // Who asked is gone.
+  // The client that requested it is gone.
   expect(jobs.get('asked')).toMatchObject({ state: 'failed', failure: { code: 'daemon-ended' } });
   again.close();
 });
@@ -330,7 +330,7 @@ test('start, status and stop of the command line', async () => {
   expect(cli(stateDir, 'status')).toMatchObject({ running: false });
 });
 
-/** A daemon as of another version: it refuses every handshake, and ends at a signal. */
+/** A daemon of another version: it rejects every handshake and ends on a signal. */
 const OTHER_VERSION = `
   import { writeFileSync } from 'node:fs';
   import { WebSocketServer } from 'ws';

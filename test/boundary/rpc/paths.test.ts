@@ -1,4 +1,4 @@
-/** A folder is the same one by whatever path: with a slash, dots, or through links. */
+/** Tests that a folder is recognized under any path: with a slash, with dots, or through links. */
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,13 +12,13 @@ import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-paths-'));
-/** Works until it is stopped, so that what is behind it waits. */
+/** A worker that runs until it is stopped, so that the job after it waits. */
 const workerFile = join(folder, 'worker.mjs');
 writeFileSync(workerFile, "let begun = false;\nprocess.on('message', () => (begun ? process.exit(0) : (begun = true)));\n");
 
 const runs = join(folder, 'runs');
 const runDir = join(runs, 'spam');
-/** Paths as a client may write them. The links lead to the run, and to the folder around it. */
+/** Paths as a client may write them. The links point to the run, and to the folder around it. */
 const PATHS = [`${runDir}/`, `${runDir}//.`, `${runs}/../runs/./spam`, join(folder, 'link'), `${join(folder, 'around')}/spam/`];
 let daemon: Daemon;
 let client: DaemonClient;

@@ -1,4 +1,4 @@
-/** Every request that starts a job or reads a run, once through, with the tiny model and real workers. */
+/** Tests every request that starts a job or reads a run once, with the tiny model and real workers. */
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -95,7 +95,7 @@ describe('from data to an exported model', () => {
     expect((await client.request('listRuns', { folders: [task.folder] })).runs).toMatchObject([{ runDir, state: 'finished' }]);
     writeFileSync(join(runDir, 'notes.md'), 'mine\n');
     await client.request('deleteRun', { runDir });
-    // What no run writes is not the run's.
+    // Files that no run writes are kept.
     expect(readdirSync(runDir)).toEqual(['notes.md']);
     expect((await client.request('listRuns', { folders: [task.folder] })).runs).toEqual([]);
     expect(await client.request('tailRun', { runDir, file: 'log', from: 3 })).toMatchObject({ lines: [], rewound: true });

@@ -1,4 +1,4 @@
-/** Trainings of a daemon that have a part of the machine each: who runs next to whom, and what their workers may use. */
+/** Tests trainings of a daemon that each use a part of the machine: which run at the same time, and what their workers may use. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { connectTo, startTestDaemon, until } from '../../support/daemon/daemon.t
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
-/** Trains until it is stopped, and says what it may use. */
+/** A worker that trains until it is stopped and reports what it may use. */
 const WORKER = `
 let request;
 process.on('message', message => {
@@ -81,7 +81,7 @@ describe('on a processor', () => {
       undefined,
     ]);
     expect(await stop(client, 'a')).toMatchObject({ result: { cores: 2, gpus: null } });
-    // One core is still taken.
+    // One core is still in use.
     expect(await trial.running()).toEqual(['b']);
     await stop(client, 'b');
     await becomes(trial, ['all']);

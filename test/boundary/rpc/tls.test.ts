@@ -1,4 +1,4 @@
-/** The daemon's second door, for other machines: over TLS, with a token that is kept, next to the plain one of this machine. */
+/** Tests the daemon's second port, for other machines: over TLS, with a stored token, next to the plain port for this machine. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The data page in a real browser, in front of the real job: samples, facts about all of them, and columns that are mapped by hand. */
+/** Tests the data page in a real browser with the real job: samples, facts about all samples, and columns mapped by hand. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';

@@ -1,4 +1,4 @@
-/** The heatmap's host with real files of scores and real run folders: what it sends, what it sends again, and what it refuses. */
+/** Tests the heatmap's host with real score files and run folders: what it sends, what it sends again, and what it rejects. */
 
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -197,7 +197,7 @@ test('scores next to their recipe begin with its budget', async () => {
     budget: { ratio: 0.1 },
     selectionMode: 'global',
   });
-  // The rank of a product is no budget of rows.
+  // The rank of LoRA is not a row budget.
   expect((await read('model: m\nmethod: lora\nr: 16\ndata: {train: t.jsonl}\n'))?.budget).toBeUndefined();
   expect((await openPage(file).sources())[0]?.budget).toBeUndefined();
 });
@@ -214,7 +214,7 @@ test('a run whose method scores nothing is not drawn, and says where its coverag
   const [source] = await page.sources();
   expect(source).toMatchObject({ modules: [], sets: [], budget: undefined });
   expect(source?.problem).toMatch(/LoRA, which does not score rows; .* Coverage/);
-  // Nor is it offered next to others.
+  // The run is not offered for comparison either.
   const beside = openPage(runDir);
   await beside.sources();
   expect(beside.of('sources')[0]?.candidates.map(({ path }) => path)).not.toContain(lora);
@@ -263,7 +263,7 @@ test('a run of saved scores shows those, and one without any shows its selection
   const page = openPage(bare);
   const [begun] = await page.sources();
   expect(begun).toMatchObject({ sets: [{ key: '', measure: 'taylor' }], selection: undefined });
-  // The rows are chosen behind the scores, which do not change.
+  // The rows are chosen after scoring, so the scores do not change.
   writeFileSync(join(bare, 'selection.json'), JSON.stringify({ 'm.layers.0.up_proj': [0] }));
   await until(() => page.of('source').at(-1)?.source.selection !== undefined, 'the selection');
   rmSync(bare, { recursive: true });
@@ -279,7 +279,7 @@ test('while scores are computed the page gets what is new, and in the end the co
   if (!first) throw new Error('no modules');
   await partial.save(new Map([first]));
   await until(() => page.of('scores').some(({ modules: sent }) => sent.length > 0), 'the first module');
-  // All modules are known from the start, so that the grid does not grow.
+  // All modules are listed from the start, so that the grid does not grow.
   expect(page.of('source').at(-1)?.source).toMatchObject({ isPartial: true, modules: [{ name: first[0] }, { name: modules[1]?.name }] });
   page.messages.length = 0;
   await partial.save(new Map([first, [modules[1]?.name ?? '', new Float32Array(5)]]));
@@ -309,7 +309,7 @@ test('scores on another machine are copied, followed, and gone with the page', a
   await saveScores(join(there, 'scores.safetensors'), { scores: scoresOf(5) }, origin, modules);
   await until(() => page.of('scores').length > 0, 'the new scores');
   expect(page.of('scores')[0]?.modules[0]?.scores).toEqual(Float32Array.of(5, 10, 15, 20));
-  // Of saved scores that lie over there, too.
+  // This also works for saved scores on the other machine.
   const saved = join(folder, 'there', 'runs', 'saved');
   mkdirSync(saved);
   const { recipe } = parseRecipe(`model: m\nimportance: {scores: ${file}}\ndata: {train: t.jsonl}\n`, { fileName: 'x.rowtune.yaml' });

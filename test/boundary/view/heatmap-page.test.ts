@@ -1,4 +1,4 @@
-/** The heatmap in a real browser, over a real file of scores and its real host, worked by mouse and keyboard. */
+/** Tests the heatmap in a real browser with a real score file and its real host, by mouse and keyboard. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -95,7 +95,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText('across layers').click();
       await page.getByText(/^192 of 1,920 rows/).waitFor();
       await page.getByText('share', { exact: true }).click();
-      // No frame need be drawn in between.
+      // This must work even if no frame is drawn in between.
       await number.fill('50');
       await number.press('Enter');
       await page.getByText(/^960 of 1,920 rows \(50\.0%\)/).waitFor();
@@ -109,7 +109,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
       await page.getByRole('grid').click({ position: { x: 300, y: 200 } });
       await page.getByText(/A is above, B below/).waitFor();
-      // The columns of B fit a narrow panel.
+      // The columns of B fit in a narrow panel.
       await page.setViewportSize({ width: 380, height: 900 });
       await expect.poll(() => page.locator('.top-list').evaluate(list => list.scrollWidth - list.clientWidth)).toBe(0);
       await page.setViewportSize({ width: 1280, height: 900 });

@@ -1,4 +1,4 @@
-/** Every page by the keyboard alone: the Tab key comes to all that can be worked, shows where it is, and finds a name there. */
+/** Tests every page with only the keyboard: the Tab key reaches every control, its focus is visible, and it has a name. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -45,7 +45,7 @@ async function open<ToPage>(kind: PageKind, connect: ConnectPage<ToPage>, state:
   return page;
 }
 
-/** The focused element: what it is, whether its focus is visible, and whether it was focused before, ever or in this round. */
+/** Describes the focused element: what it is, whether its focus is visible, and whether it was focused before, ever or in this round. */
 const look = (round: number): string => `(() => {
   const focused = document.activeElement;
   if (!focused || focused === document.body) return null;
@@ -56,7 +56,7 @@ const look = (round: number): string => `(() => {
   return { what: focused.outerHTML.slice(0, 120), isShown, isNamed: Boolean(name?.trim()), isNew: !reached, isSecond: reached === '${round}' };
 })()`;
 
-/** Controls that the keyboard did not reach: one radio button stands for its group, and arrows do the rest. */
+/** Finds controls that the keyboard did not reach. One radio button represents its group, in which arrow keys move. */
 const LEFT_OUT = `[...document.querySelectorAll('button, input, select, textarea, summary, [tabindex="0"]')]
   .filter(element => element.checkVisibility() && !element.disabled && element.tabIndex >= 0 && !('reached' in element.dataset))
   .filter(element => element.type !== 'radio' || ![...document.querySelectorAll('input[data-reached]')].some(other => other.name === element.name))
@@ -64,13 +64,13 @@ const LEFT_OUT = `[...document.querySelectorAll('button, input, select, textarea
 
 const focusedForm = z.object({ what: z.string(), isShown: z.boolean(), isNamed: z.boolean(), isNew: z.boolean(), isSecond: z.boolean() });
 
-/** Goes round the page, and round again while it is still being filled. */
+/** Tabs through the page, and again while it is still being filled. */
 async function expectKeyboard(page: Page): Promise<void> {
   const found: z.infer<typeof focusedForm>[] = [];
   let round = 0;
   const goRound = async (): Promise<{ leftOut: unknown; isFilled: boolean }> => {
     round++;
-    // From where the focus is to the end of the page, and from its beginning on.
+    // From the current focus to the end of the page, and then from its start.
     for (let isRound = false; !isRound; ) {
       await page.keyboard.press('Tab');
       const focused = focusedForm.nullable().parse(await page.evaluate(look(round)));

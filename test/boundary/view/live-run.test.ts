@@ -1,4 +1,4 @@
-/** The host of a run's page while a daemon trains: a history without gaps, over stop, resume, a lost connection and a reload. */
+/** Tests the host of a run's page while a daemon trains: a history without gaps over stop, resume, a lost connection and a reload. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -46,7 +46,7 @@ function openPage(of: RunModel): TestPage<RunToPage> {
 }
 
 const stepsOf = ({ history }: RunModel): number[] => [...history.points('loss').x];
-/** State and lines come by patches of their own. */
+/** State and lines arrive in separate patches. */
 const soon = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
 const hasNoGap = (of: RunModel): void =>
   expect(stepsOf(of)).toEqual(Array.from({ length: of.history.points('loss').x.length }, (_, i) => i + 1));

@@ -1,4 +1,4 @@
-/** The pages of runs in a real browser, over real run folders and their real hosts, worked by mouse and keyboard. */
+/** Tests the pages of runs in a real browser with real run folders and their real hosts, by mouse and keyboard. */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -50,7 +50,7 @@ async function openRun(): Promise<BrowserPage<RunFromPage>> {
   return shown;
 }
 
-/** In dist/screenshots, for people. */
+/** Saves a picture in dist/screenshots, for people. */
 const picture = (page: Page, name: string): Promise<unknown> =>
   page.screenshot({ path: join(import.meta.dirname, '..', '..', '..', 'dist', 'screenshots', `${name}.png`) });
 
@@ -98,7 +98,7 @@ describe.skipIf(executablePath === undefined)(
       const loss = page.getByRole('slider', { name: /^Loss/ });
       await loss.and(page.locator('[aria-valuetext^="step 12"]')).waitFor();
       const over = loss.locator('.u-over');
-      // Whose page is still being filled moves.
+      // Elements move while the page is still being filled.
       await page.getByRole('log').getByText('finished after 12 updates').waitFor();
       await over.hover();
       const area = await over.boundingBox();
@@ -290,7 +290,7 @@ describe.skipIf(executablePath === undefined)(
       await shows.focus();
       await page.keyboard.press('Space');
       await until(async () => !((await loss.getAttribute('aria-valuetext')) ?? '').includes('other'), 'one curve');
-      // The row is drawn anew under the hand that presses.
+      // The row is redrawn while the key is pressed.
       await expect.poll(() => shows.isChecked()).toBe(false);
       await expect.poll(() => shows.evaluate(box => box === box.ownerDocument.activeElement)).toBe(true);
       await page.getByRole('button', { name: 'Remove other from the comparison' }).click();

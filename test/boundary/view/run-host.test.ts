@@ -1,4 +1,4 @@
-/** The host of a run's page over real folders: everything there is, what is new, and what becomes of it when files are rewound. */
+/** Tests the host of a run's page with real folders: everything that exists, what is new, and what happens when files are rewound. */
 import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ afterAll(() => {
 interface Shown {
   readonly page: TestPage<RunToPage>;
   readonly model: RunModel;
-  /** Has the host look at the files now, as an event of the daemon does. */
+  /** Triggers a look at the files, like an event of the daemon. */
   readonly look: () => void;
 }
 
@@ -60,7 +60,7 @@ function show(runDir: string, services = testServices()): Shown {
 
 const linesOf = (runDir: string) => parseLines(readFileSync(join(runDir, 'metrics.jsonl'), 'utf8'), metricsLine);
 
-/** The page has exactly what the file says. */
+/** True if the page has exactly the content of the file. */
 const isWhole = (model: RunModel, runDir: string): boolean => {
   const lines = linesOf(runDir);
   return (
@@ -107,7 +107,7 @@ describe('a finished run', () => {
     look();
     await until(() => model.log.entries.length > 0 && model.overview?.job !== undefined, 'all of it');
     const { length } = page.posted;
-    // A look that begins now ends with what is appended here: the five before it have sent nothing.
+    // The last look ends with the appended line, so the five before it have sent nothing.
     for (let i = 0; i < 5; i++) {
       await new Promise(resolve => setTimeout(resolve, 30));
       look();
@@ -125,7 +125,7 @@ describe('files that change', () => {
     const { model, look } = show(runDir);
     await until(() => isWhole(model, runDir), 'the first part');
     await rewindMetrics(runDir, 6);
-    // More lines than before, in one stretch: the length alone would tell nothing.
+    // More lines than before, appended at once, so that the length alone would not reveal the change.
     for (let step = 7; step <= 40; step++)
       appendFileSync(join(runDir, 'metrics.jsonl'), `${JSON.stringify({ step, epoch: 1, loss: 100 + step })}\n`);
     look();

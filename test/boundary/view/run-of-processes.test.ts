@@ -1,4 +1,4 @@
-/** A run of two processes through the daemon: one job in the queue, one run on its page, with memory and speed of each process. */
+/** A run of two processes through the daemon: one job in the queue, and one run on its page, with memory and speed of each process. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -44,7 +44,7 @@ describe.skipIf(!engine)(`a run of two processes ${reason}`, () => {
     page.receive({ type: 'ready' });
     const text = stringifyRecipe(task.recipe(...SETTINGS, 'processes=2'));
     await client.request('train', { id: 'both', recipe: { text, fileName: 'both.rowtune.yaml', baseDir: task.folder }, runDir });
-    // The processes take the device together: what is queued behind them waits for all of them.
+    // Both processes use the device together, so the next job waits for both.
     const modelDir = join(task.folder, 'model');
     await client.request('verify', { id: 'next', modelDir, engine: 'portable' });
     expect((await client.request('listJobs', {})).map(({ id, state }) => [id, state])).toEqual([
@@ -62,7 +62,7 @@ describe.skipIf(!engine)(`a run of two processes ${reason}`, () => {
       expect(peakBytes).toBeGreaterThanOrEqual(residentBytes);
       expect(residentBytes).toBeGreaterThan(50e6);
       expect(secondsPerUpdate).toBeGreaterThan(waitedSeconds);
-      // The gradients in float32, and the few numbers of the counts.
+      // The gradients in float32, and a few numbers for the counts.
       const gradients = 4 * (model.coverage?.trainable ?? 0);
       expect(bytesPerUpdate).toBeGreaterThanOrEqual(gradients);
       expect(bytesPerUpdate).toBeLessThan(gradients + 2000);

@@ -1,6 +1,6 @@
 /**
- * Every page in the editor's four themes: no text below the contrast that WCAG 2 asks for (4.5 to 1), and none cut off.
- * ROWTUNE_SCREENSHOTS names a folder that gets a picture of each.
+ * Tests every page in the editor's four themes: no text has less contrast than WCAG 2 requires (4.5 to 1), and none is cut off.
+ * ROWTUNE_SCREENSHOTS names a folder for a picture of each.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ afterAll(async () => {
   rmSync(task.folder, { recursive: true, force: true });
 });
 
-/** Visible texts with too little contrast to what is behind them, or that their box cuts off; what is disabled may be faint. */
+/** Finds visible texts with too little contrast, or cut off by their box; disabled elements may be faint. */
 const FAULTS = `(() => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
   const rgba = color => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
@@ -66,7 +66,7 @@ const FAULTS = `(() => {
   return [...new Set(faults)];
 })()`;
 
-/** Opens a page, brings it into each theme, and returns the faults by theme. */
+/** Opens a page, sets each theme, and returns the faults by theme. */
 async function faultsOf<ToPage>(
   name: string,
   kind: PageKind,
@@ -85,7 +85,7 @@ async function faultsOf<ToPage>(
     await page.evaluate(
       `document.documentElement.style.cssText = ${JSON.stringify(style.join(';'))}; document.body.className = document.body.className.replace(/vscode-\\S+/g, '') + ' ${bodyClass}'`,
     );
-    // Two frames: the page notices the theme in one and draws in the next.
+    // Two frames: the page notices the theme in the first one and draws in the second.
     await page.evaluate('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))');
     if (pictures !== undefined) {
       mkdirSync(pictures, { recursive: true });

@@ -1,4 +1,4 @@
-/** The Try page in a real browser: a sample of a run on preferences is picked, and its answers stand side by side with their scores. */
+/** Tests the Try page in a real browser: picks a sample of a run on preferences, whose answers appear side by side with their scores. */
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectTry } from '../../../client/pages/try-host.ts';
@@ -28,7 +28,7 @@ const compared = {
   ],
 };
 
-/** A daemon that scores every sample at once. */
+/** Creates services with a daemon that scores every sample at once. */
 function scoringServices() {
   const services = testServices();
   const asked: RequestParams<'generate'>[] = [];

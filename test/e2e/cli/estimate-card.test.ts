@@ -1,4 +1,7 @@
-/** `rowtune estimate --card`: what a run takes on a card that is not there, by the model of buffers, and what is said of unknown cards. */
+/**
+ * Tests `rowtune estimate --card`: the memory of a run on a card that is not present, by the model of buffers, and the errors for unknown
+ * cards.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -61,7 +64,7 @@ describe('estimate --card', () => {
       fits: true,
       card: { name: 'rtx-4090', bytes: cardBytes('rtx-4090'), usableBytes },
     });
-    // No worker, no code of the engine: a model of 78 thousand numbers takes a few megabytes.
+    // No worker and no engine code: a model of 78 thousand parameters takes a few megabytes.
     const found = estimateForm.parse(value);
     const held = found.weightsBytes + found.trainedBytes + found.gradientBytes + found.optimizerBytes;
     expect(found.totalBytes).toBe(held + found.activationBytes + found.engineOverheadBytes);

@@ -1,6 +1,7 @@
 /**
- * The kit for a GPU on a processor: made, unpacked into an empty folder, and its one command run with nothing on the PATH but what it says that
- * it needs. The other side is left out, whose packages a stripped environment does not have. Needs `rowtune engine install --variant pjrt-cpu`.
+ * Tests the GPU kit on a processor: builds it, unpacks it into an empty folder, and runs its command with only the documented programs on
+ * the PATH. PyTorch's side is left out, because the reduced environment lacks its packages. Needs `rowtune engine install --variant
+ * pjrt-cpu`.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -57,7 +58,7 @@ describeWith('the kit for a GPU', canRun ? plugin : undefined, missing, installe
     for (const measured of ['lora r16', 'columns r\\d+', 'full']) expect(text).toMatch(new RegExp(`\\| rowtune ${measured}`));
     expect(text).toContain('## Failed\n\n- PyTorch + PEFT: no Python with PyTorch');
     expect(status).toBe(1);
-    // What was measured is taken up; no process is started again.
+    // Existing measurements are reused; no process starts again.
     const again = await run(...trial, '--resume', '--python', path.join(scratch, 'no-python'));
     expect(again.output.match(/ {2}kept$/gm)).toHaveLength(3);
   });

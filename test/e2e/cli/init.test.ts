@@ -1,4 +1,4 @@
-/** `rowtune init`: a recipe for data of one's own that `rowtune lint` has nothing against, for each kind of model. */
+/** Tests `rowtune init`: writes a recipe for the user's data in which `rowtune lint` finds no problems, for each kind of model. */
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { cli, cliJson, withFolder } from './run-cli.ts';
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 const TEMPLATE = '{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}';
 
-/** A folder with a chat model, an encoder and one of images, and data for each. */
+/** Creates a folder with a chat model, an encoder and an image model, and data for each. */
 const withData = <T>(use: (folder: string) => Promise<T>): Promise<T> =>
   withFolder(async folder => {
     for (const name of ['llama', 'qwen3_5', 'gemma4', 'bert', 'vit'])
@@ -29,7 +29,7 @@ describe('the recipe fits the data and the model', () => {
     ['faq.csv', 'models/llama', 'causal_lm', { instruction: 'question', output: 'answer' }],
     ['pairs.jsonl', 'models/llama', 'dpo', {}],
     ['mails.csv', 'models/bert', 'sequence_classification', {}],
-    // Layers of four rows: fewer than the default trains.
+    // Layers with four rows, fewer than the default trains.
     ['pairs.jsonl', 'models/qwen3_5', 'dpo', {}],
     ['texts.jsonl', 'models/bert', 'embedding', {}],
     ['photos', 'models/vit', 'image_classification', {}],

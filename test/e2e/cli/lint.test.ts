@@ -1,4 +1,4 @@
-/** `rowtune lint` and what every command has in common: exit statuses, places, JSON. */
+/** Tests `rowtune lint` and what all commands have in common: exit statuses, positions, JSON. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -19,10 +19,10 @@ const withRecipe = <T>(text: string, use: (file: string, folder: string) => Prom
 describe('lint', () => {
   test('examples are right, but for data that is not there', async () => {
     const { status, value } = await cliJson(['lint', 'examples/spam.rowtune.yaml', 'examples/lora.rowtune.yaml']);
-    // Their data is the reader's.
+    // The data of the examples must come from the reader.
     expect(status).toBe(2);
     const isMissing = { code: 'data-not-found' };
-    // Whether their model is here is up to this machine.
+    // Whether the models are downloaded depends on this machine.
     const others = z
       .object({ files: z.array(z.object({ file: z.string(), problems: z.array(z.looseObject({ code: z.string() })) })) })
       .parse(value);
@@ -107,7 +107,7 @@ describe('bad recipes', () => {
     ['evaluate', 'foo=1'],
     ['resume', 'foo=1'],
     ['resume', 'max_steps=many'],
-    // Right as such, but a resumed run can't change it: its worker finds that out.
+    // Valid as such, but a resumed run can't change it; the worker reports that.
     ['resume', 'learning_rate=1.0e-3'],
   ])('%s of a run folder with %s ends with status 2', (command, override) =>
     withFolder(async folder => {

@@ -1,4 +1,4 @@
-/** `rowtune push` against a local hub: an export goes there whole, and nothing else does. */
+/** Tests `rowtune push` with a local hub: it uploads all files of an export and nothing else. */
 import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** `rowtune reproduce --smoke` as a user runs it: rows of texts, images and a language model train, are found finished by a second call; what is missing is named. */
+/**
+ * Tests `rowtune reproduce --smoke` as a user runs it: rows on texts, images and a language model train, and a second call finds them
+ * finished; missing parts are named.
+ */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -31,7 +34,7 @@ test('what a table needs is listed, and what is missing makes it fail', async ()
   expect((await cli(['reproduce', '--table', '7', '--only', 'nothing'], { cwd })).status).toBe(2);
 });
 
-/** One row of each kind, and what it says; every row runs by `rowtune reproduce --table N --smoke`. */
+/** One row of each kind with its expected output; `rowtune reproduce --table N --smoke` runs all rows. */
 const rows = [
   { table: 4, id: 'llama2-fa-spsft', says: 'answering winogrande', measures: ['mean', 'trained'] },
   { table: 6, id: 'resnext101-spsft-dependencies', says: 'dependencies: a share of 0.025 of the rows', measures: ['quality', 'trained'] },

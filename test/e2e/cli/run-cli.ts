@@ -1,4 +1,4 @@
-/** Runs the command line as a user does: the built bundle in a process of its own. */
+/** Runs the command line as a user does: the built bundle in its own process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { parseJson } from '../../support/files/read-json.ts';
 const root = path.join(import.meta.dirname, '..', '..', '..');
 export const golden = path.join(root, 'test', 'golden');
 const program = path.join(root, 'bin', 'rowtune.mjs');
-/** A daemon of the user is left alone. */
+/** A separate state folder, so that the user's daemon is not touched. */
 const stateDir = mkdtempSync(path.join(os.tmpdir(), 'rowtune-state-'));
 
 export interface CliRun {
@@ -25,9 +25,9 @@ export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
-  /** Told of the process as soon as it runs, and of each piece of its stderr. */
+  /** Called with each piece of stderr and with the process. */
   readonly onStderr?: (text: string, child: ChildProcess) => void;
-  /** Its stderr leads nowhere from the start, as where the program that read it is gone. */
+  /** True to close stderr from the start, as if the program that reads it were gone. */
   readonly closesStderr?: boolean;
 }
 
@@ -57,7 +57,7 @@ export function cli(
   });
 }
 
-/** Runs a command with --json, whose stdout is one line: an object. */
+/** Runs a command with --json, whose stdout is one line with an object. */
 export async function cliJson(
   args: readonly string[],
   options?: CliOptions,
@@ -68,11 +68,11 @@ export async function cliJson(
   return { ...run, value: parseJson(lines[0] ?? '', z.record(z.string(), z.unknown())) };
 }
 
-/** The object in the last line of stdout; that of a command that was killed is empty. */
+/** Returns the object in the last line of stdout; an empty object for a killed command. */
 export const lastValue = ({ stdout }: CliRun): Readonly<Record<string, unknown>> =>
   recordIn(stdout.trimEnd().split('\n').at(-1) ?? '') ?? {};
 
-/** A folder of its own, gone after `use`. */
+/** Creates a folder that is removed after `use`. */
 export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'rowtune-e2e-'));
   try {
@@ -82,7 +82,7 @@ export async function withFolder<T>(use: (folder: string) => Promise<T>): Promis
   }
 }
 
-/** The tiny Llama with a tokenizer, and lines of text with a label that its characters tell, in `folder`. */
+/** Writes the tiny Llama with a tokenizer, and lines of text whose characters determine their label, to `folder`. */
 export async function makeTinyTask(folder: string): Promise<{ readonly recipe: string }> {
   await cp(path.join(golden, 'llama'), path.join(folder, 'model'), { recursive: true });
   await cp(path.join(golden, 'tiny-tokenizer'), path.join(folder, 'model'), { recursive: true });

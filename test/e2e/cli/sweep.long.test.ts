@@ -1,4 +1,4 @@
-/** A sweep through the command line: halving, killed in the middle and continued, and its best run trained alone. */
+/** Tests a sweep on the command line: halving, killed in the middle and continued, and its best run trained alone. */
 import { existsSync, readdirSync } from 'node:fs';
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -25,7 +25,7 @@ const here = {
   },
 };
 const inFolder = (...parts: string[]): string => path.join(folder, 'runs', ...parts);
-/** The trained numbers of a run's last checkpoint. */
+/** Returns the trained weights of a run's last checkpoint. */
 async function trained(run: string): Promise<Buffer> {
   const [last = ''] = readdirSync(inFolder(run, 'checkpoints'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))

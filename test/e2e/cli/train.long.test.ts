@@ -1,4 +1,4 @@
-/** Training through the command line on a tiny model: train, evaluate, generate, export, and every way in which a run can be cut short. */
+/** Training on the command line with a tiny model: train, evaluate, generate, export, and every way in which a run can be interrupted. */
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -21,24 +21,24 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The engine of the machine; the wasm one is tried by `verify`. */
+/** Runs commands with the default engine; `verify` tests the wasm one. */
 const here = {
   get cwd() {
     return folder;
   },
 };
-/** The one that is chosen without asking, and those that run only where they are named. */
+/** The engine that is chosen by default, and those that run only on request. */
 const engines = [
   { engine: 'auto', missing: undefined },
   ...(await listEngines()).flatMap(({ name: engine, missing }) => (engineCatalog[engine].isOnRequest ? [{ engine, missing }] : [])),
 ];
-/** A run that does not end by itself while a test looks on. */
+/** Settings of a run that does not end during a test. */
 const LONG = ['num_train_epochs=100000', 'eval_strategy=no'];
 const runsForm = z.array(z.object({ runDir: z.string(), state: z.string() }));
 const metricsOf = async (run: string) => parseLines(await readFile(path.join(folder, run, 'metrics.jsonl'), 'utf8'), metricsLine);
 
 describe('a run from end to end', () => {
-  /** The evaluation of runs/tiny, which several tests compare with. */
+  /** The evaluation of runs/tiny, with which several tests compare. */
   let evaluated: ReturnType<typeof cliJson> | undefined;
   const evaluatedRun = (): ReturnType<typeof cliJson> => {
     evaluated ??= cliJson(['evaluate', 'runs/tiny'], here);

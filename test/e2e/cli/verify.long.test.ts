@@ -1,4 +1,4 @@
-/** `rowtune verify` on the reference folders of the Llama family, on every engine that is here. */
+/** Tests `rowtune verify` on the reference folders of the Llama family, on every installed engine. */
 import { existsSync, readdirSync } from 'node:fs';
 import { cp, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -10,7 +10,7 @@ import { resolveSettings } from '../../../trainer/settings.ts';
 import { readRecord } from '../../support/files/read-json.ts';
 import { cli, cliJson, golden, withFolder } from './run-cli.ts';
 
-/** The families that the test's golden folders need. */
+/** The model types of the test's golden folders. */
 const FAMILIES = new Set(['llama', 'qwen2', 'mistral']);
 const folders = readdirSync(golden).filter(name => {
   const config = path.join(golden, name, 'config.json');
@@ -24,7 +24,7 @@ const engines = [
   { name: 'tensorflow', here: listEngines(cacheDir).length > 0 },
 ];
 
-// One process for all: most of the time of one goes into its start.
+// One process for all folders, because most of the time goes into its start.
 for (const { name, here } of engines)
   test.skipIf(!here)(`all of them on ${name}${here ? '' : ' (skipped: not installed; rowtune engine install)'}`, async () => {
     const all = folders.map(folder => path.join(golden, folder));

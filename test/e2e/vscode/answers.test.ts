@@ -1,4 +1,4 @@
-/** The answers of a run and the weights of its data in a real editor: by the keyboard, and with names for who does not see them. */
+/** Tests the answers of a run and the weights of its data in a real editor: by keyboard, and with names for screen readers. */
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
@@ -26,7 +26,7 @@ const ANSWERS = [
 const CHATS = 'model: chat-model\ndata: { train: chats.jsonl }\nmax_length: 60\n';
 const TEMPLATE = '{% for m in messages %}{{ m.role[:1] }} {{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}a {% endif %}';
 
-/** Some expect several lines, which so short a training does not teach: their answers are imperfect. */
+/** Some samples expect several lines, which such a short training does not teach, so their answers are imperfect. */
 const sample = (n: number) =>
   n % 3 === 0
     ? { prompt: `Extract as JSON:\n\nOrder ${n}: nails.`, completion: '{\n  "item": "nails"\n}' }
@@ -94,7 +94,7 @@ describeEditor(
       expect(reached).toEqual(['Evaluation', 'Only imperfect', 'Previous', 'Next']);
       await workbench.press('Enter');
       await expect.poll(() => where.textContent()).toBe('prompts 21 to 24 of 24');
-      // There is no page to turn to, and the next key still belongs to the button.
+      // There is no next page, but the button keeps the focus.
       expect(await focusedIn(page)).toBe('Next');
       await workbench.press('Enter');
       await workbench.press('Shift+Tab');

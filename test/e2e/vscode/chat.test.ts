@@ -1,4 +1,4 @@
-/** A run in the chat of a real editor: another extension finds it among the models, asks it, and cancels an answer. */
+/** Tests a run in the chat of a real editor: another extension finds it among the models, queries it, and cancels an answer. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { START_MS, shownState } from './long-run.ts';
 import { describeEditor } from './session.ts';
 
 const RECIPE = 'model: model\nr: 8\ndata: { train: train.jsonl, prompt: "{text}:" }\nmax_length: 48\nmax_steps: 2\n';
-/** The oldest supported editor has no such interface. */
+/** True if the editor has the interface, which the oldest supported one lacks. */
 const hasChat = process.env.ROWTUNE_TEST_EDITOR !== 'oldest';
 
 describeEditor(

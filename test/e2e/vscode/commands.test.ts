@@ -1,4 +1,7 @@
-/** Every command that the other tests in an editor do not run: each from the palette, as a user does it, and offered only where it makes sense. */
+/**
+ * Tests every command that the other editor tests do not run: each from the palette, as a user runs it, and offered only where it makes
+ * sense.
+ */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -34,7 +37,7 @@ describeEditor(
       await workbench.screenshot('new-recipe-task');
       const tasks = await rows.locator('.label-name').allTextContents();
       expect(tasks).toEqual(expect.arrayContaining(['Distillation', 'Reward model']));
-      // A language model has no labels, and sees nothing.
+      // A language model has no classification head and takes no images.
       for (const task of ['Text classification', 'Image classification']) expect(tasks).not.toContain(task);
       await workbench.pick('Language model');
       await workbench.pick('Sparse fine-tuning (SPSFT)');
@@ -91,7 +94,7 @@ describeEditor(
       writeFileSync(inFolder('.vscode', 'settings.json'), JSON.stringify({ 'rowtune.card': 'rtx-4090' }));
       await workbench.openFile('short.rowtune.yaml');
       const answer = /short: About .* on RTX 4090, .*GPU: unmeasured/;
-      // The setting may not be read yet.
+      // The setting may not have been read yet.
       await until(
         async () => {
           await workbench.runCommand('Rowtune: Estimate Memory');
@@ -116,7 +119,7 @@ describeEditor(
     test('the view of models follows the files, and says what is wrong with one', async () => {
       const item = (text: RegExp) => workbench.page.getByRole('treeitem', { name: text });
       await workbench.runCommandUntil('Rowtune: Focus on Models View', item(/^model.*parameters/));
-      // A window that is new may not watch its folder yet, so files are written until one is seen.
+      // A new window may not be watching its folder yet, so write files until one is noticed.
       const writtenUntil = (text: RegExp, write: () => void) =>
         until(
           async () => {
@@ -140,7 +143,7 @@ describeEditor(
     });
 
     test('Open Settings and Get Started lead to what belongs to Rowtune', async () => {
-      // A tab in older editors, a dialog in newer ones.
+      // The settings open in a tab in older editors and in a dialog in newer ones.
       const settings = workbench.page.locator('.settings-editor:visible');
       await workbench.runCommandUntil('Rowtune: Open Settings', settings);
       await settings.locator('.setting-item-category', { hasText: 'Rowtune' }).first().waitFor();

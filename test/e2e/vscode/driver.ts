@@ -1,28 +1,28 @@
-/** Drives a workbench as a person does: keys, clicks, and what is seen. The only place in these tests that knows VS Code's own elements. */
+/** Drives a workbench as a user does: keys, clicks, and visible text. Only this file knows VS Code's own elements. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { until } from '../../support/machine/until.ts';
 
-/** For what an editor does by itself; a training is waited for by its test. */
+/** Time limit for the editor's own actions; tests of a training set their own. */
 const PATIENCE_MS = 120_000;
-/** Before the palette is opened anew, the first time. */
+/** Delay before the palette is reopened for the first time. */
 const PALETTE_MS = 3000;
-/** Before the command that opens a list is run anew, the first time: the list may wait for the daemon. */
+/** Delay before a command that opens a list is run again for the first time; the list may wait for the daemon. */
 const LIST_MS = 15_000;
-/** Commands that a search for a category finds; the palette has some hundred of all others. */
+/** Maximum number of commands that a search for a category finds; the palette has some hundred others. */
 const MOST_ALIKE = 300;
-/** Until a command has had its effect: processes are started and ended. */
+/** Time limit for a command's effect, because processes are started and ended. */
 const EFFECT_MS = 20_000;
-/** Before a text that is not shown is typed anew. */
+/** Delay before a text that is not displayed is typed again. */
 const TYPED_MS = 5000;
 const SIZE = { width: 1600, height: 1000 };
 
 /**
- * Until it succeeds; an editor under load loses keys.
- * @param attempt with the number by which its own patience is to be multiplied: what was too slow once gets twice the time
- * @throws Error naming what did not come
+ * Retries until it succeeds, because an editor under load loses keys.
+ * @param attempt called with a factor for its time limits, which doubles with each attempt
+ * @throws Error that names what did not happen
  */
 async function retry(what: string, attempt: (factor: number) => Promise<void>, patienceMs = PATIENCE_MS): Promise<void> {
   const deadline = performance.now() + patienceMs;
@@ -45,7 +45,7 @@ export class Workbench {
     this.name = name;
   }
 
-  /** @param name of the pictures that `screenshot` takes */
+  /** @param name prefix of the pictures that `screenshot` takes */
   static async open(browser: Browser, url: string, name: string): Promise<Workbench> {
     const context = await browser.newContext({ viewport: SIZE, reducedMotion: 'reduce' });
     const page = await context.newPage();
@@ -56,22 +56,22 @@ export class Workbench {
     return workbench;
   }
 
-  /** The first start takes its time: the browser compiles the editor. */
+  /** Waits for the workbench; the first start is slow, because the browser compiles the editor. */
   private async ready(): Promise<void> {
     await this.page.locator('.monaco-workbench .part.statusbar').waitFor();
     await this.page.locator('.monaco-workbench .explorer-folders-view .monaco-list-row').first().waitFor();
   }
 
-  /** Reloads the page, as the browser's own reload and `Developer: Reload Window` do. */
+  /** Reloads the page, like the browser's own reload and `Developer: Reload Window`. */
   async reload(): Promise<void> {
     await this.page.reload();
     await this.page.locator('.monaco-workbench .part.statusbar').waitFor();
   }
 
-  /** Picks the command of exactly this title, category and all, from the palette; waits for it while extensions start. */
+  /** Runs the command with exactly this title, including its category, from the palette; waits for it while extensions start. */
   async runCommand(title: string, patienceMs = PATIENCE_MS): Promise<void> {
     const row = this.quickPickRow(title);
-    // A palette that is open does not learn of commands that come later, and a page that comes back takes the focus from it.
+    // An open palette does not show commands registered later, and a page that is restored takes the focus from it.
     const attempt = async (factor: number): Promise<void> => {
       try {
         await this.page.keyboard.press('F1');
@@ -86,12 +86,12 @@ export class Workbench {
     await retry(`'${title}' in the palette`, attempt, patienceMs);
   }
 
-  /** Runs a command, and again where nothing comes of it: what takes the focus from the palette takes the key that was meant for it, too. */
+  /** Runs a command until it has its effect; when something takes the focus from the palette, the key press is lost, too. */
   async runCommandUntil(title: string, effect: Locator | (() => boolean | Promise<boolean>)): Promise<void> {
     const holds = typeof effect === 'function' ? effect : async () => (await effect.count()) > 0;
     await retry(`the effect of '${title}'`, async factor => {
       if (await holds()) return;
-      // A command that has had its effect meanwhile may not be offered again.
+      // A command that already had its effect may no longer be offered.
       await this.runCommand(title, LIST_MS * factor).catch(async error => {
         if (!(await holds())) throw error;
       });
@@ -107,7 +107,10 @@ export class Workbench {
       .first();
   }
 
-  /** Runs a command that asks which, and chooses; a page that takes the focus in between closes the list, which is then asked for anew. */
+  /**
+   * Runs a command that opens a list, and chooses from it. A page that takes the focus in between closes the list, so the command runs
+   * again.
+   */
   async runCommandOn(title: string, label: string): Promise<void> {
     await retry(`'${label}' for ${title}`, async factor => {
       await this.runCommand(title);
@@ -128,14 +131,14 @@ export class Workbench {
     await this.accept(row);
   }
 
-  /** Runs a command that asks which, and takes these. */
+  /** Runs a command that opens a list, and chooses these entries. */
   async runCommandOnEach(title: string, labels: readonly string[]): Promise<void> {
     await this.runCommand(title);
     for (const label of labels) await this.quickPickRow(label).click();
     await this.page.locator('.quick-input-widget .quick-input-action a.monaco-button', { hasText: /^OK$/ }).click();
   }
 
-  /** Titles of all commands of a category that the palette has now. */
+  /** Returns the titles of all commands of a category that the palette offers. */
   async offered(category: string): Promise<ReadonlySet<string>> {
     await retry(`the palette of ${category}`, async factor => {
       try {
@@ -148,10 +151,10 @@ export class Workbench {
     });
     const rows = this.page.locator('.quick-input-list .monaco-list-row');
     const labels = () => rows.locator('.label-name').allTextContents();
-    // The list holds the rows that are in sight; the focus, which walks down through it, knows its place among all.
+    // The list contains only visible rows. The focus, which moves down through it, knows its position among all of them.
     const focused = this.page.locator('.quick-input-list .monaco-list-row.focused');
     const placeOf = async () => [await focused.getAttribute('aria-posinset'), await focused.getAttribute('aria-setsize')] as const;
-    // Titles that are only alike stand at its end.
+    // Similar titles come at the end of the list.
     const isFiltered = async () => Number((await placeOf())[1]) < MOST_ALIKE && (await labels())[0]?.startsWith(`${category}: `);
     await expect.poll(isFiltered).toBe(true);
     const found = new Set(await labels());
@@ -167,12 +170,12 @@ export class Workbench {
     return new Set(own.map(label => label.slice(category.length + 2)));
   }
 
-  /** Presses a button of a notification, however long that is shown. */
+  /** Presses a button of a notification, however long the notification is displayed. */
   async pressNotification(text: string | RegExp, button: string): Promise<void> {
     await this.notification(text).getByRole('button', { name: button }).click();
   }
 
-  /** Answers the dialog that stands in front of everything. */
+  /** Answers a modal dialog. */
   async dialogButton(name: string): Promise<void> {
     await this.page.locator('.monaco-dialog-box').getByRole('button', { name, exact: true }).click();
   }
@@ -181,14 +184,14 @@ export class Workbench {
     return this.page.locator('.tabs-container .tab', { hasText: name });
   }
 
-  /** By the mouse: a page that takes the focus takes the keys, too. */
+  /** Closes a tab with the mouse, because a page that takes the focus takes the keys, too. */
   async closeTab(name: string): Promise<void> {
     const tab = this.tab(name);
     await tab.click({ button: 'middle' });
     await tab.waitFor({ state: 'detached' });
   }
 
-  /** Types the answer into the box that asks under this title. */
+  /** Types an answer into the input box with this title. */
   async answer(title: string, text: string): Promise<void> {
     await this.page.locator('.quick-input-widget .quick-input-title', { hasText: title }).waitFor();
     const input = this.page.locator('.quick-input-widget input.input');
@@ -196,10 +199,10 @@ export class Workbench {
     await input.press('Enter');
   }
 
-  /** By the keyboard: the mouse would have to pass through the hover of the entry that it rests on. */
+  /** Accepts an entry with the keyboard; the mouse would have to pass through the hover of the entry below it. */
   private async accept(row: Locator): Promise<void> {
     await row.waitFor({ timeout: LIST_MS });
-    // The row is gone where the list was closed meanwhile.
+    // The row is gone if the list was closed in the meantime.
     const isFocused = () => row.evaluate(element => element.classList.contains('focused'), undefined, { timeout: LIST_MS });
     for (let i = 0; !(await isFocused()); i++) {
       if (i === 20) throw new Error(`the entry ${await row.textContent()} can't be reached`);
@@ -208,7 +211,7 @@ export class Workbench {
     await this.press('Enter');
   }
 
-  /** Names a file or folder in the dialog that saves, once it has made its suggestion: it writes that over what came before. */
+  /** Enters a path in the save dialog, but only after the dialog has written its suggestion, which replaces earlier input. */
   async saveAs(path: string, suggestion: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input.input');
     await expect.poll(() => input.inputValue()).toMatch(new RegExp(`/${suggestion}$`));
@@ -223,7 +226,7 @@ export class Workbench {
     await this.page.locator('.editor-instance .view-lines').first().click();
   }
 
-  /** Makes it the text of the open editor, key by key; one that still starts its extensions loses some, and the text is then typed anew. */
+  /** Types the text into the open editor key by key. While extensions start, keys may be lost; the text is then typed again. */
   async write(text: string): Promise<void> {
     const lines = this.page.locator('.editor-instance .view-line');
     await retry('the text that was typed', async factor => {
@@ -231,7 +234,7 @@ export class Workbench {
       await this.press('Control+A');
       await this.press('Delete');
       await this.page.keyboard.type(text, { delay: 15 });
-      // The editor draws its lines in any order, spaces as those that do not break, and hints behind a line.
+      // The editor renders lines in any order, with non-breaking spaces, and with hints at their ends.
       const missing = async () => {
         const shown = (await lines.allTextContents()).map(line => line.replaceAll('\u00a0', ' '));
         return text.split('\n').filter(line => !shown.some(each => each.startsWith(line)));
@@ -253,7 +256,7 @@ export class Workbench {
     return this.page.locator(`.view-overlays .squiggly-${severity}`);
   }
 
-  /** Messages of the problems panel, which it opens. */
+  /** Opens the problems panel and returns its messages. */
   async problems(): Promise<string[]> {
     await this.runCommand('Problems: Focus on Problems View');
     const rows = this.page.locator('.markers-panel .marker-message');
@@ -261,12 +264,12 @@ export class Workbench {
     return rows.allTextContents();
   }
 
-  /** Goes to the next problem, opens the bulb and takes a fix. */
+  /** Goes to the next problem, opens its lightbulb and applies a fix. */
   async applyQuickFix(title: string | RegExp): Promise<void> {
     await this.accept(await this.showQuickFix(title));
   }
 
-  /** Goes to the next problem and opens its bulb. The fixes come from another process, so the bulb may open empty. @returns the fix */
+  /** Goes to the next problem and opens its lightbulb. Fixes come from another process, so the menu may open empty. @returns the fix */
   async showQuickFix(title: string | RegExp): Promise<Locator> {
     const fix = this.page.locator('.action-widget .monaco-list-row', { hasText: title }).first();
     await retry(`the fix ${title}`, async factor => {
@@ -280,29 +283,29 @@ export class Workbench {
     return fix;
   }
 
-  /** Presses what stands above the first line of a recipe, until it has had its effect: lenses are drawn anew while the recipe is looked at. */
+  /** Presses a lens above the first line of a recipe until it has its effect, because lenses are redrawn while the recipe is checked. */
   async pressLens(text: string, effect: Locator): Promise<void> {
     const lens = this.page.locator('.codelens-decoration a', { hasText: text }).first();
     await retry(`what the lens ${text} does`, async factor => {
-      // The click that gave the editor the focus may have scrolled it, below the lens.
+      // The click that focused the editor may have scrolled it so that the lens is out of view.
       await this.press('Control+Home');
       await lens.click({ timeout: LIST_MS * factor });
       await effect.first().waitFor({ timeout: LIST_MS * factor });
     });
   }
 
-  /** Clears what lies over the page. */
+  /** Closes the notifications that cover the page. */
   async clearNotifications(): Promise<void> {
     const toasts = this.page.locator('.notifications-toasts .notification-list-item');
     await this.runCommandUntil('Notifications: Clear All Notifications', async () => (await toasts.count()) === 0);
   }
 
-  /** Takes a theme from the editor's list. @param kind the class that a window has in themes of this kind */
+  /** Chooses a theme from the editor's list. @param kind the class of a window with themes of this kind */
   async theme(label: string, kind: string): Promise<void> {
     await retry(`the theme ${label}`, async factor => {
       await this.runCommand('Preferences: Color Theme');
       try {
-        // The list begins at the theme in use and holds what is in sight, so the name is typed.
+        // The list starts at the current theme and contains only visible entries, so type the name.
         await this.page
           .locator('.quick-input-list .label-name', { hasText: /^(Dark|Light)/ })
           .first()
@@ -317,7 +320,7 @@ export class Workbench {
     await this.page.locator(`.monaco-workbench.${kind}`).first().waitFor();
   }
 
-  /** The first with this text: the last line of a progress may stand next to the error that repeats it. */
+  /** Returns the first notification with this text; the last line of a progress may repeat in an error. */
   notification(text: string | RegExp): Locator {
     const shown = '.notifications-toasts .notification-list-item, .notifications-center .notification-list-item';
     return this.page.locator(shown, { hasText: text }).first();
@@ -327,7 +330,7 @@ export class Workbench {
     return this.page.locator('.statusbar-item', { hasText: text });
   }
 
-  /** The frame of the extension's page that has such an element. */
+  /** Returns the frame of the extension's page that contains such an element. */
   async webview(selector: string, timeoutMs = PATIENCE_MS): Promise<Frame> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -345,7 +348,7 @@ export class Workbench {
     }
   }
 
-  /** Milliseconds that the editor says the extension took, in its own list of running extensions. */
+  /** Returns the extension's activation time in ms, from the editor's list of running extensions. */
   async activationMs(extension: string): Promise<number> {
     await this.runCommand('Developer: Show Running Extensions');
     const row = this.page.locator('.runtime-extensions-editor .extension', { hasText: extension });
@@ -356,7 +359,7 @@ export class Workbench {
     return Number(found);
   }
 
-  /** Saves a picture in ROWTUNE_SCREENSHOTS, or with the test's temporary files; returns the file. */
+  /** Saves a picture in ROWTUNE_SCREENSHOTS, or with the test's temporary files. Returns the file. */
   async screenshot(stage: string): Promise<string> {
     mkdirSync(screenshotFolder, { recursive: true });
     const file = join(screenshotFolder, `${this.name}-${stage}.png`);

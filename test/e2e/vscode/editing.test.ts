@@ -1,4 +1,4 @@
-/** A recipe is written in a real editor: the mistake is marked as it is typed, and its quick fix fixes it. */
+/** Tests writing a recipe in a real editor: a mistake is marked while it is typed, and its quick fix fixes it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -36,7 +36,7 @@ describeEditor(
       expect(readFileSync(join(session().task.folder, 'mine.rowtune.yaml'), 'utf8')).toBe(RECIPE.replace('learnin_', 'learning_'));
     });
 
-    // It depends on the machine and on what else it does, so it is printed.
+    // Printed only, because it depends on the machine and its load.
     test('the editor says that the extension is up', async () => {
       console.log(`activation of the extension: ${await workbench.activationMs('Rowtune')} ms`);
     });

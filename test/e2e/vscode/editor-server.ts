@@ -1,4 +1,4 @@
-/** A VS Code of its own for a test file: server, user data, extensions, state of Rowtune; everything ends with `stop`. */
+/** A separate VS Code for a test file, with its own server, user data, extensions and state of Rowtune; `stop` ends everything. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,13 +6,13 @@ import path, { join } from 'node:path';
 import { cacheDir as userCacheDir } from '../../support/cache-dir.ts';
 import { until } from '../../support/machine/until.ts';
 
-/** Settings that spare the tests from clicking things away, and that stop the editor from typing by itself. */
+/** Settings that avoid interruptions and keep the editor from inserting text by itself. */
 const SETTINGS = {
   'security.workspace.trust.enabled': false,
   'workbench.startupEditor': 'none',
   'workbench.colorTheme': 'Default Dark Modern',
   'workbench.tips.enabled': false,
-  // What moves without end is drawn without end, by a processor.
+  // Endless animations would be rendered endlessly, by a processor.
   'workbench.reduceMotion': 'on',
   'editor.cursorBlinking': 'solid',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
@@ -31,30 +31,32 @@ const SETTINGS = {
   'editor.acceptSuggestionOnEnter': 'off',
 };
 
-/** The server of the language notices by itself that its parent is gone, a terminal by its closed pipe. */
+/**
+ * Time limit for processes to end: the language server notices by itself that its parent is gone, and a terminal that its pipe is closed.
+ */
 const END_MS = 60_000;
 
 export interface EditorParams {
-  /** The editor that `findEditor` returns, and the folder in which it has installed the package. */
+  /** The editor from `findEditor`, and the folder in which the package is installed. */
   readonly editor: { readonly node: string; readonly main: string; readonly extensions: string };
-  /** The user's settings, in addition to those that all tests have. */
+  /** The user's settings, in addition to those of all tests. */
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** The folder of Rowtune's engines and models; the user's own where none is given. */
+  /** The folder of Rowtune's engines and models; by default, the user's own. */
   readonly cacheDir?: string;
-  /** Packages of other extensions, to be installed next to ours. */
+  /** Packages of other extensions to install next to ours. */
   readonly extensions?: readonly string[];
 }
 
 export interface EditorServer {
-  /** Address of the workbench with that folder open. */
+  /** Address of the workbench with this folder open. */
   url(folder: string): string;
   /** State folder of Rowtune's daemon. */
   readonly stateDir: string;
-  /** Everything that the editor wrote about extensions, newest session last. */
+  /** Everything that the editor logged about extensions, newest session last. */
   readLogs(): string;
-  /** Processes that this editor started, itself among them, whatever became of their parents. */
+  /** Processes that this editor started, including itself, whatever happened to their parents. */
   processes(): EditorProcess[];
-  /** Ends the daemon as a user does, kills the editor. @throws Error naming the processes that are left */
+  /** Stops the daemon as a user does, then kills the editor. @throws Error that names the remaining processes */
   stop(): Promise<void>;
 }
 
@@ -63,7 +65,7 @@ export interface EditorProcess {
   readonly command: string;
 }
 
-/** Starts an editor that has the package. */
+/** Starts an editor with the package installed. */
 export async function startEditor({
   editor,
   settings = {},
@@ -101,7 +103,7 @@ export async function startEditor({
     processes,
     stop: async () => {
       execFileSync(process.execPath, [commandLine, 'daemon', 'stop'], { env, stdio: 'ignore' });
-      // The editor's own processes take their time to end, or wait for windows; ours have to notice that they are gone.
+      // The editor's own processes end slowly, or wait for windows; ours must notice that they are gone.
       for (const { pid } of processes().filter(({ command }) => command.includes(path.dirname(editor.main)))) killQuietly(pid);
       try {
         await until(() => processes().length === 0, 'our processes end after those of the editor', END_MS);
@@ -135,11 +137,11 @@ function killQuietly(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile.
+    // It has ended in the meantime.
   }
 }
 
-/** An environment is inherited by everything that is started, so it tells whose a process is. */
+/** Finds processes by a variable in their environment, which all child processes inherit. */
 function processesWith(assignment: string): EditorProcess[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
@@ -148,7 +150,7 @@ function processesWith(assignment: string): EditorProcess[] {
         if (!readFileSync(`/proc/${name}/environ`, 'utf8').split('\0').includes(assignment)) return [];
         return [{ pid: Number(name), command: readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim() }];
       } catch {
-        return []; // it has ended meanwhile
+        return []; // it has ended in the meantime
       }
     });
 }

@@ -1,4 +1,4 @@
-/** The first hour of a new user: a number that is shown in two places is the same, and nothing is offered that a run does not have. */
+/** Tests the first hour of a new user: a number shown in two places is the same, and nothing is offered that a run does not have. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -12,9 +12,9 @@ import { describeEditor } from './session.ts';
 const rest = (data: string): string =>
   `data: { train: ${data}.jsonl, eval: heldout.jsonl }\nmax_length: 48\nmax_steps: 8\nlogging_steps: 3\n`;
 const RECIPES: Readonly<Record<string, string>> = {
-  // The first by its name: Start Training must not offer it first while another recipe is open.
+  // Sorts first by name, but Start Training must not offer it first while another recipe is open.
   adapter: `name: tuned\nmodel: model\nmethod: lora\nr: 4\n${rest('train').replace(' }', ', format: text }')}`,
-  // Its model is none that classifies.
+  // Its model is not a classifier.
   classes: `model: model\ntask: sequence_classification\nr: 8\n${rest('train')}`,
   foreign:
     'base_model: model\nload_in_8bit: false\nadapter: lora\nlora_r: 8\ndatasets:\n  - path: train.jsonl\nmicro_batch_size: 2\nsequence_len: 48\n',
@@ -29,7 +29,7 @@ describeEditor(
   session => {
     let workbench: Workbench;
     const inFolder = (...names: string[]): string => join(session().task.folder, ...names);
-    /** The newest value of each name. */
+    /** The newest value of each metric. */
     const metrics = (run: string): Readonly<Record<string, number>> => {
       return Object.assign({}, ...parseLines(readFileSync(inFolder('runs', run, 'metrics.jsonl'), 'utf8'), metricsLine));
     };

@@ -1,4 +1,4 @@
-/** A machine on which no engine is installed yet: that is reported, an installation is offered, and nothing else is refused. */
+/** Tests a machine without an installed engine: this is reported, an installation is offered, and nothing else is refused. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** A run by the keyboard alone: found in its view, opened, stopped from its page, its heatmap opened from the menu, a cell of it looked at. */
+/**
+ * Tests a run with only the keyboard: finds it in its view, opens it, stops it from its page, opens its heatmap from the menu, and inspects
+ * a cell.
+ */
 import type { Frame } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { until } from '../../support/machine/until.ts';
@@ -6,9 +9,9 @@ import type { Workbench } from './driver.ts';
 import { readRun, START_MS, stepsDone, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';
 
-/** More than any page has places for the Tab key. */
+/** Maximum number of Tab stops; more than any page has. */
 const MOST_TABS = 60;
-/** Before a key is pressed again whose effect does not come: what has only just got the focus takes none yet. */
+/** Delay before a key without effect is pressed again: an element that was just focused ignores keys at first. */
 const KEY_MS = 3000;
 
 const comes = (holds: () => Promise<boolean>): Promise<boolean> =>
@@ -17,7 +20,7 @@ const comes = (holds: () => Promise<boolean>): Promise<boolean> =>
     () => false,
   );
 
-/** Returns the text or label of the focused element of a page; empty where the focus is elsewhere. */
+/** Returns the text or label of a page's focused element; empty if the focus is elsewhere. */
 const focusedIn = (page: Frame): Promise<string> =>
   page.evaluate(`document.hasFocus() ? (document.activeElement?.ariaLabel ?? document.activeElement?.textContent ?? '') : ''`);
 
@@ -37,7 +40,7 @@ describeEditor(
 
     async function goToRun(): Promise<void> {
       const row = workbench.page.getByRole('treeitem', { name: /^mine, / });
-      // The tree remembers its row while the keys go elsewhere.
+      // The tree remembers its row even while it has no focus.
       const hasFocus = () =>
         row.evaluate(
           element =>
@@ -57,7 +60,7 @@ describeEditor(
       await until(isThere, 'the run has the focus');
     }
 
-    /** Presses it on the run, until it has had its effect. */
+    /** Presses a key on the run until it has its effect. */
     async function pressOnRun(key: string, hasEffect: () => Promise<boolean>): Promise<void> {
       const isThere = async (): Promise<boolean> => {
         await goToRun();
@@ -81,7 +84,7 @@ describeEditor(
     });
 
     test('its heatmap is opened from the menu, and a cell of it', async () => {
-      // A run that has just moved to another group is drawn anew.
+      // A run that just moved to another group is redrawn.
       await workbench.page.getByRole('treeitem', { name: /^Stopped/ }).waitFor();
       const entry = workbench.page.locator('.context-view .action-item.focused', { hasText: 'Open Heatmap' });
       const openHeatmap = async (): Promise<boolean> => {
@@ -92,7 +95,7 @@ describeEditor(
         }, 'the entry of the menu');
         await workbench.press('Enter');
         if (await comes(async () => (await workbench.tab('Heatmap: mine').count()) > 0)) return true;
-        // The row was drawn anew while its menu was open: the editor forgot which run it was, and a list asks for it.
+        // The row was redrawn while its menu was open, so the editor forgot the run and opened a list.
         await workbench.press('Escape');
         return false;
       };

@@ -1,16 +1,16 @@
-/** A run that lasts as long as a test wants, and what its folder and its page say of it. */
+/** A run that lasts as long as a test needs, and what its folder and its page report. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { parseJson } from '../../support/files/read-json.ts';
 import type { Workbench } from './driver.ts';
 
-/** Before a page is looked for anew. */
+/** Delay before the page is searched for again. */
 const PAGE_MS = 5000;
-/** Loading, scoring and compiling come before the first update. */
+/** Time limit for a start: loading, scoring and compiling come before the first update. */
 export const START_MS = 240_000;
 
-/** The tiny model makes some hundred updates a second: these last for a quarter of an hour. */
+/** A recipe that lasts a quarter of an hour; the tiny model makes some hundred updates per second. */
 const RECIPE = [
   'model: model',
   'method: spsft',
@@ -29,9 +29,9 @@ const RECIPE = [
 ].join('\n');
 
 export interface LongRun {
-  /** `preparing`, `running`, `stopped` …, as the run's folder says. */
+  /** The state in the run's folder: `preparing`, `running`, `stopped` … */
   readonly state: string;
-  /** Lines of metrics that are on the disk. */
+  /** Number of metrics lines on disk. */
   readonly lines: number;
 }
 
@@ -43,16 +43,16 @@ export function readRun(folder: string): LongRun {
   return { state, lines: read('metrics.jsonl').trimEnd().split('\n').length };
 }
 
-/** The steps that the run's page shows ("2,010 of 20,000 steps · …"); 0 if the page is not open. */
+/** Returns the steps that the run's page shows ("2,010 of 20,000 steps · …"); 0 if the page is not open. */
 export async function stepsDone(workbench: Workbench): Promise<number> {
   const text = (await shownText(workbench, '.run-facts')) ?? '';
   return Number(/^([\d,]+) of/.exec(text)?.[1]?.replaceAll(',', '') ?? 0);
 }
 
-/** The word for its state on its page. */
+/** Returns the state that the page shows. */
 export const shownState = (workbench: Workbench): Promise<string | undefined> => shownText(workbench, '.run-title .pill');
 
-/** A page that is opened anew is another: what is asked of the one before has no answer. */
+/** Returns a text of the run's page; undefined if the page is being replaced by a new one, because queries to the old one fail. */
 async function shownText(workbench: Workbench, selector: string): Promise<string | undefined> {
   try {
     const page = await workbench.webview('.run-facts', PAGE_MS);

@@ -1,9 +1,9 @@
-/** The content of the package that users install, and its size. */
+/** Tests the content and size of the package that users install. */
 import { readFileSync } from 'node:fs';
 import { expect, inject, test } from 'vitest';
 import { zipEntries } from '../../support/files/zip-entries.ts';
 
-/** The engine is installed, not shipped: what is here is downloaded by everybody at every update. */
+/** Maximum size of the package, which every user downloads with each update. The engine is installed separately. */
 const MAX_PACKAGE_BYTES = 3_000_000;
 
 const vsix = readFileSync(inject('vsix'));

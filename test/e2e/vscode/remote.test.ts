@@ -1,4 +1,4 @@
-/** A daemon on another machine: reached by address and token from the editor, whose runs, models and devices are then those over there. */
+/** Tests a daemon on another machine, connected by address and token: the editor shows the runs, models and devices of that machine. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { describeEditor } from './session.ts';
 
 const TOKEN = 'a-token-that-both-machines-keep-to-themselves';
 const CONNECT = 'Rowtune: Connect to a Daemon on Another Machine';
-/** Its models, data and runs, of which the editor's machine has none. */
+/** The daemon's models, data and runs, none of which exist on the editor's machine. */
 const far = makeTinyTask();
 afterAll(() => rmSync(far.folder, { recursive: true, force: true }));
 
@@ -63,14 +63,14 @@ describeEditor(
 
     test('a window that is reloaded knows the address, and asks for the token where it was not kept', async () => {
       await workbench.reload();
-      // An editor in a browser that nobody gave a place for secrets keeps them no longer than its window; others have kept it.
+      // In a browser without storage for secrets, the editor keeps them only as long as its window; other editors have stored the token.
       const missing = workbench.notification(/no token is stored/i);
       await workbench
         .notification(/still running/)
         .or(missing)
         .first()
         .waitFor();
-      // One or the other has come, and stays.
+      // One of the two has appeared, and stays.
       if (await missing.isVisible()) {
         await workbench.screenshot('no-token');
         await missing.getByRole('button', { name: 'Enter Token' }).click();

@@ -1,6 +1,6 @@
 /**
- * Takes the pictures of the documentation, and of every page in every kind of theme, in a real editor: `npm run screenshots`. The run
- * that they show is that of the demo, with its held-out data evaluated on the way.
+ * Takes the pictures of the documentation, and of every page in every kind of theme, in a real editor: `npm run screenshots`. They show the
+ * demo's run, with its held-out data evaluated along the way.
  */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -15,23 +15,23 @@ import { describeEditor } from './session.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** By scripts/screenshots.mjs: the model and the mails of the demo. */
+    /** Set by scripts/screenshots.mjs: the model and the mails of the demo. */
     readonly demo: { readonly model: string; readonly train: string; readonly heldOut: string };
   }
 }
 
-/** Two trainings of a real model, on a machine that may do other things. */
+/** Time limit for two trainings of a real model on a busy machine. */
 const TRAINED_MS = 3_000_000;
-/** Held-out mails that are evaluated every few steps. */
+/** Number of held-out mails that are evaluated every few steps. */
 const HELD_OUT = 40;
-/** Labels of themes, and the class of a window that has one. */
+/** Labels of themes, and the class of a window with each. */
 const THEMES = [
   ['Dark Modern', 'vs-dark'],
   ['Light Modern', 'vs'],
   ['Dark High Contrast', 'hc-black'],
   ['Light High Contrast', 'hc-light'],
 ] as const;
-/** Name, tab, and what a page has once it is drawn. */
+/** Name and tab of each page, and the elements that it has once it is drawn. */
 const PAGES: readonly (readonly [name: string, tab: RegExp, drawn: readonly string[]])[] = [
   ['recipe', /(^|\s)spam\.rowtune\.yaml/, []],
   ['run', /Run: spam(?!-)/, ['.results strong', '.uplot canvas']],
@@ -41,14 +41,14 @@ const PAGES: readonly (readonly [name: string, tab: RegExp, drawn: readonly stri
 ];
 const EVERY_THEME = process.env.ROWTUNE_SCREENSHOT_THEMES === '1';
 const SCHEDULE = 'logging_steps: 1\neval_strategy: steps\neval_steps: 15\n';
-/** Settings that make the run shorter than that of the demo. */
+/** Settings that make the run shorter than the demo's. */
 const SHORTER = [
   [/samples: \d+/, 'samples: 16'],
   [/max_length: \d+/, 'max_length: 96'],
   [/num_train_epochs: \d+/, 'max_steps: 60'],
 ] as const;
 
-/** The recipe of the demo as someone would write it in a folder of their own, without the notes for readers of the repository. */
+/** The demo's recipe as a user would write it in their own folder, without the notes for readers of the repository. */
 function recipe(model: string): string {
   const example = readFileSync(join(import.meta.dirname, '..', '..', '..', 'examples', 'spam.rowtune.yaml'), 'utf8');
   const text = example
@@ -160,7 +160,7 @@ describeEditor(
           await workbench.clearNotifications();
           for (const [name, tab, drawn] of PAGES) {
             await workbench.tab(tab).click();
-            // A page that was hidden is built again, and asks for what it shows.
+            // A page that was hidden is rebuilt and requests its data again.
             for (const selector of drawn) await workbench.webview(selector);
             await workbench.screenshot(`${kind}-${name}`);
           }

@@ -1,4 +1,4 @@
-/** The start of a test file in a real editor: browser, editor, a workspace; and pictures of the screen when a test fails. */
+/** Sets up a test file in a real editor: browser, editor, workspace, and pictures of the screen when a test fails. */
 import { rmSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
@@ -8,7 +8,7 @@ import { type EditorParams, type EditorServer, startEditor } from './editor-serv
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** By scripts/vscode/setup.mjs: the package; the paths of browser, editor and installed package, or why there is none. */
+    /** Set by scripts/vscode/setup.mjs: the package, and the paths of browser, editor and installed package, or why there are none. */
     readonly vsix: string;
     readonly vscode:
       | {
@@ -26,14 +26,15 @@ export interface Session {
   readonly browser: Browser;
   readonly editor: EditorServer;
   readonly task: TinyTask;
-  /** Opens a window on a folder, the task's where none is named; one that a failed test leaves open is photographed. */
+  /** Opens a window on a folder, by default the task's. A window that a failed test leaves open is photographed. */
   open(name: string, folder?: string): Promise<Workbench>;
 }
 
 /**
- * Describes tests that share one editor and follow each other: after a failure the rest is skipped. Where it can't be installed they are skipped by name, and in CI one test fails with the reason.
+ * Describes tests that share one editor and run in order; after a failure, the rest is skipped. If the editor can't be installed, the tests
+ * are skipped by name, and in CI one test fails with the reason.
  * @param begin fills the workspace before any window opens
- * @param own what this editor has otherwise than those of other tests
+ * @param own differences of this editor from those of other tests
  */
 export function describeEditor(
   title: string,
@@ -55,7 +56,7 @@ export function describeEditor(
       const task = makeTinyTask();
       begin(task);
       const editor = await startEditor({ editor: found, ...own });
-      // A fifth of a window's processor time goes into collecting a young generation that begins with 1 MB.
+      // With the default young generation of 1 MB, collecting it takes a fifth of a window's processor time.
       const youngGeneration = '--js-flags=--min-semi-space-size=32';
       const args = [
         youngGeneration,

@@ -1,4 +1,7 @@
-/** Train on Slurm from the editor: confirmed with its profile, shown in the view Runs with its place in the queue, and stopped there. The cluster is a fake. */
+/**
+ * Tests Train on Slurm from the editor: confirmed with its profile, shown in the Runs view with its position in the queue, and stopped
+ * there. The cluster is a fake.
+ */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +23,7 @@ describeEditor(
   'Slurm',
   task => {
     slurm = fakeSlurm(folder);
-    // The editor takes the path of this process, not that of a new login shell.
+    // Makes the editor use the PATH of this process instead of a new login shell's.
     process.env.VSCODE_CLI = '1';
     writeLongRecipe(task.folder);
     writeFileSync(join(task.folder, 'slurm.yaml'), 'partition: gpu\ntasks_per_node: 2\n');

@@ -1,4 +1,4 @@
-/** A whole run in a real editor: started, watched, reloaded, stopped, and resumed. */
+/** Tests a whole run in a real editor: started, watched, reloaded, stopped, and resumed. */
 import { expect, test } from 'vitest';
 import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
@@ -30,7 +30,7 @@ describeEditor(
       const grid = page.locator('.grid-view');
       await page.locator('.message').waitFor({ state: 'hidden' });
       const panel = page.locator('.cell-panel');
-      // The grid has its place once all that stands above it does.
+      // The grid is in its final position once everything above it is.
       const opensOne = async (): Promise<boolean> => {
         const box = await grid.boundingBox();
         if (box !== null && !(await panel.isVisible())) await grid.click({ position: { x: box.width / 2, y: box.height / 2 } });
@@ -54,7 +54,7 @@ describeEditor(
       const total = async () => Number(/of ([\d,]+)$/.exec((await where.textContent()) ?? '')?.[1]?.replaceAll(',', ''));
       await until(async () => (await total()) >= lines, `${lines} lines of history`, START_MS);
       const earlier = page.getByRole('button', { name: 'Earlier' });
-      // The newest page moves along with each new line until an earlier one is chosen, so one look at the button is not enough.
+      // The newest page moves with each new line until an earlier page is chosen, so checking the button once is not enough.
       const showsFirstLine = async (): Promise<boolean> => {
         if (await earlier.isEnabled()) await earlier.click();
         return (await page.locator('tbody tr th').first().textContent()) === '0';
@@ -69,7 +69,7 @@ describeEditor(
       const stoppedAt = await stepsDone(workbench);
       await workbench.screenshot('stopped');
       const page = await workbench.webview('.run-facts');
-      // Stages come and go; none is missed.
+      // Stages come and go, so record all of them.
       await page.evaluate(`globalThis.stages = new Set();
         new MutationObserver(() => document.querySelectorAll('.stage-text').forEach(stage => stages.add(stage.textContent)))
           .observe(document.body, { childList: true, subtree: true });`);

@@ -1,4 +1,4 @@
-/** A folder that is not trusted: its recipe is checked, and nothing is run for it until it is. */
+/** Tests an untrusted folder: its recipe is checked, and nothing is run for it until it is trusted. */
 import { expect, test } from 'vitest';
 import { until } from '../../support/machine/until.ts';
 import { writeLongRecipe } from './long-run.ts';
@@ -23,7 +23,7 @@ describeEditor(
     test('once it is trusted the trainer comes by itself with its views, and the first of them says how to begin', async () => {
       const workbench = await session().open('trusted');
       await workbench.openFile('mine.rowtune.yaml');
-      // Every text of the view, also one that is soon replaced by another.
+      // Record every text of the view, including those that are soon replaced.
       await workbench.page.evaluate(`globalThis.said = new Set();
         setInterval(() => document.querySelectorAll('.pane').forEach(pane => said.add(pane.innerText)), 20);`);
       const trust = workbench.page.getByRole('button', { name: 'Trust', exact: true });

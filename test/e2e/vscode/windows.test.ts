@@ -1,4 +1,4 @@
-/** Windows come and go, a run does not care: two at once, one whose extension host is killed, none at all. */
+/** Tests that a run does not depend on windows: two at once, one whose extension host is killed, and none. */
 import { expect, test } from 'vitest';
 import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
@@ -13,7 +13,7 @@ describeEditor(
     let second: Workbench;
     const run = () => readRun(session().task.folder);
 
-    /** The run is at work: it writes on. */
+    /** Expects that the run continues to write. */
     async function expectProgress(): Promise<void> {
       const { lines } = run();
       await until(() => run().lines > lines + 2, 'the run continues', START_MS);

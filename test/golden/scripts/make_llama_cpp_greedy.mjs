@@ -1,9 +1,9 @@
 /**
- * Token ids and greedy continuations by llama.cpp of a GGUF file, with the two largest logits of each step.
+ * Writes token ids and greedy continuations of a GGUF file by llama.cpp, with the two largest logits of each step.
  *
- * With quantized weights llama.cpp also rounds activations to blocks of 8 bits, which moves logits of Gemma 3 270M by up to 1.3. So the file
- * goes through gguf_to_float32.py first. Run it in a folder that has the npm package node-llama-cpp (made with 3.22.1):
- *   node PATH/make_llama_cpp_greedy.mjs gemma-f32.gguf > PATH/../gemma_llama_cpp.json
+ * With quantized weights, llama.cpp also rounds activations to blocks of 8 bits, which changes logits of Gemma 3 270M by up to 1.3. So
+ * convert the file with gguf_to_float32.py first. Run this in a folder that has the npm package node-llama-cpp (made with 3.22.1):
+ * node PATH/make_llama_cpp_greedy.mjs gemma-f32.gguf > PATH/../gemma_llama_cpp.json
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -40,7 +40,7 @@ async function continued(prompt) {
   for (let step = 0; step < STEPS; step++) {
     const asked = input.map((id, i) => (i === input.length - 1 ? [id, { generateNext: { token: true, logits: true, options: { temperature: 0 } } }] : id));
     const { token, logits } = (await sequence.controlledEvaluate(asked)).at(-1).next;
-    // Ordered by size.
+    // Sorted by size.
     const [first, second] = [...logits.values()].slice(0, 2);
     tokens.push(token);
     largest.push([first, second].map(logit => Number(logit.toFixed(4))));

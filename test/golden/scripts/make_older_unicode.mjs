@@ -1,6 +1,7 @@
 /**
- * Writes trainer/format/tokenizer/tokenizers/older-unicode.ts from tokenizers/components.json.gz: where the Unicode tables inside Hugging Face's
- * `tokenizers` are older than JavaScript's. Run with the newest Node, whose Unicode holds every character that an older one has.
+ * Writes trainer/format/tokenizer/tokenizers/older-unicode.ts from tokenizers/components.json.gz: where the Unicode tables in Hugging
+ * Face's `tokenizers` are older than JavaScript's. Run it with the newest Node, whose Unicode contains every character that older versions
+ * have.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -20,7 +21,7 @@ function ranges(holds) {
   const hex = code => `\\u{${code.toString(16)}}`;
   return found.map(([from, to]) => (from === to ? hex(from) : `${hex(from)}-${hex(to)}`)).join('');
 }
-/** The code points that JavaScript counts as one of the class and the library does not. */
+/** Returns the code points that JavaScript assigns to the class and the library does not. */
 const newer = (name, isOne) => ranges(code => isOne(String.fromCodePoint(code)) && !inside(name, code));
 const tables = {
   NEWER_PUNCTUATION: ['Punctuation that its tables do not have as such.', newer('punctuation', c => /[!-/:-@[-`{-~\p{P}]/u.test(c))],

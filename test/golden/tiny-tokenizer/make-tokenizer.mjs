@@ -1,6 +1,6 @@
 /**
- * Makes tokenizer.json and tokenizer_config.json: one token for each printable ASCII character and the line break, for the tiny Llama
- * of `../llama` (128 ids: 0 pad, 1 begin, 2 end, 3 unknown, 4 the line break, 32–126 as in ASCII, the rest unused), which has no tokenizer of its own.
+ * Writes tokenizer.json and tokenizer_config.json for the tiny Llama in `../llama`, which has no tokenizer: one token per printable ASCII
+ * character and the line break (128 ids: 0 pad, 1 begin, 2 end, 3 unknown, 4 the line break, 32–126 as in ASCII, the rest unused).
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

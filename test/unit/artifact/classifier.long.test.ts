@@ -1,4 +1,4 @@
-/** Exports of tuned classifiers of every family, with the head that they had or a new one for other labels. */
+/** Tests exports of tuned classifiers of every family, with their own head or a new one for other labels. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
@@ -36,11 +36,11 @@ const cases: readonly Case[] = [
   { family: 'resnet', method: 'spsft', formats: all },
   { family: 'resnet', method: 'lora', formats: all, ownHead: true },
   { family: 'resnet', method: 'dora', formats: all },
-  // In PEFT's form the filters of a grouped convolution see all channels; ours are written as zeros outside of each group.
+  // In PEFT's form, the filters of a grouped convolution cover all channels; we write zeros outside each group.
   { family: 'timm_resnext', method: 'lora', formats: ['merged', 'peft'] },
   { family: 'timm_resnext', method: 'spsft+lora', formats: ['peft'], settings: { budget: { ratio: 0.2 } } },
   { family: 'timm_resnext', method: 'dora', formats: ['merged'] },
-  // Layers that share weights; layers of an MLP that are convolutions; queries, keys and values in one matrix.
+  // Layers that share weights; MLP layers that are convolutions; queries, keys and values in one matrix.
   { family: 'albert_groups', method: 'lora', formats: all },
   { family: 'timm_convnextv2', method: 'lora', formats: ['merged', 'peft'] },
   { family: 'timm_swin', method: 'spsft', formats: ['merged', 'peft'] },
@@ -98,7 +98,7 @@ test('a merged folder with other labels is a model of timm with as many, and a t
   const config = await read('merged', 'config.json');
   expect(config).toMatchObject({ num_classes: 2, label_names: ['yes', 'no'], model_args: { num_classes: 2 } });
   const { target_modules: targets, rank_pattern: ranks } = await read('peft', 'adapter_config.json');
-  // PEFT takes conv1 for every name that ends with .conv1 too.
+  // PEFT applies conv1 to every name that ends with .conv1, too.
   expect(targets).toMatch(/^\^\(conv1\|layer1\\\.0\\\.conv1\|/);
   // Four groups, each as wide as the one with the most rows of the two.
   expect(ranks).toMatchObject({ 'layer1.0.conv2': expect.toBeOneOf([4, 8]) });

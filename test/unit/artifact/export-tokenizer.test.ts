@@ -1,4 +1,4 @@
-/** The tokenizer of an export: one that is there and cannot be read is an error, not an export without it. */
+/** Tests the tokenizer of an export: if it exists but cannot be read, the export fails instead of omitting it. */
 import { existsSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Exports of a briefly tuned tiny Llama: every form of every method opens again and computes what was trained; bases of every storage. */
+/** Exports of a briefly tuned tiny Llama: every form of every method opens again and computes what was trained, for all storages. */
 import { existsSync } from 'node:fs';
 import { cp, lstat, mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -26,7 +26,7 @@ import { TINY_LLAMA, tinyAdapter, tinyWithTokenizer } from '../../support/models
 
 let engine: Engine;
 const adapters = new Map<MethodName, string>();
-/** The tiny Llama of the golden numbers has no bias. */
+/** The base for a method; the tiny Llama of the golden numbers has no biases. */
 const baseOf = (method: MethodName): string => (method === 'bitfit' ? join(TINY_LLAMA, '..', 'llama_biased') : TINY_LLAMA);
 const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'shira', 'vera', 'spsft+lora'];
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
 const open: (() => Promise<void>)[] = [];
 afterEach(() => Promise.all(open.splice(0).map(close => close())));
 
-/** Closed after the test. */
+/** Opens a folder that is closed after the test. */
 async function openFolder(path: string): Promise<ModelFolder> {
   const folder = await openModel(path);
   open.push(() => folder.weights.close());
@@ -88,11 +88,11 @@ describe('every form of every method', () => {
     expect(await readdir(result.outputDir)).toEqual(result.files);
     expect(await readdir(dirname(result.outputDir))).toEqual(['out']);
     if (format === 'merged') {
-      // What was trained is in it: the base computes something else.
+      // The training is included: the base computes something else.
       expect(largestDifference(await logitsOf(result.outputDir), [...(await logitsOf(base))])).toBeGreaterThan(1e-2);
       return;
     }
-    // An export is an adapter again, and exports to the same merged weights.
+    // An export is an adapter again, which exports to the same merged weights.
     const [first, second] = await Promise.all(
       [valueFor(adapters, method), result.outputDir].map(path => run(path, { format: 'merged', openBase: () => openModel(base) })),
     );
@@ -174,7 +174,7 @@ describe('bases', () => {
     ]) {
       const entries = part.map(name => ({
         name,
-        // A norm in float32 among them, as some models have it.
+        // Includes a norm in float32, as in some models.
         dtype: name === 'model.norm.weight' ? ('F32' as const) : ('BF16' as const),
         shape: source.weights.tensors.get(name)?.shape ?? [],
         data: async () => encodeFloat32(await source.weights.readFloat32(name), name === 'model.norm.weight' ? 'F32' : 'BF16'),
@@ -306,7 +306,7 @@ describe('the output folder', () => {
     const outputDir = await output();
     const adapterPath = valueFor(adapters, 'spsft');
     await run(adapterPath, { format: 'adapter', outputDir });
-    // No process has this number: it is above what Linux gives.
+    // No process has this number, which is above Linux's maximum.
     const left = join(dirname(outputDir), '.out.4999999-0a1b2c3d.tmp');
     await rename(outputDir, `${left}.old`);
     await mkdir(left);

@@ -1,4 +1,4 @@
-/** Adapters for llama.cpp: each opens again as what was trained, and llama.cpp computes the same with it where it is installed. */
+/** Tests adapters for llama.cpp: each opens again as what was trained, and llama.cpp, if installed, computes the same. */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -50,19 +50,19 @@ describe('families', () => {
     sliding_window_pattern: 6,
   };
   test.each([
-    // The only one here whose rows of queries and keys have another order in the file.
+    // The only case whose rows of queries and keys have another order in the file.
     ['llama', 'lora', { like: 'llama' }],
     ['llama', 'spsft', { like: 'llama' }],
     ['llama', 'spsft+lora', { like: 'llama' }],
     ['qwen2', 'lora', { like: 'qwen2' }],
     ['qwen3', 'spsft', { like: 'qwen3' }],
     ['gemma3', 'lora', { like: 'gemma3', changes: sliding }],
-    // Columns of o read heads, whose order is the same in the file.
+    // The columns of o read heads, whose order is the same in the file.
     ['llama', 'columns', { like: 'llama' }],
     ['phi3', 'spsft', { like: 'phi3', changes: { sliding_window: 200 } }],
     ['granite', 'lora', { like: 'granite' }],
     ['lfm2', 'lora', { like: 'lfm2', changes: { layer_types: ['full_attention', 'conv', 'conv'] } }],
-    // Heads of values stand in another order, as rows of some layers and as columns of one.
+    // Value heads have another order in the file, as rows of some layers and as columns of one.
     ['qwen35', 'lora', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],
     ['qwen35moe', 'lora', { like: 'qwen3_5_moe', changes: { linear_value_head_dim: 8 } }],
     ['qwen35', 'columns', { like: 'qwen3_5', changes: { linear_value_head_dim: 8 } }],

@@ -1,4 +1,7 @@
-/** The default type of a GGUF base of few bits: what was trained gets eight bits, since half a step of four is more than a short training changes. */
+/**
+ * Tests the default type for a GGUF base of few bits: trained weights get eight bits, because half a step of four is more than a short
+ * training changes.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -64,7 +67,7 @@ test('trained tensors are written in eight bits, so that rounding undoes less; e
     );
   };
   expect(await told()).toMatch(/^info: Rounding/);
-  // A base of eight bits stays as it is.
+  // A base of eight bits keeps its type.
   const eight = fileOf(await exportOf(base, { type: 'Q8_0' }));
   const kept = await exportOf(eight, { adapterPath: await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base: eight }) });
   expect(readFileSync(fileOf(kept)).length).toBe(readFileSync(eight).length);

@@ -1,4 +1,4 @@
-/** Trained columns in an export onto a GGUF base: only blocks that hold one are quantized again. */
+/** Tests trained columns in an export onto a GGUF base: only blocks that contain one are quantized again. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { type TinyAdapterParams, tinyAdapter } from '../../support/models/tiny-adapter.ts';
 import { tinyDecoder } from '../../support/models/tiny-decoder.ts';
 
-/** Numbers of a block of Q4_1, and its bytes. */
+/** Elements in a block of Q4_1, and its size in bytes. */
 const [NUMBERS, BYTES] = [32, 20];
 
 const engine = await openFast();

@@ -1,4 +1,4 @@
-/** Exports of a gpt-oss as it is published, with experts in blocks of four bits. */
+/** Tests exports of a gpt-oss as published, with experts in four-bit blocks. */
 import { readFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const exportOf = (base: string, change?: GgufChange) => exportGguf(engine, base,
 describe('experts in four bits', () => {
   const experts = /^model\.layers\.\d\.mlp\.experts\.(gate_up|down)_proj\.weight$/;
 
-  /** A gpt-oss as it is published: blocks of 32 numbers with a scale each. */
+  /** Creates a gpt-oss as published: blocks of 32 elements with one scale each. */
   async function fourBits(sizes: Readonly<Record<string, number>> = {}): Promise<string> {
     const base = await tinyDecoder({
       like: 'gpt_oss',
@@ -71,11 +71,11 @@ describe('experts in four bits', () => {
     expect(types).toMatchObject({ 'blk.0.ffn_gate_exps.weight': 'MXFP4', 'blk.1.ffn_up_exps.weight': 'MXFP4' });
     const inFour = await exportOf(base, { adapterPath, type: 'base' });
     const [kept, rounded] = [await lossOfUpdate(base, adapterPath, result), await lossOfUpdate(base, adapterPath, inFour)];
-    // Half a step of Q8_0 is at most 1/254 of the largest number of a block; one of MXFP4 up to 1/6.
+    // Half a step of Q8_0 is at most 1/254 of the largest element of a block; one of MXFP4 up to 1/6.
     expect(kept).toBeLessThan(rounded / 8);
   });
 
-  /** The root of the mean squared error of what training changed, over that of the change itself. */
+  /** Returns the root mean square error of the trained change, relative to the change itself. */
   async function lossOfUpdate(base: string, adapterPath: string, result: ExportResult): Promise<number> {
     const [before, after, adapter] = [await openModel(base), await openModel(fileOf(result)), await readAdapter(adapterPath)];
     const model = causalModel(before.config);
@@ -111,7 +111,7 @@ describe('experts in four bits', () => {
       'blk.0.attn_sinks.weight': 'F32',
     });
     expect(metadata.get('general.file_type')).toBe(38);
-    // A number of the base is a number of the file, but for rows that were trained.
+    // Elements of the base equal those of the file, except in trained rows.
     const [before, after] = [await openModel(base), await openModel(fileOf(first))];
     const model = causalModel(before.config);
     const { name: own } = required(

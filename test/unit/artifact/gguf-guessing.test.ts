@@ -1,4 +1,4 @@
-/** GGUF files with blocks that guess further tokens (MTP): they are no part of the model, and stay in the file as they are. */
+/** Tests GGUF files with blocks that predict further tokens (MTP): they are not part of the model, and stay in the file unchanged. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -15,7 +15,7 @@ import { tinyDecoder } from '../../support/models/tiny-decoder.ts';
 
 const engine = await openFast();
 
-/** The file with one block more, whose numbers are those of its last block with attention. */
+/** Adds a block to the file, with the weights of its last attention block. */
 async function withGuessingBlock(base: string): Promise<string> {
   const file = await openByteFile(base);
   const { header, entries } = await readGguf(file).finally(() => file.close());

@@ -1,4 +1,4 @@
-/** Exports to GGUF: every type and family, read back and run by llama.cpp where it is installed; a GGUF base keeps every other byte. */
+/** Tests exports to GGUF: every type and family, read back and run by llama.cpp if installed; a GGUF base keeps every other byte. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ const exportOf = (base: string, change?: GgufChange) => exportGguf(engine, base,
 describe('types', () => {
   let [base, adapterPath] = ['', ''];
   beforeAll(async () => {
-    // Rows of 256 numbers, which K-quants divide.
+    // Rows of 256 elements, a multiple of the K-quants' block size.
     const changes = {
       hidden_size: 256,
       intermediate_size: 256,
@@ -73,13 +73,14 @@ describe('types', () => {
     expect(typeOf('output.weight')).toBe('Q6_K');
     expect(typeOf('token_embd.weight')).toBe('Q4_K');
     expect(typeOf('token_embd.weight', 256, true)).toBe('Q6_K');
-    // Rows that 256 does not divide, and rows that 32 does not divide.
+    // Rows whose length is not a multiple of 256, and not of 32.
     expect([typeOf('blk.3.attn_q.weight', 96), typeOf('output.weight', 96), typeOf('blk.3.attn_q.weight', 40)]).toEqual([
       'Q5_0',
       'Q8_0',
       'F16',
     ]);
-    // Mixtures: routers as they are, the down matrices of experts as other ones, attention of eight experts with more.
+    // Mixtures: routers stay unchanged, the experts' down matrices have the same types as others, and attention with eight experts gets
+    // more bits.
     expect(typeOf('blk.3.ffn_gate_inp.weight')).toBe('F32');
     expect(['ffn_down_exps', 'ffn_up_exps'].map(name => typeOf(`blk.0.${name}.weight`))).toEqual(['Q6_K', 'Q4_K']);
     expect(['attn_v', 'attn_k', 'attn_output'].map(name => typeOf(`blk.3.${name}.weight`, 256, false, 8))).toEqual([
@@ -93,7 +94,7 @@ describe('types', () => {
 test('a base of a type that is read and never written is refused by name, before anything is written', async () => {
   const bytes = readFileSync(join(GOLDEN, 'gguf', 'tiny-llama.gguf'));
   const name = 'blk.0.ffn_up.weight';
-  // Blocks of Q4_0 and of IQ4_NL have the same size; the type stands behind the name and two dimensions.
+  // Blocks of Q4_0 and of IQ4_NL have the same size; the type follows the name and two dimensions.
   const at = bytes.indexOf(name) + name.length + 4 + 16;
   expect(bytes.readUInt32LE(at)).toBe(2);
   bytes.writeUInt32LE(20, at);
@@ -106,7 +107,7 @@ test('a base of a type that is read and never written is refused by name, before
 
 describe('families', () => {
   const sliding = 'sliding_attention';
-  /** Windows in the order that llama.cpp knows for Gemma 3. */
+  /** Windows in the order that llama.cpp expects for Gemma 3. */
   const gemma3 = {
     ...{ query_pre_attn_scalar: 12, num_hidden_layers: 6, layer_types: undefined },
     ...{ _sliding_window_pattern: undefined, sliding_window_pattern: 6 },
@@ -255,7 +256,7 @@ describe('a GGUF base', () => {
     expect(changed.has('output_norm.weight')).toBe(method === 'full');
     if (method !== 'spsft') return;
     for (const [name, found] of changed) expect(found.size, name).toBeLessThanOrEqual(4);
-    // q stands interleaved in the file: the rows of the model, each in its place.
+    // q is interleaved in the file: the model's rows at other positions.
     const headDim = 16;
     const own = [...valueFor(rows, 'model.layers.0.self_attn.q_proj')].map(row => {
       const within = row % headDim;
@@ -282,7 +283,7 @@ describe('a GGUF base', () => {
 const inGguf = { linear_value_head_dim: 8, mlp_only_layers: [] };
 test.each([
   ...(['base', 'F16', 'BF16', 'Q8_0'] as const).map(type => ['qwen3_5', type] as const),
-  // Its queries, keys, values and gates stand in two tensors.
+  // Queries, keys, values and gates are in two tensors.
   ['qwen3_next', 'base'] as const,
 ])('a GGUF base whose rows stand otherwise than in the model: %s to %s', async (like, type) => {
   const folder = await tinyDecoder({ like, changes: inGguf });
@@ -295,7 +296,7 @@ test.each([
 test.skipIf(!LLAMA_CPP)(
   `what llama.cpp cannot load is not exported${LLAMA_CPP ? '' : ' (skipped: llama.cpp is not installed)'}`,
   async () => {
-    // Its embedding has fewer rows than its tokenizer has tokens.
+    // The embedding has fewer rows than the tokenizer has tokens.
     const base = join(GOLDEN, 'gguf', 'tiny-llama.gguf');
     await expect(exportOf(base)).rejects.toThrow(/llama\.cpp cannot load[\s\S]+token_embd\.weight[\s\S]+nothing was written/);
   },

@@ -1,4 +1,4 @@
-/** The model card of an export: the Hub's metadata, results with their uncertainty, and no folder of the author's machine. */
+/** Tests the model card of an export: the Hub's metadata, results with their uncertainty, and no paths of the author's machine. */
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { type CardFacts, modelCard, wilson } from '../../../trainer/artifact/model-card.ts';

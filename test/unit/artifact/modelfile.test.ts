@@ -1,4 +1,4 @@
-/** Chat templates of published models as Go templates: what wraps each turn, and what is left out with a reason. */
+/** Tests chat templates of published models as Go templates: what wraps each turn, and what is omitted with a reason. */
 import { describe, expect, test } from 'vitest';
 import { goTemplate, modelfile } from '../../../trainer/artifact/gguf/modelfile.ts';
 import { createTokenizer, type Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
@@ -25,7 +25,7 @@ const LLAMA3 = `{{ bos_token }}{% for message in messages %}{{ '<|start_header_i
 const GEMMA = `{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}`;
 const LLAMA2 = `{% for message in messages %}{% if message['role'] == 'user' %}{{ '<s>[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + ' </s>' }}{% endif %}{% endfor %}`;
 const PHI3 = `{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '<|end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}`;
-/** A head before all turns, as gpt-oss. */
+/** A template with a header before all turns, like gpt-oss. */
 const HEADED = `<|start|>system\nHEAD<|end|>{% for message in messages %}{{ '<|start|>' + ('developer' if message['role'] == 'system' else message['role']) + '\n' + message['content'] + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}`;
 const COUNTING = `{% for message in messages %}{{ loop.index ~ message['role'] ~ ': ' ~ message['content'] ~ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}`;
 

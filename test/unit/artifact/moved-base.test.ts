@@ -1,4 +1,4 @@
-/** An export of an adapter whose base lies elsewhere now. */
+/** Tests an export of an adapter whose base has moved. */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

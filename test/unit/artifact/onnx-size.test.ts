@@ -1,4 +1,4 @@
-/** Sizes that depend on the input: found from samples, whatever the polynomial. */
+/** Tests sizes that depend on the input: they are inferred from samples, whatever the polynomial. */
 import { describe, expect, test } from 'vitest';
 import { fitSize, fixedValue, keyOfSize, plus, valueAt } from '../../../trainer/artifact/onnx/size.ts';
 

@@ -1,4 +1,4 @@
-/** Exports to ONNX: every family of classifiers and encoders, read back and run by ONNX Runtime where it is installed. */
+/** Tests exports to ONNX: every family of classifiers and encoders, read back and run by ONNX Runtime if installed. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -23,7 +23,7 @@ import {
 
 const engine = await openFast();
 
-/** Whether ONNX Runtime is installed here. */
+/** True if ONNX Runtime is installed here. */
 const ONNX_RUNTIME = hasOnnxRuntime(cacheDir);
 
 async function exportOf(tuning: TinyClassifierParams, change: Partial<ExportParams> = {}): Promise<ExportResult> {
@@ -39,7 +39,7 @@ async function exportOf(tuning: TinyClassifierParams, change: Partial<ExportPara
   });
 }
 
-/** Expects logits within the tolerance, and that ONNX Runtime computed the same or was reported missing. */
+/** Expects that logits are within the tolerance, and that ONNX Runtime computed the same or was reported missing. */
 function expectVerified({ largestDifference, tolerance, crossCheck }: ExportResult): void {
   expect(largestDifference).toBeLessThanOrEqual(tolerance);
   if (ONNX_RUNTIME) expect(crossCheck).toMatchObject({ program: expect.stringMatching(/^onnxruntime \d/), inputs: expect.any(Array) });
@@ -136,7 +136,7 @@ test.runIf(ONNX_RUNTIME)('other numbers than those of ONNX Runtime are refused w
   const { outputDir } = await exportOf({ base: goldenFolder('distilbert'), method: 'spsft', ownHead: true });
   const { config, weights } = await openModel(goldenFolder('distilbert'));
   const model = classifierOf(config);
-  // The base, which the export is not.
+  // The base, whose weights differ from the export's.
   const exported = { model, weights, close: async () => {} };
   await expect(compareWithOnnxRuntime({ path: join(outputDir, 'onnx', 'model.onnx'), model, exported, engine, cacheDir })).rejects.toThrow(
     /ONNX Runtime computes something else: for 1 text of 6 tokens the largest difference in logits is/,

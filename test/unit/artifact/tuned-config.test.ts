@@ -1,4 +1,4 @@
-/** The facts of a tuned model that its base's files do not say. */
+/** Tests the facts about a tuned model that its base's files do not contain. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { takesGguf } from '../../../trainer/artifact/gguf/gguf-file.ts';

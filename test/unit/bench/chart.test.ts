@@ -1,4 +1,4 @@
-/** Axes end at round numbers, and every value lies between them. */
+/** Tests that axes end at round numbers and include every value. */
 import { expect, test } from 'vitest';
 import { chart, linearTicks, logTicks, scaleOf } from '../../../bench/chart.ts';
 

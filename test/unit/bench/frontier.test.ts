@@ -1,4 +1,4 @@
-/** The frontier: the planned runs, which of our points is compared with each of theirs, and the counts of the report. */
+/** Tests the frontier: the planned runs, which of our points is compared with each of theirs, and the counts of the report. */
 import { describe, expect, test } from 'vitest';
 import { benchConfigs, benchModels, LORA_RANK, MODEL_NAMES } from '../../../bench/bench-models.ts';
 import { type Configuration, configure, describe as name } from '../../../bench/configuration.ts';
@@ -104,7 +104,7 @@ describe('verdicts', () => {
     const [plain, checkpointed] = verdicts([...ours, ...theirs], 'float32');
     expect(plain?.any).toMatchObject({ time: 0.5, memory: 0.3, reached: true });
     expect(plain?.same).toMatchObject({ time: 0.8, memory: 0.1, reached: false });
-    // 300 of 400 MiB misses by more than 8 of 12 seconds with a quarter of the memory.
+    // 300 of 400 MiB misses its goal by a larger factor than 8 of 12 seconds, which needs only a quarter of the memory.
     expect(checkpointed?.any).toMatchObject({ memory: 0.25, reached: true });
     expect(checkpointed?.any.ours.method).toBe('lora');
   });

@@ -1,4 +1,4 @@
-/** The plan of a measurement on a GPU, and the report made of its numbers. */
+/** Tests the plan of a measurement on a GPU, and the report with its numbers. */
 import { describe, expect, test } from 'vitest';
 import { benchConfigs, benchModels, type GpuModel, LORA_RANK } from '../../../bench/bench-models.ts';
 import { configure, describe as name } from '../../../bench/configuration.ts';
@@ -94,7 +94,7 @@ describe('cards', () => {
     ['NVIDIA GeForce RTX 4090', 165.2e12],
   ])('%s computes %d operations a second', (device, flops) => expect(peakOfCard(device)?.flops).toBe(flops));
 
-  // The PCIe board of an H100 has fewer multiprocessors and a lower clock.
+  // The PCIe board of an H100 has fewer multiprocessors and a lower clock rate.
   test.each(['NVIDIA GeForce GTX 1080', 'NVIDIA H100 PCIe'])('%s has no peak', device => expect(peakOfCard(device)).toBeUndefined());
 
   test('gives the results their name', () => expect(resultsName('NVIDIA H100 80GB HBM3')).toBe('gpu-h100-80gb-hbm3'));

@@ -1,4 +1,4 @@
-/** The parts other than the frontier: their plans, and the reports made of their numbers. */
+/** Tests the parts other than the frontier: their plans, and the reports with their numbers. */
 import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';

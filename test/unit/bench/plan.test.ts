@@ -1,4 +1,4 @@
-/** The plan of the benchmark, and what it makes of the numbers of its processes. */
+/** Tests the plan of the benchmark, and how it processes the numbers of its processes. */
 import { describe, expect, test } from 'vitest';
 import { type Configuration, configure, isInference, describe as name, plan } from '../../../bench/configuration.ts';
 import { TARGETS } from '../../../bench/ratios.ts';

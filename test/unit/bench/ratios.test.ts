@@ -1,4 +1,4 @@
-/** Which of our settings a target ratio takes, and when it is reached. */
+/** Tests which of our settings a target ratio uses, and when it is reached. */
 import { describe, expect, test } from 'vitest';
 import { type Configuration, configure } from '../../../bench/configuration.ts';
 import { computeRatios, type Row, TARGETS, type Target } from '../../../bench/ratios.ts';

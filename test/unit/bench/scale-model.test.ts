@@ -1,4 +1,7 @@
-/** The simulators of many ranks and of large sweeps, small; `npm run bench -- --part scale-model` runs them at 1,024 ranks and 10,000 runs. */
+/**
+ * Tests small versions of the simulators of many ranks and large sweeps; `npm run bench -- --part scale-model` runs them at 1,024 ranks and
+ * 10,000 runs.
+ */
 import { expect, test } from 'vitest';
 import { benchRecipe } from '../../../bench/recipe.ts';
 import { scalePlan } from '../../../bench/scale/scale.ts';
@@ -24,12 +27,12 @@ test.each(['method: spsft\nr: 4\n', 'method: lora\nr: 2\n', 'method: full\n', 'm
     const alone = at(1, 1);
     expect(alone).toMatchObject({ bytes: 4 * trainable, exchangeSeconds: 0, waitedSeconds: 0 });
     expect(alone.seconds).toBeCloseTo(1, 9);
-    // A network so slow that the step is little else.
+    // A network so slow that it dominates the step.
     const slow = at(4, alone.bytes / 100);
     expect(slow.exchangeSeconds).toBeCloseTo(150, 6);
     expect(slow.waitedSeconds).toBeGreaterThan(149);
     expect(slow.seconds).toBeLessThanOrEqual(151 + 1e-6);
-    // One so fast that only the last sum is waited for.
+    // A network so fast that only the last sum is waited for.
     const fast = at(4, alone.bytes * 1e3);
     expect(fast.waitedSeconds).toBeLessThanOrEqual(fast.exchangeSeconds);
     expect(fast.seconds).toBeCloseTo(fast.computeSeconds + fast.waitedSeconds, 12);
@@ -56,7 +59,7 @@ test('a sweep of 500 runs ends with every worker used and few evaluations', () =
   expect(found.mostAtOnce).toBe(16);
   expect(found.evaluations).toBeLessThan(0.2 * 500 * 27);
   expect(found.winnerPlace).toBeLessThan(25);
-  // Decisions that wait for no straggler keep the same workers busier.
+  // Decisions that do not wait for stragglers keep the same workers busier.
   const ahead = simulateSweep({ ...sweep, order: { ahead: 256 } });
   expect(ahead.busy).toBeGreaterThan(found.busy);
   const arrival = simulateSweep({ ...sweep, order: 'arrival' });

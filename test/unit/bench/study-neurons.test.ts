@@ -1,4 +1,7 @@
-/** The study of chosen rows: its parts and pairs are whole, draws are disjoint halves, lines read back, page and figures show what the lines hold. */
+/**
+ * Tests the study of chosen rows: parts and pairs are complete, draws are disjoint halves, lines read back, and page and figures show their
+ * content.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -90,7 +93,7 @@ test('lines read back as they were written, and one that is none is named by its
 
 test('the page has the means of each kind of pair, the losses of each set, and what is missing', () => {
   const page = neuronPage([overlap, ablation]);
-  // Three tasks: halves are .1 to .3, seeds .4 to .6, pairs of tasks .7 to .9.
+  // Three tasks: halves are .1 to .3, seeds .4 to .6, and pairs of tasks .7 to .9.
   expect(page).toContain('| `wanda` | 0.20 | 0.50 | 0.80 | 0.11 | 25% |');
   expect(page).toContain('| own | 20 | 1.250 | 0.750 |');
   expect(page).toContain('| others, `minilm-kinds` | 20 | 0.875 | 0.625 |');

@@ -1,4 +1,7 @@
-/** The study: its plan is fair and whole, its statistics are those of SciPy, it continues and stops where it should, and its page counts its runs. */
+/**
+ * Tests the study: its plan is fair and complete, its statistics equal SciPy's, it continues and stops when it should, and its page counts
+ * its runs.
+ */
 import { describe, expect, test } from 'vitest';
 import {
   type ArmName,
@@ -142,7 +145,7 @@ describe('columns and coupled channels', () => {
     expect(planOf(other, 'columns, wanda')).not.toBe(planOf(known, 'columns, wanda'));
   });
 
-  // Of these shapes every linear layer is a target, and the heads of MiniLM and the ViT are new.
+  // With these shapes, every linear layer is a target, and the heads of MiniLM and the ViT are new.
   test.each([
     ['MiniLM', known, { layers: 6, hidden: 384, inner: 1536, values: 384, gated: false, bias: 1, ofLora: 331_776 }],
     [
@@ -262,7 +265,7 @@ const seeds = (arm: string, losses: readonly number[]): StudyRow[] =>
   SEEDS.map((seed, i) => row({ arm, plan: planOfRow(task, arm), seed, result: { loss: losses[i] ?? 1, accuracy: 0.8 } }));
 
 describe('the study', () => {
-  /** A worker whose loss depends on nothing but rate and seed. */
+  /** A worker whose loss depends only on rate and seed. */
   function worker() {
     const asked: string[] = [];
     const ask: StudyParams['ask'] = async request => {
@@ -350,7 +353,7 @@ describe('the page', () => {
       '| lora | 0.510 ± 0.057 | 80.0 ± 0.0 | 1,000 | 0.0032 | 2 | 36.0 | 0.100 ± 0.000 | 0.020 ± 0.000 |',
     );
     expect(text).toContain('lies at an end of those tried for lora (0.1)');
-    // 2 to 1 next to the best, and 3 to 1 beyond.
+    // 2 to 1 next to the best rate, and 3 to 1 beyond.
     expect(text).toContain('| 3.2 times | 100% | 1 |');
     expect(text).toMatch(/\| lora \* \| −0\.68\d ± 0\.0\d+ \|/);
     expect(text).toContain(`- \`${task.name}\`: rows, wanda;`);

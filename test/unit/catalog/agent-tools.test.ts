@@ -1,4 +1,4 @@
-/** The tools of agents: their arguments on the command line, and package.json, which lists the same tools for the editor. */
+/** Tests the tools of agents: their arguments on the command line, and package.json, which lists the same tools for the editor. */
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-/** Cards by the names that people write. */
+/** Tests that cards are found by the names that people write. */
 import { describe, expect, it } from 'vitest';
 import { cardBytes, cardNames, findCard, usableCardBytes } from '../../../trainer/catalog/cards.ts';
 

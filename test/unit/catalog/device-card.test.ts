@@ -1,4 +1,4 @@
-/** Devices by the names that NVIDIA's driver gives them: its list of supported products (README of NVIDIA/open-gpu-kernel-modules). */
+/** Tests devices by the names of NVIDIA's driver, from its list of supported products (README of NVIDIA/open-gpu-kernel-modules). */
 import { expect, it } from 'vitest';
 import { type CardName, cardCatalog } from '../../../trainer/catalog/cards.ts';
 import { cardOfDevice, deviceCard, deviceText } from '../../../trainer/catalog/device-card.ts';
@@ -22,7 +22,7 @@ it.each([
 ] as const)('%s is the card %s', (name, card) => expect(cardOfDevice(name)).toBe(card));
 
 it.each([
-  // Fewer multiprocessors, or less memory, than the card of the catalog that their names begin with.
+  // Fewer multiprocessors, or less memory, than the catalog's card with the same prefix.
   'NVIDIA GeForce RTX 3060 Ti',
   'NVIDIA GeForce RTX 3060 Laptop GPU',
   'NVIDIA GeForce RTX 4090 D',

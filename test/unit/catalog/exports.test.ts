@@ -1,4 +1,4 @@
-/** Formats that are offered, and the name of the task on the Hub, by what the model does. */
+/** Tests the export formats offered, and the Hub's name of the task, by what the model does. */
 import { describe, expect, test } from 'vitest';
 import { exportFormats, formatsFor } from '../../../trainer/catalog/artifacts.ts';
 import { hubTaskOf, objectiveCatalog, objectiveNames } from '../../../trainer/catalog/objectives.ts';

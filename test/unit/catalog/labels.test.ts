@@ -1,4 +1,4 @@
-/** The labels that a user reads in place of the names of a catalog. */
+/** Tests the labels that users see instead of catalog names. */
 import { describe, expect, test } from 'vitest';
 import { artifactCatalog } from '../../../trainer/catalog/artifacts.ts';
 import { engineCatalog } from '../../../trainer/catalog/engines.ts';

@@ -1,4 +1,4 @@
-/** The instructions for agents name every setting and every tool. */
+/** Tests that the instructions for agents name every setting and every tool. */
 import { expect, test } from 'vitest';
 import { type AgentTool, agentTools } from '../../../trainer/catalog/agent-tools.ts';
 import { agentsPage } from '../../../trainer/cli/agents-page.ts';

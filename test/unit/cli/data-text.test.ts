@@ -1,4 +1,4 @@
-/** A preview of data as text: what is trained and what is cut off is told apart without color. */
+/** Tests the preview of data as text: trained and cut-off text is distinguished without color. */
 import { expect, test } from 'vitest';
 import { describeSamples, describeStatistics } from '../../../trainer/cli/show/data-text.ts';
 import { dataStatistics, loadedPart } from '../../../trainer/data/shown/statistics.ts';

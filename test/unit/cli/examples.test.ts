@@ -1,4 +1,4 @@
-/** Every recipe in examples/ is right, without so much as a warning. */
+/** Tests that every recipe in examples/ is valid, without warnings. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';

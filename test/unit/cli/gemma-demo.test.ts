@@ -1,4 +1,4 @@
-/** `npm run demo -- gemma`: the license is shown before anything else, and nothing is downloaded before it is accepted. */
+/** Tests `npm run demo -- gemma`: the license is shown first, and nothing is downloaded before it is accepted. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,7 +10,7 @@ const parent = mkdtempSync(path.join(tmpdir(), 'rowtune-gemma-'));
 afterAll(() => rmSync(parent, { recursive: true, force: true }));
 const newFolder = (): string => mkdtempSync(path.join(parent, 'cache-'));
 
-/** Calls it and returns what it wrote to the terminal. */
+/** Calls a function and returns what it wrote to the terminal. */
 async function said(call: () => Promise<unknown>): Promise<string> {
   const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   try {

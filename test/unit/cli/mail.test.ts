@@ -1,4 +1,4 @@
-/** The demo's reader of e-mails: what a person would see, and nothing of the transport. */
+/** Tests the demo's reader of e-mails: it returns what a person would see, and nothing of the transport. */
 import { expect, test } from 'vitest';
 import { readMail } from '../../../scripts/demo/mail.mjs';
 

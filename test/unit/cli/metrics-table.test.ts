@@ -1,4 +1,4 @@
-/** The table of metrics: it fits the terminal, and nothing that it leaves out goes unsaid. */
+/** Tests the table of metrics: it fits the terminal, and says what it omits. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Overrides name files as the shell does: relative to the current folder, wherever the recipe lies. */
+/** Tests that overrides name files as the shell does: relative to the current folder, wherever the recipe is. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** The paper's tables: every row has its recipe, its data is found or named, and its numbers are shown next to ours. */
+/** Tests the paper's tables: every row has its recipe, its data is found or named, and its numbers are shown next to ours. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

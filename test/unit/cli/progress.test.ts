@@ -1,4 +1,4 @@
-/** Progress where there is no terminal: few lines, each with amount, rate and time left. */
+/** Tests progress without a terminal: few lines, each with amount, rate and remaining time. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { progressReporter } from '../../../trainer/cli/commands/engine.ts';
 import { lineView, type ProgressEvent, progressLine } from '../../../trainer/cli/show/progress.ts';

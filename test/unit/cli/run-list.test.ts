@@ -1,4 +1,4 @@
-/** The list of runs: one line a run, however many lines its failure has. */
+/** Tests the list of runs: one line per run, however many lines its failure has. */
 import { expect, test } from 'vitest';
 import { runList } from '../../../trainer/cli/show/run-list.ts';
 import type { RunInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';

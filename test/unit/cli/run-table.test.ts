@@ -1,4 +1,4 @@
-/** Evaluations as people read them: what few classes are taken for, quartiles over many, benchmarks with their mean. */
+/** Tests the output of evaluations: the predictions of a few classes, quartiles over many, and benchmarks with their mean. */
 import { expect, test } from 'vitest';
 import { benchmarkTable, classTable, metricRows } from '../../../trainer/cli/show/run-table.ts';
 import { type Evaluation, labelResult } from '../../../trainer/job/evaluate.ts';

@@ -1,4 +1,4 @@
-/** Streamed text is not disturbed by lines shown before it, and text from outside does nothing to a terminal. */
+/** Tests that lines shown earlier do not disturb streamed text, and that untrusted text does nothing to a terminal. */
 import { expect, test } from 'vitest';
 import type { LogFile } from '../../../trainer/cli/show/log-file.ts';
 import { openTerminal } from '../../../trainer/cli/show/terminal.ts';
@@ -6,14 +6,14 @@ import { openTerminal } from '../../../trainer/cli/show/terminal.ts';
 const ESCAPE = String.fromCharCode(27);
 const log: LogFile = { path: 'log', append: () => undefined };
 
-/** Everything that is written to one terminal, in order. */
+/** Records everything that is written to one terminal, in order. */
 function oneTerminal(color = false) {
   const written: string[] = [];
   const write = (text: string): boolean => {
     written.push(text);
     return true;
   };
-  // The bar needs no more of a terminal.
+  // The bar uses only this part of a terminal.
   const stream = { isTTY: true, columns: 80, write } as unknown as NodeJS.WriteStream;
   return { written, terminal: openTerminal({ json: false, verbose: false, color, log, stdout: stream, stderr: stream }) };
 }
@@ -27,7 +27,7 @@ test('a bar is gone before the first text, and takes nothing of it away', () => 
   const first = written.indexOf('Yes');
   expect(written.slice(first)).toEqual(['Yes', ', it is.', '\n']);
   const before = written.slice(0, first).join('');
-  // Line wrapping and the cursor are back, the line of the bar is empty.
+  // Line wrapping and the cursor are restored, and the line of the bar is empty.
   for (const mode of ['?7', '?25'])
     expect(before.lastIndexOf(`${ESCAPE}[${mode}h`)).toBeGreaterThan(before.lastIndexOf(`${ESCAPE}[${mode}l`));
   expect(before.endsWith(`${ESCAPE}[2K`)).toBe(true);

@@ -1,4 +1,4 @@
-/** Mistakes on the command line: each message says what to type instead. */
+/** Tests mistakes on the command line: each message says what to type instead. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const settings = resolveSettings({ env: {}, platform: 'linux', home: '/nowhere' });
 
-/** Returns the text on stderr of a command that is refused. */
+/** Returns the text on stderr of a command that is rejected. */
 function errorOf(...words: readonly string[]): string {
   const program = declareProgram({ settings, cwd: '/nowhere' });
   let said = '';

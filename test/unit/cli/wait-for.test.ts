@@ -1,13 +1,13 @@
-/** `npm run demo` and Ctrl-C: it is left to the training, and waited for. */
+/** Tests `npm run demo` and Ctrl-C: the training handles it, and the demo waits. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { required } from '../../../trainer/narrow.ts';
 
 const script = new URL('../../../scripts/demo/wait-for.mjs', import.meta.url).href;
-/** Ends with status 7 at Ctrl-C. */
+/** A training that ends with status 7 on Ctrl-C. */
 const training = "process.on('SIGINT', () => process.exit(7)); setInterval(() => undefined, 1000); console.log('ready')";
-/** Ends as that does, and by then listens no more. */
+/** A demo that ends with the training's status, and no longer listens by then. */
 const demo = `
   const { waitFor } = await import(${JSON.stringify(script)});
   const status = waitFor(process.execPath, ['-e', ${JSON.stringify(training)}]);
@@ -15,7 +15,7 @@ const demo = `
 `;
 
 test.skipIf(process.platform === 'win32')('the program that is waited for answers Ctrl-C', async () => {
-  // A process group of its own, which gets the signal as from a terminal.
+  // A new process group, which gets the signal as from a terminal.
   const child = spawn(process.execPath, ['--input-type=module', '-e', demo], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   process.kill(-required(child.pid, 'a process'), 'SIGINT');

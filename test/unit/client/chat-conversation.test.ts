@@ -1,4 +1,4 @@
-/** Messages of the editor's chat as the conversation that a model reads. */
+/** Tests the conversion of the editor's chat messages to the conversation that a model reads. */
 import { expect, test } from 'vitest';
 import { conversationOf, countedText } from '../../../client/agent/chat-conversation.ts';
 

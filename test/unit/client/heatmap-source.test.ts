@@ -1,4 +1,4 @@
-/** The layers and the budget that a heatmap shows of a run: the parts of fused matrices as layers of their own, and the budget that the run trains. */
+/** Tests the layers and the budget that a heatmap shows for a run: parts of fused matrices as separate layers, and the run's budget. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

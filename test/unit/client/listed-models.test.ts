@@ -1,4 +1,4 @@
-/** Lists of runs that give the chat other models, and lists that do not. */
+/** Tests which lists of runs give the chat different models. */
 import { expect, test } from 'vitest';
 import { ListedModels } from '../../../client/agent/listed-models.ts';
 

@@ -1,4 +1,4 @@
-/** package.json against the code: commands, menus, icons, settings, pages; what one names the other has. */
+/** Tests that package.json and the code name the same commands, menus, icons, settings and pages. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The runs that each page shows; a page closes when its runs are deleted. */
+/** Tests which runs each page shows; a page closes when its runs are deleted. */
 import { expect, test } from 'vitest';
 import { pageDefinitions } from '../../../client/pages/pages.ts';
 

@@ -1,4 +1,4 @@
-/** Small parts of the client: settings, job store, restarts, throttle, the document of a page. */
+/** Tests small parts of the client: settings, job store, restarts, throttle, the document of a page. */
 import { describe, expect, test, vi } from 'vitest';
 import { DEFAULTS, isLogged, readClientSettings, type SettingName } from '../../../client/client-settings.ts';
 import { JobStore } from '../../../client/daemon/job-store.ts';

@@ -1,4 +1,4 @@
-/** A page that comes back while its run is being looked at: nothing of the history is lost to the older look. */
+/** Tests a page that reloads while its run is being read: an older look must not remove any of the history. */
 import { expect, test } from 'vitest';
 import { RunFeed } from '../../../client/pages/run-feed.ts';
 import type { RunPatch } from '../../../trainer/protocol/view/run.ts';
@@ -23,7 +23,7 @@ const RUNNING = {
   ageSeconds: 0,
 } as const;
 
-/** The daemon of another machine, whose answers about files `onTail` may hold back. */
+/** Services with a remote daemon, whose answers about files `onTail` may hold back. */
 function remoteServices(onTail: (file: string) => void = () => undefined) {
   const daemon = fakeDaemon({
     listRuns: () => ({ truncated: false, runs: [RUNNING] }),
@@ -41,7 +41,7 @@ test('all lines come after the second beginning', async () => {
   let begins = 0;
   let feed: RunFeed | undefined;
   const services = remoteServices(file => {
-    // In the midst of the first look, behind the state and before the lines.
+    // During the first look, after the state and before the lines.
     if (file !== 'summary' || begins > 0) return;
     begins++;
     patches.length = 0;

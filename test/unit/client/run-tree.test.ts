@@ -1,4 +1,4 @@
-/** The view Runs: one item for a run and its job, in the right group, with what can be done to it. */
+/** Tests the Runs view: one item per run and job, in the correct group, with its possible actions. */
 import { expect, test } from 'vitest';
 import { tagsChange } from '../../../client/ask/tags-change.ts';
 import { newestRun, runTree } from '../../../client/views/run-tree.ts';
@@ -115,7 +115,7 @@ test('a run whose job has ended since it was looked at is no longer at work', ()
     [['Finished', 'spam']],
     [['Failed', 'spam']],
   ]);
-  // A terminal continues it.
+  // The run was continued in a terminal.
   expect(names(tree([{ ...looked, updatedAt: at(0) }], [job('spam', { state: 'stopped', endedAt: at(1) })]))).toEqual([
     ['Running', 'spam'],
   ]);

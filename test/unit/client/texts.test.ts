@@ -1,4 +1,4 @@
-/** Texts that users read: progress, status bar, notices, reports, errors. */
+/** Tests texts that users read: progress, status bar, notices, reports, errors. */
 import { describe, expect, test } from 'vitest';
 import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
@@ -45,7 +45,7 @@ describe('progress', () => {
     expect(shortProgressText(jobRecord({ progress: progress({ secondsLeft: 65 }) }))).toBe('20% · 1 min 5 s left');
     expect(shortProgressText(jobRecord({ progress: progress({ phase: 'load' }) }))).toBe('loading the model 20%');
     expect(shortProgressText(jobRecord({ state: 'stopping', progress: progress() }))).toBe('ending');
-    // An evaluation between two updates is over when all of it is counted.
+    // An evaluation between two updates is over when its count is complete.
     const evaluation = (done: number) =>
       jobRecord({ phase: 'train', progress: progress({ phase: 'evaluate', done, total: 20, unit: 'batches' }) });
     expect(shortProgressText(evaluation(5))).toBe('evaluating 25%');

@@ -1,4 +1,4 @@
-/** Counts of tokens: few requests, each text once. */
+/** Tests token counts: few requests, and each text only once. */
 import { expect, test } from 'vitest';
 import { TokenCounter } from '../../../client/agent/token-counter.ts';
 

@@ -1,4 +1,4 @@
-/** The host of the page that tries a model, with a daemon that only writes down what it is asked. */
+/** Tests the host of the Try page, with a daemon that only records its requests. */
 import { expect, test } from 'vitest';
 import type { PageServices } from '../../../client/pages/page-services.ts';
 import { connectTry } from '../../../client/pages/try-host.ts';
@@ -12,7 +12,7 @@ import { openTestPage, testServices } from '../../support/pages/page-host.ts';
 
 const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'spam', adapter: '/w/runs/spam' };
 
-/** Jobs run when the test says so. */
+/** Creates a host whose jobs run when the test says so. */
 function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => Promise<void> = async () => undefined) {
   const asked: (readonly [string, RequestParams<'generate'> | RequestParams<'abortJob'>])[] = [];
   const services = testServices();

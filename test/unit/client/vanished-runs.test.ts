@@ -1,4 +1,4 @@
-/** A run that was deleted elsewhere differs from one that is replaced, and from one that a list does not reach. */
+/** Tests that a run deleted elsewhere differs from one being replaced, and from one that a list does not reach. */
 import { expect, test } from 'vitest';
 import { type RunListing, VanishedRuns } from '../../../client/views/vanished-runs.ts';
 

@@ -1,4 +1,4 @@
-/** The views Models and Devices, and what of a view is drawn anew. */
+/** Tests the Models and Devices views, and which items of a view are redrawn. */
 import { describe, expect, test } from 'vitest';
 import { deviceTree, engineLabel } from '../../../client/views/device-tree.ts';
 import { modelFacts, modelTree } from '../../../client/views/model-tree.ts';

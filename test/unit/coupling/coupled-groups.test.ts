@@ -1,4 +1,4 @@
-/** Coupled groups against Torch-Pruning's, and of a Llama by hand. */
+/** Compares coupled groups with Torch-Pruning's, and with those of a Llama derived by hand. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const pruning = readGoldenJson('torch_pruning.json', z.object({ mlp: groupsForm,
 
 const ROLES: Readonly<Record<string, string>> = { rows: 'prune_out_channels', entries: 'prune_out_channels', columns: 'prune_in_channels' };
 
-/** A group in Torch-Pruning's words: each member, and how many of its channels. */
+/** Returns a group in Torch-Pruning's terms: each member, and its number of channels. */
 const inItsWords = ({ members, channels }: CoupledGroup): string[] =>
   members.map(({ module, part }) => `${module.name} ${ROLES[part]} ${channels}`).sort();
 
@@ -36,7 +36,7 @@ const linear = (name: string, out: number, width: number, kind: ModuleSpec['kind
   weight: { name: `${name}.weight`, shape: [out, width] },
 });
 
-/** A model of one input, as a language model whose head is the last module. */
+/** Creates a model with one input, as a language model whose head is the last module. */
 function toy(modules: readonly ModuleSpec[], hidden: (tracer: Tracer, x: Node) => Node): CausalModel {
   const sizes = { blocks: 1, hiddenSize: 4, vocabularySize: 4, maxPositions: 8, keyValues: [{ kvHeads: 1, headDim: 4 }] };
   return {
@@ -68,17 +68,17 @@ describe("Torch-Pruning's groups", () => {
   });
 });
 
-/** Members as 'name part' by the names in the file: 'out' makes the channels or stands between, 'in' reads them. */
+/** Members as 'name part' with names as in the file: 'out' makes the channels or is between, 'in' reads them. */
 const namedGroup = z.object({ channels: z.number(), members: z.array(z.string()) });
 
 describe("Torch-Pruning's groups of every family", () => {
   const { families } = readGoldenJson('coupled_groups.json', z.object({ families: z.record(z.string(), z.array(namedGroup)) }));
-  /** It does not see that DeBERTa uses this table as a weight. */
+  /** A member that Torch-Pruning misses: it does not notice that DeBERTa uses this table as a weight. */
   const UNSEEN = 'deberta.encoder.rel_embeddings out';
 
   const named = ({ module: { weight, kind }, part }: CoupledGroup['members'][number]): string =>
     `${weight.name.replace(/\.weight$/, '')} ${part === 'columns' && (kind === 'linear' || kind === 'conv') ? 'in' : 'out'}`;
-  /** Its groups begin at the rows of a linear layer or a convolution. */
+  /** Our groups that start at the rows of a linear layer or a convolution, as Torch-Pruning's do. */
   const ownGroups = (name: string): z.infer<typeof namedGroup>[] =>
     coupledGroups(loadModel(configOf(name), { imageSize: [32, 32] }))
       .filter(({ members }) => members.some(({ part }) => part === 'rows'))
@@ -90,10 +90,14 @@ describe("Torch-Pruning's groups of every family", () => {
     expect(ownGroups(name).map(written).sort()).toEqual(families[name]?.map(written).sort());
   });
 
-  /** How many groups it joins: one for the attention of each of two blocks, where nothing else is said. ModernBERT has gate and up in one matrix. */
+  /**
+   * Number of groups that Torch-Pruning joins; otherwise, one for the attention of each of two blocks. ModernBERT has gate and up in one
+   * matrix.
+   */
   const JOINED: Readonly<Record<string, number>> = { modernbert: 8, swin: 4, timm_swin: 4, albert: 1, albert_groups: 4 };
-  // It takes the softmax of attention for an operation on each feature, and so couples all four projections of a layer. What they do to each
-  // other is a product: queries go with keys, values with the columns that read them. Its groups are ours, joined.
+  // Torch-Pruning treats the softmax of attention as an operation on each feature, so it couples all four projections of a layer. They
+  // actually interact through products: queries with keys, and values with the columns that read them. Its groups are therefore ours,
+  // joined.
   const attention = Object.keys(families).filter(name => !convolutional.includes(name));
   test.each(attention)('%s: the same, and of attention a finer part', name => {
     const own = ownGroups(name);

@@ -1,4 +1,4 @@
-/** From groups to rows, columns and elements. */
+/** Tests the step from groups to rows, columns and elements. */
 
 import { describe, expect, test } from 'vitest';
 import { type CoupledGroup, coupledGroups, type GroupMember, type MemberPart } from '../../../trainer/coupling/coupled-groups.ts';
@@ -24,7 +24,7 @@ const member = (module: ModuleSpec, part: MemberPart, channelOf: number[]): Grou
 });
 
 describe('choosing', () => {
-  // a has a row a channel, b two rows a channel; c reads both, d only writes to the same sum.
+  // a has one row per channel and b has two; c reads both, and d only writes to the same sum.
   const [a, b, c] = [linear('a', [4, 3]), linear('b', [8, 3]), linear('c', [2, 4])];
   const norm: ModuleSpec = { ...linear('norm', [4]), kind: 'norm' };
   const group: CoupledGroup = {
@@ -96,7 +96,7 @@ describe('a model that holds queries, keys and values, and gate and up, in one m
   const models = ['LlamaForCausalLM', 'Phi3ForCausalLM'].map(name => loadModel({ ...eightBlocks, architectures: [name] }));
   const targets = models.map(({ modules }) => modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head'));
   const [split = [], fused = []] = targets;
-  /** The rows of layers of their own at their places in the matrix. */
+  /** The first row of each unfused layer in the fused matrix. */
   const places = fused.flatMap(module =>
     (module.sections ?? [{ name: module.name.slice(module.name.lastIndexOf('.') + 1), rows: module.weight.shape[0] as number }]).map(
       ({ name }, i, all) => ({
@@ -149,7 +149,7 @@ describe('a model that holds queries, keys and values, and gate and up, in one m
 });
 
 describe('whole heads', () => {
-  // 8 query heads of 8 features share 2 heads of keys and values.
+  // 8 query heads of 8 features share 2 key and value heads.
   const model = loadModel({ ...eightBlocks, num_attention_heads: 8, num_key_value_heads: 2, num_hidden_layers: 1 });
   const groups = insideBlocks(coupledGroups(model), model.modules);
   const values = required(

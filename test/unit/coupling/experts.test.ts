@@ -1,4 +1,4 @@
-/** Coupled channels of a mixture of experts, read off its graph, and rows chosen in each expert by itself. */
+/** Tests coupled channels of a mixture of experts, read off its graph, and rows chosen separately in each expert. */
 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -38,13 +38,13 @@ describe.each([
 
   test('what is inside an expert goes together, by expert; the router is frozen', () => {
     expect(targets.some(({ part }) => part === 'router')).toBe(false);
-    // A choice between experts is not made with rounded numbers.
+    // Routing between experts must not use rounded weights.
     expect(quantizable(model).some(weight => /gate\.weight|router/.test(weight))).toBe(false);
     expect(inside).toHaveLength(model.modules.filter(isExperts).length / members.length);
     for (const group of inside) {
       expect(group).toMatchObject({ channels: experts * inner, runs: experts });
       expect(group.members.map(({ module, part }) => `${module.name.replace(/.*\./, '')} ${part}`)).toEqual(members);
-      // A channel of expert e has rows of expert e alone.
+      // A channel of expert e has rows of only expert e.
       for (const { module, part, channelOf } of group.members) {
         const perExpert = channelOf.length / experts;
         expect(channelOf.every((channel, i) => Math.floor(channel / inner) === Math.floor(i / perExpert))).toBe(true);

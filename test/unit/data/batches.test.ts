@@ -1,4 +1,4 @@
-/** Laws of batches: every target once an epoch, nothing across segments, little padding, an order that can be resumed. */
+/** Tests laws of batches: every target once per epoch, nothing across segments, little padding, and an order that can be resumed. */
 import { describe, expect, it } from 'vitest';
 import type { BatchPlan, BatchSettings } from '../../../trainer/data/batch/batch-plan.ts';
 import { createBatchPlan } from '../../../trainer/data/batch/batch-plan.ts';
@@ -24,7 +24,7 @@ const base: BatchSettings = {
   maxTargetSizes: 1,
 };
 
-/** Sequences whose ids are unique, so that a target tells where it is from; some lengths rare, some targets in the middle. */
+/** Sequences with unique ids, so that the origin of a target is known; some lengths are rare, and some targets are in the middle. */
 function sequencesOf(count: number, seed: number): TokenSequence[] {
   const random = createRandom(seed);
   return Array.from({ length: count }, (_, index) => {
@@ -251,7 +251,7 @@ describe('createBatchPlan', () => {
 });
 
 describe('chooseBuckets', () => {
-  /** Every choice of bucket lengths, tried one by one. */
+  /** Tries every choice of bucket lengths. */
   function leastPositions(lengths: readonly number[], maxBuckets: number, multipleOf: number): number {
     const sizes = [...new Set(lengths.map(length => Math.ceil(length / multipleOf) * multipleOf))].sort((a, b) => a - b);
     let least = Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** A real tokenizer for tests: one token a character, `<…>` names are special tokens, and a BOS where special tokens are asked for. */
+/** A real tokenizer for tests: one token per character, `<…>` names are special tokens, and a BOS if special tokens are requested. */
 import type { ChatRenderer, TextTokenizer } from '../../../trainer/data/types.ts';
 
 const special = ['<bos>', '<eos>', '<turn>'];
@@ -18,7 +18,7 @@ export function characterTokenizer(): TextTokenizer {
   };
 }
 
-/** `<turn>role:content<eos>` and a line break for each message. */
+/** Renders `<turn>role:content<eos>` and a line break for each message. */
 export const renderTurns: ChatRenderer = {
   marksGeneration: false,
   mentions: () => false,
@@ -28,7 +28,7 @@ export const renderTurns: ChatRenderer = {
   },
 };
 
-/** The same, with the name of the first function that a turn calls in place of its text. */
+/** Renders the same, with the name of the first function that a turn calls instead of its text. */
 export const renderCalls: ChatRenderer = {
   ...renderTurns,
   mentions: () => true,
@@ -44,7 +44,7 @@ export const renderCalls: ChatRenderer = {
     ),
 };
 
-/** A turn that calls a function. */
+/** Returns a turn that calls a function. */
 export const calls = (name: string) => ({
   role: 'assistant',
   content: '',

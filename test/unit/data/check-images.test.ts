@@ -1,4 +1,4 @@
-/** Damaged images are found by their header and ending, and whole ones are never accused. */
+/** Tests that damaged images are detected by their header and ending, and that whole ones are never rejected. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';

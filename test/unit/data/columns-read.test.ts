@@ -1,4 +1,4 @@
-/** Which columns a recipe reads: the readers of its samples look at no other. */
+/** Tests which columns a recipe reads: the readers of its samples access no others. */
 import { describe, expect, test } from 'vitest';
 import { type ObjectiveName, objectiveCatalog } from '../../../trainer/catalog/objectives.ts';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
@@ -24,7 +24,7 @@ const FILE = 'default/train/0000.parquet';
 const readOf = (columns: readonly string[], task: ObjectiveName, ...settings: string[]) =>
   columnsRead({ columns, file: FILE, recipe: recipeOf(task, ...settings) });
 
-/** A record that notes every key which is looked at. */
+/** Creates a record that lists every key that is accessed. */
 function watched(value: Record<string, unknown>): { readonly record: DataRecord; readonly keys: Set<string> } {
   const keys = new Set<string>();
   const noted = <Found>(read: (target: Record<string, unknown>, key: string | symbol) => Found) => {
@@ -83,7 +83,7 @@ describe.each(Object.entries(FORMATS))('%s', (name, value) => {
     const { record, keys } = watched(value);
     formatExample(record, { ...settings, format });
     expect([...keys].filter(key => key in ODD)).toEqual([]);
-    // Keys that a sample may have are read where it has them.
+    // Optional keys are read if the sample has them.
     const optional = [...keys].filter(key => !(key in value));
     expect(readOf([...Object.keys(value), ...optional], 'causal_lm')).toEqual([...Object.keys(value), ...optional]);
   });

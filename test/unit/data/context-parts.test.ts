@@ -1,4 +1,4 @@
-/** Answers trained without their reasoning or without their end token: the same tokens, fewer of them trained, in published templates. */
+/** Tests answers trained without their reasoning or end token: the same tokens with fewer trained, in published templates. */
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
 import type { ContextPart } from '../../../trainer/data/chat/context-parts.ts';

@@ -1,4 +1,4 @@
-/** Chats with tools, reasoning and choices of turns, through the templates of published models: nothing is lost, and answers alone are trained. */
+/** Chats with tools, reasoning and selected turns in the templates of published models: nothing is lost, and only answers are trained. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Writes data files for one test into a folder of their own. */
+/** Writes data files for one test to a new folder. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatasetSettings } from '../../../trainer/data/load/load-dataset.ts';
@@ -8,7 +8,7 @@ import type { TextSplit } from '../../../trainer/data/read/read-text.ts';
 import type { DataRecord } from '../../../trainer/data/types.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
-/** Settings that a test changes where it looks at one. */
+/** Default settings; tests change the ones they are about. */
 export const datasetSettings: DatasetSettings = {
   format: 'auto',
   columns: {},

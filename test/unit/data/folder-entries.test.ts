@@ -1,4 +1,4 @@
-/** Symbolic links within folders of data, as the hub's cache has them: they are followed, and those in circles are refused. */
+/** Tests symbolic links in data folders, as in the hub's cache: they are followed, and cycles are refused. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The pieces that each format becomes, how it is detected, and the error for a sample that does not fit. */
+/** Tests the pieces that each format produces, how it is detected, and the error for a sample that does not fit. */
 import { describe, expect, it } from 'vitest';
 import { checkSameFormat, detectFormat, renameColumns } from '../../../trainer/data/detect-format.ts';
 import type { FormatSettings } from '../../../trainer/data/example/format-example.ts';
@@ -17,7 +17,7 @@ const base: Omit<FormatSettings, 'format'> = {
 const record = (value: Record<string, unknown>): DataRecord => ({ file: 'data.jsonl', line: 7, value });
 const format = (name: DataFormat, value: Record<string, unknown>, settings: Partial<FormatSettings> = {}) =>
   formatExample(record(value), { ...base, format: name, ...settings });
-/** The trained text in brackets, the text that may be shortened in braces. */
+/** Marks the trained text with brackets, and text that may be shortened with braces. */
 const marked = ({ pieces }: FormattedExample) =>
   pieces.map(({ text, train, shrink }) => (train ? `⟦${text}⟧` : shrink ? `{${text}}` : text)).join('');
 
@@ -111,13 +111,13 @@ describe('samples that do not fit', () => {
   });
 
   it('numbers that may be labels or count them, where labels are numbers', () => {
-    // Stars from 1 to 5, stored from 0: 1 would be a name and 0 an index, both the first.
+    // Stars from 1 to 5, stored from 0: name 1 and index 0 both mean the first.
     const stars = ['1', '2', '3', '4', '5'];
     expect(format('text_label', { text: 'a', label: 1 }, { labels: stars }).label).toBe('1');
     expect(() => format('text_label', { text: 'a', label: 0 }, { labels: stars })).toThrow(
       'data.jsonl:7: key "label": the label 0, expected one of 1, 2, 3, 4, 5',
     );
-    // A label that no training sample had is not one of the labels of this set.
+    // A label without training samples is not in the set's labels.
     expect(() => format('text_label', { text: 'a', label: '3' }, { labels: ['1', '2', '4', '5'] })).toThrow(
       'the label 3, expected one of 1, 2, 4, 5',
     );

@@ -1,4 +1,7 @@
-/** GLUE as people have it: the official TSV files of each task, and the hub's columns; detected, said aloud, labels and pairs in place. */
+/**
+ * Tests GLUE in its usual forms: the official TSV files of each task, and the hub's columns. They are detected and reported, with correct
+ * labels and pairs.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

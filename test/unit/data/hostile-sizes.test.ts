@@ -1,4 +1,4 @@
-/** Data files that claim more than they hold: refused before anything of that size is allocated. */
+/** Tests data files that claim more than they contain: they are refused before anything of that size is allocated. */
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ describe('Parquet', () => {
     expect(await read('true.parquet', tinyParquet())).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
   });
 
-  /** A frame whose header gives a window, and one block that repeats a zero. */
+  /** Returns a frame whose header sets a window, and one block that repeats a zero. */
   const frame = (descriptor: number, ...rest: number[]): number[] => [0x28, 0xb5, 0x2f, 0xfd, descriptor, ...rest];
   const repeated = (size: number, isLast: boolean): number[] => {
     const header = size * 8 + 2 + Number(isLast);
@@ -95,7 +95,7 @@ describe('images', () => {
     const body = [...Buffer.from(name), ...data];
     return [...u32(data.length), ...body, ...u32(crc32(Buffer.from(body)))];
   };
-  /** A header, no pixels, and an ending. */
+  /** Returns a header, no pixels, and an ending. */
   const png = (width: number, height: number): Buffer =>
     Buffer.from([
       ...[0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a],

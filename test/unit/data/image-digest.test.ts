@@ -1,4 +1,4 @@
-/** The digest that refuses changed data on a resume covers what images hold, however they are stored. */
+/** Tests that the digest, which refuses changed data on a resume, covers the content of images, however they are stored. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { listImages } from '../../../trainer/data/image/image-samples.ts';
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-digest-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** The digest that a run computes. */
+/** Returns the digest that a run computes. */
 async function digestOf(path: string): Promise<string> {
   const { samples } = await listImages({ paths: [path], columns: {}, labels: [], seed: 1 });
   const { contents } = await checkImages(
@@ -24,7 +24,7 @@ async function digestOf(path: string): Promise<string> {
 test('an image in a folder that is replaced by another of the same name and size', async () => {
   const root = join(folder, 'images');
   for (const label of ['cat', 'dog']) mkdirSync(join(root, label), { recursive: true });
-  // Noise does not compress: the pieces of the file that are read are not all of it.
+  // Noise does not compress, so the parts of the file that are read are not all of it.
   const noise = { type: 'gaussian', mean: 128, sigma: 50 } as const;
   const image = sharp({ create: { width: 120, height: 120, channels: 3, background: 'black', noise } });
   const bytes = await image.png().toBuffer();
@@ -34,7 +34,7 @@ test('an image in a folder that is replaced by another of the same name and size
   utimesSync(join(root, 'cat/1.png'), 1, 1);
   expect(describeDifference(before, await digestOf(root))).toBeUndefined();
   const other = Buffer.from(bytes);
-  // The checksum of the pixels, in front of the ending.
+  // The checksum of the pixels, before the ending.
   other.writeUInt8(other.readUInt8(other.length - 16) ^ 1, other.length - 16);
   writeFileSync(join(root, 'cat/2.png'), other);
   expect(describeDifference(before, await digestOf(root))).toBe('the 3 samples have the same names and labels, but other contents');

@@ -1,4 +1,4 @@
-/** Images as people have them: CIFAR's binaries, Tiny-ImageNet, Caltech-101, any folder of classes; decoded, changed, and what is wrong with them. */
+/** Images in their usual forms: CIFAR's binaries, Tiny-ImageNet, Caltech-101, any folder of classes; decoding, augmentation, and errors. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -24,7 +24,7 @@ function write(name: string, bytes: Uint8Array | string): string {
   return at(name);
 }
 
-/** One color, red on the left half where `split`. */
+/** Returns a picture of one color; with `split`, the left half is red. */
 async function picture(kind: 'png' | 'jpeg', [width, height]: readonly [number, number], split = false): Promise<Buffer> {
   const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) =>
     split && i % 3 === 0 && (Math.floor(i / 3) % width) * 2 < width ? 255 : 0,
@@ -61,7 +61,7 @@ async function pixelsOf(
   return into;
 }
 
-/** Label bytes, then planes that are `value` in red. */
+/** Returns label bytes, then planes with `value` in red. */
 const cifarRecord = (labels: readonly number[], value: number): number[] => [
   ...labels,
   ...new Array(1024).fill(value),
@@ -115,7 +115,7 @@ describe('listImages', () => {
   it('CIFAR-10 and CIFAR-100 with their names, pixels in order', async () => {
     expect(namesOf(await list(at('cifar10/data_batch_1.bin')))).toEqual(['automobile 1', 'airplane 2']);
     expect(namesOf(await list(at('cifar10')))).toEqual(['automobile 1', 'airplane 2']);
-    // A training that met one of the two, and asks for what it does not know by its own name.
+    // A training that saw one of the two labels; unknown labels keep their names.
     expect(namesOf(await list(at('cifar10'), ['automobile']))).toEqual(['automobile 1', 'airplane 2']);
     expect(namesOf(await list(at('cifar10-batches-bin/test_batch.bin'), ['0', '2']))).toEqual(['1 1']);
     const fine = await list(at('cifar100/train.bin'));
@@ -289,7 +289,7 @@ describe('decoding ahead', () => {
     const seen: number[] = [];
     for await (const _ of epochBatches(all, 0)) seen.push(reads);
     expect(seen).toEqual([6, 8, 10, 10, 10]);
-    // Of several processes, each fills batches of its own.
+    // Each of several processes fills its own batches.
     reads = 0;
     const [first, , third] = plan.epoch(0);
     if (!first || !third) throw new Error('no batches');

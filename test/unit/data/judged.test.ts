@@ -1,4 +1,4 @@
-/** Judged answers: the layouts of other tools, what is wrong with a sample, the mismatched answers of a batch, and the balance of both kinds. */
+/** Tests judged answers: layouts of other tools, errors in samples, mismatched answers of a batch, and the balance of both kinds. */
 import { describe, expect, test } from 'vitest';
 import { BUCKETS } from '../../../trainer/data/batch/batch-settings.ts';
 import { fixedBatches, planFixed, withMismatched } from '../../../trainer/data/batch/judged-batches.ts';
@@ -22,7 +22,7 @@ const load = (values: readonly object[], more: { maxLength?: number; chatRendere
     ...more,
   });
 
-/** The answer alone. */
+/** Returns only the answer. */
 const answerOf = ({ ids, train }: TokenSequence): string =>
   tokenizer.decode(
     [...ids].filter((_, i) => train[i] === 1),

@@ -1,4 +1,4 @@
-/** From files to examples, report, split and preview. */
+/** Tests the steps from files to examples, report, split and preview. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -67,7 +67,7 @@ describe('loadDataset', () => {
     const at = [...data.examples].map(({ line }) => line);
     expect(at).toEqual([...new Set(at)].sort((a, b) => a - b));
     expect(at).toHaveLength(20);
-    // A file sorted by label gives both.
+    // A file sorted by label yields both labels.
     expect(Object.keys(data.report.labelCounts)).toEqual(['ham', 'spam']);
     expect(describeData(data.report)).toContain('20 of 100 samples, drawn at random, from 1 file');
     expect([...(await drawn(1)).examples]).toEqual([...data.examples]);

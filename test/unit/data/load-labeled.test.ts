@@ -1,4 +1,4 @@
-/** Labeled texts: columns found, pairs joined and cut as the tokenizer would, labels in order, errors with their place. */
+/** Labeled texts: columns are found, pairs are joined and cut as by the tokenizer, labels are in order, and errors have a position. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { loadLabeled } from '../../../trainer/data/load/load-labeled.ts';
 const [CLS, SEP] = [1, 2];
 const plain = (text: string) => [...text].map(letter => 10 + letter.charCodeAt(0));
 
-/** A tokenizer like BERT's: [CLS] first [SEP] second [SEP]. The separator after the first text belongs to it. */
+/** A tokenizer like BERT's: [CLS] first [SEP] second [SEP]. The separator after the first text belongs to that text. */
 const tokenizer: SegmentTokenizer = {
   encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [CLS, ...plain(text), SEP] : plain(text)),
   encodePair: (first, second) => {

@@ -1,4 +1,4 @@
-/** Pairs of answers: the layouts of other tools, what both sides share, and what is wrong with a pair. */
+/** Tests pairs of answers: layouts of other tools, what both sides share, and errors in pairs. */
 import { describe, expect, it, test } from 'vitest';
 import { BUCKETS, freeOrder } from '../../../trainer/data/batch/batch-settings.ts';
 import { pairSource, planPairs } from '../../../trainer/data/batch/pair-batches.ts';
@@ -23,7 +23,7 @@ const load = (values: readonly object[], more: { maxLength?: number; chatRendere
     ...more,
   });
 
-/** The text, what is compared between brackets. */
+/** Returns the text, with the compared part in brackets. */
 function shown({ ids, train }: TokenSequence): string {
   let text = '';
   for (const [i, id] of ids.entries()) {

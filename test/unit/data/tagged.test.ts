@@ -1,4 +1,7 @@
-/** Words with tags: CoNLL files and JSON, the alignment of words and tokens as Transformers' `word_ids`, entities and scores as seqeval's. */
+/**
+ * Tests words with tags: CoNLL files and JSON, the alignment of words and tokens as in Transformers' `word_ids`, and entities and scores as
+ * in seqeval.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -24,7 +27,7 @@ const write = (name: string, content: string): string => {
   return file;
 };
 
-/** A token for each letter, between 1 and 2. */
+/** A tokenizer with a token per letter, between 1 and 2. */
 const letters = {
   encode: (text: string, { addSpecialTokens }: { readonly addSpecialTokens: boolean }): number[] => {
     const ids = [...text.replaceAll(' ', '')].map(letter => letter.codePointAt(0) ?? 0);

@@ -1,4 +1,4 @@
-/** Large data gives what small data gives: in threads, and from tokens on the disk. */
+/** Tests that large data gives the same results as small data: with threads, and from tokens on disk. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ beforeAll(() => {
 
 const base: DatasetSettings = { ...datasetSettings, seed: 3 };
 
-/** More than a batch of records for each thread, of all lengths. */
+/** More than one batch of records for each thread, of all lengths. */
 const words = (count: number, from: number) => Array.from({ length: count }, (_, i) => `word${(from * 7 + i * 13) % 97}`).join(' ');
 const alpaca = Array.from({ length: 330 }, (_, i) => ({
   instruction: words(3 + (i % 29), i),
@@ -88,7 +88,7 @@ const load = (file: string, { large, settings, logged = [] }: Loading = {}): Pro
     }),
   });
 
-/** A hash of the arrays of every batch of two epochs, and the split that they are of. */
+/** Returns a hash of the arrays of every batch of two epochs, and their split. */
 async function everything(data: Dataset, recipe: Recipe): Promise<unknown> {
   const { train, validation } = splitExamples(data.examples, { validation: 0.1, seed: 7 });
   const plan = planBatches(train.sizes, trainBatchSettings(recipe));

@@ -1,4 +1,4 @@
-/** Tokens and targets: prompts encoded alone, special tokens as the tokenizer writes them, cutting that spares the answer. */
+/** Tokens and targets: prompts encoded separately, special tokens as the tokenizer writes them, and truncation that spares the answer. */
 import { describe, expect, it } from 'vitest';
 import { createEncoder } from '../../../trainer/data/example/encoder.ts';
 import type { TokenizeSettings } from '../../../trainer/data/example/tokenize-example.ts';
@@ -138,7 +138,7 @@ describe('tokenizeExample', () => {
 });
 
 describe('createEncoder', () => {
-  /** The ids of SentencePiece: a space (▁) before the text, and EOS at its end. */
+  /** A tokenizer like SentencePiece: a space (▁) before the text, and EOS at its end. */
   const spacing: TextTokenizer = {
     ...tokenizer,
     encode: (text, { addSpecialTokens }) => [...tokenizer.encode(`▁${text}`, { addSpecialTokens }), ...(addSpecialTokens ? [1] : [])],

@@ -1,4 +1,4 @@
-/** Tool calls in the forms of chat templates, read off the templates. */
+/** Tests tool calls in the forms of chat templates, which are inferred from the templates. */
 import { expect, test } from 'vitest';
 import { entryOf, namesOf } from '../../../trainer/catalog/entries.ts';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
@@ -9,25 +9,25 @@ import { withoutSpecials } from '../../../trainer/generate/answer-parts.ts';
 import { ToolCallStream } from '../../../trainer/generate/tool-call-stream.ts';
 import { templateNamed } from '../../support/chat-format.ts';
 
-/** The forms of published templates, each in the turns of a small one. */
+/** The forms in published templates, each in a small template. */
 const CALLS = {
-  /** A name and each argument in tags, as Qwen3-Coder. */
+  /** A name and each argument in tags, like Qwen3-Coder. */
   tags: `{% for c in m.tool_calls %}{{ '\\n<tool_call>\\n<function=' + c.function.name + '>\\n' }}{% for k, v in c.function.arguments|items %}{{ '<parameter=' + k + '>\\n' }}{{ v if v is string else v|tojson }}{{ '\\n</parameter>\\n' }}{% endfor %}{{ '</function>\\n</tool_call>' }}{% endfor %}`,
-  /** Keys and values in tags, as GLM. */
+  /** Keys and values in tags, like GLM. */
   keys: `{% for c in m.tool_calls %}{{ '\\n<tool_call>' + c.function.name + '\\n' }}{% for k, v in c.function.arguments.items() %}<arg_key>{{ k }}</arg_key>{{ '\\n' }}<arg_value>{{ v|tojson if v is not string else v }}</arg_value>{{ '\\n' }}{% endfor %}</tool_call>{% endfor %}`,
-  /** A list of Python's calls, as Llama 3.2 and 4. */
+  /** A list of Python calls, like Llama 3.2 and 4. */
   python: `[{% for c in m.tool_calls %}{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{{ k }}={{ v|tojson }}{% if not loop.last %}, {% endif %}{% endfor %}){% if not loop.last %}, {% endif %}{% endfor %}]`,
-  /** Marks around a name, then JSON text, as DeepSeek. */
+  /** Markers around a name, then JSON text, like DeepSeek. */
   marks: `<｜tool▁calls▁begin｜>{% for c in m.tool_calls %}<｜tool▁call▁begin｜>{{ c.function.name + '<｜tool▁sep｜>' + c.function.arguments }}<｜tool▁call▁end｜>{% endfor %}<｜tool▁calls▁end｜>`,
-  /** The same with a type before the name and a fence, as DeepSeek's first. */
+  /** The same with a type before the name and a code fence, like DeepSeek's first version. */
   fence: `<｜tool▁calls▁begin｜>{% for c in m.tool_calls %}{% if not loop.first %}{{ '\\n' }}{% endif %}<｜tool▁call▁begin｜>function<｜tool▁sep｜>{{ c.function.name + '\\n\`\`\`json\\n' + c.function.arguments + '\\n\`\`\`' }}<｜tool▁call▁end｜>{% endfor %}<｜tool▁calls▁end｜>`,
-  /** A name between marks, then JSON, as newer templates of Mistral. */
+  /** A name between markers, then JSON, like Mistral's newer templates. */
   args: `{% for c in m.tool_calls %}[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments|tojson }}{% endfor %}`,
-  /** Keys without quotes, texts in marks of their own, and a mark after all calls that begins as theirs do, as Gemma 4. */
+  /** Keys without quotes, texts in special markers, and a marker after all calls that starts like theirs, like Gemma 4. */
   braces: `{% for c in m.tool_calls %}<|tool_call>call:{{ c.function.name }}{{ '{' }}{% for k, v in c.function.arguments.items() %}{{ k }}:{% if v is string %}<|"|>{{ v }}<|"|>{% else %}{{ v }}{% endif %}{% if not loop.last %},{% endif %}{% endfor %}{{ '}' }}<tool_call|>{% endfor %}<|tool_response>`,
-  /** Words of a prompt. */
+  /** Words in a prompt. */
   words: `{% for c in m.tool_calls %}{{ '\\nAction: ' + c.function.name + '\\nAction Input: ' }}{{ c.function.arguments|tojson }}{% endfor %}`,
-  /** Values alone: nothing says where one ends. */
+  /** Only values: nothing marks where one ends. */
   bare: `{% for c in m.tool_calls %}{{ 'CALL ' + c.function.name }}{% for k, v in c.function.arguments.items() %} {{ v }}{% endfor %}{% endfor %}`,
 } as const;
 
@@ -55,7 +55,7 @@ const TOOLS = [
 const FIRST = { name: 'find_it', arguments: { text: '  a } " {\n<b> = [1], \\ ', count: 12, tags: ['x', 'it\'s "y"'] } };
 const SECOND = { name: 'find_it', arguments: { text: '12', count: -1.5, tags: [] } };
 
-/** An answer with calls as the template writes it, without what ends a turn. */
+/** Returns an answer with calls as the template writes it, without the end of the turn. */
 function written(renderer: ChatRenderer, calls: readonly (typeof FIRST)[]): string {
   const asked = [{ role: 'user', content: 'Hi' }];
   const prompt = renderer.render({ messages: asked, tools: TOOLS }, { addGenerationPrompt: true }).text;
@@ -70,7 +70,7 @@ function written(renderer: ChatRenderer, calls: readonly (typeof FIRST)[]): stri
 
 const SPECIAL = ['<|start|>', '<|end|>', '[TOOL_CALLS]', '[ARGS]', '<|"|>', '<|channel|>', '<|message|>'];
 
-/** The answer, piece by piece; special tokens come whole. */
+/** Streams the answer piece by piece; special tokens arrive whole. */
 function stream(form: ToolCallForm, answer: string) {
   const calls = new ToolCallStream({ form, tools: TOOLS, visible: withoutSpecials(['\n', ...SPECIAL]) });
   const special = SPECIAL.map(text => text.replaceAll(/[|[\]]/g, '\\$&')).join('|');

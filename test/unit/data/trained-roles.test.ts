@@ -1,4 +1,4 @@
-/** Turns of chosen roles, through published templates: the tokens are the same as ever; the text of these turns and what ends it are trained. */
+/** Turns of selected roles in published templates: the tokens are unchanged, and the text of these turns and their end are trained. */
 import { describe, expect, it, test } from 'vitest';
 import { formatExample } from '../../../trainer/data/example/format-example.ts';
 import type { TokenSequence } from '../../../trainer/data/types.ts';
@@ -29,7 +29,7 @@ const called = {
   ],
 };
 
-/** The answers, each from where it is said to begin. */
+/** Returns the answers, each from its marked start. */
 const answersIn = ({ ids, train, answers = [] }: TokenSequence): string[] =>
   answers.map(from => textOfTokens(ids.subarray(from, train.indexOf(0, from) < 0 ? undefined : train.indexOf(0, from))));
 

@@ -1,4 +1,7 @@
-/** Recipes, data and commands on the pages are real: recipes lint clean, data parses, and every command, option and setting exists. */
+/**
+ * Tests that recipes, data and commands in the docs are real: recipes lint clean, data parses, and every command, option and setting
+ * exists.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
@@ -51,17 +54,17 @@ describe('recipes', () => {
 });
 
 test('data is JSON', () => {
-  // An indented line continues the sample before it.
+  // An indented line continues the previous sample.
   const samples = blocksOf('json').flatMap(({ text }) => text.trim().split(/\n(?=\S)/));
   expect(samples.length).toBeGreaterThan(5);
   for (const sample of samples) expect(() => JSON.parse(sample)).not.toThrow();
 });
 
-/** Quotes keep words together; what follows a redirection or a comment belongs to the shell. */
+/** Splits a line into words. Quotes keep words together; what follows a redirection or a comment belongs to the shell. */
 const words = (line: string): string[] =>
   [...line.replace(/\s+(#|[<>|&]).*$/, '').matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
 
-/** The arguments of each call of rowtune, in blocks of a shell and in sentences. */
+/** The arguments of each rowtune call, in shell blocks and in sentences. */
 const calls = blocksOf('sh')
   .concat(blocksOf('text'))
   .flatMap(({ page, text }) =>

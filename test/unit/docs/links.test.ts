@@ -1,4 +1,4 @@
-/** Every link between Markdown pages leads to a file that exists, and to a heading of it. */
+/** Tests that every link between Markdown pages leads to an existing file and heading. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,13 +18,13 @@ const files = isCheckout
   : [];
 const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
 
-/** Code is not read for links or headings. */
+/** Returns the text without code, which is not searched for links or headings. */
 const prose = (file: string): string =>
   read(file)
     .replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
     .replaceAll(/`[^`\n]*`/g, code => code.replaceAll(/[[\]()]/g, ''));
 
-/** The anchor that GitHub and VS Code give a heading. */
+/** Returns the anchor that GitHub and VS Code give a heading. */
 const anchorOf = (heading: string): string =>
   heading
     .trim()
@@ -61,7 +61,7 @@ describe.skipIf(!isCheckout)(`pages${isCheckout ? '' : ' (skipped: not a git che
 
   test('prose wraps at 100 columns', () => {
     const written = pages.filter(file => /^(docs|client|media|examples)\/|^(README|ARCHITECTURE|CONTRIBUTING|SECURITY)\.md$/.test(file));
-    // A table, a comment and a word that cannot be broken may be longer.
+    // A table, a comment or an unbreakable word may be longer.
     const isLong = (line: string): boolean =>
       line.length > 100 && !/^\s*(\||<!--)/.test(line) && /\S\s+\S/.test(line.slice(0, 100).trimStart());
     const long = written.flatMap(file =>

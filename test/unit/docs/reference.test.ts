@@ -1,4 +1,4 @@
-/** The generated pages of docs/reference are those that the code gives now. */
+/** Tests that the generated pages of docs/reference are up to date. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The choice of an engine: explicit requests are met or refused, automatic fallbacks are announced. */
+/** Tests the choice of an engine: explicit requests are met or refused, and automatic fallbacks are announced. */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Convolutions of bfloat16 where the processor has no instructions for them: computed in float32. Runs where the engine is installed. */
+/** Bfloat16 convolutions if the processor has no instructions for them: they are computed in float32. Runs if the engine is installed. */
 import { expect, test } from 'vitest';
 import { loadAddon } from '../../../trainer/engine/tensorflow/addon.ts';
 import { lowerProgram } from '../../../trainer/engine/tensorflow/lower.ts';
@@ -15,7 +15,7 @@ const { installed, reason } = await engineForTests();
 const kernels = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
 
 const SHAPE = [2, 7, 6, 8];
-/** Grouped, with padding that is not TensorFlow's own. */
+/** Grouped, with padding other than TensorFlow's own. */
 const ATTRIBUTES = { strides: [2, 2], padding: [1, 1, 1, 1], dilations: [1, 1], groups: 2 } as const;
 
 function program() {

@@ -1,4 +1,4 @@
-/** The judgment of the doctor: from facts to problems, each with its fix; and the plugin that it names for a GPU. */
+/** Tests the doctor's diagnosis: from facts to problems, each with its fix, and the plugin that it names for a GPU. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-/** Which accelerator is found, which PJRT plugin is taken for it, and what is said where none fits. */
+/** Tests which accelerator is found, which PJRT plugin is chosen for it, and the message if none fits. */
 import { describe, expect, it } from 'vitest';
 import { choosePlugin, findDevice, type Surroundings } from '../../../trainer/engine/install/find-device.ts';
 import { pjrtPlugins, pjrtVariants } from '../../../trainer/engine/install/pjrt-plugins.ts';

@@ -1,4 +1,4 @@
-/** The parts of the engine install that need no network: wheels, lock, tools. */
+/** Tests the parts of the engine installation that need no network: wheels, lock, tools. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -21,7 +21,7 @@ const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';
 
 const WHEEL = 'tensorflow_cpu-9.9.9-py3-none-any.whl';
 
-/** A small wheel like TensorFlow's: two libraries, headers that include one another, RECORD, the CUDA extra. */
+/** Creates a small wheel like TensorFlow's: two libraries, headers that include one another, RECORD, and the CUDA extra. */
 const MAKE_WHEEL = `
 import base64, hashlib, sys, zipfile
 info = 'tensorflow_cpu-9.9.9.dist-info/'
@@ -54,7 +54,7 @@ function makeWheel(folder: string, ...flags: string[]): string {
   return wheel;
 }
 
-/** Folders with a wheel source that pip finds instead of the network. */
+/** Creates folders with a wheel source that pip finds instead of the network. */
 function setUp() {
   const root = makeTemporaryFolder();
   const lines: string[] = [];
@@ -66,7 +66,7 @@ function setUp() {
 
 const fetch = (context: WheelContext, target: string) => fetchWheel(context, 'tensorflow-cpu==9.9.9', target, 'tensorflow', ['a.h']);
 
-/** Lets pip see only a folder, as the user may with these variables. */
+/** Restricts pip to a folder, as the user may with these variables. */
 async function offline<T>(source: string, work: () => Promise<T>): Promise<T> {
   vi.stubEnv('PIP_NO_INDEX', '1');
   vi.stubEnv('PIP_FIND_LINKS', source);

@@ -1,4 +1,4 @@
-/** Sums of many numbers in single precision: their error does not grow with their count, in any order of axes. */
+/** Tests sums of many values in single precision: their error does not grow with the count, in any order of axes. */
 import { describe, expect, test } from 'vitest';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
@@ -25,7 +25,7 @@ const worst = (actual: Float32Array, expected: readonly number[]): number =>
   Math.max(...expected.map((value, i) => Math.abs((actual[i] as number) / value - 1)));
 
 describe('on WebAssembly', () => {
-  // Lengths of SmolLM2: its width, its inner width and its vocabulary; and a prime, of which blocks leave a rest.
+  // Lengths of SmolLM2: its width, inner width and vocabulary; and a prime, which blocks do not divide.
   test.each([127, 128, 576, 1536, 8191, 49_152])('the sum of %i numbers', async length => {
     const data = positive(3 * length);
     const rows = [0, 1, 2].map(row => data.subarray(row * length, (row + 1) * length).reduce((sum, x) => sum + x, 0));
@@ -38,7 +38,7 @@ describe('on WebAssembly', () => {
 
   test.each([1536, 8191, 49_152])('softmax of %i numbers', async length => {
     const data = Float32Array.from({ length }, () => (random.uniform() + random.uniform() + random.uniform() - 1.5) * 16);
-    // The difference to the largest number, of up to 48, rounds too.
+    // The difference to the largest value, up to 48, is rounded, too.
     const powers = Array.from(data, x => Math.exp(x));
     const total = powers.reduce((sum, x) => sum + x, 0);
     const probabilities = powers.map(power => power / total);

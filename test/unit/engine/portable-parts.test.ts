@@ -1,4 +1,4 @@
-/** The parts of the portable engine that need no backend. */
+/** Tests the parts of the portable engine that need no backend. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
@@ -12,7 +12,7 @@ import { toBfloat16 } from '../../../trainer/graph/types.ts';
 import { signatureOf } from '../../support/numbers/signature-of.ts';
 
 describe('Philox4x32-10', () => {
-  // Known answers of the authors' Random123 library (kat_vectors), those with the two upper counter words 0.
+  // Known answers of the authors' Random123 library (kat_vectors), those whose two upper counter words are 0.
   it('gives the known answer for zeros', () =>
     expect(philox4x32([0, 0], [0, 0])).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]));
 

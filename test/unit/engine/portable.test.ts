@@ -1,4 +1,4 @@
-/** The portable engine as a whole: nothing leaks, errors say what to do, and the same seed gives the same numbers on every backend. */
+/** Tests the portable engine as a whole: nothing leaks, errors say what to do, and the same seed gives the same values on every backend. */
 import { memory } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { EngineError } from '../../../trainer/engine/engine.ts';
@@ -104,7 +104,7 @@ describe.each(engines)('$backend', ({ engine }) => {
     const x = graph.cast(graph.feed('x', [1, 2]), 'bfloat16');
     const y = graph.cast(graph.matmul(x, x, { transposeB: true }), 'float32');
     const session = await engine.compile(assemble({ run: { graph, outputs: { y }, effects: [] } }));
-    // 1.0078125² + 1 = 2.01568…, of which bfloat16 keeps 2.015625.
+    // 1.0078125² + 1 = 2.01568…, which bfloat16 rounds to 2.015625.
     expect(Array.from((await session.run('run', { x: Float32Array.of(1.0078125, 1) })).y ?? [])).toEqual([2.015625]);
   });
 });

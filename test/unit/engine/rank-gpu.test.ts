@@ -1,4 +1,4 @@
-/** Which GPU each of several processes of a machine uses. */
+/** Tests which GPU each of several processes on a machine uses. */
 import { expect, test } from 'vitest';
 import { chooseRankGpu } from '../../../trainer/engine/mpi/rank-gpu.ts';
 import { findWorld, type World } from '../../../trainer/engine/mpi/world.ts';

@@ -1,11 +1,11 @@
-/** The two ways in which the portable engine rounds to bfloat16 give the same bits. */
+/** Tests that the two ways in which the portable engine rounds to bfloat16 give the same bits. */
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import { roundByOperations, roundToBfloat16 } from '../../../trainer/engine/portable/kernels/bfloat16.ts';
 import { openFast, openReference } from '../../support/engines.ts';
 import { randomNumbers } from '../../support/numbers/operation-case.ts';
 
-/** Ties to both sides, numbers next to them, the largest, and what is no number. */
+/** Ties to both sides, their neighbors, the largest values, infinities and NaN. */
 const EDGES = [
   0,
   -0,

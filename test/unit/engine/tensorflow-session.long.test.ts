@@ -1,4 +1,4 @@
-/** Laws of a TensorFlow session. Runs where the engine is installed (ROWTUNE_CACHE, or ~/.cache/rowtune). */
+/** Tests laws of a TensorFlow session. Runs if the engine is installed (ROWTUNE_CACHE, or ~/.cache/rowtune). */
 import { describe, expect, it } from 'vitest';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { EngineError, type Session } from '../../../trainer/engine/engine.ts';

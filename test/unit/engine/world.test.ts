@@ -1,4 +1,4 @@
-/** A process's place among others, from the variables of launchers as they were seen in their processes. */
+/** Tests a process's rank and world size, from launchers' variables as seen in their processes. */
 import { expect, test } from 'vitest';
 import { findWorld } from '../../../trainer/engine/mpi/world.ts';
 

@@ -1,4 +1,4 @@
-/** A cache folder keeps what was used last, and the files of others. */
+/** Tests that a cache folder keeps what was used last, and the files of others. */
 import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

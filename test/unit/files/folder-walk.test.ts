@@ -1,4 +1,4 @@
-/** Listings of large trees: bounded in entries, depth and time, nearest first, and never in circles. */
+/** Tests listings of large trees: bounded in entries, depth and time, nearest first, and without cycles. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';

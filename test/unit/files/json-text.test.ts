@@ -1,4 +1,4 @@
-/** Numbers keep their spelling where they keep their value and their place. */
+/** Tests that numbers keep their spelling if they keep their value and their position. */
 import { expect, test } from 'vitest';
 import { jsonLike } from '../../../trainer/files/json-text.ts';
 

@@ -1,4 +1,4 @@
-/** Files that are not what they seem: pipes, devices, folders and files without end are refused by name, and nothing blocks. */
+/** Tests files that are not regular: pipes, devices, folders and endless files are refused by name, and nothing blocks. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -91,7 +91,7 @@ test.skipIf(process.platform !== 'linux')(
   },
 );
 
-/** Each reader of another room, given a pipe in place of its file: it must refuse it by name, and at once. */
+/** Gives each reader of another room a pipe instead of its file; it must refuse it by name, and at once. */
 describe.skipIf(process.platform === 'win32')('readers of other rooms refuse a pipe', () => {
   const pipe = (name: string): string => {
     const path = join(mkdtempSync(join(folder, 'reader-')), name);

@@ -1,4 +1,4 @@
-/** The strict JSON reader agrees with JSON.parse on what is valid, and says where everything else goes wrong. */
+/** Tests that the strict JSON reader agrees with JSON.parse on valid input, and reports the position of errors otherwise. */
 import { expect, test } from 'vitest';
 import { JsonSyntaxError, parseStrictJson } from '../../../trainer/files/strict-json.ts';
 

@@ -1,4 +1,4 @@
-/** Writing behind: the bytes in their order, whatever their size, and the error of the disk where it happens. */
+/** Tests writing behind: bytes keep their order, whatever their size, and disk errors are thrown where they occur. */
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

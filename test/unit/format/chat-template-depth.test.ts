@@ -1,4 +1,4 @@
-/** Templates that nest as deep as they can: an error with its line, never the end of the parser's stack. */
+/** Tests templates nested as deeply as possible: they give an error with its line, and never overflow the parser's stack. */
 import { expect, test } from 'vitest';
 import { createChatTemplate } from '../../../trainer/format/chat-template/chat-template.ts';
 

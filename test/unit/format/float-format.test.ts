@@ -1,4 +1,4 @@
-/** float32 ⇄ half and bfloat16: every bit pattern survives, and rounding is to nearest, ties to even. */
+/** Tests conversions between float32 and half or bfloat16: every bit pattern survives, and rounding is to nearest, ties to even. */
 import { describe, expect, test } from 'vitest';
 import { bf16ToFloat32, f16ToFloat32, float32ToBf16, float32ToF16 } from '../../../trainer/format/float-format.ts';
 

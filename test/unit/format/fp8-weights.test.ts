@@ -1,4 +1,4 @@
-/** Weights in 8-bit floats with scales: by block, for all of a matrix, and scales that do not fit. */
+/** Tests weights in 8-bit floats with scales: per block, per matrix, and scales that do not fit. */
 import { expect, test } from 'vitest';
 import { fp8Block, withFp8Weights } from '../../../trainer/format/fp8-weights.ts';
 import type { TensorDType } from '../../../trainer/format/tensor-source.ts';
@@ -31,7 +31,7 @@ function filesOf(all: Readonly<Record<string, Tensor>>): WeightFiles {
   };
 }
 
-/** One E4M3 code by the definition of the OCP 8-bit Floating Point Specification. */
+/** Decodes one E4M3 code according to the OCP 8-bit Floating Point Specification. */
 function numberOf(code: number): number {
   const [exponent, fraction] = [(code >> 3) & 15, code & 7];
   const size = exponent === 0 ? (fraction / 8) * 2 ** -6 : (1 + fraction / 8) * 2 ** (exponent - 7);

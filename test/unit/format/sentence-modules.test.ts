@@ -1,4 +1,4 @@
-/** Folders of sentence-transformers: pooling in files old and new, and modules that are not computed here. */
+/** Tests folders of sentence-transformers: pooling in old and new files, and modules that are not supported. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Reasoning, answer and tool calls in what a model writes, told apart by the marks of its chat template. */
+/** Tests reasoning, answer and tool calls in a model's output, distinguished by the markers of its chat template. */
 import { describe, expect, test } from 'vitest';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import { reasoningFormOf } from '../../../trainer/data/reasoning/reasoning-form.ts';
@@ -11,7 +11,7 @@ function rendererOf(chatTemplate: string) {
   return renderer;
 }
 
-/** Marks around reasoning that is a field of the message, which the prompt may open. */
+/** A template with markers around reasoning, which is a field of the message and which the prompt may open. */
 const inMarks = (opening: string, closing: string, prompt = ''): string =>
   `{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{% if m.reasoning_content %}${opening}{{ m.reasoning_content }}${closing}{% endif %}{{ m.content }}<|im_end|>{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}${prompt}{% endif %}`;
 
@@ -51,7 +51,7 @@ test.each([
   });
 });
 
-/** Gemma 4: reasoning is left out of the text, and a prompt may hold its marks with nothing in them. Calls begin like them. */
+/** Gemma 4: reasoning is removed from the text, and a prompt may contain its markers without content. Calls start like them. */
 const CHANNELS = `{% for m in messages %}{{ '<|turn>' + m.role + '\\n' }}{% for c in m.tool_calls %}{{ '<|tool_call>call:' + c.function.name + '{' }}{% for key, value in c.function.arguments | dictsort %}{{ '' if loop.first else ',' }}{{ key }}:{% if value is string %}{{ '<|"|>' + value + '<|"|>' }}{% else %}{{ value }}{% endif %}{% endfor %}{{ '}<tool_call|>' }}{% endfor %}{{ m.content }}{{ '<turn|>\\n' }}{% endfor %}{{ tools | tojson if tools }}{% if add_generation_prompt %}{{ '<|turn>assistant\\n<|channel>thought\\n<channel|>' }}{% endif %}`;
 
 test('reasoning of a template that writes none is told apart by the marks that it names', () => {
@@ -74,7 +74,7 @@ const TOOLS = [
 ];
 const SPECIAL = ['<|start|>', '<|end|>', '<|channel|>', '<|message|>', '<|constrain|>', '<｜Assistant｜>'];
 
-/** The answer, character by character. Special tokens come whole. */
+/** Reads the answer character by character; special tokens arrive whole. */
 function read(
   template: string,
   answer: string,
@@ -118,7 +118,7 @@ describe('tags', () => {
     const prompt = '<｜Assistant｜><think>\n';
     expect(read(r1, 'Let me see.\n</think>\n\nIt is 4.', { prompt })).toEqual({ reasoning: 'Let me see.', answer: 'It is 4.', calls: [] });
     expect(read(r1, 'Let me se', { prompt, isWhole: false })).toMatchObject({ reasoning: 'Let me se', answer: '' });
-    // A model that was tuned to answer at once.
+    // A model that was tuned to answer directly.
     expect(read(r1, 'It is 4.', { prompt })).toMatchObject({ reasoning: '', answer: 'It is 4.' });
   });
 

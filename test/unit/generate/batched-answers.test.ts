@@ -1,4 +1,4 @@
-/** Answers that are written together are those of each prompt alone; one that ends, fails or is canceled leaves the others as they are. */
+/** Tests that answers written together equal those of each prompt alone; one that ends, fails or is canceled does not affect the others. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AnswerParams } from '../../../trainer/generate/answer-text.ts';
 import { BatchedAnswers } from '../../../trainer/generate/batched-answers.ts';
@@ -8,7 +8,7 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import { openFast } from '../../support/engines.ts';
 import { TINY_LLAMA } from '../../support/models/tiny-adapter.ts';
 
-/** Positions beyond those of the tiny model's config, so that prompts take several stretches. */
+/** More positions than the tiny model's config has, so that prompts take several chunks. */
 const TOKENS = 192;
 const tokenizer = { eosIds: [3], decodeStream: () => ({ push: (id: number) => `${id} `, end: () => '' }) };
 const prompts = [5, 80, 1, 40, 130].map((length, seed) => Array.from({ length }, (_, i) => (i * 37 + 11 + 5 * seed) % 100));
@@ -61,11 +61,11 @@ test('they are written at the same time, and one that ends makes room', async ()
   await Promise.all(answers);
   const first = (i: number): number => order.indexOf(i);
   const last = (i: number): number => order.lastIndexOf(i);
-  // Three slots: the first three overlap, and the fourth begins when one of them is over.
+  // Three slots: the first three answers overlap, and the fourth starts when one of them is done.
   expect(first(1)).toBeLessThan(last(0));
   expect(first(2)).toBeLessThan(last(0));
   expect(first(3)).toBeGreaterThan(Math.min(last(0), last(1), last(2)));
-  // The long prompt is read between the tokens of the others.
+  // The long prompt is read between tokens of the others.
   expect(order.slice(0, first(1)).length).toBeGreaterThan(0);
 });
 

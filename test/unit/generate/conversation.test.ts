@@ -1,4 +1,4 @@
-/** Conversations as a run was trained to read them: whole, or the last message in the words of its samples. */
+/** Tests conversations as a run was trained to read them: whole, or only the last message in the form of its samples. */
 import { beforeAll, expect, test } from 'vitest';
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { encodeConversation } from '../../../trainer/generate/conversation.ts';

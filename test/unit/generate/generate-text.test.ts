@@ -1,4 +1,7 @@
-/** Generated text: greedy equals the naive loop, seeds repeat, ends where it must, streams what it returns, with base, adapter and merged folder. */
+/**
+ * Tests generated text: greedy equals the naive loop, seeds repeat, it ends where it must and streams what it returns, with base, adapter
+ * and merged folder.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -50,7 +53,7 @@ async function generate(
   }
 }
 
-/** The whole sequence through the model again for every token. */
+/** Passes the whole sequence through the model again for every token. */
 async function naiveGreedy(count: number): Promise<number[]> {
   const folder = await openModel(base);
   const model = causalModel(folder.config);

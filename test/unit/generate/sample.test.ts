@@ -1,4 +1,4 @@
-/** Sampling against a naive version: restrictions one after the other on plain lists. */
+/** Compares sampling with a naive version that applies restrictions one after the other to plain lists. */
 import { describe, expect, test } from 'vitest';
 import { candidates, likeliest, type SamplingSettings, sampleToken } from '../../../trainer/generate/sample.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
@@ -14,7 +14,7 @@ function naive({ temperature, topK, topP }: SamplingSettings): Map<number, numbe
     return list.map(({ id, p }) => ({ id, p: p / total }));
   };
   kept = share(kept);
-  // A token stays while those before it have not yet reached topP.
+  // A token stays if those before it have not yet reached topP.
   if (topP < 1) kept = kept.filter((_, i) => i === 0 || kept.slice(0, i).reduce((sum, { p }) => sum + p, 0) < topP);
   return new Map(share(kept).map(({ id, p }) => [id, p]));
 }
@@ -49,7 +49,7 @@ describe('draws', () => {
     }
     const expected = naive(setting);
     expect([...counts.keys()].sort()).toEqual([...expected.keys()].sort());
-    // Four standard deviations of a share of 20 000 draws are below 0.0142.
+    // Four standard deviations of a share of 20,000 draws are below 0.0142.
     for (const [id, p] of expected) expect(Math.abs((counts.get(id) ?? 0) / draws - p)).toBeLessThan(0.0142);
   });
 

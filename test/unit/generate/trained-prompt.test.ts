@@ -1,4 +1,4 @@
-/** A prompt as in training: token by token what the samples of each format have before their answer, with a chat template and without. */
+/** A prompt as in training: token by token what the samples of each format have before their answer, with and without a chat template. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
@@ -39,7 +39,7 @@ const SAMPLES: Readonly<Record<Exclude<PromptFormat, 'text'>, Readonly<Record<st
   },
 };
 
-/** The ids of a training sample before the first that is learned. */
+/** Returns the ids of a training sample before the first trained one. */
 function promptOfSample(tokenizer: Tokenizer, format: PromptFormat, value: Readonly<Record<string, unknown>>): number[] {
   const settings = {
     format,

@@ -1,4 +1,4 @@
-/** A plan of fused steps is the same, to the last word of each program, whether or not alike blocks are looked up. */
+/** Tests that a plan of fused steps is the same, to the last word of each program, with and without the memo of equal blocks. */
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ import { recipeIn } from '../../support/runs/recipe-of.ts';
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 const folders = readdirSync(golden).filter(name => existsSync(join(golden, name, 'config.json')));
 
-/** Nothing is ever found again. */
+/** A memo that never finds anything. */
 const forgetful = { build: (params: Parameters<BuildMemo['build']>[0]) => new BuildMemo().build(params) };
 
 const written = (steps: readonly Step[]): string[] =>
@@ -43,7 +43,7 @@ function taskOf(model: AnyModel): string {
   return model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
 }
 
-/** The programs of a golden model, with three blocks where it counts them. */
+/** The programs of a golden model, with three blocks if it states their number. */
 function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   const config = readRecord(join(golden, folder, 'config.json'));
   const short = config.num_hidden_layers && !config.layer_types && !config.mlp_layer_types ? { ...config, num_hidden_layers: 3 } : config;
@@ -57,7 +57,7 @@ function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   return { program: plan.program(recompute), held: heldVariables(plan) };
 }
 
-// Each folder with one of the methods, by turns: planning without a memo is slow.
+// Each folder with one of the methods, in turn, because planning without a memo is slow.
 const METHODS = ['spsft', 'lora', 'full'] as const;
 test.each(folders.map((folder, i) => [folder, elementAt(METHODS, i % METHODS.length), i % 2 === 0 ? 'float32' : 'bfloat16'] as const))(
   '%s, %s, %s',

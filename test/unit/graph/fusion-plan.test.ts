@@ -1,4 +1,4 @@
-/** Fused steps: what may run together, in which order, and what no step may do. */
+/** Tests fused steps: what may run together, in which order, and what no step may do. */
 import { describe, expect, test } from 'vitest';
 import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../../trainer/graph/fusion/step.ts';
@@ -27,7 +27,7 @@ function built(build: (graph: Graph) => Readonly<Record<string, Node>>): Signatu
   return signatureOf({ graph, outputs: build(graph), effects: [] });
 }
 
-/** The steps that run, without sources. */
+/** Returns the steps that run, without sources. */
 const shown = (steps: readonly Step[]): string[] =>
   steps.flatMap(({ nodes, program }) =>
     program
@@ -68,7 +68,7 @@ describe('what runs together', () => {
     expect(shown(steps)).toEqual(['matmul', 'matmul', 'fused mul exp', 'matmul', 'fused add']);
   });
 
-  /** A step whose value is bfloat16 writes half the bytes. */
+  /** Returns the element types of each step; a step with a bfloat16 value writes half the bytes. */
   const typesGiven = (steps: readonly Step[]): string[][] =>
     steps.flatMap(({ nodes, program }) => (program ? [nodes.map(({ dtype }) => dtype)] : []));
 
@@ -80,7 +80,7 @@ describe('what runs together', () => {
         const x = graph.cast(graph.matmul(a, b), 'float32');
         const e = graph.exp(x);
         const top = graph.max(e, [-1]);
-        // Products stand between the exponential, its narrow form, and what reads its argument again.
+        // Products separate the exponential, its narrow form, and the operation that reads its argument again.
         const y = graph.matmul(a, graph.matmul(b, a));
         return { top, y: graph.matmul(narrow(e), y), z: graph.square(graph.add(x, graph.feed('bias', [16]))) };
       }),
@@ -116,7 +116,7 @@ describe('what runs together', () => {
       'reshape float32 128,1',
     ]);
     expect(shown(steps).filter(op => op === 'gather')).toEqual([]);
-    // Nothing but the weight, the scales, the input and the product: no wide form of the codes.
+    // Only the weight, the scales, the input and the product: no wide form of the codes.
     const bytes = dtype === 'bfloat16' ? 2 : 4;
     expect(liveness(signature, steps).peakBytes).toBeLessThan(bytes * 64 * 128 + 4 * 128 * 2 + 2 * 4 * 4 * 128);
     expect(printSignature('main', signature, { steps: () => steps })).toContain('in blocks of 64');
@@ -192,7 +192,7 @@ describe('what runs together', () => {
       const [single, fused] = [singleSteps(signature), fusedSteps(signature)];
       const [took, takes] = [liveness(signature, single).peakBytes, liveness(signature, fused).peakBytes];
       expect(takes).toBeLessThanOrEqual(1.01 * took);
-      // So the estimate may look at single steps, which are planned faster, but where everything is kept.
+      // Except without recomputation, the estimate may therefore use single steps, which are planned faster.
       expect(takes).toBeGreaterThan((recompute === 'none' ? 0.5 : 0.97) * took);
       expect(fused.length).toBeLessThan(0.6 * single.length);
       const made = new Set<Node>();

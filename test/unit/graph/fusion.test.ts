@@ -1,4 +1,4 @@
-/** Fused steps give what the interpreter gives for expressions of every kind. */
+/** Tests that fused steps give the interpreter's results for expressions of every kind. */
 import { describe, expect, test } from 'vitest';
 import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
 import type { Step } from '../../../trainer/graph/fusion/step.ts';
@@ -18,7 +18,7 @@ const tensorflow = (await openOthers()).find(({ name }) => name === 'tensorflow'
 const fusing = tensorflow?.description.fuses ? tensorflow : undefined;
 const reason = tensorflow?.description.unfused ?? 'no tensorflow engine: rowtune engine install';
 
-/** Every element that a program reads or writes lies inside its tensor, and what it writes is the whole of it. */
+/** Checks that every element that a program reads or writes is inside its tensor, and that it writes all of its output. */
 function checkPlaces({ nodes, program }: Step): void {
   if (!program) return;
   const last = (stride: number, size: number): number => Math.max(0, stride * (size - 1));
@@ -35,7 +35,7 @@ function checkPlaces({ nodes, program }: Step): void {
   }
 }
 
-/** Per 1 + |value|: other polynomials for exp, sums in another order. */
+/** Tolerance per 1 + |value|: exp has another polynomial, and sums another order. */
 const TOLERANCE = 1e-5;
 
 async function compare(
@@ -84,7 +84,7 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
     );
   });
 
-  // The kernel works in parts of 1024 numbers, on several threads: what all parts read must not be written over by one of them.
+  // The kernel works in parts of 1024 elements on several threads; no part may overwrite what all of them read.
   test.each([
     [[1], [100_000]],
     [
@@ -118,7 +118,7 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
     compare(
       movedNextTo(columns),
       { p: numbers([2, 3, 8], 1), q: numbers([2, 8, columns], 2), r: numbers([2, columns, 4], 3) },
-      // Sums of a thousand products, added up in another order.
+      // Sums of a thousand products, in another order.
       1e-4,
     ),
   );
@@ -203,7 +203,7 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
       { x: Float32Array.from(randomNumbers(144, -1, 1, 6)) },
     ));
 
-  // The first of them fit into one part of the kernel's, the others are cut into parts, and shared out to threads.
+  // The first expressions fit in one part of the kernel; the others are cut into parts and distributed to threads.
   test.each(Array.from({ length: 110 }, (_, seed) => seed))('random expression %i', seed => {
     const shapes = randomShapes(seed);
     const feeds = Object.fromEntries(
@@ -213,7 +213,7 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
   });
 });
 
-/** Seeds of expressions over up to 1372 numbers; beyond them, over up to 89,600. */
+/** Seeds below this are expressions over up to 1372 elements, and the others over up to 89,600. */
 const SMALL = 60;
 
 const sizesOf = (seed: number): [number, number, number] => {
@@ -228,7 +228,7 @@ function randomShapes(seed: number): number[][] {
   return [[a, b, c], [a, b, c], [c], [b, 1], [a, 1, c]];
 }
 
-/** Thirty operations, each on what was made before; some of them are given out, and some pass a product. */
+/** Thirty operations, each on earlier results; some are outputs, and some pass through a product. */
 function randomExpression(graph: Graph, seed: number): Record<string, Node> {
   const random = createRandom(seed + 1000);
   const [a, b, c] = sizesOf(seed);

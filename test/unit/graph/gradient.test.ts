@@ -1,4 +1,4 @@
-/** The backward pass: rows, activations, tied weights, what is never computed, and the order in which gradients come. */
+/** Tests the backward pass: rows, activations, tied weights, what is never computed, and the order of gradients. */
 import { describe, expect, test } from 'vitest';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
@@ -35,7 +35,7 @@ describe('rows of a weight', () => {
     const found = await runGraph({ graph: part.graph, outputs: { g: valueFor(some, part.first) }, effects: [] }, { x }, values);
     const expected = rows.flatMap(row => full.g?.slice(row * 3, row * 3 + 3) ?? []);
     expectClose(found.g ?? [], expected, 1e-6);
-    // The whole gradient [4, 3] is never formed.
+    // The whole gradient [4, 3] is never computed.
     expect(part.graph.nodes.filter(node => node.phase === 1 && node.shape.join() === '4,3')).toEqual([]);
   });
 });
@@ -118,7 +118,7 @@ describe('rows and columns of a weight', () => {
   const feeds = { x: Float32Array.from(randomNumbers(TOKENS * IN, -1, 1, 1)) };
   const own = { w: Float32Array.from(randomNumbers(OUT * IN, -1, 1, 2)) };
 
-  /** W is used twice, once in a form of which only the whole gradient can be had. */
+  /** Uses W twice, once in a form for which only the whole gradient is available. */
   async function gradients(cross: boolean): Promise<Record<string, number[]>> {
     const graph = new Graph();
     const w = graph.read({ name: 'w', shape: [OUT, IN], dtype: 'float32' });

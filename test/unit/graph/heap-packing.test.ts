@@ -1,17 +1,17 @@
-/** Buffers in one block, against cases worked out by hand and a naive version of XLA's rule. */
+/** Compares packing buffers into one block with cases worked out by hand and with a naive version of XLA's rule. */
 import { describe, expect, it } from 'vitest';
 import { packedBytes, type Span } from '../../../trainer/graph/heap-packing.ts';
 import { createRandom } from '../../../trainer/random.ts';
 
 const span = (bytes: number, first: number, last: number): Span => ({ bytes, first, last });
 
-/** The most that is there at once. */
+/** The largest sum of live bytes. */
 const aliveAtOnce = (spans: readonly Span[]): number =>
   Math.max(
     ...spans.map(({ first }) => spans.filter(each => each.first <= first && each.last >= first).reduce((sum, { bytes }) => sum + bytes, 0)),
   );
 
-/** Every place is tried, from the lowest; the gap around it is measured. */
+/** Tries every offset from the lowest, and measures the gap around it. */
 function naiveBytes(spans: readonly Span[], order: (a: Span, b: Span) => number): number {
   const placed: { span: Span; at: number }[] = [];
   for (const next of spans.toSorted(order)) {
@@ -45,7 +45,7 @@ describe('the block of all buffers', () => {
   it('has a hole where nothing fits into what a larger one leaves', () => {
     const spans = [span(2, 0, 0), span(2, 0, 0), span(3, 0, 1), span(3, 1, 3)];
     expect(aliveAtOnce(spans)).toBe(7);
-    // The second 3 lies at 0 and the first behind it. Below that one, at step 0, 3 are free: one 2 lies there, the other behind both.
+    // The second 3 is at offset 0, and the first after it. Below the first, 3 are free at step 0: one 2 is there, and the other after both.
     expect(packedBytes(spans)).toBe(8);
   });
 

@@ -1,4 +1,4 @@
-/** Liveness against small cases worked out by hand; a float32 [4] is 16 bytes. */
+/** Compares liveness with small cases worked out by hand; a float32 [4] takes 16 bytes. */
 import { describe, expect, test } from 'vitest';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
@@ -14,10 +14,10 @@ function built(build: (graph: Graph, x: Node) => Readonly<Record<string, Node>>)
 
 const livenessOf = (signature: Signature): Liveness => liveness(signature, singleSteps(signature));
 
-/** Bytes at each place of the schedule. */
+/** Returns the bytes at each position of the schedule. */
 const bytes = (build: Parameters<typeof built>[0]): number[] => [...livenessOf(built(build)).bytes];
 
-/** The same by rules that differ from TensorFlow's. */
+/** Returns the same with rules that differ from TensorFlow's. */
 const bytesBy = (rules: Partial<BufferRules>, build: Parameters<typeof built>[0]): number[] => {
   const signature = built(build);
   return [...liveness(signature, singleSteps(signature), { ...COMPILED_BUFFERS, ...rules }).bytes];
@@ -116,7 +116,7 @@ describe('bytes at each place', () => {
     graph.declare({ name: 'w', shape: [4], dtype: 'float32' });
     const y = graph.feed('y', [2]);
     const run = signatureOf({ graph, outputs: { y: graph.neg(y) }, effects: [effect] });
-    // The token of an effect is one byte, and nobody reads it.
+    // The token of an effect is one byte that is never read.
     expect([...livenessOf(run).bytes]).toEqual([16, 17, 8, 8]);
   });
 });

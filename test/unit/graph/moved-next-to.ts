@@ -1,7 +1,7 @@
-/** A graph of which a step once gave one number in place of another: for the plan of it, and for what it gives. */
+/** A graph for which a step once returned one value in place of another, to test its plan and its results. */
 import type { Graph } from '../../../trainer/graph/graph.ts';
 
-/** A move of a product, and numbers made of the product that are moved, too. */
+/** A moved product, and values computed from the product that are moved, too. */
 export const movedNextTo = (columns: number) => (graph: Graph) => {
   const x = graph.matmul(graph.feed('p', [2, 3, 8]), graph.feed('q', [2, 8, columns]));
   const b = graph.transpose(x, [1, 0, 2]);

@@ -1,4 +1,7 @@
-/** The checked-in header of the native kernel (opcodes, kinds, element types and limits by name) lists what `row-program.ts` lists, and is written from it. */
+/**
+ * Tests that the checked-in header of the native kernel (opcodes, kinds, element types and limits by name) matches `row-program.ts`, from
+ * which it is generated.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -21,7 +24,7 @@ test('opcodes, kinds, types and limits are the same in TypeScript and C++', () =
   expect(text).toContain('constexpr int32_t kMostLeadAxes = 12;');
 });
 
-/** The text of `engine/tensorflow/native/fused/row-program-format.h`. */
+/** Returns the text of `engine/tensorflow/native/fused/row-program-format.h`. */
 function nativeHeader(): string {
   const limits = Object.entries(ROW_PROGRAM_LIMITS).map(
     ([name, value]) => `constexpr int32_t ${constant(`most ${spaced(name)}`)} = ${value};`,
@@ -55,7 +58,7 @@ function nativeHeader(): string {
 const enumeration = (name: string, members: readonly string[]): string =>
   `enum class ${name} : int32_t { ${members.map(constant).join(', ')} };`;
 
-/** `kSigmoidGrad` for `sigmoidGrad`. */
+/** Returns `kSigmoidGrad` for `sigmoidGrad`. */
 const constant = (name: string): string =>
   `k${name
     .split(' ')

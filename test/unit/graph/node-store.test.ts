@@ -1,4 +1,4 @@
-/** Common subexpressions: what is one node, what is two, and how phases keep them apart. */
+/** Tests common subexpressions: which are one node, which are two, and how phases separate them. */
 import { expect, test } from 'vitest';
 import { Graph, inputsOf, isOp } from '../../../trainer/graph/graph.ts';
 import { dimensions, GraphError } from '../../../trainer/graph/types.ts';

@@ -1,4 +1,4 @@
-/** Every operation of the graph: against a naive formula, between engines, and its gradient against finite differences. */
+/** Tests every operation of the graph: compares it with a naive formula and between engines, and its gradient with finite differences. */
 import { describe, expect, it } from 'vitest';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { opTable } from '../../../trainer/graph/op-table.ts';

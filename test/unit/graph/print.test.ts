@@ -1,4 +1,4 @@
-/** Programs as text: the printed steps of a small graph, single and fused, are held as they are. */
+/** Tests programs as text: the printed steps of a small graph, single and fused, are fixed. */
 import { expect, test } from 'vitest';
 import { FUSION_PASSES, passesThrough, planner } from '../../../trainer/graph/fusion/plan.ts';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
@@ -6,7 +6,7 @@ import { Graph } from '../../../trainer/graph/graph.ts';
 import { printProgram } from '../../../trainer/graph/print.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 
-/** An RMS norm of x [2, 256] between two products, as a block of a language model has it. */
+/** An RMS norm of x [2, 256] between two products, as in a block of a language model. */
 function program() {
   const graph = new Graph();
   const x = graph.feed('x', [2, 256]);

@@ -1,4 +1,4 @@
-/** Programs: dead nodes, variables over signatures, and the law of aliases. */
+/** Tests programs: dead nodes, variables over signatures, and the law of aliases. */
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';

@@ -1,4 +1,4 @@
-/** Levels of recomputation: the same gradients to the bit, less memory at each level, and what is kept. */
+/** Tests recompute levels: the same gradients bit for bit, less memory at each level, and the activations kept. */
 import { describe, expect, test } from 'vitest';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
@@ -45,7 +45,7 @@ function toy(policy: RecomputePolicy) {
   return { graph, outputs, effects: [], forward };
 }
 
-/** Forward nodes that the backward pass reads, by block. */
+/** Returns the forward nodes that the backward pass reads, by block. */
 function kept({ graph, forward }: ReturnType<typeof toy>): Node[] {
   const behind = graph.nodes.slice(forward).filter(node => node.phase === 1);
   const used = new Set(behind.flatMap(node => node.inputs));

@@ -1,4 +1,4 @@
-/** Runs a graph that a test has built, on the reference engine where none is given. */
+/** Runs a graph built by a test, by default on the reference engine. */
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import type { Node } from '../../../trainer/graph/graph.ts';
 import { assemble, type Traced } from '../../../trainer/graph/program.ts';
@@ -7,7 +7,7 @@ import { openReference } from '../../support/engines.ts';
 
 const reference = await openReference();
 
-/** The outputs of one run; of `variables` those that the graph has are loaded. */
+/** Returns the outputs of one run; loads those of `variables` that the graph has. */
 export async function runGraph(
   traced: Traced,
   feeds: Readonly<Record<string, HostArray>>,
@@ -25,5 +25,5 @@ export async function runGraph(
   return Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, Array.from(values)]));
 }
 
-/** The operations of a schedule, in their order. */
+/** Returns the operations of a schedule, in order. */
 export const opsOf = (nodes: readonly Node[]): string[] => nodes.map(node => node.op);

@@ -1,4 +1,7 @@
-/** Signatures that are divided at their sums over processes: the parts, what they hand on, and where updates and recomputed values go. */
+/**
+ * Tests signatures that are split at their sums over processes: the parts, the values between them, and where updates and recomputed values
+ * go.
+ */
 import { describe, expect, it } from 'vitest';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
@@ -16,7 +19,7 @@ const ofGraph = (build: (graph: Graph) => { outputs: Record<string, Node>; effec
 
 const opsOf = ({ schedule }: SumPart): string[] => schedule.map(({ op }) => op);
 
-/** Two products, whose gradients are each summed as soon as they are there and then change a weight. */
+/** Two products, whose gradients are each summed as soon as they exist and then change a weight. */
 const step = (): Signature =>
   ofGraph(graph => {
     const x = graph.feed('x', [SIZE, SIZE]);
@@ -81,7 +84,7 @@ describe('a variable', () => {
     const parts = splitAtSums(signature);
     expect(parts.map(part => opsOf(part).filter(op => op === 'read').length)).toEqual([1, 2]);
     expect(parts.map(part => opsOf(part).includes('assign'))).toEqual([false, true]);
-    // The weight is no buffer that a part hands on.
+    // The weight is not a buffer that a part passes on.
     expect(elementAt(parts, 0).kept.map(({ op }) => op)).toEqual([elementAt(elementAt(parts, 0).sums, 0).own.op]);
     expect(Object.keys(elementAt(parts, 1).outputs)).toEqual(['late', 'after']);
   });

@@ -1,4 +1,4 @@
-/** The parts that XLA divides the sums of products into, as they stand in programs that it compiled for cards. */
+/** Tests the parts into which XLA divides the sums of products, from programs that it compiled for cards. */
 import { describe, expect, it } from 'vitest';
 import { ASSUMED_CARD, type CardName, cardCatalog, cardNames } from '../../../trainer/catalog/cards.ts';
 import { deviceCard } from '../../../trainer/catalog/device-card.ts';
@@ -10,7 +10,7 @@ import { required } from '../../../trainer/narrow.ts';
 import { memoryOnGpu } from '../../../trainer/plan/memory/engine-memory.ts';
 import type { ComputesOn } from '../../../trainer/train/recipe-settings.ts';
 
-/** Batch, rows, columns, length of the sums, element type, and the parts in the program compiled for an H100. */
+/** Batch, rows, columns, length of the sums, element type, and the number of parts in the program compiled for an H100. */
 const compiled: readonly (readonly [number, number, number, number, DType, number])[] = [
   // Rows of gradients, low-rank factors and the gradient of a head in four blocks of Llama-2-7B and Llama-3-8B.
   [1, 128, 4096, 2048, 'bfloat16', 4],
@@ -45,7 +45,7 @@ it.each(compiled)('%i × [%i, %i] with sums of %i in %s has %i parts', (...produ
   expect(partsOf(h100, product)).toBe(product[5]);
 });
 
-/** The same without the parts. */
+/** The same without the number of parts. */
 const products: readonly (readonly [number, number, number, number, DType])[] = [
   [1, 128, 4096, 2048, 'bfloat16'],
   [1, 2048, 64, 14336, 'float32'],
@@ -59,7 +59,7 @@ const products: readonly (readonly [number, number, number, number, DType])[] = 
   [1, 128, 576, 49152, 'float32'],
 ];
 
-/** By card, the parts of each of these products, compiled alone. */
+/** By card, the number of parts of each of these products, compiled alone. */
 const onCards: Readonly<Partial<Record<CardName, readonly number[]>>> = {
   'rtx-3060': [1, 4, 1, 1, 1, 1, 1, 2, 4, 8],
   'rtx-3090': [2, 8, 4, 1, 4, 2, 1, 4, 4, 16],
@@ -73,7 +73,7 @@ const onCards: Readonly<Partial<Record<CardName, readonly number[]>>> = {
 };
 
 it.each(Object.entries(onCards))('each card has parts of its own: %s', (name, parts) => {
-  // The keys of the table.
+  // The keys of the table are card names.
   expect(products.map(product => partsOf(cardCatalog[name as CardName], product))).toEqual(parts);
 });
 
@@ -106,7 +106,7 @@ describe('the gradient of some logits toward hidden states, whose sums go over a
   const qwen3 = (width: number) => [151_936, width] as const;
 
   it.each([
-    // More parts than 16 would not be as long as each other, and XLA would copy the head: compiled for these cards.
+    // More than 16 parts would differ in length, and XLA would copy the head; compiled for these cards.
     [47, 2048, 'h100', 64],
     [43, 2048, 'h100', 64],
     [48, 1024, 'rtx-4090', 112],
@@ -138,7 +138,7 @@ describe('the gradient of some logits toward hidden states, whose sums go over a
   it('takes the parts of those rows, the rows and their results, in place of a copy of the head', () => {
     const [parts, words] = [16, 151_936];
     expect(splitSumBytes(gradientOf(47, qwen3(2048)), h100)).toBe(2 * 64 * words);
-    // The parts of few rows take more than the rows.
+    // The parts of few rows take more memory than the rows.
     expect(splitSumBytes(gradientOf(16, qwen3(4096)), h100)).toBe(2 * 32 * words + parts * 4 * 32 * 4096 - 2 * 16 * words);
     expect(splitSumBytes(gradientOf(96, qwen3(2048)), h100)).toBe(parts * 4 * 96 * 2048);
   });

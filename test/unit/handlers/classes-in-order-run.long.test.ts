@@ -1,4 +1,7 @@
-/** Classifiers over large data begin before all texts are tokenized: the losses of runs that tokenize first, stopped and resumed anywhere. */
+/**
+ * Tests classifiers over large data that start training before all texts are tokenized: the losses equal those of runs that tokenize up
+ * front, stopped and resumed anywhere.
+ */
 import { rmSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
@@ -6,7 +9,7 @@ import { makeEncoderTask } from '../../support/runs/encoder-task.ts';
 import { type InProcess, trainRunsIn } from '../../support/runs/run-in-process.ts';
 import { expectSameWhenStopped } from '../../support/runs/stopped-run.ts';
 
-/** A column that is not read: 36 MB together. */
+/** A column that is not read; 36 MB total. */
 const note = 'n'.repeat(30_000);
 const data = (more: object): string =>
   Array.from({ length: 1200 }, (_, i) => {
@@ -47,7 +50,7 @@ it.each([
   const all = ['max_steps=6', 'logging_steps=1', 'group_by_length=false', ...settings];
   const { whole, rest } = await expectSameWhenStopped({ folder, context, train, name, settings: all, step: 3 });
   for (const run of [whole, rest]) expect(logOf(run)).toContain('Samples are tokenized when training needs them.');
-  // Its texts are the same, and all batches have one shape.
+  // The texts are the same, and all batches have one shape.
   const small = await train(`${name} small`, [...all, 'data.train=small.jsonl']);
   expect(logOf(small)).not.toContain('Samples are tokenized when training needs them.');
   expect(small.losses).toEqual(whole.losses);

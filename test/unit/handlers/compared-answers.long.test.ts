@@ -1,4 +1,4 @@
-/** The scores of a sample's answers are those of the evaluation of the run, before and after tuning. */
+/** Tests that the scores of a sample's answers equal those of the run's evaluation, before and after tuning. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -40,7 +40,7 @@ const samplesOf = async (run: string): Promise<readonly ComparedSample[]> => {
   return found;
 };
 
-/** The mean over the samples that have the answer. */
+/** Returns the mean over the samples that have the answer. */
 function meanOf(samples: readonly ComparedSample[], side: string, of: 'base' | 'tuned'): number {
   const values = samples.flatMap(({ measure, answers }) =>
     answers.flatMap(answer => (answer.side === side ? [(answer[of] ?? Number.NaN) * (measure === 'logp' ? answer.tokens : 1)] : [])),

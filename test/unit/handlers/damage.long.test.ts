@@ -1,4 +1,4 @@
-/** Damage in a run folder: found, named, and survived; and what a resumed run computes depends on its checkpoints alone. */
+/** Tests damage in a run folder: it is found, named, and survived; and a resumed run depends only on its checkpoints. */
 import { createHash } from 'node:crypto';
 import {
   cpSync,
@@ -29,7 +29,7 @@ afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
 const settings = ['engine=portable', 'max_steps=6', 'save_strategy=steps', 'save_steps=2', 'save_total_limit=3'];
 const whole = join(task.folder, 'whole');
-/** Stopped after step 4, with checkpoints of 2 and 4. */
+/** A run stopped after step 4, with checkpoints of steps 2 and 4. */
 const stopped = join(task.folder, 'stopped');
 const work = join(task.folder, 'work');
 
@@ -39,7 +39,7 @@ const restore = (): void => {
 };
 const resume = (overrides: string[] = []) => runInProcess({ kind: 'resume', runDir: work, overrides, context });
 const saidIn = (events: readonly WorkerEvent[]): string => events.map(event => (event.type === 'log' ? event.message : '')).join('\n');
-/** Every file of a checkpoint but what tells the time it took. */
+/** Returns every file of a checkpoint except the one with its duration. */
 const finalBytes = (runDir: string): Buffer[] =>
   ['adapter_model.safetensors', 'optimizer.safetensors'].map(name => readFileSync(join(runDir, 'checkpoints', 'step-000006', name)));
 
@@ -49,7 +49,7 @@ beforeAll(async () => {
   await runInProcess({ kind: 'train', recipe, runDir: stopped, context }, stopAfter(4));
 });
 
-/** Opens the newest checkpoint that is good, and tells its step and what was said. */
+/** Opens the newest undamaged checkpoint, and returns its step and the messages. */
 async function open(): Promise<{ step: number | undefined; said: string }> {
   const events: WorkerEvent[] = [];
   const checkpoint = await openLastCheckpoint(work, new Job(event => events.push(event)));
@@ -137,7 +137,7 @@ describe('a damaged newest checkpoint', () => {
 describe('what a resume computes stands in its checkpoint', () => {
   const others = ['metrics.jsonl', 'state.json', 'coverage.json', 'selection.json', 'memory.json', 'scores.safetensors', 'summary.json'];
 
-  // All at once: none of them may count.
+  // All at the same time: none of them may matter.
   test.each(['gone', 'half', 'noise'] as const)('every other file is %s, and nothing changes', async damage => {
     restore();
     for (const file of others.map(name => join(work, name)).filter(existsSync)) {
@@ -218,7 +218,7 @@ describe('checkpoints', () => {
   test('one that a killed process had swapped out, and not yet replaced, is put back', async () => {
     restore();
     const newest = join(work, 'checkpoints', 'step-000004');
-    // No process has this number: it is above what Linux gives.
+    // No process has this number, which is above Linux's maximum.
     renameSync(newest, join(work, 'checkpoints', '.step-000004.4999999-0a1b2c3d.tmp.old'));
     mkdirSync(join(work, 'checkpoints', '.step-000004.4999999-0a1b2c3d.tmp'));
     const { events } = await resume();
@@ -241,7 +241,7 @@ describe('a run that is to replace another', () => {
       new Map(
         readdirSync(work, { recursive: true, encoding: 'utf8' })
           .filter(name => statSync(join(work, name)).isFile())
-          // The log tells of the attempt.
+          // The log mentions the attempt.
           .filter(name => name !== 'log.txt')
           .map(name => [
             name,

@@ -1,4 +1,4 @@
-/** The preview of data shows exactly what a run feeds: ids and targets are compared with the batches of the run itself. */
+/** Tests that the preview of data shows exactly what a run is fed, by comparing ids and targets with the batches of the run itself. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** The ids of a sequence with the targets among them, as text, so that lists of them can be sorted. */
+/** Returns the ids of a sequence with its targets as text, so that lists of them can be sorted. */
 const idsOf = ({ runs }: ShownSequence): string =>
   runs
     .filter(({ use }) => use !== 'cut')
@@ -33,7 +33,7 @@ const idsOf = ({ runs }: ShownSequence): string =>
     .join(' ');
 const shownIds = ({ page }: DataResult): string[] => page.samples.flatMap(({ sequences }) => sequences.map(idsOf)).sort();
 
-/** Every row of an epoch of the run, written in the same way. */
+/** Returns every row of an epoch of the run, in the same form. */
 async function rowsOfRun(recipe: Recipe, context: JobContext): Promise<string[]> {
   const scope = { job: new Job(() => undefined), context, recipe };
   const base = await openBase(scope);
@@ -46,7 +46,7 @@ async function rowsOfRun(recipe: Recipe, context: JobContext): Promise<string[]>
       const { tokens, batch: height } = batch.bucket;
       const trained = new Set<number>();
       const weights = [...(feeds.targetPresence ?? feeds.targetWeights ?? feeds.weights ?? [])];
-      // Positions of targets, before which the token is; or a label for each token of a tagged text.
+      // Positions before targets, or a label for each token of a tagged text.
       const places = feeds.targetPositions
         ? [...feeds.targetPositions].map(position => position + 1)
         : weights.length === feeds.ids?.length
@@ -131,7 +131,7 @@ describe('language models', () => {
 
   test('of large data, facts about samples that were drawn come before those about all', async () => {
     const count = 1100;
-    // Large by a column that nobody reads.
+    // Large because of a column that is not read.
     const samples = Array.from({ length: count }, (_, i) => ({ prompt: `${i % 1000}?`, completion: `${i}`, notes: 'x'.repeat(4096) }));
     writeFileSync(join(task.folder, 'large.jsonl'), lines(...samples));
     const recipe = task.recipe('engine=portable', 'data.train=large.jsonl', 'data.eval=[]', 'val_size=0');
@@ -294,7 +294,7 @@ test('of a data set on the hub, a page of samples reads few bytes, more for a la
     samples: [{ index: 10 }, { index: 11 }],
   });
   expect(sent).toBe(known);
-  // The last page has them all, and facts about all samples take the whole file.
+  // The last page has all remaining samples, and facts about all samples cover the whole file.
   expect(await page(58)).toMatchObject({ more: false, samples: [{ index: 58 }, { index: 59 }] });
   const { value } = await previewInProcess(recipe, context, { count: 2 });
   expect(value.page.samples.map(sample => ({ ...sample, file: '' }))).toEqual(first.samples.map(sample => ({ ...sample, file: '' })));

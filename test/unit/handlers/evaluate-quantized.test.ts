@@ -1,4 +1,4 @@
-/** Evaluating a run gives the number that the run gave: the base is held in the same precision, next to what was trained. */
+/** Tests that evaluating a run gives the run's own number: the base is held in the same precision, next to what was trained. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -32,7 +32,7 @@ test.each([
   expect(await evaluate(runDir)).toBeCloseTo(after, 5);
   // The type that a run chose for itself is in its checkpoints.
   if (settings.includes('dtype=bfloat16')) expect(await evaluate(runDir, 'dtype=auto')).toBeCloseTo(after, 5);
-  // In float32, as exports hold it, the number is another one.
+  // In float32, as in exports, the number differs.
   const plain = await evaluate(runDir, 'quantize=none', 'dtype=float32');
   expect(Math.abs(plain - after)).toBeGreaterThan(1e-5);
 });

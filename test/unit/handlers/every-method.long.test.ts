@@ -1,4 +1,4 @@
-/** Each method from recipe to text: trained, stopped, continued to the bit, exported in its forms, and read by the generator. */
+/** Tests each method from recipe to text: trained, stopped, continued bit for bit, exported in its forms, and read by the generator. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';

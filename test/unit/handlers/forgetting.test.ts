@@ -1,4 +1,4 @@
-/** Forgetting of a tuned language model: its loss on general text, and the divergence from its base. */
+/** Tests forgetting of a tuned language model: its loss on general text, and the divergence from its base. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -65,7 +65,7 @@ describe('a run that measures it', () => {
     writeFileSync(join(task.folder, 'general.jsonl'), generalText.map(text => `${JSON.stringify({ text: text.slice(0, 63) })}\n`).join(''));
     const alone = await evaluate(undefined, 'data.eval=general.jsonl', 'max_length=64', 'eval_forgetting=false');
     const { forgetting } = await evaluate(join(task.folder, 'spsft'), 'method=spsft');
-    // A token is a character here, and the evaluation reads the end of each text too.
+    // A token is a character here, and the evaluation also reads the end of each text.
     expect(Math.abs((alone.loss ?? 0) - (forgetting?.base ?? 0))).toBeLessThan(0.05);
   });
 });

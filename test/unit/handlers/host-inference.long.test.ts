@@ -1,4 +1,7 @@
-/** Jobs that read a model whose weights lie in the memory of the host: the numbers and the text of jobs without that, on the plugin for processors. */
+/**
+ * Tests jobs that read a model with weights in host memory: numbers and text equal those of jobs without offloading, on the plugin for
+ * processors.
+ */
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -34,7 +37,7 @@ const SAID = expect.objectContaining({
   message: expect.stringMatching(/saves no memory without a GPU: .* of weights are in host memory in any case/),
 });
 const train = trainRunsIn(task.folder, context, recipe);
-/** With a cache of its own, but for engines and what they have compiled: what one run found is not there for another. */
+/** Returns a context with a separate cache, except for engines and compiled programs, so that no run finds another's results. */
 function contextOf(name: string): typeof context {
   const own = join(task.folder, `cache of ${name}`);
   mkdirSync(own);

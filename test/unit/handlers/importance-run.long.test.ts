@@ -1,4 +1,4 @@
-/** The job 'importance' on the tiny task: class-wise scores in one file, the cache, continuing after a stop. */
+/** Tests the job 'importance' on the tiny task: class-wise scores in one file, the cache, and continuing after a stop. */
 import {
   cpSync,
   existsSync,
@@ -24,7 +24,7 @@ import { runInProcess } from '../../support/runs/run-in-process.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
-/** A cache of its own, in which there is no engine to find. */
+/** A separate cache without engines. */
 const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-cache-'));
 afterAll(() => {
   for (const folder of [task.folder, cacheDir]) rmSync(folder, { recursive: true });
@@ -54,7 +54,7 @@ describe('class-wise scores', () => {
     const module = 'model.layers.0.mlp.up_proj';
     const [all, ham, spam] = await Promise.all(['', '@class:ham', '@class:spam'].map(key => file.read(key, module)));
     await file.close();
-    // Of two classes every quantile lies between them, and the eleven are spread evenly: the mean is the middle.
+    // For two classes, every quantile lies between them, and the eleven are spread evenly, so the mean is the midpoint.
     all?.forEach((value, row) => {
       expect(value).toBeCloseTo(((ham?.[row] as number) + (spam?.[row] as number)) / 2, 6);
     });
@@ -105,7 +105,7 @@ describe('the cache', () => {
     const stop = (event: WorkerEvent, job: Job): void => {
       if (event.type !== 'progress' || event.phase !== 'importance') return;
       if (event.done > 0) job.requestStop({ save: true, reason: 'asked' });
-      // A quick pass reports nothing between the start and the end: the next event is due after 100 ms.
+      // A quick pass reports nothing between start and end, because the next event is due after 100 ms.
       else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 120);
     };
     await expect(score('stopped', measure, stop)).rejects.toMatchObject({ code: 'stopped' });
@@ -166,7 +166,7 @@ describe('the stability report', () => {
     expect(found.unit).toBeUndefined();
     expect(found.halves.map(({ measure }) => measure)).toContain('fisher');
     expect(found.ablation.sets[1]?.rows).toBe(found.chosenRows);
-    // Two blocks, and of each eight rows of gate, up and v.
+    // Two blocks, each with eight rows of gate, up and v.
     expect(found.chosenRows).toBe(2 * 3 * 8);
   });
 
@@ -208,7 +208,7 @@ describe('what the scores replace', () => {
     const request = { kind: 'importance', recipe, outputFile: fileOf('theirs'), report: true, context: task.context } as const;
     await expect(runInProcess(request, event => events.push(event))).rejects.toThrow(`${file} is in the place of the scores`);
     expect(statSync(file).isFile() ? readFileSync(file) : undefined).toEqual(before);
-    // Nothing was computed, and nothing was written.
+    // Nothing was computed or written.
     expect(events).toEqual([]);
     expect(readdirSync(task.folder).filter(name => name.startsWith('theirs'))).toEqual([basename(file)]);
     rmSync(file, { recursive: true });
@@ -225,7 +225,7 @@ describe('what the scores replace', () => {
     mkdirSync(join(cacheDir, 'scores'), { recursive: true });
     const file = join(cacheDir, 'scores', 'mine.safetensors');
     writeFileSync(file, '');
-    // A hole on the disk, larger than the cache may be, and older than all that is in it.
+    // A sparse file, larger than the cache may be, and older than everything in it.
     truncateSync(file, 2 ** 32);
     utimesSync(file, 1, 1);
     await score('cached', ['importance.cache=true', 'importance.measure=activation']);

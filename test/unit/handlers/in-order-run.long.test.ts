@@ -1,4 +1,7 @@
-/** Runs over large data that begin before all samples are tokenized: the losses of runs that tokenize first, stopped and resumed anywhere. */
+/**
+ * Tests runs over large data that start before all samples are tokenized: the losses equal those of runs that tokenize up front, stopped
+ * and resumed anywhere.
+ */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -35,7 +38,7 @@ describe('a run over large data', () => {
       expect(whole.losses.size).toBe(6);
       const first = await train(`parts ${order}`, [setting], stopAfter(2));
       const second = await resume(`parts ${order}`, stopAfter(4));
-      // Another run leaves all tokens in the cache, from which the last part takes them.
+      // Another run leaves all tokens in the cache, which the last part then uses.
       const packed = await train(`packed ${order}`, ['packing=true', 'max_steps=1']);
       expect(logOf(packed.events)).toContain(
         'All samples are tokenized before the first update: packing puts samples into rows by their lengths',
@@ -78,7 +81,7 @@ describe('a run over large data', () => {
     const first = await train(`parts ${name}`, changes, stopAfter(4));
     const second = await resume(`parts ${name}`);
     expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
-    // An evaluation of what is held out leaves all tokens in the cache.
+    // An evaluation of held-out data leaves all tokens in the cache.
     await runInProcess({ kind: 'evaluate', recipe: task.recipe(...IN_ORDER, 'engine=portable', ...changes), context });
     const cached = await train(`cached ${name}`, changes);
     expect(logOf(cached.events)).toContain('come from the cache');

@@ -1,4 +1,7 @@
-/** Runs whose base is read while they train: the losses, gradients and weights of a run that computed it before, on every engine that is here. */
+/**
+ * Tests runs that read their base while they train: losses, gradients and weights equal those of a run that computed it before, on every
+ * installed engine.
+ */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -16,7 +19,7 @@ const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
 const { recipe, train } = pairRuns(task, 'dpo', context);
-/** With a cache of its own, which the engines that are installed are not in. */
+/** A separate cache, which does not contain the installed engines. */
 const ownCache = join(task.folder, 'cache');
 const trainAlone = trainRunsIn(task.folder, { ...context, cacheDir: ownCache }, recipe);
 writeFileSync(
@@ -33,7 +36,7 @@ const STEPS = 5;
 interface Case {
   readonly title: string;
   readonly settings: readonly string[];
-  /** The weights are rounded to fewer bits. */
+  /** Tolerance if the weights are rounded to fewer bits. */
   readonly tolerance?: number;
 }
 
@@ -48,7 +51,7 @@ const cases: readonly Case[] = [
   { title: 'rows scored by the loss of pairs', settings: ['importance.measure=taylor', 'importance.samples=8'] },
   { title: 'rows in bfloat16', settings: ['dtype=bfloat16'], tolerance: 2e-3 },
 ];
-/** Those that run where every program is compiled once more, which takes seconds. */
+/** Cases for engines that need seconds to compile each program. */
 const few = new Set(cases.slice(0, 2));
 
 const NUMBERS = ['loss', 'grad_norm', 'margin', 'kl', 'eval_loss', 'eval_margin', 'eval_kl'] as const;
@@ -104,7 +107,7 @@ test('the estimate prices the copies of rows, and both passes', async () => {
   expect(flopsOf(live) / flopsOf(cached)).toBeGreaterThan(1.2);
   expect(flopsOf(live) / flopsOf(cached)).toBeLessThan(1.6);
   expect(priced(LIVE, 'method=lora', 'r=4').trainedBytes).toBe(priced('method=lora', 'r=4').trainedBytes);
-  // A method that the recipe could not have is no alternative.
+  // A method that the recipe could not use is not an alternative.
   expect(cached.alternatives.map(({ method }) => method)).toContain('full');
   expect(live.alternatives.map(({ method }) => method)).not.toContain('full');
 });

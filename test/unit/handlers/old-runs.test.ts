@@ -1,4 +1,7 @@
-/** A run that an older version began is resumed with the meaning that its words had: decay of norms, grouped batches in file order, a warm-up before a constant rate. */
+/**
+ * Tests that a run started by an older version is resumed with the settings' old meanings: decay of norms, grouped batches in file order, a
+ * warm-up before a constant rate.
+ */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -24,7 +27,7 @@ const OLD = [
 ];
 const oldMeaning = [...OLD, 'group_by_length=true', 'decay_norms_and_biases=true', 'lr_scheduler_type=constant_with_warmup'];
 
-/** The recipe that older versions wrote: without the settings that did not exist. */
+/** Returns the recipe as older versions wrote it, without later settings. */
 const asWrittenThen = (recipe: string): string =>
   recipe
     .split('\n')
@@ -42,7 +45,7 @@ it('continues to the bit, and keeps its meaning in the checkpoints that follow',
   const third = await runInProcess({ kind: 'resume', runDir, overrides: [], context });
   expect([...first.losses, ...second.losses, ...third.losses]).toEqual([...whole.losses]);
   expect(readFileSync(join(runDir, 'recipe.yaml'), 'utf8')).toContain('decay_norms_and_biases: true');
-  // The new meaning is another one.
+  // The current meaning differs.
   const now = await runInProcess({
     kind: 'train',
     recipe: task.recipe(...OLD, 'lr_scheduler_type=constant_with_warmup'),
@@ -64,7 +67,7 @@ it('leaves a recipe alone that knew the settings', () => {
   });
 });
 
-/** Older versions wrote no checksums either. */
+/** Converts a run; older versions wrote no checksums either. */
 async function makeOld(runDir: string): Promise<void> {
   const file = join(runDir, 'recipe.yaml');
   writeFileSync(file, asWrittenThen(readFileSync(file, 'utf8')));

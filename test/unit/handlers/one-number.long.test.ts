@@ -1,4 +1,4 @@
-/** One number, one meaning: the loss and the held-out numbers of a run are the same in its files, in its events, on the command line and in the views. */
+/** Tests that the loss and the held-out numbers of a run are the same in its files, in its events, on the command line and in the views. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -35,7 +35,7 @@ const linesOf = (name: string): readonly string[] =>
     .trim()
     .split('\n');
 
-/** Everywhere that a number of a run is shown. */
+/** Collects everything that shows numbers of a run. */
 async function shown(name: string, value: TrainResult, events: readonly WorkerEvent[]) {
   const lines = linesOf(name).map(line => parseJson(line, metricsLine));
   const run = await summarizeRun(dirOf(name));
@@ -136,7 +136,7 @@ describe('a run that was stopped within a line', () => {
   });
 
   test('behind its last update has its evaluation once', async () => {
-    // Cut off between the checkpoint of the last update and the end: what it had written is written again.
+    // The run is interrupted between the checkpoint of the last update and the end, and writes its last output again.
     const lines = linesOf('whole');
     const { value } = await runInProcess({
       kind: 'resume',

@@ -1,4 +1,4 @@
-/** A tuned classifier answers as one: its prompts are written as those that it was trained with, whatever else the model would do with them. */
+/** Tests that a tuned classifier's prompts are written as in its training, whatever else the model would do with them. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

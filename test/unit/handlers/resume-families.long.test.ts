@@ -1,4 +1,4 @@
-/** A continued run of each kind of decoder, encoder and vision model has the losses of one that was not stopped, to the bit. */
+/** Tests that a continued run of each kind of decoder, encoder and vision model has the losses of an uninterrupted one, bit for bit. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const TEXTS = ['lunch at noon', 'WIN $$$ now', 'see you', 'free money!!', 'tea?'
 beforeAll(async () => {
   const samples = TEXTS.map((text, i) => `${JSON.stringify({ text, label: i % 2 === 0 ? 'ham' : 'spam' })}\n`);
   writeFileSync(join(folder, 'train.jsonl'), samples.join(''));
-  // The decoders have the first 64 letters of the tokenizer.
+  // The decoders have the first 64 characters of the tokenizer.
   writeFileSync(join(folder, 'sums.jsonl'), TEXTS.map((_, i) => `${JSON.stringify({ text: `${i} + ${7 * i} = ${8 * i}` })}\n`).join(''));
   for (const [label, value] of Object.entries({ day: 220, night: 20 })) {
     mkdirSync(join(folder, 'pictures', label), { recursive: true });
@@ -41,7 +41,8 @@ const sums = ['data.train=sums.jsonl', 'data.format=text', 'max_length=24'];
 const text = ['task=sequence_classification', 'data.train=train.jsonl', 'max_length=24', 'importance.cache=false'];
 const images = ['task=image_classification', 'data.train=pictures', 'importance.cache=false'];
 
-// Experts, windows and norms of heads, a fused layer with dropout; shared weights with dropout, local attention, response norms, and samples that go past blocks.
+// Experts, windows and norms of heads; a fused layer with dropout; shared weights with dropout; local attention; response norms; and
+// samples that skip blocks.
 test.each([
   ['mixtral_window', 'rows of experts', ['method=spsft', 'r=4', ...sums]],
   ['gemma3', 'everything', ['method=full', ...sums]],

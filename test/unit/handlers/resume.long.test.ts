@@ -1,4 +1,4 @@
-/** A run that was stopped and continued has the losses of one that was not, to the bit, on every engine that is here. */
+/** Tests that a stopped and continued run has the losses of an uninterrupted one, bit for bit, on every installed engine. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,10 +15,10 @@ import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
-/** Those that run where every program is compiled once more, which takes seconds. */
+/** Cases for engines that need seconds to compile each program. */
 const few = new Set(['lora with dropout', 'rows of an int8 base']);
 
-/** Every piece of state that a run has is in play: order, dropout, accumulation, clipping, momentum, warm-up, windows of metrics. */
+/** Cases that use all state of a run: order, dropout, accumulation, clipping, momentum, warm-up, windows of metrics. */
 const cases: { name: string; settings: string[]; stopAt: number }[] = [
   { name: 'spsft, accumulated and clipped', settings: ['gradient_accumulation_steps=2', 'max_grad_norm=0.5', 'warmup_steps=2'], stopAt: 4 },
   { name: 'spsft of columns, in bfloat16', settings: ['trains=columns', 'dtype=bfloat16', 'max_grad_norm=0.5'], stopAt: 3 },

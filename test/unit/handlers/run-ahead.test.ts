@@ -1,4 +1,4 @@
-/** Training on a session that runs ahead: an update begins before the loss of the one before it is read, and no number changes. */
+/** Tests training on a session that runs ahead: an update starts before the previous loss is read, and no number changes. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
@@ -19,7 +19,7 @@ const train = (name: string, settings: readonly string[], onEvent?: ReturnType<t
   return runInProcess({ kind: 'train', recipe, runDir: join(task.folder, name), context }, onEvent);
 };
 
-/** Holds back what each run of a training program gives until the next one was asked for: a loop that waits for it would wait forever. */
+/** Holds back the result of each training run until the next one is requested; a loop that waits for it would wait forever. */
 function holdBack(isHeld: (run: number) => boolean, onAsked: (run: number) => void = () => undefined): { asked: number } {
   const seen = { asked: 0 };
   const waiting: (() => void)[] = [];

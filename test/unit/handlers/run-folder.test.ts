@@ -1,4 +1,4 @@
-/** The run folder: who may begin in it, its lock, its list, and its metrics after a kill. */
+/** Tests the run folder: what may start in it, its lock, its list, and its metrics after a kill. */
 
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -34,7 +34,7 @@ const codeOf = async (work: () => unknown): Promise<string> => {
   return 'nothing was thrown';
 };
 
-/** A process that was there and is gone. */
+/** Returns the id of a process that has ended. */
 const deadPid = (): number => spawnSync(process.execPath, ['-e', '']).pid;
 
 describe('beginning', () => {
@@ -52,7 +52,7 @@ describe('beginning', () => {
     expect(readdirSync(folder)).toEqual(['thesis.txt']);
   });
 
-  /** A run that left what its preparation writes. */
+  /** Creates a folder with the files that a run's preparation writes. */
   const leave = async (change: Parameters<StateKeeper['update']>[0], pid = deadPid()): Promise<void> => {
     const keeper = new StateKeeper(folder, { name: 'a', startedAt: '2026-01-01T00:00:00Z' });
     await keeper.update(change);
@@ -70,7 +70,7 @@ describe('beginning', () => {
       expect(readdirSync(folder).sort()).toEqual(['lock', 'log.earlier.txt', 'thesis.txt']);
       expect(readFileSync(join(folder, 'log.earlier.txt'), 'utf8')).toBe('log.txt');
       begun.release();
-      // The newest of several in a row, and none if a run has results.
+      // The newest of several consecutive runs, and none if a run has results.
       await leave({ state });
       writeFileSync(join(folder, 'log.txt'), 'newer');
       (await beginRunFolder(folder, false, say)).release();
@@ -166,7 +166,7 @@ describe('replacing a run', () => {
     (await beginRunFolder(folder, true, say)).release();
     const aside = join(folder, '.replaced');
     const names = ['recipe.yaml', 'metrics.jsonl', 'checkpoints', 'state.json'];
-    // As many of them moved as there were when the process was killed, the state last.
+    // Any number of them may have been moved when the process was killed, the state last.
     for (let moved = 0; moved <= names.length; moved++) {
       mkdirSync(aside, { recursive: true });
       for (const [i, name] of names.entries()) {

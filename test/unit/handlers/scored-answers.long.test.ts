@@ -1,4 +1,7 @@
-/** Evaluations whose answers a reward model scores: its own numbers for the same conversations, whatever its template, tokenizer and kind. */
+/**
+ * Tests evaluations whose answers a reward model scores: its own numbers for the same conversations, whatever its template, tokenizer and
+ * kind.
+ */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -41,7 +44,7 @@ writeFileSync(
   ),
 );
 
-/** A copy of the tiny model with a chat template. @param mark begins each turn */
+/** Copies the tiny model with a chat template. @param mark starts each turn */
 function withTemplate(name: string, mark: string): void {
   cpSync(join(folder, 'model'), join(folder, name), { recursive: true });
   const file = join(folder, name, 'tokenizer_config.json');
@@ -85,7 +88,7 @@ const answersOf = (run: string) =>
     .map(line => parseJson(line, lineSchema));
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** The mean reward of answers by an evaluation of the reward model itself, which reads no empty answer. */
+/** Returns the mean reward of answers from an evaluation of the reward model itself, which reads no empty answer. */
 async function ownRewards(
   judge: Pick<typeof rewards, 'recipe'> & { readonly in: string; readonly run: string },
   pairs: readonly { readonly prompt: unknown; readonly answer: string }[],

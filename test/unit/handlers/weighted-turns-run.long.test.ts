@@ -1,4 +1,4 @@
-/** Runs on chats whose answers have weights: the loss is the weighted mean, a weight of 1 changes no bit, and a run resumes to the bit. */
+/** Runs on chats whose answers have weights: the loss is the weighted mean, a weight of 1 changes no bit, and a run resumes bit for bit. */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const change = (file: string, values: object): void =>
   writeFileSync(file, JSON.stringify({ ...parseJson(readFileSync(file, 'utf8'), z.record(z.string(), z.unknown())), ...values }));
 change(config, { chat_template: template });
 
-/** The letters of both answers; each trains its letters and the end token. */
+/** The two answers; each trains its letters and the end token. */
 const ANSWERS = ['lunch', 'at noon!'];
 const chat = (n: number, weights: readonly (number | undefined)[]): string =>
   `${JSON.stringify({
@@ -38,7 +38,7 @@ const lossesOf = async (name: string, weights: readonly (number | undefined)[], 
 };
 
 cpSync(join(folder, 'model'), join(folder, 'teacher'), { recursive: true });
-// It predicts other tokens than the model that it is a copy of.
+// The copy predicts other tokens than the original model.
 change(join(folder, 'teacher', 'config.json'), { rms_norm_eps: 0.5 });
 
 test.each([
@@ -64,7 +64,7 @@ test('a weight of 1 changes no bit, and one weight for all changes only rounding
 });
 
 test('accumulated and packed batches have the losses of whole ones', async () => {
-  // Each update takes all samples.
+  // Each update uses all samples.
   const lossesBy = (...settings: string[]) => lossesOf('parts', [0.3, 0.9], ...settings);
   const whole = await lossesBy('per_device_train_batch_size=8', 'packing=false');
   const accumulated = await lossesBy('per_device_train_batch_size=2', 'gradient_accumulation_steps=4', 'packing=false');

@@ -1,4 +1,4 @@
-/** Evaluations that write answers to held-out prompts: in a run, after it, and by several objectives. */
+/** Tests evaluations that write answers to held-out prompts: in a run, after it, and for several objectives. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -16,7 +16,7 @@ afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const context = { ...task.context, cacheDir: join(task.folder, 'cache') };
 
 const lines = (records: readonly object[]): string => records.map(record => `${JSON.stringify(record)}\n`).join('');
-/** The answer to every prompt is the same, so that a tiny model learns it. */
+/** The answer to every prompt is the same, so that a tiny model can learn it. */
 const ANSWER = '[1]';
 const prompts = Array.from({ length: 12 }, (_, i) => `Q${i}: `);
 writeFileSync(join(task.folder, 'texts.jsonl'), lines(prompts.map(prompt => ({ prompt, completion: ANSWER }))));

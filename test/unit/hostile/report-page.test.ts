@@ -1,4 +1,4 @@
-/** The page of the hostile trial: a part that is repeated replaces its row and nothing else. */
+/** Tests the page of the hostile trial: repeating a part replaces its row and nothing else. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Counts, withCounts } from '../../hostile/report-page.ts';

@@ -1,4 +1,7 @@
-/** Checksums: one flipped bit anywhere in a file that Rowtune wrote is found, and named by its tensor; older files are read as before. */
+/**
+ * Tests checksums: a flipped bit anywhere in a file that Rowtune wrote is found, and attributed to its tensor; older files are read as
+ * before.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +12,7 @@ import { writeSafetensors } from '../../../trainer/format/safetensors/safetensor
 import { required } from '../../../trainer/narrow.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
-/** A copy with one bit of byte `at` flipped. */
+/** Returns a copy with one bit of byte `at` flipped. */
 function flipped(bytes: Uint8Array, at: number, bit = at % 8): Uint8Array {
   const copy = Uint8Array.from(bytes);
   copy[at] = (copy[at] as number) ^ (1 << bit);

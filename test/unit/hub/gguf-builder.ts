@@ -1,4 +1,4 @@
-/** Builds GGUF files for tests, true or lying. */
+/** Builds valid and invalid GGUF files for tests. */
 
 interface TensorSpec {
   readonly name: string;
@@ -47,7 +47,7 @@ export class GgufBuilder {
     return this.raw(key, 8, [...text(value)]);
   }
 
-  /** Shape row-major; float32 values, zeros when absent. */
+  /** Adds a tensor with a row-major shape; float32 values, zeros by default. */
   tensor(name: string, shape: readonly number[], values?: Float32Array, change: { type?: number; offset?: number } = {}): this {
     const count = Math.min(
       4096,

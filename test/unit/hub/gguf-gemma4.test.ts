@@ -1,4 +1,4 @@
-/** The metadata of Gemma 4's GGUF files: what a file says block by block, and what it says wrongly. */
+/** Tests the metadata of Gemma 4's GGUF files: what a file states per block, and what it states wrongly. */
 import { describe, expect, test } from 'vitest';
 import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../../trainer/format/gguf/gguf-cursor.ts';

@@ -1,4 +1,4 @@
-/** The metadata of GGUF files that one family reads otherwise than others, or that no family takes as it is. */
+/** Tests metadata of GGUF files that one family reads differently from others, or that no family accepts. */
 import { expect, test } from 'vitest';
 import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../../trainer/format/gguf/gguf-cursor.ts';

@@ -1,4 +1,4 @@
-/** GGUF: a small whole model against the reference, and false headers refused. */
+/** Tests GGUF: compares a small whole model with the reference, and refuses false headers. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';

@@ -1,4 +1,7 @@
-/** Data sets by name against a local server: parts, the cache without a network, a transfer that broke off, and what is said where there is none. */
+/**
+ * Tests data sets by name with a local server: parts, the cache without a network, an interrupted transfer, and the messages if there is
+ * none.
+ */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
@@ -68,7 +71,7 @@ test('a pinned commit is asked for once, and one that the hub does not have is n
   expect(await downloadDataSet(pinned, options)).toEqual(paths);
   expect(await findDataSet(cacheDir, pinned)).toEqual(paths);
   expect(requests.length).toBe(before);
-  // The newest commit is another question.
+  // The newest commit is a separate query.
   expect(await findDataSet(cacheDir, mails)).toBeUndefined();
   const gone = await hubError(() => downloadDataSet({ ...mails, revision: 'e'.repeat(40) }, options));
   expect([gone.failure, gone.message]).toEqual(['missing', expect.stringContaining(`no commit ${'e'.repeat(40)}`)]);
@@ -113,7 +116,7 @@ describe('read by ranges', () => {
     expect(Buffer.from(await file.slice(10, 50)).equals(PARQUET.subarray(10, 50))).toBe(true);
     const kept = await file.keepBeginning(100);
     expect(readFileSync(kept).equals(PARQUET.subarray(0, 100))).toBe(true);
-    // Another process has the same file, and fetches what is missing.
+    // Another process has the same file, and downloads what is missing.
     const again = (await openDataSet(mails, options)).ranged?.[0];
     await again?.keepBeginning(60);
     await again?.keepBeginning(150);

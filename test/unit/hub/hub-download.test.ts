@@ -1,4 +1,4 @@
-/** Downloads against a real local server: resume, verification, redirects, the token, the cache, and each failure with its advice. */
+/** Tests downloads from a real local server: resume, verification, redirects, the token, the cache, and each failure with its advice. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ const FILES: Readonly<Record<string, Buffer>> = {
 
 const listing = (files = FILES) => ({ sha: COMMIT, siblings: siblingsOf(files) });
 
-/** A hub with the files of one repository; `intercept` answers first where it returns true. */
+/** A hub with the files of one repository; `intercept` answers first if it returns true. */
 async function hub(intercept: Handler = () => false, files = FILES) {
   const requests: IncomingMessage[] = [];
   const endpoint = await listen((request, response) => {
@@ -243,7 +243,7 @@ describe('says what to do', () => {
     const ofParent = claimName({ pid: process.ppid });
     await hubError(() => downloadModel('org/model', busy.options));
     expect((await hubError(() => downloadModel('org/model', busy.options))).message).toContain(`process ${process.ppid} is downloading`);
-    // The number of a process that is gone, used again by this one.
+    // The number of an ended process, reused by this one.
     rmSync(join(busy.dir, '.lock'), { recursive: true });
     claim(claimName({ pid: process.ppid, startTime: '1' }));
     expect((await hubError(() => downloadModel('org/model', busy.options))).message).not.toContain('is downloading');

@@ -1,4 +1,4 @@
-/** Headers over range requests against a real local server: only the bytes that are needed, and each failure in words. */
+/** Tests headers over range requests to a real local server: only the necessary bytes, and a message for each failure. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -11,7 +11,7 @@ import { goldenPath, temporaryFolder } from './model-bytes.ts';
 const COMMIT = 'd'.repeat(40);
 const CONFIG = readFileSync(goldenPath('llama/config.json'));
 
-/** A file with a header longer than the first request: many tensors of one number each, then `more` bytes in one. */
+/** A file with a header longer than the first request: many tensors of one element each, then one of `more` bytes. */
 function longFile(count: number, more: number): { file: Buffer; headerBytes: number } {
   const entries = Array.from({ length: count }, (_, i) => [
     `model.layers.${i}.self_attn.some_long_name.weight`,
@@ -24,7 +24,7 @@ function longFile(count: number, more: number): { file: Buffer; headerBytes: num
   return { file: Buffer.concat([length, header, Buffer.alloc(4 * count + more)]), headerBytes: header.length };
 }
 
-/** A file of torch.save with `more` bytes of no member in front of its table of contents. */
+/** A file of torch.save with `more` unused bytes before its table of contents. */
 function paddedTorchFile(more: number): { file: Buffer; size: number } {
   const whole = readFileSync(goldenPath('torch/linear.bin'));
   const end = whole.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));

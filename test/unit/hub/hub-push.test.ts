@@ -1,4 +1,4 @@
-/** Pushes against a local hub: what is sent, what is not sent again, what a push that broke off keeps, and each refusal with its advice. */
+/** Pushes to a local hub: what is sent, what is not sent again, what an interrupted push keeps, and each rejection with its advice. */
 import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { localHub, READ_TOKEN, WRITE_TOKEN } from './hub-repositories.ts';
 import { type Handler, hubError } from './hub-server.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
-/** The tiny Llama, to push to a hub of its own. */
+/** Copies the tiny Llama to push it to a separate hub. */
 async function pushing(intercept?: Handler) {
   const hub = await localHub(intercept);
   const [dir, cacheDir] = [temporaryFolder(), temporaryFolder()];
@@ -114,7 +114,7 @@ test('a push that broke off keeps what was uploaded whole, and the next one cont
 });
 
 describe('a large file that broke off', () => {
-  /** Storage takes so many parts, and then the network is gone. */
+  /** A hub whose storage accepts a few parts, after which the network is gone. */
   async function broken(onRequest: Handler = () => false) {
     let left = 2;
     const found = await pushing((request, response) => {
@@ -211,7 +211,7 @@ describe('the journal of an upload', () => {
       writeFileSync(file, longer.subarray(0, bytes));
       const again = await opened(cacheDir);
       expect(again.journal.etagOf(part('a', 1))).toBe('one');
-      // A line without its end is whole, too.
+      // A line without its end is complete, too.
       expect(again.journal.etagOf(part('a', 2))).toBe(bytes >= longer.length - 1 ? 'two' : undefined);
       expect(await again.journal.actionFor('a', 10, action('b'))).toEqual(action('a'));
       await again.journal.partDone(part('a', 3), 'three');

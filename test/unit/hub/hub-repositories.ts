@@ -1,4 +1,6 @@
-/** A local hub that takes uploads as the Hugging Face Hub does: accounts, repositories, LFS storage in one piece or in parts, and commits. */
+/**
+ * A local hub that accepts uploads like the Hugging Face Hub: accounts, repositories, LFS storage in one piece or in parts, and commits.
+ */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { buffer as readBody, json as readJson, text as readText } from 'node:stream/consumers';
@@ -6,12 +8,12 @@ import { z } from 'zod';
 import { bearerToken } from '../../../trainer/machine/same-secret.ts';
 import { type Handler, listen, sendFile, siblingsOf } from './hub-server.ts';
 
-/** The account `ada`, which is a member of `org`, by its tokens. */
+/** Tokens of the account `ada`, which is a member of `org`. */
 export const WRITE_TOKEN = 'hf_write';
 export const READ_TOKEN = 'hf_read';
 const NAMESPACES = ['ada', 'org'];
 
-/** Content of LFS files above this size comes in parts of it. */
+/** Size of the parts in which LFS files above this size are uploaded. */
 const PART_BYTES = 64 * 1024;
 const LFS = /\.(?:safetensors|gguf|parquet)$/;
 
@@ -52,13 +54,13 @@ const commitLine = z.discriminatedUnion('key', [
 
 const sha = (algorithm: string, bytes: Uint8Array): string => createHash(algorithm).update(bytes).digest('hex');
 
-/** @param intercept answers first where it returns true */
+/** @param intercept answers first if it returns true */
 export async function localHub(intercept: Handler = () => false): Promise<LocalHub> {
   const repositories = new Map<string, Repository>();
   const stored = new Map<string, Buffer>();
   const parts = new Map<string, Buffer>();
   const requests: string[] = [];
-  /** Uploads in parts are numbered: the parts of one are of no use to another. */
+  /** Number of uploads in parts; parts of one upload are of no use to another. */
   let uploads = 0;
 
   const answer = (response: ServerResponse, status: number, value: unknown): void =>
@@ -66,7 +68,7 @@ export async function localHub(intercept: Handler = () => false): Promise<LocalH
   const refuse = (response: ServerResponse, status: number, error: string): void => answer(response, status, { error });
 
   type Route = (match: readonly string[], request: IncomingMessage, response: ServerResponse) => unknown;
-  /** Each with whether it takes a token that may write. Storage is another service: it must not see a token. */
+  /** Routes, each with the token it needs. Storage is a separate service that must not receive a token. */
   const routes: readonly (readonly [method: string, path: RegExp, needs: 'any' | 'write' | 'none', route: Route])[] = [
     [
       'GET',

@@ -1,4 +1,4 @@
-/** A local server that answers as the hub does, and what downloads from it are expected to fail with. */
+/** A local server that answers like the hub, and the errors expected from downloads. */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -7,7 +7,7 @@ import { HubError } from '../../../trainer/hub/hub-error.ts';
 import { portOf } from '../../support/machine/port-of.ts';
 import { until } from '../../support/machine/until.ts';
 
-/** Returns true where it has answered. */
+/** Returns true if it has answered. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export async function listen(handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
@@ -20,7 +20,7 @@ export async function listen(handler: (request: IncomingMessage, response: Serve
   return `http://127.0.0.1:${portOf(server)}`;
 }
 
-/** The listing of files by their names; those that end in .safetensors or .parquet are stored as LFS. */
+/** Returns the hub's listing of files; those that end in .safetensors or .parquet are stored as LFS. */
 export const siblingsOf = (files: Readonly<Record<string, Buffer>>): object[] =>
   Object.entries(files).map(([rfilename, content]) =>
     /\.(safetensors|parquet)$/.test(rfilename)
@@ -33,7 +33,7 @@ export const siblingsOf = (files: Readonly<Record<string, Buffer>>): object[] =>
       : { rfilename, size: content.length, blobId: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex') },
   );
 
-/** Returns the bytes that it sends. */
+/** Returns the number of bytes that it sends. */
 export function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, etag = '"v1"'): number {
   const [, from = '0', to = ''] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
   const [start, end] = [Number(from), to === '' ? content.length : Number(to) + 1];
@@ -44,7 +44,7 @@ export function sendFile(request: IncomingMessage, response: ServerResponse, con
   return end - start;
 }
 
-/** Sends the first `bytes` of a file, and cuts the line when the client has written them. */
+/** Sends the first `bytes` of a file, and cuts the connection when the client has written them. */
 export async function cutAfter(
   response: ServerResponse,
   content: Buffer,

@@ -1,4 +1,4 @@
-/** Makes small model files for tests, right ones and wrong ones, in folders that vanish with the test. */
+/** Creates small valid and invalid model files for tests, in temporary folders. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export function temporaryFile(name: string, bytes: Uint8Array | string): string 
   return path;
 }
 
-/** A safetensors file with any header, true or not. */
+/** Returns a safetensors file with any header, valid or not. */
 export function safetensorsBytes(header: unknown, dataBytes: number, declaredLength?: bigint): Uint8Array {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
   const prefix = Buffer.alloc(8);
@@ -27,7 +27,7 @@ export function safetensorsBytes(header: unknown, dataBytes: number, declaredLen
   return Buffer.concat([prefix, json, Buffer.alloc(dataBytes)]);
 }
 
-/** The ModelFileError that `work` ends with; anything else fails the test. */
+/** Returns the ModelFileError that `work` rejects with; anything else fails the test. */
 export async function modelFileError(work: () => Promise<unknown>): Promise<ModelFileError> {
   try {
     await work();
@@ -49,7 +49,7 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** A copy with some bytes of its first `within` changed, or its end cut off. */
+/** Returns a copy with some bytes of its first `within` changed, or with its end cut off. */
 export function damaged(bytes: Uint8Array, within: number, random: () => number): Uint8Array {
   const copy = Uint8Array.from(bytes);
   const changes = 1 + Math.floor(random() * 4);

@@ -1,4 +1,4 @@
-/** Safetensors: read true files exactly, refuse false ones with every problem named, write what is read back. */
+/** Tests safetensors: valid files are read exactly, invalid ones are refused with every problem named, and written files read back. */
 import {
   closeSync,
   existsSync,
@@ -64,7 +64,7 @@ test('a tensor behind the first four gigabytes is read without the bytes before 
   const header = { big: { dtype: 'U8', shape: [large], data_offsets: [0, large] }, small: f32(large, large + 8) };
   const path = temporaryFile('x.safetensors', safetensorsBytes(header, 0));
   const start = statSync(path).size + large;
-  truncateSync(path, start + 8); // a hole on the disk, not 4 GB
+  truncateSync(path, start + 8); // a sparse file instead of 4 GB
   const file = openSync(path, 'r+');
   writeSync(file, bytesOf(Float32Array.of(1.5, -2)), 0, 8, start);
   closeSync(file);

@@ -1,4 +1,7 @@
-/** Files of torch.save: every form against PyTorch's own values, and what is refused, cut or lying. The files are by make_torch_folders.py. */
+/**
+ * Tests files of torch.save: compares every form with PyTorch's own values, and refuses truncated or false files. The files are by
+ * make_torch_folders.py.
+ */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

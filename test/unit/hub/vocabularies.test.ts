@@ -1,4 +1,7 @@
-/** Tokenizers made from SentencePiece models and plain vocabularies: the ids of SentencePiece itself, and of Transformers' classes. */
+/**
+ * Tests tokenizers made from SentencePiece models and plain vocabularies: ids equal those of SentencePiece itself, and of Transformers'
+ * classes.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

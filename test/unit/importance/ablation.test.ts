@@ -1,4 +1,4 @@
-/** The losses of single samples, however many targets each has. */
+/** Tests the losses of single samples with any number of targets. */
 import { expect, test } from 'vitest';
 import { sampleLosses } from '../../../trainer/importance/ablation.ts';
 

@@ -1,4 +1,4 @@
-/** The elements of rosa: those of the largest squared gradients over samples, against a naive count. */
+/** Compares the elements of RoSA, those with the largest squared gradients over samples, with a naive count. */
 import { describe, expect, test } from 'vitest';
 import { chooseElements, largest } from '../../../trainer/importance/choose-elements.ts';
 import { openReference } from '../../support/engines.ts';

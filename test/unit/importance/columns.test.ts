@@ -1,4 +1,4 @@
-/** Scores of the columns of a linear layer against naive ones, on every engine. */
+/** Compares scores of a linear layer's columns with naive ones, on every engine. */
 import { describe, expect, test } from 'vitest';
 import { namesWhere } from '../../../trainer/catalog/entries.ts';
 import { type MeasureName, measureCatalog } from '../../../trainer/catalog/measures.ts';

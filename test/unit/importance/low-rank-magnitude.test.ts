@@ -1,4 +1,4 @@
-/** LIFT's scores against singular vectors that are known, and against what no approximation can lose. */
+/** Tests LIFT's scores with known singular vectors, and with bounds that any approximation must keep. */
 import { expect, test } from 'vitest';
 import { lowRankMagnitude } from '../../../trainer/importance/low-rank-magnitude.ts';
 import { magnitude } from '../../../trainer/importance/row-scores.ts';
@@ -8,7 +8,7 @@ import { expectClose } from '../../support/numbers/closeness.ts';
 const random = createRandom(7);
 const noise = (length: number): number[] => Array.from({ length }, () => random.uniform() - 0.5);
 
-/** Orthonormal vectors of a length that is a power of two: rows of a Hadamard matrix. */
+/** Orthonormal vectors of a power-of-two length: rows of a Hadamard matrix. */
 const wave = (index: number, length: number): number[] =>
   Array.from({ length }, (_, at) => {
     let ones = 0;
@@ -18,7 +18,7 @@ const wave = (index: number, length: number): number[] =>
 
 test('keeps the largest singular values and drops the others', () => {
   const [rows, width] = [128, 64];
-  // Sixteen large values and sixteen small ones; the rows of the first vector differ, so that scores do.
+  // Sixteen large values and sixteen small ones; the elements of the first vector differ, so that scores do.
   const values = Array.from({ length: 32 }, (_, k) => (k < 16 ? 40 - k : 1 - k / 64));
   const of = (count: number): number[] => {
     const sum = new Array<number>(rows * width).fill(0);

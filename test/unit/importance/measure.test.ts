@@ -1,4 +1,4 @@
-/** The measures that need no graph against naive ones, and the reductions over classes. */
+/** Compares the measures that need no graph with naive ones, and tests the reductions over classes. */
 import { describe, expect, test } from 'vitest';
 import { measureCatalog, measureNames, needsData } from '../../../trainer/catalog/measures.ts';
 import { quantile, reduceClasses } from '../../../trainer/importance/class-scores.ts';
@@ -52,7 +52,7 @@ describe('over classes', () => {
   });
 
   test('quantiles-mean, largest and mean, of the classes that have samples', () => {
-    // Two rows of four classes, the last of which has no sample.
+    // Two rows of four classes, the last of which has no samples.
     const scores = Float32Array.of(1, 30, 3, 10, 2, 20, 99, 99);
     const counts = [3, 1, 2, 0];
     const naive = (list: number[]): number => {

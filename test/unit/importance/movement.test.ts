@@ -1,4 +1,7 @@
-/** The distance that rows go: against gradients of the same model taken anew after each step, and its memory against the liveness of its parts. */
+/**
+ * Tests the distance that rows move: compares it with gradients of the same model recomputed after each step, and its memory with the
+ * liveness of its parts.
+ */
 import { describe, expect, test } from 'vitest';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
@@ -20,7 +23,7 @@ const dataOf = (batchSize: number, change: Partial<ImportanceData> = {}): Import
 const scoresOf = (data: ImportanceData, unit?: 'columns', only = modules) =>
   scoreModel({ measure: 'movement', model, modules: only, weights, seed: 0, data, ...(unit && { unit }) });
 
-/** The weights after a step for each batch, each from gradients of a graph of its own. */
+/** Returns the weights after a step per batch, each with gradients from a separate graph. */
 async function movedWeights(batchSize: number): Promise<Record<string, Float32Array>> {
   const at = Object.fromEntries(Object.entries(values).map(([name, data]) => [name, Float32Array.from(data)]));
   const { plan, fill } = source(batchSize);
@@ -54,7 +57,7 @@ describe.each([1, 2, 5])('batches of %i', batchSize => {
 
 test('columns are ranked by theirs', async () => {
   const linear = modules.filter(({ kind }) => kind === 'linear');
-  // One batch, so that it makes no difference whether other layers move too.
+  // With a single batch, it makes no difference whether other layers move, too.
   const [{ scores }, moved] = [await scoresOf(dataOf(5), 'columns', linear), await movedWeights(5)];
   const { name, weight } = elementAt(linear, 0);
   const [rows = 0, columns = 0] = weight.shape;

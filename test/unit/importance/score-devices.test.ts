@@ -1,4 +1,4 @@
-/** Passes over the data that several devices of one process divide: every measure has the scores of one device. */
+/** Tests passes over the data that are divided among several devices of one process: every measure has the scores of one device. */
 import { afterAll, expect, test } from 'vitest';
 import { namesWhere } from '../../../trainer/catalog/entries.ts';
 import { type MeasureName, measureCatalog, movesWeights, needsData } from '../../../trainer/catalog/measures.ts';
@@ -26,7 +26,7 @@ describeWith('importance on several devices', engine, 'run rowtune engine instal
   const scoresOf = (measure: MeasureName, change: Partial<ImportanceData>, isCanceled?: () => boolean) =>
     scoreModel({ measure, model, modules, weights, seed: 0, data: dataOn(pjrt, 2, { classes, ...change }), isCanceled });
 
-  // Five samples in batches of 2: the last round of two devices has one batch, and four devices have three.
+  // Five samples in batches of 2: the last round of two devices has one batch, and that of four devices has three.
   test.each(measured.flatMap(measure => [false, true].map(exact => [measure, exact ? 'exact' : 'by batches', exact] as const)))(
     '%s, %s',
     async (measure, _, exact) => {

@@ -1,4 +1,4 @@
-/** Every measure that looks at data against a naive one, on linear, grouped convolution, norm and embedding; one pass, mixed batches. */
+/** Compares every measure that uses data with a naive one, on linear, grouped convolution, norm and embedding; one pass, mixed batches. */
 
 import { describe, expect, test } from 'vitest';
 import { namesOf, namesWhere } from '../../../trainer/catalog/entries.ts';
@@ -28,17 +28,17 @@ const scoresOf = (measure: MeasureName, data: ImportanceData) => scoreModel({ me
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 const weightOf = (module: ModuleSpec): number[] => [...required(values[module.weight.name], module.weight.name)];
 const rowsOf = (module: ModuleSpec): number => module.weight.shape[0] as number;
-/** The part of a flat weight that is row `row`. */
+/** Returns row `i` of a flat weight. */
 const row = (module: ModuleSpec, flat: readonly number[], i: number): number[] =>
   flat.slice((i * flat.length) / rowsOf(module), ((i + 1) * flat.length) / rowsOf(module));
 const each = <T>(module: ModuleSpec, of: (passed: readonly Passed[], i: number) => T): T[] => {
   const passed = passes.map(pass => valueFor(pass, module.name));
   return Array.from({ length: rowsOf(module) }, (_, i) => of(passed, i));
 };
-/** w_i·∇w_i of one sample. */
+/** Returns w_i·∇w_i of one sample. */
 const signed = (module: ModuleSpec, { gradient }: Passed, i: number): number =>
   sum(row(module, gradient, i).map((g, j) => g * (row(module, weightOf(module), i)[j] as number)));
-/** Σ_j f(mean gradient · weight). */
+/** Returns Σ_j f(mean gradient · weight). */
 const ofMean = (module: ModuleSpec, passed: readonly Passed[], i: number, f: (gw: number) => number): number =>
   sum(
     row(module, weightOf(module), i).map((w, j) => f((w * sum(passed.map(p => row(module, p.gradient, i)[j] as number))) / passed.length)),
@@ -53,7 +53,7 @@ const naive: Readonly<Partial<Record<MeasureName, (module: ModuleSpec) => number
   activation: module => each(module, (passed, i) => Math.sqrt(sum(outputsOf(module, passed, i).map(y => y * y)))),
 };
 
-/** Everything that row i puts out. */
+/** Returns all outputs of row i. */
 function outputsOf(module: ModuleSpec, passed: readonly Passed[], i: number): number[] {
   if (module.kind !== 'embedding') return passed.flatMap(({ y }) => y.filter((_, at) => at % rowsOf(module) === i));
   const width = module.weight.shape[1] as number;
@@ -66,13 +66,13 @@ function naiveWanda(module: ModuleSpec, passed: readonly Passed[], i: number): n
   const ids = passed.flatMap(({ x }) => x);
   if (module.kind === 'embedding')
     return Math.sqrt(ids.filter(id => id === i).length) * sum(row(module, weightOf(module), i).map(Math.abs));
-  // The grouped convolution: [4, 3, 1, 2] over 6 channels in two groups; the linear layer reads all its 4 inputs.
+  // The grouped convolution is [4, 3, 1, 2] over 6 channels in two groups; the linear layer reads all of its 4 inputs.
   const [inputs, first, kernel] = module.kind === 'conv' ? [6, i < 2 ? 0 : 3, 2] : [4, 0, 1];
   const norm = (input: number) => Math.sqrt(sum(ids.map((x, at) => (at % inputs === input ? x * x : 0))));
   return sum(row(module, weightOf(module), i).map((w, j) => Math.abs(w) * norm(first + Math.floor(j / kernel))));
 }
 
-/** Element-wise measures take the gradient of a batch, so all samples are one batch here, or the mean is exact. */
+/** Element-wise measures use the gradient of a batch, so here all samples are one batch, or the mean is exact. */
 const wholeBatch: readonly MeasureName[] = ['taylor', 'taylor_squared'];
 
 describe.each(namesOf(naive))('%s', measure => {
@@ -176,14 +176,14 @@ test('an exact measure, interrupted, continues with the next sweep', async () =>
     unfinished,
     onProgress: (done: number) => void steps.push(done),
   } as const;
-  // In the second sweep over three batches.
+  // During the second sweep over three batches.
   await expect(scoreModel({ ...params, isCanceled: () => steps.includes(5) })).rejects.toThrow(/canceled/);
   expect(kept?.done).toBe(1);
   steps.length = 0;
   const resumed = await scoreModel(params);
   expect(steps[0]).toBe(3);
   expect(resumed).toEqual(await scoresOf('taylor', data));
-  // With more memory the first sweep takes modules that were not begun, and with less fewer: what was kept is of neither cut.
+  // With more memory, the first sweep also takes modules that were not started; with less, fewer. The stored scores match neither division.
   for (const sweepBytes of [1e9, 1]) {
     const cut = { ...data, sweepBytes };
     expect(await scoreModel({ ...params, data: cut })).toEqual(await scoresOf('taylor', cut));

@@ -1,4 +1,7 @@
-/** Passes over the data that several processes divide: each batch is computed by one of them, and all exchange in the same order. */
+/**
+ * Tests passes over the data that are divided among several processes: each batch is computed by one of them, and all exchange in the same
+ * order.
+ */
 import { describe, expect, test } from 'vitest';
 import { chooseElements } from '../../../trainer/importance/choose-elements.ts';
 import { type ImportanceData, type SharingRanks, scoreModel } from '../../../trainer/importance/score-model.ts';
@@ -8,7 +11,7 @@ import { model, modules, samples, source, task, weights } from './toy-task.ts';
 const engine = await openReference();
 const SIZE = 2;
 
-/** A process, the samples that it has read, and how often it was asked whether to stop. */
+/** A process, the samples that it has read, and how often it checked whether to stop. */
 function processOf(rank: number, exact = true) {
   const read: number[] = [];
   let asked = 0;

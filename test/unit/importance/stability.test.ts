@@ -1,4 +1,4 @@
-/** Overlaps of selections, against sets; and the page of the report. */
+/** Compares overlaps of selections with sets, and tests the page of the report. */
 import { describe, expect, test } from 'vitest';
 import { chanceOverlap, jaccard, overlapOf, overlapTable, scoresOfClass, specificRows } from '../../../trainer/importance/stability.ts';
 import { reportMarkdown, type StabilityReport } from '../../../trainer/importance/stability-report.ts';

@@ -1,4 +1,4 @@
-/** How much memory a measure takes above inference, by prediction on Llama-3-8B: the very programs, and no weight loaded. */
+/** Predicts how much memory a measure takes beyond inference on Llama-3-8B, from the real programs and without loading weights. */
 import { describe, expect, test } from 'vitest';
 import type { MeasureName } from '../../../trainer/catalog/measures.ts';
 import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
@@ -29,10 +29,10 @@ const peakOf = (signature: Signature): number => liveness(signature, singleSteps
 
 const graph = new Graph();
 const inference = peakOf(signatureOf({ graph, outputs: task.evaluation(new Tracer({ graph }), shape), effects: [] }));
-/** Inputs of the blocks, which the backward pass starts from again. */
+/** Inputs of the blocks, from which the backward pass recomputes. */
 const boundaries = 32 * byteSize({ shape: [shape.tokens, 4096], dtype: 'float32' });
 const largestWeight = byteSize({ shape: [14336, 4096], dtype: 'float32' });
-/** Is a gradient or anything else of the shape of a weight formed? */
+/** True if a gradient, or anything else with the shape of a weight, is computed. */
 const formsWeights = ({ schedule }: Signature): boolean =>
   schedule.some(node => node.op !== 'read' && node.phase === 1 && modules.some(({ weight }) => weight.shape.join() === node.shape.join()));
 

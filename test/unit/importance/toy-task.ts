@@ -1,4 +1,4 @@
-/** A model with every kind of layer that has neurons, its samples, and its gradients sample by sample: what the measures are compared with. */
+/** A model with every kind of layer that has neurons, its samples, and its gradients per sample, with which measures are compared. */
 
 import type { Batch, BatchSource } from '../../../trainer/data/batch/batches.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
@@ -75,13 +75,13 @@ export const task: Task = {
   },
 };
 
-/** Ids and class of each sample; a short last batch is filled up. */
+/** Ids and class of each sample; an incomplete last batch is padded. */
 export const samples = [0, 1, 2, 1, 0].map((label, i) => ({
   label,
   ids: Array.from({ length: TOKENS }, (_, t) => (i * 2 + t * (i + 1)) % VOCABULARY),
 }));
 
-/** The parts of a scoring that reads data: all of the samples, in one pass. */
+/** The parts of a scoring that reads data: all samples, in one pass. */
 export const dataOn = (engine: ImportanceData['engine'], batchSize: number, change: Partial<ImportanceData>): ImportanceData => ({
   engine,
   task,
@@ -117,7 +117,7 @@ export interface Passed {
   readonly y: number[];
 }
 
-/** One sample alone through the toy: for each module what passes, and the gradient of its weight. */
+/** Passes one sample through the toy: for each module its inputs and outputs, and the gradient of its weight. */
 export async function passSample(sample: number): Promise<Map<string, Passed>> {
   const graph = new Graph();
   const tracer = new Tracer({ graph });

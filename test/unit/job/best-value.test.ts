@@ -1,4 +1,4 @@
-/** The best checkpoint by each metric: the lowest loss or divergence, the highest of all others. */
+/** Tests the best checkpoint by each metric: the lowest loss or divergence, and the highest of all others. */
 import { expect, test } from 'vitest';
 import { bestModelValue } from '../../../trainer/job/evaluate.ts';
 

@@ -1,4 +1,4 @@
-/** The memory of a GPU in the metrics of a run. */
+/** Tests the GPU memory in the metrics of a run. */
 import { expect, test } from 'vitest';
 import { gpuMetrics } from '../../../trainer/job/gpu-metrics.ts';
 

@@ -1,4 +1,4 @@
-/** The token that fills the end of a row. */
+/** Tests which token pads the end of a row. */
 import { expect, test } from 'vitest';
 import { padIdOf } from '../../../trainer/job/pad-id.ts';
 

@@ -1,4 +1,4 @@
-/** A phase is announced when it begins, and not again by the next function that does the same. */
+/** Tests that a phase is announced when it starts, and not again by the next function that does the same. */
 import { expect, test } from 'vitest';
 import { Job } from '../../../trainer/job/job.ts';
 import type { WorkerEvent } from '../../../trainer/protocol/messages/job-messages.ts';

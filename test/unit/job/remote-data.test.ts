@@ -1,4 +1,4 @@
-/** Data sets on the hub: the samples and columns of the whole files, by a part of their bytes, and without asking twice. */
+/** Tests data sets on the hub: the samples and columns of whole files, from a part of their bytes, without repeated requests. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path, { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ async function notes(intercept: Handler = () => false, content: Buffer = NOTES) 
   return { filesOf, lines, cacheDir, folder: join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train'), sent: () => sent };
 }
 
-/** The samples that training draws of local files. */
+/** Returns the samples that training draws from local files. */
 async function drawnOf(paths: readonly string[], count: number): Promise<readonly unknown[]> {
   const drawn: unknown[] = [];
   const records = readRecords({ files: await listDataFiles(paths), textSplit: 'file' });

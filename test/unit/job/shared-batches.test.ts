@@ -1,4 +1,7 @@
-/** The batches of a pass that processes or devices divide: each is computed once, with others of its shape, and the result is that of one device. */
+/**
+ * Tests the batches of a pass that processes or devices divide: each is computed once, with others of its shape, and the result equals that
+ * of one device.
+ */
 import { expect, test } from 'vitest';
 import type { PlannedBatch } from '../../../trainer/data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../../../trainer/data/batch/batches.ts';
@@ -9,7 +12,7 @@ import { required } from '../../../trainer/narrow.ts';
 import { runForEach } from '../../../trainer/train/run-on-each.ts';
 
 const bucketOf = (tokens: number) => ({ batch: 2, tokens, targets: 2 });
-/** By their tokens; the samples of a batch are its place and 100 more. */
+/** Batches by number of tokens; the samples of a batch are its index and 100 more. */
 const LENGTHS = [8, 8, 16, 8, 16, 8, 8, 32];
 const planned: readonly PlannedBatch[] = LENGTHS.map((tokens, at) => ({
   epoch: 0,
@@ -51,7 +54,7 @@ test.each([1, 2, 3, 8])('%i devices compute batches of one shape at the same tim
   }
   const order = rounds.flatMap(({ places }) => places);
   expect(order.toSorted((a, b) => a - b)).toEqual(planned.map((_, at) => at));
-  // One device has them in their order.
+  // One device computes them in order.
   if (devices === 1) expect(order).toEqual(planned.map((_, at) => at));
   // Five of 8 tokens, two of 16, one of 32.
   expect(rounds).toHaveLength([5, 2, 1].reduce((sum, count) => sum + Math.ceil(count / devices), 0));
@@ -60,7 +63,7 @@ test.each([1, 2, 3, 8])('%i devices compute batches of one shape at the same tim
   expect(released).toHaveLength(planned.length);
 });
 
-/** A session whose signature doubles the samples, and what it was fed. */
+/** A session whose signature doubles the samples, and the feeds it received. */
 function doubling() {
   const fed: (readonly number[])[][] = [];
   const double = ({ samples = [] }: Readonly<Record<string, ArrayLike<number>>>) => ({
@@ -105,7 +108,7 @@ test('an evaluation on several devices has the result of one, in fewer rounds', 
   for (const [sample, value] of shared.seen) expect(value).toBe(2 * sample);
   expect(shared.result).toEqual(alone.result);
   expect(one.fed).toHaveLength(8);
-  // The last batch of 8 tokens and that of 32 are alone, and are on both devices.
+  // The last batch of 8 tokens and that of 32 are alone in their rounds, so both devices compute them.
   expect(two.fed.map(feeds => feeds.map(([first]) => first))).toEqual([
     [0, 1],
     [3, 5],

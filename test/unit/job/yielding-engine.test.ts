@@ -1,4 +1,4 @@
-/** A job's engine keeps every capability of the engine that it wraps, and compiles ahead where a device's compiler asks for it. */
+/** Tests that a job's engine keeps every capability of the engine that it wraps, and compiles ahead if a device's compiler needs it. */
 import { describe, expect, it } from 'vitest';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';

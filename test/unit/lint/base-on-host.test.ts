@@ -1,4 +1,4 @@
-/** A run that does not fit: whether it would with its base in the memory of the host, in the message, in a fix, and in the hover. */
+/** Tests a run that does not fit: whether it would with its base in host memory, in the message, in a fix, and in the hover. */
 import { rmSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { memoryText } from '../../../server/memory-text.ts';
@@ -20,7 +20,7 @@ const baseOnHost = {
   overrides: ['engine=pjrt', 'base_offload=host', 'recompute=block'],
 } as const;
 
-/** On a card of so many bytes, which the run does not fit. */
+/** Returns the view for a card with this much memory, which the run does not fit. */
 async function viewWith(availableBytes: number): Promise<RecipeView> {
   const view = await viewOf(text, { folder, card: 'rtx-3060' });
   return { ...view, availableBytes, estimate: { ...required(view.estimate, 'the estimate'), runBytes: 19e9, baseOnHost } };

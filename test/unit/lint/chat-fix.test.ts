@@ -1,4 +1,4 @@
-/** The quick fix of plain prompts: afterward, the samples are chats, and nothing else of the recipe has changed. */
+/** Tests the quick fix for plain prompts: afterwards, the samples are chats, and nothing else of the recipe has changed. */
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { quickFixes } from '../../../trainer/lint/quick-fixes.ts';

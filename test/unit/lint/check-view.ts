@@ -1,7 +1,7 @@
 /**
- * The one helper through which fixtures touch the linter. A fixture is a recipe or a model config with, under each line, the problems of
- * that line: carets, severity, code and the way out. It is checked in a folder with models, data of several kinds, runs, and as much free
- * memory as is asked for.
+ * The only helper through which fixtures use the linter. A fixture is a recipe or a model config with, under each line, the problems of
+ * that line: carets, severity, code and the fix. It is checked in a folder with models, data of several kinds, runs, and a given amount of
+ * free memory.
  */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { readHere } from '../../support/daemon/reader.ts';
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
 const lines = (count: number, line: string): string => `${line}\n`.repeat(count);
-/** A tokenizer whose largest id is this; the tiny Llama has 128 rows. @param added the id of its added token */
+/** A tokenizer with this largest id; the tiny Llama has 128 rows. @param added the id of its added token */
 const tokenizer = (largest: number, added: number): string =>
   JSON.stringify({ model: { vocab: { a: 0, b: largest } }, added_tokens: [{ id: added, content: '<x>' }] });
 
@@ -106,7 +106,10 @@ const files: Readonly<Record<string, string>> = {
   'adapters/damaged/adapter_model.safetensors': 'x',
 };
 
-/** The tiny Llama of the golden numbers as `models/tiny`, some broken kin of it, an adapter of it, and `files`. */
+/**
+ * Creates a workspace with the tiny Llama of the golden numbers as `models/tiny`, some broken variants of it, an adapter of it, and
+ * `files`.
+ */
 export function makeWorkspace(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-lint-'));
   const copy = (from: string, to: string): void => cpSync(path.join(golden, from), path.join(folder, to), { recursive: true });
@@ -145,7 +148,7 @@ export const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon, card }: Vi
   card: () => card,
 });
 
-/** A recipe with its estimate. */
+/** Returns the view of a recipe with its estimate. */
 export async function viewOf(text: string, options: ViewOptions): Promise<RecipeView> {
   const file = path.join(options.folder, options.name ?? 'a.rowtune.yaml');
   const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sourcesOf(options));
@@ -162,7 +165,7 @@ export const lint = (text: string, { name = 'a.rowtune.yaml', ...options }: View
 
 const isNote = (line: string): boolean => /^\s*\^+ (?:error|warning|info) /.test(line);
 
-/** Strips the notes, checks, and writes the notes back as they should be. */
+/** Removes the notes, checks, and writes the correct notes. */
 export async function checkFixture(fixture: string, options: ViewOptions): Promise<string> {
   const text = fixture.split('\n').filter(line => !isNote(line));
   return annotate(text, await lint(text.join('\n'), options));
@@ -179,7 +182,7 @@ function note({ range, severity, code, suggestion }: LintProblem, line: string):
   return `${' '.repeat(range.start.column)}${'^'.repeat(Math.max(1, end - range.start.column))} ${severity} ${code}${wayOut}`;
 }
 
-/** The text without its one `|`, and where that stood. */
+/** Returns the text without its one `|`, and the position of that. */
 export function atCursor(marked: string): { text: string; at: { line: number; column: number } } {
   const offset = marked.indexOf('|');
   const before = marked.slice(0, offset).split('\n');

@@ -1,4 +1,4 @@
-/** The description of a data file in a list: size, layout and first sample, or what is wrong. */
+/** Tests the description of a data file in a list: size, layout and first sample, or the problem. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';

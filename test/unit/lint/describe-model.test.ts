@@ -1,4 +1,7 @@
-/** The facts about a model in lists and menus: whether it can be asked something is read from what it computes, or from the name of its class. */
+/**
+ * Tests the facts about a model in lists and menus: whether it can be asked something follows from what it computes, or from the name of
+ * its class.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Folders of sentence-transformers: the task that a new recipe gets, the words before texts, and modules that are not computed. */
+/** Tests folders of sentence-transformers: the task that a new recipe gets, the text prefixes, and modules that are not supported. */
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -14,7 +14,7 @@ import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 
-/** A folder with the models and data. */
+/** Creates a folder with the models and data. */
 function workOf(...names: readonly string[]): string {
   const dir = makeTemporaryFolder();
   for (const name of names) cpSync(join(golden, name), join(dir, name), { recursive: true });

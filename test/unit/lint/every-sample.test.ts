@@ -1,4 +1,4 @@
-/** Every sample of a data file that cannot be used is listed, each with one line number: by the linter and by the run, up to a bound. */
+/** Tests that the linter and the run list every unusable sample of a data file, each with one line number, up to a limit. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -27,7 +27,7 @@ const write = (name: string, lines: readonly string[]): string => {
 const { data, embedding } = recipeOf('model=m', 'data.train=t');
 const factOf = (full: string, bytes = 1000, task: Recipe['task'] = 'causal_lm') =>
   readDataFact({ written: path.basename(full), full, data, task, embedding, counts: false, bytes });
-/** Any tokenizer: a token a character. */
+/** Any tokenizer: one token per character. */
 const tokenizer = {
   encode: (text: string) => [...text].map(char => char.charCodeAt(0)),
   decode: (ids: readonly number[]) => String.fromCharCode(...ids),
@@ -42,8 +42,10 @@ const loaded = (file: string) =>
     maxPositions: 64,
   });
 const failureOf = (work: Promise<unknown>): Promise<DataError> => rejectionOf(work, DataError);
-/** Line numbers that a message names, of its own file alone. */
-/** Every line that a message names: the first of each problem, and those that share it, "Lines 3, 7–9 have the same problem". */
+/**
+ * Returns the lines that a message names: the first line of each problem, and the lines that share it ("Lines 3, 7–9 have the same
+ * problem").
+ */
 function linesIn(message: string): number[] {
   const first = [...message.matchAll(/\.(?:jsonl|json|csv):(\d+): /g)].map(([, line]) => Number(line));
   const more = [...message.matchAll(/ Lines? ([\d–, ]+) ha(?:s|ve) the same problem\./g)].flatMap(([, list = '']) =>

@@ -1,6 +1,7 @@
 /**
- * Recipes and model configs with their problems written under the bad values. A title begins with the file that the text is read as, and
- * may end with the free memory or with where the daemon is. UPDATE_FIXTURES=1 writes the notes anew: read the difference before you commit it.
+ * Tests recipes and model configs with their problems written below the bad values. A title starts with the file name under which the text
+ * is read, and may end with the free memory or with the daemon's location. UPDATE_FIXTURES=1 rewrites the notes; read the diff before you
+ * commit it.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';

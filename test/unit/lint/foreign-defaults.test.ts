@@ -1,4 +1,4 @@
-/** A conversion writes out another tool's own default where it differs from ours. */
+/** Tests that a conversion writes out another tool's defaults if they differ from ours. */
 import { expect, it } from 'vitest';
 import { MAX_FOREIGN_LENGTH, mayBeForeign } from '../../../client/recipe/foreign-marks.ts';
 import { convertRecipe } from '../../../trainer/lint/convert-recipe.ts';
@@ -123,7 +123,7 @@ const otherDefaults: [string, string, RegExp][] = [
 
 it.each(otherDefaults)('%s', (_, text, expected) => {
   expect(convertRecipe(text, false)?.text).toMatch(expected);
-  // The editor looks at the keys before it asks the converter.
+  // The editor checks the keys before it calls the converter.
   expect(mayBeForeign(text)).toBe(true);
 });
 

@@ -1,4 +1,4 @@
-/** Recipes made to exhaust their reader: a bounded number of problems and of steps, a place for each, and no exception. */
+/** Tests recipes made to exhaust their reader: a bounded number of problems and steps, a position for each problem, and no exception. */
 import { describe, expect, test } from 'vitest';
 import { conversion, fixAll, fixedText, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';

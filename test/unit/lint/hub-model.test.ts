@@ -1,4 +1,4 @@
-/** A name on the hub: the linter looks at the model that a run would take. */
+/** Tests hub names: the linter reads the model that a run would use. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ test('one that was downloaded is it, whatever folder stands next to the recipe',
   await rememberRevision(repository, 'main', commit);
   expect(await look('full')).toMatchObject({ kind: 'ready' });
 
-  // A name below a folder that is there is rather a misspelled path, unless a run would find it.
+  // A name below an existing folder is probably a misspelled path, unless a run would find it.
   mkdirSync(join(folder, 'recipes', 'org', 'tinny'), { recursive: true });
   expect(await look('empty')).toMatchObject({ kind: 'missing', suggestion: 'org/tinny' });
   expect(await look('full')).toMatchObject({ kind: 'ready' });

@@ -1,4 +1,4 @@
-/** Comments that ignore a warning: the fix that writes one, and the fix that deletes one that ignores nothing. */
+/** Tests comments that ignore a warning: the fix that writes one, and the fix that deletes one without effect. */
 import { rmSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { type QuickFix, quickFixes } from '../../../trainer/lint/quick-fixes.ts';

@@ -1,4 +1,4 @@
-/** Folders of images and folders of texts, in the layouts that data sets have. */
+/** Tests folders of images and of texts, in the layouts of data sets. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';

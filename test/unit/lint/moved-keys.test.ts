@@ -1,4 +1,4 @@
-/** A key that moves to its group keeps what is in the text, or stays. */
+/** Tests that a key that moves to its group keeps its text, or stays. */
 import { expect, test } from 'vitest';
 import { fixAll } from '../../../trainer/lint/quick-fixes.ts';
 

@@ -1,4 +1,4 @@
-/** The linter's knowledge of data, memory and runs; the fixtures show the places of problems. */
+/** Tests the linter's knowledge of data, memory and runs; the fixtures test the positions of problems. */
 import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-/** Quick fixes: the text before and after, in YAML and JSON, with comments kept. */
+/** Tests quick fixes: the text before and after, in YAML and JSON, with comments kept. */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -308,7 +308,7 @@ dtype: bf16
     expect(text).toContain('data:\n  train: mails/train.jsonl\n  eval: mails/valid.jsonl\n');
     expect(text).toContain('eval_strategy: steps\neval_steps: 200\n');
     expect(text).toMatch(/lr_scheduler_type: cosine\nmin_learning_rate: 1.0e-7\nwarmup_steps: 10\n/);
-    // The rate that the schedule begins with, not the other one.
+    // The rate at the start of the schedule, not the other one.
     expect(text).toMatch(/^learning_rate: 0.00001$/m);
     expect(
       converted(`learning_rate: 1.0e-3\niters: 10\nmodel: m\nlr_schedule: {arguments: [1.0e-5]}\ngrad_checkpoint: true\n`),

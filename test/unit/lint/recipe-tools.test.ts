@@ -1,11 +1,11 @@
-/** The tools whose recipes are converted: one list, which pages for people follow. */
+/** Tests the tools whose recipes are converted: one list, which the documentation follows. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type RecipeToolName, recipeToolCatalog, recipeToolLabels, recipeToolNames } from '../../../trainer/catalog/recipe-tools.ts';
 import { convertRecipe } from '../../../trainer/lint/convert-recipe.ts';
 
-/** Two keys that make a recipe one of the tool. */
+/** Two keys that identify a recipe of each tool. */
 const RECIPES: Readonly<Record<RecipeToolName, string>> = {
   torchtune: 'model: {_component_: a.llama3_8b}\ncheckpointer: {checkpoint_dir: m}\n',
   axolotl: 'base_model: m\nmicro_batch_size: 2\n',

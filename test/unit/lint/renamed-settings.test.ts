@@ -1,4 +1,4 @@
-/** Settings that had another name: the message names the new one, and fixing all writes it. */
+/** Tests renamed settings: the message gives the new name, and fixing all problems writes it. */
 import { expect, test } from 'vitest';
 import { fixDocument } from '../../../trainer/lint/lint.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';

@@ -1,4 +1,4 @@
-/** Configs of DeepSpeed and FSDP in the recipes of other tools: what they offload. */
+/** Tests DeepSpeed and FSDP configs in other tools' recipes: what they offload. */
 import { expect, it } from 'vitest';
 import { convertRecipe } from '../../../trainer/lint/convert-recipe.ts';
 import { required } from '../../../trainer/narrow.ts';

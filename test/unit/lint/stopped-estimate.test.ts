@@ -1,4 +1,4 @@
-/** An estimate that is stopped is a problem of the model; another error of it is a fault that is not hidden. */
+/** Tests that a stopped estimate is a problem of the model; any other error of it is a bug that is not hidden. */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';

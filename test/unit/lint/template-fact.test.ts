@@ -1,4 +1,7 @@
-/** Chats are checked with the model's template while typing: what it drops or refuses is named, and a slow one ends no process. */
+/**
+ * Tests that chats are checked with the model's template while the user types: dropped or rejected parts are named, and a slow template
+ * ends no process.
+ */
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Memory under a limit: what /proc and /sys say is put into a folder that stands for the root of the disk. */
+/** Tests memory under a limit, with the content of /proc and /sys in a folder that stands for the root of the disk. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -11,7 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 type Files = Readonly<Record<string, string>>;
 
-/** A machine with 4 GiB free, and what else is said of it. */
+/** Creates a machine with 4 GiB free, and further files. */
 function machine(files: Files) {
   const root = mkdtempSync(path.join(folder, 'root-'));
   for (const [name, text] of Object.entries({ '/proc/meminfo': 'MemAvailable:    4194304 kB\n', ...files })) {

@@ -1,4 +1,4 @@
-/** The lock that one process at a time holds: over contention, death, suspension, links and numbers that are used again. */
+/** Tests the lock that one process at a time holds: contention, death, suspension, links and reused process ids. */
 import { spawn, spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -20,7 +20,7 @@ import { isRunning, isSuspended, ownIdentity } from '../../../trainer/machine/pr
 import { claimName, lockHolder, takeLock } from '../../../trainer/machine/process-lock.ts';
 import { until } from '../../support/machine/until.ts';
 
-/** For processes of their own. */
+/** A bundle for other processes. */
 const bundle = join(mkdtempSync(join(tmpdir(), 'rowtune-lock-bundle-')), 'process-lock.mjs');
 buildSync({
   entryPoints: [join(import.meta.dirname, '..', '..', '..', 'trainer', 'machine', 'process-lock.ts')],
@@ -81,7 +81,7 @@ test('a copy of its folder, made while it is held, is free, and the original is 
   taken(copied).release();
   expect(readdirSync(copy)).toEqual([]);
   expect(lockHolder(lock)).toEqual(ownIdentity());
-  // A folder that was moved is that of its process.
+  // A moved folder still belongs to its process.
   renameSync(folder, copy);
   expect(lockHolder(copied)).toEqual(ownIdentity());
   renameSync(copy, folder);
@@ -123,7 +123,7 @@ test.runIf(process.platform === 'linux')('a suspended process keeps it', async (
 });
 
 test('of many processes that want it again and again, one at a time has it', async () => {
-  // Each writes a file while it holds the lock, and finds none of another.
+  // Each process writes a file while it holds the lock, and must find none of another.
   const script = `
     const { takeLock } = await import(${JSON.stringify(bundle)});
     const { existsSync, rmSync, writeFileSync } = await import('node:fs');

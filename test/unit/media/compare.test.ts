@@ -1,4 +1,4 @@
-/** The tables of the compare page: recipes that differ, results, and their order. */
+/** Tests the tables of the compare page: recipes that differ, results, and their order. */
 import { describe, expect, test } from 'vitest';
 import { recipeRows } from '../../../media/compare/recipe-difference.ts';
 import { bestOf, resultColumns, sortedPlaces } from '../../../media/compare/results.ts';

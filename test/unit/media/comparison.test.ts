@@ -1,4 +1,4 @@
-/** The scores of a sample's answers in a table and in words. */
+/** Tests the scores of a sample's answers in a table and in sentences. */
 import { expect, test } from 'vitest';
 import { modelsOf, scoreRows, verdictOf } from '../../../media/try/comparison.ts';
 import type { ComparedAnswer, ComparedSample } from '../../../trainer/protocol/view/compared-sample.ts';

@@ -1,4 +1,4 @@
-/** A text with entities, in pieces for the Try page. */
+/** Tests splitting a text with entities into pieces for the Try page. */
 import { expect, test } from 'vitest';
 import { ENTITY_COLORS, entityPieces } from '../../../media/try/entity-pieces.ts';
 

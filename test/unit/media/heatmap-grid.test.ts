@@ -1,4 +1,4 @@
-/** Names of modules of several families become rows and columns. */
+/** Tests that module names of several families become rows and columns. */
 import { describe, expect, test } from 'vitest';
 import { columnRuns, deriveGrid } from '../../../media/heatmap/grid/grid.ts';
 import { outlinesOf } from '../../../media/heatmap/grid/outlines.ts';

@@ -1,4 +1,4 @@
-/** The drawn and saved picture: selections by the trainer's rule, overlaps, values, tables. */
+/** Tests the drawn and saved picture: selections by the trainer's rule, overlaps, values, tables. */
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
 import { cellFacts, overlapText, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
@@ -25,7 +25,7 @@ const NAMES = ['m.layers.0.q_proj', 'm.layers.0.up_proj', 'm.layers.1.q_proj', '
 const ROWS = [8, 20, 8, 20, 30];
 const shapes = NAMES.map((_, i) => [ROWS[i] as number, 4]);
 const makeScores = (): Map<string, Float32Array> =>
-  // Ties, as real scores have them in rows that never take part.
+  // With ties, as in real scores of rows that never contribute.
   new Map(NAMES.map((name, i) => [name, Float32Array.from({ length: ROWS[i] as number }, () => Math.floor(random.uniform() * 9))]));
 const [scoresA, scoresB] = [makeScores(), makeScores()];
 const info = (path: string, more: Partial<HeatmapSourceInfo> = {}): HeatmapSourceInfo => ({

@@ -1,4 +1,4 @@
-/** Laws of the scales, the color maps, the view and the strip. */
+/** Tests laws of the scales, the color maps, the view and the strip. */
 import { describe, expect, test } from 'vitest';
 import { createRangeMax } from '../../../media/heatmap/cell/range-max.ts';
 import { columnOf, createStrip, placesAt } from '../../../media/heatmap/cell/strip-drawing.ts';

@@ -1,4 +1,4 @@
-/** The heatmap page without its page: events change the state, and the toolbar's lists, the cursor and the open cell follow from it. */
+/** Tests the heatmap's state without a page: events change it, and the toolbar's lists, the cursor and the open cell follow from it. */
 import { describe, expect, test } from 'vitest';
 import { cellContent, neuronFacts, neuronSentence } from '../../../media/heatmap/cell/cell-content.ts';
 import { budgetNote, sliderOf } from '../../../media/heatmap/controls/budget-words.ts';

@@ -1,4 +1,4 @@
-/** The heatmap's words before there are scores, and for rows that stand out: no error, no NaN, and trained only what was trained. */
+/** Tests the heatmap's texts before there are scores, and for special rows: no error, no NaN, and "trained" only for trained rows. */
 import { describe, expect, test } from 'vitest';
 import { cellFacts, overlapText, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
 import { makePicture } from '../../../media/heatmap/picture.ts';

@@ -1,4 +1,4 @@
-/** The pages of runs, of comparisons and of trials without their pages: events change the state, and the curves and sentences follow. */
+/** Tests the states of the run, compare and Try pages without the pages: events change them, and curves and sentences follow. */
 import { describe, expect, test } from 'vitest';
 import { startCompare, updateCompare } from '../../../media/compare/compare-state.ts';
 import { chartNames, chartOf } from '../../../media/compare/curves-of-runs.ts';

@@ -1,4 +1,4 @@
-/** The run page's model, made of patches: state in words, log, memory, coverage. */
+/** Tests the run page's model, built from patches: state in words, log, memory, coverage. */
 import { describe, expect, test } from 'vitest';
 import { coverageGrid, placeOf } from '../../../media/run/coverage-grid.ts';
 import { memoryLevels, memoryRows } from '../../../media/run/memory-rows.ts';

@@ -1,4 +1,4 @@
-/** Before the first update and after the last: the stages of a run, and what its held-out data says. */
+/** Tests the stages of a run before its first update, and its held-out results after the last. */
 import { describe, expect, test } from 'vitest';
 import { answerRows } from '../../../media/run/answers.ts';
 import { forgettingRows, labelRows, resultsOf } from '../../../media/run/results.ts';

@@ -1,4 +1,4 @@
-/** Curves: history, smoothing, and what is left of 100,000 points on a chart of a few hundred pixels. */
+/** Tests curves: history, smoothing, and reducing 100,000 points to a chart of a few hundred pixels. */
 import { describe, expect, test } from 'vitest';
 import { MetricHistory, type Points } from '../../../media/shared/series/metric-history.ts';
 import { lastAtMost, Numbers, nearest } from '../../../media/shared/series/numbers.ts';

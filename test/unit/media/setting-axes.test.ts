@@ -1,4 +1,4 @@
-/** Parallel coordinates of runs: which axes there are, and where each run lies on them. */
+/** Tests parallel coordinates of runs: the axes, and the position of each run on them. */
 import { expect, test } from 'vitest';
 import type { ComparedRun } from '../../../media/compare/compared-run.ts';
 import { coordinatesOf } from '../../../media/compare/setting-axes.ts';

@@ -1,4 +1,4 @@
-/** spsft of columns and of coupled channels: on every engine, what is kept of a layer's input, and which layers are refused. */
+/** Tests SPSFT of columns and of coupled channels: on every engine, what is kept of a layer's input, and which layers are refused. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isOp, type Node } from '../../../trainer/graph/graph.ts';

@@ -1,4 +1,7 @@
-/** LoRA and DoRA of plain and grouped convolutions: what is attached is what is merged, and gradients follow from the weight's own. */
+/**
+ * Tests LoRA and DoRA of plain and grouped convolutions: the merged layer equals the attached one, and gradients follow from the weight's
+ * own.
+ */
 
 import { expect, test } from 'vitest';
 import { applyAdapter, untouched } from '../../../trainer/adapter/apply-adapter.ts';
@@ -23,7 +26,7 @@ const conv = required(
   golden.model.modules.find(({ name }) => name === 'layer2.0.conv2'),
   'a convolution',
 );
-/** dA, dB and dm of one row-by-row weight, from dW of the merged one; the norms are constants. */
+/** Computes dA, dB and dm of one row-major weight from dW of the merged one; the norms are constants. */
 function naive(dW: Float32Array, w: Float32Array, a: Float32Array, b: Float32Array, m?: Float32Array) {
   const [out, width] = [b.length / RANK, a.length / RANK];
   const [dA, dB, dM] = [new Float32Array(a.length), new Float32Array(b.length), new Float32Array(out)];

@@ -1,4 +1,4 @@
-/** spsft with dependencies: the elements and the gradient that is put together for them belong to each other, in every family. */
+/** Tests SPSFT with dependencies: the elements and their assembled gradient match, in every family. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { attachSpsft } from '../../../trainer/method/spsft/attach.ts';

@@ -1,4 +1,4 @@
-/** Single elements: how many a budget pays for, and a draw that is fair and the same for the same seed. */
+/** Tests single elements: how many a budget allows, and a draw that is fair and the same for the same seed. */
 import { describe, expect, test } from 'vitest';
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { elementCounts, firstElements, mostElementsRank, randomElements } from '../../../trainer/method/elements.ts';
@@ -52,7 +52,7 @@ describe('a draw', () => {
       times.set(pair, (times.get(pair) ?? 0) + 1);
     }
     expect(times.size).toBe(6);
-    // The standard deviation of a count of mean 1000 is 29.
+    // The standard deviation of a count with mean 1000 is 29.
     for (const count of times.values()) expect(Math.abs(count - 1000)).toBeLessThan(130);
   });
 });

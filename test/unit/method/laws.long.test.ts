@@ -1,4 +1,4 @@
-/** The laws that every method keeps, on every engine: one table of variants, one of laws. */
+/** Tests the laws that every method keeps, on every engine: one table of variants, one of laws. */
 
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -19,7 +19,7 @@ import { expectClose } from '../../support/numbers/closeness.ts';
 import { adamw, openTiny, plainSgd, SharedRuns, TinyRun, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
 import { trainedPlaces } from '../../support/runs/trained-places.ts';
 
-/** Every linear layer has a bias; head and embedding are apart. */
+/** A model whose linear layers all have biases, and with separate head and embedding. */
 const tiny = await openTiny('llama_biased');
 const [H, I, K, L, V] = [32, 48, 16, 2, 64] as const;
 const R = 4;
@@ -28,9 +28,9 @@ interface Variant {
   readonly title: string;
   readonly method: MethodName;
   readonly settings?: Partial<MethodSettings>;
-  /** The closed formula of the number of trained parameters. */
+  /** The number of trained parameters, from a closed formula. */
   readonly count: number;
-  /** The share of the loss that must be gone after 30 steps; 3% where not given. */
+  /** Minimum share by which the loss must fall within 30 steps; 3% by default. */
   readonly learns?: number;
 }
 
@@ -39,7 +39,7 @@ const inMlp = { spsft: R * (2 * (H + 1) + I + 1), lora: R * 3 * (H + I) };
 const attentionWeights = 2 * (H * H + H) + 2 * (K * H + K);
 const everything = 2 * V * H + H + L * (2 * H + attentionWeights + 3 * H * I + 2 * I + H);
 
-/** Output features of a block's linear layers: their biases, DoRA's magnitudes, VeRA's vectors b. */
+/** Number of output features of a block's linear layers: the size of their biases, DoRA's magnitudes and VeRA's vectors b. */
 const outputs = 3 * H + 2 * K + 2 * I;
 const quarterOfRows = (2 * (H / 4) + 2 * (K / 4) + 2 * (I / 4)) * (H + 1) + (H / 4) * (I + 1);
 const tenth = (n: number): number => Math.round(n / 10);
@@ -69,14 +69,14 @@ const variants: readonly Variant[] = [
     count: (V / 2) * H,
   },
   {
-    // Of each weight r rows and r columns, which share r² numbers; the entries of both norms of a block and of the last.
+    // Each weight has r rows and r columns, which share r² elements; plus the entries of both norms of a block and of the final norm.
     title: 'spsft with dependencies',
     method: 'spsft',
     settings: { targetModules: ['gate_proj', 'up_proj', 'down_proj'], dependencies: true },
     count: L * (3 * (R * H + R * I - R * R + R) + 2 * R) + R,
   },
   {
-    // Without biases, and of each weight as many numbers as outputs: q, o, gate, up and down, k and v.
+    // Without biases, each weight has as many elements per column as outputs: q, o, gate, up and down, k and v.
     title: 'spsft by columns',
     method: 'spsft',
     settings: { trains: 'columns' },
@@ -89,7 +89,7 @@ const variants: readonly Variant[] = [
     count: L * (H * (H / 4) + H * (I / 4)),
   },
   {
-    // r rows of gate, up and v with their biases, r columns of down, and those of o of every head that reads a value.
+    // r rows of gate, up and v with their biases, r columns of down, and the columns of o of every head that reads a value.
     title: 'spsft of coupled channels',
     method: 'spsft',
     settings: { trains: 'coupled' },
@@ -128,7 +128,7 @@ const variants: readonly Variant[] = [
   { title: 'FA-full', method: 'full', settings: { freeze: ['attention'] }, count: everything - L * attentionWeights },
 ];
 
-/** Rows in place, factors next to the weights, and all weights: those that run where each program takes seconds to compile. */
+/** Rows in place, factors next to the weights, and all weights: the variants for engines that need seconds to compile a program. */
 const few = new Set(['spsft', 'lora', 'full']);
 
 test('every method is in the table', () => {
@@ -142,7 +142,7 @@ function attach(method: MethodName, changes: Partial<MethodSettings> = {}): Atta
 
 const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };
 
-/** The count of trained numbers that lie in the model's own parameters. */
+/** Number of trained elements in the model's own parameters. */
 function inPlaceCount({ trainables }: Attachment): number {
   const own = new Set(tiny.model.parameters.map(({ name }) => name));
   return trainables.reduce((sum, { variable, shape }) => sum + (own.has(variable.name) ? elementCount(shape) : 0), 0);
@@ -153,13 +153,13 @@ interface LawContext {
   readonly attachment: Attachment;
   /** Engine, model and attachment of the variant. */
   readonly base: TinyRunParams;
-  /** Those of the variant, those of the model without any method, and those of full tuning. */
+  /** Runs of the variant; below, those of the model without a method and of full tuning. */
   readonly runs: SharedRuns;
   readonly plain: SharedRuns;
   readonly full: SharedRuns;
 }
 
-/** Written to the disk and read from it. */
+/** Writes an adapter to disk and reads it back. */
 async function savedAdapter(attachment: Attachment, values: ReadonlyMap<string, HostArray>): Promise<Adapter> {
   const dir = join(await temporaryFolder(), 'adapter');
   const tensors = attachment.trainables.map(({ name, shape }) => ({ name, shape, data: () => valueFor(values, name) }));
@@ -176,7 +176,7 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
   'attached and untrained it equals the base': async ({ runs, plain, attachment }) => {
     const expected = await plain.use({}, run => run.evaluate());
     const found = await runs.use({}, run => run.evaluate());
-    // m / ‖W‖ is 1 but for the rounding of both, and so is what is taken out of W and added again.
+    // m / ‖W‖ is 1 except for rounding, and so is what is taken out of W and added again.
     if (attachment.method === 'dora' || attachment.taken) expect(Math.abs(found - expected)).toBeLessThan(1e-6 * expected);
     else expect(found).toBe(expected);
   },
@@ -201,7 +201,7 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
   },
 
   'what it trains in place moves by the gradient of full tuning': async ({ runs, full, attachment }) => {
-    // With something next to the weights, their gradient is another.
+    // With additions next to the weights, their gradient differs.
     if (attachment.linearHook) return;
     const sgd = { optimizer: plainSgd, learningRate: 1, maxGradNorm: 0 };
     const moved = (source: SharedRuns) =>

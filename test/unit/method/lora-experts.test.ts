@@ -1,4 +1,4 @@
-/** LoRA on experts: each has factors of its own; their shapes, their merge, and what is refused. */
+/** Tests LoRA on experts, each with its own factors: shapes, merging, and what is refused. */
 import { expect, test } from 'vitest';
 import { attachLora } from '../../../trainer/method/lora/attach.ts';
 import { addedFactors, addFactors } from '../../../trainer/method/lora/merge.ts';

@@ -1,4 +1,4 @@
-/** The layers of convolutional networks that methods with low-rank factors tune. */
+/** Tests which layers of convolutional networks are tuned by methods with low-rank factors. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { trainableCount } from '../../../trainer/method/method.ts';

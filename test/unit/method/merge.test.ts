@@ -1,4 +1,4 @@
-/** Merging of the tensors that a method keeps in addition to the weights. */
+/** Tests merging the tensors that a method keeps in addition to the weights. */
 import { expect, test } from 'vitest';
 import { addProduct } from '../../../trainer/method/lora/add-product.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';

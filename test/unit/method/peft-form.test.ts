@@ -1,4 +1,4 @@
-/** The methods and PEFT: each has a form there or says why not, and each adapter of PEFT is read by one method. */
+/** Tests the methods in PEFT: each has a form there or says why not, and each PEFT adapter is read by one method. */
 import { expect, test } from 'vitest';
 import { methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
 import { methods } from '../../../trainer/method/methods.ts';

@@ -1,4 +1,4 @@
-/** Names of the layers of ViT, DeiT, DINOv2 and Swin in files and in the memory of Transformers 5, both ways. */
+/** Tests layer names of ViT, DeiT, DINOv2 and Swin in files and in the memory of Transformers 5, both ways. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { nameInFile, nameInMemory } from '../../../trainer/method/peft-names.ts';

@@ -1,4 +1,4 @@
-/** Start values that are picked from a weight in bfloat16: from its bits, as from its numbers. */
+/** Tests start values taken from a bfloat16 weight: from its bits and from its values. */
 import { expect, test } from 'vitest';
 import { fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
 import type { MethodSettings } from '../../../trainer/method/method.ts';

@@ -1,4 +1,4 @@
-/** Layers that share their weights: a method has one set of numbers for them, and drops something else at each use. */
+/** Tests layers that share their weights: a method has one set of parameters for them, and a new dropout mask at each use. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Graph } from '../../../trainer/graph/graph.ts';

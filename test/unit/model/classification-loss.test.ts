@@ -1,4 +1,4 @@
-/** The losses of classifiers against naive ones, and their gradients against differences. */
+/** Compares the losses of classifiers with naive ones, and their gradients with finite differences. */
 import { expect, test } from 'vitest';
 import { classificationLoss } from '../../../trainer/model/layer/classification-loss.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';

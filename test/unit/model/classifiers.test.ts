@@ -1,4 +1,4 @@
-/** Configs of classifiers: every architecture builds, heads are replaced where they have to be, and what is not supported is named. */
+/** Tests configs of classifiers: every architecture builds, heads are replaced if necessary, and unsupported values are named. */
 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -16,7 +16,7 @@ type Config = Readonly<Record<string, unknown>>;
 const golden = (name: string) => join(import.meta.dirname, '..', '..', 'golden', name);
 const configOf = (name: string): Config => readRecord(join(golden(name), 'config.json'));
 
-/** The folder whose config has the sizes of an architecture's family, by the beginning of its name. */
+/** The folder whose config has the sizes of an architecture's family, by the prefix of its name. */
 const folders: readonly (readonly [RegExp, string])[] = [
   [/^Bert/, 'bert'],
   [/^(XLM)?Roberta/, 'roberta'],

@@ -1,4 +1,7 @@
-/** The tables of keys against what Transformers knows and reads, and what each key changed there (`test/golden/scripts/make_config_keys.py`). */
+/**
+ * Compares the tables of keys with what Transformers knows and reads, and what each key changed there
+ * (`test/golden/scripts/make_config_keys.py`).
+ */
 
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -14,10 +17,13 @@ import { elementAt } from '../../../trainer/narrow.ts';
 import { readGoldenJson } from '../../support/files/read-json.ts';
 
 const knownKey = z.object({
-  /** The results that other values change: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or an `error`. */
+  /**
+   * The results that other values change: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or
+   * an `error`.
+   */
   effects: z.array(z.string()),
   default: z.unknown().optional(),
-  /** For a rate, how often something is dropped in one pass when the other rates are 0. */
+  /** For a rate, the number of masks in one pass when the other rates are 0. */
   drops: z.number().optional(),
 });
 type Known = z.infer<typeof knownKey>;
@@ -28,12 +34,12 @@ const fixture = readGoldenJson(
   z.object({ generation: z.array(z.string()), families: z.record(z.string(), familyForm) }),
 );
 
-/** Sizes that every family takes; each reads its own. */
+/** Sizes for all families; each reads its own. */
 const sizes = {
   ...{ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, max_position_embeddings: 40 },
   ...{ image_size: 16, patch_size: 8, embedding_size: 8, hidden_sizes: [16, 32], depths: [1, 2] },
 };
-/** Keys that the small sizes need, or DeBERTa's default that is not supported. */
+/** Keys that the small sizes need, or that replace DeBERTa's unsupported default. */
 const needed: Readonly<Record<string, object>> = {
   mistral: { num_key_value_heads: null },
   mixtral: { num_key_value_heads: null },
@@ -74,7 +80,7 @@ const needed: Readonly<Record<string, object>> = {
   deberta_v2: { relative_attention: true, embedding_size: undefined },
 };
 
-/** Keys of how layers start that every file holds, and of a token that classifiers have no use for. */
+/** Keys for the initialization of layers, which every file has, and for a token that classifiers do not use. */
 const OF_OTHER_LAYERS: Readonly<Record<string, readonly string[]>> = {
   distilbert: ['sinusoidal_pos_embds'],
   dinov2: ['layerscale_value', 'use_mask_token'],
@@ -128,7 +134,7 @@ describe.each(Object.entries(fixture.families))('%s', (family, { model, keys }) 
   });
 });
 
-/** Random masks in one forward pass of training. */
+/** Returns the number of random masks in one forward pass of training. */
 function masksOf(model: AnyModel): number {
   const graph = new Graph();
   const tracer = new Tracer({ graph, seed: graph.feed('seed', [2], 'int32') });
@@ -138,7 +144,7 @@ function masksOf(model: AnyModel): number {
   return graph.nodes.filter(({ op }) => op === 'randomMask').length;
 }
 
-/** Defaults that Transformers works out from its own default sizes. */
+/** Defaults that Transformers derives from its own default sizes. */
 const DERIVED = new Set([
   'vision_config',
   'text_config',
@@ -179,6 +185,6 @@ test('an older rope_scaling goes before rope_parameters, and a key that no table
   );
 });
 
-/** The order of the keys in the config; nested keys come last. */
+/** Compares keys by their order in the config; nested keys come last. */
 const byPlace = (config: object) => (a: readonly string[], b: readonly string[]) =>
   a.length - b.length || Object.keys(config).indexOf(elementAt(a, 0)) - Object.keys(config).indexOf(elementAt(b, 0));

@@ -1,4 +1,4 @@
-/** The head with its loss: against naive log-softmax, and the gradient in one sweep against the gradient of the loss. */
+/** Compares the head with its loss with a naive log-softmax, and the gradient in one sweep with the gradient of the loss. */
 import { describe, expect, test } from 'vitest';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { planner } from '../../../trainer/graph/fusion/plan.ts';
@@ -15,7 +15,7 @@ import { runGraph } from '../graph/run-graph.ts';
 const FEATURES = 3;
 const ROWS = 9;
 
-/** More targets than a chunk of 16 holds where the vocabulary is large; one row is asked twice, one weight is 0. */
+/** Builds a loss with more targets than a chunk of 16 holds for a large vocabulary; one row is used twice, and one weight is 0. */
 function build(vocabulary: number, targets: number) {
   const graph = new Graph();
   const positions = Int32Array.from({ length: targets }, (_, i) => (i * 5) % ROWS);
@@ -48,10 +48,10 @@ function naive({ positions, ids, weights, hidden, weight }: ReturnType<typeof bu
   };
 }
 
-/** Some millions of logits take the reference ten seconds. */
+/** The reference takes ten seconds for a few million logits. */
 const engine = await openPortable({ backend: 'wasm' });
 
-/** The second takes two chunks. */
+/** The second size takes two chunks. */
 const sizes = [
   { vocabulary: 11, targets: 6 },
   { vocabulary: 300_000, targets: 24 },
@@ -88,7 +88,7 @@ test.each([160, 510, 2046])('the head of Gemma 3 with its gradient takes less th
   const outputs = { loss, towardsHidden: elementAt(seeds, 0).gradient };
   const signature = signatureOf({ graph, outputs, effects: [] });
   const { peakBytes } = liveness(signature, planner()(signature));
-  // Hidden states, the rows of the targets and the gradient are there however the logits are computed.
+  // Hidden states, the rows of the targets and the gradient exist however the logits are computed.
   const states = 4 * 4 * targets * features;
   expect(peakBytes - states).toBeLessThan((4 * targets * vocabulary) / 10);
 });

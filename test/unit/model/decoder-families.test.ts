@@ -1,4 +1,4 @@
-/** Decoders whose layers turn, are normed or are added in another way than Llama's: what their configs ask for, and what is refused. */
+/** Decoders whose layers differ from Llama's in rotary positions, norms or residuals: what their configs require, and what is refused. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';

@@ -1,4 +1,4 @@
-/** The gated delta rule in chunks against the recurrence token by token, in double precision: values, gradients and states. */
+/** Compares the gated delta rule in chunks with the recurrence token by token, in double precision: values, gradients and states. */
 import { describe, expect, test } from 'vitest';
 import type { Graph } from '../../../trainer/graph/graph.ts';
 import { affineScan } from '../../../trainer/model/layer/recurrent/affine-scan.ts';
@@ -32,7 +32,7 @@ function deltaInputs(tokens: number, hasState: boolean): Inputs {
   return { ...made, k: change('k', x => x / Math.sqrt(KEYS)), decay: change('decay', x => x - 1), rate: change('rate', x => (x + 1) / 2) };
 }
 
-/** Token by token: what each reads, then the states behind the last. */
+/** Computes token by token: the output of each, then the states after the last one. */
 function recurrence(tokens: number, { q = [], k = [], v = [], decay = [], rate = [], state }: Numbers, positions?: readonly number[]) {
   const y: number[] = [];
   const states: number[] = [];
@@ -106,7 +106,7 @@ describe('the rule in chunks', () => {
   });
 });
 
-/** (I + N)⁻¹ by substitution. */
+/** Computes (I + N)⁻¹ by substitution. */
 function substituted(n: readonly number[], count: number, size: number): number[] {
   return range(count).flatMap(piece => {
     const at = (i: number, j: number) => n[(piece * size + i) * size + j] ?? 0;

@@ -1,4 +1,4 @@
-/** Gemma 4: sizes by the kind of a layer, keys and values of earlier layers, and what levels of recomputation keep of them. */
+/** Tests Gemma 4: sizes by kind of layer, keys and values of earlier layers, and what recompute levels keep of them. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { coupledGroups } from '../../../trainer/coupling/coupled-groups.ts';
@@ -16,7 +16,7 @@ import { lossesByLevel } from '../../support/golden/losses-by-level.ts';
 const folder = join(import.meta.dirname, '..', '..', 'golden', 'gemma4');
 const saved: ConfigJson = readRecord(join(folder, 'config.json'));
 const { per_layer_config: _, ...rest } = saved;
-/** The form of the hub: a size for all layers that see everything. */
+/** The hub's form: one size for all layers with full attention. */
 const published: ConfigJson = { ...rest, global_head_dim: 16, num_global_key_value_heads: 1, attention_k_eq_v: true };
 const read = (config: ConfigJson) => decoderConfig('Gemma4ForCausalLM', config);
 

@@ -1,4 +1,4 @@
-/** Image models in bfloat16, including convolutions: logits and gradients compared with those of float32. */
+/** Tests image models in bfloat16, including convolutions: compares logits and gradients with float32. */
 import { describe, expect, test } from 'vitest';
 import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
 import { fromBfloat16, type HostArray } from '../../../trainer/graph/types.ts';
@@ -24,7 +24,7 @@ const apart = (a: HostArray | undefined, b: HostArray | undefined): number => {
 };
 
 describe.each(engines)('$name', ({ engine }) => {
-  // Eight bits a number; toward the first layer each rounding may tip a ReLU or the choice of a maximum.
+  // Eight bits per value; toward the first layer, each rounding may flip a ReLU or the choice of a maximum.
   test.skipIf(!engine).each(['resnet', 'resnet_basic', 'timm_resnext', 'vit'])('%s', async family => {
     if (!engine) return;
     const golden = await openGoldenClassifier(family);

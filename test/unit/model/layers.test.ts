@@ -1,4 +1,4 @@
-/** Each layer against a naive one in double precision, and its own gradient against differences of the naive one. */
+/** Compares each layer with a naive one in double precision, and its gradient with finite differences of the naive one. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Graph, Node } from '../../../trainer/graph/graph.ts';
@@ -257,7 +257,7 @@ describe('attention', () => {
   const [BATCH, HEADS, KV, TOKENS, DIM] = [2, 4, 2, 5, 3] as const;
   const scale = 0.6;
   const inputs = inputsOf({ q: [BATCH, HEADS, TOKENS, DIM], k: [BATCH, KV, TOKENS, DIM], v: [BATCH, KV, TOKENS, DIM] });
-  /** Row 1 is two samples, of two and three tokens. */
+  /** Row 1 contains two samples, of two and three tokens. */
   const apart = (batch: number, i: number, j: number) => batch === 0 || i < 2 === j < 2;
   const bias = Float32Array.from({ length: BATCH * TOKENS * TOKENS }, (_, at) =>
     apart(Math.floor(at / 25), Math.floor((at % 25) / 5), at % 5) ? 0 : HIDDEN,
@@ -318,7 +318,7 @@ describe('attention', () => {
       { ...inputs, ...inputsOf({ own: [BATCH, HEADS, TOKENS, TOKENS] }) },
       (graph, { q, k, v, own }) => {
         let begin = 0;
-        // Each chunk asks for the mask of its own queries.
+        // Each chunk requests the mask of its own queries.
         const dropMask = (shape: readonly number[]) => {
           const size = (shape[2] as number) / (HEADS / KV);
           const all = graph.constant(Float32Array.from(drops), [BATCH, HEADS, TOKENS, TOKENS], 'float32');

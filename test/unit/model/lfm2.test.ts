@@ -1,4 +1,4 @@
-/** LFM2: which layers attend, what the others cache, and the width of the MLP. The laws of its states are in `states.test.ts`. */
+/** LFM2: which layers use attention, what the others cache, and the width of the MLP. The laws of its states are in `states.test.ts`. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';

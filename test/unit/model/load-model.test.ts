@@ -1,4 +1,4 @@
-/** config.json that cannot be used: each problem is named, and all of one kind in one error. */
+/** Tests unusable config.json files: each problem is named, and all of one kind in one error. */
 import { describe, expect, test } from 'vitest';
 import { causalModel, loadModel, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
 import { missingOfTimm, missingParts } from '../../../trainer/model/missing-parts.ts';

@@ -1,4 +1,4 @@
-/** int8 and NF4: against bitsandbytes, against naive quantizers, and inside training. */
+/** Tests int8 and NF4: compares them with bitsandbytes and with naive quantizers, and uses them in training. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
@@ -48,7 +48,7 @@ const storageOf = (quantize: 'int8' | 'nf4', parameter = spec) =>
     floatParts: new Map(),
   });
 
-/** A weight through an engine: taken apart, put together again, and multiplied. */
+/** Quantizes a weight on an engine, dequantizes it, and multiplies with it. */
 async function throughEngine(engine: Engine, quantize: 'int8' | 'nf4', values: Float32Array, parameter = spec) {
   const storage = storageOf(quantize, parameter);
   const graph = new Graph();
@@ -81,7 +81,7 @@ test('NF4 codes are the nearest levels', () => {
 
 test('NF4 codes count the borders below a number, also right next to one, in blocks of zeros and in blocks that end early', () => {
   const borders = NF4_LEVELS.slice(1).map((level, i) => (level + (NF4_LEVELS[i] as number)) / 2);
-  // For each border a block of its neighbors in float32; then zeros, and what fills no block.
+  // For each border, a block of its neighbors in float32; then zeros, and an incomplete block.
   const blocks = borders.flatMap((border, b) => {
     const scale = [1, 0.3, 7e-5, 2 ** 100][b % 4] as number;
     const words = new Int32Array(Float32Array.of(border * scale).buffer);
@@ -145,7 +145,7 @@ describeOn(engines, engine => {
       { name: codes.name, data: packed },
       { name: scales.name, data: units },
       { name: low.name, data: new Float32Array(elementCount(low.shape)) },
-      // A power of 2: no engine can round a scale in another way.
+      // A power of 2, so that no engine can round a scale differently.
       { name: step.name, data: new Float32Array(elementCount(step.shape)).fill(2 ** -9) },
     ]);
     const { weight: found } = await session.run('main', {});
@@ -228,7 +228,7 @@ describe('a quantized base', () => {
   )(
     '%s: %s kept outside the weight have the gradients of those inside it',
     async (quantize, trains) => {
-      // A base that the form holds exactly: every number a level of its block.
+      // A base that the form represents exactly: every element is a level of its block.
       const exact = new Map<string, Float32Array>();
       for (const { name, shape } of tiny.model.parameters) {
         const values = await tiny.weights.readFloat32(name);

@@ -1,4 +1,4 @@
-/** Qwen3.5's mixtures and Qwen3-Next: published configs, what is refused, the rows of a head of keys, and the shared expert. */
+/** Tests Qwen3.5's mixtures and Qwen3-Next: published configs, what is refused, the rows of a key head, and the shared expert. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
@@ -13,7 +13,7 @@ import { lossesByLevel } from '../../support/golden/losses-by-level.ts';
 const folderOf = (name: string): string => join(import.meta.dirname, '..', '..', 'golden', name);
 const configOf = (name: string): ConfigJson => readRecord(join(folderOf(name), 'config.json'));
 
-/** As Qwen publishes Qwen3-Next-80B-A3B, without its layers. */
+/** Qwen3-Next-80B-A3B as published, without its layers. */
 const NEXT = {
   ...{ architectures: ['Qwen3NextForCausalLM'], attention_bias: false, attention_dropout: 0, bos_token_id: 151643, decoder_sparse_step: 1 },
   ...{ eos_token_id: 151645, full_attention_interval: 4, head_dim: 256, hidden_act: 'silu', hidden_size: 2048, initializer_range: 0.02 },

@@ -1,4 +1,4 @@
-/** Qwen3.5: which layers attend, and what they cache. The laws of its states are in `states.test.ts`. */
+/** Tests Qwen3.5: which layers use attention, and what they cache. The laws of its states are in `states.test.ts`. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';

@@ -1,4 +1,4 @@
-/** DeBERTa's relative positions: buckets as Transformers has them, scores against a naive sum. */
+/** Tests DeBERTa's relative positions: buckets as in Transformers, and scores compared with a naive sum. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { logBucket, relativeIndices, relativeScores } from '../../../trainer/model/layer/relative-attention.ts';

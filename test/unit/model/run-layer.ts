@@ -10,7 +10,7 @@ import { runGraph } from '../graph/run-graph.ts';
 export type Inputs = Readonly<Record<string, { readonly shape: Shape; readonly data: Float32Array }>>;
 export type BuildLayer = (graph: Graph, inputs: InputNodes) => Node;
 
-/** Uniform numbers in [−1, 1) for each input. */
+/** Returns uniform values in [−1, 1) for each input. */
 export const inputsOf = (shapes: Readonly<Record<string, Shape>>): Inputs =>
   Object.fromEntries(
     Object.entries(shapes).map(([name, shape], i) => [
@@ -32,7 +32,7 @@ export async function forward(inputs: Inputs, build: BuildLayer): Promise<number
   return (await runGraph({ graph, outputs: { y }, effects: [] }, feedsOf(inputs))).y ?? [];
 }
 
-/** Gradient of Σ y·w (w as `lossWeights`) toward each input, by the rules. */
+/** Returns the gradient of Σ y·w (w from `lossWeights`) for each input, by the gradient rules. */
 export async function gradients(inputs: Inputs, build: BuildLayer): Promise<Record<string, number[]>> {
   const { graph, nodes, y } = trace(inputs, build);
   const seed = graph.constant(Float32Array.from(lossWeights(elementCount(y.shape))), y.shape, 'float32');
@@ -45,7 +45,7 @@ export async function gradients(inputs: Inputs, build: BuildLayer): Promise<Reco
   return runGraph({ graph, outputs, effects: [] }, feedsOf(inputs));
 }
 
-/** The same by central differences of a function in double precision. */
+/** Returns the same by central differences of a function in double precision. */
 export function numericGradients(inputs: Inputs, y: (inputs: Readonly<Record<string, number[]>>) => number[]): Record<string, number[]> {
   const start = Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, Array.from(data)]));
   const loss = (at: Record<string, number[]>): number => {

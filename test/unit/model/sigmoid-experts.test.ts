@@ -1,4 +1,7 @@
-/** Experts that are chosen by sigmoids with a bias (LFM2, GLM-4): the choice and the weights, published configs, what is refused, and the bias. */
+/**
+ * Tests experts that are chosen by sigmoids with a bias (LFM2, GLM-4): the choice and the weights, published configs, what is refused, and
+ * the bias.
+ */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
@@ -35,7 +38,7 @@ const logits = numbers(TOKENS * EXPERTS, 4);
 const bias = numbers(EXPERTS, 0.6);
 
 const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
-/** The places of the largest, the best first. */
+/** Returns the indices of the largest values, best first. */
 const largest = (values: readonly number[], count: number): number[] =>
   values
     .map((value, at) => ({ value, at }))
@@ -43,7 +46,7 @@ const largest = (values: readonly number[], count: number): number[] =>
     .slice(0, count)
     .map(({ at }) => at);
 
-/** One token, one expert after the other. */
+/** Routes one token, expert by expert. */
 function routedOf(token: number, { chosen, sumsToOne, sigmoids }: RoutingRule, isBiased: boolean): { ids: number[]; weights: number[] } {
   const { epsilon, factor, groups = { count: 1, chosen: 1 } } = required(sigmoids, 'sigmoids');
   const scores = Array.from({ length: EXPERTS }, (_, e) => 1 / (1 + Math.exp(-elementAt(logits, token * EXPERTS + e))));

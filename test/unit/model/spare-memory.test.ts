@@ -1,4 +1,4 @@
-/** Memory that is used again: never while somebody reads it, and never much more than a tensor needs. */
+/** Tests reused memory: never while it is being read, and never much more than a tensor needs. */
 import { expect, test } from 'vitest';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { SpareMemory } from '../../../trainer/model/spare-memory.ts';
@@ -49,7 +49,7 @@ const model = causalModel({
   tie_word_embeddings: false,
 });
 
-/** Every number of a tensor is that of its place in the model. */
+/** A model in which every value is its own index. */
 function numbered(): { readonly source: WeightSource; readonly buffers: Set<ArrayBufferLike>; readonly reading: () => number } {
   const places = new Map(model.parameters.map(({ name }, i) => [name, i]));
   const tensors = new Map(model.parameters.map(({ name, shape }) => [name, { shape, byteLength: 2 * shape.reduce((n, d) => n * d, 1) }]));

@@ -1,4 +1,4 @@
-/** The selective state space in chunks against the recurrence token by token, in double precision: values, gradients and states. */
+/** Compares the selective state space in chunks with the recurrence token by token, in double precision: values, gradients and states. */
 import { expect, test } from 'vitest';
 import type { Graph } from '../../../trainer/graph/graph.ts';
 import { stateSpace } from '../../../trainer/model/layer/recurrent/state-space.ts';
@@ -13,7 +13,7 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, i) 
 const numbersOf = (inputs: Inputs): Record<string, number[]> =>
   Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, Array.from(data)]));
 
-/** Decays below 0. */
+/** Inputs with decays below 0. */
 function spaceInputs(tokens: number, hasState: boolean): Inputs {
   const made = inputsOf({
     x: [BATCH, tokens, HEADS * VALUES],
@@ -27,7 +27,7 @@ function spaceInputs(tokens: number, hasState: boolean): Inputs {
   return { ...made, decay: { ...decay, data: decay.data.map(x => x - 1) } };
 }
 
-/** Token by token: what each reads, then the states behind the last. */
+/** Computes token by token: the output of each, then the states after the last one. */
 function recurrence(tokens: number, { x = [], b = [], c = [], decay = [], rate = [], state }: Numbers, positions?: readonly number[]) {
   const y: number[] = new Array<number>(x.length).fill(0);
   const states: number[] = new Array<number>(BATCH * HEADS * STATE * VALUES).fill(0);

@@ -1,4 +1,4 @@
-/** Blocks that hand a state from token to token: packed texts, what levels of recomputation keep, and prompts that continue a state. */
+/** Tests blocks that pass a state from token to token: packed texts, what recompute levels keep, and prompts that continue a state. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
@@ -30,7 +30,7 @@ interface Passed {
   readonly feeds: Record<string, HostArray>;
 }
 
-/** Final hidden states of one row. */
+/** Returns the final hidden states of one row. */
 async function statesOf({ folder, model, tokens, inputsOf, feeds }: Passed): Promise<number[]> {
   const graph = new Graph();
   const y = model.hidden(new Tracer({ graph }), inputsOf(graph));
@@ -96,7 +96,7 @@ describe.each(['qwen3_5', 'lfm2', 'granite4_mamba'])('%s', name => {
     await used.read(stretch);
     expect(used.keptOf(0, longer)).toBe(PREFILL_TOKENS);
     expect(await used.read(longer)).toEqual(await fresh.read(longer));
-    // The state is of more than the first stretch now.
+    // The state now covers more than the first chunk.
     expect(used.keptOf(0, [...stretch, ...idsOf(7, 9)])).toBe(0);
     const other = [...stretch, ...idsOf(7, 9)];
     expect(await used.read(other)).toEqual(await fresh.read(other));

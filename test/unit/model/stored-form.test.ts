@@ -1,4 +1,4 @@
-/** Experts as files hold them: apart, in one tensor, turned, or as blocks of four bits. */
+/** Tests experts as stored in files: separate, in one tensor, transposed, or as four-bit blocks. */
 
 import { describe, expect, test } from 'vitest';
 import { loadModel, weightMismatches } from '../../../trainer/model/load-model.ts';
@@ -29,12 +29,12 @@ const turned = Float32Array.from(whole, (_, i) => {
   const [expert, rest] = [Math.floor(i / (ROWS * WIDTH)), i % (ROWS * WIDTH)];
   return whole[expert * ROWS * WIDTH + (rest % ROWS) * WIDTH + Math.floor(rest / ROWS)] as number;
 });
-/** Two rows of something else before those of each expert. */
+/** Two unrelated rows before those of each expert. */
 const amongOthers = Float32Array.from({ length: 2 * whole.length }, (_, i) => {
   const [expert, rest] = [Math.floor(i / (2 * ROWS * WIDTH)), i % (2 * ROWS * WIDTH)];
   return rest < ROWS * WIDTH ? -1 : (whole[expert * ROWS * WIDTH + rest - ROWS * WIDTH] as number);
 });
-/** Each second row. */
+/** Returns every second row. */
 const rowsFrom = (begin: number): Float32Array => whole.filter((_, i) => Math.floor(i / WIDTH) % 2 === begin);
 const names = ['x.0.w', 'x.1.w', 'x.2.w'];
 const apart = Object.fromEntries(names.map((name, e) => [name, { shape: [ROWS, WIDTH], data: whole.slice(e * 8, e * 8 + 8) }]));
@@ -67,7 +67,7 @@ describe.each(cases)('%s', (_, form, tensors) => {
     expect([...made.keys()]).toEqual(Object.keys(tensors));
     for (const [name, { shape, values }] of made) {
       expect(shape).toEqual(tensors[name]?.shape);
-      // What belongs to other parameters is not this one's to write.
+      // Rows of other parameters must not be overwritten.
       expect(await values(async () => whole)).toEqual(Float32Array.from(tensors[name]?.data ?? [], value => Math.max(value, 0)));
     }
   });
@@ -122,7 +122,7 @@ test('blocks of four bits: the lower half of a byte first, with the scale of 32 
   });
   const read = await withStacks([spec], file).readFloat32('stack');
   expect([...read]).toEqual([1, 2, 0.5].flatMap(scale => expected.map(value => value * scale)));
-  // Exported as plain numbers.
+  // Exported as plain values.
   expect([...storedTensors([spec], file.tensors, false).keys()]).toEqual(['plain']);
 });
 

@@ -1,4 +1,7 @@
-/** The head with a teacher: its gradient in one sweep against the gradient of the loss, over several chunks, and its memory. */
+/**
+ * Tests the head with a teacher: compares its gradient in one sweep with the gradient of the loss, over several chunks, and checks its
+ * memory.
+ */
 import { describe, expect, test } from 'vitest';
 import { openPortable } from '../../../trainer/engine/portable/engine.ts';
 import { planner } from '../../../trainer/graph/fusion/plan.ts';
@@ -47,7 +50,7 @@ function declare({ vocabulary, targets, features = FEATURES }: Shape, settings: 
   return { graph, params };
 }
 
-/** The teacher lists tokens k apart, each half as likely as the one before it. */
+/** The teacher lists tokens k apart, each half as likely as the previous one. */
 function values({ vocabulary, targets }: Shape, k: number) {
   return {
     feeds: {
@@ -127,8 +130,8 @@ test.each([160, 510, 2046])('the head of Gemma 3 with a teacher takes a share of
   const outputs = { loss, towardsHidden: elementAt(seeds, 0).gradient };
   const signature = signatureOf({ graph, outputs, effects: [] });
   const { peakBytes } = liveness(signature, planner()(signature));
-  // Hidden states, the rows of the targets and the gradient are there however the logits are computed.
+  // Hidden states, the rows of the targets and the gradient exist however the logits are computed.
   expect(peakBytes - 16 * targets * features).toBeLessThan(0.4 * 4 * targets * vocabulary);
-  // Four times the logits of a chunk, where each is there once without a teacher.
+  // Four times the logits of a chunk; without a teacher, each exists once.
   expect(peakBytes - 16 * targets * features).toBeLessThan(4.2 * 4 * targetChunk([vocabulary, features], targets) * vocabulary);
 });

@@ -1,6 +1,6 @@
 /**
- * Classifiers as they are trained: dropout drops, the same seed drops the same, batch statistics normalize, and every recompute policy gives
- * the gradients that keeping everything gives.
+ * Tests classifiers in training: dropout drops, the same seed drops the same, batch statistics normalize, and every recompute policy gives
+ * the same gradients as none.
  */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ function feedsOf({ input }: ClassifierModel): Record<string, HostArray> {
   return { labels, ...tokens, ...(input.tokenTypes > 1 ? { types: new Int32Array(count) } : {}) };
 }
 
-/** Loss, and the gradient of every parameter, in training mode. */
+/** Returns the loss, and the gradient of every parameter, in training mode. */
 async function step(name: string, policy: RecomputePolicy, seeds: readonly (readonly [number, number])[]) {
   const { folder, model } = await open(name);
   const graph = new Graph();

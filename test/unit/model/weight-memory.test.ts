@@ -1,4 +1,4 @@
-/** Large weights on their way into an engine: next to the tensor that is handed over, no second copy of its numbers is in memory. */
+/** Tests loading large weights into an engine: there is no second copy of a tensor's values in memory. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -15,12 +15,12 @@ import { readRecord } from '../../support/files/read-json.ts';
 import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 setFlagsFromString('--expose-gc');
-// What a collection frees is no longer counted when it returns.
+// With this flag, memory freed by a collection is no longer counted when the collection returns.
 setFlagsFromString('--no-concurrent-array-buffer-sweeping');
 const collect: unknown = runInNewContext('gc');
 if (typeof collect !== 'function') throw new Error('this Node gives no function that collects');
 
-/** A second copy would be one more. */
+/** Maximum overhead; a second copy would add 1. */
 const LESS_THAN_ONE = 0.5;
 
 async function folderOf(like: string, changes: Record<string, unknown>): Promise<string> {
@@ -39,7 +39,7 @@ async function folderOf(like: string, changes: Record<string, unknown>): Promise
 
 test.each([
   ['the embedding of Gemma 3', 1, 'gemma3', { vocab_size: 262_144, hidden_size: 64, tie_word_embeddings: true }],
-  // The stack before it, of the same size, may still be in use.
+  // The previous stack of the same size may still be in use.
   ['a layer of 128 experts', 2, 'qwen3_moe', { num_local_experts: 128, hidden_size: 128, moe_intermediate_size: 256, vocab_size: 16 }],
 ])('%s', async (_, tensors, like, changes) => {
   const { config, weights } = await openModel(await folderOf(like, changes));
@@ -61,7 +61,7 @@ test.each([
   const watched = watch();
   let count = 0;
   for await (const { data } of weightStream(model, weights)) {
-    // While a tensor is held here, the peak is at least its size, whenever the watch happens to look.
+    // While a tensor is held here, the peak is at least its size, regardless of when the watch looks.
     look();
     count += data === 'zeros' ? 0 : 1;
   }

@@ -1,4 +1,4 @@
-/** Progress of loading: in bytes of the file, from 0 to all of them, so that a large tensor counts for what it takes. */
+/** Tests the progress of loading: in bytes of the file, from 0 to all of them, so that a large tensor counts accordingly. */
 import { expect, test } from 'vitest';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { withStacks } from '../../../trainer/model/stored-form.ts';
@@ -9,7 +9,7 @@ import { eightBlocks } from '../../support/models/llama-sizes.ts';
 const model = causalModel(eightBlocks);
 const elements = ({ shape }: SourceTensor): number => shape.reduce((product, size) => product * size, 1);
 
-/** @param bits of an element in the file; left out, the source does not know */
+/** @param bits of an element in the file; undefined if the source does not know */
 function sourceOf(bits?: number): WeightSource {
   const tensors = model.parameters.map(({ name, shape }): [string, SourceTensor] => [
     name,

@@ -1,4 +1,4 @@
-/** The checks of written answers, ROUGE-L as in the package rouge-score, and the prompts of samples. */
+/** Tests the checks of written answers, ROUGE-L as in the package rouge-score, and the prompts of samples. */
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { answerCheckNames } from '../../../trainer/catalog/answer-checks.ts';
@@ -33,7 +33,7 @@ test.each([
 const readingOf = () => undefined;
 
 test('the prompt of a sample is what comes before its last answer', () => {
-  /** @param flags `a` begins an answer, `1` is trained */
+  /** @param flags `a` starts an answer, `1` is trained */
   const example = (flags: string) => ({
     ids: Int32Array.from(flags, (_, i) => i),
     train: Uint8Array.from(flags, flag => Number(flag !== '0')),
@@ -42,7 +42,7 @@ test('the prompt of a sample is what comes before its last answer', () => {
     line: 1,
   });
   const tokenizer = { decode: (ids: readonly number[]) => ids.join(' ') };
-  // Two answers in a row, the second as one token; and a trained turn of another role behind an answer.
+  // Two consecutive answers, the second as one token; and a trained turn of another role after an answer.
   const examples = ['00a1', '0a100a110', '1111', '0000', '0a11', '0a1a100', '0a011'].map(example);
   const { prompts, withoutPrompt } = promptsOf(examples, { tokenizer, readingOf, count: 10, seed: 0 });
   expect(prompts.map(({ prompt, reference, trained }) => [prompt, reference, trained])).toEqual([

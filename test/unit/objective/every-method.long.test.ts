@@ -1,6 +1,6 @@
 /**
- * Every objective with every method of the catalog, by the batches and the updates of a run: gradients, what stays frozen, accumulation, and a
- * resume. A new method is in the table by itself, and so is a new objective whose samples have a known form.
+ * Tests every objective with every method of the catalog, with the batches and updates of a run: gradients, frozen parameters,
+ * accumulation, and a resume. New methods are included automatically, as are new objectives whose samples have a known form.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -45,18 +45,18 @@ copy('teacher', 'llama', 'tiny-tokenizer');
 // With biases, which one of the methods trains.
 await giveBiases(join(folder, 'teacher'), join(folder, 'causal'));
 copy('encoder', 'bert', 'tiny-tokenizer');
-// Each batch has a mask of dropout of its own, so that halves would not add up to a whole.
+// Each batch has its own dropout mask, so halves would not add up to a whole.
 const config = join(folder, 'encoder', 'config.json');
 writeFileSync(config, JSON.stringify({ ...readRecord(config), hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 }));
 copy('images', 'vit');
 
-/** Four samples, of lengths that differ. */
+/** Number of samples, which differ in length. */
 const SAMPLES = 4;
 const jsonl = (sample: (n: number) => object): string =>
   Array.from({ length: SAMPLES }, (_, n) => `${JSON.stringify(sample(n))}\n`).join('');
 const word = (n: number): string => 'abcd'.slice(0, 1 + (n % 4));
 
-/** By the form of the samples. */
+/** Data by the form of the samples. */
 const data: Readonly<Record<ObjectiveEntry['target'] | 'ranked', string>> = {
   tokens: jsonl(n => ({ prompt: `Q${n}: `, completion: word(n) })),
   preference: jsonl(n => ({ prompt: `Q${n} `, chosen: word(n), rejected: `no ${word(n + 1)}` })),
@@ -78,7 +78,7 @@ for (const [label, value] of Object.entries({ day: 220, night: 20 }))
       .toFile(join(folder, 'pictures', label, `${n}.png`));
   }
 
-/** The settings of an objective, by its capabilities. The losses are sums over samples: others are no law of accumulation. */
+/** The settings of an objective, by its capabilities. The losses are sums over samples, because accumulation is a law only for those. */
 function settingsOf(task: ObjectiveName): readonly string[] {
   const entry: ObjectiveEntry = objectiveCatalog[task];
   const isCausal = entry.model === 'causal' || (entry.startsFrom === 'causal' && !entry.embeds);
@@ -110,7 +110,7 @@ const recipeFor = (task: ObjectiveName, method: MethodName, ...overrides: readon
     ...overrides,
   );
 
-/** The model and the batches of an objective, which its methods share. */
+/** Opens the model and the batches of an objective, which its methods share. */
 async function openObjective(task: ObjectiveName) {
   const job = new Job(() => undefined);
   const recipe = recipeFor(task, 'full');
@@ -123,7 +123,7 @@ async function openObjective(task: ObjectiveName) {
 
 type Opened = Awaited<ReturnType<typeof openObjective>>;
 
-/** Updates of one method on the batches of an objective. */
+/** Updates with one method on the batches of an objective. */
 class Updates {
   readonly plan: RunPlan;
   readonly session: Session;
@@ -147,7 +147,7 @@ class Updates {
     return new Updates(plan, session, recipe, opened);
   }
 
-  /** One update on all samples. */
+  /** Runs one update on all samples. */
   async step(learningRate: number): Promise<StepResult> {
     const sources = [setupOf(this.#opened, this.#recipe).trainSource()];
     const parts = {
@@ -203,7 +203,7 @@ async function using<T>(opening: Promise<Updates>, use: (updates: Updates) => Pr
   }
 }
 
-/** Trained numbers by name. */
+/** Trained values by name. */
 type Numbers = ReadonlyMap<string, Float32Array>;
 
 const numbersOf = ({ plan }: Updates, parts: ReadonlyMap<string, HostArray>): Numbers =>
@@ -214,7 +214,7 @@ const combined = (a: Numbers, b: Numbers, combine: (x: number, y: number) => num
 const dot = (a: Numbers, b: Numbers): number =>
   [...combined(a, b, (x, y) => x * y).values()].reduce((sum, values) => values.reduce((s, x) => s + x, sum), 0);
 
-/** The gradient by one step of plain descent at rate 1, the update's own loss, and what stood before it. */
+/** Returns the gradient from one step of plain gradient descent at rate 1, the update's own loss, and the values before it. */
 async function gradientOf(updates: Updates) {
   const before = await updates.snapshot();
   const { gradNorm } = await updates.step(1);
@@ -223,10 +223,12 @@ async function gradientOf(updates: Updates) {
   return { start, gradNorm, gradient: combined(start, numbersOf(updates, after), (x, y) => x - y) };
 }
 
-/** How far the numbers go from their start, in units of the length of the gradient: the loss is smooth on that scale. */
+/** Distance of the values from their start, relative to the length of the gradient; the loss is smooth on that scale. */
 const REACH = 0.02;
 
-/** The slope of the loss along the gradient and a random direction together is their scalar product, by central differences. */
+/**
+ * Expects that the slope of the loss along a mix of the gradient and a random direction, by central differences, equals their dot product.
+ */
 async function expectSlope(updates: Updates, { start, gradient, gradNorm }: Awaited<ReturnType<typeof gradientOf>>): Promise<void> {
   expect(gradNorm).toBeGreaterThan(0);
   const random = createRandom(7, 1);
@@ -241,12 +243,12 @@ async function expectSlope(updates: Updates, { start, gradient, gradNorm }: Awai
     return (await updates.step(0)).loss;
   };
   const slope = ((await lossAt(REACH)) - (await lossAt(-REACH))) / (2 * REACH);
-  // DoRA takes the length of a row for a constant (Liu et al. 2024, section 4.3), so that its gradient is near the slope only.
+  // DoRA treats the norm of a row as a constant (Liu et al. 2024, section 4.3), so its gradient is only near the slope.
   const tolerance = methodCatalog[updates.plan.method].hasMagnitudes ? 0.1 : 0.02;
   expect(Math.abs(slope / dot(gradient, along) - 1)).toBeLessThan(tolerance);
 }
 
-/** Numbers that are trained in place move as full tuning moves them. */
+/** Expects that values trained in place move as in full tuning. */
 function expectAsFull({ plan }: Updates, gradient: Numbers, full: Numbers): void {
   for (const trainable of plan.attachment.trainables) {
     const { name, variable } = trainable;
@@ -257,7 +259,7 @@ function expectAsFull({ plan }: Updates, gradient: Numbers, full: Numbers): void
   }
 }
 
-/** The place in its variable of each number of a trainable. @param length of the variable */
+/** Returns the flat index in its variable of each element of a trainable. @param length of the variable */
 function placesOf({ variable, rows, columns, elements }: Trainable, length: number): number[] {
   const [height = 1] = variable.shape;
   const width = length / height;
@@ -266,7 +268,7 @@ function placesOf({ variable, rows, columns, elements }: Trainable, length: numb
   return elements ? [...elements.indices] : Array.from({ length }, (_, i) => i);
 }
 
-/** Every number of the model that the method does not train is as it was, to the bit. */
+/** Expects that every value of the model that the method does not train is unchanged, bit for bit. */
 async function expectFrozen(updates: Updates, opened: Opened): Promise<void> {
   const { model, attachment } = updates.plan;
   const before = new Map<string, Float32Array>();
@@ -294,7 +296,10 @@ const refusalOf = (engine: Engine, opened: Opened, recipe: Recipe): string | und
 const opened = new Map<ObjectiveName, Opened>();
 for (const task of objectiveNames) opened.set(task, await openObjective(task));
 
-/** All on the engine that is built in, whose programs begin at once; on another, each method with a third of the objectives, all of them in turn. */
+/**
+ * Returns all methods for the built-in engine, which starts programs at once. For another engine, tests each method with a third of the
+ * objectives, in turn.
+ */
 const methodsWith = (task: ObjectiveName, { description }: Engine): readonly MethodName[] =>
   engineCatalog[description.name].isBuiltIn ? methodNames : methodNames.filter((_, i) => (i + objectiveNames.indexOf(task)) % 3 === 0);
 

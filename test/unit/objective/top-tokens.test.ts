@@ -1,4 +1,4 @@
-/** The likeliest tokens against a sort, and vocabularies that differ. */
+/** Compares the most likely tokens with a sort, and tests vocabularies that differ. */
 import { expect, test } from 'vitest';
 import { vocabularyDifference } from '../../../trainer/objective/distillation/open-teacher.ts';
 import { findTopTokens } from '../../../trainer/objective/distillation/top-tokens.ts';

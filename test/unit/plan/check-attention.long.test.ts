@@ -1,4 +1,4 @@
-/** The comparison of a kernel for attention with attention in chunks, with other ways to attend in the place of the kernel. */
+/** Tests the comparison of an attention kernel with attention in chunks, with other forms of attention in place of the kernel. */
 import { expect, test } from 'vitest';
 import { withWindow } from '../../../trainer/model/family/decoder/blocks/window.ts';
 import { type Attend, type AttentionForm, checkAttention } from '../../../trainer/plan/choices/check-attention.ts';

@@ -1,4 +1,7 @@
-/** Attention as one kernel is used only after the device has passed a comparison; the CPU plugin is the device that has no such kernel. */
+/**
+ * Tests that attention as one kernel is used only after the device has passed a comparison; the CPU plugin is a device without such a
+ * kernel.
+ */
 import { beforeEach, expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Job } from '../../../trainer/job/job.ts';
@@ -40,7 +43,7 @@ test('a plan has one kernel only where it is asked for, or the device has passed
 });
 
 describeWith('on the CPU plugin', cpuPlugin, noCpuPlugin, engine => {
-  /** A device that says it has a kernel. */
+  /** A device that claims to have a kernel. */
   const claiming: Engine = { ...engine, description: { ...engine.description, fusedAttention: true } };
 
   test('a device without a kernel attends in chunks, and says nothing of it', async () => {

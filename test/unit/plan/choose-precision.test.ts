@@ -1,4 +1,4 @@
-/** The element type of a run: `dtype: auto` measures the device once, and a resumed run keeps what was chosen. */
+/** Tests the element type of a run: `dtype: auto` measures the device once, and a resumed run keeps the choice. */
 import { expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Job } from '../../../trainer/job/job.ts';

@@ -1,4 +1,4 @@
-/** In bfloat16, every product of a training step is in bfloat16: those that a method adds, too. */
+/** Tests that in bfloat16, every product of a training step is in bfloat16, including those that a method adds. */
 import { expect, test } from 'vitest';
 import { trainingStep } from '../../../trainer/plan/memory/counted-passes.ts';
 import { cardPlan, configOf } from '../../support/golden/card-steps.ts';

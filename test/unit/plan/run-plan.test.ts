@@ -1,4 +1,4 @@
-/** One plan: what a run compiles is what its estimate prices, program by program. */
+/** Tests that a run compiles what its estimate prices, program by program. */
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,21 +38,21 @@ const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const recipe = task.recipe('engine=portable', 'max_steps=1', 'recompute=block', 'data.format=text', 'max_length=16');
 
-/** The content of a program. */
+/** Returns a digest of a program. */
 const digestOf = (signature: Signature | undefined): string | undefined =>
   signature &&
   createHash('sha256')
     .update(printSignature('pass', signature, { steps: singleSteps }))
     .digest('hex');
 
-/** `train/4x16x60` → its shape. */
+/** Parses `train/4x16x60` to its shape. */
 const shapesOf = (kind: 'train' | 'eval'): BatchShape[] =>
   Object.keys(ran).flatMap(name => {
     const [, batch, tokens, targets] = new RegExp(`^${kind}/(\\d+)x(\\d+)x(\\d+)$`).exec(name) ?? [];
     return batch === undefined ? [] : [{ batch: Number(batch), tokens: Number(tokens), targets: Number(targets) }];
   });
 
-/** The programs that a run of the recipe compiled, by signature, importance apart. */
+/** The programs that a run of the recipe compiled, by signature, without importance. */
 let ran: Readonly<Record<string, Signature>>;
 let plan: RunPlan;
 
@@ -61,11 +61,11 @@ beforeAll(async () => {
   ran = compiled.find(({ signatures }) => Object.keys(signatures).some(name => name.startsWith('train/')))?.signatures ?? {};
   const headers = await readModelHeaders(join(task.folder, 'model'));
   const facts = { recipe, headers, on: { engine: 'portable', device: 'cpu' } } as const;
-  // All that the data says is the shapes of its batches.
+  // The data only determines the shapes of its batches.
   plan = planRun({ ...facts, data: { ...planRun(facts), trainShapes: shapesOf('train'), evalShapes: shapesOf('eval') } });
 });
 
-/** The signatures that a price was worked out from. */
+/** Returns the signatures from which a price was computed. */
 function pricedSignatures(of: RunPlan): { readonly train: (string | undefined)[]; readonly evaluation: (string | undefined)[] } {
   const [train, evaluation]: (string | undefined)[][] = [[], []];
   priceRun({

@@ -1,6 +1,6 @@
 /**
- * The one helper through which recipe fixtures touch the parser. A fixture is a recipe with, under each line, the problems of that line:
- * carets, severity, code and the way out. Lines that begin with `$ ` are command-line overrides.
+ * The only helper through which recipe fixtures use the parser. A fixture is a recipe with, under each line, the problems of that line:
+ * carets, severity, code and the fix. Lines that start with `$ ` are command-line overrides.
  */
 
 import type { Problem } from '../../../trainer/protocol/problem.ts';
@@ -8,7 +8,7 @@ import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 
 const isNote = (line: string): boolean => /^\s*\^+ (?:error|warning|info) /.test(line);
 
-/** Strips the notes, parses, and writes the notes back as they should be. */
+/** Removes the notes, parses, and writes the correct notes. */
 export function checkRecipe(fixture: string): string {
   const lines = fixture.split('\n').filter(line => !isNote(line));
   const isOverride = (line: string): boolean => line.startsWith('$ ');

@@ -1,4 +1,4 @@
-/** The message and the code of thrown values, errors or not. */
+/** Tests the message and code of thrown values, whether or not they are errors. */
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { codeOf, messageOf } from '../../../trainer/protocol/error-facts.ts';

@@ -1,4 +1,4 @@
-/** Numbers, times and tables as a terminal shows them. */
+/** Tests numbers, times and tables as a terminal shows them. */
 import { describe, expect, test } from 'vitest';
 import { byteSize, compact, duration, flopCount, table } from '../../../trainer/protocol/text/format.ts';
 

@@ -1,4 +1,4 @@
-/** Expressions of users: the same answers as JavaScript's own, and none that takes exponential time. */
+/** Tests regular expressions of users: the same results as JavaScript's own, and none takes exponential time. */
 import { describe, expect, test } from 'vitest';
 import { elementAt } from '../../../trainer/narrow.ts';
 import { linearPattern } from '../../../trainer/protocol/text/linear-pattern.ts';

@@ -1,4 +1,4 @@
-/** Recipes with their problems written under the bad values. UPDATE_FIXTURES=1 writes the notes anew: read the difference before you commit it. */
+/** Recipes with their problems written below the bad values. UPDATE_FIXTURES=1 rewrites the notes; read the diff before you commit it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { checkRecipe } from './check-recipe.ts';

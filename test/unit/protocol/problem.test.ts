@@ -1,4 +1,4 @@
-/** How problems print, how tokens are masked, and which words are near. */
+/** Tests how problems are printed, how tokens are masked, and which words are similar. */
 import { expect, test } from 'vitest';
 import { didYouMean } from '../../../trainer/catalog/did-you-mean.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';

@@ -1,4 +1,4 @@
-/** Laws that hold for every recipe, every setting and every rule. */
+/** Tests laws that hold for every recipe, every setting and every rule. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { foreignKeys, foreignValues } from '../../../trainer/protocol/recipe/foreign-keys.ts';
@@ -83,7 +83,7 @@ describe('settings', () => {
     expect(recipeWith('model: m\nratio: 0.1').r).toBeUndefined();
     expect(recipeWith('model: m\nmethod: full').r).toBeUndefined();
     expect(recipeWith('model: m\ndata: {train: a, eval: b}').eval_strategy).toBe('epoch');
-    // Without data there is nothing that a measure of inputs could be computed from.
+    // Without data, a measure of inputs cannot be computed.
     const measureOf = (text: string) => recipeWith(`model: m\n${text}`).importance.measure;
     expect(['trains: rows', 'trains: rows\ndata: {train: a}'].map(measureOf)).toEqual(['magnitude', 'wanda']);
     expect(['trains: columns', 'trains: coupled\ndata: {train: a}', 'method: spsft+lora'].map(measureOf)).toEqual([
@@ -101,10 +101,10 @@ describe('settings', () => {
     ['', 'columns'],
     ['task: distillation\ndistillation: {teacher: t}', 'columns'],
     ['importance: {samples: 8, selection: per_layer, heads: false}\ndependencies: false', 'columns'],
-    // Answers that are compared, and models with a new head.
+    // Compared answers, and models with a new head.
     ['task: dpo', 'rows'],
     ['task: sequence_classification', 'rows'],
-    // Said below the setting, and above it.
+    // Stated below the setting, and above it.
     ['importance: {measure: wanda}', 'rows'],
     ['importance: {measure: random}', 'rows'],
     ['importance: {scores: s.safetensors}', 'rows'],

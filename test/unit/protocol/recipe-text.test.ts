@@ -1,4 +1,4 @@
-/** The recipe that the wizard writes: valid for every answer, short, and each setting with its sentence. */
+/** Tests the recipe that the wizard writes: valid for every answer, short, and each setting with a sentence. */
 import { describe, expect, test } from 'vitest';
 import { isRecipeName, recipeStem, scoresFile } from '../../../client/recipe/recipe-names.ts';
 import { methodNames } from '../../../trainer/catalog/methods.ts';
@@ -9,7 +9,7 @@ import { choicesOf, freeName, recipeFileName, recipeText, taskOfConfig } from '.
 
 const answers = { name: 'mine', model: 'model', task: 'causal_lm', method: 'spsft', train: 'data/train.jsonl' } as const;
 
-/** The comment that ends above a line, without its breaks. */
+/** Returns the comment that ends above a line, without its line breaks. */
 function sentenceAbove(lines: readonly string[], end: number): string {
   const start = lines.findLastIndex((line, i) => i < end && !line.startsWith('#')) + 1;
   return lines

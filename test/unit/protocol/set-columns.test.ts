@@ -1,4 +1,4 @@
-/** The columns of a recipe are written where they belong, and nothing else of its text changes. */
+/** Tests that the columns of a recipe are written where they belong, and nothing else of its text changes. */
 import { expect, test } from 'vitest';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { setColumns } from '../../../trainer/protocol/recipe/set-columns.ts';

@@ -1,4 +1,4 @@
-/** Which of several ranks went first, and why, however late their connections and the launcher's words are. */
+/** Tests which of several ranks failed first, and why, however late their connections and the launcher's messages are. */
 import { expect, test, vi } from 'vitest';
 import type { Channel } from '../../../trainer/ranks/rank-channel.ts';
 import { howEnded, RankTable } from '../../../trainer/ranks/rank-table.ts';
@@ -14,10 +14,10 @@ class Connection implements Channel {
   }
 }
 
-/** Processes that do not exist. */
+/** Ids of processes that do not exist. */
 const PIDS = [4_000_001, 4_000_002, 4_000_003];
 
-/** Lets what was just read count as read before: several turns of the event loop. */
+/** Waits several turns of the event loop, so that earlier reads are processed first. */
 async function afterwards(): Promise<void> {
   for (let turn = 0; turn < 8; turn++) await new Promise(resolve => setImmediate(resolve));
 }
@@ -61,7 +61,7 @@ test('the rank whose process ended first is named before the end of its messages
 
 test('where a rank was dead when its connection was first read, none is blamed', async () => {
   const { table, lifelines } = joined();
-  // The launcher has ended rank 0 for rank 2, whose end is read after it.
+  // The launcher ended rank 0 because of rank 2, whose end is read later.
   lifelines[0]?.end();
   lifelines[2]?.end();
   table.lines.push('EXIT STRING: Killed (signal 9)');

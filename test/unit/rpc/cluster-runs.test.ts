@@ -1,4 +1,4 @@
-/** Runs and runs of sweeps with their places on a cluster. */
+/** Tests runs and runs of sweeps with their cluster jobs. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';

@@ -1,4 +1,4 @@
-/** Shares of a machine: what a recipe needs, and who runs next to whom. */
+/** Tests shares of a machine: what a recipe needs, and which runs can run at the same time. */
 import { expect, test } from 'vitest';
 import { type DeviceShare, shareText } from '../../../trainer/protocol/run/device-share.ts';
 import { type Devices, shareNextTo, wantedShare } from '../../../trainer/rpc/jobs/device-shares.ts';

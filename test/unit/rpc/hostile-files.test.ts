@@ -1,4 +1,4 @@
-/** Run folders of a stranger: links that lead out, pipes and devices in place of files, and lines without end. */
+/** Tests untrusted run folders: links to the outside, pipes and devices instead of files, and endless lines. */
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -74,7 +74,7 @@ describe('lines without end', () => {
     const { lines, next } = await tailFile(folder, 'log.txt', 1, first.version);
     expect(lines).toEqual(['x'.repeat(64 * 1024), 'last']);
     expect(next).toBe(3);
-    // A reader from the beginning sees the same.
+    // A reader that starts at the beginning sees the same.
     expect((await tailFile(folder, 'log.txt', 0)).lines).toEqual(['first', 'x'.repeat(64 * 1024), 'last']);
   });
 });

@@ -1,4 +1,4 @@
-/** The daemon's records: events, lines of files, its log, the records of jobs, the claim on its folder. */
+/** Tests the daemon's records: events, lines of files, its log, job records, and the lock on its folder. */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Which models are listed: those of folders, and those that lie in the folder of a run apart from them. */
+/** Tests which models are listed: those of folders, and those in the folder of a run separately. */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';

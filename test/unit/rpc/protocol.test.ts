@@ -1,4 +1,4 @@
-/** The protocol's two ends over a pair in memory: typed messages, what is no message, and the bounded queue. */
+/** Tests both ends of the protocol over a pair in memory: typed messages, invalid messages, and the bounded queue. */
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { createMessageConnection, NullLogger } from 'vscode-jsonrpc/node';
@@ -167,7 +167,7 @@ test('a peer that sends faster than it is served is paused, and what it sent com
     },
   });
   const heard: number[] = [];
-  // Nothing else of a socket is used to hear its texts.
+  // Reading texts uses nothing else of a socket.
   fromWebSocket(socket as unknown as WebSocket).onText(text => heard.push(Number(text)));
   for (let i = 0; i < 1000; i++) emitter.emit('message', Buffer.from(String(i)), false);
   expect(socket.isPaused).toBe(true);

@@ -1,4 +1,4 @@
-/** Answers that are shared for a while. */
+/** Tests answers that are shared for a while. */
 import { expect, test, vi } from 'vitest';
 import { Recent } from '../../../trainer/rpc/recent.ts';
 

@@ -1,4 +1,4 @@
-/** The recipe in a run folder means the same wherever it is read. */
+/** Tests that the recipe in a run folder means the same wherever it is read. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

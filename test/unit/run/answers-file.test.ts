@@ -1,4 +1,4 @@
-/** answers.jsonl after a resume: what later evaluations wrote is gone, whatever the size of the file. */
+/** Tests answers.jsonl after a resume: the output of later evaluations is removed, whatever the size of the file. */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** A run stops when evaluations get no better, at the same update whether it was interrupted or not. */
+/** Tests that a run stops when evaluations no longer improve, at the same update whether or not it was interrupted. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
 const every = ['engine=portable', 'max_steps=8', 'eval_strategy=steps', 'eval_steps=1', 'save_strategy=steps', 'save_steps=1'];
-/** No evaluation improves by so much, so after the first each counts as no better. */
+/** No evaluation improves by this much, so after the first, none counts as better. */
 const hopeless = [...every, 'early_stopping_patience=3', 'early_stopping_threshold=1000', 'load_best_model_at_end=true'];
 const train = (runDir: string, settings: readonly string[]) =>
   ({ kind: 'train', recipe: task.recipe(...settings), runDir: join(task.folder, runDir), context }) as const;

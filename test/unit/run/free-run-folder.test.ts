@@ -1,4 +1,4 @@
-/** The folder of a new run whose recipe names none. */
+/** Tests the folder of a new run whose recipe names none. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';

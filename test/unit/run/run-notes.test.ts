@@ -1,4 +1,4 @@
-/** Names, tags and notes of runs lie in their folders and are in every list; nothing else of a run changes. */
+/** Tests that names, tags and notes of runs are stored in their folders and appear in every list; nothing else of a run changes. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

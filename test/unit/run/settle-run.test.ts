@@ -1,4 +1,4 @@
-/** The end of a run whose process was killed: its lock and its state. */
+/** Tests the end of a run whose process was killed: its lock and its state. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -27,7 +27,7 @@ const state = {
   reason: 'before',
 };
 const put = (): void => writeFileSync(path.join(folder, 'state.json'), JSON.stringify(state));
-/** The lock of a process that has this number no longer. */
+/** Leaves the lock of a process that has ended. */
 function leaveLock(): void {
   mkdirSync(path.join(folder, 'lock'));
   writeFileSync(path.join(folder, 'lock', claimName({ ...ownIdentity(), startTime: '1' })), '');
@@ -55,7 +55,7 @@ test('half-written files of killed ranks are removed, next to those of the first
   put();
   const rank = path.join(folder, 'ranks', 'rank-1');
   mkdirSync(rank, { recursive: true });
-  // Of a process that does not exist.
+  // Left by a process that does not exist.
   for (const file of [path.join(folder, 'metrics.jsonl'), path.join(rank, 'metrics.jsonl')]) {
     writeFileSync(file, '');
     writeFileSync(`${file}.4000001-00000000.tmp`, '');

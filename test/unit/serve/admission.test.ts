@@ -1,4 +1,4 @@
-/** Who may ask a server: the answers to a missing and a wrong key, and to the question of a web page's browser. */
+/** Tests access to a server: the answers to a missing and a wrong key, and to the preflight request of a browser. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { originOf } from '../../../trainer/cli/commands/serve.ts';
 import { type RunningServer, requireFreePort, startServer } from '../../../trainer/serve/http-server.ts';

@@ -1,4 +1,4 @@
-/** A wrong request of the API is answered in words: which parameter, what it must be, what it is. None of them is a library's. */
+/** Tests the messages for an invalid API request: the parameter, what it must be, and what it is. None comes from a library. */
 import { describe, expect, test } from 'vitest';
 import { messageOf } from '../../../trainer/protocol/error-facts.ts';
 import { readChatRequest, readCompletionRequest, readEmbeddingRequest } from '../../../trainer/serve/api-requests.ts';

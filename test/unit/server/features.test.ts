@@ -1,4 +1,4 @@
-/** Hover, completion, hints, symbols, folding and links, asked for at the `|` of a text. */
+/** Tests hover, completion, hints, symbols, folding and links, at the `|` of a text. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -45,7 +45,7 @@ describe('completion', () => {
     expect(await labels('model: m\neval_steps: 3\ntrains|')).toContain('trains');
     expect(await completed('model: m\neval_steps: 3\ntrains|', 'trains')).toBe('model: m\neval_steps: 3\ntrains: ');
     expect(await labels('model: m\ndata:\n  train: a.jsonl\n  format|')).toContain('format');
-    // Written elsewhere, or complete with its colon.
+    // The key is written elsewhere, or complete with its colon.
     expect(await labels('trains: rows\nmodel: m\ntrain|')).not.toContain('trains');
     expect(await labels('model: m\ntrains|: rows')).not.toContain('trains');
   });
@@ -184,7 +184,8 @@ describe('inlay hints', () => {
     const hint = inlayHints(two).find(({ label }) => label.includes('RTX 4090'));
     expect(hint?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on each RTX 4090, recompute: none$/);
     expect(hint?.tooltip).toMatch(/^each of 2 devices has /);
-    // Its part of the batch is as large, and the sums of gradients come to it, less tables of results: gradients are summed behind their kernels.
+    // The device's part of the batch is as large. The sums of gradients are added, minus tables of results: gradients are summed after
+    // their kernels.
     const more = (two.estimate?.totalBytes ?? 0) - (one.estimate?.totalBytes ?? 0);
     expect(more).toBeGreaterThan(1.5 * 4 * (one.estimate?.trainable ?? Number.NaN));
   });

@@ -1,4 +1,4 @@
-/** The devices that runs of a sweep with several processes share. */
+/** Tests the devices that runs of a sweep with several processes share. */
 import { expect, test } from 'vitest';
 import { GpuShares } from '../../../trainer/sweep/gpu-shares.ts';
 import { runsByDevices } from '../../../trainer/sweep/plan-parallel.ts';
@@ -21,7 +21,7 @@ test('each run gets the GPUs that the fewest others use, and gives them back', (
   expect([first, shares.take(1), shares.take(2)]).toEqual([['0', '1'], ['2'], ['3', '0']]);
   shares.giveBack(first);
   expect(shares.take(1)).toEqual(['1']);
-  // As many as there are, where a run has more processes.
+  // If a run has more processes than devices, it gets all devices.
   expect(shares.take(9)).toHaveLength(4);
 });
 

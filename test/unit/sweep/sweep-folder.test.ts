@@ -1,4 +1,4 @@
-/** The folder of a sweep: results of parts of runs, decisions, the order of runs and their table. */
+/** Tests the folder of a sweep: results of segments of runs, decisions, the order of runs and their table. */
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The journal of several workers: decisions of the paper, one winner of each entry, repeated decisions, and lost workers. */
+/** Tests the journal of several workers: decisions as in the paper, one winner per entry, repeated decisions, and lost workers. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ const resultOf = (worker: string, { index, run, until }: Extract<JournalEntry, {
   return { kind: 'result', worker, index, value, ended: evaluations === WHOLE, evaluations, step: evaluations, totalSteps: WHOLE };
 };
 
-/** A worker as `sweep-worker.ts`, without training. @returns the parts that it took */
+/** Works like `sweep-worker.ts`, without training. @returns the number of segments that it took */
 async function work(name: string, plan: SweepPlan, pause: () => Promise<void>): Promise<number> {
   const shared = await JournalFolder.open(sweepDir, plan);
   for (let taken = 0; ; ) {
@@ -69,7 +69,7 @@ describe('workers that share a folder', () => {
     expect(new Set(startsOf(all)).size).toBe(startsOf(all).length);
     expect(Math.min(...taken)).toBeGreaterThan(0);
     expect(all.filter(({ kind }) => kind === 'result')).toHaveLength(startsOf(all).length);
-    // The best run of all that were compared at the top is trained to its end.
+    // The best run among those compared at the top is trained to its end.
     const { best, state } = await sharedStatus(sweepDir, plan, (await JournalFolder.open(sweepDir, plan)).journal);
     expect([best === undefined, state]).toEqual([false, 'finished']);
   });

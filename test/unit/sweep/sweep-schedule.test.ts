@@ -1,4 +1,4 @@
-/** Which run continues next: ASHA against a plain version of its paper, and independence of timing. */
+/** Tests which run continues next: compares ASHA with a plain version of its paper, and checks independence of timing. */
 import { describe, expect, test } from 'vitest';
 import { elementAt, lastOf } from '../../../trainer/narrow.ts';
 import { createRandom } from '../../../trainer/random.ts';
@@ -21,7 +21,7 @@ const settings = (change: Partial<ScheduleSettings> = {}): ScheduleSettings => (
   ...change,
 });
 
-/** The loss of a run after some of its evaluations: noisy curves that cross. */
+/** The loss of a run after a number of evaluations: noisy curves that cross. */
 function lossOf(run: number, evaluations: number): number {
   const random = createRandom(run, 11);
   const [floor, speed] = [random.uniform(), 0.2 + random.uniform()];
@@ -134,7 +134,7 @@ describe('halving', () => {
     expect(new Set(issued.map(({ run }) => run)).size).toBe(10_000);
     expect(new Set(shown(issued)).size).toBe(issued.length);
     const made = issued.reduce((sum, { until }) => sum + (until === 1 ? 1 : until === 'end' ? WHOLE : (until * 3) / 4), 0);
-    // Early promotions are wrong now and then, so a little more than the synchronous share.
+    // Early promotions are sometimes wrong, so a little more than the synchronous share.
     expect(made / (10_000 * WHOLE)).toBeGreaterThan(0.9 * expectedShare(given, WHOLE));
     expect(made / (10_000 * WHOLE)).toBeLessThan(1.5 * expectedShare(given, WHOLE));
   });

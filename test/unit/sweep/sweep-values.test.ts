@@ -1,4 +1,4 @@
-/** The values of the runs of a sweep. */
+/** Tests the values of the runs of a sweep. */
 import { describe, expect, test } from 'vitest';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { runRecipe, sweepRecipe, sweepRuns, unitOfRuns } from '../../../trainer/sweep/sweep-plan.ts';

@@ -1,7 +1,7 @@
 /**
- * Weights of the base in the host's memory give the numbers of weights on the device, to the bit, on the plugin for processors; in float32
- * up to rounding where blocks are not recomputed, since barriers change what XLA fuses, and where columns are trained, since XLA reads them out of
- * W inside their update, or finds them apart.
+ * Tests that base weights in host memory give the same numbers as weights on the device, bit for bit, on the plugin for processors. In
+ * float32, they are equal only up to rounding if blocks are not recomputed, because barriers change what XLA fuses, and if columns are
+ * trained, because XLA reads them from W inside their update, or finds them separately.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ const attach = (method: MethodName, precision: Precision, hostFrom?: number, cha
   );
 };
 
-/** The most by which losses near 5 may differ after some updates. */
+/** Maximum difference of losses near 5 after some updates. */
 const ROUNDING = 1e-5;
 
 interface Case {
@@ -80,7 +80,7 @@ const named = cases.map(one => ({
   name: `${one.method}${kindOf(one)}, ${one.precision.dtype}, ${one.precision.quantize}, ${one.recompute}${one.changes?.optimizer ? ', state on the host' : ''}`,
 }));
 
-/** Three updates, an evaluation, a snapshot, one more update; then back to the snapshot and the last update again. */
+/** Runs three updates, an evaluation, a snapshot, and one more update; then restores the snapshot and repeats the last update. */
 async function traceOn(engine: Engine, { method, precision, recompute, changes, settings }: Case, hostFrom?: number) {
   const attachment = attach(method, precision, hostFrom, settings);
   return withTinyRun({ engine, tiny, attachment, recompute, ...changes }, async run => {

@@ -1,4 +1,4 @@
-/** The base is read in the middle of training: it gives the same bits as before, and training continues as if it had not been read. */
+/** Reading the base in the middle of training: it gives the same bits as before, and training continues as if it had not been read. */
 import { describe, expect, test } from 'vitest';
 import { type MethodName, methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
@@ -25,7 +25,7 @@ interface Variant {
   readonly method: MethodName;
   readonly settings?: Partial<MethodSettings>;
   readonly precision?: Precision;
-  /** Among the few for an engine that compiles slowly. */
+  /** True for the few cases for an engine that compiles slowly. */
   readonly isFew?: true;
 }
 

@@ -1,4 +1,4 @@
-/** Batch norm in training: `updated` moves the running statistics as PyTorch does and stores them, `frozen` leaves them alone. */
+/** Tests batch norm in training: `updated` moves the running statistics as PyTorch does and stores them; `frozen` does not change them. */
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => folder.weights.close());
 
-/** One step of the head alone, then an evaluation of the same batch. */
+/** Runs one step of only the head, then an evaluation of the same batch. */
 async function trainOnce(mode: BatchNormMode) {
   const attachment = withBatchNorm(methods.head.attach(model, settingsOf(), new Map()), model, mode);
   const shape = { batch: golden.labels.data.length, tokens: 1, targets: golden.labels.data.length };

@@ -1,4 +1,4 @@
-/** Training over mini-batches: with dropout, each has the same masks in both of its passes. */
+/** Tests training over mini-batches with dropout: each has the same masks in both of its passes. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Batch } from '../../../trainer/data/batch/batches.ts';
@@ -24,7 +24,7 @@ import { recipeOf } from '../../support/runs/recipe-of.ts';
 
 const { embedding } = recipeOf('model=m', 'task=embedding', 'embedding.mini_batch_size=2');
 const seedOf = (miniBatch: number): Int32Array => Int32Array.of(17 + miniBatch, 0);
-/** Rows of a sample. */
+/** Number of rows per sample. */
 const ROWS = 2;
 
 let folder: Awaited<ReturnType<typeof openModel>>;
@@ -42,7 +42,7 @@ beforeAll(async () => {
 });
 afterAll(() => folder.weights.close());
 
-/** The loss and its gradients in one program, whose mini-batches are dropped out by seeds of their own. */
+/** Computes the loss and its gradients in one program, whose mini-batches use their own dropout seeds. */
 async function inOneProgram(engine: Engine, seed: (miniBatch: number) => Int32Array): Promise<Record<string, HostArray>> {
   const task = embeddingTask(model, embedding);
   const cached = required(task.cached, 'the cached loss');
@@ -73,7 +73,7 @@ async function inOneProgram(engine: Engine, seed: (miniBatch: number) => Int32Ar
   return found;
 }
 
-/** The largest difference of two sets of gradients, relative to the largest gradient. */
+/** Returns the largest difference of two sets of gradients, relative to the largest gradient. */
 function distance(a: Readonly<Record<string, HostArray>>, b: Readonly<Record<string, HostArray>>): number {
   let [most, largest] = [0, 0];
   for (const { name } of model.parameters)
@@ -92,7 +92,7 @@ describeOn(await openOthers(), engine => {
     const expected = await inOneProgram(engine, seedOf);
     expect(found.loss?.[0]).toBeCloseTo(expected.loss?.[0] as number, 5);
     expect(distance(expected, found)).toBeLessThan(1e-5);
-    // Other masks would be seen.
+    // Different masks would be noticed.
     expect(distance(await inOneProgram(engine, miniBatch => seedOf(miniBatch + 1)), found)).toBeGreaterThan(1e-2);
   });
 });

@@ -1,9 +1,9 @@
 /**
- * AdamW with 8-bit moments compared with bitsandbytes' AdamW8bit and PyTorch's float32 AdamW, by the same gradients.
+ * Compares AdamW with 8-bit moments with bitsandbytes' AdamW8bit and PyTorch's float32 AdamW, for the same gradients.
  *
- * The two 8-bit forms can't be equal: bitsandbytes rounds to the nearest of the 256 levels of a table, ours to either of two neighbors of 255
- * fourth powers, so that the mean is kept. What is compared is how far numbers have moved after each step: the root mean square of the
- * difference, over that of the way of float32 from the start.
+ * The two 8-bit forms can't be equal: bitsandbytes rounds to the nearest of the 256 levels of a table; ours rounds to either of two
+ * neighbors among 255 fourth powers, so that the mean is kept. The comparison is of the distance that weights have moved after each step:
+ * the root mean square of the difference, relative to float32's distance from the start.
  */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -31,7 +31,7 @@ const trace = readGoldenJson(
   }),
 );
 const { rows, columns, every } = trace;
-/** The numbers of make_eight_bit_trace.py. */
+/** Returns the values of make_eight_bit_trace.py. */
 const numbers = (make: (i: number) => number): Float32Array => Float32Array.from({ length: rows * columns }, (_, i) => make(i));
 const start = numbers(i => 0.1 * Math.sin(0.11 * i));
 const gradient = (step: number, decades: number) =>
@@ -66,9 +66,12 @@ async function trained(settings: OptimizerSettings, decades: number, count: numb
   return steps;
 }
 
-/** After ten steps, by decades of gradients in a block. Measured 0.017 and 0.073; those of bitsandbytes are 0.023 and 0.444 from float32. */
+/**
+ * Maximum difference after ten steps, by decades of gradients in a block. Measured 0.017 and 0.073; bitsandbytes differs from float32 by
+ * 0.023 and 0.444.
+ */
 const NEAR_FLOAT32: Readonly<Record<number, number>> = { 1: 0.02, 4: 0.085 };
-/** Measured 0.031 and 0.487: over four decades theirs lose the small second moments, whose squares span eight. */
+/** Measured 0.031 and 0.487: over four decades, bitsandbytes loses the small second moments, whose squares span eight. */
 const NEAR_THEIRS: Readonly<Record<number, number>> = { 1: 0.035, 4: 0.53 };
 
 const rms = (values: readonly number[]): number => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
@@ -85,7 +88,7 @@ describe.each(trace.cases)('gradients over $decades decades', ({ decades, bitsan
   test('8-bit moments stay nearer to float32 than those of bitsandbytes, and near to those', async () => {
     const found = await trained(eightBit, decades, torch.length);
     const theirs = relative(bitsandbytes, torch);
-    // Of the first step only a rounding of float32 is left: both read no moment yet.
+    // After the first step, only float32 rounding differs, because neither has read a moment yet.
     relative(found, torch).forEach((ours, step) => {
       expect(ours, `step ${step + 1}`).toBeLessThan((theirs[step] as number) + 1e-5);
     });

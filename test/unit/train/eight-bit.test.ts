@@ -1,4 +1,4 @@
-/** Adam with 8-bit moments: against a naive quantizer, against float32 Adam, and over a break. */
+/** Tests Adam with 8-bit moments: compares it with a naive quantizer and with float32 Adam, and over a break. */
 import { expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
@@ -28,7 +28,7 @@ import { adamw, expectSameAfterRestore, openTiny, withTinyRun } from '../../supp
 const reference = await openReference();
 const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openAllOthers())];
 
-/** Every block by itself, every number by itself. */
+/** Quantizes every block and every element separately. */
 function naive(values: readonly number[], kind: 'signed' | 'unsigned', noise: readonly number[]): number[] {
   const levels = kind === 'signed' ? 127 : 255;
   return values.map((x, i) => {
@@ -67,7 +67,7 @@ async function roundTrip(engine: Engine, values: Float32Array, kind: 'signed' | 
   return found;
 }
 
-/** Seven decades, a zero, and a block that is not full. */
+/** Seven decades, a zero, and an incomplete block. */
 const spread = Float32Array.from(randomNumbers(600, -7, 0, 3), (exponent, i) => (i === 5 ? 0 : (i % 2 ? 1 : -1) * 10 ** exponent));
 
 describeOn(engines, engine => {
@@ -75,7 +75,7 @@ describeOn(engines, engine => {
     const values = kind === 'signed' ? spread : spread.map(Math.abs);
     const [found] = await roundTrip(engine, values, kind, [0.25]);
     const expected = naive([...values], kind, found?.noise ?? []);
-    // Where share + noise is 1 but for a rounding of float32, either code is right.
+    // If share + noise is 1 up to float32 rounding, either code is correct.
     const wrong = expected.filter((x, i) => Math.abs(x - (found?.x[i] as number)) > 1e-5 * Math.abs(x));
     expect(wrong.length).toBeLessThanOrEqual(2);
   });
@@ -101,7 +101,7 @@ test('noise fills [0, 1) evenly over a block and over the steps', () => {
 const tiny = await openTiny('llama');
 const eightBit = { ...adamw, eightBitFrom: 1 };
 
-/** The fastest engine here: a hundred steps take the reference half a minute. */
+/** The fastest engine here; a hundred steps take the reference half a minute. */
 const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 
 test.each([

@@ -1,4 +1,4 @@
-/** Gradients that leave for a sum over processes: small ones together, each once, in their order, and back in their own shapes. */
+/** Tests gradients that are summed over processes: small ones together, each once, in order, and returned in their own shapes. */
 import { expect, test } from 'vitest';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';
@@ -9,7 +9,7 @@ import { runGraph } from '../graph/run-graph.ts';
 const PARTS = { count: 2, own: 0 };
 const [SMALL, FULL] = [2 ** 16, 2 ** 18];
 
-/** Sums of gradients of these shapes, in the order in which they begin. */
+/** Sums gradients of these shapes, in the order in which they start. */
 function exchangeOf(shapes: readonly (readonly number[])[]) {
   const graph = new Graph(PARTS);
   const gradients = shapes.map((shape, i) => ({
@@ -28,7 +28,7 @@ test('large gradients leave alone and at once; small ones wait for each other', 
   const { begun, gradients } = exchangeOf([[8], [SMALL], [4, 2], [SMALL * 3], [3]]);
   expect(begun.map(namesOf)).toEqual([['w1'], ['w3'], ['w0', 'w2', 'w4']]);
   expect(begun.map(sizeOf)).toEqual([SMALL, SMALL * 3, 19]);
-  // A large one is not copied.
+  // A large gradient is not copied.
   expect(elementAt(begun, 0).sum.inputs[0]).toBe(gradients[1]?.gradient);
 });
 

@@ -1,4 +1,4 @@
-/** Measures of predictions, held against scikit-learn 1.9.1, SciPy 1.17.1 and NumPy. */
+/** Compares metrics of predictions with scikit-learn 1.9.1, SciPy 1.17.1 and NumPy. */
 import { describe, expect, it } from 'vitest';
 import { calibrationError, classAccuracies, f1, macroF1, matthews, pearson, quartiles, spearman } from '../../../trainer/train/metrics.ts';
 
@@ -21,7 +21,7 @@ describe('classes', () => {
   });
 
   it('macro F1 is over the classes that are there or are given, as scikit-learn without labels=', () => {
-    // f1_score([0, 0, 1, 1], [0, 1, 1, 3], average='macro') of classes 0, 1 and 3; 2 is nowhere.
+    // f1_score([0, 0, 1, 1], [0, 1, 1, 3], average='macro') of classes 0, 1 and 3; 2 does not occur.
     const sparse = [
       [1, 1, 0, 0],
       [0, 1, 0, 1],

@@ -1,6 +1,6 @@
 /**
- * Optimizer state on disk gives the numbers of state in memory, to the bit, as it does in host memory on PJRT; on the host of TensorFlow's GPU,
- * those of the same formulas.
+ * Tests that optimizer state on disk gives the same numbers as state in memory, bit for bit, as does state in host memory on PJRT. On the
+ * host of TensorFlow's GPU, the numbers are those of the same formulas.
  */
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ import { adamw, openTiny, type TinyRunParams, wholeShape, withTinyRun } from '..
 
 const engines = await openAllOthers();
 const { engine, missing } = engineNamed(engines, 'tensorflow');
-/** The engine, where it moves state between an update's steps. */
+/** The engine, if it moves state between an update's steps. */
 const moving = engine?.description.fuses ? engine : undefined;
 const reason = missing ?? engine?.description.unfused;
 const tiny = await openTiny('llama');
@@ -58,7 +58,7 @@ const cases: { name: string; attachment: Attachment; optimizer: OptimizerSetting
   { name: 'lora, SGD with momentum', attachment: attach('lora'), optimizer: sgd },
 ];
 
-/** Three updates, a snapshot, one more; then back to the snapshot and the last one again. */
+/** Runs three updates, a snapshot, and one more; then restores the snapshot and repeats the last update. */
 const traceOn = (on: Engine, { attachment, optimizer, changes }: (typeof cases)[number], offload?: Offload) =>
   withTinyRun({ engine: on, tiny, attachment, optimizer: { ...optimizer, offload }, ...changes }, async run => {
     const losses = await run.steps(3);
@@ -130,7 +130,7 @@ describe('host', () => {
       evalShapes: [],
     });
 
-  /** No GPU is needed to see where TensorFlow runs each node. */
+  /** No GPU is needed to check where TensorFlow runs each node. */
   test.each(['full', 'spsft'] as const)('%s: state and its arithmetic are on the host, weights and products are not', method => {
     const program = programOf(attach(method));
     const { nodes } = lowerProgram(program, {
@@ -152,7 +152,7 @@ describe('host', () => {
       const used = inputsOf(node).filter(({ op }) => op === 'VarHandleOp');
       if (used.length > 0)
         expect(new Set(used.map(handle => onHost.has(handle))), `${node.op} ${node.name}`).toEqual(new Set([node.device === HOST]));
-      // What writes into a variable's buffer through an alias runs where the buffer is.
+      // Operations that write to a variable's buffer through an alias run where the buffer is.
       if (node.op === 'InplaceUpdate') expect(inputsOf(node)[0]?.device).toBe(node.device);
     }
     expect(nodes.filter(({ op, device }) => op === 'Sqrt' && device === HOST).length).toBeGreaterThan(0);

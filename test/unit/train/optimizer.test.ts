@@ -1,4 +1,4 @@
-/** Each optimizer, on whole weights and on rows of them, against a naive one in double precision, which is checked against PyTorch. */
+/** Compares each optimizer, on whole weights and on their rows, with a naive one in double precision, which is checked against PyTorch. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
@@ -37,7 +37,7 @@ const cases: Record<keyof typeof trace.after, OptimizerSettings> = {
   momentum: { ...common, name: 'sgd', momentum: trace.momentum },
 };
 
-/** Each number by itself, by the textbook. */
+/** Updates each element separately, by the textbook formula. */
 function naive(settings: OptimizerSettings, rate: number): (w: number, g: number) => number {
   let [m, v, b, step] = [0, 0, 0, 0];
   const { beta1, beta2, epsilon, momentum, weightDecay: decay } = settings;
@@ -71,7 +71,7 @@ test.each(namesOf(cases))('the naive %s equals PyTorch', name => {
   });
 });
 
-/** The five numbers as one column: all of the variable, or its rows 1, 2, 4, 5, 7. */
+/** The five elements as one column: all of the variable, or its rows 1, 2, 4, 5, 7. */
 async function ourSteps(
   engine: Engine,
   settings: OptimizerSettings,

@@ -1,4 +1,4 @@
-/** Training with bfloat16 weights and products, and over quantized bases: against float32, on the fastest engine here. */
+/** Compares training with bfloat16 weights and products, and over quantized bases, with float32, on the fastest engine here. */
 
 import { describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';

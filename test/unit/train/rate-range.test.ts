@@ -1,11 +1,11 @@
-/** The learning-rate range test on curves whose answer is known. */
+/** Tests the learning-rate range test on curves with a known answer. */
 import { describe, expect, test } from 'vitest';
 import { textChart } from '../../../trainer/cli/show/text-chart.ts';
 import { RateCurve, rateAt, suggestRate } from '../../../trainer/train/rate-range.ts';
 
 const range = { min: 1e-6, max: 1, steps: 121 };
 
-/** @param lossAt the loss by the exponent of the rate */
+/** @param lossAt returns the loss for the exponent of the rate */
 function curveOf(lossAt: (exponent: number) => number): RateCurve & { readonly stoppedAt: number } {
   const curve = new RateCurve();
   for (let i = 0; i < range.steps; i++) {
@@ -24,11 +24,11 @@ describe('range test', () => {
   });
 
   test('the suggestion is where a smooth curve falls fastest, up to the lag of the mean', () => {
-    // A logistic fall around 1e-3, then a steep rise from 1e-1.
+    // A logistic decrease around 1e-3, then a steep increase from 1e-1.
     const { points, stoppedAt } = curveOf(x => 1 + 2 / (1 + Math.exp(6 * (x + 3))) + Math.exp(12 * (x + 1)));
     const found = suggestRate(points);
     expect(found?.steepest).toBeGreaterThan(1e-3);
-    // The mean lags 20 updates of 0.05 decades.
+    // The mean lags by 20 updates of 0.05 decades.
     expect(found?.steepest).toBeLessThan(1e-2);
     expect(found?.tenthOfMinimum).toBeLessThan(1e-1);
     expect(stoppedAt).toBeGreaterThan(0.1);

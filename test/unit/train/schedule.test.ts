@@ -1,4 +1,7 @@
-/** Learning rates in addition to those of the golden traces (test/golden/trainer-traces.long.test.ts): a cosine with a floor, to 12 digits of Transformers 5. */
+/**
+ * Tests learning rates beyond those of the golden traces (test/golden/trainer-traces.long.test.ts): a cosine with a floor, to 12 digits of
+ * Transformers 5.
+ */
 import { expect, test } from 'vitest';
 import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../../trainer/train/schedule.ts';
 

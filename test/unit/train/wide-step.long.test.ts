@@ -1,6 +1,6 @@
 /**
- * Two updates of a model whose matrices are as wide as those of real ones: the kernels cut them into parts and share these out to threads, which
- * the tiny models of the other tests are too small for. The portable engine, which runs every operation for itself, says what is right.
+ * Tests two updates of a model with matrices as wide as real ones, which kernels cut into parts and distribute to threads; the tiny models
+ * of other tests are too small for that. The portable engine, which runs every operation separately, is the reference.
  */
 import { expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
@@ -14,7 +14,7 @@ import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { adamw, type TinyModel, type TinyRunParams, withTinyRun } from '../../support/runs/tiny-training.ts';
 
-// Threads that share a step; the kernels read it once, before their first one.
+// Number of threads that share a step; the kernels read it once, before their first step.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const tensorflow = engineNamed(await openOthers(), 'tensorflow');
 
@@ -63,7 +63,7 @@ const nameOf = ({ method, optimizer, dtype, changes: { maxGradNorm, accumulation
     .filter(Boolean)
     .join(', ');
 
-/** Norm of the gradient before each update, and the loss after both. */
+/** Returns the norm of the gradient before each update, and the loss after both. */
 async function traceOn(engine: TinyRunParams['engine'], { method, optimizer, dtype, changes }: Case): Promise<number[]> {
   const settings = settingsOf({ budget: { r: 32 }, rank: 16, loraAlpha: 16 });
   const attached = methods[method].attach(model, settings, scattered(model, method, settings));
@@ -78,7 +78,7 @@ describeOn([tensorflow], engine => {
   const portable = openFast();
   test.each(cases.map(each => [nameOf(each), each] as const))('%s', async (_, each) => {
     const [ours, theirs] = [await traceOn(engine, each), await traceOn(await portable, each)];
-    // Sums in another order round to another bfloat16 here and there.
+    // Sums in a different order occasionally round to another bfloat16.
     const tolerance = each.dtype ? 1e-2 : 1e-4;
     for (const [i, value] of theirs.entries())
       expect(Math.abs((ours[i] as number) / value - 1), `${ours}, not ${theirs}`).toBeLessThan(tolerance);

@@ -1,4 +1,7 @@
-/** Rows that began later than others in one group: each as if it were trained alone from its own first update, and the old ones as without them. */
+/**
+ * Tests rows that start later than others in one group: each behaves as if trained alone from its own first update, and the old ones as
+ * without them.
+ */
 import { expect, test } from 'vitest';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
@@ -28,7 +31,7 @@ const trainableOf = (module: string, rows: readonly number[], count: number): Tr
 const attachmentOf = (...trainables: Trainable[]): Attachment => ({ method: 'spsft', trainables, initial: () => [] });
 const numbers = (count: number, seed: number): Float32Array => Float32Array.from(randomNumbers(count, -1, 1, seed));
 
-/** Adam by the book on one number, `from` updates after its first. */
+/** Textbook Adam on one value, `from` updates after its first. */
 function adam(w: number, m: number, v: number, gradients: readonly number[], from: number): number {
   const { beta1, beta2, epsilon, weightDecay } = settings;
   for (const [i, g] of gradients.entries()) {
@@ -55,7 +58,7 @@ describeOn(engines, engine => {
     const session = await engine.compile(assemble({ step: { graph, outputs: { done: graph.scalar(1) }, effects } }));
     const young = [1, 0, 0, 1, 0];
     const start = { a: numbers(6 * WIDTH, 1), b: numbers(5 * WIDTH, 2) };
-    // Young rows begin with moments of 0.
+    // Young rows start with moments of 0.
     const old = (seed: number) => numbers(5 * WIDTH, seed).map((value, i) => (young[Math.floor(i / WIDTH)] ? 0 : Math.abs(value)));
     const [m, v] = [old(3), old(4)];
     const [mName, vName] = optimizerState(own, group).map(({ name }) => name);

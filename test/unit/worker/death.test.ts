@@ -1,4 +1,4 @@
-/** Why a worker died: memory is blamed only where the kernel or the figures say so. */
+/** Tests why a worker died: memory is blamed only if the kernel or the figures say so. */
 import { expect, it } from 'vitest';
 import { isOutOfMemory, watchMemory } from '../../../trainer/worker/memory-evidence.ts';
 import { explainDeath, type WorkerOutcome } from '../../../trainer/worker/worker-process.ts';
@@ -15,7 +15,7 @@ it.each([
   ['a crash', { status: null, signal: 'SIGSEGV', lines: ['last words'], memory }, 'worker-died'],
 ] as const)('%s', (_, outcome, code) => expect(explainDeath(outcome).code).toBe(code));
 
-/** A kernel of texts. */
+/** A simulated kernel whose files are texts. */
 function watched(files: Record<string, string>) {
   const watch = watchMemory({ pid: 7, readText: file => files[file] ?? '', totalBytes: 16e9 });
   watch.stop();

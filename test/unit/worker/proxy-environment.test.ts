@@ -1,4 +1,4 @@
-/** The cases in which a worker uses the proxy of its environment. */
+/** Tests when a worker uses the proxy in its environment. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ describe('a worker', () => {
     vi.unstubAllEnvs();
   });
 
-  /** The variables that a worker finds in its environment. */
+  /** Returns the variables that a worker finds in its environment. */
   async function found(): Promise<unknown> {
     const workerFile = join(folder, 'worker.mjs');
     const answer = "{ type: 'result', value: process.env.NODE_USE_ENV_PROXY }";

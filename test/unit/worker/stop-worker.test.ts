@@ -1,4 +1,4 @@
-/** A worker that is to end does: it obeys, or it is ended; and nothing that it says or leaves behind holds its parent up. */
+/** Tests that a worker that should end does: it obeys, or it is killed; and nothing that it sends or leaves behind delays its parent. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ interface Started {
 }
 
 let count = 0;
-/** @param body what the worker does with its first message; `say` sends an event. Ready when its first line has come. */
+/** @param body the worker's reaction to its first message; `say` sends an event. The worker is ready when its first line has arrived. */
 async function start(body: string, stopTimes: StopTimes): Promise<Started> {
   const workerFile = join(folder, `worker-${count++}.mjs`);
   writeFileSync(
@@ -49,7 +49,7 @@ async function start(body: string, stopTimes: StopTimes): Promise<Started> {
   return { worker, lines, events };
 }
 
-/** It hears the request, then neither messages nor signals. */
+/** Receives the request, then handles neither messages nor signals. */
 const STUCK = "process.on('SIGTERM', () => undefined); process.once('message', () => { ready(); setTimeout(() => { for (;;); }, 50); });";
 const DEAF = "process.on('SIGTERM', () => process.exit(3)); ready(); setInterval(() => undefined, 1000);";
 const CHATTY = "ready(); setInterval(() => say({ type: 'log', level: 'info', message: 'still at it' }), 20);";

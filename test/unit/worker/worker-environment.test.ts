@@ -1,4 +1,4 @@
-/** A worker computes the same whatever the shell that started it has set for TensorFlow, libc, CUDA and Node. */
+/** Tests that a worker computes the same whatever the shell that started it has set for TensorFlow, libc, CUDA and Node. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -71,7 +71,7 @@ it('a daemon keeps what its settings read, and its workers know what it cleared'
   expect(cleared).toEqual(['LD_PRELOAD', 'NODE_OPTIONS']);
   expect(env).toEqual({ PATH: '/bin', HF_TOKEN: 'hf_x', NO_COLOR: '1', ROWTUNE_CLEARED_VARIABLES: 'LD_PRELOAD,NODE_OPTIONS' });
   expect(inheritedEnvironment({ ...env, TF_XLA_FLAGS: '1' }).cleared).toEqual(['LD_PRELOAD', 'NODE_OPTIONS', 'TF_XLA_FLAGS']);
-  // What is named there is no more than a name.
+  // Only valid variable names are accepted.
   expect(inheritedEnvironment({ ROWTUNE_CLEARED_VARIABLES: 'HOME,x y,,' }).cleared).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-/** The part of a worker's stderr that is kept. */
+/** Tests which part of a worker's stderr is kept. */
 import { describe, expect, test } from 'vitest';
 import { isNoise } from '../../../trainer/worker/worker-noise.ts';
 

@@ -1,4 +1,4 @@
-/** Adapters on the disk: written, found, read, checked against a base. */
+/** Tests adapters on disk: written, found, read, and checked against a base. */
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -113,7 +113,7 @@ describe('ours', () => {
   ])('a description %s', async (_, damage, message) => {
     const dir = await written();
     const path = join(dir, ADAPTER_DESCRIPTION);
-    // As one without a checksum, which would tell the damage first.
+    // Without a checksum, which would reveal the damage first.
     const unsealed = (await readFile(path, 'utf8')).replace(/,\n {2}"crc32": "[0-9a-f]{8}"/, '');
     await writeFile(path, damage(unsealed));
     await expect(readAdapter(dir)).rejects.toThrow(message);
@@ -260,7 +260,7 @@ describe('PEFT', () => {
       [...source.tensors.values()].map(async ({ name, shape, dtype: stored }) => {
         const dtype: 'I32' | 'F32' = stored === 'I32' ? 'I32' : 'F32';
         const bytes = Uint8Array.from(await source.readRaw(name));
-        // The first column of this module, behind its 192 rows.
+        // The first column of this module, after its 192 rows.
         if (name.endsWith('layers.0.self_attn.k_proj.shira_indices')) new DataView(bytes.buffer).setInt32(4 * 192, 64, true);
         return { name, shape, dtype, data: () => bytes };
       }),

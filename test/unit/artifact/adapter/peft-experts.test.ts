@@ -1,4 +1,7 @@
-/** LoRA of experts as PEFT has it (`target_parameters`): its adapters computed here, ours written and read again, bit by bit. */
+/**
+ * Tests LoRA of experts in PEFT's form (`target_parameters`): PEFT's adapters are computed here, and ours are written and read back bit for
+ * bit.
+ */
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';

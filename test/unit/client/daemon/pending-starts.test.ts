@@ -1,8 +1,8 @@
-/** Pressing Train twice before the first press is answered starts one run. */
+/** Tests that pressing Train twice before the first press is answered starts one run. */
 import { expect, test } from 'vitest';
 import { PendingStarts } from '../../../../client/daemon/pending-starts.ts';
 
-/** A start that is answered when the test says so. */
+/** Creates a start that is answered when the test says so. */
 function heldStart() {
   const ids: string[] = [];
   let answer = (): void => undefined;

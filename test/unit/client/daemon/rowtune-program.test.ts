@@ -1,4 +1,4 @@
-/** The trainer's command line as the client runs it: which Node, what environment, how its result and its errors come back. */
+/** Tests how the client runs the trainer's command line: which Node, which environment, and how results and errors are returned. */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

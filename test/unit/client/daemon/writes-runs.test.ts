@@ -1,4 +1,4 @@
-/** The list of runs is read anew with the state of jobs that write runs; no watcher of files is needed to see how a sweep ended. */
+/** Tests that the list of runs is reloaded when jobs that write runs change state, so that a sweep's end appears without file watchers. */
 import { expect, test } from 'vitest';
 import { writesRuns } from '../../../../client/daemon/job-store.ts';
 

@@ -1,4 +1,4 @@
-/** Recipes with a sweep section are recognized without parsing them. */
+/** Tests that recipes with a sweep section are recognized without parsing. */
 import { expect, test } from 'vitest';
 import { hasSweepSection } from '../../../../client/recipe/recipe-names.ts';
 

@@ -1,4 +1,4 @@
-/** Chats in many templates, some unusual, and what is held of them: tokenized when they are needed, they are those of data that is tokenized first. */
+/** Chats in many templates, some unusual, and their law: chats tokenized on demand equal those tokenized up front. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -13,7 +13,7 @@ import { eager, LOUD, lines, opened, root, TRIMS, tokenizerWith, words } from '.
 
 const MARKED =
   "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}<|im_end|>{% endif %}\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-/** Opens the reasoning of the answer that it asks for, and leaves that of earlier ones out. */
+/** A template that opens the reasoning of the requested answer and omits that of earlier ones. */
 const THINKS =
   "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and not loop.last %}{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
 export const TOOLS = `{% if tools %}<|im_start|>tools\n{% for t in tools %}{{ t | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content or '' }}{% for c in m.tool_calls or [] %}<call>{{ c.function | tojson }}</call>{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`;
@@ -42,7 +42,7 @@ interface Turn {
   readonly [field: string]: unknown;
 }
 
-/** A chat of up to four questions, some of it unusual. */
+/** A chat of up to four questions, with some unusual features. */
 function chat(i: number): { readonly messages: readonly Turn[]; readonly tools?: unknown } {
   const questions = 1 + random.below(4);
   const messages: Turn[] = i % 4 === 0 ? [{ role: 'system', content: one(['', '  ', words(4), words(30)]) }] : [];
@@ -58,7 +58,7 @@ function chat(i: number): { readonly messages: readonly Turn[]; readonly tools?:
   if (i % 37 === 0) return { messages: [{ role: 'user', content: words(4) }] };
   return { messages, ...((i % 9 === 0 || i % 23 === 0) && { tools }) };
 }
-/** So many that each of their peculiarities is there, and meets others. */
+/** Enough chats that every unusual feature occurs, and in combination with others. */
 export const chats = Array.from({ length: 64 }, (_, i) => chat(i));
 const asShareGpt = ({ messages, ...rest }: (typeof chats)[number]) => ({
   ...rest,
@@ -69,7 +69,7 @@ const asShareGpt = ({ messages, ...rest }: (typeof chats)[number]) => ({
   })),
 });
 
-/** Those that the template takes: it refuses others in any case. */
+/** Returns the chats that the template accepts. */
 export function taken(values: readonly object[], template: string, settings: Partial<DatasetSettings>, format: DataFormat): object[] {
   const renderer = chatRendererOf(tokenizerWith(template, byteLevelTokenizer()));
   const formatting = { ...datasetSettings, ...settings, format, shownLabels: [], chatRenderer: renderer };
@@ -93,7 +93,7 @@ export const SETTINGS: Readonly<Record<string, Partial<DatasetSettings>>> = {
   'all tokens': { completionOnly: false },
 };
 
-/** Holds that chats in a template are the same either way, whatever is trained of them. */
+/** Checks that chats in a template are the same both ways, whatever is trained. */
 export async function holdChats(template: string, settings: Partial<DatasetSettings>, definition = byteLevelTokenizer()): Promise<void> {
   let [accepted, samples, dropped] = [0, 0, 0];
   for (const [format, given] of [
@@ -118,9 +118,9 @@ export async function holdChats(template: string, settings: Partial<DatasetSetti
       dropped += Object.values(left).reduce((sum, count) => sum + count, 0);
     }
   }
-  // One that changes what users say can train their turns of no chat.
+  // A template that changes what users say cannot train the turns of users.
   if (accepted === 0) expect([template, settings.trainedRoles]).toEqual([LOUD, ['user', 'assistant']]);
   else expect(samples).toBeGreaterThan(0);
-  // Where all tokens are trained, or what users say, a chat begins with something to train.
+  // If all tokens or the users' turns are trained, a chat starts with something to train, so none is dropped.
   if (accepted > 0 && settings.completionOnly !== false && !settings.trainedRoles) expect(dropped).toBeGreaterThan(0);
 }

@@ -1,4 +1,4 @@
-/** Chats in the templates of models that are tokenized when they are needed are those of data that is tokenized first. */
+/** Tests that chats in models' templates are the same tokenized on demand as up front. */
 import { describe, it } from 'vitest';
 import { holdChats, SETTINGS, TEMPLATES } from './chat-cases.ts';
 

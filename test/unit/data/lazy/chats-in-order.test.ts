@@ -1,4 +1,4 @@
-/** Chats that are tokenized when they are needed are those of data that is tokenized first, and few are tokenized to find that out. */
+/** Tests that chats are the same tokenized on demand as up front, and that few are tokenized to decide about them. */
 import { describe, expect, it } from 'vitest';
 import { trainBatchSettings } from '../../../../trainer/data/batch/batch-settings.ts';
 import { planInOrder } from '../../../../trainer/data/batch/plan-in-order.ts';
@@ -29,7 +29,7 @@ const counted =
   };
 
 describe('the pass over chats', () => {
-  /** How many texts are tokenized to decide about these samples, and how many templates run. */
+  /** Returns how many texts are tokenized and how many templates run to decide about these samples. */
   function effort(
     values: readonly object[],
     template: string,
@@ -49,7 +49,7 @@ describe('the pass over chats', () => {
     const decideAll = () => {
       for (const value of values) expect(decide({ file: 'a.jsonl', line: 1, value: { ...value } }).dropped).toBeUndefined();
     };
-    // What depends on roles alone is found out once.
+    // What depends only on roles is decided once.
     decideAll();
     [texts, renders] = [0, 0];
     decideAll();

@@ -1,4 +1,4 @@
-/** Texts of classifiers that are tokenized when they are needed are those of data that is tokenized first. */
+/** Tests that texts of classifiers are the same tokenized on demand as up front. */
 import { describe, expect, it } from 'vitest';
 import { type LabeledInOrder, openLabeledInOrder } from '../../../../trainer/data/lazy/labeled-in-order.ts';
 import { loadLabeled } from '../../../../trainer/data/load/load-labeled.ts';
@@ -33,7 +33,7 @@ const DATA = {
   'queries with documents': [ranked, { regression: true, ranks: true }],
 } as const;
 
-/** With every field in quotes. */
+/** Returns a table with every field in quotes. */
 const tableOf = (values: readonly object[]): string =>
   [Object.keys(values[0] ?? {}), ...values.map(value => Object.values(value))]
     .map(row => row.map(field => `"${String(field).replaceAll('"', '""')}"`).join(','))

@@ -1,4 +1,4 @@
-/** Samples of Parquet files, which are copied into the cache, are those that are tokenized first. */
+/** Tests that samples of Parquet files, which are copied to the cache, equal those tokenized up front. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** Samples that are tokenized when they are needed are those of data that is tokenized first, in the same batches. */
+/** Tests that samples, and their batches, are the same tokenized on demand as up front. */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ const recipeFrom = (settings: object): Recipe =>
 const samplesIn = (plan: BatchPlan, epoch: number) =>
   plan.epoch(epoch).map(({ rows, bucket, fillers }) => ({ rows, batch: bucket.batch, fillers }));
 
-/** The arrays of every batch of two epochs. */
+/** Returns the arrays of every batch of two epochs. */
 async function feedsOf(plan: BatchPlan, sequences: Examples): Promise<unknown[]> {
   const source = tokenSource({ plan, sequences, padId: 0, packed: false });
   const found: unknown[] = [];
@@ -45,7 +45,7 @@ async function feedsOf(plan: BatchPlan, sequences: Examples): Promise<unknown[]>
   return found;
 }
 
-/** Their prompts have no text of a template. */
+/** The format whose prompts contain no template text. */
 const PLAIN = 'prompts and completions';
 const DATA = {
   'lines of alpaca': [lines(alpaca), {}],
@@ -117,7 +117,7 @@ describe('chat templates of models', () => {
 
   it.each(templates)('%s: the samples are those that are tokenized first', async name => {
     const template = readFileSync(join(folder, name), 'utf8');
-    // Templates that read no system message refuse it.
+    // Templates without a system message reject one.
     const file = writeData('a.jsonl', lines(alpaca.map(({ system: _, ...sample }) => sample)));
     let kept = 0;
     for (const maxLength of [120, 500]) {
@@ -219,7 +219,7 @@ describe('the cache', () => {
     truncateSync(join(left, 'lines.bin'), 100);
     expect([...(await opened(file, { cacheDir })).examples]).toEqual(expected);
     expect(entries(cacheDir)).toEqual([folder]);
-    // A file that is cut short later is found too.
+    // A file that is truncated later is detected, too.
     truncateSync(join(cacheDir, folder, 'lines.bin'), 96);
     expect([...(await opened(file, { cacheDir })).examples]).toEqual(expected);
   });

@@ -1,4 +1,4 @@
-/** Samples with labels that are tokenized when they are needed are those of data that is tokenized first. */
+/** Tests that samples with labels are the same tokenized on demand as up front. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { makeTemporaryFolder } from '../../../support/machine/temporary-folder.ts';

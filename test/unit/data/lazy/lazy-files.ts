@@ -1,4 +1,4 @@
-/** Opens data files as runs over large data do, and as those that tokenize first. */
+/** Opens data files as runs over large data do, and as runs that tokenize up front. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -44,7 +44,7 @@ export function tokenizerWith(template: string | undefined, definition: string):
 }
 
 export interface Opening {
-  /** Empty for none; left out, ChatML. */
+  /** Empty for none; ChatML by default. */
   readonly template?: string;
   /** The text of a tokenizer.json. */
   readonly definition?: string;
@@ -95,7 +95,7 @@ export const eager = (file: string | readonly string[], opening: Opening = {}) =
 };
 
 /**
- * Expects that a file has the samples and the counts of data that is tokenized first, of which some are dropped.
+ * Expects that a file has the same samples and counts as data tokenized up front, some of which are dropped.
  * @returns the file, opened with one thread and with two
  */
 export async function expectAsEager(file: string, settings: Partial<DatasetSettings>): Promise<OpenedInOrder[]> {
@@ -113,7 +113,7 @@ export async function expectAsEager(file: string, settings: Partial<DatasetSetti
 
 const random = createRandom(5);
 const SIGNS = ['', ' ', ' é', ' 漢字', ' 🙂', '\n\n', ' <|im_end|>', '"quoted"', ' tab\t', '  '];
-/** Up to so many words, with the signs that templates and tokenizers treat in some other way. */
+/** Returns up to `most` words, with characters that templates and tokenizers treat specially. */
 export const words = (most: number): string =>
   `w${Array.from({ length: 1 + random.below(most) }, () => `word${random.below(97)}${SIGNS[random.below(40)] ?? ''}`).join(' ')}`;
 

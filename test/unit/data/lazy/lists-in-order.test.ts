@@ -1,4 +1,4 @@
-/** Lists of JSON whose samples are read by their places are those that are tokenized first. */
+/** Tests that JSON lists whose samples are read by position equal those tokenized up front. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { listSegments } from '../../../../trainer/data/lazy/list-segments.ts';

@@ -1,4 +1,4 @@
-/** Records that are judged by their bytes are judged as those that are parsed. */
+/** Tests that records judged by their bytes are judged like parsed ones. */
 import { describe, expect, it } from 'vitest';
 import type { Decider } from '../../../../trainer/data/lazy/decide/decider.ts';
 import { recordChecker, sampleDecider } from '../../../../trainer/data/lazy/decide/keeps-target.ts';
@@ -17,7 +17,7 @@ import { inputOf, words } from './lazy-files.ts';
 const random = createRandom(11);
 const oneOf = <T>(all: readonly T[]): T => elementAt(all, random.below(all.length));
 
-/** The value of an entry of a tape. */
+/** Returns the value of a tape entry. */
 function contentOf(tape: JsonTape, entry: number): unknown {
   const kind = tape.kind(entry);
   if (kind !== OBJECT && kind !== LIST) return tape.scalar(entry);
@@ -108,7 +108,7 @@ describe('a tape', () => {
     let [taken, refused] = [0, 0];
     for (let i = 0; i < 20_000; i++) {
       const text = `${oneOf(['', '', '', ' ', '\ufeff'])}${jsonText(0)}${oneOf(['', '', '', ' ', 'x', '}'])}`;
-      // The bytes around it belong to others.
+      // The bytes around it belong to other records.
       const before = oneOf(['', '"', 'abc', '{"a":"']);
       const bytes = Buffer.from(`${before}${text}"}`);
       const from = Buffer.byteLength(before);
@@ -185,7 +185,7 @@ it('words show only what a tokenizer would count', () => {
   expect(close).toBeGreaterThan(400);
 });
 
-/** The lines as both ways judge them. @returns `byBytes`: how many were not parsed */
+/** Judges the lines both ways. @returns `byBytes`, the number of lines that were not parsed */
 function judged(text: string, settings: LineSettings, decider: Decider) {
   const file = writeData('a.jsonl', text);
   const segment = { file, from: 0, to: Buffer.byteLength(text) };

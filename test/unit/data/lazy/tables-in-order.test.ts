@@ -1,4 +1,4 @@
-/** Tables whose samples are read by their places are those that are tokenized first. */
+/** Tests that tables whose samples are read by position equal those tokenized up front. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { findTable, tableSegments } from '../../../../trainer/data/lazy/table-segments.ts';

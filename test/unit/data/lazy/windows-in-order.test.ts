@@ -1,4 +1,4 @@
-/** Batches of samples of similar length within windows of their order, where samples are tokenized when they are needed. */
+/** Tests batches of samples of similar length within windows of their order, for samples tokenized on demand. */
 import { describe, expect, it } from 'vitest';
 import { type PlannedBatch, planBatches } from '../../../../trainer/data/batch/batch-plan.ts';
 import { trainBatchSettings } from '../../../../trainer/data/batch/batch-settings.ts';
@@ -34,7 +34,7 @@ describe('batches of similar length', () => {
         expect(placesIn(batches).sort((a, b) => a - b)).toEqual(sizes.map((_, i) => i));
         for (const { rows, bucket } of batches) for (const { length } of rows) expect(length).toBeLessThanOrEqual(bucket.tokens);
         if (settings.shuffle) continue;
-        // The windows are those of the samples, which are not shuffled.
+        // The windows follow the order of the samples, which are not shuffled.
         for (let from = 0; from < batches.length; from += window) {
           const places = placesIn(batches.slice(from, from + window)).sort((a, b) => a - b);
           expect(places).toEqual(placesIn(inOrder.slice?.(epoch, from, from + window) ?? []));

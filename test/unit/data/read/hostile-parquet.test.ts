@@ -1,4 +1,4 @@
-/** Damaged Parquet files whose errors nobody waited for: they must be an error about the data, and nothing else may be thrown. */
+/** Tests damaged Parquet files whose errors are not awaited: they must become errors about the data, and nothing else may be thrown. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,7 +18,7 @@ test.each(readdirSync(corpus))('%s', async name => {
     for await (const record of records) expect(record.file).toBe(file);
   };
   await expect(read()).rejects.toMatchObject({ name: 'DataError', message: expect.stringContaining('not a readable Parquet file') });
-  // Such errors come when the reads ahead end.
+  // Such errors occur when reading ahead ends.
   await delay(50);
   expect(unobserved).toEqual([]);
 });

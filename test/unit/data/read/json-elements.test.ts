@@ -1,4 +1,4 @@
-/** The elements of a JSON list are the same wherever the blocks of the text end. */
+/** Tests that the elements of a JSON list are the same wherever the blocks of text end. */
 import { expect, test } from 'vitest';
 import { holdsSeveralValues, type JsonElement, jsonElements } from '../../../../trainer/data/read/json-elements.ts';
 

@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const open = async () =>
   (await openRecords(await listDataFiles([file]), { format: 'auto', columns: {}, textSplit: 'file' }, new DataProblems())).records;
 
-/** Links of files that are closed at this moment lead nowhere. */
+/** Returns true if the file is open; links of a file that is being closed lead nowhere. */
 const isOpen = (): boolean =>
   readdirSync('/proc/self/fd').some(name => {
     try {

@@ -1,4 +1,4 @@
-/** The first row groups of a Parquet file as a file of its own: the same rows, from few of the bytes. */
+/** Tests the first row groups of a Parquet file as a separate file: the same rows, from few of the bytes. */
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ async function rowsOf(file: string): Promise<unknown[]> {
   return rows;
 }
 
-/** A file of the disk, read as if it were far away. */
+/** Opens a file on disk as if it were remote. */
 function sourceOf(name: string, content = readFileSync(join(fixtures, name))) {
   const path = join(makeTemporaryFolder(), '0000.parquet');
   const ranges: [number, number][] = [];

@@ -1,4 +1,4 @@
-/** Some columns of a Parquet file as a file of its own: the same values, from the bytes of these columns alone. */
+/** Tests some columns of a Parquet file as a separate file: the same values, from the bytes of only these columns. */
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -20,7 +20,7 @@ async function rowsOf(file: string): Promise<Record<string, unknown>[]> {
 const only = (names: readonly string[], rows: readonly Record<string, unknown>[]) =>
   rows.map(row => Object.fromEntries(names.map(name => [name, row[name]])));
 
-/** A file as if it were far away. */
+/** Opens a file as if it were remote. */
 function far(content: Buffer, folder = makeTemporaryFolder()) {
   const path = join(folder, '0000.parquet');
   const ranges: [number, number][] = [];
@@ -67,7 +67,7 @@ test('only the bytes of the columns are fetched, near ones with one request', as
   const path = await writeColumns(file, done => bytes.push(done));
   const groups = file.footer.metadata.row_groups;
   expect(fetched() - before).toBe(columnBytes(groups, file.names));
-  // The label and the note of a group, and the text of the next one, follow each other.
+  // The label and the note of a group are followed by the text of the next one.
   expect(ranges.length - requests).toBe(groups.length + 1);
   expect(bytes.at(-1)).toBe(columnBytes(groups, file.names));
   expect(await rowsOf(path)).toHaveLength(40);
@@ -85,7 +85,7 @@ test('a file with another column fetches that one alone', async () => {
   const path = await writeColumns(second, () => {});
   expect(fetched() - before).toBe(columnBytes(second.footer.metadata.row_groups, new Set(['note'])));
   expect(await rowsOf(path)).toEqual(Array.from({ length: 40 }, (_, i) => ({ text: text(300, i), note: text(100, i) })));
-  // A damaged file with columns is not used.
+  // A damaged column file is not used.
   writeFileSync(columnsPath(first), 'PAR1');
   const third = await open(['text', 'label']);
   expect(await rowsOf(await writeColumns(third, () => {}))).toHaveLength(40);

@@ -1,4 +1,4 @@
-/** Every file kind gives the same records with the right lines; malformed ones name file, line and key. */
+/** Tests that every kind of file gives the same records with the correct lines; errors name file, line and key. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,7 @@
-/** Columns and single elements that are read and written inside a variable: our kernels, and TensorFlow's own operations where they are not there. */
+/**
+ * Tests reading and writing columns and single elements inside a variable, with our kernels, or TensorFlow's own operations if those are
+ * missing.
+ */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -15,7 +18,7 @@ import { createRandom } from '../../../../trainer/random.ts';
 import { makeTemporaryFolder } from '../../../support/machine/temporary-folder.ts';
 import { engineForTests } from '../engine-for-tests.ts';
 
-// More than a small machine has cores, so that threads are kept waiting; the kernels read it once, before their first piece of work.
+// More threads than a small machine has cores, so that some must wait. The kernels read this once, before their first work.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const { engine, installed, reason } = await engineForTests();
 const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
@@ -25,13 +28,13 @@ interface Case {
   readonly dtype: DType;
   readonly rows: number;
   readonly width: number;
-  /** Numbers of columns, or places of single elements in the flat order. */
+  /** Column numbers, or flat indices of single elements. */
   readonly numbers: Int32Array;
   readonly single?: true;
 }
 
 const random = createRandom(5);
-/** `count` of 0, 1, … below `below`, each at most once, in no order. */
+/** Returns `count` distinct numbers below `below`, unsorted. */
 function drawn(count: number, below: number): Int32Array {
   const all = Int32Array.from({ length: below }, (_, i) => i);
   for (let i = 0; i < count; i++) {
@@ -42,7 +45,7 @@ function drawn(count: number, below: number): Int32Array {
 }
 
 const DTYPES: readonly DType[] = ['float32', 'bfloat16', 'int32', 'uint8', 'int8'];
-/** Less than a piece of work of a thread, and several pieces that begin within a row. */
+/** Less than one unit of work, and several units that start within a row. */
 const cases: readonly Case[] = DTYPES.flatMap((dtype): Case[] => [
   { what: 'one column', dtype, rows: 5, width: 7, numbers: Int32Array.of(6) },
   { what: 'all columns', dtype, rows: 3, width: 17, numbers: drawn(17, 17) },
@@ -53,7 +56,7 @@ const cases: readonly Case[] = DTYPES.flatMap((dtype): Case[] => [
   { what: 'all elements', dtype, rows: 3, width: 5, numbers: drawn(15, 15), single: true },
   { what: 'many elements', dtype, rows: 300, width: 101, numbers: drawn(20_011, 30_300), single: true },
 ]);
-/** Only what is read may be named twice. */
+/** Only reads may name an element twice. */
 const repeated: readonly Case[] = [
   { what: 'columns twice', dtype: 'float32', rows: 6, width: 5, numbers: Int32Array.of(4, 0, 4, 4) },
   { what: 'elements twice', dtype: 'bfloat16', rows: 6, width: 5, numbers: Int32Array.of(29, 0, 29), single: true },
@@ -77,10 +80,10 @@ function programOf({ dtype, rows, width, numbers, single }: Case): Program {
   return assemble({ run: { graph, outputs: {}, effects: [effect] } });
 }
 
-/** Bits of every kind: nothing is computed with them. */
+/** Random bits, because nothing computes with them. */
 function bits(count: number, dtype: DType): HostArray {
   const bytes = new Uint8Array(count * bytesPerElement(dtype));
-  // A NaN of float32 may lose its payload on its way through JavaScript, so the highest byte is that of a number.
+  // A float32 NaN may lose its payload in JavaScript, so the highest byte is that of a number.
   bytes.forEach((_, i) => {
     bytes[i] = Math.floor(random.uniform() * (i % 4 === 3 ? 64 : 256));
   });
@@ -91,7 +94,7 @@ function inputsOf({ dtype, rows, width, numbers, single }: Case) {
   return { before: bits(rows * width, dtype), values: bits((single ? 1 : rows) * numbers.length, dtype) };
 }
 
-/** One element after the other. */
+/** Copies one element after the other. */
 function expectedOf({ rows, width, numbers, single }: Case, { before, values }: ReturnType<typeof inputsOf>): HostArray {
   const after = before.slice();
   for (let row = 0; row < (single ? 1 : rows); row++)

@@ -1,4 +1,7 @@
-/** Products grouped by expert on several threads: our kernels, and TensorFlow's own operations where those are not there. Runs where the engine is installed. */
+/**
+ * Tests products grouped by expert on several threads, with our kernels, or TensorFlow's own operations if those are missing. Runs if the
+ * engine is installed.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../../../trainer/engine/engine.ts';
 import { loadAddon } from '../../../../trainer/engine/tensorflow/addon.ts';
@@ -12,7 +15,7 @@ import { elementAt, required } from '../../../../trainer/narrow.ts';
 import { createRandom } from '../../../../trainer/random.ts';
 import { engineForTests } from '../engine-for-tests.ts';
 
-// More than a small machine has cores, so that threads are kept waiting; the kernels read it once, before their first product.
+// More threads than a small machine has cores, so that some must wait. The kernels read this once, before their first product.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const { engine, installed, reason } = await engineForTests();
 const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
@@ -21,7 +24,7 @@ const random = createRandom(3);
 const numbers = (count: number): Float32Array => Float32Array.from({ length: count }, () => random.uniform() * 2 - 1);
 const whole = (count: number, below: number): Int32Array => Int32Array.from({ length: count }, () => Math.floor(random.uniform() * below));
 
-/** Several panels, and less than one; the last expert has nothing to do, the first most of it. */
+/** Several panels, and less than one; the last expert has no rows, and the first has most of them. */
 const [EXPERTS, OUT, WIDTH, ROWS, REPEATS] = [7, 600, 70, 90, 2];
 const ids = whole(ROWS * REPEATS, EXPERTS - 1).map((id, t) => (t % 3 ? id : 0));
 const chosen = whole(200, EXPERTS * OUT);
@@ -44,7 +47,7 @@ function program(dtype: DType) {
 
 const feeds = { x: numbers(ROWS * WIDTH), y: numbers(ROWS * REPEATS * OUT), w: numbers(EXPERTS * OUT * WIDTH), ids, rows: chosen };
 
-/** The products in double precision, one assignment after the other. */
+/** Computes the products in double precision, one assignment after the other. */
 function expectedOf(): Record<string, Float64Array> {
   const forward = new Float64Array(ids.length * OUT);
   const back = new Float64Array(ids.length * WIDTH);
@@ -77,7 +80,7 @@ describe.skipIf(!engine || !installed)(`products grouped by expert ${reason}`, (
 
   test('our kernels: each product is right, and the same to the bit in every run', async () => {
     const first = await ours.run('run', feeds);
-    // Summands lie in [−1, 1]; at most 600 of them round by ε/2 each.
+    // Summands are in [−1, 1]; at most 600 of them round by ε/2 each.
     for (const [name, values] of Object.entries(expected)) expect(worst(required(first[name], name), values), name).toBeLessThan(1e-4);
     const bytesOf = (results: Record<string, HostArray>) =>
       Object.values(results).map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength));

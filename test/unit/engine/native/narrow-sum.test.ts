@@ -1,4 +1,4 @@
-/** Sums in narrow forms, by the very code of the ranks: all get the same, and what int8 loses is never lost for good. */
+/** Tests sums in narrow types with the ranks' own code: all ranks get the same result, and what int8 rounds off is never lost for good. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -10,9 +10,9 @@ const hasCompiler = spawnSync('g++', ['--version']).status === 0;
 const program = path.join(makeTemporaryFolder(), 'narrow-sum-law');
 
 interface Found {
-  /** Rounds in which a rank got another sum than the first. */
+  /** Number of rounds in which a rank got another sum than the first rank. */
   readonly differing: number;
-  /** Largest differences from what was given, relative to the largest number: with and without what is kept. */
+  /** Largest errors relative to the largest value, with and without the kept rounding errors. */
   readonly kept: number;
   readonly plain: number;
   readonly bytes: number;
@@ -52,7 +52,7 @@ describe.skipIf(!hasCompiler)(`narrow sums${hasCompiler ? '' : ' (skipped: there
     expect(found.differing).toBe(0);
     // Rounding of float32, once per round and rank.
     expect(found.kept).toBeLessThan(1e-5);
-    // What is missing is what the last rounds have lost, and does not grow; without keeping it, it does.
+    // Only the errors of the last rounds are missing, so the total does not grow; without keeping them, it does.
     const lost = sums({ form: 'int8', ranks, count, rounds: 50, keeps: false });
     expect(found.plain).toBeLessThan(0.02);
     if (count > 3) expect(lost.plain).toBeGreaterThan(1.5 * found.plain);

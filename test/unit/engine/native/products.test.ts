@@ -1,4 +1,4 @@
-/** Products of matrices on several threads, at sizes around those of tiles, panels and parts. Runs where the engine is installed. */
+/** Tests matrix products on several threads, at sizes around those of tiles, panels and parts. Runs if the engine is installed. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Session } from '../../../../trainer/engine/engine.ts';
 import { Graph, type Node } from '../../../../trainer/graph/graph.ts';
@@ -9,7 +9,7 @@ import { multiply, transpose2d } from '../../../support/numbers/naive.ts';
 import { floatsOf } from '../../../support/numbers/outputs.ts';
 import { engineForTests } from '../engine-for-tests.ts';
 
-// More than a small machine has cores, so that threads are kept waiting; the kernels read it once, before their first product.
+// More threads than a small machine has cores, so that some must wait. The kernels read this once, before their first product.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const { engine, reason } = await engineForTests();
 
@@ -21,7 +21,7 @@ interface Sizes {
 }
 
 const SIZES: readonly Sizes[] = [
-  // One tile and less of it, panels of one vector and of two, one part of k and several.
+  // One tile and less, panels of one and two vectors, and one or several parts of k.
   ...[4, 13, 14, 15, 29].flatMap(m => [1, 15, 16, 17, 33, 64].map(n => ({ m, k: 31, n }))),
   { m: 40, k: 1, n: 40 },
   { m: 30, k: 385, n: 50 },
@@ -55,7 +55,7 @@ function feedsOf({ lead = 1, m, k, n }: Case) {
   return { a: numbers(lead * m * k), b: numbers(lead * k * n) };
 }
 
-/** The product in double precision. */
+/** Computes the product in double precision. */
 function expectedOf({ lead = 1, m, k, n, transposeA, transposeB }: Case, { a, b }: ReturnType<typeof feedsOf>): number[] {
   return Array.from({ length: lead }, (_, i) => {
     const left = Array.from(a.subarray(i * m * k, (i + 1) * m * k));
@@ -78,7 +78,7 @@ describe.skipIf(!engine)(`products ${reason}`, () => {
     const feeds = feedsOf(each);
     const c = await run(each, feeds);
     const expected = expectedOf(each, feeds);
-    // Summands lie in [−1, 1]: each of k sums of at most some √k rounds by ε/2.
+    // Summands are in [−1, 1]: each of k sums of at most about √k rounds by ε/2.
     const tolerance = 2 ** -24 * each.k * 4;
     const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - (c[i] as number))), 0);
     expect(worst).toBeLessThan(tolerance);
@@ -87,7 +87,7 @@ describe.skipIf(!engine)(`products ${reason}`, () => {
   test('the same bits in every run, whoever computed what', async () => {
     for (const each of cases.filter(({ m, n, lead }) => m * n * (lead ?? 1) > 10_000)) {
       const feeds = feedsOf(each);
-      // An assertion that walks a million numbers takes longer than their products.
+      // An assertion over a million values takes longer than their products.
       const bits = async (): Promise<Buffer> => Buffer.from((await run(each, feeds)).slice().buffer);
       const first = await bits();
       for (let i = 0; i < 20; i++) expect(first.equals(await bits()), nameOf(each)).toBe(true);

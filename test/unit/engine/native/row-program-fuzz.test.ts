@@ -1,4 +1,4 @@
-/** Damaged row programs: the native kernel refuses them, or runs them inside their tensors. Built with the address sanitizer. */
+/** Tests damaged row programs: the native kernel refuses them, or runs them inside their tensors. Built with the address sanitizer. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -49,7 +49,7 @@ function encoded(build: (graph: Graph) => Record<string, Node>): Encoded[] {
   );
 }
 
-/** Every word in turn becomes something else, most often a number that might have been there. */
+/** Replaces every word in turn, usually with a plausible number. */
 function mutations({ words, ...sizes }: Encoded, seed: number): Encoded[] {
   const random = createRandom(seed);
   const integer = (below: number): number => Math.floor(random.uniform() * below);
@@ -82,6 +82,6 @@ test.skipIf(!compiler)('no damaged program reaches outside its tensors', () => {
   expect(run(whole)).toEqual({ stdout: `${whole.length} accepted, ${whole.length} run\n`, stderr: '', status: 0 });
   const { stdout, stderr, status } = run(whole.flatMap(mutations));
   expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-  // Some mutations change nothing that matters (a constant, an offset within the tensor), so the check refuses some, not all.
+  // Some mutations change nothing relevant (a constant, an offset within the tensor), so only some programs are refused.
   expect(stdout).toMatch(/^[1-9]\d+ accepted, [1-9]\d+ run\n$/);
 });

@@ -1,4 +1,4 @@
-/** The kernel of 4-bit codes, as compiled for this processor and for one without its vectors: level times scale, to the bit. */
+/** Tests the kernel of 4-bit codes, compiled for this processor and for one without its vectors: level times scale, bit for bit. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ const KERNELS = path.join(import.meta.dirname, '../../../../trainer/engine/tenso
 const hasCompiler = spawnSync('g++', ['--version']).status === 0;
 
 const builds = [
-  // Without the address sanitizer, whose stack frames GCC 12 does not align for vectors of 64 bytes.
+  // Without the address sanitizer, because GCC 12 does not align its stack frames for 64-byte vectors.
   { processor: 'this processor', flags: KERNEL_FLAGS },
   { processor: 'any processor', flags: ['-O1', '-pthread', '-fsanitize=address,undefined', '-fno-sanitize-recover'] },
 ];
@@ -20,7 +20,7 @@ describe.skipIf(!hasCompiler)(`4-bit codes${hasCompiler ? '' : ' (skipped: there
     const sources = [path.join(import.meta.dirname, 'unpack-law.cc'), path.join(KERNELS, 'unpack.cc')];
     const built = spawnSync('g++', ['-std=c++17', ...flags, '-I', KERNELS, '-o', program, ...sources], { encoding: 'utf8' });
     expect(built.status, built.stderr).toBe(0);
-    // On two threads: less than a piece of work, many pieces, other blocks than 64 numbers.
+    // On two threads: less than one unit of work, many units, and blocks of other sizes than 64.
     for (const [blocks, block] of [
       [1, 32],
       [3, 64],

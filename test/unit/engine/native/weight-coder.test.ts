@@ -1,4 +1,7 @@
-/** The forms of weights from native code are those of JavaScript to the bit, whatever the processor, and so are the variables of every engine. */
+/**
+ * Tests that native code produces the same forms of weights as JavaScript, bit for bit, on any processor, and so do the variables of every
+ * engine.
+ */
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -20,7 +23,7 @@ import { randomNumbers } from '../../../support/numbers/operation-case.ts';
 
 const random = (count: number, scale = 1): Float32Array => Float32Array.from(randomNumbers(count, -scale, scale, 7));
 
-/** Numbers at the borders between codes, and next to them, of a block whose largest is a power of two and of one whose is not. */
+/** Values at the borders between codes and next to them, in a block whose largest value is a power of two and in one whose is not. */
 function atBorders(largest: number): Float32Array {
   const near = [...NF4_BORDERS].flatMap(border => {
     const word = new Uint32Array(Float32Array.of(border * largest).buffer);
@@ -29,7 +32,7 @@ function atBorders(largest: number): Float32Array {
   return Float32Array.from({ length: 64 }, (_, i) => (i === 63 ? largest : (near[i] ?? 0)));
 }
 
-/** Halves of codes of 8 bits, up and down, in rows of 64. */
+/** Halves of 8-bit codes, up and down, in rows of 64. */
 const halves = Float32Array.from({ length: 256 }, (_, i) => (i % 64 === 0 ? 127 : ((i * 7) % 254) / 2 - 63.5));
 
 const strange = Float32Array.from({ length: 192 }, (_, i) => {

@@ -1,4 +1,7 @@
-/** The device of a machine: what an earlier run has kept of its GPU, what the driver's files say, and what the CUDA plugin says of a card. */
+/**
+ * Tests the device of a machine: what an earlier run stored about its GPU, what the driver's files say, and what the CUDA plugin says about
+ * a card.
+ */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -101,7 +104,7 @@ it('leaves a run what other programs have left of the GPU', async () => {
   const withFree = (free: number | undefined) => freeOnDevice(engine, async name => (name === gpu.name ? free : expect.fail(name)));
   expect(await withFree(undefined)).toBe(15e9);
   expect(await withFree(20e9)).toBe(15e9);
-  // Of the memory that the driver counts as taken, one gigabyte is the engine's and is free.
+  // One gigabyte of the memory in use according to the driver is the engine's, and counts as free.
   expect(await withFree(6e9)).toBe(7e9);
   expect(await freeOnDevice({ ...engine, deviceMemory: () => undefined }, async () => 6e9)).toBe(6e9);
   expect(await freeOnDevice({ ...engine, description: {} }, async () => 6e9)).toBeUndefined();

@@ -1,6 +1,6 @@
 /**
- * Facts that only a GPU gives: the counts of its allocator, and that its memory is full. A plugin in C answers as a GPU's does, with the argument of
- * OpenXLA's `pjrt_c_api.h` (version 0.94) for the counts.
+ * Tests facts that only a GPU provides: the counts of its allocator, and that its memory is full. A plugin in C answers like a GPU's, with
+ * the arguments in OpenXLA's `pjrt_c_api.h` (version 0.94) for the counts.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { cacheDir } from '../../../support/cache-dir.ts';
 import { describeWith } from '../../../support/describe-with.ts';
 import { makeTemporaryFolder } from '../../../support/machine/temporary-folder.ts';
 
-/** Functions stand in the table at the places that the header gives them. */
+/** The functions are at the positions in the table that the header defines. */
 const PLUGIN = `
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,7 +87,7 @@ function compilePlugin(): string {
 
 const engine = locatePjrt(cacheDir) ? await openPjrt({ cacheDir }) : undefined;
 
-/** Adds a weight to what it is fed. */
+/** A program that adds a weight to its input. */
 function addition() {
   const graph = new Graph();
   const y = graph.add(graph.feed('x', [2]), graph.read({ name: 'w', shape: [2], dtype: 'float32' }));
@@ -125,7 +125,7 @@ describeWith('a GPU', engine, 'no PJRT plugin; rowtune engine install --variant 
     expect(await session.run('run', { x: Float32Array.of(3, 4) })).toEqual({ y: Float32Array.of(4, 6) });
     expect(counts.compiled).toBe(1);
     await session.dispose();
-    // A processor's compiler tries no kernels.
+    // A processor's compiler does not try kernels.
     const onProcessor = new PjrtSession(device, addition());
     expect(onProcessor.compileAhead).toBeUndefined();
     await onProcessor.dispose();

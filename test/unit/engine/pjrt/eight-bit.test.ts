@@ -1,4 +1,4 @@
-/** Adam with 8-bit moments on the PJRT engine: each update ends before the next one widens its moments. */
+/** Tests Adam with 8-bit moments on the PJRT engine: each update ends before the next one widens its moments. */
 import { expect, it } from 'vitest';
 import { locatePjrt } from '../../../../trainer/engine/install/pjrt-folder.ts';
 import { openPjrt, type PjrtEngine } from '../../../../trainer/engine/pjrt/engine.ts';
@@ -20,7 +20,7 @@ const eightBit: OptimizerSettings = { ...adamw, eightBitFrom: 1 };
 const WIDTH = 512;
 const MATRIX_BYTES = 4 * WIDTH * WIDTH;
 
-/** An update of whole matrices, whose gradients are all there before the first begins: their length scales each. */
+/** An update of whole matrices whose gradients are all present before the first update, because each is scaled by their norm. */
 function updateProgram(layers: number, settings: OptimizerSettings = eightBit) {
   const graph = new Graph();
   const feeds = declareFeeds(graph);
@@ -47,7 +47,7 @@ describeWith('updates with 8-bit moments', engine, 'rowtune engine install --var
       bytes.push((await session.compiledMemory('step')).temporaries);
       await session.dispose();
     }
-    // A gradient and two copies of codes; without order, two widened moments too.
+    // A gradient and two copies of codes; without ordering, also two widened moments.
     const eachLayer = (elementAt(bytes, 1) - elementAt(bytes, 0)) / 8;
     expect(eachLayer).toBeLessThan(2 * MATRIX_BYTES);
   });
@@ -59,7 +59,7 @@ describeWith('updates with 8-bit moments', engine, 'rowtune engine install --var
       const { text } = lowerSignature(required(program.signatures.step, 'step'), specs);
       return text.match(/stablehlo\.slice .*tensor<1x1xf32>/g)?.length ?? 0;
     };
-    // 0 times a number, for each moment of the second matrix.
+    // 0 times a value, for each moment of the second matrix.
     expect(waits(eightBit)).toBe(2);
     expect(waits(adamw)).toBe(0);
   });

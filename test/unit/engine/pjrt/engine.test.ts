@@ -1,4 +1,7 @@
-/** The PJRT engine on its CPU plugin: state that stays in place, errors that say what to do, and the interface's window of versions. */
+/**
+ * Tests the PJRT engine on its CPU plugin: state that stays in place, errors that say what to do, and the supported versions of the
+ * interface.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -28,7 +31,7 @@ import { expectHeldAsGiven } from '../../../support/models/held-variables.ts';
 const installed = locatePjrt(cacheDir);
 const engine = installed ? await openPjrt({ cacheDir }) : undefined;
 
-/** Tests of the engine, or one that is skipped where no plugin is installed. */
+/** Declares tests of the engine, or a skipped one if no plugin is installed. */
 const describeHere = (title: string, declare: (pjrt: PjrtEngine) => void): void =>
   describeWith(title, engine, 'no PJRT plugin; rowtune engine install --variant pjrt-cpu', declare);
 
@@ -38,7 +41,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const [OUT, IN] = [256, 128];
 const ROWS = [3, 77, 200];
 
-/** A step that changes some rows of a weight, a moment of them, and a bias. */
+/** A step that changes some rows of a weight, their moment, and a bias. */
 function stepProgram() {
   const graph = new Graph();
   const w = graph.read({ name: 'w', shape: [OUT, IN], dtype: 'float32' });
@@ -110,7 +113,7 @@ describeHere('a session', pjrt => {
     let next = setImmediate(count);
     await session.run('step', { x });
     clearImmediate(next);
-    // A handful of promises take a turn each; compiling takes thousands.
+    // A few promises take one turn each; compiling takes thousands.
     expect(turns).toBeGreaterThan(50);
     await session.dispose();
   });
@@ -136,7 +139,7 @@ describeHere('a session', pjrt => {
     const half = graph.cast(graph.feed('x', [1, 2]), 'bfloat16');
     const y = graph.cast(graph.matmul(half, half, { transposeB: true }), 'float32');
     const session = await pjrt.compile(assemble({ run: { graph, outputs: { y }, effects: [] } }));
-    // 1.0078125² + 1 = 2.01568…, of which bfloat16 keeps 2.015625.
+    // 1.0078125² + 1 = 2.01568…, which bfloat16 rounds to 2.015625.
     expect(Array.from((await session.run('run', { x: Float32Array.of(1.0078125, 1) })).y ?? [])).toEqual([2.015625]);
     await session.dispose();
   });
@@ -201,7 +204,7 @@ describeHere('random masks', pjrt => {
 
 const chainSpecs = (blocks: number) => new Map(chainProgram('none', blocks).variables.map(variable => [variable.name, variable] as const));
 
-/** Gradients of a chain of blocks that are wide inside and narrow between. */
+/** Gradients of a chain of blocks that are wide inside and narrow at both ends. */
 function chainProgram(policy: RecomputePolicy, blocks: number) {
   const graph = new Graph();
   const [rows, narrow, wide] = [256, 16, 512];
@@ -232,7 +235,7 @@ describeHere('recomputation', pjrt => {
     }
     const [kept, again] = atLeast(found, 2);
     expect(again.gradients).toEqual(kept.gradients);
-    // A wide tensor is 512 KB: with everything kept there are at least two a block.
+    // A wide tensor takes 512 KB: without recomputation, each block keeps at least two.
     expect(kept.bytes).toBeGreaterThan(2 * blocks * 4 * 256 * 512);
     expect(again.bytes).toBeLessThan(kept.bytes / 2);
   });
@@ -258,7 +261,7 @@ describeHere('a product that a card computes with more rows', pjrt => {
     };
     const [plain, filled] = [await run(pjrt.device), await run({ ...pjrt.device, card })];
     expect(filled).toHaveLength(rows * width);
-    // Sums of 18 992 products in float32, in another order, rounded to 8 bits.
+    // Sums of 18,992 products in float32, in another order, rounded to 8 bits.
     const apart = Array.from(filled, (value, i) => Math.abs(value - (plain[i] ?? Number.NaN)));
     expect(Math.max(...apart)).toBeLessThanOrEqual(Math.max(...Array.from(plain, Math.abs)) / 128);
   });
@@ -270,7 +273,7 @@ describeHere('the cache of compiled programs', pjrt => {
   const blocks = 12;
   const target = { plugin: 'plugin', device: 'device' };
 
-  /** The gradients, and what the compiler had to do for them. */
+  /** Returns the gradients, and what the compiler did for them. */
   async function run(device: string) {
     const compiler = openCompiler({ addon, client, cache: openProgramCache(folder), target: { ...target, device }, log: () => undefined });
     const session = new PjrtSession({ addon, client, compiler }, chainProgram('none', blocks));
@@ -288,7 +291,7 @@ describeHere('the cache of compiled programs', pjrt => {
     expect(await run('one')).toEqual({ gradients: first.gradients, counts: { compiled: 0, found: 1 } });
     expect((await run('another')).counts).toEqual({ compiled: 1, found: 0 });
     const programs = path.join(folder, 'programs');
-    // Each with its memory.
+    // Each program with its memory.
     expect(readdirSync(programs)).toHaveLength(4);
     for (const name of readdirSync(programs)) {
       const bytes = readFileSync(path.join(programs, name));
@@ -312,7 +315,7 @@ describeHere('the cache of compiled programs', pjrt => {
     const keyOf = (text: string) => ({ ...target, options: new Uint8Array(1), text });
     for (const [i, text] of ['a', 'b', 'c'].entries()) {
       await cache.keep(keyOf(text), new Uint8Array(60).fill(i));
-      // Files of one millisecond have no order.
+      // Files of the same millisecond have no order.
       for (const name of readdirSync(path.join(scratch, 'small', 'programs'))) {
         const file = path.join(scratch, 'small', 'programs', name);
         const age = statSync(file).mtimeMs / 1000 - 10;
@@ -335,7 +338,7 @@ describeHere('what a plugin refuses', pjrt => {
   });
 });
 
-/** A plugin that has nothing but a version. */
+/** Creates a plugin that only has a version. */
 function fakePlugin(name: string, [major, minor]: readonly [number, number], bytes: number, linked: readonly string[] = []): string {
   const source = path.join(scratch, `${name}.c`);
   writeFileSync(

@@ -1,4 +1,4 @@
-/** The order that StableHLO's data keeps, without a plugin: XLA schedules by nothing else. */
+/** Tests the order that StableHLO's data dependencies enforce, without a plugin: XLA schedules by nothing else. */
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { cardCatalog } from '../../../../trainer/catalog/cards.ts';
@@ -10,14 +10,14 @@ import { assemble } from '../../../../trainer/graph/program.ts';
 import type { SplittingCard } from '../../../../trainer/graph/xla-split-sums.ts';
 import { required } from '../../../../trainer/narrow.ts';
 
-/** The text of the main function, whose names no other function shares. */
+/** Returns the text of the main function, whose names no other function shares. */
 function textOf(graph: Graph, y: Node): string {
   const { signatures, variables } = assemble({ run: { graph, outputs: { y }, effects: [] } });
   const { text } = lowerSignature(required(signatures.run, 'the signature'), new Map(variables.map(spec => [spec.name, spec])));
   return text.slice(text.indexOf('func.func public @main'));
 }
 
-/** The large product of each part of x, and what little is left of it. */
+/** Multiplies each part of x to a large product, and reduces each to a little. */
 function partsOf(count: number): string {
   const graph = new Graph();
   const x = graph.feed('x', [8 * count, 16]);
@@ -30,7 +30,7 @@ function partsOf(count: number): string {
   return textOf(graph, y);
 }
 
-/** The lines that a value is computed from. */
+/** Returns the lines that a value is computed from. */
 function behind(text: string, value: string, seen = new Set<string>()): ReadonlySet<string> {
   const line = text.split('\n').find(each => each.trim().startsWith(`${value} =`));
   if (!line || seen.has(line)) return seen;
@@ -69,7 +69,7 @@ it('the numbers of a random mask wait for what is made before it, and the mask i
 });
 
 describe('a tensor that is marked as the one to keep for the backward pass', () => {
-  /** A product, a form of it that both passes may read, and what they compute from that. */
+  /** A product, a transposed form that both passes may read, and what they compute from it. */
   function textWhere({ isMarked, phase }: { readonly isMarked: boolean; readonly phase: number }): string {
     const graph = new Graph();
     const product = graph.matmul(graph.feed('x', [4, 16]), graph.feed('w', [16, 4]));
@@ -113,14 +113,14 @@ it('a gradient that a loop over experts gave in bfloat16 waits in bfloat16 for w
   const [barrier = '', ...others] = linesWith(text, 'stablehlo.optimization_barrier');
   expect(others).toEqual([]);
   expect(barrier).toContain(': tensor<6x4xf32>, tensor<6x4xbf16>');
-  // It is widened behind the barrier.
+  // The value is widened after the barrier.
   const held = barrier.split('=')[0]?.split(',')[1]?.trim() ?? '';
   const [widened = ''] = linesWith(text, `stablehlo.convert ${held} :`).map(line => line.trim().split(' ')[0]);
   expect(linesWith(text, 'stablehlo.multiply').some(line => line.includes(`stablehlo.multiply ${widened},`))).toBe(true);
 });
 
 describe('new rows of several variables that are computed together', () => {
-  /** The rows that are trained of each variable, all of them moved at once. A product reads the last. */
+  /** Updates the trained rows of each variable, all at once; a product reads the last variable. */
   function textOfUpdate(counts: readonly number[]): string {
     const graph = new Graph();
     const rowsOf = (count: number): Node =>
@@ -142,7 +142,7 @@ describe('new rows of several variables that are computed together', () => {
     const { signatures, variables } = assemble({ run: { graph, outputs: { y }, effects: writes } });
     return lowerSignature(required(signatures.run, 'run'), new Map(variables.map(spec => [spec.name, spec]))).text;
   }
-  /** Barriers that hold these numbers alone: those of updates also wait for readers. */
+  /** Returns barriers that hold only these values; those of updates also wait for readers. */
   const holding = (text: string): string[] => {
     const [next = ''] = linesWith(text, 'stablehlo.negate').map(line => line.trim().split(' ')[0]);
     return linesWith(text, `stablehlo.optimization_barrier ${next} :`);
@@ -206,7 +206,7 @@ describe('a variable in the memory of the host', () => {
 });
 
 describe('attention as one kernel', () => {
-  /** Attention of two samples, four heads that share two of keys, 24 tokens, and the gradients toward its inputs. */
+  /** Attention of two samples, with four heads that share two key heads, 24 tokens, and the gradients of its inputs. */
   function attended(scores: Partial<AttentionScores>, isPadded = false): string {
     const graph = new Graph();
     const read = (name: string, heads: number): Node => graph.feed(name, [2, heads, 24, 8], 'bfloat16');

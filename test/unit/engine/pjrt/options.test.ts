@@ -1,4 +1,4 @@
-/** Options of a GPU's client and compiler, held against the plugin for NVIDIA's GPUs itself: it checks them before it looks for a GPU. */
+/** Tests options of a GPU's client and compiler with NVIDIA's plugin itself, which checks them before it looks for a GPU. */
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -31,7 +31,7 @@ const installed = located !== undefined && pjrtAddonIsCurrent(located.folder) ? 
 const addonOf = ({ folder }: InstalledPjrt): Addon => engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
 
 describe.skipIf(!installed)(`the client of a GPU (skipped without the plugin: ${noCompiler})`, () => {
-  /** Returns what the plugin says to these options; undefined where there is a GPU that it opens. */
+  /** Returns the plugin's answer to these options; undefined if it opens a GPU. */
   async function answerTo(options: readonly ClientOption[]): Promise<string | undefined> {
     if (!installed) return undefined;
     return addonOf(installed)
@@ -54,7 +54,7 @@ describe.skipIf(!installed)(`the client of a GPU (skipped without the plugin: ${
   });
 });
 
-/** The module of a small step, of rows or of what `more` lines of the recipe say. */
+/** The module of a small step, with rows or with `more` lines of the recipe. */
 function moduleOf(config: Config, more?: string): string {
   const plan = cardPlan(config, more);
   const { signature, variables } = trainingStep(plan, 'cheap');
@@ -78,7 +78,7 @@ describe('a module that adds in an order that a device may choose', () => {
 });
 
 describeWith('a program for a GPU', installed, noCompiler, plugin => {
-  /** Bytes of the temporaries of a small step, compiled for an H100 with so much memory. */
+  /** Bytes of a small step's temporaries, compiled for an H100 with this much memory. */
   async function temporariesWith(memoryBytes: number): Promise<number> {
     const addon = addonOf(plugin);
     const description = describeCard('h100').replace(/(?<=device_memory_size: )\d+/, `${memoryBytes}`);
@@ -104,7 +104,7 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
         ['target_config', describeCard('h100')],
       ]);
       const text = moduleOf({ ...configOf('llama'), num_hidden_layers: 1 }, 'method: full\n');
-      /** Whether an operation of this module, compiled with the options for another, is a sort: each opcode is a text of its own in the binary form. */
+      /** Returns true if the module, compiled with these options, contains a sort; each opcode is a text in the binary form. */
       const sorts = async (options: Uint8Array): Promise<boolean> => {
         const compiled = await addon.compileFor(card, Buffer.from(text), withFolders(options, { toolkit: cudaToolkit(plugin) }));
         const opcode = Buffer.from([4, ...Buffer.from('sort')]);
@@ -125,7 +125,7 @@ describeWith('a program for a GPU', installed, noCompiler, plugin => {
     const options = cardCompileOptions(NO_MODULE);
     const given = withFolders(options, { toolkit: '/x'.repeat(200) });
     expect(given.subarray(0, options.length)).toEqual(options);
-    // The map's entry: its field, 429 bytes in two, the name, then a text of 400 bytes in a field of a field.
+    // The map's entry: its field, 429 bytes in two, the name, then a text of 400 bytes in a nested field.
     const name = Buffer.from('xla_gpu_cuda_data_dir');
     const text = [0x0a, 0x90, 3, ...Buffer.from('/x'.repeat(200))];
     const value = [0x12, 0x93, 3, ...text];

@@ -1,4 +1,4 @@
-/** A plugin that lies among Python's packages is opened as the one that an installation brings: its options, its libraries, its compiler. */
+/** Tests that a plugin among Python's packages is opened like an installed one: its options, its libraries, its compiler. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
@@ -17,7 +17,7 @@ import { pluginOf } from '../../../../trainer/engine/pjrt/compiled-memory.ts';
 import { required } from '../../../../trainer/narrow.ts';
 import { makeTemporaryFolder } from '../../../support/machine/temporary-folder.ts';
 
-/** An installation by the path of a library, with these files among the packages. */
+/** Creates an installation from the path of a library, with these files among the packages. */
 function installed(plugin: string, files: readonly string[] = []): { readonly own: InstalledPjrt; readonly packages: string } {
   const packages = path.join(makeTemporaryFolder(), 'site-packages');
   for (const file of [plugin, ...files]) {

@@ -1,4 +1,7 @@
-/** Programs on several devices of one process: the PJRT plugin for the processor divides it into devices, and their sums are within the program. */
+/**
+ * Tests programs on several devices of one process: the PJRT plugin for the processor divides it into devices, and their sums are within
+ * the program.
+ */
 import { afterAll, expect, it } from 'vitest';
 import { EngineError } from '../../../../trainer/engine/engine.ts';
 import { locatePjrt } from '../../../../trainer/engine/install/pjrt-folder.ts';
@@ -23,7 +26,7 @@ const describeHere = (title: string, declare: (pjrt: PjrtEngine) => void): void 
 
 const WIDTH = 3;
 
-/** Adds the sum of x over all devices to a total; `own` is x itself, `draws` the part of a mask. */
+/** A program that adds the sum of x over all devices to a total; `own` is x itself, and `draws` the device's part of a mask. */
 function addingProgram(count: number): Program {
   const graph = new Graph({ count, own: 'each' });
   const x = graph.feed('x', [WIDTH]);
@@ -41,7 +44,7 @@ function showing() {
   return { graph, outputs: { total: graph.mul(graph.read({ name: 'total', shape: [WIDTH], dtype: 'float32' }), 1) }, effects: [] };
 }
 
-/** Squares of products with a weight, that each device computes for a batch of its own. */
+/** A program with squares of products with a weight, which each device computes for its own batch. */
 function evaluatingProgram(replicas: number): Program {
   const graph = new Graph();
   const y = graph.matmul(graph.feed('x', [2, WIDTH]), graph.read({ name: 'w', shape: [WIDTH, WIDTH], dtype: 'float32' }));
@@ -58,7 +61,7 @@ function wholeMask(count: number): Program {
 const seed = Int32Array.of(11, 12);
 const feedsOf = (device: number) => ({ x: Float32Array.of(device + 1, 10 * device, -device), seed });
 
-/** Layers of 1 MB of weights that are all tuned; each update waits for the next gradient, as in training. */
+/** Fully tuned layers with 1 MB of weights each; every update waits for the next gradient, as in training. */
 function tunedProgram(layers: number, replicas: number): Program {
   const graph = new Graph(replicas > 1 ? { count: replicas, own: 'each' } : undefined);
   const weights = Array.from({ length: layers }, (_, i) => graph.read({ name: `w${i}`, shape: [512, 512], dtype: 'float32' }));
@@ -95,7 +98,7 @@ describeHere('several devices of one process', pjrt => {
   it('keep copies of a variable that are alike to the bit, and one of them serves what runs on one device', async () => {
     const session = await pjrt.compile(addingProgram(DEVICES));
     await session.load([{ name: 'total', data: 'zeros' }]);
-    // One third in float32: sums in another order would differ.
+    // One third in float32, so that sums in another order would differ.
     const third = (device: number) => ({ x: Float32Array.of(1 / 3, 10 ** device / 3, 1e-3 / (device + 3)), seed });
     for (let step = 0; step < 20; step++) await session.runEach('step', [...Array(DEVICES).keys()].map(third));
     const copies = await session.readEach('total');
@@ -103,7 +106,7 @@ describeHere('several devices of one process', pjrt => {
     for (const copy of copies) expect(copy).toEqual(copies[0]);
     expect(await session.read('total')).toEqual(copies[0]);
     expect(await session.run('show', {})).toEqual({ total: copies[0] });
-    // `run` feeds all alike.
+    // `run` feeds the same to all devices.
     const { sum } = await session.run('step', feedsOf(1));
     expect(sum).toEqual(feedsOf(1).x.map(value => DEVICES * value));
     await session.dispose();
@@ -132,7 +135,7 @@ describeHere('several devices of one process', pjrt => {
     }
     const [one = 0, two = 0] = temporaries;
     console.log(`temporaries of a step: ${one} bytes on one device, ${two} on each of two`);
-    // As the estimate has it: gradients, and their sums.
+    // As in the estimate: gradients, and their sums.
     expect(two - one).toBeLessThanOrEqual(2 * layers * weightBytes);
   });
 
@@ -145,7 +148,7 @@ describeHere('several devices of one process', pjrt => {
     const expected = await Promise.all(batches.map(feeds => alone.run('evaluate', feeds)));
     expect(new Set(expected.map(({ losses }) => String(losses))).size).toBe(DEVICES);
     expect(await runForEach(session, 'evaluate', { feeds: batches, devices: DEVICES })).toEqual(expected);
-    // Devices without a batch give nothing.
+    // Devices without a batch return nothing.
     expect(await runForEach(session, 'evaluate', { feeds: batches.slice(1, 3), devices: DEVICES })).toEqual(expected.slice(1, 3));
     expect(await session.readEach('w')).toHaveLength(DEVICES);
     for (const each of [session, alone]) await each.dispose();

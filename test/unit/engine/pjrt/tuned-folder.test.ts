@@ -1,4 +1,6 @@
-/** The folder of XLA's tuning stays below its size: old devices and libraries leave first, then the oldest results. */
+/**
+ * Tests that the folder of XLA's tuning stays below its size limit: old devices and libraries are removed first, then the oldest results.
+ */
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,7 +11,7 @@ import { temporaryFolder } from '../../../support/machine/temporary-folder.ts';
 
 const target = (device: string) => ({ plugin: 'cuda 1', device });
 
-/** Files of 100 bytes, the first one the oldest. */
+/** Writes files of 100 bytes, oldest first. */
 function fill(folder: string, ...names: readonly string[]): void {
   for (const [i, name] of names.entries()) {
     writeFileSync(path.join(folder, name), 'x'.repeat(100));
@@ -27,7 +29,7 @@ test('a device keeps its results, and the longest unused neighbor leaves', async
   }
   expect(await tunedFolder(cache, target('own'), 400)).toBe(folders[2]);
   expect(folders.map(folder => existsSync(folder))).toEqual([false, true, true]);
-  // Of its own results, the oldest leave; nothing is left for the neighbor.
+  // The oldest of its own results are removed; no space is left for the other folder.
   fill(required(folders[2], 'the own folder'), 'a', 'b', 'c', 'd', 'e');
   await tunedFolder(cache, target('own'), 250);
   expect(folders.map(folder => existsSync(folder))).toEqual([false, false, true]);
@@ -37,14 +39,14 @@ test('a device keeps its results, and the longest unused neighbor leaves', async
 test('what is no file of results does not cost a device its folder', async () => {
   const cache = await temporaryFolder();
   const folder = required(await tunedFolder(cache, target('any')), 'the folder');
-  // XLA writes a result in a folder of its own before it is moved to the others.
+  // XLA writes a result to a separate folder before moving it to the others.
   mkdirSync(path.join(folder, 'tmp'));
   writeFileSync(path.join(cache, 'tuned', 'stray'), '');
   fill(folder, 'a', 'b', 'c');
   utimesSync(path.join(folder, 'tmp'), 1, 1);
   expect(await tunedFolder(cache, target('any'), 250)).toBe(folder);
   expect(readdirSync(folder)).toEqual(['b', 'c', 'tmp']);
-  // Nor does it keep the folders of others.
+  // Folders of other targets are not kept either.
   const other = required(await tunedFolder(cache, target('other')), 'the folder of the other');
   fill(other, 'a', 'b');
   await tunedFolder(cache, target('any'), 250);

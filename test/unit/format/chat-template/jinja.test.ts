@@ -1,4 +1,4 @@
-/** Expressions, statements and chat templates against Python's Jinja as Transformers sets it up. */
+/** Compares expressions, statements and chat templates with Python's Jinja as set up by Transformers. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -14,7 +14,7 @@ import { readGoldenJson } from '../../../support/files/read-json.ts';
 import { chatForm } from '../../../support/golden/golden-chats.ts';
 import { goldenPath } from '../../hub/model-bytes.ts';
 
-/** The text, and where it was generated; null where Python has an error. */
+/** The text and its generated spans; null if Python reports an error. */
 const expectedForm = z.tuple([z.string(), z.array(z.tuple([z.number(), z.number()]))]).nullable();
 type Expected = z.infer<typeof expectedForm>;
 
@@ -23,11 +23,11 @@ const golden = readGoldenJson(
   'jinja/expressions.json',
   z.object({ variables: z.record(z.string(), z.unknown()), cases: z.array(z.tuple([z.string(), expectedForm])) }),
 );
-/** JSON has no whole numbers beyond 2⁵³ in JavaScript. */
+/** JSON cannot represent integers beyond 2⁵³ in JavaScript. */
 const variables = contextOf({ ...golden.variables, big: 12345678901234567890n, large: 1e22 });
 const globals = globalsOf(format => formatTime(clock(), format));
 
-/** A place counted in characters, as Python does. */
+/** Counts a position in characters, as Python does. */
 const points = (text: string, at: number): number => Array.from(text.slice(0, at)).length;
 const run = (source: string): Expected => {
   resetBudget();
@@ -127,7 +127,7 @@ test.each([
   expect(messageOf(refusal)).toContain(message);
 });
 
-/** The error that it throws; undefined if it returns. */
+/** Returns the error that a function throws; undefined if it returns. */
 function thrown(run: () => unknown): unknown {
   try {
     run();

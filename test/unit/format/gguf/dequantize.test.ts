@@ -1,4 +1,4 @@
-/** Every block type against gguf's own `quants.dequantize`, to the bit. */
+/** Compares every block type with gguf's own `quants.dequantize`, bit for bit. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { GGUF_TYPES } from '../../../../trainer/format/gguf/gguf-types.ts';

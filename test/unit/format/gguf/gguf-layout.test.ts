@@ -1,4 +1,4 @@
-/** The order of a file's rows and columns: by hand for the heads of values of Qwen3.5, and back again for every tensor. */
+/** Tests the order of a file's rows and columns: by hand for the value heads of Qwen3.5, and in both directions for every tensor. */
 import { expect, test } from 'vitest';
 import { ggufFamilies } from '../../../../trainer/format/gguf/gguf-families.ts';
 import { inFileOrder, inModelOrder, layoutOf, shapeInFile, shapeInModel } from '../../../../trainer/format/gguf/gguf-layout.ts';
@@ -6,13 +6,13 @@ import { valueFor } from '../../../../trainer/narrow.ts';
 
 const families = new Map(Object.entries(ggufFamilies));
 const [qwen35, qwen3Next] = [valueFor(families, 'qwen35'), valueFor(families, 'qwen3next')];
-/** Two heads of keys of 2 features, six of values: three neighbors share one. */
+/** Two key heads of 2 features and six value heads: three neighbors share one key head. */
 const sizes = { heads: 2, kvHeads: 1, state: { keyHeads: 2, heads: 6 } };
 
-/** Numbers that say where they come from: 0, 1, 2, … */
+/** Values that show their origin: 0, 1, 2, … */
 const counted = (shape: readonly number[]): Float32Array => Float32Array.from({ length: shape.reduce((n, d) => n * d, 1) }, (_, i) => i);
 
-/** Heads 0 to 2 read the first head of keys, 3 to 5 the second: the file has the first of each, the second of each, the third. */
+/** Heads 0 to 2 read the first key head, and 3 to 5 the second. The file has the first of each, then the second, then the third. */
 const TURNS = [0, 3, 1, 4, 2, 5];
 const inPairs = TURNS.flatMap(head => [2 * head, 2 * head + 1]);
 

@@ -1,4 +1,4 @@
-/** Every quantizer against ggml's own: the same bytes where there is one answer, no larger an error where scales are searched. */
+/** Compares every quantizer with ggml's own: the same bytes if there is only one answer, and no larger error if scales are searched. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { GGUF_TYPES, type GgufType } from '../../../../trainer/format/gguf/gguf-types.ts';
@@ -36,7 +36,7 @@ const root = (x: Iterable<number>): number => {
   for (const value of x) [sum, count] = [sum + value * value, count + 1];
   return Math.sqrt(sum / count);
 };
-/** Root of the mean squared error over that of the values. */
+/** Root mean square error relative to the values. */
 const errorOf = (type: GgufType, x: Float32Array): number => {
   const back = dequantize(type, quantize(type, x));
   return root(x.map((value, i) => value - (back[i] as number))) / root(x);
@@ -52,7 +52,7 @@ describe.each(Object.entries(fixture.bytes))('%s', (name, bytes) => {
   });
 });
 
-/** No worse than ggml's search by more than this factor, and not so much better that the error was measured wrongly. */
+/** Maximum error relative to ggml's search; a much smaller error would indicate a mistake in the measurement. */
 const NO_WORSE = 1.02;
 
 describe.each(Object.entries(fixture.errors))('%s', (name, theirs) => {

@@ -1,4 +1,4 @@
-/** The resizing described by preprocessor_config.json, in its older and its newer forms. */
+/** Tests the resizing described by preprocessor_config.json, in its older and newer forms. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** ONNX files: what was written is read back, with the tensors inside or in a file next to it. */
+/** Tests that ONNX files read back as written, with tensors inside or in a file next to it. */
 import { readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

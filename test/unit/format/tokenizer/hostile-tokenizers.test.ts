@@ -1,4 +1,4 @@
-/** Tokenizers made to use up memory or time: refused by what is wrong with them, before anything of that size is made. */
+/** Tests tokenizers made to use up memory or time: they are refused with a reason before anything of that size is created. */
 import { describe, expect, test } from 'vitest';
 import type { GgufValue } from '../../../../trainer/format/gguf/gguf-cursor.ts';
 import { ggufTokenizerFiles } from '../../../../trainer/format/gguf/gguf-tokenizer.ts';
@@ -65,7 +65,7 @@ test('a text that each step makes longer ends as an error', () => {
   expect(encoding({ ...doubling, normalizers: Array(2).fill(replace('a'.repeat(1000))) })).toThrow('its normalizer makes more than 65000');
   const decoding = create({ decoder: { type: 'Sequence', decoders: Array(12).fill(replace('a'.repeat(1000))) } });
   expect(() => decoding.decode([0], { skipSpecialTokens: false })).toThrow('its decoder makes more than');
-  // A megabyte, which is replaced match by match.
+  // A megabyte in which each match is replaced.
   expect(replaceMatches('ab'.repeat(2 ** 19 + 1), literal('b'), 'cc', 'normalizer')).toBe('acc'.repeat(2 ** 19 + 1));
 });
 
@@ -80,7 +80,7 @@ test('a pattern of exponential time ends as an error, for every use of it', () =
     [0, 'aab'],
     [4, 'ab'],
   ]);
-  // A thousand matches are found at a time.
+  // Matches are found a thousand at a time.
   expect([...'ab'.repeat(2500).matchAll(compileOniguruma('a|'))]).toHaveLength(5001);
 });
 

@@ -1,4 +1,4 @@
-/** Files in the folder of tokenizer.json that disagree with it are read as Transformers' AutoTokenizer reads them. */
+/** Tests that files that disagree with tokenizer.json are read as by Transformers' AutoTokenizer. */
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { createTokenizer } from '../../../../trainer/format/tokenizer/tokenizer.ts';

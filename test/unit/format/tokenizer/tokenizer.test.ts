@@ -1,4 +1,4 @@
-/** Tokenizer files and chat templates: ids, special tokens, streaming, masks. */
+/** Tests tokenizer files and chat templates: ids, special tokens, streaming, masks. */
 import { describe, expect, test } from 'vitest';
 import { ChatTemplateError, chatTemplateOf, createChatTemplate } from '../../../../trainer/format/chat-template/chat-template.ts';
 import { formatTime } from '../../../../trainer/format/chat-template/strftime.ts';

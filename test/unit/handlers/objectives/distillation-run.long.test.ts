@@ -1,4 +1,7 @@
-/** Runs that learn from a teacher: its predictions, their cache and files, packing, accumulation, a resume to the bit, and files that do not fit. */
+/**
+ * Tests runs that learn from a teacher: its predictions, their cache and files, packing, accumulation, a resume bit for bit, and files that
+ * do not fit.
+ */
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -22,7 +25,7 @@ const context = { ...task.context, cacheDir: join(task.folder, 'cache') };
 /** Rows of the teacher's embedding that belong to no token. */
 const PADDED = 12;
 
-/** Another model with the tokenizer of the student, and with more rows than it has tokens. */
+/** Creates another model with the student's tokenizer, and more rows than that has tokens. */
 async function makeTeacher(name: string): Promise<void> {
   const folder = join(task.folder, name);
   cpSync(join(task.folder, 'model'), folder, { recursive: true });
@@ -37,7 +40,7 @@ async function makeTeacher(name: string): Promise<void> {
       ...{ name: tensor, dtype: 'F32' as const, shape: wanted },
       async data() {
         const values = (await source.readFloat32(tensor)).map((value, i) => value * (1 + 1.5 * Math.sin(i)));
-        // What has no token would be likely, if it were looked at.
+        // Rows without a token would be likely, if they were used.
         const padded = new Float32Array(wanted.reduce((a, b) => a * b, 1)).fill(1);
         padded.set(values);
         return new Uint8Array(padded.buffer);
@@ -168,7 +171,7 @@ interface Tensors {
   targets: Int32Array;
 }
 
-/** A copy of a file, changed. */
+/** Writes a changed copy of a file. */
 async function changed(name: string, change: (tensors: Tensors) => void, metadata: Record<string, string> = {}): Promise<string> {
   const source = await openSafetensors(join(task.folder, 'first', 'teacher.train.safetensors'));
   const raw = async (tensor: string) => (await source.readRaw(tensor)).slice().buffer;

@@ -1,4 +1,4 @@
-/** Runs that train vectors of texts: they learn, resume to the bit with every loss, and are exported as sentence-transformers has them. */
+/** Runs that train embeddings of texts: they learn, resume to the bit with every loss, and are exported for sentence-transformers. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { lossOf, measureOf } from '../../../support/runs/evaluated.ts';
 import { type InProcess, runInProcess } from '../../../support/runs/run-in-process.ts';
 import { expectSameWhenStopped } from '../../../support/runs/stopped-run.ts';
 
-/** Words that share no letter: which of them belong together has to be learned. */
+/** Words without common letters, so that the pairs must be learned. */
 const LETTERS = ['abc', 'def', 'ghi', 'jkl', 'mno', 'pqr', 'stu', 'vwx'];
 const lines = (records: readonly object[]): string => records.map(record => `${JSON.stringify(record)}\n`).join('');
 const word = (i: number): string => elementAt(LETTERS, i % LETTERS.length);
@@ -109,7 +109,7 @@ describe('pairs', () => {
     });
     expect(value.loss).toBeCloseTo(lossOf(run.value.after), 5);
     expect(value.measures).toEqual(run.value.after?.measures);
-    // An export replaces its own files, those in folders too.
+    // An export replaces its own files, including those in folders.
     const again = await runInProcess({
       kind: 'export',
       adapter: join(folder, 'run'),

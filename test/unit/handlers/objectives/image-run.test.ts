@@ -1,4 +1,4 @@
-/** The messages of a run about images and folders that are wrong. */
+/** Tests the messages of a run about invalid images and folders. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ beforeAll(async () => {
     put(`late/${label}/1.png`, bytes);
     put(`late/${label}/2.png`, bytes);
   }
-  // Header and ending are whole: that the data between is not is seen when it is decoded.
+  // Header and ending are intact, so the damaged data between them is found only when it is decoded.
   const broken = Buffer.from(dark);
   broken.writeUInt8(broken.readUInt8(broken.length - 13) ^ 255, broken.length - 13);
   put('late/day/3.png', broken);
@@ -102,7 +102,7 @@ test.each([
 });
 
 test('training before a bad image is saved, and the run continues without the image', async () => {
-  // One image a batch, in their order: the first two of `day` are good.
+  // One image per batch, in order: the first two of `day` are good.
   const settings = ['data.train=late', 'per_device_train_batch_size=1', 'data.shuffle=false'];
   expect(await failureOf(train('late', ...settings))).toMatchObject({
     code: 'data',

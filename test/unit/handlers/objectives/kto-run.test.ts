@@ -1,4 +1,4 @@
-/** Runs on judged answers: metrics, the cached base model, evaluations by any batch size, a resume to the bit, and scored rows. */
+/** Tests runs on judged answers: metrics, the cached base model, evaluations with any batch size, a resume bit for bit, and scored rows. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';

@@ -18,7 +18,7 @@ import { makeTinyTask } from '../../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
-// A cache of its own: the base model's log-probabilities are kept there.
+// A separate cache, because the base model's log-probabilities are stored there.
 const context = { ...task.context, cacheDir: join(task.folder, 'cache') };
 
 const { recipe, train } = pairRuns(task, 'dpo', context);
@@ -101,7 +101,7 @@ test('the estimate prices both answers of each pair, as the run does', async () 
   expect(pairs.buckets[0]?.shape).toEqual({ batch: 4, tokens: 32, targets: 4 * 31 });
   const rows = priced('task=causal_lm', 'per_device_train_batch_size=4');
   expect(Math.abs(pairs.activationBytes / rows.activationBytes - 1)).toBeLessThan(0.1);
-  // The run prices its own batches, of the same rows.
+  // The run is priced with its own batches of the same rows.
   await train('priced', ['max_steps=1', 'per_device_train_batch_size=2', 'recompute=none']);
   const { predicted } = readJson(
     join(task.folder, 'priced', 'memory.json'),

@@ -1,4 +1,4 @@
-/** Runs of a reranker: it learns to sort documents, holds out whole queries, and is exported as a folder that CrossEncoder opens. */
+/** Tests runs of a reranker: it learns to sort documents, holds out whole queries, and is exported as a folder that CrossEncoder opens. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { lossOf } from '../../../support/runs/evaluated.ts';
 import { runInProcess } from '../../../support/runs/run-in-process.ts';
 import { expectSameWhenStopped } from '../../../support/runs/stopped-run.ts';
 
-/** A document that answers repeats the query. */
+/** Creates a sample; a document that answers the query repeats it. */
 const sample = (query: number, document: number): string => {
   const word = (n: number) => 'abcdefgh'[n % 8] ?? 'a';
   const text = document === 0 ? `${word(query)} ${word(query)}` : `${word(query + document)} x`;

@@ -1,4 +1,7 @@
-/** Reward models on an encoder: prompt and answer are its two texts; they learn, resume to the bit, and are exported with a head of one number. */
+/**
+ * Tests reward models on an encoder, whose two texts are prompt and answer: they learn, resume bit for bit, and are exported with a head of
+ * one number.
+ */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';

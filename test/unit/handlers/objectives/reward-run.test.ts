@@ -1,4 +1,7 @@
-/** Runs of reward models: a new head on a language model, measures, accumulation, a resume to the bit, importance, the estimate and exports. */
+/**
+ * Tests runs of reward models: a new head on a language model, metrics, accumulation, a resume bit for bit, importance, the estimate and
+ * exports.
+ */
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -20,12 +23,12 @@ const task = makeTinyTask();
 const { context } = task;
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 
-// Every third sample says by how much the better answer is better.
+// Every third sample states by how much the better answer is better.
 const { recipe, train } = pairRuns(task, 'reward', context, n => (n % 3 === 0 ? { margin: 0.5 } : {}));
 
 beforeAll(() => {
   const config = join(task.folder, 'model', 'config.json');
-  // Without an id of padding, the token that ends texts pads them.
+  // Without a padding id, the token that ends texts is used for padding.
   writeFileSync(config, JSON.stringify({ ...readRecord(config), pad_token_id: null }));
 });
 

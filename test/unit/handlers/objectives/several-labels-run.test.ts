@@ -1,4 +1,7 @@
-/** Runs whose texts have any number of labels, and runs with weights of labels: they learn, resume to the bit, and are exported as Transformers has them. */
+/**
+ * Tests runs whose texts have any number of labels, and runs with label weights: they learn, resume bit for bit, and are exported in
+ * Transformers' form.
+ */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +14,7 @@ import { lossOf } from '../../../support/runs/evaluated.ts';
 import { type InProcess, runInProcess } from '../../../support/runs/run-in-process.ts';
 import { expectSameWhenStopped } from '../../../support/runs/stopped-run.ts';
 
-/** Letters of the text are its labels: x is rare. */
+/** Creates a text whose letters are its labels; x is rare. */
 const sample = (n: number): string => {
   const labels = Object.entries({ a: 2, b: 3, x: 8 }).flatMap(([label, every]) => ((n + 1) % every === 0 ? [label] : []));
   return `${JSON.stringify({ text: `${labels.join('')}cd`, labels })}\n`;
@@ -55,7 +58,7 @@ describe('any number of labels', () => {
   });
 
   test('weigh as much where a text has them as where it has not', () => {
-    // Of 24 texts 12 have a, 8 have b and 3 have x.
+    // Of 24 texts, 12 have a, 8 have b and 3 have x.
     expect(logged(run)).toContain('class weights: a 1.00, b 2.00, x 7.00');
   });
 

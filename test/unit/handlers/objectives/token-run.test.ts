@@ -1,4 +1,7 @@
-/** Runs that label words: an encoder with a head for whole texts gets one for tokens, learns, resumes to the bit, and is exported under its new class. */
+/**
+ * Tests runs that label words: an encoder with a head for whole texts gets one for tokens, learns, resumes bit for bit, and is exported
+ * under its new class.
+ */
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -13,7 +16,7 @@ import { lossOf } from '../../../support/runs/evaluated.ts';
 import { runInProcess } from '../../../support/runs/run-in-process.ts';
 import { expectSameWhenStopped } from '../../../support/runs/stopped-run.ts';
 
-/** Words that begin with x name things, those with y places, of one word or two; others are outside. */
+/** Words that start with x name things, and those with y places, of one or two words; others are outside. */
 const WORDS = [
   ['xa', 'B-THING'],
   ['xb', 'B-THING'],
@@ -71,7 +74,7 @@ describe('a run', () => {
       ['PLACE', 'ya'],
     ]);
     expect(value.text).toBe('[xa](THING) [xb](THING) [ya](PLACE)');
-    // Longer than the 32 positions of the model: it is read in parts, each with special tokens around it.
+    // Longer than the model's 32 positions, so it is read in parts, each with special tokens around it.
     const long = Array.from({ length: 10 }, () => prompt).join('\n');
     const { value: parts } = await runInProcess({ ...request, prompt: long });
     expect(parts.promptTokens).toBeGreaterThan(60);
@@ -83,7 +86,7 @@ describe('a run', () => {
     const request = { kind: 'export', adapter: join(folder, 'run'), format, outputDir, overwrite: false, context } as const;
     await runInProcess(request);
     if (format === 'peft') {
-      // The adapter trains rows of the encoder and the head whole.
+      // The adapter trains rows of the encoder and the whole head.
       expect(readRecord(join(outputDir, 'adapter_config.json'))).toMatchObject({ task_type: 'TOKEN_CLS' });
       return;
     }
@@ -112,7 +115,7 @@ test.each([
 
 test('two batches of two add up to one of four, whatever the number of words in each', async () => {
   const settings = ['max_steps=2', 'data.shuffle=false', 'max_grad_norm=0', 'method=lora', 'r=2', 'lora_dropout=0'];
-  // The model drops states at random, which depends on the shape of the batch.
+  // The model drops states at random, depending on the shape of the batch.
   const config = readRecord(join(folder, 'model', 'config.json'));
   cpSync(join(folder, 'model'), join(folder, 'plain'), { recursive: true });
   writeFileSync(

@@ -1,4 +1,4 @@
-/** Runs that train whole heads of attention: of rows, of columns and of coupled channels, chosen by scores or by chance. */
+/** Tests runs that train whole attention heads: rows, columns or coupled channels, chosen by scores or at random. */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -31,7 +31,7 @@ async function chosen(name: string, more: readonly string[]): Promise<Map<string
   return new Map(Object.entries(selection));
 }
 
-/** Expects runs of `size` neighbors, each begun at a multiple of it. @returns how many there are */
+/** Expects groups of `size` neighbors, each starting at a multiple of it. @returns the number of groups */
 function wholeHeads(units: readonly number[], size: number): number {
   const heads = [...new Set(units.map(unit => Math.floor(unit / size)))];
   expect(units).toEqual(heads.flatMap(head => Array.from({ length: size }, (_, i) => head * size + i)));

@@ -1,4 +1,4 @@
-/** The settings that a resumed run may be given: places may change, since weights and data are compared. */
+/** Tests which settings a resumed run may change: paths may change, because weights and data are compared. */
 import { expect, test } from 'vitest';
 import { readResumeRecipe } from '../../../../trainer/handlers/train/resume-recipe.ts';
 import { writeRunRecipe } from '../../../../trainer/run/run-folder.ts';

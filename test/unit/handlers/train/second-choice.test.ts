@@ -1,4 +1,7 @@
-/** Rows that are chosen a second time: the run is the same to the bit wherever it is broken off, and only the rows chosen last differ from the base. */
+/**
+ * Tests rows that are chosen a second time: the run is the same bit for bit wherever it is interrupted, and only the rows chosen last
+ * differ from the base.
+ */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -71,7 +74,7 @@ describe('a second choice', async () => {
   );
 
   test('of the same rows changes nothing, whatever the update', async () => {
-    // Steps too small to change which rows are longest.
+    // Steps too small to change which rows have the largest norms.
     const still = [...settings, 'importance.measure=magnitude', 'learning_rate=0.00001'];
     const [once, again] = [await train('once', still), await train('again', [...still, 'importance.choose_again_after=0.5'])];
     const [, stay, all] = /(\d+) of (\d+) stay/.exec(messages(again)) ?? [];

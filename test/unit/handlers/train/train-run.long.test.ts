@@ -1,4 +1,4 @@
-/** The files that a run leaves, the checkpoints it keeps, how it ends when something fails, and how it is evaluated. */
+/** Tests the files that a run writes, the checkpoints it keeps, how it ends when something fails, and how it is evaluated. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -163,7 +163,7 @@ describe('a run that goes well', () => {
 });
 
 test('load_best_model_at_end: the best stays, and is what the run hands over', async () => {
-  // The rate makes the loss rise again after a while.
+  // With this rate, the loss rises again after a while.
   const { value, events } = await train(
     'best',
     'eval_strategy=epoch',

@@ -1,4 +1,4 @@
-/** A run that made its model worse says so, and what to change. */
+/** Tests that a run that made its model worse says so, and suggests changes. */
 import { expect, test } from 'vitest';
 import { worsening } from '../../../../trainer/handlers/train/train-result.ts';
 import { type Evaluation, labelResult } from '../../../../trainer/job/evaluate.ts';

@@ -1,4 +1,4 @@
-/** Factors of grouped convolutions in PEFT's form: to it and back, and what is refused there. */
+/** Tests factors of grouped convolutions in PEFT's form: conversion both ways, and what is refused. */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -44,7 +44,7 @@ test('filters that see another group belong to no weight', () => {
   expect(ownFilters(a, 6, GROUPS)).toBeUndefined();
 });
 
-/** PEFT's folder with every number 1, so that filters see all channels; the numbers begin behind the header. */
+/** PEFT's folder with every value 1, so that filters cover all channels; the values start after the header. */
 async function withFullFilters(): Promise<string> {
   const dir = join(await temporaryFolder(), 'adapter');
   await cp(golden, dir, { recursive: true });

@@ -1,4 +1,7 @@
-/** Multi-head latent attention: published configs, what is refused, the factor of its scores, its cache, and the kernel that wants one width. */
+/**
+ * Tests multi-head latent attention: published configs, what is refused, the scale of its scores, its cache, and the kernel that needs
+ * equal widths.
+ */
 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -128,10 +131,10 @@ test('the part of the keys that all heads share belongs to no head, and is chose
   const scores = new Map(targets.map(({ name, weight }) => [name, Float32Array.from({ length: elementAt(weight.shape, 0) }, (_, i) => i)]));
   const selection = selectCoupled(groups, targets, scores, { budget: { ratio: 0.25 }, heads: true });
   const chosen = (name: string) => [...required(selection.get(`model.layers.0.self_attn.${name}`), name)];
-  // One pair of the four that turn: rows of all heads, and of the keys behind the short vector of 12.
+  // One of the four rotary pairs: rows of all heads, and of the keys after the latent vector of 12.
   expect(chosen('kv_a_proj_with_mqa').filter(row => row >= 12)).toEqual([18, 19]);
   expect(chosen('q_b_proj').filter(row => row % 16 >= 8)).toEqual([14, 15, 30, 31, 46, 47, 62, 63]);
-  // The last head: its queries, and with those its keys and values.
+  // The last head: its queries, and with them its keys and values.
   expect(chosen('q_b_proj').filter(row => row % 16 < 8)).toEqual(Array.from({ length: 8 }, (_, i) => 48 + i));
   expect(chosen('kv_b_proj')).toEqual(Array.from({ length: 14 }, (_, i) => 42 + i));
 });

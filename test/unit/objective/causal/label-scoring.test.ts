@@ -1,4 +1,4 @@
-/** How a label is read off: when one pass is enough, where the label stands, what another label in its place looks like. */
+/** Tests how a label is read: when one pass is enough, where the label is, and how another label looks in its place. */
 import { describe, expect, test } from 'vitest';
 import { chooseScoring, labelStart, withLabel } from '../../../../trainer/objective/causal/label-scoring.ts';
 

@@ -1,4 +1,7 @@
-/** The price of a plan whose programs were compiled before: the numbers of the device's own compiler, once it has counted all of them. */
+/**
+ * Tests the price of a plan whose programs were compiled before: it uses the numbers of the device's compiler once that has counted all of
+ * them.
+ */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { locatePjrt } from '../../../../trainer/engine/install/pjrt-folder.ts';
@@ -22,7 +25,7 @@ const known = knownPrograms('pjrt', cacheDir);
 const GOLDEN = join(import.meta.dirname, '../../../golden');
 const LEVEL = 'cheap';
 
-/** A run of a tiny model. No test runs the second number of tokens. */
+/** The plan of a tiny model's run. No test runs it with 13 tokens. */
 const planOf = (tokens: 16 | 13) =>
   planRun({
     recipe: recipeIn(
@@ -48,7 +51,7 @@ describeWith('programs that were compiled before', engine, 'run rowtune engine i
     expect(byCompiler.levels).toMatchObject([{ recompute: LEVEL, source: 'compiler' }]);
     const { weightsBytes, trainedBytes, optimizerBytes } = byModel;
     expect(byCompiler).toMatchObject({ weightsBytes, trainedBytes, optimizerBytes });
-    // A training step uses every variable, so what it takes beyond them is its feeds, temporaries and outputs.
+    // A training step uses every variable, so its memory beyond them is feeds, temporaries and outputs.
     const [training] = counts;
     const held = weightsBytes + trainedBytes + optimizerBytes;
     const { arguments: given, outputs, aliased, temporaries, code } = required(training, 'the training step');

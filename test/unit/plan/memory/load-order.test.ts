@@ -1,4 +1,4 @@
-/** The order in which an estimate has a run's variables loaded, against the order in which a run loads them. */
+/** Compares the order in which an estimate assumes that a run's variables are loaded with the real order. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { byteSize } from '../../../../trainer/graph/types.ts';

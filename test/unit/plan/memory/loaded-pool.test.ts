@@ -1,4 +1,4 @@
-/** The table of the pool after loading: its regions in small cases by hand. */
+/** Tests the table of the pool after loading: its regions in small cases worked out by hand. */
 import { expect, test } from 'vitest';
 import { poolTableBytes } from '../../../../trainer/plan/memory/loaded-pool.ts';
 

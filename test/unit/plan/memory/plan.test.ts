@@ -1,4 +1,4 @@
-/** The planner: what it proposes fits, holds the samples of a step, and is in the order of its cost. */
+/** Tests the planner: its proposals fit, hold the samples of a step, and are sorted by cost. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { goldenConfig } from '../../../../bench/memory/memory-models.ts';
@@ -26,7 +26,7 @@ const headers = headersOf(config);
 const recipeWith = (overrides: readonly string[] = []) => recipeIn(text, { overrides });
 
 const plan = (usableBytes: number) => planMemory({ recipe: recipeWith(), headers, usableBytes });
-/** So many words that the logits of an evaluation outgrow everything else. */
+/** A vocabulary so large that the logits of an evaluation exceed everything else. */
 const wordy = { ...config, vocab_size: 4000 };
 const wordyHeaders = headersOf(wordy);
 
@@ -257,7 +257,7 @@ describe('a step that was compiled for a card', () => {
     const { options } = planMemory({ ...at, known: known(before.activationBytes + 1000) });
     const { totalBytes, activationBytes, source } = optionOf(options);
     expect({ activationBytes, source }).toEqual({ activationBytes: before.activationBytes + 1000, source: 'compiler' });
-    // The model's total has a share for what it does not know.
+    // The model's total includes a share for unknowns.
     const { totalBytes: held } = estimateRecipe({ ...at, recipe: smallBatch, known: known(0) });
     expect(totalBytes).toBeGreaterThan(before.activationBytes);
     expect(held).toBeLessThan(totalBytes);

@@ -1,4 +1,4 @@
-/** The predicted memory of the portable engine's kernels, compared with the bytes that its WebAssembly backend really holds. */
+/** Compares the predicted memory of the portable engine's kernels with the bytes that its WebAssembly backend really holds. */
 import { backend, DataStorage } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { openPortable } from '../../../../trainer/engine/portable/engine.ts';
@@ -15,7 +15,7 @@ import { forwardProgram, type Inputs, inputsOf } from '../../../support/numbers/
 
 const engine = await openPortable({ backend: 'wasm' });
 
-/** Counts the tensors of tfjs's backend as they come and go, whatever handles share them. */
+/** Counts the tensors of tfjs's backend as they are created and freed, whatever handles share them. */
 function countBytes() {
   const dataIdMap: unknown = Reflect.get(backend(), 'dataIdMap');
   if (!(dataIdMap instanceof DataStorage)) throw new Error('the backend keeps its tensors elsewhere');
@@ -51,16 +51,19 @@ async function peaks(program: Program, variables: Readonly<Record<string, { read
   return { measured: counted.count.peak, predicted: held + peakBytes };
 }
 
-/** Scalars within a kernel, which the rules leave out. */
+/** Bytes of scalars within a kernel, which the rules omit. */
 const SCALARS = 64;
-/** XNNPACK packs operands of a product outside of tfjs's tensors: the prediction counts it, the backend cannot. A depthwise convolution packs nothing. */
+/**
+ * Operations whose operands XNNPACK packs outside tfjs's tensors; the prediction counts them, but the backend cannot. A depthwise
+ * convolution packs nothing.
+ */
 const PACKS: ReadonlySet<OpName> = new Set<OpName>(['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
 
-/** The memory of these depends on how the assignments fall: the prediction is for the worst. */
+/** Operations whose memory depends on the assignments; the prediction is for the worst case. */
 const BY_DATA: ReadonlySet<OpName> = new Set<OpName>(['expertProduct', 'expertGradient']);
 const most = (op: OpName): number => (BY_DATA.has(op) ? 3 : PACKS.has(op) ? 1.6 : 1.1);
 
-/** The interpreter has it as a reference for kernels of devices: no plan of this engine does. */
+/** False for operations that the interpreter has only as references for kernels of devices; no plan of this engine contains them. */
 const isPlanned = (op: OpName): boolean => op !== 'attention' && op !== 'attentionGradient';
 
 it.each(allCases.filter(({ op }) => isPlanned(op)))('$op: $test.title', async ({ op, test }) => {
@@ -75,6 +78,6 @@ it('reads a variable without a copy of it', async () => {
   const y = graph.sumAll(graph.reshape(w, [4096]));
   const program = assemble({ run: { graph, outputs: { y }, effects: [] } });
   const { measured } = await peaks(program, { w: { data: new Float32Array(4096) } }, {});
-  // The sums of blocks take a sixty-fourth; a copy would take as much again.
+  // The sums of blocks take a sixty-fourth; a copy would double the memory.
   expect(measured).toBeLessThan(4096 * 4 * 1.1);
 });

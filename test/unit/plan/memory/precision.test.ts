@@ -1,4 +1,4 @@
-/** The estimate of bfloat16, quantized bases, 8-bit moments and offloaded state: what each takes less, in bytes a parameter. */
+/** Tests the estimate of bfloat16, quantized bases, 8-bit moments and offloaded state: how much each saves, in bytes per parameter. */
 import { expect, test } from 'vitest';
 import { byteSize, elementCount } from '../../../../trainer/graph/types.ts';
 import { int8Variables } from '../../../../trainer/model/int8.ts';

@@ -1,4 +1,4 @@
-/** The estimate: parameter counts of the paper, and laws of the parts. */
+/** Tests the estimate: parameter counts of the paper, and laws of the parts. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { deviceCard } from '../../../../trainer/catalog/device-card.ts';
@@ -79,7 +79,7 @@ describe('the parts', () => {
     const auto = 'r: 2\nrecompute: auto\nmax_length: 64\nper_device_train_batch_size: 8\n';
     const levels = estimate(eightBlocks, auto, { allLevels: true }).levels.map(({ totalBytes }) => totalBytes);
     const [most = 0, second = 0] = levels.sort((a, b) => b - a);
-    // Enough for one process of any level, but not for four of the one that takes most.
+    // Enough for one process at any level, but not for four at the level that takes most.
     const usableBytes = 2 * (most + second);
     const [one, four] = [1, 4].map(count => estimate(eightBlocks, `${auto}engine: tensorflow\nprocesses: ${count}\n`, { usableBytes }));
     expect(one).toMatchObject({ processes: 1, recompute: 'none', runBytes: one?.totalBytes });
@@ -94,7 +94,7 @@ describe('the parts', () => {
     expect([four.devices, four.weightsBytes, four.optimizerBytes]).toEqual([4, one.weightsBytes, one.optimizerBytes]);
     expect(four.runBytes).toBe(4 * four.totalBytes);
     expect(gpus.runBytes).toBe(gpus.totalBytes);
-    // A step has room for all gradients and their sums, and devices exchange nothing in fewer bits.
+    // A step has room for all gradients and their sums, and devices do not exchange with fewer bits.
     const sum = four.activationBytes - one.activationBytes;
     expect(sum).toBeGreaterThan(4 * one.trainable);
     expect(sum).toBeLessThanOrEqual(16 * one.trainable);
@@ -106,12 +106,12 @@ describe('the parts', () => {
     const [one, devices, processes] = [onCards(''), onCards('devices: 4\n'), onCards('processes: 4\n')];
     expect(one.exchangeBytes).toBeUndefined();
     for (const found of [one, devices, processes]) expect(found.runBytes).toBe(found.totalBytes);
-    // Gradients and their sums; behind the host, gradients alone, when the activations are gone.
+    // Gradients and their sums; with an exchange on the host, only gradients, after the activations are freed.
     expect(devices.exchangeBytes).toBe(2 * 4 * one.trainable);
-    // Less what is left out for tables of results: gradients are summed behind the kernels that make them.
+    // Minus what is omitted for tables of results: gradients are summed after the kernels that compute them.
     expect(devices.totalBytes - one.totalBytes).toBeGreaterThan(1.5 * 4 * one.trainable);
     expect(processes.exchangeBytes).toBe(4 * one.trainable);
-    // What fits one card is not divided by the number of cards.
+    // What fits on one card is not divided by the number of cards.
     const usableBytes = devices.totalBytes;
     const auto = estimate(eightBlocks, 'max_length: 8\nper_device_train_batch_size: 1\nr: 2\nengine: pjrt\nrecompute: auto\ndevices: 4\n', {
       engine: 'pjrt',
@@ -132,13 +132,13 @@ describe('the parts', () => {
   test('include the buffers of a narrow exchange, and what it keeps', () => {
     const of = (type: string) => toy(`r: 2\nengine: tensorflow\nprocesses: 2\ngradient_exchange_dtype: ${type}\n`);
     const [wide, bfloat16, int8] = [of('float32'), of('bfloat16'), of('int8')];
-    // The largest group of two processes: each sends and receives all of its numbers.
+    // The largest group of two processes: each sends and receives all of its elements.
     const largest = (bfloat16.activationBytes - wide.activationBytes) / 4;
     expect(largest).toBeGreaterThan(0);
     expect(largest).toBeLessThanOrEqual(wide.trainable);
     expect(int8.activationBytes - wide.activationBytes).toBe(2 * 2 * sumForms.int8.bytes(largest / 2));
     expect([bfloat16.gradientBytes, int8.gradientBytes]).toEqual([0, 4 * wide.trainable]);
-    // However large a model is, its gradients travel in parts.
+    // However large a model is, its gradients are exchanged in parts.
     const full = (type: string) =>
       estimate(llama3Of8b, `${short}method: full\nengine: tensorflow\nprocesses: 2\ngradient_exchange_dtype: ${type}\n`).activationBytes;
     expect(full('bfloat16') - full('float32')).toBe(2 ** 26);
@@ -210,7 +210,7 @@ describe('the parts', () => {
   test('the other methods are listed with it at the nearest number of trained parameters', () => {
     const found = toy('r: 4\n', { compare: true });
     const others = new Map(found.alternatives.map(other => [other.method, other]));
-    // This model has no bias, so bitfit has nothing to train.
+    // This model has no biases, so bitfit has nothing to train.
     expect([...others.keys()]).toEqual(['lora', 'dora', 'rosa', 'shira', 'vera', 'spsft+lora', 'head', 'full']);
     for (const method of ['lora', 'dora', 'rosa', 'shira', 'spsft+lora'] as const)
       expect(Math.abs(Math.log2((others.get(method)?.trainable ?? 0) / found.trainable)), method).toBeLessThan(0.6);
@@ -228,7 +228,7 @@ test('mismatched answers of kto take a forward pass alone', () => {
   expect(flops(answers) / flops(pairs)).toBeGreaterThan(0.6);
   expect(flops(answers) / flops(pairs)).toBeLessThan(0.8);
   expect(answers.activationBytes).toBeLessThan(0.7 * pairs.activationBytes);
-  // Each of both passes unpacks a weight for itself.
+  // Each of the two passes unpacks a weight separately.
   expect(of('kto', 'quantize: nf4\n').activationBytes).toBeLessThan(of('dpo', 'quantize: nf4\n').activationBytes);
 });
 

@@ -1,4 +1,4 @@
-/** Few blocks in place of many: the same numbers, to the byte, as the graph of all of them. */
+/** Tests that tracing a few blocks gives the same numbers, byte for byte, as the graph of all blocks. */
 import { expect, test } from 'vitest';
 import { namesOf } from '../../../../trainer/catalog/entries.ts';
 import type { MethodName } from '../../../../trainer/catalog/methods.ts';
@@ -57,7 +57,7 @@ function tracer(
       ...plan.evalShapes.map(shape => passes.evaluation(shape, level)),
     ];
   };
-  // A list of one entry a block keeps the tracer from taking fewer.
+  // A list with one entry per block prevents the tracer from using fewer.
   return { few: of(whole), all: of({ ...whole, anything: new Array(whole.num_hidden_layers).fill(0) }) };
 }
 

@@ -1,4 +1,4 @@
-/** The parts of divided sums until a kernel adds them, as in programs that XLA compiled for an H100. */
+/** Tests the parts of divided sums until a kernel adds them, as in programs that XLA compiled for an H100. */
 import { describe, expect, it } from 'vitest';
 import { cardCatalog } from '../../../../trainer/catalog/cards.ts';
 import type { Step } from '../../../../trainer/graph/fusion/step.ts';
@@ -12,7 +12,7 @@ import { xlaSteps } from '../../../../trainer/plan/memory/xla-steps.ts';
 const { h100 } = cardCatalog;
 const SHAPE = [128, 4096] as const;
 const BYTES = 2 * SHAPE[0] * SHAPE[1];
-/** The sums of 2048 numbers are divided into four parts, those of 128,256 into eight; one of 49,152 with 576 results into 32. */
+/** Length of sums that are divided into four parts. Those of 128,256 are divided into eight, and one of 49,152 with 576 results into 32. */
 const INNER = 2048;
 
 interface Built {
@@ -20,7 +20,7 @@ interface Built {
   readonly bytes: readonly number[];
 }
 
-/** @param build from products of [128, 4096] in bfloat16 */
+/** @param build builds from products of [128, 4096] in bfloat16 */
 function built(build: (graph: Graph, product: (name: string) => Node) => Node): Built {
   const graph = new Graph();
   const product = (name: string): Node =>

@@ -1,4 +1,7 @@
-/** Bytes that kernels of a GPU take in addition to the tensors of a graph, and where they write. `test/golden/cards.long.test.ts` compares whole steps with XLA. */
+/**
+ * Tests the bytes that kernels of a GPU take in addition to the tensors of a graph, and where they write. `test/golden/cards.long.test.ts`
+ * compares whole steps with XLA.
+ */
 import { describe, expect, it } from 'vitest';
 import { cardCatalog } from '../../../../trainer/catalog/cards.ts';
 import type { Step } from '../../../../trainer/graph/fusion/step.ts';
@@ -143,7 +146,7 @@ it('a tensor that is summed twice in the kernel that makes it takes no place of 
   expect(stepsOfTables(summed(1, [1]))).toContainEqual(
     expect.objectContaining({ reads: exp?.reads.map(({ op }) => expect.objectContaining({ op })) }),
   );
-  // A sum of a gradient and of what is computed again for it is in the gradient's kernel.
+  // The sum of a gradient and a recomputed value is in the gradient's kernel.
   for (const steps of [summed(0, [1]), summed(1, [1], true)])
     expect(stepsOfTables(steps).map(({ nodes }) => nodes[0]?.op)).not.toContain('exp');
 });

@@ -1,4 +1,6 @@
-/** Which operations of a schedule have a buffer where XLA fuses them. How near that comes to its compiler is in bench/results/cards.md. */
+/**
+ * Tests which operations of a schedule have a buffer after XLA's fusion. bench/results/cards.md shows how close that comes to its compiler.
+ */
 import { describe, expect, it } from 'vitest';
 import { type CardName, cardCatalog } from '../../../../trainer/catalog/cards.ts';
 import { Graph, type Node } from '../../../../trainer/graph/graph.ts';
@@ -81,7 +83,7 @@ describe('buffers of a schedule', () => {
     const products = (graph: Graph, x: Node, of: Node): Node =>
       graph.concat([graph.matmul(x, half(graph, of), { transposeB: true }), graph.matmul(x, of)], 1);
     expect(buffersOf((graph, x) => products(graph, x, graph.exp(x))).ops).not.toContain('slice');
-    // Nothing but the part is read of this one.
+    // Only the part of this tensor is read.
     expect(buffersOf((graph, x) => graph.matmul(x, half(graph, graph.exp(x)), { transposeB: true })).ops).toContain('slice');
   });
 
@@ -89,7 +91,7 @@ describe('buffers of a schedule', () => {
     const summed = (graph: Graph, x: Node, part: Node): Node => graph.matmul(graph.slice(x, [0, 0], [SIZE, SIZE / 2]), part);
     const { ops } = buffersOf((graph, x) => summed(graph, x, half(graph, x)));
     expect(ops).toContain('slice');
-    // Both give a number for each pair of products; only in the second is the part read once more, where it lies.
+    // Both return a value for each pair of products; only in the second is the part read again in place.
     const peakOf = (again: (part: Node, graph: Graph) => Node): number =>
       buffersOf((graph, x) => {
         const part = half(graph, x);
@@ -152,7 +154,7 @@ describe('buffers of a schedule', () => {
 });
 
 describe('the erf of a GELU', () => {
-  /** A large tensor: 2^20 elements. */
+  /** A large tensor has 2^20 elements. */
   const LARGE = 1024;
 
   const keepsErf = (on: On, { hasSum = true, isNarrow = false } = {}): boolean => {

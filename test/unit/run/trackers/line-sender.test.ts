@@ -1,4 +1,4 @@
-/** Lines that are sent in the background: in order, again after a failure, and never in the way of a run. */
+/** Tests lines sent in the background: in order, again after a failure, and without delaying a run. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LineSender, type LineTarget } from '../../../../trainer/run/trackers/line-sender.ts';
 import { until } from '../../../support/machine/until.ts';

@@ -1,4 +1,4 @@
-/** The time that is waited for an answer: a thread that computes does not use it up. */
+/** Tests the time limit for an answer: computing on the thread does not count toward it. */
 import { expect, test, vi } from 'vitest';
 import { startPatience } from '../../../../trainer/run/trackers/patience.ts';
 
@@ -24,7 +24,7 @@ test('what keeps the thread longer than the limit counts as one tick', async () 
     ended = true;
   });
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
-  // Timers that are due fire before this.
+  // Due timers fire before this.
   await new Promise(resolve => setImmediate(resolve));
   await new Promise(resolve => setImmediate(resolve));
   expect(ended).toBe(false);

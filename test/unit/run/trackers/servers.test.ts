@@ -1,6 +1,6 @@
 /**
- * The requests to MLflow and Trackio, and the files for Trackio. A small server stands in for theirs; that theirs take these requests
- * is tested in test/interop/trackers.long.test.ts.
+ * Tests the requests to MLflow and Trackio, and the files for Trackio. A small server replaces theirs; test/interop/trackers.long.test.ts
+ * tests that the real ones accept these requests.
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -30,7 +30,7 @@ const batchForm = z.object({
 let server: Server | undefined;
 afterEach(() => void server?.close());
 
-/** Answers as told, and keeps what it was asked. */
+/** Answers as given, and records its requests. */
 async function serve(answer: (url: string) => readonly [status: number, body: object]) {
   const asked: Asked[] = [];
   const made = createServer((request, response) => {

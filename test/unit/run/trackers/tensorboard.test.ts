@@ -1,4 +1,4 @@
-/** Event files, byte for byte those of TensorBoard's own writer (tensorboard 2.20: RecordWriter over the same events). */
+/** Compares event files byte for byte with TensorBoard's own writer (tensorboard 2.20: RecordWriter over the same events). */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Single components of tokenizer.json, and their classes of characters over all of Unicode, against Hugging Face's `tokenizers`. */
+/** Compares single components of tokenizer.json, and their character classes over all of Unicode, with Hugging Face's `tokenizers`. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createDecoder } from '../../../../../trainer/format/tokenizer/tokenizers/decoders.ts';
@@ -24,7 +24,7 @@ const golden = readGoldenJson(
 );
 const named = <T>(list: ReadonlyArray<readonly [Spec, T]>): Array<[string, Spec, T]> =>
   list.map(([spec, expected]) => [JSON.stringify(spec).slice(0, 160), spec, expected]);
-/** Only what differs, so that a failure can be read. */
+/** Returns only the differences, so that a failure is readable. */
 const differing = (inputs: readonly unknown[], actual: readonly unknown[], expected: readonly unknown[]): unknown[] =>
   inputs.flatMap((input, i) => (JSON.stringify(actual[i]) === JSON.stringify(expected[i]) ? [] : [[input, actual[i], expected[i]]]));
 
@@ -39,7 +39,7 @@ test.each(named(golden.normalizers))('normalizer %s', (_, spec, expected) => {
   ).toEqual([]);
 });
 
-/** The words of a text, as the vocabulary spells them. */
+/** Returns the words of a text as the vocabulary spells them. */
 const wordsOf = (spec: Spec) => {
   const { split, spell } = createPreTokenizer(spec);
   return (text: string): string[] => {
@@ -66,7 +66,7 @@ test.each(named(golden.decoders))('decoder %s', (_, spec, expected) => {
 });
 
 const assigned = /^\P{Cn}$/u;
-/** The additions of Unicode 17: the library's regular expressions know 16, and what Node knows depends on its version. */
+/** The additions of Unicode 17: the library's regular expressions know 16, and Node's version depends on its release. */
 const UNICODE_17 =
   '\\u088f\\u0c5c\\u0cdc\\u1acf-\\u1aeb\\u20c1\\u2b96\\ua7ce-\\ua7cf\\ua7d2\\ua7d4\\ua7f1\\ufbc3-\\ufbd2\\ufd90-\\ufd91\\ufdc8-\\ufdce\\u{10940}-\\u{10959}\\u{10ec5}-\\u{10efb}\\u{11b60}-\\u{11b67}\\u{11db0}-\\u{11de9}\\u{16ea0}-\\u{16ed3}\\u{16ff2}-\\u{16ff6}\\u{187f8}-\\u{187ff}\\u{18d09}-\\u{18df2}\\u{1ccfa}-\\u{1ccfc}\\u{1ceba}-\\u{1cef0}\\u{1e6c0}-\\u{1e6ff}\\u{1f6d8}\\u{1f777}-\\u{1f77a}\\u{1f8d0}-\\u{1f8d8}\\u{1fa54}-\\u{1fa57}\\u{1fa8a}\\u{1fa8e}\\u{1fac8}\\u{1facd}\\u{1faea}\\u{1faef}\\u{1fbfa}\\u{2b73a}-\\u{2b73f}\\u{2cea2}-\\u{2cead}\\u{323b0}-\\u{323ff}';
 const unicode17 = new RegExp(`[${UNICODE_17}]`, 'u');

@@ -1,4 +1,4 @@
-/** Ids and decoded texts of more than 1,000 hard strings, held against Hugging Face's `tokenizers` for every kind of tokenizer. */
+/** Compares ids and decoded texts of more than 1,000 hard strings with Hugging Face's `tokenizers`, for every kind of tokenizer. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -15,7 +15,10 @@ const numbers = z.array(z.number());
 const sameOr = z.union([z.string(), z.literal(0)]);
 const goldenForm = z.object({
   tokenizer: z.unknown().optional(),
-  /** Ids without special tokens; the text of the ids with them, both with and without special tokens, 0 where it is the string itself. */
+  /**
+   * Ids without special tokens, and the texts of the ids with them, decoded with and without special tokens; 0 stands for the string
+   * itself.
+   */
   texts: z.array(z.tuple([numbers, sameOr, sameOr])),
   whole: z.array(z.tuple([z.number(), numbers])),
   pairs: z.array(z.tuple([z.string(), z.string(), numbers, numbers])),
