@@ -22,21 +22,21 @@ import subprocess
 import time
 
 METHODS = ('inference', 'full', 'lora', 'dora', 'shira', 'spsft')
-# float32 weights in products of bfloat16: what Trainer's bf16 does.
+# 'autocast': float32 weights with bfloat16 products, like Trainer's bf16.
 DTYPES = ('float32', 'bfloat16', 'autocast')
-# What lies between the last block and the output, as in PEFT's `all-linear`; a BERT's pooler goes with its head.
+# Layers between the last block and the output, which PEFT's `all-linear` excludes; a BERT's pooler counts as part of its head.
 HEAD = re.compile(r'(^|\.)(lm_head|classifier|score|pooler)(\.|$)')
 
 
 def memory(key):
-    """Bytes that /proc/self/status gives for a key: VmRSS (resident now) or VmHWM (its peak)."""
+    """Returns the bytes of a key in /proc/self/status: VmRSS (resident now) or VmHWM (its peak)."""
     with open('/proc/self/status') as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(key + ':'))
 
 
 def gpu_memory(count):
-    """Bytes on the first GPU: those that PyTorch has given out at most since the last reset, or those in use as the driver counts them:
-    allocators keep what they freed, so the end shows the peak."""
+    """Returns bytes on the first GPU: the peak that PyTorch allocated since the last reset, or the driver's current count.
+    Allocators keep freed memory, so the driver's final count is the peak."""
     if count == 'allocator':
         import torch
 
@@ -77,7 +77,7 @@ def load(args):
 
 
 def batch_of(model, task, args):
-    """The very numbers of bench/batch-feeds.ts."""
+    """Returns the same values as bench/batch-feeds.ts."""
     import torch
 
     config = model.config
@@ -94,7 +94,7 @@ def batch_of(model, task, args):
 
 
 def layers_of(model):
-    """Names of the linear layers and convolutions that are tuned, and of the layer that gives logits."""
+    """Returns the names of the tuned linear layers and convolutions, and of the layer that computes the logits."""
     import torch.nn as nn
 
     kinds = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
@@ -102,8 +102,8 @@ def layers_of(model):
 
 
 def with_rows(model, rows):
-    """SPSFT by hand, as fast as autograd lets it be: the trained rows are merged into W, so that the forward pass and the gradient of the
-    input are one product each, and only those rows get a weight gradient. For linear layers without bias."""
+    """SPSFT by hand, as fast as autograd allows: the trained rows are merged into W, so that the forward pass and the input
+    gradient are one product each, and only those rows get a weight gradient. For linear layers without bias."""
     import torch
     import torch.nn.functional as F
 
@@ -147,13 +147,13 @@ def with_adapters(model, task, args):
 
     targets, head = layers_of(model)
     if args.method in ('dora', 'shira'):
-        # SHiRA has linear layers only, and so has our DoRA; where there are but convolutions, PEFT's DoRA takes those.
+        # SHiRA supports only linear layers, and so does our DoRA; if there are only convolutions, PEFT's DoRA uses them.
         targets = [name for name in targets if isinstance(model.get_submodule(name), nn.Linear)] or targets
     common = dict(r=args.rank, target_modules=targets, modules_to_save=None if task == 'CausalLM' else [head])
     if args.method == 'shira':
         config = ShiraConfig(**common)
     else:
-        # Experts are parameters of three axes, which PEFT targets by name.
+        # Experts are parameters with three axes, which PEFT targets by name.
         experts = [name for name, tensor in model.named_parameters() if tensor.dim() == 3 and '.experts.' in name]
         config = LoraConfig(**common, lora_alpha=16, lora_dropout=args.dropout, use_dora=args.method == 'dora', target_parameters=experts or None)
     model.requires_grad_(False)
@@ -234,7 +234,7 @@ def train(args):
 
 
 def matmul(args):
-    """The product of a linear layer over one batch, in GFLOP/s: the best run of half a second, eight products a run."""
+    """Returns the rate of one batch through a linear layer in GFLOP/s: the best of half a second, with eight products per run."""
     import torch
     import torch.nn.functional as F
 

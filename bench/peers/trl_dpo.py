@@ -31,7 +31,7 @@ def pairs_of(vocab, args, count):
 
 
 def tokenizer_of(vocab):
-    """Nothing is tokenized; the trainer asks it for the padding."""
+    """A tokenizer for the trainer, which only reads its padding token; nothing is tokenized."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
@@ -47,7 +47,7 @@ def trainer_of(model, args, folder):
     from peft import LoraConfig
 
     class OnIds(trl.DPOTrainer):
-        """Takes pairs of token ids as they are, in their order."""
+        """Trains on pairs of token ids unchanged, in their order."""
 
         def _prepare_dataset(self, dataset, *_, **__):
             return dataset
@@ -108,7 +108,7 @@ def opened(args):
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    # What a run imports is there in both measurements.
+    # Import here what a run imports, so that both measurements include it.
     import datasets, peft, trl  # noqa: F401
 
     model, _ = load(args)
