@@ -1,7 +1,7 @@
 """Logits of exported classifiers by Transformers and PEFT, in float32, for the input of `smokeLogits` (trainer/artifact/smoke-test.ts).
 
-Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, tokens, ids: [...]} or, of images, {…, side}
-Prints {name: logits [labels]}, of models that label tokens [tokens · labels]; an unexpected or missing weight is an error.
+Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, tokens, ids: [...]} or, for images, {…, side}
+Prints {name: logits [labels]}, or [tokens · labels] for models that label tokens; an unexpected or missing weight is an error.
 """
 import inspect
 import json
@@ -13,7 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 GOLDEN_RATIO = 0.618034
-# PEFT only warns of adapter weights that belong to nothing.
+# PEFT only warns about adapter weights that match nothing.
 warnings.filterwarnings("error", message=".*(unexpected|missing).*keys")
 
 
@@ -38,7 +38,7 @@ def logits(request):
         count = side * side * 3
         pixels = torch.tensor([4 * ((i * GOLDEN_RATIO) % 1) - 2 for i in range(count)]).reshape(1, side, side, 3)
         inputs = dict(pixel_values=pixels.permute(0, 3, 1, 2))
-        # Models with a table of positions resample it for images of another size only when asked to.
+        # Models with a table of positions resample it for images of another size only on request.
         own = model.get_base_model() if isinstance(model, PeftModel) else model
         if "interpolate_pos_encoding" in inspect.signature(own.forward).parameters:
             inputs["interpolate_pos_encoding"] = True

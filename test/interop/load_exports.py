@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 
 
 def load(folder):
-    # A model that also sees images is fed text alone.
+    # A model that also takes images is given only text.
     sees = hasattr(AutoConfig.from_pretrained(folder), "vision_config")
     model, info = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     wrong = {key: sorted(map(str, names)) for key, names in info.items() if names}

@@ -1,4 +1,4 @@
-"""Vectors of exported folders by sentence-transformers, for the input of `smokeLogits` (trainer/artifact/smoke-test.ts).
+"""Embeddings of exported folders by sentence-transformers, for the input of `smokeLogits` (trainer/artifact/smoke-test.ts).
 
 Usage: load_sentences.py REQUEST.json — a list of {name, folder, ids: [...]}. Prints {name: vector}.
 """

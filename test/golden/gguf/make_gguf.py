@@ -1,4 +1,4 @@
-"""Small GGUF fixtures and what the reference makes of them.
+"""Small GGUF fixtures and their reference results.
 
 quants.json        one row of each block type: the stored bytes (hex) and gguf's `quants.dequantize` of them as float32 bits (hex)
 tiny-llama.gguf    the folder ../llama as llama.cpp's converter would store it (q and k rows interleaved), F32/F16/BF16/Q8_0/Q5_0/Q4_1 mixed,
@@ -26,7 +26,7 @@ for name, blocks in [('F32', 64), ('F16', 64), ('BF16', 64), ('Q4_0', 2), ('Q4_1
     raw = rng.integers(0, 256, (blocks, size), dtype=np.uint8)
     halves = {'Q4_0': [0], 'Q4_1': [0, 2], 'Q5_0': [0], 'Q5_1': [0, 2], 'Q8_0': [0], 'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208],
               'Q2_K': [80, 82], 'Q3_K': [108], 'IQ4_NL': [0], 'IQ4_XS': [0], 'TQ1_0': [52], 'TQ2_0': [64]}.get(name, [])
-    for at in halves:  # every bit pattern is allowed in a block but for its scales, which are kept finite
+    for at in halves:  # every bit pattern is valid in a block, except that scales must be finite
         raw[:, at:at + 2] = (rng.standard_normal((blocks, 1)) * 0.01).astype(np.float16).view(np.uint8)
     if name in ('F32', 'F16', 'BF16'):
         x = rng.standard_normal(blocks * elements).astype(np.float32)

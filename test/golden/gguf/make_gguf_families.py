@@ -1,8 +1,8 @@
-"""Whole GGUF files of mixtures of experts and of Ministral 3, as llama.cpp's converter stores the golden folders beside this one: names by gguf's own
-maps, experts stacked, gate and up of gpt-oss apart, its four-bit blocks in ggml's order, rows of q and k interleaved where the converter does so.
+"""Whole GGUF files of mixtures of experts and of Ministral 3, as llama.cpp's converter stores the golden folders next to this one: names by gguf's
+own maps, experts stacked, gate and up of gpt-oss separate, its four-bit blocks in ggml's order, rows of q and k interleaved as by the converter.
 
-The first block of qwen3_moe has no experts, which llama.cpp does not compute, and is left out; the limit of the gates of gpt_oss is 7, as in all of
-llama.cpp. Transformers' loss and logits of these two (float32) are in their .json. The golden.json of the others holds for their GGUF files too.
+The first block of qwen3_moe has no experts, which llama.cpp does not support, so it is omitted; the limit of gpt_oss's gates is 7, as in all of
+llama.cpp. Transformers' loss and logits of these two (float32) are in their .json. The golden.json of the others is valid for their GGUF files, too.
 Made with gguf 0.19.0 and transformers 5.24.0.   run: OMP_NUM_THREADS=1 python make_gguf_families.py"""
 import json, os, re, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -21,13 +21,13 @@ def permute(w, heads):  # convert_hf_to_gguf.py, LlamaModel.permute
 
 
 def ggml_nibbles(blocks):
-    """Values 2i and 2i + 1 in byte i → values i and i + 16."""
+    """Converts values 2i and 2i + 1 in byte i to values i and i + 16."""
     values = np.stack((blocks & 15, blocks >> 4), axis=-1).reshape(*blocks.shape[:-1], 32)
     return values[..., :16] | (values[..., 16:] << 4)
 
 
 def stacked(weights, config):
-    """Tensors as gguf's maps name them in Hugging Face's manner; of four bits: (blocks, scales)."""
+    """Returns tensors under the Hugging Face names in gguf's maps; four-bit tensors as (blocks, scales)."""
     out, apart = {}, {}
     for name, x in weights.items():
         one = re.fullmatch(r'(model\.layers\.\d+)\.(?:block_sparse_moe|mlp)\.experts\.(\d+)\.(\w+)\.weight', name)
@@ -68,7 +68,7 @@ def without_first_block(weights):
 def write_golden(folder, config, weights, golden):
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config), attn_implementation='eager').eval()
     state = {n: torch.from_numpy(x) for n, x in weights.items()}
-    if folder == 'qwen3_moe':  # as Transformers 5 computes: gate and up of all experts in one tensor
+    if folder == 'qwen3_moe':  # as Transformers 5 computes it: gate and up of all experts in one tensor
         experts = stacked(weights, config)
         state = {n: x for n, x in state.items() if '.experts.' not in n}
         for layer in range(config['num_hidden_layers']):

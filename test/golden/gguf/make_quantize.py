@@ -1,8 +1,8 @@
-"""What ggml's own quantizers make of 2048 numbers, to hold ours against.
+"""Quantizes 2048 values with ggml's own quantizers, to compare ours with.
 
-quantize.json   values   float32 bits (hex): weights of several sizes, a block of zeros, one outlier, a block of equal numbers, one of one sign
-                bytes    by type, for the types with one right answer: the blocks by `ggml_quantize_chunk` (hex); gguf's `quants.quantize` gives the same
-                errors   by K-quant, which has none: root of the mean squared error of ggml's blocks, dequantized by gguf, over that of the values
+quantize.json   values   float32 bits (hex): weights of several sizes, a block of zeros, one outlier, a block of equal values, one of one sign
+                bytes    by type, for types with one correct answer: the blocks by `ggml_quantize_chunk` (hex); gguf's `quants.quantize` agrees
+                errors   by K-quant, for types without: root mean square error of ggml's blocks, dequantized by gguf, relative to the values
 
 Made with gguf 0.19.0 and libggml-base.so of @node-llama-cpp/linux-x64 3.22.1.   run: python make_quantize.py PATH/libggml-base.so
 """

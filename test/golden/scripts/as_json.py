@@ -1,4 +1,4 @@
-"""How golden files write numbers and tensors, and the generators that make them repeatable."""
+"""Writes numbers and tensors in the form of golden files, with generators that make them reproducible."""
 import torch
 
 numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]

@@ -1,11 +1,11 @@
-"""Transformers 5 renames some parameters in memory; what is written of a parameter goes under the name that its file has."""
+"""Maps parameters to their names in files, because Transformers 5 renames some of them in memory."""
 import os
 import torch
 from safetensors.torch import load_file
 
 
 def file_names(model, folder):
-    """Name in memory → name in the file; of halves that the file holds in one tensor that name with #0 or #1 behind it."""
+    """Maps names in memory to names in the file; halves that the file holds in one tensor have its name followed by #0 or #1."""
     file = load_file(os.path.join(folder, 'model.safetensors'))
     found = {}
     for name, p in model.named_parameters():
@@ -19,6 +19,6 @@ def file_names(model, folder):
 
 
 def joined(tensors):
-    """Tensors by their names in the file, with halves put together."""
+    """Returns tensors by their names in the file, with halves joined."""
     whole = {name.split('#')[0] for name in tensors}
     return {name: tensors[name] if name in tensors else torch.cat([tensors[f'{name}#0'], tensors[f'{name}#1']]) for name in sorted(whole)}

@@ -1,4 +1,4 @@
-"""A GGUF file with every weight as the float32 number that its block stands for: llama.cpp then computes without rounding activations to blocks.
+"""Converts every weight of a GGUF file to the float32 values that its blocks represent; llama.cpp then does not round activations to blocks.
 run: python gguf_to_float32.py FROM.gguf TO.gguf      (made with gguf 0.19.0)"""
 import sys
 import numpy as np

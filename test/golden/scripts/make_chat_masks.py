@@ -32,7 +32,7 @@ class Clock(datetime.datetime):
 
 chat.datetime = Clock
 
-# Template here → TRL's with marks.
+# Maps templates here to TRL's with marks.
 TRAINING = {
     "qwen3": "qwen3_training",
     "qwen2.5": "qwen2_5_training",
@@ -149,13 +149,13 @@ def train_tokenizer():
 
 
 def runs_of(mask):
-    """Begins and ends of the runs of 1."""
+    """Returns the starts and ends of the runs of 1."""
     edges = [i for i, (before, flag) in enumerate(zip([0, *mask], [*mask, 0])) if bool(before) != bool(flag)]
     return [list(pair) for pair in zip(edges[::2], edges[1::2])]
 
 
 def without_break(run, tokens):
-    """A run of TRL's without white space behind its end-of-turn token."""
+    """Returns a run of TRL's without the white space after its end-of-turn token."""
     begin, end = run
     trimmed = end
     while trimmed > begin and set(tokens[trimmed - 1]) <= set("ĊĠ"):
@@ -163,12 +163,12 @@ def without_break(run, tokens):
     return [begin, trimmed if trimmed > begin and tokens[trimmed - 1] in SPECIAL else end]
 
 
-# What a prompt ends with, and TRL marks, as the tokenizer writes it.
+# The end of a prompt that TRL marks, as the tokenizer writes it.
 HEADERS = {"gpt-oss": "<|start|>assistant", "qwen2.5": "Ċ", "deepseek-r1": "<｜Assistant｜>"}
 
 
 def clear_headers(tokenizer, template, conversation, mask, header):
-    """The mask without the header of each answer. Answers in a row are one run, so that the template has to say where each begins."""
+    """Returns the mask without the header of each answer. Consecutive answers form one run, so the template must say where each one starts."""
     messages = chat._alias_reasoning_fields(chat._normalize_chat_messages(conversation["messages"]))
     text, spans = chat.render_jinja_template(
         [messages], tools=conversation.get("tools"), chat_template=template, return_assistant_tokens_mask=True, **tokenizer.special_tokens_map
@@ -210,7 +210,7 @@ def main():
             ids = plain["input_ids"]
             row = {"count": len(ids), "sum": sum((i + 1) * id for i, id in enumerate(ids)) % (2**31 - 1)}
             other = encode(tokenizer, of_trl, conversation) if of_trl else plain if MARKS.search(own) else None
-            # TRL's template writes reasoning into earlier answers too: then the text is another, and there is nothing to compare.
+            # TRL's template also writes reasoning into earlier answers; then the text differs, and there is nothing to compare.
             if other is not None and other["input_ids"] == ids:
                 tokens = tokenizer.convert_ids_to_tokens(ids)
                 mask = other["assistant_masks"]

@@ -49,7 +49,7 @@ def run(model, names, inputs, labels, mode):
 
 
 def make(name, model, seed, inputs, labels, modes=('eval',), save=lambda model, folder: model.save_pretrained(folder)):
-    """Saves a jittered random model with what it gives for a small batch."""
+    """Saves a jittered random model with its results for a small batch."""
     jitter(model, seed)
     folder = os.path.join(OUT, name)
     os.makedirs(folder, exist_ok=True)
@@ -80,7 +80,7 @@ make('roberta', RobertaForSequenceClassification(RobertaConfig(**small, max_posi
 
 deberta = dict(**small, max_position_embeddings=32, relative_attention=True, pooler_dropout=0, pooler_hidden_size=32, layer_norm_eps=1e-7, num_labels=3)
 torch.manual_seed(211)
-# Projections of their own for positions, a row for each distance, absolute positions and segments too; 20 tokens run over the span of 16.
+# Separate projections for positions, a row for each distance, absolute positions and segments; 20 tokens exceed the span of 16.
 make('deberta_own_keys', DebertaV2ForSequenceClassification(DebertaV2Config(**deberta, share_att_key=False, pos_att_type=['c2p', 'p2c'],
      position_buckets=-1, max_relative_positions=16, position_biased_input=True, type_vocab_size=2, norm_rel_ebd='none', pooler_hidden_act='tanh')),
      212, dict(text(213, 20, 0, 3), token_type_ids=(torch.arange(20) >= 8).long().expand(3, 20).contiguous()), three)
@@ -94,7 +94,7 @@ torch.manual_seed(231)
 make('deit_teacher', DeiTForImageClassificationWithTeacher(DeiTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
      image_size=32, patch_size=8, num_labels=5)), 232, dict(pixel_values=pixels), two)
 torch.manual_seed(241)
-# Batch statistics over four images: at the last stage two would leave little to normalize.
+# Batch statistics over four images; with two, the last stage would have little to normalize.
 four, labels = torch.randn(4, 3, 24, 24, generator=seeded(243)), torch.tensor([3, 0, 2, 4])
 make('resnet_basic', ResNetForImageClassification(ResNetConfig(num_channels=3, embedding_size=16, hidden_sizes=[16, 32], depths=[2, 1], layer_type='basic',
      downsample_in_first_stage=True, num_labels=5)), 242, dict(pixel_values=four), labels, modes=('eval', 'train'))

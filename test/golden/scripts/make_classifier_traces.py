@@ -1,6 +1,6 @@
-"""Four steps of AdamW on classifiers of every family, by all parameters, by every third row (SPSFT) and by low-rank factors (LoRA), with PyTorch.
-Deterministic (1 thread). Inputs and labels are those of golden.json; dropout is off, running statistics stay.
-run: OMP_NUM_THREADS=1 python make_classifier_traces.py [name …]      (writes ../classifier_traces.json; of some folders: the others stay as they are)"""
+"""Four AdamW steps on classifiers of every family, for all parameters, every third row (SPSFT) and low-rank factors (LoRA), with PyTorch.
+Deterministic (1 thread). Inputs and labels are those of golden.json; dropout is off, and running statistics stay unchanged.
+run: OMP_NUM_THREADS=1 python make_classifier_traces.py [name …]      (writes ../classifier_traces.json; with names, only these are updated)"""
 import json, os, re, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 PATH = os.path.join(OUT, 'classifier_traces.json')
 FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin', 'bert_tokens', 'modernbert_tokens', 'deberta_tokens']
-# Layers of the blocks, by how their names go: low-rank factors are for these.
+# Layers of the blocks, by the form of their names; these get low-rank factors.
 IN_BLOCKS = re.compile(r'(^|\.)(layer|layers|albert_layers|blocks|stages)\.\d|\blayer\d\.\d')
 
 
@@ -26,11 +26,11 @@ def trace(name):
     def loss_of(model, changed):
         out = functional_call(model, changed, kwargs=inputs) if hasattr(model, 'config') else functional_call(model, changed, tuple(inputs.values()))
         logits = out if torch.is_tensor(out) else out.logits
-        # Of a label for each token, those of -100 do not count.
+        # With a label per token, those of -100 do not count.
         return torch.nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
 
     def train(parameters, weights, masks):
-        """@param weights the model's tensors that differ from its own, from the parameters"""
+        """@param weights returns the model's tensors that differ from its own, computed from the parameters"""
         return losses_of(parameters, lambda: loss_of(model, weights()), masks)
 
     def fresh():
@@ -52,7 +52,7 @@ def trace(name):
         masks.append((p, mask.reshape(p.shape) if mask.numel() == p.numel() else mask.reshape(-1, *[1] * (p.dim() - 1))))
         chosen.append((names[key], p))
     result['spsft'] = train([p for p, _ in masks], dict, masks)
-    # A head of the pretraining takes no part.
+    # A head for pretraining is not used.
     result['rows'] = [key for key, p in chosen if not key.endswith('.bias') and p.grad is not None]
     model, names = fresh()
     model.requires_grad_(False)

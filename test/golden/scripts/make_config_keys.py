@@ -1,7 +1,7 @@
-"""Every key of config.json that Transformers knows for the families we support, its default, and what changing it changes.
+"""Lists every key of config.json that Transformers knows for the families we support, its default, and what changing it changes.
 A key is known if the config class has it, if an older version wrote it, or if the code of the model reads it while it is built and
 run (many are read with getattr and belong to no class). Deterministic (fixed seeds, 1 thread).
-run: OMP_NUM_THREADS=1 python make_config_keys.py [folder [family…]]: only these families anew, the others as the file has them"""
+run: OMP_NUM_THREADS=1 python make_config_keys.py [folder [family…]]: with families, only these are updated"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
@@ -138,7 +138,7 @@ OLDER = dict(
                 'attention_head_size', 'pooler_hidden_size', 'summary_type', 'summary_use_proj', 'summary_activation',
                 'summary_first_dropout', 'summary_last_dropout'],
 )
-# What a key is changed to, where twice the number or the other boolean is no choice; a list: one after the other.
+# Replacement values of a key, if neither twice the number nor the other boolean is suitable; of a list, one after the other.
 CHANGES = dict(
     position_embedding_type=['rope', 'relative_key'], layers_block_type=[['full_attention', 'linear_attention']], block_ff_dim=[96], conv_L_cache=[4], full_attn_idxs=[[0]], block_ffn_dim_multiplier=[2.0],
     linear_num_key_heads=[1], linear_num_value_heads=[2], linear_key_head_dim=[4], linear_value_head_dim=[4], linear_conv_kernel_dim=[3],
@@ -166,12 +166,12 @@ CHANGES = dict(
     attn_implementation=['eager'], summary_type=['first'], summary_activation=['relu'], directionality=['uni'], pooler_type=['b'],
     sep_token_id=[5], decoder_start_token_id=[5], stage_names=[['a', 'b']], out_features=[['stage1']], out_indices=[[1]], attention_chunk_size=[3],
 )
-# Read by code that serves all models, and set by no file: how the model runs, not what it computes.
+# Keys read by code that serves all models and set by no file: they control how the model runs, not what it computes.
 INTERNAL = lambda key: key.startswith('__') or key in ('_attn_implementation', '_experts_implementation')
 
 
 def recorded(config_class):
-    """A class like this one that notes every attribute that is read, those that are missing too."""
+    """Returns a class like this one that records every attribute that is read, including missing ones."""
     reads = set()
 
     class Recording(config_class):
@@ -200,7 +200,7 @@ def batch(model, config):
 
 
 def measure(model_class, config, weights=None):
-    """What a model of this config gives: start values, outputs in evaluation and in training, gradients."""
+    """Returns the results of a model with this config: start values, outputs in evaluation and in training, gradients."""
     torch.manual_seed(7)
     model = model_class(config)
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -249,7 +249,7 @@ def choices(key, default):
 
 
 def count_drops(model_class, config_class, base, rates, key):
-    """How often something is dropped in one forward pass of training when this rate alone is not zero."""
+    """Returns how often something is dropped in one forward pass of training when only this rate is nonzero."""
     model = model_class(config_class(**{**base, **{rate: 0.0 for rate in rates}, key: 0.5}, attn_implementation='eager')).train()
     count, dropout, rand = 0, torch.nn.functional.dropout, torch.rand
 
@@ -289,9 +289,9 @@ for family, (model_class, config_class, base) in FAMILIES.items():
     measure(model_class, recording(**base))
     defaults = config_class()
     known = {key for key in vars(defaults) if not key.startswith('_')}
-    # Otherwise a size that differs by layer is not read.
+    # Otherwise, a size that differs by layer is not read.
     defaults.allow_global_per_layer_attribute_access = True
-    # Methods and properties are no keys; what is read under a private name is the same key.
+    # Methods and properties are not keys; a private name stands for the same key.
     read = {key for key in reads if not INTERNAL(key) and not key.startswith('_') and not hasattr(PreTrainedConfig, key) and
             not callable(getattr(defaults, key, None))}
     older = OLDER['all'] + OLDER.get(family, []) + (OLDER['decoders'] if 'CausalLM' in model_class.__name__ else [])

@@ -1,5 +1,5 @@
-"""Golden folders for values of config.json that change little, and were once computed wrongly: an activation of ResNet other than relu,
-tokens of padding inside and before a text, images that patches do not divide, a head of its own beside `tie_word_embeddings`.
+"""Golden folders for values of config.json with small effects that were once computed incorrectly: an activation of ResNet other than relu, padding
+tokens inside and before a text, images whose size is not a multiple of the patches, a separate head despite `tie_word_embeddings`.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_config_values.py [folder]"""
 import copy, json, os, sys
@@ -46,7 +46,7 @@ def run(model, names, inputs, labels, mode='eval'):
 
 
 def make(name, model, seed, inputs, labels, modes=('eval',), edit=None):
-    """Saves a jittered random model; `edit` changes the folder, and the model is read from it again, as Transformers does."""
+    """Saves a jittered random model; `edit` changes the folder, from which the model is read again as by Transformers."""
     jitter(model, seed)
     folder = os.path.join(OUT, name)
     model.eval().save_pretrained(folder)
@@ -65,7 +65,7 @@ def make(name, model, seed, inputs, labels, modes=('eval',), edit=None):
 
 four, five = torch.randn(4, 3, 24, 24, generator=seeded(303)), torch.tensor([3, 0, 2, 4])
 torch.manual_seed(301)
-# The activation stands behind the stem and behind each sum; inside a layer Transformers has relu whatever the config says.
+# The activation comes after the stem and after each sum; inside a layer, Transformers uses relu regardless of the config.
 make('resnet_gelu', ResNetForImageClassification(ResNetConfig(num_channels=3, embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2], hidden_act='gelu',
      num_labels=5)), 302, dict(pixel_values=four), five, modes=('eval', 'train'))
 
@@ -78,7 +78,7 @@ text = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_he
 
 
 def padded(seed, pad):
-    """Padding that is attended to, padding at the left, and a text of padding alone behind its first token."""
+    """Padding that is attended to, padding on the left, and a text with only padding after its first token."""
     ids = torch.randint(4, 64, (4, 12), generator=seeded(seed))
     seen = torch.ones_like(ids)
     ids[0, 3:5] = pad
@@ -100,7 +100,7 @@ make('bert_padded', BertForSequenceClassification(BertConfig(**text, max_positio
 
 
 def say_tied(folder):
-    """The file keeps its head, and the config says that it has none."""
+    """The file keeps its head, although the config says that it has none."""
     path = os.path.join(folder, 'config.json')
     with open(path) as file:
         config = json.load(file)
@@ -110,7 +110,7 @@ def say_tied(folder):
 
 
 def repeat_embedding(folder):
-    """The head stands in the file, with the numbers of the embedding."""
+    """The head is in the file, with the values of the embedding."""
     path = os.path.join(folder, 'model.safetensors')
     weights = load_file(path)
     save_file({**weights, 'lm_head.weight': weights['model.embed_tokens.weight'].clone()}, path, metadata={'format': 'pt'})
@@ -119,7 +119,7 @@ def repeat_embedding(folder):
 decoder = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
                max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=2)
 ids = torch.randint(3, 64, (2, 12), generator=seeded(343))
-ids[0, 5] = ids[1, 2] = 2  # the end of a text is the padding too, and packed texts have it inside
+ids[0, 5] = ids[1, 2] = 2  # the end-of-text token is also the padding, and packed texts contain it
 labels = ids.clone()
 inputs = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
 torch.manual_seed(341)

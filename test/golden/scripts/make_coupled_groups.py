@@ -1,9 +1,9 @@
-"""Coupled groups of the model folders beside this script by Torch-Pruning (1.6.1), with torch, transformers and timm of the README.
+"""Coupled groups of the model folders next to this script by Torch-Pruning (1.6.1), with torch, transformers and timm of the README.
 
-    OMP_NUM_THREADS=1 python make_coupled_groups.py [name …]     # writes ../coupled_groups.json; of some folders: the others stay as they are
+    OMP_NUM_THREADS=1 python make_coupled_groups.py [name …]     # writes ../coupled_groups.json; with names, only these are updated
 
-Of each group: how many channels it has, and its members as 'name part', the name that of the weight in the model's file. 'out' makes the
-channels or stands between them (rows, norm entries, features of embeddings and of tables), 'in' reads them (columns).
+For each group: its number of channels, and its members as 'name part', with the name of the weight in the model's file. 'out' makes the
+channels or is between them (rows, norm entries, features of embeddings and of tables), 'in' reads them (columns).
 """
 import json, os, sys
 import torch, torch.nn as nn, torch_pruning, transformers
@@ -15,7 +15,7 @@ GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'dinov2', 'dinov2_registers', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'resnet_basic']
 TINY_VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5)
 STAGED = dict(num_classes=3, depths=(1, 1, 2, 1), dims=(4, 6, 8, 12))
-BY_TIMM = {  # as make_classifier_families.py and make_vision_families.py made them
+BY_TIMM = {  # as created by make_classifier_families.py and make_vision_families.py
     'timm_resnext': ('resnext50_32x4d', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)),
     'timm_resnet': ('resnet18', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 16, 16, 24))),
     'timm_vit': ('vit_tiny_patch16_224', TINY_VIT),
@@ -77,7 +77,7 @@ def groups(name):
                 members.add(f'{file_name(target)} out')
             elif getattr(target, 'weight', None) is not None:
                 members.add(f"{file_name(target.weight)} {'in' if dependency.handler.__name__ == 'prune_in_channels' else 'out'}")
-        # A bias goes with its weight, and what a table adds to scores is no channel.
+        # A bias belongs to its weight, and what a table adds to scores is not a channel.
         members = {member for member in members if not member.endswith(('.bias out', 'relative_position_bias_table out'))}
         found.append(dict(channels=channels, members=sorted(members)))
     return found

@@ -1,5 +1,5 @@
-"""Four steps of AdamW on the golden folders of decoders, for rows, LoRA and everything: losses before each step and after the last.
-Deterministic (1 thread); rows and the start of LoRA follow from formulas, so nothing but losses is stored.
+"""Four AdamW steps on the golden folders of decoders, for rows, LoRA and all parameters: losses before each step and after the last one.
+Deterministic (1 thread); rows and the start values of LoRA follow from formulas, so only losses are stored.
 run: OMP_NUM_THREADS=1 python make_decoder_traces.py [folder]"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -10,7 +10,8 @@ from transformers.models.gemma4.modeling_gemma4 import Gemma4RMSNorm
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 FOLDERS = ['qwen3', 'qwen3_5', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'granite', 'granite4', 'granite4_mamba', 'lfm2', 'glm4', 'exaone4', 'hunyuan', 'cohere2', 'phi3', 'ministral3']
-# Gradients of keys that several layers read nearly cancel: in float32 those of PyTorch are up to 30% off, and AdamW takes a whole step along each.
+# Gradients of keys that several layers read nearly cancel: in float32, PyTorch's are up to 30% off, and AdamW takes a whole step along
+# each.
 DOUBLE = ['gemma4']
 LR, STEPS, RANK, ALPHA = 5e-3, 4, 4, 16
 TOKENS = 12
@@ -53,7 +54,7 @@ def traces(folder):
 
 
 def in_double(folder):
-    """In float64, norms and softmax too, which Transformers casts to float32. The angles of positions are those of float32."""
+    """Computes in float64, including norms and softmax, which Transformers casts to float32. Rotary angles are those of float32."""
     forward, softmax = Gemma4RMSNorm.forward, torch.nn.functional.softmax
 
     def norm(self, x):

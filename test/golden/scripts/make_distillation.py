@@ -1,6 +1,6 @@
-"""Losses, gradients and four steps of training of distillation, on golden folders of decoders. Teachers are logits by a formula. With all
-tokens the divergence is that of TRL's GKDTrainer; with the likeliest ones and the rest as one outcome that of its server distillation; over
-the likeliest ones alone torch.nn.functional.kl_div of renormalized distributions. Writes ../distillation.json.
+"""Losses, gradients and four training steps of distillation on golden folders of decoders. Teachers are logits from a formula. With all
+tokens, the divergence is that of TRL's GKDTrainer; with the most likely ones and the rest as one outcome, that of its server distillation;
+with only the most likely ones, torch.nn.functional.kl_div of renormalized distributions. Writes ../distillation.json.
 run: OMP_NUM_THREADS=1 python make_distillation.py   (torch, transformers, trl)"""
 import json, os
 import torch, transformers, trl
@@ -9,7 +9,7 @@ from trl.experimental.gkd import GKDTrainer
 from trl.experimental.server_distillation import server_distillation_trainer as server
 
 F = torch.nn.functional
-# Tokens of each sample, and the first one that is trained.
+# Tokens of each sample, and the index of the first trained one.
 LENGTHS = [dict(length=9, start=3), dict(length=12, start=1)]
 SHARED = dict(top_k=5, temperature=1.0, alpha=0.5, beta=0.0, rest='bucket')
 CASES = dict(forward={}, hot=dict(temperature=2.5), reverse=dict(beta=1.0), mixed=dict(beta=0.3, temperature=1.5), single=dict(top_k=1, alpha=1.0),
@@ -19,18 +19,18 @@ CASES = dict(forward={}, hot=dict(temperature=2.5), reverse=dict(beta=1.0), mixe
 
 
 def teacher_logits(vocab, count):
-    """[count, vocab]: more or less certain from target to target."""
+    """Returns logits [count, vocab] whose certainty differs between targets."""
     t, j = torch.arange(count, dtype=torch.float64)[:, None], torch.arange(vocab, dtype=torch.float64)[None]
     return (1.5 + t % 4) * torch.sin(1.3 * t + 0.7 * j + 0.01 * t * j)
 
 
 def batch(vocab):
-    """For each sample: its ids, and the places of its targets."""
+    """Returns, for each sample, its ids and the positions of its targets."""
     return [(torch.tensor([ids(vocab, k, n['length'])]), list(range(n['start'], n['length']))) for k, n in enumerate(LENGTHS)]
 
 
 def target_logits(model):
-    """The logits that predict each target, and the targets."""
+    """Returns the logits that predict each target, and the targets."""
     rows, targets = [], []
     for tokens, places in batch(model.config.vocab_size):
         logits = model(input_ids=tokens).logits[0]
@@ -40,7 +40,7 @@ def target_logits(model):
 
 
 def divergence(student, teacher, top_k, temperature, beta, rest):
-    """Of each target."""
+    """Returns the divergence for each target."""
     if top_k == 0:
         found = GKDTrainer.generalized_jsd_loss(student[None], teacher[None], beta=beta, temperature=temperature, reduction='none')
         return found.reshape(len(student), -1).sum(-1)

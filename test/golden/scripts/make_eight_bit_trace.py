@@ -1,6 +1,6 @@
-"""8,192 numbers under AdamW with 8-bit moments of bitsandbytes, and with float32 moments of PyTorch, for ten steps with given gradients:
-what the 8-bit moments of the trainer are compared with. Every 64th number is kept.
-run: python make_eight_bit_trace.py [folder], with torch and bitsandbytes 0.50.2 (its CPU library will do)"""
+"""8,192 values under AdamW with 8-bit moments of bitsandbytes and with float32 moments of PyTorch, for ten steps with given gradients:
+the reference for the trainer's 8-bit moments. Every 64th value is stored.
+run: python make_eight_bit_trace.py [folder], with torch and bitsandbytes 0.50.2 (its CPU library is sufficient)"""
 import json, os, sys
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ ROWS, COLUMNS, STEPS, EVERY = 32, 256, 10, 64
 rate, decay, betas, epsilon = 0.01, 0.01, (0.9, 0.999), 1e-8
 i = np.arange(ROWS * COLUMNS, dtype=np.float64)
 start = 0.1 * np.sin(0.11 * i)
-# So many decades within each block of 256 numbers.
+# Gradients over this many decades within each block of 256 values.
 gradient = lambda step, decades: 10 ** (-decades * ((i * 7919) % 997) / 997) * np.sin(1 + 0.37 * i + 0.5 * step)
 as_tensor = lambda x: torch.tensor(x.reshape(ROWS, COLUMNS), dtype=torch.float32)
 

@@ -1,6 +1,6 @@
-"""Tiny decoders as embedding models: one read causally whose last token is the vector (as Qwen3-Embedding, whose config names a class with a
-head that the files lack), one read both ways with layers behind the mean (as EmbeddingGemma); with the loss, gradients and vectors of
-sentence-transformers, and four steps of AdamW by all parameters and by low-rank factors. Deterministic (1 thread).
+"""Tiny decoders as embedding models: a causal one whose last token is the embedding (like Qwen3-Embedding, whose config names a class with a
+head that the files lack), and a bidirectional one with layers after the mean (like EmbeddingGemma); with the loss, gradients and embeddings of
+sentence-transformers, and four AdamW steps for all parameters and for low-rank factors. Deterministic (1 thread).
 run: OMP_NUM_THREADS=1 python make_embedding_decoders.py      (torch, transformers, sentence-transformers; writes ../embedding_decoders.json)"""
 import json, os
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -14,7 +14,7 @@ from transformers import Gemma3TextConfig, Gemma3TextModel, Qwen3Config, Qwen3Mo
 
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-# Texts of each sample: anchor, positive, negative; most are longer than the window.
+# Lengths of each sample's texts: anchor, positive, negative; most are longer than the window.
 LENGTHS = [(5, 9, 7), (8, 3, 6), (9, 6, 4)]
 WIDTH = 32
 small = dict(vocab_size=64, hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
@@ -33,7 +33,7 @@ def features(side):
 
 
 class Embedder(torch.nn.Module):
-    """The modules of a model of sentence-transformers behind a decoder, under the names of their folders."""
+    """The modules of a sentence-transformers model after a decoder, under the names of their folders."""
     def __init__(self, decoder, behind):
         super().__init__()
         self.decoder, self.behind = decoder, torch.nn.ModuleDict(behind)
@@ -75,7 +75,7 @@ PROMPTS = dict(qwen3_embedding=dict(query='Instruct: Find the answer\nQuery:', d
 
 
 def save(name, model, architecture):
-    """The folder as sentence-transformers writes it, without a tokenizer."""
+    """Writes the folder as sentence-transformers does, without a tokenizer."""
     folder = os.path.join(OUT, name)
     model.decoder.save_pretrained(folder)
     path = os.path.join(folder, 'config.json')
@@ -93,12 +93,12 @@ def save(name, model, architecture):
 
 
 def named(model):
-    """Name among the tensors of the folder → parameter."""
+    """Maps names of the folder's tensors to parameters."""
     return {key.removeprefix('decoder.').removeprefix('behind.'): p for key, p in model.named_parameters()}
 
 
 class Changed(torch.nn.Module):
-    """The same model with other tensors in place of some of its own."""
+    """The same model with some of its tensors replaced."""
     def __init__(self, model, changed):
         super().__init__()
         self.model, self.changed = model, changed

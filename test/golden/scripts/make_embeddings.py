@@ -1,5 +1,5 @@
-"""Losses and gradients of sentence-transformers on the tiny BERT, four steps of AdamW by all parameters, by every third row (SPSFT) and by
-low-rank factors (LoRA), and measures of its retrieval evaluator. Deterministic (1 thread), dropout off.
+"""Losses and gradients of sentence-transformers on the tiny BERT, four AdamW steps for all parameters, every third row (SPSFT) and
+low-rank factors (LoRA), and metrics of its retrieval evaluator. Deterministic (1 thread), dropout off.
 run: OMP_NUM_THREADS=1 python make_embeddings.py      (torch, transformers, sentence-transformers; writes ../embeddings.json)"""
 import json, os
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -14,7 +14,7 @@ from torch.func import functional_call
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 FOLDER = os.path.join(OUT, 'bert')
-# Texts of each sample: anchor, positive, two negatives.
+# Lengths of each sample's texts: anchor, positive, two negatives.
 LENGTHS = [(5, 9, 7, 4), (8, 3, 6, 9), (4, 6, 9, 5)]
 SCORES = [0.9, 0.1, 0.5]
 DIMENSIONS = 32
@@ -32,7 +32,7 @@ def features(side):
 
 
 class Embedder(torch.nn.Module):
-    """The modules of a model of sentence-transformers, with the encoder of the tiny BERT."""
+    """The modules of a sentence-transformers model, with the encoder of the tiny BERT."""
     def __init__(self, pooling='mean', normalize=True):
         super().__init__()
         self.encoder = transformers.BertModel.from_pretrained(FOLDER, add_pooling_layer=False, dtype=torch.float32, attn_implementation='eager').eval()
@@ -47,7 +47,7 @@ class Embedder(torch.nn.Module):
         return DIMENSIONS
 
     def __getitem__(self, module):
-        """The cached losses look at the kind of the first module."""
+        """The cached losses check the kind of the first module."""
         return (self.encoder, self.pooling)[module]
 
 
@@ -97,7 +97,7 @@ def compared(name):
 
 
 class Changed(torch.nn.Module):
-    """The same model with other tensors in place of some of its own."""
+    """The same model with some of its tensors replaced."""
     def __init__(self, model, changed):
         super().__init__()
         self.model, self.changed = model, changed

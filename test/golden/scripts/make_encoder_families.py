@@ -1,6 +1,6 @@
 """Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT and XLM-RoBERTa, with padding.
 Deterministic (fixed seeds, 1 thread).
-run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (of some folders: the others are not written)"""
+run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (with names, only these are written)"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
@@ -15,7 +15,7 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__, note
 
 
 def make(name, model_class, config, seed, inputs, labels):
-    """Saves a jittered random model with what it gives for a small batch."""
+    """Saves a jittered random model with its results for a small batch."""
     if len(sys.argv) > 2 and name not in sys.argv[2:]:
         return
     torch.manual_seed(seed)
@@ -41,7 +41,7 @@ def make(name, model_class, config, seed, inputs, labels):
 
 
 def text(seed, tokens, types=False):
-    """Three texts, the second filled up; with segments where asked for."""
+    """Three texts, the second padded; with segments if requested."""
     ids = torch.randint(3, 128, (3, tokens), generator=seeded(seed))
     seen = torch.ones_like(ids)
     seen[1, tokens * 2 // 3:] = 0
@@ -53,7 +53,7 @@ def text(seed, tokens, types=False):
 three = torch.tensor([0, 2, 1])
 distil = dict(vocab_size=128, max_position_embeddings=32, dim=32, hidden_dim=64, n_layers=2, n_heads=4)
 make('distilbert', DistilBertForSequenceClassification, DistilBertConfig(**distil, num_labels=3), 301, text(303, 12), three)
-# Positions that start as sines, no row for padding, another activation, one number to predict.
+# Positions that start as sines, no row for padding, another activation, and one number to predict.
 make('distilbert_regression', DistilBertForSequenceClassification, DistilBertConfig(**{**distil, 'n_heads': 2}, sinusoidal_pos_embds=True, pad_token_id=None,
      activation='relu', num_labels=1), 311, text(313, 16), torch.tensor([0.5, -1.0, 2.0]))
 electra = dict(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=32)
@@ -62,9 +62,9 @@ make('electra', ElectraForSequenceClassification, ElectraConfig(**electra, embed
 make('electra_wide', ElectraForSequenceClassification, ElectraConfig(**electra, embedding_size=32, type_vocab_size=1, hidden_act='gelu_new', num_labels=3),
      331, text(333, 15), three)
 modern = dict(vocab_size=128, hidden_size=32, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64, pad_token_id=0, num_labels=3)
-# 24 tokens run over the windows of four to each side; both thetas matter.
+# 24 tokens exceed the windows of four to each side; both thetas matter.
 make('modernbert', ModernBertForSequenceClassification, ModernBertConfig(**modern, num_hidden_layers=4, local_attention=8), 341, text(343, 24), three)
-# Biases everywhere, the mean of the tokens, windows longer than the text, and local blocks where the config says.
+# Biases everywhere, the mean of the tokens, windows longer than the text, and local blocks according to the config.
 make('modernbert_mean', ModernBertForSequenceClassification, ModernBertConfig(**modern, num_hidden_layers=2, local_attention=64, norm_bias=True, attention_bias=True,
      mlp_bias=True, classifier_bias=True, classifier_pooling='mean', classifier_activation='relu', hidden_activation='silu',
      layer_types=['sliding_attention', 'full_attention'], rope_parameters=dict(full_attention=dict(rope_type='default', rope_theta=500.0),
@@ -72,10 +72,10 @@ make('modernbert_mean', ModernBertForSequenceClassification, ModernBertConfig(**
 albert = dict(vocab_size=128, hidden_size=32, num_attention_heads=4, intermediate_size=48, max_position_embeddings=32, num_labels=3)
 # One block for all four layers.
 make('albert', AlbertForSequenceClassification, AlbertConfig(**albert, embedding_size=16, num_hidden_layers=4), 361, text(363, 12, True), three)
-# Five layers in two groups, three and two, each of two blocks; tables as wide as the blocks are projected too.
+# Five layers in two groups of three and two, with two blocks each; tables as wide as the blocks are also projected.
 make('albert_groups', AlbertForSequenceClassification, AlbertConfig(**albert, embedding_size=32, num_hidden_layers=5, num_hidden_groups=2, inner_group_num=2,
      hidden_act='gelu', type_vocab_size=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1), 371, text(373, 15), three)
-# Positions count from behind the padding token, which also stands inside the second text and has the same position everywhere.
+# Positions count from after the padding token, which is also inside the second text and always has the same position.
 xlm = text(383, 14)
 xlm['input_ids'][1] = torch.where(xlm['attention_mask'][1] == 1, xlm['input_ids'][1], 1)
 xlm['input_ids'][1, 4] = 1

@@ -1,6 +1,7 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, OLMoE and Granite 4, with tiny random weights. Gradients are under the names that we give to the
-matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
-Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, OLMoE and Granite 4, with
+tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
+packed here according to the format's definition; Transformers computes with the values that these blocks represent.
+Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
 import json, os, re, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -21,7 +22,7 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
 
 
 def parts_of(model, name, x):
-    """(our name, values) of a parameter of Transformers 5: matrices of experts [experts · out, in], gate and up apart where files have them so."""
+    """Returns (our name, values) of a parameter of Transformers 5: expert matrices [experts · out, in], with gate and up separate if files have them so."""
     family = model.config.get_text_config().model_type
     of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.', 'granitemoehybrid': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
     at, experts, last = name.partition(of_block)
@@ -46,7 +47,7 @@ VALUES = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3,
 
 
 def pack(x):
-    """[experts, out, in] → codes [experts, out, in / 32, 16], scales [experts, out, in / 32], and the numbers that they stand for."""
+    """Converts [experts, out, in] to codes [experts, out, in / 32, 16], scales [experts, out, in / 32], and the values that they represent."""
     blocks = x.reshape(*x.shape[:-1], -1, 32)
     exponent = torch.floor(torch.log2(blocks.abs().amax(-1, keepdim=True).clamp_min(1e-30))) - 2
     codes = (blocks / 2**exponent).unsqueeze(-1).sub(VALUES).abs().argmin(-1)
@@ -56,7 +57,7 @@ def pack(x):
 
 
 def as_published(path):
-    """The file as Qwen publishes it: the experts of a block in two tensors, as they are in memory, and a layer that guesses further tokens."""
+    """Rewrites the file as Qwen publishes it: the experts of a block in two tensors, as in memory, and a layer that predicts further tokens."""
     kept, fused = {}, {}
     for name, values in load_file(path).items():
         at, expert, last = re.match(r'(.*\.experts\.)(\d+)\.(\w+)\.weight$', name).groups() if '.experts.' in name else (None, None, None)
@@ -80,14 +81,14 @@ def make(name, model_class, config, seed, tokens, mxfp4=False, published=False):
     packed = {}
     with torch.no_grad():
         for n, p in model.named_parameters():
-            # States that last from chunk to chunk: those of a new model are forgotten within a few tokens.
+            # States that last from chunk to chunk; those of a new model are forgotten within a few tokens.
             if n.endswith('A_log'):
                 p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
             p.add_((0.5 if re.search(r'(mlp\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj|block_sparse_moe\.router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
                 packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
                 p.copy_(stands_for.transpose(1, 2))
-        # Biases that the choice of experts adds to their scores.
+        # Biases that are added to the experts' scores for the choice of experts.
         for n, p in model.named_buffers():
             if n.endswith(('expert_bias', 'e_score_correction_bias')):
                 p.add_(0.3 * torch.randn(p.shape, generator=generator))
@@ -128,24 +129,24 @@ if __name__ == '__main__':
     small = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
                  rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=False)
     make('mixtral', MixtralForCausalLM, MixtralConfig(**small, intermediate_size=24, num_local_experts=4, num_experts_per_tok=2), 401, 12)
-    # One expert a token, windows, and one embedding for both ends.
+    # One expert per token, windows, and tied embeddings.
     make('mixtral_window', MixtralForCausalLM, MixtralConfig(**{**small, 'tie_word_embeddings': True}, head_dim=12, intermediate_size=20, num_local_experts=3,
          num_experts_per_tok=1, sliding_window=5), 411, 16)
-    # More experts than a token's choices can reach; a plain block first.
+    # More experts than the tokens' choices can reach; a plain block first.
     qwen = dict(head_dim=12, intermediate_size=40, moe_intermediate_size=16, num_experts=8, num_experts_per_tok=3)
     make('qwen3_moe', Qwen3MoeForCausalLM, Qwen3MoeConfig(**{**small, 'num_hidden_layers': 3}, **qwen, norm_topk_prob=True, mlp_only_layers=[0]), 421, 12)
     make('qwen3_moe_step', Qwen3MoeForCausalLM, Qwen3MoeConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, **qwen, norm_topk_prob=False,
          decoder_sparse_step=2, attention_bias=True, use_sliding_window=True, sliding_window=5), 431, 16)
-    # Sinks, windows in every other block, yarn, a clamp that binds; then four-bit experts.
+    # Sinks, windows in every other block, yarn, a clamp that takes effect; then four-bit experts.
     oss = {**small, 'head_dim': 16, 'intermediate_size': 32, 'num_local_experts': 4, 'num_experts_per_tok': 2}
     make('gpt_oss', GptOssForCausalLM, GptOssConfig(**oss, sliding_window=5, swiglu_limit=0.2, rope_parameters=dict(rope_type='yarn', rope_theta=10000.0,
          factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=16), attn_implementation='eager'), 441, 24)
     make('gpt_oss_mxfp4', GptOssForCausalLM, GptOssConfig(**{**oss, 'num_hidden_layers': 1}, sliding_window=32, attn_implementation='eager'), 451, 12, mxfp4=True)
-    # Experts in addition to the MLP, routed by the states before the block's norms, each with a scale of its own.
+    # Experts in addition to the MLP, routed by the states before the block's norms, each with its own scale.
     make('gemma4_experts', Gemma4ForCausalLM, Gemma4TextConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=40, head_dim=8, global_head_dim=16,
          num_global_key_value_heads=1, attention_k_eq_v=True, hidden_size_per_layer_input=0, layer_types=['sliding_attention', 'full_attention'],
          sliding_window=5, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=12, attn_implementation='eager'), 461, 16)
-    # Blocks with a state next to blocks that attend, longer than one chunk of 64 tokens, and a shared expert behind a gate of its own.
+    # Blocks with a state next to blocks with attention, longer than one chunk of 64 tokens, and a shared expert with its own gate.
     delta = dict(**{**small, 'num_hidden_layers': 3, 'max_position_embeddings': 128}, head_dim=16, moe_intermediate_size=16, shared_expert_intermediate_size=20,
                  num_experts=6, num_experts_per_tok=2, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6,
                  layer_types=['linear_attention', 'full_attention', 'linear_attention'])
@@ -155,20 +156,20 @@ if __name__ == '__main__':
     towers = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, patch_size=4, out_hidden_size=32, num_position_embeddings=16)
     make('qwen3_5_moe_images', Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeConfig(text_config={**delta, 'linear_num_value_heads': 2, 'attention_bias': True,
          'rope_parameters': grids}, vision_config=towers, image_token_id=60, video_token_id=61, vision_start_token_id=62, vision_end_token_id=63), 481, 16, published=True)
-    # Products of all that a head of keys has to do with in one matrix; a plain block first; weights that do not sum to 1.
+    # Everything that belongs to a key head in one matrix; a plain block first; weights that do not sum to 1.
     make('qwen3_next', Qwen3NextForCausalLM, Qwen3NextConfig(**delta, intermediate_size=40, rope_parameters=turns, norm_topk_prob=True, mlp_only_layers=[0]), 491, 72)
     make('qwen3_next_step', Qwen3NextForCausalLM, Qwen3NextConfig(**{**delta, 'tie_word_embeddings': True, 'linear_num_value_heads': 2, 'attention_bias': True,
          'linear_value_head_dim': 8}, intermediate_size=40, rope_parameters=turns, norm_topk_prob=False, decoder_sparse_step=2), 501, 16)
-    # Experts that are chosen by sigmoids with a bias: after convolutions and attention, a plain block first; then in two of four groups, next to an
-    # expert that computes every token, with weights that sum to 1.5.
+    # Experts that are chosen by sigmoids with a bias: after convolutions and attention, a plain block first; then in two of four groups,
+    # next to an expert that computes every token, with weights that sum to 1.5.
     make('lfm2_moe', Lfm2MoeForCausalLM, Lfm2MoeConfig(**{k: v for k, v in small.items() if k not in ('rms_norm_eps', 'num_hidden_layers', 'tie_word_embeddings')},
          num_hidden_layers=3, intermediate_size=40, moe_intermediate_size=16, num_experts=6,
          num_experts_per_tok=2, num_dense_layers=1, layer_types=['conv', 'full_attention', 'conv']), 511, 12)
     make('glm4_moe', Glm4MoeForCausalLM, Glm4MoeConfig(**{**small, 'num_hidden_layers': 3}, head_dim=16, intermediate_size=40, moe_intermediate_size=16,
          n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5,
          attention_bias=True, use_qk_norm=True), 521, 12)
-    # Keys and values of one short vector: heads whose values are narrower, queries of a short vector with biases, yarn that grows the scores, two of four
-    # groups of experts; then heads whose values are wider, queries of the states, and halves that turn.
+    # Keys and values from one latent vector: heads with narrower values, queries from a latent vector with biases, yarn that scales the
+    # scores, two of four groups of experts; then heads with wider values, queries from the states, and rotation in halves.
     latent = {**{k: v for k, v in small.items() if k != 'num_key_value_heads'}, 'num_key_value_heads': 4, 'kv_lora_rank': 12, 'intermediate_size': 40, 'moe_intermediate_size': 16}
     make('deepseek_v3', DeepseekV3ForCausalLM, DeepseekV3Config(**latent, q_lora_rank=20, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6, n_routed_experts=8,
          num_experts_per_tok=3, n_shared_experts=1, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5, attention_bias=True,
@@ -176,9 +177,9 @@ if __name__ == '__main__':
                               original_max_position_embeddings=16)), 551, 24)
     make('glm4_moe_lite', Glm4MoeLiteForCausalLM, Glm4MoeLiteConfig(**{**latent, 'tie_word_embeddings': True}, q_lora_rank=None, qk_nope_head_dim=6, qk_rope_head_dim=8,
          v_head_dim=16, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=2, mlp_layer_types=['sparse', 'dense'], rope_interleave=False), 561, 12)
-    # Weights that do not sum to 1, and norms of all queries, or keys, together.
+    # Weights that do not sum to 1, and norms over all queries, or keys, together.
     make('olmoe', OlmoeForCausalLM, OlmoeConfig(**small, intermediate_size=16, num_experts=6, num_experts_per_tok=2), 531, 12)
-    # Mamba-2, and next to the experts an MLP that every token goes through.
+    # Mamba-2, and an MLP for every token next to the experts.
     make('granite4_experts', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=16, shared_intermediate_size=20,
          num_local_experts=4, num_experts_per_tok=2, layer_types=['mamba', 'attention'], mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, embedding_multiplier=12.0,
          logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3), 541, 12)

@@ -1,6 +1,6 @@
-"""Mixtures of experts with PyTorch: four steps of AdamW by all parameters but the routers', by every third row (SPSFT) and by low-rank factors of
-attention (LoRA), and row scores by what data and gradients say, from PyTorch's own gradients, sample by sample. Matrices of experts are under our
-names, all of a stack one below the other. Deterministic (1 thread).
+"""Mixtures of experts with PyTorch: four AdamW steps for all parameters except the routers', every third row (SPSFT) and low-rank factors of
+attention (LoRA), and row scores by data and gradients from PyTorch's own gradients, sample by sample. Expert matrices have our names,
+stacked in one matrix. Deterministic (1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_traces.py      (writes ../expert_traces.json)"""
 import json, os, re
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -32,9 +32,9 @@ def train(model, parameters, weights, masks):
 
 
 def marked(model, name, p):
-    """A mask of every third row of each of our matrices inside a parameter, and their names."""
+    """Returns a mask of every third row of each of our matrices inside a parameter, and their names."""
     inside, names = torch.zeros_like(p), []
-    # The parts are views of the parameter, so that what is written into them is written into it.
+    # The parts are views of the parameter, so writing to them writes to it.
     numbered = torch.arange(p.numel(), dtype=torch.float64).reshape(p.shape)
     for ours, part in parts_of(model, name, numbered):
         rows = part[torch.arange(part.shape[0]) % EVERY == 0]
@@ -74,7 +74,7 @@ def traces(name):
 
 
 def lora_of_experts(name):
-    """Low-rank factors of each expert: A [experts · rank, in] and B [experts · out, rank], one expert below the other."""
+    """Low-rank factors of each expert: A [experts · rank, in] and B [experts · out, rank], stacked by expert."""
     model = opened(name)
     model.requires_grad_(False)
     factors, names = {}, []
@@ -104,7 +104,7 @@ def lora_of_experts(name):
 
 
 def scores(name):
-    """Norm over all rows, and every eleventh row, of each measure."""
+    """Returns the norm over all rows, and every eleventh row, of each measure."""
     model = opened(name)
     weights = {ours: part.detach().double().clone() for n, p in model.named_parameters() for ours, part in parts_of(model, n, p) if part.dim() == 2}
     samples = []
@@ -130,7 +130,7 @@ def scores(name):
 
 
 def seen_squares(model):
-    """Σ x² of what each expert's first products read, [experts, inputs], by the name of the stack."""
+    """Returns Σ x² of the inputs of each expert's first products, [experts, inputs], by name of the stack."""
     found = {}
     for at, module in model.named_modules():
         if not hasattr(module, 'num_experts') or not at.endswith('.experts'):

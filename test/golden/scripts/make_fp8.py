@@ -1,6 +1,6 @@
-"""The golden folder qwen3_fp8: linear layers in 8-bit floats (E4M3) with a scale for each block of 128 × 128, as Qwen3-FP8 and DeepSeek store them, in two
-shards. The codes and the numbers that they stand for are PyTorch's own (torch.float8_e4m3fn); Transformers computes with those numbers, and its own
-dequantizer gives the same ones. Deterministic (fixed seeds, 1 thread).
+"""The golden folder qwen3_fp8: linear layers in 8-bit floats (E4M3) with a scale per block of 128 × 128, as Qwen3-FP8 and DeepSeek store them, in two
+shards. The codes and the values that they represent are PyTorch's own (torch.float8_e4m3fn); Transformers computes with those values, and its
+dequantizer agrees. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_fp8.py [folder]"""
 import json, math, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'

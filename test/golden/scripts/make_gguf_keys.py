@@ -1,4 +1,4 @@
-"""Every key of metadata that belongs to an architecture, as the package gguf of llama.cpp lists them.
+"""Lists every metadata key that belongs to an architecture, from llama.cpp's package gguf.
 run: python make_gguf_keys.py [folder]      (needs gguf)"""
 import json, os, sys
 from importlib.metadata import version

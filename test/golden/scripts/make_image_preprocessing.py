@@ -1,4 +1,4 @@
-"""What Transformers' image processors make of a small picture, by PIL: test/golden/image_preprocessing/ (see ../README.md)."""
+"""Writes a small picture processed by Transformers' image processors with PIL: test/golden/image_preprocessing/ (see ../README.md)."""
 import json
 import os
 

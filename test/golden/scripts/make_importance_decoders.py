@@ -1,6 +1,6 @@
-"""Row scores of decoders by the measures that look at data, from PyTorch's own gradients: element-wise ones and taylor_row of one batch with
-padding on the right and masked targets, the others sample by sample and without padding, so that no padding can count.
-Deterministic (1 thread). Samples are formulas of their numbers, so that none are stored.
+"""Row scores of decoders for the measures that use data, from PyTorch's own gradients: element-wise ones and taylor_row from one batch with
+padding on the right and masked targets, the others sample by sample without padding, so that padding cannot count.
+Deterministic (1 thread). Samples follow from formulas, so none are stored.
 run: OMP_NUM_THREADS=1 python make_importance_decoders.py [folder]"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -10,9 +10,10 @@ from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-# Norms of each head; the same as distances from 1, with windows; blocks that read keys and values of others, and an input for each; rows of queries, keys and values (of gate and up) in one layer.
+# Norms per head; the same as distances from 1, with windows; blocks that read keys and values of others, with an input for each; and rows
+# of queries, keys and values (or gate and up) in one layer.
 FOLDERS = ['qwen3', 'qwen3_5', 'lfm2', 'cohere2', 'gemma3', 'gemma4', 'phi3']
-# Tokens of each sample, and how many at its start are no targets.
+# Tokens of each sample, and the number at its start that are not targets.
 LENGTHS, PROMPTS = [11, 4, 7, 9], [5, 1, 3, 2]
 
 
@@ -22,7 +23,7 @@ def sample(i, vocabulary):
 
 
 def batch_of(indices, vocabulary):
-    """The samples with padding on the right, up to the longest of them."""
+    """Returns the samples with padding on the right, up to the longest."""
     samples = [sample(i, vocabulary) for i in indices]
     longest = max(len(ids) for ids, _ in samples)
     fill = lambda values, by: values + [by] * (longest - len(values))
@@ -31,7 +32,7 @@ def batch_of(indices, vocabulary):
     return {name: torch.tensor(values) for name, values in rows.items()}
 
 
-# A norm that multiplies by a gate behind it, which is not its own.
+# A norm that multiplies by a gate after it, which does not belong to it.
 GATED = 'Qwen3_5RMSNormGated'
 
 
@@ -71,10 +72,10 @@ def scores_of(name):
     result = {}
     for n, p in model.named_parameters():
         at = n.removesuffix('.weight')
-        # Numbers that are used as they are, and filters over tokens.
+        # Parameters that are used directly, and filters over tokens.
         if at not in modules or isinstance(modules[at], torch.nn.Conv1d):
             continue
-        # Gemma's norms multiply by 1 more than what they hold.
+        # Gemma's norms multiply by their weight plus 1.
         weight = p.detach().double() + (1 if type(modules[at]).__name__ in ('Gemma3RMSNorm', 'Qwen3_5RMSNorm') else 0)
         products = (lambda g: (g * weight).reshape(weight.shape[0], -1))
         if weight.dim() == 1:
@@ -84,7 +85,7 @@ def scores_of(name):
         result[names[n]] = dict(taylor=products(whole[n]).abs().sum(1), taylor_row=products(whole[n]).sum(1).abs(),
                                 fisher=torch.stack([products(g[n]).sum(1) for g in single]).square().mean(0), wanda=wanda)
     by_measure = {m: joined({n: found[m] for n, found in result.items()}) for m in ('taylor', 'taylor_row', 'fisher', 'wanda')}
-    # Norm over all rows, and every eleventh row.
+    # The norm over all rows, and every eleventh row.
     numbers = lambda s: [float(f'{s.norm().item():.6g}'), *(float(f'{v:.6g}') for v in s[::11][:8].tolist())]
     return {n.removesuffix('.weight'): {m: numbers(found[n]) for m, found in by_measure.items()} for n in by_measure['taylor']}
 

@@ -1,6 +1,6 @@
-"""Row scores of classifiers of every kind by every measure that looks at data, from PyTorch's own gradients, sample by sample.
-Deterministic (1 thread). Samples are formulas of their numbers, so that none are stored.
-run: OMP_NUM_THREADS=1 python make_importance_families.py [folder [name …]]      (of some folders: the others stay as they are; timm's also need timm)"""
+"""Row scores of classifiers of every kind for every measure that uses data, from PyTorch's own gradients, sample by sample.
+Deterministic (1 thread). Samples follow from formulas, so none are stored.
+run: OMP_NUM_THREADS=1 python make_importance_families.py [folder [name …]]      (with names, only these are updated; timm's also need timm)"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
@@ -16,7 +16,7 @@ LABELS = [0, 1, 2, 0, 1]
 
 
 def sample(i, vocabulary, side):
-    """What the model is fed of sample i, and how many tokens of it are seen."""
+    """Returns the input of sample i, and its number of visible tokens."""
     if vocabulary is None:
         at = numpy.arange(3 * side * side, dtype=numpy.float64)
         return dict(pixel_values=torch.tensor(numpy.sin(0.7 * at + i).astype(numpy.float32)).reshape(1, 3, side, side)), None
@@ -26,12 +26,12 @@ def sample(i, vocabulary, side):
 
 
 def scale_of(module):
-    """What a layer scale multiplies by."""
+    """Returns the factor of a layer scale."""
     return module.gamma if type(module).__name__ == 'LayerScale' else getattr(module, 'lambda1', None)
 
 
 class Watch:
-    """Inputs and outputs of every layer with rows, of one sample, as they are before others write into them; what nobody reads is left out."""
+    """Inputs and outputs of every layer with rows for one sample, before others write to them; unread values are omitted."""
 
     def __init__(self, model):
         self.calls = {}
@@ -41,7 +41,7 @@ class Watch:
 
     def take(self, seen):
         cut = lambda x: x[:, :seen] if seen is not None and x.dim() > 1 and x.shape[1] == TOKENS else x
-        # The head reads the class token alone.
+        # The head reads only the class token.
         last = lambda name, x: x[:, :1] if name.endswith('it.layernorm') or name == 'norm' and x.dim() == 3 else x
         calls = {name: [(last(name, cut(x)), last(name, cut(y))) for x, y in pairs] for name, pairs in self.calls.items()}
         self.calls = {}
@@ -49,21 +49,21 @@ class Watch:
 
 
 def channels_last(module, x):
-    """[…, channels]: of an image the channels are first for convolutions and for norms that say so."""
+    """Returns x as […, channels]; for images, channels come first in convolutions and in norms that say so."""
     is_first = (isinstance(module, (torch.nn.Conv2d, torch.nn.BatchNorm2d)) or getattr(module, 'data_format', '') == 'channels_first' or
                 type(module).__name__ == 'LayerNorm2d' or getattr(module, 'channel_dim', -1) == 1)
     return (x.movedim(1, -1) if is_first else x).flatten(0, -2)
 
 
 def squares(module, x, y, weight):
-    """Of one sample, to be summed: what wanda and activation take the root of. The first by input, the second by row."""
+    """Returns the terms of one sample, to be summed, whose root wanda and activation take: the first by input, the second by row."""
     if isinstance(module, torch.nn.Embedding):
         count = torch.bincount(x.flatten(), minlength=weight.shape[0]).double()
         return count, count * weight.double().square().sum(1)
     out = channels_last(module, y).double()
     if weight.squeeze().dim() == 1:
         bias = 0 if getattr(module, 'bias', None) is None else module.bias.double().flatten()
-        # A response norm adds its input, which is not its rows'.
+        # A response norm adds its input, which does not belong to its rows.
         out = out - channels_last(module, x).double() if type(module).__name__.endswith(('GRN', 'ResponseNorm')) else out
         return (out - bias).square().sum(0), out.square().sum(0)
     return channels_last(module, x).double().square().sum(0), out.square().sum(0)
@@ -95,7 +95,7 @@ def scores_of(name):
         gradients.append({n: p.grad.detach().double().clone() for n, p in model.named_parameters() if p.grad is not None})
         for at, calls in watch.take(seen).items():
             weight = (modules[at].weight if scale_of(modules[at]) is None else scale_of(modules[at])).detach()
-            # DeBERTa's layers that are called twice also read what no sample owns; ALBERT's are called once for each layer that shares them.
+            # DeBERTa's layers that are called twice also read what no sample owns; ALBERT's are called once per layer that shares them.
             if vocabulary is not None and (len(calls) > 1 and not is_albert or calls[0][0].shape[0] != 1):
                 continue
             for call in calls:
@@ -108,7 +108,7 @@ def scores_of(name):
         if kind not in ('weight', 'lambda1', 'layer_scale_parameter', 'gamma') or n not in gradients[0]:
             continue
         weight, at = p.detach().double(), n if kind == 'layer_scale_parameter' or kind == 'gamma' and scale_of(modules[at]) is None else at
-        # A table of one row stays a table.
+        # A table with one row stays a table.
         if weight.squeeze().dim() == 1 and not isinstance(modules.get(at), torch.nn.Embedding):
             weight = weight.flatten()
             for g in gradients:
@@ -123,7 +123,7 @@ def scores_of(name):
                      class_max_taylor=classes.max(0).values, class_mean_taylor=classes.mean(0))
         if at in sums:
             found |= dict(wanda=wanda(modules[at], weight, sums[at][0]), activation=sums[at][1].sqrt())
-        # Norm over all rows, and every eleventh row.
+        # The norm over all rows, and every eleventh row.
         result[names[n].removesuffix('.weight')] = {m: [float(f'{s.norm().item():.6g}'), *(float(f'{v:.6g}') for v in s[::11][:4].tolist())]
                                                    for m, s in found.items()}
     return result

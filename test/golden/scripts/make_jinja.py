@@ -1,8 +1,8 @@
-"""What Jinja, as Transformers sets it up, makes of some hundred expressions and of chat templates of the shapes that models have.
+"""Renders about a hundred expressions, and chat templates in the forms of real models, with Jinja as set up by Transformers.
 
-Run: python make_jinja.py ../jinja      (transformers 5.24.0, Jinja 3.1.6; the clock of templates stands at 2024-07-04 15:05:09)
-Writes expressions.json (template, variables, output or null where it is an error) and conversations.json (the same for the templates in
-templates/, with the stretches of `{% generation %}` in characters).
+Run: python make_jinja.py ../jinja      (transformers 5.24.0, Jinja 3.1.6; the clock of templates is set to 2024-07-04 15:05:09)
+Writes expressions.json (template, variables, output or null for an error) and conversations.json (the same for the templates in
+templates/, with the spans of `{% generation %}` in characters).
 """
 
 import datetime
@@ -105,7 +105,7 @@ def render(source, variables, **more):
             for block in template.generate(**variables, **more):
                 blocks.append(block)
         text = "".join(blocks)
-        # What has an address in it, or is drawn at random, cannot be held to.
+        # Text that contains an address, or is random, cannot be reproduced.
         return None if " at 0x" in text else [text, [list(s) for s in spans]]
     except Exception:
         return None

@@ -1,4 +1,4 @@
-"""Losses, gradients, metrics and four steps of training of TRL's KTOTrainer, on golden folders of decoders. The trainer prepares the data
+"""Losses, gradients, metrics and four training steps of TRL's KTOTrainer, on golden folders of decoders. The trainer prepares the data
 itself: tokens, end tokens, and the mismatched answers of its reference point. Writes ../kto.json.
 run: OMP_NUM_THREADS=1 python make_kto.py   (torch, transformers, peft, trl)"""
 import json, os
@@ -12,12 +12,12 @@ EOS = 2
 # Tokens of each prompt and answer, without the end token.
 LENGTHS = [dict(prompt=4, answer=6, label=True), dict(prompt=2, answer=7, label=False), dict(prompt=5, answer=3, label=True),
            dict(prompt=3, answer=4, label=True)]
-# Added to the model's own log-probabilities where a reference other than itself is wanted.
+# Added to the model's own log-probabilities for a reference other than the model itself.
 OFFSETS = dict(answers=[0.7, -1.1, -0.4, 0.9], above=[-1.5, 0.3, -0.8, -0.6], below=[1.5, -0.3, 0.8, 0.6])
 
 
 def word(token):
-    # Special tokens are found within words: none is the beginning of another.
+    # Special tokens are found within words, so none may be the beginning of another.
     return f'w{token}.'
 
 

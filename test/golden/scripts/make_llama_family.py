@@ -27,20 +27,20 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
 
 
 def make(name, model_class, config, seed, tokens):
-    """Saves a jittered random model with what it gives for a padded batch of two."""
+    """Saves a jittered random model with its results for a padded batch of two."""
     if ONLY and name not in ONLY:
         return
     torch.manual_seed(seed)
     model = model_class(config).eval()
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
-        # States that last from chunk to chunk: those of a new model are forgotten within a few tokens.
+        # States that last from chunk to chunk; those of a new model are forgotten within a few tokens.
         for n, p in model.named_parameters():
             if n.endswith('A_log'):
                 p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
         for p in model.parameters():
             p.add_(0.05 * torch.randn(p.shape, generator=generator))
-        # Numbers that are no parameters, and multiply the output of a block.
+        # Buffers, which are not parameters, that multiply the output of a block.
         for n, b in model.named_buffers():
             if n.endswith('layer_scalar'):
                 b.add_(0.3 * torch.randn(b.shape, generator=generator))
@@ -54,7 +54,7 @@ def make(name, model_class, config, seed, tokens):
     model.save_pretrained(folder)
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
     out.loss.backward()
-    # Of a model that also sees images: by the names of today.
+    # For a model that also takes images: under the current names.
     names = {n: re.sub('^language_model.model.', 'model.language_model.', re.sub('^language_model.lm_head.', 'lm_head.', name))
              for n, name in file_names(model, folder).items()}
     grads = {names[n]: dict(shape=list(p.shape), l2=float(f'{p.grad.double().norm().item():.8g}'), first4=numbers(p.grad.flatten()[:4]))
@@ -68,7 +68,7 @@ def make(name, model_class, config, seed, tokens):
 
 small = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=False)
-# A head of 16 features with these numbers has frequencies in all three regions of the rule: kept, blended, stretched.
+# With these values, a head of 16 features has frequencies in all three regions of the rule: kept, blended, stretched.
 LLAMA3 = dict(rope_type='llama3', rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
 make('llama3_tied', LlamaForCausalLM, LlamaConfig(**{**small, 'head_dim': 16, 'max_position_embeddings': 256, 'tie_word_embeddings': True},
                                                   rope_parameters=LLAMA3), 101, 48)
@@ -78,12 +78,12 @@ make('qwen2', Qwen2ForCausalLM, Qwen2Config(**{**small, 'tie_word_embeddings': T
 make('qwen2_window', Qwen2ForCausalLM, Qwen2Config(**small, use_sliding_window=True, sliding_window=5, max_window_layers=1), 141, 16)
 make('mistral_window', MistralForCausalLM, MistralConfig(**small, sliding_window=5), 151, 16)
 
-# Norms of each head's queries and keys, whose size is not the hidden size over the heads.
+# Norms of each head's queries and keys; the head size is not the hidden size divided by the heads.
 make('qwen3', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}), 161, 12)
 make('qwen3_window', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 16, 'num_key_value_heads': 1}, attention_bias=True, use_sliding_window=True,
      sliding_window=5, max_window_layers=1), 171, 16)
 
-# Blocks with a state that lasts for more than one chunk of 64 tokens, two value heads for each key head; gates on the outputs of attention.
+# Blocks with a state that lasts for more than one chunk of 64 tokens, two value heads per key head; gates on the outputs of attention.
 delta = dict(**{**small, 'num_hidden_layers': 3, 'head_dim': 16, 'max_position_embeddings': 128}, layer_types=['linear_attention', 'full_attention', 'linear_attention'],
              linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6,
              rope_parameters=dict(rope_type='default', rope_theta=10000.0, partial_rotary_factor=0.25, mrope_section=[1, 1, 0], mrope_interleaved=True))
@@ -92,7 +92,7 @@ towers = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, patch_
 make('qwen3_5_images', Qwen3_5ForConditionalGeneration, Qwen3_5Config(text_config={**delta, 'linear_num_value_heads': 2, 'attention_bias': True}, vision_config=towers,
      image_token_id=60, video_token_id=61, vision_start_token_id=62, vision_end_token_id=63), 411, 20)
 
-# Soft caps that bend, a scale that is not the head's; then neither, with a window that is longer than the sequence.
+# Soft caps that take effect, a scale other than the head's; then neither, with a window longer than the sequence.
 gemma = dict(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, attn_implementation='eager')
 make('gemma2', Gemma2ForCausalLM, Gemma2Config(**gemma, head_dim=12, query_pre_attn_scalar=20, sliding_window=5, attn_logit_softcapping=0.5,
      final_logit_softcapping=2.0), 181, 16)
@@ -109,11 +109,11 @@ make('gemma3_images', Gemma3ForConditionalGeneration, Gemma3Config(text_config=d
      layer_types=layers, rope_parameters=turns), vision_config=vision, mm_tokens_per_image=4, boi_token_index=60, eoi_token_index=61,
      image_token_index=62), 221, 16)
 
-# Layers that turn nothing, and windows in those.
+# Layers without rotary positions, with windows.
 make('smollm3', SmolLM3ForCausalLM, SmolLM3Config(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, no_rope_layers=[1, 0, 1]), 231, 12)
 make('smollm3_window', SmolLM3ForCausalLM, SmolLM3Config(**small, no_rope_layer_interval=2, use_sliding_window=True, sliding_window=5,
      attention_bias=True, mlp_bias=True), 241, 16)
-# Norms after attention and MLP only; those of queries and keys are over all heads.
+# Norms only after attention and MLP; those of queries and keys are over all heads.
 make('olmo2', Olmo2ForCausalLM, Olmo2Config(**small), 251, 12)
 make('olmo2_tied', Olmo2ForCausalLM, Olmo2Config(**{**small, 'num_key_value_heads': 4, 'tie_word_embeddings': True}, attention_bias=True), 261, 12)
 make('olmo3', Olmo3ForCausalLM, Olmo3Config(**{**small, 'num_hidden_layers': 3}, sliding_window=5, layer_types=layers, rope_parameters=dict(
@@ -122,40 +122,40 @@ granite = dict(embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplie
 make('granite', GraniteForCausalLM, GraniteConfig(**{**small, 'tie_word_embeddings': True}, **granite), 281, 12)
 make('granite_untied', GraniteForCausalLM, GraniteConfig(**small, **granite, attention_bias=True, mlp_bias=True), 291, 12)
 
-# Gate and up in one matrix, with positions and without.
+# Gate and up in one matrix, with and without positions.
 dense = dict(num_local_experts=0, layer_types=['attention', 'attention'], shared_intermediate_size=40, mamba_n_heads=4)
 make('granite4', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, **granite, **dense, position_embedding_type='rope'), 441, 12)
 make('granite4_untied', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**small, **granite, **dense, position_embedding_type='nope', attention_bias=True), 451, 12)
-# Mamba-2 around a block that attends: heads in two groups with texts of several chunks, and without positions; one group, with biases, one chunk and steps
-# within limits that many reach.
+# Mamba-2 around a block with attention: heads in two groups with texts of several chunks, and without positions; then one group, with
+# biases, one chunk and steps within limits that many reach.
 mamba = dict(num_local_experts=0, layer_types=['mamba', 'attention', 'mamba'], shared_intermediate_size=40, mamba_n_heads=4, mamba_d_state=6)
 make('granite4_mamba', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, **granite, **mamba,
      mamba_n_groups=2, mamba_chunk_size=8, position_embedding_type='nope'), 561, 20)
 make('granite4_mamba_untied', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'num_hidden_layers': 3}, **granite, **mamba, mamba_d_conv=3,
      mamba_proj_bias=True, mamba_conv_bias=False, time_step_limit=(0.3, 0.8), position_embedding_type='rope'), 571, 12)
 
-# Short convolutions around a block that attends; the width of the MLP as the config has it adjusted, and as it is.
+# Short convolutions around a block with attention; the MLP width adjusted by the config, and unadjusted.
 lfm2 = {**small, 'num_hidden_layers': 3}
 make('lfm2', Lfm2ForCausalLM, Lfm2Config(**{**lfm2, 'tie_word_embeddings': True}, layer_types=['conv', 'full_attention', 'conv'], block_multiple_of=20), 421, 16)
 make('lfm2_untied', Lfm2ForCausalLM, Lfm2Config(**lfm2, full_attn_idxs=[0, 2], conv_L_cache=4, conv_bias=True, block_auto_adjust_ff_dim=False), 431, 12)
 
-# Half of each head turns, neighbors together; with norms behind attention and MLP, and without.
+# Half of each head is rotated, in neighboring pairs; with norms after attention and MLP, and without.
 make('glm', GlmForCausalLM, GlmConfig(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, attention_bias=False), 461, 12)
 make('glm4', Glm4ForCausalLM, Glm4Config(**{**small, 'head_dim': 8}), 471, 12)
-# Layers with a window turn and others do not; without windows, all turn.
+# Layers with a window rotate and others do not; without windows, all rotate.
 make('exaone4', Exaone4ForCausalLM, Exaone4Config(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, sliding_window=5, layer_types=layers), 481, 16)
 make('exaone4_untied', Exaone4ForCausalLM, Exaone4Config(**small, sliding_window=None, layer_types=['full_attention'] * 2), 491, 12)
 make('seed_oss', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 12}), 501, 12)
 make('seed_oss_tied', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 8, 'tie_word_embeddings': True}, attention_bias=False, attention_out_bias=True, mlp_bias=True), 511, 12)
-# Norms behind the turn, whose weight is not the same for both features of a pair; a stretched base, and dynamic scaling.
+# Norms after the rotation, whose weight differs between the two features of a pair; a stretched base, and dynamic scaling.
 make('hunyuan', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**small, 'head_dim': 16, 'tie_word_embeddings': True}, rope_parameters=dict(rope_type='dynamic',
      rope_theta=10000.0, alpha=50.0, factor=1.0)), 521, 12)
 make('hunyuan_untied', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**small, 'head_dim': 8}, attention_bias=True), 531, 12)
-# Attention and MLP side by side; layers that see everything do not turn.
+# Attention and MLP in parallel; layers with full attention do not rotate.
 make('cohere2', Cohere2ForCausalLM, Cohere2Config(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, sliding_window=5, layer_types=layers, logit_scale=0.4), 541, 16)
 make('cohere2_untied', Cohere2ForCausalLM, Cohere2Config(**small, sliding_window=32, attention_bias=True), 551, 12)
 
-# Fused projections; a part of each head is turned; texts up to and beyond the original length of longrope.
+# Fused projections; a part of each head is rotated; texts up to and beyond the original length of longrope.
 make('phi3', Phi3ForCausalLM, Phi3Config(**small, sliding_window=5), 301, 16)
 LONG = dict(rope_type='longrope', short_factor=[1.0, 1.1, 1.3], long_factor=[1.0, 2.0, 5.0])
 longrope = lambda **more: Phi3Config(**{**small, 'max_position_embeddings': 96, 'tie_word_embeddings': True, **more}, partial_rotary_factor=0.75,
@@ -163,7 +163,7 @@ longrope = lambda **more: Phi3Config(**{**small, 'max_position_embeddings': 96, 
 make('phi3_short', Phi3ForCausalLM, longrope(), 311, 24)
 make('phi3_long', Phi3ForCausalLM, longrope(), 311, 40)
 
-# Yarn on both sides of its original length, with an attention factor of its own, of mscale, and worked out; queries that grow.
+# Yarn below and beyond its original length, with an explicit attention factor, with mscale, and with a derived one; queries that grow.
 YARN = dict(rope_type='yarn', rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16)
 make('llama_yarn', LlamaForCausalLM, LlamaConfig(**{**small, 'head_dim': 16}, rope_parameters=dict(YARN)), 321, 40)
 make('qwen3_yarn', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 16}, rope_parameters=dict(YARN, beta_fast=4.0, beta_slow=0.5,
@@ -179,14 +179,14 @@ make('ministral', MinistralForCausalLM, MinistralConfig(**{**small, 'head_dim': 
 make('ministral3', Ministral3ForCausalLM, Ministral3Config(**{**small, 'head_dim': 16}, rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=0.5,
      llama_4_scaling_beta=0.2)), 381, 40)
 
-# A decoder inside a model that also sees images, by the names that a file of today has.
+# A decoder inside a model that also takes images, under the names in current files.
 pixtral = dict(model_type='pixtral', hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8, head_dim=8)
 make('mistral3_images', Mistral3ForConditionalGeneration, Mistral3Config(text_config=dict(**{**small, 'head_dim': 16}, model_type='ministral3',
      rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=0.5, llama_4_scaling_beta=0.2)), vision_config=pixtral, image_token_index=62,
      tie_word_embeddings=False), 391, 40)
 
-# Heads of two sizes, the last two blocks without keys and values, an input for each block, MLPs of two widths; then keys that are values too,
-# without inputs; both inside models that also see and hear.
+# Heads of two sizes, the last two blocks without keys and values, an input for each block, MLPs of two widths; then keys that are also
+# values, without inputs; both inside models that also take images and audio.
 both = ['sliding_attention', 'sliding_attention', 'full_attention', 'sliding_attention', 'full_attention']
 four = dict(**{**gemma, 'num_hidden_layers': 5, 'head_dim': 8, 'layer_types': both}, global_head_dim=16, sliding_window=5, num_kv_shared_layers=2,
             vocab_size_per_layer_input=64, hidden_size_per_layer_input=6, use_double_wide_mlp=True, final_logit_softcapping=2.0)
@@ -202,7 +202,7 @@ make('gemma4_unified', Gemma4UnifiedForConditionalGeneration, Gemma4UnifiedConfi
 
 
 def frequencies(rope_type, head_dim, **rope):
-    """Angular frequencies (Transformers calls them inv_freq), in radians a position."""
+    """Returns angular frequencies (inv_freq in Transformers), in radians per position."""
     config = LlamaConfig(hidden_size=head_dim, num_attention_heads=1, max_position_embeddings=131072,
                          rope_parameters=dict(rope_type=rope_type, rope_theta=500000.0, **rope))
     return numbers(ROPE_INIT_FUNCTIONS[rope_type](config, 'cpu')[0])

@@ -1,5 +1,5 @@
-"""Four steps of AdamW with PEFT's rsLoRA, LoRA+, PiSSA and SHiRA on a golden folder: losses before each step and after the last.
-Deterministic (1 thread); ids, the start of A and the elements follow from formulas, so nothing but losses is stored.
+"""Four AdamW steps with PEFT's rsLoRA, LoRA+, PiSSA and SHiRA on a golden folder: losses before each step and after the last one.
+Deterministic (1 thread); ids, the start values of A and the elements follow from formulas, so only losses are stored.
 run: OMP_NUM_THREADS=1 python make_lora_variants.py [folder]"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -34,7 +34,7 @@ def losses(use_rslora, ratio, decay):
 
 
 def pissa_losses(use_rslora):
-    """PEFT's own start: the largest singular values of each weight with their vectors."""
+    """PEFT's own start values: the largest singular values of each weight with their vectors."""
     path = os.path.join(OUT, FOLDER)
     base = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation='eager')
     config = LoraConfig(r=RANK, lora_alpha=ALPHA, use_rslora=use_rslora, target_modules='all-linear', lora_dropout=0, init_lora_weights='pissa')
@@ -44,7 +44,7 @@ def pissa_losses(use_rslora):
 
 
 def shira_losses():
-    """Element k of n of a weight is the one at k * size // n."""
+    """Returns a mask; element k of n of a weight is the one at k * size // n."""
     def mask(base_layer, r, **_):
         weight = base_layer.weight
         count = r * sum(weight.shape)

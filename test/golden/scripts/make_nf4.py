@@ -1,4 +1,4 @@
-"""Writes nf4.json: a weight, and what bitsandbytes makes of it in NF4 with plain and with doubly quantized scales. Needs torch and bitsandbytes."""
+"""Writes nf4.json: a weight quantized by bitsandbytes to NF4 with plain and with doubly quantized scales. Needs torch and bitsandbytes."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ def encoded(tensor):
     return base64.b64encode(tensor.contiguous().numpy().tobytes()).decode()
 
 
-# A row is a whole number of blocks: the CPU kernel of bitsandbytes 0.50 takes wrong scales otherwise.
+# A row is a multiple of the block size; otherwise, the CPU kernel of bitsandbytes 0.50 uses wrong scales.
 torch.manual_seed(0)
 weight = torch.randn(40, 128) * 0.02
 weight[3] *= 10

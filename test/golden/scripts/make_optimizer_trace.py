@@ -1,4 +1,4 @@
-"""Five numbers under torch.optim for a few steps with given gradients: what the naive optimizers of the tests are checked against.
+"""Five values under torch.optim for a few steps with given gradients, to check the naive optimizers of the tests.
 run: python make_optimizer_trace.py [folder]"""
 import json, os, sys
 import torch

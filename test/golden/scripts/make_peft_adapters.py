@@ -1,5 +1,5 @@
-"""Adapters of PEFT on the tiny Llama, ViT, ResNet, ResNeXt and mixtures of experts beside the plain LoRA and DoRA ones, each with the logits that PEFT computes with it;
-of the convolutions also the gradients of what is trained, and loss, on the labels of the model's golden.json.
+"""PEFT adapters for the tiny Llama, ViT, ResNet, ResNeXt and mixtures of experts, in addition to the plain LoRA and DoRA ones, each with PEFT's logits;
+for the convolutions, also the loss and the gradients of what is trained, with the labels in the model's golden.json.
 
 Usage: make_peft_adapters.py GOLDEN_DIR  (reads GOLDEN_DIR/llama, writes GOLDEN_DIR/peft/<name>; also needs timm)
 Made with torch 2.13.0, transformers 5.24.0, peft 0.21.2, timm 1.0.31, float32, one thread.
@@ -41,7 +41,7 @@ def randomize(model):
 
 
 def block_diagonal(model):
-    """Filters of a grouped convolution that see their own group alone: those belong to a weight."""
+    """Restricts the filters of a grouped convolution to their own group, which is all that a weight contains."""
     for module in model.modules():
         groups = getattr(getattr(module, "base_layer", None), "groups", 1)
         if groups == 1:
@@ -123,7 +123,7 @@ for name, (base, modules, parameters, ranks) in experts.items():
     seen = torch.tensor([[(i * 41 + 5) % 64 for i in range(24)]])
     make(name, base, model, config, {"input_ids": seen}, {"ids": seen[0].tolist()})
 
-# As PEFT saved it with Transformers 4, where each expert was a layer: read by PEFT itself, which converts it.
+# As PEFT saved it with Transformers 4, where each expert was a layer; PEFT itself reads and converts it.
 folder = golden / "peft" / "mixtral_apart"
 folder.mkdir(exist_ok=True)
 torch.manual_seed(1)

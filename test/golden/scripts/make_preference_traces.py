@@ -1,6 +1,6 @@
-"""Losses, gradients and four steps of training of TRL's trainers for preferences, on golden folders of decoders.
+"""Losses, gradients and four training steps of TRL's trainers for preferences, on golden folders of decoders.
 The loss is the trainer's own (`compute_loss`), on a batch of token ids that follow from formulas; gradients are stored as their norm and
-their product with a wave. run: OMP_NUM_THREADS=1 python make_preference_traces.py [folder]   (torch, transformers, peft, trl)"""
+their dot product with a wave. run: OMP_NUM_THREADS=1 python make_preference_traces.py [folder]   (torch, transformers, peft, trl)"""
 import json, math, os, sys, tempfile
 os.environ['HF_HUB_OFFLINE'] = '1'
 os.environ['TRL_EXPERIMENTAL_SILENCE'] = '1'
@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 LR, STEPS, RANK, ALPHA = 5e-3, 4, 4, 16
 LENGTHS = [dict(prompt=4, chosen=6, rejected=3), dict(prompt=2, chosen=4, rejected=7)]
-# Added to the model's own log-probabilities where a reference other than itself is wanted.
+# Added to the model's own log-probabilities for a reference other than the model itself.
 OFFSETS = dict(chosen=[0.7, -1.1], rejected=[-0.4, 0.9])
 PAD = 0
 
@@ -45,7 +45,7 @@ SHARED = dict(output_dir=tempfile.mkdtemp(), per_device_train_batch_size=len(LEN
 
 
 class PairTrainer(trl.DPOTrainer):
-    """Takes pairs of token ids as they are."""
+    """Uses pairs of token ids unchanged."""
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset
 
@@ -87,7 +87,7 @@ def rounded(x):
 
 
 def judged(trainer, inputs):
-    """The loss, its gradient toward every parameter as [norm, product with a wave], and TRL's metrics."""
+    """Returns the loss, its gradient for every parameter as [norm, dot product with a wave], and TRL's metrics."""
     model = trainer.model
     model.train()
     model.zero_grad()
@@ -109,7 +109,7 @@ def chosen_rows(count):
 
 
 def losses(make, method, opened=lambda: open_model('llama')):
-    """Losses before each of four steps of AdamW and after the last. make: model -> a function that computes the loss"""
+    """Returns losses before each of four AdamW steps and after the last one. make: returns a function that computes a model's loss"""
     model = opened()
     loss_of = make(model)
     model.train()
@@ -160,7 +160,7 @@ def dpo():
         for name, settings in dict(sigmoid={}, sigmoid_norm={}, hinge={}, ipo={}, robust=dict(label_smoothing=0.1)).items():
             case = dpo_trainer(open_model(folder), loss_type=[name], **settings)
             cases[name] = dict(settings, loss_type=name, pairs=2, **judged(case, pair_inputs(case, reference=reference)))
-        # Of one pair, TRL's unsorted aot is conservative DPO.
+        # For a single pair, TRL's unsorted aot is conservative DPO.
         case = dpo_trainer(open_model(folder), loss_type=['aot'], label_smoothing=0.1)
         cases['conservative'] = dict(loss_type='sigmoid', label_smoothing=0.1, pairs=1, **judged(case, pair_inputs(case, 1, reference)))
         table[folder] = dict(reference=reference, cases=cases)
@@ -173,7 +173,7 @@ def dpo():
 
 
 def older_pairs(vocab):
-    """Pairs as TRL's trainers without a reference tokenize them."""
+    """Returns pairs as TRL's trainers without a reference tokenize them."""
     found = []
     for pair in pairs(vocab):
         entry = dict(prompt_input_ids=pair['prompt_ids'], prompt_attention_mask=[1] * len(pair['prompt_ids']))
@@ -186,7 +186,7 @@ def older_pairs(vocab):
 
 
 def without_reference(kind, config, model, **settings):
-    """A trainer whose data set is replaced by pairs of token ids."""
+    """Returns a trainer whose data set is replaced by pairs of token ids."""
     vocab = model.config.vocab_size
     text = Dataset.from_list([dict(prompt='w5 w6', chosen='w7', rejected='w8')] * 2)
     trainer = kind(model=model, args=config(**SHARED, max_length=64, **settings), train_dataset=text, processing_class=tokenizer(vocab))

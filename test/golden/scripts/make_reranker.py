@@ -1,5 +1,5 @@
-"""A tiny BERT that sentence-transformers' CrossEncoder saved, losses and gradients of its BinaryCrossEntropyLoss on it, four steps of training,
-and measures of its CrossEncoderRerankingEvaluator. Deterministic (1 thread), dropout off. Writes ../bert_reranker and ../reranker.json.
+"""A tiny BERT saved by sentence-transformers' CrossEncoder, losses and gradients of its BinaryCrossEntropyLoss, four training steps,
+and metrics of its CrossEncoderRerankingEvaluator. Deterministic (1 thread), dropout off. Writes ../bert_reranker and ../reranker.json.
 run: OMP_NUM_THREADS=1 python make_reranker.py      (torch, transformers, sentence-transformers)"""
 import json, os, shutil, tempfile
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -64,7 +64,7 @@ def trainer(folder):
 
 
 class Given:
-    """Stands for a model whose scores are given."""
+    """Replaces a model; its scores are given."""
     def predict(self, pairs, **_):
         import numpy
         return numpy.array([SCORES[int(q)][int(d)] for q, d in pairs])

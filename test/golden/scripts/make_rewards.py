@@ -1,4 +1,4 @@
-"""Golden folders of decoders with a head for whole texts, and losses, gradients and four steps of training of TRL's RewardTrainer.
+"""Golden folders of decoders with a head for whole texts, and losses, gradients and four training steps of TRL's RewardTrainer.
 Deterministic (fixed seeds, 1 thread). Writes ../llama_score, ../qwen3_score and ../rewards.json.
 run: OMP_NUM_THREADS=1 python make_rewards.py      (torch, transformers, peft, trl)"""
 import json, os
@@ -24,7 +24,7 @@ def make_folder(name, kind, config, labels, seed):
     os.makedirs(folder, exist_ok=True)
     model.save_pretrained(folder)
     names = file_names(model, folder)
-    # The second text is padded; in the third a token for padding comes last, and the state before it counts.
+    # The second text is padded; the third ends with a padding token, and the state before it counts.
     ids = torch.randint(3, 96, (3, 11), generator=seeded(seed + 2))
     mask = torch.ones_like(ids)
     ids[1, 7:], mask[1, 7:], ids[2, 10] = PAD, 0, PAD
@@ -37,7 +37,7 @@ def make_folder(name, kind, config, labels, seed):
 
 
 class PairTrainer(trl.RewardTrainer):
-    """Takes pairs of token ids as they are."""
+    """Uses pairs of token ids unchanged."""
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset
 

@@ -1,4 +1,4 @@
-"""A golden folder of a classifier with any number of labels a text, weighted losses with PyTorch, and scores by scikit-learn.
+"""A golden folder of a classifier with any number of labels per text, weighted losses with PyTorch, and scores by scikit-learn.
 Deterministic (fixed seeds, 1 thread). Writes ../bert_several and ../several_labels.json.
 run: OMP_NUM_THREADS=1 python make_several_labels.py      (torch, transformers, scikit-learn)"""
 import copy, json, os
@@ -30,7 +30,7 @@ labels = torch.tensor([[1., 0, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]])
 
 
 def found(loss_of):
-    """The loss and its gradients."""
+    """Returns the loss and its gradients."""
     own = copy.deepcopy(model)
     out = own(**inputs)
     loss = loss_of(own, out.logits)
@@ -43,7 +43,7 @@ plain, logits = found(lambda own, _: own(**inputs, labels=labels).loss)
 golden = dict(meta=META, model=type(model).__name__, inputs={k: tensor(v) for k, v in inputs.items()}, labels=tensor(labels), logits=tensor(logits), **plain)
 json.dump(golden, open(os.path.join(folder, 'golden.json'), 'w'), separators=(',', ':'))
 
-# The same network with one label of four, and weights of the labels; rare labels weigh more.
+# The same network with one label of four, and weights of the labels; rare labels have larger weights.
 one, weights = torch.tensor([3, 0, 3]), torch.tensor([2.0, 0.5, 1.25, 0.75])
 weighted = found(lambda _, logits: torch.nn.functional.cross_entropy(logits, one, weight=weights))[0]
 several = found(lambda _, logits: torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights))[0]

@@ -1,5 +1,5 @@
 """SmolLM2-135M-Instruct in float64 on the paragraph of smollm2_logits.json: one in 997 of all logits of all positions, and the mean negative
-log likelihood. What a float32 computation is held to: PyTorch's own float32 logits are off by up to 6.6e-5 from these.
+log likelihood. The reference for float32 computations: PyTorch's own float32 logits differ from these by up to 6.6e-5.
 run: python make_smollm2_exact.py FOLDER [out], a folder of save_smollm2.py"""
 import json, os, sys
 import torch

@@ -18,7 +18,7 @@ UNLABELED = -100
 
 
 def make(family, config, seed, types=False):
-    """A jittered random model with five labels, and what it gives for a batch in which some tokens do not count."""
+    """Saves a jittered random model with five labels, and its results for a batch in which some tokens do not count."""
     torch.manual_seed(seed)
     model = getattr(transformers, f'{family}ForTokenClassification')(config).eval()
     generator = seeded(seed + 1)
@@ -64,7 +64,7 @@ WORDS = [['George', 'Washington', 'went', 'to', 'New-York', '.'], ['EU', 'reject
 
 
 def alignment(kind, **settings):
-    """Ids and the word of each token, by Transformers' fast tokenizer."""
+    """Returns ids and the word of each token, by Transformers' fast tokenizer."""
     read = lambda name: json.load(gzip.open(os.path.join(OUT, 'tokenizers', f'{name}.json.gz')))
     definition = json.loads(json.dumps(read(kind)['tokenizer']).replace('"CHARSMAP"', json.dumps(read('charsmap'))))
     if settings.get('add_prefix_space'):
@@ -77,7 +77,7 @@ def alignment(kind, **settings):
     return found
 
 
-# RoBERTa's words need the space before them: Transformers refuses the tokenizer without it.
+# RoBERTa's words need a leading space; otherwise, Transformers refuses the tokenizer.
 kinds = {kind: alignment(kind) for kind in ['bert-cased', 'bert-uncased', 'xlm-roberta', 'deberta-v3', 'albert']}
 json.dump(dict(transformers=transformers.__version__, kinds={**kinds, 'roberta': alignment('roberta', add_prefix_space=True)}), open(os.path.join(OUT, 'word_ids.json'), 'w'), separators=(',', ':'))
 
@@ -90,9 +90,9 @@ def sequence(letters, length):
 
 
 def scored(letters):
-    """Random tags, most of which keep no scheme: entities of each sentence, and the scores over all."""
+    """Random tags, most of which follow no scheme: entities of each sentence, and the scores over all."""
     truth = [sequence(letters, n % 9 + 1) for n in range(60)]
-    # Half of the predictions are right.
+    # Most predictions are correct: a tag is kept with probability 0.7.
     predicted = [[tag if draw.random() < 0.7 else other for tag, other in zip(tags, sequence(letters, len(tags)))] for tags in truth]
     report = classification_report(truth, predicted, output_dict=True, zero_division=0)
     plain = {name: {k: float(v) for k, v in values.items()} for name, values in report.items()}
@@ -101,7 +101,7 @@ def scored(letters):
 
 
 def valid_bilou():
-    """Tags that keep BILOU, by seqeval's strict reading."""
+    """Tags that follow BILOU, as seqeval reads them in strict mode."""
     def one():
         tags = []
         for _ in range(draw.randint(1, 4)):

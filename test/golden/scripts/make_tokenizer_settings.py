@@ -1,4 +1,4 @@
-"""What AutoTokenizer of Transformers makes of a tokenizer.json and the files beside it where they say different things.
+"""Tokenizes with Transformers' AutoTokenizer where tokenizer.json and the files next to it disagree.
 
 Run: python make_tokenizer_settings.py ../tokenizer_settings.json      (transformers 5.24.0, tokenizers 0.23.3)
 """

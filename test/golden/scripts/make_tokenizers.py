@@ -1,9 +1,9 @@
-"""Small tokenizers of every kind, and what Hugging Face's `tokenizers` makes of 1,000 hard strings with each.
+"""Small tokenizers of every kind, and the results of Hugging Face's `tokenizers` for 1,000 hard strings with each.
 
 Run: python make_tokenizers.py ../tokenizers [NAME=tokenizer.json …]      (tokenizers 0.23.3)
 Writes strings.json.gz, one KIND.json.gz for each kind, and components.json.gz: single normalizers, pre-tokenizers and decoders.
 A tokenizer named on the command line (minilm, smollm2: of the real models, the second as Rowtune makes it from the GGUF file) gives
-NAME.json.gz with the expectations alone. The vocabularies are trained here on the strings and on the license texts of the Python installation.
+NAME.json.gz with only the expectations. The vocabularies are trained here on the strings and on the license texts of the Python installation.
 """
 
 import base64
@@ -64,7 +64,7 @@ def strings():
         else:
             out.append(" ".join(RANDOM.choice([str.upper, str.title, str])(RANDOM.choice(words)) + RANDOM.choice(["", ",", "'s", "1", "."]) for _ in range(8)))
     seen = list(dict.fromkeys(out))
-    # Python holds no half of a surrogate pair that Rust would take; nor may decoding depend on them.
+    # No unpaired surrogates, which Rust would not accept; decoding must not depend on them either.
     assert all("\ud800" > c or c > "\udfff" for s in seen for c in s)
     return seen
 
@@ -86,7 +86,7 @@ CHARSMAP = None
 
 
 def charsmap():
-    """The map nmt_nfkc of a SentencePiece model among the fixtures."""
+    """Returns the map nmt_nfkc of a SentencePiece model among the fixtures."""
     data = (OUT.parent / "deberta_torch" / "spm.model").read_bytes()
     position, found = 0, None
     def varint(at):
@@ -263,7 +263,7 @@ def expectation(tokenizer):
         whole = tokenizer.encode(text).ids
         plain = tokenizer.encode(text, add_special_tokens=False).ids
         kept, skipped = (tokenizer.decode(whole, skip_special_tokens=flag) for flag in (False, True))
-        # 0 stands for the text itself, so that the file stays small.
+        # 0 stands for the text itself, to keep the file small.
         rows.append([plain, 0 if kept == text else kept, 0 if skipped == text else skipped])
     sample = RANDOM.sample(TEXTS, 40)
     size = tokenizer.get_vocab_size()
@@ -299,7 +299,7 @@ def components():
               {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}, {"type": "Replace", "pattern": {"Regex": "a|b"}, "content": "$0"}, {"type": "Strip", "content": "a", "start": 2, "stop": 0}, {"type": "Strip", "content": "a", "start": 0, "stop": 2}, {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}]
     lists = [["a", "##b", "c", ".", "##", "do", "not", "n't", "'", "s"], ["▁▁a", "▁b", "c▁"], ["<0xE2>", "<0x82>", "<0xAC>", "x", "<0xE2>", "<0x82>", "<0xzz>"], ["<0xFF>", "<0xFE>"], ["ab</w>", "c", "d</w>"], ["aaab", "baaa", "bb"], ["Ġa", "âĤ", "¬", "日", "Ċ", "ï»¿"], ["▁", "▁"], [" do not", "do", "not"], ["ð", "Ł", "ĺ", "x"], ["▁<0x20>", "  a  "]]
     empty = lambda **parts: Tokenizer.from_str(json.dumps({"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None, "model": {"type": "WordLevel", "vocab": {"x": 0}, "unk_token": "x"}, **parts}))
-    # Character by character over all of Unicode: a checksum would not say where it differs.
+    # Character by character over all of Unicode, because a checksum would not say where it differs.
     singles = {}
     for spec in norms:
         n = empty(normalizer=spec).normalizer
@@ -316,7 +316,7 @@ def components():
 
 
 def classes(every):
-    """Every character that a component treats as of its class, as ranges; this Python may know fewer characters than the libraries."""
+    """Returns every character that a component assigns to its class, as ranges; this Python may know fewer characters than the libraries."""
     def ranges(chars):
         out = []
         for c in map(ord, chars):

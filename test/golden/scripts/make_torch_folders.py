@@ -1,6 +1,6 @@
 """Folders as models were published before safetensors and tokenizer.json: files of torch.save in both of its forms, whole and in shards,
-with SentencePiece models or plain vocabularies; files that must be refused; and what SentencePiece and Transformers make of texts.
-Deterministic (fixed seeds, 1 thread), but for the keys of storages in the older form, which are addresses.
+with SentencePiece models or plain vocabularies; files that must be refused; and the results of SentencePiece and Transformers for texts.
+Deterministic (fixed seeds, 1 thread), except for the keys of storages in the older form, which are addresses.
 run: OMP_NUM_THREADS=1 python make_torch_folders.py [folder]      (also needs sentencepiece 0.2.3 and protobuf)"""
 import collections, io, json, os, shutil, sys, unicodedata
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -69,7 +69,7 @@ def tokens(seed, size, first, pad, length=12):
 
 
 def train(path, lines=TRAINING, **settings):
-    """A SentencePiece model without the lines of its training, which would only make the file larger."""
+    """Returns a SentencePiece model without its training settings, which would only enlarge the file."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=model, num_threads=1, minloglevel=2, **settings)
     with open(path, 'wb') as file:
@@ -82,7 +82,7 @@ def by_sentencepiece(path):
 
 
 def by_albert(path):
-    """As Transformers 4's AlbertTokenizer; version 5 takes pieces such as ( out of the text before its other steps."""
+    """Tokenizes like Transformers 4's AlbertTokenizer; version 5 removes pieces such as ( from the text before its other steps."""
     spm = sentencepiece.SentencePieceProcessor(model_file=path)
 
     def pieces(text):
@@ -100,7 +100,7 @@ def by_albert(path):
 
 
 def compare(name, expected, tokenizer):
-    """Prints where Transformers' own class is at odds with SentencePiece."""
+    """Prints where Transformers' own class disagrees with SentencePiece."""
     for sample in expected:
         ids = tokenizer.encode(sample['text'], add_special_tokens=False)
         if ids != sample['ids']:

@@ -1,5 +1,5 @@
-"""What the Trainer of Transformers and TRL's SFTTrainer make of recipes: losses, learning rates, gradient norms and weights of short runs, the rates of
-each schedule, and which parameters weight decay leaves alone. Writes trainer_traces.json; beside torch, transformers and peft it needs trl 1.16 and datasets.
+"""Recipes trained by Transformers' Trainer and TRL's SFTTrainer: losses, learning rates, gradient norms and weights of short runs, the rates of each
+schedule, and the parameters without weight decay. Writes trainer_traces.json; in addition to torch, transformers and peft, needs trl 1.16 and datasets.
 run: python make_trainer_traces.py [folder]"""
 import json, logging, math, os, re, shutil, sys, tempfile
 
@@ -61,7 +61,7 @@ class Watch(TrainerCallback):
             self.logs.append(logs)
 
 class KeepOthers(TrainerCallback):
-    """Rows that are not trained stay: what weight decay did to them is undone."""
+    """Keeps rows that are not trained unchanged, by undoing weight decay on them."""
     def __init__(self, model, rows):
         self.kept = {}
         for name, p in model.named_parameters():
@@ -95,7 +95,7 @@ def summary(values):
     return dict(shape=list(values.shape), l2=flat.norm().item(), first4=flat[:4].tolist(), probe=(flat * torch.cos(torch.arange(len(flat), dtype=torch.float64))).sum().item())
 
 def run(kind='causal', method='full', data='text', recipe=None, trainer=Trainer, arguments=None, config=None, **extra):
-    """Trains, and gives the recipe in our words beside what came out."""
+    """Trains, and writes the recipe in our terms with the results."""
     arguments = dict(arguments or {})
     folder = folder_of('bert' if kind == 'classifier' else 'llama', **(config or {}))
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -127,7 +127,7 @@ def run(kind='causal', method='full', data='text', recipe=None, trainer=Trainer,
     t.train()
     logs = callbacks[0].logs
     trained = {names[name]: p for name, p in model.named_parameters() if p.requires_grad}
-    # In which order TRL packed the samples: in this order, each into the last row with room for it, they give the same rows.
+    # The order in which TRL packed the samples: in this order, adding each to the last row with room gives the same rows.
     order = None
     if extra.get('packing'):
         texts = [tokenizer(row['text'] if data == 'text' else row['prompt'] + row['completion'])['input_ids'] + [tokenizer.eos_token_id] for row in rows]
@@ -145,7 +145,7 @@ class DecayAll(Trainer):
     def get_decay_parameter_names(self, model):
         return [name for name, _ in model.named_parameters()]
 
-# Keys of recipes that are arguments of the Trainer by the same name and value.
+# Recipe keys that are arguments of the Trainer with the same name and value.
 SAME = ('per_device_train_batch_size', 'gradient_accumulation_steps', 'num_train_epochs', 'max_steps', 'learning_rate', 'lr_scheduler_type', 'lr_scheduler_kwargs',
         'warmup_steps', 'weight_decay', 'max_grad_norm', 'label_smoothing_factor', 'adam_beta1', 'adam_beta2', 'adam_epsilon')
 def same(method='full', kind='causal', data='text', config=None, trainer=Trainer, ours=None, extra=None, arguments=None, **settings):

@@ -1,11 +1,11 @@
-"""A model of a golden folder, by Transformers or (where config.json names no class of Transformers) by timm."""
+"""Opens the model of a golden folder with Transformers, or with timm if config.json names no class of Transformers."""
 import json, os
 import torch, transformers
 from safetensors.torch import load_file, save_file
 
 
 class DINOv3ViTForImageClassification(torch.nn.Module):
-    """Transformers has DINOv3 without a head; this is DINOv2's: a layer on the class token's state beside the mean of the patches'."""
+    """DINOv3 has no head in Transformers; this is DINOv2's: a layer on the class token's state next to the mean of the patches' states."""
 
     def __init__(self, config):
         super().__init__()
@@ -40,7 +40,7 @@ OWN = {DINOv3ViTForImageClassification.__name__: DINOv3ViTForImageClassification
 
 
 def open_model(folder, **settings):
-    """The model in evaluation mode, and the size of its vocabulary if it reads text."""
+    """Returns the model in evaluation mode, and the size of its vocabulary if it reads text."""
     with open(os.path.join(folder, 'config.json')) as file:
         config = json.load(file)
     if 'architectures' in config:

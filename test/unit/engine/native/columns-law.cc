@@ -1,5 +1,5 @@
-// Writes and reads columns of matrices of several sizes and element types, and prints how many elements are not as they are one by one, and how many
-// of three lists are refused, of which two have a number outside.
+// Writes and reads columns of matrices of several sizes and element types. Prints how many elements differ from those handled one by one, and how
+// many of three lists are refused, two of which have a number out of bounds.
 #include <cstdio>
 #include <vector>
 
@@ -10,7 +10,7 @@ namespace {
 uint32_t state = 1;
 uint32_t Random() { return (state = state * 1664525u + 1013904223u) >> 8; }
 
-// Each tensor has exactly its size, so that the sanitizer sees a step outside it.
+// Each tensor has exactly its size, so that the sanitizer detects accesses out of bounds.
 template <typename Element>
 int Differing(int64_t rows, int64_t width, int64_t count) {
   std::vector<int32_t> numbers(static_cast<size_t>(width));

@@ -1,5 +1,5 @@
-// Several ranks in one process sum in a narrow form, and print what narrow-sum.test.ts holds against the laws of the form.
-// Arguments: the form's number, ranks, numbers, rounds, whether losses are kept.
+// Sums in a narrow form over several ranks in one process, and prints what narrow-sum.test.ts compares with the laws of the form.
+// Arguments: number of the form, ranks, elements, rounds, and 1 to keep rounding errors.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,7 +13,7 @@ struct Over final : Exchange {
   bool Test(std::string*) override { return true; }
 };
 
-// Remembers what a rank wants to exchange, until all ranks do.
+// Stores what a rank exchanges until all ranks have called it.
 struct FakeMpi final : MpiLibrary {
   FakeMpi(int own, int count) : own(own), count(count) {}
   int rank() const override { return own; }
@@ -75,7 +75,7 @@ int main(int, char** arguments) {
     for (const auto& values : data) differing += std::memcmp(values.data(), data[0].data(), sizeof(float) * count) != 0;
     for (int i = 0; i < count; i++) applied[i] += data[0][i];
   }
-  // What was applied and what is kept, and what was applied alone, next to what was given.
+  // Compares what was applied plus what is kept, and what was applied alone, with what was given.
   double kept = 0, plain = 0;
   for (int i = 0; i < count; i++) {
     double total = applied[i];

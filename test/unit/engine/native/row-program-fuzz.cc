@@ -1,5 +1,5 @@
 // Runs row programs from standard input under the address sanitizer: those that the parser accepts must stay within their tensors.
-// Input, in words of 32 bits: the number of programs, then for each: words, inputs, outputs, bytes of each tensor, the words.
+// Input, in 32-bit words: the number of programs; then for each, the numbers of words, inputs and outputs, the bytes of each tensor, the words.
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -22,7 +22,7 @@ int main() {
     if (!parsed) continue;
     accepted++;
     if (!FitsTensors(program, input_bytes, output_bytes)) continue;
-    // Each tensor is an allocation of its own, so that the sanitizer sees a step outside it.
+    // Each tensor is a separate allocation, so that the sanitizer detects accesses out of bounds.
     std::vector<std::unique_ptr<char[]>> memory;
     std::vector<const void*> from;
     std::vector<void*> to;

@@ -1,5 +1,5 @@
-// Unpacks random 4-bit codes, and prints how many numbers are not `level · scale` to the bit, in float32 and in bfloat16.
-// Arguments: blocks, elements of a block.
+// Unpacks random 4-bit codes, and prints how many values are not `level · scale` bit for bit, in float32 and in bfloat16.
+// Arguments: number of blocks, elements per block.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -11,7 +11,7 @@ int main(int, char** arguments) {
   const int64_t blocks = std::atoll(arguments[1]), block = std::atoll(arguments[2]);
   uint32_t state = 1;
   const auto random = [&] { return (state = state * 1664525u + 1013904223u) >> 8; };
-  // Each tensor has exactly its size, so that the sanitizer sees a step outside it.
+  // Each tensor has exactly its size, so that the sanitizer detects accesses out of bounds.
   std::vector<uint8_t> codes(static_cast<size_t>(blocks * block / 2));
   std::vector<float> scales(static_cast<size_t>(blocks)), levels(kLevels), wide(static_cast<size_t>(blocks * block));
   std::vector<uint16_t> narrow(wide.size());

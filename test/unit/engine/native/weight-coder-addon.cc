@@ -1,4 +1,4 @@
-// The coder alone as an addon.
+// An addon with only the coder.
 #include "coder-addon.h"
 
 static napi_value Init(napi_env env, napi_value exports) {
