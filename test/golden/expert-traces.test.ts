@@ -97,7 +97,7 @@ describe.each(Object.entries(golden.folders))('%s', (name, trace) => {
     const plan = createBatchPlan(sequences, { ...sizes, packing: false, shuffle: false, grouped: true, seed: 0 });
     const source = tokenSource({ plan, sequences, padId: 0, packed: false });
     const modules = model.modules.filter(module => trace.scores[module.name]?.[measure]);
-    expect(modules.length).toBeGreaterThan(1);
+    expect(modules.length).toBeGreaterThan(0);
     const data = { engine: portable, task: causalTask(model), source, recompute: 'block' as const, exact: false, sweepBytes: 0 };
     const { scores } = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
     await folder.weights.close();

@@ -22,6 +22,9 @@ const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 
 type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Extract<ExportFormat, 'merged' | 'peft'> };
 
+/** The layers of Nemotron-H of which PEFT takes factors. */
+const ofPeft = ['embeddings', 'in_proj', 'q_proj', 'o_proj', 'up_proj', 'down_proj', 'norm_f'];
+
 /** One folder of each decoder family except Llama: rows with norms merged, and rows as a PEFT adapter. */
 const DECODERS = [
   'qwen3',
@@ -36,6 +39,7 @@ const DECODERS = [
   'granite',
   'granite4',
   'granite4_mamba',
+  'nemotron_h',
   'lfm2',
   'glm4',
   'exaone4',
@@ -58,7 +62,7 @@ const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const budget = { r: folder.startsWith('qwen3_5') ? 2 : 3 };
   return [
     { name: `${folder}, spsft merged`, method: 'spsft', budget, targets, base, format: 'merged' },
-    { name: `${folder}, spsft peft`, method: 'spsft', budget, base, format: 'peft' },
+    { name: `${folder}, spsft peft`, method: 'spsft', budget, base, format: 'peft', ...(folder === 'nemotron_h' && { targets: ofPeft }) },
   ];
 });
 
@@ -90,7 +94,19 @@ const cases: readonly Case[] = [
     format: 'merged',
   },
   // Experts are written back to one tensor for all, if the file has them so; one layer has all rows that belong to a key head.
-  ...(['qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'olmoe', 'granite4_experts'] as const).map(
+  ...(
+    [
+      'qwen3_5_moe',
+      'qwen3_5_moe_images',
+      'qwen3_next',
+      'lfm2_moe',
+      'glm4_moe',
+      'deepseek_v3',
+      'olmoe',
+      'granite4_experts',
+      'nemotron_h_experts',
+    ] as const
+  ).map(
     (folder): Case => ({
       name: `spsft of experts and other layers of ${folder}, merged`,
       method: 'spsft',
@@ -130,6 +146,7 @@ const cases: readonly Case[] = [
       'lfm2_moe',
       'glm4_moe',
       'granite4_experts',
+      'nemotron_h_experts',
     ] as const
   ).map(
     (folder): Case => ({
@@ -139,7 +156,7 @@ const cases: readonly Case[] = [
       targets: [
         '/experts/',
         'q_proj',
-        '/(mlp|block_sparse_moe|feed_forward)\\.(gate|router(\\.layer)?)$|router\\.proj$|shared_expert|in_proj_qkvz/',
+        '/(mlp|mixer|block_sparse_moe|feed_forward)\\.(gate|router(\\.layer)?)$|router\\.proj$|shared_expert|in_proj_qkvz/',
       ],
       base: join(TINY_LLAMA, '..', folder),
       format: 'peft',

@@ -221,8 +221,8 @@ const depth = load(x) as Depth;`;
   });
 
   test('no folder has more than 25 files on one level, but for lists that have a file an entry', () => {
-    // One file per command; tests next to the numbers that they read.
-    const lists = new Set(['trainer/cli/commands', 'test/golden']);
+    // One file per command or decoder family; tests next to the numbers that they read.
+    const lists = new Set(['trainer/cli/commands', 'trainer/model/family/decoder/families', 'test/golden']);
     const counts = new Map<string, number>();
     for (const file of [...sources, ...native]) {
       const folder = file.slice(0, file.lastIndexOf('/'));

@@ -110,7 +110,7 @@ function namesOf({ tensors }: WeightFiles, targets: readonly string[], problems:
   const plain = new Map(
     names.map(name => [nameInFile(name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name), name]),
   );
-  return parameterNames(plain, targets, problems);
+  return parameterNames(plain, targets.map(nameInFile), problems);
 }
 
 /** The reader for an adapter. An adapter of an unknown type, which is reported separately, is read by the first reader that fits. */

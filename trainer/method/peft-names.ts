@@ -1,6 +1,6 @@
 /**
- * Names of the layers of ViT, DeiT, DINOv2 and Swin. Files use those of Transformers 4, which version 5 renames when it loads them. PEFT's
- * adapters use the names of the model in memory. Version 5's names are written, and both are read.
+ * Names of the layers of ViT, DeiT, DINOv2, Swin and Nemotron-H. Files use those of Transformers 4, which version 5 renames when it loads
+ * them. PEFT's adapters use the names of the model in memory. Version 5's names are written, and both are read.
  */
 
 interface Renaming {
@@ -53,9 +53,17 @@ const RENAMINGS: readonly Renaming[] = [
   },
 ];
 
+/** Nemotron-H's decoder has this name in files, and `model` in memory, where other decoders have other parts. */
+const BACKBONE = 'backbone';
+const ofBackbone = (decoder: string): RegExp =>
+  new RegExp(`(?<=^|\\.)${decoder}(?=\\.(?:layers\\.\\d+\\.(?:mixer|norm)(?:\\.|$)|norm_f(?:\\.|$)|embeddings(?:$|\\.weight$|\\.lora_)))`);
+
 /** The name in memory of a module or of one of its tensors, with any prefix. */
 export const nameInMemory = (name: string): string =>
-  RENAMINGS.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name);
+  RENAMINGS.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name).replace(
+    ofBackbone(BACKBONE),
+    'model',
+  );
 
 /** The name in files of a module or of one of its tensors, with any prefix. */
 export const nameInFile = (name: string): string =>
@@ -67,7 +75,7 @@ export const nameInFile = (name: string): string =>
         fileLayers,
         names.map(([file, memory]) => [memory, file] as const),
       ),
-    name,
+    name.replace(ofBackbone('model'), BACKBONE),
   );
 
 function renamed(name: string, pattern: RegExp, layers: string, names: readonly (readonly [from: string, to: string])[]): string {

@@ -10,7 +10,7 @@ export interface ParameterNames {
 }
 
 /** The parameters of experts, in the order in which Transformers declares them. */
-const STACKED = ['gate_up_proj', 'down_proj'] as const;
+const STACKED = ['gate_up_proj', 'up_proj', 'down_proj'] as const;
 const MATRIX = 'weight';
 const EXPERTS = 'experts';
 

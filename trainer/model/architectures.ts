@@ -170,6 +170,7 @@ export const architectures = {
   SeedOssForCausalLM: decoderOf('SeedOssForCausalLM'),
   HunYuanDenseV1ForCausalLM: decoderOf('HunYuanDenseV1ForCausalLM'),
   Cohere2ForCausalLM: decoderOf('Cohere2ForCausalLM'),
+  NemotronHForCausalLM: decoderOf('NemotronHForCausalLM'),
   MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
   Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
   GptOssForCausalLM: decoderOf('GptOssForCausalLM'),

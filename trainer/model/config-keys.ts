@@ -70,7 +70,7 @@ export interface ConfigReading<Table> {
 /** @throws ModelConfigError listing every key that is missing or out of bounds, and every refused value */
 export function readConfig<Table extends KeyTable>(table: Table, architecture: string, json: ConfigJson): ConfigReading<Table> {
   const shape = Object.fromEntries(Object.entries(table).flatMap(([key, rule]) => (rule.class === 'computed' ? [[key, rule.schema]] : [])));
-  const parsed = z.looseObject(shape).safeParse(json);
+  const parsed = z.object(shape).safeParse(json);
   const problems = refusals(table, json);
   // The schema consists of the table's computed keys, so these are their values.
   if (parsed.success) return { values: parsed.data as ConfigValues<Table>, problems };

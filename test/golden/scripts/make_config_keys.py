@@ -8,7 +8,7 @@ import torch, transformers
 from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
-from transformers import OlmoeConfig, OlmoeForCausalLM
+from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
@@ -78,6 +78,9 @@ FAMILIES = dict(
     qwen3_moe=(Qwen3MoeForCausalLM, Qwen3MoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2,
                                                          use_sliding_window=True, sliding_window=5)),
     olmoe=(OlmoeForCausalLM, OlmoeConfig, dict(**decoder, num_experts=4, num_experts_per_tok=2)),
+    nemotron_h=(NemotronHForCausalLM, NemotronHConfig, dict(**{**decoder, 'num_hidden_layers': 4}, head_dim=8, layers_block_type=['linear_attention', 'moe', 'full_attention', 'mlp'],
+                mamba_num_heads=4, mamba_head_dim=8, n_groups=2, ssm_state_size=6, chunk_size=8, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2,
+                moe_intermediate_size=16, moe_shared_expert_intermediate_size=20)),
     phi3=(Phi3ForCausalLM, Phi3Config, decoder),
     ministral=(MinistralForCausalLM, MinistralConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     ministral3=(Ministral3ForCausalLM, Ministral3Config, dict(**decoder, head_dim=8)),
@@ -121,6 +124,8 @@ OLDER = dict(
           'block_use_swiglu', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'],
     lfm2_moe=['tie_embedding', 'hidden_act', 'rms_norm_eps', 'block_norm_eps', 'block_dim', 'conv_dim', 'conv_dim_out', 'num_heads', 'theta', 'use_pos_enc',
               'block_use_swiglu', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'],
+    nemotron_h=['num_hidden_layers', 'layer_types', 'hybrid_override_pattern', 'mtp_hybrid_override_pattern', 'attention_head_dim', 'hidden_act', 'rms_norm_eps', 'norm_eps', 'time_step_rank',
+                'num_local_experts', 'mamba_n_groups', 'mamba_d_conv', 'mamba_expand', 'mamba_dt_min', 'mamba_dt_max', 'mamba_dt_limit', 'mamba_dt_init_floor', 'mamba_conv_bias', 'mamba_chunk_size'],
     glm4_moe=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers'],
     deepseek_v3=['num_local_experts', 'ep_size', 'aux_loss_alpha', 'seq_aux', 'moe_layer_freq', 'topk_method', 'scoring_func', 'index_topk', 'index_n_heads', 'index_head_dim'],
     glm4_moe_lite=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'first_k_dense_replace', 'topk_method', 'scoring_func'],
@@ -141,6 +146,7 @@ OLDER = dict(
 # Replacement values of a key, if neither twice the number nor the other boolean is suitable; of a list, one after the other.
 CHANGES = dict(
     position_embedding_type=['rope', 'relative_key'], layers_block_type=[['full_attention', 'linear_attention']], block_ff_dim=[96], conv_L_cache=[4], full_attn_idxs=[[0]], block_ffn_dim_multiplier=[2.0],
+    mlp_hidden_act=['silu'], mamba_hidden_act=['relu'], n_groups=[1], mamba_n_groups=[1], mamba_d_conv=[3], mamba_dt_min=[0.4], mamba_conv_bias=[False], hybrid_override_pattern=['M*'], hidden_dropout=[0.5],
     linear_num_key_heads=[1], linear_num_value_heads=[2], linear_key_head_dim=[4], linear_value_head_dim=[4], linear_conv_kernel_dim=[3],
     hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], mlp_layer_types=[['sparse', 'dense']], q_lora_rank=[16, None], kv_lora_rank=[16], qk_nope_head_dim=[12], qk_rope_head_dim=[8], v_head_dim=[12], no_rope_layer_interval=[1], sliding_window_pattern=[1],
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],

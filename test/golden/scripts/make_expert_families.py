@@ -1,5 +1,5 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, OLMoE and Granite 4, with
-tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, OLMoE, Granite 4 and
+Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
 packed here according to the format's definition; Transformers computes with the values that these blocks represent.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
                           Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
                           GraniteMoeHybridForCausalLM, Lfm2MoeConfig,
-                          Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, OlmoeConfig, OlmoeForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
+                          Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
                           Qwen3NextConfig, Qwen3NextForCausalLM)
 
 torch.set_num_threads(1)
@@ -24,6 +24,9 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
 def parts_of(model, name, x):
     """Returns (our name, values) of a parameter of Transformers 5: expert matrices [experts · out, in], with gate and up separate if files have them so."""
     family = model.config.get_text_config().model_type
+    if family == 'nemotron_h':
+        ours = name.replace('model.', 'backbone.', 1)
+        return [(f'{ours}.weight', x.flatten(0, 1))] if '.experts.' in name else [(ours, x)]
     of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.', 'granitemoehybrid': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
     at, experts, last = name.partition(of_block)
     if not experts:
@@ -84,7 +87,7 @@ def make(name, model_class, config, seed, tokens, mxfp4=False, published=False):
             # States that last from chunk to chunk; those of a new model are forgotten within a few tokens.
             if n.endswith('A_log'):
                 p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
-            p.add_((0.5 if re.search(r'(mlp\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj|block_sparse_moe\.router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            p.add_((0.5 if re.search(r'((mlp|mixer)\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj|block_sparse_moe\.router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
                 packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
                 p.copy_(stands_for.transpose(1, 2))
@@ -183,3 +186,8 @@ if __name__ == '__main__':
     make('granite4_experts', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=16, shared_intermediate_size=20,
          num_local_experts=4, num_experts_per_tok=2, layer_types=['mamba', 'attention'], mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, embedding_multiplier=12.0,
          logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3), 541, 12)
+    # One part a block: Mamba-2 with steps of time that many are raised to, experts without gates in two of four groups, attention without positions.
+    nemotron = {k: v for k, v in small.items() if k not in ('num_hidden_layers', 'rms_norm_eps')}
+    make('nemotron_h_experts', NemotronHForCausalLM, NemotronHConfig(**nemotron, layers_block_type=['linear_attention', 'moe', 'full_attention'], head_dim=8, mamba_num_heads=4,
+         mamba_head_dim=8, n_groups=1, ssm_state_size=6, chunk_size=8, time_step_min=0.02, n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2,
+         moe_intermediate_size=16, moe_shared_expert_intermediate_size=20, routed_scaling_factor=2.5), 571, 12)

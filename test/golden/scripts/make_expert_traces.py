@@ -12,15 +12,20 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-FOLDERS = ['mixtral', 'qwen3_moe', 'qwen3_5_moe', 'qwen3_next', 'gpt_oss', 'gemma4_experts', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'olmoe', 'granite4_experts']
+FOLDERS = ['mixtral', 'qwen3_moe', 'qwen3_5_moe', 'qwen3_next', 'gpt_oss', 'gemma4_experts', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'olmoe', 'granite4_experts', 'nemotron_h_experts']
 BATCH, TOKENS = 2, 12
 IDS = torch.tensor([[3 + (7 * i * i + 3 * t * t + 11 * i * t + 5) % 61 for t in range(TOKENS)] for i in range(BATCH)])
-ROUTER = re.compile(r'((mlp|feed_forward)\.gate|shared_expert_gate|\brouter)\.')
+ROUTER = re.compile(r'((mlp|feed_forward|mixer)\.gate|shared_expert_gate|\brouter)\.')
 
 
 def opened(name):
     folder = os.path.join(OUT, name)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation='eager').eval()
+
+
+def ours_of(model, name):
+    """The name in files of a module."""
+    return parts_of(model, f'{name}.weight', None)[0][0].removesuffix('.weight')
 
 
 def loss_of(model, changed, ids=IDS):
@@ -63,11 +68,12 @@ def traces(name):
     model.requires_grad_(False)
     factors = {}
     for at, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear) and 'self_attn' in at:
-            a, b = wave((RANK, module.weight.shape[1]), 0.1, len(at)), wave((module.weight.shape[0], RANK), 0.1, len(at) + 1)
+        if isinstance(module, torch.nn.Linear) and re.search(r'self_attn|mixer\.[qkvo]_proj', at):
+            length = len(ours_of(model, at))
+            a, b = wave((RANK, module.weight.shape[1]), 0.1, length), wave((module.weight.shape[0], RANK), 0.1, length + 1)
             factors[f'{at}.weight'] = (a.requires_grad_(), b.requires_grad_())
     merged = lambda: {key: model.get_parameter(key) + ALPHA / RANK * (b @ a) for key, (a, b) in factors.items()}
-    result['low_rank'] = [key.removesuffix('.weight') for key in factors]
+    result['low_rank'] = [ours_of(model, key.removesuffix('.weight')) for key in factors]
     result['lora'] = train(model, [f for pair in factors.values() for f in pair], merged, [])
     result.update(lora_of_experts(name))
     return result
@@ -139,15 +145,15 @@ def seen_squares(model):
         def note(m, args, kwargs=None, at=at):
             x, index = args[0].reshape(-1, args[0].shape[-1]), args[1]
             squares = torch.stack([x[(index == e).any(-1)].double().square().sum(0) for e in range(m.num_experts)])
-            block = at.removesuffix('.experts').removesuffix('.mlp').removesuffix('.feed_forward').removesuffix('.block_sparse_moe')
+            block = at.removesuffix('.experts').removesuffix('.mlp').removesuffix('.feed_forward').removesuffix('.block_sparse_moe').removesuffix('.mixer')
             qwen = ['mlp.experts.gate_proj', 'mlp.experts.up_proj']
             inner = {'mixtral': ['block_sparse_moe.experts.w1', 'block_sparse_moe.experts.w3'], 'gpt_oss': ['mlp.experts.gate_up_proj'],
                      'qwen3_moe': qwen, 'qwen3_5_moe_text': qwen, 'qwen3_next': qwen, 'glm4_moe': qwen, 'deepseek_v3': qwen, 'olmoe': qwen,
                      'lfm2_moe': ['feed_forward.experts.w1', 'feed_forward.experts.w3'],
                      'granitemoehybrid': ['block_sparse_moe.experts.gate_proj', 'block_sparse_moe.experts.up_proj'],
-                     'gemma4_text': ['experts.gate_proj', 'experts.up_proj']}[model.config.model_type]
+                     'nemotron_h': ['mixer.experts.up_proj'], 'gemma4_text': ['experts.gate_proj', 'experts.up_proj']}[model.config.model_type]
             for last in inner:
-                found[f'{block}.{last}'] = squares
+                found[f'{ours_of(model, block)}.{last}'] = squares
         module.register_forward_pre_hook(note)
     with torch.no_grad():
         model(input_ids=IDS)

@@ -8,7 +8,7 @@ from as_json import numbers, tensor
 from file_names import file_names
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
-from transformers import GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM
+from transformers import GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, NemotronHConfig, NemotronHForCausalLM
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
@@ -133,6 +133,11 @@ make('granite4_mamba', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**
      mamba_n_groups=2, mamba_chunk_size=8, position_embedding_type='nope'), 561, 20)
 make('granite4_mamba_untied', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'num_hidden_layers': 3}, **granite, **mamba, mamba_d_conv=3,
      mamba_proj_bias=True, mamba_conv_bias=False, time_step_limit=(0.3, 0.8), position_embedding_type='rope'), 571, 12)
+
+# One part per block: Mamba-2 with two groups, attention without positions, and squared-ReLU MLPs.
+nemotron = {k: v for k, v in small.items() if k not in ('num_hidden_layers', 'rms_norm_eps')}
+make('nemotron_h', NemotronHForCausalLM, NemotronHConfig(**nemotron, layers_block_type=['linear_attention', 'mlp', 'full_attention'], head_dim=16,
+     mamba_num_heads=4, mamba_head_dim=8, n_groups=2, ssm_state_size=6, chunk_size=8), 581, 20)
 
 # Short convolutions around a block with attention; the MLP width adjusted by the config, and unadjusted.
 lfm2 = {**small, 'num_hidden_layers': 3}

@@ -19,6 +19,7 @@ export const folderOfEachLayer: readonly string[] = [
     'qwen3_next',
     'lfm2',
     'granite4_mamba',
+    'nemotron_h_experts',
     'glm4',
     'deepseek_v3',
     'hunyuan',

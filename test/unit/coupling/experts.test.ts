@@ -25,6 +25,7 @@ describe.each([
   ['lfm2_moe', 6, 16, ['w1 rows', 'w3 rows', 'w2 columns']],
   ['deepseek_v3', 8, 16, ['gate_proj rows', 'up_proj rows', 'down_proj columns']],
   ['granite4_experts', 4, 16, ['gate_proj rows', 'up_proj rows', 'down_proj columns']],
+  ['nemotron_h_experts', 8, 16, ['up_proj rows', 'down_proj columns']],
   ['gpt_oss', 4, 32, ['gate_up_proj rows', 'down_proj columns']],
 ] as const)('%s', (name, experts, inner, members) => {
   const model = modelOf(name);

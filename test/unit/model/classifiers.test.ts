@@ -34,6 +34,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Swin/, 'swin'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],
+  [/^NemotronH/, 'nemotron_h'],
   [/^Lfm2Moe/, 'lfm2_moe'],
   [/^Glm4MoeLite/, 'glm4_moe_lite'],
   [/^DeepseekV3/, 'deepseek_v3'],

@@ -93,6 +93,46 @@ describe('Granite 4', () => {
   });
 });
 
+describe('Nemotron-H', () => {
+  const read = (changes: ConfigJson) => decoderConfig('NemotronHForCausalLM', { ...saved('nemotron_h_experts'), ...changes });
+  /** As NVIDIA publishes it: letters in place of a list, and keys that Transformers does not read. */
+  const published: ConfigJson = {
+    ...{ layers_block_type: undefined, hybrid_override_pattern: 'ME*-', num_hidden_layers: 4, attention_head_dim: 8, rope_theta: 10000 },
+    ...{ partial_rotary_factor: 1, norm_eps: 1e-5, rms_norm_eps: 1e-6, time_step_rank: 256, mamba_hidden_act: 'silu', hidden_dropout: 0.1 },
+  };
+
+  test('a list says what each block is, or letters do; no block turns, and padding is no row of its own', () => {
+    expect(read({}).parts).toEqual(['mixer', 'mlp', 'mixer']);
+    expect(unknownConfigKeys({ ...saved('nemotron_h_experts'), ...published })).toEqual([]);
+    const config = read(published);
+    expect(config.parts).toEqual(['mixer', 'mlp', 'mixer', 'mlp']);
+    expect(config.mamba?.layers).toEqual([true, false, false, false]);
+    expect(config.experts?.layers).toEqual([false, true, false, false]);
+    expect(config.positions).toEqual(new Array(4).fill(undefined));
+    expect(config).toMatchObject({ paddingRow: undefined, norms: { epsilon: 1e-5 }, mamba: { steps: { least: 0.02 } } });
+    // Experts that no block has.
+    expect(read({ layers_block_type: ['mamba', 'attention'], n_group: 3 }).experts).toBeUndefined();
+  });
+
+  test('blocks of an MLP alone cache nothing', () => {
+    const model = causalModel(saved('nemotron_h'));
+    expect(model.keyValues.map(own => own?.headDim)).toEqual([undefined, undefined, 16]);
+    expect([...(model.states?.keys() ?? [])]).toEqual([0]);
+  });
+
+  test.each<[ConfigJson, RegExp]>([
+    [{ ...published, num_hidden_layers: 5 }, /num_hidden_layers 5 is not the 4 of hybrid_override_pattern/],
+    [{ ...published, hybrid_override_pattern: 'MX' }, /hybrid_override_pattern: is not made of M, \*, - and E/],
+    [{ attention_head_dim: 16 }, /attention_head_dim 16 is not supported; supported is what head_dim says/],
+    [{ n_groups: 3 }, /mamba_num_heads 4 is not a multiple of n_groups 3/],
+    [{ n_group: 3 }, /n_group 3 does not divide n_routed_experts 8/],
+    [{ moe_latent_size: 16 }, /moe_latent_size 16 is not supported/],
+    [{ tie_word_embeddings: true }, /tie_word_embeddings true is not supported/],
+  ])('%j is refused', (changes, message) => {
+    expect(() => read(changes)).toThrow(message);
+  });
+});
+
 test.each<[ConfigJson, RegExp]>([
   [{ clip_qkv: 8 }, /clip_qkv 8 is not supported/],
   [{ head_dim: 16 }, /head_dim 16 is not hidden_size 32 over num_attention_heads 4/],

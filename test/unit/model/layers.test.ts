@@ -125,6 +125,7 @@ describe('activations', () => {
     gelu_pytorch_tanh: geluTanh,
     gelu_fast: geluTanh,
     relu: x => Math.max(0, x),
+    relu2: x => Math.max(0, x) ** 2,
     tanh: Math.tanh,
   };
   test('all are here', () => expect(Object.keys(naive)).toEqual(Object.keys(activations)));

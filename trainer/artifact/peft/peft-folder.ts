@@ -44,7 +44,10 @@ export async function writePeft(dir: string, params: PeftParams): Promise<void> 
 const withNamesInMemory = (config: Plan['config']): Plan['config'] => ({
   ...config,
   ...Object.fromEntries(
-    ['target_modules', 'modules_to_save'].map(key => [key, Array.isArray(config[key]) ? config[key].map(nameInMemory) : config[key]]),
+    ['target_modules', 'target_parameters', 'modules_to_save'].map(key => [
+      key,
+      Array.isArray(config[key]) ? config[key].map(nameInMemory) : config[key],
+    ]),
   ),
   ...Object.fromEntries(
     ['rank_pattern', 'alpha_pattern']
@@ -135,7 +138,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     if (elements.has(name) && !form.takesElements) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
-    const refused = form.refuses?.(adapter, module);
+    const refused = isTuned ? form.refuses?.(adapter, module) : undefined;
     if (refused !== undefined) return [`${name} (${refused})`];
     // PEFT saves modules, but this is one tensor of a larger module.
     const isBare = kind === 'parameter' || module.weight.name === name;

@@ -113,7 +113,7 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
 
 /** Problems of parameters that PEFT targets and the base lacks, with names as in the memory of Transformers. */
 function* parameterProblems({ target_parameters: targets }: ModelConfig, model: Model): Generator<ConfigReport> {
-  const parameters = model.modules.map(parameterInMemory);
+  const parameters = model.modules.map(module => nameInMemory(parameterInMemory(module)));
   for (const [i, target] of (Array.isArray(targets) ? targets : []).entries()) {
     if (typeof target !== 'string' || parameters.some(name => name === target || name.endsWith(`.${target}`))) continue;
     const near = didYouMean(target, [...new Set(parameters.map(name => name.split('.').slice(-2).join('.')))]);

@@ -2,13 +2,14 @@
 import { groupsOf } from '../lora/attach.ts';
 import { factorsFromPeft } from '../lora/from-peft.ts';
 import { groupedModules } from '../lora/grouped-factors.ts';
+import { refusedFactors } from '../lora/peft.ts';
 import { factorsToPeft } from '../lora/to-peft.ts';
 import type { PeftForm } from '../peft-form.ts';
 
 export const magnitudesInPeft: PeftForm = {
   type: 'LORA',
   refuses: ({ description: { method, lora } }, module) =>
-    groupsOf(module) > 1 && lora.has(module.name) ? `${method} of a grouped convolution` : undefined,
+    groupsOf(module) > 1 && lora.has(module.name) ? `${method} of a grouped convolution` : refusedFactors(module),
   toPeft: params => {
     const { tensors, config } = factorsToPeft(params);
     return { tensors, config: { ...config, use_dora: true } };

@@ -1,9 +1,19 @@
 /** Factors in PEFT's LoRA form. */
+import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { PeftForm } from '../peft-form.ts';
 import { factorsFromPeft } from './from-peft.ts';
 import { factorsToPeft } from './to-peft.ts';
 
-export const factorsInPeft: PeftForm = { type: 'LORA', takesParameters: true, toPeft: factorsToPeft, fromPeft: factorsFromPeft };
+/** Returns why a module has no factors in PEFT; undefined if it has. */
+export const refusedFactors = ({ lacksPeftFactors }: ModuleSpec): string | undefined =>
+  lacksPeftFactors ? 'a layer of Mamba of which PEFT refuses low-rank factors' : undefined;
 
 /** The form of methods that PEFT does not have: their rows can be written exactly as factors. */
-export const rowsInPeft: PeftForm = { type: 'LORA', takesParameters: true, toPeft: factorsToPeft };
+export const rowsInPeft: PeftForm = {
+  type: 'LORA',
+  takesParameters: true,
+  refuses: (_, module) => refusedFactors(module),
+  toPeft: factorsToPeft,
+};
+
+export const factorsInPeft: PeftForm = { ...rowsInPeft, fromPeft: factorsFromPeft };

@@ -43,6 +43,7 @@ export const activations: Readonly<Record<string, Activation>> = {
   gelu_pytorch_tanh: geluTanh,
   gelu_fast: geluTanh,
   relu: (graph, x) => graph.relu(x),
+  relu2: (graph, x) => graph.square(graph.relu(x)),
   tanh: (graph, x) => graph.tanh(x),
 };
 

@@ -68,7 +68,7 @@ describe('adapters that PEFT wrote', () => {
 
   test('parameters that are not read are named', async () => {
     await expect(changed('mixtral_down', { target_parameters: ['mlp.experts.w13'] }).then(readAdapter)).rejects.toThrow(
-      /target_parameters: mlp\.experts\.w13 is not read; read are gate_up_proj, down_proj, weight/,
+      /target_parameters: mlp\.experts\.w13 is not read; read are gate_up_proj, up_proj, down_proj, weight/,
     );
     await expect(
       changed('mixtral_down', { target_parameters: ['experts.gate_up_proj', 'experts.down_proj'] }).then(readAdapter),
@@ -108,6 +108,11 @@ describe('ours', () => {
       ['w1', 'w2', 'w3', 'block_sparse_moe.gate', 'o_proj'],
       ['model.layers.1.mlp.experts.down_proj', 'model.layers.0.mlp.gate.weight'],
     ],
+    [
+      'nemotron_h_experts',
+      ['/experts/', 'mixer.gate', 'q_proj'],
+      ['model.layers.1.mixer.experts.up_proj', 'model.layers.1.mixer.gate.weight'],
+    ],
     ['mixtral', ['w3'], ['model.layers.0.mlp.experts.gate_up_proj']],
     ['gpt_oss', ['gate_up_proj', 'down_proj', 'router'], ['model.layers.0.mlp.experts.gate_up_proj', 'model.layers.1.mlp.router.weight']],
   ])('%s, lora of %j: written and read again, every bit is the same', async (base, targets, parameters) => {
@@ -128,6 +133,9 @@ describe('ours', () => {
   });
 
   test('what PEFT cannot express next to experts is named', async () => {
+    await expect(exported('nemotron_h_experts', { method: 'lora', targets: ['in_proj', 'out_proj'] })).rejects.toThrow(
+      /trained in backbone\.layers\.0\.mixer\.out_proj \(a layer of Mamba of which PEFT refuses low-rank factors\): export/,
+    );
     await expect(exported('gpt_oss', { method: 'spsft', targets: ['/experts/'] })).rejects.toThrow(
       /PEFT cannot express .*experts\.gate_up_proj \(a parameter, next to which PEFT has no biases/,
     );

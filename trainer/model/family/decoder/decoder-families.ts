@@ -27,6 +27,7 @@ import { lfm2, lfm2Moe } from './families/lfm2.ts';
 import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mixtral } from './families/mixtral.ts';
+import { nemotronH } from './families/nemotron-h.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
 import { olmoe } from './families/olmoe.ts';
 import { phi3 } from './families/phi3.ts';
@@ -76,6 +77,7 @@ const families = {
   SeedOssForCausalLM: seedOss,
   HunYuanDenseV1ForCausalLM: hunYuan,
   Cohere2ForCausalLM: cohere2,
+  NemotronHForCausalLM: nemotronH,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -131,6 +133,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       activation: own.activation ?? c.hidden_act,
       biased: own.mlpBias ?? false,
     },
+    parts: own.parts,
     delta: own.delta,
     convolution: own.convolution,
     mamba: own.mamba,

@@ -58,10 +58,10 @@ export function decoder(config: DecoderConfig): CausalModel {
   };
 }
 
-/** The cached keys and values; blocks with a state, and blocks that read the keys and values of others, cache none. */
+/** The cached keys and values; blocks with a state, those that read the keys and values of others, and those of an MLP alone cache none. */
 const keyValuesOf = (config: DecoderConfig): CausalModel['keyValues'] =>
   config.attention.layers.map(({ kvHeads, headDim, valueDim, keysFrom }, layer) =>
-    stateOf(config, layer) || keysFrom !== undefined ? undefined : { kvHeads, headDim, valueDim },
+    stateOf(config, layer) || keysFrom !== undefined || config.parts?.[layer] === 'mlp' ? undefined : { kvHeads, headDim, valueDim },
   );
 
 function stateOf({ delta, convolution, mamba, hiddenSize }: DecoderConfig, layer: number): StateShape | undefined {

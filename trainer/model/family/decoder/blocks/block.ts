@@ -29,10 +29,12 @@ const isLatent = (mixer: Mixer): mixer is LatentBlock => 'keysAndValues' in mixe
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
-  readonly mixer: Mixer;
+  /** Left out in blocks of an MLP alone. */
+  readonly mixer: Mixer | undefined;
   readonly afterAttention: ModuleSpec | undefined;
   readonly beforeMlp: ModuleSpec | undefined;
-  readonly mlp: Mlp | ExpertBlock;
+  /** Left out in blocks of a token mixer alone. */
+  readonly mlp: Mlp | ExpertBlock | undefined;
   /** Experts in addition to the MLP. */
   readonly added: AddedExperts | undefined;
   readonly afterMlp: ModuleSpec | undefined;
@@ -42,23 +44,27 @@ export interface Block {
 }
 
 export function blockOf(config: DecoderConfig, layer: number): Block {
-  const { names, hiddenSize, mlp, norms } = config;
+  const { names, hiddenSize, norms, parts } = config;
   const own = names.block(layer);
   const norm = (name: string | undefined) => (name === undefined ? undefined : normSpec(name, layer, hiddenSize, norms.offset));
+  const [mixes, feeds] = [parts?.[layer] !== 'mlp', parts?.[layer] !== 'mixer'];
   return {
-    beforeAttention: norm(own.norms.beforeAttention),
-    mixer: mixerOf(config, layer),
+    beforeAttention: mixes ? norm(own.norms.beforeAttention) : undefined,
+    mixer: mixes ? mixerOf(config, layer) : undefined,
     afterAttention: norm(own.norms.afterAttention),
-    beforeMlp: norm(own.norms.beforeMlp),
-    mlp:
-      config.experts?.layers[layer] && !config.experts.isAdded
-        ? expertBlock(config.experts, hiddenSize, layer, own.at)
-        : mlpOf(own, { hiddenSize, inner: elementAt(mlp.intermediateSizes, layer), biased: mlp.biased }, layer),
+    beforeMlp: feeds ? norm(own.norms.beforeMlp) : undefined,
+    mlp: feeds ? feedOf(config, layer) : undefined,
     added: addedExperts(config, layer),
     afterMlp: norm(own.norms.afterMlp),
     input: blockInput(config, layer),
     scale: config.scalesBlocks ? { name: own.scale, shape: [1], buffer: true } : undefined,
   };
+}
+
+function feedOf({ names, hiddenSize, mlp, experts }: DecoderConfig, layer: number): Mlp | ExpertBlock {
+  const own = names.block(layer);
+  if (experts?.layers[layer] && !experts.isAdded) return expertBlock(experts, hiddenSize, layer, own.at);
+  return mlpOf(own, { hiddenSize, inner: elementAt(mlp.intermediateSizes, layer), biased: mlp.biased }, layer);
 }
 
 const feedModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : mlpModules(mlp));
@@ -82,14 +88,15 @@ function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
 /** The modules in the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
-    ...[block.beforeAttention, ...mixerModules(block.mixer), block.afterAttention],
-    ...[block.beforeMlp, ...feedModules(block.mlp), ...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
+    ...[block.beforeAttention, ...(block.mixer ? mixerModules(block.mixer) : []), block.afterAttention],
+    ...[block.beforeMlp, ...(block.mlp ? feedModules(block.mlp) : [])],
+    ...[...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
     ...(block.input ? blockInputModules(block.input) : []),
   ].filter(module => module !== undefined);
 
 /** The parameters of a block that get no gradient. */
 export const buffersOf = ({ mlp, scale }: Block): ParameterSpec[] =>
-  [scale, isMixture(mlp) ? mlp.choiceBias : undefined].filter(spec => spec !== undefined);
+  [scale, mlp && isMixture(mlp) ? mlp.choiceBias : undefined].filter(spec => spec !== undefined);
 
 export interface BlockParams extends AttentionParams {
   readonly block: Block;
@@ -103,35 +110,38 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { graph } = tracer;
   const { config, block, layer, blockInputs } = params;
   const { residualMultiplier, residualDropout } = config;
+  const { mixer, mlp, input, scale } = block;
   const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
   const read = normed(tracer, config, block.beforeAttention, x);
-  const middle = added(x, normed(tracer, config, block.afterAttention, mix(tracer, read, params)));
-  const ofMlp = feed(tracer, config, block, config.sideBySide ? read : normed(tracer, config, block.beforeMlp, middle));
-  const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
-  const fed = added(middle, normed(tracer, config, block.afterMlp, ofBoth));
-  const { input, scale } = block;
+  const middle = mixer ? added(x, normed(tracer, config, block.afterAttention, mix(tracer, mixer, read, params))) : x;
+  const feeding = (own: Mlp | ExpertBlock): Node => {
+    const ofMlp = feed(tracer, config, own, config.sideBySide ? read : normed(tracer, config, block.beforeMlp, middle));
+    const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
+    return added(middle, normed(tracer, config, block.afterMlp, ofBoth));
+  };
+  const fed = mlp ? feeding(mlp) : middle;
   const y = input ? traceBlockInput(tracer, input, fed, { config, layer, inputs: required(blockInputs, 'the inputs of the blocks') }) : fed;
   return scale ? graph.mul(y, tracer.parameter(scale)) : y;
 }
 
-function mix(tracer: Tracer, x: Node, params: BlockParams): Node {
-  const { config, block } = params;
-  if (isConvolution(block.mixer)) return traceConvolution(tracer, block.mixer, x, params);
-  if (isLatent(block.mixer)) {
+function mix(tracer: Tracer, mixer: Mixer, x: Node, params: BlockParams): Node {
+  const { config } = params;
+  if (isConvolution(mixer)) return traceConvolution(tracer, mixer, x, params);
+  if (isLatent(mixer)) {
     const latent = required(config.latent, 'the description of latent attention');
-    return traceLatent(tracer, x, { ...params, latent, block: block.mixer });
+    return traceLatent(tracer, x, { ...params, latent, block: mixer });
   }
   const { epsilon } = config.norms;
-  if (isMamba(block.mixer)) {
+  if (isMamba(mixer)) {
     const mamba = required(config.mamba, 'the description of Mamba');
-    return traceMamba(tracer, x, { ...params, mamba, block: block.mixer, epsilon });
+    return traceMamba(tracer, x, { ...params, mamba, block: mixer, epsilon });
   }
-  if (!isDelta(block.mixer)) return traceAttention(tracer, block.mixer, x, params);
+  if (!isDelta(mixer)) return traceAttention(tracer, mixer, x, params);
   const delta = required(config.delta, 'the description of the recurrent state');
-  return traceDelta(tracer, x, { ...params, delta, block: block.mixer, epsilon });
+  return traceDelta(tracer, x, { ...params, delta, block: mixer, epsilon });
 }
 
-function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {
+function feed(tracer: Tracer, config: DecoderConfig, mlp: Mlp | ExpertBlock, x: Node): Node {
   if (isMixture(mlp)) return traceExperts(tracer, required(config.experts, 'the description of the experts'), mlp, x);
   return traceMlp(tracer, mlp, config.mlp.activation, x);
 }

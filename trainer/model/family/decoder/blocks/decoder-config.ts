@@ -15,6 +15,8 @@ export interface DecoderConfig {
   readonly hiddenSize: number;
   readonly blocks: number;
   readonly maxPositions: number;
+  /** In families whose blocks have a token mixer or an MLP, not both: which of them each has. */
+  readonly parts?: readonly ('mixer' | 'mlp')[] | undefined;
   readonly attention: DecoderAttention;
   /** The MLPs, with one intermediate size per block. */
   readonly mlp: { readonly intermediateSizes: readonly number[]; readonly activation: string; readonly biased: boolean };

@@ -47,6 +47,13 @@ export const lfm2Experts: ExpertNames = {
   down: named('feed_forward', 'w2', fusedIn('down_proj', 1, 0, 'feed_forward')),
 };
 
+/** Nemotron-H's, which have no gates. */
+export const nemotronExperts: ExpertNames = {
+  router: 'mixer.gate',
+  inner: [named('mixer', 'up_proj', fusedIn('up_proj', 1, 0, 'mixer'))],
+  down: named('mixer', 'down_proj', fusedIn('down_proj', 1, 0, 'mixer')),
+};
+
 const ofGemma4 = (name: string, parameter: string, parts: number, part: number): ExpertName => {
   const fused = (at: string, rows: number): FusedRows => ({ module: `${at}.experts`, parameter, every: parts * rows, begin: part * rows });
   return {

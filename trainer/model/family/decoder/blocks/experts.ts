@@ -35,11 +35,12 @@ export interface DecoderExperts extends RoutingRule {
   /** An expert that computes every token, in addition to the chosen ones. */
   readonly shared?: SharedExpertConfig;
   readonly names: ExpertNames;
-  /** The computation between the products; gate and up are one product if it takes one input. */
+  /** The computation between the products. */
   readonly gated: Gated;
 }
 
 export type Gated =
+  | { readonly kind: 'none'; readonly of: (graph: Graph, up: Node) => Node }
   | { readonly kind: 'apart'; readonly of: (graph: Graph, gate: Node, up: Node) => Node }
   | {
       readonly kind: 'together';
@@ -53,7 +54,7 @@ export interface ExpertNames {
   readonly router: string;
   /** The router's name in Transformers 5's memory, if files use another. */
   readonly routerInMemory?: string;
-  /** Gate and up, or both in one, in the order in which they are read. */
+  /** Gate and up, or both in one, in the order in which they are read; up alone without gates. */
   readonly inner: readonly ExpertName[];
   readonly down: ExpertName;
 }
@@ -89,7 +90,7 @@ export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: n
         ...(biased && { biasForms: biasForms?.(at, { rows: out }) ?? [] }),
       },
     );
-  const inner = names.inner.length === 1 ? 2 * intermediateSize : intermediateSize;
+  const inner = config.gated.kind === 'together' ? 2 * intermediateSize : intermediateSize;
   const plain = linearSpec(`${at}.${names.router}`, { part: 'router', layer }, experts, hiddenSize, biased);
   const router: ModuleSpec = config.routesInFloat32 ? { ...plain, weight: { ...plain.weight, float32: true } } : plain;
   return {
@@ -122,7 +123,7 @@ export function traceExperts(
   const products = inner.map(module => tracer.experts(module, x, ids));
   const { gated } = config;
   const first = elementAt(products, 0);
-  const between = gated.kind === 'together' ? gated.of(graph, first) : gated.of(graph, first, elementAt(products, 1));
+  const between = gated.kind === 'apart' ? gated.of(graph, first, elementAt(products, 1)) : gated.of(graph, first);
   const routed = combine(graph, tracer.experts(down, between, ids), weights);
   return shared && config.shared ? graph.add(routed, traceSharedExpert(tracer, config.shared, shared, x)) : routed;
 }

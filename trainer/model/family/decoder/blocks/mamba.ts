@@ -13,6 +13,10 @@ import { beginsOf, isReadOf, type MixerParams, mixerKernel, mixerParameter, pres
 import { withSections } from './products.ts';
 
 export interface DecoderMamba {
+  /** The name of the mixer within a block. */
+  readonly name: string;
+  /** True if PEFT takes low-rank factors of the output product. */
+  readonly hasPeftOutput: boolean;
   /** For each block, whether it has Mamba-2 in place of attention. */
   readonly layers: readonly boolean[];
   readonly heads: number;
@@ -60,7 +64,7 @@ export const mambaState = (mamba: DecoderMamba): StateShape => ({
 export function mambaBlock(mamba: DecoderMamba, hiddenSize: number, layer: number, at: string): MambaBlock {
   const { heads, headDim, width, biases } = mamba;
   const { inner, states, channels } = sizesOf(mamba);
-  const path = `${at}.mamba`;
+  const path = `${at}.${mamba.name}`;
   const linear = (name: string, out: number, from: number) =>
     linearSpec(`${path}.${name}`, { part: 'attention', layer }, out, from, biases.products);
   const sections = { z_proj: inner, x_proj: inner, b_proj: states, c_proj: states, dt_proj: heads };
@@ -72,7 +76,10 @@ export function mambaBlock(mamba: DecoderMamba, hiddenSize: number, layer: numbe
     decayScale: mixerParameter(path, 'A_log', layer, [heads]),
     skip: mixerParameter(path, 'D', layer, [heads]),
     norm: normSpec(`${path}.norm`, layer, inner),
-    o: withHeads(linear('out_proj', hiddenSize, inner), { columns: headDim }),
+    o: {
+      ...withHeads(linear('out_proj', hiddenSize, inner), { columns: headDim }),
+      ...(!mamba.hasPeftOutput && { lacksPeftFactors: true }),
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 /** A gated MLP: its modules, and their forward pass (Shazeer 2020). */
 
 import type { Node } from '../../../../graph/graph.ts';
-import { atLeast } from '../../../../narrow.ts';
+import { atLeast, elementAt } from '../../../../narrow.ts';
 import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
 import { linearSpec, type ModuleSpec, type Place, type RowRun, type Stack } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
@@ -11,7 +11,9 @@ import { products, withSections } from './products.ts';
 export interface Mlp {
   /** Number of features between the two products. */
   readonly inner: number;
-  /** Gate and up: two layers, or one with the rows of both. */
+  /** Whether the activation is of a gate, which multiplies; otherwise it is of the one product. */
+  readonly isGated: boolean;
+  /** Gate and up: two layers, or one with the rows of both; up alone without a gate. */
   readonly gateUp: readonly ModuleSpec[];
   readonly down: ModuleSpec;
 }
@@ -30,14 +32,16 @@ export function mlpOf(
 ): Mlp {
   const place: Place = { part: 'mlp', layer };
   const feeds = (name: string, rows: number): ModuleSpec => linearSpec(name, place, rows, hiddenSize, biased);
-  const parts = [names.gate, names.up].map((name): RowRun => ({ name: `${name}.weight`, begin: 0, rows: inner }));
+  const apart = [...(names.gate === undefined ? [] : [names.gate]), names.up];
+  const parts = apart.map((name): RowRun => ({ name: `${name}.weight`, begin: 0, rows: inner }));
   const stack: Stack = { experts: 1, forms: [{ kind: 'runs', parts }] };
   const both = (module: ModuleSpec): ModuleSpec => (names.isApartInGguf ? { ...module, weight: { ...module.weight, stack } } : module);
   return {
     inner,
+    isGated: names.gateUp !== undefined || names.gate !== undefined,
     gateUp:
       names.gateUp === undefined
-        ? [names.gate, names.up].map(name => feeds(name, inner))
+        ? apart.map(name => feeds(name, inner))
         : [both(withSections(feeds(names.gateUp, 2 * inner), { gate_proj: inner, up_proj: inner }))],
     down: linearSpec(names.down, place, hiddenSize, inner, biased),
   };
@@ -46,11 +50,12 @@ export function mlpOf(
 /** The modules in the order of the forward pass. */
 export const mlpModules = ({ gateUp, down }: Mlp): ModuleSpec[] => [...gateUp, down];
 
-/** x [tokens, hidden] → the same shape. @param name of the gate's activation */
+/** x [tokens, hidden] → the same shape. @param name of the activation */
 export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node {
+  const activation = activationOf(name);
+  if (!mlp.isGated) return tracer.linear(mlp.down, activation(tracer.graph, tracer.linear(elementAt(mlp.gateUp, 0), x)));
   const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);
   const [gate, up] = [makeGate(), makeUp()];
-  const activation = activationOf(name);
   const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
   return tracer.linear(mlp.down, gated);
 }

@@ -22,7 +22,8 @@ export interface BlockNames {
   /** Norms of the queries and the keys. */
   readonly qNorm: string;
   readonly kNorm: string;
-  readonly gate: string;
+  /** Left out in families whose MLPs have no gate. */
+  readonly gate?: string;
   readonly up: string;
   /** In families with both in one matrix, the gate first. */
   readonly gateUp?: string;
@@ -161,6 +162,25 @@ export const graniteHybridNames: DecoderNames = {
     gateUp: `model.layers.${layer}.shared_mlp.input_linear`,
     down: `model.layers.${layer}.shared_mlp.output_linear`,
   }),
+};
+
+/** Nemotron-H's, whose blocks have one norm, before the mixer or the MLP, and no gates. */
+export const nemotronNames: DecoderNames = {
+  ...llamaNames,
+  embedding: 'backbone.embeddings',
+  finalNorm: 'backbone.norm_f',
+  block: layer => {
+    const at = `backbone.layers.${layer}`;
+    const { gate: _, ...own } = llamaNames.block(layer);
+    const [norm, mixer] = [`${at}.norm`, `${at}.mixer`];
+    return {
+      ...own,
+      at,
+      ...{ q: `${mixer}.q_proj`, k: `${mixer}.k_proj`, v: `${mixer}.v_proj`, o: `${mixer}.o_proj` },
+      ...{ up: `${mixer}.up_proj`, down: `${mixer}.down_proj` },
+      norms: { beforeAttention: norm, beforeMlp: norm },
+    };
+  },
 };
 
 /** Phi-3's names, with queries, keys and values in one matrix, and gate and up in another. */

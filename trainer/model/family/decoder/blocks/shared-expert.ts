@@ -13,6 +13,8 @@ export interface SharedExpertConfig {
   readonly name: string;
   /** Names of the layers, gate and up in one and down in another, in families whose names differ from Llama's. */
   readonly layers?: { readonly gateUp: string; readonly down: string };
+  /** The activation is of the one product before it, which no other multiplies. */
+  readonly isPlain?: true;
   readonly intermediateSize: number;
   readonly activation: string;
   /** True if its output is multiplied by a sigmoid. */
@@ -27,13 +29,13 @@ export interface SharedExpert {
 
 /** @param at the name of the block */
 export function sharedExpert(
-  { name, layers, intermediateSize, gated }: SharedExpertConfig,
+  { name, layers, isPlain, intermediateSize, gated }: SharedExpertConfig,
   hiddenSize: number,
   layer: number,
   at: string,
 ): SharedExpert {
   const path = `${at}.${name}`;
-  const usual = { gate: `${path}.gate_proj`, up: `${path}.up_proj`, down: `${path}.down_proj` };
+  const usual = { ...(!isPlain && { gate: `${path}.gate_proj` }), up: `${path}.up_proj`, down: `${path}.down_proj` };
   const names = layers
     ? { ...usual, isApartInGguf: true as const, gateUp: `${path}.${layers.gateUp}`, down: `${path}.${layers.down}` }
     : usual;

@@ -14,7 +14,7 @@ export interface Own
   extends Partial<
       Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'turnsNeighbors' | 'seesBothWays'>
     >,
-    Partial<Pick<DecoderConfig, 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
+    Partial<Pick<DecoderConfig, 'parts' | 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
   /** The heads of each block, for families whose blocks differ in them. */

@@ -97,6 +97,8 @@ function mambaOf(c: HybridConfig): DecoderMamba {
   const bound = (each: typeof least): number => (typeof each === 'number' ? each : Number.POSITIVE_INFINITY);
   const heads = c.mamba_n_heads;
   return {
+    name: 'mamba',
+    hasPeftOutput: true,
     layers: typesOf(c).map(type => !ATTENDS.some(each => each === type)),
     heads,
     headDim: c.mamba_d_head === 'auto' ? Math.floor((c.mamba_expand * c.hidden_size) / heads) : c.mamba_d_head,

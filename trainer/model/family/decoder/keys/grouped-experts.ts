@@ -33,10 +33,10 @@ export const groupedExpertKeys = (
 /** Number of blocks at the start of the model with a plain MLP. */
 export const plainBlocks = (usual: number) => computed(z.number().int().nonnegative().max(512).default(usual));
 
-type Config = ConfigValues<ReturnType<typeof groupedExpertKeys>> & Sizes;
+type Config = ConfigValues<ReturnType<typeof groupedExpertKeys>>;
 
 /** @param layers for each block, whether it has experts */
-export const groupedExperts = (c: Config, layers: readonly boolean[]): DecoderExperts => ({
+export const groupedExperts = (c: Config & Pick<Sizes, 'hidden_act'>, layers: readonly boolean[]): DecoderExperts => ({
   count: c.n_routed_experts,
   key: 'n_routed_experts',
   chosen: c.num_experts_per_tok,
