@@ -76,7 +76,7 @@ function propagate(graph: Graph, tracer: Tracer, modules: readonly ModuleSpec[],
   for (const module of modules) {
     const uses = tracer.tapsOf(module);
     for (const tap of uses) taps.set(tap.y, { module, tap });
-    // The values that a table, or a sink, adds to the attention scores are not channels.
+    // The value that a table or a sink adds to the attention scores is not a channel.
     if (uses.length === 0 && module.kind === 'parameter' && module.part === 'embedding') asTheyAre.set(module.weight.name, module);
   }
   const known: Known[] = [];

@@ -20,8 +20,8 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
    */
   readonly transient: boolean;
   /**
-   * 0 in the forward pass, 1 in the backward pass, 2 in updates that wait for its end. Expressions are shared only within a phase;
-   * otherwise the backward pass would keep values unintentionally.
+   * Pass of the node: 0 forward, 1 backward, 2 updates after it. Expressions are shared only within a phase; otherwise the backward pass
+   * would keep values unintentionally.
    */
   readonly phase: number;
   /** True if it runs on the host although the engine computes on a GPU. */

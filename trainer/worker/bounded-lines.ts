@@ -3,7 +3,7 @@
  */
 import type { Readable } from 'node:stream';
 
-/** A stack trace, or an engine message with a few shapes. */
+/** Room for a stack trace, or for an engine message with a few shapes. */
 const MAX_LINE_CHARACTERS = 16_384;
 
 export function onLines(stream: Readable, listener: (line: string) => void): void {

@@ -14,7 +14,7 @@ export interface MemoryEvidence {
 }
 
 export interface MemoryWatch {
-  /** Reads the kernel's counter once more. */
+  /** Reads the kernel's counter again. */
   evidence(): MemoryEvidence;
   stop(): void;
 }

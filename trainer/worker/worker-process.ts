@@ -49,7 +49,7 @@ export interface WorkerOutcome {
 /** A process that waits for another job like its last one, with the model still loaded. */
 export interface KeptWorker {
   readonly pid: number | undefined;
-  /** False when the process has ended. */
+  /** False once the process has ended. */
   readonly isAlive: boolean;
   /** Gives the process another job. */
   again(job: WorkerJob): WorkerProcess;

@@ -114,8 +114,9 @@ function fromTensorflow(text: string | undefined): World | undefined {
 const LAST_PORT = 65_535;
 
 /**
- * Returns the ports after that of torchrun's own store on one machine, or before it at the end of the range. Torchrun gives the address of
- * only one of several machines, so the cluster in TF_CONFIG has to list the addresses of all processes, in rank order.
+ * Returns the addresses of all processes. On one machine, these are the ports after that of torchrun's own store, or before it at the end
+ * of the range. For several machines, torchrun gives the address of only one, so the cluster in TF_CONFIG has to list all addresses, in
+ * rank order.
  */
 function addressesOfTorchrun(
   { TF_CONFIG, MASTER_PORT }: Environment,

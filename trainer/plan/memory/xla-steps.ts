@@ -41,7 +41,7 @@ const READ_BUFFERS: ReadonlySet<OpName> = new Set<OpName>([
   'concat',
 ]);
 
-/** Factor by which recomputing a value must be cheaper than the bytes it moves. */
+/** Safety factor on the bytes that recomputing a value moves, when they are compared with those of a buffer. */
 const CAUTION = 1.45;
 /** Limit on the bytes read from a tensor, as a multiple of the result: of a larger tensor, such as a lookup table, only a part is read. */
 const MOST_OF_A_READ = 4;

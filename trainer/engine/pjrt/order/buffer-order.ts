@@ -2,8 +2,8 @@
  * Keeps the largest buffers in the order of the graph. XLA schedules by data dependencies alone, and removes its barriers before it
  * schedules: if parts of a batch are computed one after the other, it may compute all of them first and use them later. So an operation
  * that allocates a large buffer waits for the readers of the previous one: 0 times an element of each reader is added to its smallest
- * input. Random masks depend only on their seed, so XLA may draw those of all blocks at the start, or keep 4 bytes per element and compute
- * the mask wherever it is read: each mask waits for the value computed before it, and is protected by a barrier.
+ * input. Random masks depend only on their seed, so XLA may draw the random bits of all blocks at the start, 4 bytes per element, and
+ * compute each mask from them wherever it is read: each mask waits for the value computed before it, and is protected by a barrier.
  */
 
 import { bufferOf } from '../../../graph/alias.ts';

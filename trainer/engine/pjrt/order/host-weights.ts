@@ -63,7 +63,10 @@ export const withApart = (specs: ReadonlyMap<string, VariableSpec>, places: Prog
 export const weightsByPart = (weights: ReadonlyMap<string, PartApart | undefined>): ReadonlyMap<string, string> =>
   new Map([...weights].flatMap(([name, apart]) => (apart ? [[apart.values.name, name] as const] : [])));
 
-/** Returns true if an operation only writes separately stored parts of weights, whose values its readers get from another operation. */
+/**
+ * Returns true if an operation only writes separately stored parts of weights. It is not lowered: another operation writes the values of
+ * the part.
+ */
 export const writesApart = (node: Node, places: Program['places']): boolean => {
   const written = writtenVariables(node);
   return written.length > 0 && written.every(name => partApart(places?.get(name)) !== undefined);

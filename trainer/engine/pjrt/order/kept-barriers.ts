@@ -1,6 +1,6 @@
 /**
- * Makes the compiler keep the tensors that the graph keeps for the backward pass. XLA may instead keep other forms of such a tensor, if the
- * forward pass has a buffer for them: the halves of a key's rotation as well as the whole key, or a value both before and after its
+ * Makes the compiler keep the tensors that the graph keeps for the backward pass. XLA also keeps other forms of such a tensor if the
+ * forward pass has a buffer for them: the halves of a key's rotation in addition to the whole key, or a value both before and after its
  * transpose. So a tensor that the graph marks as kept is read through a barrier in both passes.
  */
 

@@ -8,7 +8,7 @@ const NUMERATOR = [
 ];
 const DENOMINATOR = [-1.45660718464996e-5, -2.13374055278905e-4, -1.68282697438203e-3, -7.37332916720468e-3, -1.42647390514189e-2];
 
-/** Beyond this, erf is 1 in float32. */
+/** Bound beyond which erf is 1 in float32. */
 const SATURATED = 4;
 
 export function erf(x: tf.Tensor): tf.Tensor {

@@ -41,7 +41,7 @@
   return e * FromBits(static_cast<uint32_t>(half + 127) << 23) * FromBits(static_cast<uint32_t>(whole - half + 127) << 23);
 }
 
-// With x = 2^n · m and m around 1: n · ln 2 + 2 · artanh((m − 1) / (m + 1)), by its Taylor series.
+// Splits x = 2^n · m with m around 1: n · ln 2 + 2 · artanh((m − 1) / (m + 1)), by its Taylor series.
 [[gnu::always_inline]] inline float Log(float x) {
   const uint32_t bits = ToBits(x);
   const int32_t above = static_cast<int32_t>(bits - 0x3f3504f3u) >> 23;
