@@ -25,6 +25,7 @@ import type { RunPlan } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { COMPILE_MS, type Config, cardPlan, compilerHere, configOf, MOST_MISSED, noCompiler } from '../support/golden/card-steps.ts';
+import { openMemoryCompiler } from '../support/golden/memory-compiler.ts';
 
 const [card] = cardOfEachGeneration;
 const small = configOf('llama');
@@ -49,6 +50,7 @@ function expectMoved(before: Pick<Compiled, 'arguments'>, after: Pick<Compiled, 
 }
 
 describeWith('a step compiled for a card', compilerHere, noCompiler, compiler => {
+  const forMemory = openMemoryCompiler(cacheDir);
   it.each(process.env.ROWTUNE_TEST_CARDS === 'all' ? compiledParts : [])(
     'of $name ($level) for $card takes the temporaries that an estimate says, within 10%',
     async one => {
@@ -80,8 +82,8 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
     async () => {
       const plan = (more: string) => cardPlan(wide, `method: full\n${more}`);
       const there = plan('optimizer_offload: host\n');
-      const [onCard, onHost] = [plan(''), there].map(each => compileTraining(each, 'cheap', card, compiler));
-      const [before, after] = [required(await onCard, 'on the card'), required(await onHost, 'on the host')];
+      const before = await compileTraining(plan(''), 'cheap', card, forMemory);
+      const after = await compileTraining(there, 'cheap', card, forMemory);
       const { offloadedBytes } = priceRun(there);
       expectMoved(before, after, offloadedBytes);
       expect(after.totalBytes).toBeLessThan(before.totalBytes);
@@ -99,8 +101,8 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       };
       const there = plan('base_offload: host\n');
       const here = plan('');
-      const [onCard, onHost] = [here, there].map(each => compileTraining(each, 'block', card, compiler));
-      const [before, after] = [required(await onCard, 'on the card'), required(await onHost, 'on the host')];
+      const before = await compileTraining(here, 'block', card, forMemory);
+      const after = await compileTraining(there, 'block', card, forMemory);
       const { offloadedBytes } = priceRun(there);
       expectMoved(before, after, offloadedBytes);
       expect(after.aliased).toBe(after.changedBytes);
@@ -124,9 +126,9 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       const { hosted } = untouchedIn(model, FLOAT32, HOSTED_FROM);
       const { signatures, variables } = decodeProgram({ model, tokens: 256, slots: 2 });
       const specs = new Map(variables.map(spec => [spec.name, spec]));
-      const lowered = [undefined, hosted].map(places => lowerSignature(required(signatures[signature], signature), specs, { places }));
-      const [onCard, onHost] = lowered.map(({ text }) => compiler.compile(card, { text }));
-      const [before, after] = [required(await onCard, 'on the card'), required(await onHost, 'on the host')];
+      const textOf = (places: LoweringTarget['places']) => lowerSignature(required(signatures[signature], signature), specs, { places }).text;
+      const before = await forMemory.compile(card, { text: textOf(undefined) });
+      const after = await forMemory.compile(card, { text: textOf(hosted) });
       const { hostBytes } = inferenceBytes(model, { tokens: 256, slots: 2, hostFrom: HOSTED_FROM });
       expectMoved(before, after, hostBytes);
       expect(after.aliased).toBe(before.aliased);
@@ -142,8 +144,8 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
     async () => {
       const plan = (devices: number) => cardPlan(wide, `method: full\nengine: pjrt\ndevices: ${devices}\n`);
       const both = plan(2);
-      const one = await compileTraining(plan(1), 'cheap', card, compiler);
-      const two = await compileTraining(both, 'cheap', card, compiler);
+      const one = await compileTraining(plan(1), 'cheap', card, forMemory);
+      const two = await compileTraining(both, 'cheap', card, forMemory);
       expect(two.aliased).toBe(two.changedBytes);
       expect(two.changedBytes).toBe(one.changedBytes);
       expect(two.hostOperations).toEqual([]);
@@ -163,7 +165,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
     async on => {
       const planOf = (attention: string) => longPlan(small, attention);
       const fused = required(await compileTraining(planOf('fused'), 'cheap', on, compiler), 'fused');
-      const chunked = await compileTraining(planOf('chunked'), 'cheap', on, compiler);
+      const chunked = await compileTraining(planOf('chunked'), 'cheap', on, forMemory);
       expect(fused.temporaries).toBeLessThan(chunked.temporaries);
       expect(fused.aliased).toBe(fused.changedBytes);
       expect(fused.hostOperations).toEqual([]);
@@ -191,7 +193,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
       const { signatures } = assemble({ run: { graph, outputs: { y }, effects: [] } });
       const temporariesOf = async (target: LoweringTarget): Promise<number> => {
         const { text } = lowerSignature(required(signatures.run, 'run'), new Map(), target);
-        return (await compiler.compile(card, { text })).temporaries;
+        return (await forMemory.compile(card, { text })).temporaries;
       };
       const headBytes = 2 * words * width;
       expect(await temporariesOf({})).toBeGreaterThan(headBytes);

@@ -6,6 +6,7 @@ import { locateCardCompiler, pjrtAddonIsCurrent } from '../../../trainer/engine/
 import { openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
 import { familyOf } from '../../../trainer/model/architectures.ts';
 import { architectureOf, loadModel } from '../../../trainer/model/load-model.ts';
+import { trainingStep } from '../../../trainer/plan/memory/counted-passes.ts';
 import { planRun, type RunPlan } from '../../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../cache-dir.ts';
 import { readRecord } from '../files/read-json.ts';
@@ -63,6 +64,23 @@ export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }:
   const recipe = recipeIn(text);
   const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
   return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu', card }, recompute: 'cheap' });
+}
+
+/** Chooses a few families whose steps cover every operation, greedily: each is the one that adds the most operations. */
+export function familiesOfAllOperations(): readonly string[] {
+  const steps = families().map(({ folder, config }) => {
+    const { signature } = trainingStep(cardPlan(config), 'cheap');
+    return { folder, operations: new Set(signature.schedule.map(({ op }) => op)) };
+  });
+  const left = new Set(steps.flatMap(({ operations }) => [...operations]));
+  const added = ({ operations }: (typeof steps)[number]): number => [...operations].filter(op => left.has(op)).length;
+  const chosen: string[] = [];
+  while (left.size > 0) {
+    const next = steps.reduce((most, step) => (added(step) > added(most) ? step : most));
+    chosen.push(next.folder);
+    for (const op of next.operations) left.delete(op);
+  }
+  return chosen;
 }
 
 /** Maximum relative error of the model of XLA's buffers, compared with the temporaries that the compiler reports. */

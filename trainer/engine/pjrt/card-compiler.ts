@@ -34,11 +34,10 @@ const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
  * Opens the plugin in this process. Compiling uses other threads and all cores, so this belongs in a worker.
- * @param folders for programs that never run: a file of compiled kernels, another compiler for them, and how products are computed. Memory
- * use is identical to the byte
+ * @param folders for programs that never run: where to write their buffers. Memory use is identical to the byte
  * @throws EngineError if no plugin that compiles for cards is installed
  */
-export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders, 'kernels' | 'toolkit' | 'products'> = {}): CardCompiler {
+export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders, 'buffers'> = {}): CardCompiler {
   const installed = locateCardCompiler(cacheDir);
   if (!installed)
     throw new EngineError(
@@ -106,6 +105,6 @@ async function compileNow({ addon, handle }: Topology, text: string, options: Ui
 /** XLA operations that leave the device: each opcode is a separate string in the binary format. */
 const HOST_OPERATIONS = ['infeed', 'outfeed', 'send', 'recv', 'MoveToHost', 'MoveToDevice', 'xla_ffi_python_gpu_callback'] as const;
 
-/** Returns the names found. A string field in a protobuf is its length followed by its characters. */
-const hostOperations = (program: Uint8Array): string[] =>
+/** Returns the names found in a binary program. A string field in a protobuf is its length followed by its characters. */
+export const hostOperations = (program: Uint8Array): string[] =>
   HOST_OPERATIONS.filter(name => Buffer.from(program).includes(Buffer.from([name.length, ...Buffer.from(name)])));

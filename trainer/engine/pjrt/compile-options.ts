@@ -12,11 +12,11 @@ type Flags = Readonly<Record<string, Flag>>;
  * is planned in the graph (`recompute`): XLA's own pass for it counts a weight that is updated in place twice, so it would start when the
  * weights take less than half of a GPU, search for minutes, and compute more.
  */
-const FLAGS: Flags = {
+const FLAGS = {
   xla_allow_excess_precision: false,
   xla_gpu_dot_merger_threshold_mb: 0,
   xla_disable_hlo_passes: 'rematerialization',
-};
+} satisfies Flags;
 
 /** The first line of a module with operations whose order of addition may vary: sums by ids, and cuDNN's gradient of attention. */
 export const UNORDERED = '// adds in any order';
@@ -56,27 +56,30 @@ export interface CompilerFolders {
   /** Cache of XLA's autotuning results on this device, as in JAX: programs that share kernels are tuned once. */
   readonly tuned?: string | undefined;
   /**
-   * A file of compiled kernels, keyed by what they compute and not by the device: kernels in it are not compiled again, whichever card they
-   * were compiled for. So it is only for programs that never run, and the kernels are not optimized. Buffer assignment is already done by
-   * then.
+   * A folder in which XLA writes the program with its buffers. XLA then stops, because the file of kernels in the folder is not valid, and it
+   * does not search for a way to compute each product. So this is only for programs that never run. Buffers depend on neither.
    */
-  readonly kernels?: string | undefined;
-  /**
-   * XLA's `xla_force_config`: how to compute each product, instead of a search for the first way that compiles. XLA rejects a product that
-   * cannot be computed that way. Also only for programs that never run.
-   */
-  readonly products?: string | undefined;
+  readonly buffers?: string | undefined;
 }
 
 /** Adds folders of this machine to the options: they do not change what a program computes, so they are not part of its cache key. */
-export const withFolders = (options: Uint8Array, { toolkit, tuned, kernels, products }: CompilerFolders): Uint8Array =>
+export const withFolders = (options: Uint8Array, { toolkit, tuned, buffers }: CompilerFolders): Uint8Array =>
   Uint8Array.from([
     ...options,
     ...(toolkit === undefined ? [] : override('xla_gpu_cuda_data_dir', toolkit)),
     ...(tuned === undefined ? [] : override('xla_gpu_per_fusion_autotune_cache_dir', tuned)),
-    ...(kernels === undefined ? [] : [...override('xla_gpu_kernel_cache_file', kernels), ...override('xla_backend_optimization_level', 0)]),
-    ...(products === undefined ? [] : override('xla_force_config', products)),
+    ...(buffers === undefined ? [] : Object.entries(buffersIn(buffers)).flatMap(([name, value]) => override(name, value))),
   ]);
+
+/** The name of the file in the folder of buffers from which XLA reads kernels. */
+export const KERNELS = 'kernels';
+
+const buffersIn = (folder: string): Flags => ({
+  xla_dump_to: folder,
+  xla_dump_hlo_as_proto: true,
+  xla_disable_hlo_passes: `${FLAGS.xla_disable_hlo_passes},config-assigner`,
+  xla_gpu_kernel_cache_file: `${folder}/${KERNELS}`,
+});
 
 /** A number below 128 fits in one byte. */
 const MOST_REPLICAS = 127;
