@@ -12,7 +12,7 @@ const IN_EDITOR = 'test/e2e/vscode/**';
 /** They start daemons, workers, servers and commands, and wait for them. */
 const WAITING = [
   'test/boundary/{client,lsp,rpc}/**/*.test.ts',
-  'test/boundary/{processes,processes-*,slurm,sweep-processes,worker}.long.test.ts',
+  'test/boundary/{processes,processes-{in-order,lost},slurm,sweep-processes,worker}.long.test.ts',
   'test/e2e/cli/**/*.test.ts',
 ];
 
@@ -24,7 +24,7 @@ const LONG = '.long.test.ts';
 /** `npm test` without `--all` leaves them out. */
 const NOT_ASKED_FOR = process.env.ROWTUNE_TEST_QUICK ? [`**/*${LONG}`] : [];
 
-/** It compiles for ten minutes where nothing was compiled before, on a core of its own. */
+/** It compiles for minutes where nothing was compiled before, on a core of its own. */
 const LONGEST = 'cards.long.test.ts';
 
 /** The longest first, then the largest: a long file that began last would leave the other cores idle. A fresh clone knows only how long files are. */
