@@ -93,18 +93,36 @@ export const SETTINGS: Readonly<Record<string, Partial<DatasetSettings>>> = {
   'all tokens': { completionOnly: false },
 };
 
+const SHAPES = [
+  ['messages', chats],
+  ['sharegpt', chats.slice(0, 24).map(asShareGpt)],
+] as const;
+
+export interface ChatCase {
+  readonly template: string;
+  readonly settings: Partial<DatasetSettings>;
+  readonly definition?: ReturnType<typeof byteLevelTokenizer>;
+  /** The shapes of data. Default: all. */
+  readonly shapes?: readonly DataFormat[];
+  /** Maximum tokens of a sample. Small ones drop samples, large ones keep some. */
+  readonly lengths?: readonly number[];
+}
+
 /** Checks that chats in a template are the same both ways, whatever is trained. */
-export async function holdChats(template: string, settings: Partial<DatasetSettings>, definition = byteLevelTokenizer()): Promise<void> {
+export async function holdChats({
+  template,
+  settings,
+  definition = byteLevelTokenizer(),
+  shapes = SHAPES.map(([format]) => format),
+  lengths = [30, 70, 512],
+}: ChatCase): Promise<void> {
   let [accepted, samples, dropped] = [0, 0, 0];
-  for (const [format, given] of [
-    ['messages', chats],
-    ['sharegpt', chats.slice(0, 24).map(asShareGpt)],
-  ] as const) {
+  for (const [format, given] of SHAPES.filter(([format]) => shapes.includes(format))) {
     const values = taken(given, template, settings, format);
     accepted += values.length;
     if (values.length === 0) continue;
     const file = writeData('a.jsonl', lines(values));
-    for (const maxLength of [30, 70, 512]) {
+    for (const maxLength of lengths) {
       const expected = await eager(file, { template, settings, maxLength, definition }).catch((error: Error) => error.message);
       if (typeof expected === 'string') {
         await expect(opened(file, { template, settings, maxLength, definition })).rejects.toThrow(expected);

@@ -17,7 +17,7 @@ describe.each([
   ['chatml', pieceTokenizer({ prefix: true })],
 ] as const)('chats in the template %s (%#)', (name, definition) => {
   it.each(Object.entries(SETTINGS))('are those that are tokenized first, where %s are trained', (_, settings) =>
-    holdChats(TEMPLATES[name] ?? '', settings, definition),
+    holdChats({ template: TEMPLATES[name] ?? '', settings, definition }),
   );
 });
 
