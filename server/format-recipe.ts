@@ -1,6 +1,7 @@
 /** Formats a recipe: two spaces of indentation, one space after a colon. Comments and order stay unchanged. Pure. */
 import path from 'node:path';
-import { keepAlignment, parseForEditing, plainLines, smallestChange, type TextChange, withLineEndsOf } from '../trainer/lint/text-edits.ts';
+import { keepAlignment, parseForEditing, plainLines, smallestChange, withLineEndsOf } from '../trainer/lint/text-edits.ts';
+import type { TextChange } from '../trainer/protocol/text/text-change.ts';
 
 /** Returns undefined if the text has syntax errors or is already formatted. */
 export function formatRecipe(text: string, file: string): TextChange | undefined {

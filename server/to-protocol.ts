@@ -20,8 +20,8 @@ import {
 } from 'vscode-languageserver/node';
 import type { LintProblem } from '../trainer/lint/problems/lint-problem.ts';
 import type { QuickFix } from '../trainer/lint/quick-fixes.ts';
-import type { TextChange } from '../trainer/lint/text-edits.ts';
 import type { Position, Range, Severity } from '../trainer/protocol/problem.ts';
+import type { TextChange } from '../trainer/protocol/text/text-change.ts';
 import type { Choice } from './completion.ts';
 import type { HoverText } from './hover.ts';
 import type { Hint } from './inlay-hints.ts';

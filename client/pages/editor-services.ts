@@ -48,7 +48,8 @@ export function createEditorServices({ daemon, store, output, notify, settings, 
       const change = edit(document.getText());
       if (change === undefined) return;
       const edits = new WorkspaceEdit();
-      edits.replace(document.uri, new Range(document.positionAt(change.start), document.positionAt(change.end)), change.text);
+      const { start, end } = change.range;
+      edits.replace(document.uri, new Range(start.line, start.column, end.line, end.column), change.newText);
       await workspace.applyEdit(edits);
     },
     openPage: ({ kind, state }) => pages().open(kind, state),

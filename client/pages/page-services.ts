@@ -1,7 +1,7 @@
 /** The services for the host side of a page: the daemon, the editor's files and pages, and messages to the page. Does not import vscode. */
 
 import type { JobEvent, JobRecord, RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
-import type { TextChange } from '../../trainer/protocol/recipe/set-columns.ts';
+import type { TextChange } from '../../trainer/protocol/text/text-change.ts';
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import type { CommandName } from '../commands/command-ids.ts';
 

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { type Pooling, poolingModes } from '../../trainer/model/model-spec.ts';
+import { type Pooling, poolingModes } from '../../trainer/protocol/pooling.ts';
 import { required } from '../../trainer/narrow.ts';
 import { askedQueries, retrievalMeasures, unit } from '../../trainer/objective/embedding/retrieval.ts';
 import { describeOn, openOthers } from '../support/engines.ts';

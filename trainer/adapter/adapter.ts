@@ -7,7 +7,8 @@ import { methods } from '../method/methods.ts';
 import type { PartsDescription, TrainedParts } from '../method/trained-parts.ts';
 import type { ConfigJson } from '../model/config-json.ts';
 import { loadModel } from '../model/load-model.ts';
-import type { AnyModel, Pooling, Problem } from '../model/model-spec.ts';
+import type { AnyModel, Problem } from '../model/model-spec.ts';
+import type { Pooling } from '../protocol/pooling.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 /** The file that PEFT wrote before version 0.7. */

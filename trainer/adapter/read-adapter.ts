@@ -8,8 +8,9 @@ import { parseSealedJson } from '../files/sealed-json.ts';
 import { fileSize } from '../format/model-config.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import type { WeightFiles } from '../format/weight-files.ts';
-import { classifierProblems, poolingModes } from '../model/model-spec.ts';
+import { classifierProblems } from '../model/model-spec.ts';
 import { messageOf } from '../protocol/error-facts.ts';
+import { poolingModes } from '../protocol/pooling.ts';
 import type { Selection, TrainedUnit } from '../selection.ts';
 import {
   ADAPTER_DESCRIPTION,

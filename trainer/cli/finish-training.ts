@@ -20,7 +20,7 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
     const isText = task !== undefined && writesText(task);
     if (isText) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
     terminal.say('info', `export it with: rowtune export ${run} --format merged --output ${folderName(run)}-model`);
-    if (isText && result.hasGgufName === true)
+    if (isText && result.takesGguf === true)
       terminal.say('info', `for Ollama and LM Studio: rowtune export ${run} --format gguf --output ${folderName(run)}-gguf`);
   }
   return { value: { ok: true, ...result } };

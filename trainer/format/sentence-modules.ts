@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { namesOf } from '../catalog/entries.ts';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
 import { isRecord } from '../narrow.ts';
+import type { DenseLayer, Pooling, PoolingMode, TextPrompts } from '../protocol/pooling.ts';
 import { readModelFile } from './byte-file.ts';
 import { isThere, parseModelJson, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
@@ -24,30 +25,14 @@ const modes = {
   mean: 'pooling_mode_mean_tokens',
   max: 'pooling_mode_max_tokens',
   lasttoken: 'pooling_mode_lasttoken',
-} as const;
+} as const satisfies Readonly<Record<PoolingMode, string>>;
 const MAX_MODULES_BYTES = 2 ** 20;
 const modulesSchema = z.array(z.object({ path: z.string(), type: z.string() })).max(64);
 
-export interface SentenceModules {
-  readonly mode: keyof typeof modes;
-  /** Layers between pooling and normalization; undefined if there are none. */
-  readonly dense?: readonly DenseModule[] | undefined;
-  readonly normalize: boolean;
-}
-
-/** A linear layer [out, width], whose weights are in a separate folder. */
-export interface DenseModule {
-  /** The folder, for example `2_Dense`. */
-  readonly at: string;
-  readonly width: number;
-  readonly out: number;
-  readonly biased: boolean;
-}
-
 const remedy = `Only the modules Transformer, Pooling (${namesOf(modes).join(', ')}), Dense without activation, and Normalize are computed here; choose another base.`;
 
-/** Returns undefined for a folder that is not in sentence-transformers' format. @throws ModelFileError for unsupported modules */
-export async function readSentenceModules(dir: string): Promise<SentenceModules | undefined> {
+/** Returns the pooling without prompts; undefined for a folder that is not in sentence-transformers' format. @throws ModelFileError for unsupported modules */
+export async function readSentenceModules(dir: string): Promise<Pooling | undefined> {
   const path = join(dir, MODULES_FILE);
   if (!(await isThere(path))) return undefined;
   const parsed = modulesSchema.safeParse(parseModelJson(path, (await readModelFile(path, MAX_MODULES_BYTES)).toString('utf8')));
@@ -64,6 +49,28 @@ export async function readSentenceModules(dir: string): Promise<SentenceModules 
   return { mode, ...(dense.length > 0 && { dense }), normalize };
 }
 
+/** How a folder of sentence-transformers computes vectors, or the error that names its unsupported modules. */
+export interface FolderVectors {
+  readonly vectors?: Pooling | undefined;
+  readonly vectorsError?: ModelFileError | undefined;
+}
+
+/** Reads both; neither is set for other folders. Unsupported modules only matter to embeddings, which call {@link poolingIn}. */
+export async function readVectors(dir: string): Promise<FolderVectors> {
+  try {
+    return { vectors: await readSentenceModules(dir) };
+  } catch (error) {
+    if (error instanceof ModelFileError) return { vectorsError: error };
+    throw error;
+  }
+}
+
+/** Returns the pooling that a folder sets. @throws ModelFileError for unsupported modules */
+export function poolingIn({ vectors, vectorsError }: FolderVectors): Pooling | undefined {
+  if (vectorsError) throw vectorsError;
+  return vectors;
+}
+
 const denseSchema = z.strictObject({
   in_features: z.int().min(1).max(65_536),
   out_features: z.int().min(1).max(65_536),
@@ -74,7 +81,7 @@ const denseSchema = z.strictObject({
   use_residual: z.literal(false).optional(),
 });
 
-async function readDense(dir: string, at: string): Promise<DenseModule> {
+async function readDense(dir: string, at: string): Promise<DenseLayer> {
   const path = join(moduleFolder(dir, at), 'config.json');
   const parsed = denseSchema.safeParse(await readConfigFile(path));
   if (!parsed.success) {
@@ -92,7 +99,7 @@ function moduleFolder(dir: string, at: string): string {
 }
 
 /** Reads the pooling mode. Older files have a flag for each mode, newer ones `pooling_mode`. */
-async function readPooling(dir: string, at: string): Promise<SentenceModules['mode']> {
+async function readPooling(dir: string, at: string): Promise<PoolingMode> {
   const path = join(moduleFolder(dir, at), 'config.json');
   const config = await readConfigFile(path);
   const { pooling_mode: named } = config;
@@ -109,16 +116,11 @@ async function readPooling(dir: string, at: string): Promise<SentenceModules['mo
   return mode;
 }
 
-/** The prompts for queries, and for the texts that they search, with the names that sentence-transformers uses. */
-export interface SentencePrompts {
-  readonly query?: string | undefined;
-  readonly document?: string | undefined;
-}
-
+/** The names that sentence-transformers uses for the prompts of texts that queries search. */
 const DOCUMENT_PROMPTS = ['document', 'passage', 'corpus'] as const;
 
 /** Returns the prompts; empty if the folder has none. */
-export async function sentencePrompts(dir: string): Promise<SentencePrompts> {
+export async function sentencePrompts(dir: string): Promise<TextPrompts> {
   const prompts = (await readOptionalConfigFile(join(dir, SENTENCE_CONFIG)))?.prompts;
   const textOf = (name: string): string | undefined => {
     const text = isRecord(prompts) ? prompts[name] : undefined;
@@ -133,12 +135,11 @@ export async function sentenceLength(dir: string): Promise<number | undefined> {
   return typeof length === 'number' && Number.isInteger(length) && length > 0 ? length : undefined;
 }
 
-export interface WriteSentenceModulesParams extends SentenceModules {
+export interface WriteSentenceModulesParams extends Pooling {
   /** Length of a vector. */
   readonly dimensions: number;
   /** Maximum number of tokens per text; longer texts are cut. */
   readonly maxLength: number;
-  readonly prompts?: SentencePrompts | undefined;
   /** The folder of the base, whose other prompts and settings are kept. */
   readonly baseDir?: string;
 }

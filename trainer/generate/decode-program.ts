@@ -176,7 +176,7 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
   });
   const last = lastPlace ? graph.gather(hidden, lastPlace) : hidden;
   const head = tracer.factor(model.head.weight);
-  return { graph, outputs: { logits: headLogits(graph, model, graph.cast(last, head.dtype), head) }, effects };
+  return { graph, outputs: { logits: headLogits(graph, model, last, head) }, effects };
 }
 
 /** Signature `logits`: ids int32 [1, tokens] → logits [tokens, vocabulary]. */

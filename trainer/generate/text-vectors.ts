@@ -4,16 +4,17 @@ import { adaptedModel } from '../adapter/apply-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { createSegmentEncoder, type SegmentEncoder } from '../data/example/segment-encoder.ts';
 import type { Engine, Session } from '../engine/engine.ts';
-import { readSentenceModules, sentenceLength } from '../format/sentence-modules.ts';
+import { poolingIn, sentenceLength } from '../format/sentence-modules.ts';
 import { Graph } from '../graph/graph.ts';
 import { assemble, type Program } from '../graph/program.ts';
 import { float32Of } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { loadModel } from '../model/load-model.ts';
-import { type ClassifierModel, type Prompts, vectorWidth } from '../model/model-spec.ts';
+import { type ClassifierModel, vectorWidth } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { required } from '../narrow.ts';
+import type { TextPrompts } from '../protocol/pooling.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
 import { GenerateError } from './decoder.ts';
 
@@ -39,10 +40,10 @@ export async function embedderOf({
   folder,
   adapterPath,
 }: Pick<TextVectorsParams, 'folder' | 'adapterPath'>): Promise<ClassifierModel | undefined> {
-  const { config, dir } = folder;
+  const { config } = folder;
   const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
   await adapter?.close();
-  const pooling = adapter === undefined && folder.ggufPath === undefined ? await readSentenceModules(dir) : undefined;
+  const pooling = adapter === undefined && folder.ggufPath === undefined ? poolingIn(folder) : undefined;
   const model = pooling ? loadModel(config, { problem: 'embedding', pooling }) : modelOfAdapter(config, adapter?.description ?? {});
   if (model.kind !== 'classifier' || model.encoder === undefined) return undefined;
   if (model.pooling !== undefined) return model;
@@ -60,7 +61,7 @@ export class TextVectors {
   /** True if vectors are normalized to length 1. */
   readonly isNormalized: boolean;
   /** The prompts that texts started with when the model was tuned. */
-  readonly prompts: Prompts | undefined;
+  readonly prompts: TextPrompts | undefined;
   readonly #model: ClassifierModel;
   readonly #encoder: SegmentEncoder;
   readonly #session: Session;

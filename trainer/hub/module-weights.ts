@@ -1,19 +1,19 @@
 /** Weights that folders of sentence-transformers keep in separate files: those of the layers after the pooling. */
-import type { DenseModule } from '../format/sentence-modules.ts';
 import { fingerprintTensors, type TensorInfo } from '../format/tensor-source.ts';
 import type { WeightFiles } from '../format/weight-files.ts';
+import type { DenseLayer } from '../protocol/pooling.ts';
 
 /** A layer with its opened file. */
 export interface ModuleFile {
-  readonly module: DenseModule;
+  readonly module: DenseLayer;
   readonly files: WeightFiles;
 }
 
 /** The name of a layer's tensor among those of the model, for example `2_Dense.linear.weight`. */
-const nameIn = ({ at }: DenseModule, name: string): string => `${at}.${name}`;
+const nameIn = ({ at }: DenseLayer, name: string): string => `${at}.${name}`;
 
 /** True if a tensor of the folder belongs to a layer. */
-export const isOfModule = (modules: readonly DenseModule[], name: string): boolean => modules.some(({ at }) => name.startsWith(`${at}.`));
+export const isOfModule = (modules: readonly DenseLayer[], name: string): boolean => modules.some(({ at }) => name.startsWith(`${at}.`));
 
 /** The files of a model, followed by the tensors of its layers. `shards` are still those of the model. */
 export function withModuleWeights(files: WeightFiles, modules: readonly ModuleFile[]): WeightFiles {

@@ -9,19 +9,20 @@ import { openGguf } from '../format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/gguf-tokenizer.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
-import { readSentenceModules, type SentenceModules } from '../format/sentence-modules.ts';
+import { type FolderVectors, readVectors } from '../format/sentence-modules.ts';
 import type { TensorInfo, TensorSource } from '../format/tensor-source.ts';
 import { createTokenizer, readTemplate, type Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { loadTokenizer, readTexts, SETTINGS_FILES } from '../format/tokenizer/tokenizer-files.ts';
 import { openWeightFiles, type WeightFiles } from '../format/weight-files.ts';
 import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
 import { isHubName } from '../protocol/hub-name.ts';
+import type { DenseLayer } from '../protocol/pooling.ts';
 import { asFilesHaveIt } from './bare-decoder.ts';
 import { type DownloadOptions, downloadModel } from './hub-download.ts';
 import { type ModuleFile, withModuleWeights } from './module-weights.ts';
 import { holdsOwnHead } from './tied-head.ts';
 
-export interface ModelFolder {
+export interface ModelFolder extends FolderVectors {
   /** The source as the user wrote it. */
   readonly source: string;
   readonly kind: 'safetensors' | 'torch' | 'gguf';
@@ -35,8 +36,6 @@ export interface ModelFolder {
    */
   readonly config: ModelConfig;
   readonly weights: TensorSource;
-  /** How a folder of sentence-transformers computes vectors; left out for other folders, and if it requires unsupported modules. */
-  readonly vectors?: SentenceModules | undefined;
   readonly generationConfig: ModelConfig | undefined;
   /** Names of the files in `dir` that an export copies unchanged; empty for GGUF. The tokenizer's files are in `Tokenizer.files()`. */
   readonly exportFiles: readonly string[];
@@ -45,11 +44,9 @@ export interface ModelFolder {
 }
 
 /** The facts that are known without any weights; the editor estimates memory from them. */
-export interface ModelHeaders {
+export interface ModelHeaders extends FolderVectors {
   readonly config: ModelConfig;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** See {@link ModelFolder.vectors}. */
-  readonly vectors?: SentenceModules | undefined;
 }
 
 const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
@@ -78,7 +75,8 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
   if (!(await exists(path))) throw new ModelFileError(path, 'does not exist', 'Check the path, or download the model first.');
   const model = await openLocal(path, path);
   await model.weights.close();
-  return { config: model.config, tensors: model.weights.tensors, vectors: model.vectors };
+  const { config, vectors, vectorsError } = model;
+  return { config, tensors: model.weights.tensors, vectors, vectorsError };
 }
 
 /**
@@ -127,6 +125,7 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
       source,
       kind: 'gguf',
       dir: dirname(path),
+      ...(await readVectors(dirname(path))),
       ggufPath: path,
       config: ggufConfig({ path, header, tensors: weights.tensors, ropeFactors, ropeFactorsByLength }),
       weights,
@@ -143,9 +142,9 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
 async function openFolder(source: string, dir: string, { path, form }: FoundWeights): Promise<ModelFolder> {
   const written = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
-  const vectors = await readSentenceModules(dir).catch(ignoreUncomputed);
+  const pooling = await readVectors(dir);
   const weights = await opened(openWeightFiles(path, form.format), async files =>
-    withModuleWeights(withFp8Weights(files, path, fp8Block(written)), await openModules(dir, vectors)),
+    withModuleWeights(withFp8Weights(files, path, fp8Block(written)), await openModules(dir, pooling.vectors?.dense ?? [])),
   );
   const isUntied = written.tie_word_embeddings !== false && (await holdsOwnHead(weights));
   const config = asFilesHaveIt(isUntied ? { ...written, tie_word_embeddings: false } : written, weights.tensors);
@@ -156,23 +155,18 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
     dir,
     config,
     weights,
-    ...(vectors && { vectors }),
+    ...pooling,
     generationConfig,
     exportFiles: COPIED_ON_EXPORT.filter(name => present.has(name)),
     loadTokenizer: () => loadTokenizer({ dir, config, generationConfig }),
   };
 }
 
-/** Ignores unsupported modules: they only matter to embeddings, whose tasks read the modules again. */
-function ignoreUncomputed(error: unknown): undefined {
-  if (!(error instanceof ModelFileError)) throw error;
-}
-
 /** Opens the files of the layers after the pooling. */
-async function openModules(dir: string, vectors: SentenceModules | undefined): Promise<ModuleFile[]> {
+async function openModules(dir: string, modules: readonly DenseLayer[]): Promise<ModuleFile[]> {
   const found: ModuleFile[] = [];
   try {
-    for (const module of vectors?.dense ?? []) {
+    for (const module of modules) {
       const { path, form } = await findWeights(join(dir, module.at));
       found.push({ module, files: await openWeightFiles(path, form.format) });
     }

@@ -5,11 +5,12 @@ import type { Problem, Suggestion } from '../protocol/problem.ts';
 import { foreignKeys } from '../protocol/recipe/foreign-keys.ts';
 import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import { linesOf, offsetsIn } from '../protocol/text/line-starts.ts';
+import type { TextChange } from '../protocol/text/text-change.ts';
 import { type ConvertedRecipe, convertRecipe } from './convert-recipe.ts';
 import { IGNORE_MARK } from './ignore-comments.ts';
 import type { LintProblem, Rewrite } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
-import { editDocument, movePair, setValue, smallestChange, type TextChange, takePair } from './text-edits.ts';
+import { editDocument, movePair, setValue, smallestChange, takePair } from './text-edits.ts';
 
 export interface QuickFix {
   readonly title: string;

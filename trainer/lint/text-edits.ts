@@ -1,14 +1,8 @@
 /** Edits of a recipe's text: the smallest replacement that makes the requested change to its document; comments are kept. */
 import { Document, isCollection, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
-import type { Range } from '../protocol/problem.ts';
 import { aliasTargets, locate } from '../protocol/recipe/located.ts';
 import { positionsIn } from '../protocol/text/line-starts.ts';
-
-/** A text edit as in the Language Server Protocol, with our positions. */
-export interface TextChange {
-  readonly range: Range;
-  readonly newText: string;
-}
+import type { TextChange } from '../protocol/text/text-change.ts';
 
 /** The smallest change between two texts, in whole lines. */
 export function smallestChange(before: string, after: string): TextChange | undefined {

@@ -25,11 +25,12 @@ import { type AlbertForm, albertConfig, albertKeys } from './family/text/albert-
 import { bert } from './family/text/bert.ts';
 import { type BertForm, bertConfig, bertKeys } from './family/text/bert-config.ts';
 import { deberta } from './family/text/deberta.ts';
-import { type DebertaForm, debertaConfig, debertaKeys } from './family/text/deberta-config.ts';
-import { type DistilBertForm, distilBertConfig, distilBertKeys } from './family/text/distilbert-config.ts';
-import { type ElectraForm, electraConfig, electraKeys } from './family/text/electra-config.ts';
+import { debertaConfig, debertaKeys } from './family/text/deberta-config.ts';
+import { distilBertConfig, distilBertKeys } from './family/text/distilbert-config.ts';
+import { electraConfig, electraKeys } from './family/text/electra-config.ts';
 import { modernBert } from './family/text/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
+import type { TextForm } from './family/text/text-classifier.ts';
 import type { AnyModel, Problem } from './model-spec.ts';
 
 /** How a model class is built, and which keys its config.json may have. */
@@ -88,13 +89,13 @@ const textPartOf = (architecture: TextPartArchitecture) =>
 const bertLike = (architecture: string, form: BertForm) =>
   entryOf(bertKeys, (config, options) => bertConfig(architecture, form, config, options), bert);
 
-const debertaLike = (architecture: string, form: DebertaForm) =>
+const debertaLike = (architecture: string, form: TextForm) =>
   entryOf(debertaKeys, (config, options) => debertaConfig(architecture, form, config, options), deberta);
 
-const distilBertLike = (architecture: string, form: DistilBertForm) =>
+const distilBertLike = (architecture: string, form: TextForm) =>
   entryOf(distilBertKeys, (config, options) => distilBertConfig(architecture, form, config, options), bert);
 
-const electraLike = (architecture: string, form: ElectraForm) =>
+const electraLike = (architecture: string, form: TextForm) =>
   entryOf(electraKeys, (config, options) => electraConfig(architecture, form, config, options), bert);
 
 const albertLike = (architecture: string, form: AlbertForm) =>

@@ -1,5 +1,6 @@
 /** A model's parsed config.json, and the choices of a task that change the model built from it. */
-import type { Pooling, Problem } from './model-spec.ts';
+import type { Pooling } from '../protocol/pooling.ts';
+import type { Problem } from './model-spec.ts';
 
 export interface ModelOptions {
   /** The labels of the task; by default the config's. If their number differs from the config's, the head is replaced. */

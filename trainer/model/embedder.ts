@@ -2,10 +2,11 @@
 
 import type { Graph, Node } from '../graph/graph.ts';
 import { dimensions } from '../graph/types.ts';
+import type { DenseLayer, Pooling } from '../protocol/pooling.ts';
 import type { ModelOptions } from './config-json.ts';
 import { inputOfDecoder, statesOfDecoder } from './family/decoder/decoder-states.ts';
 import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './family/text/text-encoder.ts';
-import { type AnyModel, type ClassifierModel, type DenseLayer, ModelConfigError, type Pooling } from './model-spec.ts';
+import { type AnyModel, type ClassifierModel, ModelConfigError } from './model-spec.ts';
 import { linearSpec, type ModuleSpec, parametersOf } from './module-specs.ts';
 import type { Tracer } from './tracer.ts';
 

@@ -1,6 +1,7 @@
 /** The trainer's view of a model: its parameters, its modules, and how to trace it into a graph. */
 
 import type { Node } from '../graph/graph.ts';
+import type { Pooling } from '../protocol/pooling.ts';
 import type { AttentionMask } from './layer/attention.ts';
 import type { ModuleSpec, ParameterSpec } from './module-specs.ts';
 import type { Tracer } from './tracer.ts';
@@ -164,36 +165,6 @@ export type ClassifierBatch =
       /** [batch, height, width, channels], normalized as the model's preprocessor config requires. */
       readonly pixels: Node;
     };
-
-/** How the states of a text's tokens become its vector, like the modules Pooling and Normalize of sentence-transformers. */
-export interface Pooling {
-  /** `cls`: the first token. */
-  readonly mode: PoolingMode;
-  /** Layers that the pooled state passes through, in this order. */
-  readonly dense?: readonly DenseLayer[] | undefined;
-  /** True if the vector is normalized to length 1. */
-  readonly normalize: boolean;
-  /** Prompts that are put before texts prior to tokenization. */
-  readonly prompts?: Prompts | undefined;
-}
-
-/** A linear layer after the pooling, the module Dense of sentence-transformers. */
-export interface DenseLayer {
-  /** Its folder inside the model's folder, for example `2_Dense`. */
-  readonly at: string;
-  readonly width: number;
-  readonly out: number;
-  readonly biased: boolean;
-}
-
-/** The prompts before a query and before the texts that it searches. */
-export interface Prompts {
-  readonly query?: string | undefined;
-  readonly document?: string | undefined;
-}
-
-export const poolingModes = ['mean', 'cls', 'max', 'lasttoken'] as const;
-export type PoolingMode = (typeof poolingModes)[number];
 
 /** A text model without its head. */
 export interface TextStates {

@@ -2,14 +2,14 @@
 
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { byteSize, type DType, toBfloat16 } from '../graph/types.ts';
+import { byteSize, toBfloat16 } from '../graph/types.ts';
 import type { StoredValues, WeightCoder } from '../graph/weight-coder.ts';
 import { required } from '../narrow.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
 import { javascriptCoder } from './javascript-coder.ts';
-import { columnProduct } from './layer/trained-columns.ts';
 import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
+import { columnProduct, narrowed, product, readAs } from './product.ts';
 
 /** The element type of products; norms, softmax, losses and sums over blocks are float32. */
 export type ComputeType = 'float32' | 'bfloat16';
@@ -159,15 +159,7 @@ export class WeightStorage {
 
   /** @param narrow x in the element type of products */
   private frozenProduct(graph: Graph, narrow: Node, spec: ParameterSpec): Node {
-    const by = (weight: Node): Node =>
-      graph.cast(
-        graph.matmul(
-          narrow,
-          graph.within({ transient: true }, () => graph.cast(weight, narrow.dtype)),
-          { transposeB: true },
-        ),
-        'float32',
-      );
+    const by = (weight: Node): Node => product(graph, narrow.dtype, narrow, narrowed(graph, weight, narrow.dtype), { transposeB: true });
     if (this.formOf(spec) !== 'int8') return by(this.weight(graph, spec));
     // One scale per row of W is one per column of the product.
     const { codes, scales } = int8Variables(spec.name, spec.shape);
@@ -192,14 +184,6 @@ function productOfColumns(graph: Graph, x: Node, { chosen, values, places }: Flo
   read.custom = { inputs: [x], rule: ({ dy }) => [spread(graph, dy, { from: chosen, to: places })] };
   return graph.matmul(read, readAs(graph, values, x.dtype), { transposeB: true });
 }
-
-/** A variable in the type of products, converted again at each use, so that the backward pass keeps no copy. */
-export const readAs = (graph: Graph, variable: VariableSpec, dtype: DType): Node =>
-  graph.within({ transient: true }, () => graph.cast(graph.read(variable), dtype));
-
-/** The float32 product of two tensors, computed in another element type. */
-export const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
-  graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
 /** [n, r] → [n, all]: each column at its index among all columns, and 0 elsewhere. */
 function spread(graph: Graph, own: Node, { from, to }: { readonly from: VariableSpec; readonly to: VariableSpec }): Node {

@@ -19,7 +19,7 @@ import { TargetError, targetModules } from '../method/targets.ts';
 import { hasYoung, type SecondChoice, withYoung } from '../method/young-rows.ts';
 import type { ConfigJson, ModelOptions } from '../model/config-json.ts';
 import { loadModel } from '../model/load-model.ts';
-import { type AnyModel, chosenSize, type Pooling } from '../model/model-spec.ts';
+import { type AnyModel, chosenSize } from '../model/model-spec.ts';
 import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ComputeType, Precision } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
@@ -28,6 +28,7 @@ import { type RewardPass, rewardPassOf } from '../objective/answers/reward-progr
 import { choiceTraces } from '../objective/causal/choice-program.ts';
 import { poolingOf } from '../objective/embedding/recipe-pooling.ts';
 import { taskOf } from '../objective/task-of.ts';
+import type { Pooling } from '../protocol/pooling.ts';
 import { readsBase } from '../protocol/recipe/live-reference.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { writesAnswers } from '../protocol/recipe/rules/generation-rules.ts';

@@ -4,8 +4,9 @@ run: OMP_NUM_THREADS=1 python make_classifier_families.py [folder]      (also ne
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import timm, torch, transformers
-from as_json import norm, numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from file_names import file_names
+from jitter import jitter
 from timm.models import save_for_hf
 from transformers import (DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig, DeiTForImageClassificationWithTeacher, ResNetConfig,
                           ResNetForImageClassification, RobertaConfig, RobertaForSequenceClassification)
@@ -15,18 +16,6 @@ torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 META = dict(torch=torch.__version__, transformers=transformers.__version__, timm=timm.__version__,
             note='float32, eval mode unless said; every parameter jittered so biases and norms matter')
-
-
-def jitter(model, seed):
-    generator = seeded(seed)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=generator))
-        for name, b in model.named_buffers():
-            if name.endswith('running_mean'):
-                b.add_(0.1 * torch.randn(b.shape, generator=generator))
-            if name.endswith('running_var'):
-                b.mul_(1 + 0.3 * torch.rand(b.shape, generator=generator))
 
 
 def run(model, names, inputs, labels, mode):
@@ -39,12 +28,10 @@ def run(model, names, inputs, labels, mode):
     logits = out if torch.is_tensor(out) else out.logits
     loss = torch.nn.functional.cross_entropy(logits, labels)
     loss.backward()
-    grads = {names[n]: dict(shape=list(p.grad.shape), l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4]))
-             for n, p in model.named_parameters() if p.grad is not None}
+    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None}
     result = dict(loss=float(f'{loss.item():.8g}'), logits=tensor(logits), grads=grads)
     if mode == 'train':
-        result['buffers'] = {n: dict(shape=list(b.shape), l2=norm(b), first4=numbers(b.flatten()[:4]))
-                             for n, b in model.named_buffers() if 'running' in n}
+        result['buffers'] = {n: summary(b) for n, b in model.named_buffers() if 'running' in n}
     return result
 
 

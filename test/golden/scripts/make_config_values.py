@@ -5,8 +5,9 @@ run: OMP_NUM_THREADS=1 python make_config_values.py [folder]"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
-from as_json import numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from file_names import file_names
+from jitter import jitter
 from safetensors.torch import load_file, save_file
 from transformers import (BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForCausalLM, ResNetConfig, ResNetForImageClassification,
                           RobertaConfig, RobertaForSequenceClassification, ViTConfig, ViTForImageClassification)
@@ -16,20 +17,6 @@ OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file_
 META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note='float32, eval mode unless said; every parameter jittered so biases and norms matter')
 
-norms = lambda x: dict(shape=list(x.shape), l2=float(f'{x.detach().double().norm().item():.8g}'), first4=numbers(x.flatten()[:4]))
-
-
-def jitter(model, seed):
-    generator = seeded(seed)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=generator))
-        for name, b in model.named_buffers():
-            if name.endswith('running_mean'):
-                b.add_(0.1 * torch.randn(b.shape, generator=generator))
-            if name.endswith('running_var'):
-                b.mul_(1 + 0.3 * torch.rand(b.shape, generator=generator))
-
 
 def run(model, names, inputs, labels, mode='eval'):
     model = copy.deepcopy(model).train(mode == 'train')
@@ -38,10 +25,10 @@ def run(model, names, inputs, labels, mode='eval'):
             module.eval()
     out = model(**inputs, labels=labels)
     out.loss.backward()
-    grads = {names[n]: norms(p.grad) for n, p in model.named_parameters() if p.grad is not None}
+    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None}
     result = dict(loss=float(f'{out.loss.item():.8g}'), logits=tensor(out.logits), grads=grads)
     if mode == 'train':
-        result['buffers'] = {n: norms(b) for n, b in model.named_buffers() if 'running' in n}
+        result['buffers'] = {n: summary(b) for n, b in model.named_buffers() if 'running' in n}
     return result
 
 

@@ -6,30 +6,20 @@ import json, os
 os.environ['HF_HUB_OFFLINE'] = '1'
 import sentence_transformers, torch, transformers
 from as_json import norm, numbers
-from four_steps import ALPHA, RANK, RATE, losses_of, wave
+from four_steps import ALPHA, RANK, RATE, losses_of
+from jitter import jitter
 from sentence_transformers import losses
 from sentence_transformers.models import Dense, Normalize, Pooling
-from torch.func import functional_call
 from transformers import Gemma3TextConfig, Gemma3TextModel, Qwen3Config, Qwen3Model
+from tuned_vectors import Changed, features, low_rank, texts_of
 
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-# Lengths of each sample's texts: anchor, positive, negative; most are longer than the window.
-LENGTHS = [(5, 9, 7), (8, 3, 6), (9, 6, 4)]
+# Texts of each sample: anchor, positive, negative; most are longer than the window.
+TEXTS = texts_of([(5, 9, 7), (8, 3, 6), (9, 6, 4)], 60)
 WIDTH = 32
 small = dict(vocab_size=64, hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
              max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=True)
-
-
-def ids(sample, side):
-    return [(7 * sample + 13 * side + 5 * i) % 60 + 3 for i in range(LENGTHS[sample][side])]
-
-
-def features(side):
-    rows = [ids(sample, side) for sample in range(len(LENGTHS))]
-    longest = max(map(len, rows))
-    return dict(input_ids=torch.tensor([row + [0] * (longest - len(row)) for row in rows]),
-                attention_mask=torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]))
 
 
 class Embedder(torch.nn.Module):
@@ -48,25 +38,17 @@ class Embedder(torch.nn.Module):
         return WIDTH
 
 
-def jittered(model, seed):
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=generator))
-    return model.eval()
-
-
 def qwen():
     torch.manual_seed(71)
-    return Embedder(jittered(Qwen3Model(Qwen3Config(**small)), 72), {'1_Pooling': Pooling(WIDTH, pooling_mode='lasttoken'), '2_Normalize': Normalize()})
+    return Embedder(jitter(Qwen3Model(Qwen3Config(**small)), 72), {'1_Pooling': Pooling(WIDTH, pooling_mode='lasttoken'), '2_Normalize': Normalize()})
 
 
 def gemma():
     torch.manual_seed(81)
     config = Gemma3TextConfig(**small, sliding_window=6, layer_types=['sliding_attention', 'full_attention'], query_pre_attn_scalar=8,
                               use_bidirectional_attention=True)
-    dense = lambda width, out: jittered(Dense(width, out, bias=False, activation_function=torch.nn.Identity()), width)
-    return Embedder(jittered(Gemma3TextModel(config), 82), {'1_Pooling': Pooling(WIDTH, pooling_mode='mean'), '2_Dense': dense(WIDTH, 48),
+    dense = lambda width, out: jitter(Dense(width, out, bias=False, activation_function=torch.nn.Identity()), width)
+    return Embedder(jitter(Gemma3TextModel(config), 82), {'1_Pooling': Pooling(WIDTH, pooling_mode='mean'), '2_Dense': dense(WIDTH, 48),
                                                             '3_Dense': dense(48, 24), '4_Normalize': Normalize()})
 
 
@@ -97,18 +79,8 @@ def named(model):
     return {key.removeprefix('decoder.').removeprefix('behind.'): p for key, p in model.named_parameters()}
 
 
-class Changed(torch.nn.Module):
-    """The same model with some of its tensors replaced."""
-    def __init__(self, model, changed):
-        super().__init__()
-        self.model, self.changed = model, changed
-
-    def forward(self, given):
-        return functional_call(self.model, self.changed(), (given,))
-
-
 def loss_of(model):
-    given = [features(side) for side in range(3)]
+    given = [features(TEXTS, side) for side in range(3)]
     loss = losses.MultipleNegativesRankingLoss(model, scale=20.0)
     return lambda: loss(given, None)
 
@@ -117,14 +89,8 @@ def trace(make):
     model = make()
     full = losses_of(list(model.parameters()), loss_of(model), [])
     model = make()
-    model.requires_grad_(False)
-    factors = {}
-    for at, module in model.decoder.named_modules():
-        if isinstance(module, torch.nn.Linear):
-            phase = len(f'{at}.weight')
-            factors[f'decoder.{at}.weight'] = (wave((RANK, module.in_features), 0.1, phase).requires_grad_(), wave((module.out_features, RANK), 0.1, phase + 1).requires_grad_())
-    merged = lambda: {key: model.get_parameter(key) + ALPHA / RANK * b @ a for key, (a, b) in factors.items()}
-    return dict(full=full, lora=losses_of([f for pair in factors.values() for f in pair], loss_of(Changed(model, merged)), []))
+    factors, merged = low_rank(model, 'decoder')
+    return dict(full=full, lora=losses_of(factors, loss_of(Changed(model, merged)), []))
 
 
 def golden(name, make, architecture):
@@ -134,12 +100,12 @@ def golden(name, make, architecture):
     loss.backward()
     grads = {key: dict(l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4])) for key, p in named(model).items() if p.grad is not None}
     with torch.no_grad():
-        vectors = model(features(0))['sentence_embedding']
+        vectors = model(features(TEXTS, 0))['sentence_embedding']
     return dict(settings=dict(negatives=1), texts=3, loss=float(f'{loss.item():.9g}'), grads=grads, vectors=[numbers(v) for v in vectors], trace=trace(make))
 
 
 out = dict(torch=torch.__version__, transformers=transformers.__version__, sentence_transformers=sentence_transformers.__version__,
-           rate=RATE, rank=RANK, alpha=ALPHA, texts=[[ids(sample, side) for side in range(3)] for sample in range(len(LENGTHS))],
+           rate=RATE, rank=RANK, alpha=ALPHA, texts=TEXTS,
            folders=dict(qwen3_embedding=golden('qwen3_embedding', qwen, 'Qwen3ForCausalLM'),
                         gemma3_embedding=golden('gemma3_embedding', gemma, 'Gemma3TextModel')))
 json.dump(out, open(os.path.join(OUT, 'embedding_decoders.json'), 'w'), separators=(',', ':'))

@@ -5,30 +5,19 @@ import json, os
 os.environ['HF_HUB_OFFLINE'] = '1'
 import sentence_transformers, torch, transformers
 from as_json import norm, numbers, seeded
-from four_steps import ALPHA, EVERY, RANK, RATE, losses_of, wave
+from four_steps import ALPHA, EVERY, RANK, RATE, losses_of
 from sentence_transformers import losses
 from sentence_transformers.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.models import Normalize, Pooling
-from torch.func import functional_call
+from tuned_vectors import Changed, features, low_rank, texts_of
 
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 FOLDER = os.path.join(OUT, 'bert')
-# Lengths of each sample's texts: anchor, positive, two negatives.
-LENGTHS = [(5, 9, 7, 4), (8, 3, 6, 9), (4, 6, 9, 5)]
+# Texts of each sample: anchor, positive, two negatives.
+TEXTS = texts_of([(5, 9, 7, 4), (8, 3, 6, 9), (4, 6, 9, 5)], 120)
 SCORES = [0.9, 0.1, 0.5]
 DIMENSIONS = 32
-
-
-def ids(sample, side):
-    return [(7 * sample + 13 * side + 5 * i) % 120 + 3 for i in range(LENGTHS[sample][side])]
-
-
-def features(side):
-    rows = [ids(sample, side) for sample in range(len(LENGTHS))]
-    longest = max(map(len, rows))
-    return dict(input_ids=torch.tensor([row + [0] * (longest - len(row)) for row in rows]),
-                attention_mask=torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]))
 
 
 class Embedder(torch.nn.Module):
@@ -87,27 +76,17 @@ labels = torch.tensor(SCORES)
 def compared(name):
     kind, settings, texts, form = CASES[name]
     model = Embedder(**form)
-    loss = MAKERS[kind](model)([features(side) for side in range(texts)], labels)
+    loss = MAKERS[kind](model)([features(TEXTS, side) for side in range(texts)], labels)
     loss.backward()
     grads = {f'bert.{key}': dict(l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4])) for key, p in model.encoder.named_parameters() if p.grad is not None}
     with torch.no_grad():
-        vectors = model(features(0))['sentence_embedding']
+        vectors = model(features(TEXTS, 0))['sentence_embedding']
     return dict(settings=settings, texts=texts, pooling=dict(mode=form.get('pooling', 'mean'), normalize=form.get('normalize', True)),
                 loss=float(f'{loss.item():.9g}'), grads=grads, vectors=[numbers(v) for v in vectors])
 
 
-class Changed(torch.nn.Module):
-    """The same model with some of its tensors replaced."""
-    def __init__(self, model, changed):
-        super().__init__()
-        self.model, self.changed = model, changed
-
-    def forward(self, given):
-        return functional_call(self.model, self.changed(), (given,))
-
-
 def trace():
-    given = [features(side) for side in range(3)]
+    given = [features(TEXTS, side) for side in range(3)]
 
     def train(model, parameters, changed, masks):
         loss = losses.MultipleNegativesRankingLoss(Changed(model, changed), scale=20.0)
@@ -122,14 +101,8 @@ def trace():
             masks.append((p, (torch.arange(p.shape[0]) % EVERY == 0).float().reshape(-1, *[1] * (p.dim() - 1))))
     result['spsft'] = train(model, [p for p, _ in masks], dict, masks)
     model = Embedder()
-    model.requires_grad_(False)
-    factors = {}
-    for at, module in model.encoder.named_modules():
-        if isinstance(module, torch.nn.Linear):
-            phase = len(f'bert.{at}.weight')
-            factors[f'encoder.{at}.weight'] = (wave((RANK, module.in_features), 0.1, phase).requires_grad_(), wave((module.out_features, RANK), 0.1, phase + 1).requires_grad_())
-    merged = lambda: {key: model.get_parameter(key) + ALPHA / RANK * b @ a for key, (a, b) in factors.items()}
-    result['lora'] = train(model, [f for pair in factors.values() for f in pair], merged, [])
+    factors, merged = low_rank(model, 'encoder', 'bert.')
+    result['lora'] = train(model, factors, merged, [])
     return result
 
 
@@ -150,7 +123,7 @@ def retrieval():
 
 out = dict(torch=torch.__version__, transformers=transformers.__version__, sentence_transformers=sentence_transformers.__version__,
            rate=RATE, every=EVERY, rank=RANK, alpha=ALPHA, scores=SCORES,
-           texts=[[ids(sample, side) for side in range(4)] for sample in range(len(LENGTHS))],
+           texts=TEXTS,
            cases={name: compared(name) for name in CASES}, trace=trace(), retrieval=retrieval())
 json.dump(out, open(os.path.join(OUT, 'embeddings.json'), 'w'), separators=(',', ':'))
 print({name: case['loss'] for name, case in out['cases'].items()}, out['trace'], out['retrieval']['measures'])

@@ -4,8 +4,9 @@ run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
-from as_json import norm, numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from file_names import file_names
+from jitter import jitter
 from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
 
@@ -20,10 +21,7 @@ def make(name, model_class, config, seed, inputs, labels):
         return
     torch.manual_seed(seed)
     model = model_class(config).eval()
-    generator = seeded(seed + 1)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=generator))
+    jitter(model, seed + 1)
     folder = os.path.join(OUT, name)
     os.makedirs(folder, exist_ok=True)
     model.save_pretrained(folder)
@@ -31,8 +29,7 @@ def make(name, model_class, config, seed, inputs, labels):
     out = copy.deepcopy(model)
     found = out(**inputs, labels=labels)
     found.loss.backward()
-    grads = {names[n]: dict(shape=list(p.grad.shape), l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4]))
-             for n, p in out.named_parameters() if p.grad is not None}
+    grads = {names[n]: summary(p.grad) for n, p in out.named_parameters() if p.grad is not None}
     golden = dict(meta=META, model=model_class.__name__, inputs={k: tensor(v) for k, v in inputs.items()}, labels=tensor(labels),
                   loss=float(f'{found.loss.item():.8g}'), logits=tensor(found.logits), grads=grads)
     with open(os.path.join(folder, 'golden.json'), 'w') as file:

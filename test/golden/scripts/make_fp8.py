@@ -5,7 +5,7 @@ run: OMP_NUM_THREADS=1 python make_fp8.py [folder]"""
 import json, math, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
-from as_json import norm, numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, FineGrainedFP8Config, Qwen3Config, Qwen3ForCausalLM
 
@@ -57,7 +57,7 @@ seen[1, TOKENS - 3 :] = 0
 labels = ids.masked_fill(seen == 0, -100)
 out = model(input_ids=ids, attention_mask=seen, labels=labels)
 out.loss.backward()
-grads = {n: dict(shape=list(p.shape), l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4])) for n, p in model.named_parameters()}
+grads = {n: summary(p.grad) for n, p in model.named_parameters()}
 golden = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__), model='Qwen3ForCausalLM',
               inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels), loss=float(f'{out.loss.item():.8g}'),
               logits=tensor(out.logits), grads=grads)

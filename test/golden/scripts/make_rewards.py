@@ -3,7 +3,7 @@ Deterministic (fixed seeds, 1 thread). Writes ../llama_score, ../qwen3_score and
 run: OMP_NUM_THREADS=1 python make_rewards.py      (torch, transformers, peft, trl)"""
 import json, os
 import torch, transformers, trl
-from as_json import norm, numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from datasets import Dataset
 from file_names import file_names
 from make_preference_traces import ALPHA, LR, OUT, PAD, RANK, SHARED, judged, open_model, pairs, rounded, tokenizer, traces
@@ -30,7 +30,7 @@ def make_folder(name, kind, config, labels, seed):
     ids[1, 7:], mask[1, 7:], ids[2, 10] = PAD, 0, PAD
     out = model(input_ids=ids, attention_mask=mask, labels=labels)
     out.loss.backward()
-    grads = {names[n]: dict(shape=list(p.grad.shape), l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4])) for n, p in model.named_parameters()}
+    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters()}
     golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)), labels=tensor(labels),
                   logits=tensor(out.logits), loss=float(f'{out.loss.item():.8g}'), grads=grads)
     json.dump(golden, open(os.path.join(folder, 'golden.json'), 'w'), separators=(',', ':'))

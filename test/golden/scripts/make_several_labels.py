@@ -4,7 +4,7 @@ run: OMP_NUM_THREADS=1 python make_several_labels.py      (torch, transformers, 
 import copy, json, os
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, sklearn, torch, transformers
-from as_json import norm, numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from file_names import file_names
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 from sklearn.utils.class_weight import compute_class_weight
@@ -35,7 +35,7 @@ def found(loss_of):
     out = own(**inputs)
     loss = loss_of(own, out.logits)
     loss.backward()
-    grads = {names[n]: dict(shape=list(p.grad.shape), l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4])) for n, p in own.named_parameters() if p.grad is not None}
+    grads = {names[n]: summary(p.grad) for n, p in own.named_parameters() if p.grad is not None}
     return dict(loss=float(f'{loss.item():.8g}'), grads=grads), out.logits
 
 

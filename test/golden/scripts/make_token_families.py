@@ -4,8 +4,9 @@ run: OMP_NUM_THREADS=1 python make_token_families.py      (torch, transformers, 
 import copy, gzip, json, os, random
 os.environ['HF_HUB_OFFLINE'] = '1'
 import seqeval, torch, transformers
-from as_json import norm, numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from file_names import file_names
+from jitter import jitter
 from seqeval.metrics import accuracy_score, classification_report
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU
@@ -21,10 +22,7 @@ def make(family, config, seed, types=False):
     """Saves a jittered random model with five labels, and its results for a batch in which some tokens do not count."""
     torch.manual_seed(seed)
     model = getattr(transformers, f'{family}ForTokenClassification')(config).eval()
-    generator = seeded(seed + 1)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=generator))
+    jitter(model, seed + 1)
     name = dict(Bert='bert', Roberta='roberta', XLMRoberta='xlm_roberta', DistilBert='distilbert', Electra='electra', Albert='albert', DebertaV2='deberta', ModernBert='modernbert')[family] + '_tokens'
     folder = os.path.join(OUT, name)
     os.makedirs(folder, exist_ok=True)
@@ -41,7 +39,7 @@ def make(family, config, seed, types=False):
     found = copy.deepcopy(model)
     out = found(**inputs, labels=labels)
     out.loss.backward()
-    grads = {names[n]: dict(shape=list(p.grad.shape), l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4])) for n, p in found.named_parameters() if p.grad is not None}
+    grads = {names[n]: summary(p.grad) for n, p in found.named_parameters() if p.grad is not None}
     golden = dict(meta=META, model=type(model).__name__, inputs={k: tensor(v) for k, v in inputs.items()}, labels=tensor(labels),
                   loss=float(f'{out.loss.item():.8g}'), logits=tensor(out.logits), grads=grads)
     json.dump(golden, open(os.path.join(folder, 'golden.json'), 'w'), separators=(',', ':'))

@@ -5,7 +5,7 @@ run: OMP_NUM_THREADS=1 python make_torch_folders.py [folder]      (also needs se
 import collections, io, json, os, shutil, sys, unicodedata
 os.environ['HF_HUB_OFFLINE'] = '1'
 import sentencepiece, tokenizers, torch, transformers
-from as_json import numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from transformers import (AlbertTokenizer, AutoTokenizer, BertConfig, BertForSequenceClassification, BertTokenizer, DebertaV2Config, DebertaV2ForSequenceClassification,
                           LlamaConfig, LlamaForCausalLM, RobertaTokenizer)
 
@@ -49,8 +49,7 @@ def reference(model, dtype, seed, inputs, labels, folder):
     model.eval()
     out = model(**inputs, labels=labels)
     out.loss.backward()
-    grads = {n: dict(shape=list(p.shape), l2=float(f'{p.grad.double().norm().item():.8g}'), first4=numbers(p.grad.flatten()[:4]))
-             for n, p in model.named_parameters() if p.grad is not None}
+    grads = {n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None}
     write(os.path.join(folder, 'golden.json'), dict(meta=META, model=type(model).__name__, inputs={k: tensor(v) for k, v in inputs.items()}, labels=tensor(labels),
                                                     loss=float(f'{out.loss.item():.8g}'), logits=tensor(out.logits), grads=grads))
     # DeBERTa-v3 is published without the name of a class.

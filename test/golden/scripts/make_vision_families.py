@@ -4,7 +4,7 @@ run: OMP_NUM_THREADS=1 python make_vision_families.py [name …]      (also need
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import timm, torch, transformers
-from as_json import norm, numbers, seeded, tensor
+from as_json import seeded, summary, tensor
 from file_names import file_names, joined
 from timm.models import save_for_hf
 from open_model import DINOv3ViTForImageClassification
@@ -41,7 +41,7 @@ def make(name, build, seed, side=(16, 16), labels=(1, 2), save=lambda model, fol
     grads = joined({names[n]: p.grad for n, p in out.named_parameters() if p.grad is not None and p.numel() > 0})
     golden = dict(meta=META, model=type(model).__name__, inputs=dict(pixel_values=tensor(pixels)), labels=tensor(targets),
                   loss=float(f'{loss.item():.8g}'), logits=tensor(logits),
-                  grads={n: dict(shape=list(g.shape), l2=norm(g), first4=numbers(g.flatten()[:4])) for n, g in grads.items()})
+                  grads={n: summary(g) for n, g in grads.items()})
     with open(os.path.join(folder, 'golden.json'), 'w') as file:
         json.dump(golden, file, separators=(',', ':'))
     print(name, golden['loss'], sum(p.numel() for p in model.parameters()), sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder)))

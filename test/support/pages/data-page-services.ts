@@ -3,6 +3,7 @@
 import { messageOf } from '../../../trainer/protocol/error-facts.ts';
 import type { JobRecord, RequestParams } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import type { DataResult } from '../../../trainer/protocol/view/data.ts';
+import { applyChange } from '../apply-change.ts';
 import { fakeDaemon } from '../daemon/fake-daemon.ts';
 import { jobRecord } from '../daemon/job-record.ts';
 import { recipeIn } from '../runs/recipe-of.ts';
@@ -44,8 +45,7 @@ export function dataPageServices({ context, folder }: TinyTask, text: string): D
     daemon: async () => daemon,
     recipeSource: async () => ({ text: recipe, fileName: 'tiny.rowtune.yaml', baseDir: folder }),
     editRecipe: async (_, edit) => {
-      const change = edit(recipe);
-      if (change) recipe = recipe.slice(0, change.start) + change.text + recipe.slice(change.end);
+      recipe = applyChange(recipe, edit(recipe));
     },
     recipeText: () => recipe,
   };

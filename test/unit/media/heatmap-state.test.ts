@@ -11,19 +11,8 @@ import { makePicture } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
 import { startBudget, startState } from '../../../media/heatmap/view-state.ts';
 import type { HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
+import { heatmapSource as source } from '../../support/pages/heatmap-source.ts';
 
-const source = (path: string, change: Partial<HeatmapSourceInfo> = {}): HeatmapSourceInfo => ({
-  path,
-  label: path.slice(1),
-  kind: 'scores',
-  sets: [{ key: '', measure: 'taylor' }],
-  modules: [
-    { name: 'm.layers.0.up', shape: [4, 2], rowParameters: 2 },
-    { name: 'm.layers.1.up', shape: [6, 2], rowParameters: 2 },
-  ],
-  isPartial: false,
-  ...change,
-});
 const sourcesEvent = (...sources: HeatmapSourceInfo[]): PageEvent => ({
   type: 'sources',
   sources,

@@ -5,19 +5,9 @@ import { makePicture } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
 import { describeSet, settle, startState } from '../../../media/heatmap/view-state.ts';
 import type { HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
+import { heatmapSource } from '../../support/pages/heatmap-source.ts';
 
-const source = (change: Partial<HeatmapSourceInfo> = {}): HeatmapSourceInfo => ({
-  path: '/a',
-  label: 'a',
-  kind: 'scores',
-  sets: [{ key: '', measure: 'taylor' }],
-  modules: [
-    { name: 'm.layers.0.up', shape: [4, 2], rowParameters: 2 },
-    { name: 'm.layers.1.up', shape: [6, 2], rowParameters: 2 },
-  ],
-  isPartial: false,
-  ...change,
-});
+const source = (change: Partial<HeatmapSourceInfo> = {}): HeatmapSourceInfo => heatmapSource('/a', change);
 
 function pictureOf(info: HeatmapSourceInfo, scored: readonly string[] = []) {
   const store = createScoreStore();

@@ -2,11 +2,9 @@
 import { expect, test } from 'vitest';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { setColumns } from '../../../trainer/protocol/recipe/set-columns.ts';
+import { applyChange } from '../../support/apply-change.ts';
 
-const written = (text: string, columns: Readonly<Record<string, string>>): string => {
-  const change = setColumns(text, columns);
-  return change === undefined ? text : text.slice(0, change.start) + change.text + text.slice(change.end);
-};
+const written = (text: string, columns: Readonly<Record<string, string>>): string => applyChange(text, setColumns(text, columns));
 
 const head = 'model: m # the base\n';
 test.each([

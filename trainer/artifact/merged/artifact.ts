@@ -2,7 +2,7 @@
 
 import { mergedTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
-import { readSentenceModules } from '../../format/sentence-modules.ts';
+import { poolingIn } from '../../format/sentence-modules.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { chosenSize } from '../../model/model-spec.ts';
@@ -34,7 +34,7 @@ async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
   try {
     const isEmbedder = model.kind === 'classifier' && model.pooling !== undefined;
     const imageSize = model.kind === 'classifier' ? chosenSize(model.input) : undefined;
-    const head = isEmbedder ? { problem: model.problem, pooling: await readSentenceModules(dir) } : {};
+    const head = isEmbedder ? { problem: model.problem, pooling: poolingIn(folder) } : {};
     const copy = loadModel(folder.config, { ...head, ...(imageSize && { imageSize }) });
     if (tokenizer) {
       const found = await folder.loadTokenizer();

@@ -22,11 +22,12 @@ import type { WeightFiles } from '../../format/weight-files.ts';
 import { isOfModule } from '../../hub/module-weights.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
-import type { AnyModel, ClassifierModel, DenseLayer } from '../../model/model-spec.ts';
+import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
 import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
+import type { DenseLayer } from '../../protocol/pooling.ts';
 import { ExportError } from '../export-error.ts';
 import { type ClassifierForm, isTimm, labelKeys, newClass, sizeKeys, withHead } from './classifier-form.ts';
 

@@ -1,4 +1,5 @@
 /** Loads files as tokenized texts that belong together or apart, with a report. */
+import type { TextPrompts } from '../../protocol/pooling.ts';
 import { DataProblems, noSample } from '../data-error.ts';
 import type { ColumnNames } from '../detect-format.ts';
 import { drawStream } from '../draw.ts';
@@ -29,7 +30,7 @@ export interface LoadGroupsInput {
   readonly columns: ColumnNames;
   readonly form: GroupForm;
   /** Prompts that are prepended to the anchor and to the other texts. */
-  readonly prompts?: GroupPrompts | undefined;
+  readonly prompts?: TextPrompts | undefined;
   /** Maximum number of tokens of each text, including special tokens. */
   readonly maxLength: number;
   /** Draws at most this many samples with the seed. */
@@ -37,13 +38,8 @@ export interface LoadGroupsInput {
   readonly seed: number;
 }
 
-export interface GroupPrompts {
-  readonly query?: string | undefined;
-  readonly document?: string | undefined;
-}
-
 /** The texts as the model reads them, the anchor first. */
-export const promptedTexts = (texts: readonly string[], { query = '', document = '' }: GroupPrompts = {}): string[] =>
+export const promptedTexts = (texts: readonly string[], { query = '', document = '' }: TextPrompts = {}): string[] =>
   texts.map((text, side) => (side === 0 ? query : document) + text);
 
 /** @throws DataError (file, line, key) for anything malformed, and if there is no sample */

@@ -50,7 +50,7 @@ export async function resultOf(params: RunParams, parts: Finish): Promise<TrainR
     secondsPerStep: median(outcome.stepSeconds),
     tokensPerSecond: outcome.tokensPerSecond,
     throughputUnit: objectiveCatalog[recipe.task].unit,
-    hasGgufName: await takesGguf(base),
+    takesGguf: await takesGguf(base),
     memory: base.engine.description.device === 'cpu' ? memory.split() : null,
     engine: base.engine.description.summary,
     recompute: recompute.policy,

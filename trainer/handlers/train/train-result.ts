@@ -28,8 +28,8 @@ export interface TrainResult {
   /** Throughput per second in units of `throughputUnit`; summaries of older runs count tokens. */
   readonly tokensPerSecond: number;
   readonly throughputUnit?: 'tokens' | 'images';
-  /** Whether the model can be written to GGUF; missing in older summaries. */
-  readonly hasGgufName?: boolean;
+  /** Whether the whole model can be written to GGUF; missing in older summaries. */
+  readonly takesGguf?: boolean;
   /** Memory in bytes; null on a GPU, whose memory is not part of the process. */
   readonly memory: MemorySplit | null;
   readonly engine: string;

@@ -5,13 +5,13 @@ import path from 'node:path';
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { firstNames } from '../../files/folder-walk.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
-import type { SentencePrompts } from '../../format/sentence-modules.ts';
 import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { isHubName } from '../../protocol/hub-name.ts';
+import type { TextPrompts } from '../../protocol/pooling.ts';
 
 interface UnusableModel {
   readonly kind: 'unsupported' | 'unreadable' | 'mismatch';
@@ -32,7 +32,7 @@ export type ModelFileFacts =
   | UnusableModel;
 
 /** How a folder of sentence-transformers computes vectors: its prompts; or the reason why vectors are not supported. */
-export type VectorFacts = { readonly prompts: SentencePrompts } | { readonly refused: string };
+export type VectorFacts = { readonly prompts: TextPrompts } | { readonly refused: string };
 
 export type ModelFacts =
   | {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import { readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
-import { readSentenceModules, sentencePrompts } from '../../format/sentence-modules.ts';
+import { type FolderVectors, poolingIn, sentencePrompts } from '../../format/sentence-modules.ts';
 import { readChatTemplate, readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
@@ -17,7 +17,8 @@ const MAX_MODULES = 20_000;
 /** Reads the facts. Never rejects. */
 export async function readModelFacts(file: string): Promise<ModelFileFacts> {
   try {
-    const { config, tensors } = await readModelHeaders(file);
+    const headers = await readModelHeaders(file);
+    const { config, tensors } = headers;
     const model = loadModel(config);
     const [first, ...more] = weightMismatches(model, tensors);
     if (model.modules.length > MAX_MODULES) {
@@ -26,7 +27,7 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
     }
     if (first === undefined) {
       if (readsTexts(model)) await checkTemplate(file);
-      const vectors = await readVectors(file);
+      const vectors = await vectorFacts(file, headers);
       return { kind: 'ready', path: file, config, vocabulary: await readVocabulary(file, config), ...(vectors && { vectors }) };
     }
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;
@@ -43,10 +44,10 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
   }
 }
 
-/** Reads the vector settings; undefined for a folder that is not of sentence-transformers. */
-async function readVectors(file: string): Promise<VectorFacts | undefined> {
+/** Reads the prompts; undefined for a folder that is not of sentence-transformers. */
+async function vectorFacts(file: string, found: FolderVectors): Promise<VectorFacts | undefined> {
   try {
-    return (await readSentenceModules(file)) && { prompts: await sentencePrompts(file) };
+    return poolingIn(found) && { prompts: await sentencePrompts(file) };
   } catch (error) {
     return { refused: remedied(error) ?? messageOf(error) };
   }

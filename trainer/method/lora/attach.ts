@@ -10,8 +10,8 @@ import { dimensions, elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { type ConvSpec, expertsOf, isConv, isExperts, type ModuleSpec } from '../../model/module-specs.ts';
+import { product, readAs } from '../../model/product.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
-import { readAs } from '../../model/weight-storage.ts';
 import { atLeast, valueFor } from '../../narrow.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type MethodSettings, type Trainable, whole } from '../method.ts';
@@ -158,7 +158,7 @@ export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, mod
       return graph.cast(graph.expertProduct(scaled(graph, inner, factor), b, ids, ofExperts), 'float32');
     }
     const low = graph.within({ cheap: true }, () => graph.matmul(dropped, a, { transposeB: true }));
-    return graph.cast(graph.matmul(scaled(graph, low, factor), b, { transposeB: true }), 'float32');
+    return product(graph, compute, scaled(graph, low, factor), b, { transposeB: true });
   };
 }
 
@@ -185,8 +185,8 @@ function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: Co
     return graph.reshape(graph.matmul(rows, graph.reshape(b, [out, r]), { transposeB: true }), [batch, ...places, out]);
   }
   const rows = graph.reshape(inner, [groups, elementCount([batch, ...places]), r]);
-  const product = graph.matmul(rows, graph.reshape(b, [groups, out / groups, r]), { transposeB: true });
-  return graph.reshape(graph.transpose(product, [1, 0, 2]), [batch, ...places, out]);
+  const ofGroups = graph.matmul(rows, graph.reshape(b, [groups, out / groups, r]), { transposeB: true });
+  return graph.reshape(graph.transpose(ofGroups, [1, 0, 2]), [batch, ...places, out]);
 }
 
 /** [batch, height, width, channels] → [groups · batch, height, width, channels / groups], group by group. */

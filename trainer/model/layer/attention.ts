@@ -1,6 +1,7 @@
 /** Softmax attention in chunks of queries: the full score matrix is never in memory, and causal attention does half the work. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
+import { product } from '../product.ts';
 import type { AttentionMask, AttentionParams } from './attention-params.ts';
 import { fusedAttention, fusedFormOf } from './fused-attention.ts';
 import { sharedConstant } from './shared-constant.ts';
@@ -43,13 +44,11 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   const rows = (heads / kvHeads) * part.size;
   const fold = (x: Node, width: number) => graph.reshape(x, [batch, kvHeads, rows, width]);
   const factor = (x: Node) => graph.cast(x, compute);
-  const product = (a: Node, b: Node, options?: { transposeA?: boolean; transposeB?: boolean }) =>
-    graph.cast(graph.matmul(a, b, options), 'float32');
   const queries = graph.mul(fold(graph.sliceAxis(q, 2, part.begin, part.size), dim), scale);
   const keys = graph.sliceAxis(k, 2, 0, part.seen);
   const values = graph.sliceAxis(v, 2, 0, part.seen);
   const [ownQueries, ownKeys, ownValues] = [factor(queries), factor(keys), factor(values)];
-  const plain = graph.within({ cheap: true }, () => product(ownQueries, ownKeys, { transposeB: true }));
+  const plain = graph.within({ cheap: true }, () => product(graph, compute, ownQueries, ownKeys, { transposeB: true }));
   const capped = params.cap === undefined ? undefined : softCap(graph, plain, params.cap);
   const products = capped?.y ?? plain;
   const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [batch, heads, part.size, part.seen]), part.seen);
@@ -60,26 +59,26 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   const drop = params.dropMask?.(p.shape);
   const wide = (x: Node) => graph.cast(x, 'float32');
   const dropped = (probabilities: Node, mask: Node | undefined) => (mask ? factor(graph.mul(wide(probabilities), mask)) : probabilities);
-  const out = product(dropped(p, drop), ownValues);
+  const out = product(graph, compute, dropped(p, drop), ownValues);
   out.custom = {
     inputs: [queries, keys, values, ...(own ? [own] : []), ...(params.sinks ? [params.sinks] : [])],
     rule: ({ dy, wants, value }) => {
       const probabilities = value(p);
       const mask = drop && value(drop);
       const towardsOut = factor(dy);
-      const towardsValues = wants(2) ? product(dropped(probabilities, mask), towardsOut, { transposeA: true }) : undefined;
+      const towardsValues = wants(2) ? product(graph, compute, dropped(probabilities, mask), towardsOut, { transposeA: true }) : undefined;
       const sinkAt = own ? 4 : 3;
       const wantsSinks = sunk !== undefined && wants(sinkAt);
       if (!wants(0) && !wants(1) && !(own && wants(3)) && !wantsSinks) return [undefined, undefined, towardsValues];
       const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
       const ofHeads = (x: Node) => graph.sum(graph.reshape(x, [batch, heads, part.size]), [0, 2]);
       const towardsSinks = wantsSinks ? graph.neg(ofHeads(graph.mul(value(sunk), drift))) : undefined;
-      const towardsP = product(towardsOut, value(ownValues), { transposeB: true });
+      const towardsP = product(graph, compute, towardsOut, value(ownValues), { transposeB: true });
       const towardsScores = graph.mul(wide(probabilities), graph.sub(mask ? graph.mul(towardsP, mask) : towardsP, drift));
       const towardsProducts = factor(capped ? graph.mul(towardsScores, capped.slope(value)) : towardsScores);
       return [
-        wants(0) ? product(towardsProducts, value(ownKeys)) : undefined,
-        wants(1) ? product(towardsProducts, value(ownQueries), { transposeA: true }) : undefined,
+        wants(0) ? product(graph, compute, towardsProducts, value(ownKeys)) : undefined,
+        wants(1) ? product(graph, compute, towardsProducts, value(ownQueries), { transposeA: true }) : undefined,
         towardsValues,
         ...(own ? [wants(3) ? towardsScores : undefined] : []),
         towardsSinks,

@@ -1,7 +1,7 @@
 /** The language-model head and its loss, in chunks of positions, so that the logits of the whole batch are never in memory at once. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { rowSum } from '../../graph/ops/indexing.ts';
-import { product } from '../weight-storage.ts';
+import { product } from '../product.ts';
 import { softCap } from './soft-cap.ts';
 
 export interface HeadLossParams {

@@ -54,7 +54,7 @@ function traceHead(model: CausalModel, { storage }: Attachment, { chunk, vocabul
   const graph = new Graph();
   const weight = new Tracer({ graph, storage }).factor(model.head.weight);
   const hidden = graph.feed('hidden', [chunk, model.hiddenSize]);
-  const all = headLogits(graph, model, graph.cast(hidden, weight.dtype), weight);
+  const all = headLogits(graph, model, hidden, weight);
   const logits = graph.mul(graph.sliceAxis(all, 1, 0, vocabulary), 1 / temperature);
   const logSum = graph.sub(graph.max(logits, [-1]), graph.log(graph.max(graph.softmax(logits), [-1])));
   return { graph, outputs: { logits, logSum }, effects: [] };

@@ -1,6 +1,6 @@
 /** How a recipe and its model's folder define the vectors. */
 import { DEFAULT_POOLING } from '../../model/embedder.ts';
-import type { Pooling } from '../../model/model-spec.ts';
+import type { Pooling } from '../../protocol/pooling.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 
 /**

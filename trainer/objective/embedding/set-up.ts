@@ -1,10 +1,11 @@
 /** Sets up sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
 import { checkMaxLength } from '../../data/example/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
-import { readSentenceModules } from '../../format/sentence-modules.ts';
+import { poolingIn } from '../../format/sentence-modules.ts';
 import { loadModel } from '../../model/load-model.ts';
-import { type ClassifierModel, inputOf, ModelConfigError, type Pooling, vectorWidth } from '../../model/model-spec.ts';
+import { type ClassifierModel, inputOf, ModelConfigError, vectorWidth } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
+import type { Pooling, PoolingMode } from '../../protocol/pooling.ts';
 import { RunError } from '../../run-error.ts';
 import { groupSetup } from '../group-setup.ts';
 import { ownParts, type ReadParams, type SetUpTask } from '../task-setup.ts';
@@ -39,7 +40,7 @@ export const setUp: SetUpTask = async (params, part) => {
 
 /** The model without its head. @throws RunError 'wrong-task', 'unsupported' */
 export async function modelFor({ recipe, base, job }: ReadParams): Promise<ClassifierModel> {
-  const pooling = poolingOf(recipe, await readSentenceModules(base.folder.dir));
+  const pooling = poolingOf(recipe, poolingIn(base.folder));
   const { mode, dense = [], normalize } = pooling;
   const layers = dense.length === 0 ? '' : `, through ${dense.map(({ at, width, out }) => `${at} (${width} → ${out})`).join(' and ')}`;
   job.log('info', `vectors: ${poolings[mode]}${layers}${normalize ? ', brought to length 1' : ''}`);
@@ -68,7 +69,7 @@ function vectorsOf({ folder, model: { family } }: ReadParams['base'], pooling: P
   }
 }
 
-const poolings: Readonly<Record<Pooling['mode'], string>> = {
+const poolings: Readonly<Record<PoolingMode, string>> = {
   mean: 'the mean of the states of all tokens',
   cls: 'the state of the first token',
   max: 'the largest value of each feature over all tokens',

@@ -1,12 +1,7 @@
 /** Writes `data.columns` into the text of a recipe without changing anything else. Pure. */
 import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from 'yaml';
-
-/** A replacement of the characters from `start` to `end`. */
-export interface TextChange {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
-}
+import { positionsIn } from '../text/line-starts.ts';
+import type { TextChange } from '../text/text-change.ts';
 
 /** The change that sets the columns; undefined if the recipe has no map `data`, or if no column was or is mapped. */
 export function setColumns(recipe: string, columns: Readonly<Record<string, string>>): TextChange | undefined {
@@ -14,15 +9,20 @@ export function setColumns(recipe: string, columns: Readonly<Record<string, stri
   const data = isMap(contents) ? pairOf(contents, 'data')?.value : undefined;
   if (!isMap(data) || !data.range) return undefined;
   const isJson = isMap(contents) && contents.flow === true;
+  const place = positionsIn(recipe);
+  const changeOf = (start: number, end: number, newText: string): TextChange => ({
+    range: { start: place(start), end: place(end) },
+    newText,
+  });
   const entry = `${isJson ? '"columns"' : 'columns'}: ${mapText(columns, isJson)}`;
   const existing = pairOf(data, 'columns');
-  if (existing) return { ...rangeOf(existing), text: entry };
+  if (existing) return changeOf(...extentOf(existing), entry);
   const [first] = data.items;
   if (Object.keys(columns).length === 0) return undefined;
-  if (!first) return { start: data.range[0] + 1, end: data.range[0] + 1, text: entry };
-  const { start } = rangeOf(first);
+  if (!first) return changeOf(data.range[0] + 1, data.range[0] + 1, entry);
+  const [start] = extentOf(first);
   const indent = start - (recipe.lastIndexOf('\n', start - 1) + 1);
-  return { start, end: start, text: data.flow === true ? `${entry}, ` : `${entry}\n${' '.repeat(indent)}` };
+  return changeOf(start, start, data.flow === true ? `${entry}, ` : `${entry}\n${' '.repeat(indent)}`);
 }
 
 const pairOf = (map: YAMLMap, name: string): Pair | undefined => map.items.find(({ key }) => isScalar(key) && key.value === name);
@@ -33,10 +33,11 @@ interface Ranged {
 
 const isRanged = (node: unknown): node is Ranged => typeof node === 'object' && node !== null && 'range' in node;
 
-function rangeOf({ key, value }: Pair): { readonly start: number; readonly end: number } {
+/** The offsets where a pair begins and ends. */
+function extentOf({ key, value }: Pair): [begin: number, end: number] {
   const [begin, finish] = [isRanged(key) ? key.range : undefined, isRanged(value) ? value.range : undefined];
   const start = begin?.[0] ?? 0;
-  return { start, end: finish?.[1] ?? begin?.[1] ?? start };
+  return [start, finish?.[1] ?? begin?.[1] ?? start];
 }
 
 /** A word that every version of YAML reads as text. */

@@ -18,6 +18,7 @@ import { activation, encoderKeys, encoderProblems, encoderSizes, paddingRow, rat
 import { readLabels } from '../labels.ts';
 import type { BertConfig } from './bert.ts';
 import { albertBlock } from './block-names.ts';
+import type { TextForm } from './text-classifier.ts';
 
 export const albertKeys = {
   ...encoderKeys,
@@ -39,32 +40,20 @@ export const albertKeys = {
   ),
 } as const satisfies KeyTable;
 
-/** The contents of a file, and the names of its tensors. */
-export interface AlbertForm {
-  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
-  readonly prefix: string;
-  readonly hasHead: boolean;
-  readonly hasTokenHead?: boolean;
+export interface AlbertForm extends TextForm {
   readonly hasPooler: boolean;
 }
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function albertConfig(architecture: string, form: AlbertForm, json: ConfigJson, options: ModelOptions): BertConfig {
   const { values: c, problems } = readConfig(albertKeys, architecture, json);
-  const { prefix } = form;
+  const { prefix, hasHead, hasTokenHead = false } = form;
   refuse([...problems, ...encoderProblems(c), ...groupProblems(c)], architecture);
   const { num_hidden_groups: groups, inner_group_num: inner } = c;
   return {
     family: 'albert',
     prefix,
-    ...readLabels({
-      architecture,
-      json,
-      options,
-      hasHead: form.hasHead,
-      hasTokenHead: form.hasTokenHead ?? false,
-      std: c.initializer_range,
-    }),
+    ...readLabels({ architecture, json, options, hasHead, hasTokenHead, std: c.initializer_range }),
     ...encoderSizes(c),
     narrow: { size: c.embedding_size, projection: `${prefix}encoder.embedding_hidden_mapping_in` },
     blockNames: Array.from({ length: groups * inner }, (_, i) => albertBlock(prefix, Math.floor(i / inner), i % inner)),

@@ -7,6 +7,7 @@ import { encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } fr
 import { readLabels } from '../labels.ts';
 import type { BertConfig } from './bert.ts';
 import { bertBlock } from './block-names.ts';
+import type { TextForm } from './text-classifier.ts';
 
 /** The keys of BERT and RoBERTa. */
 export const bertKeys = {
@@ -24,13 +25,8 @@ export const bertKeys = {
   ),
 } as const;
 
-/** The names of a family's tensors, and the contents of its file. */
-export interface BertForm {
+export interface BertForm extends TextForm {
   readonly family: 'bert' | 'roberta';
-  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
-  readonly prefix: string;
-  readonly hasHead: boolean;
-  readonly hasTokenHead?: boolean;
   /** bert: whether the file has the pooler. */
   readonly hasPooler: boolean;
 }
@@ -38,7 +34,7 @@ export interface BertForm {
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function bertConfig(architecture: string, form: BertForm, json: ConfigJson, options: ModelOptions): BertConfig {
   const { values: c, problems } = readConfig(bertKeys, architecture, json);
-  const { family } = form;
+  const { family, prefix, hasHead, hasTokenHead = false } = form;
   const usualPad = family === 'roberta' ? 1 : 0;
   const padId = c.pad_token_id ?? usualPad;
   // RoBERTa counts positions starting after the pad token, which has its own position.
@@ -56,17 +52,10 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
   const headDropout = c.classifier_dropout ?? c.hidden_dropout_prob;
   return {
     family,
-    prefix: form.prefix,
-    ...readLabels({
-      architecture,
-      json,
-      options,
-      hasHead: form.hasHead,
-      hasTokenHead: form.hasTokenHead ?? false,
-      std: c.initializer_range,
-    }),
+    prefix,
+    ...readLabels({ architecture, json, options, hasHead, hasTokenHead, std: c.initializer_range }),
     ...encoderSizes(c),
-    blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) => bertBlock(form.prefix, block, ['query', 'key', 'value'])),
+    blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) => bertBlock(prefix, block, ['query', 'key', 'value'])),
     positions: c.max_position_embeddings,
     firstPosition,
     uncounted,
@@ -77,7 +66,7 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
       // BERT's pooler, or the first layer of RoBERTa's head.
       names:
         family === 'bert'
-          ? { dense: `${form.prefix}pooler.dense`, classifier: 'classifier' }
+          ? { dense: `${prefix}pooler.dense`, classifier: 'classifier' }
           : { dense: 'classifier.dense', classifier: 'classifier.out_proj' },
       activation: 'tanh',
       freshDense: form.hasPooler ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },

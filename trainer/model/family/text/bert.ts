@@ -8,20 +8,12 @@ import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
 import { paddingMask, selfAttention } from '../../layer/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
-import { parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { Labels } from '../labels.ts';
 import { type FirstTokenHead, type FirstTokenHeadConfig, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
 import { type BlockNames, blockModules, finishBlock, type PostNormBlock, type PostNormConfig, postNormBlock } from './post-norm-block.ts';
-import {
-  embeddingModules,
-  embedText,
-  type TextConfig,
-  type TextEmbedding,
-  type TokenBatch,
-  textEmbedding,
-  tokensOf,
-} from './text-encoder.ts';
+import { textClassifier } from './text-classifier.ts';
+import { embeddingModules, embedText, type TextConfig, type TextEmbedding, type TokenBatch, textEmbedding } from './text-encoder.ts';
 
 /** The sizes and parts of one model, read from its config.json. */
 export interface BertConfig extends Labels, TextConfig, PostNormConfig {
@@ -46,7 +38,7 @@ interface Parts {
 }
 
 export function bert(config: BertConfig): ClassifierModel {
-  const { family, hiddenSize, labels, problem } = config;
+  const { family, hiddenSize } = config;
   const blocks = config.blockNames.map((names, layer) => postNormBlock(config, layer, names));
   const parts: Parts = {
     config,
@@ -56,27 +48,17 @@ export function bert(config: BertConfig): ClassifierModel {
     head: firstTokenHead(config.head, hiddenSize, config),
   };
   const body = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules)];
-  const modules = [...body, ...headModules(parts.head)];
-  return {
-    kind: 'classifier',
+  return textClassifier({
     family,
+    config,
+    tokenTypes: config.tokenTypes,
+    maxPositions: config.positions - config.firstPosition,
     blocks: parts.run.length,
-    hiddenSize,
-    parameters: parametersOf(modules),
-    modules,
-    input: {
-      kind: 'tokens',
-      vocabularySize: config.vocabularySize,
-      maxPositions: config.positions - config.firstPosition,
-      padId: config.padId,
-      tokenTypes: config.tokenTypes,
-    },
-    labels,
-    problem,
-    heads: [parts.head.classifier],
-    logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    encoder: { of: 'encoder', modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
-  };
+    body,
+    head: headModules(parts.head),
+    hidden: (tracer, inputs) => hidden(tracer, inputs, parts),
+    logits: (tracer, states, { ids }) => headLogits(tracer, config.head, parts.head, states, ids.shape[0] as number),
+  });
 }
 
 /** The last hidden states, [batch · tokens, hiddenSize]. */
@@ -92,8 +74,4 @@ function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, run }: 
     });
   }
   return x;
-}
-
-function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
-  return headLogits(tracer, parts.config.head, parts.head, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
 }

@@ -7,6 +7,7 @@ import { activation, encoderKeys, encoderProblems, encoderSizes, paddingRow, rat
 import { readLabels } from '../labels.ts';
 import { bertBlock } from './block-names.ts';
 import type { DebertaConfig } from './deberta.ts';
+import type { TextForm } from './text-classifier.ts';
 
 /** `["p2c", "c2p"]`, or in older files `"p2c|c2p"`. */
 const attentionTypes = z.union([z.array(z.string()), z.string().transform(text => text.toLowerCase().split('|'))]);
@@ -57,17 +58,10 @@ export const debertaKeys = {
   ),
 } as const satisfies KeyTable;
 
-export interface DebertaForm {
-  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
-  readonly prefix: string;
-  readonly hasHead: boolean;
-  readonly hasTokenHead?: boolean;
-}
-
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function debertaConfig(
   architecture: string,
-  { prefix, hasHead, hasTokenHead = false }: DebertaForm,
+  { prefix, hasHead, hasTokenHead = false }: TextForm,
   json: ConfigJson,
   options: ModelOptions,
 ): DebertaConfig {

@@ -6,12 +6,13 @@ import { counting } from '../../layer/counting.ts';
 import { allRows, relativeScores, usedRows } from '../../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../../layer/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
-import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf, withHeads } from '../../module-specs.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { BertConfig } from './bert.ts';
 import { type FirstTokenHead, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
 import { type BlockNames, blockModules, finishBlock, type PostNormBlock, postNormBlock } from './post-norm-block.ts';
-import { embeddingModules, embedText, type TextEmbedding, type TokenBatch, textEmbedding, tokensOf } from './text-encoder.ts';
+import { textClassifier } from './text-classifier.ts';
+import { embeddingModules, embedText, type TextEmbedding, type TokenBatch, textEmbedding } from './text-encoder.ts';
 
 /** The sizes and switches of one model, read from its config.json by `deberta-config.ts`. */
 export interface DebertaConfig extends Omit<BertConfig, 'family'> {
@@ -45,7 +46,7 @@ interface Parts {
 }
 
 export function deberta(config: DebertaConfig): ClassifierModel {
-  const { prefix, hiddenSize, labels, problem } = config;
+  const { prefix, hiddenSize } = config;
   const parts: Parts = {
     config,
     embedding: textEmbedding(config),
@@ -59,27 +60,17 @@ export function deberta(config: DebertaConfig): ClassifierModel {
     ...embeddingModules(parts.embedding),
     ...[parts.relative, parts.relativeNorm, ...inBlocks].filter(module => module !== undefined),
   ];
-  const modules = [...body, ...headModules(parts.head)];
-  return {
-    kind: 'classifier',
+  return textClassifier({
     family: 'deberta-v2',
+    config,
+    tokenTypes: config.tokenTypes,
+    maxPositions: config.maxPositions,
     blocks: parts.blocks.length,
-    hiddenSize,
-    parameters: parametersOf(modules),
-    modules,
-    input: {
-      kind: 'tokens',
-      vocabularySize: config.vocabularySize,
-      maxPositions: config.maxPositions,
-      padId: config.padId,
-      tokenTypes: config.tokenTypes,
-    },
-    labels,
-    problem,
-    heads: [parts.head.classifier],
-    logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    encoder: { of: 'encoder', modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
-  };
+    body,
+    head: headModules(parts.head),
+    hidden: (tracer, inputs) => hidden(tracer, inputs, parts),
+    logits: (tracer, states, { ids }) => headLogits(tracer, config.head, parts.head, states, ids.shape[0] as number),
+  });
 }
 
 function blockOf(config: DebertaConfig, names: BlockNames, layer: number): Block {
@@ -160,8 +151,4 @@ function project(tracer: Tracer, { config, block, x, positions, batch }: Project
   const [q, positionQueries] = run(block.q, block.positionQuery, p2c);
   const [k, positionKeys] = run(block.k, block.positionKey, c2p);
   return { q: split(q), k: split(k), v: split(tracer.linear(block.v, x)), positionKeys, positionQueries };
-}
-
-function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
-  return headLogits(tracer, parts.config.head, parts.head, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
 }

@@ -16,6 +16,7 @@ import { activation, classifierKeys, paddingRow, rate, size } from '../common-ke
 import { readLabels } from '../labels.ts';
 import type { BertConfig } from './bert.ts';
 import { distilBertBlock } from './block-names.ts';
+import type { TextForm } from './text-classifier.ts';
 
 /** An alias of a key, which Transformers reads too: both must have the same value. */
 const alias = (key: string): RefusedKey => ({ class: 'refused', unless: config => [config[key]] });
@@ -43,21 +44,13 @@ export const distilBertKeys = {
   ...withoutEffect('is for the head of the pretraining, which is not used', 'tie_weights_'),
 } as const satisfies KeyTable;
 
-/** The contents of a file, and its tensor names. */
-export interface DistilBertForm {
-  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
-  readonly prefix: string;
-  readonly hasHead: boolean;
-  readonly hasTokenHead?: boolean;
-}
-
 /** The epsilon of all norms, hard-coded in Transformers. */
 const EPSILON = 1e-12;
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function distilBertConfig(
   architecture: string,
-  { prefix, hasHead, hasTokenHead = false }: DistilBertForm,
+  { prefix, hasHead, hasTokenHead = false }: TextForm,
   json: ConfigJson,
   options: ModelOptions,
 ): BertConfig {

@@ -7,6 +7,7 @@ import { encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } fr
 import { readLabels } from '../labels.ts';
 import type { BertConfig } from './bert.ts';
 import { bertBlock } from './block-names.ts';
+import type { TextForm } from './text-classifier.ts';
 
 export const electraKeys = {
   ...encoderKeys,
@@ -23,16 +24,8 @@ export const electraKeys = {
   ),
 } as const satisfies KeyTable;
 
-/** The contents of a file, and its tensor names. */
-export interface ElectraForm {
-  /** Prefix of the encoder's tensor names; empty for the bare encoder. */
-  readonly prefix: string;
-  readonly hasHead: boolean;
-  readonly hasTokenHead?: boolean;
-}
-
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
-export function electraConfig(architecture: string, form: ElectraForm, json: ConfigJson, options: ModelOptions): BertConfig {
+export function electraConfig(architecture: string, form: TextForm, json: ConfigJson, options: ModelOptions): BertConfig {
   const { prefix, hasHead, hasTokenHead = false } = form;
   const { values: c, problems } = readConfig(electraKeys, architecture, json);
   refuse([...problems, ...encoderProblems(c)], architecture);

@@ -7,6 +7,7 @@ import type { ConfigProblem } from '../../model-spec.ts';
 import { activation, classifierKeys, encoderProblems, paddingRow, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import type { ModernBertConfig } from './modernbert.ts';
+import type { TextForm } from './text-classifier.ts';
 
 const theta = z.number().positive();
 const turned = z.strictObject({ rope_type: z.literal('default').optional(), rope_theta: theta.optional() }).nullish();
@@ -58,11 +59,8 @@ export const modernBertKeys = {
   ...withoutEffect('is an older name that Transformers does not read', 'layer_norm_eps', 'gradient_checkpointing'),
 } as const satisfies KeyTable;
 
-/** The contents of a file; both kinds have the layers between encoder and classifier. */
-export interface ModernBertForm {
-  readonly hasHead: boolean;
-  readonly hasTokenHead?: boolean;
-}
+/** Files with and without a head have the layers between encoder and classifier, and the same names. */
+export type ModernBertForm = Omit<TextForm, 'prefix'>;
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function modernBertConfig(

@@ -11,10 +11,11 @@ import { ropeFrequencies } from '../../layer/rope-scaling.ts';
 import { type RotaryTables, rotaryTables, rotate } from '../../layer/rotary.ts';
 import { attend, paddingMask, splitHeads } from '../../layer/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
-import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, parametersOf, withHeads } from '../../module-specs.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { headSpec, type Labels } from '../labels.ts';
-import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './text-encoder.ts';
+import { textClassifier } from './text-classifier.ts';
+import { firstToken, meanOfSeen, type TokenBatch } from './text-encoder.ts';
 
 /** The sizes and switches of one model, read from its config.json by `modernbert-config.ts`. */
 export interface ModernBertConfig extends Labels {
@@ -63,7 +64,7 @@ interface Parts {
 }
 
 export function modernBert(config: ModernBertConfig): ClassifierModel {
-  const { vocabularySize, hiddenSize, biased, labels, problem } = config;
+  const { vocabularySize, hiddenSize, biased, labels } = config;
   const norm = (name: string, layer = -1) => moduleSpec(name, 'norm', { part: 'norm', layer }, [hiddenSize], biased.norms);
   const inHead = { part: 'head', layer: -1 } as const;
   const parts: Parts = {
@@ -78,21 +79,17 @@ export function modernBert(config: ModernBertConfig): ClassifierModel {
   };
   const { words, wordNorm, blocks, finalNorm, dense, denseNorm, classifier } = parts;
   const body = [words, wordNorm, ...blocks.flatMap(modulesOf), finalNorm];
-  const modules = [...body, dense, denseNorm, classifier];
-  return {
-    kind: 'classifier',
+  return textClassifier({
     family: 'modernbert',
+    config,
+    tokenTypes: 0,
+    maxPositions: config.maxPositions,
     blocks: blocks.length,
-    hiddenSize,
-    parameters: parametersOf(modules),
-    modules,
-    input: { kind: 'tokens', vocabularySize, maxPositions: config.maxPositions, padId: config.padId, tokenTypes: 0 },
-    labels,
-    problem,
-    heads: [classifier],
-    logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
-    encoder: { of: 'encoder', modules: body, states: (tracer, batch) => hidden(tracer, tokensOf(batch), parts) },
-  };
+    body,
+    head: [dense, denseNorm, classifier],
+    hidden: (tracer, inputs) => hidden(tracer, inputs, parts),
+    logits: (tracer, states, inputs) => logits(tracer, states, inputs, parts),
+  });
 }
 
 function blockOf(
@@ -159,10 +156,9 @@ function runBlock(tracer: Tracer, config: ModernBertConfig, block: Block, x: Nod
   return graph.add(middle, tracer.linear(block.down, tracer.dropout(gated, dropout.mlp)));
 }
 
-function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
+function logits(tracer: Tracer, states: Node, inputs: TokenBatch, parts: Parts): Node {
   const { graph } = tracer;
   const { config } = parts;
-  const states = hidden(tracer, inputs, parts);
   const pooled =
     config.problem === 'token_label'
       ? states

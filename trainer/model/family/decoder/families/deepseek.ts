@@ -2,7 +2,6 @@
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
 import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks } from '../keys/grouped-experts.ts';
@@ -38,7 +37,10 @@ const turningPart =
   (usual: number) =>
   ({ qk_rope_head_dim: given }: Readonly<Record<string, unknown>>) => ({ head_dim: given ?? usual });
 
-const latent = (c: ConfigValues<typeof latentKeys>): Own & { readonly problems: readonly ConfigProblem[] } => {
+type Config = ConfigValues<typeof latentKeys> & Parameters<typeof groupedExperts>[0];
+
+/** @param layers the blocks that have experts */
+const latent = (c: Config, layers: readonly boolean[]): Own => {
   const { qk_nope_head_dim: plain, qk_rope_head_dim: turning, v_head_dim: values } = c;
   const heads = c.num_attention_heads;
   return {
@@ -48,6 +50,7 @@ const latent = (c: ConfigValues<typeof latentKeys>): Own & { readonly problems: 
     latent: { queryRank: c.q_lora_rank ?? undefined, rank: c.kv_lora_rank, plain, turning, values },
     scale: (plain + turning) ** -0.5 * yarnScores(c),
     turnsNeighbors: c.rope_interleave ?? false,
+    experts: groupedExperts(c, layers),
     problems: [
       ...(c.num_key_value_heads === heads || c.num_key_value_heads === null
         ? []
@@ -60,6 +63,7 @@ const latent = (c: ConfigValues<typeof latentKeys>): Own & { readonly problems: 
       ...(c.head_dim === turning
         ? []
         : [contradiction('head_dim', `head_dim ${c.head_dim} is not qk_rope_head_dim ${turning}, which it stands for in this family`)]),
+      ...groupProblems(c),
     ],
   };
 };
@@ -81,14 +85,7 @@ export const deepseekV3 = familyOf({
   family: 'deepseek_v3',
   keys: deepseekV3Keys,
   defaults: turningPart(64),
-  own: c => {
-    const own = latent(c);
-    return {
-      ...own,
-      experts: groupedExperts(c, afterPlain(c, c.first_k_dense_replace)),
-      problems: [...own.problems, ...groupProblems(c)],
-    };
-  },
+  own: c => latent(c, afterPlain(c, c.first_k_dense_replace)),
 });
 
 const glm4MoeLiteKeys = {
@@ -123,12 +120,5 @@ export const glm4MoeLite = familyOf({
   family: 'glm4_moe_lite',
   keys: glm4MoeLiteKeys,
   defaults: turningPart(64),
-  own: c => {
-    const own = latent(c);
-    return {
-      ...own,
-      experts: groupedExperts(c, c.mlp_layer_types?.map(type => type === 'sparse') ?? afterPlain(c, 1)),
-      problems: [...own.problems, ...groupProblems(c)],
-    };
-  },
+  own: c => latent(c, c.mlp_layer_types?.map(type => type === 'sparse') ?? afterPlain(c, 1)),
 });
