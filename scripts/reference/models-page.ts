@@ -4,7 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { namesOf } from '../../trainer/catalog/entries.ts';
 import { classWritesText, type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
-import { ggufFamilies } from '../../trainer/format/gguf/gguf-families.ts';
+import { ggufFamilies } from '../../trainer/format/gguf/families/gguf-families.ts';
 import { type Architecture, architectureOfType, architectures, familyOf, headedClass } from '../../trainer/model/architectures.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
 import { elementAt, isRecord } from '../../trainer/narrow.ts';

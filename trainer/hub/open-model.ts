@@ -6,7 +6,7 @@ import { fp8Block, withFp8Weights } from '../format/fp8-weights.ts';
 import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts';
 import { readGgufHeader } from '../format/gguf/gguf-header.ts';
 import { openGguf } from '../format/gguf/gguf-source.ts';
-import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/gguf-tokenizer.ts';
+import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/tokenizer/gguf-tokenizer.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import { type FolderVectors, readVectors } from '../format/sentence-modules.ts';

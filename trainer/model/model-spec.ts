@@ -2,7 +2,7 @@
 
 import type { Node } from '../graph/graph.ts';
 import type { Pooling } from '../protocol/pooling.ts';
-import type { AttentionMask } from './layer/attention.ts';
+import type { AttentionMask } from './layer/attention/attention.ts';
 import type { ModuleSpec, ParameterSpec } from './module-specs.ts';
 import type { Tracer } from './tracer.ts';
 

@@ -2,9 +2,9 @@
 import { Graph } from '../graph/graph.ts';
 import type { HostArray } from '../graph/types.ts';
 import { dimensions } from '../graph/types.ts';
-import { HIDDEN } from '../model/layer/attention.ts';
-import { headLossWithGradient } from '../model/layer/cross-entropy.ts';
-import { headLogits } from '../model/layer/head-logits.ts';
+import { HIDDEN } from '../model/layer/attention/attention.ts';
+import { headLossWithGradient } from '../model/layer/loss/cross-entropy.ts';
+import { headLogits } from '../model/layer/loss/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';

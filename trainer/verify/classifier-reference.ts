@@ -4,7 +4,7 @@
 import { Graph } from '../graph/graph.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
-import { classificationLoss } from '../model/layer/classification-loss.ts';
+import { classificationLoss } from '../model/layer/loss/classification-loss.ts';
 import { type ClassifierModel, isNumeric } from '../model/model-spec.ts';
 import { type BatchNormMode, Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';

@@ -9,7 +9,7 @@ import type { HostArray } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
-import { classificationLoss } from '../../../trainer/model/layer/classification-loss.ts';
+import { classificationLoss } from '../../../trainer/model/layer/loss/classification-loss.ts';
 import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import type { WeightSource } from '../../../trainer/model/weight-source.ts';

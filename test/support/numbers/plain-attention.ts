@@ -2,7 +2,7 @@
 import { openEngine } from '../../../trainer/engine/open-engine.ts';
 import type { Graph, Node } from '../../../trainer/graph/graph.ts';
 import { dimensions } from '../../../trainer/graph/types.ts';
-import { HIDDEN } from '../../../trainer/model/layer/attention.ts';
+import { HIDDEN } from '../../../trainer/model/layer/attention/attention.ts';
 import type { Attend } from '../../../trainer/plan/choices/check-attention.ts';
 import { cacheDir } from '../cache-dir.ts';
 import { attempt } from '../engines.ts';

@@ -8,7 +8,7 @@ import { printSignature } from '../../../trainer/graph/print.ts';
 import type { Signature } from '../../../trainer/graph/program.ts';
 import type { DType } from '../../../trainer/graph/types.ts';
 import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
-import { rotaryTables, rotate } from '../../../trainer/model/layer/rotary.ts';
+import { rotaryTables, rotate } from '../../../trainer/model/layer/positions/rotary.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { readNf4 } from '../../../trainer/model/nf4.ts';
 import { required } from '../../../trainer/narrow.ts';

@@ -2,14 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { ggufFamilies } from '../../../trainer/format/gguf/families/gguf-families.ts';
 import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../../trainer/format/gguf/gguf-cursor.ts';
-import { ggufFamilies } from '../../../trainer/format/gguf/gguf-families.ts';
 import { ggufKeys } from '../../../trainer/format/gguf/gguf-keys.ts';
 import { openGguf } from '../../../trainer/format/gguf/gguf-source.ts';
-import { ggufTokenizerFiles } from '../../../trainer/format/gguf/gguf-tokenizer.ts';
 import { missingOfGguf } from '../../../trainer/format/gguf/gguf-unsupported.ts';
 import { llama3Factors } from '../../../trainer/format/gguf/rope-factors.ts';
+import { ggufTokenizerFiles } from '../../../trainer/format/gguf/tokenizer/gguf-tokenizer.ts';
 import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
 import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../trainer/model/family/decoder/decoder-families.ts';
-import { pairsApart } from '../../../trainer/model/layer/rotary.ts';
+import { pairsApart } from '../../../trainer/model/layer/positions/rotary.ts';
 import { causalModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
 import { readRecord } from '../../support/files/read-json.ts';
-import { forward } from './run-layer.ts';
+import { forward } from './layer/run-layer.ts';
 
 const saved = (name: string): ConfigJson => readRecord(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json'));
 

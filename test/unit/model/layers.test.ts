@@ -3,16 +3,21 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Graph, Node } from '../../../trainer/graph/graph.ts';
 import { activations, swiglu } from '../../../trainer/model/layer/activation.ts';
-import { type AttentionMask, attention, HIDDEN } from '../../../trainer/model/layer/attention.ts';
+import { type AttentionMask, attention, HIDDEN } from '../../../trainer/model/layer/attention/attention.ts';
 import { batchNorm, frozenBatchNorm } from '../../../trainer/model/layer/batch-norm.ts';
 import { layerNorm, rmsNorm } from '../../../trainer/model/layer/norm.ts';
-import { type Positions, type RopeScaling, ropeFrequencies, ropeFrequenciesAt } from '../../../trainer/model/layer/rope-scaling.ts';
-import { rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/rotary.ts';
+import {
+  type Positions,
+  type RopeScaling,
+  ropeFrequencies,
+  ropeFrequenciesAt,
+} from '../../../trainer/model/layer/positions/rope-scaling.ts';
+import { rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/positions/rotary.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { readGoldenJson } from '../../support/files/read-json.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { erf } from '../../support/numbers/naive.ts';
-import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './run-layer.ts';
+import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './layer/run-layer.ts';
 
 type Numbers = Readonly<Record<string, number[]>>;
 type Naive = (inputs: Numbers) => number[];

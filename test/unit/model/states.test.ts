@@ -8,7 +8,7 @@ import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { HIDDEN } from '../../../trainer/model/layer/attention.ts';
+import { HIDDEN } from '../../../trainer/model/layer/attention/attention.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import type { CausalModel, TokenInputs } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';

@@ -12,7 +12,7 @@ import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../../trainer/graph
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
-import { classificationLoss } from '../../../trainer/model/layer/classification-loss.ts';
+import { classificationLoss } from '../../../trainer/model/layer/loss/classification-loss.ts';
 import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';

@@ -1,7 +1,7 @@
 /** Writes and reads GGUF files of factors (`general.type` is `adapter`), as `convert_lora_to_gguf.py` of llama.cpp writes them. */
 import { openByteFile } from '../../format/byte-file.ts';
+import type { FileLayout } from '../../format/gguf/families/gguf-family.ts';
 import { f32Entry, type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
-import type { FileLayout } from '../../format/gguf/gguf-family.ts';
 import { readGgufHeader } from '../../format/gguf/gguf-header.ts';
 import { inFileOrder, inModelOrder } from '../../format/gguf/gguf-layout.ts';
 import type { GgufTensorEntry } from '../../format/gguf/gguf-writer.ts';

@@ -7,7 +7,7 @@ import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { ggufTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
-import { ggufFamiliesOf } from '../../format/gguf/gguf-families.ts';
+import { ggufFamiliesOf } from '../../format/gguf/families/gguf-families.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { TensorSource } from '../../format/tensor-source.ts';
 import { type ModelFolder, openModel } from '../../hub/open-model.ts';

@@ -1,5 +1,5 @@
 /** GGUF metadata of mixtures of experts. */
-import { SIGMOIDS, sigmoidKeys } from '../../format/gguf/gguf-experts.ts';
+import { SIGMOIDS, sigmoidKeys } from '../../format/gguf/families/gguf-experts.ts';
 import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 
 type Keys = typeof sigmoidKeys;

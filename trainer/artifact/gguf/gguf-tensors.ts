@@ -5,8 +5,8 @@
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isTuned } from '../../adapter/merge.ts';
-import type { FoundFamily } from '../../format/gguf/gguf-families.ts';
-import type { GgufFamily, LayoutSizes } from '../../format/gguf/gguf-family.ts';
+import type { FoundFamily } from '../../format/gguf/families/gguf-families.ts';
+import type { GgufFamily, LayoutSizes } from '../../format/gguf/families/gguf-family.ts';
 import { shapeInFile } from '../../format/gguf/gguf-layout.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';

@@ -3,19 +3,19 @@
  * refused.
  */
 
+import { ggufClasses, ggufFamiliesOf } from '../../format/gguf/families/gguf-families.ts';
+import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '../../format/gguf/families/gguf-family.ts';
+import { UNTURNED } from '../../format/gguf/families/gguf-gemma4.ts';
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
 import { boolEntry, boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
-import { ggufClasses, ggufFamiliesOf } from '../../format/gguf/gguf-families.ts';
-import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '../../format/gguf/gguf-family.ts';
-import { UNTURNED } from '../../format/gguf/gguf-gemma4.ts';
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { AttentionShape, DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 import { decoderConfig, isDecoder } from '../../model/family/decoder/decoder-families.ts';
 import { innerDecoder, isTextPart } from '../../model/family/decoder/text-part.ts';
-import type { Positions } from '../../model/layer/rope-scaling.ts';
+import type { Positions } from '../../model/layer/positions/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
 import { elementAt, required } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';

@@ -1,6 +1,6 @@
 /** GGUF metadata of decoders in which some blocks have a recurrent state or a short convolution in place of attention. */
 import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
-import type { Positions } from '../../model/layer/rope-scaling.ts';
+import type { Positions } from '../../model/layer/positions/rope-scaling.ts';
 
 /** Keys with integer values. */
 export const RECURRENT_INTEGERS = [

@@ -3,9 +3,9 @@
 import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
+import type { FoundFamily, GgufFamily } from './families/gguf-families.ts';
+import { GUESSING_BLOCKS, LAYER_NORM_EPSILON, TURNED_PART } from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
-import type { FoundFamily, GgufFamily } from './gguf-families.ts';
-import { GUESSING_BLOCKS, LAYER_NORM_EPSILON, TURNED_PART } from './gguf-family.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import { blocksOfModel } from './gguf-layout.ts';

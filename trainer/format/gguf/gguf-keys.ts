@@ -2,8 +2,9 @@
  * The architecture's metadata in a GGUF file as data: keys that are computed, without effect, or refused. An unlisted key is refused too,
  * since it may change what llama.cpp computes.
  */
+
+import type { GgufFamily } from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
-import type { GgufFamily } from './gguf-family.ts';
 
 export type GgufKeyRule =
   | { readonly class: 'computed' }

@@ -1,6 +1,7 @@
 /** How a tensor's values are stored in a GGUF file: the order of rows and columns, and the converter's changes to the values. */
+
+import { type FileLayout, type GgufFamily, GUESSING_BLOCKS, type LayoutSizes, type StateHeads } from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
-import { type FileLayout, type GgufFamily, GUESSING_BLOCKS, type LayoutSizes, type StateHeads } from './gguf-family.ts';
 import { permutedRow } from './gguf-names.ts';
 
 /** @param name llama.cpp's name @param shape in the file */

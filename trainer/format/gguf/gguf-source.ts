@@ -2,7 +2,7 @@
 import { openByteFile } from '../byte-file.ts';
 import { type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
-import type { FileLayout } from './gguf-family.ts';
+import type { FileLayout } from './families/gguf-family.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
 import { blocksOfModel, firstOf, inModelOrder, keepsRows, layoutOf, layoutSizes, shapeInModel } from './gguf-layout.ts';
 import { huggingFaceName, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';

@@ -12,9 +12,9 @@ import {
   dequantizeQ5_0,
   dequantizeQ5_1,
   dequantizeQ8_0,
-} from './dequantize.ts';
-import { dequantizeIQ4_NL, dequantizeIQ4_XS, dequantizeMXFP4, dequantizeTQ1_0, dequantizeTQ2_0 } from './dequantize-codes.ts';
-import { dequantizeQ2_K, dequantizeQ3_K, dequantizeQ4_K, dequantizeQ5_K, dequantizeQ6_K } from './dequantize-k.ts';
+} from './blocks/dequantize.ts';
+import { dequantizeIQ4_NL, dequantizeIQ4_XS, dequantizeMXFP4, dequantizeTQ1_0, dequantizeTQ2_0 } from './blocks/dequantize-codes.ts';
+import { dequantizeQ2_K, dequantizeQ3_K, dequantizeQ4_K, dequantizeQ5_K, dequantizeQ6_K } from './blocks/dequantize-k.ts';
 import {
   quantizeBf16,
   quantizeF16,
@@ -25,8 +25,8 @@ import {
   quantizeQ5_0,
   quantizeQ5_1,
   quantizeQ8_0,
-} from './quantize.ts';
-import { quantizeQ4_K, quantizeQ5_K, quantizeQ6_K } from './quantize-k.ts';
+} from './blocks/quantize.ts';
+import { quantizeQ4_K, quantizeQ5_K, quantizeQ6_K } from './blocks/quantize-k.ts';
 
 /** Decodes whole blocks at `at` in `bytes` into `count` values at `outAt` in `out`. */
 export type Dequantize = (bytes: Uint8Array, at: number, out: Float32Array, outAt: number, count: number) => void;

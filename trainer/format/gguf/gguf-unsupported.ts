@@ -1,8 +1,8 @@
 /** The message for a GGUF file of an unsupported architecture: the missing feature, and the most similar supported family. */
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { clip, ModelFileError } from '../model-file-error.ts';
+import { type FoundFamily, ggufFamilies, ggufFamily } from './families/gguf-families.ts';
 import type { GgufValue } from './gguf-cursor.ts';
-import { type FoundFamily, ggufFamilies, ggufFamily } from './gguf-families.ts';
 
 interface Missing {
   readonly needs: string;

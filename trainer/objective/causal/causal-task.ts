@@ -1,9 +1,9 @@
 /** The task of language models: predict the next token at the positions that count. */
 import type { Graph, Node } from '../../graph/graph.ts';
-import { HIDDEN } from '../../model/layer/attention.ts';
-import { headLoss, headLossWithGradient, type SoftTargets } from '../../model/layer/cross-entropy.ts';
-import { headLogits } from '../../model/layer/head-logits.ts';
-import { type DivergenceSettings, teacherDivergence } from '../../model/layer/teacher-divergence.ts';
+import { HIDDEN } from '../../model/layer/attention/attention.ts';
+import { headLoss, headLossWithGradient, type SoftTargets } from '../../model/layer/loss/cross-entropy.ts';
+import { headLogits } from '../../model/layer/loss/head-logits.ts';
+import { type DivergenceSettings, teacherDivergence } from '../../model/layer/loss/teacher-divergence.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 

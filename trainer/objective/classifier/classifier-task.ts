@@ -3,7 +3,7 @@
  */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { declareClassifierBatch } from '../../model/classifier-batch.ts';
-import { type ClassificationLoss, classificationLoss } from '../../model/layer/classification-loss.ts';
+import { type ClassificationLoss, classificationLoss } from '../../model/layer/loss/classification-loss.ts';
 import { type ClassifierModel, isNumeric } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';

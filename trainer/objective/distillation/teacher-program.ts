@@ -1,8 +1,8 @@
 /** A teacher's programs: the hidden states of a batch's targets, and the logits of some of them. */
 import { Graph } from '../../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../../graph/program.ts';
-import { targetChunk } from '../../model/layer/cross-entropy.ts';
-import { headLogits } from '../../model/layer/head-logits.ts';
+import { targetChunk } from '../../model/layer/loss/cross-entropy.ts';
+import { headLogits } from '../../model/layer/loss/head-logits.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { Tracer } from '../../model/tracer.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';

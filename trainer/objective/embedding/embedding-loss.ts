@@ -3,7 +3,7 @@ import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import { unitVectors } from '../../model/embedder.ts';
-import { classificationLoss } from '../../model/layer/classification-loss.ts';
+import { classificationLoss } from '../../model/layer/loss/classification-loss.ts';
 import { elementAt } from '../../narrow.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { hasNegativesOfBatch } from '../../protocol/recipe/rules/embedding-rules.ts';

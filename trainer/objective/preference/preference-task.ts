@@ -2,7 +2,7 @@
 import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
-import { headLoss, headSlopes } from '../../model/layer/cross-entropy.ts';
+import { headLoss, headSlopes } from '../../model/layer/loss/cross-entropy.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';

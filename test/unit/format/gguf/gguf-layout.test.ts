@@ -1,6 +1,6 @@
 /** Tests the order of a file's rows and columns: by hand for the value heads of Qwen3.5, and in both directions for every tensor. */
 import { expect, test } from 'vitest';
-import { ggufFamilies } from '../../../../trainer/format/gguf/gguf-families.ts';
+import { ggufFamilies } from '../../../../trainer/format/gguf/families/gguf-families.ts';
 import { inFileOrder, inModelOrder, layoutOf, shapeInFile, shapeInModel } from '../../../../trainer/format/gguf/gguf-layout.ts';
 import { valueFor } from '../../../../trainer/narrow.ts';
 

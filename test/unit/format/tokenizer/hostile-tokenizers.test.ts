@@ -1,7 +1,7 @@
 /** Tests tokenizers made to use up memory or time: they are refused with a reason before anything of that size is created. */
 import { describe, expect, test } from 'vitest';
 import type { GgufValue } from '../../../../trainer/format/gguf/gguf-cursor.ts';
-import { ggufTokenizerFiles } from '../../../../trainer/format/gguf/gguf-tokenizer.ts';
+import { ggufTokenizerFiles } from '../../../../trainer/format/gguf/tokenizer/gguf-tokenizer.ts';
 import { charsmapNormalizer } from '../../../../trainer/format/tokenizer/charsmap.ts';
 import { parseSentencePiece } from '../../../../trainer/format/tokenizer/sentencepiece-model.ts';
 import { createTokenizer } from '../../../../trainer/format/tokenizer/tokenizer.ts';

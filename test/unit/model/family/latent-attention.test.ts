@@ -12,7 +12,7 @@ import { Graph } from '../../../../trainer/graph/graph.ts';
 import { targetModules } from '../../../../trainer/method/targets.ts';
 import type { ConfigJson } from '../../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../../trainer/model/family/decoder/decoder-families.ts';
-import { attention } from '../../../../trainer/model/layer/attention.ts';
+import { attention } from '../../../../trainer/model/layer/attention/attention.ts';
 import { causalModel, loadModel, unknownConfigKeys } from '../../../../trainer/model/load-model.ts';
 import { elementAt, required } from '../../../../trainer/narrow.ts';
 import { readRecord } from '../../../support/files/read-json.ts';

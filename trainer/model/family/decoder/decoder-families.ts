@@ -7,7 +7,7 @@ import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { elementAt } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
 import { contradiction, type KeyTable, readConfig, refuse } from '../../config-keys.ts';
-import type { Positions } from '../../layer/rope-scaling.ts';
+import type { Positions } from '../../layer/positions/rope-scaling.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
 import { paddingRow } from '../common-keys.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';

@@ -1,6 +1,6 @@
 /** A decoder as a model of whole texts: the states of its tokens, without the head that predicts the next token. */
 
-import { paddingMask } from '../../layer/self-attention.ts';
+import { paddingMask } from '../../layer/attention/self-attention.ts';
 import type { CausalModel, ClassifierInput, TextStates } from '../../model-spec.ts';
 import type { ModuleSpec } from '../../module-specs.ts';
 import { tokensOf } from '../text/text-encoder.ts';

@@ -6,10 +6,10 @@
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
-import type { AttentionMask } from '../../layer/attention.ts';
-import { withinDistance } from '../../layer/local-mask.ts';
-import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../../layer/rope-scaling.ts';
-import { rotaryTables, rotaryTablesAt } from '../../layer/rotary.ts';
+import type { AttentionMask } from '../../layer/attention/attention.ts';
+import { withinDistance } from '../../layer/attention/local-mask.ts';
+import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../../layer/positions/rope-scaling.ts';
+import { rotaryTables, rotaryTablesAt } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';

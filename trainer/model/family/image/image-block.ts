@@ -3,8 +3,8 @@
 import type { Node } from '../../../graph/graph.ts';
 import { atLeast, elementAt } from '../../../narrow.ts';
 import { activationOf } from '../../layer/activation.ts';
-import { type RotaryTables, rotate } from '../../layer/rotary.ts';
-import { attend, byHead, splitHeads } from '../../layer/self-attention.ts';
+import { attend, byHead, splitHeads } from '../../layer/attention/self-attention.ts';
+import { type RotaryTables, rotate } from '../../layer/positions/rotary.ts';
 import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { BlockNames } from './vit-names.ts';

@@ -3,9 +3,9 @@
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
-import type { GridSize } from '../../layer/resize-grid.ts';
-import { attend } from '../../layer/self-attention.ts';
-import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../../layer/windows.ts';
+import { attend } from '../../layer/attention/self-attention.ts';
+import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../../layer/attention/windows.ts';
+import type { GridSize } from '../../layer/positions/resize-grid.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
 import {
   type BiasedSpec,

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, withoutEffect } from '../../config-keys.ts';
-import type { GridSize } from '../../layer/resize-grid.ts';
+import type { GridSize } from '../../layer/positions/resize-grid.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
 import { encoderKeys, encoderProblems, imageKeys, rate } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';

@@ -7,9 +7,9 @@
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
-import { type GridSize, resizeGrid } from '../../layer/resize-grid.ts';
-import type { RotaryTables } from '../../layer/rotary.ts';
-import { type GridAugment, gridRotaryTables } from '../../layer/rotary-grid.ts';
+import { type GridSize, resizeGrid } from '../../layer/positions/resize-grid.ts';
+import type { RotaryTables } from '../../layer/positions/rotary.ts';
+import { type GridAugment, gridRotaryTables } from '../../layer/positions/rotary-grid.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
 import {
   type BiasedSpec,

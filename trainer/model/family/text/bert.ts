@@ -6,7 +6,7 @@
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
-import { paddingMask, selfAttention } from '../../layer/self-attention.ts';
+import { paddingMask, selfAttention } from '../../layer/attention/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { Labels } from '../labels.ts';

@@ -2,9 +2,9 @@
 
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
+import { allRows, relativeScores, usedRows } from '../../layer/attention/relative-attention.ts';
+import { attend, byHead, paddingMask } from '../../layer/attention/self-attention.ts';
 import { counting } from '../../layer/counting.ts';
-import { allRows, relativeScores, usedRows } from '../../layer/relative-attention.ts';
-import { attend, byHead, paddingMask } from '../../layer/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
 import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';

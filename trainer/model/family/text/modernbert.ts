@@ -5,11 +5,11 @@
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { activationOf } from '../../layer/activation.ts';
-import type { AttentionMask } from '../../layer/attention.ts';
-import { withinDistance } from '../../layer/local-mask.ts';
-import { ropeFrequencies } from '../../layer/rope-scaling.ts';
-import { type RotaryTables, rotaryTables, rotate } from '../../layer/rotary.ts';
-import { attend, paddingMask, splitHeads } from '../../layer/self-attention.ts';
+import type { AttentionMask } from '../../layer/attention/attention.ts';
+import { withinDistance } from '../../layer/attention/local-mask.ts';
+import { attend, paddingMask, splitHeads } from '../../layer/attention/self-attention.ts';
+import { ropeFrequencies } from '../../layer/positions/rope-scaling.ts';
+import { type RotaryTables, rotaryTables, rotate } from '../../layer/positions/rotary.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';

@@ -1,6 +1,6 @@
 /** Shared parts of recurrences in chunks of tokens: sums within a chunk, and where texts begin. */
 import type { Graph, Node } from '../../../graph/graph.ts';
-import { HIDDEN } from '../attention.ts';
+import { HIDDEN } from '../attention/attention.ts';
 import { sharedConstant } from '../shared-constant.ts';
 import { matrix } from './triangular-inverse.ts';
 

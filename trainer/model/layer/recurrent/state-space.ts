@@ -1,7 +1,7 @@
 /** The selective state space of Mamba-2 in its dual form, chunk by chunk (Dao & Gu 2024, "Transformers are SSMs", section 6). */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
-import { HIDDEN } from '../attention.ts';
+import { HIDDEN } from '../attention/attention.ts';
 import { sharedConstant } from '../shared-constant.ts';
 import { CHUNK, type ChunkSizes, chunkSizes, later, sumUp, type TextBounds, textBounds } from './chunks.ts';
 import { matrix } from './triangular-inverse.ts';

@@ -2,9 +2,9 @@
 
 import type { Node } from '../../../../graph/graph.ts';
 import { elementAt, lastOf, required, valueFor } from '../../../../narrow.ts';
-import { type AttentionMask, attention, queryChunk } from '../../../layer/attention.ts';
+import { type AttentionMask, attention, queryChunk } from '../../../layer/attention/attention.ts';
 import { rmsNorm } from '../../../layer/norm.ts';
-import { pairsApart, type RotaryTables, rotate } from '../../../layer/rotary.ts';
+import { pairsApart, type RotaryTables, rotate } from '../../../layer/positions/rotary.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';

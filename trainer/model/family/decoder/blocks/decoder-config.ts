@@ -1,5 +1,5 @@
 /** The config.json of a decoder, with all defaults filled in. */
-import type { Positions } from '../../../layer/rope-scaling.ts';
+import type { Positions } from '../../../layer/positions/rope-scaling.ts';
 import type { KeyValueShape } from '../../../model-spec.ts';
 import type { DecoderConvolution } from './convolution.ts';
 import type { DecoderDelta } from './delta.ts';

@@ -5,8 +5,8 @@
 
 import type { Node } from '../../../../graph/graph.ts';
 import { lastOf } from '../../../../narrow.ts';
-import { attention, queryChunk } from '../../../layer/attention.ts';
-import { pairsApart, rotate } from '../../../layer/rotary.ts';
+import { attention, queryChunk } from '../../../layer/attention/attention.ts';
+import { pairsApart, rotate } from '../../../layer/positions/rotary.ts';
 import { linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { AttentionParams } from './attention.ts';

@@ -1,7 +1,7 @@
 /** Sliding windows of a decoder: in some blocks a query attends only to the last keys, including its own position. */
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
-import { type AttentionMask, HIDDEN } from '../../../layer/attention.ts';
+import { type AttentionMask, HIDDEN } from '../../../layer/attention/attention.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
 
 /** Hides the keys outside the window, if a sequence (or its cache) is long enough to have any. */

@@ -25,7 +25,7 @@ import {
   ropeFrequencies,
   yarnAttentionFactor,
   yarnGrowth,
-} from '../../../layer/rope-scaling.ts';
+} from '../../../layer/positions/rope-scaling.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 
 const positive = z.number().positive();

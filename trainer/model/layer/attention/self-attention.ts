@@ -1,0 +1,69 @@
+/** Self-attention of an encoder: every token attends to every real token. */
+
+import type { Graph, Node } from '../../../graph/graph.ts';
+import { dimensions } from '../../../graph/types.ts';
+import type { ModuleSpec } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import { type AttentionMask, attention, HIDDEN, queryChunk } from './attention.ts';
+
+export interface AttentionModules {
+  readonly q: ModuleSpec;
+  readonly k: ModuleSpec;
+  readonly v: ModuleSpec;
+}
+
+export interface SelfAttentionParams {
+  readonly modules: AttentionModules;
+  readonly heads: number;
+  /** [batch · tokens, width]. */
+  readonly x: Node;
+  readonly batch: number;
+  readonly mask: AttentionMask;
+  readonly dropout: number;
+}
+
+/** @returns the outputs of the heads, [batch · tokens, width] */
+export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, dropout }: SelfAttentionParams): Node {
+  const project = (module: ModuleSpec) => byHead(tracer, tracer.linear(module, x), { batch, heads });
+  const [q, k, v] = [project(modules.q), project(modules.k), project(modules.v)];
+  return attend(tracer, { q, k, v, mask, dropout, scale: (q.shape[3] as number) ** -0.5 });
+}
+
+export interface AttendParams {
+  /** Each [batch, heads, tokens, headDim]. */
+  readonly q: Node;
+  readonly k: Node;
+  readonly v: Node;
+  readonly mask: AttentionMask;
+  readonly scale: number;
+  /** Added to the scaled scores, [batch, heads, tokens, tokens]. */
+  readonly scores?: Node;
+  readonly dropout: number;
+}
+
+/** @returns [batch · tokens, heads · headDim] */
+export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }: AttendParams): Node {
+  const { graph } = tracer;
+  const [batch, heads, tokens, headDim] = dimensions(q.shape, 4);
+  const dropMask = tracer.dropoutMask(dropout);
+  const chunk = tracer.longest === undefined ? queryChunk(tokens) : tokens;
+  const out = attention(graph, { q, k, v, scale, mask, scores, chunk, dropMask, compute: tracer.compute, fused: tracer.fusesAttention });
+  return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
+}
+
+/** [batch · tokens, heads · headDim] → [batch, heads, tokens, headDim]. */
+export function splitHeads(graph: Graph, x: Node, { batch, heads }: { readonly batch: number; readonly heads: number }): Node {
+  const [rows, width] = dimensions(x.shape, 2);
+  return graph.transpose(graph.reshape(x, [batch, rows / batch, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+/** Splits x into heads and keeps the result, which is the form that the backward pass reads. */
+export const byHead = (tracer: Tracer, x: Node, sizes: { readonly batch: number; readonly heads: number }): Node =>
+  tracer.keep(splitHeads(tracer.graph, x, sizes));
+
+/** Hides padding; `seen` [batch, tokens] is 1 for real tokens. */
+export function paddingMask(graph: Graph, seen: Node): AttentionMask & { kind: 'bias' } {
+  const [batch, tokens] = dimensions(seen.shape, 2);
+  const bias = graph.mul(graph.sub(graph.scalar(1), graph.reshape(seen, [batch, 1, tokens])), HIDDEN);
+  return { kind: 'bias', bias, causal: false, meaning: { of: bias, seen } };
+}
