@@ -41,6 +41,7 @@ const DECODERS = [
   'granite4_mamba',
   'nemotron_h',
   'lfm2',
+  'lfm3',
   'glm4',
   'exaone4',
   'seed_oss',

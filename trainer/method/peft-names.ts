@@ -1,6 +1,6 @@
 /**
- * Names of the layers of ViT, DeiT, DINOv2, Swin and Nemotron-H. Files use those of Transformers 4, which version 5 renames when it loads
- * them. PEFT's adapters use the names of the model in memory. Version 5's names are written, and both are read.
+ * Names of the layers of ViT, DeiT, DINOv2, Swin, LFM3 and Nemotron-H. Files use those of Transformers 4 or of their authors, which version 5
+ * renames when it loads them. PEFT's adapters use the names of the model in memory. Version 5's names are written, and both are read.
  */
 
 interface Renaming {
@@ -50,6 +50,13 @@ const RENAMINGS: readonly Renaming[] = [
       ['attention.self.relative_position_bias_table', 'attention.relative_position_bias.relative_position_bias_table'],
       ...MLP,
     ],
+  },
+  {
+    inFile: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
+    inMemory: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
+    fileLayers: 'layers',
+    memoryLayers: 'layers',
+    names: [['self_attn.gate_proj', 'self_attn.g_proj']],
   },
 ];
 

@@ -10,6 +10,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
+from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
                           ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
@@ -59,11 +60,13 @@ FAMILIES = dict(
     olmo2=(Olmo2ForCausalLM, Olmo2Config, decoder),
     olmo3=(Olmo3ForCausalLM, Olmo3Config, dict(**decoder, sliding_window=5)),
     granite=(GraniteForCausalLM, GraniteConfig, decoder),
+    granite_swa=(GraniteSWAForCausalLM, GraniteSWAConfig, dict(**decoder, sliding_window=5, layer_rope_theta=[0, 10000.0])),
     granitemoehybrid=(GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig, dict(**decoder, num_local_experts=4, layer_types=['mamba', 'attention'],
                                                                               mamba_n_heads=4)),
     lfm2=(Lfm2ForCausalLM, Lfm2Config, dict(**decoder, layer_types=['conv', 'full_attention'], block_multiple_of=20)),
     lfm2_moe=(Lfm2MoeForCausalLM, Lfm2MoeConfig, dict(**decoder, layer_types=['conv', 'full_attention'], moe_intermediate_size=16, num_dense_layers=1, num_experts=4,
                                                       num_experts_per_tok=2)),
+    lfm3=(Lfm3ForCausalLM, Lfm3Config, dict(**decoder, head_dim=8, layer_types=['sliding_attention', 'full_attention'], sliding_window=5)),
     glm4_moe=(Glm4MoeForCausalLM, Glm4MoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2)),
     deepseek_v3=(DeepseekV3ForCausalLM, DeepseekV3Config, dict(**latent, first_k_dense_replace=1)),
     glm4_moe_lite=(Glm4MoeLiteForCausalLM, Glm4MoeLiteConfig, latent),

@@ -8,7 +8,8 @@ from as_json import numbers, tensor
 from file_names import file_names
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
-from transformers import GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, NemotronHConfig, NemotronHForCausalLM
+from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
+                          Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
@@ -121,6 +122,8 @@ make('olmo3', Olmo3ForCausalLM, Olmo3Config(**{**small, 'num_hidden_layers': 3},
 granite = dict(embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3)
 make('granite', GraniteForCausalLM, GraniteConfig(**{**small, 'tie_word_embeddings': True}, **granite), 281, 12)
 make('granite_untied', GraniteForCausalLM, GraniteConfig(**small, **granite, attention_bias=True, mlp_bias=True), 291, 12)
+make('granite_swa', GraniteSWAForCausalLM, GraniteSWAConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, **granite, sliding_window=5,
+                                                            layer_rope_theta=[0, 10000.0, 500.0]), 521, 16)
 
 # Gate and up in one matrix, with and without positions.
 dense = dict(num_local_experts=0, layer_types=['attention', 'attention'], shared_intermediate_size=40, mamba_n_heads=4)
@@ -143,6 +146,10 @@ make('nemotron_h', NemotronHForCausalLM, NemotronHConfig(**nemotron, layers_bloc
 lfm2 = {**small, 'num_hidden_layers': 3}
 make('lfm2', Lfm2ForCausalLM, Lfm2Config(**{**lfm2, 'tie_word_embeddings': True}, layer_types=['conv', 'full_attention', 'conv'], block_multiple_of=20), 421, 16)
 make('lfm2_untied', Lfm2ForCausalLM, Lfm2Config(**lfm2, full_attn_idxs=[0, 2], conv_L_cache=4, conv_bias=True, block_auto_adjust_ff_dim=False), 431, 12)
+make('lfm3', Lfm3ForCausalLM, Lfm3Config(**{**small, 'num_hidden_layers': 4, 'tie_word_embeddings': True}, head_dim=8, conv_L_cache=5, sliding_window=5,
+                                         layer_types=['conv', 'sliding_attention', 'full_attention', 'conv']), 501, 16)
+make('lfm3_untied', Lfm3ForCausalLM, Lfm3Config(**{**small, 'num_hidden_layers': 3}, head_dim=8, sliding_window=5, conv_bias=True, attention_bias=True,
+                                                use_attention_gate=False, layer_types=['sliding_attention', 'conv', 'full_attention']), 511, 12)
 
 # Half of each head is rotated, in neighboring pairs; with norms after attention and MLP, and without.
 make('glm', GlmForCausalLM, GlmConfig(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, attention_bias=False), 461, 12)

@@ -1,4 +1,4 @@
-/** Tests layer names of ViT, DeiT, DINOv2 and Swin in files and in the memory of Transformers 5, both ways. */
+/** Tests layer names of ViT, DeiT, DINOv2, Swin and LFM3 in files and in the memory of Transformers 5, both ways. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { nameInFile, nameInMemory } from '../../../trainer/method/peft-names.ts';
@@ -15,6 +15,7 @@ test.each([
   ['dinov2_with_registers.encoder.layer.1.attention.output.dense', 'dinov2_with_registers.encoder.layer.1.attention.o_proj'],
   ['swin.encoder.layers.1.blocks.0.attention.self.value', 'swin.encoder.layers.1.blocks.0.attention.v_proj'],
   ['swin.encoder.layers.1.blocks.0.output.dense.lora_A.weight', 'swin.encoder.layers.1.blocks.0.mlp.fc2.lora_A.weight'],
+  ['base_model.model.model.layers.2.self_attn.gate_proj.lora_A.weight', 'base_model.model.model.layers.2.self_attn.g_proj.lora_A.weight'],
 ])('%s', (file, memory) => {
   expect(nameInMemory(file)).toBe(memory);
   expect(nameInFile(memory)).toBe(file);

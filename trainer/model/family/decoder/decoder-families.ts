@@ -22,8 +22,10 @@ import { glm, glm4 } from './families/glm.ts';
 import { glm4Moe } from './families/glm4-moe.ts';
 import { gptOss } from './families/gpt-oss.ts';
 import { granite, graniteHybrid } from './families/granite.ts';
+import { graniteSwa } from './families/granite-swa.ts';
 import { hunYuan } from './families/hunyuan.ts';
 import { lfm2, lfm2Moe } from './families/lfm2.ts';
+import { lfm3 } from './families/lfm3.ts';
 import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mixtral } from './families/mixtral.ts';
@@ -40,7 +42,7 @@ import { smollm3 } from './families/smollm3.ts';
 import type { Sizes } from './keys/decoder-keys.ts';
 import { expertProblems } from './keys/expert-keys.ts';
 import { everywhere, type Windows } from './keys/layers.ts';
-import { readRope, readRopesByLayer } from './keys/rope-config.ts';
+import { type RopeContext, readRope, readRopesByBase, readRopesByLayer } from './keys/rope-config.ts';
 
 const families = {
   LlamaForCausalLM: llama,
@@ -65,9 +67,11 @@ const families = {
   Qwen3MoeForCausalLM: qwen3Moe,
   GptOssForCausalLM: gptOss,
   GraniteForCausalLM: granite,
+  GraniteSWAForCausalLM: graniteSwa,
   GraniteMoeHybridForCausalLM: graniteHybrid,
   Lfm2ForCausalLM: lfm2,
   Lfm2MoeForCausalLM: lfm2Moe,
+  Lfm3ForCausalLM: lfm3,
   GlmForCausalLM: glm,
   Glm4ForCausalLM: glm4,
   Glm4MoeForCausalLM: glm4Moe,
@@ -101,7 +105,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
   const heads = own.heads ?? everywhere(c, { kvHeads, headDim });
   const context = { architecture, maxPositions: c.max_position_embeddings, headDim, ...described.rope };
   const read = withEffect(json, described.keys);
-  const rope = own.turns ? readRopesByLayer(read, context, own.turns) : everyLayer(c, readRope(read, context));
+  const rope = ropesOf(c, read, context, own);
   refuse(
     [...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json, own), ...ownProblems(own, json), ...rope.problems],
     architecture,
@@ -123,7 +127,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       cap,
       scale,
       sinks: own.sinks ?? false,
-      gated: own.gated ?? false,
+      gated: own.gated,
       normsValues: own.normsValues ?? false,
       turnsNeighbors: own.turnsNeighbors ?? false,
       seesBothWays: own.seesBothWays ?? false,
@@ -164,10 +168,13 @@ const ownProblems = ({ experts, problems = [] }: Own, json: ConfigJson): ConfigP
   ...(experts ? expertProblems(experts, json) : []),
 ];
 
-const everyLayer = (c: Sizes, { problems, ...positions }: ReturnType<typeof readRope>) => ({
-  problems,
-  positions: everywhere(c, positions),
-});
+/** How each block turns: by its type, by a base of its own, or as all others. */
+function ropesOf(c: Sizes, json: ConfigJson, context: RopeContext, { turns, thetas }: Own) {
+  if (turns) return readRopesByLayer(json, context, turns);
+  if (thetas) return readRopesByBase(json, context, thetas);
+  const { problems, ...positions } = readRope(json, context);
+  return { problems, positions: everywhere(c, positions) };
+}
 
 /** The maximum text length: dynamic scaling exists for texts beyond a model's own length. */
 const longest = (maxPositions: number, positions: readonly Positions[]): number =>
@@ -195,7 +202,7 @@ function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem
 }
 
 function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProblem[] {
-  const wrong = ['layer_types', 'layers_block_type', 'no_rope_layers', 'mlp_layer_types'].flatMap(key => {
+  const wrong = ['layer_types', 'layers_block_type', 'no_rope_layers', 'mlp_layer_types', 'layer_rope_theta'].flatMap(key => {
     const list = json[key];
     return Array.isArray(list) && list.length !== c.num_hidden_layers
       ? [contradiction(key, `${key} has ${list.length} entries for num_hidden_layers ${c.num_hidden_layers}`)]

@@ -20,6 +20,8 @@ export interface AttentionBlock {
   readonly qNorm: ModuleSpec | undefined;
   readonly kNorm: ModuleSpec | undefined;
   readonly sinks: ModuleSpec | undefined;
+  /** One gate for each head. */
+  readonly headGates: ModuleSpec | undefined;
   readonly o: ModuleSpec;
 }
 
@@ -29,10 +31,11 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
   const { kvHeads, headDim, keysFrom } = shape;
   const own = names.block(layer);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
-  const gates = attention.gated ? 2 : 1;
+  const perQuery = attention.gated === 'features' ? 2 : 1;
   const attends = (name: string, out: number, width: number, biased: boolean) =>
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
-  const makesHeads = (name: string, out: number, rows = headDim) => withHeads(attends(name, out, hiddenSize, biases.qkv), { rows });
+  const makesHeads = (name: string, out: number, rows = headDim, biased = biases.qkv) =>
+    withHeads(attends(name, out, hiddenSize, biased), { rows });
   const headNorm = (name: string, width: number) =>
     innerNorms ? normSpec(name, layer, innerNorms === 'whole' ? width : headDim, norms.offset) : undefined;
   return {
@@ -41,12 +44,13 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     qkv:
       own.qkv === undefined
         ? sizesOf(attention, shape).map((size, i) =>
-            makesHeads(elementAt([own.q, own.k, own.v], i), size, i === 0 ? gates * headDim : headDim),
+            makesHeads(elementAt([own.q, own.k, own.v], i), size, i === 0 ? perQuery * headDim : headDim),
           )
         : [withSections(makesHeads(own.qkv, queries + 2 * keys), { q_proj: queries, k_proj: keys, v_proj: keys })],
     qNorm: headNorm(own.qNorm, queries),
     kNorm: keysFrom === undefined ? headNorm(own.kNorm, keys) : undefined,
     sinks: attention.sinks ? { ...parameterSpec(own.sinks, [heads]), part: 'attention', layer } : undefined,
+    headGates: attention.gated === 'heads' ? makesHeads(own.headGates, heads, 1, false) : undefined,
     o: withHeads(attends(own.o, hiddenSize, queries, biases.output), { columns: headDim }),
   };
 }
@@ -54,17 +58,18 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
 /** Number of features of queries (with their gates), keys and values, as far as this block computes them. */
 function sizesOf({ heads, gated }: Pick<DecoderAttention, 'heads' | 'gated'>, shape: AttentionShape): number[] {
   const { kvHeads, headDim, keysFrom, valuesAreKeys } = shape;
-  const [queries, keys] = [(gated ? 2 : 1) * heads * headDim, kvHeads * headDim];
+  const [queries, keys] = [(gated === 'features' ? 2 : 1) * heads * headDim, kvHeads * headDim];
   if (keysFrom !== undefined) return [queries];
   return valuesAreKeys ? [queries, keys] : [queries, keys, keys];
 }
 
 /** The modules in the order of the forward pass. */
-export const attentionModules = ({ qkv, qNorm, kNorm, sinks, o }: AttentionBlock): readonly (ModuleSpec | undefined)[] => [
+export const attentionModules = ({ qkv, qNorm, kNorm, sinks, headGates, o }: AttentionBlock): readonly (ModuleSpec | undefined)[] => [
   ...qkv,
   qNorm,
   kNorm,
   sinks,
+  headGates,
   o,
 ];
 
@@ -121,7 +126,7 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
     const each = graph.reshape(product, [batch * tokens, heads, 2 * headDim]);
     return graph.reshape(graph.sliceAxis(each, 2, i * headDim, headDim), [batch * tokens, heads * headDim]);
   };
-  const queries = turned(gated ? part(0) : product, block.qNorm, heads);
+  const queries = turned(gated === 'features' ? part(0) : product, block.qNorm, heads);
   // Attention's gradient reads these tensors; no gradient reads the products that they come from.
   const q = tracer.keep(turn?.growth ? graph.mul(queries, turn.growth) : queries);
   const ownKeyValues = (): KeyValues => {
@@ -142,6 +147,11 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
     compute: tracer.compute,
     fused: tracer.fusesAttention,
   });
-  const attended = graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
-  return tracer.linear(block.o, gated ? graph.mul(attended, graph.sigmoid(part(1))) : attended);
+  const attended = graph.transpose(out, [0, 2, 1, 3]);
+  const byFeature = (y: Node): Node => graph.reshape(y, [batch * tokens, heads * headDim]);
+  if (block.headGates) {
+    const gates = graph.reshape(graph.sigmoid(tracer.linear(block.headGates, x)), [batch, tokens, heads, 1]);
+    return tracer.linear(block.o, byFeature(graph.mul(attended, gates)));
+  }
+  return tracer.linear(block.o, gated ? graph.mul(byFeature(attended), graph.sigmoid(part(1))) : byFeature(attended));
 }

@@ -73,8 +73,11 @@ export interface DecoderAttention {
   readonly cap: number | undefined;
   /** True if each head has one score in addition to those of keys, which takes a share of the probabilities. */
   readonly sinks: boolean;
-  /** True if the outputs of the heads are multiplied by sigmoids of gates. The rows of each head's gates follow those of its queries. */
-  readonly gated: boolean;
+  /**
+   * What sigmoid gates multiply in the outputs of the heads: each feature, by gates whose rows follow the head's queries, or each head as a
+   * whole, by gates of a layer of their own.
+   */
+  readonly gated: 'features' | 'heads' | undefined;
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
   /** True if a query also attends to later keys; with a window, only to those within it. */

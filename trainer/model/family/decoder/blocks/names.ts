@@ -19,6 +19,8 @@ export interface BlockNames {
   readonly qkv?: string;
   readonly o: string;
   readonly sinks: string;
+  /** One gate for each head. */
+  readonly headGates: string;
   /** Norms of the queries and the keys. */
   readonly qNorm: string;
   readonly kNorm: string;
@@ -61,6 +63,7 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model.'): DecoderNames 
       v: `${at}.self_attn.v_proj`,
       o: `${at}.self_attn.o_proj`,
       sinks: `${at}.self_attn.sinks`,
+      headGates: `${at}.self_attn.gate_proj`,
       qNorm: `${at}.self_attn.q_norm`,
       kNorm: `${at}.self_attn.k_norm`,
       gate: `${at}.mlp.gate_proj`,
@@ -119,6 +122,23 @@ export const lfm2Names: DecoderNames = {
       up: `${at}.feed_forward.w3`,
       down: `${at}.feed_forward.w2`,
       norms: { beforeAttention: `${at}.operator_norm`, beforeMlp: `${at}.ffn_norm` },
+    };
+  },
+};
+
+/** LFM3's names, with norms after the mixer and the MLP too. */
+export const lfm3Names: DecoderNames = {
+  ...lfm2Names,
+  block: layer => {
+    const own = lfm2Names.block(layer);
+    const { at } = own;
+    const { o, qNorm, kNorm } = llamaNames.block(layer);
+    return {
+      ...own,
+      o,
+      qNorm,
+      kNorm,
+      norms: { ...own.norms, afterAttention: `${at}.post_operator_norm`, afterMlp: `${at}.post_ffn_norm` },
     };
   },
 };

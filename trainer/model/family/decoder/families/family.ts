@@ -34,6 +34,8 @@ export interface Own
   readonly problems?: readonly ConfigProblem[];
   /** The blocks that rotate queries and keys; all by default. */
   readonly turning?: readonly boolean[];
+  /** The base of the rotary positions of each block, for families in which it differs; 0 means no rotation. */
+  readonly thetas?: readonly number[];
   /** For families whose blocks rotate according to their type. */
   readonly turns?: LayerTurns;
 }

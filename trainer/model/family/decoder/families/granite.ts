@@ -33,7 +33,7 @@ const multiplied = (c: ConfigValues<typeof multipliers>): Pick<Own, 'scale' | 'm
   },
 });
 
-const graniteKeys = {
+export const graniteKeys = {
   ...decoderKeys,
   ...noWindows,
   ...multipliers,
@@ -42,10 +42,17 @@ const graniteKeys = {
   mlp_bias: biased,
 } as const satisfies KeyTable;
 
+/** The properties of its blocks other than their windows. */
+export const graniteOwn = (c: Pick<ConfigValues<typeof graniteKeys>, keyof typeof multipliers | 'attention_bias' | 'mlp_bias'>) => ({
+  ...multiplied(c),
+  biases: alike(c.attention_bias),
+  mlpBias: c.mlp_bias,
+});
+
 export const granite = familyOf({
   family: 'granite',
   keys: graniteKeys,
-  own: c => ({ ...multiplied(c), biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: everywhere(c, undefined) }),
+  own: c => ({ ...graniteOwn(c), windows: everywhere(c, undefined) }),
 });
 
 /** Names of blocks with attention, the older name first, and of Mamba blocks. */

@@ -19,7 +19,8 @@ const epsilon = computed(z.number().positive().max(1).default(1e-5));
 
 const listed = z.array(z.enum(['full_attention', 'conv'])).max(512);
 
-const sharedKeys = {
+/** The keys that all of its models have. */
+export const lfm2SharedKeys = {
   ...decoderKeys,
   vocab_size: computed(size(2 ** 20).default(65536)),
   num_hidden_layers: computed(size(512).default(32)),
@@ -43,7 +44,7 @@ const sharedKeys = {
 } as const;
 
 const lfm2Keys = {
-  ...sharedKeys,
+  ...lfm2SharedKeys,
   hidden_size: computed(size(65536).default(2560)),
   intermediate_size: computed(size(262144).default(12288)),
   layer_types: computed(listed.nullish()),
@@ -57,7 +58,7 @@ const lfm2Keys = {
 } as const satisfies KeyTable;
 
 const lfm2MoeKeys = {
-  ...sharedKeys,
+  ...lfm2SharedKeys,
   hidden_size: computed(size(65536).default(2048)),
   intermediate_size: computed(size(262144).default(7168)),
   layer_types: computed(listed),
@@ -77,7 +78,7 @@ const attends = (c: Config, layer: number): boolean =>
   c.layer_types ? c.layer_types[layer] === 'full_attention' : (c.full_attn_idxs?.includes(layer) ?? true);
 
 /** The blocks, whatever MLP they have. */
-const blocks = (c: ConfigValues<typeof sharedKeys>, isConvolution: (layer: number) => boolean) =>
+export const lfm2Blocks = (c: ConfigValues<typeof lfm2SharedKeys>, isConvolution: (layer: number) => boolean) =>
   ({
     biases: alike(false),
     windows: everywhere(c, undefined),
@@ -106,7 +107,7 @@ export const lfm2 = familyOf({
   names: lfm2Names,
   rope: { theta: 1e6 },
   keys: lfm2Keys,
-  own: c => ({ ...blocks(c, layer => !attends(c, layer)), intermediateSizes: everywhere(c, innerSize(c)) }),
+  own: c => ({ ...lfm2Blocks(c, layer => !attends(c, layer)), intermediateSizes: everywhere(c, innerSize(c)) }),
 });
 
 const mixtureOf = (c: ConfigValues<typeof lfm2MoeKeys>): DecoderExperts => ({
@@ -125,5 +126,5 @@ const mixtureOf = (c: ConfigValues<typeof lfm2MoeKeys>): DecoderExperts => ({
 
 export const lfm2Moe = familyOf({
   ...{ family: 'lfm2_moe', names: lfm2Names, rope: { theta: 1e6 }, keys: lfm2MoeKeys },
-  own: c => ({ ...blocks(c, layer => c.layer_types[layer] === 'conv'), experts: mixtureOf(c) }),
+  own: c => ({ ...lfm2Blocks(c, layer => c.layer_types[layer] === 'conv'), experts: mixtureOf(c) }),
 });

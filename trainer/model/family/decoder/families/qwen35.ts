@@ -69,7 +69,7 @@ export const qwen35Blocks = (c: Config) =>
     biases: alike(c.attention_bias),
     windows: everywhere(c, undefined),
     innerNorms: 'heads',
-    gated: true,
+    gated: 'features',
     delta: qwen35Delta(c),
     norms: { epsilon: c.rms_norm_eps, offset: 1 },
     problems: qwen35Problems(c),

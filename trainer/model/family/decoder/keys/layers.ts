@@ -28,7 +28,7 @@ interface Typed extends Pick<Sizes, 'num_hidden_layers'> {
 export const layerTypes = (c: Typed, pattern: number): LayerType[] =>
   eachLayer(c, layer => c.layer_types?.[layer] ?? ((layer + 1) % pattern ? 'sliding_attention' : 'full_attention'));
 
-export const windowsOf = (c: Typed, types: readonly LayerType[]): Windows =>
+export const windowsOf = (c: Pick<Typed, 'sliding_window'>, types: readonly LayerType[]): Windows =>
   types.map(type => (type === 'sliding_attention' ? (c.sliding_window ?? 'unsized') : undefined));
 
 /** For each block, whether it rotates its queries and keys. */

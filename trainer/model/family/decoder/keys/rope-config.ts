@@ -278,6 +278,27 @@ export function yarnScores(config: ConfigJson): number {
   return yarnGrowth(numberOf(rope.factor) ?? 1, weight) ** 2;
 }
 
+/**
+ * For blocks with bases of their own: the rest of how they turn is the same for all.
+ * @param thetas the base of each block; 0 where it does not turn, which gets the positions of the config itself
+ * @returns the positions of each block, those of a base shared
+ * @throws ModelConfigError with every number that is out of bounds
+ */
+export function readRopesByBase(
+  config: ConfigJson,
+  context: RopeContext,
+  thetas: readonly number[],
+): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
+  const [key, rope] = ropeOf(config);
+  const ropes = [...new Set(thetas)].map((theta): [number, Rope] => [
+    theta,
+    readRope(theta === 0 ? config : { ...config, [key]: { ...rope, rope_theta: theta } }, context),
+  ]);
+  const byBase = new Map(ropes.map(([theta, { problems: _, ...positions }]): [number, Positions] => [theta, positions]));
+  const wrong = ropes.find(([, { problems }]) => problems.length > 0);
+  return { positions: thetas.map(theta => valueFor(byBase, theta)), problems: wrong?.[1].problems ?? [] };
+}
+
 const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
 type LayerType = (typeof LAYER_TYPES)[number];
 

@@ -1,0 +1,41 @@
+/** Granite with windows: sinks in every head, and a base of the positions for each block, of which some have none. */
+
+import { z } from 'zod';
+import { computed, type KeyTable, refused } from '../../../config-keys.ts';
+import { size } from '../../common-keys.ts';
+import { headCount, listedTypes } from '../keys/decoder-keys.ts';
+import { type LayerType, windowsOf } from '../keys/layers.ts';
+import { familyOf } from './family.ts';
+import { graniteKeys, graniteOwn } from './granite.ts';
+
+const graniteSwaKeys = {
+  ...graniteKeys,
+  vocab_size: computed(size(2 ** 20).default(100352)),
+  hidden_size: computed(size(65536).default(2560)),
+  intermediate_size: computed(size(262144).default(8192)),
+  num_hidden_layers: computed(size(512).default(24)),
+  num_attention_heads: computed(size(1024).default(20)),
+  num_key_value_heads: headCount(4),
+  max_position_embeddings: computed(size(2 ** 24).default(8192)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  tie_word_embeddings: computed(z.boolean().default(true)),
+  sliding_window: computed(z.number().int().positive().nullish().default(128)),
+  layer_types: listedTypes,
+  layer_rope_theta: computed(z.array(z.number().nonnegative()).max(512).nullish()),
+  ...refused('attention_chunk_size'),
+} as const satisfies KeyTable;
+
+export const graniteSwa = familyOf({
+  family: 'granite_swa',
+  keys: graniteSwaKeys,
+  own: c => {
+    const usual = (layer: number): LayerType => (layer % 4 === 0 ? 'full_attention' : 'sliding_attention');
+    const types = Array.from({ length: c.num_hidden_layers }, (_, layer) => c.layer_types?.[layer] ?? usual(layer));
+    return {
+      ...graniteOwn(c),
+      sinks: true,
+      windows: windowsOf(c, types),
+      ...(c.layer_rope_theta && { thetas: c.layer_rope_theta, turning: c.layer_rope_theta.map(theta => theta > 0) }),
+    };
+  },
+});
