@@ -1,4 +1,4 @@
-/** LFM3 and Granite with windows: positions, windows and gates that differ from block to block. */
+/** Tests rotary positions and windows that differ between the blocks of LFM3 and of Granite with sliding windows. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ConfigJson } from '../../../../trainer/model/config-json.ts';
@@ -9,7 +9,7 @@ const saved = (name: string): ConfigJson => readRecord(join(import.meta.dirname,
 const lfm3 = (changes: ConfigJson) => decoderConfig('Lfm3ForCausalLM', { ...saved('lfm3'), ...changes });
 const graniteSwa = (changes: ConfigJson) => decoderConfig('GraniteSWAForCausalLM', { ...saved('granite_swa'), ...changes });
 
-test('LFM3: blocks turn and see by their type, and those with a convolution turn nothing', () => {
+test('LFM3: positions and windows follow the type of a block, and blocks with a convolution have none', () => {
   const { positions, attention, convolution } = lfm3({});
   expect(positions.map(own => own?.theta)).toEqual([undefined, 1e4, 1e6, undefined]);
   expect(positions.map(own => own?.scaling.type)).toEqual([undefined, 'default', 'proportional', undefined]);
@@ -17,13 +17,13 @@ test('LFM3: blocks turn and see by their type, and those with a convolution turn
   expect(convolution?.layers).toEqual([true, false, false, true]);
 });
 
-test('LFM3: without a list, the third of four blocks sees everything, and the first but for that of the model a window', () => {
+test('LFM3: without a list, the third of every four blocks has full attention, and the first, except block 0, a window', () => {
   const { attention, convolution } = lfm3({ layer_types: null, num_hidden_layers: 7 });
   expect(convolution?.layers).toEqual([true, true, false, true, false, true, false]);
   expect(attention.layers.map(({ window }) => window)).toEqual([undefined, undefined, undefined, undefined, 5, undefined, undefined]);
 });
 
-test('Granite: each block has the base that the list names, and turns nothing at 0', () => {
+test('Granite: each block has the base that the list names, and 0 means no rotation', () => {
   const { positions, attention } = graniteSwa({});
   expect(positions.map(own => own?.theta)).toEqual([undefined, 1e4, 500]);
   expect(attention.layers.map(({ window }) => window)).toEqual([undefined, 5, 5]);

@@ -168,7 +168,7 @@ const ownProblems = ({ experts, problems = [] }: Own, json: ConfigJson): ConfigP
   ...(experts ? expertProblems(experts, json) : []),
 ];
 
-/** How each block turns: by its type, by a base of its own, or as all others. */
+/** Returns the rotary positions of each block, which depend on its type, on its own base, or are the same for all. */
 function ropesOf(c: Sizes, json: ConfigJson, context: RopeContext, { turns, thetas }: Own) {
   if (turns) return readRopesByLayer(json, context, turns);
   if (thetas) return readRopesByBase(json, context, thetas);

@@ -1,4 +1,4 @@
-/** Granite with windows: sinks in every head, and a base of the positions for each block, of which some have none. */
+/** Granite with sliding windows: a sink in every head, and a rotary base for each block, where 0 means no rotation. */
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused } from '../../../config-keys.ts';

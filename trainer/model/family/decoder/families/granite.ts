@@ -42,7 +42,7 @@ export const graniteKeys = {
   mlp_bias: biased,
 } as const satisfies KeyTable;
 
-/** The properties of its blocks other than their windows. */
+/** The properties of Granite's blocks other than their windows. */
 export const graniteOwn = (c: Pick<ConfigValues<typeof graniteKeys>, keyof typeof multipliers | 'attention_bias' | 'mlp_bias'>) => ({
   ...multiplied(c),
   biases: alike(c.attention_bias),

@@ -1,4 +1,4 @@
-/** LFM3: LFM2 with norms behind each part, gated heads, and positions and windows by the type of a block. */
+/** LFM3: LFM2 with a norm after each part of a block, gated heads, and rotary positions and windows that depend on the type of the block. */
 
 import { z } from 'zod';
 import type { ConfigJson } from '../../../config-json.ts';
@@ -33,7 +33,7 @@ const lfm3Keys = {
       .max(512)
       .nullish(),
   ),
-  // Another name, which goes before `norm_eps`.
+  // An alias, which takes precedence over `norm_eps`.
   rms_norm_eps: computed(z.number().positive().max(1).nullish()),
   use_attention_gate: computed(z.boolean().default(true)),
   ...refusedUnless([true], 'use_sandwich_norm'),
@@ -43,7 +43,7 @@ const lfm3Keys = {
 
 type Config = ConfigValues<typeof lfm3Keys>;
 
-/** Transformers' defaults for a config without positions. */
+/** The default of Transformers for a config without `rope_parameters`. */
 const POSITIONS = {
   sliding_attention: { rope_type: 'default', rope_theta: 1e4 },
   full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.5, rope_theta: 1e6 },
@@ -51,7 +51,7 @@ const POSITIONS = {
 
 const lfm3Defaults = ({ rope_parameters: given }: ConfigJson): ConfigJson => (given ? {} : { rope_parameters: POSITIONS });
 
-/** Of four blocks, the third attends to everything and the first, but for that of the model, to a window. */
+/** The default type of a block: the third of every four has full attention, and the first, except block 0, a window. */
 const usualType = (layer: number): LayerType | 'conv' => {
   if (layer % 4 === 2) return 'full_attention';
   return layer % 4 === 0 && layer > 0 ? 'sliding_attention' : 'conv';
@@ -60,7 +60,7 @@ const usualType = (layer: number): LayerType | 'conv' => {
 const typesOf = (c: Config): (LayerType | 'conv')[] =>
   c.layer_types ?? Array.from({ length: c.num_hidden_layers }, (_, layer) => usualType(layer));
 
-/** Transformers has no base for a type without a record. */
+/** Reports types of attention without a record: Transformers has no default base for them. */
 const positionProblems = ({ rope_parameters: records }: Config, types: readonly string[]): ConfigProblem[] =>
   [...new Set(types)]
     .filter(type => type !== 'conv' && records && !records[type])

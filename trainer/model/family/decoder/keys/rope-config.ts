@@ -279,9 +279,9 @@ export function yarnScores(config: ConfigJson): number {
 }
 
 /**
- * For blocks with bases of their own: the rest of how they turn is the same for all.
- * @param thetas the base of each block; 0 where it does not turn, which gets the positions of the config itself
- * @returns the positions of each block, those of a base shared
+ * Reads rotary positions that differ between blocks only in their base.
+ * @param thetas base of each block; 0 for one without rotation, which gets the positions of the config itself
+ * @returns the positions of each block; blocks with the same base share one object
  * @throws ModelConfigError with every number that is out of bounds
  */
 export function readRopesByBase(
