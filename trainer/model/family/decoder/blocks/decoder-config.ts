@@ -74,8 +74,8 @@ export interface DecoderAttention {
   /** True if each head has one score in addition to those of keys, which takes a share of the probabilities. */
   readonly sinks: boolean;
   /**
-   * What sigmoid gates multiply in the outputs of the heads: each feature, by gates whose rows follow the head's queries, or each head as a
-   * whole, by gates of a layer of their own.
+   * Sigmoid gates on the outputs of the heads: one for each feature, whose rows follow the head's queries, or one for each head, from a layer
+   * of their own.
    */
   readonly gated: 'features' | 'heads' | undefined;
   /** Dropout of the probabilities, in training. */
