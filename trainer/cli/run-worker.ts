@@ -19,7 +19,9 @@ export interface RunWorkerParams<Kind extends JobKind = JobKind> {
   readonly resumeCommand?: string;
 }
 
-export const STOPPING = 'stopping after this step and saving; press Ctrl-C again to abort';
+/** A training has one after each update, batch, file and weight. */
+export const STOPPING = 'stopping at the next safe point and saving';
+export const STOPPING_OR_ABORT = `${STOPPING}; press Ctrl-C again to abort`;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
@@ -100,7 +102,7 @@ function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorke
     count++;
     if (saves && count === 1) {
       worker.stop();
-      terminal.say('info', STOPPING);
+      terminal.say('info', STOPPING_OR_ABORT);
       return;
     }
     aborted = true;

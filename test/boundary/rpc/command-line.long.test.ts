@@ -65,7 +65,7 @@ describe('train', () => {
       child.kill('SIGINT');
     });
     expect(interrupted.status, interrupted.stderr).toBe(0);
-    expect(interrupted.stderr).toContain('stopping after this step and saving');
+    expect(interrupted.stderr).toContain('stopping at the next safe point and saving');
     expect(interrupted.value).toMatchObject({ ok: true, state: 'stopped' });
     expect(await stateOf('stopped')).toBe('stopped');
     let killed = false;

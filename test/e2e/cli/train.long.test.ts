@@ -171,7 +171,7 @@ describe('cut short', () => {
         child.kill('SIGINT');
       },
     });
-    expect(stderr).toContain('stopping after this step and saving');
+    expect(stderr).toContain('stopping at the next safe point and saving');
     expect(status, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ ok: true });
     const stopped = await summarizeRun(path.join(folder, 'runs/stopped'));

@@ -12,9 +12,11 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon/daemon-client.ts';
 import { followJob } from '../daemon/run-on-daemon.ts';
+import { trainingsOfDaemon, waitingRuns } from '../daemon/waiting-runs.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
+import { STOPPING } from '../run-worker.ts';
 import { runList } from '../show/run-list.ts';
 import { followSweepOnSlurm, type ShowSweep, stopSweepOnSlurm } from '../slurm/slurm-sweep.ts';
 import { followOnSlurm, stopOnSlurm } from '../slurm/slurm-training.ts';
@@ -60,14 +62,13 @@ export const addRuns: AddCommand = (program, surroundings) => {
 async function runs(context: CommandContext, dir: string, { all, tagged }: ShownRuns): Promise<CommandResult> {
   const { terminal, cwd, settings } = context;
   const folder = path.resolve(settings.remoteDaemon?.dir ?? cwd, dir);
-  const {
-    runs: listed,
-    truncated,
-    missing,
-  } = settings.remoteDaemon === undefined ? await listRunsAnywhere([folder]) : await runsElsewhere(context, folder);
-  // A run that waits for a cluster may have no folder yet.
+  const isHere = settings.remoteDaemon === undefined;
+  const jobs = await trainingsOfDaemon(context);
+  const { runs: begun, truncated, missing } = isHere ? await listRunsAnywhere([folder]) : await runsElsewhere(context, folder);
+  const listed = [...(await waitingRuns({ jobs, folder, known: begun.map(({ runDir }) => runDir), isHere })), ...begun];
+  // A run that waits for a cluster or a daemon may have no folder yet.
   if (listed.length === 0 && missing?.includes(folder))
-    throw new CliError(`there is no folder ${settings.remoteDaemon === undefined ? dir : `${folder} on the machine of the daemon`}`, {
+    throw new CliError(`there is no folder ${isHere ? dir : `${folder} on the machine of the daemon`}`, {
       code: 'folder-missing',
       exitStatus: EXIT.usage,
       hint: 'Check the path',
@@ -145,7 +146,7 @@ const followRun = (context: CommandContext, run: string): Promise<CommandResult>
 const stopRun = (context: CommandContext, run: string): Promise<CommandResult> =>
   withJob(context, run, async (client, { id, kind }, runDir) => {
     const { terminal, cwd } = context;
-    terminal.say('info', 'stopping after this step and saving');
+    terminal.say('info', STOPPING);
     await client.request('stopJob', { id });
     const { state, startedAt } = await client.request('waitForJob', { id });
     const command = kind === 'sweep' ? sweepCommandOf(runDir, cwd) : resumeCommandOf(runDir, cwd);

@@ -38,9 +38,9 @@ async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddre
  * Connects to a daemon; undefined if none is alive on this machine. A daemon that does not answer, one with another protocol, and a remote
  * daemon that cannot be reached are errors.
  */
-export async function connectIfRunning(context: CommandContext): Promise<DaemonClient | undefined> {
+export async function connectIfRunning(context: CommandContext, timeoutMs?: number): Promise<DaemonClient | undefined> {
   try {
-    return await connectDaemon(await addressOf(context), { client: { name: 'rowtune', version: manifest.version } });
+    return await connectDaemon(await addressOf(context), { client: { name: 'rowtune', version: manifest.version }, timeoutMs });
   } catch (error) {
     if (codeOf(error) === 'daemon-missing' && context.settings.remoteDaemon === undefined) return undefined;
     throw error;

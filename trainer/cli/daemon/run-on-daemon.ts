@@ -4,7 +4,7 @@ import type { JobRecord } from '../../protocol/messages/rpc-messages.ts';
 import { counted } from '../../protocol/text/format.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import { CliError } from '../cli-error.ts';
-import { aborted, STOPPING, show } from '../run-worker.ts';
+import { aborted, STOPPING_OR_ABORT, show } from '../run-worker.ts';
 import type { Terminal } from '../show/terminal.ts';
 
 export interface FollowParams {
@@ -35,7 +35,7 @@ export async function followJob({ client, job, terminal, onInterrupt, resumeComm
     count++;
     if (onInterrupt === 'leave') leave();
     else if (count === 1) {
-      terminal.say('info', STOPPING);
+      terminal.say('info', STOPPING_OR_ABORT);
       client.request('stopJob', { id }).catch(() => undefined);
     } else client.request('abortJob', { id }).catch(() => undefined);
   };

@@ -15,6 +15,7 @@ import type { CommandContext, CommandResult } from '../command.ts';
 import { finishTraining } from '../finish-training.ts';
 import { shownPath } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
+import { STOPPING } from '../run-worker.ts';
 import { type SlurmOptions, submitOptions } from './slurm-options.ts';
 import { silent, untilEnded } from './slurm-watch.ts';
 
@@ -128,6 +129,6 @@ export async function stopOnSlurm(context: CommandContext, runDir: string, id: s
     terminal.print(`job ${id} left the queue`);
     return { value: { ok: true, slurmJob: id, runDir, state: 'cancelled' } };
   }
-  terminal.say('info', 'stopping after this step and saving');
+  terminal.say('info', STOPPING);
   return followOnSlurm(context, runDir, id);
 }

@@ -107,7 +107,7 @@ export interface RunInfo {
   /** The part of each weight that is trained, for the label of the method; missing in runs of older versions. */
   readonly trains?: string | undefined;
   readonly task?: string;
-  /** `queued` runs wait for a cluster and have no folder yet. */
+  /** `queued` runs wait for a cluster or for other jobs of the daemon, and have no folder yet. */
   readonly state: 'queued' | 'preparing' | 'running' | 'stopped' | 'finished' | 'failed' | 'interrupted';
   readonly reason?: string;
   readonly step: number;

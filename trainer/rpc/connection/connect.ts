@@ -53,7 +53,7 @@ export interface ConnectOptions {
   readonly client: { readonly name: string; readonly version: string };
   /** Whether to subscribe to `job/event` and `job/changed`. */
   readonly events?: boolean;
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Maximum silence of a daemon with an address. */
   readonly silenceMs?: number;
 }
