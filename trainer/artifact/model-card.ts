@@ -1,5 +1,6 @@
 /** README.md of an export: the model card that the Hub shows, generated from facts about the run. */
 import { artifactCatalog, type ExportFormat, type ExportType } from '../catalog/artifacts.ts';
+import type { HubTask } from '../catalog/objectives.ts';
 import { byteSize, duration, grouped, percent } from '../protocol/text/format.ts';
 
 /** One number of an evaluation. */
@@ -19,8 +20,7 @@ export interface CardFacts {
   readonly license?: string | undefined;
   readonly method: string;
   readonly task: string;
-  /** The name of the task on the Hub, for example `text-generation`. */
-  readonly pipeline: string;
+  readonly hubTask: HubTask;
   /** The whole recipe as YAML; missing for an adapter that no run here has made. */
   readonly recipe?: string;
   /** The data files: name, bytes, sha256. */
@@ -68,16 +68,17 @@ export function modelCard(facts: CardFacts, made: CardExport): string {
 }
 
 /** The YAML block that the Hub reads. */
-function metadata({ base, license, pipeline }: CardFacts, { format }: CardExport): string {
+function metadata({ base, license, hubTask: { pipeline, madeFor } }: CardFacts, { format }: CardExport): string {
   const { hub } = artifactCatalog[format];
+  const ofTask = hub?.orOfTask ? madeFor : undefined;
   return [
     '---',
     ...(isHubName(base) ? [`base_model: ${base}`, ...(hub ? [`base_model_relation: ${hub.relation}`] : [])] : []),
     ...(license === undefined ? [] : [`license: ${license}`]),
-    ...(hub ? [`library_name: ${hub.library}`] : []),
+    ...(hub ? [`library_name: ${ofTask?.library ?? hub.library}`] : []),
     `pipeline_tag: ${pipeline}`,
     'tags:',
-    '- rowtune',
+    ...[...(ofTask?.tags ?? []), 'rowtune'].map(tag => `- ${tag}`),
     '---',
   ].join('\n');
 }

@@ -216,13 +216,23 @@ export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> =
 
 export const objectiveNames = namesOf(entries);
 
-/** The objective's task name on the Hugging Face Hub (`pipeline_tag`). */
-export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntry): string {
-  if (model === 'causal') return 'text-generation';
-  if (reads === 'images') return 'image-classification';
-  if (embeds) return 'sentence-similarity';
-  if (ranks) return 'text-ranking';
-  return target === 'tags' ? 'token-classification' : 'text-classification';
+/** The objective in the Hugging Face Hub's terms. */
+export interface HubTask {
+  /** The name of the task (`pipeline_tag`). */
+  readonly pipeline: string;
+  /** The library made for this task, and the tags of that library's own cards; if left out, Transformers loads such models. */
+  readonly madeFor?: { readonly library: string; readonly tags: readonly string[] };
+}
+
+export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntry): HubTask {
+  if (model === 'causal') return { pipeline: 'text-generation' };
+  if (reads === 'images') return { pipeline: 'image-classification' };
+  // The tags of sentence-transformers 6.2, of its class SentenceTransformer and of CrossEncoder.
+  const library = 'sentence-transformers';
+  if (embeds)
+    return { pipeline: 'sentence-similarity', madeFor: { library, tags: [library, 'sentence-similarity', 'feature-extraction', 'dense'] } };
+  if (ranks) return { pipeline: 'text-ranking', madeFor: { library, tags: [library, 'cross-encoder', 'reranker'] } };
+  return { pipeline: target === 'tags' ? 'token-classification' : 'text-classification' };
 }
 
 /** True if its models have one output, whatever labels their config names. */

@@ -43,7 +43,7 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
     license: await licenseOf(recipe.model),
     method: methodLabel(recipe.method, recipe.trains),
     task: objectiveCatalog[recipe.task].label,
-    pipeline: hubTaskOf(objectiveCatalog[recipe.task]),
+    hubTask: hubTaskOf(objectiveCatalog[recipe.task]),
     recipe: withoutFolders(stringifyRecipe(recipe)),
     data: await fingerprints([...recipe.data.train, ...recipe.data.eval]),
     results: [...(summary?.after ? resultsOf(summary.before, summary.after) : []), ...forgettingOf(summary)],

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { type CardFacts, modelCard, wilson } from '../../../trainer/artifact/model-card.ts';
+import { hubTaskOf, objectiveCatalog } from '../../../trainer/catalog/objectives.ts';
 
 const facts: CardFacts = {
   name: 'spam',
@@ -9,7 +10,7 @@ const facts: CardFacts = {
   license: 'apache-2.0',
   method: 'Sparse rows (SPSFT)',
   task: 'Language model',
-  pipeline: 'text-generation',
+  hubTask: hubTaskOf(objectiveCatalog.causal_lm),
   recipe: 'model: x\n',
   data: [{ name: 'train.jsonl', bytes: 1000, sha256: 'ab' }],
   results: [
@@ -45,6 +46,21 @@ test('metadata is YAML that the Hub reads', () => {
     '- Same.',
   ])
     expect(card).toContain(part);
+});
+
+test.each([
+  [
+    'embedding',
+    'merged',
+    'sentence-transformers',
+    ['sentence-transformers', 'sentence-similarity', 'feature-extraction', 'dense', 'rowtune'],
+  ],
+  ['reranker', 'merged', 'sentence-transformers', ['sentence-transformers', 'cross-encoder', 'reranker', 'rowtune']],
+  ['embedding', 'peft', 'peft', ['rowtune']],
+  ['image_classification', 'merged', 'transformers', ['rowtune']],
+] as const)('%s as %s is loaded by the library of its task, where there is one', (task, format, library, tags) => {
+  const card = modelCard({ ...facts, hubTask: hubTaskOf(objectiveCatalog[task]) }, { format, type: undefined, verified: [] });
+  expect(parse(/^---\n(.*?)\n---/s.exec(card)?.[1] ?? '')).toMatchObject({ library_name: library, tags });
 });
 
 test('shares have an interval: that of Wilson, as R and statsmodels give it', () => {

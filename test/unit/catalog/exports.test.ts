@@ -15,7 +15,7 @@ describe('formats', () => {
 });
 
 test('the hub has a name for every task', () => {
-  const names = Object.fromEntries(objectiveNames.map(task => [task, hubTaskOf(objectiveCatalog[task])]));
+  const names = Object.fromEntries(objectiveNames.map(task => [task, hubTaskOf(objectiveCatalog[task]).pipeline]));
   expect(names).toMatchObject({
     causal_lm: 'text-generation',
     kto: 'text-generation',
