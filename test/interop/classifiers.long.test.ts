@@ -9,7 +9,7 @@ import { smokeIds, smokeLogits } from '../../trainer/artifact/smoke-test.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
-import type { Problem } from '../../trainer/model/model-spec.ts';
+import type { Pooling, Problem } from '../../trainer/model/model-spec.ts';
 import { valueFor } from '../../trainer/narrow.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
@@ -35,7 +35,11 @@ interface Case {
   readonly labels?: readonly string[];
   /** Set if only the encoder is the base, which gets a new head. */
   readonly headless?: Headless;
+  /** Its vectors are tuned: the mean of its states, without a head. */
+  readonly pooling?: Pooling;
 }
+
+const VECTORS = { problem: 'embedding', pooling: { mode: 'mean', normalize: false } } as const;
 
 /** The head of a reward model: one number for a prompt with its answer. */
 const REWARD = { problem: 'regression', labels: ['LABEL_0'] } as const;
@@ -83,12 +87,21 @@ const cases: readonly Case[] = [
   { family: 'bert', method: 'spsft', format: 'merged', ...REWARD },
   { family: 'modernbert', method: 'spsft', format: 'merged', ...REWARD },
   { family: 'deberta', method: 'lora', format: 'peft', ...REWARD },
+  ...HEADLESS.filter(({ architecture }) => /^(Bert|Albert|ViT|Swin|ResNet)Model/.test(architecture)).map(
+    headless => ({ family: headless.family, method: 'lora', format: 'peft', headless }) as const,
+  ),
+  { family: 'bert', method: 'spsft', format: 'peft', ...VECTORS },
+  { family: 'modernbert', method: 'lora', format: 'peft', ...VECTORS },
+  { family: 'qwen3', method: 'lora', format: 'peft', ...VECTORS },
+  { family: 'qwen3_embedding', method: 'lora', format: 'peft', ...VECTORS },
+  { family: 'qwen3_moe', method: 'lora', format: 'peft', ...VECTORS },
   ...HEADLESS.filter(({ architecture }) =>
     /^BertModel|^DistilBert|^Electra|^Albert|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(architecture),
   ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),
 ];
+const OF_PROBLEM: Readonly<Partial<Record<Problem, string>>> = { regression: ', a reward', embedding: ', vectors' };
 const nameOf = ({ family, method, format, ownHead, headless, problem }: Case): string =>
-  `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}${problem === undefined ? '' : problem === 'regression' ? ', a reward' : ', a label for each token'}`;
+  `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}${problem === undefined ? '' : (OF_PROBLEM[problem] ?? ', a label for each token')}`;
 
 describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
   const ours = new Map<string, Float32Array>();
@@ -109,7 +122,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
       if (known.kind !== 'classifier') throw new Error(tuning.family);
       const { labels, problem } = known;
       const side = sideOf(tuning);
-      const model = loadModel(folder.config, { labels, problem, imageSize: [side, side] });
+      const model = tuning.pooling ? known : loadModel(folder.config, { labels, problem, imageSize: [side, side] });
       const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint: await folder.weights.fingerprint(), adapter });
       const ids = smokeIds(model, undefined);
       ours.set(nameOf(tuning), await smokeLogits(engine, { model, ...tuned }, ids));
@@ -122,6 +135,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
         base,
         labels: labels.length,
         tokens: problem === 'token_label',
+        vectors: tuning.pooling !== undefined,
         ...input,
       });
     }

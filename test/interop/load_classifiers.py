@@ -1,7 +1,8 @@
 """Logits of exported classifiers by Transformers and PEFT, in float32, for the input of `smokeLogits` (trainer/artifact/smoke-test.ts).
 
-Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, tokens, ids: [...]} or, for images, {…, side}
-Prints {name: logits [labels]}, or [tokens · labels] for models that label tokens; an unexpected or missing weight is an error.
+Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, tokens, vectors, ids: [...]} or, for images,
+{…, side}. Prints {name: logits [labels]}, or [tokens · labels] for models that label tokens, or the mean of the states [features] for vectors; an
+unexpected or missing weight is an error.
 """
 import inspect
 import json
@@ -10,7 +11,7 @@ import warnings
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import AutoModel, AutoModelForImageClassification, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 GOLDEN_RATIO = 0.618034
 # PEFT only warns about adapter weights that match nothing.
@@ -25,13 +26,14 @@ def load(kind, folder, **settings):
 
 def logits(request):
     of_text = AutoModelForTokenClassification if request["tokens"] else AutoModelForSequenceClassification
-    kind = AutoModelForImageClassification if "side" in request else of_text
+    kind = AutoModelForImageClassification if "side" in request else AutoModel if request["vectors"] else of_text
     if request["format"] == "merged":
         model, wrong = load(kind, request["folder"])
         assert not wrong, wrong
     else:
         # A head for other labels is new in the base, and comes with the adapter.
-        model, _ = load(kind, request["base"], num_labels=request["labels"], ignore_mismatched_sizes=True)
+        head = {} if request["vectors"] else dict(num_labels=request["labels"], ignore_mismatched_sizes=True)
+        model, _ = load(kind, request["base"], **head)
         model = PeftModel.from_pretrained(model, request["folder"]).eval()
     if "side" in request:
         side = request["side"]
@@ -46,6 +48,8 @@ def logits(request):
         ids = torch.tensor([request["ids"]])
         inputs = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
     with torch.no_grad():
+        if request["vectors"]:
+            return model(**inputs).last_hidden_state[0].mean(0).tolist()
         return model(**inputs).logits[0].flatten().tolist()
 
 

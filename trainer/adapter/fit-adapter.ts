@@ -2,11 +2,13 @@
 import { methods } from '../method/methods.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
+import { underNamesOf } from './rename-modules.ts';
 
 /** @throws AdapterError that lists factors with other shapes than the model needs */
-export async function fitAdapter(adapter: Adapter, model: Model): Promise<Adapter> {
-  const { dir, description, tensors, peftParameters } = adapter;
-  if (!peftParameters) return adapter;
+export async function fitAdapter(given: Adapter, model: Model): Promise<Adapter> {
+  if (!given.peftParameters) return given;
+  const adapter = underNamesOf(given, model);
+  const { dir, description, tensors, peftParameters = new Set() } = adapter;
   const problems: string[] = [];
   const fitted = await methods[description.method].peft?.fromPeft?.fitToModel?.(adapter, peftParameters, model, problems);
   if (problems.length > 0)

@@ -46,7 +46,7 @@ export interface PeftContent {
   readonly tensors: readonly PeftTensor[];
   /** Tensors that all modules share. */
   readonly shared?: readonly PeftTensor[];
-  /** Keys of adapter_config.json, including `peft_type`. */
+  /** Keys of adapter_config.json, including `peft_type`. `target_modules` lists names, which PEFT may need as a pattern. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
@@ -112,9 +112,6 @@ export interface PeftForm {
   readonly fromPeft?: FromPeft;
 }
 
-/** True if the name of another module ends with this one, so that PEFT would target that module too. */
-export const endsAnother = ({ modules }: Model, name: string): boolean => modules.some(other => other.name.endsWith(`.${name}`));
-
 const lastName = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
 /**
@@ -129,7 +126,3 @@ export const isParameterTarget = ({ modules }: Model, module: ModuleSpec): boole
 /** The name of a module's weight in Transformers' memory, as used in `target_parameters`. */
 export const parameterInMemory = (module: ModuleSpec): string =>
   isExperts(module) ? `${module.fused.module}.${module.fused.parameter}` : `${module.inMemory ?? module.name}.weight`;
-
-/** Returns `target_modules` for these names: a list, or one pattern if another module's name ends with one of them. */
-export const peftTargets = (model: Model, names: readonly string[]): readonly string[] | string =>
-  names.some(name => endsAnother(model, name)) ? `^(${names.map(name => name.replaceAll('.', '\\.')).join('|')})$` : names;

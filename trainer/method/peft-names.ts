@@ -2,6 +2,7 @@
  * Names of the layers of ViT, DeiT, DINOv2, Swin, LFM3 and Nemotron-H. Files use those of Transformers 4 or of their authors, which version 5
  * renames when it loads them. PEFT's adapters use the names of the model in memory. Version 5's names are written, and both are read.
  */
+import type { ModuleSpec } from '../model/module-specs.ts';
 
 interface Renaming {
   /** Patterns for a layer in files and in memory: the text before it, its number, and the text after it. */
@@ -92,3 +93,22 @@ function renamed(name: string, pattern: RegExp, layers: string, names: readonly 
   if (from === undefined) return name;
   return `${name.slice(0, -whole.length)}${before}${layers}.${layer}.${to}${rest.slice(from.length)}`;
 }
+
+/**
+ * What the names of all modules but the heads begin with, up to the first dot: the name of the model without a head in the class that has one, such as
+ * `bert.`; empty if the names are those of the class without a head.
+ */
+export function basePrefix({ modules, heads = [] }: BaseNames): string {
+  const [first = '', ...names] = modules.filter(module => !heads.includes(module)).map(({ name }) => name);
+  const prefix = first.slice(0, first.indexOf('.') + 1);
+  return names.every(name => name.startsWith(prefix)) ? prefix : '';
+}
+
+interface BaseNames {
+  readonly modules: readonly ModuleSpec[];
+  /** Of a classifier or an embedder. */
+  readonly heads?: readonly ModuleSpec[];
+}
+
+/** A name without the name of the model without a head. */
+export const withoutBase = (name: string): string => name.slice(name.indexOf('.') + 1);

@@ -11,19 +11,21 @@ import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../../adapter/read
 import { methodCatalog } from '../../catalog/methods.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
+import type { ModelConfig } from '../../format/model-config.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { methods } from '../../method/methods.ts';
 import { isParameterTarget, type PeftForm, type PeftTensor } from '../../method/peft-form.ts';
-import { nameInMemory } from '../../method/peft-names.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { isExperts, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
-import { isRecord } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
+import { configInMemory, type NameInMemory, namesInMemory } from './names-in-memory.ts';
 
 export interface PeftParams {
   readonly model: AnyModel;
+  /** config.json of the base. */
+  readonly config: ModelConfig;
   readonly weights: WeightSource;
   readonly adapter: Adapter;
 }
@@ -35,30 +37,15 @@ export const peftBytes = (params: PeftParams): number =>
 /** @throws ExportError that names what PEFT cannot express */
 export async function writePeft(dir: string, params: PeftParams): Promise<void> {
   const { entries, config } = planOf(params);
-  const named = entries.map(entry => ({ ...entry, name: nameInMemory(entry.name) }));
+  const inMemory = namesInMemory(params.model, params.config);
+  const named = entries.map(entry => ({ ...entry, name: entryInMemory(entry.name, inMemory) }));
   await writeSafetensors(join(dir, ADAPTER_WEIGHTS), named, { format: 'pt' });
-  await writeTextFile(join(dir, PEFT_CONFIG), `${JSON.stringify(withNamesInMemory(config), null, 2)}\n`);
+  const written = configInMemory(config, params.model, inMemory);
+  await writeTextFile(join(dir, PEFT_CONFIG), `${JSON.stringify(written, null, 2)}\n`);
 }
 
-/** The config with names as in memory, in lists of modules and in numbers by module. */
-const withNamesInMemory = (config: Plan['config']): Plan['config'] => ({
-  ...config,
-  ...Object.fromEntries(
-    ['target_modules', 'target_parameters', 'modules_to_save'].map(key => [
-      key,
-      Array.isArray(config[key]) ? config[key].map(nameInMemory) : config[key],
-    ]),
-  ),
-  ...Object.fromEntries(
-    ['rank_pattern', 'alpha_pattern']
-      .filter(key => key in config)
-      .map(key => {
-        const pattern = config[key];
-        const entries = isRecord(pattern) ? Object.entries(pattern) : [];
-        return [key, Object.fromEntries(entries.map(([name, value]) => [nameInMemory(name), value]))];
-      }),
-  ),
-});
+const entryInMemory = (name: string, inMemory: NameInMemory): string =>
+  name.startsWith(PEFT_PREFIX) ? PEFT_PREFIX + inMemory(name.slice(PEFT_PREFIX.length)) : name;
 
 interface Plan {
   readonly entries: readonly TensorEntry[];
@@ -107,15 +94,6 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     const { noPeft } = methodCatalog[method];
     throw new ExportError(`PEFT has no adapter for '${method}'${noPeft === undefined ? '' : `, which ${noPeft}`}. Export it as merged`);
   }
-  if (
-    model.kind === 'classifier' &&
-    model.pooling &&
-    model.encoder?.of === 'decoder' &&
-    model.modules.some(({ name }) => HEADED.test(name))
-  )
-    throw new ExportError(
-      `the base is a ${model.family} with a head, and PEFT has other names for its layers where it gives vectors: export as merged or as adapter`,
-    );
   const statistics = model.parameters.filter(({ name, buffer }) => buffer && tensors.has(name));
   if (statistics.length > 0)
     throw new ExportError(
@@ -150,9 +128,6 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
     `PEFT cannot express what was trained in ${shown}${wrong.length > 8 ? ` and ${wrong.length - 8} more` : ''}: export as merged or as adapter`,
   );
 }
-
-/** Matches the names of a decoder's layers in the class with a head. */
-const HEADED = /^model\./;
 
 const entryOf = (prefix: string, { name, shape, values, isIndex }: PeftTensor): TensorEntry => ({
   name: prefix + name,

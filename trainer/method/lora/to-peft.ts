@@ -1,15 +1,7 @@
 /** Factors in PEFT's form: the trained ones, and rows or columns written exactly as factors. */
 
 import { isExperts, type ModuleSpec } from '../../model/module-specs.ts';
-import {
-  endsAnother,
-  isParameterTarget,
-  type PeftContent,
-  type PeftTensor,
-  parameterInMemory,
-  peftTargets,
-  type ToPeftParams,
-} from '../peft-form.ts';
+import { isParameterTarget, type PeftContent, type PeftTensor, parameterInMemory, type ToPeftParams } from '../peft-form.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { groupsOf } from './attach.ts';
 import { parameterFactors } from './experts-to-peft.ts';
@@ -43,7 +35,7 @@ export function factorsToPeft(params: ToPeftParams): PeftContent {
   ];
   return {
     tensors: [...parts.flatMap(part => factorTensors(params, part, hasBias)), ...ofExperts.flatMap(each => each.tensors)],
-    config: loraConfig(params, targets, hasBias),
+    config: loraConfig(targets, hasBias),
   };
 }
 
@@ -61,14 +53,10 @@ const targetOf = ({ model }: ToPeftParams, { module, rank }: Factors): Target =>
     ? { target: parameterInMemory(module), rank, isParameter: true }
     : { target: module.name, rank, isParameter: false };
 
-function loraConfig({ model }: ToPeftParams, targets: readonly Target[], hasBias: boolean): Record<string, unknown> {
+function loraConfig(targets: readonly Target[], hasBias: boolean): Record<string, unknown> {
   const first = targets[0]?.rank ?? { r: 1, alpha: 1 };
   const differing = (pick: (rank: AdapterRank) => number) =>
-    Object.fromEntries(
-      targets
-        .filter(({ rank }) => pick(rank) !== pick(first))
-        .map(({ target, rank }) => [endsAnother(model, target) ? `^${target}` : target, pick(rank)]),
-    );
+    Object.fromEntries(targets.filter(({ rank }) => pick(rank) !== pick(first)).map(({ target, rank }) => [target, pick(rank)]));
   const named = (isParameter: boolean): string[] =>
     targets.filter(target => target.isParameter === isParameter).map(({ target }) => target);
   const parameters = named(true);
@@ -78,7 +66,7 @@ function loraConfig({ model }: ToPeftParams, targets: readonly Target[], hasBias
     lora_alpha: first.alpha,
     rank_pattern: differing(({ r }) => r),
     alpha_pattern: differing(({ alpha }) => alpha),
-    target_modules: peftTargets(model, named(false)),
+    target_modules: named(false),
     ...(parameters.length > 0 && { target_parameters: parameters }),
     lora_dropout: 0,
     lora_bias: hasBias,

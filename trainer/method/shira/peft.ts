@@ -2,7 +2,7 @@
 
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
-import { type PeftFile, type PeftForm, type PeftParts, type PeftTensor, peftTargets } from '../peft-form.ts';
+import type { PeftFile, PeftForm, PeftParts, PeftTensor } from '../peft-form.ts';
 import type { TrainedParts } from '../trained-parts.ts';
 import { CHANGES, PLACES } from './merge.ts';
 
@@ -11,7 +11,7 @@ export const elementsInPeft: PeftForm = {
   takesElements: true,
   refuses: ({ description: { elements } }, { name, kind }) =>
     elements.has(name) && kind !== 'linear' ? 'PEFT has SHiRA for linear layers alone' : undefined,
-  toPeft: ({ model, weights, adapter, modules }) => ({
+  toPeft: ({ weights, adapter, modules }) => ({
     tensors: modules.flatMap(module => elementTensors(weights, adapter, module)),
     config: {
       peft_type: 'SHIRA',
@@ -19,10 +19,7 @@ export const elementsInPeft: PeftForm = {
       mask_type: 'random',
       random_seed: null,
       init_weights: true,
-      target_modules: peftTargets(
-        model,
-        modules.map(({ name }) => name),
-      ),
+      target_modules: modules.map(({ name }) => name),
     },
   }),
   fromPeft: { reads: () => true, partsOf },

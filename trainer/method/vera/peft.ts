@@ -1,6 +1,5 @@
 /** Vectors and shared matrices in PEFT's VeRA form. */
 import type { PeftFile, PeftForm, PeftTensor } from '../peft-form.ts';
-import { peftTargets } from '../peft-form.ts';
 import type { TrainedParts, VeraShape } from '../trained-parts.ts';
 import { veraProjectionsOf } from './attach.ts';
 import { shapeOf, veraMatrices } from './merge.ts';
@@ -10,7 +9,7 @@ const SCALES = '.vera_lambda_b';
 
 export const vectorsInPeft: PeftForm = {
   type: 'VERA',
-  toPeft: ({ model, adapter, modules }) => {
+  toPeft: ({ adapter, modules }) => {
     const vera = shapeOf(adapter.description.vera);
     const names = modules.map(({ name }) => name);
     return {
@@ -21,7 +20,7 @@ export const vectorsInPeft: PeftForm = {
         r: vera.r,
         projection_prng_key: vera.projectionKey,
         save_projection: true,
-        target_modules: peftTargets(model, names),
+        target_modules: names,
         vera_dropout: 0,
         d_initial: 0.1,
         init_weights: true,

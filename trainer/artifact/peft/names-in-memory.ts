@@ -1,0 +1,55 @@
+/**
+ * The names that PEFT's tensors and targets have: those of the class that Transformers loads the base as, which are not always those of the base's
+ * files. `BertModel` has `encoder.layer.0`, and its class with a head `bert.encoder.layer.0`; the one without a head gives vectors.
+ */
+import type { ModelConfig } from '../../format/model-config.ts';
+import { basePrefix, nameInMemory } from '../../method/peft-names.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import { isRecord } from '../../narrow.ts';
+import { withHead } from '../merged/classifier-form.ts';
+
+/** The name in memory of a module, or of one of its tensors. */
+export type NameInMemory = (name: string) => string;
+
+export function namesInMemory(model: AnyModel, config: ModelConfig): NameInMemory {
+  if (model.kind === 'classifier' && model.pooling) {
+    const prefix = basePrefix(model);
+    return name => nameInMemory(name.startsWith(prefix) ? name.slice(prefix.length) : name);
+  }
+  const { names } = withHead(model, config) ?? {};
+  const [renamed] = [...(names ?? [])].filter(([own, name]) => own !== name);
+  if (names === undefined || renamed === undefined) return nameInMemory;
+  const prefix = renamed[1].slice(0, -renamed[0].length);
+  const kept = new Set(model.modules.filter(({ weight }) => names.get(weight.name) === weight.name).map(({ name }) => name));
+  const isKept = (name: string): boolean => kept.has(name) || [...kept].some(module => name.startsWith(`${module}.`));
+  return name => nameInMemory(isKept(name) ? name : prefix + name);
+}
+
+/** Keys of adapter_config.json that hold names of modules or parameters, as a list or before numbers. */
+const NAMED = ['target_modules', 'modules_to_save', 'target_parameters', 'rank_pattern', 'alpha_pattern'];
+
+/** adapter_config.json with the names in memory. */
+export function configInMemory(
+  config: Readonly<Record<string, unknown>>,
+  model: AnyModel,
+  inMemory: NameInMemory,
+): Record<string, unknown> {
+  const all = model.modules.map(({ name }) => inMemory(name));
+  const renamed = (key: string, value: unknown): unknown => {
+    if (Array.isArray(value)) {
+      const names = value.map(name => inMemory(String(name)));
+      return key === 'target_modules' ? targetsOf(all, names) : names;
+    }
+    // A key of a pattern is a regular expression of the end of a name.
+    const keyOf = (name: string): string => (endsAnother(all, name) ? `^${name}` : name);
+    return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([name, number]) => [keyOf(inMemory(name)), number])) : value;
+  };
+  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, NAMED.includes(key) ? renamed(key, value) : value]));
+}
+
+/** Returns whether another name ends with this one, so that PEFT would take that module for a target too. */
+const endsAnother = (all: readonly string[], name: string): boolean => all.some(other => other.endsWith(`.${name}`));
+
+/** `target_modules` for these names: a list, or one pattern if a name ends that of another module. */
+const targetsOf = (all: readonly string[], names: readonly string[]): readonly string[] | string =>
+  names.some(name => endsAnother(all, name)) ? `^(${names.map(name => name.replaceAll('.', '\\.')).join('|')})$` : names;
