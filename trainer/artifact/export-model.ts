@@ -100,7 +100,7 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
     if (params.card)
       await writeTextFile(
         join(dir, 'README.md'),
-        modelCard(params.card, { format, type: params.type, commands, verified: verifiedLines(verified, form) }),
+        modelCard(params.card, { format, type: params.type, commands, verified: verifiedLines(verified, form, ids.length) }),
       );
     return verified;
   };
@@ -108,7 +108,7 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
     { outputDir, format, overwrite, bytes: form.bytes, commands: form.commands, inputs: [adapter.dir, folder.dir] },
     build,
   );
-  const lines = verifiedLines({ largest, tolerance, ...verified }, form);
+  const lines = verifiedLines({ largest, tolerance, ...verified }, form, ids.length);
   const isUnchecked = verified.crossCheck !== undefined && 'missing' in verified.crossCheck;
   for (const [i, message] of lines.entries())
     onEvent?.({

@@ -17,19 +17,30 @@ export interface Verified extends Difference, ExportComparison {}
 /** Sentences about everything that was compared; the last one is about another program, if one was used. */
 export function verifiedLines(
   { largest, tolerance, crossCheck, ...rounding }: Verified,
-  { isRounded, finer }: Pick<Form, 'isRounded' | 'finer'>,
+  { isRounded, finer, isCoarse = false }: Pick<Form, 'isRounded' | 'finer' | 'isCoarse'>,
+  promptTokens: number,
 ): string[] {
+  const { roundingDifference: moved, changedTokens: changed = 0 } = rounding;
+  const advises = changed > 0 && (isCoarse || changed > MOST_CHANGED * promptTokens);
   return [
     `Opened again, the export differs from the tuned model${isRounded ? ' with rounded weights' : ''} by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
-    ...(rounding.roundingDifference === undefined ? [] : [roundingLine(rounding.roundingDifference, rounding.changedTokens ?? 0, finer)]),
+    ...(moved === undefined
+      ? []
+      : [`${roundingLine(moved, changed, promptTokens)}${advises && finer !== undefined ? finerAdvice(finer) : '.'}`]),
     ...(crossCheck === undefined ? [] : [crossCheckLine(crossCheck)]),
   ];
 }
 
-function roundingLine(difference: number, changed: number, finer: string | undefined): string {
-  const line = `Rounding the weights moves a logit by at most ${difference.toPrecision(3)}, and changes the most likely next token after ${changed} tokens of the prompt`;
-  return changed === 0 || finer === undefined ? `${line}.` : `${line}: --type ${finer} keeps more of what was trained.`;
-}
+/**
+ * The share of tokens that 8 bits and more may change without advice: after the prompt of the check, two tokens are often about as likely, and a
+ * larger file would not be a better model.
+ */
+const MOST_CHANGED = 0.1;
+
+const roundingLine = (moved: number, changed: number, tokens: number): string =>
+  `Rounding the weights moves a logit by at most ${moved.toPrecision(3)}, and changes the most likely next token after ${changed} of ${tokens} tokens of the prompt`;
+
+const finerAdvice = (finer: string): string => `: --type ${finer} keeps more of what was trained.`;
 
 function crossCheckLine(crossCheck: NonNullable<Verified['crossCheck']>): string {
   if ('missing' in crossCheck) return `The export was not verified in another program: ${crossCheck.missing}.`;

@@ -81,8 +81,12 @@ test('only few bits that somebody asks for are worth a warning, and the advice h
   expect(advice('base', false)).toEqual({ finer: 'F16', isCoarse: false });
   expect([advice('base', false, false), advice('BF16'), advice('F32')]).toEqual([{ finer: 'F32' }, { finer: 'F32' }, {}]);
   const compared = { largest: 0, tolerance: 1, roundingDifference: 2, changedTokens: 3 };
-  const [first, second] = verifiedLines(compared, { isRounded: true, ...advice('auto') });
+  const [first, second] = verifiedLines(compared, { isRounded: true, ...advice('auto') }, 20);
   expect(first).toMatch(/^Opened again, the export differs from the tuned model with rounded weights by at most/);
-  expect(second).toMatch(/after 3 tokens of the prompt: --type F16 keeps more of what was trained\.$/);
-  expect(verifiedLines({ ...compared, changedTokens: 0 }, advice('Q4_0'))[1]).toMatch(/after 0 tokens of the prompt\.$/);
+  expect(second).toMatch(/after 3 of 20 tokens of the prompt: --type F16 keeps more of what was trained\.$/);
+  expect(verifiedLines({ ...compared, changedTokens: 0 }, advice('Q4_0'), 20)[1]).toMatch(/after 0 of 20 tokens of the prompt\.$/);
+  // Two tokens that are about as likely are no reason for a file of twice the size, unless the bits are few.
+  const one = { ...compared, changedTokens: 1 };
+  expect(verifiedLines(one, advice('Q8_0'), 20)[1]).toMatch(/after 1 of 20 tokens of the prompt\.$/);
+  expect(verifiedLines(one, advice('Q4_K_M'), 20)[1]).toMatch(/: --type Q8_0 keeps more/);
 });
