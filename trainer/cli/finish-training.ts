@@ -1,6 +1,7 @@
 /** Ends a training on the command line. */
 import { writesText } from '../catalog/objectives.ts';
 import { folderName } from '../protocol/run/run-names.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { readRunState } from '../run/run-state.ts';
 import { checkResult } from './check-result.ts';
 import type { CommandContext, CommandResult } from './command.ts';
@@ -14,16 +15,17 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
   terminal.print(runTable(result, folder => shownPath(folder, cwd)));
   if (state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(runDir, cwd)}`);
   else if (checkpoint !== null) {
-    const run = shownPath(runDir, cwd);
+    const run = shellWord(shownPath(runDir, cwd));
+    const name = folderName(runDir);
     // The folder of a run on another machine does not exist here.
     const task = (await readRunState(runDir).catch(() => undefined))?.task;
     const isText = task !== undefined && writesText(task);
     if (isText) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
-    terminal.say('info', `export it with: rowtune export ${run} --format merged --output ${folderName(run)}-model`);
+    terminal.say('info', `export it with: rowtune export ${run} --format merged --output ${shellWord(`${name}-model`)}`);
     if (isText && result.takesGguf === true)
-      terminal.say('info', `for Ollama and LM Studio: rowtune export ${run} --format gguf --output ${folderName(run)}-gguf`);
+      terminal.say('info', `for Ollama and LM Studio: rowtune export ${run} --format gguf --output ${shellWord(`${name}-gguf`)}`);
   }
   return { value: { ok: true, ...result } };
 }
 
-export const resumeCommandOf = (runDir: string, cwd: string): string => `rowtune resume ${shownPath(runDir, cwd)}`;
+export const resumeCommandOf = (runDir: string, cwd: string): string => `rowtune resume ${shellWord(shownPath(runDir, cwd))}`;

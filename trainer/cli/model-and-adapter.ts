@@ -1,6 +1,7 @@
 /** Resolves a model on the command line: a run folder, a model folder or file, or a name on the hub. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { CliError, EXIT } from './cli-error.ts';
@@ -33,7 +34,7 @@ export async function modelAndAdapter(name: string, { adapter, revision, cwd }: 
     return { model: isHere ? local : name, revision, adapter: given };
   }
   const recipe = await readRunRecipe(local);
-  requireBase(recipe.model, name, `rowtune generate PATH --adapter ${name}, or export the run with --model PATH`);
+  requireBase(recipe.model, name, `rowtune generate PATH --adapter ${shellWord(name)}, or export the run with --model PATH`);
   return { model: recipe.model, revision: recipe.revision, adapter: given ?? local };
 }
 

@@ -1,4 +1,5 @@
 /** Reads a recipe file with the overrides of the command line, and reports its problems. */
+
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ReadRefusedError, readRegularText } from '../files/regular-file.ts';
@@ -7,6 +8,7 @@ import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import { formatProblems, type Problem } from '../protocol/problem.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { isRunFolder } from '../run/run-folder.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
@@ -29,8 +31,8 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
     const isRun = isFolder && (await isRunFolder(full));
     const what = isRun ? 'a run' : isFolder ? 'a folder' : 'data';
     const hint = isRun
-      ? `To continue it: rowtune resume ${file}`
-      : `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${file} --model NAME`;
+      ? `To continue it: rowtune resume ${shellWord(file)}`
+      : `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${shellWord(file)} --model NAME`;
     throw new CliError(`${file} is ${what}, not a recipe`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint });
   }
   const text = await readRegularText(full, MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {

@@ -20,6 +20,7 @@ import type {
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { isOnCluster, placeText } from '../protocol/run/cluster.ts';
 import { isActive } from '../protocol/run/run-activity.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, freeSweepFolder, recipeName } from '../run/free-run-folder.ts';
@@ -301,7 +302,7 @@ function requireOffCluster(run: RunInfo | undefined): void {
   if (run?.cluster === undefined || !isOnCluster(run.cluster)) return;
   const { runDir, sweepDir, cluster } = run;
   throw new DaemonError('run-busy', `Slurm has ${runDir} (${placeText(cluster)})`, {
-    hint: `Stop it first: rowtune runs --stop ${sweepDir ?? runDir}`,
+    hint: `Stop it first: rowtune runs --stop ${shellWord(sweepDir ?? runDir)}`,
   });
 }
 

@@ -6,6 +6,7 @@ import { makeFolder, renameIfThere } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { RunError, systemErrorCode } from '../run-error.ts';
 import { listCheckpoints } from './checkpoint/checkpoint-folders.ts';
 import { clearRunFolder, clearUnbegunRun, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES } from './run-folder.ts';
@@ -90,7 +91,7 @@ function checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun }: Foun
   throw new RunError(
     'output-not-empty',
     `the output folder ${runDir} is not empty`,
-    `${isRun ? `Continue its run with: rowtune resume ${runDir}. Or choose` : 'Choose'} another output_dir, or replace it with overwrite_output_dir=true`,
+    `${isRun ? `Continue its run with: rowtune resume ${shellWord(runDir)}. Or choose` : 'Choose'} another output_dir, or replace it with overwrite_output_dir=true`,
   );
 }
 

@@ -1,5 +1,6 @@
 /** Offers the command that continues a failed run, as the hint of its failure. */
 import { isOneOf } from '../catalog/entries.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { describeFailure, RunError, type RunErrorCode } from '../run-error.ts';
 import { hasCheckpoint } from './has-checkpoint.ts';
 
@@ -10,7 +11,7 @@ const REPAIRABLE = ['disk-full', 'disk-error', 'no-permission', 'rank-lost', 'ou
 export function offerContinuation(error: unknown, runDir: string): unknown {
   const { code, message, hint } = describeFailure(error).event;
   if (!isOneOf(REPAIRABLE, code)) return error;
-  const next = `Continue from the last checkpoint with: rowtune resume ${runDir}`;
+  const next = `Continue from the last checkpoint with: rowtune resume ${shellWord(runDir)}`;
   if (hint?.includes(next)) return error;
   if (!hasCheckpoint(runDir)) return new RunError(code, message, hint ?? 'It has no checkpoint yet: start it again', { cause: error });
   return new RunError(code, message, hint === undefined ? next : `${hint}. ${next}`, { cause: error });

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { stringifyRecipe } from '../protocol/recipe/stringify-recipe.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { withAbsolutePaths } from '../run/absolute-paths.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { type FreeRunFolderParams, freeRunFolder, recipeName } from '../run/free-run-folder.ts';
@@ -35,7 +36,7 @@ export async function submitNewRun(params: FreeRunFolderParams, options: SubmitO
     throw new RunError(
       'output-not-empty',
       `${runDir} already contains a run`,
-      `Continue it with: rowtune resume ${runDir} --on slurm; or choose another output_dir`,
+      `Continue it with: rowtune resume ${shellWord(runDir)} --on slurm; or choose another output_dir`,
     );
   // The job determines the number of processes and the folder of the run.
   const text = stringifyRecipe({ ...withAbsolutePaths(recipe, baseDir), processes: 1, output_dir: undefined });

@@ -1,6 +1,7 @@
 /** Submits a script to Slurm, with its files next to the folder of a run or a sweep. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import process from 'node:process';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { RunError } from '../run-error.ts';
 import { slurmFiles, slurmLog } from './job-script.ts';
 import type { SlurmProfile } from './profile.ts';
@@ -23,7 +24,11 @@ export const ownCommand = (): readonly string[] => [process.execPath, ...process
 export async function requireNoJob(folder: string): Promise<void> {
   const before = await readSubmission(folder);
   if (before === undefined || !(await findTasks(before.id)).some(isAlive)) return;
-  throw new RunError('run-busy', `job ${before.id} of Slurm already works on ${folder}`, `Stop it first: rowtune runs --stop ${folder}`);
+  throw new RunError(
+    'run-busy',
+    `job ${before.id} of Slurm already works on ${folder}`,
+    `Stop it first: rowtune runs --stop ${shellWord(folder)}`,
+  );
 }
 
 interface SubmittedScript {

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { elementAt } from '../narrow.ts';
 import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { freeSweepFolder } from '../run/free-run-folder.ts';
 import { requireTypedCommand } from '../run/typed-command.ts';
 import { RunError } from '../run-error.ts';
@@ -66,7 +67,7 @@ export async function submitRestOfSweep(sweepDir: string, options: SubmitOptions
     throw new RunError(
       'bad-sweep',
       `one process trains the runs of ${sweepDir}, not workers of a cluster`,
-      `Continue it without --on: rowtune sweep ${sweepDir}`,
+      `Continue it without --on: rowtune sweep ${shellWord(sweepDir)}`,
     );
   await requireNoJob(sweepDir);
   requireOneNode(profile);

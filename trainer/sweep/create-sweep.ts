@@ -5,6 +5,7 @@ import { makeFolder } from '../files/durable-folder.ts';
 import type { RecipeSource } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { SWEEP_FILES } from '../protocol/run/sweep.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { LOCK_FILE, takeRunLock } from '../run/run-lock.ts';
 import { RunError } from '../run-error.ts';
@@ -63,7 +64,7 @@ async function requireEmpty(sweepDir: string): Promise<void> {
   throw new RunError(
     'output-not-empty',
     isSweep ? `${sweepDir} already contains a sweep` : `the output folder ${sweepDir} is not empty`,
-    `${isSweep ? `Continue it with: rowtune sweep ${sweepDir}. Or choose` : 'Choose'} another output_dir`,
+    `${isSweep ? `Continue it with: rowtune sweep ${shellWord(sweepDir)}. Or choose` : 'Choose'} another output_dir`,
   );
 }
 

@@ -12,6 +12,7 @@ import { elementAt } from '../narrow.ts';
 import type { JobRequest } from '../protocol/messages/job-messages.ts';
 import { describeSettings, metricKey, SWEEP_FILES, type SweepStatus, sweepCsv } from '../protocol/run/sweep.ts';
 import { compact } from '../protocol/text/format.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { readRunState } from '../run/run-state.ts';
 import { RunError } from '../run-error.ts';
 import type { WorkerProcess } from '../worker/worker-process.ts';
@@ -56,7 +57,7 @@ async function workerJob({ sweepDir, worker }: SweepRequest, { job, context }: J
   const plan = await readPlan(sweepDir);
   if (plan === undefined) throw noSweep(sweepDir);
   if (plan.workers === undefined)
-    throw new RunError('bad-sweep', `one process trains the runs of ${sweepDir}`, `Continue it with: rowtune sweep ${sweepDir}`);
+    throw new RunError('bad-sweep', `one process trains the runs of ${sweepDir}`, `Continue it with: rowtune sweep ${shellWord(sweepDir)}`);
   const { state, progressed, journal } = await workOnSweep({ sweepDir, plan, context, job, ...worker });
   const status = await sharedStatus(sweepDir, plan, journal);
   const result = { ...status, worker: { state, progressed } };
@@ -67,7 +68,7 @@ const needsWorkers = (sweepDir: string): RunError =>
   new RunError(
     'bad-sweep',
     `the runs of ${sweepDir} are trained by workers that share the folder`,
-    `Continue it with: rowtune sweep ${sweepDir} --on slurm; or start a worker here: rowtune sweep ${sweepDir} --worker`,
+    `Continue it with: rowtune sweep ${shellWord(sweepDir)} --on slurm; or start a worker here: rowtune sweep ${shellWord(sweepDir)} --worker`,
   );
 
 async function conclude(sweepDir: string, state: SweepStatus['state']): Promise<SweepResult> {

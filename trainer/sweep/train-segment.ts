@@ -8,6 +8,7 @@ import type { JobContext } from '../protocol/messages/job-messages.ts';
 import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { describeSettings } from '../protocol/run/sweep.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { LOCK_FILE } from '../run/run-lock.ts';
 import { readRunState } from '../run/run-state.ts';
 import { RunError } from '../run-error.ts';
@@ -114,6 +115,6 @@ export function sweepFailed({
   return new RunError(
     'sweep-failed',
     `run ${run.id} (${describeSettings(run.settings)}) failed: ${why.message}`,
-    `${fix}Then continue with: rowtune sweep ${sweepDir}`,
+    `${fix}Then continue with: rowtune sweep ${shellWord(sweepDir)}`,
   );
 }

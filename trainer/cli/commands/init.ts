@@ -10,6 +10,7 @@ import type { DataFact } from '../../lint/facts/data-facts.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { freeName, recipeFileName, recipeText } from '../../protocol/recipe/recipe-text.ts';
 import { counted } from '../../protocol/text/format.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withReader } from '../with-reader.ts';
@@ -75,7 +76,7 @@ async function init(context: CommandContext, data: string, { model: name, method
     const where = `line ${problem.line}${problem.key === undefined ? '' : `: key "${problem.key}"`}`;
     terminal.say('warning', `the data does not fit yet: ${where}: ${problem.reason}`);
   }
-  terminal.print(`Next:\n  rowtune lint ${recipe}\n  rowtune train ${recipe}`);
+  terminal.print(`Next:\n  rowtune lint ${shellWord(recipe)}\n  rowtune train ${shellWord(recipe)}`);
   return { value: { ok: true, recipe: file, task, method, columns } };
 }
 

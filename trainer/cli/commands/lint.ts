@@ -1,4 +1,5 @@
 /** `rowtune lint`: the editor's checks of recipes and model configs, in a terminal or in CI. */
+
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,6 +12,7 @@ import { conversion } from '../../lint/quick-fixes.ts';
 import { toSarif } from '../../lint/sarif.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
 import { formatProblems, hasErrors } from '../../protocol/problem.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { readSources } from '../../reader/lint-sources.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -126,7 +128,9 @@ function textOf({ file, text, problems, fixed, original, tool }: Linted): string
   const head = fixed ? `${file}: fixed${kept}\n` : '';
   if (problems.length === 0) return fixed ? head.trimEnd() : `${file}: no problems`;
   const convert =
-    tool === undefined ? '' : `\n${file} is a recipe of ${tool}. To convert it, and keep the original: rowtune lint ${file} --fix`;
+    tool === undefined
+      ? ''
+      : `\n${file} is a recipe of ${tool}. To convert it, and keep the original: rowtune lint ${shellWord(file)} --fix`;
   return `${head}${formatProblems(problems, file, text)}${convert}`;
 }
 

@@ -7,6 +7,7 @@ import { type PushFile, type PushProgress, type PushResult, pushFiles } from '..
 import { hubToken } from '../../hub/hub-token.ts';
 import { EXPORT_MANIFEST } from '../../protocol/export-manifest-name.ts';
 import { byteSize } from '../../protocol/text/format.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { isRunFolder } from '../../run/run-folder.ts';
 import { CliError } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -96,7 +97,7 @@ async function notExported(folder: string): Promise<CliError> {
   if (await isRunFolder(folder))
     return new CliError(`${folder} is a run, not an export.`, {
       code: 'no-export',
-      hint: `Run "rowtune export ${folder} --format merged --output DIR", and push DIR.`,
+      hint: `Run "rowtune export ${shellWord(folder)} --format merged --output DIR", and push DIR.`,
     });
   return new CliError(`${folder} holds no export: it has no readable ${EXPORT_MANIFEST}.`, {
     code: 'no-export',

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { RankPlace } from '../../protocol/messages/job-messages.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { requireBase } from '../../run/require-base.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -49,7 +50,7 @@ async function resume(
     throw new CliError(`${run} is the folder of a sweep`, {
       code: 'run-missing',
       exitStatus: EXIT.usage,
-      hint: `Continue it with: rowtune sweep ${run}`,
+      hint: `Continue it with: rowtune sweep ${shellWord(run)}`,
     });
   if (!isElsewhere) await requireRun(runDir, run, settings);
   if (on !== undefined) {

@@ -1,9 +1,11 @@
 /**
  * `rowtune runs`: lists the runs in a folder, newest first; with --follow or --stop, controls one run of the daemon.
  */
+
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
 import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -139,7 +141,7 @@ const followRun = (context: CommandContext, run: string): Promise<CommandResult>
     const resumeCommand = isSweep ? sweepCommandOf(runDir, cwd) : resumeCommandOf(runDir, cwd);
     const value = await followJob({ client, job, terminal, onInterrupt: 'leave', resumeCommand });
     if (value !== undefined) return isSweep ? finishSweep(context, value) : finishTraining(context, value);
-    terminal.say('info', `the run continues; stop it with: rowtune runs --stop ${shownPath(runDir, cwd)}`);
+    terminal.say('info', `the run continues; stop it with: rowtune runs --stop ${shellWord(shownPath(runDir, cwd))}`);
     return { value: { ok: true, left: true, id: job.id, runDir } };
   });
 

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { type SweepStatus, sweepCsv } from '../../protocol/run/sweep.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeSweepFolder } from '../../run/free-run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -68,7 +69,7 @@ async function sweep(
     throw new CliError('the plan of a sweep cannot change', {
       code: 'usage',
       exitStatus: EXIT.usage,
-      hint: `Start a new sweep of the recipe, or continue this one without overrides: rowtune sweep ${subject}`,
+      hint: `Start a new sweep of the recipe, or continue this one without overrides: rowtune sweep ${shellWord(subject)}`,
     });
   const showStatusOf = (status: SweepStatus): Promise<CommandResult> => showSweep(context, status, options);
   if (options.worker !== undefined) {
@@ -157,7 +158,7 @@ async function onDaemon(
   return finishSweep(context, await trainOnDaemon(context, client, start), options);
 }
 
-export const sweepCommandOf = (sweepDir: string, cwd: string): string => `rowtune sweep ${shownPath(sweepDir, cwd)}`;
+export const sweepCommandOf = (sweepDir: string, cwd: string): string => `rowtune sweep ${shellWord(shownPath(sweepDir, cwd))}`;
 
 /** Shows the table of a sweep that has ended, by itself or on request. */
 export async function finishSweep(

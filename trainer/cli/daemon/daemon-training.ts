@@ -1,5 +1,6 @@
 /** Training as a job of the daemon, followed to its end or detached. */
 import type { JobRecord, RequestParams } from '../../protocol/messages/rpc-messages.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
 import { shownPath } from '../job-command.ts';
@@ -23,7 +24,8 @@ export async function trainOnDaemon({ terminal, cwd }: CommandContext, client: D
   try {
     const job = await start(client, what);
     terminal.say('info', `running on the daemon (process ${client.server.pid}); use --no-daemon to run it in this process`);
-    const resumeCommand = job.runDir === undefined ? undefined : `rowtune ${RESUME_COMMANDS[what.name]} ${shownPath(job.runDir, cwd)}`;
+    const resumeCommand =
+      job.runDir === undefined ? undefined : `rowtune ${RESUME_COMMANDS[what.name]} ${shellWord(shownPath(job.runDir, cwd))}`;
     return await followJob({ client, job, terminal, onInterrupt: 'stop', resumeCommand });
   } finally {
     client.close();
@@ -42,8 +44,8 @@ export async function detachTraining(context: CommandContext, what: TrainingStar
         `${state === 'queued' ? 'queued' : 'started'} on the daemon (process ${client.server.pid}); it continues after this terminal is closed`,
         `  run folder  ${folder}`,
         `  job         ${id}`,
-        `  follow      rowtune runs --follow ${folder}`,
-        `  stop        rowtune runs --stop ${folder}`,
+        `  follow      rowtune runs --follow ${shellWord(folder)}`,
+        `  stop        rowtune runs --stop ${shellWord(folder)}`,
         '  all jobs    rowtune daemon status',
       ].join('\n'),
     );

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { required } from '../../narrow.ts';
 import { metricKey, type SweepStatus } from '../../protocol/run/sweep.ts';
 import { compact, counted, processesText } from '../../protocol/text/format.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { slurmFiles, slurmLog } from '../../slurm/job-script.ts';
 import { findTasks, isAlive, type SlurmJob, shownState } from '../../slurm/slurm.ts';
 import { stopSubmission } from '../../slurm/stop-submission.ts';
@@ -65,9 +66,9 @@ async function told(
   if (!detach) return followSweepOnSlurm(context, sweepDir, id, show);
   terminal.print(
     [
-      `  follow  rowtune runs --follow ${folder}`,
-      `  table   rowtune sweep ${folder} --status`,
-      `  stop    rowtune runs --stop ${folder}`,
+      `  follow  rowtune runs --follow ${shellWord(folder)}`,
+      `  table   rowtune sweep ${shellWord(folder)} --status`,
+      `  stop    rowtune runs --stop ${shellWord(folder)}`,
       `  cancel  scancel ${id}`,
     ].join('\n'),
   );
@@ -93,7 +94,7 @@ export async function followSweepOnSlurm(context: CommandContext, sweepDir: stri
     return !tasks.some(isAlive);
   });
   if (!hasEnded) {
-    terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${shownPath(sweepDir, cwd)}`);
+    terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${shellWord(shownPath(sweepDir, cwd))}`);
     return { value: { ok: true, left: true, slurmJob: id, sweepDir } };
   }
   const status = await look();
@@ -102,7 +103,7 @@ export async function followSweepOnSlurm(context: CommandContext, sweepDir: stri
   throw new CliError(`job ${id} of Slurm has ended, and the sweep is not finished`, {
     code: 'slurm-failed',
     exitStatus: EXIT.failed,
-    hint: `The logs of its workers are in ${shownPath(slurmFiles(sweepDir).folder, cwd)}. Continue with: rowtune sweep ${shownPath(sweepDir, cwd)} --on slurm`,
+    hint: `The logs of its workers are in ${shownPath(slurmFiles(sweepDir).folder, cwd)}. Continue with: rowtune sweep ${shellWord(shownPath(sweepDir, cwd))} --on slurm`,
   });
 }
 

@@ -4,6 +4,7 @@ import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
 import { processesText } from '../../protocol/text/format.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import { readRunState } from '../../run/run-state.ts';
 import { type SlurmFiles, slurmFiles, slurmLog } from '../../slurm/job-script.ts';
 import { describeJob, placeInQueue } from '../../slurm/queue.ts';
@@ -49,8 +50,8 @@ async function told(context: CommandContext, submitted: SubmittedRun, { detach }
   terminal.print(
     [
       `  log     ${shownPath(log, cwd)}`,
-      `  follow  rowtune runs --follow ${folder}`,
-      `  stop    rowtune runs --stop ${folder}`,
+      `  follow  rowtune runs --follow ${shellWord(folder)}`,
+      `  stop    rowtune runs --stop ${shellWord(folder)}`,
       `  cancel  scancel ${id}`,
     ].join('\n'),
   );
@@ -61,7 +62,7 @@ async function told(context: CommandContext, submitted: SubmittedRun, { detach }
 export async function followOnSlurm(context: CommandContext, runDir: string, id: string): Promise<CommandResult> {
   if (await watch(context, runDir, id)) return finishTraining(context, await resultOf(context, runDir, id));
   const { terminal, cwd } = context;
-  terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${shownPath(runDir, cwd)}`);
+  terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${shellWord(shownPath(runDir, cwd))}`);
   return { value: { ok: true, left: true, slurmJob: id, runDir } };
 }
 

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
+import { shellWord } from '../../protocol/text/shell-word.ts';
 import type { TrainerState } from '../../run/checkpoint/checkpoint.ts';
 import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
@@ -111,7 +112,7 @@ export function checkUpdatesLeft(runDir: string, checkpoint: Pick<Checkpoint, 's
   throw new RunError(
     'nothing-left',
     `the run in ${runDir} has completed all of its ${totalSteps} updates`,
-    `To extend it, raise max_steps or num_train_epochs, for example: rowtune resume ${runDir} max_steps=${2 * totalSteps}`,
+    `To extend it, raise max_steps or num_train_epochs, for example: rowtune resume ${shellWord(runDir)} max_steps=${2 * totalSteps}`,
   );
 }
 

@@ -7,6 +7,7 @@ import { labelIn } from '../../catalog/labels.ts';
 import { needsData } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveEntry, objectiveCatalog, objectiveOfArchitecture } from '../../catalog/objectives.ts';
+import { shellWord } from '../text/shell-word.ts';
 import { parseRecipe } from './parse-recipe.ts';
 import { type Recipe, settings } from './recipe-schema.ts';
 import { type PartialRecipe, stringifyRecipe } from './stringify-recipe.ts';
@@ -134,7 +135,7 @@ export function recipeText({
   };
   const head = [
     `# ${settings.method?.type.choices?.[method] ?? method}`,
-    `# Train it with the link above, or run: rowtune train ${recipeFileName(name)}`,
+    `# Train it with the link above, or run: rowtune train ${shellWord(recipeFileName(name))}`,
     ...(train === undefined
       ? [`# This data file does not exist yet. Write one JSON object per line, such as ${EXAMPLE_SAMPLES[target]}.`]
       : []),
