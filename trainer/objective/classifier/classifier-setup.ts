@@ -47,7 +47,8 @@ async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<Labele
   if (target === 'labels' && labels.length === 0) throw noLabel();
   const other =
     data.eval.length > 0 ? await reader.read({ files: data.eval, labels: opened.labels, maxSamples: data.eval_max_samples }) : undefined;
-  const parts = partTexts(opened, labels, { validation: other ? 0 : val_size, seed });
+  const { vocabularySize } = tokensOf(params, 'classifies texts');
+  const parts = partTexts(opened, labels, { validation: other ? 0 : val_size, seed, vocabularySize });
   const { train, counts } = parts;
   if (parts.held.length > 0) job.log('info', `${parts.held.length} samples are held out for evaluation, ${train.length} are trained on`);
   const held = other

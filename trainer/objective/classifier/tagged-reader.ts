@@ -5,23 +5,29 @@ import { checkMaxLength } from '../../data/example/max-length.ts';
 import { labeledWords, loadTagged, placeTags, type TaggedText } from '../../data/tagged/load-tagged.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { inputOf } from '../../model/model-spec.ts';
+import { checkVocabulary } from '../load-data.ts';
 import { readFiles } from '../read-files.ts';
 import type { ReadParams } from '../task-setup.ts';
 import { type ClassifierReader, countPlaces } from './classifier-reader.ts';
 import { tagEvaluator } from './tag-evaluator.ts';
 import { planTexts, type TokenInput } from './text-reader.ts';
 
-export async function taggedReader(params: ReadParams, { maxPositions }: TokenInput): Promise<ClassifierReader<TaggedText>> {
+export async function taggedReader(
+  params: ReadParams,
+  { maxPositions, vocabularySize }: TokenInput,
+): Promise<ClassifierReader<TaggedText>> {
   const { recipe, base } = params;
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);
   const { tokenizer } = await withTokenizer(base);
   return {
-    read({ files, labels, maxSamples }) {
+    async read({ files, labels, maxSamples }) {
       const { data, seed } = recipe;
-      return readFiles(params, files, paths =>
+      const loaded = await readFiles(params, files, paths =>
         loadTagged({ paths, tokenizer, columns: data.columns, labels, maxLength, maxSamples, seed }),
       );
+      checkVocabulary(loaded.examples, vocabularySize);
+      return loaded;
     },
     place: placeTags,
     countLabels: (examples, labels) =>

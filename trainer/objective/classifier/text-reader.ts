@@ -9,6 +9,7 @@ import { type LabeledText, loadLabeled } from '../../data/load/load-labeled.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { inputOf } from '../../model/model-spec.ts';
+import { checkVocabulary } from '../load-data.ts';
 import { readFiles } from '../read-files.ts';
 import type { ReadParams } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
@@ -18,7 +19,7 @@ import { severalEvaluator } from './several-evaluator.ts';
 
 export type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
 
-export async function textReader(params: ReadParams, { maxPositions }: TokenInput): Promise<ClassifierReader<LabeledText>> {
+export async function textReader(params: ReadParams, { maxPositions, vocabularySize }: TokenInput): Promise<ClassifierReader<LabeledText>> {
   const { recipe, base } = params;
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);
@@ -26,10 +27,12 @@ export async function textReader(params: ReadParams, { maxPositions }: TokenInpu
   const { target, ranks } = objectiveCatalog[recipe.task];
   const [regression, multiple] = [target === 'number', target === 'labels'];
   return {
-    read({ files, labels, maxSamples }) {
+    async read({ files, labels, maxSamples }) {
       const { data, seed } = recipe;
       const common = { tokenizer, columns: data.columns, regression, ranks, multiple, labels, maxLength, maxSamples, seed };
-      return readFiles(params, files, paths => loadLabeled({ paths, ...common }));
+      const loaded = await readFiles(params, files, paths => loadLabeled({ paths, ...common }));
+      checkVocabulary(loaded.examples, vocabularySize);
+      return loaded;
     },
     // The documents of a query are all trained on, or all ranked.
     ...(ranks && { groupOf: queryOf }),

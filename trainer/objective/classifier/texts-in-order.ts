@@ -14,7 +14,7 @@ import { splitSamples } from '../../data/split.ts';
 import { type List, listOf } from '../../data/tokens/example-store.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type ClassifierModel, inputOf } from '../../model/model-spec.ts';
-import { largeData } from '../load-data.ts';
+import { checkVocabulary, largeData } from '../load-data.ts';
 import { countLabels, LAZY_BYTES, type LabelCounts, sayWhyFirst, scanProgress } from '../load-in-order.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import type { SourceRequest } from './classifier-reader.ts';
@@ -74,11 +74,18 @@ export interface TextsInOrder {
   readonly digest: string;
 }
 
+interface PartSettings {
+  readonly validation: number;
+  readonly seed: number;
+  /** If given, a text with a token beyond it is refused when it is read. */
+  readonly vocabularySize?: number;
+}
+
 /** @param labels by id @throws DataError if no sample would be left to train on */
 export function partTexts(
   { texts, labelsOf, multiple, content }: LabeledInOrder,
   labels: readonly string[],
-  { validation, seed }: { readonly validation: number; readonly seed: number },
+  { validation, seed, vocabularySize = Number.POSITIVE_INFINITY }: PartSettings,
 ): TextsInOrder {
   const places = placesOf(labels);
   const isNumber = labels.length === 0;
@@ -86,6 +93,7 @@ export function partTexts(
     const text = texts.at(sample);
     if (text === undefined) throw new RangeError(`no text ${sample} among ${texts.length}`);
     const { value, ...rest } = text;
+    checkVocabulary([text], vocabularySize);
     return { ...rest, target: isNumber ? value : (places.get(rest.label) ?? -1) };
   });
   const labelOf = (sample: number): string => (multiple ? '' : (labelsOf(sample)[0] ?? ''));

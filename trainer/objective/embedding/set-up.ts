@@ -1,6 +1,7 @@
 /** Sets up sentence embeddings: texts that belong together or apart, in batches of few shapes, and their evaluation. */
 import { checkMaxLength } from '../../data/example/max-length.ts';
 import { groupForm, textsOf } from '../../data/text-groups/group-form.ts';
+import type { TextGroup } from '../../data/text-groups/load-groups.ts';
 import { poolingIn } from '../../format/sentence-modules.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { type ClassifierModel, inputOf, ModelConfigError, vectorWidth } from '../../model/model-spec.ts';
@@ -8,6 +9,7 @@ import { checkWeights } from '../../model/weight-stream.ts';
 import type { Pooling, PoolingMode } from '../../protocol/pooling.ts';
 import { RunError } from '../../run-error.ts';
 import { groupSetup } from '../group-setup.ts';
+import { checkVocabulary } from '../load-data.ts';
 import { ownParts, type ReadParams, type SetUpTask } from '../task-setup.ts';
 import { describeAsked, embeddingEvaluator } from './embedding-evaluator.ts';
 import { embeddingTask } from './embedding-task.ts';
@@ -18,10 +20,12 @@ export const setUp: SetUpTask = async (params, part) => {
   const { recipe } = params;
   const { embedding } = recipe;
   const model = await modelFor(params);
-  checkMaxLength(recipe.max_length, inputOf(model, 'tokens').maxPositions);
+  const { maxPositions, vocabularySize } = inputOf(model, 'tokens');
+  checkMaxLength(recipe.max_length, maxPositions);
   const form = groupForm(embedding);
   const rowsPerSample = textsOf(form);
   const data = await loadGroupData(params, part);
+  for (const groups of [data.train, data.held]) checkVocabulary(textsIn(groups), vocabularySize);
   const said = form.maxScore === undefined ? describeAsked(data.held, vectorWidth(model)) : undefined;
   if (said !== undefined) params.job.log('info', said);
   const { mini_batch_size: miniBatch } = embedding;
@@ -37,6 +41,11 @@ export const setUp: SetUpTask = async (params, part) => {
     evaluatorOf: source => embeddingEvaluator({ source, groups: data.held, rowsPerSample, isScored: form.maxScore !== undefined }),
   });
 };
+
+/** Each text of the samples, with the place of its sample. */
+function* textsIn(groups: Iterable<TextGroup>): Generator<Pick<TextGroup, 'file' | 'line'> & { readonly ids: Int32Array }> {
+  for (const { texts, file, line } of groups) for (const ids of texts) yield { ids, file, line };
+}
 
 /** The model without its head. @throws RunError 'wrong-task', 'unsupported' */
 export async function modelFor({ recipe, base, job }: ReadParams): Promise<ClassifierModel> {
