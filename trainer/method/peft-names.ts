@@ -95,8 +95,8 @@ function renamed(name: string, pattern: RegExp, layers: string, names: readonly 
 }
 
 /**
- * What the names of all modules but the heads begin with, up to the first dot: the name of the model without a head in the class that has one, such as
- * `bert.`; empty if the names are those of the class without a head.
+ * The shared start of the names of all modules except the heads, up to the first dot: the name of the model without a head in the class that has one,
+ * such as `bert.`. Empty if the names are those of the class without a head.
  */
 export function basePrefix({ modules, heads = [] }: BaseNames): string {
   const [first = '', ...names] = modules.filter(module => !heads.includes(module)).map(({ name }) => name);
@@ -106,7 +106,7 @@ export function basePrefix({ modules, heads = [] }: BaseNames): string {
 
 interface BaseNames {
   readonly modules: readonly ModuleSpec[];
-  /** Of a classifier or an embedder. */
+  /** The heads of a classifier or an embedder. */
   readonly heads?: readonly ModuleSpec[];
 }
 
