@@ -10,7 +10,7 @@ export function checkDevice({ description }: Engine, device: Device): void {
   if (description.device !== device)
     throw new EngineError(
       device === 'gpu'
-        ? `a GPU was asked for, and the engine is ${description.summary}. To install one that computes there: rowtune engine install --variant cuda, or --variant pjrt`
+        ? `--device gpu was given, but the engine is ${description.summary}. To install one that computes there: rowtune engine install --variant cuda, or --variant pjrt`
         : `the engine is ${description.summary}: add --device gpu`,
     );
 }

@@ -147,7 +147,7 @@ type Target = ReturnType<Page['locator']>;
 
 async function boxOf(target: Target): Promise<{ x: number; y: number; width: number; height: number }> {
   const box = await target.boundingBox();
-  if (box === null) throw new Error('what is to be measured is not in sight');
+  if (box === null) throw new Error('the measured element is not visible');
   return box;
 }
 

@@ -38,7 +38,7 @@ export const disturbed = (rows: readonly RawRow[], cores: number): string[] =>
     const lost = row.threads === 1 && row.cpuShare < QUIET_CPU_SHARE;
     if (lost) return [`${describe(row)}: other processes took ${Math.round(100 * (1 - row.cpuShare))}% of its core`];
     const isBusy = row.loadAverage > cores + QUIET_EXTRA_LOAD;
-    return isBusy ? [`${describe(row)}: others were at work before it started (load ${row.loadAverage.toFixed(1)})`] : [];
+    return isBusy ? [`${describe(row)}: other processes were busy before it started (load ${row.loadAverage.toFixed(1)})`] : [];
   });
 
 export const table = (header: readonly string[], lines: readonly (readonly string[])[]): string =>

@@ -28,7 +28,7 @@ function nodeThatTravels() {
   const isWhole = statSync(process.execPath).size >= LEAST_NODE_BYTES;
   if (process.platform === 'linux' && process.arch === 'x64' && isWhole) return process.execPath;
   throw new StepError(
-    `the kit carries the Node that makes it to a Linux x64 machine, and ${process.execPath} (${process.platform} ${process.arch}) cannot go there: make the kit with Node for Linux x64 from nodejs.org`,
+    `the kit carries the Node that makes it to a Linux x64 machine, and ${process.execPath} (${process.platform} ${process.arch}) does not run there: make the kit with Node for Linux x64 from nodejs.org`,
   );
 }
 

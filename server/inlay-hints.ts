@@ -30,7 +30,7 @@ export function inlayHints(view: RecipeView): Hint[] {
   add(['r', 'ratio', 'method', 'model'], trainedText(view));
   const { estimate, values } = view;
   if (estimate !== undefined) {
-    const condition = view.farDaemon === undefined || view.card !== undefined ? '' : ' if so much is free there';
+    const condition = view.farDaemon === undefined || view.card !== undefined ? '' : ' if that much is free on the daemon’s machine';
     const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}${condition}` : '';
     const label = `${byteSize(estimate.runBytes)}${ofFree(view)}${level}`;
     add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));

@@ -7,7 +7,7 @@ import { byteSize, grouped, percent } from '../trainer/protocol/text/format.ts';
 
 type Say = (estimate: RecipeEstimate, values: RecipeView['values']) => string;
 
-const elsewhere = (offloadedBytes: number): string => (offloadedBytes > 0 ? `, and ${byteSize(offloadedBytes)} more lie elsewhere` : '');
+const elsewhere = (offloadedBytes: number): string => (offloadedBytes > 0 ? `, plus ${byteSize(offloadedBytes)} stored elsewhere` : '');
 
 /** Settings that affect memory, and a sentence for each. */
 const sentences: Readonly<Record<string, Say>> = {

@@ -108,7 +108,7 @@ const ratiosTable = (ratios: readonly GpuRatio[]): string =>
 function smokeLine(what: string, smoke: Smoke | undefined): string {
   if (!smoke) return `- ${what}: not run.`;
   const { passed, failed, left, seconds } = smoke;
-  const out = left > 0 ? ` The time did not allow ${left} more.` : '';
+  const out = left > 0 ? ` ${left} more were skipped for lack of time.` : '';
   const wrong = failed.map(reason => `\n  - ${reason}`).join('');
   return `- ${what}: ${passed} passed, ${failed.length} failed, in ${seconds.toFixed(0)} s.${out}${wrong}`;
 }

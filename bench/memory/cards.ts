@@ -218,7 +218,7 @@ interface Tables {
   readonly paper: readonly string[];
 }
 
-const markdown = ({ predicted, compiled, missing, paper }: Tables): string => `# Memory on cards that are not there
+const markdown = ({ predicted, compiled, missing, paper }: Tables): string => `# Memory on cards that are not installed
 
 \`npm run bench -- --cards\`. GPU: unmeasured. Nothing here was run on a card.
 

@@ -279,7 +279,7 @@ export function apartNote({ sourceA, sourceB }: Pick<Picture, 'sourceA' | 'sourc
   const own = new Set(a.map(({ name }) => name));
   if (a.length === 0 || b.length === 0 || b.some(({ name }) => own.has(name))) return undefined;
   const [of, other] = [a, b].map(modules => unitsOf(modules));
-  if (of === other) return 'A and B have no module in common, so nothing of them can be compared.';
+  if (of === other) return 'A and B have no module in common, so they cannot be compared.';
   return `A has ${of} and B has ${other}, which cannot be compared with each other. Each has its own cells.`;
 }
 

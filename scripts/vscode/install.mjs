@@ -81,7 +81,7 @@ function compile(vscode, packages, node, env) {
     // Under `npm test`, the project's own .npmrc, which disables scripts of packages, would apply here, too.
     npm(['rebuild', '--ignore-scripts=false', ...packages], { cwd: vscode, env, stdio: 'ignore' });
   } catch (error) {
-    say(`${error.message}; continuing where the parts load`);
+    say(`${error.message}; continuing if the parts load`);
   }
   const script = `${JSON.stringify(packages)}.forEach(name => require(name))`;
   const { status, stderr } = spawnSync(node, ['-e', script], { cwd: vscode, encoding: 'utf8' });

@@ -97,7 +97,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
       context: task.context,
     });
     expect(last).toMatchObject({ type: 'result', value: { steps: 5 } });
-    expect(readFileSync(join(runDir, 'log.txt'), 'utf8')).toContain('continues with the sum of what they had lost');
+    expect(readFileSync(join(runDir, 'log.txt'), 'utf8')).toContain('continues with the sum of the rounding errors of all');
   });
 
   test('a rank with another recipe is refused before anything is trained', async () => {

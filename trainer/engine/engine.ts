@@ -153,7 +153,7 @@ export interface Session {
 /** Checks that a program runs on one device. @throws EngineError for a program with several devices, on an engine that supports one */
 export function requireOneDevice({ signatures }: Program): void {
   const [name, signature] = Object.entries(signatures).find(([, { replicas = 1 }]) => replicas > 1) ?? [];
-  if (signature) throw new EngineError(`${name} runs on ${signature.replicas} devices at the same time, and this engine on one`);
+  if (signature) throw new EngineError(`${name} needs ${signature.replicas} devices, but this engine supports only one`);
 }
 
 /** Thrown if the engine is missing, broken, or asked for something it does not support; the message names the command that fixes it. */

@@ -170,7 +170,7 @@ export async function writeSentenceModules(dir: string, params: WriteSentenceMod
   if (normalize) {
     // The module list names this folder, and Git and archives do not keep empty folders.
     await mkdir(join(dir, normalizeDir));
-    await writeTextFile(join(dir, normalizeDir, 'README.md'), 'Brings vectors to length 1.\n');
+    await writeTextFile(join(dir, normalizeDir, 'README.md'), 'Normalizes vectors to length 1.\n');
   }
   for (const { at, width, out, biased } of dense) {
     await mkdir(join(dir, at), { recursive: true });

@@ -34,7 +34,7 @@ export function fromBfloat16(bits: Uint16Array): Float32Array {
 /** Returns the values, which must be float32. @throws GraphError if they have another type */
 export function float32Of(data: HostArray | 'zeros'): Float32Array {
   if (data instanceof Float32Array) return data;
-  throw new GraphError(`a ${data === 'zeros' ? 'variable of zeros' : data.constructor.name} where a Float32Array is due`);
+  throw new GraphError(`expected a Float32Array, got a ${data === 'zeros' ? 'variable of zeros' : data.constructor.name}`);
 }
 
 const BYTES: Record<DType, number> = { float32: 4, bfloat16: 2, int32: 4, uint8: 1, int8: 1, bool: 1 };

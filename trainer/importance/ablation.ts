@@ -56,7 +56,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
     const { nll, losses } = task.evaluation(new Tracer({ graph, storage }), shape);
     // Preference pairs have both: the loss of each pair, and that of each token of their answers.
     const found = losses ?? nll;
-    if (!found) throw new Error('the task tells no loss of single samples');
+    if (!found) throw new Error('the task does not report the loss of each sample');
     return [signatureOf(shape), { graph, outputs: { losses: found }, effects: [] }] as const;
   });
   const session = await engine.compile({ ...assemble(Object.fromEntries(traces)), places: params.hosted });

@@ -56,7 +56,7 @@ export function describeRecompute(
 ): string {
   const { totalBytes, weightsBytes, optimizerBytes, offloadedBytes, engineOverheadBytes } = estimate;
   const split = `${byteSize(weightsBytes)} weights, ${byteSize(optimizerBytes)} optimizer, ${describeActivations({ estimate, full })}, ${byteSize(engineOverheadBytes)} engine`;
-  const elsewhere = offloadedBytes > 0 ? `, in addition to ${byteSize(offloadedBytes)} that lie elsewhere` : '';
+  const elsewhere = offloadedBytes > 0 ? `, plus ${byteSize(offloadedBytes)} stored elsewhere` : '';
   const isAll = usableBytes === availableBytes;
   const memory = `about ${byteSize(totalBytes)} (${split}) of ${byteSize(availableBytes)} free${isAll ? ' on the GPU' : ''}${elsewhere}`;
   if (recompute !== 'auto') return `recompute: ${policy}; ${memory}`;

@@ -234,7 +234,7 @@ function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel):
   if (!readsBase(recipe)) return attachment;
   if (attachment.taken)
     throw new TargetError(
-      'the weights are held without the start of the factors, so they are not the base: set preference.reference: cached',
+      'the stored weights exclude the initial factors, so they are not the base: set preference.reference: cached',
     );
   const { noLiveReference } = methodCatalog[attachment.method];
   if (noLiveReference !== undefined)

@@ -41,7 +41,7 @@ export async function submitJob(script: string, log: string): Promise<string> {
   const answer = (await ask('sbatch', ['--parsable', `--output=${log}`, script])).join('\n');
   // "12" or "12;cluster", after warnings.
   const id = /^(\d+)(?:;.*)?$/m.exec(answer)?.[1];
-  if (id === undefined) throw new RunError('slurm-failed', `sbatch gave no number of a job: ${answer}`);
+  if (id === undefined) throw new RunError('slurm-failed', `sbatch returned no job id: ${answer}`);
   return id;
 }
 

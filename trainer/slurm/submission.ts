@@ -23,7 +23,7 @@ export async function readSubmission(folder: string): Promise<Submission | undef
   if (!existsSync(file)) return undefined;
   const { data } = record.safeParse(recordIn(await readRegularText(file, MAX_STATE_BYTES)));
   if (!data)
-    throw new RunError('slurm-failed', `${file} does not name a job of Slurm`, 'Find the job with squeue --me, then delete the file');
+    throw new RunError('slurm-failed', `${file} does not contain a Slurm job id`, 'Find the job with squeue --me, then delete the file');
   return data;
 }
 

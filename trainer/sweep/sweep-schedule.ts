@@ -119,7 +119,7 @@ export class SweepSchedule {
   take({ run, until }: Segment): void {
     const choice = this.choose();
     if (choice?.segment.run !== run || choice.segment.until !== until)
-      throw new Error(`run ${run} until ${until} is not what the results decide`);
+      throw new Error(`the start of run ${run} until ${until} does not follow from the results`);
     choice.take();
     this.segments.push(choice.segment);
   }

@@ -63,7 +63,7 @@ export async function readNeuronRows(file: string): Promise<NeuronRow[]> {
   return text.split('\n').flatMap((line, i) => {
     if (line.trim() === '') return [];
     const parsed = rowSchema.safeParse(JSON.parse(line));
-    if (!parsed.success) throw new Error(`${file}:${i + 1} is no row of the study of neurons: ${parsed.error.issues[0]?.message}`);
+    if (!parsed.success) throw new Error(`${file}:${i + 1} is not a valid row: ${parsed.error.issues[0]?.message}`);
     return [parsed.data];
   });
 }

@@ -26,7 +26,7 @@ const newer = (name, isOne) => ranges(code => isOne(String.fromCodePoint(code)) 
 const tables = {
   NEWER_PUNCTUATION: ['Punctuation that its tables do not have as such.', newer('punctuation', c => /[!-/:-@[-`{-~\p{P}]/u.test(c))],
   FORMER_PUNCTUATION: [
-    'Was punctuation, and is something else by now.',
+    'Formerly punctuation.',
     ranges(code => inside('punctuation', code) && !/[!-/:-@[-`{-~\p{P}]/u.test(String.fromCodePoint(code))),
   ],
   NEWER_MARKS: ['Combining marks.', newer('accents', c => /\p{M}/u.test(c))],

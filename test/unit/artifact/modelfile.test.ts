@@ -90,7 +90,7 @@ describe('as Go templates', () => {
   });
 
   test('one that counts its turns is left out', async () => {
-    expect(goTemplate(await tokenizerWith(COUNTING))).toEqual({ reason: expect.stringContaining('more than to wrap each turn') });
+    expect(goTemplate(await tokenizerWith(COUNTING))).toEqual({ reason: expect.stringContaining('more than wrap each turn') });
   });
 });
 

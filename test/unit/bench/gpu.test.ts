@@ -132,7 +132,7 @@ describe('report', () => {
 
   test('says what was checked, measured, predicted, failed and left out', () => {
     const text = gpuMarkdown(results);
-    expect(text).toContain('60 passed, 1 failed, in 40 s. The time did not allow 3 more.\n  - exp of zero: value deviates by 1e-2');
+    expect(text).toContain('60 passed, 1 failed, in 40 s. 3 more were skipped for lack of time.\n  - exp of zero: value deviates by 1e-2');
     expect(text).toContain('- Model folders, next to Transformers: not run.');
     expect(text).toContain('| rowtune lora r16 dropout 0 block bfloat16 | 42.0 | 0.700 | 2926 | 50% | 16.76 | 15.93 | −5.0% | 11.500 |');
     expect(text).toContain('## Failed\n\n- PyTorch: out of memory');

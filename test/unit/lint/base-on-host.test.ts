@@ -48,7 +48,7 @@ test('one that then fits says so, and has a fix', async () => {
   );
   expect(fixes.filter(({ preferred }) => preferred)).toHaveLength(1);
   expect(memoryText(view, 'base_offload')).toContain(
-    'With engine=pjrt base_offload=host recompute=block, the run would take 5.0 GB, and 14.0 GB more lie elsewhere.',
+    'With engine=pjrt base_offload=host recompute=block, the run would take 5.0 GB, plus 14.0 GB stored elsewhere.',
   );
 });
 

@@ -106,7 +106,7 @@ test('a run that was submitted after Slurm was asked is not taken for one that h
 test('a damaged record of a job is named, and says nothing about its run', async () => {
   slurm.submit(at('damaged'), '13');
   writeFileSync(`${at('damaged')}.slurm/job.json`, '{"id": "thirteen"');
-  await expect(readSubmission(at('damaged'))).rejects.toThrow(/damaged\.slurm.job\.json does not name a job of Slurm/);
+  await expect(readSubmission(at('damaged'))).rejects.toThrow(/damaged\.slurm.job\.json does not contain a Slurm job id/);
   expect(await readRun(at('damaged'))).toBeUndefined();
 });
 

@@ -193,7 +193,7 @@ describe('inlay hints', () => {
   it('say nothing of the free memory of another machine', async () => {
     const farDaemon = { url: 'wss://gpu-box:8421' };
     const view = await viewOf('model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n', { folder, farDaemon });
-    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ MB, recompute: none if so much is free there$/);
+    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ MB, recompute: none if that much is free on the daemon’s machine$/);
   });
 
   it.each([

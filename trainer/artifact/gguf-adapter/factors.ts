@@ -42,7 +42,7 @@ export function factorsOf(model: CausalModel, weights: WeightSource, adapter: Ad
   if (wrong.length > 0) {
     const more = wrong.length > MOST_NAMED ? ` and ${wrong.length - MOST_NAMED} more` : '';
     throw new ExportError(
-      `llama.cpp's adapters have factors of linear layers alone, and not what was trained in ${wrong.slice(0, MOST_NAMED).join(', ')}${more}: export it as gguf`,
+      `llama.cpp's adapters support only linear layers; they cannot express what was trained in ${wrong.slice(0, MOST_NAMED).join(', ')}${more}: export it as gguf`,
     );
   }
   const { tensors, shared = [] } = form.toPeft({ model, weights: withInitial(model, weights), adapter, modules: tuned });
@@ -64,7 +64,7 @@ export function factorsOf(model: CausalModel, weights: WeightSource, adapter: Ad
 export const rankOf = ({ b }: Factors): number => required(b.shape[1], `the rank of ${b.name}`);
 
 function whyNot({ description, tensors }: Adapter, { name, kind, weight, bias }: ModuleSpec): string | undefined {
-  if (kind !== 'linear' || weight.shape.length !== 2) return kind === 'linear' ? 'no matrix' : `of the kind ${kind}`;
+  if (kind !== 'linear' || weight.shape.length !== 2) return kind === 'linear' ? 'not a matrix' : `of the kind ${kind}`;
   if (description.whole.includes(name)) return 'trained whole';
   if (description.elements.has(name)) return 'single elements of it were trained';
   if (description.lora.get(name)?.hasBias || (bias && tensors.has(bias.name))) return 'its bias was trained';

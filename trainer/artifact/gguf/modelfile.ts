@@ -125,7 +125,7 @@ function textsOf(tokenizer: Tokenizer, jinja: ChatTemplate): Texts | Reason {
   const ends = tokenizer.eosIds.flatMap(id => tokenizer.token(id) ?? []);
   const chat = linear(render, { begin, ends });
   const start = chat && startWithoutSystem(render, chat);
-  if (chat === undefined || start === undefined) return { reason: 'its chat template does more than to wrap each turn' };
+  if (chat === undefined || start === undefined) return { reason: 'its chat template does more than wrap each turn' };
   const lead = addsOwnBegin(tokenizer, chat.lead) ? '' : chat.lead;
   const template = goText({ ...chat, lead }, start.head);
   return template === undefined

@@ -49,7 +49,7 @@ function exportable({ model }: Opened): ClassifierModel {
     throw new ExportError(
       `a ${model.family} is a decoder, which is not written to ONNX even where it classifies or gives vectors: export it as merged`,
     );
-  if (model.pooling?.dense) throw new ExportError('layers behind the pooling (Dense) are not written to ONNX: export it as merged');
+  if (model.pooling?.dense) throw new ExportError('layers after the pooling (Dense) are not written to ONNX: export it as merged');
   return model;
 }
 

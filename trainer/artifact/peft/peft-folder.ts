@@ -105,7 +105,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
     if (layers.includes(module) && description.modules.includes(name))
-      return [`${name} (a layer behind the pooling, which is no part of the model that PEFT adapts)`];
+      return [`${name} (a layer after the pooling, which PEFT does not adapt)`];
     const isTuned = rows.has(name) || columns.has(name) || lora.has(name) || elements.has(name);
     if (isTuned && isParameterTarget(model, module)) {
       if (!form.takesParameters) return [`${name} (a parameter of the model in memory, which PEFT tunes by LoRA alone)`];

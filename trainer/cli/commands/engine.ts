@@ -46,7 +46,7 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
         .default('auto'),
     )
     .option('--compile-only', 'with a CUDA plugin: only what it takes to compile for cards that are not there')
-    .option('--plugin <file>', 'uses a PJRT plugin that lies on this machine instead, for example libtpu.so')
+    .option('--plugin <file>', 'uses a PJRT plugin on this machine instead, for example libtpu.so')
     .addOption(
       new Option(
         '--with <tool>',

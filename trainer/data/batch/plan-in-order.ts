@@ -48,7 +48,7 @@ interface Cutter {
 
 /** Plans the batches. @throws DataError if there is no sample, or from reading sizes */
 export function planInOrder(sizes: List<SampleSize>, settings: BatchSettings): BatchPlan {
-  if (settings.packing) throw new TypeError('lengths decide the rows of these batches');
+  if (settings.packing) throw new TypeError('packing needs the lengths of all samples');
   if (sizes.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
   const rows = rowsInOrder(sizes, settings);
   const whole = { ...settings, batchSize: settings.batchSize * (settings.parts?.count ?? 1) };

@@ -48,7 +48,7 @@ async function writerIn(folder: string | undefined, { log }: LargeData): Promise
   try {
     return await fileIndex(folder);
   } catch (error) {
-    log('warning', `the places of samples are not cached (${messageOf(error)}): they take memory`);
+    log('warning', `sample positions are kept in memory, because the cache cannot be written: ${messageOf(error)}`);
     return memoryIndex();
   }
 }

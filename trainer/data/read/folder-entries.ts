@@ -34,7 +34,7 @@ export async function folderEntries(folder: string, depth = 0): Promise<FolderEn
   if (depth > MAX_DEPTH)
     throw new DataError({
       file: folder,
-      problem: `lies more than ${MAX_DEPTH} folders deep`,
+      problem: `is nested more than ${MAX_DEPTH} folders deep`,
       advice: 'Take out the symbolic link that leads back up, or name a folder further down',
     });
   const entries = await readdir(folder, { withFileTypes: true });

@@ -67,7 +67,7 @@ export function findMpi(cacheDir: string, environment: Environment): FoundMpi {
 export function findMpiLibrary({ launcher, mpi, rank, size, localSize }: World, cacheDir: string, environment: Environment): string {
   if (mpi === undefined)
     throw new EngineError(
-      `${launcher} started this process as rank ${rank} of ${size}, ${localSize} of them on this machine, and does not say where the others are. List the addresses of all ${size} processes in the order of their ranks, in TF_CONFIG: {"cluster": {"worker": ["host:port", …]}}; or start them with mpirun or srun`,
+      `${launcher} started this process as rank ${rank} of ${size}, ${localSize} of them on this machine, but did not give the addresses of the others. List the addresses of all ${size} processes in the order of their ranks, in TF_CONFIG: {"cluster": {"worker": ["host:port", …]}}; or start them with mpirun or srun`,
     );
   const library = findLibrary(mpi, libraryFolders(environment)) ?? (mpi === 'MPICH' ? locateMpich(cacheDir)?.library : undefined);
   if (library !== undefined) return library;

@@ -41,7 +41,7 @@ interface Ranks {
 /** Returns a tensor, typed by its rank, which tfjs's types require. @throws EngineError if it has a different rank */
 export function ofRank<R extends keyof Ranks>(x: Tensor, rank: R): Ranks[R];
 export function ofRank(x: Tensor, rank: number): Tensor {
-  if (x.rank !== rank) throw new EngineError(`a tensor of rank ${x.rank} where one of rank ${rank} is due`);
+  if (x.rank !== rank) throw new EngineError(`expected a tensor of rank ${rank}, got rank ${x.rank}`);
   return x;
 }
 

@@ -27,7 +27,7 @@ export function loadAddon({ name, folder }: InstalledEngine): Addon {
     return engineRequire(folder)(addonPath(folder)) as Addon;
   } catch (error) {
     throw new EngineError(
-      `${name} does not load: ${messageOf(error)}\nInstall it anew: rowtune engine remove ${name} && rowtune engine install`,
+      `${name} does not load: ${messageOf(error)}\nReinstall it: rowtune engine remove ${name} && rowtune engine install`,
     );
   }
 }

@@ -60,7 +60,7 @@ export async function chooseAgain(
   const count = (lists: Iterable<{ readonly length: number }>): number => [...lists].reduce((sum, { length }) => sum + length, 0);
   job.log(
     'info',
-    `rows are chosen again after update ${state.step}: ${count(Object.values(kept))} of ${count(selection.values())} stay, the others of before are as in the base`,
+    `rows are chosen again after update ${state.step}: ${count(Object.values(kept))} of ${count(selection.values())} stay, the dropped ones are reset to the base`,
   );
   return { selection, choice: { step: state.step, kept } };
 }

@@ -54,7 +54,7 @@ export const addedVectors: AddedTensors = {
 
 /** Returns the sizes of the matrices. Throws for an adapter that does not state them. */
 export function shapeOf(vera: VeraShape | undefined): VeraShape {
-  if (!vera) throw new Error('the adapter does not tell the matrices of vera');
+  if (!vera) throw new Error('the adapter does not state the sizes of VeRA's matrices');
   return vera;
 }
 

@@ -50,7 +50,7 @@ export const activations: Readonly<Record<string, Activation>> = {
 /** Returns the activation with this name. The config reader has already checked the name. */
 export function activationOf(name: string): Activation {
   const found = activations[name];
-  if (!found) throw new Error(`there is no activation '${name}'`);
+  if (!found) throw new Error(`unknown activation '${name}'`);
   return found;
 }
 

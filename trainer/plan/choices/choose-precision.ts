@@ -24,7 +24,7 @@ export async function choosePrecision({ recipe, job, model, checkpoint }: Choose
   const dtype = wanted ?? (await fasterType(engine, job));
   const { name, narrowConvolutions } = engine.description;
   if (!engineCatalog[name].holdsFewerBits && (dtype === 'bfloat16' || recipe.quantize !== 'none'))
-    job.log('warning', 'the portable engine holds bfloat16 and 8-bit numbers in 32 bits: the results are the same, but nothing is saved');
+    job.log('warning', 'the portable engine stores bfloat16 and 8-bit values in 32 bits: the results are the same, but no memory is saved');
   const convolves = model.modules.some(({ kind }) => kind === 'conv');
   if (engineCatalog[name].holdsFewerBits && dtype === 'bfloat16' && convolves && !narrowConvolutions)
     job.log('info', 'dtype: bfloat16; convolutions are computed in float32, since this processor has no AVX512-BF16 instructions');

@@ -165,7 +165,7 @@ function bytesOf(data: HostArray): Uint8Array {
 /** Returns the next value of a snapshot, which has the same order as the names. */
 async function nextValue(snapshot: AsyncGenerator<{ spec: VariableSpec; data: HostArray }>, name: string): Promise<HostArray> {
   const { value, done } = await snapshot.next();
-  if (done || value.spec.name !== name) throw new Error(`the snapshot has ${done ? 'no tensor' : value.spec.name} where ${name} is due`);
+  if (done || value.spec.name !== name) throw new Error(`expected ${name} in the snapshot, got ${done ? 'no tensor' : value.spec.name}`);
   return value.data;
 }
 

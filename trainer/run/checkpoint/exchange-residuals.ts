@@ -46,7 +46,7 @@ export async function restoreResiduals(ranks: Ranks | undefined, { folder, state
   if (!isSame)
     job.log(
       'info',
-      `${files.length} processes saved this checkpoint: the first of ${ranks.size} continues with the sum of what they had lost`,
+      `${files.length} processes saved this checkpoint: the first of ${ranks.size} continues with the sum of the rounding errors of all`,
     );
   const own = isSame ? [fileOf(ranks.rank)] : ranks.isFirst ? files : [];
   for (const file of own) await addFrom(path.join(folder, file), state.files?.[file], ranks);

@@ -47,7 +47,7 @@ export function globalsOf(formatTime: (format: string) => string): ReadonlyMap<s
 
 /** @throws TemplateError for a name that Transformers does not let a template assign */
 export function setField(namespace: Namespace, name: string, value: Value): void {
-  if (name.startsWith('_')) throw new TemplateError(`a namespace can not hold ${name}, which begins with an underscore`);
+  if (name.startsWith('_')) throw new TemplateError(`a namespace cannot have the field ${name}, because it starts with an underscore`);
   namespace.fields.set(name, value);
 }
 

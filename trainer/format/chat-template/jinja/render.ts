@@ -227,7 +227,7 @@ function assign(target: Target, value: Value, scope: Scope): void {
 
 /** Applies the filters of a block to its text. */
 function filtered(filter: Expression, text: string, scope: Scope): Value {
-  if (filter.type !== 'filter') throw new TemplateError('a block is filtered by filters alone');
+  if (filter.type !== 'filter') throw new TemplateError('a filter block accepts only filters');
   const of: Expression = { type: 'constant', value: filter.of === undefined ? text : str(filtered(filter.of, text, scope)) };
   return evaluate({ ...filter, of }, scope);
 }

@@ -8,7 +8,7 @@ import type { Labels } from '../labels.ts';
 
 /** @throws ModelConfigError if an image model is given text */
 export function pixelsOf(batch: ClassifierBatch): Node {
-  if (batch.kind !== 'image') throw new ModelConfigError('this model reads images, and was given text');
+  if (batch.kind !== 'image') throw new ModelConfigError('this model takes images, not text');
   return batch.pixels;
 }
 

@@ -47,7 +47,7 @@ export const debertaKeys = {
   cls_dropout: computed(rate.nullish()),
   // Options of larger models: a convolution, smaller embeddings, another head size.
   conv_kernel_size: { class: 'refused', unless: () => [0] },
-  ...withoutEffect('is of the convolution, which conv_kernel_size asks for', 'conv_act', 'conv_groups'),
+  ...withoutEffect('belongs to the convolution, which conv_kernel_size enables', 'conv_act', 'conv_groups'),
   embedding_size: widthOf(c => Number(c.hidden_size)),
   attention_head_size: widthOf(c => Number(c.hidden_size) / Number(c.num_attention_heads)),
   pooler_hidden_size: widthOf(c => Number(c.hidden_size)),

@@ -11,7 +11,7 @@ export type TokenBatch = Extract<ClassifierBatch, { kind: 'tokens' }>;
 
 /** @throws ModelConfigError if a text model is given an image */
 export function tokensOf(batch: ClassifierBatch): TokenBatch {
-  if (batch.kind !== 'tokens') throw new ModelConfigError('this model reads text, and was given an image');
+  if (batch.kind !== 'tokens') throw new ModelConfigError('this model takes text, not images');
   return batch;
 }
 

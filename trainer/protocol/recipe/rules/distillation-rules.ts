@@ -46,7 +46,7 @@ export const distillationRules: readonly Rule[] = [
       return {
         at,
         on: 'key',
-        message: `'${at}' stands in place of distillation.teacher; remove one of them`,
+        message: `'${at}' replaces distillation.teacher; remove one of them`,
         suggestion: { kind: 'remove-key' },
       };
     },

@@ -121,7 +121,7 @@ export const methodRules: readonly Rule[] = [
   {
     code: 'base-offload-of-engine',
     severity: 'error',
-    doc: 'The weights of the base lie in host memory only on an engine whose programs move them.',
+    doc: 'The weights of the base are kept in host memory only on an engine whose programs move them.',
     reads: ['base_offload', 'engine'],
     check: ({ base_offload, engine }) =>
       base_offload === 'none' || engineCatalog[plannedEngine(engine)].hostsWeights
@@ -135,7 +135,7 @@ export const methodRules: readonly Rule[] = [
   {
     code: 'base-offload-of-method',
     severity: 'error',
-    doc: 'Weights lie in host memory if no update changes them, or changes a part of them.',
+    doc: 'Weights are kept in host memory if no update changes them, or changes only a part of them.',
     reads: ['base_offload', 'method', 'importance.measure', 'importance.scores'],
     check: recipe => {
       if (recipe.base_offload === 'none') return undefined;

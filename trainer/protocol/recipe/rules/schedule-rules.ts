@@ -96,7 +96,7 @@ export const scheduleRules: readonly Rule[] = [
   {
     code: 'floor-above-rate',
     severity: 'error',
-    doc: 'The floor of a cosine schedule lies below the learning rate.',
+    doc: 'The floor of a cosine schedule is below the learning rate.',
     reads: ['min_learning_rate', 'learning_rate', 'lr_scheduler_type', 'method'],
     check: ({ min_learning_rate, learning_rate, lr_scheduler_type }) =>
       lr_scheduler_type === 'cosine' && min_learning_rate > learning_rate

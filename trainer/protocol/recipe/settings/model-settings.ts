@@ -177,7 +177,7 @@ export const methodSettings = {
     integer({ min: 1, max: 1_000_000 }),
     {
       doc: 'The number of trained rows or columns per layer (spsft), or the rank (lora and its variants); shira trains as many elements as factors of this rank have.',
-      memory: 'Trainable parameters, gradients and optimizer state grow linearly (hardly, with vera).',
+      memory: 'Trainable parameters, gradients and optimizer state grow linearly (barely with VeRA).',
     },
     {
       text: '32 for spsft without ratio, 256 for vera, 16 for other methods with a rank',

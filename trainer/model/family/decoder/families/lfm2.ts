@@ -34,7 +34,7 @@ export const lfm2SharedKeys = {
   conv_bias: biased,
   // An older name, which takes precedence over the newer one.
   tie_embedding: computed(z.boolean().nullish()),
-  ...withoutEffect('is not read: norm_eps counts', 'rms_norm_eps', 'block_norm_eps'),
+  ...withoutEffect('is ignored; norm_eps applies', 'rms_norm_eps', 'block_norm_eps'),
   ...withoutEffect('is not read: the gate of the MLP is SiLU, and nothing is dropped', 'hidden_act', 'attention_dropout'),
   ...withoutEffect(NOT_READ, 'block_dim', 'conv_dim', 'conv_dim_out', 'num_heads', 'theta', 'use_pos_enc', 'block_use_swiglu'),
   ...withoutEffect('belongs to the code of Transformers, not to a file', 'number_of_conv_states'),

@@ -19,7 +19,7 @@ export const expertKeys = {
   ...decoderKeys,
   // If true, Transformers adds the loss that balances the experts.
   ...refusedUnless([false], 'output_router_logits'),
-  ...withoutEffect('is of the loss that balances the experts, which output_router_logits turns on', 'router_aux_loss_coef'),
+  ...withoutEffect('belongs to the load-balancing loss, which output_router_logits enables', 'router_aux_loss_coef'),
 } as const;
 
 /** Transformers 4 writes either key, Transformers 5 the second one. */
