@@ -169,13 +169,13 @@ const GUESSED_START_SECONDS: Record<Implementation, number> = { rowtune: 4, pyto
 const GUESSED_COMPILE_SECONDS = 90;
 const GUESSED_GAIN_PER_CORE = 0.7;
 /** Speed-up of bfloat16 on a processor with bfloat16 products. */
-const GUESSED_GAIN_OF_HALF = 1.5;
+const GUESSED_BFLOAT16_SPEEDUP = 1.5;
 
 export function guessSeconds(one: Configuration, threads: number, steps: number): number {
   const { implementation, method, model, batch, tokens, dtype, setting } = one;
   const own = benchModels[model];
   const size = (own.cost * batch * tokens) / (own.batch * own.tokens);
-  const gain = (1 + GUESSED_GAIN_PER_CORE * (threads - 1)) * (dtype === 'float32' ? 1 : GUESSED_GAIN_OF_HALF);
+  const gain = (1 + GUESSED_GAIN_PER_CORE * (threads - 1)) * (dtype === 'float32' ? 1 : GUESSED_BFLOAT16_SPEEDUP);
   const perStep = (GUESSED_STEP_SECONDS[implementation][method] * size) / gain;
   return (
     GUESSED_START_SECONDS[implementation] +

@@ -31,7 +31,7 @@ const NODE_ENTRIES = {
 };
 
 /** Replaces `import.meta.url`, because VS Code loads an extension with `require`. */
-const OWN_URL = "const bundleUrl = require('node:url').pathToFileURL(__filename).href;";
+const BUNDLE_URL = "const bundleUrl = require('node:url').pathToFileURL(__filename).href;";
 
 /** Omits zod's messages in fifty other languages, which are two thirds of its size and would be parsed by every window. */
 const ENGLISH_ONLY = {
@@ -44,7 +44,7 @@ const ENGLISH_ONLY = {
 };
 
 /** Keeps code that the extension loads on demand in its own file, so that the editor parses less at startup. */
-const LATER_APART = {
+const LAZY_MODULES = {
   name: 'lazy-modules-apart',
   setup: ({ onResolve }) =>
     onResolve({ filter: /\/lazy-modules\.ts$/ }, ({ kind }) =>
@@ -64,14 +64,14 @@ export async function buildBundles({ outdir, isRelease }) {
     buildProcesses({ entryPoints: NODE_ENTRIES, outdir, isRelease }),
     build({
       ...nodeOptions(isRelease),
-      plugins: [ENGLISH_ONLY, LATER_APART],
+      plugins: [ENGLISH_ONLY, LAZY_MODULES],
       entryPoints: { extension: 'client/extension.ts', lazy: 'client/lazy-modules.ts' },
       outdir,
       // Compile imports to `require`, which finds the editor's own module.
       supported: { 'dynamic-import': false },
       outExtension: { '.js': '.cjs' },
       format: 'cjs',
-      banner: { js: OWN_URL },
+      banner: { js: BUNDLE_URL },
       define: { 'import.meta.url': 'bundleUrl' },
     }),
     build({

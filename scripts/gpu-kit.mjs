@@ -24,7 +24,7 @@ exec "$folder/bin/node" "$folder/dist/bench/kit.mjs" "$@"
 `;
 
 /** Returns the Node to include. @returns {string} its path */
-function nodeThatTravels() {
+function portableNode() {
   const isWhole = statSync(process.execPath).size >= LEAST_NODE_BYTES;
   if (process.platform === 'linux' && process.arch === 'x64' && isWhole) return process.execPath;
   throw new StepError(
@@ -47,7 +47,7 @@ async function goldenNames(stage) {
 }
 
 /** Creates the kit's folder, file by file. @returns {Promise<string>} its path */
-async function layOut(parent) {
+async function createKit(parent) {
   const stage = path.join(parent, NAME);
   rmSync(stage, { recursive: true, force: true });
   const folder = (...parts) => {
@@ -62,7 +62,7 @@ async function layOut(parent) {
   ]);
   const inputs = [...copyFiles(dist), ...[programs, bench].flatMap(({ metafile }) => Object.keys(metafile.inputs))];
   writeFileSync(path.join(stage, 'ThirdPartyNotices.txt'), thirdPartyNotices(root, [...new Set(inputs)]));
-  cpSync(nodeThatTravels(), path.join(folder('bin'), 'node'));
+  cpSync(portableNode(), path.join(folder('bin'), 'node'));
   for (const file of ['bin/rowtune.mjs', 'LICENSE', 'package.json']) cpSync(path.join(root, file), path.join(stage, file));
   cpSync(path.join(root, 'bench', 'peers', 'pytorch_peft.py'), path.join(folder('bench', 'peers'), 'pytorch_peft.py'));
   const golden = folder('test', 'golden');
@@ -81,7 +81,7 @@ async function layOut(parent) {
  */
 export async function makeGpuKit(parent = path.join(root, 'dist')) {
   mkdirSync(parent, { recursive: true });
-  const stage = await layOut(parent);
+  const stage = await createKit(parent);
   const archive = path.join(parent, `${NAME}.tar.gz`);
   run('tar', ['--use-compress-program', 'gzip -9', '-cf', archive, '-C', parent, NAME]);
   rmSync(stage, { recursive: true });

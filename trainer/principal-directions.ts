@@ -89,9 +89,9 @@ export function symmetricEigen(matrix: Float64Array, n: number): { readonly valu
   for (let i = 0; i < n; i++) vectors[i * n + i] = 1;
   const total = matrix.reduce((sum, value) => sum + value * value, 0);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
-    let beside = 0;
-    for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) beside += (matrix[p * n + q] as number) ** 2;
-    if (beside <= 1e-30 * total) break;
+    let offDiagonal = 0;
+    for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) offDiagonal += (matrix[p * n + q] as number) ** 2;
+    if (offDiagonal <= 1e-30 * total) break;
     for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) rotate(matrix, vectors, n, p, q);
   }
   const order = Array.from({ length: n }, (_, i) => i).sort((a, b) => (matrix[b * n + b] as number) - (matrix[a * n + a] as number));
@@ -103,9 +103,9 @@ export function symmetricEigen(matrix: Float64Array, n: number): { readonly valu
 
 /** Makes the element (p, q) zero by a rotation of rows and columns p and q. */
 function rotate(matrix: Float64Array, vectors: Float64Array, n: number, p: number, q: number): void {
-  const beside = matrix[p * n + q] as number;
-  if (beside === 0) return;
-  const theta = ((matrix[q * n + q] as number) - (matrix[p * n + p] as number)) / (2 * beside);
+  const offDiagonal = matrix[p * n + q] as number;
+  if (offDiagonal === 0) return;
+  const theta = ((matrix[q * n + q] as number) - (matrix[p * n + p] as number)) / (2 * offDiagonal);
   const tangent = (theta < 0 ? -1 : 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
   const cosine = 1 / Math.sqrt(tangent * tangent + 1);
   const sine = tangent * cosine;

@@ -42,7 +42,7 @@ const OURS: readonly Point[] = [
 ];
 
 /** The outer recompute levels of the other methods. */
-const OURS_TOO: readonly Point[] = (['none', 'sqrt'] as const).flatMap((setting): Point[] => [
+const OTHER_POINTS: readonly Point[] = (['none', 'sqrt'] as const).flatMap((setting): Point[] => [
   ['lora', setting, 0],
   ['lora', setting, 0.1],
   ['full', setting],
@@ -91,7 +91,7 @@ export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams)
     (method !== 'columns' || columns !== undefined) &&
     !(withoutCheckpointing && setting === 'checkpointing') &&
     !(convolutional && implementation === 'pytorch' && method === 'shira');
-  const mine = [...OURS, ...(brief ? [] : OURS_TOO)].map(point('rowtune', dtype)).filter(exists);
+  const mine = [...OURS, ...(brief ? [] : OTHER_POINTS)].map(point('rowtune', dtype)).filter(exists);
   const others = [...THEIRS, ...(brief ? [] : [COMPILED])].map(point('pytorch', dtype)).filter(exists);
   const autocast = dtype === 'bfloat16' ? AUTOCAST.map(point('pytorch', 'autocast')).filter(exists) : [];
   return inTurn(mine, [...others, ...autocast]).map(configuration => ({

@@ -28,7 +28,7 @@ const THEIRS: readonly Point[] = [
 const OURS_WHOLE: readonly Point[] = [['full', 'block']];
 const THEIRS_WHOLE: readonly Point[] = [['full', 'checkpointing']];
 
-const OURS_LATER: readonly Point[] = [
+const LATER_POINTS: readonly Point[] = [
   ['spsft', 'block'],
   ['columns', 'cheap'],
   ['lora', 'cheap'],
@@ -46,7 +46,7 @@ const THEIRS_LATER: readonly Point[] = [
 ];
 
 /** Returns the even number of rows or columns per layer whose parameter count is closest to that of LoRA at a rank. */
-export function unitsLike(config: ConfigJson, rank: number, unit: 'rows' | 'columns'): number {
+export function unitsMatchingLora(config: ConfigJson, rank: number, unit: 'rows' | 'columns'): number {
   const modules = targetModules(loadModel(config), { targetModules: ['all-linear'], freeze: [] });
   const sizes = modules.map(({ weight: { shape } }) => ({ out: shape[0] ?? 1, width: shape[1] ?? 1 }));
   const lora = sizes.reduce((sum, { out, width }) => sum + rank * (out + width), 0);
@@ -60,7 +60,7 @@ function configurationOf(
   [method, setting, rank = LORA_RANK, attention]: Point,
 ) {
   const unit = method === 'columns' ? 'columns' : 'rows';
-  const r = trainsInPlace(method) ? unitsLike(benchConfigs[model], rank, unit) : method === 'lora' ? rank : 0;
+  const r = trainsInPlace(method) ? unitsMatchingLora(benchConfigs[model], rank, unit) : method === 'lora' ? rank : 0;
   return configure(implementation, { method, setting, r, model, dtype: 'bfloat16', ...(attention && { attention }) });
 }
 
@@ -107,6 +107,6 @@ export function gpuPlan({ models, steps, isBrief }: GpuPlanParams): Planned[] {
     ...models.flatMap(model =>
       points(model, [...OURS, ...(trainsWhole(model) ? OURS_WHOLE : [])], [...THEIRS, ...(trainsWhole(model) ? THEIRS_WHOLE : [])]),
     ),
-    ...(isBrief ? [] : models.flatMap(model => points(model, OURS_LATER, THEIRS_LATER))),
+    ...(isBrief ? [] : models.flatMap(model => points(model, LATER_POINTS, THEIRS_LATER))),
   ];
 }

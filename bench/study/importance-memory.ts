@@ -67,7 +67,7 @@ const CLASSES = 2;
 const LARGE_SHAPE = { batch: 1, tokens: 512, targets: 8 };
 const TARGETS = { targetModules: ['all-linear'], freeze: [] };
 /** One measure for each way to compute scores; the others keep the same tensors. */
-const ofMiddle: readonly Pass[] = ['activation', 'taylor', 'taylor_row'];
+const representativePasses: readonly Pass[] = ['activation', 'taylor', 'taylor_row'];
 const passes: readonly Pass[] = measureNames.filter(needsData);
 const request = readRequest<Request>();
 
@@ -197,7 +197,7 @@ async function compareAll(): Promise<void> {
   const large = causalModel(paperModels['Llama-3-8B']);
   const predictedLarge = (pass: Pass): number => predict(pass, causalTask(large), large, [LARGE_SHAPE]);
   const middleDir = await writeLlama1b();
-  const middle = compare(middleDir, ofMiddle);
+  const middle = compare(middleDir, representativePasses);
   await rm(middleDir, { recursive: true });
   const small = compare(request.models.smollm2, [...passes, EXACT]);
   const largeInference = predictedLarge('inference');

@@ -47,7 +47,7 @@ export async function runFor(app: App, views: Views, argument: unknown, pick: Ru
 }
 
 async function pickItem(fitting: Promise<readonly RunItem[]>, { placeHolder, none }: RunPick): Promise<RunItem | undefined> {
-  const chosen = await pickOrTell(
+  const chosen = await pickOrExplain(
     fitting.then(items => items.map(asPick)),
     { placeHolder, none },
   );
@@ -55,7 +55,7 @@ async function pickItem(fitting: Promise<readonly RunItem[]>, { placeHolder, non
 }
 
 /** Opens a list before its items are known; shows a message instead if there are none. */
-export async function pickOrTell<T extends QuickPickItem>(
+export async function pickOrExplain<T extends QuickPickItem>(
   items: Promise<readonly T[]>,
   { none, ...options }: QuickPickOptions & { readonly none: string },
 ): Promise<T | undefined> {

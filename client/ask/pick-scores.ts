@@ -5,7 +5,7 @@ import type { App } from '../app.ts';
 import { uriOf } from '../recipe/recipe-files.ts';
 import { EXCLUDED_GLOB, SCORES_ENDING } from '../recipe/recipe-names.ts';
 import type { Views } from '../views/views.ts';
-import { asPick, pickOrTell, runFor, runItems } from './pick-run.ts';
+import { asPick, pickOrExplain, runFor, runItems } from './pick-run.ts';
 
 const SCORES_GLOB = `**/*${SCORES_ENDING}`;
 /** Maximum number of files found: nobody picks from more. */
@@ -32,7 +32,7 @@ export async function scoresFor(app: App, views: Views, argument: unknown): Prom
     return item?.runDir === undefined ? undefined : { path: item.runDir, label: item.label };
   }
   const none = 'There are no scores yet. Compute them with Rowtune: Compute Importance.';
-  return (await pickOrTell(scoredItems(app, views), { placeHolder: 'Select scores to show', none }))?.source;
+  return (await pickOrExplain(scoredItems(app, views), { placeHolder: 'Select scores to show', none }))?.source;
 }
 
 interface ScoredItem extends QuickPickItem {

@@ -2,7 +2,7 @@
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
-import { asPick, isRunItem, pickOrTell, runItems } from '../ask/pick-run.ts';
+import { asPick, isRunItem, pickOrExplain, runItems } from '../ask/pick-run.ts';
 import { runCommandLine } from '../daemon/run-command-line.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe/recipe-files.ts';
@@ -118,7 +118,7 @@ async function pickEvaluated(context: CommandContext): Promise<RunItem | Uri | u
     return [...group('base models of recipes', bases), ...group('runs', trained)];
   });
   const none = 'There is no recipe and no trained run to evaluate.';
-  return (await pickOrTell(items, { placeHolder: 'Select a model to evaluate on the held-out data', none }))?.what;
+  return (await pickOrExplain(items, { placeHolder: 'Select a model to evaluate on the held-out data', none }))?.what;
 }
 
 interface EvaluatedItem extends QuickPickItem {

@@ -3,7 +3,7 @@ import { window } from 'vscode';
 import { folderName } from '../../trainer/protocol/run/run-names.ts';
 import { type SweepStatus, sweepCsv } from '../../trainer/protocol/run/sweep.ts';
 import { MAX_COMPARED } from '../../trainer/protocol/view/compare.ts';
-import { pickOrTell, runItems } from '../ask/pick-run.ts';
+import { pickOrExplain, runItems } from '../ask/pick-run.ts';
 import { PendingStarts } from '../daemon/pending-starts.ts';
 import { recipeSource, sweepRecipeFor } from '../recipe/recipe-files.ts';
 import type { CommandContext } from './command-context.ts';
@@ -29,7 +29,7 @@ export function sweepCommands(context: CommandContext): CommandTable<'startSweep
       const dirs = [...new Set(items.flatMap(({ sweepDir }) => sweepDir ?? []))];
       return dirs.map(sweepDir => ({ label: folderName(sweepDir), description: sweepDir, sweepDir }));
     });
-    return (await pickOrTell(sweeps, { placeHolder, none: NO_SWEEPS }))?.sweepDir;
+    return (await pickOrExplain(sweeps, { placeHolder, none: NO_SWEEPS }))?.sweepDir;
   }
 
   return {

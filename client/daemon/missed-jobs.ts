@@ -3,7 +3,7 @@ import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts'
 import { kindText, metricText, shortProgressText } from '../status/status-text.ts';
 import { hasEnded, isTraining } from './job-store.ts';
 
-export interface AwayNotice {
+export interface MissedJobNotice {
   readonly message: string;
   readonly severity: 'info' | 'error';
   readonly job: JobRecord;
@@ -13,12 +13,12 @@ export interface AwayNotice {
  * Returns one sentence for each longer job that was running when the window closed.
  * @param remembered ids of jobs that were running when last seen
  */
-export function awayNotices(remembered: readonly string[], jobs: readonly JobRecord[]): readonly AwayNotice[] {
+export function missedJobNotices(remembered: readonly string[], jobs: readonly JobRecord[]): readonly MissedJobNotice[] {
   const known = new Set(remembered);
   return jobs.filter(({ id }) => known.has(id)).map(job => ({ ...noticeOf(job), job }));
 }
 
-function noticeOf(job: JobRecord): Omit<AwayNotice, 'job'> {
+function noticeOf(job: JobRecord): Omit<MissedJobNotice, 'job'> {
   const what = `${kindText(job)} of ${job.title}`;
   const metric = metricText(job.metrics?.values);
   const numbers = metric === undefined ? '' : ` (${metric})`;
@@ -30,5 +30,5 @@ function noticeOf(job: JobRecord): Omit<AwayNotice, 'job'> {
 }
 
 /** Ids of the jobs that a window remembers when it closes; short jobs are not worth a notice. */
-export const toRemember = (jobs: readonly JobRecord[]): readonly string[] =>
+export const idsToRemember = (jobs: readonly JobRecord[]): readonly string[] =>
   jobs.filter(job => !hasEnded(job) && (isTraining(job) || job.kind === 'importance' || job.kind === 'export')).map(({ id }) => id);

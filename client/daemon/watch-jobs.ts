@@ -10,7 +10,7 @@ import { kindText, metricText } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import type { Views } from '../views/views.ts';
 import { hasEnded, isTraining, writesRuns } from './job-store.ts';
-import { type AwayNotice, awayNotices, toRemember } from './missed-jobs.ts';
+import { type MissedJobNotice, missedJobNotices, idsToRemember } from './missed-jobs.ts';
 
 /** Key in the workspace state: ids of jobs that were running. */
 const REMEMBERED = 'rowtune.activeJobs';
@@ -72,14 +72,14 @@ function createNotices(app: App, views: Views) {
   let isCaughtUp = false;
 
   const remember = (): void => {
-    const ids = toRemember(store.list());
+    const ids = idsToRemember(store.list());
     if (ids.join() === remembered.join()) return;
     remembered = ids;
     void context.workspaceState.update(REMEMBERED, ids);
   };
 
   /** Reports the end of a training; for other jobs, the command that started the job does. */
-  const tellEnd = (job: JobRecord): void => {
+  const notifyEnd = (job: JobRecord): void => {
     if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
     if (job.state === 'failed') {
       const { message } = reportError(job.failure, { hasRecipe: false, isRemote: app.services.isRemote() });
@@ -93,7 +93,7 @@ function createNotices(app: App, views: Views) {
 
   return {
     changed: (job: JobRecord): void => {
-      tellEnd(job);
+      notifyEnd(job);
       // Deferred until the list of records is complete, because any of them may end a remembered job.
       if (isCaughtUp) queueMicrotask(remember);
     },
@@ -101,14 +101,14 @@ function createNotices(app: App, views: Views) {
     catchUp: (): void => {
       if (isCaughtUp) return;
       isCaughtUp = true;
-      for (const notice of awayNotices(remembered, store.list())) void tell(app, views, notice);
+      for (const notice of missedJobNotices(remembered, store.list())) void tell(app, views, notice);
       remember();
     },
   };
 }
 
 /** Shows a message about a run with buttons for the next steps. */
-async function tell(app: App, views: Views, { job, message, severity }: AwayNotice): Promise<void> {
+async function tell(app: App, views: Views, { job, message, severity }: MissedJobNotice): Promise<void> {
   const open = job.runDir === undefined ? [] : ['Open Run'];
   const resume = severity === 'error' && job.resume !== undefined ? ['Resume'] : [];
   const isTried = severity === 'info' && job.state === 'succeeded' && isTraining(job) && (await answers(app, views, job));

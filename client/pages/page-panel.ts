@@ -60,7 +60,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
       const key = keyOf(definition, state);
       const there = [...open].find(page => page.definition === definition && keyOf(definition, page.state) === key);
       if (there) return there.panel.reveal();
-      const closeAsleep = findAsleep(kind, open);
+      const closeAsleep = findUnrestoredTab(kind, open);
       const options = { enableScripts: true, retainContextWhenHidden: false, enableFindWidget: true };
       await fill(window.createWebviewPanel(viewType(kind), definition.title, ViewColumn.Active, options), definition, state, closeAsleep);
     },
@@ -142,7 +142,7 @@ function showDocument(panel: WebviewPanel, { kind, title, icon }: PageDefinition
  * the old tab is closed, unless two tabs have its title, by which alone it is recognized.
  * @returns a function that closes the tab once the title of the new page is known
  */
-function findAsleep(kind: PageKind, open: ReadonlySet<OpenPage>): (title: string) => void {
+function findUnrestoredTab(kind: PageKind, open: ReadonlySet<OpenPage>): (title: string) => void {
   const isOfKind = (input: unknown): boolean => input instanceof TabInputWebview && input.viewType.endsWith(viewType(kind));
   const tabs = window.tabGroups.all.flatMap(group => group.tabs).filter(({ input }) => isOfKind(input));
   const awake = new Set([...open].flatMap(page => (page.definition.kind === kind ? [page.panel.title] : [])));

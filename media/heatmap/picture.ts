@@ -172,7 +172,7 @@ function sidesOf({ choices, sources }: PictureInput, store: ScoreStore): Sides {
 /** Selects rows on each side from its own modules; modules of the other source do not count toward its budget. */
 function selectedOf({ state, sourceA, sourceB, names, a, b, trained }: Sides): Selected {
   const hasTrained = haveTrained(sourceA, sourceB);
-  const budget = withinReach(state.budget ?? budgetOfSource(sourceA), hasTrained);
+  const budget = availableBudget(state.budget ?? budgetOfSource(sourceA), hasTrained);
   const choice = choiceOf(budget);
   const [modulesA, modulesB] = [sourceA?.modules ?? [], sourceB?.modules ?? []];
   const own = selectedCounts(modulesA, choice, trained.a, a);
@@ -264,7 +264,7 @@ function overlapIfCheap(params: Parameters<typeof cellOverlap>[0]): Overlap | un
 const haveTrained = (a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): boolean =>
   a?.selection !== undefined && (b === undefined || (b.selection !== undefined && b.path !== a.path));
 
-const withinReach = (budget: BudgetChoice, hasTrained: boolean): BudgetChoice =>
+const availableBudget = (budget: BudgetChoice, hasTrained: boolean): BudgetChoice =>
   budget.kind === 'trained' && !hasTrained ? { ...budget, kind: 'r' } : budget;
 
 function sumOf(overlaps: readonly (Overlap | undefined)[]): Overlap | undefined {
@@ -274,7 +274,7 @@ function sumOf(overlaps: readonly (Overlap | undefined)[]): Overlap | undefined 
 }
 
 /** Explains that one source has scores by row and the other by column, or that they share no modules; undefined otherwise. */
-export function apartNote({ sourceA, sourceB }: Pick<Picture, 'sourceA' | 'sourceB'>): string | undefined {
+export function incomparableNote({ sourceA, sourceB }: Pick<Picture, 'sourceA' | 'sourceB'>): string | undefined {
   const [a, b] = [sourceA?.modules ?? [], sourceB?.modules ?? []];
   const own = new Set(a.map(({ name }) => name));
   if (a.length === 0 || b.length === 0 || b.some(({ name }) => own.has(name))) return undefined;
@@ -287,7 +287,7 @@ const unitsOf = (modules: readonly HeatmapModule[]): Units =>
   modules.length > 0 && modules.every(({ unit }) => unit === 'columns') ? 'columns' : 'rows';
 
 /** Explains that scores are random; undefined for other measures. */
-export function chanceNote({ measureA, selection: { units } }: Pick<Picture, 'measureA' | 'selection'>): string | undefined {
+export function randomScoresNote({ measureA, selection: { units } }: Pick<Picture, 'measureA' | 'selection'>): string | undefined {
   return entryOf(measureCatalog, measureA)?.needs === 'nothing'
     ? `These ${units} were chosen at random: colors show the draw, not importance. To see which rows matter for your data, use Rowtune: Compute Importance on the recipe.`
     : undefined;

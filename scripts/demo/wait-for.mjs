@@ -6,11 +6,11 @@ import { spawnSync } from 'node:child_process';
  */
 export function waitFor(program, args, options = {}) {
   // Without a listener, Node's default reaction to SIGINT would end this process while it waits.
-  const leaveIt = () => undefined;
-  process.on('SIGINT', leaveIt);
+  const ignoreSignal = () => undefined;
+  process.on('SIGINT', ignoreSignal);
   try {
     return spawnSync(program, args, { stdio: 'inherit', ...options }).status ?? 1;
   } finally {
-    process.off('SIGINT', leaveIt);
+    process.off('SIGINT', ignoreSignal);
   }
 }

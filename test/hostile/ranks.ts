@@ -27,7 +27,7 @@ const HANG_MS = 240_000;
  * Maximum time from the kill to the end of all ranks: docs/how-to/several-processes.md states 32 s at worst, and about a second for a kill.
  */
 const END_MS = 32_000;
-const LOOK_MS = 20;
+const POLL_MS = 20;
 
 const SETTINGS = ['dtype=float32', 'threads=1', 'per_device_train_batch_size=1', ...SHORT_RUN];
 
@@ -119,7 +119,7 @@ async function killSoon({ child }: WorkerRun, { rank, delayMs }: RankKill): Prom
       process.kill(pid, 'SIGKILL');
       return { pid, family, atMs: performance.now() };
     }
-    await delay(LOOK_MS);
+    await delay(POLL_MS);
   }
   return undefined;
 }

@@ -20,7 +20,7 @@ export interface MeasureEntry {
   /** Whether it is unreliable with few labels or very unbalanced ones. */
   readonly needsBalancedLabels: boolean;
   /** Whether it was clearly worse than random rows on the vision transformer of the study (bench/results/study.md). */
-  readonly isBehindRandomOnImages: boolean;
+  readonly isWorseThanRandomOnImages: boolean;
 }
 
 const plain = {
@@ -28,7 +28,7 @@ const plain = {
   perSample: false,
   byClass: false,
   needsBalancedLabels: false,
-  isBehindRandomOnImages: false,
+  isWorseThanRandomOnImages: false,
 } as const;
 const ofClasses = { ...plain, needs: 'outputs', perSample: true, byClass: true } as const;
 
@@ -39,7 +39,7 @@ const entries = {
     summary: 'The length of each row (or column). Needs only the weights.',
     scoresColumns: true,
     needs: 'weights',
-    isBehindRandomOnImages: true,
+    isWorseThanRandomOnImages: true,
   },
   lift: {
     ...plain,
@@ -59,7 +59,7 @@ const entries = {
     label: 'Activation',
     summary: "The norm of each row's output over all positions. Needs data, but only forward passes.",
     needs: 'inputs',
-    isBehindRandomOnImages: true,
+    isWorseThanRandomOnImages: true,
   },
   taylor: {
     ...plain,
@@ -110,7 +110,7 @@ const entries = {
     summary:
       'The distance that each row (or column) goes in a short pass that trains all of them. Needs data, and holds the weights in float32 for the pass.',
     scoresColumns: true,
-    isBehindRandomOnImages: true,
+    isWorseThanRandomOnImages: true,
     needs: 'steps',
   },
   random: { ...plain, label: 'Random', summary: 'Random rows or columns, as a control.', scoresColumns: true, needs: 'nothing' },

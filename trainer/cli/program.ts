@@ -1,7 +1,7 @@
 /** The commands of the command line, declared but not run: --help and the reference in docs/ read the same tables. */
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
-import type { AddCommand, Surroundings } from './command.ts';
+import type { AddCommand, RecomputeContext } from './command.ts';
 import { addCompare } from './commands/compare.ts';
 import { addDaemon } from './commands/daemon.ts';
 import { addData } from './commands/data.ts';
@@ -62,7 +62,7 @@ const commands: readonly AddCommand[] = [
   addLanguageServer,
 ];
 
-export function declareProgram(surroundings: Surroundings): Command {
+export function declareProgram(surroundings: RecomputeContext): Command {
   const program = new Command('rowtune')
     .description('Fine-tune real models by training a few rows or columns of each weight in place.')
     .version(manifest.version)

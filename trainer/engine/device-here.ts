@@ -6,7 +6,7 @@ import { locatePjrt } from './install/pjrt-folder.ts';
 import type { DeviceKind } from './install/pjrt-plugins.ts';
 import { keptDeviceFacts } from './pjrt/device-facts.ts';
 
-interface Knower {
+interface DeviceSource {
   /** Returns whether the installed engine computes on a GPU; undefined if that depends on whether there is an NVIDIA GPU. */
   readonly usesGpu: (cacheDir: string) => boolean | undefined;
   /** Returns the GPU that the engine has computed on before. */
@@ -14,7 +14,7 @@ interface Knower {
 }
 
 /** Engines whose memory on a GPU is estimated. */
-const knowers: Readonly<Partial<Record<EngineName, Knower>>> = {
+const deviceSources: Readonly<Partial<Record<EngineName, DeviceSource>>> = {
   pjrt: { usesGpu: pluginUsesGpu, kept: keptDeviceFacts },
 };
 
@@ -35,7 +35,7 @@ function pluginUsesGpu(cacheDir: string): boolean | undefined {
 
 /** Returns the device, from an earlier run of the engine, or else from the driver's files, which contain a GPU's name. */
 export function deviceHere(engine: EngineName, cacheDir: string, around = { hasGpu, gpuName }): DeviceHere {
-  const knower = knowers[engine];
+  const knower = deviceSources[engine];
   if (!(knower?.usesGpu(cacheDir) ?? around.hasGpu())) return { device: 'cpu' };
   return knower ? { device: 'gpu', gpu: deviceCard(knower.kept(cacheDir) ?? { name: around.gpuName() ?? '' }) } : { device: 'gpu' };
 }

@@ -78,14 +78,14 @@ export class AnswerText {
     if (this.#eosIds.includes(id)) return 'end';
     this.#ids.push(id);
     onToken?.(id, logits);
-    this.#say(this.#stop.push(this.#stream.push(id)));
+    this.#emit(this.#stop.push(this.#stream.push(id)));
     return this.#reasonToStop() ?? id;
   }
 
   /** Returns the complete answer, including text that was held back. */
   end(reason: FinishReason): Answer {
-    this.#say(this.#stop.push(this.#stream.end()));
-    this.#say(this.#stop.end());
+    this.#emit(this.#stop.push(this.#stream.end()));
+    this.#emit(this.#stop.end());
     const [firstAt, count] = [this.#firstAt ?? performance.now(), this.#ids.length];
     return {
       text: this.#text,
@@ -97,7 +97,7 @@ export class AnswerText {
     };
   }
 
-  #say(chunk: string): void {
+  #emit(chunk: string): void {
     this.#text += chunk;
     if (chunk !== '') this.#params.onText?.(chunk);
   }

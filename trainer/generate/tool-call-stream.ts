@@ -19,7 +19,7 @@ export class ToolCallStream {
   /** The answer so far. */
   #text = '';
   /** Number of its characters that were passed on. */
-  #said = 0;
+  #emittedLength = 0;
 
   constructor(reading: CallReading) {
     this.#reading = reading;
@@ -32,16 +32,16 @@ export class ToolCallStream {
     const { form, visible } = this.#reading;
     // A mark can appear anywhere, but a bracket starts a call only at the start of an answer.
     const isMarked = hasLetter(form.opening);
-    const isHeld = !isMarked && this.#said === 0 && mayBeginCall(visible(this.#text), form);
-    const text = isMarked ? this.#beginning.push(piece) : isHeld ? '' : this.#text.slice(this.#said);
-    this.#said += text.length;
+    const isHeld = !isMarked && this.#emittedLength === 0 && mayBeginCall(visible(this.#text), form);
+    const text = isMarked ? this.#beginning.push(piece) : isHeld ? '' : this.#text.slice(this.#emittedLength);
+    this.#emittedLength += text.length;
     return visible(text);
   }
 
   /** Returns the calls and the remaining text, which is all of it if it contains no call. */
   end(): { readonly text: string; readonly calls: readonly ToolCall[] } {
     const { form, tools, visible } = this.#reading;
-    const held = this.#text.slice(this.#said);
+    const held = this.#text.slice(this.#emittedLength);
     const calls = toolCallsIn(hasLetter(form.opening) ? held : visible(held), form, tools);
     return { text: calls.length === 0 ? visible(held) : '', calls };
   }

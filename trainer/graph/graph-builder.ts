@@ -224,7 +224,7 @@ export class GraphBuilder extends NodeStore {
   /** Returns the sum of x over all parts, without overlapping other work. */
   totalOf = (x: Node): Node => (this.parts.count === 1 ? x : this.endSum(this.beginSum(x)));
   /** Returns int32 [rows]: the indices of this part's rows among the rows of all parts. */
-  placesOfOwn(rows: number): Node {
+  ownRowIndices(rows: number): Node {
     const { own } = this.parts;
     if (own !== 'each')
       return this.constant(

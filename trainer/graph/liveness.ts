@@ -27,9 +27,9 @@ export interface BufferRules {
   /** Bytes that the node's kernel allocates for itself while it runs. */
   scratchBytes(node: Node): number;
   /** True if the output is allocated from the first step on; omitted if no output is. @param readers the nodes that read it */
-  isThereFirst?(node: Node, readers: readonly Node[]): boolean;
+  isAllocatedAtStart?(node: Node, readers: readonly Node[]): boolean;
   /** Copies of the node's inputs that exist from the first step on; omitted if there are none. */
-  copiedFirst?(node: Node): readonly CopiedFirst[];
+  copiesAtStart?(node: Node): readonly CopiedFirst[];
   /**
    * Present if all buffers share one block. `hole`: one gap remains in it, about as large as the largest buffer. `best fit`: each is placed
    * as XLA places it (`heap-packing.ts`), and `packedBytes` of the spans is the size of the block.
@@ -91,26 +91,26 @@ export function liveness(signature: Pick<Signature, 'outputs'>, steps: readonly 
 }
 
 /** The buffers of the steps, and their lifetimes. */
-interface Lives {
+interface Lifetimes {
   readonly owners: Owners;
   /** The last step that reads each owner's buffer, by the owner's id. */
   readonly lastUse: Int32Array;
   /** Nodes that are allocated from the first step on. */
   readonly there: ReadonlySet<Node>;
-  readonly copies: ReturnType<typeof copiedFirst>;
+  readonly copies: ReturnType<typeof copiesAtStart>;
   /** The results of each step that take over buffers: see {@link takenOver}. */
   readonly taken: readonly ReadonlyMap<Node, Node>[];
   /** The step that adds the partial sums of each result. */
   readonly addedAt: ReadonlyMap<Node, number>;
 }
 
-function livesOf({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules): Lives {
+function livesOf({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules): Lifetimes {
   const owners = findOwners(steps, rules);
   const lastUse = findLastUses(steps, Object.values(outputs), owners);
   const addedAt = new Map(steps.flatMap(({ adds = [] }, i) => adds.map(node => [node, i] as const)));
   const dies = (owner: Node, i: number): boolean => lastUse[owner.id] === i && addedAt.get(owner) !== i;
   const taken = steps.map((step, i) => takenOver(step, owner => dies(owner, i), owners, rules));
-  return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiedFirst(steps, rules), taken, addedAt };
+  return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiesAtStart(steps, rules), taken, addedAt };
 }
 
 /** Returns the bytes that a kernel allocates for itself, without the partial sums that another kernel adds. */
@@ -126,19 +126,19 @@ type Owners = readonly (Node | undefined)[];
 
 /** Returns the nodes that are allocated from the first step on. */
 function thereFirst(steps: readonly Step[], owners: Owners, rules: BufferRules): ReadonlySet<Node> {
-  const { isThereFirst } = rules;
-  if (!isThereFirst) return new Set();
+  const { isAllocatedAtStart } = rules;
+  if (!isAllocatedAtStart) return new Set();
   const made = steps.flatMap(({ nodes }) => nodes.filter(node => owners[node.id] === node));
   const readers = new Map<Node | undefined, Node[]>(made.map(node => [node, []]));
   for (const { nodes, reads } of steps) for (const { id } of reads) readers.get(owners[id])?.push(...nodes);
-  return new Set(made.filter(node => isThereFirst(node, readers.get(node) ?? [])));
+  return new Set(made.filter(node => isAllocatedAtStart(node, readers.get(node) ?? [])));
 }
 
 /** Returns each copy with the last step that reads it. */
-function copiedFirst(steps: readonly Step[], rules: BufferRules): readonly { readonly bytes: number; readonly until: number }[] {
+function copiesAtStart(steps: readonly Step[], rules: BufferRules): readonly { readonly bytes: number; readonly until: number }[] {
   const copies = new Map<string, { bytes: number; until: number }>();
   for (const [until, { nodes }] of steps.entries())
-    for (const node of nodes) for (const { name, bytes } of rules.copiedFirst?.(node) ?? []) copies.set(name, { bytes, until });
+    for (const node of nodes) for (const { name, bytes } of rules.copiesAtStart?.(node) ?? []) copies.set(name, { bytes, until });
   return [...copies.values()];
 }
 
@@ -171,7 +171,7 @@ function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, r
   return found;
 }
 
-function spansOf({ owners, lastUse, there, copies, taken, addedAt }: Lives, steps: readonly Step[], rules: BufferRules): readonly Span[] {
+function spansOf({ owners, lastUse, there, copies, taken, addedAt }: Lifetimes, steps: readonly Step[], rules: BufferRules): readonly Span[] {
   const until = (node: Node): number => (lastUse[node.id] === KEPT ? steps.length : (lastUse[node.id] as number));
   const spans: Span[] = copies.map(({ bytes, until: last }) => ({ bytes, first: 0, last }));
   const own = new Map<Node, { bytes: number; first: number; last: number }>();

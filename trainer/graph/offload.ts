@@ -74,7 +74,7 @@ export function movedAt(steps: readonly Step[], sizes: ReadonlyMap<string, numbe
 }
 
 /** Returns the peak bytes of these variables that are loaded at the same time. @param sizes bytes by name */
-export function mostAtHand(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], sizes: ReadonlyMap<string, number>): number {
+export function peakLoadedBytes(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], sizes: ReadonlyMap<string, number>): number {
   const change = new Float64Array(steps.length + 1);
   for (const [variable, { first, last }] of usesOf(signature, steps, new Set(sizes.keys()))) {
     const bytes = valueFor(sizes, variable);

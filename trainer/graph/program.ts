@@ -16,13 +16,13 @@ export interface Signature {
 }
 
 /** The place of a variable between its uses: the host's memory if a GPU computes, or a file. */
-export type Place = 'host' | 'disk' | PartApart;
+export type Place = 'host' | 'disk' | SeparatePart;
 
 /**
  * A variable in the host's memory, except for the part that training changes: that part is the value of another variable, on the device,
  * rounded to the element type of this one. Writes of the part also write that variable, so nothing is written to the host.
  */
-export interface PartApart {
+export interface SeparatePart {
   /** Kind of the part: rows, columns of a matrix, or elements in flat order. */
   readonly of: 'rows' | 'columns' | 'elements';
   /** int32 [count], the indices of the rows, columns or elements. */
@@ -32,10 +32,10 @@ export interface PartApart {
 }
 
 /** Returns the part that is stored apart from a variable in this place; undefined if there is none. */
-export const partApart = (place: Place | undefined): PartApart | undefined => (typeof place === 'object' ? place : undefined);
+export const separatePart = (place: Place | undefined): SeparatePart | undefined => (typeof place === 'object' ? place : undefined);
 
 /** Returns whether a variable in this place is stored in the host's memory. */
-export const isOnHost = (place: Place | undefined): boolean => place === 'host' || partApart(place) !== undefined;
+export const isOnHost = (place: Place | undefined): boolean => place === 'host' || separatePart(place) !== undefined;
 
 export interface Program {
   readonly variables: readonly VariableSpec[];

@@ -6,7 +6,7 @@ import { decodeTraces, emptyCache } from '../generate/decode-program.ts';
 import type { AnswerWriter } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
-import { sayHosted } from '../job/say-hosted.ts';
+import { logHosted } from '../job/log-hosted.ts';
 import { choiceTraces } from '../objective/causal/choice-program.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { precisionOf } from '../train/recipe-settings.ts';
@@ -40,7 +40,7 @@ export async function withAdapted<T>(params: AdaptedSessionParams, use: (session
     hostFrom: base.engine.hostFrom,
     precision: precisionOf(recipe),
   });
-  sayHosted(job, base.engine.description, task.model, attachment);
+  logHosted(job, base.engine.description, task.model, attachment);
   job.phase('compile', 'building the evaluation program');
   const further = {
     ...(answers && decodeTraces({ ...answers, ...attachment })),

@@ -8,7 +8,7 @@ import { didYouMean } from '../catalog/did-you-mean.ts';
 import type { Range } from '../protocol/problem.ts';
 import { MAX_RECIPE_CHARACTERS } from '../protocol/recipe/located.ts';
 import { linesOf, positionsIn } from '../protocol/text/line-starts.ts';
-import { diagnosticCodes, isOfMachine } from './diagnostics/diagnostics.ts';
+import { diagnosticCodes, isMachineDiagnostic } from './diagnostics/diagnostics.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
 
@@ -80,7 +80,7 @@ function problemsOf(
     if (found.some(({ severity }) => severity !== 'error')) return [];
     if (found.length > 0) return [report('invalid-ignore', `'${code}' is an error here, which stops the run: no comment ignores it.`)];
     // Problems of the machine are unknown until the memory has been estimated.
-    if (isOfMachine(code) && !hasEstimate) return [];
+    if (isMachineDiagnostic(code) && !hasEstimate) return [];
     return [report('unused-ignore', `Line ${line + 1} has no problem '${code}'. Delete the comment.`)];
   });
 }

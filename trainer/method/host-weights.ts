@@ -1,6 +1,6 @@
 /** Base weights in host memory while a method trains: weights of which nothing or only a part is trained. */
 
-import type { PartApart, Place } from '../graph/program.ts';
+import type { SeparatePart, Place } from '../graph/program.ts';
 import { hostable } from '../model/hosted-weights.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
@@ -27,7 +27,7 @@ export function hostedWeights(
 }
 
 /** The part of a weight that the device holds while the weight is on the host; undefined for a weight that is trained as a whole. */
-function partOf({ rows, columns, elements, master: values }: Trainable): PartApart | undefined {
+function partOf({ rows, columns, elements, master: values }: Trainable): SeparatePart | undefined {
   if (!values) return undefined;
   if (rows) return { of: 'rows', chosen: rows.variable, values };
   if (columns) return { of: 'columns', chosen: columns.variable, values };

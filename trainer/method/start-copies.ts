@@ -1,5 +1,5 @@
 /** Copies of the values that training changes inside the model's own weights, so that the base can be read between two updates. */
-import { partApart } from '../graph/program.ts';
+import { separatePart } from '../graph/program.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Attachment, StartCopy, Trainable } from './method.ts';
 
@@ -15,7 +15,7 @@ const copyOf = (trainable: Trainable): StartCopy => ({
  */
 export function withStarts(attachment: Attachment, { parameters }: Model): Attachment {
   const own = new Set(parameters.map(({ name }) => name));
-  const isInside = ({ name, variable }: Trainable): boolean => own.has(name) && !partApart(attachment.hosted?.get(variable.name));
+  const isInside = ({ name, variable }: Trainable): boolean => own.has(name) && !separatePart(attachment.hosted?.get(variable.name));
   const starts = attachment.trainables.filter(isInside).map(copyOf);
   const copies = starts.map(({ copy }) => copy);
   return {

@@ -60,7 +60,7 @@ const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
 /** A decoder whose file has no head, and tensor names without the prefix of the class with a head. */
 const bareDecoderOf = (architecture: DecoderArchitecture, names: DecoderNames): ArchitectureEntry => {
   const read = (config: ConfigJson) => decoderConfig(architecture, config, names);
-  return { keys: decoderKeysOf(architecture), read, build: config => ({ ...decoder(read(config)), lacksHead: true }) };
+  return { keys: decoderKeysOf(architecture), read, build: config => ({ ...decoder(read(config)), hasNoHead: true }) };
 };
 
 interface ScoredParams {

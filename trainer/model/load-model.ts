@@ -29,7 +29,7 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
   throw new ModelConfigError(`this ${model.family} (${architecture}) gives vectors of texts alone, and takes no head here`);
 }
 
-const predictsTokens = ({ seesBothWays, lacksHead }: CausalModel): boolean => !(seesBothWays || lacksHead);
+const predictsTokens = ({ isBidirectional, hasNoHead }: CausalModel): boolean => !(isBidirectional || hasNoHead);
 
 /** True for timm's own files: they have one architecture instead of a list. */
 const isTimmFile = ({ architecture, architectures: named }: ConfigJson): boolean => typeof architecture === 'string' && named === undefined;

@@ -76,9 +76,9 @@ export interface CausalModel extends Model {
   /** True if the model can get a head for whole texts, because there is a class with one. */
   readonly takesScoreHead?: boolean;
   /** Set if tokens also attend to later tokens, so that the model cannot predict next tokens. */
-  readonly seesBothWays?: boolean;
+  readonly isBidirectional?: boolean;
   /** Set if files of this class contain no head. */
-  readonly lacksHead?: boolean;
+  readonly hasNoHead?: boolean;
   readonly vocabularySize: number;
   readonly maxPositions: number;
   /** The keys and values that each block caches; undefined for a block without a cache. */

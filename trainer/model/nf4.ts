@@ -24,11 +24,11 @@ export const NF4_BORDERS = Float64Array.from(NF4_LEVELS.slice(1), (level, i) => 
 const PARTS = 4096;
 const partOf = (x: number): number => ((x + 1) * (PARTS / 2)) | 0;
 /** Added to the code of a part that contains a border. */
-const UNDECIDED = 16;
+const ON_BORDER = 16;
 /** The code of each part: the number of borders in earlier parts. */
 const CODES = Uint8Array.from({ length: PARTS + 1 }, (_, part) => {
   const before = NF4_BORDERS.filter(border => partOf(border) < part).length;
-  return NF4_BORDERS.some(border => partOf(border) === part) ? before + UNDECIDED : before;
+  return NF4_BORDERS.some(border => partOf(border) === part) ? before + ON_BORDER : before;
 });
 
 export interface Nf4Variables {
@@ -89,15 +89,15 @@ function quantizeBlocks(
     for (let i = begin; i < end; i += 2) {
       const [x, y] = [(values[i] as number) * inverse, (values[i + 1] as number) * inverse];
       const [first, second] = [CODES[partOf(x)] as number, CODES[partOf(y)] as number];
-      codes[i >> 1] = (first | second) < UNDECIDED ? (first << 4) | second : (decided(first, x) << 4) | decided(second, y);
+      codes[i >> 1] = (first | second) < ON_BORDER ? (first << 4) | second : (decided(first, x) << 4) | decided(second, y);
     }
   }
 }
 
 /** The number of borders below x, given the code of its part; 0 for NaN, since no border is below it. */
 function decided(code: number, x: number): number {
-  if (code < UNDECIDED) return code;
-  const before = code - UNDECIDED;
+  if (code < ON_BORDER) return code;
+  const before = code - ON_BORDER;
   return x > (NF4_BORDERS[before] as number) ? before + 1 : before;
 }
 

@@ -3,7 +3,7 @@
 /** Smaller buffers are not worth keeping. */
 const LEAST_BYTES = 2 ** 20;
 /** Largest buffer that is reused for a tensor, as a multiple of the tensor's size; the rest of it is held for nothing. */
-const MOST_TIMES = 2;
+const MAX_SIZE_RATIO = 2;
 
 export class SpareMemory {
   private readonly taken = new WeakSet<ArrayBufferLike>();
@@ -13,7 +13,7 @@ export class SpareMemory {
   take(bytes: number): Uint8Array<ArrayBuffer> {
     if (bytes < LEAST_BYTES) return new Uint8Array(bytes);
     // Tensors come largest first, so a buffer too large for this one is too large for all others.
-    this.spare = this.spare.filter(({ byteLength }) => byteLength <= MOST_TIMES * bytes);
+    this.spare = this.spare.filter(({ byteLength }) => byteLength <= MAX_SIZE_RATIO * bytes);
     const at = this.spare.findIndex(({ byteLength }) => byteLength >= bytes);
     const [buffer = new ArrayBuffer(bytes)] = at < 0 ? [] : this.spare.splice(at, 1);
     this.taken.add(buffer);

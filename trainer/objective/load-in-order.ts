@@ -39,14 +39,14 @@ export async function loadInOrder(params: InOrderParams): Promise<InOrderData | 
   const opened = await open(params);
   if (opened === undefined) return undefined;
   if ('reason' in opened) {
-    sayWhyFirst(params, opened.reason);
+    logTokenizesFirst(params, opened.reason);
     return undefined;
   }
   return parted(params, opened);
 }
 
 /** Logs why the data is tokenized first. @throws DataError if the resumed run started before all samples were tokenized */
-export function sayWhyFirst({ job, batching }: Pick<InOrderParams, 'job' | 'batching'>, reason: string): void {
+export function logTokenizesFirst({ job, batching }: Pick<InOrderParams, 'job' | 'batching'>, reason: string): void {
   if (batching === 3)
     throw new DataError({
       problem: `the run began before all samples were tokenized, which is not possible any more: ${reason}`,

@@ -30,7 +30,7 @@ const GRACE_MS = 500;
 /** Wait for the launcher's own message after a rank is gone: the launcher prints it as it ends, within a second on an idle machine. */
 const LAUNCHER_MS = 5000;
 /** Interval between checks whether a killed process has ended. */
-const LOOK_MS = 20;
+const POLL_MS = 20;
 
 /**
  * Event loop iterations before a conclusion: after a pause of this process, timers run before the messages that arrived meanwhile. One
@@ -144,7 +144,7 @@ export class RankTable {
   /** Resolves when the processes have ended, or after this time. */
   async ended(mostMs: number): Promise<void> {
     const untilMs = performance.now() + mostMs;
-    while ([...this.ranks.values()].some(isRunning) && performance.now() < untilMs) await delay(LOOK_MS);
+    while ([...this.ranks.values()].some(isRunning) && performance.now() < untilMs) await delay(POLL_MS);
   }
 
   close(): void {

@@ -29,7 +29,7 @@ export interface SuperviseParams {
 
 /** Time from the last result to the end of all processes. */
 const END_MS = 10_000;
-const LOOK_MS = 200;
+const POLL_MS = 200;
 const KEPT_LINES = 40;
 
 /**
@@ -59,7 +59,7 @@ export async function superviseRanks(params: SuperviseParams): Promise<unknown> 
   const launch = { processes, threads, socket, environment };
   const launcher = mpi === undefined ? startRanks(launch, addLine) : launchRanks({ ...launch, mpi }, addLine);
   void launcher.ended.then(() => ranks.launcherEnded());
-  const passing = setInterval(passStops(ranks, job), LOOK_MS);
+  const passing = setInterval(passStops(ranks, job), POLL_MS);
   try {
     const value = await ranks.outcome;
     await Promise.race([launcher.ended, delay(END_MS, undefined, { ref: false })]);

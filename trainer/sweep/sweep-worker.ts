@@ -47,7 +47,7 @@ const BEATS = 6;
 /** Share of that time after which a worker that could not write a sign ends its own run, before others take it. */
 const OWN_SHARE = 0.5;
 /** Interval at which idle workers read the journal: a shared disk serves a whole cluster. */
-const LOOK_MS = 2000;
+const POLL_MS = 2000;
 /**
  * Multiple of the time until a worker counts as lost after which an idle worker ends: by then, it would have taken over a lost worker's
  * run.
@@ -112,14 +112,14 @@ class SweepWorker {
     let idleSinceMs = performance.now();
     while (job.stop === undefined) {
       await this.folder.read();
-      await this.freeLost();
+      await this.returnLostParts();
       const proposal = this.folder.journal.propose(this.name);
       if (proposal.kind === 'done') return 'finished';
       if (proposal.kind === 'failed')
         throw sweepFailed({ run: elementAt(plan.runs, proposal.run), why: { message: proposal.problem }, sweepDir });
       if (proposal.kind === 'wait') {
         if (performance.now() - idleSinceMs > IDLE_TIMES * this.lostAfterMs) return 'left';
-        await delay(Math.min(LOOK_MS, this.lostAfterMs / BEATS), undefined, { signal: job.signal }).catch(() => undefined);
+        await delay(Math.min(POLL_MS, this.lostAfterMs / BEATS), undefined, { signal: job.signal }).catch(() => undefined);
         continue;
       }
       if (await this.folder.add(proposal.entry)) await this.train(proposal.entry);
@@ -129,7 +129,7 @@ class SweepWorker {
   }
 
   /** Returns the parts of lost workers to the journal. */
-  private async freeLost(): Promise<void> {
+  private async returnLostParts(): Promise<void> {
     for (const { index, worker } of this.folder.journal.held) {
       const sign = await readSign(this.params.sweepDir, worker);
       if (!this.watch.isLost(worker, sign, performance.now())) continue;

@@ -1,7 +1,7 @@
 /** The toolbar: scores and comparison, colors, and budget, with problems below. */
 import { element, setText } from '../../shared/element.ts';
 import type { PageState } from '../page-state.ts';
-import { apartNote, chanceNote, type Picture } from '../picture.ts';
+import { incomparableNote, randomScoresNote, type Picture } from '../picture.ts';
 import { createBudgetControls } from './budget-controls.ts';
 import { createLookControls, type LookActions } from './look-controls.ts';
 import { createSourceControls, type SourceActions } from './source-controls.ts';
@@ -38,7 +38,7 @@ export function createControls(actions: ControlActions): Controls {
       budget.update(picture);
       setText(problem, problemsOf(picture).join(' · '));
       problem.hidden = problem.textContent === '';
-      setText(note, [apartNote(picture), chanceNote(picture)].filter(Boolean).join(' '));
+      setText(note, [incomparableNote(picture), randomScoresNote(picture)].filter(Boolean).join(' '));
       note.hidden = note.textContent === '';
     },
   };

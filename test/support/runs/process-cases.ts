@@ -253,7 +253,7 @@ export async function makeProcessData(folder: string, { lengths = 'several' }: {
   }
 }
 
-export interface Surroundings {
+export interface RecomputeContext {
   /** The folder of {@link makeProcessData}, in which runs are created. */
   readonly folder: string;
   readonly task: TinyTask;
@@ -268,7 +268,7 @@ export interface Surroundings {
 /** Trains a case in one process, and in several processes or on several devices, and compares their reports and weights. */
 export async function expectResultOfOne(
   { title, processes, batch, settings, recipe, tolerance, mostBytes }: ProcessCase,
-  { folder, task, settings: further = [], transport = [], parts = 'processes' }: Surroundings,
+  { folder, task, settings: further = [], transport = [], parts = 'processes' }: RecomputeContext,
 ): Promise<void> {
   // As if the user had typed the command, because some transports open ports.
   const context = { ...task.context, baseDir: recipe ? folder : task.folder, opensPorts: true };

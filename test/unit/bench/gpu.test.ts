@@ -4,7 +4,7 @@ import { benchConfigs, benchModels, type GpuModel, LORA_RANK } from '../../../be
 import { configure, describe as name } from '../../../bench/configuration.ts';
 import { peakOfCard } from '../../../bench/gpu/card-peaks.ts';
 import { predictedBytes } from '../../../bench/gpu/gpu.ts';
-import { GPU_MODELS, gpuPlan, unitsLike } from '../../../bench/gpu/gpu-plan.ts';
+import { GPU_MODELS, gpuPlan, unitsMatchingLora } from '../../../bench/gpu/gpu-plan.ts';
 import { type GpuResults, gpuMarkdown, gpuRatios, resultsName, utilization } from '../../../bench/gpu/gpu-report.ts';
 import { Clock, measureAll } from '../../../bench/measurements.ts';
 import type { RawRow } from '../../../bench/run-side.ts';
@@ -54,11 +54,11 @@ describe('plan', () => {
   });
 
   test.each<GpuModel>([...GPU_MODELS, 'tiny'])('%s: its rows come nearest to the parameters of LoRA', model => {
-    expect(benchModels[model].rows).toBe(unitsLike(benchConfigs[model], LORA_RANK, 'rows'));
+    expect(benchModels[model].rows).toBe(unitsMatchingLora(benchConfigs[model], LORA_RANK, 'rows'));
   });
 
   test.each(['smollm2', 'gemma'] as const)('%s: its columns do too', model => {
-    expect(benchModels[model].columns).toBe(unitsLike(benchConfigs[model], LORA_RANK, 'columns'));
+    expect(benchModels[model].columns).toBe(unitsMatchingLora(benchConfigs[model], LORA_RANK, 'columns'));
   });
 
   test('what the time does not allow is named and not started', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
-import { awayNotices, toRemember } from '../../../client/daemon/missed-jobs.ts';
+import { missedJobNotices, idsToRemember } from '../../../client/daemon/missed-jobs.ts';
 import {
   cardReport,
   cardSentence,
@@ -121,12 +121,12 @@ describe('what happened meanwhile', () => {
     ],
     [{ state: 'stopped' }, 'info', 'Training of spam was stopped while you were away.'],
   ] as const)('%o', (change, severity, message) => {
-    expect(awayNotices(['one'], [jobRecord(change)])).toEqual([expect.objectContaining({ severity, message })]);
+    expect(missedJobNotices(['one'], [jobRecord(change)])).toEqual([expect.objectContaining({ severity, message })]);
   });
 
   test('lists jobs that this window knew, and only long ones', () => {
-    expect(awayNotices(['another'], [jobRecord()])).toEqual([]);
-    expect(toRemember([jobRecord(), jobRecord({ id: 'text', kind: 'generate' }), jobRecord({ id: 'over', state: 'stopped' })])).toEqual([
+    expect(missedJobNotices(['another'], [jobRecord()])).toEqual([]);
+    expect(idsToRemember([jobRecord(), jobRecord({ id: 'text', kind: 'generate' }), jobRecord({ id: 'over', state: 'stopped' })])).toEqual([
       'one',
     ]);
   });

@@ -28,22 +28,22 @@ describe('a compiler that orders and packs by itself', () => {
 
   test('has some buffers from the first step on', () => {
     expect(bytes(chain)).toEqual([16, 16, 20, 4]);
-    expect(bytesBy({ isThereFirst: ({ op }) => op === 'sum' }, chain)).toEqual([20, 20, 20, 4]);
+    expect(bytesBy({ isAllocatedAtStart: ({ op }) => op === 'sum' }, chain)).toEqual([20, 20, 20, 4]);
   });
 
   test('is asked with the readers of a buffer', () => {
     const seen: string[] = [];
-    const isThereFirst: BufferRules['isThereFirst'] = ({ op }, readers) => {
+    const isAllocatedAtStart: BufferRules['isAllocatedAtStart'] = ({ op }, readers) => {
       seen.push(`${op}: ${readers.map(reader => reader.op).join(', ')}`);
       return false;
     };
-    bytesBy({ isThereFirst }, chain);
+    bytesBy({ isAllocatedAtStart }, chain);
     expect(seen).toEqual(['feed: neg', 'neg: sum', 'sum: exp', 'exp: ']);
   });
 
   test('has copies from the first step to their last use, each once', () => {
-    const copiedFirst: BufferRules['copiedFirst'] = ({ op }) => (op === 'feed' ? [] : [{ name: op === 'exp' ? 'b' : 'a', bytes: 50 }]);
-    expect(bytesBy({ copiedFirst }, chain)).toEqual([116, 116, 120, 54]);
+    const copiesAtStart: BufferRules['copiesAtStart'] = ({ op }) => (op === 'feed' ? [] : [{ name: op === 'exp' ? 'b' : 'a', bytes: 50 }]);
+    expect(bytesBy({ copiesAtStart }, chain)).toEqual([116, 116, 120, 54]);
   });
 
   test('leaves a hole of the largest buffer of the forward pass', () =>
@@ -53,8 +53,8 @@ describe('a compiler that orders and packs by itself', () => {
 describe('spans of buffers', () => {
   const rules: BufferRules = {
     ...COMPILED_BUFFERS,
-    isThereFirst: ({ op }) => op === 'sum',
-    copiedFirst: ({ op }) => (op === 'exp' ? [{ name: 'copy', bytes: 50 }] : []),
+    isAllocatedAtStart: ({ op }) => op === 'sum',
+    copiesAtStart: ({ op }) => (op === 'exp' ? [{ name: 'copy', bytes: 50 }] : []),
     scratchBytes: ({ op }) => (op === 'matmul' ? 7 : 0),
   };
 

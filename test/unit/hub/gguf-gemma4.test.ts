@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../../trainer/format/gguf/gguf-cursor.ts';
 
-const UNTURNED = 1e30;
+const UNROTATED_DIVISOR = 1e30;
 const BLOCKS = 2;
 
 const configOf = (changes: Readonly<Record<string, GgufValue>> = {}, ropeFactors?: Float32Array) => {
@@ -18,7 +18,7 @@ const configOf = (changes: Readonly<Record<string, GgufValue>> = {}, ropeFactors
   return ggufConfig({ path: 'x.gguf', header, tensors: new Map(), ropeFactors, ropeFactorsByLength: undefined });
 };
 
-const turnedBy = (...factors: number[]): Float32Array => Float32Array.from({ length: 8 }, (_, pair) => factors[pair] ?? UNTURNED);
+const turnedBy = (...factors: number[]): Float32Array => Float32Array.from({ length: 8 }, (_, pair) => factors[pair] ?? UNROTATED_DIVISOR);
 
 describe('a GGUF file of Gemma 4', () => {
   test.each([
@@ -34,7 +34,7 @@ describe('a GGUF file of Gemma 4', () => {
 
   test.each([
     ['factors that differ', turnedBy(1, 2)],
-    ['pairs that turn behind others that do not', turnedBy(1, UNTURNED, 1)],
+    ['pairs that turn behind others that do not', turnedBy(1, UNROTATED_DIVISOR, 1)],
     ['factors of a head of another size', new Float32Array(4).fill(1)],
   ])('%s are refused, since they are not computed', (_, factors) => {
     expect(() => configOf({}, factors)).toThrow(

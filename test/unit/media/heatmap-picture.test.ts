@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { cellFacts, overlapText, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
 import { selectedRows } from '../../../media/heatmap/cell/selection-view.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from '../../../media/heatmap/export-files.ts';
-import { apartNote, chanceNote, makePicture } from '../../../media/heatmap/picture.ts';
+import { incomparableNote, randomScoresNote, makePicture } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
 import {
   type BudgetChoice,
@@ -90,23 +90,23 @@ describe('the selection', () => {
 
   test('scores that were drawn at random are not passed off as importance', () => {
     const drawn = info('a', { sets: [{ key: '', measure: 'random' }] });
-    expect(chanceNote(pictureOf({ b: undefined }, [drawn]))).toMatch(/^These rows were chosen at random: .* Rowtune: Compute Importance /);
+    expect(randomScoresNote(pictureOf({ b: undefined }, [drawn]))).toMatch(/^These rows were chosen at random: .* Rowtune: Compute Importance /);
     const inputs = { ...drawn, modules: drawn.modules.map(module => ({ ...module, unit: 'columns' as const })) };
-    expect(chanceNote(pictureOf({ b: undefined }, [inputs]))).toMatch(/^These columns /);
+    expect(randomScoresNote(pictureOf({ b: undefined }, [inputs]))).toMatch(/^These columns /);
     expect(pictureOf({ b: undefined }, [inputs]).meaning).toBe('Random: mean score of the columns');
-    expect(chanceNote(pictureOf({}))).toBeUndefined();
+    expect(randomScoresNote(pictureOf({}))).toBeUndefined();
   });
 
   test('rows next to columns are said to be apart, and so are other modules', () => {
     const columns = info('b', {
       modules: info('b').modules.map(({ name, ...module }) => ({ ...module, name: `${name} columns`, unit: 'columns' as const })),
     });
-    expect(apartNote(pictureOf({}, [info('a'), columns]))).toMatch(/^A has rows and B has columns, which cannot be compared/);
-    expect(apartNote(pictureOf({ a: refs.b, b: refs.a }, [info('a'), columns]))).toMatch(/^A has columns and B has rows/);
+    expect(incomparableNote(pictureOf({}, [info('a'), columns]))).toMatch(/^A has rows and B has columns, which cannot be compared/);
+    expect(incomparableNote(pictureOf({ a: refs.b, b: refs.a }, [info('a'), columns]))).toMatch(/^A has columns and B has rows/);
     const others = info('b', { modules: info('b').modules.map(module => ({ ...module, name: `x.${module.name}` })) });
-    expect(apartNote(pictureOf({}, [info('a'), others]))).toMatch(/^A and B have no module in common/);
-    expect(apartNote(pictureOf({}))).toBeUndefined();
-    expect(apartNote(pictureOf({ b: undefined }))).toBeUndefined();
+    expect(incomparableNote(pictureOf({}, [info('a'), others]))).toMatch(/^A and B have no module in common/);
+    expect(incomparableNote(pictureOf({}))).toBeUndefined();
+    expect(incomparableNote(pictureOf({ b: undefined }))).toBeUndefined();
   });
 
   test('the overlap of two choices of columns counts columns', () => {

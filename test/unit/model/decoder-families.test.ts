@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ConfigJson } from '../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../trainer/model/family/decoder/decoder-families.ts';
-import { pairsApart } from '../../../trainer/model/layer/positions/rotary.ts';
+import { deinterleavePairs } from '../../../trainer/model/layer/positions/rotary.ts';
 import { causalModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
 import { readRecord } from '../../support/files/read-json.ts';
 import { forward } from './layer/run-layer.ts';
@@ -159,5 +159,5 @@ test('the keys of a published Cohere 2 are known', () => {
 
 test('pairs of neighbors are moved apart, and features that do not turn stay', async () => {
   const x = { data: Float32Array.of(0, 1, 2, 3, 4, 5), shape: [1, 1, 1, 6] };
-  expect(await forward({ x }, (graph, inputs) => pairsApart(graph, inputs.x, 4))).toEqual([0, 2, 1, 3, 4, 5]);
+  expect(await forward({ x }, (graph, inputs) => deinterleavePairs(graph, inputs.x, 4))).toEqual([0, 2, 1, 3, 4, 5]);
 });

@@ -5,7 +5,7 @@
 
 import { ggufClasses, ggufFamiliesOf } from '../../format/gguf/families/gguf-families.ts';
 import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '../../format/gguf/families/gguf-family.ts';
-import { UNTURNED } from '../../format/gguf/families/gguf-gemma4.ts';
+import { UNROTATED_DIVISOR } from '../../format/gguf/families/gguf-gemma4.ts';
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
 import { boolEntry, boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
@@ -225,7 +225,7 @@ function rotaryFactors(
     ]);
   if (scaling.type === 'proportional' && ownPositions) {
     const { pairs, factor } = scaling;
-    return new Map([['rope_freqs.weight', Float32Array.from({ length: features / 2 }, (_, i) => (i < pairs ? factor : UNTURNED))]]);
+    return new Map([['rope_freqs.weight', Float32Array.from({ length: features / 2 }, (_, i) => (i < pairs ? factor : UNROTATED_DIVISOR))]]);
   }
   if (scaling.type !== 'llama3') return new Map();
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
@@ -268,7 +268,7 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the activation', d => d.mlp.activation],
   ['the attention windows', d => d.attention.layers.map(({ window }) => (window !== undefined && window < d.maxPositions ? window : 0))],
   ['the attention scale', d => [d.attention.scale, d.attention.cap, d.attention.sinks]],
-  ['the rotary positions', d => [d.positions, d.attention.turnsNeighbors]],
+  ['the rotary positions', d => [d.positions, d.attention.rotatesNeighbors]],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],
   ['the inputs of each layer', d => d.layerInputs],
   ['the output head', d => d.tied],

@@ -88,7 +88,7 @@ function hasMoreBits(block: number, blocks: number): boolean {
 }
 
 /** Number of experts from which attention, which is then comparatively small, gets more bits. */
-const FEW_EXPERTS = 8;
+const MIXTRAL_EXPERTS = 8;
 
 function mixed(wanted: NamedType, { name, blocks, tied, experts }: TensorPlace): string {
   const [, block, stem = name] = /^blk\.(\d+)\.(\w+)\./.exec(name) ?? [];
@@ -97,8 +97,8 @@ function mixed(wanted: NamedType, { name, blocks, tied, experts }: TensorPlace):
   if (isHead && isQuantized && wanted !== 'Q8_0') return 'Q6_K';
   if (!wanted.endsWith('_M')) return wanted;
   const usual = ggufTypeOf(wanted).name;
-  if (experts === FEW_EXPERTS && (stem === 'attn_v' || stem === 'attn_k')) return 'Q8_0';
-  if (experts === FEW_EXPERTS && stem === 'attn_output' && usual === 'Q4_K') return 'Q5_K';
+  if (experts === MIXTRAL_EXPERTS && (stem === 'attn_v' || stem === 'attn_k')) return 'Q8_0';
+  if (experts === MIXTRAL_EXPERTS && stem === 'attn_output' && usual === 'Q4_K') return 'Q5_K';
   if ((stem === 'attn_v' || stem === 'ffn_down' || stem === 'ffn_down_exps') && hasMoreBits(Number(block), blocks)) return 'Q6_K';
   if (stem === 'attn_qkv') return usual === 'Q4_K' ? 'Q5_K' : 'Q6_K';
   return usual;

@@ -18,7 +18,7 @@ import {
   type CommandContext,
   type CommandResult,
   runCommandWork,
-  type Surroundings,
+  type RecomputeContext,
   withCommonOptions,
 } from '../command.ts';
 import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon/daemon-client.ts';
@@ -88,7 +88,7 @@ function parsePlace(text: string): Place {
 function addWork(
   command: Command,
   name: string,
-  surroundings: Surroundings,
+  surroundings: RecomputeContext,
   work: (context: CommandContext) => Promise<CommandResult>,
 ): void {
   withCommonOptions(command, [`rowtune daemon ${name}`]).action(() => runCommandWork(command, surroundings, work));

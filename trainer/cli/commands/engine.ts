@@ -22,7 +22,7 @@ import {
   type CommandContext,
   type CommandResult,
   runCommandWork,
-  type Surroundings,
+  type RecomputeContext,
   withCommonOptions,
 } from '../command.ts';
 
@@ -33,7 +33,7 @@ export const addEngine: AddCommand = (program, surroundings) => {
   addRemove(engine, surroundings);
 };
 
-function addInstall(engine: Command, surroundings: Surroundings): void {
+function addInstall(engine: Command, surroundings: RecomputeContext): void {
   const command = engine
     .command('install')
     .description('install TensorFlow or a PJRT plugin from PyPI and compile its addon; continues an interrupted installation')
@@ -85,14 +85,14 @@ interface InstallOptions {
   readonly plugin?: string;
 }
 
-function addList(engine: Command, surroundings: Surroundings): void {
+function addList(engine: Command, surroundings: RecomputeContext): void {
   const command = engine.command('list').description('show the installed engines and the cache folder');
   withCommonOptions(command, ['rowtune engine list', 'rowtune engine list --json']).action(() =>
     runCommandWork(command, surroundings, list),
   );
 }
 
-function addRemove(engine: Command, surroundings: Surroundings): void {
+function addRemove(engine: Command, surroundings: RecomputeContext): void {
   const command = engine
     .command('remove')
     .description('remove an installed engine')

@@ -42,7 +42,7 @@ export async function followJob({ client, job, terminal, onInterrupt, resumeComm
   for (const signal of SIGNALS) process.on(signal, onSignal);
   const unlisten = client.onProgress(id, event => show(event, terminal));
   try {
-    if (job.state === 'queued') await sayQueued(client, terminal);
+    if (job.state === 'queued') await printQueued(client, terminal);
     const ended = await Promise.race([client.request('waitForJob', { id, progressToken: id }), left]);
     return ended === undefined ? undefined : resultOf(ended, resumeCommand);
   } finally {
@@ -52,7 +52,7 @@ export async function followJob({ client, job, terminal, onInterrupt, resumeComm
   }
 }
 
-async function sayQueued(client: DaemonClient, terminal: Terminal): Promise<void> {
+async function printQueued(client: DaemonClient, terminal: Terminal): Promise<void> {
   const { jobs } = await client.request('daemonStatus', {});
   terminal.say('info', `waiting for ${counted(jobs.running + jobs.queued - 1, 'other job')} of the daemon`);
 }

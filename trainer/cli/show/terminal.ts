@@ -39,11 +39,11 @@ const prefixes: Readonly<Record<LogLevel, string>> = { debug: '', info: '', warn
 
 const ESCAPE = String.fromCharCode(27);
 /** Control characters except line ends and tabs; the second pattern also exempts colors. */
-const OBEYED = /(?!\n|\t|\r\n)\p{Cc}/gu;
-const OBEYED_BUT_COLORS = new RegExp(`(?!\\n|\\t|\\r\\n|${ESCAPE}\\[\\d*m)\\p{Cc}`, 'gu');
+const CONTROL_CHARACTERS = /(?!\n|\t|\r\n)\p{Cc}/gu;
+const CONTROL_CHARACTERS_BUT_COLORS = new RegExp(`(?!\\n|\\t|\\r\\n|${ESCAPE}\\[\\d*m)\\p{Cc}`, 'gu');
 
 /** Makes names, data and answers from outside harmless: they must not move the cursor, erase a line or set a title. */
-const harmless = (text: string, obeyed = OBEYED): string => text.replace(obeyed, '·');
+const harmless = (text: string, obeyed = CONTROL_CHARACTERS): string => text.replace(obeyed, '·');
 
 /** Width of a line in characters in a file or a pipe. */
 const DEFAULT_WIDTH = 100;
@@ -70,7 +70,7 @@ export function openTerminal(options: TerminalOptions): Terminal {
       progress.aside(() => stderr.write(`${colored && style ? styleText(style, text) : text}\n`));
     },
     print: text => {
-      const shown = harmless(text, isColored ? OBEYED_BUT_COLORS : OBEYED);
+      const shown = harmless(text, isColored ? CONTROL_CHARACTERS_BUT_COLORS : CONTROL_CHARACTERS);
       if (!json) progress.aside(() => stdout.write(`${shown}\n`));
     },
     stream: chunk => {

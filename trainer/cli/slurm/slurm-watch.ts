@@ -7,7 +7,7 @@ import type { Terminal } from '../show/terminal.ts';
 type Say = (text: string) => void;
 
 /** Milliseconds between two queries to Slurm, whose controller serves a whole cluster. */
-const LOOK_MS = 3000;
+const POLL_MS = 3000;
 
 /**
  * Calls `look` repeatedly until it finds that the job has ended. A repeated text is shown once.
@@ -25,7 +25,7 @@ export async function untilEnded({ say: show }: Terminal, look: (say: Say) => Pr
   try {
     while (!left.signal.aborted) {
       if (await look(say)) return true;
-      await delay(LOOK_MS, undefined, { signal: left.signal }).catch(() => undefined);
+      await delay(POLL_MS, undefined, { signal: left.signal }).catch(() => undefined);
     }
     return false;
   } finally {

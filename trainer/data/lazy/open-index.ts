@@ -15,7 +15,7 @@ const COPIED: ReadonlySet<string> = new Set(['.parquet']);
 export const areCopied = (files: readonly DataFile[]): boolean => files.some(({ extension }) => COPIED.has(extension));
 
 /** Returns the reason why the samples of files cannot be read by position, judging by file names; undefined if they can. */
-export function whyFilesDecide(files: readonly DataFile[]): string | undefined {
+export function reasonFilesDecide(files: readonly DataFile[]): string | undefined {
   const other = files.find(({ extension }) => !INDEXED.has(extension) && !COPIED.has(extension));
   if (other) return `${other.file} is not JSON Lines, a list of JSON, a table or Parquet, whose samples can be read one by one`;
   return new Set(files.map(({ file }) => file)).size < files.length ? 'a file is listed twice' : undefined;

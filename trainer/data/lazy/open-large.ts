@@ -3,7 +3,7 @@
 import type { DataFile } from '../read/list-files.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import { type OpenFiles, openFiles } from './lazy-examples.ts';
-import { whyFilesDecide } from './open-index.ts';
+import { reasonFilesDecide } from './open-index.ts';
 import { NoPlacesError } from './record-ranges.ts';
 
 export interface LargeInput {
@@ -39,7 +39,7 @@ export async function openLarge<Found extends object>(
   const files = await listDataFiles(paths);
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   if (totalBytes < lazyBytes) return undefined;
-  const obstacle = whyFirst ?? whyFilesDecide(files);
+  const obstacle = whyFirst ?? reasonFilesDecide(files);
   if (obstacle !== undefined) return { reason: obstacle };
   let open: OpenFiles | undefined;
   let isRead = false;

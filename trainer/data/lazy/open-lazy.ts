@@ -12,7 +12,7 @@ import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataRecord } from '../types.ts';
-import { recordChecker, sampleDecider, whyTokensDecide } from './decide/keeps-target.ts';
+import { recordChecker, sampleDecider, reasonTokensDecide } from './decide/keeps-target.ts';
 import type { BoundedTokenizer } from './decide/text-bounds.ts';
 import type { FindParams } from './find-params.ts';
 import { lazyExamples } from './lazy-examples.ts';
@@ -58,7 +58,7 @@ async function openExamples(input: LazyInput, { files, totalBytes, open }: Large
   const { settings, maxLength, large, tokenizer } = input;
   const { first, detected } = await peek(input, files);
   const given = detected.format === 'text_label' ? settings.labels : [];
-  const reason = whyTokensDecide(recordSettingsOf(input, detected.format, given), input);
+  const reason = reasonTokensDecide(recordSettingsOf(input, detected.format, given), input);
   if (reason !== undefined) return { reason };
   const { content, key } = await fingerprintOf({ settings: deciding(settings), maxLength }, large, files);
   const cache = await openTokenCache(large, key, totalBytes);

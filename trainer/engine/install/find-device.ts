@@ -8,7 +8,7 @@ import { knownNvidiaGpu, type NvidiaGpu } from './toolchain.ts';
 /** A device that can be used, or the reason why it cannot. */
 type Finding = { readonly found: string } | { readonly missing: string };
 
-export interface Surroundings {
+export interface RecomputeContext {
   readonly gpu: NvidiaGpu | undefined;
   readonly platform: string;
   /** Returns a file's content, or '' for a device file; undefined if the file does not exist. */
@@ -16,7 +16,7 @@ export interface Surroundings {
   readonly list: (folder: string) => readonly string[];
 }
 
-export const surroundings = async (): Promise<Surroundings> => ({
+export const surroundings = async (): Promise<RecomputeContext> => ({
   gpu: await knownNvidiaGpu(),
   platform: `${process.platform} ${process.arch}`,
   read: file => {
@@ -42,7 +42,7 @@ const GRAPHICS_FOLDER = '/sys/class/drm';
 const INTEL_VENDOR = '0x8086';
 
 /** Looks for a plugin's device. @param plugin the plugin */
-export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 'oldestCapability'>, around: Surroundings): Finding {
+export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 'oldestCapability'>, around: RecomputeContext): Finding {
   const { device } = plugin;
   switch (device) {
     case 'nvidia':
@@ -70,7 +70,7 @@ export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 
 
 function findNvidia(
   { oldestDriver = 0, oldestCapability = 0 }: Pick<PjrtPlugin, 'oldestDriver' | 'oldestCapability'>,
-  { gpu }: Surroundings,
+  { gpu }: RecomputeContext,
 ): Finding {
   if (!gpu) return { missing: 'no NVIDIA GPU was found: nvidia-smi does not run, or lists none' };
   const driver = Number.parseInt(gpu.driver, 10);
@@ -87,7 +87,7 @@ const isAccelerator = (device: DeviceKind): boolean => device !== 'cpu';
  * Returns the plugin for the accelerator that is present: for example, the newest CUDA that the driver supports.
  * @throws EngineError that lists what was looked for if there is none
  */
-export function choosePlugin(around: Surroundings): { readonly variant: PjrtVariant; readonly found: string } {
+export function choosePlugin(around: RecomputeContext): { readonly variant: PjrtVariant; readonly found: string } {
   const reasons: string[] = [];
   for (const variant of pjrtVariants) {
     const plugin = pjrtPlugins[variant];

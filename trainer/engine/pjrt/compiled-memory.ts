@@ -10,7 +10,7 @@ import { elementAt, valueFor } from '../../narrow.ts';
 import { type InstalledPjrt, locatePjrt, preloadedLibraries } from '../install/pjrt-folder.ts';
 import { compileOptions, NO_MODULE } from './compile-options.ts';
 import { lowerSignature } from './lower.ts';
-import { withApart } from './order/host-weights.ts';
+import { withSeparateParts } from './order/host-weights.ts';
 import { marksIn, openProgramCache, type ProgramCache, type ProgramKey } from './program-cache.ts';
 
 /** Memory of a compiled program in bytes. */
@@ -103,7 +103,7 @@ export const workingBytesBy =
     card: SplittingCard | undefined,
   ): KnownPrograms['workingBytes'] =>
   (signature, variables, places) => {
-    const specs = withApart(new Map(variables.map(spec => [spec.name, spec])), places);
+    const specs = withSeparateParts(new Map(variables.map(spec => [spec.name, spec])), places);
     const parts = splitAtSums(signature);
     let most = 0;
     for (const [i, part] of parts.entries()) {

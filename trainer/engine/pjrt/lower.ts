@@ -29,7 +29,7 @@ import { shapeLowerings } from './kernels/shapes.ts';
 import { sourceLowerings } from './kernels/sources.ts';
 import type { Lowering, LoweringContext, LoweringTable } from './lowering.ts';
 import { type ModuleConstant, ModuleState, named } from './module-state.ts';
-import { hostWeightsOf, placesOf, writesApart } from './order/host-weights.ts';
+import { hostWeightsOf, placesOf, onlyWritesSeparateParts } from './order/host-weights.ts';
 import { ProgramOrder } from './order/program-order.ts';
 
 const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];
@@ -85,7 +85,7 @@ export function lowerSignature(
   const places = placesOf(signature, allPlaces);
   const emitter = new Emitter();
   const { replicas, given = [], kept = [] } = signature;
-  const apart = new Set(signature.schedule.filter(node => writesApart(node, places)));
+  const apart = new Set(signature.schedule.filter(node => onlyWritesSeparateParts(node, places)));
   const schedule = signature.schedule.filter(node => !apart.has(node));
   const found = [...kept, ...Object.values(signature.outputs)];
   const changed = [...new Set(schedule.flatMap(writtenVariables))];

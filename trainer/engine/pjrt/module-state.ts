@@ -2,14 +2,14 @@
 
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isOp } from '../../graph/node-store.ts';
-import { isOnHost, type Program, partApart } from '../../graph/program.ts';
+import { isOnHost, type Program, separatePart } from '../../graph/program.ts';
 import { GraphError, type HostArray, type TensorSpec } from '../../graph/types.ts';
 import { elementAt, valueFor } from '../../narrow.ts';
 import type { Emitter } from './emitter.ts';
 import { hloType, tensorType, type Value } from './hlo-type.ts';
 import type { LoweringContext } from './lowering.ts';
 import { DEVICE_MEMORY, HOST_MEMORY } from './memory-kinds.ts';
-import { withApart } from './order/host-weights.ts';
+import { withSeparateParts } from './order/host-weights.ts';
 import { philoxFunction, philoxName, philoxResult } from './philox.ts';
 
 export interface ModuleConstant {
@@ -50,7 +50,7 @@ export class ModuleState implements Pick<LoweringContext<'read'>, 'get' | 'set' 
   constructor(params: ModuleStateParams) {
     const { schedule, feeds, changed, specs, places } = params;
     this.params = params;
-    this.specs = withApart(specs, places);
+    this.specs = withSeparateParts(specs, places);
     this.variables = [...new Set([...changed, ...schedule.flatMap(node => readVariables(node, places))])];
     this.newestValues = new Map(this.variables.map((name, i) => [name, named(`%v${i}`, this.spec(name))]));
     this.feeds = feeds.map(({ attrs: { name, spec } }) => ({ name, spec }));
@@ -155,7 +155,7 @@ const withAttributes = (type: string, attributes: readonly string[]): string =>
 function readVariables(node: Node, places: Program['places']): readonly string[] {
   if (!isOp(node, 'read')) return [];
   const { variable } = node.attrs;
-  const apart = partApart(places?.get(variable));
+  const apart = separatePart(places?.get(variable));
   return apart ? [variable, apart.chosen.name, apart.values.name] : [variable];
 }
 

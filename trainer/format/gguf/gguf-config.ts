@@ -4,7 +4,7 @@ import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { FoundFamily, GgufFamily } from './families/gguf-families.ts';
-import { GUESSING_BLOCKS, LAYER_NORM_EPSILON, TURNED_PART } from './families/gguf-family.ts';
+import { MTP_BLOCKS, LAYER_NORM_EPSILON, ROTARY_FEATURES } from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
@@ -47,10 +47,10 @@ export function ggufConfig(input: {
   if (stated > MOST_BLOCKS) problems.push({ message: `${architecture}.block_count ${stated} is above ${MOST_BLOCKS}` });
   const inModel = blocksOfModel(metadata, architecture, family);
   if (inModel !== stated && !(Number.isInteger(inModel) && inModel > 0 && inModel < stated))
-    problems.push({ message: `${architecture}.${GUESSING_BLOCKS} is not a whole number below ${architecture}.block_count ${stated}` });
+    problems.push({ message: `${architecture}.${MTP_BLOCKS} is not a whole number below ${architecture}.block_count ${stated}` });
   const blocks = Math.min(Math.max(0, inModel), MOST_BLOCKS);
-  const [keyLength, rotated] = [optional('attention.key_length'), optional(TURNED_PART)];
-  const isPartial = family.computed.includes(TURNED_PART);
+  const [keyLength, rotated] = [optional('attention.key_length'), optional(ROTARY_FEATURES)];
+  const isPartial = family.computed.includes(ROTARY_FEATURES);
   const headDim = keyLength ?? (isPartial ? hidden / heads : (rotated ?? hidden / heads));
   if (!isPartial && keyLength !== undefined && rotated !== undefined && keyLength !== rotated)
     problems.push({

@@ -1,6 +1,6 @@
 /** How a tensor's values are stored in a GGUF file: the order of rows and columns, and the converter's changes to the values. */
 
-import { type FileLayout, type GgufFamily, GUESSING_BLOCKS, type LayoutSizes, type StateHeads } from './families/gguf-family.ts';
+import { type FileLayout, type GgufFamily, MTP_BLOCKS, type LayoutSizes, type StateHeads } from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import { permutedRow } from './gguf-names.ts';
 
@@ -38,7 +38,7 @@ export function firstOf(value: GgufValue | undefined): number | undefined {
 /** The number of blocks of the model: those of the file without the MTP blocks at the end. */
 export function blocksOfModel(metadata: ReadonlyMap<string, GgufValue>, architecture: string, { computed }: GgufFamily): number {
   const number = (key: string): number => Number(metadata.get(`${architecture}.${key}`) ?? 0);
-  return number('block_count') - (computed.includes(GUESSING_BLOCKS) ? number(GUESSING_BLOCKS) : 0);
+  return number('block_count') - (computed.includes(MTP_BLOCKS) ? number(MTP_BLOCKS) : 0);
 }
 
 /** Reorders values [rows, …] from the model's order to the file's. May return the given array. */

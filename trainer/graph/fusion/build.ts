@@ -19,8 +19,8 @@ import {
   throughTranspose,
 } from './access.ts';
 import { isReduction, isView } from './fusible.ts';
-import { layOut } from './lay-out.ts';
-import { MustBeRead } from './must-be-read.ts';
+import { createKit } from './lay-out.ts';
+import { NotComputableError } from './must-be-read.ts';
 import { isElementwise, ROW_PROGRAM_LIMITS, type RowProgram } from './row-program.ts';
 import { axesOf, type RootStore, type Value, Values } from './values.ts';
 
@@ -46,10 +46,10 @@ export function buildFused({ roots, isRead }: FusedParams): BuildResult {
   try {
     const builder = new Builder(new Set(roots), isRead);
     const stores = builder.storesOf(roots);
-    const program = layOut(stores, { walked: builder.walked, column: builder.column });
+    const program = createKit(stores, { walked: builder.walked, column: builder.column });
     return { fused: { program, reads: [...new Set(program.loads.map(({ node }) => node))] } };
   } catch (error) {
-    if (error instanceof MustBeRead) return { blockedBy: error.node };
+    if (error instanceof NotComputableError) return { blockedBy: error.node };
     throw error;
   }
 }
@@ -78,7 +78,7 @@ class Builder {
     this.frame = { shape: first.shape, access };
     this.walked = access.dims.flatMap(({ terms }) => terms.map(({ axis }) => axis));
     const parts = this.concatParts(first, access);
-    if (parts && others.length > 0) throw new MustBeRead(elementAt(others, 0));
+    if (parts && others.length > 0) throw new NotComputableError(elementAt(others, 0));
     if (parts) return parts;
     this.stores.set(first, { node: first, access, value: this.compute(first, access) });
     for (const root of others) {
@@ -99,7 +99,7 @@ class Builder {
     const rows = shape.slice(0, -1);
     if (root.shape.join() === rows.join()) return { dims: access.dims.slice(0, -1) };
     if (root.shape.join() === [...rows, 1].join()) return { dims: [...access.dims.slice(0, -1), { terms: [], begin: 0, size: 1 }] };
-    throw new MustBeRead(root);
+    throw new NotComputableError(root);
   }
 
   /** Stores a root that moves or casts a concat part by part, over the axes of a part. */
@@ -119,7 +119,7 @@ class Builder {
     const parts = node.inputs.length;
     const [first, ...rest] = dim.terms;
     const partSize = dim.size / parts;
-    if (!first || !isRegular(dim) || first.axis.size % parts !== 0 || access.padding) throw new MustBeRead(root);
+    if (!first || !isRegular(dim) || first.axis.size % parts !== 0 || access.padding) throw new NotComputableError(root);
     if (first.axis.size > parts) first.axis.cut(first.axis.size / parts);
     const [outer, ...inner] = atLeast(first.axis.leaves, 1);
     const kept = [...inner.map(leaf => ({ axis: leaf, stride: first.stride })), ...rest];
@@ -139,7 +139,7 @@ class Builder {
     if (this.roots.has(node)) return this.rootValue(node, access);
     if (this.isRead(node)) return this.values.load(node, access);
     // Nothing may be computed outside a pad's input; a cast of 0 is safe, because 0 is the same in every element type.
-    if (access.padding && !isView(node) && !(node.op === 'cast' && access.padding.value === 0)) throw new MustBeRead(node);
+    if (access.padding && !isView(node) && !(node.op === 'cast' && access.padding.value === 0)) throw new NotComputableError(node);
     return this.compute(node, access);
   }
 
@@ -148,7 +148,7 @@ class Builder {
     const value = this.compute(node, access);
     const known = this.stores.get(node);
     if (known) {
-      if (accessKey(known.access) !== accessKey(access)) throw new MustBeRead(node);
+      if (accessKey(known.access) !== accessKey(access)) throw new NotComputableError(node);
     } else this.stores.set(node, { node, access, value });
     return value;
   }
@@ -166,7 +166,7 @@ class Builder {
     try {
       return work();
     } catch (error) {
-      throw error instanceof NotAnAccess ? new MustBeRead(node) : error;
+      throw error instanceof NotAnAccess ? new NotComputableError(node) : error;
     }
   }
 
@@ -181,11 +181,11 @@ class Builder {
       return KEEPS_BFLOAT16.has(node.op) ? value : this.castTo(node.dtype, value);
     }
     if (node.op === 'cast') return this.castTo(node.dtype, operand(0));
-    if (node.op === 'concat') throw new MustBeRead(node);
+    if (node.op === 'concat') throw new NotComputableError(node);
     if (isView(node)) return this.valueOf(input(0), this.through(node, access));
     if (node.op === 'softmax') return this.softmax(node, access);
     if (isReduction(node)) return this.reduce(node, access);
-    throw new MustBeRead(node);
+    throw new NotComputableError(node);
   }
 
   private through(node: Node, access: Access): Access {
@@ -195,7 +195,7 @@ class Builder {
     if (isOp(node, 'slice')) return throughSlice(access, node.attrs.begin, input.shape);
     if (isOp(node, 'pad')) return throughPad(access, node.attrs.before, input.shape, node.attrs.value);
     if (isOp(node, 'broadcast')) return throughBroadcast(access, input.shape);
-    throw new MustBeRead(node);
+    throw new NotComputableError(node);
   }
 
   /** Returns the column axis for an operation over the last axis, whose length is `size`. */
@@ -203,7 +203,7 @@ class Builder {
     const last = this.walked.at(-1);
     const candidate = last?.leaves.length === 1 && last.size === size ? last : undefined;
     this.column ??= candidate ?? new AxisOf(size);
-    if (this.column.size !== size || !this.column.isWhole || size > ROW_PROGRAM_LIMITS.reducedColumns) throw new MustBeRead(node);
+    if (this.column.size !== size || !this.column.isWhole || size > ROW_PROGRAM_LIMITS.reducedColumns) throw new NotComputableError(node);
     return this.column;
   }
 
@@ -214,7 +214,7 @@ class Builder {
     const column = this.columnOf(node, size);
     if (isWhole) return this.reduceOver(node, this.flat(node, column), column);
     const rows = node.attrs.keepDims ? access.dims.slice(0, -1) : access.dims;
-    if (rows.some(dim => resolve(dim).terms.some(({ axis }) => axis === column))) throw new MustBeRead(node);
+    if (rows.some(dim => resolve(dim).terms.some(({ axis }) => axis === column))) throw new NotComputableError(node);
     const whole: Access = { dims: [...rows, { terms: [{ axis: column, stride: 1 }], begin: 0, size }] };
     return this.reduceOver(node, whole, column);
   }
@@ -243,9 +243,9 @@ class Builder {
     const size = lastOf(node.shape);
     const last = resolve(lastOf(access.dims));
     const [term] = last.terms;
-    if (last.terms.length !== 1 || last.begin !== 0 || term?.stride !== 1 || term.axis.size !== size) throw new MustBeRead(node);
+    if (last.terms.length !== 1 || last.begin !== 0 || term?.stride !== 1 || term.axis.size !== size) throw new NotComputableError(node);
     if (this.column === undefined) this.column = term.axis;
-    if (this.column !== term.axis || size > ROW_PROGRAM_LIMITS.reducedColumns) throw new MustBeRead(node);
+    if (this.column !== term.axis || size > ROW_PROGRAM_LIMITS.reducedColumns) throw new NotComputableError(node);
     const x = this.valueOf(inputsOf(node, 1)[0], access);
     const apply = this.values.apply.bind(this.values);
     const e = apply('exp', [apply('sub', [x, this.overRow('max', x, term.axis)])]);

@@ -8,7 +8,7 @@ import { byteSize } from '../types.ts';
 import type { BuildMemo } from './build-memo.ts';
 import { isFusible } from './fusible.ts';
 import { narrowingChain } from './narrow-early.ts';
-import { isDear, isLight, waitingBytes } from './recompute-cost.ts';
+import { isExpensive, isCheapAlias, waitingBytes } from './recompute-cost.ts';
 import type { Schedule } from './schedule.ts';
 import { isPlain, type Step } from './step.ts';
 import { FUSION_THRESHOLDS } from './thresholds.ts';
@@ -178,8 +178,8 @@ class Fusion {
     for (const use of this.usesOf(node)) if (!use.nodes.some(given => roots.has(given))) return true;
     const at = this.schedule.placeOf(node);
     if (this.schedule.isOverwritten(node, at, place)) return true;
-    if (isLight(node) || this.schedule.isFreeBetween(at, place)) return false;
-    const dear = isDear(node, {
+    if (isCheapAlias(node) || this.schedule.isFreeBetween(at, place)) return false;
+    const dear = isExpensive(node, {
       place,
       read,
       isShared: this.schedule.readersOf(node).length > 1,

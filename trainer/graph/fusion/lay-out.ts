@@ -3,7 +3,7 @@ import { elementAt, lastOf, valueFor } from '../../narrow.ts';
 import type { Node } from '../graph.ts';
 import { elementCount } from '../types.ts';
 import { type Axis, type AxisWindow, resolve, strides } from './access.ts';
-import { MustBeRead } from './must-be-read.ts';
+import { NotComputableError } from './must-be-read.ts';
 import {
   type Instruction,
   type Load,
@@ -30,7 +30,7 @@ interface Counted {
   readonly axis: Axis;
 }
 
-export function layOut(stores: readonly RootStore[], { walked, column }: Frame): RowProgram {
+export function createKit(stores: readonly RootStore[], { walked, column }: Frame): RowProgram {
   const first = elementAt(stores, 0);
   const order = topological(stores.map(({ value }) => value));
   const whole = walked.flatMap(axis => axis.leaves);
@@ -41,12 +41,12 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
   const places = new Map([...loads, ...stores].map(each => [each, strides(each.access)] as const));
   const windows = new Map(loads.map(load => [load, windowsOf(load, first.node)] as const));
   const all = new Set<Axis>([...lead, ...(along ? [along] : [])]);
-  for (const { along: used } of places.values()) for (const axis of used.keys()) if (!all.has(axis)) throw new MustBeRead(first.node);
+  for (const { along: used } of places.values()) for (const axis of used.keys()) if (!all.has(axis)) throw new NotComputableError(first.node);
   for (const store of stores) checkCovers(store, stores.filter(({ node }) => node === store.node).length, { lead, along });
 
   const kinds = new Map(order.map(value => [value, kindOf(value, along)] as const));
   const windowed = new Set([...windows.values()].flatMap(list => list.map(({ axis }) => axis)));
-  if (along && windowed.has(along)) throw new MustBeRead(first.node);
+  if (along && windowed.has(along)) throw new NotComputableError(first.node);
   const strideOf = (place: { along: ReadonlyMap<Axis, number> }, axis: Axis): number => place.along.get(axis) ?? 0;
   const joins = (outer: Axis, inner: Counted): boolean =>
     !windowed.has(outer) &&
@@ -64,10 +64,10 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
     counted.pop();
     row = { size: outer.size * inner.size, axis: inner.axis };
   }
-  if (counted.length > ROW_PROGRAM_LIMITS.leadAxes || order.length > ROW_PROGRAM_LIMITS.instructions) throw new MustBeRead(first.node);
+  if (counted.length > ROW_PROGRAM_LIMITS.leadAxes || order.length > ROW_PROGRAM_LIMITS.instructions) throw new NotComputableError(first.node);
 
   const registers = allocate(order, stores, kinds);
-  if (registers.kinds.filter(kind => kind === 'full').length > ROW_PROGRAM_LIMITS.fullRegisters) throw new MustBeRead(first.node);
+  if (registers.kinds.filter(kind => kind === 'full').length > ROW_PROGRAM_LIMITS.fullRegisters) throw new NotComputableError(first.node);
   const accessOf = (each: Extract<Value, { kind: 'load' }> | RootStore, value: Value): RowAccess => {
     const place = valueFor(places, each);
     const numbers = {
@@ -76,7 +76,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
       lead: counted.map(({ axis }) => strideOf(place, axis)),
     };
     if ([numbers.offset, numbers.column, ...numbers.lead].some(number => Math.abs(number) > LARGEST_NUMBER))
-      throw new MustBeRead(first.node);
+      throw new NotComputableError(first.node);
     return { register: valueFor(registers.of, value), ...numbers };
   };
   const toLoad = (load: Extract<Value, { kind: 'load' }>): Load => ({
@@ -136,13 +136,13 @@ function checkCovers(
   const isFull = along !== undefined && used.has(along);
   const everyRow = lead.every(axis => used.has(axis));
   const needsColumn = along !== undefined && axesOf(value).includes(along) && !isFull;
-  if (!everyRow || needsColumn || access.padding !== undefined || count !== elementCount(node.shape)) throw new MustBeRead(node);
+  if (!everyRow || needsColumn || access.padding !== undefined || count !== elementCount(node.shape)) throw new NotComputableError(node);
 }
 
 /** Returns the windows of a padded load that contain real rows. */
 function windowsOf({ access }: Extract<Value, { kind: 'load' }>, root: Node): readonly AxisWindow[] {
   const windows = access.padding?.windows ?? [];
-  if (windows.some(({ axis }) => !axis.isWhole)) throw new MustBeRead(root);
+  if (windows.some(({ axis }) => !axis.isWhole)) throw new NotComputableError(root);
   return windows;
 }
 

@@ -2,8 +2,8 @@
 import type { Node } from '../graph.ts';
 
 /** Thrown if a node cannot be computed inside the program: it has to exist before the program runs. */
-export class MustBeRead extends Error {
-  override name = 'MustBeRead';
+export class NotComputableError extends Error {
+  override name = 'NotComputableError';
   readonly node: Node;
 
   constructor(node: Node) {

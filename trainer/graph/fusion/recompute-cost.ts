@@ -13,7 +13,7 @@ export const waitingBytes = (node: Node): number => (isSource(node) || aliasedRe
  * Returns true if a node differs little from an input that takes no more bytes: the same values widened or moved, with a bias added. Every
  * reader reads that input instead, so the node need not be stored.
  */
-export function isLight(node: Node): boolean {
+export function isCheapAlias(node: Node): boolean {
   let [base, isOther] = [node, false];
   for (let next = lightInput(base); next; next = lightInput(base)) {
     isOther ||= !isView(base);
@@ -34,7 +34,7 @@ function lightInput(node: Node): Node | undefined {
 
 const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(inputsOf(node, 1)[0]);
 
-export interface Surroundings {
+export interface RecomputeContext {
   /** Position of the step that would recompute the node. */
   readonly place: number;
   /** Nodes that the step reads in any case. */
@@ -51,7 +51,7 @@ export interface Surroundings {
  * of the node's size instead of the node does not pay off. Near operands are visited first, because a residual stream reaches through all
  * blocks.
  */
-export function isDear(node: Node, { place, read, isShared, isUsed, lastUse }: Surroundings): boolean {
+export function isExpensive(node: Node, { place, read, isShared, isUsed, lastUse }: RecomputeContext): boolean {
   if (elementCount(node.shape) === 1) return true;
   const mostWaiting = isShared ? 0 : byteSize(node);
   const mostPasses = isShared ? 1 : Number.POSITIVE_INFINITY;

@@ -58,10 +58,10 @@ function binary<Op extends Binary>(
     infer: inputs => broadcastSpec(inputs),
     gradient: context => {
       const [a, b] = inputsOf(context.node, 2);
-      const [towardsA, towardsB] = gradient(context, a, b);
+      const [gradA, gradB] = gradient(context, a, b);
       return [
-        context.wants(0) ? unbroadcast(context.graph, towardsA(), a) : undefined,
-        context.wants(1) ? unbroadcast(context.graph, towardsB(), b) : undefined,
+        context.wants(0) ? unbroadcast(context.graph, gradA(), a) : undefined,
+        context.wants(1) ? unbroadcast(context.graph, gradB(), b) : undefined,
       ];
     },
     flops: (_, output) => elementCount(output.shape),

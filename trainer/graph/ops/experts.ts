@@ -45,9 +45,9 @@ export const expertRules: Pick<OpTable, 'expertProduct' | 'expertGradient'> = {
       const [x, w, ids] = inputsOf(node, 3);
       const { experts, transposed } = node.attrs;
       const [left, right] = transposed ? [() => value(x), () => dy] : [() => dy, () => value(x)];
-      const towardsW = wants(1) ? graph.expertGradient(left(), right(), value(ids), experts, rows(1)) : undefined;
+      const gradW = wants(1) ? graph.expertGradient(left(), right(), value(ids), experts, rows(1)) : undefined;
       const back = () => graph.expertProduct(dy, value(w), value(ids), { experts, transposed: !transposed });
-      return [wants(0) ? sumAssignments(graph, back(), x.shape[0] as number) : undefined, towardsW, undefined];
+      return [wants(0) ? sumAssignments(graph, back(), x.shape[0] as number) : undefined, gradW, undefined];
     },
     flops: ([x], output) => 2 * elementCount(output.shape) * (x?.shape[1] ?? 0),
     buffer: 'fresh',

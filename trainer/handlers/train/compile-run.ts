@@ -42,7 +42,7 @@ import { type LoadedPart, loadVariables, storedWeights } from '../../train/varia
 import { loadProgress } from '../load-progress.ts';
 import { compileAhead } from './compile-ahead.ts';
 import type { Prepared, PrepareParams } from './prepared.ts';
-import { sayBaseOffload, sayEightBit, sayOffload } from './say-optimizer.ts';
+import { logBaseOffload, logEightBit, logOffload } from './log-optimizer.ts';
 
 async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {
   for (const line of describeCoverage(coverage).split('\n')) job.log('info', line);
@@ -100,9 +100,9 @@ export async function compileRun(params: PrepareParams, { base, setup, sources, 
   const memoryFile = path.join(runDir, RUN_FILES.memory);
   await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes }));
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
-  sayEightBit(params, plan);
-  sayOffload(params, plan, base.engine.description);
-  sayBaseOffload(params, plan, base.engine.description);
+  logEightBit(params, plan);
+  logOffload(params, plan, base.engine.description);
+  logBaseOffload(params, plan, base.engine.description);
   await known?.note(planMark(plan, recompute.policy));
   const program = plan.program(recompute.policy);
   const session = await base.engine.compile(program, { offloadFolder: runDir, fuse });

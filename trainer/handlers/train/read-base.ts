@@ -31,7 +31,7 @@ export async function readBase(
       );
       for (const [part, { baseNll }] of each.entries()) {
         const { nll } = elementAt(outputs, part);
-        required(baseNll, 'the array for the base model's NLL').set(float32Of(required(nll, 'the losses of the base')));
+        required(baseNll, 'the array for the NLLs of the base').set(float32Of(required(nll, 'the losses of the base')));
       }
     }
   } finally {

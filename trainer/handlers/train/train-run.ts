@@ -109,7 +109,7 @@ async function resumeHere(request: Request<'resume'>, given: Recipe, scope: JobS
     if (checkpoint) {
       checkUnchanged(checkpoint, given);
       if (given.load_best_model_at_end) checkpoint = { ...checkpoint, state: await withReadableBest(checkpoint, job) };
-    } else sayFromStart(runDir, earlier, job);
+    } else logFromStart(runDir, earlier, job);
     const recipe = checkpoint ? asBegun(given, checkpoint.state) : given;
     // Provisional until the loop counts them again: overrides may have changed the total.
     const totalSteps = earlier?.totalSteps ?? 0;
@@ -132,7 +132,7 @@ async function resumeHere(request: Request<'resume'>, given: Recipe, scope: JobS
  * Reports that a run starts from the beginning.
  * @throws RunError 'checkpoint-missing' if a finished run has lost its checkpoints: restarting would replace the rest of it
  */
-function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): void {
+function logFromStart(runDir: string, earlier: RunState | undefined, job: Job): void {
   if (earlier?.state === 'finished')
     throw new RunError(
       'checkpoint-missing',

@@ -25,4 +25,4 @@ export const diagnosticOf = (code: string): Diagnostic | undefined =>
 export const diagnosticCodes: readonly string[] = diagnosticSections.flatMap(({ diagnostics }) => Object.keys(diagnostics));
 
 /** True if the diagnostic compares a recipe with a machine's memory and engines. */
-export const isOfMachine = (code: string): boolean => Object.hasOwn(machineDiagnostics, code);
+export const isMachineDiagnostic = (code: string): boolean => Object.hasOwn(machineDiagnostics, code);

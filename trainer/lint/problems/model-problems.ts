@@ -17,7 +17,7 @@ import { type ModelFacts, positionsOf } from '../facts/model-facts.ts';
 import { tasksOf } from '../facts/tasks-of-model.ts';
 import { idsWithoutRow } from '../facts/vocabulary.ts';
 import type { RecipeView } from '../recipe-view.ts';
-import { behindRandom } from './behind-random.ts';
+import { worseThanRandom } from './behind-random.ts';
 import type { Report } from './fact-report.ts';
 import { mostRank } from './most-rank.ts';
 import { unusable } from './unusable-model.ts';
@@ -32,7 +32,7 @@ export function* modelProblems({ model, values }: Pick<RecipeView, 'model' | 'va
     yield* vocabularyProblems(model);
     yield* imageProblems(model.model, values.data.image_size);
     yield* targetProblems(model.model, values);
-    const behind = behindRandom(model.model, values);
+    const behind = worseThanRandom(model.model, values);
     if (behind !== undefined)
       yield {
         code: 'measure-behind-random',
@@ -66,8 +66,8 @@ export function taskProblem(model: AnyModel, task: Recipe['task']): string | und
 
 function whatItDoes(model: AnyModel, task: Recipe['task']): string {
   if (model.kind !== 'causal') return model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
-  const lacksHead = objectivesOf('causal', 'texts').includes(task);
-  return lacksHead ? 'takes no head for whole texts' : 'predicts the next token';
+  const hasNoHead = objectivesOf('causal', 'texts').includes(task);
+  return hasNoHead ? 'takes no head for whole texts' : 'predicts the next token';
 }
 
 /** Problems of the vocabulary. Ids of added tokens alone are not a problem: the data may not use them. */

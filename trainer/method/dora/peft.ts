@@ -25,4 +25,4 @@ export const magnitudesInPeft: PeftForm = {
 };
 
 /** The reason to refuse: PEFT's norm is over rows of a product of [out / groups, R] and [R, in], which are not rows of the weight. */
-const OTHER_NORM = 'because PEFT's norm is not over the rows of this weight';
+const OTHER_NORM = 'because the norm in PEFT is not over the rows of this weight';

@@ -108,11 +108,11 @@ function veraProduct(tracer: Tracer, module: ModuleSpec, projections: VeraProjec
   added.custom = {
     inputs: [x, d, b],
     rule: ({ dy, wants, value }) => {
-      const towardsLow = product(graph, compute, graph.mul(dy, b), cornerB());
+      const gradLow = product(graph, compute, graph.mul(dy, b), cornerB());
       const forB = () => graph.sum(graph.mul(product(graph, compute, dy, graph.mul(value(low), d), { transposeA: true }), cornerB()), [1]);
       return [
-        wants(0) ? product(graph, compute, graph.mul(towardsLow, d), cornerA()) : undefined,
-        wants(1) ? sumRows(graph, graph.mul(towardsLow, value(low))) : undefined,
+        wants(0) ? product(graph, compute, graph.mul(gradLow, d), cornerA()) : undefined,
+        wants(1) ? sumRows(graph, graph.mul(gradLow, value(low))) : undefined,
         wants(2) ? forB() : undefined,
       ];
     },

@@ -54,7 +54,7 @@ export const addedVectors: AddedTensors = {
 
 /** Returns the sizes of the matrices. Throws for an adapter that does not state them. */
 export function shapeOf(vera: VeraShape | undefined): VeraShape {
-  if (!vera) throw new Error('the adapter does not state the sizes of VeRA's matrices');
+  if (!vera) throw new Error('the adapter does not state the sizes of the matrices of VeRA');
   return vera;
 }
 

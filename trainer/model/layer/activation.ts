@@ -66,12 +66,12 @@ export function swiglu(graph: Graph, gate: Node, up: Node): Node {
   y.custom = {
     inputs: [gate, up],
     rule: ({ dy, wants, value }) => {
-      const towardsUp = wants(1) ? graph.mul(dy, value(a)) : undefined;
-      const towardsGate = () => {
+      const gradUp = wants(1) ? graph.mul(dy, value(a)) : undefined;
+      const gradGate = () => {
         const inner = graph.mul(dy, value(up));
         return graph.add(graph.mul(inner, value(s)), graph.node('sigmoidGrad', [value(s), graph.mul(inner, value(gate))], {}));
       };
-      return [wants(0) ? towardsGate() : undefined, towardsUp];
+      return [wants(0) ? gradGate() : undefined, gradUp];
     },
   };
   return y;

@@ -20,12 +20,12 @@ export function rmsNorm(graph: Graph, { x, scale, epsilon }: Omit<NormParams, 's
     inputs: scale ? [x, scale] : [x],
     rule: ({ dy, wants, value }) => {
       const hat = value(normal);
-      const towardsX = () => {
+      const gradX = () => {
         const h = scale ? graph.mul(dy, scale) : dy;
         return graph.mul(graph.sub(h, graph.mul(hat, graph.mean(graph.mul(h, hat), [-1], true))), value(inverse));
       };
       const gradScale = scale && wants(1) ? sumRows(graph, graph.mul(dy, hat)) : undefined;
-      return [wants(0) ? towardsX() : undefined, ...(scale ? [gradScale] : [])];
+      return [wants(0) ? gradX() : undefined, ...(scale ? [gradScale] : [])];
     },
   };
   return y;
@@ -45,14 +45,14 @@ export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams
     inputs: shift ? [x, scale, shift] : [x, scale],
     rule: ({ dy, wants, value }) => {
       const hat = value(normal);
-      const towardsX = () => {
+      const gradX = () => {
         const h = graph.mul(dy, scale);
         const straight = graph.sub(h, graph.mean(h, [-1], true));
         return graph.mul(graph.sub(straight, graph.mul(hat, graph.mean(graph.mul(h, hat), [-1], true))), value(inverse));
       };
       const gradScale = wants(1) ? sumRows(graph, graph.mul(dy, hat)) : undefined;
       const gradShift = shift && wants(2) ? sumRows(graph, dy) : undefined;
-      return [wants(0) ? towardsX() : undefined, gradScale, ...(shift ? [gradShift] : [])];
+      return [wants(0) ? gradX() : undefined, gradScale, ...(shift ? [gradShift] : [])];
     },
   };
   return y;

@@ -27,15 +27,15 @@ export function responseNorm(graph: Graph, { x, scale, shift }: ResponseNormPara
     inputs: [x, scale, shift],
     rule: ({ dy, wants, value }) => {
       const own = value(share);
-      const towardsX = () => {
+      const gradX = () => {
         const h = graph.mul(dy, scale);
-        const towardsShare = graph.sum(graph.mul(h, value(x)), [1], true);
-        const centered = graph.sub(towardsShare, graph.mean(graph.mul(towardsShare, own), [-1], true));
-        const towardsStrength = graph.div(graph.mul(centered, value(inverse)), graph.maximum(value(strength), SMALLEST));
-        return graph.add(graph.mul(h, own), graph.mul(value(x), towardsStrength));
+        const gradShare = graph.sum(graph.mul(h, value(x)), [1], true);
+        const centered = graph.sub(gradShare, graph.mean(graph.mul(gradShare, own), [-1], true));
+        const gradStrength = graph.div(graph.mul(centered, value(inverse)), graph.maximum(value(strength), SMALLEST));
+        return graph.add(graph.mul(h, own), graph.mul(value(x), gradStrength));
       };
       const gradScale = wants(1) ? graph.sum(graph.mul(dy, value(normal)), [0, 1]) : undefined;
-      return [wants(0) ? towardsX() : undefined, gradScale, wants(2) ? graph.sum(dy, [0, 1]) : undefined];
+      return [wants(0) ? gradX() : undefined, gradScale, wants(2) ? graph.sum(dy, [0, 1]) : undefined];
     },
   };
   return y;

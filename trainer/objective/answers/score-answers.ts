@@ -13,7 +13,7 @@ import type { Question } from '../../data/types.ts';
 import { float32Of } from '../../graph/types.ts';
 import type { AnswerResult } from '../../job/evaluate.ts';
 import { withModelFolder } from '../../job/open-base.ts';
-import { sayHosted } from '../../job/say-hosted.ts';
+import { logHosted } from '../../job/log-hosted.ts';
 import { inputOf } from '../../model/model-spec.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { elementAt, required } from '../../narrow.ts';
@@ -174,7 +174,7 @@ async function rewardsOf(
       const { weights, attachment: added, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: undefined });
       const { storage, hosted } = untouchedIn(model, precision, base.engine.hostFrom);
       const attachment = { ...added, storage, ...(hosted && { hosted }) };
-      sayHosted(job, base.engine.description, model, attachment);
+      logHosted(job, base.engine.description, model, attachment);
       return await withRewardSession(base.engine, { model, weights, attachment, start, shapes: plan.buckets }, async session => {
         const report = job.progress('evaluate', texts.length, 'rewards');
         const { padId, tokenTypes } = inputOf(model, 'tokens');

@@ -15,7 +15,7 @@ import { type List, listOf } from '../../data/tokens/example-store.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type ClassifierModel, inputOf } from '../../model/model-spec.ts';
 import { checkVocabulary, largeData } from '../load-data.ts';
-import { countLabels, LAZY_BYTES, type LabelCounts, sayWhyFirst, scanProgress } from '../load-in-order.ts';
+import { countLabels, LAZY_BYTES, type LabelCounts, logTokenizesFirst, scanProgress } from '../load-in-order.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import type { SourceRequest } from './classifier-reader.ts';
 import type { TokenInput } from './text-reader.ts';
@@ -52,7 +52,7 @@ export async function openTextsInOrder(params: SetUpParams, { maxPositions }: To
   });
   job.checkStop();
   if (opened === undefined || !('reason' in opened)) return opened;
-  sayWhyFirst(params, opened.reason);
+  logTokenizesFirst(params, opened.reason);
   return undefined;
 }
 

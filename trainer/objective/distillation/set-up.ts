@@ -12,7 +12,7 @@ import type { MeasureSums } from '../../train/measure-sums.ts';
 import { setUpTexts } from '../causal/causal-setup.ts';
 import type { SetUpParams, SetUpTask } from '../task-setup.ts';
 import { tasks } from '../tasks.ts';
-import { partLabel, type TaughtPart, teacherFiles } from './teacher-cache.ts';
+import { partLabel, type TeacherPart, teacherFiles } from './teacher-cache.ts';
 import { openTeacherFile, type TeacherFile } from './teacher-file.ts';
 import { teacherSource } from './teacher-source.ts';
 
@@ -26,11 +26,11 @@ export const setUp: SetUpTask = async (params, part) => {
   ] as const;
   const present = parts.filter(({ examples }) => examples.length > 0).map(one => ({ ...one, starts: startsOf(one.examples) }));
   const files = await filesOf(params, padIdOf(base), present);
-  const taught = (name: TaughtPart['name'], source: BatchSource, sampleOf = (sample: number) => sample): BatchSource => {
+  const taught = (name: TeacherPart['name'], source: BatchSource, sampleOf = (sample: number) => sample): BatchSource => {
     const starts = present.find(one => one.name === name)?.starts ?? new Float64Array(1);
     return teacherSource({ source, topK: recipe.distillation.top_k, starts, file: files.get(name), sampleOf });
   };
-  const digestOf = (name: TaughtPart['name']): string => {
+  const digestOf = (name: TeacherPart['name']): string => {
     const fingerprint = files.get(name)?.fingerprint;
     return fingerprint === undefined ? texts.digest[name] : `${texts.digest[name]}:${fingerprint}`;
   };
@@ -49,11 +49,11 @@ export const setUp: SetUpTask = async (params, part) => {
 async function filesOf(
   params: SetUpParams,
   padId: number,
-  parts: readonly TaughtPart[],
-): Promise<ReadonlyMap<TaughtPart['name'], TeacherFile>> {
+  parts: readonly TeacherPart[],
+): Promise<ReadonlyMap<TeacherPart['name'], TeacherFile>> {
   const { recipe, base, context } = params;
   const { teacher, logits, eval_logits: evalLogits, top_k: topK, temperature } = recipe.distillation;
-  const entries: [TaughtPart['name'], TeacherFile][] = [];
+  const entries: [TeacherPart['name'], TeacherFile][] = [];
   if (teacher !== undefined) {
     const files = await teacherFiles({ ...params, padId }, teacher, parts);
     return new Map(parts.map(({ name }, i) => [name, elementAt(files, i)]));

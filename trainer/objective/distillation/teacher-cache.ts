@@ -20,7 +20,7 @@ import { checkVocabulary } from '../load-data.ts';
 import type { SetUpParams } from '../task-setup.ts';
 import { openTeacher, type Teacher } from './open-teacher.ts';
 import { openTeacherFile, type TeacherFile, writeTeacherFile } from './teacher-file.ts';
-import { type TaughtSet, teacherPass } from './teacher-pass.ts';
+import { type TeacherSet, teacherPass } from './teacher-pass.ts';
 
 /** Increased when the same key produces other values than before. */
 const VERSION = 1;
@@ -31,17 +31,17 @@ const SPARE_BYTES = 1e9;
 const OWN_FILE = /^[0-9a-f]{32}\.safetensors$/;
 
 /** The samples of one part of the data. */
-export interface TaughtPart {
+export interface TeacherPart {
   readonly name: 'train' | 'held';
   readonly examples: Examples;
   /** [samples + 1], the first position of each sample, and the end. */
   readonly starts: Float64Array;
 }
 
-export const partLabel = ({ name }: Pick<TaughtPart, 'name'>): string => (name === 'train' ? 'training' : 'held-out');
+export const partLabel = ({ name }: Pick<TeacherPart, 'name'>): string => (name === 'train' ? 'training' : 'held-out');
 
 interface Place {
-  readonly part: TaughtPart;
+  readonly part: TeacherPart;
   readonly key: string;
   readonly cacheFile: string;
   /** The file in the run folder; present for a training run. */
@@ -57,7 +57,7 @@ interface CacheParams extends SetUpParams {
  * @param name of the teacher
  * @throws RunError 'stopped', 'unsupported', 'disk-full', 'ranks-differ'; errors of opening a model
  */
-export async function teacherFiles(params: CacheParams, name: string, parts: readonly TaughtPart[]): Promise<TeacherFile[]> {
+export async function teacherFiles(params: CacheParams, name: string, parts: readonly TeacherPart[]): Promise<TeacherFile[]> {
   const { context, job, ranks } = params;
   const isFirst = ranks?.isFirst !== false;
   const folder = path.join(context.cacheDir, 'teacher');
@@ -93,7 +93,7 @@ export async function teacherFiles(params: CacheParams, name: string, parts: rea
 
 function placeOf(
   { base, precision = FLOAT32, recipe, runDir }: CacheParams,
-  { folder, teacher, part }: { readonly folder: string; readonly teacher: Teacher; readonly part: TaughtPart },
+  { folder, teacher, part }: { readonly folder: string; readonly teacher: Teacher; readonly part: TeacherPart },
 ): Place {
   const { top_k: topK, temperature } = recipe.distillation;
   const { fingerprint, vocabulary } = teacher;
@@ -143,7 +143,7 @@ async function compute(params: CacheParams, teacher: Teacher, missing: readonly 
       missing.map(({ part }) => ({ ...part, put: undefined })),
     );
   // Nested calls, so that one pass fills all files and each file appears once all are complete.
-  const fill = async ([first, ...others]: readonly Place[], sets: readonly TaughtSet[]): Promise<void> => {
+  const fill = async ([first, ...others]: readonly Place[], sets: readonly TeacherSet[]): Promise<void> => {
     if (!first) return teacherPass({ ...params, teacher }, sets);
     const { part, key, cacheFile } = first;
     const metadata = { format: 'rowtune-teacher', key, temperature: String(temperature), teacher: teacher.name };
@@ -153,7 +153,7 @@ async function compute(params: CacheParams, teacher: Teacher, missing: readonly 
 }
 
 /** @throws DataError, RunError 'unsupported' */
-function checkFits({ name, model }: Teacher, { examples }: TaughtPart): void {
+function checkFits({ name, model }: Teacher, { examples }: TeacherPart): void {
   if (examples.largestId >= model.vocabularySize) checkVocabulary(examples, model.vocabularySize);
   let longest = 0;
   for (const { length } of examples.sizes) longest = Math.max(longest, length);
@@ -165,7 +165,7 @@ function checkFits({ name, model }: Teacher, { examples }: TaughtPart): void {
     );
 }
 
-const positionsOf = ({ starts }: TaughtPart): number => starts.at(-1) ?? 0;
+const positionsOf = ({ starts }: TeacherPart): number => starts.at(-1) ?? 0;
 
 /** @throws RunError 'disk-full' */
 async function requireRoom(folder: string, bytes: number): Promise<void> {

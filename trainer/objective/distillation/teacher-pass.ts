@@ -7,7 +7,7 @@ import type { Examples } from '../../data/tokens/example-store.ts';
 import type { Session } from '../../engine/engine.ts';
 import type { PutBytes } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
-import { sayHosted } from '../../job/say-hosted.ts';
+import { logHosted } from '../../job/log-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { required } from '../../narrow.ts';
@@ -20,7 +20,7 @@ import { HEAD, hiddenSignature, teacherProgram } from './teacher-program.ts';
 import { findTopTokens, type TopTokens } from './top-tokens.ts';
 
 /** Samples, and the output for the teacher's predictions on them. */
-export interface TaughtSet {
+export interface TeacherSet {
   readonly examples: Examples;
   /** [samples + 1], the first position of each sample, and the end. */
   readonly starts: Float64Array;
@@ -39,14 +39,14 @@ export interface TeacherPassParams extends Pick<SetUpParams, 'base' | 'job' | 'p
  * the first one stores all results.
  * @throws RunError 'stopped'
  */
-export async function teacherPass(params: TeacherPassParams, sets: readonly TaughtSet[]): Promise<void> {
+export async function teacherPass(params: TeacherPassParams, sets: readonly TeacherSet[]): Promise<void> {
   const { base, job, precision = FLOAT32, ranks, recipe, teacher, padId } = params;
   const { model, folder, vocabulary } = teacher;
   const { top_k: k, temperature } = recipe.distillation;
   const plans = sets.map(({ examples }) => planBatches(examples.sizes, evalBatchSettings(recipe)));
   const shapes = plans.flatMap(({ buckets }) => buckets);
   const attachment = untouchedIn(model, precision, base.engine.hostFrom);
-  sayHosted(job, base.engine.description, model, attachment);
+  logHosted(job, base.engine.description, model, attachment);
   const { program, chunk } = teacherProgram({ model, attachment, shapes, vocabulary, temperature });
   const session = await base.engine.compile({ ...program, places: attachment.hosted });
   try {

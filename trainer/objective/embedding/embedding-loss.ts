@@ -104,7 +104,7 @@ function rankingLosses(
     const products = graph.matmul(anchors, unitVectors(graph, others), { transposeB: true });
     return graph.add(graph.mul(products, scale), graph.reshape(absent, [1, ...absent.shape]));
   });
-  const labels = graph.placesOfOwn(samples);
+  const labels = graph.ownRowIndices(samples);
   return classificationLoss(graph, { problem: 'single_label', logits: graph.concat(columns, 1), labels, weights }).losses;
 }
 

@@ -29,9 +29,9 @@ export async function loadJudgedData(params: AnswerDataParams, part: 'train' | '
       `Add samples${lone === 'held-out' && recipe.data.eval.length === 0 ? ', set val_size: 2' : ''}, or set preference.loss_type: apo_zero_unpaired`,
     );
   const desirable = data.train.filter(({ isGood }) => isGood).length;
-  const odd =
+  const imbalance =
     data.train.length > 0 ? describeImbalance({ desirable, undesirable: data.train.length - desirable }, recipe.preference) : undefined;
-  if (odd) job.log('warning', `${odd.problem}. ${odd.advice}`);
+  if (imbalance) job.log('warning', `${imbalance.problem}. ${imbalance.advice}`);
   return data;
 }
 

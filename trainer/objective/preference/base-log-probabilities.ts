@@ -18,7 +18,7 @@ import { encodeFloat32 } from '../../format/float-format.ts';
 import { openSafetensors } from '../../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { float32Of } from '../../graph/types.ts';
-import { sayHosted } from '../../job/say-hosted.ts';
+import { logHosted } from '../../job/log-hosted.ts';
 import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { elementAt, required } from '../../narrow.ts';
@@ -110,7 +110,7 @@ async function compute(
   job.phase('reference', `log-probabilities of the base model on the ${sets.map(({ name }) => name).join(' and ')} answers`);
   const { model } = task;
   const attachment = untouchedIn(model, precision, base.engine.hostFrom);
-  sayHosted(job, base.engine.description, model, attachment);
+  logHosted(job, base.engine.description, model, attachment);
   // An evaluation of a recipe uses one device, whatever its run uses.
   const devices = Math.min(recipe.devices, base.engine.devices ?? 1);
   const shapes = sets.flatMap(({ source }) => source.plan.buckets);

@@ -23,7 +23,7 @@ import { stepsOfTables } from './xla-tables.ts';
 const HOST_BATCHES = 3;
 
 /** Coefficients of an overhead formula, fitted to measurements. */
-export interface OverheadLaw {
+export interface OverheadModel {
   /** Code pages of Node and the engine: read from files, and dropped by the system when memory is short. */
   readonly codeBytes: number;
   /** The rest of a worker before it loads a model, extrapolated to one step of a model of size zero. */
@@ -60,7 +60,7 @@ export interface CompiledOperation {
 
 export interface EngineMemory {
   readonly rules: (variables: Program['variables']) => BufferRules;
-  readonly overhead: OverheadLaw;
+  readonly overhead: OverheadModel;
   /** True if variables are loaded into a pool that keeps a table (`loaded-pool.ts`). */
   readonly hasPool?: true;
   /** Operations that the compiler expands into more than one of its own. */
@@ -69,7 +69,7 @@ export interface EngineMemory {
   readonly sumsBetweenPrograms?: true;
   /** The memory on a GPU, in place of the worker's, for an engine that holds everything there. */
   readonly onGpu?: {
-    readonly overhead: OverheadLaw;
+    readonly overhead: OverheadModel;
     /** Returns the steps that the compiler makes of a schedule. */
     readonly steps: (signature: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard) => Step[];
     readonly rules: (card: SplittingCard) => BufferRules;
@@ -143,8 +143,8 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     // starts from that.
     rules: () => ({
       ...COMPILED_BUFFERS,
-      isThereFirst: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
-      copiedFirst: node => [...transposedFilters(node), ...oldCodes(node)],
+      isAllocatedAtStart: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
+      copiesAtStart: node => [...transposedFilters(node), ...oldCodes(node)],
       scratchBytes: node => placesBytes(node) + expertLoopBytes(node),
       packs: 'hole',
     }),

@@ -8,7 +8,7 @@ import { type Step, singleSteps } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { packedBytes } from '../../graph/heap-packing.ts';
 import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
-import { mostAtHand, movedAt } from '../../graph/offload.ts';
+import { peakLoadedBytes, movedAt } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { orderedBySums } from '../../graph/split-at-sums.ts';
@@ -18,7 +18,7 @@ import { movedVariables } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
-import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu, type OverheadLaw, type ResultTables } from './engine-memory.ts';
+import { bufferRules, type EngineMemory, engineMemory, memoryOnGpu, type OverheadModel, type ResultTables } from './engine-memory.ts';
 import { hostedSizes } from './hosted-weights.ts';
 
 export interface PassEstimate {
@@ -163,14 +163,14 @@ export class PassTracer {
       const steps = stepsOf(pass);
       const { operations = {}, overhead } = engineMemory[on.engine];
       // Copies made at the start cover all blocks, so a small model cannot be extrapolated.
-      if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiedFirst?.(node) ?? []).length > 0)) return undefined;
+      if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiesAtStart?.(node) ?? []).length > 0)) return undefined;
       const hosted = hostedSizes(variables, depth?.attachment ?? attachment);
       const compiler = { operations, overhead };
       const found = deepened(pass, { steps, rules, tables, compiler, hosted, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // Offloaded variables have their own pages, which nothing else uses meanwhile, so the two peaks add up regardless of when each
       // occurs.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
-      return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
+      return found && { ...found, activationBytes: found.activationBytes + peakLoadedBytes(pass, steps, sizes) };
     };
     return (small && measureAt(small)) ?? required(measureAt(), 'the cost of the whole pass');
   }
@@ -219,7 +219,7 @@ const workOf = (nodes: readonly Node[], operations: Operations): Work => ({
 
 interface Compiler {
   readonly operations: Operations;
-  readonly overhead: Pick<OverheadLaw, 'compilerBytesOfKind' | 'compilerBytesOfNarrowKind'>;
+  readonly overhead: Pick<OverheadModel, 'compilerBytesOfKind' | 'compilerBytesOfNarrowKind'>;
 }
 
 interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {

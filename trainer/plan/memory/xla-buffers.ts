@@ -38,8 +38,8 @@ export const cardBuffers = (card: SplittingCard): BufferRules => ({
   bytes: spec => Math.ceil(byteSize(spec) / ALIGNMENT) * ALIGNMENT,
   isOutside: node => node.op === 'feed' || COMPILED_BUFFERS.isOutside(node),
   reuses: mayReuse,
-  isThereFirst: isSegmentSum,
+  isAllocatedAtStart: isSegmentSum,
   packs: 'best fit',
-  copiedFirst: node => [...transposedBatch(node, card), ...transposedFilter(node, card)],
+  copiesAtStart: node => [...transposedBatch(node, card), ...transposedFilter(node, card)],
   scratchBytes: node => splitSumBytes(node, card) + expertLoopBytes(node) + convolutionBytes(node) + sortedBytes(node),
 });

@@ -1,7 +1,7 @@
 /** Sends one request to the server of a tracker, with a time limit: JSON in, JSON out. */
 import { recordIn } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import { startPatience } from './patience.ts';
+import { startAnswerTimeout } from './patience.ts';
 import { TrackerError } from './tracker.ts';
 
 /** Time limit per request; generous, because a run waits for requests only at its end, and a server may be busy. */
@@ -35,7 +35,7 @@ export async function askServer({ url, headers, body }: ServerRequest): Promise<
 
 async function answerOf({ url, headers, body }: ServerRequest): Promise<Pick<Response, 'ok' | 'status'> & { readonly text: string }> {
   const silence = new AbortController();
-  const patience = startPatience(REQUEST_MS, () => silence.abort(new Error(`no answer within ${REQUEST_MS / 1000} s`)));
+  const patience = startAnswerTimeout(REQUEST_MS, () => silence.abort(new Error(`no answer within ${REQUEST_MS / 1000} s`)));
   try {
     const response = await fetch(url, {
       method: body === undefined ? 'GET' : 'POST',

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { counted } from '../../protocol/text/format.ts';
 import type { MetricsLine } from '../metrics-file.ts';
-import { type Patience, startPatience } from './patience.ts';
+import { type AnswerTimeout, startAnswerTimeout } from './patience.ts';
 import type { MetricsTracker, TrackedEnd } from './tracker.ts';
 
 /** A line with the time at which it was written, in milliseconds, and its index in metrics.jsonl, from 0. */
@@ -42,8 +42,8 @@ export class LineSender implements MetricsTracker {
   readonly #waiting: TimedLine[] = [];
   readonly #isEnding = new AbortController();
   /** Time limits, which start at the end of the run. */
-  #silence: Patience | undefined;
-  #total: Patience | undefined;
+  #silence: AnswerTimeout | undefined;
+  #total: AnswerTimeout | undefined;
   #lines = 0;
   #taken = 0;
   #isOpen = false;
@@ -99,8 +99,8 @@ export class LineSender implements MetricsTracker {
       const giveUp = (reason: string) => (): void => {
         reject(new Error(`${reason}; ${counted(this.#lines - this.#taken, 'line')} did not arrive`));
       };
-      this.#silence = startPatience(silentMs, giveUp(`no answer for ${silentMs / 1000} s at the end of the run`));
-      this.#total = startPatience(endMs, giveUp(`the last lines take more than ${endMs / 1000} s`));
+      this.#silence = startAnswerTimeout(silentMs, giveUp(`no answer for ${silentMs / 1000} s at the end of the run`));
+      this.#total = startAnswerTimeout(endMs, giveUp(`the last lines take more than ${endMs / 1000} s`));
     });
   }
 

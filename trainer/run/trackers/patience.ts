@@ -3,14 +3,14 @@
 /** Number of timer ticks in a limit. A training step blocks the thread, so it counts as one tick however long it takes. */
 const TICKS = 60;
 
-export interface Patience {
+export interface AnswerTimeout {
   /** Restarts the limit after a sign of life. */
   readonly renew: () => void;
   readonly stop: () => void;
 }
 
 /** Starts a limit. @param onEnd is called once, when the time has passed without a sign of life */
-export function startPatience(limitMs: number, onEnd: () => void): Patience {
+export function startAnswerTimeout(limitMs: number, onEnd: () => void): AnswerTimeout {
   let ticks = 0;
   const timer = setInterval(() => {
     if (++ticks < TICKS) return;

@@ -71,11 +71,11 @@ function integers(op: Binary, f: (a: number, b: number) => number): OperationCas
   };
 }
 
-const tie = (op: 'maximum' | 'minimum', towardsA: number[], towardsB: number[]): OperationCase => ({
+const tie = (op: 'maximum' | 'minimum', gradA: number[], gradB: number[]): OperationCase => ({
   title: `${op} with a tie`,
   feeds: { a: floatsOf([3], [1, 2, 3]), b: floatsOf([3], [1, 3, 2]) },
   build: (graph, { a, b }) => ({ y: graph[op](a, b) }),
-  expectedGradients: { a: towardsA, b: towardsB },
+  expectedGradients: { a: gradA, b: gradB },
 });
 
 function comparison(op: Exclude<Comparison, 'logicalAnd'>, f: (a: number, b: number) => boolean): OperationCase[] {

@@ -34,7 +34,7 @@ describe('published configs', () => {
     expect(unknownConfigKeys(config)).toEqual([]);
     const { attention, latent, experts, positions } = decoderConfig('Glm4MoeLiteForCausalLM', config);
     expect(latent).toEqual({ queryRank: 768, rank: 512, plain: 192, turning: 64, values: 256 });
-    expect([attention.scale, attention.turnsNeighbors, positions[0]?.features]).toEqual([1 / 16, true, 64]);
+    expect([attention.scale, attention.rotatesNeighbors, positions[0]?.features]).toEqual([1 / 16, true, 64]);
     expect(experts).toMatchObject({ count: 64, chosen: 4, layers: [false, true, true], sigmoids: { factor: 1.8 } });
   });
 

@@ -85,7 +85,7 @@ test.each([160, 510, 2046])('the head of Gemma 3 with its gradient takes less th
     targetWeights: graph.feed('targetWeights', [targets]),
   };
   const { loss, seeds } = headLossWithGradient(graph, params, { weight: 'none' });
-  const outputs = { loss, towardsHidden: elementAt(seeds, 0).gradient };
+  const outputs = { loss, gradHidden: elementAt(seeds, 0).gradient };
   const signature = signatureOf({ graph, outputs, effects: [] });
   const { peakBytes } = liveness(signature, planner()(signature));
   // Hidden states, the rows of the targets and the gradient exist however the logits are computed.

@@ -127,7 +127,7 @@ test.each([160, 510, 2046])('the head of Gemma 3 with a teacher takes a share of
   const settings = { beta: 0, rest: 'bucket', temperature: 2, topK: 64, alpha: 0.5 } as const;
   const { graph, params } = declare({ vocabulary, targets, features }, settings);
   const { loss, seeds } = headLossWithGradient(graph, params, { weight: 'none' });
-  const outputs = { loss, towardsHidden: elementAt(seeds, 0).gradient };
+  const outputs = { loss, gradHidden: elementAt(seeds, 0).gradient };
   const signature = signatureOf({ graph, outputs, effects: [] });
   const { peakBytes } = liveness(signature, planner()(signature));
   // Hidden states, the rows of the targets and the gradient exist however the logits are computed.

@@ -1,18 +1,18 @@
 /** Tests the time limit for an answer: computing on the thread does not count toward it. */
 import { expect, test, vi } from 'vitest';
-import { startPatience } from '../../../../trainer/run/trackers/patience.ts';
+import { startAnswerTimeout } from '../../../../trainer/run/trackers/patience.ts';
 
 test('it ends once, after the time without a sign, and not after a stop', () => {
   vi.useFakeTimers();
   let ends = 0;
-  const patience = startPatience(1000, () => ends++);
+  const patience = startAnswerTimeout(1000, () => ends++);
   vi.advanceTimersByTime(750);
   patience.renew();
   vi.advanceTimersByTime(750);
   expect(ends).toBe(0);
   vi.advanceTimersByTime(5000);
   expect(ends).toBe(1);
-  startPatience(1000, () => ends++).stop();
+  startAnswerTimeout(1000, () => ends++).stop();
   vi.advanceTimersByTime(5000);
   expect(ends).toBe(1);
   vi.useRealTimers();
@@ -20,7 +20,7 @@ test('it ends once, after the time without a sign, and not after a stop', () => 
 
 test('what keeps the thread longer than the limit counts as one tick', async () => {
   let ended = false;
-  const patience = startPatience(60, () => {
+  const patience = startAnswerTimeout(60, () => {
     ended = true;
   });
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);

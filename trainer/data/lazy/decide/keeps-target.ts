@@ -24,7 +24,7 @@ export interface KeepTools {
 const FORMATS: ReadonlySet<DataFormat> = new Set(['alpaca', 'prompt_completion', 'messages', 'sharegpt', 'text_label']);
 
 /** Returns the reason why only tokenizing shows which samples train, or undefined. */
-export function whyTokensDecide({ formatting, truncation }: RecordSettings, { tokenizer }: KeepTools): string | undefined {
+export function reasonTokensDecide({ formatting, truncation }: RecordSettings, { tokenizer }: KeepTools): string | undefined {
   const { format, trainedRoles } = formatting;
   if (!FORMATS.has(format)) return `samples of the format ${format} train only what their tokens show`;
   if (formatting.completionOnly && trainedRoles?.includes('assistant') === false) return 'no answers are trained';
@@ -35,7 +35,7 @@ export function whyTokensDecide({ formatting, truncation }: RecordSettings, { to
 
 /**
  * Returns a decider for which records keep a target, and for their labels.
- * @param settings settings for which `whyTokensDecide` returns undefined
+ * @param settings settings for which `reasonTokensDecide` returns undefined
  * @throws DataError from the decider, for a record that cannot be used
  */
 export function sampleDecider(settings: RecordSettings, { tokenizer, chatRenderer }: KeepTools): Decider {

@@ -9,7 +9,7 @@
 import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
 import { isBackward, isOp, type Node, type VariableSpec } from '../../../graph/node-store.ts';
 import { passOfBlock } from '../../../graph/offload.ts';
-import { isOnHost, type PartApart, type Program, partApart, type Signature } from '../../../graph/program.ts';
+import { isOnHost, type SeparatePart, type Program, separatePart, type Signature } from '../../../graph/program.ts';
 import { elementCount } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
 import { withColumns } from '../columns.ts';
@@ -23,7 +23,7 @@ interface HostWeightsParams {
   readonly values: Map<Node, Value>;
   readonly recomputed: RecomputeBarriers;
   /** The weights, by variable. */
-  readonly weights: ReadonlyMap<string, PartApart | undefined>;
+  readonly weights: ReadonlyMap<string, SeparatePart | undefined>;
   /** Returns the newest value of a variable. */
   readonly get: (variable: string) => Value;
 }
@@ -36,11 +36,11 @@ interface HostWeightsParams {
 export function hostWeightsOf(
   places: Program['places'],
   { changed, results }: { readonly changed: readonly string[]; readonly results: readonly Node[] },
-): ReadonlyMap<string, PartApart | undefined> {
-  const found = new Map<string, PartApart | undefined>();
+): ReadonlyMap<string, SeparatePart | undefined> {
+  const found = new Map<string, SeparatePart | undefined>();
   const others = new Set([...changed, ...results.map(node => aliasedRead(node)?.attrs.variable)]);
   for (const [name, place] of places ?? []) {
-    const apart = partApart(place);
+    const apart = separatePart(place);
     if (apart || (isOnHost(place) && !others.has(name))) found.set(name, apart);
   }
   return found;
@@ -51,25 +51,25 @@ export const placesOf = (
   { readsBase }: Pick<Signature, 'readsBase'>,
   places: NonNullable<Program['places']>,
 ): NonNullable<Program['places']> =>
-  readsBase ? new Map([...places].map(([name, place]) => [name, partApart(place) ? 'host' : place])) : places;
+  readsBase ? new Map([...places].map(([name, place]) => [name, separatePart(place) ? 'host' : place])) : places;
 
 /** Returns the specs of the variables and of the separately stored parts, which another signature may declare. */
-export const withApart = (specs: ReadonlyMap<string, VariableSpec>, places: Program['places']): ReadonlyMap<string, VariableSpec> => {
-  const apart = [...(places?.values() ?? [])].flatMap(place => partApart(place) ?? []).flatMap(({ chosen, values }) => [chosen, values]);
+export const withSeparateParts = (specs: ReadonlyMap<string, VariableSpec>, places: Program['places']): ReadonlyMap<string, VariableSpec> => {
+  const apart = [...(places?.values() ?? [])].flatMap(place => separatePart(place) ?? []).flatMap(({ chosen, values }) => [chosen, values]);
   return apart.length === 0 ? specs : new Map([...apart.map(spec => [spec.name, spec] as const), ...specs]);
 };
 
 /** Returns, for each variable that is a weight's separately stored part, the weight. */
-export const weightsByPart = (weights: ReadonlyMap<string, PartApart | undefined>): ReadonlyMap<string, string> =>
+export const weightsByPart = (weights: ReadonlyMap<string, SeparatePart | undefined>): ReadonlyMap<string, string> =>
   new Map([...weights].flatMap(([name, apart]) => (apart ? [[apart.values.name, name] as const] : [])));
 
 /**
  * Returns true if an operation only writes separately stored parts of weights. It is not lowered: another operation writes the values of
  * the part.
  */
-export const writesApart = (node: Node, places: Program['places']): boolean => {
+export const onlyWritesSeparateParts = (node: Node, places: Program['places']): boolean => {
   const written = writtenVariables(node);
-  return written.length > 0 && written.every(name => partApart(places?.get(name)) !== undefined);
+  return written.length > 0 && written.every(name => separatePart(places?.get(name)) !== undefined);
 };
 
 export class HostWeights {
@@ -121,7 +121,7 @@ export class HostWeights {
   }
 
   /** Returns the weight with its trained part. */
-  private withPart(weight: Value, { of, chosen, values }: PartApart): Value {
+  private withPart(weight: Value, { of, chosen, values }: SeparatePart): Value {
     const { emitter, get } = this.params;
     const places = get(chosen.name);
     const trained = this.onDevice(values.name);

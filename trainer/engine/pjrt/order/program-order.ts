@@ -4,7 +4,7 @@
  */
 
 import type { Node } from '../../../graph/node-store.ts';
-import type { PartApart } from '../../../graph/program.ts';
+import type { SeparatePart } from '../../../graph/program.ts';
 import type { Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
 import { BufferOrder } from './buffer-order.ts';
@@ -20,7 +20,7 @@ interface ProgramOrderParams {
   readonly values: Map<Node, Value>;
   readonly schedule: readonly Node[];
   /** Weights in the host's memory that are moved for their uses, by variable. */
-  readonly hostWeights: ReadonlyMap<string, PartApart | undefined>;
+  readonly hostWeights: ReadonlyMap<string, SeparatePart | undefined>;
   /** Reads a variable. */
   readonly get: (variable: string) => Value;
   /** Returns the newest value of a variable, in whichever memory it is. */

@@ -39,7 +39,7 @@ export class WriteBarriers {
   constructor({ emitter, values, schedule, weightOf }: WriteBarrierParams) {
     this.emitter = emitter;
     this.values = values;
-    this.joined = joinedWrites(schedule);
+    this.joined = sharedUpdates(schedule);
     this.weightOf = weightOf;
   }
 
@@ -47,7 +47,7 @@ export class WriteBarriers {
   guarded(node: Node, inputs: readonly Value[]): readonly Value[] {
     const written = writtenVariables(node).flatMap(name => [name, this.weightOf.get(name) ?? name]);
     const readers = [...new Set(written.flatMap(variable => this.readers.get(variable) ?? []))];
-    const waitedFor = readersApart(node, readers);
+    const waitedFor = independentReaders(node, readers);
     if (waitedFor.length === 0) return inputs;
     const largest = inputs.reduce((most, { shape }, i) => (elementCount(shape) > elementCount(inputs[most]?.shape ?? []) ? i : most), 0);
     const results = this.emitter.barrier([elementAt(inputs, largest), ...waitedFor.map(reader => valueFor(this.values, reader))]);
@@ -73,13 +73,13 @@ export class WriteBarriers {
 }
 
 /** Returns the readers that the node does not depend on. */
-function readersApart(node: Node, readers: readonly Node[]): Node[] {
+function independentReaders(node: Node, readers: readonly Node[]): Node[] {
   const behind = ancestors(node, readers);
   return readers.filter(reader => !behind.has(reader));
 }
 
 /** Returns values that are computed from several variables and sliced into different shapes to update them. */
-function joinedWrites(schedule: readonly Node[]): ReadonlySet<Node> {
+function sharedUpdates(schedule: readonly Node[]): ReadonlySet<Node> {
   const cuts = new Map<Node, { readonly shapes: Set<string>; readonly variables: Set<string> }>();
   for (const node of schedule) {
     const written = writtenVariables(node);

@@ -1,5 +1,5 @@
 /** Keys and names shared by the files of mixture-of-experts models. */
-import { type GgufFamily, type GgufSizes, GUESSING_BLOCKS, headNorms, TURNED_PART, turnedShare } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, MTP_BLOCKS, headNorms, ROTARY_FEATURES, turnedShare } from './gguf-family.ts';
 
 /** Keys that state numbers of experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;
@@ -71,7 +71,7 @@ export const glm4MoeFile: GgufFamily = {
   modelType: 'glm4_moe',
   normOffset: 0,
   interleaved: false,
-  computed: [...expertKeys, expertWidth, ...Object.values(sigmoidKeys), TURNED_PART, GUESSING_BLOCKS],
+  computed: [...expertKeys, expertWidth, ...Object.values(sigmoidKeys), ROTARY_FEATURES, MTP_BLOCKS],
   names: {
     ...expertNames,
     ...headNorms,

@@ -1,7 +1,7 @@
 /** The families that can be read from GGUF, by llama.cpp's name of the architecture, described by their differences from Llama's files. */
 import type { GgufValue } from '../gguf-cursor.ts';
 import { chosenExperts, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
-import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, TURNED_PART, TURNS, turnedShare } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, ROTARY_FEATURES, TURNS, turnedShare } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 
@@ -57,7 +57,7 @@ const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
 
 const glmFile = {
   ...plain,
-  computed: [TURNED_PART],
+  computed: [ROTARY_FEATURES],
   names: { ffn_up: 'mlp.gate_up_proj' },
   settings: (sizes: GgufSizes) => ({ ...ofLlama(sizes), partial_rotary_factor: turnedShare(sizes) }),
 } as const;

@@ -41,19 +41,19 @@ export const LAYER_NORM_EPSILON = 'attention.layer_norm_epsilon';
 export const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' } as const;
 
 /** The key for the number of features of each head that rotate; families that rotate only a part compute it. */
-export const TURNED_PART = 'rope.dimension_count';
+export const ROTARY_FEATURES = 'rope.dimension_count';
 
 /** The key that states whether Granite 4 applies RoPE to queries and keys. */
 export const TURNS = 'rope.scaling.finetuned';
 
 /** The share of each head that rotates; 1 by default. */
-export const turnedShare = ({ number, headDim }: GgufSizes): number => (number(TURNED_PART) ?? headDim) / headDim;
+export const turnedShare = ({ number, headDim }: GgufSizes): number => (number(ROTARY_FEATURES) ?? headDim) / headDim;
 
 /**
  * The key for the number of multi-token prediction (MTP) blocks at the end of a file: they are not part of the model, but `block_count`
  * includes them.
  */
-export const GUESSING_BLOCKS = 'nextn_predict_layers';
+export const MTP_BLOCKS = 'nextn_predict_layers';
 
 /** Sizes that determine the order of a file's rows and columns. */
 export interface LayoutSizes {

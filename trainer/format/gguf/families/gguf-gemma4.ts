@@ -5,7 +5,7 @@
 import type { GgufFamily, GgufSizes } from './gguf-family.ts';
 
 /** The divisor of a frequency that does not rotate. */
-export const UNTURNED = 1e30;
+export const UNROTATED_DIVISOR = 1e30;
 
 const WINDOW = 'attention.sliding_window';
 const PATTERN = 'attention.sliding_window_pattern';
@@ -91,12 +91,12 @@ export const gemma4File: GgufFamily = {
  */
 function positionsOf({ number, headDim, ropeFactors, refuse }: GgufSizes): Record<string, unknown> {
   const pairs = headDim / 2;
-  const unturned = ropeFactors?.findIndex(factor => factor >= UNTURNED / 2) ?? -1;
+  const unturned = ropeFactors?.findIndex(factor => factor >= UNROTATED_DIVISOR / 2) ?? -1;
   const turned = unturned < 0 ? (ropeFactors?.length ?? pairs) : unturned;
   const first = ropeFactors?.[0];
-  const isOfShare = ropeFactors?.every((factor, pair) => (pair < turned ? factor === first : factor >= UNTURNED / 2)) ?? true;
+  const isOfShare = ropeFactors?.every((factor, pair) => (pair < turned ? factor === first : factor >= UNROTATED_DIVISOR / 2)) ?? true;
   if (ropeFactors && (ropeFactors.length !== pairs || !isOfShare))
-    refuse(`rope_freqs.weight is not one factor for the first pairs of ${pairs}, and ${UNTURNED} for the others`);
+    refuse(`rope_freqs.weight is not one factor for the first pairs of ${pairs}, and ${UNROTATED_DIVISOR} for the others`);
   return {
     full_attention: {
       ...{ rope_type: 'proportional', rope_theta: number('rope.freq_base') ?? 1e6, factor: turned > 0 ? (first ?? 1) : 1 },

@@ -8,10 +8,10 @@ import {
   type FileLayout,
   type GgufFamily,
   type GgufSizes,
-  GUESSING_BLOCKS,
+  MTP_BLOCKS,
   headNorms,
   type StateHeads,
-  TURNED_PART,
+  ROTARY_FEATURES,
   TURNS,
   turnedShare,
 } from './gguf-family.ts';
@@ -31,7 +31,7 @@ export const qwen35File: GgufFamily = {
   modelType: 'qwen3_5_text',
   normOffset: 1,
   interleaved: false,
-  computed: [...Object.values(STATE), INTERVAL, TURNED_PART, SECTIONS, GUESSING_BLOCKS],
+  computed: [...Object.values(STATE), INTERVAL, ROTARY_FEATURES, SECTIONS, MTP_BLOCKS],
   names: {
     post_attention_norm: 'post_attention_layernorm',
     ...headNorms,

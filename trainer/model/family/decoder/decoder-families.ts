@@ -129,8 +129,8 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       sinks: own.sinks ?? false,
       gated: own.gated,
       normsValues: own.normsValues ?? false,
-      turnsNeighbors: own.turnsNeighbors ?? false,
-      seesBothWays: own.seesBothWays ?? false,
+      rotatesNeighbors: own.rotatesNeighbors ?? false,
+      isBidirectional: own.isBidirectional ?? false,
     },
     mlp: {
       intermediateSizes: own.intermediateSizes ?? everywhere(c, c.intermediate_size),

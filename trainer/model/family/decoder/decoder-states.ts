@@ -26,6 +26,6 @@ export const statesOfDecoder = (decoder: CausalModel): TextStates => ({
   modules: bodyOf(decoder),
   states(tracer, batch) {
     const { ids, seen } = tokensOf(batch);
-    return decoder.hidden(tracer, { ids, mask: decoder.seesBothWays ? paddingMask(tracer.graph, seen) : { kind: 'causal' } });
+    return decoder.hidden(tracer, { ids, mask: decoder.isBidirectional ? paddingMask(tracer.graph, seen) : { kind: 'causal' } });
   },
 });

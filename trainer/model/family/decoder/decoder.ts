@@ -8,7 +8,7 @@ import { dimensions } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
 import type { AttentionMask } from '../../layer/attention/attention.ts';
 import { withinDistance } from '../../layer/attention/local-mask.ts';
-import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../../layer/positions/rope-scaling.ts';
+import { type Positions, ropeFrequencies, ropeFrequenciesAt, rescaleLength } from '../../layer/positions/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
@@ -51,7 +51,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     modules,
     head,
     logitCap: config.logitCap,
-    ...(config.attention.seesBothWays && { seesBothWays: true }),
+    ...(config.attention.isBidirectional && { isBidirectional: true }),
     turning: turningOf(config.positions),
     ...(config.remark !== undefined && { remark: config.remark }),
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm, blockInputs }),
@@ -159,17 +159,17 @@ function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node 
 
 /** The length beyond which a text is rotated differently, and whether its earlier tokens are then read again. */
 function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'] {
-  const own = positions.find(each => each !== undefined && turningLength(each) !== undefined);
-  const length = own && turningLength(own);
+  const own = positions.find(each => each !== undefined && rescaleLength(each) !== undefined);
+  const length = own && rescaleLength(own);
   return length === undefined ? undefined : { length, isReread: own?.scaling.type === 'longrope' };
 }
 
 /** The mask of each block; blocks with the same window share one. */
-function masksOf(tracer: Tracer, inputs: TokenInputs, { layers, seesBothWays }: DecoderAttention): AttentionMask[] {
+function masksOf(tracer: Tracer, inputs: TokenInputs, { layers, isBidirectional }: DecoderAttention): AttentionMask[] {
   const tokens = inputs.ids.shape[1] as number;
   const windows = layers.map(({ window }) => window);
   const maskOf = (window: number | undefined): AttentionMask =>
-    seesBothWays && inputs.mask.kind === 'bias' && window !== undefined
+    isBidirectional && inputs.mask.kind === 'bias' && window !== undefined
       ? withinDistance(tracer, inputs.mask, tokens, window - 1)
       : withWindow(tracer.graph, inputs, tokens, window);
   const known = new Map([...new Set(windows)].map(window => [window, maskOf(window)]));

@@ -29,7 +29,7 @@ export function withScoreHead(
   decoder: CausalModel,
   { architecture, json, options, hasHead, padId = endId(json) }: ScoreHeadParams,
 ): ClassifierModel {
-  if (decoder.seesBothWays)
+  if (decoder.isBidirectional)
     throw new ModelConfigError(`the tokens of this ${decoder.family} see those behind them, which is computed for embeddings alone`);
   const { hiddenSize } = decoder;
   const labels = readLabels({ architecture, json, options, hasHead, std: spreadOf(json) });

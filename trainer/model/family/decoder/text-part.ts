@@ -92,6 +92,6 @@ export function textPart(architecture: TextPartArchitecture, config: ConfigJson)
   const inner = innerDecoder(architecture, config);
   const { names, others } = textParts[architecture];
   const text = decoderConfig(inner.architecture, inner.config, names);
-  if (text.attention.seesBothWays) refuse([notSupported(['text_config', 'use_bidirectional_attention'], true, [false])], architecture);
+  if (text.attention.isBidirectional) refuse([notSupported(['text_config', 'use_bidirectional_attention'], true, [false])], architecture);
   return { ...text, remark: `Only the text part of this model is loaded: it ${others}.` };
 }

@@ -65,23 +65,23 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
     rule: ({ dy, wants, value }) => {
       const probabilities = value(p);
       const mask = drop && value(drop);
-      const towardsOut = factor(dy);
-      const towardsValues = wants(2) ? product(graph, compute, dropped(probabilities, mask), towardsOut, { transposeA: true }) : undefined;
+      const gradOut = factor(dy);
+      const gradValues = wants(2) ? product(graph, compute, dropped(probabilities, mask), gradOut, { transposeA: true }) : undefined;
       const sinkAt = own ? 4 : 3;
       const wantsSinks = sunk !== undefined && wants(sinkAt);
-      if (!wants(0) && !wants(1) && !(own && wants(3)) && !wantsSinks) return [undefined, undefined, towardsValues];
-      const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
+      if (!wants(0) && !wants(1) && !(own && wants(3)) && !wantsSinks) return [undefined, undefined, gradValues];
+      const outputDot = graph.sum(graph.mul(dy, value(out)), [-1], true);
       const ofHeads = (x: Node) => graph.sum(graph.reshape(x, [batch, heads, part.size]), [0, 2]);
-      const towardsSinks = wantsSinks ? graph.neg(ofHeads(graph.mul(value(sunk), drift))) : undefined;
-      const towardsP = product(graph, compute, towardsOut, value(ownValues), { transposeB: true });
-      const towardsScores = graph.mul(wide(probabilities), graph.sub(mask ? graph.mul(towardsP, mask) : towardsP, drift));
-      const towardsProducts = factor(capped ? graph.mul(towardsScores, capped.slope(value)) : towardsScores);
+      const gradSinks = wantsSinks ? graph.neg(ofHeads(graph.mul(value(sunk), outputDot))) : undefined;
+      const gradP = product(graph, compute, gradOut, value(ownValues), { transposeB: true });
+      const gradScores = graph.mul(wide(probabilities), graph.sub(mask ? graph.mul(gradP, mask) : gradP, outputDot));
+      const gradProducts = factor(capped ? graph.mul(gradScores, capped.slope(value)) : gradScores);
       return [
-        wants(0) ? product(graph, compute, towardsProducts, value(ownKeys)) : undefined,
-        wants(1) ? product(graph, compute, towardsProducts, value(ownQueries), { transposeA: true }) : undefined,
-        towardsValues,
-        ...(own ? [wants(3) ? towardsScores : undefined] : []),
-        towardsSinks,
+        wants(0) ? product(graph, compute, gradProducts, value(ownKeys)) : undefined,
+        wants(1) ? product(graph, compute, gradProducts, value(ownQueries), { transposeA: true }) : undefined,
+        gradValues,
+        ...(own ? [wants(3) ? gradScores : undefined] : []),
+        gradSinks,
       ];
     },
   };

@@ -100,10 +100,10 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
 export function headLossWithGradient(
   graph: Graph,
   params: HeadLossParams,
-  wants: { readonly weight: WeightWish; readonly labelSmoothing?: number },
+  wants: { readonly weight: WeightRequest; readonly labelSmoothing?: number },
 ): HeadLoss & { readonly seeds: HeadSeeds } {
-  const { towardsHidden, towardsWeight, ...found } = sweep(graph, params, wants);
-  return { ...found, seeds: seedsOf(graph, params, graph.concat(towardsHidden, 0), towardsWeight) };
+  const { gradHidden, gradWeight, ...found } = sweep(graph, params, wants);
+  return { ...found, seeds: seedsOf(graph, params, graph.concat(gradHidden, 0), gradWeight) };
 }
 
 /** Returns the weight of each target for a loss that depends on all NLLs together: the slope of that loss for each NLL, [targets]. */
@@ -119,31 +119,31 @@ export type WeighTargets = (nll: Node) => Node;
 export function headSlopes(
   graph: Graph,
   params: Omit<HeadLossParams, 'targetWeights'>,
-  { weight: wanted, weigh }: { readonly weight: WeightWish; readonly weigh: WeighTargets },
+  { weight: wanted, weigh }: { readonly weight: WeightRequest; readonly weigh: WeighTargets },
 ): Pick<HeadLoss, 'nll' | 'hits'> & { readonly seeds: HeadSeeds } {
   const count = params.targetIds.shape[0] as number;
   if (wanted !== 'none') {
     const { nll, hits } = headLoss(graph, { ...params, targetWeights: graph.zeros([count]) });
     return { nll, hits, seeds: headLossWithGradient(graph, { ...params, targetWeights: weigh(nll) }, { weight: wanted }).seeds };
   }
-  const { nll, hits, towardsHidden } = sweep(graph, params, { weight: 'none' });
+  const { nll, hits, gradHidden } = sweep(graph, params, { weight: 'none' });
   const slopes = graph.reshape(weigh(nll), [count, 1]);
-  return { nll, hits, seeds: seedsOf(graph, params, graph.mul(graph.concat(towardsHidden, 0), slopes), undefined) };
+  return { nll, hits, seeds: seedsOf(graph, params, graph.mul(graph.concat(gradHidden, 0), slopes), undefined) };
 }
 
-type WeightWish = 'none' | 'all' | { readonly rows: Node };
+type WeightRequest = 'none' | 'all' | { readonly rows: Node };
 type HeadSeeds = { node: Node; gradient: Node }[];
 
 function seedsOf(
   graph: Graph,
   { hidden, weight, targetPositions }: Pick<HeadLossParams, 'hidden' | 'weight' | 'targetPositions'>,
-  towardsTargets: Node,
-  towardsWeight: Node | undefined,
+  gradTargets: Node,
+  gradWeight: Node | undefined,
 ): HeadSeeds {
   // Padding targets point at the first position, with a gradient of 0.
-  const towardsHidden = graph.segmentSum(towardsTargets, targetPositions, hidden.shape[0] as number, { distinct: true });
-  const seeds = [{ node: hidden, gradient: towardsHidden }];
-  if (towardsWeight) seeds.push({ node: weight, gradient: graph.cast(towardsWeight, weight.dtype) });
+  const gradHidden = graph.segmentSum(gradTargets, targetPositions, hidden.shape[0] as number, { distinct: true });
+  const seeds = [{ node: hidden, gradient: gradHidden }];
+  if (gradWeight) seeds.push({ node: weight, gradient: graph.cast(gradWeight, weight.dtype) });
   return seeds;
 }
 
@@ -151,25 +151,25 @@ function seedsOf(
 function sweep(
   graph: Graph,
   params: TargetParams,
-  wants: { readonly weight: WeightWish; readonly labelSmoothing?: number },
-): HeadLoss & { readonly towardsHidden: readonly Node[]; readonly towardsWeight: Node | undefined } {
+  wants: { readonly weight: WeightRequest; readonly labelSmoothing?: number },
+): HeadLoss & { readonly gradHidden: readonly Node[]; readonly gradWeight: Node | undefined } {
   const { weight } = params;
   const vocabulary = weight.shape[0] as number;
   const { labelSmoothing: smoothing = 0 } = wants;
   const shares = params.soft?.shares;
   const scaled = (x: Node, by: number): Node => (by === 1 ? x : graph.mul(x, by));
-  const towardsHidden: Node[] = [];
-  let towardsWeight: Node | undefined;
+  const gradHidden: Node[] = [];
+  let gradWeight: Node | undefined;
   const chunks = splitTargets(graph, params).map(chunk => {
-    const { nll: plain, hits, soft, p: softmax, targetRows, surprise, slope, targetSlope } = chunkLoss(graph, chunk, params);
+    const { nll: plain, hits, soft, p: softmax, targetRows, meanNll, slope, targetSlope } = chunkLoss(graph, chunk, params);
     const smooth = smoothing > 0 ? graph.sub(softmax, smoothing / vocabulary) : softmax;
     const mixed = soft && shares ? graph.add(scaled(smooth, shares.nll), scaled(soft.slopes(), shares.soft)) : smooth;
     const p = slope ? graph.mul(mixed, slope) : mixed;
     const own = (x: Node): Node => scaled(targetSlope ? graph.mul(x, targetSlope) : x, (1 - smoothing) * (shares?.nll ?? 1));
-    const nll = smoothing > 0 ? graph.add(scaled(plain, 1 - smoothing), graph.mul(surprise(), smoothing)) : plain;
+    const nll = smoothing > 0 ? graph.add(scaled(plain, 1 - smoothing), graph.mul(meanNll(), smoothing)) : plain;
     const w = chunk.weights && graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
     const weigh = (x: Node): Node => (w ? graph.mul(x, w) : x);
-    towardsHidden.push(weigh(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows))));
+    gradHidden.push(weigh(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows))));
     if (wants.weight !== 'none') {
       const weighted = weigh(chunk.hidden);
       const spread =
@@ -182,11 +182,11 @@ function sweep(
               product(graph, weight.dtype, graph.gather(p, wants.weight.rows, -1), weighted, { transposeA: true }),
               rowSum(graph, own(weighted), chunk.ids, wants.weight.rows),
             );
-      towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
+      gradWeight = gradWeight ? graph.add(gradWeight, spread) : spread;
     }
     return { nll, hits, soft };
   });
-  return { ...join(graph, params, chunks), towardsHidden, towardsWeight };
+  return { ...join(graph, params, chunks), gradHidden, gradWeight };
 }
 
 /** Parameters whose target weights may be omitted. */
@@ -225,7 +225,7 @@ interface ChunkLoss {
   readonly p: Node;
   readonly targetRows: Node;
   /** Mean NLL over the vocabulary, for each target. */
-  readonly surprise: () => Node;
+  readonly meanNll: () => Node;
   /** Slopes of the soft cap, if there is one: of all logits [targets, vocabulary], and of the targets' own logits [targets, 1]. */
   readonly slope: Node | undefined;
   readonly targetSlope: Node | undefined;
@@ -249,11 +249,11 @@ function chunkLoss(
   const ownCapped = cap === undefined ? undefined : softCap(graph, own, cap);
   const nll = graph.sub(logSum, ownCapped?.y ?? own);
   const hits = graph.cast(graph.equal(graph.argmax(p, -1), ids), 'float32');
-  const asTheyAre = (node: Node): Node => node;
+  const identity = (node: Node): Node => node;
   return {
-    ...{ nll, hits, p, targetRows, soft: soft?.judge(graph, { logits, p, logSum, begin, size }), slope: capped?.slope(asTheyAre) },
-    surprise: () => graph.sub(logSum, graph.mean(logits, [-1])),
-    targetSlope: ownCapped && graph.reshape(ownCapped.slope(asTheyAre), [own.shape[0] as number, 1]),
+    ...{ nll, hits, p, targetRows, soft: soft?.judge(graph, { logits, p, logSum, begin, size }), slope: capped?.slope(identity) },
+    meanNll: () => graph.sub(logSum, graph.mean(logits, [-1])),
+    targetSlope: ownCapped && graph.reshape(ownCapped.slope(identity), [own.shape[0] as number, 1]),
   };
 }
 

@@ -46,7 +46,7 @@ export interface Positions {
 }
 
 /** The length beyond which the frequencies of a text change; undefined if they do not depend on the length. */
-export const turningLength = ({ scaling }: Positions): number | undefined =>
+export const rescaleLength = ({ scaling }: Positions): number | undefined =>
   scaling.type === 'longrope' || scaling.type === 'dynamic' ? scaling.originalMaxPositions : undefined;
 
 /**

@@ -48,7 +48,7 @@ export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node,
  * pair, then the second. Products of queries and keys do not change, since both are in the same order.
  * @param features number of features that rotate
  */
-export function pairsApart(graph: Graph, x: Node, features: number): Node {
+export function deinterleavePairs(graph: Graph, x: Node, features: number): Node {
   const [batch, heads, tokens, headDim] = dimensions(x.shape, 4);
   const turning = features === headDim ? x : graph.sliceAxis(x, -1, 0, features);
   const pairs = graph.reshape(turning, [batch * heads, tokens, features / 2, 2]);

@@ -43,11 +43,11 @@ export function affineScan(graph: Graph, { transitions, additions, first, inTurn
         turned,
         Array.from({ length: chunks - 1 }, (_, c) => chunks - 2 - c),
       );
-      const towardsAdditions = graph.pad(slopes, [0, 0, 0, 0], [0, 1, 0, 0]);
-      if (!wants(0)) return [undefined, towardsAdditions];
+      const gradAdditions = graph.pad(slopes, [0, 0, 0, 0], [0, 1, 0, 0]);
+      if (!wants(0)) return [undefined, gradAdditions];
       const flat = (x: Node): Node => graph.reshape(x, [count * chunks, rows, width]);
-      const towardsTransitions = graph.matmul(flat(towardsAdditions), flat(value(all)), { transposeB: true });
-      return [graph.reshape(towardsTransitions, transitions.shape), wants(1) ? towardsAdditions : undefined];
+      const gradTransitions = graph.matmul(flat(gradAdditions), flat(value(all)), { transposeB: true });
+      return [graph.reshape(gradTransitions, transitions.shape), wants(1) ? gradAdditions : undefined];
     },
   };
   return all;

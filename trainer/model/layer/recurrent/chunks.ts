@@ -33,7 +33,7 @@ export function sumUp(graph: Graph, x: Node): Node {
 }
 
 /** [size, size], HIDDEN where the column is later than the row. */
-export const later = (graph: Graph, size: number): Node =>
+export const futureMask = (graph: Graph, size: number): Node =>
   sharedConstant(graph, `later ${size}`, [size, size], () => matrix(size, (i, j) => j > i).map(isLater => isLater * HIDDEN));
 
 /** The bounds of texts that follow each other in a sequence. */
@@ -49,7 +49,7 @@ export interface TextBounds {
 /** @param positions int32 [batch, tokens] */
 export function textBounds(graph: Graph, positions: Node, { batch, heads, tokens, chunks, size, pieces }: ChunkSizes): TextBounds {
   // All layers share them, so they belong to no block and are kept for the backward pass.
-  const { starts, hidden, goesOn } = graph.within({ block: -1, cheap: false }, () => {
+  const { starts, hidden, continues } = graph.within({ block: -1, cheap: false }, () => {
     const filled = graph.pad(graph.cast(positions, 'float32'), [0, 0], [0, chunks * size - tokens]);
     const inChunk = sharedConstant(graph, `counting ${size}`, [1, size], () => Float32Array.from({ length: size }, (_, i) => i));
     // The position in the chunk of the first token of each token's text.
@@ -59,7 +59,7 @@ export function textBounds(graph: Graph, positions: Node, { batch, heads, tokens
     return {
       starts,
       hidden: graph.reshape(bias, [batch, 1, chunks * size * size]),
-      goesOn: graph.reshape(graph.cast(graph.less(starts, 0), 'float32'), [batch, 1, chunks * size]),
+      continues: graph.reshape(graph.cast(graph.less(starts, 0), 'float32'), [batch, 1, chunks * size]),
     };
   });
   // The first token of the text in which each chunk ends, and the same for the chunk before it.
@@ -77,6 +77,6 @@ export function textBounds(graph: Graph, positions: Node, { batch, heads, tokens
     hideChunks: x =>
       graph.reshape(graph.add(graph.reshape(x, [batch, heads, chunks * chunks]), between()), [batch * heads, chunks, chunks]),
     hide: x => graph.reshape(graph.add(graph.reshape(x, [batch, heads, chunks * size * size]), hidden), [pieces, size, size]),
-    cut: x => graph.reshape(graph.mul(graph.reshape(x, [batch, heads, chunks * size]), goesOn), [pieces, size]),
+    cut: x => graph.reshape(graph.mul(graph.reshape(x, [batch, heads, chunks * size]), continues), [pieces, size]),
   };
 }

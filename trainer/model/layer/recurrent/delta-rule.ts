@@ -3,7 +3,7 @@ import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { sharedConstant } from '../shared-constant.ts';
 import { affineScan } from './affine-scan.ts';
-import { CHUNK, type ChunkSizes, chunkSizes, later, sumUp, textBounds } from './chunks.ts';
+import { CHUNK, type ChunkSizes, chunkSizes, futureMask, sumUp, textBounds } from './chunks.ts';
 import { identity, matrix, unitLowerInverse } from './triangular-inverse.ts';
 
 export interface DeltaRuleParams {
@@ -94,7 +94,7 @@ function insideChunks(graph: Graph, { q, k, v, decay, rate, positions }: DeltaRu
   const sums = sumUp(graph, graph.reshape(whole(decay), [pieces, size]));
   const bounds = positions && textBounds(graph, positions, sizes);
   const left = graph.exp(
-    graph.add(bounds ? bounds.hide(graph.sub(down(sums), across(sums))) : graph.sub(down(sums), across(sums)), later(graph, size)),
+    graph.add(bounds ? bounds.hide(graph.sub(down(sums), across(sums))) : graph.sub(down(sums), across(sums)), futureMask(graph, size)),
   );
   const carried = bounds ? bounds.cut(graph.exp(sums)) : graph.exp(sums);
   const alike = forHeads(graph, graph.matmul(k3, k3, { transposeB: true }), sizes);

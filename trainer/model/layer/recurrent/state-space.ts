@@ -3,7 +3,7 @@ import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { HIDDEN } from '../attention/attention.ts';
 import { sharedConstant } from '../shared-constant.ts';
-import { CHUNK, type ChunkSizes, chunkSizes, later, sumUp, type TextBounds, textBounds } from './chunks.ts';
+import { CHUNK, type ChunkSizes, chunkSizes, futureMask, sumUp, type TextBounds, textBounds } from './chunks.ts';
 import { matrix } from './triangular-inverse.ts';
 
 export interface StateSpaceParams {
@@ -119,7 +119,7 @@ function insideChunks(graph: Graph, params: StateSpaceParams, sizes: Sizes): Chu
   const sums = sumUp(graph, decay);
   const bounds = params.positions && textBounds(graph, params.positions, sizes);
   const between = graph.sub(graph.reshape(sums, [pieces, size, 1]), graph.reshape(sums, [pieces, 1, size]));
-  const left = graph.exp(graph.add(bounds ? bounds.hide(between) : between, later(graph, size)));
+  const left = graph.exp(graph.add(bounds ? bounds.hide(between) : between, futureMask(graph, size)));
   const alike = graph.reshape(graph.matmul(c, b, { transposeB: true }), [batch * groups, 1, chunks * size * size]);
   const within = graph.mul(graph.reshape(left, [batch * groups, shared, chunks * size * size]), alike);
   const atEnd = graph.reshape(graph.sliceAxis(left, 1, size - 1, 1), [pieces, size]);

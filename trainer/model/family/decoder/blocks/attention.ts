@@ -4,7 +4,7 @@ import type { Node } from '../../../../graph/graph.ts';
 import { elementAt, lastOf, required, valueFor } from '../../../../narrow.ts';
 import { type AttentionMask, attention, queryChunk } from '../../../layer/attention/attention.ts';
 import { rmsNorm } from '../../../layer/norm.ts';
-import { pairsApart, type RotaryTables, rotate } from '../../../layer/positions/rotary.ts';
+import { deinterleavePairs, type RotaryTables, rotate } from '../../../layer/positions/rotary.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
@@ -103,7 +103,7 @@ export interface AttentionParams {
 export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, params: AttentionParams): Node {
   const { graph } = tracer;
   const { config, layer, batch, tokens, turn, mask, cache, shared } = params;
-  const { heads, dropout, scale, cap, innerNorms, normsValues, gated, turnsNeighbors } = config.attention;
+  const { heads, dropout, scale, cap, innerNorms, normsValues, gated, rotatesNeighbors } = config.attention;
   const { kvHeads, headDim, keysFrom } = block.shape;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
   const normed = (y: Node, norm: ModuleSpec | undefined, count: number) => {
@@ -113,7 +113,7 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
   };
   const rotated = (y: Node): Node => {
     if (!turn) return y;
-    return rotate(graph, turnsNeighbors ? pairsApart(graph, y, 2 * lastOf(turn.tables.cos.shape)) : y, turn.tables);
+    return rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, 2 * lastOf(turn.tables.cos.shape)) : y, turn.tables);
   };
   const turned = (product: Node, norm: ModuleSpec | undefined, count: number) => {
     if (innerNorms !== 'turned heads') return rotated(byHead(normed(product, norm, count), count));

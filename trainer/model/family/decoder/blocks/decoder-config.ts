@@ -64,7 +64,7 @@ export interface DecoderAttention {
   /** The norms of queries and keys: per head or over all heads of a token before rotation, or per head after rotation. */
   readonly innerNorms: 'heads' | 'whole' | 'turned heads' | undefined;
   /** True if neighboring features are rotated in pairs, instead of features from the two halves of a head. */
-  readonly turnsNeighbors: boolean;
+  readonly rotatesNeighbors: boolean;
   /** True if values are normalized per head, by a norm without a weight. */
   readonly normsValues: boolean;
   /** Multiplies the scores. */
@@ -81,7 +81,7 @@ export interface DecoderAttention {
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
   /** True if a query also attends to later keys; with a window, only to those within it. */
-  readonly seesBothWays: boolean;
+  readonly isBidirectional: boolean;
 }
 
 /** The part of attention that may differ from block to block. */

@@ -6,7 +6,7 @@
 import type { Node } from '../../../../graph/graph.ts';
 import { lastOf } from '../../../../narrow.ts';
 import { attention, queryChunk } from '../../../layer/attention/attention.ts';
-import { pairsApart, rotate } from '../../../layer/positions/rotary.ts';
+import { deinterleavePairs, rotate } from '../../../layer/positions/rotary.ts';
 import { linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { AttentionParams } from './attention.ts';
@@ -69,11 +69,11 @@ export interface LatentParams extends AttentionParams {
 export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node {
   const { graph } = tracer;
   const { config, latent, block, layer, batch, tokens, turn, mask, cache } = params;
-  const { heads, dropout, scale, turnsNeighbors } = config.attention;
+  const { heads, dropout, scale, rotatesNeighbors } = config.attention;
   const { rank, plain, turning, values } = latent;
   const byHead = (y: Node, count: number) =>
     graph.transpose(graph.reshape(y, [batch, tokens, count, lastOf(y.shape) / count]), [0, 2, 1, 3]);
-  const turned = (y: Node): Node => (turn ? rotate(graph, turnsNeighbors ? pairsApart(graph, y, turning) : y, turn.tables) : y);
+  const turned = (y: Node): Node => (turn ? rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, turning) : y, turn.tables) : y);
   const short = block.queryVector ? tracer.rmsNorm(block.queryVector.norm, tracer.linear(block.queryVector.down, x), EPSILON) : x;
   const queries = byHead(tracer.linear(block.queries, short), heads);
   // Attention's gradient reads these tensors; no gradient reads the products that they come from.

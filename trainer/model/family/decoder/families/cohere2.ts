@@ -46,7 +46,7 @@ export const cohere2 = familyOf({
       windows: windowsOf(c, types),
       turning: types.map(type => type === 'sliding_attention'),
       norms: { epsilon: c.layer_norm_eps, offset: 0, centered: true },
-      turnsNeighbors: true,
+      rotatesNeighbors: true,
       sideBySide: true,
       multipliers: { logitMultiplier: c.logit_scale },
     };

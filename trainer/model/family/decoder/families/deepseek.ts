@@ -49,7 +49,7 @@ const latent = (c: Config, layers: readonly boolean[]): Own => {
     heads: everywhere(c, { kvHeads: heads, headDim: plain + turning, valueDim: values }),
     latent: { queryRank: c.q_lora_rank ?? undefined, rank: c.kv_lora_rank, plain, turning, values },
     scale: (plain + turning) ** -0.5 * yarnScores(c),
-    turnsNeighbors: c.rope_interleave ?? false,
+    rotatesNeighbors: c.rope_interleave ?? false,
     experts: groupedExperts(c, layers),
     problems: [
       ...(c.num_key_value_heads === heads || c.num_key_value_heads === null

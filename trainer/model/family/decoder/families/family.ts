@@ -12,7 +12,7 @@ import type { LayerTurns, RopeContext } from '../keys/rope-config.ts';
 /** A family's properties other than its sizes; by default, Llama's. */
 export interface Own
   extends Partial<
-      Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'turnsNeighbors' | 'seesBothWays'>
+      Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'rotatesNeighbors' | 'isBidirectional'>
     >,
     Partial<Pick<DecoderConfig, 'parts' | 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
   readonly biases: DecoderAttention['biases'];

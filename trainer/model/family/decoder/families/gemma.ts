@@ -74,9 +74,9 @@ export const gemma3 = familyOf({
   own: c => {
     const types = layerTypes(c, c.sliding_window_pattern ?? 6);
     const thetas = { full_attention: c.rope_theta ?? 1e6, sliding_attention: c.rope_local_base_freq ?? 1e4 };
-    const seesBothWays = c.use_bidirectional_attention ?? false;
+    const isBidirectional = c.use_bidirectional_attention ?? false;
     const own = gemma(c, types);
-    const windows = seesBothWays ? own.windows.map(halfToEachSide) : own.windows;
-    return { ...own, windows, seesBothWays, innerNorms: 'heads', turns: { types, thetas } };
+    const windows = isBidirectional ? own.windows.map(halfToEachSide) : own.windows;
+    return { ...own, windows, isBidirectional, innerNorms: 'heads', turns: { types, thetas } };
   },
 });

@@ -35,7 +35,7 @@ const shared = {
 
 export const glm = familyOf({
   ...{ family: 'glm', names: glmNames, ...shared },
-  own: c => ({ biases: { qkv: c.attention_bias, output: false }, windows: everywhere(c, undefined), turnsNeighbors: true }),
+  own: c => ({ biases: { qkv: c.attention_bias, output: false }, windows: everywhere(c, undefined), rotatesNeighbors: true }),
 });
 
 export const glm4 = familyOf({ ...glm, family: 'glm4', names: glm4Names });

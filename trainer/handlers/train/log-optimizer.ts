@@ -2,7 +2,7 @@
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { EngineDescription } from '../../engine/engine.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
-import { sayHosted } from '../../job/say-hosted.ts';
+import { logHosted } from '../../job/log-hosted.ts';
 import { isInMemory } from '../../machine/machine.ts';
 import { trainableCount } from '../../method/method.ts';
 import { hostedBytes } from '../../model/hosted-weights.ts';
@@ -15,7 +15,7 @@ import { offloadedBytes } from '../../train/optimizer-offload.ts';
 import { updateGroups } from '../../train/update-group.ts';
 
 /** Logs how much of the optimizer state is in 8 bits. */
-export function sayEightBit({ recipe, job }: RecipeScope, { attachment, optimizer }: RunPlan): void {
+export function logEightBit({ recipe, job }: RecipeScope, { attachment, optimizer }: RunPlan): void {
   if (optimizer.eightBitFrom === undefined) return;
   const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
   const rest = count === all ? '' : `; tensors of fewer than ${grouped(optimizer.eightBitFrom)} stay in 32`;
@@ -23,16 +23,16 @@ export function sayEightBit({ recipe, job }: RecipeScope, { attachment, optimize
 }
 
 /** Logs the location of the weights of the base if it is not the default. */
-export function sayBaseOffload({ recipe, job }: RecipeScope, plan: RunPlan, engine: EngineDescription): void {
+export function logBaseOffload({ recipe, job }: RecipeScope, plan: RunPlan, engine: EngineDescription): void {
   if (recipe.base_offload === 'none') return;
   const { storage = FLOAT32_STORAGE, hosted } = plan.attachment;
   const bytes = hostedBytes(plan.model, storage, hosted);
   if (bytes === 0) job.log('warning', 'base_offload: host has no effect: each weight of the blocks is too small, or trained as a whole');
-  else sayHosted(job, engine, plan.model, plan.attachment);
+  else logHosted(job, engine, plan.model, plan.attachment);
 }
 
 /** Logs the location of the optimizer's state if it is not the default. @throws RunError 'disk-full' */
-export function sayOffload(
+export function logOffload(
   { recipe, runDir, job }: RecipeScope & { readonly runDir: string },
   { attachment, optimizer }: RunPlan,
   engine: EngineDescription,

@@ -8,7 +8,7 @@ import { byteSize } from '../protocol/text/format.ts';
 import type { Job } from './job.ts';
 
 /** Logs nothing if all weights are on the device. @param attachment the storage is float32 if left out */
-export function sayHosted(
+export function logHosted(
   job: Job,
   { device }: Pick<EngineDescription, 'device'>,
   model: Pick<Model, 'modules'>,
