@@ -44,9 +44,9 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
 
 /** Maximum number of threads; a larger value is a typing error. */
-const MOST_THREADS = 256;
-const MOST_STEPS = 1000;
-const MOST_LAYERS = 1000;
+const MAX_THREADS = 256;
+const MAX_STEPS = 1000;
+const MAX_LAYERS = 1000;
 
 function wholeNumber(text, most, option) {
   const value = Number(text);
@@ -95,7 +95,7 @@ function readArguments() {
   // On a GPU, the cores only feed it.
   const threads = (values.threads ?? (onGpu ? String(availableParallelism()) : parts.length > 0 ? '1' : '1,2'))
     .split(',')
-    .map(one => wholeNumber(one, MOST_THREADS, '--threads'));
+    .map(one => wholeNumber(one, MAX_THREADS, '--threads'));
   const ofParts = ['models', 'layers', 'dtype', 'brief', 'resume'].find(name => values[name]);
   if (ofParts && parts.length === 0) throw new Error(`--${ofParts} goes with --part`);
   if (parts.length > 0 && (values.quick || values.memory || values.cards))
@@ -109,9 +109,9 @@ function readArguments() {
     models: values.models ? namesAmong(values.models, MODELS, '--models') : DEFAULT_MODELS,
     acceptsGemma: values['accept-gemma-terms'],
     precisions: values.dtype ? namesAmong(values.dtype, PRECISIONS, '--dtype') : PRECISIONS,
-    layers: values.layers === undefined ? undefined : wholeNumber(values.layers, MOST_LAYERS, '--layers'),
-    jobs: wholeNumber(values.jobs, MOST_THREADS, '--jobs'),
-    steps: wholeNumber(values.steps, MOST_STEPS, '--steps'),
+    layers: values.layers === undefined ? undefined : wholeNumber(values.layers, MAX_LAYERS, '--layers'),
+    jobs: wholeNumber(values.jobs, MAX_THREADS, '--jobs'),
+    steps: wholeNumber(values.steps, MAX_STEPS, '--steps'),
     threads,
   };
 }

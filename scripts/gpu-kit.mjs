@@ -11,9 +11,9 @@ import { ensurePackages, root, run, StepError, say } from './steps.mjs';
 
 const NAME = 'rowtune-gpu-kit';
 /** Maximum size of the kit; larger files are hard to transfer to the machines that it is for. */
-const MOST_BYTES = 60e6;
+const MAX_BYTES = 60e6;
 /** Minimum size of a self-contained Node: a distribution's Node may be a small program with a large library, which the kit would lack. */
-const LEAST_NODE_BYTES = 50e6;
+const MIN_NODE_BYTES = 50e6;
 
 const PROGRAMS = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker-main.ts', reader: 'trainer/reader/reader-process.ts' };
 const BENCH = { kit: 'bench/gpu/gpu-kit.ts', step: 'bench/step.ts', smoke: 'bench/gpu/smoke.ts' };
@@ -25,7 +25,7 @@ exec "$folder/bin/node" "$folder/dist/bench/kit.mjs" "$@"
 
 /** Returns the Node to include. @returns {string} its path */
 function portableNode() {
-  const isWhole = statSync(process.execPath).size >= LEAST_NODE_BYTES;
+  const isWhole = statSync(process.execPath).size >= MIN_NODE_BYTES;
   if (process.platform === 'linux' && process.arch === 'x64' && isWhole) return process.execPath;
   throw new StepError(
     `the kit carries the Node that makes it to a Linux x64 machine, and ${process.execPath} (${process.platform} ${process.arch}) does not run there: make the kit with Node for Linux x64 from nodejs.org`,
@@ -86,7 +86,7 @@ export async function makeGpuKit(parent = path.join(root, 'dist')) {
   run('tar', ['--use-compress-program', 'gzip -9', '-cf', archive, '-C', parent, NAME]);
   rmSync(stage, { recursive: true });
   const { size } = statSync(archive);
-  if (size > MOST_BYTES) throw new StepError(`${archive} has ${size} bytes, and at most ${MOST_BYTES} are allowed`);
+  if (size > MAX_BYTES) throw new StepError(`${archive} has ${size} bytes, and at most ${MAX_BYTES} are allowed`);
   return archive;
 }
 

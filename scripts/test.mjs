@@ -13,7 +13,7 @@ import { buildBundles, cacheFolder, ensurePackages, root, say } from './steps.mj
 const SLOWEST_SHOWN = 10;
 
 /** Maximum number of failed files that run again; if more fail, it is not by chance. */
-const MOST_RUN_AGAIN = 3;
+const MAX_RUN_AGAIN = 3;
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
@@ -141,7 +141,7 @@ async function runTests(runs, folder) {
   const files = ended.flatMap(({ files }) => files);
   const isWhole = ended.every(({ isWhole }) => isWhole);
   const failed = files.filter(hasFailed);
-  if (!isWhole || failed.length === 0 || failed.length > MOST_RUN_AGAIN) return { files, unstable: [], isWhole };
+  if (!isWhole || failed.length === 0 || failed.length > MAX_RUN_AGAIN) return { files, unstable: [], isWhole };
   say(`\nrunning again what failed: ${failed.map(({ file }) => file).join(', ')}`);
   const again = await run({ args: failed.map(({ file }) => file), isQuiet: false }, 'report-again');
   const second = file => again.files.find(other => other.file === file);

@@ -28,8 +28,8 @@ export interface Verdict {
 }
 
 /** Maximum time and memory, relative to each PEFT point at the same precision. */
-export const MOST_TIME = 0.75;
-export const MOST_MEMORY = 0.35;
+export const MAX_TIME = 0.75;
+export const MAX_MEMORY = 0.35;
 
 export const precisionOf = ({ dtype }: Pick<Row, 'dtype'>): Precision => (dtype === 'float32' ? 'float32' : 'bfloat16');
 const trains = ({ method }: Row): boolean => method !== 'inference';
@@ -56,11 +56,11 @@ export function verdicts(rows: readonly Row[], precision: Precision): Verdict[] 
 }
 
 function pair(mine: readonly Row[], peer: Row): Pair | undefined {
-  const ours = choose(mine, [{ peer, time: MOST_TIME, memory: MOST_MEMORY }], 'secondsPerStep');
+  const ours = choose(mine, [{ peer, time: MAX_TIME, memory: MAX_MEMORY }], 'secondsPerStep');
   if (!ours) return undefined;
   const time = ours.secondsPerStep / peer.secondsPerStep;
   const memory = ours.memoryBytes / peer.memoryBytes;
-  return { ours, time, memory, reached: time <= MOST_TIME && memory <= MOST_MEMORY };
+  return { ours, time, memory, reached: time <= MAX_TIME && memory <= MAX_MEMORY };
 }
 
 /** A value with a target. */

@@ -10,8 +10,8 @@ import {
   type FrontierRows,
   type Goal,
   goals,
-  MOST_MEMORY,
-  MOST_TIME,
+  MAX_MEMORY,
+  MAX_TIME,
   type Pair,
   precisionOf,
   type Verdict,
@@ -70,7 +70,7 @@ export function frontierMarkdown(frontier: Frontier, picture: string): string {
     return `## ${precision}
 
 ${rate ? `Matrix products: ours ${rate.rowtune.toFixed(0)} GFLOP/s, PyTorch ${rate.pytorch.toFixed(0)} GFLOP/s.\n` : ''}
-${found.filter(({ any }) => any.reached).length} of ${found.length} points of theirs have one of ours with time ≤ ${MOST_TIME} and memory ≤ ${MOST_MEMORY} of theirs.
+${found.filter(({ any }) => any.reached).length} of ${found.length} points of theirs have one of ours with time ≤ ${MAX_TIME} and memory ≤ ${MAX_MEMORY} of theirs.
 
 ${verdictTable(found)}
 
@@ -122,7 +122,7 @@ export function summaryMarkdown(all: readonly Frontier[]): string {
 
 Time and memory of a training step compared with PyTorch + PEFT, written by
 \`npm run bench -- --part frontier\`. A point of theirs is passed if one of ours takes at most
-${MOST_TIME} of its time and ${MOST_MEMORY} of its memory at the same precision.
+${MAX_TIME} of its time and ${MAX_MEMORY} of its memory at the same precision.
 
 ${table(['model', 'precision', 'points passed', 'by the same method'], lines)}
 

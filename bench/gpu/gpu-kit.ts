@@ -28,8 +28,8 @@ jax-cuda13-pjrt and its libraries, and for the other side torch, transformers an
 /** Share of the time after which no check starts. */
 const CHECKS_SHARE = 0.3;
 /** Share of the time after which running checks are ended. */
-const MOST_CHECKS_SHARE = 0.45;
-const MOST_MINUTES = 24 * 60;
+const MAX_CHECKS_SHARE = 0.45;
+const MAX_MINUTES = 24 * 60;
 
 /** The kit's folder; this file is `dist/bench/kit.mjs` in it. */
 const root = path.resolve(import.meta.dirname, '..', '..');
@@ -56,8 +56,8 @@ function wantedOf(args: readonly string[]): Wanted | undefined {
   const { values } = parse(() => parseArgs({ args: [...args], options }));
   if (values.help) return undefined;
   const minutes = Number(values.minutes ?? 8);
-  if (!(minutes > 0 && minutes <= MOST_MINUTES))
-    throw new UsageError(`--minutes takes a number up to ${MOST_MINUTES}, not '${values.minutes}'`);
+  if (!(minutes > 0 && minutes <= MAX_MINUTES))
+    throw new UsageError(`--minutes takes a number up to ${MAX_MINUTES}, not '${values.minutes}'`);
   const { device = 'gpu' } = values;
   if (device !== 'gpu' && device !== 'cpu') throw new UsageError(`--device takes gpu or cpu, not '${device}'`);
   return {
@@ -153,7 +153,7 @@ async function runKit(wanted: Wanted): Promise<boolean> {
   await mkdir(cacheDir, { recursive: true });
   await install(wanted.plugin ?? (await findPlugin(wanted.python)));
   log('checking operations and model folders');
-  const { operations, goldens, attention, engine, problem } = await check(wanted, end(CHECKS_SHARE), end(MOST_CHECKS_SHARE));
+  const { operations, goldens, attention, engine, problem } = await check(wanted, end(CHECKS_SHARE), end(MAX_CHECKS_SHARE));
   const parts = { operations, 'model folders': goldens, attention };
   for (const [name, part] of Object.entries(parts)) {
     if (!part) continue;

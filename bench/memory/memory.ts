@@ -41,7 +41,7 @@ interface MemoryRow {
 }
 
 /** Maximum growth of the long run after a hundred steps, in bytes. */
-const MOST_GROWTH_BYTES = 8e6;
+const MAX_GROWTH_BYTES = 8e6;
 /** The project's goals for the prediction error: at worst, and in the median. */
 const WORST_ERROR = 0.1;
 const MEDIAN_ERROR = 0.05;
@@ -212,5 +212,5 @@ export async function runMemoryBench(params: MemoryBenchParams): Promise<boolean
   }
   const { rows, median: middle, worst, grownBytes } = summary;
   if (params.json) console.log(JSON.stringify({ median: middle, worst, rows }));
-  return failed === 0 && grownBytes <= MOST_GROWTH_BYTES && worst <= WORST_ERROR && middle <= MEDIAN_ERROR;
+  return failed === 0 && grownBytes <= MAX_GROWTH_BYTES && worst <= WORST_ERROR && middle <= MEDIAN_ERROR;
 }

@@ -17,7 +17,7 @@ import { layersThatFit, writeSyntheticFolder } from './synthetic-folder.ts';
 
 const CONFIG = paperModels['Llama-2-7B'];
 /** Maximum share of free memory for the loaded weights. */
-const MOST_OF_MEMORY = 0.8;
+const MAX_SHARE_OF_MEMORY = 0.8;
 /** Read size of plain reading, as in `dd` and other readers of large files. */
 const READ_BYTES = 8 * 2 ** 20;
 
@@ -109,7 +109,7 @@ ${table(['', 'seconds', 'GB/s of the files', 'of plain reading', 'processor, s',
 export async function runLoad({ sides, facts, threads, results, cacheDir }: PartContext): Promise<boolean> {
   const dir = path.join(cacheDir, 'bench', 'synthetic-7b');
   await rm(dir, { recursive: true, force: true });
-  const available = { diskBytes: freeDiskBytes(path.dirname(dir)), memoryBytes: MOST_OF_MEMORY * availableMemoryBytes() };
+  const available = { diskBytes: freeDiskBytes(path.dirname(dir)), memoryBytes: MAX_SHARE_OF_MEMORY * availableMemoryBytes() };
   const layers = layersThatFit(CONFIG, available);
   const cores = coresFor(threads);
   log(`load: writing ${layers} layers of Llama-2-7B's sizes`);

@@ -10,7 +10,7 @@ import { hashSeed } from '../../trainer/random.ts';
 
 const BYTES_OF_ELEMENT = 2;
 /** Maximum share of the free disk space for the folder. */
-const MOST_OF_DISK = 0.5;
+const MAX_SHARE_OF_DISK = 0.5;
 /** Maximum distance between the positions at which tensors start in one long array of numbers. */
 const SPREAD = 2 ** 20;
 const SEED = 5;
@@ -25,7 +25,7 @@ const elementsOf = (config: Config, layers: number): number =>
  * take.
  */
 export function layersThatFit(config: Config, available: { readonly diskBytes: number; readonly memoryBytes: number }): number {
-  const bytes = Math.min(MOST_OF_DISK * available.diskBytes, available.memoryBytes);
+  const bytes = Math.min(MAX_SHARE_OF_DISK * available.diskBytes, available.memoryBytes);
   const layer = elementsOf(config, 2) - elementsOf(config, 1);
   const outside = elementsOf(config, 1) - layer;
   return Math.max(1, Math.min(config.num_hidden_layers, Math.floor((bytes / BYTES_OF_ELEMENT - outside) / layer)));

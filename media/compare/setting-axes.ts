@@ -25,10 +25,10 @@ export interface Coordinates {
 /** Minimum number of runs; the tables show two runs better. */
 const FEWEST_RUNS = 3;
 /** Maximum number of settings that fit side by side. */
-const MOST_SETTINGS = 8;
-const MOST_TICKS = 5;
+const MAX_SETTINGS = 8;
+const MAX_TICKS = 5;
 /** Minimum distance between readable tick labels, as a share of the axis. */
-const LEAST_GAP = 0.08;
+const MIN_GAP = 0.08;
 /** Ratio of the largest to the smallest value above which an axis is logarithmic, as for learning rates in a sweep. */
 const LOG_SPAN = 15;
 
@@ -39,7 +39,7 @@ export function coordinatesOf(runs: readonly ComparedRun[]): Coordinates | undef
   const results = resultColumns(models);
   const result = ['eval_loss', 'mean_loss'].flatMap(id => results.find(column => column.id === id) ?? [])[0];
   if (runs.length < FEWEST_RUNS || settings.length === 0 || result === undefined) return undefined;
-  const axes = settings.slice(0, MOST_SETTINGS).map(({ key, values }) => settingAxis(key, values));
+  const axes = settings.slice(0, MAX_SETTINGS).map(({ key, values }) => settingAxis(key, values));
   return { axes: [...axes, numberAxis(result.id, result.label, result.values)], best: bestOf(result) };
 }
 
@@ -63,7 +63,7 @@ function numberAxis(key: string, label: string, values: readonly (number | undef
   return {
     key,
     label,
-    ticks: ticksAt(known, scale) ?? scale.ticks(MOST_TICKS),
+    ticks: ticksAt(known, scale) ?? scale.ticks(MAX_TICKS),
     positions: values.map(value => (value === undefined ? undefined : scale.position(value))),
   };
 }
@@ -72,6 +72,6 @@ function numberAxis(key: string, label: string, values: readonly (number | undef
 function ticksAt(values: readonly number[], scale: Scale): Tick[] | undefined {
   const distinct = [...new Set(values)].sort((a, b) => a - b);
   const ticks = distinct.map(value => ({ position: scale.position(value), label: compact(value) }));
-  const isApart = ticks.every(({ position }, i) => i === 0 || position - (ticks[i - 1]?.position ?? 0) >= LEAST_GAP);
-  return ticks.length <= MOST_TICKS && isApart ? ticks : undefined;
+  const isApart = ticks.every(({ position }, i) => i === 0 || position - (ticks[i - 1]?.position ?? 0) >= MIN_GAP);
+  return ticks.length <= MAX_TICKS && isApart ? ticks : undefined;
 }

@@ -27,7 +27,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Maximum mean difference, in steps of a byte. */
 const MEAN_STEPS = 0.25;
-const MOST_STEPS = 8;
+const MAX_STEPS = 8;
 
 describe.each(cases)('$name', ({ config, shape, pixel_values: expected }) => {
   it('gives the same numbers within the rounding of the two libraries', async () => {
@@ -47,7 +47,7 @@ describe.each(cases)('$name', ({ config, shape, pixel_values: expected }) => {
         most = Math.max(most, steps);
       }
     expect(sum / into.length).toBeLessThan(MEAN_STEPS);
-    expect(most).toBeLessThan(MOST_STEPS);
+    expect(most).toBeLessThan(MAX_STEPS);
   });
 });
 

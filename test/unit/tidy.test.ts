@@ -64,7 +64,7 @@ function reachedFrom(entry: string): ReadonlySet<string> {
 }
 
 /** Maximum number of casts; they should be rare. A double cast, `as unknown as`, counts twice. */
-const MOST_CASTS = { program: 40, benchmarks: 15, tests: 10 } as const;
+const MAX_CASTS = { program: 40, benchmarks: 15, tests: 10 } as const;
 
 const isIn = (room: string, path: string): boolean => path === room || path.startsWith(`${room}/`);
 const roomOf = (path: string): string => Object.keys(rooms).find(room => isIn(room, path)) ?? `no room of the table (${path})`;
@@ -183,7 +183,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
     const found = from.flatMap(file => castsOf(read(file)).map(cast => ({ file, ...cast })));
     const bare = found.filter(({ hasReason }) => !hasReason).map(({ file, line, cast }) => `${file}:${line}: ${cast}`);
     expect(bare, 'write a check in its place, or the reason on its line or the line above').toEqual([]);
-    expect(found.length, 'write a check in place of the new casts').toBeLessThanOrEqual(MOST_CASTS[room]);
+    expect(found.length, 'write a check in place of the new casts').toBeLessThanOrEqual(MAX_CASTS[room]);
   });
 
   test('other uses of the word are no casts', () => {

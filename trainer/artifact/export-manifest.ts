@@ -12,7 +12,7 @@ import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
 import { EXPORT_MANIFEST } from '../protocol/export-manifest-name.ts';
 
 /** Maximum size of files whose content is compared. Larger files are weights, which nobody edits by hand: only their size is compared. */
-const MOST_READ_BYTES = 64 * 2 ** 20;
+const MAX_READ_BYTES = 64 * 2 ** 20;
 
 const fileSchema = z.object({ bytes: z.number(), crc32: z.string().optional() });
 const manifestSchema = z.object({ version: z.literal(1), files: z.record(z.string(), fileSchema) });
@@ -39,8 +39,8 @@ export async function exportedFiles(dir: string, isOwn: (folder: string) => bool
 
 async function recordOf(file: string): Promise<FileRecord> {
   const { size } = await stat(file);
-  if (size > MOST_READ_BYTES) return { bytes: size };
-  return { bytes: size, crc32: showChecksum(checksum(await readRegularFile(file, MOST_READ_BYTES))) };
+  if (size > MAX_READ_BYTES) return { bytes: size };
+  return { bytes: size, crc32: showChecksum(checksum(await readRegularFile(file, MAX_READ_BYTES))) };
 }
 
 /** A file in the folder of an export. */

@@ -11,7 +11,7 @@ import { foreignParts, writeManifest } from './export-manifest.ts';
 /** Number of bytes to leave free on the disk. */
 const SPARE_BYTES = 128 * 2 ** 20;
 /** Maximum number of names in a message; the rest are counted. */
-const MOST_NAMED = 5;
+const MAX_NAMED = 5;
 
 export interface OutputFolderParams {
   readonly outputDir: string;
@@ -56,8 +56,8 @@ async function checkOutput(outputDir: string, { overwrite, inputs }: OutputFolde
   if (!found || (await readdir(outputDir)).length === 0) return;
   const foreign = await foreignParts(outputDir);
   if (foreign.length > 0) {
-    const named = foreign.slice(0, MOST_NAMED).join(', ');
-    const more = foreign.length > MOST_NAMED ? ` and ${foreign.length - MOST_NAMED} more` : '';
+    const named = foreign.slice(0, MAX_NAMED).join(', ');
+    const more = foreign.length > MAX_NAMED ? ` and ${foreign.length - MAX_NAMED} more` : '';
     throw new ExportError(
       `${outputDir} is not empty, and rowtune did not write all that is in it (${named}${more}), so it is not replaced: choose another output folder, or move these files away`,
     );

@@ -21,7 +21,7 @@ export function verifiedLines(
   promptTokens: number,
 ): string[] {
   const { roundingDifference: moved, changedTokens: changed = 0 } = rounding;
-  const advises = changed > 0 && (isCoarse || changed > MOST_CHANGED * promptTokens);
+  const advises = changed > 0 && (isCoarse || changed > MAX_CHANGED * promptTokens);
   return [
     `Opened again, the export differs from the tuned model${isRounded ? ' with rounded weights' : ''} by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
     ...(moved === undefined
@@ -35,7 +35,7 @@ export function verifiedLines(
  * The share of tokens that 8 bits and more may change without advice: after the prompt of the check, two tokens are often about as likely, and a
  * larger file would not be a better model.
  */
-const MOST_CHANGED = 0.1;
+const MAX_CHANGED = 0.1;
 
 const roundingLine = (moved: number, changed: number, tokens: number): string =>
   `Rounding the weights moves a logit by at most ${moved.toPrecision(3)}, and changes the most likely next token after ${changed} of ${tokens} tokens of the prompt`;

@@ -6,7 +6,7 @@ import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { byteSize } from '../protocol/text/format.ts';
 
 /** Minimum free space: logs and metrics alone need some room. */
-const LEAST_FREE_BYTES = 64 * 2 ** 20;
+const MIN_FREE_BYTES = 64 * 2 ** 20;
 
 /**
  * Linux file systems whose files are views of the kernel, by their number in linux/magic.h. The superuser appears to have write permission
@@ -39,8 +39,8 @@ export async function whyNotWritable(folder: string): Promise<string | undefined
     if (kernel !== undefined) return `${place} belongs to the kernel (${kernel}), which keeps no files`;
     await access(place, constants.W_OK | constants.X_OK);
     const free = bavail * bsize;
-    if (free >= LEAST_FREE_BYTES) return undefined;
-    return `the disk of ${place} is full: ${byteSize(free)} are free, and at least ${byteSize(LEAST_FREE_BYTES)} are needed`;
+    if (free >= MIN_FREE_BYTES) return undefined;
+    return `the disk of ${place} is full: ${byteSize(free)} are free, and at least ${byteSize(MIN_FREE_BYTES)} are needed`;
   } catch (error) {
     if (error instanceof UnusablePlace) return error.message;
     const code = codeOf(error);

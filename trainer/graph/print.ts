@@ -17,7 +17,7 @@ export interface PrintOptions {
 }
 
 /** Longer lists in attributes are truncated. */
-const MOST_ENTRIES = 6;
+const MAX_ENTRIES = 6;
 
 /** Prints every variable, then every signature. The output is deterministic: the same program gives the same text. */
 export function printProgram(program: Program, options: PrintOptions): string {
@@ -72,8 +72,8 @@ const isList = (value: unknown): value is Iterable<unknown> => value instanceof 
 function showValue(value: unknown): string {
   if (isList(value)) {
     const entries: unknown[] = Array.from(value);
-    const shown = entries.slice(0, MOST_ENTRIES).map(showValue).join(' ');
-    return `[${shown}${entries.length > MOST_ENTRIES ? ` … ${entries.length}` : ''}]`;
+    const shown = entries.slice(0, MAX_ENTRIES).map(showValue).join(' ');
+    return `[${shown}${entries.length > MAX_ENTRIES ? ` … ${entries.length}` : ''}]`;
   }
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
 }

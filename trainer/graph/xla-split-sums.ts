@@ -24,7 +24,7 @@ const ADDITION_BYTE: Readonly<Record<ComputeCapability, number>> = {
   '10.0': 201,
   '12.0': 193.1384,
 };
-const MOST_PARTS = 2048;
+const MAX_PARTS = 2048;
 /** Number of threads in a warp. */
 const WARP = 32;
 /** Bytes per element of a part: parts are added in float32. */
@@ -33,7 +33,7 @@ const PART_BYTES = 4;
 const PART_ALIGNMENT = 16;
 /** Rows are padded to a multiple of this, at most to two tiles. */
 const FILL_STEP = 16;
-const MOST_ROWS = 2 * TILE;
+const MAX_ROWS = 2 * TILE;
 
 /** A batch of `batch` products of rows × inner and inner × columns. */
 interface Product {
@@ -86,7 +86,7 @@ export function filledRows(node: Node<'matmul'>, card: SplittingCard): number {
   const { rows } = product;
   const { bytes, copied } = partBytes(node, product, card);
   if (copied === 0 || node.shape.length !== 2) return rows;
-  for (let filled = FILL_STEP * Math.ceil(rows / FILL_STEP); filled <= MOST_ROWS; filled += FILL_STEP) {
+  for (let filled = FILL_STEP * Math.ceil(rows / FILL_STEP); filled <= MAX_ROWS; filled += FILL_STEP) {
     const parts = partBytes(node, { ...product, rows: filled }, card);
     if (parts.copied === 0) return parts.bytes + factorBytes(product, filled) < bytes + copied ? filled : rows;
   }
@@ -146,7 +146,7 @@ const readBytes = ({ batch, rows, columns, inner, rowBytes, columnBytes }: Produ
 /** Returns the cheapest number of parts: 1, 2, 4, … */
 function partsOf(product: Product, card: SplittingCard): number {
   let [best, least] = [1, costOf(product, 1, card)];
-  for (let parts = 2; parts <= MOST_PARTS; parts *= 2) {
+  for (let parts = 2; parts <= MAX_PARTS; parts *= 2) {
     const cost = costOf(product, parts, card);
     if (cost < least) [best, least] = [parts, cost];
   }

@@ -22,7 +22,7 @@ import { isResultOf } from './job-results.ts';
 import type { TrainResult } from './train/train-run.ts';
 
 /** Maximum number of data files to list; more appear only in the recipe. */
-const MOST_FILES = 20;
+const MAX_FILES = 20;
 
 /**
  * Collects the facts.
@@ -111,7 +111,7 @@ async function fingerprints(paths: readonly string[]): Promise<CardFacts['data']
   const local = paths.filter(path.isAbsolute);
   const files = local.length === 0 ? [] : await listDataFiles(local).catch(() => []);
   const found: { name: string; bytes: number; sha256: string }[] = [];
-  for (const { file, bytes } of files.slice(0, MOST_FILES)) found.push({ name: path.basename(file), bytes, sha256: await sha256(file) });
+  for (const { file, bytes } of files.slice(0, MAX_FILES)) found.push({ name: path.basename(file), bytes, sha256: await sha256(file) });
   return found;
 }
 

@@ -22,7 +22,7 @@ export interface NearText {
 }
 
 /** Maximum number of texts; each takes a pass through the model. */
-const MOST_TEXTS = 500;
+const MAX_TEXTS = 500;
 const SHOWN = 10;
 
 /**
@@ -50,10 +50,10 @@ export async function textsOfRun(runDir: string | undefined): Promise<readonly s
   const samples = groupSamples({ columns: data.columns, form: groupForm(embedding) }, files, { problems: new DataProblems() });
   for await (const sample of samples) {
     for (const text of sample.texts) texts.add(text);
-    if (texts.size >= MOST_TEXTS) break;
+    if (texts.size >= MAX_TEXTS) break;
   }
   if (texts.size === 0) throw new GenerateError(`no data of ${runDir} is on this machine, so there are no texts to compare with`);
-  return [...texts].slice(0, MOST_TEXTS);
+  return [...texts].slice(0, MAX_TEXTS);
 }
 
 /** Returns the nearest texts, nearest first, without texts that equal `text` or are too long for the model. */

@@ -21,9 +21,9 @@ import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { byteSize, counted, grouped } from '../protocol/text/format.ts';
 
 /** If the draw needs a larger share of the bytes, all rows are fetched: they serve other draws, too. */
-const MOST_OF_ROWS = 0.5;
+const MAX_SHARE_OF_ROWS = 0.5;
 /** If columns are a larger share of the bytes, whole files are fetched: they serve other recipes, too. */
-const MOST_OF_FILE = 0.9;
+const MAX_SHARE_OF_FILE = 0.9;
 
 export interface RemoteData {
   readonly paths: readonly string[];
@@ -88,7 +88,7 @@ async function columnData(files: readonly NamedFile[], options: DownloadOptions)
   const sizes = files.map(({ footer: { metadata }, names }) => columnBytes(metadata.row_groups, names));
   const bytes = sizes.reduce((sum, each) => sum + each, 0);
   const totalBytes = files.reduce((sum, { footer: { metadata } }) => sum + columnBytes(metadata.row_groups), 0);
-  if (bytes > MOST_OF_FILE * totalBytes) return undefined;
+  if (bytes > MAX_SHARE_OF_FILE * totalBytes) return undefined;
   const first = elementAt(files, 0);
   const summary = `${counted(files.length, 'file')} with ${counted(first.names.size, 'column')} of ${columnsOf(first).length} (${byteSize(bytes)} of ${byteSize(totalBytes)})`;
   const paths = files.map(columnsPath);
@@ -200,7 +200,7 @@ function drawsOf(sets: readonly (readonly NamedFile[])[], { recipe: { task, seed
 /** True if the row groups with drawn rows are so large that all rows should be fetched. */
 function takesMost(draws: readonly Draw[], files: readonly NamedFile[]): boolean {
   const all = files.reduce((sum, { footer, names }) => sum + columnBytes(footer.metadata.row_groups, names), 0);
-  return draws.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_OF_ROWS * all;
+  return draws.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_SHARE_OF_ROWS * all;
 }
 
 /** Fetches the drawn samples. */

@@ -97,10 +97,10 @@ function lastOfSeen(graph: Graph, hidden: Node, seen: Node): Node {
 }
 
 /** The square of the smallest norm that a vector is divided by: 1e-12, as in PyTorch's `normalize`. */
-const LEAST_SQUARE = 1e-24;
+const MIN_SQUARE = 1e-24;
 
 /** Rows [rows, width] normalized to length 1; a row of zeros stays unchanged and gets no gradient. */
 export function unitVectors(graph: Graph, rows: Node): Node {
-  const squares = graph.maximum(graph.sum(graph.square(rows), [-1], true), LEAST_SQUARE);
+  const squares = graph.maximum(graph.sum(graph.square(rows), [-1], true), MIN_SQUARE);
   return graph.div(rows, graph.sqrt(squares));
 }

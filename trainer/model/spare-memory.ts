@@ -1,7 +1,7 @@
 /** Memory of released tensors, reused for the next ones: fresh pages would first have to be cleared by the system. */
 
 /** Smaller buffers are not worth keeping. */
-const LEAST_BYTES = 2 ** 20;
+const MIN_BYTES = 2 ** 20;
 /** Largest buffer that is reused for a tensor, as a multiple of the tensor's size; the rest of it is held for nothing. */
 const MAX_SIZE_RATIO = 2;
 
@@ -11,7 +11,7 @@ export class SpareMemory {
 
   /** Returns this many bytes at the start of a buffer, with arbitrary content. */
   take(bytes: number): Uint8Array<ArrayBuffer> {
-    if (bytes < LEAST_BYTES) return new Uint8Array(bytes);
+    if (bytes < MIN_BYTES) return new Uint8Array(bytes);
     // Tensors come largest first, so a buffer too large for this one is too large for all others.
     this.spare = this.spare.filter(({ byteLength }) => byteLength <= MAX_SIZE_RATIO * bytes);
     const at = this.spare.findIndex(({ byteLength }) => byteLength >= bytes);

@@ -67,7 +67,7 @@ export interface StreamOptions {
 }
 
 /** A tensor larger than this in its file is not read ahead: it would be in memory next to another one of its size. */
-const MOST_BYTES_AHEAD = 128 * 2 ** 20;
+const MAX_BYTES_AHEAD = 128 * 2 ** 20;
 
 /**
  * Yields every parameter of the model, the largest first; initial values for a new head, unless the source has trained ones of that shape.
@@ -93,7 +93,7 @@ export async function* weightStream(
     for (const [i, spec] of order.entries()) {
       const data = await (ahead ?? read(spec));
       const next = order[i + 1];
-      ahead = next && bytesOf(next) <= MOST_BYTES_AHEAD ? read(next) : undefined;
+      ahead = next && bytesOf(next) <= MAX_BYTES_AHEAD ? read(next) : undefined;
       // A failure is reported when the tensor's turn comes.
       ahead?.catch(() => undefined);
       yield { name: spec.name, data, release: () => spare.give(data) };

@@ -105,7 +105,7 @@ export async function loadPart(params: LoadDataParams, files: readonly string[],
  */
 export const LARGE_BYTES = 4 * 2 ** 20;
 /** Maximum number of threads. Each holds the tokenizer: about 100 MB, 300 MB for the largest vocabularies. */
-const MOST_THREADS = 8;
+const MAX_THREADS = 8;
 
 export function largeData({
   base,
@@ -116,7 +116,7 @@ export function largeData({
     tokenizer: base.tokenizer.input,
     now: base.now?.() ?? new Date(),
     cacheDir: path.join(context.cacheDir, 'tokens'),
-    threads: Math.min(MOST_THREADS, availableParallelism()),
+    threads: Math.min(MAX_THREADS, availableParallelism()),
     threadFile: fileURLToPath(new URL('./tokenize.js', import.meta.url)),
     minBytes: LARGE_BYTES,
     log: (level, message) => job.log(level, message),

@@ -76,12 +76,12 @@ export function connectRank(path: string, hello: RankHello, launcherFile?: numbe
 }
 
 /** Safety limit: no process has this many open files. */
-const MOST_FILES = 4096;
+const MAX_FILES = 4096;
 
 /** Opens files until all descriptors up to this one are taken. */
 function fillUpTo(number: number): readonly number[] {
   const opened: number[] = [];
-  while (opened.length < MOST_FILES) {
+  while (opened.length < MAX_FILES) {
     const file = openSync('/dev/null', 'r');
     opened.push(file);
     if (file > number) break;

@@ -48,7 +48,7 @@ async function profileOf(file: string): Promise<ClusterProfile> {
 
 /** The answers by request id: a client may repeat a request whose answer it has not received. */
 const answered = new Map<string, Promise<ClusterSubmission>>();
-const MOST_ANSWERED = 100;
+const MAX_ANSWERED = 100;
 
 /**
  * Submits a run or sweep.
@@ -63,7 +63,7 @@ export function submitToCluster(params: SubmitParams, services: ClusterServices,
   // A failed submission may be retried.
   answer.catch(() => answered.delete(params.id));
   const [oldest] = answered.keys();
-  if (answered.size > MOST_ANSWERED && oldest !== undefined) answered.delete(oldest);
+  if (answered.size > MAX_ANSWERED && oldest !== undefined) answered.delete(oldest);
   return answer;
 }
 

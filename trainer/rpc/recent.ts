@@ -9,7 +9,7 @@ interface Kept<T> {
 /** An answer is kept for at least this multiple of the time that it took, so queries take at most a twentieth of the time. */
 const TIMES_TAKEN = 20;
 /** Maximum number of cached answers: the number of sweeps that are listed at once. */
-const MOST_KEYS = 1024;
+const MAX_KEYS = 1024;
 
 export class Recent<T> {
   private readonly keepMs: number;
@@ -47,6 +47,6 @@ export class Recent<T> {
   private dropOld(nowMs: number): void {
     for (const [key, { untilMs }] of this.kept) if (untilMs <= nowMs) this.kept.delete(key);
     const [oldest] = this.kept.keys();
-    if (this.kept.size >= MOST_KEYS && oldest !== undefined) this.kept.delete(oldest);
+    if (this.kept.size >= MAX_KEYS && oldest !== undefined) this.kept.delete(oldest);
   }
 }

@@ -58,7 +58,7 @@ export async function readProfile(named: string | undefined, folders: readonly s
 
 /** Suffix of additional profiles in a folder, and the number of them that are offered. */
 const NAMED = '.slurm.yaml';
-const MOST_NAMED = 50;
+const MAX_NAMED = 50;
 
 /** Lists the profile that applies to these folders, then the additional ones in the first folder (gpu.slurm.yaml). */
 export async function listProfiles(folders: readonly string[]): Promise<readonly string[]> {
@@ -66,7 +66,7 @@ export async function listProfiles(folders: readonly string[]): Promise<readonly
   const [first = ''] = folders;
   const names = await readdir(first).catch((): string[] => []);
   const named = names.filter(name => name.endsWith(NAMED)).sort();
-  return [...new Set([...usual, ...named.slice(0, MOST_NAMED).map(name => path.join(first, name))])];
+  return [...new Set([...usual, ...named.slice(0, MAX_NAMED).map(name => path.join(first, name))])];
 }
 
 /** Describes the resources of a profile: "partition gpu, 2 nodes with 4 processes each, 8 cores and 1 GPU per process, up to 8:00:00". */

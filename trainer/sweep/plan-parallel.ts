@@ -19,7 +19,7 @@ import { sweepGpus } from './gpu-shares.ts';
 /** Minimum number of cores per run: with fewer, two simultaneous runs are slower than two consecutive ones. */
 const CORES_EACH = 2;
 /** Maximum number of processes per GPU: more would only wait for each other. */
-const MOST_ON_GPU = 4;
+const MAX_ON_GPU = 4;
 
 /** The devices that the runs of a sweep share. */
 export interface SweepDevices {
@@ -30,7 +30,7 @@ export interface SweepDevices {
 /** Returns the number of simultaneous runs that leaves each of their processes a core, or a slot on a GPU. */
 export function runsByDevices(processes: number, { cores, gpus }: SweepDevices): number {
   if (gpus === 0) return Math.max(1, Math.floor(cores / Math.max(CORES_EACH, processes)));
-  return Math.max(1, Math.floor((MOST_ON_GPU * gpus) / processes));
+  return Math.max(1, Math.floor((MAX_ON_GPU * gpus) / processes));
 }
 
 export interface ParallelParams extends JobScope {

@@ -26,7 +26,7 @@ export interface StripViewParams {
 }
 
 /** Number of neurons in view at maximum zoom. */
-const LEAST_NEURONS = 8;
+const MIN_NEURONS = 8;
 const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
 /** Number of key presses that cross the visible range; when zoomed in, a key press moves by one neuron. */
@@ -80,7 +80,7 @@ function createStripScene(canvas: HTMLCanvasElement, { onHover, sentenceOf }: St
     drawStrip(drawn, shown.content, shown.theme, view);
     if (document.activeElement === canvas) drawCursor(drawn, shown.theme, view, cursor);
   });
-  const limits = (): Limits => ({ total: shown?.content.a.rows ?? 1, least: LEAST_NEURONS });
+  const limits = (): Limits => ({ total: shown?.content.a.rows ?? 1, least: MIN_NEURONS });
   const change = (next: Viewport): void => {
     view = next;
     painter.request();

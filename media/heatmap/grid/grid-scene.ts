@@ -33,7 +33,7 @@ export interface GridScene {
 }
 
 /** Height below which cells are hard to hit, so that the view starts zoomed in. */
-const LEAST_CELL_HEIGHT = 3;
+const MIN_CELL_HEIGHT = 3;
 const LARGEST_CELL_HEIGHT = 120;
 /** Height of the column labels and of the space below the cells, in pixels. */
 const AROUND_CELLS = 40;
@@ -58,7 +58,7 @@ export function createGridScene(canvas: HTMLCanvasElement, hasFocus: () => boole
   function geometryNow(): GridGeometry | undefined {
     if (!state || state.content.grid.rows.length === 0) return undefined;
     const { theme, content, view } = state;
-    const start = view ?? { start: 0, length: Math.min(content.grid.rows.length, bodyHeight() / LEAST_CELL_HEIGHT) };
+    const start = view ?? { start: 0, length: Math.min(content.grid.rows.length, bodyHeight() / MIN_CELL_HEIGHT) };
     return geometryOf(painter.context, painter.size, content.grid, theme, bounded(start, limitsOf(content.grid)));
   }
   function set(change: Partial<GridState>): void {

@@ -12,7 +12,7 @@ const PALETTE_MS = 3000;
 /** Delay before a command that opens a list is run again for the first time; the list may wait for the daemon. */
 const LIST_MS = 15_000;
 /** Maximum number of commands that a search for a category finds; the palette has some hundred others. */
-const MOST_ALIKE = 300;
+const MAX_ALIKE = 300;
 /** Time limit for a command's effect, because processes are started and ended. */
 const EFFECT_MS = 20_000;
 /** Delay before a text that is not displayed is typed again. */
@@ -155,7 +155,7 @@ export class Workbench {
     const focused = this.page.locator('.quick-input-list .monaco-list-row.focused');
     const placeOf = async () => [await focused.getAttribute('aria-posinset'), await focused.getAttribute('aria-setsize')] as const;
     // Similar titles come at the end of the list.
-    const isFiltered = async () => Number((await placeOf())[1]) < MOST_ALIKE && (await labels())[0]?.startsWith(`${category}: `);
+    const isFiltered = async () => Number((await placeOf())[1]) < MAX_ALIKE && (await labels())[0]?.startsWith(`${category}: `);
     await expect.poll(isFiltered).toBe(true);
     const found = new Set(await labels());
     for (let [place, all] = await placeOf(); place !== all; ) {

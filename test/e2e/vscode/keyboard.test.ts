@@ -10,7 +10,7 @@ import { readRun, START_MS, stepsDone, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';
 
 /** Maximum number of Tab stops; more than any page has. */
-const MOST_TABS = 60;
+const MAX_TABS = 60;
 /** Delay before a key without effect is pressed again: an element that was just focused ignores keys at first. */
 const KEY_MS = 3000;
 
@@ -25,7 +25,7 @@ const focusedIn = (page: Frame): Promise<string> =>
   page.evaluate(`document.hasFocus() ? (document.activeElement?.ariaLabel ?? document.activeElement?.textContent ?? '') : ''`);
 
 async function tabTo(workbench: Workbench, page: Frame, label: string): Promise<void> {
-  for (let i = 0; i < MOST_TABS; i++) {
+  for (let i = 0; i < MAX_TABS; i++) {
     if ((await focusedIn(page)).startsWith(label)) return;
     await workbench.press('Tab');
   }

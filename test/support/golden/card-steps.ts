@@ -84,4 +84,4 @@ export function familiesOfAllOperations(): readonly string[] {
 }
 
 /** Maximum relative error of the model of XLA's buffers, compared with the temporaries that the compiler reports. */
-export const MOST_MISSED = 0.1;
+export const MAX_MISSED = 0.1;

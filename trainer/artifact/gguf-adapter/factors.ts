@@ -24,7 +24,7 @@ export interface Factors {
 }
 
 /** Maximum number of names in a message; the rest are counted. */
-const MOST_NAMED = 8;
+const MAX_NAMED = 8;
 
 /** @throws ExportError that names the parts for which llama.cpp has no factors */
 export function factorsOf(model: CausalModel, weights: WeightSource, adapter: Adapter): readonly Factors[] {
@@ -40,9 +40,9 @@ export function factorsOf(model: CausalModel, weights: WeightSource, adapter: Ad
     return reason === undefined ? [] : [`${module.name} (${reason})`];
   });
   if (wrong.length > 0) {
-    const more = wrong.length > MOST_NAMED ? ` and ${wrong.length - MOST_NAMED} more` : '';
+    const more = wrong.length > MAX_NAMED ? ` and ${wrong.length - MAX_NAMED} more` : '';
     throw new ExportError(
-      `llama.cpp's adapters support only linear layers; they cannot express what was trained in ${wrong.slice(0, MOST_NAMED).join(', ')}${more}: export it as gguf`,
+      `llama.cpp's adapters support only linear layers; they cannot express what was trained in ${wrong.slice(0, MAX_NAMED).join(', ')}${more}: export it as gguf`,
     );
   }
   const { tensors, shared = [] } = form.toPeft({ model, weights: withInitial(model, weights), adapter, modules: tuned });

@@ -59,7 +59,7 @@ const QUARTILES = ['min', 'q1', 'median', 'q3', 'max'] as const;
 const HARDEST = 5;
 
 /** Maximum number of classes in a confusion matrix; a larger one is wider than a terminal. */
-const MOST_IN_MATRIX = 10;
+const MAX_IN_MATRIX = 10;
 
 /** The confusion matrix of the last evaluation for few labels; quartiles over classes for many. */
 export function classTable(evaluations: Readonly<Record<string, Evaluation>>): string {
@@ -67,7 +67,7 @@ export function classTable(evaluations: Readonly<Record<string, Evaluation>>): s
   const matrix = Object.entries(last?.labels?.confusion ?? {});
   const names = matrix.map(([name]) => name);
   const shown =
-    names.length > 1 && names.length <= MOST_IN_MATRIX
+    names.length > 1 && names.length <= MAX_IN_MATRIX
       ? [
           table([
             ['actual, predicted →', ...names],

@@ -114,14 +114,14 @@ function describeTasks(tasks: readonly SlurmJob[]): string {
   const texts = [...groups].map(([state, of]) => {
     const details = [...new Set(of.map(({ nodes, reason }) => (state === 'PENDING' ? reason : nodes)))].filter(text => text !== '');
     const where =
-      details.length === 0 ? '' : state === 'PENDING' ? ` (${details.join(', ')})` : ` on ${details.slice(0, MOST_NODES).join(', ')}`;
+      details.length === 0 ? '' : state === 'PENDING' ? ` (${details.join(', ')})` : ` on ${details.slice(0, MAX_NODES).join(', ')}`;
     return `${of.length} ${shownState(state)}${where}`;
   });
   return texts.length === 0 ? 'ended' : `workers ${texts.join(', ')}`;
 }
 
 /** Maximum number of node names that fit a line. */
-const MOST_NODES = 4;
+const MAX_NODES = 4;
 
 function describeSweep(status: SweepStatus): string {
   const { value } = status.runs.find(run => run.value !== undefined) ?? {};

@@ -46,7 +46,7 @@ const MAX_PIXELS = 178_956_970;
 export const DECODE = { failOn: 'error', limitInputPixels: MAX_PIXELS } as const;
 
 /** The smallest share of the area that a random crop keeps. */
-const LEAST_AREA = 0.8;
+const MIN_AREA = 0.8;
 
 /** @throws DataError that names the file if it does not decode */
 export async function loadImage(params: LoadImageParams): Promise<void> {
@@ -125,7 +125,7 @@ function viewOf(whole: Sides, { preprocessing, augment, random }: LoadImageParam
 }
 
 function randomPart(from: Sides, random: Random): NonNullable<View['part']> {
-  const share = Math.sqrt(LEAST_AREA + (1 - LEAST_AREA) * random.uniform());
+  const share = Math.sqrt(MIN_AREA + (1 - MIN_AREA) * random.uniform());
   const part = { width: Math.max(1, Math.round(share * from.width)), height: Math.max(1, Math.round(share * from.height)) };
   return { ...part, left: random.below(from.width - part.width + 1), top: random.below(from.height - part.height + 1) };
 }

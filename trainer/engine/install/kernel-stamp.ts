@@ -30,7 +30,7 @@ function processorFeatures(): string {
 const PREFIX = 'rowtune_fused-';
 
 /** Number of compiled kernels kept per engine, newest first: the editor and the command line may use different versions of Rowtune. */
-const MOST_KEPT = 4;
+const MAX_KEPT = 4;
 
 /**
  * Returns the path of the compiled kernels of these sources for this CPU. The name contains the stamp, so that several versions of Rowtune
@@ -49,5 +49,5 @@ export const removeOldKernels = (folder: string): void => removeOldAddons(path.d
 export function removeOldAddons(folder: string, prefix: string): void {
   const changed = (name: string): number => statSync(path.join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const addons = readdirSync(folder).filter(name => name.startsWith(prefix) && name.endsWith('.node'));
-  for (const name of addons.sort((a, b) => changed(b) - changed(a)).slice(MOST_KEPT)) rmSync(path.join(folder, name), { force: true });
+  for (const name of addons.sort((a, b) => changed(b) - changed(a)).slice(MAX_KEPT)) rmSync(path.join(folder, name), { force: true });
 }

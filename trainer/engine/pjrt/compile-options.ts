@@ -36,7 +36,7 @@ const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };
 
 export interface CompiledModule {
   readonly text: string;
-  /** Number of devices that run the program at the same time, at most {@link MOST_REPLICAS}; 1 if omitted. */
+  /** Number of devices that run the program at the same time, at most {@link MAX_REPLICAS}; 1 if omitted. */
   readonly replicas?: number | undefined;
 }
 
@@ -82,10 +82,10 @@ const buffersIn = (folder: string): Flags => ({
 });
 
 /** A number below 128 fits in one byte. */
-const MOST_REPLICAS = 127;
+const MAX_REPLICAS = 127;
 
 function optionsOf(flags: Flags, { text, replicas = 1 }: CompiledModule, orders: boolean): Uint8Array {
-  if (replicas > MOST_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MOST_REPLICAS}`);
+  if (replicas > MAX_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MAX_REPLICAS}`);
   const all = orders && text.startsWith(UNORDERED) ? { ...flags, ...ORDERED } : flags;
   const overrides = Object.entries(all).flatMap(([name, value]) => override(name, value));
   return Uint8Array.from([...field(3, [0x20, replicas, 0x28, 1]), ...overrides]);

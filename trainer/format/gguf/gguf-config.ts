@@ -16,7 +16,7 @@ import { detectLlama3Scaling } from './rope-factors.ts';
 /** llama.cpp's default. */
 const DEFAULT_ROPE_THETA = 10000;
 /** The same limit as in a config.json; some settings have one value per block. */
-const MOST_BLOCKS = 512;
+const MAX_BLOCKS = 512;
 
 /**
  * @param input.tensors by Hugging Face name: their presence or absence shows tied embeddings and biases
@@ -44,11 +44,11 @@ export function ggufConfig(input: {
   const heads = required('attention.head_count');
   const hidden = required('embedding_length');
   const [stated, context] = [required('block_count'), required('context_length')];
-  if (stated > MOST_BLOCKS) problems.push({ message: `${architecture}.block_count ${stated} is above ${MOST_BLOCKS}` });
+  if (stated > MAX_BLOCKS) problems.push({ message: `${architecture}.block_count ${stated} is above ${MAX_BLOCKS}` });
   const inModel = blocksOfModel(metadata, architecture, family);
   if (inModel !== stated && !(Number.isInteger(inModel) && inModel > 0 && inModel < stated))
     problems.push({ message: `${architecture}.${MTP_BLOCKS} is not a whole number below ${architecture}.block_count ${stated}` });
-  const blocks = Math.min(Math.max(0, inModel), MOST_BLOCKS);
+  const blocks = Math.min(Math.max(0, inModel), MAX_BLOCKS);
   const [keyLength, rotated] = [optional('attention.key_length'), optional(ROTARY_FEATURES)];
   const isPartial = family.computed.includes(ROTARY_FEATURES);
   const headDim = keyLength ?? (isPartial ? hidden / heads : (rotated ?? hidden / heads));

@@ -6,7 +6,7 @@ import { ModelFileError } from '../model-file-error.ts';
 import { messageType, ONNX_TYPES } from './onnx-schema.ts';
 
 /** Maximum size of a protocol buffers message. */
-const MOST_BYTES = 2 ** 31 - 1;
+const MAX_BYTES = 2 ** 31 - 1;
 
 const tensorSchema = z.object({
   name: z.string(),
@@ -34,7 +34,7 @@ export interface OnnxFile {
 
 /** @throws ModelFileError if the file is not an ONNX model */
 export async function readOnnx(path: string): Promise<OnnxFile> {
-  const { graph } = parseModel(path, await readModelFile(path, MOST_BYTES));
+  const { graph } = parseModel(path, await readModelFile(path, MAX_BYTES));
   const tensors = new Map(
     graph.initializer.filter(({ data_type }) => data_type === ONNX_TYPES.float32).map(tensor => [tensor.name, tensor]),
   );

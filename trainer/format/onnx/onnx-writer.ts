@@ -48,7 +48,7 @@ export interface OnnxModel {
 }
 
 /** Maximum tensor bytes in the file: a protocol buffers message must be smaller than 2 GiB, and nodes and names need the rest. */
-const MOST_INLINE_BYTES = 2 ** 31 - 2 ** 26;
+const MAX_INLINE_BYTES = 2 ** 31 - 2 ** 26;
 
 /** Tensors up to this size are always inline: programs read shapes and scalars before they open the other file. */
 const SMALL_BYTES = 1024;
@@ -67,7 +67,7 @@ interface Chunk {
  * @param inlineBytes maximum bytes of tensors in the file itself
  * @throws ModelFileError if a tensor's bytes do not match its declared length
  */
-export async function writeOnnx(path: string, model: OnnxModel, inlineBytes = MOST_INLINE_BYTES): Promise<void> {
+export async function writeOnnx(path: string, model: OnnxModel, inlineBytes = MAX_INLINE_BYTES): Promise<void> {
   const total = model.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const isOutside = ({ byteLength }: OnnxTensor): boolean => total > inlineBytes && byteLength > SMALL_BYTES;
   const dataFile = `${path}${DATA_SUFFIX}`;

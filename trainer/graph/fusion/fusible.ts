@@ -50,10 +50,10 @@ function judge(node: Node): boolean {
 }
 
 /** Concats with more parts are left to the engine. */
-const MOST_PARTS = 8;
+const MAX_PARTS = 8;
 
 const hasEqualParts = ({ inputs: [first, ...others] }: Node): boolean =>
-  first !== undefined && others.length < MOST_PARTS && others.every(({ shape }) => shape.join() === first.shape.join());
+  first !== undefined && others.length < MAX_PARTS && others.every(({ shape }) => shape.join() === first.shape.join());
 
 /** Returns true unless columns are padded: the kernel can only skip whole rows. */
 const isLeadingPad = ({ attrs: { before, after } }: Node<'pad'>): boolean => before.at(-1) === 0 && after.at(-1) === 0;

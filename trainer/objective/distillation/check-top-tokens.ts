@@ -17,7 +17,7 @@ export interface CheckParams {
 }
 
 /** Maximum sum of probabilities, allowing for rounding. */
-const MOST_SUM = 1 + 1e-3;
+const MAX_SUM = 1 + 1e-3;
 
 interface Piece extends TopTokens {
   readonly first: number;
@@ -75,7 +75,7 @@ function problemOf({ ids, logs }: TopTokens, { seen, place }: { readonly seen: I
     before = Math.min(before, log);
     sum += Math.exp(log);
   }
-  if (sum > MOST_SUM)
+  if (sum > MAX_SUM)
     return { problem: `has probabilities that add up to ${sum}, expected at most 1`, advice: 'Write log-probabilities, not logits' };
   return undefined;
 }

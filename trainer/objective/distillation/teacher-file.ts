@@ -14,7 +14,7 @@ import type { TopTokens } from './top-tokens.ts';
 export const TEACHER_TENSORS = { ids: 'token_ids', logs: 'log_probabilities', targets: 'targets' } as const;
 
 /** Maximum number of tokens per position: no teacher has a larger vocabulary. */
-const MOST_TOKENS = 2 ** 20;
+const MAX_TOKENS = 2 ** 20;
 /** Number of bytes read at once while a file is checked. */
 const PIECE_BYTES = 2 ** 20;
 
@@ -103,7 +103,7 @@ function checkHeader({ tensors, metadata }: WeightFiles, params: TeacherFilePara
   const [ofLogs, ofTargets] = [tensors.get(TEACHER_TENSORS.logs)?.shape ?? [], tensors.get(TEACHER_TENSORS.targets)?.shape ?? []];
   if (ofLogs[0] !== positions || ofLogs[1] !== k || ofTargets[0] !== positions)
     refuse(`its tensors have other sizes: token_ids [${positions}, ${k}], log_probabilities [${ofLogs}], targets [${ofTargets}]`, form);
-  if (k > MOST_TOKENS) refuse(`has ${k} tokens of each position, at most ${MOST_TOKENS} are read`, form);
+  if (k > MAX_TOKENS) refuse(`has ${k} tokens of each position, at most ${MAX_TOKENS} are read`, form);
   if (k < topK)
     refuse(`has ${k} tokens of each position, fewer than distillation.top_k (${topK})`, `Set distillation.top_k: ${k}, or compute more`);
   let trained = 0;

@@ -49,7 +49,7 @@ export type Attend = (graph: Graph, params: AttentionParams) => Node;
 const TOLERANCE = 0.02;
 
 /** Longer samples are tested with fewer tokens: the same remainder modulo 128. */
-const MOST_TOKENS = 512;
+const MAX_TOKENS = 512;
 const TOKEN_STEP = 128;
 
 const SEED = 1;
@@ -57,7 +57,7 @@ const BATCH = 2;
 const KEY_HEADS = 2;
 /** Standard deviation of the scores: large enough that a few keys get most of a query's probability. */
 const SCORE_DEVIATION = 2;
-const MOST_CHARACTERS = 300;
+const MAX_CHARACTERS = 300;
 
 const inputs = ['q', 'k', 'v'] as const;
 const NAMES = ['queries', 'keys', 'values'] as const;
@@ -73,7 +73,7 @@ function formOf({ inputs: [q, k, , lengths], attrs: { scale, causal, window } }:
   const [, heads, tokens, headDim] = dimensions(q?.shape ?? [], 4);
   return {
     ...{ compute: q?.dtype === 'bfloat16' ? 'bfloat16' : 'float32', headDim, group: heads / (k?.shape[1] as number), scale, causal },
-    tokens: tokens <= MOST_TOKENS ? tokens : MOST_TOKENS - TOKEN_STEP + (tokens % TOKEN_STEP),
+    tokens: tokens <= MAX_TOKENS ? tokens : MAX_TOKENS - TOKEN_STEP + (tokens % TOKEN_STEP),
     ...(window !== undefined && { window }),
     isPadded: lengths !== undefined,
   };
@@ -97,7 +97,7 @@ export async function checkAttention(engine: Engine, given: AttentionForm, atten
     return { ...found, problem: `${worst.name} deviates from attention in chunks by ${share}, more than ${100 * TOLERANCE}%` };
   } catch (error) {
     const [line = ''] = messageOf(error).split('\n');
-    return { deviation: Number.NaN, repeats: false, problem: `the device refuses it: ${line.slice(0, MOST_CHARACTERS)}` };
+    return { deviation: Number.NaN, repeats: false, problem: `the device refuses it: ${line.slice(0, MAX_CHARACTERS)}` };
   }
 }
 

@@ -6,12 +6,12 @@
 import { elementAt } from '../../narrow.ts';
 
 /** Smaller tensors come from the system's allocator. */
-const LEAST_BYTES = 256 * 1024;
+const MIN_BYTES = 256 * 1024;
 const GRANULE_BYTES = 256;
 /** Table bytes for each granule of a region, whether used or not. */
 const HANDLE_BYTES = 8;
 const FIRST_REGION_BYTES = 2 * 2 ** 20;
-const MOST_LEFT_IN_CHUNK_BYTES = 128 * 2 ** 20;
+const MAX_LEFT_IN_CHUNK_BYTES = 128 * 2 ** 20;
 
 /**
  * Returns the bytes of the table that the allocator keeps of its regions, once variables of these sizes are loaded in this order.
@@ -37,13 +37,13 @@ export function poolTableBytes(variables: readonly number[], physicalBytes = Num
     if (!isDoubled) regionBytes *= 2;
   };
   for (const bytes of variables) {
-    if (bytes < LEAST_BYTES) continue;
+    if (bytes < MIN_BYTES) continue;
     const size = Math.ceil(bytes / GRANULE_BYTES) * GRANULE_BYTES;
     if (!free.some(chunk => chunk >= size)) extend(size);
     const at = free.findIndex(chunk => chunk >= size);
     const chunk = elementAt(free, at);
     free.splice(at, 1);
-    if (chunk >= 2 * size || chunk - size >= MOST_LEFT_IN_CHUNK_BYTES) insert(chunk - size);
+    if (chunk >= 2 * size || chunk - size >= MAX_LEFT_IN_CHUNK_BYTES) insert(chunk - size);
   }
   return (HANDLE_BYTES * total) / GRANULE_BYTES;
 }

@@ -19,7 +19,7 @@ export interface Reading {
 }
 
 /** Maximum number of loss chunks that one kernel computes: eight of Llama-2-7B's nine, and seven and eight of Llama-3-8B's sixteen. */
-const MOST_TOGETHER = 8;
+const MAX_TOGETHER = 8;
 
 /** Operations that are fused into the kernel that reads them, so kernels that share their inputs read the same buffers. */
 const LOOKED_UP: ReadonlySet<OpName> = new Set<OpName>(['gather', 'slice', 'cast']);
@@ -36,7 +36,7 @@ export function withAdditions(readings: readonly Reading[]): Step[] {
     const adds = isView(node) ? [] : reads.map(bufferOf).filter(read => parted.delete(read));
     if (adds.length > 0) {
       if (!kernels.has(i)) {
-        const members = [i, ...alikeBehind(readings, i, madeFrom).filter(other => !kernels.has(other))].slice(0, MOST_TOGETHER);
+        const members = [i, ...alikeBehind(readings, i, madeFrom).filter(other => !kernels.has(other))].slice(0, MAX_TOGETHER);
         for (const member of members) kernels.set(member, lastOf(members));
       }
       const at = valueFor(kernels, i);

@@ -13,7 +13,7 @@ import { lastOf } from '../../narrow.ts';
 
 const KEEPING: ReadonlySet<ComputeCapability> = new Set<ComputeCapability>(['10.0']);
 /** A tensor of 401,408 elements is computed twice, one of 655,360 is stored. */
-const LEAST_ELEMENTS = 2 ** 19;
+const MIN_ELEMENTS = 2 ** 19;
 
 /** Returns the values that depend on a single erf, are read several times, and are stored. */
 export function keptErfs(
@@ -23,7 +23,7 @@ export function keptErfs(
 ): ReadonlySet<Node> {
   if (!KEEPING.has(capability)) return new Set();
   const readersOf = (node: Node): readonly Node[] => readers.get(node) ?? [];
-  const large = schedule.filter(({ op, shape }) => op === 'erf' && elementCount(shape) >= LEAST_ELEMENTS);
+  const large = schedule.filter(({ op, shape }) => op === 'erf' && elementCount(shape) >= MIN_ELEMENTS);
   const isKept = (node: Node): boolean => {
     const summed = readersOf(node).filter(reader => isSummed(reader, readersOf));
     return summed.length > 0 && summed.length < readersOf(node).length;

@@ -44,7 +44,7 @@ const READ_BUFFERS: ReadonlySet<OpName> = new Set<OpName>([
 /** Safety factor on the bytes that recomputing a value moves, when they are compared with those of a buffer. */
 const CAUTION = 1.45;
 /** Limit on the bytes read from a tensor, as a multiple of the result: of a larger tensor, such as a lookup table, only a part is read. */
-const MOST_OF_A_READ = 4;
+const MAX_READ_RATIO = 4;
 
 const isView = (node: Node): boolean => bufferOf(node) !== node;
 const isComputed = (node: Node): boolean => worksByElement(node.op) || COMPUTED_WITHIN.has(node.op) || isOfLongRows(node);
@@ -178,6 +178,6 @@ function countOf(node: Node, readers: ReadonlyMap<Node, readonly Node[]>): numbe
 /** Returns true if computing the node in each of its readers moves fewer bytes than writing and reading its buffer. */
 function saves(node: Node, reads: readonly Node[], readers: number): boolean {
   const own = byteSize(node);
-  const read = reads.reduce((sum, each) => sum + Math.min(byteSize(each), MOST_OF_A_READ * own), 0);
+  const read = reads.reduce((sum, each) => sum + Math.min(byteSize(each), MAX_READ_RATIO * own), 0);
   return CAUTION * readers * read < read + own + readers * own;
 }

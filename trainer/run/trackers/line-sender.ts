@@ -32,9 +32,9 @@ export interface SenderTimes {
 }
 
 const TIMES: SenderTimes = { pauseMs: 2000, retryMs: [500, 3000], silentMs: 15_000, endMs: 90_000 };
-const MOST_AT_ONCE = 500;
+const MAX_AT_ONCE = 500;
 /** Maximum number of waiting lines; a server that is further behind counts as unavailable. */
-const MOST_WAITING = 100_000;
+const MAX_WAITING = 100_000;
 
 export class LineSender implements MetricsTracker {
   readonly #target: LineTarget;
@@ -68,7 +68,7 @@ export class LineSender implements MetricsTracker {
   /** Queues a line. @throws an earlier error of sending */
   async append(line: MetricsLine, now = Date.now()): Promise<void> {
     if (this.#failure) throw this.#failure;
-    if (this.#waiting.length >= MOST_WAITING) throw new Error(`${MOST_WAITING} lines wait to be sent`);
+    if (this.#waiting.length >= MAX_WAITING) throw new Error(`${MAX_WAITING} lines wait to be sent`);
     this.#add(line, now);
     this.#start();
   }
@@ -123,7 +123,7 @@ export class LineSender implements MetricsTracker {
     if (!this.#isOpen) await this.#attempt(() => this.#target.open());
     this.#isOpen = true;
     while (this.#waiting.length > 0) {
-      const lines = this.#waiting.splice(0, MOST_AT_ONCE);
+      const lines = this.#waiting.splice(0, MAX_AT_ONCE);
       await this.#attempt(() => this.#target.send(lines));
       this.#taken += lines.length;
       this.#silence?.renew();

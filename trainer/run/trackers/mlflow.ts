@@ -12,7 +12,7 @@ import { finiteMetricsOf, type MetricsTracker, settingsOf, type TrackedEnd, type
 import { keepTrackerIds, readTrackerIds } from './tracker-file.ts';
 
 /** Limits of the API. */
-const [MOST_METRICS, MOST_PARAMS, LONGEST_PARAM] = [1000, 100, 500];
+const [MAX_METRICS, MAX_PARAMS, LONGEST_PARAM] = [1000, 100, 500];
 
 const STATUS: Readonly<Record<TrackedEnd, string>> = { finished: 'FINISHED', stopped: 'KILLED', failed: 'FAILED' };
 
@@ -62,14 +62,14 @@ class MlflowRun implements LineTarget {
     });
     this.#id = textAt(created, 'run', 'info', 'run_id');
     await keepTrackerIds(runDir, { mlflow: { uri, runId: this.#id } });
-    for (const params of inParts(paramsOf(recipe), MOST_PARAMS)) await this.#ask('runs/log-batch', { run_id: this.#id, params });
+    for (const params of inParts(paramsOf(recipe), MAX_PARAMS)) await this.#ask('runs/log-batch', { run_id: this.#id, params });
   }
 
   async send(lines: readonly TimedLine[]): Promise<void> {
     const metrics = lines.flatMap(({ line, at }) =>
       finiteMetricsOf(line).map(([key, value]) => ({ key, value, timestamp: at, step: line.step ?? 0 })),
     );
-    for (const part of inParts(metrics, MOST_METRICS)) await this.#ask('runs/log-batch', { run_id: this.#id, metrics: part });
+    for (const part of inParts(metrics, MAX_METRICS)) await this.#ask('runs/log-batch', { run_id: this.#id, metrics: part });
   }
 
   async close(how: TrackedEnd): Promise<void> {

@@ -27,8 +27,8 @@ export interface ProofSettings extends TurnChoice {
 }
 
 /** Maximum number of turns of a chat that is measured by its shape: longer chats have too many shapes. */
-export const MOST_TURNS = 32;
-const MOST_SHAPES = 1000;
+export const MAX_TURNS = 32;
+const MAX_SHAPES = 1000;
 
 /** The first trained answer of a chat. */
 interface Answer {
@@ -79,7 +79,7 @@ export function chatProof(settings: ProofSettings, bounds: TextBounds, specialTe
   const shapeOf = ({ roles, weights }: PlainTurns): Shape => {
     const key = weights === undefined ? roles : `${roles} ${weights.join()}`;
     const known = shapes.get(key);
-    if (known || shapes.size >= MOST_SHAPES) return known ?? NO_SHAPE;
+    if (known || shapes.size >= MAX_SHAPES) return known ?? NO_SHAPE;
     const chat = { messages: roles.split(' ').map(role => ({ role, content: PLACEHOLDER })), weights };
     const answer = trainedAnswer(chat, settings);
     const shape = { answer, frame: answer && frameOf(chat, answer.index) };
@@ -89,7 +89,7 @@ export function chatProof(settings: ProofSettings, bounds: TextBounds, specialTe
   /** True or false if the texts of a chat prove it; otherwise undefined. */
   const provesByTexts = (turns: PlainTurns): boolean | undefined => {
     const { texts } = turns;
-    const { answer, frame } = texts.length > MOST_TURNS ? NO_SHAPE : shapeOf(turns);
+    const { answer, frame } = texts.length > MAX_TURNS ? NO_SHAPE : shapeOf(turns);
     if (answer === undefined || frame === undefined) return undefined;
     const said = elementAt(texts, answer.index);
     if (frame === 'refused' || !said.hasToken) return false;

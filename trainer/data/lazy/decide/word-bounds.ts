@@ -12,11 +12,11 @@ const END = ENDS.length;
 const BITS = 6;
 const IN_NUMBER = 5;
 /** The tokens of longer words are counted each time. */
-const MOST_SIGNS = 3 * IN_NUMBER;
+const MAX_SIGNS = 3 * IN_NUMBER;
 /** Maximum number of words to remember: nearly all that recur. */
-const MOST_WORDS = 2 ** 15;
-const PLACES = 2 * MOST_WORDS;
-const MOST_TOKENS = 255;
+const MAX_WORDS = 2 ** 15;
+const PLACES = 2 * MAX_WORDS;
+const MAX_TOKENS = 255;
 
 /** Token counts of words with a leading space, in a hash table with open addressing. The key of a word is three integers. */
 class KnownWords {
@@ -24,15 +24,15 @@ class KnownWords {
   private readonly tokens = new Uint8Array(PLACES);
   private words = 0;
 
-  /** @param count counts the tokens of an unknown word @returns MOST_TOKENS if there may be more */
+  /** @param count counts the tokens of an unknown word @returns MAX_TOKENS if there may be more */
   tokensOf(first: number, second: number, third: number, count: () => number): number {
     const { keys, tokens } = this;
     const mixed = Math.imul(first, 0x9e3779b1) ^ Math.imul(second, 0x85ebca6b) ^ Math.imul(third, 0xc2b2ae35);
     let place = (mixed ^ (mixed >>> 15)) & (PLACES - 1);
     for (; keys[3 * place] !== 0; place = (place + 1) & (PLACES - 1))
       if (keys[3 * place] === first && keys[3 * place + 1] === second && keys[3 * place + 2] === third) return tokens[place] as number;
-    const found = Math.min(MOST_TOKENS, count());
-    if (this.words === MOST_WORDS) return found;
+    const found = Math.min(MAX_TOKENS, count());
+    if (this.words === MAX_WORDS) return found;
     this.words++;
     keys.set([first, second, third], 3 * place);
     tokens[place] = found;
@@ -95,7 +95,7 @@ export class WordBounds {
         continue;
       }
       if (isEnd && byte === SPACE && i + 1 < to && isLetter(bytes[i + 1] as number)) {
-        if (isWord && signs <= MOST_SIGNS) saved += this.savedByWord(bytes, start, i, first, second, third);
+        if (isWord && signs <= MAX_SIGNS) saved += this.savedByWord(bytes, start, i, first, second, third);
         else this.addOther(start, i);
         if (saved >= wanted) return saved;
         start = i;
@@ -115,7 +115,7 @@ export class WordBounds {
   // A word is passed as offsets and integers: allocating an object for each would take longer than everything else.
   private savedByWord(bytes: Buffer, start: number, end: number, first: number, second: number, third: number): number {
     const tokens = this.known.tokensOf(first, second, third, () => this.count(bytes.toString('latin1', start, end)));
-    return tokens === MOST_TOKENS ? 0 : this.mostPerByte * (end - start) - tokens;
+    return tokens === MAX_TOKENS ? 0 : this.mostPerByte * (end - start) - tokens;
   }
 
   private addOther(start: number, end: number): void {

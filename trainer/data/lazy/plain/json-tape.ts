@@ -15,9 +15,9 @@ const [ZERO, NINE, COLON, BACKSLASH] = [0x30, 0x39, 0x3a, 0x5c];
 const [LIST_BEGIN, LIST_END, OBJECT_BEGIN, OBJECT_END] = [0x5b, 0x5d, 0x7b, 0x7d];
 const [LOWER_E, UPPER_E] = [0x65, 0x45];
 /** Maximum nesting depth; deeper values are left to `JSON.parse`. */
-const MOST_DEPTH = 16;
+const MAX_DEPTH = 16;
 /** Maximum number of keys of an object, which bounds the comparison of keys with each other; larger objects are left to `JSON.parse`. */
-const MOST_KEYS = 32;
+const MAX_KEYS = 32;
 
 /** The same byte four times in one integer. */
 const [ONES, SPACES, QUOTES, BACKSLASHES, HIGH_BITS] = [0x01010101, 0x20202020, 0x22222222, 0x5c5c5c5c, 0x80808080 | 0];
@@ -148,8 +148,8 @@ export class JsonTape {
   private value(depth: number): boolean {
     const byte = this.next();
     if (byte === QUOTE) return this.string();
-    if (byte === OBJECT_BEGIN) return depth < MOST_DEPTH && this.object(depth + 1);
-    if (byte === LIST_BEGIN) return depth < MOST_DEPTH && this.list(depth + 1);
+    if (byte === OBJECT_BEGIN) return depth < MAX_DEPTH && this.object(depth + 1);
+    if (byte === LIST_BEGIN) return depth < MAX_DEPTH && this.list(depth + 1);
     return byte === MINUS || isDigit(byte) ? this.number() : this.word();
   }
 
@@ -199,7 +199,7 @@ export class JsonTape {
     for (;;) {
       if (this.next() !== QUOTE) return false;
       const key = this.size;
-      if (!this.string() || this.details[key] !== 0 || keys.length === MOST_KEYS || this.isAmong(keys, key)) return false;
+      if (!this.string() || this.details[key] !== 0 || keys.length === MAX_KEYS || this.isAmong(keys, key)) return false;
       keys.push(key);
       if (this.next() !== COLON) return false;
       this.at++;

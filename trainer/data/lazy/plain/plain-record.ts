@@ -15,7 +15,7 @@ interface Layout {
 }
 
 /** The maximum number of layouts; data has few. */
-const MOST_LAYOUTS = 100;
+const MAX_LAYOUTS = 100;
 
 /** Finds a mark in bytes that are searched from start to end. */
 class MarkFinder {
@@ -103,7 +103,7 @@ export class PlainReader implements PlainRecord {
     const isSame = ({ keys }: Layout): boolean =>
       keys.length === count && keys.every((key, i) => tape.hasBytes((values[i] as number) - 1, key));
     const known = layouts.find(isSame);
-    if (known !== undefined || layouts.length === MOST_LAYOUTS) return known;
+    if (known !== undefined || layouts.length === MAX_LAYOUTS) return known;
     const names = values.slice(0, count).map(value => tape.text(value - 1));
     const layout = { keys: names.map(name => Buffer.from(name)), columns: columnsOf(names, this.settings) };
     layouts.push(layout);

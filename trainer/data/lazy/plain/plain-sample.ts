@@ -5,7 +5,7 @@
 import { alpacaPrompt, type FormatSettings, fillPrompt } from '../../example/format-example.ts';
 import { roleNamed } from '../../read/read-conversation.ts';
 import type { DataFormat } from '../../types.ts';
-import { MOST_TURNS, type PlainTurns } from '../decide/keeps-answer.ts';
+import { MAX_TURNS, type PlainTurns } from '../decide/keeps-answer.ts';
 import type { TextBounds } from '../decide/text-bounds.ts';
 import { type JsonTape, LIST, OBJECT, TEXT } from './json-tape.ts';
 import { JoinedText, type MeasuredText, TapeText, WholeText } from './measured-text.ts';
@@ -135,7 +135,7 @@ function turnsIn(record: PlainRecord, name: string, keys: TurnKeys, bounds: Text
   for (let turn = list + 1; turn < end; turn = tape.behind(turn)) {
     const role = roleIn(tape, turn, keys);
     const text = contentIn(tape, turn, keys, bounds);
-    if (role === undefined || text === undefined || texts.length === MOST_TURNS) return undefined;
+    if (role === undefined || text === undefined || texts.length === MAX_TURNS) return undefined;
     roles = texts.length === 0 ? role : `${roles} ${role}`;
     texts.push(text);
   }

@@ -11,7 +11,7 @@ const AFFINE = 32;
 /** Values per sub-block in Q6_K. */
 const SYMMETRIC = 16;
 /** Largest 6-bit scale or minimum. */
-const MOST_SCALE = 63;
+const MAX_SCALE = 63;
 
 const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
 
@@ -105,11 +105,11 @@ const affineSuperBlocks = (levels: 16 | 32) => {
         mostScale = Math.max(mostScale, fit.scale);
         mostMinimum = Math.max(mostMinimum, fit.minimum);
       }
-      const d = half[putHalf(out, b, mostScale / MOST_SCALE)] as number;
-      const dmin = half[putHalf(out, b + 2, mostMinimum / MOST_SCALE)] as number;
+      const d = half[putHalf(out, b, mostScale / MAX_SCALE)] as number;
+      const dmin = half[putHalf(out, b + 2, mostMinimum / MAX_SCALE)] as number;
       for (let s = 0; s < 8; s++) {
-        scaleLevels[s] = d === 0 ? 0 : clamp(Math.round((scales[s] as number) / d), 0, MOST_SCALE);
-        minimumLevels[s] = dmin === 0 ? 0 : clamp(Math.round((minimums[s] as number) / dmin), 0, MOST_SCALE);
+        scaleLevels[s] = d === 0 ? 0 : clamp(Math.round((scales[s] as number) / d), 0, MAX_SCALE);
+        minimumLevels[s] = dmin === 0 ? 0 : clamp(Math.round((minimums[s] as number) / dmin), 0, MAX_SCALE);
       }
       packScales(out, b + 4);
       out.fill(0, b + 16, b + bytes);

@@ -12,7 +12,7 @@ export interface FusedForm {
 
 /** cuDNN's limits for the forward and the backward pass. */
 const WIDTH_STEP = 8;
-const MOST_WIDTH = 256;
+const MAX_WIDTH = 256;
 
 /**
  * Returns undefined if kernels do not support the form: float32 products, dropout, a soft cap, sinks, scores of relative positions, a
@@ -21,7 +21,7 @@ const MOST_WIDTH = 256;
 export function fusedFormOf({ q, k, v, mask, cap, scores, sinks, dropMask, compute }: AttentionParams): FusedForm | undefined {
   const [width, values, tokens] = [q.shape[3] as number, v.shape[3] as number, q.shape[2] as number];
   const isPlain = cap === undefined && !scores && !sinks && !dropMask;
-  if (!isPlain || compute !== 'bfloat16' || width % WIDTH_STEP || width > MOST_WIDTH || values > width || tokens !== k.shape[2])
+  if (!isPlain || compute !== 'bfloat16' || width % WIDTH_STEP || width > MAX_WIDTH || values > width || tokens !== k.shape[2])
     return undefined;
   if (mask.kind !== 'bias') return { causal: mask.kind === 'causal' };
   const { meaning, bias, causal } = mask;

@@ -67,14 +67,14 @@ const SMALL_SHARE = 1 / 32;
  * logits may take the larger share below.
  */
 const FILLING_TARGETS = 128;
-const MOST_SHARE = 1 / 8;
+const MAX_SHARE = 1 / 8;
 /** Largest chunk, as a share of all targets, unless a chunk of that size is small by the limits above. */
-const MOST_OF_LOGITS = 1 / 10;
+const MAX_SHARE_OF_LOGITS = 1 / 10;
 
 /** Number of targets whose logits are in memory at once. @param shape of the weight @param all targets of the batch */
 export function targetChunk([vocabulary = 1, features = 1]: readonly number[], all: number): number {
   const [small, share] = [SMALL_BYTES / 4 / vocabulary, SMALL_SHARE * features];
-  const filling = Math.min(FILLING_TARGETS, MOST_SHARE * features, MOST_OF_LOGITS * all);
+  const filling = Math.min(FILLING_TARGETS, MAX_SHARE * features, MAX_SHARE_OF_LOGITS * all);
   return Math.max(16, ...[small, share, filling].map(targets => Math.floor(targets / 16) * 16));
 }
 

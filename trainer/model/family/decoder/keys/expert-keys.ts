@@ -11,8 +11,8 @@ import { decoderKeys } from './decoder-keys.ts';
 export const MAX_EXPERTS = 4096;
 export const count = size(MAX_EXPERTS);
 /** Bound on experts per token, because the graph grows with each. Six times the largest published number. */
-const MOST_CHOSEN = 64;
-export const chosenCount = size(MOST_CHOSEN);
+const MAX_CHOSEN = 64;
+export const chosenCount = size(MAX_CHOSEN);
 
 /** The keys of every decoder with experts. */
 export const expertKeys = {
