@@ -15,7 +15,7 @@ interface Missing {
 /** Missing parts of decoders, in the same words as for Transformers' classes. */
 export const missingOfGguf: readonly Missing[] = [
   { needs: 'multi-head latent attention of this kind', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
-  { needs: 'state-space layers', names: /^(mamba|jamba|nemotron_h|falcon-h1|plamo2)/, nearest: 'granitehybrid' },
+  { needs: 'state-space layers', names: /^(mamba|jamba|falcon-h1|plamo2)/, nearest: 'granitehybrid' },
   { needs: 'linear attention with a recurrent state', names: /^kimi-linear/, nearest: 'qwen35' },
   { needs: 'recurrent layers', names: /^a?rwkv/, nearest: 'gemma2' },
   {
@@ -34,6 +34,9 @@ export const missingOfGguf: readonly Missing[] = [
 /** Encoders, which can be trained from safetensors files. */
 const ENCODERS = /bert/;
 
+/** Decoders that are read from safetensors files only. */
+const SAFETENSORS_ONLY = /^nemotron_h/;
+
 /** @throws ModelFileError for an unsupported architecture */
 export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {
   const found = ggufFamily(metadata);
@@ -46,6 +49,7 @@ export function supportedFamily(path: string, metadata: ReadonlyMap<string, Gguf
   const what = `is of the architecture ${clip(named)}, which is not supported`;
   if (ENCODERS.test(named))
     throw new ModelFileError(path, `${what}: it is an encoder`, `${listed}; use the safetensors files of this model.`);
+  if (SAFETENSORS_ONLY.test(named)) throw new ModelFileError(path, what, `${listed}; use the safetensors files of this model.`);
   const missing = missingOfGguf.filter(({ names }) => names.test(named));
   const needs = missing.map(each => each.needs).join(' and ');
   const byName = missing.length === 0 ? didYouMean(named, known) : undefined;
