@@ -10,7 +10,7 @@ import { kindText, metricText } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import type { Views } from '../views/views.ts';
 import { hasEnded, isTraining, writesRuns } from './job-store.ts';
-import { type MissedJobNotice, missedJobNotices, idsToRemember } from './missed-jobs.ts';
+import { idsToRemember, type MissedJobNotice, missedJobNotices } from './missed-jobs.ts';
 
 /** Key in the workspace state: ids of jobs that were running. */
 const REMEMBERED = 'rowtune.activeJobs';

@@ -53,7 +53,8 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
       // If only chosen rows of a node are requested, the seed covers only those rows.
       const rows = rowsOf(node);
       const expected = rows ? [...rows.shape, ...node.shape.slice(1)] : node.shape;
-      if (gradient.shape.join() !== expected.join()) throw new GraphError(`the seed has the shape [${gradient.shape}]; expected [${expected}]`);
+      if (gradient.shape.join() !== expected.join())
+        throw new GraphError(`the seed has the shape [${gradient.shape}]; expected [${expected}]`);
       accumulate(node, gradient);
     }
     for (const node of forward.reverse()) {

@@ -171,7 +171,11 @@ function takenOver(step: Step, dies: (owner: Node) => boolean, owners: Owners, r
   return found;
 }
 
-function spansOf({ owners, lastUse, there, copies, taken, addedAt }: Lifetimes, steps: readonly Step[], rules: BufferRules): readonly Span[] {
+function spansOf(
+  { owners, lastUse, there, copies, taken, addedAt }: Lifetimes,
+  steps: readonly Step[],
+  rules: BufferRules,
+): readonly Span[] {
   const until = (node: Node): number => (lastUse[node.id] === KEPT ? steps.length : (lastUse[node.id] as number));
   const spans: Span[] = copies.map(({ bytes, until: last }) => ({ bytes, first: 0, last }));
   const own = new Map<Node, { bytes: number; first: number; last: number }>();

@@ -1,6 +1,6 @@
 /** Base weights in host memory while a method trains: weights of which nothing or only a part is trained. */
 
-import type { SeparatePart, Place } from '../graph/program.ts';
+import type { Place, SeparatePart } from '../graph/program.ts';
 import { hostable } from '../model/hosted-weights.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';

@@ -233,9 +233,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
 function withReference(recipe: Recipe, attachment: Attachment, model: AnyModel): Attachment {
   if (!readsBase(recipe)) return attachment;
   if (attachment.taken)
-    throw new TargetError(
-      'the stored weights exclude the initial factors, so they are not the base: set preference.reference: cached',
-    );
+    throw new TargetError('the stored weights exclude the initial factors, so they are not the base: set preference.reference: cached');
   const { noLiveReference } = methodCatalog[attachment.method];
   if (noLiveReference !== undefined)
     throw new TargetError(`${attachment.method} ${noLiveReference}: set preference.reference: cached, or choose another method`);

@@ -1,7 +1,7 @@
 /** The toolbar: scores and comparison, colors, and budget, with problems below. */
 import { element, setText } from '../../shared/element.ts';
 import type { PageState } from '../page-state.ts';
-import { incomparableNote, randomScoresNote, type Picture } from '../picture.ts';
+import { incomparableNote, type Picture, randomScoresNote } from '../picture.ts';
 import { createBudgetControls } from './budget-controls.ts';
 import { createLookControls, type LookActions } from './look-controls.ts';
 import { createSourceControls, type SourceActions } from './source-controls.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
-import { missedJobNotices, idsToRemember } from '../../../client/daemon/missed-jobs.ts';
+import { idsToRemember, missedJobNotices } from '../../../client/daemon/missed-jobs.ts';
 import {
   cardReport,
   cardSentence,

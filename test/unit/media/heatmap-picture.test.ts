@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { cellFacts, overlapText, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
 import { selectedRows } from '../../../media/heatmap/cell/selection-view.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from '../../../media/heatmap/export-files.ts';
-import { incomparableNote, randomScoresNote, makePicture } from '../../../media/heatmap/picture.ts';
+import { incomparableNote, makePicture, randomScoresNote } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
 import {
   type BudgetChoice,
@@ -90,7 +90,9 @@ describe('the selection', () => {
 
   test('scores that were drawn at random are not passed off as importance', () => {
     const drawn = info('a', { sets: [{ key: '', measure: 'random' }] });
-    expect(randomScoresNote(pictureOf({ b: undefined }, [drawn]))).toMatch(/^These rows were chosen at random: .* Rowtune: Compute Importance /);
+    expect(randomScoresNote(pictureOf({ b: undefined }, [drawn]))).toMatch(
+      /^These rows were chosen at random: .* Rowtune: Compute Importance /,
+    );
     const inputs = { ...drawn, modules: drawn.modules.map(module => ({ ...module, unit: 'columns' as const })) };
     expect(randomScoresNote(pictureOf({ b: undefined }, [inputs]))).toMatch(/^These columns /);
     expect(pictureOf({ b: undefined }, [inputs]).meaning).toBe('Random: mean score of the columns');

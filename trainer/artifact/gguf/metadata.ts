@@ -225,7 +225,9 @@ function rotaryFactors(
     ]);
   if (scaling.type === 'proportional' && ownPositions) {
     const { pairs, factor } = scaling;
-    return new Map([['rope_freqs.weight', Float32Array.from({ length: features / 2 }, (_, i) => (i < pairs ? factor : UNROTATED_DIVISOR))]]);
+    return new Map([
+      ['rope_freqs.weight', Float32Array.from({ length: features / 2 }, (_, i) => (i < pairs ? factor : UNROTATED_DIVISOR))],
+    ]);
   }
   if (scaling.type !== 'llama3') return new Map();
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;

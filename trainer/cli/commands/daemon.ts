@@ -17,8 +17,8 @@ import {
   type AddCommand,
   type CommandContext,
   type CommandResult,
-  runCommandWork,
   type RecomputeContext,
+  runCommandWork,
   withCommonOptions,
 } from '../command.ts';
 import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon/daemon-client.ts';

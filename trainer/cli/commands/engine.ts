@@ -21,8 +21,8 @@ import {
   type AddCommand,
   type CommandContext,
   type CommandResult,
-  runCommandWork,
   type RecomputeContext,
+  runCommandWork,
   withCommonOptions,
 } from '../command.ts';
 

@@ -101,7 +101,8 @@ export async function listImages(input: ListImagesInput): Promise<ListedImages> 
       throw new DataError({
         file: one,
         problem: 'no labeled image was found',
-        advice: 'Put images in one folder per class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet files with image and label',
+        advice:
+          'Put images in one folder per class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet files with image and label',
       });
   }
   return { samples: found.drawn(), labels: given.length > 0 ? given : [...names].sort(byNumberOrName), count: found.seen() };

@@ -12,7 +12,7 @@ import type { LargeData } from '../tokens/large-data.ts';
 import { openTokenCache } from '../tokens/token-cache.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import type { DataRecord } from '../types.ts';
-import { recordChecker, sampleDecider, reasonTokensDecide } from './decide/keeps-target.ts';
+import { reasonTokensDecide, recordChecker, sampleDecider } from './decide/keeps-target.ts';
 import type { BoundedTokenizer } from './decide/text-bounds.ts';
 import type { FindParams } from './find-params.ts';
 import { lazyExamples } from './lazy-examples.ts';

@@ -29,7 +29,7 @@ import { shapeLowerings } from './kernels/shapes.ts';
 import { sourceLowerings } from './kernels/sources.ts';
 import type { Lowering, LoweringContext, LoweringTable } from './lowering.ts';
 import { type ModuleConstant, ModuleState, named } from './module-state.ts';
-import { hostWeightsOf, placesOf, onlyWritesSeparateParts } from './order/host-weights.ts';
+import { hostWeightsOf, onlyWritesSeparateParts, placesOf } from './order/host-weights.ts';
 import { ProgramOrder } from './order/program-order.ts';
 
 const loweringOf = <Op extends OpName>(op: Op): Lowering<Op> => lowerings[op];

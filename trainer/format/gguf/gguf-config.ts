@@ -4,7 +4,7 @@ import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { FoundFamily, GgufFamily } from './families/gguf-families.ts';
-import { MTP_BLOCKS, LAYER_NORM_EPSILON, ROTARY_FEATURES } from './families/gguf-family.ts';
+import { LAYER_NORM_EPSILON, MTP_BLOCKS, ROTARY_FEATURES } from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';

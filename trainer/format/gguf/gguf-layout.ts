@@ -1,6 +1,6 @@
 /** How a tensor's values are stored in a GGUF file: the order of rows and columns, and the converter's changes to the values. */
 
-import { type FileLayout, type GgufFamily, MTP_BLOCKS, type LayoutSizes, type StateHeads } from './families/gguf-family.ts';
+import { type FileLayout, type GgufFamily, type LayoutSizes, MTP_BLOCKS, type StateHeads } from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import { permutedRow } from './gguf-names.ts';
 

@@ -8,7 +8,7 @@ import { byteSize } from '../types.ts';
 import type { BuildMemo } from './build-memo.ts';
 import { isFusible } from './fusible.ts';
 import { narrowingChain } from './narrow-early.ts';
-import { isExpensive, isCheapAlias, waitingBytes } from './recompute-cost.ts';
+import { isCheapAlias, isExpensive, waitingBytes } from './recompute-cost.ts';
 import type { Schedule } from './schedule.ts';
 import { isPlain, type Step } from './step.ts';
 import { FUSION_THRESHOLDS } from './thresholds.ts';

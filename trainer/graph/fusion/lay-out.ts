@@ -41,7 +41,8 @@ export function createKit(stores: readonly RootStore[], { walked, column }: Fram
   const places = new Map([...loads, ...stores].map(each => [each, strides(each.access)] as const));
   const windows = new Map(loads.map(load => [load, windowsOf(load, first.node)] as const));
   const all = new Set<Axis>([...lead, ...(along ? [along] : [])]);
-  for (const { along: used } of places.values()) for (const axis of used.keys()) if (!all.has(axis)) throw new NotComputableError(first.node);
+  for (const { along: used } of places.values())
+    for (const axis of used.keys()) if (!all.has(axis)) throw new NotComputableError(first.node);
   for (const store of stores) checkCovers(store, stores.filter(({ node }) => node === store.node).length, { lead, along });
 
   const kinds = new Map(order.map(value => [value, kindOf(value, along)] as const));
@@ -64,7 +65,8 @@ export function createKit(stores: readonly RootStore[], { walked, column }: Fram
     counted.pop();
     row = { size: outer.size * inner.size, axis: inner.axis };
   }
-  if (counted.length > ROW_PROGRAM_LIMITS.leadAxes || order.length > ROW_PROGRAM_LIMITS.instructions) throw new NotComputableError(first.node);
+  if (counted.length > ROW_PROGRAM_LIMITS.leadAxes || order.length > ROW_PROGRAM_LIMITS.instructions)
+    throw new NotComputableError(first.node);
 
   const registers = allocate(order, stores, kinds);
   if (registers.kinds.filter(kind => kind === 'full').length > ROW_PROGRAM_LIMITS.fullRegisters) throw new NotComputableError(first.node);

@@ -41,8 +41,8 @@ import { accumulates } from '../../train/training-params.ts';
 import { type LoadedPart, loadVariables, storedWeights } from '../../train/variables.ts';
 import { loadProgress } from '../load-progress.ts';
 import { compileAhead } from './compile-ahead.ts';
-import type { Prepared, PrepareParams } from './prepared.ts';
 import { logBaseOffload, logEightBit, logOffload } from './log-optimizer.ts';
+import type { Prepared, PrepareParams } from './prepared.ts';
 
 async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {
   for (const line of describeCoverage(coverage).split('\n')) job.log('info', line);

@@ -8,7 +8,7 @@ import { type Step, singleSteps } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { packedBytes } from '../../graph/heap-packing.ts';
 import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
-import { peakLoadedBytes, movedAt } from '../../graph/offload.ts';
+import { movedAt, peakLoadedBytes } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { orderedBySums } from '../../graph/split-at-sums.ts';

@@ -9,7 +9,7 @@
 import { aliasedRead, writtenVariables } from '../../../graph/alias.ts';
 import { isBackward, isOp, type Node, type VariableSpec } from '../../../graph/node-store.ts';
 import { passOfBlock } from '../../../graph/offload.ts';
-import { isOnHost, type SeparatePart, type Program, separatePart, type Signature } from '../../../graph/program.ts';
+import { isOnHost, type Program, type SeparatePart, type Signature, separatePart } from '../../../graph/program.ts';
 import { elementCount } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
 import { withColumns } from '../columns.ts';
@@ -54,7 +54,10 @@ export const placesOf = (
   readsBase ? new Map([...places].map(([name, place]) => [name, separatePart(place) ? 'host' : place])) : places;
 
 /** Returns the specs of the variables and of the separately stored parts, which another signature may declare. */
-export const withSeparateParts = (specs: ReadonlyMap<string, VariableSpec>, places: Program['places']): ReadonlyMap<string, VariableSpec> => {
+export const withSeparateParts = (
+  specs: ReadonlyMap<string, VariableSpec>,
+  places: Program['places'],
+): ReadonlyMap<string, VariableSpec> => {
   const apart = [...(places?.values() ?? [])].flatMap(place => separatePart(place) ?? []).flatMap(({ chosen, values }) => [chosen, values]);
   return apart.length === 0 ? specs : new Map([...apart.map(spec => [spec.name, spec] as const), ...specs]);
 };

@@ -1,5 +1,5 @@
 /** Keys and names shared by the files of mixture-of-experts models. */
-import { type GgufFamily, type GgufSizes, MTP_BLOCKS, headNorms, ROTARY_FEATURES, turnedShare } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, MTP_BLOCKS, ROTARY_FEATURES, turnedShare } from './gguf-family.ts';
 
 /** Keys that state numbers of experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;

@@ -8,10 +8,10 @@ import {
   type FileLayout,
   type GgufFamily,
   type GgufSizes,
-  MTP_BLOCKS,
   headNorms,
-  type StateHeads,
+  MTP_BLOCKS,
   ROTARY_FEATURES,
+  type StateHeads,
   TURNS,
   turnedShare,
 } from './gguf-family.ts';

@@ -8,7 +8,7 @@ import { dimensions } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
 import type { AttentionMask } from '../../layer/attention/attention.ts';
 import { withinDistance } from '../../layer/attention/local-mask.ts';
-import { type Positions, ropeFrequencies, ropeFrequenciesAt, rescaleLength } from '../../layer/positions/rope-scaling.ts';
+import { type Positions, rescaleLength, ropeFrequencies, ropeFrequenciesAt } from '../../layer/positions/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';

@@ -138,7 +138,14 @@ function hidden(tracer: Tracer, { ids, seen }: TokenBatch, { config, words, word
 }
 
 /** x [batch · tokens, hiddenSize] → the same. */
-function runBlock(tracer: Tracer, config: ModernBertConfig, block: Block, x: Node, batch: number, { mask, rotary }: RecomputeContext): Node {
+function runBlock(
+  tracer: Tracer,
+  config: ModernBertConfig,
+  block: Block,
+  x: Node,
+  batch: number,
+  { mask, rotary }: RecomputeContext,
+): Node {
   const { graph } = tracer;
   const { hiddenSize, intermediateSize, heads, epsilon, dropout } = config;
   const normal = block.attentionNorm ? tracer.layerNorm(block.attentionNorm, x, epsilon) : x;
