@@ -1,4 +1,4 @@
-/** The implementation of each export format in the catalog. Written by `npm run registries` from the folders of this room. */
+/** How each export format of the catalog is written and verified. Written by `npm run registries` from the folders of this room. */
 
 import type { ExportFormat } from '../catalog/artifacts.ts';
 import { artifact as adapter } from './adapter/artifact.ts';

@@ -88,7 +88,7 @@ test('lines read back as they were written, and one that is none is named by its
   await appendNeuronRow(file, ablation);
   expect(await readNeuronRows(file)).toEqual([overlap, ablation]);
   writeFileSync(file, `${JSON.stringify(overlap)}\n{"kind": "other"}\n`);
-  await expect(readNeuronRows(file)).rejects.toThrow(`${file}:2 is no row`);
+  await expect(readNeuronRows(file)).rejects.toThrow(`${file}:2 is not a valid row`);
 });
 
 test('the page has the means of each kind of pair, the losses of each set, and what is missing', () => {
