@@ -19,7 +19,7 @@ import {
   throughTranspose,
 } from './access.ts';
 import { isReduction, isView } from './fusible.ts';
-import { createKit } from './lay-out.ts';
+import { layOut } from './lay-out.ts';
 import { NotComputableError } from './must-be-read.ts';
 import { isElementwise, ROW_PROGRAM_LIMITS, type RowProgram } from './row-program.ts';
 import { axesOf, type RootStore, type Value, Values } from './values.ts';
@@ -46,7 +46,7 @@ export function buildFused({ roots, isRead }: FusedParams): BuildResult {
   try {
     const builder = new Builder(new Set(roots), isRead);
     const stores = builder.storesOf(roots);
-    const program = createKit(stores, { walked: builder.walked, column: builder.column });
+    const program = layOut(stores, { walked: builder.walked, column: builder.column });
     return { fused: { program, reads: [...new Set(program.loads.map(({ node }) => node))] } };
   } catch (error) {
     if (error instanceof NotComputableError) return { blockedBy: error.node };

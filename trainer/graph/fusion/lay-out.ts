@@ -30,7 +30,7 @@ interface Counted {
   readonly axis: Axis;
 }
 
-export function createKit(stores: readonly RootStore[], { walked, column }: Frame): RowProgram {
+export function layOut(stores: readonly RootStore[], { walked, column }: Frame): RowProgram {
   const first = elementAt(stores, 0);
   const order = topological(stores.map(({ value }) => value));
   const whole = walked.flatMap(axis => axis.leaves);
