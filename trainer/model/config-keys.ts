@@ -116,6 +116,13 @@ export const contradiction = (path: string | readonly string[], message: string)
   message,
 });
 
+/** Reports a value that is not a multiple of another. @param path the key that the problem is reported at */
+export const multipleProblems = (
+  path: string,
+  [key, value]: readonly [key: string, value: number],
+  [partKey, part]: readonly [key: string, value: number],
+): ConfigProblem[] => (value % part ? [contradiction(path, `${key} ${value} is not a multiple of ${partKey} ${part}`)] : []);
+
 /** @throws ModelConfigError with all problems, if there are any */
 export function refuse(problems: readonly ConfigProblem[], architecture: string): void {
   if (problems.length > 0) throw configError(problems, architecture);

@@ -58,7 +58,7 @@ export interface ModuleSpec {
   readonly decays?: true;
   /** The row of an embedding that gets no gradient (`padding_idx` in PyTorch). */
   readonly paddingRow?: number;
-  /** Set if PEFT refuses low-rank factors of it, since kernels read its weight past the layer. */
+  /** Set if PEFT refuses low-rank factors of the module, because kernels read its weight without calling the layer. */
   readonly lacksPeftFactors?: true;
   /** The module's name in memory in Transformers 5, if files use another. */
   readonly inMemory?: string;

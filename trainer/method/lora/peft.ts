@@ -4,7 +4,7 @@ import type { PeftForm } from '../peft-form.ts';
 import { factorsFromPeft } from './from-peft.ts';
 import { factorsToPeft } from './to-peft.ts';
 
-/** Returns why a module has no factors in PEFT; undefined if it has. */
+/** Returns the reason why PEFT refuses factors of a module; undefined if it does not. */
 export const refusedFactors = ({ lacksPeftFactors }: ModuleSpec): string | undefined =>
   lacksPeftFactors ? 'a layer of Mamba of which PEFT refuses low-rank factors' : undefined;
 

@@ -1,6 +1,6 @@
 /** Keys of a config.json that all families, or all models of one kind, share: see `config-keys.ts`. */
 import { z } from 'zod';
-import { type ConfigValues, computed, contradiction, type RefusedKey, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
+import { type ConfigValues, computed, multipleProblems, type RefusedKey, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
 import { activations } from '../layer/activation.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 
@@ -122,9 +122,7 @@ export const encoderKeys = {
 
 /** Returns contradictions between the sizes of an encoder. */
 export const encoderProblems = (c: Pick<ConfigValues<typeof encoderKeys>, 'hidden_size' | 'num_attention_heads'>): ConfigProblem[] =>
-  c.hidden_size % c.num_attention_heads
-    ? [contradiction('hidden_size', `hidden_size ${c.hidden_size} is not a multiple of num_attention_heads ${c.num_attention_heads}`)]
-    : [];
+  multipleProblems('hidden_size', ['hidden_size', c.hidden_size], ['num_attention_heads', c.num_attention_heads]);
 
 /** The sizes and rates of a text encoder, from the keys that these families share. */
 export const encoderSizes = (c: ConfigValues<typeof encoderKeys> & { readonly vocab_size: number; readonly type_vocab_size: number }) => ({

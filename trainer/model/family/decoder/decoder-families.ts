@@ -6,7 +6,7 @@
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { elementAt } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
-import { contradiction, type KeyTable, readConfig, refuse } from '../../config-keys.ts';
+import { contradiction, type KeyTable, multipleProblems, readConfig, refuse } from '../../config-keys.ts';
 import type { Positions } from '../../layer/positions/rope-scaling.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
 import { paddingRow } from '../common-keys.ts';
@@ -191,14 +191,8 @@ function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem
             `hidden_size ${c.hidden_size} over num_attention_heads ${c.num_attention_heads} gives no even head size`,
           ),
     );
-  if (c.num_attention_heads % kvHeads)
-    wrong.push(
-      contradiction(
-        'num_attention_heads',
-        `num_attention_heads ${c.num_attention_heads} is not a multiple of num_key_value_heads ${kvHeads}`,
-      ),
-    );
-  return wrong;
+  const heads = ['num_attention_heads', c.num_attention_heads] as const;
+  return [...wrong, ...multipleProblems('num_attention_heads', heads, ['num_key_value_heads', kvHeads])];
 }
 
 function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProblem[] {

@@ -4,8 +4,8 @@ import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import {
   computed,
-  contradiction,
   type KeyTable,
+  multipleProblems,
   type RefusedKey,
   readConfig,
   refuse,
@@ -55,7 +55,7 @@ export function distilBertConfig(
   options: ModelOptions,
 ): BertConfig {
   const { values: c, problems } = readConfig(distilBertKeys, architecture, json);
-  const uneven = c.dim % c.n_heads ? [contradiction('dim', `dim ${c.dim} is not a multiple of n_heads ${c.n_heads}`)] : [];
+  const uneven = multipleProblems('dim', ['dim', c.dim], ['n_heads', c.n_heads]);
   refuse([...problems, ...uneven], architecture);
   return {
     family: 'distilbert',

@@ -15,8 +15,8 @@ import { withSections } from './products.ts';
 export interface DecoderMamba {
   /** The name of the mixer within a block. */
   readonly name: string;
-  /** True if PEFT takes low-rank factors of the output product. */
-  readonly hasPeftOutput: boolean;
+  /** Set if PEFT refuses low-rank factors of the output product. */
+  readonly lacksPeftFactors?: true;
   /** For each block, whether it has Mamba-2 in place of attention. */
   readonly layers: readonly boolean[];
   readonly heads: number;
@@ -78,7 +78,7 @@ export function mambaBlock(mamba: DecoderMamba, hiddenSize: number, layer: numbe
     norm: normSpec(`${path}.norm`, layer, inner),
     o: {
       ...withHeads(linear('out_proj', hiddenSize, inner), { columns: headDim }),
-      ...(!mamba.hasPeftOutput && { lacksPeftFactors: true }),
+      ...(mamba.lacksPeftFactors && { lacksPeftFactors: true }),
     },
   };
 }

@@ -3,7 +3,15 @@
  */
 
 import { z } from 'zod';
-import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import {
+  type ConfigValues,
+  computed,
+  contradiction,
+  type KeyTable,
+  multipleProblems,
+  refusedUnless,
+  withoutEffect,
+} from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
 import { graniteExperts } from '../blocks/expert-names.ts';
@@ -105,7 +113,6 @@ function mambaOf(c: HybridConfig): DecoderMamba {
   const heads = c.mamba_n_heads;
   return {
     name: 'mamba',
-    hasPeftOutput: true,
     layers: typesOf(c).map(type => !ATTENDS.some(each => each === type)),
     heads,
     headDim: c.mamba_d_head === 'auto' ? Math.floor((c.mamba_expand * c.hidden_size) / heads) : c.mamba_d_head,
@@ -126,7 +133,7 @@ function mambaProblems(c: HybridConfig, { layers, heads, headDim, groups, steps 
     ...(heads * headDim === inner
       ? []
       : [contradiction('mamba_n_heads', `mamba_n_heads ${heads} of ${headDim} features are not mamba_expand · hidden_size, ${inner}`)]),
-    ...(heads % groups ? [contradiction('mamba_n_groups', `mamba_n_heads ${heads} is not a multiple of mamba_n_groups ${groups}`)] : []),
+    ...multipleProblems('mamba_n_groups', ['mamba_n_heads', heads], ['mamba_n_groups', groups]),
     ...(steps.least > steps.most
       ? [contradiction('time_step_limit', `time_step_limit begins at ${steps.least} and ends at ${steps.most}`)]
       : []),

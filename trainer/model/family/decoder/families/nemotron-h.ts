@@ -3,7 +3,16 @@
 import { z } from 'zod';
 import { entryOf, isOneOf, namesOf } from '../../../../catalog/entries.ts';
 import type { ConfigJson } from '../../../config-json.ts';
-import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import {
+  type ConfigValues,
+  computed,
+  contradiction,
+  type KeyTable,
+  multipleProblems,
+  refused,
+  refusedUnless,
+  withoutEffect,
+} from '../../../config-keys.ts';
 import { activationOf } from '../../../layer/activation.ts';
 import { activation, size } from '../../common-keys.ts';
 import { nemotronExperts } from '../blocks/expert-names.ts';
@@ -17,7 +26,7 @@ import { alike, familyOf } from './family.ts';
 
 /** The kinds of blocks, by the letters of older files. */
 const KINDS = { M: 'linear_attention', '*': 'full_attention', '-': 'mlp', E: 'moe' } as const;
-/** Older names of the first two. */
+/** Older names of two kinds. */
 const OLDER = { mamba: KINDS.M, attention: KINDS['*'] } as const;
 type Kind = (typeof KINDS)[keyof typeof KINDS];
 
@@ -26,7 +35,7 @@ const pattern = z
   .string()
   .max(512)
   .regex(/^[M*E-]+$/, 'is not made of M, *, - and E');
-/** Those of a config that does not list them. */
+/** The blocks of a config that does not list them. */
 const USUAL: readonly Kind[] = ['linear_attention', 'moe', 'full_attention', 'mlp'];
 const NOT_READ = 'is not read by Transformers';
 
@@ -43,7 +52,7 @@ const nemotronHKeys = {
   max_position_embeddings: computed(size(2 ** 24).default(4096)),
   layer_norm_epsilon: computed(z.number().positive().max(1).default(1e-5)),
   layers_block_type: computed(kinds.nullish()),
-  // Another name of the same.
+  // An alias of `layers_block_type`.
   layer_types: computed(kinds.nullish()),
   hybrid_override_pattern: computed(pattern.nullish()),
   mlp_hidden_act: activation('relu2'),
@@ -95,7 +104,7 @@ function kindsOf(c: Config): readonly Kind[] {
   return c.hybrid_override_pattern ? [...c.hybrid_override_pattern].flatMap(letter => entryOf(KINDS, letter) ?? []) : USUAL;
 }
 
-/** Files of Transformers 5 leave the number of blocks out. */
+/** Returns the number of blocks, which files of Transformers 5 leave out. */
 function blockCount({ layers_block_type: one, layer_types: other, hybrid_override_pattern: letters }: ConfigJson): ConfigJson {
   const listed = one ?? other ?? letters;
   return { num_hidden_layers: Array.isArray(listed) || typeof listed === 'string' ? listed.length : USUAL.length };
@@ -103,7 +112,7 @@ function blockCount({ layers_block_type: one, layer_types: other, hybrid_overrid
 
 const mambaOf = (c: Config, layers: readonly boolean[]): DecoderMamba => ({
   name: 'mixer',
-  hasPeftOutput: false,
+  lacksPeftFactors: true,
   layers,
   heads: c.mamba_num_heads,
   headDim: c.mamba_head_dim,
@@ -151,9 +160,7 @@ export const nemotronH = familyOf({
       ...(mixed.includes(true) && { experts: mixtureOf(c, mixed) }),
       problems: [
         ...(mixed.includes(true) ? groupProblems(c) : []),
-        ...(c.mamba_num_heads % c.n_groups
-          ? [contradiction('n_groups', `mamba_num_heads ${c.mamba_num_heads} is not a multiple of n_groups ${c.n_groups}`)]
-          : []),
+        ...multipleProblems('n_groups', ['mamba_num_heads', c.mamba_num_heads], ['n_groups', c.n_groups]),
         ...(all.length === c.num_hidden_layers || c.layers_block_type || c.layer_types
           ? []
           : [

@@ -1,7 +1,7 @@
 /** Qwen 3.5: three of four blocks have a recurrent state in place of attention, and the outputs of heads are gated. */
 
 import { z } from 'zod';
-import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { type ConfigValues, computed, type KeyTable, multipleProblems, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
 import type { DecoderDelta } from '../blocks/delta.ts';
@@ -59,9 +59,7 @@ function qwen35Delta(c: Config): DecoderDelta {
 }
 
 const qwen35Problems = ({ linear_num_key_heads: keys, linear_num_value_heads: values }: Config): ConfigProblem[] =>
-  values % keys
-    ? [contradiction('linear_num_value_heads', `linear_num_value_heads ${values} is not a multiple of linear_num_key_heads ${keys}`)]
-    : [];
+  multipleProblems('linear_num_value_heads', ['linear_num_value_heads', values], ['linear_num_key_heads', keys]);
 
 /** The blocks, whatever MLP they have. */
 export const qwen35Blocks = (c: Config) =>
