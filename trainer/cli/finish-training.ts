@@ -5,7 +5,7 @@ import { shellWord } from '../protocol/text/shell-word.ts';
 import { readRunState } from '../run/run-state.ts';
 import { checkResult } from './check-result.ts';
 import type { CommandContext, CommandResult } from './command.ts';
-import { shownPath } from './job-command.ts';
+import { pathWord, shownPath } from './job-command.ts';
 import { runTable } from './show/run-table.ts';
 
 /** Shows the table of a run that has ended, by itself or on request, and the commands that come next. */
@@ -15,7 +15,7 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
   terminal.print(runTable(result, folder => shownPath(folder, cwd)));
   if (state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(runDir, cwd)}`);
   else if (checkpoint !== null) {
-    const run = shellWord(shownPath(runDir, cwd));
+    const run = pathWord(runDir, cwd);
     const name = folderName(runDir);
     // The folder of a run on another machine does not exist here.
     const task = (await readRunState(runDir).catch(() => undefined))?.task;
@@ -28,4 +28,4 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
   return { value: { ok: true, ...result } };
 }
 
-export const resumeCommandOf = (runDir: string, cwd: string): string => `rowtune resume ${shellWord(shownPath(runDir, cwd))}`;
+export const resumeCommandOf = (runDir: string, cwd: string): string => `rowtune resume ${pathWord(runDir, cwd)}`;

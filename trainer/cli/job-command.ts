@@ -6,6 +6,7 @@ import { engineChoiceNames, hostingEngines } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
 import { basePlaces, type JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { shellWord } from '../protocol/text/shell-word.ts';
 import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { jobContext, type Settings } from '../settings.ts';
@@ -59,6 +60,9 @@ export function shownPath(folder: string, cwd: string): string {
   const relative = path.relative(cwd, folder);
   return relative.startsWith('..') ? folder : relative || '.';
 }
+
+/** The shortest path of a folder, as one word of a command that is shown to be copied. */
+export const pathWord = (folder: string, cwd: string): string => shellWord(shownPath(folder, cwd));
 
 /** A recipe file, or a run folder that stands for its recipe and adapter; with the base of relative paths. */
 export async function recipeOrRun(

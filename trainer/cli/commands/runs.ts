@@ -5,7 +5,6 @@
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
 import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
-import { shellWord } from '../../protocol/text/shell-word.ts';
 import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -16,7 +15,7 @@ import { connectIfRunning } from '../daemon/daemon-client.ts';
 import { followJob } from '../daemon/run-on-daemon.ts';
 import { trainingsOfDaemon, waitingRuns } from '../daemon/waiting-runs.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
-import { shownPath } from '../job-command.ts';
+import { pathWord } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
 import { STOPPING } from '../run-worker.ts';
 import { runList } from '../show/run-list.ts';
@@ -141,7 +140,7 @@ const followRun = (context: CommandContext, run: string): Promise<CommandResult>
     const resumeCommand = isSweep ? sweepCommandOf(runDir, cwd) : resumeCommandOf(runDir, cwd);
     const value = await followJob({ client, job, terminal, onInterrupt: 'leave', resumeCommand });
     if (value !== undefined) return isSweep ? finishSweep(context, value) : finishTraining(context, value);
-    terminal.say('info', `the run continues; stop it with: rowtune runs --stop ${shellWord(shownPath(runDir, cwd))}`);
+    terminal.say('info', `the run continues; stop it with: rowtune runs --stop ${pathWord(runDir, cwd)}`);
     return { value: { ok: true, left: true, id: job.id, runDir } };
   });
 

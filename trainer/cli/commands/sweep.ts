@@ -14,7 +14,7 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon/daemon-client.ts';
 import { detachTraining, type TrainingStart, trainOnDaemon } from '../daemon/daemon-training.ts';
-import { engineOverrides, shownPath, typedContext, withOverrides } from '../job-command.ts';
+import { engineOverrides, pathWord, shownPath, typedContext, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
 import { countStates, sweepTable } from '../show/sweep-table.ts';
@@ -158,7 +158,7 @@ async function onDaemon(
   return finishSweep(context, await trainOnDaemon(context, client, start), options);
 }
 
-export const sweepCommandOf = (sweepDir: string, cwd: string): string => `rowtune sweep ${shellWord(shownPath(sweepDir, cwd))}`;
+export const sweepCommandOf = (sweepDir: string, cwd: string): string => `rowtune sweep ${pathWord(sweepDir, cwd)}`;
 
 /** Shows the table of a sweep that has ended, by itself or on request. */
 export async function finishSweep(

@@ -3,7 +3,7 @@ import type { JobRecord, RequestParams } from '../../protocol/messages/rpc-messa
 import { shellWord } from '../../protocol/text/shell-word.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
-import { shownPath } from '../job-command.ts';
+import { pathWord, shownPath } from '../job-command.ts';
 import { ensureDaemon } from './daemon-client.ts';
 import { followJob } from './run-on-daemon.ts';
 
@@ -24,8 +24,7 @@ export async function trainOnDaemon({ terminal, cwd }: CommandContext, client: D
   try {
     const job = await start(client, what);
     terminal.say('info', `running on the daemon (process ${client.server.pid}); use --no-daemon to run it in this process`);
-    const resumeCommand =
-      job.runDir === undefined ? undefined : `rowtune ${RESUME_COMMANDS[what.name]} ${shellWord(shownPath(job.runDir, cwd))}`;
+    const resumeCommand = job.runDir === undefined ? undefined : `rowtune ${RESUME_COMMANDS[what.name]} ${pathWord(job.runDir, cwd)}`;
     return await followJob({ client, job, terminal, onInterrupt: 'stop', resumeCommand });
   } finally {
     client.close();

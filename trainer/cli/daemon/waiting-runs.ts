@@ -1,4 +1,4 @@
-/** Runs that a daemon has accepted and whose folders do not exist yet: they wait for other jobs, or their process has just started. */
+/** Runs that a daemon has accepted but that have no folder yet: they wait for other jobs, or their process has just started. */
 import { isWithin, realPath } from '../../files/real-path.ts';
 import { isTrainingKind } from '../../protocol/messages/job-messages.ts';
 import type { JobRecord, RunInfo } from '../../protocol/messages/rpc-messages.ts';
@@ -6,10 +6,10 @@ import { folderName } from '../../protocol/run/run-names.ts';
 import type { CommandContext } from '../command.ts';
 import { connectIfRunning } from './daemon-client.ts';
 
-/** The longest wait for a daemon, which a list of runs can do without. */
+/** The timeout for the daemon: a list of runs is useful without its answer. */
 const DAEMON_TIMEOUT_MS = 2000;
 
-/** The trainings that the daemon has not ended; none if there is no daemon, or none that answers. */
+/** Returns the queued and running training jobs of the daemon; an empty list if no daemon answers. */
 export async function trainingsOfDaemon(context: CommandContext): Promise<readonly JobRecord[]> {
   const client = await connectIfRunning(context, DAEMON_TIMEOUT_MS).catch(() => undefined);
   const jobs = await client?.request('listJobs', {}).catch(() => undefined);
@@ -18,17 +18,17 @@ export async function trainingsOfDaemon(context: CommandContext): Promise<readon
 }
 
 interface WaitingRunsParams {
-  /** From `trainingsOfDaemon`, asked before the folder was read, so that a run which begins meanwhile is in one of both. */
+  /** The result of `trainingsOfDaemon`, requested before the folder is read, so that no run that starts in between is missed. */
   readonly jobs: readonly JobRecord[];
-  /** Only runs at or below it. */
+  /** The folder whose runs are listed, at any depth. */
   readonly folder: string;
   /** The folders of runs that exist. */
   readonly known: readonly string[];
-  /** Whether the folders are on this machine, and may be links. */
+  /** True if the folders are on this machine, where they may be links. */
   readonly isHere: boolean;
 }
 
-/** Those without a folder, as they stand in a list of runs. A sweep stands for its runs until one of them has begun. */
+/** Returns the jobs whose run has no folder yet, as entries of a list of runs. A sweep is one entry until one of its runs has begun. */
 export async function waitingRuns({ jobs, folder, known, isHere }: WaitingRunsParams): Promise<readonly RunInfo[]> {
   const real = async (place: string): Promise<string> => (isHere ? await realPath(place) : place);
   const [outer, ...begun] = await Promise.all([folder, ...known].map(real));

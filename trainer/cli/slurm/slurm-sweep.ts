@@ -13,7 +13,7 @@ import { sharedStatus } from '../../sweep/shared-status.ts';
 import { readPlan } from '../../sweep/sweep-plan.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
-import { engineOverrides, shownPath, typedContext } from '../job-command.ts';
+import { engineOverrides, pathWord, shownPath, typedContext } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
 import { countStates } from '../show/sweep-table.ts';
@@ -94,7 +94,7 @@ export async function followSweepOnSlurm(context: CommandContext, sweepDir: stri
     return !tasks.some(isAlive);
   });
   if (!hasEnded) {
-    terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${shellWord(shownPath(sweepDir, cwd))}`);
+    terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${pathWord(sweepDir, cwd)}`);
     return { value: { ok: true, left: true, slurmJob: id, sweepDir } };
   }
   const status = await look();
@@ -103,7 +103,7 @@ export async function followSweepOnSlurm(context: CommandContext, sweepDir: stri
   throw new CliError(`job ${id} of Slurm has ended, and the sweep is not finished`, {
     code: 'slurm-failed',
     exitStatus: EXIT.failed,
-    hint: `The logs of its workers are in ${shownPath(slurmFiles(sweepDir).folder, cwd)}. Continue with: rowtune sweep ${shellWord(shownPath(sweepDir, cwd))} --on slurm`,
+    hint: `The logs of its workers are in ${shownPath(slurmFiles(sweepDir).folder, cwd)}. Continue with: rowtune sweep ${pathWord(sweepDir, cwd)} --on slurm`,
   });
 }
 

@@ -14,7 +14,7 @@ import { type SubmittedRun, submitNewRun, submitRestOfRun } from '../../slurm/su
 import { CliError, EXIT } from '../cli-error.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
 import { finishTraining } from '../finish-training.ts';
-import { shownPath } from '../job-command.ts';
+import { pathWord, shownPath } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { STOPPING } from '../run-worker.ts';
 import { type SlurmOptions, submitOptions } from './slurm-options.ts';
@@ -62,7 +62,7 @@ async function told(context: CommandContext, submitted: SubmittedRun, { detach }
 export async function followOnSlurm(context: CommandContext, runDir: string, id: string): Promise<CommandResult> {
   if (await watch(context, runDir, id)) return finishTraining(context, await resultOf(context, runDir, id));
   const { terminal, cwd } = context;
-  terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${shellWord(shownPath(runDir, cwd))}`);
+  terminal.say('info', `job ${id} continues; follow it again with: rowtune runs --follow ${pathWord(runDir, cwd)}`);
   return { value: { ok: true, left: true, slurmJob: id, runDir } };
 }
 
