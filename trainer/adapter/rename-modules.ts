@@ -1,12 +1,12 @@
 /**
- * An adapter of PEFT under the names of a model. PEFT has those of the class that it was trained as: with the name of the model without a head before
- * them (`bert.encoder.layer.0`), or, where that model was trained by itself, without.
+ * Renames the modules of a PEFT adapter to those of a model. PEFT uses the names of the class that was trained: with the prefix of the model
+ * without a head (`bert.encoder.layer.0`), or without it if the model without a head was trained by itself.
  */
 import { basePrefix, withoutBase } from '../method/peft-names.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type Adapter, moduleOf } from './adapter.ts';
 
-/** The adapter itself where its names are the model's. */
+/** Returns the adapter under the model's names; the same object if it has them already. */
 export function underNamesOf(adapter: Adapter, model: Model): Adapter {
   const { description, tensors, peftParameters = new Set() } = adapter;
   const known = new Set(model.modules.map(({ name }) => name));
@@ -14,7 +14,7 @@ export function underNamesOf(adapter: Adapter, model: Model): Adapter {
   const ownName = (name: string): string => {
     if (known.has(name)) return name;
     if (known.has(withoutBase(name))) return withoutBase(name);
-    // Parameters of experts are no modules of the model.
+    // Parameters of experts are not modules of the model.
     const isShort = known.has(prefix + name) || (peftParameters.has(name) && !name.startsWith(prefix));
     return isShort ? prefix + name : name;
   };

@@ -68,9 +68,9 @@ export function modelCard(facts: CardFacts, made: CardExport): string {
 }
 
 /** The YAML block that the Hub reads. */
-function metadata({ base, license, hubTask: { pipeline, madeFor } }: CardFacts, { format }: CardExport): string {
+function metadata({ base, license, hubTask: { pipeline, own } }: CardFacts, { format }: CardExport): string {
   const { hub } = artifactCatalog[format];
-  const ofTask = hub?.orOfTask ? madeFor : undefined;
+  const ofTask = hub?.prefersTaskLibrary ? own : undefined;
   return [
     '---',
     ...(isHubName(base) ? [`base_model: ${base}`, ...(hub ? [`base_model_relation: ${hub.relation}`] : [])] : []),

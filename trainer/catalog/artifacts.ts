@@ -13,10 +13,10 @@ export interface ArtifactEntry<Type extends string = ExportType> {
   /** The types in which weights may be written, each with its label; the first is the default. */
   readonly types?: Readonly<Partial<Record<Type, string>>>;
   /**
-   * For the model card: the library that loads the export (with `orOfTask`, the task's own library if it has one), and its relation to the base, in
+   * For the model card: the library that loads the export (with `prefersTaskLibrary`, the task's own library if it has one), and its relation to the base, in
    * the Hub's terms.
    */
-  readonly hub?: { readonly library: string; readonly orOfTask?: true; readonly relation: 'finetune' | 'quantized' | 'adapter' };
+  readonly hub?: { readonly library: string; readonly prefersTaskLibrary?: true; readonly relation: 'finetune' | 'quantized' | 'adapter' };
 }
 
 /** Types of merged folders. A GGUF base has no type that such a folder can hold, so its values become float32, which is exact. */
@@ -53,7 +53,7 @@ const entries = {
     summary: 'A whole Hugging Face folder that any tool loads',
     suffix: 'merged',
     types: mergedTypes,
-    hub: { library: 'transformers', orOfTask: true, relation: 'finetune' },
+    hub: { library: 'transformers', prefersTaskLibrary: true, relation: 'finetune' },
   },
   gguf: {
     label: 'GGUF',

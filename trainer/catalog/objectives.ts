@@ -216,12 +216,12 @@ export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> =
 
 export const objectiveNames = namesOf(entries);
 
-/** The objective in the Hugging Face Hub's terms. */
+/** Metadata of an objective's models on the Hugging Face Hub. */
 export interface HubTask {
   /** The name of the task (`pipeline_tag`). */
   readonly pipeline: string;
-  /** The library made for this task, and the tags of that library's own cards; if left out, Transformers loads such models. */
-  readonly madeFor?: { readonly library: string; readonly tags: readonly string[] };
+  /** The library made for this task, with the tags of its own model cards; if left out, it is Transformers. */
+  readonly own?: { readonly library: string; readonly tags: readonly string[] };
 }
 
 export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntry): HubTask {
@@ -230,8 +230,8 @@ export function hubTaskOf({ model, reads, target, embeds, ranks }: ObjectiveEntr
   // The tags of sentence-transformers 6.2, of its class SentenceTransformer and of CrossEncoder.
   const library = 'sentence-transformers';
   if (embeds)
-    return { pipeline: 'sentence-similarity', madeFor: { library, tags: [library, 'sentence-similarity', 'feature-extraction', 'dense'] } };
-  if (ranks) return { pipeline: 'text-ranking', madeFor: { library, tags: [library, 'cross-encoder', 'reranker'] } };
+    return { pipeline: 'sentence-similarity', own: { library, tags: [library, 'sentence-similarity', 'feature-extraction', 'dense'] } };
+  if (ranks) return { pipeline: 'text-ranking', own: { library, tags: [library, 'cross-encoder', 'reranker'] } };
   return { pipeline: target === 'tags' ? 'token-classification' : 'text-classification' };
 }
 

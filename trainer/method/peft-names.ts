@@ -61,7 +61,7 @@ const RENAMINGS: readonly Renaming[] = [
   },
 ];
 
-/** Nemotron-H's decoder has this name in files, and `model` in memory, where other decoders have other parts. */
+/** The name of Nemotron-H's decoder in files. In memory it is `model`, the name of other decoders too, so the parts after it decide. */
 const BACKBONE = 'backbone';
 const ofBackbone = (decoder: string): RegExp =>
   new RegExp(`(?<=^|\\.)${decoder}(?=\\.(?:layers\\.\\d+\\.(?:mixer|norm)(?:\\.|$)|norm_f(?:\\.|$)|embeddings(?:$|\\.weight$|\\.lora_)))`);
@@ -95,8 +95,8 @@ function renamed(name: string, pattern: RegExp, layers: string, names: readonly 
 }
 
 /**
- * The shared start of the names of all modules except the heads, up to the first dot: the name of the model without a head in the class that has one,
- * such as `bert.`. Empty if the names are those of the class without a head.
+ * Returns the common prefix of the names of all modules except the heads, up to the first dot: the name of the model without a head in its class
+ * with one, such as `bert.`; an empty text if the names are those of the class without a head.
  */
 export function basePrefix({ modules, heads = [] }: BaseNames): string {
   const [first = '', ...names] = modules.filter(module => !heads.includes(module)).map(({ name }) => name);

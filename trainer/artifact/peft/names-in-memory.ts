@@ -1,6 +1,6 @@
 /**
- * The names that PEFT's tensors and targets have: those of the class that Transformers loads the base as, which are not always those of the base's
- * files. `BertModel` has `encoder.layer.0`, and its class with a head `bert.encoder.layer.0`; the one without a head gives vectors.
+ * Names of PEFT's tensors and targets. PEFT uses the names of the class that Transformers loads the base as, which may differ from those in
+ * the base's files: `BertModel`, which computes vectors, has `encoder.layer.0`, and its class with a head `bert.encoder.layer.0`.
  */
 import type { ModelConfig } from '../../format/model-config.ts';
 import { basePrefix, nameInMemory } from '../../method/peft-names.ts';
@@ -8,7 +8,7 @@ import type { AnyModel } from '../../model/model-spec.ts';
 import { isRecord } from '../../narrow.ts';
 import { withHead } from '../merged/classifier-form.ts';
 
-/** The name in memory of a module, or of one of its tensors. */
+/** Returns the name in memory of a module or of one of its tensors. */
 export type NameInMemory = (name: string) => string;
 
 export function namesInMemory(model: AnyModel, config: ModelConfig): NameInMemory {
@@ -25,10 +25,10 @@ export function namesInMemory(model: AnyModel, config: ModelConfig): NameInMemor
   return name => nameInMemory(isKept(name) ? name : prefix + name);
 }
 
-/** Keys of adapter_config.json that hold names of modules or parameters, as a list or before numbers. */
+/** Keys of adapter_config.json whose values are lists or records of module or parameter names. */
 const NAMED = ['target_modules', 'modules_to_save', 'target_parameters', 'rank_pattern', 'alpha_pattern'];
 
-/** adapter_config.json with the names in memory. */
+/** Returns adapter_config.json with the names in memory. */
 export function configInMemory(
   config: Readonly<Record<string, unknown>>,
   model: AnyModel,
@@ -40,16 +40,16 @@ export function configInMemory(
       const names = value.map(name => inMemory(String(name)));
       return key === 'target_modules' ? targetsOf(all, names) : names;
     }
-    // A key of a pattern is a regular expression of the end of a name.
+    // PEFT matches the keys of a pattern as regular expressions against the end of a name.
     const keyOf = (name: string): string => (endsAnother(all, name) ? `^${name}` : name);
     return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([name, number]) => [keyOf(inMemory(name)), number])) : value;
   };
   return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, NAMED.includes(key) ? renamed(key, value) : value]));
 }
 
-/** Returns whether another name ends with this one, so that PEFT would take that module for a target too. */
+/** Returns true if another name ends with this one, so that PEFT would target that module too. */
 const endsAnother = (all: readonly string[], name: string): boolean => all.some(other => other.endsWith(`.${name}`));
 
-/** `target_modules` for these names: a list, or one pattern if a name ends that of another module. */
+/** Returns `target_modules` for these names: a list, or one pattern if another module's name ends with one of them. */
 const targetsOf = (all: readonly string[], names: readonly string[]): readonly string[] | string =>
   names.some(name => endsAnother(all, name)) ? `^(${names.map(name => name.replaceAll('.', '\\.')).join('|')})$` : names;

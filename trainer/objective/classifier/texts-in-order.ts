@@ -77,15 +77,15 @@ export interface TextsInOrder {
 interface PartSettings {
   readonly validation: number;
   readonly seed: number;
-  /** If given, a text with a token beyond it is refused when it is read. */
-  readonly vocabularySize?: number;
+  /** A text with a token beyond it is refused when it is read. */
+  readonly vocabularySize: number;
 }
 
 /** @param labels by id @throws DataError if no sample would be left to train on */
 export function partTexts(
   { texts, labelsOf, multiple, content }: LabeledInOrder,
   labels: readonly string[],
-  { validation, seed, vocabularySize = Number.POSITIVE_INFINITY }: PartSettings,
+  { validation, seed, vocabularySize }: PartSettings,
 ): TextsInOrder {
   const places = placesOf(labels);
   const isNumber = labels.length === 0;

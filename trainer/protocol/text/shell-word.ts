@@ -1,7 +1,7 @@
-/** Paths in commands that are shown to be copied into a shell. */
+/** Quotes paths in the commands that messages suggest. */
 
-/** Characters that mean nothing to a POSIX shell, letters of any script among them. */
+/** Characters without a special meaning in a POSIX shell, including letters of any script. */
 const PLAIN = /^[\p{L}\p{N}_@%+=:,./-]+$/u;
 
-/** A path or another text as one word of a command: in quotes where the shell would read it otherwise. */
+/** Returns a text as one word of a command, quoted if the shell would otherwise split or expand it. */
 export const shellWord = (text: string): string => (PLAIN.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
