@@ -320,30 +320,8 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   modernbert: 'ModernBertForMaskedLM',
 };
 
-/** The class that a model without a head for whole texts or images becomes when it gets one. */
+/** The class that a model without a head for whole texts or images becomes when it gets one; of decoders, see `scoredClass`. */
 const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
-  LlamaForCausalLM: 'LlamaForSequenceClassification',
-  MistralForCausalLM: 'MistralForSequenceClassification',
-  Qwen2ForCausalLM: 'Qwen2ForSequenceClassification',
-  Qwen3ForCausalLM: 'Qwen3ForSequenceClassification',
-  Qwen3_5ForCausalLM: 'Qwen3_5TextForSequenceClassification',
-  Gemma2ForCausalLM: 'Gemma2ForSequenceClassification',
-  Gemma3ForCausalLM: 'Gemma3TextForSequenceClassification',
-  SmolLM3ForCausalLM: 'SmolLM3ForSequenceClassification',
-  Olmo2ForCausalLM: 'Olmo2ForSequenceClassification',
-  Olmo3ForCausalLM: 'Olmo3ForSequenceClassification',
-  MixtralForCausalLM: 'MixtralForSequenceClassification',
-  Qwen3MoeForCausalLM: 'Qwen3MoeForSequenceClassification',
-  Qwen3NextForCausalLM: 'Qwen3NextForSequenceClassification',
-  GptOssForCausalLM: 'GptOssForSequenceClassification',
-  Phi3ForCausalLM: 'Phi3ForSequenceClassification',
-  MinistralForCausalLM: 'MinistralForSequenceClassification',
-  Ministral3ForCausalLM: 'Ministral3ForSequenceClassification',
-  GlmForCausalLM: 'GlmForSequenceClassification',
-  Glm4ForCausalLM: 'Glm4ForSequenceClassification',
-  Exaone4ForCausalLM: 'Exaone4ForSequenceClassification',
-  SeedOssForCausalLM: 'SeedOssForSequenceClassification',
-  HunYuanDenseV1ForCausalLM: 'HunYuanDenseV1ForSequenceClassification',
   BertModel: 'BertForSequenceClassification',
   BertForMaskedLM: 'BertForSequenceClassification',
   BertForPreTraining: 'BertForSequenceClassification',
@@ -383,12 +361,18 @@ const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
 
 const OF_TEXTS = 'ForSequenceClassification';
 
+/** Returns the class of a decoder's family with a head for whole texts; undefined for other models and for families without one. */
+const scoredClass = (architecture: Architecture): Architecture | undefined =>
+  architecture.endsWith('ForCausalLM')
+    ? namesOf(architectures).find(name => name.endsWith(OF_TEXTS) && familyOf(name) === familyOf(architecture))
+    : undefined;
+
 /**
  * Returns the class of a family whose head solves a problem, given any class of the family; undefined if the family has no such class or is
  * unknown.
  */
 export function headedClass(architecture: Architecture, problem: Problem): Architecture | undefined {
-  const ofTexts = classifierOf[architecture] ?? architecture;
+  const ofTexts = classifierOf[architecture] ?? scoredClass(architecture) ?? architecture;
   if (problem !== 'token_label') return ofTexts;
   const name = ofTexts.replace(OF_TEXTS, 'ForTokenClassification');
   return namesOf(architectures).find(known => known === name && known !== ofTexts);

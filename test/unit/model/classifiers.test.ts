@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { headedClass } from '../../../trainer/model/architectures.ts';
 import type { ModelOptions } from '../../../trainer/model/config-json.ts';
 import { causalModel, loadModel, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
 import { type ClassifierModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
@@ -64,6 +65,15 @@ describe('architectures', () => {
     const names = model.parameters.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(new Set(model.modules.map(({ name }) => name)).size).toBe(model.modules.length);
+  });
+
+  test('a decoder with a head for whole texts has the class of its family, if there is one', () => {
+    const classes = ['DeepseekV3ForCausalLM', 'Gemma3ForCausalLM', 'GraniteForCausalLM'] as const;
+    expect(classes.map(name => headedClass(name, 'regression'))).toEqual([
+      'DeepseekV3ForSequenceClassification',
+      'Gemma3TextForSequenceClassification',
+      'GraniteForCausalLM',
+    ]);
   });
 
   test('an encoder without a head gets a new one, and no prefix', () => {
