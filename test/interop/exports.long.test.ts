@@ -45,6 +45,7 @@ const DECODERS = [
   'glm4',
   'exaone4',
   'seed_oss',
+  'ernie4_5',
   'hunyuan',
   'cohere2',
   'phi3',

@@ -171,6 +171,7 @@ export const architectures = {
   DeepseekV3ForCausalLM: decoderOf('DeepseekV3ForCausalLM'),
   Exaone4ForCausalLM: decoderOf('Exaone4ForCausalLM'),
   SeedOssForCausalLM: decoderOf('SeedOssForCausalLM'),
+  Ernie4_5ForCausalLM: decoderOf('Ernie4_5ForCausalLM'),
   HunYuanDenseV1ForCausalLM: decoderOf('HunYuanDenseV1ForCausalLM'),
   Cohere2ForCausalLM: decoderOf('Cohere2ForCausalLM'),
   NemotronHForCausalLM: decoderOf('NemotronHForCausalLM'),

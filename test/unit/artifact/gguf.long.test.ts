@@ -150,6 +150,7 @@ describe('families', () => {
     ['glm4', { like: 'glm4' }],
     ['exaone4', { like: 'exaone4_untied' }],
     ['seed_oss', { like: 'seed_oss' }],
+    ['ernie4_5', { like: 'ernie4_5', changes: { use_bias: false } }],
     ['hunyuan-dense', { like: 'hunyuan' }],
     ['cohere2', { like: 'cohere2', changes: { num_hidden_layers: 4, layer_types: undefined } }],
     ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],
@@ -212,6 +213,7 @@ describe('families', () => {
       /cannot hold the attention windows, the rotary positions of this Exaone4/,
     ],
     ['a head of its own', { like: 'cohere2_untied', changes: { attention_bias: false } }, /cannot hold the output head of this Cohere2/],
+    ['biases in MLPs', { like: 'ernie4_5' }, /cannot hold the biases of this Ernie4_5/],
     ['convolutions with biases', { like: 'lfm2_untied' }, /cannot hold the recurrent state of this Lfm2/],
     ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, Mixtral, Qwen2/],
   ] as const)('%s: refused', async (_, params, message) => {

@@ -157,6 +157,22 @@ test('the keys of a published Cohere 2 are known', () => {
   expect(unknownConfigKeys(published)).toEqual([]);
 });
 
+test('the keys of a published ERNIE 4.5 are known', () => {
+  const published = {
+    ...{ architectures: ['Ernie4_5ForCausalLM'], bos_token_id: 1, eos_token_id: 2, head_dim: 128, hidden_act: 'silu', hidden_size: 1024 },
+    ...{
+      initializer_range: 0.02,
+      intermediate_size: 3072,
+      max_position_embeddings: 131072,
+      model_type: 'ernie4_5',
+      num_attention_heads: 16,
+    },
+    ...{ num_hidden_layers: 18, num_key_value_heads: 2, pad_token_id: 0, rms_norm_eps: 1e-5, rope_scaling: null, rope_theta: 500000 },
+    ...{ torch_dtype: 'bfloat16', transformers_version: '4.54.0.dev0', use_bias: false, use_cache: true, vocab_size: 103424 },
+  };
+  expect(unknownConfigKeys(published)).toEqual([]);
+});
+
 test('pairs of neighbors are moved apart, and features that do not turn stay', async () => {
   const x = { data: Float32Array.of(0, 1, 2, 3, 4, 5), shape: [1, 1, 1, 6] };
   expect(await forward({ x }, (graph, inputs) => deinterleavePairs(graph, inputs.x, 4))).toEqual([0, 2, 1, 3, 4, 5]);

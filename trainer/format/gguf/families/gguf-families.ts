@@ -266,6 +266,13 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { post_attention_norm: 'post_attention_layernorm' },
     settings: sizes => ({ ...ofLlama(sizes), attention_out_bias: sizes.has('model.layers.0.self_attn.o_proj.bias') }),
   },
+  // llama.cpp has no biases behind attention and in MLPs.
+  ernie4_5: {
+    ...plain,
+    class: 'Ernie4_5ForCausalLM',
+    modelType: 'ernie4_5',
+    settings: () => ({ hidden_act: 'silu', use_bias: false }),
+  },
   // The file contains the stretched base.
   'hunyuan-dense': {
     ...plain,
