@@ -104,6 +104,7 @@ const cases: readonly Case[] = [
       'lfm2_moe',
       'glm4_moe',
       'deepseek_v3',
+      'mistral4',
       'olmoe',
       'granite4_experts',
       'nemotron_h_experts',

@@ -12,8 +12,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 
 
 def load(folder):
-    # A model that also takes images is given only text.
-    sees = hasattr(AutoConfig.from_pretrained(folder), "vision_config")
+    # A model that also takes images is given only text. Transformers lists the text part Mistral 4 among such models.
+    config = AutoConfig.from_pretrained(folder)
+    sees = hasattr(config, "vision_config") or config.model_type == "mistral4"
     model, info = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     wrong = {key: sorted(map(str, names)) for key, names in info.items() if names}
     assert not wrong, f"{folder}: {wrong}"

@@ -39,6 +39,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Lfm2Moe/, 'lfm2_moe'],
   [/^Glm4MoeLite/, 'glm4_moe_lite'],
   [/^DeepseekV3/, 'deepseek_v3'],
+  [/^Mistral4/, 'mistral4'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Olmoe/, 'olmoe'],

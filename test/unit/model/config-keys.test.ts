@@ -59,6 +59,7 @@ const needed: Readonly<Record<string, object>> = {
   glm4_moe: { num_key_value_heads: 2, head_dim: 8 },
   deepseek_v3: { num_key_value_heads: 4 },
   glm4_moe_lite: { num_key_value_heads: 4 },
+  mistral4: { num_key_value_heads: 4 },
   qwen3_5: { layer_types: ['linear_attention', 'full_attention'] },
   qwen3_5_moe: { layer_types: ['linear_attention', 'full_attention'] },
   qwen3_next: { layer_types: ['linear_attention', 'full_attention'] },

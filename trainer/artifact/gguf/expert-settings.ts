@@ -13,21 +13,21 @@ export const EXPERT_INTEGERS: readonly string[] = [
 /** The settings of experts. @returns an empty object for a decoder without experts */
 export function expertSettings({ experts }: Pick<DecoderConfig, 'experts'>): Readonly<Record<string, number | boolean | undefined>> {
   if (!experts) return {};
-  const { count, chosen, intermediateSize, shared, sigmoids, layers, sumsToOne } = experts;
+  const { count, chosen, intermediateSize, shared, scoring, layers, sumsToOne } = experts;
   const first = layers.indexOf(true);
   return {
     expert_count: count,
     expert_used_count: chosen,
     expert_feed_forward_length: intermediateSize,
     expert_shared_feed_forward_length: shared?.intermediateSize,
-    ...(sigmoids && {
+    ...(scoring && {
       [sigmoidKeys.gating]: SIGMOIDS,
       [sigmoidKeys.plain]: first < 0 ? layers.length : first,
-      [sigmoidKeys.factor]: sigmoids.factor,
+      [sigmoidKeys.factor]: scoring.factor,
       [sigmoidKeys.sumsToOne]: sumsToOne,
       [sigmoidKeys.shared]: shared && shared.intermediateSize / intermediateSize,
-      [sigmoidKeys.groups]: sigmoids.groups?.count,
-      [sigmoidKeys.chosenGroups]: sigmoids.groups?.chosen,
+      [sigmoidKeys.groups]: scoring.groups?.count,
+      [sigmoidKeys.chosenGroups]: scoring.groups?.chosen,
     }),
   };
 }
@@ -36,7 +36,7 @@ export function expertSettings({ experts }: Pick<DecoderConfig, 'experts'>): Rea
 export const expertsOf = ({ experts }: Pick<DecoderConfig, 'experts'>): unknown =>
   experts && {
     ...{ count: experts.count, chosen: experts.chosen, sumsToOne: experts.sumsToOne, size: experts.intermediateSize },
-    ...{ sigmoids: experts.sigmoids, choiceBias: experts.choiceBias, shared: experts.shared },
+    ...{ scoring: experts.scoring, choiceBias: experts.choiceBias, shared: experts.shared },
     ...{ biased: experts.biased, layers: experts.layers },
     limits: experts.gated.kind === 'together' ? experts.gated.limits : [],
   };

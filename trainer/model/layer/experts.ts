@@ -19,11 +19,13 @@ export interface RoutingRule {
    * ones.
    */
   readonly sumsToOne: boolean;
-  /** If given, the sigmoid of each logit replaces the softmax. */
-  readonly sigmoids?: SigmoidRule;
+  /** If given, the scores of all experts, which a bias and groups may limit, decide the choice. */
+  readonly scoring?: ScoringRule;
 }
 
-export interface SigmoidRule {
+export interface ScoringRule {
+  /** The function of the logits that gives the scores. */
+  readonly of: 'sigmoid' | 'softmax';
   /** Added to the sum that the weights are divided by. */
   readonly epsilon: number;
   /** Multiplies all weights. */
@@ -38,13 +40,13 @@ const OUT = -3e38;
 /**
  * Chooses the experts with the highest logits, the first among equals. The choice has no gradient; the weights do.
  * @param logits of the router, [tokens, experts]
- * @param bias of each expert, [experts]: added to the sigmoids for the choice of experts, but not to the weights
+ * @param bias of each expert, [experts]: added to the scores for the choice of experts, but not to the weights
  */
 export function route(graph: Graph, logits: Node, rule: RoutingRule, bias?: Node): Routing {
   const [tokens, experts] = dimensions(logits.shape, 2);
-  const { chosen, sumsToOne, sigmoids } = rule;
-  const scores = sigmoids ? graph.sigmoid(logits) : sumsToOne ? logits : graph.softmax(logits);
-  let left = sigmoids ? eligible(graph, bias ? graph.add(scores, bias) : scores, sigmoids) : logits;
+  const { chosen, sumsToOne, scoring } = rule;
+  const scores = scoring ? graph[scoring.of](logits) : sumsToOne ? logits : graph.softmax(logits);
+  let left = scoring ? eligible(graph, bias ? graph.add(scores, bias) : scores, scoring) : logits;
   const ids: Node[] = [];
   const values: Node[] = [];
   for (let i = 0; i < chosen; i++) {
@@ -65,9 +67,9 @@ const bestOf = (graph: Graph, from: Node): Node => graph.within({ block: -1 }, (
 const without = (graph: Graph, from: Node, isTaken: Node): Node => graph.select(graph.greaterEqual(isTaken, 0.5), graph.scalar(OUT), from);
 
 /** @param values of the chosen experts, [tokens, chosen] */
-function weightsOf(graph: Graph, values: Node, { sumsToOne, sigmoids }: RoutingRule): Node {
-  if (!sigmoids) return sumsToOne ? graph.softmax(values) : values;
-  const { epsilon, factor } = sigmoids;
+function weightsOf(graph: Graph, values: Node, { sumsToOne, scoring }: RoutingRule): Node {
+  if (!scoring) return sumsToOne ? graph.softmax(values) : values;
+  const { epsilon, factor } = scoring;
   const shares = sumsToOne ? graph.div(values, graph.add(graph.sum(values, [1], true), epsilon)) : values;
   return factor === 1 ? shares : graph.mul(shares, factor);
 }
@@ -77,7 +79,7 @@ function weightsOf(graph: Graph, values: Node, { sumsToOne, sigmoids }: RoutingR
  * largest sums.
  * @param scores [tokens, experts]
  */
-function eligible(graph: Graph, scores: Node, { groups }: SigmoidRule): Node {
+function eligible(graph: Graph, scores: Node, { groups }: ScoringRule): Node {
   if (!groups || groups.chosen === groups.count) return scores;
   const [tokens, experts] = dimensions(scores.shape, 2);
   const size = experts / groups.count;

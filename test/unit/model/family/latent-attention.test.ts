@@ -35,7 +35,7 @@ describe('published configs', () => {
     const { attention, latent, experts, positions } = decoderConfig('Glm4MoeLiteForCausalLM', config);
     expect(latent).toEqual({ queryRank: 768, rank: 512, plain: 192, turning: 64, values: 256 });
     expect([attention.scale, attention.rotatesNeighbors, positions[0]?.features]).toEqual([1 / 16, true, 64]);
-    expect(experts).toMatchObject({ count: 64, chosen: 4, layers: [false, true, true], sigmoids: { factor: 1.8 } });
+    expect(experts).toMatchObject({ count: 64, chosen: 4, layers: [false, true, true], scoring: { factor: 1.8 } });
   });
 
   test('DeepSeek-V3 has scores that grow with the stretch of its positions', () => {
@@ -68,9 +68,34 @@ describe('published configs', () => {
     expect(experts).toMatchObject({
       count: 256,
       chosen: 8,
-      sigmoids: { groups: { count: 8, chosen: 4 } },
+      scoring: { groups: { count: 8, chosen: 4 } },
       layers: [false, false, false, true],
     });
+  });
+
+  test('Mistral Small 4: queries grow with their position, and a part of each head rotates', () => {
+    const rope = {
+      ...{ beta_fast: 32, beta_slow: 1, factor: 128, llama_4_scaling_beta: 0.1, max_position_embeddings: 1048576, mscale: 1 },
+      ...{ mscale_all_dim: 1, original_max_position_embeddings: 8192, partial_rotary_factor: 0.5, rope_theta: 10000, rope_type: 'yarn' },
+    };
+    const config = {
+      ...{ architectures: ['Mistral4ForCausalLM'], attention_bias: false, attention_dropout: 0, first_k_dense_replace: 0, head_dim: 128 },
+      ...{ hidden_act: 'silu', hidden_size: 4096, intermediate_size: 12288, kv_lora_rank: 256, max_position_embeddings: 1048576 },
+      ...{ model_type: 'mistral4', moe_intermediate_size: 2048, n_group: 1, n_routed_experts: 128, n_shared_experts: 1 },
+      ...{ norm_topk_prob: true, num_attention_heads: 32, num_experts_per_tok: 4, num_hidden_layers: 2, num_key_value_heads: 32 },
+      ...{ q_lora_rank: 1024, qk_head_dim: 128, qk_nope_head_dim: 64, qk_rope_head_dim: 64, rms_norm_eps: 1e-6, rope_interleave: true },
+      ...{ rope_parameters: rope, routed_scaling_factor: 1, sliding_window: null, tie_word_embeddings: false, topk_group: 1 },
+      ...{ use_cache: true, v_head_dim: 128, vocab_size: 131072 },
+    };
+    expect(unknownConfigKeys(config)).toEqual([]);
+    const { attention, experts, latent, positions } = decoderConfig('Mistral4ForCausalLM', config);
+    expect(latent).toEqual({ queryRank: 1024, rank: 256, plain: 64, turning: 64, values: 128 });
+    expect(attention.scale).toBeCloseTo(128 ** -0.5 * (0.1 * Math.log(128) + 1) ** 2, 12);
+    expect(positions[0]).toMatchObject({ features: 64, factor: 1, growth: { beta: 0.1, span: 8192 } });
+    expect(experts).toMatchObject({ count: 128, chosen: 4, sumsToOne: true, layers: [true, true], scoring: { of: 'softmax' } });
+    expect(experts?.choiceBias).toBeUndefined();
+    const image = { architectures: ['Mistral3ForConditionalGeneration'], text_config: { ...config, architectures: undefined } };
+    expect(causalModel(image).family).toBe('mistral4');
   });
 
   test('Moonlight makes queries of the states', () => {
@@ -97,6 +122,18 @@ test.each<[string, ConfigJson, RegExp]>([
   ['deepseek_v3', { qk_rope_head_dim: 3, head_dim: 3 }, /head_dim 3 is odd/],
   ['deepseek_v3', { topk_method: 'greedy' }, /topk_method "greedy" is not supported; supported is "noaux_tc"/],
   ['deepseek_v3', { index_topk: 2048 }, /index_topk 2048 is not supported/],
+  ['mistral4', { head_dim: 8 }, /head_dim 8 is not qk_head_dim 16/],
+  [
+    'mistral4',
+    { rope_parameters: null, rope_scaling: { type: 'yarn', factor: 4, llama_4_scaling_beta: 0.1, partial_rotary_factor: 0.5 } },
+    /partial_rotary_factor 0.5 of a head of 16 features is not qk_rope_head_dim 4/,
+  ],
+  [
+    'mistral4',
+    { rope_parameters: { rope_type: 'default', llama_4_scaling_beta: 0.1 } },
+    /rope_type "default" is not supported; supported is "yarn"/,
+  ],
+  ['mistral4', { scoring_func: 'sigmoid' }, /scoring_func "sigmoid" is not supported/],
   ['glm4_moe_lite', { partial_rotary_factor: 0.5 }, /partial_rotary_factor 0.5 is not supported/],
   ['glm4_moe_lite', { mlp_layer_types: ['sparse'] }, /mlp_layer_types has 1 entries for num_hidden_layers 2/],
   ['glm4_moe_lite', { mlp_layer_types: null, first_k_dense_replace: 2 }, /first_k_dense_replace 2 is not supported/],

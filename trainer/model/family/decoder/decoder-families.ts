@@ -29,6 +29,7 @@ import { lfm2, lfm2Moe } from './families/lfm2.ts';
 import { lfm3 } from './families/lfm3.ts';
 import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
+import { mistral4 } from './families/mistral4.ts';
 import { mixtral } from './families/mixtral.ts';
 import { nemotronH } from './families/nemotron-h.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
@@ -64,6 +65,7 @@ const families = {
   Phi3ForCausalLM: phi3,
   MinistralForCausalLM: ministral,
   Ministral3ForCausalLM: ministral3,
+  Mistral4ForCausalLM: mistral4,
   MixtralForCausalLM: mixtral,
   Qwen3MoeForCausalLM: qwen3Moe,
   GptOssForCausalLM: gptOss,

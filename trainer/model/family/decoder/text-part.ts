@@ -45,7 +45,7 @@ const textParts = {
   Mistral3ForConditionalGeneration: {
     keys: mistral3ImageKeys,
     names: llamaTextNames,
-    decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM' },
+    decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM', mistral4: 'Mistral4ForCausalLM' },
     others: EYES,
   },
   Qwen3_5ForConditionalGeneration: {

@@ -76,8 +76,9 @@ export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node
   const turned = (y: Node): Node => (turn ? rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, turning) : y, turn.tables) : y);
   const short = block.queryVector ? tracer.rmsNorm(block.queryVector.norm, tracer.linear(block.queryVector.down, x), EPSILON) : x;
   const queries = byHead(tracer.linear(block.queries, short), heads);
+  const placed = graph.concat([graph.sliceAxis(queries, -1, 0, plain), turned(graph.sliceAxis(queries, -1, plain, turning))], -1);
   // Attention's gradient reads these tensors; no gradient reads the products that they come from.
-  const q = tracer.keep(graph.concat([graph.sliceAxis(queries, -1, 0, plain), turned(graph.sliceAxis(queries, -1, plain, turning))], -1));
+  const q = tracer.keep(turn?.growth ? graph.mul(placed, turn.growth) : placed);
   const down = tracer.linear(block.down, x);
   const made = byHead(tracer.linear(block.keysAndValues, tracer.rmsNorm(block.norm, graph.sliceAxis(down, -1, 0, rank), EPSILON)), heads);
   const shared = graph.broadcast(turned(byHead(graph.sliceAxis(down, -1, rank, turning), 1)), [batch, heads, tokens, turning]);

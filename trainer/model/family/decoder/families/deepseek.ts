@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { size } from '../../common-keys.ts';
+import type { DecoderExperts } from '../blocks/experts.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
 import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks } from '../keys/grouped-experts.ts';
 import { everywhere } from '../keys/layers.ts';
@@ -10,9 +11,9 @@ import { yarnScores } from '../keys/rope-config.ts';
 import { alike, familyOf, type Own } from './family.ts';
 
 /** Number of features of a part of a head. */
-const features = size(1024);
+export const features = size(1024);
 
-const latentKeys = {
+export const latentKeys = {
   ...decoderKeys,
   ...noWindows,
   num_key_value_heads: headCount(null),
@@ -39,8 +40,11 @@ const turningPart =
 
 type Config = ConfigValues<typeof latentKeys> & Parameters<typeof groupedExperts>[0];
 
-/** @param layers the blocks that have experts */
-const latent = (c: Config, layers: readonly boolean[]): Own => {
+/**
+ * Blocks of latent attention.
+ * @param heads the key whose value `head_dim` must have, and that value
+ */
+export const latentBlocks = (c: Config, experts: DecoderExperts, [headKey, headDim]: readonly [key: string, value: number]): Own => {
   const { qk_nope_head_dim: plain, qk_rope_head_dim: turning, v_head_dim: values } = c;
   const heads = c.num_attention_heads;
   return {
@@ -50,7 +54,7 @@ const latent = (c: Config, layers: readonly boolean[]): Own => {
     latent: { queryRank: c.q_lora_rank ?? undefined, rank: c.kv_lora_rank, plain, turning, values },
     scale: (plain + turning) ** -0.5 * yarnScores(c),
     rotatesNeighbors: c.rope_interleave ?? false,
-    experts: groupedExperts(c, layers),
+    experts,
     problems: [
       ...(c.num_key_value_heads === heads || c.num_key_value_heads === null
         ? []
@@ -60,13 +64,17 @@ const latent = (c: Config, layers: readonly boolean[]): Own => {
               `num_key_value_heads ${c.num_key_value_heads} is not num_attention_heads ${heads}: each head has keys and values of its own`,
             ),
           ]),
-      ...(c.head_dim === turning
+      ...(c.head_dim === headDim
         ? []
-        : [contradiction('head_dim', `head_dim ${c.head_dim} is not qk_rope_head_dim ${turning}, which it stands for in this family`)]),
+        : [contradiction('head_dim', `head_dim ${c.head_dim} is not ${headKey} ${headDim}, which it stands for in this family`)]),
       ...groupProblems(c),
     ],
   };
 };
+
+/** @param layers for each block, whether it has experts */
+const deepseekBlocks = (c: Config, layers: readonly boolean[]): Own =>
+  latentBlocks(c, groupedExperts(c, layers), ['qk_rope_head_dim', c.qk_rope_head_dim]);
 
 const deepseekV3Keys = {
   ...latentKeys,
@@ -85,7 +93,7 @@ export const deepseekV3 = familyOf({
   family: 'deepseek_v3',
   keys: deepseekV3Keys,
   defaults: turningPart(64),
-  own: c => latent(c, afterPlain(c, c.first_k_dense_replace)),
+  own: c => deepseekBlocks(c, afterPlain(c, c.first_k_dense_replace)),
 });
 
 const glm4MoeLiteKeys = {
@@ -120,5 +128,5 @@ export const glm4MoeLite = familyOf({
   family: 'glm4_moe_lite',
   keys: glm4MoeLiteKeys,
   defaults: turningPart(64),
-  own: c => latent(c, c.mlp_layer_types?.map(type => type === 'sparse') ?? afterPlain(c, 1)),
+  own: c => deepseekBlocks(c, c.mlp_layer_types?.map(type => type === 'sparse') ?? afterPlain(c, 1)),
 });

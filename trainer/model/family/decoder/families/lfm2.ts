@@ -115,7 +115,7 @@ const mixtureOf = (c: ConfigValues<typeof lfm2MoeKeys>): DecoderExperts => ({
   key: 'num_experts',
   chosen: c.num_experts_per_tok,
   sumsToOne: c.norm_topk_prob,
-  sigmoids: { epsilon: 1e-6, factor: c.routed_scaling_factor },
+  scoring: { of: 'sigmoid', epsilon: 1e-6, factor: c.routed_scaling_factor },
   ...(c.use_expert_bias && { choiceBias: 'feed_forward.expert_bias' }),
   intermediateSize: c.moe_intermediate_size,
   biased: false,

@@ -1,10 +1,11 @@
 /**
- * Experts chosen by sigmoids with a bias, from the best groups, in addition to a shared expert (DeepSeek-V3): keys, and their
- * interpretation.
+ * Experts chosen by their scores, usually sigmoids with a bias, from the best groups, in addition to a shared expert (DeepSeek-V3): keys, and
+ * their interpretation.
  */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, withoutEffect } from '../../../config-keys.ts';
+import type { ScoringRule } from '../../../layer/experts.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
@@ -35,15 +36,21 @@ export const plainBlocks = (usual: number) => computed(z.number().int().nonnegat
 
 type Config = ConfigValues<ReturnType<typeof groupedExpertKeys>>;
 
-/** @param layers for each block, whether it has experts */
-export const groupedExperts = (c: Config & Pick<Sizes, 'hidden_act'>, layers: readonly boolean[]): DecoderExperts => ({
+/**
+ * Experts whose scores alone decide the choice.
+ * @param of the function that gives the scores
+ * @param layers for each block, whether it has experts
+ */
+export const scoredExperts = (
+  c: Config & Pick<Sizes, 'hidden_act'>,
+  of: ScoringRule['of'],
+  layers: readonly boolean[],
+): DecoderExperts => ({
   count: c.n_routed_experts,
   key: 'n_routed_experts',
   chosen: c.num_experts_per_tok,
   sumsToOne: c.norm_topk_prob,
-  sigmoids: { epsilon: 1e-20, factor: c.routed_scaling_factor, groups: { count: c.n_group, chosen: c.topk_group } },
-  choiceBias: 'mlp.gate.e_score_correction_bias',
-  routesInFloat32: true,
+  scoring: { of, epsilon: 1e-20, factor: c.routed_scaling_factor, groups: { count: c.n_group, chosen: c.topk_group } },
   shared: {
     name: 'mlp.shared_experts',
     intermediateSize: c.n_shared_experts * c.moe_intermediate_size,
@@ -55,6 +62,13 @@ export const groupedExperts = (c: Config & Pick<Sizes, 'hidden_act'>, layers: re
   layers,
   names: qwenExperts,
   gated: gatedBy(c.hidden_act),
+});
+
+/** Experts of which a bias affects the choice. @param layers for each block, whether it has experts */
+export const groupedExperts = (c: Config & Pick<Sizes, 'hidden_act'>, layers: readonly boolean[]): DecoderExperts => ({
+  ...scoredExperts(c, 'sigmoid', layers),
+  choiceBias: 'mlp.gate.e_score_correction_bias',
+  routesInFloat32: true,
 });
 
 /** For each block, whether it comes after the plain ones. */

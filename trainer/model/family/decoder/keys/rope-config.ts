@@ -85,6 +85,10 @@ function ropeOf(config: ConfigJson): [key: string, rope: ConfigJson] {
 const recordOf = (value: unknown): ConfigJson => (isRecord(value) ? value : {});
 const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 
+/** The share of each head that rotates. @param config checked by `rotaryKeys` */
+export const turnedShare = (config: ConfigJson): number =>
+  numberOf(ropeOf(config)[1].partial_rotary_factor) ?? numberOf(config.partial_rotary_factor) ?? 1;
+
 const DEFAULT_THETA = 10000;
 const PLAIN: RopeScaling = { type: 'default' };
 
@@ -132,8 +136,7 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const base = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
   const alpha = context.stretchesBase && c.rope_type === 'dynamic' ? (c.alpha ?? undefined) : undefined;
   const theta = alpha === undefined ? base : base * alpha ** (context.headDim / (context.headDim - 2));
-  const outside = [numberOf(config.partial_rotary_factor), numberOf(config.original_max_position_embeddings)] as const;
-  const turned = c.partial_rotary_factor ?? outside[0] ?? 1;
+  const turned = turnedShare(config);
   const isProportional = rope.rope_type === 'proportional';
   const features = isProportional ? context.headDim : Math.floor(context.headDim * turned);
   const fallback: Positions = { theta, scaling: PLAIN, features: context.headDim, factor: 1 };
@@ -149,7 +152,10 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
     ...(type === 'longrope' ? lengthProblems(key, c, features) : []),
   ];
   if (wrong.length > 0) return { ...fallback, problems: wrong };
-  const written = (context.isOfType ? undefined : outside[1]) ?? c.original_max_position_embeddings ?? context.maxPositions;
+  const written =
+    (context.isOfType ? undefined : numberOf(config.original_max_position_embeddings)) ??
+    c.original_max_position_embeddings ??
+    context.maxPositions;
   // Dynamic scaling starts at the model's own maximum length.
   const original = type === 'dynamic' ? context.maxPositions : written;
   const scaling = type === 'proportional' ? proportional(context.headDim, turned, c.factor) : scalingOf(type, c, original);

@@ -1,6 +1,6 @@
 /**
- * Tests experts that are chosen by sigmoids with a bias (LFM2, GLM-4): the choice and the weights, published configs, what is refused, and
- * the bias.
+ * Tests experts that are chosen by their scores, with a bias (LFM2, GLM-4) and without (Mistral 4): the choice and the weights, published
+ * configs, what is refused, and the bias.
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -47,9 +47,11 @@ const largest = (values: readonly number[], count: number): number[] =>
     .map(({ at }) => at);
 
 /** Routes one token, expert by expert. */
-function routedOf(token: number, { chosen, sumsToOne, sigmoids }: RoutingRule, isBiased: boolean): { ids: number[]; weights: number[] } {
-  const { epsilon, factor, groups = { count: 1, chosen: 1 } } = required(sigmoids, 'sigmoids');
-  const scores = Array.from({ length: EXPERTS }, (_, e) => 1 / (1 + Math.exp(-elementAt(logits, token * EXPERTS + e))));
+function routedOf(token: number, { chosen, sumsToOne, scoring }: RoutingRule, isBiased: boolean): { ids: number[]; weights: number[] } {
+  const { of, epsilon, factor, groups = { count: 1, chosen: 1 } } = required(scoring, 'scores');
+  const given = logits.slice(token * EXPERTS, (token + 1) * EXPERTS);
+  const total = sumOf(given.map(Math.exp));
+  const scores = given.map(logit => (of === 'softmax' ? Math.exp(logit) / total : 1 / (1 + Math.exp(-logit))));
   const ranked = scores.map((score, e) => score + (isBiased ? elementAt(bias, e) : 0));
   const size = EXPERTS / groups.count;
   const best = Array.from({ length: groups.count }, (_, g) => {
@@ -68,11 +70,16 @@ function routedOf(token: number, { chosen, sumsToOne, sigmoids }: RoutingRule, i
 test.each<[string, RoutingRule, boolean]>([
   [
     'with a bias, in two of four groups',
-    { chosen: 4, sumsToOne: true, sigmoids: { epsilon: 1e-20, factor: 1.5, groups: { count: 4, chosen: 2 } } },
+    { chosen: 4, sumsToOne: true, scoring: { of: 'sigmoid', epsilon: 1e-20, factor: 1.5, groups: { count: 4, chosen: 2 } } },
     true,
   ],
-  ['with a bias', { chosen: 3, sumsToOne: true, sigmoids: { epsilon: 0.1, factor: 1 } }, true],
-  ['without a bias, by weights as they are', { chosen: 3, sumsToOne: false, sigmoids: { epsilon: 1e-6, factor: 2 } }, false],
+  [
+    'by a softmax, in two of four groups',
+    { chosen: 4, sumsToOne: true, scoring: { of: 'softmax', epsilon: 1e-20, factor: 1.5, groups: { count: 4, chosen: 2 } } },
+    false,
+  ],
+  ['with a bias', { chosen: 3, sumsToOne: true, scoring: { of: 'sigmoid', epsilon: 0.1, factor: 1 } }, true],
+  ['without a bias, by weights as they are', { chosen: 3, sumsToOne: false, scoring: { of: 'sigmoid', epsilon: 1e-6, factor: 2 } }, false],
 ])('experts %s', async (_, rule, isBiased) => {
   const graph = new Graph();
   const given = graph.feed('bias', [EXPERTS]);
