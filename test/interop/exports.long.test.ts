@@ -105,6 +105,7 @@ const cases: readonly Case[] = [
       'glm4_moe',
       'deepseek_v3',
       'mistral4',
+      'ernie4_5_moe',
       'olmoe',
       'granite4_experts',
       'nemotron_h_experts',
@@ -148,6 +149,7 @@ const cases: readonly Case[] = [
       'gemma4_experts',
       'lfm2_moe',
       'glm4_moe',
+      'ernie4_5_moe',
       'granite4_experts',
       'nemotron_h_experts',
     ] as const

@@ -172,6 +172,7 @@ export const architectures = {
   Exaone4ForCausalLM: decoderOf('Exaone4ForCausalLM'),
   SeedOssForCausalLM: decoderOf('SeedOssForCausalLM'),
   Ernie4_5ForCausalLM: decoderOf('Ernie4_5ForCausalLM'),
+  Ernie4_5_MoeForCausalLM: decoderOf('Ernie4_5_MoeForCausalLM'),
   HunYuanDenseV1ForCausalLM: decoderOf('HunYuanDenseV1ForCausalLM'),
   Cohere2ForCausalLM: decoderOf('Cohere2ForCausalLM'),
   NemotronHForCausalLM: decoderOf('NemotronHForCausalLM'),

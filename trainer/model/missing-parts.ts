@@ -38,7 +38,7 @@ const decoders: readonly Missing[] = [
   { needs: 'recurrent layers', names: /^(Rwkv|RecurrentGemma|XLSTM)/i, nearest: 'Gemma2' },
   {
     needs: 'a mixture of experts of this kind',
-    names: /(moe|Mixtral|Dbrx|Llama4|GptOss|Arctic|Ernie4_5_Moe|HunYuanMoE)/i,
+    names: /(moe|Mixtral|Dbrx|Llama4|GptOss|Arctic|HunYuanMoE)/i,
     keys: ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'],
     nearest: 'Qwen3Moe',
   },

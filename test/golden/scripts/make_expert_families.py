@@ -1,4 +1,4 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, OLMoE, Granite 4
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, ERNIE 4.5, OLMoE, Granite 4
 and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
 packed here according to the format's definition; Transformers computes with the values that these blocks represent.
 Deterministic (fixed seeds, 1 thread).
@@ -8,7 +8,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
+from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
                           Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
                           GraniteMoeHybridForCausalLM, Lfm2MoeConfig,
                           Lfm2MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM, MixtralConfig, MixtralForCausalLM, NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
@@ -184,6 +184,9 @@ if __name__ == '__main__':
     make('mistral4', Mistral4ForCausalLM, Mistral4Config(**latent, q_lora_rank=20, qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=6, n_routed_experts=8,
          num_experts_per_tok=3, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5, rope_parameters=dict(rope_type='yarn', rope_theta=10000.0,
          factor=4.0, beta_fast=32.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=0.7, original_max_position_embeddings=16, llama_4_scaling_beta=0.2)), 601, 24)
+    # Experts that a softmax scores, with a bias, after a plain block, next to two that compute every token.
+    make('ernie4_5_moe', Ernie4_5_MoeForCausalLM, Ernie4_5_MoeConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, intermediate_size=40,
+         moe_intermediate_size=16, moe_num_experts=6, moe_k=2, moe_num_shared_experts=2), 611, 12)
     # Weights that do not sum to 1, and norms over all queries, or keys, together.
     make('olmoe', OlmoeForCausalLM, OlmoeConfig(**small, intermediate_size=16, num_experts=6, num_experts_per_tok=2), 531, 12)
     # Mamba-2, and an MLP for every token next to the experts.

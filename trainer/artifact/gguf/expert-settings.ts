@@ -1,12 +1,12 @@
 /** GGUF metadata of mixtures of experts. */
-import { SIGMOIDS, sigmoidKeys } from '../../format/gguf/families/gguf-experts.ts';
+import { expertStep, SIGMOIDS, sigmoidKeys } from '../../format/gguf/families/gguf-experts.ts';
 import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 
 type Keys = typeof sigmoidKeys;
 
 /** Keys with integer values. */
 export const EXPERT_INTEGERS: readonly string[] = [
-  ...['expert_count', 'expert_used_count', 'expert_feed_forward_length', 'expert_shared_feed_forward_length'],
+  ...['expert_count', 'expert_used_count', 'expert_feed_forward_length', 'expert_shared_feed_forward_length', expertStep],
   ...(['gating', 'plain', 'shared', 'groups', 'chosenGroups'] as const satisfies readonly (keyof Keys)[]).map(name => sigmoidKeys[name]),
 ];
 
@@ -22,6 +22,7 @@ export function expertSettings({ experts }: Pick<DecoderConfig, 'experts'>): Rea
     expert_shared_feed_forward_length: shared?.intermediateSize,
     ...(scoring && {
       [sigmoidKeys.gating]: SIGMOIDS,
+      [expertStep]: 1,
       [sigmoidKeys.plain]: first < 0 ? layers.length : first,
       [sigmoidKeys.factor]: scoring.factor,
       [sigmoidKeys.sumsToOne]: sumsToOne,

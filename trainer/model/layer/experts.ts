@@ -23,11 +23,12 @@ export interface RoutingRule {
   readonly scoring?: ScoringRule;
 }
 
-export interface ScoringRule {
+/** `epsilon` is added to the sum that the weights are divided by; `least` is the smallest number that they are divided by. */
+export type ScoringRule = ScoringShape & ({ readonly epsilon: number } | { readonly least: number });
+
+interface ScoringShape {
   /** The function of the logits that gives the scores. */
   readonly of: 'sigmoid' | 'softmax';
-  /** Added to the sum that the weights are divided by. */
-  readonly epsilon: number;
   /** Multiplies all weights. */
   readonly factor: number;
   /** Groups of neighboring experts, all of equal size, and the number of groups that a token's experts may come from. */
@@ -69,9 +70,14 @@ const without = (graph: Graph, from: Node, isTaken: Node): Node => graph.select(
 /** @param values of the chosen experts, [tokens, chosen] */
 function weightsOf(graph: Graph, values: Node, { sumsToOne, scoring }: RoutingRule): Node {
   if (!scoring) return sumsToOne ? graph.softmax(values) : values;
-  const { epsilon, factor } = scoring;
-  const shares = sumsToOne ? graph.div(values, graph.add(graph.sum(values, [1], true), epsilon)) : values;
+  const { factor } = scoring;
+  const shares = sumsToOne ? graph.div(values, divisor(graph, values, scoring)) : values;
   return factor === 1 ? shares : graph.mul(shares, factor);
+}
+
+function divisor(graph: Graph, values: Node, rule: ScoringRule): Node {
+  const sum = graph.sum(values, [1], true);
+  return 'least' in rule ? graph.maximum(sum, rule.least) : graph.add(sum, rule.epsilon);
 }
 
 /**

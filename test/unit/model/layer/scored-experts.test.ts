@@ -1,6 +1,6 @@
 /**
- * Tests experts that are chosen by their scores, with a bias (LFM2, GLM-4) and without (Mistral 4): the choice and the weights, published
- * configs, what is refused, and the bias.
+ * Tests experts that are chosen by their scores, with a bias (LFM2, GLM-4, ERNIE 4.5) and without (Mistral 4): the choice and the
+ * weights, published configs, what is refused, and the bias.
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -48,7 +48,8 @@ const largest = (values: readonly number[], count: number): number[] =>
 
 /** Routes one token, expert by expert. */
 function routedOf(token: number, { chosen, sumsToOne, scoring }: RoutingRule, isBiased: boolean): { ids: number[]; weights: number[] } {
-  const { of, epsilon, factor, groups = { count: 1, chosen: 1 } } = required(scoring, 'scores');
+  const rule = required(scoring, 'scores');
+  const { of, factor, groups = { count: 1, chosen: 1 } } = rule;
   const given = logits.slice(token * EXPERTS, (token + 1) * EXPERTS);
   const total = sumOf(given.map(Math.exp));
   const scores = given.map(logit => (of === 'softmax' ? Math.exp(logit) / total : 1 / (1 + Math.exp(-logit))));
@@ -64,7 +65,8 @@ function routedOf(token: number, { chosen, sumsToOne, scoring }: RoutingRule, is
     chosen,
   );
   const values = ids.map(e => elementAt(scores, e));
-  return { ids, weights: values.map(value => factor * (sumsToOne ? value / (sumOf(values) + epsilon) : value)) };
+  const divisor = 'least' in rule ? Math.max(sumOf(values), rule.least) : sumOf(values) + rule.epsilon;
+  return { ids, weights: values.map(value => factor * (sumsToOne ? value / divisor : value)) };
 }
 
 test.each<[string, RoutingRule, boolean]>([
@@ -77,6 +79,11 @@ test.each<[string, RoutingRule, boolean]>([
     'by a softmax, in two of four groups',
     { chosen: 4, sumsToOne: true, scoring: { of: 'softmax', epsilon: 1e-20, factor: 1.5, groups: { count: 4, chosen: 2 } } },
     false,
+  ],
+  [
+    'by a softmax with a bias, with a least divisor that some reach',
+    { chosen: 3, sumsToOne: true, scoring: { of: 'softmax', least: 0.6, factor: 1 } },
+    true,
   ],
   ['with a bias', { chosen: 3, sumsToOne: true, scoring: { of: 'sigmoid', epsilon: 0.1, factor: 1 } }, true],
   ['without a bias, by weights as they are', { chosen: 3, sumsToOne: false, scoring: { of: 'sigmoid', epsilon: 1e-6, factor: 2 } }, false],
@@ -137,6 +144,34 @@ describe('published configs', () => {
     expect([attention.biases, attention.innerNorms]).toEqual([{ qkv: true, output: false }, undefined]);
     expect(positions[0]).toMatchObject({ features: 64, theta: 1e6 });
   });
+
+  test('ERNIE-4.5-21B-A3B: the layer that guesses further tokens is passed over', () => {
+    const config = {
+      ...{ architectures: ['Ernie4_5_MoeForCausalLM'], bos_token_id: 1, eos_token_id: 2, hidden_act: 'silu', hidden_size: 2560 },
+      ...{ intermediate_size: 12288, max_position_embeddings: 131072, model_type: 'ernie4_5_moe', moe_capacity: [64, 64, 64] },
+      ...{ moe_gate: 'topk', moe_intermediate_size: 1536, moe_k: 6, moe_layer_end_index: 27, moe_layer_interval: 1 },
+      ...{ moe_layer_start_index: 1, moe_num_experts: 64, moe_num_shared_experts: 2, moe_use_aux_free: true, num_attention_heads: 20 },
+      ...{ num_hidden_layers: 28, num_key_value_heads: 4, num_nextn_predict_layers: 1, pad_token_id: 0, rms_norm_eps: 1e-5 },
+      ...{
+        rope_scaling: null,
+        rope_theta: 500000,
+        tie_word_embeddings: true,
+        torch_dtype: 'bfloat16',
+        use_bias: false,
+        vocab_size: 103424,
+      },
+    };
+    expect(unknownConfigKeys(config)).toEqual([]);
+    const { attention, experts } = decoderConfig('Ernie4_5_MoeForCausalLM', config);
+    expect(experts).toMatchObject({ count: 64, chosen: 6, shared: { intermediateSize: 3072 }, scoring: { of: 'softmax', least: 1e-12 } });
+    expect(experts?.layers).toEqual([false, ...new Array(27).fill(true)]);
+    expect(attention.layers[0]).toMatchObject({ kvHeads: 4, headDim: 128 });
+    const listed = (changes: ConfigJson) =>
+      decoderConfig('Ernie4_5_MoeForCausalLM', { ...config, num_hidden_layers: 4, ...changes }).experts;
+    expect(listed({ moe_layer_end_index: 2 })?.layers).toEqual([false, true, true, false]);
+    expect(listed({ moe_layer_end_index: -1, moe_layer_interval: 2 })?.layers).toEqual([false, true, false, true]);
+    expect(listed({ moe_num_shared_experts: 0 })?.shared).toBeUndefined();
+  });
 });
 
 test.each<[string, ConfigJson, RegExp]>([
@@ -149,6 +184,9 @@ test.each<[string, ConfigJson, RegExp]>([
   ['glm4_moe', { num_experts_per_tok: 5 }, /num_experts_per_tok 5 is above the 4 experts of topk_group 2 of n_group 4 groups/],
   ['glm4_moe', { n_shared_experts: 0 }, /n_shared_experts/],
   ['glm4_moe', { num_local_experts: 8 }, /num_local_experts 8 is not supported/],
+  ['ernie4_5_moe', { moe_k: 7 }, /moe_k 7 is above moe_num_experts 6/],
+  ['ernie4_5_moe', { use_bias: true }, /use_bias true is not supported/],
+  ['ernie4_5_moe', { output_router_logits: true }, /output_router_logits true is not supported/],
 ])('%s %j is refused by name', (name, changes, message) => {
   expect(() => causalModel({ ...configOf(name), ...changes })).toThrow(message);
 });

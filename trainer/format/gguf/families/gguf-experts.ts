@@ -7,6 +7,8 @@ export const expertKeys = ['expert_count', 'expert_used_count'] as const;
 export const expertWidth = 'expert_feed_forward_length';
 /** The key for the width of the shared expert, which computes every token. */
 export const sharedWidth = 'expert_shared_feed_forward_length';
+/** The key for the distance between blocks with experts. */
+export const expertStep = 'interleave_moe_layer_step';
 
 export const chosenExperts = ({ number }: GgufSizes) => ({ num_experts_per_tok: number('expert_used_count') });
 
@@ -66,6 +68,12 @@ export const lfm2MoeFile = (plain: GgufFamily): GgufFamily => ({
   }),
 });
 
+const sharedNames = {
+  ffn_gate_shexp: 'mlp.shared_experts.gate_proj',
+  ffn_up_shexp: 'mlp.shared_experts.up_proj',
+  ffn_down_shexp: 'mlp.shared_experts.down_proj',
+} as const;
+
 export const glm4MoeFile: GgufFamily = {
   class: 'Glm4MoeForCausalLM',
   modelType: 'glm4_moe',
@@ -78,9 +86,7 @@ export const glm4MoeFile: GgufFamily = {
     post_attention_norm: 'post_attention_layernorm',
     ffn_gate_inp: 'mlp.gate',
     'exp_probs_b.bias': 'mlp.gate.e_score_correction_bias',
-    ffn_gate_shexp: 'mlp.shared_experts.gate_proj',
-    ffn_up_shexp: 'mlp.shared_experts.up_proj',
-    ffn_down_shexp: 'mlp.shared_experts.down_proj',
+    ...sharedNames,
   },
   settings: sizes => ({
     ...ofSigmoids('glm4moe', sizes, SIGMOIDS),
@@ -96,4 +102,32 @@ export const glm4MoeFile: GgufFamily = {
     norm_topk_prob: sizes.isTrue(sigmoidKeys.sumsToOne),
     routed_scaling_factor: countOf(sizes, sigmoidKeys.factor) || 1,
   }),
+};
+
+/** ERNIE 4.5 with experts in every block after the plain ones; llama.cpp divides the weights of the chosen experts by their sum. */
+export const ernieMoeFile: GgufFamily = {
+  class: 'Ernie4_5_MoeForCausalLM',
+  modelType: 'ernie4_5_moe',
+  normOffset: 0,
+  interleaved: false,
+  computed: [...expertKeys, expertWidth, sharedWidth, expertStep, sigmoidKeys.plain, sigmoidKeys.shared],
+  names: {
+    ...expertNames,
+    ...sharedNames,
+    ffn_gate_inp: 'mlp.gate',
+    'exp_probs_b.bias': 'mlp.moe_statics.e_score_correction_bias',
+  },
+  settings: sizes => {
+    const [width, step] = [sizes.number(expertWidth) ?? 0, sizes.number(expertStep) ?? 1];
+    if (step !== 1) sizes.refuse(`ernie4_5-moe.${expertStep} ${step} is not supported; supported is 1`);
+    return {
+      hidden_act: 'silu',
+      use_bias: false,
+      moe_num_experts: sizes.number('expert_count'),
+      moe_k: sizes.number('expert_used_count'),
+      moe_intermediate_size: width,
+      moe_num_shared_experts: (countOf(sizes, sharedWidth) ?? 0) / width,
+      moe_layer_start_index: countOf(sizes, sigmoidKeys.plain) ?? 0,
+    };
+  },
 };

@@ -1,6 +1,6 @@
 /** The families that can be read from GGUF, by llama.cpp's name of the architecture, described by their differences from Llama's files. */
 import type { GgufValue } from '../gguf-cursor.ts';
-import { chosenExperts, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
+import { chosenExperts, ernieMoeFile, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
 import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, ROTARY_FEATURES, TURNS, turnedShare } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
@@ -273,6 +273,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     modelType: 'ernie4_5',
     settings: () => ({ hidden_act: 'silu', use_bias: false }),
   },
+  'ernie4_5-moe': ernieMoeFile,
   // The file contains the stretched base.
   'hunyuan-dense': {
     ...plain,

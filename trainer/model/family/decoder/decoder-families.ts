@@ -14,7 +14,7 @@ import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { type DecoderNames, llamaNames } from './blocks/names.ts';
 import { cohere2 } from './families/cohere2.ts';
 import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
-import { ernie } from './families/ernie.ts';
+import { ernie, ernieMoe } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
 import type { Family, Own } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
@@ -83,6 +83,7 @@ const families = {
   Exaone4ForCausalLM: exaone4,
   SeedOssForCausalLM: seedOss,
   Ernie4_5ForCausalLM: ernie,
+  Ernie4_5_MoeForCausalLM: ernieMoe,
   HunYuanDenseV1ForCausalLM: hunYuan,
   Cohere2ForCausalLM: cohere2,
   NemotronHForCausalLM: nemotronH,

@@ -1,29 +1,39 @@
-/** ERNIE 4.5: Llama, but neighboring features rotate in pairs, and one key adds biases to all layers of a block. */
+/**
+ * ERNIE 4.5: Llama, but neighboring features rotate in pairs, and one key adds biases to all layers of a block. A variant has mixtures of
+ * experts in place of most MLPs.
+ */
 
 import { z } from 'zod';
-import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { size } from '../../common-keys.ts';
+import { qwenExperts } from '../blocks/expert-names.ts';
+import type { DecoderExperts } from '../blocks/experts.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
-const ernieKeys = {
+const sharedKeys = {
   ...decoderKeys,
   ...noWindows,
   vocab_size: computed(size(2 ** 20).default(103424)),
+  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  pad_token_id: computed(z.number().int().nullish().default(0)),
+  tie_word_embeddings: computed(z.boolean().default(true)),
+  ...withoutEffect('is not read: nothing is dropped', 'attention_dropout'),
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias', 'use_sliding_window'),
+} as const;
+
+const ernieKeys = {
+  ...sharedKeys,
   hidden_size: computed(size(65536).default(1024)),
   intermediate_size: computed(size(262144).default(3072)),
   num_hidden_layers: computed(size(512).default(18)),
   num_attention_heads: computed(size(1024).default(16)),
   num_key_value_heads: headCount(2),
   head_dim: headCount(128),
-  max_position_embeddings: computed(size(2 ** 24).default(131072)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
-  tie_word_embeddings: computed(z.boolean().default(true)),
   use_bias: biased,
-  ...withoutEffect('is not read: nothing is dropped', 'attention_dropout'),
-  ...refusedUnless([false], 'attention_bias', 'mlp_bias', 'use_sliding_window'),
 } as const satisfies KeyTable;
 
 export const ernie = familyOf({
@@ -31,4 +41,70 @@ export const ernie = familyOf({
   keys: ernieKeys,
   rope: { theta: 5e5 },
   own: c => ({ biases: alike(c.use_bias), mlpBias: c.use_bias, windows: everywhere(c, undefined), rotatesNeighbors: true }),
+});
+
+/** The index of a block. */
+const block = z.number().int().nonnegative().max(512);
+
+const ernieMoeKeys = {
+  ...expertKeys,
+  ...sharedKeys,
+  hidden_size: computed(size(65536).default(2560)),
+  intermediate_size: computed(size(262144).default(12288)),
+  num_hidden_layers: computed(size(512).default(28)),
+  num_attention_heads: computed(size(1024).default(20)),
+  num_key_value_heads: headCount(4),
+  moe_intermediate_size: computed(size(262144).default(1536)),
+  moe_num_experts: computed(count.default(64)),
+  moe_k: computed(chosenCount.default(6)),
+  moe_num_shared_experts: computed(count.or(z.literal(0)).default(2)),
+  moe_layer_start_index: computed(block.default(1)),
+  moe_layer_end_index: computed(block.or(z.literal(-1)).default(-1)),
+  moe_layer_interval: computed(z.number().int().positive().max(512).default(1)),
+  moe_norm_min: computed(z.number().positive().max(1).default(1e-12)),
+  // Transformers then also adds a bias to the head, but not to the experts.
+  ...refusedUnless([false], 'use_bias'),
+  ...refused('num_experts', 'num_local_experts', 'num_experts_per_tok'),
+  ...withoutEffect('is not read: no expert leaves a token out, and a softmax scores them', 'moe_capacity', 'moe_gate'),
+  ...withoutEffect('says how a model was trained', 'moe_use_aux_free'),
+  ...withoutEffect('is of the layers that guess further tokens, which are not loaded', 'num_nextn_predict_layers'),
+} as const satisfies KeyTable;
+
+type Config = ConfigValues<typeof ernieMoeKeys>;
+
+/** For each block, whether it has experts. */
+function mixtureLayers({ num_hidden_layers: length, moe_layer_interval: step, ...c }: Config): boolean[] {
+  const end = c.moe_layer_end_index === -1 ? length - 1 : c.moe_layer_end_index;
+  return Array.from({ length }, (_, layer) => (layer + 1) % step === 0 && layer >= c.moe_layer_start_index && layer <= end);
+}
+
+const mixtureOf = (c: Config): DecoderExperts => ({
+  count: c.moe_num_experts,
+  key: 'moe_num_experts',
+  chosen: c.moe_k,
+  chosenKey: 'moe_k',
+  sumsToOne: true,
+  scoring: { of: 'softmax', least: c.moe_norm_min, factor: 1 },
+  choiceBias: 'mlp.moe_statics.e_score_correction_bias',
+  routesInFloat32: true,
+  ...(c.moe_num_shared_experts > 0 && {
+    shared: {
+      name: 'mlp.shared_experts',
+      intermediateSize: c.moe_num_shared_experts * c.moe_intermediate_size,
+      activation: c.hidden_act,
+      gated: false,
+    },
+  }),
+  intermediateSize: c.moe_intermediate_size,
+  biased: false,
+  layers: mixtureLayers(c),
+  names: qwenExperts,
+  gated: gatedBy(c.hidden_act),
+});
+
+export const ernieMoe = familyOf({
+  family: 'ernie4_5_moe',
+  keys: ernieMoeKeys,
+  rope: { theta: 5e5 },
+  own: c => ({ biases: alike(false), windows: everywhere(c, undefined), rotatesNeighbors: true, experts: mixtureOf(c) }),
 });
