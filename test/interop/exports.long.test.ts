@@ -22,8 +22,11 @@ const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 
 type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Extract<ExportFormat, 'merged' | 'peft'> };
 
-/** The layers of Nemotron-H of which PEFT takes factors. */
-const ofPeft = ['embeddings', 'in_proj', 'q_proj', 'o_proj', 'up_proj', 'down_proj', 'norm_f'];
+/** The layers of which PEFT takes factors, for families where it refuses some. */
+const ofPeft: Readonly<Record<string, readonly string[]>> = {
+  nemotron_h: ['embeddings', 'in_proj', 'q_proj', 'o_proj', 'up_proj', 'down_proj', 'norm_f'],
+  falcon_h1: ['in_proj', 'q_proj', 'k_proj', 'o_proj', 'gate_proj', 'down_proj'],
+};
 
 /** One folder of each decoder family except Llama: rows with norms merged, and rows as a PEFT adapter. */
 const DECODERS = [
@@ -40,6 +43,7 @@ const DECODERS = [
   'granite4',
   'granite4_mamba',
   'nemotron_h',
+  'falcon_h1',
   'lfm2',
   'lfm3',
   'glm4',
@@ -64,7 +68,7 @@ const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const budget = { r: folder.startsWith('qwen3_5') ? 2 : 3 };
   return [
     { name: `${folder}, spsft merged`, method: 'spsft', budget, targets, base, format: 'merged' },
-    { name: `${folder}, spsft peft`, method: 'spsft', budget, base, format: 'peft', ...(folder === 'nemotron_h' && { targets: ofPeft }) },
+    { name: `${folder}, spsft peft`, method: 'spsft', budget, base, format: 'peft', ...(ofPeft[folder] && { targets: ofPeft[folder] }) },
   ];
 });
 

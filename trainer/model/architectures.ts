@@ -177,6 +177,7 @@ export const architectures = {
   Cohere2ForCausalLM: decoderOf('Cohere2ForCausalLM'),
   NemotronHForCausalLM: decoderOf('NemotronHForCausalLM'),
   Mistral4ForCausalLM: decoderOf('Mistral4ForCausalLM'),
+  FalconH1ForCausalLM: decoderOf('FalconH1ForCausalLM'),
   MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
   Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
   GptOssForCausalLM: decoderOf('GptOssForCausalLM'),

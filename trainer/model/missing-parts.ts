@@ -25,7 +25,7 @@ const decoders: readonly Missing[] = [
   },
   {
     needs: 'state-space layers',
-    names: /^(Falcon)?(Mamba|Jamba|Bamba|Zamba|FalconH|PLaMo)/i,
+    names: /^(Falcon)?(Mamba|Jamba|Bamba|Zamba|PLaMo)/i,
     keys: ['mamba_d_state', 'ssm_cfg', 'state_size'],
     nearest: 'GraniteMoeHybrid',
   },

@@ -11,6 +11,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
 from transformers import Ernie4_5Config, Ernie4_5ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
+from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
@@ -88,6 +89,7 @@ FAMILIES = dict(
     nemotron_h=(NemotronHForCausalLM, NemotronHConfig, dict(**{**decoder, 'num_hidden_layers': 4}, head_dim=8, layers_block_type=['linear_attention', 'moe', 'full_attention', 'mlp'],
                 mamba_num_heads=4, mamba_head_dim=8, n_groups=2, ssm_state_size=6, chunk_size=8, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2,
                 moe_intermediate_size=16, moe_shared_expert_intermediate_size=20)),
+    falcon_h1=(FalconH1ForCausalLM, FalconH1Config, dict(**decoder, mamba_d_ssm=48, mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, mamba_n_groups=2, mamba_rms_norm=True)),
     phi3=(Phi3ForCausalLM, Phi3Config, decoder),
     ministral=(MinistralForCausalLM, MinistralConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     ministral3=(Ministral3ForCausalLM, Ministral3Config, dict(**decoder, head_dim=8)),
@@ -133,6 +135,7 @@ OLDER = dict(
               'block_use_swiglu', 'block_mlp_init_scale', 'block_out_init_scale', 'block_use_xavier_init', 'conv_use_xavier_init'],
     nemotron_h=['num_hidden_layers', 'layer_types', 'hybrid_override_pattern', 'mtp_hybrid_override_pattern', 'attention_head_dim', 'hidden_act', 'rms_norm_eps', 'norm_eps', 'time_step_rank',
                 'num_local_experts', 'mamba_n_groups', 'mamba_d_conv', 'mamba_expand', 'mamba_dt_min', 'mamba_dt_max', 'mamba_dt_limit', 'mamba_dt_init_floor', 'mamba_conv_bias', 'mamba_chunk_size'],
+    falcon_h1=['head_dim', 'layer_types', 'layers_block_type', 'mamba_use_mlp', 'mlp_expansion_factor', 'attn_layer_indices', 'sliding_window', 'attention_chunk_size'],
     glm4_moe=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers'],
     deepseek_v3=['num_local_experts', 'ep_size', 'aux_loss_alpha', 'seq_aux', 'moe_layer_freq', 'topk_method', 'scoring_func', 'index_topk', 'index_n_heads', 'index_head_dim'],
     glm4_moe_lite=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'first_k_dense_replace', 'topk_method', 'scoring_func'],
@@ -155,6 +158,7 @@ OLDER = dict(
 # Replacement values of a key, if neither twice the number nor the other boolean is suitable; of a list, one after the other.
 CHANGES = dict(
     position_embedding_type=['rope', 'relative_key'], layers_block_type=[['full_attention', 'linear_attention']], block_ff_dim=[96], conv_L_cache=[4], full_attn_idxs=[[0]], block_ffn_dim_multiplier=[2.0],
+    mamba_d_ssm=[64], ssm_multipliers=[[0.5, 2.0, 0.4, 0.3, 0.7]], mlp_multipliers=[[0.5, 2.0]],
     mlp_hidden_act=['silu'], mamba_hidden_act=['relu'], n_groups=[1], mamba_n_groups=[1], mamba_d_conv=[3], mamba_dt_min=[0.4], mamba_conv_bias=[False], hybrid_override_pattern=['M*'], hidden_dropout=[0.5],
     linear_num_key_heads=[1], linear_num_value_heads=[2], linear_key_head_dim=[4], linear_value_head_dim=[4], linear_conv_kernel_dim=[3],
     hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], mlp_layer_types=[['sparse', 'dense']], q_lora_rank=[16, None], kv_lora_rank=[16], qk_nope_head_dim=[12], qk_rope_head_dim=[8], v_head_dim=[12], no_rope_layer_interval=[1], sliding_window_pattern=[1],

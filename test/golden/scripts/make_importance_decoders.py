@@ -11,8 +11,8 @@ from open_model import open_model
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 # Norms per head; the same as distances from 1, with windows; blocks that read keys and values of others, with an input for each; and rows
-# of queries, keys and values (or gate and up) in one layer.
-FOLDERS = ['qwen3', 'qwen3_5', 'lfm2', 'cohere2', 'gemma3', 'gemma4', 'phi3']
+# of queries, keys and values (or gate and up) in one layer; a multiplier before and after every layer.
+FOLDERS = ['qwen3', 'qwen3_5', 'lfm2', 'cohere2', 'falcon_h1', 'gemma3', 'gemma4', 'phi3']
 # Tokens of each sample, and the number at its start that are not targets.
 LENGTHS, PROMPTS = [11, 4, 7, 9], [5, 1, 3, 2]
 

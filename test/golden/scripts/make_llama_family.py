@@ -9,6 +9,7 @@ from file_names import file_names
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import Ernie4_5Config, Ernie4_5ForCausalLM
+from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
@@ -142,6 +143,16 @@ make('granite4_mamba_untied', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfi
 nemotron = {k: v for k, v in small.items() if k not in ('num_hidden_layers', 'rms_norm_eps')}
 make('nemotron_h', NemotronHForCausalLM, NemotronHConfig(**nemotron, layers_block_type=['linear_attention', 'mlp', 'full_attention'], head_dim=16,
      mamba_num_heads=4, mamba_head_dim=8, n_groups=2, ssm_state_size=6, chunk_size=8), 581, 20)
+
+# Mamba-2 and attention side by side, with heads of other sizes than the hidden size gives, and a multiplier everywhere; then with norms, biases and
+# limits of the time steps.
+falcon = dict(mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, embedding_multiplier=5.66, lm_head_multiplier=0.5, attention_in_multiplier=1.2,
+              key_multiplier=1.7, attention_out_multiplier=0.8, ssm_in_multiplier=2.5, ssm_multipliers=[0.7, 1.5, 1.3, 2.0, 0.8], ssm_out_multiplier=1.4,
+              mlp_multipliers=[1.3, 0.6])
+make('falcon_h1', FalconH1ForCausalLM, FalconH1Config(**{**small, 'head_dim': 12}, **falcon, mamba_d_ssm=48), 601, 20)
+make('falcon_h1_normed', FalconH1ForCausalLM, FalconH1Config(**{**small, 'tie_word_embeddings': True}, **falcon, mamba_d_ssm=None, mamba_n_groups=2,
+     mamba_rms_norm=True, mamba_norm_before_gate=True, mamba_d_conv=3, mamba_conv_bias=False, mamba_proj_bias=True, projectors_bias=True,
+     attention_bias=True, mlp_bias=True, time_step_limit=(0.3, 0.8)), 611, 12)
 
 # Short convolutions around a block with attention; the MLP width adjusted by the config, and unadjusted.
 lfm2 = {**small, 'num_hidden_layers': 3}

@@ -20,6 +20,7 @@ export const folderOfEachLayer: readonly string[] = [
     'lfm2',
     'granite4_mamba',
     'nemotron_h_experts',
+    'falcon_h1_normed',
     'glm4',
     'deepseek_v3',
     'hunyuan',

@@ -36,6 +36,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],
   [/^NemotronH/, 'nemotron_h'],
+  [/^FalconH1/, 'falcon_h1'],
   [/^Lfm2Moe/, 'lfm2_moe'],
   [/^Glm4MoeLite/, 'glm4_moe_lite'],
   [/^DeepseekV3/, 'deepseek_v3'],

@@ -53,6 +53,7 @@ const needed: Readonly<Record<string, object>> = {
   granitemoehybrid: { layer_types: ['mamba', 'attention'], mamba_n_heads: 4, mamba_d_head: 'auto' },
   lfm2: { num_key_value_heads: 2, layer_types: ['conv', 'full_attention'] },
   nemotron_h: { num_hidden_layers: 4, num_key_value_heads: 2, mamba_num_heads: 8, n_group: 4 },
+  falcon_h1: { num_key_value_heads: 2 },
   lfm2_moe: { num_key_value_heads: 2, layer_types: ['conv', 'full_attention'] },
   lfm3: { num_key_value_heads: 2, head_dim: 8, layer_types: ['sliding_attention', 'full_attention'] },
   granite_swa: { num_key_value_heads: 2 },

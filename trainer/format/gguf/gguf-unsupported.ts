@@ -15,7 +15,7 @@ interface Missing {
 /** Missing parts of decoders, in the same words as for Transformers' classes. */
 export const missingOfGguf: readonly Missing[] = [
   { needs: 'multi-head latent attention of this kind', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
-  { needs: 'state-space layers', names: /^(mamba|jamba|falcon-h1|plamo2)/, nearest: 'granitehybrid' },
+  { needs: 'state-space layers', names: /^(mamba|jamba|plamo2)/, nearest: 'granitehybrid' },
   { needs: 'linear attention with a recurrent state', names: /^kimi-linear/, nearest: 'qwen35' },
   { needs: 'recurrent layers', names: /^a?rwkv/, nearest: 'gemma2' },
   {
@@ -35,7 +35,7 @@ export const missingOfGguf: readonly Missing[] = [
 const ENCODERS = /bert/;
 
 /** Decoders that are read from safetensors files only. */
-const SAFETENSORS_ONLY = /^nemotron_h/;
+const SAFETENSORS_ONLY = /^(nemotron_h|falcon-h1)/;
 
 /** @throws ModelFileError for an unsupported architecture */
 export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {

@@ -16,6 +16,7 @@ import { cohere2 } from './families/cohere2.ts';
 import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
 import { ernie, ernieMoe } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
+import { falconH1 } from './families/falcon-h1.ts';
 import type { Family, Own } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
@@ -87,6 +88,7 @@ const families = {
   HunYuanDenseV1ForCausalLM: hunYuan,
   Cohere2ForCausalLM: cohere2,
   NemotronHForCausalLM: nemotronH,
+  FalconH1ForCausalLM: falconH1,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -136,11 +138,14 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       normsValues: own.normsValues ?? false,
       rotatesNeighbors: own.rotatesNeighbors ?? false,
       isBidirectional: own.isBidirectional ?? false,
+      inputMultiplier: own.inputMultiplier ?? 1,
+      outputMultiplier: own.outputMultiplier ?? 1,
     },
     mlp: {
       intermediateSizes: own.intermediateSizes ?? everywhere(c, c.intermediate_size),
       activation: own.activation ?? c.hidden_act,
       biased: own.mlpBias ?? false,
+      multipliers: own.mlpMultipliers,
     },
     parts: own.parts,
     delta: own.delta,

@@ -14,7 +14,7 @@ import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { KeyValues, Turn } from './blocks/attention.ts';
-import { type Block, blockOf, buffersOf, modulesOf, traceBlock } from './blocks/block.ts';
+import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from './blocks/block.ts';
 import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
 import { stateShape } from './blocks/delta.ts';
@@ -58,10 +58,10 @@ export function decoder(config: DecoderConfig): CausalModel {
   };
 }
 
-/** The cached keys and values; blocks with a state, those that read the keys and values of others, and those of an MLP alone cache none. */
+/** The cached keys and values; blocks without attention, and those that read the keys and values of others, cache none. */
 const keyValuesOf = (config: DecoderConfig): CausalModel['keyValues'] =>
   config.attention.layers.map(({ kvHeads, headDim, valueDim, keysFrom }, layer) =>
-    stateOf(config, layer) || keysFrom !== undefined || config.parts?.[layer] === 'mlp' ? undefined : { kvHeads, headDim, valueDim },
+    attends(config, layer) && keysFrom === undefined ? { kvHeads, headDim, valueDim } : undefined,
   );
 
 function stateOf({ delta, convolution, mamba, hiddenSize }: DecoderConfig, layer: number): StateShape | undefined {

@@ -29,8 +29,8 @@ const isLatent = (mixer: Mixer): mixer is LatentBlock => 'keysAndValues' in mixe
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
-  /** Left out in blocks of an MLP alone. */
-  readonly mixer: Mixer | undefined;
+  /** None in blocks of an MLP alone; the outputs of several are added. */
+  readonly mixers: readonly Mixer[];
   readonly afterAttention: ModuleSpec | undefined;
   readonly beforeMlp: ModuleSpec | undefined;
   /** Left out in blocks of a token mixer alone. */
@@ -50,7 +50,7 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
   const [mixes, feeds] = [parts?.[layer] !== 'mlp', parts?.[layer] !== 'mixer'];
   return {
     beforeAttention: mixes ? norm(own.norms.beforeAttention) : undefined,
-    mixer: mixes ? mixerOf(config, layer) : undefined,
+    mixers: mixersOf(config, layer),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: feeds ? norm(own.norms.beforeMlp) : undefined,
     mlp: feeds ? feedOf(config, layer) : undefined,
@@ -64,18 +64,27 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 function feedOf({ names, hiddenSize, mlp, experts }: DecoderConfig, layer: number): Mlp | ExpertBlock {
   const own = names.block(layer);
   if (experts?.layers[layer] && !experts.isAdded) return expertBlock(experts, hiddenSize, layer, own.at);
-  return mlpOf(own, { hiddenSize, inner: elementAt(mlp.intermediateSizes, layer), biased: mlp.biased }, layer);
+  const { intermediateSizes, biased, multipliers } = mlp;
+  return mlpOf(own, { hiddenSize, inner: elementAt(intermediateSizes, layer), biased, multipliers }, layer);
 }
 
 const feedModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : mlpModules(mlp));
 
-function mixerOf(config: DecoderConfig, layer: number): Mixer {
+/** True if a block has attention: others have a state in its place, or an MLP alone. */
+export const attends = ({ delta, convolution, mamba, parts }: DecoderConfig, layer: number): boolean =>
+  parts?.[layer] !== 'mlp' &&
+  !delta?.layers[layer] &&
+  !convolution?.layers[layer] &&
+  (!mamba?.layers[layer] || mamba.hasAttention === true);
+
+function mixersOf(config: DecoderConfig, layer: number): readonly Mixer[] {
   const { delta, convolution, mamba, latent, hiddenSize, names } = config;
   const { at } = names.block(layer);
-  if (delta?.layers[layer]) return deltaBlock(delta, hiddenSize, layer, at);
-  if (convolution?.layers[layer]) return convolutionBlock(convolution, hiddenSize, layer, at);
-  if (mamba?.layers[layer]) return mambaBlock(mamba, hiddenSize, layer, at);
-  return latent ? latentBlock(config, latent, layer) : attentionBlock(config, layer);
+  if (delta?.layers[layer]) return [deltaBlock(delta, hiddenSize, layer, at)];
+  if (convolution?.layers[layer]) return [convolutionBlock(convolution, hiddenSize, layer, at)];
+  const recurrent = mamba?.layers[layer] ? [mambaBlock(mamba, hiddenSize, layer, at)] : [];
+  if (!attends(config, layer)) return recurrent;
+  return [...recurrent, latent ? latentBlock(config, latent, layer) : attentionBlock(config, layer)];
 }
 
 function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
@@ -88,7 +97,7 @@ function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
 /** The modules in the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
-    ...[block.beforeAttention, ...(block.mixer ? mixerModules(block.mixer) : []), block.afterAttention],
+    ...[block.beforeAttention, ...block.mixers.flatMap(mixerModules), block.afterAttention],
     ...[block.beforeMlp, ...(block.mlp ? feedModules(block.mlp) : [])],
     ...[...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
     ...(block.input ? blockInputModules(block.input) : []),
@@ -110,10 +119,12 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { graph } = tracer;
   const { config, block, layer, blockInputs } = params;
   const { residualMultiplier, residualDropout } = config;
-  const { mixer, mlp, input, scale } = block;
+  const { mixers, mlp, input, scale } = block;
   const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
   const read = normed(tracer, config, block.beforeAttention, x);
-  const middle = mixer ? added(x, normed(tracer, config, block.afterAttention, mix(tracer, mixer, read, params))) : x;
+  const [first, ...others] = mixers.map(mixer => mix(tracer, mixer, read, params));
+  const mixed = first && others.reduce((sum, y) => graph.add(sum, y), first);
+  const middle = mixed ? added(x, normed(tracer, config, block.afterAttention, mixed)) : x;
   const feeding = (own: Mlp | ExpertBlock): Node => {
     const ofMlp = feed(tracer, config, own, config.sideBySide ? read : normed(tracer, config, block.beforeMlp, middle));
     const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
@@ -136,9 +147,13 @@ function mix(tracer: Tracer, mixer: Mixer, x: Node, params: BlockParams): Node {
     const mamba = required(config.mamba, 'the description of Mamba');
     return traceMamba(tracer, x, { ...params, mamba, block: mixer, epsilon });
   }
-  if (!isDelta(mixer)) return traceAttention(tracer, mixer, x, params);
-  const delta = required(config.delta, 'the description of the recurrent state');
-  return traceDelta(tracer, x, { ...params, delta, block: mixer, epsilon });
+  if (isDelta(mixer)) {
+    const delta = required(config.delta, 'the description of the recurrent state');
+    return traceDelta(tracer, x, { ...params, delta, block: mixer, epsilon });
+  }
+  const { graph } = tracer;
+  const { inputMultiplier, outputMultiplier } = config.attention;
+  return graph.mul(traceAttention(tracer, mixer, graph.mul(x, inputMultiplier), params), outputMultiplier);
 }
 
 function feed(tracer: Tracer, config: DecoderConfig, mlp: Mlp | ExpertBlock, x: Node): Node {

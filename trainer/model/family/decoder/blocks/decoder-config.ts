@@ -5,6 +5,7 @@ import type { DecoderConvolution } from './convolution.ts';
 import type { DecoderDelta } from './delta.ts';
 import type { DecoderExperts } from './experts.ts';
 import type { DecoderMamba } from './mamba.ts';
+import type { MlpMultipliers } from './mlp.ts';
 import type { DecoderNames } from './names.ts';
 
 /** The sizes and parts of one model, read from its config.json by `decoder-families.ts`. */
@@ -19,12 +20,17 @@ export interface DecoderConfig {
   readonly parts?: readonly ('mixer' | 'mlp')[] | undefined;
   readonly attention: DecoderAttention;
   /** The MLPs, with one intermediate size per block. */
-  readonly mlp: { readonly intermediateSizes: readonly number[]; readonly activation: string; readonly biased: boolean };
+  readonly mlp: {
+    readonly intermediateSizes: readonly number[];
+    readonly activation: string;
+    readonly biased: boolean;
+    readonly multipliers?: MlpMultipliers | undefined;
+  };
   /** In families where some blocks have a recurrent state in place of attention. */
   readonly delta?: DecoderDelta | undefined;
   /** In families where some blocks have a short convolution in place of attention. */
   readonly convolution?: DecoderConvolution | undefined;
-  /** In families where some blocks have Mamba-2 in place of attention. */
+  /** In families where some blocks have Mamba-2 in place of attention, or all have both. */
   readonly mamba?: DecoderMamba | undefined;
   /** In families that compute the keys and values of all heads from a short vector per token. */
   readonly latent?: DecoderLatent | undefined;
@@ -67,6 +73,9 @@ export interface DecoderAttention {
   readonly rotatesNeighbors: boolean;
   /** True if values are normalized per head, by a norm without a weight. */
   readonly normsValues: boolean;
+  /** Factors of the states that queries, keys and values are computed from, and of the output. */
+  readonly inputMultiplier: number;
+  readonly outputMultiplier: number;
   /** Multiplies the scores. */
   readonly scale: number;
   /** Soft cap of the scores. */

@@ -2,6 +2,7 @@
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
+import { elementAt } from '../../../../narrow.ts';
 import { activationOf, softplus, swiglu } from '../../../layer/activation.ts';
 import { rmsNorm } from '../../../layer/norm.ts';
 import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
@@ -17,7 +18,7 @@ export interface DecoderMamba {
   readonly name: string;
   /** Set if PEFT refuses low-rank factors of the output product. */
   readonly lacksPeftFactors?: true;
-  /** For each block, whether it has Mamba-2 in place of attention. */
+  /** For each block, whether it has Mamba-2, in place of attention unless both are side by side. */
   readonly layers: readonly boolean[];
   readonly heads: number;
   readonly headDim: number;
@@ -29,9 +30,15 @@ export interface DecoderMamba {
   readonly width: number;
   /** Tokens per chunk. It changes the results only by rounding. */
   readonly chunk: number;
-  readonly biases: { readonly products: boolean; readonly convolution: boolean };
+  readonly biases: { readonly input: boolean; readonly output: boolean; readonly convolution: boolean };
   /** The activation after the convolution. */
   readonly activation: string;
+  /** Whether the outputs of the heads are normalized after or before their gates multiply them; undefined: neither. */
+  readonly norm: 'after gate' | 'before gate' | undefined;
+  /** Set if these blocks have attention too: both read the same input, and their outputs are added. */
+  readonly hasAttention?: true;
+  /** Factors that are not trained: of the input, of the sections of the first product (gate, x, B, C, time steps), and of the output. */
+  readonly multipliers?: { readonly input: number; readonly sections: readonly number[]; readonly output: number };
   /** The minimum and maximum time step. */
   readonly steps: { readonly least: number; readonly most: number };
 }
@@ -45,13 +52,14 @@ export interface MambaBlock {
   readonly decayScale: ModuleSpec;
   /** How much of its own value a token outputs, [heads]. */
   readonly skip: ModuleSpec;
-  readonly norm: ModuleSpec;
+  readonly norm: ModuleSpec | undefined;
   readonly o: ModuleSpec;
 }
 
 const sizesOf = ({ heads, headDim, groups, stateDim }: DecoderMamba) => {
   const [inner, states] = [heads * headDim, groups * stateDim];
-  return { inner, states, channels: inner + 2 * states };
+  const sections = { z_proj: inner, x_proj: inner, b_proj: states, c_proj: states, dt_proj: heads };
+  return { inner, states, channels: inner + 2 * states, sections };
 };
 
 /** The state that a block passes from token to token. */
@@ -62,22 +70,21 @@ export const mambaState = (mamba: DecoderMamba): StateShape => ({
 
 /** @param at the name of the block */
 export function mambaBlock(mamba: DecoderMamba, hiddenSize: number, layer: number, at: string): MambaBlock {
-  const { heads, headDim, width, biases } = mamba;
-  const { inner, states, channels } = sizesOf(mamba);
+  const { heads, headDim, width, biases, norm } = mamba;
+  const { inner, channels, sections } = sizesOf(mamba);
   const path = `${at}.${mamba.name}`;
-  const linear = (name: string, out: number, from: number) =>
-    linearSpec(`${path}.${name}`, { part: 'attention', layer }, out, from, biases.products);
-  const sections = { z_proj: inner, x_proj: inner, b_proj: states, c_proj: states, dt_proj: heads };
+  const linear = (name: string, out: number, from: number, biased: boolean) =>
+    linearSpec(`${path}.${name}`, { part: 'attention', layer }, out, from, biased);
   return {
-    gateAndInput: withSections(linear('in_proj', inner + channels + heads, hiddenSize), sections),
+    gateAndInput: withSections(linear('in_proj', inner + channels + heads, hiddenSize, biases.input), sections),
     kernel: mixerKernel(path, 'conv1d', layer, { channels, width }),
     kernelBias: biases.convolution ? mixerParameter(path, 'conv1d.bias', layer, [channels]) : undefined,
     stepBias: mixerParameter(path, 'dt_bias', layer, [heads]),
     decayScale: mixerParameter(path, 'A_log', layer, [heads]),
     skip: mixerParameter(path, 'D', layer, [heads]),
-    norm: normSpec(`${path}.norm`, layer, inner),
+    norm: norm && normSpec(`${path}.norm`, layer, inner),
     o: {
-      ...withHeads(linear('out_proj', hiddenSize, inner), { columns: headDim }),
+      ...withHeads(linear('out_proj', hiddenSize, inner, biases.output), { columns: headDim }),
       ...(mamba.lacksPeftFactors && { lacksPeftFactors: true }),
     },
   };
@@ -102,9 +109,9 @@ export function traceMamba(tracer: Tracer, x: Node, params: TraceMambaParams): N
   const { heads, headDim, groups } = mamba;
   const { inner, states: wide, channels } = sizesOf(mamba);
   const { states } = inputs;
-  const product = graph.reshape(tracer.linear(block.gateAndInput, presentOf(tracer, x, params)), [
-    ...[batch, tokens, inner + channels + heads],
-  ]);
+  const scaled = graph.mul(presentOf(tracer, x, params), mamba.multipliers?.input ?? 1);
+  const whole = graph.reshape(tracer.linear(block.gateAndInput, scaled), [batch, tokens, inner + channels + heads]);
+  const product = multiplied(graph, whole, mamba);
   const mixed = graph.sliceAxis(product, 2, inner, channels);
   const before = states?.read(layer);
   const positions = beginsOf(inputs);
@@ -127,12 +134,28 @@ export function traceMamba(tracer: Tracer, x: Node, params: TraceMambaParams): N
   const byHead = (y: Node): Node => graph.reshape(y, [rows, heads, headDim]);
   const own = graph.mul(byHead(values), graph.reshape(tracer.parameter(block.skip.weight), [heads, 1]));
   const read = graph.reshape(graph.add(byHead(space.y), own), [rows, inner]);
-  const gated = swiglu(graph, graph.reshape(graph.sliceAxis(product, 2, 0, inner), [rows, inner]), read);
-  return tracer.linear(block.o, normed(tracer, gated, params));
+  const gate = graph.reshape(graph.sliceAxis(product, 2, 0, inner), [rows, inner]);
+  return graph.mul(tracer.linear(block.o, gated(tracer, gate, read, params)), mamba.multipliers?.output ?? 1);
+}
+
+/** Multiplies each section of the first product by its own factor. @param y [batch, tokens, features] */
+function multiplied(graph: Graph, y: Node, mamba: DecoderMamba): Node {
+  const { sections = [] } = mamba.multipliers ?? {};
+  if (sections.every(factor => factor === 1)) return y;
+  const factors = Object.values(sizesOf(mamba).sections).flatMap((rows, i) => Array<number>(rows).fill(elementAt(sections, i)));
+  return graph.mul(y, graph.constant(Float32Array.from(factors), [factors.length], 'float32'));
+}
+
+/** The outputs of the heads with their gates and norm. @param y [rows, inner] */
+function gated(tracer: Tracer, gate: Node, y: Node, params: TraceMambaParams): Node {
+  const { norm } = params.block;
+  if (!norm) return swiglu(tracer.graph, gate, y);
+  if (params.mamba.norm === 'before gate') return swiglu(tracer.graph, gate, normed(tracer, norm, y, params));
+  return normed(tracer, norm, swiglu(tracer.graph, gate, y), params);
 }
 
 /** Normalizes each group separately. @param x [rows, inner] */
-function normed(tracer: Tracer, x: Node, { mamba: { groups }, block: { norm }, epsilon }: TraceMambaParams): Node {
+function normed(tracer: Tracer, norm: ModuleSpec, x: Node, { mamba: { groups }, epsilon }: TraceMambaParams): Node {
   if (groups === 1) return tracer.rmsNorm(norm, x, epsilon);
   const { graph } = tracer;
   const [rows, inner] = dimensions(x.shape, 2);

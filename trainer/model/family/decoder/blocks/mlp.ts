@@ -16,6 +16,13 @@ export interface Mlp {
   /** Gate and up: two layers, or one with the rows of both; up alone without a gate. */
   readonly gateUp: readonly ModuleSpec[];
   readonly down: ModuleSpec;
+  readonly multipliers: MlpMultipliers;
+}
+
+/** Factors that are not trained: of the gate before its activation, and of the output. */
+export interface MlpMultipliers {
+  readonly gate: number;
+  readonly down: number;
 }
 
 export interface MlpSizes {
@@ -23,11 +30,12 @@ export interface MlpSizes {
   /** Number of features between the two products. */
   readonly inner: number;
   readonly biased: boolean;
+  readonly multipliers?: MlpMultipliers | undefined;
 }
 
 export function mlpOf(
   names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'isApartInGguf' | 'down'>,
-  { hiddenSize, inner, biased }: MlpSizes,
+  { hiddenSize, inner, biased, multipliers = { gate: 1, down: 1 } }: MlpSizes,
   layer: number,
 ): Mlp {
   const place: Place = { part: 'mlp', layer };
@@ -44,6 +52,7 @@ export function mlpOf(
         ? apart.map(name => feeds(name, inner))
         : [both(withSections(feeds(names.gateUp, 2 * inner), { gate_proj: inner, up_proj: inner }))],
     down: linearSpec(names.down, place, hiddenSize, inner, biased),
+    multipliers,
   };
 }
 
@@ -52,10 +61,11 @@ export const mlpModules = ({ gateUp, down }: Mlp): ModuleSpec[] => [...gateUp, d
 
 /** x [tokens, hidden] → the same shape. @param name of the activation */
 export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node {
+  const { graph } = tracer;
   const activation = activationOf(name);
-  if (!mlp.isGated) return tracer.linear(mlp.down, activation(tracer.graph, tracer.linear(elementAt(mlp.gateUp, 0), x)));
+  if (!mlp.isGated) return tracer.linear(mlp.down, activation(graph, tracer.linear(elementAt(mlp.gateUp, 0), x)));
   const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);
-  const [gate, up] = [makeGate(), makeUp()];
-  const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
-  return tracer.linear(mlp.down, gated);
+  const [gate, up] = [graph.mul(makeGate(), mlp.multipliers.gate), makeUp()];
+  const gated = activation === activations.silu ? swiglu(graph, gate, up) : graph.mul(activation(graph, gate), up);
+  return graph.mul(tracer.linear(mlp.down, gated), mlp.multipliers.down);
 }

@@ -203,6 +203,19 @@ export const nemotronNames: DecoderNames = {
   },
 };
 
+const falconNorms = withNorms({ beforeAttention: 'input_layernorm', beforeMlp: 'pre_ff_layernorm' });
+
+/** Falcon-H1's names. */
+export const falconNames: DecoderNames = {
+  ...falconNorms,
+  finalNorm: 'model.final_layernorm',
+  block: layer => {
+    const own = falconNorms.block(layer);
+    const mlp = `${own.at}.feed_forward`;
+    return { ...own, gate: `${mlp}.gate_proj`, up: `${mlp}.up_proj`, down: `${mlp}.down_proj` };
+  },
+};
+
 /** Phi-3's names, with queries, keys and values in one matrix, and gate and up in another. */
 export const phi3Names: DecoderNames = {
   ...llamaNames,

@@ -5,6 +5,7 @@ import type { ConfigValues, KeyTable } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import type { AttentionShape, DecoderAttention, DecoderConfig } from '../blocks/decoder-config.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
+import type { MlpMultipliers } from '../blocks/mlp.ts';
 import type { DecoderNames } from '../blocks/names.ts';
 import type { Windows } from '../keys/layers.ts';
 import type { LayerTurns, RopeContext } from '../keys/rope-config.ts';
@@ -12,7 +13,19 @@ import type { LayerTurns, RopeContext } from '../keys/rope-config.ts';
 /** A family's properties other than its sizes; by default, Llama's. */
 export interface Own
   extends Partial<
-      Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks' | 'gated' | 'normsValues' | 'rotatesNeighbors' | 'isBidirectional'>
+      Pick<
+        DecoderAttention,
+        | 'scale'
+        | 'cap'
+        | 'innerNorms'
+        | 'sinks'
+        | 'gated'
+        | 'normsValues'
+        | 'rotatesNeighbors'
+        | 'isBidirectional'
+        | 'inputMultiplier'
+        | 'outputMultiplier'
+      >
     >,
     Partial<Pick<DecoderConfig, 'parts' | 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
   readonly biases: DecoderAttention['biases'];
@@ -20,6 +33,7 @@ export interface Own
   /** The heads of each block, for families whose blocks differ in them. */
   readonly heads?: readonly Omit<AttentionShape, 'window'>[];
   readonly mlpBias?: boolean;
+  readonly mlpMultipliers?: MlpMultipliers;
   /** The intermediate size of each block's MLP, for families whose blocks differ in it. */
   readonly intermediateSizes?: readonly number[];
   readonly residualDropout?: number;

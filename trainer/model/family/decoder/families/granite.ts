@@ -3,24 +3,15 @@
  */
 
 import { z } from 'zod';
-import {
-  type ConfigValues,
-  computed,
-  contradiction,
-  type KeyTable,
-  multipleProblems,
-  refusedUnless,
-  withoutEffect,
-} from '../../../config-keys.ts';
-import type { ConfigProblem } from '../../../model-spec.ts';
+import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { size } from '../../common-keys.ts';
 import { graniteExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import type { DecoderMamba } from '../blocks/mamba.ts';
 import { graniteHybridNames } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
 import { chosenCount, expertKeys, expertProblems, gatedBy, MAX_EXPERTS } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
+import { expandedSize, mambaKeys, mambaOf, mambaProblems } from '../keys/mamba-keys.ts';
 import { alike, familyOf, type Own } from './family.ts';
 
 const multiplier = computed(z.number().positive().default(1));
@@ -66,23 +57,6 @@ export const granite = familyOf({
 /** Names of blocks with attention, the older name first, and of Mamba blocks. */
 const ATTENDS = ['attention', 'full_attention'] as const;
 const types = z.array(z.enum([...ATTENDS, 'mamba', 'linear_attention'])).max(512);
-/** Infinity, for which JSON has no number; Transformers writes the object. */
-const ENDLESS = 'Infinity';
-const limit = z.union([z.number().nonnegative(), z.literal(ENDLESS), z.strictObject({ __float__: z.literal(ENDLESS) })]);
-
-/** Keys of Mamba. Bounds are four times the largest published sizes. */
-const mambaKeys = {
-  mamba_n_heads: computed(size(1024).default(128)),
-  mamba_n_groups: computed(size(1024).default(1)),
-  mamba_d_state: computed(size(1024).default(256)),
-  mamba_d_head: computed(z.union([size(1024), z.literal('auto')]).default('auto')),
-  mamba_d_conv: computed(z.number().int().min(2).max(64).default(4)),
-  mamba_expand: computed(size(64).default(2)),
-  mamba_chunk_size: computed(size(65536).default(256)),
-  mamba_conv_bias: computed(z.boolean().default(true)),
-  mamba_proj_bias: biased,
-  time_step_limit: computed(z.tuple([limit, limit]).default([0, ENDLESS])),
-} as const;
 
 const graniteHybridKeys = {
   ...expertKeys,
@@ -106,39 +80,6 @@ const graniteHybridKeys = {
 type HybridConfig = ConfigValues<typeof graniteHybridKeys>;
 
 const typesOf = (c: HybridConfig): readonly string[] => c.layer_types ?? c.layers_block_type ?? everywhere(c, 'mamba');
-
-function mambaOf(c: HybridConfig): DecoderMamba {
-  const [least, most] = c.time_step_limit;
-  const bound = (each: typeof least): number => (typeof each === 'number' ? each : Number.POSITIVE_INFINITY);
-  const heads = c.mamba_n_heads;
-  return {
-    name: 'mamba',
-    layers: typesOf(c).map(type => !ATTENDS.some(each => each === type)),
-    heads,
-    headDim: c.mamba_d_head === 'auto' ? Math.floor((c.mamba_expand * c.hidden_size) / heads) : c.mamba_d_head,
-    groups: c.mamba_n_groups,
-    stateDim: c.mamba_d_state,
-    width: c.mamba_d_conv,
-    chunk: c.mamba_chunk_size,
-    biases: { products: c.mamba_proj_bias, convolution: c.mamba_conv_bias },
-    activation: c.hidden_act,
-    steps: { least: bound(least), most: bound(most) },
-  };
-}
-
-function mambaProblems(c: HybridConfig, { layers, heads, headDim, groups, steps }: DecoderMamba): ConfigProblem[] {
-  if (!layers.includes(true)) return [];
-  const inner = c.mamba_expand * c.hidden_size;
-  return [
-    ...(heads * headDim === inner
-      ? []
-      : [contradiction('mamba_n_heads', `mamba_n_heads ${heads} of ${headDim} features are not mamba_expand · hidden_size, ${inner}`)]),
-    ...multipleProblems('mamba_n_groups', ['mamba_n_heads', heads], ['mamba_n_groups', groups]),
-    ...(steps.least > steps.most
-      ? [contradiction('time_step_limit', `time_step_limit begins at ${steps.least} and ends at ${steps.most}`)]
-      : []),
-  ];
-}
 
 const mixtureOf = (c: HybridConfig): DecoderExperts => ({
   count: c.num_local_experts,
@@ -164,7 +105,9 @@ export const graniteHybrid = familyOf({
   names: graniteHybridNames,
   keys: graniteHybridKeys,
   own: c => {
-    const mamba = mambaOf(c);
+    const inner = expandedSize(c);
+    const layers = typesOf(c).map(type => !ATTENDS.some(each => each === type));
+    const mamba = mambaOf(c, inner.size, layers);
     const experts = c.num_local_experts > 0 ? mixtureOf(c) : undefined;
     return {
       ...multiplied(c),
@@ -174,7 +117,7 @@ export const graniteHybrid = familyOf({
       turning: everywhere(c, c.position_embedding_type === 'rope'),
       ...(mamba.layers.includes(true) && { mamba }),
       ...(experts && { experts }),
-      problems: [...(experts ? expertProblems(experts, {}) : []), ...mambaProblems(c, mamba)],
+      problems: [...(experts ? expertProblems(experts, {}) : []), ...mambaProblems(mamba, inner)],
     };
   },
 });

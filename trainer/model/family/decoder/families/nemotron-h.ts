@@ -120,8 +120,9 @@ const mambaOf = (c: Config, layers: readonly boolean[]): DecoderMamba => ({
   stateDim: c.ssm_state_size,
   width: c.conv_kernel,
   chunk: c.chunk_size,
-  biases: { products: c.use_bias, convolution: c.use_conv_bias },
+  biases: { input: c.use_bias, output: c.use_bias, convolution: c.use_conv_bias },
   activation: c.mamba_hidden_act,
+  norm: 'after gate',
   steps: { least: c.time_step_min, most: Number.POSITIVE_INFINITY },
 });
 
