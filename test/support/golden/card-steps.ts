@@ -25,7 +25,7 @@ const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 export type Config = Readonly<Record<string, unknown>>;
 
 /** Families with the same layers as another family. */
-const SAME_LAYERS = ['glm4_moe_lite', 'mistral4', 'ernie4_5', 'ernie4_5_moe'];
+const SAME_LAYERS = ['glm4_moe_lite', 'mistral4', 'ernie4_5', 'ernie4_5_moe', 'arcee'];
 
 /** Returns the first folder of each family in test/golden, and every timm folder, because those belong to many families. */
 export function families(): readonly { readonly folder: string; readonly config: Config }[] {

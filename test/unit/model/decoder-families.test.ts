@@ -173,6 +173,20 @@ test('the keys of a published ERNIE 4.5 are known', () => {
   expect(unknownConfigKeys(published)).toEqual([]);
 });
 
+test('the keys of a published Arcee are known, and its MLPs have no gate', () => {
+  const rope = { beta_fast: 32, beta_slow: 1, factor: 20, mscale: 1, original_max_position_embeddings: 4096, rope_type: 'yarn' };
+  const published = {
+    ...{ architectures: ['ArceeForCausalLM'], attention_bias: false, attention_dropout: 0, bos_token_id: 128000, eos_token_id: 128001 },
+    ...{ head_dim: 128, hidden_act: 'relu2', hidden_size: 2560, initializer_range: 0.02, intermediate_size: 18432 },
+    ...{ max_position_embeddings: 65536, mlp_bias: false, model_type: 'arcee', num_attention_heads: 20, num_hidden_layers: 36 },
+    ...{ num_key_value_heads: 4, rms_norm_eps: 1e-5, rope_scaling: { ...rope, type: 'yarn' }, rope_theta: 10000 },
+    ...{ tie_word_embeddings: false, torch_dtype: 'bfloat16', transformers_version: '4.52.4', use_cache: true, vocab_size: 128004 },
+  };
+  expect(unknownConfigKeys(published)).toEqual([]);
+  const names = causalModel(published).modules.flatMap(({ name, layer }) => (layer === 0 && name.includes('mlp') ? [name] : []));
+  expect(names).toEqual(['model.layers.0.mlp.up_proj', 'model.layers.0.mlp.down_proj']);
+});
+
 test('pairs of neighbors are moved apart, and features that do not turn stay', async () => {
   const x = { data: Float32Array.of(0, 1, 2, 3, 4, 5), shape: [1, 1, 1, 6] };
   expect(await forward({ x }, (graph, inputs) => deinterleavePairs(graph, inputs.x, 4))).toEqual([0, 2, 1, 3, 4, 5]);

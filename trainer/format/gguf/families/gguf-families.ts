@@ -266,6 +266,14 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { post_attention_norm: 'post_attention_layernorm' },
     settings: sizes => ({ ...ofLlama(sizes), attention_out_bias: sizes.has('model.layers.0.self_attn.o_proj.bias') }),
   },
+  // llama.cpp has no biases.
+  arcee: {
+    ...plain,
+    class: 'ArceeForCausalLM',
+    modelType: 'arcee',
+    interleaved: true,
+    settings: () => ({ hidden_act: 'relu2', attention_bias: false }),
+  },
   // llama.cpp has no biases behind attention and in MLPs.
   ernie4_5: {
     ...plain,

@@ -106,6 +106,15 @@ export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 
+/** Llama's names without those of gates. */
+export const arceeNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => {
+    const { gate: _, ...own } = llamaNames.block(layer);
+    return own;
+  },
+};
+
 /** LFM2's names; blocks may have a convolution in place of attention. */
 export const lfm2Names: DecoderNames = {
   ...llamaNames,
