@@ -49,6 +49,7 @@ const DECODERS = [
   'glm4',
   'exaone4',
   'seed_oss',
+  'apertus',
   'arcee',
   'ernie4_5',
   'hunyuan',

@@ -171,6 +171,7 @@ export const architectures = {
   DeepseekV3ForCausalLM: decoderOf('DeepseekV3ForCausalLM'),
   Exaone4ForCausalLM: decoderOf('Exaone4ForCausalLM'),
   SeedOssForCausalLM: decoderOf('SeedOssForCausalLM'),
+  ApertusForCausalLM: decoderOf('ApertusForCausalLM'),
   ArceeForCausalLM: decoderOf('ArceeForCausalLM'),
   Ernie4_5ForCausalLM: decoderOf('Ernie4_5ForCausalLM'),
   Ernie4_5_MoeForCausalLM: decoderOf('Ernie4_5_MoeForCausalLM'),

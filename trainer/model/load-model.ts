@@ -54,9 +54,9 @@ export function architectureOf(config: ConfigJson): Architecture | undefined {
   return named.find(isSupported) ?? (named.length === 0 ? architectureOfType[String(config.model_type)] : undefined);
 }
 
-/** True for equal shapes; ConvNeXt V2 stores a norm of channels as [1, 1, 1, channels]. */
+/** True for equal shapes; ConvNeXt V2 stores a norm of channels as [1, 1, 1, channels], and Apertus a number without an axis. */
 const isSameShape = (inFile: readonly number[], shape: readonly number[]): boolean =>
-  inFile.join() === shape.join() || (shape.length === 1 && inFile.at(-1) === shape[0] && inFile.slice(0, -1).every(d => d === 1));
+  inFile.join() === shape.join() || (shape.length === 1 && (inFile.at(-1) ?? 1) === shape[0] && inFile.slice(0, -1).every(d => d === 1));
 
 const namesIn = ({ architectures: named }: ConfigJson): string[] => (Array.isArray(named) ? named.map(String) : []);
 

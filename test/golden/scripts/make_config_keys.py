@@ -8,7 +8,7 @@ import torch, transformers
 from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
-from transformers import ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM
+from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
@@ -77,6 +77,7 @@ FAMILIES = dict(
     glm4=(Glm4ForCausalLM, Glm4Config, dict(**decoder, head_dim=8)),
     exaone4=(Exaone4ForCausalLM, Exaone4Config, dict(**decoder, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     seed_oss=(SeedOssForCausalLM, SeedOssConfig, dict(**decoder, head_dim=8)),
+    apertus=(ApertusForCausalLM, ApertusConfig, decoder),
     arcee=(ArceeForCausalLM, ArceeConfig, decoder),
     ernie4_5=(Ernie4_5ForCausalLM, Ernie4_5Config, dict(**decoder, head_dim=8)),
     ernie4_5_moe=(Ernie4_5_MoeForCausalLM, Ernie4_5_MoeConfig, dict(**decoder, moe_intermediate_size=16, moe_num_experts=4, moe_k=2)),
@@ -141,6 +142,7 @@ OLDER = dict(
     deepseek_v3=['num_local_experts', 'ep_size', 'aux_loss_alpha', 'seq_aux', 'moe_layer_freq', 'topk_method', 'scoring_func', 'index_topk', 'index_n_heads', 'index_head_dim'],
     glm4_moe_lite=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'first_k_dense_replace', 'topk_method', 'scoring_func'],
     mistral4=['num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'topk_method', 'scoring_func'],
+    apertus=['qk_norm', 'post_norm', 'mlp_bias', 'hidden_dropout'],
     ernie4_5_moe=['head_dim', 'num_local_experts', 'moe_capacity', 'moe_gate', 'moe_use_aux_free', 'num_nextn_predict_layers'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
@@ -242,7 +244,7 @@ def measure(model_class, config, weights=None):
 def differs(a, b):
     if isinstance(a, dict):
         return a.keys() != b.keys() or any(differs(a[k], b[k]) for k in a)
-    return a.shape != b.shape or not torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+    return a.shape != b.shape or a.dtype != b.dtype or not torch.allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def effects(model_class, config_class, base, key, value, reference):

@@ -8,7 +8,7 @@ from as_json import numbers, tensor
 from file_names import file_names
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
-from transformers import ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
+from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
@@ -173,6 +173,8 @@ make('seed_oss', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 12}),
 make('seed_oss_tied', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 8, 'tie_word_embeddings': True}, attention_bias=False, attention_out_bias=True, mlp_bias=True), 511, 12)
 # The whole head is rotated in neighboring pairs, with biases in all layers of a block.
 make('ernie4_5', Ernie4_5ForCausalLM, Ernie4_5Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, use_bias=True), 591, 12)
+# MLPs without gates, whose activation has numbers of its own; norms of heads.
+make('apertus', ApertusForCausalLM, ApertusConfig(**small, rope_parameters=LLAMA3), 631, 12)
 # MLPs without gates, with biases.
 make('arcee', ArceeForCausalLM, ArceeConfig(**small, attention_bias=True, mlp_bias=True), 621, 12)
 # Norms after the rotation, whose weight differs between the two features of a pair; a stretched base, and dynamic scaling.

@@ -41,6 +41,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Glm4MoeLite/, 'glm4_moe_lite'],
   [/^DeepseekV3/, 'deepseek_v3'],
   [/^Mistral4/, 'mistral4'],
+  [/^Apertus/, 'apertus'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Olmoe/, 'olmoe'],

@@ -187,6 +187,21 @@ test('the keys of a published Arcee are known, and its MLPs have no gate', () =>
   expect(names).toEqual(['model.layers.0.mlp.up_proj', 'model.layers.0.mlp.down_proj']);
 });
 
+test('the keys of a published Apertus are known, and only its own activation is computed', () => {
+  const rope = { factor: 8, high_freq_factor: 4, low_freq_factor: 1, original_max_position_embeddings: 8192, rope_type: 'llama3' };
+  const published = {
+    ...{ architectures: ['ApertusForCausalLM'], attention_bias: false, attention_dropout: 0, bos_token_id: 1, dtype: 'bfloat16' },
+    ...{ eos_token_id: 68, hidden_act: 'xielu', hidden_dropout: 0, hidden_size: 4096, initializer_range: 0.02, intermediate_size: 21504 },
+    ...{ max_position_embeddings: 65536, mlp_bias: false, model_type: 'apertus', num_attention_heads: 32, num_hidden_layers: 32 },
+    ...{ num_key_value_heads: 8, pad_token_id: 3, post_norm: false, qk_norm: true, rms_norm_eps: 1e-5, rope_theta: 12000000 },
+    ...{ rope_scaling: { ...rope, type: 'llama3' }, tie_word_embeddings: false, use_cache: true, vocab_size: 131072 },
+  };
+  expect(unknownConfigKeys(published)).toEqual([]);
+  expect(decoderConfig('ApertusForCausalLM', published).positions[0]).toMatchObject({ theta: 12e6, scaling: { type: 'llama3' } });
+  const other = { ...published, hidden_act: 'relu2' };
+  expect(() => decoderConfig('ApertusForCausalLM', other)).toThrow(/hidden_act "relu2" is not supported; supported is "xielu"/);
+});
+
 test('pairs of neighbors are moved apart, and features that do not turn stay', async () => {
   const x = { data: Float32Array.of(0, 1, 2, 3, 4, 5), shape: [1, 1, 1, 6] };
   expect(await forward({ x }, (graph, inputs) => deinterleavePairs(graph, inputs.x, 4))).toEqual([0, 2, 1, 3, 4, 5]);

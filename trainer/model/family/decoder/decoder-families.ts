@@ -12,6 +12,7 @@ import type { ConfigProblem } from '../../model-spec.ts';
 import { paddingRow } from '../common-keys.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { type DecoderNames, llamaNames } from './blocks/names.ts';
+import { apertus } from './families/apertus.ts';
 import { arcee } from './families/arcee.ts';
 import { cohere2 } from './families/cohere2.ts';
 import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
@@ -84,6 +85,7 @@ const families = {
   DeepseekV3ForCausalLM: deepseekV3,
   Exaone4ForCausalLM: exaone4,
   SeedOssForCausalLM: seedOss,
+  ApertusForCausalLM: apertus,
   ArceeForCausalLM: arcee,
   Ernie4_5ForCausalLM: ernie,
   Ernie4_5_MoeForCausalLM: ernieMoe,

@@ -105,7 +105,10 @@ export const modulesOf = (block: Block): ModuleSpec[] =>
 
 /** The parameters of a block that get no gradient. */
 export const buffersOf = ({ mlp, scale }: Block): ParameterSpec[] =>
-  [scale, mlp && isMixture(mlp) ? mlp.choiceBias : undefined].filter(spec => spec !== undefined);
+  [scale, ...(mlp ? fixedOf(mlp) : [])].filter(spec => spec !== undefined);
+
+const fixedOf = (mlp: Mlp | ExpertBlock): readonly (ParameterSpec | undefined)[] =>
+  isMixture(mlp) ? [mlp.choiceBias] : [mlp.xielu?.slope, mlp.xielu?.ceiling];
 
 export interface BlockParams extends AttentionParams {
   readonly block: Block;

@@ -7,6 +7,7 @@ import { linearSpec, type ModuleSpec, type Place, type RowRun, type Stack } from
 import type { Tracer } from '../../../tracer.ts';
 import type { BlockNames } from './names.ts';
 import { products, withSections } from './products.ts';
+import { traceXielu, type Xielu, xieluOf } from './xielu.ts';
 
 export interface Mlp {
   /** Number of features between the two products. */
@@ -17,6 +18,8 @@ export interface Mlp {
   readonly gateUp: readonly ModuleSpec[];
   readonly down: ModuleSpec;
   readonly multipliers: MlpMultipliers;
+  /** In families whose activation has numbers of its own. */
+  readonly xielu: Xielu | undefined;
 }
 
 /** Factors that are not trained: of the gate before its activation, and of the output. */
@@ -34,7 +37,7 @@ export interface MlpSizes {
 }
 
 export function mlpOf(
-  names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'isApartInGguf' | 'down'>,
+  names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'isApartInGguf' | 'down' | 'xielu'>,
   { hiddenSize, inner, biased, multipliers = { gate: 1, down: 1 } }: MlpSizes,
   layer: number,
 ): Mlp {
@@ -53,15 +56,17 @@ export function mlpOf(
         : [both(withSections(feeds(names.gateUp, 2 * inner), { gate_proj: inner, up_proj: inner }))],
     down: linearSpec(names.down, place, hiddenSize, inner, biased),
     multipliers,
+    xielu: names.xielu === undefined ? undefined : xieluOf(names.xielu, layer),
   };
 }
 
 /** The modules in the order of the forward pass. */
-export const mlpModules = ({ gateUp, down }: Mlp): ModuleSpec[] => [...gateUp, down];
+export const mlpModules = ({ gateUp, xielu, down }: Mlp): ModuleSpec[] => [...gateUp, ...(xielu ? [xielu.above, xielu.below] : []), down];
 
 /** x [tokens, hidden] → the same shape. @param name of the activation */
 export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node {
   const { graph } = tracer;
+  if (mlp.xielu) return tracer.linear(mlp.down, traceXielu(tracer, mlp.xielu, tracer.linear(elementAt(mlp.gateUp, 0), x)));
   const activation = activationOf(name);
   if (!mlp.isGated) return tracer.linear(mlp.down, activation(graph, tracer.linear(elementAt(mlp.gateUp, 0), x)));
   const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);

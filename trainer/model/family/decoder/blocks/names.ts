@@ -32,6 +32,8 @@ export interface BlockNames {
   /** Set if GGUF stores them separately, under the names of the two. */
   readonly isApartInGguf?: true;
   readonly down: string;
+  /** The path of the activation, in families whose activation has numbers of its own. */
+  readonly xielu?: string;
   /** The modules with which the block uses its input, in families with one input per block. */
   readonly input: { readonly gate: string; readonly projection: string; readonly norm: string };
   /** The factor that multiplies the output of the block. */
@@ -112,6 +114,20 @@ export const arceeNames: DecoderNames = {
   block: layer => {
     const { gate: _, ...own } = llamaNames.block(layer);
     return own;
+  },
+};
+
+/** Apertus's names; MLPs have no gate, and an activation with numbers of its own. */
+export const apertusNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => {
+    const own = arceeNames.block(layer);
+    const { at } = own;
+    return {
+      ...own,
+      xielu: `${at}.mlp.act_fn`,
+      norms: { beforeAttention: `${at}.attention_layernorm`, beforeMlp: `${at}.feedforward_layernorm` },
+    };
   },
 };
 
